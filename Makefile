@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci mutants random-mutants fuzz sessions sample goldens lint check bench docs tutorials site package size clean \
+.PHONY: demo test test-slow test-tools test-ci mutants random-mutants fuzz sessions sample goldens lint check bench docs tutorials site package size clean stale \
 	scenario-edge
 
 demo: $(VENV)/.user
@@ -95,13 +95,19 @@ tutorials: $(VENV)/.dev
 site: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
-# A complete small project of examples: data, training, conversion, build, figures. Minutes; renews what its README states.
+# A complete small project of examples: data, training, conversion, build, figures. Minutes; it says which figures of the pages are
+# stale, and replaces them with RENEW=--renew.
+RENEW ?=
 scenario-%: $(VENV)/.dev
-	$(BIN)/python -m examples.$*
+	$(BIN)/python -m examples.$* $(RENEW)
 
 scenario-edge: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ice40]'
-	$(BIN)/python -m examples.edge
+	$(BIN)/python -m examples.edge $(RENEW)
+
+# Which measured figures of the documentation are older than the code that makes circuits.
+stale: $(VENV)/.dev
+	PYTHONPATH=docs $(BIN)/python -m generate.stale
 
 # The wheel and the source distribution in dist, checked.
 package: $(VENV)/.dev

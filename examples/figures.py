@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,15 @@ def with_table(page: str, name: str, figures: Iterable[Figure]) -> str:
     return pattern.sub(lambda _: f"{begin}\n\n{table(figures)}\n\n{end}", page)
 
 
+def stale(name: str, figures: Iterable[Figure]) -> list[str]:
+    """A line for each figure that the pages of a scenario state otherwise than a run has found it."""
+    now = {figure.name: figure.row for figure in figures}
+    then = {figure.name: figure.row for figure in stored(name)}
+    rows = [(then.get(key, "nothing"), now.get(key, "nothing")) for key in {**then, **now}]
+    lines = [f"stale: {old}, now {new}" for old, new in rows if old != new]
+    return [*lines, f"Renew them: make scenario-{name} RENEW=--renew"] if lines else []
+
+
 def keep(name: str, figures: Sequence[Figure]) -> None:
     """Write the figures of a whole run to ``results.json`` and into the tables of the pages."""
     write(EXAMPLES / name / "results.json", figures)
@@ -92,5 +102,6 @@ def keep(name: str, figures: Sequence[Figure]) -> None:
 
 def write(path: Path, figures: Iterable[Figure]) -> None:
     """Write the figures as they are stored."""
-    content = {"bitsmith": bitsmith.__version__, "figures": [asdict(figure) for figure in figures]}
+    today = date.today().isoformat()
+    content = {"bitsmith": bitsmith.__version__, "measured": today, "figures": [asdict(figure) for figure in figures]}
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

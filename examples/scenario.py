@@ -1,8 +1,9 @@
 """What the scenarios share: the command line, figures beside their requirements, and the tables of README and results.
 
 A scenario is a package of this folder with a function ``run(settings) -> list[Figure]``. ``python -m examples.NAME`` runs it
-from the root of the source tree, ``make scenario-NAME`` in an environment of its own. A whole run renews ``results.json``, the
-pictures and the tables of figures; one with ``--quick`` takes tiny settings and writes to the output folder only.
+from the root of the source tree, ``make scenario-NAME`` in an environment of its own. All that a run makes is in the output
+folder. A whole one says which figures of the pages are stale; with ``--renew`` it replaces them, with ``results.json`` and the
+pictures. With ``--quick`` it takes tiny settings.
 """
 
 from __future__ import annotations
@@ -19,7 +20,19 @@ os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_TRAINS_WITH", "jax")
 
 import keras
 import matplotlib as mpl
-from examples.figures import ESTIMATE, EXAMPLES, ROUTED, SIMULATION, SYNTHESIS, Figure, Floats, keep, table, write
+from examples.figures import (
+    ESTIMATE,
+    EXAMPLES,
+    ROUTED,
+    SIMULATION,
+    SYNTHESIS,
+    Figure,
+    Floats,
+    keep,
+    stale,
+    table,
+    write,
+)
 
 import bitsmith
 
@@ -36,20 +49,24 @@ class Settings:
 
 
 def main(name: str, run: Callable[[Settings], list[Figure]]) -> None:
-    """Run a scenario as the command line says, print its figures, and keep those of a whole run."""
+    """Run a scenario as the command line says, print its figures, and which of those on the pages are stale."""
     parser = argparse.ArgumentParser(prog=f"python -m examples.{name}", description=f"The scenario {name!r}.")
     parser.add_argument("--quick", action="store_true", help="tiny data and no synthesis: does it run at all?")
+    parser.add_argument("--renew", action="store_true", help="replace the figures and pictures of the pages")
     parser.add_argument("--output", type=Path, default=Path("scenario-output") / name, help="where projects go")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
-    figures = run(Settings(given.output, given.output if given.quick else EXAMPLES / name, given.quick))
+    renewed = given.renew and not given.quick
+    figures = run(Settings(given.output, EXAMPLES / name if renewed else given.output, given.quick))
     print(table(figures))
     print(f"{time.monotonic() - begun:.0f} seconds")
-    if given.quick:
-        write(given.output / "results.json", figures)
-    else:
+    write(given.output / "results.json", figures)
+    if renewed:
         keep(name, figures)
+    elif not given.quick:
+        lines = stale(name, figures) or ["The pages state these figures."]
+        print("\n".join(lines))
 
 
 def built(model: bitsmith.Model, inputs: Floats, settings: Settings, *, pnr: bool = True) -> bitsmith.Report:

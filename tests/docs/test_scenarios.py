@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from examples.figures import EXAMPLES, PAGE, stored, with_table
+from examples.figures import EXAMPLES, PAGE, Figure, stale, stored, with_table
 
 from generate.hooks import ROOT
+from generate.stale import BENCHMARKS, CIRCUITS, Measured, measured
 
 SCENARIOS = sorted(path.parent.name for path in EXAMPLES.glob("*/__main__.py"))
 
@@ -23,6 +26,42 @@ def test_pages_state_the_figures_of_the_last_run(name: str) -> None:
         assert with_table(text, name, figures) == text, f"renew it: make scenario-{name}"
     assert all(figure.found == 0 for figure in figures if figure.name.endswith("samples that differ"))
     assert any(figure.limit is not None for figure in figures)
+
+
+def test_a_run_tells_which_figures_are_stale() -> None:
+    first, *others = stored("finance")
+    assert stale("finance", [first, *others]) == []
+    more = Figure("more", 1, "", "emulator")
+    *found, last = stale("finance", [replace(first, found=12.0), *others[1:], more])
+    assert [line.partition(", now ")[::2] for line in found] == [
+        (f"stale: {first.row}", replace(first, found=12.0).row),
+        (f"stale: {others[0].row}", "nothing"),
+        ("stale: nothing", more.row),
+    ]
+    assert last == "Renew them: make scenario-finance RENEW=--renew"
+
+
+def test_all_measured_figures_have_a_date() -> None:
+    rows = re.findall(r"^\| `python .*$", (ROOT / BENCHMARKS).read_text(encoding="utf-8"), re.MULTILINE)
+    written = [row for row in rows if "| printed |" not in row]
+    found = list(measured())
+    assert len(found) == len(written) + len(SCENARIOS)
+    assert all((ROOT / room).is_dir() for room in CIRCUITS)
+
+
+def test_figures_are_stale_after_a_change_of_circuits(tmp_path: Path) -> None:
+    def commit(name: str, day: str) -> None:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(day)
+        dated = {"GIT_COMMITTER_DATE": f"{day}T12:00:00", "GIT_AUTHOR_DATE": f"{day}T12:00:00"}
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
+        for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", name]):
+            subprocess.run(["git", *words], cwd=tmp_path, env={**os.environ, **dated}, check=True)
+
+    commit("README.md", "2026-01-01")
+    commit(f"{CIRCUITS[0]}/a.py", "2026-01-02")
+    commit("docs/a.md", "2026-01-03")
+    assert [Measured("", "", f"2026-01-0{day}").commits_since(tmp_path) for day in (1, 2, 3)] == [1, 0, 0]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
