@@ -23,6 +23,7 @@ from bitsmith.passes.network.channels import refine_channels
 from bitsmith.passes.network.finer_steps import Finer, with_finer_steps
 from bitsmith.passes.network.fold_batchnorm import fold_batchnorm, kept_apart
 from bitsmith.passes.network.fold_padding import fold_padding
+from bitsmith.passes.network.fold_thresholds import fold_thresholds
 from bitsmith.passes.network.index_inputs import index_inputs
 from bitsmith.passes.network.layout import layout
 from bitsmith.passes.network.lower import lower
@@ -72,7 +73,8 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
         UnsupportedError, RangeError, InputDataError: each naming the layer or input.
     """
     check_sizes(network)
-    network = dumped("network", stated_scales(quantized_inputs(index_inputs(network))), network_text)
+    network = index_inputs(fold_thresholds(network))
+    network = dumped("network", stated_scales(quantized_inputs(network, calibration)), network_text)
     network = fold_masks(fold_padding(network), calibration)
     notes = (*network.notes, *_budgets(network))
     network = weighted_sums(move_scales(tabulate(network)))

@@ -51,6 +51,8 @@ def examples(layer: type[Layer]) -> list[Example]:
 def varied(value: Any, rng: np.random.Generator) -> Any:
     """Another value for a field: other numbers in an array of the same shape, another member, another number."""
     match value:
+        case np.ndarray() if value.dtype.kind in "iub":  # wiring, such as the branches of trees
+            return value
         case np.ndarray():
             return as_weights(rng.integers(-8, 9, value.shape) / 4)
         case bool():

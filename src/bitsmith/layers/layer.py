@@ -109,7 +109,9 @@ class Layer(ABC):
 
     def resolution(self, beyond: Resolution | None) -> Resolution | None:
         """Return what the layer tells apart of its operand, if little; ``beyond`` is what all readers of its result do."""
-        return beyond if self.traits.moves_or_pads else None
+        if beyond is None or not self.traits.moves_or_pads:
+            return None
+        return beyond if self.traits.elementwise else beyond.anywhere()
 
     def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
         """The layer that acts as this one on each of ``steps`` items along a new first axis; ``inputs`` are shapes of items.

@@ -1,8 +1,16 @@
-"""Resolutions, which layers tell apart of their operands: the format that an input needs whose readers are quantizers."""
+"""Resolutions, which layers tell apart of their operands: the format of an input whose readers are quantizers or trees."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.layers.arrays import Floats
+
+Edges: TypeAlias = tuple[Floats, ...]
+"""For each element of an operand's last axis, rising numbers after which results change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,14 +18,24 @@ class Resolution:
     """Numbers that a layer tells apart: those between ``least`` and ``most``, where results change in steps of ``step`` or more.
 
     With ``frac`` they change where an operand reaches a multiple of ``2**-frac``, so that truncation to these loses nothing.
+    With ``edges`` they change nowhere else.
     """
 
     least: float
     most: float
     step: float
     frac: int | None = None
+    edges: Edges | None = None
 
     def joined(self, other: Resolution) -> Resolution:
         """Return the resolution of two layers of one operand."""
         frac = None if self.frac is None or other.frac is None else max(self.frac, other.frac)
-        return Resolution(min(self.least, other.least), max(self.most, other.most), min(self.step, other.step), frac)
+        edges = None
+        if self.edges is not None and other.edges is not None and len(self.edges) == len(other.edges):
+            edges = tuple(np.union1d(*pair) for pair in zip(self.edges, other.edges, strict=True))
+        least, most = min(self.least, other.least), max(self.most, other.most)
+        return Resolution(least, most, min(self.step, other.step), frac, edges)
+
+    def anywhere(self) -> Resolution:
+        """Return the resolution of an operand whose elements come in another order."""
+        return replace(self, edges=None)

@@ -27,7 +27,8 @@ def is_quantized(network: Network) -> bool:
 
 
 def _quantizes(layer: Layer) -> bool:
-    return layer.traits.exactness is Exactness.GRID or (isinstance(layer, Input) and layer.quantizer is not None)
+    own = isinstance(layer, Input) and layer.quantizer is not None and not layer.rounds
+    return layer.traits.exactness is Exactness.GRID or own
 
 
 def settled(network: Network) -> set[str]:

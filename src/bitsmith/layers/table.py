@@ -23,6 +23,7 @@ from bitsmith.layers import (
     shape,
     softmax,
     time_distributed,
+    trees,
 )
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.quantization import lookup, quantize, rescale, steps
@@ -52,6 +53,7 @@ _MODULES = (
     softmax,
     steps,
     time_distributed,
+    trees,
 )
 
 _CLASSES: set[type[Layer]] = {type(example.layer) for module in _MODULES for example in module.EXAMPLES}

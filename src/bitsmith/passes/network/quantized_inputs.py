@@ -21,12 +21,14 @@ from functools import reduce
 import numpy as np
 
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.input import DEFAULT_INPUT, Input
-from bitsmith.layers.layer import Layer, Shape
+from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
+from bitsmith.layers.resolution import Edges
 from bitsmith.layers.settled import resolution_of
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.time_distributed import TimeDistributed
@@ -35,6 +37,9 @@ _integer = np.frompyfunc(int, 1, 1)
 
 _SPARE_BITS, _MOST_BITS = 8, 40
 """Bits of an input beyond the steps of quantizers of any scale, and all bits that it may have."""
+
+_FINEST = 60
+"""Most fractional bits that keep data on their sides of thresholds."""
 
 _STEPS_BITS = 16
 """Bits of the number of steps, of no power of two, that a quantizer's operand spans at most: its program grows with them."""
@@ -48,9 +53,14 @@ class _Reader:
     name: str = ""
 
 
-def quantized_inputs(network: Network) -> Network:
-    """``network`` with the formats of quantizers, or quantizers themselves, moved into the inputs."""
+def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = None) -> Network:
+    """``network`` with the formats of quantizers, or quantizers themselves, moved into the inputs.
+
+    ``calibration`` has one batch per input, of which no number changes sides of a threshold of trees by rounding.
+    """
     shapes = network.shapes()
+    given = zip(network.inputs, calibration or (), strict=False)
+    data = {name: batch for name, batch in given if np.shape(batch)[1:] == shapes[name]}
     formats: dict[str, Quantizer] = {}
     wide: dict[str, FixedFormat] = {}
     rounding: set[str] = set()
@@ -64,7 +74,7 @@ def quantized_inputs(network: Network) -> Network:
                 moved.update(reader.name for reader in readers)
             elif (joint := _joint(quantizers) if quantizers else None) is not None:
                 formats[node.name] = joint
-            elif (covering := _covering(network, node.name)) is not None:
+            elif (covering := _covering(network, node.name, data.get(node.name))) is not None:
                 formats[node.name] = covering
                 rounding |= {node.name} if covering.rounding is Rounding.RND else set()
             elif (held := _holding(_all_readers(network, node.name) or [])) is not None:
@@ -224,11 +234,13 @@ def _holding(quantizers: Sequence[Quantizer]) -> FixedFormat | None:
     return FixedFormat(True, integer + frac, frac, rounding, Overflow.SAT) if integer >= least else None
 
 
-def _covering(network: Network, name: str) -> Quantizer | None:
-    """A format for what quantizers of any scale read, or staircases; None if other layers do, or it would be too wide."""
+def _covering(network: Network, name: str, data: Floats | None) -> Quantizer | None:
+    """A format for what quantizers of any scale read, staircases, or trees; None if other layers do, or it would be too wide."""
     seen = resolution_of(network, name)
     if seen is None:
         return None
+    if seen.edges is not None:
+        return _between(seen.edges, data, network.node(name).settings.result_bits)
     sign = int(seen.least < 0)
     integer = max(
         math.ceil(math.log2(-seen.least)) if sign else -_MOST_BITS,
@@ -240,3 +252,42 @@ def _covering(network: Network, name: str) -> Quantizer | None:
     if not 0 < sign + integer + frac <= _MOST_BITS:
         return None
     return Quantizer.fixed(sign, integer, frac, Rounding.TRN if exact else Rounding.RND, Overflow.SAT)
+
+
+def _between(edges: Edges, data: Floats | None, bits: int) -> Quantizer | None:
+    """The format of each element of an input whose results change after ``edges`` alone; None if one would be too wide.
+
+    Rounding takes no number of ``data`` (samples, ..., elements) across an edge. Elements without edges have no bits.
+    """
+    columns = None if data is None else data.reshape(-1, len(edges))
+    fracs = [_frac(some, bits, None if columns is None else columns[:, k]) for k, some in enumerate(edges)]
+    integers, signs = np.zeros(len(edges), np.int64), np.zeros(len(edges), np.int64)
+    for k, (some, frac) in enumerate(zip(edges, fracs, strict=True)):
+        signs[k] = some.size > 0 and some[0] < 0
+        reach = max(-some[0], some[-1] + math.ldexp(1.0, -frac)) if some.size else 0.0
+        integers[k] = math.frexp(reach)[1] if some.size else -frac - signs[k]
+    if np.any(signs + integers + np.array(fracs) > _MOST_BITS):
+        return None
+    return Quantizer.fixed(signs, integers, np.array(fracs), Rounding.RND, Overflow.SAT)
+
+
+def _frac(edges: Floats, bits: int, data: Floats | None) -> int:
+    """Fractional bits with which numbers on both sides of edges stay apart.
+
+    Edges lie two steps apart at least, and 256 at most if ``bits`` bits are enough for that.
+    """
+    if not edges.size:
+        return 0
+    largest = float(np.abs(edges).max()) or 1.0
+    own = exact_frac(edges, bits)
+    apart = -math.floor(math.log2(float(np.diff(edges).min()) if edges.size > 1 else largest))
+    most = _SPARE_BITS + (apart if own is None else max(own, apart))
+    frac = min(max(apart + 1, bits - 1 - math.frexp(largest)[1]), most)
+    if data is None:
+        return frac
+    sides = np.searchsorted(edges, data)
+    while frac < _FINEST and np.any(
+        np.searchsorted(edges, np.ldexp(np.floor(np.ldexp(data, frac) + 0.5), -frac)) != sides
+    ):
+        frac += 1
+    return frac
