@@ -32,7 +32,6 @@ from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx import call as onnx_call
 from bitsmith.frontends.onnx import operators as onnx_operators
-from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.qonnx_layers import CHANNELS_LAST, QONNX
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.tflite import call as tflite_call
@@ -105,7 +104,10 @@ FRONTENDS: tuple[Frontend, ...] = (
         "ONNX",
         read_onnx,
         {name: onnx_operators.OPERATORS[name] for name in sorted(onnx_operators.OPERATORS)}
-        | {f"{onnx_operators.CLASSICAL_DOMAIN}.{name}": found for name, found in sorted(CLASSICAL.items())}
+        | {
+            f"{onnx_operators.CLASSICAL_DOMAIN}.{name}": found
+            for name, found in sorted(onnx_operators.CLASSICAL_OPERATORS.items())
+        }
         | {f"qonnx.{name}": found for name, found in sorted({**QONNX, **CHANNELS_LAST}.items())},
         onnx_call.Call,
     ),

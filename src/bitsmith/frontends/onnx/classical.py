@@ -67,13 +67,13 @@ def _feature_extractor(call: Call) -> Value:
     if isinstance(numbers, Value):
         if isinstance(data, Value):
             raise UnsupportedError("features at computed indices", accepted="constant indices, or a constant list")
-        return call.build.viewed(_entry(call, data, numbers), (1, 1), Batch(1))
+        return call.build.viewed(entry(call, data, numbers), (1, 1), Batch(1))
     if isinstance(data, Known) and data.words:
         raise UnsupportedError("words at constant indices", accepted="features")
     return take(call.build, call.value(data), -1, numbers.array().ravel())
 
 
-def _entry(call: Call, data: Known, numbers: Value) -> Value:
+def entry(call: Call, data: Known, numbers: Value) -> Value:
     """The entry of a list with the number that each sample has; of a list of words that number itself."""
     listed = data.array()
     if listed.size != listed.shape[-1] or math.prod(numbers.shape) != 1 or numbers.batch is None:
@@ -113,7 +113,8 @@ def _scores(call: Call, rows: int) -> Value:
     return call.build.emit(Dense(weight.elements, bias), x, layouts=layouts_of(weight=weight))
 
 
-def _posted(call: Call, scores: Value) -> Value:
+def posted(call: Call, scores: Value) -> Value:
+    """The function of scores that ``post_transform`` names."""
     word = call.attributes.text("post_transform", "NONE")
     if word not in _POST:
         raise UnsupportedError(f"post_transform={word[:50]}", accepted=", ".join(_POST))
@@ -121,18 +122,32 @@ def _posted(call: Call, scores: Value) -> Value:
     return scores if layer is None else call.build.emit(layer, scores, suffix="post")
 
 
+def labels(call: Call, key: str) -> Known:
+    """The classes, which are integers in the attribute ``key``, or words."""
+    numbers, words = call.attributes.integers(key), call.attributes.texts("classlabels_strings")
+    if not numbers and not words:
+        raise ModelFileError("no labels", where=call.attributes.where)
+    return Known((np.asarray(numbers, dtype=np.int64) if numbers else np.arange(len(words)),), words=words)
+
+
+def label_of_greatest(call: Call, listed: Known, scores: Value) -> Value | None:
+    """The label of the greatest score; None if nobody reads it."""
+    if not call.wanted[0]:
+        return None
+    return label_of(call, listed, extreme_index(call.build.within("number"), scores, (-1,), keepdims=True))
+
+
+def label_of(call: Call, listed: Known, number: Value) -> Value:
+    """The label with a number."""
+    return call.build.viewed(entry(call, listed, number), (1,), Batch(0), "label")
+
+
 def _linear_classifier(call: Call) -> tuple[Value | None, ...]:
     """The label with the largest score, and the scores."""
     call.attributes.ignore("multi_class")
-    labels, words = call.attributes.integers("classlabels_ints"), call.attributes.texts("classlabels_strings")
-    if not labels and not words:
-        raise ModelFileError("no labels", where=call.attributes.where)
-    listed = Known((np.asarray(labels, dtype=np.int64) if labels else np.arange(len(words)),), words=words)
-    scores, label = _scores(call, listed.array().size), None
-    if call.wanted[0]:
-        number = extreme_index(call.build.within("number"), scores, (-1,), keepdims=True)
-        label = call.build.viewed(_entry(call, listed, number), (1,), Batch(0), "label")
-    return label, _posted(call, scores)
+    listed = labels(call, "classlabels_ints")
+    scores = _scores(call, listed.array().size)
+    return label_of_greatest(call, listed, scores), posted(call, scores)
 
 
 CLASSICAL: dict[str, Translation] = {
@@ -142,7 +157,7 @@ CLASSICAL: dict[str, Translation] = {
     "ArrayFeatureExtractor": Translation(_feature_extractor, "Slice, Gather, or Embedding and Reshape"),
     "ZipMap": Translation(_zip_map, "Identity"),
     "LinearRegressor": Translation(
-        lambda call: _posted(call, _scores(call, call.attributes.integer("targets", 1))), "Dense"
+        lambda call: posted(call, _scores(call, call.attributes.integer("targets", 1))), "Dense"
     ),
     "LinearClassifier": Translation(_linear_classifier, "Dense, ArgMax and Embedding, and Softmax or Activation"),
 }

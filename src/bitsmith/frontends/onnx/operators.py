@@ -23,6 +23,7 @@ from bitsmith.frontends.onnx.recurrent import RECURRENT
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.shape import SHAPES
 from bitsmith.frontends.onnx.spatial import SPATIAL
+from bitsmith.frontends.onnx.trees import TREES
 
 
 def _undecided(call: Call) -> Value:
@@ -61,6 +62,9 @@ OPERATORS: dict[str, Translation] = {
 
 CLASSICAL_DOMAIN = "ai.onnx.ml"
 
+CLASSICAL_OPERATORS = {**CLASSICAL, **TREES}
+"""Operators of the domain ``ai.onnx.ml``, by name."""
+
 _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
 
 _REMEDIES = {
@@ -88,7 +92,7 @@ def with_domain(node: Node) -> Node:
 def translation(node: Node) -> Translation | None:
     """Return the translation of ``node``; None if it is not known."""
     if node.domain == CLASSICAL_DOMAIN:
-        return CLASSICAL.get(node.operator)
+        return CLASSICAL_OPERATORS.get(node.operator)
     if node.domain == RUNTIME_DOMAIN:
         return MICROSOFT.get(node.operator)
     if node.domain in QONNX_DOMAINS:
@@ -110,7 +114,7 @@ def why_unknown(node: Node) -> tuple[str, str]:
         return _REMEDIES[name]
     if node.domain == CLASSICAL_DOMAIN:
         return (
-            f"of the operators of classical models only {', '.join(CLASSICAL)} are translated",
+            f"of the operators of classical models only {', '.join(CLASSICAL_OPERATORS)} are translated",
             "export the network without its pre- and post-processing",
         )
     if node.domain:

@@ -1,0 +1,143 @@
+"""Ensembles of decision trees, operators of the domain ``ai.onnx.ml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.classical import label_of, label_of_greatest, labels, posted
+from bitsmith.frontends.ops.logic import compare
+from bitsmith.frontends.ops.trees import Tree, below, ensemble
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.trees import Places
+
+_LEAF = "LEAF"
+_MODES = {
+    # yes and no exchanged, threshold below
+    "BRANCH_LEQ": (False, False),
+    "BRANCH_LT": (False, True),
+    "BRANCH_GT": (True, False),
+    "BRANCH_GTE": (True, True),
+    "BRANCH_EQ": (False, False),
+    "BRANCH_NEQ": (True, False),
+}
+"""Whether the branches of a decision are exchanged, so that it is one of ``<``, ``<=`` or ``==``, and whether it is ``<``."""
+
+
+def _column(call: Call, key: str) -> Places:
+    return np.array(call.attributes.integers(key), dtype=np.int64)
+
+
+def _numbers(call: Call, key: str) -> Floats:
+    """Numbers of an attribute of single precision, or of the tensor of any precision that replaces it."""
+    tensor = call.attributes.tensor(f"{key}_as_tensor")
+    if tensor is not None:
+        return np.asarray(tensor, dtype=np.float64).ravel()
+    return np.array(call.attributes.numbers(key) or (), dtype=np.float64)
+
+
+def _trees(call: Call, of: str, outputs: int) -> list[Tree]:
+    """The trees, with leaves that add weights to so many outputs, which the attributes ``of`` something say."""
+    call.attributes.ignore("nodes_hitrates", "nodes_hitrates_as_tensor", "nodes_missing_value_tracks_true")
+    modes = np.array(call.attributes.texts("nodes_modes"))
+    columns = [
+        _column(call, f"nodes_{key}") for key in ("treeids", "nodeids", "featureids", "truenodeids", "falsenodeids")
+    ]
+    values = _numbers(call, "nodes_values")
+    if not len(modes) or {len(column) for column in (*columns, values)} != {len(modes)}:
+        raise ModelFileError("attributes of nodes of unlike lengths, or none", where=call.attributes.where)
+    unknown = sorted(set(modes.tolist()) - {*_MODES, _LEAF})
+    if unknown:
+        raise UnsupportedError(f"decisions {unknown[0][:40]}", accepted=", ".join(_MODES))
+    trees, ids, features, yes, no = columns
+    rows = {key: row for row, key in enumerate(zip(trees.tolist(), ids.tolist(), strict=True))}
+    if len(rows) != len(modes):
+        raise ModelFileError("two nodes of a tree with one number", where=call.attributes.where)
+    weights = _weights(call, of, rows, outputs)
+    exchanged, strict = (np.array([_MODES.get(mode, (False, False))[k] for mode in modes.tolist()]) for k in (0, 1))
+    equal = np.isin(modes, ("BRANCH_EQ", "BRANCH_NEQ"))
+    bounds = np.where(strict, below(values), values)
+    then, otherwise = np.where(exchanged, no, yes), np.where(exchanged, yes, no)
+    found = []
+    for tree in np.unique(trees):
+        own = _root_first(np.flatnonzero(trees == tree), ids, (yes, no), modes == _LEAF)
+        at = {int(ids[row]): number for number, row in enumerate(own)}
+        first, second = (np.array([at.get(int(target), -1) for target in part[own]]) for part in (then, otherwise))
+        found.append(Tree(modes[own] == _LEAF, features[own], bounds[own], equal[own], first, second, weights[own]))
+    return found
+
+
+def _root_first(own: Places, ids: Places, following: tuple[Places, Places], leaf: npt.NDArray[np.bool_]) -> Places:
+    """Rows of one tree, with the first that no other leads to in front."""
+    led = {int(target) for part in following for target in part[own[~leaf[own]]]}
+    root = next((row for row in own.tolist() if int(ids[row]) not in led), int(own[0]))
+    return np.array([root, *(row for row in own.tolist() if row != root)])
+
+
+def _weights(call: Call, of: str, rows: Mapping[tuple[int, int], int], outputs: int) -> Floats:
+    """What each row, if it is a leaf, adds to each output."""
+    columns = [_column(call, f"{of}_{key}") for key in ("treeids", "nodeids", "ids")]
+    values = _numbers(call, f"{of}_weights")
+    if {len(column) for column in columns} != {len(values)}:
+        raise ModelFileError("attributes of leaves of unlike lengths", where=call.attributes.where)
+    weights = np.zeros((len(rows), outputs))
+    for tree, node, output, value in zip(*(column.tolist() for column in (*columns, values)), strict=True):
+        if (tree, node) not in rows or not 0 <= output < outputs:
+            raise ModelFileError("a weight of a leaf, or for an output, that there is not", where=call.attributes.where)
+        weights[rows[tree, node], output] += value
+    return weights
+
+
+def _scores(call: Call, trees: Sequence[Tree], outputs: int) -> Value:
+    """The sums of leaves, and of the numbers that each output begins with."""
+    x, base = call.tensor(0), _numbers(call, "base_values")
+    if base.size not in (0, outputs):
+        raise ModelFileError(f"{base.size} base values for {outputs} outputs", where=call.attributes.where)
+    layer = ensemble(trees, x.shape[x.axis(-1)], base if base.size else np.zeros(outputs), call.attributes.where)
+    return call.build.emit(layer, x)
+
+
+def _regressor(call: Call) -> Value:
+    outputs, how = call.attributes.integer("n_targets", 1), call.attributes.text("aggregate_function", "SUM")
+    if how not in ("SUM", "AVERAGE"):
+        raise UnsupportedError(f"trees whose results are combined by {how[:40]}", accepted="SUM, AVERAGE")
+    trees = _trees(call, "target", outputs)
+    if how == "AVERAGE":
+        trees = [replace(tree, values=tree.values / len(trees)) for tree in trees]
+    return posted(call, _scores(call, trees, outputs))
+
+
+def _classifier(call: Call) -> tuple[Value | None, ...]:
+    """The label and the scores. Of two classes one may have all weights, of which the other's score follows.
+
+    Source: https://github.com/microsoft/onnxruntime, where ONNX says nothing of two classes.
+    """
+    listed = labels(call, "classlabels_int64s")
+    classes, used = listed.array().size, np.unique(_column(call, "class_ids"))
+    if classes != 2 or used.size != 1:
+        scores = _scores(call, _trees(call, "class", classes), classes)
+        return label_of_greatest(call, listed, scores), posted(call, scores)
+    probabilities = bool(np.all(_numbers(call, "class_weights") >= 0))
+    trees = [replace(tree, values=tree.values[:, used]) for tree in _trees(call, "class", classes)]
+    score, label = _scores(call, trees, 1), None
+    if call.wanted[0]:
+        half = constant(0.5 if probabilities else 0.0)
+        label = label_of(call, listed, compare(call.build, Relation.GT, score, half, "passed"))
+    plain = probabilities and call.attributes.text("post_transform", "NONE") == "NONE"
+    both = Dense(as_weights([[-1.0, 1.0]]), as_weights([1.0, 0.0]) if plain else None)
+    return label, posted(call, call.build.emit(both, score, suffix="both"))
+
+
+TREES: dict[str, Translation] = {
+    "TreeEnsembleRegressor": Translation(_regressor, "Trees"),
+    "TreeEnsembleClassifier": Translation(_classifier, "Trees, ArgMax and Embedding, and Softmax or Activation"),
+}
+"""Operators of decision trees, by name."""
