@@ -14,7 +14,7 @@ from bitsmith.config.values import AP_VLD, AXI_MASTER
 from bitsmith.conversion.conversion import Conversion, configured, convert, split_shape
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.framework import Framework
-from bitsmith.frontends.frameworks import AnyModel, installed
+from bitsmith.frontends.frameworks import AnyModel, frameworks
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.keras.live import ModelLike
 from bitsmith.frontends.named import model_keys
@@ -213,8 +213,8 @@ def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:
 
 
 def _of_installed(name: str) -> object:
-    """The familiar names of a framework that an installed package brings: ``convert_from_x_model`` and ``x_to_hls``."""
-    for record in () if name.startswith("_") else installed():
+    """The familiar names of all other frameworks, also of installed packages: ``convert_from_x_model`` and ``x_to_hls``."""
+    for record in () if name.startswith("_") else frameworks():
         if name == f"convert_from_{record.stem}_model":
             return lambda model, *folder, **familiar: _conversion(model, *folder, **familiar).model()
         if name == f"{record.stem}_to_hls":

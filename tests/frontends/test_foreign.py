@@ -12,12 +12,8 @@ import keras
 import numpy as np
 import pytest
 import torch
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeRegressor
 
 import bitsmith
 from bitsmith.errors import ModelFileError
@@ -30,14 +26,8 @@ def of_package(name: str, kind: str) -> object:
 
 
 THINGS = {
-    "MLPClassifier": (MLPClassifier(), "skl2onnx.to_onnx"),
-    "LogisticRegression": (LogisticRegression(), "skl2onnx.to_onnx"),
-    "Pipeline": (make_pipeline(StandardScaler(), MLPClassifier()), "skl2onnx.to_onnx"),
-    "RandomForestClassifier": (RandomForestClassifier(), "trees are not converted yet"),
-    "HistGradientBoostingClassifier": (HistGradientBoostingClassifier(), "trees are not converted yet"),
-    "DecisionTreeRegressor": (DecisionTreeRegressor(), "trees are not converted yet"),
-    "XGBClassifier": (of_package("xgboost.sklearn", "XGBClassifier"), "trees are not converted yet"),
-    "Booster": (of_package("lightgbm.basic", "Booster"), "trees are not converted yet"),
+    "StandardScaler": (StandardScaler(), "the pipeline"),
+    "CatBoostClassifier": (of_package("catboost.core", "CatBoostClassifier"), "format='onnx'"),
     "OrderedDict": (torch.nn.Linear(3, 2).state_dict(), "load_state_dict"),
     "weights": ({"kernel": np.zeros((3, 2))}, "load_state_dict"),
     "TextClassificationPipeline": (
@@ -88,9 +78,7 @@ FOUND: dict[str, tuple[bytes, str]] = {
     "weights.bin": (b"GGUF\3\0\0\0", "language model"),
     "a.pte": (b"\x20\0\0\0ET12", "ExecuTorch"),
     "renamed": (b"\x20\0\0\0ET12", "ExecuTorch"),
-    "xgb.json": (b'{"learner":{"attributes":{}', "XGBoost"),
     "xgb.ubj": (b"{L\0\0\0\0\0\0\0\7learner", "XGBoost"),
-    "lgb.txt": (b"tree\nversion=v4\nnum_class=1", "LightGBM"),
     "cat.cbm": (b"CBM1\0\0", "CatBoost"),
     "data.npy": (b"\x93NUMPY\1\0", "numbers"),
     "data.npz": (archive(x=np.zeros(3)), "numbers"),

@@ -149,8 +149,8 @@ def test_a_file_of_another_ending_is_known_by_its_content(tmp_path: Path) -> Non
 def test_each_record_has_the_familiar_names() -> None:
     for record in FRAMEWORKS:
         for name in (f"convert_from_{record.stem}_model", f"{record.stem}_to_hls"):
-            assert name in converters.__all__
-        assert f"config_from_{record.stem}_model" in utils.__all__
+            assert callable(getattr(converters, name))
+        assert callable(getattr(utils, f"config_from_{record.stem}_model"))
 
 
 def test_names_keys_and_endings_are_of_one_framework() -> None:

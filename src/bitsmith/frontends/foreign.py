@@ -68,21 +68,16 @@ def _nowhere(path: Path) -> bool:
     return False
 
 
-_TREES = "decision trees are not converted yet; a neural network of the same task is"
+_TREES = "of CatBoost: model.save_model('model.onnx', format='onnx'), and give that file; of others: export it to ONNX"
 _CONVERT = "bitsmith.convert(model, input_shape=...)"
 _LITE = "tf.lite.TFLiteConverter"
 _ONNX = "export the model that it was made from to ONNX, and give that"
 _EXPORTED = "give the ExportedProgram that it was lowered from, or its .pt2 file"
 
 OBJECTS = (
-    ForeignObject("{name}, an ensemble of decision trees", _of("sklearn.tree", "sklearn.ensemble"), _TREES),
+    ForeignObject("{name}, a model of decision trees", _of("catboost", "ydf", "treelite"), _TREES),
     ForeignObject(
-        "{name}, a model of decision trees", _of("xgboost", "lightgbm", "catboost", "ydf", "treelite"), _TREES
-    ),
-    ForeignObject(
-        "{name}, which has to become an ONNX model first",
-        _of("sklearn"),
-        "bitsmith.convert(skl2onnx.to_onnx(model, x[:1].astype('float32'))), for networks, linear models and pipelines of them",
+        "{name}, which predicts nothing", _of("sklearn"), "give the estimator, or the pipeline that has both"
     ),
     ForeignObject(
         "{name}, a pipeline of transformers",
@@ -185,13 +180,12 @@ FILES = (
         _ONNX,
     ),
     ForeignFile(
-        "an XGBoost model",
+        "an XGBoost model in binary JSON",
         (".ubj",),
-        lambda first: b'{"learner"' in first or b'"gradient_booster"' in first,
+        _nothing,
         _nowhere,
-        _TREES,
+        "booster = xgboost.Booster(model_file={path}); booster.save_model('model.json'), and give that file",
     ),
-    ForeignFile("a LightGBM model", (), lambda first: first.startswith(b"tree\nversion="), _nowhere, _TREES),
     ForeignFile("a CatBoost model", (".cbm",), lambda first: first.startswith(b"CBM1"), _nowhere, _TREES),
     ForeignFile(
         "numbers, which are not a model",
@@ -206,8 +200,7 @@ FILES = (
         (".joblib",),
         lambda first: b"sklearn." in first,
         _nowhere,
-        "if you trust the file: model = joblib.load({path}); of a network of scikit-learn: "
-        "bitsmith.convert(skl2onnx.to_onnx(model, x[:1].astype('float32')))",
+        "if you trust the file: bitsmith.convert(joblib.load({path}))",
     ),
 )
 """Kinds of files and folders, of which the first that fits is told."""

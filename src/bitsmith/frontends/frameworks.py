@@ -21,8 +21,10 @@ from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.onnx.framework import ONNX
 from bitsmith.frontends.tflite.framework import TFLITE
 from bitsmith.frontends.torch.framework import TORCH
+from bitsmith.frontends.trees.frameworks import LIGHTGBM, SKLEARN, XGBOOST
 
-FRAMEWORKS = (KERAS, TORCH, ONNX, TFLITE)
+FRAMEWORKS = (KERAS, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, SKLEARN)
+"""The table. Estimators of XGBoost and LightGBM are ones of scikit-learn, too: their records come first."""
 
 GROUP = "bitsmith.frameworks"
 """The group of entry points, each of which names a :class:`Framework`."""
@@ -88,10 +90,11 @@ def check_file(path: Path) -> None:
 
 def _of_file(path: Path) -> Framework:
     suffix = path.suffix.lower()
-    record = next((record for record in frameworks() if suffix in record.suffixes), None)
+    first = first_bytes(path, 16) if path.is_file() else b""
+    record = next((record for record in FRAMEWORKS if not record.suffixes and record.is_content(first)), None)
+    record = record or next((record for record in frameworks() if suffix in record.suffixes), None)
     if record is None:
         check_file(path)
-        first = first_bytes(path, 16)
         record = next((record for record in frameworks() if record.is_content(first)), None)
     if record is None:
         raise ModelFileError(

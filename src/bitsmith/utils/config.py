@@ -10,7 +10,7 @@ from bitsmith.config import BitsLike, config_from_network
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.framework import Framework, ReadOptions
-from bitsmith.frontends.frameworks import AnyModel, installed
+from bitsmith.frontends.frameworks import AnyModel, frameworks
 from bitsmith.frontends.input_shapes import Example, InputShapes
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.keras.live import ModelLike
@@ -166,8 +166,8 @@ def _config(
 
 
 def of_installed(name: str) -> object:
-    """The familiar name of a framework that an installed package brings: ``config_from_x_model``."""
-    for record in () if name.startswith("_") else installed():
+    """The familiar name of all other frameworks, also of installed packages: ``config_from_x_model``."""
+    for record in () if name.startswith("_") else frameworks():
         if name == f"config_from_{record.stem}_model":
             return partial(_config, record)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

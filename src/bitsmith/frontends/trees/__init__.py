@@ -1,0 +1,1 @@
+"""Readers of the libraries of decision trees: scikit-learn, XGBoost and LightGBM. The layer that they make is `Trees`."""

@@ -1,0 +1,141 @@
+"""The records of scikit-learn, XGBoost and LightGBM."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bitsmith.errors import ModelFileError
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
+from bitsmith.frontends.outputs import FrameworkRun, Numbers
+from bitsmith.layers.network import Network
+
+if TYPE_CHECKING:
+    from bitsmith.frontends.custom.call import Layers
+    from bitsmith.frontends.trees.network import Classes
+
+_LIGHTGBM_MARK = b"tree\nversion="
+
+
+def _is_of(package: str) -> Callable[[object], bool]:
+    """A test for models of classes that derive from those of a package."""
+
+    def is_one(model: object) -> bool:
+        modules = [base.__module__ for base in type(model).__mro__]
+        return any(f"{module}.".startswith(f"{package}.") for module in modules) and hasattr(model, "predict")
+
+    return is_one
+
+
+def _classes(model: object) -> Classes | None:
+    """The classes of a classifier with the methods of scikit-learn; None of all else."""
+    from bitsmith.frontends.trees.network import Classes
+
+    return Classes(list(model.classes_)) if hasattr(model, "predict_proba") and hasattr(model, "classes_") else None
+
+
+def _content(model: str | os.PathLike[str], most: int) -> bytes:
+    try:
+        with Path(model).open("rb") as file:
+            return file.read(most + 1)
+    except OSError as error:
+        raise ModelFileError(f"cannot be read: {error.strerror}", where=str(model)) from error
+
+
+def _read_sklearn(model: object, options: ReadOptions) -> Network:
+    from bitsmith.frontends.trees.sklearn import read_sklearn
+
+    return read_sklearn(model, allow_approximate=options.allow_approximate)
+
+
+# Boosters have no types.
+def _read_xgboost(model: Any, options: ReadOptions) -> Network:
+    from bitsmith.frontends.files.json import MAX_JSON_BYTES
+    from bitsmith.frontends.trees.xgboost import read_xgboost
+
+    if isinstance(model, str | os.PathLike):
+        return read_xgboost(_content(model, MAX_JSON_BYTES), str(model), None)
+    booster, best = model, None
+    if hasattr(model, "get_booster"):
+        booster, best = model.get_booster(), getattr(model, "best_iteration", None)
+    if best is not None:  # which estimators stop at, and boosters do not
+        booster = booster[: best + 1]
+    return read_xgboost(bytes(booster.save_raw("json")), "XGBoost", _classes(model))
+
+
+def _read_lightgbm(model: Any, options: ReadOptions) -> Network:
+    from bitsmith.frontends.trees.lightgbm import MOST_BYTES, read_lightgbm
+
+    if isinstance(model, str | os.PathLike):
+        return read_lightgbm(_content(model, MOST_BYTES), str(model), None)
+    booster = getattr(model, "booster_", model)
+    return read_lightgbm(booster.model_to_string().encode(), "LightGBM", _classes(model))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """Outputs of a library's live models; of a file if the caller insists, else none."""
+
+    name: str
+
+    def __call__(
+        self, model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
+    ) -> FrameworkRun | None:
+        from bitsmith.frontends.trees.outputs import boosted, estimated, loaded
+
+        if isinstance(model, str | os.PathLike):
+            return boosted(self.name, loaded(self.name, model), inputs[0]) if insist else None
+        of = boosted if type(model).__name__ == "Booster" else estimated
+        return of(self.name, model, inputs[0])
+
+
+SKLEARN = Framework(
+    name="scikit-learn",
+    stem="sklearn",
+    keys=(ModelKey("SklearnModel", (), weights=None, live=True),),
+    refused=(),
+    files="no files",
+    live="an estimator of scikit-learn",
+    is_live=_is_of("sklearn"),
+    is_content=no_content,
+    takes=frozenset(),
+    read=_read_sklearn,
+    outputs=_Outputs("scikit-learn"),
+    layer_results=no_layer_results,
+    shapeless=None,
+)
+
+XGBOOST = Framework(
+    name="XGBoost",
+    stem="xgboost",
+    keys=(ModelKey("XgboostModel", (), weights=None, live=True),),
+    refused=(),
+    files="*.json",
+    live="a model of XGBoost",
+    is_live=_is_of("xgboost"),
+    is_content=lambda first: first.startswith(b'{"learner":'),
+    takes=frozenset(),
+    read=_read_xgboost,
+    outputs=_Outputs("XGBoost"),
+    layer_results=no_layer_results,
+    shapeless=None,
+)
+
+LIGHTGBM = Framework(
+    name="LightGBM",
+    stem="lightgbm",
+    keys=(ModelKey("LightgbmModel", (), weights=None, live=True),),
+    refused=(),
+    files="*.txt",
+    live="a model of LightGBM",
+    is_live=_is_of("lightgbm"),
+    is_content=lambda first: first.startswith(_LIGHTGBM_MARK),
+    takes=frozenset(),
+    read=_read_lightgbm,
+    outputs=_Outputs("LightGBM"),
+    layer_results=no_layer_results,
+    shapeless=None,
+)

@@ -1,0 +1,125 @@
+"""Models of LightGBM: its text, which live models give too (https://lightgbm.readthedocs.io)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.ops.trees import Tree, ensemble
+from bitsmith.frontends.trees.network import Classes, Link, network_of
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.network import Network
+
+MARK = b"tree\nversion="
+"""The first bytes of a file."""
+
+MOST_BYTES = 64 << 20
+"""Most bytes of a file."""
+
+_MOST_OUTPUTS = 1024
+
+_LINKS = {
+    "regression": Link.IDENTITY,
+    "regression_l1": Link.IDENTITY,
+    "huber": Link.IDENTITY,
+    "fair": Link.IDENTITY,
+    "quantile": Link.IDENTITY,
+    "mape": Link.IDENTITY,
+    "lambdarank": Link.IDENTITY,
+    "rank_xendcg": Link.IDENTITY,
+    "custom": Link.IDENTITY,
+    "binary": Link.SIGMOID,
+    "cross_entropy": Link.SIGMOID,
+    "multiclass": Link.SOFTMAX,
+    "multiclassova": Link.SIGMOID,
+}
+"""Functions of sums by objectives."""
+
+_CATEGORY, _MISSING, _ZERO, _MOST_TYPE = 1, 2, 1, 11
+"""Of a decision's type the bit of those on categories, the place of the bits on what counts as missing, these if 0 does, and
+the greatest type."""
+
+
+def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
+    """The network of a model, which predicts what ``Booster.predict`` does or, with ``classes``, what a classifier does.
+
+    Raises:
+        ModelFileError: the text is not that of a model.
+        UnsupportedError: trees on categories, of linear leaves, or of an objective that cannot be translated.
+    """
+    if len(text) > MOST_BYTES or not text.startswith(MARK):
+        raise ModelFileError("not a model of LightGBM", where=where, accepted="the text of Booster.save_model")
+    head, *blocks = text.decode("utf-8", "replace").partition("\nend of trees")[0].split("\nTree=")
+    described = _entries(head)
+    objective, *options = described.get("objective", "custom").split()
+    if objective not in _LINKS or "sqrt" in options:
+        raise UnsupportedError(
+            f"the objective {' '.join([objective, *options])[:50]!r}", where=where, accepted=", ".join(_LINKS)
+        )
+    (outputs,) = _numbers(described, "num_tree_per_iteration", 1, where).astype(int)
+    if not 1 <= outputs <= _MOST_OUTPUTS or not blocks:
+        raise ModelFileError("a model without trees, or without outputs", where=where)
+    slopes = [option.partition(":")[2] for option in options if option.startswith("sigmoid:")]
+    scale = _number(slopes[0], where) if slopes else 1.0
+    share = outputs / len(blocks) if "average_output" in described else 1.0
+    trees = [
+        _tree(_entries(block), number % outputs, outputs, scale * share, where) for number, block in enumerate(blocks)
+    ]
+    (last,) = _numbers(described, "max_feature_idx", 1, where).astype(int)
+    layer = ensemble(trees, int(last) + 1, as_weights(np.zeros(outputs)), where)
+    return network_of(layer, _LINKS[objective], classes, "LightGBM")
+
+
+def _entries(block: str) -> dict[str, str]:
+    """The lines ``key=value`` of a block; a key alone has an empty value."""
+    lines = (line.partition("=") for line in block.splitlines())
+    return {key: value for key, _, value in lines}
+
+
+def _number(word: str, where: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ModelFileError(f"{word[:40]!r} in place of a number", where=where)
+    return value
+
+
+def _numbers(entries: Mapping[str, str], key: str, count: int, where: str) -> Floats:
+    values = np.array([_number(word, where) for word in entries.get(key, "").split()])
+    if len(values) != count:
+        raise ModelFileError(f"{key} has {len(values)} numbers", where=where, accepted=f"{count}")
+    return values
+
+
+def _tree(entries: Mapping[str, str], target: int, outputs: int, scale: float, where: str) -> Tree:
+    """A tree: its decisions, then its leaves."""
+    leaves = len(entries.get("leaf_value", "").split())
+    inner = leaves - 1
+    if leaves < 1:
+        raise ModelFileError("a tree without leaves", where=where)
+    if entries.get("is_linear", "0") != "0":
+        raise UnsupportedError("leaves that are linear models", where=where, accepted="linear_tree=False")
+    keys = ("split_feature", "threshold", "decision_type", "left_child", "right_child") if inner else ()
+    columns = [_numbers(entries, key, inner, where) for key in keys] or [np.zeros(0)] * 5
+    kinds = columns[2].astype(np.int64)
+    if np.any(kinds < 0) or np.any(kinds > _MOST_TYPE):
+        raise ModelFileError("a decision of a type that is not known", where=where)
+    if np.any(kinds & _CATEGORY):
+        raise UnsupportedError(
+            "decisions on categories", where=where, accepted="numbers", remedy="encode them, one-hot for example"
+        )
+    if np.any((kinds >> _MISSING) & 3 == _ZERO):
+        raise UnsupportedError("zeros that count as missing", where=where, accepted="zero_as_missing=False")
+    values = np.zeros((inner + leaves, outputs))
+    values[inner:, target] = _numbers(entries, "leaf_value", leaves, where) * scale
+    feature, yes, no = (np.concatenate([columns[k], np.zeros(leaves)]).astype(np.int64) for k in (0, 3, 4))
+    # Children below 0 are leaves, counted from -1.
+    yes, no = (np.where(part < 0, inner - 1 - part, part) for part in (yes, no))
+    bounds = np.concatenate([columns[1], np.zeros(leaves)])
+    is_leaf = np.arange(inner + leaves) >= inner
+    return Tree(is_leaf, feature, bounds, np.zeros(inner + leaves, dtype=bool), yes, no, values)

@@ -1,0 +1,46 @@
+"""Outputs of models of trees, as their own libraries compute them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
+from bitsmith.layers.layer import Floats
+
+
+def estimated(name: str, model: Any, x: Numbers) -> FrameworkRun:
+    """Outputs of an estimator: of a classifier the classes, as their numbers if they are none, and the probabilities."""
+    x = x.astype(np.float32)
+    result = np.asarray(model.predict(x))
+    if hasattr(model, "predict_proba"):
+        labels = result if result.dtype.kind in "iufb" else np.searchsorted(model.classes_, result)
+        return _run(name, labels, model.predict_proba(x))
+    if hasattr(model, "classes_"):
+        raise NotComparedError("it gives classes alone, and the exported model scores, too")
+    return _run(name, result)
+
+
+def boosted(name: str, model: Any, x: Numbers) -> FrameworkRun:
+    """Outputs of a booster."""
+    x = x.astype(np.float32)
+    return _run(name, model.predict(importlib.import_module(name.lower()).DMatrix(x) if name == "XGBoost" else x))
+
+
+def loaded(name: str, model: object) -> object:
+    """The booster of a file."""
+    try:
+        library = importlib.import_module(name.lower())
+    except ImportError as error:
+        raise NotComparedError(f"{name} is not installed") from error
+    load: Callable[..., object] = library.Booster
+    return load(model_file=os.fspath(str(model)))
+
+
+def _run(name: str, *arrays: Numbers) -> FrameworkRun:
+    outputs: list[Floats] = [np.asarray(array).astype(np.float64) for array in arrays]
+    return FrameworkRun(name, tuple(outputs))

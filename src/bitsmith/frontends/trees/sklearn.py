@@ -1,0 +1,157 @@
+"""Live models of scikit-learn: trees directly, all others by way of ONNX."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.frontends.ops.trees import Tree, ensemble
+from bitsmith.frontends.trees.network import Classes, Link, network_of
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """The trees of a model, what their sums begin with (outputs,), and the function of these."""
+
+    trees: list[Tree]
+    base: Floats
+    link: Link
+
+
+# Attributes of scikit-learn's classes have no types.
+def _tree(model: Any, values: Floats, weight: float = 1.0) -> Tree:
+    """A fitted tree whose rows have ``values`` (rows, outputs)."""
+    tree = model.tree_
+    leaf = np.asarray(tree.children_left) < 0
+    yes, no = (np.where(leaf, 0, np.asarray(part)) for part in (tree.children_left, tree.children_right))
+    equal = np.zeros(len(leaf), dtype=bool)
+    return Tree(leaf, np.asarray(tree.feature), np.asarray(tree.threshold), equal, yes, no, values * weight)
+
+
+def _tree_values(model: Any) -> Floats:
+    """The shares of classes, or the targets, of each row of a tree."""
+    values = np.asarray(model.tree_.value, dtype=np.float64)
+    if not hasattr(model, "classes_"):
+        return as_weights(values[:, :, 0])
+    if values.shape[1] != 1:
+        raise UnsupportedError(
+            "a classifier of several outputs", accepted="one output", remedy="convert one for each output"
+        )
+    shares = as_weights(values[:, 0, :])
+    return as_weights(shares / shares.sum(axis=1, keepdims=True))
+
+
+def _single(model: Any) -> _Sums:
+    values = _tree_values(model)
+    return _Sums([_tree(model, values)], np.zeros(values.shape[1]), Link.IDENTITY)
+
+
+def _forest(model: Any) -> _Sums:
+    trees, share = model.estimators_, 1 / len(model.estimators_)
+    found = [_tree(tree, _tree_values(tree), share) for tree in trees]
+    return _Sums(found, np.zeros(found[0].values.shape[1]), Link.IDENTITY)
+
+
+def _boosted(model: Any) -> _Sums:
+    rows, outputs = model.estimators_.shape
+    first = model._raw_predict_init(np.zeros((2, model.n_features_in_), np.float32))
+    if getattr(model, "init", None) not in (None, "zero") and not _is_constant(model.init_):
+        raise UnsupportedError("boosting that begins with another model", where="init", accepted="init=None or 'zero'")
+    found = []
+    for stage in range(rows):
+        for output in range(outputs):
+            tree = model.estimators_[stage, output]
+            values = np.zeros((tree.tree_.node_count, outputs))
+            values[:, output] = np.asarray(tree.tree_.value)[:, 0, 0]
+            found.append(_tree(tree, values, float(model.learning_rate)))
+    base = np.asarray(first, dtype=np.float64)[0].reshape(outputs)
+    return _Sums(found, base, _link(model, outputs, "exponential"))
+
+
+def _is_constant(model: object) -> bool:
+    return type(model).__name__ in ("DummyClassifier", "DummyRegressor")
+
+
+def _link(model: Any, outputs: int, *other: str) -> Link:
+    """The function of the sums of a boosted classifier, or of a regressor."""
+    loss = str(model.loss)
+    if not hasattr(model, "classes_"):
+        if loss in ("poisson", "gamma"):
+            raise UnsupportedError(f"the loss {loss!r}, of which results are exponentials", accepted="other losses")
+        return Link.IDENTITY
+    if loss in other:
+        raise UnsupportedError(f"the loss {loss!r} of a classifier", accepted="'log_loss'")
+    return Link.SIGMOID if outputs == 1 else Link.SOFTMAX
+
+
+def _histogram(model: Any) -> _Sums:
+    if model.is_categorical_ is not None and np.any(model.is_categorical_):
+        raise UnsupportedError("categorical features", accepted="numbers", remedy="encode them, one-hot for example")
+    outputs = model.n_trees_per_iteration_
+    found = []
+    for stage in model._predictors:
+        for output, predictor in enumerate(stage):
+            nodes = predictor.nodes
+            values = np.zeros((len(nodes), outputs))
+            values[:, output] = nodes["value"]
+            leaf = nodes["is_leaf"].astype(bool)
+            yes, no = (nodes[key].astype(np.int64) for key in ("left", "right"))
+            feature, equal = nodes["feature_idx"].astype(np.int64), np.zeros(len(nodes), dtype=bool)
+            found.append(Tree(leaf, feature, nodes["num_threshold"].astype(np.float64), equal, yes, no, values))
+    base = np.asarray(model._baseline_prediction, dtype=np.float64).reshape(outputs)
+    return _Sums(found, base, _link(model, outputs))
+
+
+_READERS: Mapping[str, Callable[[Any], _Sums]] = {
+    "BaseDecisionTree": _single,
+    "BaseForest": _forest,
+    "BaseGradientBoosting": _boosted,
+    "BaseHistGradientBoosting": _histogram,
+}
+"""Readers of trees by scikit-learn's base classes."""
+
+_OTHERS = ("IsolationForest", "RandomTreesEmbedding")
+"""Forests whose results are others than sums of leaves."""
+
+
+def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
+    """The network of a fitted estimator or pipeline.
+
+    Raises:
+        ModelFileError: it is not fitted, or skl2onnx, by which all but trees are read, cannot export it.
+        UnsupportedError: it cannot be translated.
+    """
+    name = type(model).__name__
+    if not hasattr(model, "n_features_in_"):
+        raise ModelFileError(f"a {name} that was not fitted", where="scikit-learn", remedy="model.fit(x, y)")
+    bases = [base.__name__ for base in type(model).__mro__]
+    reader = next((_READERS[base] for base in bases if base in _READERS), None)
+    if reader is None or name in _OTHERS:
+        return _by_onnx(model, name, allow_approximate=allow_approximate)
+    sums = reader(model)
+    trees = ensemble(sums.trees, int(model.n_features_in_), as_weights(sums.base), name)
+    classes = Classes(list(model.classes_)) if hasattr(model, "classes_") else None
+    return network_of(trees, sums.link, classes, name)
+
+
+def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
+    if find_spec("skl2onnx") is None:
+        raise ModelFileError(
+            f"a {name}, which is read by way of ONNX", where="scikit-learn", remedy="pip install skl2onnx"
+        )
+    exporter, example = importlib.import_module("skl2onnx"), np.zeros((1, model.n_features_in_), np.float32)
+    try:
+        proto = exporter.to_onnx(model, example)
+    except Exception as error:  # whatever the exporter raises
+        problem = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise ModelFileError(f"skl2onnx cannot export a {name} ({problem})", where="scikit-learn") from error
+    return read_onnx(proto, allow_approximate=allow_approximate)

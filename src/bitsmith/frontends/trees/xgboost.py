@@ -1,0 +1,121 @@
+"""Models of XGBoost: its JSON, which live models give too (https://xgboost.readthedocs.io, "Introduction to Model IO")."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.files.json import Fields, parse_json
+from bitsmith.frontends.ops.trees import Tree, below, ensemble
+from bitsmith.frontends.trees.network import Classes, Link, network_of
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.network import Network
+
+_MOST_OUTPUTS = 1024
+
+_Objective: TypeAlias = tuple[Link, bool, bool]
+"""The function of sums; whether the base score is a probability; whether the class is all that is predicted."""
+
+_OBJECTIVES: dict[str, _Objective] = {
+    "binary:logistic": (Link.SIGMOID, True, False),
+    "reg:logistic": (Link.SIGMOID, True, False),
+    "binary:logitraw": (Link.IDENTITY, True, False),
+    "multi:softprob": (Link.SOFTMAX, False, False),
+    "multi:softmax": (Link.SOFTMAX, False, True),
+    "reg:squarederror": (Link.IDENTITY, False, False),
+    "reg:linear": (Link.IDENTITY, False, False),
+    "reg:absoluteerror": (Link.IDENTITY, False, False),
+    "reg:pseudohubererror": (Link.IDENTITY, False, False),
+    "reg:squaredlogerror": (Link.IDENTITY, False, False),
+    "reg:quantileerror": (Link.IDENTITY, False, False),
+    "rank:ndcg": (Link.IDENTITY, False, False),
+    "rank:map": (Link.IDENTITY, False, False),
+    "rank:pairwise": (Link.IDENTITY, False, False),
+}
+
+
+def read_xgboost(text: bytes, where: str, classes: Classes | None) -> Network:
+    """The network of a model, which predicts what ``Booster.predict`` does or, with ``classes``, what a classifier does.
+
+    Raises:
+        ModelFileError: the JSON is not that of a model.
+        UnsupportedError: trees on categories, of vectors, or of an objective that cannot be translated.
+    """
+    learner = Fields(parse_json(text, where), where).fields("learner")
+    described, name = learner.fields("learner_model_param"), learner.fields("objective").text("name")
+    if name not in _OBJECTIVES:
+        raise UnsupportedError(f"the objective {name[:50]!r}", where=where, accepted=", ".join(_OBJECTIVES))
+    link, probability, label = _OBJECTIVES[name]
+    outputs = max(_count(described, "num_class"), 1) * max(_count(described, "num_target"), 1)
+    if outputs > _MOST_OUTPUTS:
+        raise UnsupportedError(f"{outputs} outputs", where=where, accepted=f"at most {_MOST_OUTPUTS}")
+    trees = _trees(learner.fields("gradient_booster"), outputs, where)
+    base = _base(described, outputs)
+    if probability:
+        base = np.log(base) - np.log1p(-base)
+    layer = ensemble(trees, _count(described, "num_feature"), as_weights(base), where)
+    if label and classes is None:
+        network = network_of(layer, link, Classes(range(outputs)), "XGBoost")
+        return replace(network, outputs=network.outputs[:1])
+    return network_of(layer, link, classes, "XGBoost")
+
+
+def _count(fields: Fields, key: str) -> int:
+    """A number that is written as text."""
+    text = fields.text(key, "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise fields.wrong(key, "an integer as text")
+    return int(text)
+
+
+def _base(described: Fields, outputs: int) -> Floats:
+    """The sums that trees add to: one for all, or one for each output; before version 3.1 without brackets."""
+    words = described.text("base_score").strip("[] ").split(",")
+    try:
+        values = np.array([float(word) for word in words])
+    except ValueError:
+        values = np.array([math.nan])
+    if values.size not in (1, outputs) or not np.all(np.isfinite(values)):
+        raise described.wrong("base_score", f"one number, or {outputs}")
+    return np.broadcast_to(values, (outputs,))
+
+
+def _trees(booster: Fields, outputs: int, where: str) -> list[Tree]:
+    name, shares = booster.text("name"), None
+    if name == "dart":
+        shares, booster = booster.constant("weight_drop"), booster.fields("gbtree")
+    elif name != "gbtree":
+        raise UnsupportedError(f"the booster {name[:50]!r}", where=where, accepted="gbtree, dart")
+    model = booster.fields("model")
+    targets, trees = model.integers("tree_info"), model.objects("trees")
+    shares = np.ones(len(trees)) if shares is None else shares.ravel()
+    if not len(targets) == len(trees) == len(shares) or not all(0 <= target < outputs for target in targets):
+        raise model.error("trees without an output, or for one that there is not")
+    return [
+        _tree(tree, target, outputs, float(share)) for tree, target, share in zip(trees, targets, shares, strict=True)
+    ]
+
+
+def _tree(tree: Fields, target: int, outputs: int, share: float) -> Tree:
+    described = tree.fields("tree_param")
+    if _count(described, "size_leaf_vector") > 1:
+        raise UnsupportedError(
+            "leaves of several outputs", where=tree.where, accepted="multi_strategy='one_output_per_tree'"
+        )
+    if any(tree.integers("split_type")):
+        raise UnsupportedError(
+            "decisions on categories", where=tree.where, accepted="numbers", remedy="encode them, one-hot for example"
+        )
+    columns = [
+        tree.constant(key).ravel() for key in ("left_children", "right_children", "split_indices", "split_conditions")
+    ]
+    if len({len(column) for column in columns}) != 1:
+        raise tree.error("a tree whose columns have unlike lengths")
+    yes, no, feature = (column.astype(np.int64) for column in columns[:3])
+    leaf, values = yes < 0, np.zeros((len(yes), outputs))
+    values[:, target] = np.where(leaf, columns[3] * share, 0.0)
+    return Tree(leaf, feature, below(columns[3]), np.zeros(len(yes), dtype=bool), yes, no, values)

@@ -1,0 +1,267 @@
+"""Live models and files of scikit-learn, XGBoost and LightGBM, against what their own libraries predict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import pytest
+import xgboost
+from sklearn import ensemble, tree
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.ensemble import BaggingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+import bitsmith
+from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.read import read_model
+
+Numbers = npt.NDArray[np.float32]
+Data = tuple[Numbers, npt.NDArray[Any]]
+
+
+def _data(load: Callable[..., Data]) -> Data:
+    x, y = load(return_X_y=True)
+    return x.astype(np.float32), y
+
+
+TWO, THREE, REAL = _data(load_breast_cancer), _data(load_wine), _data(load_diabetes)
+WORDS = (THREE[0], np.array(["ash", "birch", "yew"])[THREE[1]])
+ODD = (THREE[0], THREE[1] * 3 + 2)
+SEVERAL = (REAL[0], np.stack([REAL[1], -2 * REAL[1]], 1))
+FEW = {"n_estimators": 6, "random_state": 0}
+QUIET = {"n_estimators": 6, "verbose": -1}
+
+MODELS: dict[str, tuple[Any, Data]] = {
+    "tree, two classes": (tree.DecisionTreeClassifier(random_state=0), TWO),
+    "tree, words": (tree.DecisionTreeClassifier(max_depth=4, random_state=0), WORDS),
+    "tree, entropy and weights": (
+        tree.ExtraTreeClassifier(criterion="entropy", class_weight="balanced", random_state=0),
+        THREE,
+    ),
+    "tree, real": (tree.DecisionTreeRegressor(max_depth=6, random_state=0), REAL),
+    "tree, several": (tree.DecisionTreeRegressor(max_depth=5, random_state=0), SEVERAL),
+    "forest, two classes": (ensemble.RandomForestClassifier(max_depth=5, **FEW), TWO),
+    "forest, odd classes": (ensemble.RandomForestClassifier(max_depth=5, **FEW), ODD),
+    "forest, real": (ensemble.RandomForestRegressor(max_depth=5, **FEW), REAL),
+    "extra trees, several": (ensemble.ExtraTreesRegressor(max_depth=5, **FEW), SEVERAL),
+    "boosted, two classes": (ensemble.GradientBoostingClassifier(**FEW), TWO),
+    "boosted, words": (ensemble.GradientBoostingClassifier(init="zero", **FEW), WORDS),
+    "boosted, real": (ensemble.GradientBoostingRegressor(loss="huber", learning_rate=0.3, **FEW), REAL),
+    "histogram, two classes": (ensemble.HistGradientBoostingClassifier(max_iter=6), TWO),
+    "histogram, three classes": (ensemble.HistGradientBoostingClassifier(max_iter=6), THREE),
+    "histogram, real": (ensemble.HistGradientBoostingRegressor(max_iter=6), REAL),
+    "bagging, by ONNX": (BaggingClassifier(n_estimators=3, random_state=0), THREE),
+    "pipeline, by ONNX": (make_pipeline(StandardScaler(), LogisticRegression()), TWO),
+    "XGBoost, two classes": (xgboost.XGBClassifier(n_estimators=6, max_depth=3), TWO),
+    "XGBoost, three classes": (xgboost.XGBClassifier(n_estimators=6, max_depth=3, num_parallel_tree=2), THREE),
+    "XGBoost, real": (xgboost.XGBRegressor(n_estimators=6, max_depth=4), REAL),
+    "XGBoost, dart": (xgboost.XGBRegressor(n_estimators=6, max_depth=3, booster="dart", rate_drop=0.4), REAL),
+    "XGBoost, several": (xgboost.XGBRegressor(n_estimators=4, max_depth=3), SEVERAL),
+    "LightGBM, two classes": (lightgbm.LGBMClassifier(**QUIET), TWO),
+    "LightGBM, words": (lightgbm.LGBMClassifier(**QUIET), WORDS),
+    "LightGBM, real": (lightgbm.LGBMRegressor(num_leaves=9, **QUIET), REAL),
+    "LightGBM, forest": (
+        lightgbm.LGBMRegressor(boosting_type="rf", bagging_freq=1, bagging_fraction=0.7, **QUIET),
+        REAL,
+    ),
+}
+
+
+def _wanted(model: Any, x: Numbers) -> list[npt.NDArray[np.float64]]:
+    """The library's class numbers and probabilities, or its targets."""
+    found = model.predict(x)
+    if not hasattr(model, "predict_proba"):
+        return [np.asarray(found, np.float64)]
+    labels = found if found.dtype.kind in "iub" else np.searchsorted(model.classes_, found)
+    return [labels.astype(np.float64), model.predict_proba(x)]
+
+
+QUICK = {"tree, words", "forest, two classes", "boosted, two classes", "XGBoost, three classes", "LightGBM, real"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=[pytest.mark.slow, pytest.mark.ci]) for name in MODELS]
+)
+def test_circuits_decide_as_the_library_does(name: str, tmp_path: Path) -> None:
+    """No decision differs on calibration data: classes are equal, and what is added up is so but for rounded leaves."""
+    estimator, (x, y) = MODELS[name]
+    estimator.fit(x, y)
+    model = bitsmith.convert(estimator, tmp_path, calibration=x)
+    found = model.predict(x)
+    arrays = list(found) if isinstance(found, tuple | list) else [found]
+    wanted = _wanted(estimator, x)
+    assert len(arrays) == len(wanted)
+    if len(wanted) == 2:
+        labels, right = arrays[0].reshape(-1), wanted[0].reshape(-1)
+        np.testing.assert_array_equal(labels, right)
+    scale = np.abs(wanted[-1]).max()
+    error = np.abs(arrays[-1].reshape(wanted[-1].shape) - wanted[-1]).max() / scale
+    assert error < (2e-3 if "ONNX" in name else 2e-4)
+    assert model.fidelity.agreement.framework and not model.fidelity.agreement.problem
+    model.save(tmp_path / "saved.json")
+    again = bitsmith.model.Model.load(tmp_path / "saved.json").predict(x)
+    for one, other in zip(arrays, again if isinstance(again, tuple | list) else [again], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture(scope="module")
+def boosters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path, Numbers]]:
+    """Trained boosters, their files, and data."""
+    folder, data = tmp_path_factory.mktemp("boosters"), xgboost.DMatrix(THREE[0], THREE[1])
+    softmax = xgboost.train({"objective": "multi:softmax", "num_class": 3, "max_depth": 3}, data, 4)
+    softmax.save_model(folder / "softmax.json")
+    binary = lightgbm.train({"objective": "binary", "verbose": -1}, lightgbm.Dataset(*TWO), 4)
+    binary.save_model(folder / "binary.txt")
+    return {
+        "XGBoost": (softmax, folder / "softmax.json", THREE[0]),
+        "LightGBM": (binary, folder / "binary.txt", TWO[0]),
+    }
+
+
+@pytest.mark.parametrize("name", ["XGBoost", "LightGBM"])
+def test_boosters_and_their_files(name: str, boosters: dict[str, tuple[Any, Path, Numbers]], tmp_path: Path) -> None:
+    booster, path, x = boosters[name]
+    wanted = booster.predict(xgboost.DMatrix(x) if name == "XGBoost" else x)
+    for given in (booster, path):
+        model = bitsmith.convert(given, tmp_path / "out", calibration=x, check=True)
+        np.testing.assert_allclose(model.predict(x).reshape(-1), wanted, atol=2e-4)
+        assert model.fidelity.agreement.framework == name
+
+
+def test_an_early_stop_counts_for_estimators() -> None:
+    x, y = REAL
+    model = xgboost.XGBRegressor(n_estimators=30, early_stopping_rounds=2, learning_rate=0.9, max_depth=5)
+    model.fit(x[:200], y[:200], eval_set=[(x[200:], y[200:])], verbose=False)
+    assert model.best_iteration < model.get_booster().num_boosted_rounds() - 1
+    network = read_model(model)
+    np.testing.assert_allclose(network.evaluate([x])[network.outputs[0]][:, 0], model.predict(x), rtol=1e-5)
+
+
+REJECTED: dict[str, tuple[Callable[[], Any], type[BitsmithError], str]] = {
+    "not fitted": (lambda: ensemble.RandomForestClassifier(), ModelFileError, "was not fitted"),
+    "several classes": (
+        lambda: tree.DecisionTreeClassifier(max_depth=2).fit(TWO[0], np.stack([TWO[1], TWO[1]], 1)),
+        UnsupportedError,
+        "a classifier of several outputs",
+    ),
+    "boosting another model": (
+        lambda: ensemble.GradientBoostingClassifier(init=tree.DecisionTreeClassifier(), **FEW).fit(*TWO),
+        UnsupportedError,
+        "begins with another model",
+    ),
+    "exponential loss": (
+        lambda: ensemble.GradientBoostingClassifier(loss="exponential", **FEW).fit(*TWO),
+        UnsupportedError,
+        "'exponential'",
+    ),
+    "poisson": (
+        lambda: ensemble.HistGradientBoostingRegressor(loss="poisson", max_iter=3).fit(*REAL),
+        UnsupportedError,
+        "'poisson'",
+    ),
+    "categories": (
+        lambda: ensemble.HistGradientBoostingRegressor(categorical_features=[1], max_iter=3).fit(*REAL),
+        UnsupportedError,
+        "categorical features",
+    ),
+    "no exporter": (lambda: ensemble.IsolationForest(n_estimators=2).fit(THREE[0]), ModelFileError, "skl2onnx cannot"),
+    "XGBoost, linear": (
+        lambda: xgboost.XGBRegressor(booster="gblinear", n_estimators=2).fit(*REAL),
+        UnsupportedError,
+        "the booster 'gblinear'",
+    ),
+    "XGBoost, counts": (
+        lambda: xgboost.XGBRegressor(objective="count:poisson", n_estimators=2).fit(*REAL),
+        UnsupportedError,
+        "the objective 'count:poisson'",
+    ),
+    "LightGBM, counts": (
+        lambda: lightgbm.LGBMRegressor(objective="poisson", **QUIET).fit(*REAL),
+        UnsupportedError,
+        "the objective 'poisson'",
+    ),
+    "LightGBM, linear": (
+        lambda: lightgbm.LGBMRegressor(linear_tree=True, **QUIET).fit(*REAL),
+        UnsupportedError,
+        "linear models",
+    ),
+    "LightGBM, zeros": (
+        lambda: lightgbm.LGBMRegressor(zero_as_missing=True, **QUIET).fit(np.maximum(REAL[0], 0), REAL[1]),
+        UnsupportedError,
+        "zeros that count as missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_what_cannot_be_translated_is_rejected_by_name(name: str, tmp_path: Path) -> None:
+    make, error, said = REJECTED[name]
+    with pytest.raises(error, match=said):
+        bitsmith.convert(make(), tmp_path)
+
+
+def test_linear_classifiers_without_probabilities_are_read_and_not_compared(tmp_path: Path) -> None:
+    x, y = (THREE[0] / np.abs(THREE[0]).max(axis=0)).astype(np.float32), THREE[1]
+    classifier = LinearSVC(random_state=0).fit(x, y)
+    model = bitsmith.convert(classifier, tmp_path, calibration=x)
+    assert np.mean(model.predict(x)[0].reshape(-1) == classifier.predict(x)) == 1
+    assert "classes alone" in model.fidelity.agreement.reason
+
+
+def _first(learner: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = learner["gradient_booster"]["model"]["trees"][0]
+    return found
+
+
+DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a missing tree": lambda learner: learner["gradient_booster"]["model"]["trees"].pop(),
+    "a foreign feature": lambda learner: _first(learner)["split_indices"].__setitem__(0, 99),
+    "a foreign row": lambda learner: _first(learner)["left_children"].__setitem__(0, 99),
+    "a circle": lambda learner: _first(learner)["left_children"].__setitem__(0, 0),
+    "a short column": lambda learner: _first(learner)["split_conditions"].pop(),
+    "no number": lambda learner: learner["learner_model_param"].__setitem__("base_score", "[nan]"),
+    "many classes": lambda learner: learner["learner_model_param"].__setitem__("num_class", "99999999"),
+    "a foreign type": lambda learner: learner.__setitem__("objective", 3),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_files_of_xgboost_are_one_error(
+    name: str, boosters: dict[str, tuple[Any, Path, Numbers]], tmp_path: Path
+) -> None:
+    content, path = json.loads(boosters["XGBoost"][1].read_text()), tmp_path / "damaged.json"
+    DAMAGES[name](content["learner"])
+    path.write_text(json.dumps(content, separators=(",", ":")))
+    with pytest.raises((ModelFileError, UnsupportedError)):
+        bitsmith.convert(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("left_child=", "left_child=9"),
+        ("threshold=", "threshold=x"),
+        ("leaf_value=", "leaf_value=nan "),
+        ("split_feature=", "split_feature=7"),
+        ("decision_type=", "decision_type=1"),
+        ("num_tree_per_iteration=1", "num_tree_per_iteration=0"),
+        ("Tree=", "Trie="),
+    ],
+)
+def test_damaged_files_of_lightgbm_are_one_error(
+    old: str, new: str, boosters: dict[str, tuple[Any, Path, Numbers]], tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.txt"
+    path.write_text(boosters["LightGBM"][1].read_text().replace(old, new))
+    with pytest.raises((ModelFileError, UnsupportedError)):
+        bitsmith.convert(path, tmp_path / "out")
