@@ -192,7 +192,7 @@ def test_layouts_that_are_not_converted_are_kept_in_the_configuration() -> None:
 def test_frameworks_of_other_packages_have_the_familiar_name(monkeypatch: pytest.MonkeyPatch) -> None:
     configure, _, model, _ = of_keras()
     monkeypatch.setattr(
-        "bitsmith.utils.config.installed", lambda: (replace(ONNX, stem="beads"), replace(KERAS, stem="chain"))
+        "bitsmith.utils.config.frameworks", lambda: (replace(ONNX, stem="beads"), replace(KERAS, stem="chain"))
     )
     named = vars(utils)["__getattr__"]("config_from_chain_model")
     assert named(model, "name", default_reuse_factor=3) == configure(model, "name", default_reuse_factor=3)

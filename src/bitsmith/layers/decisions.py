@@ -19,7 +19,7 @@ from bitsmith.ir.types import Ints, objects
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditions:
-    """For each node ``x[feature] <= bound``, or ``x[feature] == bound`` if ``equal``, in raw values."""
+    """The questions of nodes: ``x[feature] <= bound``, or ``x[feature] == bound`` if ``equal``, in raw values."""
 
     features: npt.NDArray[np.int64]
     bounds: Ints
@@ -68,7 +68,7 @@ class _Decision:
 def reduced(
     asked: Conditions, branches: npt.NDArray[np.int64], roots: npt.NDArray[np.int64], leaves: Ints, lo: Ints, hi: Ints
 ) -> Decisions:
-    """What is left of trees with ``leaves`` (leaves, outputs) where inputs lie within ``lo`` and ``hi`` (features,)."""
+    """Return what is left of trees with ``leaves`` (leaves, outputs) where inputs lie within ``lo`` and ``hi`` (features,)."""
     reducer = _Reducer(asked, branches, lo, hi)
     outputs = leaves.shape[1]
     found = [(reducer.of(int(root), column), k) for k, column in enumerate(leaves.T.tolist()) for root in roots]
@@ -88,7 +88,7 @@ class _Reducer:
         self.known: dict[object, _Decision] = {}
 
     def of(self, place: int, leaves: Sequence[int]) -> _Decision | int:
-        """What is left of the tree at ``place``."""
+        """Return what is left of the tree at ``place``."""
         if place < 0:
             return leaves[-1 - place]
         feature, bound, equal = self._asked[place]

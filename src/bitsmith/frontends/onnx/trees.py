@@ -29,7 +29,7 @@ _MODES = {
     "BRANCH_EQ": (False, False),
     "BRANCH_NEQ": (True, False),
 }
-"""Whether the branches of a decision are exchanged, so that it is one of ``<``, ``<=`` or ``==``, and whether it is ``<``."""
+"""Two flags of a decision: its branches are exchanged, so that it is one of ``<``, ``<=`` or ``==``; and it is ``<``."""
 
 
 def _column(call: Call, key: str) -> Places:
@@ -83,7 +83,7 @@ def _root_first(own: Places, ids: Places, following: tuple[Places, Places], leaf
 
 
 def _weights(call: Call, of: str, rows: Mapping[tuple[int, int], int], outputs: int) -> Floats:
-    """What each row, if it is a leaf, adds to each output."""
+    """Return the numbers that each row, if it is a leaf, adds to each output."""
     columns = [_column(call, f"{of}_{key}") for key in ("treeids", "nodeids", "ids")]
     values = _numbers(call, f"{of}_weights")
     if {len(column) for column in columns} != {len(values)}:

@@ -39,8 +39,8 @@ _LINKS = {
 """Functions of sums by objectives."""
 
 _CATEGORY, _MISSING, _ZERO, _MOST_TYPE = 1, 2, 1, 11
-"""Of a decision's type the bit of those on categories, the place of the bits on what counts as missing, these if 0 does, and
-the greatest type."""
+"""Parts of a decision's type: the bit of those on categories, the place of the bits on what counts as missing, these bits if 0
+does, and the greatest type."""
 
 
 def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:

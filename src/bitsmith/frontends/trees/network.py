@@ -26,9 +26,9 @@ class Link(enum.Enum):
     IDENTITY = "identity"
     """The sums themselves: of regressors, and of forests, whose leaves are probabilities."""
     SIGMOID = "sigmoid"
-    """Of one sum, the logarithm of the odds of the second of two classes."""
+    """The probability by one sum, the logarithm of the odds of the second of two classes."""
     SOFTMAX = "softmax"
-    """Of a sum for each class."""
+    """The probabilities by a sum for each class."""
 
 
 _FUNCTIONS: dict[Link, Layer | None] = {
@@ -52,7 +52,7 @@ class Classes:
         return Embedding(as_weights(integers).reshape(-1, 1))
 
     def notes(self, name: str) -> tuple[str, ...]:
-        """What to say of classes that are no integers."""
+        """Return the note on classes that are not integers."""
         if self._integers() is not None:
             return ()
         listed = ", ".join(f"{number} {str(label)[:40]!r}" for number, label in enumerate(self.labels[:10]))
