@@ -229,7 +229,8 @@ def test_weights_are_loaded_as_the_driver_in_python_does(
             assert address >> 16 == 0x4040 + len(net.INPUTS) + which
             sent.append(ctypes.string_at(words[address - 0x10] | words[address - 0x0C] << 32, value))
 
-    words, functions = dict[int, int](), (IN(lambda address: 1 << 1), OUT(write))
+    idle = 1 << 1
+    words, functions = dict[int, int](), (IN(lambda address: idle), OUT(write))
     library = compiled(tmp_path, "double")
     library.connect_board(*functions)
     for which, about in enumerate(net.DESIGN["weights"]):
@@ -240,6 +241,11 @@ def test_weights_are_loaded_as_the_driver_in_python_does(
         assert sent[-1] == net.weights(about["layer"], **{name: values})[about["port"]]
         values[:] = about["hi"] + 1
         assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 3
+    values[:], idle = 0, 0
+    words.clear()
+    assert library.net_load(which, values.ctypes.data_as(ctypes.c_void_p)) == 2, "an engine does not end"
+    assert {words[(0x4040 + k << 16) + 0x30 * (k < len(net.OUTPUTS))] for k in range(which + 2)} == {4}, "all are reset"
+    assert words[0x43C0_0010] == 1, "the circuit is reset"
 
 
 @pytest.mark.parametrize("overflow", list(Overflow))

@@ -127,7 +127,7 @@ class FakeCard:
 
     def run(self, net: ModuleType, asks: bool) -> None:
         """All that was started: of a buffer XRT keeps the place only, at which nothing is once it is freed."""
-        commands, answers = f"read_{len(net.INPUTS)}", f"write_{len(net.OUTPUTS)}"
+        commands, answers = f"read_{len(net.INPUTS) + len(net.LOADS)}", f"write_{len(net.OUTPUTS)}"
         if asks and commands in self.sources:
             source, (target, beats) = self.sources.pop(commands)(), self.targets.pop(answers)
             assert source is not None and beats == 1
@@ -137,6 +137,9 @@ class FakeCard:
         sources = {name: place() for name, place in self.sources.items()}
         assert None not in sources.values(), "a kernel reads memory that was freed"
         self.sent = {name: bytes(source.content) for name, source in sources.items() if source is not None}
+        if "read_0" not in sources:
+            self.sources.clear()
+            return
         data = [self.sent[f"read_{k}"] for k in range(len(net.INPUTS))]
         targets = [self.targets[f"write_{k}"] for k in range(len(net.OUTPUTS))]
         wanted = [beats * stream.beat for stream, (_, beats) in zip(net.OUTPUTS, targets, strict=True)]
@@ -216,7 +219,8 @@ class FakeKernel:
         else:
             self._card.targets[self._name] = (buffer, beats)
         net = sys.modules["net"]
-        return FakeRun(self._card, self._name in (f"read_{len(net.INPUTS)}", f"write_{len(net.OUTPUTS)}"))
+        asking = f"read_{len(net.INPUTS) + len(net.LOADS)}", f"write_{len(net.OUTPUTS)}"
+        return FakeRun(self._card, self._name in asking)
 
 
 @pytest.mark.parametrize("most", [1 << 24, 100, 1])
@@ -252,6 +256,30 @@ def test_kernels_that_do_not_end_well(tmp_path: Path, monkeypatch: pytest.Monkey
     assert fake.registers.pop(0x10) == 1, "the circuit has been reset"
     with pytest.raises(RuntimeError, match="failed before"):
         card.predict(x)
+
+
+def test_weights_are_sent_by_their_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If one does not end, the next load would come after what has arrived of it."""
+    each = made("loads")
+    written(tmp_path, each, "alveo-u55c")
+    fake = FakeCard(each)
+    monkeypatch.setitem(sys.modules, "pyxrt", fake.module)
+    net, driver = imported(monkeypatch, tmp_path)
+    card = driver.NeuralNetworkOverlay("net.xclbin")
+    about = next(each for each in net.DESIGN["weights"] if each["name"] == "weight")
+    values = np.full(about["shapes"][0], np.ldexp(float(about["hi"]), -about["frac"]))
+    card.load(about["layer"], kernel=values)
+    kernel = f"read_{len(net.INPUTS) + net.LOADS.index(about['port'])}"
+    assert fake.sent == {kernel: net.weights(about["layer"], kernel=values)[about["port"]]}
+    del fake.registers[0x10]
+    fake.state = State.ERT_CMD_STATE_TIMEOUT
+    with pytest.raises(TimeoutError, match="a kernel does not end"):
+        card.load(about["layer"], kernel=values)
+    assert fake.registers[0x10] == 1, "the circuit has been reset"
+    fake.state = State.ERT_CMD_STATE_COMPLETED
+    for again in (lambda: card.load(about["layer"], kernel=values), lambda: card.predict(inputs_of(each.program, 1))):
+        with pytest.raises(RuntimeError, match="failed before"):
+            again()
 
 
 _LINKER = """\

@@ -319,6 +319,21 @@ def test_weights_are_sent_through_their_engines(tmp_path: Path, monkeypatch: pyt
     assert len(wanted) > 16 and sent == {len(net.INPUTS) + net.LOADS.index(about["port"]): wanted}
 
 
+def test_a_load_that_does_not_end_resets_engines_and_circuit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one would come after what has arrived of it."""
+    each = made("loads")
+    written(tmp_path, each, "de10-nano")
+    net, driver = imported(monkeypatch, tmp_path)
+    soc = FakeSoc(each, net)
+    stand_in(monkeypatch, driver, tmp_path, soc)
+    board = driver.NeuralNetworkOverlay("net.rbf", memory=(soc.BASE, len(soc.memory)), seconds=0.01)
+    about, before = next(each for each in net.DESIGN["weights"] if each["name"] == "weight"), len(soc.resets)
+    del soc.registers[0x10]
+    with pytest.raises(TimeoutError, match="does not end"):
+        board.load(about["layer"], kernel=np.zeros(about["shapes"][0]))
+    assert soc.registers[0x10] == 1 and soc.resets[before:] == [*range(before)] and not soc.started
+
+
 def test_memory_of_linux_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     each = made("pipeline")
     written(tmp_path, each, "de1-soc")

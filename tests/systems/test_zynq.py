@@ -136,6 +136,7 @@ class FakeEngine:
 
     def write(self, offset: int, value: int) -> None:
         assert (offset, value) == (0, 1 << 2), "both sides are reset by either"
+        self._board.resets.append(self._number)
         for side in ("in", "out"):
             self._board.buffers.pop((side, self._number), None)
 
@@ -176,13 +177,15 @@ class FakeBoard:
 
     def __init__(self, each: Circuit, net: ModuleType) -> None:
         self.buffers: dict[tuple[str, int], np.ndarray] = {}
-        self.trouble = ""
+        self.trouble, self.resets = "", list[int]()
         self.registers = fixed_registers(net)
         self._each, self._net = each, net
 
     def run(self) -> None:
         net = self._net
         wanted = {("in", k) for k in range(len(net.INPUTS))} | {("out", k) for k in range(len(net.OUTPUTS))}
+        if self.trouble == "a user ends it":
+            raise KeyboardInterrupt("stop")
         if set(self.buffers) != wanted or self.trouble in ("nothing comes", "an engine stops"):
             return
         data = [self.buffers.pop(("in", k)).tobytes() for k in range(len(net.INPUTS))]
@@ -206,7 +209,7 @@ def overlay(monkeypatch: pytest.MonkeyPatch, folder: Path, each: Circuit) -> tup
             assert bitfile_name.endswith(".bit")
             board = self.board = FakeBoard(each, sys.modules["net"])
             self.circuit, self.ip_dict = Registers(board), {"axi_dma_0": {}, "circuit": {}}
-            for k in range(4):
+            for k in range(6):
                 setattr(self, f"axi_dma_{k}", FakeEngine(board, k))
 
     class Registers:
@@ -226,8 +229,10 @@ def test_the_overlay_gives_the_results_of_the_emulator(
 ) -> None:
     each = made(kind)
     written(tmp_path, each, "pynq-z2")
-    _, driver = overlay(monkeypatch, tmp_path, each)
+    net, driver = overlay(monkeypatch, tmp_path, each)
     board = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64)
+    engines = max(len(net.INPUTS), len(net.OUTPUTS))
+    assert board.board.resets == [*range(engines)] and board.board.registers.pop(0x10) == 1, "all is reset at the start"
     x = inputs_of(each.program, 7)
     found, seconds, rate = board.predict(x, profile=True)
     for have, want in zip(found, expected(each.program, x), strict=True):
@@ -244,10 +249,11 @@ def test_the_overlay_gives_the_results_of_the_emulator(
         ("nothing comes", TimeoutError, "does not end"),
         ("an engine stops", RuntimeError, "not started"),
         ("a packet is short", RuntimeError, "3 of 7 frames"),
+        ("a user ends it", KeyboardInterrupt, "stop"),
     ],
 )
 def test_results_that_do_not_come(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, error: type[Exception], told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, error: type[BaseException], told: str
 ) -> None:
     """They are an error, after which engines and circuit have been reset: the next results are right."""
     each = made("streams")
@@ -262,6 +268,22 @@ def test_results_that_do_not_come(
     board.board.trouble = ""
     for have, want in zip(board.predict(x), expected(each.program, x), strict=True):
         np.testing.assert_array_equal(have, want)
+
+
+def test_a_load_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one would come after what has arrived of it, unless engines and circuit are reset."""
+    each = made("loads")
+    written(tmp_path, each, "pynq-z2")
+    net, driver = overlay(monkeypatch, tmp_path, each)
+    board = driver.NeuralNetworkOverlay("net.bit", seconds=0.01)
+    about = next(each for each in net.DESIGN["weights"] if each["name"] == "weight")
+    values = np.zeros(about["shapes"][0])
+    del board.board.registers[0x10]
+    with pytest.raises(TimeoutError, match="weights do not arrive"):
+        board.load(about["layer"], kernel=values)
+    assert board.board.registers[0x10] == 1 and not board.board.buffers
+    monkeypatch.setattr(board.board, "run", board.board.buffers.clear)
+    board.load(about["layer"], kernel=values)
 
 
 def test_a_reset_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -300,20 +300,29 @@ def _tiles(about: dict[str, Any], x: Any) -> Any:
     return padded.reshape(about["steps"], size, about["groups"], -1).transpose(2, 0, 1, 3)
 
 
-def load(layer: str, *tensors: Any, send: Callable[[str, bytes], object], registers: Any = None, **named: Any) -> None:
+def load(
+    layer: str,
+    *tensors: Any,
+    send: Callable[[str, bytes], object],
+    registers: Any = None,
+    restart: Callable[[], None] = lambda: None,
+    **named: Any,
+) -> None:
     """Load a layer's weights into the circuit: ``send`` takes the name of a stream (``s_axis_<name>``) and its bytes.
 
     The tensors are those of `weights`, in that order or by name. Frames that are under way are lost. Weights that come with each
-    frame are not loaded: give them to ``predict``. A circuit that reads its memories back needs its ``registers``
-    here: other weights in a memory than those that were sent are a RuntimeError.
+    frame are not loaded: give them to ``predict``. A circuit that has ``registers`` needs them here: after an error it is reset,
+    before it what moves its bytes, by ``restart``. If it reads its memories back, other weights in one than those that were
+    sent are a RuntimeError.
     """
     for about in DESIGN["weights"]:
         if layer in (about["layer"], about["cell"][0]) and about["external"]:
             raise ValueError(f"the weights of layer {layer!r} come with each frame: predict(..., external=...)")
     for name, data in weights(layer, *tensors, **named).items():
-        send(name, data)
-        if registers is not None:
-            registers.loaded(name, data)
+        if registers is None:
+            send(name, data)
+        else:
+            registers.load(name, data, send, restart)
 
 
 def load_crc(about: dict[str, Any], data: bytes) -> int:

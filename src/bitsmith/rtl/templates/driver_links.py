@@ -257,15 +257,24 @@ class Registers:
         streams = [StreamCounts(*(self.read(first + 4 * k) for k in range(4))) for first in firsts]
         return Counts(self.read(self.CYCLES), self.read(self.BUSY), self.read(self.FRAMES_OUT), streams)
 
-    def loaded(self, name: str, data: bytes) -> None:
-        """Compare what the memory of a stream holds with the bytes that were sent to it, if the circuit reads it back."""
+    def load(
+        self, name: str, data: bytes, send: Callable[[str, bytes], object], restart: Callable[[], None] = lambda: None
+    ) -> None:
+        """Send a memory its bytes, and compare what it holds then, if the circuit reads it back.
+
+        After an error the circuit is reset as by `checked`: half a load would be followed by the next one.
+        """
+        self._renewed(lambda: self._load(name, data, send), restart)
+        if name in self.wrong_memories():
+            raise RuntimeError(f"the memory of {name} holds other weights than those that were sent")
+
+    def _load(self, name: str, data: bytes, send: Callable[[str, bytes], object]) -> None:
+        send(name, data)
         if name not in self._held:
             return
         (about,) = (about for about in DESIGN["weights"] if about["port"] == name)
         self._held[name] = load_crc(about, data)
         until(lambda: not self.read(self.STATUS) & 1, "the circuit does not read its memories back", moved=len(data))
-        if name in self.wrong_memories():
-            raise RuntimeError(f"the memory of {name} holds other weights than those that were sent")
 
     def wrong_memories(self) -> list[str]:
         """Streams of memories that did not hold what they were given when they were last read: after a reset or a load."""
@@ -295,21 +304,30 @@ class Registers:
     ) -> list[bytes]:
         """Return the results of so many frames that ``move`` gives; RuntimeError if the circuit says that it gave other ones.
 
-        After an error the circuit is reset, before it what moves its bytes, by ``restart``: what is left of frames there would
-        come before the next results.
+        After an error, or if a user ends it, the circuit is reset, before it what moves its bytes, by ``restart``: what is left
+        of frames there would come before the next results.
         """
-        try:
+
+        def moved() -> list[bytes]:
             before = self.read(self.FRAMES_OUT)
-            results = move()
+            found = move()
             came = _later(self.read(self.FRAMES_OUT), before)
             if self.read(self.STATUS) & 2 or came != frames:
                 raise RuntimeError(f"{came} of {frames} frames came out of the circuit")
-        except Exception:
+            return found
+
+        results: list[bytes] = self._renewed(moved, restart)
+        return results
+
+    def _renewed(self, move: Callable[[], Any], restart: Callable[[], None]) -> Any:
+        """Return what ``move`` returns; reset all if it does not."""
+        try:
+            return move()
+        except BaseException:
             self.seen = self.counts() if DESIGN["counted_hz"] is not None else None
             restart()
             self.reset()
             raise
-        return results
 
 
 def in_parts(

@@ -117,7 +117,7 @@ class NeuralNetworkOverlay(Predicting):
             registers.reset()
         self._readers = readers[: len(net.INPUTS)]
         self._loaders = dict(zip(net.LOADS, readers[len(net.INPUTS) :], strict=True))
-        super().__init__(self._parts, x_shape, y_shape, dtype, registers)
+        super().__init__(self._parts, x_shape, y_shape, dtype, registers, self._sent)
 
     def _renew(self) -> None:
         """Refuse more: nothing ends a kernel that waits for the rest of a frame."""
@@ -164,14 +164,10 @@ class NeuralNetworkOverlay(Predicting):
         limit = min(int(1000 * net.patience(self._seconds, size, frames)), (1 << 32) - 1)
         return Run(kernel(buffer, size // beat), buffer, limit)
 
-    def load(self, layer: str, *tensors: Any, **named: Any) -> None:
-        """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""
-        beats = {about["port"]: about["stream"]["beat"] for about in net.DESIGN["weights"]}
-
-        def send(name: str, data: bytes) -> None:
-            self._send(self._loaders[name], data, beats[name], 0).wait()
-
-        net.load(layer, *tensors, **named, send=send, registers=self._registers)
+    def _sent(self, name: str, data: bytes) -> None:
+        """Send a memory its weights."""
+        (beat,) = (about["stream"]["beat"] for about in net.DESIGN["weights"] if about["port"] == name)
+        self._send(self._loaders[name], data, beat, 0).wait()
 
 
 def diagnose() -> tuple[str, str]:

@@ -385,8 +385,8 @@ static double element(const struct weights *of, const @TOP@_REAL *values, size_t
 enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
 {
     const struct weights *of = &loads[which];
-    const size_t size = (of->rows + of->steps - 1) / of->steps, columns = of->columns / of->groups;
-    for (size_t k = 0; k < of->tokens * of->bytes; k++) of->buffer[k] = 0;
+    const size_t size = (of->rows + of->steps - 1) / of->steps, columns = of->columns / of->groups, bytes = of->tokens * of->bytes;
+    for (size_t k = 0; k < bytes; k++) of->buffer[k] = 0;
     for (size_t k = 0; k < of->tokens * of->each; k++) {
         const size_t column = k % columns, tile = k / columns / size;
         const size_t row = tile % of->steps * size + k / columns % size;
@@ -397,10 +397,9 @@ enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
             if (block >= 0) {
                 const size_t given_row = (size_t)block / of->across * of->block_rows + row % of->block_rows;
                 const size_t given_column = (size_t)block % of->across * of->block_columns + at % of->block_columns;
-                x = ldexp(element(of, values, given_row * of->across * of->block_columns + given_column), of->format.frac);
+                x = rint(ldexp(element(of, values, given_row * of->across * of->block_columns + given_column), of->format.frac));
             }
         }
-        x = rint(x);
         if (!(x >= (double)of->format.lo && x <= (double)of->format.hi)) {
             given[which] = 0;
             return @TOP@_NUMBER;
@@ -408,19 +407,20 @@ enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
         put(of->buffer + k / of->each * of->bytes, k % of->each * of->width, of->width, (uint64_t)(int64_t)x);
     }
     given[which] = 1;
-    for (size_t k = of->tokens * of->bytes; k < of->copies * of->tokens * of->bytes; k++) {
-        of->buffer[k] = of->buffer[k - of->tokens * of->bytes];
-    }
+    for (size_t k = bytes; k < of->copies * bytes; k++) of->buffer[k] = of->buffer[k - bytes];
     if ((size_t)which < external) return @TOP@_OK; /* they are sent with the frames */
-    Xil_DCacheFlushRange((UINTPTR)of->buffer, (uint32_t)(of->tokens * of->bytes));
-    start(reader(INPUT_STREAMS + (size_t)which - external), of->buffer, (uint32_t)(of->tokens * of->bytes));
-    if (wait(reader(INPUT_STREAMS + (size_t)which - external)) != @TOP@_OK) return @TOP@_ENGINE;
+    Xil_DCacheFlushRange((UINTPTR)of->buffer, (uint32_t)bytes);
+    start(reader(INPUT_STREAMS + (size_t)which - external), of->buffer, (uint32_t)bytes);
+    enum @top@_status status = wait(reader(INPUT_STREAMS + (size_t)which - external));
 #if HAS_READ_BACK
     held[which] = crc_of_load(of);
-    if (until(CIRCUIT + CIRCUIT_STATUS, IN_RESET, 0, 0) != @TOP@_OK) return @TOP@_ENGINE;
-    if (!holds(which)) return @TOP@_WEIGHTS;
+    if (status == @TOP@_OK) status = until(CIRCUIT + CIRCUIT_STATUS, IN_RESET, 0, 0);
 #endif
-    return @TOP@_OK;
+    if (status != @TOP@_OK) (void)reset_all(); /* half a load would be followed by the next one */
+#if HAS_READ_BACK
+    if (status == @TOP@_OK && !holds(which)) status = @TOP@_WEIGHTS;
+#endif
+    return status;
 }
 #endif
 

@@ -157,7 +157,6 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             circuit = self.circuit
             registers = net.Registers(circuit.read, circuit.write)
             registers.check()
-            registers.reset()
         if "axi_dma_0" in self.ip_dict:
             engines = [
                 getattr(self, f"axi_dma_{k}") for k in range(max(len(net.INPUTS) + len(net.LOADS), len(net.OUTPUTS)))
@@ -178,7 +177,11 @@ class NeuralNetworkOverlay(Predicting, Overlay):
             senders = [function.port(f"in_{k}") for k in range(len(net.INPUTS))]
             receivers = [function.port(f"out_{k}") for k in range(len(net.OUTPUTS))]
         self._dma, self._loads_itself = net.Dma(registers, senders, receivers, allocate, seconds, engines), download
-        Predicting.__init__(self, self._dma, x_shape, y_shape, dtype, registers)
+        self._seconds = seconds
+        self._dma.restart()  # a circuit that is not loaded again may have a transfer of an earlier program
+        if registers is not None:
+            registers.reset()
+        Predicting.__init__(self, self._dma, x_shape, y_shape, dtype, registers, self._sent, self._dma.restart)
 
     def _renew(self) -> None:
         """Load a circuit without registers again, which nothing else resets."""
@@ -188,18 +191,14 @@ class NeuralNetworkOverlay(Predicting, Overlay):
         else:
             super()._renew()
 
-    def load(self, layer: str, *tensors: Any, **named: Any) -> None:
-        """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""
-
-        def send(name: str, data: bytes) -> None:
-            buffer = allocate(shape=(len(data),), dtype=np.uint8)
-            buffer[:] = np.frombuffer(data, dtype=np.uint8)
-            channel = self._loads[name]
-            channel.transfer(buffer)
-            net.until(lambda: channel.idle or not channel.running, "weights do not arrive", moved=len(data))
-            channel.wait()
-
-        net.load(layer, *tensors, **named, send=send, registers=self._registers)
+    def _sent(self, name: str, data: bytes) -> None:
+        """Send a memory its weights."""
+        buffer = allocate(shape=(len(data),), dtype=np.uint8)
+        buffer[:] = np.frombuffer(data, dtype=np.uint8)
+        channel = self._loads[name]
+        channel.transfer(buffer)
+        net.until(lambda: channel.idle or not channel.running, "weights do not arrive", self._seconds, len(data))
+        channel.wait()
 
 
 def diagnose() -> tuple[str, str]:

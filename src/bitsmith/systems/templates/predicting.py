@@ -16,9 +16,9 @@ WORDS: dict[str, Any] = json.loads("@words@")
 
 
 class Predicting:
-    """A circuit that ``exchange`` gives bytes to, as ``@top@.predict`` wants it.
+    """A circuit that ``exchange`` gives bytes to, as ``@top@.predict`` wants it, and ``send`` weights, as ``@top@.load`` does.
 
-    With ``registers`` the circuit and what moves its bytes are reset after an exchange that failed.
+    With ``registers`` the circuit is reset after what failed, before it what moves its bytes, by ``restart``.
     """
 
     def __init__(
@@ -27,26 +27,34 @@ class Predicting:
         x_shape: Sequence[int] | None,
         y_shape: Sequence[int] | None,
         dtype: Any,
-        registers: Any = None,
+        registers: Any,
+        send: Callable[[str, bytes], object],
+        restart: Callable[[], None] = lambda: None,
     ) -> None:
         _check_shape("x_shape", x_shape, net.INPUTS[0].shapes)
         _check_shape("y_shape", y_shape, net.OUTPUTS[0].shapes)
         self._move = exchange
         self._registers = registers
+        self._send_weights = send
+        self._restart = restart
         self._failed = False
         self._dtype = dtype
 
     def _exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> Sequence[bytes]:
         """Return the circuit's results for ``data``."""
+        results: Sequence[bytes] = self._tried(lambda: self._move(data, wanted))
+        return results
+
+    def _tried(self, move: Callable[[], Any]) -> Any:
         if self._failed:
             self._renew()
         self._failed = True
-        results = self._move(data, wanted)
+        found = move()
         self._failed = False
-        return results
+        return found
 
     def _renew(self) -> None:
-        """Take an exchange after one that failed, if nothing is left of that: a circuit with registers was reset by them."""
+        """Move bytes after a failure, if nothing is left of that: a circuit with registers was reset by them."""
         if self._registers is None:
             raise RuntimeError(
                 "an exchange with the circuit failed before: load it again, as another NeuralNetworkOverlay"
@@ -55,6 +63,14 @@ class Predicting:
     def selftest(self) -> None:
         """Compare the circuit's result for a stored frame with the emulator's; ``SelftestError`` says what is wrong."""
         net.selftest(self._exchange, self._registers)
+
+    def load(self, layer: str, *tensors: Any, **named: Any) -> None:
+        """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""
+
+        def send(name: str, data: bytes) -> None:
+            self._tried(lambda: self._send_weights(name, data))
+
+        net.load(layer, *tensors, **named, send=send, registers=self._registers, restart=self._restart)
 
     def ranges(self) -> Any:
         """Return what the circuit's monitors have seen of its inputs and outputs since its reset, if it has some."""

@@ -177,7 +177,7 @@ class NeuralNetworkOverlay(Predicting):
         self._address, self._bytes = memory[0], map_physical(*memory, np.uint8)
         streams = len(net.INPUTS) + len(net.OUTPUTS)
         self._room = min(len(self._bytes) // streams & ~0xFFF, Engine.MOST_BYTES)
-        super().__init__(self._parts, x_shape, y_shape, dtype, registers)
+        super().__init__(self._parts, x_shape, y_shape, dtype, registers, self._sent, self._reset_engines)
 
     def _parts(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """All frames through the circuit, as many at a time as there is room for."""
@@ -189,13 +189,13 @@ class NeuralNetworkOverlay(Predicting):
 
     def _moved(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """So many frames through the circuit."""
-
-        def restart() -> None:
-            for engine in self._engines:
-                engine.reset()
-
-        moved: list[bytes] = self._registers.checked(frames, lambda: self._exchanged(frames, data, wanted), restart)
+        move = lambda: self._exchanged(frames, data, wanted)  # noqa: E731
+        moved: list[bytes] = self._registers.checked(frames, move, self._reset_engines)
         return moved
+
+    def _reset_engines(self) -> None:
+        for engine in self._engines:
+            engine.reset()
 
     def _exchanged(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         places = range(0, (len(data) + len(wanted)) * self._room, self._room)
@@ -212,16 +212,12 @@ class NeuralNetworkOverlay(Predicting):
         self._bytes[at : at + len(data)] = np.frombuffer(data, dtype=np.uint8)
         engine.read(self._address + at, len(data))
 
-    def load(self, layer: str, *tensors: Any, **named: Any) -> None:
-        """Load the weights of a layer: the tensors of the driver's ``weights``, in that order or by name."""
-
-        def send(name: str, data: bytes) -> None:
-            most = min(len(self._bytes), Engine.MOST_BYTES)
-            for at in range(0, len(data), most):
-                self._send(self._loaders[name], 0, data[at : at + most])
-                self._loaders[name].wait(0)
-
-        net.load(layer, *tensors, **named, send=send, registers=self._registers)
+    def _sent(self, name: str, data: bytes) -> None:
+        """Send a memory its weights."""
+        most = min(len(self._bytes), Engine.MOST_BYTES)
+        for at in range(0, len(data), most):
+            self._send(self._loaders[name], 0, data[at : at + most])
+            self._loaders[name].wait(0)
 
 
 def diagnose() -> tuple[str, str]:
