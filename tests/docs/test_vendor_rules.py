@@ -25,3 +25,15 @@ def test_what_the_table_of_the_review_names_is_there() -> None:
             assert f"\ndef {function}(" in (PAGE.parents[1] / "tests" / path).read_text(), name
         assert item["tests"] or str(item["rule"]).startswith("closed: "), item["found"]
         assert "open" not in str(item["rule"]).split(":")[0], item["found"]
+
+
+def test_every_item_of_the_second_review_has_a_row() -> None:
+    found = set[str]()
+    for item in items():
+        for part in str(item["number"]).split(", "):
+            first, _, last = part.partition(" to ")
+            if first[0] in "BPC":
+                found |= {f"{first[0]}{number}" for number in range(int(first[1:]), int((last or first)[1:]) + 1)}
+    assert found == {
+        f"{part}{number}" for part, last in (("B", 9), ("P", 12), ("C", 11)) for number in range(1, last + 1)
+    }
