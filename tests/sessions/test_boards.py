@@ -93,7 +93,6 @@ def on_the_machine(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, mod
 def test_a_board_of_a_vendor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    """Also, ``doctor`` says that the board works."""
     pytest.importorskip("_tkinter")
     at_home, at_the_board = blocks(section(SECTIONS[name]).partition("\n### ")[0])
     boards = [board for board in system_boards() if f'board="{board}"' in at_home]
