@@ -13,7 +13,7 @@ import typer.main
 import bitsmith
 from bitsmith.cli.commands import app
 from bitsmith.cli.wording import in_shell, worded
-from bitsmith.errors import BitsmithError, ConfigError, ConfigProblemsError
+from bitsmith.errors import BitsmithError, ConfigError, ConfigProblemsError, nearest
 from bitsmith.errors.remedies import OPEN, Call, Remedy, build, convert, given, predict, remedy, write
 from bitsmith.options.building import BuildOptions
 from bitsmith.options.table import Further
@@ -69,6 +69,21 @@ def test_several_errors_are_too() -> None:
     assert str(several) == "2 problems\n- a\n- b\n    what to do: bits=8"
     assert several.told(worded) == "2 problems\n- a\n- b\n    what to do: --bits 8"
     assert str(ConfigProblemsError("2 problems", errors, most=1)) == "2 problems\n- a\n- and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("found", "names", "most", "told"),
+    [
+        ("", "b a", 2, "b, a"),
+        ("", "b a b", 1, "b and 1 more"),
+        ("kernel", "bias kernels Kernel shape", 9, "Kernel, kernels, bias, shape"),
+        ("ab", "zz zb yy", 2, "zb, zz and 1 more"),  # half of the letters
+        ("abc", "zz zbyx yy", 9, "zz, zbyx, yy"),
+        ("abcd wxyz", "y wxy abc", 2, "wxy, abc and 1 more"),
+    ],
+)
+def test_names_like_those_that_were_found_come_first(found: str, names: str, most: int, told: str) -> None:
+    assert nearest(found.split(), names.split(), most) == told
 
 
 def _calls() -> Iterator[tuple[str, str]]:

@@ -92,6 +92,18 @@ def test_a_netlist_that_was_estimated_is_written() -> None:
     assert pipelined(perceptron((8, 8, 4), 4, 4, 0.5), ECP5.delays, 6.0)[0] is made[0]
 
 
+@pytest.mark.parametrize("family", [ULTRASCALE_PLUS, ECP5, CYCLONE_V])
+def test_comparisons_of_one_word_with_constants_share_by_their_number(family: Family) -> None:
+    def luts(bits: int, number: int) -> float:
+        builder = ProgramBuilder()
+        x = builder.input("x", (1,), FixedFormat(False, bits, 0))
+        limits = np.random.default_rng(0).choice(np.arange(9, (1 << bits) - 9, 2), number, replace=False)
+        return luts_of(builder, builder.apply(Compare(Relation.LT), x, builder.const(limits, 0)), family)
+
+    assert luts(12, 200) / luts(12, 50) == pytest.approx(4**family.area.shared_comparisons, rel=0.02)
+    assert luts(20, 100) / luts(10, 100) == pytest.approx(2.0, rel=0.02)
+
+
 @pytest.mark.parametrize("shift", [0, 1, 3, 6])
 @pytest.mark.parametrize("widths", [(4, 8), (8, 4), (6, 6), (12, 9)])
 def test_sums_and_comparisons_take_tables_where_both_operands_have_bits(widths: tuple[int, int], shift: int) -> None:

@@ -110,6 +110,7 @@ def test_rows_cut_into_blocks(monkeypatch: pytest.MonkeyPatch, extra_depth: int 
         ([[1 << 62, 3]], [InputRange(0, 1)]),
         ([[1 << 70, 3]], [InputRange(0, 1)]),
         ([[5, 3]], [InputRange(0, 1 << 61)]),
+        ([[5, 3]], [InputRange(0, 1 << 55)]),  # 40 times as much has 61 bits
         ([[5, 3]], [InputRange(0, 1, 60)]),
     ],
 )

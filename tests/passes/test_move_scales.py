@@ -29,6 +29,7 @@ from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Broadcast, Flatten, Permute
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.traits import Exactness
+from bitsmith.passes.network.move_scales import move_scales
 from bitsmith.passes.program import drop_dead
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.test_traits import CLASSES, instances
@@ -317,3 +318,20 @@ def test_every_exact_layer_between_quantizers(layer: type[Layer]) -> None:
         x = np.ldexp(np.random.default_rng(number).integers(-256, 256, (20, *shapes[0])).astype(np.float64), -5)
         values, _ = Emulator(compile_network(network).program).run_counted([x])
         np.testing.assert_allclose(values[0], network.evaluate([x])["r"], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_operands_on_one_grid(layer: type[Layer]) -> None:
+    """Layers take integers for the values of several operands only where the scale passes through them."""
+    for instance, shapes in instances(layer)[:3]:
+        if len(shapes) < 2:
+            continue
+        nodes = [NetworkNode("x", Input(shapes[0]), settings=Settings({"result": INPUT}))]
+        for k, shape in enumerate(shapes):
+            nodes.append(NetworkNode(f"x{k}", Broadcast(shape), ("x",)))
+            nodes.append(NetworkNode(f"q{k}", Quantize(Quantizer.uniform(0.3, 1, 7)), (f"x{k}",)))
+        nodes.append(NetworkNode("y", instance, tuple(f"q{k}" for k in range(len(shapes)))))
+        nodes.append(NetworkNode("r", Quantize(Quantizer.uniform(0.0371, -128, 127)), ("y",)))
+        network = Network(tuple(nodes), ("x",), ("r",))
+        x = np.random.default_rng(0).uniform(0.0, 3.0, (20, *shapes[0]))
+        np.testing.assert_allclose(move_scales(network).evaluate([x])["r"], network.evaluate([x])["r"])
