@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitsmith.base.project import LOCK, MANIFEST, OWNER, Project, digest, project_name, write_atomically
-from bitsmith.errors import ProjectError
+from bitsmith.errors import ProjectError, ProjectWarning
 
 
 def test_new_folder_gets_a_manifest_and_reopens(tmp_path: Path) -> None:
@@ -171,6 +171,16 @@ def test_what_no_step_wrote_is_removed(tmp_path: Path) -> None:
 def test_second_user_is_told_who_holds_it(tmp_path: Path) -> None:
     with Project.open(tmp_path, "net"), pytest.raises(ProjectError, match=f"process {os.getpid()}"):
         Project.open(tmp_path, "net")
+    with Project.open(tmp_path, "net"):
+        pass
+
+
+def test_a_folder_that_is_refused_is_not_held(tmp_path: Path) -> None:
+    with Project.open(tmp_path, "net"):
+        pass
+    with pytest.raises(ProjectWarning, match="which 'other' replaces") as caught:
+        Project.open(tmp_path, "other")
+    assert caught.tb  # which has all that was open
     with Project.open(tmp_path, "net"):
         pass
 

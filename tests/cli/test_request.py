@@ -12,6 +12,7 @@ from bitsmith.cli.options import ModelOptions
 from bitsmith.cli.request import Request
 from bitsmith.config import IOType
 from bitsmith.errors import ConfigError
+from bitsmith.frontends.named import key_of, model_keys
 
 
 def asked(folder: Path, project: dict[str, Any], *settings: str, **options: Any) -> Request:
@@ -60,6 +61,13 @@ def test_options_stand_above_files_and_single_keys_above_all(tmp_path: Path) -> 
     found = asked(tmp_path, project, "ClockPeriod=4", "Model.ReuseFactor=3", part="lfe5u-85f", reuse_factor=2, bits="7")
     assert (found.project.part, found.project.clock_period_ns) == ("lfe5u-85f", 4.0)
     assert found.content["HLSConfig"] == {"Model": {"Precision": "fixed<9,3>", "ReuseFactor": 3, "Bits": 7}}
+
+
+@pytest.mark.parametrize("key", [key.name for key in model_keys()])
+def test_a_file_that_is_typed_stands_in_place_of_a_model_of_the_project(tmp_path: Path, key: str) -> None:
+    found = asked(tmp_path, {key: "other"})
+    assert found.model == Path("net.onnx")
+    assert [name for name in found.content if name in {key.name for key in model_keys()}] == [key_of(found.model).name]
 
 
 def test_a_project_that_is_written_reads_as_the_same(tmp_path: Path) -> None:
