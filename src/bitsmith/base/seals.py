@@ -54,4 +54,4 @@ def _create(path: Path, key: bytes) -> None:
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(scratch)
     finally:
-        scratch.unlink(missing_ok=True)
+        scratch.unlink()

@@ -220,8 +220,8 @@ class Conversion:
         tell("convert: reading the model")
         options = among(NetworkOptions, {**self.arguments, **values(self.project)})
         shapeless = self.framework.shapeless
-        unsaid = options.get("example") is None and options.get("input_shape") is None
-        if shapeless is not None and unsaid and shapeless.is_one(self.source) and split_shape(self.config)[1] is None:
+        unsaid = options.get("input_shape") is None and split_shape(self.config)[1] is None
+        if shapeless is not None and unsaid and shapeless.is_one(self.source):
             data = self.arguments.get("calibration")
             options["input_shape"] = None if data is None else shapes_of(without_labels(data))
         return _Read.of(self.framework, self.source, self.config, self.arguments.get("weights"), options)
