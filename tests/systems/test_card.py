@@ -65,6 +65,8 @@ def test_the_kernel_is_what_its_description_says(tmp_path: Path, kind: str) -> N
     ports = {port.attrib["name"]: int(port.attrib["dataWidth"]) for port in kernel.iter("port")}
     text = (tmp_path / "rtl/net_kernel.v").read_text()
     assert ports == {name: int(bits) + 1 for bits, name in re.findall(r"wire \[(\d+):0\] (\w+)_tdata", text)}
+    arguments = [[arg.attrib[key] for key in ("id", "name", "port", "type")] for arg in kernel.iter("arg")]
+    assert arguments == [[str(k), port, port, f"stream<ap_uint<{ports[port]}>>"] for k, port in enumerate(ports)]
     assert kernel.attrib["hwControlProtocol"] == "ap_ctrl_none"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from math import ldexp, prod
@@ -145,9 +146,7 @@ def _watches(watched: Sequence[Watch]) -> Iterator[str]:
             ", ".join(map(repr, values))
             for values in ([ldexp(each.ends[k], -each.frac) for k in (0, -1)], each.shares or (0.0,))
         )
-        name = "".join(
-            chr(byte) if chr(byte).isalnum() or byte == ord("_") else f"\\{byte:03o}" for byte in each.name.encode()
-        )
+        name = re.sub(rb"\W", lambda byte: b"\\%03o" % ord(byte[0]), each.name.encode()).decode()
         rows.append(f'{{"{name}", {at:#x}, {each.frac}, {int(bool(each.shares))}, {{{expected}}}, {{{shares}}}}}')
     if rows:
         yield f"static const struct watch watches[] = {{{', '.join(rows)}}};"
