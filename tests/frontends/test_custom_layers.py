@@ -359,6 +359,24 @@ def test_what_is_expected_is_compared(factor: float, samples: int, said: str, tm
         custom.check(_onnx(), [X, Y], ("rtl",), tmp_path, expected=expected, layers=layers)
 
 
+@pytest.mark.parametrize("wrong", [(), (0,), (1,)])
+def test_each_output_is_compared_and_each_backend_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: tuple[int, ...]
+) -> None:
+    """In simulation alone: no tool measures the circuits."""
+    monkeypatch.setattr(bitsmith.Model, "build", lambda model, **options: (model.target.backend, options))
+    x = keras.Input((4,))
+    model = keras.Model(x, [keras.layers.Dense(2)(x), keras.layers.Dense(3)(x)])
+    expected = [np.asarray(y) * (1.1 if k in wrong else 1.0) for k, y in enumerate(model(Y))]
+    if wrong:
+        with pytest.raises(FidelityError, match="differ from what is expected"):
+            custom.check(model, Y, ("rtl",), tmp_path, expected=expected)
+        return
+    found = custom.check(model, Y, ("rtl", "vitis"), tmp_path, expected=expected)
+    assert [each.report for each in found] == [("rtl", {"synth": False}), ("vitis", {"synth": False})]
+    assert max(each.framework_error for each in found) < 1e-6
+
+
 def test_a_layer_of_core_ops(tmp_path: Path) -> None:
     keras.utils.set_random_seed(8)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), Scaled(power=1, name="mine")])

@@ -102,7 +102,8 @@ def test_what_is_refused(tmp_path: Path, keys: Config, told: str) -> None:
         converted({"Backend": "vivadoaccelerator", "AcceleratorConfig": keys}, tmp_path)
 
 
-def test_arguments_of_vitis_unified(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "interface"), [("axi_stream", None), ("axi_master", "axi_master")])
+def test_arguments_of_vitis_unified(tmp_path: Path, mode: str, interface: str | None) -> None:
     """As its documentation has them."""
     keras = pytest.importorskip("keras")
     model = converters.convert_from_keras_model(
@@ -110,12 +111,13 @@ def test_arguments_of_vitis_unified(tmp_path: Path) -> None:
         tmp_path,
         backend="VitisUnified",
         board="kv260",
-        axi_mode="axi_stream",
+        axi_mode=mode,
         clock_period=10,
         in_stream_buf_size=256,
         out_stream_buf_size=256,
     )
-    assert model.target.board == "kv260" and "In_Stream_Buf_Size" in idle(model)
+    assert (model.target.board, model.target.interface) == ("kv260", interface)
+    assert "In_Stream_Buf_Size" in idle(model)
 
 
 def test_types_of_the_bus(tmp_path: Path) -> None:
