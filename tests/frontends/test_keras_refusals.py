@@ -201,6 +201,14 @@ def test_refused_operations(name: str) -> None:
         read_keras(keras.Model(x, build(x)))
 
 
+@pytest.mark.parametrize("merge", ["Add", "Average", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"])
+def test_merges_with_a_constant(merge: str) -> None:
+    x = keras.Input((4,))
+    merged = getattr(layers, merge)(**({"axes": 1} if merge == "Dot" else {}))([x, np.ones((1, 4), np.float32)])
+    with pytest.raises(UnsupportedError, match="a merge with a constant"):
+        read_keras(keras.Model(x, merged))
+
+
 def test_operands_of_different_rank() -> None:
     x, y = keras.Input((2, 4)), keras.Input((4,))
     with pytest.raises(UnsupportedError, match="batch axes differ"):

@@ -179,6 +179,17 @@ def test_codes_of_gates_lie_one_after_the_other_as_in_the_file_and_steps_share_t
     assert len(arrays) == 3
 
 
+@pytest.mark.parametrize("name", ["lstm_int8", "lstm_int8_coupled"])
+def test_biases_that_gates_lack_are_0(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    stored, found = _file("int8"), []
+    for bias in (lambda call, number, units: None, lambda call, number, units: np.zeros(units, np.int64)):
+        monkeypatch.setattr(Call, "bias", bias)
+        network = read_tflite(stored[f"{name}/model"].tobytes())
+        found.append(network.evaluate([stored[f"{name}/x0"].astype(np.float64)])[network.outputs[0]])
+    np.testing.assert_array_equal(*found)
+    assert np.ptp(found[0]) > 0
+
+
 def softmax_of(x: npt.NDArray[np.int8], beta: float) -> npt.NDArray[np.float64]:
     """The softmax of codes with steps of 1/2, as codes with steps of 1/256 less those of 0."""
     grids = (
