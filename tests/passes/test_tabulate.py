@@ -62,6 +62,13 @@ def test_others_stay() -> None:
         assert [type(node.layer) for node in tabulate(one).nodes] == [type(node.layer) for node in one.nodes]
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_tables_have_the_codes_of_16_bits_at_most(more: int) -> None:
+    quantizer = Quantizer.uniform(2.0**-12, -(1 << 15), (1 << 15) - 1 + more)
+    found = tabulate(network(Quantize(quantizer), Activation("sigmoid"), Quantize(AFTER))).nodes
+    assert any(isinstance(node.layer, Lookup) for node in found) is not bool(more)
+
+
 def test_formats_of_the_user_are_kept() -> None:
     one = network(Quantize(BEFORE), Activation("sigmoid"), Quantize(AFTER))
     settings = Settings({"result": FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)})
