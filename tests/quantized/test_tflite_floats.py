@@ -25,6 +25,7 @@ from bitsmith.frontends.tflite.graph import read_graph
 from bitsmith.frontends.tflite.operators import OPERATORS
 from bitsmith.frontends.tflite.read import read_tflite
 from bitsmith.ir.model_layout import ModelLayout
+from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.network import Network
 
 _MODELS = Path(__file__).parent / "tflite" / "models"
@@ -133,6 +134,11 @@ def test_results_of_operators_have_the_names_of_the_file(name: str) -> None:
     """What else an operator becomes stands before them; several results that are taken from one have numbers."""
     outputs = [re.sub(r"_(part\d+|row|indices)$", "", output) for output in read_tflite(_model(name)).outputs]
     assert outputs and all(output.encode() in _model(name) for output in outputs)
+
+
+def test_a_looked_up_table_has_the_name_of_its_operator() -> None:
+    names = [node.name for node in read_tflite(_model("float32_embedding")).nodes if isinstance(node.layer, Embedding)]
+    assert names == ["functional_7_1/embedding_1/GatherV2"]
 
 
 def test_operators_without_a_kernel_on_codes_say_so() -> None:
