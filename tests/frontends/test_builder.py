@@ -75,6 +75,14 @@ def test_constants_are_computed_at_once() -> None:
     assert total.number == 3.0 and not build.draft.nodes
 
 
+@pytest.mark.parametrize("shape", [(4,), (2, 4)])
+def test_a_constant_is_the_same_at_each_step(shape: tuple[int, ...]) -> None:
+    values = constant(np.random.default_rng(0).normal(size=shape))
+    found = Builder(Draft(), 0, "model", steps=3).at_each_step(values)
+    np.testing.assert_array_equal(found.elements, np.stack([values.elements] * 3))
+    assert Builder(Draft(), 0, "model").at_each_step(values) is values
+
+
 def _weights(build: Builder) -> None:
     x = Builder(build.draft, build.draft.begin("x"), "model").input((1, 3), Batch(0), Kind.REAL)
     build.emit(Dense(as_weights(np.ones((3, 4))), as_weights(np.ones(4))), x)

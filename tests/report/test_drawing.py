@@ -17,7 +17,7 @@ from tests.report.reports import design
 
 
 def _row(name: str, inputs: tuple[str, ...], result: ResultRow | None = None) -> LayerRow:
-    return LayerRow(name, "Dense", "Dense", inputs, (4,), (), "auto", result)
+    return LayerRow(name, "Dense", "Dense", inputs, (4,), (), "auto", result, folded=False)
 
 
 @st.composite

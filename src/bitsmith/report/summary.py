@@ -119,7 +119,7 @@ class LayerRow:
     constants: tuple[ConstantRow, ...]
     declared: str
     result: ResultRow | None
-    folded: bool = False
+    folded: bool
     observed: tuple[float, float] | None = None
     bits: BitCounts = ()
     ebops: int | None = None
