@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,16 @@ def test_what_no_step_wrote_is_removed(tmp_path: Path) -> None:
         left = {path.relative_to(project.folder).as_posix() for path in project.folder.rglob("*.*")}
         assert left == {"firmware/a.h", "other/d.h", MANIFEST, LOCK, OWNER}
     assert tmp_path.exists()
+
+
+def test_an_archive_has_what_can_be_run_as_such(tmp_path: Path) -> None:
+    with Project.open(tmp_path / "p", "net") as project:
+        project.write({"run.sh": "make", "Makefile": "all:"})
+        (project.folder / "run.sh").chmod(0o700)
+        project.pack(tmp_path / "net.tar.gz")
+    with tarfile.open(tmp_path / "net.tar.gz") as archive:
+        modes = {member.name: member.mode for member in archive}
+    assert modes == {"net/run.sh": 0o755, "net/Makefile": 0o644, f"net/{MANIFEST}": 0o644}
 
 
 def test_second_user_is_told_who_holds_it(tmp_path: Path) -> None:

@@ -152,7 +152,6 @@ ACTIVATIONS: dict[str, Any] = {
     "hardtanh": nn.Hardtanh(-0.5, 2.0),
     "relu": torch.relu,
     "leaky": lambda x: functional.leaky_relu(x, 0.3),
-    "threshold": lambda x: functional.threshold(x, 0.25, -1.0),
     "method": lambda x: x.sigmoid() * x.tanh(),
     "in_place": lambda x: functional.relu_(x + 1.0),
     "square": lambda x: functional.relu(x).square(),

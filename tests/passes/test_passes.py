@@ -203,3 +203,19 @@ def test_states_are_as_narrow_as_what_comes_into_them(width: int, states: int) -
     assert [inner.body.nodes[index].type.max_width for index in inner.body.inputs] == [states, 5]
     stimuli = random_stimuli(before, 1, 16)
     np.testing.assert_array_equal(Emulator(before).run_raw(stimuli)[0], Emulator(after).run_raw(stimuli)[0])
+
+
+@pytest.mark.parametrize("end", ["least", "greatest"])
+def test_a_sequence_that_does_not_reach_one_end_is_as_narrow_in_the_body(end: str) -> None:
+    body, build, fmt = ProgramBuilder(), ProgramBuilder(), FixedFormat(True, 9, 0)
+    state, x = body.input("state", (3,), fmt), body.input("x", (3,), fmt)
+    following = body.cast(body.add(state, x), fmt)
+    bounded = build.max if end == "least" else build.min
+    sequence = bounded(build.input("x", (4, 3), fmt), build.const(5))
+    scan = build.scan(
+        body.program([("next", following), ("y", following)]), [build.const(np.ones(3, int))], [sequence]
+    )
+    after = drop_dead(reduce_widths(build.program([("y", scan)])))
+    inner = next(node.op for node in after.nodes if isinstance(node.op, Scan))
+    kind = inner.body.nodes[inner.body.inputs[1]].type
+    assert (int(kind.lo.min()), int(kind.hi.max())) == ((5, 255) if end == "least" else (-256, 5))
