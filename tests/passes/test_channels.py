@@ -86,6 +86,7 @@ def test_outputs_in_unlike_units(calibrated: bool) -> None:
     compiled = compile_network(made, [x] if calibrated else None)
     assert error(made, compiled, x) < 2e-3
     assert refined(compiled) == {"layer2": {"weight", "bias", "result"}}
+    assert any(note.startswith("Finer steps for some channels or weights of 'layer2': ") for note in compiled.notes)
 
 
 @pytest.mark.parametrize("calibrated", [True, False])
