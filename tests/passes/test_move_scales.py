@@ -26,7 +26,7 @@ from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Settings
-from bitsmith.layers.shape import Broadcast, Flatten, Permute
+from bitsmith.layers.shape import Broadcast, Flatten, Identity, Permute
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.traits import Exactness
 from bitsmith.passes.network.move_scales import move_scales
@@ -228,6 +228,19 @@ def test_sums_of_codes_with_zero_points(layer: Layer, offsets: tuple[float, floa
     chain.add(layer, *names)
     chain.add(Quantize(Quantizer.uniform(np.float32(0.0419), -64, 63, Rounding.RND)))
     assert_same(chain.network())
+
+
+@pytest.mark.parametrize(("axis", "kind"), [(0, Identity), (1, BatchNormalization)])
+def test_a_normalization_stays_whole_before_the_greatest_of_its_channels(axis: int, kind: type[Layer]) -> None:
+    chain = Chain(3, (4, 6))
+    chain.quantize()
+    scale, shift = chain.rng.uniform(0.5, 1.5, (2, 6)).astype(np.float32)
+    chain.add(BatchNormalization(as_weights(scale), as_weights(shift)))
+    chain.add(Reduce(Reduction.MAX, (axis,), True))
+    chain.quantize()
+    found = [type(node.layer) for node in compile_network(chain.network()).network.nodes]
+    assert found == [Input, Quantize, kind, Reduce, Quantize]
+    assert_same(chain.network(), exact=False)
 
 
 def test_a_float_layer_after_codes_has_their_values() -> None:
