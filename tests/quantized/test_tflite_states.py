@@ -11,7 +11,9 @@ import numpy.typing as npt
 import pytest
 
 import bitsmith
+from bitsmith.frontends.tflite.call import Call
 from bitsmith.frontends.tflite.read import read_tflite
+from bitsmith.layers.integer import Wrap
 from bitsmith.layers.network import Network
 
 _MODELS = Path(__file__).parent / "tflite" / "models"
@@ -80,3 +82,10 @@ def test_states_have_names_and_a_note() -> None:
 def test_recurrent_layers_of_several_steps_say_how_they_begin() -> None:
     floats = np.load(_MODELS / "floats.npz")
     assert any("0 at the first step" in note for note in read_tflite(floats["lstm/model"].tobytes()).notes)
+
+
+@pytest.mark.parametrize(("bias", "wraps"), [(0, False), ((1 << 31) - 1, True), (-(1 << 31), True)])
+def test_sums_that_may_leave_32_bits_wrap_around(monkeypatch: pytest.MonkeyPatch, bias: int, wraps: bool) -> None:
+    monkeypatch.setattr(Call, "bias", lambda call, number, units: np.full(units, bias))
+    network = read_tflite(_model("svdf_int8_rank"))
+    assert any(isinstance(node.layer, Wrap) for node in network.nodes) is wraps
