@@ -330,6 +330,11 @@ def test_a_row_of_a_constant_that_floats_round_to_is_uniform(spelling: Callable[
     assert np.max(np.abs(folded(network, SCORES) - softmax(floats.astype(np.float64), np.ones_like(CAUSAL)))) < 1e-5
 
 
+def test_a_softmax_without_a_mask_stays_beside_one() -> None:
+    network = added(Chain(2, N, N), CAUSAL, -np.inf).then(Softmax()).then(Softmax()).network()
+    np.testing.assert_allclose(folded(network, SCORES), softmax(softmax(SCORES, CAUSAL), np.ones_like(CAUSAL)))
+
+
 # -inf that is not a mask
 
 

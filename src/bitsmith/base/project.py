@@ -105,8 +105,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except OSError as error:
         raise ProjectError(f"cannot be written: {error.strerror}", where=str(path)) from error
     finally:
-        with contextlib.suppress(OSError):  # of a name that cannot be
-            scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # moved, or of a name that cannot be
+            scratch.unlink()
 
 
 def _scratch(path: Path, process: str) -> Path:
