@@ -212,9 +212,7 @@ def test_a_sequence_that_does_not_reach_one_end_is_as_narrow_in_the_body(end: st
     following = body.cast(body.add(state, x), fmt)
     bounded = build.max if end == "least" else build.min
     sequence = bounded(build.input("x", (4, 3), fmt), build.const(5))
-    scan = build.scan(
-        body.program([("next", following), ("y", following)]), [build.const(np.ones(3, int))], [sequence]
-    )
+    scan = build.scan(body.program([("next", following), ("y", following)]), [build.const(np.ones(3, int))], [sequence])
     after = drop_dead(reduce_widths(build.program([("y", scan)])))
     inner = next(node.op for node in after.nodes if isinstance(node.op, Scan))
     kind = inner.body.nodes[inner.body.inputs[1]].type
