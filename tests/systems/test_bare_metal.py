@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import ctypes
 import re
 import subprocess
@@ -21,11 +20,9 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program.load import parameters
 from bitsmith.rtl.interface import token_bytes
-from bitsmith.rtl.ranges import Watch
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
-from bitsmith.systems.bare_metal import _watches
 from tests.rtl.wrapped import DIGEST, expected, inputs_of, layouts_of, made
 from tests.systems.written import computed, imported, written
 
@@ -447,11 +444,3 @@ def test_elements_of_several_formats(
     pointers = [(ctypes.c_void_p * 1)(array.ctypes.data) for array in (given, y)]
     assert library.net_predict(*pointers, ctypes.c_size_t(len(given))) == 0
     np.testing.assert_array_equal(y, want)
-
-
-@pytest.mark.parametrize("name", ["series_1", "Maß", 'a "b" \\ c', "out:0", "1\n2", "?? /"])
-def test_monitors_have_the_names_of_tensors(name: str) -> None:
-    """Those are any bytes; in C they read as in Python."""
-    (text,) = _watches([Watch(name, "signal", (), 2, 8, (-4, *range(7), 10), ())])
-    found = re.fullmatch(r'.* = \{\{"(.*)", 0x[0-9a-f]+, 2, 0, \{-1.0, 2.5\}, \{0.0\}\}\};', text)
-    assert found and ast.literal_eval(f'b"{found[1]}"') == name.encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import re
 import zlib
@@ -13,6 +14,8 @@ import pytest
 from bitsmith.emulate import Emulator
 from bitsmith.ir.types import objects
 from bitsmith.passes.program.load import load
+from bitsmith.rtl.ranges import Watch
+from bitsmith.systems.bare_metal import _watches
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.systems.test_bare_metal import IN, OUT, compiled
 from tests.systems.test_simulated_boards import KINDS, Bus, Fault, answers, overlay, project, simulated
@@ -143,3 +146,11 @@ def test_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, cali
                 assert one.beyond and one.drift > 0.2
         elif not calibrated:
             assert not one.beyond and not one.drift
+
+
+@pytest.mark.parametrize("name", ["series_1", "Maß", 'a "b" \\ c', "out:0", "1\n2", "?? /"])
+def test_monitors_have_the_names_of_tensors(name: str) -> None:
+    """Those are any bytes; in C they read as in Python."""
+    (text,) = _watches([Watch(name, "signal", (), 2, 8, (-4, *range(7), 10), ())])
+    found = re.fullmatch(r'.* = \{\{"(.*)", 0x[0-9a-f]+, 2, 0, \{-1.0, 2.5\}, \{0.0\}\}\};', text)
+    assert found and ast.literal_eval(f'b"{found[1]}"') == name.encode()
