@@ -19,13 +19,13 @@ from bitsmith.compiler import compile_network
 from bitsmith.conversion.splitting import Split
 from bitsmith.errors import ConfigError, InputRangeWarning, RangeError
 from bitsmith.ir.composition import OWN
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
+from tests.ir.oracle import evaluate
 from tests.system.test_random_networks import random_network
 
 

@@ -13,7 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from bitsmith.ir.oracle import bring_inside, round_to_integer
+from tests.ir.oracle import bring_inside, round_to_integer
+
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 
 LIGHT = {"page": "#f4f6fb", "ink": "#1f2a44", "soft": "#46536b", "line": "#3f51b5", "box": "#ffffff", "mark": "#cdd6f7"}

@@ -17,6 +17,7 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
+from tests.ir.oracle import evaluate
 from tests.netlist.evaluate import evaluate as evaluate_netlist
 
 import bitsmith.layers
@@ -43,7 +44,6 @@ from bitsmith.frontends.torch.read import read_torch
 from bitsmith.hls import HlsTarget
 from bitsmith.hls import write as write_hls
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
 from bitsmith.layers.example import Example
 from bitsmith.layers.input import Constant, Input

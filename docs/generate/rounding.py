@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from bitsmith.ir.oracle import bring_inside, round_to_integer
+from tests.ir.oracle import bring_inside, round_to_integer
+
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 
 ROUNDING_MEANING = {

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tests.ir.oracle import evaluate
 
 from bitsmith.building.design import Streaming, circuit
 from bitsmith.compiler import Compiled, compile_network
@@ -22,7 +23,6 @@ from bitsmith.emulate import Emulator
 from bitsmith.hls import HlsTarget
 from bitsmith.hls import write as write_hls
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.text import to_text as program_text
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense

@@ -25,8 +25,8 @@ from bitsmith.emulate.bounds import (
     storable,
 )
 from bitsmith.ir.ops import Cast, MatMul, Sum
-from bitsmith.ir.oracle import bring_inside, round_to_integer
 from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
+from tests.ir.oracle import bring_inside, round_to_integer
 
 FRACS = st.integers(-3, 3)
 BITS = st.sampled_from([3, 12, 22, 24, 25, 40, 53, 54, 70])

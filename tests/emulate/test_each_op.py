@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bitsmith.emulate.emulator import Emulator
-from bitsmith.ir import oracle
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from tests.ir import oracle
 from tests.properties.programs import random_stimuli, sample
 
 WIDTHS = (5, 20, 30, 52, 62, 66, 130)

@@ -20,10 +20,11 @@ from bitsmith.emulate.linear import _columns, _sizes
 from bitsmith.emulate.storage import plan_storage
 from bitsmith.emulate.workspace import Workspace, aligned
 from bitsmith.errors import InputDataError
-from bitsmith.ir import ops, oracle
+from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType
+from tests.ir import oracle
 
 
 def dense(width: int, frac: int, n: int = 6) -> Program:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bitsmith.emulate import limbs
-from bitsmith.ir import oracle
 from bitsmith.ir.types import Rounding
+from tests.ir import oracle
 
 
 def numbers(rng: random.Random, bits: int, count: int = 40) -> np.ndarray:

@@ -9,11 +9,11 @@ import pytest
 
 from bitsmith.emulate.emulator import Emulator
 from bitsmith.emulate.lookups import MOST_ENTRIES, with_tables
-from bitsmith.ir import oracle
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Cast, Relation, Scan, Table
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, IntArray, Ints, Overflow, Rounding, objects
+from tests.ir import oracle
 
 SIZE = 3
 

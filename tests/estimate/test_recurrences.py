@@ -10,11 +10,11 @@ from bitsmith.estimate import size
 from bitsmith.estimate.recurrences import first_steps, only_scan
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.netlist.pipelined import pipelined
+from tests.ir.oracle import evaluate
 
 STATE = FixedFormat(True, 7, 1, Rounding.RND, Overflow.SAT)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import bitsmith
-from bitsmith.ir.oracle import bring_inside, round_to_integer
 from bitsmith.ir.types import Overflow, Rounding
+from tests.ir.oracle import bring_inside, round_to_integer
 
 ROOT = Path(bitsmith.__file__).parent
 HERE = Path(__file__).parent

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bitsmith.emulate.emulator import Emulator
-from bitsmith.ir import oracle
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.held import held_parameters
 from bitsmith.ir.types import FixedFormat
+from tests.ir import oracle
 
 FORMAT = FixedFormat(True, 8, 0)
 

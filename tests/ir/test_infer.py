@@ -17,9 +17,9 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.check import check
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Compare, Input, Linear, Pad, Parameter, Relation
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.scaling import linear_weights, rescale
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType, objects
+from tests.ir.oracle import evaluate
 
 Ints = npt.NDArray[np.int64]
 

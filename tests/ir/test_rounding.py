@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from bitsmith.emulate import Emulator
-from bitsmith.ir import oracle
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.infer import infer
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType, objects
+from tests.ir import oracle
 
 SOURCE = FixedFormat(True, 7, 3)
 EVERY = np.arange(SOURCE.lo, SOURCE.hi + 1)

@@ -12,7 +12,6 @@ from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
@@ -20,6 +19,7 @@ from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator
+from tests.ir.oracle import evaluate
 from tests.netlist.evaluate import evaluate as evaluate_netlist
 
 Raws = Sequence[npt.NDArray[np.int64]]

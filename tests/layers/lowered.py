@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.input import Input
@@ -17,6 +16,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.lower import lower
+from tests.ir.oracle import evaluate
 
 INPUT = FixedFormat(True, 12, 8, Rounding.RND, Overflow.SAT)
 

@@ -13,7 +13,6 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import RangeError
 from bitsmith.fidelity.losses import Watch
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.auto import ObservedRange
@@ -25,6 +24,7 @@ from bitsmith.layers.settings import Binning, Settings
 from bitsmith.layers.tables import Function, tabulated
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.lower import lower
+from tests.ir.oracle import evaluate
 from tests.layers.lowered import network_of, run
 
 NARROW = {0: FixedFormat(True, 9, 5)}

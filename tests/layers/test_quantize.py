@@ -16,13 +16,13 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Table
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, rationals
 from bitsmith.layers.quantization.requantize import near, near_exponent, quantized
+from tests.ir.oracle import evaluate
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
 

@@ -17,7 +17,6 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.estimate.size import estimate
 from bitsmith.ir import ops
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -36,6 +35,7 @@ from bitsmith.netlist.elaborate import elaborate
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.lower import lower
 from bitsmith.passes.program import PASSES, drop_dead, simplify
+from tests.ir.oracle import evaluate
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import INPUT, network_of, run
 

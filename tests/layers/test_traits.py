@@ -14,7 +14,6 @@ import pytest
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.einsum import Einsum
@@ -30,6 +29,7 @@ from bitsmith.layers.table import LAYERS
 from bitsmith.layers.traits import Elements, Exactness, Scales
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.lower import lower
+from tests.ir.oracle import evaluate
 from tests.layers.lowered import network_of
 
 FORMAT = FixedFormat(True, 5, 2, Rounding.RND, Overflow.SAT)

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from bitsmith.emulate import Emulator
 from bitsmith.ir import ops
 from bitsmith.ir.builder import Value
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Fracs, Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.layers.auto import ObservedRange
@@ -23,6 +22,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.lower import lower
+from tests.ir.oracle import evaluate
 from tests.layers.cases import Case
 
 RELATIVE = 2.0**-22

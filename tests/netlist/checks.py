@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.oracle import evaluate as oracle
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
 from bitsmith.netlist import native
+from tests.ir.oracle import evaluate as oracle
 
 compiled = pytest.mark.skipif(native.SOLVE is None, reason="the solver was not compiled: its circuits are smaller")
 """Tests of exact sizes, which the naive solver does not reach."""

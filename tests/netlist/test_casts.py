@@ -6,12 +6,12 @@ from fractions import Fraction
 
 import pytest
 
-from bitsmith.ir.oracle import bring_inside, round_to_integer
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
 from bitsmith.netlist.netlist import AddSub, Field, Netlist, WordOrigin, WordRef, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
+from tests.ir.oracle import bring_inside, round_to_integer
 from tests.netlist.evaluate import evaluate
 
 TARGETS = [(-4, 3), (0, 7), (0, 1), (-1, 0), (-8, 7), (0, 5), (-3, 4), (-64, 63)]

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from bitsmith.emulate import Emulator
-from bitsmith.ir import oracle
 from bitsmith.ir.check import check
 from bitsmith.ir.composition import crossings, joined, numbered_parts, part
 from bitsmith.ir.ops import Const
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, objects
 from bitsmith.passes.program.drop_dead import drop_dead
+from tests.ir import oracle
 from tests.properties.programs import random_program, random_stimuli
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bitsmith.emulate import Emulator, lookups
-from bitsmith.ir import oracle
 from bitsmith.ir.check import check
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import objects
+from tests.ir import oracle
 from tests.properties import shares
 from tests.properties.programs import random_program, random_stimuli, sample
 

@@ -11,7 +11,6 @@ from bitsmith.backends import Backend
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import IOType
-from bitsmith.ir.oracle import evaluate
 from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
@@ -22,6 +21,7 @@ from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes.program import drop_dead
+from tests.ir.oracle import evaluate
 from tests.netlist.evaluate import evaluate as evaluate_netlist
 
 SCALE = np.array([300.0, 1.0, 2e-3])

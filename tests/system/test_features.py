@@ -12,7 +12,6 @@ from bitsmith.backends import Backend
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import IOType
-from bitsmith.ir.oracle import evaluate
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -23,6 +22,7 @@ from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes.program import drop_dead
+from tests.ir.oracle import evaluate
 from tests.netlist.evaluate import evaluate as evaluate_netlist
 
 RANGES = np.array([3000.0, 0.07, -5.0, 900.0])

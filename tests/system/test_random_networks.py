@@ -11,7 +11,6 @@ import pytest
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.errors import RangeError
-from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers import merge
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
@@ -29,6 +28,7 @@ from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes.program import drop_dead
+from tests.ir.oracle import evaluate
 from tests.netlist.evaluate import evaluate as evaluate_netlist
 
 SAMPLES = 24
