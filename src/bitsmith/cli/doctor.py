@@ -41,7 +41,8 @@ class Finding:
 
 def examine() -> tuple[Finding, ...]:
     """Python, every external tool, and every package that the installed bitsmith names."""
-    return (_python(), *_tools(), *_vendor_tools(), *_packages(), _solver())
+    python = Finding("python", "Python", True, platform.python_version(), sys.executable, "", "", "everything")
+    return (python, *_tools(), *_vendor_tools(), *_packages(), _solver())
 
 
 def verdict(findings: Sequence[Finding]) -> str:
@@ -58,10 +59,6 @@ def verdict(findings: Sequence[Finding]) -> str:
         return f"Ready: {able}."
     missing = next(tool for tool in (VERILATOR, GXX, MAKE, YOSYS, *PLACE_AND_ROUTE_TOOLS) if tool.name not in names)
     return f"Not everything is installed. What works: {able}. Next: {missing.install}"
-
-
-def _python() -> Finding:
-    return Finding("python", "Python", True, platform.python_version(), sys.executable, "", "", "everything")
 
 
 def _tools() -> Iterator[Finding]:

@@ -109,7 +109,11 @@ class Causes:
             return self._rounded_away(row, node)
         if node.settings.precision:
             given_all = ", ".join(f"{variable} {format_}" for variable, format_ in node.settings.precision.items())
-            finer = {name: _finer(given) for name, given in node.settings.precision.items()}
+            # A sixteenth of their steps.
+            finer = {
+                name: replace(given, width=given.width + 4, frac=given.frac + 4)
+                for name, given in node.settings.precision.items()
+            }
             return Problem(name, f"its formats lose too much ({given_all})", f"give it {_listed(finer)}, or auto")
         if isinstance(node.layer, Input) and node.layer.integer:
             return Problem(
@@ -223,11 +227,6 @@ def _listed(formats: Mapping[str, FixedFormat]) -> str:
 def _holds(fmt: FixedFormat, reached: Span) -> bool:
     """True if values within ``reached`` are within the range of ``fmt``, but for less than a step."""
     return math.ldexp(fmt.lo - 1, -fmt.frac) < reached.lo and reached.hi < math.ldexp(fmt.hi + 1, -fmt.frac)
-
-
-def _finer(fmt: FixedFormat) -> FixedFormat:
-    """``fmt`` with a sixteenth of its step."""
-    return replace(fmt, width=fmt.width + 4, frac=fmt.frac + 4)
 
 
 def _span(values: Floats) -> Span:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bitsmith.dataflow.processes import Network
-from bitsmith.dataflow.schedule import Schedule
 from bitsmith.hls.beats import token_beats
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.loads import with_loads
@@ -25,7 +23,8 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
     """The project of ``program``: all unrolled if the directives ask for nothing else, else a network of processes.
 
     Raises:
-        RangeError, UnsupportedError: as of the two writers.
+        RangeError: elements of one tensor that have no common format of a reasonable width.
+        UnsupportedError: a cast that wraps in a range that is not that of a number format.
     """
     if directives.unrolled(program):
         require_engine(program, directives, ())
@@ -38,20 +37,4 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
     parallel = directives.parallel and dialect.streams.arrays and (dialect.arrays.vectors or not parameters(program))
     beats = token_beats(network, dialect.streams, parallel=parallel)
     plan = scheduled(network, dialect.streams.loops, beats)
-    return write_streams(network, plan, dialect, target, parallel=parallel)
-
-
-def write_streams(
-    network: Network, plan: Schedule, dialect: Dialect, target: HlsTarget, *, parallel: bool
-) -> HlsProject:
-    """The project of ``network`` for the compiler of ``dialect``.
-
-    Args:
-        plan: has the depths of the streams.
-        parallel: the top function takes arrays (``io_parallel``) and not streams of tokens, but of weights.
-
-    Raises:
-        RangeError: elements of one tensor that have no common format of a reasonable width.
-        UnsupportedError: a cast that wraps in a range that is not that of a number format.
-    """
     return NetworkWriter(network, plan, dialect, target, parallel=parallel).project()

@@ -36,15 +36,10 @@ def broadcast(inputs: Sequence[Shape], kind: str, exactly: int | None = None) ->
         raise UnsupportedError(f"{kind} of shapes {list(inputs)}", accepted="shapes that broadcast") from error
 
 
-def _raise_rank(x: Floats, rank: int) -> Floats:
-    """Axes of size 1 put after the batch axis."""
-    return x.reshape(x.shape[0], *(1,) * (rank - x.ndim + 1), *x.shape[1:])
-
-
 def aligned(inputs: Sequence[Floats]) -> list[Floats]:
     """Batches with axes of size 1 put after the batch axis, such that all have one rank."""
-    rank = max(x.ndim for x in inputs) - 1
-    return [_raise_rank(x, rank) for x in inputs]
+    rank = max(x.ndim for x in inputs)
+    return [x.reshape(x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:]) for x in inputs]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

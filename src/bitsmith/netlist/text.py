@@ -83,7 +83,8 @@ def _cell(cell: Cell) -> str:
         case cells.AddSub():
             return f"{'sub' if cell.subtract else 'add'} {_ref(cell.a)} {_ref(cell.b)}"
         case cells.TernaryAdder():
-            return f"{_ternary(cell.subtract_b, cell.subtract_c)} {_ref(cell.a)} {_ref(cell.b)} {_ref(cell.c)}"
+            signs = "".join("sub" if subtract else "add" for subtract in (cell.subtract_b, cell.subtract_c))
+            return f"{signs} {_ref(cell.a)} {_ref(cell.b)} {_ref(cell.c)}"
         case cells.Multiplier():
             return f"mul %{cell.a} %{cell.b}"
         case cells.View():
@@ -96,7 +97,3 @@ def _cell(cell: Cell) -> str:
             return f"rom %{cell.address} {cell.table} {cell.first}"
         case _:
             assert_never(cell)
-
-
-def _ternary(subtract_b: bool, subtract_c: bool) -> str:
-    return f"{'sub' if subtract_b else 'add'}{'sub' if subtract_c else 'add'}"

@@ -127,7 +127,8 @@ def _product(
         return build.emit(Einsum(equation, scale), *(x for _, x in named), kind=kind)
     ((term, x),), ((names, weights),) = variables, trained
     alone = tuple(axis for axis, label in enumerate(names) if label not in term + result)
-    kernel = _summed(weights, alone).times(scale)
+    # Axes that nothing else has are summed at once.
+    kernel = (constant(np.sum(weights.elements, axis=alone)) if alone else weights).times(scale)
     names = "".join(label for axis, label in enumerate(names) if axis not in alone)
     if not names:
         raise UnsupportedError("a product with a single number", accepted="a multiplication")
@@ -146,8 +147,3 @@ def _product(
 def _with_grid(x: Value, build: Builder, variable: str) -> Value:
     """A trained tensor with its own quantizer, or else the builder's."""
     return x if x.quantizer is not None else replace(x, quantizer=build.quantizers.get(variable))
-
-
-def _summed(x: Value, axes: Sequence[int]) -> Value:
-    """A constant summed over axes that nothing else has."""
-    return constant(np.sum(x.elements, axis=tuple(axes))) if axes else x

@@ -188,17 +188,14 @@ using {name}_pipe = intel::pipe<{name}_pipe_id, {name}_beat, 0, pipe_properties>
 
 
 def _scripts(target: HlsTarget) -> dict[str, str]:
+    # A family, a part, or a board support package and its variant, with a colon between them.
+    device = ":".join(map(word, target.part.split(":", 1)))
     settings = (
         f"set(top {word(identifier(target.top))})\n"
-        f"set(device {_device(target.part)})\n"
+        f"set(device {device})\n"
         f"set(clock_period {aimed_period_ns(target):g}ns)\n"
     )
     return {"CMakeLists.txt": _CMAKE, "project.cmake": settings}
-
-
-def _device(part: str) -> str:
-    """A family, a part, or a board support package and its variant, with a colon between them."""
-    return ":".join(map(word, part.split(":", 1)))
 
 
 def _sources(design: HlsDesign) -> dict[str, str]:

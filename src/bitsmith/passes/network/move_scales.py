@@ -206,7 +206,8 @@ class _Moving:
             return None
         if affine is not None and not (affine.is_along_last(shape) and affine.is_centered):
             return None
-        if affine is not None and not affine.is_uniform and isinstance(layer, Reduce) and _reduces_last(layer, shape):
+        reduces_last = isinstance(layer, Reduce) and any((axis + 1) % len(shape) == 0 for axis in layer.axes)
+        if affine is not None and not affine.is_uniform and reduces_last:
             return None
         if affine is None and not self._ends_in_quantizers(node.name):
             return None
@@ -268,10 +269,6 @@ class _Moving:
         if _clipping(self._network.node(node.inputs[0]).layer) != _FROM_ZERO:
             return layer
         return Quantize(layer.quantizer.above_zero() or layer.quantizer)
-
-
-def _reduces_last(layer: Reduce, shape: Shape) -> bool:
-    return any(axis % len(shape) == len(shape) - 1 for axis in layer.axes)
 
 
 def _clipping(layer: Layer) -> tuple[float, float] | None:

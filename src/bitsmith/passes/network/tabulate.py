@@ -35,7 +35,9 @@ def tabulate(network: Network) -> Network:
             nodes += _tabulated(node, codes, before, after)
             results[node.name] = after
         elif isinstance(node.layer, Quantize) and node.inputs[0] in results:
-            nodes.append(replace(node, layer=Quantize(_from_codes(results[node.inputs[0]]))))
+            codes_of = results[node.inputs[0]]
+            reals = Quantizer.uniform(1.0, codes_of.lo, codes_of.hi, step=codes_of.step)
+            nodes.append(replace(node, layer=Quantize(reals)))
         else:
             nodes.append(node)
     return network.with_nodes(nodes)
@@ -91,8 +93,3 @@ def _tabulated(node: NetworkNode, codes: str, before: Quantizer, after: Quantize
         NetworkNode(codes, to_codes, node.inputs, source="Quantize", inner=True),
         replace(node, layer=table, inputs=(codes,), affine=Affine.of(after.step), folded=True),
     ]
-
-
-def _from_codes(quantizer: Quantizer) -> Quantizer:
-    """Return the layer from codes to their real values."""
-    return Quantizer.uniform(1.0, quantizer.lo, quantizer.hi, step=quantizer.step)
