@@ -14,7 +14,7 @@ import bitsmith
 from bitsmith import Model
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.conversion.splitting import _reals, _with_stored_results
+from bitsmith.conversion.splitting import _given, _with_stored_results
 from bitsmith.errors import ConfigError, VerificationError
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
@@ -182,9 +182,12 @@ def test_parts_keep_the_results_of_layers_that_outputs_need(whole: Model) -> Non
 def test_raw_inputs_of_parts_are_the_real_ones_that_become_them(whole: Model) -> None:
     rng = np.random.default_rng(0)
     for part in bitsmith.split(whole, ["first_relu", "norm"]):
-        for number, op in enumerate(part.program.input_ops()):
-            raw = rng.integers(op.lo.astype(np.int64), op.hi.astype(np.int64) + 1, (20, *op.shape))
-            found, outside = part.emulator.quantize(number, _reals(raw, op))
+        raws = {
+            op.name: rng.integers(op.lo.astype(np.int64), op.hi.astype(np.int64) + 1, (20, *op.shape))
+            for op in part.program.input_ops()
+        }
+        for number, (raw, given) in enumerate(zip(raws.values(), _given(part.program, raws), strict=True)):
+            found, outside = part.emulator.quantize(number, given)
             assert found.tolist() == raw.tolist() and not outside
 
 

@@ -86,10 +86,7 @@ class Split:
         for (output, _), wanted in zip(self._outputs(), raws, strict=True):
             if not np.array_equal(_own(known, output), wanted):
                 raise VerificationError(f"the parts give another {output.name!r} than the whole model", where="split")
-        return [
-            one.build(inputs=[_reals(known[op.name], op) for op in one.program.input_ops()], **asked)
-            for one in self.parts
-        ]
+        return [one.build(inputs=_given(one.program, known), **asked) for one in self.parts]
 
     def _check_weights(self) -> None:
         """Raise an error if a part has other weights than the whole, which keep their own after the split."""
@@ -120,14 +117,15 @@ class Split:
         return known, told
 
 
+def _given(program: Program, known: Mapping[str, Raws]) -> list[Batch]:
+    """The real values of the inputs of a part."""
+    types = program.types(program.inputs)
+    return [real(known[op.name], kind) for op, kind in zip(program.input_ops(), types, strict=True)]
+
+
 def _own(known: Mapping[str, Raws], output: Output) -> Raws:
     """The values of an output of the whole; its name may be that of a port that has them as they are stored."""
     return known.get(output.name + OWN, known[output.name])
-
-
-def _reals(raw: Raws, op: InputOp) -> Batch:
-    """Raw values of an input as the nearest real ones."""
-    return np.asarray(raw.astype(np.float64) * np.exp2(-op.frac.astype(np.float64)))
 
 
 def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None) -> Split:

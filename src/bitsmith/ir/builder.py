@@ -15,7 +15,7 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.scaling import trailing_zeros
-from bitsmith.ir.types import FixedFormat, IntLike, Ints, Overflow, Rounding, TensorType, objects
+from bitsmith.ir.types import FixedFormat, IntLike, Overflow, Rounding, TensorType, frozen, objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,6 @@ class Value:
 
 def _fracs(values: IntLike) -> npt.NDArray[np.int64]:
     return np.asarray(objects(values), dtype=np.int64)
-
-
-def _frozen(array: Ints) -> Ints:
-    array = np.array(array, dtype=np.object_)
-    array.setflags(write=False)
-    return array
 
 
 class ProgramBuilder:
@@ -86,7 +80,7 @@ class ProgramBuilder:
         frac, lo, hi = columns if len(formats) > 1 else columns[:, 0]
         first = formats[0]
         return self.apply(
-            ops.Input(name, tuple(shape), _fracs(frac), _frozen(lo), _frozen(hi), first.rounding, first.overflow)
+            ops.Input(name, tuple(shape), _fracs(frac), frozen(lo), frozen(hi), first.rounding, first.overflow)
         )
 
     def const(self, raw: IntLike, frac: IntLike = 0) -> Value:
@@ -94,12 +88,12 @@ class ProgramBuilder:
         integers = objects(raw)
         zeros = trailing_zeros(integers)
         fracs = np.broadcast_to(_fracs(frac), integers.shape)
-        return self.apply(ops.Const(_frozen(integers >> zeros), np.where(integers == 0, 0, fracs - zeros)))
+        return self.apply(ops.Const(frozen(integers >> zeros), np.where(integers == 0, 0, fracs - zeros)))
 
     def parameter(self, name: str, raw: IntLike, fmt: FixedFormat, *, external: bool = False) -> Value:
         """A tensor of ``fmt`` whose values may be loaded into hardware later; at present ``raw * 2**-frac``."""
-        lo, hi = _frozen(objects(fmt.lo)), _frozen(objects(fmt.hi))
-        return self.apply(ops.Parameter(name, _frozen(objects(raw)), _fracs(fmt.frac), lo, hi, external))
+        lo, hi = frozen(objects(fmt.lo)), frozen(objects(fmt.hi))
+        return self.apply(ops.Parameter(name, frozen(objects(raw)), _fracs(fmt.frac), lo, hi, external))
 
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
         """``x`` under another shape, row-major."""
@@ -143,7 +137,7 @@ class ProgramBuilder:
     def linear(self, x: Value, weights: IntLike, frac: IntLike = 0) -> Value:
         """``x @ (weights * 2**-frac)`` over the last axis."""
         integers = objects(weights)
-        op = ops.Linear(_frozen(integers), np.broadcast_to(_fracs(frac), integers.shape))
+        op = ops.Linear(frozen(integers), np.broadcast_to(_fracs(frac), integers.shape))
         return self.apply(op, self.unify(x))
 
     def unify(self, x: Value) -> Value:
@@ -209,20 +203,19 @@ class ProgramBuilder:
 
     def table(self, x: Value, first: int, values: IntLike, frac: IntLike) -> Value:
         """``values[raw(x) - first] * 2**-frac``."""
-        return self.apply(ops.Table(first, _frozen(objects(values)), _fracs(frac)), x)
+        return self.apply(ops.Table(first, frozen(objects(values)), _fracs(frac)), x)
 
     def cast(self, x: Value, fmt: FixedFormat) -> Value:
         """``x`` in format ``fmt``, with its rounding and overflow modes."""
         return self.apply(
-            ops.Cast(_fracs(fmt.frac), _frozen(objects(fmt.lo)), _frozen(objects(fmt.hi)), fmt.rounding, fmt.overflow),
-            x,
+            ops.Cast(_fracs(fmt.frac), frozen(objects(fmt.lo)), frozen(objects(fmt.hi)), fmt.rounding, fmt.overflow), x
         )
 
     def cast_to(
         self, x: Value, frac: IntLike, lo: IntLike, hi: IntLike, rounding: Rounding, overflow: Overflow
     ) -> Value:
         """``x`` with per-element ``frac`` and range."""
-        return self.apply(ops.Cast(_fracs(frac), _frozen(objects(lo)), _frozen(objects(hi)), rounding, overflow), x)
+        return self.apply(ops.Cast(_fracs(frac), frozen(objects(lo)), frozen(objects(hi)), rounding, overflow), x)
 
     def scan(self, body: Program, states: Sequence[Value], sequences: Sequence[Value]) -> Value:
         """The recurrence ``body`` over the first axis of ``sequences``."""

@@ -27,7 +27,7 @@ from bitsmith.ir.check import check_node, check_results
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Output, Program
-from bitsmith.ir.types import MAX_ELEMENTS, IntArray, Ints, Overflow, Rounding, TensorType
+from bitsmith.ir.types import MAX_ELEMENTS, IntArray, Ints, Overflow, Rounding, TensorType, frozen
 
 MAX_DEPTH = 8
 """Deepest nesting of scans that is read."""
@@ -90,12 +90,6 @@ def read_array(text: str) -> Ints:
     return array.reshape(shape)
 
 
-def _read_ints(text: str) -> Ints:
-    array = read_array(text)
-    array.setflags(write=False)
-    return array
-
-
 def write_tuple(value: object) -> str:
     return f"({','.join(str(n) for n in cast(tuple[int, ...], value))})"
 
@@ -136,7 +130,7 @@ _TUPLE = _Codec(write_tuple, read_tuple)
 _POSITIONS = _Codec(write_array, lambda text: read_array(text).astype(np.int64))
 
 _CODECS: dict[object, _Codec] = {
-    "Ints": _Codec(write_array, _read_ints),
+    "Ints": _Codec(write_array, lambda text: frozen(read_array(text))),
     "Fracs": _POSITIONS,
     "Positions": _POSITIONS,
     "int": _Codec(str, int),

@@ -109,6 +109,13 @@ def format_text(formats: Iterable[FixedFormat]) -> str:
     return f"{name}<{width},{integer}{modes}>"
 
 
+def frozen(array: IntArray | Ints) -> Ints:
+    """The array, read-only."""
+    array = np.array(array, dtype=np.object_)
+    array.setflags(write=False)
+    return array
+
+
 def span_text(numbers: Collection[int]) -> str:
     """``3..9``, or ``3`` where all are the same."""
     least, most = min(numbers), max(numbers)

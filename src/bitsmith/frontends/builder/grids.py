@@ -9,9 +9,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from bitsmith.ir.types import compact
+from bitsmith.ir.types import compact, frozen
 from bitsmith.layers.arrays import Floats, Shape
-from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, frozen
+from bitsmith.layers.quantization.quantizer import Quantizer, Rationals
 
 
 def moved(quantizer: Quantizer, shape: Shape, move: Callable[[Floats], Floats]) -> Quantizer:

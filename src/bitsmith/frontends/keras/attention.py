@@ -13,7 +13,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
-from bitsmith.frontends.files.json import Fields, is_integer
+from bitsmith.frontends.files.json import is_integer
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
 from bitsmith.frontends.ops.attention import Mask, additive_scores, attention, attention_weights, repeated_heads
@@ -105,7 +105,7 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
         gate = build.emit(Activation("sigmoid"), found["gate"], suffix="gate_sigmoid")
         result = multiply(build.within("gated"), result, gate)
     result = operands["query"].projected(build, result, *weights["output"])
-    if not _flag(call, "return_attention_scores"):
+    if not call.flag("return_attention_scores"):
         return (result,)
     shown = (operands[name].x.dims[axis] for name in ("query", "value") for axis in operands[name].attended)
     return result, build.viewed(scores, (*scores.dims[:-2], *shown), scores.batch, "probabilities")
@@ -147,7 +147,7 @@ def _output_shape(call: LayerCall, query: Value) -> Shape:
 
 def _mask(call: LayerCall, operands: dict[str, _Operand]) -> Mask:
     """Return the keys that every head's queries may attend to."""
-    place, causal = _OPERANDS.index("attention_mask"), _flag(call, "use_causal_mask")
+    place, causal = _OPERANDS.index("attention_mask"), call.flag("use_causal_mask")
     given, query = call.argument("attention_mask", place), operands["query"]
     reach = None if call.config.get("sliding_window") is None else call.config.integer("sliding_window") - 1
     own = _masks_of_operands(call, operands)
@@ -162,7 +162,7 @@ def _mask(call: LayerCall, operands: dict[str, _Operand]) -> Mask:
         kept = kept[:, None] if kept.ndim == 3 else kept  # (batch, queries, values) for all heads
         own.append(constant(as_weights(kept), kind=Kind.BOOL))
     # Keras's own softmax gives zeros where nothing is left; what it calls otherwise does not.
-    own_softmax = call.config.number("dropout", 0.0) > 0.0 or _flag(call, "return_attention_scores")
+    own_softmax = call.config.number("dropout", 0.0) > 0.0 or call.flag("return_attention_scores")
     return Mask(reach, 0 if causal else reach, tuple(own), uniform=not own_softmax)
 
 
@@ -183,10 +183,6 @@ def _for_heads(call: LayerCall, mask: Value, queries: int, values: int) -> Value
     return call.build.viewed(mask, (mask.dims[0], heads, queries, values), mask.batch, "mask_of_heads")
 
 
-def _flag(call: LayerCall, key: str) -> bool:
-    return Fields({key: call.plain(key)}, call.config.where).flag(key)
-
-
 def _attention(call: LayerCall) -> tuple[Value, ...]:
     """Scores are products of queries and keys, or as in additive attention."""
     query, key, value = _unprojected(call)
@@ -200,7 +196,7 @@ def _attention(call: LayerCall) -> tuple[Value, ...]:
         return _additive(call, scale, np.full(query.shape[-1:], weights[-1]))
     build, mask = replace(call.build, source=""), _unprojected_mask(call)
     result, shares, _ = attention(build, query, key, value, mask, scale=scale)
-    return (_shown(call, result), shares)[: 1 + _flag(call, "return_attention_scores")]
+    return (_shown(call, result), shares)[: 1 + call.flag("return_attention_scores")]
 
 
 def _additive_attention(call: LayerCall) -> tuple[Value, ...]:
@@ -214,7 +210,7 @@ def _additive(call: LayerCall, scale: float, factors: Floats) -> tuple[Value, ..
     scores = additive_scores(build, query, key, scale, factors)
     weights = attention_weights(build, scores, _unprojected_mask(call))
     result = _shown(call, matrix_product(build, weights, value))
-    return (result, weights)[: 1 + _flag(call, "return_attention_scores")]
+    return (result, weights)[: 1 + call.flag("return_attention_scores")]
 
 
 def _shown(call: LayerCall, result: Value) -> Value:
@@ -237,7 +233,7 @@ def _unprojected(call: LayerCall) -> tuple[Value, Value, Value]:
 
 def _unprojected_mask(call: LayerCall) -> Mask:
     """The mask; "causal" is the spelling before Keras 2.10. Where nothing is left, Keras weighs all values alike."""
-    causal = _flag(call, "use_causal_mask") or call.config.flag("causal", False)
+    causal = call.flag("use_causal_mask") or call.config.flag("causal", False)
     mask = call.mask(_unprojected(call)[2])
     given = () if mask is None else (call.build.viewed(mask, (mask.dims[0], 1, mask.dims[1]), mask.batch, "values"),)
     return Mask(after=0 if causal else None, given=given, uniform=True)

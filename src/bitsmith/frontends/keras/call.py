@@ -77,6 +77,10 @@ class LayerCall:
             raise UnsupportedError(f"{name} computed from an input", accepted="constants")
         return found
 
+    def flag(self, name: str) -> bool:
+        """An argument that must be a truth value; False if it is left out."""
+        return Fields({name: self.plain(name)}, self.config.where).flag(name)
+
     def numbers(self, name: str, position: int | None = None, default: float | None = None) -> Floats:
         """An argument that must be finite numbers; ``default`` if it is left out."""
         given = self.plain(name, position)

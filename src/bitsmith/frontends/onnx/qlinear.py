@@ -24,7 +24,7 @@ from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.shape import SHAPES
 from bitsmith.frontends.onnx.spatial import SPATIAL
 from bitsmith.frontends.onnx.values import Known, Operand
-from bitsmith.layers.quantization.quantizer import frozen
+from bitsmith.ir.types import frozen
 
 _REAL: Mapping[str, Translation] = {**ACTIVATIONS, **ARITHMETIC, **PRODUCTS, **REDUCTIONS, **SHAPES, **SPATIAL}
 

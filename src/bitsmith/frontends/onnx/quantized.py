@@ -22,9 +22,10 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.graph import Node
 from bitsmith.frontends.onnx.tensors import NARROW, Array, dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
+from bitsmith.ir.types import frozen
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantization.quantize import Quantize
-from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, Retrained, frozen, rationals
+from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, Retrained, rationals
 
 ON_CODES = frozenset(
     {

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.types import frozen
 from bitsmith.layers.arrays import Floats, Shape
 from bitsmith.layers.axis_order import Order, stored
-from bitsmith.layers.quantization.quantizer import Rationals, as_floats, frozen, rationals
+from bitsmith.layers.quantization.quantizer import Rationals, as_floats, rationals
 from bitsmith.layers.quantization.requantize import constant, times
 
 

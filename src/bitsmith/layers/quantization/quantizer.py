@@ -13,18 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.types import (
-    FixedFormat,
-    Fracs,
-    IntArray,
-    IntLike,
-    Ints,
-    Overflow,
-    Rounding,
-    compact,
-    objects,
-    width_of,
-)
+from bitsmith.ir.types import FixedFormat, Fracs, IntLike, Ints, Overflow, Rounding, compact, frozen, objects, width_of
 from bitsmith.layers.arrays import Floats, Shape
 from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.axis_order import Order, stored
@@ -80,13 +69,6 @@ def _least(array: Floats) -> Floats:
 def _check_size(size: int) -> None:
     if size > MAX_GRIDS:
         raise UnsupportedError(f"a quantizer of {size} grids", accepted=f"at most {MAX_GRIDS}")
-
-
-def frozen(array: IntArray | Ints) -> Ints:
-    """The array, read-only."""
-    array = np.array(array, dtype=np.object_)
-    array.setflags(write=False)
-    return array
 
 
 def binary_exponents(values: Rationals) -> Fracs | None:

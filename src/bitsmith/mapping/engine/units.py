@@ -17,7 +17,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 from bitsmith.ir.scaling import linear_weights
 from bitsmith.ir.types import Ints, TensorType, objects
-from bitsmith.mapping.builder import DataflowBuilder, NodeId
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, parts_of
 from bitsmith.mapping.engine.steps import Following, const_by_channel, frac_of, steps_of
 from bitsmith.mapping.grouped import grouped_product
 from bitsmith.mapping.sweeps import Windows, windows_of
@@ -116,16 +116,12 @@ def _product(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None
     assert isinstance(op, ops.Linear)
     rows, columns = op.weights.shape
     source = element(builder.program.nodes[windows.node].type)
-    operand = TensorType.of((rows,), *(np.broadcast_to(objects(part), (rows,)) for part in _parts(source)))
+    operand = TensorType.of((rows,), *(np.broadcast_to(part, (rows,)) for part in parts_of(source)))
     matrix, fracs = linear_weights(op, operand)
     finest = max(int(np.max(fracs)), frac_of(element(node.type)))
     matrix = objects(matrix << objects(finest - fracs))
     weights = objects(matrix.reshape(rows, blocks, columns // blocks).transpose(1, 0, 2))
     return _unit(builder, place, node, windows, blocks, weights, finest)
-
-
-def _parts(kind: TensorType) -> tuple[Ints, Ints, Ints]:
-    return objects(kind.frac), kind.lo, kind.hi
 
 
 def _pooling(builder: DataflowBuilder, place: NodeId, node: Node, op: ops.Sum | ops.AMax) -> Unit | None:

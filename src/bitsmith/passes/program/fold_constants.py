@@ -16,7 +16,7 @@ from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Program
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.scaling import rescale
-from bitsmith.ir.types import Fracs, Ints, TensorType
+from bitsmith.ir.types import Fracs, Ints, TensorType, frozen, objects
 from bitsmith.passes.program.rewrite import Rewriter, rewrite
 
 MAX_COPIES = 1 << 12
@@ -36,16 +36,14 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
         type_ = _on_constants(op, [new.type(arg) for arg in args], type_)
     if not is_one_value(type_) or (isinstance(op, ops.Movement) and type_.size > MAX_COPIES):
         return None
-    raw = np.array(np.broadcast_to(type_.lo, type_.shape), dtype=np.object_)
-    raw.setflags(write=False)
-    return new.append(ops.Const(raw, type_.frac), (), layer)
+    return new.append(ops.Const(frozen(np.broadcast_to(type_.lo, type_.shape)), type_.frac), (), layer)
 
 
 def _on_constants(op: Op, args: Sequence[TensorType], type_: TensorType) -> TensorType:
     """The type of ``op`` on operands of one value each: intervals tell the value of all but a few ops."""
     match op:
         case ops.Cast():
-            rounded = drop_bits(args[0].lo, args[0].frac - op.frac, op.rounding)
+            rounded = drop_bits(args[0].lo, objects(args[0].frac - op.frac), op.rounding)
             return _one_value(type_.shape, op.frac, fold_overflow(rounded, op.lo, op.hi, op.overflow))
         case ops.Window():
             frac, raw, _ = args[0].full()

@@ -14,7 +14,7 @@ import numpy as np
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Ints, objects
+from bitsmith.ir.types import Ints, frozen, objects
 
 ParameterKey: TypeAlias = tuple[str, str]
 """The layer of a parameter, and its name there."""
@@ -34,9 +34,8 @@ def load(program: Program, values: Mapping[ParameterKey, Ints]) -> Program:
     nodes = []
     for node in program.nodes:
         if isinstance(node.op, ops.Parameter) and (node.layer, node.op.name) in values:
-            raw = np.array(objects(values[node.layer, node.op.name]), dtype=np.object_).reshape(node.op.raw.shape)
-            raw.setflags(write=False)
-            node = replace(node, op=replace(node.op, raw=raw))
+            raw = objects(values[node.layer, node.op.name]).reshape(node.op.raw.shape)
+            node = replace(node, op=replace(node.op, raw=frozen(raw)))
             infer(node.op, [])
         nodes.append(node)
     return replace(program, nodes=tuple(nodes))

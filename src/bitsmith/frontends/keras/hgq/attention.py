@@ -78,7 +78,7 @@ class _Class:
         config, operands, ready = call.config, _Triple.of(call), tuple[str, ...]()
         _check(call, operands)
         if self.shortened is not None:
-            if _switch(call, "use_causal_mask"):
+            if call.flag("use_causal_mask"):
                 raise UnsupportedError("use_causal_mask with fewer keys than operands", accepted="other masks, or none")
             operands = self.shortened(call, operands)
         elif not self.by_tables:
@@ -96,7 +96,7 @@ class _Class:
         result, shares = self._weighed(call, build, projected, rows, columns)
         result = build.viewed(result, (1, *rows, heads, value_size), result.batch, "context_of_axes")
         y = _output(call, result, operands.query.dims[-1], self.by_tables)
-        return (y, shares)[: 1 + _switch(call, "return_attention_scores")]
+        return (y, shares)[: 1 + call.flag("return_attention_scores")]
 
     def _weighed(
         self, call: LayerCall, build: Builder, found: _Triple, rows: Sequence[int], columns: Sequence[int]
@@ -248,17 +248,13 @@ def _mask(call: LayerCall, build: Builder, scores: Value, axes: int) -> Value | 
     elif given is not None:
         remedy = "give the mask the dtype bool"
         raise UnsupportedError("an attention_mask of numbers", accepted="tensors of truth values", remedy=remedy)
-    if _switch(call, "use_causal_mask"):
+    if call.flag("use_causal_mask"):
         if axes != 1:
             raise UnsupportedError("a causal mask along several axes", accepted="one axis")
         masks.append(constant(as_weights(np.tri(scores.dims[-2], scores.dims[-1])), kind=Kind.BOOL))
     if not masks:
         return None
     return masks[0] if len(masks) == 1 else logical(Multiply(), build.within("mask"), *masks)
-
-
-def _switch(call: LayerCall, key: str) -> bool:
-    return Fields({key: call.plain(key)}, call.config.where).flag(key)
 
 
 def _linformer(call: LayerCall, operands: _Triple) -> _Triple:

@@ -12,9 +12,10 @@ from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
+from bitsmith.frontends.keras.hgq.grids import FixedPoint, Singles, quantized
 from bitsmith.frontends.keras.hgq.quantizers import quantizer_of
-from bitsmith.frontends.keras.hgq.tables import Function, Singles, looked_up, single_precision, stepped
+from bitsmith.frontends.keras.hgq.tables import looked_up, single_precision, stepped
+from bitsmith.frontends.keras.quantizers.staircases import Function
 from bitsmith.frontends.ops.arithmetic import multiply, subtract
 from bitsmith.frontends.ops.logic import where
 from bitsmith.frontends.ops.reduction import REDUCERS

@@ -10,7 +10,8 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.keras.hgq.grids import ROUNDED, Bits, FixedPoint, Singles, of_sample
-from bitsmith.frontends.keras.hgq.tables import Function, looked_up
+from bitsmith.frontends.keras.hgq.tables import looked_up
+from bitsmith.frontends.keras.quantizers.staircases import Function
 from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, as_weights

@@ -7,9 +7,8 @@ only rises is then a staircase over all numbers of single precision.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +16,13 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.keras.hgq.grids import FixedPoint, of_sample
+from bitsmith.frontends.keras.hgq.grids import FixedPoint, Singles, of_sample
+from bitsmith.frontends.keras.quantizers.staircases import Function, singles
 from bitsmith.ir.types import Overflow
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
-
-Singles: TypeAlias = npt.NDArray[np.float32]
-
-Function: TypeAlias = Callable[[Singles], Singles]
-"""A function of one number in single precision, on arrays whose last axis counts numbers and whose others are a sample's."""
 
 MAX_CODES = 1 << 16
 """Most codes of a tabulated operand."""
@@ -171,11 +166,11 @@ def _steps(function: Function, oq: FixedPoint) -> tuple[Floats, Floats]:
     step = float(grid.step.reshape(()))
 
     def codes(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        values = function(_singles(order))
+        values = function(singles(order))
         return np.rint((oq.applied(values.astype(np.float64)) - oq.shift) / step).astype(np.int64)
 
     ends = np.array([-_GREATEST, _GREATEST], dtype=np.int64)
-    reach = function(_singles(ends)).astype(np.float64)
+    reach = function(singles(ends)).astype(np.float64)
     first, last = codes(ends).tolist()
     bounds = float(grid.lo.reshape(())) * step, (float(grid.hi.reshape(())) + 1.0) * step
     if oq.overflow is Overflow.WRAP and not bounds[0] <= reach[0] <= reach[1] < bounds[1]:
@@ -194,12 +189,6 @@ def _steps(function: Function, oq: FixedPoint) -> tuple[Floats, Floats]:
         reached = codes(middle) >= wanted
         low, high = np.where(reached, low, middle), np.where(reached, middle, high)
     # Codes that are passed over have the threshold of the next one.
-    thresholds = _singles(high).astype(np.float64)
-    values = oq.applied(function(_singles(np.concatenate([ends[:1], high]))).astype(np.float64))
+    thresholds = singles(high).astype(np.float64)
+    values = oq.applied(function(singles(np.concatenate([ends[:1], high]))).astype(np.float64))
     return thresholds, values
-
-
-def _singles(order: npt.NDArray[np.int64]) -> Singles:
-    """Numbers of single precision by their places in rising order, from 0 at place 0."""
-    magnitude = np.abs(order).astype(np.int32).view(np.float32)
-    return np.where(order < 0, -magnitude, magnitude)

@@ -14,6 +14,7 @@ from bitsmith.layers.layer import as_weights
 from bitsmith.layers.quantization.lookup import Staircase
 
 Function: TypeAlias = Callable[[Singles], Singles]
+"""A function of one number in single precision; where arrays have several axes, the last one counts numbers."""
 
 MOST_STEPS = 4096
 
@@ -28,7 +29,8 @@ def _ordinals(values: Sequence[float]) -> npt.NDArray[np.int64]:
     return np.where(raw < 0, -(raw & _MAGNITUDE), raw)
 
 
-def _singles(ordinals: npt.NDArray[np.int64]) -> Singles:
+def singles(ordinals: npt.NDArray[np.int64]) -> Singles:
+    """Numbers of single precision by their places in rising order, from 0 at place 0."""
     magnitude = np.abs(ordinals).astype(np.int32).view(np.float32)
     return np.where(ordinals < 0, -magnitude, magnitude)
 
@@ -47,7 +49,7 @@ def staircase(function: Function, cuts: Sequence[float]) -> Staircase:
         before, after = ends[:-1], ends[1:]
         steps = []
         while before.size:
-            differs = function(_singles(before)) != function(_singles(after))
+            differs = function(singles(before)) != function(singles(after))
             before, after = before[differs], after[differs]
             near = after - before == 1
             steps.append(after[near])
@@ -59,5 +61,5 @@ def staircase(function: Function, cuts: Sequence[float]) -> Staircase:
         thresholds = np.sort(np.concatenate(steps))
         if before.size or thresholds.size > MOST_STEPS:
             raise UnsupportedError("a function of too many steps", accepted=f"at most {MOST_STEPS}: fewer bits")
-        levels = function(_singles(np.concatenate([at[:1], thresholds])))
-    return Staircase(as_weights(_singles(thresholds)), as_weights(levels))
+        levels = function(singles(np.concatenate([at[:1], thresholds])))
+    return Staircase(as_weights(singles(thresholds)), as_weights(levels))
