@@ -414,7 +414,6 @@ def _joined(found: Sections) -> Sections:
 
 
 def _layer_cells(parts: Sequence[tuple[LayerPart, Resources]]) -> sections.LayerCells:
-    """The cells of all parts of a layer."""
     last, cells = parts[-1][0], [cells for _, cells in parts]
     return sections.LayerCells(
         layer=last.layer or None,

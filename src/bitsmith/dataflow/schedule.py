@@ -201,7 +201,6 @@ class _SequencerGraph:
         return max(sequencer.cycles for sequencer in self.sequencers)
 
     def fifos(self, depths: Sequence[int]) -> tuple[Fifo, ...]:
-        """The FIFOs with their depths."""
         return tuple(Fifo(*link.names, depth) for link, depth in zip(self.links, depths, strict=True))
 
     def depths(self, interval: int) -> list[int]:

@@ -38,7 +38,6 @@ class Stream:
 
     @property
     def bits(self) -> int:
-        """Bits of a token."""
         return int(np.broadcast_to(self.token.width, self.token.shape).sum())
 
 

@@ -186,7 +186,6 @@ class Family:
 
     @property
     def memory(self) -> MemoryBlock:
-        """The block memory."""
         return self.area.memory
 
     @property

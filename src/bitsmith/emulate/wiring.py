@@ -18,7 +18,6 @@ from bitsmith.ir.types import Fracs, TensorType, objects
 
 
 def bind_wiring(ws: Workspace, op: ops.Movement, args: tuple[int, ...]) -> StoredValue:
-    """The value of a wiring op."""
     storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
     operands = [ws.fetch(arg, storage.kind, _operand_scale(op, storage, ws.plan.type(arg))) for arg in args]
     count = max(len(x.parts) for x in operands)

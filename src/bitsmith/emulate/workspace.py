@@ -77,12 +77,10 @@ class StoredValue:
 
     @property
     def floats(self) -> FloatArray:
-        """The array of a float."""
         return cast(FloatArray, self.parts[0])
 
     @property
     def limbs(self) -> limbs.Limbs:
-        """The limbs."""
         return cast(limbs.Limbs, self.parts)
 
 

@@ -86,7 +86,6 @@ def write() -> Call:
 
 
 def in_python(call: Call) -> str:
-    """A call as Python has it."""
     arguments = [f"{name}={_literal(value)}" for name, value in call.arguments]
     if call.function is None:
         return ", ".join(arguments)

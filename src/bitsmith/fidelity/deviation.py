@@ -70,7 +70,6 @@ class Spans:
         return Span(float(self.least.min()), float(self.most.max()))
 
     def of(self, channel: int) -> Span:
-        """Return the deviation of one channel."""
         return Span(float(self.least[channel]), float(self.most[channel]))
 
     def sizes(self) -> Floats:

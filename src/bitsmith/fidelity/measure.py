@@ -70,7 +70,6 @@ class Measured:
 
     @property
     def rows(self) -> tuple[LayerFidelity, ...]:
-        """The rows of all layers."""
         return tuple(layer.row for layer in self.layers.values())
 
 
@@ -88,7 +87,6 @@ class Circuit:
         self._emulator = Emulator(replace(self._watch.program, outputs=shown))
 
     def outputs(self, inputs: Sequence[Floats]) -> list[Floats]:
-        """The outputs."""
         return self._emulator.run(inputs)[: len(self.program.outputs)]
 
     def observed(self, inputs: Sequence[Floats]) -> tuple[dict[str, Floats], tuple[Loss, ...]]:

@@ -75,7 +75,6 @@ class BridgeLibrary:
         return total.hexdigest()
 
     def library(self, project: Path, tools: Sequence[FoundTool]) -> Path:
-        """Path of the library."""
         return project / _FOLDER / f"{self.project.top}-{self.key(tools)[:16]}.so"
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:

@@ -142,7 +142,6 @@ def named(layers: Sequence[str]) -> str:
 def function_text(
     scope: Scope, about: str, name: str, parameters: Sequence[str], head: Sequence[str], lines: Sequence[str]
 ) -> str:
-    """A function that is a process."""
     loops = scope.dialect.streams.loops
     before = [line for line in head if loops.outside and line == loops.function.format(interval=1)]
     return "\n".join(

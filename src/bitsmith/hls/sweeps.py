@@ -84,7 +84,6 @@ class SweepLoop:
 
 
 def sweep_loop(process: Process) -> SweepLoop:
-    """The loop of a process that is a sweep."""
     assert isinstance(process.kind, Sweep)
     return _sweep_loop(process.kind, process.kind.positions(process.takes[0]))
 

@@ -64,7 +64,6 @@ def write_array(value: object) -> str:
 
 
 def read_array(text: str) -> Ints:
-    """The array of a text."""
     if _INTEGER.fullmatch(text):
         scalar = np.empty((), dtype=np.object_)
         scalar[()] = int(text)
@@ -112,7 +111,6 @@ def write_name(value: object) -> str:
 
 
 def read_name(text: str) -> str:
-    """The name of a text."""
     if _BARE.fullmatch(text):
         return text
     if len(text) >= 2 and text.startswith('"') and text.endswith('"'):

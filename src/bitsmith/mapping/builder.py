@@ -193,7 +193,6 @@ class DataflowBuilder:
         return self.add(Rom(objects(tokens[source])), (), Stream(grid, token))
 
     def token_constant(self, raw: Ints, frac: Positions) -> StepId:
-        """A constant token."""
         const = ops.Const(raw, frac)
         return self.add(const, (), Stream((), infer(const, [])))
 

@@ -125,7 +125,6 @@ def own_latency(process: Process, block: MultiplierBlock | None) -> int | None:
 
 
 def _weights(kind: FoldedProduct) -> Range:
-    """The range of the weights."""
     if kind.loaded:
         return kind.loaded.token(kind.weights.shape[2:]).raw_range
     return int(kind.weights.min()), int(kind.weights.max())

@@ -182,7 +182,6 @@ def _blocks(blocks: float | None, part: Part | None) -> float | None:
 
 
 def _known(figures: Figures, tool: str | None) -> Figures:
-    """The figures that are known, and their tool."""
     known: Figures = {name: value for name, value in figures.items() if value is not None}
     return {**known, "Tool": tool} if known and tool else known
 

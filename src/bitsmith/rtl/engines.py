@@ -19,7 +19,6 @@ Fields: TypeAlias = list[tuple[int, int]]
 
 
 def write_engine(process: ProcessText, kind: Engine) -> None:
-    """Write the process of an engine."""
     total, bias, choice = (kind.program.nodes[index].type for index in kind.program.inputs)
     number = Element(*kind.number(process.process.takes[0].token), 0)
     x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)])

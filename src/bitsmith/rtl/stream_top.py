@@ -54,12 +54,10 @@ class ResultWires(NamedTuple):
 
 
 def operand_wires(process: int, operand: int) -> OperandWires:
-    """The wires of an operand of a process."""
     return OperandWires(*(f"p{process}_x{operand}_{wire}" for wire in OperandWires._fields))
 
 
 def result_wires(process: int, port: int) -> ResultWires:
-    """The wires of a result of a process."""
     return ResultWires(*(f"p{process}_y{port}_{wire}" for wire in ResultWires._fields))
 
 

@@ -25,7 +25,6 @@ Layout = Sequence[Element]
 
 
 def layout(kind: TensorType) -> list[Element]:
-    """The elements of a token."""
     return fields_layout(fields("", kind))
 
 
@@ -41,7 +40,6 @@ def fields(name: str, kind: TensorType) -> tuple[Field, ...]:
 
 
 def bits(elements: Layout) -> int:
-    """Bits of a token."""
     return sum(element.width for element in elements)
 
 

@@ -213,14 +213,12 @@ class Fields(Arguments):
         return Fields(value, self.where)
 
     def items(self, key: str) -> list[Json]:
-        """A list."""
         value = self.get(key)
         if not isinstance(value, list):
             raise self.wrong(key, "a list")
         return value
 
     def objects(self, key: str) -> list[Fields]:
-        """A list of objects."""
         items = self.items(key)
         found = [Fields(item, self.where) for item in items if isinstance(item, dict)]
         if len(found) != len(items):

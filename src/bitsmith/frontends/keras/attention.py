@@ -41,7 +41,6 @@ class _Operand:
 
     @staticmethod
     def of(call: LayerCall, x: Value) -> _Operand:
-        """An operand of the call."""
         places, given = range(1, x.rank - 1), call.config.integers("attention_axes")
         attended = {axis % x.rank for axis in given} if given else set(places)
         if not places or not attended <= set(places) or list(given) != sorted(given):

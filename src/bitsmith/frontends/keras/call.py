@@ -173,7 +173,6 @@ class Translation:
     keywords: frozenset[str] = frozenset()
 
     def results(self, call: LayerCall) -> tuple[Value, ...]:
-        """The results of a call."""
         found = self.read(call)
         return found if isinstance(found, tuple) else (found,)
 

@@ -59,7 +59,6 @@ class _Cell:
         return [*kernels, ("bias", biases)] if self.config.flag("use_bias", True) else [*kernels]
 
     def layer(self, weights: Sequence[Floats], return_state: bool) -> Recurrent:
-        """The cell as a layer."""
         biases, after = weights[2:], self.config.flag("reset_after", True)
         if biases and biases[0].ndim == 2:
             weights = [*weights[:2], *map(as_weights, biases[0])]

@@ -61,7 +61,6 @@ class Call:
         return tuple(self.tensor(number) for number in range(max(len(self.operands), 1)))
 
     def value(self, operand: Operand) -> Value:
-        """An operand as a value."""
         return operand if isinstance(operand, Value) else value_of(operand, self.build.counts)
 
     def constant(self, number: int, what: str) -> Known:

@@ -54,7 +54,6 @@ class FixedLayers:
         return rounded(self.build, product, self.fixed.bits - 1, Rounding.RND, suffix, limits)
 
     def sum(self, x: Value, y: Value | int, suffix: str) -> Value:
-        """The sum."""
         return add(self.build.within(suffix), x, constant(float(y)) if isinstance(y, int) else y)
 
     def raised(self, x: Value, exponent: int, suffix: str) -> Value:

@@ -104,7 +104,6 @@ class Table:
         return found
 
     def integer(self, number: int, form: str = "i", default: int = 0) -> int:
-        """An integer."""
         return int(self.scalar(number, form, default))
 
     def table(self, number: int) -> Table | None:

@@ -53,7 +53,6 @@ class Options(Arguments):
     where: str
 
     def get(self, key: str) -> object:
-        """The option."""
         return self.values[key]
 
     def wrong(self, key: str, accepted: str) -> ModelFileError:
@@ -271,7 +270,6 @@ def _graph(table: Table, tensors: Sequence[Tensor], kinds: Sequence[str], where:
 
 
 def _named(numbers: Sequence[int], tensors: Sequence[Tensor], where: str) -> tuple[Tensor, ...]:
-    """Tensors by number."""
     if any(not 0 <= number < len(tensors) for number in numbers):
         raise ModelFileError(f"tensors {numbers[:16]} of {len(tensors)}", where=where)
     return tuple(tensors[number] for number in numbers)

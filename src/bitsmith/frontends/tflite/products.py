@@ -188,7 +188,6 @@ class _Convolution:
         return fused(call, convolve)
 
     def codes(self, call: Call) -> Value:
-        """The convolution of codes."""
         codes, weights = call.weights(1, "the kernel")
         kernel, layouts = self._kernel(call, exact(codes))
         x, units, place = self._image(call), kernel.shape[-1], 3 if self.transposed else 2

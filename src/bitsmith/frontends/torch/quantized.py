@@ -116,7 +116,6 @@ def _operands(call: Call, x: Value, *names: str, steps: int = 0) -> list[Floats]
 
 
 def _checked(call: Call, grid: _Grid) -> _Grid:
-    """The grid, if it is one."""
     whole = np.array_equal(grid.zero, np.rint(grid.zero)) and float(np.abs(grid.zero).max(initial=0)) < _MOST
     if not whole or not _are_scales(grid.scale) or not -_MOST < grid.lo < grid.hi < _MOST:
         raise ModelFileError(

@@ -123,7 +123,6 @@ class _Plan:
         self._sweep(nodes, self._offered, _Cost.__lt__)
 
     def cost(self) -> _Cost:
-        """The cost of the plan."""
         return _total(map(self._cost_of, self._chosen))
 
     def network(self) -> Network:

@@ -69,7 +69,6 @@ def fold_masks(network: Network, calibration: Sequence[Floats] | None) -> Networ
 
 
 def _folded(network: Network, calibration: Sequence[Floats] | None) -> Network:
-    """The network with its masks folded."""
     splits = Splits.of(network, calibration)
     split_of = {
         node.name: splits.splits[node.inputs[0]]

@@ -74,7 +74,6 @@ def looked_up(
 
 
 def _of_levels(steps: Staircase, function: Function, oq: FixedPoint | None, shape: Shape) -> Staircase:
-    """The staircase with the function of its levels."""
     levels = np.broadcast_to(
         steps.levels, (*np.broadcast_shapes(steps.levels.shape[:-1], shape), steps.levels.shape[-1])
     )
