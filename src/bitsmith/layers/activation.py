@@ -24,9 +24,6 @@ from bitsmith.layers.wide import wide
 
 TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
 
-_BOUNDED = ("erf", "sigmoid", "softsign", "sparse_sigmoid", "tanh")
-"""Functions with values within -1 to 1."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activation(Layer):
@@ -41,11 +38,11 @@ class Activation(Layer):
 
     @property
     def jumps(self) -> bool:
-        return self.function == "hard_shrink"
+        return self.scalar_function().jumps
 
     @property
     def bounded(self) -> bool:
-        return self.function in _BOUNDED
+        return self.scalar_function().bounded
 
     def scalar_function(self) -> Function:
         """The function with its parameter."""

@@ -6,7 +6,6 @@ Definitions: the Keras 3 and PyTorch reference pages of the functions of these n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -53,17 +52,13 @@ def celu(alpha: float) -> Function:
     return Function("celu", lambda x: np.maximum(x, 0.0) + alpha * _negative_part(x / alpha), right=1.0)
 
 
-def _shrink(threshold: float, kept: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
-    return lambda x: np.where(np.abs(x) > threshold, kept(x), 0.0)
-
-
 FUNCTIONS: dict[str, Function] = {
     function.name: function
     for function in (
-        Function("sigmoid", sigmoid),
-        Function("tanh", np.tanh),
+        Function("sigmoid", sigmoid, bounded=True),
+        Function("tanh", np.tanh, bounded=True),
         Function("softplus", softplus, right=1.0),
-        Function("softsign", lambda x: x / (1.0 + np.abs(x))),
+        Function("softsign", lambda x: x / (1.0 + np.abs(x)), bounded=True),
         Function("exponential", lambda x: np.exp(np.minimum(x, 700.0))),
         Function("exp2", lambda x: np.exp2(np.minimum(x, 1000.0))),
         Function("expm1", lambda x: np.expm1(np.minimum(x, 700.0))),
@@ -71,7 +66,7 @@ FUNCTIONS: dict[str, Function] = {
         Function("cosh", lambda x: np.cosh(np.clip(x, -700.0, 700.0))),
         Function("asinh", np.arcsinh),
         Function("atan", np.arctan),
-        Function("erf", lambda x: np.asarray(_erf(x), dtype=np.float64)),
+        Function("erf", lambda x: np.asarray(_erf(x), dtype=np.float64), bounded=True),
         Function(
             "selu", lambda x: SELU_SCALE * (np.maximum(x, 0.0) + SELU_ALPHA * _negative_part(x)), right=SELU_SCALE
         ),
@@ -85,9 +80,9 @@ FUNCTIONS: dict[str, Function] = {
         Function("log_sigmoid", lambda x: -softplus(-x), left=1.0),
         Function("tanh_shrink", lambda x: x - np.tanh(x), left=1.0, right=1.0),
         Function("soft_shrink", lambda x: x - np.clip(x, -0.5, 0.5), left=1.0, right=1.0),
-        Function("hard_shrink", _shrink(0.5, lambda x: x), left=1.0, right=1.0),
+        Function("hard_shrink", lambda x: np.where(np.abs(x) > 0.5, x, 0.0), left=1.0, right=1.0, jumps=True),
         Function("squareplus", lambda x: (x + np.sqrt(x * x + 4.0)) / 2.0, right=1.0),
         Function("sparse_plus", lambda x: np.where(x < 1.0, np.maximum(x + 1.0, 0.0) ** 2 / 4.0, x), right=1.0),
-        Function("sparse_sigmoid", lambda x: np.clip(0.5 * (x + 1.0), 0.0, 1.0)),
+        Function("sparse_sigmoid", lambda x: np.clip(0.5 * (x + 1.0), 0.0, 1.0), bounded=True),
     )
 }

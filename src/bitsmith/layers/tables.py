@@ -49,12 +49,17 @@ _FRACTION_BITS = 10
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A scalar function and its slopes far to the left and far to the right."""
+    """A scalar function and its slopes far to the left and far to the right.
+
+    All values of one that is ``bounded`` are within -1 to 1; one that ``jumps`` is not continuous.
+    """
 
     name: str
     evaluate: Callable[[Floats], Floats]
     left: float = 0.0
     right: float = 0.0
+    bounded: bool = False
+    jumps: bool = False
 
     def rest(self, x: Floats) -> Floats:
         """``g``: the function without its linear parts."""
