@@ -161,7 +161,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"Latency": "2.5 cycles"}, "Latency", "at least one cycle"),
         ({"Latency": "40 us"}, "Latency", "nanoseconds"),
         ({"Latency": True}, "Latency", "nanoseconds"),
-        ({"IOType": 3}, "IOType", "'io_parallel' or 'io_stream'"),
+        ({"IOType": 3}, "IOType", "io_parallel, io_stream"),
         ({"IOType": "io_paralel"}, "IOType", "did you mean 'io_parallel'?"),
         ({"Backend": "SymbolicExpression"}, "Backend", "formulas are no networks"),
         ({"Backend": "rtx"}, "Backend", "did you mean 'rtl'?"),

@@ -6,7 +6,6 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from bitsmith.config.files import read_file
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT, SECTIONS_INERT
@@ -20,6 +19,7 @@ from bitsmith.config.reading import (
     integer,
     listed,
     mapping,
+    named,
     number,
     shown,
     squash,
@@ -35,7 +35,6 @@ MAXIMUM = "maximum"
 
 _LARGEST_TABLE_RANGE = 2.0**32
 _MOST_SLICES = 16
-_Named = TypeVar("_Named", bound=enum.Enum)
 
 
 class Auto(enum.Enum):
@@ -253,15 +252,6 @@ def read_register_slices(value: object, where: str) -> int:
     return integer(value, where, 0, _MOST_SLICES)
 
 
-def _named(value: object, where: str, names: Mapping[str, _Named]) -> _Named:
-    if isinstance(value, enum.Enum):
-        value = value.value
-    if not isinstance(value, str) or squash(value) not in {squash(name) for name in names}:
-        remedy = did_you_mean(value, names) if isinstance(value, str) else ""
-        raise ConfigError(shown(value), where=where, accepted=listed(names), remedy=remedy)
-    return {squash(name): named for name, named in names.items()}[squash(value)]
-
-
 def _squashed(value: object) -> str:
     return squash(value) if isinstance(value, str) else ""
 
@@ -275,7 +265,7 @@ _CONVOLUTIONS = ("im2col", "winograd", "combination")
 
 
 def _strategy(value: object, where: str) -> Strategy:
-    return _named(
+    return named(
         value,
         where,
         {
@@ -292,12 +282,12 @@ def _strategy(value: object, where: str) -> Strategy:
 
 
 def _weights(value: object, where: str) -> Weights:
-    return _named(value, where, {one.value: one for one in Weights})
+    return named(value, where, {one.value: one for one in Weights})
 
 
 def read_outliers(value: object, where: str) -> Outliers:
     """Read the treatment of calibration samples that lie far outside all others."""
-    return _named(value, where, {one.value: one for one in Outliers})
+    return named(value, where, {one.value: one for one in Outliers})
 
 
 def _is_auto(value: object) -> bool:
@@ -332,12 +322,12 @@ def _binning(value: object, where: str) -> Binning | Auto:
         "linear": Binning.LINEAR,
         "auto": Auto.AUTO,
     }
-    return _named(value, where, names)
+    return named(value, where, names)
 
 
 def _implementation(value: object, where: str) -> SoftmaxImplementation | Auto:
     names: dict[str, SoftmaxImplementation | Auto] = {**_SOFTMAX, "auto": Auto.AUTO}
-    return _named(value, where, names)
+    return named(value, where, names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import enum
 import math
 import re
 import sys
@@ -222,6 +223,16 @@ def _plain(value: object) -> object:
     """``value`` as Python's own number, if it is one of numpy, which the command line does without as long as it can."""
     numpy = sys.modules.get("numpy")
     return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
+
+
+def named(value: object, where: str, names: Mapping[str, _Read]) -> _Read:
+    """The meaning of one of ``names``, in any spelling, or of the value of an enumeration that is such a name."""
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if not isinstance(value, str) or squash(value) not in {squash(name) for name in names}:
+        remedy = did_you_mean(value, names) if isinstance(value, str) else ""
+        raise ConfigError(shown(value), where=where, accepted=listed(names), remedy=remedy)
+    return {squash(name): meant for name, meant in names.items()}[squash(value)]
 
 
 def boolean(value: object, where: str) -> bool:

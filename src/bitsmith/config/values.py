@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config.accelerators import accelerator_named
-from bitsmith.config.reading import did_you_mean, number, shown, squash, text
+from bitsmith.config.reading import did_you_mean, named, number, shown, squash, text
 from bitsmith.errors import ConfigError
 
 _LONGEST_CLOCK_PERIOD_NS = 1e6
@@ -115,16 +115,7 @@ def read_bram(value: object, where: str) -> int:
 
 def read_io_type(value: object, where: str) -> IOType:
     """The name of an :class:`IOType`, in any spelling."""
-    if isinstance(value, IOType):
-        return value
-    names = {io_type.value: io_type for io_type in IOType}
-    known = {squash(name): io_type for name, io_type in names.items()}
-    name = value if isinstance(value, str) else ""
-    if squash(name) not in known:
-        raise ConfigError(
-            shown(value), where=where, accepted="'io_parallel' or 'io_stream'", remedy=did_you_mean(name, list(names))
-        )
-    return known[squash(name)]
+    return named(value, where, {io_type.value: io_type for io_type in IOType})
 
 
 def read_name(value: object, where: str) -> str:
