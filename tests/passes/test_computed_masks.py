@@ -215,3 +215,26 @@ def test_a_level_that_scores_reach_is_arithmetic(level: float) -> None:
     assert [node.name for node in folded.nodes] == [node.name for node in made.nodes]
     wanted = softmax(np.where(MASK[:, None] > 0.0, 10.0 * SCORES, level), np.ones(N))
     assert np.abs(run(made, 10.0 * SCORES, MASK) - wanted).max() < 2.0**-8
+
+
+def summed(level: float) -> list[Step]:
+    """A mask of ``level`` and one of a far greater magnitude, which leaves out other elements."""
+    deep = [(IS_ON, ("x", 0.0)), (Where(), (None, 0.0, -1e9))]
+    return [*added(level)[:2], *deep, (Add(), ("n1", None)), (Add(), ("x", None))]
+
+
+def chosen_twice(level: float) -> list[Step]:
+    return [*chosen(level), (IS_ON, ("x", 0.0)), (Where(), (None, "n1", -1e9))]
+
+
+@pytest.mark.parametrize("spelling", [summed, chosen_twice])
+def test_of_two_levels_scores_reach_the_higher_one_first(spelling: Callable[[float], list[Step]]) -> None:
+    for level, scores in ((-100.0, 40.0 * SCORES), (-1e4, SCORES)):
+        made, row = network(*spelling(level)), MASK.copy()
+        row[::2] = 0.0
+        folded = fold_masks(made, [scores, row])
+        reached = [node.name for node in folded.nodes] == [node.name for node in made.nodes]
+        assert reached == (level == -100.0)
+        (found,), (wanted,) = (list(one.evaluate([scores, row]).values())[-1:] for one in (folded, made))
+        some = ((row[:, None] > 0.0) & (scores > 0.0)).any(axis=-1) | reached
+        np.testing.assert_allclose(found[some], wanted[some], atol=1e-6)
