@@ -238,3 +238,20 @@ def test_of_two_levels_scores_reach_the_higher_one_first(spelling: Callable[[flo
         (found,), (wanted,) = (list(one.evaluate([scores, row]).values())[-1:] for one in (folded, made))
         some = ((row[:, None] > 0.0) & (scores > 0.0)).any(axis=-1) | reached
         np.testing.assert_allclose(found[some], wanted[some], atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+@pytest.mark.parametrize("spelling", [chosen, added])
+def test_what_is_left_out_counts_again_after_other_factors_than_positive_ones(
+    spelling: Callable[[float], list[Step]], factor: float
+) -> None:
+    factors = [1.0, 2.0, factor, 1.0]
+    for scaled in (
+        (Multiply(), (None, factors)),
+        (BatchNormalization(as_weights(factors), as_weights([0.0] * N)), [None]),
+    ):
+        made = network(*spelling(-1e3), scaled)
+        folded = fold_masks(made, [SCORES, MASK])
+        assert [node.name for node in folded.nodes] == [node.name for node in made.nodes]
+        found, wanted = (one.evaluate([SCORES, MASK])[made.outputs[0]] for one in (folded, made))
+        np.testing.assert_array_equal(found, wanted)
