@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import Feedback, FoldedProduct, Map, Reorder, Rom, Sink
+from bitsmith.dataflow.kinds import Feedback, FoldedProduct, Map, Reorder, Rom, Sink, WidthConverter
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.hls.dialects import DIALECTS, Dialect
@@ -184,6 +184,58 @@ def test_steps_that_differ_stay_apart() -> None:
             )
         )
         assert (in_rounds(network) is None) == (source == [1, 0])
+
+
+def read_of_state(each: Recurrence, operand: Slices, size: int) -> list[int]:
+    """The numbers of the first state that an operand's tokens of ``size`` have, those brought together before included."""
+    parts = [part for loop in each.loops for part in loop]
+    numbers = (operand.places[:, None] * size + np.arange(size)).ravel()
+    if operand.memory < each.states:
+        return list(map(int, numbers))
+    source = dict[int, int]()
+    for part in parts:
+        (target,), (taken,) = part.targets, part.operands
+        if target is not None and target.memory == operand.memory:
+            assert isinstance(taken, Slices) and taken.memory < each.states
+            source |= dict(zip(map(int, target.places), map(int, taken.places), strict=True))
+    return [source[int(number)] for number in numbers]
+
+
+ORDERS = (
+    [*range(8)],
+    [4, 5, 6, 7, 0, 1, 2, 3],
+    [0, 2, 1, 3, 4, 6, 5, 7],
+    [2, 3, 4, 5, 1, 2, 3, 4],
+    [0, 2, 4, 6, 1, 3, 5, 7],
+)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_parts_of_states_are_those_that_a_step_moves(order: list[int]) -> None:
+    """Also where a token has numbers of the state that are not beside each other, or begins within a token of these."""
+    build = ProgramBuilder()
+    tokens, numbers = (Stream((count,), TensorType.of((size,), 0, -8, 7)) for count, size in ((4, 4), (16, 1)))
+    initial = Stream((2,), tokens.token)
+    same = build.program([("y", build.neg(build.neg(build.input("x", (4,), FixedFormat(True, 4, 4)))))])
+    moved = np.concatenate([order, np.array(order) + len(order)])
+    network = Network(
+        (
+            Process(Rom(np.zeros((2, 4), dtype=np.object_)), (), (), (initial,)),
+            Process(Feedback(2), (OutputPort(0), OutputPort(5)), (initial, tokens), (tokens,)),
+            Process(WidthConverter(), (OutputPort(1),), (tokens,), (numbers,)),
+            Process(Reorder(moved), (OutputPort(2),), (numbers,), (numbers,)),
+            Process(WidthConverter(), (OutputPort(3),), (numbers,), (tokens,)),
+            Process(Map(same), (OutputPort(4),), (tokens,), (tokens,)),
+            Process(Sink("y"), (OutputPort(5),), (tokens,), ()),
+        )
+    )
+    made = in_rounds(network)
+    assert made is not None
+    (found,) = (process for process in made.processes if isinstance(process, Recurrence))
+    (part,) = (part for loop in found.loops for part in loop if isinstance(part.process.kind, Map))
+    (operand,) = part.operands
+    assert isinstance(operand, Slices)
+    assert read_of_state(found, operand, 4) == order
 
 
 @pytest.mark.slow
