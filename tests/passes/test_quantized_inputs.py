@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bitsmith.compiler import compile_network
 from bitsmith.config import resolve
 from bitsmith.emulate import Emulator
+from bitsmith.fidelity.predictions import Predictions
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.dense import Dense
@@ -17,6 +20,7 @@ from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.resample import Crop, Pad
+from bitsmith.layers.settings import Settings
 from bitsmith.layers.settled import decided_inputs
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice
 from bitsmith.layers.time_distributed import TimeDistributed
@@ -168,6 +172,28 @@ def test_wrapping_readers_of_other_steps_and_ties_differ_next_to_these_alone(rou
     expected = network.evaluate([x])
     for result, name in zip(Emulator(compile_network(network).program).run([x]), network.outputs, strict=True):
         assert np.mean(result != expected[name]) < 0.01
+
+
+@pytest.mark.parametrize("rounding", [Rounding.RND_CONV, Rounding.TRN_ZERO, Rounding.RND_MIN_INF])
+@pytest.mark.parametrize("given", [False, True])
+def test_predictions_next_to_ties_are_warned_of_unless_the_format_is_the_users(rounding: Rounding, given: bool) -> None:
+    network = _network(
+        ((), Quantizer.fixed(1, 2, 3, rounding, Overflow.WRAP)), ((), Quantizer.fixed(1, 2, 3, rounding, Overflow.SAT))
+    )
+    rng = np.random.default_rng(0)
+    x = rng.integers(-32, 32, (100, *_SHAPE)) / 16.0 + rng.choice([-(2.0**-15), 2.0**-15], (100, *_SHAPE))
+    compiled = compile_network(network)
+    if given:
+        held = compiled.network.node("x").settings.precision
+        nodes = [replace(node, settings=Settings(held)) if node.name == "x" else node for node in network.nodes]
+        compiled = compile_network(network.with_nodes(nodes))
+    emulator = Emulator(compiled.program)
+    predictions = Predictions(compiled.network, calibrated=True)
+    found = predictions.look([x], emulator.run([x]))
+    assert (found is None) == given
+    if found is not None:
+        told = predictions.told(*found, emulator)
+        assert "The steps of input 'x'" in told and told.endswith(": give input 'x' a precision")
 
 
 _RISING = as_weights([-3.0, -0.5, 1.25, 1.5])

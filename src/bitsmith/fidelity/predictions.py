@@ -105,8 +105,7 @@ class Predictions:
             op, magnitude = coarse
             why = f"The steps of input {op.name!r} ({input_format(op)}) are coarse for values within +-{magnitude:.3g}"
             which = f"input {op.name!r}"
-            # The model's own quantizers choose that grid, whatever the data are.
-            remedy = remedy if self._network.input(op.name).own_grid is None else "give "
+            remedy = "give " if self._network.input(op.name).is_chosen else remedy
         return f"{worst} (on {len(inputs[0])} samples of this prediction). {why}: {remedy}{which} a precision"
 
     def _coarsest(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> tuple[Input, float] | None:

@@ -139,7 +139,7 @@ def _deviating(
     off = deviation(wanted, found, size)
     before = ancestors(network, [name])
     drowned = off.error > LEAST_ERROR and (signal_to_noise(wanted, off.error, size) or 0.0) < LEAST_SNR_DB
-    if any(node.settings.precision for node in before) or allowance(before) > 1.0:
+    if any(node.is_given for node in before) or allowance(before) > 1.0:
         return Deviating(name, off.error, off.worst, drowned)
     wrong = off.worst > tolerance.error
     if wrong and jumping(before):

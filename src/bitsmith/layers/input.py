@@ -43,7 +43,8 @@ class Input(Layer):
 
     ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``); a
     ``quantizer``, of fixed-point grids, is what all of them begin with (see the pass ``quantized_inputs``), or, if it ``rounds``,
-    a grid of the circuit's own that is finer than what they tell apart, but where near ties decide. What is less than
+    a grid of the circuit's own that is finer than what they tell apart, but where near ties decide. If ``held``, the format in
+    the settings is such a choice, and not the user's. What is less than
     the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``masks``). Where the model states a
     scale, features (elements of the last axis) have that ``spread`` around a ``center`` (see the pass ``stated_scales``).
     """
@@ -54,6 +55,7 @@ class Input(Layer):
     limits: tuple[int, int] | None = None
     quantizer: Quantizer | None = None
     rounds: bool = False
+    held: bool = False
     floor: float | None = None
     center: Floats | None = None
     spread: Floats | None = None
@@ -127,6 +129,11 @@ class Input(Layer):
     def own_grid(self) -> Quantizer | None:
         """The grid that is the circuit's own choice."""
         return self.quantizer if self.rounds else None
+
+    @property
+    def is_chosen(self) -> bool:
+        """True where the steps are the circuit's own choice, whatever calibration data there are."""
+        return self.rounds or self.held
 
     def _unknown(self, bits: int) -> tuple[FixedFormat, ...]:
         return (self.default_format(bits),) if self.limited or self.integer else self.stated_formats(bits)

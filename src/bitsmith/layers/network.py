@@ -64,6 +64,12 @@ class NetworkNode:
         """The shape that a result of ``shape`` has in the user's model."""
         return shape if self.order is None else ordered_shape(shape, inverse(self.order))
 
+    @property
+    def is_given(self) -> bool:
+        """Return True if a format of the node is the user's."""
+        chosen = isinstance(self.layer, Input) and self.layer.held
+        return bool(self.settings.precision) and not chosen
+
     def result_in_model(self, result: Floats) -> Floats:
         """A batch of results as it is in the user's model."""
         if self.order is not None:

@@ -7,7 +7,7 @@ nearest, half a step; none where they are of tables that have one value for all 
 before staircases and rectifiers, the input holds all that their ranges do: in steps of which each of theirs has 256 or more, or
 of which all thresholds are multiples. The former is a choice of the circuit's (``Input.rounds``), which the float model does not
 make. Where some wrap around and some do not, no range is enough for any input: the input gets a fixed-point format with steps as
-fine and a range 256 times as wide, as if the user had given it.
+fine and a range 256 times as wide, as if the user had given it (``Input.held``).
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
                 wide[node.name] = held
     nodes = []
     for node in network.nodes:
-        if node.name in wide:
+        if node.name in wide and isinstance(node.layer, Input):
             settings = replace(node.settings, precision={**node.settings.precision, "result": wide[node.name]})
-            nodes.append(replace(node, settings=settings))
+            nodes.append(replace(node, layer=replace(node.layer, held=True), settings=settings))
         elif node.name in formats and isinstance(node.layer, Input):
             layer = replace(node.layer, quantizer=formats[node.name], rounds=node.name in rounding)
             nodes.append(replace(node, layer=layer))
