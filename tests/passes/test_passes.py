@@ -13,11 +13,11 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.check import check
-from bitsmith.ir.ops import Parameter, Scan
+from bitsmith.ir.ops import Add, Parameter, Scan
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
-from bitsmith.passes.program import PASSES, drop_dead, fold_constants, reduce_widths, share, simplify
+from bitsmith.passes.program import PASSES, drop_dead, fold_constants, fold_offsets, reduce_widths, share, simplify
 from bitsmith.passes.program.load import load, parameters
 from tests.properties import few
 from tests.properties.programs import random_program, random_stimuli
@@ -87,6 +87,7 @@ def test_pass_concludes_nothing_from_the_values_of_parameters(run: Pass) -> None
         (share, "identity", lambda node: (node.op, tuple(sorted(node.args)), node.type)),
         (reduce_widths, "holds", lambda op, x: True),
         (fold_constants, "is_one_value", lambda kind: bool(np.any(kind.lo == kind.hi))),
+        (fold_offsets, "_rule", lambda new, op, args, layer: args[0] if isinstance(op, Add) else None),
         (drop_dead, "reached", lambda program: {output.node for output in program.outputs} | set(program.inputs)),
     ],
     ids=lambda value: getattr(value, "__name__", value),
@@ -100,7 +101,7 @@ def test_a_broken_pass_is_caught(
 
 
 def test_every_pass_has_a_mutant() -> None:
-    assert set(PASSES) == {share, reduce_widths, fold_constants, drop_dead}
+    assert set(PASSES) == {share, reduce_widths, fold_constants, fold_offsets, drop_dead}
 
 
 HEAD = """\
@@ -127,12 +128,24 @@ HEAD = """\
             "%1: scalar u3 frac 0 = const raw=5 frac=0\n%2: scalar s4 frac 0 = const raw=-5 frac=0\noutput y %2",
         ),
         (
+            fold_constants,
+            "%1 = const raw=1 frac=0\n%2 = mul %1 %0\n%3 = const raw=1 frac=2\n%4 = mul %2 %3\noutput y %4",
+            "%1: scalar u1 frac 0 = const raw=1 frac=0\n%2: scalar u1 frac 2 = const raw=1 frac=2\n"
+            "%3: 2 s4 frac 2 = shift %0 amount=-2\noutput y %3",
+        ),
+        (
+            fold_offsets,
+            "%1 = const raw=3 frac=1\n%2 = add %0 %1\n%3 = const raw=1 frac=0\n%4 = add %3 %2\noutput y %4",
+            "%1: scalar u2 frac 1 = const raw=3 frac=1\n%2: 2 s6 frac 1 = add %0 %1\n%3: scalar u1 frac 0 = const raw=1 frac=0\n"
+            "%4: scalar u3 frac 1 = const raw=5 frac=1\n%5: 2 s6 frac 1 = add %0 %4\noutput y %5",
+        ),
+        (
             drop_dead,
             "%1 = neg %0\n%2 = abs %0\nprobe p %2\noutput y %0",
             "%1: 2 u4 frac 0 = abs %0\noutput y %0\nprobe p %1",
         ),
     ],
-    ids=["reduce_widths", "share", "fold_constants", "drop_dead"],
+    ids=["reduce_widths", "share", "fold_constants", "products with 1", "fold_offsets", "drop_dead"],
 )
 def test_before_and_after(run: Pass, before: str, after: str) -> None:
     result = run(parse(HEAD + before))
@@ -140,6 +153,38 @@ def test_before_and_after(run: Pass, before: str, after: str) -> None:
         result = drop_dead(result)
         after = "output y %0"
     assert to_text(result).strip() == HEAD + after
+
+
+@pytest.mark.parametrize("positions", [(), (3,)])
+@pytest.mark.parametrize("offset", [(), (4,), (1, 4), (3, 1)])
+@pytest.mark.parametrize("reshaped", [False, True])
+def test_offsets_move_behind_products(positions: tuple[int, ...], offset: tuple[int, ...], reshaped: bool) -> None:
+    """Also ones that differ by position; what a probe sees stays what it was."""
+    rng, builder = np.random.default_rng(len(offset)), ProgramBuilder()
+    if len(offset) > len(positions) + 1:
+        return
+    x = builder.input("x", (*positions, 4), FixedFormat(True, 5, 3))
+    moved = builder.add(x, builder.const(rng.integers(-9, 9, offset), 1))
+    if reshaped:
+        moved = builder.reshape(moved, (*positions, 2, 2))
+    n = moved.shape[-1]
+    product = builder.linear(moved, rng.integers(-7, 8, (n, 2)), 2)
+    y = builder.add(product, builder.const(rng.integers(-9, 9, 2), 1))
+    before = all_visible(builder.program([("y", y)]))
+    after = fold_offsets(before)
+    stimuli = random_stimuli(before, 1, 16)
+    expected, got = Emulator(before).run_raw(stimuli), Emulator(after).run_raw(stimuli)
+    assert all(np.array_equal(a, b) for a, b in zip(expected, got, strict=True))
+    names = [type(node.op).__name__ for node in drop_dead(fold_offsets(builder.program([("y", y)]))).nodes]
+    assert names.count("Add") == 1
+
+
+def test_large_offsets_that_differ_by_position_stay() -> None:
+    builder = ProgramBuilder()
+    x = builder.input("x", (1100, 4), FixedFormat(True, 5, 3))
+    moved = builder.add(x, builder.const(np.arange(1100)[:, None], 0))
+    y = builder.add(builder.linear(moved, np.ones((4, 2), np.int64), 0), builder.const(1, 0))
+    assert len(drop_dead(fold_offsets(builder.program([("y", y)]))).nodes) == 6
 
 
 def test_probes_are_dropped_when_asked() -> None:

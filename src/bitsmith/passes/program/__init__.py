@@ -5,11 +5,13 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.passes.program.drop_dead import drop_dead
 from bitsmith.passes.program.fold_constants import fold_constants
+from bitsmith.passes.program.fold_offsets import fold_offsets
 from bitsmith.passes.program.reduce_widths import reduce_widths
 from bitsmith.passes.program.share import share
 
 PASSES = (
     fold_constants,
+    fold_offsets,  # of constants that are known as such
     reduce_widths,  # what became constant decides casts, extremes and selections
     share,  # what lost its casts may be equal now
     drop_dead,  # what was replaced is still there

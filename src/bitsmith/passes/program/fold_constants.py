@@ -1,4 +1,4 @@
-"""Replaces values that are proved constant.
+"""Replaces values that are proved constant, and products with 1 by the other factor.
 
 Before: ``%2 = add %0 %1`` of two constants. After: ``%2 = const``, the sum.
 """
@@ -24,7 +24,7 @@ MAX_COPIES = 1 << 12
 
 
 def fold_constants(program: Program) -> Program:
-    """The program with each value that can be one number only as a constant."""
+    """The program with each value that can be one number only as a constant, and without products with 1."""
     return rewrite(program, _rule)
 
 
@@ -32,6 +32,11 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
     if isinstance(op, ops.Input | ops.Const | ops.Parameter):
         return None
     type_ = new.infer(op, args)
+    if isinstance(op, ops.Mul):
+        for place, other in (args, args[::-1]):
+            factor = new.nodes[other].op
+            if isinstance(factor, ops.Const) and np.all(factor.raw == 1) and new.type(place).shape == type_.shape:
+                return new.append(ops.Shift(-factor.frac), (place,), layer) if np.any(factor.frac) else place
     if all(isinstance(new.nodes[arg].op, ops.Const) for arg in args) and type_.size <= MAX_COPIES:
         type_ = _on_constants(op, [new.type(arg) for arg in args], type_)
     if not is_one_value(type_) or (isinstance(op, ops.Movement) and type_.size > MAX_COPIES):
