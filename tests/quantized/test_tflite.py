@@ -19,6 +19,7 @@ from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.value import constant
 from bitsmith.frontends.tflite.call import Call
 from bitsmith.frontends.tflite.graph import Operator, Options, read_graph
+from bitsmith.frontends.tflite.quotients import quotients
 from bitsmith.frontends.tflite.read import read_tflite
 from bitsmith.frontends.tflite.requantize import Kernels
 from bitsmith.frontends.tflite.softmax import softmax
@@ -201,6 +202,52 @@ def softmax_of(x: npt.NDArray[np.int8], beta: float) -> npt.NDArray[np.float64]:
     found = softmax(Call(operator, (value,), Builder(Draft(), 0, "y", samples=1), Kernels.SINGLE)).constant
     assert found is not None
     return found
+
+
+def high_product(x: int, y: int) -> int:
+    """gemmlowp's SaturatingRoundingDoublingHighMul, of operands whose product does not saturate."""
+    product = x * y
+    nudged = product + ((1 << 30) if product >= 0 else 1 - (1 << 30))
+    return nudged >> 31 if nudged >= 0 else -(-nudged >> 31)
+
+
+def kernel_code(exponential: int, total: int) -> int:
+    """The code of an exponential as TensorFlow Lite's reference kernel computes it, number by number."""
+    headroom = 32 - total.bit_length()
+    half = total << headroom >> 1
+    x = 1515870810 + high_product(half, -1010580540)
+    for _ in range(3):
+        x += 4 * high_product(x, (1 << 29) - high_product(half, x))
+    scaled = high_product(min(2 * x, (1 << 31) - 1), exponential)
+    exponent = 35 - headroom
+    return min((scaled >> exponent) + ((scaled >> exponent - 1) & 1), 255)
+
+
+@pytest.mark.parametrize(("scale", "count"), [(0.1446, 12), (0.17, 10), (0.1, 31), (0.0147, 2), (0.03, 3), (0.5, 1)])
+def test_whole_quotients_are_the_codes_of_the_kernels(scale: float, count: int) -> None:
+    """Of totals at random, and of those where the code steps; some are exceptions."""
+    rng = np.random.default_rng(count)
+    exponentials = np.floor(np.exp(scale * np.arange(-255, 1)) * (2.0**31 - 1)).astype(np.int64)
+    exponentials[::40] &= -(1 << 14)  # whose quotients are whole more often
+    found = quotients(exponentials, count)
+    assert found is not None
+    parts = exponentials + (1 << 11) >> 12
+    exceptional = [(place, int(at)) for _, row in found.exceptions for place, at in enumerate(row) if at]
+    tried = [*exceptional, (255, int(parts[-1]))]
+    for place, step, beside in zip(*(rng.integers(*ends, 3000) for ends in ((0, 255), (1, 256), (-3, 4))), strict=True):
+        least, most = int(parts[-1] + parts[place]), count * int(parts[-1])
+        near = int(exponentials[place] << 9) // ((2 * int(step) - 1) << 12) + int(beside)
+        tried += [(int(place), near)] if least <= near <= most else []
+        tried += [(int(place), int(rng.integers(least, most + 1)))] if least <= most else []
+    for place, total in tried:
+        code = min((int(found.numerators[place]) + total) // (2 * total), 256)
+        code += sum(change for change, row in found.exceptions if row[place] == total)
+        assert min(code, 255) == kernel_code(int(exponentials[place]), total), (place, total)
+    assert count < 10 or exceptional
+
+
+def test_many_classes_have_the_reciprocal_of_the_kernels() -> None:
+    assert quotients(np.array([0, (1 << 31) - 1]), 32) is None
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.125])

@@ -108,10 +108,12 @@ def _long_quotient(builder: ProgramBuilder, x: Value, y: Value) -> Value:
     greatest, (least, most) = x.type.span.hi, (y.type.span.lo, y.type.span.hi)
     rest, quotient = x, builder.const(0)
     for bit in reversed(range((greatest // max(least, 1)).bit_length())):
-        part = builder.shift(y, bit)
-        fits = builder.compare(rest, Relation.GE, part)
-        left = builder.select(fits, builder.sub(rest, part), rest)
-        rest = builder.cast_to(left, 0, 0, min(greatest, max((most << bit) - 1, 0)), Rounding.TRN, Overflow.SAT)
+        scaled = builder.shift(rest, -bit)  # of the two that have all elements, so that those of y are repeated once
+        left = builder.sub(scaled, y)
+        fits = builder.compare(left, Relation.GE, builder.const(0))
+        most_left = (1 << min(greatest, max((most << bit) - 1, 0)).bit_length()) - 1
+        kept = builder.cast_to(builder.select(fits, left, scaled), bit, 0, most_left, Rounding.TRN, Overflow.WRAP)
+        rest = builder.shift(kept, bit)
         quotient = builder.add(quotient, builder.shift(fits, bit))
     return quotient
 

@@ -68,6 +68,7 @@ class DataflowBuilder:
         self.layer = ""
         self.readers = readers_of(program)
         self._with_grid: dict[tuple[NodeId, int], StepId] = {}
+        self._repeated: dict[tuple[StepId, Grid, bytes], StepId] = {}
 
     def add(self, kind: ops.Op | Kind, args: tuple[StepId, ...], stream: Stream) -> StepId:
         """A new step."""
@@ -226,7 +227,14 @@ class DataflowBuilder:
         kind, stream = self.steps[step].kind, Stream(grid, self.stream(step).token)
         if isinstance(kind, Rom) and math.prod(have) == 1:
             return self.add(replace(kind, raw=kind.raw[source]), (), stream)
-        return self.add(Reorder(source), (step,), stream)
+        return self.repeated(step, source, grid)
+
+    def repeated(self, step: StepId, source: Positions, grid: Grid) -> StepId:
+        """The tokens ``source`` of a step at the positions of ``grid``: one process for all ops that read them so."""
+        key = step, grid, source.tobytes()
+        if key not in self._repeated:
+            self._repeated[key] = self.add(Reorder(source), (step,), Stream(grid, self.stream(step).token))
+        return self._repeated[key]
 
     def truncated(self, step: StepId, kind: TensorType) -> StepId:
         """``step``, whose values are known to be of type ``kind``, in number formats that hold it: bits are left out."""

@@ -8,7 +8,6 @@ from typing import assert_never
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Reorder
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
@@ -59,8 +58,7 @@ def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: N
         kept = max(axes - (rank - len(builder.shape(arg))), 0)
         if not builder.is_constant(arg) and math.prod(builder.shape(arg)[:kept]) == 1:
             step = builder.with_grid(arg, kept)
-            first = Reorder(np.zeros(grid, dtype=np.int64))
-            return builder.add(first, (step,), Stream(grid, builder.stream(step).token))
+            return builder.repeated(step, np.zeros(grid, dtype=np.int64), grid)
         step = builder.broadcast(arg, shape[:axes], rank)
         if isinstance(builder.steps[step].kind, ops.Const):
             return step
@@ -123,7 +121,7 @@ def _repeated(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...], str
     step = builder.with_grid(arg, max(len(builder.shape(arg)) - 1, 0))
     positions = math.prod(shape[:-1])
     source = np.repeat(np.arange(positions), stream.tokens // positions)
-    return builder.add(Reorder(source), (step,), Stream(stream.grid, builder.stream(step).token))
+    return builder.repeated(step, source, stream.grid)
 
 
 def _looked_up(

@@ -1,7 +1,8 @@
 """Softmax in the kernels' fixed-point arithmetic.
 
 Of 8 bits, exponentials come from a table, and the reciprocal of their sum from three steps of Newton and Raphson on 32 bits
-(gemmlowp). Of 16 bits, both come from tables of 513 places with straight lines between them.
+(gemmlowp), or each code from a quotient that is the same. Of 16 bits, both come from tables of 513 places with straight lines
+between them.
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.ops import activations
-from bitsmith.frontends.ops.arithmetic import multiply, subtract
+from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
+from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.reduction import Reducer
 from bitsmith.frontends.tflite.call import Call, Operand, checked, limits_of
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
 from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers, divided, interpolated
+from bitsmith.frontends.tflite.quotients import CODES, SUM_BITS, Quotients, quotients
 from bitsmith.frontends.tflite.requantize import Multiplier, exact
 from bitsmith.frontends.tflite.wide import straight_lines
+from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Rounding
+from bitsmith.layers.elementwise import Whole
+from bitsmith.layers.integer import WholeQuotient
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.reduction import Reduction
 
-_SUM_BITS = 19
-"""Fractional bits of the sum of exponentials of 8 bits."""
-
-_MOST_ROOM = 32 - (_SUM_BITS + 1)
+_MOST_ROOM = 32 - (SUM_BITS + 1)
 """Leading zeros of a sum that is 1, the least."""
 
 _UNIT = np.float64(2.0 / 65535)
@@ -75,13 +78,15 @@ def _headroom(build: Builder, total: Value, least: int, count: int) -> Value:
 
 def _of_8_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
     build, exponentials = call.build, _exponentials(x, beta)
-    parts = divided(exponentials, 31 - _SUM_BITS)
-    fine, coarse = (
-        build.emit(Lookup(as_weights(0.0), -255, exact(values)), below, suffix=name)
-        for name, values in (("exp", exponentials), ("part", parts))
-    )
-    total = _total(build, coarse)
-    room = _headroom(build, total, 1 << _SUM_BITS, x.value.shape[-1])
+    parts, places = divided(exponentials, 31 - SUM_BITS), as_weights(0.0)
+    total = _total(build, build.emit(Lookup(places, -255, exact(parts)), below, suffix="part"))
+    count = x.value.shape[-1]
+    found = quotients(exponentials, count) if call.result.dtype != "int16" else None
+    if found is not None:
+        total = call.clipped(total, (1 << SUM_BITS, count << SUM_BITS), "denominator")
+        return _by_quotients(build, below, total, found)
+    fine = build.emit(Lookup(places, -255, exact(exponentials)), below, suffix="exp")
+    room = _headroom(build, total, 1 << SUM_BITS, count)
     reciprocal = _reciprocal(build.within("reciprocal"), multiply(build.within("normal"), total, room))
     product = multiply(build.within("product"), fine, reciprocal)
     scaled = rounded(build, product, 31, Rounding.RND, "scaled")
@@ -91,6 +96,20 @@ def _of_8_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
     upper = rounded(build, scaled, unused, Rounding.TRN, "upper")
     moved = multiply(build.within("moved"), upper, room)
     return rounded(build, moved, 43 - bits - unused, Rounding.RND_INF, "", (0, (1 << bits) - 1))
+
+
+def _by_quotients(build: Builder, below: Value, total: Value, found: Quotients) -> Value:
+    """Codes of differences ``below`` the greatest operand."""
+    numerator = build.emit(Lookup(as_weights(0.0), -255, exact(found.numerators)), below, suffix="numerator")
+    dividend = add(build.within("dividend"), numerator, total)
+    divisor = multiply(build.within("divisor"), total, constant(2.0))
+    code = build.joined(WholeQuotient(Whole.FLOOR), dividend, divisor, suffix="quotient")
+    for number, (change, totals) in enumerate(found.exceptions):
+        within = build.within(f"exception{number}")
+        at = within.emit(Lookup(as_weights(0.0), -255, exact(totals)), below, suffix="total")
+        hit = compare(within, Relation.EQ, total, at, "hit")
+        code = add(within, code, multiply(within.within("change"), hit, constant(float(change))))
+    return rounded(build, code, 0, Rounding.TRN, "", (0, CODES))
 
 
 def _exponentials(x: Operand, beta: float) -> Integers:
