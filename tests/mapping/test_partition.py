@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bitsmith.dataflow.kinds import Map, Reduce, Rom
+from bitsmith.dataflow.kinds import Map, Reduce, Reorder, Rom
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.emulate import Emulator
@@ -195,3 +195,11 @@ def test_what_is_reduced_over_channels_that_come_in_parts_is_as_they_come(
         if isinstance(node.op, Mul)
     ]
     assert product.type.size == 8 // parts
+
+
+def test_ops_that_read_tokens_repeated_alike_share_a_process() -> None:
+    builder, kind = ProgramBuilder(), FixedFormat(True, 5, 3)
+    x, row = builder.input("x", (4, 6, 3), kind), builder.input("row", (6, 3), kind)
+    program = builder.program([("y", builder.add(builder.mul(x, row), row))])
+    network = assert_same(program, Directives({}, parallel=False))
+    assert sum(isinstance(process.kind, Reorder) for process in network.processes) == 1
