@@ -1,4 +1,4 @@
-"""The sample exploration with its picture, and the sample report with its own on the first page: the top of it in a browser.
+"""The sample exploration with its picture, and the sample report with its own on the first page: its first parts in a browser.
 
 ``python -m generate.pictures demo-output/report.html`` needs Chromium. Files of the project are not beside the sample: links to
 them become plain text.
@@ -19,8 +19,9 @@ import numpy as np
 import bitsmith
 
 DOCS = Path(__file__).parents[1]
-SAMPLE, PICTURE = DOCS / "samples" / "digits-report.html", DOCS / "images" / "report.png"
-WIDTH, HEIGHT = 1200, 640
+SAMPLE = DOCS / "samples" / "digits-report.html"
+PICTURES = {"report.png": (1200, 692, "section ~ section"), "report-narrow.png": (400, 638, "section, .detail")}
+"""Width and height of each, and what of the report it leaves out; narrow screens show the second."""
 
 
 def main(report: str) -> int:
@@ -30,10 +31,17 @@ def main(report: str) -> int:
     SAMPLE.write_text(re.sub(r'<a href="\./[^"]*">(.*?)</a>', r"\1", text), encoding="utf-8")
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
-        sys.stderr.write(f"{PICTURE} is left as it is: no Chromium found\n")
+        sys.stderr.write("The pictures are left as they are: no Chromium found\n")
         return 1
-    command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}"]
-    subprocess.run([*command, f"--screenshot={PICTURE}", SAMPLE.as_uri()], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        shortened = Path(folder) / "report.html"
+        for name, (width, height, hidden) in PICTURES.items():
+            shortened.write_text(
+                SAMPLE.read_text(encoding="utf-8") + f"<style>{hidden} {{ display: none; }}</style>", encoding="utf-8"
+            )
+            command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={width},{height}"]
+            command += ["--force-device-scale-factor=2"] if width < 500 else []
+            subprocess.run([*command, f"--screenshot={DOCS / 'images' / name}", shortened.as_uri()], check=True)
     return 0
 
 
