@@ -141,6 +141,15 @@ def test_whole_flow(
     assert tools.calls() == []  # nothing has changed
 
 
+def test_paths_outside_the_layers_are_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = TIMING.replace("fc1_relu_inst/", "uart/").replace("fc2_relu_inst/", "uart/")
+    monkeypatch.setitem(REPORTS["vivado", Step.PNR], "timing.rpt", text)
+    model, _ = three_layer(tmp_path, part=PARTS["vivado"])
+    stand_in(logic_tool("vivado", PARTS["vivado"]), tmp_path, monkeypatch)
+    report = model.build(tool="vivado", cosim=False, pnr=True, force=True)
+    assert "FmaxMHz" in report["Timing"] and "CriticalPath" not in report["Timing"]
+
+
 @pytest.mark.parametrize(
     ("key", "report", "was", "now"),
     [

@@ -386,7 +386,7 @@ class Rtl:
         return self._clock(found.clock_period_ns, found.fmax_mhz, found.path, f"{found.tool}{what}")
 
     def _clock(self, period_ns: float, fmax_mhz: float, path: tuple[str, ...], tool: str | None) -> sections.Timing:
-        ends = [self._layer_of(name) for name in path]
+        ends = [layer for name in path if (layer := self._layer_of(name))]
         return sections.Timing(
             fmax_mhz=fmax_mhz,
             clock_period_ns=period_ns,
@@ -395,12 +395,15 @@ class Rtl:
             tool=tool,
         )
 
-    def _layer_of(self, cell: str) -> str:
-        """The layer that a cell belongs to, by its name, which begins with the instance of the circuit in a wrapper."""
+    def _layer_of(self, cell: str) -> str | None:
+        """The layer that a cell belongs to, by its name, which begins with the instance of the circuit in a wrapper.
+
+        None of cells beside the layers, such as those of a serial port.
+        """
         parts = self._circuit.parts
         inner = cell.partition(".")[2]
         found = part_of(cell, parts) or part_of(inner, parts)
-        return parts[found].layer if found else "the top module"
+        return parts[found].layer if found else None
 
 
 def _joined(found: Sections) -> Sections:
