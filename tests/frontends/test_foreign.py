@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import io
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import keras
 import numpy as np
 import pytest
@@ -43,6 +45,8 @@ THINGS = {
     ),
     "MLModel": (of_package("coremltools.models.model", "MLModel"), "ONNX"),
     "an array": (np.zeros(3), "calibration="),
+    "array": (jax.numpy.zeros(3), "calibration="),
+    "keras.Dense, a layer": (keras.layers.Dense(3), "keras.Input"),
     "a class": (torch.nn.Linear, "instance"),
     "a function": (lambda x: x, "torch.nn.Module"),
     "which is not a model": (functools.partial(np.add, 1), "torch.nn.Module"),
@@ -101,6 +105,32 @@ def test_files(name: str, tmp_path: Path) -> None:
         bitsmith.convert(tmp_path / name, tmp_path / "out")
     assert found in caught.value.found and caught.value.remedy and caught.value.where == str(tmp_path / name)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("script", [False, True])
+def test_torch_files_of_any_ending(script: bool, tmp_path: Path) -> None:
+    """Hubs of models call checkpoints ``pytorch_model.bin``."""
+    module = torch.nn.Linear(3, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(module).save(str(tmp_path / "model.bin")) if script else torch.save(
+            module.state_dict(), tmp_path / "model.bin"
+        )
+    found, remedy = ("TorchScript", "torch.jit.load") if script else ("a pickle", "load_state_dict")
+    with pytest.raises(ModelFileError) as caught:
+        bitsmith.convert(tmp_path / "model.bin", tmp_path / "out")
+    assert found in caught.value.found and remedy in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("name", ["model", "model.bin", "model.zip"])
+def test_files_of_models_under_other_names(name: str, tmp_path: Path) -> None:
+    module = torch.nn.Linear(3, 2).eval()
+    torch.export.save(torch.export.export(module, (torch.zeros(1, 3),)), tmp_path / "model.pt2")
+    (tmp_path / "model.pt2").rename(tmp_path / name)
+    assert bitsmith.convert(tmp_path / name, tmp_path / "torch").predict(np.zeros((1, 3))).shape == (1, 2)
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
+    (tmp_path / "model.keras").rename(tmp_path / name)
+    assert bitsmith.convert(tmp_path / name, tmp_path / "keras").predict(np.zeros((1, 2))).shape == (1, 1)
 
 
 FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {

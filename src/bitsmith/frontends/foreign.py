@@ -75,6 +75,16 @@ _ONNX = "export the model that it was made from to ONNX, and give that"
 _EXPORTED = "give the ExportedProgram that it was lowered from, or its .pt2 file"
 
 OBJECTS = (
+    ForeignObject(
+        "an array, which is not a model",
+        lambda thing, modules: hasattr(thing, "__array__") and not isinstance(thing, type),
+        "give the model; data go into calibration=",
+    ),
+    ForeignObject(
+        "{name}, a layer without the shape of its input",
+        _of("keras", "tf_keras"),
+        "bitsmith.convert(keras.Sequential([keras.Input(shape), layer]))",
+    ),
     ForeignObject("{name}, a model of decision trees", _of("catboost", "ydf", "treelite"), _TREES),
     ForeignObject(
         "{name}, which predicts nothing", _of("sklearn"), "give the estimator, or the pipeline that has both"
@@ -107,11 +117,6 @@ OBJECTS = (
         "{name}, which is converted",
         _of("bitsmith"),
         "it is converted: its methods predict, compile and build are next",
-    ),
-    ForeignObject(
-        "an array, which is not a model",
-        lambda thing, modules: hasattr(thing, "__array__"),
-        "give the model; data go into calibration=",
     ),
     ForeignObject(
         "a class, which is not a model yet",

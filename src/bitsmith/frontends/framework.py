@@ -112,7 +112,7 @@ class Framework:
         files: its files, as errors list them.
         live: its live models, as errors list them.
         is_live: True of such a model.
-        is_content: True of the first 16 bytes of its files, for those whose ending says nothing.
+        is_content: True of the first ``FIRST_NAME_BYTES`` of its files, for those whose ending says nothing.
         takes: those of :data:`TAKEN` that it takes.
         read: the network of a file or a live model.
         outputs: outputs of a model as the framework computes them.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.files.archive import first_bytes
+from bitsmith.frontends.files.archive import FIRST_NAME_BYTES, first_bytes
 from bitsmith.frontends.foreign import foreign_file, foreign_object
 from bitsmith.frontends.framework import Framework
 from bitsmith.frontends.keras.framework import KERAS
@@ -90,7 +90,7 @@ def check_file(path: Path) -> None:
 
 def _of_file(path: Path) -> Framework:
     suffix = path.suffix.lower()
-    first = first_bytes(path, 16) if path.is_file() else b""
+    first = first_bytes(path, FIRST_NAME_BYTES) if path.is_file() else b""
     record = next((record for record in FRAMEWORKS if not record.suffixes and record.is_content(first)), None)
     record = record or next((record for record in frameworks() if suffix in record.suffixes), None)
     if record is None:

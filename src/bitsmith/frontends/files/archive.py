@@ -25,6 +25,17 @@ _ZIP_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, 
 """Errors that reading a damaged archive raises."""
 
 
+FIRST_NAME_BYTES = 30 + 255
+"""First bytes of a zip archive, within which the name of its first member stands."""
+
+
+def first_member(first: bytes) -> str | None:
+    """The name of the first member of a zip archive that begins with these bytes; None if it is no such archive."""
+    if not first.startswith(b"PK\x03\x04") or len(first) < 30:
+        return None
+    return first[30 : 30 + int.from_bytes(first[26:28], "little")].decode(errors="replace")
+
+
 def first_bytes(path: Path, count: int) -> bytes:
     """The first bytes of a file, all if there are fewer.
 

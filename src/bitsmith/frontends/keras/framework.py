@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from bitsmith.frontends.files.archive import first_member
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions
 from bitsmith.frontends.keras.live import FILES, ModelLike, is_live
 from bitsmith.frontends.keras.outputs import keras_outputs, layer_results
@@ -12,7 +13,8 @@ from bitsmith.layers.network import Network
 
 def _is_content(first: bytes) -> bool:
     is_json = first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
-    return is_json or first.startswith((b"PK", b"\x89HDF\r\n\x1a\n"))
+    member = first_member(first)
+    return is_json or first.startswith(b"\x89HDF\r\n\x1a\n") or (member is not None and "/" not in member)
 
 
 def _read(model: object, options: ReadOptions) -> Network:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, Shapeless, no_content
+from bitsmith.frontends.files.archive import first_member
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, Shapeless
 from bitsmith.frontends.torch.live import TorchModel, is_live, is_module
 from bitsmith.frontends.torch.outputs import layer_results, torch_outputs, weights
 from bitsmith.layers.network import Network
@@ -30,7 +31,7 @@ TORCH = Framework(
     files="*.pt2 of torch.export.save",
     live="a torch.nn.Module or an ExportedProgram",
     is_live=is_live,
-    is_content=no_content,
+    is_content=lambda first: "/" in (first_member(first) or ""),  # torch stores all members in a folder
     takes=frozenset({"example", "input_shape", "layers"}),
     read=_read,
     outputs=torch_outputs,
