@@ -39,7 +39,9 @@ def measured(root: Path = ROOT) -> Iterator[Measured]:
     """All measured figures."""
     text = (root / BENCHMARKS).read_text(encoding="utf-8")
     for command, page, date in re.findall(r"^\| (`.+?) \| .+? \| (.+?) \| (\d{4}-\d\d-\d\d) \|$", text, re.MULTILINE):
-        yield Measured(re.sub(r"\[.+?\]\((.+?)\)", r"\1", page), command.replace("`", ""), date)
+        target = re.sub(r"\[.+?\]\((.+?)\)", r"\1", page)
+        where = f"{BENCHMARKS.name}{target}" if target.startswith("#") else target
+        yield Measured(where, command.replace("`", ""), date)
     for path in sorted((root / "examples").glob("*/results.json")):
         date = json.loads(path.read_text(encoding="utf-8"))["measured"]
         yield Measured(f"examples/{path.parent.name}", f"make scenario-{path.parent.name} RENEW=--renew", date)
