@@ -77,3 +77,13 @@ def test_an_endless_loader_ends() -> None:
 def test_a_loader_without_batches_is_named(data: Samples) -> None:
     with pytest.raises(InputDataError, match="yields no batch"):
         arrays_of(data)
+
+
+def test_batches_without_labels() -> None:
+    assert np.array_equal(arrays_of((part, None) for part in (X[:3], X[3:5])), X[:5])
+
+
+@pytest.mark.parametrize("data", [[X, X[:, :3]], [X, (X, LABELS)], [X, 1.0]])
+def test_batches_that_differ_are_named(data: list[object]) -> None:
+    with pytest.raises(InputDataError, match=r"batches of a .*iterator that differ"):
+        arrays_of(iter(data))

@@ -18,12 +18,14 @@ Samples: TypeAlias = Arrays | os.PathLike[str] | Iterable[object]
 MOST_OF_A_LOADER = 1024
 """Samples that are taken of a loader, which may have no end."""
 
+_BATCHES = "batches of samples, or of samples and labels"
+
 
 def arrays_of(data: Samples) -> Arrays:
     """Return what ``data`` is as arrays: a file's content, and the first batches of a loader, put together.
 
     Raises:
-        InputDataError: a file without numbers, or a loader without a batch.
+        InputDataError: a file without numbers, or a loader without a batch or with batches that differ.
     """
     if isinstance(data, str | os.PathLike):
         return read_array(Path(data))
@@ -31,16 +33,18 @@ def arrays_of(data: Samples) -> Arrays:
         return data  # type: ignore[return-value]  # what is not an array is rejected where it becomes one
     batches, count = list[tuple[np.ndarray, ...]](), 0
     for batch in data:
-        parts = tuple(map(np.asarray, batch)) if isinstance(batch, tuple | list) else (np.asarray(batch),)
+        held = batch if isinstance(batch, tuple | list) else (batch,)
+        parts = tuple(np.asarray(part) for part in held if part is not None)
         batches.append(parts)
         count += len(parts[0]) if parts and parts[0].ndim else 0
         if count >= MOST_OF_A_LOADER or not parts or not parts[0].ndim:
             break
     if not count:
-        raise InputDataError(
-            f"a {type(data).__name__} that yields no batch", accepted="batches of samples, or of samples and labels"
-        )
-    joined = tuple(np.concatenate(parts)[:MOST_OF_A_LOADER] for parts in zip(*batches, strict=True))
+        raise InputDataError(f"a {type(data).__name__} that yields no batch", accepted=_BATCHES)
+    try:
+        joined = tuple(np.concatenate(parts)[:MOST_OF_A_LOADER] for parts in zip(*batches, strict=True))
+    except ValueError as error:
+        raise InputDataError(f"batches of a {type(data).__name__} that differ ({error})", accepted=_BATCHES) from None
     return joined if len(joined) > 1 else joined[0]
 
 
