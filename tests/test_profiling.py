@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,10 @@ def test_without_data_or_without_a_model_there_is_less(tmp_path: Path) -> None:
     for shown in (profiling.numerical(hls_model=model), profiling.numerical(model)):  # which is taken as converted
         assert [figure is None for figure in shown] == [False, False, True, True]
     shown = profiling.numerical(MODELS / "digits.keras", X=x[:9])
+    assert re.findall('<img alt="(.*?)"', shown._repr_html_()) == [
+        "Distributions of weights",
+        "Distributions of results",
+    ]
     assert [figure is None for figure in shown] == [False, True, False, True]
 
 

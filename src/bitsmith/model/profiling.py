@@ -46,8 +46,12 @@ class Figures(NamedTuple):
     results_in_circuit: Figure | None
 
     def _repr_html_(self) -> str:
-        pictures = [base64.b64encode(png(drawn)).decode() for drawn in self if drawn is not None]
-        return "".join(f'<img src="data:image/png;base64,{picture}">' for picture in pictures)
+        return "".join(
+            f'<img alt="Distributions of {name.replace("_", " ")}" '
+            f'src="data:image/png;base64,{base64.b64encode(png(drawn)).decode()}">'
+            for name, drawn in self._asdict().items()
+            if drawn is not None
+        )
 
 
 class Comparison(enum.StrEnum):
