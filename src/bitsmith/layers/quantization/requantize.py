@@ -138,10 +138,11 @@ class Staircase:
         if self.is_long:
             return self.least, self.most
         rising = self.rising()
-        codes, starts = rising.steps()
-        if not codes.size:
+        least, most = rising.code(rising.least), rising.code(rising.most)
+        if least == most:
             return self.least, self.least
-        first, last = int(starts[0]) - 1, int(starts[-1])
+        first, last = _starts(objects([least + 1, most]), rising)
+        first, last = int(first) - 1, int(last)
         return (first, last) if rising is self else (-last, -first)
 
 
@@ -313,8 +314,8 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
             accepted=f"operands of at most {_TABLE_VALUES} values, scales that are powers of two, or another rounding",
         )
     factor, drop, term, places = (_like(steps, column) for column in zip(*parts, strict=True))
-    spans = zip(*(each.span() for each in steps.ravel()), strict=True)
-    x = saturated(builder, x, *(_like(steps, column) for column in spans))
+    spans = {each: each.span() for each in every}
+    x = saturated(builder, x, *(_like(steps, [spans[each][end] for each in steps.ravel()]) for end in (0, 1)))
     total = builder.add(builder.mul(x, builder.const(factor, drop - fracs)), builder.const(term, places))
     lo, hi = _like(steps, [each.lo for each in steps.ravel()]), _like(steps, [each.hi for each in steps.ravel()])
     return builder.cast_to(total, 0, lo, hi, rounding, Overflow.SAT)

@@ -29,7 +29,8 @@ def tabulate(network: Network) -> Network:
     results: dict[str, Quantizer] = {}
     taken = {node.name for node in network.nodes}
     for node in network.nodes:
-        before, after = _grid_before(network, node), _grid_after(network, node)
+        before = _grid_before(network, node)
+        after = None if before is None else _grid_after(network, node)
         if before is not None and after is not None:
             codes = free_name(f"{node.name}_codes", taken)
             nodes += _tabulated(node, codes, before, after)
