@@ -14,8 +14,11 @@ whole run: what was said of each file, a remark, and the greatest error for inpu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import gzip
+import math
+import multiprocessing
 import os
 import re
 import resource
@@ -27,6 +30,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +47,11 @@ from bitsmith.layers.layer import Floats
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 LIMIT = 0.01
-SAMPLES = 32
+SAMPLES, FEWEST = 32, 4
+ELEMENTS = 1 << 20
+"""Inputs have that many elements at most, as long as there are a few samples."""
+FRAMEWORKS = ("onnxruntime", "ai_edge_litert.interpreter", "tensorflow", "keras", "qonnx.core.modelwrapper")
+"""Modules that most files need, as far as they are installed."""
 SCALES: Mapping[str, tuple[float, float]] = {
     "+-0.01": (-0.01, 0.01),
     "+-1": (-1.0, 1.0),
@@ -79,16 +87,17 @@ def entries(path: Path) -> list[Entry]:
 
 def inputs_of(model: bitsmith.Model, interval: tuple[float, float]) -> list[Floats]:
     """Inputs within ``interval``, or codes of inputs that are integers."""
-    rng, states = np.random.default_rng(0), first_states(model)
-    batches = []
+    rng, states, batches = np.random.default_rng(0), first_states(model), []
+    largest = max(math.prod(model.network.input(name).shape) for name in model.network.inputs)
+    samples = min(SAMPLES, max(FEWEST, ELEMENTS // largest))
     for name in model.network.inputs:
         if name in states:
-            batches.append(np.full((SAMPLES, *model.network.input(name).shape), states[name]))
+            batches.append(np.full((samples, *model.network.input(name).shape), states[name]))
             continue
         layer = model.network.node(name).layer
         assert isinstance(layer, Input)
         least, most = layer.limits or ((0, layer.entries - 1) if layer.entries else interval)
-        batch = rng.uniform(least, most, (SAMPLES, *layer.shape))
+        batch = rng.uniform(least, most, (samples, *layer.shape))
         batches.append(
             (np.rint(batch) if layer.integer or layer.entries else batch).astype(np.float32).astype(np.float64)
         )
@@ -129,7 +138,7 @@ class Outcome:
         return [name for name, error in self.errors.items() if error > LIMIT and name not in self.warned]
 
 
-def outcome(path: Path) -> Outcome:
+def outcome(path: Path, sender: Connection) -> Outcome:
     """Convert a file with defaults, and compare."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -137,7 +146,7 @@ def outcome(path: Path) -> Outcome:
             model = bitsmith.convert(path, path.parent / "project")
         except BitsmithError as error:
             return Outcome(str(error).replace(f"{path.parent}/", "").replace("\n", " "), {}, frozenset())
-    print(printed(Outcome("read", {}, frozenset(), "its runtime ended the process")), flush=True)
+    sender.send(printed(Outcome("read", {}, frozenset(), "its runtime ended the process")))
     always = any(isinstance(each.message, bitsmith.FidelityWarning) for each in told)
     errors, rounding, warned = {}, [], set(SCALES if always else ())
     states = len(first_states(model))
@@ -167,21 +176,48 @@ def error_of(wanted: Floats, result: Floats) -> float:
 
 
 def in_process(entry: Entry, folder: Path, seconds: int) -> Outcome:
-    """The outcome of an entry, in a process of its own: the last line, before which one is written once the file is read."""
+    """The outcome of an entry, in a process of its own: the last line that it tells."""
     content = entry.content(folder)
     if content is None:
         return Outcome("not in the folder", {}, frozenset())
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / Path(entry.path.removesuffix(".gz")).name
         path.write_bytes(gzip.decompress(content) if entry.path.endswith(".gz") else content)
-        command = [sys.executable, __file__, "--file", str(path), "--seconds", str(seconds)]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines, slow = ran.stdout.splitlines(), f"more than {seconds} s"
-    if ran.returncode == -signal.SIGXCPU:
-        return replace(parsed(lines[-1]), compared=f"its runtime takes {slow}") if lines else Outcome(slow, {}, frozenset())
-    if not lines:
-        return Outcome(f"crash: {(ran.stderr.strip().splitlines() or ['nothing printed'])[-1]}", {}, frozenset())
-    return parsed(lines[-1])
+        lines, status = lines_of(path, seconds)
+    slow = f"more than {seconds} s"
+    if status == -signal.SIGXCPU:
+        return (
+            replace(parsed(lines[-1]), compared=f"its runtime takes {slow}")
+            if lines
+            else Outcome(slow, {}, frozenset())
+        )
+    return parsed(lines[-1]) if lines else Outcome(f"crash: status {status}", {}, frozenset())
+
+
+def lines_of(path: Path, seconds: int) -> tuple[list[str], int | None]:
+    """What a process of its own tells of a file, and its exit status; frameworks are imported once for all of them."""
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["__main__", *FRAMEWORKS])
+    receiver, sender = processes.Pipe(duplex=False)
+    process = processes.Process(target=tell, args=(path, seconds, sender))
+    process.start()
+    sender.close()
+    lines = []
+    with contextlib.suppress(EOFError):
+        while True:
+            lines.append(receiver.recv())
+    process.join()
+    return lines, process.exitcode
+
+
+def tell(path: Path, seconds: int, sender: Connection) -> None:
+    """Send a line once the file is read, and one of its outcome."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+    try:
+        sender.send(printed(outcome(path, sender)))
+    except Exception as error:
+        sender.send(printed(Outcome(f"crash: {type(error).__name__}: {error}", {}, frozenset())))
+        raise
 
 
 def parsed(line: str) -> Outcome:
@@ -223,18 +259,13 @@ def rows(
 def main() -> int:
     """Print a row for each file, and the number of those that are not as they should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--list", type=Path, default=Path(__file__).with_suffix(".tsv"))
     parser.add_argument("--results", type=Path)
     parser.add_argument("--only", default="")
     parser.add_argument("--seconds", type=int, default=600, help="of processor time, for each file")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--file", type=Path)
     options = parser.parse_args()
-    if options.file is not None:
-        resource.setrlimit(resource.RLIMIT_CPU, (options.seconds, options.seconds + 5))
-        print(printed(outcome(options.file)))
-        return 0
     chosen = [entry for entry in entries(options.list) if options.only in f"{entry.repository}/{entry.path}"]
     table, wrong = Table("File", "Result", *SCALES, "Verdict"), 0
     for entry, result in rows(options.folder, chosen, options.seconds, options.jobs, options.results):

@@ -6,6 +6,7 @@ Files that a framework no longer takes are repaired in a copy, where what they m
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import zipfile
@@ -187,25 +188,28 @@ def _has_quantizers(path: Path) -> bool:
 def _double_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
     """The outputs of qonnx's quantizers and of ONNX's reference evaluator in double precision, for the first few samples."""
     graph = _qonnx_model(path).graph
-    custom = importlib.import_module("qonnx.custom_op.registry")
-    quantize = importlib.import_module("qonnx.custom_op.general.intquant").int_quant
-    evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator
     to_array = importlib.import_module("onnx.numpy_helper").to_array
     trained = {entry.name: _double(to_array(entry)) for entry in graph.initializer}
     shapes = {entry.name: [size.dim_value for size in entry.type.tensor_type.shape.dim] for entry in graph.input}
-    rows = []
+    steps, rows = [(node, _double_step(node)) for node in graph.node], []
     for sample in zip(*(batch[:FEW_SAMPLES] for batch in inputs), strict=True):
         values = trained | {name: x.reshape(shape) for (name, shape), x in zip(shapes.items(), sample, strict=True)}
-        for node in graph.node:
-            operands = {name: values[name] for name in node.input if name}
-            if node.op_type == "Quant":
-                modes = [custom.getCustomOp(node).get_nodeattr(key) for key in ("signed", "narrow", "rounding_mode")]
-                results = [quantize(*operands.values(), *modes)]
-            else:
-                results = evaluator(node).run(None, operands)
+        for node, step in steps:
+            results = step({name: values[name] for name in node.input if name})
             values |= {name: _double(result) for name, result in zip(node.output, results, strict=True)}
         rows.append([values[entry.name][0] for entry in graph.output])
     return [np.stack(batch) for batch in zip(*rows, strict=True)]
+
+
+def _double_step(node: Any) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """What a node computes of its operands, by name."""
+    if node.op_type != "Quant":
+        evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator(node)
+        return lambda operands: evaluator.run(None, operands)
+    quantize = importlib.import_module("qonnx.custom_op.general.intquant").int_quant
+    custom = importlib.import_module("qonnx.custom_op.registry").getCustomOp(node)
+    modes = [custom.get_nodeattr(key) for key in ("signed", "narrow", "rounding_mode")]
+    return lambda operands: [quantize(*operands.values(), *modes)]
 
 
 def _double(values: Any) -> Any:
@@ -213,6 +217,7 @@ def _double(values: Any) -> Any:
     return np.asarray(values, dtype=np.float64) if np.issubdtype(np.asarray(values).dtype, np.floating) else values
 
 
+@functools.cache
 def _qonnx_model(path: Path) -> Any:
     """A file as qonnx's executor takes it."""
     model = importlib.import_module("qonnx.core.modelwrapper").ModelWrapper(str(path))
