@@ -195,7 +195,7 @@ def in_process(entry: Entry, folder: Path, seconds: int) -> Outcome:
 
 
 def lines_of(path: Path, seconds: int) -> tuple[list[str], int | None]:
-    """What a process of its own tells of a file, and its exit status; frameworks are imported once for all of them."""
+    """Lines that a process of its own sends of a file, and its exit status; frameworks are imported once for all of them."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["__main__", *FRAMEWORKS])
     receiver, sender = processes.Pipe(duplex=False)

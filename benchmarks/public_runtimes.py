@@ -202,7 +202,7 @@ def _double_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
 
 
 def _double_step(node: Any) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
-    """What a node computes of its operands, by name."""
+    """Function of a node, of its operands by name."""
     if node.op_type != "Quant":
         evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator(node)
         return lambda operands: evaluator.run(None, operands)
