@@ -20,6 +20,7 @@ from bitsmith.layers.settled import is_quantized, settled
 from bitsmith.layers.text import to_text as network_text
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.channels import refine_channels
+from bitsmith.passes.network.few_digits import few_digits
 from bitsmith.passes.network.finer_steps import Finer, with_finer_steps
 from bitsmith.passes.network.fold_batchnorm import fold_batchnorm, kept_apart
 from bitsmith.passes.network.fold_padding import fold_padding
@@ -53,13 +54,13 @@ class Compiled:
 class Source:
     """Source that a model was compiled from.
 
-    ``budgeted`` is the same network with other bits of ``auto``, and another reuse factor unless that is None, for the whole
-    model; None if the user chose the bits.
+    ``changed`` is the same network with keys of a configuration in place of the user's; None if the user chose the bits of the
+    whole model.
     """
 
     network: Network
     calibration: Sequence[Floats] | None
-    budgeted: Callable[[Bits, int | None], Network] | None
+    changed: Callable[[Mapping[str, object]], Network] | None
 
 
 def compile_network(network: Network, calibration: Sequence[Floats] | None = None) -> Compiled:
@@ -82,7 +83,9 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     network = layout(network)
     folded = fold_batchnorm(network)
     notes = (*notes, *_unfolded(kept_apart(network, folded)))
-    network = dumped("network-laid-out", folded, network_text)
+    network = few_digits(folded, calibration)
+    notes = (*notes, *_of_few_digits(folded, network))
+    network = dumped("network-laid-out", network, network_text)
     observed = calibrate(network, calibration)
     notes = (*notes, *_below_grids(network, observed))
     network = refine_channels(network, calibration, observed)
@@ -138,6 +141,13 @@ def _below_grids(network: Network, observed: Mapping[str, ObservedRange]) -> Ite
                 f"Calibration data of input {name!r} are multiples of {step:g}; it has steps of {step * 2.0**-seen.finer:g}, as "
                 "numbers between would change an output. Give the input a precision if all of its data are such multiples."
             )
+
+
+def _of_few_digits(before: Network, network: Network) -> Iterator[str]:
+    """Return the note on weights that are not the nearest to the model's."""
+    named = [repr(node.name) for node, old in zip(network.nodes, before.nodes, strict=True) if node is not old]
+    if named:
+        yield f"Weights of {_named(named)} are rounded to values of few digits (DigitPrice), which others make up for."
 
 
 def _refined(network: Network) -> tuple[str, ...]:

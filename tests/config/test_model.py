@@ -127,7 +127,16 @@ def test_every_variable_of_every_layer_is_known() -> None:
     ours = LAYERS.values()
     assert {name for kind in ours for name in kind.precisions} == set(ALL_VARIABLES)
     options = {name for kind in ours for name in kind.options}
-    assert options == {"table_size", "table_range", "binning", "implementation", "skip", "weights", "outliers"}
+    assert options == {
+        "table_size",
+        "table_range",
+        "binning",
+        "implementation",
+        "skip",
+        "weights",
+        "outliers",
+        "digit_price",
+    }
 
 
 @pytest.mark.parametrize("key", ["ReuseFactor", "reuse_factor", "reuseFactor", "REUSE_FACTOR", "reuse-factor"])

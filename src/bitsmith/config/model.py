@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from bitsmith.config.files import read_file
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT, SECTIONS_INERT
@@ -68,6 +69,15 @@ class Choices:
     implementation: SoftmaxImplementation | Auto | None = None
     softmax: SoftmaxImplementation | None = None
     outliers: Outliers | None = None
+    digit_price: float | None = None
+
+    def overlaid(self, other: Choices) -> Choices:
+        """These choices with all that ``other`` mentions in their place."""
+        found: dict[str, Any] = {}
+        for each in fields(other):
+            own, value = getattr(self, each.name), getattr(other, each.name)
+            found[each.name] = {**own, **value} if isinstance(value, Mapping) else own if value is None else value
+        return Choices(**found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,11 @@ class HLSConfig:
     types: Mapping[str, Choices] = field(default_factory=dict)
     names: Mapping[str, Choices] = field(default_factory=dict)
     idle: tuple[Idle, ...] = ()
+
+    def overlaid(self, other: HLSConfig) -> HLSConfig:
+        """This configuration with what ``other`` says of the model and of layers in its place."""
+        names = {name: self.names.get(name, Choices()).overlaid(choices) for name, choices in other.names.items()}
+        return replace(self, model=self.model.overlaid(other.model), names={**self.names, **names})
 
 
 _BUDGETS = ("weight", "result")
@@ -290,6 +305,14 @@ def read_outliers(value: object, where: str) -> Outliers:
     return named(value, where, {one.value: one for one in Outliers})
 
 
+def _digit_price(value: object, where: str) -> float:
+    accepted = "a share of a result's variance from 0 to 1, such as 0.0003"
+    price = number(value, where, accepted)
+    if not 0 <= price <= 1:
+        raise ConfigError(f"{price:g}", where=where, accepted=accepted)
+    return price
+
+
 def _is_auto(value: object) -> bool:
     return isinstance(value, str) and value.strip().lower() == "auto"
 
@@ -366,6 +389,7 @@ KEYS: Mapping[str, LayerKey] = {
     "TableRange": LayerKey("table_range", _table_range, False, True, True, "auto", None),
     "Binning": LayerKey("binning", _binning, True, True, True, "auto", Binning),
     "Implementation": LayerKey("implementation", _implementation, True, True, True, _STABLE, SoftmaxImplementation),
+    "DigitPrice": LayerKey("digit_price", _digit_price, True, True, True, None, None),
     "Skip": LayerKey("skip", boolean, False, True, True, False, None),
     "Outliers": LayerKey("outliers", read_outliers, True, True, True, Outliers.KEEP.value, Outliers),
     "TraceOutput": LayerKey("trace", boolean, True, False, False, None, None),

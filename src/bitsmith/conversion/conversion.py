@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -41,7 +41,7 @@ from bitsmith.frontends.named import NamedModel
 from bitsmith.frontends.read import read_as
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
-from bitsmith.layers.settings import Bits, Weights
+from bitsmith.layers.settings import Weights
 from bitsmith.model import Model
 from bitsmith.options.project import ProjectConfig, read_project
 from bitsmith.options.signature import taking
@@ -165,12 +165,11 @@ class _Read:
         """The source of ``network``, whose bits may be others unless the user chose those of the whole model."""
         chosen = self.config if isinstance(self.config, HLSConfig) else read_hls_config(self.config)
 
-        def budgeted(bits: Bits, reuse: int | None) -> Network:
-            asked = replace(chosen.model, bits=asdict(bits), reuse_factor=reuse or chosen.model.reuse_factor)
-            return self._resolved(replace(chosen, model=asked))
+        def changed(keys: Mapping[str, object]) -> Network:
+            return self._resolved(chosen.overlaid(read_hls_config(keys)))
 
         decided = chosen.model.bits or self.options.get("bits") is not None
-        return Source(network, calibration, None if decided else budgeted)
+        return Source(network, calibration, None if decided else changed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from bitsmith.base.progress import Progress, tell
 from bitsmith.base.project import write_atomically
 from bitsmith.config import ConfigLike
 from bitsmith.config.model import loaded
-from bitsmith.config.reading import leaves, put
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.devices import Part
 from bitsmith.emulate.batches import Arrays, float_batches
@@ -27,9 +26,11 @@ from bitsmith.estimate.fit import needs, packed_luts
 from bitsmith.fidelity.samples import samples as picked
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.frontends.frameworks import AnyModel
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
 from bitsmith.layers.settings import LEAST_BITS, MOST_BITS
 from bitsmith.model.fitting import RESULTS, WEIGHTS
-from bitsmith.model.points import Grid, Point, points
+from bitsmith.model.points import Grid, Point, merged, points
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 from bitsmith.report.exploration import Circuit, Sheet, page, table
@@ -69,7 +70,7 @@ class Exploration(Shown):
         name: the model's.
         part: what they are to fit.
         yardstick: what scores them: the test data, and the float model's own score.
-        configuration: the user's, without bits.
+        users: the user's configuration, without bits.
         calls: texts that lead to a circuit, by heading, for the page.
         decided: no bits make another circuit, as of a model whose quantizers decide all types.
     """
@@ -78,7 +79,7 @@ class Exploration(Shown):
     name: str
     part: Part
     yardstick: Yardstick
-    configuration: Mapping[str, object]
+    users: Mapping[str, object]
     calls: Callable[[Point], Mapping[str, str]] | None = None
     decided: bool = False
 
@@ -116,10 +117,7 @@ class Exploration(Shown):
 
         A point has also an ``io_type``, which may be another than yours where it has other reuse factors.
         """
-        chosen = dict(self.configuration)
-        for path, value in leaves(point.configuration):
-            put(chosen, path, value)
-        return chosen
+        return merged(self.users, point.configuration)
 
     def area(self, point: Point) -> int:
         """About the look-up tables of a point, as place and route packs them."""
@@ -140,7 +138,7 @@ class Exploration(Shown):
         area = f"about {self.area(best):,} LUTs, {percent(self.area(best) / self.part.luts)} of {self.part.name}"
         every = f", a result every {best.size.interval:,} cycles" if best.size.interval > 1 else ""
         far = "" if best.loss <= LOSS else "; no circuit that fits is within a percent of the float model"
-        return f"{best.bits}: {score}{float_model} in {area}{every}{far}"
+        return f"{best.text}: {score}{float_model} in {area}{every}{far}"
 
     def write(self, folder: str | Path) -> Path:
         """Write the page ``exploration.html`` and the picture ``exploration.svg`` into a folder; the page's path.
@@ -152,7 +150,7 @@ class Exploration(Shown):
         folder.mkdir(parents=True, exist_ok=True)
         title = f"{self.name} on {self.part.name}"
         for name, content in ((PICTURE, svg(sheet.chart, title)), (PAGE, page(sheet).encode())):
-            write_atomically(folder / name, partial(_write, content))
+            write_atomically(folder / name, partial(written, content))
         return folder / PAGE
 
     def document(self) -> dict[str, object]:
@@ -185,7 +183,10 @@ class Exploration(Shown):
     def _sheet(self) -> Sheet:
         """The exploration as the page and the terminal show it."""
         front, yardstick = self.front, self.yardstick
-        chosen = self.best() if any(point.fits for point in self.points) else front[0]
+        try:
+            chosen = self.best()
+        except CapacityError:
+            chosen = front[0]
         circuits = [self._circuit(point, front, chosen) for point in self.points]
         limit = next(round(need.comfortably * need.available) for need in needs(self.points[0].size, self.part))
         marks = [circuit.mark for circuit in circuits]
@@ -198,14 +199,15 @@ class Exploration(Shown):
         """A point as the page shows it."""
         area, score, interval = self.area(point), self.yardstick.text(point.scores), point.size.interval
         every = f", a result every {interval:,} cycles" if interval > 1 else ""
-        label = f"{point.bits}{every}: {score}, about {area:,}"
+        label = f"{point.text}{every}: {score}, about {area:,}"
         best = any(point is other for other in front)
         mark = Mark(area, point.score, label, point.fits, best, point is chosen)
         layers = rows(point.compiled.network, point.compiled.program)
-        own = (point.bits.weight, point.bits.result)
         calls = self.calls(point) if self.calls is not None else self._calls(point)
         found = needs(point.size, self.part)
-        return Circuit(mark, own, interval, point.layout, score, point.loss, found, layers, point.size.layers, calls)
+        return Circuit(
+            mark, point.ranges, interval, point.layout, score, point.loss, found, layers, point.size.layers, calls
+        )
 
     def _calls(self, point: Point) -> dict[str, str]:
         """Return what a user of Python copies."""
@@ -229,7 +231,8 @@ class Exploration(Shown):
         return Shown._repr_html_(self) + svg(self._sheet.chart, f"{self.name} on {self.part.name}").decode()
 
 
-def _write(content: bytes, file: BinaryIO) -> None:
+def written(content: bytes, file: BinaryIO) -> None:
+    """Write all of a file."""
     file.write(content)
 
 
@@ -334,7 +337,7 @@ def explored(
     model = replace(conversion, arguments={**conversion.arguments, "fit": False}).model()
     source = model.source
     assert source is not None
-    if source.budgeted is None:
+    if source.changed is None:
         raise ConfigError(
             "bits of the whole model, which are to be explored",
             where="explore",
@@ -356,17 +359,28 @@ def _yardstick(model: Model, tests: Tests, calibration: Samples | None) -> Yards
     network, data = model.source.network, calibration if tests.data is None else tests.data
     if data is None:
         return Yardstick.of(network, picked(network, None))
-    shapes = network.input_shapes()
-    arrays, labels = _apart(arrays_of(data), len(shapes), len(network.outputs))
-    batches = float_batches(shapes, arrays)
+    batches, labels = test_data(network, data)
     count = len(batches[0])
-    if labels is not None and any(len(each) != count for each in labels):
-        numbers = " and ".join(map(str, sorted({len(each) for each in labels})))
-        raise InputDataError(f"{numbers} labels for {count} samples", where="test data", accepted="as many")
     few = np.unique(np.linspace(0, count - 1, min(count, tests.most)).astype(np.int64))
     return Yardstick.of(
         network, [batch[few] for batch in batches], None if labels is None else [each[few] for each in labels]
     )
+
+
+def test_data(network: Network, data: Samples) -> tuple[list[Floats], list[npt.NDArray[np.generic]] | None]:
+    """Inputs of a network, and labels if there are some, as many as inputs.
+
+    Raises:
+        InputDataError: data that do not fit the model, or another number of labels.
+    """
+    shapes = network.input_shapes()
+    arrays, labels = _apart(arrays_of(data), len(shapes), len(network.outputs))
+    batches = float_batches(shapes, arrays)
+    count = len(batches[0])
+    if labels is not None and any(each.shape[:1] != (count,) for each in labels):
+        numbers = " and ".join(map(str, sorted({each.shape[0] if each.ndim else 0 for each in labels})))
+        raise InputDataError(f"{numbers} labels for {count} samples", where="test data", accepted="as many")
+    return batches, labels
 
 
 def _apart(data: Arrays, inputs: int, outputs: int) -> tuple[Arrays, list[npt.NDArray[np.generic]] | None]:

@@ -111,6 +111,19 @@ def packed_luts(size: Size, part: Part) -> int:
     return size.lut + round(part.family.area.packing_luts * size.adders)
 
 
+def limited(part: Part, limits: Mapping[str, int]) -> Part:
+    """A part that holds no more than ``limits``, by the names ``lut``, ``ff``, ``dsp`` and ``bram``."""
+    die = part.die
+
+    def most(name: str, there: int, share: float = 1.0) -> int:
+        return min(there, int(limits[name] / share)) if name in limits else there
+
+    luts, ffs = most("lut", die.luts, _FULL), most("ff", die.ffs, _FULL)
+    return replace(
+        part, die=replace(die, luts=luts, ffs=ffs, dsps=most("dsp", die.dsps), brams=most("bram", die.brams))
+    )
+
+
 def missing(size: Size, part: Part) -> str:
     """In words, what a circuit of ``size`` needs more of than ``part`` has; empty if it has enough."""
     return shortage(needs(size, part))

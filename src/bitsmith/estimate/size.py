@@ -80,10 +80,11 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     unless given, and so are the token functions of networks of processes, where it is given. Without the compiled solver these
     are fewer.
     """
-    directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
-        return estimate_network(partition(program, directives), family, budget_ns, directives.part)
-    size = estimate(program, family, directives.block_layers)
+        laid_out = partition(program, replace(directives, block=family.area.block))
+        return estimate_network(laid_out, family, budget_ns, directives.part)
+    size = guess_layout(program, directives, family)
+    directives = replace(directives, block=family.area.block)
     budget_ns = budget_ns or family.delays.budget(
         family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns
     )
@@ -100,6 +101,14 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
         counted = _by_steps(program, size, lambda part: estimate(part, family, directives.block_layers), made, shifting)
     share = counted.lut / max(size.lut, 1)
     return replace(counted, layers={layer: luts * share for layer, luts in size.layers.items()})
+
+
+def guess_layout(program: Program, directives: Directives, family: Family) -> Size:
+    """A rough size, for which no circuit is made: what to compare many layouts or formats by."""
+    directives = replace(directives, block=family.area.block)
+    if not directives.unrolled(program):
+        return estimate_network(partition(program, directives), family, None, directives.part)
+    return estimate(program, family, directives.block_layers)
 
 
 def _by_steps(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
@@ -74,6 +74,8 @@ class Conv(_Convolution):
     padding: tuple[tuple[int, int], ...]
     groups: int = 1
 
+    options: ClassVar[frozenset[str]] = _Convolution.options | {"digit_price"}
+
     @property
     def kind(self) -> str:
         depthwise = self.groups > 1 and self.kernel.shape[-2] == 1
@@ -95,16 +97,39 @@ class Conv(_Convolution):
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         positions = self.output_shape([inputs[0].shape[1:]])[:-1]
-        x = np.pad(inputs[0], ((0, 0), *self.padding, (0, 0)))
-        result = np.zeros((len(x), *positions, self.kernel.shape[-1]))
+        result = np.zeros((len(inputs[0]), *positions, self.kernel.shape[-1]))
+        for tap, part in self._taps(inputs[0]):
+            result += _mixed(part, self.kernel[tap], self.groups)
+        return result if self.bias is None else result + self.bias
+
+    def _taps(self, operand: Floats) -> Iterator[tuple[Axes, Floats]]:
+        """Return for each tap what it is multiplied with at all positions."""
+        positions = self.output_shape([operand.shape[1:]])[:-1]
+        x = np.pad(operand, ((0, 0), *self.padding, (0, 0)))
         for tap in np.ndindex(*self.size):
             starts = [t * dilation for t, dilation in zip(tap, self.dilation, strict=True)]
             part = tuple(
                 slice(start, start + (n - 1) * stride + 1, stride)
                 for start, n, stride in zip(starts, positions, self.strides, strict=True)
             )
-            result += _mixed(x[(slice(None), *part)], self.kernel[tap], self.groups)
-        return result if self.bias is None else result + self.bias
+            yield tap, x[(slice(None), *part)]
+
+    def rows(self, operand: Floats) -> Floats:
+        """Rows of an operand (groups, rows, taps * in) whose products with :attr:`matrices` are the result without bias."""
+        parts = np.stack(
+            [part.reshape(-1, self.groups, self.kernel.shape[-2]) for _, part in self._taps(operand)], axis=2
+        )
+        return parts.reshape(len(parts), self.groups, -1).transpose(1, 0, 2)
+
+    @property
+    def matrices(self) -> Floats:
+        """The kernel (groups, taps * in, out) that rows are multiplied by, group by group."""
+        return self.kernel.reshape(-1, self.groups, self.kernel.shape[-1] // self.groups).transpose(1, 0, 2)
+
+    def with_matrices(self, matrices: Floats, bias: Floats | None) -> Conv:
+        """The layer with another kernel and bias."""
+        kernel = as_weights(matrices.transpose(1, 0, 2).reshape(self.kernel.shape))
+        return replace(self, kernel=kernel, bias=None if bias is None else as_weights(bias))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x, rank = lowering.builder, inputs[0], len(self.size)

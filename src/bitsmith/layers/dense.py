@@ -31,7 +31,7 @@ class Dense(Layer):
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
 
-    options: ClassVar[frozenset[str]] = frozenset({"weights"})
+    options: ClassVar[frozenset[str]] = frozenset({"weights", "digit_price"})
 
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
@@ -73,6 +73,19 @@ class Dense(Layer):
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         result: Floats = inputs[0] @ self.kernel
         return result if self.bias is None else result + self.bias
+
+    def rows(self, operand: Floats) -> Floats:
+        """Rows of an operand (1, rows, n_in) whose product with the kernel is the result without bias."""
+        return operand.reshape(1, -1, operand.shape[-1])
+
+    @property
+    def matrices(self) -> Floats:
+        """The kernel (1, n_in, n_out) that rows are multiplied by."""
+        return self.kernel[None]
+
+    def with_matrices(self, matrices: Floats, bias: Floats | None) -> Dense:
+        """The layer with another kernel and bias."""
+        return replace(self, kernel=as_weights(matrices[0]), bias=None if bias is None else as_weights(bias))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         exponents = self.weight_exponents("weight", lowering.settings.bits.weight)

@@ -6,7 +6,7 @@ configuration. Fewer bits cost accuracy; reuse factors, and layers that take tur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
@@ -123,10 +123,10 @@ def size_of(program: Program, directives: Directives, target: Target) -> Size:
     return estimate_layout(drop_dead(program, keep_probes=False), directives, family, target.budget_ns(family))
 
 
-def compiled_with(source: Source, bits: Bits, reuse: int | None = None) -> Compiled:
-    """The network with ``bits``, and a reuse factor unless it is None, for the whole model, as a conversion makes it."""
-    assert source.budgeted is not None
-    return compile_network(source.budgeted(bits, reuse), source.calibration)
+def compiled_with(source: Source, keys: Mapping[str, object]) -> Compiled:
+    """The network with ``keys`` of a configuration besides the user's, as a conversion makes it."""
+    assert source.changed is not None
+    return compile_network(source.changed(keys), source.calibration)
 
 
 def edge(tried: Callable[[Bits], _Found | None]) -> Iterator[_Found]:
@@ -161,13 +161,13 @@ def fewer_bits(source: Source, size: Size, directives: Directives, target: Targe
 
 def _most_exact(source: Source, tried: Callable[[Compiled], Choice | None]) -> Choice | None:
     """The choice with the least error of those ``tried`` with other bits; None if the user chose these, or all are of no use."""
-    if source.budgeted is None:
+    if source.changed is None:
         return None
     yardstick = Yardstick.of(source.network, samples(source.network, source.calibration))
 
     def with_bits(bits: Bits) -> Choice | None:
         tell(f"fit: {bits}")
-        compiled = compiled_with(source, bits)
+        compiled = compiled_with(source, {"Model": {"Bits": asdict(bits)}})
         found = tried(compiled)
         if found is None:
             return None
@@ -179,12 +179,12 @@ def _most_exact(source: Source, tried: Callable[[Compiled], Choice | None]) -> C
     return None if best is None or best.error > LEAST_ERROR else best
 
 
-def reused(program: Program, directives: Directives, target: Target) -> Choice | None:
-    """Reuse factors with which the circuit fits, without any loss of accuracy; None without some.
+def reused(program: Program, directives: Directives, target: Target, part: Part | None = None) -> Choice | None:
+    """Reuse factors with which the circuit fits ``part``, or the target's, without any loss of accuracy; None without some.
 
     Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as asked for.
     """
-    part, program = target.known_part, drop_dead(program, keep_probes=False)
+    part, program = part or target.known_part, drop_dead(program, keep_probes=False)
     budget_ns = target.budget_ns(part.family)
     found = None
     if any(factor > 1 for factor in directives.reuse.values()):

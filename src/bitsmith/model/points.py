@@ -7,13 +7,15 @@ where a circuit does not fit with the layout that ``fit`` takes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from itertools import product
 
 from bitsmith.base.project import digest
 from bitsmith.building.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source
 from bitsmith.config import IOType
+from bitsmith.config.reading import leaves, put
+from bitsmith.devices import Part
 from bitsmith.errors.remedies import Call, given
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits
@@ -58,6 +60,7 @@ class Point:
         configuration: the keys that make it, besides the user's.
         io_type: tensors come whole, or in tokens.
         layout: what reuse factors there are, in the words of the configuration; empty where they are the user's.
+        own: the bits of layers that have others than the whole model.
     """
 
     bits: Bits
@@ -70,6 +73,20 @@ class Point:
     configuration: Mapping[str, object]
     io_type: IOType
     layout: str = ""
+    own: Mapping[str, Bits] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The bits in words."""
+        weight, result = self.ranges
+        return f"{weight} bits of weights and {result} of results" if self.own else str(self.bits)
+
+    @property
+    def ranges(self) -> tuple[str, str]:
+        """The bits of weights, and of results, from the least to the most of all layers."""
+        every = [self.bits, *self.own.values()]
+        weights, results = [bits.weight for bits in every], [bits.result for bits in every]
+        return _range(weights), _range(results)
 
     @property
     def argued(self) -> Call:
@@ -78,50 +95,71 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
-    """A layout of a program with its size, the keys that make it, and what it is called."""
+class Layout:
+    """A layout of a program with its size, the keys that make it, and what its reuse factors are called."""
 
     size: Size
+    directives: Directives
     configuration: Mapping[str, object]
     io_type: IOType
-    text: str
+    text: str = ""
+
+    def point(
+        self,
+        bits: Bits,
+        compiled: Compiled,
+        target: Target,
+        yardstick: Yardstick,
+        scores: tuple[float, ...],
+        text: str,
+        own: Mapping[str, Bits] | None = None,
+    ) -> Point:
+        """The circuit that it makes of a network."""
+        score, loss, fitting = yardstick.total(scores), yardstick.loss(scores), fits(self.size, target.known_part)
+        known = self.size, fitting, score, scores, loss, compiled, self.configuration, self.io_type
+        return Point(bits, *known, text, own or {})
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def points(source: Source, target: Target, yardstick: Yardstick, grid: Grid) -> Iterator[Point]:
     """The points of ``grid``, each of which is another circuit than those of fewer bits."""
-    known, part = set[tuple[str, int, int]](), target.known_part
+    known = set[tuple[str, int, int]]()
     for bits in grid.bits:
         scores: dict[str, tuple[float, ...]] = {}
-        for compiled, layout in _layouts(source, target, bits, grid.reuse):
+        for factor in sorted(set(grid.reuse)) or (None,):
+            model = {"Bits": asdict(bits), **({} if factor is None else {"ReuseFactor": factor})}
+            compiled = compiled_with(source, {"Model": model})
             content = digest(to_text(drop_dead(compiled.program, keep_probes=False)))
-            circuit = content, layout.size.lut, layout.size.interval
-            if circuit in known:
-                continue
-            known.add(circuit)
-            if content not in scores:
-                scores[content] = yardstick.of_program(compiled.program)
-            each = scores[content]
-            score, loss = yardstick.total(each), yardstick.loss(each)
-            own = layout.configuration, layout.io_type, layout.text
-            yield Point(bits, layout.size, fits(layout.size, part), score, each, loss, compiled, *own)
+            for layout in layouts(compiled, target, {"Model": model}, target.known_part if factor is None else None):
+                circuit = content, layout.size.lut, layout.size.interval
+                if circuit in known:
+                    continue
+                known.add(circuit)
+                if content not in scores:
+                    scores[content] = yardstick.of_program(compiled.program)
+                named = layout.text or (f"ReuseFactor {factor}" if factor is not None else "")
+                yield layout.point(bits, compiled, target, yardstick, scores[content], named)
 
 
-def _layouts(source: Source, target: Target, bits: Bits, reuse: Sequence[int]) -> Iterator[tuple[Compiled, _Layout]]:
-    """The network with ``bits``, and its layouts."""
-    for factor in sorted(set(reuse)) or (None,):
-        compiled = compiled_with(source, bits, factor)
-        directives = directives_of(compiled.network, target)
-        size = size_of(compiled.program, directives, target)
-        model = {"Bits": asdict(bits), **({} if factor is None else {"ReuseFactor": factor})}
-        text = "" if factor is None else f"ReuseFactor {factor}"
-        yield compiled, _Layout(size, {"Model": model}, target.io_type, text)
-        if factor is None and not fits(size, target.known_part):
-            yield from ((compiled, layout) for layout in _that_fits(compiled, directives, target, bits))
+def layouts(compiled: Compiled, target: Target, keys: Mapping[str, object], part: Part | None) -> Iterator[Layout]:
+    """A network that ``keys`` make as it is laid out, and if that does not fit ``part`` also as ``fit`` would lay it out."""
+    directives = directives_of(compiled.network, target)
+    size = size_of(compiled.program, directives, target)
+    yield Layout(size, directives, keys, target.io_type)
+    if part is not None and not fits(size, part):
+        choice = reused(compiled.program, directives, target, part)
+        if choice is not None:
+            keys = merged(keys, choice.configuration)
+            yield Layout(choice.size, choice.directives, keys, choice.io_type, choice.fit.description)
 
 
-def _that_fits(compiled: Compiled, directives: Directives, target: Target, bits: Bits) -> Iterator[_Layout]:
-    """The layout that ``fit`` takes, if there is one."""
-    choice = reused(compiled.program, directives, target)
-    if choice is not None:
-        chosen = replace(choice, bits=bits)
-        yield _Layout(chosen.size, chosen.configuration, chosen.io_type, chosen.fit.description)
+def merged(keys: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:
+    """A configuration with the keys of another besides."""
+    found = dict(keys)
+    for path, value in leaves(more):
+        put(found, path, value)
+    return found

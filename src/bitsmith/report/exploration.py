@@ -45,7 +45,7 @@ class Circuit:
     """
 
     mark: Mark
-    bits: tuple[int, int]
+    bits: tuple[str, str]
     interval: int
     layout: str
     score: str
@@ -106,7 +106,7 @@ def table(sheet: Sheet) -> RenderableType:
     title = f"Best trade-offs of {len(sheet.circuits)} circuits on {sheet.samples:,} samples"
     marked = [f"{number(each.mark.fits)}{'  < best' if each.mark.chosen else ''}" for each in sheet.front]
     cells = [
-        (*map(str, circuit.bits), circuit.score, number(circuit.mark.area), number(circuit.interval), fits)
+        (*circuit.bits, circuit.score, number(circuit.mark.area), number(circuit.interval), fits)
         for circuit, fits in zip(sheet.front, marked, strict=True)
     ]
     return Group(Text(sheet.verdict, style="bold"), rows_table(title, columns, cells))

@@ -1,0 +1,133 @@
+"""Rounds weights to values of few signed digits, which cost few adders, and lets other weights make up for the errors.
+
+Before: a network with float weights. After: the same with kernels on the grid that ``auto`` would give them, of layers with a
+``digit_price`` whose weights nothing else decides. Weights are rounded one row after another, the one whose operand is strongest
+first. Each is the value at which the error of the result plus the price of its digits is least; what is left of the error is
+taken off the rows that follow, as E. Frantar et al. (GPTQ, 2023) do it, and the mean of what remains off the bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.base.blas import one_thread
+from bitsmith.layers.auto import constant_frac
+from bitsmith.layers.conv import Conv
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import Weights
+from bitsmith.passes.network.calibration import input_batches
+
+_SAMPLES, _ROWS = 1024, 1 << 14
+"""Most samples, and rows of operands, that are looked at, evenly spaced."""
+
+_DAMPING = 0.01
+"""Share of the mean variance of operands that is added to each: correlations of few samples are not trusted."""
+
+
+def few_digits(network: Network, calibration: Sequence[Floats] | None) -> Network:
+    """``network`` with weights of few digits where layers have a price for these."""
+    priced = {node.name for node in network.nodes if node.settings.digit_price > 0 and _is_free(node)}
+    if not priced:
+        return network
+    inputs, _ = input_batches(network, calibration)
+    few = [batch[_evenly(len(batch), _SAMPLES)] for batch in inputs]
+    with one_thread():
+        wanted = {node.name: result for node, _, result in network.evaluation(few) if node.name in priced}
+        rounded: dict[str, NetworkNode] = {}
+
+        def revised(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
+            if node.name not in priced:
+                return result
+            rounded[node.name] = _rounded(node, operands[0], wanted[node.name])
+            return rounded[node.name].layer.reference(operands)
+
+        for _ in network.evaluation(few, revised):
+            pass
+    return network.with_nodes([rounded.get(node.name, node) for node in network.nodes])
+
+
+def _is_free(node: NetworkNode) -> bool:
+    """Return True if nothing but the rules of ``auto`` decides the weights of a layer."""
+    layer, settings = node.layer, node.settings
+    if not isinstance(layer, Dense | Conv) or settings.weights is not Weights.ONCHIP:
+        return False
+    decided = "weight" in settings.precision or "weight" in node.quantizers
+    return not decided and layer.weight_exponents("weight", settings.bits.weight) is None
+
+
+def _rounded(node: NetworkNode, operand: Floats, wanted: Floats) -> NetworkNode:
+    """The node with weights of few digits; ``wanted`` is its result with float weights and float operands."""
+    layer, bits, price = node.layer, node.settings.bits.weight, node.settings.digit_price
+    assert isinstance(layer, Dense | Conv)
+    rows, matrices = layer.rows(operand), layer.matrices
+    rows = rows[:, _evenly(rows.shape[1], _ROWS)]
+    step = 2.0 ** -constant_frac(matrices, bits)
+    variance = wanted.reshape(-1, matrices.shape[0], matrices.shape[2]).var(axis=0).mean(axis=1)
+    found = np.stack(
+        [
+            _few_digits(matrix, each, step, bits, price * spread)
+            for matrix, each, spread in zip(matrices, rows, variance, strict=True)
+        ]
+    )
+    bias = layer.bias
+    if bias is not None and "bias" not in node.settings.precision:
+        made = layer.with_matrices(found, bias).reference([operand])
+        axes = tuple(range(made.ndim - 1))
+        bias = bias + wanted.mean(axis=axes) - made.mean(axis=axes)
+    return replace(node, layer=layer.with_matrices(found, bias))
+
+
+def _few_digits(matrix: Floats, rows: Floats, step: float, bits: int, price: float) -> Floats:
+    """A matrix (n, m) rounded to multiples of ``step``; ``rows`` (count, n) are what it is multiplied by.
+
+    ``price`` of a digit is in units of the result's variance.
+    """
+    moments = rows.T @ rows / len(rows)
+    strength = np.diag(moments)
+    damped = moments + _DAMPING * (float(strength.mean()) or 1.0) * np.eye(len(matrix))
+    order = np.argsort(-strength, kind="stable")
+    factor = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T
+    left, found = matrix[order] / step, np.empty_like(matrix)
+    for row, weights in enumerate(left):
+        scale = factor[row, row]
+        found[order[row]] = nearest = _nearest(weights, bits, price * (scale / step) ** 2)
+        left[row + 1 :] -= np.outer(factor[row, row + 1 :], (weights - nearest) / scale)
+    return found * step
+
+
+def _nearest(values: Floats, bits: int, price: float) -> Floats:
+    """Integers of at most ``bits`` bits at which the squared distance plus the price of all digits is least."""
+    best, least = np.zeros_like(values), values**2
+    for digits, integers in _of_digits(bits).items():
+        above = np.clip(np.searchsorted(integers, values), 1, len(integers) - 1)
+        low, high = integers[above - 1], integers[above]
+        near = np.where(values - low <= high - values, low, high)
+        cost = (values - near) ** 2 + price * digits
+        best, least = np.where(cost < least, near, best), np.minimum(cost, least)
+    return best
+
+
+@lru_cache(maxsize=32)
+def _of_digits(bits: int) -> Mapping[int, Floats]:
+    """Integers of at most ``bits`` bits by their number of non-zero digits in canonical signed form, from one digit on."""
+    most = 1 << (bits - 1)
+    integers = np.arange(-most, most + 1)
+    digits = _digits(np.abs(integers))
+    return {count: integers[digits == count].astype(np.float64) for count in range(1, int(digits.max()) + 1)}
+
+
+def _digits(magnitudes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The non-zero digits of the canonical signed form: those of ``v ^ 3 v``."""
+    places = np.arange(int(magnitudes.max()).bit_length() + 2)
+    return np.asarray(((magnitudes ^ (3 * magnitudes))[:, None] >> places & 1).sum(axis=1), dtype=np.int64)
+
+
+def _evenly(count: int, most: int) -> npt.NDArray[np.int64]:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))

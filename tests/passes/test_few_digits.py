@@ -1,0 +1,130 @@
+"""Weights of few digits: on their grid, cheaper for a price, nearer to the float result than others as cheap; all else stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bitsmith.compiler import compile_network
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.auto import constant_frac, exact_frac
+from bitsmith.layers.conv import Conv
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.settings import Bits, Settings, Weights
+from bitsmith.passes.network.few_digits import few_digits
+
+RNG = np.random.default_rng(0)
+MIXING = RNG.normal(size=(10, 10))
+X = RNG.normal(size=(500, 10)) @ MIXING
+KERNEL, BIAS = RNG.normal(size=(10, 6)), RNG.normal(size=6)
+
+
+def network(settings: Settings, layer: Dense | Conv | None = None, shape: tuple[int, ...] = (10,)) -> Network:
+    layer = Dense(as_weights(KERNEL), as_weights(BIAS)) if layer is None else layer
+    nodes = NetworkNode("x", Input(shape)), NetworkNode("y", layer, ("x",), settings=settings)
+    return Network(nodes, ("x",), ("y",))
+
+
+def digits(values: Floats, step: float) -> int:
+    """The signed digits of all values, by the definition: the fewest powers of two that add up to each."""
+    raw = np.rint(np.abs(values) / step).astype(int).ravel().tolist()
+    found = 0
+    for number in raw:
+        while number:
+            if number % 2:
+                number -= 2 - number % 4
+                found += 1
+            number //= 2
+    return found
+
+
+def error(found: Network, given: Network, inputs: Sequence[Floats]) -> float:
+    return float(np.mean((found.evaluate(inputs)["y"] - given.evaluate(inputs)["y"]) ** 2))
+
+
+def test_dearer_digits_are_fewer_and_the_weights_are_taken_exactly() -> None:
+    counts, errors = [], []
+    for price in (1e-5, 1e-4, 1e-3, 1e-2):
+        given = network(Settings(bits=Bits(6, 16), digit_price=price))
+        found = few_digits(given, [X])
+        kernel = found.node("y").layer.weights()["weight"]
+        assert exact_frac(kernel, 6) is not None
+        counts.append(digits(kernel, 2.0 ** -constant_frac(KERNEL, 6)))
+        errors.append(error(found, given, [X]))
+    assert all(more > fewer for more, fewer in pairwise(counts))
+    assert all(less < more for less, more in pairwise(errors))
+
+
+def test_other_weights_make_up_for_the_errors_of_each() -> None:
+    """Beside the same number of digits without that: the largest digits of the weights."""
+    given = network(Settings(bits=Bits(8, 16), digit_price=1e-3))
+    found = few_digits(given, [X])
+    step = 2.0 ** -constant_frac(KERNEL, 8)
+    wanted = digits(found.node("y").layer.weights()["weight"], step)
+    left, kernel = KERNEL.copy(), np.zeros_like(KERNEL)
+    for _ in range(wanted):
+        place = np.unravel_index(np.abs(left).argmax(), left.shape)
+        power = np.sign(left[place]) * 2.0 ** np.rint(np.log2(np.abs(left[place])))
+        kernel[place] += power
+        left[place] -= power
+    plain = network(Settings(), Dense(as_weights(kernel), as_weights(BIAS)))
+    assert error(found, given, [X]) < 0.5 * error(plain, given, [X])
+
+
+def test_the_mean_of_the_result_stays() -> None:
+    given = network(Settings(bits=Bits(3, 16), digit_price=1e-2))
+    found = few_digits(given, [X])
+    means = [each.evaluate([X])["y"].mean(axis=0) for each in (found, given)]
+    np.testing.assert_allclose(*means, atol=1e-9)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_convolutions_are_products_of_their_rows(groups: int) -> None:
+    kernel = as_weights(RNG.normal(size=(3, 2, 4 // groups, 8)))
+    conv = Conv(kernel, None, (2, 1), (1, 2), ((1, 0), (2, 1)), groups)
+    x = RNG.normal(size=(5, 7, 6, 4))
+    products = conv.rows(x) @ conv.matrices
+    wanted = conv.reference([x])
+    np.testing.assert_allclose(products.transpose(1, 0, 2).reshape(wanted.shape), wanted, atol=1e-12)
+    np.testing.assert_array_equal(conv.with_matrices(conv.matrices, None).kernel, kernel)
+    given = network(Settings(bits=Bits(6, 16), digit_price=1e-3), conv, (7, 6, 4))
+    found = few_digits(given, [x])
+    fewer = found.node("y").layer.weights()["weight"]
+    assert fewer.shape == kernel.shape and exact_frac(fewer, 6) is not None
+    assert error(found, given, [x]) < 0.05 * float(np.var(wanted))
+
+
+_GRID = Quantizer.uniform([0.25], -8, [7], Rounding.RND, Overflow.SAT)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"settings": Settings(bits=Bits(4, 16))},
+        {"settings": Settings(digit_price=0.01, weights=Weights.RELOADABLE)},
+        {"settings": Settings(digit_price=0.01, precision={"weight": FixedFormat(True, 8, 4)})},
+        {"settings": Settings(digit_price=0.01), "quantizers": {"weight": _GRID}},
+    ],
+)
+def test_weights_that_are_decided_stay(changes: dict[str, object]) -> None:
+    given = network(Settings())
+    given = given.with_nodes([given.nodes[0], replace(given.nodes[1], **changes)])  # type: ignore[arg-type]
+    assert few_digits(given, [X]) is given
+
+
+def test_a_note_says_so_and_zeros_do_no_harm() -> None:
+    settings = Settings(bits=Bits(6, 12), digit_price=1e-3)
+    compiled = compile_network(network(settings), [X])
+    assert any("'y'" in note and "DigitPrice" in note for note in compiled.notes)
+    for kernel, x in ((np.zeros((10, 6)), X), (KERNEL, np.zeros_like(X))):
+        given = network(settings, Dense(as_weights(kernel), None))
+        found = few_digits(given, [x])
+        assert np.isfinite(found.node("y").layer.weights()["weight"]).all()
