@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from bitsmith.conversion.conversion import convert
     from bitsmith.conversion.explanation import explain
     from bitsmith.conversion.exploration import explore
+    from bitsmith.conversion.fit import fit
     from bitsmith.conversion.splitting import Split, split
     from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
     from bitsmith.model import Model
+    from bitsmith.model.goal import Goal
     from bitsmith.report import Report
 
 __all__ = [
     "ApproximationWarning",
     "FidelityWarning",
+    "Goal",
     "InputRangeWarning",
     "Model",
     "Report",
@@ -33,6 +36,7 @@ __all__ = [
     "errors",
     "explain",
     "explore",
+    "fit",
     "model",
     "profiling",
     "report",
@@ -44,6 +48,7 @@ _HOMES = {
     "ApproximationWarning": "bitsmith.errors",
     "FidelityWarning": "bitsmith.errors",
     "InputRangeWarning": "bitsmith.errors",
+    "Goal": "bitsmith.model.goal",
     "Model": "bitsmith.model",
     "Report": "bitsmith.report",
     "Split": "bitsmith.conversion.splitting",
@@ -51,6 +56,7 @@ _HOMES = {
     "convert": "bitsmith.conversion.conversion",
     "explain": "bitsmith.conversion.explanation",
     "explore": "bitsmith.conversion.exploration",
+    "fit": "bitsmith.conversion.fit",
     "split": "bitsmith.conversion.splitting",
 }
 

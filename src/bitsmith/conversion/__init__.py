@@ -1,1 +1,1 @@
-"""Calls that users make with a model in their hands: convert, explain, explore, split, compose."""
+"""Calls that users make with a model in their hands: convert, explain, explore, fit, split, compose."""

@@ -7,8 +7,9 @@ loss of 0.01 is a percent of the samples, or of a range.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,15 +31,35 @@ class Score(enum.Enum):
     DEVIATION = "root mean square error (of the labels' spread)"
     ERROR = "mean error (of the output's range)"
     LOSS = "loss of the worst output"
+    AGREEMENT = "like the float model"
+    AREA = "area under the curve"
+    VARIANCE = "mean square error (of the labels' variance)"
+    CUSTOM = "of your metric"
 
     @property
     def rises(self) -> bool:
         """Return True if more is better."""
-        return self is Score.CORRECT
+        return self in (Score.CORRECT, Score.AGREEMENT, Score.AREA, Score.CUSTOM)
 
     def text(self, value: float) -> str:
         """A score in a few characters: ``96.4 %``."""
+        if self is Score.CUSTOM:
+            return f"{value:.4g}"
         return f"{100 * value:.1f} %" if self.rises else percent(value)
+
+
+METRICS = {
+    "accuracy": Score.CORRECT,
+    "agreement": Score.AGREEMENT,
+    "auc": Score.AREA,
+    "rmse": Score.DEVIATION,
+    "mse": Score.VARIANCE,
+    "error": Score.ERROR,
+}
+"""Scores by the names of metrics."""
+
+CustomMetric: TypeAlias = Callable[[Any, Any], float]
+"""A metric of the user's: outputs and labels, each as ``predict`` gives them -> a number, of which more is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +79,34 @@ class Measure:
     reference: float = 0.0
 
     @staticmethod
-    def of(labels: npt.NDArray[np.generic], output: Floats) -> Measure:
+    def of(labels: npt.NDArray[np.generic], output: Floats, wanted: Score | None = None) -> Measure:
         """The measure of ``labels`` for an output, of which the float model's is given.
 
+        ``wanted`` is the kind of score; None: what the labels mean.
+
         Raises:
-            InputDataError: labels that do not belong to it.
+            InputDataError: labels that do not belong to it, or that have no such score.
         """
-        score, read = _read(labels, output)
-        unmeasured = Measure(score, read, _threshold(output))
+        unmeasured = Measure(*_wanted(wanted, labels, output), _threshold(output))
         return replace(unmeasured, reference=unmeasured.score_of(output))
+
+    @staticmethod
+    def of_agreement(output: Floats) -> Measure:
+        """The measure of decisions like those of the float model's ``output``: classes of several elements, else thresholds."""
+        threshold = _threshold(output)
+        several = output.ndim > 1 and output.shape[-1] > 1
+        labels = output.argmax(axis=-1) if several else output > threshold
+        return Measure(Score.AGREEMENT, labels.astype(np.float64), threshold, 1.0)
 
     def score_of(self, output: Floats) -> float:
         """The score of an output."""
         labels = self.labels
         if self.score is Score.DEVIATION:
             return float(np.sqrt(np.mean((output - labels) ** 2)) / (np.std(labels) or 1.0))
+        if self.score is Score.VARIANCE:
+            return float(np.mean((output - labels) ** 2) / (np.var(labels) or 1.0))
+        if self.score is Score.AREA:
+            return _area(output, labels)
         if labels.shape == output.shape:
             return float(np.mean((output > self.threshold) == labels))
         return float(np.mean(output.argmax(axis=-1) == labels))
@@ -93,26 +127,40 @@ class Yardstick:
     inputs: Sequence[Floats]
     outputs: Sequence[Floats]
     measures: tuple[Measure, ...] = ()
+    custom: Callable[[Sequence[Floats]], float] | None = None
 
     @staticmethod
     def of(
-        network: Network, inputs: Sequence[Floats], labels: Sequence[npt.NDArray[np.generic]] | None = None
+        network: Network,
+        inputs: Sequence[Floats],
+        labels: Sequence[npt.NDArray[np.generic]] | None = None,
+        metric: Score | CustomMetric | None = None,
     ) -> Yardstick:
         """The yardstick of the user's ``network``, with labels for each of its outputs or none.
+
+        ``metric`` is the kind of score, or a function; None: what the labels mean.
 
         Raises:
             InputDataError: labels that do not belong to the inputs, or to the outputs.
         """
         outputs = float_outputs(quantized_inputs(network), inputs)
-        if labels is None:
+        if metric is Score.AGREEMENT:
+            return Yardstick(inputs, outputs, tuple(map(Measure.of_agreement, outputs)))
+        if metric is Score.ERROR or (labels is None and metric is None):
             return Yardstick(inputs, outputs)
+        if labels is None:
+            raise InputDataError("no labels", where="metric", accepted="(x, y); without labels agreement, or error")
         counts = {len(each) for each in labels}
         if len(labels) != len(outputs) or counts != {len(outputs[0])}:
             of = f"{len(labels)} outputs, " if len(labels) != len(outputs) else ""
             found = f"labels for {of}{' and '.join(map(str, sorted(counts)))} samples"
             accepted = f"labels for {len(outputs)} output{'s' * (len(outputs) > 1)} and {len(outputs[0])} samples"
             raise InputDataError(found, where="test data", accepted=accepted)
-        return Yardstick(inputs, outputs, tuple(map(Measure.of, labels, outputs)))
+        if not isinstance(metric, Score | None):
+            custom = _custom(metric, labels)
+            return Yardstick(inputs, outputs, (Measure(Score.CUSTOM, outputs[0], 0.0, custom(outputs)),), custom)
+        measures = (Measure.of(each, output, metric) for each, output in zip(labels, outputs, strict=True))
+        return Yardstick(inputs, outputs, tuple(measures))
 
     @property
     def score(self) -> Score:
@@ -144,7 +192,14 @@ class Yardstick:
         """The score of each output with labels; without labels one for all of them."""
         if not self.measures:
             return (max(_error(x, y) for x, y in zip(found, self.outputs, strict=True)),)
+        if self.custom is not None:
+            return (self.custom(found),)
         return tuple(measure.score_of(output) for measure, output in zip(self.measures, found, strict=True))
+
+    def distance(self, found: Sequence[Floats]) -> float:
+        """Return the mean square difference from the float model's outputs, of the worst one, as a share of its variance."""
+        pairs = zip(found, self.outputs, strict=True)
+        return max(float(np.mean((x - y) ** 2) / (np.var(y) or 1.0)) for x, y in pairs)
 
     def total(self, scores: Sequence[float]) -> float:
         """The score of a circuit."""
@@ -175,14 +230,59 @@ def _read(labels: npt.NDArray[np.generic], output: Floats) -> tuple[Score, Float
             where="test data",
             accepted=f"classes from 0 to {choices - 1}",
         )
-    if labels.size != output.size:
-        accepted = f"a class, or values of shape {output.shape[1:]}, for each sample"
-        raise InputDataError(f"labels of shape {labels.shape}", where="test data", accepted=accepted)
-    values = labels.reshape(output.shape).astype(np.float64)
+    values = _values(labels, output)
     if not np.isin(values, (0.0, 1.0)).all():
         return Score.DEVIATION, values
     one_hot = choices > 1 and bool(np.all(values.sum(axis=-1) == 1.0))
     return Score.CORRECT, values.argmax(axis=-1).astype(np.float64) if one_hot else values
+
+
+def _wanted(wanted: Score | None, labels: npt.NDArray[np.generic], output: Floats) -> tuple[Score, Floats]:
+    """Return labels for the kind of score that is ``wanted``; None: for the one that they mean."""
+    if wanted is Score.DEVIATION or wanted is Score.VARIANCE:
+        return wanted, _values(labels, output)
+    score, read = _read(labels, output)
+    if wanted is not None and score is not Score.CORRECT:
+        accepted = "classes, one-hot rows, or zeros and ones"
+        raise InputDataError("labels that are values", where=f"metric {wanted.value!r}", accepted=accepted)
+    return wanted or score, read
+
+
+def _values(labels: npt.NDArray[np.generic], output: Floats) -> Floats:
+    """Return labels as a value for each element of an output."""
+    if labels.size != output.size:
+        accepted = f"a class, or values of shape {output.shape[1:]}, for each sample"
+        raise InputDataError(f"labels of shape {labels.shape}", where="test data", accepted=accepted)
+    return labels.reshape(output.shape).astype(np.float64)
+
+
+def _custom(metric: CustomMetric, labels: Sequence[npt.NDArray[np.generic]]) -> Callable[[Sequence[Floats]], float]:
+    """Return the function of outputs that a user's metric is with ``labels``: of one output alone, or of lists."""
+
+    def measured(outputs: Sequence[Floats]) -> float:
+        one = len(outputs) == 1
+        value = float(metric(outputs[0], labels[0]) if one else metric(list(outputs), list(labels)))
+        if not np.isfinite(value):
+            raise InputDataError(f"{value}", where="metric", accepted="a finite number")
+        return value
+
+    return measured
+
+
+def _area(output: Floats, labels: Floats) -> float:
+    """Return the area under the curve of true against false positives; of several classes the mean of each against all others."""
+    classes = labels.shape != output.shape
+    scores = output.reshape(-1, output.shape[-1]) if classes else output.reshape(-1, 1)
+    found = []
+    for kind in range(scores.shape[1]):
+        right = labels.ravel() == (kind if classes else 1.0)
+        others = np.sort(scores[~right, kind])
+        below = np.searchsorted(others, scores[right, kind], "left") + np.searchsorted(
+            others, scores[right, kind], "right"
+        )
+        if right.any() and len(others):
+            found.append(float(below.mean()) / (2 * len(others)))
+    return float(np.mean(found)) if found else 1.0
 
 
 def _threshold(output: Floats) -> float:

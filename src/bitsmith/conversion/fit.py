@@ -1,0 +1,331 @@
+"""Fits: the circuit of a model that meets a goal with the least area, found by a descent over the bits of single layers."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.base.progress import Progress, tell
+from bitsmith.building.job import Target
+from bitsmith.config import ConfigLike, HLSConfig, read_hls_config
+from bitsmith.config.model import loaded
+from bitsmith.conversion.conversion import Conversion
+from bitsmith.conversion.exploration import test_data
+from bitsmith.conversion.fitted import Circuit, Fitted, beyond
+from bitsmith.devices import Part
+from bitsmith.emulate.samples import Samples, arrays_of
+from bitsmith.errors import ConfigError, InputDataError
+from bitsmith.errors.remedies import OPEN, given, remedy
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.fit import limited, packed_luts
+from bitsmith.fidelity.scores import Yardstick
+from bitsmith.frontends.frameworks import AnyModel
+from bitsmith.layers.network import Network
+from bitsmith.model import Model
+from bitsmith.model.descent import Descent, Trial
+from bitsmith.model.estimates import planned_cycles
+from bitsmith.model.goal import Goal
+from bitsmith.model.points import Point, layouts, merged
+from bitsmith.options.signature import taking
+from bitsmith.options.table import Arguments, Further
+
+LEAST_SAMPLES = 20
+"""Fewest samples that are fitted on and held out, together."""
+
+SAMPLES = 10_000
+"""Most samples that are fitted on."""
+
+TRIES = 400
+"""Most networks that are tried."""
+
+_SHOWN = 12
+"""About the circuits of the front that are shown."""
+
+
+@taking(Further)
+def fit(
+    model: AnyModel,
+    data: Samples,
+    goal: Goal | Mapping[str, object] | None = None,
+    config: ConfigLike = None,
+    calibration: Samples | None = None,
+    weights: str | Path | None = None,
+    part: str | None = None,
+    clock_period: float | None = None,
+    *,
+    held_out: float = 0.5,
+    seed: int = 0,
+    tries: int = TRIES,
+    progress: Progress | None = None,
+    **further: Unpack[Further],
+) -> Fitted:
+    """Find the circuit of ``model`` that meets a goal with the least area: bits, layer by layer, and weights of few digits.
+
+    A part of the data is fitted on, and another, which the search never sees, decides. Sizes are estimates, and scores are those
+    of :meth:`Model.predict`: no tool runs, and nothing is written. Ctrl-C ends the search with what it has found.
+
+    Args:
+        model: as of :func:`bitsmith.convert`.
+        data: inputs and labels, ``(x, y)``, as ``test`` of :func:`bitsmith.explore`; or inputs alone, for which circuits are
+            compared with the float model.
+        goal: bounds and what is to be least. Default: the fewest look-up tables at a loss of half a percent.
+        config: as of :func:`bitsmith.convert`, without bits for the whole model. Its choices for single layers stay.
+        calibration: as of :func:`bitsmith.convert`. Default: the inputs that are fitted on.
+        held_out: share of the data that decides.
+        seed: decides which samples are held out.
+        tries: most networks that are tried.
+        progress: called with a line for each step; by default a terminal shows the latest.
+        further: the rest (``docs/options.md``).
+
+    Raises:
+        ConfigError: the arguments are wrong, or choose the bits themselves.
+        InputDataError: data that do not fit the model, or from which nothing follows: too few, all alike, or labels of one class.
+        UnsupportedError, RangeError: as of :func:`bitsmith.convert`.
+
+    Examples:
+        ```python
+        x, labels = bitsmith.utils.fetch_example_data("digits.keras")
+        found = bitsmith.fit("digits.keras", (x, labels), bitsmith.Goal(loss=0.01, part="LFE5U-25F"))
+        print(found)  # what was chosen, and the best trade-offs
+        model = found.model  # to predict and to build
+        ```
+    """
+    arguments: Arguments = {
+        "weights": weights,
+        "calibration": calibration,
+        "part": part,
+        "clock_period": clock_period,
+        **further,
+    }
+    from bitsmith.report.live import working
+
+    conversion = Conversion.of(model, Path(), config, arguments, {})
+    tree = loaded(config)
+    with working("fitting", progress):
+        search = Search(held_out, seed, tries)
+        return fitted(conversion, data, Goal.of(goal), search, tree if isinstance(tree, Mapping) else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Share of the data that is held out, the seed of the split, and the most networks that are tried."""
+
+    held_out: float = 0.5
+    seed: int = 0
+    tries: int = TRIES
+
+    def check(self) -> None:
+        """Raise a ConfigError for values without meaning."""
+        if not 0.1 <= self.held_out <= 0.9:
+            raise ConfigError(f"{self.held_out:g}", where="held_out", accepted="a share from 0.1 to 0.9")
+        if self.tries < 1:
+            raise ConfigError(f"{self.tries}", where="tries", accepted="1 or more")
+
+
+def fitted(
+    conversion: Conversion,
+    data: Samples,
+    goal: Goal,
+    search: Search,
+    configuration: Mapping[str, object],
+    calls: Callable[[Point], Mapping[str, str]] | None = None,
+) -> Fitted:
+    """Return the fit of a model that is converted so; raises as :func:`fit`."""
+    search.check()
+    conversion = _on(conversion, goal)
+    data = arrays_of(data)
+    network = replace(conversion, arguments={"calibration": data, **_given(conversion)}).network()
+    fitting, held = _parts(network, data, goal, search)
+    arguments: Arguments = {"calibration": list(fitting.inputs), **_given(conversion)}
+    conversion = replace(conversion, arguments={**arguments, "fit": False})
+    model = replace(conversion, arguments={**conversion.arguments, "check": False}).model()
+    source = model.source
+    assert source is not None
+    if source.changed is None:
+        raise ConfigError(
+            "bits of the whole model, which are to be found",
+            where="fit",
+            remedy=remedy("give bits of single layers in the configuration, or none, without ", given(bits=OPEN)),
+        )
+    descent, interrupted = Descent(source, model.target, goal, fitting, search.tries), False
+    try:
+        descent.run()
+    except KeyboardInterrupt:
+        interrupted = True
+        if not descent.trials:
+            raise
+    judge = _Judge(model.target, goal, fitting, held)
+    circuits, chosen = judge.circuits(descent.trials)
+    return Fitted(
+        *(
+            tuple(each.point for each in circuits),
+            model.network.name,
+            model.target.known_part,
+            held,
+            configuration,
+            calls,
+        ),
+        decided=len({trial.cost for trial in descent.trials}) == 1,
+        goal=goal,
+        limits=judge.limits,
+        circuits=circuits,
+        chosen=chosen,
+        samples=(len(fitting.inputs[0]), len(held.inputs[0])),
+        calibration=fitting.inputs,
+        tried=len(descent.trials),
+        interrupted=interrupted,
+        converted=partial(_converted, conversion),
+    )
+
+
+def _converted(conversion: Conversion, point: Point) -> Model:
+    """The model of a point, converted with the user's other choices."""
+    project, own = replace(conversion.project, io_type=point.io_type), loaded(conversion.config)
+    if isinstance(own, HLSConfig):
+        return replace(conversion, project=project, config=own.overlaid(read_hls_config(point.configuration))).model()
+    config = merged(own if isinstance(own, Mapping) else {}, point.configuration)
+    return replace(conversion, project=project, config=config).model()
+
+
+def _given(conversion: Conversion) -> Arguments:
+    """The arguments of a conversion that say something."""
+    return {name: value for name, value in conversion.arguments.items() if value is not None}  # type: ignore[return-value]
+
+
+def _on(conversion: Conversion, goal: Goal) -> Conversion:
+    """The conversion for the part or the board of a goal."""
+    project = conversion.project
+    wanted = {"part": goal.part, "board": None if goal.board is None else str(goal.board)}
+    for name, value in wanted.items():
+        said = getattr(project, name)
+        if None not in (said, value) and said != value:
+            raise ConfigError(f"{said} in the arguments, {value} in the goal", where=name, remedy="keep one of the two")
+    chosen = replace(project, part=wanted["part"] or project.part, board=wanted["board"] or project.board)
+    return replace(conversion, project=chosen)
+
+
+def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple[Yardstick, Yardstick]:
+    """The data that are fitted on, and those that are held out, as yardsticks.
+
+    Raises:
+        InputDataError: data from which nothing follows.
+    """
+    inputs, labels = test_data(network, data)
+    count = len(inputs[0])
+    if count < LEAST_SAMPLES:
+        accepted = f"{LEAST_SAMPLES} or more, as a part of them is held out"
+        raise InputDataError(f"{count} samples", where="data", accepted=accepted)
+    if all(_constant(batch) for batch in inputs):
+        raise InputDataError("inputs that are all alike", where="data", accepted="inputs as the circuit will see them")
+    for each in labels or ():
+        if each.dtype.kind not in "biuf" or (each.dtype.kind == "f" and not np.isfinite(each).all()):
+            raise InputDataError("labels that are no numbers", where="data", accepted="finite numbers")
+        if _constant(each):
+            accepted = "labels of two classes or more, or values that differ"
+            raise InputDataError("labels that are all alike", where="data", accepted=accepted)
+    order = np.random.default_rng(search.seed).permutation(count)
+    first = min(max(round(count * (1 - search.held_out)), 1), SAMPLES)
+
+    def yardstick(chosen: npt.NDArray[np.int64]) -> Yardstick:
+        batches = [batch[chosen] for batch in inputs]
+        return Yardstick.of(network, batches, None if labels is None else [each[chosen] for each in labels], goal.score)
+
+    return yardstick(order[:first]), yardstick(order[first:])
+
+
+def read_data(path: Path) -> Samples:
+    """The inputs ``x`` and the labels ``y`` of an npz file; without labels the inputs.
+
+    Raises:
+        InputDataError: no such file, or one without inputs.
+    """
+    accepted = "an .npz file with x, and y for labels, as np.savez writes it"
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return (data["x"], data["y"]) if "y" in data else data["x"]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputDataError(f"not readable ({error})", where=str(path), accepted=accepted) from error
+
+
+def _constant(values: npt.NDArray[np.generic]) -> bool:
+    return bool(np.all(values == values[:1]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Choice among networks that were tried, by exact sizes and by the data that are held out."""
+
+    target: Target
+    goal: Goal
+    fitting: Yardstick
+    held: Yardstick
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """Bounds of area and speed."""
+        return self.goal.limits(self.target.clock_period_ns)
+
+    def circuits(self, trials: Sequence[Trial]) -> tuple[tuple[Circuit, ...], Circuit | None]:
+        """The circuits of the front of ``trials``, and the one that meets the goal; None if none does.
+
+        The held-out data are asked of good networks from the cheapest on, until one meets the goal there, too.
+        """
+        found: dict[int, list[Circuit]] = {}
+        in_order = sorted(trials, key=lambda trial: (trial.cost, trial.distance))
+        for trial in in_order:
+            if trial.excess <= 0 and self._held_excess(trial) <= 0:
+                found[id(trial)] = self._of(trial)
+                if any(self._meets(circuit) for circuit in found[id(trial)]):
+                    break
+        front: list[Trial] = []
+        for trial in in_order:
+            if not front or self.fitting.loss(trial.scores) < self.fitting.loss(front[-1].scores):
+                front.append(trial)
+        for trial in front[:: max(len(front) // _SHOWN, 1)]:
+            if id(trial) not in found:
+                found[id(trial)] = self._of(trial)
+        every = [circuit for circuits in found.values() for circuit in circuits]
+        meeting = [circuit for circuit in every if self._meets(circuit)]
+        return tuple(every), min(meeting, key=self._rank, default=None)
+
+    def _held_excess(self, trial: Trial) -> float:
+        return self.goal.excess(self.held, self.held.of_program(trial.compiled.program))
+
+    def _meets(self, circuit: Circuit) -> bool:
+        return circuit.excess <= 0 and not beyond(circuit, self.limits)
+
+    def _rank(self, circuit: Circuit) -> tuple[float, ...]:
+        """What is to be least, and then area and error."""
+        least = circuit.figures[self.goal.minimize]
+        return least, circuit.point.size.interval, circuit.figures["lut"], circuit.point.loss
+
+    def _of(self, trial: Trial) -> list[Circuit]:
+        """The circuits of a network: as configured, and where that is too large with reuse factors."""
+        tell(f"fit: {trial.common.bits}: sizes and held-out samples")
+        target, held = self.target, self.held
+        scores = held.of_program(trial.compiled.program)
+        part = limited(target.known_part, self.limits)
+        own = {name: dials.bits for name, dials in trial.layers.items()}
+        excess = max(trial.excess, self.goal.excess(held, scores))
+        found = []
+        for layout in layouts(trial.compiled, target, trial.configuration, part):
+            point = layout.point(trial.common.bits, trial.compiled, target, held, scores, layout.text, own)
+            figures = figures_of(layout.size, target.known_part)
+            if self.goal.wants_latency:
+                program, directives = trial.compiled.program, layout.directives
+                figures["latency"] = planned_cycles(program, directives, target, target.known_part)[0]
+            found.append(Circuit(point=point, fitting=trial.scores, figures=figures, excess=excess))
+        return found
+
+
+def figures_of(size: Size, part: Part) -> dict[str, int]:
+    """The figures of a size that goals bound."""
+    area = {"lut": packed_luts(size, part), "ff": size.ff, "dsp": size.dsp, "bram": size.bram}
+    return {**area, "interval": size.interval}

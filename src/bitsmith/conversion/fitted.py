@@ -1,0 +1,201 @@
+"""Results of fits: the circuit that meets a goal, why it was chosen, and the trade-offs around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from bitsmith.base.project import write_atomically
+from bitsmith.conversion.exploration import Exploration, written
+from bitsmith.errors import CapacityError
+from bitsmith.layers.layer import Floats
+from bitsmith.model import Model
+from bitsmith.model.goal import Goal
+from bitsmith.model.points import Point
+from bitsmith.report.sections import percent
+
+__all__ = ["Fitted"]
+
+CONFIGURATION, CALIBRATION = "fitted.yml", "calibration.npy"
+"""Files of :meth:`Fitted.write` beside the page."""
+
+_NAMES = {
+    "lut": "look-up tables",
+    "ff": "flip-flops",
+    "dsp": "multiplier blocks",
+    "bram": "memory blocks",
+    "interval": "cycles per result",
+    "latency": "cycles from sample to result",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circuit:
+    """A circuit with the figures that goals bound.
+
+    Attributes:
+        point: what it is; scores and loss are those of the held-out data.
+        fitting: scores on the data that were fitted on.
+        figures: area and speed, by the names of bounds; the latency only where the goal wants it.
+        excess: by how much the metric is worse than the goal allows, on the worse of both parts of the data.
+    """
+
+    point: Point
+    fitting: tuple[float, ...]
+    figures: Mapping[str, int]
+    excess: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted(Exploration):
+    """The result of :func:`bitsmith.fit`; it prints as a table. Points, the front and the page are those of an exploration.
+
+    Scores and losses of points are those of the held-out data.
+
+    Attributes:
+        goal: what was asked for.
+        limits: bounds of area and speed, in cycles where they are times.
+        circuits: the points with the figures that the goal bounds.
+        chosen: the one that meets the goal; None if none does.
+        samples: numbers of samples that were fitted on, and held out.
+        calibration: the inputs that formats follow from, which ``convert`` needs beside the configuration.
+        tried: networks that were tried.
+        interrupted: the search was stopped before its end.
+        converted: makes the model of a point.
+    """
+
+    goal: Goal
+    limits: Mapping[str, int]
+    circuits: tuple[Circuit, ...]
+    chosen: Circuit | None
+    samples: tuple[int, int]
+    calibration: Sequence[Floats]
+    tried: int
+    interrupted: bool
+    converted: Callable[[Point], Model]
+
+    def best(self, loss: float | None = None) -> Point:
+        """The circuit that meets the goal; with ``loss`` as :meth:`Exploration.best` has it.
+
+        Raises:
+            CapacityError: none does.
+        """
+        if loss is not None:
+            return Exploration.best(self, loss)
+        if self.chosen is None:
+            raise CapacityError(self.verdict, where="fit", remedy="relax one of the bounds, or take a larger part")
+        return self.chosen.point
+
+    @property
+    def model(self) -> Model:
+        """The converted model that meets the goal.
+
+        Raises:
+            CapacityError: none does.
+        """
+        return self.converted(self.best())
+
+    @property
+    def configuration(self) -> dict[str, object]:
+        """The configuration of the chosen circuit, for :func:`bitsmith.convert` with the same calibration data.
+
+        Raises:
+            CapacityError: none meets the goal.
+        """
+        return self.config(self.best())
+
+    @property
+    def verdict(self) -> str:
+        """The choice with its reason, or which bound keeps everything from meeting the goal."""
+        stopped = " (interrupted)" if self.interrupted else ""
+        if self.chosen is None:
+            return f"No circuit of {self.tried:,} networks meets the goal{stopped}: {self._tight}"
+        circuit, yardstick = self.chosen, self.yardstick
+        point = circuit.point
+        held, fitted = (yardstick.text(scores) for scores in (point.scores, circuit.fitting))
+        reference = yardstick.references
+        float_model = f", the float model {reference}" if reference else ""
+        area = f"about {self.area(point):,} LUTs, {percent(self.area(point) / self.part.luts)} of {self.part.name}"
+        every = f", a result every {point.size.interval:,} cycles" if point.size.interval > 1 else ""
+        return (
+            f"{point.text}: {held} {yardstick.kinds} on {self.samples[1]:,} held-out samples ({fitted} on those fitted on"
+            f"{float_model}) in {area}{every}. Of {self.tried:,} networks that were tried it has "
+            f"the fewest {_NAMES[self.goal.minimize]} within the goal{stopped}."
+        )
+
+    @property
+    def _tight(self) -> str:
+        """The bounds, each of which alone would have to be relaxed, and to what."""
+        ways = list(self._relaxations())
+        if ways:
+            return f"it takes {' or '.join(ways)}, with all other bounds as they are."
+        return "no bound alone is in the way; relax several, or take a larger part."
+
+    def _relaxations(self) -> Iterator[str]:
+        """For each bound what the best circuit has that meets all others."""
+        for name in self.limits:
+            able = [each for each in self.circuits if each.excess <= 0 and self._beyond(each) == {name}]
+            if able:
+                least = min(each.figures[name] for each in able)
+                yield f"{name}={least:,} instead of {self.limits[name]:,}"
+        able = [each for each in self.circuits if each.excess > 0 and not self._beyond(each)]
+        if able:
+            near = min(able, key=lambda each: each.excess)
+            asked = "limit" if self.goal.limit is not None else "loss"
+            scores = self.yardstick.text(near.point.scores)
+            yield f"a {asked} that is {near.excess:.2g} more lenient (then {scores} {self.yardstick.kinds})"
+        able = [each for each in self.circuits if each.excess <= 0 and self._beyond(each) == {"part"}]
+        if able:
+            yield f"a part with room for {min(self.area(each.point) for each in able):,} LUTs"
+
+    def _beyond(self, circuit: Circuit) -> set[str]:
+        """The bounds of area and speed that a circuit does not meet."""
+        return beyond(circuit, self.limits)
+
+    def document(self) -> dict[str, object]:
+        """The fit as plain values."""
+        chosen = self.chosen
+        own: dict[str, object] = {
+            "fitted_on": self.samples[0],
+            "held_out": self.samples[1],
+            "networks": self.tried,
+            "interrupted": self.interrupted,
+            "chosen": None
+            if chosen is None
+            else {
+                "HLSConfig": self.configuration,
+                "IOType": chosen.point.io_type.value,
+                "held_out": list(chosen.point.scores),
+                "fitted_on": list(chosen.fitting),
+                **chosen.figures,
+            },
+        }
+        return {**Exploration.document(self), **own}
+
+    def write(self, folder: str | Path) -> Path:
+        """Write page and picture as an exploration does, ``fitted.yml`` and ``calibration.npy`` of one input; the page's path.
+
+        Raises:
+            ProjectError: they cannot be written.
+        """
+        page = Exploration.write(self, folder)
+        if self.chosen is not None:
+            text = yaml.safe_dump(self.configuration, sort_keys=False).encode()
+            write_atomically(Path(folder) / CONFIGURATION, partial(written, text))
+            if len(self.calibration) == 1:
+                np.save(Path(folder) / CALIBRATION, self.calibration[0], allow_pickle=False)
+        return page
+
+    def __repr__(self) -> str:
+        return f"<Fitted: {self.verdict}>"
+
+
+def beyond(circuit: Circuit, limits: Mapping[str, int]) -> set[str]:
+    """The bounds of area and speed that a circuit does not meet; ``part`` is that the part has no room for it."""
+    exceeded = {name for name, most in limits.items() if circuit.figures[name] > most}
+    return exceeded | (set() if circuit.point.fits else {"part"})

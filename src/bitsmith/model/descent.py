@@ -1,0 +1,210 @@
+"""The descent of a fit: fewer bits and dearer digits, layer by layer, as long as the goal's metric is met.
+
+In: what a model was compiled from, a target, a goal, and the part of the data to fit on. Out: trials, each a network with its
+rough cost and its score. Method: networks with the same dials at all layers, from many bits to few; from a good one of these
+the dial is turned whose step saves most for the difference from the float model that it adds, until each step breaks the bound.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+from bitsmith.base.progress import tell
+from bitsmith.building.job import Target, directives_of
+from bitsmith.compiler import Compiled, Source
+from bitsmith.emulate import Emulator
+from bitsmith.estimate.size import guess_layout
+from bitsmith.fidelity.scores import Yardstick
+from bitsmith.layers.settings import FACTORS, LEAST_BITS, MOST_BITS, Bits
+from bitsmith.model.fitting import compiled_with
+from bitsmith.model.goal import Goal
+from bitsmith.passes.program import drop_dead
+
+PRICES = (0.0, *(round(1e-5 * 2**k, 8) for k in range(11)))
+"""Prices of digits that are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dials:
+    """Bits of weights and results, and the number of the price of digits."""
+
+    weight: int = 16
+    result: int = 16
+    price: int = 0
+
+    def turned(self, name: str) -> Dials | None:
+        """The next setting of the dial ``name``; None at its end."""
+        value = getattr(self, name)
+        if name == "price":
+            return replace(self, price=value + 1) if value + 1 < len(PRICES) else None
+        return replace(self, **{name: value - 1}) if value > LEAST_BITS else None
+
+    @property
+    def bits(self) -> Bits:
+        """The bits."""
+        return Bits(self.weight, self.result)
+
+    def keys(self, common: Dials | None = None) -> dict[str, object]:
+        """The keys of a configuration that say it, without those of ``common``."""
+        bits = {
+            name: count for name, count in asdict(self.bits).items() if not common or getattr(common, name) != count
+        }
+        price = {} if common and common.price == self.price else {"DigitPrice": PRICES[self.price]}
+        return {**({"Bits": bits} if bits else {}), **price}
+
+
+_LADDER = tuple(
+    Dials(*steps)
+    for steps in (
+        *((16, 16, 0), (12, 12, 0), (10, 10, 1), (8, 10, 3), (8, 9, 4), (8, 8, 4), (7, 8, 5), (6, 8, 6)),
+        *((6, 7, 6), (6, 7, 7), (5, 6, 7), (4, 6, 8), (3, 5, 9), (2, 4, 10)),
+    )
+)
+"""Dials of all layers alike that are looked at first."""
+
+_BACK, _DEEPER, _CHANCES = (3, 0), 3, 2
+"""Steps of the ladder above the last good one from which descents start, those that are looked at below it, and how often a
+descent tries dials whose steps broke the bound."""
+
+_TINY = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A network that was tried.
+
+    Attributes:
+        common: dials of all layers without their own.
+        layers: dials of single layers.
+        configuration: the keys that say them.
+        compiled: the network and its program.
+        cost: rough figure that the goal wants least.
+        scores: on the part of the data that is fitted on.
+        excess: by how much they are worse than the goal allows.
+        distance: mean square difference from the float model's outputs, as a share of their variance.
+    """
+
+    common: Dials
+    layers: Mapping[str, Dials]
+    configuration: Mapping[str, object]
+    compiled: Compiled
+    cost: float
+    scores: tuple[float, ...]
+    excess: float
+    distance: float
+
+    def dials(self, layer: str) -> Dials:
+        """The dials of a layer."""
+        return self.layers.get(layer, self.common)
+
+
+@dataclass(slots=True)
+class Descent:
+    """A search. Networks that were tried are ``known`` by their keys, so that they stay when it is interrupted.
+
+    ``tries`` are the most of them.
+    """
+
+    source: Source
+    target: Target
+    goal: Goal
+    yardstick: Yardstick
+    tries: int
+    known: dict[str, Trial] = field(default_factory=dict)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All networks that were tried."""
+        return list(self.known.values())
+
+    def run(self) -> None:
+        """Try networks until no step is left."""
+        for start in self._starts():
+            self._descend(start)
+
+    def _starts(self) -> list[Trial]:
+        """Go down the ladder; the networks on it to start from, none if no network meets the bound."""
+        rungs: list[Trial] = []
+        for dials in _LADDER:
+            rungs.append(self._try(dials, {}))
+            if len(rungs) > _DEEPER and all(trial.excess > 0 for trial in rungs[-_DEEPER:]):
+                break
+        good = [position for position, trial in enumerate(rungs) if trial.excess <= 0]
+        return [rungs[position] for position in sorted({max(good[-1] - back, 0) for back in _BACK})] if good else []
+
+    def _descend(self, now: Trial) -> None:
+        """Turn dials, the one with the best ratio first; ratios that have become old are renewed before they count.
+
+        Dials whose step broke the bound get a second chance when the others are down.
+        """
+        queue = [(float("-inf"), number, *dial) for number, dial in enumerate(self._dials(now))]
+        for _ in range(_CHANCES):
+            heapq.heapify(queue)
+            waiting: list[tuple[float, int, str, str]] = []
+            while queue and len(self.known) < self.tries:
+                _, number, layer, name = heapq.heappop(queue)
+                turned = now.dials(layer).turned(name)
+                if turned is None:
+                    continue
+                trial = self._try(now.common, {**now.layers, layer: turned})
+                saved, added = now.cost - trial.cost, trial.distance - now.distance
+                ratio = saved / max(added, _TINY)
+                if trial.excess > 0:
+                    waiting.append((float("-inf"), number, layer, name))
+                elif saved > 0 or added <= 0:
+                    now = trial if not queue or -ratio <= queue[0][0] else now
+                    heapq.heappush(queue, (-ratio, number, layer, name))
+            queue = waiting
+
+    def _dials(self, start: Trial) -> Iterator[tuple[str, str]]:
+        """The dials of layers that the user left open and that have an effect."""
+        ends = Dials(LEAST_BITS, LEAST_BITS, len(PRICES) - 1)
+        for layer, name in _open_dials(self.source):
+            if len(self.known) >= self.tries:
+                return
+            trial = self._try(start.common, {layer: replace(start.common, **{name: getattr(ends, name)})})
+            if (trial.cost, trial.distance) != (start.cost, start.distance):
+                yield layer, name
+
+    def _try(self, common: Dials, layers: Mapping[str, Dials]) -> Trial:
+        """Compile and score a network."""
+        keys = _keys(common, layers)
+        if str(keys) in self.known:
+            return self.known[str(keys)]
+        compiled = compiled_with(self.source, keys)
+        part = self.target.known_part
+        program, directives = (
+            drop_dead(compiled.program, keep_probes=False),
+            directives_of(compiled.network, self.target),
+        )
+        size = guess_layout(program, directives, part.family)
+        found = Emulator(program).run(self.yardstick.inputs)
+        scores = self.yardstick.of_outputs(found)
+        excess, distance = self.goal.excess(self.yardstick, scores), self.yardstick.distance(found)
+        trial = Trial(common, layers, keys, compiled, self.goal.cost(size, part), scores, excess, distance)
+        self.known[str(keys)] = trial
+        tell(f"fit: {len(self.known)} networks tried, the last {self.yardstick.text(scores)}, about {size.lut:,} LUTs")
+        return trial
+
+
+def _keys(common: Dials, layers: Mapping[str, Dials]) -> dict[str, object]:
+    """The keys of a configuration that say all dials."""
+    own = {name: dials.keys(common) for name, dials in layers.items() if dials != common}
+    return {"Model": common.keys(), **({"LayerName": own} if own else {})}
+
+
+def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
+    """Layers and the names of their dials, but those that the user's configuration has turned."""
+    assert source.changed is not None
+    probe = Dials(MOST_BITS, MOST_BITS - 1, len(PRICES) - 1)
+    for node in source.changed({"Model": probe.keys()}).nodes:
+        if node.inner:
+            continue
+        if FACTORS.intersection(node.layer.weights()) and node.settings.bits.weight == probe.weight:
+            yield node.name, "weight"
+        if "digit_price" in node.layer.options and node.settings.digit_price == PRICES[probe.price]:
+            yield node.name, "price"
+        if node.settings.bits.result == probe.result:
+            yield node.name, "result"

@@ -1,0 +1,156 @@
+"""Goals: bounds of a circuit's score, area and speed, and the figure that is to be least within them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from bitsmith.config.reading import Problems, did_you_mean, listed, shown
+from bitsmith.devices import Part
+from bitsmith.errors import ConfigError
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.fit import packed_luts
+from bitsmith.fidelity.scores import METRICS, CustomMetric, Score, Yardstick
+from bitsmith.options.signature import answering
+
+Minimized: TypeAlias = Literal["lut", "ff", "dsp", "bram", "interval", "latency"]
+"""Figures that can be least."""
+
+LOSS = 0.005
+"""Loss against the float model that a goal allows unless it says another: half a percent of the samples, or of a range."""
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A goal of :func:`bitsmith.fit`. Bounds that are None are none.
+
+    Attributes:
+        metric: of labels ``accuracy``, ``auc``, ``rmse`` (a share of their spread) or ``mse`` (of their variance). Beside the
+            float model ``agreement`` of decisions or ``error`` (mean difference, a share of its range). Or a function of outputs
+            and labels of which more is better. Default: what the labels mean, as in :func:`bitsmith.explore`.
+        loss: how much worse than the float model's the metric may be: 0.005 is half a percent of the samples, or of a range.
+            Default: 0.005, unless ``limit`` says more.
+        limit: what the metric must reach in itself: at least, or of errors at most.
+        lut: most look-up tables, as place and route packs them.
+        ff: most flip-flops.
+        dsp: most multiplier blocks.
+        bram: most memory blocks.
+        latency: most cycles from a sample to its result.
+        latency_ns: the same in nanoseconds, at the clock of the conversion.
+        interval: most cycles from one result to the next.
+        frames_per_second: fewest results in a second, at the clock of the conversion.
+        part: part that must hold the circuit, with room for routing.
+        board: board, whose part must.
+        minimize: figure that is to be least: ``lut``, ``ff``, ``dsp``, ``bram``, ``interval`` or ``latency``.
+    """
+
+    metric: str | CustomMetric | None = None
+    loss: float | None = None
+    limit: float | None = None
+    lut: int | None = None
+    ff: int | None = None
+    dsp: int | None = None
+    bram: int | None = None
+    latency: int | None = None
+    latency_ns: float | None = None
+    interval: int | None = None
+    frames_per_second: float | None = None
+    part: str | None = None
+    board: str | Path | None = None
+    minimize: Minimized = "lut"
+
+    @staticmethod
+    def of(goal: Goal | Mapping[str, object] | None) -> Goal:
+        """A goal, also of a dictionary; None is one without bounds but the usual loss.
+
+        Raises:
+            ConfigError: a name or a value without meaning.
+        """
+        if isinstance(goal, Goal):
+            return goal
+        names = [field.name for field in fields(Goal)]
+        for name in goal or {}:
+            if name not in names:
+                raise ConfigError(shown(name), where="goal", accepted=listed(names), remedy=did_you_mean(name, names))
+        made: Callable[..., Goal] = Goal
+        return made(**dict(goal or {}))
+
+    def __post_init__(self) -> None:
+        """Check all values.
+
+        Raises:
+            ConfigError: some have no meaning; all at once.
+        """
+        problems = Problems()
+
+        def named(value: object, where: str, names: Sequence[str]) -> None:
+            if value not in names:
+                remedy = did_you_mean(value, names) if isinstance(value, str) else ""
+                problems.add(shown(value), where=f"goal {where}", accepted=listed(names), remedy=remedy)
+
+        if self.metric is not None and not callable(self.metric):
+            named(self.metric, "metric", tuple(METRICS))
+        named(self.minimize, "minimize", get_args(Minimized))
+        for name, least, kinds in _NUMBERS:
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or not least <= value):
+                accepted = f"{'an integer' if kinds is int else 'a number'} from {least:g} on"
+                problems.add(shown(value), where=f"goal {name}", accepted=accepted)
+        if self.loss is not None and self.limit is not None:
+            found = "a loss against the float model, and a limit of the metric"
+            problems.add(found, where="goal", accepted="one of the two")
+        problems.finish()
+
+    @property
+    def score(self) -> Score | CustomMetric | None:
+        """The kind of score, or the user's function; None: what labels mean."""
+        return METRICS[self.metric] if isinstance(self.metric, str) else self.metric
+
+    def excess(self, yardstick: Yardstick, scores: Sequence[float]) -> float:
+        """Return by how much scores are worse than the goal allows; 0 or less where they are good enough."""
+        if self.limit is None:
+            return yardstick.loss(scores) - (LOSS if self.loss is None else self.loss) - _ROUNDING
+        kinds = [measure.score for measure in yardstick.measures] or [Score.ERROR]
+        beyond = (
+            self.limit - score if kind.rises else score - self.limit for kind, score in zip(kinds, scores, strict=True)
+        )
+        return max(beyond) - _ROUNDING
+
+    def limits(self, clock_ns: float) -> dict[str, int]:
+        """The most of each figure that is bounded, in cycles of ``clock_ns`` where it is a time."""
+        found = {name: getattr(self, name) for name in get_args(Minimized)}
+        if self.latency_ns is not None:
+            found["latency"] = min(found["latency"] or _MANY, int(self.latency_ns / clock_ns + _ROUNDING))
+        if self.frames_per_second is not None:
+            most = int(1e9 / (self.frames_per_second * clock_ns) + _ROUNDING)
+            found["interval"] = min(found["interval"] or _MANY, most)
+        return {name: most for name, most in found.items() if most is not None}
+
+    def cost(self, size: Size, part: Part) -> float:
+        """The figure that is to be least, as far as formats decide it; look-up tables decide between equal ones."""
+        luts = packed_luts(size, part)
+        figures = {"ff": size.ff, "dsp": size.dsp, "bram": size.bram}
+        return figures.get(self.minimize, luts) + _OF_A_LUT * luts
+
+    @property
+    def wants_latency(self) -> bool:
+        """Return True if latencies, which take circuits that are made, matter."""
+        return self.minimize == "latency" or self.latency is not None or self.latency_ns is not None
+
+
+_MANY, _OF_A_LUT = 1 << 62, 1e-6
+_NUMBERS: tuple[tuple[str, float, type[int] | tuple[type[int], type[float]]], ...] = (
+    ("loss", 0.0, (int, float)),
+    ("limit", float("-inf"), (int, float)),
+    *((name, 0, int) for name in ("lut", "ff", "dsp", "bram")),
+    *((name, 1, int) for name in ("latency", "interval")),
+    ("latency_ns", 0.0, (int, float)),
+    ("frames_per_second", 1e-9, (int, float)),
+)
+"""Bounds that are numbers, the least of each, and its types."""
+
+type.__setattr__(Goal, "__init__", answering(Goal.__init__))

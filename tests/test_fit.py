@@ -1,0 +1,295 @@
+"""Fits: the circuit that meets a goal is what was promised of it, and where none does that is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from onnx import TensorProto, helper
+from typer.testing import CliRunner
+
+import bitsmith
+from bitsmith import Goal
+from bitsmith.cli.commands import app
+from bitsmith.conversion.fitted import Fitted
+from bitsmith.errors import CapacityError, ConfigError, InputDataError
+from bitsmith.estimate.fit import packed_luts
+from bitsmith.ir.text import to_text
+from bitsmith.model import descent
+from tests.test_exploration import _QUANTIZED
+
+PART = "LFE5U-25F"
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore::bitsmith.errors.FidelityWarning"
+    ),  # few bits are far off where labels forgive it
+    pytest.mark.filterwarnings("ignore::bitsmith.errors.InputRangeWarning"),
+]
+
+
+def _perceptron(folder: Path, rng: np.random.Generator) -> Path:
+    """A float perceptron of 12, 8 and 3 elements."""
+    shapes = {"w1": (12, 8), "b1": (8,), "w2": (8, 3)}
+    weights = [
+        helper.make_tensor(name, TensorProto.FLOAT, shape, (rng.standard_normal(shape) / 3).astype("f4"))
+        for name, shape in shapes.items()
+    ]
+    nodes = [
+        helper.make_node("Gemm", ["x", "w1", "b1"], ["hidden"], name="hidden"),
+        helper.make_node("Relu", ["hidden"], ["relu"], name="relu"),
+        helper.make_node("MatMul", ["relu", "w2"], ["scores"], name="scores"),
+    ]
+    ports = [helper.make_tensor_value_info(*port) for port in (("x", 1, ["N", 12]), ("scores", 1, ["N", 3]))]
+    graph = helper.make_graph(nodes, "perceptron", ports[:1], ports[1:], weights)
+    path = folder / "perceptron.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString())
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _perceptron(tmp_path_factory.mktemp("fit"), np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def data(model: Path) -> tuple[Floats, Labels]:
+    """Inputs, and the classes that the float model says, a tenth of them wrong."""
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-1.0, 1.0, (600, 12))
+    network = bitsmith.convert(model, check=False).network
+    labels = network.evaluate([x])[network.outputs[0]].argmax(axis=1)
+    return x, np.where(rng.random(600) < 0.1, (labels + 1) % 3, labels)
+
+
+@pytest.fixture(scope="module")
+def found(model: Path, data: tuple[Floats, Labels]) -> Fitted:
+    return bitsmith.fit(model, data, Goal(loss=0.02, part=PART))
+
+
+def _accuracy(model: bitsmith.Model, x: Floats, labels: Labels) -> float:
+    return float(np.mean(np.asarray(model.predict(x)).argmax(axis=1) == labels))
+
+
+def test_the_circuit_is_what_is_said_of_it_and_its_configuration_makes_it(
+    found: Fitted, model: Path, data: tuple[Floats, Labels], tmp_path: Path
+) -> None:
+    x, labels = data
+    order = np.random.default_rng(0).permutation(len(x))
+    fitting, held = order[:300], order[300:]
+    made = bitsmith.convert(model, tmp_path, found.configuration, x[fitting], part=PART)
+    assert to_text(made.program) == to_text(found.model.program) == to_text(found.best().compiled.program)
+    assert found.chosen is not None and found.samples == (300, 300)
+    assert found.chosen.fitting == (_accuracy(made, x[fitting], labels[fitting]),)
+    assert found.best().score == _accuracy(made, x[held], labels[held])
+    reference = np.asarray(made.source.network.evaluate([x])["scores"]).argmax(axis=1) == labels  # type: ignore[union-attr]
+    assert found.best().score >= reference[held].mean() - 0.02 - 1e-9
+    assert found.chosen.fitting[0] >= reference[fitting].mean() - 0.02 - 1e-9
+    assert found.chosen.figures["lut"] == found.area(found.best()) == packed_luts(made.estimate().size, found.part)
+
+
+def test_it_is_smaller_than_with_bits_of_the_whole_model(model: Path) -> None:
+    """At the same share of decisions like the float model's, on the same data."""
+    x = np.random.default_rng(5).uniform(-1.0, 1.0, (2000, 12))
+    found = bitsmith.fit(model, x, Goal(metric="agreement", loss=0.02, part=PART))
+    floats = bitsmith.convert(model, check=False).network.evaluate([x])["scores"].argmax(axis=1)
+    order = np.random.default_rng(0).permutation(len(x))
+    held = order[1000:]
+    uniform = bitsmith.explore(model, None, x[order[:1000]], (x[held], floats[held]), part=PART, check=False)
+    least = min(uniform.area(point) for point in uniform.points if point.fits and point.loss <= 0.02)
+    assert found.area(found.best()) < least
+
+
+def test_the_same_seed_gives_the_same_circuit(found: Fitted, model: Path, data: tuple[Floats, Labels]) -> None:
+    again = bitsmith.fit(model, data, {"loss": 0.02, "part": PART})
+    assert again.configuration == found.configuration and again.tried == found.tried
+    other = bitsmith.fit(model, data, Goal(loss=0.02, part=PART), seed=1, tries=3)
+    assert not np.array_equal(other.calibration[0], found.calibration[0]) and other.tried < 20
+
+
+def test_what_the_configuration_says_of_layers_stays(model: Path, data: tuple[Floats, Labels]) -> None:
+    config = {"LayerName": {"hidden": {"Bits": {"weight": 9}, "DigitPrice": 0}, "relu": {"Precision": "ufixed<9,4>"}}}
+    kept = bitsmith.fit(model, data, Goal(loss=0.05), config, tries=30)
+    layers = kept.configuration["LayerName"]
+    assert isinstance(layers, dict)
+    assert layers["hidden"]["Bits"]["weight"] == 9 and layers["hidden"]["DigitPrice"] == 0
+    assert layers["relu"]["Precision"] == "ufixed<9,4>"
+
+
+def test_a_quantized_model_keeps_its_types() -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (40, 8))
+    shape = next(iter(bitsmith.convert(_QUANTIZED, check=False).network.input_shapes().values()))
+    x = np.random.default_rng(0).uniform(-1, 1, (40, *shape))
+    kept = bitsmith.fit(_QUANTIZED, x, Goal(loss=0.5), check=False)
+    plain = bitsmith.convert(_QUANTIZED, calibration=kept.calibration[0], check=False)
+    assert to_text(kept.best().compiled.program) == to_text(plain.program)
+    assert kept.decided
+
+
+def test_reuse_factors_follow_where_bounds_of_area_need_them(
+    found: Fitted, model: Path, data: tuple[Floats, Labels]
+) -> None:
+    bound = 900
+    shared = bitsmith.fit(model, data, Goal(loss=0.02, lut=bound, part=PART), tries=20)
+    assert shared.chosen is not None and shared.chosen.figures["lut"] <= bound < found.area(found.best())
+    assert shared.best().size.interval > 1 and shared.model.estimate().size == shared.best().size
+    too_slow = bitsmith.fit(model, data, Goal(loss=0.02, lut=bound, interval=1, part=PART), tries=20)
+    assert too_slow.chosen is None
+    assert "interval=" in too_slow.verdict and "lut=" in too_slow.verdict and "instead of 900" in too_slow.verdict
+    for asked in ("best", "model", "configuration"):
+        with pytest.raises(CapacityError, match="instead of 900"):
+            value = getattr(too_slow, asked)
+            value()
+
+
+def test_a_loss_that_is_out_of_reach_says_what_would_do(model: Path, data: tuple[Floats, Labels]) -> None:
+    x, labels = data
+    short = bitsmith.fit(model, data, Goal(limit=0.99, metric="accuracy"))
+    assert short.chosen is None and "a limit that is" in short.verdict and "more lenient" in short.verdict
+    assert short.tried <= len(descent._LADDER)
+    del x, labels
+
+
+def test_latencies_are_those_of_the_model(model: Path, data: tuple[Floats, Labels]) -> None:
+    quick = bitsmith.fit(model, data, Goal(loss=0.05, minimize="latency"), tries=20)
+    assert quick.chosen is not None and quick.chosen.figures["latency"] == quick.model.estimate().latency
+    bound = quick.chosen.figures["latency"] - 1
+    assert bitsmith.fit(model, data, Goal(loss=0.05, latency=bound), tries=20).chosen is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "reference"),
+    [
+        ("agreement", lambda scores, floats, labels: np.mean(scores.argmax(1) == floats.argmax(1))),
+        ("rmse", lambda scores, floats, labels: np.sqrt(np.mean((scores - floats) ** 2)) / np.std(floats)),
+        ("mse", lambda scores, floats, labels: np.mean((scores - floats) ** 2) / np.var(floats)),
+        (lambda scores, labels: -float(np.abs(scores - labels).max()), None),
+    ],
+)
+def test_metrics_are_their_definitions(
+    model: Path, data: tuple[Floats, Labels], metric: object, reference: Callable[..., float] | None
+) -> None:
+    x, _ = data
+    network = bitsmith.convert(model, check=False).network
+    floats = network.evaluate([x])["scores"]
+    fitted = bitsmith.fit(model, (x, floats), Goal(metric=metric, loss=0.1), tries=4)  # type: ignore[arg-type]
+    held = np.random.default_rng(0).permutation(len(x))[300:]
+    scores = np.asarray(fitted.model.predict(x[held]))
+    wanted = reference(scores, floats[held], None) if reference is not None else metric(scores, floats[held])  # type: ignore[operator]
+    assert fitted.best().score == pytest.approx(wanted)
+
+
+def test_an_interruption_keeps_what_was_found(
+    model: Path, data: tuple[Floats, Labels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def stop(line: str) -> None:
+        told.append(line)
+        if len(told) == 12:
+            raise KeyboardInterrupt
+
+    stopped = bitsmith.fit(model, data, Goal(loss=0.02), progress=stop)
+    assert stopped.interrupted and "(interrupted)" in stopped.verdict and stopped.chosen is not None
+    assert any("networks tried" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [
+        (lambda x, y: (x[:2], y[:2]), "2 samples"),
+        (lambda x, y: (np.zeros_like(x), y), "inputs that are all alike"),
+        (lambda x, y: (np.where(x > 0.99, np.nan, x), y), "NaN or infinite"),
+        (lambda x, y: (x, np.where(y == 1, np.nan, y)), "labels that are no numbers"),
+        (lambda x, y: (x, np.array(["a", "b"])[y % 2]), "labels that are no numbers"),
+        (lambda x, y: (x, np.zeros_like(y)), "labels that are all alike"),
+        (lambda x, y: (x, y[:-1]), "599 labels for 600 samples"),
+        (lambda x, y: (x, np.zeros((600, 2)) + y[:, None]), "labels of shape"),
+        (lambda x, y: (x, y + 2), "labels from 2 to 4"),
+        (lambda x, y: (x, np.float64(3.0)), "0 labels for 600 samples"),
+    ],
+)
+def test_data_from_which_nothing_follows_are_rejected(
+    model: Path, data: tuple[Floats, Labels], damaged: Callable[..., object], said: str
+) -> None:
+    with pytest.raises(InputDataError, match=said):
+        bitsmith.fit(model, damaged(*data))  # type: ignore[arg-type]
+
+
+def test_a_metric_that_labels_do_not_have_is_rejected(model: Path, data: tuple[Floats, Labels]) -> None:
+    x, labels = data
+    with pytest.raises(InputDataError, match="no labels"):
+        bitsmith.fit(model, x, Goal(metric="accuracy"))
+    with pytest.raises(InputDataError, match="labels that are values"):
+        bitsmith.fit(model, (x, np.eye(3)[labels] + 0.5), Goal(metric="auc"))
+    with pytest.raises(InputDataError, match="finite number"):
+        bitsmith.fit(model, data, Goal(metric=lambda outputs, classes: float("nan")))
+
+
+@pytest.mark.parametrize(
+    ("goal", "said"),
+    [
+        ({"lutt": 5}, "did you mean 'lut'"),
+        ({"metric": "acuracy"}, "did you mean 'accuracy'"),
+        ({"minimize": "luts"}, "did you mean 'lut'"),
+        ({"lut": -1}, "an integer from 0 on"),
+        ({"interval": 0}, "an integer from 1 on"),
+        ({"loss": "5%"}, "a number from 0 on"),
+        ({"loss": float("nan")}, "a number from 0 on"),
+        ({"loss": 0.1, "limit": 0.9}, "one of the two"),
+    ],
+)
+def test_goals_without_meaning_are_rejected(goal: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Goal.of(goal)
+
+
+def test_names_that_goals_lack_are_rejected_as_python_does() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'lutt'; did you mean 'lut'"):
+        Goal(lutt=5)  # type: ignore[call-arg]
+
+
+def test_bounds_in_time_are_cycles_of_the_clock() -> None:
+    goal = Goal(latency_ns=100, latency=30, frames_per_second=1e6, lut=7)
+    assert goal.limits(10.0) == {"lut": 7, "latency": 10, "interval": 100}
+    assert Goal(latency=3, latency_ns=100).limits(10.0) == {"latency": 3}
+
+
+def test_arguments_without_meaning_are_rejected(model: Path, data: tuple[Floats, Labels]) -> None:
+    for arguments, said in (
+        ({"held_out": 1.5}, "from 0.1 to 0.9"),
+        ({"tries": 0}, "1 or more"),
+        ({"bits": 8}, "to be found"),
+        ({"part": "LFE5U-85F", "goal": {"part": PART}}, "keep one of the two"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            bitsmith.fit(model, data, **arguments)  # type: ignore[arg-type]
+
+
+def test_the_command_writes_a_project_that_is_built_and_converted_again(
+    model: Path, data: tuple[Floats, Labels], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "d.npz", x=data[0], y=data[1])
+    folder = tmp_path / "fitted"
+    asked = ["fit", str(model), "--data", str(tmp_path / "d.npz"), "--goal", "loss=0.05", "--tries", "30"]
+    asked += ["--part", PART, "--set", "LayerName.hidden.Bits={weight: 9}", "--output-dir", str(folder)]
+    done = CliRunner().invoke(app, [*asked, "--json"])
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    saved = bitsmith.Model.load(folder / "model.json")
+    order = np.random.default_rng(0).permutation(600)[300:]
+    assert _accuracy(saved, data[0][order], data[1][order]) == document["chosen"]["held_out"][0]
+    assert (folder / "exploration.html").is_file() and (folder / "exploration.svg").is_file()
+    again = ["convert", str(folder / "fitted.yml"), "--calibration", str(folder / "calibration.npy")]
+    made = CliRunner().invoke(app, [*again, "-o", str(tmp_path / "again")])
+    assert made.exit_code == 0, made.stderr
+    assert to_text(bitsmith.Model.load(tmp_path / "again" / "model.json").program) == to_text(saved.program)
+    wrong = CliRunner().invoke(app, [*asked, "--goal", "lutt=5"])
+    assert wrong.exit_code == 1 and "did you mean 'lut'" in wrong.stderr
+    missed = CliRunner().invoke(app, [*asked, "--goal", "lut=3", "--goal", "interval=1"])
+    assert missed.exit_code == 1 and "instead of 3" in missed.stdout
