@@ -72,7 +72,7 @@ class Choices:
     digit_price: float | None = None
 
     def overlaid(self, other: Choices) -> Choices:
-        """These choices with all that ``other`` mentions in their place."""
+        """Return the choices with all that ``other`` mentions in their place."""
         found: dict[str, Any] = {}
         for each in fields(other):
             own, value = getattr(self, each.name), getattr(other, each.name)
@@ -93,7 +93,7 @@ class HLSConfig:
     idle: tuple[Idle, ...] = ()
 
     def overlaid(self, other: HLSConfig) -> HLSConfig:
-        """This configuration with what ``other`` says of the model and of layers in its place."""
+        """Return the configuration with all that ``other`` mentions of the model and of layers in its place."""
         names = {name: self.names.get(name, Choices()).overlaid(choices) for name, choices in other.names.items()}
         return replace(self, model=self.model.overlaid(other.model), names={**self.names, **names})
 

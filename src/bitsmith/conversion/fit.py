@@ -302,7 +302,7 @@ class _Judge:
         return circuit.excess <= 0 and not beyond(circuit, self.limits)
 
     def _rank(self, circuit: Circuit) -> tuple[float, ...]:
-        """What is to be least, and then area and error."""
+        """Return the figure that is to be least, and then area and error."""
         least = circuit.figures[self.goal.minimize]
         return least, circuit.point.size.interval, circuit.figures["lut"], circuit.point.loss
 
