@@ -80,11 +80,10 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     unless given, and so are the token functions of networks of processes, where it is given. Without the compiled solver these
     are fewer.
     """
+    directives = replace(directives, block=family.area.block)  # which decides whether to share is worth it
     if not directives.unrolled(program):
-        laid_out = partition(program, replace(directives, block=family.area.block))
-        return estimate_network(laid_out, family, budget_ns, directives.part)
+        return estimate_network(partition(program, directives), family, budget_ns, directives.part)
     size = guess_layout(program, directives, family)
-    directives = replace(directives, block=family.area.block)
     budget_ns = budget_ns or family.delays.budget(
         family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns
     )
