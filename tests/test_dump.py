@@ -19,7 +19,7 @@ from tests.layers.lowered import network_of
 from tests.netlist.reading import parse as parse_netlist
 
 NETWORK = network_of(Dense(np.array([[0.5], [-1.0]]), np.array([0.25])), [(2,)])
-PASSES = ["program-fold_constants", "program-reduce_widths", "program-share", "program-drop_dead"]
+PASSES = [f"program-{name}" for name in ("fold_constants", "fold_offsets", "reduce_widths", "share", "drop_dead")]
 
 
 def build(directives: Directives) -> None:
@@ -36,7 +36,7 @@ def test_every_step_of_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     build(Directives({}, parallel=True))
     texts = dumped(tmp_path / "texts")
     assert list(texts) == ["network", "network-laid-out", "program", *PASSES, "netlist", "stages"]
-    assert [path.name[:4] for path in sorted((tmp_path / "texts").iterdir())] == [f"{k:03}-" for k in range(9)]
+    assert [path.name[:4] for path in sorted((tmp_path / "texts").iterdir())] == [f"{k:03}-" for k in range(10)]
     assert "layer (1) = Dense x0 kernel=float64[2x1] bias=float64[1]\n" in texts["network"]
     assert to_text(parse(texts["program"])) == texts["program"]
     assert len(parse_netlist(texts["netlist"]).outputs) == 1

@@ -36,7 +36,9 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
         for place, other in (args, args[::-1]):
             factor = new.nodes[other].op
             if isinstance(factor, ops.Const) and np.all(factor.raw == 1) and new.type(place).shape == type_.shape:
-                return new.append(ops.Shift(-factor.frac), (place,), layer) if np.any(factor.frac) else place
+                return (
+                    new.append(ops.Shift(np.asarray(-factor.frac)), (place,), layer) if np.any(factor.frac) else place
+                )
     if all(isinstance(new.nodes[arg].op, ops.Const) for arg in args) and type_.size <= MAX_COPIES:
         type_ = _on_constants(op, [new.type(arg) for arg in args], type_)
     if not is_one_value(type_) or (isinstance(op, ops.Movement) and type_.size > MAX_COPIES):
