@@ -76,7 +76,8 @@ def test_sources_of_another_network_are_removed(tmp_path: Path) -> None:
     model, _ = digits(tmp_path)
     stale = model.output_dir / "rtl" / "myproject_fc3_relu.sv"
     assert stale.exists()
-    model.build(cosim=False, synth=False)
+    with pytest.warns(ProjectWarning, match="which one of .* replaces"):
+        model.build(cosim=False, synth=False)
     assert not stale.exists()
 
 

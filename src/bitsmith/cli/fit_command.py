@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-import yaml
 from rich.text import Text
 
 from bitsmith.cli.model_commands import SAVED_MODEL, Json, write_text
@@ -68,6 +67,8 @@ def fit(
 
 def _bound(text: str) -> tuple[str, object]:
     """Return a bound that is typed."""
+    import yaml
+
     key, found, value = text.partition("=")
     if not found or not key.strip():
         raise ConfigError(f"{text[:80]!r}", where="--goal", accepted="KEY=VALUE, such as loss=0.01")

@@ -143,11 +143,13 @@ def read_array(path: Path) -> Batch:
     Raises:
         InputDataError: no such file, or another kind of file.
     """
-    if not path.exists():
-        raise InputDataError("there is no such file", where=str(path), accepted="an .npy file", remedy="check the path")
     try:
         with open_file(path) as file:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+    except FileNotFoundError as error:
+        raise InputDataError(
+            "there is no such file", where=str(path), accepted="an .npy file", remedy="check the path"
+        ) from error
     # A header may declare any size, and numpy's reader of headers has errors of its own.
     except (OSError, ValueError, TypeError, EOFError, MemoryError, SyntaxError, tokenize.TokenError) as error:
         raise InputDataError(

@@ -88,9 +88,16 @@ def check_file(path: Path) -> None:
         raise error
 
 
+def _first_bytes(path: Path) -> bytes:
+    """The first bytes of a file; none of anything else."""
+    try:
+        return first_bytes(path, FIRST_NAME_BYTES) if path.is_file() else b""
+    except OSError:  # a path that no file can have
+        return b""
+
+
 def _of_file(path: Path) -> Framework:
-    suffix = path.suffix.lower()
-    first = first_bytes(path, FIRST_NAME_BYTES) if path.is_file() else b""
+    suffix, first = path.suffix.lower(), _first_bytes(path)
     record = next((record for record in FRAMEWORKS if not record.suffixes and record.is_content(first)), None)
     record = record or next((record for record in frameworks() if suffix in record.suffixes), None)
     if record is None:
