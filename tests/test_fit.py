@@ -93,6 +93,8 @@ def test_the_circuit_is_what_is_said_of_it_and_its_configuration_makes_it(
     assert found.chosen.figures["lut"] == found.area(found.best()) == packed_luts(made.estimate().size, found.part)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_it_is_smaller_than_with_bits_of_the_whole_model(model: Path) -> None:
     """At the same share of decisions like the float model's, on the same data."""
     x = np.random.default_rng(5).uniform(-1.0, 1.0, (2000, 12))
@@ -105,6 +107,8 @@ def test_it_is_smaller_than_with_bits_of_the_whole_model(model: Path) -> None:
     assert found.area(found.best()) < least
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_same_seed_gives_the_same_circuit(found: Fitted, model: Path, data: tuple[Floats, Labels]) -> None:
     again = bitsmith.fit(model, data, {"loss": 0.02, "part": PART})
     assert again.configuration == found.configuration and again.tried == found.tried
@@ -121,6 +125,8 @@ def test_what_the_configuration_says_of_layers_stays(model: Path, data: tuple[Fl
     assert layers["relu"]["Precision"] == "ufixed<9,4>"
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_quantized_model_keeps_its_types() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (40, 8))
     shape = next(iter(bitsmith.convert(_QUANTIZED, check=False).network.input_shapes().values()))
@@ -131,6 +137,8 @@ def test_a_quantized_model_keeps_its_types() -> None:
     assert kept.decided
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_reuse_factors_follow_where_bounds_of_area_need_them(
     found: Fitted, model: Path, data: tuple[Floats, Labels]
 ) -> None:
@@ -271,6 +279,8 @@ def test_arguments_without_meaning_are_rejected(model: Path, data: tuple[Floats,
             bitsmith.fit(model, data, **arguments)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_command_writes_a_project_that_is_built_and_converted_again(
     model: Path, data: tuple[Floats, Labels], tmp_path: Path
 ) -> None:

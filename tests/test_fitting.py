@@ -85,6 +85,8 @@ def test_a_part_without_a_name_of_ours_is_a_typical_one() -> None:
     assert part_or_typical("lfe5u-85f").family is ECP5
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_does_not_fit_is_refused_with_configurations_that_do(
     network: Path, data: npt.NDArray[np.float64], tmp_path: Path
 ) -> None:
@@ -145,6 +147,8 @@ def test_fit_is_true_or_false(fit: object, network: Path, tmp_path: Path) -> Non
         bitsmith.convert(network, tmp_path, fit=fit)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_nothing_fits(tmp_path: Path) -> None:
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 600]) for name in "xyz"]
     graph = helper.make_graph([helper.make_node("Mul", ["x", "y"], ["z"])], "products", values[:2], values[2:])

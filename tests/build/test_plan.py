@@ -102,6 +102,8 @@ def test_arguments_are_those_of_build(model: Model) -> None:
 
 
 @pytest.mark.parametrize("backend", ["rtl", "vitis"])
+@pytest.mark.slow
+@pytest.mark.ci
 def test_layouts_that_take_hours_to_write_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:

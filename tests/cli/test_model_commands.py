@@ -182,6 +182,8 @@ def test_explain_writes_what_fits(tmp_path: Path) -> None:
     assert "once packed" in refused.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_build_that_does_not_fit_says_it_in_options(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     network = write_dense(tmp_path, [rng.standard_normal((24, 32)) / 5, rng.standard_normal((32, 4)) / 6])

@@ -37,6 +37,8 @@ def test_pools_take_as_long_as_products(tmp_path: Path) -> None:
         pytest.param("LFE5U-85F-6BG381C", 0.25, 0.5, marks=[pytest.mark.slow, pytest.mark.ci]),
     ],
 )
+@pytest.mark.slow
+@pytest.mark.ci
 def test_as_many_blocks_are_proposed_as_can_be_placed(tmp_path: Path, name: str, least: float, most: float) -> None:
     """Products alone, so that multiplier blocks decide; twice the interval would take half of them."""
     network = nn.Sequential(nn.Conv2d(8, 32, 3), nn.Conv2d(32, 32, 3))

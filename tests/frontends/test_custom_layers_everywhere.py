@@ -31,6 +31,9 @@ class ScaledTanh(keras.layers.Layer):  # type: ignore[misc]
     def call(self, x: object) -> object:
         return keras.ops.tanh(x * self.scale)
 
+    def compute_output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape  # else Keras's NumPy backend multiplies fresh memory to find it
+
 
 def scaled_tanh(call: Call) -> Tensor:
     (x,), (scale,) = call.inputs, call.weights()

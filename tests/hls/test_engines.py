@@ -56,6 +56,8 @@ def all_engines() -> list[Engine]:
 
 
 @COMPILED_DIALECT
+@pytest.mark.slow
+@pytest.mark.ci
 def test_equal_to_the_emulator(tmp_path: Path, dialect: Dialect) -> None:
     (programs, directives), (more, asked) = cases(3, 11), some()
     assert len(programs) == 2

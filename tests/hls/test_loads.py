@@ -45,6 +45,8 @@ def cases(loadable: range, layers: range) -> tuple[dict[str, Program], dict[str,
 
 
 @COMPILED_DIALECT
+@pytest.mark.slow
+@pytest.mark.ci
 def test_equal_to_the_emulator(tmp_path: Path, dialect: Dialect) -> None:
     programs, directives = cases(range(2, 3), range(10, 11))
     assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=4)

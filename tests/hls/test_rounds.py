@@ -58,6 +58,8 @@ def lstm() -> tuple[Network, Recurrence]:
 
 
 @COMPILED_DIALECT
+@pytest.mark.slow
+@pytest.mark.ci
 def test_equal_to_the_emulator(tmp_path: Path, dialect: Dialect) -> None:
     programs, directives = cases(*FEW)
     assert_equal_to_emulator(programs, dialect, tmp_path, demands=directives, samples=3)
