@@ -84,6 +84,7 @@ def test_the_circuit_is_what_is_said_of_it_and_its_configuration_makes_it(
     fitting, held = order[:300], order[300:]
     made = bitsmith.convert(model, tmp_path, found.configuration, x[fitting], part=PART)
     assert to_text(made.program) == to_text(found.model.program) == to_text(found.best().compiled.program)
+    assert found.model.output_dir == bitsmith.convert(model, check=False).output_dir, "a folder of its own, to build in"
     assert found.chosen is not None and found.samples == (300, 300)
     assert found.chosen.fitting == (_accuracy(made, x[fitting], labels[fitting]),)
     assert found.best().score == _accuracy(made, x[held], labels[held])

@@ -106,7 +106,7 @@ def fit(
     }
     from bitsmith.report.live import working
 
-    conversion = Conversion.of(model, Path(), config, arguments, {})
+    conversion = Conversion.of(model, None, config, arguments, {})
     tree = loaded(config)
     with working("fitting", progress):
         search = Search(held_out, seed, tries)
