@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from bitsmith.cli.model_commands import SAVED_MODEL, Json, write_text
+from bitsmith.cli.model_commands import SAVED_MODEL, Json, save_text
 from bitsmith.cli.options import ModelOptions
 from bitsmith.cli.terminal import FAILED, command
 from bitsmith.errors import ConfigError
@@ -60,7 +60,7 @@ def fit(
             terminal.show(document, found)
             raise typer.Exit(FAILED)
         best = found.best()
-        write_text(output_dir / CONFIGURATION, request.written(best.configuration, best.io_type.value))
+        save_text(output_dir / CONFIGURATION, request.written(best.configuration, best.io_type.value))
         following = f"Written: {page}, fitted.yml and calibration.npy beside it. Next: bitsmith build {output_dir}"
         terminal.show({**document, "project": str(output_dir)}, found, Text(following))
 

@@ -110,7 +110,7 @@ def explain(
         if write is not None:
             best = next(iter(told.choices), None)
             chosen, io_type = ({}, None) if best is None else (best.configuration, best.io_type.value)
-            write_text(write, request.written(chosen, io_type))
+            save_text(write, request.written(chosen, io_type))
             document["written"] = str(write)
             shown.append(Text(f"Written: {write}. {_next(write, options)}"))
         terminal.show(document, *shown)
@@ -218,7 +218,7 @@ def config(
             generated = generate(network, granularity, backend=options.chosen.get("backend"), **arguments)
             text = request.defaulted(generated)
         if output is not None:
-            write_text(output, text)
+            save_text(output, text)
             terminal.show({"written": str(output)}, Text(f"Written: {output}. {_next(output, options)}"))
             return
         terminal.show({"configuration": text}, Text(text.rstrip("\n")))
@@ -232,7 +232,7 @@ def _show_schema(terminal: Terminal, output: Path | None) -> None:
     if output is None:
         terminal.show(schema(), Text(text))
         return
-    write_text(output, f"{text}\n")
+    save_text(output, f"{text}\n")
     first = f"# yaml-language-server: $schema={output}"
     terminal.show({"written": str(output)}, Text(f"Written: {output}. First line of a project: {first}"))
 
@@ -383,7 +383,7 @@ def _rows(name: str, values: NDArray[np.float64]) -> str:
     return f"{name}:\n" + "\n".join(" ".join(f"{value:g}" for value in row) for row in flat) + more
 
 
-def write_text(path: Path, text: str) -> None:
+def save_text(path: Path, text: str) -> None:
     from bitsmith.base.project import write_atomically
 
     write_atomically(path, lambda file: file.write(text.encode()))
