@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
@@ -39,7 +40,7 @@ def _classes(model: object) -> Classes | None:
 
 def _content(model: str | os.PathLike[str], most: int) -> bytes:
     try:
-        with Path(model).open("rb") as file:
+        with open_file(Path(model)) as file:
             return file.read(most + 1)
     except OSError as error:
         raise ModelFileError(f"cannot be read: {error.strerror}", where=str(model)) from error
