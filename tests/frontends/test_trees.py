@@ -184,6 +184,11 @@ REJECTED: dict[str, tuple[Callable[[], Any], type[BitsmithError], str]] = {
         UnsupportedError,
         "the objective 'count:poisson'",
     ),
+    "XGBoost, raw scores of two classes": (
+        lambda: xgboost.XGBClassifier(objective="binary:logitraw", n_estimators=2).fit(*TWO),
+        UnsupportedError,
+        "1 scores for 2 classes",
+    ),
     "LightGBM, counts": (
         lambda: lightgbm.LGBMRegressor(objective="poisson", **QUIET).fit(*REAL),
         UnsupportedError,

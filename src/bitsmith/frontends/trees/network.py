@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bitsmith.errors import UnsupportedError
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding
@@ -65,7 +66,20 @@ class Classes:
 
 
 def network_of(trees: Trees, link: Link, classes: Classes | None, name: str) -> Network:
-    """The network of a regressor or, with ``classes``, of a classifier: its label, and its probabilities."""
+    """The network of a regressor or, with ``classes``, of a classifier: its label, and its probabilities.
+
+    Raises:
+        UnsupportedError: there is not a score for each class, so that none of them is the greatest.
+    """
+    single = link is Link.SIGMOID and trees.base.size == 1
+    scored = 2 if single else trees.base.size
+    if classes is not None and scored != len(classes.labels):
+        raise UnsupportedError(
+            f"{scored} scores for {len(classes.labels)} classes",
+            where=name,
+            accepted="an objective with a score for each class, or the logarithm of the odds of two",
+            remedy="give the booster, whose scores are the result",
+        )
     nodes = [NetworkNode("features", Input((trees.size,)))]
 
     def then(called: str, layer: Layer, before: str | None = None) -> str:
@@ -73,7 +87,7 @@ def network_of(trees: Trees, link: Link, classes: Classes | None, name: str) -> 
         return called
 
     scores = then("trees", trees)
-    if classes is not None and link is Link.SIGMOID:
+    if classes is not None and single:
         scores = then("both", Dense(as_weights([[-1.0, 1.0]])))
     function = _FUNCTIONS[link]
     result = scores if function is None else then("probabilities", function)
