@@ -24,6 +24,7 @@ from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
+from tests.properties import few
 
 X = np.random.default_rng(3).normal(size=(200, 8))
 
@@ -282,7 +283,7 @@ READERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("shown", [False, True])
+@few("shown", [False, True], fast=1, judged=True)
 @pytest.mark.parametrize("read", READERS)
 def test_values_that_are_read_in_both_orders_cross_and_are_compared(read: str, shown: bool, tmp_path: Path) -> None:
     torch.manual_seed(4)

@@ -12,6 +12,7 @@ import bitsmith
 from bitsmith.config import IOTypeName
 from bitsmith.conversion.explanation import explain
 from bitsmith.layers.layer import Floats
+from tests.properties import few
 
 MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
 NETWORK, WEIGHTS = MODELS / "bitsmith_3layer.json", MODELS / "bitsmith_3layer_weights.h5"
@@ -29,7 +30,7 @@ def x() -> Floats:
         return np.asarray(data["inputs"], dtype=np.float64)
 
 
-@pytest.mark.parametrize(("io_type", "reuse", "interval"), LAYOUTS)
+@few("io_type, reuse, interval", LAYOUTS, fast=1, judged=True)
 def test_the_size_is_that_of_explain(io_type: IOTypeName, reuse: int, interval: int, x: Floats, tmp_path: Path) -> None:
     told = explain(
         NETWORK, WEIGHTS, calibration=x, bits=8, io_type=io_type, reuse_factor=reuse, clock_period=PERIOD

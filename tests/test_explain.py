@@ -19,6 +19,7 @@ from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.estimate.fit import fits
 from bitsmith.estimate.size import estimate_layout
 from tests.any_models import Sample, proto, samples
+from tests.properties import few
 
 _MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
 
@@ -114,7 +115,7 @@ def test_what_does_not_fit_gets_reuse_factors_that_do() -> None:
     assert all(str(factor) in fit.description for factor in fit.reuse.values())
 
 
-@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+@few("io_type", ["io_stream", "io_parallel"], fast=1, judged=True)
 def test_the_size_is_that_of_a_build_at_the_clock(io_type: str) -> None:
     """A faster clock wants more registers, in tokens as well."""
     sizes: list[int] = []

@@ -109,6 +109,8 @@ def test_25_circuits_take_seconds_and_the_best_is_built(name: str, tmp_path: Pat
 _SMALL = "iCE40HX8K-CT256"
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
 def test_what_does_not_fit_unrolled_is_shown_with_the_reuse_factors_of_fit(tmp_path: Path) -> None:
     x, y = _data("digits")
@@ -347,6 +349,8 @@ def test_the_command_shows_a_page_and_a_command_that_makes_the_circuit(tmp_path:
     assert yaml.safe_load(project)["HLSConfig"]["Model"] == {"ReuseFactor": 1, "Bits": {"weight": 4, "result": 6}}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("part", "tried"),
     [(_SMALL, ["--weight-bits", "8"]), ("LFE5U-85F", ["--weight-bits", "4", "--reuse-factors", "256"])],

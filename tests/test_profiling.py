@@ -17,6 +17,7 @@ from bitsmith import profiling
 from bitsmith.errors import ConfigError, InputDataError, ToolMissingError
 from bitsmith.model.profiling import _shares
 from tests.any_models import expected, samples
+from tests.properties import few
 from tests.system.examples import MODELS, digits
 
 
@@ -46,7 +47,7 @@ def _labels(figure: object) -> list[str]:
     return [text.get_text() for text in axes.get_yticklabels()]
 
 
-@pytest.mark.parametrize("plot", list(profiling.Plot))
+@few("plot", profiling.Plot, fast=2, judged=True)
 def test_four_figures_name_all_tensors(plot: profiling.Plot, tmp_path: Path) -> None:
     model, x = digits(tmp_path)
     figures = profiling.numerical(MODELS / "digits.keras", model, x[:50], plot=plot.value)

@@ -22,6 +22,7 @@ from tests.hls.rules.tcl import Command, tool_commands
 from tests.hls.test_execution import networks, programs
 from tests.hls.test_streams import cnns, random_demands
 from tests.hls.test_writer import dense
+from tests.properties import few
 
 RULED = tuple(DIALECTS)
 FEW, MANY = (36,), (43, 79, 98, 243)
@@ -92,7 +93,7 @@ def commands(project: HlsProject) -> Iterator[tuple[str, Command]]:
 
 
 @pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["few", "many"])
-@pytest.mark.parametrize("dialect", RULED)
+@few("dialect", RULED, fast=2, judged=True)
 def test_all_that_is_written_is_in_the_rule_book(dialect: str, many: bool) -> None:
     rules, problems = book(dialect), list[str]()
     for project in projects(dialect, many):

@@ -67,7 +67,7 @@ def demanded(seed: int, program: Program) -> Directives:
     return Directives(reuse, parallel, products, {layer: rng.choice([1, 1, 2, 3, 4, 8]) for layer in layers})
 
 
-@shares(8, fast=4)
+@shares(8, fast=2)
 def test_random_programs(share: int) -> None:
     for seed in range(share, 160, 8):
         program = random_program(seed, hardware=True)

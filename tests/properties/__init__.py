@@ -12,10 +12,14 @@ def shares(count: int, fast: int = 1) -> pytest.MarkDecorator:
     return few("share", range(count), fast)
 
 
-def few(names: str, cases: Iterable[object], fast: int) -> pytest.MarkDecorator:
-    """Cases of the arguments ``names``; all but the first ones, which are ``fast``, are slow."""
+def few(names: str, cases: Iterable[object], fast: int, *, judged: bool = False) -> pytest.MarkDecorator:
+    """Cases of the arguments ``names``; all but the first ones, which are ``fast``, are slow.
+
+    With ``judged`` these run where a change is judged.
+    """
+    slow = [pytest.mark.slow, pytest.mark.ci] if judged else [pytest.mark.slow]
     marked = [
-        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=() if number < fast else pytest.mark.slow)
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=() if number < fast else slow)
         for number, case in enumerate(cases)
     ]
     return pytest.mark.parametrize(names, marked)

@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 from qdq.exact import exact_operand
 from qdq.quantized_operators import U8, Model
+from tests.properties import few
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
@@ -108,7 +109,7 @@ def agree(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning", "ignore::bitsmith.InputRangeWarning")
-@pytest.mark.parametrize("name", [name for name in QUANTIZED if name not in WIDE])
+@few("name", [name for name in QUANTIZED if name not in WIDE], fast=20, judged=True)
 def test_results_are_equal(name: str) -> None:
     agree(name)
 

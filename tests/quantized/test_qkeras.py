@@ -66,6 +66,9 @@ FILES = (
     *(f"{name}_k3.keras" for name in ("folded_dense", "network", "recurrent", "states")),
 )
 
+QUICK = [file for file in FILES if not file.startswith("recurrent") and ("_k3" in file or file.startswith("network"))]
+"""Files of each format, without the longest ones."""
+
 Array = npt.NDArray[np.float64]
 
 
@@ -90,11 +93,7 @@ def _numbered(arrays: dict[str, Array], letter: str) -> list[Array]:
 
 
 @pytest.mark.parametrize(
-    "file",
-    [
-        pytest.param(file, marks=[pytest.mark.slow, pytest.mark.ci] if file.startswith("recurrent") else [])
-        for file in FILES
-    ],
+    "file", [pytest.param(file, marks=[] if file in QUICK else [pytest.mark.slow, pytest.mark.ci]) for file in FILES]
 )
 def test_equals_the_framework(file: str) -> None:
     name, expected = file.split("_k")[0], Expected.of(file)

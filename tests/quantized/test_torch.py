@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.properties import few
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
@@ -25,7 +26,7 @@ def _values(name: str) -> dict[str, np.ndarray]:
         return dict(found)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in MODELS.glob("*.pt2")))
+@few("name", sorted((path.stem for path in MODELS.glob("*.pt2")), reverse=True), fast=12, judged=True)
 def test_programs_compute_what_pytorch_does(name: str) -> None:
     model = bitsmith.convert(MODELS / f"{name}.pt2")
     values = _values(name)

@@ -20,6 +20,7 @@ from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 from bitsmith.report.ebops import ebops, effective_bits
+from tests.properties import few
 
 MODELS = Path(__file__).parent.parent / "quantized" / "hgq" / "models"
 
@@ -71,7 +72,7 @@ NAMES = (
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
-@pytest.mark.parametrize("name", NAMES)
+@few("name", NAMES, fast=5, judged=True)
 def test_counts_are_those_of_hgq2(name: str) -> None:
     wanted = json.loads((MODELS / "ebops.json").read_text())[name]
     found = {row.name: row.ebops for row in bitsmith.convert(MODELS / f"{name}.keras").design().layers}

@@ -109,6 +109,8 @@ def test_random_recurrent_networks(seed: int, tmp_path: Path) -> None:
     assert_streams(program, recurrent_demands(seed, program), tmp_path, seed, frames=4)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_register_slices_between_layers(tmp_path: Path) -> None:
     """Tokens come later, as planned, and as often as without."""
     plain, registers = Directives({"conv": 1}, False), {"conv": 1, "pool": 3, "dense": 2}

@@ -31,6 +31,7 @@ from bitsmith.rtl.interface import token_bytes
 from bitsmith.rtl.packing import pack
 from bitsmith.rtl.stream_ports import WeightPort
 from bitsmith.rtl.writer import Title
+from tests.properties import few
 from tests.rtl.wrapped import load_driver_text
 
 RNG = np.random.default_rng(3)
@@ -143,7 +144,7 @@ def test_layers_of_torch(name: str, tmp_path: Path) -> None:
     assert_loads(model, x, {layer: tensors}, result_of(module, x), tmp_path)
 
 
-@pytest.mark.parametrize("name", CELLS)
+@few("name", CELLS, fast=1, judged=True)
 def test_recurrent_layers_of_torch(name: str, tmp_path: Path) -> None:
     module, x = randomised(First(CELLS[name]())), drawn(5, 4, 3)
     model = converted(module, x, input_shape=(4, 3))

@@ -79,6 +79,8 @@ def tensors(layer: Recurrent) -> dict[str, Floats | None]:
     return {name: getattr(layer, name, None) for name in names}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
 @settings(max_examples=25)
 @given(st.integers(0, 10**6))

@@ -89,6 +89,8 @@ class Net:
         return Model(compiled.network, compiled.program, target)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @settings(max_examples=40)
 @given(st.integers(0, 10**6))
 def test_loaded_weights_compute_what_converted_ones_do(seed: int) -> None:

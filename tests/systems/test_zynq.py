@@ -20,6 +20,7 @@ from bitsmith.building.system import rtl_core
 from bitsmith.devices import Zynq, any_board, system_boards
 from bitsmith.errors import ConfigError, ToolFailedError, ToolMissingError
 from tests.flows.fake_tools import FakeTools
+from tests.properties import few
 from tests.rtl.test_bus_wrappers import buffer
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
@@ -411,7 +412,7 @@ def test_memories_are_read_back_where_there_are_some(tmp_path: Path) -> None:
         three_layer(tmp_path, backend="vitis", monitors="memories")
 
 
-@pytest.mark.parametrize(("name", "module"), [("inspect", "inspect_net"), ("class", "class_net"), ("jets", "jets")])
+@few("name, module", [("inspect", "inspect_net"), ("class", "class_net"), ("jets", "jets")], fast=1, judged=True)
 def test_drivers_are_imported_whatever_the_circuit_is_called(tmp_path: Path, name: str, module: str) -> None:
     """Python imports its own modules in the folders of the drivers, whose files stand before them."""
     model, _ = three_layer(tmp_path, project_name=name, board="pynq-z2")
