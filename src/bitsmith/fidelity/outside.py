@@ -10,7 +10,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.bounds import least
 from bitsmith.fidelity.predictions import float_outputs_beside, most_compared
-from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, deviating, float_outputs
+from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Expected, deviating, float_outputs
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 
@@ -23,11 +23,11 @@ def outputs_show(network: Network, emulator: Emulator, batches: Sequence[Batch])
     rows = _rows(emulator, batches, most_compared(network))
     inputs = [batch[rows].astype(np.float64) for batch in batches]
     taken = [_taken(emulator, index, x) for index, x in enumerate(inputs)]
-    wanted, found = float_outputs(network, inputs), float_outputs(network, taken)
-    if any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(wanted, found, strict=True)):
+    expected, found = Expected.of(network, inputs), float_outputs(network, taken)
+    if any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(expected.outputs, found, strict=True)):
         return True
     more = float_outputs_beside(network, inputs)
-    return deviating(network, inputs, wanted, found, more).worst > USUAL_TOLERANCE.error
+    return deviating(expected, found, more).worst > USUAL_TOLERANCE.error
 
 
 def _rows(emulator: Emulator, batches: Sequence[Batch], most: int) -> list[int]:

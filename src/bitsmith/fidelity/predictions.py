@@ -12,7 +12,7 @@ import numpy as np
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
-from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Deviating, Tolerance, deviating, float_outputs
+from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Deviating, Expected, Tolerance, deviating, float_outputs
 from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -87,10 +87,9 @@ class Predictions:
         return any(0.0 < size < known / _SMALLER for size, known in pairs) or not self._magnitudes
 
     def _compared(self, inputs: list[Floats], found: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
-        wanted = float_outputs(self._network, inputs)
         more = float_outputs_beside(self._network, inputs)
         tolerance = USUAL_TOLERANCE if self.calibrated else _UNCALIBRATED
-        worst = deviating(self._network, inputs, wanted, found, more, tolerance)
+        worst = deviating(Expected.of(self._network, inputs), found, more, tolerance)
         return (worst, inputs) if worst.wrong else None
 
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:
@@ -110,13 +109,13 @@ class Predictions:
 
     def _coarsest(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> tuple[Input, float] | None:
         """The input whose rounding alone makes most of the difference, and its magnitude; None if it is made inside."""
-        wanted = float_outputs(self._network, inputs)
+        expected = Expected.of(self._network, inputs)
         found, most = None, worst.worst / 4.0
         for index, (op, x) in enumerate(zip(emulator.inputs, inputs, strict=True)):
             raw, _ = emulator.quantize(index, x)
             rounded = [*inputs]
             rounded[index] = np.ldexp(raw.astype(np.float64), -op.frac)
-            off = deviating(self._network, inputs, wanted, float_outputs(self._network, rounded))
+            off = deviating(expected, float_outputs(self._network, rounded))
             if off.worst > most:
                 found, most = (op, float(np.abs(x).max(initial=0.0))), off.worst
         return found

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.measure import Circuit
 from bitsmith.fidelity.samples import samples
-from bitsmith.fidelity.shortfall import Tolerance, deviating, float_outputs, jumping
+from bitsmith.fidelity.shortfall import Expected, Tolerance, deviating, jumping
 from bitsmith.ir.program import Program
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -64,7 +64,7 @@ def at_scales(network: Network, circuit: Circuit) -> tuple[AtScale, ...]:
     """Return the errors of ``circuit``, which ``network`` became, at each scale; empty if the inputs' is known."""
     found = []
     for scale, inputs in _drawn(circuit.network, _SCALES):
-        worst = deviating(network, inputs, float_outputs(network, inputs), circuit.outputs(inputs))
+        worst = deviating(Expected.of(network, inputs), circuit.outputs(inputs))
         found.append(AtScale(scale, worst.output, worst.error, worst.worst, worst.wrong))
     return tuple(found)
 
@@ -78,12 +78,16 @@ def finer_for_scales(network: Network, lowered: Callable[[Finer], Program]) -> F
     """
     count = _MORE_SAMPLES if jumping(network.nodes) else _SAMPLES
     drawn = [inputs for _, inputs in _drawn(network, USUAL, count, rounding=True)]
-    wanted = [float_outputs(network, inputs) for inputs in drawn]
+    expected = [Expected.of(network, inputs) for inputs in drawn]
+
+    @cache
+    def found(finer: Finer) -> list[list[Floats]]:
+        emulator = Emulator(lowered(finer))
+        return [emulator.run(inputs) for inputs in drawn]
 
     def right(finer: Finer, tolerance: Tolerance) -> bool:
-        emulator = Emulator(lowered(finer))
-        pairs = zip(drawn, wanted, strict=True)
-        return not any(deviating(network, x, y, emulator.run(x), tolerance=tolerance).wrong for x, y in pairs)
+        pairs = zip(expected, found(finer), strict=True)
+        return not any(deviating(*pair, tolerance=tolerance).wrong for pair in pairs)
 
     for tolerance in _TOLERANCES if drawn else ():
         if right(Finer(), tolerance):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -100,22 +101,39 @@ def shaken(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
     return float_outputs(network, [np.where(x == np.rint(x), x, y) for x, y in zip(inputs, others, strict=True)])
 
 
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What the float model computes from inputs."""
+
+    network: Network
+    inputs: Sequence[Floats]
+    outputs: Sequence[Floats]
+
+    @staticmethod
+    def of(network: Network, inputs: Sequence[Floats]) -> Expected:
+        """Return the outputs of ``network`` for ``inputs``."""
+        return Expected(network, inputs, float_outputs(network, inputs))
+
+    @cached_property
+    def shaken(self) -> list[Floats]:
+        """The outputs for inputs that differ in their last place."""
+        return shaken(self.network, self.inputs)
+
+
 def deviating(
-    network: Network,
-    inputs: Sequence[Floats],
-    wanted: Sequence[Floats],
+    expected: Expected,
     found: Sequence[Floats],
     more: Sequence[Floats] | None = None,
     tolerance: Tolerance = USUAL_TOLERANCE,
 ) -> Deviating:
-    """The output that is furthest from what is ``wanted`` of it; ``more`` results of each show its range besides.
+    """The output that is furthest from what is ``expected`` of it; ``more`` results of each show its range besides.
 
     One is wrong that differs by more than the ``tolerance``.
     """
-    others = wanted if more is None else more
+    others = expected.outputs if more is None else more
     looked_at = [
-        _deviating(network, name, inputs, x, y, _span(x, z), number, tolerance)
-        for number, (name, x, y, z) in enumerate(zip(network.outputs, wanted, found, others, strict=True))
+        _deviating(expected, number, values, _span(expected.outputs[number], shown), tolerance)
+        for number, (values, shown) in enumerate(zip(found, others, strict=True))
     ]
     return max(looked_at, key=lambda each: (each.wrong, each.worst))
 
@@ -125,26 +143,18 @@ def _span(wanted: Floats, more: Floats) -> Span:
     return Span(min(each.lo for each in ranges), max(each.hi for each in ranges))
 
 
-def _deviating(
-    network: Network,
-    name: str,
-    inputs: Sequence[Floats],
-    wanted: Floats,
-    found: Floats,
-    span: Span,
-    number: int,
-    tolerance: Tolerance,
-) -> Deviating:
+def _deviating(expected: Expected, number: int, found: Floats, span: Span, tolerance: Tolerance) -> Deviating:
+    name, wanted = expected.network.outputs[number], expected.outputs[number]
     size = max(span.size, _STILL * span.largest)
     off = deviation(wanted, found, size)
-    before = ancestors(network, [name])
+    before = ancestors(expected.network, [name])
     drowned = off.error > LEAST_ERROR and (signal_to_noise(wanted, off.error, size) or 0.0) < LEAST_SNR_DB
     if any(node.is_given for node in before) or allowance(before) > 1.0:
         return Deviating(name, off.error, off.worst, drowned)
     wrong = off.worst > tolerance.error
     if wrong and jumping(before):
         wrong = tolerance.many(wanted, found, size)
-        last = deviation(wanted, shaken(network, inputs)[number], size) if wrong else off
+        last = deviation(wanted, expected.shaken[number], size) if wrong else off
         wrong = wrong and off.error > _SHAKEN * last.error
     return Deviating(name, off.error, off.worst, wrong)
 

@@ -280,9 +280,10 @@ class Quantizer:
         """The exact codes of ``values``, in whose last axes lie those of the quantizer."""
         offset = as_floats(self.offset)
         ratio = values / as_floats(self.scale)
-        codes = rounded(ratio + offset, self.rounding)
+        sums = ratio + offset
+        codes = rounded(sums, self.rounding)
         if self.fracs is None:
-            near = _may_tie(ratio + offset, np.abs(ratio) + np.abs(offset), self.rounding)
+            near = _may_tie(sums, np.abs(ratio) + np.abs(offset), self.rounding)
             codes[near] = self._exact_codes(np.broadcast_to(values, codes.shape), near)
         return self._within(codes)
 
@@ -374,7 +375,9 @@ def rounded(values: Floats, rounding: Rounding) -> Floats:
 def _may_tie(values: Floats, size: Floats, rounding: Rounding) -> npt.NDArray[np.bool_]:
     """Return where rounding errors of ``values``, made of numbers of ``size``, may decide between two codes."""
     steps = values if rounding in (Rounding.TRN, Rounding.TRN_ZERO) else values - _HALF
-    return np.isfinite(values) & (np.abs(steps - np.rint(steps)) <= _ROUNDED_OFF * size)
+    off = steps - np.rint(steps)
+    # Infinity less infinity is no number, and so at no tie.
+    return np.asarray(np.abs(off) <= _ROUNDED_OFF * size)
 
 
 def rounded_exactly(value: Fraction, rounding: Rounding) -> int:
