@@ -26,7 +26,7 @@ test-tools: $(VENV)/.dev
 # The fixed share of the slow and tools tests that CI runs, and the Keras reader with another backend of Keras than the fast tests take.
 test-ci: $(VENV)/.dev
 	KERAS_BACKEND=jax $(BIN)/pytest -n $(JOBS) tests/frontends -k keras
-	$(BIN)/pytest -m 'ci and (slow or tools)'
+	$(BIN)/pytest -n $(JOBS) -m 'ci and (slow or tools)'
 
 # Small mistakes put into copies of src, each of which named tests must notice; half an hour.
 mutants: $(VENV)/.dev
