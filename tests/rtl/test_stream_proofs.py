@@ -52,6 +52,10 @@ def test_fifo_of_two_slots_in_a_memory(tmp_path: Path) -> None:
     assert_proved(tmp_path, "fifo", {"DEPTH": 2, "PAIR": bit(0)}, 14)
 
 
+def test_fifo_of_a_slot_that_is_filled_as_it_is_emptied(tmp_path: Path) -> None:
+    assert_proved(tmp_path, "fifo", {"DEPTH": 1, "REFILL": bit(1)}, 14)
+
+
 @pytest.mark.parametrize(("depth", "cycles"), [pytest.param(5, 16, marks=ci), (1, 14), (2, 14), (3, 14)])
 def test_single_port_fifo(tmp_path: Path, depth: int, cycles: int) -> None:
     assert_proved(tmp_path, "single_port_fifo", {"DEPTH": depth}, cycles)

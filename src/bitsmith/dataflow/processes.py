@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bitsmith.dataflow.kinds import Kind, Sink, Source
+from bitsmith.dataflow.kinds import Kind, Rom, Sink, Source
 from bitsmith.dataflow.timing import ProcessTiming
 from bitsmith.dataflow.tokens import Stream
 
@@ -57,6 +57,16 @@ class Network:
     def stream(self, source: OutputPort) -> Stream:
         """The stream that ``source`` gives."""
         return self.processes[source.process].results[source.port]
+
+    def refills(self, number: int, operand: int) -> bool:
+        """Return True if an operand of process ``number`` comes from a table of its own.
+
+        The table has the next token in the cycle in which one is taken. So one slot does what two do elsewhere.
+        """
+        source = self.processes[number].args[operand]
+        if not isinstance(self.processes[source.process].kind, Rom):
+            return False
+        return sum(process.args.count(source) for process in self.processes) == 1
 
     @property
     def sources(self) -> tuple[int, ...]:

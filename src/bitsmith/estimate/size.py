@@ -267,6 +267,8 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     held = bits * stored(wires)
     count.ff += wiring.network.processes[number].slice(operand) * (round(held) + _SLICE_FLAGS)
     count.control(depth, _flags(wiring.network.processes[number], operand, count.block))
+    if depth == _REGISTERS and wiring.network.refills(number, operand):
+        depth = 1
     if depth > _REGISTERS or (depth == _REGISTERS and not repeats(wires) and count.holds_pair(held)):
         count.queue(depth, round(held), column)
     else:

@@ -323,6 +323,8 @@ class ProcessText:
     def _slots(self, operand: int, width: int) -> dict[str, int]:
         """The parameters of the FIFO of an operand whose tokens have ``width`` bits."""
         depth, wires = self.top.schedule.depth(self.number, operand), self.top.wiring.of_operand(self.number, operand)
+        if depth == 2 and self.top.wiring.network.refills(self.number, operand):
+            return {"WIDTH": width, "DEPTH": 1, "REFILL": 1}
         found = {"WIDTH": width, "DEPTH": depth}
         if depth == 2 and not repeats(wires) and self.top.memory.holds_pair(width):
             found["PAIR"] = 0

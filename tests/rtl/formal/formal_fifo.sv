@@ -3,7 +3,8 @@ module formal_fifo #(
     parameter int unsigned DEPTH = 3,
     parameter bit BLOCK = 1'b0,
     parameter bit PAIR = 1'b1,
-    parameter int unsigned LARGE = 0
+    parameter int unsigned LARGE = 0,
+    parameter bit REFILL = 1'b0
 ) (
     input logic clk
 );
@@ -22,7 +23,7 @@ module formal_fifo #(
     assign take = valid & takes_now;
     assign put_data = put ? tokens[filled*WIDTH+:WIDTH] : noise;
 
-    bitsmith_fifo #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK), .PAIR(PAIR), .LARGE(LARGE)) dut (
+    bitsmith_fifo #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK), .PAIR(PAIR), .LARGE(LARGE), .REFILL(REFILL)) dut (
         .clk, .rst, .free, .claim, .put, .put_data, .valid, .take, .data
     );
 
@@ -32,7 +33,7 @@ module formal_fifo #(
             filled <= '0;
             taken <= '0;
         end else begin
-            assert (free == (claimed - taken < DEPTH));
+            assert (free == (claimed - taken < DEPTH || (REFILL && take)));
             assert (valid == (filled != taken));
             if (valid) assert (data == tokens[taken*WIDTH+:WIDTH]);
             claimed <= claimed + claim;

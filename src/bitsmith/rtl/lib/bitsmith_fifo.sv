@@ -3,7 +3,8 @@
 //
 // A slot is claimed (only if free) when an action starts that will fill it, filled in order by put in the same cycle or any
 // later one, seen (valid, data) in the cycle after that, and free again in the cycle after take (only if valid). So what is on its way
-// through a pipeline always has a slot to go. free and valid depend on registers only.
+// through a pipeline always has a slot to go. free and valid depend on registers only,
+// but for the slot of a table (REFILL).
 //
 // One slot is a register; two are registers, one after the other, unless they are to be a memory. Small memories are read asynchronously and become look-up-table memory. Large
 // ones are read synchronously and become block memory: they are read one slot ahead, and a word that is put into the slot
@@ -14,13 +15,15 @@
 // BLOCK   whether the memory is read synchronously
 // LARGE   bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // PAIR    whether two slots are registers
+// REFILL  whether the only slot is free in the cycle of take, too: for a table, which always has the next word
 // rst     synchronous, active high; empties it
 module bitsmith_fifo #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 16,
     parameter bit BLOCK = DEPTH > 32 && WIDTH * DEPTH > 2048,
     parameter int LARGE = 0,
-    parameter bit PAIR = 1
+    parameter bit PAIR = 1,
+    parameter bit REFILL = 0
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -44,7 +47,7 @@ module bitsmith_fifo #(
     logic [COUNT_BITS-1:0] claimed;  // slots, until their tokens are taken
     logic [COUNT_BITS-1:0] held;  // tokens
 
-    assign free = claimed != FULL;
+    assign free = claimed != FULL || (REFILL && take);
     assign valid = held != '0;
     assign next_read_at = take ? after(read_at) : read_at;
 
