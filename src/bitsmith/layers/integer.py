@@ -104,16 +104,19 @@ def _integers(builder: ProgramBuilder, values: Sequence[Value]) -> list[Value]:
 
 
 def _long_quotient(builder: ProgramBuilder, x: Value, y: Value) -> Value:
-    """``floor(x / y)`` for integers from 0 on, bit by bit: the greatest multiple of ``y`` that fits is taken away."""
+    """``floor(x / y)`` for integers from 0 on, bit by bit, without restoring: ``y`` is added where too much was taken away.
+
+    So a bit takes one addition, whose second operand is chosen in the same look-up tables.
+    """
     greatest, (least, most) = x.type.span.hi, (y.type.span.lo, y.type.span.hi)
-    rest, quotient = x, builder.const(0)
+    rest, quotient, taken = x, builder.const(0), builder.neg(y)
     for bit in reversed(range((greatest // max(least, 1)).bit_length())):
         scaled = builder.shift(rest, -bit)  # of the two that have all elements, so that those of y are repeated once
-        left = builder.sub(scaled, y)
+        left = builder.add(scaled, taken)
         fits = builder.compare(left, Relation.GE, builder.const(0))
-        most_left = (1 << min(greatest, max((most << bit) - 1, 0)).bit_length()) - 1
-        kept = builder.cast_to(builder.select(fits, left, scaled), bit, 0, most_left, Rounding.TRN, Overflow.WRAP)
-        rest = builder.shift(kept, bit)
+        limit = 1 << ((most << bit) - 1).bit_length()
+        kept = builder.cast_to(left, bit, -limit, limit - 1, Rounding.TRN, Overflow.WRAP)
+        rest, taken = builder.shift(kept, bit), builder.select(fits, builder.neg(y), y)
         quotient = builder.add(quotient, builder.shift(fits, bit))
     return quotient
 
