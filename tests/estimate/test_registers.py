@@ -36,7 +36,7 @@ def product(*, read_elsewhere: bool) -> Program:
 
 def found(made: tuple[Netlist, PipelineStages]) -> tuple[Registers, Registers]:
     """What registers become, and what they would be without anything to be part of."""
-    absorbed = absorb(made[0], 6)
+    absorbed = absorb(made[0], 6, sums_choose=False)
     with_blocks, without = (registers(*made, absorbed, area) for area in (AREA, NOWHERE))
     return with_blocks, without
 
@@ -88,5 +88,5 @@ def test_only_bits_that_are_still_read_are_kept() -> None:
     waits = stages.stages - max(stages.stage[k] for k in readers_of(netlist)[index])
     low = netlist.words[index].width - 4
     assert waits > 0 and low > 0
-    without = registers(netlist, stages, absorb(netlist, 6), NOWHERE)
+    without = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), NOWHERE)
     assert without.ff == stages.register_bits + stages.stages - waits * low

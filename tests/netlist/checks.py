@@ -21,6 +21,8 @@ compiled = pytest.mark.skipif(native.SOLVE is None, reason="the solver was not c
 class SteadyDelays:
     """Delays of round numbers."""
 
+    sums_choose = False
+
     def adder(self, width: int) -> float:
         return 1.0 + 0.03 * width
 

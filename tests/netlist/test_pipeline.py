@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.ops import Relation
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist import pipeline as pipelines
@@ -46,7 +47,7 @@ def delay(netlist: Netlist, absorbed: Absorption, index: int, budget: float) -> 
 
 def check(netlist: Netlist, schedule: PipelineStages, budget: float) -> None:
     """Nothing is read before it is made, each stage fits the budget, and the register count is the sum of the delays."""
-    absorbed = absorb(netlist, LUT_INPUTS)
+    absorbed = absorb(netlist, LUT_INPUTS, sums_choose=False)
     finish: dict[int, float] = {}
     last: dict[int, int] = {}
     for index in sorted(live_words(netlist)):
@@ -198,12 +199,36 @@ def test_a_saturation_is_one_look_up_table_per_bit() -> None:
     netlist = netlist_of(build.program([("y", y)]))
     kinds = [type(netlist.words[k].cell) for k in live_words(netlist)]
     assert {Comparator, Mux, View} <= set(kinds)
-    absorbed = absorb(netlist, LUT_INPUTS)
+    absorbed = absorb(netlist, LUT_INPUTS, sums_choose=False)
     (result,) = netlist.results
     assert [k for k in live_words(netlist) if absorbed.inputs[k] and absorbed.sources[k] == (k,)] == [result.word]
     assert absorbed.inputs[result.word] == 4  # three upper bits and the bit itself
     assert pipeline(netlist, DELAYS, 0.6).stages == 1
-    assert len(absorb(netlist, 2).sources[result.word]) == 1
+    assert len(absorb(netlist, 2, sums_choose=False).sources[result.word]) == 1
+
+
+def test_look_up_tables_of_a_sum_choose_its_second_operand() -> None:
+    build = ProgramBuilder()
+    x, y, z = (build.input(name, (1,), FixedFormat(True, 8, 0)) for name in "xyz")
+    chosen = build.select(build.compare(x, Relation.GE, build.const(0)), build.neg(y), z)
+    netlist = netlist_of(build.program([("first", build.add(x, chosen)), ("second", build.sub(y, chosen))]))
+    (choice,) = (index for index in live_words(netlist) if isinstance(netlist.words[index].cell, Mux))
+    kept, gone = (absorb(netlist, LUT_INPUTS, sums_choose=sums).sources[choice] for sums in (False, True))
+    assert kept == (choice,)
+    assert len(gone) == 3  # the sign's word, and both arms
+    assert absorb(netlist, 3, sums_choose=True).sources[choice] == (choice,)
+    other = netlist_of(build.program([("first", build.sub(chosen, y))]))
+    (choice,) = (index for index in live_words(other) if isinstance(other.words[index].cell, Mux))
+    assert absorb(other, LUT_INPUTS, sums_choose=True).sources[choice] == (choice,)
+
+
+def test_the_sign_alone_tells_what_is_not_negative() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(True, 30, 0))
+    netlist = netlist_of(build.program([("y", build.compare(x, Relation.GE, build.const(0)))]))
+    (compared,) = (word.cell for word in netlist.words if isinstance(word.cell, Comparator))
+    assert netlist.words[compared.a.word].width == 1
+    assert absorb(netlist, LUT_INPUTS, sums_choose=False).inputs[netlist.results[0].word] == 1
 
 
 def test_a_sum_of_words_without_a_common_bit_is_wiring() -> None:
@@ -211,7 +236,7 @@ def test_a_sum_of_words_without_a_common_bit_is_wiring() -> None:
     x = build.input("x", (3,), FixedFormat(False, 2, 2))
     program = build.program([("y", build.linear(x, np.array([[1, 1, 1], [4, 3, 4], [16, 16, -16]])))])
     netlist = netlist_of(program)
-    absorbed = absorb(netlist, LUT_INPUTS)
+    absorbed = absorb(netlist, LUT_INPUTS, sums_choose=False)
     sums = [index for index in live_words(netlist) if isinstance(netlist.words[index].cell, AddSub)]
     inputs = {index for index in live_words(netlist) if isinstance(netlist.words[index].cell, InputPort)}
     assert set(absorbed.sources[netlist.results[0].word]) == inputs

@@ -37,6 +37,7 @@ class DelayModel:
         register_ns: clock-to-output plus setup.
         adder_ns, comparator_ns, mux2_ns: over the width of the widest operand.
         ternary_ns: a sum of three in one row of look-up tables with carries; None where the family has none.
+        sums_choose: whether the look-up tables of a sum hold a choice of its second operand, too.
         table_ns: by address bits, from 0; longer tables grow on like the last two.
         block: the multiplier block, None if not all parts of the family have some.
         block_ns: one multiplier block without its registers; 0 without one.
@@ -48,6 +49,7 @@ class DelayModel:
     register_ns: float
     adder_ns: Line
     ternary_ns: Line | None
+    sums_choose: bool
     comparator_ns: Line
     mux2_ns: Line
     table_ns: tuple[float, ...]

@@ -101,6 +101,7 @@ ECP5 = Family(
         register_ns=0.53,
         adder_ns=Line(2.32, 0.04),
         ternary_ns=None,
+        sums_choose=False,
         comparator_ns=Line(2.37, 0.042),
         mux2_ns=Line(2.15, 0.012),
         table_ns=(0.0, 1.5, 1.5, 1.5, 1.5, 2.2, 2.5, 3.0, 4.0, 5.7, 6.7),

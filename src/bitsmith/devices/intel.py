@@ -151,6 +151,7 @@ def _delays(scale: float, register_ns: float, block: _Block, memory: MemoryBlock
         register_ns=register_ns,
         adder_ns=Line(2.1 * scale, 0.036 * scale),
         ternary_ns=Line(2.47 * scale, 0.036 * scale) if shares else None,
+        sums_choose=False,
         comparator_ns=Line(2.2 * scale, 0.036 * scale),
         mux2_ns=Line(1.2 * scale, 0.01 * scale),
         table_ns=tuple(scale * ns for ns in table),

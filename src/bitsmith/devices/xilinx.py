@@ -17,7 +17,8 @@ whole networks they are two to three times as long, for which the model allows:
     DSP48E2                    1.98              nets on both sides, 1.62 from its register A to its result; 775 MHz in stages
 
 Sums of three take one look-up table (LUT6_2) per bit and, since the carry of three bits goes through the look-up table above, the
-time of one more level than a sum of two.
+time of one more level than a sum of two. Carries take one operand as it is, so that
+the look-up tables may choose the other.
 
 UltraScale lies between them; nothing was found for it. Multipliers are DSP48E1 and DSP48E2, of which Yosys makes products of
 9 bits and more; chains of DSP48E2 are written as cells, since it makes none. Memories count in halves of 18 Kib.
@@ -161,6 +162,7 @@ XILINX_7 = _family(
         register_ns=0.6,
         adder_ns=Line(1.4, 0.03),
         ternary_ns=Line(2.3, 0.03),
+        sums_choose=True,
         comparator_ns=Line(1.5, 0.03),
         mux2_ns=Line(0.9, 0.005),
         table_ns=(0.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 1.1, 1.3, 2.0, 2.4),
@@ -184,6 +186,7 @@ ULTRASCALE = _family(
         register_ns=0.2,
         adder_ns=Line(0.75, 0.02),
         ternary_ns=Line(1.35, 0.02),
+        sums_choose=True,
         comparator_ns=Line(0.8, 0.02),
         mux2_ns=Line(0.6, 0.004),
         table_ns=(0.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 1.3, 1.5),
@@ -224,6 +227,7 @@ ULTRASCALE_PLUS = _family(
         register_ns=0.12,
         adder_ns=Line(0.6, 0.015),
         ternary_ns=Line(1.05, 0.015),
+        sums_choose=True,
         comparator_ns=Line(0.65, 0.015),
         mux2_ns=Line(0.45, 0.003),
         table_ns=(0.0, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.55, 0.6, 1.0, 1.15),

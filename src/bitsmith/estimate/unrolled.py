@@ -44,7 +44,7 @@ class _Counted:
         self._area: AreaModel = family.area
         self._netlist = netlist
         self._inputs = lut_inputs(family.delays)
-        self.absorbed = absorb(netlist, self._inputs)
+        self.absorbed = absorb(netlist, self._inputs, sums_choose=family.delays.sums_choose)
         self._stages = stages
         self._read_at_once = bytearray(len(netlist.words))
         self._readers = readers_of(netlist)

@@ -25,6 +25,7 @@ _OPPOSITE = {
     cells.Predicate.EQ: cells.Predicate.NE,
     cells.Predicate.NE: cells.Predicate.EQ,
 }
+_NEGATIVE = (cells.Predicate.GE, cells.Predicate.NE)
 _PRODUCT_DEPTH = 4
 _ROM_DEPTH = 2
 
@@ -259,7 +260,7 @@ class NetlistBuilder(WordStore):
             condition = self.ordered(cells.Predicate.NE, WordRef(condition.word), self.constant(0))
             return self.select(condition, x, y)
         cell = self._cells[condition.word]
-        if isinstance(cell, cells.Comparator) and cell.predicate in (cells.Predicate.GE, cells.Predicate.NE):
+        if isinstance(cell, cells.Comparator) and (cell.predicate in _NEGATIVE or self._is_inverted(cell)):
             return self.select(self.ordered(_OPPOSITE[cell.predicate], cell.a, cell.b), y, x)
         given_x, given_y = self.value(x), self.value(y)
         if (given_x, given_y) == (1, 0):
@@ -274,6 +275,11 @@ class NetlistBuilder(WordStore):
         lo, hi = min(self.lo(a), self.lo(b)), max(self.hi(a), self.hi(b))
         depth = max(self._depth[word] for word in (condition.word, a.word, b.word)) + 1
         return WordRef(self._make(cells.Mux(condition.word, a, b), lo, hi, depth), common)
+
+    def _is_inverted(self, cell: cells.Comparator) -> bool:
+        """Return True if a comparison is 1 where a bit is 0."""
+        bit = (self.lo(cell.a), self.hi(cell.a)) == (0, 1)
+        return bit and cell.predicate is cells.Predicate.EQ and self.value(cell.b) == 0
 
     def max(self, x: WordRef, y: WordRef) -> WordRef:
         """The greater of the two."""
@@ -423,8 +429,11 @@ class NetlistBuilder(WordStore):
                 return word
             return self._compare_words(order, word, self.constant(value))
         value = -(-value >> x.shift)
-        if value == 0 and order is cells.Predicate.LT:
-            return self.bit(word, width_of(self.lo(word), self.hi(word)) - 1)
+        if value == 0:
+            sign = self.bit(word, width_of(self.lo(word), self.hi(word)) - 1)
+            return (
+                sign if order is cells.Predicate.LT else self._compare_words(cells.Predicate.EQ, sign, self.constant(0))
+            )
         zeros = low_zeros(value)
         upper = self.drop(word, zeros)
         if order is cells.Predicate.GE and value >> zeros == 1 and (self.lo(upper), self.hi(upper)) == (0, 1):

@@ -2,6 +2,7 @@
 
 In: a netlist and how many inputs a look-up table has. Out: what each word is made of. A saturation, say, is a comparison of some
 top bits and two choices, three words; but every bit of its result is one function of three or four bits, one look-up table.
+The second operand of a sum can be a choice where the tables before the carries have inputs left.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ class Absorption:
     inputs: tuple[int, ...]
 
 
-def absorb(netlist: Netlist, lut_inputs: int) -> Absorption:
-    """Absorb wiring, and bitwise logic that fits into look-up tables of ``lut_inputs`` inputs together with all its readers."""
+def absorb(netlist: Netlist, lut_inputs: int, *, sums_choose: bool) -> Absorption:
+    """Absorb wiring, and bitwise logic that fits into look-up tables of ``lut_inputs`` inputs together with all its readers.
+
+    ``sums_choose``: whether a sum is such a reader of its second operand.
+    """
     leaves: list[Leaves | None] = [_leaves(netlist, index, lut_inputs) for index in range(len(netlist.words))]
     readers: list[list[int]] = [[] for _ in netlist.words]
     for index in live_words(netlist):
@@ -45,16 +49,25 @@ def absorb(netlist: Netlist, lut_inputs: int) -> Absorption:
             own = leaves[index]
             if own is None or index in results or not isinstance(word.cell, kind):
                 continue
-            merged = [_merged(leaves[reader], index, own) for reader in readers[index]]
-            absorbed[index] = all(after is not None and len(after) <= lut_inputs for after in merged)
+            summed = {reader for reader in readers[index] if sums_choose and _is_second(netlist, reader, index)}
+            others = [reader for reader in readers[index] if reader not in summed]
+            merged = [_merged(leaves[reader], index, own) for reader in others]
+            absorbed[index] = not summed or len(own) < lut_inputs
+            absorbed[index] &= all(after is not None and len(after) <= lut_inputs for after in merged)
             if absorbed[index]:
-                for reader, after in zip(readers[index], merged, strict=True):
+                for reader, after in zip(others, merged, strict=True):
                     leaves[reader] = after
     sources: list[tuple[int, ...]] = []
     for index, word in enumerate(netlist.words):
         inner = (x for operand in operands(word.cell) for x in sources[operand])
         sources.append(tuple(dict.fromkeys(inner)) if absorbed[index] else (index,))
     return Absorption(tuple(sources), tuple(len(own) if own else 0 for own in leaves))
+
+
+def _is_second(netlist: Netlist, reader: int, index: int) -> bool:
+    """Return True if word ``index`` is a choice that only the second operand of the sum ``reader`` is."""
+    cell, choice = netlist.words[reader].cell, netlist.words[index].cell
+    return isinstance(choice, cells.Mux) and isinstance(cell, cells.AddSub) and cell.b.word == index != cell.a.word
 
 
 def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:

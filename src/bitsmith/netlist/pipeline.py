@@ -29,6 +29,10 @@ _EXACT_WORDS = 4000
 class Delays(Protocol):
     """Nanoseconds that operations take, the way to them included; widths in bits."""
 
+    @property
+    def sums_choose(self) -> bool:
+        """Whether the look-up tables of a sum hold a choice of its second operand, too."""
+
     def adder(self, width: int) -> float:
         """Addition or subtraction."""
 
@@ -170,7 +174,7 @@ class _Scheduler:
         count = len(netlist.words)
         self._netlist = netlist
         self.budget = budget_ns + _SLACK_NS
-        absorbed = absorb(netlist, lut_inputs(delays))
+        absorbed = absorb(netlist, lut_inputs(delays), sums_choose=delays.sums_choose)
         self._absorbed = absorbed
         self._order = [
             word

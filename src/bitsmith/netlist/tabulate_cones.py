@@ -179,7 +179,7 @@ class _Tabulation:
         self._netlist = netlist
         self._delays = delays
         self._inputs = lut_inputs(delays)
-        absorbed = absorb(netlist, self._inputs).sources
+        absorbed = absorb(netlist, self._inputs, sums_choose=delays.sums_choose).sources
         self._absorbed = [sources != (index,) for index, sources in enumerate(absorbed)]
         self._functions = Functions(netlist)
         self._readers = {index: set(own) for index, own in readers_of(netlist).items()}
