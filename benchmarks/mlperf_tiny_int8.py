@@ -1,0 +1,131 @@
+"""The reference files of MLPerf Tiny as circuits: int8 TFLite beside the float file at 8 bits, and what others published.
+
+``mlperf_tiny_int8.py FOLDER [--cosim] [--synth] [--samples FOLDER] [NAME...]``. FOLDER holds a checkout of
+github.com/mlcommons/tiny, ``--samples`` the folder kws01 of github.com/eembc/energyrunner, of which the accuracy of ds-cnn is
+shown. For each published row, on its part and at its clock: reuse factors with which a frame takes no longer than theirs,
+estimates of both files, and how many times the look-up tables of the int8 file theirs are. ``--cosim``: three whole frames are
+simulated, and any bit or cycle that differs is an error. ``--synth``: cells are those of Yosys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from mlperf_tiny import PUBLISHED, SHAPES, Published
+from rich.console import Console
+from rich.table import Table
+
+import bitsmith
+from bitsmith.devices import resolve_part
+from bitsmith.estimate.fit import missing, paced
+from bitsmith.passes.program import drop_dead
+from bitsmith.report.sections import Resources
+
+FILES = {
+    "resnet-8": ("pretrainedResnet_quant.tflite", "pretrainedResnet.tflite"),
+    "ds-cnn": ("kws_ref_model.tflite", "kws_ref_model_float32.tflite"),
+    "mobilenet": ("vww_96_int8.tflite", "vww_96_float.tflite"),
+    "autoencoder": ("ad01_int8.tflite", "ad01_fp32.tflite"),
+}
+PARTS = {
+    "ZyBo": "xc7z010clg400-1",
+    "ZedBoard": "xc7z020clg484-1",
+    "Cora-Z7": "xc7z010clg400-1",
+    "ZC706": "xc7z045ffg900-2",
+    "Arty A7-100T": "xc7a100tcsg324-1",
+}
+FEW = 3
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a network: codes as they are, or numbers that get 8 bits."""
+
+    path: Path
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    def paced(self, row: Published, folder: str) -> bitsmith.Model:
+        """The model on the part of a row, at its clock, with a frame in no more cycles."""
+        model = self._configured(row, folder, {})
+        program = drop_dead(model.program, keep_probes=False)
+        reuse = paced(program, model.directives, row.cycles).reuse
+        return self._configured(row, folder, {name: {"ReuseFactor": factor} for name, factor in reuse.items()})
+
+    def _configured(self, row: Published, folder: str, layers: Mapping[str, object]) -> bitsmith.Model:
+        config = {"Model": {"Strategy": "resource"}, "LayerName": layers}
+        _, _, board = row.who.partition(", ")
+        options = {"io_type": "io_stream", "part": PARTS[board], "clock_period": 1e3 / row.megahertz}
+        return bitsmith.convert(self.path, Path(folder) / "project", config, **options, **self.settings)
+
+
+def cells(model: bitsmith.Model, inputs: np.ndarray, *, cosim: bool, synth: bool) -> tuple[int, ...]:
+    """Look-up tables, flip-flops, multiplier and memory blocks: estimates, or what Yosys counts."""
+    if cosim or synth:
+        report = model.build(inputs=inputs, cosim=cosim, synth=synth, force=True, progress=lambda _: None)
+        counted = report.find(Resources)
+        assert counted is not None
+        return tuple(number or 0 for number in (counted.lut, counted.ff, counted.dsp, counted.bram))
+    size = model.estimate().size
+    return size.lut, size.ff, size.dsp, size.bram
+
+
+def rows(name: str, given: argparse.Namespace) -> Iterator[tuple[str, ...]]:
+    """The lines of a network, two for each published row."""
+    codes, numbers = (next(given.folder.rglob(file)) for file in FILES[name])
+    rng = np.random.default_rng(0)
+    calibration = rng.standard_normal((64, *SHAPES[name]))
+    inputs = rng.integers(-128, 128, (FEW, *SHAPES[name])).astype(np.float64)
+    for row in PUBLISHED[name]:
+        with tempfile.TemporaryDirectory() as folder:
+            model = File(codes).paced(row, folder)
+            own = cells(model, inputs, cosim=given.cosim, synth=given.synth)
+            beside = File(numbers, {"bits": 8, "calibration": calibration}).paced(row, folder).estimate().size
+            size = model.estimate().size
+        lacking = missing(size, resolve_part(PARTS[row.who.partition(", ")[2]]))
+        figures = (f"{number:,}" for number in own)
+        luts = f"{beside.lut:,}", f"{size.lut / beside.lut:.2f}"
+        yield (name, row.who, *figures, *luts, f"{row.cells[0] / own[0]:.1f}", lacking or "fits")
+        yield ("", "published", *(f"{number:,.0f}" for number in row.cells), "", "", "", "")
+
+
+def accuracy(given: argparse.Namespace) -> str:
+    """The share of the samples of which the greatest score of the int8 file is the label's."""
+    with (given.samples / "y_labels.csv").open() as file:
+        listed = [(name.strip(), int(label)) for name, _, label in csv.reader(file)]
+    samples = [np.fromfile(given.samples / name, dtype=np.int8).reshape(SHAPES["ds-cnn"]) for name, _ in listed]
+    with tempfile.TemporaryDirectory() as folder:
+        model = bitsmith.convert(next(given.folder.rglob(FILES["ds-cnn"][0])), Path(folder) / "project")
+        scores = model.predict(np.stack(samples).astype(np.float64)).reshape(len(listed), -1)
+    right = scores.argmax(axis=1) == np.array([label for _, label in listed])
+    return f"ds-cnn: {right.mean():.1%} of {len(listed):,} samples"
+
+
+def main() -> None:
+    """Print the table, and the accuracy."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("networks", nargs="*", default=list(FILES), metavar="NAME")
+    parser.add_argument("--samples", type=Path)
+    for option in ("cosim", "synth"):
+        parser.add_argument(f"--{option}", action="store_true")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    table = Table("network", "as", "LUT", "FF", "DSP", "BRAM18", "float, 8 bits: LUT", "ratio", "factor", "part")
+    for name in given.networks:
+        for line in rows(name, given):
+            table.add_row(*line)
+    console = Console(width=160)
+    console.print(table)
+    if given.samples:
+        console.print(accuracy(given))
+
+
+if __name__ == "__main__":
+    main()
