@@ -31,7 +31,7 @@ class Delays(Protocol):
 
     @property
     def sums_choose(self) -> bool:
-        """Whether the look-up tables of a sum hold a choice of its second operand, too."""
+        """Return True if the look-up tables of a sum hold a choice of its second operand, too."""
 
     def adder(self, width: int) -> float:
         """Addition or subtraction."""
