@@ -12,7 +12,8 @@ from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_of
 from bitsmith.config.values import AP_VLD, AXI_MASTER
 from bitsmith.conversion.conversion import Conversion, configured, convert, split_shape
-from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.errors import ConfigError
+from bitsmith.frontends.formulas.framework import formulas_of, symbols
 from bitsmith.frontends.framework import Framework
 from bitsmith.frontends.frameworks import AnyModel, frameworks
 from bitsmith.frontends.keras.framework import KERAS
@@ -127,18 +128,36 @@ def convert_from_tflite_model(
     return _conversion(model, output_dir, **familiar).model()
 
 
-def convert_from_symbolic_expression(expr: object, *arguments: object, **options: object) -> Model:
-    """Not available: formulas, such as those of PySR, are no networks.
+def convert_from_symbolic_expression(
+    expr: object,
+    n_symbols: int | None = None,
+    lut_functions: Mapping[str, Mapping[str, object]] | None = None,
+    use_built_in_lut_functions: bool = False,
+    output_dir: str | Path = OUTPUT_DIR,
+    *,
+    compiler: str = "",
+    hls_include_path: str | None = None,
+    hls_libs_path: str | None = None,
+    **familiar: Unpack[Familiar],
+) -> Model:
+    """Convert a formula, or a list of them: expressions of sympy, or texts (``docs/formulas.md``).
 
-    Raises:
-        UnsupportedError: always.
+    Args:
+        n_symbols: the inputs are ``x0`` to this number less 1; by default to the last that occurs, or all that do if they have
+            other names.
+        lut_functions: names of functions of yours, and what each is in ``math_func``. How large tables are follows from the
+            precision: ranges and sizes mean nothing here, nor do ``use_built_in_lut_functions``, ``compiler`` and the paths.
+        familiar: the rest, also ``inputs`` of :func:`bitsmith.convert`. The ``precision`` of all tensors is ``ap_fixed<16,6>`` by
+            default, or ``auto`` with ranges in ``inputs`` or with calibration data.
     """
-    raise UnsupportedError(
-        f"a symbolic expression ({str(expr)[:80]})",
-        where="convert_from_symbolic_expression",
-        accepted="models of Keras, PyTorch, ONNX and TensorFlow Lite",
-        remedy="write the formula as the forward function of a torch.nn.Module (PySR: model.pytorch()), and convert that",
-    )
+    formulas = formulas_of(list(expr) if isinstance(expr, set) else [expr] if isinstance(expr, str) else expr)
+    functions = {name: str(of.get("math_func")) for name, of in (lut_functions or {}).items()}
+    formulas = replace(formulas, functions=functions)
+    inputs = familiar.get("inputs")
+    familiar["inputs"] = symbols(formulas, n_symbols) if inputs is None else inputs
+    if not isinstance(inputs, Mapping) and familiar.get("calibration") is None:
+        familiar.setdefault("precision", "ap_fixed<16,6>")
+    return _conversion(formulas, output_dir, **familiar).model()
 
 
 def _conversion(model: AnyModel, output_dir: str | Path = OUTPUT_DIR, **arguments: Unpack[Familiar]) -> Conversion:

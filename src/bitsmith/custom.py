@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 from bitsmith.config import BackendName
 from bitsmith.conversion.conversion import convert
@@ -60,7 +60,7 @@ class Checked:
     report: Report
 
 
-def check(
+def check(  # type: ignore[misc]  # formulas, whose inputs have names, have no layers of the user's
     model: AnyModel,
     inputs: Arrays,
     backends: Iterable[BackendName] = ("rtl", "vitis"),
@@ -101,7 +101,12 @@ def check(
         ```
     """
     found = []
-    given: Arguments = {"calibration": inputs, "check": expected is None, **arguments, "strict": True}
+    given: Arguments = {
+        "calibration": inputs,
+        "check": expected is None,
+        **cast("Arguments", arguments),
+        "strict": True,
+    }
     with tempfile.TemporaryDirectory() as folder:
         for backend in backends:
             place = Path(output_dir or folder) / backend

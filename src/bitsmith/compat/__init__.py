@@ -56,7 +56,7 @@ INSTEAD: Mapping[str, str] = {
     f"{NAME}.templates": _BOARDS,
     f"{NAME}.writer": "model.write() writes the project; docs/new-hls-dialect.md says how to add a tool",
     f"{NAME}.utils.fixed_point_utils": "formats are texts such as 'fixed<16,6>' (docs/configuration.md)",
-    f"{NAME}.utils.symbolic_utils": "expressions as text are not converted yet; a torch.nn.Module that computes one is",
+    f"{NAME}.utils.symbolic_utils": "convert_from_symbolic_expression chooses tables by precision (docs/formulas.md)",
     f"{NAME}.utils.torch": _LAYERS,
 }
 """Modules and names of hls4ml without a counterpart of the name, and what to use instead."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -73,10 +73,10 @@ def read_backend(value: object, where: str) -> Backend:
         return known[name]
     if name == _SYMBOLIC:
         raise ConfigError(
-            f"backend {value!r}: formulas are no networks",
+            f"backend {value!r}",
             where=where,
             accepted=_ACCEPTED,
-            remedy="write the formula as the forward function of a torch.nn.Module, and convert that",
+            remedy="all backends take formulas: convert_from_symbolic_expression, or bitsmith.convert(expr, inputs=...)",
         )
     remedy = did_you_mean(name, list(known)) if name else ""
     raise ConfigError(f"backend {shown(value)}", where=where, accepted=_ACCEPTED, remedy=remedy)
@@ -160,6 +160,13 @@ def read_input_shape(value: object, where: str) -> Sequence[object]:
         return (value,)
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ConfigError(shown(value), where=where, accepted="the shape of one sample, or a list of them")
+    return value
+
+
+def read_inputs(value: object, where: str) -> object:
+    """Names of a formula's inputs, perhaps with ranges, which their reader checks."""
+    if not isinstance(value, Mapping | list | tuple):
+        raise ConfigError(shown(value), where=where, accepted="['x', 'y'], or {'x': [-1, 1], 'y': [0, 4]}")
     return value
 
 

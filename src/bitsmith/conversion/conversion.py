@@ -130,7 +130,8 @@ def configured(
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     check_names(options, NetworkOptions, "configured")
-    return _Read.of(framework_of(model), model, config, weights, options).network()
+    framework = framework_of(model)
+    return _Read.of(framework, framework.with_inputs(model, None), config, weights, options).network()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +204,15 @@ class Conversion:
         data = arguments.get("calibration")
         arguments = {**arguments, "calibration": None if data is None else arrays_of(data)}
         project = read_project({**keys({"output_dir": output_dir, **arguments}), **more})
-        return Conversion(framework_of(model), model, project, config, arguments)
+        framework = framework_of(model)
+        return Conversion(framework, framework.with_inputs(model, project.inputs), project, config, arguments)
 
     @staticmethod
     def named(named: NamedModel, project: ProjectConfig, arguments: Arguments) -> Conversion:
         """The conversion of a model that a project names."""
         weights = arguments.get("weights") or named.weights
-        return Conversion(named.framework, named.source, project, project.hls_config, {**arguments, "weights": weights})
+        source = named.framework.with_inputs(named.source, project.inputs)
+        return Conversion(named.framework, source, project, project.hls_config, {**arguments, "weights": weights})
 
     def network(self) -> Network:
         """The layers with the user's choices."""

@@ -15,6 +15,9 @@ from bitsmith.layers.settled import decided_inputs, is_quantized
 from bitsmith.passes.network.calibration import generated
 
 SAMPLES = 64
+SAMPLES_OF_RANGES = 4096
+"""Samples where the user states the ranges of all inputs, so that the worst of them says what is the worst within these."""
+
 _LEAST_SAMPLES = 2
 _ELEMENTS, _ALL_ELEMENTS = 1 << 20, 1 << 24
 """Elements of the largest tensor, and of all, above which fewer samples are compared: positions are samples enough."""
@@ -23,7 +26,8 @@ _ELEMENTS, _ALL_ELEMENTS = 1 << 20, 1 << 24
 def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floats]:
     """A few of the calibration data, evenly spaced, or generated inputs; all in single precision, as frameworks take them."""
     sizes = [max(math.prod(shape), 1) for shape in network.shapes().values()]
-    count = min(max(min(_ELEMENTS // max(sizes), _ALL_ELEMENTS // sum(sizes)), _LEAST_SAMPLES), SAMPLES)
+    most = SAMPLES if any(network.input(name).least is None for name in network.inputs) else SAMPLES_OF_RANGES
+    count = min(max(min(_ELEMENTS // max(sizes), _ALL_ELEMENTS // sum(sizes)), _LEAST_SAMPLES), most)
     if calibration is None:
         drawn = generated(_with_ranges_of_the_model(network), count)
         batches = [_fitting(network, name, x) for name, x in zip(network.inputs, drawn, strict=True)]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
+from bitsmith.errors import ConfigError
 from bitsmith.frontends.input_shapes import Example, InputShapes
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
 from bitsmith.layers.layer import Floats
@@ -97,6 +98,19 @@ def no_content(first: bytes) -> bool:
     return False
 
 
+def own_inputs(model: object, inputs: object) -> object:
+    """The ``with_inputs`` of a framework whose models say themselves what their inputs are.
+
+    Raises:
+        ConfigError: there are ``inputs``.
+    """
+    if inputs is not None:
+        raise ConfigError(
+            "given with a model that has inputs of its own", where="inputs", accepted="it with formulas only"
+        )
+    return model
+
+
 @dataclass(frozen=True, slots=True)
 class Framework:
     """A framework whose models are read.
@@ -119,6 +133,7 @@ class Framework:
         layer_results: results of a model's layers as the framework computes them, by names of nodes; empty if it does not give
             them.
         shapeless: None if all of its models say the shapes of their inputs.
+        with_inputs: a model with the names and ranges of its inputs that the user gives, or with None, as the reader takes it.
     """
 
     name: str
@@ -134,6 +149,7 @@ class Framework:
     outputs: Outputs
     layer_results: Callable[[object, Network, Sequence[Numbers]], Mapping[str, Floats]]
     shapeless: Shapeless | None
+    with_inputs: Callable[[object, object], object]
 
     @property
     def suffixes(self) -> tuple[str, ...]:

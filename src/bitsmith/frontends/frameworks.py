@@ -16,6 +16,7 @@ from typing import TypeAlias
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.files.archive import FIRST_NAME_BYTES, first_bytes
 from bitsmith.frontends.foreign import foreign_file, foreign_object
+from bitsmith.frontends.formulas.framework import FORMULAS
 from bitsmith.frontends.framework import Framework
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.onnx.framework import ONNX
@@ -23,7 +24,7 @@ from bitsmith.frontends.tflite.framework import TFLITE
 from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.trees.frameworks import LIGHTGBM, SKLEARN, XGBOOST
 
-FRAMEWORKS = (KERAS, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, SKLEARN)
+FRAMEWORKS = (KERAS, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, SKLEARN, FORMULAS)
 """The table. Estimators of XGBoost and LightGBM are ones of scikit-learn, too: their records come first."""
 
 GROUP = "bitsmith.frameworks"
@@ -64,13 +65,13 @@ def installed() -> tuple[Framework, ...]:
 
 
 def framework_of(model: AnyModel) -> Framework:
-    """The framework whose model a file or an object is.
+    """The framework whose model a file or an object is; a text may be a formula.
 
     Raises:
         ModelFileError: it is of none, or cannot be opened.
     """
     if isinstance(model, str | os.PathLike):
-        return _of_file(Path(model))
+        return FORMULAS if FORMULAS.is_live(model) else _of_file(Path(model))
     record = next((record for record in frameworks() if record.is_live(model)), None)
     if record is None:
         accepted = ", ".join(record.live for record in frameworks())

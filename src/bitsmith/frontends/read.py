@@ -61,6 +61,7 @@ def read_as(framework: Framework, model: AnyModel, options: ReadOptions) -> Netw
             raise ConfigError(
                 f"given with a model of {framework.name}", where=name, accepted=f"it with models of {takers} only"
             )
+    model = framework.with_inputs(model, None)
     if isinstance(model, str | os.PathLike):
         check_file(Path(model))
     return framework.read(model, options)

@@ -46,7 +46,8 @@ class Input(Layer):
     a grid of the circuit's own that is finer than what they tell apart, but where near ties decide. If ``held``, the format in
     the settings is such a choice, and not the user's. What is less than
     the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``masks``). Where the model states a
-    scale, features (elements of the last axis) have that ``spread`` around a ``center`` (see the pass ``stated_scales``).
+    scale, features (elements of the last axis) have that ``spread`` around a ``center`` (see the pass ``stated_scales``);
+    where the user states ranges, they are from the ``least`` to the ``most`` number of each (see the pass ``quantized_inputs``).
     """
 
     shape: Shape
@@ -59,6 +60,8 @@ class Input(Layer):
     floor: float | None = None
     center: Floats | None = None
     spread: Floats | None = None
+    least: Floats | None = None
+    most: Floats | None = None
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     options: ClassVar[frozenset[str]] = frozenset({"outliers"})
@@ -94,6 +97,16 @@ class Input(Layer):
             fracs, integers = fracs.max(keepdims=True), integers.max(keepdims=True)
         pairs = zip(fracs.tolist(), integers.tolist(), strict=True)
         return tuple(replace(plain, width=of + frac, frac=frac) for frac, of in pairs)
+
+    def range_grid(self, bits: int) -> Quantizer | None:
+        """The grid, in ``bits`` bits, of what the user says to come in; None if that is nothing."""
+        if self.least is None or self.most is None:
+            return None
+        signs = (self.least < 0).astype(np.int64)
+        fracs = bits - signs - np.frexp(np.maximum(np.abs(self.least), np.abs(self.most)))[1]
+        low, high = np.ceil(np.ldexp(self.least, fracs)), np.floor(np.ldexp(self.most, fracs))
+        low, high = (end.astype(np.int64) for end in (np.minimum(low, high), high))
+        return Quantizer.uniform(np.ldexp(1.0, -fracs), low, high, Rounding.RND, Overflow.SAT)
 
     def scaled(self, batch: Floats) -> Floats:
         """Numbers of scale 1 as ones of the scale that the model states."""

@@ -17,12 +17,15 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.tables import Function, tabulated
+from bitsmith.layers.tables import ENTRY_BITS, Function, tabulated
 
 _MOST_RADIX_BITS = 4
 _ROUNDING_MARGIN = 2.0**-10
 _SPARE_BITS = 3
 """Bits of the normalized operand, and of factors that are no powers of two, beyond those of the result."""
+
+_MOST_BITS = ENTRY_BITS - 5
+"""Bits of relative accuracy of exponentials: entries of their tables have as many, one before the point and guard bits."""
 
 
 def all_of_width(value: int) -> int:
@@ -123,7 +126,7 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: 
     builder = lowering.builder
     scale = math.log2(base)
     lo, hi = x.type.real_range()
-    bits = max(frac + math.ceil(hi * scale), 1)
+    bits = min(max(frac + math.ceil(hi * scale), 1), _MOST_BITS)
     if scale != 1.0:
         places = bits + _SPARE_BITS + max(math.frexp(max(abs(lo), abs(hi)))[1], 0)
         x = builder.mul(x, builder.const(round(math.ldexp(scale, places)), places))

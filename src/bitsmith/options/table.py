@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bitsmith.emulate.samples import Samples
     from bitsmith.fidelity.framework import Check
     from bitsmith.frontends.custom.call import Layers
+    from bitsmith.frontends.formulas.read import FormulaInputs
     from bitsmith.frontends.input_shapes import Example, InputShapes
 
 
@@ -40,6 +41,7 @@ class ProjectOptions(TypedDict, total=False):
     clock_uncertainty: float | str | None
     latency: int | str | None
     input_data_tb: str | Path | None
+    inputs: FormulaInputs | None
     board: str | Path | None
     platform: str | None
     interface: str | None
@@ -208,6 +210,14 @@ OPTIONS: Sequence[Option] = (
         Flag(str, (), "N,N,...", read_shape, "The shape of one sample, where the file leaves it open."),
         "the shape of one sample of the input, or one for each input, instead of an example. Without both, calibration data show "
         "it. In a Keras or ONNX model it fills the sizes that are left open.",
+    ),
+    Option(
+        "inputs",
+        Key("Inputs", "inputs", checks.read_inputs, None),
+        None,
+        None,
+        "the names of a formula's inputs in their order, perhaps with ranges: ``['x', 'y']``, or ``{'x': (-1, 1), 'y': (0, 4)}`` "
+        "(``docs/formulas.md``). By default those that occur.",
     ),
     Option(
         "layers",

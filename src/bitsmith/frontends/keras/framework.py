@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from bitsmith.frontends.files.archive import first_member
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, own_inputs
 from bitsmith.frontends.keras.live import FILES, ModelLike, is_live
 from bitsmith.frontends.keras.outputs import keras_outputs, layer_results
 from bitsmith.layers.network import Network
@@ -47,4 +47,5 @@ KERAS = Framework(
     outputs=keras_outputs,
     layer_results=layer_results,
     shapeless=None,
+    with_inputs=own_inputs,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
 from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
 from bitsmith.layers.network import Network
@@ -55,4 +55,5 @@ ONNX = Framework(
     outputs=_outputs,
     layer_results=no_layer_results,
     shapeless=None,
+    with_inputs=own_inputs,
 )

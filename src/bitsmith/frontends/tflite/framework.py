@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_layer_results
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_layer_results, own_inputs
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
 from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.layers.network import Network
@@ -40,4 +40,5 @@ TFLITE = Framework(
     outputs=_outputs,
     layer_results=no_layer_results,
     shapeless=None,
+    with_inputs=own_inputs,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from bitsmith.frontends.files.archive import first_member
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, Shapeless
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, Shapeless, own_inputs
 from bitsmith.frontends.torch.live import TorchModel, is_live, is_module
 from bitsmith.frontends.torch.outputs import layer_results, torch_outputs, weights
 from bitsmith.layers.network import Network
@@ -37,4 +37,5 @@ TORCH = Framework(
     outputs=torch_outputs,
     layer_results=layer_results,
     shapeless=Shapeless(is_module, weights),
+    with_inputs=own_inputs,
 )

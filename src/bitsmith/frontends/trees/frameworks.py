@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
 from bitsmith.layers.network import Network
 
@@ -107,6 +107,7 @@ SKLEARN = Framework(
     outputs=_Outputs("scikit-learn"),
     layer_results=no_layer_results,
     shapeless=None,
+    with_inputs=own_inputs,
 )
 
 XGBOOST = Framework(
@@ -123,6 +124,7 @@ XGBOOST = Framework(
     outputs=_Outputs("XGBoost"),
     layer_results=no_layer_results,
     shapeless=None,
+    with_inputs=own_inputs,
 )
 
 LIGHTGBM = Framework(
@@ -139,4 +141,5 @@ LIGHTGBM = Framework(
     outputs=_Outputs("LightGBM"),
     layer_results=no_layer_results,
     shapeless=None,
+    with_inputs=own_inputs,
 )

@@ -270,9 +270,20 @@ def generated(network: Network, samples: int) -> list[Floats]:
     for name in network.inputs:
         node = network.node(name)
         assert isinstance(node.layer, Input)
+        if node.layer.least is not None and node.layer.most is not None:
+            batches.append(_over_ranges(rng, samples, node.layer.least, node.layer.most))
+            continue
         fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.result_bits))
         batches.append(node.layer.scaled(_drawn(rng, (samples, *node.layer.shape), fmt)))
     return batches
+
+
+def _over_ranges(rng: np.random.Generator, samples: int, least: Floats, most: Floats) -> Floats:
+    """Uniform numbers over ranges; a quarter of them is at ends, where results are the largest."""
+    batch = rng.uniform(least, most, (samples, len(least)))
+    ends = np.where(rng.random((samples // 4, len(least))) < 0.5, least, most)
+    batch[: len(ends)] = ends
+    return batch
 
 
 def _drawn(rng: np.random.Generator, shape: tuple[int, ...], fmt: FixedFormat) -> Floats:

@@ -30,7 +30,14 @@ from bitsmith.layers.settings import Weights
 from bitsmith.passes.network.calibration import input_batches, observe
 from bitsmith.passes.network.lower import exact_nodes
 from bitsmith.passes.network.outliers import outlying
-from bitsmith.passes.network.steepness import Rounded, ancestors, fine_steps, steep_operands, with_trained
+from bitsmith.passes.network.steepness import (
+    Rounded,
+    ancestors,
+    fine_steps,
+    shares_of_outputs,
+    steep_operands,
+    with_trained,
+)
 
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
@@ -43,6 +50,9 @@ _GUARD_BITS = 2
 
 _FINE = 40
 """More fractional bits, with which nothing is rounded that matters."""
+
+_STEEP_SHARE = 2.0 ** -least_bits(AUTO_BITS)
+"""Change of the operand of a steep function, which changes where that does so by about 1."""
 
 _CONSTANT = 2.0**-20
 """A range that is a smaller part of a channel's magnitude is the float model's own rounding."""
@@ -86,15 +96,17 @@ def refine_channels(
     seen = observed if typical is None else observe(network, typical)
     search = _Search(network, network.shapes(), observed, seen)
     candidates, steep = list(search.candidates()), steep_operands(network, seen)
-    if not candidates and not steep:
+    shares = shares_of_outputs(network, seen) if calibration is None else {}
+    if not candidates and not steep and not shares:
         return network
     chosen = inputs if typical is None else typical
     largest = max(math.prod(shape) for shape in network.shapes().values())
     count = min(max(_ELEMENTS // largest, _LEAST_SAMPLES), _SAMPLES)
     few = [batch[:: -(-len(batch) // count)] for batch in chosen]
     with np.errstate(all="ignore"), one_thread():
-        candidates = _together([*candidates, *search.of_steep(steep, few)])
+        candidates = _together([*candidates, *search.too_coarse(dict.fromkeys(steep, _STEEP_SHARE), few)])
         needed = _Trial.of(network, few, seen, max(_AT_ONCE // largest, 1)).needed(candidates)
+        needed = _together([*needed, *search.too_coarse(shares, inputs)])
     found: dict[str, dict[str, Fracs]] = {}
     for each in needed:
         found.setdefault(each.node, {})[each.variable] = each.least
@@ -140,16 +152,16 @@ class _Search:
             if node.settings.weights is Weights.ONCHIP:
                 yield from self._of_trained(node)
 
-    def of_steep(self, operands: Sequence[str], inputs: Sequence[Floats]) -> Iterator[_Candidate]:
-        """Tensors for which the rule is too coarse because steep functions take them as ``operands``, or what they lead to."""
+    def too_coarse(self, allowed: Mapping[str, float], inputs: Sequence[Floats]) -> Iterator[_Candidate]:
+        """Tensors for which the rule is too coarse, as some results, which they lead to, change by more than is ``allowed``."""
         exact = exact_nodes(self.network)
         rounded: list[Rounded] = []
-        for node in ancestors(self.network, operands):
+        for node in ancestors(self.network, [*allowed]):
             rule = None if node.name in exact or "result" in node.settings.precision else self._rule_of_result(node)
             rounded += [rule] if rule is not None else []
             rounded += self._rules_of_trained(node) if node.settings.weights is Weights.ONCHIP else []
         rounded = [each for each in rounded if each.bits == AUTO_BITS]  # what the user gives is kept
-        for each, least in fine_steps(self.network, operands, rounded, inputs):
+        for each, least in fine_steps(self.network, allowed, rounded, inputs):
             if each.values is None:
                 channels = self.shapes[each.node][-1:]
                 yield _Candidate(each.node, each.variable, np.broadcast_to(least, channels), each.frac)

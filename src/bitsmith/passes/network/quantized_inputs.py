@@ -6,8 +6,9 @@ are identities. If not, each element has the bits that they look at: those of th
 nearest, half a step; none where they are of tables that have one value for all codes. Where their grids are of other scales, and
 before staircases and rectifiers, the input holds all that their ranges do: in steps of which each of theirs has 256 or more, or
 of which all thresholds are multiples. The former is a choice of the circuit's (``Input.rounds``), which the float model does not
-make. Where some wrap around and some do not, no range is enough for any input: the input gets a fixed-point format with steps as
-fine and a range 256 times as wide, as if the user had given it (``Input.held``).
+make, as is the format of an input whose range the user states. Where some wrap around and some do not, no range is enough for any
+input: the input gets a fixed-point format with steps as fine and a range 256 times as wide, as if the user had given it
+(``Input.held``).
 """
 
 from __future__ import annotations
@@ -67,6 +68,10 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
     moved: set[str] = set()
     for node in network.nodes:
         if isinstance(node.layer, Input) and node.layer.limits is None and "result" not in node.settings.precision:
+            if (stated := node.layer.range_grid(node.settings.result_bits)) is not None:
+                formats[node.name] = stated
+                rounding.add(node.name)
+                continue
             readers = _readers(network, shapes, node.name) or []
             quantizers = [reader.quantizer for reader in readers]
             if quantizers and all(quantizers[0].is_same(other) for other in quantizers):

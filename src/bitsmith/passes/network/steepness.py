@@ -3,6 +3,8 @@
 A softmax, a sigmoid or an erf changes where its operand changes by about 1, however large the operand is. By the rule of ``auto``
 the steps of an operand of hundreds are no longer small beside that, nor are those of the tensors that it is computed of. What
 rounding each of them does to the operand is looked at by itself.
+
+Where the user states the ranges of all inputs, what rounding does to the outputs is looked at in the same way.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 
 from bitsmith.ir.types import Fracs
 from bitsmith.layers.activation import Activation, HardActivation
-from bitsmith.layers.auto import ObservedRange, least_bits
+from bitsmith.layers.auto import AUTO_BITS, ObservedRange, least_bits
 from bitsmith.layers.elementwise import Sinusoid
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
@@ -63,6 +65,13 @@ def steep_operands(network: Network, observed: Mapping[str, ObservedRange]) -> t
     )
 
 
+def shares_of_outputs(network: Network, seen: Mapping[str, ObservedRange]) -> dict[str, float]:
+    """The changes of outputs that one rounding may cause, a step of these; none unless the ranges of all inputs are stated."""
+    if any(network.input(name).least is None for name in network.inputs):
+        return {}
+    return {name: math.ldexp(seen[name].amplitude or 1.0, 1 - AUTO_BITS) for name in network.outputs}
+
+
 def _least_amplitude(node: NetworkNode) -> float:
     """The magnitude of a result below which its steps by the rule are small enough."""
     bits = node.settings.bits.result
@@ -80,20 +89,20 @@ def ancestors(network: Network, names: Sequence[str]) -> list[NetworkNode]:
 
 
 def fine_steps(
-    network: Network, operands: Sequence[str], tensors: Sequence[Rounded], inputs: Sequence[Floats]
+    network: Network, allowed: Mapping[str, float], tensors: Sequence[Rounded], inputs: Sequence[Floats]
 ) -> Iterator[tuple[Rounded, Fracs]]:
-    """Those tensors whose steps change the ``operands`` of steep functions too much, and the fractional bits that they need."""
-    kept = {node.name for node in ancestors(network, operands)} | {*network.inputs}
+    """Those tensors whose steps change a result by more than is ``allowed``, and the fractional bits that they need."""
+    kept = {node.name for node in ancestors(network, [*allowed])} | {*network.inputs}
     before = network.with_nodes([node for node in network.nodes if node.name in kept])
     wanted: dict[str, Floats] = {}
     jumping: dict[str, Floats] = {}
     for node, _, result in before.evaluation(inputs):
-        if node.name in operands:
+        if node.name in allowed:
             wanted[node.name] = result
         if node.layer.jumps:
             jumping[node.name] = result
     for each in tensors[:_MOST_LOOKED_AT]:
-        off = math.ldexp(_change(before, each, inputs, wanted, jumping), least_bits(each.bits))
+        off = _change(before, each, inputs, wanted, allowed, jumping)
         if off > 1.0:
             more = min(math.ceil(math.log2(off)) + _GUARD_BITS, _MOST_BITS)
             yield each, np.asarray(each.frac + more)
@@ -104,9 +113,10 @@ def _change(
     rounded: Rounded,
     inputs: Sequence[Floats],
     wanted: Mapping[str, Floats],
+    allowed: Mapping[str, float],
     held: Mapping[str, Floats],
 ) -> float:
-    """The most by which rounding a tensor changes an operand."""
+    """The most by which rounding a tensor changes a result that is ``wanted``, beside what is ``allowed``."""
     values = rounded.values
     if values is not None:
         node = network.node(rounded.node)
@@ -119,7 +129,8 @@ def _change(
     most = 0.0
     for node, _, result in network.evaluation(inputs, in_steps, held):
         if node.name in wanted:
-            most = max(most, float(np.nanmax(np.abs(result - wanted[node.name]), initial=0.0)))
+            change = float(np.nanmax(np.abs(result - wanted[node.name]), initial=0.0))
+            most = max(most, change / allowed[node.name])
     return most if math.isfinite(most) else 0.0
 
 

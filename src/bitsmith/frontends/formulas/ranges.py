@@ -1,0 +1,64 @@
+"""Ranges of all parts of formulas for inputs within bounds, by interval arithmetic on many small boxes.
+
+One box would be enough for a proof, but intervals of numbers that depend on each other are wider than need be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bitsmith.frontends.formulas.expression import Call, Expression, Name, parts
+from bitsmith.frontends.formulas.functions import FUNCTIONS, Interval
+
+Bounds = Mapping[str, tuple[float, float]]
+"""The least and the greatest number of each input."""
+
+_BOXES = 1 << 14
+"""Boxes that the domain is cut into, at most."""
+
+
+def ranges(expressions: Sequence[Expression], bounds: Bounds) -> dict[Expression, Interval]:
+    """Intervals of all parts of expressions, for each of the boxes."""
+    count = max(int(_BOXES ** (1.0 / max(len(bounds), 1))), 1)
+    edges = np.linspace(0.0, 1.0, count + 1)
+    grid = np.indices((count,) * len(bounds)).reshape(len(bounds), -1)
+    found: dict[Expression, Interval] = {}
+    for name, cell in zip(bounds, grid, strict=True):
+        least, most = bounds[name]
+        cuts = least + (most - least) * edges
+        cuts[-1] = most
+        found[Name(name)] = cuts[cell], cuts[cell + 1]
+    size = grid.shape[1]
+    with np.errstate(all="ignore"):
+        for part in parts(*expressions):
+            if isinstance(part, Call):
+                operands = [found[operand] for operand in part.operands]
+                low, high = FUNCTIONS[part.function].span(*operands)
+                found[part] = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+            elif not isinstance(part, Name):
+                found[part] = np.full(size, part.value), np.full(size, part.value)
+    return found
+
+
+def undefined(part: Call, found: Mapping[Expression, Interval]) -> str:
+    """Where a function may be outside its domain, and what that is, in words; empty if it is not."""
+    domain = FUNCTIONS[part.function].domain
+    if domain is None:
+        return ""
+    operands = [found[operand] for operand in part.operands]
+    wrong = ~domain.holds(*operands)
+    if not np.any(wrong):
+        return ""
+    said = " and ".join(
+        f"{operand} reaches from {x[0][wrong].min():.4g} to {x[1][wrong].max():.4g}"
+        for operand, x in zip(map(_short, part.operands), operands, strict=True)
+        if not np.all(x[0] == x[1]) or len(operands) == 1
+    )
+    return f"{said}; it is defined for {domain.words}"
+
+
+def _short(expression: Expression) -> str:
+    text = str(expression)
+    return text if len(text) <= 40 else f"{text[:37]}..."
