@@ -1,8 +1,8 @@
-"""Shapes of inputs, or example inputs, that users give beside a model."""
+"""Shapes, names and ranges of inputs, or example inputs, that users give beside a model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 InputShapes: TypeAlias = "int | Sequence[int] | Sequence[Sequence[int]]"
 """The shape of a sample of the input, or of each input, without the batch axis; or with it, as None or -1; 16 is (16,)."""
+
+NamedInputs: TypeAlias = "Sequence[str] | Mapping[str, tuple[float, float]]"
+"""Names of a formula's inputs in their order, perhaps with the least and the greatest number of each."""
 
 Example: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
 """One input for a few samples."""

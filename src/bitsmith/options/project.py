@@ -17,8 +17,8 @@ from bitsmith.config.model import MODEL_KEYS, HLSConfig, collect_hls_config
 from bitsmith.config.reading import Idle, Inert, Problems, Section, mapping, squash
 from bitsmith.config.values import OTHER_INTERFACES, read_path
 from bitsmith.errors import ConfigError, ProjectError
-from bitsmith.frontends.formulas.read import FormulaInputs
 from bitsmith.frontends.frameworks import FRAMEWORKS
+from bitsmith.frontends.input_shapes import NamedInputs
 from bitsmith.frontends.named import NamedModel, key_named, model_keys, named_model
 from bitsmith.options.table import DEFAULTS, OPTIONS, Chosen
 
@@ -51,7 +51,7 @@ class ProjectConfig(Chosen):
     hls_config: HLSConfig = field(default_factory=HLSConfig)
     model: NamedModel | None = None
     input_shape: Sequence[object] | None = None
-    inputs: FormulaInputs | None = None
+    inputs: NamedInputs | None = None
     override: bool = False
     allow_approximate: bool = False
     strict: bool = False

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from bitsmith.emulate.samples import Samples
     from bitsmith.fidelity.framework import Check
     from bitsmith.frontends.custom.call import Layers
-    from bitsmith.frontends.formulas.read import FormulaInputs
-    from bitsmith.frontends.input_shapes import Example, InputShapes
+    from bitsmith.frontends.input_shapes import Example, InputShapes, NamedInputs
 
 
 StrategyName: TypeAlias = Literal[
@@ -41,7 +40,7 @@ class ProjectOptions(TypedDict, total=False):
     clock_uncertainty: float | str | None
     latency: int | str | None
     input_data_tb: str | Path | None
-    inputs: FormulaInputs | None
+    inputs: NamedInputs | None
     board: str | Path | None
     platform: str | None
     interface: str | None

@@ -15,13 +15,13 @@ import numpy as np
 from bitsmith.base.files import open_file
 from bitsmith.errors import BitsmithError, ModelFileError
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
+from bitsmith.frontends.input_shapes import NamedInputs
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
     from bitsmith.frontends.custom.call import Layers
     from bitsmith.frontends.formulas.expression import Expression
-    from bitsmith.frontends.formulas.read import FormulaInputs
 
 _MOST_BYTES = 16 << 20
 _MOST_RESULTS = 1024
@@ -39,7 +39,7 @@ class Formulas:
     """
 
     sources: Sequence[object]
-    inputs: FormulaInputs | None = None
+    inputs: NamedInputs | None = None
     functions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
-from bitsmith.frontends.ops import arithmetic, logic
+from bitsmith.frontends.builder.value import ONE, ZERO, Value, constant
+from bitsmith.frontends.ops import activations, arithmetic, logic
 from bitsmith.frontends.ops.functions import FUNCTIONS as LAYERS
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.elementwise import Whole
@@ -161,15 +161,15 @@ def _at_least(least: float) -> Domain:
 
 
 def _above(least: float) -> Domain:
-    return Domain(f"above {least:g}", lambda x: x[0] > least)
+    return Domain(f"numbers above {least:g}", lambda x: x[0] > least)
 
 
-_APART = Domain("other than 0", lambda x: (x[0] > 0.0) | (x[1] < 0.0))
+_APART = Domain("numbers other than 0", lambda x: (x[0] > 0.0) | (x[1] < 0.0))
 _DIVISOR = Domain("divisors other than 0", lambda x, y: (y[0] > 0.0) | (y[1] < 0.0))
-_UNIT = Domain("-1 to 1", lambda x: (x[0] >= -1.0 - _CLOSE) & (x[1] <= 1.0 + _CLOSE))
-_WITHIN = Domain("between -1 and 1", lambda x: (x[0] > -1.0) & (x[1] < 1.0))
+_UNIT = Domain("numbers from -1 to 1", lambda x: (x[0] >= -1.0 - _CLOSE) & (x[1] <= 1.0 + _CLOSE))
+_WITHIN = Domain("numbers between -1 and 1", lambda x: (x[0] > -1.0) & (x[1] < 1.0))
 _BRANCH = Domain(
-    "between neighboring poles, odd multiples of pi / 2",
+    "numbers between neighboring poles, odd multiples of pi / 2",
     lambda x: np.floor(x[0] / math.pi + 0.5) == np.floor(x[1] / math.pi + 0.5),
 )
 _BASE = Domain("bases above 0, or integers as exponents", _power_defined)
@@ -188,7 +188,7 @@ def _related(relation: Relation, value: Callable[..., Truths]) -> Function:
 
 
 def _positive(build: Builder, x: Value) -> Value:
-    return x if x.kind is Kind.BOOL else logic.compare(build, Relation.GT, x, ZERO, suffix="truth")
+    return logic.compare(build, Relation.GT, x, ZERO, suffix="truth")
 
 
 def _joined(join: Callable[..., Value], value: Callable[..., Truths]) -> Function:
@@ -227,10 +227,6 @@ def _product(build: Builder, *operands: Value) -> Value:
     for number, x in enumerate(first[1:]):
         first[0] = arithmetic.multiply(build.within(f"factor{number}"), first[0], x)
     return arithmetic.multiply(build, first[0], last) if first else last
-
-
-def _same(build: Builder, x: Value) -> Value:
-    return x
 
 
 def _clipped(build: Builder, x: Value, low: Value, high: Value) -> Value:
@@ -281,6 +277,10 @@ def _area_tangent(build: Builder, x: Value) -> Value:
 _erf = TABLES["erf"].evaluate
 
 
+def _turn(y: Interval, x: Interval) -> Interval:
+    return np.full(x[0].shape, -math.pi), np.full(x[0].shape, math.pi)
+
+
 def _clipped_span(x: Interval, low: Interval, high: Interval) -> Interval:
     return np.minimum(np.maximum(x[0], low[0]), high[0]), np.minimum(np.maximum(x[1], low[1]), high[1])
 
@@ -328,6 +328,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "asin": _composed(_arc_sine, np.arcsin, _UNIT),
     "acos": _composed(_arc_cosine, np.arccos, _UNIT),
     "atan": _through("atan", np.arctan),
+    "atan2": Function(activations.angle, np.arctan2, _turn, (2, 2), None),
     "sinh": _through("sinh", np.sinh),
     "cosh": _through("cosh", np.cosh, 0.0),
     "tanh": _through("tanh", np.tanh),

@@ -52,11 +52,11 @@ def undefined(part: Call, found: Mapping[Expression, Interval]) -> str:
     if not np.any(wrong):
         return ""
     said = " and ".join(
-        f"{operand} reaches from {x[0][wrong].min():.4g} to {x[1][wrong].max():.4g}"
+        f"{operand} may be from {x[0][wrong].min():.4g} to {x[1][wrong].max():.4g}"
         for operand, x in zip(map(_short, part.operands), operands, strict=True)
         if not np.all(x[0] == x[1]) or len(operands) == 1
     )
-    return f"{said}; it is defined for {domain.words}"
+    return f"{said}, and it is defined for {domain.words}"
 
 
 def _short(expression: Expression) -> str:

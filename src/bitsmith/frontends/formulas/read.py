@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,18 +15,16 @@ from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
-from bitsmith.frontends.builder.value import Batch, Value, constant
+from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.formulas.expression import Call, Expression, Name, Number, names_of, parts, shown
 from bitsmith.frontends.formulas.functions import FUNCTIONS
 from bitsmith.frontends.formulas.ranges import ranges, undefined
+from bitsmith.frontends.input_shapes import NamedInputs
 from bitsmith.frontends.ops.selection import concatenate
 from bitsmith.frontends.ops.selection import part as picked
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network
-
-FormulaInputs: TypeAlias = "Sequence[str] | Mapping[str, tuple[float, float]]"
-"""Names of a formula's inputs in their order, perhaps with the least and the greatest number of each."""
 
 INPUT, RESULT = "inputs", "results"
 """Names of the two vectors."""
@@ -36,7 +34,7 @@ _NAMES = {"+": "sum", "*": "product", "-": "difference", "/": "quotient", "^": "
 _ACCEPTED = "names, as ['x', 'y'], or names with ranges, as {'x': (-1, 1), 'y': (0, 4)}"
 
 
-def check_inputs(inputs: object) -> FormulaInputs | None:
+def check_inputs(inputs: object) -> NamedInputs | None:
     """``inputs``, if they are names, or names with ranges.
 
     Raises:
@@ -68,7 +66,7 @@ def _is_name(name: object) -> bool:
 
 
 def read_formulas(
-    expressions: Sequence[Expression], inputs: FormulaInputs | None, *, allow_approximate: bool = False
+    expressions: Sequence[Expression], inputs: NamedInputs | None, *, allow_approximate: bool = False
 ) -> Network:
     """The network of expressions, whose results are its one output.
 
@@ -145,7 +143,7 @@ class _Reading:
         name = part.function if part.function.isidentifier() else _NAMES.get(part.function, "comparison")
         build = self._builder(name, shown(part), f"{shown(part)!r}")
         before = len(self._draft.nodes)
-        operands = [self._values[operand] for operand in part.operands]
+        operands = [replace(self._values[operand], kind=Kind.REAL) for operand in part.operands]
         return build.named(FUNCTIONS[part.function].emit(build, *operands), before)
 
     def _check(self, expressions: Sequence[Expression]) -> None:
