@@ -155,6 +155,7 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "qkeras.md", _qkeras, slow=False),
         Example(DOCS / "quantized-networks.md", _quantized),
         Example(DOCS / "scikit-learn.md", slow=False),
+        Example(DOCS / "formulas.md", slow=True),
         Example(DOCS / "simulate-my-data.md"),
         Example(DOCS / "streaming.md", _reloadable),
         Example(DOCS / "tflite.md", _tflite),

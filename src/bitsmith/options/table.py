@@ -215,8 +215,7 @@ OPTIONS: Sequence[Option] = (
         Key("Inputs", "inputs", checks.read_inputs, None),
         None,
         None,
-        "the names of a formula's inputs in their order, perhaps with ranges: ``['x', 'y']``, or ``{'x': (-1, 1), 'y': (0, 4)}`` "
-        "(``docs/formulas.md``). By default those that occur.",
+        "a formula's inputs in their order: ``['x', 'y']``, or with ranges ``{'x': (-1, 1)}`` (``docs/formulas.md``).",
     ),
     Option(
         "layers",
@@ -268,13 +267,7 @@ OPTIONS: Sequence[Option] = (
         "monitors",
         Key("Monitors", "monitors", checks.read_monitors, (checks.NO_MONITORS,)),
         None,
-        Flag(
-            str,
-            (),
-            (checks.NO_MONITORS, *checks.MONITORS),
-            None,
-            "none: no counters, no stored frame; memories: read back; ranges.",
-        ),
+        Flag(str, (), (checks.NO_MONITORS, *checks.MONITORS), None, "none: no counters; memories: read back; ranges."),
         "``none`` leaves out counters and the stored frame in circuits of boards, which tell what is wrong; ``memories`` reads "
         "those of reloadable weights back, ``ranges`` watches inputs and outputs (``docs/boards.md``).",
     ),

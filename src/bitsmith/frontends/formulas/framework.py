@@ -44,7 +44,7 @@ class Formulas:
     notes: tuple[str, ...] = ()
 
     def expressions(self) -> list[Expression]:
-        """What the formulas say.
+        """The expressions that the formulas are.
 
         Raises:
             ModelFileError, UnsupportedError: a text that is no formula, or functions that are not known.

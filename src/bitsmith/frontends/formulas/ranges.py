@@ -43,7 +43,7 @@ def ranges(expressions: Sequence[Expression], bounds: Bounds) -> dict[Expression
 
 
 def undefined(part: Call, found: Mapping[Expression, Interval]) -> str:
-    """Where a function may be outside its domain, and what that is, in words; empty if it is not."""
+    """The text on operands with which a function may not be defined; empty if there are none."""
     domain = FUNCTIONS[part.function].domain
     if domain is None:
         return ""
