@@ -61,7 +61,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_argument_of_convert_is_an_option() -> None:
     arguments = set(inspect.signature(convert).parameters)
-    options = {"model": "file", "output_dir": "", "example": "", "layers": ""}
+    options = {"model": "file", "output_dir": "", "example": "", "layers": "", "inputs": ""}
     assert {options.get(name, name) for name in arguments} - {""} <= {
         *FLAGS,
         *inspect.signature(ModelOptions).parameters,

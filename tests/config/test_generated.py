@@ -139,7 +139,7 @@ def test_each_edit_of_a_generated_configuration_takes_effect_or_is_refused(granu
         ({"default_precision": "float"}, "floating-point"),
         ({"default_reuse_factor": 0}, "an integer from 1"),
         ({"max_precision": "fixed<20.8>"}, "precision 'fixed<20.8>'"),
-        ({"backend": "SymbolicExpression"}, "formulas are no networks"),
+        ({"backend": "SymbolicExpression"}, "all backends take formulas"),
     ],
 )
 def test_arguments_of_config_from_network(arguments: dict[str, Any], said: str) -> None:

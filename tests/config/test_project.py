@@ -119,7 +119,7 @@ def test_create_config_gives_every_setting_and_checks_it() -> None:
     assert read_project(config).write_tar and read_project(config).write_weights_txt
     with pytest.raises(ConfigError, match="did you mean 'ClockPeriod'"):
         create_config("out", "jets", clock_perid=5)
-    with pytest.raises(ConfigError, match="formulas are no networks"):
+    with pytest.raises(ConfigError, match="all backends take formulas"):
         create_config("out", "jets", "SymbolicExpression")
 
 
@@ -163,7 +163,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"Latency": True}, "Latency", "nanoseconds"),
         ({"IOType": 3}, "IOType", "io_parallel, io_stream"),
         ({"IOType": "io_paralel"}, "IOType", "did you mean 'io_parallel'?"),
-        ({"Backend": "SymbolicExpression"}, "Backend", "formulas are no networks"),
+        ({"Backend": "SymbolicExpression"}, "Backend", "all backends take formulas"),
         ({"Backend": "rtx"}, "Backend", "did you mean 'rtl'?"),
         ({"Backend": 3}, "Backend", "'rtl'"),
         ({"OnnxModel": "a.onnx", "PytorchModel": "a.pt2"}, "OnnxModel", "two models"),

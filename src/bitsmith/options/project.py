@@ -18,7 +18,6 @@ from bitsmith.config.reading import Idle, Inert, Problems, Section, mapping, squ
 from bitsmith.config.values import OTHER_INTERFACES, read_path
 from bitsmith.errors import ConfigError, ProjectError
 from bitsmith.frontends.frameworks import FRAMEWORKS
-from bitsmith.frontends.input_shapes import NamedInputs
 from bitsmith.frontends.named import NamedModel, key_named, model_keys, named_model
 from bitsmith.options.table import DEFAULTS, OPTIONS, Chosen
 
@@ -51,7 +50,7 @@ class ProjectConfig(Chosen):
     hls_config: HLSConfig = field(default_factory=HLSConfig)
     model: NamedModel | None = None
     input_shape: Sequence[object] | None = None
-    inputs: NamedInputs | None = None
+    inputs: Sequence[object] | Mapping[str, object] | None = None
     override: bool = False
     allow_approximate: bool = False
     strict: bool = False
