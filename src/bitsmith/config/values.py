@@ -163,7 +163,7 @@ def read_input_shape(value: object, where: str) -> Sequence[object]:
     return value
 
 
-def read_inputs(value: object, where: str) -> Sequence[object] | Mapping[str, object]:
+def read_inputs(value: object, where: str) -> object:
     """Names of a formula's inputs, perhaps with ranges, which their reader checks."""
     if isinstance(value, str) or not isinstance(value, Mapping | Sequence):
         raise ConfigError(shown(value), where=where, accepted="['x', 'y'], or {'x': [-1, 1], 'y': [0, 4]}")

@@ -50,7 +50,7 @@ class ProjectConfig(Chosen):
     hls_config: HLSConfig = field(default_factory=HLSConfig)
     model: NamedModel | None = None
     input_shape: Sequence[object] | None = None
-    inputs: Sequence[object] | Mapping[str, object] | None = None
+    inputs: object = None
     override: bool = False
     allow_approximate: bool = False
     strict: bool = False
