@@ -103,7 +103,7 @@ def shaken(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
 
 @dataclass(frozen=True, eq=False)
 class Expected:
-    """What the float model computes from inputs."""
+    """Outputs of the float model for inputs."""
 
     network: Network
     inputs: Sequence[Floats]
