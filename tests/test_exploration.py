@@ -307,7 +307,7 @@ def test_quantized_models_have_nothing_to_explore() -> None:
 
 @pytest.mark.parametrize("config", [{"Model": {"Bits": 8}}, {"Model": {"Bits": {"weight": 6}}}])
 def test_bits_that_are_chosen_are_not_explored(model: Path, config: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="to be explored"):
+    with pytest.raises(ConfigError, match="to be found"):
         explore(model, config, **_BITS)
 
 

@@ -14,6 +14,7 @@ import yaml
 
 from bitsmith.base.progress import Progress, tell
 from bitsmith.base.project import write_atomically
+from bitsmith.compiler import Source
 from bitsmith.config import ConfigLike
 from bitsmith.config.model import loaded
 from bitsmith.conversion.conversion import Conversion
@@ -334,15 +335,7 @@ def explored(
 ) -> Exploration:
     """Return the exploration of a model that is converted so; raises as :func:`explore`."""
     _check(grid, tests.most)
-    model = replace(conversion, arguments={**conversion.arguments, "fit": False}).model()
-    source = model.source
-    assert source is not None
-    if source.changed is None:
-        raise ConfigError(
-            "bits of the whole model, which are to be explored",
-            where="explore",
-            remedy=remedy("weight_bits and result_bits say which to try, without ", given(bits=OPEN)),
-        )
+    model, source = with_open_bits(conversion, "explore", "weight_bits and result_bits say which to try")
     yardstick = _yardstick(model, tests, conversion.arguments.get("calibration"))
     found: list[Point] = []
     for point in points(source, model.target, yardstick, grid):
@@ -351,6 +344,20 @@ def explored(
     part = model.target.known_part
     decided = len(grid.bits) > 1 and len(found) == 1
     return Exploration(tuple(found), model.network.name, part, yardstick, configuration, calls, decided)
+
+
+def with_open_bits(conversion: Conversion, where: str, instead: str) -> tuple[Model, Source]:
+    """The model that is converted so, as it is without a part to fit, and what it was compiled from.
+
+    Raises:
+        ConfigError: the user chose the bits of the whole model; ``instead`` is what else there is.
+    """
+    model = replace(conversion, arguments={**conversion.arguments, "fit": False}).model()
+    assert model.source is not None
+    if model.source.changed is None:
+        found = "bits of the whole model, which are to be found"
+        raise ConfigError(found, where=where, remedy=remedy(f"{instead}, without ", given(bits=OPEN)))
+    return model, model.source
 
 
 def _yardstick(model: Model, tests: Tests, calibration: Samples | None) -> Yardstick:

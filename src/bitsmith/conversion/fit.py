@@ -17,12 +17,11 @@ from bitsmith.building.job import Target
 from bitsmith.config import ConfigLike, HLSConfig, read_hls_config
 from bitsmith.config.model import loaded
 from bitsmith.conversion.conversion import Conversion
-from bitsmith.conversion.exploration import test_data
+from bitsmith.conversion.exploration import test_data, with_open_bits
 from bitsmith.conversion.fitted import Circuit, Fitted, beyond
 from bitsmith.devices import Part
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import ConfigError, InputDataError
-from bitsmith.errors.remedies import OPEN, given, remedy
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import limited, packed_luts
 from bitsmith.fidelity.scores import Yardstick
@@ -145,15 +144,8 @@ def fitted(
     fitting, held = _parts(network, data, goal, search)
     arguments: Arguments = {"calibration": list(fitting.inputs), **_given(conversion)}
     conversion = replace(conversion, arguments={**arguments, "fit": False})
-    model = replace(conversion, arguments={**conversion.arguments, "check": False}).model()
-    source = model.source
-    assert source is not None
-    if source.changed is None:
-        raise ConfigError(
-            "bits of the whole model, which are to be found",
-            where="fit",
-            remedy=remedy("give bits of single layers in the configuration, or none, without ", given(bits=OPEN)),
-        )
+    unchecked = replace(conversion, arguments={**conversion.arguments, "check": False})
+    model, source = with_open_bits(unchecked, "fit", "give bits of single layers in the configuration, or none")
     descent, interrupted = Descent(source, model.target, goal, fitting, search.tries), False
     try:
         descent.run()
