@@ -89,6 +89,11 @@ def test_every_argument_of_convert_is_an_option() -> None:
             {"LayerName": {"block.0.fc": {"Precision": {"weight": "fixed<8,2>"}, "ReuseFactor": 3}}},
         ),
         (
+            {"set_": ["LayerName.block.0.fc.bits.weight=9", "LayerName.fc.Bits=7"]},
+            {},
+            {"LayerName": {"block.0.fc": {"bits": {"weight": 9}}, "fc": {"Bits": 7}}},
+        ),
+        (
             {"precision": "auto", "set_": ["Model.precision.weight=fixed<6,2>"]},
             {},
             {"Model": {"Precision": {"default": "auto", "weight": "fixed<6,2>"}}},

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from bitsmith.cli.options import ModelOptions
+from bitsmith.config.model import KEYS
 from bitsmith.config.reading import leaves, put, squash
 from bitsmith.conversion.conversion import Conversion, split_shape
 from bitsmith.errors import ConfigError
@@ -23,6 +24,7 @@ Tree = dict[str, object]
 
 _SECTIONS = ("model", "layertype", "layername")
 """Keys of a configuration of layers, which is not one of a project."""
+_SECTIONS_OF_KEYS = frozenset(squash(name) for name, key in KEYS.items() if key.read is None)
 _PROJECT_FILES = (".yml", ".yaml")
 
 
@@ -135,8 +137,8 @@ def _path(key: str) -> list[str]:
     if section not in ("LayerName", "LayerType") or "." not in rest:
         return [section, *filter(None, rest.split("."))]
     *name, last = rest.split(".")
-    variable = [name.pop()] if len(name) > 1 and squash(name[-1]) == "precision" else []
-    return [section, ".".join(name), *variable, last]
+    section_of_keys = [name.pop()] if len(name) > 1 and squash(name[-1]) in _SECTIONS_OF_KEYS else []
+    return [section, ".".join(name), *section_of_keys, last]
 
 
 def _value(text: str) -> object:
