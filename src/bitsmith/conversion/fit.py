@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.base.progress import Progress, tell
+from bitsmith.base.progress import Progress, tell, users_line
 from bitsmith.building.job import Target
 from bitsmith.config import ConfigLike, HLSConfig, read_hls_config
 from bitsmith.config.model import loaded
@@ -20,8 +21,9 @@ from bitsmith.conversion.conversion import Conversion
 from bitsmith.conversion.exploration import test_data, with_open_bits
 from bitsmith.conversion.fitted import Circuit, Fitted, beyond
 from bitsmith.devices import Part
+from bitsmith.emulate import Emulator
 from bitsmith.emulate.samples import Samples, arrays_of
-from bitsmith.errors import ConfigError, InputDataError
+from bitsmith.errors import ConfigError, FewSamplesWarning, InputDataError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import limited, packed_luts
 from bitsmith.fidelity.scores import Yardstick
@@ -67,8 +69,9 @@ def fit(
 ) -> Fitted:
     """Find the circuit of ``model`` that meets a goal with the least area: bits, layer by layer, and weights of few digits.
 
-    A part of the data is fitted on, and another, which the search never sees, decides. Sizes are estimates, and scores are those
-    of :meth:`Model.predict`: no tool runs, and nothing is written. Ctrl-C ends the search with what it has found.
+    A part of the data is fitted on. Of the rest, which the search never sees, one half chooses, and the other confirms. Sizes are
+    estimates, and scores are those of :meth:`Model.predict`: no tool runs, and nothing is written. Ctrl-C ends the search with
+    what it has found.
 
     Args:
         model: as of :func:`bitsmith.convert`.
@@ -77,7 +80,7 @@ def fit(
         goal: bounds and what is to be least. Default: the fewest look-up tables at a loss of half a percent.
         config: as of :func:`bitsmith.convert`, without bits for the whole model. Its choices for single layers stay.
         calibration: as of :func:`bitsmith.convert`. Default: the inputs that are fitted on.
-        held_out: share of the data that decides.
+        held_out: share of the data that chooses and confirms.
         seed: decides which samples are held out.
         tries: most networks that are tried.
         progress: called with a line for each step; by default a terminal shows the latest.
@@ -86,6 +89,7 @@ def fit(
     Raises:
         ConfigError: the arguments are wrong, or choose the bits themselves.
         InputDataError: data that do not fit the model, or from which nothing follows: too few, all alike, or labels of one class.
+        FewSamplesWarning: the samples that confirm are too few to tell a loss as small as was asked for.
         UnsupportedError, RangeError: as of :func:`bitsmith.convert`.
 
     Examples:
@@ -141,26 +145,26 @@ def fitted(
     conversion = _on(conversion, goal)
     data = arrays_of(data)
     network = replace(conversion, arguments={"calibration": data, **_given(conversion)}).network()
-    fitting, held = _parts(network, data, goal, search)
-    arguments: Arguments = {"calibration": list(fitting.inputs), **_given(conversion)}
+    parts = _parts(network, data, goal, search)
+    arguments: Arguments = {"calibration": list(parts.fitting.inputs), **_given(conversion)}
     conversion = replace(conversion, arguments={**arguments, "fit": False})
     unchecked = replace(conversion, arguments={**conversion.arguments, "check": False})
     model, source = with_open_bits(unchecked, "fit", "give bits of single layers in the configuration, or none")
-    descent, interrupted = Descent(source, model.target, goal, fitting, search.tries), False
+    descent, interrupted = Descent(source, model.target, goal, parts.fitting, search.tries), False
     try:
         descent.run()
     except KeyboardInterrupt:
         interrupted = True
         if not descent.trials:
             raise
-    judge = _Judge(model.target, goal, fitting, held)
+    judge = _Judge(model.target, goal, parts)
     circuits, chosen = judge.circuits(descent.trials)
-    return Fitted(
+    made = Fitted(
         *(
             tuple(each.point for each in circuits),
             model.network.name,
             model.target.known_part,
-            held,
+            parts.confirming,
             configuration,
             calls,
         ),
@@ -169,12 +173,15 @@ def fitted(
         limits=judge.limits,
         circuits=circuits,
         chosen=chosen,
-        samples=(len(fitting.inputs[0]), len(held.inputs[0])),
-        calibration=fitting.inputs,
+        samples=parts.samples,
+        calibration=parts.fitting.inputs,
         tried=len(descent.trials),
         interrupted=interrupted,
         converted=partial(_converted, conversion),
     )
+    if made.too_few:
+        warnings.warn(made.too_few, FewSamplesWarning, stacklevel=users_line())
+    return made
 
 
 def _converted(conversion: Conversion, point: Point) -> Model:
@@ -203,8 +210,23 @@ def _on(conversion: Conversion, goal: Goal) -> Conversion:
     return replace(conversion, project=chosen)
 
 
-def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple[Yardstick, Yardstick]:
-    """The data that are fitted on, and those that are held out, as yardsticks.
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The data as yardsticks: what formats, weights and steps follow from, what chooses among networks, and what confirms."""
+
+    fitting: Yardstick
+    choosing: Yardstick
+    confirming: Yardstick
+
+    @property
+    def samples(self) -> tuple[int, int, int]:
+        """Numbers of samples."""
+        fitting, choosing, confirming = (len(part.inputs[0]) for part in (self.fitting, self.choosing, self.confirming))
+        return fitting, choosing, confirming
+
+
+def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> _Parts:
+    """The data in random parts.
 
     Raises:
         InputDataError: data from which nothing follows.
@@ -224,12 +246,9 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple
             raise InputDataError("labels that are all alike", where="data", accepted=accepted)
     order = np.random.default_rng(search.seed).permutation(count)
     first = min(max(round(count * (1 - search.held_out)), 1), SAMPLES)
-
-    def yardstick(chosen: npt.NDArray[np.int64]) -> Yardstick:
-        batches = [batch[chosen] for batch in inputs]
-        return Yardstick.of(network, batches, None if labels is None else [each[chosen] for each in labels], goal.score)
-
-    return yardstick(order[:first]), yardstick(order[first:])
+    every = Yardstick.of(network, inputs, labels, goal.score)
+    choosing, confirming = np.array_split(order[first:], 2)
+    return _Parts(*map(every.of_samples, (order[:first], choosing, confirming)))
 
 
 def read_data(path: Path) -> Samples:
@@ -252,12 +271,11 @@ def _constant(values: npt.NDArray[np.generic]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """Choice among networks that were tried, by exact sizes and by the data that are held out."""
+    """Choice among networks that were tried, by exact sizes and by the data that the search has not seen."""
 
     target: Target
     goal: Goal
-    fitting: Yardstick
-    held: Yardstick
+    parts: _Parts
 
     @property
     def limits(self) -> Mapping[str, int]:
@@ -267,18 +285,20 @@ class _Judge:
     def circuits(self, trials: Sequence[Trial]) -> tuple[tuple[Circuit, ...], Circuit | None]:
         """The circuits of the front of ``trials``, and the one that meets the goal; None if none does.
 
-        The held-out data are asked of good networks from the cheapest on, until one meets the goal there, too.
+        Good networks are asked from the cheapest on. The part of the data that chooses must expect no more loss of one than the
+        goal allows; the part that confirms must expect no more, and see no more.
         """
         found: dict[int, list[Circuit]] = {}
         in_order = sorted(trials, key=lambda trial: (trial.cost, trial.distance))
         for trial in in_order:
-            if trial.excess <= 0 and self._held_excess(trial) <= 0:
+            if trial.excess <= 0 and self._excess(trial) <= 0:
                 found[id(trial)] = self._of(trial)
                 if any(self._meets(circuit) for circuit in found[id(trial)]):
                     break
         front: list[Trial] = []
+        fitting = self.parts.fitting
         for trial in in_order:
-            if not front or self.fitting.loss(trial.scores) < self.fitting.loss(front[-1].scores):
+            if not front or fitting.loss(trial.scores) < fitting.loss(front[-1].scores):
                 front.append(trial)
         for trial in front[:: max(len(front) // _SHOWN, 1)]:
             if id(trial) not in found:
@@ -287,8 +307,14 @@ class _Judge:
         meeting = [circuit for circuit in every if self._meets(circuit)]
         return tuple(every), min(meeting, key=self._rank, default=None)
 
-    def _held_excess(self, trial: Trial) -> float:
-        return self.goal.excess(self.held, self.held.of_program(trial.compiled.program))
+    def _excess(self, trial: Trial) -> float:
+        """By how much a loss is larger than the goal allows, on the worse of both parts that the search has not seen."""
+        emulator, parts = Emulator(trial.compiled.program), self.parts
+        excess = []
+        for part in (parts.choosing, parts.confirming):
+            found = emulator.run(part.inputs)
+            excess.append(self.goal.excess(part, part.expected(found)))
+        return max(*excess, self.goal.excess(parts.confirming, parts.confirming.of_outputs(found)))
 
     def _meets(self, circuit: Circuit) -> bool:
         return circuit.excess <= 0 and not beyond(circuit, self.limits)
@@ -300,20 +326,24 @@ class _Judge:
 
     def _of(self, trial: Trial) -> list[Circuit]:
         """The circuits of a network: as configured, and where that is too large with reuse factors."""
-        tell(f"fit: {trial.common.bits}: sizes and held-out samples")
-        target, held = self.target, self.held
-        scores = held.of_program(trial.compiled.program)
+        tell(f"fit: {trial.common.bits}: sizes, and samples that choose and confirm")
+        target, confirming = self.target, self.parts.confirming
+        emulator = Emulator(trial.compiled.program)
+        outputs = emulator.run(confirming.inputs)
+        scores, error = confirming.of_outputs(outputs), confirming.uncertainty(outputs)
+        chosen_by = self.parts.choosing.of_outputs(emulator.run(self.parts.choosing.inputs))
         part = limited(target.known_part, self.limits)
         own = {name: dials.bits for name, dials in trial.layers.items()}
-        excess = max(trial.excess, self.goal.excess(held, scores))
+        excess = max(trial.excess, self._excess(trial))
         found = []
         for layout in layouts(trial.compiled, target, trial.configuration, part):
-            point = layout.point(trial.common.bits, trial.compiled, target, held, scores, layout.text, own)
+            point = layout.point(trial.common.bits, trial.compiled, target, confirming, scores, layout.text, own)
             figures = figures_of(layout.size, target.known_part)
             if self.goal.wants_latency:
                 program, directives = trial.compiled.program, layout.directives
                 figures["latency"] = planned_cycles(program, directives, target, target.known_part)[0]
-            found.append(Circuit(point=point, fitting=trial.scores, figures=figures, excess=excess))
+            fitting = trial.scores
+            found.append(Circuit(point, fitting, chosen_by, figures, excess, error))
         return found
 
 

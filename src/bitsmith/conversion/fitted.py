@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,35 +35,47 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_NINETEEN_OF_TWENTY = 1.96
+"""Standard errors within which 95 % of estimates are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Circuit:
     """A circuit with the figures that goals bound.
 
     Attributes:
-        point: what it is; scores and loss are those of the held-out data.
-        fitting: scores on the data that were fitted on.
+        point: what it is; scores and loss are those of the data that confirm.
+        fitting, choosing: scores on the other parts of the data.
         figures: area and speed, by the names of bounds; the latency only where the goal wants it.
-        excess: by how much the metric is worse than the goal allows, on the worse of both parts of the data.
+        excess: by how much the metric is worse than the goal allows, on the worst of all parts of the data.
+        error: the standard error of the loss on the data that confirm.
     """
 
     point: Point
     fitting: tuple[float, ...]
+    choosing: tuple[float, ...]
     figures: Mapping[str, int]
     excess: float
+    error: float
+
+    @property
+    def margin(self) -> float:
+        """How far the loss of other samples may be from that of the samples that confirm, with a probability of 95 %."""
+        return _NINETEEN_OF_TWENTY * self.error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted(Exploration):
     """The result of :func:`bitsmith.fit`; it prints as a table. Points, the front and the page are those of an exploration.
 
-    Scores and losses of points are those of the held-out data.
+    Scores and losses of points are those of the data that confirm.
 
     Attributes:
         goal: what was asked for.
         limits: bounds of area and speed, in cycles where they are times.
         circuits: the points with the figures that the goal bounds.
         chosen: the one that meets the goal; None if none does.
-        samples: numbers of samples that were fitted on, and held out.
+        samples: numbers of samples that were fitted on, that chose, and that confirm.
         calibration: the inputs that formats follow from, which ``convert`` needs beside the configuration.
         tried: networks that were tried.
         interrupted: the search was stopped before its end.
@@ -73,7 +86,7 @@ class Fitted(Exploration):
     limits: Mapping[str, int]
     circuits: tuple[Circuit, ...]
     chosen: Circuit | None
-    samples: tuple[int, int]
+    samples: tuple[int, int, int]
     calibration: Sequence[Floats]
     tried: int
     interrupted: bool
@@ -117,15 +130,32 @@ class Fitted(Exploration):
             return f"No circuit of {self.tried:,} networks meets the goal{stopped}: {self._tight}"
         circuit, yardstick = self.chosen, self.yardstick
         point = circuit.point
-        held, fitted = (yardstick.text(scores) for scores in (point.scores, circuit.fitting))
+        confirming, choosing, fitting = (
+            yardstick.text(scores) for scores in (point.scores, circuit.choosing, circuit.fitting)
+        )
         reference = yardstick.references
-        float_model = f", the float model {reference}" if reference else ""
+        float_model = f"; the float model {reference} on the first" if reference else ""
         area = f"about {self.area(point):,} LUTs, {percent(self.area(point) / self.part.luts)} of {self.part.name}"
         every = f", a result every {point.size.interval:,} cycles" if point.size.interval > 1 else ""
+        too_few = f" {self.too_few[:1].upper()}{self.too_few[1:]}." if self.too_few else ""
         return (
-            f"{point.text}: {held} {yardstick.kinds} on {self.samples[1]:,} held-out samples ({fitted} on those fitted on"
-            f"{float_model}) in {area}{every}. Of {self.tried:,} networks that were tried it has "
-            f"the fewest {_NAMES[self.goal.minimize]} within the goal{stopped}."
+            f"{point.text}: {confirming} {yardstick.kinds} on {self.samples[2]:,} samples that confirm ({choosing} on "
+            f"{self.samples[1]:,} that chose, {fitting} on {self.samples[0]:,} fitted on{float_model}), a loss of "
+            f"{_signed(point.loss)} +- {percent(circuit.margin)}, in {area}{every}. Of {self.tried:,} networks that were tried "
+            f"it has the fewest {_NAMES[self.goal.minimize]} within the goal{stopped}.{too_few}"
+        )
+
+    @property
+    def too_few(self) -> str:
+        """What the samples that confirm cannot tell, and how many could; empty if they are enough."""
+        allowed = self.goal.allowed
+        if self.chosen is None or not allowed or self.chosen.margin <= allowed:
+            return ""
+        enough = sum(self.samples) * (self.chosen.margin / allowed) ** 2
+        return (
+            f"{self.samples[2]:,} samples that confirm tell a loss to +- {percent(self.chosen.margin)}, which is more than the "
+            f"{percent(allowed)} that the goal allows: other samples may lose more; about {_rounded(enough):,} samples in all "
+            "would tell"
         )
 
     @property
@@ -162,7 +192,8 @@ class Fitted(Exploration):
         chosen = self.chosen
         own: dict[str, object] = {
             "fitted_on": self.samples[0],
-            "held_out": self.samples[1],
+            "chose": self.samples[1],
+            "confirm": self.samples[2],
             "networks": self.tried,
             "interrupted": self.interrupted,
             "chosen": None
@@ -170,8 +201,11 @@ class Fitted(Exploration):
             else {
                 "HLSConfig": self.configuration,
                 "IOType": chosen.point.io_type.value,
-                "held_out": list(chosen.point.scores),
+                "confirm": list(chosen.point.scores),
+                "chose": list(chosen.choosing),
                 "fitted_on": list(chosen.fitting),
+                "loss": chosen.point.loss,
+                "loss_margin": chosen.margin,
                 **chosen.figures,
             },
         }
@@ -193,6 +227,16 @@ class Fitted(Exploration):
 
     def __repr__(self) -> str:
         return f"<Fitted: {self.verdict}>"
+
+
+def _signed(loss: float) -> str:
+    return percent(loss) if loss >= 0 else f"-{percent(-loss)}"
+
+
+def _rounded(count: float) -> int:
+    """A number of samples in two figures."""
+    unit = int(10 ** max(len(str(int(count))) - 2, 0))
+    return math.ceil(count / unit) * unit
 
 
 def beyond(circuit: Circuit, limits: Mapping[str, int]) -> set[str]:

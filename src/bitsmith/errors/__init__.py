@@ -166,6 +166,10 @@ class InputRangeWarning(BitsmithWarning):
     """Inputs outside the input type changed an output of the float model by 1 % of its range, or are indices of no row."""
 
 
+class FewSamplesWarning(BitsmithWarning):
+    """The samples that confirm a fit are too few to tell a loss as small as its goal allows."""
+
+
 class ApproximationWarning(BitsmithWarning):
     """A part of the user's model is not computed exactly as the framework does it, as the user allowed."""
 

@@ -7,6 +7,7 @@ loss of 0.01 is a percent of the samples, or of a range.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from bitsmith.emulate import Emulator
 from bitsmith.errors import InputDataError
+from bitsmith.fidelity.confidence import confidence
 from bitsmith.fidelity.shortfall import float_outputs
 from bitsmith.ir.program import Program
 from bitsmith.layers.layer import Floats
@@ -58,6 +60,9 @@ METRICS = {
 }
 """Scores by the names of metrics."""
 
+_LEFT_OUT = 50
+"""Parts of the samples, each of which is left out once to see how far a loss depends on single samples."""
+
 CustomMetric: TypeAlias = Callable[[Any, Any], float]
 """A metric of the user's: outputs and labels, each as ``predict`` gives them -> a number, of which more is better."""
 
@@ -71,12 +76,14 @@ class Measure:
         labels: a value or a decision (0 or 1) for each element of the output, or a class for each of its rows.
         threshold: the value between two decisions.
         reference: the float model's score.
+        confidence: of the float model in each decision, for each of the labels; None where scores count no labels.
     """
 
     score: Score
     labels: Floats
     threshold: float
     reference: float = 0.0
+    confidence: Floats | None = None
 
     @staticmethod
     def of(labels: npt.NDArray[np.generic], output: Floats, wanted: Score | None = None) -> Measure:
@@ -88,7 +95,10 @@ class Measure:
             InputDataError: labels that do not belong to it, or that have no such score.
         """
         unmeasured = Measure(*_wanted(wanted, labels, output), _threshold(output))
-        return replace(unmeasured, reference=unmeasured.score_of(output))
+        sure = None
+        if unmeasured.score is Score.CORRECT:
+            sure = confidence(output, unmeasured.labels, unmeasured.threshold)
+        return replace(unmeasured, reference=unmeasured.score_of(output), confidence=sure)
 
     @staticmethod
     def of_agreement(output: Floats) -> Measure:
@@ -107,13 +117,50 @@ class Measure:
             return float(np.mean((output - labels) ** 2) / (np.var(labels) or 1.0))
         if self.score is Score.AREA:
             return _area(output, labels)
-        if labels.shape == output.shape:
-            return float(np.mean((output > self.threshold) == labels))
-        return float(np.mean(output.argmax(axis=-1) == labels))
+        return float(np.mean(self._decisions(output) == labels))
+
+    def expected(self, output: Floats) -> float:
+        """The score of an output that is to be expected of other samples like these.
+
+        A decision unlike the float model's counts by how sure that model is, not by the label: where it is in doubt, labels say
+        less of a circuit than of luck.
+        """
+        if self.confidence is None:
+            return self.score_of(output)
+        taken = np.take_along_axis(self.confidence, self._decisions(output)[..., None], axis=-1)
+        return self.reference - float(np.mean(self.confidence.max(axis=-1)) - np.mean(taken))
+
+    def of_samples(self, rows: npt.NDArray[np.int64], output: Floats) -> Measure:
+        """The measure on some of the samples, of which the float model's ``output`` is given; its reference follows."""
+        sure = None if self.confidence is None else self.confidence[rows]
+        few = replace(self, labels=self.labels[rows], confidence=sure)
+        return few if self.score is Score.CUSTOM else replace(few, reference=few.score_of(output))
+
+    def _decisions(self, output: Floats) -> npt.NDArray[np.int64]:
+        """The class of each row of an output, or 0 or 1 for each of its elements."""
+        if self.labels.shape == output.shape:
+            return (output > self.threshold).astype(np.int64)
+        return np.asarray(output.argmax(axis=-1))
 
     def loss(self, score: float) -> float:
         """Return by how much ``score`` is worse than the float model's; negative if it is better."""
         return self.reference - score if self.score.rises else score - self.reference
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """A metric of the user's with labels: of one output alone, or of lists."""
+
+    metric: CustomMetric
+    labels: Sequence[npt.NDArray[np.generic]]
+
+    def __call__(self, outputs: Sequence[Floats]) -> float:
+        """Return its value; raises InputDataError if that is no number."""
+        one = len(outputs) == 1
+        value = float(self.metric(outputs[0], self.labels[0]) if one else self.metric(list(outputs), list(self.labels)))
+        if not np.isfinite(value):
+            raise InputDataError(f"{value}", where="metric", accepted="a finite number")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +174,7 @@ class Yardstick:
     inputs: Sequence[Floats]
     outputs: Sequence[Floats]
     measures: tuple[Measure, ...] = ()
-    custom: Callable[[Sequence[Floats]], float] | None = None
+    custom: Custom | None = None
 
     @staticmethod
     def of(
@@ -157,7 +204,7 @@ class Yardstick:
             accepted = f"labels for {len(outputs)} output{'s' * (len(outputs) > 1)} and {len(outputs[0])} samples"
             raise InputDataError(found, where="test data", accepted=accepted)
         if not isinstance(metric, Score | None):
-            custom = _custom(metric, labels)
+            custom = Custom(metric, labels)
             return Yardstick(inputs, outputs, (Measure(Score.CUSTOM, outputs[0], 0.0, custom(outputs)),), custom)
         measures = (Measure.of(each, output, metric) for each, output in zip(labels, outputs, strict=True))
         return Yardstick(inputs, outputs, tuple(measures))
@@ -187,6 +234,38 @@ class Yardstick:
     def of_program(self, program: Program) -> tuple[float, ...]:
         """The scores of a circuit."""
         return self.of_outputs(Emulator(program).run(self.inputs))
+
+    def of_samples(self, rows: npt.NDArray[np.int64]) -> Yardstick:
+        """The yardstick on some of the samples."""
+        inputs, outputs = [batch[rows] for batch in self.inputs], [output[rows] for output in self.outputs]
+        measures = (measure.of_samples(rows, each) for measure, each in zip(self.measures, outputs, strict=False))
+        few = Yardstick(inputs, outputs, tuple(measures))
+        if self.custom is None:
+            return few
+        custom = replace(self.custom, labels=[labels[rows] for labels in self.custom.labels])
+        return replace(few, measures=(replace(few.measures[0], reference=custom(outputs)),), custom=custom)
+
+    def expected(self, found: Sequence[Floats]) -> tuple[float, ...]:
+        """The scores that are to be expected of other samples like these."""
+        if not self.measures or self.custom is not None:
+            return self.of_outputs(found)
+        return tuple(measure.expected(output) for measure, output in zip(self.measures, found, strict=True))
+
+    def uncertainty(self, found: Sequence[Floats]) -> float:
+        """The standard error of a loss: how far it differs between draws of as many samples, by leaving parts of them out.
+
+        Where scores count samples, one sample more or less: if none differs, the next one may.
+        """
+        count = len(self.inputs[0])
+        parts = min(count, _LEFT_OUT)
+        number = np.arange(count) % parts
+        losses = []
+        for part in range(parts):
+            rows = np.flatnonzero(number != part)
+            few = self.of_samples(rows)
+            losses.append(few.loss(few.of_outputs([output[rows] for output in found])))
+        counted = any(measure.score in (Score.CORRECT, Score.AGREEMENT) for measure in self.measures)
+        return math.hypot(math.sqrt((parts - 1) * float(np.var(losses))), 1 / count if counted else 0.0)
 
     def of_outputs(self, found: Sequence[Floats]) -> tuple[float, ...]:
         """The score of each output with labels; without labels one for all of them."""
@@ -254,19 +333,6 @@ def _values(labels: npt.NDArray[np.generic], output: Floats) -> Floats:
         accepted = f"a class, or values of shape {output.shape[1:]}, for each sample"
         raise InputDataError(f"labels of shape {labels.shape}", where="test data", accepted=accepted)
     return labels.reshape(output.shape).astype(np.float64)
-
-
-def _custom(metric: CustomMetric, labels: Sequence[npt.NDArray[np.generic]]) -> Callable[[Sequence[Floats]], float]:
-    """Return the function of outputs that a user's metric is with ``labels``: of one output alone, or of lists."""
-
-    def measured(outputs: Sequence[Floats]) -> float:
-        one = len(outputs) == 1
-        value = float(metric(outputs[0], labels[0]) if one else metric(list(outputs), list(labels)))
-        if not np.isfinite(value):
-            raise InputDataError(f"{value}", where="metric", accepted="a finite number")
-        return value
-
-    return measured
 
 
 def _area(output: Floats, labels: Floats) -> float:

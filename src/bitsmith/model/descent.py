@@ -82,7 +82,7 @@ class Trial:
         compiled: the network and its program.
         cost: rough figure that the goal wants least.
         scores: on the part of the data that is fitted on.
-        excess: by how much they are worse than the goal allows.
+        excess: by how much scores are worse than the goal allows, as they are to be expected of other samples like these.
         distance: mean square difference from the float model's outputs, as a share of their variance.
     """
 
@@ -182,7 +182,8 @@ class Descent:
         size = guess_layout(program, directives, part.family)
         found = Emulator(program).run(self.yardstick.inputs)
         scores = self.yardstick.of_outputs(found)
-        excess, distance = self.goal.excess(self.yardstick, scores), self.yardstick.distance(found)
+        excess = self.goal.excess(self.yardstick, self.yardstick.expected(found))
+        distance = self.yardstick.distance(found)
         trial = Trial(common, layers, keys, compiled, self.goal.cost(size, part), scores, excess, distance)
         self.known[str(keys)] = trial
         tell(f"fit: {len(self.known)} networks tried, the last {self.yardstick.text(scores)}, about {size.lut:,} LUTs")

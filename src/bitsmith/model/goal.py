@@ -110,10 +110,17 @@ class Goal:
         """The kind of score, or the user's function; None: what labels mean."""
         return METRICS[self.metric] if isinstance(self.metric, str) else self.metric
 
+    @property
+    def allowed(self) -> float | None:
+        """The loss against the float model that is allowed; None where a limit of the metric says more."""
+        if self.limit is not None:
+            return None
+        return LOSS if self.loss is None else self.loss
+
     def excess(self, yardstick: Yardstick, scores: Sequence[float]) -> float:
         """Return by how much scores are worse than the goal allows; 0 or less where they are good enough."""
         if self.limit is None:
-            return yardstick.loss(scores) - (LOSS if self.loss is None else self.loss) - _ROUNDING
+            return yardstick.loss(scores) - (self.allowed or 0.0) - _ROUNDING
         kinds = [measure.score for measure in yardstick.measures] or [Score.ERROR]
         beyond = (
             self.limit - score if kind.rises else score - self.limit for kind, score in zip(kinds, scores, strict=True)
