@@ -17,6 +17,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +42,10 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Case:
-    """A network's widths, and its samples."""
+    """A network, and its samples."""
 
     name: str
-    widths: tuple[int, ...]
+    network: Callable[[], torch.nn.Module]
     samples: Callable[[], tuple[Batch, Labels]]
     trained_on: int
 
@@ -64,19 +65,100 @@ def digits() -> tuple[Batch, Labels]:
     return (x[order] / 16).astype(np.float32), labels[order].astype(np.int64)
 
 
-CASES = (
-    Case("tagger of jets, 16-64-32-32-5", (16, 64, 32, 32, 5), jets, 6_000),
-    Case("digits, 64-24-16-10", (64, 24, 16, 10), digits, 1_000),
-)
+def images() -> tuple[Batch, Labels]:
+    """The same images, with their channel."""
+    x, labels = digits()
+    return x.reshape(-1, 1, 8, 8), labels
+
+
+def vibrations(count: int = 10_000) -> tuple[Batch, Labels]:
+    """Signals of 64 samples of a machine: sound, out of balance, with a loose part, or with a worn bearing; and noise."""
+    rng = np.random.default_rng(5)
+    labels, time = rng.integers(0, 4, count), np.arange(64)
+    speed, phase = rng.uniform(0.08, 0.12, (count, 1)), rng.uniform(0, 2 * np.pi, (count, 1))
+    turns = 2 * np.pi * speed * time + phase
+    size = rng.uniform(0.6, 1.0, (count, 1))
+    knocks = (np.sin(3.3 * turns) > 0.93) * np.sin(2.2 * time)
+    faults = np.stack(
+        [0 * turns, np.sin(turns), 0.6 * np.abs(np.sin(turns)) * np.sign(np.sin(2 * turns)), 1.5 * knocks]
+    )
+    x = 0.3 * np.sin(turns) + size * faults[labels, np.arange(count)] + 0.25 * rng.standard_normal((count, 64))
+    return x[:, None].astype(np.float32), labels
+
+
+def sequences(count: int = 10_000) -> tuple[Batch, Labels]:
+    """Eight steps of four quantities; the class is that of a slow sum of products, of three equally many."""
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((count, 8, 4))
+    sums = np.zeros(count)
+    for step in range(8):
+        sums = 0.8 * sums + x[:, step, 0] * x[:, step, 1] + 0.7 * x[:, step, 2]
+    sums += 0.2 * rng.standard_normal(count)
+    return x.astype(np.float32), np.digitize(sums, np.quantile(sums, [1 / 3, 2 / 3]))
+
+
+class Recurrent(torch.nn.Module):
+    """An LSTM whose last state is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells, self.read = torch.nn.LSTM(4, 8, batch_first=True), torch.nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The three logits."""
+        states, _ = self.cells(x)
+        read: torch.Tensor = self.read(states[:, -1])
+        return read
+
+
+class Transformer(torch.nn.Module):
+    """One block of attention with two heads, and the mean of its tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.read = torch.nn.Linear(4, 8), torch.nn.Linear(8, 3)
+        self.block = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The three logits."""
+        read: torch.Tensor = self.read(self.block(self.embed(x)).mean(dim=1))
+        return read
+
+
+def perceptron(*widths: int) -> torch.nn.Module:
+    """Dense layers with ReLU between them."""
+    layers: list[torch.nn.Module] = []
+    for size, following in itertools.pairwise(widths):
+        layers += [torch.nn.Linear(size, following), torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def cnn() -> torch.nn.Module:
+    """A convolution, a pooling and a dense layer."""
+    conv, pool = torch.nn.Conv2d(1, 6, 3), torch.nn.MaxPool2d(2)
+    return torch.nn.Sequential(conv, torch.nn.ReLU(), pool, torch.nn.Flatten(), torch.nn.Linear(54, 10))
+
+
+def cnn_1d() -> torch.nn.Module:
+    """Two convolutions with strides, and a dense layer."""
+    layers = [torch.nn.Conv1d(1, 6, 5, 2), torch.nn.ReLU(), torch.nn.Conv1d(6, 8, 5, 2), torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers, torch.nn.AvgPool1d(13), torch.nn.Flatten(), torch.nn.Linear(8, 4))
+
+
+CASES = {
+    "tagger": Case("tagger of jets, 16-64-32-32-5", partial(perceptron, 16, 64, 32, 32, 5), jets, 6_000),
+    "digits": Case("digits, 64-24-16-10", partial(perceptron, 64, 24, 16, 10), digits, 1_000),
+    "cnn": Case("digits, convolution", cnn, images, 1_000),
+    "vibrations": Case("vibrations, two 1-D convolutions", cnn_1d, vibrations, 4_000),
+    "lstm": Case("sequences, LSTM of 8", Recurrent, sequences, 4_000),
+    "transformer": Case("sequences, transformer of 8", Transformer, sequences, 4_000),
+}
 
 
 def trained(case: Case, x: Batch, labels: Labels) -> torch.nn.Module:
     """The network after 60 passes over the samples."""
     torch.manual_seed(0)
-    layers: list[torch.nn.Module] = []
-    for size, following in itertools.pairwise(case.widths):
-        layers += [torch.nn.Linear(size, following), torch.nn.ReLU()]
-    net = torch.nn.Sequential(*layers[:-1])
+    net = case.network()
     rate = torch.optim.Adam(net.parameters(), lr=3e-3)
     inputs, wanted = torch.from_numpy(x), torch.from_numpy(labels)
     for _ in range(60):

@@ -184,6 +184,26 @@ def test_a_loss_that_is_out_of_reach_says_what_would_do(model: Path, data: tuple
     del x, labels
 
 
+def test_bounds_of_area_and_speed_that_nothing_meets_say_what_each_alone_would_have_to_be(
+    model: Path, data: tuple[Floats, Labels]
+) -> None:
+    none = bitsmith.fit(model, data, Goal(loss=0.3, latency=1, part=PART), tries=1)
+    least = min(each.figures["latency"] for each in none.circuits if each.excess <= 0)
+    assert none.chosen is None and f"it takes latency={least} instead of 1, with all other bounds" in none.verdict
+    with pytest.raises(CapacityError, match="instead of 1"):
+        none.best()
+    both = bitsmith.fit(model, data, Goal(limit=0.9999, metric="accuracy", latency=1, part=PART), tries=1)
+    assert both.chosen is None and "no bound alone is in the way" in both.verdict
+
+
+def test_a_bound_of_the_interval_is_used_for_reuse_factors(model: Path, data: tuple[Floats, Labels]) -> None:
+    """A result every 64 cycles is as good as one in each cycle, so that multipliers are shared."""
+    fast, slow = (bitsmith.fit(model, data, Goal(loss=0.0, interval=cycles, part=PART), tries=1) for cycles in (1, 64))
+    assert fast.best().size.interval == 1 < slow.best().size.interval <= 64
+    assert slow.area(slow.best()) < fast.area(fast.best())
+    assert slow.model.estimate().size == slow.best().size
+
+
 def test_latencies_are_those_of_the_model(model: Path, data: tuple[Floats, Labels]) -> None:
     quick = bitsmith.fit(model, data, Goal(loss=0.05, minimize="latency"), tries=20)
     assert quick.chosen is not None and quick.chosen.figures["latency"] == quick.model.estimate().latency
@@ -231,7 +251,10 @@ def test_an_interruption_keeps_what_was_found(
 @pytest.mark.parametrize(
     ("damaged", "said"),
     [
+        (lambda x, y: (x[:0], y[:0]), "0 samples|no samples|empty"),
         (lambda x, y: (x[:2], y[:2]), "2 samples"),
+        (lambda x, y: (x.T, y), "shape"),
+        (lambda x, y: (np.where(x > 0.99, np.inf, x), y), "NaN or infinite"),
         (lambda x, y: (np.zeros_like(x), y), "inputs that are all alike"),
         (lambda x, y: (np.where(x > 0.99, np.nan, x), y), "NaN or infinite"),
         (lambda x, y: (x, np.where(y == 1, np.nan, y)), "labels that are no numbers"),

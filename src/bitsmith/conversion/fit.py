@@ -33,7 +33,7 @@ from bitsmith.model import Model
 from bitsmith.model.descent import Descent, Trial
 from bitsmith.model.estimates import planned_cycles
 from bitsmith.model.goal import Goal
-from bitsmith.model.points import Point, layouts, merged
+from bitsmith.model.points import Point, layouts, merged, slower
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 
@@ -325,7 +325,7 @@ class _Judge:
         return least, circuit.point.size.interval, circuit.figures["lut"], circuit.point.loss
 
     def _of(self, trial: Trial) -> list[Circuit]:
-        """The circuits of a network: as configured, and where that is too large with reuse factors."""
+        """The circuits of a network: as configured, with reuse factors if that is too large, and as slow as the goal allows."""
         tell(f"fit: {trial.common.bits}: sizes, and samples that choose and confirm")
         target, confirming = self.target, self.parts.confirming
         emulator = Emulator(trial.compiled.program)
@@ -336,7 +336,8 @@ class _Judge:
         own = {name: dials.bits for name, dials in trial.layers.items()}
         excess = max(trial.excess, self._excess(trial))
         found = []
-        for layout in layouts(trial.compiled, target, trial.configuration, part):
+        asked = trial.compiled, target, trial.configuration
+        for layout in (*layouts(*asked, part), *slower(*asked, self.limits.get("interval", 1))):
             point = layout.point(trial.common.bits, trial.compiled, target, confirming, scores, layout.text, own)
             figures = figures_of(layout.size, target.known_part)
             if self.goal.wants_latency:

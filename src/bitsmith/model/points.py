@@ -18,12 +18,12 @@ from bitsmith.config.reading import leaves, put
 from bitsmith.devices import Part
 from bitsmith.errors.remedies import Call, given
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import fits
+from bitsmith.estimate.fit import fits, paced
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.ir.text import to_text
 from bitsmith.layers.settings import Bits
 from bitsmith.mapping.directives import Directives
-from bitsmith.model.fitting import RESULTS, WEIGHTS, compiled_with, reused, size_of
+from bitsmith.model.fitting import RESULTS, WEIGHTS, Choice, compiled_with, reused, size_of
 from bitsmith.passes.program import drop_dead
 
 
@@ -155,6 +155,17 @@ def layouts(compiled: Compiled, target: Target, keys: Mapping[str, object], part
         if choice is not None:
             keys = merged(keys, choice.configuration)
             yield Layout(choice.size, choice.directives, keys, choice.io_type, choice.fit.description)
+
+
+def slower(compiled: Compiled, target: Target, keys: Mapping[str, object], interval: int) -> Iterator[Layout]:
+    """A network that ``keys`` make with the reuse factors that a result every ``interval`` cycles allows; none at 1."""
+    own = directives_of(compiled.network, target)
+    program = drop_dead(compiled.program, keep_probes=False)
+    directives = paced(program, own, interval)
+    if interval > 1 and directives.reuse != own.reuse:
+        choice = Choice(size_of(program, directives, target), target.known_part, directives)
+        keys = merged(keys, choice.configuration)
+        yield Layout(choice.size, directives, keys, choice.io_type, choice.fit.description)
 
 
 def merged(keys: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:
