@@ -1,11 +1,11 @@
 """What `bitsmith.fit` saves: its circuits beside the smallest with one format for all numbers of a network.
 
-Two float networks are trained here. Half of the samples that no training saw are for choosing: `fit` splits them as it always
+Six float networks are trained here. Half of the samples that no training saw are for choosing: `fit` splits them as it always
 does, and of uniform formats the smallest is taken that loses at most half a percent on all of them. The other half, which
 neither sees, tells what both lose. Look-up tables are Yosys's, of circuits that were simulated.
 
-Run `python benchmarks/fits.py`; it takes some minutes. Ends with status 1 where a circuit of `fit` takes more than half of the
-uniform one's look-up tables.
+Run `python benchmarks/fits.py tagger digits`, or without names for all; each takes some minutes. Ends with status 1 where a
+circuit of `fit` takes more than half of the uniform one's look-up tables.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import itertools
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -193,8 +194,8 @@ def uniform(net: torch.nn.Module, x: Batch, labels: Labels, least: float, folder
     return text, model
 
 
-def rows(case: Case, folder: Path) -> Iterator[tuple[str, int, float]]:
-    """The way of choosing, look-up tables by Yosys, and the loss on samples that neither saw: uniform, then fit."""
+def rows(case: Case, folder: Path) -> Iterator[tuple[str, int, float, float]]:
+    """The way of choosing, look-up tables by Yosys, the loss on samples that neither saw, and seconds: uniform, then fit."""
     x, labels = case.samples()
     net = trained(case, x[: case.trained_on], labels[: case.trained_on])
     chosen, unseen = np.array_split(np.arange(case.trained_on, len(x)), 2)
@@ -203,30 +204,34 @@ def rows(case: Case, folder: Path) -> Iterator[tuple[str, int, float]]:
             part: accuracy(net(torch.from_numpy(x[at])).numpy(), labels[at])
             for part, at in (("chosen", chosen), ("unseen", unseen))
         }
+    start = time.perf_counter()
     text, plain = uniform(net, x[chosen], labels[chosen], float_accuracy["chosen"] - LOSS, folder / "uniform")
     goal = bitsmith.Goal(metric="accuracy", loss=LOSS, part=PART)
+    middle = time.perf_counter()
     fitted = bitsmith.fit(net, (x[chosen], labels[chosen]), goal, example=x[:1]).model
-    for way, model in ((text, plain), ("fit", fitted)):
+    swept, searched = middle - start, time.perf_counter() - middle
+    for way, model, seconds in ((text, plain, swept), ("fit", fitted, searched)):
         report = model.build(inputs=x[unseen][:500])
         assert report.section("Verification")["Mismatches"] == 0
         lost = float_accuracy["unseen"] - accuracy(model.predict(x[unseen]), labels[unseen])
-        yield way, int(report.section("Resources")["LUT"]), lost
+        yield way, int(report.section("Resources")["LUT"]), lost, seconds
 
 
 def main() -> None:
     """Measure the cases and print them."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    table = Table("network", "uniform", "LUT", "loss", "fit LUT", "loss", "ratio")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=list(CASES), choices=CASES, help="the networks; default: all")
+    names = parser.parse_args().names
+    table = Table("network", "uniform", "LUT", "loss", "fit LUT", "loss", "ratio", "seconds")
     ratios = []
     warnings.simplefilter("ignore", BitsmithWarning)  # most uniform formats are too narrow, as the accuracy shows
     with tempfile.TemporaryDirectory() as folder:
-        for case in CASES:
-            (text, before, lost), (_, after, lost_by_fit) = rows(case, Path(folder))
+        for case in map(CASES.__getitem__, names):
+            (text, before, lost, _), (_, after, lost_by_fit, seconds) = rows(case, Path(folder))
             ratios.append(after / before)
-            table.add_row(
-                case.name, text, f"{before:,}", f"{lost:.2%}", f"{after:,}", f"{lost_by_fit:.2%}", f"{ratios[-1]:.2f}"
-            )
-    Console(width=120).print(table)
+            counts = f"{lost:.2%}", f"{after:,}", f"{lost_by_fit:.2%}", f"{ratios[-1]:.2f}", f"{seconds:.0f}"
+            table.add_row(case.name, text, f"{before:,}", *counts)
+    Console(width=140).print(table)
     sys.exit(max(ratios) > MOST_SHARE)
 
 
