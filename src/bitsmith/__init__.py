@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from bitsmith.conversion.exploration import explore
     from bitsmith.conversion.fit import fit
     from bitsmith.conversion.splitting import Split, split
-    from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
+    from bitsmith.errors import ApproximationWarning, FewSamplesWarning, FidelityWarning, InputRangeWarning
     from bitsmith.model import Model
     from bitsmith.model.goal import Goal
     from bitsmith.report import Report
 
 __all__ = [
     "ApproximationWarning",
+    "FewSamplesWarning",
     "FidelityWarning",
     "Goal",
     "InputRangeWarning",
@@ -46,6 +47,7 @@ __all__ = [
 
 _HOMES = {
     "ApproximationWarning": "bitsmith.errors",
+    "FewSamplesWarning": "bitsmith.errors",
     "FidelityWarning": "bitsmith.errors",
     "InputRangeWarning": "bitsmith.errors",
     "Goal": "bitsmith.model.goal",
