@@ -176,11 +176,15 @@ def accuracy(outputs: npt.NDArray[np.generic], labels: Labels) -> float:
 
 
 def uniform(net: torch.nn.Module, x: Batch, labels: Labels, least: float, folder: Path) -> tuple[str, Model]:
-    """The format, and the model, with the fewest look-up tables by estimate that reaches an accuracy."""
+    """The format, and the model, with the fewest look-up tables by estimate that reaches an accuracy.
+
+    Of the fewest bits that do and one more: areas grow with bits.
+    """
     found: list[tuple[int, str, Model]] = []
+    enough: int | None = None
     for bits, integers, modes in itertools.product(BITS, INTEGERS, MODES):
         text = f"fixed<{bits},{integers}{modes}>"
-        if integers >= bits:
+        if integers >= bits or (enough is not None and bits > enough + 1):
             continue
         try:
             model = bitsmith.convert(
@@ -190,6 +194,7 @@ def uniform(net: torch.nn.Module, x: Batch, labels: Labels, least: float, folder
             continue
         if accuracy(model.predict(x), labels) >= least:
             found.append((model.estimate().size.lut, text, model))
+            enough = enough or bits
     _, text, model = min(found, key=lambda each: each[0])
     return text, model
 

@@ -308,7 +308,7 @@ class _Judge:
         return tuple(every), min(meeting, key=self._rank, default=None)
 
     def _excess(self, trial: Trial) -> float:
-        """By how much a loss is larger than the goal allows, on the worse of both parts that the search has not seen."""
+        """Excess of the loss over what the goal allows, on the worse of both parts that the search has not seen."""
         emulator, parts = Emulator(trial.compiled.program), self.parts
         excess = []
         for part in (parts.choosing, parts.confirming):

@@ -60,7 +60,7 @@ class Circuit:
 
     @property
     def margin(self) -> float:
-        """How far the loss of other samples may be from that of the samples that confirm, with a probability of 95 %."""
+        """Distance within which the loss of 95 % of other draws of samples is from that of the samples that confirm."""
         return _NINETEEN_OF_TWENTY * self.error
 
 
@@ -147,7 +147,7 @@ class Fitted(Exploration):
 
     @property
     def too_few(self) -> str:
-        """What the samples that confirm cannot tell, and how many could; empty if they are enough."""
+        """Loss that the samples that confirm cannot tell, and how many could; empty if they are enough."""
         allowed = self.goal.allowed
         if self.chosen is None or not allowed or self.chosen.margin <= allowed:
             return ""
