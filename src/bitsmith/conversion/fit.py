@@ -46,8 +46,14 @@ SAMPLES = 10_000
 TRIES = 400
 """Most networks that are tried."""
 
+LEAST_CONFIRMING = 5
+"""Fewest samples that confirm."""
+
 _SHOWN = 12
 """About the circuits of the front that are shown."""
+
+_NINETEEN_OF_TWENTY = 1.96
+"""Standard errors within which 95 % of estimates are."""
 
 
 @taking(Further)
@@ -173,6 +179,7 @@ def fitted(
         limits=judge.limits,
         circuits=circuits,
         chosen=chosen,
+        margin=0.0 if chosen is None else judge.margin(chosen),
         samples=parts.samples,
         calibration=parts.fitting.inputs,
         tried=len(descent.trials),
@@ -248,6 +255,9 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> _Part
     first = min(max(round(count * (1 - search.held_out)), 1), SAMPLES)
     every = Yardstick.of(network, inputs, labels, goal.score)
     choosing, confirming = np.array_split(order[first:], 2)
+    if len(confirming) < LEAST_CONFIRMING:
+        accepted = f"{LEAST_CONFIRMING} or more: more data, or a larger share that is held out"
+        raise InputDataError(f"{len(confirming)} samples that confirm", where="data", accepted=accepted)
     return _Parts(*map(every.of_samples, (order[:first], choosing, confirming)))
 
 
@@ -316,6 +326,12 @@ class _Judge:
             excess.append(self.goal.excess(part, part.expected(found)))
         return max(*excess, self.goal.excess(parts.confirming, parts.confirming.of_outputs(found)))
 
+    def margin(self, circuit: Circuit) -> float:
+        """Distance within which the loss of 95 % of other draws of samples is from that of the part that confirms."""
+        confirming = self.parts.confirming
+        found = Emulator(circuit.point.compiled.program).run(confirming.inputs)
+        return _NINETEEN_OF_TWENTY * confirming.uncertainty(found)
+
     def _meets(self, circuit: Circuit) -> bool:
         return circuit.excess <= 0 and not beyond(circuit, self.limits)
 
@@ -329,8 +345,7 @@ class _Judge:
         tell(f"fit: {trial.common.bits}: sizes, and samples that choose and confirm")
         target, confirming = self.target, self.parts.confirming
         emulator = Emulator(trial.compiled.program)
-        outputs = emulator.run(confirming.inputs)
-        scores, error = confirming.of_outputs(outputs), confirming.uncertainty(outputs)
+        scores = confirming.of_outputs(emulator.run(confirming.inputs))
         chosen_by = self.parts.choosing.of_outputs(emulator.run(self.parts.choosing.inputs))
         part = limited(target.known_part, self.limits)
         own = {name: dials.bits for name, dials in trial.layers.items()}
@@ -344,7 +359,7 @@ class _Judge:
                 program, directives = trial.compiled.program, layout.directives
                 figures["latency"] = planned_cycles(program, directives, target, target.known_part)[0]
             fitting = trial.scores
-            found.append(Circuit(point, fitting, chosen_by, figures, excess, error))
+            found.append(Circuit(point, fitting, chosen_by, figures, excess))
         return found
 
 

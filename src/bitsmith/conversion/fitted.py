@@ -35,10 +35,6 @@ _NAMES = {
 }
 
 
-_NINETEEN_OF_TWENTY = 1.96
-"""Standard errors within which 95 % of estimates are."""
-
-
 @dataclass(frozen=True, slots=True)
 class Circuit:
     """A circuit with the figures that goals bound.
@@ -48,7 +44,6 @@ class Circuit:
         fitting, choosing: scores on the other parts of the data.
         figures: area and speed, by the names of bounds; the latency only where the goal wants it.
         excess: by how much the metric is worse than the goal allows, on the worst of all parts of the data.
-        error: the standard error of the loss on the data that confirm.
     """
 
     point: Point
@@ -56,12 +51,6 @@ class Circuit:
     choosing: tuple[float, ...]
     figures: Mapping[str, int]
     excess: float
-    error: float
-
-    @property
-    def margin(self) -> float:
-        """Distance within which the loss of 95 % of other draws of samples is from that of the samples that confirm."""
-        return _NINETEEN_OF_TWENTY * self.error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +64,7 @@ class Fitted(Exploration):
         limits: bounds of area and speed, in cycles where they are times.
         circuits: the points with the figures that the goal bounds.
         chosen: the one that meets the goal; None if none does.
+        margin: distance within which the loss of 95 % of other draws of samples is from that of the samples that confirm.
         samples: numbers of samples that were fitted on, that chose, and that confirm.
         calibration: the inputs that formats follow from, which ``convert`` needs beside the configuration.
         tried: networks that were tried.
@@ -86,6 +76,7 @@ class Fitted(Exploration):
     limits: Mapping[str, int]
     circuits: tuple[Circuit, ...]
     chosen: Circuit | None
+    margin: float
     samples: tuple[int, int, int]
     calibration: Sequence[Floats]
     tried: int
@@ -141,7 +132,7 @@ class Fitted(Exploration):
         return (
             f"{point.text}: {confirming} {yardstick.kinds} on {self.samples[2]:,} samples that confirm ({choosing} on "
             f"{self.samples[1]:,} that chose, {fitting} on {self.samples[0]:,} fitted on{float_model}), a loss of "
-            f"{_signed(point.loss)} +- {percent(circuit.margin)}, in {area}{every}. Of {self.tried:,} networks that were tried "
+            f"{_signed(point.loss)} +- {percent(self.margin)}, in {area}{every}. Of {self.tried:,} networks that were tried "
             f"it has the fewest {_NAMES[self.goal.minimize]} within the goal{stopped}.{too_few}"
         )
 
@@ -149,11 +140,11 @@ class Fitted(Exploration):
     def too_few(self) -> str:
         """Loss that the samples that confirm cannot tell, and how many could; empty if they are enough."""
         allowed = self.goal.allowed
-        if self.chosen is None or not allowed or self.chosen.margin <= allowed:
+        if self.chosen is None or not allowed or self.margin <= allowed:
             return ""
-        enough = sum(self.samples) * (self.chosen.margin / allowed) ** 2
+        enough = sum(self.samples) * (self.margin / allowed) ** 2
         return (
-            f"{self.samples[2]:,} samples that confirm tell a loss to +- {percent(self.chosen.margin)}, which is more than the "
+            f"{self.samples[2]:,} samples that confirm tell a loss to +- {percent(self.margin)}, which is more than the "
             f"{percent(allowed)} that the goal allows: other samples may lose more; about {_rounded(enough):,} samples in all "
             "would tell"
         )
@@ -205,7 +196,7 @@ class Fitted(Exploration):
                 "chose": list(chosen.choosing),
                 "fitted_on": list(chosen.fitting),
                 "loss": chosen.point.loss,
-                "loss_margin": chosen.margin,
+                "loss_margin": self.margin,
                 **chosen.figures,
             },
         }
