@@ -32,7 +32,7 @@ pytestmark = [
         "ignore::bitsmith.errors.FidelityWarning"
     ),  # few bits are far off where labels forgive it
     pytest.mark.filterwarnings("ignore::bitsmith.errors.InputRangeWarning"),
-    pytest.mark.filterwarnings("ignore::bitsmith.errors.FewSamplesWarning"),  # half a percent of 150 samples is none
+    pytest.mark.filterwarnings("ignore::bitsmith.errors.FewSamplesWarning"),  # half a percent of 300 samples is one
 ]
 
 
@@ -84,19 +84,19 @@ def test_the_circuit_is_what_is_said_of_it_and_its_configuration_makes_it(
 ) -> None:
     x, labels = data
     order = np.random.default_rng(0).permutation(len(x))
-    fitting, choosing, confirming = order[:300], order[300:450], order[450:]
+    fitting, held = order[:300], order[300:]
     made = bitsmith.convert(model, tmp_path, found.configuration, x[fitting], part=PART)
     assert to_text(made.program) == to_text(found.model.program) == to_text(found.best().compiled.program)
     assert found.model.output_dir == bitsmith.convert(model, check=False).output_dir, "a folder of its own, to build in"
     chosen = found.chosen
-    assert chosen is not None and found.samples == (300, 150, 150)
-    for scores, part in ((chosen.fitting, fitting), (chosen.choosing, choosing), (chosen.point.scores, confirming)):
+    assert chosen is not None and found.samples == (300, 300)
+    for scores, part in ((chosen.fitting, fitting), (chosen.point.scores, held)):
         assert scores == (_accuracy(made, x[part], labels[part]),)
     reference = np.asarray(made.source.network.evaluate([x])["scores"]).argmax(axis=1) == labels  # type: ignore[union-attr]
     right = np.asarray(made.predict(x)).argmax(axis=1) == labels
-    lost = reference[confirming].astype(float) - right[confirming]
+    lost = reference[held].astype(float) - right[held]
     assert chosen.point.loss == pytest.approx(lost.mean()) and lost.mean() <= 0.02
-    assert 1.96 / 150 <= found.margin < 0.1
+    assert 1.96 / 300 <= found.margin < 0.1
     assert found.chosen.figures["lut"] == found.area(found.best()) == packed_luts(made.estimate().size, found.part)
 
 
@@ -124,8 +124,8 @@ def test_the_same_seed_gives_the_same_circuit(found: Fitted, model: Path, data: 
 
 
 def test_too_few_samples_are_told_with_how_many_would_do(model: Path, data: tuple[Floats, Labels]) -> None:
-    """A bound of half a percent cannot be told from 150 samples, one of which is 0.67 %."""
-    with pytest.warns(FewSamplesWarning, match="150 samples that confirm tell a loss to"):
+    """A bound of half a percent cannot be told from 300 samples, one of which is 0.33 %."""
+    with pytest.warns(FewSamplesWarning, match="300 held-out samples tell a loss to"):
         few = bitsmith.fit(model, data, Goal(loss=0.005), tries=3)
     assert few.chosen is not None and few.margin > 0.005 and few.too_few[1:] in few.verdict
     needed = 600 * (few.margin / 0.005) ** 2
@@ -227,7 +227,7 @@ def test_metrics_are_their_definitions(
     network = bitsmith.convert(model, check=False).network
     floats = network.evaluate([x])["scores"]
     fitted = bitsmith.fit(model, (x, floats), Goal(metric=metric, loss=0.1), tries=4)  # type: ignore[arg-type]
-    held = np.random.default_rng(0).permutation(len(x))[450:]
+    held = np.random.default_rng(0).permutation(len(x))[300:]
     scores = np.asarray(fitted.model.predict(x[held]))
     wanted = reference(scores, floats[held], None) if reference is not None else metric(scores, floats[held])  # type: ignore[operator]
     assert fitted.best().score == pytest.approx(wanted)
@@ -273,9 +273,9 @@ def test_data_from_which_nothing_follows_are_rejected(
         bitsmith.fit(model, damaged(*data))  # type: ignore[arg-type]
 
 
-def test_a_part_that_is_too_small_to_confirm_is_rejected(model: Path, data: tuple[Floats, Labels]) -> None:
+def test_a_part_that_is_too_small_to_decide_is_rejected(model: Path, data: tuple[Floats, Labels]) -> None:
     x, labels = data
-    with pytest.raises(InputDataError, match=r"2 samples that confirm(.|\n)*5 or more"):
+    with pytest.raises(InputDataError, match=r"4 samples that are held out(.|\n)*10 or more"):
         bitsmith.fit(model, (x[:40], labels[:40]), held_out=0.1)
 
 
@@ -342,8 +342,8 @@ def test_the_command_writes_a_project_that_is_built_and_converted_again(
     assert done.exit_code == 0, done.stderr
     document = json.loads(done.stdout)
     saved = bitsmith.Model.load(folder / "model.json")
-    order = np.random.default_rng(0).permutation(600)[450:]
-    assert _accuracy(saved, data[0][order], data[1][order]) == document["chosen"]["confirm"][0]
+    order = np.random.default_rng(0).permutation(600)[300:]
+    assert _accuracy(saved, data[0][order], data[1][order]) == document["chosen"]["held_out"][0]
     assert (folder / "exploration.html").is_file() and (folder / "exploration.svg").is_file()
     again = ["convert", str(folder / "fitted.yml"), "--calibration", str(folder / "calibration.npy")]
     made = CliRunner().invoke(app, [*again, "-o", str(tmp_path / "again")])

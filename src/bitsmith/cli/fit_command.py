@@ -26,7 +26,7 @@ def fit(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="A bound, such as loss=0.01 or lut=20000, or minimize=latency."),
     ] = None,
-    held_out: Annotated[float, typer.Option(help="Share of the data that chooses and confirms.")] = 0.5,
+    held_out: Annotated[float, typer.Option(help="Share of the data that decides.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Decides which samples are held out.")] = 0,
     tries: Annotated[int, typer.Option(help="Most networks that are tried.")] = 400,
     output_dir: Annotated[

@@ -46,8 +46,8 @@ SAMPLES = 10_000
 TRIES = 400
 """Most networks that are tried."""
 
-LEAST_CONFIRMING = 5
-"""Fewest samples that confirm."""
+LEAST_HELD = 10
+"""Fewest samples that are held out."""
 
 _SHOWN = 12
 """About the circuits of the front that are shown."""
@@ -75,9 +75,8 @@ def fit(
 ) -> Fitted:
     """Find the circuit of ``model`` that meets a goal with the least area: bits, layer by layer, and weights of few digits.
 
-    A part of the data is fitted on. Of the rest, which the search never sees, one half chooses, and the other confirms. Sizes are
-    estimates, and scores are those of :meth:`Model.predict`: no tool runs, and nothing is written. Ctrl-C ends the search with
-    what it has found.
+    A part of the data is fitted on, and another, which the search never sees, decides. Sizes are estimates, and scores are those
+    of :meth:`Model.predict`: no tool runs, and nothing is written. Ctrl-C ends the search with what it has found.
 
     Args:
         model: as of :func:`bitsmith.convert`.
@@ -86,7 +85,7 @@ def fit(
         goal: bounds and what is to be least. Default: the fewest look-up tables at a loss of half a percent.
         config: as of :func:`bitsmith.convert`, without bits for the whole model. Its choices for single layers stay.
         calibration: as of :func:`bitsmith.convert`. Default: the inputs that are fitted on.
-        held_out: share of the data that chooses and confirms.
+        held_out: share of the data that decides.
         seed: decides which samples are held out.
         tries: most networks that are tried.
         progress: called with a line for each step; by default a terminal shows the latest.
@@ -95,7 +94,7 @@ def fit(
     Raises:
         ConfigError: the arguments are wrong, or choose the bits themselves.
         InputDataError: data that do not fit the model, or from which nothing follows: too few, all alike, or labels of one class.
-        FewSamplesWarning: the samples that confirm are too few to tell a loss as small as was asked for.
+        FewSamplesWarning: the samples that are held out are too few to tell a loss as small as was asked for.
         UnsupportedError, RangeError: as of :func:`bitsmith.convert`.
 
     Examples:
@@ -151,26 +150,26 @@ def fitted(
     conversion = _on(conversion, goal)
     data = arrays_of(data)
     network = replace(conversion, arguments={"calibration": data, **_given(conversion)}).network()
-    parts = _parts(network, data, goal, search)
-    arguments: Arguments = {"calibration": list(parts.fitting.inputs), **_given(conversion)}
+    fitting, held = _parts(network, data, goal, search)
+    arguments: Arguments = {"calibration": list(fitting.inputs), **_given(conversion)}
     conversion = replace(conversion, arguments={**arguments, "fit": False})
     unchecked = replace(conversion, arguments={**conversion.arguments, "check": False})
     model, source = with_open_bits(unchecked, "fit", "give bits of single layers in the configuration, or none")
-    descent, interrupted = Descent(source, model.target, goal, parts.fitting, search.tries), False
+    descent, interrupted = Descent(source, model.target, goal, fitting, search.tries), False
     try:
         descent.run()
     except KeyboardInterrupt:
         interrupted = True
         if not descent.trials:
             raise
-    judge = _Judge(model.target, goal, parts)
+    judge = _Judge(model.target, goal, fitting, held)
     circuits, chosen = judge.circuits(descent.trials)
     made = Fitted(
         *(
             tuple(each.point for each in circuits),
             model.network.name,
             model.target.known_part,
-            parts.confirming,
+            held,
             configuration,
             calls,
         ),
@@ -180,8 +179,8 @@ def fitted(
         circuits=circuits,
         chosen=chosen,
         margin=0.0 if chosen is None else judge.margin(chosen),
-        samples=parts.samples,
-        calibration=parts.fitting.inputs,
+        samples=(len(fitting.inputs[0]), len(held.inputs[0])),
+        calibration=fitting.inputs,
         tried=len(descent.trials),
         interrupted=interrupted,
         converted=partial(_converted, conversion),
@@ -217,23 +216,8 @@ def _on(conversion: Conversion, goal: Goal) -> Conversion:
     return replace(conversion, project=chosen)
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The data as yardsticks: what formats, weights and steps follow from, what chooses among networks, and what confirms."""
-
-    fitting: Yardstick
-    choosing: Yardstick
-    confirming: Yardstick
-
-    @property
-    def samples(self) -> tuple[int, int, int]:
-        """Numbers of samples."""
-        fitting, choosing, confirming = (len(part.inputs[0]) for part in (self.fitting, self.choosing, self.confirming))
-        return fitting, choosing, confirming
-
-
-def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> _Parts:
-    """The data in random parts.
+def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple[Yardstick, Yardstick]:
+    """The data that are fitted on, and those that are held out, as yardsticks.
 
     Raises:
         InputDataError: data from which nothing follows.
@@ -254,11 +238,10 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> _Part
     order = np.random.default_rng(search.seed).permutation(count)
     first = min(max(round(count * (1 - search.held_out)), 1), SAMPLES)
     every = Yardstick.of(network, inputs, labels, goal.score)
-    choosing, confirming = np.array_split(order[first:], 2)
-    if len(confirming) < LEAST_CONFIRMING:
-        accepted = f"{LEAST_CONFIRMING} or more: more data, or a larger share that is held out"
-        raise InputDataError(f"{len(confirming)} samples that confirm", where="data", accepted=accepted)
-    return _Parts(*map(every.of_samples, (order[:first], choosing, confirming)))
+    if count - first < LEAST_HELD:
+        accepted = f"{LEAST_HELD} or more: more data, or a larger share that is held out"
+        raise InputDataError(f"{count - first} samples that are held out", where="data", accepted=accepted)
+    return every.of_samples(order[:first]), every.of_samples(order[first:])
 
 
 def read_data(path: Path) -> Samples:
@@ -285,7 +268,8 @@ class _Judge:
 
     target: Target
     goal: Goal
-    parts: _Parts
+    fitting: Yardstick
+    held: Yardstick
 
     @property
     def limits(self) -> Mapping[str, int]:
@@ -295,20 +279,19 @@ class _Judge:
     def circuits(self, trials: Sequence[Trial]) -> tuple[tuple[Circuit, ...], Circuit | None]:
         """The circuits of the front of ``trials``, and the one that meets the goal; None if none does.
 
-        Good networks are asked from the cheapest on. The part of the data that chooses must expect no more loss of one than the
-        goal allows; the part that confirms must expect no more, and see no more.
+        The held-out data are asked of good networks from the cheapest on, until no more loss of one is to be expected of other
+        samples, and none is seen, than the goal allows.
         """
         found: dict[int, list[Circuit]] = {}
         in_order = sorted(trials, key=lambda trial: (trial.cost, trial.distance))
         for trial in in_order:
-            if trial.excess <= 0 and self._excess(trial) <= 0:
+            if trial.excess <= 0 and self._held_excess(trial) <= 0:
                 found[id(trial)] = self._of(trial)
                 if any(self._meets(circuit) for circuit in found[id(trial)]):
                     break
         front: list[Trial] = []
-        fitting = self.parts.fitting
         for trial in in_order:
-            if not front or fitting.loss(trial.scores) < fitting.loss(front[-1].scores):
+            if not front or self.fitting.loss(trial.scores) < self.fitting.loss(front[-1].scores):
                 front.append(trial)
         for trial in front[:: max(len(front) // _SHOWN, 1)]:
             if id(trial) not in found:
@@ -317,20 +300,17 @@ class _Judge:
         meeting = [circuit for circuit in every if self._meets(circuit)]
         return tuple(every), min(meeting, key=self._rank, default=None)
 
-    def _excess(self, trial: Trial) -> float:
-        """Excess of the loss over what the goal allows, on the worse of both parts that the search has not seen."""
-        emulator, parts = Emulator(trial.compiled.program), self.parts
-        excess = []
-        for part in (parts.choosing, parts.confirming):
-            found = emulator.run(part.inputs)
-            excess.append(self.goal.excess(part, part.expected(found)))
-        return max(*excess, self.goal.excess(parts.confirming, parts.confirming.of_outputs(found)))
+    def _held_excess(self, trial: Trial) -> float:
+        """Excess of the loss over what the goal allows: of that of the held-out samples, and that to be expected of others."""
+        found = Emulator(trial.compiled.program).run(self.held.inputs)
+        return max(
+            self.goal.excess(self.held, scores) for scores in (self.held.of_outputs(found), self.held.expected(found))
+        )
 
     def margin(self, circuit: Circuit) -> float:
-        """Distance within which the loss of 95 % of other draws of samples is from that of the part that confirms."""
-        confirming = self.parts.confirming
-        found = Emulator(circuit.point.compiled.program).run(confirming.inputs)
-        return _NINETEEN_OF_TWENTY * confirming.uncertainty(found)
+        """Distance within which the loss of 95 % of other draws of samples is from that of the held-out samples."""
+        found = Emulator(circuit.point.compiled.program).run(self.held.inputs)
+        return _NINETEEN_OF_TWENTY * self.held.uncertainty(found)
 
     def _meets(self, circuit: Circuit) -> bool:
         return circuit.excess <= 0 and not beyond(circuit, self.limits)
@@ -342,24 +322,21 @@ class _Judge:
 
     def _of(self, trial: Trial) -> list[Circuit]:
         """The circuits of a network: as configured, with reuse factors if that is too large, and as slow as the goal allows."""
-        tell(f"fit: {trial.common.bits}: sizes, and samples that choose and confirm")
-        target, confirming = self.target, self.parts.confirming
-        emulator = Emulator(trial.compiled.program)
-        scores = confirming.of_outputs(emulator.run(confirming.inputs))
-        chosen_by = self.parts.choosing.of_outputs(emulator.run(self.parts.choosing.inputs))
+        tell(f"fit: {trial.common.bits}: sizes and held-out samples")
+        target, held = self.target, self.held
+        scores = held.of_program(trial.compiled.program)
         part = limited(target.known_part, self.limits)
         own = {name: dials.bits for name, dials in trial.layers.items()}
-        excess = max(trial.excess, self._excess(trial))
+        excess = max(trial.excess, self._held_excess(trial))
         found = []
         asked = trial.compiled, target, trial.configuration
         for layout in (*layouts(*asked, part), *slower(*asked, self.limits.get("interval", 1))):
-            point = layout.point(trial.common.bits, trial.compiled, target, confirming, scores, layout.text, own)
+            point = layout.point(trial.common.bits, trial.compiled, target, held, scores, layout.text, own)
             figures = figures_of(layout.size, target.known_part)
             if self.goal.wants_latency:
                 program, directives = trial.compiled.program, layout.directives
                 figures["latency"] = planned_cycles(program, directives, target, target.known_part)[0]
-            fitting = trial.scores
-            found.append(Circuit(point, fitting, chosen_by, figures, excess))
+            found.append(Circuit(point, trial.scores, figures, excess))
         return found
 
 

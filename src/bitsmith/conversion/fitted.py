@@ -40,15 +40,14 @@ class Circuit:
     """A circuit with the figures that goals bound.
 
     Attributes:
-        point: what it is; scores and loss are those of the data that confirm.
-        fitting, choosing: scores on the other parts of the data.
+        point: what it is; scores and loss are those of the held-out data.
+        fitting: scores on the data that were fitted on.
         figures: area and speed, by the names of bounds; the latency only where the goal wants it.
-        excess: by how much the metric is worse than the goal allows, on the worst of all parts of the data.
+        excess: by how much the metric is worse than the goal allows, on the worse of both parts of the data.
     """
 
     point: Point
     fitting: tuple[float, ...]
-    choosing: tuple[float, ...]
     figures: Mapping[str, int]
     excess: float
 
@@ -57,15 +56,15 @@ class Circuit:
 class Fitted(Exploration):
     """The result of :func:`bitsmith.fit`; it prints as a table. Points, the front and the page are those of an exploration.
 
-    Scores and losses of points are those of the data that confirm.
+    Scores and losses of points are those of the held-out data.
 
     Attributes:
         goal: what was asked for.
         limits: bounds of area and speed, in cycles where they are times.
         circuits: the points with the figures that the goal bounds.
         chosen: the one that meets the goal; None if none does.
-        margin: distance within which the loss of 95 % of other draws of samples is from that of the samples that confirm.
-        samples: numbers of samples that were fitted on, that chose, and that confirm.
+        margin: distance within which the loss of 95 % of other draws of samples is from that of the held-out ones.
+        samples: numbers of samples that were fitted on, and held out.
         calibration: the inputs that formats follow from, which ``convert`` needs beside the configuration.
         tried: networks that were tried.
         interrupted: the search was stopped before its end.
@@ -77,7 +76,7 @@ class Fitted(Exploration):
     circuits: tuple[Circuit, ...]
     chosen: Circuit | None
     margin: float
-    samples: tuple[int, int, int]
+    samples: tuple[int, int]
     calibration: Sequence[Floats]
     tried: int
     interrupted: bool
@@ -121,30 +120,28 @@ class Fitted(Exploration):
             return f"No circuit of {self.tried:,} networks meets the goal{stopped}: {self._tight}"
         circuit, yardstick = self.chosen, self.yardstick
         point = circuit.point
-        confirming, choosing, fitting = (
-            yardstick.text(scores) for scores in (point.scores, circuit.choosing, circuit.fitting)
-        )
+        held, fitted = (yardstick.text(scores) for scores in (point.scores, circuit.fitting))
         reference = yardstick.references
-        float_model = f"; the float model {reference} on the first" if reference else ""
+        float_model = f", the float model {reference}" if reference else ""
         area = f"about {self.area(point):,} LUTs, {percent(self.area(point) / self.part.luts)} of {self.part.name}"
         every = f", a result every {point.size.interval:,} cycles" if point.size.interval > 1 else ""
         too_few = f" {self.too_few[:1].upper()}{self.too_few[1:]}." if self.too_few else ""
         return (
-            f"{point.text}: {confirming} {yardstick.kinds} on {self.samples[2]:,} samples that confirm ({choosing} on "
-            f"{self.samples[1]:,} that chose, {fitting} on {self.samples[0]:,} fitted on{float_model}), a loss of "
+            f"{point.text}: {held} {yardstick.kinds} on {self.samples[1]:,} held-out samples ({fitted} on those fitted on"
+            f"{float_model}), a loss of "
             f"{_signed(point.loss)} +- {percent(self.margin)}, in {area}{every}. Of {self.tried:,} networks that were tried "
             f"it has the fewest {_NAMES[self.goal.minimize]} within the goal{stopped}.{too_few}"
         )
 
     @property
     def too_few(self) -> str:
-        """Loss that the samples that confirm cannot tell, and how many could; empty if they are enough."""
+        """Loss that the held-out samples cannot tell, and how many could; empty if they are enough."""
         allowed = self.goal.allowed
         if self.chosen is None or not allowed or self.margin <= allowed:
             return ""
         enough = sum(self.samples) * (self.margin / allowed) ** 2
         return (
-            f"{self.samples[2]:,} samples that confirm tell a loss to +- {percent(self.margin)}, which is more than the "
+            f"{self.samples[1]:,} held-out samples tell a loss to +- {percent(self.margin)}, which is more than the "
             f"{percent(allowed)} that the goal allows: other samples may lose more; about {_rounded(enough):,} samples in all "
             "would tell"
         )
@@ -183,8 +180,7 @@ class Fitted(Exploration):
         chosen = self.chosen
         own: dict[str, object] = {
             "fitted_on": self.samples[0],
-            "chose": self.samples[1],
-            "confirm": self.samples[2],
+            "held_out": self.samples[1],
             "networks": self.tried,
             "interrupted": self.interrupted,
             "chosen": None
@@ -192,8 +188,7 @@ class Fitted(Exploration):
             else {
                 "HLSConfig": self.configuration,
                 "IOType": chosen.point.io_type.value,
-                "confirm": list(chosen.point.scores),
-                "chose": list(chosen.choosing),
+                "held_out": list(chosen.point.scores),
                 "fitted_on": list(chosen.fitting),
                 "loss": chosen.point.loss,
                 "loss_margin": self.margin,

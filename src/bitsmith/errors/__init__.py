@@ -167,7 +167,7 @@ class InputRangeWarning(BitsmithWarning):
 
 
 class FewSamplesWarning(BitsmithWarning):
-    """The samples that confirm a fit are too few to tell a loss as small as its goal allows."""
+    """The samples that a fit held out are too few to tell a loss as small as its goal allows."""
 
 
 class ApproximationWarning(BitsmithWarning):
