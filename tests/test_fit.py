@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import bitsmith
 from bitsmith import Goal
 from bitsmith.cli.commands import app
+from bitsmith.compiler import Compiled, Source
 from bitsmith.conversion.fitted import Fitted
 from bitsmith.errors import CapacityError, ConfigError, FewSamplesWarning, InputDataError
 from bitsmith.estimate.fit import packed_luts
@@ -246,6 +247,37 @@ def test_an_interruption_keeps_what_was_found(
     stopped = bitsmith.fit(model, data, Goal(loss=0.02), progress=stop)
     assert stopped.interrupted and "(interrupted)" in stopped.verdict and stopped.chosen is not None
     assert any("networks tried" in line for line in told)
+
+
+def test_a_fit_that_was_stopped_goes_on_where_it_was(
+    model: Path, data: tuple[Floats, Labels], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, file = Goal(loss=0.05, part=PART), tmp_path / "new" / "results.jsonl"
+    whole = bitsmith.fit(model, data, asked, tries=24)
+    compiled: list[object] = []
+    compile_ = descent.compiled_with
+
+    def stopping(source: Source, keys: Mapping[str, object]) -> Compiled:
+        compiled.append(keys)
+        if len(compiled) == 10:
+            raise KeyboardInterrupt
+        return compile_(source, keys)
+
+    monkeypatch.setattr(descent, "compiled_with", stopping)
+    stopped = bitsmith.fit(model, data, asked, tries=24, resume=file)
+    assert stopped.interrupted and 0 < stopped.tried < whole.tried
+    with file.open("a") as cut:
+        cut.write('["half a li')
+    again = bitsmith.fit(model, data, asked, tries=24, resume=file)
+    assert again.configuration == whole.configuration and again.tried == whole.tried and not again.interrupted
+    compiled[:] = [None] * 10
+    bitsmith.fit(model, data, asked, tries=24, resume=file)
+    assert len(compiled) - 10 < whole.tried, "networks of which nothing is asked are not made again"
+    for other in ({"goal": Goal(loss=0.1, part=PART)}, {"goal": asked, "seed": 1}):
+        with pytest.raises(ConfigError, match="results of another search"):
+            bitsmith.fit(model, data, tries=24, resume=file, **other)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="cannot be used"):
+        bitsmith.fit(model, data, asked, resume=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,9 @@ def fit(
     held_out: Annotated[float, typer.Option(help="Share of the data that decides.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Decides which samples are held out.")] = 0,
     tries: Annotated[int, typer.Option(help="Most networks that are tried.")] = 400,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Results, from which a fit that was stopped goes on.")
+    ] = None,
     output_dir: Annotated[
         Path, typer.Option("--output-dir", "-o", help="The project folder, with page and picture.")
     ] = Path("fitted"),
@@ -49,7 +52,9 @@ def fit(
 
         with terminal.working("fitting"):
             asked = Goal.of(dict(map(_bound, goal or ())))
-            found = fitted(request.conversion(), read_data(data), asked, Search(held_out, seed, tries), {}, calls)
+            found = fitted(
+                request.conversion(), read_data(data), asked, Search(held_out, seed, tries, resume), {}, calls
+            )
             if found.chosen is not None:
                 model = found.model
                 with Project.open(model.output_dir, model.target.project_name, model.design().outline) as project:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from bitsmith.base.progress import Progress, tell, users_line
 from bitsmith.building.job import Target
+from bitsmith.compiler import Compiled
 from bitsmith.config import ConfigLike, HLSConfig, read_hls_config
 from bitsmith.config.model import loaded
 from bitsmith.conversion.conversion import Conversion
@@ -70,6 +71,7 @@ def fit(
     held_out: float = 0.5,
     seed: int = 0,
     tries: int = TRIES,
+    resume: str | Path | None = None,
     progress: Progress | None = None,
     **further: Unpack[Further],
 ) -> Fitted:
@@ -88,6 +90,7 @@ def fit(
         held_out: share of the data that decides.
         seed: decides which samples are held out.
         tries: most networks that are tried.
+        resume: file of results, from which a fit that was stopped goes on, and which is written if it is not there.
         progress: called with a line for each step; by default a terminal shows the latest.
         further: the rest (``docs/options.md``).
 
@@ -117,17 +120,18 @@ def fit(
     conversion = Conversion.of(model, None, config, arguments, {})
     tree = loaded(config)
     with working("fitting", progress):
-        search = Search(held_out, seed, tries)
+        search = Search(held_out, seed, tries, None if resume is None else Path(resume))
         return fitted(conversion, data, Goal.of(goal), search, tree if isinstance(tree, Mapping) else {})
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Share of the data that is held out, the seed of the split, and the most networks that are tried."""
+    """Share of the data that is held out, the seed of the split, the most networks that are tried, and the file of results."""
 
     held_out: float = 0.5
     seed: int = 0
     tries: int = TRIES
+    resume: Path | None = None
 
     def check(self) -> None:
         """Raise a ConfigError for values without meaning."""
@@ -156,13 +160,15 @@ def fitted(
     unchecked = replace(conversion, arguments={**conversion.arguments, "check": False})
     model, source = with_open_bits(unchecked, "fit", "give bits of single layers in the configuration, or none")
     descent, interrupted = Descent(source, model.target, goal, fitting, search.tries), False
+    if search.resume is not None:
+        descent.resume(search.resume)
     try:
         descent.run()
     except KeyboardInterrupt:
         interrupted = True
         if not descent.trials:
             raise
-    judge = _Judge(model.target, goal, fitting, held)
+    judge = _Judge(model.target, goal, fitting, held, descent.compiled)
     circuits, chosen = judge.circuits(descent.trials)
     made = Fitted(
         *(
@@ -270,6 +276,7 @@ class _Judge:
     goal: Goal
     fitting: Yardstick
     held: Yardstick
+    compiled: Callable[[Trial], Compiled]
 
     @property
     def limits(self) -> Mapping[str, int]:
@@ -302,7 +309,7 @@ class _Judge:
 
     def _held_excess(self, trial: Trial) -> float:
         """Excess of the loss over what the goal allows: of that of the held-out samples, and that to be expected of others."""
-        found = Emulator(trial.compiled.program).run(self.held.inputs)
+        found = Emulator(self.compiled(trial).program).run(self.held.inputs)
         return max(
             self.goal.excess(self.held, scores) for scores in (self.held.of_outputs(found), self.held.expected(found))
         )
@@ -323,18 +330,18 @@ class _Judge:
     def _of(self, trial: Trial) -> list[Circuit]:
         """The circuits of a network: as configured, with reuse factors if that is too large, and as slow as the goal allows."""
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
-        target, held = self.target, self.held
-        scores = held.of_program(trial.compiled.program)
+        target, held, compiled = self.target, self.held, self.compiled(trial)
+        scores = held.of_program(compiled.program)
         part = limited(target.known_part, self.limits)
         own = {name: dials.bits for name, dials in trial.layers.items()}
         excess = max(trial.excess, self._held_excess(trial))
         found = []
-        asked = trial.compiled, target, trial.configuration
+        asked = compiled, target, trial.configuration
         for layout in (*layouts(*asked, part), *slower(*asked, self.limits.get("interval", 1))):
-            point = layout.point(trial.common.bits, trial.compiled, target, held, scores, layout.text, own)
+            point = layout.point(trial.common.bits, compiled, target, held, scores, layout.text, own)
             figures = figures_of(layout.size, target.known_part)
             if self.goal.wants_latency:
-                program, directives = trial.compiled.program, layout.directives
+                program, directives = compiled.program, layout.directives
                 figures["latency"] = planned_cycles(program, directives, target, target.known_part)[0]
             found.append(Circuit(point, trial.scores, figures, excess))
         return found

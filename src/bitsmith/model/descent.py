@@ -10,17 +10,22 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 from bitsmith.base.progress import tell
+from bitsmith.base.project import digest
 from bitsmith.building.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.size import guess_layout
 from bitsmith.fidelity.scores import Yardstick
+from bitsmith.ir.text import to_text
 from bitsmith.layers.settings import FACTORS, LEAST_BITS, MOST_BITS, Bits
 from bitsmith.model.fitting import compiled_with
 from bitsmith.model.goal import Goal
+from bitsmith.model.results import Result, Results
 from bitsmith.passes.program import drop_dead
+from bitsmith.version import __version__
 
 PRICES = (0.0, *(round(1e-5 * 2**k, 8) for k in range(11)))
 """Prices of digits that are tried."""
@@ -79,7 +84,6 @@ class Trial:
         common: dials of all layers without their own.
         layers: dials of single layers.
         configuration: the keys that say them.
-        compiled: the network and its program.
         cost: rough figure that the goal wants least.
         scores: on the part of the data that is fitted on.
         excess: by how much scores are worse than the goal allows, as they are to be expected of other samples like these.
@@ -89,7 +93,6 @@ class Trial:
     common: Dials
     layers: Mapping[str, Dials]
     configuration: Mapping[str, object]
-    compiled: Compiled
     cost: float
     scores: tuple[float, ...]
     excess: float
@@ -104,7 +107,7 @@ class Trial:
 class Descent:
     """A search. Networks that were tried are ``known`` by their keys, so that they stay when it is interrupted.
 
-    ``tries`` are the most of them.
+    ``tries`` are the most of them. Of networks whose ``results`` are there none is made again.
     """
 
     source: Source
@@ -112,7 +115,9 @@ class Descent:
     goal: Goal
     yardstick: Yardstick
     tries: int
+    results: Results = field(default_factory=Results)
     known: dict[str, Trial] = field(default_factory=dict)
+    made: dict[str, Compiled] = field(default_factory=dict)
 
     @property
     def trials(self) -> list[Trial]:
@@ -168,26 +173,51 @@ class Descent:
             if (trial.cost, trial.distance) != (start.cost, start.distance):
                 yield layer, name
 
+    def resume(self, path: Path | None) -> None:
+        """Read the results of the same search from a file, and write further ones there.
+
+        Raises:
+            ConfigError: a file of another search.
+        """
+        program = to_text(self._compiled(_keys(_LADDER[0], {})).program)
+        samples = [*self.yardstick.inputs, *self.yardstick.outputs, *(each.labels for each in self.yardstick.measures)]
+        metric = self.goal.metric
+        goal = replace(self.goal, metric=None), getattr(metric, "__qualname__", metric)
+        of = __version__, program, repr(goal), self.target.known_part.name
+        self.results = Results.of(path, digest(*of, *(each.tobytes() for each in samples)))
+
+    def compiled(self, trial: Trial) -> Compiled:
+        """The network of a trial and its program."""
+        return self._compiled(trial.configuration)
+
+    def _compiled(self, keys: Mapping[str, object]) -> Compiled:
+        if str(keys) not in self.made:
+            self.made[str(keys)] = compiled_with(self.source, keys)
+        return self.made[str(keys)]
+
     def _try(self, common: Dials, layers: Mapping[str, Dials]) -> Trial:
         """Compile and score a network."""
         keys = _keys(common, layers)
         if str(keys) in self.known:
             return self.known[str(keys)]
-        compiled = compiled_with(self.source, keys)
-        part = self.target.known_part
-        program, directives = (
-            drop_dead(compiled.program, keep_probes=False),
-            directives_of(compiled.network, self.target),
-        )
-        size = guess_layout(program, directives, part.family)
-        found = Emulator(program).run(self.yardstick.inputs)
-        scores = self.yardstick.of_outputs(found)
-        excess = self.goal.excess(self.yardstick, self.yardstick.expected(found))
-        distance = self.yardstick.distance(found)
-        trial = Trial(common, layers, keys, compiled, self.goal.cost(size, part), scores, excess, distance)
+        result = self.results.known.get(str(keys))
+        if result is None:
+            result = self._result(keys)
+            self.results.add(str(keys), result)
+        trial = Trial(common, layers, keys, result.cost, result.scores, result.excess, result.distance)
         self.known[str(keys)] = trial
-        tell(f"fit: {len(self.known)} networks tried, the last {self.yardstick.text(scores)}, about {size.lut:,} LUTs")
+        score = self.yardstick.text(result.scores)
+        tell(f"fit: {len(self.known)} networks tried, the last {score}, about {result.luts:,} LUTs")
         return trial
+
+    def _result(self, keys: Mapping[str, object]) -> Result:
+        compiled, part, yardstick = self._compiled(keys), self.target.known_part, self.yardstick
+        program = drop_dead(compiled.program, keep_probes=False)
+        size = guess_layout(program, directives_of(compiled.network, self.target), part.family)
+        found = Emulator(program).run(yardstick.inputs)
+        excess = self.goal.excess(yardstick, yardstick.expected(found))
+        cost, scores = self.goal.cost(size, part), yardstick.of_outputs(found)
+        return Result(cost, size.lut, scores, excess, yardstick.distance(found))
 
 
 def _keys(common: Dials, layers: Mapping[str, Dials]) -> dict[str, object]:

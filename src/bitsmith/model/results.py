@@ -1,0 +1,67 @@
+"""Results of a search in a file, one a line, so that a search that was stopped goes on where it was.
+
+The first line tells what was searched; a file of another search is rejected.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from bitsmith.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Figures of a network that was tried: as of :class:`Trial`; ``luts`` are the look-up tables."""
+
+    cost: float
+    luts: int
+    scores: tuple[float, ...]
+    excess: float
+    distance: float
+
+
+@dataclass(slots=True)
+class Results:
+    """Results by the keys of a configuration, also in a file if there is a path."""
+
+    path: Path | None = None
+    known: dict[str, Result] = field(default_factory=dict)
+
+    @staticmethod
+    def of(path: Path | None, searched: str) -> Results:
+        """The results in a file that begins with ``searched``; of a file that does not exist none.
+
+        Raises:
+            ConfigError: a file of another search, or one that cannot be read or written.
+        """
+        found = Results(path)
+        if path is None:
+            return found
+        first = json.dumps({"searched": searched}) + "\n"
+        try:
+            content = path.read_text() if path.exists() else ""
+            lines = content.splitlines(keepends=True)
+            if lines and lines[0] != first:
+                remedy = "give the same model, data, goal and options, or the path of a new file"
+                raise ConfigError(f"{path} has the results of another search", where="resume", remedy=remedy)
+            whole = [line for line in lines if line.endswith("\n")]  # the last may have been cut
+            for line in whole[1:]:
+                keys, figures = json.loads(line)
+                found.known[keys] = Result(**{**figures, "scores": tuple(figures["scores"])})
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(whole) or first)
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"{path} cannot be used ({error})", where="resume", accepted="the path of a file"
+            ) from error
+        return found
+
+    def add(self, keys: str, result: Result) -> None:
+        """Note a result."""
+        self.known[keys] = result
+        if self.path is not None:
+            with self.path.open("a") as file:
+                file.write(json.dumps([keys, asdict(result)]) + "\n")
