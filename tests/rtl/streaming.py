@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,11 @@ def assert_streams(
 ) -> StreamSimulation:
     """The circuit of ``program`` gives the emulator's results in the predicted cycles."""
     program = drop_dead(program, keep_probes=False)
-    design = lay_out(partition(program, directives), ECP5.delays, 8.0, "dut", Title("test", "0"), directives.part)
-    sources = written(design, folder)
+    design = lay_out(
+        *(partition(program, directives), ECP5.delays, 8.0, "dut", Title("test", "0"), directives.part),
+        protection=directives.protection,
+    )
+    sources = written(alarmed(design), folder)
     raws = random_stimuli(program, seed, frames)
     stimuli = []
     for port, raw in zip(design.inputs, raws, strict=True):
@@ -73,6 +77,14 @@ def assert_streams(
     for fifo, (peak, depth) in simulation.peaks.items():
         assert peak <= depth, fifo
     return simulation
+
+
+def alarmed(design: StreamDesign) -> StreamDesign:
+    """The circuit, whose simulation ends with an error where a memory with check bits has a fault."""
+    name, halt = f"{design.top}.sv", "halt" if design.loads else "rst"
+    alarm = f"  always @(posedge clk) if (~{halt} && memory_fault != '0) $fatal(1, \"%b\", memory_fault);\nendmodule"
+    text = design.sources[name].replace("endmodule", alarm) if design.checked else design.sources[name]
+    return replace(design, sources={**design.sources, name: text})
 
 
 def shape_of(port: StreamPort) -> StreamShape:

@@ -157,12 +157,21 @@ def circuit(
         netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers, latency=directives.latency)
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
-        made = write(netlist, stages, top, title)
+        made = write(netlist, stages, top, title, directives.protection)
         late = len(stages.over_budget)
         return Pipeline(program, made.top, made.parts, (made.latency, 1), late, stages.stage_ns, title, in_logic, made)
     network = dumped("token-network", partition(program, directives), network_to_text)
     require_engine(program, directives, network.processes)
-    design = streams.lay_out(network, delays, budget_ns, top, title, directives.part, read_back=directives.read_back)
+    design = streams.lay_out(
+        network,
+        delays,
+        budget_ns,
+        top,
+        title,
+        directives.part,
+        read_back=directives.read_back,
+        protection=directives.protection,
+    )
     dumped("schedule", design.schedule, schedule_to_text)
     cycles = design.schedule.latency, design.schedule.interval
     return Streaming(program, design.top, design.parts, cycles, design.over_budget, budget_ns, title, in_logic, design)
@@ -180,12 +189,13 @@ class Pipeline(Circuit):
 
     @property
     def axi_stream(self) -> str:
-        return library.axi_stream(self.top, self.design.in_width, self.design.out_width, self.design.latency)
+        design = self.design
+        return library.axi_stream(self.top, design.in_width, design.out_width, design.latency, len(design.checked))
 
     @property
     def interface(self) -> Interface:
         inputs, outputs = (StreamPort("", fields, 1) for fields in (self.design.inputs, self.design.outputs))
-        return Interface(self.top, (inputs,), (outputs,), *self.cycles, self.title)
+        return Interface(self.top, (inputs,), (outputs,), *self.cycles, self.title, checked=self.design.checked)
 
     def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
         return super().wrapper_sources((*library.AXI_STREAM_LIBRARY, *modules))
@@ -239,7 +249,17 @@ class Streaming(Circuit):
         design = self.design
         inputs = (*design.inputs, *(each.port for each in design.weights))
         return Interface(
-            self.top, inputs, design.outputs, *self.cycles, self.title, design.weights, design.loads, design.read_back
+            *(
+                self.top,
+                inputs,
+                design.outputs,
+                *self.cycles,
+                self.title,
+                design.weights,
+                design.loads,
+                design.read_back,
+            ),
+            design.checked,
         )
 
     def simulation(

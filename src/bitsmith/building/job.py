@@ -12,6 +12,7 @@ from bitsmith.base.project import digest
 from bitsmith.config import IOType
 from bitsmith.config.values import MEMORIES, is_monitored
 from bitsmith.devices import Family, Part, part_or_typical
+from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
@@ -149,6 +150,11 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
     return replace(target, output_dir=path.parent / target.output_dir)
 
 
+def protection(target: Target) -> Protection:
+    """The check bits of words in memories that are wanted."""
+    return next((each for each in Protection if is_monitored(target.monitors, each.value)), Protection.NONE)
+
+
 _PRODUCTS = {
     Strategy.LATENCY: MultiplierStyle.CHEAPEST,
     Strategy.RESOURCE: MultiplierStyle.SHARED,
@@ -174,6 +180,7 @@ def directives_of(network: Network, target: Target) -> Directives:
         # A compiler of C++ has registers of its own wherever the clock needs them.
         slices={} if part is None else {name: chosen.register_slices for name, chosen in settings.items()},
         read_back=is_monitored(target.monitors, MEMORIES),
+        protection=protection(target),
     )
 
 

@@ -55,7 +55,10 @@ MEMORIES = "memories"
 RANGES = "ranges"
 """The monitor of the values of inputs and outputs."""
 
-MONITORS = (MEMORIES, RANGES)
+PARITY, ECC = "parity", "ecc"
+"""Monitors of memories by check bits of each word: one finds flipped bits, the other corrects one of a word, and finds two."""
+
+MONITORS = (MEMORIES, PARITY, ECC, RANGES)
 """Monitors that are not there by default."""
 
 OTHER_INTERFACES = ("axi_stream", "axi_lite")
@@ -95,8 +98,9 @@ def read_monitors(value: object, where: str) -> str:
         return NO_MONITORS
     names = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
     found = [name.strip() if isinstance(name, str) else name for name in names]
-    if not found or any(name not in MONITORS for name in found):
-        accepted = f"{NO_MONITORS}, or {' and '.join(MONITORS)} besides the counters that there are by default"
+    if not found or any(name not in MONITORS for name in found) or {PARITY, ECC} <= set(found):
+        some = f"some of {', '.join(MONITORS)} besides the counters that there are by default"
+        accepted = f"{NO_MONITORS}, or {some}, but not both {PARITY} and {ECC}"
         raise ConfigError(shown(value), where=where, accepted=accepted)
     return ",".join(name for name in MONITORS if name in found)
 

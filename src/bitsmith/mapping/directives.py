@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from bitsmith.dataflow.tokens import Grid
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.family import Part
+from bitsmith.devices.protection import Protection
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.mapping.folding import Matrix, MultiplierStyle, choose_folding
@@ -32,6 +33,7 @@ class Directives:
         part: whose larger memories there are, if any.
         slices: registers each way on streams that come into a layer from others; none if absent.
         read_back: memories that can be loaded are read once after each reset and load, and checked.
+        protection: check bits of words in block memory, and in memories that can be loaded.
         latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """
 
@@ -47,6 +49,7 @@ class Directives:
     tables: bool = True
     slices: Mapping[str, int] = field(default_factory=dict)
     read_back: bool = False
+    protection: Protection = Protection.NONE
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""

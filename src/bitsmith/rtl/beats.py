@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.bus_wrappers import AXI_LITE, Text, axi_lite_name, axis_ports, connected, read_back, total, vector
+from bitsmith.rtl.bus_wrappers import (
+    AXI_LITE,
+    PORTS,
+    Text,
+    axi_lite_name,
+    axis_ports,
+    connected,
+    of_memories,
+    total,
+    vector,
+)
 from bitsmith.rtl.counters import limit
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
@@ -65,7 +75,7 @@ def beats(interface: Interface, bus_bytes: int, *, limits: bool = False, watched
     pairs = zip((*interface.inputs, *interface.load_ports), (*narrow.inputs, *narrow.load_ports), strict=True)
     sinks = (_sink(f"in{k}", *pair) for k, pair in enumerate(pairs))
     sources = (_source(f"out{k}", *pair) for k, pair in enumerate(zip(interface.outputs, narrow.outputs, strict=True)))
-    text = head + total(sinks) + total(sources) + read_back(interface, "")
+    text = head + total(sinks) + total(sources) + of_memories(interface, PORTS)
     if limits:
         text += Text(ports=(f"output logic [{len(narrow.outputs) - 1}:0] limits",))
         pairs = zip(interface.outputs, narrow.outputs, strict=True)

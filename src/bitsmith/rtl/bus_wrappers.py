@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.protection import FAULT
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.version import version_numbers
 
@@ -73,20 +74,30 @@ def avalon_name(top: str) -> str:
 READ_BACK = 0x600
 """Address of the register with the CRC of the first memory that can be loaded; each has 4 bytes."""
 
+FAULTS = 0x700
+"""Address of the first register of ``bitsmith_faults``."""
+
 RANGES = 0xC00
 """Address from which on registers of monitors are; `bitsmith_control` reads those of counters and these as one."""
 
 
-def read_back(interface: Interface, wires: str = "unused_load") -> Text:
-    """CRCs of what loadable memories hold, and whether one is loaded or read: wires of that name, ports if it is empty."""
-    if not interface.read_back:
-        return Text()
-    ends = {"crc": vector(32 * len(interface.loads)), "busy": ""}
-    declared = [f"{bits}{wires or 'load'}_{role}" for role, bits in ends.items()]
+PORTS = None
+"""Signals of memories are ports."""
+
+
+def of_memories(interface: Interface, wires: str | None = "unused_") -> Text:
+    """What tells of memories: wires whose names begin so, or `PORTS`.
+
+    CRCs of what loadable ones hold, whether one is loaded or read, and faults of those with check bits.
+    """
+    ends = {"load_crc": vector(32 * len(interface.loads)), "load_busy": ""} if interface.read_back else {}
+    if interface.checked:
+        ends[FAULT] = vector(2 * len(interface.checked))
+    declared = [f"{bits}{wires or ''}{name}" for name, bits in ends.items()]
     return Text(
-        ports=() if wires else tuple(f"output logic {text}" for text in declared),
-        lines=tuple(f"wire {text};" for text in declared) if wires else (),
-        connections=tuple(f".load_{role}({wires or 'load'}_{role})" for role in ends),
+        ports=tuple(f"output logic {text}" for text in declared) if wires is PORTS else (),
+        lines=() if wires is PORTS else tuple(f"wire {text};" for text in declared),
+        connections=tuple(f".{name}({wires or ''}{name})" for name in ends),
     )
 
 
@@ -105,7 +116,7 @@ def axi_streams(interface: Interface) -> str:
     whole = Text(unused=tuple(f"{prefix('s_axis', port)}_tlast" for port in sinks))
     reset = Text(lines=("logic rst;", "assign rst = ~aresetn;"))
     sources = (_axis_source(k, port) for k, port in enumerate(interface.outputs))
-    text = head + whole + total(map(_axis_sink, sinks)) + total(sources) + reset + read_back(interface, "")
+    text = head + whole + total(map(_axis_sink, sinks)) + total(sources) + reset + of_memories(interface, PORTS)
     return text.module(interface, axi_stream_name(interface.top), interface.top)
 
 
@@ -168,7 +179,7 @@ def axi_lite(interface: Interface, counted: Text | None = None) -> str:
             *(counted_output(f"out{k}", port) for k, port in enumerate(interface.outputs)),
             *(held_input(f"load{k}", port) for k, port in enumerate(interface.load_ports)),
             Text(lines=("wire unused_written;",)),
-            read_back(interface, "load"),
+            of_memories(interface, ""),
             registers(interface, {"hold": "1'b0", "written": "unused_written", "value_above": "32'd0"}, counted),
         ]
     )
@@ -250,6 +261,7 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
     misplaced = " | ".join(
         f"(in{k}_transfer & {prefix('s_axis', port)}_tlast & ~in{k}_last)" for k, port in enumerate(interface.inputs)
     )
+    asides = ["value_read_back"] * interface.read_back + ["value_faults"] * bool(interface.checked)
     ports = {
         "aclk": "aclk",
         "aresetn": "aresetn",
@@ -259,20 +271,33 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
         "frame_out": "out0_transfer & out0_last",
         "misplaced": misplaced,
         "packet_frames": "packet_frames",
-        "value_counted": "value_counted" + " | value_read_back" * interface.read_back,
+        "value_counted": " | ".join(["value_counted", *asides]),
+        "clear": "clear" if interface.checked else "unused_clear",
         "busy": "load_busy" if interface.read_back else "1'b0",
         **above,
     }
     settings = ", ".join(f".{key}({value})" for key, value in parameters.items())
     connections = ", ".join(f".{key}({value})" for key, value in ports.items())
+    lines = [f"wire {ports['clear']};"]
+    if interface.read_back:
+        crcs = [
+            f"s_axi_araddr == 12'h{READ_BACK + 4 * k:x} ? load_crc[{32 * k}+:32] : "
+            for k in range(len(interface.loads))
+        ]
+        lines.append(f"wire [31:0] value_read_back = {''.join(crcs)}32'd0;")
+    if interface.checked:
+        pins = {"aclk": "aclk", "aresetn": "aresetn", "clear": "clear", "fault": FAULT, "value": "faults_value"}
+        pins |= {"read_word": "s_axi_araddr[7:2]"}
+        connected_pins = ", ".join(f".{key}({value})" for key, value in pins.items())
+        lines += [
+            "wire [31:0] faults_value;",
+            f"bitsmith_faults #(.MEMORIES({len(interface.checked)})) faults ({connected_pins});",
+            f"wire [31:0] value_faults = s_axi_araddr[11:8] == 4'h{FAULTS >> 8:x} ? faults_value : 32'd0;",
+        ]
     # FRAMES_OUT is of the first output; without counters nothing reads where frames of others end.
     unused = (f"wire unused_out{k} = out{k}_last;" for k in range(1, len(interface.outputs)))
     nothing = Text(lines=("wire [31:0] value_counted = 32'd0;", *unused))
-    crcs = [
-        f"s_axi_araddr == 12'h{READ_BACK + 4 * k:x} ? load_crc[{32 * k}+:32] : " for k in range(len(interface.loads))
-    ]
-    checked = Text(lines=(f"wire [31:0] value_read_back = {''.join(crcs)}32'd0;",)) if interface.read_back else Text()
-    return (counted or nothing) + checked + Text(lines=(f"bitsmith_control #({settings}) control ({connections});",))
+    return (counted or nothing) + Text(lines=(*lines, f"bitsmith_control #({settings}) control ({connections});"))
 
 
 AXI_LITE = (
@@ -311,7 +336,7 @@ def avalon(interface: Interface, *, registers: bool = False) -> str:
     sources = (_avalon_source(f"out{k}", port) for k, port in enumerate(interface.outputs))
     text = head + total(sinks) + total(sources)
     if not registers:
-        return (text + read_back(interface)).module(
+        return (text + of_memories(interface)).module(
             interface, avalon_name(interface.top), axi_stream_name(interface.top)
         )
     return (text + _avalon_registers()).module(interface, avalon_name(interface.top), axi_lite_name(interface.top))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bitsmith.rtl.bus_wrappers import Text, axis_ports, connected, read_back, total
+from bitsmith.rtl.bus_wrappers import Text, axis_ports, connected, of_memories, total
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.stream_ports import StreamPort
@@ -49,7 +49,7 @@ def two_clocks(interface: Interface) -> str:
     )
     sinks = (_crossing("s_axis", port) for port in (*interface.inputs, *interface.load_ports))
     sources = (_crossing("m_axis", port) for port in interface.outputs)
-    text = head + total(sinks) + total(sources) + read_back(interface)
+    text = head + total(sinks) + total(sources) + of_memories(interface)
     return text.module(interface, clock_wrapper_name(interface.top), axi_stream_name(interface.top))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bitsmith.netlist.netlist import Field
+from bitsmith.rtl.protection import CheckedMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class RtlDesign:
     ``sources`` maps file names to texts, the top module's first. ``inputs`` and ``outputs`` are the elements packed into
     ``in_data`` and ``out_data``, from bit 0 up, without gaps. ``latency`` is in clock cycles; a sample can enter in each.
     ``cells`` counts words that are computed, by kind; ``register_bits`` is before synthesis drops what it can. ``parts`` are the
-    layers by their instances in the top module.
+    layers by their instances in the top module, ``checked`` memories with check bits.
     """
 
     top: str
@@ -39,6 +40,7 @@ class RtlDesign:
     cells: Mapping[str, int]
     register_bits: int
     parts: Mapping[str, LayerPart]
+    checked: tuple[CheckedMemory, ...] = ()
 
     @property
     def in_width(self) -> int:

@@ -23,7 +23,8 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     number = Element(*kind.number(process.process.takes[0].token), 0)
     x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)])
     parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
-    parameters |= process.large()
+    check = process.check(number.width)
+    parameters |= process.large() | ({"CHECK": check} if check else {})
     parameters["LATENCY"] = ENGINE_STAGES + process.top.cores[process.number].latency
     lanes, weight = parameters["LANES"], parameters["WEIGHT"]
     index = process.word("layer", address_bits(len(kind.layers)))
@@ -57,6 +58,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         "core_stored": kept.converted([number]),
     }
     del ports["y_data"]
+    ports |= process.fault("numbers", number.width, kind.words, check)
     process.say(f"assign {process.y[0].data} = {given.converted(process.gives[0])};")
     process.instance("engine", parameters, ports)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from bitsmith.netlist.netlist import Field
+from bitsmith.rtl.protection import CheckedMemory
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 from bitsmith.rtl.writer import Title
 
@@ -19,7 +20,7 @@ class Interface:
     """The streams of ``<top>_axis``; latency and interval are the planned cycles.
 
     ``weights`` come with each frame: their ports are the last of the inputs. ``loads`` are for memories that can be loaded;
-    with ``read_back`` there is a CRC of what each of them holds.
+    with ``read_back`` there is a CRC of what each of them holds. Memories that are ``checked`` have check bits.
     """
 
     top: str
@@ -31,6 +32,7 @@ class Interface:
     weights: tuple[WeightPort, ...] = ()
     loads: tuple[WeightPort, ...] = ()
     read_back: bool = False
+    checked: tuple[CheckedMemory, ...] = ()
 
     @property
     def load_ports(self) -> tuple[StreamPort, ...]:

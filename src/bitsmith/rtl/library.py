@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bitsmith.rtl.protection import FAULT
 from bitsmith.rtl.tables import RAM_IN_LOGIC
 
 AXI_STREAM_LIBRARY = ("bitsmith_axis_fifo.sv", "bitsmith_axis.sv")
@@ -18,6 +19,8 @@ UART_LIBRARY = (
     *("bitsmith_uart_rx.sv", "bitsmith_uart_tx.sv", "bitsmith_uart_link.sv", "bitsmith_selftest.sv"),
     *("bitsmith_framer.sv", "bitsmith_fifo.sv", "bitsmith_ram.sv", "bitsmith_from_bytes.sv", "bitsmith_to_bytes.sv"),
 )
+PROTECTION_LIBRARY = ("bitsmith_encode.sv", "bitsmith_decode.sv")
+FAULTS_LIBRARY = ("bitsmith_faults.sv",)
 TERNARY_LIBRARY = ("bitsmith_ternary_adder.sv",)
 RANGES_LIBRARY = ("bitsmith_range.sv",)
 BEATS_LIBRARY = ("bitsmith_beats_in.sv", "bitsmith_beats_out.sv")
@@ -37,7 +40,7 @@ STREAM_LIBRARY = (
     *("bitsmith_sweep.sv", "bitsmith_sweep_axis.sv"),
     *("bitsmith_engine.sv", "bitsmith_engine_axis.sv"),
     *("bitsmith_interleave.sv", "bitsmith_scan.sv", "bitsmith_feedback.sv", "bitsmith_rom.sv", "bitsmith_load.sv"),
-    "bitsmith_read_back.sv",
+    *("bitsmith_read_back.sv", *PROTECTION_LIBRARY),
 )
 """Processes that pass tokens, and the FIFOs between them."""
 
@@ -67,12 +70,13 @@ def axi_stream_name(top: str) -> str:
     return f"{top}_axis"
 
 
-def axi_stream(top: str, in_width: int, out_width: int, latency: int) -> str:
+def axi_stream(top: str, in_width: int, out_width: int, latency: int, memories: int = 0) -> str:
     """The module ``<top>_axis``: the core ``top`` with AXI4-Stream ports, one transfer for one sample.
 
     Args:
         in_width, out_width: bits of the core's ``in_data`` and ``out_data``; TDATA is padded to whole bytes.
         latency: the core's, in cycles.
+        memories: of the core, with check bits.
     """
     return _fill(
         "axis.sv",
@@ -83,6 +87,8 @@ def axi_stream(top: str, in_width: int, out_width: int, latency: int) -> str:
         latency=latency,
         in_tdata=_padded(in_width),
         out_tdata=_padded(out_width),
+        fault_port=f",\n    output logic [{2 * memories - 1}:0] {FAULT}" * bool(memories),
+        fault=f",\n        .{FAULT}({FAULT})" * bool(memories),
     )
 
 

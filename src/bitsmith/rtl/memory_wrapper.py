@@ -14,7 +14,7 @@ from bitsmith.rtl.bus_wrappers import (
     counted_input,
     counted_output,
     held_input,
-    read_back,
+    of_memories,
     registers,
     registers_head,
     total,
@@ -60,7 +60,7 @@ def memory(narrow: Interface, counted: Text | None = None) -> str:
             _control(len(masters)),
             *map(_inside, (*inputs, *outputs, *loads)),
             *(_end(k, master, port) for k, (master, port) in enumerate(ends)),
-            read_back(narrow, "load"),
+            of_memories(narrow, ""),
             registers(narrow, {"hold": "|busy", "written": "written", "value_above": "value_above"}, counted),
         ]
     )

@@ -14,6 +14,7 @@ from bitsmith.rtl.bus_wrappers import Text
 from bitsmith.rtl.driver import Frame
 from bitsmith.rtl.interface import Interface, token_bytes
 from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.protection import FAULT
 from bitsmith.rtl.stream_ports import StreamPort
 
 _PATIENCE = 16
@@ -72,6 +73,7 @@ def selftest(interface: Interface, stored: StoredBytes, number: str, *, led: boo
         "RESULT": f"{8 * len(expected)}'h{int.from_bytes(expected, 'little'):x}",
         "DIGEST": f"64'h{int(interface.title.digest, 16):016x}",
         "LIMIT": f"32'd{min(cycles, (1 << 32) - 1)}",
+        "MEMORIES": str(max(len(interface.checked), 1)),
     }
     names = ("clk", "rst", "examine", "asked", "host_valid", "host_data", "host_number", "in_valid")
     pins = {
@@ -79,6 +81,7 @@ def selftest(interface: Interface, stored: StoredBytes, number: str, *, led: boo
         "in_data": "in_byte",
         "in_number": number,
         "out_data": "out_byte",
+        "fault": FAULT if interface.checked else "2'd0",
         "passed": "led" if led else "unused_passed",
     }
     settings, connections = (

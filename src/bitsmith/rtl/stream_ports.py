@@ -10,6 +10,7 @@ from bitsmith.dataflow.tokens import LoadableWeights
 from bitsmith.ir.types import Ints, objects
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import LayerPart
+from bitsmith.rtl.protection import CheckedMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +70,5 @@ class StreamDesign:
     weights: tuple[WeightPort, ...] = ()
     loads: tuple[WeightPort, ...] = ()
     read_back: bool = False
+    checked: tuple[CheckedMemory, ...] = ()
+    """Memories with check bits."""

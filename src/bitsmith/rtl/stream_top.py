@@ -19,13 +19,15 @@ from bitsmith.dataflow.tokens import LoadableWeights
 from bitsmith.dataflow.wires import Wiring, repeats
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.devices.family import Part
+from bitsmith.devices.protection import Protection
 from bitsmith.ir.program import Program
-from bitsmith.mapping.memories import larger_memories
+from bitsmith.mapping.memories import larger_memories, takes_block
 from bitsmith.mapping.slices import islands
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.memory import address_bits, ram, rom
 from bitsmith.rtl.names import Names, identifier
+from bitsmith.rtl.protection import FAULT, CheckedMemory, Checks
 from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightPort
 from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.tokens import CoreResult, Layout, assignment, bits, converted, fields_layout, layout
@@ -77,6 +79,7 @@ class StreamTop:
         part: Part | None,
         *,
         read_back: bool,
+        protection: Protection,
     ) -> None:
         self.cores = cores
         self.schedule = schedule
@@ -105,6 +108,7 @@ class StreamTop:
         self._title = title
         self._over_budget = over_budget
         self._read_back = read_back
+        self.checks = Checks(protection)
         self._names = Names()
         self._ports: list[str] = []
         self._lines: list[str] = []
@@ -125,7 +129,7 @@ class StreamTop:
         if self._loads and self._read_back:
             self._ports += [f"output logic [{32 * len(self._loads) - 1}:0] load_crc", "output logic load_busy"]
             self.say(f"assign load_crc = {joined(self._crcs)};", f"assign load_busy = {' | '.join(self._loading)};")
-        ports = ["input logic clk", "input logic rst", *self._ports]
+        ports = ["input logic clk", "input logic rst", *self._ports, *self.checks.port()]
         text = [*header, f"module {self._name} (", ",\n".join(f"  {port}" for port in ports), ");"]
         text += ["  logic halt;"] if self._loading else []
         text += [f"  {line}" for line in self._lines]
@@ -145,6 +149,7 @@ class StreamTop:
             tuple(self.weights),
             tuple(self._loads),
             bool(self._loads) and self._read_back,
+            tuple(self.checks.memories),
         )
 
     def say(self, *lines: str) -> None:
@@ -182,11 +187,22 @@ class StreamTop:
     def table(self, name: str, index: str, width: int, values: Sequence[int], *, clocked: bool) -> str:
         """The word ``name``: ``values`` looked up by ``index`` in a module of their own; the next cycle's if ``clocked``."""
         self.word(name, width)
+        stored = name
+        if clocked and self.memory.takes_table(len(values), width) and self.checks.bits(width):
+            stored = self._decoded(name, width, len(values), is_table=True)
+            values, width = self.checks.codes(values, width), width + self.checks.bits(width)
         module = f"{self._name}_{name}_rom"
         self._sources[f"{module}.sv"] = rom(module, width, values, self._title, self.memory, clocked=clocked)
         clock = ".clk(clk), " if clocked else ""
-        self.say(f"{module} {name}_rom_inst ({clock}.address({index}), .value({name}));")
+        self.say(f"{module} {name}_rom_inst ({clock}.address({index}), .value({stored}));")
         return name
+
+    def _decoded(self, name: str, width: int, words: int, *, is_table: bool) -> str:
+        """Return a word with check bits of a memory, of which the word ``name`` is made."""
+        process, _, content = name.partition("_")
+        memory = CheckedMemory(self.parts[process].layer, content, words, width, is_table)
+        self.say(*self.checks.decoded(name, name, memory))
+        return f"{name}_stored"
 
     def loadable(
         self, name: str, index: str, values: Sequence[int], loaded: LoadableWeights, elements: Sequence[Field]
@@ -214,10 +230,14 @@ class StreamTop:
         parameters = {"ELEMENT": port.width, "PARTS": len(elements), "WORDS": words}
         self.instance("load", f"{name}_load", parameters, ports)
         reader = self._checked(name, index, parameters, loading) if self._read_back else index
-        module = f"{self._name}_{name}_ram"
+        module, stored = f"{self._name}_{name}_ram", name
+        if self.checks.bits(width):
+            self.say(*self.checks.encoded(name, word, width))
+            stored, word = self._decoded(name, width, words, is_table=False), f"{name}_written"
+            values, width = self.checks.codes(values, width), width + self.checks.bits(width)
         self.say(
             f"{module} {name}_ram_inst (.clk(clk), .write({write}), .write_address({address}),"
-            f" .write_word({word}), .address({reader}), .value({name}));"
+            f" .write_word({word}), .address({reader}), .value({stored}));"
         )
         self._sources[f"{module}.sv"] = ram(module, width, values, self._title, self._in_logic)
         return name
@@ -291,7 +311,10 @@ class ProcessText:
             self.holds(name, width)
             column = top.larger.get((self.number, operand))
             module = "single_port_fifo" if column is not None and top.single_port else "fifo"
-            fifo = module, name, self._slots(operand, width), ports
+            slots = self._slots(operand, width)
+            if column is not None or takes_block(slots["DEPTH"], width, top.memory):
+                ports, slots["WIDTH"] = self._checked(f"x{operand}", ports, width, slots["DEPTH"])
+            fifo = module, name, slots, ports
             if gives_back(self.number, source):
                 top.given_back.setdefault(source, []).append(fifo)
             else:
@@ -319,6 +342,16 @@ class ProcessText:
         far = {"far_put": put, "far_data": word, "far_take": take}
         self._instance("register_slice", f"slice_{self.instances}_x{operand}", parameters, {**near, **far})
         return {"free": unused, "claim": put, "put": put, "put_data": word}
+
+    def _checked(self, name: str, ports: dict[str, str], width: int, depth: int) -> tuple[dict[str, str], int]:
+        """The ports of a FIFO whose tokens have check bits, and their bits with these."""
+        checks, name = self.top.checks, self.named(name)
+        if not checks.bits(width):
+            return ports, width
+        memory = CheckedMemory(_label(self.process.layers), "tokens", depth, width, is_table=False)
+        self.say(*checks.encoded(name, ports["put_data"], width))
+        self.say(*checks.decoded(name, ports["data"], memory, ports["take"]))
+        return {**ports, "put_data": f"{name}_written", "data": f"{name}_stored"}, width + checks.bits(width)
 
     def _slots(self, operand: int, width: int) -> dict[str, int]:
         """The parameters of the FIFO of an operand whose tokens have ``width`` bits."""
@@ -357,6 +390,33 @@ class ProcessText:
         """The parameter of memories that are larger ones than block memory: those within, or the FIFO of an operand."""
         column = self.top.larger.get((self.number, operand))
         return {} if column is None or self.top.single_port else {"LARGE": column}
+
+    def check(self, width: int, depth: int = 0) -> int:
+        """Check bits of the words of its memories of tokens, ``depth`` of which are needed, and which have ``width`` bits."""
+        block = self.top.memory
+        memories = self.process.kind.memories(self.process.takes, self.process.results, depth)
+        in_block = any(not each.filled and takes_block(each.words, each.bits, block) for each in memories)
+        return self.top.checks.bits(width) if in_block or self.large() else 0
+
+    def fault(self, content: str, width: int, words: int, check: int) -> dict[str, str]:
+        """The connection of a module that checks its memory itself, if that has ``check`` bits."""
+        memory = CheckedMemory(_label(self.process.layers), content, words, width, is_table=False)
+        return {"fault": self.top.checks.wires([memory]) if check else self._unused_fault()}
+
+    def _unused_fault(self) -> str:
+        return self.top.word(f"unused_{self.named('fault')}", 2)
+
+    def buffer(self, module: str, parameters: Mapping[str, int], ports: Mapping[str, str], x: str, width: int) -> None:
+        """Instantiate a module that gives the words of ``x``, or zeros, out of a memory."""
+        check, y, checks = self.check(width, self.depth()), self.y[0], self.top.checks
+        ends = self.ends(x)
+        if check:
+            name = self.named("buffer")
+            memory = CheckedMemory(_label(self.process.layers), "tokens", self.depth(), width, is_table=False)
+            self.say(*checks.encoded(name, x, width), *checks.decoded(name, y.data, memory, y.put))
+            ends = self.ends(f"{name}_written", f"{name}_stored")
+        parameters = {"WIDTH": width + check, "DEPTH": self.depth(), **parameters, **self.large()}
+        self.holds(self.instance(module, parameters, {**ends, **ports}, "_buffer"), width)
 
     def depth(self) -> int:
         """The slots of its own memory of tokens."""
@@ -431,9 +491,10 @@ class ProcessText:
         core = self.top.cores[self.number]
         done = self.wire("done")
         out = self.word("out", max(core.out_width, 1))
+        faults = f", .{FAULT}({self.top.checks.wires(core.checked)})" if core.checked else ""
         self.say(
             f"{core.top} {self.core_name} (.clk(clk), .rst({self.top.reset}), .in_valid({fire}), .in_data({data}),"
-            f" .out_valid({done}), .out_data({out}));"
+            f" .out_valid({done}), .out_data({out}){faults});"
         )
         results: list[CoreResult] = []
         first, low = 0, 0

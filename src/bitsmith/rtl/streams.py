@@ -20,6 +20,7 @@ from bitsmith.dataflow.timing import is_monotone
 from bitsmith.dataflow.tokens import Grid, period, union_type
 from bitsmith.devices.delay import DelayModel
 from bitsmith.devices.family import Part
+from bitsmith.devices.protection import Protection
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import Ints, machine
@@ -44,10 +45,12 @@ def lay_out(
     part: Part | None = None,
     *,
     read_back: bool = False,
+    protection: Protection = Protection.NONE,
 ) -> StreamDesign:
     """The hardware of ``network``, its token functions pipelined for stages of ``budget_ns``.
 
     ``part`` has larger memories; with ``read_back`` those that can be loaded are checked after each reset and load.
+    ``protection`` says what words in block memory have beside them.
     """
     top = identifier(top)
     cores: dict[int, RtlDesign] = {}
@@ -57,7 +60,7 @@ def lay_out(
         if program is not None:
             netlist, stages = pipelined(program, delays, budget_ns)
             over_budget += len(stages.over_budget)
-            cores[number] = write(netlist, stages, f"{top}_core{number}", title)
+            cores[number] = write(netlist, stages, f"{top}_core{number}", title, protection)
     latencies = {number: core.latency for number, core in cores.items()}
     for number, process in enumerate(network.processes):
         latency = own_latency(process, delays.block)
@@ -65,7 +68,9 @@ def lay_out(
             latencies[number] = latency
     plan = schedule(network, latencies)
     text = StreamTop(
-        network, cores, plan, delays.block, delays.memory, top, title, over_budget, part, read_back=read_back
+        *(network, cores, plan, delays.block, delays.memory, top, title, over_budget, part),
+        read_back=read_back,
+        protection=protection,
     )
     for number, process in enumerate(network.processes):
         _write(ProcessText(text, number, process))
@@ -231,8 +236,12 @@ def _window(process: ProcessText, kind: kinds.Window) -> None:
     x = process.prepared("x", want)
     after = tuple(after for _, after in kind.op.padding)
     parameters = {"WIDTH": bits(want)} | _axes(kind.op, process.process.takes[0].grid, "AFTER", after)
-    parameters |= process.large()
-    process.holds(process.instance("window", parameters, process.ends(x), "_lines"), bits(want))
+    width = bits(want)
+    check = process.check(width)
+    parameters |= process.large() | ({"CHECK": check} if check else {})
+    lines = sum(memory.words for memory in kind.memories(process.process.takes, process.process.results, 0))
+    ports = process.ends(x) | process.fault("lines", width, lines, check)
+    process.holds(process.instance("window", parameters, ports, "_lines"), width)
 
 
 def _axes(op: ops.Window, positions: Grid, last: str, values: tuple[int, ...]) -> dict[str, int]:
@@ -253,8 +262,7 @@ def _sweep(process: ProcessText, kind: kinds.Sweep) -> None:
     (want,) = process.gives
     x = process.prepared("x", want)
     parameters = sweep_parameters(kind, kind.positions(process.process.takes[0]))
-    parameters |= {"WIDTH": bits(want), "DEPTH": process.depth()} | process.large()
-    process.holds(process.instance("sweep", parameters, process.ends(x), "_buffer"), bits(want))
+    process.buffer("sweep", parameters, {}, x, bits(want))
 
 
 def sweep_parameters(kind: kinds.Sweep, positions: Grid) -> dict[str, int]:
@@ -325,8 +333,7 @@ def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
         "freed": f"{table}[{width - 1}:{low + count + 1}]",
     }
     tokens = process.process.takes[0].tokens
-    parameters = {"WIDTH": bits(want), "DEPTH": depth, "TOKENS": tokens, "READS": sequencer.actions} | process.large()
-    process.holds(process.instance("reorder", parameters, {**process.ends(x), **ports}, "_buffer"), bits(want))
+    process.buffer("reorder", {"TOKENS": tokens, "READS": sequencer.actions}, ports, x, bits(want))
 
 
 def _interleave(process: ProcessText, kind: kinds.Interleave) -> None:

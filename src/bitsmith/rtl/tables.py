@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.devices.family import Part
+from bitsmith.devices.protection import Protection, check_bits, with_check_bits
 from bitsmith.netlist.netlist import Netlist, RomRead, Word, reduce_bits
 from bitsmith.rtl.expressions import literal
 
@@ -59,13 +60,21 @@ class TableShape:
     address_signed: bool
     clocked: bool
     in_block: bool
+    protection: Protection
 
     @staticmethod
-    def of(netlist: Netlist, word: Word, rom: RomRead, *, clocked: bool, in_block: bool) -> TableShape:
-        """The module that computes ``word``, or with ``clocked`` the word one register later, ``in_block`` memory."""
+    def of(
+        netlist: Netlist, word: Word, rom: RomRead, protection: Protection, *, clocked: bool, in_block: bool
+    ) -> TableShape:
+        """The module that computes ``word``, or with ``clocked`` the word one register later, ``in_block`` memory.
+
+        There words have check bits, if it is to have any.
+        """
         address = netlist.words[rom.address]
+        check = protection if clocked and in_block else Protection.NONE
         return TableShape(
-            rom.table, rom.first, word.drop, word.width, word.signed, address.width, address.signed, clocked, in_block
+            *(rom.table, rom.first, word.drop, word.width, word.signed and check is Protection.NONE),
+            *(address.width, address.signed, clocked, in_block, check),
         )
 
     @property
@@ -78,26 +87,33 @@ class TableShape:
         """True if some tool might make block memory of a table that is to be of look-up tables."""
         return not self.in_block and self.width << self.address_width > _MAYBE_BLOCK_BITS
 
+    @property
+    def check(self) -> int:
+        """Check bits of a word."""
+        return check_bits(self.width, self.protection)
+
     def ports(self) -> list[str]:
         """Declarations of the ports."""
         style = IN_BLOCK if self.in_block else IN_LOGIC * self._in_logic
         return [
             *(["input logic clk"] if self.clocked else []),
             f"input logic {'signed ' if self.address_signed else ''}[{self.address_width - 1}:0] address",
-            f"{style}output logic {'signed ' if self.signed else ''}[{self.width - 1}:0] value",
+            f"{style}output logic {'signed ' if self.signed else ''}[{self.width + self.check - 1}:0] value",
         ]
 
     def body(self, netlist: Netlist) -> list[str]:
         """The case statement; the most frequent value is the default."""
         least = -(1 << (self.width - 1)) if self.signed else 0
         most = least + (1 << self.width) - 1
-        values = [reduce_bits(entry >> self.drop, least, most) for entry in netlist.tables[self.table]]
+        width = self.width + self.check
+        entries = [reduce_bits(entry >> self.drop, least, most) for entry in netlist.tables[self.table]]
+        values = [with_check_bits(entry, self.width, self.protection) for entry in entries]
         (usual, _), *_ = Counter(values).most_common(1)
         assign = "<=" if self.clocked else "="
         lines = ["always_ff @(posedge clk) begin" if self.clocked else "always_comb begin", "  case (address)"]
         for address, value in enumerate(values, self.first):
             if value != usual:
                 key = literal(address, self.address_width, self.address_signed)
-                lines.append(f"    {key}: value {assign} {literal(value, self.width, self.signed)};")
-        lines.append(f"    default: value {assign} {literal(usual, self.width, self.signed)};")
+                lines.append(f"    {key}: value {assign} {literal(value, width, self.signed)};")
+        lines.append(f"    default: value {assign} {literal(usual, width, self.signed)};")
         return [*lines, "  endcase", "end"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitsmith.errors import ConfigError
-from bitsmith.rtl.bus_wrappers import Text, connected, read_back, total
+from bitsmith.rtl.bus_wrappers import Text, connected, of_memories, total
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.selftest import StoredBytes, selftest
@@ -70,7 +72,8 @@ def uart(interface: Interface, clk_hz: int, baud: int, stored: StoredBytes | Non
         if k + 1 < len(sizes):
             conditions.append(f"({number} < {number_bits}'d{first + sizes[k]})")
         text += _input(f"in{k}", port, " & ".join(conditions))
-    text += read_back(interface)
+    text += of_memories(replace(interface, checked=()))
+    text += of_memories(replace(interface, read_back=False), "unused_" if stored is None else "")
     text += total(_load(f"load{k}", port) for k, port in enumerate(interface.load_ports))
     # The first output is sent as it comes, the others wait for their turn.
     text += total(_output(f"out{k}", port, 1 if k == 0 else port.tokens) for k, port in enumerate(interface.outputs))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from bitsmith.devices.protection import Protection
 from bitsmith.errors import ProgramError
 from bitsmith.ir.types import low_zeros
 from bitsmith.netlist.netlist import Field, InputPort, Literal, Multiplier, Netlist, RomRead, TernaryAdder, Word
@@ -19,8 +20,9 @@ from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.rtl.design import LayerPart, RtlDesign
 from bitsmith.rtl.expressions import Expressions, Operand, Select
 from bitsmith.rtl.hierarchy import TOP, Bits, Layout, Part, Signal
-from bitsmith.rtl.library import TERNARY_LIBRARY, library
+from bitsmith.rtl.library import PROTECTION_LIBRARY, TERNARY_LIBRARY, library
 from bitsmith.rtl.names import Names, identifier
+from bitsmith.rtl.protection import FAULT, CheckedMemory, Checks
 from bitsmith.rtl.tables import TableShape
 
 _INDENT = "  "
@@ -37,9 +39,14 @@ class Title:
     digest: str
 
 
-def write(netlist: Netlist, schedule: PipelineStages, top: str, title: Title) -> RtlDesign:
-    """The sources of ``netlist`` with the stages of ``schedule``; ``top`` names the top module."""
-    return _Writer(netlist, schedule, identifier(top), title).design()
+def write(
+    netlist: Netlist, schedule: PipelineStages, top: str, title: Title, protection: Protection = Protection.NONE
+) -> RtlDesign:
+    """The sources of ``netlist`` with the stages of ``schedule``; ``top`` names the top module.
+
+    Tables in block memory have the check bits of ``protection``.
+    """
+    return _Writer(netlist, schedule, identifier(top), title, protection).design()
 
 
 def _layer_part(part: Part) -> LayerPart:
@@ -52,8 +59,11 @@ def _range(bits: Bits) -> str:
 
 
 class _Writer:
-    def __init__(self, netlist: Netlist, schedule: PipelineStages, top: str, title: Title) -> None:
+    def __init__(
+        self, netlist: Netlist, schedule: PipelineStages, top: str, title: Title, protection: Protection
+    ) -> None:
         self._netlist = netlist
+        self._protection = protection
         self._schedule = schedule
         self._top = top
         self._title = title
@@ -61,18 +71,21 @@ class _Writer:
         self._expressions = Expressions(netlist)
         self._live = {signal.word for part in self._layout.parts.values() for signal in part.computed}
         self._tables = self._name_tables()
+        self._checks = {layer: Checks(protection) for layer in self._layout.parts}
         self._starts = [0, *accumulate(item.width for item in netlist.inputs)]
         """The first bit of each input element."""
 
     def design(self) -> RtlDesign:
         parts = [part for part in self._layout.parts.values() if part.layer != TOP and part.computed]
-        sources = {f"{self._top}.sv": self._top_module(parts)}
-        sources |= {f"{part.name}.sv": self._layer_module(part) for part in parts}
+        modules = {f"{part.name}.sv": self._layer_module(part) for part in parts}
+        sources = {f"{self._top}.sv": self._top_module(parts), **modules}
+        checked = self._checks[TOP].memories
         for shape, name in self._tables.items():
             body, attributes = shape.body(self._netlist), shape.module_attributes
             sources[f"{name}.sv"] = self._module(name, ["Look-up table."], shape.ports(), body, attributes)
         if any(isinstance(self._netlist.words[word].cell, TernaryAdder) for word in self._live):
             sources |= library(TERNARY_LIBRARY)
+        sources |= library(PROTECTION_LIBRARY) if checked else {}
         return RtlDesign(
             self._top,
             sources,
@@ -82,6 +95,7 @@ class _Writer:
             Counter(type(self._netlist.words[word].cell).__name__ for word in sorted(self._live)),
             self._schedule.register_bits,
             {self._instance(part): _layer_part(part) for part in parts},
+            tuple(checked),
         )
 
     def _name_tables(self) -> dict[TableShape, str]:
@@ -102,7 +116,8 @@ class _Writer:
     def _table(self, index: int, rom: RomRead) -> TableShape:
         """The table of a word, with the register that follows it where there is one."""
         clocked, in_block = self._layout.is_registered(index), index in self._schedule.memories
-        return TableShape.of(self._netlist, self._netlist.words[index], rom, clocked=clocked, in_block=in_block)
+        word = self._netlist.words[index]
+        return TableShape.of(self._netlist, word, rom, self._protection, clocked=clocked, in_block=in_block)
 
     def _in_table(self, signal: Signal) -> bool:
         """Return True if the signal is inside of a table with a register."""
@@ -149,7 +164,7 @@ class _Writer:
         declared = [signal for signal in (*part.computed, *part.delayed) if not self._in_table(signal)]
         exported = set(part.exports)
         lines = [f"{self._defined(signal)};" for signal in declared if signal not in exported]
-        lines += [line for signal in part.computed for line in self._computed(signal)]
+        lines += [line for signal in part.computed for line in self._computed(signal, self._checks[part.layer])]
         sources = {signal: Signal(signal.word, signal.stage - 1) for signal in sorted(part.delayed)}
         registers = {signal: source for signal, source in sources.items() if not self._in_table(source)}
         if registers:
@@ -160,7 +175,7 @@ class _Writer:
             lines.append("end")
         return lines
 
-    def _computed(self, signal: Signal) -> list[str]:
+    def _computed(self, signal: Signal, checks: Checks) -> list[str]:
         word = self._netlist.words[signal.word]
         name = self._layout.name(signal)
 
@@ -174,10 +189,23 @@ class _Writer:
             address = select(word.cell.address, 0, self._netlist.words[word.cell.address].width)
             value = self._layout.name(Signal(signal.word, signal.stage + 1)) if table.clocked else name
             clock = ".clk(clk), " if table.clocked else ""
-            return [f"{self._tables[table]} {name}_rom ({clock}.address({address}), .value({value}));"]
+            if not table.check:
+                return [f"{self._tables[table]} {name}_rom ({clock}.address({address}), .value({value}));"]
+            # No port of a signal with a sign, as for sums of three.
+            bits = f"{name}_bits" if word.signed else value
+            return [
+                *([f"logic {_range(Bits(0, word.width))} {bits};", f"assign {value} = $signed({bits});"] * word.signed),
+                *checks.decoded(name, bits, self._memory(word, table)),
+                f"{self._tables[table]} {name}_rom ({clock}.address({address}), .value({name}_stored));",
+            ]
         if isinstance(word.cell, TernaryAdder):
             return self._ternary(word, word.cell, name, select)
         return [f"assign {name} = {self._expressions.of(word, select)};"]
+
+    def _memory(self, word: Word, table: TableShape) -> CheckedMemory:
+        """A table with check bits."""
+        layer, words = self._netlist.origins[word.origin].layer, len(self._netlist.tables[table.table])
+        return CheckedMemory(layer, "table", words, table.width, is_table=True)
 
     def _ternary(self, word: Word, cell: TernaryAdder, name: str, select: Select) -> list[str]:
         """A sum of three, which is a module so that families can have it made of their own cells."""
@@ -236,6 +264,7 @@ class _Writer:
         ports += [f"input {self._declared(signal)}" for signal in part.imports]
         ports += [f"output {self._declared(signal)}" for signal in part.exports]
         body = [*self._body(part), *self._unread(part)]
+        ports += self._checks[part.layer].port()
         return self._module(part.name, [f"Layer {' '.join(part.layer.split())}."], ports, body)
 
     def _module(
@@ -272,7 +301,10 @@ class _Writer:
         for other in parts:
             signals = [*other.imports, *other.exports]
             names = [*(["clk"] if other.delayed else []), *(self._layout.name(signal) for signal in signals)]
-            connections = ",\n".join(f"{_INDENT * 2}.{name}({name})" for name in names)
+            pins = {name: name for name in names}
+            if memories := self._checks[other.layer].memories:
+                pins[FAULT] = self._checks[TOP].wires(memories)
+            connections = ",\n".join(f"{_INDENT * 2}.{name}({wire})" for name, wire in pins.items())
             body += [*f"{other.name} {self._instance(other)} (\n{connections}".split("\n"), ");"]
         body += self._outputs()
         body += self._unread(part, self._unread_inputs())
@@ -281,7 +313,7 @@ class _Writer:
             *_described("in_data", netlist.inputs),
             *_described("out_data", netlist.outputs),
         ]
-        return self._module(self._top, comment, ports, body)
+        return self._module(self._top, comment, [*ports, *self._checks[TOP].port()], body)
 
     def _instance(self, part: Part) -> str:
         return f"{part.name.removeprefix(f'{self._top}_')}_inst"  # no word's name ends like this

@@ -6,7 +6,7 @@
 //  0x04     VERSION         read        major (bits 31 to 16), minor (15 to 8) and patch (7 to 0) of the generator
 //  0x08     DIGEST_LOW      read        the project's digest, lower half
 //  0x0c     DIGEST_HIGH     read        its upper half
-//  0x10     CONTROL         write       bit 0: reset the network and all counters below, for 16 cycles
+//  0x10     CONTROL         write       bit 0: reset the network and all counters below, for 16 cycles; bit 1: forget flipped bits
 //  0x14     STATUS          read        bit 0: in reset, or busy; bit 1: a TLAST came with a token that is not the last of a frame
 //  0x18     LATENCY         read        planned cycles from a frame's first token to the last token of its result
 //  0x1c     INTERVAL        read        planned cycles between frames
@@ -22,6 +22,7 @@
 //
 // SHAPES        TOKENS and BYTES of all streams, that of the first in the lowest bits
 // core_resetn   reset of the network, active low: aresetn, or the CONTROL register, a cycle later; a register, which tools can copy
+// clear         high for a cycle when flipped bits of memories are to be forgotten
 // frame_in, frame_out, misplaced   high for a cycle with each event
 // busy          memories of the network are loaded or read back, which holds it in reset
 // hold          a reset by the CONTROL register does not end while it is high
@@ -57,6 +58,7 @@ module bitsmith_control #(
     output logic        s_axi_rvalid,
     input  logic        s_axi_rready,
     output logic        core_resetn,
+    output logic        clear,
     input  logic        frame_in,
     input  logic        frame_out,
     input  logic        misplaced,
@@ -86,6 +88,7 @@ module bitsmith_control #(
     assign write = s_axi_awvalid & s_axi_wvalid & ~s_axi_bvalid & aresetn;
     assign write_word = s_axi_awaddr[11:2];
     assign written = write & write_word[9];
+    assign clear = write & (write_word == CONTROL) & s_axi_wstrb[0] & s_axi_wdata[1];
     assign s_axi_awready = write;
     assign s_axi_wready = write;
     assign s_axi_bresp = 2'b00;

@@ -8,23 +8,28 @@
 // LENGTH   steps, at least 1; the first LENGTH outputs after a reset mean nothing
 // BLOCK    whether the memory, if it is one, is read synchronously
 // LARGE    bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
+// CHECK    check bits of a word in such memory (bitsmith_encode); 0: none
 // enable   makes a step: in_data goes in, out_data changes in the next cycle
+// fault    of out_data, as bitsmith_decode has it, in the first cycle of it that means something
 module bitsmith_delay #(
     parameter int WIDTH = 8,
     parameter int LENGTH = 16,
     parameter bit BLOCK = LENGTH > 32 && WIDTH * LENGTH > 2048,
-    parameter int LARGE = 0
+    parameter int LARGE = 0,
+    parameter int CHECK = 0
 ) (
     input  logic             clk,
     input  logic             rst,
     input  logic             enable,
     input  logic [WIDTH-1:0] in_data,
-    output logic [WIDTH-1:0] out_data
+    output logic [WIDTH-1:0] out_data,
+    output logic [      1:0] fault
 );
     generate
     if (LENGTH == 1) begin : g_register
         logic unused;
         assign unused = rst;
+        assign fault = 2'b00;
 
         always_ff @(posedge clk) begin
             if (enable) out_data <= in_data;
@@ -33,6 +38,7 @@ module bitsmith_delay #(
         logic [(LENGTH-1)*WIDTH-1:0] between;
         logic unused;
         assign unused = rst;
+        assign fault = 2'b00;
 
         always_ff @(posedge clk) begin
             if (enable) {between, out_data} <= {in_data, between};
@@ -51,8 +57,48 @@ module bitsmith_delay #(
         end
 
         if (BLOCK) begin : g_block
+            logic [WIDTH+CHECK-1:0] written;
+            logic [WIDTH+CHECK-1:0] stored;
+
+            if (CHECK == 0) begin : g_plain
+                assign written = in_data;
+                assign out_data = stored;
+                assign fault = 2'b00;
+            end else begin : g_checked
+                logic filled;  // a word that was written since the reset is at each place
+                logic arrives;  // such a word
+                logic [1:0] found;
+
+                bitsmith_encode #(
+                    .WIDTH(WIDTH),
+                    .CHECK(CHECK)
+                ) encode (
+                    .data(in_data),
+                    .code(written)
+                );
+                bitsmith_decode #(
+                    .WIDTH(WIDTH),
+                    .CHECK(CHECK)
+                ) decode (
+                    .code (stored),
+                    .data (out_data),
+                    .fault(found)
+                );
+                assign fault = {2{arrives}} & found;
+
+                always_ff @(posedge clk) begin
+                    if (rst) begin
+                        filled <= 1'b0;
+                        arrives <= 1'b0;
+                    end else begin
+                        if (enable & (at == LAST)) filled <= 1'b1;
+                        arrives <= enable & (filled | (at == LAST));
+                    end
+                end
+            end
+
             bitsmith_ram #(
-                .WIDTH(WIDTH),
+                .WIDTH(WIDTH + CHECK),
                 .DEPTH(LENGTH),
                 .BLOCK(1'b1),
                 .LARGE(LARGE)
@@ -60,13 +106,15 @@ module bitsmith_delay #(
                 .clk       (clk),
                 .write     (enable),
                 .write_at  (at),
-                .write_data(in_data),
+                .write_data(written),
                 .read      (enable),
                 .read_at   (next_at),
-                .read_data (out_data)
+                .read_data (stored)
             );
         end else begin : g_small
             logic [WIDTH-1:0] memory[LENGTH];
+
+            assign fault = 2'b00;
 
             always_ff @(posedge clk) begin
                 if (enable) memory[at] <= in_data;

@@ -19,6 +19,7 @@
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
 // LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
+// CHECK             check bits of a number in the memory (bitsmith_encode); 0: none
 // ..._BITS          of the fields of descriptors
 module bitsmith_engine #(
     parameter int LANES = 2,
@@ -33,6 +34,7 @@ module bitsmith_engine #(
     parameter int LATENCY = 4,
     parameter int GREATEST = 0,
     parameter int LARGE = 0,
+    parameter int CHECK = 0,
     parameter int PLACE_BITS = 4,
     parameter int TAP_BITS = 2,
     parameter int WINDOW_BITS = 3,
@@ -67,7 +69,8 @@ module bitsmith_engine #(
     input  logic [       WIDTH-1:0] core_stored,
     input  logic                    y_free,
     output logic                    y_claim,
-    output logic                    y_put
+    output logic                    y_put,
+    output logic [             1:0] fault             // of numbers in the memory, as bitsmith_decode has it
 );
     localparam int PRODUCT = WIDTH + WEIGHT;
     localparam int NUMBERS = (BANKS == 1) ? 1 : (LANES > BANKS) ? BANKS + 1 : BANKS;
@@ -251,7 +254,24 @@ module bitsmith_engine #(
     assign writes = x_take | (core_done & ~is_last_layer);
     assign written = x_take ? x_data : core_stored;
 
+    logic [WIDTH+CHECK-1:0] code;
+    logic [BANKS-1:0] corrected;
+    logic [BANKS-1:0] wrong;
+    logic [BANKS-1:0] one_counts;  // the part with the number that all lanes may have
+
     generate
+    if (CHECK == 0) begin : g_plain
+        assign code = written;
+    end else begin : g_checked
+        bitsmith_encode #(
+            .WIDTH(WIDTH),
+            .CHECK(CHECK)
+        ) encode (
+            .data(written),
+            .code(code)
+        );
+    end
+
     for (k = 0; k < BANKS; k = k + 1) begin : g_bank
         logic is_written;
 
@@ -261,28 +281,46 @@ module bitsmith_engine #(
             assign is_written = writes & (write_at[BANK_BITS-1:0] == $unsigned(BANK_BITS'(k)));
         end
 
+        logic [WIDTH+CHECK-1:0] word;
+
+        if (CHECK == 0) begin : g_plain
+            assign stored[k*WIDTH+:WIDTH] = word;
+            assign {wrong[k], corrected[k]} = 2'b00;
+        end else begin : g_checked
+            bitsmith_decode #(
+                .WIDTH(WIDTH),
+                .CHECK(CHECK)
+            ) decode (
+                .code (word),
+                .data (stored[k*WIDTH+:WIDTH]),
+                .fault({wrong[k], corrected[k]})
+            );
+        end
+
         // Writes and reads of a number that matters are never in one cycle.
         bitsmith_ram #(
-            .WIDTH(WIDTH),
+            .WIDTH(WIDTH + CHECK),
             .DEPTH(ROWS),
             .LARGE(LARGE)
         ) memory (
             .clk       (clk),
             .write     (is_written),
             .write_at  (write_at[WORD_BITS-1-:ROW_BITS]),
-            .write_data(written),
+            .write_data(code),
             .read      (1'b1),
             .read_at   (read_at[WORD_BITS-1-:ROW_BITS]),
-            .read_data (stored[k*WIDTH+:WIDTH])
+            .read_data (word)
         );
     end
 
     if (BANKS == 1) begin : g_single
         assign single = stored;
+        assign one_counts = 1'b1;
     end else begin : g_selected
         logic [BANK_BITS-1:0] bank;
 
         assign single = stored[int'(bank)*WIDTH+:WIDTH];
+        assign one_counts = {{(BANKS - 1) {1'b0}}, 1'b1} << bank;
 
         always_ff @(posedge clk) bank <= read_at[BANK_BITS-1:0];
     end
@@ -310,6 +348,16 @@ module bitsmith_engine #(
         rewinds <= {rewinds[2:1], is_window_done & (left == $unsigned(LANE_BITS'(1)))};
         is_real <= &is_inside;
     end
+
+    logic [BANKS-1:0] counts;  // parts of which a number is multiplied
+
+    assign fault = {|(wrong & counts), |(corrected & counts)};
+
+    generate
+    for (k = 0; k < BANKS; k = k + 1) begin : g_counts
+        assign counts[k] = adds[1] & is_real & (apart ? lanes > $unsigned(LANE_BITS'(k)) : one_counts[k]);
+    end
+    endgenerate
 
     // Those that lanes may have by themselves, and the one that others have.
     logic [NUMBERS*(WIDTH+1)-1:0] numbers;

@@ -14,6 +14,8 @@
 // BEFORE_a    zeros in front
 // AFTER_a     zeros after; at least one window must fit into the padded axis
 // LARGE       bits of a column of larger memory, if long delays are in such a one (bitsmith_ram); 0: they are not
+// CHECK       check bits of a token in the memory of long delays (bitsmith_encode); 0: none
+// fault       of what comes out of such memory, as bitsmith_decode has it
 module bitsmith_window #(
     parameter int WIDTH = 8,
     parameter int SIZE_0 = 1,
@@ -35,6 +37,7 @@ module bitsmith_window #(
     parameter int AFTER_1 = 0,
     parameter int AFTER_2 = 0,
     parameter int LARGE = 0,
+    parameter int CHECK = 0,
     parameter int TAPS = TAPS_0 * TAPS_1 * TAPS_2
 ) (
     input  logic                  clk,
@@ -45,7 +48,8 @@ module bitsmith_window #(
     input  logic                  y_free,
     output logic                  y_claim,
     output logic                  y_put,
-    output logic [TAPS*WIDTH-1:0] y_data
+    output logic [TAPS*WIDTH-1:0] y_data,
+    output logic [           1:0] fault
 );
     localparam int PADDED_0 = BEFORE_0 + SIZE_0 + AFTER_0;
     localparam int PADDED_1 = BEFORE_1 + SIZE_1 + AFTER_1;
@@ -143,6 +147,13 @@ module bitsmith_window #(
             + (tap % TAPS_2) * DILATION_2;
     endfunction
 
+    logic [TAPS-1:0] corrected;
+    logic [TAPS-1:0] wrong;
+
+    assign fault = {|wrong, |corrected};
+    assign wrong[TAPS-1] = 1'b0;
+    assign corrected[TAPS-1] = 1'b0;
+
     genvar k;
     generate
     for (k = 0; k < TAPS - 1; k = k + 1) begin : g_tap
@@ -151,13 +162,15 @@ module bitsmith_window #(
         bitsmith_delay #(
             .WIDTH (WIDTH),
             .LENGTH(place(NEXT) - place(k)),
-            .LARGE (LARGE)
+            .LARGE (LARGE),
+            .CHECK (CHECK)
         ) line (
             .clk     (clk),
             .rst     (rst),
             .enable  (act),
             .in_data (y_data[NEXT*WIDTH+:WIDTH]),
-            .out_data(y_data[k*WIDTH+:WIDTH])
+            .out_data(y_data[k*WIDTH+:WIDTH]),
+            .fault   ({wrong[k], corrected[k]})
         );
     end
     endgenerate

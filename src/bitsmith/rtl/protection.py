@@ -1,0 +1,74 @@
+"""Memories whose words have check bits, in the text of a circuit.
+
+``bitsmith_encode`` stands before them, ``bitsmith_decode`` after them. The top of a circuit has a port ``memory_fault`` with two bits
+for each such memory, as ``bitsmith_decode`` has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bitsmith.devices.protection import Protection, check_bits, with_check_bits
+
+FAULT = "memory_fault"
+"""The port of a circuit with the faults of its memories."""
+
+ALWAYS_READ = "1'b1"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedMemory:
+    """A memory with check bits: the layers that it belongs to, what is in it, and its size without these bits."""
+
+    layer: str
+    content: str
+    words: int
+    width: int
+    is_table: bool
+    """True if its contents are constants."""
+
+
+class Checks:
+    """The memories with check bits of a circuit in the making, in the order of the bits of its port."""
+
+    def __init__(self, protection: Protection) -> None:
+        self.protection = protection
+        self.memories: list[CheckedMemory] = []
+
+    def bits(self, width: int) -> int:
+        """Check bits of a word."""
+        return check_bits(width, self.protection)
+
+    def codes(self, values: Sequence[int], width: int) -> list[int]:
+        """Words with their check bits."""
+        return [with_check_bits(value, width, self.protection) for value in values]
+
+    def wires(self, memories: Sequence[CheckedMemory]) -> str:
+        """The bits of the port for further ``memories``."""
+        low = 2 * len(self.memories)
+        self.memories += memories
+        return f"{FAULT}[{2 * len(self.memories) - 1}:{low}]"
+
+    def port(self) -> list[str]:
+        """The declaration of the port, if there are such memories."""
+        return [f"output logic [{2 * len(self.memories) - 1}:0] {FAULT}"] if self.memories else []
+
+    def encoded(self, name: str, data: str, width: int) -> list[str]:
+        """The lines that give ``<name>_written`` the word ``data`` and its check bits."""
+        check = self.bits(width)
+        return [
+            f"logic [{width + check - 1}:0] {name}_written;",
+            f"bitsmith_encode #(.WIDTH({width}), .CHECK({check})) {name}_encode (.data({data}), .code({name}_written));",
+        ]
+
+    def decoded(self, name: str, data: str, memory: CheckedMemory, when: str = ALWAYS_READ) -> list[str]:
+        """The lines that declare ``<name>_stored`` and give ``data`` its word, of which faults count ``when`` it is read."""
+        check = self.bits(memory.width)
+        settings = f".WIDTH({memory.width}), .CHECK({check})"
+        return [
+            f"logic [{memory.width + check - 1}:0] {name}_stored;",
+            f"logic [1:0] {name}_fault;",
+            f"bitsmith_decode #({settings}) {name}_decode (.code({name}_stored), .data({data}), .fault({name}_fault));",
+            f"assign {self.wires([memory])} = {name}_fault{'' if when == ALWAYS_READ else f' & {{2{{{when}}}}}'};",
+        ]
