@@ -82,7 +82,7 @@ def assert_streams(
 def alarmed(design: StreamDesign) -> StreamDesign:
     """The circuit, whose simulation ends with an error where a memory with check bits has a fault."""
     name, halt = f"{design.top}.sv", "halt" if design.loads else "rst"
-    alarm = f"  always @(posedge clk) if (~{halt} && memory_fault != '0) $fatal(1, \"%b\", memory_fault);\nendmodule"
+    alarm = f'  always @(posedge clk) if (~{halt} && memory_fault != \'0) $fatal(1, "%b", memory_fault);\nendmodule'
     text = design.sources[name].replace("endmodule", alarm) if design.checked else design.sources[name]
     return replace(design, sources={**design.sources, name: text})
 

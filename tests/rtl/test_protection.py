@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bitsmith.devices.protection import Protection
@@ -30,4 +29,4 @@ CASES: dict[str, tuple[Callable[[], Program], Directives]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_no_alarm(tmp_path: Path, case: str, protection: Protection) -> None:
     made, directives = CASES[case]
-    found = assert_streams(made(), replace(directives, protection=protection), tmp_path, frames=4)
+    assert_streams(made(), replace(directives, protection=protection), tmp_path, frames=4)

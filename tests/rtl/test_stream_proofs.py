@@ -150,9 +150,19 @@ def test_folded_product_of_chains(tmp_path: Path, n: int, chain: int, pairs: int
     assert_proved(tmp_path, "folded_product", parameters, 2 + latency + 4)
 
 
-@pytest.mark.parametrize(("length", "block"), [(1, 0), (2, 0), (3, 0), (4, 0), (5, 1)])
-def test_delay(tmp_path: Path, length: int, block: int) -> None:
-    assert_proved(tmp_path, "delay", {"LENGTH": length, "BLOCK": bit(block)}, 2 * length + 8)
+@pytest.mark.parametrize(
+    ("length", "block", "check"),
+    [(1, 0, 0), (2, 0, 0), (3, 0, 0), (4, 0, 0), (5, 1, 0), pytest.param(4, 1, 1, marks=ci), (5, 1, 4)],
+)
+def test_delay(tmp_path: Path, length: int, block: int, check: int) -> None:
+    assert_proved(tmp_path, "delay", {"LENGTH": length, "BLOCK": bit(block), "CHECK": check}, 2 * length + 8)
+
+
+@pytest.mark.parametrize(
+    ("width", "check"), [(1, 1), (6, 1), (1, 3), (4, 4), (5, 5), pytest.param(12, 6, marks=ci), (27, 7)]
+)
+def test_decode(tmp_path: Path, width: int, check: int) -> None:
+    assert_proved(tmp_path, "decode", {"WIDTH": width, "CHECK": check}, 2)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +269,7 @@ ENGINES = {
 )
 def test_engine(tmp_path: Path, name: str) -> None:
     parameters, by = proof_parameters(*ENGINES[name])
-    assert_proved(tmp_path, "engine", parameters, by + 2)
+    assert_proved(tmp_path, "engine", {**parameters, "CHECK": 1}, by + 2)
 
 
 @pytest.mark.parametrize(("which", "synchronous"), [([0, 1, 1, 0, 1], 0), ([1, 0, 0], 1)])
@@ -338,6 +348,10 @@ MUTANTS = [
     ("folded_product", "given - HIGH_BITS'(negative)", "given"),
     ("folded_product", "if (acts[STAGES-1]) total", "total"),
     ("delay", "else if (enable) at <= next_at", "else at <= next_at"),
+    ("delay", "filled | (at == LAST)", "filled | (next_at == LAST)"),
+    ("decode", "odd & (syndrome ==", "(syndrome =="),
+    ("decode", "~odd & (syndrome", "odd & (syndrome"),
+    ("decode", "^{check[CHECK-2:0], data}", "^data"),
     ("ram", "if (writes[at]) rows", "if (write) rows"),
     ("ram", "if (read) place", "place"),
     ("delay", "if (read) read_data", "read_data"),
@@ -370,7 +384,7 @@ SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
         14,
     ),
     "window": ({"SIZE_1": 1, "SIZE_2": 4, "TAPS_1": 1, "TAPS_2": 3, "ACTIONS": 4}, 12),
-    "delay": ({"LENGTH": 5, "BLOCK": "1'b1"}, 18),
+    "delay": ({"LENGTH": 5, "BLOCK": "1'b1", "CHECK": 1}, 18),
     "order": ({"TOKENS": 2, "READS": 2, "ACTIONS": 2, "SOURCE": "16'h0100", "FLAGS": "6'o77"}, 10),
     "sweep": ({"READS": 8, "SOURCE": table([255, 0, 0, 1, 255, 2, 2, 3], 8), "DEPTH": 2, "BY": 26}, 28),
     "engine": (proof_parameters(*ENGINES["convolution"])[0], 44),
@@ -386,6 +400,7 @@ def test_every_module_has_a_mutant() -> None:
         "window_axis",
         "sweep_axis",
         "engine_axis",
+        "encode",
         "product_factors",
         "chained_product",
     }

@@ -122,6 +122,7 @@ class Circuit(ABC):
             f"{library.axi_stream_name(top)}.vho": integration.vhdl_template(interface, axis),
             f"{avalon}_hw.tcl": packaging.platform_designer_script(interface, described),
             **library.library(in_logic=self.in_logic),
+            **(library.library(library.FAULTS_LIBRARY) if interface.checked else {}),
         }
         return {
             **{f"rtl/{name}": text for name, text in texts.items()},
@@ -130,7 +131,8 @@ class Circuit(ABC):
 
     def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
         """Names of all files in the folder ``rtl`` below a wrapper that is made of ``modules``."""
-        return tuple(dict.fromkeys((*self.sources, f"{library.axi_stream_name(self.top)}.sv", *modules)))
+        faults = library.FAULTS_LIBRARY if self.interface.checked else ()
+        return tuple(dict.fromkeys((*self.sources, f"{library.axi_stream_name(self.top)}.sv", *modules, *faults)))
 
     @abstractmethod
     def simulation(

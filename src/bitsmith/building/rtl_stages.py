@@ -135,7 +135,7 @@ class Rtl:
             {self._driver: driver(made.program, made.interface, self.job.layouts, frame=frame)},
             *(() if self._system is None else (self._system[1], self._system[0].files)),
         )
-        return Generated(files, tuple(self._warnings()), watching(made, self.job.target))
+        return Generated(files, tuple(self._warnings()), watching(made, self.job.target, self._part.family.memory))
 
     def _warnings(self) -> Iterator[str]:
         """Return reasons why the clock, or the latency that the user wants, may not be reached."""
@@ -376,7 +376,8 @@ class Rtl:
         watching = [section for section in found if isinstance(section, sections.Estimate)]
         figures: dict[str, object] = dict(self._room.size.section())
         for section in watching:
-            figures |= {"CountersLUT": section.counters_lut, "CountersFF": section.counters_ff}
+            counted = {"LUT": section.counters_lut, "FF": section.counters_ff, "BRAM": section.counters_bram}
+            figures |= {f"Counters{cell}": number for cell, number in counted.items()}
         estimate = sections.section_of("Estimate", figures)
         others = tuple(section for section in found if section not in watching)
         return (*_joined(others), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))

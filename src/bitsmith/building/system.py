@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import assert_never
 
 from bitsmith.building.design import Circuit
-from bitsmith.building.job import Target
+from bitsmith.building.job import Target, protection
 from bitsmith.building.stages import Sections, Stage, together
 from bitsmith.building.verification import selftest_frame
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.values import AXI_MASTER, MEMORIES, NO_MONITORS, RANGES, is_monitored
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
+from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.flows.run import Converted
 from bitsmith.flows.system import SystemFlow
 from bitsmith.hls.dialects.dialect import IpTool
@@ -28,6 +29,7 @@ from bitsmith.rtl.integration import memory_bench
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.memory_wrapper import master_names, memory, memory_name
 from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.protection import check_blocks, check_cells
 from bitsmith.rtl.ranges import range_cells, watches
 from bitsmith.systems import Core, System, bare_metal, card_system, soc_fpga_system, zynq_system
 
@@ -113,18 +115,19 @@ def has_counters(board: SystemBoard | None, target: Target) -> bool:
     return board is not None and target.monitors != NO_MONITORS
 
 
-def watching(made: Circuit, target: Target) -> Sections:
-    """The part of the estimate that counters and monitors take, about; none without them."""
-    counted = has_counters(system_board(target), target)
-    if not counted and not is_monitored(target.monitors, MEMORIES):
+def watching(made: Circuit, target: Target, block: MemoryBlock) -> Sections:
+    """The part of the estimate that counters, monitors and check bits take, about; none without them."""
+    counted, checked = has_counters(system_board(target), target), made.interface.checked
+    if not counted and not is_monitored(target.monitors, MEMORIES) and not checked:
         return ()
-    parts = [read_back_cells(made.interface)]
+    parts = [read_back_cells(made.interface), check_cells(checked, protection(target))]
     if counted:
         parts.append(counters_cells(made.interface))
         if is_monitored(target.monitors, RANGES):
             parts.append(range_cells(watches(made.program, made.interface, None)))
     luts, ffs = (sum(column) for column in zip(*parts, strict=True))
-    return (Estimate(counters_lut=luts, counters_ff=ffs),) if luts else ()
+    blocks = check_blocks(checked, protection(target), block)
+    return (Estimate(counters_lut=luts, counters_ff=ffs, counters_bram=blocks or None),) if luts else ()
 
 
 def _outside(

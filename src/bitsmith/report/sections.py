@@ -143,6 +143,7 @@ class Estimate(FigureSet):
     spram: Annotated[int | None, Key("SPRAM", "SPRAM (estimate)")] = None
     counters_lut: Annotated[int | None, Key("CountersLUT", "LUT of counters and monitors (estimate)")] = None
     counters_ff: Annotated[int | None, Key("CountersFF", "FF of the board's counters")] = None
+    counters_bram: Annotated[int | None, Key("CountersBRAM", "BRAM of check bits (estimate)")] = None
     tool: Tool = None
 
 

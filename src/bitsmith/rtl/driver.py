@@ -82,6 +82,7 @@ def driver(
         ],
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
         "selftest": _selftest(program, frame),
+        "memories": [f"{each.layer}: {each.content}" for each in interface.checked],
         "ranges": [
             {"at": at, "name": x.name, "frac": x.frac, "ends": x.ends, "shares": x.shares}
             for at, x in zip(addresses(watched), watched, strict=True)

@@ -11,7 +11,8 @@ import numpy as np
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
 from bitsmith.ir.types import width_of
 from bitsmith.rtl.memory import address_bits
-from bitsmith.rtl.stream_top import ProcessText, joined
+from bitsmith.rtl.process_text import ProcessText
+from bitsmith.rtl.stream_top import joined
 from bitsmith.rtl.tokens import Element, bits, layout
 
 Fields: TypeAlias = list[tuple[int, int]]
@@ -58,7 +59,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         "core_stored": kept.converted([number]),
     }
     del ports["y_data"]
-    ports |= process.fault("numbers", number.width, kind.words, check)
+    ports |= process.fault("numbers", number.width)
     process.say(f"assign {process.y[0].data} = {given.converted(process.gives[0])};")
     process.instance("engine", parameters, ports)
 

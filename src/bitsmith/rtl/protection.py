@@ -1,7 +1,7 @@
 """Memories whose words have check bits, in the text of a circuit.
 
-``bitsmith_encode`` stands before them, ``bitsmith_decode`` after them. The top of a circuit has a port ``memory_fault`` with two bits
-for each such memory, as ``bitsmith_decode`` has them.
+``bitsmith_encode`` stands before them, ``bitsmith_decode`` after them. The top of a circuit has a port ``memory_fault`` with two
+bits for each such memory, as ``bitsmith_decode`` has them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
 
 FAULT = "memory_fault"
@@ -19,7 +20,7 @@ ALWAYS_READ = "1'b1"
 
 @dataclass(frozen=True, slots=True)
 class CheckedMemory:
-    """A memory with check bits: the layers that it belongs to, what is in it, and its size without these bits."""
+    """A memory with check bits, or ``number`` alike: the layers that it belongs to, its content, its size without these bits."""
 
     layer: str
     content: str
@@ -27,6 +28,7 @@ class CheckedMemory:
     width: int
     is_table: bool
     """True if its contents are constants."""
+    number: int = 1
 
 
 class Checks:
@@ -72,3 +74,20 @@ class Checks:
             f"bitsmith_decode #({settings}) {name}_decode (.code({name}_stored), .data({data}), .fault({name}_fault));",
             f"assign {self.wires([memory])} = {name}_fault{'' if when == ALWAYS_READ else f' & {{2{{{when}}}}}'};",
         ]
+
+
+_LUTS = {Protection.NONE: (0.0, 0.0), Protection.PARITY: (0.4, 0.4), Protection.ECC: (5.0, 1.4)}
+"""Look-up tables for each bit that is read, and that is written: on ECP5, by Yosys."""
+
+
+def check_cells(memories: Sequence[CheckedMemory], protection: Protection) -> tuple[int, int]:
+    """Look-up tables and flip-flops of check bits and of the registers that tell of them, about."""
+    read, written = _LUTS[protection]
+    luts = sum(each.width * (read * each.number + written * (not each.is_table)) for each in memories)
+    return (round(100 + 2 * len(memories) + luts), 64 + 4 * len(memories)) if memories else (0, 0)
+
+
+def check_blocks(memories: Sequence[CheckedMemory], protection: Protection, block: MemoryBlock) -> int:
+    """Block memories that check bits take."""
+    wider = ((each, each.width + check_bits(each.width, protection)) for each in memories)
+    return sum(x.number * (block.count(x.words, width) - block.count(x.words, x.width)) for x, width in wider)

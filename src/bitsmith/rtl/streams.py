@@ -30,8 +30,9 @@ from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.engines import write_engine
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.names import identifier
+from bitsmith.rtl.process_text import ProcessText
 from bitsmith.rtl.stream_ports import StreamDesign, WeightPort
-from bitsmith.rtl.stream_top import ALWAYS, NOTHING, ProcessText, StreamTop, joined
+from bitsmith.rtl.stream_top import ALWAYS, NOTHING, StreamTop, joined
 from bitsmith.rtl.tokens import Element, Layout, bits, fields, fields_layout, layout, uniform
 from bitsmith.rtl.writer import Title, write
 
@@ -239,8 +240,7 @@ def _window(process: ProcessText, kind: kinds.Window) -> None:
     width = bits(want)
     check = process.check(width)
     parameters |= process.large() | ({"CHECK": check} if check else {})
-    lines = sum(memory.words for memory in kind.memories(process.process.takes, process.process.results, 0))
-    ports = process.ends(x) | process.fault("lines", width, lines, check)
+    ports = process.ends(x) | process.fault("lines", width)
     process.holds(process.instance("window", parameters, ports, "_lines"), width)
 
 

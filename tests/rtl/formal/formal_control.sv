@@ -11,7 +11,7 @@ module formal_control (
     (* anyseq *) logic [11:0] awaddr, araddr;
     (* anyseq *) logic [31:0] wdata, value_counted, value_above;
     (* anyseq *) logic [3:0] wstrb;
-    logic awready, wready, bvalid, arready, rvalid, core_resetn, written;
+    logic awready, wready, bvalid, arready, rvalid, core_resetn, clear, written;
     logic [1:0] bresp, rresp;
     logic [31:0] rdata, packet_frames;
 
@@ -22,7 +22,7 @@ module formal_control (
         .s_axi_wdata(wdata), .s_axi_wstrb(wstrb), .s_axi_wvalid(wvalid), .s_axi_wready(wready), .s_axi_bresp(bresp),
         .s_axi_bvalid(bvalid), .s_axi_bready(bready), .s_axi_araddr(araddr), .s_axi_arvalid(arvalid),
         .s_axi_arready(arready), .s_axi_rdata(rdata), .s_axi_rresp(rresp), .s_axi_rvalid(rvalid), .s_axi_rready(rready),
-        .core_resetn, .frame_in, .frame_out, .misplaced, .packet_frames, .hold, .busy, .written, .value_counted, .value_above
+        .core_resetn, .clear, .frame_in, .frame_out, .misplaced, .packet_frames, .hold, .busy, .written, .value_counted, .value_above
     );
 
     logic writes, reads, owes_answer, owes_data, in_reset, running, was_rst, seen;
@@ -63,6 +63,7 @@ module formal_control (
             owes_answer <= writes | (owes_answer & ~bready);
             owes_data <= reads | (owes_data & ~rready);
             assert (written == (writes && awaddr[11]));
+            assert (clear == (writes && awaddr[11:2] == 4 && wstrb[0] && wdata[1]));
             since <= (writes && awaddr[11:2] == 4 && wstrb[0] && wdata[0]) ? '0 : since + (since != '1 && !(since == 15 && hold));
             if (writes && awaddr[11:2] == 10) packet <= (packet & ~mask) | (wdata & mask);
             if (reads) begin

@@ -20,7 +20,8 @@ module formal_engine #(
     parameter logic [2*(1<<BIAS_BITS)-1:0] BIASES = '0,
     parameter logic [2*RESULTS*TOKENS-1:0] MATRIX = '0,
     parameter logic [2*RESULTS-1:0] OFFSETS = '0,
-    parameter int unsigned BY = 20
+    parameter int unsigned BY = 20,
+    parameter int unsigned CHECK = 0
 ) (
     input logic clk
 );
@@ -28,6 +29,7 @@ module formal_engine #(
     localparam int unsigned LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1;
     logic rst, eager, x_valid, x_take, y_free, y_claim, y_put, core_valid;
     logic [7:0] cycle, taken, puts;
+    logic [1:0] fault;
     logic [WIDTH-1:0] x_data, expected, core_sum, bias;
     logic [2*TOKENS*WIDTH-1:0] tokens;
     logic [LAYER_BITS-1:0] layer;
@@ -47,10 +49,11 @@ module formal_engine #(
         .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
         .LAYERS(LAYERS), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
-        .BIAS_BITS(BIAS_BITS)
+        .BIAS_BITS(BIAS_BITS), .CHECK(CHECK)
     ) dut (
         .clk, .rst, .x_valid, .x_data, .x_take, .layer, .descriptor, .weights_address, .weights, .bias_address,
-        .core_valid, .core_sum, .core_done(core_valid), .core_stored(core_sum + bias), .y_free, .y_claim, .y_put
+        .core_valid, .core_sum, .core_done(core_valid), .core_stored(core_sum + bias), .y_free, .y_claim, .y_put,
+        .fault
     );
 
     assign descriptor = DESCRIPTORS[layer*DESCRIPTOR+:DESCRIPTOR];
@@ -58,6 +61,7 @@ module formal_engine #(
     always_ff @(posedge clk) begin
         weights <= WEIGHTS[weights_address*LANES*WIDTH+:LANES*WIDTH];
         bias <= BIASES[bias_address*WIDTH+:WIDTH];
+        if (!rst) assert (fault == 2'b00);
     end
 
     logic [7:0] number;

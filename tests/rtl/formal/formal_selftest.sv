@@ -14,6 +14,7 @@ module formal_selftest #(
     localparam logic [63:0] DIGEST = 64'h0123456789abcdef;
     (* anyconst *) logic [8*RESULTS-1:0] answers;
     (* anyseq *) logic comes, host_valid;
+    (* anyseq *) logic [3:0] fault;
     (* anyseq *) logic [7:0] host_data;
     logic in_valid, out_valid, out_ready, reply_valid, passed, ended, in_time, was_valid;
     logic [7:0] in_data, reply_data, sent, answered, replied, ended_at, was_data;
@@ -25,11 +26,12 @@ module formal_selftest #(
     assign in_time = ended & (ended_at + 5 < LIMIT);
 
     bitsmith_selftest #(
-        .FRAME_BYTES(BYTES), .RESULT_BYTES(RESULTS), .FRAME(FRAME), .RESULT(RESULT), .DIGEST(DIGEST), .LIMIT(LIMIT)
+        .FRAME_BYTES(BYTES), .RESULT_BYTES(RESULTS), .FRAME(FRAME), .RESULT(RESULT), .DIGEST(DIGEST), .LIMIT(LIMIT),
+        .MEMORIES(2)
     ) dut (
         .clk, .rst, .examine(EXAMINE), .asked(ASKED), .host_valid(host_valid & ~EXAMINE), .host_data, .host_number(1'b0), .in_valid,
         .in_data, .in_number, .out_valid, .out_ready, .out_data(answers[8*answered[0]+:8]), .reply_valid, .reply_ready(1'b1),
-        .reply_data, .passed
+        .reply_data, .fault, .passed
     );
 
     always_ff @(posedge clk) begin
@@ -44,12 +46,12 @@ module formal_selftest #(
                 if (passed) assert (ended && answers == RESULT);
                 if (in_time && cycle > ended_at + 5) assert (passed == (answers == RESULT));
                 if (cycle > LIMIT + 2) assert (sent == BYTES);
-                assert (ASKED ? replied <= 21 : !reply_valid);
+                assert (ASKED ? replied <= 23 : !reply_valid);
                 if (reply_valid && replied == 0) assert (reply_data == 8'h74);
                 if (reply_valid && replied == 4) assert (reply_data == DIGEST[7:0]);
                 if (reply_valid && replied == 12) assert (reply_data[7:1] == {6'd0, passed} && (!reply_data[0] || ended));
                 if (reply_valid && replied == 12 && in_time) assert (reply_data[0]);
-                if (ASKED && cycle > LIMIT + 2) assert (reply_valid || replied == 21);
+                if (ASKED && cycle > LIMIT + 2) assert (reply_valid || replied == 23);
             end else begin
                 assert (in_valid == was_valid && (!in_valid || in_data == was_data));
             end

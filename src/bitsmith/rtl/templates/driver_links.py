@@ -40,6 +40,7 @@ class SerialReport:
         came, right: whether its whole result came, and is the right one.
         cycles: that it took, with the bytes of frame and result.
         frames: of the host since the last report.
+        fault: one more than the number of a memory that has given a word since then that may be wrong; 0: none.
     """
 
     identity: int
@@ -48,6 +49,7 @@ class SerialReport:
     right: bool
     cycles: int
     frames: int
+    fault: int
 
 
 class Serial:
@@ -58,7 +60,7 @@ class Serial:
     share of the planned rate the port's: with it a self-test tells a wrong clock, which is the rate's too, from a broken line.
     """
 
-    REPORT_BYTES = 21
+    REPORT_BYTES = 23
     RATES = (1 / 2, 2.0, 12 / 25, 25 / 12, 1 / 4, 4.0, 12 / 50, 50 / 12, 3 / 4, 4 / 3, 1 / 8, 8.0)
     """Shares of the planned clock that a board may have: half and twice it, and what other oscillators give."""
 
@@ -91,9 +93,9 @@ class Serial:
         data = self._read(self.REPORT_BYTES)
         if len(data) != self.REPORT_BYTES:
             raise TimeoutError(f"{len(data)} of {self.REPORT_BYTES} bytes of a report came back")
-        ends = (0, 4), (4, 12), (12, 13), (13, 17), (17, 21)
-        identity, digest, state, cycles, frames = (int.from_bytes(data[first:last], "little") for first, last in ends)
-        return SerialReport(identity, digest, bool(state & 1), bool(state & 2), cycles, frames)
+        ends = (0, 4), (4, 12), (12, 13), (13, 17), (17, 21), (21, 23)
+        identity, digest, state, *numbers = (int.from_bytes(data[first:last], "little") for first, last in ends)
+        return SerialReport(identity, digest, bool(state & 1), bool(state & 2), *numbers)
 
     def answered_rate(self) -> float | None:
         """Return the share of the planned rate at which the circuit reports; None if at none of `RATES`."""
@@ -227,7 +229,7 @@ class Registers:
     """
 
     CONTROL, STATUS, LATENCY, INTERVAL, FRAMES_IN, FRAMES_OUT, PACKET_FRAMES = range(0x10, 0x2C, 4)
-    CYCLES, BUSY, CRC = 0x400, 0x404, 0x600
+    CYCLES, BUSY, CRC, FAULTS, FORGET = 0x400, 0x404, 0x600, 0x700, 2
 
     def __init__(self, read: Callable[[int], int], write: Callable[[int, int], object]) -> None:
         self.read = read
@@ -235,6 +237,8 @@ class Registers:
         self.seen: Counts | None = None
         self.found: list[Range] = []
         """Ranges that monitors had seen when the circuit was looked at first."""
+        self.flipped: tuple[list[str], list[str]] = [], []
+        """Memories with flipped bits, as `faults` gave them when the circuit was looked at first."""
         self._held = {about["port"]: about["crc"] for about in DESIGN["weights"] if about["crc"] is not None}
         """CRC of what each memory was given that is read back: the trained weights, unless others were loaded."""
 
@@ -245,6 +249,7 @@ class Registers:
         if [self.read(0x40 + 4 * k) for k in range(len(shapes))] != shapes:
             raise RuntimeError("the circuit's frames have other sizes than this driver's")
         self.found = self.found or self.ranges()
+        self.flipped = self.flipped if any(self.flipped) else self.faults()
 
     def reset(self) -> None:
         """Forget all that is in the network, and reset all counters."""
@@ -280,6 +285,21 @@ class Registers:
         """Streams of memories that did not hold what they were given when they were last read: after a reset or a load."""
         return [name for name, crc in self._held.items() if self.read(self.CRC + 4 * LOADS.index(name)) != crc]
 
+    def faults(self) -> tuple[list[str], list[str]]:
+        """Memories with check bits that have given words that may be wrong, and those of which a bit was corrected.
+
+        The circuit remembers them until `forget_faults`, whatever resets it.
+        """
+        names = DESIGN["memories"]
+        words = [[self.read(self.FAULTS + 8 + 8 * k + 4 * n) for k in range(-(-len(names) // 32))] for n in range(2)]
+        wrong, corrected = ([name for k, name in enumerate(names) if own[k // 32] >> k % 32 & 1] for own in words)
+        return wrong, corrected
+
+    def forget_faults(self) -> None:
+        """Let the circuit forget flipped bits."""
+        if DESIGN["memories"]:
+            self.write(self.CONTROL, self.FORGET)
+
     def ranges(self) -> list[Range]:
         """Read what the monitors of inputs and outputs have seen, of a circuit that has some."""
         found = []
@@ -314,6 +334,10 @@ class Registers:
             came = _later(self.read(self.FRAMES_OUT), before)
             if self.read(self.STATUS) & 2 or came != frames:
                 raise RuntimeError(f"{came} of {frames} frames came out of the circuit")
+            if DESIGN["memories"] and self.read(self.FAULTS):
+                raise RuntimeError(
+                    f"bits have flipped in {', '.join(self.faults()[0])}: the self-test tells if they are lasting"
+                )
             return found
 
         results: list[bytes] = self._renewed(moved, restart)

@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, Stream
 from bitsmith.rtl.templates.driver_links import IDENTITY, Counts, Registers, Serial, check_identity
 
-LINK, RESET, CLOCK, ORDER, WEIGHTS = "link", "reset", "clock", "data order", "weights"
+LINK, RESET, CLOCK, ORDER, WEIGHTS, MEMORY = "link", "reset", "clock", "data order", "weights", "memory"
 """Kinds of faults, as `SelftestError` names them."""
 
 CLOCK_TOLERANCE = 0.25
@@ -19,7 +19,7 @@ CLOCK_TOLERANCE = 0.25
 
 
 class SelftestError(RuntimeError):
-    """A self-test that failed; ``kind`` says what is wrong: the link, the reset, the clock, the data's order, or weights."""
+    """A self-test that failed; ``kind`` says what is wrong: link, reset, clock, the data's order, weights, or a memory."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(f"self-test: {kind}: {text}")
@@ -36,7 +36,7 @@ def selftest(
     is asked for one: the circuit tries a frame of its own.
 
     Raises:
-        SelftestError: says which of link, reset, clock, order of data or weights is wrong.
+        SelftestError: says which of link, reset, clock, order of data, weights or memory is wrong.
     """
     sent, expected = _stored("inputs", INPUTS), _stored("outputs", OUTPUTS)
     reports = isinstance(exchange, Serial) and exchange.reports
@@ -57,9 +57,11 @@ def selftest(
                 raise SelftestError(
                     LINK, "the circuit's own frame gives the right result, that of the host none: bytes are lost"
                 ) from error
+            _check_memories(registers)
             raise _silence(None if registers is None else registers.seen, sent, expected) from error
 
     first = answer(sent)
+    _check_memories(registers)
     if first == expected:
         return
     counts = registers.counts() if registers is not None and DESIGN["counted_hz"] is not None else None
@@ -95,6 +97,9 @@ def diagnose(connect: Callable[[], tuple[Any, Registers | None]]) -> tuple[str, 
     if registers is not None and DESIGN["counted_hz"] is not None:
         said += f". {registers.counts()}; the clock has {registers.clock_hz() / 1e6:.4g} MHz"
     if registers is not None:
+        wrong, corrected = registers.flipped
+        said += f". Before this test bits have flipped in {', '.join(wrong)}" * bool(wrong)
+        said += f". Bits were corrected in {', '.join(corrected)}" * bool(corrected)
         beyond = [found for found in registers.found if found.beyond]
         said += "".join(f". Before this test {found}" for found in beyond)
     return "", said
@@ -114,6 +119,7 @@ def _look_at(registers: Registers) -> None:
     if wrong:
         named = [f"{about['layer']}: {about['name']}" for about in DESIGN["weights"] if about["port"] in wrong]
         raise SelftestError(WEIGHTS, f"a memory holds other weights than it was given: {', '.join(named)}")
+    registers.forget_faults()
     planned = DESIGN["counted_hz"]
     if planned is None:
         return
@@ -122,6 +128,13 @@ def _look_at(registers: Registers) -> None:
         raise SelftestError(RESET, "the circuit counts no cycles, so that it stays in its reset, or has no clock")
     if abs(measured / planned - 1) > CLOCK_TOLERANCE:
         raise SelftestError(CLOCK, f"it has {measured / 1e6:.4g} MHz, and {planned / 1e6:.4g} were planned")
+
+
+def _check_memories(registers: Registers | None) -> None:
+    """Refuse a circuit in whose memories bits have flipped, as their check bits say."""
+    wrong = [] if registers is None else registers.faults()[0]
+    if wrong:
+        raise SelftestError(MEMORY, f"bits have flipped in {', '.join(wrong)}")
 
 
 def _ask(port: Serial) -> None:
@@ -137,6 +150,8 @@ def _ask(port: Serial) -> None:
                 CLOCK, f"the circuit answers at {rate:.3g} times the planned rate, as its clock is"
             ) from error
         raise SelftestError(LINK, str(error)) from error
+    if report.fault:
+        raise SelftestError(MEMORY, f"bits have flipped in {DESIGN['memories'][report.fault - 1]}")
     if not report.came:
         raise SelftestError(RESET, "the circuit's own frame gives no result")
     if not report.right:
