@@ -36,7 +36,7 @@ FORMATS = {
 BENCH = """\
 module bench;
 reg aclk = 0, aresetn = 0, take = 0;
-reg [7:0] range_word;
+reg [11:0] range_word;
 reg [{top}:0] in0_token;
 reg [{top}:0] tokens [0:{last}];
 wire [31:0] range_value;
@@ -64,7 +64,7 @@ def program_of(formats: Sequence[tuple[int, int, int]]) -> Program:
 def counted(folder: Path, watch: Watch, tokens: Sequence[Sequence[int]]) -> list[int]:
     """The registers of a monitor that has seen these tokens, which are raw values."""
     text = range_monitors([watch], {"in0": "take"})
-    assert text.ports == ("input logic [7:0] range_word", "output logic [31:0] range_value")
+    assert text.ports == ("input logic [11:0] range_word", "output logic [31:0] range_value")
     bits = max(low + field.width for low, field in watch.fields)
     packed = [
         sum((raw & (1 << field.width) - 1) << low for raw, (low, field) in zip(token, watch.fields, strict=True))

@@ -152,5 +152,5 @@ def test_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, cali
 def test_monitors_have_the_names_of_tensors(name: str) -> None:
     """Those are any bytes; in C they read as in Python."""
     (text,) = _watches([Watch(name, "signal", (), 2, 8, (-4, *range(7), 10), ())])
-    found = re.fullmatch(r'.* = \{\{"(.*)", 0x[0-9a-f]+, 2, 0, \{-1.0, 2.5\}, \{0.0\}\}\};', text)
+    found = re.fullmatch(r'.* = \{\{"(.*)", 0, 0x[0-9a-f]+, 2, 0, \{-1.0, 2.5\}, \{0.0\}\}\};', text)
     assert found and ast.literal_eval(f'b"{found[1]}"') == name.encode()

@@ -156,23 +156,23 @@ def circuit(
     directives, in_logic = replace(directives, block=delays.block), ram_in_logic(delays.memory, directives.part)
     if directives.unrolled(program):
         require_engine(program, directives, ())
-        netlist, stages = pipelined(program, delays, budget_ns, directives.block_layers, latency=directives.latency)
+        own = {output.node for output in program.outputs}
+        watched = tuple(probe for probe in program.probes if probe.node not in own)
+        shown = Program(program.nodes, (*program.outputs, *watched))
+        netlist, stages = pipelined(shown, delays, budget_ns, directives.block_layers, latency=directives.latency)
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
-        made = write(netlist, stages, top, title, directives.protection)
+        elements = sum(program.nodes[output.node].type.size for output in program.outputs)
+        made = write(netlist, stages, top, title, directives.protection, elements)
         late = len(stages.over_budget)
         return Pipeline(program, made.top, made.parts, (made.latency, 1), late, stages.stage_ns, title, in_logic, made)
     network = dumped("token-network", partition(program, directives), network_to_text)
     require_engine(program, directives, network.processes)
     design = streams.lay_out(
-        network,
-        delays,
-        budget_ns,
-        top,
-        title,
-        directives.part,
+        *(network, delays, budget_ns, top, title, directives.part),
         read_back=directives.read_back,
         protection=directives.protection,
+        tapped=[probe.name for probe in program.probes],
     )
     dumped("schedule", design.schedule, schedule_to_text)
     cycles = design.schedule.latency, design.schedule.interval
@@ -192,12 +192,18 @@ class Pipeline(Circuit):
     @property
     def axi_stream(self) -> str:
         design = self.design
-        return library.axi_stream(self.top, design.in_width, design.out_width, design.latency, len(design.checked))
+        asides = bus_wrappers.of_memories(self.interface, bus_wrappers.PORTS)
+        return library.axi_stream(
+            self.top, design.in_width, design.out_width, design.latency, asides.ports, asides.connections
+        )
 
     @property
     def interface(self) -> Interface:
         inputs, outputs = (StreamPort("", fields, 1) for fields in (self.design.inputs, self.design.outputs))
-        return Interface(self.top, (inputs,), (outputs,), *self.cycles, self.title, checked=self.design.checked)
+        taps = tuple(StreamPort(fields[0].tensor, fields, 1) for fields in self.design.taps)
+        return Interface(
+            self.top, (inputs,), (outputs,), *self.cycles, self.title, checked=self.design.checked, taps=taps
+        )
 
     def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
         return super().wrapper_sources((*library.AXI_STREAM_LIBRARY, *modules))
@@ -261,7 +267,7 @@ class Streaming(Circuit):
                 design.loads,
                 design.read_back,
             ),
-            design.checked,
+            *(design.checked, design.taps),
         )
 
     def simulation(

@@ -189,7 +189,7 @@ class Job:
     """Build to run: the circuit to make, and the results that it is compared with.
 
     Args:
-        program: without probes.
+        program: probes are layers' results that monitors watch.
         emulator: of the same program.
         design: the network as reports describe it.
         layouts: where the user's model has the parameters of the program.

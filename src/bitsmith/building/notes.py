@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bitsmith.building.job import Target
 from bitsmith.config import IOType
-from bitsmith.config.values import MEMORIES, RANGES, is_monitored
+from bitsmith.config.values import LAYERS, MEMORIES, RANGES, is_monitored
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
@@ -46,8 +46,9 @@ def _loaded(network: Network) -> Iterator[str]:
 
 def _nothing_to_read(network: Network, target: Target) -> Iterator[str]:
     """Notes on monitors that have nothing to look at."""
-    if is_monitored(target.monitors, RANGES) and target.board is None:
-        yield "Monitors 'ranges' has no effect without a board: nothing would read it."
+    for name in (RANGES, LAYERS):
+        if is_monitored(target.monitors, name) and target.board is None:
+            yield f"Monitors {name!r} has no effect without a board: nothing would read it."
     if is_monitored(target.monitors, MEMORIES) and all(
         node.settings.weights is not Weights.RELOADABLE for node in network.nodes
     ):

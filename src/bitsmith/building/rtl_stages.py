@@ -15,7 +15,7 @@ from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_di
 from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import rtl_core, system_board, system_of, watching
 from bitsmith.building.verification import compare, random_stimuli, raw_digest, selftest_frame, stimuli
-from bitsmith.config.values import NO_MONITORS, RANGES, is_monitored
+from bitsmith.config.values import NO_MONITORS, has_ranges
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
@@ -112,7 +112,7 @@ class Rtl:
     @cached_property
     def _samples(self) -> list[Raw] | None:
         """Raw calibration data, as monitors expect them."""
-        if self.job.calibration is None or not is_monitored(self.job.target.monitors, RANGES):
+        if self.job.calibration is None or not has_ranges(self.job.target.monitors):
             return None
         return [self.job.emulator.quantize(k, x[:MOST_SAMPLES])[0] for k, x in enumerate(self.job.calibration)]
 

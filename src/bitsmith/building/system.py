@@ -11,7 +11,7 @@ from bitsmith.building.job import Target, protection
 from bitsmith.building.stages import Sections, Stage, together
 from bitsmith.building.verification import selftest_frame
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.values import AXI_MASTER, MEMORIES, NO_MONITORS, RANGES, is_monitored
+from bitsmith.config.values import AXI_MASTER, MEMORIES, NO_MONITORS, has_ranges, is_monitored
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.flows.run import Converted
@@ -77,7 +77,7 @@ def rtl_core(
     narrow = with_beats(interface, board.bus_bytes)
     in_memory = target.interface == AXI_MASTER and isinstance(board, Zynq)
     counts = has_counters(board, target)
-    ranges = is_monitored(target.monitors, RANGES)
+    ranges = has_ranges(target.monitors)
     watched = watches(made.program, interface, samples) if ranges else ()
     counted = counters(narrow, ranges=ranges) if counts else None
     module, wrappers, below = _memory(narrow, counted) if in_memory else _outside(narrow, board, counted)
@@ -123,7 +123,7 @@ def watching(made: Circuit, target: Target, block: MemoryBlock) -> Sections:
     parts = [read_back_cells(made.interface), check_cells(checked, protection(target))]
     if counted:
         parts.append(counters_cells(made.interface))
-        if is_monitored(target.monitors, RANGES):
+        if has_ranges(target.monitors):
             parts.append(range_cells(watches(made.program, made.interface, None)))
     luts, ffs = (sum(column) for column in zip(*parts, strict=True))
     blocks = check_blocks(checked, protection(target), block)

@@ -58,7 +58,10 @@ RANGES = "ranges"
 PARITY, ECC = "parity", "ecc"
 """Monitors of memories by check bits of each word: one finds flipped bits, the other corrects one of a word, and finds two."""
 
-MONITORS = (MEMORIES, PARITY, ECC, RANGES)
+LAYERS = "layers"
+"""The monitor of the results of all layers, and of inputs and outputs."""
+
+MONITORS = (MEMORIES, PARITY, ECC, RANGES, LAYERS)
 """Monitors that are not there by default."""
 
 OTHER_INTERFACES = ("axi_stream", "axi_lite")
@@ -103,6 +106,11 @@ def read_monitors(value: object, where: str) -> str:
         accepted = f"{NO_MONITORS}, or {some}, but not both {PARITY} and {ECC}"
         raise ConfigError(shown(value), where=where, accepted=accepted)
     return ",".join(name for name in MONITORS if name in found)
+
+
+def has_ranges(monitors: str | None) -> bool:
+    """Return True if the values of tensors are monitored."""
+    return is_monitored(monitors, RANGES) or is_monitored(monitors, LAYERS)
 
 
 def is_monitored(monitors: str | None, name: str) -> bool:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bitsmith.building.job import Job, Target, directives_of, loaded_target, plain_target
 from bitsmith.compiler import Source
+from bitsmith.config.values import LAYERS, is_monitored
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
 from bitsmith.errors import InputDataError
@@ -31,6 +32,7 @@ from bitsmith.options.project import PROJECT_NAME
 from bitsmith.options.signature import taking, with_answers
 from bitsmith.passes.network.given_weights import layouts, with_weights
 from bitsmith.passes.program import drop_dead
+from bitsmith.passes.program.drop_dead import with_stored_results
 from bitsmith.report.shown import Shown
 from bitsmith.report.summary import Design, LayerRow, rows
 from bitsmith.report.variables import Variable, WeightVariable, inputs_of, outputs_of, weight_texts, weights_of
@@ -416,7 +418,9 @@ class Model(Shown):
         return Design(name, target.part, target.clock_period_ns, listed, self.network.outputs, self.notes)
 
     def _job(self, inputs: Sequence[Batch] | None = None) -> Job:
-        program, source, remedy = drop_dead(self.program, keep_probes=False), self.source, self._what_fits
+        watches_layers = is_monitored(self.target.monitors, LAYERS) and self.target.board is not None
+        program = with_stored_results(self.program) if watches_layers else drop_dead(self.program, keep_probes=False)
+        source, remedy = self.source, self._what_fits
         seen, kept = None if source is None else source.calibration, layouts(program, self.network)
         return Job(program, self.directives, self.target, self.emulator, self.design(), kept, inputs, seen, remedy)
 

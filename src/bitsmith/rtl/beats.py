@@ -22,6 +22,7 @@ from bitsmith.rtl.bus_wrappers import (
     vector,
 )
 from bitsmith.rtl.counters import limit
+from bitsmith.rtl.design import DATA, TAKES, tap_ports
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.ranges import Watch, range_monitors
@@ -54,6 +55,7 @@ def with_beats(interface: Interface, bus_bytes: int) -> Interface:
         outputs=tuple(map(beats, interface.outputs)),
         weights=tuple(replace(each, port=beats(each.port)) for each in interface.weights),
         loads=tuple(replace(each, port=beats(each.port)) for each in interface.loads),
+        taps=(),
     )
 
 
@@ -75,7 +77,7 @@ def beats(interface: Interface, bus_bytes: int, *, limits: bool = False, watched
     pairs = zip((*interface.inputs, *interface.load_ports), (*narrow.inputs, *narrow.load_ports), strict=True)
     sinks = (_sink(f"in{k}", *pair) for k, pair in enumerate(pairs))
     sources = (_source(f"out{k}", *pair) for k, pair in enumerate(zip(interface.outputs, narrow.outputs, strict=True)))
-    text = head + total(sinks) + total(sources) + of_memories(interface, PORTS)
+    text = head + total(sinks) + total(sources) + of_memories(replace(interface, taps=()), PORTS)
     if limits:
         text += Text(ports=(f"output logic [{len(narrow.outputs) - 1}:0] limits",))
         pairs = zip(interface.outputs, narrow.outputs, strict=True)
@@ -96,7 +98,13 @@ def _watched(interface: Interface, narrow: Interface, watched: Sequence[Watch]) 
             moves[f"in{k}"] = f"{name}_tvalid & {name}_tready" if is_whole else f"in{k}_valid & in{k}_ready"
     for k, (port, beat) in enumerate(zip(interface.outputs, narrow.outputs, strict=True)):
         moves[f"out{k}"] = _moves(f"out{k}", port, beat)
-    return Text(lines=tuple(lines)) + range_monitors(watched, moves)
+    inner, low = [f"{port.removeprefix('output ')};" for port in tap_ports([tap.fields for tap in interface.taps])], 0
+    for k, tap in enumerate(interface.taps):
+        inner.append(f"wire [{tap.width - 1}:0] tap{k}_token = {DATA}[{low + tap.width - 1}:{low}];")
+        moves[f"tap{k}"] = f"{TAKES}[{k}]"
+        low += tap.width
+    pins = tuple(f".{name}({name})" for name in (TAKES, DATA) if interface.taps)
+    return Text(lines=(*lines, *inner), connections=pins) + range_monitors(watched, moves)
 
 
 def _moves(signal: str, port: StreamPort, narrow: StreamPort) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bitsmith.rtl.design import DATA, TAKES
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.protection import FAULT
@@ -86,18 +87,23 @@ PORTS = None
 
 
 def of_memories(interface: Interface, wires: str | None = "unused_") -> Text:
-    """What tells of memories: wires whose names begin so, or `PORTS`.
+    """What tells of memories and of layers' results: wires whose names begin so, or `PORTS`.
 
-    CRCs of what loadable ones hold, whether one is loaded or read, and faults of those with check bits.
+    CRCs of what loadable memories hold, whether one is loaded or read, and faults of those with check bits. Nothing reads wires
+    with layers' results: they are ports up to where their monitors are.
     """
     ends = {"load_crc": vector(32 * len(interface.loads)), "load_busy": ""} if interface.read_back else {}
     if interface.checked:
         ends[FAULT] = vector(2 * len(interface.checked))
-    declared = [f"{bits}{wires or ''}{name}" for name, bits in ends.items()]
+    names = {name: f"{wires or ''}{name}" for name in ends}
+    if interface.taps:
+        ends |= {TAKES: vector(len(interface.taps)), DATA: vector(sum(tap.width for tap in interface.taps))}
+        names |= {name: name if wires is PORTS else f"unused_{name}" for name in (TAKES, DATA)}
+    declared = [f"{bits}{names[name]}" for name, bits in ends.items()]
     return Text(
         ports=tuple(f"output logic {text}" for text in declared) if wires is PORTS else (),
         lines=() if wires is PORTS else tuple(f"wire {text};" for text in declared),
-        connections=tuple(f".{name}({wires or ''}{name})" for name in ends),
+        connections=tuple(f".{name}({wire})" for name, wire in names.items()),
     )
 
 
@@ -273,12 +279,14 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
         "packet_frames": "packet_frames",
         "value_counted": " | ".join(["value_counted", *asides]),
         "clear": "clear" if interface.checked else "unused_clear",
+        "page": "page" if counted is not None and "range_word" in "".join(counted.connections) else "unused_page",
         "busy": "load_busy" if interface.read_back else "1'b0",
         **above,
     }
     settings = ", ".join(f".{key}({value})" for key, value in parameters.items())
     connections = ", ".join(f".{key}({value})" for key, value in ports.items())
     lines = [f"wire {ports['clear']};"]
+    paged = Text(lines=(f"wire [3:0] {ports['page']};",))
     if interface.read_back:
         crcs = [
             f"s_axi_araddr == 12'h{READ_BACK + 4 * k:x} ? load_crc[{32 * k}+:32] : "
@@ -297,7 +305,9 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
     # FRAMES_OUT is of the first output; without counters nothing reads where frames of others end.
     unused = (f"wire unused_out{k} = out{k}_last;" for k in range(1, len(interface.outputs)))
     nothing = Text(lines=("wire [31:0] value_counted = 32'd0;", *unused))
-    return (counted or nothing) + Text(lines=(*lines, f"bitsmith_control #({settings}) control ({connections});"))
+    return (
+        paged + (counted or nothing) + Text(lines=(*lines, f"bitsmith_control #({settings}) control ({connections});"))
+    )
 
 
 AXI_LITE = (

@@ -47,7 +47,7 @@ def counters(narrow: Interface, *, ranges: bool = False) -> Text:
         *(choice if ranges else (f"wire [{_WORD - 1}:0] value_counted;",)),
         f"bitsmith_counters #(.STREAMS({len(names)})) counters ({pins});",
     )
-    read = (".range_word(s_axi_araddr[9:2])", ".range_value(range_value)") if ranges else ()
+    read = (".range_word({page, s_axi_araddr[9:2]})", ".range_value(range_value)") if ranges else ()
     return Text(lines=lines, connections=(".limits(limits)", *read))
 
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.protection import CheckedMemory
+
+TAKES, DATA = "tap_take", "tap_data"
+"""Ports of a circuit with layers' results that monitors watch: a bit for each that says that a token is there, and the tokens."""
+
+
+def tap_ports(taps: Sequence[Sequence[Field]]) -> list[str]:
+    """Declarations of the ports for ``taps``, the elements of a token of each."""
+    widths = {TAKES: len(taps), DATA: sum(field.width for tap in taps for field in tap)}
+    return [f"output logic [{width - 1}:0] {name}" for name, width in widths.items() if taps]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,8 @@ class RtlDesign:
     ``sources`` maps file names to texts, the top module's first. ``inputs`` and ``outputs`` are the elements packed into
     ``in_data`` and ``out_data``, from bit 0 up, without gaps. ``latency`` is in clock cycles; a sample can enter in each.
     ``cells`` counts words that are computed, by kind; ``register_bits`` is before synthesis drops what it can. ``parts`` are the
-    layers by their instances in the top module, ``checked`` memories with check bits.
+    layers by their instances in the top module, ``checked`` memories with check bits. ``taps`` are layers'
+    results that monitors watch.
     """
 
     top: str
@@ -41,6 +51,7 @@ class RtlDesign:
     register_bits: int
     parts: Mapping[str, LayerPart]
     checked: tuple[CheckedMemory, ...] = ()
+    taps: tuple[tuple[Field, ...], ...] = ()
 
     @property
     def in_width(self) -> int:

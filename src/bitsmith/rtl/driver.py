@@ -84,8 +84,8 @@ def driver(
         "selftest": _selftest(program, frame),
         "memories": [f"{each.layer}: {each.content}" for each in interface.checked],
         "ranges": [
-            {"at": at, "name": x.name, "frac": x.frac, "ends": x.ends, "shares": x.shares}
-            for at, x in zip(addresses(watched), watched, strict=True)
+            {"page": page, "at": at, "name": x.name, "frac": x.frac, "ends": x.ends, "shares": x.shares}
+            for (page, at), x in zip(addresses(watched), watched, strict=True)
         ],
     }
     first, *others = (

@@ -50,7 +50,7 @@ class Part:
 class Layout:
     """The modules of a netlist and the names and extents of their signals."""
 
-    def __init__(self, netlist: Netlist, schedule: PipelineStages, top: str) -> None:
+    def __init__(self, netlist: Netlist, schedule: PipelineStages, top: str, kept: int) -> None:
         self.netlist = netlist
         self.schedule = schedule
         self.parts: dict[str, Part] = {}
@@ -66,9 +66,11 @@ class Layout:
                 part = self.part_of(index)
                 part.computed.append(Signal(index, stage))
                 self._read_all(part, stage, reads(netlist, index, 0, netlist.words[index].width))
-        for ref in netlist.results:
+        self.tap_stages = self._tap_stages(kept)
+        for number, ref in enumerate(netlist.results):
             whole = Read(ref.word, 0, netlist.words[ref.word].width)
-            self._read_all(self.parts[TOP], schedule.stages, [whole] if whole.high else [])
+            stage = schedule.stages if number < kept else self.tap_stages[netlist.outputs[number].tensor]
+            self._read_all(self.parts[TOP], stage, [whole] if whole.high else [])
         for word, masks in sorted(self._needed.items()):
             self._delay(word, masks)
         for part in self.parts.values():
@@ -108,6 +110,14 @@ class Layout:
         for word, stage in zip(self.netlist.words, self.schedule.stage, strict=True):
             homes.append(stage if stage >= 0 else max((homes[x] for x in operands(word.cell)), default=0))
         return homes
+
+    def _tap_stages(self, kept: int) -> dict[str, int]:
+        """The stage in which all of each further tensor is there, a register after the last of it is made, by its name."""
+        found: dict[str, int] = {}
+        for output, ref in zip(self.netlist.outputs[kept:], self.netlist.results[kept:], strict=True):
+            stage = min(self._homes[ref.word] + 1, self.schedule.stages)
+            found[output.tensor] = max(found.get(output.tensor, 1), stage)
+        return found
 
     def _name_parts(self, top: str) -> None:
         names = Names()

@@ -21,6 +21,7 @@ class Interface:
 
     ``weights`` come with each frame: their ports are the last of the inputs. ``loads`` are for memories that can be loaded;
     with ``read_back`` there is a CRC of what each of them holds. Memories that are ``checked`` have check bits.
+    ``taps`` are layers' results that monitors watch.
     """
 
     top: str
@@ -33,6 +34,7 @@ class Interface:
     loads: tuple[WeightPort, ...] = ()
     read_back: bool = False
     checked: tuple[CheckedMemory, ...] = ()
+    taps: tuple[StreamPort, ...] = ()
 
     @property
     def load_ports(self) -> tuple[StreamPort, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bitsmith.rtl.protection import FAULT
 from bitsmith.rtl.tables import RAM_IN_LOGIC
 
 AXI_STREAM_LIBRARY = ("bitsmith_axis_fifo.sv", "bitsmith_axis.sv")
@@ -70,13 +69,15 @@ def axi_stream_name(top: str) -> str:
     return f"{top}_axis"
 
 
-def axi_stream(top: str, in_width: int, out_width: int, latency: int, memories: int = 0) -> str:
+def axi_stream(
+    top: str, in_width: int, out_width: int, latency: int, ports: Sequence[str] = (), pins: Sequence[str] = ()
+) -> str:
     """The module ``<top>_axis``: the core ``top`` with AXI4-Stream ports, one transfer for one sample.
 
     Args:
         in_width, out_width: bits of the core's ``in_data`` and ``out_data``; TDATA is padded to whole bytes.
         latency: the core's, in cycles.
-        memories: of the core, with check bits.
+        ports, pins: further ones of the module, and of the core in it.
     """
     return _fill(
         "axis.sv",
@@ -87,8 +88,8 @@ def axi_stream(top: str, in_width: int, out_width: int, latency: int, memories: 
         latency=latency,
         in_tdata=_padded(in_width),
         out_tdata=_padded(out_width),
-        fault_port=f",\n    output logic [{2 * memories - 1}:0] {FAULT}" * bool(memories),
-        fault=f",\n        .{FAULT}({FAULT})" * bool(memories),
+        ports="".join(f",\n    {port}" for port in ports),
+        pins="".join(f",\n        {pin}" for pin in pins),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
-from bitsmith.ir.program import Program
+from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.bus_wrappers import RANGES, Text
@@ -27,7 +27,10 @@ _BINS = 8
 MOST_SAMPLES = 1000
 """Samples of calibration data that are looked at."""
 
-_MOST_TENSORS, _WORD, _BYTES = 16, 32, 64
+_PAGE = 16
+"""Monitors of a page of registers."""
+
+_MOST_TENSORS, _WORD, _BYTES = 256, 32, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +55,26 @@ class Watch:
     shares: tuple[float, ...]
 
 
-def addresses(each: Sequence[Watch]) -> list[int]:
-    """Addresses of the registers of each monitor: least, greatest and beyond, and from 0x20 on its bins."""
-    return [RANGES + _BYTES * k for k in range(len(each))]
+def addresses(each: Sequence[Watch]) -> list[tuple[int, int]]:
+    """PAGE and addresses of the registers of each monitor: least, greatest and beyond, and from 0x20 on its bins."""
+    return [(k // _PAGE, RANGES + _BYTES * (k % _PAGE)) for k in range(len(each))]
 
 
 def watches(program: Program, interface: Interface, samples: Sequence[Raw] | None) -> tuple[Watch, ...]:
-    """All tensors at the streams, inputs first; ``samples`` are raw inputs, whose bounds and eighths are those of the monitors.
+    """All tensors at the streams, inputs first, then layers' results.
+
+    ``samples`` are raw inputs, whose bounds and eighths are those of the monitors.
 
     Raises:
         ConfigError: too many tensors.
     """
     own = interface.inputs[: len(interface.inputs) - len(interface.weights)]
+    probes = {probe.name: probe.node for probe in program.probes}
+    given, inner = (output.node for output in program.outputs), [probes[tap.name] for tap in interface.taps]
     sides = [("in", own, program.inputs, samples)]
-    results = None if samples is None else Emulator(program).run_raw(samples)
-    sides.append(("out", interface.outputs, tuple(output.node for output in program.outputs), results))
+    for side, ports, nodes in (("out", interface.outputs, tuple(given)), ("tap", interface.taps, tuple(inner))):
+        shown = Program(program.nodes, tuple(Output(f"{k}", node) for k, node in enumerate(nodes)))
+        sides.append((side, ports, nodes, None if samples is None or not nodes else Emulator(shown).run_raw(samples)))
     found = list[Watch]()
     for side, ports, numbers, raws in sides:
         groups = [(f"{side}{k}", port, fields) for k, port in enumerate(ports) for fields in _tensors(port)]
@@ -74,7 +82,7 @@ def watches(program: Program, interface: Interface, samples: Sequence[Raw] | Non
             found.append(_watch(signal, port, fields, kind, None if raws is None else raws[index]))
     if len(found) > _MOST_TENSORS:
         accepted = f"at most {_MOST_TENSORS}"
-        raise ConfigError(f"ranges of {len(found)} inputs and outputs", where="Monitors", accepted=accepted)
+        raise ConfigError(f"ranges of {len(found)} tensors", where="Monitors", accepted=accepted)
     return tuple(found)
 
 
@@ -137,8 +145,8 @@ def range_monitors(each: Sequence[Watch], moves: Mapping[str, str]) -> Text:
         }
         texts = [", ".join(f".{key}({value})" for key, value in pairs.items()) for pairs in (settings, pins)]
         lines += [f"logic [{_WORD - 1}:0] range{k};", f"bitsmith_range #({texts[0]}) range{k}_monitor ({texts[1]});"]
-    chosen = " | ".join(f"({{{_WORD}{{range_word[7:4] == 4'd{k}}}}} & range{k})" for k in range(len(each)))
-    ports = ("input logic [7:0] range_word", f"output logic [{_WORD - 1}:0] range_value")
+    chosen = " | ".join(f"({{{_WORD}{{range_word[11:4] == 8'd{k}}}}} & range{k})" for k in range(len(each)))
+    ports = ("input logic [11:0] range_word", f"output logic [{_WORD - 1}:0] range_value")
     unused = (
         f"{watch.signal}_token[{low + bits - 1}:{low}]"
         for watch in each

@@ -72,3 +72,5 @@ class StreamDesign:
     read_back: bool = False
     checked: tuple[CheckedMemory, ...] = ()
     """Memories with check bits."""
+    taps: tuple[StreamPort, ...] = ()
+    """Layers' results that monitors watch."""

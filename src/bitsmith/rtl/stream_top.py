@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, OutputPort
 from bitsmith.dataflow.schedule import Schedule
-from bitsmith.dataflow.tokens import LoadableWeights
+from bitsmith.dataflow.tokens import LoadableWeights, Stream
 from bitsmith.dataflow.wires import Wiring
 from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.devices.family import Part
@@ -20,12 +20,13 @@ from bitsmith.devices.protection import Protection
 from bitsmith.mapping.memories import larger_memories
 from bitsmith.mapping.slices import islands
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.design import LayerPart, RtlDesign
+from bitsmith.rtl.design import DATA, TAKES, LayerPart, RtlDesign, tap_ports
 from bitsmith.rtl.memory import address_bits, ram, rom
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.protection import CheckedMemory, Checks
 from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightPort
 from bitsmith.rtl.tables import ram_in_logic
+from bitsmith.rtl.tokens import fields
 from bitsmith.rtl.writer import Title
 
 ALWAYS = "1'b1"
@@ -104,6 +105,7 @@ class StreamTop:
         self._over_budget = over_budget
         self._read_back = read_back
         self.checks = Checks(protection)
+        self._taps: list[StreamPort] = []
         self._names = Names()
         self._ports: list[str] = []
         self._lines: list[str] = []
@@ -125,6 +127,7 @@ class StreamTop:
             self._ports += [f"output logic [{32 * len(self._loads) - 1}:0] load_crc", "output logic load_busy"]
             self.say(f"assign load_crc = {joined(self._crcs)};", f"assign load_busy = {' | '.join(self._loading)};")
         ports = ["input logic clk", "input logic rst", *self._ports, *self.checks.port()]
+        ports += tap_ports([tap.fields for tap in self._taps])
         text = [*header, f"module {self._name} (", ",\n".join(f"  {port}" for port in ports), ");"]
         text += ["  logic halt;"] if self._loading else []
         text += [f"  {line}" for line in self._lines]
@@ -145,6 +148,7 @@ class StreamTop:
             tuple(self._loads),
             bool(self._loads) and self._read_back,
             tuple(self.checks.memories),
+            tuple(self._taps),
         )
 
     def say(self, *lines: str) -> None:
@@ -160,6 +164,14 @@ class StreamTop:
         """Declare a vector, also of one bit, so that slices of it are legal; returns its name."""
         self.say(f"logic [{width - 1}:0] {name};")
         return name
+
+    def tap(self, layer: str, stream: Stream, wires: ResultWires) -> None:
+        """Make a result an output for a monitor."""
+        port = StreamPort(layer, fields(layer, stream.token), stream.tokens)
+        low = sum(tap.width for tap in self._taps)
+        self.say(f"assign {TAKES}[{len(self._taps)}] = {wires.put} & ~{self.reset};")
+        self.say(f"assign {DATA}[{low + port.width - 1}:{low}] = {wires.data};")
+        self._taps.append(port)
 
     def stream_port(self, name: str, elements: Sequence[Field], tokens: int, *, is_output: bool = False) -> StreamPort:
         """Declare the ports of a stream of tokens of ``elements``, called ``name`` or similar."""

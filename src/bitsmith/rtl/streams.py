@@ -8,13 +8,14 @@ from the first to the last of them everything else is held in reset.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import starmap
 from typing import assert_never
 
 import numpy as np
 
 from bitsmith.dataflow import kinds
-from bitsmith.dataflow.processes import Network, kind_name
+from bitsmith.dataflow.processes import Network, OutputPort, kind_name
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.dataflow.tokens import Grid, period, union_type
@@ -32,7 +33,7 @@ from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.names import identifier
 from bitsmith.rtl.process_text import ProcessText
 from bitsmith.rtl.stream_ports import StreamDesign, WeightPort
-from bitsmith.rtl.stream_top import ALWAYS, NOTHING, StreamTop, joined
+from bitsmith.rtl.stream_top import ALWAYS, NOTHING, StreamTop, joined, result_wires
 from bitsmith.rtl.tokens import Element, Layout, bits, fields, fields_layout, layout, uniform
 from bitsmith.rtl.writer import Title, write
 
@@ -47,11 +48,13 @@ def lay_out(
     *,
     read_back: bool = False,
     protection: Protection = Protection.NONE,
+    tapped: Collection[str] = (),
 ) -> StreamDesign:
     """The hardware of ``network``, its token functions pipelined for stages of ``budget_ns``.
 
     ``part`` has larger memories; with ``read_back`` those that can be loaded are checked after each reset and load.
-    ``protection`` says what words in block memory have beside them.
+    ``protection`` says what words in block memory have beside them. Results of layers that are ``tapped`` are outputs for
+    monitors, too.
     """
     top = identifier(top)
     cores: dict[int, RtlDesign] = {}
@@ -75,7 +78,23 @@ def lay_out(
     )
     for number, process in enumerate(network.processes):
         _write(ProcessText(text, number, process))
+    for layer, port in _tapped(network, tapped).items():
+        stream = network.processes[port.process].results[port.port]
+        text.tap(layer, stream, result_wires(port.process, port.port))
     return text.design()
+
+
+def _tapped(network: Network, layers: Collection[str]) -> dict[str, OutputPort]:
+    """The last result of each of ``layers``, but those that leave the circuit."""
+    found = {}
+    for number, process in enumerate(network.processes):
+        last = process.layers[-1] if process.layers else ""
+        if last in layers and process.results:
+            found[last] = OutputPort(number)
+    leaving = {
+        source for process in network.processes if isinstance(process.kind, kinds.Sink) for source in process.args
+    }
+    return {layer: port for layer, port in found.items() if port not in leaving}
 
 
 def _write(process: ProcessText) -> None:

@@ -10,14 +10,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from bitsmith.devices.protection import Protection
 from bitsmith.errors import ProgramError
 from bitsmith.ir.types import low_zeros
-from bitsmith.netlist.netlist import Field, InputPort, Literal, Multiplier, Netlist, RomRead, TernaryAdder, Word
+from bitsmith.netlist.netlist import (
+    Field,
+    InputPort,
+    Literal,
+    Multiplier,
+    Netlist,
+    RomRead,
+    TernaryAdder,
+    Word,
+    WordRef,
+)
 from bitsmith.netlist.pipeline import PipelineStages
-from bitsmith.rtl.design import LayerPart, RtlDesign
+from bitsmith.rtl.design import DATA, TAKES, LayerPart, RtlDesign, tap_ports
 from bitsmith.rtl.expressions import Expressions, Operand, Select
 from bitsmith.rtl.hierarchy import TOP, Bits, Layout, Part, Signal
 from bitsmith.rtl.library import PROTECTION_LIBRARY, TERNARY_LIBRARY, library
@@ -40,13 +50,20 @@ class Title:
 
 
 def write(
-    netlist: Netlist, schedule: PipelineStages, top: str, title: Title, protection: Protection = Protection.NONE
+    netlist: Netlist,
+    schedule: PipelineStages,
+    top: str,
+    title: Title,
+    protection: Protection = Protection.NONE,
+    kept: int | None = None,
 ) -> RtlDesign:
     """The sources of ``netlist`` with the stages of ``schedule``; ``top`` names the top module.
 
-    Tables in block memory have the check bits of ``protection``.
+    Tables in block memory have the check bits of ``protection``. Only the first ``kept`` elements of the netlist's outputs
+    are those of the circuit; the others are layers' results for monitors.
     """
-    return _Writer(netlist, schedule, identifier(top), title, protection).design()
+    elements = len(netlist.outputs) if kept is None else kept
+    return _Writer(netlist, schedule, identifier(top), title, protection, elements).design()
 
 
 def _layer_part(part: Part) -> LayerPart:
@@ -60,14 +77,16 @@ def _range(bits: Bits) -> str:
 
 class _Writer:
     def __init__(
-        self, netlist: Netlist, schedule: PipelineStages, top: str, title: Title, protection: Protection
+        self, netlist: Netlist, schedule: PipelineStages, top: str, title: Title, protection: Protection, kept: int
     ) -> None:
         self._netlist = netlist
         self._protection = protection
+        self._outputs = netlist.outputs[:kept]
+        self._taps = tuple(tuple(own) for _, own in groupby(netlist.outputs[kept:], key=lambda x: x.tensor))
         self._schedule = schedule
         self._top = top
         self._title = title
-        self._layout = Layout(netlist, schedule, top)
+        self._layout = Layout(netlist, schedule, top, kept)
         self._expressions = Expressions(netlist)
         self._live = {signal.word for part in self._layout.parts.values() for signal in part.computed}
         self._tables = self._name_tables()
@@ -90,12 +109,13 @@ class _Writer:
             self._top,
             sources,
             self._netlist.inputs,
-            self._netlist.outputs,
+            self._outputs,
             self._schedule.stages,
             Counter(type(self._netlist.words[word].cell).__name__ for word in sorted(self._live)),
             self._schedule.register_bits,
             {self._instance(part): _layer_part(part) for part in parts},
             tuple(checked),
+            self._taps,
         )
 
     def _name_tables(self) -> dict[TableShape, str]:
@@ -283,7 +303,7 @@ class _Writer:
     def _top_module(self, parts: Sequence[Part]) -> str:
         netlist, stages = self._netlist, self._schedule.stages
         part = self._layout.parts[TOP]
-        in_width, out_width = (sum(item.width for item in items) for items in (netlist.inputs, netlist.outputs))
+        in_width, out_width = (sum(item.width for item in items) for items in (netlist.inputs, self._outputs))
         ports = [
             "input logic clk",
             "input logic rst",
@@ -306,14 +326,14 @@ class _Writer:
                 pins[FAULT] = self._checks[TOP].wires(memories)
             connections = ",\n".join(f"{_INDENT * 2}.{name}({wire})" for name, wire in pins.items())
             body += [*f"{other.name} {self._instance(other)} (\n{connections}".split("\n"), ");"]
-        body += self._outputs()
+        body += [*self._given(), *self._tapped(stages)]
         body += self._unread(part, self._unread_inputs())
         comment = [
             f"A sample per clock cycle, results {stages} cycle{'s' if stages > 1 else ''} later.",
             *_described("in_data", netlist.inputs),
-            *_described("out_data", netlist.outputs),
+            *_described("out_data", self._outputs),
         ]
-        return self._module(self._top, comment, [*ports, *self._checks[TOP].port()], body)
+        return self._module(self._top, comment, [*ports, *self._checks[TOP].port(), *tap_ports(self._taps)], body)
 
     def _instance(self, part: Part) -> str:
         return f"{part.name.removeprefix(f'{self._top}_')}_inst"  # no word's name ends like this
@@ -330,16 +350,31 @@ class _Writer:
             f"assign out_valid = valid[{stages - 1}];",
         ]
 
-    def _outputs(self) -> list[str]:
-        def select(operand: int, low: int, high: int) -> str:
-            return self._bits(Signal(operand, self._schedule.stages), low, high)
+    def _given(self) -> list[str]:
+        """Outputs of the circuit."""
+        stages = [self._schedule.stages] * len(self._outputs)
+        return self._assigned("out_data", self._outputs, self._netlist.results[: len(stages)], stages)
 
+    def _tapped(self, stages: int) -> list[str]:
+        """Layers' results for monitors."""
+        named, kept = self._layout.tap_stages, len(self._outputs)
+        wires = ["out_valid" if stages == 1 else f"valid[{named[tap[0].tensor] - 1}]" for tap in self._taps]
+        items = self._netlist.outputs[kept:]
+        data = self._assigned(DATA, items, self._netlist.results[kept:], [named[item.tensor] for item in items])
+        return [*(f"assign {TAKES}[{k}] = {wire};" for k, wire in enumerate(wires)), *data]
+
+    def _assigned(self, port: str, items: Sequence[Field], refs: Sequence[WordRef], stages: Sequence[int]) -> list[str]:
+        """The lines that give a port the elements ``refs``, each as it is in a stage."""
         lines: list[str] = []
         low = 0
-        for item, ref in zip(self._netlist.outputs, self._netlist.results, strict=True):
+        for item, ref, stage in zip(items, refs, stages, strict=True):
+
+            def select(operand: int, low: int, high: int, stage: int = stage) -> str:
+                return self._bits(Signal(operand, stage), low, high)
+
             text = self._expressions.value(ref, item.width, self._netlist.words[ref.word].signed, select)
             operand = Operand(text, item.width, self._netlist.words[ref.word].signed)
-            lines.append(f"assign out_data{_range(Bits(low, low + item.width))} = {operand.with_sign(False).text};")
+            lines.append(f"assign {port}{_range(Bits(low, low + item.width))} = {operand.with_sign(False).text};")
             low += item.width
         return lines
 

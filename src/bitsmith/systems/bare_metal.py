@@ -141,13 +141,15 @@ def _selftest(program: Program, interface: Interface, bus_bytes: int, frame: Fra
 def _watches(watched: Sequence[Watch]) -> Iterator[str]:
     """Monitors, and what calibration data have shown them."""
     rows = list[str]()
-    for at, each in zip(addresses(watched), watched, strict=True):
+    for (page, at), each in zip(addresses(watched), watched, strict=True):
         expected, shares = (
             ", ".join(map(repr, values))
             for values in ([ldexp(each.ends[k], -each.frac) for k in (0, -1)], each.shares or (0.0,))
         )
         name = re.sub(rb"\W", lambda byte: b"\\%03o" % ord(byte[0]), each.name.encode()).decode()
-        rows.append(f'{{"{name}", {at:#x}, {each.frac}, {int(bool(each.shares))}, {{{expected}}}, {{{shares}}}}}')
+        rows.append(
+            f'{{"{name}", {page}, {at:#x}, {each.frac}, {int(bool(each.shares))}, {{{expected}}}, {{{shares}}}}}'
+        )
     if rows:
         yield f"static const struct watch watches[] = {{{', '.join(rows)}}};"
 

@@ -6,7 +6,7 @@ Before: ``%5`` feeds neither an output nor a probe. After: gone, and later nodes
 from __future__ import annotations
 
 from bitsmith.ir import ops
-from bitsmith.ir.program import Node, Program
+from bitsmith.ir.program import Node, Output, Program
 from bitsmith.passes.program.rewrite import moved
 
 
@@ -26,6 +26,22 @@ def drop_dead(program: Program, *, keep_probes: bool = True) -> Program:
             op = ops.Scan(drop_dead(op.body, keep_probes=False), op.states)
         nodes.append(Node(op, tuple(place[arg] for arg in node.args), node.type, node.layer))
     return moved(program, tuple(nodes), place)
+
+
+def with_stored_results(program: Program) -> Program:
+    """The program whose probes are the layers' results that outputs need, as they are stored.
+
+    A probe that is only moved to be shown is put where it comes from; one that is computed to be shown goes.
+    """
+    needed = reached(Program(program.nodes, program.outputs))
+    probes = []
+    for probe in program.probes:
+        place = probe.node
+        while place not in needed and isinstance(program.nodes[place].op, ops.Transpose | ops.Gather):
+            place = program.nodes[place].args[0]
+        if place in needed:
+            probes.append(Output(probe.name, place))
+    return drop_dead(Program(program.nodes, program.outputs, tuple(probes)))
 
 
 def reached(program: Program) -> set[int]:

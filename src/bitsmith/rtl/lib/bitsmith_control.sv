@@ -14,6 +14,7 @@
 //  0x24     FRAMES_OUT      read        frames given by the first output since the last reset
 //  0x28     PACKET_FRAMES   read/write  frames between two TLASTs of each output, 1 after power-on; 0 means 1
 //  0x2c     STREAMS         read        inputs (bits 15 to 0), outputs (31 to 16)
+//  0x30     PAGE            read/write  bits 3 to 0: which registers of monitors of ranges are at 0xc00 and above
 //  0x40+8k  TOKENS          read        tokens of a frame of stream k, inputs first
 //  0x44+8k  BYTES           read        bytes of a token of stream k
 //
@@ -22,6 +23,7 @@
 //
 // SHAPES        TOKENS and BYTES of all streams, that of the first in the lowest bits
 // core_resetn   reset of the network, active low: aresetn, or the CONTROL register, a cycle later; a register, which tools can copy
+// page          which registers of monitors are read
 // clear         high for a cycle when flipped bits of memories are to be forgotten
 // frame_in, frame_out, misplaced   high for a cycle with each event
 // busy          memories of the network are loaded or read back, which holds it in reset
@@ -59,6 +61,7 @@ module bitsmith_control #(
     input  logic        s_axi_rready,
     output logic        core_resetn,
     output logic        clear,
+    output logic [ 3:0] page,
     input  logic        frame_in,
     input  logic        frame_out,
     input  logic        misplaced,
@@ -71,6 +74,7 @@ module bitsmith_control #(
 );
     localparam logic [9:0] CONTROL = 10'h4;
     localparam logic [9:0] PACKET_FRAMES = 10'ha;
+    localparam logic [9:0] PAGE = 10'hc;
     localparam logic [31:0] DIGEST_LOW = DIGEST[31:0];
     localparam logic [31:0] DIGEST_HIGH = DIGEST[63:32];
     localparam int FIRST_SHAPE = 16;
@@ -100,11 +104,13 @@ module bitsmith_control #(
             s_axi_bvalid <= 1'b0;
             reset_left <= '0;
             packet_frames <= 32'd1;
+            page <= '0;
         end else begin
             if (write) s_axi_bvalid <= 1'b1;
             else if (s_axi_bready) s_axi_bvalid <= 1'b0;
             if (write & (write_word == CONTROL) & s_axi_wstrb[0] & s_axi_wdata[0]) reset_left <= 5'd16;
             else if (resetting & ~(hold & (reset_left == 5'd1))) reset_left <= reset_left - 1'b1;
+            if (write & (write_word == PAGE) & s_axi_wstrb[0]) page <= s_axi_wdata[3:0];
             if (write & (write_word == PACKET_FRAMES)) begin
                 for (int lane = 0; lane < 4; ++lane) begin
                     if (s_axi_wstrb[lane]) packet_frames[8*lane+:8] <= s_axi_wdata[8*lane+:8];
@@ -148,6 +154,7 @@ module bitsmith_control #(
             10'h8: value = frames_in;
             10'h9: value = frames_out;
             10'ha: value = packet_frames;
+            10'hc: value = {28'd0, page};
             10'hb: value = {16'(OUTPUTS), 16'(INPUTS)};
             default: value = counted ? value_counted : above ? value_above : '0;
         endcase

@@ -18,7 +18,7 @@ module bitsmith_encode #(
     assign code = {check, data};
 
     function automatic logic [WIDTH-1:0] covered(input int number);
-        for (int k = 0; k < WIDTH; ++k) covered[k] = 1'((k + 1 + $clog2(k + 2 + $clog2(k + 2))) >> number);
+        for (int k = 0; k < WIDTH; ++k) covered[k] = (k + 1 + $clog2(k + 2 + $clog2(k + 2))) / (1 << number) % 2 == 1;
     endfunction
 
     genvar i;

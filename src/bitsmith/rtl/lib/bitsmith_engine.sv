@@ -260,9 +260,9 @@ module bitsmith_engine #(
     logic [BANKS-1:0] one_counts;  // the part with the number that all lanes may have
 
     generate
-    if (CHECK == 0) begin : g_plain
+    if (CHECK == 0) begin : g_as_it_is
         assign code = written;
-    end else begin : g_checked
+    end else begin : g_encoded
         bitsmith_encode #(
             .WIDTH(WIDTH),
             .CHECK(CHECK)

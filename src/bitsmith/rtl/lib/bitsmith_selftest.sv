@@ -76,7 +76,7 @@ module bitsmith_selftest #(
     always_comb begin
         now = '0;
         for (int k = MEMORIES; k > 0; --k) begin
-            if (faults[k-1]) now = 16'(k);
+            if (faults[k-1]) now = $unsigned(16'(k));
         end
     end
 

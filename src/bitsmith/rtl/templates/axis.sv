@@ -10,7 +10,7 @@ module @name@ (
     output logic m_axis_tvalid,
     input  logic m_axis_tready,
     output logic [@out_tdata@-1:0] m_axis_tdata,
-    output logic m_axis_tlast@fault_port@
+    output logic m_axis_tlast@ports@
 );
     logic core_rst;
     logic core_in_valid;
@@ -46,6 +46,6 @@ module @name@ (
         .in_valid (core_in_valid),
         .in_data  (core_in_data),
         .out_valid(core_out_valid),
-        .out_data (core_out_data)@fault@
+        .out_data (core_out_data)@pins@
     );
 endmodule

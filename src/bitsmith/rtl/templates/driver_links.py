@@ -228,7 +228,7 @@ class Registers:
     ``seen`` is what the circuit had counted when an exchange failed; None before, and of a circuit that does not count.
     """
 
-    CONTROL, STATUS, LATENCY, INTERVAL, FRAMES_IN, FRAMES_OUT, PACKET_FRAMES = range(0x10, 0x2C, 4)
+    CONTROL, STATUS, LATENCY, INTERVAL, FRAMES_IN, FRAMES_OUT, PACKET_FRAMES, _, PAGE = range(0x10, 0x34, 4)
     CYCLES, BUSY, CRC, FAULTS, FORGET = 0x400, 0x404, 0x600, 0x700, 2
 
     def __init__(self, read: Callable[[int], int], write: Callable[[int, int], object]) -> None:
@@ -304,6 +304,7 @@ class Registers:
         """Read what the monitors of inputs and outputs have seen, of a circuit that has some."""
         found = []
         for about in DESIGN["ranges"]:
+            self.write(self.PAGE, about["page"])
             words = [self.read(about["at"] + 4 * number) for number in (0, 1, 2, *range(8, 16))]
             least, most, *ends = (
                 float(np.ldexp(float(value), -about["frac"]))

@@ -15,8 +15,8 @@ enum { CONTROL = 0x00, STATUS = 0x04, ADDRESS = 0x18, ADDRESS_HIGH = 0x1C, LENGT
 enum { RUN = 1 << 0, RESET = 1 << 2, IDLE = 1 << 1, ERRORS = 0x70 };
 
 /* The circuit's registers; those from START on are of one that reads and writes memory itself. */
-enum { DIGEST_LOW = 0x08, DIGEST_HIGH = 0x0C, CIRCUIT_CONTROL = 0x10, CIRCUIT_STATUS = 0x14, FRAMES_OUT = 0x24, PACKET_FRAMES = 0x28 };
-enum { CYCLES = 0x400, CRC = 0x600, START = 0x800, FAILED = 0x804, PLACES = 0x810, IN_RESET = 1 << 0, EARLY = 1 << 1 };
+enum { DIGEST_LOW = 0x08, DIGEST_HIGH = 0x0C, CIRCUIT_CONTROL = 0x10, CIRCUIT_STATUS = 0x14, FRAMES_OUT = 0x24, PACKET_FRAMES = 0x28, PAGE = 0x30 };
+enum { CYCLES = 0x400, CRC = 0x600, FAULTS = 0x700, FAULTY = 0x708, FORGET = 1 << 1, START = 0x800, FAILED = 0x804, PLACES = 0x810, IN_RESET = 1 << 0, EARLY = 1 << 1 };
 
 #ifndef @TOP@_PATIENCE
 #define @TOP@_PATIENCE 100000000UL /* looks at a status before it is an error */
@@ -54,10 +54,10 @@ struct stream {
 };
 
 #if @TOP@_RANGES > 0
-/* A monitor: its registers, the fractional bits of what they have, and what calibration data have shown. */
+/* A monitor: its registers, of a page, the fractional bits of what they have, and what calibration data have shown. */
 struct watch {
     const char *name;
-    uint32_t at;
+    uint32_t page, at;
     int frac, is_calibrated;
     double expected[2], shares[8];
 };
@@ -282,6 +282,23 @@ static uint32_t bytes_of(const struct stream *of, size_t frames)
     return (uint32_t)(frames * of->tokens * of->bytes);
 }
 
+/* If a memory with check bits has given a word that may be wrong. */
+static int has_faults(void)
+{
+    return @TOP@_MEMORIES > 0 && Xil_In32(CIRCUIT + FAULTS) != 0;
+}
+
+#if @TOP@_MEMORIES > 0
+void @top@_faults(int wrong[@TOP@_MEMORIES], int corrected[@TOP@_MEMORIES])
+{
+    for (size_t k = 0; k < @TOP@_MEMORIES; k++) {
+        const UINTPTR at = CIRCUIT + FAULTY + k / 32 * 8;
+        wrong[k] = (int)(Xil_In32(at) >> k % 32 & 1);
+        corrected[k] = (int)(Xil_In32(at + 4) >> k % 32 & 1);
+    }
+}
+#endif
+
 static enum @top@_status exchange(size_t frames)
 {
     enum @top@_status status = @TOP@_OK;
@@ -310,7 +327,7 @@ static enum @top@_status exchange(size_t frames)
         (Xil_In32(CIRCUIT + CIRCUIT_STATUS) & EARLY || (uint32_t)(Xil_In32(CIRCUIT + FRAMES_OUT) - before) != frames)) {
         status = @TOP@_ENGINE;
     }
-    return status;
+    return status == @TOP@_OK && has_faults() ? @TOP@_MEMORY : status;
 }
 
 #if HAS_READ_BACK
@@ -436,6 +453,7 @@ void @top@_ranges(struct @top@_range found[@TOP@_RANGES])
         const struct watch *of = &watches[k];
         const UINTPTR at = CIRCUIT + of->at;
         double total = 0;
+        Xil_Out32(CIRCUIT + PAGE, of->page);
         found[k] = (struct @top@_range){
             of->name, signed_word(at, of->frac), signed_word(at + 4, of->frac), {of->expected[0], of->expected[1]}, Xil_In32(at + 8), {0}, 0};
         for (size_t bin = 0; bin < 8; bin++) {

@@ -25,6 +25,7 @@ extern "C" {
 #define @TOP@_OUTPUTS @outputs@
 #define @TOP@_LOADS @loads@
 #define @TOP@_RANGES @ranges@
+#define @TOP@_MEMORIES @memories@
 
 /* Elements of a sample of each. */
 extern const size_t @top@_input_size[@TOP@_INPUTS];
@@ -42,6 +43,7 @@ enum @top@_status {
     @TOP@_CLOCK = 7,   /* the clock is not the planned one, or results of one frame differ */
     @TOP@_ORDER = 8,   /* bytes are in another order */
     @TOP@_WEIGHTS = 9, /* the circuit has other weights than the model */
+    @TOP@_MEMORY = 10, /* bits of a memory have flipped, as its check bits say; also of predict */
 };
 
 /* Look if the circuit is this one, and reset it and its engines. */
@@ -64,8 +66,16 @@ enum @top@_weights { @weights@ };
 enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values);
 #endif
 
+#if @TOP@_MEMORIES > 0
+/* Names of memories with check bits: the layers, and what is in them. */
+extern const char *const @top@_memory_names[@TOP@_MEMORIES];
+
+/* Which of them have given words that may be wrong, and of which a bit was corrected, since power-on or the last self-test. */
+void @top@_faults(int wrong[@TOP@_MEMORIES], int corrected[@TOP@_MEMORIES]);
+#endif
+
 #if @TOP@_RANGES > 0
-/* What a monitor has seen of an input or an output since the last reset. */
+/* What a monitor has seen of an input, an output or a layer's result since the last reset. */
 struct @top@_range {
     const char *name;
     double least, most;         /* of all elements that passed */
@@ -74,7 +84,7 @@ struct @top@_range {
     double drift;               /* share of the tokens in other bins than those of the calibration data, 0 without */
 };
 
-/* Read all monitors, those of inputs first. */
+/* Read all monitors, those of inputs first, then of outputs, then of layers. */
 void @top@_ranges(struct @top@_range found[@TOP@_RANGES]);
 #endif
 

@@ -151,9 +151,12 @@ enum @top@_status @top@_selftest(void)
         if (!holds(k)) return @TOP@_WEIGHTS;
     }
 #endif
+    if (@TOP@_MEMORIES > 0) Xil_Out32(CIRCUIT + CIRCUIT_CONTROL, FORGET);
     if (HAS_COUNTERS) status = clock_status();
     if (status != @TOP@_OK) return status;
-    if (send(1) != @TOP@_OK) return silence();
+    status = send(1);
+    if (has_faults()) return @TOP@_MEMORY;
+    if (status != @TOP@_OK) return silence();
     if (arrived(1)) return @TOP@_OK;
     first = result();
     if (send(1) != @TOP@_OK) return silence();
