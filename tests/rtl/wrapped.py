@@ -16,6 +16,7 @@ import numpy as np
 from bitsmith.building.design import Circuit, circuit
 from bitsmith.building.verification import selftest_frame
 from bitsmith.devices import ECP5
+from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.model_layout import ModelLayout
@@ -82,6 +83,20 @@ def parted() -> Program:
     return builder.program([("y", builder.cast(x, narrow))])
 
 
+def layered() -> Program:
+    """Three layers, whose results are probes; elements of one have formats of their own."""
+    rng, builder = np.random.default_rng(1), ProgramBuilder()
+    x = builder.input("x", (5, 3), FixedFormat(True, 7, 3, Rounding.RND, Overflow.SAT))
+    with builder.layer("first"):
+        kept = builder.linear(x, rng.integers(-3, 4, (3, 4)), 1)
+        first = builder.cast(kept, FixedFormat(True, 7, 2, Rounding.RND, Overflow.SAT))
+    with builder.layer("scales"):
+        scales = builder.mul(first, builder.const([1, 3, 8, 0], 3))
+    with builder.layer("last"):
+        last = builder.linear(scales, rng.integers(-3, 4, (4, 2)), 0)
+    return builder.program([("y", last)], [("first", first), ("scales", scales), ("last", last)])
+
+
 def narrow() -> Program:
     """Tokens of less than a byte on both sides."""
     builder = ProgramBuilder()
@@ -98,6 +113,10 @@ def made(name: str) -> Circuit:
         "narrow": (narrow(), Directives({}, False)),
         "loads": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True)),
         "read-back": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True, read_back=True)),
+        "parity": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True, protection=Protection.PARITY)),
+        "ecc": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True, protection=Protection.ECC)),
+        "layers": (layered(), Directives({}, True)),
+        "layers-streams": (layered(), Directives({}, False)),
         "parts": (parted(), Directives({"cell": 4}, True)),
         "weights": (loaded(external=True), Directives({"conv": 3, "dense": 4}, False)),
     }[name]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bitsmith.emulate import Emulator
+from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
 from bitsmith.passes.program.load import load
 from bitsmith.rtl.ranges import Watch
@@ -52,11 +53,7 @@ def test_loads_in_c_are_compared_with_what_the_memory_holds(tmp_path: Path, monk
 def test_memories_are_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flipped: bool) -> None:
     each = project(tmp_path, "read-back", Fault(""))
     if flipped:
-        path = next(iter((tmp_path / "rtl").glob("*_ram.sv")))
-        first = re.search(r"words\[0\] = \d+'h([0-9a-f]+);", path.read_text())
-        assert first is not None
-        other = first[0].replace(f"h{first[1]};", f"h{int(first[1], 16) ^ 4:x};")
-        path.write_text(path.read_text().replace(first[0], other))
+        _flip(tmp_path)
     with simulated(tmp_path, each, Fault("")) as board:
         net, driver = overlay(monkeypatch, tmp_path, board)
         overlaid = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64, seconds=0.01)
@@ -75,6 +72,48 @@ def test_memories_are_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         x = inputs_of(each.program, 3)
         other = load(each.program, {("conv", "weight"): objects(raw.T.astype(np.int64))})
         np.testing.assert_array_equal(overlaid.predict(x), expected(other, x)[0])
+
+
+def _flip(folder: Path) -> None:
+    """Flip a bit of the first memory of a project."""
+    path = min((folder / "rtl").glob("net_*_ram.sv"))
+    first = re.search(r"word(?:s\[0\])? = \d+'h([0-9a-f]+);", path.read_text())
+    assert first is not None
+    other = first[0].replace(f"h{first[1]};", f"h{int(first[1], 16) ^ 4:x};")
+    path.write_text(path.read_text().replace(first[0], other))
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize(("kind", "flipped"), [("parity", False), ("parity", True), ("ecc", True)])
+def test_flipped_bits_are_found_or_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, flipped: bool
+) -> None:
+    """Both drivers name the memory; with ECC results are right."""
+    each = project(tmp_path, kind, Fault(""), monitors=kind)
+    if flipped:
+        _flip(tmp_path)
+    memory = "conv: stored"
+    with simulated(tmp_path, each, Fault("")) as board:
+        net, driver = overlay(monkeypatch, tmp_path, board)
+        overlaid = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64, seconds=0.01)
+        x = inputs_of(each.program, 3)
+        registers = net.Registers(board.circuit.read, board.circuit.write)
+        if flipped and kind == "parity":
+            with pytest.raises(RuntimeError, match=f"bits have flipped in {memory}"):
+                overlaid.predict(x)
+            assert registers.faults() == ([memory], [])
+            with pytest.raises(net.SelftestError, match=f"bits have flipped in {memory}") as caught:
+                overlaid.selftest()
+            assert (caught.value.kind, answers(board, net, tmp_path)) == ("memory", 10)
+            return
+        np.testing.assert_array_equal(overlaid.predict(x), expected(each.program, x)[0])
+        overlaid.selftest()
+        assert answers(board, net, tmp_path) == 0
+        assert registers.faults() == ([], [memory] * flipped)
+        registers.check()
+        said = net.diagnose(lambda: (overlaid.ends[0], registers))[1]
+        assert (f"Bits were corrected in {memory}" in said) == flipped
 
 
 class RangeInC(ctypes.Structure):
@@ -154,3 +193,35 @@ def test_monitors_have_the_names_of_tensors(name: str) -> None:
     (text,) = _watches([Watch(name, "signal", (), 2, 8, (-4, *range(7), 10), ())])
     found = re.fullmatch(r'.* = \{\{"(.*)", 0, 0x[0-9a-f]+, 2, 0, \{-1.0, 2.5\}, \{0.0\}\}\};', text)
     assert found and ast.literal_eval(f'b"{found[1]}"') == name.encode()
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("kind", ["layers", "layers-streams"])
+def test_results_of_layers_are_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Monitors of inner tensors against the emulator's values of these; both drivers read them by name."""
+    program = made(kind).program
+    samples = [x / 4 for x in inputs_of(program, 40, seed=2)]
+    raws = [Emulator(program).quantize(k, x)[0] for k, x in enumerate(samples)]
+    each = project(tmp_path, kind, Fault(""), monitors="layers", samples=raws)
+    x = inputs_of(program, 20)
+    with simulated(tmp_path, each, Fault("")) as board:
+        net, driver = overlay(monkeypatch, tmp_path, board)
+        overlaid = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64, seconds=0.01)
+        np.testing.assert_array_equal(overlaid.predict(x), expected(program, x)[0])
+        found = overlaid.ranges()
+        library, bus = compiled(tmp_path, "double", patience=1000), Bus(board, net)
+        library.connect_board(*bus.functions)
+        in_c = (RangeInC * len(found))()
+        library.net_ranges(in_c)
+    assert [one.name for one in found] == ["x", "y", "first", "scales"]
+    inner = Program(program.nodes, program.probes[:2])
+    for k, one in enumerate(found[2:]):
+        rows, known = (expected(inner, data)[k].reshape(len(data[0]), -1) for data in (x, samples))
+        assert (one.least, one.most, *one.expected) == (rows.min(), rows.max(), known.min(), known.max())
+        tokens = 5 if kind == "layers-streams" else 1
+        rows = rows.reshape(20 * tokens, -1)
+        assert one.beyond == np.sum((rows.min(axis=1) < one.expected[0]) | (rows.max(axis=1) > one.expected[1]))
+        assert sum(one.bins) == 20 * tokens and abs(sum(one.shares) - 1) < 1e-9 and one.drift > 0.2
+        same = in_c[2 + k]
+        assert (same.name.decode(), same.least, same.most, [*same.bins]) == (one.name, one.least, one.most, [*one.bins])

@@ -24,7 +24,7 @@ from bitsmith.flows.run import Converted, Flow
 from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation
 from bitsmith.flows.verilator import COSIM, Cosimulation
 from bitsmith.ir.ops import Parameter
-from bitsmith.ir.program import Program
+from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import require_engine
@@ -34,7 +34,7 @@ from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.program.load import ParameterKey, load, parameters, random_values, values_of
 from bitsmith.report.sections import FIFO
 from bitsmith.rtl import bus_wrappers, clock_wrapper, integration, library, packaging, streams
-from bitsmith.rtl.design import LayerPart, RtlDesign
+from bitsmith.rtl.design import TAP, LayerPart, RtlDesign
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw, pack, unpack
 from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
@@ -154,11 +154,9 @@ def circuit(
 ) -> Circuit:
     """The circuit of ``program``."""
     directives, in_logic = replace(directives, block=delays.block), ram_in_logic(delays.memory, directives.part)
+    shown = _with_taps(program, directives)
     if directives.unrolled(program):
         require_engine(program, directives, ())
-        own = {output.node for output in program.outputs}
-        watched = tuple(probe for probe in program.probes if probe.node not in own)
-        shown = Program(program.nodes, (*program.outputs, *watched))
         netlist, stages = pipelined(shown, delays, budget_ns, directives.block_layers, latency=directives.latency)
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
@@ -166,17 +164,23 @@ def circuit(
         made = write(netlist, stages, top, title, directives.protection, elements)
         late = len(stages.over_budget)
         return Pipeline(program, made.top, made.parts, (made.latency, 1), late, stages.stage_ns, title, in_logic, made)
-    network = dumped("token-network", partition(program, directives), network_to_text)
+    network = dumped("token-network", partition(shown, directives), network_to_text)
     require_engine(program, directives, network.processes)
     design = streams.lay_out(
         *(network, delays, budget_ns, top, title, directives.part),
         read_back=directives.read_back,
         protection=directives.protection,
-        tapped=[probe.name for probe in program.probes],
     )
     dumped("schedule", design.schedule, schedule_to_text)
     cycles = design.schedule.latency, design.schedule.interval
     return Streaming(program, design.top, design.parts, cycles, design.over_budget, budget_ns, title, in_logic, design)
+
+
+def _with_taps(program: Program, directives: Directives) -> Program:
+    """The program whose probes are outputs for monitors: not those of an engine, which has its results in its own memory."""
+    own = {output.node for output in program.outputs}
+    watched = (probe for probe in program.probes if probe.node not in own and probe.name not in directives.engine)
+    return Program(program.nodes, (*program.outputs, *(Output(f"{TAP}{one.name}", one.node) for one in watched)))
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,7 @@ class Pipeline(Circuit):
     @property
     def interface(self) -> Interface:
         inputs, outputs = (StreamPort("", fields, 1) for fields in (self.design.inputs, self.design.outputs))
-        taps = tuple(StreamPort(fields[0].tensor, fields, 1) for fields in self.design.taps)
+        taps = tuple(StreamPort(fields[0].tensor.removeprefix(TAP), fields, 1) for fields in self.design.taps)
         return Interface(
             self.top, (inputs,), (outputs,), *self.cycles, self.title, checked=self.design.checked, taps=taps
         )

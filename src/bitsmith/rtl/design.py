@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.protection import CheckedMemory
 
+TAP = "tap "
+"""The names of outputs that monitors watch begin so, then that of the layer."""
+
 TAKES, DATA = "tap_take", "tap_data"
 """Ports of a circuit with layers' results that monitors watch: a bit for each that says that a token is there, and the tokens."""
 

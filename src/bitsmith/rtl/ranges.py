@@ -17,6 +17,7 @@ from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.bus_wrappers import RANGES, Text
+from bitsmith.rtl.design import TAP
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.stream_ports import StreamPort
@@ -96,14 +97,14 @@ def _tensors(port: StreamPort) -> list[tuple[tuple[int, Field], ...]]:
 def _watch(
     signal: str, port: StreamPort, fields: tuple[tuple[int, Field], ...], kind: TensorType, raw: Raw | None
 ) -> Watch:
-    frac = max(field.frac for _, field in fields)
+    name, frac = fields[0][1].tensor.removeprefix(TAP), max(field.frac for _, field in fields)
     bounds = [bound << frac - field.frac for _, field in fields for bound in (field.lo, field.hi)]
     width = max(max(bounds).bit_length(), (min(bounds) + 1).bit_length() if min(bounds) < 0 else 0) + 1
     dropped = max(width - _WORD, 0)
     if raw is None:
         least, most = min(bounds) >> dropped, max(bounds) >> dropped
         inner = tuple(least + (most - least + 1) * k // _BINS for k in range(1, _BINS))
-        return Watch(fields[0][1].tensor, signal, fields, frac - dropped, width - dropped, (least, *inner, most), ())
+        return Watch(name, signal, fields, frac - dropped, width - dropped, (least, *inner, most), ())
     values: Ints = objects(raw) << objects(np.broadcast_to(frac - kind.frac, kind.shape))
     values = (values >> dropped).reshape(len(raw) * port.tokens, -1)
     greatest = sorted(values.max(axis=1).tolist())
@@ -111,7 +112,7 @@ def _watch(
     placed = np.searchsorted(np.array(inner, dtype=object), np.array(greatest, dtype=object), side="right")
     shares = np.bincount(placed.astype(np.int64), minlength=_BINS) / len(greatest)
     ends = (int(values.min()), *inner, int(values.max()))
-    return Watch(fields[0][1].tensor, signal, fields, frac - dropped, width - dropped, ends, tuple(shares.tolist()))
+    return Watch(name, signal, fields, frac - dropped, width - dropped, ends, tuple(shares.tolist()))
 
 
 def range_cells(each: Sequence[Watch]) -> tuple[int, int]:

@@ -165,11 +165,11 @@ class StreamTop:
         self.say(f"logic [{width - 1}:0] {name};")
         return name
 
-    def tap(self, layer: str, stream: Stream, wires: ResultWires) -> None:
-        """Make a result an output for a monitor."""
+    def tap(self, layer: str, stream: Stream, wires: OperandWires) -> None:
+        """Make an operand an output for a monitor."""
         port = StreamPort(layer, fields(layer, stream.token), stream.tokens)
         low = sum(tap.width for tap in self._taps)
-        self.say(f"assign {TAKES}[{len(self._taps)}] = {wires.put} & ~{self.reset};")
+        self.say(f"assign {TAKES}[{len(self._taps)}] = {wires.valid};")
         self.say(f"assign {DATA}[{low + port.width - 1}:{low}] = {wires.data};")
         self._taps.append(port)
 

@@ -8,14 +8,13 @@ from the first to the last of them everything else is held in reset.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from itertools import starmap
 from typing import assert_never
 
 import numpy as np
 
 from bitsmith.dataflow import kinds
-from bitsmith.dataflow.processes import Network, OutputPort, kind_name
+from bitsmith.dataflow.processes import Network, kind_name
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.dataflow.tokens import Grid, period, union_type
@@ -27,13 +26,13 @@ from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import Ints, machine
 from bitsmith.mapping.multipliers import Pairs, multipliers, own_latency
 from bitsmith.netlist.pipelined import pipelined
-from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.design import TAP, RtlDesign
 from bitsmith.rtl.engines import write_engine
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.names import identifier
 from bitsmith.rtl.process_text import ProcessText
 from bitsmith.rtl.stream_ports import StreamDesign, WeightPort
-from bitsmith.rtl.stream_top import ALWAYS, NOTHING, StreamTop, joined, result_wires
+from bitsmith.rtl.stream_top import ALWAYS, NOTHING, StreamTop, joined
 from bitsmith.rtl.tokens import Element, Layout, bits, fields, fields_layout, layout, uniform
 from bitsmith.rtl.writer import Title, write
 
@@ -48,13 +47,12 @@ def lay_out(
     *,
     read_back: bool = False,
     protection: Protection = Protection.NONE,
-    tapped: Collection[str] = (),
 ) -> StreamDesign:
     """The hardware of ``network``, its token functions pipelined for stages of ``budget_ns``.
 
     ``part`` has larger memories; with ``read_back`` those that can be loaded are checked after each reset and load.
-    ``protection`` says what words in block memory have beside them. Results of layers that are ``tapped`` are outputs for
-    monitors, too.
+    ``protection`` says what words in block memory have beside them. Outputs of `TAP` are not
+    ports, but what monitors watch.
     """
     top = identifier(top)
     cores: dict[int, RtlDesign] = {}
@@ -78,23 +76,7 @@ def lay_out(
     )
     for number, process in enumerate(network.processes):
         _write(ProcessText(text, number, process))
-    for layer, port in _tapped(network, tapped).items():
-        stream = network.processes[port.process].results[port.port]
-        text.tap(layer, stream, result_wires(port.process, port.port))
     return text.design()
-
-
-def _tapped(network: Network, layers: Collection[str]) -> dict[str, OutputPort]:
-    """The last result of each of ``layers``, but those that leave the circuit."""
-    found = {}
-    for number, process in enumerate(network.processes):
-        last = process.layers[-1] if process.layers else ""
-        if last in layers and process.results:
-            found[last] = OutputPort(number)
-    leaving = {
-        source for process in network.processes if isinstance(process.kind, kinds.Sink) for source in process.args
-    }
-    return {layer: port for layer, port in found.items() if port not in leaving}
 
 
 def _write(process: ProcessText) -> None:
@@ -152,6 +134,10 @@ def _source(process: ProcessText, kind: kinds.Source) -> None:
 
 def _sink(process: ProcessText, kind: kinds.Sink) -> None:
     top, x, stream = process.top, process.x[0], process.process.takes[0]
+    if kind.name.startswith(TAP):
+        process.say(f"assign {x.take} = {x.valid};")
+        top.tap(kind.name.removeprefix(TAP), stream, x)
+        return
     port = top.stream_port(kind.name, fields(kind.name, stream.token), stream.tokens, is_output=True)
     top.outputs.append(port)
     name = port.name

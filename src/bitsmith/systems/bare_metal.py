@@ -65,12 +65,14 @@ def bare_metal(
                 *_loads(interface, layouts, bus_bytes, trained_crcs(program, interface) if registers else {}),
                 *_selftest(program, interface, bus_bytes, frame),
                 *_watches(watched),
+                *(_memories(interface) if registers else ()),
             ]
         ),
         "@inputs@": str(len(program.inputs)),
         "@outputs@": str(len(shapes)),
         "@loads@": str(len(interface.weights) + len(interface.loads)),
         "@ranges@": str(len(watched)),
+        "@memories@": str(len(interface.checked) if registers else 0),
         "@weights@": ", ".join(
             f"{interface.top}_{each.port.name}".upper() for each in (*interface.weights, *interface.loads)
         ),
@@ -146,12 +148,22 @@ def _watches(watched: Sequence[Watch]) -> Iterator[str]:
             ", ".join(map(repr, values))
             for values in ([ldexp(each.ends[k], -each.frac) for k in (0, -1)], each.shares or (0.0,))
         )
-        name = re.sub(rb"\W", lambda byte: b"\\%03o" % ord(byte[0]), each.name.encode()).decode()
-        rows.append(
-            f'{{"{name}", {page}, {at:#x}, {each.frac}, {int(bool(each.shares))}, {{{expected}}}, {{{shares}}}}}'
-        )
+        place = f"{page}, {at:#x}, {each.frac}, {int(bool(each.shares))}"
+        rows.append(f'{{"{_spelled(each.name)}", {place}, {{{expected}}}, {{{shares}}}}}')
     if rows:
         yield f"static const struct watch watches[] = {{{', '.join(rows)}}};"
+
+
+def _spelled(name: str) -> str:
+    """Any name between quotes of C."""
+    return re.sub(rb"\W", lambda byte: b"\\%03o" % ord(byte[0]), name.encode()).decode()
+
+
+def _memories(interface: Interface) -> Iterator[str]:
+    """Names of memories with check bits."""
+    names = ", ".join(f'"{_spelled(f"{each.layer}: {each.content}")}"' for each in interface.checked)
+    if names:
+        yield f"const char *const {interface.top}_memory_names[] = {{{names}}};"
 
 
 def _loads(
