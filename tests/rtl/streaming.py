@@ -27,6 +27,9 @@ from tests.flows.runs import simulate_streams
 from tests.mapping.test_partition import assert_equal_values
 from tests.properties.programs import random_stimuli
 
+ALARMS = ""
+"""Faults of memories at which a simulation ends; empty: any."""
+
 
 def written(design: StreamDesign, folder: Path) -> list[Path]:
     """All sources of ``design``, in ``folder``."""

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bitsmith.devices.protection import Protection
+from bitsmith.devices import ECP5
+from bitsmith.devices.protection import Protection, check_bits, with_check_bits
+from bitsmith.errors import ToolFailedError
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
+from bitsmith.passes.program import drop_dead
+from bitsmith.rtl.library import STREAM_LIBRARY, library
+from bitsmith.rtl.protection import check_blocks, check_cells
+from bitsmith.rtl.stream_ports import StreamDesign
+from bitsmith.rtl.streams import lay_out
+from bitsmith.rtl.writer import Title
 from tests.mapping.test_engines import residual, shared
+from tests.rtl import streaming
 from tests.rtl.streaming import assert_streams
 from tests.rtl.test_large_memories import convolved, transposed
 from tests.rtl.wrapped import loaded
@@ -25,6 +37,72 @@ CASES: dict[str, tuple[Callable[[], Program], Directives]] = {
 }
 
 
+MEMORIES = {"window": 2, "sweep": 2, "reorder": 2, "engine": 2, "loads": 4}
+"""Memories with check bits of each case."""
+
+
+def laid_out(case: str, protection: Protection) -> StreamDesign:
+    made, directives = CASES[case]
+    network = partition(drop_dead(made(), keep_probes=False), directives)
+    return lay_out(network, ECP5.delays, 8.0, "dut", Title("test", "0"), directives.part, protection=protection)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_memories_with_check_bits(case: str) -> None:
+    design = laid_out(case, Protection.ECC)
+    assert len(design.checked) == MEMORIES[case] and not laid_out(case, Protection.NONE).checked
+    assert all((memory.layer and memory.words > 1) or case == "loads" for memory in design.checked)
+    luts, blocks = (
+        [found(design.checked, each) for each in (Protection.PARITY, Protection.ECC)]
+        for found in (check_cells, partial(check_blocks, block=ECP5.memory))
+    )
+    assert 0 < luts[0][0] < luts[1][0] and 0 <= blocks[0] <= blocks[1]
+    assert check_cells((), Protection.ECC) == (0, 0) and check_blocks((), Protection.ECC, ECP5.memory) == 0
+
+
+@pytest.mark.parametrize("protection", [Protection.PARITY, Protection.ECC])
+@pytest.mark.parametrize("width", [1, 4, 5, 11, 12, 57, 300])
+def test_codes(width: int, protection: Protection) -> None:
+    """By their definition: words of a code differ in at least two bits, or four, whatever is in them."""
+    rng = np.random.default_rng(width)
+    check = check_bits(width, protection)
+    assert with_check_bits(0, width, protection) == 0
+    words = {int.from_bytes(rng.bytes(40), "little") % (1 << width) for _ in range(40)}
+    flips = [1 << k for k in range(width)]
+    flips += [one | other for one in flips for other in rng.permutation(np.array(flips, object))[:20] if one != other]
+    for word in words:
+        code = with_check_bits(word, width, protection)
+        assert code % (1 << width) == word and code >> width + check == 0
+        for flip in flips:
+            changed = code ^ with_check_bits(word ^ int(flip), width, protection)
+            assert changed.bit_count() >= (2 if protection is Protection.PARITY else 4)
+            if protection is Protection.PARITY:
+                assert changed.bit_count() % 2 == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protection", [Protection.PARITY, Protection.ECC])
+@pytest.mark.parametrize("case", [case for case in CASES if case != "loads"])
+def test_flipped_bits(tmp_path: Path, case: str, protection: Protection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bit of some words flips on its way into all memories that are written: parity finds it, ECC gives the right results."""
+    flipping = "words[write_at] <= write_data ^ WIDTH'(write_at[0] << (WIDTH - 2));"
+    texts = {
+        name: text.replace("words[write_at] <= write_data;", flipping) for name, text in library(STREAM_LIBRARY).items()
+    }
+    assert flipping in texts["bitsmith_ram.sv"]
+    monkeypatch.setattr(streaming, "library", lambda names: texts)
+    made, directives = CASES[case]
+    wanted = replace(directives, protection=protection)
+    if protection is Protection.PARITY:
+        with pytest.raises(ToolFailedError, match="stop"):
+            assert_streams(made(), wanted, tmp_path, frames=2)
+        return
+    monkeypatch.setattr(streaming, "ALARMS", "10" * MEMORIES[case])
+    assert_streams(made(), wanted, tmp_path, frames=2)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("protection", [Protection.PARITY, Protection.ECC])
 @pytest.mark.parametrize("case", CASES)
 def test_no_alarm(tmp_path: Path, case: str, protection: Protection) -> None:

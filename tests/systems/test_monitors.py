@@ -93,7 +93,7 @@ def test_flipped_bits_are_found_or_corrected(
     each = project(tmp_path, kind, Fault(""), monitors=kind)
     if flipped:
         _flip(tmp_path)
-    memory = "conv: stored"
+    memory = "conv: bias"
     with simulated(tmp_path, each, Fault("")) as board:
         net, driver = overlay(monkeypatch, tmp_path, board)
         overlaid = driver.NeuralNetworkOverlay("net.bit", dtype=np.float64, seconds=0.01)

@@ -196,7 +196,10 @@ class StreamTop:
         self.word(name, width)
         stored = name
         if clocked and self.memory.takes_table(len(values), width) and self.checks.bits(width):
-            stored = self._decoded(name, width, len(values), is_table=True)
+            process, _, content = name.partition("_")
+            stored = self._decoded(
+                name, CheckedMemory(self.parts[process].layer, content, len(values), width, is_table=True)
+            )
             values, width = self.checks.codes(values, width), width + self.checks.bits(width)
         module = f"{self._name}_{name}_rom"
         self._sources[f"{module}.sv"] = rom(module, width, values, self._title, self.memory, clocked=clocked)
@@ -204,10 +207,8 @@ class StreamTop:
         self.say(f"{module} {name}_rom_inst ({clock}.address({index}), .value({stored}));")
         return name
 
-    def _decoded(self, name: str, width: int, words: int, *, is_table: bool) -> str:
-        """Return a word with check bits of a memory, of which the word ``name`` is made."""
-        process, _, content = name.partition("_")
-        memory = CheckedMemory(self.parts[process].layer, content, words, width, is_table)
+    def _decoded(self, name: str, memory: CheckedMemory) -> str:
+        """Return a word with check bits of ``memory``, of which the word ``name`` is made."""
         self.say(*self.checks.decoded(name, name, memory))
         return f"{name}_stored"
 
@@ -240,7 +241,8 @@ class StreamTop:
         module, stored = f"{self._name}_{name}_ram", name
         if self.checks.bits(width):
             self.say(*self.checks.encoded(name, word, width))
-            stored, word = self._decoded(name, width, words, is_table=False), f"{name}_written"
+            memory = CheckedMemory(loaded.layer, loaded.name, words, width, is_table=False)
+            stored, word = self._decoded(name, memory), f"{name}_written"
             values, width = self.checks.codes(values, width), width + self.checks.bits(width)
         self.say(
             f"{module} {name}_ram_inst (.clk(clk), .write({write}), .write_address({address}),"
