@@ -85,7 +85,9 @@ def assert_streams(
 def alarmed(design: StreamDesign) -> StreamDesign:
     """The circuit, whose simulation ends with an error where a memory with check bits has a fault."""
     name, halt = f"{design.top}.sv", "halt" if design.loads else "rst"
-    alarm = f'  always @(posedge clk) if (~{halt} && memory_fault != \'0) $fatal(1, "%b", memory_fault);\nendmodule'
+    bits = 2 * len(design.checked)
+    faults = f"memory_fault & {bits}'b{ALARMS or '1' * bits}"
+    alarm = f"  always @(posedge clk) if (~{halt} && ({faults}) != '0) $fatal(1);\nendmodule"
     text = design.sources[name].replace("endmodule", alarm) if design.checked else design.sources[name]
     return replace(design, sources={**design.sources, name: text})
 

@@ -20,7 +20,7 @@ _BAUD, _PATIENCE_S = 115_200, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The fault of a board (link, reset, clock, data order or weights; empty if there is none), and what the driver says."""
+    """The fault of a board (the kind of a ``SelftestError``; empty if there is none), and what the driver says."""
 
     fault: str
     said: str

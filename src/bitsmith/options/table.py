@@ -267,9 +267,10 @@ OPTIONS: Sequence[Option] = (
         "monitors",
         Key("Monitors", "monitors", checks.read_monitors, (checks.NO_MONITORS,)),
         None,
-        Flag(str, (), (checks.NO_MONITORS, *checks.MONITORS), None, "none: no counters; memories: read back; ranges."),
+        Flag(str, (), (checks.NO_MONITORS, *checks.MONITORS), None, "none; or memories, parity, ecc, ranges, layers."),
         "``none`` leaves out counters and the stored frame in circuits of boards, which tell what is wrong; ``memories`` reads "
-        "those of reloadable weights back, ``ranges`` watches inputs and outputs (``docs/boards.md``).",
+        "those of reloadable weights back. ``parity`` or ``ecc`` finds flipped bits in memories. ``ranges`` watches inputs and "
+        "outputs, ``layers`` the results of all layers, too (``docs/boards.md``).",
     ),
     Option(
         "clock_period",
