@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,20 +12,27 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitsmith.building.design import Pipeline, circuit
 from bitsmith.devices import ECP5
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
+from bitsmith.emulate import Emulator
 from bitsmith.errors import ToolFailedError
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.library import STREAM_LIBRARY, library
+from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.protection import check_blocks, check_cells
 from bitsmith.rtl.stream_ports import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
+from tests.flows.runs import simulate
 from tests.mapping.test_engines import residual, shared
 from tests.rtl import streaming
+from tests.rtl.circuits import lint, save
 from tests.rtl.streaming import assert_streams
 from tests.rtl.test_large_memories import convolved, transposed
 from tests.rtl.wrapped import loaded
@@ -114,3 +122,53 @@ def test_flipped_bits(tmp_path: Path, case: str, protection: Protection, monkeyp
 def test_no_alarm(tmp_path: Path, case: str, protection: Protection) -> None:
     made, directives = CASES[case]
     assert_streams(made(), replace(directives, protection=protection), tmp_path, frames=4)
+
+
+def curves() -> Program:
+    """Two layers with tables in block memory, one of them of numbers with signs."""
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(True, 10, 0))
+    with build.layer("square"):
+        y = build.table(x, -512, [(k * k) % 251 for k in range(1024)], 0)
+    with build.layer("cube"):
+        z = build.table(x, -512, [(k * k * k) % 499 - 250 for k in range(1024)], 0)
+    return build.program([("y", build.add(build.add(y, z), build.const([3])))])
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("protection", [Protection.PARITY, Protection.ECC])
+def test_tables_of_pipelines(tmp_path: Path, protection: Protection) -> None:
+    """No alarm without faults; a flipped bit of every second word is found by parity, and corrected by ECC."""
+    plain, made = (
+        circuit(curves(), Directives({}, True, protection=kind), ECP5.delays, 8.0, "net", Title("test", "0"))
+        for kind in (Protection.NONE, protection)
+    )
+    assert isinstance(made, Pipeline) and made.cycles == plain.cycles
+    assert [(each.layer, each.content) for each in made.design.checked] == [("square", "table"), ("cube", "table")]
+    lint(save(made, tmp_path), "net")
+    raws = [np.random.default_rng(0).integers(-512, 512, (500, 1)).astype(np.object_)]
+
+    def outputs(flipped: bool, ends: int) -> list[int]:
+        """Results, of tables whose words have a flipped bit, of a circuit that ends at such faults."""
+        folder = tmp_path / f"{flipped}_{ends}"
+        folder.mkdir()
+        alarm = f"always @(posedge clk) if (~rst && (memory_fault & 4'd{ends}) != '0) $fatal(1);\nendmodule"
+        for path in save(made, folder):
+            text = path.read_text().replace("endmodule", alarm) if path.name == "net.sv" else path.read_text()
+            if flipped and path.name.endswith("table.sv"):
+                text = re.sub(r"(<= \d+'d)(\d+);", lambda found: f"{found[1]}{int(found[2]) ^ 4};", text)
+            path.write_text(text)
+        design, paths = made.design, [folder / name for name in made.sources]
+        words = pack(design.inputs, raws)
+        found = simulate(folder, "net", paths, design.in_width, design.out_width, words, design.latency)
+        (given,) = unpack(design.outputs, found.outputs)
+        return np.asarray(given).ravel().tolist()
+
+    (want,) = Emulator(curves()).run_raw(raws)
+    assert outputs(flipped=False, ends=15) == want.ravel().tolist()
+    if protection is Protection.PARITY:
+        with pytest.raises(ToolFailedError, match="stop"):
+            outputs(flipped=True, ends=15)
+    else:
+        assert outputs(flipped=True, ends=10) == want.ravel().tolist()
