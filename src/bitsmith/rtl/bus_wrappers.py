@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bitsmith.rtl.design import DATA, TAKES
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
-from bitsmith.rtl.protection import FAULT
+from bitsmith.rtl.protection import FAULT, fault_registers
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.version import version_numbers
 
@@ -74,9 +74,6 @@ def avalon_name(top: str) -> str:
 
 READ_BACK = 0x600
 """Address of the register with the CRC of the first memory that can be loaded; each has 4 bytes."""
-
-FAULTS = 0x700
-"""Address of the first register of ``bitsmith_faults``."""
 
 RANGES = 0xC00
 """Address from which on registers of monitors are; `bitsmith_control` reads those of counters and these as one."""
@@ -294,14 +291,7 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
         ]
         lines.append(f"wire [31:0] value_read_back = {''.join(crcs)}32'd0;")
     if interface.checked:
-        pins = {"aclk": "aclk", "aresetn": "aresetn", "clear": "clear", "fault": FAULT, "value": "faults_value"}
-        pins |= {"read_word": "s_axi_araddr[7:2]"}
-        connected_pins = ", ".join(f".{key}({value})" for key, value in pins.items())
-        lines += [
-            "wire [31:0] faults_value;",
-            f"bitsmith_faults #(.MEMORIES({len(interface.checked)})) faults ({connected_pins});",
-            f"wire [31:0] value_faults = s_axi_araddr[11:8] == 4'h{FAULTS >> 8:x} ? faults_value : 32'd0;",
-        ]
+        lines += fault_registers(len(interface.checked))
     # FRAMES_OUT is of the first output; without counters nothing reads where frames of others end.
     unused = (f"wire unused_out{k} = out{k}_last;" for k in range(1, len(interface.outputs)))
     nothing = Text(lines=("wire [31:0] value_counted = 32'd0;", *unused))

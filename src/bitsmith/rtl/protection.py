@@ -15,6 +15,9 @@ from bitsmith.devices.protection import Protection, check_bits, with_check_bits
 FAULT = "memory_fault"
 """The port of a circuit with the faults of its memories."""
 
+_FAULTS = 0x700
+"""Address of the first register of ``bitsmith_faults``."""
+
 ALWAYS_READ = "1'b1"
 
 
@@ -74,6 +77,18 @@ class Checks:
             f"bitsmith_decode #({settings}) {name}_decode (.code({name}_stored), .data({data}), .fault({name}_fault));",
             f"assign {self.wires([memory])} = {name}_fault{'' if when == ALWAYS_READ else f' & {{2{{{when}}}}}'};",
         ]
+
+
+def fault_registers(memories: int) -> list[str]:
+    """The lines of a wrapper that give ``value_faults``, registers of flipped bits in so many memories."""
+    pins = {name: name for name in ("aclk", "aresetn", "clear")}
+    pins |= {"fault": FAULT, "read_word": "s_axi_araddr[7:2]", "value": "faults_value"}
+    connections = ", ".join(f".{key}({value})" for key, value in pins.items())
+    return [
+        "wire [31:0] faults_value;",
+        f"bitsmith_faults #(.MEMORIES({memories})) faults ({connections});",
+        f"wire [31:0] value_faults = s_axi_araddr[11:8] == 4'h{_FAULTS >> 8:x} ? faults_value : 32'd0;",
+    ]
 
 
 _LUTS = {Protection.NONE: (0.0, 0.0), Protection.PARITY: (0.4, 0.4), Protection.ECC: (5.0, 1.4)}

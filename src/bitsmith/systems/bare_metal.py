@@ -58,6 +58,7 @@ def bare_metal(
     shapes = [program.nodes[output.node].type.shape for output in program.outputs]
     words = {
         "@selftest@": template("selftest.c"),
+        "@monitors@": template("monitors.c"),
         "@title@": f"{interface.title.tool}, project {interface.title.digest}.",
         "@tables@": "\n".join(
             [

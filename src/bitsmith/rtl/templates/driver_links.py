@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bitsmith.rtl.templates.driver import DESIGN, INPUTS, LOADS, OUTPUTS, SECONDS, load_crc, until
+from bitsmith.rtl.templates.driver import DESIGN, INPUTS, LOADS, OUTPUTS, SECONDS, Range, load_crc, until
 
 IDENTITY = 0x62736D74
 """The word that circuits of bitsmith say first."""
@@ -178,43 +178,6 @@ class Counts:
             f"{DESIGN['interval']}, and {DESIGN['latency']} for one alone. Inputs waited {waited[0]} cycles for the circuit, "
             f"results {waited[1]} to be taken; {limits} tokens of results had an element at an end of its range"
         )
-
-
-@dataclass(frozen=True)
-class Range:
-    """A tensor at the streams of a circuit, as its monitor has seen it since the last reset.
-
-    Attributes:
-        name: of the tensor, and if it is an ``input`` or ``output``.
-        least, most: of all its elements that passed.
-        expected: least and most of the calibration data, or of the type.
-        beyond: tokens with an element outside of these.
-        bins, shares: tokens by their greatest element, and the shares of those of the calibration data (empty without).
-    """
-
-    name: str
-    least: float
-    most: float
-    expected: tuple[float, float]
-    beyond: int
-    bins: Sequence[int]
-    shares: Sequence[float]
-
-    @property
-    def drift(self) -> float:
-        """The share of tokens that are in other bins than those of the calibration data: from 0 to 1."""
-        total = sum(self.bins)
-        if not total or not self.shares:
-            return 0.0
-        return sum(abs(count / total - share) for count, share in zip(self.bins, self.shares)) / 2
-
-    def __str__(self) -> str:
-        text = f"{self.name}: {self.least:g} to {self.most:g} in {sum(self.bins)} tokens"
-        source = "calibration" if self.shares else "its type"
-        if self.beyond:
-            least, most = self.expected
-            text += f", {self.beyond} of them beyond {source} ({least:g} to {most:g})"
-        return text + (f", drift {self.drift:.2f}" if self.shares else "")
 
 
 def _later(after: int, before: int) -> int:
