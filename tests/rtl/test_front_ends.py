@@ -16,6 +16,7 @@ from pyslang.syntax import SyntaxKind, SyntaxNode, SyntaxTree
 
 from bitsmith.building.design import Circuit, circuit
 from bitsmith.devices import ECP5
+from bitsmith.devices.protection import Protection
 from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import YOSYS, find
 from bitsmith.mapping.directives import Directives
@@ -46,6 +47,8 @@ TOPS = {
     "streams": "net_avalon",
     "loads": "net_memory",
     "read-back": "net_memory",
+    "ecc": "net_axil",
+    "layers": "net_memory",
     "weights": "net_axil",
 }
 """All kinds of circuits, with a wrapper each."""
@@ -86,7 +89,8 @@ def write(folder: Path, each: Circuit, *, is_watched: bool) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    return {kind: write(tmp_path_factory.mktemp(kind), made(kind), is_watched=kind == "read-back") for kind in TOPS}
+    watched = ("read-back", "layers")
+    return {kind: write(tmp_path_factory.mktemp(kind), made(kind), is_watched=kind in watched) for kind in TOPS}
 
 
 def test_projects_have_every_module_of_the_library(projects: dict[str, list[Path]]) -> None:
@@ -213,7 +217,7 @@ WRAPPERS = ("net_axil", "net_avalon", "net_uart", "net_memory", "net_cdc")
 def test_random_projects_are_read_by_all_tools(tmp_path: Path, seed: int) -> None:
     """Pipelines and networks of processes, and each wrapper of them in turn."""
     program = simplify(random_program(seed, max_ops=16, hardware=True))
-    directives = Directives({}, seed % 2 == 0)
+    directives = Directives({}, seed % 2 == 0, protection=[*Protection][seed % 3])
     each = circuit(program, directives, ECP5.delays, 8.0, "net", Title("test", DIGEST))
     paths, top = write(tmp_path, each, is_watched=True), WRAPPERS[seed % len(WRAPPERS)]
     compile_with_slang(paths)

@@ -10,6 +10,7 @@ import pytest
 from bitsmith.rtl.library import (
     BEATS_LIBRARY,
     COUNTERS_LIBRARY,
+    FAULTS_LIBRARY,
     KERNEL_LIBRARY,
     MEMORY_LIBRARY,
     RANGES_LIBRARY,
@@ -32,6 +33,7 @@ def test_every_library_file_is_read() -> None:
         BEATS_LIBRARY,
         MEMORY_LIBRARY,
         TERNARY_LIBRARY,
+        FAULTS_LIBRARY,
         COUNTERS_LIBRARY,
         RANGES_LIBRARY,
         KERNEL_LIBRARY,

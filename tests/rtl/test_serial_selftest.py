@@ -114,6 +114,7 @@ def serial(driver: ModuleType, end: Line) -> Callable[..., list[bytes]]:
 
 REPORTS = {
     "right": ("", 0x62736D74, DIGEST, 3),
+    "of flipped bits": ("memory", 0x62736D74, DIGEST, 3),
     "of no circuit": ("link", 0x62736D75, DIGEST, 3),
     "of another network": ("link", 0x62736D74, DIGEST[::-1], 3),
     "without a result": ("reset", 0x62736D74, DIGEST, 0),
@@ -125,14 +126,16 @@ REPORTS = {
 @pytest.mark.parametrize("name", REPORTS)
 def test_reports_are_named(tmp_path: Path, name: str) -> None:
     fault, identity, digest, state = REPORTS[name]
-    driver = load_driver(tmp_path, made("stream"))
-    sizes = ((identity or 0, 4), (int(digest, 16), 8), (state, 1), (9, 4), (1, 4))
+    driver = load_driver(tmp_path, made("parity"))
+    memory = 2 if fault == "memory" else 0
+    sizes = ((identity or 0, 4), (int(digest, 16), 8), (state, 1), (9, 4), (1, 4), (memory, 2))
     report = b"".join(number.to_bytes(size, "little") for number, size in sizes)
     port = driver.Serial(lambda count: report if identity else b"", lambda data: None, lambda: None)
     try:
         driver._ask(port)
     except driver.SelftestError as error:
         assert error.kind == fault
+        assert fault != "memory" or "dense: bias" in str(error)
     else:
         assert fault == ""
 

@@ -349,7 +349,7 @@ MUTANTS = [
     ("folded_product", "if (acts[STAGES-1]) total", "total"),
     ("delay", "else if (enable) at <= next_at", "else at <= next_at"),
     ("delay", "filled | (at == LAST)", "filled | (next_at == LAST)"),
-    ("decode", "odd & (syndrome ==", "(syndrome =="),
+    ("decode", "odd & (syndrome ==", "odd & (syndrome !="),
     ("decode", "~odd & (syndrome", "odd & (syndrome"),
     ("decode", "^{check[CHECK-2:0], data}", "^data"),
     ("ram", "if (writes[at]) rows", "if (write) rows"),

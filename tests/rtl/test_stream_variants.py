@@ -22,6 +22,13 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_ram", {"WIDTH": 10, "DEPTH": 13, "LARGE": 9}),
     ("bitsmith_ram", {"WIDTH": 36, "DEPTH": 5, "LARGE": 18}),
     ("bitsmith_ram", {"WIDTH": 73, "DEPTH": 3, "LARGE": 36}),
+    ("bitsmith_encode", {"WIDTH": 1, "CHECK": 1}),
+    ("bitsmith_encode", {"WIDTH": 70, "CHECK": 8}),
+    ("bitsmith_decode", {"WIDTH": 9, "CHECK": 1}),
+    ("bitsmith_decode", {"WIDTH": 1, "CHECK": 3}),
+    ("bitsmith_delay", {"LENGTH": 100, "WIDTH": 30, "CHECK": 6}),
+    ("bitsmith_window", {"SIZE_2": 40, "WIDTH": 60, "CHECK": 7}),
+    ("bitsmith_engine", {"WIDTH": 8, "CHECK": 1, "WORDS": 512, "LANES": 2, "BANKS": 2}),
     ("bitsmith_single_port_fifo", {"WIDTH": 1, "DEPTH": 1}),
     ("bitsmith_single_port_fifo", {"WIDTH": 5, "DEPTH": 4}),
     ("bitsmith_single_port_fifo", {"WIDTH": 33, "DEPTH": 100}),
@@ -94,13 +101,15 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
 ]
 
 _RAM = "bitsmith_ram"
+_CODES = ("bitsmith_encode", "bitsmith_decode")
 MADE_OF = [
     ("bitsmith_fifo", _RAM),
-    ("bitsmith_delay", _RAM),
-    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis", _RAM),
+    ("bitsmith_delay", _RAM, *_CODES),
+    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis", _RAM, *_CODES),
     ("bitsmith_reorder", _RAM),
     ("bitsmith_sweep", "bitsmith_sweep_axis", _RAM),
-    ("bitsmith_engine", "bitsmith_engine_axis", _RAM),
+    ("bitsmith_engine", "bitsmith_engine_axis", _RAM, *_CODES),
+    ("bitsmith_decode", "bitsmith_encode"),
     ("bitsmith_folded_product", "bitsmith_product_factors", "bitsmith_chained_product"),
 ]
 """Modules with those that they are made of."""
