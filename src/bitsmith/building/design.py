@@ -178,9 +178,10 @@ def circuit(
 
 def _with_taps(program: Program, directives: Directives) -> Program:
     """The program whose probes are outputs for monitors: not those of an engine, which has its results in its own memory."""
-    own = {output.node for output in program.outputs}
-    watched = (probe for probe in program.probes if probe.node not in own and probe.name not in directives.engine)
-    return Program(program.nodes, (*program.outputs, *(Output(f"{TAP}{one.name}", one.node) for one in watched)))
+    shown = {*program.inputs, *(output.node for output in program.outputs)}
+    found = {probe.node: f"{TAP}{probe.name}" for probe in program.probes if probe.name not in directives.engine}
+    taps = (Output(name, node) for node, name in found.items() if node not in shown)
+    return Program(program.nodes, (*program.outputs, *taps))
 
 
 @dataclass(frozen=True)

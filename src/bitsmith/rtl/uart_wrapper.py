@@ -73,7 +73,7 @@ def uart(interface: Interface, clk_hz: int, baud: int, stored: StoredBytes | Non
             conditions.append(f"({number} < {number_bits}'d{first + sizes[k]})")
         text += _input(f"in{k}", port, " & ".join(conditions))
     text += of_memories(replace(interface, checked=()))
-    text += of_memories(replace(interface, read_back=False), "unused_" if stored is None else "")
+    text += of_memories(replace(interface, read_back=False, taps=()), "unused_" if stored is None else "")
     text += total(_load(f"load{k}", port) for k, port in enumerate(interface.load_ports))
     # The first output is sent as it comes, the others wait for their turn.
     text += total(_output(f"out{k}", port, 1 if k == 0 else port.tokens) for k, port in enumerate(interface.outputs))
