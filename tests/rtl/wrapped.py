@@ -115,8 +115,8 @@ def made(name: str) -> Circuit:
         "read-back": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True, read_back=True)),
         "parity": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True, protection=Protection.PARITY)),
         "ecc": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True, protection=Protection.ECC)),
-        "layers": (layered(), Directives({}, True)),
-        "layers-streams": (layered(), Directives({}, False)),
+        "layers": (layered(), Directives({}, True, taps=True)),
+        "layers-streams": (layered(), Directives({}, False, taps=True)),
         "parts": (parted(), Directives({"cell": 4}, True)),
         "weights": (loaded(external=True), Directives({"conv": 3, "dense": 4}, False)),
     }[name]

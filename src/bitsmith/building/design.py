@@ -177,7 +177,9 @@ def circuit(
 
 
 def _with_taps(program: Program, directives: Directives) -> Program:
-    """The program whose probes are outputs for monitors: not those of an engine, which has its results in its own memory."""
+    """The program whose probes are outputs if monitors watch these: not those of an engine, whose results are in its memory."""
+    if not directives.taps:
+        return program
     shown = {*program.inputs, *(output.node for output in program.outputs)}
     found = {probe.node: f"{TAP}{probe.name}" for probe in program.probes if probe.name not in directives.engine}
     taps = (Output(name, node) for node, name in found.items() if node not in shown)

@@ -10,7 +10,7 @@ from pathlib import Path, PureWindowsPath
 
 from bitsmith.base.project import digest
 from bitsmith.config import IOType
-from bitsmith.config.values import MEMORIES, is_monitored
+from bitsmith.config.values import LAYERS, MEMORIES, is_monitored
 from bitsmith.devices import Family, Part, part_or_typical
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
@@ -150,6 +150,11 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
     return replace(target, output_dir=path.parent / target.output_dir)
 
 
+def watches_layers(target: Target) -> bool:
+    """Return True if monitors of a board's circuit watch the results of its layers."""
+    return is_monitored(target.monitors, LAYERS) and target.board is not None
+
+
 def protection(target: Target) -> Protection:
     """The check bits of words in memories that are wanted."""
     return next((each for each in Protection if is_monitored(target.monitors, each.value)), Protection.NONE)
@@ -181,6 +186,7 @@ def directives_of(network: Network, target: Target) -> Directives:
         slices={} if part is None else {name: chosen.register_slices for name, chosen in settings.items()},
         read_back=is_monitored(target.monitors, MEMORIES),
         protection=protection(target),
+        taps=watches_layers(target),
     )
 
 

@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class Protection(Enum):
-    """What memories have in each word beside it."""
+    """Check bits of each word in a memory."""
 
     NONE = "none"
     PARITY = "parity"

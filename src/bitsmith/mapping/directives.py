@@ -34,6 +34,7 @@ class Directives:
         slices: registers each way on streams that come into a layer from others; none if absent.
         read_back: memories that can be loaded are read once after each reset and load, and checked.
         protection: check bits of words in block memory, and in memories that can be loaded.
+        taps: monitors watch the results of layers, which are the program's probes.
         latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
     """
 
@@ -50,6 +51,7 @@ class Directives:
     slices: Mapping[str, int] = field(default_factory=dict)
     read_back: bool = False
     protection: Protection = Protection.NONE
+    taps: bool = False
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""

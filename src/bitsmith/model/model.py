@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.building.job import Job, Target, directives_of, loaded_target, plain_target
+from bitsmith.building.job import Job, Target, directives_of, loaded_target, plain_target, watches_layers
 from bitsmith.compiler import Source
-from bitsmith.config.values import LAYERS, is_monitored
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
 from bitsmith.errors import InputDataError
@@ -418,8 +417,9 @@ class Model(Shown):
         return Design(name, target.part, target.clock_period_ns, listed, self.network.outputs, self.notes)
 
     def _job(self, inputs: Sequence[Batch] | None = None) -> Job:
-        watches_layers = is_monitored(self.target.monitors, LAYERS) and self.target.board is not None
-        program = with_stored_results(self.program) if watches_layers else drop_dead(self.program, keep_probes=False)
+        program = drop_dead(self.program, keep_probes=False)
+        if watches_layers(self.target):
+            program = with_stored_results(self.program)
         source, remedy = self.source, self._what_fits
         seen, kept = None if source is None else source.calibration, layouts(program, self.network)
         return Job(program, self.directives, self.target, self.emulator, self.design(), kept, inputs, seen, remedy)

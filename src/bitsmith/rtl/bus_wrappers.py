@@ -84,7 +84,7 @@ PORTS = None
 
 
 def of_memories(interface: Interface, wires: str | None = "unused_") -> Text:
-    """What tells of memories and of layers' results: wires whose names begin so, or `PORTS`.
+    """Signals of memories and of layers' results: wires whose names begin so, or `PORTS`.
 
     CRCs of what loadable memories hold, whether one is loaded or read, and faults of those with check bits. Nothing reads wires
     with layers' results: they are ports up to where their monitors are.
