@@ -60,7 +60,7 @@ class Line:
         if self.baudrate != round(115_200 * self.clock):
             self._said = bytes(7)  # what a line gives that is read at another rate
             return
-        numbers = ((0x62736D74, 4), (int(DIGEST, 16), 8), (3, 1), (100, 4), (0, 4))
+        numbers = ((0x62736D74, 4), (int(DIGEST, 16), 8), (3, 1), (100, 4), (0, 4), (0, 2))
         self._said = b"".join(number.to_bytes(size, "little") for number, size in numbers)
 
     def read(self, count: int) -> bytes:
