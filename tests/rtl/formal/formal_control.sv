@@ -13,6 +13,7 @@ module formal_control (
     (* anyseq *) logic [3:0] wstrb;
     logic awready, wready, bvalid, arready, rvalid, core_resetn, clear, written;
     logic [1:0] bresp, rresp;
+    logic [3:0] page, paged;
     logic [31:0] rdata, packet_frames;
 
     bitsmith_control #(
@@ -22,7 +23,7 @@ module formal_control (
         .s_axi_wdata(wdata), .s_axi_wstrb(wstrb), .s_axi_wvalid(wvalid), .s_axi_wready(wready), .s_axi_bresp(bresp),
         .s_axi_bvalid(bvalid), .s_axi_bready(bready), .s_axi_araddr(araddr), .s_axi_arvalid(arvalid),
         .s_axi_arready(arready), .s_axi_rdata(rdata), .s_axi_rresp(rresp), .s_axi_rvalid(rvalid), .s_axi_rready(rready),
-        .core_resetn, .clear, .frame_in, .frame_out, .misplaced, .packet_frames, .hold, .busy, .written, .value_counted, .value_above
+        .core_resetn, .clear, .page, .frame_in, .frame_out, .misplaced, .packet_frames, .hold, .busy, .written, .value_counted, .value_above
     );
 
     logic writes, reads, owes_answer, owes_data, in_reset, running, was_rst, seen;
@@ -50,6 +51,7 @@ module formal_control (
             owes_data <= 1'b0;
             since <= '1;
             packet <= 32'd1;
+            paged <= '0;
         end else begin
             assert (awready == wready);
             assert (~awready | (awvalid & wvalid & ~owes_answer));
@@ -58,13 +60,14 @@ module formal_control (
             assert (arready | owes_data);
             assert (bresp == 0 && rresp == 0);
             assert (core_resetn == running);
-            assert (packet_frames == packet);
+            assert (packet_frames == packet && page == paged);
             if (rvalid) assert (rdata == wanted);
             owes_answer <= writes | (owes_answer & ~bready);
             owes_data <= reads | (owes_data & ~rready);
             assert (written == (writes && awaddr[11]));
             assert (clear == (writes && awaddr[11:2] == 4 && wstrb[0] && wdata[1]));
             since <= (writes && awaddr[11:2] == 4 && wstrb[0] && wdata[0]) ? '0 : since + (since != '1 && !(since == 15 && hold));
+            if (writes && awaddr[11:2] == 12 && wstrb[0]) paged <= wdata[3:0];
             if (writes && awaddr[11:2] == 10) packet <= (packet & ~mask) | (wdata & mask);
             if (reads) begin
                 case ({araddr[11:2], 2'b00})
@@ -77,6 +80,7 @@ module formal_control (
                     12'h1c: wanted <= INTERVAL;
                     12'h20: wanted <= taken;
                     12'h24: wanted <= given;
+                    12'h30: wanted <= {28'd0, paged};
                     12'h28: wanted <= packet;
                     12'h2c: wanted <= 32'h10001;
                     12'h40: wanted <= SHAPES[31:0];
