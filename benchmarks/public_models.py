@@ -159,6 +159,7 @@ def outcome(path: Path, sender: Connection) -> Outcome:
                 outputs = predicted(fresh, inputs, states)
             warned |= {name} if told else set()
             errors[name] = max(map(error_of, run(inputs), outputs))
+            sender.send(printed(Outcome("read", errors, frozenset(warned), "its runtime ended the process")))
             rounding += [max(map(error_of, other(inputs), outputs)) for other in others if name not in warned]
     except Exception as error:  # whatever the framework raises for a file that is not its own
         return Outcome("read", errors, frozenset(warned), f"{type(error).__name__}: {error}".splitlines()[0])
