@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitsmith.base import seals
 from bitsmith.base.project import LOCK, MANIFEST, OWNER, Project, digest, project_name, write_atomically
 from bitsmith.errors import ProjectError, ProjectWarning
 
@@ -98,6 +99,22 @@ def test_seal_of_another_user_is_not_believed(tmp_path: Path, monkeypatch: pytes
             project.record("synth", "d", 1.5, 0.25)
     key = tmp_path / "a" / "bitsmith" / "key"
     assert key.stat().st_mode & 0o777 == 0o600 and [path.name for path in key.parent.iterdir()] == ["key"]
+
+
+def test_key_is_not_written_into_a_file_that_is_there(tmp_path: Path) -> None:
+    scratch = tmp_path / f".key.{os.getpid()}.tmp"
+    scratch.symlink_to(tmp_path / "elsewhere")
+    first = seals._key(tmp_path / "key")
+    assert not (tmp_path / "elsewhere").exists() and not (tmp_path / "key").exists()
+    seals._key.cache_clear()
+    assert seals._key(tmp_path / "key") != first and (tmp_path / "key").exists()
+
+
+def test_stages_are_in_the_order_that_they_were_recorded_last(tmp_path: Path) -> None:
+    with Project.open(tmp_path, "net") as project:
+        for stage in ("rtl", "synth", "rtl"):
+            project.record(stage, "d", None, 0.0)
+        assert list(project.stages) == ["synth", "rtl"]
 
 
 def test_changed_result_is_not_believed(tmp_path: Path) -> None:

@@ -82,6 +82,10 @@ def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program
                 if overflow is not Overflow.WRAP:
                     outputs.append(build.cast_to(x, 1, -3, 5, rounding, overflow))
                     outputs.append(build.cast_to(x, [3, -1] * 20, [-20, -3] * 20, [20, 2] * 20, rounding, overflow))
+                    if (
+                        rounding is Rounding.TRN
+                    ):  # a range far beyond the operand, and beyond what its own least bound takes
+                        outputs.append(build.cast_to(x, 4, [0, -3] * 20, [1 << 40, 5] * 20, rounding, overflow))
     return build.program([(f"y{k}", y) for k, y in enumerate(outputs)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,22 @@ def test_everything_lies_within_the_picture_and_arrows_end_at_boxes(direction: D
         assert not arrives or round(points[-1][1 if down else 0], 3) in entries
     assert sum(arrives for _, arrives in drawn.edges) == sum(len(row.inputs) for row in design().layers)
     assert [box.output for box in drawn.boxes] == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_file_has_each_box_and_arrow_where_the_picture_has_it(direction: Direction) -> None:
+    drawn = picture(design(), ALL, direction)
+    root = ElementTree.fromstring(svg(drawn))
+    whole, *boxes = (
+        [float(shape.get(key, "0")) for key in ("x", "y", "width", "height")] for shape in root.iter(f"{_SVG}rect")
+    )
+    assert whole == pytest.approx([0.0, 0.0, drawn.width, drawn.height], abs=0.06)
+    for box, found in zip(drawn.boxes, boxes, strict=True):
+        assert found == pytest.approx([box.x, box.y, drawn.box_width, drawn.box_height], abs=0.06)
+    for (points, _), path in zip(drawn.edges, root.iter(f"{_SVG}path"), strict=True):
+        numbers = [float(number) for number in re.findall(r"[\d.]+", path.get("d", ""))]
+        assert numbers == pytest.approx([number for point in points for number in point], abs=0.06)
+    assert len(list(root.iter(f"{_SVG}polygon"))) == sum(arrives for _, arrives in drawn.edges)
 
 
 def _hostile() -> Design:
