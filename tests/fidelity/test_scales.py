@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import warnings
 from collections import Counter
@@ -112,6 +113,29 @@ def _coded_outcome(seed: int, scale: float, step: float | None = None) -> Outcom
 )
 def test_single_codes_are_not_lost_silently(seed: int, scale: float, became: Outcome) -> None:
     assert _coded_outcome(seed, scale) is became
+
+
+def test_a_single_code_of_thousands_is_not_lost_silently() -> None:
+    """Of so many features that no steps of 24 bits decide all of them as the model does."""
+    step = float(np.float32(0.4048))
+    grid = [numpy_helper.from_array(np.float32(step), "s"), numpy_helper.from_array(np.int8(0), "z")]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["c"]),
+        helper.make_node("DequantizeLinear", ["c", "s", "z"], ["y"]),
+    ]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 200]) for name in "xy"]
+    graph = helper.make_graph(nodes, "codes", ports[:1], ports[1:], grid)
+    model = convert(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    fresh = copy.deepcopy(model)
+    above = step * (np.arange(30) + 0.501)
+    own = model.network.input("x").own_grid
+    assert own is not None
+    rounded = np.rint(above / float(own.scale.max())) * float(own.scale.max())
+    x = step * np.random.default_rng(0).integers(-30, 31, (40, 200))
+    fresh.predict(x)
+    x[7, 9] = above[rounded < step * (np.arange(30) + 0.5)][0]
+    with pytest.warns(FidelityWarning, match=r"The steps of input 'x' .* coarse"):
+        model.predict(x)
 
 
 @pytest.mark.parametrize(("seed", "scale"), [(4, 1.0), (9, 1.0), (12, 40.0)])

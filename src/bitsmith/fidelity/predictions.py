@@ -26,8 +26,8 @@ outputs' ranges: the float model takes no longer for a sample than the circuit's
 _FEW = 16
 """Fewer samples show too little of the outputs' ranges: what halves of the inputs and zeros give is added to these."""
 
-_UNCALIBRATED = Tolerance(share=0.001, few=0)
-"""Tolerance for values that jump by mistake: none, also of few, where calibration data would have made it rarer."""
+_UNCALIBRATED = Tolerance(share=0.0, few=0)
+"""Tolerance for values that jump by mistake: not a single one, where calibration data would have made it rarer."""
 
 _SMALLER = 4.0
 """Times by which inputs are smaller that are looked at again."""
