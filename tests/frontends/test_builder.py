@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
+from bitsmith.frontends.builder.grids import integers
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
@@ -108,6 +109,15 @@ def test_elements_of_all_constants_are_limited(
     monkeypatch.setattr("bitsmith.frontends.builder.draft.MAX_WEIGHTS", elements - 1)
     with pytest.raises(ModelFileError, match=f"constants of {elements} elements in all"):
         emit(Builder(refused := Draft(), refused.begin("fc"), "model"))
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [1.0, np.inf], [-3.0, 0.0, 5.0], [7.0]])
+def test_numbers_that_are_integers_have_the_grid_of_their_range(values: list[float]) -> None:
+    grid = integers(np.array(values))
+    if not values or any(value != round(value, 0) or np.isinf(value) for value in values):
+        assert grid is None
+    else:
+        assert grid is not None and (grid.scale, grid.lo, grid.hi) == (1, min(values), max(values))
 
 
 def test_an_input_of_scalars_is_refused() -> None:

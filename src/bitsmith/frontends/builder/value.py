@@ -320,7 +320,7 @@ def sample_shape(dims: Shape, batch: Batch | None) -> Shape:
 
 def checked_elements(shape: Shape, where: str = "") -> Shape:
     """``shape``, if a tensor of it is of sensible size."""
-    if math.prod(shape) > MAX_ELEMENTS or min(shape, default=0) < 0:
+    if math.prod(shape) > MAX_ELEMENTS or any(size < 0 for size in shape):
         raise UnsupportedError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
     if len(shape) > _MAX_AXES:
         raise UnsupportedError(f"a tensor of {len(shape)} axes", where=where, accepted=f"at most {_MAX_AXES}")
