@@ -99,6 +99,8 @@ def test_arguments_are_those_of_build(model: Model) -> None:
     with pytest.raises(ConfigError, match="export=True"):
         model.plan(export=True)
     assert [stage.name for stage in model.plan(synth=False).stages] == ["cosim"]
+    assert [stage.name for stage in model.plan(cosim=True).stages] == ["cosim", "synth"]
+    assert [stage.name for stage in model.plan(cosim=False).stages] == ["synth"]
 
 
 @pytest.mark.parametrize("backend", ["rtl", "vitis"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bitsmith.building.rtl_stages import _joined
 from bitsmith.building.stages import Sections, Stage
 from bitsmith.flows.nextpnr import Timing
 from bitsmith.flows.run import Converted
@@ -81,3 +83,12 @@ def test_the_clock_of_a_board_is_that_of_its_part(tmp_path: Path, part: str, clo
         assert timing.path == "fc1_relu to fc3_relu"
     assert sections.Utilization((sections.CellUse(cell="LUT4", used=7, available=100),)) in found
     assert sections.Files({"Bitstream": "pnr/net.bit"}) in found
+
+
+@pytest.mark.parametrize("compared", [0, 1, 2])
+def test_comparisons_of_circuit_and_netlist_are_one_section(compared: int) -> None:
+    circuit = sections.Verification(inputs=9, mismatches=0, tool="Verilator", method="cosim")
+    netlist = sections.Verification(netlist_inputs=4, netlist_tool="Yosys")
+    beside = sections.Files({"Netlist": "netlist.json"})
+    both = replace(circuit, netlist_inputs=4, netlist_tool="Yosys")
+    assert _joined((*(circuit, netlist)[:compared], beside)) == (*((), (circuit,), (both,))[compared], beside)
