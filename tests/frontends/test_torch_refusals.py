@@ -71,7 +71,10 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "indices": (lambda x: functional.max_pool1d(x, 2, return_indices=True), "indices of maxima"),
     "sorting": (lambda x: x.sort(1)[0], "use max"),
     "random": (nn.Sequential(Of(lambda x: x + torch.rand(4, 5))), "0.rand (rand): random"),
-    "quantile": (nn.Sequential(Of(lambda x: x.quantile(0.5, dim=1))), "0.quantile (quantile): it is not an operator that"),
+    "quantile": (
+        nn.Sequential(Of(lambda x: x.quantile(0.5, dim=1))),
+        "0.quantile (quantile): it is not an operator that",
+    ),
     "bicubic": (lambda x: functional.interpolate(x.unsqueeze(1), size=(8, 8), mode="bicubic"), "bilinear"),
     "odd scale": (lambda x: functional.interpolate(x, scale_factor=1.00001), "ratios of integers"),
     "divisor": (lambda x: functional.avg_pool2d(x.unsqueeze(1), 2, divisor_override=3), "divisor_override"),
