@@ -239,5 +239,5 @@ def _qonnx_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
     rows = []
     for sample in zip(*(batch[:FEW_SAMPLES] for batch in inputs), strict=True):
         feeds = {name: x.astype(np.float32).reshape(shape) for (name, shape), x in zip(places, sample, strict=True)}
-        rows.append([value[0].astype(np.float64) for value in execute(model, feeds).values()])
+        rows.append([np.atleast_1d(value)[0].astype(np.float64) for value in execute(model, feeds).values()])
     return [np.stack(batch) for batch in zip(*rows, strict=True)]
