@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitsmith.errors import ProgramError
 from bitsmith.ir.ops import Const
 from bitsmith.ir.types import IntArray, TensorType, machine, objects
 from tests.ir.test_data_movement import shapes_of, types
@@ -98,3 +99,9 @@ def test_arrays_of_a_type_cannot_be_written() -> None:
     for part in (made.frac, made.lo, made.hi):
         with pytest.raises(ValueError, match="read-only"):
             part[...] = 0
+
+
+def test_integers_of_64_bits_beside_negative_ones_stay_integers() -> None:
+    assert objects([2**63 + 5, -1]).tolist() == [2**63 + 5, -1]
+    with pytest.raises(ProgramError):
+        objects(np.array([1.5, -1.0]))  # type: ignore[arg-type]

@@ -126,6 +126,10 @@ def objects(values: IntLike) -> Ints:
     """An array of Python integers, on which numpy's arithmetic cannot overflow."""
     array = np.asarray(values)
     kind = array.dtype.kind
+    if kind == "f" and isinstance(values, list) and all(isinstance(value, int) for value in values):
+        return np.array(
+            values, dtype=np.object_
+        )  # NumPy takes unsigned integers of 64 bits beside negative ones for floats
     if kind == "O":
         return array
     if kind not in "iub":
