@@ -38,6 +38,9 @@ Array = npt.NDArray[np.generic]
 _FRACTIONAL_BITS = 20
 _WIDE = ((60, 34), (48, 20), None)
 """Bits and integer bits of results that are tried one after another: large numbers, small ones, and automatic."""
+_MOST = 64
+"""Integer bits beyond which results of automatic precision, which is relative to the largest of a tensor, lose the small ones."""
+
 _ACCURACY = 2.0**-10
 """Of the emulator, relative to the largest result: 16 bits for each of a few layers, and steep functions in between."""
 
@@ -136,7 +139,9 @@ def outcome(case: Case) -> Outcome:
             continue
         if all(_close(have, want) for have, want in zip(fixed, real, strict=True)):
             return Outcome.PASSED
-        held = held or bits is None or greatest < 2.0 ** (bits[1] - 1)  # else what saturates may be far off
+        held = held or greatest < 2.0 ** (
+            (_MOST if bits is None else bits[1]) - 1
+        )  # else what saturates may be far off
     return Outcome.WRONG if held else Outcome.TOO_WIDE
 
 
