@@ -143,6 +143,8 @@ def test_explain_and_fit_propose_circuits_that_are_points(tmp_path: Path) -> Non
     assert (size.lut, size.interval) in circuits
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_reuse_factors_are_tried(tmp_path: Path) -> None:
     x, y = _data("digits")
     bits = {"weight_bits": (4,), "result_bits": (6, 8)}
@@ -265,6 +267,8 @@ def test_labels_of_another_model_are_rejected(labels: npt.NDArray[np.generic]) -
         explore(_NETWORKS["digits"][0], test=(x, labels), **_BITS)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_front_and_the_best_are_by_definition(model: Path) -> None:
     x = np.random.default_rng(4).uniform(-1.0, 1.0, (64, 6))
     bits = {"weight_bits": (3, 4, 6, 8), "result_bits": (6, 8, 10)}
@@ -283,6 +287,8 @@ def test_the_front_and_the_best_are_by_definition(model: Path) -> None:
         assert best.fits and (best.size.interval, found.area(best)) == least
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_where_nothing_fits_that_is_said(tmp_path: Path) -> None:
     x, y = _data("digits")
     found = explore(
@@ -324,6 +330,8 @@ def test_bits_of_single_layers_stay(model: Path) -> None:
     assert found.config(found.points[0]) == {**config, "Model": {"Bits": {"weight": 3, "result": 6}}}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_command_shows_a_page_and_a_command_that_makes_the_circuit(tmp_path: Path) -> None:
     x, y = _data("digits")
     np.save(tmp_path / "x.npy", x)

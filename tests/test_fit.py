@@ -80,6 +80,8 @@ def _accuracy(model: bitsmith.Model, x: Floats, labels: Labels) -> float:
     return float(np.mean(np.asarray(model.predict(x)).argmax(axis=1) == labels))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_circuit_is_what_is_said_of_it_and_its_configuration_makes_it(
     found: Fitted, model: Path, data: tuple[Floats, Labels], tmp_path: Path
 ) -> None:
@@ -138,6 +140,8 @@ def test_too_few_samples_are_told_with_how_many_would_do(model: Path, data: tupl
             assert bitsmith.fit(model, data, goal, tries=3).too_few == ""
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_the_configuration_says_of_layers_stays(model: Path, data: tuple[Floats, Labels]) -> None:
     config = {"LayerName": {"hidden": {"Bits": {"weight": 9}, "DigitPrice": 0}, "relu": {"Precision": "ufixed<9,4>"}}}
     kept = bitsmith.fit(model, data, Goal(loss=0.05), config, tries=30)
@@ -205,6 +209,8 @@ def test_a_bound_of_the_interval_is_used_for_reuse_factors(model: Path, data: tu
     assert slow.model.estimate().size == slow.best().size
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_latencies_are_those_of_the_model(model: Path, data: tuple[Floats, Labels]) -> None:
     quick = bitsmith.fit(model, data, Goal(loss=0.05, minimize="latency"), tries=20)
     assert quick.chosen is not None and quick.chosen.figures["latency"] == quick.model.estimate().latency

@@ -105,6 +105,8 @@ def test_what_does_not_fit_is_refused_with_configurations_that_do(
     assert [stage.name for stage in model.plan(synth=False).stages] == ["cosim"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_convert_takes_the_most_bits_that_fit(network: Path, data: npt.NDArray[np.float64], tmp_path: Path) -> None:
     model = convert(network, data, tmp_path, fit=True)
     assert fits(*size(model)) and model.directives.unrolled(model.program)
@@ -323,6 +325,8 @@ def test_the_most_bits_of_weights_that_fit_are_sought_for_each_of_results(limit:
     assert len(tried) <= 1 + len(WEIGHTS) + len(RESULTS) and (tried == [(3, 6)] or limit >= 18)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_bits_of_the_least_error_are_taken_if_they_are_of_use(
     network: Path, data: npt.NDArray[np.float64], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,8 @@ def test_comparison_shows_every_layer(live: object, converted: tuple[bitsmith.Mo
     assert _labels(profiling.compare(live, model, x)) == list(model.trace(x)[1])  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_models_of_all_frameworks_are_drawn_and_compared(tmp_path: Path) -> None:
     x = np.random.default_rng(1).uniform(-1, 1, (30, 4))
     for kind, sample in samples(tmp_path).items():
@@ -198,6 +200,8 @@ def test_a_missing_matplotlib_is_told_with_its_extra(tmp_path: Path, monkeypatch
         profiling.numerical(hls_model=model)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_pyplot_is_not_touched() -> None:
     code = (
         "import sys; from bitsmith.report.figures.plots import *; import numpy as np;"

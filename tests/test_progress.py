@@ -17,6 +17,8 @@ from tests.system.examples import MODELS, three_layer
 STEPS = ["convert: reading the model", "convert: choosing formats", "convert: comparing with the float model"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_conversions_and_projects_tell_the_logger_of_their_steps(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

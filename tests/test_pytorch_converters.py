@@ -43,6 +43,8 @@ def close(model: bitsmith.Model, module: nn.Module) -> None:
     np.testing.assert_allclose(model.predict(X), wanted, atol=0.02)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_every_way_gives_the_module(module: nn.Module, file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     program = torch.export.export(module, (torch.zeros(1, 1, 6, 6),))

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from tests.properties import few
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_samples import assert_fixed_point, assert_same, exact, fixed_point, inputs_of, outputs_of, randomised
@@ -218,7 +219,7 @@ LONG = {"attentions", "turned", "frames", "recurrences"}
 """Models whose fixed-point programs take seconds to make."""
 
 
-@pytest.mark.parametrize("name", MODELS)
+@few("name", MODELS, fast=4, judged=True)
 def test_models_are_torch_own(name: str) -> None:
     module, shapes = MODELS[name]
     network = assert_same(randomised(module), *shapes)

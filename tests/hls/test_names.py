@@ -18,6 +18,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from tests.hls.compiled import assert_equal_to_emulator
+from tests.properties import few
 
 HOSTILE = (
     'int; system("x")',
@@ -113,7 +114,7 @@ def test_hostile_names_are_nowhere_in_the_code() -> None:
         assert not any(line.startswith("#error") for line in code)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@few("dialect", DIALECTS, fast=2, judged=True)
 def test_no_name_is_reserved(dialect: str) -> None:
     """C++ keeps names with two underscores in a row to itself; those that begin with them are the compilers'."""
     for parallel, top in ((True, "TOP__"), (False, "float")):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.properties import few
 
 import bitsmith
 from bitsmith.errors import BitsmithError
@@ -50,7 +51,7 @@ def known(name: str) -> tuple[list[Floats], dict[str, Floats]]:
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
-@pytest.mark.parametrize("name", [*NAMES, *OLDER])
+@few("name", [*OLDER, *NAMES], fast=10, judged=True)
 def test_results_are_equal(name: str) -> None:
     inputs, expected = known(name)
     known_as = name.rpartition("/")[2]

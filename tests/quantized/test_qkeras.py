@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.properties import few
 
 from bitsmith.converters import convert
 from bitsmith.errors import BitsmithError, FidelityWarning, ModelFileError, UnsupportedError
@@ -431,7 +432,7 @@ def test_functions_without_a_quantizer_are_approximate(
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
-@pytest.mark.parametrize(("kind", "gates", "after"), [("QGRU", 3, True), ("QGRU", 3, False), ("QLSTM", 4, False)])
+@few("kind, gates, after", [("QLSTM", 4, False), ("QGRU", 3, True), ("QGRU", 3, False)], fast=1, judged=True)
 def test_loaded_tensors_are_those_of_all_steps(kind: str, gates: int, after: bool) -> None:
     """As in a model that has them: also in the first step, whose state is 0, so that its product is the bias."""
     before, other = (_cell(kind, gates, "quantized_tanh(6)", "quantized_sigmoid(6)", reset_after=after) for _ in "01")

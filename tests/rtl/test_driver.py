@@ -38,6 +38,8 @@ NUMBERS = st.one_of(
 )
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @settings(max_examples=60)
 @given(
     forms=st.one_of(st.lists(FORMATS, min_size=1, max_size=1), st.lists(FORMATS, min_size=3, max_size=3)),

@@ -163,6 +163,8 @@ def test_random_engines_whose_channels_differ(seed: int, tmp_path: Path) -> None
     assert_streams(program, turns(seed, program), tmp_path, seed, frames=4)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_layers_in_turn(tmp_path: Path) -> None:
     """A convolution, pooling and a dense layer, with transfers that wait, and frames that follow each other at once.
 

@@ -70,6 +70,8 @@ def test_a_circuit_is_generated_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         model.build(synth=False, inputs=x[:20])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_sources_of_another_network_are_removed(tmp_path: Path) -> None:
     earlier, _ = three_layer(tmp_path)
     earlier.build(cosim=False, synth=False)
@@ -122,6 +124,8 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in model.output_dir.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_would_take_hours_is_refused_with_the_estimate_before_any_tool_runs(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sizes = [16, 64, 32, 32, 5]

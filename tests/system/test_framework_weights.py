@@ -210,7 +210,7 @@ def run_onnx(model: onnx.ModelProto, x: np.ndarray) -> Floats:
     return np.asarray(session.run(None, {"x": x})[0], np.float64)
 
 
-@pytest.mark.parametrize("name", ONNX)
+@few("name", ONNX, fast=6, judged=True)
 def test_operators_of_onnx(name: str, tmp_path: Path) -> None:
     one, shapes, shape = ONNX[name]
     x = drawn(5, *(shape or (4, 3)))
@@ -276,7 +276,7 @@ def keras_loads(model: Model, layer: Any) -> dict[str, dict[str, Floats]]:
     return found
 
 
-@pytest.mark.parametrize("name", list(keras_layers()))
+@few("name", keras_layers(), fast=6, judged=True)
 def test_layers_of_keras(name: str, tmp_path: Path) -> None:
     import keras
 

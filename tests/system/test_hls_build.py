@@ -28,6 +28,8 @@ def test_csim_compares_every_bit(tmp_path: Path) -> None:
     assert read_report(folder).section("Verification") == report.section("Verification")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_saved_model_keeps_its_backend(tmp_path: Path) -> None:
     model, _ = three_layer(tmp_path, backend="vivado")
     model.save(tmp_path / "model.json")

@@ -105,6 +105,8 @@ def notes(report: Report) -> str:
     return "\n".join(report.design.notes)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_synthesis_runs_where_the_tool_is(fakes: FakeTools, model: bitsmith.Model) -> None:
     lines: list[str] = []
     report = model.build(csim=False, progress=lines.append)
@@ -216,6 +218,8 @@ def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsm
     assert stages(forgotten) == {"vitis": False, "synth": False, "cosim": False}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_no_tool_starts_on_code_that_cannot_keep_its_plan(
     fakes: FakeTools, model: bitsmith.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +245,8 @@ def test_new_inputs_are_simulated_again(fakes: FakeTools, model: bitsmith.Model,
     assert report.section("Verification")["Inputs"] == 7
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_both_simulations_are_recorded(fakes: FakeTools, model: bitsmith.Model) -> None:
     report = model.build(cosim=True, inputs=three_layer(model.output_dir / ".." / "x")[1][:150])
     section = report.section("Verification")

@@ -206,6 +206,8 @@ def test_drivers_of_boards_know_nothing_of_weights_in_cpp(tmp_path: Path) -> Non
         three_layer(tmp_path, config=config, backend="Vitis", board="pynq-z2")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_weights_in_cpp_beside_ports_of_tensors(tmp_path: Path) -> None:
     config = {"LayerName": {"fc1_relu": {"Weights": "reloadable", "ReuseFactor": 16}}}
     model, _ = three_layer(tmp_path, config=config, backend="Vitis", interface="ap_vld")

@@ -23,6 +23,7 @@ from bitsmith.rtl.interface import token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
+from tests.properties import few
 from tests.rtl.wrapped import DIGEST, expected, inputs_of, layouts_of, made
 from tests.systems.written import computed, imported, written
 
@@ -146,9 +147,10 @@ def compiled(folder: Path, real: str, patience: int = 10) -> ctypes.CDLL:
 MASTER = {"interface": "axi_master"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "target"), [("pipeline", {}), ("streams", {}), ("stream", {}), ("pipeline", MASTER), ("streams", MASTER)]
-)
+PORTS = [("pipeline", {}), ("streams", MASTER), ("streams", {}), ("stream", {}), ("pipeline", MASTER)]
+
+
+@few("kind, target", PORTS, fast=2, judged=True)
 def test_results_are_those_of_the_emulator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, target: dict[str, str]
 ) -> None:
@@ -213,7 +215,7 @@ def halves(shape: tuple[int, ...]) -> ModelLayout | None:
 
 
 @pytest.mark.parametrize("summed", [False, True])
-@pytest.mark.parametrize("kind", ["loads", "parts"])
+@few("kind", ["loads", "parts"], fast=1, judged=True)
 def test_weights_are_loaded_as_the_driver_in_python_does(
     kind: str, summed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,8 +338,8 @@ int main(int count, char **arguments) {
 """
 
 
-@pytest.mark.parametrize(
-    ("kind", "target"), [("streams", {}), ("narrow", {}), ("parts", {}), ("loads", MASTER), ("weights", {})]
+@few(
+    "kind, target", [("narrow", {}), ("loads", MASTER), ("streams", {}), ("parts", {}), ("weights", {})], 2, judged=True
 )
 def test_no_byte_beyond_an_array_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, target: dict[str, str]

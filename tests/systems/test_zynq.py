@@ -379,6 +379,8 @@ def test_a_name_that_is_no_board(tmp_path: Path) -> None:
         three_layer(tmp_path, board="pynq-z9")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_counters_are_in_the_estimate_unless_they_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for monitors in (None, "none"):
         model = three_layer(tmp_path / str(monitors), board="pynq-z2", monitors=monitors)[0]
@@ -398,6 +400,8 @@ def test_counters_are_in_the_estimate_unless_they_are_left_out(tmp_path: Path, m
         three_layer(tmp_path, board="pynq-z2", monitors="all")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_memories_are_read_back_where_there_are_some(tmp_path: Path) -> None:
     kept = {"Model": {"ReuseFactor": 4, "Weights": "reloadable"}}
     notes, figures = [], []
