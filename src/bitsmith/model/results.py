@@ -42,7 +42,7 @@ class Results:
             return found
         first = json.dumps({"searched": searched}) + "\n"
         try:
-            content = path.read_text() if path.exists() else ""
+            content = path.read_text(encoding="utf-8") if path.exists() else ""
             lines = content.splitlines(keepends=True)
             if lines and lines[0] != first:
                 remedy = "give the same model, data, goal and options, or the path of a new file"
@@ -52,7 +52,7 @@ class Results:
                 keys, figures = json.loads(line)
                 found.known[keys] = Result(**{**figures, "scores": tuple(figures["scores"])})
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(whole) or first)
+            path.write_text("".join(whole) or first, encoding="utf-8", newline="\n")
         except (OSError, ValueError, TypeError) as error:
             raise ConfigError(
                 f"{path} cannot be used ({error})", where="resume", accepted="the path of a file"
@@ -63,5 +63,5 @@ class Results:
         """Note a result."""
         self.known[keys] = result
         if self.path is not None:
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps([keys, asdict(result)]) + "\n")
