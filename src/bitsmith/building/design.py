@@ -167,7 +167,12 @@ def circuit(
     network = dumped("token-network", partition(shown, directives), network_to_text)
     require_engine(program, directives, network.processes)
     design = streams.lay_out(
-        *(network, delays, budget_ns, top, title, directives.part),
+        network,
+        delays,
+        budget_ns,
+        top,
+        title,
+        directives.part,
         read_back=directives.read_back,
         protection=directives.protection,
     )
@@ -264,17 +269,16 @@ class Streaming(Circuit):
         design = self.design
         inputs = (*design.inputs, *(each.port for each in design.weights))
         return Interface(
-            *(
-                self.top,
-                inputs,
-                design.outputs,
-                *self.cycles,
-                self.title,
-                design.weights,
-                design.loads,
-                design.read_back,
-            ),
-            *(design.checked, design.taps),
+            self.top,
+            inputs,
+            design.outputs,
+            *self.cycles,
+            self.title,
+            weights=design.weights,
+            loads=design.loads,
+            read_back=design.read_back,
+            checked=design.checked,
+            taps=design.taps,
         )
 
     def simulation(
