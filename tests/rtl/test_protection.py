@@ -16,7 +16,7 @@ from bitsmith.building.design import Pipeline, circuit
 from bitsmith.devices import ECP5
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
 from bitsmith.emulate import Emulator
-from bitsmith.errors import ToolFailedError
+from bitsmith.errors import ConfigError, ToolFailedError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
@@ -25,7 +25,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from bitsmith.rtl.packing import pack, unpack
-from bitsmith.rtl.protection import check_blocks, check_cells
+from bitsmith.rtl.protection import check_blocks, check_cells, fault_registers
 from bitsmith.rtl.stream_ports import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
@@ -172,3 +172,10 @@ def test_tables_of_pipelines(tmp_path: Path, protection: Protection) -> None:
             outputs(flipped=True, ends=15)
     else:
         assert outputs(flipped=True, ends=10) == want.ravel().tolist()
+
+
+@pytest.mark.parametrize(("memories", "first"), [(993, 0x600), (1, 0x704)])
+def test_registers_that_would_overlap_are_rejected(memories: int, first: int) -> None:
+    assert fault_registers(992, 0x700)
+    with pytest.raises(ConfigError, match="Monitors"):
+        fault_registers(memories, first)

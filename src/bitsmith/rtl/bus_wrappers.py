@@ -291,7 +291,8 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
         ]
         lines.append(f"wire [31:0] value_read_back = {''.join(crcs)}32'd0;")
     if interface.checked:
-        lines += fault_registers(len(interface.checked))
+        first = READ_BACK + 4 * len(interface.loads) * interface.read_back
+        lines += fault_registers(len(interface.checked), first)
     # FRAMES_OUT is of the first output; without counters nothing reads where frames of others end.
     unused = (f"wire unused_out{k} = out{k}_last;" for k in range(1, len(interface.outputs)))
     nothing = Text(lines=("wire [31:0] value_counted = 32'd0;", *unused))

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 
 from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
+from bitsmith.errors import ConfigError
 
 FAULT = "memory_fault"
 """The port of a circuit with the faults of its memories."""
 
 _FAULTS = 0x700
 """Address of the first register of ``bitsmith_faults``."""
+
+_MOST_MEMORIES = 32 * ((0x100 - 8) // 8)
+"""Memories whose registers end before the next address of others."""
 
 ALWAYS_READ = "1'b1"
 
@@ -79,8 +83,20 @@ class Checks:
         ]
 
 
-def fault_registers(memories: int) -> list[str]:
-    """The lines of a wrapper that give ``value_faults``, registers of flipped bits in so many memories."""
+def fault_registers(memories: int, first: int) -> list[str]:
+    """The lines of a wrapper that give ``value_faults``, registers of flipped bits in so many memories.
+
+    Other registers end before the address ``first``.
+
+    Raises:
+        ConfigError: registers of others, or of so many memories, would lie at the addresses of these, or beyond.
+    """
+    if memories > _MOST_MEMORIES:
+        accepted = f"at most {_MOST_MEMORIES}"
+        raise ConfigError(f"check bits in {memories} memories", where="Monitors", accepted=accepted)
+    if first > _FAULTS:
+        accepted = "'memories', or 'parity' or 'ecc', for so many memories that can be loaded"
+        raise ConfigError("CRCs that need the addresses of check bits", where="Monitors", accepted=accepted)
     pins = {name: name for name in ("aclk", "aresetn", "clear")}
     pins |= {"fault": FAULT, "read_word": "s_axi_araddr[7:2]", "value": "faults_value"}
     connections = ", ".join(f".{key}({value})" for key, value in pins.items())
