@@ -57,7 +57,8 @@ def test_modules_of_wrappers(tmp_path: Path, module: str, parameters: dict[str, 
 
 
 MUTANTS = [
-    ("axis_fifo", "assign in_ready = count != FULL", "assign in_ready = 1'b1", 14),
+    ("axis_fifo", "in_ready <= count != LAST_FREE", "in_ready <= 1'b1", 14),
+    ("axis_fifo", "out_valid <= count != ONE", "out_valid <= 1'b0", 14),
     ("axis_fifo", "(read_at == LAST) ? '0 : read_at + 1'b1", "read_at + 1'b1", 14),
     ("axis", "assign s_axis_tready = claimed != FULL", "assign s_axis_tready = 1'b1", 12),
     ("axis", "PLACES = LATENCY + 2", "PLACES = LATENCY + 1", 12),
