@@ -18,9 +18,8 @@ from bitsmith.layers.functions import FUNCTIONS, celu, elu
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.resolution import Resolution
-from bitsmith.layers.tables import Function, has_own_entries, is_free, tabulated
+from bitsmith.layers.tables import Function, tabulated, without_table
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
-from bitsmith.layers.wide import wide
 
 TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
 
@@ -63,11 +62,10 @@ class Activation(Layer):
         frac = lowering.result_frac() if fmt is None else fmt.frac
         bounds = lowering.settings.table_range
         # Bins of a size that no user chose: what bends sharply within a wide range needs other ways.
-        if is_free(lowering) and not has_own_entries(lowering, inputs[0]):
-            y = wide(lowering, inputs[0], self.scalar_function(), frac)
-            if y is not None:
-                return lowering.result(y)
-        return lowering.result(tabulated(lowering, inputs[0], self.scalar_function(), frac, bounds=bounds))
+        y = without_table(lowering, inputs[0], self.scalar_function(), frac)
+        if y is None:
+            y = tabulated(lowering, inputs[0], self.scalar_function(), frac, bounds=bounds)
+        return lowering.result(y)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,9 +6,11 @@ Definitions: the Keras 3 and PyTorch reference pages of the functions of these n
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
+from bitsmith.layers import wide
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.tables import Function
 
@@ -58,14 +60,14 @@ FUNCTIONS: dict[str, Function] = {
         Function("sigmoid", sigmoid, bounded=True),
         Function("tanh", np.tanh, bounded=True),
         Function("softplus", softplus, right=1.0),
-        Function("softsign", lambda x: x / (1.0 + np.abs(x)), bounded=True),
-        Function("exponential", lambda x: np.exp(np.minimum(x, 700.0))),
-        Function("exp2", lambda x: np.exp2(np.minimum(x, 1000.0))),
-        Function("expm1", lambda x: np.expm1(np.minimum(x, 700.0))),
-        Function("sinh", lambda x: np.sinh(np.clip(x, -700.0, 700.0))),
-        Function("cosh", lambda x: np.cosh(np.clip(x, -700.0, 700.0))),
-        Function("asinh", np.arcsinh),
-        Function("atan", np.arctan),
+        Function("softsign", lambda x: x / (1.0 + np.abs(x)), bounded=True, wide=wide.softsign),
+        Function("exponential", lambda x: np.exp(np.minimum(x, 700.0)), wide=partial(wide.powers, base=math.e)),
+        Function("exp2", lambda x: np.exp2(np.minimum(x, 1000.0)), wide=partial(wide.powers, base=2.0)),
+        Function("expm1", lambda x: np.expm1(np.minimum(x, 700.0)), wide=partial(wide.powers, base=math.e, offset=1)),
+        Function("sinh", lambda x: np.sinh(np.clip(x, -700.0, 700.0)), wide=partial(wide.hyperbolic, odd=True)),
+        Function("cosh", lambda x: np.cosh(np.clip(x, -700.0, 700.0)), wide=partial(wide.hyperbolic, odd=False)),
+        Function("asinh", np.arcsinh, wide=wide.area, interpolates=True),
+        Function("atan", np.arctan, wide=wide.arctangent, interpolates=True),
         Function("erf", lambda x: np.asarray(_erf(x), dtype=np.float64), bounded=True),
         Function(
             "selu", lambda x: SELU_SCALE * (np.maximum(x, 0.0) + SELU_ALPHA * _negative_part(x)), right=SELU_SCALE
@@ -80,8 +82,17 @@ FUNCTIONS: dict[str, Function] = {
         Function("log_sigmoid", lambda x: -softplus(-x), left=1.0),
         Function("tanh_shrink", lambda x: x - np.tanh(x), left=1.0, right=1.0),
         Function("soft_shrink", lambda x: x - np.clip(x, -0.5, 0.5), left=1.0, right=1.0),
-        Function("hard_shrink", lambda x: np.where(np.abs(x) > 0.5, x, 0.0), left=1.0, right=1.0, jumps=True),
-        Function("squareplus", lambda x: (x + np.sqrt(x * x + 4.0)) / 2.0, right=1.0),
+        Function(
+            "hard_shrink",
+            lambda x: np.where(np.abs(x) > 0.5, x, 0.0),
+            left=1.0,
+            right=1.0,
+            jumps=True,
+            wide=wide.hard_shrink,
+        ),
+        Function(
+            "squareplus", lambda x: (x + np.sqrt(x * x + 4.0)) / 2.0, right=1.0, wide=wide.squareplus, interpolates=True
+        ),
         Function("sparse_plus", lambda x: np.where(x < 1.0, np.maximum(x + 1.0, 0.0) ** 2 / 4.0, x), right=1.0),
         Function("sparse_sigmoid", lambda x: np.clip(0.5 * (x + 1.0), 0.0, 1.0), bounded=True),
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -47,11 +48,16 @@ _FRACTION_BITS = 10
 """Bits of the position within a bin that interpolation uses at least."""
 
 
+Way: TypeAlias = Callable[[Lowering, Value, int], Value | None]
+"""A function of a value with so many fractional bits, not rounded to the result; None if it has too many bits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A scalar function and its slopes far to the left and far to the right.
 
-    All values of one that is ``bounded`` are within -1 to 1; one that ``jumps`` is not continuous.
+    All values of one that is ``bounded`` are within -1 to 1; one that ``jumps`` is not continuous. One of many values is computed
+    ``wide``, if it has such a way: always, or, if it ``interpolates`` well, only where bins of a table are too coarse.
     """
 
     name: str
@@ -60,6 +66,8 @@ class Function:
     right: float = 0.0
     bounded: bool = False
     jumps: bool = False
+    wide: Way | None = None
+    interpolates: bool = False
 
     def rest(self, x: Floats) -> Floats:
         """``g``: the function without its linear parts."""
@@ -151,10 +159,14 @@ def has_own_entries(lowering: Lowering, x: Value) -> bool:
     return is_free(lowering) and x.type.span.hi - x.type.span.lo < EXACT_ENTRIES
 
 
-def interpolates(lowering: Lowering, x: Value, function: Function, frac: int) -> bool:
-    """Return True if bins of automatic size keep the error of :func:`tabulated` below a quarter of a step."""
+def without_table(lowering: Lowering, x: Value, function: Function, frac: int) -> Value | None:
+    """``function(x)`` where a table of bins is not as accurate, not rounded to the result; None where one is."""
+    if function.wide is None or has_own_entries(lowering, x) or not is_free(lowering):
+        return None
     table = _Table(lowering, function, frac, "table")
-    return table.is_fine(*table.bins(_Span.of(x)))
+    if function.interpolates and table.is_fine(*table.bins(_Span.of(x))):
+        return None
+    return function.wide(lowering, x, frac)
 
 
 def _slope(lowering: Lowering, slope: float, x: Value, frac: int) -> Value:

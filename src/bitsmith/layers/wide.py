@@ -6,9 +6,7 @@ All have an error below a step of ``frac`` fractional bits, up to a relative acc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import partial
 
 import numpy as np
 
@@ -18,22 +16,13 @@ from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.reciprocal import cut, exponential, logarithm, power, reciprocal
 from bitsmith.layers.statistics import square
-from bitsmith.layers.tables import ENTRY_BITS, Function, interpolates, tabulated
+from bitsmith.layers.tables import ENTRY_BITS, Function, tabulated
 
 _GUARD_BITS = 3
 _MANY_BITS = 1 << 20
 
 
-def wide(lowering: Lowering, x: Value, function: Function, frac: int) -> Value | None:
-    """``function(x)``, not rounded to the result; None if a table does as well or the result would have too many bits."""
-    if function.name in _ALWAYS:
-        return _ALWAYS[function.name](lowering, x, frac)
-    if function.name in _WHERE_COARSE and not interpolates(lowering, x, function, frac):
-        return _WHERE_COARSE[function.name](lowering, x, frac)
-    return None
-
-
-def _softsign(lowering: Lowering, x: Value, frac: int) -> Value:
+def softsign(lowering: Lowering, x: Value, frac: int) -> Value:
     """``x / (1 + |x|)`` by a reciprocal, accurate at any magnitude."""
     builder = lowering.builder
     magnitude = builder.add(builder.abs(x), builder.const(1))
@@ -43,7 +32,7 @@ def _softsign(lowering: Lowering, x: Value, frac: int) -> Value:
     return builder.cast_to(y, frac, -(1 << frac), 1 << frac, Rounding.RND, Overflow.SAT)
 
 
-def _squareplus(lowering: Lowering, x: Value, frac: int) -> Value:
+def squareplus(lowering: Lowering, x: Value, frac: int) -> Value:
     """``max(x, 0) + 2 / (|x| + sqrt(x**2 + 4))``: nothing cancels, however far out."""
     builder, bits = lowering.builder, max(frac, 1) + 2
     root = power(lowering, builder.add(square(lowering, x), builder.const(4)), 0.5, Fraction(4), bits, "table")
@@ -51,13 +40,13 @@ def _squareplus(lowering: Lowering, x: Value, frac: int) -> Value:
     return builder.add(builder.max(x, builder.const(0)), builder.shift(inverse, 1))
 
 
-def _hard_shrink(lowering: Lowering, x: Value, _frac: int) -> Value:
+def hard_shrink(lowering: Lowering, x: Value, _frac: int) -> Value:
     """``x`` where its magnitude is above 1/2, else 0: no line between entries of a table has the jump."""
     builder = lowering.builder
     return builder.select(builder.compare(builder.abs(x), Relation.GT, builder.const(1, 1)), x, builder.const(0))
 
 
-def _exponential(lowering: Lowering, x: Value, frac: int, base: float, offset: int = 0) -> Value | None:
+def powers(lowering: Lowering, x: Value, frac: int, base: float, offset: int = 0) -> Value | None:
     """``base**x - offset``, as accurate at the right end of the range as near 0."""
     x = _within_reach(lowering, x, base, frac)
     if _most_bits(x, base) + frac > ENTRY_BITS:
@@ -66,11 +55,10 @@ def _exponential(lowering: Lowering, x: Value, frac: int, base: float, offset: i
     return lowering.builder.sub(y, lowering.builder.const(offset)) if offset else y
 
 
-def _hyperbolic(lowering: Lowering, x: Value, frac: int, *, odd: bool) -> Value | None:
+def hyperbolic(lowering: Lowering, x: Value, frac: int, *, odd: bool) -> Value | None:
     """Half of the difference (``odd``) or the sum of two exponentials, accurate at both ends of the range."""
     builder = lowering.builder
-    powers = [_exponential(lowering, each, frac, math.e) for each in (x, builder.neg(x))]
-    up, down = powers
+    up, down = (powers(lowering, each, frac, math.e) for each in (x, builder.neg(x)))
     if up is None or down is None:
         return None
     return builder.shift(builder.sub(up, down) if odd else builder.add(up, down), -1)
@@ -99,7 +87,7 @@ def _saturation(lowering: Lowering) -> float | None:
     return 2.0 * lowering.observed.amplitude if lowering.observed.limits and not lowering.exact else None
 
 
-def _arctangent(lowering: Lowering, x: Value, frac: int) -> Value:
+def arctangent(lowering: Lowering, x: Value, frac: int) -> Value:
     """Return the arc tangent of ``|x|`` or, above 1, a quarter turn less that of ``1 / |x|``; with the sign of ``x``."""
     builder, bits = lowering.builder, max(frac, 1) + _GUARD_BITS
     one, magnitude = builder.const(1), builder.abs(x)
@@ -111,7 +99,7 @@ def _arctangent(lowering: Lowering, x: Value, frac: int) -> Value:
     return _with_sign(lowering, x, builder.select(above, turned, angle))
 
 
-def _area(lowering: Lowering, x: Value, frac: int) -> Value:
+def area(lowering: Lowering, x: Value, frac: int) -> Value:
     """``log(|x| + sqrt(x**2 + 1))`` with the sign of ``x``: near 0 it is as accurate, as the sum is at least 1."""
     builder, bits = lowering.builder, max(frac, 1) + _GUARD_BITS
     root = power(lowering, builder.add(square(lowering, x), builder.const(1)), 0.5, Fraction(1), bits, "table")
@@ -121,17 +109,3 @@ def _area(lowering: Lowering, x: Value, frac: int) -> Value:
 def _with_sign(lowering: Lowering, x: Value, magnitude: Value) -> Value:
     builder = lowering.builder
     return builder.select(builder.compare(x, Relation.LT, builder.const(0)), builder.neg(magnitude), magnitude)
-
-
-_Way = Callable[[Lowering, Value, int], Value | None]
-
-_ALWAYS: Mapping[str, _Way] = {
-    "softsign": _softsign,
-    "hard_shrink": _hard_shrink,
-    "exponential": partial(_exponential, base=math.e),
-    "exp2": partial(_exponential, base=2.0),
-    "expm1": partial(_exponential, base=math.e, offset=1),
-    "cosh": partial(_hyperbolic, odd=False),
-    "sinh": partial(_hyperbolic, odd=True),
-}
-_WHERE_COARSE: Mapping[str, _Way] = {"squareplus": _squareplus, "atan": _arctangent, "asinh": _area}
