@@ -216,6 +216,18 @@ def test_over_steps(layer: type[Layer]) -> None:
             np.testing.assert_array_equal(result(stepped, steps), wanted.reshape(2, 3, *wanted.shape[1:]))
 
 
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_trained_tensors(layer: type[Layer]) -> None:
+    """They have a precision, and others take their places."""
+    for instance, _ in instances(layer):
+        tensors = {variable: values * 2.0 - 1.0 for variable, values in instance.weights().items()}
+        assert tensors.keys() <= {*instance.variables()}
+        other = instance.with_weights(tensors)
+        assert type(other) is type(instance)
+        assert other.weights().keys() == tensors.keys()
+        assert all(other.weights()[variable] is values for variable, values in tensors.items())
+
+
 def computed(layer: Layer, batch: Sequence[Floats], *, whole: bool) -> tuple[Floats, int]:
     """What core ops compute, with all of the result if it is ``whole``, and the fractional bits of the result."""
     formats = {k: replace(FORMAT, signed=bool(x.min() < 0)) for k, x in enumerate(batch)}

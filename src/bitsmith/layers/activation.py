@@ -119,9 +119,7 @@ class PReLU(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.POSITIVE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("param", "result")
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"param": self.alpha}
+    trained: ClassVar[Mapping[str, str]] = {"param": "alpha"}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)

@@ -44,6 +44,7 @@ class _Convolution(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
+    trained: ClassVar[Mapping[str, str]] = {"weight": "kernel", "bias": "bias"}
     options: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     @property
@@ -55,9 +56,6 @@ class _Convolution(Layer):
     def size(self) -> Axes:
         """Taps along each axis."""
         return self.kernel.shape[:-2]
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         return {"weight": _kernel_scales(operand, result, self.kernel, self.groups), "bias": result}

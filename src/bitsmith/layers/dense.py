@@ -30,11 +30,9 @@ class Dense(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
+    trained: ClassVar[Mapping[str, str]] = {"weight": "kernel", "bias": "bias"}
 
     options: ClassVar[frozenset[str]] = frozenset({"weights", "digit_price"})
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
 
     def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
         return exponents(self.row_scale)[:, None] if variable == "weight" and self.row_scale is not None else None

@@ -209,9 +209,7 @@ class EinsumDense(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
+    trained: ClassVar[Mapping[str, str]] = {"weight": "kernel", "bias": "bias"}
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         equation = _parsed(self.equation)

@@ -32,9 +32,7 @@ class Embedding(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "result")
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"weight": self.table}
+    trained: ClassVar[Mapping[str, str]] = {"weight": "table"}
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         return {"weight": result}

@@ -185,9 +185,7 @@ class Constant(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight",)
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"weight": self.value}
+    trained: ClassVar[Mapping[str, str]] = {"weight": "value"}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return self.value.shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -29,6 +29,9 @@ class Layer(ABC):
     """Variables whose precision the user may set of a layer of this class, besides ``default``."""
     options: ClassVar[frozenset[str]] = frozenset()
     """Fields of :class:`Settings`, beyond precision, reuse factor, strategy and trace, that have a meaning here."""
+
+    trained: ClassVar[Mapping[str, str]] = {}
+    """The fields that hold trained tensors, or None, by the precision variables of these."""
 
     @property
     def kind(self) -> str:
@@ -59,7 +62,12 @@ class Layer(ABC):
 
     def weights(self) -> Mapping[str, Floats]:
         """Trained tensors by their precision variable."""
-        return {}
+        found: dict[str, Floats | None] = {name: getattr(self, field) for name, field in self.trained.items()}
+        return {name: values for name, values in found.items() if values is not None}
+
+    def with_weights(self, values: Mapping[str, Floats]) -> Layer:
+        """The layer with other trained tensors, by their precision variable."""
+        return replace(self, **{self.trained[name]: tensor for name, tensor in values.items()})
 
     def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
         """Return the powers of two that steps follow where ``auto`` takes several formats of ``bits`` for a trained tensor.

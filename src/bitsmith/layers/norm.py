@@ -35,9 +35,7 @@ class BatchNormalization(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=True)
     precisions: ClassVar[tuple[str, ...]] = ("scale", "bias", "accum", "result")
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"scale": self.scale, "bias": self.offset}
+    trained: ClassVar[Mapping[str, str]] = {"scale": "scale", "bias": "offset"}
 
     def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
         return spread_exponents(self.scale, bits) if variable == "scale" else None

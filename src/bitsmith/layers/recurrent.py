@@ -80,6 +80,12 @@ class Recurrent(Layer):
     masked: bool = False
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
+    trained: ClassVar[Mapping[str, str]] = {
+        "weight": "kernel",
+        "recurrent_weight": "recurrent_kernel",
+        "bias": "bias",
+        "recurrent_bias": "recurrent_bias",
+    }
     precisions: ClassVar[tuple[str, ...]] = (
         "weight",
         "bias",
@@ -109,11 +115,6 @@ class Recurrent(Layer):
     def _parts(self, operands: Sequence[U]) -> tuple[U, Sequence[U], U | None]:
         """The sequence, the initial states, none stand for zeros, and the mask."""
         return operands[0], operands[1 : len(operands) - self.masked], operands[-1] if self.masked else None
-
-    def weights(self) -> Mapping[str, Floats]:
-        found = {"weight": self.kernel, "recurrent_weight": self.recurrent_kernel}
-        biases = {"bias": self.bias, "recurrent_bias": self.recurrent_bias}
-        return found | {name: values for name, values in biases.items() if values is not None}
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         # Activations bend where their operands are about 1.
@@ -323,6 +324,7 @@ class LSTM(Recurrent):
     keeps: bool = False
 
     precisions: ClassVar[tuple[str, ...]] = (*Recurrent.precisions, "recurrent_activation", "cell", "peephole_weight")
+    trained: ClassVar[Mapping[str, str]] = {**Recurrent.trained, "peephole_weight": "peephole"}
     gates: ClassVar[int] = 4
     states: ClassVar[tuple[str, ...]] = ("state", "cell")
 
@@ -354,10 +356,6 @@ class LSTM(Recurrent):
 
     def _peephole(self) -> Floats | None:
         return self.peephole
-
-    def weights(self) -> Mapping[str, Floats]:
-        found = Recurrent.weights(self)
-        return found if self.peephole is None else {**found, "peephole_weight": self.peephole}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if self.of_cell and self.return_sequences:

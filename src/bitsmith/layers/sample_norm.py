@@ -50,10 +50,8 @@ class LayerNormalization(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("mean", "variance", "table", "scale", "bias", "accum", "result")
+    trained: ClassVar[Mapping[str, str]] = {"scale": "gamma", "bias": "beta"}
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"scale": self.gamma, "bias": self.beta}
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         return {"scale": result, "bias": result}
@@ -95,10 +93,8 @@ class RMSNormalization(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("variance", "table", "scale", "accum", "result")
+    trained: ClassVar[Mapping[str, str]] = {"scale": "gamma"}
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"scale": self.gamma}
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         return {"scale": result}
@@ -143,10 +139,8 @@ class GroupNormalization(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = LayerNormalization.precisions
+    trained: ClassVar[Mapping[str, str]] = LayerNormalization.trained
     options: ClassVar[frozenset[str]] = LayerNormalization.options
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"scale": self.gamma, "bias": self.beta}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = checked_axes(single(inputs, self.kind), (self.axis,), self.kind)

@@ -36,6 +36,9 @@ class TimeDistributed(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return self.layer.weights()
 
+    def with_weights(self, values: Mapping[str, Floats]) -> Layer:
+        return TimeDistributed(self.layer.with_weights(values))
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if not inputs or any(len(shape) < 2 or shape[0] != inputs[0][0] for shape in inputs):
             raise UnsupportedError(

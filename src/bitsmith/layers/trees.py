@@ -56,14 +56,12 @@ class Trees(Layer):
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     jumps: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "result")
+    trained: ClassVar[Mapping[str, str]] = {"weight": "leaves", "bias": "base"}
 
     def __post_init__(self) -> None:
         for name in ("features", "branches", "roots"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.int64))
         object.__setattr__(self, "equal", np.asarray(self.equal, dtype=bool))
-
-    def weights(self) -> Mapping[str, Floats]:
-        return {"weight": self.leaves, "bias": self.base}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)

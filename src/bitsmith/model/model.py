@@ -222,11 +222,11 @@ class Model(Shown):
             InputDataError: no such weights, another shape, or values beyond the format.
         """
         tensors = {
-            "kernel": kernel,
+            "weight": kernel,
             "bias": bias,
-            "recurrent_kernel": recurrent_kernel,
+            "recurrent_weight": recurrent_kernel,
             "recurrent_bias": recurrent_bias,
-            "peephole": peephole,
+            "peephole_weight": peephole,
         }
         self._inherited = self._calibrated
         self.program, self.network = with_weights(self.program, self.network, layer, tensors)

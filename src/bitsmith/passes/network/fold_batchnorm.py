@@ -20,7 +20,7 @@ from typing import TypeAlias
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Shape, as_weights
+from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings, Weights
@@ -140,11 +140,13 @@ def _is_exact(weighted: Weighted, settings: Settings) -> bool:
     return exact_frac(weighted.kernel, settings.bits.weight) is not None
 
 
-def _scaled(weighted: Weighted, normalization: BatchNormalization) -> Weighted:
+def _scaled(weighted: Weighted, normalization: BatchNormalization) -> Layer:
     bias = normalization.offset
     if weighted.bias is not None:
         bias = bias + weighted.bias * normalization.scale
-    return replace(weighted, kernel=as_weights(weighted.kernel * normalization.scale), bias=as_weights(bias))
+    return weighted.with_weights(
+        {"weight": as_weights(weighted.kernel * normalization.scale), "bias": as_weights(bias)}
+    )
 
 
 def _with_scaled_rows(dense: Dense, normalization: BatchNormalization) -> Dense:

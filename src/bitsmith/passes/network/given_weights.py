@@ -16,36 +16,24 @@ from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, width_of
 from bitsmith.layers.auto import to_raw
-from bitsmith.layers.conv import Conv, ConvTranspose
-from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.recurrent import Recurrent
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.program.load import ParameterKey, load, parameters
 
 _Array: TypeAlias = npt.NDArray[np.generic]
 
-_VARIABLES = {
-    "kernel": "weight",
-    "bias": "bias",
-    "recurrent_kernel": "recurrent_weight",
-    "recurrent_bias": "recurrent_bias",
-    "peephole": "peephole_weight",
-}
-"""Variables of trained tensors, by the fields of layers that hold them."""
-
 
 def with_weights(
     program: Program, network: Network, layer: str, tensors: Mapping[str, npt.ArrayLike | None]
 ) -> tuple[Program, Network]:
-    """A program and its network with other ``tensors`` (``kernel``, ``bias``, ...) of ``layer``, but those that are None.
+    """A program and its network with other ``tensors`` (``weight``, ``bias``, ...) of ``layer``, but those that are None.
 
     Raises:
         InputDataError: no such weights, another shape, or values beyond the format.
     """
     known = parameters(program)
-    given = {_VARIABLES[field]: np.asarray(values) for field, values in tensors.items() if values is not None}
+    given = {variable: np.asarray(values) for variable, values in tensors.items() if values is not None}
     called = {place: _called(network.node(place[0]), place[1]) for place in known}
     own = {place: variable for place, (name, variable) in called.items() if name == layer}
     own |= {place: place[1] for place in known if place[0] == layer}
@@ -77,18 +65,16 @@ def _given(layout: ModelLayout | None, variable: str, given: Mapping[str, _Array
     """Return a ``given`` tensor, or one that this is a part of and that is given whole: the second bias of a GRU of Keras."""
     if variable in given or layout is None:
         return given.get(variable)
-    whole = given.get(_VARIABLES.get(layout.argument, ""))
+    whole = given.get(layout.argument)
     return whole if whole is not None and whole.shape == layout.shape else None
 
 
 def _with(network: Network, name: str, now: Mapping[str, Floats], known: Mapping[ParameterKey, Node]) -> Network:
     """Return the network with other tensors of the node called ``name``, and of those that have the same ones."""
     node = network.node(name)
-    assert isinstance(node.layer, Dense | Conv | ConvTranspose | Recurrent)
-    fields = {field: now[variable] for field, variable in _VARIABLES.items() if variable in now}
     return network.with_nodes(
         [
-            replace(each, layer=replace(each.layer, **fields)) if each is node or _shares(each, node, known) else each
+            replace(each, layer=each.layer.with_weights(now)) if each is node or _shares(each, node, known) else each
             for each in network.nodes
         ]
     )
