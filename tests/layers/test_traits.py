@@ -205,6 +205,19 @@ def test_elementwise_and_affine(layer: type[Layer]) -> None:
 
 
 @pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_sign(layer: type[Layer]) -> None:
+    rng = np.random.default_rng(6)
+    for instance, shapes in instances(layer):
+        if len(shapes) < 2 or {*shapes} != {instance.output_shape(shapes)}:
+            assert instance.traits.sign is None
+            continue
+        first, *others = operands(instance, shapes, rng)
+        joined = result(instance, [first, *others])
+        signs = [sign for sign in (1, -1) if np.array_equal(first + sign * sum(others), joined)]
+        assert [instance.traits.sign] == (signs or [None])
+
+
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
 def test_over_steps(layer: type[Layer]) -> None:
     rng = np.random.default_rng(5)
     for instance, shapes in instances(layer):

@@ -24,7 +24,6 @@ from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer
-from bitsmith.layers.merge import Add, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settled import exact_variables
 from bitsmith.layers.traits import Exactness
@@ -36,7 +35,6 @@ _FAR = 8.0
 _CANCELLED = 2.0**-44
 """Share of the operands' magnitude below which a result is the float model's own rounding, as of the mean of what is centered."""
 
-_SUMS = (Add, Subtract)
 _SINGLE = 2.0**-24
 """The same of the frameworks' single precision, in sums of operands that cancel in some channels."""
 
@@ -212,7 +210,7 @@ def _compared(
     A result of no more than ``noise`` has no range of its own, but that of its operands.
     """
     ranges = spans(wanted, axis)
-    if isinstance(node.layer, _SUMS):
+    if node.layer.traits.sign is not None:
         ranges = replace(ranges, noise=_SINGLE * noise / _CANCELLED)
     whole = ranges.whole
     if 0.0 < whole.largest <= noise:

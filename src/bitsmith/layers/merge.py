@@ -17,7 +17,7 @@ from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.traits import Elements, Exactness, Scales, Traits, computed, extreme, moved
+from bitsmith.layers.traits import Elements, Exactness, Scales, Traits, computed, extreme, moved, summed
 
 
 def broadcast(inputs: Sequence[Shape], kind: str, exactly: int | None = None) -> Shape:
@@ -61,7 +61,7 @@ class Add(_Merge):
 
     joined: ClassVar[np.ufunc] = np.add
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
-    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.EXACT, elementwise=True, affine=True)
+    traits: ClassVar[Traits] = summed(1)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(lowering.cast("accum", reduce(lowering.builder.add, inputs)))
@@ -72,7 +72,7 @@ class Subtract(_Merge):
     """The first input minus the second."""
 
     joined: ClassVar[np.ufunc] = np.subtract
-    traits: ClassVar[Traits] = computed(Scales.ANY, Exactness.EXACT, elementwise=True, affine=True)
+    traits: ClassVar[Traits] = summed(-1)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)

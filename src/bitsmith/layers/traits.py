@@ -51,6 +51,7 @@ class Traits:
     Args:
         elementwise: each element of the result comes from those at its place in the operands, and everywhere alike.
         affine: each element of the result is an element of any one operand, at its place, times a number plus a number.
+        sign: the sign of all operands after the first, if the result is the sum of these and the first.
     """
 
     elements: Elements
@@ -58,6 +59,7 @@ class Traits:
     exactness: Exactness
     elementwise: bool
     affine: bool
+    sign: int | None
 
     @property
     def keeps(self) -> bool:
@@ -82,7 +84,7 @@ class Traits:
 
 def moved(elements: Elements) -> Traits:
     """The traits of a layer that only moves ``elements``."""
-    return Traits(elements=elements, scales=Scales.ANY, exactness=Exactness.EXACT, elementwise=False, affine=False)
+    return replace(computed(Scales.ANY, Exactness.EXACT, elementwise=False, affine=False), elements=elements)
 
 
 def extreme(*, elementwise: bool) -> Traits:
@@ -91,7 +93,17 @@ def extreme(*, elementwise: bool) -> Traits:
 
 
 def computed(scales: Scales, exactness: Exactness, *, elementwise: bool, affine: bool) -> Traits:
-    """The traits of a layer with new values."""
+    """The traits of a layer with new values that are no sums of its operands."""
     return Traits(
-        elements=Elements.COMPUTED, scales=scales, exactness=exactness, elementwise=elementwise, affine=affine
+        elements=Elements.COMPUTED,
+        scales=scales,
+        exactness=exactness,
+        elementwise=elementwise,
+        affine=affine,
+        sign=None,
     )
+
+
+def summed(sign: int) -> Traits:
+    """The traits of the sum of all operands, those after the first with this sign."""
+    return replace(computed(Scales.ANY, Exactness.EXACT, elementwise=True, affine=True), sign=sign)

@@ -24,7 +24,6 @@ from bitsmith.layers.auto import AUTO_BITS, ObservedRange, constant_frac, least_
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.merge import Add, Subtract
 from bitsmith.layers.network import Network, NetworkNode, Revision
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.network.calibration import input_batches, observe
@@ -246,7 +245,7 @@ class _Search:
     def _constant_scales(self, node: NetworkNode) -> Floats:
         """A constant's own channels, or what they are added to where that is less."""
         own = self._scales(node.name)
-        readers = [each.name for each in self.network.consumers(node.name) if isinstance(each.layer, Add | Subtract)]
+        readers = [each.name for each in self.network.consumers(node.name) if each.layer.traits.sign is not None]
         sums = [each if each.shape == own.shape else each.min() for each in map(self._scales, readers)]
         return np.asarray(reduce(np.minimum, sums, own))
 

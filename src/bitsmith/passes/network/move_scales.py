@@ -24,7 +24,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense
 from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.merge import Add, Multiply, Subtract
+from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import AveragePool
@@ -388,9 +388,8 @@ def _merged(layer: Layer, affines: Sequence[Affine | None]) -> tuple[Layer, Affi
     alike = len(known) == len(affines) and all(first.is_same(each) for each in known) and first.is_uniform
     if not alike:
         return None
-    if isinstance(layer, Add | Subtract):
-        signs = [1, *([-1] if isinstance(layer, Subtract) else [1]) * (len(known) - 1)]
-        offset = sum((each.offset * sign for each, sign in zip(known, signs, strict=True)), rationals(0.0))
+    if layer.traits.sign is not None:
+        offset = first.offset + layer.traits.sign * sum(each.offset for each in known[1:])
         return layer, Affine.of(first.scale, np.asarray(offset))
     same = all(bool(np.all(each.offset == first.offset)) for each in known)
     return (layer, first) if same and _passes(layer, first) else None

@@ -16,7 +16,7 @@ from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.merge import Add, Multiply, Subtract
+from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, rationals
@@ -68,12 +68,10 @@ def _found(network: Network, node: NetworkNode) -> tuple[Quantizer, tuple[str, s
     alike = all(part.size == 1 for part in (quantizer.scale, quantizer.offset, quantizer.lo, quantizer.hi))
     if not alike or quantizer.overflow is not Overflow.SAT or total.settings.precision or len(total.inputs) != 2:
         return None
-    if not isinstance(total.layer, Add | Subtract):
-        return None
     first, second = (_codes(network, name) for name in total.inputs)
-    if first is None or second is None:
+    sign = total.layer.traits.sign
+    if first is None or second is None or sign is None:
         return None
-    sign = 1 if isinstance(total.layer, Add) else -1
     weights = weighted_sum(first[1], second[1], sign, quantizer)
     return None if weights is None else (quantizer, (first[0], second[0]), weights)
 
