@@ -24,8 +24,9 @@ from bitsmith.layers.layer import Layer
 from bitsmith.layers.merge import Add, Average
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.pooling import AveragePool, MaxPool
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy
-from bitsmith.layers.shape import Identity
+from bitsmith.layers.shape import Flatten, Identity, Permute
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.table import LAYERS
 
@@ -220,6 +221,12 @@ def test_type_names_from_the_most_specific_to_the_family() -> None:
     assert names(Identity(), "Dropout") == ("Dropout", "Identity")
     assert names(Input((1,)), "InputLayer") == ("InputLayer", "Input")
     assert names(Add(), "Add") == ("Add", "Merge")
+    assert names(Activation("elu"), "ELU") == ("elu", "ELU", "Activation")
+    assert names(HardActivation(1.0, 0.0, None, 1.0), "") == ("HardActivation", "Activation")
+    assert names(MaxPool((2,), (2,)), "") == ("MaxPool", "MaxPooling1D")
+    assert names(AveragePool((2, 2), (2, 2)), "AvgPool2d") == ("AvgPool2d", "AveragePool", "AveragePooling2D")
+    assert names(Flatten(), "Flatten") == ("Flatten", "Reshape")
+    assert names(Permute((1, 0)), "Permute") == ("Permute", "Transpose")
 
 
 def test_a_more_specific_type_wins() -> None:

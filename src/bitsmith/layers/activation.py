@@ -21,7 +21,9 @@ from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.tables import Function, tabulated, without_table
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
+ANY_ACTIVATION = "Activation"
 TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
+_RELU6 = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +36,14 @@ class Activation(Layer):
     precisions: ClassVar[tuple[str, ...]] = ("table", "param", "result")
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        return (self.function,)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return ("ELU", ANY_ACTIVATION) if self.function == "elu" else (ANY_ACTIVATION,)
 
     @property
     def jumps(self) -> bool:
@@ -79,6 +89,15 @@ class ReLU(Unary):
     precisions: ClassVar[tuple[str, ...]] = ("param", "result")
 
     @property
+    def functions(self) -> tuple[str, ...]:
+        leaky, limited = self.negative_slope != 0.0, self.max_value == _RELU6
+        return (*("leaky_relu",) * leaky, *("relu6",) * limited, "relu")
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return ("ThresholdedReLU" if self.negative_slope == 0.0 else "LeakyReLU", ANY_ACTIVATION)
+
+    @property
     def traits(self) -> Traits:
         plain = self.max_value is None and self.threshold == 0.0
         return computed(Scales.POSITIVE if plain else Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
@@ -120,6 +139,7 @@ class PReLU(Layer):
     traits: ClassVar[Traits] = computed(Scales.POSITIVE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("param", "result")
     trained: ClassVar[Mapping[str, str]] = {"param": "alpha"}
+    families: ClassVar[tuple[str, ...]] = (ANY_ACTIVATION,)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -153,6 +173,13 @@ class HardActivation(Unary):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("slope", "shift", "result")
+    families: ClassVar[tuple[str, ...]] = (ANY_ACTIVATION,)
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        if self.low is None or self.high is None:
+            return ()  # it is no more than a bound
+        return ("hard_tanh" if self.low < 0.0 else "hard_sigmoid",)
 
     @property
     def bounded(self) -> bool:

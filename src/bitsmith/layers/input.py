@@ -65,6 +65,7 @@ class Input(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     options: ClassVar[frozenset[str]] = frozenset({"outliers"})
+    families: ClassVar[tuple[str, ...]] = ("InputLayer",)
 
     def default_format(self, bits: int) -> FixedFormat:
         """The format of an input about which neither the user nor calibration data say anything but its ``bits``.

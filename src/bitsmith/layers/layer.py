@@ -39,6 +39,16 @@ class Layer(ABC):
         return type(self).__name__
 
     @property
+    def functions(self) -> tuple[str, ...]:
+        """Names of the activation function that the layer is, if it is one, the most specific first."""
+        return ()
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Names that other tools have for the layer, or for such layers."""
+        return ()
+
+    @property
     @abstractmethod
     def traits(self) -> Traits:
         """The traits on which passes rely (see :mod:`bitsmith.layers.traits`)."""

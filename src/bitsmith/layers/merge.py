@@ -47,6 +47,7 @@ class _Merge(Layer):
     """Any number of inputs, element by element; ``joined`` is the float function of two."""
 
     joined: ClassVar[np.ufunc]
+    families: ClassVar[tuple[str, ...]] = ("Merge",)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)

@@ -116,6 +116,10 @@ class _Pool(Layer):
     dilation: Axes = ()
     ceil_mode: bool = False
 
+    @property
+    def families(self) -> tuple[str, ...]:
+        return (f"{self.kind}ing{len(self.size)}D",)
+
     def windows(self, shape: Shape) -> tuple[Windows, ...]:
         """The windows along each axis of an input of ``shape``."""
         rank = len(self.size)

@@ -74,6 +74,7 @@ class Flatten(Layer):
     """All axes as one, row-major."""
 
     traits: ClassVar[Traits] = moved(Elements.VIEW)
+    families: ClassVar[tuple[str, ...]] = ("Reshape",)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return (math.prod(single(inputs, self.kind)),)
@@ -99,6 +100,7 @@ class Permute(Layer):
     perm: tuple[int, ...]
 
     traits: ClassVar[Traits] = moved(Elements.PERMUTATION)
+    families: ClassVar[tuple[str, ...]] = ("Transpose",)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)

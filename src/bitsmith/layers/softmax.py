@@ -46,6 +46,7 @@ class Softmax(Layer):
     precisions: ClassVar[tuple[str, ...]] = ("exp_table", "inv_table", "inv_inp", "accum", "result")
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS | {"implementation", "skip"}
     bounded: ClassVar[bool] = True
+    functions: ClassVar[tuple[str, ...]] = ("softmax",)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs[:1] if len(inputs) == 2 else inputs, self.kind)
