@@ -7,11 +7,11 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
-from bitsmith.dataflow.engine import EngineLayer
+from bitsmith.dataflow.engine import EngineLayer, Watched
 from bitsmith.dataflow.kinds import Kind
 from bitsmith.dataflow.processes import Network, OutputPort, Process, gives_back, kind_name
 from bitsmith.dataflow.tokens import LoadableWeights, Stream
@@ -43,13 +43,16 @@ def _read_layers(text: str) -> tuple[EngineLayer, ...]:
     return tuple(_read_layer(*row) for row in json.loads(json.loads(text)))
 
 
-def _read_layer(name: str, op: str, grid: str, numbers: str, weights: str, bias: str, choices: str) -> EngineLayer:
+def _read_layer(
+    name: str, op: str, grid: str, numbers: str, weights: str, bias: str, choices: str, *watched: Any
+) -> EngineLayer:
     (rows, columns), window = read_tuple(grid), _read_step(json.dumps(op))
     if not isinstance(window, ops.Window):
         raise ProgramError(f"the op {op}", accepted="window")
     pitch, channels, blocks, greatest, source, target, apart = read_tuple(numbers)
     arrays = read_array(weights), read_array(bias), read_array(choices)
-    at = source, target, bool(apart)
+    seen = Watched(read_name(watched[0]), *watched[1:]) if watched else None
+    at = source, target, bool(apart), seen
     return EngineLayer(read_name(name), window, (rows, columns), pitch, channels, blocks, *arrays, bool(greatest), *at)
 
 

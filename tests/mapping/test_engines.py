@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
+from bitsmith.dataflow.engine import Watched
 from bitsmith.dataflow.kinds import Engine
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.text import to_text
@@ -19,7 +20,9 @@ from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.engines import watched_in_engines
 from bitsmith.mapping.engine.steps import steps_of
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
@@ -323,3 +326,19 @@ def test_tables_of_channels_are_steps_and_those_of_positions_are_not(positions: 
     assert found is not None
     made = [step.op.values.tolist() for step in found if isinstance(step.op, ops.Table)]
     assert made == np.broadcast_to(values, (*positions, 4, 16)).reshape(4, 16).tolist()
+
+
+def test_monitors_watch_what_engines_store() -> None:
+    """The last result of each layer with its format, but none that is an output; texts of networks have them."""
+    program = residual()
+    directives = shared(program, 400)
+    network = partition(program, replace(directives, taps=True))
+    (engine,) = engines(network)
+    found = [layer.watched for layer in engine.layers]
+    assert [one and one.name for one in found] == ["first", "second", "join", "pool", None]
+    assert found[0] == Watched("first", 4, 0, 127) and found[1] == Watched("second", 4, -128, 127)
+    text = to_text(network)
+    assert to_text(parse(text)) == text != to_text(partition(program, directives))
+    in_engine, layers = watched_in_engines(builder_of(program, replace(directives, taps=True)))
+    assert [output.name for output in in_engine.outputs] == ["first", "second", "join", "pool"]
+    assert layers == {"first", "second", "join", "pool", "dense"}

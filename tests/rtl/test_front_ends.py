@@ -49,6 +49,7 @@ TOPS = {
     "read-back": "net_memory",
     "ecc": "net_axil",
     "layers": "net_memory",
+    "layers-engine": "net_axil",
     "weights": "net_axil",
 }
 """All kinds of circuits, with a wrapper each."""
@@ -75,7 +76,7 @@ def write(folder: Path, each: Circuit, *, is_watched: bool) -> list[Path]:
     """A circuit with all its wrappers."""
     texts = {**{f"rtl/{name}": text for name, text in each.sources.items()}, **each.extras}
     texts["rtl/net_uart.sv"] = uart_wrapper.uart(each.interface, 1_000_000, 10_000)
-    watched = watches(each.program, each.interface, None) if is_watched else ()
+    watched = watches(each.program, each.interface, None, each.in_engines) if is_watched else ()
     texts["rtl/net_dma_axis.sv"] = beats(each.interface, 2, limits=is_watched, watched=watched)
     narrow = with_beats(each.interface, 2)
     texts["rtl/net_memory.v"] = memory(narrow, counters(narrow, ranges=True) if is_watched else None)
@@ -89,7 +90,7 @@ def write(folder: Path, each: Circuit, *, is_watched: bool) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    watched = ("read-back", "layers")
+    watched = ("read-back", "layers", "layers-engine")
     return {kind: write(tmp_path_factory.mktemp(kind), made(kind), is_watched=kind in watched) for kind in TOPS}
 
 

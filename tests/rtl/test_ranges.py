@@ -87,12 +87,12 @@ def counted(folder: Path, watch: Watch, tokens: Sequence[Sequence[int]]) -> list
 def test_formats(tmp_path: Path, name: str, calibrated: bool) -> None:
     formats, rng = FORMATS[name], np.random.default_rng(1)
     program = program_of(formats)
-    interface = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", "0")).interface
+    each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", "0"))
     tokens = [[int(rng.integers(lo, hi, endpoint=True)) for _, lo, hi in formats] for _ in range(60)]
     tokens += [[bound for _, *bounds in formats for bound in bounds[end : end + 1]] for end in (0, 1)]
     halves = [[min(max(raw // 2, lo), hi) for raw, (_, lo, hi) in zip(token, formats, strict=True)] for token in tokens]
     samples = [np.array(halves, dtype=object)] if calibrated else None
-    watch = watches(program, interface, samples)[0]
+    watch = watches(program, each.interface, samples, each.in_engines)[0]
 
     def on_the_grid(raw: int, frac: int) -> int:
         return floor(Fraction(raw) * Fraction(2) ** (watch.frac - frac))

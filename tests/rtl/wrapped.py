@@ -35,6 +35,8 @@ from tests.rtl.test_streams import convolutional
 
 DIGEST = "0123456789abcdef"
 _LANE_WORDS = 8
+IN_TURN = frozenset({"first", "relu", "pool", "dense"})
+"""Layers of `in_turn` that share an engine."""
 
 
 def branches() -> Program:
@@ -97,6 +99,27 @@ def layered() -> Program:
     return builder.program([("y", last)], [("first", first), ("scales", scales), ("last", last)])
 
 
+def in_turn() -> Program:
+    """A convolution with a rectifier of its own name, pooling and a dense layer, which share an engine, and a layer after it."""
+    rng, builder = np.random.default_rng(1), ProgramBuilder()
+    formats = [FixedFormat(True, 7, frac, Rounding.RND, Overflow.SAT) for frac in (3, 2, 1)]
+    x = builder.input("x", (6, 2), formats[0])
+    with builder.layer("first"):
+        windows = builder.reshape(builder.window(x, (3,), (1,), (1,), ((1, 1),)), (6, 6))
+        kept = builder.cast(builder.linear(windows, rng.integers(-3, 4, (6, 4)), 1), formats[1])
+    with builder.layer("relu"):
+        positive = builder.max(kept, builder.const(0))
+    with builder.layer("pool"):
+        pooled = builder.amax(builder.window(positive, (2,), (2,), (1,), ((0, 0),)), (1,))
+    with builder.layer("dense"):
+        total = builder.linear(builder.reshape(pooled, (12,)), rng.integers(-3, 4, (12, 5)), 1)
+        dense = builder.cast(total, formats[2])
+    with builder.layer("last"):
+        last = builder.mul(dense, dense)
+    named = {"first": kept, "relu": positive, "pool": pooled, "dense": dense, "last": last}
+    return builder.program([("y", last)], [*named.items()])
+
+
 def narrow() -> Program:
     """Tokens of less than a byte on both sides."""
     builder = ProgramBuilder()
@@ -117,6 +140,7 @@ def made(name: str) -> Circuit:
         "ecc": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True, protection=Protection.ECC)),
         "layers": (layered(), Directives({}, True, taps=True)),
         "layers-streams": (layered(), Directives({}, False, taps=True)),
+        "layers-engine": (in_turn(), Directives(dict.fromkeys(IN_TURN, 40), False, engine=IN_TURN, taps=True)),
         "parts": (parted(), Directives({"cell": 4}, True)),
         "weights": (loaded(external=True), Directives({"conv": 3, "dense": 4}, False)),
     }[name]

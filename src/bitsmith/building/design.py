@@ -26,8 +26,9 @@ from bitsmith.flows.verilator import COSIM, Cosimulation
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.engine.engines import require_engine
+from bitsmith.mapping.engine.engines import require_engine, watched_in_engines
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.text import stages_to_text, to_text
@@ -73,6 +74,7 @@ class Circuit(ABC):
         stage_ns: nanoseconds of logic that a stage may have; more than the clock leaves where there must be few.
         title: of all files.
         in_logic: attributes of memories that must not be block memory; empty where they may.
+        in_engines: results that monitors watch inside engines, as outputs.
     """
 
     program: Program
@@ -83,6 +85,7 @@ class Circuit(ABC):
     stage_ns: float
     title: Title
     in_logic: str
+    in_engines: Program
 
     @property
     @abstractmethod
@@ -154,7 +157,7 @@ def circuit(
 ) -> Circuit:
     """The circuit of ``program``."""
     directives, in_logic = replace(directives, block=delays.block), ram_in_logic(delays.memory, directives.part)
-    shown = _with_taps(program, directives)
+    shown, in_engines = _with_taps(program, directives)
     if directives.unrolled(program):
         require_engine(program, directives, ())
         netlist, stages = pipelined(shown, delays, budget_ns, directives.block_layers, latency=directives.latency)
@@ -163,7 +166,8 @@ def circuit(
         elements = sum(program.nodes[output.node].type.size for output in program.outputs)
         made = write(netlist, stages, top, title, directives.protection, elements)
         late = len(stages.over_budget)
-        return Pipeline(program, made.top, made.parts, (made.latency, 1), late, stages.stage_ns, title, in_logic, made)
+        cycles = made.latency, 1
+        return Pipeline(program, made.top, made.parts, cycles, late, stages.stage_ns, title, in_logic, in_engines, made)
     network = dumped("token-network", partition(shown, directives), network_to_text)
     require_engine(program, directives, network.processes)
     design = streams.lay_out(
@@ -178,17 +182,21 @@ def circuit(
     )
     dumped("schedule", design.schedule, schedule_to_text)
     cycles = design.schedule.latency, design.schedule.interval
-    return Streaming(program, design.top, design.parts, cycles, design.over_budget, budget_ns, title, in_logic, design)
+    late = design.over_budget
+    return Streaming(program, design.top, design.parts, cycles, late, budget_ns, title, in_logic, in_engines, design)
 
 
-def _with_taps(program: Program, directives: Directives) -> Program:
-    """The program whose probes are outputs if monitors watch these: not those of an engine, whose results are in its memory."""
+def _with_taps(program: Program, directives: Directives) -> tuple[Program, Program]:
+    """The program whose probes are outputs if monitors watch these, and one whose outputs are those watched inside engines."""
+    none = Program(program.nodes, ())
     if not directives.taps:
-        return program
+        return program, none
+    layers = watched_in_engines(builder_of(program, directives))[1]
     shown = {*program.inputs, *(output.node for output in program.outputs)}
-    found = {probe.node: f"{TAP}{probe.name}" for probe in program.probes if probe.name not in directives.engine}
+    found = {probe.node: f"{TAP}{probe.name}" for probe in program.probes if probe.name not in layers}
     taps = (Output(name, node) for node, name in found.items() if node not in shown)
-    return Program(program.nodes, (*program.outputs, *taps))
+    tapped = Program(program.nodes, (*program.outputs, *taps))
+    return tapped, watched_in_engines(builder_of(tapped, directives))[0]
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def rtl_core(
     in_memory = target.interface == AXI_MASTER and isinstance(board, Zynq)
     counts = has_counters(board, target)
     ranges = has_ranges(target.monitors)
-    watched = watches(made.program, interface, samples) if ranges else ()
+    watched = watches(made.program, interface, samples, made.in_engines) if ranges else ()
     counted = counters(narrow, ranges=ranges) if counts else None
     module, wrappers, below = _memory(narrow, counted) if in_memory else _outside(narrow, board, counted)
     if counts:
@@ -124,7 +124,7 @@ def watching(made: Circuit, target: Target, block: MemoryBlock) -> Sections:
     if counted:
         parts.append(counters_cells(made.interface))
         if has_ranges(target.monitors):
-            parts.append(range_cells(watches(made.program, made.interface, None)))
+            parts.append(range_cells(watches(made.program, made.interface, None, made.in_engines)))
     luts, ffs = (sum(column) for column in zip(*parts, strict=True))
     blocks = check_blocks(checked, protection(target), block)
     return (Estimate(counters_lut=luts, counters_ff=ffs, counters_bram=blocks or None),) if luts else ()

@@ -24,6 +24,21 @@ ENGINE_STAGES = 4
 """Cycles from a step of an engine until the sum that leaves with it gets to the token function."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A result that monitors watch, number by number: its name, and the format and the bounds of its raw values."""
+
+    name: str
+    frac: int
+    lo: int
+    hi: int
+
+    @property
+    def kind(self) -> TensorType:
+        """The type of a number."""
+        return TensorType.of((1,), self.frac, self.lo, self.hi)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EngineLayer:
     """One layer: for each window in turn, each block of channels and each pass, the sums of ``lanes`` products per step.
@@ -45,6 +60,7 @@ class EngineLayer:
         apart: each lane has a number of its own in place of all the same: as many as a block has channels.
         source: the word of the operand's first number.
         target: the word of the result's first number; of the last layer nothing is stored.
+        watched: its result, if monitors watch it.
     """
 
     name: str
@@ -60,6 +76,7 @@ class EngineLayer:
     source: int
     target: int
     apart: bool = False
+    watched: Watched | None = None
 
     @property
     def numbers(self) -> int:
@@ -193,6 +210,10 @@ class Engine:
     def flush(self, latency: int) -> int:
         """Steps after a layer, until all its results are where they belong; ``latency`` of the whole pipeline."""
         return self.lanes + latency
+
+    def results(self, number: int) -> int:
+        """Numbers of the result of a layer."""
+        return self.layers[number].all_passes * self.layers[number].lanes
 
     def actions(self, tokens: int, latency: int) -> int:
         """Steps of a frame of so many tokens: those that come, and of each layer one first, its steps and the flush."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import astuple, fields
 from typing import cast
 
 from bitsmith.dataflow.engine import EngineLayer
@@ -54,6 +54,7 @@ def _write_layers(value: object) -> str:
                 ),
             ),
             *map(write_array, (one.weights, one.bias, one.choices)),
+            *((write_name(one.watched.name), *astuple(one.watched)[1:]) if one.watched else ()),
         ]
         for one in layers
     ]

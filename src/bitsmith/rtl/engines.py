@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir.types import width_of
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.process_text import ProcessText
@@ -62,6 +63,23 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     ports |= process.fault("numbers", number.width)
     process.say(f"assign {process.y[0].data} = {given.converted(process.gives[0])};")
     process.instance("engine", parameters, ports)
+    if any(layer.watched for layer in kind.layers):
+        _taps(process, kind, index, done, number.width, ports["core_stored"])
+
+
+def _taps(process: ProcessText, kind: Engine, layer: str, done: str, width: int, stored: str) -> None:
+    """Show monitors each number that is stored while a ``layer`` is executed; of the last one each that is given."""
+    word = process.word("watched", width)
+    process.say(f"assign {word} = {stored};", f"assign {process.wire(f'unused_{word}')} = ^{word};")
+    for number, each in enumerate(kind.layers):
+        if each.watched is None:
+            continue
+        stream = Stream((kind.results(number),), each.watched.kind)
+        valid, data = f"{done} & ({layer} == {address_bits(len(kind.layers))}'d{number})", word
+        if number == len(kind.layers) - 1:
+            stream, data = process.process.results[0], process.y[0].data
+        low = sum(element.width for element in layout(stream.token))
+        process.top.tap(each.watched.name, stream, valid, f"{data}[{low - 1}:0]")
 
 
 def _pairs(layer: EngineLayer) -> Iterator[tuple[int, int]]:

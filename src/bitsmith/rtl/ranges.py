@@ -61,8 +61,10 @@ def addresses(each: Sequence[Watch]) -> list[tuple[int, int]]:
     return [(k // _PAGE, RANGES + _BYTES * (k % _PAGE)) for k in range(len(each))]
 
 
-def watches(program: Program, interface: Interface, samples: Sequence[Raw] | None) -> tuple[Watch, ...]:
-    """All tensors at the streams, inputs first, then layers' results.
+def watches(
+    program: Program, interface: Interface, samples: Sequence[Raw] | None, in_engines: Program
+) -> tuple[Watch, ...]:
+    """All tensors at the streams, inputs first, then layers' results, some of which are outputs of ``in_engines``.
 
     ``samples`` are raw inputs, whose bounds and eighths are those of the monitors.
 
@@ -70,21 +72,34 @@ def watches(program: Program, interface: Interface, samples: Sequence[Raw] | Non
         ConfigError: too many tensors.
     """
     own = interface.inputs[: len(interface.inputs) - len(interface.weights)]
-    probes = {probe.name: probe.node for probe in program.probes}
-    given, inner = (output.node for output in program.outputs), [probes[tap.name] for tap in interface.taps]
-    sides = [("in", own, program.inputs, samples)]
-    for side, ports, nodes in (("out", interface.outputs, tuple(given)), ("tap", interface.taps, tuple(inner))):
-        shown = Program(program.nodes, tuple(Output(f"{k}", node) for k, node in enumerate(nodes)))
-        sides.append((side, ports, nodes, None if samples is None or not nodes else Emulator(shown).run_raw(samples)))
+    names = {tap.name for tap in interface.taps}
+    probes = tuple(probe for probe in program.probes if probe.name in names)
+    taps = _values(program, probes, samples) | _values(in_engines, in_engines.outputs, samples)
+    raws = [None] * len(program.inputs) if samples is None else samples
+    outputs = tuple(Output(f"{k}", output.node) for k, output in enumerate(program.outputs))
     found = list[Watch]()
-    for side, ports, numbers, raws in sides:
+    for side, ports, values in (
+        ("in", own, list(zip(program.types(program.inputs), raws, strict=True))),
+        ("out", interface.outputs, list(_values(program, outputs, samples).values())),
+        ("tap", interface.taps, [taps[tap.name] for tap in interface.taps]),
+    ):
         groups = [(f"{side}{k}", port, fields) for k, port in enumerate(ports) for fields in _tensors(port)]
-        for index, (kind, (signal, port, fields)) in enumerate(zip(program.types(numbers), groups, strict=True)):
-            found.append(_watch(signal, port, fields, kind, None if raws is None else raws[index]))
+        for (kind, raw), (signal, port, fields) in zip(values, groups, strict=True):
+            found.append(_watch(signal, port, fields, kind, raw))
     if len(found) > _MOST_TENSORS:
         accepted = f"at most {_MOST_TENSORS}"
         raise ConfigError(f"ranges of {len(found)} tensors", where="Monitors", accepted=accepted)
     return tuple(found)
+
+
+def _values(
+    program: Program, outputs: Sequence[Output], samples: Sequence[Raw] | None
+) -> dict[str, tuple[TensorType, Raw | None]]:
+    """The types of outputs by their names, and what they are for samples."""
+    shown = Program(program.nodes, tuple(outputs))
+    raws = [None] * len(outputs) if samples is None or not outputs else Emulator(shown).run_raw(samples)
+    kinds = program.types(tuple(output.node for output in outputs))
+    return {output.name: (kind, raw) for output, kind, raw in zip(outputs, kinds, raws, strict=True)}
 
 
 def _tensors(port: StreamPort) -> list[tuple[tuple[int, Field], ...]]:

@@ -165,12 +165,12 @@ class StreamTop:
         self.say(f"logic [{width - 1}:0] {name};")
         return name
 
-    def tap(self, layer: str, stream: Stream, wires: OperandWires) -> None:
-        """Make an operand an output for a monitor."""
+    def tap(self, layer: str, stream: Stream, valid: str, data: str) -> None:
+        """Make tokens an output for a monitor: when one is there, and its bits."""
         port = StreamPort(layer, fields(layer, stream.token), stream.tokens)
         low = sum(tap.width for tap in self._taps)
-        self.say(f"assign {TAKES}[{len(self._taps)}] = {wires.valid};")
-        self.say(f"assign {DATA}[{low + port.width - 1}:{low}] = {wires.data};")
+        self.say(f"assign {TAKES}[{len(self._taps)}] = {valid};")
+        self.say(f"assign {DATA}[{low + port.width - 1}:{low}] = {data};")
         self._taps.append(port)
 
     def stream_port(self, name: str, elements: Sequence[Field], tokens: int, *, is_output: bool = False) -> StreamPort:

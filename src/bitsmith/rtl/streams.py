@@ -136,7 +136,7 @@ def _sink(process: ProcessText, kind: kinds.Sink) -> None:
     top, x, stream = process.top, process.x[0], process.process.takes[0]
     if kind.name.startswith(TAP):
         process.say(f"assign {x.take} = {x.valid};")
-        top.tap(kind.name.removeprefix(TAP), stream, x)
+        top.tap(kind.name.removeprefix(TAP), stream, x.valid, x.data)
         return
     port = top.stream_port(kind.name, fields(kind.name, stream.token), stream.tokens, is_output=True)
     top.outputs.append(port)

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
+from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer, Watched
 from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.program import Program
+from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.function import token_function
+from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element, units_of
 from bitsmith.mapping.folding import divisors
 from bitsmith.mapping.sweeps import narrow
@@ -133,7 +134,16 @@ def _windows(unit: Unit) -> tuple[int, int]:
     return _layer(unit, Row(1, 1), 0, 0, 0, unit.bias, unit.chosen).windows
 
 
-def _layer(unit: Unit, row: Row, pitch: int, source: int, target: int, bias: Ints, choices: Ints) -> EngineLayer:
+def _layer(
+    unit: Unit,
+    row: Row,
+    pitch: int,
+    source: int,
+    target: int,
+    bias: Ints,
+    choices: Ints,
+    watched: Watched | None = None,
+) -> EngineLayer:
     """A unit with as many lanes as it can use: no more than its steps, so that its results leave in time."""
     apart, (count, steps, columns) = _is_apart(unit, row.banks), unit.weights.shape
     if apart:
@@ -156,6 +166,7 @@ def _layer(unit: Unit, row: Row, pitch: int, source: int, target: int, bias: Int
         source,
         target,
         apart,
+        watched,
     )
 
 
@@ -176,11 +187,12 @@ def placed_region(builder: DataflowBuilder, region: Region, row: Row) -> StepId:
         operand = builder.cast_to(operand, kind)
     function = token_function(units)
     words, places = _places(builder, region, row.banks)
-    layers = []
+    layers, watched = [], _watched(builder, region)
     for unit, bias, choices in zip(units, function.biases, function.choices, strict=True):
         at = [places[one] for one in unit.sources]
         pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] * unit.channels
-        layers.append(_layer(unit, row, pitch, at[0], places.get(unit.result, 0), bias, choices))
+        target, seen = places.get(unit.result, 0), watched.get(unit.result)
+        layers.append(_layer(unit, row, pitch, at[0], target, bias, choices, seen))
     engine = Engine(tuple(layers), words, function.program)
     shape = builder.shape(region.result)
     result = Stream((math.prod(shape),), units[-1].kind)
@@ -215,6 +227,25 @@ def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, Row]]:
     for region in regions_of(builder):
         if region.row is not None:
             yield region, region.row
+
+
+def _watched(builder: DataflowBuilder, region: Region) -> dict[NodeId, Watched]:
+    """The results of layers that monitors watch as the engine makes them: the last one of each layer, if it is no output."""
+    if not builder.directives.taps:
+        return {}
+    outputs = {output.node for output in builder.program.outputs}
+    last = {builder.program.nodes[unit.result].layer: unit for unit in region.units}
+    kinds = {unit.result: (name, unit.kind) for name, unit in last.items() if name and unit.result not in outputs}
+    return {node: Watched(name, frac_of(kind), *kind.raw_range) for node, (name, kind) in kinds.items()}
+
+
+def watched_in_engines(builder: DataflowBuilder) -> tuple[Program, frozenset[str]]:
+    """The results that are watched in engines, as outputs of a program; and the layers that engines execute."""
+    placed = [region for region, _ in engines(builder)]
+    found = {node: one.name for region in placed for node, one in _watched(builder, region).items()}
+    layers = {builder.program.nodes[node].layer for region in placed for node in region.nodes}
+    shown = tuple(Output(name, node) for node, name in found.items())
+    return Program(builder.program.nodes, shown), frozenset(layers)
 
 
 def require_engine(program: Program, directives: Directives, processes: Iterable[Process]) -> None:
