@@ -18,7 +18,7 @@ from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
-from bitsmith.estimate.figures import Size
+from bitsmith.estimate.figures import Size, sums_share
 from bitsmith.estimate.reads import elements_read
 from bitsmith.estimate.tables import unlike
 from bitsmith.ir import ops
@@ -32,9 +32,6 @@ from bitsmith.netlist.pipeline import lut_inputs
 
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
-
-_SUMS_OF_THREE = 0.7
-"""Area of sums of three terms at once, as a share of sums two by two: 0.65 to 0.75 in six perceptrons."""
 
 _CONTROL_FFS = 8
 """Counters and flags of a process that are not known one by one."""
@@ -83,7 +80,7 @@ class Count:
         self.layers: dict[str, float] = {}
         """Look-up tables by layer."""
         self._area, self._inputs = family.area, lut_inputs(family.delays)
-        self._sums = 1.0 if family.delays.ternary_ns is None else _SUMS_OF_THREE
+        self._sums = sums_share(family)
         self._blocks = blocks
 
     def program(self, program: Program, padded: Mapping[int, float], repeats: float = 1.0) -> None:

@@ -25,6 +25,7 @@ from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
 from bitsmith.netlist.csd import in_blocks, signed_width
 from bitsmith.netlist.netlist import Field, Netlist, WordOrigin, WordRef
+from bitsmith.netlist.shares import MadeProduct
 
 Refs: TypeAlias = npt.NDArray[np.object_]
 
@@ -45,8 +46,16 @@ class BlockLayers:
     block: MultiplierBlock
 
 
-def elaborate(program: Program, blocks: BlockLayers | None = None, search: Search = DEFAULT_SEARCH) -> Netlist:
-    """The netlist of ``program``: no pipeline, dead words included. ``search`` is that of its adder graphs."""
+def elaborate(
+    program: Program,
+    blocks: BlockLayers | None = None,
+    search: Search = DEFAULT_SEARCH,
+    made: list[MadeProduct] | None = None,
+) -> Netlist:
+    """The netlist of ``program``: no pipeline, dead words included.
+
+    ``search`` is that of its adder graphs. Products outside of recurrences are appended to ``made``, in the program's order.
+    """
     builder = NetlistBuilder()
     fields: list[Field] = []
     inputs: list[RefTensor] = []
@@ -57,7 +66,7 @@ def elaborate(program: Program, blocks: BlockLayers | None = None, search: Searc
         builder.enter(WordOrigin("", node.op.name))
         refs = _input(builder, fields, node.op.name, node.type)
         inputs.append(RefTensor(refs, node.type))
-    values = _Elaborator(builder, "", search, blocks=blocks).run(program, inputs)
+    values = _Elaborator(builder, "", search, blocks=blocks, made=made).run(program, inputs)
     outputs: list[Field] = []
     results: list[WordRef] = []
     for output in program.outputs:
@@ -109,6 +118,7 @@ class _Elaborator:
         search: for adder graphs.
         graphs: adder graphs of the steps before, within a recurrence.
         blocks: where constants are multiplied by blocks.
+        made: where products are noted.
     """
 
     def __init__(
@@ -119,6 +129,7 @@ class _Elaborator:
         layer: str = "",
         graphs: dict[object, AdderGraph] | None = None,
         blocks: BlockLayers | None = None,
+        made: list[MadeProduct] | None = None,
     ) -> None:
         self._builder = builder
         self._prefix = prefix
@@ -126,6 +137,7 @@ class _Elaborator:
         self._layer = layer
         self._graphs = graphs
         self._blocks = blocks
+        self._made = made
         self._ops: dict[tuple[str, str], int] = {}
         self._linears: dict[int, list[Node]] = {}
         """Products with constants by the node that they multiply."""
@@ -281,6 +293,10 @@ class _Elaborator:
         added = [every - blocks for every, blocks in weights]
         varying, by_block = weights[own]
         graph = self._part(added, own, intervals, x.type)
+        if self._made is not None:
+            live = tuple(float(np.mean([builder.value(ref) is None for ref in column])) for column in rows.T)
+            known = varying - by_block, by_block, graph, tuple(intervals), len(rows), live
+            self._made.append(MadeProduct(node.layer or self._layer, *known))
         results: list[WordRef] = []
         for row in rows:
             outputs = self._with_products(builder.instantiate(graph, row.tolist()), row, by_block)
