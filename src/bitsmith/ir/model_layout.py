@@ -75,6 +75,11 @@ class ModelLayout:
         return self == ModelLayout.plain(self.shape)
 
     @property
+    def is_one_to_one(self) -> bool:
+        """True if each element is one of the model's."""
+        return len(self.starts) == 1 and self.factor == 1.0
+
+    @property
     def shapes(self) -> tuple[Shape, ...]:
         """The shapes in which the model's tensor may be given: its own or, of a tensor of which one part is taken, the part's."""
         last = self.starts[0] + sum(max(line) for line in self.places)

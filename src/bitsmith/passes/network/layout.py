@@ -15,13 +15,15 @@ network as it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.axis_order import Order, after, between, elements, inverse, moves, ordered_shape, unchanged
+from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.layer import Layer, Shape
+from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Gather, Permute
@@ -147,8 +149,27 @@ class _Plan:
                 continue
             stored[node.name, chosen.order] = node.name
             order = self._in_model(node.name, chosen.order)
-            nodes.append(replace(node, layer=layer, inputs=tuple(inputs), order=order))
+            layouts = node.layouts if layer is node.layer else {**node.layouts, **self._moved_weights(node, chosen)}
+            nodes.append(replace(node, layer=layer, inputs=tuple(inputs), order=order, layouts=layouts))
         return self._network.with_nodes(nodes)
+
+    def _moved_weights(self, node: NetworkNode, chosen: _Choice) -> Mapping[str, ModelLayout]:
+        """Places in the user's model of the weights of a product that reads or gives another order."""
+        layer = node.layer
+        if not isinstance(layer, Dense):  # no other layer moves weights of its own
+            return {}
+        shape, known = layer.kernel.shape, node.layouts.get("weight", ModelLayout.plain(layer.kernel.shape))
+
+        def moved(numbers: Floats) -> Floats:
+            numbered = replace(layer, kernel=known.taken(numbers).reshape(shape))
+            found = numbered.reordered(chosen.reads, [self._shapes[name] for name in node.inputs])
+            assert found is not None
+            given = found[0] if found[1] == chosen.order else found[0].giving(chosen.order, self._shapes[node.name])
+            assert isinstance(given, Dense)
+            return given.kernel
+
+        layout = ModelLayout.of(known.shape, moved) if known.is_one_to_one else None
+        return {} if layout is None else {"weight": layout}
 
     def _as_is(self, node: NetworkNode) -> _Choice:
         reads = tuple(unchanged(self._shapes[name]) for name in node.inputs)
