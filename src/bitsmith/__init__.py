@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bitsmith.errors import ApproximationWarning, FewSamplesWarning, FidelityWarning, InputRangeWarning
     from bitsmith.model import Model
     from bitsmith.model.goal import Goal
+    from bitsmith.model.pricing import cost
     from bitsmith.report import Report
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "compose",
     "convert",
     "converters",
+    "cost",
     "custom",
     "errors",
     "explain",
@@ -56,6 +58,7 @@ _HOMES = {
     "Split": "bitsmith.conversion.splitting",
     "compose": "bitsmith.conversion.composition",
     "convert": "bitsmith.conversion.conversion",
+    "cost": "bitsmith.model.pricing",
     "explain": "bitsmith.conversion.explanation",
     "explore": "bitsmith.conversion.exploration",
     "fit": "bitsmith.conversion.fit",

@@ -124,6 +124,10 @@ class Conv(_Convolution):
         """The kernel (groups, taps * in, out) that rows are multiplied by, group by group."""
         return self.kernel.reshape(-1, self.groups, self.kernel.shape[-1] // self.groups).transpose(1, 0, 2)
 
+    def products(self, kernel: Ints) -> list[Ints]:
+        """The matrices of the layer's products, of elements of ``kernel``, and of zeros beside groups."""
+        return list(_matrices(kernel.reshape(-1, *kernel.shape[-2:]), self.groups))
+
     def with_matrices(self, matrices: Floats, bias: Floats | None) -> Conv:
         """The layer with another kernel and bias."""
         kernel = as_weights(matrices.transpose(1, 0, 2).reshape(self.kernel.shape))
@@ -353,20 +357,26 @@ def _products(builder: ProgramBuilder, windows: Value, kernel: Ints, frac: Fracs
     and a matrix shares more between its products than single products and sums would.
     """
     *positions, taps, _ = windows.shape
+    n_in = kernel.shape[-2]
+    fracs = _matrices(np.broadcast_to(frac, kernel.shape), groups) if frac.ndim > 0 else None
+    results, first = [], 0
+    for matrix in _matrices(kernel, groups):
+        channels, part = len(matrix) // taps, windows
+        if channels < groups * n_in:
+            part = builder.slice(windows, (*(0 for _ in positions), 0, first), (*positions, taps, first + channels))
+        each = frac if fracs is None else next(fracs)
+        results.append(builder.linear(builder.reshape(part, (*positions, len(matrix))), matrix, each))
+        first += channels
+    return results[0] if len(results) == 1 else builder.concat(results, -1)
+
+
+def _matrices(kernel: npt.NDArray[_Number], groups: int) -> Iterator[npt.NDArray[_Number]]:
+    """The matrices of a kernel (taps, in // groups, out): of small groups several together."""
     n_in, n_out = kernel.shape[-2], kernel.shape[-1] // groups
     together = min(max(_BLOCK_CHANNELS // n_in, 1), groups)
-    results = []
     for first in range(0, groups, together):
         count = min(together, groups - first)
-        columns = slice(first * n_out, (first + count) * n_out)
-        matrix = _block_diagonal(kernel[..., columns], count)
-        part = windows
-        if count < groups:
-            start = (*(0 for _ in positions), 0, first * n_in)
-            part = builder.slice(windows, start, (*positions, taps, (first + count) * n_in))
-        fracs = _block_diagonal(np.broadcast_to(frac, kernel.shape)[..., columns], count) if frac.ndim > 0 else frac
-        results.append(builder.linear(builder.reshape(part, (*positions, len(matrix))), matrix, fracs))
-    return results[0] if len(results) == 1 else builder.concat(results, -1)
+        yield _block_diagonal(kernel[..., first * n_out : (first + count) * n_out], count)
 
 
 def _block_diagonal(kernel: npt.NDArray[_Number], count: int) -> npt.NDArray[_Number]:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.ir.types import Ints
 from bitsmith.layers.auto import exponents, product_scales
 from bitsmith.layers.axis_order import Order, unchanged
 from bitsmith.layers.example import Example, quarters
@@ -80,6 +81,10 @@ class Dense(Layer):
     def matrices(self) -> Floats:
         """The kernel (1, n_in, n_out) that rows are multiplied by."""
         return self.kernel[None]
+
+    def products(self, kernel: Ints) -> list[Ints]:
+        """The matrices of the layer's products, of elements of ``kernel``."""
+        return [kernel]
 
     def with_matrices(self, matrices: Floats, bias: Floats | None) -> Dense:
         """The layer with another kernel and bias."""

@@ -1,0 +1,248 @@
+"""Prices of the weights of a model, found in the adder graphs and the multipliers that its circuit has.
+
+In: a converted model. Out: the prices of each dense layer and convolution, or why there are none.
+
+Products that lie side by side are adder graphs, and each weight has its share in the adders of the graph that the circuit has
+(:mod:`bitsmith.netlist.shares`). Folded products have multipliers, each of which serves several weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.base.progress import tell
+from bitsmith.dataflow.kinds import FoldedProduct, Map
+from bitsmith.dataflow.processes import Process
+from bitsmith.devices import Family
+from bitsmith.estimate.figures import sums_share
+from bitsmith.estimate.size import guess_layout
+from bitsmith.ir.model_layout import ModelLayout
+from bitsmith.ir.types import Ints, objects
+from bitsmith.layers.conv import Conv
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import NetworkNode
+from bitsmith.layers.settings import Weights
+from bitsmith.mapping.multipliers import multipliers
+from bitsmith.mapping.partition import partition
+from bitsmith.model.cost import RESOURCES, Cost, LayerCost, Prices
+from bitsmith.model.model import Model
+from bitsmith.netlist.adder_graph import solve
+from bitsmith.netlist.csd import count_digits
+from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.shares import MadeProduct, paid, shares
+from bitsmith.passes.program import drop_dead
+
+_Numbers: TypeAlias = npt.NDArray[np.int64]
+
+_DIGITS_OF_A_BIT = 1 / 3
+"""Signed digits that a further bit of a weight brings: so many of canonical ones are not zero."""
+
+
+def cost(model: Model, *, exact: bool = False) -> Cost:
+    """Find what each weight and bit takes of a model's circuit, as arrays in the shapes of the kernels.
+
+    Args:
+        model: a converted model.
+        exact: solve each adder graph again without each weight, for what its removal alone saves in full adders. By default a
+            weight has its share in the adders of the graph as it is; these shares sum to the graph's adders.
+
+    Examples:
+        ```python
+        prices = bitsmith.cost(model)
+        print(prices["fc1"].weights.lut.sum(axis=0))  # of each output of a Keras layer
+        ```
+    """
+    target = model.target
+    part, program = target.known_part, drop_dead(model.program, keep_probes=False)
+    directives = replace(model.directives, block=part.family.area.block)
+    made, folded = list[MadeProduct](), list[Process]()
+    if directives.unrolled(program):
+        elaborate(program, directives.block_layers, made=made)
+    else:
+        for process in partition(program, directives).processes:
+            if isinstance(process.kind, Map):
+                elaborate(process.kind.program, made=made)
+            elif isinstance(process.kind, FoldedProduct):
+                folded.append(process)
+    rough = guess_layout(program, directives, part.family)
+    pricing = _Pricing(part.family, rough.ff / max(rough.lut, 1), exact)
+    layers, without = dict[str, LayerCost](), dict[str, str]()
+    for node in model.network.nodes:
+        if node.inner or "weight" not in node.layer.weights():
+            continue
+        products = [each for each in made if each.layer == node.name]
+        processes = [each for each in folded if node.name in each.layers]
+        tell(f"cost: {node.name}")
+        found = pricing.layer(node, products, processes)
+        if isinstance(found, str):
+            without[node.name] = found
+        else:
+            layers[node.name] = found
+    return Cost(layers, without)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """Full adders, look-up tables and blocks (3, n, m) of the weights of a matrix: theirs, of a bit more of them, of operands."""
+
+    weights: Floats
+    weight_bits: Floats
+    input_bits: Floats
+    there: npt.NDArray[np.bool_]
+    multiplier: _Numbers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pricing:
+    """Prices for a family, of whose look-up tables a share ``registers`` has flip-flops."""
+
+    family: Family
+    registers: float
+    exact: bool
+
+    def layer(self, node: NetworkNode, made: Sequence[MadeProduct], folded: Sequence[Process]) -> LayerCost | str:
+        """The prices of a layer, or why it has none."""
+        layer = node.layer
+        if not isinstance(layer, Dense | Conv):
+            return f"a layer of kind {layer.kind}; dense layers and convolutions have prices"
+        if node.settings.weights is not Weights.ONCHIP:
+            return "weights that are loaded are in memories, whatever their values"
+        if "weight" in node.layouts and not node.layouts["weight"].is_one_to_one:
+            return "its kernel is no tensor of the model, but made of several"
+        numbers = layer.products(objects(np.arange(1, layer.kernel.size + 1).reshape(layer.kernel.shape)))
+        matrices = [np.asarray(matrix).astype(np.int64) for matrix in numbers]
+        if made and [each.weights.shape for each in made] == [matrix.shape for matrix in matrices]:
+            found = [self._of_graph(each) for each in made]
+        elif len(folded) == 1 and len(matrices) == 1:
+            one = self._of_multipliers(folded[0], matrices[0])
+            if one is None:
+                return "its products are folded in groups of channels"
+            found = [one]
+        else:
+            return "its products are in an engine, or other passes have joined or replaced them"
+        return self._placed(node, layer, matrices, found)
+
+    def _of_graph(self, made: MadeProduct) -> _Found:
+        """Return the prices of weights of an adder graph, and of those that blocks multiply."""
+        times = made.positions * np.asarray(made.live)[:, None]
+        costs = paid(made.graph, made.inputs)
+        adders = shares(made.graph, costs) * times
+        wider = shares(made.graph, [float(each > 0) for each in costs]) * times
+        if self.exact:
+            adders = _without_each(made) * times
+        digits = count_digits(made.weights)
+        added = digits > 0
+        digit = np.where(added, adders / np.maximum(digits, 1), 0.0)
+        digit[~added] = digit[added].mean() if added.any() else 0.0
+        blocks = _alike(made.by_block) * times
+        lut = self.family.area.adder_luts.per_bit * sums_share(self.family)
+        nothing = np.zeros_like(adders)
+        return _Found(
+            np.stack([adders, adders * lut, blocks]),
+            np.stack([digit, digit * lut, nothing]) * _DIGITS_OF_A_BIT,
+            np.stack([wider, wider * lut, nothing]),
+            added | (blocks > 0),
+        )
+
+    def _of_multipliers(self, process: Process, numbers: _Numbers) -> _Found | None:
+        """Return the prices of the weights of a folded product; None if its tiles are not those of the matrix."""
+        kind = process.kind
+        assert isinstance(kind, FoldedProduct)
+        groups, steps, n, m = kind.weights.shape
+        rows, columns = numbers.shape
+        if kind.sets > 1 or steps * n < rows or groups * m < columns:
+            return None
+        area, x = self.family.area, process.takes[0].token
+        made = multipliers(kind, x, process.results[0].token, area.block)
+        tiles = kind.weights.transpose(1, 2, 0, 3).reshape(steps * n, groups * m)[:rows, :columns]
+        there = np.asarray(tiles != 0, dtype=np.bool_)
+        place = np.arange(rows)[:, None] % n * m + np.arange(columns) % m
+        users = np.maximum(np.bincount(place[there], minlength=n * m), 1)[place]
+        each, lanes = np.where(there, 1.0, 0.0) / users, x.shape[0]
+
+        def prices(number: int, weight: int) -> npt.NDArray[np.float64]:
+            blocks, luts = area.multiplier(number, weight, made.wanted)
+            return np.array([0.0, lanes * luts + made.luts / (n * m), made.blocks / (n * m) if blocks else 0.0])
+
+        now = prices(made.number, made.weight)
+        more = [np.maximum(prices(made.number + k, made.weight + 1 - k) - now, 0.0) for k in (0, 1)]
+        weights, weight_bits, input_bits = (price[:, None, None] * each for price in (now, *more))
+        return _Found(weights, weight_bits, input_bits, there, place)
+
+    def _placed(
+        self, node: NetworkNode, layer: Dense | Conv, matrices: Sequence[_Numbers], found: Sequence[_Found]
+    ) -> LayerCost:
+        """Return prices in the shape of the kernel in the user's model."""
+        layout = node.layouts.get("weight") or ModelLayout.plain(layer.kernel.shape)
+        index = layout.taken(np.arange(math.prod(layout.shape), dtype=np.float64).reshape(layout.shape)).astype(
+            np.int64
+        )
+
+        def in_model(values: Sequence[npt.NDArray[np.generic]]) -> Floats:
+            placed = np.zeros(index.size)
+            for matrix, each in zip(matrices, values, strict=True):
+                used = matrix > 0
+                placed[index.ravel()[matrix[used] - 1]] = np.broadcast_to(each, matrix.shape)[used]
+            return placed.reshape(layout.shape)
+
+        def prices(values: Sequence[Floats]) -> Prices:
+            adders, lut, dsp = (in_model([each[k] for each in values]) for k in range(3))
+            return Prices(adders, lut, lut * self.registers, dsp)
+
+        firsts = np.cumsum([0, *(matrix.shape[1] for matrix in matrices)])
+        columns = [first + np.arange(len(matrix.T)) for first, matrix in zip(firsts[:-1], matrices, strict=True)]
+        multiplier = found[0].multiplier
+        return LayerCost(
+            name=node.name,
+            weights=prices([each.weights for each in found]),
+            weight_bits=prices([each.weight_bits for each in found]),
+            input_bits=_by_channel(prices([each.input_bits for each in found]), in_model(_channels(layer, index))),
+            multiplier=None if multiplier is None else in_model([multiplier]).astype(np.int64),
+            row=in_model([np.arange(len(matrix))[:, None] for matrix in matrices]).astype(np.int64),
+            column=in_model(columns).astype(np.int64),
+            there=in_model([each.there for each in found]) > 0,
+        )
+
+
+def _channels(layer: Dense | Conv, index: _Numbers) -> list[_Numbers]:
+    """The input channel of each weight, in the matrices of the products; ``index`` has the places in the user's model."""
+    if isinstance(layer, Dense):
+        number = np.argsort(np.argsort(index[:, 0]))[:, None] + 0 * index
+    else:
+        n_in, n_out = index.shape[-2:]
+        number = np.arange(n_in)[:, None] + np.arange(n_out) // (n_out // layer.groups) * n_in + 0 * index
+    return [np.asarray(matrix).astype(np.int64) for matrix in layer.products(objects(number))]
+
+
+def _by_channel(prices: Prices, channels: Floats) -> Prices:
+    """Sums of prices for each input channel."""
+    number = channels.astype(np.int64).ravel()
+    return Prices(*(np.bincount(number, getattr(prices, each).ravel()).astype(np.float64) for each in RESOURCES))
+
+
+def _alike(by_block: Ints) -> Floats:
+    """The blocks that each weight takes: those of an operand that are equal up to sign and a power of two share one."""
+    found = np.zeros(by_block.shape)
+    for row, weights in enumerate(by_block):
+        odd = np.array([abs(int(each)) // (int(each) & -int(each)) if each else 0 for each in weights])
+        kinds, kind, counts = np.unique(odd, return_inverse=True, return_counts=True)
+        found[row] = np.where(kinds > 0, 1 / counts, 0.0)[kind]
+    return found
+
+
+def _without_each(made: MadeProduct) -> Floats:
+    """The full adders that an adder graph without a weight has less, for each weight."""
+    whole = solve(made.weights, made.inputs).cost(made.inputs)
+    saved = np.zeros(made.weights.shape)
+    for place in np.argwhere(made.weights != 0).tolist():
+        left = made.weights.copy()
+        left[tuple(place)] = 0
+        saved[tuple(place)] = whole - solve(left, made.inputs).cost(made.inputs)
+    return saved

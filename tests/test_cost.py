@@ -1,0 +1,210 @@
+"""Prices of weights and bits, and masks by them."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+import bitsmith
+from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
+from bitsmith.model.masks import Candidates, knapsack
+from tests.properties import shares
+
+Floats = npt.NDArray[np.float64]
+
+
+def _sparse(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Weights that six bits hold, about a third of which are zero."""
+    values = rng.uniform(0.5, 1.0, shape) * rng.choice([-1.0, 1.0], shape)
+    return np.asarray(np.round(values * 16) / 16 * (rng.random(shape) < 0.7))
+
+
+def _torch_model(rng: np.random.Generator) -> torch.nn.Module:
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 4, 3),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(4, 4, (2, 1), groups=2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(32, 3),
+        torch.nn.Linear(3, 2),
+    )
+    with torch.no_grad():
+        for layer in net:
+            if hasattr(layer, "weight"):
+                layer.weight.copy_(torch.tensor(_sparse(rng, tuple(layer.weight.shape))))
+    return net.eval()
+
+
+def _keras_model(rng: np.random.Generator) -> keras.Model:
+    model = keras.Sequential(
+        [
+            keras.Input((5, 4, 2)),
+            keras.layers.Conv2D(3, 2, padding="same", name="conv", activation="relu"),
+            keras.layers.DepthwiseConv2D(2, depth_multiplier=2, name="depthwise"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, name="dense"),
+        ]
+    )
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights([_sparse(rng, value.shape) for value in layer.get_weights()])
+    return model
+
+
+def _dense(kernel: Floats, **options: object) -> bitsmith.Model:
+    model = keras.Sequential(
+        [keras.Input((kernel.shape[0],)), keras.layers.Dense(kernel.shape[1], name="d", use_bias=False)]
+    )
+    model.layers[0].set_weights([kernel])
+    config = {"Model": {"Precision": "fixed<24,12>"}, "LayerName": {"d": {"Precision": {"weight": "fixed<6,2>"}}}}
+    return bitsmith.convert(model, config=config, check=False, **options)
+
+
+@shares(3)
+@pytest.mark.parametrize(
+    "options", [{}, {"io_type": "io_stream"}, {"reuse_factor": 3}], ids=["whole", "stream", "reuse"]
+)
+def test_prices_lie_as_the_kernels_of_pytorch_do(share: int, options: dict[str, object]) -> None:
+    rng = np.random.default_rng(share)
+    net = _torch_model(rng)
+    inputs = rng.normal(size=(8, 2, 7, 4)).astype(np.float32)
+    prices = bitsmith.cost(bitsmith.convert(net, calibration=inputs, bits=6, check=False, **options))
+    for name, layer in net.named_children():
+        if name in prices:
+            kernel = layer.weight.detach().numpy()
+            assert prices[name].there.tolist() == (kernel != 0).tolist(), name
+            assert not prices[name].weights.lut[kernel == 0].any()
+            channels = 32 if name == "4" else 3 if name == "5" else (2, 4)[name == "2"]
+            assert prices[name].input_bits.lut.shape == (channels,)
+    assert {"0", "5"} <= set(prices)
+
+
+@shares(2)
+def test_prices_lie_as_the_kernels_of_keras_do(share: int) -> None:
+    rng = np.random.default_rng(share)
+    model = _keras_model(rng)
+    prices = bitsmith.cost(bitsmith.convert(model, calibration=rng.normal(size=(8, 5, 4, 2)), bits=6, check=False))
+    for name in ("conv", "depthwise", "dense"):
+        kernel = np.asarray(model.get_layer(name).get_weights()[0])
+        assert prices[name].there.tolist() == (kernel != 0).tolist(), name
+
+
+def test_prices_are_near_the_estimate() -> None:
+    rng = np.random.default_rng(0)
+    model = _dense(_sparse(rng, (16, 12)))
+    prices = bitsmith.cost(model)
+    assert prices.total("lut") == pytest.approx(model.estimate().size.lut, rel=0.15)
+    assert prices.total("ff") == pytest.approx(model.estimate().size.ff, rel=0.6)
+
+
+def test_exact_prices_are_what_a_removed_weight_saves() -> None:
+    rng = np.random.default_rng(1)
+    kernel = _sparse(rng, (5, 4))
+    model = _dense(kernel)
+    whole, exact = bitsmith.cost(model).total("adder_bits"), bitsmith.cost(model, exact=True)["d"].weights.adder_bits
+    for place in np.argwhere(kernel != 0)[::3].tolist():
+        left = kernel.copy()
+        left[tuple(place)] = 0
+        assert whole - bitsmith.cost(_dense(left)).total("adder_bits") == pytest.approx(exact[tuple(place)])
+
+
+def test_prices_of_bits_tell_what_bits_take() -> None:
+    rng = np.random.default_rng(2)
+    net = torch.nn.Sequential(torch.nn.Linear(24, 16, bias=False))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor(rng.normal(size=(16, 24))))
+
+    def adders(weight: int, result: int) -> bitsmith.model.cost.Cost:
+        given = {"Precision": {"weight": f"fixed<{weight},3>"}}
+        config = {"LayerName": {"0": given, "input": {"Precision": f"fixed<{result},4>"}}}
+        return bitsmith.cost(bitsmith.convert(net, config=config, input_shape=(24,), check=False))
+
+    now = adders(6, 8)
+    assert adders(7, 8).total("adder_bits") - now.total("adder_bits") == pytest.approx(
+        now["0"].weight_bits.adder_bits.sum(), rel=0.3
+    )
+    assert adders(6, 9).total("adder_bits") - now.total("adder_bits") == pytest.approx(
+        now["0"].input_bits.adder_bits.sum(), rel=0.25
+    )
+
+
+def test_multipliers_serve_several_weights() -> None:
+    rng = np.random.default_rng(3)
+    kernel = _sparse(rng, (8, 6))
+    model = _dense(kernel, strategy="resource", reuse_factor=4, part="xc7a35ticsg324-1L")
+    prices = bitsmith.cost(model)
+    found = prices["d"]
+    assert found.multiplier is not None
+    assert found.multiplier.max() == 11
+    assert prices.total("dsp") == pytest.approx(model.estimate().size.dsp)
+    masks = prices.masks({"d": np.abs(kernel)}, {"dsp": 0.5}, "pattern")
+    for number in range(12):
+        assert len(set(masks["d"][found.multiplier == number].tolist())) == 1
+    assert found.weights.dsp[masks["d"]].sum() <= prices.total("dsp") / 2 + 1e-9
+
+
+@pytest.mark.parametrize("structure", ["weight", "unstructured", "channel", "structured", "block"])
+def test_masks_are_within_budgets_and_keep_what_is_important(structure: str) -> None:
+    rng = np.random.default_rng(4)
+    model = _keras_model(rng)
+    prices = bitsmith.cost(bitsmith.convert(model, calibration=rng.normal(size=(8, 5, 4, 2)), bits=6, check=False))
+    importance = {name: np.abs(model.get_layer(name).get_weights()[0]) for name in ("conv", "dense")}
+    masks = prices.masks(importance, {"lut": 0.6, "ff": 0.7}, structure, block=(2, 3))
+    for resource, share in (("lut", 0.6), ("ff", 0.7)):
+        total = sum(float(getattr(prices[name].weights, resource).sum()) for name in masks)
+        kept = sum(float(getattr(prices[name].weights, resource)[mask].sum()) for name, mask in masks.items())
+        assert kept <= share * total * (1 + 1e-9)
+        assert kept > 0.2 * total
+    for name, mask in masks.items():
+        assert mask.shape == importance[name].shape
+        if structure in ("weight", "unstructured"):
+            assert not mask[importance[name] == 0].any()
+        if structure in ("channel", "structured"):
+            flat = mask.reshape(-1, mask.shape[-1])
+            assert np.array_equal(flat.all(axis=0), flat.any(axis=0))
+
+
+def test_greedy_choice_takes_the_best_for_its_price() -> None:
+    prices = np.array([4.0, 1.0, 1.0, 3.0])
+    worth, there = np.array([4.0, 2.0, 0.5, 2.9]), np.array([True, True, True, True])
+    layer = Candidates(np.arange(4), worth, [prices], there)
+    assert knapsack({"a": layer}, [5.0])["a"].tolist() == [True, True, False, False]
+    assert knapsack({"a": layer}, [4.5])["a"].tolist() == [False, True, False, True]
+    assert knapsack({"a": layer, "b": layer}, [100.0])["b"].all()
+
+
+def test_layers_without_prices_say_why() -> None:
+    model = keras.Sequential([keras.Input((4, 2)), keras.layers.LSTM(3, name="lstm"), keras.layers.Dense(2, name="d")])
+    prices = bitsmith.cost(
+        bitsmith.convert(model, calibration=np.random.default_rng(5).normal(size=(8, 4, 2)), check=False)
+    )
+    assert list(prices) == ["d"]
+    with pytest.raises(UnsupportedError, match=r"lstm.*LSTM"):
+        prices["lstm"]
+    with pytest.raises(UnsupportedError, match=r"(?s)no such layer.*'d'"):
+        prices["nothing"]
+    model = keras.Sequential(
+        [keras.Input((16,)), *(keras.layers.Dense(16, name=f"d{k}", activation="relu") for k in range(2))]
+    )
+    prices = bitsmith.cost(bitsmith.convert(model, strategy="shared", reuse_factor=256, check=False))
+    assert list(prices) == []
+    assert "engine" in str(prices)
+
+
+def test_wrong_arguments_of_masks_are_told() -> None:
+    prices = bitsmith.cost(_dense(np.ones((4, 3)) * 0.75))
+    good = {"d": np.ones((4, 3))}
+    for arguments, error, words in (
+        (({"d": np.ones(3)}, {"lut": 0.5}), InputDataError, r"\(4, 3\)"),
+        (({"d": -np.ones((4, 3))}, {"lut": 0.5}), InputDataError, "0 or more"),
+        ((good, {"luts": 0.5}), ConfigError, "adder_bits"),
+        ((good, {"lut": 0}), ConfigError, "positive"),
+        ((good, {"lut": 0.5}, "rows"), ConfigError, "pattern"),
+        ((good, {"lut": 0.5}, "pattern"), ConfigError, "ReuseFactor"),
+        (({}, {"lut": 0.5}), ConfigError, "0 layers"),
+    ):
+        with pytest.raises(error, match=words):
+            prices.masks(*arguments)
