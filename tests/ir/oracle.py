@@ -28,13 +28,20 @@ Fractions: TypeAlias = npt.NDArray[np.object_]
 HALF = Fraction(1, 2)
 
 
-def evaluate(program: Program, inputs: Sequence[Ints]) -> list[Ints]:
-    """Raw outputs for one sample of raw ``inputs`` (one array per input, in the shape of the input)."""
-    values = evaluate_nodes(program, inputs)
+States: TypeAlias = dict[int, list[Fractions]]
+"""What recurrences left that keep states between samples, by their node."""
+
+
+def evaluate(program: Program, inputs: Sequence[Ints], states: States | None = None) -> list[Ints]:
+    """Raw outputs for one sample of raw ``inputs`` (one array per input, in the shape of the input).
+
+    It is the first sample after a reset, or goes on with ``states``, which become those after it.
+    """
+    values = evaluate_nodes(program, inputs, states)
     return [values[output.node] for output in program.outputs]
 
 
-def evaluate_nodes(program: Program, inputs: Sequence[Ints]) -> list[Ints]:
+def evaluate_nodes(program: Program, inputs: Sequence[Ints], states: States | None = None) -> list[Ints]:
     """Raw values of all nodes for one sample of raw ``inputs``.
 
     Raises:
@@ -43,7 +50,7 @@ def evaluate_nodes(program: Program, inputs: Sequence[Ints]) -> list[Ints]:
     reals = [_real(_array(raw), op.frac) for raw, op in zip(inputs, program.input_ops(), strict=True)]
     return [
         _raw(value, node, f"node %{index}")
-        for index, (value, node) in enumerate(zip(_run(program, reals), program.nodes, strict=True))
+        for index, (value, node) in enumerate(zip(_run(program, reals, states), program.nodes, strict=True))
     ]
 
 
@@ -158,17 +165,23 @@ def apply(op: Op, args: Sequence[Fractions], types: Sequence[TensorType]) -> Fra
         case ops.Cast():
             return _real(cast_real(op, args[0]), op.frac)
         case ops.Scan():
-            return _scan(op, args)
+            return _scan(op, args)[0]
         case _:
             assert_never(op)
 
 
-def _run(program: Program, inputs: Sequence[Fractions]) -> list[Fractions]:
+def _run(program: Program, inputs: Sequence[Fractions], states: States | None = None) -> list[Fractions]:
     remaining = iter(inputs)
     values: list[Fractions] = []
-    for node in program.nodes:
+    left = {} if states is None else states
+    for index, node in enumerate(program.nodes):
         if isinstance(node.op, ops.Input):
             values.append(next(remaining))
+        elif isinstance(node.op, ops.Scan):
+            operands = [values[arg] for arg in node.args]
+            result, last = _scan(node.op, [*left.get(index, operands[: node.op.kept]), *operands[node.op.kept :]])
+            left[index] = last[: node.op.kept]
+            values.append(result)
         else:
             operands = [values[arg] for arg in node.args]
             values.append(apply(node.op, operands, program.types(node.args)))
@@ -286,11 +299,12 @@ def _table(op: ops.Table, x: Fractions, kind: TensorType) -> Fractions:
     return result
 
 
-def _scan(op: ops.Scan, args: Sequence[Fractions]) -> Fractions:
+def _scan(op: ops.Scan, args: Sequence[Fractions]) -> tuple[Fractions, list[Fractions]]:
+    """The results of all steps, and the states after the last one."""
     states, sequences = list(args[: op.states]), args[op.states :]
     results = []
     for step in range(sequences[0].shape[0]):
         values = _run(op.body, [*states, *(_array(sequence[step]) for sequence in sequences)])
         *states, result = (values[output.node] for output in op.body.outputs)
         results.append(result)
-    return np.stack(results)
+    return np.stack(results), states

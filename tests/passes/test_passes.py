@@ -26,9 +26,9 @@ from tests.properties.test_execution import all_visible
 Pass = Callable[[Program], Program]
 
 
-def same_results(run: Pass, seed: int) -> bool:
+def same_results(run: Pass, seed: int, *, keeping: bool = False) -> bool:
     """Whether ``run`` keeps all raw outputs and probes of a random program, and its interface."""
-    before = all_visible(random_program(seed, parameters=True))
+    before = all_visible(random_program(seed, parameters=not keeping, keeping=keeping))
     try:
         after = run(before)
         check(after)
@@ -46,6 +46,12 @@ def same_results(run: Pass, seed: int) -> bool:
 def test_pass_keeps_results(run: Pass, share_of_seeds: int) -> None:
     for seed in range(share_of_seeds * 15, (share_of_seeds + 1) * 15):
         assert same_results(run, seed), f"{run.__name__}, seed {seed}"
+
+
+@pytest.mark.parametrize("run", [*PASSES, simplify], ids=lambda run: run.__name__)
+def test_pass_keeps_results_of_states_that_live_on(run: Pass) -> None:
+    for seed in range(15):
+        assert same_results(run, seed, keeping=True), f"{run.__name__}, seed {seed}"
 
 
 def test_zeros_are_folded_on_a_finer_grid_than_that_of_their_type() -> None:

@@ -21,13 +21,16 @@ MAX_SIZE = 96
 """Elements of the largest tensor of a random program: the oracle takes its time."""
 
 
-def random_program(seed: int, *, max_ops: int = 40, hardware: bool = False, parameters: bool = False) -> Program:
+def random_program(
+    seed: int, *, max_ops: int = 40, hardware: bool = False, parameters: bool = False, keeping: bool = False
+) -> Program:
     """A random program of up to ``max_ops`` ops.
 
     With ``hardware``, tables stay small, and ranges of wrapping casts are those of a number format (two's complement or
     plain binary), as only such formats come from users. With ``parameters`` some constants may be given anew.
+    With ``keeping`` the states of recurrences live on between samples.
     """
-    return _Generator(random.Random(seed), hardware, parameters).program(max_ops)
+    return _Generator(random.Random(seed), hardware, parameters, keeping).program(max_ops)
 
 
 def sample(stimuli: Sequence[Ints], index: int) -> list[Ints]:
@@ -56,8 +59,9 @@ def random_stimuli(program: Program, seed: int, batch: int) -> list[Ints]:
 
 
 class _Generator:
-    def __init__(self, rng: random.Random, hardware: bool, parameters: bool, depth: int = 0) -> None:
+    def __init__(self, rng: random.Random, hardware: bool, parameters: bool, keeping: bool, depth: int = 0) -> None:
         self.rng = rng
+        self.keeping = keeping
         self.hardware = hardware
         self.parameters = parameters
         self.count = 0
@@ -96,7 +100,7 @@ class _Generator:
             (self.reduce, 3),
             (self.table, 2),
             (self.constant, 1),
-            (self.scan, 1 if self.depth == 0 else 0),
+            (self.scan, 1 + 5 * self.keeping if self.depth == 0 else 0),
             (self.parameter, 3 if self.parameters else 0),
         )
         for step in self.rng.choices([step for step, _ in steps], [weight for _, weight in steps], k=ops):
@@ -332,7 +336,7 @@ class _Generator:
             carried = build.const(np.zeros(x.shape[1:], dtype=np.int64))
         fmt = self.format()
         state = build.cast(carried, fmt)
-        body = _Generator(self.rng, self.hardware, parameters=False, depth=self.depth + 1)
+        body = _Generator(self.rng, self.hardware, parameters=False, keeping=False, depth=self.depth + 1)
         body.wide = self.wide
         now = body.build.input("state", state.shape, fmt)
         # The slice's type is that of the sequence, whose range may be narrower than its format.
@@ -344,7 +348,7 @@ class _Generator:
         if result.type.size * x.shape[0] > MAX_SIZE:
             result = slot
         outputs = [("next", body.build.cast(later, fmt)), ("result", result)]
-        return build.scan(body.build.program(outputs), [state], [x])
+        return build.scan(body.build.program(outputs), [state], [x], int(self.keeping))
 
     def format_of(self, x: Value) -> FixedFormat:
         """A format that holds the values of ``x``, all of one ``frac``."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bitsmith.emulate import Emulator, lookups
+from bitsmith.emulate.workspace import States
 from bitsmith.ir.check import check
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.text import parse, to_text
@@ -34,6 +35,27 @@ def assert_equal_to_oracle(program: Program, seed: int, samples: int, *, tables:
         for output, result in zip(program.outputs, results, strict=True):
             got, want = objects(result[index]), expected[output.node]
             assert np.array_equal(got, want), f"seed {seed}, sample {index}, {output}\n{to_text(program)}"
+
+
+@shares(SHARES, fast=4)
+def test_states_live_on_between_samples_until_a_reset(share: int) -> None:
+    for seed in range(share * PER_SHARE, (share + 1) * PER_SHARE):
+        program = all_visible(random_program(seed, max_ops=20, keeping=True))
+        check(program)
+        stimuli, emulator = random_stimuli(program, seed, 7), Emulator(program, tables=bool(seed % 2))
+        states: States = {}
+        left: oracle.States = {}
+        for first, last in ((0, 3), (3, 4), (4, 7)):  # the last ones after a reset
+            if first == 4:
+                states.clear()
+                left.clear()
+            results = emulator.run_raw([raw[first:last] for raw in stimuli], states)
+            for index in range(first, last):
+                expected = oracle.evaluate_nodes(program, sample(stimuli, index), left)
+                for output, result in zip(program.outputs, results, strict=True):
+                    assert np.array_equal(objects(result[index - first]), expected[output.node]), (seed, index, output)
+        whole = emulator.run_raw([raw[4:] for raw in stimuli])
+        assert all(np.array_equal(a, b) for a, b in zip(whole, results, strict=True))
 
 
 @shares(SHARES, fast=8)

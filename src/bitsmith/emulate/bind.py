@@ -24,6 +24,7 @@ from bitsmith.emulate.floats import Kernel
 from bitsmith.emulate.limbs import Limbs
 from bitsmith.emulate.linear import bind_linear
 from bitsmith.emulate.storage import StoragePlan
+from bitsmith.emulate.transfer import load_raw, read_raw
 from bitsmith.emulate.wiring import bind_wiring
 from bitsmith.emulate.workspace import Array, StoredValue, Watch, Workspace, constant, copy_limbs
 from bitsmith.ir import ops
@@ -109,11 +110,11 @@ def _bind_input(ws: Workspace, op: ops.Input) -> StoredValue:
 
 
 def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValue:
-    """The body has a workspace of its own, which runs once per step of the sequence."""
+    """The body has a workspace of its own, which runs once per step of the sequence: of all samples at once, or in turn."""
     plan = ws.plan.bodies[ws.node]
     storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
     results = [output.node for output in op.body.outputs]
-    body = bind(plan, ws.batch, results, ws.watch)
+    body = bind(plan, 1 if op.kept else ws.batch, results, ws.watch)
     inputs = [body.values[index] for index in op.body.inputs]
     operands = [
         ws.fetch(arg, x.storage.kind, x.storage.scale if index < op.states else x.storage.scale[None])
@@ -128,10 +129,13 @@ def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValu
     y = body.fetch(results[-1], storage.kind, scale)
     made = ws.new(type_.shape, storage, type_, count=limb_count(type_) if storage.kind is NumberKind.LIMBS else 1)
     states, sequences = inputs[: op.states], list(zip(inputs[op.states :], operands[op.states :], strict=True))
+    moves = _moves(states, following)
+    if op.kept:
+        ws.do(partial(_in_turn, ws, ws.node, op.kept, body, states, operands, sequences, y, made, moves))
+        return made
     begin = [
         copy for state, initial in zip(states, operands, strict=False) for copy in _copies(state.parts, initial.parts)
     ]
-    moves = _moves(states, following)
     times = [
         (
             [copy for x, row in sequences for copy in _copies(x.parts, [part[time] for part in row.parts])],
@@ -154,6 +158,47 @@ def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValu
 
     ws.do(step)
     return made
+
+
+def _in_turn(
+    ws: Workspace,
+    node: int,
+    kept: int,
+    body: Workspace,
+    states: Sequence[StoredValue],
+    initial: Sequence[StoredValue],
+    sequences: Sequence[tuple[StoredValue, StoredValue]],
+    y: StoredValue,
+    made: StoredValue,
+    moves: Sequence[Kernel],
+) -> None:
+    """Run the recurrence ``node`` for one sample after another; each begins with the ``kept`` states of the one before."""
+    known = ws.states.get(node)
+    for state, raw in zip(states, known or (), strict=False):
+        load_raw(state, raw)
+    for sample in range(ws.samples):
+        fresh = 0 if known is None and sample == 0 else kept
+        for state, first in zip(states[fresh:], initial[fresh:], strict=False):
+            _copy(state.parts, _of_sample(first.parts, sample))
+        for time in range(made.type.shape[0]):
+            for x, rows in sequences:
+                _copy(x.parts, _of_sample([part[time] for part in rows.parts], sample))
+            body.run()
+            _copy(_of_sample([part[time] for part in made.parts], sample), y.parts)
+            for move in moves:
+                move()
+    if ws.samples:
+        ws.states[node] = [read_raw(state, 1).copy() for state in states[:kept]]
+
+
+def _of_sample(parts: Sequence[Array], sample: int) -> list[Array]:
+    """The part of a sample of arrays, which are the same for all where they have one only."""
+    return [part if part.shape[-1] == 1 else part[..., sample : sample + 1] for part in parts]
+
+
+def _copy(target: Sequence[Array], source: Sequence[Array]) -> None:
+    for copy in _copies(target, source):
+        copy()
 
 
 def _moves(states: Sequence[StoredValue], following: Sequence[StoredValue]) -> list[Kernel]:

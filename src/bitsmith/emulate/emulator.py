@@ -20,7 +20,7 @@ from bitsmith.emulate.quantize import Quantization, checked, fast, quantize_exac
 from bitsmith.emulate.settled import settled
 from bitsmith.emulate.storage import StoragePlan, plan_storage
 from bitsmith.emulate.transfer import Raws, RealLoader, RealReader, checked_raw, empty_raw, load_raw, narrow, read_raw
-from bitsmith.emulate.workspace import Watch, Workspace
+from bitsmith.emulate.workspace import States, Watch, Workspace
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Cast
 from bitsmith.ir.program import Output, Program
@@ -48,6 +48,9 @@ _SMALL = 256
 
 class Emulator:
     """Executes ``program`` bit-exactly on batches. Compiles on construction; safe to use from several threads.
+
+    The samples of a batch are in order where states live on between samples. A run begins as after a reset, or goes on with the
+    ``states`` that it is given and changes these.
 
     Args:
         watched: casts of which :meth:`run_watched` tells.
@@ -91,29 +94,33 @@ class Emulator:
 
     def run(self, inputs: Sequence[npt.ArrayLike]) -> list[Float64s]:
         """Real outputs (batch, *shape) for real inputs; exact where float64 holds them."""
-        return self._run_reals(self._outputs, self._checked(inputs))[0]
+        return self._run_reals(self._outputs, self._checked(inputs), {})[0]
 
-    def run_watched(self, inputs: Sequence[Batch]) -> tuple[list[Float64s], list[int], Collection[Cast]]:
+    def run_watched(
+        self, inputs: Sequence[Batch], states: States | None = None
+    ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
         """Return :meth:`run_counted` and the watched casts of which some value wrapped; ``inputs`` were checked.
 
         Seldom it is one of a sample that is none: a chunk may have more than are given.
         """
-        return self._run_reals(self._outputs, inputs)
+        return self._run_reals(self._outputs, inputs, {} if states is None else states)
 
     def run_counted(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int]]:
         """Return :meth:`run` and, per input, the number of values outside its range."""
-        return self._run_reals(self._outputs, self._checked(inputs))[:2]
+        return self._run_reals(self._outputs, self._checked(inputs), {})[:2]
 
-    def trace(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], dict[str, Float64s], list[int]]:
+    def trace(
+        self, inputs: Sequence[npt.ArrayLike], states: States | None = None
+    ) -> tuple[list[Float64s], dict[str, Float64s], list[int]]:
         """Return :meth:`run_counted` and, of the same run, the real values of the program's probes by name."""
         outputs, probes = self.program.outputs, self.program.probes
         if self._traced is None:
             self._traced = self._compiled((*outputs, *probes))
-        results, outside, _ = self._run_reals(self._traced, self._checked(inputs))
+        results, outside, _ = self._run_reals(self._traced, self._checked(inputs), {} if states is None else states)
         values = results[len(outputs) :]
         return results[: len(outputs)], {probe.name: x for probe, x in zip(probes, values, strict=True)}, outside
 
-    def run_raw(self, inputs: Sequence[npt.ArrayLike]) -> list[Raws]:
+    def run_raw(self, inputs: Sequence[npt.ArrayLike], states: States | None = None) -> list[Raws]:
         """Raw outputs (batch, *shape) for raw inputs: int64, or Python integers beyond 63 bits.
 
         Raises:
@@ -134,7 +141,7 @@ class Emulator:
             for result, output in zip(results, self.program.outputs, strict=True):
                 result[start:stop] = read_raw(bound.workspace.values[output.node], stop - start)
 
-        self._outputs.execute(batch, self.threads, load, store)
+        self._outputs.execute(batch, self.threads, {} if states is None else states, load, store)
         return results
 
     def _checked(self, inputs: Sequence[npt.ArrayLike]) -> list[Batch]:
@@ -153,11 +160,11 @@ class Emulator:
         return arrays
 
     def _run_reals(
-        self, compiled: _Compiled, arrays: Sequence[Batch]
+        self, compiled: _Compiled, arrays: Sequence[Batch], states: States
     ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
         batch = len(arrays[0]) if arrays else 1
         if 0 < batch <= compiled.few:
-            return compiled.execute_few(batch, arrays)
+            return compiled.execute_few(batch, arrays, states)
         results = [np.empty((batch, *shape)) for shape in compiled.shapes]
         outside, counting = [0] * len(arrays), threading.Lock()
 
@@ -170,7 +177,7 @@ class Emulator:
             for reader, result in zip(bound.readers, results, strict=True):
                 reader.read(stop - start, result[start:stop])
 
-        wrapped = compiled.execute(batch, self.threads, load, store)
+        wrapped = compiled.execute(batch, self.threads, states, load, store)
         return results, outside, wrapped
 
 
@@ -234,14 +241,17 @@ class _Compiled:
         """Samples that :meth:`execute_few` takes at most."""
         self._idle: defaultdict[int, list[_Bound]] = defaultdict(list)
 
-    def execute(self, batch: int, threads: int, load: _Move, store: _Move) -> Collection[Cast]:
+    def execute(self, batch: int, threads: int, states: States, load: _Move, store: _Move) -> Collection[Cast]:
         """Run all chunks of a batch; ``load`` and ``store`` move samples start..stop in and out of a workspace.
+
+        The first sample goes on with ``states``, which become those after the last one.
 
         Returns:
             The casts that wrapped.
         """
         if batch == 0:
             return ()
+        threads = 1 if self._plan.program.keeping else threads
         share = -(-batch // threads) if batch > _SMALL else batch
         size = min(self._chunk, _power_above(share))
         starts = range(0, batch, size)
@@ -250,6 +260,7 @@ class _Compiled:
         def run(start: int, bound: _Bound) -> None:
             stop = min(batch, start + size)
             load(bound, start, stop)
+            bound.workspace.samples, bound.workspace.states = stop - start, states
             bound.workspace.run()
             store(bound, start, stop)
 
@@ -258,14 +269,17 @@ class _Compiled:
         return wrapped.values()
 
     @np.errstate(all="ignore")  # in half the time of a with statement
-    def execute_few(self, batch: int, arrays: Sequence[Batch]) -> tuple[list[Float64s], list[int], Collection[Cast]]:
-        """Run one chunk, without any preparation.
+    def execute_few(
+        self, batch: int, arrays: Sequence[Batch], states: States
+    ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
+        """Run one chunk, without any preparation, which goes on with ``states``.
 
         Returns:
             The results, how many values of each input were outside, and the casts that wrapped.
         """
         size = batch if batch <= _FEW else _power_above(batch)
         bound = self._take(size)
+        bound.workspace.samples, bound.workspace.states = batch, states
         outside = bound.run(arrays)
         results = [reader.of(batch) for reader in bound.readers]
         return results, outside, self._give(size, bound)

@@ -62,7 +62,7 @@ def _with_body(node: Node, watched: Collection[ops.Cast], evaluate: Evaluate) ->
         return node
     body = node.op.body
     body = with_tables(body, {output.node for output in body.outputs}, watched, evaluate)
-    return replace(node, op=ops.Scan(body, node.op.states))
+    return replace(node, op=replace(node.op, body=body))
 
 
 def _chains(program: Program, wanted: Collection[int], watched: Collection[ops.Cast]) -> list[_Chain]:

@@ -33,7 +33,7 @@ def _with_known_states(program: Program, node: Node, op: ops.Scan) -> Node:
     outputs = tuple(output for number, output in enumerate(op.body.outputs) if number not in held)
     inner = settled(replace(op.body, nodes=tuple(body), outputs=outputs))
     args = tuple(arg for number, arg in enumerate(node.args) if number not in held)
-    return replace(node, op=ops.Scan(inner, op.states - len(held)), args=args)
+    return replace(node, op=ops.Scan(inner, op.states - len(held), op.kept), args=args)
 
 
 def _with_constant(program: Program, node: Node) -> Node:

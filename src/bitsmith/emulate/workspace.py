@@ -21,7 +21,7 @@ from bitsmith.emulate.floats import FloatArray, Kernel
 from bitsmith.emulate.guard import Guard
 from bitsmith.emulate.storage import Storage, StoragePlan, fitted
 from bitsmith.ir import ops
-from bitsmith.ir.types import Fracs, TensorType, objects
+from bitsmith.ir.types import Fracs, IntArray, TensorType, objects
 
 Array: TypeAlias = npt.NDArray[np.float32 | np.float64 | np.int64]
 
@@ -31,6 +31,9 @@ DTYPES: dict[NumberKind, np.dtype[np.float32 | np.float64 | np.int64]] = {
     NumberKind.LIMBS: np.dtype(np.int64),
 }
 
+
+States: TypeAlias = dict[int, list[IntArray]]
+"""The states that live on between samples, as raw numbers (1, *shape), by the node of their recurrence; none after a reset."""
 
 MUCH = 1 << 12
 """Elements, from which on the time that a call takes by itself does not count."""
@@ -110,6 +113,10 @@ class Workspace:
         self._quick: list[Kernel] = []
         """The steps without those that :meth:`guarded` casts need only if a number of theirs is outside its range."""
         self._guards: dict[tuple[float, float, object], Guard] = {}
+        self.samples = batch
+        """Samples that are there: the first ones."""
+        self.states: States = {}
+        """The states that the next sample goes on with."""
         self.guards_inputs = False
         """True while :meth:`run_quick` looks at all inputs."""
         self.values: dict[int, StoredValue] = {}
@@ -170,6 +177,8 @@ class Workspace:
 
     def guarded(self, storage: Storage, lo: int, hi: int) -> StoredValue | None:
         """The value of an input or a cast to ``lo..hi``, of numbers that a run looks at in the end; None if they are too many."""
+        if self.plan.program.keeping:
+            return None  # steps that were done are not done again
         type_ = self.plan.type(self.node)
         dtype, shape = DTYPES[storage.kind], (*type_.shape, self.batch)
         if math.prod(shape) >= MUCH or not lo <= 0 <= hi:

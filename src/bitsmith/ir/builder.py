@@ -217,9 +217,9 @@ class ProgramBuilder:
         """``x`` with per-element ``frac`` and range."""
         return self.apply(ops.Cast(_fracs(frac), frozen(objects(lo)), frozen(objects(hi)), rounding, overflow), x)
 
-    def scan(self, body: Program, states: Sequence[Value], sequences: Sequence[Value]) -> Value:
-        """The recurrence ``body`` over the first axis of ``sequences``."""
-        return self.apply(ops.Scan(body, len(states)), *states, *sequences)
+    def scan(self, body: Program, states: Sequence[Value], sequences: Sequence[Value], kept: int = 0) -> Value:
+        """The recurrence ``body`` over the first axis of ``sequences``; the first ``kept`` states live on between samples."""
+        return self.apply(ops.Scan(body, len(states), kept), *states, *sequences)
 
 
 def _sorted_axes(x: Value, axes: Sequence[int]) -> tuple[int, ...]:

@@ -64,6 +64,8 @@ def check_node(op: Op, args: Sequence[int], earlier: Sequence[TensorType], decla
         check(op.body)
         if any(isinstance(node.op, ops.Parameter) for node in op.body.nodes):
             raise ProgramError("a parameter within a recurrence, where no weights can be loaded")
+        if op.body.keeping:
+            raise ProgramError("states that are kept between samples within a recurrence")
     try:
         result = infer(op, [earlier[arg] for arg in args])
     except (BitsmithError, ValueError, IndexError) as error:

@@ -325,6 +325,7 @@ def _cast(op: ops.Cast, x: TensorType) -> TensorType:
 def _scan(op: ops.Scan, args: Sequence[TensorType]) -> TensorType:
     inputs = [op.body.nodes[index].type for index in op.body.inputs]
     require(len(inputs) == len(args) and len(args) - op.states >= 1, "scan operands do not match its body")
+    require(0 <= op.kept <= op.states, f"{op.kept} of {op.states} states that are kept")
     steps = {x.shape[0] for x in args[op.states :] if x.shape}
     require(len(steps) == 1, "scan sequences of different lengths")
     require(len(op.body.outputs) == op.states + 1, "a scan body returns its next states and one result")

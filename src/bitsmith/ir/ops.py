@@ -284,10 +284,14 @@ class Scan(_Op):
     ``body`` takes (states..., one slice of each sequence...) and returns (next states..., y); the result stacks the y
     along a new first axis of size T. The body's inputs declare the state types: initial and next states must lie within
     them.
+
+    The first ``kept`` states live on: their initial values are those of the first sample after a reset, and each later
+    sample goes on with what the one before it left. So samples are in order.
     """
 
     body: Program
     states: int
+    kept: int
 
 
 Movement: TypeAlias = Reshape | Transpose | Slice | Concat | Pad | Gather | Broadcast | Window

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bitsmith.ir.ops import Input, Op
+from bitsmith.ir.ops import Input, Op, Scan
 from bitsmith.ir.types import TensorType
 
 
@@ -43,6 +43,11 @@ class Program:
     def inputs(self) -> tuple[int, ...]:
         """Indices of the input nodes."""
         return tuple(index for index, node in enumerate(self.nodes) if isinstance(node.op, Input))
+
+    @property
+    def keeping(self) -> tuple[int, ...]:
+        """Indices of the recurrences with states that live on between samples."""
+        return tuple(index for index, node in enumerate(self.nodes) if isinstance(node.op, Scan) and node.op.kept)
 
     def input_ops(self) -> tuple[Input, ...]:
         """The input ops, in order."""

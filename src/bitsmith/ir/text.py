@@ -151,6 +151,9 @@ _FIELDS: dict[str, dict[str, _Codec]] = {
 }
 """The fields of each op by its name; the body of a scan is a block of lines."""
 
+_LEFT_OUT: dict[str, object] = {"kept": 0}
+"""Fields that texts lack where they have these values, as all older texts do."""
+
 
 def to_text(program: Program) -> str:
     """The program as text that :func:`parse` turns back into an equal program."""
@@ -179,7 +182,8 @@ def _lines(program: Program, indent: str) -> Iterator[str]:
 
 def _written(op: Op) -> list[str]:
     codecs = _FIELDS[type(op).__name__.lower()]
-    return [f"{key}={codec.write(getattr(op, key))}" for key, codec in codecs.items()]
+    values = ((key, getattr(op, key), codec) for key, codec in codecs.items())
+    return [f"{key}={codec.write(value)}" for key, value, codec in values if key not in _LEFT_OUT or value]
 
 
 def write_op(op: Op) -> str:
@@ -260,7 +264,7 @@ class _ProgramReader:
             raise ProgramError(f"an op called {name!r}", accepted=", ".join(_OPS))
         words = _words(rest, _FIELDS[name])
         if name == "scan":
-            op: Op = ops.Scan(self._body(words.block, depth), cast(int, words.values["states"]))
+            op: Op = ops.Scan(self._body(words.block, depth), **cast(dict[str, int], words.values))
         elif words.block:
             raise ProgramError(f"a block after {name}")
         else:
@@ -321,6 +325,7 @@ def _words(text: str, codecs: dict[str, _Codec]) -> _Words:
             declared.append(read_array(token))
         else:
             raise ProgramError(f"{_short(token)}, which is out of place")
+    values |= {key: value for key, value in _LEFT_OUT.items() if key in codecs and key not in values}
     if set(values) != set(codecs):
         raise ProgramError(f"no argument {', '.join(sorted(set(codecs) - set(values)))}")
     if within and len(declared) != 3:

@@ -76,6 +76,8 @@ class Directives:
         """Return True if all of ``program`` is to be laid out side by side, for a sample per cycle."""
         if any(isinstance(node.op, ops.Parameter) for node in program.nodes):
             return False  # a pipeline has constants only
+        if program.keeping:
+            return False  # a sample waits for the states that the one before it leaves
         return self.parallel and not any(self._shares(program, node) for node in program.nodes)
 
     def _shares(self, program: Program, node: Node) -> bool:

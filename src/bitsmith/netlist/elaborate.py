@@ -423,6 +423,8 @@ class _Elaborator:
         return _each(convert, kind.shape, x.refs, drop, op.lo, op.hi)
 
     def _scan(self, op: ops.Scan, args: Sequence[RefTensor], node: Node) -> Refs:
+        if op.kept:
+            raise ProgramError("states that live on between samples, in a circuit without any")
         kinds = [op.body.nodes[index].type for index in op.body.inputs]
         states = [x.refs for x in args[: op.states]]
         results: list[Refs] = []

@@ -5,6 +5,8 @@ Before: ``%5`` feeds neither an output nor a probe. After: gone, and later nodes
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.passes.program.rewrite import moved
@@ -23,7 +25,7 @@ def drop_dead(program: Program, *, keep_probes: bool = True) -> Program:
             continue
         op = node.op
         if isinstance(op, ops.Scan):
-            op = ops.Scan(drop_dead(op.body, keep_probes=False), op.states)
+            op = replace(op, body=drop_dead(op.body, keep_probes=False))
         nodes.append(Node(op, tuple(place[arg] for arg in node.args), node.type, node.layer))
     return moved(program, tuple(nodes), place)
 

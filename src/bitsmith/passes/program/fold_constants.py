@@ -57,7 +57,7 @@ def _on_constants(op: Op, args: Sequence[TensorType], type_: TensorType) -> Tens
             source = moved(op, args[0].shape)  # -1 for the zeros of the padding
             taken = rescale(np.append(raw, 0)[source], np.append(frac, 0)[source], type_.frac)
             return _one_value(type_.shape, type_.frac, taken)
-        case ops.Scan():
+        case ops.Scan(kept=0):
             return _scanned(op, args, type_)
         case _:
             return type_

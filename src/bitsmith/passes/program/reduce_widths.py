@@ -148,4 +148,4 @@ def _scan(new: Rewriter, op: ops.Scan, args: tuple[int, ...], layer: str) -> int
             nodes[index], narrower = replace(nodes[index], op=tight), True
     if not narrower:
         return None
-    return new.append(ops.Scan(rewrite(replace(body, nodes=tuple(nodes)), _rule), op.states), args, layer)
+    return new.append(replace(op, body=rewrite(replace(body, nodes=tuple(nodes)), _rule)), args, layer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def rewrite(program: Program, rule: Rule) -> Program:
     new = Rewriter()
     place: list[int] = []
     for node in program.nodes:
-        op = ops.Scan(rewrite(node.op.body, rule), node.op.states) if isinstance(node.op, ops.Scan) else node.op
+        op = replace(node.op, body=rewrite(node.op.body, rule)) if isinstance(node.op, ops.Scan) else node.op
         args = tuple(place[arg] for arg in node.args)
         replaced = rule(new, op, args, node.layer)
         index = new.append(op, args, node.layer) if replaced is None else replaced

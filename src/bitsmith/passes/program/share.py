@@ -5,6 +5,8 @@ Before: ``%3 = add %0 %1`` and ``%4 = add %1 %0``. After: ``%3`` alone, used twi
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.passes.program.rewrite import moved
@@ -18,7 +20,7 @@ def share(program: Program) -> Program:
     place: list[int] = []
     seen: dict[object, int] = {}
     for node in program.nodes:
-        op = ops.Scan(share(node.op.body), node.op.states) if isinstance(node.op, ops.Scan) else node.op
+        op = replace(node.op, body=share(node.op.body)) if isinstance(node.op, ops.Scan) else node.op
         node = Node(op, tuple(place[arg] for arg in node.args), node.type, node.layer)
         index = len(nodes) if isinstance(op, ops.Input | ops.Parameter) else seen.setdefault(identity(node), len(nodes))
         if index == len(nodes):
