@@ -11,18 +11,28 @@ import numpy.typing as npt
 
 from bitsmith.ir.types import Ints
 
+_LIMB = 62
+"""Bits of a word that are looked at in machine integers together."""
+
 
 def unlike(values: Ints, first: int, address: int, width: int, inputs: int, power: float) -> npt.NDArray[np.float64]:
     """The share of each row of ``values``, whose lowest ``width`` bits are stored from address ``first`` on.
 
     The address has ``address`` bits, and a look-up table ``inputs`` inputs. Unused words are equal to the most frequent one.
     """
-    words = np.empty((len(values), 1 << address), dtype=np.int64)
-    kept = (values & ((1 << width) - 1)).astype(np.int64)
-    words[:] = _most_frequent(kept)[:, None]
-    words[:, np.arange(first, first + kept.shape[1]) % (1 << address)] = kept
+    kept = values & ((1 << width) - 1)
+    limbs = [(kept >> low & ((1 << _LIMB) - 1)).astype(np.int64) for low in range(0, width, _LIMB)]
+    ranks = limbs[0] if len(limbs) == 1 else np.unique(kept, return_inverse=True)[1].reshape(kept.shape)
+    unused = np.argmax(ranks == _most_frequent(ranks)[:, None], axis=1)[:, None]
+    places = np.arange(first, first + kept.shape[1]) % (1 << address)
     size = min(1 << inputs, 1 << address)
-    bits = (words[:, None, :] >> np.arange(width)[:, None] & 1).astype(np.uint8)
+    bits = np.empty((len(values), width, 1 << address), dtype=np.uint8)
+    for limb, low in zip(limbs, range(0, width, _LIMB), strict=True):
+        words = np.empty((len(values), 1 << address), dtype=np.int64)
+        words[:] = np.take_along_axis(limb, unused, axis=1)
+        words[:, places] = limb
+        most = min(_LIMB, width - low)
+        bits[:, low : low + most] = words[:, None, :] >> np.arange(most)[:, None] & 1
     parts = np.packbits(bits.reshape(len(values), -1, size), axis=-1)
     full = np.packbits(np.ones(size, dtype=np.uint8))
     differing = np.zeros(len(values))
