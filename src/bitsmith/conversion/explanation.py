@@ -13,6 +13,7 @@ from bitsmith.emulate.samples import Samples
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.errors.remedies import Call, given, in_python
 from bitsmith.estimate.fit import Fit
+from bitsmith.estimate.obstacle import Obstacle
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
@@ -21,7 +22,7 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
 from bitsmith.model.estimates import Estimate, planned_cycles
-from bitsmith.model.fitting import Choice, choices
+from bitsmith.model.fitting import Choice, choices, obstacle_of
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 from bitsmith.passes.network.calibration import calibrate
@@ -65,6 +66,7 @@ class Explanation(Shown):
         estimate: the circuit as it is configured: its size, its speed, and whether it fits the part.
         proposal: if it does not fit, reuse factors with which it does; None if there are none.
         choices: if not, all that would, the nearest to what was asked for first.
+        obstacle: the layer and the resource that are in the way if there are no choices.
     """
 
     layers: tuple[LayerRow, ...]
@@ -73,6 +75,7 @@ class Explanation(Shown):
     estimate: Estimate | None = None
     proposal: Proposal | None = None
     choices: tuple[Choice, ...] = ()
+    obstacle: Obstacle | None = None
 
     def __str__(self) -> str:
         from bitsmith.report.terminal import as_text
@@ -92,9 +95,9 @@ def in_words(told: Explanation, typed: Callable[[Call], str] = in_python) -> str
     if told.estimate.fits:
         return lines[0]
     if not told.choices:
-        return (
-            f"{lines[0]}\nThis does not fit {part}, nor does it with fewer bits, any reuse factors, or layers in turn."
-        )
+        lines.append(f"This does not fit {part}, nor does it with fewer bits, any reuse factors, or layers in turn.")
+        lines += [] if told.obstacle is None else [f"The smallest circuit takes {told.obstacle} (estimate)."]
+        return "\n".join(lines)
     first = typed(given(fit=True))
     lines.append(f"This does not fit {part} with room for routing. Estimated to fit (the first by {first}):")
     lines += [f"- {choice}: {typed(choice.argued)}" for choice in told.choices]
@@ -164,6 +167,10 @@ def explained(conversion: Conversion) -> Explanation:
     if estimate.fits:
         return Explanation(layers, (), converted, estimate)
     ways = tuple(choices(converted.source, converted.program, converted.directives, converted.target))
+    if not ways:
+        part = converted.target.known_part
+        blocking = obstacle_of(converted.program, converted.directives, part)
+        return Explanation(layers, (), converted, estimate, obstacle=blocking)
     shared = next((choice for choice in ways if choice.bits is None), None)
     proposed = None if shared is None else _proposed(converted, shared)
     return Explanation(layers, (), converted, estimate, proposed, ways)

@@ -18,7 +18,7 @@ from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
-from bitsmith.estimate.figures import Size, sums_share
+from bitsmith.estimate.figures import Cells, Shares, Size, sums_share
 from bitsmith.estimate.reads import elements_read
 from bitsmith.estimate.tables import unlike
 from bitsmith.ir import ops
@@ -77,8 +77,7 @@ class Count:
         self.ff = 0.0
         self.bram = 0.0
         self.large = 0.0
-        self.layers: dict[str, float] = {}
-        """Look-up tables by layer."""
+        self.shares = Shares()
         self._area, self._inputs = family.area, lut_inputs(family.delays)
         self._sums = sums_share(family)
         self._blocks = blocks
@@ -87,9 +86,9 @@ class Count:
         """Count all elements that an output depends on, ``repeats`` times; ``padded`` as for `registered`."""
         for index, (node, read) in enumerate(zip(program.nodes, elements_read(program), strict=True)):
             if read.any():
-                before = self.lut
+                before = self.cells
                 self._node(node, program, repeats * float(read.mean()), padded.get(index, 0.0))
-                self.attribute((node.layer,), before)
+                self.shares.give((node.layer,), self.cells.plus(before, -1.0))
 
     def made(self, size: Size) -> None:
         """Count a circuit that was made."""
@@ -99,16 +98,16 @@ class Count:
         self.adders += size.adders
         self.bram += size.bram
 
-    def attribute(self, layers: Sequence[str], before: float) -> None:
-        """Count the look-up tables beyond ``before`` as those of ``layers``."""
-        for layer in layers:
-            self.layers[layer] = self.layers.get(layer, 0.0) + (self.lut - before) / len(layers)
+    @property
+    def cells(self) -> Cells:
+        """The cells so far."""
+        return Cells(self.lut, self.ff, self.dsp, self.bram, self.large)
 
     def size(self) -> Size:
         """The totals."""
         large = {self._area.large.name: round(self.large)} if self._area.large else {}
         lut, ff, dsp, adders, bram = map(round, (self.lut, self.ff, self.dsp, self.adders, self.bram))
-        return Size(lut, ff, dsp, adders, bram, large, self.layers)
+        return Size(lut, ff, dsp, adders, bram, large, self.shares.by_layer)
 
     @property
     def block(self) -> MultiplierBlock | None:
@@ -216,7 +215,9 @@ class Count:
         if kind.banks > 1:
             self._choose(2 * kind.banks - 1, number)
             self.ff += 0 if inside else kind.banks * number
+        contents = self.cells
         self.table(kind.table.words, kind.table.bits)
+        self.shares.split([(one.name, one.weights.size) for one in kind.layers], self.cells.plus(contents, -1.0))
         self.table(sum(len(one.bias) for one in kind.layers), bias + (0 if kind.by_layer else choice))
         address = (kind.words - 1).bit_length()
         self.lut += _ENGINE_LAYER_LUTS * len(kind.layers) + _ENGINE_BLOCK_LUTS * (self.bram - before)

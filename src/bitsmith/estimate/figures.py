@@ -1,8 +1,8 @@
-"""The size of a circuit."""
+"""The size of a circuit, whole and by layer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bitsmith.devices import Family
@@ -17,10 +17,55 @@ def sums_share(family: Family) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells of a part of a circuit: look-up tables, flip-flops, multiplier blocks, block memories, larger memories."""
+
+    lut: float
+    ff: float
+    dsp: float
+    bram: float
+    large: float
+
+    def plus(self, other: Cells, share: float = 1.0) -> Cells:
+        """These and a ``share`` of the ``other`` ones."""
+        return Cells(
+            self.lut + share * other.lut,
+            self.ff + share * other.ff,
+            self.dsp + share * other.dsp,
+            self.bram + share * other.bram,
+            self.large + share * other.large,
+        )
+
+
+NO_CELLS = Cells(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+class Shares:
+    """Running totals of the cells of each layer, and of all of them."""
+
+    def __init__(self) -> None:
+        self.by_layer: dict[str, Cells] = {}
+        self.total = NO_CELLS
+
+    def give(self, layers: Sequence[str], cells: Cells) -> None:
+        """Count ``cells`` as those of ``layers``, the same number for each."""
+        for layer in layers:
+            self.by_layer[layer] = self.by_layer.get(layer, NO_CELLS).plus(cells, 1.0 / len(layers))
+        if layers:
+            self.total = self.total.plus(cells)
+
+    def split(self, weights: Sequence[tuple[str, int]], cells: Cells) -> None:
+        """Count ``cells`` as those of layers, in proportion to the weights of each."""
+        every = sum(number for _, number in weights)
+        for layer, number in weights:
+            self.give((layer,), NO_CELLS.plus(cells, number / every))
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """About how much a circuit takes; ``adders`` counts two-operand additions, which is what generating it takes time for.
 
-    ``large`` has the number of larger memories by their name, of families that have some. ``layers`` has about the look-up tables
+    ``large`` has the number of larger memories by their name, of families that have some. ``shares`` has about the cells
     of each layer; those between layers are of none. ``interval`` is the planned number of cycles from one result to the next.
     """
 
@@ -30,8 +75,13 @@ class Size:
     adders: int
     bram: int = 0
     large: Mapping[str, int] = field(default_factory=dict)
-    layers: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
+    shares: Mapping[str, Cells] = field(default_factory=dict, compare=False, repr=False)
     interval: int = field(default=1, repr=False)
+
+    @property
+    def layers(self) -> Mapping[str, float]:
+        """About the look-up tables of each layer."""
+        return {layer: cells.lut for layer, cells in self.shares.items()}
 
     def section(self) -> dict[str, int | str]:
         """The figures as a section of a report, with their author."""

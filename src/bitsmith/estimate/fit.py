@@ -182,7 +182,7 @@ def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: flo
     """
     layers = _layers(program, wanted)
     least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
-    most = _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
+    most = _most_steps(layers)
 
     def laid_out(step: int, budget_ns: float | None = None) -> Fit:
         directives = _paced(layers, wanted, round(2 ** (step / _STEPS_PER_OCTAVE)))
@@ -201,18 +201,39 @@ def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: flo
     return next((found for found in slower if _has_room(found.size, part, blocks)), None)
 
 
+def slowest(program: Program, part: Part, wanted: Directives) -> Fit:
+    """The layout with the greatest reuse factors, whether it fits or not."""
+    layers = _layers(program, wanted)
+    directives = _paced(layers, wanted, round(2 ** (_most_steps(layers) / _STEPS_PER_OCTAVE)))
+    return Fit(directives, estimate_layout(program, directives, part.family))
+
+
+def _most_steps(layers: Mapping[str, tuple[int, int]]) -> int:
+    return _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
+
+
 def in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float, blocks: float = 1.0) -> Fit | None:
     """The layout with the reuse factors of ``wanted`` in which layers take turns on the multipliers of engines.
 
     None if that leaves too few cycles, or does not fit into the share ``blocks`` of the multiplier blocks of ``part``.
     """
+    found = _in_turn(program, part, wanted, budget_ns)
+    return found if found is not None and _has_room(found.size, part, blocks) else None
+
+
+def _in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float | None) -> Fit | None:
     layers = frozenset(node.layer for node in program.nodes)
     directives = replace(wanted, products=dict.fromkeys(layers, MultiplierStyle.SHARED), engine=layers)
     network = partition(program, replace(directives, block=part.family.area.block))
     if not any(isinstance(process.kind, Engine) for process in network.processes):
         return None
-    size = estimate_network(network, part.family, budget_ns, part)
-    return Fit(directives, size) if _has_room(size, part, blocks) else None
+    return Fit(directives, estimate_network(network, part.family, budget_ns, part))
+
+
+def slowest_in_turn(program: Program, part: Part, wanted: Directives) -> Fit | None:
+    """The layout of `in_turn` with the greatest reuse factor, whether it fits or not; None if there are no engines."""
+    reuse = _same_for_all(program, _most_steps_in_turn(program, wanted))
+    return _in_turn(program, part, replace(wanted, reuse=reuse), None)
 
 
 def fastest_in_turn(program: Program, part: Part, directives: Directives, budget_ns: float) -> Fit | None:
@@ -226,13 +247,10 @@ def fastest_in_turn(program: Program, part: Part, directives: Directives, budget
 
 def _least_in_turn(program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float) -> Fit | None:
     """Bisection over the reuse factor, in steps of a fraction of an octave."""
-    layers, counts = {node.layer for node in program.nodes}, _layers(program, wanted).values()
-    longest = max((tokens for tokens, _ in counts), default=1)
-    low, high = 0, _step(2 + 4 * sum(tokens * cycles for tokens, cycles in counts) // longest)
+    low, high = 0, _most_steps_in_turn(program, wanted)
 
     def tried(step: int) -> Fit | None:
-        reuse = dict.fromkeys(layers, round(2 ** (step / _STEPS_PER_OCTAVE)))
-        return in_turn(program, part, replace(wanted, reuse=reuse), budget_ns, blocks)
+        return in_turn(program, part, replace(wanted, reuse=_same_for_all(program, step)), budget_ns, blocks)
 
     found = tried(high)
     while found is not None and low < high:
@@ -240,6 +258,16 @@ def _least_in_turn(program: Program, part: Part, wanted: Directives, blocks: flo
         faster = tried(middle)
         low, high, found = (middle + 1, high, found) if faster is None else (low, middle, faster)
     return found
+
+
+def _most_steps_in_turn(program: Program, wanted: Directives) -> int:
+    counts = _layers(program, wanted).values()
+    longest = max((tokens for tokens, _ in counts), default=1)
+    return _step(2 + 4 * sum(tokens * cycles for tokens, cycles in counts) // longest)
+
+
+def _same_for_all(program: Program, step: int) -> dict[str, int]:
+    return dict.fromkeys({node.layer for node in program.nodes}, round(2 ** (step / _STEPS_PER_OCTAVE)))
 
 
 def paced(program: Program, directives: Directives, interval: int) -> Directives:

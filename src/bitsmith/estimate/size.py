@@ -99,7 +99,8 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
         shifting = family.area.shift_registers > 0
         counted = _by_steps(program, size, lambda part: estimate(part, family, directives.block_layers), made, shifting)
     share = counted.lut / max(size.lut, 1)
-    return replace(counted, layers={layer: luts * share for layer, luts in size.layers.items()})
+    shares = {layer: replace(cells, lut=cells.lut * share) for layer, cells in size.shares.items()}
+    return replace(counted, shares=shares)
 
 
 def guess_layout(program: Program, directives: Directives, family: Family) -> Size:
@@ -152,7 +153,7 @@ def estimate_network(
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     larger, reads = larger_memories(wiring, planned, part), operands_read(network, cores)
     for number, process in enumerate(network.processes):
-        before, attributed, read = count.lut, sum(count.layers.values()), reads[number]
+        before, read = count.cells.plus(count.shares.total, -1.0), reads[number]
         if read.core:
             count.made(size_of(*read.core, family))
         else:
@@ -164,7 +165,7 @@ def estimate_network(
         for operand in range(len(process.args)):
             column = larger.get((number, operand), 0)
             _count_fifo(count, wiring, number, operand, depths[number, operand], column, _share(process, operand, read))
-        count.attribute(process.layers, before + sum(count.layers.values()) - attributed)
+        count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
     return replace(count.size(), interval=interval)
 
 

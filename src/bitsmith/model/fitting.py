@@ -18,7 +18,8 @@ from bitsmith.devices import Part
 from bitsmith.errors import CapacityError
 from bitsmith.errors.remedies import Call, Remedy, build, convert, given, remedy
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, missing, packed_luts, proposal
+from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, packed_luts, proposal
+from bitsmith.estimate.obstacle import Obstacle, obstacle
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.fidelity.judgement import LEAST_ERROR
 from bitsmith.fidelity.samples import samples
@@ -224,7 +225,7 @@ def ways_to_fit(source: Source, program: Program, directives: Directives, target
         yield None
         return
     yield from choices(source, program, directives, target)
-    raise nothing_fits(size, part)
+    raise nothing_fits(program, directives, part)
 
 
 def layout_that_fits(program: Program, directives: Directives, target: Target) -> Choice | None:
@@ -239,17 +240,21 @@ def layout_that_fits(program: Program, directives: Directives, target: Target) -
         return None
     found = reused(program, directives, target)
     if found is None:
-        raise nothing_fits(size, part)
+        raise nothing_fits(program, directives, part)
     return found
 
 
-def nothing_fits(size: Size, part: Part) -> CapacityError:
-    """The error of a circuit that no choice fits into its part."""
-    lacking = (
-        missing(size, part) or f"{packed_luts(size, part):,} LUTs of {part.luts:,}, which leaves no room for wires"
-    )
+def obstacle_of(program: Program, directives: Directives, part: Part) -> Obstacle:
+    """The resource and the layer that keep a program from fitting ``part``."""
+    tell("fit: what is in the way")
+    return obstacle(drop_dead(program, keep_probes=False), part, directives)
+
+
+def nothing_fits(program: Program, directives: Directives, part: Part) -> CapacityError:
+    """The error of a program that no choice fits into its part."""
+    lacking = obstacle_of(program, directives, part)
     return CapacityError(
-        f"no reuse factors make the circuit fit {part.name}: as it is about {lacking} (estimated)",
+        f"no reuse factors make the circuit fit {part.name}: the smallest takes {lacking} (estimated)",
         where="fit",
         remedy="a larger part, fewer bits, more pruning, or a smaller network",
     )

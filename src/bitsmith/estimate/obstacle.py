@@ -1,0 +1,69 @@
+"""Obstacles: the resource and the layer that keep a program from fitting a part, however slow it may be.
+
+In: a program that no reuse factors make fit, and the part. Out: the resource that its smallest circuit has too little of, and the
+layer that takes most of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from bitsmith.devices import Part
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.fit import Fit, Need, needs, slowest, slowest_in_turn
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """The resource that stands in the way.
+
+    Attributes:
+        smallest: the smallest circuit that was found.
+        need: how much of the resource that takes, of how much.
+        layer: the layer that takes most of it; empty if what there is lies between layers.
+        taken: how much that layer takes.
+    """
+
+    smallest: Fit
+    need: Need
+    layer: str
+    taken: int
+
+    def __str__(self) -> str:
+        need = self.need
+        short = "" if need.lacking else f", more than the {need.comfortably:.0%} that leave room for wires"
+        most = f", most of them for layer {self.layer!r} ({self.taken:,})" if self.layer else ""
+        return f"about {need}{short}{most}"
+
+
+def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
+    """The obstacle of a program in ``part``, by the smallest of its slowest circuits: side by side, in tokens, in turn."""
+    wanted = replace(directives, reuse={})
+    ways = [slowest(program, part, replace(wanted, parallel=parallel)) for parallel in (True, False)]
+    every = [*ways, *filter(None, (slowest_in_turn(program, part, replace(wanted, parallel=False)),))]
+    smallest = min(every, key=lambda found: _crowded(_scarcest(found.size, part)))
+    need = _scarcest(smallest.size, part)
+    layer, taken = _most(smallest.size, need.resource, part)
+    return Obstacle(smallest, need, layer, taken)
+
+
+def _scarcest(size: Size, part: Part) -> Need:
+    return max(needs(size, part), key=_crowded)
+
+
+def _crowded(need: Need) -> float:
+    """Times what may be used that is needed."""
+    room = need.comfortably * need.available
+    return need.needed / room if room else math.inf if need.needed else 0.0
+
+
+def _most(size: Size, resource: str, part: Part) -> tuple[str, int]:
+    """The layer that takes most of a resource, and how much."""
+    fields = ("lut", "ff", "dsp", "bram", "large")
+    field = fields[[need.resource for need in needs(size, part)].index(resource)]
+    taken = {layer: round(getattr(cells, field)) for layer, cells in size.shares.items() if layer}
+    layer = max(taken, key=lambda name: taken[name], default="")
+    return (layer, taken[layer]) if taken.get(layer) else ("", 0)

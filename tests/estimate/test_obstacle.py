@@ -1,0 +1,42 @@
+"""What keeps a program from its part: the resource and the layer with most of it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from bitsmith.devices import resolve_part
+from bitsmith.estimate.obstacle import obstacle
+from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, objects
+from bitsmith.mapping.directives import Directives
+
+
+def _dense(*sizes: int) -> Program:
+    """Layers of random weights of 8 bits, whose results have 8 bits."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    value = builder.input("x", (sizes[0],), FixedFormat(True, 8, 0))
+    for number, (n, m) in enumerate(pairwise(sizes)):
+        with builder.layer(f"layer{number}"):
+            weights = objects(rng.integers(-128, 128, (n, m)))
+            product = builder.apply(ops.Linear(weights, np.zeros((1, 1), dtype=np.int64)), value)
+            value = builder.cast(product, FixedFormat(True, 8, -8))
+    return builder.program([("y", value)])
+
+
+def test_the_layer_with_most_weights_is_in_the_way_of_memory() -> None:
+    part = resolve_part("ice40hx8k-ct256")
+    found = obstacle(_dense(16, 300, 400, 8), part, Directives({}, parallel=True))
+    assert (found.need.resource, found.layer) == ("memory blocks", "layer1")
+    assert found.need.lacking and found.need.available == part.brams == 32
+    assert 300 * 400 * 8 / 4096 <= found.taken <= found.need.needed
+    assert str(found.taken) in str(found) and "32" in str(found)
+
+
+def test_look_up_tables_that_leave_no_room_for_wires_are_an_obstacle() -> None:
+    part = resolve_part("ice40lp384-qn32")
+    found = obstacle(_dense(4, 3), part, Directives({}, parallel=True))
+    assert found.need.resource == "LUTs" and found.layer == "layer0" and found.taken > 0
