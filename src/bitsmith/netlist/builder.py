@@ -6,9 +6,7 @@ weights and dead channels vanish here, word by word, so that no pass has to look
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import low_zeros, width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, solve
+from bitsmith.netlist.contents import Contents, by_low_bits
 from bitsmith.netlist.netlist import Cell, WordRef, reduce_bits
 from bitsmith.netlist.words import WordStore
 
@@ -28,32 +27,8 @@ _OPPOSITE = {
 _NEGATIVE = (cells.Predicate.GE, cells.Predicate.NE)
 _PRODUCT_DEPTH = 4
 _ROM_DEPTH = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Contents:
-    """A look-up table cut to the addresses in use; ``source`` is held so that its identity stays its own.
-
-    The first entry is of address ``first``, or of 0 where ``bits`` of the operand's bits are the address.
-    """
-
-    table: int
-    first: int
-    bits: int | None
-    shift: int
-    least: int
-    most: int
-    is_identity: bool
-    source: tuple[int, ...]
-
-
-def _by_low_bits(first: int, bits: int, entries: tuple[int, ...]) -> tuple[int, ...]:
-    """Entries of consecutive addresses from ``first`` on, by the ``bits`` lowest bits of these; the usual one where none is."""
-    ((usual, _),) = Counter(entries).most_common(1)
-    found = [usual] * (1 << bits)
-    for address, entry in enumerate(entries, first):
-        found[address & ((1 << bits) - 1)] = entry
-    return tuple(found)
+_MOST_PAIRS = 256
+"""Most pairs of values of operands, less one each, for which a table is looked through."""
 
 
 class NetlistBuilder(WordStore):
@@ -62,7 +37,7 @@ class NetlistBuilder(WordStore):
     def __init__(self) -> None:
         super().__init__()
         self._products: dict[int, AdderGraph] = {}
-        self._contents: dict[tuple[int, int, int, int, int], _Contents] = {}
+        self._contents: dict[tuple[int, int, int, int, int], Contents] = {}
 
     def port(self, element: int, lo: int, hi: int) -> WordRef:
         """Input element ``element``."""
@@ -298,6 +273,9 @@ class NetlistBuilder(WordStore):
 
     def rom(self, x: WordRef, first: int, values: tuple[int, ...]) -> WordRef:
         """``values[x - first]``; every value of ``x`` has an entry."""
+        part = self._part_read(x, first, values)
+        if part is not None:
+            return self.rom(*part, values)
         lo, hi = self._lo[x.word], self._hi[x.word]
         key = (id(values), first, lo, hi, x.shift)
         contents = self._contents.get(key)
@@ -313,7 +291,23 @@ class NetlistBuilder(WordStore):
         word = self._make(cell, contents.least, contents.most, self._depth[address] + _ROM_DEPTH)
         return WordRef(word, contents.shift)
 
-    def _table(self, first: int, width: int, entries: tuple[int, ...], source: tuple[int, ...]) -> _Contents:
+    def _part_read(self, x: WordRef, first: int, values: tuple[int, ...]) -> tuple[WordRef, int] | None:
+        """The operand that a table of a sum depends on, if it is only one, and the operand's value of the first entry."""
+        cell = self._cells[x.word]
+        if not isinstance(cell, cells.AddSub) or cell.subtract:
+            return None
+        a, b = cell.a.shifted(x.shift), cell.b.shifted(x.shift)
+        if (self.lo(x), self.hi(x)) != (self.lo(a) + self.lo(b), self.hi(a) + self.hi(b)):
+            return None  # cut off, or known better
+        if not 0 < (self.hi(a) - self.lo(a) >> a.shift) * (self.hi(b) - self.lo(b) >> b.shift) < _MOST_PAIRS:
+            return None
+        of_a, of_b = (range(self.lo(ref), self.hi(ref) + 1, 1 << ref.shift) for ref in (a, b))
+        rows = [[values[p + q - first] for q in of_b] for p in of_a]
+        if all(row == rows[0] for row in rows):
+            return b, first - self.lo(a)
+        return (a, first - self.lo(b)) if all(row.count(row[0]) == len(row) for row in rows) else None
+
+    def _table(self, first: int, width: int, entries: tuple[int, ...], source: tuple[int, ...]) -> Contents:
         """The table of ``entries`` for an operand of ``width`` bits, their common trailing zeros left out.
 
         Where fewer bits than the operand has tell its values apart, as of -3..4, those are the address.
@@ -328,11 +322,11 @@ class NetlistBuilder(WordStore):
         needed = (len(entries) - 1).bit_length()
         bits = needed if 0 < needed < width else None
         if bits is not None:
-            entries, first = _by_low_bits(first, bits, entries), 0
+            entries, first = by_low_bits(first, bits, entries), 0
         table = self._table_ids.setdefault(entries, len(self._tables))
         if table == len(self._tables):
             self._tables.append(entries)
-        return _Contents(table, first, bits, shift, min(entries), max(entries), is_identity, source)
+        return Contents(table, first, bits, shift, min(entries), max(entries), is_identity, source)
 
     def reduced(self, cell: Cell, drop: int, lo: int, hi: int) -> WordRef:
         """The result of ``cell`` without its ``drop`` lowest bits, in the bits of ``lo..hi``: a word that is not taken apart.
