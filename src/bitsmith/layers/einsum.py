@@ -207,9 +207,16 @@ class EinsumDense(Layer):
     kernel: Floats
     bias: Floats | None = None
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
     trained: ClassVar[Mapping[str, str]] = {"weight": "kernel", "bias": "bias"}
+
+    @property
+    def traits(self) -> Traits:
+        equation = _parsed(self.equation)
+        (left, right), final = equation.operands, equation.result
+        return computed(
+            Scales.NONE, Exactness.EXACT, elementwise=False, affine=left == final and set(right) <= set(final)
+        )
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         equation = _parsed(self.equation)
