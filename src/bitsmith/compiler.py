@@ -34,6 +34,7 @@ from bitsmith.passes.network.quantized_inputs import quantized_inputs
 from bitsmith.passes.network.sizes import check_sizes
 from bitsmith.passes.network.stated_scales import stated_scales
 from bitsmith.passes.network.tabulate import tabulate
+from bitsmith.passes.network.truth_tables import truth_tables
 from bitsmith.passes.network.weighted_sums import weighted_sums
 from bitsmith.passes.program import simplify
 
@@ -76,7 +77,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     check_sizes(network)
     network = index_inputs(fold_thresholds(network))
     network = dumped("network", stated_scales(quantized_inputs(network, calibration)), network_text)
-    network = fold_masks(fold_padding(network), calibration)
+    network = truth_tables(fold_masks(fold_padding(network), calibration), calibration)
     notes = (*network.notes, *_budgets(network))
     network = weighted_sums(move_scales(tabulate(network)))
     notes = (*notes, *_floats(network))

@@ -149,6 +149,17 @@ class Network:
         """Return this network with other nodes."""
         return replace(self, nodes=tuple(nodes))
 
+    def without_unread(self, before: Network) -> Network:
+        """Return this network without the nodes that nothing reads, but for those that nothing read ``before``."""
+        read = {name for node in before.nodes for name in node.inputs}
+        kept = {node.name for node in before.nodes if node.name not in read} | {*self.inputs, *self.outputs}
+        nodes: list[NetworkNode] = []
+        for node in reversed(self.nodes):
+            if node.name in kept:
+                nodes.append(node)
+                kept.update(node.inputs)
+        return self.with_nodes(nodes[::-1])
+
     def shapes(self) -> dict[str, Shape]:
         """The shape of each node's result as it is stored (no batch axis).
 

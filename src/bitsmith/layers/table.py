@@ -24,6 +24,7 @@ from bitsmith.layers import (
     softmax,
     time_distributed,
     trees,
+    truth_table,
 )
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.quantization import lookup, quantize, rescale, steps
@@ -54,6 +55,7 @@ _MODULES = (
     steps,
     time_distributed,
     trees,
+    truth_table,
 )
 
 _CLASSES: set[type[Layer]] = {type(example.layer) for module in _MODULES for example in module.EXAMPLES}

@@ -53,7 +53,7 @@ class Lookup(Unary):
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         (order,), (shape,) = orders, shapes
         frac = stored(self.frac, order, shape)
-        return replace(self, frac=as_weights(frac), values=as_weights(_rows_stored(self.values, order, shape))), order
+        return replace(self, frac=as_weights(frac), values=as_weights(rows_stored(self.values, order, shape))), order
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         places = np.rint(np.ldexp(inputs[0], self._fracs)).astype(np.int64) - self.first
@@ -115,7 +115,7 @@ class Staircase(Unary):
 
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         (order,), (shape,) = orders, shapes
-        thresholds, levels = (as_weights(_rows_stored(rows, order, shape)) for rows in (self.thresholds, self.levels))
+        thresholds, levels = (as_weights(rows_stored(rows, order, shape)) for rows in (self.thresholds, self.levels))
         return replace(self, thresholds=thresholds, levels=levels), order
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
@@ -150,7 +150,7 @@ def tabulated_values(builder: ProgramBuilder, x: Value, first: int, values: Floa
     return builder.table(x, first, rows, frac)
 
 
-def _rows_stored(values: Floats, order: Order, shape: Shape) -> Floats:
+def rows_stored(values: Floats, order: Order, shape: Shape) -> Floats:
     """Values whose leading axes broadcast to ``shape``, for a tensor that is stored in ``order``."""
     rows = np.moveaxis(values, -1, 0)
     return np.moveaxis(np.stack([stored(row, order, shape) for row in rows]), 0, -1)

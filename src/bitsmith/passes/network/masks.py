@@ -90,7 +90,7 @@ def _folded(network: Network, calibration: Sequence[Floats] | None) -> Network:
             masking = _Masking(splits, node, node.layer, split, scores, spare * (scores.hi - scores.lo))
             replaced = masking.by_constant() if split.kept in splits.constants else masking.by_operand()
         nodes += replaced or [node]
-    result = _without_unread(network, split_network.with_nodes([splits.simplified(node) for node in nodes]))
+    result = split_network.with_nodes([splits.simplified(node) for node in nodes]).without_unread(network)
     assumed = sorted({name for kept, name in splits.assumed.items() if any(kept == node.name for node in result.nodes)})
     notes = [f"Input {name!r} is a mask of attention: it is taken to hold 0 and 1 only." for name in assumed]
     return _renamed(network, splits.with_floors(replace(result, notes=(*result.notes, *notes))))
@@ -191,18 +191,6 @@ def _part(network: Network, names: set[str]) -> Network:
         if node.name in needed:
             needed.update(node.inputs)
     return network.with_nodes([node for node in network.nodes if node.name in needed or node.name in network.inputs])
-
-
-def _without_unread(before: Network, network: Network) -> Network:
-    """The network without the nodes that nothing reads, but for those that nothing read ``before``."""
-    read = {name for node in before.nodes for name in node.inputs}
-    kept = {node.name for node in before.nodes if node.name not in read} | {*network.inputs, *network.outputs}
-    nodes: list[NetworkNode] = []
-    for node in reversed(network.nodes):
-        if node.name in kept:
-            nodes.append(node)
-            kept.update(node.inputs)
-    return network.with_nodes(nodes[::-1])
 
 
 def _renamed(before: Network, network: Network) -> Network:
