@@ -7,6 +7,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
+# Tests are compiled once, not in each run and worker.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow test-tools test-ci mutants random-mutants fuzz sessions sample goldens lint check bench docs tutorials site package size clean stale \
 	scenario-edge

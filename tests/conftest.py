@@ -24,6 +24,10 @@ gc.set_threshold(50_000, 50, 100)
 # With jax: compiling each shape costs far more than the optimized code would save.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+# Workers of pytest share the cores already: threads of linear algebra would only wait for each other.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 # Makefiles of projects are started as by hand, also where make has started the tests.
 for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"):
     os.environ.pop(_name, None)
