@@ -164,7 +164,9 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
     def constant(node: int) -> bool:
         return isinstance(program.nodes[node].op, Const)
 
-    used = {numbers[node] for node in _needed(program) if not constant(node)}
+    used = {
+        numbers[node] for node in program.ancestors(output.node for output in program.outputs) if not constant(node)
+    }
     empty = next((number for number in range(len(cuts) + 1) if number not in used), None)
     if empty is not None:
         said = (
@@ -197,7 +199,7 @@ def _with_stored_results(program: Program, layers: Collection[str]) -> tuple[Pro
     Where those are in another order or scale than the user's, probes are moved or multiplied only to be shown: these layers are
     listed, and whether their result is in another order.
     """
-    needed, moved = _needed(program), dict[str, bool]()
+    needed, moved = program.ancestors(output.node for output in program.outputs), dict[str, bool]()
     probes = []
     for one in program.probes:
         place: int | None = one.node
@@ -270,15 +272,6 @@ def _as_stored(network: Network, moved: Mapping[str, bool]) -> Network:
     )
 
 
-def _needed(program: Program) -> set[int]:
-    """The nodes that outputs need."""
-    needed = {one.node for one in program.outputs}
-    for index in range(len(program.nodes) - 1, -1, -1):
-        if index in needed:
-            needed.update(program.nodes[index].args)
-    return needed
-
-
 def _place(name: str, places: Mapping[str, int]) -> int:
     if name not in places:
         raise ConfigError(f"no layer {name!r} in the circuit", where="split", accepted=", ".join(places))
@@ -292,11 +285,7 @@ def _layers(network: Network, at: Sequence[str], placed: Mapping[str, int]) -> l
     """
     parts = dict.fromkeys((node.name for node in network.nodes), len(at))
     for number, end in reversed(list(enumerate(at))):
-        needed = {end}
-        for node in reversed(network.nodes):
-            if node.name in needed:
-                needed.update(node.inputs)
-                parts[node.name] = number
+        parts |= {node.name: number for node in network.ancestors([end])}
     parts |= placed
     return [[node for node in network.nodes if parts[node.name] == number] for number in range(len(at) + 1)]
 

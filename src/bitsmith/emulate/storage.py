@@ -104,7 +104,7 @@ class StoragePlan:
 
 def plan_storage(program: Program, wanted: Sequence[int]) -> StoragePlan:
     """The plan for computing the ``wanted`` nodes."""
-    needed = _reached(program, wanted)
+    needed = tuple(sorted(program.ancestors({*wanted, *program.inputs})))
     weights, bodies = {}, {}
     for index in needed:
         node = program.nodes[index]
@@ -121,14 +121,6 @@ def plan_storage(program: Program, wanted: Sequence[int]) -> StoragePlan:
     sums = {linear: index for linear, index in sums.items() if position_free(storage[index].scale)}
     storage |= {linear: storage[index] for linear, index in sums.items()}
     return StoragePlan(program, needed, weights, computed, storage, bodies, by_rows, sums)
-
-
-def _reached(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
-    reached = set(wanted) | set(program.inputs)
-    for index in range(len(program.nodes) - 1, -1, -1):
-        if index in reached:
-            reached.update(program.nodes[index].args)
-    return tuple(sorted(reached))
 
 
 def choose_kinds(program: Program, needed: Iterable[int], weights: Mapping[int, Scaled]) -> dict[int, Kinds]:

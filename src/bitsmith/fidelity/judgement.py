@@ -89,7 +89,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     shown = _shown(network) if right else set[str]()
     problems = [
         causes.of(layers[node.name].row, channel)
-        for node in _ancestors(network, network.outputs)
+        for node in network.ancestors(network.outputs)
         if node.name in layers
         for channel in _inside(
             layers[node.name], made_by(nodes, node.name), calibrated=calibrated, right=node.name in shown
@@ -103,7 +103,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
 def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wrong | None:
     """Return the fault of an output, if any."""
     # Where a layer jumps the last place decides, even of 16 bits: in one channel a single jump may be all that happens.
-    layer, before = layers[name], _ancestors(network, [name])
+    layer, before = layers[name], network.ancestors([name])
     jumps = any(_jumps(layers, node) for node in before)
     excused = jumps or any(node.settings.precision for node in before)
     limit = None if excused else AUTO_ERROR * allowance(before)
@@ -187,16 +187,6 @@ def _said(bad: Sequence[_Wrong]) -> str:
     return f"{bad[0]} (and {len(bad) - 1} more)" if len(bad) > 1 else str(bad[0])
 
 
-def _ancestors(network: Network, names: Sequence[str]) -> list[NetworkNode]:
-    """The nodes that ``names`` depend on, and these."""
-    wanted, found = set(names), []
-    for node in reversed(network.nodes):
-        if node.name in wanted:
-            found.append(node)
-            wanted.update(node.inputs)
-    return found[::-1]
-
-
 def _problems(network: Network, measured: Measured, causes: Causes, bad: Sequence[_Wrong]) -> Iterator[Problem]:
     """Return the layers where outputs start to be ``bad``; channels count where no output is bad as a whole."""
     whole = [wrong for wrong in bad if wrong.channel is None]
@@ -224,7 +214,7 @@ def _starts(network: Network, measured: Measured, bad: Mapping[str, Channel | No
 
     Of layers in ``bad`` it is a channel that matters, if they have one there.
     """
-    before = [node.name for node in _ancestors(network, list(bad)) if node.name in measured.layers]
+    before = [node.name for node in network.ancestors(list(bad)) if node.name in measured.layers]
     channels = {name: bad.get(name) for name in before}
     added = {
         name: measured.layers[name].row.own or 0.0 if channel is None else channel.added

@@ -19,7 +19,6 @@ from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.traits import Exactness
-from bitsmith.passes.network.steepness import ancestors
 from bitsmith.report.sections import percent
 
 
@@ -147,7 +146,7 @@ def _deviating(expected: Expected, number: int, found: Floats, span: Span, toler
     name, wanted = expected.network.outputs[number], expected.outputs[number]
     size = max(span.size, _STILL * span.largest)
     off = deviation(wanted, found, size)
-    before = ancestors(expected.network, [name])
+    before = expected.network.ancestors([name])
     drowned = off.error > LEAST_ERROR and (signal_to_noise(wanted, off.error, size) or 0.0) < LEAST_SNR_DB
     if any(node.is_given for node in before) or allowance(before) > 1.0:
         return Deviating(name, off.error, off.worst, drowned)

@@ -31,11 +31,8 @@ def numbered_parts(program: Program, cuts: Sequence[int]) -> list[int]:
     """
     found = [len(cuts)] * len(program.nodes)
     for number, cut in reversed(list(enumerate(cuts))):
-        needed = {cut}
-        for index in range(cut, -1, -1):
-            if index in needed:
-                needed.update(program.nodes[index].args)
-                found[index] = number
+        for index in program.ancestors([cut]):
+            found[index] = number
     return [len(cuts) if isinstance(node.op, Const) else k for node, k in zip(program.nodes, found, strict=True)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bitsmith.ir.ops import Input, Op, Scan
@@ -52,6 +52,14 @@ class Program:
     def input_ops(self) -> tuple[Input, ...]:
         """The input ops, in order."""
         return tuple(node.op for node in self.nodes if isinstance(node.op, Input))
+
+    def ancestors(self, wanted: Iterable[int]) -> set[int]:
+        """The nodes that ``wanted`` are computed of, and these."""
+        found = {*wanted}
+        for index in reversed(range(len(self.nodes))):
+            if index in found:
+                found.update(self.nodes[index].args)
+        return found
 
     def types(self, indices: Sequence[int]) -> tuple[TensorType, ...]:
         """Types of the nodes of ``indices``."""

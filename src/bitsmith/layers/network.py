@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeAlias
@@ -128,13 +128,17 @@ class Network:
                 readers[name].append(node)
         return readers
 
+    def ancestors(self, names: Iterable[str]) -> tuple[NetworkNode, ...]:
+        """The nodes that those called ``names`` are computed of, and these."""
+        wanted = {*names}
+        for node in reversed(self.nodes):
+            if node.name in wanted:
+                wanted.update(node.inputs)
+        return tuple(node for node in self.nodes if node.name in wanted)
+
     def live(self) -> set[str]:
         """The nodes that outputs depend on; others are there for traces."""
-        found = set(self.outputs)
-        for node in reversed(self.nodes):
-            if node.name in found:
-                found.update(node.inputs)
-        return found
+        return {node.name for node in self.ancestors(self.outputs)}
 
     def bounded(self) -> set[str]:
         """The nodes whose results have a scale that nobody chose: bounded ones, and what layers without weights make of them."""
@@ -153,12 +157,7 @@ class Network:
         """Return this network without the nodes that nothing reads, but for those that nothing read ``before``."""
         read = {name for node in before.nodes for name in node.inputs}
         kept = {node.name for node in before.nodes if node.name not in read} | {*self.inputs, *self.outputs}
-        nodes: list[NetworkNode] = []
-        for node in reversed(self.nodes):
-            if node.name in kept:
-                nodes.append(node)
-                kept.update(node.inputs)
-        return self.with_nodes(nodes[::-1])
+        return self.with_nodes(self.ancestors(kept))
 
     def shapes(self) -> dict[str, Shape]:
         """The shape of each node's result as it is stored (no batch axis).

@@ -29,14 +29,7 @@ from bitsmith.layers.settings import Weights
 from bitsmith.passes.network.calibration import input_batches, observe
 from bitsmith.passes.network.lower import exact_nodes
 from bitsmith.passes.network.outliers import outlying
-from bitsmith.passes.network.steepness import (
-    Rounded,
-    ancestors,
-    fine_steps,
-    shares_of_outputs,
-    steep_operands,
-    with_trained,
-)
+from bitsmith.passes.network.steepness import Rounded, fine_steps, shares_of_outputs, steep_operands, with_trained
 
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
@@ -155,7 +148,7 @@ class _Search:
         """Tensors for which the rule is too coarse, as some results, which they lead to, change by more than is ``allowed``."""
         exact = exact_nodes(self.network)
         rounded: list[Rounded] = []
-        for node in ancestors(self.network, [*allowed]):
+        for node in reversed(self.network.ancestors(allowed)):
             rule = None if node.name in exact or "result" in node.settings.precision else self._rule_of_result(node)
             rounded += [rule] if rule is not None else []
             rounded += self._rules_of_trained(node) if node.settings.weights is Weights.ONCHIP else []

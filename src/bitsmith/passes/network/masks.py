@@ -79,7 +79,8 @@ def _folded(network: Network, calibration: Sequence[Floats] | None) -> Network:
         return network
     split_network = network.with_nodes(splits.nodes)
     rests = {split.rest for split in split_of.values() if split.rest is not None}
-    seen = observe(_part(split_network, rests), calibration)
+    part = split_network.with_nodes(split_network.ancestors({*rests, *split_network.inputs}))
+    seen = observe(part, calibration)
     spare = _SPARE_GENERATED if calibration is None else _SPARE_MEASURED
     nodes: list[NetworkNode] = []
     for node in list(splits.nodes):
@@ -182,15 +183,6 @@ def _compact(values: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         if bool(np.all(np.all(values, axis=axis) == np.any(values, axis=axis))):
             values = np.all(values, axis=axis, keepdims=True)
     return values.reshape(values.shape[next((k for k, n in enumerate(values.shape[:-1]) if n > 1), values.ndim - 1) :])
-
-
-def _part(network: Network, names: set[str]) -> Network:
-    """The inputs, and what ``names`` need."""
-    needed = {*names}
-    for node in reversed(network.nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-    return network.with_nodes([node for node in network.nodes if node.name in needed or node.name in network.inputs])
 
 
 def _renamed(before: Network, network: Network) -> Network:

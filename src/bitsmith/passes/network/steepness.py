@@ -78,21 +78,11 @@ def _least_amplitude(node: NetworkNode) -> float:
     return 2.0 ** (bits - least_bits(bits))
 
 
-def ancestors(network: Network, names: Sequence[str]) -> list[NetworkNode]:
-    """The nodes that ``names`` are computed of, and these, the last ones first."""
-    needed, found = {*names}, []
-    for node in reversed(network.nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-            found.append(node)
-    return found
-
-
 def fine_steps(
     network: Network, allowed: Mapping[str, float], tensors: Sequence[Rounded], inputs: Sequence[Floats]
 ) -> Iterator[tuple[Rounded, Fracs]]:
     """Those tensors whose steps change a result by more than is ``allowed``, and the fractional bits that they need."""
-    kept = {node.name for node in ancestors(network, [*allowed])} | {*network.inputs}
+    kept = {node.name for node in network.ancestors(allowed)} | {*network.inputs}
     before = network.with_nodes([node for node in network.nodes if node.name in kept])
     wanted: dict[str, Floats] = {}
     jumping: dict[str, Floats] = {}

@@ -48,8 +48,4 @@ def with_stored_results(program: Program) -> Program:
 
 def reached(program: Program) -> set[int]:
     """Inputs, outputs, probes and all nodes that they need."""
-    wanted = {result.node for result in (*program.outputs, *program.probes)} | set(program.inputs)
-    for index in reversed(range(len(program.nodes))):
-        if index in wanted:
-            wanted.update(program.nodes[index].args)
-    return wanted
+    return program.ancestors([*program.inputs, *(result.node for result in (*program.outputs, *program.probes))])
