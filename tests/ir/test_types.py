@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +66,26 @@ def test_units_of_several_elements_are_by_definition(data: st.DataObject) -> Non
     assert kind.is_constant == bool((own[..., 0] == own[..., 1]).all())
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+@given(
+    st.lists(st.integers(-(1 << 66), 1 << 66) | st.sampled_from([0, -1, 1 << 63, (1 << 64) - 1, -(1 << 63)])), st.data()
+)
+def test_integers_of_any_size_and_type_stay_what_they_are(kind: type, numbers: list[int], data: st.DataObject) -> None:
+    fitting = {number: [int] for number in numbers}
+    for number, types_of in fitting.items():
+        types_of += [own for own in (np.int64, np.uint64) if np.iinfo(own).min <= number <= np.iinfo(own).max]
+    mixed = kind(data.draw(st.sampled_from(fitting[number]))(number) for number in numbers)
+    array = objects(mixed)
+    assert array.tolist() == numbers
+    assert array.dtype == np.object_ and {type(number) for number in array} <= {int}
+
+
+@pytest.mark.parametrize("values", [[0.5, 1], (1.0,), np.ones(2), [1 << 70, 0.5], ["1"]], ids=repr)
+def test_numbers_that_are_no_integers_are_rejected(values: Any) -> None:
+    with pytest.raises(ProgramError, match="where integers are needed"):
+        objects(values)
+
+
 @pytest.mark.parametrize(
     "one, other, equal",
     [
@@ -99,9 +120,3 @@ def test_arrays_of_a_type_cannot_be_written() -> None:
     for part in (made.frac, made.lo, made.hi):
         with pytest.raises(ValueError, match="read-only"):
             part[...] = 0
-
-
-def test_integers_of_64_bits_beside_negative_ones_stay_integers() -> None:
-    assert objects([2**63 + 5, -1]).tolist() == [2**63 + 5, -1]
-    with pytest.raises(ProgramError):
-        objects(np.array([1.5, -1.0]))  # type: ignore[arg-type]

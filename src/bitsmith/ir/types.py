@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
+import operator
 import weakref
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -125,16 +126,20 @@ def span_text(numbers: Collection[int]) -> str:
 def objects(values: IntLike) -> Ints:
     """An array of Python integers, on which numpy's arithmetic cannot overflow."""
     array = np.asarray(values)
-    kind = array.dtype.kind
-    if kind == "f" and isinstance(values, list) and all(isinstance(value, int) for value in values):
-        return np.array(
-            values, dtype=np.object_
-        )  # NumPy takes unsigned integers of 64 bits beside negative ones for floats
-    if kind == "O":
+    if array.dtype.kind in "fO" and not isinstance(values, np.ndarray):
+        # NumPy makes floats of unsigned integers of 64 bits beside negative ones, and keeps its own integers beside larger ones.
+        try:
+            return np.asarray(_whole(np.array(values, dtype=np.object_)), dtype=np.object_)
+        except TypeError as error:
+            raise ProgramError(f"values of type {array.dtype} where integers are needed") from error
+    if array.dtype.kind == "O":
         return array
-    if kind not in "iub":
+    if array.dtype.kind not in "iub":
         raise ProgramError(f"values of type {array.dtype} where integers are needed")
     return array.astype(np.object_)
+
+
+_whole = np.frompyfunc(operator.index, 1, 1)
 
 
 def machine(values: IntArray) -> npt.NDArray[np.int64] | None:
