@@ -12,13 +12,12 @@ from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
+from bitsmith.frontends.trees import LIGHTGBM_MARK
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
     from bitsmith.frontends.custom.call import Layers
     from bitsmith.frontends.trees.network import Classes
-
-_LIGHTGBM_MARK = b"tree\nversion="
 
 
 def _is_of(package: str) -> Callable[[object], bool]:
@@ -135,7 +134,7 @@ LIGHTGBM = Framework(
     files="*.txt",
     live="a model of LightGBM",
     is_live=_is_of("lightgbm"),
-    is_content=lambda first: first.startswith(_LIGHTGBM_MARK),
+    is_content=lambda first: first.startswith(LIGHTGBM_MARK),
     takes=frozenset(),
     read=_read_lightgbm,
     outputs=_Outputs("LightGBM"),

@@ -9,12 +9,10 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.ops.trees import Tree, ensemble
+from bitsmith.frontends.trees import LIGHTGBM_MARK
 from bitsmith.frontends.trees.network import Classes, Link, network_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
-
-MARK = b"tree\nversion="
-"""The first bytes of a file."""
 
 MOST_BYTES = 64 << 20
 """Most bytes of a file."""
@@ -50,7 +48,7 @@ def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
         ModelFileError: the text is not that of a model.
         UnsupportedError: trees on categories, of linear leaves, or of an objective that cannot be translated.
     """
-    if len(text) > MOST_BYTES or not text.startswith(MARK):
+    if len(text) > MOST_BYTES or not text.startswith(LIGHTGBM_MARK):
         raise ModelFileError("not a model of LightGBM", where=where, accepted="the text of Booster.save_model")
     head, *blocks = text.decode("utf-8", "replace").partition("\nend of trees")[0].split("\nTree=")
     described = _entries(head)
