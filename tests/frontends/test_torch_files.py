@@ -258,6 +258,18 @@ def test_hostile_files_are_refused(name: str, file: Path, tmp_path: Path) -> Non
         read_torch(rewritten(file, tmp_path / "bad.pt2", HOSTILE[name]))
 
 
+def test_parts_of_archives_that_may_be_left_out(tmp_path: Path) -> None:
+    """Constants of a model that has none, the order of bytes, and that a tensor is not pickled."""
+
+    def change(name: str, content: bytes) -> bytes | None:
+        return None if "constants" in name or name.endswith("byteorder") else plain(name, content)
+
+    plain = edited("_weights_config.json", lambda v: [entry.pop("use_pickle", None) for entry in v["config"].values()])
+    module = randomised(nn.Linear(3, 2))
+    whole = save_pt2(module, tmp_path / "whole.pt2", (3,))
+    assert_same(module, network=read_torch(rewritten(whole, tmp_path / "less.pt2", change)))
+
+
 def test_damaged_archives_are_refused(file: Path, tmp_path: Path) -> None:
     content = file.read_bytes()
     rng = np.random.default_rng(0)

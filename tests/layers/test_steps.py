@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer
-from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
+from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh, as_staircase
 from tests.keras_weights import write_weights
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
@@ -38,6 +39,19 @@ def test_borders() -> None:
     x = np.array([[-1.0, -0.5, -0.25, 0.0, 0.5, 0.75]])
     np.testing.assert_array_equal(BinaryTanh().reference([x]), [[-1, -1, -1, 1, 1, 1]])
     np.testing.assert_array_equal(TernaryTanh().reference([x]), [[-1, 0, 0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("layer", [BinaryTanh(), TernaryTanh()], ids=repr)
+def test_staircases_of_levels_are_the_same_functions(layer: Layer) -> None:
+    steps = as_staircase(layer)
+    assert steps is not None and as_staircase(steps) is steps
+    borders = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+    x = np.stack([np.nextafter(borders, -2.0), borders, np.nextafter(borders, 2.0), 3.0 * borders])
+    np.testing.assert_array_equal(steps.reference([x]), layer.reference([x]))
+
+
+def test_other_layers_are_no_staircases() -> None:
+    assert as_staircase(ReLU()) is None
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.report.figures.scatter import Mark, Scatter, svg
+from bitsmith.report.figures.scatter import Axis, Mark, Scatter, svg
 
 _MARKS = st.builds(
     Mark,
@@ -79,3 +79,24 @@ def test_files_show_each_circuit_at_its_position(chart: Scatter) -> None:
     assert sorted((x, y, radius, fill in ("#ffffff", "none")) for x, y, radius, fill in found) == sorted(wanted)
     assert ("limit of the part" in text) is chart.has_limit and ("float model" in text) is (chart.reference > 0)
     assert "a &lt; b" in text and "<b>" not in text
+
+
+@pytest.mark.parametrize("falling", [False, True])
+@pytest.mark.parametrize(
+    ("low", "high", "logarithmic", "ticks"),
+    [
+        (1.0, 9.0, False, [2, 4, 6, 8]),
+        (0.9, 0.95, False, [0.9, 0.91, 0.92, 0.93, 0.94, 0.95]),
+        (3.0, 20.0, True, [5, 10, 15, 20]),  # less than a decade
+        (2.0, 50.0, True, [2, 5, 10, 20, 50]),
+        (1.9, 51.0, True, [2, 5, 10, 20, 50]),
+        (2.1, 49.0, True, [5, 10, 20]),
+        (1.0, 100.0, True, [1, 3, 10, 30, 100]),
+        (1.0, 1e5, True, [1, 10, 100, 1e3, 1e4, 1e5]),
+        (1.0, 1e8, True, [1, 100, 1e4, 1e6, 1e8]),  # as many as there is room for
+    ],
+)
+def test_ticks_are_round_numbers_of_one_kind(
+    low: float, high: float, logarithmic: bool, falling: bool, ticks: list[float]
+) -> None:
+    assert Axis(low, high, logarithmic, falling).ticks() == pytest.approx(ticks)

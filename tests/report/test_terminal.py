@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bitsmith.report.sections import section_of
 from bitsmith.report.summary import ConstantRow, LayerRow
-from bitsmith.report.terminal import LayersTable, as_text, report_table, shortened
+from bitsmith.report.terminal import LayersTable, as_text, report_table, sections_table, shortened
 from tests.report.reports import design
 
 LONG = "encoder_blocks_0_self_attention_query_projection_kernel"
@@ -87,3 +87,13 @@ def test_mismatches_are_red_and_their_absence_is_green(mismatches: int) -> None:
     ]
     colors = {segment.style.color.name for segment in line if segment.style and segment.style.color}
     assert colors == {"red" if mismatches else "green"}
+
+
+def test_sections_of_any_dictionary_are_tables_of_their_own() -> None:
+    stages = [{"Name": "synth", "Seconds": 1.5}, {"Name": "route", "Seconds": 20.0}]
+    sections = {"Area": {"LUT": 5, "FF": 7}, "Stages": stages, "Samples": [1, 2], "Text": "left out"}
+    text = as_text(sections_table(sections), 100)
+    assert all(text.count(shown) == 1 for shown in ("Area", "LUT", "FF", "synth", "route"))
+    assert text.index("FF") < text.index("synth") < text.index("route")
+    assert "Build report" not in text and "left out" not in text and "Measured by" not in text
+    assert as_text(sections_table({}), 100) == ""
