@@ -1,12 +1,16 @@
 """Check bits of words in memories, which tell of flipped bits, or correct them.
 
-A word with check bits is, from bit 0 up, the word, and then for ``PARITY`` its parity; for ``ECC`` the check bits of a Hamming
-code, and the parity of all these. Words of zeros have check bits of zeros. ``bitsmith_encode.sv`` makes the same.
+A word with check bits is, from bit 0 up, the word, and then for ``PARITY`` its parity; for ``ECC`` the check bits of a code of
+Hsiao's (``bitsmith_encode.sv`` makes the same), of which each bit of a word changes three. Those of zeros are
+zeros.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+from functools import cache
+from itertools import combinations, count
+from math import comb
 
 
 class Protection(Enum):
@@ -25,23 +29,24 @@ def check_bits(width: int, protection: Protection) -> int:
         case Protection.PARITY:
             return 1
         case Protection.ECC:
-            return _place(width - 1).bit_length() + 1
+            return next(check for check in count(3) if comb(check, 3) >= width)
 
 
 def with_check_bits(word: int, width: int, protection: Protection) -> int:
     """Return a word of ``width`` bits and its check bits."""
-    if protection is Protection.NONE:
-        return word
-    check, place = 0, 0
-    if protection is Protection.ECC:
-        for k in range(width):
-            check ^= _place(k) * (word >> k & 1)
-        place = _place(width - 1).bit_length()
-    found = word | check << width
-    return found | (found.bit_count() & 1) << width + place
+    match protection:
+        case Protection.NONE:
+            return word
+        case Protection.PARITY:
+            return word | (word.bit_count() & 1) << width
+        case Protection.ECC:
+            masks = _masks(width)
+            return word | sum((word & mask).bit_count() % 2 << width + k for k, mask in enumerate(masks))
 
 
-def _place(bit: int) -> int:
-    """The number of a bit in a Hamming code, where powers of two are check bits: 3, 5, 6, 7, 9, ..."""
-    powers = (bit + 1 + (bit + 1).bit_length()).bit_length()
-    return bit + 1 + powers
+@cache
+def _masks(width: int) -> tuple[int, ...]:
+    """The bits of a word that change each check bit."""
+    check = check_bits(width, Protection.ECC)
+    sets = sorted(chosen[::-1] for chosen in combinations(range(check), 3))[:width]
+    return tuple(sum(1 << bit for bit, chosen in enumerate(sets) if k in chosen) for k in range(check))

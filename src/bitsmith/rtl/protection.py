@@ -107,7 +107,7 @@ def fault_registers(memories: int, first: int) -> list[str]:
     ]
 
 
-_LUTS = {Protection.NONE: (0.0, 0.0), Protection.PARITY: (0.4, 0.4), Protection.ECC: (5.0, 1.4)}
+_LUTS = {Protection.NONE: (0.0, 0.0), Protection.PARITY: (0.4, 0.4), Protection.ECC: (3.0, 1.5)}
 """Look-up tables for each bit that is read, and that is written: on ECP5, by Yosys."""
 
 

@@ -4,6 +4,9 @@
 // With a parity bit, one flipped bit, or any odd number, is a fault. With more check bits one flipped bit is corrected, and
 // two are a fault.
 //
+// A flipped bit changes the three check bits of its set, and flips back where these have changed. Two flipped bits change an even
+// number of check bits, which is a fault whatever flips back.
+//
 // WIDTH  bits of a word
 // CHECK  check bits, as bitsmith_encode has them
 // fault  bit 0: a bit was corrected; bit 1: the word may be wrong
@@ -15,34 +18,36 @@ module bitsmith_decode #(
     output logic [      WIDTH-1:0] data,
     output logic [            1:0] fault
 );
-    logic odd;
+    // The bits that change a check bit. The same function is in bitsmith_encode.
+    function automatic logic [WIDTH-1:0] covered(input int number);
+        int k;
+        k = 0;
+        covered = '0;
+        for (int a = 2; a < CHECK; ++a)
+            for (int b = 1; b < a; ++b)
+                for (int c = 0; c < b; ++c) begin
+                    if (k < WIDTH) covered[k] = number == a || number == b || number == c;
+                    k = k + 1;
+                end
+    endfunction
 
-    assign odd = ^code;
-
-    genvar k;
+    genvar i;
     generate
     if (CHECK == 1) begin : g_parity
         assign data = code[WIDTH-1:0];
-        assign fault = {odd, 1'b0};
+        assign fault = {^code, 1'b0};
     end else begin : g_correct
-        logic [WIDTH+CHECK-1:0] again;
-        logic [CHECK-2:0] syndrome;
-        logic unused;
+        logic [CHECK-1:0] changed;
+        logic [(CHECK+1)*WIDTH-1:0] stays;  // for each bit, if one of the first check bits of its set has not changed
 
-        bitsmith_encode #(
-            .WIDTH(WIDTH),
-            .CHECK(CHECK)
-        ) encode (
-            .data(code[WIDTH-1:0]),
-            .code(again)
-        );
-        assign unused = ^{again[WIDTH+CHECK-1], again[WIDTH-1:0]};
-        assign syndrome = again[WIDTH+:CHECK-1] ^ code[WIDTH+:CHECK-1];
-        assign fault = {~odd & (syndrome != '0), odd};
-        for (k = 0; k < WIDTH; k = k + 1) begin : g_bit
-            localparam int NUMBER = k + 1 + $clog2(k + 2 + $clog2(k + 2));
-            assign data[k] = code[k] ^ (odd & (syndrome == $unsigned((CHECK - 1)'(NUMBER))));
+        assign stays[WIDTH-1:0] = '0;
+        for (i = 0; i < CHECK; i = i + 1) begin : g_check
+            localparam logic [WIDTH-1:0] COVERED = covered(i);
+            assign changed[i] = ^{code[WIDTH-1:0] & COVERED, code[WIDTH+i]};
+            assign stays[(i+1)*WIDTH+:WIDTH] = stays[i*WIDTH+:WIDTH] | (changed[i] ? '0 : COVERED);
         end
+        assign data = code[WIDTH-1:0] ^ ~stays[CHECK*WIDTH+:WIDTH];
+        assign fault = {~^changed & (changed != '0), ^changed};
     end
     endgenerate
 endmodule

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A word with check bits above it, by which bitsmith_decode finds bits that have flipped in a memory.
 //
-// One check bit is the parity of the word. More are those of a Hamming code, and above them the parity of word and code: bit k of
-// a word has the (k+1)th number that is no power of two from 3 on, and check bit i is the parity of the bits whose numbers have bit i.
+// One check bit is the parity of the word. More are those of a code of M. Y. Hsiao (IBM Journal of Research and Development,
+// 1970): each bit of a word changes three check bits, no two bits the same ones. These sets are in order of the greatest check
+// bit, then of the next one. Sets of five would need fewer check bits of wide words, but more and slower gates.
 //
 // WIDTH  bits of a word
-// CHECK  check bits: 1, or one more than the bits of the last number
+// CHECK  check bits: 1, or as many as have a set for each bit
 module bitsmith_encode #(
     parameter int WIDTH = 8,
     parameter int CHECK = 5
@@ -17,20 +18,28 @@ module bitsmith_encode #(
 
     assign code = {check, data};
 
+    // The bits that change a check bit. The same function is in bitsmith_decode.
     function automatic logic [WIDTH-1:0] covered(input int number);
-        for (int k = 0; k < WIDTH; ++k) covered[k] = (k + 1 + $clog2(k + 2 + $clog2(k + 2))) / (1 << number) % 2 == 1;
+        int k;
+        k = 0;
+        covered = '0;
+        for (int a = 2; a < CHECK; ++a)
+            for (int b = 1; b < a; ++b)
+                for (int c = 0; c < b; ++c) begin
+                    if (k < WIDTH) covered[k] = number == a || number == b || number == c;
+                    k = k + 1;
+                end
     endfunction
 
     genvar i;
     generate
-    for (i = 0; i < CHECK - 1; i = i + 1) begin : g_check
-        localparam logic [WIDTH-1:0] COVERED = covered(i);
-        assign check[i] = ^(data & COVERED);
-    end
     if (CHECK == 1) begin : g_parity
         assign check[0] = ^data;
-    end else begin : g_both
-        assign check[CHECK-1] = ^{check[CHECK-2:0], data};
+    end else begin : g_sets
+        for (i = 0; i < CHECK; i = i + 1) begin : g_check
+            localparam logic [WIDTH-1:0] COVERED = covered(i);
+            assign check[i] = ^(data & COVERED);
+        end
     end
     endgenerate
 endmodule
