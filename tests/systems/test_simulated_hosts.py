@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ from bitsmith.devices.board import AnyBoard
 from tests.rtl import wrapped
 from tests.rtl.wrapped import expected, inputs_of
 from tests.systems import test_soc_fpga
+from tests.systems.drivers_in_c import InC, on_card, on_soc
 from tests.systems.test_card import FakeCard
 from tests.systems.test_simulated_boards import KINDS, Fault, Simulated, answers, overlay, project, simulated
 from tests.systems.test_soc_fpga import FakeSoc
@@ -65,8 +66,15 @@ class SimulatedSoc(FakeSoc):
 class Host:
     """The driver of a board, and the board."""
 
-    def __init__(self, net: ModuleType, driver: ModuleType, board: Simulated, options: dict[str, Any]) -> None:
-        self.net, self._driver, self.board, self._options = net, driver, board, options
+    def __init__(
+        self,
+        net: ModuleType,
+        driver: ModuleType,
+        board: Simulated,
+        options: dict[str, Any],
+        in_c: Callable[[Path], InC] | None = None,
+    ) -> None:
+        self.net, self._driver, self.board, self._options, self.in_c = net, driver, board, options, in_c
 
     def overlay(self, **more: Any) -> Any:
         return self._driver.NeuralNetworkOverlay("net", dtype=np.float64, seconds=0.01, **self._options, **more)
@@ -78,7 +86,9 @@ class Host:
 
     def said_in_c(self, folder: Path) -> str:
         """Return the same of the driver in C."""
-        status = answers(self.board, self.net, folder)
+        status = (
+            answers(self.board, self.net, folder) if self.in_c is None else self.in_c(folder).library.net_selftest()
+        )
         return KINDS[status - 5] if status else ""
 
 
@@ -116,13 +126,20 @@ def joined(
         monkeypatch.setitem(sys.modules, "pyxrt", module)
     net, driver, predicting = imported(monkeypatch, folder, top, "axi_stream_driver", "predicting")
     monkeypatch.setitem(sys.modules, "net", net)
+
+    def in_c(place: Path) -> InC:
+        """The driver in C on a board that is as it was."""
+        if isinstance(about, Card):
+            return on_card(place, SimulatedCard(each, board), net, board)
+        return on_soc(place, SimulatedSoc(each, net, board), board)
+
     if isinstance(about, SocFpga):
         soc = SimulatedSoc(each, net, board)
         test_soc_fpga.stand_in(monkeypatch, driver, folder, soc)
         options["memory"] = soc.BASE, len(soc.memory)
     for module in (net, predicting):
         monkeypatch.setattr(module, "time", board)
-    return Host(net, driver, board, options)
+    return Host(net, driver, board, options, in_c)
 
 
 @pytest.mark.slow
@@ -145,3 +162,11 @@ def test_results_and_counters(
         assert f"100 were counted; planned are {each.cycles[1]}, and {each.cycles[0]} for one alone" in said
         fault, said = end.said()
         assert not fault and "the stored frame has the right result" in said and "MHz" in said
+        assert end.in_c is not None
+        in_c = end.in_c(tmp_path)
+        assert in_c.library.net_init() == in_c.library.net_selftest() == 0
+        want = expected(each.program, x)
+        status, found = in_c.predict(x, [values.shape for values in want])
+        assert status == 0
+        for have, right in zip(found, want, strict=True):
+            np.testing.assert_array_equal(have, right)

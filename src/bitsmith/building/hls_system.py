@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bitsmith.building.csim import HlsCode
-from bitsmith.building.system import core_of
+from bitsmith.building.system import core_of, transport_of
 from bitsmith.building.verification import selftest_frame
 from bitsmith.config.values import AXI_MASTER
 from bitsmith.devices import Card, SocFpga, SystemBoard, Zynq
@@ -50,7 +50,9 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     core = core_of(job.target, narrow, tool, tuple(files), text, axi_name(project.top))
     if in_memory:
         return replace(core, memory_ports=tuple(memory_names(project).values())), files
-    in_c = bare_metal(job.program, interface, {}, WIDEST_BYTES, registers=False, frame=frame)
+    in_c = bare_metal(
+        *(job.program, interface, {}, WIDEST_BYTES), registers=False, frame=frame, transport=transport_of(board)
+    )
     return replace(core, bare_metal=in_c), files
 
 

@@ -31,7 +31,18 @@ from bitsmith.rtl.memory_wrapper import master_names, memory, memory_name
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.protection import check_blocks, check_cells
 from bitsmith.rtl.ranges import range_cells, watches
-from bitsmith.systems import Core, System, bare_metal, card_system, soc_fpga_system, zynq_system
+from bitsmith.systems import (
+    CARD,
+    SOC_FPGA,
+    ZYNQ,
+    Core,
+    System,
+    Transport,
+    bare_metal,
+    card_system,
+    soc_fpga_system,
+    zynq_system,
+)
 
 
 def system_board(target: Target) -> SystemBoard | None:
@@ -95,19 +106,32 @@ def rtl_core(
         *(made.program, interface, layouts, board.bus_bytes), counted_hz=counted_hz, frame=frame, watched=watched
     )
     core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), text, module)
-    if isinstance(board, Zynq):
-        files_in_c = bare_metal(
-            *(made.program, interface, layouts, board.bus_bytes),
-            registers=True,
-            masters=in_memory,
-            counted_hz=counted_hz,
-            frame=frame,
-            watched=watched,
-        )
-        core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
+    files_in_c = bare_metal(
+        *(made.program, interface, layouts, board.bus_bytes),
+        registers=True,
+        masters=in_memory,
+        counted_hz=counted_hz,
+        frame=frame,
+        watched=watched,
+        transport=transport_of(board),
+    )
+    core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
     files = together(texts, library.library((*library.BEATS_LIBRARY, *below)))
     bench = memory_bench(interface, names) if in_memory else {}
     return core, together({f"rtl/{name}": content for name, content in files.items()}, bench)
+
+
+def transport_of(board: SystemBoard) -> Transport:
+    """Return how a driver in C reaches the circuit."""
+    match board:
+        case Zynq():
+            return ZYNQ
+        case Card():
+            return CARD
+        case SocFpga():
+            return SOC_FPGA
+        case _:
+            assert_never(board)
 
 
 def has_counters(board: SystemBoard | None, target: Target) -> bool:

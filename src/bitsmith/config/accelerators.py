@@ -19,9 +19,7 @@ _MOST_BITS = 32
 _BUS = "the bus carries the network's own formats, and the driver takes and gives real numbers"
 STREAMS = "frames come by DMA through AXI4-Streams; the driver is called in the same way"
 _OWN = "the board's system says it"
-C_DRIVER = Idle(
-    "Driver", "c", "the driver is in Python; in C it is there for Zynq and Zynq UltraScale+ with DMA engines"
-)
+C_DRIVER = Idle("Driver", "c", "the driver is in Python; circuits in C++ with axi_master have none in C")
 """Message about a driver in C where there is none."""
 
 _FILE = "the board's system is made by Vivado from its parts, without a platform's file"

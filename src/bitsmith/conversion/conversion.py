@@ -360,7 +360,8 @@ def _check_weights(network: Network, target: Target) -> None:
 
 def idle_on(board: AnyBoard, backend: Backend, interface: str | None, idle: Iterable[Idle]) -> tuple[Idle, ...]:
     """Those of ``idle`` that have no effect on ``board``, for a circuit of ``backend`` with such ports."""
-    in_c = isinstance(board, Zynq) and (interface != AXI_MASTER or backend == "rtl")
+    in_memory = isinstance(board, Zynq) and interface == AXI_MASTER
+    in_c = not isinstance(board, Board) and (backend == "rtl" or not in_memory)
     return tuple(each for each in idle if each != C_DRIVER or not in_c)
 
 

@@ -1,9 +1,10 @@
-"""A driver in C for processors that run no operating system: tables of a circuit's formats in ``driver.c`` and ``driver.h``."""
+"""A driver in C: tables of a circuit's formats in ``driver.c`` and ``driver.h``, and what a kind of board adds to these."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from math import ldexp, prod
 
@@ -32,6 +33,50 @@ _EXACT_BITS = 52
 """Up to which the remainder of any range is exact in double precision; beyond them that of powers of two is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """Functions and files by which a driver in C reaches the circuit on a kind of board.
+
+    Attributes:
+        where: the circuit is, for the header's first lines.
+        templates: of functions, in order; the first has what comes before all tables, up to a line for these.
+        more: templates of files beside the driver.
+        engines: their addresses are those of a platform.
+        kernels: have beats that are counted.
+    """
+
+    where: str
+    templates: tuple[str, ...]
+    more: tuple[str, ...]
+    engines: bool
+    kernels: bool
+
+
+ZYNQ = Transport(
+    "beside a processor that runs no operating system: numbers in, the circuit's results out.\n"
+    " * AMD's standalone libraries give xil_io.h, xil_cache.h and xparameters.h.",
+    ("zynq.c",),
+    (),
+    engines=True,
+    kernels=False,
+)
+SOC_FPGA = Transport(
+    "beside a processor with Linux, for programs that run as root: numbers in, the circuit's results out.\n"
+    " * Load the bitstream first, and enable the bridges to the logic.",
+    ("soc_fpga.c", "linux_time.c"),
+    (),
+    engines=False,
+    kernels=False,
+)
+CARD = Transport(
+    "on a card with XRT: numbers in, the circuit's results out.",
+    ("card.c", "linux_time.c"),
+    ("card.h", "card.cpp"),
+    engines=False,
+    kernels=True,
+)
+
+
 def bare_metal(
     program: Program,
     interface: Interface,
@@ -43,6 +88,7 @@ def bare_metal(
     counted_hz: float | None = None,
     frame: Frame | None = None,
     watched: Sequence[Watch] = (),
+    transport: Transport = ZYNQ,
 ) -> Mapping[str, str]:
     """The driver's files by their names; none for a circuit with elements too wide for it.
 
@@ -56,13 +102,18 @@ def bare_metal(
     if not all(map(_fits, program.input_ops())):
         return {}
     shapes = [program.nodes[output.node].type.shape for output in program.outputs]
+    head, _, functions = template(transport.templates[0]).partition("@tables@\n")
     words = {
+        "@head@\n": head,
+        "@transport@": "\n".join([*map(template, transport.templates[1:]), functions]),
+        "@where@": transport.where,
         "@selftest@": template("selftest.c"),
         "@monitors@": template("monitors.c"),
         "@title@": f"{interface.title.tool}, project {interface.title.digest}.",
         "@tables@": "\n".join(
             [
                 *_tables(program, interface, bus_bytes, registers, masters, counted_hz),
+                *_movers(interface, bus_bytes, masters, transport),
                 *_loads(interface, layouts, bus_bytes, trained_crcs(program, interface) if registers else {}),
                 *_selftest(program, interface, bus_bytes, frame),
                 *_watches(watched),
@@ -81,7 +132,7 @@ def bare_metal(
         "@TOP@": interface.top.upper(),
     }
     found = {}
-    for name in ("driver.c", "driver.h"):
+    for name in ("driver.c", "driver.h", *transport.more):
         text = template(name)
         for key, value in words.items():
             text = text.replace(key, value)
@@ -110,24 +161,34 @@ def _tables(
         yield f"static const struct range ranges{k}[] = {{{', '.join(_ranges(op))}}};"
     rows = (f"{{{prod(op.shape)}, ranges{k}, {op.rounding.value}, {op.overflow.value}}}" for k, op in enumerate(ops))
     yield f"static const struct tensor input_tensors[] = {{{', '.join(rows)}}};"
-    for side, ports, tensors in (("input", interface.inputs, len(ops)), ("output", interface.outputs, len(sizes))):
-        yield from _streams(side, ports, tensors, bus_bytes, top.upper())
-    engines = max(len(interface.inputs) + len(interface.loads), len(interface.outputs))
-    places = ["0"] if masters else [f"XPAR_AXI_DMA_{k}_BASEADDR" for k in range(engines)]
-    yield f"static const UINTPTR engines[] = {{{', '.join(places)}}};"
-    digest = int(interface.title.digest, 16)
-    yield f"static const uint32_t DIGEST[] = {{0x{digest & 0xFFFFFFFF:08x}, 0x{digest >> 32:08x}}};"
+    yield f"#define HAS_REGISTERS {int(registers)}"
     numbers = {
-        "HAS_REGISTERS": int(registers),
         "HAS_MASTERS": int(masters),
         "INPUT_STREAMS": len(interface.inputs),
         "OUTPUT_STREAMS": len(interface.outputs),
+        "LOADS": len(interface.loads),
+        "STREAMS": len(interface.inputs) + len(interface.loads) + len(interface.outputs),
+        "INTERVAL": interface.interval,
         "HAS_COUNTERS": int(counted_hz is not None),
         "CYCLES_OF_MS": round((counted_hz or 0) / 1000),
     }
     yield f"enum {{ {', '.join(f'{name} = {number}' for name, number in numbers.items())} }};"
+    for side, ports, tensors in (("input", interface.inputs, len(ops)), ("output", interface.outputs, len(sizes))):
+        yield from _streams(side, ports, tensors, bus_bytes, top.upper())
+    digest = int(interface.title.digest, 16)
+    yield f"static const uint32_t DIGEST[] = {{0x{digest & 0xFFFFFFFF:08x}, 0x{digest >> 32:08x}}};"
     yield f"static const size_t external = {len(interface.weights)}; /* inputs that are weights, the last ones */"
-    yield f"#define CIRCUIT {'((UINTPTR)XPAR_CIRCUIT_BASEADDR)' if registers else '((UINTPTR)0)'}"
+
+
+def _movers(interface: Interface, bus_bytes: int, masters: bool, transport: Transport) -> Iterator[str]:
+    """Facts about what moves the bytes of streams."""
+    if transport.engines:
+        engines = max(len(interface.inputs) + len(interface.loads), len(interface.outputs))
+        places = ["0"] if masters else [f"XPAR_AXI_DMA_{k}_BASEADDR" for k in range(engines)]
+        yield f"static const UINTPTR engines[] = {{{', '.join(places)}}};"
+    if transport.kernels:
+        beats = [str(beat_bytes(token_bytes(port), bus_bytes)) for port in interface.load_ports]
+        yield f"static const size_t beats_of_loads[] = {{{', '.join(beats or ['0'])}}};"
 
 
 def _selftest(program: Program, interface: Interface, bus_bytes: int, frame: Frame | None) -> Iterator[str]:
@@ -229,6 +290,6 @@ def _streams(side: str, ports: Sequence[StreamPort], tensors: int, bus_bytes: in
         first, number = (0, tensors) if len(ports) == 1 else (k, 1)
         yield f"static const struct run {side}_runs{k}[] = {{{formats}}};"
         yield _buffer(f"{side}_buffer{k}", f"{top}_FRAMES * {port.tokens * token}")
-        yield f"typedef char {side}_fits{k}[sizeof({side}_buffer{k}) < 1UL << 26 ? 1 : -1]; /* what an engine can count */"
+        yield f"typedef char {side}_fits{k}[sizeof({side}_buffer{k}) <= MOST_BYTES ? 1 : -1];"
         rows.append(f"{{{port.tokens}, {token}, {beat}, {first}, {number}, {side}_runs{k}, {side}_buffer{k}}}")
     yield f"static const struct stream {side}s[] = {{{', '.join(rows)}}};"

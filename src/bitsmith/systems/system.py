@@ -162,6 +162,7 @@ def assembled(
     title = f"Written by {core.interface.title.tool}, project {core.interface.title.digest}, for {board}."
     own = {
         **{name: template(name) for name in templates},
+        **{f"export/{name}": text for name, text in core.bare_metal.items()},
         **(files or {}),
         "settings.tcl": tcl_settings(title, settings),
     }

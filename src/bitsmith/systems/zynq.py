@@ -31,7 +31,6 @@ def zynq_system(core: Core, board: Zynq) -> System:
             "memory_ports": tuple(f"m_axi_{name}" for name in core.memory_ports),
         },
         templates=("zynq.tcl",),
-        files={f"export/{name}": text for name, text in core.bare_metal.items()},
         host="overlay.py",
         steps=(*core_steps(core), Step((("vivado",),), script, (*products.values(), f"{EXPORT}/{core.top}.xsa"))),
         products=products,

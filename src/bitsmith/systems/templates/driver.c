@@ -1,26 +1,14 @@
 /* Written by @title@ */
+@head@
 #include "@top@_driver.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "sleep.h"
-#include "xil_cache.h"
-#include "xil_io.h"
-#include "xparameters.h"
-
-/* An engine's registers (PG021), simple mode; those of the way back are S2MM bytes on. */
-enum { CONTROL = 0x00, STATUS = 0x04, ADDRESS = 0x18, ADDRESS_HIGH = 0x1C, LENGTH = 0x28, S2MM = 0x30 };
-enum { RUN = 1 << 0, RESET = 1 << 2, IDLE = 1 << 1, ERRORS = 0x70 };
-
-/* The circuit's registers; those from START on are of one that reads and writes memory itself. */
+/* The circuit's registers. */
 enum { DIGEST_LOW = 0x08, DIGEST_HIGH = 0x0C, CIRCUIT_CONTROL = 0x10, CIRCUIT_STATUS = 0x14, FRAMES_OUT = 0x24, PACKET_FRAMES = 0x28, PAGE = 0x30 };
-enum { CYCLES = 0x400, CRC = 0x600, FAULTS = 0x700, FAULTY = 0x708, FORGET = 1 << 1, START = 0x800, FAILED = 0x804, PLACES = 0x810, IN_RESET = 1 << 0, EARLY = 1 << 1 };
-
-#ifndef @TOP@_PATIENCE
-#define @TOP@_PATIENCE 100000000UL /* looks at a status before it is an error */
-#endif
+enum { CYCLES = 0x400, CRC = 0x600, FAULTS = 0x700, FAULTY = 0x708, FORGET = 1 << 1, IN_RESET = 1 << 0, EARLY = 1 << 1 };
 
 enum rounding { TRN, TRN_ZERO, RND, RND_ZERO, RND_INF, RND_MIN_INF, RND_CONV };
 enum overflow { WRAP, SAT, SAT_ZERO, SAT_SYM };
@@ -85,6 +73,7 @@ static unsigned char given[@TOP@_LOADS];
 
 @tables@
 
+@transport@
 static int64_t limit(int64_t raw, int64_t lo, int64_t hi)
 {
     return raw < lo ? lo : raw > hi ? hi : raw;
@@ -193,88 +182,44 @@ static void unpack(const struct stream *of, const unsigned char *from, @TOP@_REA
     }
 }
 
-static enum @top@_status until(UINTPTR address, uint32_t mask, uint32_t wanted, uint32_t errors)
+/* Until some bits of a register of the circuit are as wanted. */
+static enum @top@_status settles(uint32_t at, uint32_t mask, uint32_t wanted)
 {
-    for (unsigned long k = 0; k < @TOP@_PATIENCE; k++) {
-        const uint32_t found = Xil_In32(address);
-        if (found & errors) return @TOP@_ENGINE; /* an engine that stopped at one is idle, too */
-        if ((found & mask) == wanted) return @TOP@_OK;
+    struct limit limit = limit_of(0, 0);
+    for (;;) {
+        const int late = is_over(&limit);
+        if ((in(at) & mask) == wanted) return @TOP@_OK;
+        if (late) return @TOP@_ENGINE;
     }
-    return @TOP@_ENGINE;
-}
-
-/* What moves the bytes of a stream: the registers of an engine, or of the circuit and the stream's number there. */
-struct mover {
-    UINTPTR registers;
-    uint32_t number;
-};
-
-/* Of inputs, then of weights for memories. */
-static struct mover reader(size_t k)
-{
-    const struct mover master = {CIRCUIT, (uint32_t)(k < INPUT_STREAMS ? k : k + OUTPUT_STREAMS)};
-    const struct mover engine = {engines[HAS_MASTERS ? 0 : k], 0};
-    return HAS_MASTERS ? master : engine;
-}
-
-static struct mover writer(size_t k)
-{
-    const struct mover master = {CIRCUIT, (uint32_t)(INPUT_STREAMS + k)};
-    const struct mover engine = {engines[HAS_MASTERS ? 0 : k] + S2MM, 0};
-    return HAS_MASTERS ? master : engine;
-}
-
-static void start(struct mover with, const unsigned char *buffer, uint32_t bytes)
-{
-    const UINTPTR at = with.registers + (HAS_MASTERS ? PLACES + 16 * with.number : (UINTPTR)ADDRESS);
-    if (!HAS_MASTERS) Xil_Out32(with.registers + CONTROL, RUN);
-    Xil_Out32(at, (uint32_t)(UINTPTR)buffer);
-    if (HAS_MASTERS || sizeof(UINTPTR) > 4) Xil_Out32(at + 4, (uint32_t)((uint64_t)(UINTPTR)buffer >> 32));
-    if (HAS_MASTERS) Xil_Out32(at + 8, bytes);
-    if (HAS_MASTERS) {
-        Xil_Out32(with.registers + START, (uint32_t)1 << with.number);
-    } else {
-        Xil_Out32(with.registers + LENGTH, bytes);
-    }
-}
-
-static enum @top@_status wait(struct mover with)
-{
-    const uint32_t bit = (uint32_t)1 << with.number;
-    if (!HAS_MASTERS) return until(with.registers + STATUS, IDLE, IDLE, ERRORS);
-    if (until(with.registers + START, bit, 0, 0) != @TOP@_OK) return @TOP@_ENGINE;
-    return Xil_In32(with.registers + FAILED) & bit ? @TOP@_ENGINE : @TOP@_OK;
-}
-
-static enum @top@_status reset(struct mover with)
-{
-    if (HAS_MASTERS) return @TOP@_OK;
-    Xil_Out32(with.registers + CONTROL, RESET);
-    return until(with.registers + CONTROL, RESET, 0, 0);
 }
 
 /* What is left of frames in the engines and the circuit would come before the next results. */
 static enum @top@_status reset_all(void)
 {
-    enum @top@_status status = @TOP@_OK;
-    for (size_t k = 0; k < INPUT_STREAMS + @TOP@_LOADS - external && status == @TOP@_OK; k++) status = reset(reader(k));
-    for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) status = reset(writer(k));
+    enum @top@_status status = reset_movers();
     if (HAS_REGISTERS && status == @TOP@_OK) {
-        Xil_Out32(CIRCUIT + CIRCUIT_CONTROL, 1);
-        status = until(CIRCUIT + CIRCUIT_STATUS, IN_RESET, 0, 0);
+        out(CIRCUIT_CONTROL, 1);
+        status = settles(CIRCUIT_STATUS, IN_RESET, 0);
     }
     return status;
 }
 
 static int is_this(void)
 {
-    return Xil_In32(CIRCUIT) == 0x62736D74 && Xil_In32(CIRCUIT + DIGEST_LOW) == DIGEST[0] &&
-           Xil_In32(CIRCUIT + DIGEST_HIGH) == DIGEST[1];
+    return in(0) == 0x62736D74 && in(DIGEST_LOW) == DIGEST[0] && in(DIGEST_HIGH) == DIGEST[1];
 }
 
 enum @top@_status @top@_init(void)
 {
+    const enum @top@_status status = attach();
+    if (status != @TOP@_OK) return status;
     return HAS_REGISTERS && !is_this() ? @TOP@_OTHER_CIRCUIT : reset_all();
+}
+
+/* Of a program that has not called init. */
+static enum @top@_status attached(void)
+{
+    return is_attached() ? @TOP@_OK : attach();
 }
 
 static uint32_t bytes_of(const struct stream *of, size_t frames)
@@ -285,35 +230,26 @@ static uint32_t bytes_of(const struct stream *of, size_t frames)
 /* If a memory with check bits has given a word that may be wrong. */
 static int has_faults(void)
 {
-    return @TOP@_MEMORIES > 0 && Xil_In32(CIRCUIT + FAULTS) != 0;
+    return @TOP@_MEMORIES > 0 && in(FAULTS) != 0;
 }
 
 static enum @top@_status exchange(size_t frames)
 {
     enum @top@_status status = @TOP@_OK;
-    const uint32_t before = HAS_REGISTERS ? Xil_In32(CIRCUIT + FRAMES_OUT) : 0;
-    if (HAS_REGISTERS) Xil_Out32(CIRCUIT + PACKET_FRAMES, (uint32_t)frames);
-    for (size_t k = 0; k < OUTPUT_STREAMS; k++) {
-        const uint32_t bytes = bytes_of(&outputs[k], frames);
-        Xil_DCacheFlushRange((UINTPTR)outputs[k].buffer, bytes);
-        start(writer(k), outputs[k].buffer, bytes);
-    }
-    for (size_t k = 0; k < INPUT_STREAMS; k++) {
-        const uint32_t bytes = bytes_of(&inputs[k], frames);
-        Xil_DCacheFlushRange((UINTPTR)inputs[k].buffer, bytes);
-        start(reader(k), inputs[k].buffer, bytes);
-    }
-    for (size_t k = 0; k < INPUT_STREAMS && status == @TOP@_OK; k++) status = wait(reader(k));
+    const uint32_t before = HAS_REGISTERS ? in(FRAMES_OUT) : 0;
+    if (HAS_REGISTERS) out(PACKET_FRAMES, (uint32_t)frames);
     for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) {
-        status = wait(writer(k));
-        /* An engine that was given a shorter packet says how many bytes there were (PG021, S2MM_LENGTH). */
-        if (status == @TOP@_OK && !HAS_MASTERS && Xil_In32(writer(k).registers + LENGTH) != bytes_of(&outputs[k], frames)) {
-            status = @TOP@_ENGINE;
-        }
-        Xil_DCacheInvalidateRange((UINTPTR)outputs[k].buffer, bytes_of(&outputs[k], frames));
+        status = start_from(k, outputs[k].buffer, bytes_of(&outputs[k], frames), frames);
+    }
+    for (size_t k = 0; k < INPUT_STREAMS && status == @TOP@_OK; k++) {
+        status = start_to(k, inputs[k].buffer, bytes_of(&inputs[k], frames), frames);
+    }
+    for (size_t k = 0; k < INPUT_STREAMS && status == @TOP@_OK; k++) status = end_to(k, bytes_of(&inputs[k], frames), frames);
+    for (size_t k = 0; k < OUTPUT_STREAMS && status == @TOP@_OK; k++) {
+        status = end_from(k, outputs[k].buffer, bytes_of(&outputs[k], frames), frames);
     }
     if (HAS_REGISTERS && status == @TOP@_OK &&
-        (Xil_In32(CIRCUIT + CIRCUIT_STATUS) & EARLY || (uint32_t)(Xil_In32(CIRCUIT + FRAMES_OUT) - before) != frames)) {
+        (in(CIRCUIT_STATUS) & EARLY || (uint32_t)(in(FRAMES_OUT) - before) != frames)) {
         status = @TOP@_ENGINE;
     }
     return status == @TOP@_OK && has_faults() ? @TOP@_MEMORY : status;
@@ -323,7 +259,7 @@ static enum @top@_status exchange(size_t frames)
 /* If a memory held what it was given when the circuit last read it back, after a reset or a load. */
 static int holds(size_t which)
 {
-    return Xil_In32(CIRCUIT + CRC + 4 * (which - external)) == held[which];
+    return in(CRC + 4 * (which - external)) == held[which];
 }
 
 /* The CRC of what is sent to a memory, whose tokens have zeros above them. */
@@ -348,6 +284,7 @@ enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_R
         if (!given[k]) return @TOP@_NO_WEIGHTS;
     }
 #endif
+    if (attached() != @TOP@_OK) return @TOP@_HOST;
     for (size_t first = 0; first < samples; first += @TOP@_FRAMES) {
         const size_t frames = samples - first < @TOP@_FRAMES ? samples - first : @TOP@_FRAMES;
         enum @top@_status status;
@@ -415,12 +352,13 @@ enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
     given[which] = 1;
     for (size_t k = bytes; k < of->copies * bytes; k++) of->buffer[k] = of->buffer[k - bytes];
     if ((size_t)which < external) return @TOP@_OK; /* they are sent with the frames */
-    Xil_DCacheFlushRange((UINTPTR)of->buffer, (uint32_t)bytes);
-    start(reader(INPUT_STREAMS + (size_t)which - external), of->buffer, (uint32_t)bytes);
-    enum @top@_status status = wait(reader(INPUT_STREAMS + (size_t)which - external));
+    if (attached() != @TOP@_OK) return @TOP@_HOST;
+    const size_t mover = INPUT_STREAMS + (size_t)which - external;
+    enum @top@_status status = start_to(mover, of->buffer, (uint32_t)bytes, 0);
+    if (status == @TOP@_OK) status = end_to(mover, (uint32_t)bytes, 0);
 #if HAS_READ_BACK
     held[which] = crc_of_load(of);
-    if (status == @TOP@_OK) status = until(CIRCUIT + CIRCUIT_STATUS, IN_RESET, 0, 0);
+    if (status == @TOP@_OK) status = settles(CIRCUIT_STATUS, IN_RESET, 0);
 #endif
     if (status != @TOP@_OK) (void)reset_all(); /* half a load would be followed by the next one */
 #if HAS_READ_BACK

@@ -1,6 +1,5 @@
 /* Written by @title@
- * The circuit @top@ beside a processor that runs no operating system: numbers in, the circuit's results out.
- * AMD's standalone libraries give xil_io.h, xil_cache.h and xparameters.h. */
+ * The circuit @top@ @where@ */
 #ifndef @TOP@_DRIVER_H
 #define @TOP@_DRIVER_H
 
@@ -44,9 +43,10 @@ enum @top@_status {
     @TOP@_ORDER = 8,   /* bytes are in another order */
     @TOP@_WEIGHTS = 9, /* the circuit has other weights than the model */
     @TOP@_MEMORY = 10, /* bits of a memory have flipped, as its check bits say; also of predict */
+    @TOP@_HOST = 11,   /* this processor does not reach the board: no such device, no right to it, or memory that is in use */
 };
 
-/* Look if the circuit is this one, and reset it and its engines. */
+/* Look if the circuit is this one, and reset it and its engines. Call it before all others. */
 enum @top@_status @top@_init(void);
 
 /* The result of a stored frame, compared with that of the model; if it is another one, the kind of fault. Weights that were loaded

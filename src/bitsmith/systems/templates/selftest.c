@@ -8,7 +8,7 @@ static uint32_t seen[INPUT_STREAMS + OUTPUT_STREAMS][3];
 static void look(void)
 {
     for (size_t k = 0; k < INPUT_STREAMS + OUTPUT_STREAMS; k++) {
-        for (size_t field = 0; field < 3; field++) seen[k][field] = Xil_In32(CIRCUIT + TRANSFERS + 16 * k + 4 * field);
+        for (size_t field = 0; field < 3; field++) seen[k][field] = in(TRANSFERS + (uint32_t)(16 * k + 4 * field));
     }
 }
 
@@ -130,10 +130,10 @@ static enum @top@_status by_trials(void)
 /* The clock differs from the planned one by a quarter at most: processors divide theirs by integers. */
 static enum @top@_status clock_status(void)
 {
-    const uint32_t planned = CYCLES_OF_MS, first = Xil_In32(CIRCUIT + CYCLES);
+    const uint32_t planned = CYCLES_OF_MS, first = in(CYCLES);
     uint32_t cycles;
-    usleep(1000);
-    cycles = Xil_In32(CIRCUIT + CYCLES) - first;
+    wait_a_millisecond();
+    cycles = in(CYCLES) - first;
     if (cycles == 0) return @TOP@_RESET;
     return cycles < planned / 4 * 3 || cycles > planned / 4 * 5 ? @TOP@_CLOCK : @TOP@_OK;
 }
@@ -144,6 +144,7 @@ enum @top@_status @top@_selftest(void)
 #if HAS_SELFTEST
     enum @top@_status status = @TOP@_OK;
     uint32_t first;
+    if (attached() != @TOP@_OK) return @TOP@_HOST;
     if (HAS_REGISTERS && !is_this()) return @TOP@_LINK;
     if (reset_all() != @TOP@_OK) return @TOP@_RESET;
 #if HAS_READ_BACK
@@ -151,7 +152,7 @@ enum @top@_status @top@_selftest(void)
         if (!holds(k)) return @TOP@_WEIGHTS;
     }
 #endif
-    if (@TOP@_MEMORIES > 0) Xil_Out32(CIRCUIT + CIRCUIT_CONTROL, FORGET);
+    if (@TOP@_MEMORIES > 0) out(CIRCUIT_CONTROL, FORGET);
     if (HAS_COUNTERS) status = clock_status();
     if (status != @TOP@_OK) return status;
     status = send(1);
