@@ -138,6 +138,7 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "add-a-framework.md", slow=False),
         Example(DOCS / "auto-precision.md"),
         Example(DOCS / "choose-bits.md"),
+        Example(DOCS / "cost.md", slow=False),
         Example(DOCS / "fit.md"),
         Example(DOCS / "quickstart.md"),
         Example(DOCS / "cheat-sheet.md"),

@@ -1,0 +1,50 @@
+"""Training loops of the documentation: they run as they stand, prune what they say, and are short."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from generate.hooks import ROOT
+
+_PAGE = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
+PROGRAMS = dict(re.findall(r'```py title="(\w+\.py)"\n(.*?)```', _PAGE, re.DOTALL))
+
+_REMOVED = """
+import numpy as np
+for name, layer in layers.items():
+    kernel = layer.weight.detach().numpy() if hasattr(layer, "weight") else np.asarray(layer.kernel)
+    removed = np.asarray(masks[name]) == 0
+    assert removed.mean() > 0.3 and not kernel[removed].any(), name
+"""
+
+
+def test_loops_are_short() -> None:
+    assert sorted(PROGRAMS) == ["prune_keras.py", "prune_torch.py"]
+    assert all(len(program.splitlines()) < 60 for program in PROGRAMS.values())
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize(("name", "needs"), [("prune_torch.py", "torch"), ("prune_keras.py", "jax")])
+def test_loops_prune_without_losing_accuracy(name: str, needs: str, tmp_path: Path) -> None:
+    """Also, no weight that was removed has come back."""
+    pytest.importorskip(needs)
+    pytest.importorskip("sklearn")
+    (tmp_path / name).write_text(PROGRAMS[name] + _REMOVED, encoding="utf-8")
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        [sys.executable, name], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    printed = re.findall(r"^([\d,]+) LUT, accuracy ([\d.]+)% on held-out", done.stdout, re.MULTILINE)
+    luts = [int(luts.replace(",", "")) for luts, _ in printed]
+    accuracies = [float(accuracy) for _, accuracy in printed]
+    assert luts == sorted(luts, reverse=True)
+    assert luts[-1] < 0.5 * luts[0]
+    assert accuracies[-1] > accuracies[0] - 3
