@@ -20,7 +20,7 @@ Masks: TypeAlias = dict[str, npt.NDArray[np.bool_]]
 
 
 class Structure(enum.Enum):
-    """Weights that are removed together: one, those of an output channel, those of a block of the kernel, or a multiplier's."""
+    """Weights that are removed together: one, those of an output channel, a block of the matrix, or those of a multiplier."""
 
     WEIGHT = "weight"
     CHANNEL = "channel"
