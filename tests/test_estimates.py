@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import bitsmith
 from bitsmith.config import IOTypeName
 from bitsmith.conversion.explanation import explain
+from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.layers.layer import Floats
 from tests.properties import few
 
@@ -61,3 +63,33 @@ def test_cycles_are_those_of_a_simulation(
     found, measured = model.estimate(), model.build(inputs=x[:8], synth=False)["Latency"]
     assert (found.latency, found.interval) == (measured["Cycles"], measured["II"]) and found.interval == interval
     assert found.latency_ns == PERIOD * found.latency
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_circuit_has_the_latency_of_another(x: Floats, tmp_path: Path) -> None:
+    """By cycles, by time, by report and by project folder; it is what the simulation measures."""
+    options: dict[str, Any] = {"weights": WEIGHTS, "clock_period": PERIOD, "calibration": x}
+    first = bitsmith.convert(NETWORK, tmp_path / "first", bits=12, **options).build(inputs=x[:8], synth=False)
+    cycles = first["Latency"]["Cycles"]
+    for number, latency in enumerate((first, tmp_path / "first", f"={cycles + 3}", f"={(cycles + 2) * PERIOD}ns")):
+        model = bitsmith.convert(NETWORK, tmp_path / str(number), bits=8, latency=latency, **options)
+        wanted = cycles + (0, 0, 3, 2)[number]
+        assert model.estimate().latency == wanted
+        assert model.build(inputs=x[:8], synth=False)["Latency"]["Cycles"] == wanted
+    model.save(tmp_path / "saved.json")
+    assert bitsmith.Model.load(tmp_path / "saved.json").estimate().latency == cycles + 2
+
+
+def test_latencies_that_cannot_be(x: Floats, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"weights": WEIGHTS, "calibration": x, "bits": 8, "check": False}
+    with pytest.raises(CapacityError, match=r"(?s)a pipeline of \d+ cycles at least.*exactly \d+ or more"):
+        _ = bitsmith.convert(NETWORK, tmp_path, latency="=1", **options).estimate().latency
+    with pytest.raises(ConfigError, match=r"(?s)shares multipliers.*reuse factors of 1"):
+        bitsmith.convert(NETWORK, tmp_path, latency="=20", reuse_factor=32, **options)
+    with pytest.raises(ConfigError, match="io_stream"):
+        bitsmith.convert(NETWORK, tmp_path, latency="=20", io_type="io_stream", **options)
+    with pytest.raises(ConfigError, match="no report in"):
+        bitsmith.convert(NETWORK, tmp_path, latency=tmp_path, **options)
+    with pytest.raises(ConfigError, match=r"(?s)without a latency.*cosim=True"):
+        bitsmith.convert(NETWORK, tmp_path, latency=bitsmith.Report([]), **options)

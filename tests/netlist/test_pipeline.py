@@ -81,7 +81,11 @@ def check(netlist: Netlist, schedule: PipelineStages, budget: float) -> None:
 @few("seed", range(8), fast=4)
 def test_random_programs(seed: int, budget: float) -> None:
     netlist = netlist_of(random_program(seed, hardware=True))
-    check(netlist, pipeline(netlist, DELAYS, budget), budget)
+    free = pipeline(netlist, DELAYS, budget)
+    check(netlist, free, budget)
+    longer = pipeline(netlist, DELAYS, budget, free.stages + seed % 3)
+    assert longer.stages == free.stages + seed % 3
+    check(netlist, longer, budget)
 
 
 @settings(max_examples=15)

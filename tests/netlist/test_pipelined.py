@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.errors import CapacityError
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import Timing
-from bitsmith.netlist.pipelined import pipelined
+from bitsmith.netlist.pipelined import StageGoal, pipelined
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.tabulate_cones import tabulate_cones
 from tests.netlist.checks import dense_program
@@ -20,7 +21,7 @@ def test_stages_are_no_longer_than_a_latency_needs(family: Family) -> None:
     _, free = pipelined(program, family.delays, budget)
     lengths = []
     for latency in range(1, free.stages + 2):
-        _, found = pipelined(program, family.delays, budget, latency=latency)
+        _, found = pipelined(program, family.delays, budget, latency=StageGoal(latency, exactly=False))
         assert found.stages <= latency and not found.over_budget
         lengths.append(found.stage_ns)
         if latency < free.stages:
@@ -28,3 +29,18 @@ def test_stages_are_no_longer_than_a_latency_needs(family: Family) -> None:
             netlist = reduce_widths(elaborate(program), family.delays.part_block(shorter))
             assert Timing(tabulate_cones(netlist, family.delays), family.delays, shorter).stages > latency
     assert lengths[-2:] == [budget, budget] and lengths == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize("family", [ECP5, ULTRASCALE_PLUS], ids=lambda family: family.name)
+def test_exactly_so_many_stages(family: Family) -> None:
+    """Further registers change no result, and fewer stages than the clock needs are refused with the least."""
+    program, budget = dense_program([6, 5, 3], 5, 5, 0.3), 3.0
+    netlist, free = pipelined(program, family.delays, budget)
+    bits = [free.register_bits]
+    for stages in range(free.stages, free.stages + 4):
+        same, found = pipelined(program, family.delays, budget, latency=StageGoal(stages, exactly=True))
+        assert same == netlist and found.stages == stages and found.stage_ns == budget and not found.over_budget
+        bits.append(found.register_bits)
+    assert bits[0] == bits[1] and bits == sorted(bits)
+    with pytest.raises(CapacityError, match=rf"(?s)a pipeline of {free.stages} cycles at least.*'={free.stages}'"):
+        pipelined(program, family.delays, budget, latency=StageGoal(free.stages - 1, exactly=True))

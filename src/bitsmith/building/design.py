@@ -27,7 +27,7 @@ from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import builder_of
-from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.directives import Directives, require_pipeline
 from bitsmith.mapping.engine.engines import require_engine, watched_in_engines
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist.pipelined import pipelined
@@ -157,6 +157,7 @@ def circuit(
 ) -> Circuit:
     """The circuit of ``program``."""
     directives, in_logic = replace(directives, block=delays.block), ram_in_logic(delays.memory, directives.part)
+    require_pipeline(program, directives)
     shown, in_engines = _with_taps(program, directives)
     if directives.unrolled(program):
         require_engine(program, directives, ())

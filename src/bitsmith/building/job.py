@@ -10,6 +10,7 @@ from pathlib import Path, PureWindowsPath
 
 from bitsmith.base.project import digest
 from bitsmith.config import IOType
+from bitsmith.config.latency import Latency
 from bitsmith.config.values import LAYERS, MEMORIES, is_monitored
 from bitsmith.devices import Family, Part, part_or_typical
 from bitsmith.devices.protection import Protection
@@ -24,6 +25,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.netlist.pipelined import StageGoal
 from bitsmith.options.option import nested
 from bitsmith.options.project import ProjectConfig, names_of, read_project
 from bitsmith.options.table import OPTIONS, Chosen
@@ -41,8 +43,8 @@ class Target(Chosen):
     clock_period_ns: float
     clock_uncertainty: float = 0.0
     """Fraction of the period."""
-    latency: int | None = None
-    """Cycles that a pipeline takes at most; None: as many as the clock needs."""
+    latency: Latency | None = None
+    """Cycles that a pipeline takes at most, or exactly; None: as many as the clock needs."""
 
     @staticmethod
     def of(
@@ -63,7 +65,7 @@ class Target(Chosen):
             part,
             clock_period_ns,
             clock_uncertainty if project.clock_uncertainty is None else project.clock_uncertainty,
-            latency=None if project.latency is None else project.latency.cycles(clock_period_ns),
+            latency=None if project.latency is None else project.latency.in_cycles(clock_period_ns),
             **{shared.name: getattr(project, shared.name) for shared in fields(Chosen)},
         )
 
@@ -97,7 +99,9 @@ def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
     for name in _KEYS:
         value = getattr(target, name)
         if value is not None and value is not False:
-            plain[name] = value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
+            plain[name] = (
+                value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path | Latency) else value
+            )
     project, here = target.output_dir.absolute(), folder.absolute()
     del plain["output_dir"]
     return {"output_dir": project.relative_to(here).as_posix(), **plain} if project.is_relative_to(here) else plain
@@ -180,7 +184,7 @@ def directives_of(network: Network, target: Target) -> Directives:
         {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
         {name: chosen.parallelization_factor for name, chosen in settings.items()},
         part=part,
-        latency=target.latency,
+        latency=None if target.latency is None else StageGoal(int(target.latency.most), target.latency.exactly),
         engine=frozenset(name for name, chosen in settings.items() if chosen.strategy is Strategy.SHARED),
         # A compiler of C++ has registers of its own wherever the clock needs them.
         slices={} if part is None else {name: chosen.register_slices for name, chosen in settings.items()},

@@ -140,7 +140,8 @@ class Rtl:
     def _warnings(self) -> Iterator[str]:
         """Return reasons why the clock, or the latency that the user wants, may not be reached."""
         made, target = self._circuit, self.job.target
-        most, cycles, missing = target.latency, made.cycles[0], made.stage_ns - self._budget_ns
+        most = None if target.latency is None else int(target.latency.most)
+        cycles, missing = made.cycles[0], made.stage_ns - self._budget_ns
         if most is not None and cycles > most:
             yield (
                 f"the circuit takes {cycles} cycles, more than the {most} of Latency: shared multipliers (ReuseFactor) and "

@@ -42,6 +42,7 @@ from bitsmith.frontends.read import read_as
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
+from bitsmith.mapping.directives import require_pipeline
 from bitsmith.model import Model
 from bitsmith.options.project import ProjectConfig, read_project
 from bitsmith.options.signature import taking
@@ -281,6 +282,8 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     if choice is not None:
         said = (*said, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
+    block = target.known_part.family.delays.block
+    require_pipeline(found.program, replace(directives_of(laid_out, target), block=block))
     idle = idle_notes(project.idle)
     notes = (*said, *questioned, *found.notes, *idle, *notes_on_settings(laid_out, target))
     return Model(laid_out, found.program, target, notes, fidelity, source)

@@ -10,10 +10,12 @@ from bitsmith.dataflow.tokens import Grid
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.family import Part
 from bitsmith.devices.protection import Protection
+from bitsmith.errors import ConfigError
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.mapping.folding import Matrix, MultiplierStyle, choose_folding
 from bitsmith.netlist.elaborate import BlockLayers
+from bitsmith.netlist.pipelined import StageGoal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Directives:
         read_back: memories that can be loaded are read once after each reset and load, and checked.
         protection: check bits of words in block memory, and in memories that can be loaded.
         taps: monitors watch the results of layers, which are the program's probes.
-        latency: stages that a pipeline of everything may have, whatever the clock; None: as many as the clock needs.
+        latency: stages that a pipeline of everything is to have; None: as many as the clock needs.
     """
 
     reuse: Mapping[str, int]
@@ -44,7 +46,7 @@ class Directives:
     positions: Mapping[str, int] = field(default_factory=dict)
     block: MultiplierBlock | None = None
     part: Part | None = None
-    latency: int | None = None
+    latency: StageGoal | None = None
     feedback: bool = True
     engine: frozenset[str] = frozenset()
     tables: bool = True
@@ -89,6 +91,17 @@ class Directives:
         kind = program.nodes[node.args[0]].type
         matrix = Matrix.of(node.op, kind, node.type, math.prod(kind.shape[:-1]), self.block, whole=True)
         return choose_folding(matrix, self.reuse_factor(node.layer), self.multiplier_style(node.layer)).cycles > 1
+
+
+def require_pipeline(program: Program, directives: Directives) -> None:
+    """Raise a ConfigError if a circuit that is no pipeline is to take exactly so many cycles."""
+    if directives.latency is not None and directives.latency.exactly and not directives.unrolled(program):
+        raise ConfigError(
+            f"exactly {directives.latency.stages} cycles of a circuit that shares multipliers",
+            where="Latency",
+            accepted="a pipeline: io_parallel, reuse factors of 1, and no weights that are loaded",
+            remedy="leave Latency out, or reuse factors",
+        )
 
 
 def possible_parallelism(grid: Grid) -> tuple[int, ...]:

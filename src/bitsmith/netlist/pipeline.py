@@ -74,9 +74,12 @@ class PipelineStages:
     memories: frozenset[int]
 
 
-def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> PipelineStages:
-    """A schedule whose stages take ``budget_ns`` at most, cells that are slower by themselves excepted."""
-    return _Scheduler(netlist, delays, budget_ns).run()
+def pipeline(netlist: Netlist, delays: Delays, budget_ns: float, at_least: int | None = None) -> PipelineStages:
+    """A schedule whose stages take ``budget_ns`` at most, cells that are slower by themselves excepted.
+
+    There are ``at_least`` so many stages, with further registers where these have the fewest bits.
+    """
+    return _Scheduler(netlist, delays, budget_ns).run(at_least or 1)
 
 
 class Timing:
@@ -262,8 +265,8 @@ class _Scheduler:
                 due[x] = min(due[x], need)
         return due
 
-    def run(self) -> PipelineStages:
-        stages = self.stages()
+    def run(self, at_least: int) -> PipelineStages:
+        stages = max(self.stages(), at_least)
         self._readers = [[] for _ in self._netlist.words]
         for word in self._order:
             for x in self._reads[word]:

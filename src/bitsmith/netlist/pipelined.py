@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
 from bitsmith.devices.delay import DelayModel
+from bitsmith.errors import CapacityError
 from bitsmith.ir.ops import Linear
 from bitsmith.ir.program import Program
 from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, Search
@@ -24,6 +26,15 @@ _REMEMBERED = 1 << 15
 _LONGEST_NS, _STAGE_STEP_NS = 1e5, 0.01
 """The longest stages that are sought for a latency, and how exactly these are."""
 
+
+@dataclass(frozen=True, slots=True)
+class StageGoal:
+    """A number of stages: the most, which are longer than the clock allows where it needs more, or ``exactly`` so many."""
+
+    stages: int
+    exactly: bool
+
+
 Pipelined: TypeAlias = tuple[Netlist, PipelineStages]
 
 
@@ -33,11 +44,12 @@ def pipelined(
     budget_ns: float,
     blocks: BlockLayers | None = None,
     search: Search = DEFAULT_SEARCH,
-    latency: int | None = None,
+    latency: StageGoal | None = None,
 ) -> Pipelined:
-    """The netlist of ``program``, all of it side by side, and its stages of ``budget_ns``.
+    """The netlist of ``program``, all of it side by side, and its stages of ``budget_ns``, as many as ``latency`` wants.
 
-    If these are more than ``latency`` they are longer, so that there are as many, or as few as can be.
+    Raises:
+        CapacityError: exactly so many are too few.
     """
     make = _remembered if _products(program) <= _REMEMBERED else _made
     return make(program, delays, budget_ns, blocks, search, latency)
@@ -56,17 +68,26 @@ def _made(
     budget_ns: float,
     blocks: BlockLayers | None,
     search: Search,
-    latency: int | None,
+    latency: StageGoal | None,
 ) -> Pipelined:
     netlist = elaborate(program, blocks, search)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
     netlist = tabulate_cones(netlist, delays)
     netlist = sink_constants(netlist, delays)
-    if latency is not None:
-        budget_ns = _long_enough(netlist, delays, budget_ns, latency)
+    if latency is not None and not latency.exactly:
+        budget_ns = _long_enough(netlist, delays, budget_ns, latency.stages)
     netlist = regroup_sums(netlist, delays, budget_ns)
     netlist = fuse_adders(netlist, delays, budget_ns)
-    return netlist, pipeline(netlist, delays, budget_ns)
+    exactly = latency.stages if latency is not None and latency.exactly else None
+    stages = pipeline(netlist, delays, budget_ns, exactly)
+    if exactly is not None and stages.stages > exactly:
+        raise CapacityError(
+            f"a pipeline of {stages.stages} cycles at least, by the delay model at this clock",
+            where="Latency",
+            accepted=f"exactly {stages.stages} or more: '={stages.stages}'",
+            remedy=f"allow more, ask for a slower clock, take fewer bits, or give {exactly}, which goes before the clock",
+        )
+    return netlist, stages
 
 
 def _long_enough(netlist: Netlist, delays: DelayModel, budget_ns: float, latency: int) -> float:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeVar, cast, 
 from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config import values as checks
 from bitsmith.config.accelerators import bus_format
-from bitsmith.config.latency import read_latency
 from bitsmith.config.reading import boolean
 from bitsmith.config.values import BackendName, IOType, IOTypeName
+from bitsmith.options.latency import read_latency
 from bitsmith.options.option import Flag, Key, Option, check_arguments, nested
 from bitsmith.options.texts import boards, dies, read_budget, read_samples, read_shape
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bitsmith.fidelity.framework import Check
     from bitsmith.frontends.custom.call import Layers
     from bitsmith.frontends.input_shapes import Example, InputShapes, NamedInputs
+    from bitsmith.report.report import Report
 
 
 StrategyName: TypeAlias = Literal[
@@ -38,7 +39,7 @@ class ProjectOptions(TypedDict, total=False):
 
     project_name: str | None
     clock_uncertainty: float | str | None
-    latency: int | str | None
+    latency: int | str | Path | Report | None
     input_data_tb: str | Path | None
     inputs: NamedInputs | None
     board: str | Path | None
@@ -290,9 +291,12 @@ OPTIONS: Sequence[Option] = (
         "latency",
         Key("Latency", "latency", read_latency, ()),
         None,
-        Flag(str, (), "N|Nns", None, "Cycles or ns that a pipeline may take, whatever the clock."),
+        Flag(
+            str, (), "N|Nns|=N|DIR", None, "Cycles or ns that a pipeline may take, or exactly (=) those or a build's."
+        ),
         "at most so many cycles (``4``), or nanoseconds (``'40ns'``), from input to output of a pipeline (``rtl``, "
-        "``io_parallel``, reuse factors of 1): its stages get longer where the clock needs more of them, and the build says so.",
+        "``io_parallel``, reuse factors of 1): its stages get longer where the clock needs more of them. Or exactly so many "
+        "(``'=12'``, ``'=40ns'``), or those of a build (its report or project folder): fewer than the clock needs are an error.",
     ),
     Option(
         "bram",
