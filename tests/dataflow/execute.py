@@ -6,23 +6,32 @@ Tokens are rows of raw values. Token functions run in the emulator, all tokens o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Sink, Source
+from bitsmith.dataflow.kinds import Feedback, Scan, Sink, Source
 from bitsmith.dataflow.processes import Network, gives_back
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.errors import ProgramError
 from bitsmith.ir.types import Ints, objects
 
+Left: TypeAlias = dict[tuple[int, int], Ints]
+"""What a frame leaves of the states that live on, by the process and the operand that has the initial ones."""
+
 
 def execute(
-    network: Network, frame: Sequence[Ints], weights: Mapping[tuple[str, str], Ints] | None = None
+    network: Network,
+    frame: Sequence[Ints],
+    weights: Mapping[tuple[str, str], Ints] | None = None,
+    left: Left | None = None,
 ) -> list[Ints]:
     """Raw outputs, of the shapes and in the types of the exits' streams, for raw inputs in those of the entries'.
 
-    ``weights``: raw values of the tensors that come in with each frame, by layer and name.
+    ``weights``: raw values of the tensors that come in with each frame, by layer and name. ``left`` is what the frame before
+    left, nothing after a reset, and becomes what this one leaves.
     """
+    states = {} if left is None else left
     back = {
         (source.process, source.port): _any(stream)
         for number, process in enumerate(network.processes)
@@ -30,8 +39,10 @@ def execute(
         if gives_back(number, source)
     }
     while True:  # each time a round more is right
-        outputs, values = _executed(network, frame, weights or {}, back)
+        after = dict(states)
+        outputs, values = _executed(network, frame, weights or {}, back, after)
         if all(bool(np.array_equal(tokens, values[port])) for port, tokens in back.items()):
+            states.update(after)
             return outputs
         back = {port: values[port] for port in back}
 
@@ -46,6 +57,7 @@ def _executed(
     frame: Sequence[Ints],
     weights: Mapping[tuple[str, str], Ints],
     back: Mapping[tuple[int, int], Ints],
+    left: Left,
 ) -> tuple[list[Ints], dict[tuple[int, int], Ints]]:
     """Raw outputs and the tokens of all results, if those that go ``back`` are these."""
     values: dict[tuple[int, int], Ints] = dict(back)
@@ -64,6 +76,14 @@ def _executed(
         elif isinstance(kind, Sink):
             outputs.append(takes[0].reshape(process.takes[0].shape))
             results = []
+        elif isinstance(kind, Scan):
+            takes = [left.get((number, k), tokens) for k, tokens in enumerate(takes)]
+            rows, states = kind.run_on(takes)
+            left |= {(number, k): state for k, state in enumerate(states[: kind.kept])}
+            results = [rows]
+        elif isinstance(kind, Feedback) and kind.kept:
+            results = kind.run(process.takes, process.results, [left.get((number, 0), takes[0]), takes[1]])
+            left[number, 0] = takes[1][-len(takes[0]) :]
         else:
             results = kind.run(process.takes, process.results, takes)
         for port, (result, stream) in enumerate(zip(results, process.results, strict=True)):

@@ -73,6 +73,7 @@ def _read_step(text: str) -> Op:
 _READERS: dict[object, Callable[[str], object]] = {
     "str": read_name,
     "int": int,
+    "bool": lambda text: bool(int(text)),
     "Ints": read_array,
     "Numbers": lambda text: read_array(text).astype(np.int64),
     "LoadableWeights | None": _read_loaded,

@@ -224,7 +224,7 @@ def test_the_interval_is_that_of_the_slowest_part() -> None:
 
 ROUND = """
 %0 = source name=x gives (1) (1) 0 -8 7
-%1 = feedback %0 %2 takes (4) (1) 0 -8 7 rounds=4 gives (4) (1) 0 -8 7
+%1 = feedback %0 %2 takes (4) (1) 0 -8 7 rounds=4 kept=0 gives (4) (1) 0 -8 7
 %2 = map %1 gives (4) (1) 0 -8 7 {
   %0: 1 s4 frac 0 = input name=x0 shape=(1) frac=0 lo=-8 hi=7 rounding=TRN overflow=WRAP
   output y0 %0

@@ -179,7 +179,7 @@ def test_steps_that_differ_stay_apart() -> None:
         network = Network(
             (
                 Process(Rom(np.zeros((1, 1), dtype=np.object_)), (), (), (one,)),
-                Process(Feedback(2), (OutputPort(0), OutputPort(3)), (one, all_steps), (all_steps,)),
+                Process(Feedback(2, kept=False), (OutputPort(0), OutputPort(3)), (one, all_steps), (all_steps,)),
                 Process(Map(same), (OutputPort(1),), (all_steps,), (all_steps,)),
                 Process(Reorder(np.array(source)), (OutputPort(2),), (all_steps,), (all_steps,)),
                 Process(Sink("y"), (OutputPort(2),), (all_steps,), ()),
@@ -223,7 +223,7 @@ def test_parts_of_states_are_those_that_a_step_moves(order: list[int]) -> None:
     network = Network(
         (
             Process(Rom(np.zeros((2, 4), dtype=np.object_)), (), (), (initial,)),
-            Process(Feedback(2), (OutputPort(0), OutputPort(5)), (initial, tokens), (tokens,)),
+            Process(Feedback(2, kept=False), (OutputPort(0), OutputPort(5)), (initial, tokens), (tokens,)),
             Process(WidthConverter(), (OutputPort(1),), (tokens,), (numbers,)),
             Process(Reorder(moved), (OutputPort(2),), (numbers,), (numbers,)),
             Process(WidthConverter(), (OutputPort(3),), (numbers,), (tokens,)),

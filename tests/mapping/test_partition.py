@@ -21,7 +21,7 @@ from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.load import parameters
-from tests.dataflow.execute import execute
+from tests.dataflow.execute import Left, execute
 from tests.properties import few, shares
 from tests.properties.programs import random_program, random_stimuli, sample
 
@@ -36,8 +36,9 @@ def assert_same(program: Program, directives: Directives, seed: int = 0) -> Netw
     stimuli = random_stimuli(program, seed, 4)
     expected = Emulator(program).run_raw(stimuli)
     streams = [network.processes[number].takes[0] for number in network.sinks]
+    left: Left = {}
     for k in range(4):
-        results = execute(network, sample(stimuli, k), weights)
+        results = execute(network, sample(stimuli, k), weights, left)
         for want, have, output, stream in zip(expected, results, program.outputs, streams, strict=True):
             kind = program.nodes[output.node].type
             assert_equal_values(np.asarray(want[k]), kind.frac, have, stream.token.frac)
@@ -71,6 +72,13 @@ def demanded(seed: int, program: Program) -> Directives:
 def test_random_programs(share: int) -> None:
     for seed in range(share, 160, 8):
         program = random_program(seed, hardware=True)
+        assert_same(program, demanded(seed, program), seed)
+
+
+@shares(8, fast=2)
+def test_random_programs_with_states_that_live_on(share: int) -> None:
+    for seed in range(share, 160, 8):
+        program = random_program(seed, max_ops=20, hardware=True, keeping=True)
         assert_same(program, demanded(seed, program), seed)
 
 

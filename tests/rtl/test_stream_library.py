@@ -328,45 +328,51 @@ def test_interleave(tmp_path: Path, operands: int, source: list[int], synchronou
     assert bench.cycles(tokens, len(expected)) == predicted(process_, unit, FRAMES)
 
 
+@pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize(("tokens", "rounds"), sets((3, 2), (1, 1), (1, 4), (4, 1), fast=True))
-def test_feedback(tmp_path: Path, tokens: int, rounds: int) -> None:
+def test_feedback(tmp_path: Path, tokens: int, rounds: int, kept: bool) -> None:
     width = 6
     wires = {f"initial_{port}": f"x0_{port}" for port in ("valid", "data", "take")}
     wires |= {f"back_{port}": f"x1_{port}" for port in ("valid", "data", "take")}
     wires |= {f"y_{port}": f"y_{port}" for port in ("free", "claim", "put", "data")}
-    parameters = {"TOKENS": tokens, "ROUNDS": rounds, "WIDTH": width}
+    parameters = {"TOKENS": tokens, "ROUNDS": rounds, "WIDTH": width, "KEPT": int(kept)}
     unit = Unit("feedback", (width, width), width, instance("bitsmith_feedback", parameters, wires))
     bench = Bench(tmp_path, unit)
     initial, back = numbers((FRAMES, tokens), width), numbers((FRAMES, tokens * rounds), width, seed=1)
-    given = np.concatenate([initial, back], axis=1)[:, : tokens * rounds]
+    first = np.concatenate([initial[:1], back[:-1, -tokens:]]) if kept else initial
+    given = np.concatenate([first, back], axis=1)[:, : tokens * rounds]
     operands = [packed(part.reshape(-1, 1), width) for part in (initial, back)]
     bench.check(operands, packed(given.reshape(-1, 1), width))
-    kind, count = kinds.Feedback(rounds), tokens * rounds
+    kind, count = kinds.Feedback(rounds, kept), tokens * rounds
     process_ = process(kind, [((tokens,), 1), ((count,), 1)], ((count,), 1))
     assert bench.cycles(operands, FRAMES * count) == predicted(process_, unit, FRAMES)
 
 
+@pytest.mark.parametrize("kept", [0, 1, 2])
 @pytest.mark.parametrize(("steps", "latency"), sets((5, 4), (1, 1), (4, 0), (3, 1)))
-def test_scan(tmp_path: Path, steps: int, latency: int) -> None:
+def test_scan(tmp_path: Path, steps: int, latency: int, kept: int) -> None:
     """Two states: a running sum, and the sum of those; the result is what was in the second one before."""
     width = 8
-    unit = Unit("scan", (width, width, width), width, scan_body(steps, latency, width))
+    unit = Unit("scan", (width, width, width), width, scan_body(steps, latency, width, kept))
     bench = Bench(tmp_path, unit)
     first, second = numbers((FRAMES,), width, seed=1), numbers((FRAMES,), width, seed=2)
     values = numbers((FRAMES, steps), width)
     expected = []
+    left: tuple[int, ...] = ()
     for a, b, frame in zip(first.tolist(), second.tolist(), values.tolist(), strict=True):
+        a, b = (*left[:kept], *(a, b)[len(left[:kept]) :])
         for value in frame:
             expected.append(b & 255)
             a, b = a + value, a + b
+        left = a, b
     tokens = [packed(part.reshape(-1, 1), width) for part in (first, second, values)]
     bench.check(tokens, expected)
     takes = [((1,), 1), ((1,), 1), ((steps,), 1)]
-    process_ = process(kinds.Scan(ProgramBuilder().program([]), 2, steps), takes, ((steps,), 1))
+    process_ = process(kinds.Scan(ProgramBuilder().program([]), 2, steps, kept), takes, ((steps,), 1))
     assert bench.cycles(tokens, len(expected)) == predicted(process_, unit, FRAMES, latency=latency)
 
 
-def scan_body(steps: int, latency: int, width: int) -> str:
+def scan_body(steps: int, latency: int, width: int, kept: int) -> str:
     """A scan around a core that delays what it makes by ``latency`` cycles."""
     text = f"""logic core_valid;
 logic [{3 * width}:0] stage[{latency + 1}];
@@ -390,7 +396,8 @@ end
     wires |= {"x_valid": "x2_valid", "x_take": "x2_take", "core_valid": "core_valid", "core_states": "states"}
     wires |= {"core_answers": f"stage[{latency}][{3 * width}]", "next_states": f"stage[{latency}][0+:{2 * width}]"}
     wires |= {f"y_{port}": f"y_{port}" for port in ("free", "claim", "put")}
-    return text + instance("bitsmith_scan", {"STEPS": steps, "STATES_WIDTH": 2 * width}, wires)
+    parameters = {"STEPS": steps, "STATES_WIDTH": 2 * width, "KEPT_WIDTH": kept * width}
+    return text + instance("bitsmith_scan", parameters, wires)
 
 
 @pytest.mark.parametrize("synchronous", EITHER)

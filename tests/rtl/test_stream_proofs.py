@@ -279,16 +279,19 @@ def test_interleave(tmp_path: Path, which: list[int], synchronous: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "latency"), [(1, 1), (3, 0), pytest.param(3, 2, marks=slow), pytest.param(2, 3, marks=slow)]
+    ("steps", "latency", "kept"),
+    [(1, 1, 0), (3, 0, 1), (1, 1, 2), pytest.param(3, 2, 0, marks=slow), pytest.param(2, 3, 2, marks=slow)],
 )
-def test_scan(tmp_path: Path, steps: int, latency: int) -> None:
+def test_scan(tmp_path: Path, steps: int, latency: int, kept: int) -> None:
     cycles = 2 * steps * (latency + 1) + 5
-    assert_proved(tmp_path, "scan", {"STEPS": steps, "LATENCY": latency}, cycles)
+    assert_proved(tmp_path, "scan", {"STEPS": steps, "LATENCY": latency, "KEPT": kept}, cycles)
 
 
+@pytest.mark.parametrize("kept", [0, 1])
 @pytest.mark.parametrize(("tokens", "rounds"), [(1, 1), (2, 2), pytest.param(3, 1, marks=ci), (1, 3)])
-def test_feedback(tmp_path: Path, tokens: int, rounds: int) -> None:
-    assert_proved(tmp_path, "feedback", {"TOKENS": tokens, "ROUNDS": rounds}, 2 * tokens * (rounds + 1) + 6)
+def test_feedback(tmp_path: Path, tokens: int, rounds: int, kept: int) -> None:
+    parameters = {"TOKENS": tokens, "ROUNDS": rounds, "KEPT": kept}
+    assert_proved(tmp_path, "feedback", parameters, 2 * tokens * (rounds + 1) + 6)
 
 
 @pytest.mark.parametrize(("tokens", "synchronous"), [(1, 0), (3, 1), pytest.param(3, 0, marks=ci)])
@@ -373,7 +376,7 @@ MUTANTS = [
     ("scan", "& ~waiting &", "&"),
     ("scan", "if (core_answers) states", "states"),
     ("feedback", "(y_free | last)", "y_free"),
-    ("feedback", "first ? initial_data : back_data", "back_data"),
+    ("feedback", "first ? opening : back_data", "back_data"),
     ("feedback", "turn <= last ? '0", "turn <= turn[0] ? '0"),
     ("rom", "if (y_free) next_index", "next_index"),
 ]

@@ -48,7 +48,9 @@ class CompiledProgram:
         """Raw outputs (batch, *shape) for raw inputs, one array per output and input."""
         batch = len(raws[0]) if raws else 1
         words = in_words(self.program, self.project, raws, range(0, batch, SAMPLES_AT_ONCE) if self.loads else ())
-        return unpack(self.project.outputs, output_types(self.program), self.bridge.run(words))
+        return unpack(
+            self.project.outputs, output_types(self.program), self.bridge.run(words, whole=bool(self.program.keeping))
+        )
 
     def run(self, raws: Sequence[Raws]) -> list[npt.NDArray[np.float64]]:
         """Real outputs for raw inputs: the nearest float64, which is exact up to 53 bits."""

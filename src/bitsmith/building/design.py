@@ -297,6 +297,7 @@ class Streaming(Circuit):
 
     def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
         flow = self._flow((), raws, folder)
+        raws = [raw[np.arange(flow.frames) % len(raw)] for raw in raws]  # as they are repeated, where states live on
         reloaded = self._words(self._reloaded(), raws) if flow.loads else []
         return flow.responses(self._words(self.program, raws), reloaded)
 

@@ -349,12 +349,14 @@ class Interleave:
 class Scan:
     """A recurrence: ``body`` takes (states..., a token of each sequence) and gives (next states..., y).
 
-    Operands: ``states`` initial states, a token per frame each, then sequences of ``steps`` tokens per frame.
+    Operands: ``states`` initial states, a token per frame each, then sequences of ``steps`` tokens per frame. The first
+    ``kept`` states begin with their tokens in the first frame after a reset; later ones go on with what the frame before left.
     """
 
     body: Program
     states: int
     steps: int
+    kept: int
 
     memories = no_memories
 
@@ -363,6 +365,10 @@ class Scan:
         return Logic(self.body)
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
+        return [self.run_on(tokens)[0]]
+
+    def run_on(self, tokens: Sequence[Ints]) -> tuple[Ints, list[Ints]]:
+        """The results of a frame, and the states that it leaves."""
         emulator = Emulator(self.body, threads=1)
         states, rows = list(tokens[: self.states]), list[Ints]()
         for step in range(self.steps):
@@ -370,7 +376,7 @@ class Scan:
             *states, row = map(objects, emulator.run_raw([*map(objects, states), *operands]))
             states = [self._in_type(state, k) for k, state in enumerate(states)]
             rows.append(row)
-        return [np.concatenate(rows)]
+        return np.concatenate(rows), states
 
     def _in_type(self, state: Ints, number: int) -> Ints:
         """A next state in the scale of the state."""
@@ -390,10 +396,12 @@ class Feedback:
     """A state that goes round: of a frame first the tokens of operand 0, then those that operand 1 gives back.
 
     Operand 1 is made of this very stream by later processes, ``rounds`` times as many tokens as the state has. Those of the last
-    round are dropped.
+    round are dropped; or, if ``kept``, the next frame begins with these instead of those of operand 0, as no frame but the first
+    after a reset does.
     """
 
     rounds: int
+    kept: bool
 
     logic: ClassVar[Logic] = NO_LOGIC
     memories = no_memories

@@ -68,6 +68,7 @@ def _write_step(value: object) -> str:
 _WRITERS: dict[object, Callable[[object], str]] = {
     "str": write_name,
     "int": str,
+    "bool": lambda value: str(int(bool(value))),
     "Ints": write_array,
     "Numbers": write_array,
     "LoadableWeights | None": _write_loaded,

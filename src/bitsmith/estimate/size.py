@@ -207,7 +207,7 @@ def _count_states(count: Count, kind: Scan, read: Sequence[Mask]) -> None:
     widths = [np.broadcast_to(state.width, state.shape).ravel() for state in types]
     bits = sum(int(width[mask].sum()) for width, mask in zip(widths, read[: kind.states], strict=True))
     steps = kind.steps.bit_length()
-    count.ff += bits + steps + 1
+    count.ff += bits + steps + 1 + (kind.kept > 0)
     count.lut += bits * count.choice_luts + steps
 
 
@@ -251,6 +251,7 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             count.select(sum(stream.bits for stream in process.takes))
             count.ff += (states * kind.rounds).bit_length() + 1
             count.lut += (states * kind.rounds).bit_length()
+            count.ff += kind.kept * (states * process.results[0].bits + 1)
         case Scan(program) | Engine(program=program):
             count.registered(program, {})
         case Source() | Sink():

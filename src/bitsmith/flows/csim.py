@@ -199,11 +199,12 @@ class Bridge:
         self._run.argtypes = [rows, rows, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
         self._run.restype = ctypes.c_int
 
-    def run(self, words: Words) -> Words:
+    def run(self, words: Words, *, whole: bool = False) -> Words:
         """Words of the outputs, a row per sample.
 
         Args:
             words: shape (samples, words of all inputs), as :func:`bitsmith.hls.words.pack` makes them.
+            whole: in one call, as each call begins as after a reset.
 
         Raises:
             InputDataError: another shape or type.
@@ -218,8 +219,9 @@ class Bridge:
         given = np.ascontiguousarray(words)
         results = np.zeros((len(words), self._out_words), dtype=np.uint64)
         message = ctypes.create_string_buffer(_ROOM)
-        for start in range(0, len(words), SAMPLES_AT_ONCE):
-            part, result = given[start : start + SAMPLES_AT_ONCE], results[start : start + SAMPLES_AT_ONCE]
+        count = max(len(words), 1) if whole else SAMPLES_AT_ONCE
+        for start in range(0, len(words), count):
+            part, result = given[start : start + count], results[start : start + count]
             if self._run(part, result, len(part), message, _ROOM):
                 reason = message.value.decode(errors="replace")
                 raise ToolFailedError(f"the compiled C++ failed: {reason}", where=str(self._path))

@@ -377,13 +377,19 @@ class ProcessWriter(FunctionWriter[Process]):
                 inputs[index] = Variable(f"token{k}.data", ends.element, ends.scalar, ends.shape)
         step = write_function(kind.body, run, name, self._scope, inputs)
         self.texts += step.texts
-        for state in states:
-            self.lines += self._array(state.name, state.type_name, state.size)
+        for k, state in enumerate(states):
+            if k < kind.kept:
+                self.head += self._array(state.name, f"BITSMITH_KEPT {state.type_name}", state.size)
+            else:
+                self.lines += self._array(state.name, state.type_name, state.size)
         lines = ["if (i == 0) {"]
         for k, state in enumerate(states):
             lines.append(f"    const {self._takes[k].token} start{k} = {self._takes[k].taken(f'x{k}')};")
-            lines.append(f"    kernels::copy<{state.size}>(start{k}.data, {state.name});")
+            copy = f"kernels::copy<{state.size}>(start{k}.data, {state.name});"
+            lines.append(f"    if (!begun) {copy}" if k < kind.kept else f"    {copy}")
+        lines += ["    begun = true;"] if kind.kept else []
         lines += ["}"]
+        self.head += ["BITSMITH_KEPT bool begun = false;"] if kind.kept else []
         lines += [
             f"const {ends.token} token{k} = {ends.taken(f'x{k}')};"
             for k, ends in enumerate(self._takes)

@@ -57,20 +57,26 @@ class RecurrenceWriter(FunctionWriter[Recurrence]):
 
     def write(self) -> str:
         process = self._process
-        declared = [
-            line for number, known in self._memories.items() for line in self._declared(known, process.memories[number])
-        ]
+        declared = list[str]()
+        for number, known in self._memories.items():
+            lines = self._declared(known, process.memories[number], kept=number in process.lasting)
+            (self.head if number in process.lasting else declared).extend(lines)
         begun = [
             line for state in range(process.states) for line in self._loop((process.initial(state),), f"first{state}")
         ]
         step = [line for number, loop in enumerate(process.loops) for line in self._loop(loop, f"loop{number}")]
+        turning = [number for number, each in enumerate(process.memories) if each.turns]
         halves = {
-            _half(number): each.elements // each.row for number, each in enumerate(process.memories) if each.turns
+            _half(number): process.memories[number].elements // process.memories[number].row for number in turning
         }
-        declared += [f"int {half} = 0;" for half in halves]
+        declared += [f"int {_half(number)} = 0;" for number in turning if number not in process.lasting]
+        self.head += [f"BITSMITH_KEPT int {_half(number)} = 0;" for number in turning if number in process.lasting]
         step += [f"{half} = {rows} - {half};" for half, rows in halves.items()]
         head = f"for (int step = 0; step < {process.rounds}; step++) {{"
         self.lines += [*declared, *begun, head, *map(indented, step), "}"]
+        if process.lasting:
+            self.head.append("BITSMITH_KEPT bool begun = false;")
+            self.lines.append("begun = true;")
         return f"{process.rounds} steps of a recurrence, each in {len(process.loops)} loops."
 
     def _memory_type(self, memory: PartMemory) -> tuple[str, str, Scalar]:
@@ -79,13 +85,14 @@ class RecurrenceWriter(FunctionWriter[Recurrence]):
         name = self._scope.names.unique(f"{self._name}_memory")
         return name, self._scope.typedef(f"{self._name}_kept_t", scalar), scalar
 
-    def _declared(self, known: tuple[str, str, Scalar], memory: PartMemory) -> list[str]:
-        """Lines that declare a memory, whose columns are written apart."""
+    def _declared(self, known: tuple[str, str, Scalar], memory: PartMemory, *, kept: bool) -> list[str]:
+        """Lines that declare a memory, whose columns are written apart; ``kept``: from frame to frame."""
         name, element, scalar = known
         self._scope.memories.append(Memory(name, memory.row, apart=memory.turns))
         self._scope.word(WordKind.ROWS, name, memory.row * scalar.width)
         places = memory.elements // memory.row * (2 if memory.turns else 1)
         banks = self._scope.dialect.streams.banks
+        element = f"BITSMITH_KEPT {element}" if kept else element
         return banks.declared(name, f"{element} {name}[{places}][{memory.row}]", places * memory.row)
 
     def _loop(self, loop: PartLoop, name: str) -> list[str]:
@@ -150,7 +157,8 @@ class RecurrenceWriter(FunctionWriter[Recurrence]):
             memory, element, scalar = self._memories[target.memory]
             row = self._process.memories[target.memory].row
             place, number = self._index(name, target, row // size, made, _Counting([]))
-            lines.insert(0, f"kernels::put_into<{size}, {row}>({{token}}, {number}, {memory}[{place}]);")
+            put = f"kernels::put_into<{size}, {row}>({{token}}, {number}, {memory}[{place}]);"
+            lines.insert(0, f"if (!begun) {put}" if target.once else put)
         giving = "\n".join(lines)
         if given is not None:
             return _end(self._gives[given], shape, stream.tokens, giving=giving)

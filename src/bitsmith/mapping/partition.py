@@ -80,6 +80,7 @@ def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> Ste
 def _scan(builder: DataflowBuilder, op: ops.Scan, node: Node) -> StepId:
     if (
         builder.directives.parallel
+        and not op.kept
         and builder.directives.reuse.get(node.layer, 1) == 1
         and not any(map(builder.grid_axes, builder.operands(node)))
     ):
@@ -92,7 +93,7 @@ def _scan(builder: DataflowBuilder, op: ops.Scan, node: Node) -> StepId:
         args.append(builder.cast_to(builder.as_stream(arg, int(k >= op.states)), op.body.nodes[body_input].type))
     result = op.body.nodes[op.body.outputs[-1].node].type
     steps = node.type.shape[0]
-    return builder.add(Scan(op.body, op.states, steps), tuple(args), Stream((steps,), result))
+    return builder.add(Scan(op.body, op.states, steps, op.kept), tuple(args), Stream((steps,), result))
 
 
 def _input(builder: DataflowBuilder, op: ops.Input, kind: TensorType) -> StepId:

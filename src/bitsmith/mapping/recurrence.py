@@ -44,8 +44,8 @@ def recurrence(
     inner = DataflowBuilder(program, replace(directives, reuse={node.layer: cycles}, parallel=False, positions={}))
     inner.steps, inner.native_forms, inner.layer = builder.steps, builder.native_forms, node.layer
     begun = len(inner.steps)
-    initial = [arg for number, arg in enumerate(builder.operands(node)[: op.states]) if number not in held]
-    loops = _states(builder, inner, op.body, initial, steps, cycles)
+    initial = {number: arg for number, arg in enumerate(builder.operands(node)[: op.states]) if number not in held}
+    loops = _states(builder, inner, op, initial, cycles)
     for arg, index in zip(builder.operands(node)[op.states :], program.inputs[len(initial) :], strict=True):
         inner.step_of[NodeId(index)] = builder.as_stream(arg, 1)
     for index, each in enumerate(program.nodes):
@@ -64,20 +64,21 @@ def recurrence(
 
 
 def _states(
-    builder: DataflowBuilder, inner: DataflowBuilder, body: Program, initial: list[NodeId], steps: int, cycles: int
+    builder: DataflowBuilder, inner: DataflowBuilder, op: ops.Scan, initial: Mapping[int, NodeId], cycles: int
 ) -> list[StepId]:
-    """The streams of the states of ``body``, the initial ones given: as few channels at a time as one of so many cycles needs."""
-    found = list[StepId]()
+    """The streams of the states, by their numbers the ``initial`` ones: as few channels at a time as so many cycles allow."""
+    found, body = list[StepId](), op.body
+    steps = inner.program.nodes[inner.program.inputs[0]].type.shape[0]
     numbers = [each for each in body.nodes if not isinstance(each.op, ops.Const)]
     vectors = [each for each in numbers if len(each.type.shape) < 2]  # matrices are what is held
     widest = max(math.prod(each.type.shape) for each in vectors or numbers)
-    for arg, index in zip(initial, inner.program.inputs, strict=False):
+    for (number, arg), index in zip(initial.items(), inner.program.inputs, strict=False):
         shape = inner.program.nodes[index].type.shape[1:]
         size = math.prod(shape)
         part = next(part for part in divisors(size) if widest <= cycles * part or part == size)
         token = regrouped(union_type(inner.program.nodes[index].type, 1), (part,))
         first = _initial(builder, arg, Stream((size // part,), token))
-        loop = inner.add(Feedback(steps), (first, first), Stream((steps, size // part), token))
+        loop = inner.add(Feedback(steps, number < op.kept), (first, first), Stream((steps, size // part), token))
         inner.step_of[NodeId(index)] = inner.with_native_form(loop, (steps,), shape)
         found.append(loop)
     return found

@@ -365,6 +365,7 @@ def _scan(process: ProcessText, kind: kinds.Scan) -> None:
     words = [process.prepared(f"in{k}", want, k) for k, want in enumerate(wanted)]
     states, initial, items = wanted[: kind.states], process.x[: kind.states], process.x[kind.states :]
     state_bits = max(sum(map(bits, states)), 1)
+    kept_bits = sum(map(bits, states[: kind.kept]))
     start_take, item_take, core_valid = (process.wire(suffix) for suffix in ("start_take", "item_take", "core_valid"))
     state, following = (process.word(suffix, state_bits) for suffix in ("state", "next"))
     process.say(*(f"assign {x.take} = {start_take};" for x in initial))
@@ -391,12 +392,13 @@ def _scan(process: ProcessText, kind: kinds.Scan) -> None:
         "y_claim": y.claim,
         "y_put": y.put,
     }
-    process.instance("scan", {"STEPS": kind.steps, "STATES_WIDTH": state_bits}, ports)
+    process.instance("scan", {"STEPS": kind.steps, "STATES_WIDTH": state_bits, "KEPT_WIDTH": kept_bits}, ports)
 
 
 def _feedback(process: ProcessText, kind: kinds.Feedback) -> None:
     (want,), (first, back) = process.gives, process.x
     parameters = {"TOKENS": process.process.takes[0].tokens, "ROUNDS": kind.rounds, "WIDTH": bits(want)}
+    parameters |= {"KEPT": int(kind.kept)}
     ports = {
         "initial_valid": first.valid,
         "initial_data": process.prepared("initial", want),

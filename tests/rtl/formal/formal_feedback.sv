@@ -1,7 +1,9 @@
 // bitsmith_feedback gives the initial tokens, then all that come back but those of the last round, for two frames.
+// KEPT: the second frame begins with what came back last in the first one.
 module formal_feedback #(
     parameter int unsigned TOKENS = 2,
-    parameter int unsigned ROUNDS = 2
+    parameter int unsigned ROUNDS = 2,
+    parameter int unsigned KEPT = 0
 ) (
     input logic clk
 );
@@ -27,7 +29,7 @@ module formal_feedback #(
     formal_result #(.RESULTS(RESULTS), .ENDLESS(1'b1), .BY(2 * ACTIONS)) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
-    bitsmith_feedback #(.TOKENS(TOKENS), .ROUNDS(ROUNDS), .WIDTH(WIDTH)) dut (
+    bitsmith_feedback #(.TOKENS(TOKENS), .ROUNDS(ROUNDS), .WIDTH(WIDTH), .KEPT(KEPT)) dut (
         .clk, .rst, .initial_valid(x_valid[0]), .initial_data(x_data[0+:WIDTH]), .initial_take(x_take[0]),
         .back_valid(x_valid[1]), .back_data(x_data[WIDTH+:WIDTH]), .back_take(x_take[1]),
         .y_free, .y_claim, .y_put, .y_data
@@ -42,7 +44,8 @@ module formal_feedback #(
 
     always_ff @(posedge clk) begin
         if (!rst) begin
-            if (y_put) assert (y_data == (first ? tokens[taken[7:0]*WIDTH+:WIDTH] : tokens[(RESULTS+taken[15:8])*WIDTH+:WIDTH]));
+            if (y_put && first && KEPT == 1 && taken[15:8] != 0) assert (y_data == tokens[(RESULTS+GIVEN-TOKENS+place)*WIDTH+:WIDTH]);
+            else if (y_put) assert (y_data == (first ? tokens[taken[7:0]*WIDTH+:WIDTH] : tokens[(RESULTS+taken[15:8])*WIDTH+:WIDTH]));
             assert (x_take[0] == (first & x_valid[0] & y_free));
             assert (x_take[1] == (~first & x_valid[1] & (y_free | last)));
             assert (y_put == (|x_take & ~last));

@@ -1,7 +1,9 @@
-// bitsmith_scan runs any core of LATENCY cycles over two frames of STEPS: the core's answers are arbitrary.
+// bitsmith_scan runs any core of LATENCY cycles over two frames of STEPS: the core's answers are arbitrary. KEPT bits of the states
+// go on in the second frame.
 module formal_scan #(
     parameter int unsigned STEPS = 3,
-    parameter int unsigned LATENCY = 2
+    parameter int unsigned LATENCY = 2,
+    parameter int unsigned KEPT = 0
 ) (
     input logic clk
 );
@@ -26,7 +28,7 @@ module formal_scan #(
     formal_result #(.RESULTS(RESULTS), .LATENCY(LATENCY), .BY(RESULTS * (LATENCY + 1))) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
-    bitsmith_scan #(.STEPS(STEPS), .STATES_WIDTH(WIDTH)) dut (
+    bitsmith_scan #(.STEPS(STEPS), .STATES_WIDTH(WIDTH), .KEPT_WIDTH(KEPT)) dut (
         .clk, .rst, .initial_valid, .initial_data, .initial_take, .x_valid, .x_take, .core_valid, .core_states,
         .core_answers, .next_states, .y_free, .y_claim, .y_put
     );
@@ -47,7 +49,10 @@ module formal_scan #(
             assert (initial_take == (x_take && taken % STEPS == 0));
             assert (!core_valid || puts == taken);  // one at a time
             if (core_valid) begin
-                assert (core_states == (taken % STEPS == 0 ? states[taken/STEPS*WIDTH+:WIDTH] : answers[(taken-1)*WIDTH+:WIDTH]));
+                for (int unsigned k = 0; k < WIDTH; ++k) begin
+                    if (taken % STEPS == 0 && (k >= KEPT || taken == 0)) assert (core_states[k] == states[taken/STEPS*WIDTH+k]);
+                    else assert (core_states[k] == answers[(taken-1)*WIDTH+k]);
+                end
             end
         end
     end

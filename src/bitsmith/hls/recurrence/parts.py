@@ -17,12 +17,13 @@ from bitsmith.ir.types import TensorType
 class Slices:
     """The tokens of a part's operand or result: token ``k`` is slice ``places[k]`` of a memory, in units of tokens.
 
-    ``made``: of the half that this step writes, of a memory whose halves take turns.
+    ``made``: of the half that this step writes, of a memory whose halves take turns. ``once``: written in the first frame only.
     """
 
     memory: int
     places: Numbers
     made: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ class Recurrence(Process):
     loops: tuple[PartLoop, ...] = ()
     memories: tuple[PartMemory, ...] = ()
     states: int = 0
+    lasting: frozenset[int] = frozenset()
+    """States that live on between frames: their memories begin with the initial ones in the first frame after a reset only."""
 
     @property
     def rounds(self) -> int:
@@ -101,4 +104,5 @@ class Recurrence(Process):
         """The loop that takes an initial state."""
         stream = self.takes[state]
         passed = Process(kinds.WidthConverter(), (), (stream,), (stream,))
-        return Part(passed, (state,), (Slices(state, np.arange(stream.tokens)),), (None,))
+        target = Slices(state, np.arange(stream.tokens), once=state in self.lasting)
+        return Part(passed, (state,), (target,), (None,))

@@ -127,8 +127,9 @@ class _Circle:
         )
         layers = tuple(dict.fromkeys(layer for _, each in members for layer in each.layers))
         loops, halved = in_turns(joined(self._parts), tuple(memories), len(states))
+        lasting = frozenset(state for state, (_, each) in enumerate(states) if lives_on(each))
         made = Recurrence(
-            kinds.Feedback(self._rounds),
+            kinds.Feedback(self._rounds, bool(lasting)),
             tuple(self._args),
             tuple(self._takes),
             tuple(self._network.stream(port) for port in self._given),
@@ -136,6 +137,7 @@ class _Circle:
             loops=loops,
             memories=halved,
             states=len(states),
+            lasting=lasting,
         )
         return made, tuple(self._given)
 
@@ -269,6 +271,11 @@ class _Circle:
         """A new result of the whole."""
         self._given.append(port)
         return len(self._given) - 1
+
+
+def lives_on(process: Process) -> bool:
+    """Return True for a state that goes round and lives on between frames."""
+    return isinstance(process.kind, kinds.Feedback) and process.kind.kept
 
 
 class _DifferError(Exception):

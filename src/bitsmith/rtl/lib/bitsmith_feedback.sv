@@ -7,10 +7,12 @@
 // TOKENS   tokens of the state
 // ROUNDS   how often it is given
 // WIDTH    bits of a token
+// KEPT     1: what comes back in the last round is given first in the next frame, instead of its initial tokens
 module bitsmith_feedback #(
     parameter int TOKENS = 2,
     parameter int ROUNDS = 3,
-    parameter int WIDTH = 8
+    parameter int WIDTH = 8,
+    parameter int KEPT = 0
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -35,6 +37,7 @@ module bitsmith_feedback #(
     logic first;
     logic last;
     logic act;
+    logic [WIDTH-1:0] opening;
 
     assign first = turn == '0;
     assign last = turn == LAST_ROUND;
@@ -43,7 +46,22 @@ module bitsmith_feedback #(
     assign back_take = act & ~first;
     assign y_claim = act & ~last;
     assign y_put = y_claim;
-    assign y_data = first ? initial_data : back_data;
+    assign y_data = first ? opening : back_data;
+
+    if (KEPT == 0) begin : g_anew
+        assign opening = initial_data;
+    end else begin : g_kept
+        logic [WIDTH-1:0] left[TOKENS];
+        logic begun;
+        assign opening = begun ? left[token] : initial_data;
+        always_ff @(posedge clk) begin
+            if (back_take & last) left[token] <= back_data;
+        end
+        always_ff @(posedge clk) begin
+            if (rst) begun <= 1'b0;
+            else if (act & last) begun <= 1'b1;
+        end
+    end
 
     always_ff @(posedge clk) begin
         if (rst) begin

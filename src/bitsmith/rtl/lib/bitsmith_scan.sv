@@ -8,13 +8,15 @@
 //
 // STEPS          actions of a frame
 // STATES_WIDTH   bits of all states
+// KEPT_WIDTH     the lowest of these begin a frame as the one before left them; after a reset with the initial states
 // initial_*      the FIFOs of the initial states, which are all taken at once
 // x_*            the FIFOs of the sequences, which are all taken at once
 // core_states    states for the core while core_valid starts it
 // core_answers   the core's out_valid, with next_states in its out_data; the core's latency is fixed, 0 at least
 module bitsmith_scan #(
     parameter int STEPS = 4,
-    parameter int STATES_WIDTH = 8
+    parameter int STATES_WIDTH = 8,
+    parameter int KEPT_WIDTH = 0
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -38,14 +40,29 @@ module bitsmith_scan #(
     logic [STATES_WIDTH-1:0] states;
     logic waiting;
     logic first;
+    logic [STATES_WIDTH-1:0] opening;
 
     assign first = step == '0;
     assign x_take = x_valid & y_free & ~waiting & (initial_valid | ~first);
     assign initial_take = x_take & first;
     assign core_valid = x_take;
-    assign core_states = first ? initial_data : states;
+    assign core_states = first ? opening : states;
     assign y_claim = x_take;
     assign y_put = core_answers;
+
+    if (KEPT_WIDTH == 0) begin : g_anew
+        assign opening = initial_data;
+    end else begin : g_kept
+        logic begun;
+        always_comb begin
+            opening = initial_data;
+            if (begun) opening[KEPT_WIDTH-1:0] = states[KEPT_WIDTH-1:0];
+        end
+        always_ff @(posedge clk) begin
+            if (rst) begun <= 1'b0;
+            else if (x_take) begun <= 1'b1;
+        end
+    end
 
     always_ff @(posedge clk) begin
         if (core_answers) states <= next_states;
