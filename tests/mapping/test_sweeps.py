@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import FoldedProduct, Interleave, Sweep
+from bitsmith.dataflow.kinds import FoldedProduct, Interleave, Map, Sweep
 from bitsmith.dataflow.processes import Network
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate_layout
+from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
@@ -118,3 +120,34 @@ def test_decoders_pass_few_channels() -> None:
     assert sum(isinstance(process.kind, Interleave) for process in narrow) == 1
     assert max(stream.token.size for process in narrow for stream in process.results) == 1
     assert_same(program, directives)
+
+
+def averaged(channels: int, fracs: Sequence[int], *, dense: bool) -> Program:
+    """The averages of 5 x 3 positions, whose channels have steps of their own; perhaps a dense layer of them."""
+    rng, builder = np.random.default_rng(channels), ProgramBuilder()
+    x = builder.input("x", (5, 3, channels), FixedFormat(True, 6, 2))
+    with builder.layer("mean"):
+        shifted = builder.apply(ops.Shift(np.array(fracs, dtype=np.int64)), x)
+        factor = builder.const(objects(np.array([[273]])), np.array([[12]], dtype=np.int64))
+        means = builder.apply(
+            ops.Mul(), builder.reshape(builder.apply(ops.Sum((0, 1)), shifted), (1, channels)), factor
+        )
+        means = builder.cast(builder.reshape(means, (channels,)), FixedFormat(True, 12, 5, Rounding.RND, Overflow.SAT))
+    with builder.layer("dense"):
+        y = builder.linear(means, rng.integers(-8, 8, (channels, 3)), 3) if dense else builder.apply(ops.Neg(), means)
+    return builder.program([("y", y)])
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize(("channels", "reuse", "at_once"), [(6, 1, 6), (6, 3, 2), (6, 90, 1), (7, 6, 7), (12, 5, 3)])
+def test_averages_are_multiplied_a_few_channels_at_a_time(channels: int, reuse: int, at_once: int, dense: bool) -> None:
+    program = averaged(channels, [k % 5 - 2 for k in range(channels)], dense=dense)
+    network = assert_same(program, Directives({"mean": reuse, "dense": reuse}, False), channels)
+    *_, mean = [one for one in network.processes if isinstance(one.kind, Map) and "mean" in one.layers]
+    assert mean.takes[0].token.size == at_once
+
+
+def test_averages_of_many_channels_take_little_area() -> None:
+    program = averaged(64, [k % 9 - 4 for k in range(64)], dense=True)
+    fast, slow = (estimate_layout(program, Directives({"mean": r, "dense": 192}, False), ECP5).lut for r in (1, 64))
+    assert slow < 0.4 * fast

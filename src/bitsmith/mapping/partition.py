@@ -35,7 +35,7 @@ from bitsmith.mapping.parameters import whole_parameter
 from bitsmith.mapping.products import linear
 from bitsmith.mapping.recurrence import recurrence
 from bitsmith.mapping.slices import sliced
-from bitsmith.mapping.sweeps import reduced, reduced_in_parts
+from bitsmith.mapping.sweeps import multiplied_in_parts, reduced, reduced_in_parts
 
 
 def partition(program: Program, directives: Directives) -> Network:
@@ -74,7 +74,8 @@ def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> Ste
     number = math.prod(grid[axis] for axis in over)
     several = TensorType.of((number, *stream.token.shape), *(part[None] for part in parts_of(stream.token)))
     token = infer(replace(op, axes=(0,)), [several])
-    return builder.add(Reduce(op, number), (step,), Stream(tuple(grid[axis] for axis in kept), token))
+    step = builder.add(Reduce(op, number), (step,), Stream(tuple(grid[axis] for axis in kept), token))
+    return multiplied_in_parts(builder, node, step)
 
 
 def _scan(builder: DataflowBuilder, op: ops.Scan, node: Node) -> StepId:

@@ -263,3 +263,30 @@ def reduced_in_parts(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Nod
     step = builder.add(Reduce(op, count), (step,), Stream(stream.grid, infer(replace(op, axes=(0,)), [several])))
     wanted = union_type(node.type, rank - 1)
     return step if builder.stream(step).token == wanted else builder.truncated(step, wanted)
+
+
+def multiplied_in_parts(builder: DataflowBuilder, node: Node, step: StepId) -> StepId:
+    """The ``step`` of a reduction, a few channels at a time where these are multiplied next, so that they share multipliers."""
+    stream, cycles = builder.stream(step), builder.directives.reuse_factor(node.layer)
+    if not takes_narrow_tokens(builder, node) or len(stream.token.shape) != 1 or not _is_multiplied(builder, node):
+        return step
+    channels = stream.token.size
+    size = next(size for size in divisors(channels) if channels // size <= cycles)
+    if size == channels:
+        return step
+    parts = builder.regroup(step, (*stream.grid, channels // size), (size,))
+    return builder.with_native_form(parts, stream.grid, stream.token.shape)
+
+
+def _is_multiplied(builder: DataflowBuilder, node: Node) -> bool:
+    """Return True if elements of ``node`` are multiplied by constants, one by one, before anything else needs them all."""
+    left, seen = [node], {id(node)}
+    while left:
+        for reader in builder.readers[id(left.pop())]:
+            if id(reader) in seen or not isinstance(reader.op, ops.Elementwise | ops.Reshape):
+                continue
+            if isinstance(reader.op, ops.Mul) and any(map(builder.is_constant, builder.operands(reader))):
+                return True
+            seen.add(id(reader))
+            left.append(reader)
+    return False
