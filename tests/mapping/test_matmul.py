@@ -7,6 +7,8 @@ from itertools import pairwise
 import pytest
 
 from bitsmith.dataflow.kinds import Map, Sweep
+from bitsmith.dataflow.processes import Network, Process
+from bitsmith.dataflow.schedule import schedule
 from bitsmith.devices import ECP5
 from bitsmith.estimate.fit import paced
 from bitsmith.estimate.size import estimate_layout
@@ -44,21 +46,36 @@ def attention(*, turned: bool) -> Program:
 @pytest.mark.parametrize("turned", [True, False])
 def test_area_falls_to_that_of_one_multiplier(turned: bool) -> None:
     program = attention(turned=turned)
-    sizes = [estimate_layout(program, Directives({"scores": reuse}, False), ECP5) for reuse in (1, 8, 32, 128)]
+    sizes = [estimate_layout(program, Directives({"scores": reuse}, False), ECP5) for reuse in (1, 2, 4, 8, 32, 128)]
     areas = [size.lut + 72 * size.dsp for size in sizes]
     assert all(after <= 1.02 * before for before, after in pairwise(areas))
     assert sizes[0].dsp == 128 and sizes[-1].dsp == 1
     assert sizes[-1].lut + sizes[-1].ff < (1900 if turned else 2700)
 
 
-def test_no_token_has_a_whole_operand() -> None:
-    """The keys of a head are read an element at a time, over and over."""
-    processes = partition(attention(turned=True), Directives({"scores": 128}, False)).processes
+def product_of(network: Network) -> Process:
+    """The process that multiplies."""
     (product,) = (
         process
-        for process in processes
+        for process in network.processes
         if isinstance(process.kind, Map) and any(isinstance(node.op, MatMul) for node in process.kind.program.nodes)
     )
+    return product
+
+
+@pytest.mark.parametrize(("reuse", "size"), [(2, 64), (3, 64), (4, 32), (8, 16)])
+@pytest.mark.parametrize("turned", [True, False])
+def test_few_cycles_take_blocks_of_rows_and_columns(turned: bool, reuse: int, size: int) -> None:
+    network = assert_same(attention(turned=turned), Directives({"scores": reuse}, False))
+    tiles = max(product_of(network).takes, key=lambda stream: stream.token.size)
+    assert tiles.token.size == size and tiles.tokens == 2 * 16 * 128 // size
+    assert schedule(network, {}).interval <= 2 * 16 * reuse
+
+
+def test_no_token_has_a_whole_operand() -> None:
+    """The keys of a head are read an element at a time, over and over."""
+    network = partition(attention(turned=True), Directives({"scores": 128}, False))
+    processes, product = network.processes, product_of(network)
     assert [stream.token.size for stream in product.takes] == [1, 1]
     assert product.takes[0].tokens == 2 * 16 * 128
     sweeps = [process.kind for process in processes if isinstance(process.kind, Sweep)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
@@ -62,16 +61,17 @@ def _in_narrow_tokens(builder: DataflowBuilder, node: Node) -> StepId | None:
     return None if chosen is None else _tiled(builder, node, *chosen)
 
 
-_Order: TypeAlias = tuple[NodeId, Exchange]
-"""The value whose elements are read, and the exchange of its axes."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Tile:
-    """A part of the second operand (k, m) that is multiplied at once: some ``rows`` of a column, or ``columns`` of a row."""
+    """A part of the second operand (k, m) that is multiplied at once: some ``rows`` of so many ``columns``."""
 
     rows: int
     columns: int
+
+    @property
+    def size(self) -> int:
+        """Its elements."""
+        return self.rows * self.columns
 
 
 def _chosen_tile(builder: DataflowBuilder, node: Node) -> tuple[_Tile, _Order] | None:
@@ -83,29 +83,71 @@ def _chosen_tile(builder: DataflowBuilder, node: Node) -> tuple[_Tile, _Order] |
     if builder.shape(x)[:-2] != tuple(batch) or node.type.shape[:-2] != tuple(batch):
         return None
     cycles = builder.directives.reuse_factor(node.layer)
-    tiles = [_Tile(rows, 1) for rows in divisors(k)] + [_Tile(1, columns) for columns in divisors(m)[1:]]
-    orders = {tile: order for tile in tiles if (order := _order(builder, y, tile)) is not None}
+    lines = [_Tile(rows, 1) for rows in divisors(k)] + [_Tile(1, columns) for columns in divisors(m)[1:]]
+    blocks = [_Tile(rows, columns) for rows in divisors(k)[1:] for columns in divisors(m)[1:]]
     wide = node.type.max_width
     x_bits, y_bits = (max(builder.program.nodes[arg].type.max_width, 1) for arg in (x, y))
-    areas = {
-        tile: area_of_pairs(tile.rows * tile.columns, k * m, x_bits, y_bits, wide)
-        for tile in orders
-        if 1 < k * m // (tile.rows * tile.columns) <= cycles
-    }
-    best = min(areas, key=lambda tile: areas[tile], default=None)
-    if best is None or areas[best] >= area_of_whole_pairs(k, m, x_bits, y_bits, wide):
-        return None
-    return best, orders[best]
+    # Blocks are put together from lines, which takes a memory more: where there are not cycles enough for lines.
+    for tiles in (lines, blocks):
+        fitting = [tile for tile in tiles if 1 < k * m // tile.size <= cycles]
+        orders = {tile: order for tile in fitting if (order := _order(builder, node, tile)) is not None}
+        areas = {tile: area_of_pairs(tile.size, k * m, x_bits, y_bits, wide) for tile in orders}
+        best = min(areas, key=lambda tile: (areas[tile], -tile.rows), default=None)
+        if best is not None:
+            whole = area_of_whole_pairs(k, m, x_bits, y_bits, wide)
+            return (best, orders[best]) if areas[best] < whole else None
+    return None
 
 
-def _order(builder: DataflowBuilder, y: NodeId, tile: _Tile) -> _Order | None:
-    """Return the order in which ``y`` is read for tiles of each part of its columns; None if it cannot be."""
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """The value whose elements are read, the exchange of its axes, and whether a token has elements of a column, or of a row."""
+
+    value: NodeId
+    exchange: Exchange
+    upright: bool
+
+
+def _order(builder: DataflowBuilder, node: Node, tile: _Tile) -> _Order | None:
+    """Return the order in which the second operand is read for tiles of each part of its columns; None if it cannot be.
+
+    A block comes as its rows, or else as its columns. There may not be more of these than rows of the first operand: it would
+    take longer to put all blocks together than to multiply.
+    """
+    x, y = builder.operands(node)
+    n = builder.shape(x)[-2]
     *batch, rows, columns = range(len(builder.shape(y)))
-    inner = rows if tile.columns == 1 else columns
-    return _read(builder, y, (*batch, columns, rows), inner, tile.rows * tile.columns)
+    for upright, axis, line, lines in (False, columns, tile.columns, tile.rows), (True, rows, tile.rows, tile.columns):
+        if lines == 1 or (line > 1 and lines <= n):
+            read = _read(builder, y, (*batch, columns, rows), axis, line)
+            if read is not None:
+                return _Order(*read, upright)
+    return None
 
 
-def _read(builder: DataflowBuilder, arg: NodeId, order: tuple[int, ...], inner: int, size: int) -> _Order | None:
+def _tiles(builder: DataflowBuilder, node: Node, tile: _Tile, order: _Order) -> StepId:
+    """The tiles (rows, columns) of the second operand, each part of the columns in turn, over and over for each row."""
+    x, y = builder.operands(node)
+    (*batch, n, _), (*_, k, m) = builder.shape(x), builder.shape(y)
+    units, every, shape = math.prod(batch), k * m // tile.size, (tile.rows, tile.columns)
+    line = tile.rows if order.upright else tile.columns
+    lines = narrow(builder, order.value, line, builder.shape(order.value)[:-1])
+    if line == tile.size:
+        read = reordered(builder, lines, order.exchange, units, n)
+        return builder.regroup(read, (*batch, n, every), shape)
+    lines, grid = reordered(builder, lines, order.exchange), (units * every,)
+    if order.upright:  # the columns of a block are far from each other
+        lines = reordered(builder, lines, Exchange(units * m // tile.columns, tile.columns, k // tile.rows, 1))
+        blocks = builder.token_op(ops.Transpose((1, 0)), (builder.regroup(lines, grid, shape[::-1]),), grid)
+    else:
+        blocks = builder.regroup(lines, grid, shape)
+    read = reordered(builder, blocks, Exchange(1, 1, 1, units * every), units, n)
+    return builder.regroup(read, (*batch, n, every), shape)
+
+
+def _read(
+    builder: DataflowBuilder, arg: NodeId, order: tuple[int, ...], inner: int, size: int
+) -> tuple[NodeId, Exchange] | None:
     """Return the reads of a value ``arg`` with its axes in another ``order``.
 
     Elements come as tokens of ``size`` neighbors along the axis ``inner``. None if they cannot.
@@ -133,12 +175,8 @@ def _tiled(builder: DataflowBuilder, node: Node, tile: _Tile, order: _Order) -> 
     source, exchange = _read(builder, x, axes, axes[-1], tile.rows) or (x, Exchange(1, 1, 1, 1))
     chunks = reordered(builder, narrow(builder, source, tile.rows, builder.shape(source)[:-1]), exchange)
     chunks = reordered(builder, chunks, Exchange(1, 1, 1, units * n * steps), units * n, groups)
-    source, exchange = order
-    tiles = narrow(builder, source, tile.rows * tile.columns, builder.shape(source)[:-1])
-    tiles = reordered(builder, tiles, exchange, units, n)
     chunks = builder.regroup(chunks, place, (1, tile.rows))
-    tiles = builder.regroup(tiles, place, (tile.rows, tile.columns))
-    products = builder.token_op(ops.MatMul(), (chunks, tiles), place)
+    products = builder.token_op(ops.MatMul(), (chunks, _tiles(builder, node, tile, order)), place)
     if steps > 1:
         token = builder.stream(products).token
         several = TensorType.of((steps, *token.shape), *(part[None] for part in parts_of(token)))
