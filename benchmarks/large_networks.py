@@ -1,0 +1,211 @@
+"""Large networks on parts: what `explain` says of each, and what it takes to ask.
+
+``large_networks.py [--unfit] [NAME[:PART]...]``. The networks are built here, with random weights that are the same each time;
+each is converted to 8 bits and explained in a process of its own: seconds of processor time, memory, and the circuit that
+fits, or the layer and the resource that keep it from fitting. ``--unfit`` only converts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import keras
+import numpy as np
+from keras import layers
+from rich.console import Console
+from rich.table import Table
+
+import bitsmith
+from bitsmith.conversion.explanation import Explanation
+from bitsmith.estimate.figures import Size
+
+SEED = 0
+LIMIT_S, LIMIT_MB = 120, 8000
+"""Of `explain`, in a process of its own."""
+
+
+def convolved(
+    x: keras.KerasTensor, filters: int, size: int, stride: int = 1, *, relu: bool = True
+) -> keras.KerasTensor:
+    """A convolution with what usually follows."""
+    x = layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False)(x)
+    x = layers.BatchNormalization()(x)
+    return layers.ReLU()(x) if relu else x
+
+
+def resnet18() -> keras.Model:
+    """ResNet-18 for images of 224x224: 11.7 million weights."""
+    image = keras.Input((224, 224, 3), name="image")
+    x = layers.MaxPooling2D(3, 2, padding="same")(convolved(image, 64, 7, 2))
+    for number, filters in enumerate((64, 128, 256, 512)):
+        for block in range(2):
+            stride = 2 if number and not block else 1
+            y = convolved(convolved(x, filters, 3, stride), filters, 3, relu=False)
+            passed = x if x.shape[-1] == filters else convolved(x, filters, 1, stride, relu=False)
+            x = layers.ReLU()(layers.Add()([passed, y]))
+    return keras.Model(image, layers.Dense(1000, name="fc")(layers.GlobalAveragePooling2D()(x)))
+
+
+def mobilenet_v2() -> keras.Model:
+    """MobileNetV2 for images of 224x224: 3.5 million weights."""
+    return keras.applications.MobileNetV2(weights=None, classifier_activation=None)
+
+
+def u_net(size: int, filters: int) -> keras.Model:
+    """A U-Net, three times down by pooling and up by repetition, whose maps all have ``filters`` channels."""
+    x = image = keras.Input((size, size, 3), name="image")
+    passed = []
+    for _ in range(3):
+        x = convolved(convolved(x, filters, 3), filters, 3)
+        passed.append(x)
+        x = layers.MaxPooling2D(2)(x)
+    x = convolved(x, filters, 3)
+    for skip in reversed(passed):
+        x = layers.Concatenate()([layers.UpSampling2D(2)(x), skip])
+        x = convolved(convolved(x, filters, 3), filters, 3)
+    return keras.Model(image, layers.Conv2D(2, 1, name="classes")(x))
+
+
+def attended(x: keras.KerasTensor, heads: int, wide: int) -> keras.KerasTensor:
+    """A block of an encoder, normalized before its parts."""
+    channels = x.shape[-1]
+    y = layers.LayerNormalization()(x)
+    x = layers.Add()([x, layers.MultiHeadAttention(heads, channels // heads)(y, y)])
+    y = layers.Dense(channels)(layers.Dense(wide, activation="relu")(layers.LayerNormalization()(x)))
+    return layers.Add()([x, y])
+
+
+def vit(size: int, patch: int, channels: int, heads: int, blocks: int) -> keras.Model:
+    """A vision transformer: patches, an embedding, ``blocks`` of attention, the mean of all tokens."""
+    image = keras.Input((size, size, 3), name="image")
+    tokens = (size // patch) ** 2
+    x = layers.Reshape((tokens, channels))(layers.Conv2D(channels, patch, strides=patch)(image))
+    for _ in range(blocks):
+        x = attended(x, heads, 2 * channels)
+    return keras.Model(image, layers.Dense(10)(layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))))
+
+
+def bert(tokens: int, channels: int, heads: int, blocks: int) -> keras.Model:
+    """The encoder of a BERT on embedded tokens, and a classifier of their mean."""
+    x = embedded = keras.Input((tokens, channels), name="embedded")
+    for _ in range(blocks):
+        x = attended(x, heads, 4 * channels)
+    return keras.Model(embedded, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A network, and the parts that it is asked for."""
+
+    build: Callable[[], keras.Model]
+    parts: tuple[str, ...]
+
+
+U250, ZU9EG, ZU7EV, Z7020 = "xcu250-figd2104-2l-e", "xczu9eg-ffvb1156-2-e", "xczu7ev-ffvc1156-2-e", "xc7z020clg400-1"
+CASES = {
+    "resnet-18": Case(resnet18, (U250,)),
+    "mobilenet-v2": Case(mobilenet_v2, (U250, ZU9EG)),
+    "u-net 64x64x64": Case(lambda: u_net(64, 64), (ZU9EG, ZU7EV)),
+    "u-net 256x256x16": Case(lambda: u_net(256, 16), (ZU9EG, Z7020)),
+    "vit": Case(lambda: vit(32, 4, 64, 4, 4), (ZU9EG,)),
+    "bert": Case(lambda: bert(32, 128, 2, 2), (ZU9EG, ZU7EV)),
+}
+
+
+def built(name: str) -> keras.Model:
+    """The network, with the same random weights each time, also of normalizations and biases."""
+    keras.utils.set_random_seed(SEED)
+    model = CASES[name].build()
+    rng = np.random.default_rng(SEED)
+    for weight in model.weights:
+        drawn = {
+            "gamma": lambda shape: rng.uniform(0.5, 1.5, shape),
+            "moving_variance": lambda shape: rng.uniform(0.5, 1.5, shape),
+            "beta": lambda shape: rng.normal(0.0, 0.1, shape),
+            "moving_mean": lambda shape: rng.normal(0.0, 0.1, shape),
+            "bias": lambda shape: rng.normal(0.0, 0.1, shape),
+        }.get(weight.name)
+        if drawn is not None:
+            weight.assign(drawn(weight.shape))
+    return model
+
+
+def measured(name: str, part: str, *, unfit: bool) -> dict[str, object]:
+    """The figures of a case."""
+    warnings.simplefilter("ignore")
+    model = built(name)
+    start = time.process_time()
+    options = {"part": part, "io_type": "io_stream", "bits": 8}
+    if unfit:
+        with tempfile.TemporaryDirectory() as folder:
+            bitsmith.convert(model, folder, **options)
+        answer = ""
+    else:
+        answer = answered(bitsmith.explain(model, **options))
+    return {
+        "weights": model.count_params(),
+        "seconds": time.process_time() - start,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "answer": answer,
+    }
+
+
+def answered(told: Explanation) -> str:
+    """The circuit that fits with its frames per second, or what is in the way."""
+    if told.model is None or told.estimate is None:
+        return f"not translated: {told.problems[0]}"
+    clock_ns = told.model.target.clock_period_ns
+    if told.estimate.fits:
+        return f"as it is: {figures(told.estimate.size, told.estimate.interval, clock_ns)}"
+    if told.proposal is not None:
+        in_turn = " in turn" if told.proposal.fit.in_turn else ""
+        return f"fits{in_turn}: {figures(told.proposal.fit.size, told.proposal.interval, clock_ns)}"
+    return f"does not fit: {told.obstacle}"
+
+
+def figures(size: Size, interval: int, clock_ns: float) -> str:
+    """Cells, cycles from frame to frame, and frames in a second."""
+    larger = "".join(f", {number} {name}" for name, number in size.large.items())
+    cells = f"{size.lut:,} LUT, {size.dsp:,} DSP, {size.bram:,} BRAM{larger}"
+    return f"{cells}, {interval:,} cycles, {1e9 / clock_ns / interval:.3g} frames/s"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--unfit", action="store_true")
+    parser.add_argument("--here", action="store_true")
+    parser.add_argument("cases", nargs="*")
+    given = parser.parse_args()
+    if given.here:
+        name, part = given.cases[0].split(":")
+        print(json.dumps(measured(name, part, unfit=given.unfit)))
+        return
+    table, failed = Table("network", "weights", "part", "s", "MB", "answer"), False
+    for each in given.cases or CASES:
+        name, _, asked = each.partition(":")
+        for part in (asked,) if asked else CASES[name].parts:
+            command = [sys.executable, __file__, "--here", f"{name}:{part}", *(["--unfit"] if given.unfit else [])]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+            failed |= found["seconds"] > LIMIT_S or found["megabytes"] > LIMIT_MB
+            cells = (f"{found['weights']:,}", part, f"{found['seconds']:.0f}", f"{found['megabytes']:,}")
+            table.add_row(name, *cells, found["answer"])
+    Console().print(table)
+    sys.exit(int(failed))
+
+
+if __name__ == "__main__":
+    main()
