@@ -211,3 +211,17 @@ def test_ops_that_read_tokens_repeated_alike_share_a_process() -> None:
     program = builder.program([("y", builder.add(builder.mul(x, row), row))])
     network = assert_same(program, Directives({}, parallel=False))
     assert sum(isinstance(process.kind, Reorder) for process in network.processes) == 1
+
+
+@pytest.mark.parametrize(("varying", "size"), [((), 3), ((2,), 3), ((1, 2), 6), ((1,), 6), ((0, 1, 2), 24)])
+def test_formats_that_vary_by_position_are_told_apart_within_as_small_tokens_as_can_be(
+    varying: tuple[int, ...], size: int
+) -> None:
+    shape, builder = (4, 2, 3), ProgramBuilder()
+    fracs = np.random.default_rng(0).permutation(24).reshape(shape) % 7
+    fracs = fracs[tuple(slice(None) if axis in varying else slice(1) for axis in range(3))]
+    x = builder.input("x", shape, FixedFormat(True, 9, 5))
+    y = builder.cast_to(x, fracs, -30, 30, Rounding.RND, Overflow.SAT)
+    network = assert_same(builder.program([("y", y)]), Directives({}, False))
+    (cast,) = (process for process in network.processes if isinstance(process.kind, Map))
+    assert cast.results[0].token.size == size

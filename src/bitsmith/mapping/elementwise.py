@@ -21,22 +21,23 @@ from bitsmith.mapping.parameters import viewed_parameter
 
 
 def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId:
-    """At the finest grid of the operands; operands that lack axes of it are repeated."""
+    """At the finest grid of the operands at whose positions it is the same; operands that lack axes of it are repeated."""
     for in_native_form in (_at_several_positions, _by_parts):
         step = in_native_form(builder, op, node)
         if step is not None:
             return step
     shape = node.type.shape
-    axes = builder.common_grid_axes(node)
-    on_tokens = _on_tokens(op, axes, len(shape))
-    if on_tokens is not None:
-        args = [builder.broadcast(arg, shape[:axes], len(shape)) for arg in builder.operands(node)]
-        on_tokens, args = _looked_up(builder, on_tokens, node, args)
-    if on_tokens is None:
-        axes = 0
-        on_tokens, args = _looked_up(builder, op, node, [builder.operand(arg, 0) for arg in builder.operands(node)])
-        assert on_tokens is not None  # a token of everything has the program's units
-    return builder.token_op(on_tokens, args, shape[:axes])
+    for axes in range(builder.common_grid_axes(node), 0, -1):
+        on_tokens = _on_tokens(op, axes, len(shape))
+        if on_tokens is not None:
+            args = [builder.broadcast(arg, shape[:axes], len(shape)) for arg in builder.operands(node)]
+            on_tokens, args = _looked_up(builder, on_tokens, node, args)
+            if on_tokens is not None:
+                return builder.token_op(on_tokens, args, shape[:axes])
+    whole = [builder.operand(arg, 0) for arg in builder.operands(node)]
+    on_tokens, whole = _looked_up(builder, op, node, whole)
+    assert on_tokens is not None  # a token of everything has the program's units
+    return builder.token_op(on_tokens, whole, ())
 
 
 def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
