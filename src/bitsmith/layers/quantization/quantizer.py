@@ -162,7 +162,7 @@ class Quantizer:
         size = objects(np.frompyfunc(int, 1, 1)(size))
         empty = k + i + f <= 0
         lo, hi = np.where(empty, 0, -k * size), np.where(empty, 0, size - 1)
-        return Quantizer.uniform(objects(_power(f)), lo, hi, rounding, overflow)
+        return Quantizer.uniform(_power(f), lo, hi, rounding, overflow)
 
     @staticmethod
     def uniform(
