@@ -310,6 +310,34 @@ def test_refusals(model: onnx.ModelProto, reason: str) -> None:
         read_onnx(model)
 
 
+@pytest.mark.parametrize("samples", ["N", 1])
+@pytest.mark.parametrize(
+    ("operator", "operands", "what"),
+    [
+        ("Reshape", ["x", "shape"], "the shape"),
+        ("Expand", ["x", "shape"], "the shape"),
+        ("Resize", ["x", "", "", "shape"], "the sizes"),
+        ("ConstantOfShape", ["shape"], "the shape"),
+        ("Tile", ["x", "shape"], "the repeats"),
+    ],
+)
+def test_inputs_that_decide_shapes_are_refused(
+    operator: str, operands: list[str], what: str, samples: str | int
+) -> None:
+    """By what they decide, and not by the axis of samples that they have not."""
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [samples, 2, 4, 4]),
+        helper.make_tensor_value_info("shape", TensorProto.INT64, [4]),
+    ]
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    shaped = helper.make_graph([helper.make_node(operator, operands, ["y"])], "shaped", inputs, [result])
+    model = helper.make_model(shaped, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(
+        UnsupportedError, match=rf"y \({operator}\): {what} computed from an input; accepted: a constant"
+    ):
+        read_onnx(model)
+
+
 def test_minus_infinity_is_refused_but_before_softmax() -> None:
     model = graph([node("Add", "x m", "y")], {"x": ("N", 3)}, "y", {"m": np.array([0.0, -np.inf, 0.0])})
     with pytest.raises(UnsupportedError, match="-inf only as a softmax mask"):

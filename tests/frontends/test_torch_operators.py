@@ -332,6 +332,30 @@ def test_comparisons_with_numbers_of_other_kinds(kind: str) -> None:
     assert_same(Each({f"{relation}, {k}": compared(relation, k) for relation, k in pairs}), (2, 3))
 
 
+_RELATIONS = ("eq", "ne", "gt", "ge", "lt", "le", "not_equal", "greater", "greater_equal", "less", "less_equal")
+
+
+def test_comparisons_have_two_names_each() -> None:
+    """As functions and as methods of tensors, of numbers that are often equal."""
+
+    def compared(relation: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda x, y: relation(x.round(), y.round()).float()
+
+    functions = {name: compared(getattr(torch, name)) for name in _RELATIONS}
+    methods = {f"x.{name}": compared(getattr(Tensor, name)) for name in _RELATIONS}
+    assert_same(Each({**functions, **methods}), (2, 3), (2, 3))
+
+
+def test_turns_end_in_the_operator() -> None:
+    """What else a turn takes has a name of its own."""
+    for quarters in range(-1, 5):
+        network = assert_same(Each({"turned": lambda x, k=quarters: torch.rot90(x, k, (1, 2)) * 1.0}), (3, 4))
+        names = [node.name for node in network.nodes if node.name.startswith("rot90")]
+        assert (
+            names == {0: [], 1: ["rot90_flipped", "rot90"], 2: ["rot90"], 3: ["rot90_flipped", "rot90"]}[quarters % 4]
+        )
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network
 from bitsmith.layers.power import Divide, Logarithm, Power, VariablePower
 from bitsmith.layers.settings import Settings
+from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.lower import lower
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
 
@@ -116,6 +118,21 @@ def test_powers_of_two_operands() -> None:
     assert np.all(np.abs(fixed - real)[defined] < step + 2.0**-20 * real[defined])
     with pytest.raises(UnsupportedError, match=r"(?s)base may be negative.*ReLU, abs"):
         run(network_of(VariablePower(), [(1,), (1,)], formats={0: exponent, 1: exponent}))
+
+
+@pytest.mark.parametrize("most", [0.75, 1.0, 1.5, 2.0, 5.0])
+def test_powers_beyond_what_was_observed_saturate(most: float) -> None:
+    """What is cut off before the exponential has saturated at the greatest number of the result."""
+    base, exponent = FixedFormat(False, 8, 4), FixedFormat(True, 6, 2)
+    x, y = (values.ravel()[:, None] for values in np.meshgrid(every(base), every(exponent)))
+    network = network_of(VariablePower(), [(1,), (1,)], formats={0: base, 1: exponent})
+    program = lower(network, calibrate(network, [np.linspace(0.5, most, 64)[:, None], np.ones((64, 1))]))
+    fixed, step = emulated(program, x, y)
+    greatest = program.nodes[program.outputs[0].node].type.real_range()[1]
+    assert most <= greatest <= 8 * most
+    real = np.minimum(VariablePower().reference([x, y]), greatest)
+    defined = x.ravel() > 0
+    assert np.all(np.abs(fixed - real)[defined] < step + 2.0**-20 * real[defined])
 
 
 def test_given_formats() -> None:

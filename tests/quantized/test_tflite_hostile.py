@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.tflite.flatbuffer import FlatBuffer
 from bitsmith.frontends.tflite.graph import read_graph
 from bitsmith.frontends.tflite.read import read_tflite
+from bitsmith.frontends.tflite.schema import TYPES
 
 _MODELS = Path(__file__).parent / "tflite" / "models"
 
@@ -123,6 +125,43 @@ def test_graphs_without_inputs_or_outputs_are_refused() -> None:
     assert {"0 inputs and 1 outputs", "1 inputs and 0 outputs"} <= {
         word for one in said for word in one.partition(": ")[2].splitlines()
     }
+
+
+def test_types_of_elements_are_named() -> None:
+    """One byte of the file is the type of its input, the one that no other number fits as well."""
+    content = _content("int8", "dequantize_int8")
+
+    def said(place: int, code: int) -> str:
+        try:
+            read_tflite(content[:place] + code.to_bytes(1, "little") + content[place + 1 :])
+        except UnsupportedError as error:
+            return str(error)
+        except ModelFileError:
+            pass
+        return ""
+
+    (place,) = (place for place in range(len(content)) if "type number 99" in said(place, 99))
+    for code, word in TYPES.items():
+        assert word in ("int8", "uint8", "int16") if not said(place, code) else f"of {word}" in said(place, code)
+    for code in (max(TYPES) + 1, 127):
+        text = said(place, code)
+        assert f"tensor 't0': elements of type number {code}" in text and all(word in text for word in TYPES.values())
+
+
+def test_operators_that_are_out_of_order_are_named_with_the_tensor() -> None:
+    """Neighbors in a list of places, which count from their own place on, are exchanged."""
+    content, said = _content("networks", "mlp_int8_codes"), set[str]()
+    for place in range(0, len(content) - 8, 4):
+        one, other = struct.unpack_from("<II", content, place)
+        if 4 < one < len(content) and 4 < other < len(content):
+            exchanged = struct.pack("<II", other + 4, one - 4)
+            try:
+                read_graph(content[:place] + exchanged + content[place + 8 :])
+            except BitsmithError as error:
+                said.add(str(error))
+    first, second, tanh = (operator.outputs[0].name for operator in read_graph(content).operators[:3])
+    for operator, name in (("0 (FULLY_CONNECTED)", first), ("1 (TANH)", second), ("2 (FULLY_CONNECTED)", tanh)):
+        assert f"TensorFlow Lite model, operator {operator}: the tensor {name!r} is read before it is computed" in said
 
 
 @pytest.mark.parametrize(("size", "most"), [(100, 1 << 16), (4096, 1 << 16), (4100, 16 * 4100), (1 << 14, 16 << 14)])

@@ -73,7 +73,7 @@ class Call:
         if isinstance(found, Value) and found.is_trained:
             return Known((found.elements,), found.label)
         if isinstance(found, Value):
-            raise UnsupportedError(f"{what} is computed from an input", accepted="a constant")
+            raise UnsupportedError(f"{what} computed from an input", accepted="a constant")
         return found
 
     def known(self, number: int, what: str) -> Known | None:
