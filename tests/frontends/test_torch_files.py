@@ -270,6 +270,24 @@ def test_parts_of_archives_that_may_be_left_out(tmp_path: Path) -> None:
     assert_same(module, network=read_torch(rewritten(whole, tmp_path / "less.pt2", change)))
 
 
+class Alike(nn.Module):
+    """Where two tensors have the same elements."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.round().eq(x)
+
+
+def test_a_comparison_of_whole_tensors_is_none_of_elements(tmp_path: Path) -> None:
+    whole = save_pt2(Alike(), tmp_path / "whole.pt2", (3,))
+    assert_same(Alike(), network=read_torch(whole))
+
+    def change(name: str, content: bytes) -> bytes:
+        return content.replace(b"aten.eq.Tensor", b"aten.equal.default") if name.endswith("model.json") else content
+
+    with pytest.raises(UnsupportedError, match="equal"):
+        read_torch(rewritten(whole, tmp_path / "equal.pt2", change))
+
+
 def test_damaged_archives_are_refused(file: Path, tmp_path: Path) -> None:
     content = file.read_bytes()
     rng = np.random.default_rng(0)
