@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -285,28 +284,6 @@ def test_names_are_the_module_paths() -> None:
     ]
     kinds = {node.name: node.source for node in network.nodes}
     assert (kinds["features.0"], kinds["features.3"], kinds["head"]) == ("Conv2d", "MaxPool2d", "Linear")
-
-
-MOVING: dict[str, nn.Module] = {
-    "shuffle": nn.PixelShuffle(2),
-    "unshuffle": nn.PixelUnshuffle(2),
-    "channels": nn.ChannelShuffle(4),
-    "pad": nn.ZeroPad2d((1, 2, 0, 1)),
-    "nearest": nn.UpsamplingNearest2d(scale_factor=2),
-    "unflatten": nn.Unflatten(1, (2, 4)),
-    "flatten": nn.Flatten(),
-}
-
-
-@pytest.mark.parametrize("name", MOVING)
-def test_results_of_modules_that_only_move_have_their_names(name: str) -> None:
-    module = nn.Sequential(OrderedDict({"conv": nn.Conv2d(3, 8, 3), name: MOVING[name], "relu": nn.ReLU()}))
-    network = assert_same(randomised(module), (3, 6, 8))
-    assert not network.node(name).inner
-    (x,) = inputs_of(network)
-    with torch.no_grad():
-        wanted = module[:2](torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(network.evaluate([x.astype(np.float64)])[name], wanted, rtol=1e-5, atol=1e-5)
 
 
 class Shy(nn.Module):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch_samples import assert_fixed_point, assert_same, randomised
+from torch_samples import assert_fixed_point, assert_same, inputs_of, randomised
 
 from bitsmith.layers.layer import Shape
 
@@ -375,3 +377,25 @@ def test_turns_end_in_the_operator() -> None:
 def test_operators_are_torch_own(shapes: tuple[Shape, ...], cases: dict[str, Callable[..., Tensor]]) -> None:
     """One model with a result for each case."""
     assert_fixed_point(assert_same(randomised(Each(cases)), *shapes))
+
+
+MOVING: dict[str, nn.Module] = {
+    "shuffle": nn.PixelShuffle(2),
+    "unshuffle": nn.PixelUnshuffle(2),
+    "channels": nn.ChannelShuffle(4),
+    "pad": nn.ZeroPad2d((1, 2, 0, 1)),
+    "nearest": nn.UpsamplingNearest2d(scale_factor=2),
+    "unflatten": nn.Unflatten(1, (2, 4)),
+    "flatten": nn.Flatten(),
+}
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_results_of_modules_that_only_move_have_their_names(name: str) -> None:
+    module = nn.Sequential(OrderedDict({"conv": nn.Conv2d(3, 8, 3), name: MOVING[name], "relu": nn.ReLU()}))
+    network = assert_same(randomised(module), (3, 6, 8))
+    assert not network.node(name).inner
+    (x,) = inputs_of(network)
+    with torch.no_grad():
+        wanted = module[:2](torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(network.evaluate([x.astype(np.float64)])[name], wanted, rtol=1e-5, atol=1e-5)
