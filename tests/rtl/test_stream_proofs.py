@@ -123,6 +123,12 @@ def test_folded_product(tmp_path: Path, n: int, steps: int, groups: int, signed:
     assert_proved(tmp_path, "folded_product", parameters, 2 * steps * groups + latency + 4)
 
 
+@pytest.mark.parametrize(("steps", "groups"), [(1, 1), pytest.param(2, 2, marks=ci), (3, 1)])
+def test_folded_product_with_a_register_after_its_weights(tmp_path: Path, steps: int, groups: int) -> None:
+    parameters = {"N": 1, "STEPS": steps, "GROUPS": groups, "AHEAD": bit(1), "LATENCY": product_latency(1)}
+    assert_proved(tmp_path, "folded_product", parameters, 2 * steps * groups + product_latency(1) + 4)
+
+
 @pytest.mark.parametrize(
     ("lanes", "n", "m", "steps", "signed", "pairs"),
     [
@@ -152,7 +158,17 @@ def test_folded_product_of_chains(tmp_path: Path, n: int, chain: int, pairs: int
 
 @pytest.mark.parametrize(
     ("length", "block", "check"),
-    [(1, 0, 0), (2, 0, 0), (3, 0, 0), (4, 0, 0), (5, 1, 0), pytest.param(4, 1, 1, marks=ci), (5, 1, 4)],
+    [
+        (1, 0, 0),
+        (2, 0, 0),
+        (3, 0, 0),
+        (4, 0, 0),
+        (5, 1, 0),
+        pytest.param(4, 1, 1, marks=ci),
+        pytest.param(5, 1, 4, marks=ci),
+        (4, 1, 4),
+        (6, 1, 4),
+    ],
 )
 def test_delay(tmp_path: Path, length: int, block: int, check: int) -> None:
     assert_proved(tmp_path, "delay", {"LENGTH": length, "BLOCK": bit(block), "CHECK": check}, 2 * length + 8)

@@ -86,9 +86,11 @@ class Host:
 
     def said_in_c(self, folder: Path) -> str:
         """Return the same of the driver in C."""
-        status = (
-            answers(self.board, self.net, folder) if self.in_c is None else self.in_c(folder).library.net_selftest()
-        )
+        if self.in_c is None:
+            status = answers(self.board, self.net, folder)
+        else:
+            driver = self.in_c(folder)  # it keeps what the library calls
+            status = int(driver.library.net_selftest())
         return KINDS[status - 5] if status else ""
 
 

@@ -191,15 +191,27 @@ class StreamTop:
         connections = ", ".join(f".{key}({value})" for key, value in ports.items())
         self.say(f"bitsmith_{module} #({text}) {name} ({connections});")
 
-    def table(self, name: str, index: str, width: int, values: Sequence[int], *, clocked: bool) -> str:
-        """The word ``name``: ``values`` looked up by ``index`` in a module of their own; the next cycle's if ``clocked``."""
+    def registers(self, words: int, width: int) -> bool:
+        """Return True if a clocked table is slow: it is block memory, and several check bits stand after it."""
+        return self.memory.takes_table(words, width) and self.checks.bits(width) > 1
+
+    def table(
+        self, name: str, index: str, width: int, values: Sequence[int], *, clocked: bool, ahead: bool = False
+    ) -> str:
+        """The word ``name``: ``values`` looked up by ``index`` in a module of their own; the next cycle's if ``clocked``.
+
+        ``ahead``: where `registers` says that it is slow, ``index`` comes a cycle earlier, for a register before its check bits.
+        """
         self.word(name, width)
         stored = name
         if clocked and self.memory.takes_table(len(values), width) and self.checks.bits(width):
             process, _, content = name.partition("_")
-            stored = self._decoded(
-                name, CheckedMemory(self.parts[process].layer, content, len(values), width, is_table=True)
-            )
+            memory = CheckedMemory(self.parts[process].layer, content, len(values), width, is_table=True)
+            stored = self._decoded(name, memory)
+            if ahead and self.registers(len(values), width):
+                read = self.word(f"{name}_read", width + self.checks.bits(width))
+                self.say(f"always_ff @(posedge clk) {stored} <= {read};")
+                stored = read
             values, width = self.checks.codes(values, width), width + self.checks.bits(width)
         module = f"{self._name}_{name}_rom"
         self._sources[f"{module}.sv"] = rom(module, width, values, self._title, self.memory, clocked=clocked)

@@ -8,6 +8,7 @@ from the first to the last of them everything else is held in reset.
 
 from __future__ import annotations
 
+import math
 from itertools import starmap
 from typing import assert_never
 
@@ -217,6 +218,8 @@ def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
         "STEPS": steps,
         "GROUPS": groups,
     }
+    if kind.loaded is None and process.top.registers(groups * steps, math.prod(kind.weights.shape[2:]) * made.weight):
+        parameters["AHEAD"] = 1
     process.instance("folded_product", parameters, {**process.ends(x, y), "rom_address": address, "rom_data": weights})
     process.narrowed(y, results)
 
@@ -228,7 +231,7 @@ def _weights(process: ProcessText, kind: kinds.FoldedProduct, address: str, widt
     if kind.loaded is None:
         signed = [Element(width, True, kind.frac)] * (n * m)
         values = _packed(tiles, signed)
-        return process.top.table(process.named("weights"), address, n * m * width, values, clocked=True)
+        return process.top.table(process.named("weights"), address, n * m * width, values, clocked=True, ahead=True)
     elements = fields(kind.loaded.name, kind.loaded.token((n, m)))
     stored = fields_layout(elements)
     values = _packed(tiles, stored)

@@ -9,6 +9,7 @@ module formal_folded_product #(
     parameter int unsigned STEPS = 2,
     parameter int unsigned GROUPS = 2,
     parameter bit X_SIGNED = 1'b1,
+    parameter bit AHEAD = 1'b0,
     parameter int unsigned LATENCY = 5
 ) (
     input logic clk
@@ -37,10 +38,16 @@ module formal_folded_product #(
     formal_result #(.RESULTS(RESULTS), .LATENCY(LATENCY), .BY(TOKENS + LATENCY)) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
-    always_ff @(posedge clk) rom_data <= weights[rom_address*N*M*W+:N*M*W];
+    logic [N*M*W-1:0] word, kept;
+    always_ff @(posedge clk) begin
+        word <= weights[rom_address*N*M*W+:N*M*W];
+        kept <= word;
+    end
+    assign rom_data = AHEAD ? kept : word;
     bitsmith_folded_product #(
         .LANES(LANES), .N(N), .M(M), .CHAIN(CHAIN), .X_WIDTH(X), .X_SIGNED(X_SIGNED), .W_WIDTH(W), .LANE_PAIRS(LANE_PAIRS),
-        .COLUMN_PAIRS(COLUMN_PAIRS), .Y_WIDTH(Y), .STEPS(STEPS), .GROUPS(GROUPS)
+        .COLUMN_PAIRS(COLUMN_PAIRS), .Y_WIDTH(Y), .STEPS(STEPS), .GROUPS(GROUPS),
+        .AHEAD(AHEAD)
     ) dut (
         .clk, .rst, .x_valid, .x_data, .x_take, .rom_address, .rom_data, .y_free, .y_claim, .y_put, .y_data
     );

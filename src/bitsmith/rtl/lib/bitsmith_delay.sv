@@ -10,7 +10,9 @@
 // LARGE    bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // CHECK    check bits of a word in such memory (bitsmith_encode); 0: none
 // enable   makes a step: in_data goes in, out_data changes in the next cycle
-// fault    of out_data, as bitsmith_decode has it, in the first cycle of it that means something
+// fault    of the word that follows out_data, as bitsmith_decode has it, in the first cycle of it that means something
+//
+// Several check bits take a while, so that a register with what they say is the last step.
 module bitsmith_delay #(
     parameter int WIDTH = 8,
     parameter int LENGTH = 16,
@@ -44,12 +46,14 @@ module bitsmith_delay #(
             if (enable) {between, out_data} <= {in_data, between};
         end
     end else begin : g_memory
-        localparam int ADDRESS_BITS = $clog2(LENGTH);
-        localparam logic [ADDRESS_BITS-1:0] LAST = ADDRESS_BITS'(LENGTH - 1);
+        localparam bit REGISTERED = BLOCK && CHECK > 1;
+        localparam int DEPTH = REGISTERED ? LENGTH - 1 : LENGTH;
+        localparam int ADDRESS_BITS = $clog2(DEPTH);
+        localparam logic [ADDRESS_BITS-1:0] LAST = ADDRESS_BITS'(DEPTH - 1);
         logic [ADDRESS_BITS-1:0] at;
         logic [ADDRESS_BITS-1:0] next_at;
 
-        assign next_at = (LENGTH != 1 << ADDRESS_BITS && at == LAST) ? '0 : at + 1'b1;
+        assign next_at = (DEPTH != 1 << ADDRESS_BITS && at == LAST) ? '0 : at + 1'b1;
 
         always_ff @(posedge clk) begin
             if (rst) at <= '0;
@@ -68,6 +72,7 @@ module bitsmith_delay #(
                 logic filled;  // a word that was written since the reset is at each place
                 logic arrives;  // such a word
                 logic [1:0] found;
+                logic [WIDTH-1:0] decoded;
 
                 bitsmith_encode #(
                     .WIDTH(WIDTH),
@@ -81,9 +86,14 @@ module bitsmith_delay #(
                     .CHECK(CHECK)
                 ) decode (
                     .code (stored),
-                    .data (out_data),
+                    .data (decoded),
                     .fault(found)
                 );
+                if (REGISTERED) begin : g_kept
+                    always_ff @(posedge clk) if (enable) out_data <= decoded;
+                end else begin : g_direct
+                    assign out_data = decoded;
+                end
                 assign fault = {2{arrives}} & found;
 
                 always_ff @(posedge clk) begin
@@ -99,7 +109,7 @@ module bitsmith_delay #(
 
             bitsmith_ram #(
                 .WIDTH(WIDTH + CHECK),
-                .DEPTH(LENGTH),
+                .DEPTH(DEPTH),
                 .BLOCK(1'b1),
                 .LARGE(LARGE)
             ) memory (
@@ -112,7 +122,7 @@ module bitsmith_delay #(
                 .read_data (stored)
             );
         end else begin : g_small
-            logic [WIDTH-1:0] memory[LENGTH];
+            logic [WIDTH-1:0] memory[DEPTH];
 
             assign fault = 2'b00;
 

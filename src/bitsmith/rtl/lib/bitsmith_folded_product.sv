@@ -8,7 +8,8 @@
 // Each action takes LANES vectors of N numbers and multiplies each with the N x M weights of one tile (with several SETS,
 // as many lanes in a row have one each). The products are added up over N and over STEPS actions; then LANES vectors of M numbers are put.
 // The tiles of all GROUPS come one after another, over and over. The weights come from a synchronous ROM outside: rom_address is
-// that of the action of the same cycle, rom_data must follow one cycle later.
+// that of the action of the same cycle, rom_data must follow one cycle later. With AHEAD it is that of the next cycle, and rom_data
+// must follow two cycles later: there is a register after the ROM.
 //
 // Fully pipelined, an action per cycle. Registers stand after the operands, after the products and after every second
 // level of the tree of adders; one level at most goes before the accumulator. Results are put
@@ -36,6 +37,7 @@
 // Y_WIDTH    bits of a number of the result, signed, enough for it
 // STEPS      actions of a result
 // GROUPS     results before the tiles come again
+// AHEAD      see above
 module bitsmith_folded_product #(
     parameter int LANES = 1,
     parameter int N = 8,
@@ -53,6 +55,7 @@ module bitsmith_folded_product #(
     parameter int Y_WIDTH = 24,
     parameter int STEPS = 4,
     parameter int GROUPS = 2,
+    parameter bit AHEAD = 1'b0,
     parameter int TILES = GROUPS * STEPS,
     parameter int TILE_BITS = (TILES > 1) ? $clog2(TILES) : 1
 ) (
@@ -94,12 +97,23 @@ module bitsmith_folded_product #(
     always_ff @(posedge clk) begin
         if (rst) begin
             step <= '0;
-            rom_address <= '0;
         end else if (x_take) begin
             step <= last_step ? '0 : step + 1'b1;
-            rom_address <= (rom_address == LAST_TILE) ? '0 : rom_address + 1'b1;
         end
     end
+
+    logic [TILE_BITS-1:0] tile;
+    logic [TILE_BITS-1:0] next_tile;
+
+    always_comb begin
+        if (rst) next_tile = '0;
+        else if (~x_take) next_tile = tile;
+        else next_tile = (tile == LAST_TILE) ? '0 : tile + 1'b1;
+    end
+
+    always_ff @(posedge clk) tile <= next_tile;
+
+    assign rom_address = AHEAD ? next_tile : tile;
 
     // What the accumulator is to do, on the way beside the numbers.
     logic [STAGES-1:0] acts;
