@@ -39,6 +39,7 @@ from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import Mask, OperandsRead, operands_read
 from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
+from bitsmith.estimate.stages import stage_registers
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -83,10 +84,8 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     directives = replace(directives, block=family.area.block)  # which decides whether to share is worth it
     if not directives.unrolled(program):
         return estimate_network(partition(program, directives), family, budget_ns, directives.part)
-    size = guess_layout(program, directives, family)
-    budget_ns = budget_ns or family.delays.budget(
-        family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns
-    )
+    budget_ns = budget_ns or _usual_budget(family)
+    size = guess_layout(program, directives, family, budget_ns)
 
     def made(part: Program) -> Size:
         return size_of(
@@ -103,12 +102,22 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     return replace(counted, shares=shares)
 
 
-def guess_layout(program: Program, directives: Directives, family: Family) -> Size:
-    """A rough size, for which no circuit is made: what to compare many layouts or formats by."""
+def _usual_budget(family: Family) -> float:
+    """The length of stages at the family's usual clock."""
+    return family.delays.budget(family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns)
+
+
+def guess_layout(program: Program, directives: Directives, family: Family, budget_ns: float | None = None) -> Size:
+    """A rough size, for which no circuit is made: what to compare many layouts or formats by.
+
+    Stages take ``budget_ns``, by default at the family's usual clock.
+    """
     directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
         return estimate_network(partition(program, directives), family, None, directives.part)
-    return estimate(program, family, directives.block_layers)
+    size = estimate(program, family, directives.block_layers)
+    registers = stage_registers(program, family.delays, budget_ns or _usual_budget(family))
+    return size if registers is None else replace(size, ff=registers)
 
 
 def _by_steps(

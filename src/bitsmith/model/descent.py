@@ -213,7 +213,9 @@ class Descent:
     def _result(self, keys: Mapping[str, object]) -> Result:
         compiled, part, yardstick = self._compiled(keys), self.target.known_part, self.yardstick
         program = drop_dead(compiled.program, keep_probes=False)
-        size = guess_layout(program, directives_of(compiled.network, self.target), part.family)
+        size = guess_layout(
+            program, directives_of(compiled.network, self.target), part.family, self.target.budget_ns(part.family)
+        )
         found = Emulator(program).run(yardstick.inputs)
         excess = self.goal.excess(yardstick, yardstick.expected(found))
         cost, scores = self.goal.cost(size, part), yardstick.of_outputs(found)

@@ -13,6 +13,7 @@ from bitsmith.building.job import Target
 from bitsmith.devices import Part
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, packed_luts
+from bitsmith.estimate.size import guess_layout
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.model.fitting import size_of
@@ -41,16 +42,21 @@ class Estimate(Shown):
         program: what the circuit computes.
         directives: how it is laid out.
         target: its part and clock.
+        rough: no circuit is made for the size.
     """
 
     program: Program
     directives: Directives
     target: Target
+    rough: bool = False
 
     @cached_property
     def size(self) -> Size:
         """Look-up tables, flip-flops, multiplier and memory blocks, and the layers' shares of look-up tables."""
-        return size_of(self.program, self.directives, self.target)
+        if not self.rough:
+            return size_of(self.program, self.directives, self.target)
+        program, family = drop_dead(self.program, keep_probes=False), self.target.known_part.family
+        return guess_layout(program, self.directives, family, self.target.budget_ns(family))
 
     @property
     def fits(self) -> bool:
@@ -95,7 +101,8 @@ class Estimate(Shown):
         every = "a result every cycle" if self.interval == 1 else f"a result every {self.interval:,} cycles"
         megahertz = 1e3 / self.target.clock_period_ns
         rate = f"{every}, {self.frames_per_second:,.0f} per second at {megahertz:g} MHz"
-        return f"about {self.area} (estimate): {verdict} {self.target.part} with room for routing\n{rate}"
+        author = "rough estimate" if self.rough else "estimate"
+        return f"about {self.area} ({author}): {verdict} {self.target.part} with room for routing\n{rate}"
 
     def __repr__(self) -> str:
         return f"<Estimate: {self.area}>"

@@ -346,11 +346,11 @@ class Model(Shown):
         made.network, made.target, made.notes = found.network(self.network), target, (*self.notes, found.note)
         return made
 
-    def estimate(self) -> Estimate:
-        """About how large and how fast the circuit is, without any tool and in a fraction of a second; it prints."""
+    def estimate(self, *, rough: bool = False) -> Estimate:
+        """About how large and how fast the circuit is, without any tool; it prints. A ``rough`` one takes milliseconds."""
         from bitsmith.model.estimates import Estimate
 
-        return Estimate(self.program, self.directives, self.target)
+        return Estimate(self.program, self.directives, self.target, rough)
 
     def get_layers(self) -> tuple[LayerRow, ...]:
         """The layers, in order: name, class, inputs, shape, trained values and type of the result of each."""

@@ -71,7 +71,7 @@ def cost(model: Model, *, exact: bool = False) -> Cost:
                 elaborate(process.kind.program, made=made)
             elif isinstance(process.kind, FoldedProduct):
                 folded.append(process)
-    rough = guess_layout(program, directives, part.family)
+    rough = guess_layout(program, directives, part.family, target.budget_ns(part.family))
     pricing = _Pricing(part.family, rough.ff / max(rough.lut, 1), exact)
     layers, without = dict[str, LayerCost](), dict[str, str]()
     for node in model.network.nodes:
