@@ -19,10 +19,11 @@ from bitsmith import Goal
 from bitsmith.cli.commands import app
 from bitsmith.compiler import Compiled, Source
 from bitsmith.conversion.fitted import Fitted
-from bitsmith.errors import CapacityError, ConfigError, FewSamplesWarning, InputDataError
+from bitsmith.errors import CapacityError, ConfigError, FewSamplesWarning, InputDataError, ProjectError
 from bitsmith.estimate.fit import packed_luts
 from bitsmith.ir.text import to_text
-from bitsmith.model import descent
+from bitsmith.model import descent, results
+from bitsmith.model.results import Result, Results
 from tests.test_exploration import _QUANTIZED
 
 PART = "LFE5U-25F"
@@ -284,6 +285,30 @@ def test_a_fit_that_was_stopped_goes_on_where_it_was(
             bitsmith.fit(model, data, tries=24, resume=file, **other)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="cannot be used"):
         bitsmith.fit(model, data, asked, resume=tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_an_error_that_says_so(
+    model: Path, data: tuple[Floats, Labels], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, result = Results(Path("/dev/full")), Result(1.0, 1, (0.5,), 0.0, 0.1)
+    with pytest.raises(ProjectError, match=r"(?s)/dev/full.*No space left on device.*goes on from the results"):
+        full.add("keys", result)
+    file = tmp_path / "results.jsonl"
+    Results.of(file, "a search").add("keys", result)
+    written = file.read_bytes()
+    file.write_bytes(written + b"cut")
+
+    def full_disk(path: Path, write: object) -> None:
+        raise ProjectError("cannot be written: No space left on device", where=str(path))
+
+    monkeypatch.setattr(results, "write_atomically", full_disk)
+    with pytest.raises(ProjectError, match="No space left"):
+        Results.of(file, "a search")
+    assert file.read_bytes() == written + b"cut", "results that are there stay"
+    monkeypatch.undo()
+    assert Results.of(file, "a search").known == {"keys": result}
+    assert file.read_bytes() == written
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,8 @@ class Fitted(Exploration):
             text = yaml.safe_dump(self.configuration, sort_keys=False).encode()
             write_atomically(Path(folder) / CONFIGURATION, partial(written, text))
             if len(self.calibration) == 1:
-                np.save(Path(folder) / CALIBRATION, self.calibration[0], allow_pickle=False)
+                (inputs,) = self.calibration
+                write_atomically(Path(folder) / CALIBRATION, lambda file: np.save(file, inputs, allow_pickle=False))
         return page
 
     def __repr__(self) -> str:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from bitsmith.errors import ConfigError
+from bitsmith.base.project import write_atomically
+from bitsmith.errors import ConfigError, ProjectError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Results:
         """The results in a file that begins with ``searched``; of a file that does not exist none.
 
         Raises:
-            ConfigError: a file of another search, or one that cannot be read or written.
+            ConfigError: a file of another search, or one that cannot be read.
+            ProjectError: it cannot be written.
         """
         found = Results(path)
         if path is None:
@@ -52,7 +56,8 @@ class Results:
                 keys, figures = json.loads(line)
                 found.known[keys] = Result(**{**figures, "scores": tuple(figures["scores"])})
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(whole) or first, encoding="utf-8", newline="\n")
+            if whole != lines or not lines:
+                write_atomically(path, partial(_write, ("".join(whole) or first).encode()))
         except (OSError, ValueError, TypeError) as error:
             raise ConfigError(
                 f"{path} cannot be used ({error})", where="resume", accepted="the path of a file"
@@ -60,8 +65,24 @@ class Results:
         return found
 
     def add(self, keys: str, result: Result) -> None:
-        """Note a result."""
+        """Note a result.
+
+        Raises:
+            ProjectError: the file cannot be written, as on a full disk.
+        """
         self.known[keys] = result
-        if self.path is not None:
+        if self.path is None:
+            return
+        try:
             with self.path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps([keys, asdict(result)]) + "\n")
+        except OSError as error:
+            raise ProjectError(
+                f"a result cannot be written: {error.strerror}",
+                where=str(self.path),
+                remedy="make room and call again: it goes on from the results that are there",
+            ) from error
+
+
+def _write(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
