@@ -158,6 +158,7 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "scikit-learn.md", slow=False),
         Example(DOCS / "formulas.md", slow=True),
         Example(DOCS / "simulate-my-data.md"),
+        Example(DOCS / "states.md"),
         Example(DOCS / "streaming.md", _reloadable),
         Example(DOCS / "tflite.md", _tflite),
         Example(DOCS / "vivado-project.md", slow=False),

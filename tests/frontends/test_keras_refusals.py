@@ -100,10 +100,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "cudnn": (_one("CuDNNLSTM", 2, 3, units=2), "as LSTM or GRU and save it again"),
     "convolutional recurrence": (_one("ConvLSTM2D", 2, 4, 4, 3), "convolutions within a recurrence"),
     "time major": (_one("LSTM", 2, 3, units=2, time_major=True), "time_major=True"),
-    "stateful recurrence": (_one("GRU", 2, 3, units=2, stateful=True), "stateful"),
-    "stateful cell of a wrapper": (
-        _one("Bidirectional", 2, 3, layer={"class_name": "LSTM", "config": {"units": 2, "stateful": True}}),
-        "stateful=True",
+    "stateful recurrence at each step": (
+        _one("TimeDistributed", 4, 2, 3, layer={"class_name": "LSTM", "config": {"units": 2, "stateful": True}}),
+        "stateful",
     ),
     "softmax within a recurrence": (_one("LSTM", 2, 3, units=2, activation="softmax"), "the activation softmax"),
     "custom cell": (

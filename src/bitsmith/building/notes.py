@@ -18,6 +18,17 @@ def notes_on_settings(network: Network, target: Target) -> Iterator[str]:
     yield from _unsliced(network, target)
     yield from _loaded(network)
     yield from _nothing_to_read(network, target)
+    yield from _lasting(network)
+
+
+def _lasting(network: Network) -> Iterator[str]:
+    """A note on layers whose states live on between samples."""
+    names = [repr(node.name) for node in network.nodes if node.layer.stateful]
+    if names:
+        yield (
+            f"States of {', '.join(names)} live on between samples, which come in order: model.reset_states() gives them their "
+            "initial values, as a reset of the circuit does."
+        )
 
 
 def _unsliced(network: Network, target: Target) -> Iterator[str]:

@@ -40,8 +40,11 @@ def random_stimuli(program: Program, samples: int = RANDOM_INPUTS) -> list[Raw]:
 
 
 def selftest_frame(program: Program) -> tuple[list[Raw], list[Raw]] | None:
-    """Inputs of the frame of a circuit's self-test, and its result; None where weights come with each frame."""
-    if any(isinstance(node.op, ops.Parameter) and node.op.external for node in program.nodes):
+    """Inputs of the frame of a circuit's self-test, and its result.
+
+    None where weights come with each frame, and where states live on: the frame would be one of the stream.
+    """
+    if program.keeping or any(isinstance(node.op, ops.Parameter) and node.op.external for node in program.nodes):
         return None
     raws = [raw[-1:] for raw in random_stimuli(program, _CORNERS + 3)]
     return [raw[0] for raw in raws], [result[0] for result in Emulator(program).run_raw(raws)]

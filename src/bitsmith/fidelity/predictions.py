@@ -66,6 +66,8 @@ class Predictions:
         if not len(batches[0]):
             return None
         picked = slice(None, None, -(-len(batches[0]) // self._most))
+        if self._network.stateful:  # the first ones, in order
+            picked, self._seen = slice(self._most), []
         few = [batch[picked] for batch in batches]
         magnitudes = [float(np.abs(batch).max(initial=0.0)) for batch in few]
         if self._magnitudes and self._count >= self._most and not self._are_smaller(magnitudes):

@@ -66,6 +66,11 @@ class Layer(ABC):
         """
         return False
 
+    @property
+    def stateful(self) -> bool:
+        """Return True if a sample's result depends on the samples before it, which batches have in order."""
+        return False
+
     def variables(self) -> tuple[str, ...]:
         """Variables whose precision the user may set of this very layer, besides ``default``."""
         return self.precisions

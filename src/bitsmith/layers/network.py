@@ -116,6 +116,11 @@ class Network:
             if not self.input(name).limited and "result" not in self.node(name).settings.precision
         )
 
+    @property
+    def stateful(self) -> bool:
+        """Return True if batches are samples in order, each of which goes on from the one before."""
+        return any(node.layer.stateful for node in self.nodes)
+
     def consumers(self, name: str) -> tuple[NetworkNode, ...]:
         """The nodes that read ``name``."""
         return tuple(node for node in self.nodes if name in node.inputs)

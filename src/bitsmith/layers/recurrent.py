@@ -56,6 +56,10 @@ _RESET_GUARD_BITS = 3
 """Bits below the step of the hidden state that a GRU keeps of the recurrent product before its reset gate."""
 
 
+_FRAMES = 64
+"""Samples in the course of which a state that lives on between them is not to leave its range."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Recurrent(Layer):
     """A cell over time. Operands: the sequence (time, channels), then perhaps the initial states (units,), else 0, and, if
@@ -66,6 +70,9 @@ class Recurrent(Layer):
 
     ``go_backwards`` begins with the last time step; ``reversed_result`` gives a sequence of results in the opposite order of that
     in which they are computed. What goes into the activations of gates and candidates is clipped to ``-clip..clip``.
+
+    A ``stateful`` cell begins the first sample with its initial states, and each later one with the states that the one before
+    left.
     """
 
     kernel: Floats
@@ -78,6 +85,7 @@ class Recurrent(Layer):
     reversed_result: bool = False
     clip: float = math.inf
     masked: bool = False
+    stateful: bool = False
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     trained: ClassVar[Mapping[str, str]] = {
@@ -174,12 +182,30 @@ class Recurrent(Layer):
         x, initial, mask = self._parts(inputs)
         projected = x @ self.kernel if self.bias is None else x @ self.kernel + self.bias
         states = tuple(initial) or tuple(np.zeros((len(x), self.units)) for _ in self.states)
-        for step in self._ordered(x.shape[1]):
+        if not self.stateful:
+            self._advanced(on, projected, states, mask)
+            return on.seen
+        samples, states = list[dict[str, list[Floats]]](), tuple(state[:1] for state in states)
+        for sample in range(len(x)):
+            one = slice(sample, sample + 1)
+            states = self._advanced(on, projected[one], states, None if mask is None else mask[one])
+            samples.append(on.seen)
+            on.seen = {}
+        names = samples[0] if samples else {}
+        return {
+            name: [np.concatenate(step) for step in zip(*(one[name] for one in samples), strict=True)] for name in names
+        }
+
+    def _advanced(
+        self, on: OnFloats, projected: Floats, states: tuple[Floats, ...], mask: Floats | None
+    ) -> tuple[Floats, ...]:
+        """The states after all steps; what comes up in them is noted by ``on``."""
+        for step in self._ordered(projected.shape[1]):
             kept = None if mask is None else mask[:, step]
             states = self._following(on, projected[:, step], states, kept)
             for name, state in zip(self.states, states, strict=True):
                 on.seen[name][-1] = state
-        return on.seen
+        return states
 
     def _following(self, on: CellDomain[T], projected: T, states: tuple[T, ...], kept: T | None) -> tuple[T, ...]:
         """The states after a step, which may be left out."""
@@ -211,7 +237,8 @@ class Recurrent(Layer):
         trained = self._trained(lowering)
         given = initial or [builder.const(np.zeros(self.units, dtype=np.int64)) for _ in self.states]
         formats: dict[str, StateFormat] = {}
-        for name, bound in zip(self.states, self._reach(trained, projected, given, steps), strict=True):
+        within = steps * _FRAMES if self.stateful else steps
+        for name, bound in zip(self.states, self._reach(trained, projected, given, within), strict=True):
             formats[name] = StateFormat.chosen(lowering, name, bound, formats["state"].frac if formats else None)
         body = ProgramBuilder()
         states = tuple(formats[name].input(body, name, self.units) for name in self.states)
@@ -219,19 +246,20 @@ class Recurrent(Layer):
         held = {name: body_input(body, name, value.type) for name, value in loaded.items()}
         item = body_input(body, "projected", step_type(projected.type))
         sequences = [projected]
-        kept = None
+        counts = None
         if mask is not None:
             sequences.append(builder.gather(mask, self._ordered(steps), 0) if self.go_backwards else mask)
-            kept = body_input(body, "kept", step_type(mask.type))
+            counts = body_input(body, "kept", step_type(mask.type))
         on = OnValues(lowering, body, self._bounds(trained, max), formats, {**trained, **held})
-        following = self._following(on, item, states, kept)
+        following = self._following(on, item, states, counts)
         outputs = [
             *zip(self.states, following, strict=True),
             *held.items(),
             ("result", self._combined(body, following)),
         ]
         first = [formats[name].cast(builder, x) for name, x in zip(self.states, given, strict=True)]
-        results = builder.scan(body.program(outputs), [*first, *loaded.values()], sequences)
+        kept = len(first) if self.stateful else 0
+        results = builder.scan(body.program(outputs), [*first, *loaded.values()], sequences, kept)
         return lowering.result(self._taken(builder, results))
 
     def _projected(self, lowering: Lowering, x: Value) -> Value:

@@ -16,6 +16,7 @@ from bitsmith.building.job import Job, Target, directives_of, loaded_target, pla
 from bitsmith.compiler import Source
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
+from bitsmith.emulate.workspace import States
 from bitsmith.errors import InputDataError
 from bitsmith.errors.remedies import Remedy
 from bitsmith.fidelity.alerts import Alerts
@@ -26,13 +27,13 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.model import serialization
+from bitsmith.model.displayed import Displayed
 from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
 from bitsmith.options.project import PROJECT_NAME
 from bitsmith.options.signature import taking, with_answers
 from bitsmith.passes.network.given_weights import layouts, with_weights
 from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.drop_dead import with_stored_results
-from bitsmith.report.shown import Shown
 from bitsmith.report.summary import Design, LayerRow, rows
 from bitsmith.report.variables import Variable, WeightVariable, inputs_of, outputs_of, weight_texts, weights_of
 
@@ -43,12 +44,12 @@ if TYPE_CHECKING:
     from bitsmith.model.estimates import Estimate
     from bitsmith.report.report import Report
 
-_UNSAVED = ("emulator", "_compiled", "_alerts", "source")
-"""Attributes that copies and pickles lack: executable forms of the program are compiled again."""
+_UNSAVED = ("emulator", "_compiled", "_alerts", "_states", "source")
+"""Attributes that copies and pickles lack: executable forms of the program are compiled again, states begin again."""
 
 
 @with_answers
-class Model(Shown):
+class Model(Displayed):
     """A converted network.
 
     Attributes:
@@ -84,12 +85,6 @@ class Model(Shown):
         return certify(self.network, self.network, self.program, None)
 
     @property
-    def _certificate(self) -> Certificate | None:
-        """The fidelity, if it has been measured."""
-        found: Certificate | None = self.__dict__.get("fidelity")
-        return found
-
-    @property
     def _calibrated(self) -> bool | None:
         """True if formats follow from calibration data, or those of the models that it was made of; None if results were off."""
         known = self._certificate
@@ -103,6 +98,11 @@ class Model(Shown):
     def emulator(self) -> Emulator:
         """The executable form of the program."""
         return Emulator(self.program, watched=[each.cast for each in self._alerts.watch.casts], tables=True)
+
+    @cached_property
+    def _states(self) -> States:
+        """The states that the next sample goes on with."""
+        return {}
 
     @cached_property
     def _alerts(self) -> Alerts:
@@ -133,7 +133,8 @@ class Model(Shown):
 
         Args:
             x: an array of shape (samples, *input shape) of any real dtype, or one per input, as a list or by name. Without the
-                axis of samples it is one sample.
+                axis of samples it is one sample. Where states live on between samples, these are in order, and go on from those
+                of the call before (:meth:`reset_states`).
 
         Returns:
             An array of shape (samples, *output shape), or a list of them for several outputs.
@@ -153,12 +154,17 @@ class Model(Shown):
         """
         batches = self._batches(x)
         self._alerts.tell_approximate()
-        outputs, outside, wrapped = self.emulator.run_watched(batches)
+        going_on = bool(self._states)
+        outputs, outside, wrapped = self.emulator.run_watched(batches, self._states)
         told = self._alerts.tell_outside(self.emulator, batches, outside)
         self._alerts.tell_lost(batches, wrapped)
-        if not told:
+        if not told and not going_on:
             self._alerts.tell_off(batches, outputs, self.emulator)
         return self._results(outputs)
+
+    def reset_states(self) -> None:
+        """Give states that live on between samples their initial values, as a reset of the circuit does."""
+        self._states.clear()
 
     def _batches(self, x: Arrays) -> list[Batch]:
         return checked_batches(self.emulator.shapes, x)
@@ -246,7 +252,7 @@ class Model(Shown):
             print(layers["fc1_relu"].max())
             ```
         """
-        outputs, layers, outside = self.emulator.trace(batches := self._batches(x))
+        outputs, layers, outside = self.emulator.trace(batches := self._batches(x), self._states)
         self._alerts.tell_outside(self.emulator, batches, outside)
         return self._results(outputs), layers
 
@@ -428,22 +434,3 @@ class Model(Shown):
         from bitsmith.model.fitting import choices, ways_out
 
         return ways_out(choices(self.source, self.program, self.directives, self.target))
-
-    def __str__(self) -> str:
-        from bitsmith.report.terminal import render
-
-        target = self.target
-        shown = render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
-        return shown if self._certificate is None else f"{shown}\n{self._certificate.summary}"
-
-    def __repr__(self) -> str:
-        from bitsmith.report.terminal import totals
-
-        target = self.target
-        return f"<Model {target.project_name}: {totals(self.design().layers)}; {target.backend} for {target.part}>"
-
-    def _repr_html_(self) -> str:
-        """The table of layers, the bits of their results as bars, and their picture to unfold, for notebooks."""
-        from bitsmith.report.bars import design_html
-
-        return super()._repr_html_() + design_html(self.design())

@@ -165,12 +165,14 @@ def axis_of(config: Fields, *default: int) -> int:
 class Translation:
     """Reader of a class, and ``becomes``, the kinds of layer that it turns into, for documentation.
 
-    ``keywords`` are the keyword arguments of a call that ``read`` understands; others are refused.
+    ``keywords`` are the keyword arguments of a call that ``read`` understands; others are refused. ``stateful`` layers are
+    understood, or refused.
     """
 
     read: Callable[[LayerCall], Value | tuple[Value, ...]]
     becomes: str
     keywords: frozenset[str] = frozenset()
+    stateful: bool = False
 
     def results(self, call: LayerCall) -> tuple[Value, ...]:
         found = self.read(call)

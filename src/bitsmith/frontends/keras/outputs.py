@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -34,6 +34,14 @@ class _Layer(Protocol):
 
     name: str
     output: object
+    states: object
+
+
+class _Variable(Protocol):
+    """The methods of a variable that are used."""
+
+    def numpy(self) -> object: ...
+    def assign(self, value: object) -> object: ...
 
 
 class _Runnable(Protocol):
@@ -43,6 +51,7 @@ class _Runnable(Protocol):
     layers: list[_Layer]
 
     def __call__(self, x: object, training: bool) -> object: ...
+    def _flatten_layers(self) -> Iterable[_Layer]: ...
     def predict(self, x: object, verbose: int) -> list[Floats]: ...
 
 
@@ -60,8 +69,6 @@ def keras_outputs(
 
 
 def _live_outputs(live: LiveModel, inputs: Sequence[Numbers]) -> FrameworkRun:
-    if any(getattr(layer, "stateful", False) for layer in live.layers):
-        raise NotComparedError("it keeps states")
     model = cast("_Runnable", live)
     typed = [x.astype(_type_name(tensor.dtype)) for x, tensor in zip(inputs, model.inputs, strict=True)]
 
@@ -69,9 +76,46 @@ def _live_outputs(live: LiveModel, inputs: Sequence[Numbers]) -> FrameworkRun:
         return model(batch if len(batch) > 1 else batch[0], training=False)
 
     size = model.inputs[0].shape[0]
-    outputs = in_parts(run, typed, size) if isinstance(size, int) else flat(run(typed))
+    if _states(live):
+        outputs = _in_order(live, run, typed, size if isinstance(size, int) else 1)
+    else:
+        outputs = in_parts(run, typed, size) if isinstance(size, int) else flat(run(typed))
     half = any(str(getattr(layer, "compute_dtype", "")) in HALVES for layer in live.layers)
     return FrameworkRun("Keras", outputs, half, accelerated=not _on_cpu(live))
+
+
+def _states(live: LiveModel) -> list[_Variable]:
+    """The variables that stateful layers keep between samples."""
+    layers = cast("_Runnable", live)._flatten_layers()
+    kept = [_flat(layer.states) for layer in layers if getattr(layer, "stateful", False) and hasattr(layer, "states")]
+    return list({id(each): each for states in kept for each in states}.values())
+
+
+def _flat(states: object) -> Iterator[_Variable]:
+    if isinstance(states, list | tuple):
+        for each in states:
+            yield from _flat(each)
+    elif states is not None:
+        yield cast("_Variable", states)
+
+
+def _in_order(
+    live: LiveModel, run: Callable[[Sequence[Numbers]], object], inputs: Sequence[Numbers], size: int
+) -> tuple[Floats, ...]:
+    """The outputs for one sample after another, from states of zeros on, each ``size`` times at once; the user's states stay."""
+    states = _states(live)
+    kept = [np.array(state.numpy()) for state in states]
+    try:
+        for state, value in zip(states, kept, strict=True):
+            state.assign(np.zeros_like(value))
+        rows = [
+            [y[:1] for y in flat(run([np.repeat(x[sample : sample + 1], size, axis=0) for x in inputs]))]
+            for sample in range(len(inputs[0]))
+        ]
+    finally:
+        for state, value in zip(states, kept, strict=True):
+            state.assign(value)
+    return tuple(np.concatenate(outputs) for outputs in zip(*rows, strict=True))
 
 
 def _on_cpu(live: LiveModel) -> bool:
@@ -115,7 +159,9 @@ def layer_results(source: object, network: Network, inputs: Sequence[Numbers]) -
     """Results of a live model's layers, by the names of the network's nodes; empty of files."""
     if not is_live(source):
         return {}
-    model = cast("_Runnable", functional(source))
+    if _states(live := functional(source)):
+        return {}
+    model = cast("_Runnable", live)
     users = {layer.name for layer in model.layers}
     # An activation within a layer has a node of its own, and Keras's result is that node's.
     after = {

@@ -146,7 +146,7 @@ def _network(graph: Graph, source: Source, custom: CustomLayers, *, allow_approx
             if translation is None:
                 refusals.add(_unknown(entry))
                 continue
-            _check_config(entry.config, is_operation)
+            _check_config(entry.config, is_operation, stateful=translation.stateful)
             if not entry.custom:
                 check_functions(entry.config, live)
             masked = not is_operation and "mask" not in translation.keywords
@@ -250,12 +250,12 @@ def _unknown(entry: Entry) -> Refusal:
     return Refusal(entry.name, name, *reason, class_known=reason not in (_UNKNOWN, _CUSTOM, _QUANTIZED))
 
 
-def _check_config(config: Fields, is_operation: bool) -> None:
+def _check_config(config: Fields, is_operation: bool, *, stateful: bool) -> None:
     """Refuses what a layer may ask for that changes its numbers, whatever its class.
 
     An operation's dtype is a parameter of its own (of a cast, for example), no policy.
     """
-    if config.flag("stateful", False):
+    if config.flag("stateful", False) and not stateful:
         raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
     for key in ("quantization_config", "quantization_mode", "lora_rank"):
         if config.get(key) is not None:

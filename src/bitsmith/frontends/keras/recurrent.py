@@ -93,9 +93,8 @@ class _Network:
         """
         zeros = config.flag("return_sequences" if part else "zero_output_for_mask", False)
         channels = _sequence(call).shape[1]
-        for key in ("stateful", "time_major"):
-            if config.flag(key, False):
-                raise UnsupportedError(f"{key}=True", accepted=f"{key}=False")
+        if config.flag("time_major", False):
+            raise UnsupportedError("time_major=True", accepted="time_major=False")
         part, cells = f"{part}/cell" if part else "cell", []
         found = _cells(config, part) if class_name == "RNN" else [(_CELLS[f"{class_name}Cell"], config, part)]
         for kind, own, place in found:
@@ -132,6 +131,8 @@ class _Network:
             if mask is not None and number == 1 and self.config.flag("go_backwards", False):
                 mask = flip(build.within("mask"), mask, [1])  # as the first cell hands its steps on
             own = tuple(islice(initial, len(layer.states)))
+            # States that are given count for each sample, as Keras has it.
+            layer = replace(layer, stateful=self.config.flag("stateful", False) and not own)
             if last and given is not None:
                 counts = self._counts(build.within("mask"), given, flipped=flipped, begun=bool(own))
             y = recurrent.run(inner if counts is None else inner.within("held"), layer, x, own, main, mask, layouts)
@@ -239,6 +240,10 @@ def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value,
     weights, states = iter(call.weights(*wanted, parts=parts)), iter(initial)
     builds = [call.build.within(name) for name in DIRECTIONS] if len(networks) > 1 else [call.build]
     x, mask = _sequence(call), _mask(call)
+    if mask is not None and any(network.config.flag("stateful", False) for network in networks):
+        raise UnsupportedError(
+            "a mask for a stateful layer", accepted="all steps, or a layer without a state between samples"
+        )
     if mask is not None:
         for network in networks:
             network.check_mask(call.notes, call.config.where, initial=bool(initial))
@@ -265,7 +270,10 @@ def wrapped(wrapper: str, config: Fields, key: str, known: Collection[str], acce
 
 def _recurrent(class_name: str, becomes: str) -> Translation:
     return Translation(
-        lambda call: _results(call, [_Network.read(call, class_name, call.config)])[0], becomes, _KEYWORDS
+        lambda call: _results(call, [_Network.read(call, class_name, call.config)])[0],
+        becomes,
+        _KEYWORDS,
+        stateful=True,
     )
 
 
@@ -299,7 +307,10 @@ RECURRENT: dict[str, Translation] = {
     **{name: _recurrent(name, name) for name in ("SimpleRNN", "LSTM", "GRU")},
     "RNN": _recurrent("RNN", "SimpleRNN, LSTM or GRU, one for each cell"),
     "Bidirectional": Translation(
-        _bidirectional, "two of SimpleRNN, LSTM or GRU, and Concatenate, Add, Multiply or Average", _KEYWORDS
+        _bidirectional,
+        "two of SimpleRNN, LSTM or GRU, and Concatenate, Add, Multiply or Average",
+        _KEYWORDS,
+        stateful=True,
     ),
 }
 """Layers by class name."""

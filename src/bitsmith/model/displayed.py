@@ -1,0 +1,50 @@
+"""Tables of converted models: layers, inputs, outputs, weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from bitsmith.building.job import Target
+from bitsmith.fidelity.certificate import Certificate
+from bitsmith.ir.program import Program
+from bitsmith.layers.network import Network
+from bitsmith.report.shown import Shown
+from bitsmith.report.summary import Design
+
+
+class Displayed(Shown, ABC):
+    """Tables of a network and its program."""
+
+    network: Network
+    program: Program
+    target: Target
+    notes: tuple[str, ...]
+
+    @abstractmethod
+    def design(self) -> Design:
+        """The model as reports describe it."""
+
+    @property
+    def _certificate(self) -> Certificate | None:
+        """The fidelity, if it has been measured."""
+        found: Certificate | None = self.__dict__.get("fidelity")
+        return found
+
+    def __str__(self) -> str:
+        from bitsmith.report.terminal import render
+
+        target = self.target
+        shown = render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
+        return shown if self._certificate is None else f"{shown}\n{self._certificate.summary}"
+
+    def __repr__(self) -> str:
+        from bitsmith.report.terminal import totals
+
+        target = self.target
+        return f"<Model {target.project_name}: {totals(self.design().layers)}; {target.backend} for {target.part}>"
+
+    def _repr_html_(self) -> str:
+        """The table of layers, the bits of their results as bars, and their picture to unfold, for notebooks."""
+        from bitsmith.report.bars import design_html
+
+        return super()._repr_html_() + design_html(self.design())
