@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bitsmith.errors import ProgramError
 from bitsmith.ir.ops import Const
-from bitsmith.ir.types import IntArray, TensorType, machine, objects
+from bitsmith.ir.types import IntArray, TensorType, machine, objects, width_of, widths_of
 from tests.ir.test_data_movement import shapes_of, types
 
 KIND = TensorType.of((2, 2), np.array([[0, 3], [1, 2]]), np.array([[-5, 0], [-8, 3]]), np.array([[7, 9], [-2, 90]]))
@@ -120,3 +120,12 @@ def test_arrays_of_a_type_cannot_be_written() -> None:
     for part in (made.frac, made.lo, made.hi):
         with pytest.raises(ValueError, match="read-only"):
             part[...] = 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 70), st.integers(-2, 2), st.integers(0, 70), st.integers(-2, 2)), min_size=1))
+def test_widths_of_many_elements_are_those_of_each(drawn: list[tuple[int, int, int, int]]) -> None:
+    ends = [sorted((near - (1 << low), (1 << high) + far)) for low, near, high, far in drawn]
+    lo, hi = (objects(np.array(bounds, dtype=np.object_)) for bounds in zip(*ends, strict=True))
+    assert widths_of(lo, hi).tolist() == [width_of(least, most) for least, most in ends]
+    above = objects(np.array([abs(least) for least, _ in ends], dtype=np.object_))
+    assert widths_of(above, above).tolist() == [abs(least).bit_length() for least, _ in ends]

@@ -195,6 +195,21 @@ def width_of(lo: int, hi: int) -> int:
 
 
 _widths = np.frompyfunc(width_of, 2, 1)
+_EXACT = 1 << 53
+"""Integers below this are exact floating-point numbers, whose exponents tell how many bits they have."""
+
+
+def widths_of(lo: Ints, hi: Ints) -> npt.NDArray[np.int64]:
+    """Return :func:`width_of` of each element, in machine numbers where these are exact: large tensors have millions."""
+    try:
+        least, most = lo.astype(np.int64), hi.astype(np.int64)
+    except OverflowError:
+        return np.asarray(_widths(lo, hi), dtype=np.int64)
+    magnitudes = np.maximum(np.where(least < 0, ~least, 0), most)
+    if magnitudes.max() >= _EXACT:
+        return np.asarray(_widths(lo, hi), dtype=np.int64)
+    bits: npt.NDArray[np.int64] = np.frexp(magnitudes.astype(np.float64))[1] + np.asarray(least < 0, dtype=np.int64)
+    return bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +287,7 @@ class TensorType:
     @property
     def width(self) -> npt.NDArray[np.int64]:
         """Bits per element (broadcasts to the shape)."""
-        return np.asarray(_widths(self.lo, self.hi), dtype=np.int64)
+        return widths_of(self.lo, self.hi)
 
     @property
     def max_width(self) -> int:
