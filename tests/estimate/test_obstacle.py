@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from bitsmith.devices import resolve_part
-from bitsmith.estimate.obstacle import obstacle
+from bitsmith.estimate.obstacle import obstacle, way_out
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -34,9 +34,12 @@ def test_the_layer_with_most_weights_is_in_the_way_of_memory() -> None:
     assert found.need.lacking and found.need.available == part.brams == 32
     assert 300 * 400 * 8 / 4096 <= found.taken <= found.need.needed
     assert str(found.taken) in str(found) and "32" in str(found)
+    assert "Weights: external for layer 'layer1'" in way_out(found, part) and "empty" not in way_out(found, part)
+    assert "URAM is empty at first" in way_out(found, resolve_part("xczu7ev-ffvc1156-2-e"))
 
 
 def test_look_up_tables_that_leave_no_room_for_wires_are_an_obstacle() -> None:
     part = resolve_part("ice40lp384-qn32")
     found = obstacle(_dense(4, 3), part, Directives({}, parallel=True))
     assert found.need.resource == "LUTs" and found.layer == "layer0" and found.taken > 0
+    assert "external" not in way_out(found, part)

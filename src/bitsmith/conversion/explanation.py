@@ -13,7 +13,7 @@ from bitsmith.emulate.samples import Samples
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.errors.remedies import Call, given, in_python
 from bitsmith.estimate.fit import Fit
-from bitsmith.estimate.obstacle import Obstacle
+from bitsmith.estimate.obstacle import Obstacle, way_out
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
@@ -96,7 +96,9 @@ def in_words(told: Explanation, typed: Callable[[Call], str] = in_python) -> str
         return lines[0]
     if not told.choices:
         lines.append(f"This does not fit {part}, nor does it with fewer bits, any reuse factors, or layers in turn.")
-        lines += [] if told.obstacle is None else [f"The smallest circuit takes {told.obstacle} (estimate)."]
+        if told.obstacle is not None:
+            remedies = way_out(told.obstacle, told.estimate.target.known_part)
+            lines += [f"The smallest circuit takes {told.obstacle} (estimate).", f"What to do: {remedies}."]
         return "\n".join(lines)
     first = typed(given(fit=True))
     lines.append(f"This does not fit {part} with room for routing. Estimated to fit (the first by {first}):")

@@ -15,6 +15,8 @@ from bitsmith.estimate.fit import Fit, Need, needs, slowest, slowest_in_turn
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 
+_MEMORY = "memory blocks"
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
@@ -37,6 +39,16 @@ class Obstacle:
         short = "" if need.lacking else f", more than the {need.comfortably:.0%} that leave room for wires"
         most = f", most of them for layer {self.layer!r} ({self.taken:,})" if self.layer else ""
         return f"about {need}{short}{most}"
+
+
+def way_out(found: Obstacle, part: Part) -> str:
+    """Return what the user may do about an obstacle."""
+    ways = "a larger part, fewer bits, more pruning, or a smaller network"
+    if found.need.resource != _MEMORY or not found.layer:
+        return ways
+    large = part.family.large
+    empty = f"; {large.name} is empty at first, so that it holds no weights" if large is not None and part.large else ""
+    return f"{ways}; or Weights: external for layer {found.layer!r}, whose weights then come in with every frame{empty}"
 
 
 def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:

@@ -70,7 +70,7 @@ class _Tile:
 
     @property
     def size(self) -> int:
-        """Its elements."""
+        """Elements of a tile."""
         return self.rows * self.columns
 
 

@@ -19,7 +19,7 @@ from bitsmith.errors import CapacityError
 from bitsmith.errors.remedies import Call, Remedy, build, convert, given, remedy
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, packed_luts, proposal
-from bitsmith.estimate.obstacle import Obstacle, obstacle
+from bitsmith.estimate.obstacle import Obstacle, obstacle, way_out
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.fidelity.judgement import LEAST_ERROR
 from bitsmith.fidelity.samples import samples
@@ -256,7 +256,7 @@ def nothing_fits(program: Program, directives: Directives, part: Part) -> Capaci
     return CapacityError(
         f"no reuse factors make the circuit fit {part.name}: the smallest takes {lacking} (estimated)",
         where="fit",
-        remedy="a larger part, fewer bits, more pruning, or a smaller network",
+        remedy=way_out(lacking, part),
     )
 
 
