@@ -14,6 +14,7 @@ from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, Need, needs, slowest, slowest_in_turn
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import weights_of
 
 _MEMORY = "memory blocks"
 
@@ -27,12 +28,14 @@ class Obstacle:
         need: how much of the resource that takes, of how much.
         layer: the layer that takes most of it; empty if what there is lies between layers.
         taken: how much that layer takes.
+        weighted: the layer has weights.
     """
 
     smallest: Fit
     need: Need
     layer: str
     taken: int
+    weighted: bool
 
     def __str__(self) -> str:
         need = self.need
@@ -44,7 +47,7 @@ class Obstacle:
 def way_out(found: Obstacle, part: Part) -> str:
     """Return what the user may do about an obstacle."""
     ways = "a larger part, fewer bits, more pruning, or a smaller network"
-    if found.need.resource != _MEMORY or not found.layer:
+    if found.need.resource != _MEMORY or not found.weighted:
         return ways
     large = part.family.large
     empty = f"; {large.name} is empty at first, so that it holds no weights" if large is not None and part.large else ""
@@ -59,7 +62,8 @@ def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
     smallest = min(every, key=lambda found: _crowded(_scarcest(found.size, part)))
     need = _scarcest(smallest.size, part)
     layer, taken = _most(smallest.size, need.resource, part)
-    return Obstacle(smallest, need, layer, taken)
+    weighted = any(node.layer == layer and weights_of(program, node) is not None for node in program.nodes)
+    return Obstacle(smallest, need, layer, taken, weighted)
 
 
 def _scarcest(size: Size, part: Part) -> Need:
