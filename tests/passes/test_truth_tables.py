@@ -108,6 +108,18 @@ def test_random_networks_of_gates(seed: int) -> None:
     assert model.estimate().size.dsp == 0
 
 
+def test_gates_behind_pooling() -> None:
+    rng = np.random.default_rng(7)
+    either = torch.nn.MaxPool1d(2)
+    module = torch.nn.Sequential(
+        Gates(6, 12, rng), torch.nn.Unflatten(1, (3, 4)), either, torch.nn.Flatten(), Gates(6, 9, rng)
+    )
+    x = _bits(rng, 64, 6)
+    model = bitsmith.convert(module.eval(), input_shape=(6,), calibration=x)
+    assert len(_tables(model)) == 2
+    np.testing.assert_array_equal(model.predict(x), module(torch.tensor(x)).detach().numpy())
+
+
 def test_gates_behind_thresholds() -> None:
     rng = np.random.default_rng(5)
     thresholds = np.sort(rng.normal(size=(4, 3)).astype(np.float32))

@@ -4,9 +4,9 @@ Networks of logic gates are trained as arithmetic: a gate is ``w0 + w1*a + w2*b 
 whether a sum of products of signs is positive. Before: ``gather -> 1 - a -> products -> sums -> comparison``. After:
 ``gather -> TruthTable``, with the values that the float model gives, and no arithmetic.
 
-Bits are results of comparisons, inputs that have no values but 0 and 1, and truth tables. A result becomes a table if it is 0 or
-1 for all values of at most six bits at the same place, whether these occur together or not, and if two layers or more compute it.
-Elements may move between.
+Bits are results of comparisons, inputs that have no values but 0 and 1, truth tables, and the greatest or least of bits. A result
+becomes a table if it is 0 or 1 for all values of at most six bits at the same place, whether these occur together or not, and if
+two layers or more compute it. Elements may move between.
 """
 
 from __future__ import annotations
@@ -114,6 +114,8 @@ class _Tabulation:
                 found = self._moved(node, functions[0])
             elif traits.elementwise or traits.affine:
                 found = self._computed(node, functions)
+            elif traits.picks and all(function.leaves and not function.layers for function in functions):
+                found = self._leaf(node.name)
         if found is not None and self._ends(node, found):
             if len(found.layers) > 1:
                 self._tabulate(node, found)
