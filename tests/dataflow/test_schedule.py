@@ -25,7 +25,7 @@ from bitsmith.passes.program import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule
 from tests.dataflow.reading import parse
 from tests.mapping.test_partition import demanded
-from tests.properties import shares
+from tests.properties import judged, shares
 from tests.properties.convolutional import demands, random_network, turns
 from tests.properties.programs import random_program
 from tests.properties.recurrent import demands as recurrent_demands
@@ -194,9 +194,7 @@ def test_engines(seed: int) -> None:
     assert schedule(network, latencies) == dense_schedule(network, latencies)
 
 
-@pytest.mark.parametrize(
-    "seeds", [range(500, 502), pytest.param(range(502, 530), marks=(pytest.mark.slow, pytest.mark.ci))]
-)
+@pytest.mark.parametrize("seeds", [range(500, 502), judged(range(502, 530))])
 def test_slices_of_time_give_the_same_schedules(monkeypatch: pytest.MonkeyPatch, seeds: range) -> None:
     monkeypatch.setattr("bitsmith.dataflow.schedule._PATIENCE", 0)
     for seed in seeds:

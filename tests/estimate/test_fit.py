@@ -15,6 +15,7 @@ from bitsmith.estimate.fit import fits, paced, proposal
 from bitsmith.mapping.partition import partition
 from bitsmith.model.fitting import Choice
 from bitsmith.passes.program import drop_dead
+from tests.properties import judged
 
 
 def test_pools_take_as_long_as_products(tmp_path: Path) -> None:
@@ -31,11 +32,7 @@ def test_pools_take_as_long_as_products(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "least", "most"),
-    [
-        ("xc7z010clg400-1", 0.5, 1.0),
-        pytest.param("LFE5U-85F-6BG381C", 0.25, 0.5, marks=[pytest.mark.slow, pytest.mark.ci]),
-    ],
+    ("name", "least", "most"), [("xc7z010clg400-1", 0.5, 1.0), judged("LFE5U-85F-6BG381C", 0.25, 0.5)]
 )
 @pytest.mark.slow
 @pytest.mark.ci

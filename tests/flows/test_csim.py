@@ -28,6 +28,7 @@ from bitsmith.passes.program import drop_dead
 from tests.flows.runs import execute
 from tests.hls.compiled import STRICT, open_headers, written
 from tests.hls.test_vendor_projects import ONE_OF_A_FAMILY
+from tests.properties import judged
 from tests.properties.programs import random_stimuli
 from tests.system.examples import digits, three_layer
 from tests.system.test_random_networks import random_network
@@ -106,7 +107,7 @@ def run_bench(program: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("dialect", ["catapult", pytest.param("vitis", marks=(pytest.mark.slow, pytest.mark.ci))])
+@pytest.mark.parametrize("dialect", ["catapult", judged("vitis")])
 def test_bench_reads_compares_and_writes(tmp_path: Path, dialect: str) -> None:
     project_in(tmp_path, small(), dialect)
     folder = tmp_path / "net"

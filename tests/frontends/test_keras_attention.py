@@ -16,6 +16,7 @@ import pytest
 from keras import layers
 from keras_jsons import functional, layer, source, write_model
 from keras_samples import assert_fixed_point, assert_same, randomised, save, save_keras2
+from tests.properties import judged
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
@@ -89,7 +90,7 @@ def _model(builds: dict[str, Build]) -> Any:
     [
         ["cross", "causal", "two of three axes"],
         ["groups", "gated groups", "causal groups"],
-        pytest.param(list(HEADS), marks=[pytest.mark.slow, pytest.mark.ci]),
+        judged(list(HEADS)),
         list(DENSE),
     ],
     ids=len,

@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from tests.properties import judged
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
@@ -88,9 +89,7 @@ def _wanted(model: Any, x: Numbers) -> list[npt.NDArray[np.float64]]:
 QUICK = {"tree, words", "forest, two classes", "boosted, two classes", "XGBoost, three classes", "LightGBM, real"}
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=[pytest.mark.slow, pytest.mark.ci]) for name in MODELS]
-)
+@pytest.mark.parametrize("name", [name if name in QUICK else judged(name) for name in MODELS])
 def test_circuits_decide_as_the_library_does(name: str, tmp_path: Path) -> None:
     """No decision differs on calibration data: classes are equal, and what is added up is so but for rounded leaves."""
     estimator, (x, y) = MODELS[name]

@@ -22,6 +22,7 @@ from tests.hls.rules.book import book
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_FAMILY, networks, programs
 from tests.hls.test_streams import FEW, bounded, cnns, random_demands
 from tests.hls.test_vendor_rules import found_marks
+from tests.properties import judged
 
 
 def narrow(dialect: Dialect, bits: int = 24) -> Dialect:
@@ -88,7 +89,7 @@ def width_of(stream: Stream) -> int:
     return max(max(int(high), ~int(low)).bit_length() + (low < 0) for low, high in zip(lo.flat, hi.flat, strict=True))
 
 
-@pytest.mark.parametrize("many", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.ci))])
+@pytest.mark.parametrize("many", [False, judged(True)])
 def test_fifos_are_deep_enough(tmp_path: Path, many: bool) -> None:
     """Each process is a thread of its own, and FIFOs fill."""
     cases, demands = some()

@@ -26,6 +26,7 @@ from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_names import hostile_program
 from tests.hls.test_writer import TARGET, dense
 from tests.mapping.test_partition import demanded
+from tests.properties import judged
 
 FEW = (36, 43, 98, 79, 243)
 STREAMED = Directives({}, parallel=False)
@@ -145,7 +146,7 @@ def bounded(dialect: Dialect) -> Dialect:
     return replace(dialect, streams=THREADS)
 
 
-@pytest.mark.parametrize("many", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.ci))])
+@pytest.mark.parametrize("many", [False, judged(True)])
 def test_fifos_are_deep_enough(tmp_path: Path, many: bool) -> None:
     cases, demands = cnns()
     if many:

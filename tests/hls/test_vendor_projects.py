@@ -23,6 +23,7 @@ from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE, STRICT
 from tests.hls.test_names import hostile_program
 from tests.hls.test_writer import dense
+from tests.properties import judged
 from tests.properties.programs import random_stimuli
 
 VENDOR = Path(__file__).parent / "vendor"
@@ -135,9 +136,7 @@ def test_test_bench(tmp_path: Path, dialect: str) -> None:
 
 
 @ONE_OF_A_FAMILY
-@pytest.mark.parametrize(
-    "parallel", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.ci))], ids=["streams", "arrays"]
-)
+@pytest.mark.parametrize("parallel", [False, judged(True)], ids=["streams", "arrays"])
 def test_test_bench_of_processes(tmp_path: Path, dialect: str, parallel: bool) -> None:
     simulated(dialect, dense(), tmp_path, Directives({"dense_1": 3}, parallel, {"dense_1": MultiplierStyle.SHARED}))
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from _pytest.mark import ParameterSet
+
+_JUDGED = (pytest.mark.slow, pytest.mark.ci)
 
 
 def shares(count: int, fast: int = 1) -> pytest.MarkDecorator:
@@ -17,9 +20,14 @@ def few(names: str, cases: Iterable[object], fast: int, *, judged: bool = False)
 
     With ``judged`` these run where a change is judged.
     """
-    slow = [pytest.mark.slow, pytest.mark.ci] if judged else [pytest.mark.slow]
+    slow = _JUDGED if judged else (pytest.mark.slow,)
     marked = [
         pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=() if number < fast else slow)
         for number, case in enumerate(cases)
     ]
     return pytest.mark.parametrize(names, marked)
+
+
+def judged(*case: object) -> ParameterSet:
+    """A case that is not fast, and runs where a change is judged."""
+    return pytest.param(*case, marks=_JUDGED)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.ao.quantization.fx._decomposed  # operators of their own
+from tests.properties import judged
 from tests.quantized.qdq.quantized_operators import Model
 from torch import Tensor, nn
 
@@ -88,7 +89,7 @@ ALIKE: dict[str, list[Callable[[], Network]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ["layers", "onnx", pytest.param("torch", marks=[pytest.mark.slow, pytest.mark.ci])])
+@pytest.mark.parametrize("kind", ["layers", "onnx", judged("torch")])
 def test_they_are_one_circuit(kind: str) -> None:
     first, *others = (circuit(of()) for of in ALIKE[kind])
     assert all(other == first for other in others)

@@ -27,6 +27,7 @@ from bitsmith.rtl.interface import prefix, token_bytes
 from bitsmith.rtl.library import AVALON_LIBRARY, BEATS_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import simulate_streams
+from tests.properties import judged
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.circuits import lint
 from tests.rtl.wrapped import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save
@@ -333,7 +334,7 @@ def adapter(each: Circuit, wrapper: str) -> str:
     return "\n".join([*text, ""])
 
 
-@pytest.mark.parametrize("wrapper", ["axis", pytest.param("avalon", marks=(pytest.mark.slow, pytest.mark.ci))])
+@pytest.mark.parametrize("wrapper", ["axis", judged("avalon")])
 @pytest.mark.parametrize("kind", SIMULATED)
 def test_streams_under_stalls(tmp_path: Path, kind: str, wrapper: str) -> None:
     each = made(kind)

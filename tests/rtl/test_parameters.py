@@ -15,13 +15,14 @@ from bitsmith.rtl.stream_ports import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_parameters import demands, grouped_program, loadable_program
+from tests.properties import judged
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network
 from tests.rtl.circuits import lint
 from tests.rtl.streaming import assert_streams, written
 
 SEEDS = [
-    *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (2, 3, 7)),
+    *(judged(seed) for seed in (2, 3, 7)),
     *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 160)),
 ]
 
@@ -48,10 +49,7 @@ def test_positions_share_the_weights_of_several_groups(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "seed",
-    [
-        *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (2, 5)),
-        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 140)),
-    ],
+    [*(judged(seed) for seed in (2, 5)), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 140))],
 )
 def test_loaded_weights_of_recurrences(seed: int, tmp_path: Path) -> None:
     program = random_network(seed, loaded=True)

@@ -24,6 +24,7 @@ from bitsmith.rtl import memory
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_engines import depthwise, pooled
 from tests.mapping.test_partition import demanded
+from tests.properties import judged
 from tests.properties.convolutional import channels_of_their_own, demands, random_decoder, random_network, turns
 from tests.properties.pairs import random_pair
 from tests.properties.programs import random_program
@@ -55,7 +56,7 @@ def convolutional(size: int = 6, channels: int = 2, *, by_channel: bool = False)
     return builder.program([("scores", y)])
 
 
-@pytest.mark.parametrize("reuse", [pytest.param(1, marks=(pytest.mark.slow, pytest.mark.ci)), 4])
+@pytest.mark.parametrize("reuse", [judged(1), 4])
 def test_convolution(reuse: int, tmp_path: Path) -> None:
     assert_streams(convolutional(), Directives({"conv": reuse}, False), tmp_path)
 

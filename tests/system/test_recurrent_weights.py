@@ -21,6 +21,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from bitsmith.model import Model
 from bitsmith.passes.program.load import parameters
+from tests.properties import judged
 
 PRECISION = {
     "default": "fixed<8,3,RND,SAT>",
@@ -97,10 +98,7 @@ def test_loaded_weights_compute_what_constants_do(seed: int) -> None:
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
 @pytest.mark.parametrize(
     "seed",
-    [
-        *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (3, 4)),
-        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 30)),
-    ],
+    [*(judged(seed) for seed in (3, 4)), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 30))],
 )
 def test_builds_load_other_weights(seed: int, tmp_path: Path) -> None:
     net = Net(seed)

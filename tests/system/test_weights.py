@@ -26,6 +26,7 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Flatten, Permute
 from bitsmith.model import Model
 from tests.flows.test_csim import bench, run_bench
+from tests.properties import judged
 from tests.system.examples import three_layer
 
 PRECISION = {"default": "fixed<8,3,RND,SAT>", "weight": "fixed<5,2>", "bias": "fixed<6,3>"}
@@ -108,10 +109,7 @@ def test_loaded_weights_compute_what_converted_ones_do(seed: int) -> None:
 
 @pytest.mark.parametrize(
     "seed",
-    [
-        *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (1, 2, 3)),
-        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 30)),
-    ],
+    [*(judged(seed) for seed in (1, 2, 3)), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 30))],
 )
 def test_builds_load_other_weights(seed: int, tmp_path: Path) -> None:
     net = Net(seed)

@@ -20,6 +20,7 @@ from bitsmith.building.system import system_board
 from bitsmith.devices import Card, any_board, system_boards
 from bitsmith.errors import ConfigError
 from tests.flows.fake_tools import FakeTools
+from tests.properties import judged
 from tests.rtl.circuits import lint
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.system.examples import three_layer
@@ -90,7 +91,7 @@ int main() {
 """
 
 
-@pytest.mark.parametrize("real", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.ci))])
+@pytest.mark.parametrize("real", [False, judged(True)])
 def test_the_movers_move(tmp_path: Path, real: bool) -> None:
     wide = made("stream")
     system = written(tmp_path, wide, "alveo-u250")
