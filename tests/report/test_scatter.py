@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
@@ -100,3 +101,19 @@ def test_ticks_are_round_numbers_of_one_kind(
     low: float, high: float, logarithmic: bool, falling: bool, ticks: list[float]
 ) -> None:
     assert Axis(low, high, logarithmic, falling).ticks() == pytest.approx(ticks)
+
+
+@settings(max_examples=30)
+@given(_CHARTS)
+def test_all_that_is_drawn_lies_within_the_picture_and_lines_within_the_frame(chart: Scatter) -> None:
+    root = ElementTree.fromstring(svg(chart, "a < b"))
+    width, height = (float(root.attrib[side]) for side in ("width", "height"))
+    texts = {text.text: text for text in root.iterfind(".//{*}text")}
+    for across, down, beyond in (("x", "y", 0.0), ("cx", "cy", 0.0), ("x1", "y1", 20.0), ("x2", "y2", 20.0)):
+        for drawn in root.iter():
+            if across in drawn.attrib and down in drawn.attrib:
+                assert beyond <= float(drawn.attrib[across]) <= width - beyond
+                assert beyond <= float(drawn.attrib[down]) <= height - beyond
+    axis, score = texts["LUTs (estimate)"], texts["better upwards: right"]
+    ticks = [float(text.attrib["y"]) for text in texts.values() if (text.text or "").replace(",", "").isdigit()]
+    assert float(axis.attrib["y"]) > max(ticks) > float(score.attrib["y"])

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from bitsmith.report.sections import section_of
 from bitsmith.report.summary import ConstantRow, LayerRow
-from bitsmith.report.terminal import LayersTable, as_text, report_table, sections_table, shortened
-from tests.report.reports import design
+from bitsmith.report.terminal import LayersTable, as_text, report_summary, report_table, sections_table, shortened
+from tests.report.reports import design, full_report
 
 LONG = "encoder_blocks_0_self_attention_query_projection_kernel"
 
@@ -97,3 +97,14 @@ def test_sections_of_any_dictionary_are_tables_of_their_own() -> None:
     assert text.index("FF") < text.index("synth") < text.index("route")
     assert "Build report" not in text and "left out" not in text and "Measured by" not in text
     assert as_text(sections_table({}), 100) == ""
+
+
+def test_a_summary_takes_no_more_room_than_its_lines() -> None:
+    """Details wrap only where they must, and stand below each other."""
+    report = full_report()
+    summary = report_summary(report.sections, design("x" * 10, ()))
+    wide = as_text(summary, 300)
+    lines = [line for line in wide.splitlines() if line.startswith(" ")]
+    assert lines and not any(line.startswith("  ") for line in lines)
+    needed = max(map(cell_len, lines))
+    assert as_text(summary, needed) == wide != as_text(summary, needed - 1)
