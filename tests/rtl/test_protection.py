@@ -14,6 +14,7 @@ import pytest
 
 from bitsmith.building.design import Pipeline, circuit
 from bitsmith.devices import ECP5
+from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, ToolFailedError
@@ -31,6 +32,7 @@ from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import simulate
 from tests.mapping.test_engines import residual, shared
+from tests.properties.convolutional import channels_of_their_own, random_network, turns
 from tests.rtl import streaming
 from tests.rtl.circuits import lint, save
 from tests.rtl.streaming import assert_streams
@@ -122,6 +124,17 @@ def test_flipped_bits(tmp_path: Path, case: str, protection: Protection, monkeyp
 def test_no_alarm(tmp_path: Path, case: str, protection: Protection) -> None:
     made, directives = CASES[case]
     assert_streams(made(), replace(directives, protection=protection), tmp_path, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(seed, marks=[pytest.mark.ci] * (seed == 1)) for seed in range(20)])
+def test_no_alarm_in_random_engines(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All memories of more than two words have check bits, of whatever width they are."""
+    monkeypatch.setattr("bitsmith.rtl.process_text.takes_block", lambda words, bits, block: words > 2)
+    monkeypatch.setattr(MemoryBlock, "takes_table", lambda self, words, bits: words > 2)
+    program = random_network(seed) if seed % 2 else channels_of_their_own(seed)
+    protection = Protection.ECC if seed % 4 < 2 else Protection.PARITY
+    assert_streams(program, replace(turns(seed, program), protection=protection), tmp_path, seed, frames=3)
 
 
 def curves() -> Program:

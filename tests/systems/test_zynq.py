@@ -416,6 +416,12 @@ def test_memories_are_read_back_where_there_are_some(tmp_path: Path) -> None:
         three_layer(tmp_path, backend="vitis", monitors="memories")
 
 
+def test_ecc_is_said_to_lower_the_clock(tmp_path: Path) -> None:
+    for monitors, is_said in (("ecc", True), ("parity", False)):
+        model = three_layer(tmp_path / monitors, monitors=monitors)[0]
+        assert any("lowers the clock" in note for note in model.notes) == is_said
+
+
 @few("name, module", [("inspect", "inspect_net"), ("class", "class_net"), ("jets", "jets")], fast=1, judged=True)
 def test_drivers_are_imported_whatever_the_circuit_is_called(tmp_path: Path, name: str, module: str) -> None:
     """Python imports its own modules in the folders of the drivers, whose files stand before them."""

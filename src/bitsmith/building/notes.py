@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bitsmith.building.job import Target
+from bitsmith.building.job import Target, protection
 from bitsmith.config import IOType
 from bitsmith.config.values import LAYERS, MEMORIES, RANGES, is_monitored
+from bitsmith.devices.protection import Protection
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
@@ -19,6 +20,11 @@ def notes_on_settings(network: Network, target: Target) -> Iterator[str]:
     yield from _loaded(network)
     yield from _nothing_to_read(network, target)
     yield from _lasting(network)
+    if protection(target) is Protection.ECC:
+        yield (
+            "Monitors 'ecc' lowers the clock that the circuit reaches, by a fifth and more: its gates stand between block "
+            "memories and what reads them (docs/boards.md)."
+        )
 
 
 def _lasting(network: Network) -> Iterator[str]:
