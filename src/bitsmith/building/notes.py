@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bitsmith.building.job import Target, protection
 from bitsmith.config import IOType
@@ -29,12 +29,17 @@ def notes_on_settings(network: Network, target: Target) -> Iterator[str]:
 
 def _lasting(network: Network) -> Iterator[str]:
     """A note on layers whose states live on between samples."""
-    names = [repr(node.name) for node in network.nodes if node.layer.stateful]
+    names = [node.name for node in network.nodes if node.layer.stateful]
     if names:
-        yield (
-            f"States of {', '.join(names)} live on between samples, which come in order: model.reset_states() gives them their "
-            "initial values, as a reset of the circuit does."
-        )
+        yield note_on_states(names)
+
+
+def note_on_states(names: Iterable[str]) -> str:
+    """The note on states by the names of layers or inputs."""
+    return (
+        f"States of {', '.join(map(repr, names))} live on between samples, which come in order: model.reset_states() gives them "
+        "their initial values, as a reset of the circuit does."
+    )
 
 
 def _unsliced(network: Network, target: Target) -> Iterator[str]:

@@ -82,11 +82,20 @@ Revision: TypeAlias = Callable[[NetworkNode, Sequence[Floats], Floats], Floats]
 """Function that replaces a node's result, given its operands and its result."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TiedState:
+    """An input node that a sample gives what node ``output`` gave for the sample before; ``initial`` the first one."""
+
+    input: str
+    output: str
+    initial: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """Layers in evaluation order; ``inputs`` and ``outputs`` name nodes, in the order of the user's model.
 
-    ``notes`` are what the user should know about how the model was read.
+    ``notes`` are what the user should know about how the model was read. ``states`` are input nodes that are no inputs.
     """
 
     nodes: tuple[NetworkNode, ...]
@@ -94,6 +103,7 @@ class Network:
     outputs: tuple[str, ...]
     name: str = "model"
     notes: tuple[str, ...] = ()
+    states: tuple[TiedState, ...] = ()
 
     def node(self, name: str) -> NetworkNode:
         """The node called ``name``."""
@@ -119,7 +129,7 @@ class Network:
     @property
     def stateful(self) -> bool:
         """Return True if batches are samples in order, each of which goes on from the one before."""
-        return any(node.layer.stateful for node in self.nodes)
+        return bool(self.states) or any(node.layer.stateful for node in self.nodes)
 
     def consumers(self, name: str) -> tuple[NetworkNode, ...]:
         """The nodes that read ``name``."""
@@ -201,14 +211,38 @@ class Network:
         Results are those that ``revised`` makes of them; those of nodes in ``held`` are not computed.
         """
         given: Mapping[str, Floats] = dict(zip(self.inputs, inputs, strict=True))
-        held = held or {}
+        if self.states:
+            yield from self._in_order(given, revised, held or {})
+        else:
+            yield from self._evaluation(given, len(inputs[0]), revised, held or {})
+
+    def _in_order(
+        self, given: Mapping[str, Floats], revised: Revision | None, held: Mapping[str, Floats]
+    ) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
+        """Evaluate sample by sample, each with what the one before gave."""
+        states = {each.input: each.initial[None] for each in self.states}
+        rows: list[list[tuple[NetworkNode, list[Floats], Floats]]] = []
+        for sample in range(len(next(iter(given.values())))):
+            parts = ({name: x[sample : sample + 1] for name, x in known.items()} for known in (given, held))
+            one, kept = parts
+            rows.append([*self._evaluation({**one, **states}, 1, revised, kept)])
+            results = {node.name: node.result_in_model(result) for node, _, result in rows[-1]}
+            states = {each.input: results[each.output] for each in self.states}
+        for steps in zip(*rows, strict=True):
+            operands = [np.concatenate(parts) for parts in zip(*(step[1] for step in steps), strict=True)]
+            yield steps[0][0], operands, np.concatenate([step[2] for step in steps])
+
+    def _evaluation(
+        self, given: Mapping[str, Floats], samples: int, revised: Revision | None, held: Mapping[str, Floats]
+    ) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
+        """Evaluate all samples at once."""
         last = {name: position for position, node in enumerate(self.nodes) for name in node.inputs}
         results: dict[str, Floats] = {}
         for position, node in enumerate(self.nodes):
             operands = [given[node.name]] if node.name in given else [results[name] for name in node.inputs]
             result = held[node.name] if node.name in held else node.layer.reference(operands)
             if not operands:  # a constant, once per sample
-                result = np.broadcast_to(result, (len(inputs[0]), *result.shape[1:]))
+                result = np.broadcast_to(result, (samples, *result.shape[1:]))
             if revised is not None:
                 result = revised(node, operands, result)
             results[node.name] = result

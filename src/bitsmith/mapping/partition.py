@@ -109,7 +109,8 @@ def _input(builder: DataflowBuilder, op: ops.Input, kind: TensorType) -> StepId:
 
 def _placed(builder: DataflowBuilder, node: Node) -> StepId:
     op = node.op
-    if node.args and all(map(builder.is_constant, builder.operands(node))):
+    lasting = isinstance(op, ops.Scan) and op.kept > 0  # of which each frame differs
+    if node.args and not lasting and all(map(builder.is_constant, builder.operands(node))):
         return builder.on_whole_tensors(node)
     match op:
         case ops.Input():

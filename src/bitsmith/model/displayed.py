@@ -19,6 +19,7 @@ class Displayed(Shown, ABC):
     program: Program
     target: Target
     notes: tuple[str, ...]
+    _inherited: bool | None = None
 
     @abstractmethod
     def design(self) -> Design:
@@ -29,6 +30,12 @@ class Displayed(Shown, ABC):
         """The fidelity, if it has been measured."""
         found: Certificate | None = self.__dict__.get("fidelity")
         return found
+
+    @property
+    def _calibrated(self) -> bool | None:
+        """True if formats follow from calibration data, or those of the models that it was made of; None if results were off."""
+        known = self._certificate
+        return self._inherited if known is None else None if known.problems else known.calibrated
 
     def __str__(self) -> str:
         from bitsmith.report.terminal import render

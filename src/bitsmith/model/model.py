@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -61,7 +61,6 @@ class Model(Displayed):
     """
 
     source: Source | None = None
-    _inherited: bool | None = None
 
     def __init__(
         self,
@@ -83,12 +82,6 @@ class Model(Displayed):
         After weights have changed it is measured again on the first access, on generated inputs.
         """
         return certify(self.network, self.network, self.program, None)
-
-    @property
-    def _calibrated(self) -> bool | None:
-        """True if formats follow from calibration data, or those of the models that it was made of; None if results were off."""
-        known = self._certificate
-        return self._inherited if known is None else None if known.problems else known.calibrated
 
     def __getstate__(self) -> dict[str, object]:
         """Return the attributes that copies and pickles hold."""
@@ -161,6 +154,25 @@ class Model(Displayed):
         if not told and not going_on:
             self._alerts.tell_off(batches, outputs, self.emulator)
         return self._results(outputs)
+
+    def with_states(self, states: Mapping[str, str], initial: Mapping[str, npt.ArrayLike] | None = None) -> Model:
+        """The model whose circuit keeps ``states`` itself: each input gets what an output gave for the sample before.
+
+        Args:
+            states: an output for each input that is a state; both are no ports any more, but outputs stay if none would be left.
+            initial: values by input after a reset; by default 0.
+
+        Raises:
+            InputDataError: other names, shapes or values.
+            UnsupportedError: reuse factors above 1 or weights that can be loaded, within what depends on the states.
+        """
+        from bitsmith.building.notes import note_on_states
+        from bitsmith.model.states import tied
+
+        known, made = self.fidelity, copy(self)
+        made.network, made.program = tied(self.network, self.program, self.directives, states, initial or {})
+        made.fidelity, made.notes = known, (*self.notes, note_on_states(states))
+        return made
 
     def reset_states(self) -> None:
         """Give states that live on between samples their initial values, as a reset of the circuit does."""

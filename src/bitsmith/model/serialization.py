@@ -32,8 +32,9 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs
 from bitsmith.layers.axis_order import is_order
-from bitsmith.layers.layer import Floats, Layer, broadcasts
-from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts
+from bitsmith.layers.network import Network, NetworkNode, TiedState
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Bits, Settings
 from bitsmith.layers.table import LAYERS
@@ -95,6 +96,7 @@ def encode(model: SavedModel) -> tuple[str, dict[str, npt.NDArray[np.float64]]]:
         "name": model.network.name,
         "inputs": list(model.network.inputs),
         "outputs": list(model.network.outputs),
+        "states": [[each.input, each.output, each.initial.tolist()] for each in model.network.states],
         "nodes": [_encode_node(node, arrays) for node in model.network.nodes],
         "target": dict(model.target),
         "notes": list(model.notes),
@@ -145,10 +147,21 @@ def load(path: Path) -> SavedModel:
         raise ModelFileError(f"not a saved bitsmith model ({error})", where=str(path)) from error
 
 
+def _decode_state(state: Json, network: Network, shapes: Mapping[str, Shape]) -> TiedState:
+    name, output, values = listed(state)
+    initial = np.array(values, dtype=np.float64)
+    names = [node.name for node in network.nodes if isinstance(node.layer, Input)]
+    if name not in names or output not in shapes or initial.shape != shapes[str(name)]:
+        raise ValueError("a state that is not the network's")
+    return TiedState(str(name), str(output), initial)
+
+
 def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
     nodes = tuple(_decode_node(node, arrays) for node in listed(document["nodes"]))
     network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), _name(document["name"]))
     shapes = network.shapes()
+    tied = (_decode_state(each, network, shapes) for each in listed(document.get("states", [])))
+    network = replace(network, states=tuple(tied))
     if any(node.order is not None and not is_order(node.order, shapes[node.name]) for node in nodes):
         raise ValueError("a layer whose axes are in no order")
     program = parse("\n".join(str(line) for line in listed(document["program"])) + "\n")
