@@ -96,6 +96,16 @@ def test_places_of_boxes_and_ends_of_connections(rows: list[LayerRow], sizes: tu
         assert found == pytest.approx(ends)
 
 
+@given(st.permutations(range(4)), st.permutations(range(4)))
+def test_branches_that_are_independent_do_not_cross(second: list[int], third: list[int]) -> None:
+    """Whatever the order in which their layers come."""
+    rows = [_row(f"a{k}", ()) for k in range(4)]
+    rows += [_row(f"b{k}", (f"a{k}",)) for k in second] + [_row(f"c{k}", (f"b{k}",)) for k in third]
+    at = {box.name: box.x for box in diagram(rows, ["c0"]).boxes}
+    for k in range(4):
+        assert at[f"a{k}"] == at[f"b{k}"] == at[f"c{k}"]
+
+
 def test_long_names_are_shortened() -> None:
     for name in (("abc" * 16)[:length] for length in range(40)):
         (box,) = diagram([_row(name, ())], []).boxes

@@ -92,6 +92,20 @@ def _hostile() -> Design:
     return replace(shown, layers=tuple(rows))
 
 
+@pytest.mark.parametrize("direction", list(Direction))
+def test_lines_of_a_box_stand_below_each_other_in_its_middle(direction: Direction) -> None:
+    drawn = picture(design(), ALL, direction)
+    texts = iter(ElementTree.fromstring(svg(drawn)).iter(f"{_SVG}text"))
+    for box in drawn.boxes:
+        lines = [next(texts) for _ in box.lines]
+        heights = [float(line.attrib["y"]) for line in lines]
+        assert [line.text for line in lines] == list(box.lines) and heights == sorted(set(heights))
+        assert box.y < heights[0] and heights[-1] < box.y + drawn.box_height
+        assert sum(heights) / len(heights) - 4.0 == pytest.approx(box.y + drawn.box_height / 2, abs=0.2)
+        assert {line.attrib["x"] for line in lines} == {f"{box.x + drawn.box_width / 2:.1f}"}
+    assert next(texts, None) is None
+
+
 def test_hostile_names_are_only_text() -> None:
     drawn = picture(_hostile(), ALL, Direction.DOWN)
     content = svg(drawn)
