@@ -259,7 +259,7 @@ static enum @top@_status exchange(size_t frames)
 /* If a memory held what it was given when the circuit last read it back, after a reset or a load. */
 static int holds(size_t which)
 {
-    return in(CRC + 4 * (which - external)) == held[which];
+    return in(CRC + 4 * (uint32_t)(which - external)) == held[which];
 }
 
 /* The CRC of what is sent to a memory, whose tokens have zeros above them. */
