@@ -122,3 +122,18 @@ def test_weights_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boa
             assert (status, card.sent) == (OK, {f"read_{number}": want})
         else:
             assert (status, soc.sent) == (OK, {number: want})
+
+
+@pytest.mark.parametrize("board", ["alveo-u50", "de10-nano"])
+@pytest.mark.parametrize(("kind", "monitors"), [("read-back", "memories"), ("ecc", "ecc"), ("layers-engine", "layers")])
+def test_monitors_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, monitors: str, board: str
+) -> None:
+    """Without a warning; what they read is the same as on a Zynq."""
+    each = made(kind)
+    written(tmp_path, each, board, monitors=monitors)
+    (net,) = imported(monkeypatch, tmp_path, "net")
+    monkeypatch.setitem(sys.modules, "net", net)
+    card, soc = FakeCard(each), FakeSoc(each, net)
+    driver = on_card(tmp_path, card, net, time) if board == "alveo-u50" else on_soc(tmp_path, soc, time, 0.05)
+    assert driver.library.net_init() == OK
