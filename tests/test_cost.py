@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -54,12 +57,12 @@ def _keras_model(rng: np.random.Generator) -> keras.Model:
     return model
 
 
-def _dense(kernel: Floats, **options: object) -> bitsmith.Model:
+def _dense(kernel: Floats, precision: str = "fixed<24,12>", **options: object) -> bitsmith.Model:
     model = keras.Sequential(
         [keras.Input((kernel.shape[0],)), keras.layers.Dense(kernel.shape[1], name="d", use_bias=False)]
     )
     model.layers[0].set_weights([kernel])
-    config = {"Model": {"Precision": "fixed<24,12>"}, "LayerName": {"d": {"Precision": {"weight": "fixed<6,2>"}}}}
+    config = {"Model": {"Precision": precision}, "LayerName": {"d": {"Precision": {"weight": "fixed<6,2>"}}}}
     return bitsmith.convert(model, config=config, check=False, **options)
 
 
@@ -131,19 +134,43 @@ def test_prices_of_bits_tell_what_bits_take() -> None:
     )
 
 
-def test_multipliers_serve_several_weights() -> None:
+@pytest.mark.parametrize(("precision", "shared"), [("fixed<24,12>", False), ("fixed<12,8>", True)])
+def test_multipliers_serve_several_weights(precision: str, shared: bool) -> None:
+    """Blocks do so for one column, or, of short numbers, for two."""
     rng = np.random.default_rng(3)
     kernel = _sparse(rng, (8, 6))
-    model = _dense(kernel, strategy="resource", reuse_factor=4, part="xc7a35ticsg324-1L")
+    options: dict[str, object] = {"strategy": "resource", "reuse_factor": 4, "part": "xc7a35ticsg324-1L"}
+    model = _dense(kernel, precision, **options)
     prices = bitsmith.cost(model)
     found = prices["d"]
     assert found.multiplier is not None
-    assert found.multiplier.max() == 11
+    assert found.multiplier.max() == (5 if shared else 11)
     assert prices.total("dsp") == pytest.approx(model.estimate().size.dsp)
     masks = prices.masks({"d": np.abs(kernel)}, {"dsp": 0.5}, "pattern")
     for number in range(12):
-        assert len(set(masks["d"][found.multiplier == number].tolist())) == 1
+        assert len(set(masks["d"][found.multiplier == number].tolist())) <= 1
     assert found.weights.dsp[masks["d"]].sum() <= prices.total("dsp") / 2 + 1e-9
+    left = _dense(kernel * masks["d"], precision, **options)
+    assert left.estimate().size.dsp == round(prices.total("dsp") / 2) == round(bitsmith.cost(left).total("dsp"))
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.tools
+@pytest.mark.parametrize("part", ["xc7a35ticsg324-1L", "LFE5U-25F"])
+def test_multipliers_without_weights_are_in_no_circuit(part: str, tmp_path: Path) -> None:
+    """Synthesis counts the blocks that the estimate does, and simulation finds the same results."""
+    rng = np.random.default_rng(6)
+    kernel = np.where(rng.random((8, 6)) < 0.5, 0.75, -0.5)
+    options: dict[str, object] = {"strategy": "resource", "reuse_factor": 4, "part": part}
+    whole = _dense(kernel, "fixed<12,8>", **options)
+    prices = bitsmith.cost(whole)
+    masks = prices.masks({"d": rng.random((8, 6))}, {"dsp": 0.5}, "pattern")
+    model = _dense(kernel * masks["d"], "fixed<12,8>", **options)
+    model.target = replace(model.target, output_dir=tmp_path)
+    report = model.build(inputs=rng.normal(size=(20, 8)), synth=True)
+    assert report.section("Verification")["Mismatches"] == 0
+    assert report.section("Resources")["DSP"] == model.estimate().size.dsp < whole.estimate().size.dsp
 
 
 @pytest.mark.parametrize("structure", ["weight", "unstructured", "channel", "structured", "block"])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.dataflow.engine import Engine as Engine
 from bitsmith.dataflow.logic import NO_LOGIC, Logic
@@ -153,6 +154,12 @@ class FoldedProduct:
         """Bits of a tile that differ between tiles, and as many of them as are unlike each other; all if they can be loaded."""
         all_bits = weight_bits(self.weights) * self.weights[0, 0].size
         return (all_bits,) * 2 if self.loaded else kept_bits(self.weights.reshape(self.groups * self.steps, -1))
+
+    @property
+    def used(self) -> npt.NDArray[np.bool_]:
+        """Flags of the weights of a tile (n, sets * m) that are not always 0; all are set if they can be loaded."""
+        tiles = self.weights.reshape(-1, *self.weights.shape[2:])
+        return np.asarray((tiles != 0).any(axis=0) | (self.loaded is not None), dtype=np.bool_)
 
     @property
     def weight_rows(self) -> tuple[float, float]:

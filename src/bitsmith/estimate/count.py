@@ -25,7 +25,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.mapping.memories import paired, table_blocks, takes_block
-from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers
+from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, used_blocks
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.pipeline import lut_inputs
@@ -139,7 +139,7 @@ class Count:
         made = multipliers(kind, x, y, self._area.block)
         live, rows = kind.weight_rows
         used, sums = 1 - padded, max(made.sums * (1 - padded) * live, 1)
-        self.dsp += round(made.blocks * used)
+        self.dsp += round(made.blocks * used * used_blocks(kind, made.pairs))
         each = self._area.multiplier(made.number, made.weight, made.wanted)[1]
         self.lut += (made.luts + each * lanes * n * m * rows) * used
         self.add(lanes * (sums - 1) * m, made.product)

@@ -16,6 +16,8 @@ import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency
@@ -113,6 +115,15 @@ def packed(factor: Range, common: Range, block: MultiplierBlock, chain: int = 1)
     scale = 1 + (1 << product)
     factors = _bits((factor[0] * scale, factor[1] * scale))
     return (product, factors) if block.holds(factors, _bits(common)) else None
+
+
+def used_blocks(kind: FoldedProduct, pairs: Pairs) -> float:
+    """The share of blocks whose weights are not always 0."""
+    weights = kind.used
+    if pairs is Pairs.COLUMNS:  # the last one of an odd number is alone
+        weights = np.pad(weights, ((0, 0), (0, weights.shape[1] % 2)))
+        weights = weights[:, ::2] | weights[:, 1::2]
+    return float(weights.mean())
 
 
 def own_latency(process: Process, block: MultiplierBlock | None) -> int | None:

@@ -29,7 +29,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import NetworkNode
 from bitsmith.layers.settings import Weights
-from bitsmith.mapping.multipliers import multipliers
+from bitsmith.mapping.multipliers import Pairs, multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.model.cost import RESOURCES, Cost, LayerCost, Prices
 from bitsmith.model.model import Model
@@ -163,13 +163,16 @@ class _Pricing:
         made = multipliers(kind, x, process.results[0].token, area.block)
         tiles = kind.weights.transpose(1, 2, 0, 3).reshape(steps * n, groups * m)[:rows, :columns]
         there = np.asarray(tiles != 0, dtype=np.bool_)
-        place = np.arange(rows)[:, None] % n * m + np.arange(columns) % m
-        users = np.maximum(np.bincount(place[there], minlength=n * m), 1)[place]
+        each_has = 2 if made.pairs is Pairs.COLUMNS else 1  # columns of a block
+        across = -(-m // each_has)
+        place = np.arange(rows)[:, None] % n * across + np.arange(columns) % m // each_has
+        users = np.maximum(np.bincount(place[there], minlength=n * across), 1)[place]
         each, lanes = np.where(there, 1.0, 0.0) / users, x.shape[0]
 
         def prices(number: int, weight: int) -> npt.NDArray[np.float64]:
             blocks, luts = area.multiplier(number, weight, made.wanted)
-            return np.array([0.0, lanes * luts + made.luts / (n * m), made.blocks / (n * m) if blocks else 0.0])
+            share = 1 / (n * across)
+            return np.array([0.0, lanes * luts * each_has + made.luts * share, made.blocks * share if blocks else 0.0])
 
         now = prices(made.number, made.weight)
         more = [np.maximum(prices(made.number + k, made.weight + 1 - k) - now, 0.0) for k in (0, 1)]

@@ -13,6 +13,7 @@ from itertools import starmap
 from typing import assert_never
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, kind_name
@@ -224,6 +225,12 @@ def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
     process.narrowed(y, results)
 
 
+def _ones(used: npt.NDArray[np.bool_], width: int) -> str:
+    """The word with ones in elements that are ``used``: synthesis takes out the multipliers of all others."""
+    mask = sum(((1 << width) - 1) << number * width for number in np.flatnonzero(used.ravel()).tolist())
+    return f"{used.size * width}'h{mask:x}"
+
+
 def _weights(process: ProcessText, kind: kinds.FoldedProduct, address: str, width: int) -> str:
     """The word of the tile at ``address``, its weights in ``width`` bits each: from a table, or from a memory."""
     groups, steps, n, m = kind.weights.shape
@@ -231,7 +238,8 @@ def _weights(process: ProcessText, kind: kinds.FoldedProduct, address: str, widt
     if kind.loaded is None:
         signed = [Element(width, True, kind.frac)] * (n * m)
         values = _packed(tiles, signed)
-        return process.top.table(process.named("weights"), address, n * m * width, values, clocked=True, ahead=True)
+        word = process.top.table(process.named("weights"), address, n * m * width, values, clocked=True, ahead=True)
+        return word if kind.used.all() else f"{word} & {_ones(kind.used, width)}"
     elements = fields(kind.loaded.name, kind.loaded.token((n, m)))
     stored = fields_layout(elements)
     values = _packed(tiles, stored)
