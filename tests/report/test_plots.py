@@ -102,6 +102,13 @@ def test_rows_of_zeros_say_so() -> None:
         assert [(text.get_text(), text.get_position()) for text in axes.texts] == [("zeros only", (0.5, 0))]
 
 
+def test_magnitudes_are_labeled_as_powers_of_two() -> None:
+    axes = axes_of(distributions([Row("n0", np.array([0.25, 1.0, 64.0]), None)], "title", Plot.BOXPLOT))
+    ticks = axes.get_xticks()
+    assert len(ticks) > 2 and all(tick == round(tick) for tick in ticks)
+    assert axes.xaxis.get_major_formatter().format_ticks(ticks) == [f"$2^{{{tick:.0f}}}$" for tick in ticks]
+
+
 def test_differences_reach_to_the_ninety_ninth_percentile() -> None:
     shares = {"a": np.linspace(0, 1, 200) ** 3, "none": np.zeros(0), "b": np.full(5, 0.25)}
     axes = axes_of(relative_differences(shares, "t"))
