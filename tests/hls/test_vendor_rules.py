@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -20,6 +21,8 @@ from tests.hls.rules.book import book
 from tests.hls.rules.marks import Mark, marks
 from tests.hls.rules.tcl import Command, tool_commands
 from tests.hls.test_execution import networks, programs
+from tests.hls.test_rounds import FEW as ROUNDS
+from tests.hls.test_states import lasting_cases
 from tests.hls.test_streams import cnns, random_demands
 from tests.hls.test_writer import dense
 from tests.properties import few
@@ -90,6 +93,20 @@ def commands(project: HlsProject) -> Iterator[tuple[str, Command]]:
     for name, text in project.files.items():
         if name.endswith((".tcl", ".xdc")):
             yield from ((f"{name}:{command.line}", command) for command in tool_commands(text))
+
+
+@pytest.mark.parametrize("dialect", ["vitis", "vivado", "catapult"])
+def test_resets_reach_what_says_whether_states_have_begun(dialect: str) -> None:
+    states, demands = lasting_cases(*ROUNDS)
+    statics = r"BITSMITH_KEPT (?:bool|int) (\w+) = \w+;\n(.*)"
+    found = list[tuple[str, str]]()
+    for name, program in states.items():
+        project = write_project(program, demands[name], DIALECTS[dialect], HlsTarget("net", DIALECTS[dialect].part))
+        assert not list(filter(None, map(book(dialect).refusal, found_marks(project, dialect))))
+        found += re.findall(statics, "\n".join(project.files.values()))
+    assert "begun" in {variable for variable, _ in found}
+    for variable, line in found:
+        assert (line.strip() == f"#pragma HLS RESET variable={variable}") is (dialect != "catapult")
 
 
 @pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["few", "many"])

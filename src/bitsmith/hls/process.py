@@ -18,7 +18,7 @@ from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.loads import kept_step
 from bitsmith.hls.pipelines import interval_of
-from bitsmith.hls.process_text import FunctionWriter, function_head, loop_lines, paced_lines, token_lines
+from bitsmith.hls.process_text import FunctionWriter, function_head, lasting, loop_lines, paced_lines, token_lines
 from bitsmith.hls.project import Memory, WordKind
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import accumulator, common_format, common_raw
@@ -389,7 +389,7 @@ class ProcessWriter(FunctionWriter[Process]):
             lines.append(f"    if (!begun) {copy}" if k < kind.kept else f"    {copy}")
         lines += ["    begun = true;"] if kind.kept else []
         lines += ["}"]
-        self.head += ["BITSMITH_KEPT bool begun = false;"] if kind.kept else []
+        self.head += lasting(self._scope, "bool", "begun", "false") if kind.kept else []
         lines += [
             f"const {ends.token} token{k} = {ends.taken(f'x{k}')};"
             for k, ends in enumerate(self._takes)

@@ -173,6 +173,12 @@ def function_head(scope: Scope, steps: int, interval: int = 1) -> list[str]:
     return [function] if function and steps == 1 else []
 
 
+def lasting(scope: Scope, type_name: str, name: str, value: str) -> list[str]:
+    """Lines that declare a variable that keeps its value from frame to frame, and has ``value`` after each reset."""
+    reset = scope.dialect.streams.reset
+    return [f"BITSMITH_KEPT {type_name} {name} = {value};", *([reset.format(name=name)] if reset else [])]
+
+
 def loop_lines(
     scope: Scope, steps: int, lines: Sequence[str], before: Sequence[str] = (), interval: int = 1
 ) -> list[str]:

@@ -12,7 +12,7 @@ from bitsmith.dataflow import kinds
 from bitsmith.dataflow.tokens import Numbers, Stream, period
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.process import ProcessWriter
-from bitsmith.hls.process_text import FunctionWriter, StreamType, paced_lines, token_lines
+from bitsmith.hls.process_text import FunctionWriter, StreamType, lasting, paced_lines, token_lines
 from bitsmith.hls.project import Memory, WordKind
 from bitsmith.hls.recurrence.parts import Fed, Part, PartLoop, PartMemory, Recurrence, Slices
 from bitsmith.hls.scalar import Scalar, common_format
@@ -70,12 +70,13 @@ class RecurrenceWriter(FunctionWriter[Recurrence]):
             _half(number): process.memories[number].elements // process.memories[number].row for number in turning
         }
         declared += [f"int {_half(number)} = 0;" for number in turning if number not in process.lasting]
-        self.head += [f"BITSMITH_KEPT int {_half(number)} = 0;" for number in turning if number in process.lasting]
+        for number in process.lasting & set(turning):
+            self.head += lasting(self._scope, "int", _half(number), "0")
         step += [f"{half} = {rows} - {half};" for half, rows in halves.items()]
         head = f"for (int step = 0; step < {process.rounds}; step++) {{"
         self.lines += [*declared, *begun, head, *map(indented, step), "}"]
         if process.lasting:
-            self.head.append("BITSMITH_KEPT bool begun = false;")
+            self.head += lasting(self._scope, "bool", "begun", "false")
             self.lines.append("begun = true;")
         return f"{process.rounds} steps of a recurrence, each in {len(process.loops)} loops."
 

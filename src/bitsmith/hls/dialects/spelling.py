@@ -184,6 +184,7 @@ class Streams:
         rows: the spelling of a memory ``[places][elements]`` of which a step reads and writes all elements of a place.
         banks: that of one of which a step reads or writes some neighbors in a place.
         apart: a line before a loop that reads a place of the memory ``{name}`` again only ``{steps}`` steps after writing it.
+        reset: a line after a variable ``{name}`` that is static, where a reset would leave it as it is.
         apart_inside: the line is the first one in a loop that is within another one, of which it would else be said.
         frames: what the body of a process stands in, as a block; it handles a frame.
         start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows after all calls; ``{name}``
@@ -217,6 +218,7 @@ class Streams:
     rows: Arrays = field(default=Arrays())
     banks: Arrays = field(default=Arrays())
     apart: str = ""
+    reset: str = ""
     apart_inside: bool = False
     frames: str = ""
     start: str = "{function}({arguments});"

@@ -126,6 +126,7 @@ def _streams(step: str, loops: Loops, packed: str, token_bits: int) -> Streams:
         banks=Arrays(after=_BANKS),
         # A place is read again after as many steps as a row has, when what was written has long arrived.
         apart="#pragma HLS DEPENDENCE variable={name} inter false",
+        reset="#pragma HLS RESET variable={name}",
         apart_inside=True,
     )
 
