@@ -157,6 +157,8 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "quantized-networks.md", _quantized),
         Example(DOCS / "scikit-learn.md", slow=False),
         Example(DOCS / "formulas.md", slow=True),
+        Example(DOCS / "large-networks.md"),
+        Example(DOCS / "logic-gates.md", slow=False),
         Example(DOCS / "simulate-my-data.md"),
         Example(DOCS / "states.md"),
         Example(DOCS / "streaming.md", _reloadable),

@@ -126,7 +126,7 @@ def span_text(numbers: Collection[int]) -> str:
 def objects(values: IntLike) -> Ints:
     """An array of Python integers, on which numpy's arithmetic cannot overflow."""
     array = np.asarray(values)
-    if array.dtype.kind in "fO" and not isinstance(values, np.ndarray):
+    if array.dtype.kind in ("f", "O") and not isinstance(values, np.ndarray):
         # NumPy makes floats of unsigned integers of 64 bits beside negative ones, and keeps its own integers beside larger ones.
         try:
             return np.asarray(_whole(np.array(values, dtype=np.object_)), dtype=np.object_)
