@@ -164,7 +164,7 @@ def test_the_examples_on_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {}
     blocks = [content for language, content in _BLOCKS if language == "python"]
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for content in blocks:
         exec(compile(content, str(_PAGE), "exec"), namespace)
     assert str(read_project(namespace["project"]).hls_config.model.precision["default"]) == "fixed<16,6>"

@@ -48,8 +48,8 @@ def test_a_wrong_bit_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     model, inputs = three_layer(tmp_path, backend="vitis")
     honest = Bridge.run
 
-    def flipped(bridge: Bridge, words: np.ndarray) -> np.ndarray:
-        results = honest(bridge, words)
+    def flipped(bridge: Bridge, words: np.ndarray, *, whole: bool) -> np.ndarray:
+        results = honest(bridge, words, whole=whole)
         results[3, 0] ^= np.uint64(1)
         return results
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 import bitsmith
+from bitsmith.config.latency import Latency
 from bitsmith.errors import ConfigError
 from bitsmith.model import Model
+from bitsmith.netlist.pipelined import StageGoal
 from tests.any_models import proto
 
 
@@ -41,7 +43,7 @@ def test_a_pipeline_takes_no_more_cycles_and_says_what_that_costs(tmp_path: Path
 
 def test_a_goal_is_kept_with_the_model(tmp_path: Path) -> None:
     model = converted(tmp_path / "a", "14 ns")
-    assert (model.target.latency, model.directives.latency) == (2, 2)
+    assert (model.target.latency, model.directives.latency) == (Latency(2), StageGoal(2, exactly=False))
     model.save(tmp_path / "model.json")
     assert Model.load(tmp_path / "model.json").target == model.target
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bitsmith.config.latency import Latency
 from bitsmith.config.latency import read_latency as read_text
 from bitsmith.errors import ConfigError
-from bitsmith.report import sections
-from bitsmith.report.report import REPORT_JSON, Report, read_own_report
+
+if TYPE_CHECKING:
+    from bitsmith.report.report import Report
 
 
 def read_latency(value: object, where: str) -> Latency:
@@ -18,6 +20,9 @@ def read_latency(value: object, where: str) -> Latency:
         ConfigError: neither, or a build whose circuit was not simulated.
         ProjectError: a damaged report.
     """
+    # The command line imports options at once, and reports only where they are read.
+    from bitsmith.report.report import REPORT_JSON, Report, read_own_report
+
     if isinstance(value, Report):
         return _of(value, where)
     if isinstance(value, str | Path) and (report := Path(value) / REPORT_JSON).is_file():
@@ -29,6 +34,8 @@ def read_latency(value: object, where: str) -> Latency:
 
 
 def _of(report: Report, where: str) -> Latency:
+    from bitsmith.report import sections
+
     measured = report.find(sections.Latency)
     if measured is None or measured.cycles is None:
         raise ConfigError(

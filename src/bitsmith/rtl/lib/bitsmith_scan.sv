@@ -50,19 +50,21 @@ module bitsmith_scan #(
     assign y_claim = x_take;
     assign y_put = core_answers;
 
-    if (KEPT_WIDTH == 0) begin : g_anew
-        assign opening = initial_data;
-    end else begin : g_kept
-        logic begun;
-        always_comb begin
-            opening = initial_data;
-            if (begun) opening[KEPT_WIDTH-1:0] = states[KEPT_WIDTH-1:0];
+    generate
+        if (KEPT_WIDTH == 0) begin : g_anew
+            assign opening = initial_data;
+        end else begin : g_kept
+            logic begun;
+            always_comb begin
+                opening = initial_data;
+                if (begun) opening[KEPT_WIDTH-1:0] = states[KEPT_WIDTH-1:0];
+            end
+            always_ff @(posedge clk) begin
+                if (rst) begun <= 1'b0;
+                else if (x_take) begun <= 1'b1;
+            end
         end
-        always_ff @(posedge clk) begin
-            if (rst) begun <= 1'b0;
-            else if (x_take) begun <= 1'b1;
-        end
-    end
+    endgenerate
 
     always_ff @(posedge clk) begin
         if (core_answers) states <= next_states;
