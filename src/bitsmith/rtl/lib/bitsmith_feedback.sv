@@ -48,20 +48,22 @@ module bitsmith_feedback #(
     assign y_put = y_claim;
     assign y_data = first ? opening : back_data;
 
-    if (KEPT == 0) begin : g_anew
-        assign opening = initial_data;
-    end else begin : g_kept
-        logic [WIDTH-1:0] left[TOKENS];
-        logic begun;
-        assign opening = begun ? left[token] : initial_data;
-        always_ff @(posedge clk) begin
-            if (back_take & last) left[token] <= back_data;
+    generate
+        if (KEPT == 0) begin : g_anew
+            assign opening = initial_data;
+        end else begin : g_kept
+            logic [WIDTH-1:0] left[TOKENS];
+            logic begun;
+            assign opening = begun ? left[token] : initial_data;
+            always_ff @(posedge clk) begin
+                if (back_take & last) left[token] <= back_data;
+            end
+            always_ff @(posedge clk) begin
+                if (rst) begun <= 1'b0;
+                else if (act & last) begun <= 1'b1;
+            end
         end
-        always_ff @(posedge clk) begin
-            if (rst) begun <= 1'b0;
-            else if (act & last) begun <= 1'b1;
-        end
-    end
+    endgenerate
 
     always_ff @(posedge clk) begin
         if (rst) begin
