@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bitsmith.fidelity.framework import Check
     from bitsmith.frontends.custom.call import Layers
     from bitsmith.frontends.input_shapes import Example, InputShapes, NamedInputs
-    from bitsmith.report.report import Report
+    from bitsmith.report import Report
 
 
 StrategyName: TypeAlias = Literal[
