@@ -73,6 +73,13 @@ def test_operands_that_wait_are_held() -> None:
     assert both >= one + 64
 
 
+def test_constant_results_need_the_register_of_validity_alone() -> None:
+    builder = ProgramBuilder()
+    builder.input("x", (2,), FixedFormat(True, 6, 3))
+    program = builder.program([("y", builder.const(np.array([3, 5])))])
+    assert stage_registers(program, ECP5.delays, 8.0) == 1
+
+
 def test_large_networks_take_a_fraction_of_a_second() -> None:
     program = dense_program((200, 200, 200), 8, 8, 0.5)
     started = time.process_time()

@@ -83,6 +83,8 @@ class _Timing:
 
     def registers(self, budget_ns: float) -> int:
         """Bits at all cuts and at the end, and those of the pipeline of valid samples, with the fewest cuts."""
+        if not self._there:  # all results are constants
+            return 1
         begin, until, bits = (np.array(column) for column in zip(*self._there, strict=True))
         times = np.unique(np.round(np.concatenate([[0.0], begin[begin < self._end]]), 6))
         times = times[np.unique(np.linspace(0, len(times) - 1, min(len(times), _MOST_TIMES)).astype(int))]
