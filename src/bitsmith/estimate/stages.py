@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 
@@ -138,8 +139,14 @@ class _Timing:
                 rounded = op.rounding is not Rounding.TRN and not joined and bool(np.any(args[0].frac > op.frac))
                 saturated = op.overflow is not Overflow.WRAP and args[0].max_width > width
                 return _Tree(1, rounded * delays.adder(width) + saturated * delays.mux2(width))
-            case _:
+            case ops.Input() | ops.Const() | ops.Parameter() | ops.Shift() | ops.Scan():
                 return _Tree(1, 0.0)
+            case ops.Reshape() | ops.Transpose() | ops.Slice() | ops.Concat():
+                return _Tree(1, 0.0)
+            case ops.Pad() | ops.Gather() | ops.Broadcast() | ops.Window():
+                return _Tree(1, 0.0)
+            case _:
+                assert_never(op)
 
     def _sums(self, op: ops.Linear, x: TensorType, y: TensorType) -> _Tree:
         """Levels of an adder graph: sums of three halve more than sums of two."""
