@@ -23,6 +23,7 @@ _MODULES = {
     "conversion.explanation": "Results of `bitsmith.explain`: layers and types of a model, and a layout that would fit.",
     "conversion.exploration": "Results of `bitsmith.explore`: circuits, sizes, accuracies ([choose bits](choose-bits.md)).",
     "conversion.fitted": "Results of `bitsmith.fit`: the circuit that meets a goal ([fit a model to a goal](fit.md)).",
+    "sweeps.results": "Results of `bitsmith.sweep`: trials, the best trade-offs ([sweep configurations](sweep.md)).",
     "model.estimates": "Results of `model.estimate()`: size and speed before any tool has run.",
     "utils": "Configurations to begin with, example models and pictures.",
     "profiling": "Figures of a model's numbers; needs the extra `report`.",

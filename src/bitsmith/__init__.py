@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bitsmith.model.goal import Goal
     from bitsmith.model.pricing import cost
     from bitsmith.report import Report
+    from bitsmith.sweeps.sweep import sweep
 
 __all__ = [
     "ApproximationWarning",
@@ -44,6 +45,7 @@ __all__ = [
     "profiling",
     "report",
     "split",
+    "sweep",
     "utils",
 ]
 
@@ -63,6 +65,7 @@ _HOMES = {
     "explore": "bitsmith.conversion.exploration",
     "fit": "bitsmith.conversion.fit",
     "split": "bitsmith.conversion.splitting",
+    "sweep": "bitsmith.sweeps.sweep",
 }
 
 

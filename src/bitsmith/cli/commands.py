@@ -18,9 +18,9 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from bitsmith import __version__
-from bitsmith.cli import fit_command, model_commands
+from bitsmith.cli import fit_command, model_commands, sweep_command
 from bitsmith.cli.model_commands import Json, saved_model
-from bitsmith.cli.options import BUILD_FLAGS, Building, Expanded
+from bitsmith.cli.options import BUILD_FLAGS, FLAGS, Building, Expanded
 from bitsmith.cli.terminal import FAILED, OK, command
 from bitsmith.errors import ProjectError
 from bitsmith.options.building import BuildOptions
@@ -247,6 +247,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "explain": Expanded(model_commands.explain),
     "explore": Expanded(model_commands.explore),
     "fit": Expanded(fit_command.fit),
+    "sweep": Expanded(sweep_command.sweep, flags={**BUILD_FLAGS, **FLAGS}),
     "config": Expanded(model_commands.config),
     "predict": Expanded(model_commands.predict),
     "profile": Expanded(model_commands.profile),

@@ -12,19 +12,17 @@ from pathlib import Path
 import yaml
 
 from bitsmith.cli.options import ModelOptions
-from bitsmith.config.model import KEYS
 from bitsmith.config.reading import leaves, put, squash
 from bitsmith.conversion.conversion import Conversion, split_shape
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.named import NamedModel, key_of, model_keys
-from bitsmith.options.project import ProjectConfig, parse_yaml_config, project_keys, read_project
+from bitsmith.options.project import ProjectConfig, key_path, parse_yaml_config, project_keys, read_project
 from bitsmith.options.table import OPTIONS, Arguments, among
 
 Tree = dict[str, object]
 
 _SECTIONS = ("model", "layertype", "layername")
 """Keys of a configuration of layers, which is not one of a project."""
-_SECTIONS_OF_KEYS = frozenset(squash(name) for name, key in KEYS.items() if key.read is None)
 _PROJECT_FILES = (".yml", ".yaml")
 
 
@@ -115,12 +113,12 @@ def _keys(options: ModelOptions) -> Iterator[tuple[list[str], object]]:
     """Options that are keys of a project, as paths, and then single keys that are typed."""
     for option in OPTIONS:
         if option.key is not None and option.name in options.chosen:
-            yield _path(option.key.path), options.meant(option.name)
+            yield key_path(option.key.path), options.meant(option.name)
     for text in options.set_ or ():
         key, found, value = text.partition("=")
         if not found or not key.strip():
             raise ConfigError(f"{text[:80]!r}", where="--set", accepted="KEY=VALUE, such as Model.ReuseFactor=4")
-        yield _path(key.strip()), _value(value.strip())
+        yield key_path(key.strip()), _value(value.strip())
 
 
 def _layers(content: Tree) -> Tree:
@@ -129,16 +127,6 @@ def _layers(content: Tree) -> Tree:
     layers: Tree = dict(found) if isinstance(found, Mapping) else {}
     content["HLSConfig"] = layers
     return layers
-
-
-def _path(key: str) -> list[str]:
-    """The keys that a dotted one names; names of layers may have dots."""
-    section, _, rest = key.removeprefix("HLSConfig.").partition(".")
-    if section not in ("LayerName", "LayerType") or "." not in rest:
-        return [section, *filter(None, rest.split("."))]
-    *name, last = rest.split(".")
-    section_of_keys = [name.pop()] if len(name) > 1 and squash(name[-1]) in _SECTIONS_OF_KEYS else []
-    return [section, ".".join(name), *section_of_keys, last]
 
 
 def _value(text: str) -> object:

@@ -191,10 +191,11 @@ class Exploration(Shown):
         circuits = [self._circuit(point, front, chosen) for point in self.points]
         limit = next(round(need.comfortably * need.available) for need in needs(self.points[0].size, self.part))
         marks = [circuit.mark for circuit in circuits]
-        chart = Scatter(marks, limit, yardstick.score.value, yardstick.score.rises, yardstick.reference)
+        score, reference = yardstick.score, yardstick.reference
+        chart = Scatter(marks, "LUTs (estimate)", limit, score.value, score.rises, True, reference)
         samples = len(yardstick.inputs[0])
-        kinds, reference = yardstick.kinds, yardstick.references
-        return Sheet(self.name, self.part.name, self.verdict, samples, kinds, reference, chart, circuits)
+        kinds, references = yardstick.kinds, yardstick.references
+        return Sheet(self.name, self.part.name, self.verdict, samples, kinds, references, chart, circuits)
 
     def _circuit(self, point: Point, front: Sequence[Point], chosen: Point) -> Circuit:
         """A point as the page shows it."""
@@ -336,7 +337,7 @@ def explored(
     """Return the exploration of a model that is converted so; raises as :func:`explore`."""
     _check(grid, tests.most)
     model, source = with_open_bits(conversion, "explore", "weight_bits and result_bits say which to try")
-    yardstick = _yardstick(model, tests, conversion.arguments.get("calibration"))
+    yardstick = yardstick_of(model, tests, conversion.arguments.get("calibration"))
     found: list[Point] = []
     for point in points(source, model.target, yardstick, grid):
         found.append(point)
@@ -360,7 +361,7 @@ def with_open_bits(conversion: Conversion, where: str, instead: str) -> tuple[Mo
     return model, model.source
 
 
-def _yardstick(model: Model, tests: Tests, calibration: Samples | None) -> Yardstick:
+def yardstick_of(model: Model, tests: Tests, calibration: Samples | None) -> Yardstick:
     """The test data, or else the calibration data, or generated inputs."""
     assert model.source is not None
     network, data = model.source.network, calibration if tests.data is None else tests.data

@@ -13,7 +13,7 @@ from bitsmith.config.accelerators import split_accelerator
 from bitsmith.config.files import read_file
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.latency import Latency
-from bitsmith.config.model import MODEL_KEYS, HLSConfig, collect_hls_config
+from bitsmith.config.model import KEYS, MODEL_KEYS, HLSConfig, collect_hls_config
 from bitsmith.config.reading import Idle, Inert, Problems, Section, mapping, squash
 from bitsmith.config.values import OTHER_INTERFACES, read_path
 from bitsmith.errors import ConfigError, ProjectError
@@ -102,6 +102,19 @@ def project_keys(content: Iterable[object] | None = None) -> tuple[str, ...]:
     if content is None or any(squash(str(key)) not in known for key in content):
         models = [key.name for key in model_keys()]
     return (*PROJECT_KEYS, *models)
+
+
+_SECTIONS_OF_KEYS = frozenset(squash(name) for name, key in KEYS.items() if key.read is None)
+
+
+def key_path(key: str) -> list[str]:
+    """The keys that a dotted one names; names of layers may have dots."""
+    section, _, rest = key.removeprefix("HLSConfig.").partition(".")
+    if section not in ("LayerName", "LayerType") or "." not in rest:
+        return [section, *filter(None, rest.split("."))]
+    *name, last = rest.split(".")
+    section_of_keys = [name.pop()] if len(name) > 1 and squash(name[-1]) in _SECTIONS_OF_KEYS else []
+    return [section, ".".join(name), *section_of_keys, last]
 
 
 def parse_yaml_config(path: str | Path) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Axis:
 class Mark:
     """A circuit; ``front``: none is better, as small and as fast."""
 
-    area: int
+    area: float
     score: float
     label: str
     fits: bool
@@ -85,40 +85,47 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """Marks with the ``limit`` of areas, and the ``reference`` among scores; these are better upwards."""
+    """Marks by an area and a score with their names; scores are better upwards, whether more of them is better or less.
+
+    ``limit`` is the largest area, ``reference`` a score to reach; None: there is none. ``shares``: scores are shown in percent.
+    """
 
     marks: Sequence[Mark]
-    limit: int
+    area: str
+    limit: int | None
     score: str
     rises: bool
-    reference: float
+    shares: bool
+    reference: float | None
 
     @property
     def x(self) -> Axis:
         """The axis of areas."""
         areas = [max(mark.area, 1) for mark in self.marks]
-        high = max(*areas, self.limit) if self.limit <= _NEAR * max(areas) else max(areas)
+        near = self.limit is not None and self.limit <= _NEAR * max(areas)
+        high = max(*areas, self.limit or 0) if near else max(areas)
         low = min(*areas, high / 1.5)
         return Axis(low, high, logarithmic=True)
 
     @property
     def y(self) -> Axis:
         """The axis of scores."""
-        scores = [mark.score for mark in self.marks]
+        scores = [mark.score for mark in self.marks] + ([] if self.reference is None else [self.reference])
         if self.rises:
-            high = max(*scores, self.reference)
-            return Axis(min(max(min(scores), high - _WORST), high - 0.01), high, logarithmic=False)
-        known = [score for score in (*scores, self.reference) if score > 0] or [1.0]
-        return Axis(min(*known, max(known) / 2), max(known), logarithmic=True, falling=True)
+            high = max(scores)
+            low = max(min(scores), high - _WORST) if self.shares else min(scores)
+            return Axis(min(low, high - 0.01), high, logarithmic=False)
+        known = [score for score in scores if score > 0] or [1.0]
+        return Axis(min(min(known), max(known) / 2), max(known), logarithmic=True, falling=True)
 
     @property
     def has_limit(self) -> bool:
         """Return True if the limit is within the chart."""
-        return self.limit <= self.x.high
+        return self.limit is not None and self.limit <= self.x.high
 
     def tick(self, value: float) -> str:
         """A score at a tick."""
-        return f"{100 * value:.3g} %"
+        return f"{100 * value:.3g} %" if self.shares else f"{value:,.5g}"
 
     @property
     def steps(self) -> list[tuple[float, float]]:
@@ -151,7 +158,7 @@ def _frame(drawn: Scatter) -> Iterator[str]:
         y = _y(drawn.y.at(value))
         yield _line(_LEFT, y, _WIDTH - _RIGHT, y, _LINE)
         yield _text(_LEFT - 8, y + 4, drawn.tick(value), "end", _SOFT)
-    yield _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 16, "LUTs (estimate)", "middle", _TEXT)
+    yield _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 16, drawn.area, "middle", _TEXT)
     yield _text(_WIDTH - _RIGHT, _TOP - 8, f"better upwards: {drawn.score}", "end", _SOFT)
 
 
@@ -159,11 +166,11 @@ def _lines(drawn: Scatter) -> Iterator[str]:
     """The front, the part's limit, and the float model."""
     corners = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in drawn.steps)
     yield f'<polyline points="{corners}" fill="none" stroke="{_BLUE}" stroke-width="1.6"/>'
-    if drawn.has_limit:
+    if drawn.has_limit and drawn.limit is not None:
         x = _x(drawn.x.at(drawn.limit))
         yield _line(x, _TOP, x, _HEIGHT - _BOTTOM, _RED, dashes="6 4")
         yield _text(x - 6, _HEIGHT - _BOTTOM - 8, "limit of the part", "end", _RED)
-    if drawn.reference > 0:
+    if drawn.reference is not None and drawn.reference > 0:
         y = _y(drawn.y.at(drawn.reference))
         yield _line(_LEFT, y, _WIDTH - _RIGHT, y, _GREEN, dashes="2 3")
         yield _text(_LEFT + 6, y - 6, "float model", "start", _GREEN)

@@ -1,0 +1,87 @@
+"""The command that converts and builds a model with many configurations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from bitsmith.cli.model_commands import Json
+from bitsmith.cli.options import FLAGS, ModelOptions
+from bitsmith.cli.terminal import FAILED, command
+from bitsmith.errors import ConfigError
+from bitsmith.options.building import BuildOptions
+from bitsmith.options.table import OPTIONS, among
+
+
+def sweep(
+    options: ModelOptions,
+    tried: Annotated[
+        list[str],
+        typer.Option("--try", metavar="KEY=VALUE,...", help="Values of a key, such as Model.ReuseFactor=1,4,16."),
+    ],
+    test: Annotated[
+        tuple[Path, Path] | None, typer.Option(metavar="X.npy Y.npy", help="Test inputs and labels, for the loss.")
+    ] = None,
+    minimize: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Figures to compare by, such as lut,latency_ns,loss.")
+    ] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Run no tool: estimate all circuits.")] = False,
+    trials: Annotated[
+        int | None, typer.Option(help="Let Optuna choose so many of all combinations; default: try all.")
+    ] = None,
+    storage: Annotated[str | None, typer.Option(metavar="URL", help="Storage of the study of Optuna.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides what Optuna tries.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Trials at the same time; default: one per core.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Scheduler of Dask, on whose workers trials run.")
+    ] = None,
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="The folder of all trials.")] = Path("sweep"),
+    as_json: Json = False,
+) -> None:
+    """Convert and build a model with many configurations, and show the best ones; started again, it goes on."""
+    with command(as_json, resumes=True) as terminal:
+        from bitsmith.cli.request import Request
+        from bitsmith.emulate.batches import read_array
+        from bitsmith.sweeps.sweep import MINIMIZE, Places, Plan, Tries, plain, swept
+
+        request, asked = Request.of(options), among(BuildOptions, options.chosen)
+        arguments = {
+            option.name: options.meant(option.name)
+            for option in OPTIONS
+            if option.key is None and option.name in options.chosen and option.name != "calibration"
+        }
+        builds = None if estimate else plain({name: value for name, value in asked.items() if name not in FLAGS})
+        figures = MINIMIZE if minimize is None else tuple(minimize.split(","))
+        plan = Plan.of(
+            {key: value for key, value in request.content.items() if value is not None},
+            arguments,
+            options.path("calibration"),
+            None if test is None else tuple(map(read_array, test)),
+            builds,
+            figures,
+        )
+        with terminal.working("sweeping"):
+            tries = Tries(dict(map(_values, tried)), trials, storage, seed)
+            found = swept(plan, output_dir, tries, Places(workers, cluster))
+        table = Text(f"All trials: {output_dir / 'sweep.csv'}")
+        terminal.show(found.document(), found, table)
+        if not found.front:
+            raise typer.Exit(FAILED)
+
+
+def _values(text: str) -> tuple[str, list[object]]:
+    """Return a key with the values that are typed."""
+    import yaml
+
+    key, found, values = text.partition("=")
+    accepted = "KEY=VALUE,VALUE, such as Model.ReuseFactor=1,4,16; values with commas in quotes"
+    try:
+        read = yaml.safe_load(f"[{values}]")
+    except yaml.YAMLError:
+        read = None
+    if not found or not key.strip() or not read:
+        raise ConfigError(f"{text[:80]!r}", where="--try", accepted=accepted)
+    return key.strip(), read

@@ -1,0 +1,190 @@
+"""Sweeps: each trial is what a conversion of the same configuration gives, and none that is finished runs again."""
+
+from __future__ import annotations
+
+import csv
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import bitsmith
+from bitsmith.cli.commands import app
+from bitsmith.errors import CapacityError, ConfigError
+from bitsmith.sweeps.results import Outcome, Sweep
+from bitsmith.sweeps.search import Listed, objectives_of
+from bitsmith.sweeps.sweep import Plan, sweep
+from bitsmith.sweeps.trial import LOG, RESULT, TRIALS, packed, result_of, unpacked
+
+MODEL = Path(str(resources.files("bitsmith"))) / "data" / "models" / "digits.keras"
+pytestmark = pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    x, labels = bitsmith.utils.fetch_example_data("digits.keras")
+    return np.asarray(x)[:100], np.asarray(labels)[:100]
+
+
+def test_trials_are_what_conversions_give(tmp_path: Path) -> None:
+    """Estimates and scores of three trials in processes of their own; a second call runs none of them."""
+    x, labels = _digits()
+    grid = [
+        {"bits": 4},
+        {"bits": 5, "LayerName.fc1.Strategy": "resource"},
+        {"part": "iCE40UP5K-SG48", "ReuseFactor": 64},
+    ]
+    told: list[str] = []
+    found = sweep(MODEL, grid, tmp_path / "s", None, x, (x, labels), build=False, workers=2, progress=told.append)
+    assert sum("done" in line for line in told) == 3
+    assert [dict(each.keys) for each in sorted(found.outcomes, key=lambda each: grid.index(dict(each.keys)))] == grid
+    for each in found.outcomes:
+        model = found.model(each)
+        assert (each.figures["lut"], each.figures["interval"]) == (model.estimate().size.lut, model.estimate().interval)
+        right = float((np.asarray(model.predict(x)).argmax(axis=1) == labels).mean())
+        assert each.figures["score"] == pytest.approx(right)
+    by_bits = {each.keys.get("bits"): each for each in found.outcomes}
+    same = bitsmith.convert(MODEL, tmp_path / "own", calibration=x, bits=4)
+    assert by_bits[4].figures["lut"] == same.estimate().size.lut
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / TRIALS).glob(f"*/{LOG}")}
+    again = sweep(MODEL, grid[:2], tmp_path / "s", None, x, (x, labels), build=False, workers=1, progress=told.append)
+    assert [each.figures for each in again.outcomes] == [by_bits[4].figures, by_bits[5].figures]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_table_has_all_trials(tmp_path: Path) -> None:
+    found = {
+        "figures": {"lut": 5, "loss": 0.5},
+        "estimate": {"lut": 6},
+        "measured": {"lut": 5, "fmax": 9.0},
+        "fits": True,
+    }
+    outcomes = (
+        Outcome.of("a", {"bits": 4}, found),
+        Outcome.of("b", {"bits": 5}, {**found, "figures": {"lut": 9, "loss": 0.1}, "measured": {"lut": 8}}),
+        Outcome.of("c", {"bits": 6}, {**found, "figures": {"lut": 9, "loss": 0.2}, "measured": {}}),
+        Outcome.of("d", {"bits": 7}, {**found, "fits": False, "figures": {"lut": 1, "loss": 0.0}, "measured": {}}),
+        Outcome.of("e", {"part": "x"}, {"error": "no such part\n  accepted: others"}),
+    )
+    result = Sweep(tmp_path, outcomes, objectives_of(["lut", "loss"]), interrupted=False)
+    assert [each.name for each in result.front] == ["a", "b"]
+    assert result.best().name == "a"
+    assert result.errors == {"lut": (pytest.approx((1 / 5 + 2 / 8) / 2), pytest.approx(2 / 8), 2)}
+    rows = list(csv.DictReader(result.write().read_text(encoding="utf-8").splitlines()))
+    assert [row["trial"] for row in rows] == list("abcde")
+    assert [row["front"] for row in rows] == ["True", "True", "False", "False", "False"]
+    assert (rows[0]["lut"], rows[0]["estimated_lut"], rows[4]["error"]) == ("5", "6", "no such part")
+    document = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
+    assert [each["front"] for each in document["trials"]] == [True, True, False, False, False]
+    assert "5 trials, 1 without a circuit" in str(result)
+    assert "part=x: no such part" in str(result)
+    assert (tmp_path / "sweep.svg").read_text(encoding="utf-8").count("<title>") == 4
+    alone = Sweep(tmp_path, outcomes[3:], objectives_of(["lut"]), interrupted=True)
+    with pytest.raises(CapacityError, match="no such part"):
+        alone.best()
+
+
+def test_faster_clocks_are_better() -> None:
+    outcomes = tuple(
+        Outcome.of(name, {}, {"figures": {"fmax": fmax, "lut": lut}, "fits": True})
+        for name, fmax, lut in (("a", 100.0, 50), ("b", 90.0, 50), ("c", 120.0, 60))
+    )
+    assert [each.name for each in Sweep(Path(), outcomes, objectives_of(["fmax", "lut"]), interrupted=False).front] == [
+        "c",
+        "a",
+    ]
+
+
+def test_grids_are_all_combinations() -> None:
+    points = [dict(point) for point in Listed.of({"bits": [4, 6], "part": ["a", "b"]})]
+    assert points == [{"bits": bits, "part": part} for bits in (4, 6) for part in ("a", "b")]
+
+
+def test_names_say_what_trials_are_made_of(tmp_path: Path) -> None:
+    """Another configuration, another model and other data are other trials; the same ones have the same name."""
+    other = tmp_path / "digits.keras"
+    other.write_bytes(MODEL.read_bytes())
+
+    def name(path: Path, keys: dict[str, object], *data: np.ndarray) -> str:
+        plan = Plan.of({"KerasModel": str(path)}, {}, data[0] if data else None, None, {}, ["lut"])
+        return plan.trial(keys).name
+
+    one = name(MODEL, {"bits": 4})
+    assert one == name(other, {"Model.Bits": 4}) == name(MODEL, {"Bits": 4})
+    names = {one, name(MODEL, {"bits": 5}), name(MODEL, {"bits": 4}, np.zeros(3)), name(MODEL, {"bits": 4}, np.ones(3))}
+    other.write_bytes(MODEL.read_bytes() + b" ")
+    assert len({*names, name(other, {"bits": 4})}) == 5
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.arange(3.0),
+        [np.arange(3.0), np.ones((2, 2))],
+        (np.arange(3.0), np.array([1, 2, 3])),
+        {"b": np.ones(2), "a": np.zeros(1)},
+    ],
+)
+def test_data_travel_as_a_file(data: object, tmp_path: Path) -> None:
+    (tmp_path / "data.npz").write_bytes(packed(data))  # type: ignore[arg-type]
+    found = unpacked(tmp_path / "data.npz")
+    assert type(found) is type(data)
+    pairs = zip(found.values(), data.values(), strict=True) if isinstance(data, dict) else zip(found, data, strict=True)  # type: ignore
+    assert all(np.array_equal(a, b) for a, b in pairs)
+    assert not isinstance(data, dict) or list(found) == ["b", "a"]  # type: ignore[call-overload]
+
+
+def test_errors_of_a_configuration_are_results(tmp_path: Path) -> None:
+    plan = Plan.of({"KerasModel": str(MODEL)}, {}, None, None, None, ["lut"])
+    trial = plan.trial({"LayerName.fc9.ReuseFactor": 4})
+    for path, content in trial.placed.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    found = result_of(tmp_path / TRIALS / trial.name)
+    assert "fc9" in str(found["error"])
+    assert found["again"] is False
+    project = yaml.safe_load((tmp_path / TRIALS / trial.name / "project.yml").read_text(encoding="utf-8"))
+    assert project["HLSConfig"]["LayerName"] == {"fc9": {"ReuseFactor": 4}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        ({"grid": {}}, "grid"),
+        ({"grid": {"bits": []}}, "grid"),
+        ({"grid": {"bits": 4}}, "grid"),
+        ({"grid": {"bites": [4]}}, "bites"),
+        ({"grid": {"bits": [4]}, "minimize": ["luts"]}, "minimize"),
+        ({"grid": {"bits": [4]}, "minimize": []}, "minimize"),
+        ({"grid": {"bits": [4]}, "trials": 0}, "trials"),
+        ({"grid": {"bits": [object()]}}, "sweep"),
+        ({"grid": {"bits": [4]}, "model": object()}, "model"),
+        ({"grid": {"bits": [4]}, "weights": "w.h5"}, "weights"),
+        ({"grid": {"bits": [4]}, "layers": {int: None}}, "sweep"),
+    ],
+)
+def test_arguments_without_meaning_are_rejected(arguments: dict[str, object], where: str, tmp_path: Path) -> None:
+    given = {"model": MODEL, "output_dir": tmp_path / "s", "build": False, **arguments}
+    with pytest.raises(ConfigError, match=where):
+        sweep(**given)  # type: ignore[arg-type]
+    assert not list(tmp_path.glob(f"s/{TRIALS}/*/{RESULT}"))
+
+
+def test_command_says_the_same(tmp_path: Path) -> None:
+    x, labels = _digits()
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", labels)
+    data = ["--calibration", tmp_path / "x.npy", "--test", tmp_path / "x.npy", tmp_path / "y.npy"]
+    given = [MODEL, *data, "--estimate", "--try", "Bits=4", "--part", "LFE5U-25F", "--json", "-o", tmp_path / "s"]
+    done = CliRunner().invoke(app, ["sweep", *map(str, given)])
+    assert done.exit_code == 0, done.output
+    (trial,) = json.loads(done.stdout)["trials"]
+    found = sweep(MODEL, {"bits": [4]}, tmp_path / "s", None, x, (x, labels), part="LFE5U-25F", build=False)
+    assert trial["front"]
+    assert trial["figures"] == found.best().figures
+    wrong = CliRunner().invoke(app, ["sweep", str(MODEL), "--estimate", "--try", "Bits", "-o", str(tmp_path / "t")])
+    assert wrong.exit_code == 1
+    assert "KEY=VALUE" in wrong.output
