@@ -24,10 +24,12 @@ _MARKS = st.builds(
 _CHARTS = st.builds(
     Scatter,
     marks=st.lists(_MARKS, min_size=1, max_size=6),
-    limit=st.integers(1, 300_000),
+    area=st.just("LUTs (estimate)"),
+    limit=st.none() | st.integers(1, 300_000),
     score=st.just("right"),
     rises=st.booleans(),
-    reference=st.sampled_from([0.0, 0.01, 0.94, 1.0]),
+    shares=st.booleans(),
+    reference=st.sampled_from([None, 0.0, 0.01, 0.94, 1.0]),
 )
 
 
@@ -50,11 +52,10 @@ def test_the_line_shows_the_best_score_within_each_area(chart: Scatter) -> None:
 def test_axes_have_all_circuits_and_better_ones_are_higher(chart: Scatter) -> None:
     x, y = chart.x, chart.y
     areas = [max(mark.area, 1) for mark in chart.marks]
-    assert (x.low, x.high) == (
-        min(*areas, x.high / 1.5),
-        max(*areas, chart.limit if chart.limit <= 2 * max(areas) else 1),
-    )
-    assert chart.has_limit is (chart.limit <= x.high)
+    limit = float("inf") if chart.limit is None else chart.limit
+    assert (x.low, x.high) == (min(*areas, x.high / 1.5), max(*areas, limit if limit <= 2 * max(areas) else 1))
+    assert chart.has_limit is (limit <= x.high)
+    assert chart.tick(0.125) == ("12.5 %" if chart.shares else "0.125")
     best = max if chart.rises else min
     scores = [mark.score for mark in chart.marks]
     assert y.at(best(scores)) == max(y.at(score) for score in scores)
@@ -78,7 +79,8 @@ def test_files_show_each_circuit_at_its_position(chart: Scatter) -> None:
         for radius, empty in [("5", not mark.front), *([("9", True)] if mark.chosen else [])]
     ]
     assert sorted((x, y, radius, fill in ("#ffffff", "none")) for x, y, radius, fill in found) == sorted(wanted)
-    assert ("limit of the part" in text) is chart.has_limit and ("float model" in text) is (chart.reference > 0)
+    assert ("limit of the part" in text) is chart.has_limit
+    assert ("float model" in text) is bool(chart.reference)
     assert "a &lt; b" in text and "<b>" not in text
 
 
