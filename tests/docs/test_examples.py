@@ -161,6 +161,7 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "logic-gates.md", slow=False),
         Example(DOCS / "simulate-my-data.md"),
         Example(DOCS / "states.md"),
+        Example(DOCS / "sweep.md"),
         Example(DOCS / "streaming.md", _reloadable),
         Example(DOCS / "tflite.md", _tflite),
         Example(DOCS / "vivado-project.md", slow=False),

@@ -68,7 +68,7 @@ def workers(folder: Path, count: int | None, cluster: str | Client | None) -> It
     try:
         yield Workers(partial(_submit, run, str(folder)), lambda: max(sum(client.nthreads().values()), 1))
     finally:
-        run.shutdown(wait=False, cancel_futures=True)
+        run.shutdown(wait=False)  # which cancels what has not begun
         if isinstance(cluster, str):
             client.close()
 
