@@ -6,7 +6,9 @@ Every rule gives a type that holds all results for all operands of the given typ
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
@@ -154,6 +156,33 @@ def _linear(op: ops.Linear, x: TensorType) -> TensorType:
         len(x.shape) >= 1 and op.weights.ndim == 2 and x.shape[-1] == op.weights.shape[0],
         f"linear {op.weights.shape} of {x}",
     )
+    kept = _PRODUCTS.get(id(op.weights))
+    if kept is not None and kept.weights() is op.weights and np.array_equal(kept.frac, op.frac) and kept.operand == x:
+        return kept.result
+    result = _of_products(op, x)
+    if not op.weights.flags.writeable and op.weights.size >= _KEPT_FROM:
+        place = id(op.weights)
+        weights = weakref.ref(op.weights, lambda _: _PRODUCTS.pop(place, None))
+        _PRODUCTS[place] = _Products(weights, op.frac, x, result)
+    return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Products:
+    """The type of the products of ``weights`` with an operand."""
+
+    weights: weakref.ref[Ints]
+    frac: Fracs
+    operand: TensorType
+    result: TensorType
+
+
+_KEPT_FROM = 1 << 12
+_PRODUCTS: dict[int, _Products] = {}
+"""The last type of products by the identity of weights that nobody may write to: passes ask for it over and over."""
+
+
+def _of_products(op: ops.Linear, x: TensorType) -> TensorType:
     weights, frac = machine_weights(op, x)
     # Only distinct positions matter: the arrays of the type are as small as they can be.
     lo = np.broadcast_to(x.lo, (*x.lo.shape[:-1], x.shape[-1]))
@@ -164,11 +193,17 @@ def _linear(op: ops.Linear, x: TensorType) -> TensorType:
 
 
 def _dot(x: Ints, weights: Ints | npt.NDArray[np.int64]) -> Ints:
-    """``x @ weights``, in machine integers where they cannot overflow."""
+    """``x @ weights``, in machine numbers where these are exact."""
     bits = _bits(x) + _bits(weights) + x.shape[-1].bit_length()
+    if bits <= _EXACT_BITS:
+        return objects((x.astype(np.float64) @ weights.astype(np.float64)).astype(np.int64))
     if bits <= 62:
         return objects(x.astype(np.int64) @ weights.astype(np.int64, copy=False))
     return np.asarray(x @ objects(weights), dtype=np.object_)
+
+
+_EXACT_BITS = 53
+"""Bits of integers that are exact in double precision, whose products BLAS makes."""
 
 
 def _bits(x: Ints | npt.NDArray[np.int64]) -> int:

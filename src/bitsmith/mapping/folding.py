@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.dataflow.tokens import Blocks
 from bitsmith.dataflow.wires import Wires, places_in_source
@@ -24,6 +23,7 @@ from bitsmith.devices.parts import YARDSTICK as _AREA
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType, machine, width_of
+from bitsmith.mapping.live import Live
 from bitsmith.mapping.multipliers import packed
 from bitsmith.netlist import csd
 
@@ -160,7 +160,7 @@ class Matrix:
             takes a FIFO before them.
         column_pairs, vector_pairs: whether the products of two columns, and those of two vectors, can share a multiplier.
         sets: matrices, of which each is multiplied with an equal share of the vectors that come at once.
-        live: (vectors, n), which numbers are no zeros of the padding; None for all.
+        live: the numbers that are no zeros of the padding; None for all.
     """
 
     n: int
@@ -175,7 +175,7 @@ class Matrix:
     column_pairs: bool = False
     vector_pairs: bool = False
     sets: int = 1
-    live: npt.NDArray[np.bool_] | None = None
+    live: Live | None = None
 
     @classmethod
     def of(
@@ -269,8 +269,7 @@ class Matrix:
         size = -(-self.n // folding.steps)
         if self.live is None:
             return lanes * size
-        live = np.pad(self.live, ((0, 0), (0, folding.steps * size - self.n)))
-        return int(live.reshape(folding.serial, lanes, folding.steps, size).any(axis=(0, 2)).sum())
+        return self.live.rows(folding.serial, folding.steps)
 
     def _tile(self, folding: Folding, lanes: int, rows: int, width: int) -> float:
         """Multipliers, adders and weights for ``rows`` numbers of ``lanes`` vectors, and the FIFO before them."""

@@ -31,6 +31,7 @@ from bitsmith.mapping.folding import (
     weights_of,
 )
 from bitsmith.mapping.grouped import Grouped, grouped_product
+from bitsmith.mapping.live import Live
 from bitsmith.mapping.parameters import product_with_parameter
 from bitsmith.mapping.sweeps import Windows, choose_tiles, swept, takes_narrow_tokens, windows_of
 
@@ -58,7 +59,7 @@ def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
     matrix = Matrix.of(op, kind, node.type, math.prod(kind.shape[axes:-1]), builder.directives.block, whole=whole)
     _, places = places_in_source(builder.program, arg)
     zeros = np.all((places < 0).reshape(-1, matrix.vectors, matrix.n), axis=0)
-    matrix = replace(matrix, live=np.logical_not(zeros) if np.any(zeros) else None)
+    matrix = replace(matrix, live=Live(np.logical_not(zeros)) if np.any(zeros) else None)
     cycles = builder.directives.reuse_factor(layer)
     if builder.directives.parallel:
         cycles = max(cycles // math.prod(kind.shape[:axes]), 1)
