@@ -192,3 +192,21 @@ def test_recurrences_have_no_parameters_among_other_nodes() -> None:
     start, x = build.input("start", (2,), narrow), build.input("x", (5, 2), narrow)
     with pytest.raises(ProgramError, match="a parameter within a recurrence"):
         check(build.program([("y", build.scan(program, [start], [x]))]))
+
+
+@given(st.integers(0, 1 << 32), st.sampled_from([3, 30, 60, 100]), st.sampled_from([3, 30, 50, 90]))
+def test_products_with_weights_are_exact_whatever_their_bits(seed: int, bits: int, weight_bits: int) -> None:
+    """In double precision as a whole or in parts, or in Python's integers: ends are those of Python's."""
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.integers(1, 40, 2)
+    lo, weights = (
+        objects([int(rng.integers(-9, 10)) * (1 << wide) // int(rng.integers(1, 10)) for _ in range(size)])
+        for wide, size in ((bits, rows), (weight_bits, rows * columns))
+    )
+    hi = lo + objects(rng.integers(0, 2, rows)) * (1 << bits)
+    op = Linear(weights.reshape(rows, columns), np.zeros((1, 1), dtype=np.int64))
+    kind = infer(op, [TensorType.of((rows,), 0, lo, hi)])
+    frac, least, most = kind.full()
+    products = np.stack([objects(end)[:, None] * op.weights for end in (lo, hi)])
+    assert np.array_equal(least << objects(-frac), products.min(axis=0).sum(axis=0))
+    assert np.array_equal(most << objects(-frac), products.max(axis=0).sum(axis=0))

@@ -37,7 +37,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Ints, objects
+from bitsmith.ir.types import IntArray, Ints, machine, objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,30 +150,33 @@ class FoldedProduct:
         return n, m // self.sets
 
     @property
+    def _tiles(self) -> IntArray:
+        """The weights of all tiles, (groups * steps, n * sets * m), in machine integers if they fit."""
+        short = machine(self.weights)
+        return (self.weights if short is None else short).reshape(self.groups * self.steps, -1)
+
+    @property
     def kept_bits(self) -> tuple[int, int]:
         """Bits of a tile that differ between tiles, and as many of them as are unlike each other; all if they can be loaded."""
-        all_bits = weight_bits(self.weights) * self.weights[0, 0].size
-        return (all_bits,) * 2 if self.loaded else kept_bits(self.weights.reshape(self.groups * self.steps, -1))
+        tiles = self._tiles
+        return (weight_bits(tiles) * tiles.shape[1],) * 2 if self.loaded else kept_bits(tiles)
 
     @property
     def used(self) -> npt.NDArray[np.bool_]:
         """Flags of the weights of a tile (n, sets * m) that are not always 0; all are set if they can be loaded."""
-        tiles = self.weights.reshape(-1, *self.weights.shape[2:])
-        return np.asarray((tiles != 0).any(axis=0) | (self.loaded is not None), dtype=np.bool_)
+        used = (self._tiles != 0).any(axis=0).reshape(self.weights.shape[2:])
+        return np.asarray(used | (self.loaded is not None), dtype=np.bool_)
 
     @property
     def weight_rows(self) -> tuple[float, float]:
         """The shares of weights of a tile, and of their bits, that multipliers need; all if they can be loaded."""
-        return (1.0, 1.0) if self.loaded else weight_rows(self.weights.reshape(self.groups * self.steps, -1))
+        return (1.0, 1.0) if self.loaded else weight_rows(self._tiles)
 
     @property
     def table(self) -> Memory:
         """The weights, a tile in each word."""
-        bits, differing = (
-            weight_bits(self.weights) * self.weights[0, 0].size,
-            None if self.loaded else self.kept_bits[0],
-        )
-        return Memory(self.groups * self.steps, bits, filled=True, differing=differing)
+        tiles, differing = self._tiles, None if self.loaded else self.kept_bits[0]
+        return Memory(len(tiles), weight_bits(tiles) * tiles.shape[1], filled=True, differing=differing)
 
     @property
     def logic(self) -> Logic:

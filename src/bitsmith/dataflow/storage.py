@@ -8,7 +8,7 @@ import numpy as np
 
 from bitsmith.dataflow.tokens import Grid, Streams
 from bitsmith.ir import ops
-from bitsmith.ir.types import Ints, width_of
+from bitsmith.ir.types import IntArray, width_of
 
 _FEW_TILES = 8
 """Tiles whose weights have many bits alike, of which synthesis keeps one each."""
@@ -48,17 +48,17 @@ def line_lengths(op: ops.Window, grid: Grid) -> list[int]:
     return [int(length) for length in np.diff(slots)]
 
 
-def weight_bits(weights: Ints) -> int:
+def weight_bits(weights: IntArray) -> int:
     """The width of a column of weights, which are signed."""
     return width_of(min(int(weights.min()), -1), int(weights.max()))
 
 
-def weight_rows(weights: Ints) -> tuple[float, float]:
+def weight_rows(weights: IntArray) -> tuple[float, float]:
     """The shares of the weights of a tile that are not always 0, and of their bits that are neither always 0 nor like another.
 
     A multiplier of look-up tables has a row for each of these bits. Of many tiles a bit is compared with the next one alone.
     """
-    tiles, width, numbers = len(weights), weight_bits(weights), weights.astype(np.int64)
+    tiles, width, numbers = len(weights), weight_bits(weights), weights.astype(np.int64, copy=False)
     live = float(numbers.any(axis=0).mean())
     if tiles <= _FEW_TILES:
         columns = np.tensordot(1 << np.arange(tiles), numbers[:, :, None] >> np.arange(width) & 1, axes=1)
@@ -70,12 +70,12 @@ def weight_rows(weights: Ints) -> tuple[float, float]:
     return live, rows / (width * weights.shape[1])
 
 
-def kept_bits(weights: Ints) -> tuple[int, int]:
+def kept_bits(weights: IntArray) -> tuple[int, int]:
     """Bits of a tile of constant weights that differ between tiles, and of those as many as are unlike each other.
 
     Of many tiles those that differ are all counted as unlike. ``weights`` has an axis of tiles, and one of the weights of a tile.
     """
-    tiles, width, numbers = len(weights), weight_bits(weights), weights.astype(np.int64)
+    tiles, width, numbers = len(weights), weight_bits(weights), weights.astype(np.int64, copy=False)
     if tiles == 1:
         return width * weights.shape[1], width * weights.shape[1]
     if tiles > _FEW_TILES:

@@ -193,17 +193,26 @@ def _of_products(op: ops.Linear, x: TensorType) -> TensorType:
 
 
 def _dot(x: Ints, weights: Ints | npt.NDArray[np.int64]) -> Ints:
-    """``x @ weights``, in machine numbers where these are exact."""
-    bits = _bits(x) + _bits(weights) + x.shape[-1].bit_length()
-    if bits <= _EXACT_BITS:
-        return objects((x.astype(np.float64) @ weights.astype(np.float64)).astype(np.int64))
-    if bits <= 62:
-        return objects(x.astype(np.int64) @ weights.astype(np.int64, copy=False))
-    return np.asarray(x @ objects(weights), dtype=np.object_)
+    """``x @ weights``: of parts of ``x`` whose products are exact in double precision, which BLAS makes, if there are such."""
+    room = _EXACT_BITS - _bits(weights) - x.shape[-1].bit_length()
+    if room < _LEAST_ROOM:
+        return np.asarray(x @ objects(weights), dtype=np.object_)
+    floats = weights.astype(np.float64)
+    result, rest, place = objects(np.zeros((), dtype=np.int64)), x, 0
+    while True:
+        is_last = _bits(rest) <= room
+        part = rest if is_last else rest & ((1 << room) - 1)
+        result = result + (objects((part.astype(np.float64) @ floats).astype(np.int64)) << place)
+        if is_last:
+            return objects(result)
+        rest, place = rest >> room, place + room
 
 
 _EXACT_BITS = 53
-"""Bits of integers that are exact in double precision, whose products BLAS makes."""
+"""Bits of integers that are exact in double precision."""
+
+_LEAST_ROOM = 8
+"""Bits of a part of an operand below which there are too many parts."""
 
 
 def _bits(x: Ints | npt.NDArray[np.int64]) -> int:

@@ -274,5 +274,6 @@ def _folded_product(
     token = union_type(infer(ops.Reshape((groups, width)), [result]), 1)
     own, lo, hi = (objects(part).reshape(sets, -1) for part in token.full())
     kind = TensorType.of((lanes, width // sets), most, objects(lo << most - own), objects(hi << most - own))
-    tiles = matrix.reshape(steps, size, groups, width).transpose(2, 0, 1, 3)
-    return builder.add(FoldedProduct(objects(tiles), most, sets=sets), (chunks,), Stream((*grid, groups), kind))
+    tiles = objects(matrix.reshape(steps, size, groups, width).transpose(2, 0, 1, 3))
+    tiles.setflags(write=False)  # so that their machine integers are kept
+    return builder.add(FoldedProduct(tiles, most, sets=sets), (chunks,), Stream((*grid, groups), kind))
