@@ -70,6 +70,8 @@ class Polyline:
         return int(self.places[-1]) + 1
 
     def __getitem__(self, place: int) -> int:
+        if place in (0, -1):
+            return int(self.values[place])
         return int(self.at(np.array(place % len(self))))
 
     def __eq__(self, other: object) -> bool:
@@ -84,11 +86,11 @@ class Polyline:
         if len(self.places) == len(self):
             return self.values
         lengths = self.places[1:] - self.places[:-1]
-        return np.append(
-            np.repeat(self.values[:-1] - self.steps * self.places[:-1], lengths)
-            + np.repeat(self.steps, lengths) * np.arange(len(self) - 1),
-            self.values[-1],
-        )
+        found = np.empty(len(self), dtype=np.int64)
+        np.multiply(self.steps.repeat(lengths), np.arange(len(self) - 1), out=found[:-1])
+        found[:-1] += (self.values[:-1] - self.steps * self.places[:-1]).repeat(lengths)
+        found[-1] = self.values[-1]
+        return found
 
     def _is_dense(self, length: int) -> bool:
         """Return True if there is a corner for every few of ``length`` elements."""
@@ -104,11 +106,17 @@ class Polyline:
 
     def part(self, start: int, stop: int) -> Polyline:
         """The elements from ``start`` to before ``stop``, one or more."""
-        if len(self.places) == len(self):
-            return Polyline.of(self.values[start:stop])
-        first, last = np.searchsorted(self.places, (start + 1, stop - 1))
-        places = _merged(np.array([start, stop - 1]), self.places[first:last])
-        return _through(places - start, self.at(places))
+        if start == 0 and stop == len(self):
+            return self
+        if stop - start == 1:
+            return Polyline.line(1, self[start])
+        first, last = self.places.searchsorted((start + 1, stop - 1))  # corners within
+        places, values = np.empty((2, last - first + 2), dtype=np.int64)
+        places[0], places[1:-1], places[-1] = 0, self.places[first:last] - start, stop - 1 - start
+        values[1:-1] = self.values[first:last]
+        for end, place, corner in ((0, start, first - 1), (-1, stop - 1, last - 1)):
+            values[end] = self.values[corner] + self.steps[corner] * (place - self.places[corner])
+        return Polyline(places, values, self.steps[first - 1 : last])
 
     def repeated(self, times: int, rise: int) -> Polyline:
         """The sequence ``times`` times over, each time greater by ``rise``."""
