@@ -1,8 +1,9 @@
 """Large networks on parts: what `explain` says of each, and what it takes to ask.
 
-``large_networks.py [--unfit] [NAME[:PART]...]``. The networks are built here, with random weights that are the same each time;
-each is converted to 8 bits and explained in a process of its own: seconds of processor time, memory, and the circuit that
-fits, or the layer and the resource that keep it from fitting. ``--unfit`` only converts.
+``large_networks.py [--unfit] [--blind] [NAME[:PART]...]``. The networks are built here, with random weights that are the same
+each time; each is converted to 8 bits and explained in a process of its own: seconds of processor time, memory, and the circuit
+that fits, or the layer and the resource that keep it from fitting. Those of images are calibrated with smooth ones of unlike
+brightness and contrast; ``--blind`` does without. ``--unfit`` only converts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import bitsmith
 from bitsmith.conversion.explanation import Explanation
 from bitsmith.estimate.figures import Size
 
-SEED = 0
+SEED, IMAGES = 0, 8
 LIMIT_S, LIMIT_MB = 120, 8000
 """Of `explain`, in a process of its own."""
 
@@ -59,6 +60,30 @@ def resnet18() -> keras.Model:
 def mobilenet_v2() -> keras.Model:
     """MobileNetV2 for images of 224x224: 3.5 million weights."""
     return keras.applications.MobileNetV2(weights=None, classifier_activation=None)
+
+
+def efficientnet_lite0() -> keras.Model:
+    """EfficientNet-lite0 for images of 224x224: 4.6 million weights, rectifiers up to 6, no squeeze and excitation."""
+    x = image = keras.Input((224, 224, 3), name="image")
+    x = layers.ReLU(6.0)(convolved(x, 32, 3, 2, relu=False))
+    stages = (
+        (1, 16, 1, 1, 3),
+        (6, 24, 2, 2, 3),
+        (6, 40, 2, 2, 5),
+        (6, 80, 3, 2, 3),
+        (6, 112, 3, 1, 5),
+        (6, 192, 4, 2, 5),
+    )
+    for wider, filters, repeats, stride, size in (*stages, (6, 320, 1, 1, 3)):
+        for number in range(repeats):
+            before, step = x, stride if number == 0 else 1
+            if wider > 1:
+                x = layers.ReLU(6.0)(convolved(x, wider * before.shape[-1], 1, relu=False))
+            x = layers.DepthwiseConv2D(size, strides=step, padding="same", use_bias=False)(x)
+            x = convolved(layers.ReLU(6.0)(layers.BatchNormalization()(x)), filters, 1, relu=False)
+            x = layers.Add()([before, x]) if step == 1 and before.shape[-1] == filters else x
+    x = layers.ReLU(6.0)(convolved(x, 1280, 1, relu=False))
+    return keras.Model(image, layers.Dense(1000, name="fc")(layers.GlobalAveragePooling2D()(x)))
 
 
 def u_net(size: int, filters: int) -> keras.Model:
@@ -115,6 +140,7 @@ U250, ZU9EG, ZU7EV, Z7020 = "xcu250-figd2104-2l-e", "xczu9eg-ffvb1156-2-e", "xcz
 CASES = {
     "resnet-18": Case(resnet18, (U250,)),
     "mobilenet-v2": Case(mobilenet_v2, (U250, ZU9EG)),
+    "efficientnet-lite0": Case(efficientnet_lite0, (U250,)),
     "u-net 64x64x64": Case(lambda: u_net(64, 64), (ZU9EG, ZU7EV)),
     "u-net 256x256x16": Case(lambda: u_net(256, 16), (ZU9EG, Z7020)),
     "vit": Case(lambda: vit(32, 4, 64, 4, 4), (ZU9EG,)),
@@ -140,12 +166,30 @@ def built(name: str) -> keras.Model:
     return model
 
 
-def measured(name: str, part: str, *, unfit: bool) -> dict[str, object]:
+def images(shape: tuple[int, ...]) -> np.ndarray:
+    """Sums of waves of a few lengths, about as bright and as rich in contrast as photographs after normalization."""
+    rng, (rows, columns, channels) = np.random.default_rng(SEED), shape
+    y, x = np.linspace(0, 1, rows)[:, None, None], np.linspace(0, 1, columns)[None, :, None]
+    found = []
+    for _ in range(IMAGES):
+        image = np.zeros(shape)
+        for octave in range(1, 6):
+            up, along = rng.uniform(-(2**octave), 2**octave, 2)
+            wave = np.cos(2 * np.pi * (up * y + along * x + rng.uniform(0, 1, channels)))
+            image += rng.normal(0, 1, channels) / octave * wave
+        found.append(rng.uniform(0.3, 1) * image + rng.normal(0, 0.7, channels))
+    return np.array(found, dtype=np.float32)
+
+
+def measured(name: str, part: str, *, unfit: bool, blind: bool) -> dict[str, object]:
     """The figures of a case."""
     warnings.simplefilter("ignore")
     model = built(name)
+    shape = model.input_shape[1:]
     start = time.process_time()
     options = {"part": part, "io_type": "io_stream", "bits": 8}
+    if len(shape) == 3 and not blind:
+        options["calibration"] = images(shape)
     if unfit:
         with tempfile.TemporaryDirectory() as folder:
             bitsmith.convert(model, folder, **options)
@@ -184,19 +228,21 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unfit", action="store_true")
+    parser.add_argument("--blind", action="store_true")
     parser.add_argument("--here", action="store_true")
     parser.add_argument("cases", nargs="*")
     given = parser.parse_args()
     if given.here:
         name, part = given.cases[0].split(":")
-        print(json.dumps(measured(name, part, unfit=given.unfit)))
+        print(json.dumps(measured(name, part, unfit=given.unfit, blind=given.blind)))
         return
     failed = False
     print("network | weights | part | s | MB | answer")
     for each in given.cases or CASES:
         name, _, asked = each.partition(":")
         for part in (asked,) if asked else CASES[name].parts:
-            command = [sys.executable, __file__, "--here", f"{name}:{part}", *(["--unfit"] if given.unfit else [])]
+            flags = [f"--{flag}" for flag in ("unfit", "blind") if getattr(given, flag)]
+            command = [sys.executable, __file__, "--here", f"{name}:{part}", *flags]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout.splitlines()[-1])
             failed |= found["seconds"] > LIMIT_S or found["megabytes"] > LIMIT_MB
