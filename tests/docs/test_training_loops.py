@@ -25,13 +25,21 @@ for name, layer in layers.items():
 
 
 def test_loops_are_short() -> None:
-    assert sorted(PROGRAMS) == ["prune_keras.py", "prune_torch.py"]
+    assert sorted(PROGRAMS) == ["prune_brevitas.py", "prune_hgq2.py", "prune_keras.py", "prune_torch.py"]
     assert all(len(program.splitlines()) < 60 for program in PROGRAMS.values())
 
 
 @pytest.mark.slow
 @pytest.mark.ci
-@pytest.mark.parametrize(("name", "needs"), [("prune_torch.py", "torch"), ("prune_keras.py", "jax")])
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("prune_torch.py", "torch"),
+        ("prune_keras.py", "jax"),
+        ("prune_hgq2.py", "jax"),
+        ("prune_brevitas.py", "brevitas"),
+    ],
+)
 def test_loops_prune_without_losing_accuracy(name: str, needs: str, tmp_path: Path) -> None:
     """Also, no weight that was removed has come back."""
     pytest.importorskip(needs)
