@@ -16,7 +16,7 @@ import bitsmith
 from bitsmith.cli.commands import app
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.sweeps.results import Outcome, Sweep
-from bitsmith.sweeps.search import Listed, objectives_of
+from bitsmith.sweeps.search import Listed, Study, objectives_of
 from bitsmith.sweeps.sweep import Plan, sweep
 from bitsmith.sweeps.trial import LOG, RESULT, TRIALS, packed, result_of, unpacked
 
@@ -135,6 +135,54 @@ def test_data_travel_as_a_file(data: object, tmp_path: Path) -> None:
     pairs = zip(found.values(), data.values(), strict=True) if isinstance(data, dict) else zip(found, data, strict=True)  # type: ignore
     assert all(np.array_equal(a, b) for a, b in pairs)
     assert not isinstance(data, dict) or list(found) == ["b", "a"]  # type: ignore[call-overload]
+
+
+def test_an_interrupted_sweep_has_what_was_found(tmp_path: Path) -> None:
+    """Its processes have ended, and another call goes on."""
+
+    def progress(line: str) -> None:
+        raise KeyboardInterrupt
+
+    grid = {"bits": [4, 5, 6, 7]}
+    found = sweep(MODEL, grid, tmp_path / "s", build=False, workers=2, progress=progress)
+    assert found.interrupted
+    assert len(found.outcomes) == 1
+    assert "1 trials (interrupted)" in str(found)
+    assert len(list(tmp_path.glob(f"s/{TRIALS}/*/{RESULT}"))) <= 2
+    again = sweep(MODEL, {"bits": [4, 5]}, tmp_path / "s", build=False, workers=2)
+    assert len(again.outcomes) == 2
+    assert not again.interrupted
+
+
+def test_a_study_asks_for_each_configuration_once(tmp_path: Path) -> None:
+    """It goes on where it was, also to the last of the grid; circuits that do not fit are not its best."""
+    pytest.importorskip("optuna")
+    grid = {"a": [3, 2, 1, 0, 3], "b": ["fixed<8,3>", None, {"c": 1}]}
+    storage, goals = f"sqlite:///{tmp_path / 'study.db'}", objectives_of(["lut", "fmax"])
+    seen: list[dict[str, object]] = []
+    for trials in (3, 99):
+        before = len(seen)
+        study = Study.of(grid, goals, trials, storage, "one", 0)
+        for count, keys in enumerate(study):
+            if count < before:
+                assert seen[count] == keys
+                continue
+            seen.append(dict(keys))
+            place, a = list(grid["b"]).index(keys["b"]), int(str(keys["a"]))
+            study.tell(keys, {} if place == 2 else {"lut": 10.0 + a + place, "fmax": 5.0}, fits=place != 2 and a != 0)
+        assert len({json.dumps(each) for each in seen}) == len(seen) == min(trials, 12)
+    (best,) = study.study.best_trials
+    assert best.user_attrs["configuration"] == {"a": "1", "b": "fixed<8,3>"}
+    assert [best.values[0], best.params] == [11.0, {"a": 1, "b": "fixed<8,3>"}]
+
+
+def test_warnings_and_missing_figures_are_told(tmp_path: Path) -> None:
+    found = {"figures": {"lut": 5}, "fits": True, "notes": ["results are far off\n  layer fc1"]}
+    outcome = Outcome.of("a", {"bits": 4}, found)
+    assert "bits=4: results are far off" in str(Sweep(tmp_path, (outcome,), objectives_of(["lut"]), interrupted=False))
+    result = Sweep(tmp_path, (outcome,), objectives_of(["fmax"]), interrupted=False)
+    with pytest.raises(CapacityError, match=r"no circuit that fits has these figures: Fmax"):
+        result.best()
 
 
 def test_errors_of_a_configuration_are_results(tmp_path: Path) -> None:

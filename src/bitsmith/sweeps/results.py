@@ -73,6 +73,14 @@ class Outcome:
         )
         return f"{keys}: {self.error.splitlines()[0] if self.error else ', '.join(shown)}"
 
+    @property
+    def warned(self) -> str:
+        """The keys, and the first lines of what the conversion and the build warned of; empty if of nothing."""
+        notes = self.found.get("notes")
+        lines = [str(note).partition("\n")[0] for note in notes] if isinstance(notes, list) else []
+        keys = ", ".join(f"{key}={value}" for key, value in self.keys.items())
+        return f"{keys}: {'; '.join(lines)}" if lines else ""
+
     def text(self, figure: Objective) -> str:
         """A figure as tables show it; empty if there is none."""
         value = self.figures.get(figure.name)
@@ -130,11 +138,9 @@ class Sweep(Shown):
             CapacityError: no trial has a circuit that fits.
         """
         if not self.front:
-            reasons = {each.said for each in self.outcomes if each.error}
-            found = f"none of {len(self.outcomes)} trials has a circuit that fits"
-            raise CapacityError(
-                found, where=str(self.folder), remedy=f"other values to try. {'; '.join(sorted(reasons)[:1])}"
-            )
+            reasons = sorted({each.said for each in self.outcomes if each.error})
+            remedy = f"other values to try{f'. {reasons[0]}' if reasons else ''}"
+            raise CapacityError(self.verdict, where=str(self.folder), remedy=remedy)
         return self.front[0]
 
     def model(self, outcome: Outcome) -> Model:
@@ -164,8 +170,10 @@ class Sweep(Shown):
             f"{OBJECTIVES[name].title} {percent(middle)} (worst {percent(worst)})"
             for name, (middle, worst, _) in self.errors.items()
         ]
+        wanted = ", ".join(each.title for each in self.objectives)
+        none = "" if self.front else f"; no circuit that fits has these figures: {wanted}"
         beside = f"; median errors of estimates: {', '.join(off)}" if off else ""
-        return f"{counts}{' (interrupted)' if self.interrupted else ''}{beside}"
+        return f"{counts}{' (interrupted)' if self.interrupted else ''}{none}{beside}"
 
     def document(self) -> dict[str, object]:
         """The sweep as plain values."""
@@ -240,7 +248,8 @@ class Sweep(Shown):
         columns = (*keys, *(each.title for each in shown), "Trial")
         failed = Text("\n".join(each.said for each in self.outcomes if each.error), style="red")
         table = rows_table("Best trade-offs", columns, cells)
-        return Group(Text(self.verdict, style="bold"), table, *([failed] if failed else []))
+        warned = Text("\n".join(each.warned for each in self.front if each.warned), style="yellow")
+        return Group(Text(self.verdict, style="bold"), table, *(text for text in (failed, warned) if text))
 
     def __str__(self) -> str:
         from bitsmith.report.terminal import as_text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Protocol
@@ -68,8 +69,8 @@ class Search(Protocol):
     def __iter__(self) -> Iterator[Keys]:
         """Configurations, each when there is room for it."""
 
-    def tell(self, keys: Keys, figures: Mapping[str, float] | None) -> None:
-        """Take note of a configuration's figures; None: it has none."""
+    def tell(self, keys: Keys, figures: Mapping[str, float], *, fits: bool) -> None:
+        """Take note of a configuration's figures, and whether the circuit fits; without figures it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,18 @@ class Listed:
         """All combinations of a grid's values, or the configurations that it lists."""
         if not isinstance(grid, Mapping):
             return Listed([dict(point) for point in grid])
-        return Listed([dict(zip(grid, values, strict=True)) for values in product(*grid.values())])
+        return Listed(list(combinations(grid)))
 
     def __iter__(self) -> Iterator[Keys]:
         return iter(self.points)
 
-    def tell(self, keys: Keys, figures: Mapping[str, float] | None) -> None:
+    def tell(self, keys: Keys, figures: Mapping[str, float], *, fits: bool) -> None:
         """Take note of nothing: the list is what it is."""
+
+
+def combinations(grid: Mapping[str, Sequence[object]]) -> Iterator[Keys]:
+    """All combinations of a grid's values."""
+    return (dict(zip(grid, values, strict=True)) for values in product(*grid.values()))
 
 
 @dataclass(slots=True)
@@ -118,51 +124,86 @@ class Study:
             remedy = "pip install 'bitsmith[sweep]', or a sweep of all combinations: without trials"
             raise ToolMissingError("the package optuna is not installed", where="trials", remedy=remedy) from error
         directions = ["maximize" if each.rises else "minimize" for each in objectives]
-        sampler = optuna.samplers.TPESampler(seed=seed)
-        study = optuna.create_study(
-            storage=storage, sampler=sampler, study_name=name, directions=directions, load_if_exists=True
-        )
+        study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+        # The same seed again would ask for the same configurations again.
+        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)))
         return Study(study, grid, objectives, trials)
 
     def __iter__(self) -> Iterator[Keys]:
-        """The configurations of before, those that were lost with their process, and new ones."""
-        done = 0
+        """The configurations of before, those that were lost with their process, and new ones, each once."""
+        known = set[str]()
         for trial in self.study.get_trials(deepcopy=False):
-            if trial.values is not None or _NONE in trial.user_attrs:
-                done += 1
-                yield self._keys(trial.params)
+            if trial.values is not None:
+                keys = self._keys(trial.params)
+                known.add(_text(dict(keys)))
+                yield keys
             elif not trial.state.is_finished():
                 self.study.tell(trial.number, state=_failed())
                 self.study.enqueue_trial(dict(trial.params))
-        for _ in range(done, self.trials):
-            trial = self.study.ask()
-            chosen = {
-                key: trial.suggest_categorical(key, list(map(_text, values))) for key, values in self.grid.items()
-            }
-            keys = self._keys(chosen)
+        every = math.prod(len(set(map(_text, values))) for values in self.grid.values())
+        while len(known) < min(self.trials, every):
+            keys, trial = self._new(known)
+            trial.set_user_attr("configuration", {key: _text(value) for key, value in keys.items()})
+            known.add(_text(dict(keys)))
             self._asked[id(keys)] = trial
             yield keys
 
+    def _new(self, known: Collection[str]) -> tuple[Keys, Any]:
+        """A configuration that is not known, and its trial of Optuna; if it asks for known ones alone, the next in order."""
+        for _ in range(_PATIENCE):
+            trial = self.study.ask()
+            keys = self._keys({key: _suggested(trial, key, values) for key, values in self.grid.items()})
+            if _text(dict(keys)) not in known:
+                return keys, trial
+            self.study.tell(trial, state=_failed())
+        keys = next(keys for keys in combinations(self.grid) if _text(dict(keys)) not in known)
+        self.study.enqueue_trial({key: _asked(keys[key], values) for key, values in self.grid.items()})
+        trial = self.study.ask()
+        return self._keys({key: _suggested(trial, key, values) for key, values in self.grid.items()}), trial
+
     def _keys(self, params: Mapping[str, object]) -> Keys:
         """The configuration of a trial of Optuna."""
-        texts = {key: list(map(_text, values)) for key, values in self.grid.items()}
-        return {key: values[texts[key].index(str(params[key]))] for key, values in self.grid.items()}
+        found: dict[str, object] = {}
+        for key, values in self.grid.items():
+            place, ordered = params[key], _ordered(values)
+            texts = list(map(_text, values))
+            found[key] = ordered[place] if ordered and isinstance(place, int) else values[texts.index(str(place))]
+        return found
 
-    def tell(self, keys: Keys, figures: Mapping[str, float] | None) -> None:
+    def tell(self, keys: Keys, figures: Mapping[str, float], *, fits: bool) -> None:
         """Take note of the figures of a configuration that the study asked for in this call."""
         trial = self._asked.pop(id(keys), None)
         if trial is None:
             return
-        values = [None if figures is None else figures.get(each.name) for each in self.objectives]
-        if None in values:
-            trial.set_user_attr(_NONE, True)
-            self.study.tell(trial, state=_failed())
-        else:
-            self.study.tell(trial, values)
+        trial.set_constraint("part", float(not fits))  # positive where there is no circuit, or one that does not fit
+        # Samplers take no note of trials that failed, and would ask for the same again.
+        self.study.tell(trial, [figures.get(each.name, -_BAD if each.rises else _BAD) for each in self.objectives])
 
 
-_NONE = "no figures"
-"""Marks trials of Optuna that ended without figures; those without the mark were lost with their process."""
+_BAD = 1e12
+"""Figure of a configuration that has no circuit."""
+
+_PATIENCE = 4
+"""Most configurations in a row that a study asks for although they are known."""
+
+
+def _ordered(values: Sequence[object]) -> list[float]:
+    """Numbers in ascending order; nothing if there are others among the values."""
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return sorted(numbers) if len(numbers) == len(values) else []
+
+
+def _suggested(trial: Any, key: str, values: Sequence[object]) -> object:
+    """The value that a trial of Optuna asks for: the place among numbers, which have an order, or the text of another value."""
+    if ordered := _ordered(values):
+        return trial.suggest_int(key, 0, len(ordered) - 1)
+    return trial.suggest_categorical(key, list(map(_text, values)))
+
+
+def _asked(value: Any, values: Sequence[object]) -> object:
+    """The same of a value that is known."""
+    ordered = _ordered(values)
+    return ordered.index(value) if ordered else _text(value)
 
 
 def _failed() -> object:

@@ -259,8 +259,10 @@ def swept(plan: Plan, folder: Path, tries: Tries, places: Places) -> Sweep:
     """Run all trials that are not finished in ``folder``; raises as :func:`sweep`."""
     tries.check()
     with Project.open(folder, "sweep") as project:
-        search: Search = Listed.of(tries.grid)
-        if tries.trials is not None:
+        search: Search
+        if tries.trials is None:
+            search = Listed.of(tries.grid)
+        else:
             storage = tries.storage or f"sqlite:///{project.folder / STUDY}"
             name = digest(plan.name, json.dumps(tries.grid, sort_keys=True, default=_text))[:12]
             search = Study.of(tries.grid, plan.objectives, tries.trials, storage, f"sweep-{name}", tries.seed)
@@ -319,7 +321,7 @@ class Running:
         outcome = Outcome.of(trial.name, asked[0], found)
         self.outcomes.setdefault(trial.name, outcome)
         for keys in asked:
-            self._search.tell(keys, None if outcome.error else outcome.figures)
+            self._search.tell(keys, outcome.figures, fits=outcome.fits)
         tell(f"sweep: {len(self.outcomes)} done, {len(self._running)} running; {outcome.said}")
 
     def _known(self, trial: Trial) -> Mapping[str, Json] | None:

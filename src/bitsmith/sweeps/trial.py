@@ -37,6 +37,7 @@ from bitsmith.options.building import BuildOptions
 from bitsmith.options.project import read_project
 from bitsmith.options.table import Arguments, among
 from bitsmith.report.sections import Latency, Resources, Timing
+from bitsmith.version import __version__
 
 if TYPE_CHECKING:
     from bitsmith.model import Model
@@ -84,8 +85,10 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """The name of its folder, which says what it is made of."""
-        return digest(*(part for path, content in sorted(self.files.items()) for part in (path, content)))[:12]
+        """The name of its folder, which says what it is made of, and by which version."""
+        return digest(__version__, *(part for path, content in sorted(self.files.items()) for part in (path, content)))[
+            :12
+        ]
 
     @property
     def placed(self) -> dict[str, bytes]:
