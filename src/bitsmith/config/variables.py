@@ -27,6 +27,10 @@ ALL_VARIABLES = (
     "activation",
     "state",
     "cell",
+    "current",
+    "current_scale",
+    "threshold",
+    "rest",
 )
 """Every layer's ``precisions``."""
 
@@ -53,10 +57,22 @@ INNER = ("edge_weight", "edge_weight_aggr", "aggr", "norm")
 OTHER_VARIABLES = (*OF_PARTS, *ALIASES, *INNER)
 """Variables that only other tools have."""
 
-TRAINED = frozenset({"weight", "bias", "scale", "recurrent_weight", "recurrent_bias", "peephole_weight"})
+TRAINED = frozenset(
+    {
+        "weight",
+        "bias",
+        "scale",
+        "recurrent_weight",
+        "recurrent_bias",
+        "peephole_weight",
+        "current_scale",
+        "threshold",
+        "rest",
+    }
+)
 """Names of trained tensors."""
 
-_DEFAULTED = TRAINED | {"result", "state", "cell"}
+_DEFAULTED = TRAINED | {"result", "state", "cell", "current"}
 _ACCUMULATORS = frozenset({"accum", "recurrent_accum"})
 
 

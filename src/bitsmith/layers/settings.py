@@ -55,7 +55,7 @@ class Outliers(enum.Enum):
 LEAST_BITS, MOST_BITS = 2, 24
 """The budgets that there are. The trained values have single precision: 24 bits."""
 
-FACTORS = frozenset({"weight", "recurrent_weight", "peephole_weight", "scale"})
+FACTORS = frozenset({"weight", "recurrent_weight", "peephole_weight", "scale", "current_scale"})
 """Variables of trained factors."""
 
 
