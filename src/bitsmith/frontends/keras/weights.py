@@ -10,6 +10,7 @@ import io
 import mmap
 import re
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,17 @@ from bitsmith.layers.layer import Floats, Shape
 _SIZES = 8, 8
 """Bytes of an offset and of a length, which :mod:`bitsmith.frontends.keras.heap` relies on."""
 
-_H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
+_H5_ERRORS = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
