@@ -160,6 +160,7 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "large-networks.md"),
         Example(DOCS / "logic-gates.md", slow=False),
         Example(DOCS / "simulate-my-data.md"),
+        Example(DOCS / "spiking.md", slow=False),
         Example(DOCS / "states.md"),
         Example(DOCS / "sweep.md"),
         Example(DOCS / "streaming.md", _reloadable),

@@ -20,12 +20,14 @@ from bitsmith.frontends.formulas.framework import FORMULAS
 from bitsmith.frontends.framework import Framework
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.onnx.framework import ONNX
+from bitsmith.frontends.spiking.framework import NIR, SNNTORCH
 from bitsmith.frontends.tflite.framework import TFLITE
 from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.trees.frameworks import LIGHTGBM, SKLEARN, XGBOOST
 
-FRAMEWORKS = (KERAS, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, SKLEARN, FORMULAS)
-"""The table. Estimators of XGBoost and LightGBM are ones of scikit-learn, too: their records come first."""
+FRAMEWORKS = (KERAS, SNNTORCH, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, SKLEARN, NIR, FORMULAS)
+"""The table. Estimators of XGBoost and LightGBM are ones of scikit-learn, too, and modules of snnTorch ones of PyTorch: their
+records come first."""
 
 GROUP = "bitsmith.frameworks"
 """The group of entry points, each of which names a :class:`Framework`."""

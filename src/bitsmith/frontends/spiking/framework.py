@@ -1,0 +1,93 @@
+"""The records of NIR and snnTorch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
+from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
+from bitsmith.frontends.spiking import is_neuron
+from bitsmith.frontends.torch.live import is_module
+from bitsmith.layers.network import Network
+
+if TYPE_CHECKING:
+    import torch
+
+    from bitsmith.frontends.custom.call import Layers
+
+
+def _is_spiking(model: object) -> bool:
+    """Return True of a module of PyTorch with a neuron of snnTorch in it."""
+    return is_module(model) and any(is_neuron(module) for module in model.modules())
+
+
+def _is_graph(model: object) -> bool:
+    return type(model).__name__ == "NIRGraph" and type(model).__module__.split(".")[0] == "nir"
+
+
+def _read_nir(model: object, options: ReadOptions) -> Network:
+    from bitsmith.frontends.spiking.nir import read_graph
+    from bitsmith.frontends.spiking.source import graph_of_dict, graph_of_file
+
+    if isinstance(model, str | os.PathLike):
+        return read_graph(graph_of_file(Path(model)), options.input_shape, str(model))
+    described = cast("dict[str, object]", model.to_dict())  # type: ignore[attr-defined]
+    return read_graph(graph_of_dict(described, "the NIR graph"), options.input_shape, "the NIR graph")
+
+
+def _no_outputs(
+    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
+) -> FrameworkRun | None:
+    raise NotComparedError("NIR is a format: nothing computes it but the tools that read it")
+
+
+def _read_snntorch(model: object, options: ReadOptions) -> Network:
+    from bitsmith.frontends.spiking.snntorch import read_snntorch
+
+    return read_snntorch(cast("torch.nn.Module", model), options.input_shape)
+
+
+def _snntorch_outputs(
+    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
+) -> FrameworkRun | None:
+    from bitsmith.frontends.spiking.snntorch import run_snntorch
+
+    return FrameworkRun("snnTorch", (run_snntorch(cast("torch.nn.Module", model), inputs),))
+
+
+NIR = Framework(
+    name="NIR",
+    stem="nir",
+    keys=(ModelKey("NirModel", (".nir",), weights=None, live=True),),
+    refused=(),
+    files="*.nir of nir.write",
+    live="a nir.NIRGraph",
+    is_live=_is_graph,
+    is_content=no_content,
+    takes=frozenset({"input_shape"}),
+    read=_read_nir,
+    outputs=_no_outputs,
+    layer_results=no_layer_results,
+    shapeless=None,
+    with_inputs=own_inputs,
+)
+
+SNNTORCH = Framework(
+    name="snnTorch",
+    stem="snntorch",
+    keys=(ModelKey("SnntorchModel", (), weights=None, live=True),),
+    refused=(),
+    files="no files",
+    live="a torch.nn.Sequential with neurons of snnTorch",
+    is_live=_is_spiking,
+    is_content=no_content,
+    takes=frozenset({"input_shape"}),
+    read=_read_snntorch,
+    outputs=_snntorch_outputs,
+    layer_results=no_layer_results,
+    shapeless=None,
+    with_inputs=own_inputs,
+)

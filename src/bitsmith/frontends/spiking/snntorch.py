@@ -1,0 +1,242 @@
+"""Reader of live modules of snnTorch 0.9 and newer: ``torch.nn.Sequential`` of its neurons and of layers of PyTorch.
+
+The equations are those of ``snntorch/_neurons``; its states are 0 before the first step. A neuron fires where its membrane is
+greater than its threshold. By default it is reset one step later, after the decay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.frontends.input_shapes import InputShapes, sample_shapes
+from bitsmith.frontends.outputs import Numbers
+from bitsmith.frontends.spiking import is_neuron
+from bitsmith.frontends.spiking.layers import SpikingBuilder, Times
+from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.network import Network
+from bitsmith.layers.pooling import AveragePool, MaxPool
+from bitsmith.layers.spiking import Neurons, Reset
+
+if TYPE_CHECKING:
+    import torch
+
+_QUANTIZED = (
+    "The states of {} are quantized by a function, which is not read: give the formats of its state and current "
+    "as precisions."
+)
+
+
+def read_snntorch(module: torch.nn.Module, shapes: InputShapes | None) -> Network:
+    """The network of a module.
+
+    Raises:
+        ConfigError: no shape of the input.
+        UnsupportedError: a layer that cannot be translated.
+    """
+    layers = list(_layers(module, ""))
+    given = sample_shapes(shapes, examples=False)
+    rank = _rank(layers)
+    if len(given) != 1 or len(given[0]) not in (rank, rank + 1):
+        raise ConfigError(
+            f"the input shape {shapes!r}",
+            accepted=f"time and {rank} axes, such as (25, {', '.join(['28'] * rank)}); "
+            "without time every sample is a time step",
+        )
+    item = given[0][-rank:]
+    builder = SpikingBuilder(Times.of(shapes, [item]), "the snnTorch module")
+    x, notes = builder.input("input", item), list[str]()
+    for name, layer in layers:
+        kind = type(layer).__name__
+        if kind not in _READERS:
+            raise UnsupportedError(
+                f"the layer {kind}", where=f"the snnTorch module, {name}", accepted=", ".join(_READERS)
+            )
+        x = _READERS[kind](builder, f"{name}_{kind.lower()}" if name.isdecimal() else name, layer, x)
+        if getattr(layer, "state_quant", False):
+            notes.append(_QUANTIZED.format(name))
+    builder.output(x)
+    return builder.network("snntorch", notes)
+
+
+def _rank(layers: Sequence[tuple[str, torch.nn.Module]]) -> int:
+    """The axes of a step of the input."""
+    return next((_RANKS[kind] for _, layer in layers if (kind := type(layer).__name__) in _RANKS), 1)
+
+
+def _layers(module: torch.nn.Module, prefix: str) -> Iterator[tuple[str, torch.nn.Module]]:
+    """The layers of a module in their order."""
+    if is_neuron(module) or not list(module.children()):
+        yield prefix or "layer", module
+        return
+    if type(module).__name__ != "Sequential":
+        raise UnsupportedError(
+            f"the module {type(module).__name__}, whose loop over time is its own",
+            where=f"the snnTorch module{', ' * bool(prefix)}{prefix}",
+            accepted="torch.nn.Sequential of layers, with neurons of init_hidden=True",
+            remedy="put the same layers into a Sequential, or export the module to NIR",
+        )
+    for name, child in module.named_children():
+        yield from _layers(child, f"{prefix}.{name}" if prefix else name)
+
+
+def run_snntorch(module: torch.nn.Module, inputs: Sequence[Numbers]) -> Floats:
+    """The spikes of a module, step by step from states of 0 on; what it remembers is as before afterwards."""
+    import torch
+
+    x = torch.as_tensor(np.asarray(inputs[0], dtype=np.float32))
+    neurons = [each for each in module.modules() if is_neuron(each)]
+    kept = [
+        (each, name, getattr(each, name)) for each in neurons for name in ("mem", "syn", "spk") if hasattr(each, name)
+    ]
+    timed = x.ndim == _rank(list(_layers(module, ""))) + 2
+    samples = x.transpose(0, 1) if timed else x[:, None]
+    try:
+        with torch.no_grad():
+            for each, name, _ in kept:
+                setattr(each, name, torch.zeros(0))
+            steps = [module(step) for step in samples]
+    finally:
+        for each, name, value in kept:
+            setattr(each, name, value)
+    results = [step[0] if isinstance(step, tuple) else step for step in steps]
+    stacked: Floats = (torch.stack(results, 1) if timed else torch.cat(results)).double().cpu().numpy()
+    return stacked
+
+
+def _array(value: Any) -> Floats:
+    """A parameter, which may be a number."""
+    return as_weights(value.detach().double().cpu().numpy() if hasattr(value, "detach") else value)
+
+
+def _optional(value: Any) -> Floats | None:
+    return None if value is None else _array(value)
+
+
+# Layers of PyTorch have attributes of any type.
+def _linear(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
+    return builder.dense(name, "Linear", x, _array(layer.weight), _optional(layer.bias))
+
+
+def _conv(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
+    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        raise UnsupportedError(
+            f"padding {layer.padding!r} of mode {layer.padding_mode!r}", where=name, accepted="numbers of zeros"
+        )
+    padding = tuple((each, each) for each in layer.padding)
+    kind = type(layer).__name__
+    weights = _array(layer.weight), _optional(layer.bias)
+    return builder.conv(name, kind, x, *weights, layer.stride, padding, layer.dilation, layer.groups)
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _average(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
+    if layer.divisor_override is not None:
+        raise UnsupportedError("divisor_override", where=name, accepted="the mean")
+    layer = AveragePool(
+        _pair(layer.kernel_size),
+        _pair(layer.stride),
+        tuple((each, each) for each in _pair(layer.padding)),
+        ceil_mode=layer.ceil_mode,
+        count_include_pad=layer.count_include_pad,
+    )
+    return builder.pool(name, "AvgPool2d", x, layer)
+
+
+def _greatest(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
+    padding = tuple((each, each) for each in _pair(layer.padding))
+    pool = MaxPool(
+        _pair(layer.kernel_size), _pair(layer.stride), padding, _pair(layer.dilation), ceil_mode=layer.ceil_mode
+    )
+    return builder.pool(name, "MaxPool2d", x, pool)
+
+
+def _flatten(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
+    if (layer.start_dim, layer.end_dim) != (1, -1):
+        raise UnsupportedError(f"start_dim {layer.start_dim}, end_dim {layer.end_dim}", where=name, accepted="1, -1")
+    return builder.flat(name, "Flatten", x)
+
+
+def _same(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
+    return x
+
+
+def _reset(layer: Any, name: str, *, plain: bool) -> Reset:
+    """The reset of a neuron; ``plain`` ones have one state, which the current of the same step joins after the reset."""
+    threshold, mechanism = _array(layer.threshold), layer._reset_mechanism
+    if bool(np.any(threshold < 0.0)) or layer.inhibition:
+        raise UnsupportedError(
+            "inhibition" if layer.inhibition else "a threshold below 0",
+            where=f"the snnTorch module, {name}",
+            accepted="neurons that fire on their own, with thresholds of 0 and more",
+        )
+    if mechanism == "none":
+        return Reset.NONE
+    if mechanism == "zero":
+        return Reset.VALUE if plain or not layer.reset_delay else Reset.HELD
+    if not layer.reset_delay:
+        raise UnsupportedError(
+            "reset_mechanism='subtract' with reset_delay=False",
+            where=f"the snnTorch module, {name}",
+            accepted="reset_delay=True, or reset_mechanism='zero'",
+            remedy="a membrane beyond twice its threshold is reset twice there, by rules that depend on the step before",
+        )
+    return Reset.LATER
+
+
+def _neurons(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
+    """``Leaky``, ``Synaptic``, and the same with spikes that come back."""
+    kind = type(layer).__name__
+    kernel, recurrent = None, kind.startswith("R")
+    if recurrent:
+        kernel, bias = _recurrent(layer, name, builder.item(x))
+        x = builder.scaled(f"{name}_current", kind, x, np.ones(1), bias)
+    synapse = np.clip(_array(layer.alpha), 0.0, 1.0) if hasattr(layer, "alpha") else None
+    made = Neurons(
+        as_weights(np.clip(_array(layer.beta), 0.0, 1.0)),
+        _array(layer.threshold),
+        _reset(layer, name, plain=not recurrent and synapse is None),
+        synapse=None if synapse is None else as_weights(synapse),
+        kernel=kernel,
+    )
+    spikes = builder.neurons(name, kind, x, made)
+    factor = _array(layer.graded_spikes_factor).reshape(-1)
+    if recurrent and bool(np.any(factor != 1.0)):
+        raise UnsupportedError("graded spikes that come back", where=name, accepted="graded_spikes_factor=1")
+    return builder.scaled(f"{name}_graded", kind, spikes, factor)
+
+
+def _recurrent(layer: Any, name: str, item: Shape) -> tuple[Floats, Floats | None]:
+    """The weights of spikes that come back, and their bias."""
+    weights = getattr(layer.recurrent, "weight", None)
+    if not layer.all_to_all:
+        factors = np.broadcast_to(_array(layer.recurrent.V), item)
+        return as_weights(np.diag(factors)), None
+    if weights is None or weights.ndim != 2:
+        raise UnsupportedError("spikes that come back by a convolution", where=name, accepted="linear_features")
+    return as_weights(_array(weights).T), _optional(layer.recurrent.bias)
+
+
+_RANKS = {"Linear": 1, "Conv1d": 2, "Conv2d": 3, "AvgPool2d": 3, "MaxPool2d": 3}
+"""Axes of an item that layers take."""
+
+_READERS: dict[str, Callable[[SpikingBuilder, str, Any, str], str]] = {
+    "Linear": _linear,
+    "Conv1d": _conv,
+    "Conv2d": _conv,
+    "AvgPool2d": _average,
+    "MaxPool2d": _greatest,
+    "Flatten": _flatten,
+    "Dropout": _same,
+    "Identity": _same,
+    "Leaky": _neurons,
+    "Synaptic": _neurons,
+    "RLeaky": _neurons,
+    "RSynaptic": _neurons,
+}
