@@ -92,9 +92,9 @@ class Emulator:
         outside = quantize_into(op, array, raw) if len(array) else 0
         return np.ascontiguousarray(np.moveaxis(raw, -1, 0)).astype(np.int64), outside
 
-    def run(self, inputs: Sequence[npt.ArrayLike]) -> list[Float64s]:
-        """Real outputs (batch, *shape) for real inputs; exact where float64 holds them."""
-        return self._run_reals(self._outputs, self._checked(inputs), {})[0]
+    def run(self, inputs: Sequence[npt.ArrayLike], most: int | None = None) -> list[Float64s]:
+        """Real outputs (batch, *shape), or ``most`` of them, for real inputs; exact where float64 holds them."""
+        return self._run_reals(self._outputs, self._checked(inputs), {}, most)[0]
 
     def run_watched(
         self, inputs: Sequence[Batch], states: States | None = None
@@ -160,12 +160,12 @@ class Emulator:
         return arrays
 
     def _run_reals(
-        self, compiled: _Compiled, arrays: Sequence[Batch], states: States
+        self, compiled: _Compiled, arrays: Sequence[Batch], states: States, most: int | None = None
     ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
         batch = len(arrays[0]) if arrays else 1
         if 0 < batch <= compiled.few:
-            return compiled.execute_few(batch, arrays, states)
-        results = [np.empty((batch, *shape)) for shape in compiled.shapes]
+            return compiled.execute_few(batch, arrays, states, most)
+        results = [np.empty((batch, *shape)) for shape in compiled.shapes[:most]]
         outside, counting = [0] * len(arrays), threading.Lock()
 
         def load(bound: _Bound, start: int, stop: int) -> None:
@@ -174,7 +174,7 @@ class Emulator:
                     outside[k] += count
 
         def store(bound: _Bound, start: int, stop: int) -> None:
-            for reader, result in zip(bound.readers, results, strict=True):
+            for reader, result in zip(bound.readers[:most], results, strict=True):
                 reader.read(stop - start, result[start:stop])
 
         wrapped = compiled.execute(batch, self.threads, states, load, store)
@@ -270,18 +270,18 @@ class _Compiled:
 
     @np.errstate(all="ignore")  # in half the time of a with statement
     def execute_few(
-        self, batch: int, arrays: Sequence[Batch], states: States
+        self, batch: int, arrays: Sequence[Batch], states: States, most: int | None
     ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
         """Run one chunk, without any preparation, which goes on with ``states``.
 
         Returns:
-            The results, how many values of each input were outside, and the casts that wrapped.
+            The results, all or ``most`` of them, how many values of each input were outside, and the casts that wrapped.
         """
         size = batch if batch <= _FEW else _power_above(batch)
         bound = self._take(size)
         bound.workspace.samples, bound.workspace.states = batch, states
         outside = bound.run(arrays)
-        results = [reader.of(batch) for reader in bound.readers]
+        results = [reader.of(batch) for reader in bound.readers[:most]]
         return results, outside, self._give(size, bound)
 
     def _share_out(

@@ -85,7 +85,7 @@ class Circuit:
         self._emulator = Emulator(replace(self._watch.program, outputs=shown))
 
     def outputs(self, inputs: Sequence[Floats]) -> list[Floats]:
-        return self._emulator.run(inputs)[: len(self.program.outputs)]
+        return self._emulator.run(inputs, len(self.program.outputs))
 
     def observed(self, inputs: Sequence[Floats]) -> tuple[dict[str, Floats], tuple[Loss, ...]]:
         """The layers' results by name, and the values that left their formats."""

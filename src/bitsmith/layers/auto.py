@@ -56,6 +56,9 @@ def least_bits(bits: int) -> int:
 _FEW = 256
 """Values that are looked at before all others."""
 
+_IN_CACHE = 1 << 15
+"""Values that are looked at together from there on."""
+
 
 @dataclass(frozen=True, slots=True)
 class ObservedRange:
@@ -90,19 +93,21 @@ class ObservedRange:
 
 def exact_frac(values: Floats, bits: int) -> int | None:
     """The fewest fractional bits with which all ``values`` are exact in at most ``bits`` bits (plus sign), or None."""
-    largest = float(np.max(np.abs(values), initial=0.0))
+    largest = max(float(np.max(values, initial=0.0)), -float(np.min(values, initial=0.0)))
     if largest == 0.0:
         return 0
     top = math.frexp(largest)[1]
-    few = np.ldexp(values.ravel()[:_FEW], bits - top)
-    if not bool(np.all(few == np.rint(few))):
-        return None  # seldom are only later ones not exact
-    scaled = np.ldexp(values, bits - top)
-    if not bool(np.all(scaled == np.rint(scaled))):
-        return None
-    whole = scaled.astype(np.int64)
-    spare = int(np.bitwise_or.reduce(np.abs(whole), axis=None))
-    return bits - top - ((spare & -spare).bit_length() - 1)
+    flat, ones, start, size = values.reshape(-1), 0, 0, _FEW
+    scale = np.ldexp(1.0, bits - top)
+    while start < len(flat):
+        part = flat[start : start + size]
+        scaled = part * scale if math.isfinite(scale) else np.ldexp(part, bits - top)
+        whole = scaled.astype(np.int64)
+        if not np.array_equal(whole, scaled):
+            return None  # seldom are only later ones not exact
+        ones |= int(np.bitwise_or.reduce(whole))
+        start, size = start + size, _IN_CACHE
+    return bits - top - ((ones & -ones).bit_length() - 1)
 
 
 def exact_raw(values: Floats) -> tuple[Ints, int]:

@@ -352,10 +352,9 @@ class Quantizer:
 
 def rounded(values: Floats, rounding: Rounding) -> Floats:
     """``values`` rounded to integers."""
-    floor = np.asarray(np.floor(values), dtype=np.float64)
     match rounding:
         case Rounding.TRN:
-            return floor
+            return np.asarray(np.floor(values), dtype=np.float64)
         case Rounding.TRN_ZERO:
             return np.asarray(np.trunc(values), dtype=np.float64)
         case Rounding.RND_CONV:
@@ -368,6 +367,7 @@ def rounded(values: Floats, rounding: Rounding) -> Floats:
             up = values < 0
         case Rounding.RND_INF:
             up = values >= 0
+    floor = np.asarray(np.floor(values), dtype=np.float64)
     rest = values - floor
     return np.where((rest > _HALF) | ((rest == _HALF) & up), floor + 1.0, floor)
 

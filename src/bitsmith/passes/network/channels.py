@@ -316,7 +316,7 @@ class _Trial:
 
     def _differ(self, candidates: Collection[_Candidate]) -> bool:
         """Return True if an output changes too much where ``candidates`` are rounded by the rule of auto."""
-        fracs = {each.node: each.frac for each in candidates if each.held is None}
+        steps = {each.node: np.ldexp(1.0, -each.frac) for each in candidates if each.held is None}
         held: dict[str, dict[str, Floats]] = {}
         for each in candidates:
             if each.held is not None:
@@ -326,8 +326,8 @@ class _Trial:
         )
 
         def in_steps(node: NetworkNode, _: Sequence[Floats], result: Floats) -> Floats:
-            frac = fracs.get(node.name)
-            return result if frac is None else np.ldexp(np.rint(np.ldexp(result, frac)), -frac)
+            step = steps.get(node.name)
+            return result if step is None else np.rint(result / step) * step
 
         starts = range(0, len(self.inputs[0]), self.at_once)
         return any(self._changed(rounded, in_steps, slice(start, start + self.at_once)) for start in starts)
