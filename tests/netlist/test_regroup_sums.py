@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.devices import ULTRASCALE_PLUS
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.netlist import AddSub, Netlist, TernaryAdder, live_words
@@ -248,3 +250,16 @@ def test_nothing_is_rebuilt_where_it_takes_more_time_or_saves_nothing() -> None:
     assert regroup_sums(netlist, SteadyDelays(), 100.0) == netlist
     assert regroup_sums(netlist, DELAYS, 1.5) == netlist
     assert regroup_sums(netlist, DELAYS, 100.0) != netlist
+
+
+def test_trees_in_the_way_of_a_clock_stay_and_others_are_rebuilt() -> None:
+    delays, budget = ULTRASCALE_PLUS.delays, 2.2
+    netlist = reduce_widths(elaborate(dense_program([12, 8, 4], 5, 5, 0.3, 1)))
+    rebuilt = regroup_sums(netlist, delays, budget)
+    check(rebuilt)
+    assert pipeline(rebuilt, delays, budget).stages <= pipeline(netlist, delays, budget).stages
+    assert full_adders(rebuilt) < 0.85 * full_adders(netlist)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        inputs = [int(rng.integers(field.lo, field.hi, endpoint=True)) for field in netlist.inputs]
+        assert evaluate(rebuilt, inputs) == evaluate(netlist, inputs)

@@ -22,6 +22,9 @@ _LEAST_TERMS = 4
 _CHOICES = 7
 """Terms with the least tops, and as many of the earliest, of which a row takes those that cost least."""
 
+_SHARE = 4
+"""Share of the trees in the way that stay as they were at a time where there are too many stages, those nearest inputs first."""
+
 _NEVER = 1e9
 
 
@@ -66,13 +69,23 @@ def regroup_sums(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
     if delays.ternary_adder(1) is None:
         return netlist
     trees = _trees(netlist)
-    if not trees:
-        return netlist
-    builder = _Builder(netlist, trees, delays, budget_ns)
-    rebuilt = builder.run()
-    if not builder.made or Timing(rebuilt, delays, budget_ns).stages > builder.stages:
-        return netlist
-    return renumbered(rebuilt)
+    while trees:
+        builder = _Builder(netlist, trees, delays, budget_ns)
+        rebuilt = builder.run()
+        if not builder.made:
+            return netlist
+        timing = Timing(rebuilt, delays, budget_ns)
+        if timing.stages <= builder.stages:
+            return renumbered(rebuilt)
+        spared = _spared(builder.made, timing.late(builder.stages))
+        trees = {root: tree for root, tree in trees.items() if root not in spared}
+    return netlist
+
+
+def _spared(made: Mapping[int, int], late: Collection[int]) -> frozenset[int]:
+    """Rebuilt trees that are to stay as they were: some of those that are late, the first ones; all if none of them is."""
+    guilty = sorted(root for root, word in made.items() if word in late)
+    return frozenset(guilty[: -(-len(guilty) // _SHARE)] or made)
 
 
 def _trees(netlist: Netlist) -> dict[int, _Tree]:
@@ -124,11 +137,11 @@ def _is_part(netlist: Netlist, ref: WordRef, top: int, parts: Collection[int]) -
 class _Builder:
     """A netlist under construction: words of the old one, and rows in the place of trees.
 
-    ``made`` is true once there are such rows; ``stages`` are those of the old netlist.
+    ``made`` has the new word of each old sum whose tree became such rows; ``stages`` are those of the old netlist.
     """
 
     def __init__(self, netlist: Netlist, trees: Mapping[int, _Tree], delays: Delays, budget_ns: float) -> None:
-        self.made = False
+        self.made: dict[int, int] = {}
         self._netlist = netlist
         self._trees = trees
         self._delays = delays
@@ -168,7 +181,7 @@ class _Builder:
             del self._words[before:]
             return None
         self._words.append(last)
-        self.made = True
+        self.made[root] = len(self._words) - 1
         return rows[-1].ready
 
     def _with_one_constant(self, terms: list[_Term], word: Word) -> list[_Term]:
