@@ -196,9 +196,12 @@ def test_an_archive_has_what_can_be_run_as_such(tmp_path: Path) -> None:
     assert modes == {"net/run.sh": 0o755, "net/Makefile": 0o644, f"net/{MANIFEST}": 0o644}
 
 
-def test_second_user_is_told_who_holds_it(tmp_path: Path) -> None:
+def test_second_user_is_told_at_once_who_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
     with Project.open(tmp_path, "net"), pytest.raises(ProjectError, match=f"process {os.getpid()}"):
         Project.open(tmp_path, "net")
+    assert waited == []
     with Project.open(tmp_path, "net"):
         pass
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -66,13 +67,17 @@ def test_looking_at_a_plan_writes_nothing(model: Model) -> None:
         assert shown in text
     assert "netlist.json" in text and "--freq" in text
     assert "pnr: synth" in plan.makefile()
+    assert 0.01 < plan.sources.seconds < 10.0  # for a circuit of some thousands of LUTs
     assert not model.output_dir.exists()
 
 
 def test_written_circuits_have_the_makefile_of_their_plan(model: Model, tmp_path: Path) -> None:
     planned = model.plan().write(tmp_path / "planned").read_text(encoding="utf-8")
     assert "all: cosim synth\n" in planned
-    assert (model.write() / "Makefile").read_text(encoding="utf-8") == planned
+    folder = model.write()
+    assert (folder / "Makefile").read_text(encoding="utf-8") == planned
+    streams = json.loads((folder / "bench" / "vectors.json").read_text(encoding="utf-8"))["outputs"]
+    assert [len(stream["frames"]) for stream in streams] == [8]  # few, since simulators of cocotb are slow
 
 
 def test_an_interruption_before_all_is_made_leaves_nothing(model: Model) -> None:
@@ -130,6 +135,11 @@ def test_what_results_follow_from(model: Model, tmp_path: Path) -> None:
     slower = options(other, 5)
     assert slower[:2] == [cosim, synth] and slower[2] != pnr
     assert model.plan().sources.digest != other.plan().sources.digest
+
+
+def test_boards_of_one_part_have_circuits_of_their_own(tmp_path: Path) -> None:
+    models = [three_layer(tmp_path / name, board=name)[0] for name in ("pynq-z2", "arty-z7-20")]
+    assert len({model.plan(synth=False).sources.digest for model in models}) == 2
 
 
 @pytest.mark.slow

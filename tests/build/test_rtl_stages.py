@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.building.rtl_stages import _joined
+from bitsmith.building.rtl_stages import _joined, _layer_cells
 from bitsmith.building.stages import Sections, Stage
 from bitsmith.flows.nextpnr import Timing
 from bitsmith.flows.run import Converted
 from bitsmith.flows.yosys import Resources, Synthesis
 from bitsmith.model import Model
 from bitsmith.report import sections
+from bitsmith.rtl.design import LayerPart
 from tests.system.examples import three_layer
 
 
@@ -67,6 +68,12 @@ def test_cells_of_parts_are_those_of_their_layers(tmp_path: Path, io_type: str, 
             assert row.cycles == row.last_stage - row.first_stage + 1 > 1
         else:
             assert stages == (None, None) and (row.cycles is None) is (row.layer in ("input_1", None))
+
+
+@pytest.mark.parametrize(("cycles", "wanted"), [((3, 7, None), 7), ((7, 3), 7), ((None,), None)])
+def test_a_layer_takes_as_long_as_its_longest_part(cycles: tuple[int | None, ...], wanted: int | None) -> None:
+    cells = Resources(1, 2, 3, 4, {}, 0, {}, "Yosys", {})
+    assert _layer_cells([(LayerPart("fc1", each), cells) for each in cycles]).cycles == wanted
 
 
 @pytest.mark.parametrize(("part", "clocks"), [("LFE5U-85F-6BG381C", 1), ("LFE5U-45F-6BG381C", 0)])
