@@ -24,11 +24,12 @@ No vendor's HLS tool has run a project of ours. Tests hold all that can be known
 - **Rule books** (`tests/hls/rules/*.toml`, the tables below): each pragma, attribute and Tcl command that may be written for a
   tool, where it may stand, its options and their values. `tests/hls/test_vendor_rules.py` parses projects with libclang and
   reads every command of their scripts; what a book does not have fails, with the text, file and line.
-- **Structure** (`bitsmith.hls.structure`): from the C++ itself, the steps of each pipelined loop, what a step reads and
+- **Structure** (`tests/hls/structure`): from the C++ itself, the steps of each pipelined loop, what a step reads and
   writes in each array, and the operations in its feedback; from the pragmas, the ports of each memory. The cycles that follow
   are held against the plan's interval (`tests/hls/test_structure.py`), on projects of all tools and on faults put in on
-  purpose. A build does so before it starts a vendor's tool (unless `force=True`), where libclang is installed, and says so
-  where not. Two operations on numbers are taken to fit into a cycle; what tools do unasked beyond the rules is not known.
+  purpose. It judges how we write C++, not a user's network, so that builds do without it. They hold the report of the vendor's
+  tool against the plan. Two operations on numbers are taken to fit into a cycle; what tools do unasked beyond the rules is
+  not known.
 - **Open headers** of AMD and Siemens compile and run projects, bit for bit (`test_with_the_open_headers`).
 - **Intel's headers of SYCL** are read with oneAPI projects by a C++ parser as the host compiler. Siemens' `ac_types`
   run those of three tools (`test_real_headers.py`).

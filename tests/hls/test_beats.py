@@ -12,13 +12,13 @@ from bitsmith.dataflow.processes import Network, OutputPort, Stream
 from bitsmith.hls import HlsTarget, write_project
 from bitsmith.hls.beats import token_beats
 from bitsmith.hls.dialects import DIALECTS, Dialect
-from bitsmith.hls.structure.check import check
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.rules.book import book
+from tests.hls.structure.check import check
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_FAMILY, networks, programs
 from tests.hls.test_streams import FEW, bounded, cnns, random_demands
 from tests.hls.test_vendor_rules import found_marks

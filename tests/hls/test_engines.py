@@ -14,13 +14,13 @@ from bitsmith.errors import VerificationError
 from bitsmith.hls import HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.pipelines import cpp_timing, stages_of
-from bitsmith.hls.structure.check import check
 from bitsmith.ir.indexing import moved
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
+from tests.hls.structure.check import check
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written

@@ -12,7 +12,6 @@ from bitsmith.hls import HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.loads import KeptWeights, LoadPort, with_loads
 from bitsmith.hls.pipelines import cpp_timing, stages_of
-from bitsmith.hls.structure.check import check
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -21,6 +20,7 @@ from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.load import parameters
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.rules.book import book
+from tests.hls.structure.check import check
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written

@@ -30,7 +30,7 @@ folder = Path("project")
 model.write()
 (folder / "new.rpt").write_text("3")
 try:
-    from bitsmith.hls.structure.check import structure
+    from tests.hls.structure.check import structure
     project = write_project(model.program, model.directives, dialect, HlsTarget("net", dialect.part))
     paces = structure(project.files, "net", dialect, unrolled=False).paces
     intervals = [max(pace.trips * pace.interval for pace in paces), project.slowest]
@@ -61,7 +61,7 @@ def package(tmp_path: Path) -> Path:
 @pytest.mark.ci
 def test_a_new_dialect_is_a_file_and_a_name(package: Path) -> None:
     command = [sys.executable, "-c", USER, str(SOURCE / "data" / "models" / "digits.keras")]
-    environment = {**os.environ, "PYTHONPATH": str(package)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(package), str(Path(__file__).parents[2])))}
     done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout.splitlines()[-1])

@@ -15,7 +15,6 @@ from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.pipelines import scheduled, stages_of
 from bitsmith.hls.recurrence.parts import Fed, Recurrence, Slices
 from bitsmith.hls.recurrence.rounds import circles, in_rounds
-from bitsmith.hls.structure.check import check
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, TensorType
@@ -24,6 +23,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.named_networks import named_networks
+from tests.hls.structure.check import check
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written

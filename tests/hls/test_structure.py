@@ -17,13 +17,13 @@ import pytest
 from bitsmith.errors import VerificationError
 from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.hls.structure.check import check, structure
-from bitsmith.hls.structure.values import Index, Value, applied, combined
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE
 from tests.hls.named_networks import named_networks
+from tests.hls.structure.check import check, structure
+from tests.hls.structure.values import Index, Value, applied, combined
 from tests.hls.test_execution import networks, programs
 from tests.hls.test_streams import FEW as SEEDS
 from tests.hls.test_streams import cnns, random_demands

@@ -13,7 +13,6 @@ from bitsmith.dataflow.kinds import FoldedProduct, Interleave, Sink, Source, Swe
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.hls.dialects import DIALECTS, Dialect
-from bitsmith.hls.structure.check import check
 from bitsmith.hls.sweeps import SETTLED, sweep_lines, sweep_loop
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType, objects
@@ -22,6 +21,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.dataflow.execute import execute
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
+from tests.hls.structure.check import check
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written

@@ -11,7 +11,6 @@ import pytest
 
 from bitsmith.hls import HlsProject, HlsTarget, streams, write_project
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.hls.structure.check import check
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program import drop_dead
@@ -20,6 +19,7 @@ from tests.hls.named_networks import named_networks
 from tests.hls.rules.book import book
 from tests.hls.rules.marks import Mark, marks
 from tests.hls.rules.tcl import Command, tool_commands
+from tests.hls.structure.check import check
 from tests.hls.test_execution import networks, programs
 from tests.hls.test_rounds import FEW as ROUNDS
 from tests.hls.test_states import lasting_cases

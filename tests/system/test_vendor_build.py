@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import bitsmith
 from bitsmith.errors import CapacityError, ConfigError, ToolFailedError, ToolMissingError, VerificationError
 from bitsmith.flows.vendor import stages_of
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.hls.structure.check import structure
 from bitsmith.report import Report, parse_vivado_report, read_report
 from tests.flows.fake_tools import FakeTools
 from tests.flows.test_vendor import everything
@@ -61,18 +59,6 @@ else:
 
 CI = (pytest.mark.slow, pytest.mark.ci)
 START = ("--mode", "hls", "--tcl", "build_prj.tcl")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _structures_are_read_once() -> Iterator[None]:
-    """Most builds here have the same C++."""
-    read = functools.cache(lambda files, *asked, **how: structure(dict(files), *asked, **how))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "bitsmith.hls.structure.check.structure",
-            lambda files, *asked, **how: read(tuple(files.items()), *asked, **how),
-        )
-        yield
 
 
 @pytest.fixture
@@ -216,18 +202,6 @@ def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsm
     assert stages(other.build(csim=False, cosim=True)) == {"vitis": False, "synth": False, "cosim": False}
     forgotten = other.build(csim=False, cosim=True, reset=True)
     assert stages(forgotten) == {"vitis": False, "synth": False, "cosim": False}
-
-
-@pytest.mark.slow
-@pytest.mark.ci
-def test_no_tool_starts_on_code_that_cannot_keep_its_plan(
-    fakes: FakeTools, model: bitsmith.Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bitsmith.hls.structure.check.structure", structure)
-    monkeypatch.setattr("bitsmith.hls.structure.check.port_cycles", lambda *_: 7)
-    with pytest.raises(VerificationError, match="one in every 7"):
-        model.build(csim=False, synth=True)
-    assert not fakes.calls()
 
 
 def test_what_depends_on_a_stage_runs_again_with_it(fakes: FakeTools, model: bitsmith.Model) -> None:

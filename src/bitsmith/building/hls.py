@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 
 from bitsmith.base.progress import Progress
@@ -17,12 +16,12 @@ from bitsmith.building.csim import HlsCode, in_words, output_types
 from bitsmith.building.hls_system import hls_core
 from bitsmith.building.job import Job
 from bitsmith.building.plan import Plan
-from bitsmith.building.stages import Sections, Stage, no_commands, together
+from bitsmith.building.stages import Sections, Stage, together
 from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import system_board, system_of
 from bitsmith.building.verification import compare, raw_digest, stimuli
 from bitsmith.emulate import Emulator
-from bitsmith.errors import CapacityError, ConfigError, ProgramError, ProjectError, VerificationError
+from bitsmith.errors import CapacityError, ConfigError, ProjectError, VerificationError
 from bitsmith.flows.csim import BridgeLibrary, CsimProgram
 from bitsmith.flows.run import Computed, Converted
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
@@ -72,7 +71,7 @@ def plan_hls(job: Job, asked: Asked) -> Plan:
         design=job.design,
         sources=backend.code.sources(),
         scripts=backend.scripts,
-        stages=(*csim, *backend.structure(), *map(backend.vendor, backend.steps), *backend.bitstream()),
+        stages=(*csim, *map(backend.vendor, backend.steps), *backend.bitstream()),
         finish=lambda folder, found: backend.finish(folder, found, room),
         reset=asked.reset,
     )
@@ -87,7 +86,6 @@ class _Hls:
         self._driver = self.code.dialect.driver
         self._usual = asked.synth is None
         self._force = asked.force
-        self._unread: list[str] = []
         self._wants_bits = asked.bitstream
         self.steps = self._vendor_steps(asked)
 
@@ -203,33 +201,6 @@ class _Hls:
         tool = BridgeLibrary.find()[0].label
         return (Verification(inputs=len(self._raws[0]), mismatches=0, tool=tool, method=C_SIMULATION),)
 
-    def structure(self) -> tuple[Stage, ...]:
-        """Hold what the C++ asks of memories against its plan, before the vendor's tool starts; not without libclang."""
-        if not self.steps or self._force or find_spec("clang") is None:
-            return ()
-        return (
-            Stage(
-                name="structure",
-                title="loops and memories",
-                find=lambda: (),
-                flow=lambda: Computed(self._checked),
-                needs=(self.code.dialect.name,),
-                reported=False,
-                by_hand=no_commands,
-            ),
-        )
-
-    def _checked(self, folder: Path) -> Sections:
-        """Read the C++ back; what cannot be read is noted."""
-        from bitsmith.hls.structure.check import check  # only this needs libclang
-
-        try:
-            unrolled = self._job.directives.unrolled(self._job.program)
-            self._unread += check(self.code.project, self.code.dialect, unrolled=unrolled).left_out
-        except ProgramError as error:
-            self._unread.append(str(error))
-        return ()
-
     def vendor(self, step: VendorStep) -> Stage:
         """A stage of the vendor's tool."""
         flow, read = self._flow(step), self._cosimulated if step is VendorStep.COSIM else lambda _: ()
@@ -277,12 +248,6 @@ class _Hls:
         sections = [*verified, *self._measured(folder, notes)]
         if not any(isinstance(section, Resources) for section in sections):
             sections.append(section_of("Estimate", room.size.section()))
-        if self.steps and find_spec("clang") is None:
-            notes.append("The structure of the C++ was not held against its plan: pip install libclang")
-        if self._unread:
-            notes.append(
-                f"The structure of the C++ was not held against its plan in all parts: {'; '.join(self._unread)}"
-            )
         if not self.steps:
             if self._usual:
                 typed = by_hand(driver, self.code.target.top, (VendorStep.SYNTH,))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from clang.cindex import Cursor, CursorKind, TypeKind
 
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.hls.structure.reading import is_ours, parse, place
+from tests.hls.structure.reading import is_ours, parse, place
 
 _LOOPS = (CursorKind.FOR_STMT, CursorKind.WHILE_STMT, CursorKind.DO_STMT, CursorKind.CXX_FOR_RANGE_STMT)
 _FUNCTIONS = (CursorKind.FUNCTION_DECL, CursorKind.FUNCTION_TEMPLATE, CursorKind.CXX_METHOD, CursorKind.CONSTRUCTOR)

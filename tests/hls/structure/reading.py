@@ -2,7 +2,7 @@
 
 Enter the files of a project; leave libclang's translation unit. Compilers forget pragmas that they do not know, so each becomes a
 ``static_assert(true, "the pragma")``, which may stand wherever a pragma may; attributes of oneAPI likewise. Vendors' headers
-are those of ``include/declared``, which only declare.
+are those of ``tests/hls/declared``, which only declare.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from clang import cindex
 
 from bitsmith.errors import ProgramError
 
-_DECLARED = Path(__file__).parents[1] / "include" / "declared"
+_DECLARED = Path(__file__).parents[1] / "declared"
 _FOLDER = "project"
 
 

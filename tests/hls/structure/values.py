@@ -1,4 +1,4 @@
-"""Values as far as they are known, and what a step touches: the notions of :mod:`bitsmith.hls.structure.walk`."""
+"""Values as far as they are known, and what a step touches: the notions of :mod:`tests.hls.structure.walk`."""
 
 from __future__ import annotations
 

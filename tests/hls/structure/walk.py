@@ -14,8 +14,8 @@ from itertools import count
 
 from bitsmith.errors import ProgramError
 from bitsmith.hls.dialects.reading import Array, Pipelines
-from bitsmith.hls.structure.tree import Function, Functions, Node
-from bitsmith.hls.structure.values import (
+from tests.hls.structure.tree import Function, Functions, Node
+from tests.hls.structure.values import (
     UNKNOWN,
     Access,
     Box,

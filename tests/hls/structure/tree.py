@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from clang import cindex
 from clang.cindex import CursorKind, TypeKind
 
-from bitsmith.hls.structure.reading import is_ours, place
+from tests.hls.structure.reading import is_ours, place
 
 _BINARIES = "* / % + - << >> <=> < > <= >= == != & ^ | && || = *= /= %= += -= <<= >>= &= ^= |= ,"
 _BINARY = dict(enumerate(_BINARIES.split(" "), start=3))

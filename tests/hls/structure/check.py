@@ -9,11 +9,11 @@ from bitsmith.errors import VerificationError
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.dialects.reading import Reading
 from bitsmith.hls.project import HlsProject
-from bitsmith.hls.structure.reading import parse
-from bitsmith.hls.structure.storage import feedback_cycles, port_cycles
-from bitsmith.hls.structure.tree import Functions
-from bitsmith.hls.structure.values import Access, Region
-from bitsmith.hls.structure.walk import TooLargeError, Walker
+from tests.hls.structure.reading import parse
+from tests.hls.structure.storage import feedback_cycles, port_cycles
+from tests.hls.structure.tree import Functions
+from tests.hls.structure.values import Access, Region
+from tests.hls.structure.walk import TooLargeError, Walker
 
 
 @dataclass(frozen=True, slots=True)

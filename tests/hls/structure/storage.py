@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bitsmith.hls.dialects.reading import Array, Storage
-from bitsmith.hls.structure.values import Access, Index
+from tests.hls.structure.values import Access, Index
 
 _CHAINED = 2
 """Operations of numbers that fit into a cycle, one after another: a bound with room, since periods differ."""
