@@ -311,7 +311,7 @@ class Running:
             trial, asked = self._running.pop(future)
             found: Mapping[str, Json]
             if future.cancelled() or (error := future.exception()) is not None:
-                found = {"error": "cancelled" if future.cancelled() else f"{error}", "again": True}
+                found = {"error": "canceled" if future.cancelled() else f"{error}", "again": True}
             else:
                 self._project.write({f"{TRIALS}/{trial.name}/{RESULT}": future.result()})
                 found = json.loads(future.result())
