@@ -208,3 +208,19 @@ def test_modules_that_are_rejected() -> None:
         bitsmith.convert(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Softmax(-1), neuron), input_shape=(5, 2))
     with pytest.raises(ConfigError, match="time and 1 axes"):
         bitsmith.convert(torch.nn.Sequential(torch.nn.Linear(2, 2), neuron), input_shape=(4, 4, 2))
+
+
+def test_single_spikes_that_differ_are_no_alarm() -> None:
+    """Membranes of 16 bits next to the threshold: the rate of spikes is right."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Linear(16, 32),
+        snntorch.Leaky(beta=0.9, init_hidden=True),
+        torch.nn.Linear(32, 4),
+        snntorch.Leaky(beta=0.95, init_hidden=True, output=True),
+    )
+    x = bits((100, 25, 16))
+    model = bitsmith.convert(module, input_shape=(25, 16), calibration=x)  # warnings are errors in tests
+    wrong = model.predict(x) != spikes(module, x)
+    assert wrong.mean() < 0.01
+    assert not model.fidelity.problems
