@@ -50,7 +50,10 @@ def runtimes(path: Path, model: bitsmith.Model, states: bool) -> Iterator[Run]:
         except NotComparedError:
             if path.suffix != ".onnx":
                 raise
-            return _qonnx_outputs(path, inputs)
+            try:
+                made = framework_run(_onnx_model(path), model.network, inputs, None, insist=True)
+            except NotComparedError:
+                return _qonnx_outputs(path, inputs)
         assert made is not None
         return made.outputs
 
@@ -130,7 +133,8 @@ def _keras_model(path: Path) -> Any:
     """A file's model as Keras 3 loads it, with HGQ's layers, or as Keras 2 does, with those of QKeras or of HGQ 1."""
     path = _with_slashes(path)
     errors = []
-    for package, load_objects in (("keras", _hgq_objects), ("tf_keras", _qkeras_objects)):
+    # Where qkeras-v3 is installed in place of QKeras, Keras 3 has its layers.
+    for package, load_objects in (("keras", _hgq_objects), ("tf_keras", _qkeras_objects), ("keras", _qkeras_objects)):
         try:
             keras = importlib.import_module(package)
             return keras.models.load_model(path, custom_objects=load_objects(), compile=False)
@@ -215,6 +219,42 @@ def _double_step(node: Any) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
 def _double(values: Any) -> Any:
     """Floats in double precision, and all else as it is."""
     return np.asarray(values, dtype=np.float64) if np.issubdtype(np.asarray(values).dtype, np.floating) else values
+
+
+_OLD_ATTRIBUTES = ("broadcast", "is_test", "spatial")
+"""What operators before opset 7 say of themselves, and what is the rule since."""
+
+
+@functools.cache
+def _onnx_model(path: Path) -> Any:
+    """A file of old exporters as onnxruntime takes it, with any number of samples.
+
+    Exporters of opset 7 transposed the operands of normalizations, whose features then lie along the first axis.
+    """
+    model = importlib.import_module("onnx").load(path)
+    graph = model.graph
+    norms = [node for node in graph.node if node.op_type == "BatchNormalization"]
+    normalized = {name for node in norms for name in (node.input[0], node.output[0])}
+    sources = {}
+    for node in [node for node in graph.node if node.op_type == "Transpose" and not node.attribute]:
+        if node.input[0] in normalized or node.output[0] in normalized:
+            sources[node.output[0]] = node.input[0]
+            graph.node.remove(node)
+    if any(value.name in sources for value in graph.output):
+        raise NotComparedError("a result is transposed")
+    for node in graph.node:
+        node.input[:] = [sources.get(name, name) for name in node.input]
+        attributes = [attribute for attribute in node.attribute if attribute.name not in _OLD_ATTRIBUTES]
+        del node.attribute[:]
+        node.attribute.extend(attributes)
+    constants = {tensor.name for tensor in graph.initializer}
+    for value in [value for value in (*graph.input, *graph.output) if value.name not in constants]:
+        for axis in value.type.tensor_type.shape.dim[:1]:
+            axis.dim_param = "batch"
+    del graph.value_info[:]
+    for opset in model.opset_import:
+        opset.version = max(opset.version, 9) if opset.domain in ("", "ai.onnx") else opset.version
+    return model
 
 
 @functools.cache
