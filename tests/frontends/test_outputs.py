@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from bitsmith.frontends.outputs import NotComparedError, flat, in_parts
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Floats
 
 ROWS = [np.arange(6.0).reshape(2, 3) + k for k in range(3)]
@@ -61,3 +62,16 @@ def test_a_model_of_a_fixed_batch_gives_each_sample_its_results(size: int, total
 def test_results_that_are_not_along_the_samples_are_not_compared(run: Callable[[Sequence[Any]], object]) -> None:
     with pytest.raises(NotComparedError, match="first axis"):
         in_parts(run, [np.random.default_rng(0).normal(size=(7, 3))], 3)
+
+
+def test_a_module_that_gives_states_names_the_layer_that_computes_the_last() -> None:
+    class Last(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = torch.nn.LSTM(3, 2, 2, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.lstm(x)[1][0]
+
+    network = read_torch(Last().eval(), input_shape=(4, 3))
+    assert [node.name for node in network.nodes] == ["x", "lstm_layer0", "lstm_layer0_state", "lstm", "lstm_states"]
