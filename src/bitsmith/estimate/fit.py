@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from bitsmith.dataflow.kinds import Engine
 from bitsmith.devices import Part
-from bitsmith.estimate.figures import Size
+from bitsmith.estimate.figures import Cells, Size
 from bitsmith.estimate.size import estimate_layout, estimate_network
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
@@ -70,12 +70,18 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Need of a circuit for one resource of a part, and the share of it that may be used ``comfortably``."""
+    """Need of a circuit for one resource of a part.
+
+    Args:
+        comfortably: the share of what is available that may be used.
+        among: how much of the resource so many cells are.
+    """
 
     resource: str
     needed: int
     available: int
-    comfortably: float = 1.0
+    comfortably: float
+    among: Callable[[Cells], float]
 
     @property
     def lacking(self) -> bool:
@@ -89,12 +95,15 @@ class Need:
 
 def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int, large: int) -> tuple[Need, ...]:
     """Return the needs of so many cells on ``part``; larger memories come last, where there are some."""
-    larger = [Need(part.family.large.name, large, part.large)] if part.family.large and (large or part.large) else []
+    kind = part.family.large
+    larger = (
+        [Need(kind.name, large, part.large, 1.0, lambda cells: cells.large)] if kind and (large or part.large) else []
+    )
     return (
-        Need("LUTs", luts, part.luts, _FULL),
-        Need("flip-flops", ffs, part.ffs, _FULL),
-        Need("multiplier blocks", dsps, part.dsps),
-        Need("memory blocks", brams, part.brams),
+        Need("LUTs", luts, part.luts, _FULL, lambda cells: cells.lut),
+        Need("flip-flops", ffs, part.ffs, _FULL, lambda cells: cells.ff),
+        Need("multiplier blocks", dsps, part.dsps, 1.0, lambda cells: cells.dsp),
+        Need("memory blocks", brams, part.brams, 1.0, lambda cells: cells.bram),
         *larger,
     )
 

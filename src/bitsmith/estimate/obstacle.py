@@ -61,7 +61,7 @@ def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
     every = [*ways, *filter(None, (slowest_in_turn(program, part, replace(wanted, parallel=False)),))]
     smallest = min(every, key=lambda found: _crowded(_scarcest(found.size, part)))
     need = _scarcest(smallest.size, part)
-    layer, taken = _most(smallest.size, need.resource, part)
+    layer, taken = _most(smallest.size, need)
     weighted = any(node.layer == layer and weights_of(program, node) is not None for node in program.nodes)
     return Obstacle(smallest, need, layer, taken, weighted)
 
@@ -76,10 +76,8 @@ def _crowded(need: Need) -> float:
     return need.needed / room if room else math.inf if need.needed else 0.0
 
 
-def _most(size: Size, resource: str, part: Part) -> tuple[str, int]:
+def _most(size: Size, need: Need) -> tuple[str, int]:
     """The layer that takes most of a resource, and how much."""
-    fields = ("lut", "ff", "dsp", "bram", "large")
-    field = fields[[need.resource for need in needs(size, part)].index(resource)]
-    taken = {layer: round(getattr(cells, field)) for layer, cells in size.shares.items() if layer}
+    taken = {layer: round(need.among(cells)) for layer, cells in size.shares.items() if layer}
     layer = max(taken, key=lambda name: taken[name], default="")
     return (layer, taken[layer]) if taken.get(layer) else ("", 0)
