@@ -217,6 +217,14 @@ def test_sign(layer: type[Layer]) -> None:
         assert [instance.traits.sign] == (signs or [None])
 
 
+def test_bits() -> None:
+    rng = np.random.default_rng(7)
+    told = [given for layer in CLASSES for given in instances(layer) if given[0].traits.bits]
+    for layer, shapes in told:
+        assert np.all(np.isin(result(layer, operands(layer, shapes, rng)), (0.0, 1.0)))
+    assert told
+
+
 @pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
 def test_over_steps(layer: type[Layer]) -> None:
     rng = np.random.default_rng(5)

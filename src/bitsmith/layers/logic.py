@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -32,7 +32,9 @@ class Comparison(Layer):
 
     relation: Relation
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
+    traits: ClassVar[Traits] = replace(
+        computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False), bits=True
+    )
     jumps: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 

@@ -52,6 +52,7 @@ class Traits:
         elementwise: each element of the result comes from those at its place in the operands, and everywhere alike.
         affine: each element of the result is an element of any one operand, at its place, times a number plus a number.
         sign: the sign of all operands after the first, if the result is the sum of these and the first.
+        bits: the result has no values but 0 and 1, whatever the operands.
     """
 
     elements: Elements
@@ -60,6 +61,7 @@ class Traits:
     elementwise: bool
     affine: bool
     sign: int | None
+    bits: bool
 
     @property
     def keeps(self) -> bool:
@@ -101,6 +103,7 @@ def computed(scales: Scales, exactness: Exactness, *, elementwise: bool, affine:
         elementwise=elementwise,
         affine=affine,
         sign=None,
+        bits=False,
     )
 
 

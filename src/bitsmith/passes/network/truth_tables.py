@@ -21,7 +21,6 @@ import numpy.typing as npt
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Shape, as_weights
-from bitsmith.layers.logic import Comparison
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.truth_table import MOST_BITS, TruthTable
 
@@ -120,7 +119,7 @@ class _Tabulation:
             if len(found.layers) > 1:
                 self._tabulate(node, found)
             found = self._leaf(node.name)
-        if found is None and isinstance(node.layer, Comparison):
+        if found is None and traits.bits:
             found = self._leaf(node.name)
         if found is not None:
             self.functions[node.name] = found
