@@ -211,15 +211,15 @@ class Workspace:
         pairs = [self._array((*shape, self.batch), dtype) for _ in range(count)]
         return StoredValue([array for _, array in pairs], storage, type_, [buffer for buffer, _ in pairs])
 
-    def result(self, storage: Storage, operands: Sequence[StoredValue] = (), *, count: int = 1) -> StoredValue:
+    def result(self, storage: Storage, operands: Sequence[StoredValue] = ()) -> StoredValue:
         """The value of the node being bound: in place of one of ``operands`` if that one is used up, else new."""
         type_ = self.plan.type(self.node)
         varies = any(x.varies for x in operands)
         shape, dtype = (*type_.shape, self.batch), DTYPES[storage.kind]
         for x in operands:
-            if count == 1 and self._used_up(x) and x.part.shape == shape and x.part.dtype == dtype:
+            if self._used_up(x) and x.part.shape == shape and x.part.dtype == dtype:
                 return StoredValue(x.parts, storage, type_, x.buffers)
-        return self.new(type_.shape, storage, type_, varies=varies, count=count)
+        return self.new(type_.shape, storage, type_, varies=varies)
 
     def fetch(self, arg: int, kind: NumberKind, scale: Fracs | None = None) -> StoredValue:
         """Operand ``arg`` as ``kind``; floats scaled by ``2**scale`` (as they are, if None), limbs by their ``frac``."""

@@ -31,10 +31,10 @@ def einsum(build: Builder, text: str, tensors: Sequence[Value], scale: float = 1
     return contracted(build, equation.operands, equation.result, tensors, scale, bias)
 
 
-def matrix_product(build: Builder, x: Value, y: Value, scale: float = 1.0) -> Value:
-    """``scale * x @ y`` as NumPy means it: vectors count as matrices, leading axes broadcast."""
+def matrix_product(build: Builder, x: Value, y: Value) -> Value:
+    """``x @ y`` as NumPy means it: vectors count as matrices, leading axes broadcast."""
     left, right = "...ij" if x.rank > 1 else "j", "...jk" if y.rank > 1 else "j"
-    return einsum(build, f"{left},{right}->...{'i' * (x.rank > 1)}{'k' * (y.rank > 1)}", (x, y), scale)
+    return einsum(build, f"{left},{right}->...{'i' * (x.rank > 1)}{'k' * (y.rank > 1)}", (x, y))
 
 
 def affine_product(
