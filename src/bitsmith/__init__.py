@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bitsmith.model import Model
     from bitsmith.model.goal import Goal
     from bitsmith.model.pricing import cost
+    from bitsmith.model.streaming import streamed
     from bitsmith.report import Report
     from bitsmith.sweeps.sweep import sweep
 
@@ -45,6 +46,7 @@ __all__ = [
     "profiling",
     "report",
     "split",
+    "streamed",
     "sweep",
     "utils",
 ]
@@ -65,6 +67,7 @@ _HOMES = {
     "explore": "bitsmith.conversion.exploration",
     "fit": "bitsmith.conversion.fit",
     "split": "bitsmith.conversion.splitting",
+    "streamed": "bitsmith.model.streaming",
     "sweep": "bitsmith.sweeps.sweep",
 }
 

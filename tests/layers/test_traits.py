@@ -29,7 +29,7 @@ from bitsmith.layers.table import LAYERS
 from bitsmith.layers.traits import Elements, Exactness, Scales
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.lower import lower
-from tests.ir.oracle import evaluate
+from tests.ir.oracle import States, evaluate
 from tests.layers.lowered import network_of
 
 FORMAT = FixedFormat(True, 5, 2, Rounding.RND, Overflow.SAT)
@@ -260,7 +260,8 @@ def computed(layer: Layer, batch: Sequence[Floats], *, whole: bool) -> tuple[Flo
     raws = [np.ldexp(x, FORMAT.frac).astype(np.int64).astype(object) for x in batch]
     (output,) = program.outputs
     frac = program.nodes[output.node].type.frac
-    results = [evaluate(program, [raw[k] for raw in raws])[0] for k in range(len(batch[0]))]
+    states: States = {}
+    results = [evaluate(program, [raw[k] for raw in raws], states)[0] for k in range(len(batch[0]))]
     return np.stack([np.ldexp(np.asarray(raw, dtype=np.float64), -frac) for raw in results]), int(frac.max())
 
 

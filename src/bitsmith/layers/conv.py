@@ -17,7 +17,7 @@ from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import MAX_ELEMENTS, Fracs, Ints
 from bitsmith.layers.auto import product_scales
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
@@ -99,6 +99,13 @@ class Conv(_Convolution):
         for tap, part in self._taps(inputs[0]):
             result += _mixed(part, self.kernel[tap], self.groups)
         return result if self.bias is None else result + self.bias
+
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        padding = list(self.padding)
+        if axis >= len(padding) or padding[axis][1] or self.strides[axis] != 1:
+            return None
+        before, padding[axis] = padding[axis][0], (0, 0)
+        return StepLayer(replace(self, padding=tuple(padding)), axis, before)
 
     def _taps(self, operand: Floats) -> Iterator[tuple[Axes, Floats]]:
         """Return for each tap what it is multiplied with at all positions."""

@@ -12,7 +12,7 @@ from bitsmith.ir.types import Ints
 from bitsmith.layers.auto import exponents, product_scales
 from bitsmith.layers.axis_order import Order, unchanged
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, StepLayer, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
@@ -51,6 +51,9 @@ class Dense(Layer):
                 accepted=f"inputs whose last axis has {self.kernel.shape[0]} elements",
             )
         return (*shape[:-1], self.kernel.shape[1])
+
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        return StepLayer(self, axis) if axis < len(shapes[0]) - 1 else None
 
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         (order,), (shape,) = orders, shapes

@@ -143,9 +143,26 @@ class Layer(ABC):
         """
         return self if self.traits.elementwise and len(inputs) == 1 else None
 
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        """The layer for samples that are single steps along ``axis`` of the first operand; ``shapes`` are those of all steps.
+
+        None: it needs steps at once that are in several samples.
+        """
+        ranks = {len(shape) for shape in shapes}
+        return StepLayer(self, axis) if self.traits.elementwise and len(ranks) == 1 else None
+
     @abstractmethod
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         """The layer as core ops."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepLayer:
+    """A ``layer`` for samples that are steps along ``axis`` of its result; it is given ``past`` steps of the samples before."""
+
+    layer: Layer
+    axis: int
+    past: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from bitsmith.ir.builder import Value
 from bitsmith.layers.auto import product_scales, spread_exponents
 from bitsmith.layers.axis_order import Order, moved_axes, ordered
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, StepLayer, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
@@ -51,6 +51,9 @@ class BatchNormalization(Layer):
                 f"{self.scale.shape[0]} channels along axis {self.axis} of an input of shape {shape}"
             )
         return shape
+
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        return StepLayer(self, axis) if self.axis % len(shapes[0]) != axis else None
 
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         if len(shapes[0]) > 1:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -28,7 +28,7 @@ from bitsmith.ir.infer import step_type
 from bitsmith.layers.activation import TABLE_OPTIONS, Activation, HardActivation, ReLU
 from bitsmith.layers.auto import product_scales
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.recurrent_cell import (
     CellDomain,
@@ -123,6 +123,10 @@ class Recurrent(Layer):
     def _parts(self, operands: Sequence[U]) -> tuple[U, Sequence[U], U | None]:
         """The sequence, the initial states, none stand for zeros, and the mask."""
         return operands[0], operands[1 : len(operands) - self.masked], operands[-1] if self.masked else None
+
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        whole = len(shapes) == 1 and self.return_sequences and not self.go_backwards
+        return StepLayer(replace(self, stateful=True), axis) if whole and axis == 0 else None
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         # Activations bend where their operands are about 1.

@@ -18,7 +18,7 @@ from bitsmith.ir.types import MAX_ELEMENTS
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
-from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.traits import Elements, Exactness, Scales, Traits, computed, moved
 
@@ -80,6 +80,13 @@ class Pad(Layer):
         if rank == 1:
             return None
         return replace(self, padding=tuple(self._pairs(rank)[axis] for axis in orders[0])), orders[0]
+
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        pairs = list(self._pairs(len(shapes[0])))
+        (before, after), pairs[axis] = pairs[axis], (0, 0)
+        if after or (before and (self.mode != PadMode.CONSTANT or self.value != 0.0)):
+            return None
+        return StepLayer(replace(self, padding=tuple(pairs)), axis, before)
 
     def _pairs(self, rank: int) -> Pairs:
         return (*self.padding, *((0, 0),) * (rank - len(self.padding)))

@@ -15,7 +15,7 @@ from bitsmith.ir.builder import Value
 from bitsmith.ir.data_movement import runs
 from bitsmith.layers.axis_order import Order, after, elements, inverse, moved_axes, ordered_shape, unchanged
 from bitsmith.layers.example import Example
-from bitsmith.layers.layer import Floats, Layer, Shape, Unary, broadcasts, single
+from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, Unary, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.traits import Elements, Traits, moved
 
@@ -114,6 +114,9 @@ class Permute(Layer):
 
     def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
         return Permute((0, *(axis + 1 for axis in self.perm)))
+
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        return StepLayer(self, self.perm.index(axis))
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0].transpose(0, *(axis + 1 for axis in self.perm))
