@@ -179,6 +179,26 @@ def is_local(layer: Layer, batch: Sequence[Floats]) -> bool:
     return True
 
 
+def is_alike(layer: Layer, batch: Sequence[Floats], rng: np.random.Generator) -> bool:
+    """Return True if elements of the operands that change places take those of the result with them."""
+    order = rng.permutation(batch[0].size)
+    turned = [x.reshape(1, -1)[:, order].reshape(x.shape) for x in batch]
+    return np.array_equal(result(layer, turned).ravel(), result(layer, batch).ravel()[order])
+
+
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_functions_of_one_number_say_that_they_are_elementwise(layer: type[Layer]) -> None:
+    """Where no field is a tensor, and the operand has more than one element."""
+    rng = np.random.default_rng(5)
+    for instance, shapes in instances(layer)[:4]:
+        plain = all(
+            isinstance(getattr(instance, field.name), float | int | str | enum.Enum) for field in fields(instance)
+        )
+        if len(shapes) == 1 and plain and instance.output_shape(shapes) == shapes[0]:
+            batch = operands(instance, shapes, rng, samples=1)
+            assert instance.traits.elementwise == (is_local(instance, batch) and is_alike(instance, batch, rng))
+
+
 @pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
 def test_elementwise_and_affine(layer: type[Layer]) -> None:
     rng = np.random.default_rng(3)
@@ -190,9 +210,7 @@ def test_elementwise_and_affine(layer: type[Layer]) -> None:
         batch = operands(instance, [shape] * len(shapes), rng, samples=1)
         assert is_local(instance, batch)
         if traits.elementwise:
-            order = rng.permutation(int(np.prod(shape)))
-            turned = [x.reshape(1, -1)[:, order].reshape(x.shape) for x in batch]
-            assert np.array_equal(result(instance, turned).ravel(), result(instance, batch).ravel()[order])
+            assert is_alike(instance, batch, rng)
         for operand, values in enumerate(batch if traits.affine else ()):
             ends = values, values + rng.integers(-8, 9, values.shape) / 2
 
