@@ -36,8 +36,13 @@ def streamed(model: Model, axis: int = 0) -> Model:
 
     Examples:
         ```python
-        stream = bitsmith.streamed(bitsmith.convert(keras_model, calibration=x))
-        stream.predict(x[0][:, None])  # the steps of one sequence
+        import keras
+
+        causal = keras.layers.Conv1D(4, 3, padding="causal")
+        sequences = np.random.default_rng(0).uniform(-1, 1, (50, 16, 3))
+        whole = bitsmith.convert(keras.Sequential([keras.Input((16, 3)), causal]), calibration=sequences)
+        stream = bitsmith.streamed(whole)
+        stream.predict(sequences[0][:, None])  # the steps of one sequence
         ```
     """
     source = model.source
