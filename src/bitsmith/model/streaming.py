@@ -39,9 +39,9 @@ def streamed(model: Model, axis: int = 0) -> Model:
         import keras
 
         causal = keras.layers.Conv1D(4, 3, padding="causal")
+        whole = keras.Sequential([keras.Input((16, 3)), causal])
         sequences = np.random.default_rng(0).uniform(-1, 1, (50, 16, 3))
-        whole = bitsmith.convert(keras.Sequential([keras.Input((16, 3)), causal]), calibration=sequences)
-        stream = bitsmith.streamed(whole)
+        stream = bitsmith.streamed(bitsmith.convert(whole, calibration=sequences))
         stream.predict(sequences[0][:, None])  # the steps of one sequence
         ```
     """

@@ -94,7 +94,9 @@ def sweep(
 
     Examples:
         ```python
-        found = bitsmith.sweep("digits.keras", {"reuse_factor": [1, 4, 16]}, calibration=x, part="LFE5U-25F", build=False)
+        found = bitsmith.sweep(
+            "digits.keras", {"reuse_factor": [1, 4, 16]}, calibration=x, build=False
+        )
         print(found)
         model = found.model(found.best())
         ```
