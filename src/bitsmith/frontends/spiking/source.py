@@ -110,7 +110,8 @@ def _graph(tree: Tree, where: str) -> Graph:
     dt = metadata.get("dt") if isinstance(metadata, dict) else None
     if dt is not None and not (isinstance(dt, np.ndarray) and dt.size == 1 and np.isfinite(dt) and dt > 0):
         raise ModelFileError("metadata['dt'] is no length of a step", where=where, accepted="seconds")
-    return Graph(nodes, edges, None if dt is None else float(dt.item()))
+    # An edge that is listed twice is one edge, as for other readers of NIR.
+    return Graph(nodes, list(dict.fromkeys(edges)), None if dt is None else float(dt.item()))
 
 
 def _collect(tree: Tree, prefix: str, nodes: dict[str, Node], edges: list[tuple[str, str]], where: str) -> None:
