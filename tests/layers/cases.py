@@ -25,7 +25,7 @@ from bitsmith.layers.table import LAYERS
 FINE = FixedFormat(True, 60, 14, Rounding.RND, Overflow.SAT)
 _AUTO = Settings()
 INDEX = frozenset({"Embedding", "OneHot"})
-RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU"})
+RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU", "Neurons"})
 
 
 @dataclass(frozen=True, slots=True)

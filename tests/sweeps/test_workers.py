@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -60,8 +61,11 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _children(process: int) -> list[int]:
     """The trials that a process has started."""
     psutil = pytest.importorskip("psutil")
-    children = psutil.Process(process).children()
-    return [child.pid for child in children if "bitsmith.sweeps.trial" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(process).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended, also as a zombie
+            found += [child.pid] if "bitsmith.sweeps.trial" in " ".join(child.cmdline()) else []
+    return found
 
 
 def test_a_sweep_on_dask_ends_although_a_worker_is_killed(scheduler: str, tmp_path: Path) -> None:
