@@ -31,6 +31,7 @@ from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.recurrent_cell import (
+    FRAMES,
     CellDomain,
     Interval,
     OnFloats,
@@ -54,10 +55,6 @@ U = TypeVar("U")
 
 _RESET_GUARD_BITS = 3
 """Bits below the step of the hidden state that a GRU keeps of the recurrent product before its reset gate."""
-
-
-_FRAMES = 64
-"""Samples in the course of which a state that lives on between them is not to leave its range."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,7 +238,7 @@ class Recurrent(Layer):
         trained = self._trained(lowering)
         given = initial or [builder.const(np.zeros(self.units, dtype=np.int64)) for _ in self.states]
         formats: dict[str, StateFormat] = {}
-        within = steps * _FRAMES if self.stateful else steps
+        within = steps * FRAMES if self.stateful else steps
         for name, bound in zip(self.states, self._reach(trained, projected, given, within), strict=True):
             formats[name] = StateFormat.chosen(lowering, name, bound, formats["state"].frac if formats else None)
         body = ProgramBuilder()

@@ -29,6 +29,9 @@ from bitsmith.layers.settings import Settings
 MAX_STATE_BITS = 63
 """Widest state that is made without being asked for."""
 
+FRAMES = 64
+"""Samples in the course of which a state that lives on between them is not to leave its range."""
+
 _BENDS = np.linspace(-8.0, 8.0, 33)[:, None]
 """Points at which activations may have their least or greatest value, besides the ends of an interval."""
 
@@ -184,6 +187,10 @@ class Interval:
         """The least interval that holds both."""
         return Interval(np.minimum(self.least, other.least), np.maximum(self.most, other.most))
 
+    def plus(self, other: Interval) -> Interval:
+        """The interval of the sums."""
+        return Interval(self.least + other.least, self.most + other.most)
+
     def within(self, other: Interval) -> bool:
         """Return True if ``other`` holds all of it."""
         return bool(np.all(self.least >= other.least) and np.all(self.most <= other.most))
@@ -196,7 +203,7 @@ class OnIntervals(CellDomain[Interval]):
         self._weights, self._most = least, most
 
     def add(self, x: Interval, y: Interval) -> Interval:
-        return Interval(x.least + y.least, x.most + y.most)
+        return x.plus(y)
 
     def multiply(self, x: Interval, y: Interval) -> Interval:
         corners = [x.least * y.least, x.least * y.most, x.most * y.least, x.most * y.most]

@@ -21,14 +21,11 @@ from bitsmith.ir.types import Ints, TensorType
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.recurrent_cell import Interval, StateFormat, body_input, reach
+from bitsmith.layers.recurrent_cell import FRAMES, Interval, StateFormat, body_input, reach
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 Stored: TypeAlias = tuple[Ints, int]
 """Raw numbers and their ``frac``."""
-
-_FRAMES = 64
-"""Samples in the course of which a state that lives on between them is not to leave its range."""
 
 
 class Reset(enum.Enum):
@@ -171,7 +168,7 @@ class Neurons(Layer):
         x = lowering.builder.aligned(inputs[0], (0,))
         steps, item = x.shape[0], x.shape[1:]
         stored = self._stored(lowering)
-        ranges = self._reach(stored, x, steps * _FRAMES if self.stateful else steps)
+        ranges = self._reach(stored, x, steps * FRAMES if self.stateful else steps)
         formats = {name: StateFormat.chosen(lowering, name, bounds) for name, bounds in ranges.items()}
         body = ProgramBuilder()
         kinds = {name: TensorType.of(item, fmt.frac, fmt.lo, fmt.hi) for name, fmt in formats.items()}
@@ -205,7 +202,7 @@ class Neurons(Layer):
         found = dict[str, Interval]()
         if self.synapse is not None:
             (current,) = reach(
-                lambda states: (_sum(_times(states[0], values["current_scale"]), inward),), (zero,), steps
+                lambda states: (_times(states[0], values["current_scale"]).plus(inward),), (zero,), steps
             )
             found["current"] = current
         (membrane,) = reach(lambda states: (self._charged(states[0], current, values),), (zero,), steps)
@@ -222,16 +219,16 @@ class Neurons(Layer):
             decayed = _times(quiet, decay)
             if float(membrane.most) > float(low):
                 decayed = decayed.union(self._loud(loud, threshold, values))
-        charged = _sum(_sum(decayed, current), _span(values.get("bias")))
+        charged = decayed.plus(current).plus(_span(values.get("bias")))
         return charged.union(_span(None)) if self.reset is Reset.HELD else charged
 
     def _loud(self, membrane: Interval, threshold: Floats, values: Mapping[str, Floats]) -> Interval:
         """The range of what is left of a ``membrane`` that fired, after the decay."""
         less = Interval(-threshold.max(), -threshold.min())
         if self.reset is Reset.SUBTRACT:
-            return _times(_sum(membrane, less), values["scale"])
+            return _times(membrane.plus(less), values["scale"])
         if self.reset is Reset.LATER:
-            return _sum(_times(membrane, values["scale"]), less)
+            return _times(membrane, values["scale"]).plus(less)
         return _times(_span(values.get("rest")), values["scale"])
 
     def _step(self, body: _Body, states: Mapping[str, Value], x: Value) -> tuple[dict[str, Value], Value]:
@@ -293,10 +290,6 @@ class _Body:
 def _times(x: Interval, factors: Floats) -> Interval:
     corners = np.stack([np.multiply.outer(end, factors) for end in (x.least, x.most)])
     return Interval(np.asarray(corners.min()), np.asarray(corners.max()))
-
-
-def _sum(x: Interval, y: Interval) -> Interval:
-    return Interval(x.least + y.least, x.most + y.most)
 
 
 def _span(values: Floats | None) -> Interval:
