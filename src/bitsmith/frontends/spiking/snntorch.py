@@ -7,6 +7,7 @@ greater than its threshold. By default it is reset one step later, after the dec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,11 +52,11 @@ def read_snntorch(module: torch.nn.Module, shapes: InputShapes | None) -> Networ
     x, notes = builder.input("input", item), list[str]()
     for name, layer in layers:
         kind = type(layer).__name__
-        if kind not in _READERS:
+        if kind not in _KINDS:
             raise UnsupportedError(
-                f"the layer {kind}", where=f"the snnTorch module, {name}", accepted=", ".join(_READERS)
+                f"the layer {kind}", where=f"the snnTorch module, {name}", accepted=", ".join(_KINDS)
             )
-        x = _READERS[kind](builder, f"{name}_{kind.lower()}" if name.isdecimal() else name, layer, x)
+        x = _KINDS[kind].read(builder, f"{name}_{kind.lower()}" if name.isdecimal() else name, layer, x)
         if getattr(layer, "state_quant", False):
             notes.append(_QUANTIZED.format(name))
     builder.output(x)
@@ -64,7 +65,8 @@ def read_snntorch(module: torch.nn.Module, shapes: InputShapes | None) -> Networ
 
 def _rank(layers: Sequence[tuple[str, torch.nn.Module]]) -> int:
     """The axes of a step of the input."""
-    return next((_RANKS[kind] for _, layer in layers if (kind := type(layer).__name__) in _RANKS), 1)
+    kinds = (_KINDS.get(type(layer).__name__) for _, layer in layers)
+    return next((kind.rank for kind in kinds if kind is not None and kind.rank is not None), 1)
 
 
 def _layers(module: torch.nn.Module, prefix: str) -> Iterator[tuple[str, torch.nn.Module]]:
@@ -223,20 +225,25 @@ def _recurrent(layer: Any, name: str, item: Shape) -> tuple[Floats, Floats | Non
     return as_weights(_array(weights).T), _optional(layer.recurrent.bias)
 
 
-_RANKS = {"Linear": 1, "Conv1d": 2, "Conv2d": 3, "AvgPool2d": 3, "MaxPool2d": 3}
-"""Axes of an item that layers take."""
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The facts of a class of layers: its translation, and the axes of an item that it takes; None of any number."""
 
-_READERS: dict[str, Callable[[SpikingBuilder, str, Any, str], str]] = {
-    "Linear": _linear,
-    "Conv1d": _conv,
-    "Conv2d": _conv,
-    "AvgPool2d": _average,
-    "MaxPool2d": _greatest,
-    "Flatten": _flatten,
-    "Dropout": _same,
-    "Identity": _same,
-    "Leaky": _neurons,
-    "Synaptic": _neurons,
-    "RLeaky": _neurons,
-    "RSynaptic": _neurons,
+    read: Callable[[SpikingBuilder, str, Any, str], str]
+    rank: int | None
+
+
+_KINDS = {
+    "Linear": _Kind(_linear, 1),
+    "Conv1d": _Kind(_conv, 2),
+    "Conv2d": _Kind(_conv, 3),
+    "AvgPool2d": _Kind(_average, 3),
+    "MaxPool2d": _Kind(_greatest, 3),
+    "Flatten": _Kind(_flatten, None),
+    "Dropout": _Kind(_same, None),
+    "Identity": _Kind(_same, None),
+    "Leaky": _Kind(_neurons, None),
+    "Synaptic": _Kind(_neurons, None),
+    "RLeaky": _Kind(_neurons, None),
+    "RSynaptic": _Kind(_neurons, None),
 }
