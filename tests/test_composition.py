@@ -24,7 +24,7 @@ from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
-from tests.properties import few
+from tests.properties import every, few
 
 X = np.random.default_rng(3).normal(size=(200, 8))
 
@@ -284,7 +284,7 @@ READERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 @few("shown", [False, True], fast=1, judged=True)
-@pytest.mark.parametrize("read", READERS)
+@every("read", [*READERS], step=3)
 def test_values_that_are_read_in_both_orders_cross_and_are_compared(read: str, shown: bool, tmp_path: Path) -> None:
     torch.manual_seed(4)
     x = np.random.default_rng(5).normal(size=(6, 2, 6, 6))

@@ -127,6 +127,8 @@ def test_the_same_seed_gives_the_same_circuit(found: Fitted, model: Path, data: 
     assert not np.array_equal(other.calibration[0], found.calibration[0]) and other.tried < 20
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_too_few_samples_are_told_with_how_many_would_do(model: Path, data: tuple[Floats, Labels]) -> None:
     """A bound of half a percent cannot be told from 300 samples, one of which is 0.33 %."""
     with pytest.warns(FewSamplesWarning, match="300 held-out samples tell a loss to"):
@@ -256,6 +258,8 @@ def test_an_interruption_keeps_what_was_found(
     assert any("networks tried" in line for line in told)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_fit_that_was_stopped_goes_on_where_it_was(
     model: Path, data: tuple[Floats, Labels], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,8 @@ def test_convert_takes_the_most_bits_that_fit(network: Path, data: npt.NDArray[n
     assert bitsmith.Model.load(tmp_path / "model.json").notes == model.notes
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_bits_and_formats_of_the_user_stay(network: Path, data: npt.NDArray[np.float64], tmp_path: Path) -> None:
     model = convert(network, data, tmp_path, {"Model": {"Bits": 15}}, fit=True)
     assert fits(*size(model)) and "no result changes" in model.notes[0]

@@ -173,6 +173,8 @@ _RECORD = """
     ),"""
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_new_option_needs_one_module(tmp_path: Path) -> None:
     changes = [
         ("OPTIONS: Sequence[Option] = (", _RECORD),

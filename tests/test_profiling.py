@@ -47,7 +47,7 @@ def _labels(figure: object) -> list[str]:
     return [text.get_text() for text in axes.get_yticklabels()]
 
 
-@few("plot", profiling.Plot, fast=2, judged=True)
+@few("plot", profiling.Plot, fast=1, judged=True)
 def test_four_figures_name_all_tensors(plot: profiling.Plot, tmp_path: Path) -> None:
     model, x = digits(tmp_path)
     figures = profiling.numerical(MODELS / "digits.keras", model, x[:50], plot=plot.value)

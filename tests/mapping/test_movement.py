@@ -14,6 +14,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from tests.mapping.test_partition import assert_same
+from tests.properties import few
 
 ROWS, COLUMNS, CHANNELS = 2, 3, 4
 
@@ -62,7 +63,7 @@ SHARED = dict.fromkeys(("first", "beside", "last"), MultiplierStyle.SHARED)
 DEMANDS = [(1, 1), (12, 64), (12, 2), (3, 12)]
 
 
-@pytest.mark.parametrize(("first", "others"), DEMANDS)
+@few("first, others", DEMANDS, fast=2, judged=True)
 @pytest.mark.parametrize("name", MOVES)
 def test_moves_between_products(name: str, first: int, others: int) -> None:
     """With one multiplier, several, and one for each weight; also several positions at once."""

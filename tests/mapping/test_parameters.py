@@ -95,14 +95,14 @@ def demands(seed: int) -> Directives:
     return Directives(reuse, bool(rng.random() < 0.5), positions=several)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(0, 10**6))
 def test_weights_from_outside_give_the_same_results(seed: int) -> None:
     program = loadable_program(seed)
     assert_same(program, demands(seed), seed)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(0, 10**6))
 def test_weights_of_groups_give_the_same_results(seed: int) -> None:
     program = grouped_program(seed)
@@ -174,6 +174,8 @@ def test_layout_does_not_depend_on_values(seed: int) -> None:
             assert one.kind.program == other.kind.program
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_any_values_of_the_formats_fit() -> None:
     """Nothing overflows: accumulators hold what the least and the greatest weights give."""
     for seed in range(20):

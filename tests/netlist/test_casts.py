@@ -13,6 +13,7 @@ from bitsmith.netlist.netlist import AddSub, Field, Netlist, WordOrigin, WordRef
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.ir.oracle import bring_inside, round_to_integer
 from tests.netlist.evaluate import evaluate
+from tests.properties import few
 
 TARGETS = [(-4, 3), (0, 7), (0, 1), (-1, 0), (-8, 7), (0, 5), (-3, 4), (-64, 63)]
 RANGES = [(-16, 15), (0, 31), (-13, 6), (-20, -3), (5, 19)]
@@ -31,7 +32,7 @@ def convert(to: Conversion, lo: int, hi: int, shift: int = 0, rectify: bool = Fa
 
 @pytest.mark.parametrize("overflow", Overflow)
 @pytest.mark.parametrize("rounding", Rounding)
-@pytest.mark.parametrize("rectify", [False, True])
+@few("rectify", [False, True], fast=1, judged=True)
 def test_modes(rounding: Rounding, overflow: Overflow, rectify: bool) -> None:
     drops = (1,) if rectify else (-1, 0, 1, 3)
     for (least, most), (lo, hi), drop in ((r, t, d) for r in RANGES for t in TARGETS for d in drops):

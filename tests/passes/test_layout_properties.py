@@ -179,6 +179,8 @@ def _same(network: Network) -> bool:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_broken_pass_is_caught(
     module: str, function: str, mutant: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

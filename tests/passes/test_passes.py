@@ -41,7 +41,7 @@ def same_results(run: Pass, seed: int, *, keeping: bool = False) -> bool:
     )
 
 
-@few("share_of_seeds", range(4), fast=2)
+@few("share_of_seeds", range(4), fast=1, judged=True)
 @pytest.mark.parametrize("run", [*PASSES, simplify], ids=lambda run: run.__name__)
 def test_pass_keeps_results(run: Pass, share_of_seeds: int) -> None:
     for seed in range(share_of_seeds * 15, (share_of_seeds + 1) * 15):
@@ -69,7 +69,7 @@ def test_pass_keeps_results_at_length(run: Pass) -> None:
 def test_pass_concludes_nothing_from_the_values_of_parameters(run: Pass) -> None:
     """Other values loaded before a pass, or after it: the same results."""
     tried = 0
-    for seed in range(60):
+    for seed in range(30):
         before = all_visible(random_program(seed, parameters=True))
         rng = random.Random(seed)
         values = {}

@@ -51,7 +51,7 @@ def known(name: str) -> tuple[list[Floats], dict[str, Floats]]:
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
-@few("name", [*OLDER, *NAMES], fast=10, judged=True)
+@few("name", [*OLDER, *NAMES], fast=6, judged=True)
 def test_results_are_equal(name: str) -> None:
     inputs, expected = known(name)
     known_as = name.rpartition("/")[2]
@@ -291,7 +291,7 @@ def test_quantizers_that_differ_between_samples_are_refused(tmp_path: Path) -> N
         read_keras(changed(tmp_path, "normalization", {}, wide))
 
 
-@pytest.mark.parametrize("seed", range(60))
+@few("seed", range(60), fast=20, judged=True)
 def test_any_other_value_is_one_error_at_most(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)
     name = str(rng.choice(["transformed", "einsum", "merges", "normalization", "conv_1d_3d"]))

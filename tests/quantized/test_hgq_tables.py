@@ -40,7 +40,7 @@ def arrays(name: str, kind: str) -> list[Floats]:
     return [EXPECTED[f"{name}/{kind}{number}"].astype(np.float64) for number in range(count)]
 
 
-@few("name", NAMES, fast=14, judged=True)
+@few("name", NAMES, fast=8, judged=True)
 def test_equals_hgq2(name: str) -> None:
     inputs, results = arrays(name, "x"), arrays(name, "y")
     found = convert(MODELS / f"{name}.keras").predict(inputs if len(inputs) > 1 else inputs[0])

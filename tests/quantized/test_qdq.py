@@ -109,7 +109,7 @@ def agree(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning", "ignore::bitsmith.InputRangeWarning")
-@few("name", [name for name in QUANTIZED if name not in WIDE], fast=12, judged=True)
+@few("name", [name for name in QUANTIZED if name not in WIDE], fast=6, judged=True)
 def test_results_are_equal(name: str) -> None:
     agree(name)
 

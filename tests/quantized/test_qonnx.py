@@ -16,6 +16,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
+from tests.properties import every
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
@@ -52,7 +53,7 @@ def outputs(name: str) -> dict[str, Floats]:
     return dict(zip([value.name for value in onnx.load(file).graph.output], listed, strict=True))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every("name", [*NAMES], step=2)
 def test_executor(name: str) -> None:
     for output, found in outputs(name).items():
         wrong = np.count_nonzero(found.astype(np.float32) != EXPECTED[f"{name}/{output}"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.properties import every
 
 import bitsmith
 from bitsmith.converters import convert_from_config, convert_from_tflite_model
@@ -71,7 +72,7 @@ def _compared(file: str, name: str, rounding: str) -> None:
         np.testing.assert_array_equal(np.asarray(result, dtype=right.dtype), right)
 
 
-@pytest.mark.parametrize(("file", "name"), [*_cases()])
+@every("file, name", [*_cases()], step=3)
 def test_every_byte_is_that_of_the_reference_kernels(file: str, name: str) -> None:
     _compared(file, name, "single")
 

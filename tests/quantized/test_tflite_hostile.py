@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.properties import few
 
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.tflite.flatbuffer import FlatBuffer
@@ -76,7 +77,7 @@ def test_damaged_bytes(file: str, name: str) -> None:
     assert refused > 3
 
 
-@pytest.mark.parametrize("word", _WORDS)
+@few("word", _WORDS, fast=2, judged=True)
 @pytest.mark.parametrize(("file", "name"), [(file, name) for file, names in _OVERWRITTEN.items() for name in names])
 def test_hostile_words(file: str, name: str, word: int) -> None:
     content, refused = _content(file, name), 0

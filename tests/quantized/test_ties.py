@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 from qdq.quantized_operators import MICROSOFT, S8, S16, U8, U16, Model
+from tests.properties import few
 
 import bitsmith
 from bitsmith.frontends.onnx.read import read_onnx
@@ -108,7 +109,7 @@ def quant_of_qonnx(x: float, mode: str, scale: float, zero: float, signed: int) 
 
 
 @pytest.mark.parametrize("mode", ROUNDINGS)
-@pytest.mark.parametrize("zero", [0.0, 3.0, -2.0, 0.5])
+@few("zero", [3.0, 0.5, 0.0, -2.0], fast=2, judged=True)
 def test_quant(mode: str, zero: float) -> None:
     for signed, scale in ((1, 0.75), (0, 0.5)):
         m = Model(8)

@@ -26,7 +26,7 @@ def _values(name: str) -> dict[str, np.ndarray]:
         return dict(found)
 
 
-@few("name", sorted((path.stem for path in MODELS.glob("*.pt2")), reverse=True), fast=12, judged=True)
+@few("name", sorted((path.stem for path in MODELS.glob("*.pt2")), reverse=True), fast=6, judged=True)
 def test_programs_compute_what_pytorch_does(name: str) -> None:
     model = bitsmith.convert(MODELS / f"{name}.pt2")
     values = _values(name)

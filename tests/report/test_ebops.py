@@ -72,7 +72,7 @@ NAMES = (
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
-@few("name", NAMES, fast=5, judged=True)
+@few("name", NAMES, fast=2, judged=True)
 def test_counts_are_those_of_hgq2(name: str) -> None:
     wanted = json.loads((MODELS / "ebops.json").read_text())[name]
     found = {row.name: row.ebops for row in bitsmith.convert(MODELS / f"{name}.keras").design().layers}

@@ -27,7 +27,7 @@ from bitsmith.rtl.interface import prefix, token_bytes
 from bitsmith.rtl.library import AVALON_LIBRARY, BEATS_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import simulate_streams
-from tests.properties import judged
+from tests.properties import few, judged
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.circuits import lint
 from tests.rtl.wrapped import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save
@@ -55,7 +55,7 @@ def wrapper_files(folder: Path, each: Circuit, wrapper: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("wrapper", LIBRARIES)
-@pytest.mark.parametrize("kind", [*KINDS, "loads", "weights"])
+@few("kind", ["loads", *KINDS, "weights"], fast=2, judged=True)
 def test_lint_clean(tmp_path: Path, kind: str, wrapper: str) -> None:
     files = wrapper_files(tmp_path, made(kind), wrapper)
     lint(files, f"net_{wrapper}")
@@ -111,7 +111,7 @@ def beats_files(folder: Path, each: Circuit, bus_bytes: int) -> list[Path]:
     return files
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "loads", "weights"])
+@few("kind", ["loads", *KINDS, "weights"], fast=2, judged=True)
 def test_beats_lint_clean(tmp_path: Path, kind: str) -> None:
     lint(beats_files(tmp_path, made(kind), 2), "net_dma_axil")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from bitsmith.rtl.library import STREAM_LIBRARY, library
+from tests.properties import every
 from tests.rtl.circuits import lint
 
 VARIANTS: list[tuple[str, dict[str, int]]] = [
@@ -132,7 +131,7 @@ def test_every_module_has_a_variant() -> None:
     assert {module for module, _ in VARIANTS} == modules
 
 
-@pytest.mark.parametrize(("module", "parameters"), VARIANTS)
+@every("module, parameters", VARIANTS, step=3)
 def test_lint_clean(tmp_path: Path, module: str, parameters: dict[str, int]) -> None:
     """Two front ends, with ``parameters`` for defaults."""
     parts = next((parts for parts in MADE_OF if parts[0] == module), (module,))

@@ -16,6 +16,7 @@ from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.model.fitting import size_of
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import synthesize
+from tests.properties import few
 
 PARTS = {ECP5: "LFE5U-85F-6BG381C", ULTRASCALE_PLUS: "xcku5p-ffvb676-2-e"}
 
@@ -44,7 +45,7 @@ def made(model: bitsmith.Model) -> Circuit:
     return circuit(model.program, model.directives, family.delays, budget, "net", Title("test", "0" * 16))
 
 
-@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+@few("io_type", ["io_parallel", "io_stream"], fast=1, judged=True)
 @pytest.mark.parametrize("family", [ECP5, ULTRASCALE_PLUS], ids=repr)
 def test_neither_estimates_nor_files_have_any(tmp_path: Path, family: Family, io_type: str) -> None:
     with_blocks, without = (converted(tmp_path, PARTS[family], io_type, bram) for bram in (None, 0))

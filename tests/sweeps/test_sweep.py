@@ -137,6 +137,8 @@ def test_data_travel_as_a_file(data: object, tmp_path: Path) -> None:
     assert not isinstance(data, dict) or list(found) == ["b", "a"]  # type: ignore[call-overload]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_an_interrupted_sweep_has_what_was_found(tmp_path: Path) -> None:
     """Its processes have ended, and another call goes on."""
 
@@ -154,6 +156,8 @@ def test_an_interrupted_sweep_has_what_was_found(tmp_path: Path) -> None:
     assert not again.interrupted
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_study_asks_for_each_configuration_once(tmp_path: Path) -> None:
     """It goes on where it was, also to the last of the grid; circuits that do not fit are not its best."""
     pytest.importorskip("optuna")

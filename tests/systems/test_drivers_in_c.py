@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit
+from tests.properties import few
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.systems.drivers_in_c import on_card, on_soc
 from tests.systems.test_card import FakeCard, State
@@ -100,7 +101,7 @@ def test_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> N
     assert driver.library.net_init() == OK and driver.predict(x, shapes)[0] == OK
 
 
-@pytest.mark.parametrize("board", ["alveo-u50", "de10-nano"])
+@few("board", ["alveo-u50", "de10-nano"], fast=1, judged=True)
 def test_weights_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: str) -> None:
     """The bytes are those of the driver in Python."""
     each = made("loads")
@@ -124,8 +125,8 @@ def test_weights_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boa
             assert (status, soc.sent) == (OK, {number: want})
 
 
-@pytest.mark.parametrize("board", ["alveo-u50", "de10-nano"])
-@pytest.mark.parametrize(("kind", "monitors"), [("read-back", "memories"), ("ecc", "ecc"), ("layers-engine", "layers")])
+@few("board", ["alveo-u50", "de10-nano"], fast=1, judged=True)
+@few("kind, monitors", [("read-back", "memories"), ("ecc", "ecc"), ("layers-engine", "layers")], fast=1, judged=True)
 def test_monitors_compile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, monitors: str, board: str
 ) -> None:

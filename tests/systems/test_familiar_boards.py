@@ -13,6 +13,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.options.project import read_project
 from tests.config.test_familiar import FOLDER
 from tests.flows.fake_tools import FakeTools
+from tests.properties import few
 from tests.system.examples import MODELS
 from tests.systems.vivado import stand_in
 
@@ -156,7 +157,7 @@ place.write_text("component")
 """
 
 
-@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+@few("io_type", ["io_stream", "io_parallel"], fast=1, judged=True)
 def test_a_bitfile_of_a_circuit_in_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, io_type: str) -> None:
     fakes = FakeTools(tmp_path / "bin", monkeypatch)
     fakes.add("vivado_hls", _HLS)

@@ -96,7 +96,7 @@ IN_CI = (pytest.mark.slow, pytest.mark.ci)
     ("dialect", "directives", "bus_bytes", "real"),
     [
         pytest.param(*ARRAYS, False, id="arrays"),
-        pytest.param(*TOKENS, False, id="tokens"),
+        pytest.param(*TOKENS, False, id="tokens", marks=IN_CI),
         pytest.param(*ARRAYS, True, id="arrays-ap_types", marks=IN_CI),
         pytest.param(*TOKENS, True, id="tokens-ap_types", marks=IN_CI),
     ],

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit
+from tests.properties import few
 from tests.rtl.circuits import lint
 from tests.rtl.test_integration import run_bench, write_bench
 from tests.rtl.wrapped import expected, inputs_of, made
@@ -35,7 +36,7 @@ def in_folder(folder: Path, kind: str, name: str = "zcu104") -> Circuit:
     return each
 
 
-@pytest.mark.parametrize("name", ["pynq-z2", "zcu104"])
+@few("name", ["zcu104", "pynq-z2"], fast=1, judged=True)
 @pytest.mark.parametrize("kind", ["pipeline", "streams", "loads"])
 def test_lint_clean(tmp_path: Path, kind: str, name: str) -> None:
     in_folder(tmp_path, kind, name)

@@ -354,7 +354,7 @@ def test_a_build_makes_the_bitstream(tmp_path: Path, fakes: FakeTools) -> None:
     assert fakes.calls() == []
 
 
-@pytest.mark.parametrize(("missed", "said"), [("WNS", "500 MHz is"), ("WHS", "hold times are"), ("TPWS", "pulses are")])
+@few("missed, said", [("WNS", "500 MHz is"), ("WHS", "hold times are"), ("TPWS", "pulses are")], fast=1, judged=True)
 def test_a_missed_time_is_an_error(tmp_path: Path, fakes: FakeTools, missed: str, said: str) -> None:
     fakes.add("vivado", stand_in(missed=missed))
     model = three_layer(tmp_path / "project", board="zcu102", clock_period=2)[0]
