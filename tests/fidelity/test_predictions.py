@@ -14,6 +14,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from torch import nn
 
 from bitsmith import FidelityWarning, InputRangeWarning, convert
+from bitsmith.emulate import Emulator
 from bitsmith.fidelity import predictions
 from bitsmith.fidelity.predictions import Predictions, most_compared
 from bitsmith.layers.activation import ReLU
@@ -32,7 +33,12 @@ def _network(size: int) -> Network:
 )
 def test_fewer_samples_of_large_networks_are_compared(size: int, most: int) -> None:
     """All results of all samples have 2**22 elements at most, but of 32 samples."""
-    assert most_compared(_network(size)) == most
+    assert most_compared(_network(size), calibrated=True) == most
+
+
+@pytest.mark.parametrize(("size", "most"), [(1, 1024), (1 << 11, 1024), (1 << 14, 128), (1 << 16, 32)])
+def test_more_samples_are_compared_where_there_are_no_calibration_data(size: int, most: int) -> None:
+    assert most_compared(_network(size), calibrated=False) == most
 
 
 @pytest.fixture
@@ -68,7 +74,26 @@ def test_single_predictions_are_compared_whenever_there_are_twice_as_many(compar
     assert compared[10:] == [8]
 
 
-@pytest.mark.parametrize(("samples", "looked_at"), [(1, 1), (128, 128), (129, 65), (1000, 125)])
+@pytest.mark.parametrize("at", [0, 1, 600, 998])
+def test_a_code_that_flips_in_one_of_a_thousand_samples_is_told(at: int) -> None:
+    """Wherever it is: the steps of the input are as fine as they get."""
+    nodes = [node("Mul", "x k", "p"), node("QuantizeLinear", "p s z", "c"), node("DequantizeLinear", "c s z", "y")]
+    stored = {"k": np.float32(0.37), "s": np.float32(1 / 64), "z": np.int8(0)}
+    model = convert(graph(nodes, {"x": ("n", 1)}, "y", stored))
+    (port,) = Emulator(model.program).inputs
+    drawn = np.random.default_rng(0).uniform(-1.0, 1.0, (1_000_000, 1))
+    taken = np.ldexp(np.rint(np.ldexp(drawn, port.frac)), -port.frac)
+    codes, near = (np.rint(64.0 * np.float32(0.37).astype(float) * x) for x in (drawn, taken))
+    x = drawn[codes == near][:999, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        convert(graph(nodes, {"x": ("n", 1)}, "y", stored)).predict(x)
+    x[at] = drawn[codes != near][0]
+    with pytest.warns(FidelityWarning, match="differs from the float model's by"):
+        model.predict(x)
+
+
+@pytest.mark.parametrize(("samples", "looked_at"), [(1, 1), (128, 128), (1024, 1024), (1025, 513), (9000, 1000)])
 def test_of_many_samples_some_all_over_are_compared(compared: list[int], samples: int, looked_at: int) -> None:
     _look(Predictions(_network(3), calibrated=False), np.random.default_rng(0).uniform(-1.0, 1.0, (samples, 3)))
     assert compared == [looked_at]

@@ -18,10 +18,13 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.report.summary import input_format
 
-_SAMPLES, _LEAST_SAMPLES = 128, 32
+_SAMPLES, _LEAST_SAMPLES, _UNCALIBRATED_SAMPLES = 128, 32, 1024
 _ELEMENTS = 1 << 22
-"""Samples that are compared; fewer where all results of all of them would have more elements than that, but enough to show the
-outputs' ranges: the float model takes no longer for a sample than the circuit's emulation."""
+"""Samples that are compared: more where no data show how often codes flip, as a single one of hundreds of samples may.
+
+They are fewer where all results of all of them would have more elements than that, but enough to show the outputs' ranges: the
+float model takes no longer for a sample than the circuit's emulation.
+"""
 
 _FEW = 16
 """Fewer samples show too little of the outputs' ranges: what halves of the inputs and zeros give is added to these."""
@@ -33,10 +36,10 @@ _SMALLER = 4.0
 """Times by which inputs are smaller that are looked at again."""
 
 
-def most_compared(network: Network) -> int:
+def most_compared(network: Network, *, calibrated: bool) -> int:
     """The most samples of a prediction that are compared with the float model."""
     elements = max(sum(map(math.prod, network.shapes().values())), 1)
-    return min(max(_ELEMENTS // elements, _LEAST_SAMPLES), _SAMPLES)
+    return min(max(_ELEMENTS // elements, _LEAST_SAMPLES), _SAMPLES if calibrated else _UNCALIBRATED_SAMPLES)
 
 
 def float_outputs_beside(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
@@ -56,7 +59,7 @@ class Predictions:
     def __init__(self, network: Network, *, calibrated: bool) -> None:
         self.calibrated = calibrated
         self._network = network
-        self._most = most_compared(network)
+        self._most = most_compared(network, calibrated=calibrated)
         self._magnitudes: list[float] = []
         self._seen: list[tuple[list[Floats], list[Floats]]] = []
         self._count = self._due = 0
