@@ -152,7 +152,7 @@ def test_hard_activations(slope: float, shift: float, low: float, high: float) -
     assert np.max(np.abs(outcome.fixed - outcome.real)) <= outcome.step / 2 + 8 * 2.0**-17
 
 
-@pytest.mark.parametrize("integer", [1, 4, 8, 14, 22])
+@pytest.mark.parametrize("integer", [1, 4, 5, 6, 8, 14, 22])
 @pytest.mark.parametrize("frac", [12, 18])
 @pytest.mark.parametrize(
     "name", ["softsign", "squareplus", "hard_shrink", "atan", "asinh", "sinh", "cosh", "exponential", "exp2", "expm1"]

@@ -94,6 +94,11 @@ def test_places_of_boxes_and_ends_of_connections(rows: list[LayerRow], sizes: tu
             if y == box.y and abs(x - box.x) <= width / 2
         )
         assert found == pytest.approx(ends)
+        for name, end in zip(row.inputs, ends, strict=True):
+            below = [
+                edge.points[-1] for edge in picture.edges if edge.points[0] == (boxes[name].x, boxes[name].y + height)
+            ]
+            assert levels[name] + 1 < levels[row.name] or any(point == pytest.approx((end, box.y)) for point in below)
 
 
 @given(st.permutations(range(4)), st.permutations(range(4)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from bitsmith.report.figures.plots import Plot, Row, distributions, norms, relat
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
@@ -118,6 +121,32 @@ def test_differences_reach_to_the_ninety_ninth_percentile() -> None:
     assert np.allclose(sorted(lines(axes)), sorted(segments))
     assert axes.get_xlim() == pytest.approx((0, 1.02 * np.quantile(shares["a"], 0.99)))
     assert axes_of(relative_differences({"a": np.zeros(3)}, "t")).get_xlim() == pytest.approx((0, 1.02e-9))
+
+
+def _heights(artists: Iterable[Artist]) -> list[float]:
+    return [artist.get_zorder() for artist in artists]
+
+
+@pytest.mark.parametrize("plot", Plot)
+def test_what_types_represent_lies_behind_and_what_values_are_in_front(plot: Plot) -> None:
+    """From behind: ranges of types, the grid and the line at 1, values; of boxes whiskers, quartiles and a bold median."""
+    axes = axes_of(distributions([Row("n", np.geomspace(1e-3, 5.0, 40), (-4, 3))], "t", plot))
+    (one,) = axes.lines  # at the magnitude 1
+    assert one.get_xdata() == [0.0, 0.0] and one.get_linewidth() == 1
+    gray, *values = [*axes.patches, *(each for each in axes.collections if isinstance(each, PolyCollection))]
+    drawn = [each for each in axes.collections if isinstance(each, LineCollection)]
+    assert gray.get_zorder() < one.get_zorder() == axes.xaxis.get_zorder() < min(_heights([*values, *drawn]))
+    *thin, bold = drawn if plot is not Plot.HISTOGRAM else [None]
+    assert bold is None or (bold.get_linewidths() == 1.8 and bold.get_zorder() > max(_heights(values)))
+    assert all(each.get_linewidths() == 1 and each.get_zorder() < min(_heights(values)) for each in thin)
+
+
+def test_the_grid_is_behind_all_bars() -> None:
+    for figure in (norms({"a": 2.0}, "t"), relative_differences({"a": np.linspace(0, 1, 9)}, "t")):
+        axes = axes_of(figure)
+        assert axes.get_axisbelow() is True and axes.xaxis.get_zorder() < min(_heights(axes.patches))
+        assert all(line.get_visible() for line in axes.xaxis.get_gridlines())
+        assert not any(line.get_visible() for line in axes.yaxis.get_gridlines())
 
 
 def test_norms_are_bars_from_zero() -> None:

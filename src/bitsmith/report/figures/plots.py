@@ -140,7 +140,7 @@ def _rows(title: str, labels: Sequence[str]) -> Axes:
     for text in axes.get_yticklabels():
         text.set_parse_math(False)
     axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
-    axes.grid(axis="x", color="#eeeeee", zorder=-1)
+    axes.grid(axis="x", color="#eeeeee")
     axes.set_axisbelow(True)
     return axes
 
