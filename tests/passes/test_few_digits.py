@@ -15,9 +15,10 @@ from bitsmith.layers.auto import constant_frac, exact_frac
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from bitsmith.layers.settings import Bits, Settings, Weights
 from bitsmith.passes.network.few_digits import few_digits
 
@@ -27,7 +28,7 @@ X = RNG.normal(size=(500, 10)) @ MIXING
 KERNEL, BIAS = RNG.normal(size=(10, 6)), RNG.normal(size=6)
 
 
-def network(settings: Settings, layer: Dense | Conv | None = None, shape: tuple[int, ...] = (10,)) -> Network:
+def network(settings: Settings, layer: Layer | None = None, shape: tuple[int, ...] = (10,)) -> Network:
     layer = Dense(as_weights(KERNEL), as_weights(BIAS)) if layer is None else layer
     nodes = NetworkNode("x", Input(shape)), NetworkNode("y", layer, ("x",), settings=settings)
     return Network(nodes, ("x",), ("y",))
@@ -91,15 +92,55 @@ def test_convolutions_are_products_of_their_rows(groups: int) -> None:
     kernel = as_weights(RNG.normal(size=(3, 2, 4 // groups, 8)))
     conv = Conv(kernel, None, (2, 1), (1, 2), ((1, 0), (2, 1)), groups)
     x = RNG.normal(size=(5, 7, 6, 4))
-    products = conv.rows(x) @ conv.matrices
-    wanted = conv.reference([x])
+    found = conv.trained_products("weight", [x])
+    assert found is not None
+    products, wanted = found.rows @ found.matrices, conv.reference([x])
     np.testing.assert_allclose(products.transpose(1, 0, 2).reshape(wanted.shape), wanted, atol=1e-12)
-    np.testing.assert_array_equal(conv.with_matrices(conv.matrices, None).kernel, kernel)
+    np.testing.assert_array_equal(conv.with_matrices("weight", found.matrices, np.zeros(8)).weights()["weight"], kernel)
     given = network(Settings(bits=Bits(6, 16), digit_price=1e-3), conv, (7, 6, 4))
-    found = few_digits(given, [x])
-    fewer = found.node("y").layer.weights()["weight"]
+    revised = few_digits(given, [x])
+    fewer = revised.node("y").layer.weights()["weight"]
     assert fewer.shape == kernel.shape and exact_frac(fewer, 6) is not None
-    assert error(found, given, [x]) < 0.05 * float(np.var(wanted))
+    assert error(revised, given, [x]) < 0.05 * float(np.var(wanted))
+
+
+CELLS = [
+    SimpleRNN(*(as_weights(RNG.normal(size=shape) / 2) for shape in ((3, 5), (5, 5), (5,)))),
+    LSTM(*(as_weights(RNG.normal(size=shape) / 2) for shape in ((3, 20), (5, 20), (20,), (20,)))),
+    GRU(*(as_weights(RNG.normal(size=shape) / 2) for shape in ((3, 15), (5, 15), (15,), (15,))), go_backwards=True),
+]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.kind)
+def test_both_kernels_of_a_recurrence_have_few_digits(cell: Recurrent) -> None:
+    x = RNG.normal(size=(300, 6, 3))
+    counts, errors = [], []
+    for price in (1e-5, 1e-2):
+        given = network(Settings(bits=Bits(8, 16), digit_price=price), cell, (6, 3))
+        found = few_digits(given, [x])
+        weights = {name: found.node("y").layer.weights()[name] for name in ("weight", "recurrent_weight")}
+        of_float = cell.weights()
+        counts.append([digits(w, 2.0 ** -constant_frac(of_float[name], 8)) for name, w in weights.items()])
+        errors.append(error(found, given, [x]))
+    assert all(more > 1.5 * fewer for more, fewer in zip(*counts, strict=True))
+    assert errors[0] < errors[1] < 0.2 * float(np.var(given.evaluate([x])["y"]))
+
+
+@pytest.mark.parametrize("cell", CELLS[:2], ids=lambda cell: cell.kind)
+def test_the_sums_of_a_recurrence_keep_their_means(cell: Recurrent) -> None:
+    """Of the products with the inputs; those with the states have other states, and no bias if the cell has none of its own."""
+    x = RNG.normal(size=(300, 1, 3))
+    given = network(Settings(bits=Bits(3, 16), digit_price=1e-2), cell, (1, 3))
+    found = few_digits(given, [x]).node("y").layer
+    assert isinstance(found, Recurrent) and found.bias is not None and cell.bias is not None
+    means = [x[:, 0].mean(axis=0) @ each.kernel + each.bias for each in (found, cell)]
+    np.testing.assert_allclose(*means, atol=1e-9)
+
+
+def test_biases_that_are_decided_stay() -> None:
+    fmt = {"bias": FixedFormat(True, 8, 4)}
+    found = few_digits(network(Settings(bits=Bits(4, 16), digit_price=1e-3, precision=fmt)), [X])
+    np.testing.assert_array_equal(found.node("y").layer.weights()["bias"], BIAS)
 
 
 _GRID = Quantizer.uniform([0.25], -8, [7], Rounding.RND, Overflow.SAT)

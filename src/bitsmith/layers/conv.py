@@ -17,7 +17,7 @@ from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import MAX_ELEMENTS, Fracs, Ints
 from bitsmith.layers.auto import product_scales
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, as_weights, single
+from bitsmith.layers.layer import Floats, Layer, Products, Shape, StepLayer, as_weights, shifted, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
@@ -119,26 +119,19 @@ class Conv(_Convolution):
             )
             yield tap, x[(slice(None), *part)]
 
-    def rows(self, operand: Floats) -> Floats:
-        """Rows of an operand (groups, rows, taps * in) whose products with :attr:`matrices` are the result without bias."""
-        parts = np.stack(
-            [part.reshape(-1, self.groups, self.kernel.shape[-2]) for _, part in self._taps(operand)], axis=2
-        )
-        return parts.reshape(len(parts), self.groups, -1).transpose(1, 0, 2)
-
-    @property
-    def matrices(self) -> Floats:
-        """The kernel (groups, taps * in, out) that rows are multiplied by, group by group."""
-        return self.kernel.reshape(-1, self.groups, self.kernel.shape[-1] // self.groups).transpose(1, 0, 2)
+    def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
+        parts = [part.reshape(-1, self.groups, self.kernel.shape[-2]) for _, part in self._taps(operands[0])]
+        rows = np.stack(parts, axis=2)
+        matrices = self.kernel.reshape(-1, self.groups, self.kernel.shape[-1] // self.groups).transpose(1, 0, 2)
+        return Products(rows.reshape(len(rows), self.groups, -1).transpose(1, 0, 2), matrices)
 
     def products(self, kernel: Ints) -> list[Ints]:
         """The matrices of the layer's products, of elements of ``kernel``, and of zeros beside groups."""
         return list(_matrices(kernel.reshape(-1, *kernel.shape[-2:]), self.groups))
 
-    def with_matrices(self, matrices: Floats, bias: Floats | None) -> Conv:
-        """The layer with another kernel and bias."""
+    def with_matrices(self, variable: str, matrices: Floats, shift: Floats) -> Layer:
         kernel = as_weights(matrices.transpose(1, 0, 2).reshape(self.kernel.shape))
-        return replace(self, kernel=kernel, bias=None if bias is None else as_weights(bias))
+        return replace(self, kernel=kernel, bias=shifted(self.bias, shift))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x, rank = lowering.builder, inputs[0], len(self.size)

@@ -12,7 +12,7 @@ from bitsmith.ir.types import Ints
 from bitsmith.layers.auto import exponents, product_scales
 from bitsmith.layers.axis_order import Order, unchanged
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, StepLayer, as_weights, single
+from bitsmith.layers.layer import Exponents, Floats, Layer, Products, Shape, StepLayer, as_weights, shifted, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
@@ -76,22 +76,15 @@ class Dense(Layer):
         result: Floats = inputs[0] @ self.kernel
         return result if self.bias is None else result + self.bias
 
-    def rows(self, operand: Floats) -> Floats:
-        """Rows of an operand (1, rows, n_in) whose product with the kernel is the result without bias."""
-        return operand.reshape(1, -1, operand.shape[-1])
-
-    @property
-    def matrices(self) -> Floats:
-        """The kernel (1, n_in, n_out) that rows are multiplied by."""
-        return self.kernel[None]
+    def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
+        return Products(operands[0].reshape(1, -1, operands[0].shape[-1]), self.kernel[None])
 
     def products(self, kernel: Ints) -> list[Ints]:
         """The matrices of the layer's products, of elements of ``kernel``."""
         return [kernel]
 
-    def with_matrices(self, matrices: Floats, bias: Floats | None) -> Dense:
-        """The layer with another kernel and bias."""
-        return replace(self, kernel=as_weights(matrices[0]), bias=None if bias is None else as_weights(bias))
+    def with_matrices(self, variable: str, matrices: Floats, shift: Floats) -> Layer:
+        return replace(self, kernel=as_weights(matrices[0]), bias=shifted(self.bias, shift))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         exponents = self.weight_exponents("weight", lowering.settings.bits.weight)

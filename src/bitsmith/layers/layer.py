@@ -22,6 +22,14 @@ from bitsmith.layers.traits import Traits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Products:
+    """Products of the ``rows`` (groups, count, n) of an operand by the ``matrices`` (groups, n, m) of a trained tensor."""
+
+    rows: Floats
+    matrices: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Layer(ABC):
     """A layer of the user's model, without its name and wiring. Shapes have no batch axis; arrays in ``reference`` do."""
 
@@ -98,6 +106,20 @@ class Layer(ABC):
         of the result's channels are compared with. A tensor that is left out has one step for all its values.
         """
         return {}
+
+    def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
+        """Return the products that a trained tensor is multiplied in, for batches of operands.
+
+        None: it does other things than to multiply.
+        """
+        return None
+
+    def with_matrices(self, variable: str, matrices: Floats, shift: Floats) -> Layer:
+        """The layer with other matrices of :meth:`trained_products`, and ``shift`` (columns,) more of their bias.
+
+        Without a bias ``shift`` is left out.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
@@ -184,6 +206,11 @@ def broadcasts(shape: Shape, target: Shape) -> bool:
     """Return True if a tensor of ``shape`` broadcasts to ``target``."""
     aligned = zip(reversed(shape), reversed(target), strict=False)
     return len(shape) <= len(target) and all(size in (1, wanted) for size, wanted in aligned)
+
+
+def shifted(bias: Floats | None, shift: Floats) -> Floats | None:
+    """A bias with ``shift`` more; none stays none."""
+    return None if bias is None else as_weights(bias + shift)
 
 
 def as_weights(values: npt.ArrayLike) -> Floats:

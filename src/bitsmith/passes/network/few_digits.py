@@ -9,7 +9,7 @@ taken off the rows that follow, as E. Frantar et al. (GPTQ, 2023) do it, and the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -17,11 +17,9 @@ import numpy.typing as npt
 
 from bitsmith.base.blas import one_thread
 from bitsmith.layers.auto import constant_frac
-from bitsmith.layers.conv import Conv
-from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import Weights
+from bitsmith.layers.settings import FACTORS, Weights
 from bitsmith.passes.network.calibration import input_batches
 
 _SAMPLES, _ROWS = 1024, 1 << 14
@@ -31,21 +29,29 @@ _DAMPING = 0.01
 """Share of the mean variance of operands that is added to each: correlations of few samples are not trusted."""
 
 
+_BIASES = frozenset({"bias", "recurrent_bias"})
+"""Variables of what is added to products."""
+
+
 def few_digits(network: Network, calibration: Sequence[Floats] | None) -> Network:
     """``network`` with weights of few digits where layers have a price for these."""
-    priced = {node.name for node in network.nodes if node.settings.digit_price > 0 and _is_free(node)}
+    priced = {node.name: free for node in network.nodes if node.settings.digit_price > 0 and (free := _free(node))}
     if not priced:
         return network
     inputs, _ = input_batches(network, calibration)
     few = [batch[_evenly(len(batch), _SAMPLES)] for batch in inputs]
     with one_thread():
-        wanted = {node.name: result for node, _, result in network.evaluation(few) if node.name in priced}
+        wanted = {
+            node.name: {variable: _Wanted.of(node, variable, operands) for variable in priced[node.name]}
+            for node, operands, _ in network.evaluation(few)
+            if node.name in priced
+        }
         rounded: dict[str, NetworkNode] = {}
 
         def revised(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
             if node.name not in priced:
                 return result
-            rounded[node.name] = _rounded(node, operands[0], wanted[node.name])
+            rounded[node.name] = _rounded(node, operands, wanted[node.name])
             return rounded[node.name].layer.reference(operands)
 
         for _ in network.evaluation(few, revised):
@@ -53,35 +59,55 @@ def few_digits(network: Network, calibration: Sequence[Floats] | None) -> Networ
     return network.with_nodes([rounded.get(node.name, node) for node in network.nodes])
 
 
-def _is_free(node: NetworkNode) -> bool:
-    """Return True if nothing but the rules of ``auto`` decides the weights of a layer."""
+def _free(node: NetworkNode) -> tuple[str, ...]:
+    """The variables of a layer whose values nothing but the rules of ``auto`` decides."""
     layer, settings = node.layer, node.settings
-    if not isinstance(layer, Dense | Conv) or settings.weights is not Weights.ONCHIP:
-        return False
-    decided = "weight" in settings.precision or "weight" in node.quantizers
-    return not decided and layer.weight_exponents("weight", settings.bits.weight) is None
-
-
-def _rounded(node: NetworkNode, operand: Floats, wanted: Floats) -> NetworkNode:
-    """The node with weights of few digits; ``wanted`` is its result with float weights and float operands."""
-    layer, bits, price = node.layer, node.settings.bits.weight, node.settings.digit_price
-    assert isinstance(layer, Dense | Conv)
-    rows, matrices = layer.rows(operand), layer.matrices
-    rows = rows[:, _evenly(rows.shape[1], _ROWS)]
-    step = 2.0 ** -constant_frac(matrices, bits)
-    variance = wanted.reshape(-1, matrices.shape[0], matrices.shape[2]).var(axis=0).mean(axis=1)
-    found = np.stack(
-        [
-            _few_digits(matrix, each, step, bits, price * spread)
-            for matrix, each, spread in zip(matrices, rows, variance, strict=True)
-        ]
+    if "digit_price" not in layer.options or settings.weights is not Weights.ONCHIP:
+        return ()
+    factors = [name for name in layer.weights() if name in FACTORS]
+    decided = {*settings.precision, *node.quantizers}
+    return tuple(
+        name for name in factors if name not in decided and layer.weight_exponents(name, settings.bits.weight) is None
     )
-    bias = layer.bias
-    if bias is not None and "bias" not in node.settings.precision:
-        made = layer.with_matrices(found, bias).reference([operand])
-        axes = tuple(range(made.ndim - 1))
-        bias = bias + wanted.mean(axis=axes) - made.mean(axis=axes)
-    return replace(node, layer=layer.with_matrices(found, bias))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The means (groups, columns) of a float model's products with a trained tensor, and their variance in each group."""
+
+    means: Floats
+    variances: Floats
+
+    @classmethod
+    def of(cls, node: NetworkNode, variable: str, operands: Sequence[Floats]) -> _Wanted | None:
+        """Those of a layer; None if its tensor does other things than to multiply."""
+        found = node.layer.trained_products(variable, operands)
+        if found is None:
+            return None
+        products = found.rows @ found.matrices
+        return cls(products.mean(axis=1), products.var(axis=1).mean(axis=1))
+
+
+def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, _Wanted | None]) -> NetworkNode:
+    """The node with weights of few digits; digits are worth a share of the variance of all its products."""
+    layer, bits, price = node.layer, node.settings.bits.weight, node.settings.digit_price
+    spreads = np.sum([each.variances for each in wanted.values() if each is not None], axis=0)
+    for variable, each in wanted.items():
+        products = layer.trained_products(variable, operands)
+        if each is None or products is None:
+            continue
+        matrices, rows = products.matrices, products.rows[:, _evenly(products.rows.shape[1], _ROWS)]
+        step = 2.0 ** -constant_frac(matrices, bits)
+        found = np.stack(
+            [
+                _few_digits(matrix, part, step, bits, price * spread)
+                for matrix, part, spread in zip(matrices, rows, spreads, strict=True)
+            ]
+        )
+        shift = each.means - (products.rows.mean(axis=1, keepdims=True) @ found)[:, 0]
+        fixed = not _BIASES.isdisjoint(node.settings.precision)
+        layer = layer.with_matrices(variable, found, np.zeros(shift.size) if fixed else shift.ravel())
+    return replace(node, layer=layer)
 
 
 def _few_digits(matrix: Floats, rows: Floats, step: float, bits: int, price: float) -> Floats:
