@@ -20,6 +20,7 @@ from bitsmith.layers.einsum import Einsum
 from bitsmith.layers.example import Example
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.logic import Where
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
@@ -30,11 +31,18 @@ from bitsmith.layers.traits import Elements, Exactness, Scales
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.lower import lower
 from tests.ir.oracle import States, evaluate
+from tests.layers.cases import INDEX, RECURRENT
 from tests.layers.lowered import network_of
 
 FORMAT = FixedFormat(True, 5, 2, Rounding.RND, Overflow.SAT)
 INSTANCES = 8
 """Of each class, most of them with other parameters than its examples."""
+
+OWN_SCALE = INDEX | RECURRENT | {"Lookup", "TruthTable", "UnitNormalization"}
+"""Layers whose results may be within -1 to 1 for another reason: trained numbers, activations, or a norm of many elements."""
+
+POLE = 1e6
+"""A magnitude of results near one."""
 
 RISING = (lambda x: x**3 + x, np.exp, np.arctan)
 CLASSES = [layer for layer in LAYERS.values() if layer not in (Input, Constant)]
@@ -80,6 +88,11 @@ def instances(layer: type[Layer]) -> list[tuple[Layer, tuple[Shape, ...]]]:
             continue
         drawn.append((other, shapes))
     return drawn
+
+
+def examples_of(layer: type[Layer]) -> list[tuple[Layer, tuple[Shape, ...]]]:
+    """The examples of a class, with their shapes."""
+    return [(example.layer, example.shapes) for example in examples(layer)]
 
 
 def operands(layer: Layer, shapes: Sequence[Shape], rng: np.random.Generator, samples: int = 3) -> list[Floats]:
@@ -241,6 +254,46 @@ def test_bits() -> None:
     for layer, shapes in told:
         assert np.all(np.isin(result(layer, operands(layer, shapes, rng)), (0.0, 1.0)))
     assert told
+
+
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_bounded(layer: type[Layer]) -> None:
+    """Results of one that says so are within -1 to 1 everywhere; those of others leave that for some operands."""
+    rng = np.random.default_rng(8)
+    for instance, shapes in examples_of(layer):
+        batch = operands(instance, shapes, rng)
+        results = [result(instance, [x * factor for x in batch]) for factor in (0.1, 1.0, 30.0, 1e4)]
+        beyond = any(bool(np.any(np.abs(values) > 1.0 + 1e-12)) for values in results)
+        assert not (instance.bounded and beyond)
+        assert instance.bounded or beyond or layer.__name__ in OWN_SCALE
+
+
+def largest_jump(layer: Layer, batch: Sequence[Floats], operand: int, other: Floats) -> float:
+    """The change of the result that is left where it changes most between two values of an operand, by bisection.
+
+    0.0: there is a pole.
+    """
+
+    def of(values: Floats) -> Floats:
+        return result(layer, [values if k == operand else x for k, x in enumerate(batch)])
+
+    low, high = batch[operand], other
+    for _ in range(45):
+        middle = (low + high) / 2
+        before, after = (float(np.abs(of(end) - of(middle)).max()) for end in (low, high))
+        low, high = (low, middle) if before >= after else (middle, high)
+    return float(np.abs(of(low) - of(high)).max()) if np.abs(of(low)).max() < POLE else 0.0
+
+
+@pytest.mark.parametrize("layer", [each for each in CLASSES if each.__name__ not in INDEX], ids=lambda x: x.__name__)
+def test_jumps(layer: type[Layer]) -> None:
+    """The result jumps with the first operand that is a number where the layer says so, and else only by steps of a grid."""
+    rng, operand = np.random.default_rng(9), 1 if layer is Where else 0
+    for instance, shapes in examples_of(layer):
+        if instance.traits.exactness is Exactness.GRID and not instance.jumps:
+            continue
+        pairs = [(operands(instance, shapes, rng, 1), operands(instance, shapes, rng, 1)[operand]) for _ in range(6)]
+        assert instance.jumps == any(largest_jump(instance, batch, operand, other) > 1e-3 for batch, other in pairs)
 
 
 @pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)

@@ -16,14 +16,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from bitsmith.ir.types import Fracs
-from bitsmith.layers.activation import Activation, HardActivation
 from bitsmith.layers.auto import AUTO_BITS, ObservedRange, least_bits
-from bitsmith.layers.elementwise import Sinusoid
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.softmax import Softmax
 
-_STEEP = (Activation, HardActivation, Sinusoid, Softmax)
 _GUARD_BITS = 2
 _MOST_BITS = 16
 """Bits that a tensor may get beyond those of the rule."""
@@ -51,13 +47,12 @@ class Rounded:
 
 
 def steep_operands(network: Network, observed: Mapping[str, ObservedRange]) -> tuple[str, ...]:
-    """The tensors of large numbers that a steep function takes."""
+    """The tensors of large numbers that a steep function takes: one whose results are within -1 to 1, without a jump."""
     return tuple(
         dict.fromkeys(
             node.inputs[0]
             for node in network.nodes
-            if isinstance(node.layer, _STEEP)
-            and node.layer.bounded
+            if node.layer.bounded
             and not node.layer.jumps
             and not node.settings.skip
             and observed[node.inputs[0]].amplitude >= _least_amplitude(network.node(node.inputs[0]))
