@@ -159,6 +159,7 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "formulas.md", slow=True),
         Example(DOCS / "large-networks.md"),
         Example(DOCS / "logic-gates.md", slow=False),
+        Example(DOCS / "lut-networks.md", slow=False),
         Example(DOCS / "simulate-my-data.md"),
         Example(DOCS / "spiking.md", slow=False),
         Example(DOCS / "states.md"),

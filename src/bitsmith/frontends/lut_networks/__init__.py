@@ -1,0 +1,6 @@
+"""Readers of networks whose layers are tables: KANELÉ, DWN, and the Verilog of LogicNets and its relatives."""
+
+import re
+
+KANELE_MARK = re.compile(rb'\s*\{\s*"0_0_0"\s*:\s*\{\s*"acive"')
+"""The first bytes of KANELÉ's tables, whose key for what is not pruned is spelled so."""

@@ -1,0 +1,50 @@
+"""The records of networks of look-up tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_layer_results, own_inputs
+from bitsmith.frontends.lut_networks import KANELE_MARK
+from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
+from bitsmith.layers.network import Network
+
+if TYPE_CHECKING:
+    from bitsmith.frontends.custom.call import Layers
+
+
+def _no_live(model: object) -> bool:
+    return False
+
+
+def _no_outputs(
+    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
+) -> FrameworkRun | None:
+    raise NotComparedError("its tables are the model: nothing else computes them")
+
+
+def _read_kanele(model: object, options: ReadOptions) -> Network:
+    from bitsmith.frontends.lut_networks.kanele import read_kanele
+
+    return read_kanele(Path(cast("str | os.PathLike[str]", model)))
+
+
+KANELE = Framework(
+    name="KANELÉ",
+    stem="kanele",
+    keys=(ModelKey("KaneleModel", (), weights=None, live=False),),
+    refused=(),
+    files="truth_tables.json, with config.json beside it,",
+    live="no live models of KANELÉ",
+    is_live=_no_live,
+    is_content=lambda first: KANELE_MARK.match(first) is not None,
+    takes=frozenset(),
+    read=_read_kanele,
+    outputs=_no_outputs,
+    layer_results=no_layer_results,
+    shapeless=None,
+    with_inputs=own_inputs,
+)
