@@ -4,3 +4,6 @@ import re
 
 KANELE_MARK = re.compile(rb'\s*\{\s*"0_0_0"\s*:\s*\{\s*"acive"')
 """The first bytes of KANELÉ's tables, whose key for what is not pruned is spelled so."""
+
+TABLES_OF_LAYER = re.compile(r"(|.*\.)(\d{1,4})\.luts")
+"""Names of the tables of a layer of torch_dwn among trained tensors."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_layer_results, own_inputs
-from bitsmith.frontends.lut_networks import KANELE_MARK
+from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
+from bitsmith.frontends.lut_networks import KANELE_MARK, TABLES_OF_LAYER
 from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
 from bitsmith.layers.network import Network
 
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 def _no_live(model: object) -> bool:
     return False
+
+
+def _is_dwn(model: object) -> bool:
+    """Return True of a mapping with the tables of a layer of torch_dwn."""
+    return isinstance(model, Mapping) and any(TABLES_OF_LAYER.fullmatch(str(name)) for name in model)
 
 
 def _no_outputs(
@@ -31,6 +36,29 @@ def _read_kanele(model: object, options: ReadOptions) -> Network:
 
     return read_kanele(Path(cast("str | os.PathLike[str]", model)))
 
+
+def _read_dwn(model: object, options: ReadOptions) -> Network:
+    from bitsmith.frontends.lut_networks.dwn import read_dwn
+
+    return read_dwn({str(name): value for name, value in cast("Mapping[str, object]", model).items()})
+
+
+DWN = Framework(
+    name="torch_dwn",
+    stem="dwn",
+    keys=(ModelKey("DwnModel", (), weights=None, live=True),),
+    refused=(),
+    files="no files",
+    live="a dictionary of the trained tensors of torch_dwn",
+    is_live=_is_dwn,
+    is_content=no_content,
+    takes=frozenset(),
+    read=_read_dwn,
+    outputs=_no_outputs,
+    layer_results=no_layer_results,
+    shapeless=None,
+    with_inputs=own_inputs,
+)
 
 KANELE = Framework(
     name="KANELÉ",

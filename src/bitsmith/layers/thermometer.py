@@ -1,0 +1,70 @@
+"""Numbers as bits: comparisons of features with thresholds, which tables read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
+from bitsmith.ir.ops import Relation
+from bitsmith.ir.types import objects
+from bitsmith.layers.example import Example
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.quantization.quantizer import rationals
+from bitsmith.layers.resolution import Resolution
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
+
+_floor = np.frompyfunc(lambda value, frac: value * 2 ** int(frac) // 1, 2, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Thermometer(Layer):
+    """Bit ``k`` is 1 where ``x[features[k]] > thresholds[k]``, of an operand of ``size`` features."""
+
+    size: int
+    features: tuple[int, ...]
+    thresholds: Floats
+
+    traits: ClassVar[Traits] = replace(
+        computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False), bits=True
+    )
+    jumps: ClassVar[bool] = True
+    bounded: ClassVar[bool] = True
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if shape != (self.size,) or self.thresholds.shape != (len(self.features),) or not self.features:
+            raise UnsupportedError(
+                f"{len(self.features)} features and thresholds of shape {self.thresholds.shape} of an input of shape {shape}",
+                accepted=f"a threshold for each of the features, which are those of ({self.size},)",
+            )
+        if not all(0 <= feature < self.size for feature in self.features):
+            raise UnsupportedError("a thermometer of a feature that there is not", accepted=f"0 to {self.size - 1}")
+        return (len(self.features),)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.asarray(inputs[0][:, list(self.features)] > self.thresholds, dtype=np.float64)
+
+    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+        """Return the thresholds of each feature."""
+        own = np.array(self.features)
+        edges = tuple(np.unique(self.thresholds[own == feature]) for feature in range(self.size))
+        ends = np.append(self.thresholds, 0.0)
+        step = min((float(np.diff(some).min()) for some in edges if some.size > 1), default=1.0)
+        return Resolution(float(ends.min()), float(ends.max()) + step, step, None, edges)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder = lowering.builder
+        x = builder.gather(inputs[0], list(self.features), 0)
+        fracs = np.broadcast_to(x.type.frac, x.shape)
+        # What is on the grid is greater than a threshold if it is greater than the next number of the grid below.
+        raw = objects(_floor(np.broadcast_to(rationals(self.thresholds), x.shape), fracs))
+        return lowering.result(builder.compare(x, Relation.GT, builder.const(raw, fracs)))
+
+
+EXAMPLES = (Example(Thermometer(2, (0, 1, 0), as_weights([0.25, -0.5, 1.0])), ((2,),)),)
