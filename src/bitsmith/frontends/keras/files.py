@@ -15,9 +15,10 @@ from pathlib import Path
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
+from bitsmith.frontends.files.hdf5 import opened_h5
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
 from bitsmith.frontends.keras.live import FILES, LiveLayer, LiveModel
-from bitsmith.frontends.keras.weights import LiveWeights, WeightStore, numbered_weights, opened_h5, weights_of
+from bitsmith.frontends.keras.weights import LiveWeights, WeightStore, numbered_weights, weights_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,50 +1,23 @@
-"""Places of the trained tensors of a Keras model: three layouts for one question, "the variables of this layer".
-
-Only plain data sets of numbers inside the file are read: links to elsewhere, virtual and external data sets are refused.
-"""
+"""Places of the trained tensors of a Keras model: three layouts for one question, "the variables of this layer"."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import mmap
 import re
 import warnings
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, MAX_WEIGHTS
+from bitsmith.frontends.files.hdf5 import H5File, Stored, h5_errors
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.keras.chunks import check_chunks
-from bitsmith.frontends.keras.heap import check_heaps
 from bitsmith.frontends.keras.live import LiveLayer
-from bitsmith.layers.layer import Floats, Shape
-
-_SIZES = 8, 8
-"""Bytes of an offset and of a length, which :mod:`bitsmith.frontends.keras.heap` relies on."""
-
-_H5_ERRORS = (
-    OSError,
-    RuntimeError,
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,109 +44,11 @@ def numbered_group(class_name: str, groups: Counter[str]) -> str:
     return f"{group}_{groups[group] - 1}" if groups[group] > 1 else group
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A trained tensor that has not been read yet. ``read`` raises ``ModelFileError``."""
-
-    shape: Shape
-    read: Callable[[], Floats]
-
-
 class WeightStore(Protocol):
     """The variables of the layers of one model."""
 
     def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
         """The layer's variables in its own order, then those of its sub-layers ``parts``; none if the store has none for it."""
-
-
-@contextlib.contextmanager
-def h5_errors(where: str) -> Iterator[None]:
-    """Turns whatever the HDF5 library raises on a broken file into one error."""
-    try:
-        yield
-    except _H5_ERRORS as error:
-        raise ModelFileError(f"the HDF5 data cannot be read ({shown(str(error))})", where=where) from None
-
-
-class H5File:
-    """An open HDF5 file, read with care; ``where`` names it in errors."""
-
-    def __init__(self, file: h5py.File, where: str) -> None:
-        self.root = file
-        self.where = where
-        self._left = MAX_WEIGHTS
-
-    def child(self, group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
-        """Return the item at ``path`` (parts joined by ``/``) under ``group``; None without one."""
-        with h5_errors(self.where):
-            for part in path.split("/"):
-                link = group.get(part, getlink=True) if isinstance(group, h5py.Group) and part else None
-                if link is None:
-                    return None
-                if not isinstance(link, h5py.HardLink):
-                    found = f"{shown(path)} is a link to another place"
-                    raise ModelFileError(found, where=self.where, accepted="data within the file itself")
-                group = group[part]
-            return group
-
-    def group(self, group: h5py.Group, path: str) -> h5py.Group | None:
-        """The group at ``path``, or None."""
-        found = self.child(group, path)
-        return found if isinstance(found, h5py.Group) else None
-
-    def attribute(self, item: h5py.Group | h5py.Dataset, name: str) -> str | None:
-        """A text attribute, or None."""
-        texts = self._texts(item, name) or []
-        return texts[0] if len(texts) == 1 else None
-
-    def names(self, group: h5py.Group, name: str) -> list[str] | None:
-        """An attribute that is a list of texts (perhaps in pieces: ``name0``, ``name1``, ...), or None."""
-        if (whole := self._texts(group, name)) is not None:
-            return whole
-        pieces: list[list[str]] = []
-        while (piece := self._texts(group, f"{name}{len(pieces)}")) is not None:
-            pieces.append(piece)
-        return [text for piece in pieces for text in piece] if pieces else None
-
-    def _texts(self, item: h5py.Group | h5py.Dataset, name: str) -> list[str] | None:
-        """The texts of an attribute; None if there is none of that name, or it holds something else."""
-        with h5_errors(self.where):
-            if name not in item.attrs:
-                return None
-            # The type is looked at before the value is read: the HDF5 library crashes on some broken values of other types.
-            kind = item.attrs.get_id(name).dtype
-            if kind.kind != "S" and h5py.check_string_dtype(kind) is None:
-                return [] if item.attrs.get_id(name).shape == (0,) else None
-            value = item.attrs[name]
-            items: list[object] = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]
-            return [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in items]
-
-    def stored(self, item: h5py.Group | h5py.Dataset | None, label: str) -> Stored:
-        """The data set ``item`` as a tensor to be read later."""
-        where = f"{self.where}, {label}"
-        if not isinstance(item, h5py.Dataset):
-            raise ModelFileError("the data set is missing", where=where)
-        with h5_errors(where):
-            if item.is_virtual or item.external:
-                raise ModelFileError("the data set refers to other files", where=where)
-            shape, kind, size = item.shape, item.dtype.kind, item.dtype.itemsize
-            brain_float = self.attribute(item, "dtype") == "bfloat16" and size == 2
-            if shape is None or (kind not in "fiub" and not brain_float):
-                raise ModelFileError(f"the data set holds {shown(str(item.dtype))}", where=where, accepted="numbers")
-
-        def read() -> Floats:
-            self._left -= item.size
-            if item.size > MAX_ELEMENTS or self._left < 0:
-                accepted = f"at most {MAX_ELEMENTS} elements, and {MAX_WEIGHTS} in all"
-                raise ModelFileError(f"a data set of shape {shape}", where=where, accepted=accepted)
-            with h5_errors(where):
-                check_chunks(item, where)
-                values = np.ascontiguousarray(item[()]).reshape(shape)
-            if brain_float:  # NumPy does not know bfloat16, the upper half of a float32
-                values = (values.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
-            return values.astype(np.float64)
-
-        return Stored(tuple(int(n) for n in shape), read)
 
 
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
@@ -279,32 +154,6 @@ def _names_within(names: list[str], path: list[str]) -> list[str]:
         if parts and all(part in rest for part in parts):  # in this order
             scopes.setdefault(tuple(parts), []).append(name)
     return scopes[max(scopes, key=len)] if scopes else []
-
-
-def opened_h5(file: Path | io.BytesIO, where: str, stack: contextlib.ExitStack) -> H5File:
-    """An HDF5 file, open as long as the ``stack``.
-
-    Raises:
-        ModelFileError: no such file, or a damaged one.
-    """
-    with h5_errors(where):
-        if isinstance(file, Path):
-            _check_file(file, where)
-        else:
-            check_heaps(file.getvalue(), where)
-        opened = stack.enter_context(h5py.File(file, "r"))
-        if opened.id.get_create_plist().get_sizes() != _SIZES:
-            raise ModelFileError("HDF5 data of other sizes", where=where, accepted="offsets and lengths of 8 bytes")
-        return H5File(opened, where)
-
-
-def _check_file(path: Path, where: str) -> None:
-    try:
-        raw = open_file(path)
-    except OSError as error:
-        raise ModelFileError(f"cannot be opened ({error.strerror})", where=where) from error
-    with raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        check_heaps(content, where)
 
 
 def numbered_weights(file: H5File) -> NumberedWeights:

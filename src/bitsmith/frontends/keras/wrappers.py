@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.recurrent import wrapped
-from bitsmith.frontends.keras.weights import Stored
 
 _ACCEPTED = "one layer that is translated itself"
 

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 
 from bitsmith.errors import ModelFileError
+from bitsmith.frontends.files.hdf5 import H5File, h5_errors, opened_h5
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.keras.weights import H5File, h5_errors, opened_h5
 from bitsmith.frontends.spiking.nir import Graph, Node
 from bitsmith.layers.layer import Floats
 

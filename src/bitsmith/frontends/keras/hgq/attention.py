@@ -11,6 +11,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.graph import Operands
@@ -19,7 +20,6 @@ from bitsmith.frontends.keras.hgq.grids import quantized
 from bitsmith.frontends.keras.hgq.layers import LAYERS
 from bitsmith.frontends.keras.hgq.quantizers import variables
 from bitsmith.frontends.keras.hgq.tables_of_edges import TABLES_OF_EDGES
-from bitsmith.frontends.keras.weights import Stored
 from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.logic import logical
 from bitsmith.frontends.ops.spatial import pad

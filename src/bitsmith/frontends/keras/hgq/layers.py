@@ -14,13 +14,14 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Value, constant
+from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.einsum import product_shapes
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, Singles, quantized
 from bitsmith.frontends.keras.hgq.quantizers import quantizer_of, read_quantizer
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
-from bitsmith.frontends.keras.weights import Stored, numbered_group
+from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts

@@ -12,12 +12,12 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
+from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.call import LayerCall, dtype_policy
 from bitsmith.frontends.keras.hgq.grids import Bits, FixedPoint
 from bitsmith.frontends.keras.hgq.minifloat import Minifloat
 from bitsmith.frontends.keras.hgq.reflected import Reflected
-from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Overflow, Rounding
 
 _CONFIGS: Mapping[str, Mapping[str, Json]] = {

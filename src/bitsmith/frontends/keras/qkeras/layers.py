@@ -12,6 +12,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.activations import activated
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
@@ -21,7 +22,6 @@ from bitsmith.frontends.keras.qkeras.recurrent import RECURRENT
 from bitsmith.frontends.keras.quantizers.quantization import Fixed
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.quantizers.scales import Singles, single
-from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Ints, compact, objects
 from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.norm import BatchNormalization
