@@ -65,7 +65,6 @@ def read_graph(graph: Graph, shapes: InputShapes | None, where: str) -> Network:
     results = dict[str, str]()
     loops = _loops(graph)
     edges = [edge for edge in graph.edges if edge[0] not in loops.values() and edge[1] not in loops.values()]
-    reader = _Reader(builder, graph.dt or _DT, where)
     for name, item in zip(inputs, items, strict=True):
         results[name] = builder.input(name, item)
     for name in _order([name for name in graph.nodes if name not in loops.values()], edges, where):
@@ -79,7 +78,8 @@ def read_graph(graph: Graph, shapes: InputShapes | None, where: str) -> Network:
         results[name] = x
         if node.kind not in ("Output", "Port"):
             back = graph.nodes[loops[name]] if name in loops else None
-            results[name] = reader.node(name, node, x, back)
+            place = f"{where}, node {shown(name)}"
+            results[name] = _Call(builder, name, node, x, back, graph.dt or _DT, place).result()
     for name in outputs:
         builder.output(results[name])
     return builder.network("nir", _notes(graph))
@@ -135,99 +135,47 @@ def _order(names: Sequence[str], edges: Edges, where: str) -> list[str]:
     return ordered
 
 
-class _Reader:
-    """Translates nodes, one after another."""
-
-    def __init__(self, builder: SpikingBuilder, dt: float, where: str) -> None:
-        self._builder, self._dt, self._where = builder, dt, where
-        self._kinds: dict[str, Callable[[str, Node, str], str]] = {
-            "Linear": self._affine,
-            "Affine": self._affine,
-            "Scale": self._scale,
-            "Conv1d": self._conv,
-            "Conv2d": self._conv,
-            "SumPool2d": self._pool,
-            "AvgPool2d": self._pool,
-            "Flatten": self._flatten,
-        }
-
-    def node(self, name: str, node: Node, x: str, back: Node | None) -> str:
-        """The result of a node; ``back`` are the weights of its spikes, if it has them."""
-        if node.kind in _NEURONS:
-            return self._neurons(name, node, x, back)
-        if node.kind not in self._kinds:
-            raise UnsupportedError(
-                f"a node of type {shown(node.kind)}",
-                where=self._place(name),
-                accepted=", ".join(["Input, Output", *self._kinds, *_NEURONS]),
-            )
-        return self._kinds[node.kind](name, node, x)
-
-    def _place(self, name: str) -> str:
-        return f"{self._where}, node {shown(name)}"
-
-    def _affine(self, name: str, node: Node, x: str) -> str:
-        place = self._place(name)
-        bias = number(node.values, "bias", place) if node.kind == "Affine" else None
-        return self._builder.dense(name, node.kind, x, number(node.values, "weight", place), bias)
-
-    def _scale(self, name: str, node: Node, x: str) -> str:
-        return self._builder.scaled(name, node.kind, x, number(node.values, "scale", self._place(name)))
-
-    def _conv(self, name: str, node: Node, x: str) -> str:
-        place = self._place(name)
-        kernel = number(node.values, "weight", place)
-        rank = kernel.ndim - 2
-        strides, dilation = (_axes(node, each, rank, place) for each in ("stride", "dilation"))
-        groups = int(number(node.values, "groups", place).item())
-        bias = number(node.values, "bias", place) if "bias" in node.values else None
-        padding = _padding(node, kernel.shape[2:], dilation, place)
-        return self._builder.conv(name, node.kind, x, kernel, bias, strides, padding, dilation, groups)
-
-    def _pool(self, name: str, node: Node, x: str) -> str:
-        size, strides, padding = (
-            _axes(node, each, 2, self._place(name)) for each in ("kernel_size", "stride", "padding")
-        )
-        layer = AveragePool(
-            size,
-            strides,
-            tuple((each, each) for each in padding),
-            count_include_pad=True,
-            total=node.kind == "SumPool2d",
-        )
-        return self._builder.pool(name, node.kind, x, layer)
-
-    def _flatten(self, name: str, node: Node, x: str) -> str:
-        first, last = (int(number(node.values, each, self._place(name)).item()) for each in ("start_dim", "end_dim"))
-        rank = len(self._builder.item(x))
-        if first != 0 or last % rank != rank - 1:
-            raise UnsupportedError(
-                f"start_dim {first} and end_dim {last}", where=self._place(name), accepted="0 and -1: all axes as one"
-            )
-        return self._builder.flat(name, node.kind, x)
-
-    def _neurons(self, name: str, node: Node, x: str, back: Node | None) -> str:
-        place = self._place(name)
-        gain, layer = _NEURONS[node.kind](_Parameters(node.values, self._dt, place))
-        offset = None
-        if back is not None:
-            weight = number(back.values, "weight", place)
-            layer = replace(layer, kernel=as_weights(weight.T * gain.reshape(1, -1)))
-            offset = gain * number(back.values, "bias", place) if back.kind == "Affine" else None
-        x = self._builder.scaled(f"{name}_current", node.kind, x, gain, offset)
-        return self._builder.neurons(name, node.kind, x, layer)
-
-
 @dataclass(frozen=True, slots=True)
-class _Parameters:
-    """Parameters of a node of neurons, for steps of ``dt`` seconds."""
+class _Call:
+    """A node called ``name`` on ``x``, in steps of ``dt`` seconds; ``back`` are the weights of its spikes, if it has them."""
 
-    values: Values
+    builder: SpikingBuilder
+    name: str
+    node: Node
+    x: str
+    back: Node | None
     dt: float
     where: str
 
+    def result(self) -> str:
+        """The result of the node."""
+        if self.node.kind not in _KINDS:
+            accepted = ", ".join(["Input, Output", *_KINDS])
+            raise UnsupportedError(f"a node of type {shown(self.node.kind)}", where=self.where, accepted=accepted)
+        return _KINDS[self.node.kind](self)
+
     def __getitem__(self, name: str) -> Floats:
-        return number(self.values, name, self.where)
+        return number(self.node.values, name, self.where)
+
+    def axes(self, name: str, rank: int) -> tuple[int, ...]:
+        """An integer for each of ``rank`` axes."""
+        found = self[name].ravel()
+        sizes = tuple(int(size) for size in (np.repeat(found, rank) if found.size == 1 else found))
+        if len(sizes) != rank:
+            raise UnsupportedError(f"a {name} of {len(sizes)} numbers", where=self.where, accepted=f"one, or {rank}")
+        return sizes
+
+    def padding(self, size: Sequence[int], dilation: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """Elements before and after each axis."""
+        found = self.node.values.get("padding")
+        if not isinstance(found, str):
+            return tuple((each, each) for each in self.axes("padding", len(size)))
+        if found == "valid":
+            return ((0, 0),) * len(size)
+        if found == "same":
+            reach = [(taps - 1) * step for taps, step in zip(size, dilation, strict=True)]
+            return tuple((each // 2, each - each // 2) for each in reach)
+        raise UnsupportedError(f"the padding {shown(found)}", where=self.where, accepted="'same', 'valid' or numbers")
 
     def share(self, tau: str) -> Floats:
         """Return ``dt / tau``.
@@ -248,7 +196,7 @@ class _Parameters:
     @property
     def rest(self) -> Floats | None:
         """The value after a spike."""
-        return as_weights(self["v_reset"]) if "v_reset" in self.values else None
+        return as_weights(self["v_reset"]) if "v_reset" in self.node.values else None
 
     def drive(self, share: Floats) -> Floats | None:
         """The addend of the leak in each step; None of nothing."""
@@ -256,18 +204,77 @@ class _Parameters:
         return as_weights(drive) if np.any(drive) else None
 
 
-def _lif(of: _Parameters) -> tuple[Floats, Neurons]:
+_Kind: TypeAlias = Callable[[_Call], str]
+
+
+def _linear(of: _Call) -> str:
+    return of.builder.dense(of.name, of.node.kind, of.x, of["weight"], None)
+
+
+def _affine(of: _Call) -> str:
+    return of.builder.dense(of.name, of.node.kind, of.x, of["weight"], of["bias"])
+
+
+def _scale(of: _Call) -> str:
+    return of.builder.scaled(of.name, of.node.kind, of.x, of["scale"])
+
+
+def _conv(of: _Call) -> str:
+    kernel = of["weight"]
+    rank = kernel.ndim - 2
+    strides, dilation = of.axes("stride", rank), of.axes("dilation", rank)
+    bias = of["bias"] if "bias" in of.node.values else None
+    padding, groups = of.padding(kernel.shape[2:], dilation), int(of["groups"].item())
+    return of.builder.conv(of.name, of.node.kind, of.x, kernel, bias, strides, padding, dilation, groups)
+
+
+def _pool(total: bool) -> _Kind:
+    def result(of: _Call) -> str:
+        size, strides, padding = (of.axes(each, 2) for each in ("kernel_size", "stride", "padding"))
+        around = tuple((each, each) for each in padding)
+        layer = AveragePool(size, strides, around, count_include_pad=True, total=total)
+        return of.builder.pool(of.name, of.node.kind, of.x, layer)
+
+    return result
+
+
+def _flatten(of: _Call) -> str:
+    first, last = (int(of[each].item()) for each in ("start_dim", "end_dim"))
+    rank = len(of.builder.item(of.x))
+    if first != 0 or last % rank != rank - 1:
+        found, accepted = f"start_dim {first} and end_dim {last}", "0 and -1: all axes as one"
+        raise UnsupportedError(found, where=of.where, accepted=accepted)
+    return of.builder.flat(of.name, of.node.kind, of.x)
+
+
+def _neurons(made: Callable[[_Call], tuple[Floats, Neurons]]) -> _Kind:
+    """Neurons with what their input is multiplied by."""
+
+    def result(of: _Call) -> str:
+        gain, layer = made(of)
+        offset = None
+        if of.back is not None:
+            back = replace(of, node=of.back)
+            layer = replace(layer, kernel=as_weights(back["weight"].T * gain.reshape(1, -1)))
+            offset = gain * back["bias"] if of.back.kind == "Affine" else None
+        x = of.builder.scaled(f"{of.name}_current", of.node.kind, of.x, gain, offset)
+        return of.builder.neurons(of.name, of.node.kind, x, layer)
+
+    return result
+
+
+def _lif(of: _Call) -> tuple[Floats, Neurons]:
     share = of.share("tau")
     threshold = as_weights(of["v_threshold"])
     return of["r"] * share, Neurons(as_weights(1.0 - share), threshold, rest=of.rest, drive=of.drive(share))
 
 
-def _li(of: _Parameters) -> tuple[Floats, Neurons]:
+def _li(of: _Call) -> tuple[Floats, Neurons]:
     share = of.share("tau")
     return of["r"] * share, Neurons(as_weights(1.0 - share), None, drive=of.drive(share))
 
 
-def _cuba_li(of: _Parameters) -> tuple[Floats, Neurons]:
+def _cuba_li(of: _Call) -> tuple[Floats, Neurons]:
     # The current is linear in what comes in, so that both factors may be there.
     share, synapse = of.share("tau_mem"), of.share("tau_syn")
     gain = of["w_in"] * synapse * of["r"] * share
@@ -275,50 +282,38 @@ def _cuba_li(of: _Parameters) -> tuple[Floats, Neurons]:
     return gain, layer
 
 
-def _cuba_lif(of: _Parameters) -> tuple[Floats, Neurons]:
+def _cuba_lif(of: _Call) -> tuple[Floats, Neurons]:
     gain, layer = _cuba_li(of)
     return gain, replace(layer, threshold=as_weights(of["v_threshold"]), rest=of.rest)
 
 
-def _if(of: _Parameters) -> tuple[Floats, Neurons]:
+def _if(of: _Call) -> tuple[Floats, Neurons]:
     return of["r"], Neurons(as_weights(1.0), as_weights(of["v_threshold"]), rest=of.rest)
 
 
-def _i(of: _Parameters) -> tuple[Floats, Neurons]:
+def _i(of: _Call) -> tuple[Floats, Neurons]:
     return of["r"], Neurons(as_weights(1.0), None)
 
 
-def _threshold(of: _Parameters) -> tuple[Floats, Neurons]:
+def _threshold(of: _Call) -> tuple[Floats, Neurons]:
     return np.ones(1), Neurons(as_weights(0.0), as_weights(of["threshold"]), Reset.NONE)
 
 
-_NEURONS: dict[str, Callable[[_Parameters], tuple[Floats, Neurons]]] = {
-    "LIF": _lif,
-    "LI": _li,
-    "CubaLIF": _cuba_lif,
-    "CubaLI": _cuba_li,
-    "IF": _if,
-    "I": _i,
-    "Threshold": _threshold,
+_KINDS: dict[str, _Kind] = {
+    "Linear": _linear,
+    "Affine": _affine,
+    "Scale": _scale,
+    "Conv1d": _conv,
+    "Conv2d": _conv,
+    "SumPool2d": _pool(total=True),
+    "AvgPool2d": _pool(total=False),
+    "Flatten": _flatten,
+    "LIF": _neurons(_lif),
+    "LI": _neurons(_li),
+    "CubaLIF": _neurons(_cuba_lif),
+    "CubaLI": _neurons(_cuba_li),
+    "IF": _neurons(_if),
+    "I": _neurons(_i),
+    "Threshold": _neurons(_threshold),
 }
-
-
-def _axes(node: Node, name: str, rank: int, where: str) -> tuple[int, ...]:
-    """A whole number for each of ``rank`` axes."""
-    found = number(node.values, name, where).ravel()
-    sizes = tuple(int(size) for size in (np.repeat(found, rank) if found.size == 1 else found))
-    if len(sizes) != rank:
-        raise UnsupportedError(f"a {name} of {len(sizes)} numbers", where=where, accepted=f"one, or {rank}")
-    return sizes
-
-
-def _padding(node: Node, size: Sequence[int], dilation: Sequence[int], where: str) -> tuple[tuple[int, int], ...]:
-    found = node.values.get("padding")
-    if not isinstance(found, str):
-        return tuple((each, each) for each in _axes(node, "padding", len(size), where))
-    if found == "valid":
-        return ((0, 0),) * len(size)
-    if found == "same":
-        reach = [(taps - 1) * step for taps, step in zip(size, dilation, strict=True)]
-        return tuple((each // 2, each - each // 2) for each in reach)
-    raise UnsupportedError(f"the padding {shown(found)}", where=where, accepted="'same', 'valid' or numbers")
+"""All types of nodes but those of inputs and outputs."""
