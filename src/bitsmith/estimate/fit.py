@@ -73,10 +73,12 @@ class Need:
     """Need of a circuit for one resource of a part.
 
     Args:
+        label: the resource as reports count it.
         comfortably: the share of what is available that may be used.
         among: how much of the resource so many cells are.
     """
 
+    label: str
     resource: str
     needed: int
     available: int
@@ -97,13 +99,15 @@ def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int, large: in
     """Return the needs of so many cells on ``part``; larger memories come last, where there are some."""
     kind = part.family.large
     larger = (
-        [Need(kind.name, large, part.large, 1.0, lambda cells: cells.large)] if kind and (large or part.large) else []
+        [Need(kind.name, kind.name, large, part.large, 1.0, lambda cells: cells.large)]
+        if kind and (large or part.large)
+        else []
     )
     return (
-        Need("LUTs", luts, part.luts, _FULL, lambda cells: cells.lut),
-        Need("flip-flops", ffs, part.ffs, _FULL, lambda cells: cells.ff),
-        Need("multiplier blocks", dsps, part.dsps, 1.0, lambda cells: cells.dsp),
-        Need("memory blocks", brams, part.brams, 1.0, lambda cells: cells.bram),
+        Need("LUT", "LUTs", luts, part.luts, _FULL, lambda cells: cells.lut),
+        Need("FF", "flip-flops", ffs, part.ffs, _FULL, lambda cells: cells.ff),
+        Need("DSP", "multiplier blocks", dsps, part.dsps, 1.0, lambda cells: cells.dsp),
+        Need("BRAM", "memory blocks", brams, part.brams, 1.0, lambda cells: cells.bram),
         *larger,
     )
 

@@ -73,13 +73,14 @@ def cell_bars(rows: Sequence[LayerCells]) -> list[Bar]:
     ]
 
 
-def used(label: str, need: Need) -> Bar:
+def used(need: Need) -> Bar:
     """A bar for a resource of the part."""
     if not need.available:
-        return Bar(label, f"{number(need.needed)}; the part has none", 100.0 if need.needed else 0.0, over=need.lacking)
+        text, share = f"{number(need.needed)}; the part has none", 100.0 if need.needed else 0.0
+        return Bar(need.label, text, share, over=need.lacking)
     percent = 100 * need.needed / need.available
     text = f"{number(need.needed)} of {need.available:,} ({percent:.3g} %)"
-    return Bar(label, text, min(percent, 100.0), over=need.lacking)
+    return Bar(need.label, text, min(percent, 100.0), over=need.lacking)
 
 
 _EXPONENTS = 6

@@ -58,7 +58,7 @@ class Circuit:
     @property
     def bars(self) -> list[Bar]:
         """A bar for each resource of the part."""
-        return [used(need.resource, need) for need in self.needs]
+        return [used(need) for need in self.needs]
 
     @property
     def table(self) -> list[tuple[str, str, str, str]]:

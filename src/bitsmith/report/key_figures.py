@@ -5,6 +5,7 @@ In: the sections of a report, and the design. Out: labeled figures with who meas
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,6 @@ from bitsmith.report.sections import (
     number,
 )
 from bitsmith.report.summary import Design
-
-_BLOCKS = ("LUT", "FF", "DSP", "BRAM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,9 @@ def verdict(sections: Sequence[Section], design: Design | None) -> str:
             f"NOT verified: {differ}" if verified.mismatches else f"verified on {verified.inputs or 0:,} inputs"
         )
     used = resources(sections, design)
-    if lacking := shortage(need for _, need in used):
+    if lacking := shortage(used):
         said.append(f"does NOT fit: {lacking}")
-    elif shares := [(need.needed / need.available, label) for label, need in used if need.available]:
+    elif shares := [(need.needed / need.available, need.label) for need in used if need.available]:
         share, label = max(shares)
         counts = "expected to fit" if isinstance(area_of(sections), Estimate) else "fits"
         said.append(f"{counts} ({100 * share:.2g} % of the part's {label}s)")
@@ -96,8 +95,8 @@ def _is_met(fmax_mhz: float, period_ns: float) -> bool:
     return round(fmax_mhz, 3) >= round(1000 / period_ns, 3)
 
 
-def resources(sections: Sequence[Section], design: Design | None) -> list[tuple[str, Need]]:
-    """Return the circuit's share of its part, with labels; nothing of a part that only a vendor's tool knows."""
+def resources(sections: Sequence[Section], design: Design | None) -> list[Need]:
+    """Return the circuit's share of its part; nothing of a part that only a vendor's tool knows."""
     area = area_of(sections)
     name = area.part if isinstance(area, Resources) else None
     try:
@@ -107,10 +106,9 @@ def resources(sections: Sequence[Section], design: Design | None) -> list[tuple[
     if area is None:
         return []
     counts = dict(_counts(area))
-    luts, ffs, dsps, brams = (round(counts[label] or 0) for label in _BLOCKS)
+    luts, ffs, dsps, brams = (math.ceil(count or 0) for count in (area.lut, area.ff, area.dsp, area.bram))
     needs = counted(part, luts=luts, ffs=ffs, dsps=dsps, brams=brams, large=area.uram or area.spram or 0)
-    labeled = dict(zip((*_BLOCKS, *(need.resource for need in needs[len(_BLOCKS) :])), needs, strict=True))
-    return [(label, need) for label, need in labeled.items() if counts.get(label) is not None]
+    return [need for need in needs if counts.get(need.label) is not None]
 
 
 def area_of(sections: Sequence[Section]) -> Resources | Estimate | None:

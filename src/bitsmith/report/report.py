@@ -153,7 +153,7 @@ class Report(Shown, Mapping[str, object]):
         from bitsmith.report.bars import as_html, cell_bars, used
 
         cells = self.find(Layers)
-        of_part = as_html("Share of the part", (used(*share) for share in resources(self.sections, self.design)))
+        of_part = as_html("Share of the part", map(used, resources(self.sections, self.design)))
         of_layers = as_html("LUTs of each layer", cell_bars(cells.rows) if cells is not None else ())
         return f"{super()._repr_html_()}{of_part}{of_layers}"
 
