@@ -215,6 +215,19 @@ def test_given_formats_are_honoured_to_the_bit() -> None:
             assert shown == h
 
 
+@pytest.mark.parametrize(("kind", "left"), [(SimpleRNN, 0), (LSTM, 0), (GRU, 2)])
+def test_two_biases_are_one_constant_where_nothing_is_decided_between_them(kind: type[Recurrent], left: int) -> None:
+    """A GRU adds the one of its candidate's recurrent product before its reset gate."""
+    biases = [as_weights(np.arange(1, 2 * kind.gates + 1) / 8), as_weights(np.arange(2 * kind.gates, 0, -1) / 4)]
+    layer = made(kind, 2, 2, 1, bias=biases[0], recurrent_bias=biases[1])
+    counts = []
+    for chosen in (Settings(), Settings({"recurrent_bias": FixedFormat(True, 8, 4)})):
+        (scan,) = scans(run(network_of(layer, [(4, 2)], chosen)).program)
+        constants = [node.op for node in scan.body.nodes if isinstance(node.op, ops.Const)]
+        counts.append(sum(int(np.count_nonzero(op.raw)) for op in constants))
+    assert counts == [left, 2 * kind.gates]
+
+
 def test_usual_states_lie_between_minus_one_and_one_and_the_cell_within_its_number_of_steps() -> None:
     for kind, steps in ((SimpleRNN, 50), (GRU, 50), (LSTM, 20)):
         layer = made(kind, 3, 3, 0, return_sequences=True)

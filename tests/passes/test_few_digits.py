@@ -137,6 +137,21 @@ def test_the_sums_of_a_recurrence_keep_their_means(cell: Recurrent) -> None:
     np.testing.assert_allclose(*means, atol=1e-9)
 
 
+def test_gates_that_matter_more_keep_more_digits() -> None:
+    """The outputs of an LSTM whose input gate is nearly shut hardly depend on its candidates."""
+    bias = np.zeros(20)
+    bias[:5] = -9.0
+    cell = replace(CELLS[1], bias=as_weights(bias), recurrent_bias=None)
+    x = RNG.normal(size=(300, 6, 3))
+    found = few_digits(network(Settings(bits=Bits(8, 16), digit_price=1e-4), cell, (6, 3)), [x]).node("y").layer
+    kernel, step = found.weights()["weight"], 2.0 ** -constant_frac(cell.kernel, 8)
+    shut = network(Settings(bits=Bits(8, 16), digit_price=1e-4), replace(cell, bias=None), (6, 3))
+    opened = few_digits(shut, [x]).node("y").layer.weights()["weight"]
+    forget, candidate = slice(5, 10), slice(10, 15)
+    shares = [digits(each[:, candidate], step) / digits(each[:, forget], step) for each in (kernel, opened)]
+    assert shares[0] < shares[1]
+
+
 def test_biases_that_are_decided_stay() -> None:
     fmt = {"bias": FixedFormat(True, 8, 4)}
     found = few_digits(network(Settings(bits=Bits(4, 16), digit_price=1e-3, precision=fmt)), [X])

@@ -123,7 +123,8 @@ class Conv(_Convolution):
         parts = [part.reshape(-1, self.groups, self.kernel.shape[-2]) for _, part in self._taps(operands[0])]
         rows = np.stack(parts, axis=2)
         matrices = self.kernel.reshape(-1, self.groups, self.kernel.shape[-1] // self.groups).transpose(1, 0, 2)
-        return Products(rows.reshape(len(rows), self.groups, -1).transpose(1, 0, 2), matrices)
+        rows = rows.reshape(len(rows), self.groups, -1).transpose(1, 0, 2)
+        return Products(rows, matrices, np.ones(matrices.shape[2]))
 
     def products(self, kernel: Ints) -> list[Ints]:
         """The matrices of the layer's products, of elements of ``kernel``, and of zeros beside groups."""

@@ -23,10 +23,14 @@ from bitsmith.layers.traits import Traits
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Products:
-    """Products of the ``rows`` (groups, count, n) of an operand by the ``matrices`` (groups, n, m) of a trained tensor."""
+    """Products of the ``rows`` (groups, count, n) of an operand by the ``matrices`` (groups, n, m) of a trained tensor.
+
+    ``weight`` (m,) is how much squared errors of each column count in the result, 1 on average.
+    """
 
     rows: Floats
     matrices: Floats
+    weight: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -52,6 +52,12 @@ _ELEMENTWISE = (Activation, HardActivation, ReLU, Identity)
 
 U = TypeVar("U")
 
+_BETWEEN = ("bias", "recurrent_bias", "accum", "recurrent_accum")
+"""Variables of biases, and of sums between them."""
+
+_FEW, _MOVED = 128, 0.125
+"""Samples on which gates are compared, and differences in their sums for it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recurrent(Layer):
@@ -127,12 +133,21 @@ class Recurrent(Layer):
 
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
         if variable == "weight":
-            return Products(operands[0].reshape(1, -1, len(self.kernel)), self.kernel[None])
-        if variable != "recurrent_weight":
+            rows, matrix = operands[0].reshape(-1, len(self.kernel)), self.kernel
+        elif variable == "recurrent_weight":
+            initial = self._parts(operands)[1] or [np.zeros((len(operands[0]), self.units))]
+            rows, matrix = np.concatenate([initial[0], *self._run(operands)["state"][:-1]]), self.recurrent_kernel
+        else:
             return None
-        initial = self._parts(operands)[1] or [np.zeros((len(operands[0]), self.units))]
-        before = [initial[0], *self._run(operands)[self.states[0]][:-1]]
-        return Products(np.concatenate(before)[None], self.recurrent_kernel[None])
+        return Products(rows[None], matrix[None], self._effects([each[:_FEW] for each in operands]))
+
+    def _effects(self, operands: Sequence[Floats]) -> Floats:
+        """The effect of squared differences in the sums of gates: the same for all units of one, 1 on average."""
+        bias = np.zeros(self.gates * self.units) if self.bias is None else self.bias
+        plain, signs = self.reference(operands), 1 - 2 * (np.arange(self.units) % 2)
+        moved = np.kron(np.eye(self.gates), signs) * _MOVED
+        found = [np.mean((replace(self, bias=bias + each).reference(operands) - plain) ** 2) for each in moved]
+        return np.repeat(np.asarray(found) / (np.mean(found) or 1.0), self.units)
 
     def with_matrices(self, variable: str, matrices: Floats, shift: Floats) -> Layer:
         matrix = as_weights(matrices[0])
@@ -245,8 +260,9 @@ class Recurrent(Layer):
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, steps = lowering.builder, inputs[0].shape[0]
         _, initial, mask = self._parts(inputs)
-        projected = self._projected(lowering, inputs[0])
-        trained = self._trained(lowering)
+        cell = self._with_one_bias(lowering)
+        projected = cell._projected(lowering, inputs[0])
+        trained = cell._trained(lowering)
         given = initial or [builder.const(np.zeros(self.units, dtype=np.int64)) for _ in self.states]
         formats: dict[str, StateFormat] = {}
         within = steps * FRAMES if self.stateful else steps
@@ -273,6 +289,24 @@ class Recurrent(Layer):
         kept = len(first) if self.stateful else 0
         results = builder.scan(body.program(outputs), [*first, *loaded.values()], sequences, kept)
         return lowering.result(self._taken(builder, results))
+
+    def _with_one_bias(self, lowering: Lowering) -> Recurrent:
+        """The cell with one constant where two are added and nothing decides what is between them."""
+        added = self._added_columns()
+        decided = lowering.loaded or any(
+            lowering.format(name) is not None or name in lowering.quantized for name in _BETWEEN
+        )
+        if decided or self.bias is None or self.recurrent_bias is None or added == 0:
+            return self
+        first = np.arange(len(self.bias)) < added
+        left = None if added == len(self.bias) else as_weights(np.where(first, 0.0, self.recurrent_bias))
+        return replace(
+            self, bias=as_weights(self.bias + np.where(first, self.recurrent_bias, 0.0)), recurrent_bias=left
+        )
+
+    def _added_columns(self) -> int:
+        """The first columns in which both biases are only added."""
+        return self.gates * self.units
 
     def _projected(self, lowering: Lowering, x: Value) -> Value:
         """``x @ kernel + bias``, in the order of the computation; steps that are known beforehand in the format of the others."""

@@ -141,6 +141,9 @@ class GRU(Recurrent):
     def _activations(self) -> tuple[Layer, Layer]:
         return self.activation, self.recurrent_activation
 
+    def _added_columns(self) -> int:
+        return (2 if self.reset_after else 3) * self.units
+
 
 EXAMPLES = (
     Example(SimpleRNN(quarters(2, 2), quarters(2, 2), None), ((3, 2),)),

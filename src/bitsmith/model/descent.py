@@ -30,20 +30,27 @@ from bitsmith.version import __version__
 PRICES = (0.0, *(round(1e-5 * 2**k, 8) for k in range(11)))
 """Prices of digits that are tried."""
 
+TABLES = (None, 256, 128, 64, 32)
+"""Most entries of tables that are tried, each for the middle of a part of the operand; None: as many as accuracy needs."""
+
+_ENDS = {"price": len(PRICES) - 1, "table": len(TABLES) - 1}
+"""The last numbers of dials that are turned up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dials:
-    """Bits of weights and results, and the number of the price of digits."""
+    """Bits of weights and results, and the numbers of the price of digits and of the size of tables."""
 
     weight: int = 16
     result: int = 16
     price: int = 0
+    table: int = 0
 
     def turned(self, name: str) -> Dials | None:
         """The next setting of the dial ``name``; None at its end."""
         value = getattr(self, name)
-        if name == "price":
-            return replace(self, price=value + 1) if value + 1 < len(PRICES) else None
+        if name in _ENDS:
+            return replace(self, **{name: value + 1}) if value < _ENDS[name] else None
         return replace(self, **{name: value - 1}) if value > LEAST_BITS else None
 
     @property
@@ -57,7 +64,12 @@ class Dials:
             name: count for name, count in asdict(self.bits).items() if not common or getattr(common, name) != count
         }
         price = {} if common and common.price == self.price else {"DigitPrice": PRICES[self.price]}
-        return {**({"Bits": bits} if bits else {}), **price}
+        table = {} if (common or Dials()).table == self.table else self._of_tables()
+        return {**({"Bits": bits} if bits else {}), **price, **table}
+
+    def _of_tables(self) -> dict[str, object]:
+        size = TABLES[self.table]
+        return {"TableSize": "auto", "Binning": "auto"} if size is None else {"TableSize": size, "Binning": "centre"}
 
 
 _LADDER = tuple(
@@ -165,7 +177,7 @@ class Descent:
 
     def _dials(self, start: Trial) -> Iterator[tuple[str, str]]:
         """The dials of layers that the user left open and that have an effect."""
-        ends = Dials(LEAST_BITS, LEAST_BITS, len(PRICES) - 1)
+        ends = Dials(LEAST_BITS, LEAST_BITS, **_ENDS)
         for layer, name in _open_dials(self.source):
             if len(self.known) >= self.tries:
                 return
@@ -231,7 +243,7 @@ def _keys(common: Dials, layers: Mapping[str, Dials]) -> dict[str, object]:
 def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
     """Layers and the names of their dials, but those that the user's configuration has turned."""
     assert source.changed is not None
-    probe = Dials(MOST_BITS, MOST_BITS - 1, len(PRICES) - 1)
+    probe = Dials(MOST_BITS, MOST_BITS - 1, **_ENDS)
     for node in source.changed({"Model": probe.keys()}).nodes:
         if node.inner:
             continue
@@ -239,5 +251,7 @@ def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
             yield node.name, "weight"
         if "digit_price" in node.layer.options and node.settings.digit_price == PRICES[probe.price]:
             yield node.name, "price"
+        if "table_size" in node.layer.options and node.settings.table_size == TABLES[probe.table]:
+            yield node.name, "table"
         if node.settings.bits.result == probe.result:
             yield node.name, "result"

@@ -29,6 +29,9 @@ _DAMPING = 0.01
 """Share of the mean variance of operands that is added to each: correlations of few samples are not trusted."""
 
 
+_WEIGHTS = 1 / 64, 64
+"""Least and most that errors of a column count beside those of others."""
+
 _BIASES = frozenset({"bias", "recurrent_bias"})
 """Variables of what is added to products."""
 
@@ -100,7 +103,7 @@ def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str,
         step = 2.0 ** -constant_frac(matrices, bits)
         found = np.stack(
             [
-                _few_digits(matrix, part, step, bits, price * spread)
+                _few_digits(matrix, part, step, bits, price * spread / np.clip(products.weight, *_WEIGHTS))
                 for matrix, part, spread in zip(matrices, rows, spreads, strict=True)
             ]
         )
@@ -110,10 +113,10 @@ def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str,
     return replace(node, layer=layer)
 
 
-def _few_digits(matrix: Floats, rows: Floats, step: float, bits: int, price: float) -> Floats:
+def _few_digits(matrix: Floats, rows: Floats, step: float, bits: int, price: Floats) -> Floats:
     """A matrix (n, m) rounded to multiples of ``step``; ``rows`` (count, n) are what it is multiplied by.
 
-    ``price`` of a digit is in units of the result's variance.
+    ``price`` (m,) of a digit of each column is in units of the result's variance.
     """
     moments = rows.T @ rows / len(rows)
     strength = np.diag(moments)
@@ -128,7 +131,7 @@ def _few_digits(matrix: Floats, rows: Floats, step: float, bits: int, price: flo
     return found * step
 
 
-def _nearest(values: Floats, bits: int, price: float) -> Floats:
+def _nearest(values: Floats, bits: int, price: Floats) -> Floats:
     """Integers of at most ``bits`` bits at which the squared distance plus the price of all digits is least."""
     best, least = np.zeros_like(values), values**2
     for digits, integers in _of_digits(bits).items():
