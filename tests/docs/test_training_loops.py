@@ -25,19 +25,28 @@ for name, layer in layers.items():
 
 
 def test_loops_are_short() -> None:
-    assert sorted(PROGRAMS) == ["prune_brevitas.py", "prune_hgq2.py", "prune_keras.py", "prune_torch.py"]
+    assert sorted(PROGRAMS) == [
+        "prune_brevitas.py",
+        "prune_hgq2.py",
+        "prune_keras.py",
+        "prune_qkeras.py",
+        "prune_torch.py",
+    ]
     assert all(len(program.splitlines()) < 60 for program in PROGRAMS.values())
 
 
+_CI = pytest.mark.ci
+
+
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize(
     ("name", "needs"),
     [
-        ("prune_torch.py", "torch"),
-        ("prune_keras.py", "jax"),
-        ("prune_hgq2.py", "jax"),
-        ("prune_brevitas.py", "brevitas"),
+        pytest.param("prune_torch.py", "torch", marks=_CI),
+        pytest.param("prune_keras.py", "jax", marks=_CI),
+        pytest.param("prune_hgq2.py", "jax", marks=_CI),
+        pytest.param("prune_brevitas.py", "brevitas", marks=_CI),
+        ("prune_qkeras.py", "qkeras"),  # whose package wants TensorFlow, though this needs none
     ],
 )
 def test_loops_prune_without_losing_accuracy(name: str, needs: str, tmp_path: Path) -> None:
