@@ -152,3 +152,9 @@ def test_long_tables_are_extrapolated() -> None:
     delay, area = ULTRASCALE_PLUS.delays, ULTRASCALE_PLUS.area
     assert delay.table(12) == pytest.approx(delay.table(10) + 2 * (delay.table(10) - delay.table(9)))
     assert area.table(13, 8) == 8 * area.table(10, 8)
+
+
+def test_thresholds_in_tables_take_a_level_for_each_doubling_of_what_a_table_holds() -> None:
+    levels = [round(ICE40.delays.threshold(bits, 4) / ICE40.delays.table(4)) for bits in (3, 4, 5, 8, 9, 16, 17)]
+    assert levels == [1, 1, 2, 2, 3, 3, 4]
+    assert ECP5.delays.threshold(16, 4) == ECP5.delays.comparator(16)

@@ -9,7 +9,7 @@ import pytest
 
 from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.tokens import Stream
-from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices import ECP5, FAMILIES, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate, estimate_layout, estimate_network
@@ -81,7 +81,8 @@ def test_every_op_is_counted_by_its_positions() -> None:
     ("family", "steps", "measured"),
     [
         *((ECP5, *row) for row in ((15, 246), (63, 1084), (255, 4450))),
-        *((ULTRASCALE_PLUS, *row) for row in ((15, 77), (63, 231), (255, 519))),
+        *((ULTRASCALE_PLUS, *row) for row in ((15, 63), (63, 209), (255, 663))),
+        *((ICE40, *row) for row in ((15, 98), (63, 344), (255, 1145))),
     ],
     ids=lambda value: str(getattr(value, "name", value)),
 )

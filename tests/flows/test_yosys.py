@@ -204,6 +204,49 @@ def test_comparisons_are_carry_chains_that_are_proved_the_same(tmp_path: Path) -
 
 @pytest.mark.tools
 @pytest.mark.ci
+def test_comparisons_with_constants_are_logic_that_is_proved_the_same(tmp_path: Path) -> None:
+    """Of signed and unsigned words, in all orders, at the ends of the range and within; comparisons of variables stay."""
+    limits = {
+        5: (0, 1, 13, 31),
+        8: (1, 96, 255),
+        16: (1, 0x4D20, 0xFFFF),
+        -5: (-16, -3, 15),
+        -13: (-4000, -1, 0, 1, 77),
+    }
+    ports, made = ["input [6:0] a", "input [6:0] b", "output y"], ["assign y = a < b;"]
+    for bits, bounds in limits.items():
+        word, signed, s = ("s", "signed", "s") if bits < 0 else ("u", "", "")
+        ports.append(f"input {signed} [{abs(bits) - 1}:0] {word}{abs(bits)}")
+        for n, (bound, order) in enumerate(itertools.product(bounds, ("<", "<=", ">", ">="))):
+            name, sign = f"y{word}{abs(bits)}_{n}", "-" if bound < 0 else ""
+            ports.append(f"output {name}")
+            made.append(f"assign {name} = {word}{abs(bits)} {order} {sign}{abs(bits)}'{s}d{abs(bound)};")
+    (tmp_path / "top.sv").write_text("\n".join([f"module top ({', '.join(ports)});", *made, "endmodule", ""]))
+    (tmp_path / "maps.v").write_text(str(Synthesis("n", "top", (), ULTRASCALE_PLUS).files()["synth/n/thresholds.v"]))
+    script = ["read_verilog -sv top.sv", "proc", "copy top gold", "rename top gate", "techmap -map maps.v gate"]
+    script.append("select -assert-count 1 gate/t:$lt gate/t:$le gate/t:$gt gate/t:$ge")
+    script += ["miter -equiv -flatten gold gate miter", "sat -verify -prove trigger 0 miter"]
+    argv = [str(find(YOSYS).path), "-q", "-p", "; ".join(script)]
+    found = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.tools
+@pytest.mark.ci
+@pytest.mark.parametrize("family", [ULTRASCALE_PLUS, ICE40])
+def test_thresholds_of_one_word_share_logic(tmp_path: Path, family: Family) -> None:
+    """Seven thresholds of 16 bits; carry chains are 39 look-up tables and 7 chains on UltraScale+, 101 cells on iCE40."""
+    source, bounds = tmp_path / "net.sv", (2201, 9530, 18307, 27946, 33141, 46089, 60603)
+    outputs = "".join(f"  assign y[{n}] = x < 16'd{bound};\n" for n, bound in enumerate(bounds))
+    source.write_text(f"module net (input logic [15:0] x, output logic [6:0] y);\n{outputs}endmodule\n")
+    found = synthesize(tmp_path, "net", [source], family)
+    assert found.carry == 0
+    assert found.lut <= (32 if family is ULTRASCALE_PLUS else 48)
+    assert found.lut == pytest.approx(family.area.comparisons(7, 16), rel=0.2)
+
+
+@pytest.mark.tools
+@pytest.mark.ci
 @pytest.mark.parametrize("width", [4, 7, 8, 16])
 def test_a_signed_maximum_takes_its_bits_twice(tmp_path: Path, width: int) -> None:
     """A carry cell for every two bits, at least three, and a choice for each bit."""

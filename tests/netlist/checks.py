@@ -32,6 +32,9 @@ class SteadyDelays:
     def comparator(self, width: int) -> float:
         return 1.0 + 0.03 * width
 
+    def threshold(self, width: int, lut_inputs: int) -> float:
+        return self.comparator(width)
+
     def mux2(self, width: int) -> float:
         return 0.75
 

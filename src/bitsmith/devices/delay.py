@@ -36,6 +36,7 @@ class DelayModel:
         source: who says so, for reports.
         register_ns: clock-to-output plus setup.
         adder_ns, comparator_ns, mux2_ns: over the width of the widest operand.
+        thresholds_in_tables: whether comparisons with constants are levels of look-up tables; else they are carry chains.
         ternary_ns: a sum of three in one row of look-up tables with carries; None where the family has none.
         sums_choose: whether the look-up tables of a sum hold a choice of its second operand, too.
         table_ns: by address bits, from 0; longer tables grow on like the last two.
@@ -51,6 +52,7 @@ class DelayModel:
     ternary_ns: Line | None
     sums_choose: bool
     comparator_ns: Line
+    thresholds_in_tables: bool
     mux2_ns: Line
     table_ns: tuple[float, ...]
     block: MultiplierBlock | None
@@ -69,6 +71,15 @@ class DelayModel:
     def comparator(self, width: int) -> float:
         """Return the delay of an order comparison of ``width`` bits."""
         return self.comparator_ns.at(width)
+
+    def threshold(self, width: int, lut_inputs: int) -> float:
+        """Return the delay of an order comparison of ``width`` bits with a constant, in tables of ``lut_inputs`` inputs.
+
+        Parts that fill a look-up table are joined two by two.
+        """
+        if not self.thresholds_in_tables:
+            return self.comparator(width)
+        return (1 + _levels(math.ceil(width / lut_inputs))) * self.table(lut_inputs)
 
     def mux2(self, width: int) -> float:
         """Return the delay of a choice between two words of ``width`` bits by one signal."""

@@ -103,6 +103,7 @@ ECP5 = Family(
         ternary_ns=None,
         sums_choose=False,
         comparator_ns=Line(2.37, 0.042),
+        thresholds_in_tables=False,
         mux2_ns=Line(2.15, 0.012),
         table_ns=(0.0, 1.5, 1.5, 1.5, 1.5, 2.2, 2.5, 3.0, 4.0, 5.7, 6.7),
         block=_BLOCK,

@@ -121,8 +121,8 @@ def _family(
             carry_bits=1,
             constant_bits=0,
             subtraction_luts=0,
-            constant_comparator_luts=1.0,
-            shared_comparisons=1.0,  # carry chains, which share nothing
+            constant_comparator_luts=0.42,
+            shared_comparisons=0.87,  # of 16 bits, 1, 7, 31 thresholds: 7, 41, 136; of 8 bits: 3, 12, 49
             bit_sums=1.0,
             table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.6, 9.7, 19.6, 37.6, 71.0),
             unlike_power=0.5,
@@ -152,7 +152,7 @@ def _family(
             large=each("SB_SPRAM256KA") if large else {},
             carry=("SB_CARRY",),
             models=("+/ice40/cells_sim.v", "ice40_cells.v"),
-            arithmetic=("adders.v",),
+            arithmetic=("adders.v", "thresholds.v"),
         ),
         place_and_route=flow,
     )
@@ -176,6 +176,7 @@ ICE40 = _family(
         ternary_ns=None,
         sums_choose=False,
         comparator_ns=Line(2.8, 0.175),
+        thresholds_in_tables=True,
         mux2_ns=Line(1.7, 0.04),
         table_ns=(0.0, 1.7, 1.7, 1.7, 1.7, 3.1, 4.0, 5.9, 6.9, 8.9),
         block=None,
@@ -200,6 +201,7 @@ ICE40UP = _family(
         ternary_ns=None,
         sums_choose=False,
         comparator_ns=Line(6.9, 0.35),
+        thresholds_in_tables=True,
         mux2_ns=Line(4.3, 0.027),
         table_ns=(0.0, 4.4, 4.4, 4.4, 4.4, 8.1, 10.0, 15.3, 18.6),
         block=MultiplierBlock(

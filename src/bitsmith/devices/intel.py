@@ -153,6 +153,7 @@ def _delays(scale: float, register_ns: float, block: _Block, memory: MemoryBlock
         ternary_ns=Line(2.47 * scale, 0.036 * scale) if shares else None,
         sums_choose=False,
         comparator_ns=Line(2.2 * scale, 0.036 * scale),
+        thresholds_in_tables=False,
         mux2_ns=Line(1.2 * scale, 0.01 * scale),
         table_ns=tuple(scale * ns for ns in table),
         block=MultiplierBlock(wide=18, narrow=18, cuts=_CUTS, registers=block.registers, digits=4, chain=1),

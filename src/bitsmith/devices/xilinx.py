@@ -102,9 +102,9 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             carry_bits=1,
             constant_bits=0,
             subtraction_luts=0,
-            constant_comparator_luts=0.375,
-            shared_comparisons=0.8,  # of 16 bits, 1, 15, 63, 255 thresholds: 6, 77, 229, 309; of 32 bits, 1 and 255: 12, 752
-            bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 77, 231, 519 in all
+            constant_comparator_luts=0.3,
+            shared_comparisons=0.86,  # of 16 bits, 1, 7, 31, 100 thresholds: 5, 26, 104, 248; of 32 bits, 7: 65
+            bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 63, 209, 663 in all
             table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.1, 5.7, 12.0, 24.0),
             unlike_power=0.75,
             select_luts=0.67 / 2,
@@ -137,7 +137,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             large=each("URAM288") if large else {},
             carry=("CARRY4", "CARRY8"),
             models=(),
-            arithmetic=("adders.v",),
+            arithmetic=("adders.v", "thresholds.v"),
         ),
         place_and_route=None,
     )
@@ -165,6 +165,7 @@ XILINX_7 = _family(
         ternary_ns=Line(2.3, 0.03),
         sums_choose=True,
         comparator_ns=Line(1.5, 0.03),
+        thresholds_in_tables=True,
         mux2_ns=Line(0.9, 0.005),
         table_ns=(0.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 1.1, 1.3, 2.0, 2.4),
         block=_DSP48E1,
@@ -189,6 +190,7 @@ ULTRASCALE = _family(
         ternary_ns=Line(1.35, 0.02),
         sums_choose=True,
         comparator_ns=Line(0.8, 0.02),
+        thresholds_in_tables=True,
         mux2_ns=Line(0.6, 0.004),
         table_ns=(0.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 1.3, 1.5),
         block=_DSP48E2,
@@ -230,6 +232,7 @@ ULTRASCALE_PLUS = _family(
         ternary_ns=Line(1.05, 0.015),
         sums_choose=True,
         comparator_ns=Line(0.65, 0.015),
+        thresholds_in_tables=True,
         mux2_ns=Line(0.45, 0.003),
         table_ns=(0.0, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.55, 0.6, 1.0, 1.15),
         block=_DSP48E2,

@@ -42,6 +42,9 @@ class Delays(Protocol):
     def comparator(self, width: int) -> float:
         """Comparison."""
 
+    def threshold(self, width: int, lut_inputs: int) -> float:
+        """Comparison with a constant, where look-up tables have so many inputs."""
+
     def mux2(self, width: int) -> float:
         """Choice of two."""
 
@@ -128,7 +131,9 @@ def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
             width = max(word.width + word.drop - cell.passed, 1)
             return delays.ternary_adder(width) or 2.0 * delays.adder(width)
         case cells.Comparator():
-            return delays.comparator(max(netlist.words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
+            width = max(netlist.words[ref.word].width + ref.shift for ref in (cell.a, cell.b))
+            given = isinstance(netlist.words[cell.b.word].cell, cells.Literal)
+            return delays.threshold(width, lut_inputs(delays)) if given else delays.comparator(width)
         case cells.Mux():
             return delays.mux2(word.width)
         case cells.Multiplier():
