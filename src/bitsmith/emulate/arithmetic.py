@@ -15,7 +15,7 @@ from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.storage import Storage
 from bitsmith.emulate.workspace import MUCH, Array, StoredValue, Workspace, copy_limbs, factors, spread
 from bitsmith.ir import ops
-from bitsmith.ir.ops import Relation
+from bitsmith.ir.ops import RELATIONS, Relation
 from bitsmith.ir.types import Fracs, objects
 
 Pairwise: TypeAlias = ops.Add | ops.Sub | ops.Max | ops.Min
@@ -25,14 +25,6 @@ UFUNCS: dict[type[Pairwise], np.ufunc] = {
     ops.Sub: np.subtract,
     ops.Max: np.fmax,  # for numbers the same as np.maximum, and sooner since it takes its result by position
     ops.Min: np.fmin,
-}
-COMPARISONS: dict[Relation, np.ufunc] = {
-    Relation.LT: np.less,
-    Relation.LE: np.less_equal,
-    Relation.EQ: np.equal,
-    Relation.NE: np.not_equal,
-    Relation.GE: np.greater_equal,
-    Relation.GT: np.greater,
 }
 
 
@@ -184,10 +176,10 @@ def bind_compare(ws: Workspace, op: ops.Compare, args: tuple[int, ...]) -> Store
     x, y = (ws.fetch(arg, kind, scale) for arg in args)
     made = _fresh(ws, storage, x.varies or y.varies)
     if not made.varies:
-        np.copyto(made.part, COMPARISONS[op.relation](x.part, y.part))
+        np.copyto(made.part, RELATIONS[op.relation](x.part, y.part))
         return made
     mask = ws.temporary(made.type.shape, np.bool_)
-    ws.do(partial(COMPARISONS[op.relation], x.part, y.part, out=mask))
+    ws.do(partial(RELATIONS[op.relation], x.part, y.part, out=mask))
     ws.do(partial(np.copyto, made.part, mask))
     return made
 

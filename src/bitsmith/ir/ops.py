@@ -7,6 +7,7 @@ are read-only. A tensor's last axis is its *channels*, the leading axes are *pos
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -32,6 +33,17 @@ class Relation(enum.Enum):
     NE = "ne"
     GE = "ge"
     GT = "gt"
+
+
+RELATIONS: Mapping[Relation, np.ufunc] = {
+    Relation.LT: np.less,
+    Relation.LE: np.less_equal,
+    Relation.EQ: np.equal,
+    Relation.NE: np.not_equal,
+    Relation.GE: np.greater_equal,
+    Relation.GT: np.greater,
+}
+"""The functions of relations, of arrays."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

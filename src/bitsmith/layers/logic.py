@@ -9,21 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.ir.builder import Value
-from bitsmith.ir.ops import Relation
+from bitsmith.ir.ops import RELATIONS, Relation
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
-
-_COMPARISONS = {
-    Relation.LT: np.less,
-    Relation.LE: np.less_equal,
-    Relation.EQ: np.equal,
-    Relation.NE: np.not_equal,
-    Relation.GE: np.greater_equal,
-    Relation.GT: np.greater,
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +33,7 @@ class Comparison(Layer):
         return broadcast(inputs, self.kind, exactly=2)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return np.asarray(_COMPARISONS[self.relation](*aligned(inputs)), dtype=np.float64)
+        return np.asarray(RELATIONS[self.relation](*aligned(inputs)), dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(lowering.builder.compare(inputs[0], self.relation, inputs[1]))

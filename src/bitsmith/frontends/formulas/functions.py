@@ -15,7 +15,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, ZERO, Value, constant
 from bitsmith.frontends.ops import activations, arithmetic, logic
 from bitsmith.frontends.ops.functions import FUNCTIONS as LAYERS
-from bitsmith.ir.ops import Relation
+from bitsmith.ir.ops import RELATIONS, Relation
 from bitsmith.layers.elementwise import Whole
 from bitsmith.layers.functions import FUNCTIONS as TABLES
 from bitsmith.layers.layer import Floats
@@ -180,11 +180,14 @@ def _tangent(build: Builder, x: Value) -> Value:
     return arithmetic.true_divide(build, sine, build.emit(LAYERS["cos"], x, suffix="cos"))
 
 
-def _related(relation: Relation, value: Callable[..., Truths]) -> Function:
+def _related(relation: Relation) -> Function:
     def emit(build: Builder, x: Value, y: Value) -> Value:
         return logic.compare(build, relation, x, y)
 
-    return Function(emit, lambda x, y: value(x, y).astype(np.float64), _truth_span, (2, 2), None)
+    def value(x: Floats, y: Floats) -> Floats:
+        return np.asarray(RELATIONS[relation](x, y), dtype=np.float64)
+
+    return Function(emit, value, _truth_span, (2, 2), None)
 
 
 def _positive(build: Builder, x: Value) -> Value:
@@ -353,12 +356,12 @@ FUNCTIONS: Mapping[str, Function] = {
         None,
     ),
     "clip": Function(_clipped, lambda x, low, high: np.minimum(np.maximum(x, low), high), _clipped_span, (3, 3), None),
-    "<": _related(Relation.LT, np.less),
-    "<=": _related(Relation.LE, np.less_equal),
-    ">": _related(Relation.GT, np.greater),
-    ">=": _related(Relation.GE, np.greater_equal),
-    "==": _related(Relation.EQ, np.equal),
-    "!=": _related(Relation.NE, np.not_equal),
+    "<": _related(Relation.LT),
+    "<=": _related(Relation.LE),
+    ">": _related(Relation.GT),
+    ">=": _related(Relation.GE),
+    "==": _related(Relation.EQ),
+    "!=": _related(Relation.NE),
     "logical_and": _joined(partial(logic.logical, Minimum()), np.logical_and),
     "logical_or": _joined(partial(logic.logical, Maximum()), np.logical_or),
     "where": Function(_chosen, _where, lambda c, x, y: _hull(x, y), (3, 3), None),
