@@ -11,6 +11,7 @@ from bitsmith.errors import CapacityError
 from bitsmith.ir.ops import Linear
 from bitsmith.ir.program import Program
 from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, Search
+from bitsmith.netlist.drop_unread_bits import drop_unread_bits
 from bitsmith.netlist.elaborate import BlockLayers, elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.netlist import Netlist
@@ -72,6 +73,7 @@ def _made(
 ) -> Pipelined:
     netlist = elaborate(program, blocks, search)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
+    netlist = drop_unread_bits(netlist)
     netlist = tabulate_cones(netlist, delays)
     netlist = sink_constants(netlist, delays)
     if latency is not None and not latency.exactly:

@@ -100,7 +100,7 @@ def _nodes(number: int, layer: _Layer, first: int, bits: int, before: str) -> li
     name = f"layer{number}"
 
     def node(suffix: str, kind: Layer, *inputs: str) -> NetworkNode:
-        return NetworkNode(name + suffix, kind, inputs, source=name)
+        return NetworkNode(name + suffix, kind, inputs, source=name, whole=True)
 
     saturated = Quantize(Quantizer.fixed(True, bits - 1, 0, Rounding.RND, Overflow.SAT))
     if not layer.values.size:

@@ -1,0 +1,158 @@
+"""Tables of bits read fewer of them, where values that never occur together tell so.
+
+Before: ``y = table[(x >= 5) + 2 * (x >= 9) + 4 * z]``, whose entries differ in ``x >= 5`` only where ``x >= 9`` would hold
+without it. After: ``y = other[(x >= 9) + 2 * z]``, and no comparison with 5. Comparisons of one word with constants are a
+thermometer: the word lies between two of them. Other bits may have any values. Entries that no values lead to are don't-cares,
+which get the value that leaves most bits unread; bits that only one table reads go first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.netlist import Netlist, Predicate, Word, WordRef, is_wiring, live_words, readers_of
+from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.netlist.renumber import moved
+
+_MOST_BITS = 12
+"""Bits of the address of the tables that are looked at."""
+
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A bit that tells whether word ``source`` is at least ``bound``, or is below it if ``below``."""
+
+    source: int
+    bound: int
+    below: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Reduced:
+    """A table of fewer bits: these, the lowest of the address first, and its entries."""
+
+    bits: tuple[int, ...]
+    entries: tuple[int, ...]
+
+
+def drop_unread_bits(netlist: Netlist) -> Netlist:
+    """``netlist`` with tables of the bits that decide, and without what only the others needed."""
+    readers = {index: len(own) for index, own in readers_of(netlist).items()}
+    found: dict[int, _Reduced] = {}
+    for index in live_words(netlist):
+        reduced = _reduced(netlist, index, readers)
+        if reduced is not None:
+            found[index] = reduced
+    return reduce_widths(_with_tables(netlist, found)) if found else netlist
+
+
+def _reduced(netlist: Netlist, index: int, readers: Mapping[int, int]) -> _Reduced | None:
+    """The table of a word, if it needs fewer bits than it reads."""
+    cell = netlist.words[index].cell
+    if not isinstance(cell, cells.RomRead) or cell.first:
+        return None
+    bits = _bits(netlist, cell.address)
+    entries = np.array(netlist.tables[cell.table], dtype=object)
+    if bits is None or len(entries) != 1 << len(bits):
+        return None
+    reached = _reached([_level(netlist, bit) for bit in bits], netlist)
+    kept, numbers = list(range(len(bits))), np.arange(len(entries))
+    for place in sorted(kept, key=lambda place: readers[bits[place]]):
+        other = numbers ^ (1 << place)
+        if not np.any(reached & reached[other] & (entries != entries[other])):
+            entries, reached = np.where(reached, entries, entries[other]), reached | reached[other]
+            kept.remove(place)
+    if len(kept) == len(bits):
+        return None
+    kept = kept or [0]  # a table of equal entries is a constant
+    places = [sum((number >> new & 1) << old for new, old in enumerate(kept)) for number in range(1 << len(kept))]
+    return _Reduced(tuple(bits[place] for place in kept), tuple(entries[places].tolist()))
+
+
+def _bits(netlist: Netlist, address: int) -> list[int] | None:
+    """The bits that an address consists of, the lowest first; None if it is made of something else."""
+    found: dict[int, int] = {}
+    left = [WordRef(address)]
+    while left:
+        ref = left.pop()
+        word = netlist.words[ref.word]
+        if isinstance(word.cell, cells.AddSub) and is_wiring(netlist, ref.word) and not word.drop:
+            left += [part.shifted(ref.shift) for part in (word.cell.a, word.cell.b)]
+        elif (word.lo, word.hi) != (0, 1) or ref.shift in found:
+            return None
+        else:
+            found[ref.shift] = ref.word
+    whole = len(found) <= _MOST_BITS and sorted(found) == list(range(len(found)))
+    return [found[place] for place in range(len(found))] if whole else None
+
+
+def _level(netlist: Netlist, bit: int) -> _Level:
+    """The comparison that a bit is; any other bit is compared with 1."""
+    cell = netlist.words[bit].cell
+    if not isinstance(cell, cells.Comparator) or cell.predicate not in (Predicate.LT, Predicate.GE):
+        return _Level(bit, 1, below=False)
+    below = cell.predicate is Predicate.LT
+    left, right = (netlist.words[ref.word].cell for ref in (cell.a, cell.b))
+    if isinstance(right, cells.Literal):
+        return _of_source(netlist, cell.a, right.value << cell.b.shift, below=below)
+    if isinstance(left, cells.Literal):  # c < x is x >= c + 1, and c >= x is x < c + 1
+        return _of_source(netlist, cell.b, (left.value << cell.a.shift) + 1, below=not below)
+    return _Level(bit, 1, below=False)
+
+
+def _of_source(netlist: Netlist, ref: WordRef, bound: int, *, below: bool) -> _Level:
+    """The comparison of ``ref`` with ``bound``, as one of the word whose upper bits it is."""
+    source, bound = ref.word, -(-bound >> ref.shift)
+    word = netlist.words[source]
+    while isinstance(word.cell, cells.View):
+        before = netlist.words[word.cell.a]
+        if before.lo >> word.drop < word.lo or before.hi >> word.drop > word.hi:
+            break
+        source, bound, word = word.cell.a, bound << word.drop, before
+    return _Level(source, bound, below)
+
+
+def _reached(levels: Sequence[_Level], netlist: Netlist) -> Flags:
+    """True of the addresses that some values of the sources lead to."""
+    numbers = np.arange(1 << len(levels))
+    reached = np.ones(len(numbers), dtype=bool)
+    for source in dict.fromkeys(level.source for level in levels):
+        own = [(place, level) for place, level in enumerate(levels) if level.source == source]
+        word = netlist.words[source]
+        mask = sum(1 << place for place, _ in own)
+        found = set()
+        for value in {word.lo, *(level.bound for _, level in own if word.lo <= level.bound <= word.hi)}:
+            found.add(sum(((value >= level.bound) != level.below) << place for place, level in own))
+        reached &= np.isin(numbers & mask, list(found))
+    return reached
+
+
+def _with_tables(netlist: Netlist, found: Mapping[int, _Reduced]) -> Netlist:
+    """``netlist`` with other tables for some words."""
+    words, tables, numbers = list[Word](), list(netlist.tables), dict[int, int]()
+
+    def made(word: Word) -> int:
+        words.append(word)
+        return len(words) - 1
+
+    for index, word in enumerate(netlist.words):
+        reduced = found.get(index)
+        cell = moved(word.cell, numbers)
+        if reduced is not None and isinstance(cell, cells.RomRead):
+            address = numbers[reduced.bits[0]]
+            for place, bit in enumerate(reduced.bits[1:], 1):
+                sum_ = cells.AddSub(WordRef(address), WordRef(numbers[bit], place), subtract=False)
+                address = made(Word(sum_, 0, (2 << place) - 1, 0, word.origin, -1))
+            tables.append(reduced.entries)
+            cell = cells.RomRead(address, len(tables) - 1, 0)
+        numbers[index] = made(replace(word, cell=cell))
+    results = tuple(WordRef(numbers[ref.word], ref.shift) for ref in netlist.results)
+    return replace(netlist, words=tuple(words), tables=tuple(tables), results=results)
