@@ -58,6 +58,7 @@ goldens: $(VENV)/.dev
 	$(BIN)/python -m tests.build.test_plan_goldens
 	$(BIN)/python -m tests.netlist.test_native
 	$(BIN)/python -m tests.estimate.test_goldens
+	$(BIN)/python -m tests.report.test_goldens
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitsmith.ir.types import Ints, Rounding
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.ops import Table
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.layers.quantization import requantize
-from bitsmith.layers.quantization.requantize import Staircase
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.quantization.requantize import Staircase, quantized
 
 FACTORS = st.fractions(-4, 4, max_denominator=12).filter(bool)
 
