@@ -6,9 +6,7 @@ Every rule gives a type that holds all results for all operands of the given typ
 from __future__ import annotations
 
 import re
-import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
@@ -156,53 +154,30 @@ def _linear(op: ops.Linear, x: TensorType) -> TensorType:
         len(x.shape) >= 1 and op.weights.ndim == 2 and x.shape[-1] == op.weights.shape[0],
         f"linear {op.weights.shape} of {x}",
     )
-    kept = _PRODUCTS.get(id(op.weights))
-    if kept is not None and kept.weights() is op.weights and np.array_equal(kept.frac, op.frac) and kept.operand == x:
-        return kept.result
-    result = _of_products(op, x)
-    if not op.weights.flags.writeable and op.weights.size >= _KEPT_FROM:
-        place = id(op.weights)
-        weights = weakref.ref(op.weights, lambda _: _PRODUCTS.pop(place, None))
-        _PRODUCTS[place] = _Products(weights, op.frac, x, result)
-    return result
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Products:
-    """The type of the products of ``weights`` with an operand."""
-
-    weights: weakref.ref[Ints]
-    frac: Fracs
-    operand: TensorType
-    result: TensorType
-
-
-_KEPT_FROM = 1 << 12
-_PRODUCTS: dict[int, _Products] = {}
-"""The last type of products by the identity of weights that nobody may write to: passes ask for it over and over."""
-
-
-def _of_products(op: ops.Linear, x: TensorType) -> TensorType:
     weights, frac = machine_weights(op, x)
     # Only distinct positions matter: the arrays of the type are as small as they can be.
     lo = np.broadcast_to(x.lo, (*x.lo.shape[:-1], x.shape[-1]))
     hi = np.broadcast_to(x.hi, (*x.hi.shape[:-1], x.shape[-1]))
     # lo + hi of the results is that of the operands times the weights, and hi - lo that times their magnitudes.
-    sums, widths = _dot(lo + hi, weights), _dot(hi - lo, np.maximum(weights, -weights))
-    return TensorType.of((*x.shape[:-1], weights.shape[1]), frac, (sums - widths) >> 1, (sums + widths) >> 1)
-
-
-def _dot(x: Ints, weights: Ints | npt.NDArray[np.int64]) -> Ints:
-    """``x @ weights``: of parts of ``x`` whose products are exact in double precision, which BLAS makes, if there are such."""
     room = _EXACT_BITS - _bits(weights) - x.shape[-1].bit_length()
     if room < _LEAST_ROOM:
-        return np.asarray(x @ objects(weights), dtype=np.object_)
-    floats = weights.astype(np.float64)
+        exact = objects(weights)
+        sums, widths = (lo + hi) @ exact, (hi - lo) @ np.abs(exact)
+    else:
+        floats = weights.astype(np.float64)
+        sums, widths = _dot(lo + hi, floats, room), _dot(hi - lo, np.abs(floats, out=floats), room)
+    return TensorType.of(
+        (*x.shape[:-1], weights.shape[1]), frac, objects(sums - widths) >> 1, objects(sums + widths) >> 1
+    )
+
+
+def _dot(x: Ints, weights: npt.NDArray[np.float64], room: int) -> Ints:
+    """``x @ weights`` of integers: of parts of ``x`` of ``room`` bits, whose products BLAS makes exactly in double precision."""
     result, rest, place = objects(np.zeros((), dtype=np.int64)), x, 0
     while True:
         is_last = _bits(rest) <= room
         part = rest if is_last else rest & ((1 << room) - 1)
-        result = result + (objects((part.astype(np.float64) @ floats).astype(np.int64)) << place)
+        result = result + (objects((part.astype(np.float64) @ weights).astype(np.int64)) << place)
         if is_last:
             return objects(result)
         rest, place = rest >> room, place + room

@@ -90,4 +90,5 @@ def _machine_weights(weights: Ints, have: Fracs) -> tuple[npt.NDArray[np.int64],
     # What a whole column has below its lowest bit is not needed.
     ones = np.bitwise_or.reduce(short, axis=0)
     zeros = np.frexp((ones & -ones).astype(np.float64))[1] - 1
-    return short >> np.maximum(zeros, 0), np.where(ones == 0, 0, finest - zeros).astype(np.int64)
+    spare = np.maximum(zeros, 0)
+    return short >> spare if np.any(spare) else short, np.where(ones == 0, 0, finest - zeros).astype(np.int64)
