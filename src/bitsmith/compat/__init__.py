@@ -21,6 +21,14 @@ MODULES: Mapping[str, str] = {
     f"{NAME}.converters": "bitsmith.converters",
     f"{NAME}.model": "bitsmith.model",
     f"{NAME}.model.profiling": "bitsmith.model.profiling",
+    f"{NAME}.optimization": "bitsmith.compat.optimization",
+    f"{NAME}.optimization.dsp_aware_pruning": "bitsmith.compat.optimization",
+    f"{NAME}.optimization.dsp_aware_pruning.objectives": "bitsmith.compat.optimization",
+    f"{NAME}.optimization.dsp_aware_pruning.objectives.vivado_objectives": "bitsmith.compat.optimization",
+    f"{NAME}.optimization.dsp_aware_pruning.scheduler": "bitsmith.compat.schedulers",
+    f"{NAME}.optimization.objectives": "bitsmith.compat.optimization",
+    f"{NAME}.optimization.objectives.vivado_objectives": "bitsmith.compat.optimization",
+    f"{NAME}.optimization.scheduler": "bitsmith.compat.schedulers",
     f"{NAME}.report": "bitsmith.report",
     f"{NAME}.report.vivado_report": "bitsmith.report",
     f"{NAME}.utils": "bitsmith.utils",
@@ -34,6 +42,8 @@ _LAYERS = "say what the layer computes: convert(model, layers={MyLayer: translat
 _GRAPHS = "bitsmith.split gives the parts of a model, and bitsmith.compose a model of parts (docs/split-and-compose.md)"
 _BOARDS = "convert(model, board='pynq-z2'); docs/boards.md lists the boards"
 _PASSES = "formats follow from the model's own quantizers, and circuits from its program: nothing has to be ordered or registered"
+
+_PRUNING = "bitsmith.cost gives the price of each weight, and masks within budgets (docs/cost.md)"
 
 INSTEAD: Mapping[str, str] = {
     f"{NAME}.converters.register_keras_layer_handler": _LAYERS,
@@ -52,7 +62,11 @@ INSTEAD: Mapping[str, str] = {
     f"{NAME}.model.optimizer": _PASSES,
     f"{NAME}.model.flow": _PASSES,
     f"{NAME}.model.types": "formats are texts such as 'fixed<16,6>' (docs/configuration.md)",
-    f"{NAME}.optimization": "prune with your framework; what zeros save is in docs/inspecting.md",
+    f"{NAME}.optimization.keras": _PRUNING,
+    f"{NAME}.optimization.attributes": _PRUNING,
+    f"{NAME}.optimization.config": _PRUNING,
+    f"{NAME}.optimization.knapsack": _PRUNING,
+    f"{NAME}.optimization.objectives.gpu_objectives": _PRUNING,
     f"{NAME}.templates": _BOARDS,
     f"{NAME}.writer": "model.write() writes the project; docs/new-hls-dialect.md says how to add a tool",
     f"{NAME}.utils.fixed_point_utils": "formats are texts such as 'fixed<16,6>' (docs/configuration.md)",

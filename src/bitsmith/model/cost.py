@@ -23,6 +23,9 @@ _Numbers: TypeAlias = npt.NDArray[np.int64]
 RESOURCES = ("adder_bits", "lut", "ff", "dsp")
 """Units of prices."""
 
+WEIGHTS = "weights"
+"""The number of weights that are not zero, as a resource."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prices:
@@ -59,6 +62,15 @@ class LayerCost:
     row: _Numbers
     column: _Numbers
     there: npt.NDArray[np.bool_]
+
+    def price(self, resource: str) -> Floats:
+        """Return what each weight takes of ``adder_bits``, ``lut``, ``ff`` or ``dsp``; of ``weights`` 1, where it is not zero."""
+        if resource == WEIGHTS:
+            return self.there.astype(np.float64)
+        if resource not in RESOURCES:
+            raise ConfigError(repr(resource), where="resource", accepted=", ".join((*RESOURCES, WEIGHTS)))
+        found: Floats = getattr(self.weights, resource)
+        return found
 
     def groups(self, structure: Structure, block: tuple[int, int]) -> _Numbers:
         """The number of the group that each weight is removed with."""
@@ -110,8 +122,8 @@ class Cost(Shown):
         return name in self.layers
 
     def total(self, resource: str) -> float:
-        """Sum up what all weights take of a resource: one of ``adder_bits``, ``lut``, ``ff`` and ``dsp``."""
-        return sum(float(_price(each.weights, resource).sum()) for each in self.layers.values())
+        """Sum up what all weights take of a resource: ``adder_bits``, ``lut``, ``ff``, ``dsp``, or ``weights``, their number."""
+        return sum(float(each.price(resource).sum()) for each in self.layers.values())
 
     def masks(
         self,
@@ -127,7 +139,7 @@ class Cost(Shown):
         Args:
             importance: of each weight, by layer, in the shape of its kernel: 0 or more. Other layers stay as they are.
             budget: what the weights of these layers may take, by resource: ``{"lut": 2000}``. Up to 1 it is a share of what they
-                take now: ``{"lut": 0.8, "dsp": 0.5}``.
+                take now: ``{"lut": 0.8, "dsp": 0.5}``. ``weights`` is their number.
             structure: what goes together: ``weight`` (or ``unstructured``), ``channel`` (all weights of an output channel, or
                 ``structured``), ``block`` (of the kernel's matrix), or ``pattern`` (weights that share a multiplier).
             block: rows and columns of a block.
@@ -151,7 +163,7 @@ class Cost(Shown):
             name: Candidates(
                 np.unique(layer.groups(chosen, block), return_inverse=True)[1].reshape(layer.row.shape),
                 _importance(importance[name], layer),
-                [_price(layer.weights, resource) for resource in resources],
+                [layer.price(resource) for resource in resources],
                 layer.there,
             )
             for name, layer in layers.items()
@@ -166,19 +178,12 @@ class Cost(Shown):
 
     def __str__(self) -> str:
         rows = [
-            (name, f"{int(each.there.sum()):,}", *(f"{_price(each.weights, key).sum():,.0f}" for key in RESOURCES))
+            (name, f"{int(each.there.sum()):,}", *(f"{each.price(key).sum():,.0f}" for key in RESOURCES))
             for name, each in self.layers.items()
         ]
         columns = ("Layer", "Weights", "Adder bits", "LUT", "FF", "DSP")
         told = [f"{name!r} has no prices: {reason}" for name, reason in self.without.items()]
         return "\n".join([as_text(rows_table("What weights take (estimate)", columns, rows)), *told])
-
-
-def _price(prices: Prices, resource: str) -> Floats:
-    if resource not in RESOURCES:
-        raise ConfigError(repr(resource), where="resource", accepted=", ".join(RESOURCES))
-    found: Floats = getattr(prices, resource)
-    return found
 
 
 def _importance(given: npt.ArrayLike, layer: LayerCost) -> Floats:

@@ -1,0 +1,114 @@
+"""hls4ml's names for pruning while training: schedules, objectives, and its function, which prunes as it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bitsmith
+from bitsmith.compat.optimization import (
+    LUTEstimator,
+    ParameterEstimator,
+    VivadoDSPEstimator,
+    optimize_keras_model_for_hls4ml,
+)
+from bitsmith.compat.schedulers import BinaryScheduler, ConstantScheduler, OptimizationScheduler, PolynomialScheduler
+from bitsmith.errors import ConfigError
+
+
+def shown(scheduler: OptimizationScheduler, good: str) -> list[tuple[bool, float]]:
+    """What a schedule says after steps that were good, ``+``, or not."""
+    steps = [scheduler.update_step() if each == "+" else scheduler.repair_step() for each in good]
+    return [(more, round(sparsity, 4)) for more, sparsity in steps]
+
+
+def test_schedules_go_on_as_those_of_hls4ml() -> None:
+    """Worked out by hand from hls4ml's documentation of each."""
+    assert shown(ConstantScheduler(0.5, 0.62, 0.05), "+-+") == [(True, 0.55), (True, 0.6), (False, 0.6)]
+    assert shown(BinaryScheduler(0.5, 1.0, 0.1), "+-+") == [(True, 0.75), (True, 0.625), (True, 0.6875)]
+    assert shown(BinaryScheduler(0.5, 0.55, 0.1), "+") == [(False, 0.5)]
+    assert shown(PolynomialScheduler(2, 0.0, 0.8, 2), "+-+") == [(True, 0.6), (True, 0.8), (False, 0.8)]
+    assert ConstantScheduler(0.25).get_sparsity() == 0.25
+    for scheduler in (ConstantScheduler, BinaryScheduler):
+        with pytest.raises(ConfigError, match="final_sparsity: 80"):
+            scheduler(0.5, 80)
+
+
+_SCRIPT = """
+import bitsmith.compat
+import keras
+import numpy as np
+from hls4ml.optimization.dsp_aware_pruning import optimize_keras_model_for_hls4ml
+from hls4ml.optimization.dsp_aware_pruning.objectives import ParameterEstimator
+from hls4ml.optimization.dsp_aware_pruning.objectives.vivado_objectives import VivadoDSPEstimator
+from hls4ml.optimization.dsp_aware_pruning.scheduler import ConstantScheduler
+from hls4ml.utils.config import config_from_keras_model
+import bitsmith
+
+keras.utils.set_random_seed(0)
+rng = np.random.default_rng(0)
+x = rng.normal(size=(600, 16)).astype(np.float32)
+y = np.eye(3)[(x[:, :4] @ rng.normal(size=(4, 3))).argmax(axis=1)]
+layers = [keras.layers.Dense(16, activation="relu", name="hidden"), keras.layers.Dense(3, activation="softmax", name="out")]
+net = keras.Sequential([keras.Input((16,)), *layers])
+net.compile("adam", "categorical_crossentropy")
+net.fit(x[:400], y[:400], epochs=15, verbose=0)
+start = net.get_weights()
+for objective, reuse in ((ParameterEstimator, 1), (VivadoDSPEstimator, 8)):
+    net.set_weights(start)
+    config = config_from_keras_model(net, granularity="name", default_reuse_factor=reuse)
+    before = bitsmith.convert(net, None, config, calibration=x, check=False)
+    pruned = optimize_keras_model_for_hls4ml(
+        net, config, objective, ConstantScheduler(0.3, 0.6, 0.3), x[:400], y[:400], x[400:], y[400:], 32, 4,
+        keras.optimizers.Adam(0.003), "categorical_crossentropy", keras.metrics.CategoricalAccuracy(), True, 0.9,
+    )
+    after = bitsmith.convert(pruned, None, config, calibration=x, check=False)
+    found = [getattr(bitsmith.cost(each), "total")(objective.resource) for each in (before, after)]
+    right = [(each.predict(x[400:]).argmax(axis=1) == y[400:].argmax(axis=1)).mean() for each in (before, after)]
+    print(found, right)
+    assert found[1] <= 0.41 * found[0] and right[1] > 0.9 * right[0]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_script_for_hls4ml_prunes_as_its_schedule_says(tmp_path: Path) -> None:
+    """The accuracy stays, of weights and of multiplier blocks."""
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"epochs": 1}, "more than the 1 rewinding_epochs"),
+        ({"ranking_metric": "saliency"}, "l1, l2"),
+        ({"objective": "dsp"}, "VivadoDSPEstimator"),
+    ],
+)
+def test_arguments_without_meaning_are_rejected(changes: dict[str, object], said: str) -> None:
+    given: dict[str, object] = {"objective": ParameterEstimator, "epochs": 4, **changes}
+    names = ("keras_model", "hls_config", "scheduler", "X_train", "y_train", "X_val", "y_val", "batch_size")
+    rest = dict.fromkeys((*names, "optimizer", "loss_fn", "validation_metric", "increasing", "rtol"))
+    with pytest.raises(ConfigError, match=said):
+        optimize_keras_model_for_hls4ml(**{**rest, **given})  # type: ignore[arg-type]
+
+
+def test_numbers_of_weights_are_a_resource(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    bitsmith.utils.fetch_example_model("digits.keras")
+    x, _ = bitsmith.utils.fetch_example_data("digits.keras")
+    model = bitsmith.convert("digits.keras", calibration=x, check=False, bits=6)
+    prices = bitsmith.cost(model)
+    assert prices.total("weights") == sum(int(each.there.sum()) for each in prices.layers.values())
+    importance = {name: each.there + 0.0 for name, each in prices.layers.items()}
+    kept = prices.masks(importance, {"weights": 100})
+    assert sum(int(mask.sum()) for mask in kept.values()) == 100
+    assert (LUTEstimator.resource, VivadoDSPEstimator.resource) == ("lut", "dsp")
