@@ -158,6 +158,34 @@ def test_each_sample_is_a_step_without_an_axis_of_time() -> None:
     assert model.fidelity.agreement.error == 0.0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_sequences_stream_step_by_step(kind: Callable[..., Any]) -> None:
+    module = network(kind, KINDS.index(kind), **RESETS[KINDS.index(kind) % 3])
+    x = bits((3, STEPS, module[0].in_features))
+    stream = bitsmith.streamed(converted(module, x.shape[1:], x, check=False))
+    for sequence, expected in zip(x, spikes(module, x), strict=True):
+        stream.reset_states()
+        np.testing.assert_array_equal(stream.predict(sequence[:, None])[:, 0], expected)
+
+
+def test_convolutions_stream_step_by_step() -> None:
+    neuron = snntorch.Leaky(beta=0.5, init_hidden=True, state_quant=quantized)
+    rest = (
+        torch.nn.Flatten(),
+        torch.nn.Linear(12, 3),
+        snntorch.Leaky(beta=0.75, init_hidden=True, state_quant=quantized),
+    )
+    module = on_grid(
+        torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3, padding=1), torch.nn.AvgPool2d(2), neuron, *rest),
+        np.random.default_rng(0),
+    )
+    x = bits((2, 10, 1, 4, 4))
+    stream = bitsmith.streamed(converted(module, x.shape[1:], x, check=False))
+    for sequence, expected in zip(x, spikes(module, x), strict=True):
+        stream.reset_states()
+        np.testing.assert_array_equal(stream.predict(sequence[:, None])[:, 0], expected)
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize("kind", (leaky, recurrent_synaptic))

@@ -61,6 +61,10 @@ class Reshape(Layer):
     def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
         return Reshape((steps, *self.output_shape(inputs)))
 
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        first, *item = self.output_shape(shapes) or (0,)
+        return StepLayer(Reshape((1, *item)), axis) if axis == 0 and first == shapes[0][0] else None
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0].reshape(inputs[0].shape[0], *self.output_shape([inputs[0].shape[1:]]))
 

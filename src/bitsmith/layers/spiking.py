@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ from bitsmith.ir.infer import step_type
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Ints, TensorType
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts, single
+from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, as_weights, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.recurrent_cell import FRAMES, Interval, StateFormat, body_input, reach
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
@@ -112,6 +112,9 @@ class Neurons(Layer):
             elif values is not None and not broadcasts(values.shape, item):
                 raise UnsupportedError(f"a {name} of shape {values.shape}", accepted=f"one that broadcasts to {item}")
         return shape
+
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        return StepLayer(replace(self, stateful=True), axis) if axis == 0 and not self.stateful else None
 
     def _names(self) -> tuple[str, ...]:
         """The states: the membrane, the current of a synapse, and the spikes that come back."""

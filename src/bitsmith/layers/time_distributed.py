@@ -10,7 +10,7 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.infer import step_type
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, as_weights
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.recurrent_cell import body_input
 from bitsmith.layers.resolution import Resolution
@@ -55,6 +55,9 @@ class TimeDistributed(Layer):
 
     def resolution(self, beyond: Resolution | None) -> Resolution | None:
         return self.layer.resolution(beyond)
+
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        return StepLayer(self, axis) if axis == 0 else None
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         sequences = [lowering.builder.aligned(x, (0,)) for x in inputs]
