@@ -13,8 +13,11 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import bitsmith
+from bitsmith import converters
 from bitsmith.converters import convert_from_config, convert_from_onnx_model, onnx_to_hls
 from bitsmith.errors import ConfigError, ModelFileError, ToolMissingError
+from bitsmith.frontends.framework import Framework
+from bitsmith.frontends.frameworks import frameworks
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.utils import config_from_onnx_model
 
@@ -99,6 +102,16 @@ def test_what_is_no_model(tmp_path: Path) -> None:
         convert_from_onnx_model(3, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="PyTorch"):
         bitsmith.convert(tmp_path / "model.onnx", tmp_path, example=np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("record", [None, *frameworks()], ids=lambda record: record.name if record else "any")
+def test_configurations_without_a_model_name_the_keys_of_one(record: Framework | None) -> None:
+    convert = convert_from_config if record is None else getattr(converters, f"{record.stem}_to_hls")
+    keys = {key.name for one in (frameworks() if record is None else [record]) for key in one.keys}
+    with pytest.raises(ConfigError, match="no model") as told:
+        convert({"OutputDir": "out"})
+    accepted = str(told.value).partition("accepted: ")[2].splitlines()[0]
+    assert set(accepted.split(", ")) == keys
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

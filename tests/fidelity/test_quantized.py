@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith import compiler
 from bitsmith.building.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import resolve
@@ -147,3 +148,10 @@ def test_many_float_layers_are_counted() -> None:
         nodes.append(NetworkNode(f"f{number}", Dense(as_weights(np.eye(3) / 3)), (nodes[-1].name,)))
     (note,) = compile_network(Network(tuple(nodes), ("x",), ("f7",))).notes
     assert note.endswith("'f5' and 2 more layers.")
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 7, 9])
+def test_notes_name_a_few_layers_and_count_the_others(count: int) -> None:
+    names = [f"'n{number}'" for number in range(count)]
+    wanted = ", ".join(names[:6]) + (f" and {count - 6} more layers" if count > 6 else "")
+    assert compiler._named(names) == wanted

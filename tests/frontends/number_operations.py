@@ -104,7 +104,7 @@ TORCH: dict[str, tuple[int, Function]] = {
     "where": (3, lambda c, x, y: torch.where(c.bool(), x, y)),
     "where, or 3": (2, lambda c, x: torch.where(c.bool(), x, 3)),
     "masked fill": (2, lambda x, mask: x.masked_fill(mask.bool(), 3)),
-    "fractions written": (1, lambda x: torch.slice_scatter(x, x[..., :1] * 0.6875, -1, 0, 1)),
+    "fractions written": (1, _small(lambda x: torch.slice_scatter(x, x[..., :1] * 0.6875, -1, 0, 1))),
     "masked fill with a fraction": (2, lambda x, mask: x.masked_fill(mask.bool(), 2.75)),
     "left by 2": (1, lambda x: x << 2),
     "left by 7": (1, lambda x: torch.bitwise_left_shift(x, 7)),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import onnx
 import pytest
 import torch
 from keras import ops
-from number_expressions import Numbers, data, drawn, refusal
+from number_expressions import Expression, Function, Numbers, data, drawn, is_compared, refusal
 from number_graphs import drawn_graph
 from number_operations import KERAS, KERAS_REAL, KERAS_TYPES, TORCH, TORCH_REAL, TORCH_TYPES
 from onnx import TensorProto, helper
@@ -32,6 +35,8 @@ from bitsmith.layers.integer import Bits, Bitwise, WholeQuotient, Wrap
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.model import Model
+
+Operations = Mapping[str, tuple[int, Function]]
 
 _SEEDS = {"torch": 320, "keras": 300, "onnx": 400}
 _AT_ONCE = 20
@@ -87,6 +92,48 @@ def _check(framework: str, seeds: range) -> None:
 @pytest.mark.parametrize("framework", _FRAMEWORKS)
 def test_expressions_agree(framework: str) -> None:
     _check(framework, range(_FAST[framework]))
+
+
+def _found(operations: Operations, real: frozenset[str], dtype: str, tensor: Function) -> dict[str, Expression]:
+    """Each operation of a framework by itself, on operands of one type, if the framework has it."""
+    found = {}
+    for name, (count, function) in operations.items():
+        if name in real or "float" not in dtype:
+            one = Expression([dtype] * count, [(name, function, tuple(range(count)))])
+            with warnings.catch_warnings(), contextlib.suppress(Exception):  # whatever it says of what it does not do
+                warnings.simplefilter("ignore")
+                if is_compared(np.asarray(one(*[tensor(data(dtype))] * count))):
+                    found[name] = one
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("dtype", TORCH_TYPES)
+def test_each_operation_of_torch_by_itself(dtype: str) -> None:
+    refused = []
+    for one in _found(TORCH, TORCH_REAL, dtype, torch.tensor).values():
+        inputs = [data(dtype) for _ in one.dtypes]
+        given = tuple(torch.tensor(x) for x in inputs)
+        try:
+            exported = torch.export.export(_Of(one), given)
+        except RuntimeError:  # shifts of truth values, which only live modules have
+            continue
+        refused.append(refusal(partial(read_torch, exported), inputs, one(*given).numpy(), str(one)))
+    assert sum(said is not None for said in refused) <= len(refused) // 5
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("dtype", KERAS_TYPES)
+def test_each_operation_of_keras_by_itself(dtype: str) -> None:
+    refused = []
+    for one in _found(KERAS, KERAS_REAL, dtype, ops.convert_to_tensor).values():
+        inputs = [data(dtype) for _ in one.dtypes]
+        given = [keras.Input(x.shape[1:], dtype=dtype) for x in inputs]
+        wanted = np.asarray(one(*map(ops.convert_to_tensor, inputs)))
+        refused.append(refusal(partial(read_keras, keras.Model(given, one(*given))), inputs, wanted, str(one)))
+    assert sum(said is not None for said in refused) <= len(refused) // 5
 
 
 @pytest.mark.slow

@@ -339,3 +339,28 @@ def test_random_edits_of_the_graph_never_crash(file: Path, tmp_path: Path) -> No
             read_torch(path).shapes()
         except BitsmithError:
             continue
+
+
+_CONSTANTS = {name: getattr(torch, name) for name in ("bool", "uint8", "int8", "int16", "int32", "int64")}
+_CONSTANTS |= {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
+
+
+class Stored(nn.Module):
+    """Constants of all types that are stored, each added to a column."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, dtype in _CONSTANTS.items():
+            self.register_buffer(f"of_{name}", torch.tensor([1, 0, 97]).to(dtype))
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [x + getattr(self, f"of_{name}") for name in _CONSTANTS]
+
+
+def test_constants_of_all_types_are_read_from_files(tmp_path: Path) -> None:
+    exported = torch.export.export(Stored().eval(), (torch.zeros(2, 3),))
+    torch.export.save(exported, tmp_path / "stored.pt2")
+    model = bitsmith.convert(tmp_path / "stored.pt2", config={"Model": {"Precision": "fixed<16,10>"}}, check=False)
+    x = np.random.default_rng(0).integers(-9, 10, (5, 3)).astype(np.float32)
+    for found, wanted in zip(model.predict(x), Stored()(torch.tensor(x)), strict=True):
+        np.testing.assert_array_equal(found, wanted.float().numpy())
