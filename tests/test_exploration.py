@@ -29,6 +29,7 @@ from bitsmith.errors import CapacityError, ConfigError, InputDataError
 from bitsmith.layers.settings import Bits
 from bitsmith.model.fitting import size_of
 from bitsmith.model.points import Point
+from tests.properties import JUDGED
 
 _MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
 _HERE = Path(__file__).parent
@@ -44,8 +45,6 @@ Floats = npt.NDArray[np.float64]
 
 _PLAIN = ("digits", "perceptron", "convolution")
 """Networks that fit unrolled."""
-
-_SLOW = (pytest.mark.slow, pytest.mark.ci)
 
 
 def _data(name: str) -> tuple[Floats, npt.NDArray[np.int64]]:
@@ -82,7 +81,7 @@ def _assert_is_as_shown(name: str, found: Exploration, point: Point, folder: Pat
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")  # few bits are far off where labels forgive it
-@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "digits" else _SLOW) for name in _PLAIN])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "digits" else JUDGED) for name in _PLAIN])
 def test_a_circuit_is_what_is_shown(name: str, tmp_path: Path) -> None:
     found, _ = _explored(name, (4, 8), (6, 10))
     for point in found.points:

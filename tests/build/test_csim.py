@@ -25,7 +25,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.model import Model
-from tests.properties import few
+from tests.properties import JUDGED, few
 from tests.properties.programs import random_program, random_stimuli
 from tests.system.examples import three_layer
 from tests.system.test_random_networks import random_network
@@ -67,11 +67,7 @@ def test_any_number(model: Model, x: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    "backend",
-    [
-        pytest.param(name, marks=() if name in ("vitis", "catapult") else (pytest.mark.slow, pytest.mark.ci))
-        for name in DIALECT_NAMES
-    ],
+    "backend", [pytest.param(name, marks=() if name in ("vitis", "catapult") else JUDGED) for name in DIALECT_NAMES]
 )
 def test_every_backend(tmp_path: Path, backend: Backend) -> None:
     model, x = three_layer(tmp_path, backend=backend)

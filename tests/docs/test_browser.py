@@ -19,7 +19,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
-pytestmark = [pytest.mark.slow, pytest.mark.ci]
+from tests.properties import JUDGED
+
+pytestmark = [*JUDGED]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _REPORT, _EXPLORATION = "samples/digits-report.html", "samples/digits-exploration.html"

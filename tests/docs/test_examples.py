@@ -24,6 +24,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 import bitsmith
 from generate.hooks import ROOT
 from generate.lines import COLUMNS
+from tests.properties import JUDGED
 
 DOCS = ROOT / "docs"
 Names = dict[str, object]
@@ -169,7 +170,6 @@ EXAMPLES: Mapping[str, Example] = {
         Example(DOCS / "vivado-project.md", slow=False),
     )
 }
-_MARKS = (pytest.mark.slow, pytest.mark.ci)
 
 
 def _run(example: Evaluated) -> None:
@@ -187,7 +187,7 @@ def blocks(page: Path, parser: CodeBlockParser) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=_MARKS if one.slow else ()) for name, one in EXAMPLES.items()]
+    "name", [pytest.param(name, marks=JUDGED if one.slow else ()) for name, one in EXAMPLES.items()]
 )
 def test_page_runs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -15,6 +15,7 @@ from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.flows.verilator import Cosimulation, Simulation
 from tests.flows.designs import Design, adders, passthrough, random_words
 from tests.flows.runs import lint, simulate
+from tests.properties import JUDGED
 
 
 def run(design: Design, folder: Path, samples: int) -> tuple[Simulation, np.ndarray]:
@@ -25,12 +26,9 @@ def run(design: Design, folder: Path, samples: int) -> tuple[Simulation, np.ndar
     return result, design.reference(stimuli)
 
 
-SLOW = (pytest.mark.slow, pytest.mark.ci)
-
-
 @pytest.mark.parametrize(
     ("in_width", "out_width", "latency"),
-    [(9, 16, 2), (300, 31, 7), *(pytest.param(*case, marks=SLOW) for case in ((1, 8, 1), (32, 33, 3), (47, 64, 5)))],
+    [(9, 16, 2), (300, 31, 7), *(pytest.param(*case, marks=JUDGED) for case in ((1, 8, 1), (32, 33, 3), (47, 64, 5)))],
 )
 def test_any_width_bit_for_bit(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
     result, expected = run(passthrough(in_width, out_width, latency), tmp_path, samples=400)
@@ -133,7 +131,7 @@ FAST_BREACHES = ("takes 2 cycles with pauses", "the initiation interval is")
 
 
 @pytest.mark.parametrize(
-    "message", [pytest.param(message, marks=() if message in FAST_BREACHES else SLOW) for message in BREACHES]
+    "message", [pytest.param(message, marks=() if message in FAST_BREACHES else JUDGED) for message in BREACHES]
 )
 def test_breach_of_the_contract_is_named(tmp_path: Path, message: str) -> None:
     body = BREACHES[message]

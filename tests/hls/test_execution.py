@@ -22,6 +22,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
+from tests.properties import JUDGED
 from tests.properties.programs import random_program
 from tests.system.test_random_networks import random_network
 
@@ -30,8 +31,7 @@ EACH_DIALECT = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda 
 
 def compiled(names: Iterable[str], fast: str) -> pytest.MarkDecorator:
     """Each of the dialects called ``names``; all but one of them are slow."""
-    slow = (pytest.mark.slow, pytest.mark.ci)
-    cases = [pytest.param(DIALECTS[name], marks=() if name == fast else slow, id=name) for name in names]
+    cases = [pytest.param(DIALECTS[name], marks=() if name == fast else JUDGED, id=name) for name in names]
     return pytest.mark.parametrize("dialect", cases)
 
 

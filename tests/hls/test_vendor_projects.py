@@ -23,18 +23,14 @@ from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE, STRICT
 from tests.hls.test_names import hostile_program
 from tests.hls.test_writer import dense
-from tests.properties import judged
+from tests.properties import JUDGED, judged
 from tests.properties.programs import random_stimuli
 
 VENDOR = Path(__file__).parent / "vendor"
 INCLUDES = ("-I", str(VENDOR), "-isystem", str(INCLUDE))
 EACH = pytest.mark.parametrize("dialect", DIALECTS)
 ONE_OF_A_FAMILY = pytest.mark.parametrize(
-    "dialect",
-    [
-        pytest.param(name, marks=() if name in ("vitis", "catapult") else (pytest.mark.slow, pytest.mark.ci))
-        for name in DIALECTS
-    ],
+    "dialect", [pytest.param(name, marks=() if name in ("vitis", "catapult") else JUDGED) for name in DIALECTS]
 )
 """Each dialect; of those that share a family of types all but one are slow."""
 HOSTILE_PARTS = (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 from _pytest.mark import ParameterSet
 
-_JUDGED = (pytest.mark.slow, pytest.mark.ci)
+JUDGED = (pytest.mark.slow, pytest.mark.ci)
 
 
 def shares(count: int, fast: int = 1) -> pytest.MarkDecorator:
@@ -20,7 +20,7 @@ def few(names: str, cases: Iterable[object], fast: int, *, judged: bool = False)
 
     With ``judged`` these run where a change is judged.
     """
-    slow = _JUDGED if judged else (pytest.mark.slow,)
+    slow = JUDGED if judged else (pytest.mark.slow,)
     marked = [_marked(case, () if number < fast else slow) for number, case in enumerate(cases)]
     return pytest.mark.parametrize(names, marked)
 
@@ -41,4 +41,4 @@ def every(names: str, cases: Sequence[object], step: int) -> pytest.MarkDecorato
 
 def judged(*case: object) -> ParameterSet:
     """A case that is not fast, and runs where a change is judged."""
-    return pytest.param(*case, marks=_JUDGED)
+    return pytest.param(*case, marks=JUDGED)

@@ -12,7 +12,7 @@ from bitsmith.ir.program import Output, Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import objects
 from tests.ir import oracle
-from tests.properties import shares
+from tests.properties import JUDGED, shares
 from tests.properties.programs import random_program, random_stimuli, sample
 
 SHARES = 16
@@ -89,9 +89,7 @@ def test_each_node_alone(share: int) -> None:
         assert_equal_to_oracle(visible, seed, 3)
 
 
-@pytest.mark.parametrize(
-    "share", [pytest.param(k, marks=() if k < 2 else (pytest.mark.slow, pytest.mark.ci)) for k in range(8)]
-)
+@pytest.mark.parametrize("share", [pytest.param(k, marks=() if k < 2 else JUDGED) for k in range(8)])
 def test_text_round_trip(share: int) -> None:
     for seed in range(share * 25, (share + 1) * 25):
         program = random_program(seed, parameters=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.properties import JUDGED
 
 import bitsmith
 from bitsmith.frontends.onnx.read import read_onnx
@@ -34,8 +35,7 @@ def network_of(file: str) -> str:
 def each(*slow: str) -> list[object]:
     """All files; those of one exporter and dialect are fast tests, but for ``slow`` ones."""
     fast = [file.endswith("qonnx_script") and not file.startswith(slow) for file in FILES]
-    marks = [pytest.mark.slow, pytest.mark.ci]
-    return [pytest.param(file, marks=[] if quick else marks) for file, quick in zip(FILES, fast, strict=True)]
+    return [pytest.param(file, marks=[] if quick else JUDGED) for file, quick in zip(FILES, fast, strict=True)]
 
 
 @pytest.mark.parametrize("file", each())

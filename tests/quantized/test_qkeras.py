@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.properties import few
+from tests.properties import JUDGED, few
 
 from bitsmith.converters import convert
 from bitsmith.errors import BitsmithError, FidelityWarning, ModelFileError, UnsupportedError
@@ -93,9 +93,7 @@ def _numbered(arrays: dict[str, Array], letter: str) -> list[Array]:
     return [arrays[f"{letter}{number}"] for number in range(len(arrays)) if f"{letter}{number}" in arrays]
 
 
-@pytest.mark.parametrize(
-    "file", [pytest.param(file, marks=[] if file in QUICK else [pytest.mark.slow, pytest.mark.ci]) for file in FILES]
-)
+@pytest.mark.parametrize("file", [pytest.param(file, marks=[] if file in QUICK else JUDGED) for file in FILES])
 def test_equals_the_framework(file: str) -> None:
     name, expected = file.split("_k")[0], Expected.of(file)
     model = convert(MODELS / file)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.properties import few
+from tests.properties import JUDGED, few
 
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.tflite.flatbuffer import FlatBuffer
@@ -62,7 +62,7 @@ def test_truncated_files_are_refused() -> None:
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        pytest.param(file, name, marks=[pytest.mark.slow, pytest.mark.ci] if name in _NETWORKS else [])
+        pytest.param(file, name, marks=JUDGED if name in _NETWORKS else [])
         for file, names in _DAMAGED.items()
         for name in names
     ],

@@ -17,17 +17,17 @@ from bitsmith.dataflow.timing import Sequencer
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.rtl.library import STREAM_LIBRARY, library
+from tests.properties import JUDGED
 from tests.rtl.bench import compile_bench, run_bench
 
 FRAMES = 5
 EITHER = [True, pytest.param(False, marks=pytest.mark.slow)]
-CI = (pytest.mark.slow, pytest.mark.ci)
 _WORDS = 16  # of 32 bits: more than any token of these tests has
 
 
 def sets(*parameters: tuple[object, ...], fast: bool = False) -> list[object]:
     """Sets of parameters, of which CI runs the first; ``fast``: that one is fast, and CI runs the second, too."""
-    shares = [(), CI] if fast else [CI]
+    shares = [(), JUDGED] if fast else [JUDGED]
     marks = shares + [(pytest.mark.slow,)] * len(parameters)
     return [pytest.param(*each, marks=mark) for each, mark in zip(parameters, marks, strict=False)]
 

@@ -27,15 +27,13 @@ from bitsmith.rtl.interface import prefix, token_bytes
 from bitsmith.rtl.library import AVALON_LIBRARY, BEATS_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import simulate_streams
-from tests.properties import few, judged
+from tests.properties import JUDGED, few, judged
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.circuits import lint
 from tests.rtl.wrapped import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save
 
 CLOCKS_PER_BIT = 8
-SIMULATED = [
-    pytest.param(kind, marks=() if kind == "streams" else (pytest.mark.slow, pytest.mark.ci)) for kind in KINDS
-]
+SIMULATED = [pytest.param(kind, marks=() if kind == "streams" else JUDGED) for kind in KINDS]
 """The most general kind in each run of the tests, since a simulation takes seconds to compile."""
 
 LIBRARIES = {"axis": (), "axil": CONTROL_LIBRARY, "avalon": AVALON_LIBRARY, "uart": UART_LIBRARY}

@@ -20,6 +20,7 @@ from bitsmith.rtl.library import (
     library,
 )
 from tests.flows.designs import Design, passthrough, random_words
+from tests.properties import JUDGED
 from tests.rtl.bench import compile_bench, run_bench, write_sources
 from tests.rtl.circuits import lint
 
@@ -41,10 +42,7 @@ def test_every_library_file_is_read() -> None:
     assert set(library()).union(*parts) == {path.name for path in folder.iterdir()}
 
 
-IN_CI = (pytest.mark.slow, pytest.mark.ci)
-
-
-@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=IN_CI), 5, pytest.param(8, marks=IN_CI)])
+@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=JUDGED), 5, pytest.param(8, marks=JUDGED)])
 def test_fifo_against_a_queue(tmp_path: Path, depth: int) -> None:
     sources = write_sources(tmp_path, {})
     compile_bench(tmp_path, "axis_fifo_bench.cpp", "bitsmith_axis_fifo", sources, {"WIDTH": 5, "DEPTH": depth})
@@ -81,7 +79,7 @@ def run_axis(folder: Path, design: Design, samples: int, in_stall: int, out_stal
 
 
 @pytest.mark.parametrize(
-    ("in_width", "out_width", "latency"), [(13, 21, 5), (64, 8, 1), pytest.param(7, 65, 30, marks=IN_CI)]
+    ("in_width", "out_width", "latency"), [(13, 21, 5), (64, 8, 1), pytest.param(7, 65, 30, marks=JUDGED)]
 )
 def test_axi_stream_keeps_everything_under_stalls(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
     design = axis_design(tmp_path, in_width, out_width, latency)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from bitsmith.rtl.library import MEMORY_LIBRARY, library
+from tests.properties import JUDGED
 from tests.rtl.bench import compile_bench, run_bench
 
-pytestmark = [pytest.mark.slow, pytest.mark.ci]
+pytestmark = [*JUDGED]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.timing import product_latency
 from bitsmith.ir.types import Ints, objects
+from tests.properties import JUDGED
 from tests.rtl.stream_bench import (
-    CI,
     FRAMES,
     Bench,
     Unit,
@@ -112,7 +112,7 @@ def test_fold_of_chains(tmp_path: Path, fold: Fold, pairs: str | None, chain: in
     check_fold(tmp_path, fold, parameters, 3 * FRAMES, product_latency(fold.n, chain), sources)
 
 
-@pytest.mark.parametrize("pairs", [pytest.param(0, marks=CI), pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pairs", [pytest.param(0, marks=JUDGED), pytest.param(1, marks=pytest.mark.slow)])
 def test_fold_wraps_at_the_width_of_its_results(tmp_path: Path, pairs: int) -> None:
     """Sums of which only the low bits are asked for, narrower than the products."""
     weights = numbers((1, 3, 4, 2), 6, seed=1)

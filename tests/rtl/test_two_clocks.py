@@ -13,17 +13,17 @@ from bitsmith.rtl.interface import prefix
 from bitsmith.rtl.library import CLOCK_LIBRARY, library
 from tests.hls.rules.book import book
 from tests.hls.rules.tcl import tool_commands
+from tests.properties import JUDGED
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.circuits import lint
 from tests.rtl.wrapped import TWO_CLOCKS, board, expected, inputs_of, load_driver, made, save
 
-IN_CI = (pytest.mark.slow, pytest.mark.ci)
 _SKEW = r"^set_(?:bus|max)_skew .*?(\w+_fifo)[/|](\w+?)(?:_reg)?\[\*\].*?_fifo[/|](\w+?)(?:_reg)?\["
 _DELAY = r"^set_max_delay -datapath_only -from \[get_cells \{(\w+)/(\w+)_reg"
 PERIODS = ((40, 40), (40, 41), (17, 60), (60, 17), (8, 90), (90, 8))
 
 
-@pytest.mark.parametrize("bits", [4, pytest.param(2, marks=IN_CI)])
+@pytest.mark.parametrize("bits", [4, pytest.param(2, marks=JUDGED)])
 def test_no_word_is_lost_doubled_or_out_of_order(bits: int, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in CLOCK_LIBRARY]
     for path in paths:
@@ -49,7 +49,10 @@ def test_wrappers_lint_clean(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "seed"),
-    [("streams", 1), *(pytest.param(kind, seed, marks=IN_CI) for kind in ("pipeline", "stream") for seed in (2, 3, 4))],
+    [
+        ("streams", 1),
+        *(pytest.param(kind, seed, marks=JUDGED) for kind in ("pipeline", "stream") for seed in (2, 3, 4)),
+    ],
 )
 def test_frames_and_resets_of_either_side(kind: str, seed: int, tmp_path: Path) -> None:
     each = made(kind)

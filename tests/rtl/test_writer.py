@@ -18,6 +18,7 @@ from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import write
 from tests.flows.runs import simulate
 from tests.netlist.checks import SteadyDelays, TernaryDelays, compiled, dense_program, expected
+from tests.properties import JUDGED
 from tests.properties.programs import random_program
 from tests.rtl.circuits import TITLE, assert_simulation_equals_oracle, circuit, lint, save
 
@@ -106,9 +107,7 @@ def test_hostile_names_do_not_reach_the_code(tmp_path: Path) -> None:
     lint(sources, each.design.top)
 
 
-@pytest.mark.parametrize(
-    "seed", [pytest.param(k, marks=() if k < 2 else (pytest.mark.slow, pytest.mark.ci)) for k in range(6)]
-)
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=() if k < 2 else JUDGED) for k in range(6)])
 def test_lint(seed: int, tmp_path: Path) -> None:
     each = circuit(random_program(seed, hardware=True), BUDGETS[seed % 4], "dut", 1, delays=DELAYS[seed % 2])
     lint(save(each.design, tmp_path), "dut")

@@ -18,6 +18,7 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.report import Report, parse_vivado_report, read_report
 from tests.flows.fake_tools import FakeTools
 from tests.flows.test_vendor import everything
+from tests.properties import JUDGED
 from tests.report.vendor_projects import DATA
 from tests.system.examples import three_layer
 
@@ -57,7 +58,6 @@ else:
     shutil.copy(next(reports.rglob("*_timing_summary_routed.rpt")), "timing.rpt")
 """
 
-CI = (pytest.mark.slow, pytest.mark.ci)
 START = ("--mode", "hls", "--tcl", "build_prj.tcl")
 
 
@@ -355,7 +355,7 @@ def test_an_interval_that_no_manual_promises(tmp_path: Path, io_type: str, told:
 
 
 @pytest.mark.parametrize(
-    "backend", [pytest.param(backend, marks=() if backend == "vitis" else CI) for backend in DIALECTS]
+    "backend", [pytest.param(backend, marks=() if backend == "vitis" else JUDGED) for backend in DIALECTS]
 )
 def test_every_backend_with_fakes_of_its_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     driver = DIALECTS[backend].driver

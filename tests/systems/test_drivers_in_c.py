@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import Circuit
-from tests.properties import few
+from tests.properties import JUDGED, few
 from tests.rtl.wrapped import expected, inputs_of, made
 from tests.systems.drivers_in_c import on_card, on_soc
 from tests.systems.test_card import FakeCard, State
@@ -35,7 +35,7 @@ class Ending(FakeSoc):
         self.started.clear()
 
 
-@pytest.mark.parametrize("kind", ["streams", pytest.param("pipeline", marks=[pytest.mark.slow, pytest.mark.ci])])
+@pytest.mark.parametrize("kind", ["streams", pytest.param("pipeline", marks=JUDGED)])
 def test_an_intel_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     each = made(kind)
     written(tmp_path, each, "de10-nano", monitors="none")
@@ -76,7 +76,7 @@ def test_an_intel_board_without_its_device(tmp_path: Path, monkeypatch: pytest.M
     assert driver.predict(x, [values.shape for values in expected(each.program, x)])[0] == HOST
 
 
-@pytest.mark.parametrize("kind", ["streams", pytest.param("pipeline", marks=[pytest.mark.slow, pytest.mark.ci])])
+@pytest.mark.parametrize("kind", ["streams", pytest.param("pipeline", marks=JUDGED)])
 def test_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     each = made(kind)
     written(tmp_path, each, "alveo-u50", monitors="none")

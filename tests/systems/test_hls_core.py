@@ -26,6 +26,7 @@ from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.systems.system import Core, core_settings, core_steps, tcl_settings, template
 from tests.hls.compiled import open_headers
+from tests.properties import JUDGED
 from tests.rtl.test_streams import convolutional
 from tests.rtl.wrapped import branches, expected, inputs_of, load_driver_text
 
@@ -89,16 +90,13 @@ def test_frames_overlap(kind: str) -> None:
     assert not any("=" in line for line in statements)
 
 
-IN_CI = (pytest.mark.slow, pytest.mark.ci)
-
-
 @pytest.mark.parametrize(
     ("dialect", "directives", "bus_bytes", "real"),
     [
         pytest.param(*ARRAYS, False, id="arrays"),
-        pytest.param(*TOKENS, False, id="tokens", marks=IN_CI),
-        pytest.param(*ARRAYS, True, id="arrays-ap_types", marks=IN_CI),
-        pytest.param(*TOKENS, True, id="tokens-ap_types", marks=IN_CI),
+        pytest.param(*TOKENS, False, id="tokens", marks=JUDGED),
+        pytest.param(*ARRAYS, True, id="arrays-ap_types", marks=JUDGED),
+        pytest.param(*TOKENS, True, id="tokens-ap_types", marks=JUDGED),
     ],
 )
 def test_the_drivers_bytes_give_the_emulators_results(

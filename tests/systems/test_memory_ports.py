@@ -26,8 +26,9 @@ from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface, token_bytes
 from bitsmith.systems.system import software
 from tests.build.test_plan_goldens import model
+from tests.properties import JUDGED
 from tests.rtl.wrapped import branches, expected, inputs_of, load_driver_text
-from tests.systems.test_hls_core import ARRAYS, IN_CI, TOKENS, generated, headers
+from tests.systems.test_hls_core import ARRAYS, TOKENS, generated, headers
 from tests.systems.vivado import Design, Vivado
 from tests.systems.written import Buffers, answered, imported
 
@@ -55,9 +56,9 @@ def bench(project: HlsProject, narrow: Interface) -> str:
     ("dialect", "directives", "bus_bytes", "real"),
     [
         pytest.param(*ARRAYS, False, id="arrays"),
-        pytest.param(*TOKENS, False, id="tokens", marks=IN_CI),
-        pytest.param(*ARRAYS, True, id="arrays-ap_types", marks=IN_CI),
-        pytest.param(*TOKENS, True, id="tokens-ap_types", marks=IN_CI),
+        pytest.param(*TOKENS, False, id="tokens", marks=JUDGED),
+        pytest.param(*ARRAYS, True, id="arrays-ap_types", marks=JUDGED),
+        pytest.param(*TOKENS, True, id="tokens-ap_types", marks=JUDGED),
     ],
 )
 def test_memory_in_memory_out(tmp_path: Path, dialect: str, directives: Directives, bus_bytes: int, real: bool) -> None:
