@@ -30,8 +30,11 @@ from bitsmith.version import __version__
 PRICES = (0.0, *(round(1e-5 * 2**k, 8) for k in range(11)))
 """Prices of digits that are tried."""
 
-TABLES = (None, 256, 128, 64, 32)
-"""Most entries of tables that are tried, each for the middle of a part of the operand; None: as many as accuracy needs."""
+TABLES = (None, 256, 64, 32)
+"""Most entries of tables that are tried, each for the middle of a part of the operand; None: as many as accuracy needs.
+
+Of 64 entries of eight bits Yosys makes 8 look-up tables on UltraScale+, of 128 entries about 33.
+"""
 
 _ENDS = {"price": len(PRICES) - 1, "table": len(TABLES) - 1}
 """The last numbers of dials that are turned up."""
