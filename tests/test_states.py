@@ -6,9 +6,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
+import onnx
+import onnx.parser
 import pytest
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 import bitsmith
 from bitsmith.errors import InputDataError, UnsupportedError
@@ -128,6 +133,63 @@ def test_wrong_names_are_refused() -> None:
         model.with_states({state: following}, {state: np.nan})
     with pytest.raises(InputDataError, match="initial value of"):
         model.with_states({state: following}, {state: [1.0, 2.0, 3.0]})
+
+
+def onnx_step(rng: np.random.Generator) -> onnx.ModelProto:
+    """``h' = tanh(x W + h U + b)`` and ``y = h' V``, with a second state that adds the results up."""
+    shapes = {"W": (CHANNELS, UNITS), "U": (UNITS, UNITS), "b": (UNITS,), "V": (UNITS, 2)}
+    weights = [
+        numpy_helper.from_array(rng.normal(0, 0.5, shape).astype(np.float32), name) for name, shape in shapes.items()
+    ]
+    text = """
+        <ir_version: 8, opset_import: ["" : 17]>
+        step (float[1,3] x, float[1,4] h, float[1,2] s) => (float[1,2] y, float[1,4] h_next, float[1,2] s_next) {
+            xw = MatMul(x, W)
+            hu = MatMul(h, U)
+            sum = Add(xw, hu)
+            all = Add(sum, b)
+            h_next = Tanh(all)
+            y = MatMul(h_next, V)
+            half = Constant <value_float: float = 0.5> ()
+            less = Mul(s, half)
+            s_next = Add(less, y)
+        }
+    """
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.extend(weights)
+    return model
+
+
+@few("seed", range(12), fast=1)
+def test_states_of_onnx_equal_those_that_are_handed_on(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    model_proto, x = onnx_step(rng), rng.uniform(-1, 1, (FRAMES, CHANNELS))
+    reference, handed = ReferenceEvaluator(model_proto), [np.zeros((1, 4), np.float32), np.zeros((1, 2), np.float32)]
+    seen, wanted = [], []
+    for one in x.astype(np.float32):
+        seen.append(handed)
+        y, *handed = reference.run(None, {"x": one[None], "h": handed[0], "s": handed[1]})
+        wanted.append(y[0])
+    h, s = (np.concatenate(each) for each in zip(*seen, strict=True))
+    model = bitsmith.convert(model_proto, calibration=[x, h, s], check=False)
+    tied = model.with_states({"h": "h_next", "s": "s_next"})
+    for _ in range(2):
+        tied.reset_states()
+        states = [np.zeros((1, 4)), np.zeros((1, 2))]
+        for one, found in zip(x, np.concatenate([tied.predict(x[:9]), tied.predict(x[9:])]), strict=True):
+            y, *states = model.predict([one[None], *states])
+            np.testing.assert_array_equal(y[0], found)
+    tied.reset_states()
+    np.testing.assert_allclose(tied.predict(x), wanted, atol=2.0**-8)
+
+
+def test_searches_of_bits_refuse_states() -> None:
+    x = keras.Input((4, CHANNELS), batch_size=1)
+    network = keras.Model(x, keras.layers.GRU(UNITS, stateful=True)(x))
+    for search, data in ((bitsmith.explore, {"test": frames(4)}), (bitsmith.fit, {"data": frames(4)})):
+        with pytest.raises(UnsupportedError, match="states between samples") as error:
+            search(network, **data)
+        assert "bitsmith.streamed" in error.value.remedy
 
 
 def test_a_reuse_factor_behind_states_is_refused() -> None:

@@ -21,7 +21,7 @@ from bitsmith.conversion.conversion import Conversion
 from bitsmith.devices import Part
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.emulate.samples import Samples, arrays_of
-from bitsmith.errors import CapacityError, ConfigError, InputDataError
+from bitsmith.errors import CapacityError, ConfigError, InputDataError, UnsupportedError
 from bitsmith.errors.remedies import OPEN, given, in_python, remedy
 from bitsmith.estimate.fit import needs, packed_luts
 from bitsmith.fidelity.samples import samples as picked
@@ -352,8 +352,16 @@ def with_open_bits(conversion: Conversion, where: str, instead: str) -> tuple[Mo
 
     Raises:
         ConfigError: the user chose the bits of the whole model; ``instead`` is what else there is.
+        UnsupportedError: the model has states, so that its samples are a stream, of which none can be left out.
     """
     model = replace(conversion, arguments={**conversion.arguments, "fit": False}).model()
+    if model.network.stateful:
+        raise UnsupportedError(
+            "a model with states between samples, whose scores are those of a whole stream",
+            where=where,
+            accepted="models that take each sample alone",
+            remedy=f"{where} the model of whole sequences, and make it bitsmith.streamed(model) afterwards",
+        )
     assert model.source is not None
     if model.source.changed is None:
         found = "bits of the whole model, which are to be found"
