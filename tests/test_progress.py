@@ -65,3 +65,11 @@ def test_proposals_tell_of_what_they_try(caplog: pytest.LogCaptureFixture) -> No
         assert not bitsmith.explain(MODELS / "digits.keras", part="LFE5U-12F").estimate.fits
     assert caplog.messages[0] == "convert: reading the model"
     assert {"fit: 8 bits of weights and 16 of results", "fit: reuse factors"} <= set(caplog.messages)
+
+
+def test_steps_are_gone_from_a_terminal_once_the_work_is_done() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with working("converting", console=console):
+        tell("convert: reading the model")
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().endswith("\x1b[2K")  # which erases the line

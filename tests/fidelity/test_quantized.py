@@ -155,3 +155,8 @@ def test_notes_name_a_few_layers_and_count_the_others(count: int) -> None:
     names = [f"'n{number}'" for number in range(count)]
     wanted = ", ".join(names[:6]) + (f" and {count - 6} more layers" if count > 6 else "")
     assert compiler._named(names) == wanted
+
+
+@pytest.mark.parametrize(("frac", "wanted"), [(0, "1"), (1, "2**-1"), (10, "2**-10")])
+def test_notes_say_how_large_steps_are(frac: int, wanted: str) -> None:
+    assert compiler._step(FixedFormat(True, 16, frac)) == wanted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch_samples import assert_fixed_point, assert_same, inputs_of, randomised
+from torch_samples import assert_fixed_point, assert_same, inputs_of, randomised, save_pt2
 
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
 
 
@@ -399,3 +401,19 @@ def test_results_of_modules_that_only_move_have_their_names(name: str) -> None:
     with torch.no_grad():
         wanted = module[:2](torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(network.evaluate([x.astype(np.float64)])[name], wanted, rtol=1e-5, atol=1e-5)
+
+
+class Sized(nn.Module):
+    """Shapes from sizes that are computed, of any number of samples."""
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        samples, rows, columns = x.shape
+        flat = x.reshape(samples * rows, columns)
+        halves = x.reshape(samples * 2, rows * columns // 2).reshape(samples * 2 // 2, -1)
+        more = x.reshape(samples + samples - samples, (rows + 2) // 3 * rows // 2, -1)
+        return [flat.reshape(samples, rows, columns), halves, more, x.reshape(samples, columns - 1, -1)]
+
+
+def test_sizes_are_computed(tmp_path: Path) -> None:
+    file = save_pt2(Sized(), tmp_path / "sized.pt2", (4, 3))
+    assert_same(Sized(), (4, 3), network=read_torch(file))

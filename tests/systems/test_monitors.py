@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.building.job import Target
+from bitsmith.building.system import has_counters
+from bitsmith.devices import SystemBoard, any_board
 from bitsmith.emulate import Emulator
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
@@ -239,3 +242,12 @@ def test_results_of_layers_are_watched(
         assert sum(one.bins) == len(rows) and abs(sum(one.shares) - 1) < 1e-9 and one.drift > 0.2
         same = in_c[2 + k]
         assert (same.name.decode(), same.least, same.most, [*same.bins]) == (one.name, one.least, one.most, [*one.bins])
+
+
+@pytest.mark.parametrize("monitors", ["none", "ranges", "memories,ranges"])
+def test_only_systems_of_boards_that_watch_something_have_counters(monitors: str) -> None:
+    target = Target(Path("out"), "net", "xc7z020clg400-1", 5.0, monitors=monitors)
+    board = any_board("pynq-z2")
+    assert isinstance(board, SystemBoard)
+    assert has_counters(board, target) is (monitors != "none")
+    assert not has_counters(None, target)
