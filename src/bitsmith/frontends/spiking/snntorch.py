@@ -172,6 +172,7 @@ def _same(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
 def _reset(layer: Any, name: str, *, plain: bool) -> Reset:
     """The reset of a neuron; ``plain`` ones have one state, which the current of the same step joins after the reset."""
     threshold, mechanism = _array(layer.threshold), layer._reset_mechanism
+    delayed = getattr(layer, "reset_delay", True)  # which Lapicque's neurons always are
     if bool(np.any(threshold < 0.0)) or layer.inhibition:
         raise UnsupportedError(
             "inhibition" if layer.inhibition else "a threshold below 0",
@@ -181,8 +182,8 @@ def _reset(layer: Any, name: str, *, plain: bool) -> Reset:
     if mechanism == "none":
         return Reset.NONE
     if mechanism == "zero":
-        return Reset.VALUE if plain or not layer.reset_delay else Reset.HELD
-    if not layer.reset_delay:
+        return Reset.VALUE if plain or not delayed else Reset.HELD
+    if not delayed:
         raise UnsupportedError(
             "reset_mechanism='subtract' with reset_delay=False",
             where=f"the snnTorch module, {name}",
@@ -214,6 +215,16 @@ def _neurons(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
     return builder.scaled(f"{name}_graded", kind, spikes, factor)
 
 
+def _lapicque(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
+    """``Lapicque``: the circuit of a resistance and a capacitance, by Euler's method."""
+    step, resistance, capacitance = (_array(value) for value in (layer.time_step, layer.R, layer.C))
+    x = builder.scaled(f"{name}_current", "Lapicque", x, as_weights(step / capacitance).reshape(-1))
+    decay = as_weights(1.0 - step / (resistance * capacitance))
+    made = Neurons(decay, _array(layer.threshold), _reset(layer, name, plain=False))
+    spikes = builder.neurons(name, "Lapicque", x, made)
+    return builder.scaled(f"{name}_graded", "Lapicque", spikes, _array(layer.graded_spikes_factor).reshape(-1))
+
+
 def _recurrent(layer: Any, name: str, item: Shape) -> tuple[Floats, Floats | None]:
     """The weights of spikes that come back, and their bias."""
     weights = getattr(layer.recurrent, "weight", None)
@@ -242,6 +253,7 @@ _KINDS = {
     "Flatten": _Kind(_flatten, None),
     "Dropout": _Kind(_same, None),
     "Identity": _Kind(_same, None),
+    "Lapicque": _Kind(_lapicque, None),
     "Leaky": _Kind(_neurons, None),
     "Synaptic": _Kind(_neurons, None),
     "RLeaky": _Kind(_neurons, None),
