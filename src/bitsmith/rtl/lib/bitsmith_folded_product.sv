@@ -327,7 +327,8 @@ module bitsmith_folded_product #(
             assign next = (fresh ? '0 : total) + sum;
             assign unused = g_level[LEVELS].owed[result];
         end else begin : g_add
-            assign {next, unused} = {total & {Y_WIDTH{~fresh}}, 1'b1} + {sum, g_level[LEVELS].owed[result]};
+            // Cleared as the second operand, the total takes no look-up tables of its own in carry chains of AMD.
+            assign {next, unused} = {sum, g_level[LEVELS].owed[result]} + {total & {Y_WIDTH{~fresh}}, 1'b1};
         end
         assign y_data[result*Y_WIDTH+:Y_WIDTH] = total;
 

@@ -54,13 +54,17 @@ module bitsmith_reduce #(
         assign y_data[k*WIDTH+:WIDTH] = $unsigned(result);
 
         if (GREATEST) begin : g_greatest
-            assign joined = (operand > result) ? operand : result;
+            assign joined = (place == '0 || operand > result) ? operand : result;
         end else begin : g_sum
-            assign joined = operand + result;
+            // Cleared before the sum and as its second operand, it takes no look-up tables of its own in carry chains of AMD.
+            logic signed [WIDTH-1:0] so_far;
+
+            assign so_far = (place == '0) ? $signed({WIDTH{1'b0}}) : result;
+            assign joined = operand + so_far;
         end
 
         always_ff @(posedge clk) begin
-            if (x_take) result <= (place == '0) ? operand : joined;
+            if (x_take) result <= joined;
         end
     end
     endgenerate
