@@ -10,7 +10,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.kinds import Engine, Reorder, Scan
+from bitsmith.dataflow.kinds import Engine, Reorder, Scan, WidthConverter
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Move, moved
@@ -32,7 +32,7 @@ class OperandsRead:
 def operands_read(network: Network, cores: Mapping[int, Pipelined]) -> Mapping[int, OperandsRead]:
     """Return what each process reads; ``cores`` has the circuits of token functions by the number of their process.
 
-    Only circuits that were made, and processes that reorder tokens, are known to leave elements out.
+    Only circuits that were made, and processes that reorder or cut tokens, are known to leave elements out.
     """
     read = [
         [np.zeros(stream.token.size, dtype=np.bool_) for stream in process.results] for process in network.processes
@@ -54,6 +54,10 @@ def _of_process(process: Process, results: Sequence[Mask], core: Pipelined | Non
     sizes = [stream.token.size for stream in process.takes]
     if isinstance(process.kind, Reorder):
         return OperandsRead(results, None)
+    if isinstance(process.kind, WidthConverter):
+        # Parts follow each other: an element of a part stands for those of all others.
+        parts = results[0].reshape(-1, min(sizes[0], results[0].size)).any(axis=0)
+        return OperandsRead([np.resize(parts, sizes[0])], None)
     if core is None or isinstance(process.kind, Engine):
         return OperandsRead([np.ones(size, dtype=np.bool_) for size in sizes], core)
     netlist, stages = core

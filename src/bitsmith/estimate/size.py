@@ -166,7 +166,7 @@ def estimate_network(
         if read.core:
             count.made(size_of(*read.core, family))
         else:
-            _count_process(count, wiring, number, depths.get((number, -1), 0), larger.get((number, -1), 0))
+            _count_process(count, wiring, number, depths.get((number, -1), 0), larger.get((number, -1), 0), read)
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind, read.operands)
         if isinstance(process.kind, Engine):
@@ -220,7 +220,7 @@ def _count_states(count: Count, kind: Scan, read: Sequence[Mask]) -> None:
     count.lut += bits * count.choice_luts + steps
 
 
-def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column: int) -> None:
+def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column: int, read: OperandsRead) -> None:
     """Count a process with a memory of ``depth`` tokens, whose memories are larger ones if there is a ``column``."""
     process = wiring.network.processes[number]
     kind = process.kind
@@ -233,11 +233,11 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
                 kind, process.takes[0].token, process.results[0].token, float((wires < 0).mean()), distinct(wires)
             )
         case WidthConverter():
-            have, want = process.takes[0].bits, process.results[0].bits
+            have, want, share = process.takes[0].bits, process.results[0].bits, _share(process, 0, read)
             if have > want:
-                count.select(have * distinct(wiring.of_parts(number)))
+                count.select(have * distinct(wiring.of_parts(number)) * share)
             else:
-                count.ff += max(want - have, 0)  # the last part goes straight on
+                count.ff += round(max(want - have, 0) * share)  # the last part goes straight on
         case Window():
             _count_window(count, kind, process, column)
         case Sweep():
