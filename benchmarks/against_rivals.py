@@ -13,7 +13,7 @@ has alkaid's sums of three, as its Verilog says them; ``cost`` is the rivals' ow
 which no rival has, is replaced by rounding half up on all sides.
 
 Nanoseconds are those of the slowest stage by the rules of ``stage_times.py`` (AMD's families only). With ``--as-fast`` our
-circuit is one of few flip-flops none of whose stages takes longer than either rival's slowest. ``least FF`` is what our circuit
+circuit is a small one none of whose stages takes longer than either rival's slowest. ``least FF`` is what our circuit
 would have if all its registers but those of the outputs were where it is narrowest, whatever the clock.
 
 ``--curve PICTURE`` follows what longer stages save: our circuits of as many stages as the rivals', from short stages to long ones
@@ -237,20 +237,17 @@ def narrowest(netlist: Netlist) -> int:
 
 
 def as_fast(program: Program, family: Family, stage_ns: float) -> Circuit | None:
-    """Our circuit of fewest flip-flops, found by bisection, whose slowest stage takes ``stage_ns`` at most; None without one."""
-    expected = {
-        ns: size_of(*pipelined(program, family.delays, ns), family).ff for ns in (stage_ns * x for x in BUDGETS)
-    }
-    budgets = sorted(expected, key=lambda ns: (expected[ns], ns))
-    best: Circuit | None = None
-    while budgets:
-        middle = len(budgets) // 2
-        mine = ours(program, family, budgets[middle])
+    """Our circuit whose slowest stage takes ``stage_ns`` at most; None without one.
+
+    Of such circuits it is the one that is estimated to have the least product of look-up tables and flip-flops.
+    """
+    sizes = {ns: size_of(*pipelined(program, family.delays, ns), family) for ns in (stage_ns * x for x in BUDGETS)}
+    unlike = {(size.lut, size.ff): ns for ns, size in sorted(sizes.items(), reverse=True)}
+    for lut, ff in sorted(unlike, key=lambda cells: cells[0] * cells[1]):
+        mine = ours(program, family, unlike[lut, ff])
         if mine.stage_ns <= stage_ns:
-            best, budgets = mine, budgets[:middle]
-        else:
-            budgets = budgets[middle + 1 :]
-    return best
+            return mine
+    return None
 
 
 def lengthened(program: Program, family: Family, stages: int) -> list[Circuit]:

@@ -82,8 +82,8 @@ class Network:
 class Row:
     """A network's circuit: the share of samples whose outputs equal the framework's, cells, stages, nanoseconds.
 
-    ``alkaid_*`` are those of alkaid's circuit of as many stages, and ``paced_*`` those of a circuit of ours, of few
-    flip-flops, whose slowest stage is no longer than alkaid's; 0 where there is none.
+    ``alkaid_*`` are those of alkaid's circuit of as many stages, and ``paced_*`` those of a small circuit of
+    ours whose slowest stage is no longer than alkaid's; 0 where there is none.
     """
 
     sha256: str
