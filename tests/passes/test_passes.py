@@ -84,7 +84,7 @@ def test_pass_concludes_nothing_from_the_values_of_parameters(run: Pass) -> None
         got = Emulator(load(run(before), values)).run_raw(stimuli)
         assert all(np.array_equal(a, b) for a, b in zip(expected, got, strict=True)), seed
         tried += bool(values)
-    assert tried > 20
+    assert tried > 10
 
 
 @pytest.mark.parametrize(
