@@ -17,7 +17,7 @@ from bitsmith.compat.optimization import (
     optimize_keras_model_for_hls4ml,
 )
 from bitsmith.compat.schedulers import BinaryScheduler, ConstantScheduler, OptimizationScheduler, PolynomialScheduler
-from bitsmith.errors import ConfigError
+from bitsmith.errors import BitsmithWarning, ConfigError
 
 
 def shown(scheduler: OptimizationScheduler, good: str) -> list[tuple[bool, float]]:
@@ -94,11 +94,20 @@ def test_a_script_for_hls4ml_prunes_as_its_schedule_says(tmp_path: Path) -> None
     ],
 )
 def test_arguments_without_meaning_are_rejected(changes: dict[str, object], said: str) -> None:
-    given: dict[str, object] = {"objective": ParameterEstimator, "epochs": 4, **changes}
+    with pytest.raises(ConfigError, match=said):
+        _pruned({"objective": ParameterEstimator, "epochs": 4, **changes})
+
+
+def test_arguments_without_effect_are_warned_of() -> None:
+    idle = {"tuner": "Bayesian", "regularization_range": [1e-3], "knapsack_solver": "", "directory": "here"}
+    with pytest.warns(BitsmithWarning, match="^tuner, regularization_range: no effect"), pytest.raises(ConfigError):
+        _pruned({"objective": ParameterEstimator, "epochs": 1, **idle})
+
+
+def _pruned(given: dict[str, object]) -> object:
     names = ("keras_model", "hls_config", "scheduler", "X_train", "y_train", "X_val", "y_val", "batch_size")
     rest = dict.fromkeys((*names, "optimizer", "loss_fn", "validation_metric", "increasing", "rtol"))
-    with pytest.raises(ConfigError, match=said):
-        optimize_keras_model_for_hls4ml(**{**rest, **given})  # type: ignore[arg-type]
+    return optimize_keras_model_for_hls4ml(**{**rest, **given})  # type: ignore[arg-type]
 
 
 def test_numbers_of_weights_are_a_resource(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

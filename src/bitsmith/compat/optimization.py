@@ -5,6 +5,7 @@ Prices are those of :func:`bitsmith.cost`, of the circuit that ``hls_config`` gi
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,14 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.base.progress import tell
+from bitsmith.base.progress import tell, users_line
 from bitsmith.compat.schedulers import BinaryScheduler as BinaryScheduler
 from bitsmith.compat.schedulers import ConstantScheduler as ConstantScheduler
 from bitsmith.compat.schedulers import OptimizationScheduler as OptimizationScheduler
 from bitsmith.compat.schedulers import PolynomialScheduler as PolynomialScheduler
 from bitsmith.config import ConfigLike
 from bitsmith.conversion.conversion import convert
-from bitsmith.errors import ConfigError
+from bitsmith.errors import BitsmithWarning, ConfigError
 from bitsmith.model.cost import Cost
 from bitsmith.model.masks import Masks
 from bitsmith.model.pricing import cost
@@ -102,11 +103,13 @@ def optimize_keras_model_for_hls4ml(
     """Prune a Keras model step by step, as long as its metric stays; the model has the best weights then, and is returned.
 
     Arguments are those of hls4ml. ``directory``, ``tuner``, ``knapsack_solver`` and ``regularization_range`` have no effect: no
-    regularization is tuned, and groups are taken by their importance for their price.
+    regularization is tuned, and groups are taken by their importance for their price. A warning names the last
+    three if they are given.
 
     Raises:
         ConfigError: an argument that is not known, or a circuit that has nothing of the resource.
     """
+    _warn_of_no_effect(tuner=tuner, regularization_range=regularization_range, knapsack_solver=knapsack_solver)
     if epochs <= rewinding_epochs:
         raise ConfigError(f"{epochs}", where="epochs", accepted=f"more than the {rewinding_epochs} rewinding_epochs")
     if ranking_metric not in _RANKS:
@@ -136,6 +139,17 @@ def optimize_keras_model_for_hls4ml(
             training.run(rewinding_epochs)
     keras_model.set_weights(best)
     return keras_model
+
+
+def _warn_of_no_effect(**given: Sequence[object]) -> None:
+    """Warn of arguments that hls4ml's results depend on, and these do not."""
+    idle = [name for name, value in given.items() if len(value)]
+    if idle:
+        named = ", ".join(idle)
+        message = (
+            f"{named}: no effect here, as no regularization is tuned and groups are taken by importance for their price"
+        )
+        warnings.warn(message, BitsmithWarning, stacklevel=users_line())
 
 
 @dataclass(frozen=True, slots=True)
