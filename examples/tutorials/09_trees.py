@@ -1,0 +1,86 @@
+# %% [markdown]
+# # Trees
+#
+# A forest becomes a circuit that decides as the forest does, on every sample, with a result in each clock cycle. Needs
+# `scikit-learn` and `matplotlib`.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.model_selection import train_test_split
+
+import bitsmith
+
+features, labels = load_breast_cancer(return_X_y=True)
+parts = train_test_split(features.astype(np.float32), labels, test_size=200, random_state=0)
+x, test, y, truth = parts
+
+# %% [markdown]
+# ## A forest as it is
+#
+# Give `convert` the estimator and the samples that it was trained on. Each feature gets a format of its own, whose steps are fine
+# enough that no sample changes sides of a threshold.
+
+# %%
+forest = RandomForestClassifier(10, max_depth=4, random_state=0).fit(x, y)
+model = bitsmith.convert(forest, "forest", calibration=x)
+classes, probabilities = model.predict(test)
+
+print(f"{np.mean(classes == forest.predict(test)):.0%} of the test samples have the forest's class")
+print(f"probabilities differ by {np.abs(probabilities - forest.predict_proba(test)).max():.5f} at most")
+print(f"accuracy {np.mean(classes == truth):.1%}")
+print(model.estimate())
+
+# %% [markdown]
+# Other samples may lie within half a step of a threshold, and then take the other branch: so a few probabilities differ.
+# Trees share comparisons, and decisions that earlier ones have settled are left out.
+
+# %%
+decisions = sum(tree.tree_.node_count - tree.tree_.n_leaves for tree in forest.estimators_)
+print(f"{decisions} decisions in {len(forest.estimators_)} trees")
+print(model)
+
+# %% [markdown]
+# ## How deep, and how many
+#
+# Estimates take well under a second, so that you can draw what a deeper forest costs and brings.
+
+# %%
+figure, axes = plt.subplots(figsize=(6, 3.5))
+for depth in (2, 3, 4, 6):
+    sizes, scores = [], []
+    for trees in (2, 5, 10, 20):
+        each = RandomForestClassifier(trees, max_depth=depth, random_state=0).fit(x, y)
+        circuit = bitsmith.convert(each, calibration=x, check=False)
+        sizes.append(circuit.estimate().size.lut)
+        scores.append(np.mean(circuit.predict(test)[0] == truth))
+    axes.plot(sizes, scores, "o-", label=f"depth {depth}")
+axes.set(xlabel="look-up tables (estimate)", ylabel="accuracy")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# ## Gradient boosting
+#
+# Scores are sums of leaves. Leaves have 16 bits unless `bits` says otherwise; decisions do not depend on it.
+
+# %%
+boosted = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=8, random_state=0).fit(x, y)
+for bits in (None, 8, 5):
+    narrow = bitsmith.convert(boosted, "boosted", calibration=x, check=False, bits=bits)
+    same = np.mean(narrow.predict(test)[0] == boosted.predict(test))
+    print(f"leaves of {bits or 16} bits: {narrow.estimate().size.lut:,} LUT, {same:.1%} of classes equal")
+
+# %% [markdown]
+# ## Simulate it
+#
+# The build simulates the circuit and compares each class and each bit of the probabilities with the emulator.
+
+# %%
+report = model.build(inputs=test[:50], synth=False)
+print(report["Verification"])
+
+# %% [markdown]
+# More: [scikit-learn, XGBoost and LightGBM](../scikit-learn.md).
