@@ -360,7 +360,7 @@ MUTANTS = [
     ("downsizer", "assign act = x_valid & y_free", "assign act = x_valid & y_free & (part == '0)"),
     ("upsizer", "x_valid & (y_free | ~last_part)", "x_valid"),
     ("upsizer", "assign y_data = {x_data, earlier}", "assign y_data = {earlier, x_data}"),
-    ("reduce", "(place == '0) ? operand", "last ? operand"),
+    ("reduce", "so_far = (place == '0)", "so_far = last"),
     ("reduce", "x_valid & (y_free | ~last)", "x_valid & y_free"),
     ("folded_product", "|| begins[STAGES-1]", "|| 1'b0"),
     ("folded_product", "{sum, g_level[LEVELS].owed[result]}", "{sum, 1'b0}"),

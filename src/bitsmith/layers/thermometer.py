@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from bitsmith.layers.quantization.quantizer import rationals
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
-_floor = np.frompyfunc(lambda value, frac: value * 2 ** int(frac) // 1, 2, 1)
+_floor = np.frompyfunc(lambda value, frac: value * Fraction(2) ** int(frac) // 1, 2, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
