@@ -48,7 +48,7 @@ from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import Rounding
 from bitsmith.netlist.flow import Flow
 from bitsmith.netlist.netlist import InputPort, Literal, Netlist, live_words, operands
-from bitsmith.netlist.pipeline import PipelineStages, _Scheduler
+from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title, write
@@ -186,23 +186,11 @@ class Rivals:
                 yield Circuit(answer["name"], answer["stages"], answer["cost"], *made)
 
 
-class Lengthened(_Scheduler):
-    """Stages that are as many as are asked for, also where fewer would do, so that registers have more places."""
-
-    wanted = 0
-
-    def stages(self) -> int:
-        """The number of stages."""
-        return max(super().stages(), self.wanted)
-
-
 def ours(program: Program, family: Family, budget_ns: float, stages: int = 0) -> Circuit:
     """Our circuit with stages of ``budget_ns``, ``stages`` at least."""
     netlist, placed = pipelined(program, family.delays, budget_ns)
     if placed.stages < stages:
-        scheduler = Lengthened(netlist, family.delays, budget_ns)
-        scheduler.wanted = stages
-        placed = scheduler.run()
+        placed = pipeline(netlist, family.delays, budget_ns, stages)
     return made(netlist, placed, family)
 
 
