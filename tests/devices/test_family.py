@@ -75,6 +75,7 @@ def test_every_die_is_a_part_of_its_family(family: Family) -> None:
         ({"delays": replace(ECP5.delays, block_stage_ns=1.0)}, "registers and the delay of a stage"),
         ({"dies": {"lfe5u-12f": Die(1, 1, 1, 1, large=1)}}, "a larger memory that is not described"),
         ({"synthesis": replace(ECP5.synthesis, large={"PDPSC512K": 1})}, "cells of a larger memory"),
+        ({"delays": replace(ECP5.delays, thresholds_in_tables=True)}, "thresholds take the delays"),
     ],
 )
 def test_records_that_do_not_agree_with_themselves(change: dict[str, object], told: str) -> None:

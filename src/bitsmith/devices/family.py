@@ -229,6 +229,8 @@ class Family:
             "a larger memory that is not described": not self.area.large
             and any(die.large for die in self.dies.values()),
             "cells of a larger memory": bool(self.area.large) != bool(self.synthesis.large),
+            "thresholds take the delays of what synthesis makes of them": delays.thresholds_in_tables
+            != ("thresholds.v" in self.synthesis.arithmetic),
             "nothing is counted": not (self.synthesis.lut and self.synthesis.ff and self.synthesis.bram),
         }
 
