@@ -103,8 +103,8 @@ def optimize_keras_model_for_hls4ml(
     """Prune a Keras model step by step, as long as its metric stays; the model has the best weights then, and is returned.
 
     Arguments are those of hls4ml. ``directory``, ``tuner``, ``knapsack_solver`` and ``regularization_range`` have no effect: no
-    regularization is tuned, and groups are taken by their importance for their price. A warning names the last
-    three if they are given.
+    regularization is tuned, and groups are taken by their importance for their price. A warning names the last three if they
+    are given.
 
     Raises:
         ConfigError: an argument that is not known, or a circuit that has nothing of the resource.

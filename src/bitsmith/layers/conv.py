@@ -124,13 +124,13 @@ class Conv(_Convolution):
         rows = np.stack(parts, axis=2)
         matrices = self.kernel.reshape(-1, self.groups, self.kernel.shape[-1] // self.groups).transpose(1, 0, 2)
         rows = rows.reshape(len(rows), self.groups, -1).transpose(1, 0, 2)
-        return Products(rows, matrices, np.ones(matrices.shape[2]))
+        return Products(rows, matrices, np.ones(matrices.shape[2]), self._revised)
 
     def products(self, kernel: Ints) -> list[Ints]:
         """The matrices of the layer's products, of elements of ``kernel``, and of zeros beside groups."""
         return list(_matrices(kernel.reshape(-1, *kernel.shape[-2:]), self.groups))
 
-    def with_matrices(self, variable: str, matrices: Floats, shift: Floats) -> Layer:
+    def _revised(self, matrices: Floats, shift: Floats) -> Conv:
         kernel = as_weights(matrices.transpose(1, 0, 2).reshape(self.kernel.shape))
         return replace(self, kernel=kernel, bias=shifted(self.bias, shift))
 

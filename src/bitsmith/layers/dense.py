@@ -80,13 +80,13 @@ class Dense(Layer):
 
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
         rows = operands[0].reshape(1, -1, operands[0].shape[-1])
-        return Products(rows, self.kernel[None], np.ones(self.kernel.shape[1]))
+        return Products(rows, self.kernel[None], np.ones(self.kernel.shape[1]), self._revised)
 
     def products(self, kernel: Ints) -> list[Ints]:
         """The matrices of the layer's products, of elements of ``kernel``."""
         return [kernel]
 
-    def with_matrices(self, variable: str, matrices: Floats, shift: Floats) -> Layer:
+    def _revised(self, matrices: Floats, shift: Floats) -> Dense:
         return replace(self, kernel=as_weights(matrices[0]), bias=shifted(self.bias, shift))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -25,12 +25,14 @@ from bitsmith.layers.traits import Traits
 class Products:
     """Products of the ``rows`` (groups, count, n) of an operand by the ``matrices`` (groups, n, m) of a trained tensor.
 
-    ``weight`` (m,) is how much squared errors of each column count in the result, 1 on average.
+    ``weight`` (m,) is how much squared errors of each column count in the result, 1 on average. ``revised`` makes the layer with
+    other matrices and so much more of its bias (columns,), which is left out without a bias.
     """
 
     rows: Floats
     matrices: Floats
     weight: Floats
+    revised: Callable[[Floats, Floats], Layer]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,13 +119,6 @@ class Layer(ABC):
         None: it does other things than to multiply.
         """
         return None
-
-    def with_matrices(self, variable: str, matrices: Floats, shift: Floats) -> Layer:
-        """The layer with other matrices of :meth:`trained_products`, and ``shift`` (columns,) more of their bias.
-
-        Without a bias ``shift`` is left out.
-        """
-        raise NotImplementedError
 
     @abstractmethod
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:

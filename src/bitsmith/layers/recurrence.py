@@ -133,13 +133,14 @@ class Recurrent(Layer):
 
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
         if variable == "weight":
-            rows, matrix = operands[0].reshape(-1, len(self.kernel)), self.kernel
+            rows, matrix, revised = operands[0].reshape(-1, len(self.kernel)), self.kernel, self._with_kernel
         elif variable == "recurrent_weight":
             initial = self._parts(operands)[1] or [np.zeros((len(operands[0]), self.units))]
-            rows, matrix = np.concatenate([initial[0], *self._run(operands)["state"][:-1]]), self.recurrent_kernel
+            rows = np.concatenate([initial[0], *self._run(operands)["state"][:-1]])
+            matrix, revised = self.recurrent_kernel, self._with_recurrent_kernel
         else:
             return None
-        return Products(rows[None], matrix[None], self._effects([each[:_FEW] for each in operands]))
+        return Products(rows[None], matrix[None], self._effects([each[:_FEW] for each in operands]), revised)
 
     def _effects(self, operands: Sequence[Floats]) -> Floats:
         """The effect of squared differences in the sums of gates: the same for all units of one, 1 on average."""
@@ -149,11 +150,12 @@ class Recurrent(Layer):
         found = [np.mean((replace(self, bias=bias + each).reference(operands) - plain) ** 2) for each in moved]
         return np.repeat(np.asarray(found) / (np.mean(found) or 1.0), self.units)
 
-    def with_matrices(self, variable: str, matrices: Floats, shift: Floats) -> Layer:
-        matrix = as_weights(matrices[0])
-        if variable == "weight":
-            return replace(self, kernel=matrix, bias=shifted(self.bias, shift))
-        return replace(self, recurrent_kernel=matrix, recurrent_bias=shifted(self.recurrent_bias, shift))
+    def _with_kernel(self, matrices: Floats, shift: Floats) -> Recurrent:
+        return replace(self, kernel=as_weights(matrices[0]), bias=shifted(self.bias, shift))
+
+    def _with_recurrent_kernel(self, matrices: Floats, shift: Floats) -> Recurrent:
+        matrix, bias = as_weights(matrices[0]), shifted(self.recurrent_bias, shift)
+        return replace(self, recurrent_kernel=matrix, recurrent_bias=bias)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if len(inputs) - self.masked not in (1, 1 + len(self.states)):

@@ -109,7 +109,7 @@ def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str,
         )
         shift = each.means - (products.rows.mean(axis=1, keepdims=True) @ found)[:, 0]
         fixed = not _BIASES.isdisjoint(node.settings.precision)
-        layer = layer.with_matrices(variable, found, np.zeros(shift.size) if fixed else shift.ravel())
+        layer = products.revised(found, np.zeros(shift.size) if fixed else shift.ravel())
     return replace(node, layer=layer)
 
 
