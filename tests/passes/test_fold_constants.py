@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from bitsmith.ir import ops
-from bitsmith.ir.program import Node, Program
+from bitsmith.ir.ops import Op
+from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, read_array
-from bitsmith.ir.types import Ints, TensorType
+from bitsmith.ir.types import Ints
 from bitsmith.passes.program import fold_constants
+from bitsmith.passes.program.rewrite import Rewriter, rewrite
 from tests.ir.oracle import evaluate
 from tests.properties.programs import random_program, random_stimuli, sample
 
 
 def _on_constants(program: Program, inputs: list[Ints]) -> Program:
     """``program`` with constants in place of its inputs."""
-    nodes = list(program.nodes)
-    for index, raw in zip(program.inputs, inputs, strict=True):
-        frac = nodes[index].type.frac
-        nodes[index] = Node(ops.Const(raw, frac), (), TensorType.of(raw.shape, frac, raw, raw))
-    return replace(program, nodes=tuple(nodes))
+    raw = dict(zip(program.input_ops(), inputs, strict=True))
+
+    def rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | None:
+        if not isinstance(op, ops.Input) or op not in raw:
+            return None
+        return new.append(ops.Const(raw[op], op.frac), args, layer)
+
+    return rewrite(program, rule)
 
 
 def test_programs_of_constants_become_what_the_oracle_says() -> None:

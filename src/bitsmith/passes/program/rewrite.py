@@ -32,6 +32,10 @@ class Rewriter:
             self._inferred[place] = op, infer(op, [self.type(arg) for arg in args])
         return self._inferred[place][1]
 
+    def keep(self, op: Op, args: tuple[int, ...], result: TensorType) -> None:
+        """Take ``result`` as the type of ``op`` on the nodes ``args``, without inferring it again."""
+        self._inferred[id(op), args] = op, result
+
     def append(self, op: Op, args: tuple[int, ...], layer: str) -> int:
         """Add a node, with the tightest type; its index."""
         self.nodes.append(Node(op, args, self.infer(op, args), layer))
@@ -45,6 +49,7 @@ Rule = Callable[[Rewriter, Op, tuple[int, ...], str], int | None]
 def rewrite(program: Program, rule: Rule) -> Program:
     """``program`` with ``rule`` applied to each node, operands first, bodies of scans included.
 
+    The type of a node is inferred again only where the rule has changed the op or the type of an operand.
     All values keep their fractional bits, since raw outputs, tables and scans depend on them: where a tighter range
     needs fewer, a lossless cast restores them.
     """
@@ -53,6 +58,10 @@ def rewrite(program: Program, rule: Rule) -> Program:
     for node in program.nodes:
         op = replace(node.op, body=rewrite(node.op.body, rule)) if isinstance(node.op, ops.Scan) else node.op
         args = tuple(place[arg] for arg in node.args)
+        if op is node.op and all(
+            new.type(arg) is program.nodes[old].type for arg, old in zip(args, node.args, strict=True)
+        ):
+            new.keep(op, args, node.type)
         replaced = rule(new, op, args, node.layer)
         index = new.append(op, args, node.layer) if replaced is None else replaced
         place.append(_with_frac(new, index, node))
