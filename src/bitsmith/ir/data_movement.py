@@ -16,22 +16,25 @@ _Part: TypeAlias = npt.NDArray[np.object_]
 """One of the arrays of a type, which stands for its broadcast to the shape."""
 
 
-def require(condition: bool, found: str) -> None:
-    """Refuse a program in which ``condition`` does not hold."""
+def require(condition: bool, found: str, *of: object) -> None:
+    """Refuse a program in which ``condition`` does not hold; ``found`` has a ``{}`` for each of what it speaks ``of``.
+
+    The text is made on failure alone: types are long to write, and are checked a million times.
+    """
     if not condition:
-        raise ProgramError(found)
+        raise ProgramError(found.format(*of) if of else found)
 
 
 def reshaped(op: ops.Reshape, x: TensorType) -> TensorType:
     """The type of :class:`bitsmith.ir.ops.Reshape`."""
     fits = all(n >= 1 for n in op.shape) and int(np.prod(op.shape, dtype=object)) == x.size
-    require(fits, f"reshape of {x} to {op.shape}")
+    require(fits, "reshape of {} to {}", x, op.shape)
     return _moved(x, op.shape, lambda part: _reshaped(part, x.shape, op.shape))
 
 
 def transposed(op: ops.Transpose, x: TensorType) -> TensorType:
     """The type of :class:`bitsmith.ir.ops.Transpose`."""
-    require(sorted(op.perm) == list(range(len(x.shape))), f"transpose {op.perm} of {x}")
+    require(sorted(op.perm) == list(range(len(x.shape))), "transpose {} of {}", op.perm, x)
     return _moved(x, [x.shape[axis] for axis in op.perm], lambda part: part.transpose(op.perm))
 
 
@@ -49,7 +52,7 @@ def sliced(op: ops.Slice, x: TensorType) -> TensorType:
 
 def gathered(op: ops.Gather, x: TensorType) -> TensorType:
     """The type of :class:`bitsmith.ir.ops.Gather`."""
-    require(0 <= op.axis < len(x.shape), f"gather along axis {op.axis} of {x}")
+    require(0 <= op.axis < len(x.shape), "gather along axis {} of {}", op.axis, x)
     n, indices = x.shape[op.axis], op.indices
     require(bool(np.all((indices >= 0) & (indices < n))), "gather indices out of range")
     require(indices.size * x.size // n <= MAX_ELEMENTS, "a gather too large")

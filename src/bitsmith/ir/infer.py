@@ -100,7 +100,7 @@ def _parameter(op: ops.Parameter) -> TensorType:
 
 
 def _pad(op: ops.Pad, x: TensorType) -> TensorType:
-    require(len(op.before) == len(op.after) == len(x.shape) and min(op.before + op.after) >= 0, f"pad of {x}")
+    require(len(op.before) == len(op.after) == len(x.shape) and min(op.before + op.after) >= 0, "pad of {}", x)
     shape = [sum(n) for n in zip(op.before, x.shape, op.after, strict=True)]
     require(int(np.prod(shape, dtype=object)) <= MAX_ELEMENTS, f"a pad to {shape}")
     widths = tuple(zip(op.before, op.after, strict=True))
@@ -117,7 +117,7 @@ def _broadcast(op: ops.Broadcast, x: TensorType) -> TensorType:
         fits = np.broadcast_shapes(x.shape, op.shape) == op.shape
     except ValueError:
         fits = False
-    require(fits, f"broadcast of {x} to {op.shape}")
+    require(fits, "broadcast of {} to {}", x, op.shape)
     return TensorType.of(op.shape, x.frac, x.lo, x.hi)
 
 
@@ -128,7 +128,7 @@ def window_positions(size: int, taps: int, stride: int, dilation: int, padding: 
 
 def _window(op: ops.Window, x: TensorType) -> TensorType:
     rank = len(op.size)
-    require(rank == len(op.stride) == len(op.dilation) == len(op.padding) and rank <= len(x.shape), f"window of {x}")
+    require(rank == len(op.stride) == len(op.dilation) == len(op.padding) and rank <= len(x.shape), "window of {}", x)
     positions = [
         window_positions(n, taps, stride, dilation, padding)
         for n, taps, stride, dilation, padding in zip(
@@ -152,7 +152,9 @@ def _linear(op: ops.Linear, x: TensorType) -> TensorType:
     _sane(op.frac)
     require(
         len(x.shape) >= 1 and op.weights.ndim == 2 and x.shape[-1] == op.weights.shape[0],
-        f"linear {op.weights.shape} of {x}",
+        "linear {} of {}",
+        op.weights.shape,
+        x,
     )
     weights, frac = machine_weights(op, x)
     # Only distinct positions matter: the arrays of the type are as small as they can be.
@@ -195,7 +197,7 @@ def _bits(x: Ints | npt.NDArray[np.int64]) -> int:
 
 
 def _matmul(x: TensorType, y: TensorType) -> TensorType:
-    require(len(x.shape) >= 2 and len(y.shape) >= 2 and x.shape[-1] == y.shape[-2], f"matmul of {x} and {y}")
+    require(len(x.shape) >= 2 and len(y.shape) >= 2 and x.shape[-1] == y.shape[-2], "matmul of {} and {}", x, y)
     left = TensorType.of((*x.shape, 1), x.frac[..., None], x.lo[..., None], x.hi[..., None])
     right = TensorType.of(
         (*y.shape[:-2], 1, *y.shape[-2:]), y.frac[..., None, :, :], y.lo[..., None, :, :], y.hi[..., None, :, :]
@@ -274,7 +276,9 @@ def _select(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
 def _reduce(op: ops.Sum | ops.AMax, x: TensorType) -> TensorType:
     require(
         list(op.axes) == sorted(set(op.axes)) and bool(op.axes) and op.axes[0] >= 0 and op.axes[-1] < len(x.shape),
-        f"reduction over axes {op.axes} of {x}",
+        "reduction over axes {} of {}",
+        op.axes,
+        x,
     )
     shape = tuple(n for axis, n in enumerate(x.shape) if axis not in op.axes)
     one = x.aligned(op.axes)
@@ -303,7 +307,10 @@ def _table(op: ops.Table, x: TensorType) -> TensorType:
     size = op.values.shape[-1]
     require(
         bool(np.all(x.lo >= op.first)) and bool(np.all(x.hi < op.first + size)),
-        f"a table of raw values {op.first}..{op.first + size - 1} for {x}, whose range is wider",
+        "a table of raw values {}..{} for {}, whose range is wider",
+        op.first,
+        op.first + size - 1,
+        x,
     )
     rank = len(x.shape)
     values = op.values.reshape((1,) * (rank + 1 - op.values.ndim) + op.values.shape)
@@ -354,7 +361,7 @@ def _scan(op: ops.Scan, args: Sequence[TensorType]) -> TensorType:
         require(inputs[index].contains(outputs[index]), f"next state {index} outside the body's state type")
     for declared, given in zip(inputs[op.states :], args[op.states :], strict=True):
         require(given.frac.shape[0] == 1, "a scan sequence whose fractional bits change from step to step")
-        require(declared.contains(step_type(given)), f"a scan sequence outside the body's input type {declared}")
+        require(declared.contains(step_type(given)), "a scan sequence outside the body's input type {}", declared)
     y = outputs[-1]
     return TensorType.of((steps.pop(), *y.shape), *(part[None] for part in (y.frac, y.lo, y.hi)))
 

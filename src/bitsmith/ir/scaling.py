@@ -52,7 +52,7 @@ def settled(frac: Fracs) -> Fracs:
 
 def channel_frac(x: TensorType) -> Fracs:
     """``frac`` along the last axis, which must be the same at every position."""
-    require(all(n == 1 for n in x.frac.shape[:-1]), f"fractional bits that differ between positions of {x}")
+    require(all(n == 1 for n in x.frac.shape[:-1]), "fractional bits that differ between positions of {}", x)
     return np.broadcast_to(x.frac.reshape(-1), (x.shape[-1],))
 
 
