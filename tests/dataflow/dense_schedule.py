@@ -73,7 +73,7 @@ class _Dense:
                 if self._is_steady(later, interval) and self._bits(everything, found) < self._bits(everything, depths):
                     times, depths, pace = later, found, held
                     break
-        within = [link.names[3] == -1 for link in self.links]
+        within = [link.names[3] == -1 and link.constant is None for link in self.links]
         return [1 << (depth - 1).bit_length() if inner else depth for inner, depth in zip(within, depths, strict=True)]
 
     def _bits(self, links: Sequence[int], depths: Sequence[int]) -> int:
@@ -113,7 +113,7 @@ class _Dense:
         filled, left = times[link.writer][made], times[link.reader][gone]
         if link.constant is not None:
             writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
-            if writer.takes or [other.writer for other in self.links].count(link.writer) > 1:
+            if writer.takes or writer.gap > 1 or [other.writer for other in self.links].count(link.writer) > 1:
                 return link.constant
             needs = np.concatenate(
                 [reader.needs[link.column] + k * reader.takes[link.column][-1] for k in range(frames)]

@@ -71,7 +71,10 @@ def _executed(
         kind = process.kind
         if isinstance(kind, Source):
             loaded = kind.loaded
-            raw = next(given) if loaded is None else loaded.tiles(weights[loaded.layer, loaded.name])
+            if kind.stored is not None:
+                raw = kind.stored.raw
+            else:
+                raw = next(given) if loaded is None else loaded.tiles(weights[loaded.layer, loaded.name])
             results = [objects(raw).reshape(process.results[0].tokens, -1)]
         elif isinstance(kind, Sink):
             outputs.append(takes[0].reshape(process.takes[0].shape))

@@ -14,6 +14,7 @@ import numpy as np
 from bitsmith.dataflow.engine import EngineLayer, Watched
 from bitsmith.dataflow.kinds import Kind
 from bitsmith.dataflow.processes import Network, OutputPort, Process, gives_back, kind_name
+from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.tokens import LoadableWeights, Stream
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir import ops
@@ -37,6 +38,16 @@ def _read_loaded(text: str) -> LoadableWeights:
     steps, groups, lo, hi, frac, across = map(int, words[:6])
     blocks, names = tuple(map(read_tuple, words[6:])), (read_name(layer), read_name(name))
     return LoadableWeights(*names, (rows, columns), steps, groups, lo, hi, frac, blocks, across)
+
+
+def _read_stored(text: str) -> StoredWeights:
+    gap, raw = json.loads(text).split(maxsplit=1)
+    return StoredWeights(read_array(raw), int(gap))
+
+
+def _read_parts(text: str) -> tuple[tuple[int, int], ...]:
+    numbers = read_tuple(text)
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _read_layers(text: str) -> tuple[EngineLayer, ...]:
@@ -77,6 +88,8 @@ _READERS: dict[object, Callable[[str], object]] = {
     "Ints": read_array,
     "Numbers": lambda text: read_array(text).astype(np.int64),
     "LoadableWeights | None": _read_loaded,
+    "StoredWeights | None": _read_stored,
+    "tuple[tuple[int, int], ...]": _read_parts,
     "tuple[EngineLayer, ...]": _read_layers,
     "ops.Window": _read_step,
     "ops.Sum | ops.AMax": _read_step,

@@ -20,6 +20,7 @@ _PARTS = {
     "delay": ("delay", "ram", "encode", "decode"),
     "decode": ("decode", "encode"),
     "reorder": ("reorder", "ram"),
+    "replay": ("replay", "ram"),
     "sweep": ("sweep", "sweep_axis", "ram"),
     "engine": ("engine", "engine_axis", "ram", "encode", "decode"),
     "single_port_fifo": ("single_port_fifo", "fifo"),

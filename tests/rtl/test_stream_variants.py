@@ -57,6 +57,8 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_window", {"BEFORE_1": 1, "AFTER_2": 2, "STRIDE_2": 3, "DILATION_1": 2, "STRIDE_1": 4}),
     ("bitsmith_order", {"ACTIONS": 1}),
     ("bitsmith_order", {"ACTIONS": 9}),
+    ("bitsmith_replay", {"DEPTH": 1, "PARTS": 1}),
+    ("bitsmith_replay", {"DEPTH": 20, "PARTS": 3, "LARGE": 72}),
     ("bitsmith_reorder", {"DEPTH": 1, "READS": 1, "TOKENS": 1}),
     ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40}),
     ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40, "LARGE": 72}),

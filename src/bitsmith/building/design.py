@@ -38,7 +38,7 @@ from bitsmith.rtl import bus_wrappers, clock_wrapper, integration, library, pack
 from bitsmith.rtl.design import TAP, LayerPart, RtlDesign
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw, pack, unpack
-from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
+from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightImage, WeightPort
 from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.writer import Title, write
 
@@ -276,14 +276,15 @@ class Streaming(Circuit):
     @property
     def interface(self) -> Interface:
         design = self.design
-        inputs = (*design.inputs, *(each.port for each in design.weights))
+        weights = (*(each.port for each in design.weights), *(each.port for each in design.images))
         return Interface(
             self.top,
-            inputs,
+            (*design.inputs, *weights),
             design.outputs,
             *self.cycles,
             self.title,
             weights=design.weights,
+            images=design.images,
             loads=design.loads,
             read_back=design.read_back,
             checked=design.checked,
@@ -311,11 +312,17 @@ class Streaming(Circuit):
         for given in design.weights:
             words = given_words(given, weights)
             stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
+        for image in design.images:
+            words = image_words(image)
+            stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
         others = other_values(self.program)
         return StreamCosimulation(
             design.top,
             tuple(sources),
-            _shapes([*design.inputs, *(given.port for given in design.weights)]),
+            (
+                *_shapes([*design.inputs, *(given.port for given in design.weights)]),
+                *(replace(_shape(image.port), gap=image.stored.gap) for image in design.images),
+            ),
             _shapes(design.outputs),
             tuple(stimuli),
             sum(self.cycles),
@@ -361,6 +368,11 @@ def given_words(given: WeightPort, values: Mapping[ParameterKey, Ints]) -> Words
     """The 32-bit words of each token of a port for weights."""
     tokens = given.tokens(values[given.loaded.layer, given.loaded.name])
     return pack(given.port.fields, [tokens])
+
+
+def image_words(image: WeightImage) -> Words:
+    """The 32-bit words of each token of a port for constants in a memory outside."""
+    return pack(image.port.fields, [image.tokens])
 
 
 def _shapes(ports: Sequence[StreamPort]) -> tuple[StreamShape, ...]:

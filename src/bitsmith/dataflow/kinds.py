@@ -20,6 +20,8 @@ import numpy.typing as npt
 from bitsmith.dataflow.engine import Engine as Engine
 from bitsmith.dataflow.logic import NO_LOGIC, Logic
 from bitsmith.dataflow.polyline import Polyline
+from bitsmith.dataflow.replay import Replay as Replay
+from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.storage import Memory, addressed, kept_bits, line_lengths, no_memories, weight_bits, weight_rows
 from bitsmith.dataflow.timing import (
     ProcessTiming,
@@ -32,7 +34,7 @@ from bitsmith.dataflow.timing import (
     sweep_bounds,
     window_actions,
 )
-from bitsmith.dataflow.tokens import Grid, LoadableWeights, Numbers, Stream, Streams, period, union_type
+from bitsmith.dataflow.tokens import Grid, LoadableWeights, Numbers, Stream, Streams, period, union_type, with_zeros
 from bitsmith.emulate import Emulator
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
@@ -42,16 +44,17 @@ from bitsmith.ir.types import IntArray, Ints, machine, objects
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Input ``name`` of the program, from outside; or weights, the same tokens for each frame."""
+    """Input ``name`` of the program; or weights: any that are ``loaded`` with each frame, or constants ``stored`` outside."""
 
     name: str
     loaded: LoadableWeights | None = None
+    stored: StoredWeights | None = None
 
     logic: ClassVar[Logic] = NO_LOGIC
     memories = no_memories
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
-        return single((), [counted(results[0].tokens)])
+        return single((), [counted(results[0].tokens)], gap=self.stored.gap if self.stored else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,9 @@ class Rom:
         return self.raw[: self.loaded.steps * self.loaded.groups if self.loaded else period(self.raw)]
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
-        bits = results[0].bits
-        return [Memory(len(self.words), bits, filled=True, differing=None if self.loaded else bits)]
+        return [
+            Memory(len(self.words), results[0].bits, filled=True, differing=None if self.loaded else results[0].bits)
+        ]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [self.raw]
@@ -212,7 +216,7 @@ class Window:
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         have, want = takes[0].token, results[0].token
-        picked = _with_zero(tokens[0].reshape(-1))[moved(self.op, takes[0].shape).reshape(-1)]
+        picked = with_zeros(tokens[0].reshape(-1))[moved(self.op, takes[0].shape).reshape(-1)]
         rank = len(want.shape) - len(have.shape)
         shift = objects(np.broadcast_to(want.frac, want.shape) - have.frac.reshape((1,) * rank + have.frac.shape))
         return [objects(picked.reshape(-1, *want.shape) << shift)]
@@ -255,7 +259,7 @@ class Sweep:
         part = (np.arange(self.blocks)[:, None] * self.parts + np.arange(self.parts))[:, None, None]
         read = np.where(source < 0, -1, source * self.blocks * self.parts + part)
         read = np.broadcast_to(read, (len(read), self.blocks, self.times, *read.shape[3:]))
-        return [_with_zero(tokens[0])[read.ravel()]]
+        return [with_zeros(tokens[0])[read.ravel()]]
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
         """A writer takes tokens as long as there is room; a reader waits for all of a window before its first action."""
@@ -331,7 +335,7 @@ class Reorder:
         return [] if is_monotone(self.source) else [Memory(addressed(depth), takes[0].bits)]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
-        return [_with_zero(tokens[0])[self.source]]
+        return [with_zeros(tokens[0])[self.source]]
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
         return reorder_timing(self.source, takes[0].tokens)
@@ -351,8 +355,9 @@ class Interleave:
         return [np.stack([objects(next(left[source])) for source in self.source])]
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
-        counts = [Polyline.of(np.cumsum(self.source == k)) for k in range(len(takes))]
-        return single(counts, [counted(len(self.source))])
+        return single(
+            [Polyline.of(np.cumsum(self.source == k)) for k in range(len(takes))], [counted(len(self.source))]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,13 +442,9 @@ Kind: TypeAlias = (
     | Reduce
     | WidthConverter
     | Reorder
+    | Replay
     | Interleave
     | Scan
     | Feedback
     | Engine
 )
-
-
-def _with_zero(rows: Ints) -> Ints:
-    """``rows`` and one of zeros after them, for index -1."""
-    return np.concatenate([rows, np.zeros((1, *rows.shape[1:]), dtype=np.object_)])

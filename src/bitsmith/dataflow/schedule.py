@@ -154,21 +154,27 @@ class _SequencerGraph:
         self.first: list[int] = []
         last: list[int] = []
         constants: set[int] = set()
+        places: list[int | None] = []
         for number, process in enumerate(network.processes):
-            parts = timed(process, latencies.get(number, 0)).sequencers
+            timing = timed(process, latencies.get(number, 0))
             self.first.append(len(self.sequencers))
-            if not isinstance(process.kind, Source) and all(source.process in constants for source in process.args):
+            is_input = isinstance(process.kind, Source) and process.kind.stored is None
+            if not is_input and all(source.process in constants for source in process.args):
                 constants.add(number)
-            self.sequencers += parts
+            self.sequencers += timing.sequencers
             last.append(len(self.sequencers) - 1)
+            places.append(timing.places)
         for number, process in enumerate(network.processes):
             if last[number] > self.first[number]:
                 self.links.append(
-                    Link(last[number] - 1, 0, last[number], 0, (number, 0, number, -1), None, process.takes[0].bits, 0)
+                    Link(
+                        *(last[number] - 1, 0, last[number], 0, (number, 0, number, -1)),
+                        *(places[number], process.takes[0].bits, 0),
+                    )
                 )
             for operand, source in enumerate(process.args):
                 names = (source.process, source.port, number, operand)
-                there_and_back = latencies.get(source.process, 0) + 2 + 2 * process.slice(operand)
+                there_and_back = self.sequencers[last[source.process]].latency + 2 + 2 * process.slice(operand)
                 constant = there_and_back if source.process in constants else None
                 self.links.append(
                     Link(
@@ -183,8 +189,12 @@ class _SequencerGraph:
                     )
                 )
         self._known: dict[tuple[tuple[int, int, int, int], int], Moves] = {}
-        self.sources = [self.first[number] for number in network.sources]
-        self._rounds = [self.first[k] for k, one in enumerate(network.processes) if isinstance(one.kind, Feedback)]
+        self.sources = [self.first[number] for number in network.sources if number not in constants]
+        self._rounds = [
+            last[k]
+            for k, one in enumerate(network.processes)
+            if isinstance(one.kind, Feedback) or places[k] is not None
+        ]
 
     @cached_property
     def interval(self) -> int:
@@ -231,7 +241,8 @@ class _SequencerGraph:
                 if self._bits(all_links, found) < self._bits(all_links, depths):
                     times, depths, steady = later, found, True
                     break
-        return [_rounded(depth) if link.within else depth for link, depth in zip(self.links, depths, strict=True)]
+        chosen = [not link.within or link.constant is not None for link in self.links]
+        return [depth if is_chosen else _rounded(depth) for is_chosen, depth in zip(chosen, depths, strict=True)]
 
     def _bits(self, links: Iterable[int], depths: Sequence[int]) -> int:
         """Return the bits of FIFOs of ``depths``."""
@@ -294,7 +305,7 @@ class _SequencerGraph:
         filled = times[link.writer].of_indices(moves.filling)
         left = times[link.reader].of_indices(moves.taking).plus(link.slice)
         if link.constant is not None:
-            if writer.takes or sum(other.writer == link.writer for other in self.links) > 1:
+            if writer.takes or writer.gap > 1 or sum(other.writer == link.writer for other in self.links) > 1:
                 return link.constant
             needed = times[link.reader].of_indices(moves.needed.rises())
             filled = needed.plus(-writer.latency - link.slice - 1)

@@ -22,6 +22,7 @@ from typing import cast
 
 from bitsmith.dataflow.engine import EngineLayer
 from bitsmith.dataflow.processes import Network, gives_back, kind_name
+from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.tokens import LoadableWeights, Stream
 from bitsmith.ir import text as programs
 from bitsmith.ir.ops import Op
@@ -37,6 +38,16 @@ def _write_loaded(value: object) -> str:
     return json.dumps(
         " ".join([*names, write_tuple(loaded.matrix), *map(str, numbers), *map(write_tuple, loaded.blocks)])
     )
+
+
+def _write_stored(value: object) -> str:
+    stored = cast(StoredWeights, value)
+    return json.dumps(f"{stored.gap} {write_array(stored.raw)}")
+
+
+def _write_parts(value: object) -> str:
+    parts = cast(tuple[tuple[int, int], ...], value)
+    return write_tuple(tuple(number for part in parts for number in part))
 
 
 def _write_layers(value: object) -> str:
@@ -72,6 +83,8 @@ _WRITERS: dict[object, Callable[[object], str]] = {
     "Ints": write_array,
     "Numbers": write_array,
     "LoadableWeights | None": _write_loaded,
+    "StoredWeights | None": _write_stored,
+    "tuple[tuple[int, int], ...]": _write_parts,
     "tuple[EngineLayer, ...]": _write_layers,
     "ops.Window": _write_step,
     "ops.Sum | ops.AMax": _write_step,

@@ -52,10 +52,11 @@ class ProcessTiming:
     """The sequencers of a process: one, or a writer and a reader of a memory of tokens between them.
 
     The writer takes the process's operands and fills the memory, the reader needs and takes tokens of the memory and fills the
-    process's results.
+    process's results. ``places`` are those of the memory if they are chosen already; None: as many as the schedule needs.
     """
 
     sequencers: tuple[Sequencer, ...]
+    places: int | None = None
 
 
 def single(

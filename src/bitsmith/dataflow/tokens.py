@@ -121,3 +121,8 @@ def regrouped(token: TensorType, shape: tuple[int, ...]) -> TensorType:
         return TensorType.of(shape, *(part.reshape(shape) for part in parts))
     split = TensorType.of((have // want, *shape), *(part.reshape(have // want, *shape) for part in flat))
     return union_type(split, 1)
+
+
+def with_zeros(rows: Ints) -> Ints:
+    """``rows`` and one of zeros after them, for index -1."""
+    return np.concatenate([rows, np.zeros((1, *rows.shape[1:]), dtype=np.object_)])

@@ -21,6 +21,7 @@ from bitsmith.dataflow.kinds import (
     Map,
     Reduce,
     Reorder,
+    Replay,
     Rom,
     Scan,
     Sink,
@@ -245,6 +246,8 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
         case Reorder():
             if not is_monotone(kind.source):
                 count.reorder(process.takes[0], len(kind.source), depth, column)
+        case Replay():
+            _count_replay(count, kind, process.takes[0].bits, column)
         case Rom():
             if kind.loaded:
                 count.loadable(kind.loaded.steps * kind.loaded.groups, process.results[0].bits)
@@ -299,10 +302,22 @@ def _flags(process: Process, operand: int, block: MultiplierBlock | None) -> int
         case FoldedProduct() as kind:
             stages = own_latency(process, block) or 0
             return 3 * stages + (kind.steps - 1).bit_length() + (kind.groups * kind.steps - 1).bit_length()
-        case Source() | Rom() | Window() | Sweep() | Reduce() | Reorder() | Interleave() | Feedback() | Engine():
+        case Source() | Rom() | Window() | Sweep() | Reduce() | Reorder() | Replay():
+            return None
+        case Interleave() | Feedback() | Engine():
             return None
         case _:
             assert_never(process.kind)
+
+
+def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
+    """A memory whose tokens come over and over, with counters of tokens, times and places."""
+    tokens, times = (max(column).bit_length() for column in zip(*kind.parts, strict=True))
+    places = (kind.places - 1).bit_length()
+    count.ff += tokens + times + 5 * places + (len(kind.parts) - 1).bit_length() + 1
+    count.lut += 2 * (tokens + times) + 6 * places
+    count.table(len(kind.parts), tokens + times)
+    count.memory(kind.places, bits, column, said=False)
 
 
 def _count_window(count: Count, kind: Window, process: Process, column: int) -> None:

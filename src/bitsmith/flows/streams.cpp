@@ -2,8 +2,8 @@
 //
 // usage: Vdut SPEC STIMULI RESPONSES MEASURED FRAMES PATIENCE [WEIGHTS]
 //
-// SPEC is text: the number of inputs, of outputs and of streams of weights, then for each of them the 32-bit words of a token
-// and the tokens of a frame (of a load, where weights are loaded). STIMULI and RESPONSES hold all tokens of the first stream, then those of the next; a token's bits are in
+// SPEC is text: the number of inputs, of outputs and of streams of weights, then for each of them the 32-bit words of a token,
+// the tokens of a frame (of a load, where weights are loaded), and the cycles from an input's token to the next one. STIMULI and RESPONSES hold all tokens of the first stream, then those of the next; a token's bits are in
 // little-endian words, least significant first. MEASURED is a JSON object: {"latency": .., "interval": ..} or
 // {"mismatch": ".."}. PATIENCE is the number of cycles without a transfer after which the circuit is said to hang. WEIGHTS has
 // the tokens of a load of each stream of weights; they are loaded with random waits before the first run, and once more
@@ -42,6 +42,8 @@ struct Stream {
     std::size_t offset;  // of the token among the port's words
     std::size_t start;   // of the first token in the file, in words
     std::size_t done;    // tokens that went through
+    std::int64_t gap;    // cycles from a token to the next one, at least, where nobody waits
+    std::int64_t next;   // the cycle of the next one then
 };
 
 struct Mismatch : std::runtime_error {
@@ -155,7 +157,8 @@ class Bench {
             for (std::size_t k = 0; k < in_.size(); k++) {
                 const bool left = in_[k].done < in_[k].tokens * frames_;
                 const std::uint64_t bit = std::uint64_t{1} << k;
-                if (left && ((offered & bit) || seed == 0 || next_random(random) % 3)) offered |= bit;
+                const bool given = seed == 0 ? cycle >= in_[k].next : next_random(random) % 3 != 0;
+                if (left && ((offered & bit) || given)) offered |= bit;
                 std::uint32_t* port = words_of(dut_->in_data) + in_[k].offset;
                 if (offered & bit) {
                     std::memcpy(port, &stimuli_[in_[k].start + in_[k].done * in_[k].words], 4 * in_[k].words);
@@ -193,6 +196,7 @@ class Bench {
                 if (taken >> k & 1) {
                     if (first_in_ < 0) first_in_ = cycle;
                     in_[k].done++;
+                    in_[k].next = cycle + in_[k].gap;
                     offered &= ~(std::uint64_t{1} << k);
                     moved = true;
                 }
@@ -226,7 +230,7 @@ class Bench {
 
   private:
     void forget() {
-        for (Stream& s : in_) s.done = 0;
+        for (Stream& s : in_) s.done = 0, s.next = 0;
         for (Stream& s : out_) s.done = 0;
     }
     static void fill(std::vector<std::uint32_t>& words, std::size_t count, const char* path) {
@@ -238,7 +242,7 @@ class Bench {
     static std::size_t read(std::ifstream& file, std::vector<Stream>& streams, std::size_t frames) {
         std::size_t offset = 0, start = 0;
         for (Stream& s : streams) {
-            file >> s.words >> s.tokens;
+            file >> s.words >> s.tokens >> s.gap;
             s.offset = offset;
             s.start = start;
             offset += s.words;

@@ -30,11 +30,15 @@ _LEAST_FRAMES = 4
 
 @dataclass(frozen=True, slots=True)
 class StreamShape:
-    """A stream at the interface of a top: the prefix of its ports, bits of a token, tokens per frame."""
+    """A stream at the interface of a top: the prefix of its ports, bits of a token, tokens per frame.
+
+    Tokens come ``gap`` cycles after each other or later, wherever both sides wait for nothing else.
+    """
 
     name: str
     width: int
     tokens: int
+    gap: int = 1
 
     @property
     def words(self) -> int:
@@ -106,7 +110,7 @@ class StreamCosimulation:
         loads = tuple(shape for shape, _ in self.loads)
         streams = (*self.inputs, *self.outputs, *loads)
         counts = f"{len(self.inputs)} {len(self.outputs)} {len(loads)}"
-        spec = [counts, *(f"{stream.words} {stream.tokens}" for stream in streams)]
+        spec = [counts, *(f"{stream.words} {stream.tokens} {stream.gap}" for stream in streams)]
         return {
             f"{self.folder}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
             f"{self.folder}/{WAVES_HEADER.name}": WAVES_HEADER.read_text(encoding="utf-8"),

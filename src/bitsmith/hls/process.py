@@ -58,8 +58,10 @@ class ProcessWriter(FunctionWriter[Process]):
                 return self._scan(kind)
             case kinds.Sweep():
                 return self._sweep(kind)
-            case kinds.Source() | kinds.Sink() | kinds.Feedback() | kinds.Engine():
-                raise AssertionError("boundaries, recurrences and engines are written by functions of their own")
+            case kinds.Source() | kinds.Sink() | kinds.Feedback() | kinds.Engine() | kinds.Replay():
+                raise AssertionError(
+                    "boundaries, recurrences, engines and their weights are written by functions of their own"
+                )
             case _:
                 assert_never(kind)
 

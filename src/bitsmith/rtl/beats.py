@@ -54,6 +54,7 @@ def with_beats(interface: Interface, bus_bytes: int) -> Interface:
         inputs=tuple(map(beats, interface.inputs)),
         outputs=tuple(map(beats, interface.outputs)),
         weights=tuple(replace(each, port=beats(each.port)) for each in interface.weights),
+        images=tuple(replace(each, port=beats(each.port)) for each in interface.images),
         loads=tuple(replace(each, port=beats(each.port)) for each in interface.loads),
         taps=(),
     )

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
+from bitsmith.dataflow.replay import Replay
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir.types import width_of
 from bitsmith.rtl.memory import address_bits
@@ -65,6 +66,23 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     process.instance("engine", parameters, ports)
     if any(layer.watched for layer in kind.layers):
         _taps(process, kind, index, done, number.width, ports["core_stored"])
+
+
+def write_replay(process: ProcessText, kind: Replay) -> None:
+    """Write the memory from which the words of weights come over and over."""
+    (want,) = process.gives
+    x = process.prepared("x", want)
+    sizes = [max(column).bit_length() for column in zip(*kind.parts, strict=True)]
+    part = process.word("part", address_bits(len(kind.parts)))
+    rows = [tokens - 1 | (times - 1) << sizes[0] for tokens, times in kind.parts]
+    table = process.top.table(process.named("parts"), part, sum(sizes), rows, clocked=False)
+    ports = {
+        "part": part,
+        "last_token": f"{table}[{sizes[0] - 1}:0]",
+        "last_time": f"{table}[{sum(sizes) - 1}:{sizes[0]}]",
+    }
+    parameters = {"PARTS": len(kind.parts), "TOKEN_BITS": sizes[0], "TIME_BITS": sizes[1]}
+    process.buffer("replay", parameters, ports, x, bits(want))
 
 
 def _taps(process: ProcessText, kind: Engine, layer: str, done: str, width: int, stored: str) -> None:

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.protection import CheckedMemory
-from bitsmith.rtl.stream_ports import StreamPort, WeightPort
+from bitsmith.rtl.stream_ports import StreamPort, WeightImage, WeightPort
 from bitsmith.rtl.writer import Title
 
 
@@ -19,9 +19,9 @@ from bitsmith.rtl.writer import Title
 class Interface:
     """The streams of ``<top>_axis``; latency and interval are the planned cycles.
 
-    ``weights`` come with each frame: their ports are the last of the inputs. ``loads`` are for memories that can be loaded;
-    with ``read_back`` there is a CRC of what each of them holds. Memories that are ``checked`` have check bits.
-    ``taps`` are layers' results that monitors watch.
+    ``weights`` come with each frame, and then constants that lie outside as ``images``: their ports are the last of the inputs.
+    ``loads`` are for memories that can be loaded; with ``read_back`` there is a CRC of what each of them holds. Memories that are
+    ``checked`` have check bits. ``taps`` are layers' results that monitors watch.
     """
 
     top: str
@@ -31,10 +31,16 @@ class Interface:
     interval: int
     title: Title
     weights: tuple[WeightPort, ...] = ()
+    images: tuple[WeightImage, ...] = ()
     loads: tuple[WeightPort, ...] = ()
     read_back: bool = False
     checked: tuple[CheckedMemory, ...] = ()
     taps: tuple[StreamPort, ...] = ()
+
+    @property
+    def own_inputs(self) -> tuple[StreamPort, ...]:
+        """The streams of the network's inputs, which are no weights."""
+        return self.inputs[: len(self.inputs) - len(self.weights) - len(self.images)]
 
     @property
     def load_ports(self) -> tuple[StreamPort, ...]:

@@ -71,7 +71,6 @@ def watches(
     Raises:
         ConfigError: too many tensors.
     """
-    own = interface.inputs[: len(interface.inputs) - len(interface.weights)]
     names = {tap.name for tap in interface.taps}
     probes = tuple(probe for probe in program.probes if probe.name in names)
     taps = _values(program, probes, samples) | _values(in_engines, in_engines.outputs, samples)
@@ -79,7 +78,7 @@ def watches(
     outputs = tuple(Output(f"{k}", output.node) for k, output in enumerate(program.outputs))
     found = list[Watch]()
     for side, ports, values in (
-        ("in", own, list(zip(program.types(program.inputs), raws, strict=True))),
+        ("in", interface.own_inputs, list(zip(program.types(program.inputs), raws, strict=True))),
         ("out", interface.outputs, list(_values(program, outputs, samples).values())),
         ("tap", interface.taps, [taps[tap.name] for tap in interface.taps]),
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.schedule import Schedule
 from bitsmith.dataflow.tokens import LoadableWeights
 from bitsmith.ir.types import Ints, objects
@@ -40,6 +41,19 @@ class WeightPort:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightImage:
+    """A stream at the interface for constants that lie in a memory outside: the same tokens with each frame."""
+
+    port: StreamPort
+    stored: StoredWeights
+
+    @property
+    def tokens(self) -> Ints:
+        """The raw values as rows, one per token."""
+        return objects(self.stored.raw.reshape(self.port.tokens, -1))
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """A memory for tokens: the layers that take them, and the bits of each."""
 
@@ -51,7 +65,8 @@ class Memory:
 class StreamDesign:
     """Sources of a streaming top, its ports, and its schedule.
 
-    ``weights`` come with each frame, ``loads`` are memories that can be loaded; ``read_back``: and give a CRC of what they hold.
+    ``weights`` and ``images`` come with each frame, ``loads`` are memories that can be loaded; ``read_back``: and give a CRC of
+    what they hold.
     """
 
     top: str
@@ -68,6 +83,7 @@ class StreamDesign:
     islands: tuple[tuple[str, ...], ...]
     """Prefixes of the names of processes, in groups that are joined by register slices alone."""
     weights: tuple[WeightPort, ...] = ()
+    images: tuple[WeightImage, ...] = ()
     loads: tuple[WeightPort, ...] = ()
     read_back: bool = False
     checked: tuple[CheckedMemory, ...] = ()

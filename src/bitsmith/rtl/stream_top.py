@@ -24,7 +24,7 @@ from bitsmith.rtl.design import DATA, TAKES, LayerPart, RtlDesign, tap_ports
 from bitsmith.rtl.memory import address_bits, ram, rom
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.protection import CheckedMemory, Checks
-from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightPort
+from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightImage, WeightPort
 from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.tokens import fields
 from bitsmith.rtl.writer import Title
@@ -88,6 +88,7 @@ class StreamTop:
         self.inputs: list[StreamPort] = []
         self.outputs: list[StreamPort] = []
         self.weights: list[WeightPort] = []
+        self.images: list[WeightImage] = []
         self.memories: dict[str, Memory] = {}
         self.parts: dict[str, LayerPart] = {}
         has_memories = any(
@@ -145,6 +146,7 @@ class StreamTop:
             self.parts,
             tuple(tuple(f"p{number}" for number in island) for island in islands(self.wiring.network)),
             tuple(self.weights),
+            tuple(self.images),
             tuple(self._loads),
             bool(self._loads) and self._read_back,
             tuple(self.checks.memories),

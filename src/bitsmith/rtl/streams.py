@@ -29,11 +29,11 @@ from bitsmith.ir.types import Ints, machine
 from bitsmith.mapping.multipliers import Pairs, multipliers, own_latency
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.rtl.design import TAP, RtlDesign
-from bitsmith.rtl.engines import write_engine
+from bitsmith.rtl.engines import write_engine, write_replay
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.names import identifier
 from bitsmith.rtl.process_text import ProcessText
-from bitsmith.rtl.stream_ports import StreamDesign, WeightPort
+from bitsmith.rtl.stream_ports import StreamDesign, WeightImage, WeightPort
 from bitsmith.rtl.stream_top import ALWAYS, NOTHING, StreamTop, joined
 from bitsmith.rtl.tokens import Element, Layout, bits, fields, fields_layout, layout, uniform
 from bitsmith.rtl.writer import Title, write
@@ -107,6 +107,8 @@ def _write(process: ProcessText) -> None:
             _width_converter(process, kind)
         case kinds.Reorder():
             _reorder(process, kind)
+        case kinds.Replay():
+            write_replay(process, kind)
         case kinds.Interleave():
             _interleave(process, kind)
         case kinds.Scan():
@@ -124,6 +126,8 @@ def _source(process: ProcessText, kind: kinds.Source) -> None:
     port = top.stream_port(kind.name, fields(kind.name, stream.token), stream.tokens)
     if kind.loaded:
         top.weights.append(WeightPort(port, kind.loaded))
+    elif kind.stored:
+        top.images.append(WeightImage(port, kind.stored))
     else:
         top.inputs.append(port)
     process.say(
