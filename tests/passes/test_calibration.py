@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -187,7 +188,9 @@ def test_numbers_between_the_points_of_a_coarse_grid_change_no_output(step: floa
     model = bitsmith.convert(module, input_shape=(8,), calibration=np.rint(x[:100] / step) * step, check=False)
     wanted = module(torch.tensor(x)).detach().numpy()
     assert float(np.abs(np.asarray(model.predict(x)) - wanted).max()) < 0.02 * float(np.abs(wanted).max())
-    assert any("multiples" in note for note in model.notes) == (step != 0.1)
+    said = re.findall(r"are multiples of (\S+); it has steps of (\S+),", "".join(model.notes))
+    taken = parse_precision(str(model.get_input_variables()[0].type))
+    assert said == ([] if step == 0.1 else [(f"{step:g}", f"{2.0**-taken.frac:g}")])
 
 
 @pytest.mark.parametrize(

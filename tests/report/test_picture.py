@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from matplotlib import image
 
 from bitsmith.building.job import Target
 from bitsmith.errors import ConfigError, ProjectError, ToolMissingError
@@ -80,6 +83,24 @@ def test_a_file_has_each_box_and_arrow_where_the_picture_has_it(direction: Direc
         numbers = [float(number) for number in re.findall(r"[\d.]+", path.get("d", ""))]
         assert numbers == pytest.approx([number for point in points for number in point], abs=0.06)
     assert len(list(root.iter(f"{_SVG}polygon"))) == sum(arrives for _, arrives in drawn.edges)
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_raster_has_the_colours_of_boxes_and_arrows_where_they_are(direction: Direction) -> None:
+    drawn = picture(design(), ALL, direction)
+    pixels = image.imread(io.BytesIO(plotted(drawn, Format.PNG, 96.0)))[..., :3]  # as many as the picture's units
+
+    def seen(x: float, y: float) -> str:
+        red, green, blue = (int(part) for part in np.rint(pixels[int(y), int(x)] * 255))
+        return f"#{red:02x}{green:02x}{blue:02x}"
+
+    root = ElementTree.fromstring(svg(drawn))
+    for corners in root.iter(f"{_SVG}polygon"):
+        points = [tuple(map(float, corner.split(","))) for corner in corners.attrib["points"].split()]
+        assert seen(*np.mean(points, axis=0)) == corners.get("fill")
+    for box, shape in zip(drawn.boxes, list(root.iter(f"{_SVG}rect"))[1:], strict=True):
+        assert seen(box.x + 5, box.y + drawn.box_height / 2) == shape.get("fill")
+        assert seen(box.x + drawn.box_width - 5, box.y + drawn.box_height / 2) == shape.get("fill")
 
 
 def _hostile() -> Design:
