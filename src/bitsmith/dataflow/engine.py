@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,6 +118,12 @@ class EngineLayer:
         return objects(rows)
 
     @property
+    def fetched(self) -> tuple[int, int]:
+        """The words of the weights, and how often they are read one after another."""
+        alike = self.blocks if len(self.weights) < self.blocks else 1
+        return self.weights[..., 0].size, math.prod(self.windows) * alike
+
+    @property
     def addresses(self) -> tuple[int, ...]:
         """The words of the first tap and of the first result, and how far it is from the last number of a tap to the next one.
 
@@ -147,6 +153,8 @@ class EngineLayer:
 @dataclass(frozen=True, slots=True, eq=False)
 class Engine:
     """Layers in turn on one row of multipliers: takes a frame of single numbers into a memory, gives those of the last layer.
+
+    The words of the weights are in a table, or they come as tokens of a second operand, one for each step.
 
     Args:
         layers: in order.
@@ -205,7 +213,7 @@ class Engine:
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
         """The banks, and the weights; those of biases and choices are small."""
         number, _ = self.number(takes[0].token)
-        return [*[Memory(self.bank_words, number)] * self.banks, self.table]
+        return [*[Memory(self.bank_words, number)] * self.banks, *([self.table] if len(takes) == 1 else [])]
 
     def flush(self, latency: int) -> int:
         """Steps after a layer, until all its results are where they belong; ``latency`` of the whole pipeline."""
@@ -226,7 +234,7 @@ class Engine:
         memory[: len(tokens[0])] = tokens[0].reshape(-1)
         emulator = Emulator(self.program, threads=1)
         given = memory
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self._given(tokens[1]) if len(tokens) > 1 else self.layers):
             sums = _sums(layer, memory)
             shape = len(sums) // len(layer.bias), len(layer.bias)
             biases, choices = (np.broadcast_to(each, shape) for each in (layer.bias, layer.choices))
@@ -235,6 +243,27 @@ class Engine:
             if number < len(self.layers) - 1:
                 memory[layer.target : layer.target + len(stored)] = stored
         return [objects(given)]
+
+    def _given(self, words: Ints) -> list[EngineLayer]:
+        """The layers with weights of the ``words`` that come for the first time they are read."""
+        found, begin = list[EngineLayer](), 0
+        for layer in self.layers:
+            count, times = layer.fetched
+            given = words[begin : begin + count, : layer.lanes].reshape(layer.weights.shape)
+            found.append(replace(layer, weights=objects(given)))
+            begin += count * times
+        return found
+
+    def _reads(self, tokens: int, latency: int) -> Polyline:
+        """The words of weights that have been taken after each action."""
+        places, values, action, count = [0], [0], tokens - 1, 0
+        for layer in self.layers:
+            steps = layer.all_passes * layer.steps
+            places += [action + 1, action + 1 + steps]
+            values += [count, count + steps]
+            action, count = action + 1 + steps + self.flush(latency), count + steps
+        places, values = [*places, action], [*values, count]
+        return Polyline.through(*map(np.array, (places, values)))
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
         """Tokens are taken before all else; those of the result leave with the steps that follow each pass of the last layer."""
@@ -246,9 +275,9 @@ class Engine:
         fills = Polyline.through(
             np.concatenate([[0], corners, [actions - 1]]), np.concatenate([[0], values, values[-1:]])
         )
-        return single(
-            [Polyline.through(np.array([0, tokens - 1, actions - 1]), np.array([1, tokens, tokens]))], [fills], latency
-        )
+        numbers = Polyline.through(np.array([0, tokens - 1, actions - 1]), np.array([1, tokens, tokens]))
+        weights = [self._reads(tokens, latency)] if len(takes) > 1 else []
+        return single([numbers, *weights], [fills], latency)
 
 
 def _sums(layer: EngineLayer, memory: Ints) -> Ints:

@@ -13,7 +13,7 @@ import numpy as np
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.dataflow.storage import weight_bits
-from bitsmith.dataflow.tokens import Stream
+from bitsmith.dataflow.tokens import Stream, Streams
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
 from bitsmith.devices.blocks import MultiplierBlock
@@ -198,10 +198,10 @@ class Count:
         else:
             self.ff += number * bits
 
-    def engine(self, kind: Engine, taken: Stream, column: int) -> None:
+    def engine(self, kind: Engine, takes: Streams, column: int) -> None:
         """The row of multipliers with its registers, counters and addresses, and all memories; not the token function."""
         total, bias, choice = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
-        number, _ = kind.number(taken.token)
+        number, _ = kind.number(takes[0].token)
         weight = max(weight_bits(layer.weights) for layer in kind.layers)
         blocks, luts = self._area.multiplier(number, weight, total)
         self.dsp += kind.lanes * blocks
@@ -216,7 +216,10 @@ class Count:
             self._choose(2 * kind.banks - 1, number)
             self.ff += 0 if inside else kind.banks * number
         contents = self.cells
-        self.table(kind.table.words, kind.table.bits)
+        if len(takes) == 1:
+            self.table(kind.table.words, kind.table.bits)
+        else:
+            self.ff += takes[1].bits
         self.shares.split([(one.name, one.weights.size) for one in kind.layers], self.cells.plus(contents, -1.0))
         self.table(sum(len(one.bias) for one in kind.layers), bias + (0 if kind.by_layer else choice))
         address = (kind.words - 1).bit_length()

@@ -171,7 +171,7 @@ def estimate_network(
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind, read.operands)
         if isinstance(process.kind, Engine):
-            count.engine(process.kind, process.takes[0], larger.get((number, -1), 0))
+            count.engine(process.kind, process.takes, larger.get((number, -1), 0))
         for operand in range(len(process.args)):
             column = larger.get((number, operand), 0)
             _count_fifo(count, wiring, number, operand, depths[number, operand], column, _share(process, operand, read))

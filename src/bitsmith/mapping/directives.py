@@ -31,6 +31,7 @@ class Directives:
         block: the multiplier block that products are to be made of, if any.
         feedback: the states of recurrences may go round through processes.
         engine: layers that take turns on the multipliers of an engine, where they can.
+        weights_rate: bits of weights that engines take from a memory outside in a cycle; None: theirs are in tables.
         tables: weights that can be loaded are in tables of folded products; in C++ they come to products as tokens.
         part: whose larger memories there are, if any.
         slices: registers each way on streams that come into a layer from others; none if absent.
@@ -49,6 +50,7 @@ class Directives:
     latency: StageGoal | None = None
     feedback: bool = True
     engine: frozenset[str] = frozenset()
+    weights_rate: float | None = None
     tables: bool = True
     slices: Mapping[str, int] = field(default_factory=dict)
     read_back: bool = False

@@ -14,7 +14,7 @@ from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir.types import width_of
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.process_text import ProcessText
-from bitsmith.rtl.stream_top import joined
+from bitsmith.rtl.stream_top import ALWAYS, joined
 from bitsmith.rtl.tokens import Element, bits, layout
 
 Fields: TypeAlias = list[tuple[int, int]]
@@ -35,10 +35,13 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         process.named("descriptor"), index, sum(width for _, width in words[0]), list(map(packed, words)), clocked=False
     )
     weights_at = process.word("weights_address", parameters["WEIGHTS_BITS"])
-    rows = [[(int(one), weight) for one in row] for each in kind.layers for row in each.rows(lanes)]
-    weights = process.top.table(
-        process.named("weights"), weights_at, lanes * weight, list(map(packed, rows)), clocked=True
-    )
+    if len(process.x) > 1:
+        weights = _fetched(process, weights_at, lanes * weight)
+    else:
+        rows = [[(int(one), weight) for one in row] for each in kind.layers for row in each.rows(lanes)]
+        weights = process.top.table(
+            process.named("weights"), weights_at, lanes * weight, list(map(packed, rows)), clocked=True
+        )
     bias_at = process.word("bias_address", parameters["BIAS_BITS"])
     widths = bits(layout(bias)), 0 if kind.by_layer else bits(layout(choice))
     values = [packed([*zip(pair, widths, strict=True)]) for each in kind.layers for pair in _pairs(each)]
@@ -52,6 +55,8 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         **process.ends(x),
         "layer": index,
         "descriptor": descriptor,
+        "w_valid": process.x[1].valid if len(process.x) > 1 else ALWAYS,
+        "w_take": process.x[1].take if len(process.x) > 1 else process.wire("unused_w_take"),
         "weights_address": weights_at,
         "weights": weights,
         "bias_address": bias_at,
@@ -66,6 +71,16 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     process.instance("engine", parameters, ports)
     if any(layer.watched for layer in kind.layers):
         _taps(process, kind, index, done, number.width, ports["core_stored"])
+
+
+def _fetched(process: ProcessText, address: str, width: int) -> str:
+    """The word of weights that came with a step, in the cycle after it; nothing needs its ``address``."""
+    held, x = process.word("weights", width), process.x[1]
+    process.say(
+        f"always_ff @(posedge clk) if ({x.take}) {held} <= {x.data};",
+        f"assign {process.wire('unused_address')} = ^{address};",
+    )
+    return held
 
 
 def write_replay(process: ProcessText, kind: Replay) -> None:

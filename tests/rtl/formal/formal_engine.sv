@@ -27,7 +27,8 @@ module formal_engine #(
 );
     localparam int unsigned WIDTH = 2;
     localparam int unsigned LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1;
-    logic rst, eager, x_valid, x_take, y_free, y_claim, y_put, core_valid;
+    (* anyseq *) logic weights_come;
+    logic rst, eager, w_valid, w_take, x_valid, x_take, y_free, y_claim, y_put, core_valid;
     logic [7:0] cycle, taken, puts;
     logic [1:0] fault;
     logic [WIDTH-1:0] x_data, expected, core_sum, bias;
@@ -51,17 +52,19 @@ module formal_engine #(
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
         .BIAS_BITS(BIAS_BITS), .CHECK(CHECK)
     ) dut (
-        .clk, .rst, .x_valid, .x_data, .x_take, .layer, .descriptor, .weights_address, .weights, .bias_address,
+        .clk, .rst, .x_valid, .x_data, .x_take, .layer, .descriptor, .w_valid, .w_take, .weights_address, .weights, .bias_address,
         .core_valid, .core_sum, .core_done(core_valid), .core_stored(core_sum + bias), .y_free, .y_claim, .y_put,
         .fault
     );
 
+    assign w_valid = weights_come | eager;
     assign descriptor = DESCRIPTORS[layer*DESCRIPTOR+:DESCRIPTOR];
 
     always_ff @(posedge clk) begin
         weights <= WEIGHTS[weights_address*LANES*WIDTH+:LANES*WIDTH];
         bias <= BIASES[bias_address*WIDTH+:WIDTH];
         if (!rst) assert (fault == 2'b00);
+        if (!rst) assert (w_valid | ~w_take);
     end
 
     logic [7:0] number;

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer, Watched
+from bitsmith.dataflow.kinds import Replay, Source
 from bitsmith.dataflow.processes import Process
+from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Output, Program
-from bitsmith.ir.types import Ints, objects
+from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.function import token_function
@@ -197,7 +199,30 @@ def placed_region(builder: DataflowBuilder, region: Region, row: Row) -> StepId:
     shape = builder.shape(region.result)
     result = Stream((math.prod(shape),), units[-1].kind)
     builder.layer = units[-1].name
-    return builder.with_native_form(builder.add(engine, (operand,), result), shape[:-1], shape[-1:])
+    rate = builder.directives.weights_rate
+    operands = (operand,) if rate is None else (operand, _fetched(builder, engine, rate))
+    return builder.with_native_form(builder.add(engine, operands, result), shape[:-1], shape[-1:])
+
+
+_LEAST_HELD = 16
+"""Words that are fetched ahead where none comes twice."""
+
+
+def _fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
+    """The words of the weights of each step, from a memory outside that gives so many bits in a cycle.
+
+    There is room for the words of two layers in a row, so that those of the next one come while one is executed.
+    """
+    words = objects(np.concatenate([layer.rows(engine.lanes) for layer in engine.layers]))
+    token = TensorType.of((engine.lanes,), 0, min(int(words.min()), -2), int(words.max()))
+    parts = tuple(layer.fetched for layer in engine.layers)
+    stream = Stream((len(words),), token)
+    stored = StoredWeights(words, max(math.ceil(stream.bits / rate), 1))
+    held = [count if times > 1 else 0 for count, times in parts]
+    places = max(_LEAST_HELD, *(sum(pair) for pair in zip(held, [*held[1:], held[0]], strict=True)))
+    coming = builder.add(Source(f"{engine.layers[0].name}_weights", stored=stored), (), stream)
+    steps = sum(count * times for count, times in parts)
+    return builder.add(Replay(parts, places), (coming,), Stream((steps,), token))
 
 
 def _places(builder: DataflowBuilder, region: Region, banks: int) -> tuple[int, dict[NodeId, int]]:

@@ -7,7 +7,8 @@
 // BANKS lanes takes a number of its own, of as many that follow each other. Sums move to registers with the last step of a
 // pass, and from there one by one, with the steps after it, through the token function that is connected here (core), into
 // the memory, or, of the last layer, to the result's consumer. Then nothing happens until all are where they belong (FLUSH).
-// Only steps with which a number of the last layer leaves wait for a free place; what is on its way never waits.
+// Only steps with which a number of the last layer leaves wait for a free place, and steps of RUN for weights that come as
+// tokens, one for each; what is on its way never waits.
 //
 // LANES             multipliers
 // WIDTH, SIGNED     of a number in the memory
@@ -60,6 +61,8 @@ module bitsmith_engine #(
     output logic                    x_take,
     output logic [  LAYER_BITS-1:0] layer,
     input  logic [  DESCRIPTOR-1:0] descriptor,       // of layer
+    input  logic                    w_valid,          // the weights of the next step are there; 1 if they are in a table
+    output logic                    w_take,
     output logic [WEIGHTS_BITS-1:0] weights_address,
     input  logic [LANES*WEIGHT-1:0] weights,          // in the next cycle
     output logic [   BIAS_BITS-1:0] bias_address,     // the word is taken by the token function in the next cycle
@@ -122,7 +125,8 @@ module bitsmith_engine #(
     assign is_last_layer = layer == LAST_LAYER;
     assign leaves = left != '0;
     assign y_claim = act & leaves & is_last_layer;
-    assign act = (state == LOAD) ? x_valid : ~(leaves & is_last_layer) | y_free;
+    assign act = (state == LOAD) ? x_valid : (~(leaves & is_last_layer) | y_free) & (w_valid | (state != RUN));
+    assign w_take = step;
     assign x_take = act & (state == LOAD);
     assign start = act & (state == SETUP);
     assign step = act & (state == RUN);

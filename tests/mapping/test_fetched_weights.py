@@ -1,0 +1,90 @@
+"""Engines whose weights come from a memory outside compute the same, in the cycles that the memory leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bitsmith.dataflow.kinds import Engine, Replay, Source
+from bitsmith.dataflow.processes import Network
+from bitsmith.dataflow.schedule import schedule
+from bitsmith.dataflow.text import to_text
+from bitsmith.ir.program import Program
+from tests.dataflow.dense_schedule import dense_schedule
+from tests.dataflow.reading import parse
+from tests.mapping.test_engines import depthwise, perceptron, residual, shared
+from tests.mapping.test_partition import assert_same
+from tests.properties import shares
+from tests.properties.convolutional import channels_of_their_own, random_network, turns
+
+FAST = 1e9
+"""Bits in a cycle of a memory that is never waited for."""
+
+
+def latencies(network: Network) -> Mapping[int, int]:
+    """Some cycles for the token functions of engines."""
+    return {number: 6 for number, process in enumerate(network.processes) if isinstance(process.kind, Engine)}
+
+
+def images(network: Network) -> list[tuple[int, int]]:
+    """The words of weights of a frame, and the cycles from one to the next, of each engine."""
+    kinds = (process.kind for process in network.processes)
+    stored = (kind.stored for kind in kinds if isinstance(kind, Source) and kind.stored)
+    return [(len(each.raw), each.gap) for each in stored]
+
+
+@shares(8, fast=1)
+def test_random_networks(share: int) -> None:
+    """The rows that come are those that the steps need, in their order."""
+    found = 0
+    for seed in range(share, 60, 8):
+        program = channels_of_their_own(seed) if seed % 3 else random_network(seed)
+        rate = (FAST, 16.0, 3.0)[seed % 3]
+        network = assert_same(program, replace(turns(seed, program), weights_rate=rate), seed)
+        text = to_text(network)
+        assert to_text(parse(text)) == text
+        engines = sum(isinstance(process.kind, Engine) for process in network.processes)
+        assert len(images(network)) == engines
+        assert sum(isinstance(process.kind, Replay) for process in network.processes) == engines
+        found += engines
+    assert found > 0
+
+
+@pytest.mark.parametrize(
+    ("program", "reuse"), [(residual(), 250), (depthwise(), 300), (perceptron((16, 16, 12, 8)), 9999)]
+)
+def test_cycles_are_bound_by_steps_or_by_memory(program: Program, reuse: int) -> None:
+    """A fast memory costs no cycle; one that is slower than all steps gives the interval alone."""
+    directives = shared(program, reuse)
+    network = assert_same(program, directives)
+    alone = schedule(network, latencies(network))
+    for rate in (FAST, 2.0, 0.125):
+        network = assert_same(program, replace(directives, weights_rate=rate))
+        found = schedule(network, latencies(network))
+        ((words, gap),) = images(network)
+        assert found.interval >= max(alone.interval, words * gap)
+        if rate == FAST:
+            assert (found.interval, gap) == (alone.interval, 1)
+        if rate == 0.125:
+            assert found.interval == words * gap
+            assert found.latency > (words - 1) * gap
+
+
+@pytest.mark.parametrize("rate", [FAST, 3.0, 1.0])
+def test_the_schedule_is_that_of_all_actions_one_by_one(rate: float) -> None:
+    network = assert_same(residual(), replace(shared(residual(), 250), weights_rate=rate))
+    fast, slow = schedule(network, latencies(network)), dense_schedule(network, latencies(network))
+    assert (fast.latency, fast.interval, fast.fifos) == (slow.latency, slow.interval, slow.fifos)
+
+
+def test_a_memory_has_room_for_two_layers_in_a_row() -> None:
+    network = assert_same(residual(), replace(shared(residual(), 250), weights_rate=FAST))
+    (replay,) = (process.kind for process in network.processes if isinstance(process.kind, Replay))
+    assert replay.parts == ((72, 36), (72, 36), (2, 144), (4, 36), (108, 1))
+    assert replay.places == 72 + 72
+    assert replay.source.tolist()[72:146] == [*range(72), 0, 1]
+    assert len(replay.source) == sum(tokens * times for tokens, times in replay.parts)
+    assert np.array_equal(replay.source[-108:], np.arange(150, 258))

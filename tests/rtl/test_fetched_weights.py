@@ -1,0 +1,47 @@
+"""Engines whose weights come from a memory outside, in simulation: every bit and every cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bitsmith.dataflow.kinds import Replay
+from bitsmith.ir.program import Program
+from bitsmith.mapping.partition import partition
+from bitsmith.passes.program import drop_dead
+from tests.mapping.test_engines import depthwise, perceptron, residual, shared
+from tests.properties.convolutional import channels_of_their_own, random_network, turns
+from tests.rtl.streaming import assert_streams
+
+RATES = (1e9, 24.0, 6.0, 2.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 4 else ()) for k in range(100)])
+def test_random_networks(seed: int, tmp_path: Path) -> None:
+    program = channels_of_their_own(seed) if seed % 3 else random_network(seed)
+    directives = replace(turns(seed, program), weights_rate=RATES[seed % 4])
+    network = partition(drop_dead(program, keep_probes=False), directives)
+    if any(isinstance(process.kind, Replay) for process in network.processes):
+        assert_streams(program, directives, tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    ("network", "reuse", "rate"),
+    [
+        (residual, 250, 1e9),
+        (residual, 250, 1.0),
+        (depthwise, 300, 3.0),
+        (lambda: perceptron((16, 16, 12, 8)), 999, 3.0),
+    ],
+)
+def test_networks_of_all_kinds_of_layers(
+    network: Callable[[], Program], reuse: int, rate: float, tmp_path: Path
+) -> None:
+    """Both sides wait at random, and a reset comes in the middle of a frame; without waits cycles are as planned."""
+    assert_streams(network(), replace(shared(network(), reuse), weights_rate=rate), tmp_path)
