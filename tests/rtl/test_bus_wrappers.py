@@ -53,7 +53,7 @@ def wrapper_files(folder: Path, each: Circuit, wrapper: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("wrapper", LIBRARIES)
-@few("kind", ["loads", *KINDS, "weights"], fast=2, judged=True)
+@few("kind", ["loads", *KINDS, "weights", "images"], fast=2, judged=True)
 def test_lint_clean(tmp_path: Path, kind: str, wrapper: str) -> None:
     files = wrapper_files(tmp_path, made(kind), wrapper)
     lint(files, f"net_{wrapper}")
@@ -96,6 +96,29 @@ def test_registers_and_dma(tmp_path: Path, kind: str) -> None:
         for have, wanted in zip(driver.predict(x, dma), want, strict=True):
             np.testing.assert_array_equal(have, wanted)
         driver.selftest(dma)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_weights_of_an_engine_come_from_a_file_beside_the_driver(tmp_path: Path) -> None:
+    """With each frame; a file of another build, or one that is damaged, is refused before anything is sent."""
+    each = made("images")
+    driver, x = load_driver(tmp_path, each), inputs_of(each.program, 3)
+    with board(tmp_path, each.interface, wrapper_files(tmp_path, each, "axil")) as simulated:
+        registers = driver.Registers(simulated.read, simulated.write)
+        dma = driver.Dma(registers, *channels(simulated.exchange, len(driver.INPUTS), len(driver.OUTPUTS)), buffer)
+        for have, wanted in zip(driver.predict(x, dma), expected(each.program, x), strict=True):
+            np.testing.assert_array_equal(have, wanted)
+        assert simulated.read(registers.STATUS) == 0
+    (path,) = tmp_path.glob("net_*_weights.bin")
+    data = path.read_bytes()
+    for damaged in (data[:-1], data + b"\0", bytes([data[0] ^ 1]) + data[1:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="than the weights of this circuit"):
+            driver.predict(x, lambda *_: [])
+    path.unlink()
+    with pytest.raises(ValueError, match="it has the weights of this circuit"):
+        driver.predict(x, lambda *_: [])
 
 
 def beats_files(folder: Path, each: Circuit, bus_bytes: int) -> list[Path]:

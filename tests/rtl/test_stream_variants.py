@@ -114,6 +114,7 @@ MADE_OF = [
     ("bitsmith_delay", _RAM, *_CODES),
     ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis", _RAM, *_CODES),
     ("bitsmith_reorder", _RAM),
+    ("bitsmith_replay", _RAM),
     ("bitsmith_sweep", "bitsmith_sweep_axis", _RAM),
     ("bitsmith_engine", "bitsmith_engine_axis", _RAM, *_CODES),
     ("bitsmith_decode", "bitsmith_encode"),

@@ -26,7 +26,7 @@ from bitsmith.passes.program.load import ParameterKey, parameters
 from bitsmith.rtl.beats import ANSWERS, COMMANDS, kernel_name
 from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS, avalon_name, axi_lite_name
 from bitsmith.rtl.clock_wrapper import clock_wrapper_name
-from bitsmith.rtl.driver import driver
+from bitsmith.rtl.driver import driver, image_file, images
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.writer import Title
 from tests.rtl.bench import compile_bench
@@ -142,6 +142,7 @@ def made(name: str) -> Circuit:
         "layers-engine": (in_turn(), Directives(dict.fromkeys(IN_TURN, 40), False, engine=IN_TURN, taps=True)),
         "parts": (parted(), Directives({"cell": 4}, True)),
         "weights": (loaded(external=True), Directives({"conv": 3, "dense": 4}, False)),
+        "images": (in_turn(), Directives(dict.fromkeys(IN_TURN, 40), False, engine=IN_TURN, weights_rate=8.0)),
     }[name]
     return circuit(program, directives, ECP5.delays, 8.0, "net", Title("test", DIGEST))
 
@@ -184,6 +185,8 @@ def layouts_of(program: Program) -> dict[ParameterKey, ModelLayout]:
 def load_driver(folder: Path, each: Circuit, bus_bytes: int = 0) -> ModuleType:
     """The generated driver."""
     layouts, frame = layouts_of(each.program), selftest_frame(each.program)
+    for port, data in images(each.interface):
+        (folder / image_file(each.interface.top, port)).write_bytes(data)
     return load_driver_text(folder, driver(each.program, each.interface, layouts, bus_bytes, frame=frame))
 
 
@@ -192,6 +195,7 @@ def load_driver_text(folder: Path, text: str) -> ModuleType:
     path = folder / "net_driver.py"
     path.write_text(text)
     module = ModuleType("net_driver")
+    module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses look their module up
     # An import would take the bytecode of another driver that has been at this path in the same second.
     exec(compile(text, path, "exec"), module.__dict__)

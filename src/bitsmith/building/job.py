@@ -12,6 +12,7 @@ from bitsmith.base.project import digest
 from bitsmith.config import IOType
 from bitsmith.config.latency import Latency
 from bitsmith.config.values import LAYERS, MEMORIES, is_monitored
+from bitsmith.config.weight_memory import WeightMemory
 from bitsmith.devices import Family, Part, part_or_typical
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
@@ -100,7 +101,11 @@ def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
         value = getattr(target, name)
         if value is not None and value is not False:
             plain[name] = (
-                value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path | Latency) else value
+                value.value
+                if isinstance(value, Enum)
+                else str(value)
+                if isinstance(value, Path | Latency | WeightMemory)
+                else value
             )
     project, here = target.output_dir.absolute(), folder.absolute()
     del plain["output_dir"]
@@ -186,6 +191,9 @@ def directives_of(network: Network, target: Target) -> Directives:
         part=part,
         latency=None if target.latency is None else StageGoal(int(target.latency.most), target.latency.exactly),
         engine=frozenset(name for name, chosen in settings.items() if chosen.strategy is Strategy.SHARED),
+        weights_rate=None
+        if target.weight_memory is None
+        else target.weight_memory.bits_per_cycle(target.clock_period_ns),
         # A compiler of C++ has registers of its own wherever the clock needs them.
         slices={} if part is None else {name: chosen.register_slices for name, chosen in settings.items()},
         read_back=is_monitored(target.monitors, MEMORIES),

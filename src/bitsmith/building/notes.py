@@ -9,7 +9,7 @@ from bitsmith.config import IOType
 from bitsmith.config.values import LAYERS, MEMORIES, RANGES, is_monitored
 from bitsmith.devices.protection import Protection
 from bitsmith.layers.network import Network
-from bitsmith.layers.settings import Weights
+from bitsmith.layers.settings import Strategy, Weights
 from bitsmith.mapping.directives import possible_parallelism
 
 
@@ -18,6 +18,7 @@ def notes_on_settings(network: Network, target: Target) -> Iterator[str]:
     yield from _other_positions(network, target)
     yield from _unsliced(network, target)
     yield from _loaded(network)
+    yield from _not_fetched(network, target)
     yield from _nothing_to_read(network, target)
     yield from _lasting(network)
     if protection(target) is Protection.ECC:
@@ -64,6 +65,14 @@ def _loaded(network: Network) -> Iterator[str]:
         names = ", ".join(repr(node.name) for node in network.nodes if node.settings.weights is source)
         if names:
             yield f"Weights of {names} {arrival}."
+
+
+def _not_fetched(network: Network, target: Target) -> Iterator[str]:
+    """A note on a memory of weights that no layer has."""
+    if target.weight_memory is not None and all(
+        node.settings.strategy is not Strategy.SHARED for node in network.nodes
+    ):
+        yield "WeightMemory has no effect: no layers take turns on an engine (Strategy: Shared), so that all weights are on chip."
 
 
 def _nothing_to_read(network: Network, target: Target) -> Iterator[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from bitsmith.base.project import digest
 from bitsmith.building.capacity import Room
+from bitsmith.building.circuit_notes import notes_on_circuit
 from bitsmith.building.design import Circuit, Cosimulated, circuit
 from bitsmith.building.job import Job
 from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, together
@@ -30,7 +31,7 @@ from bitsmith.options.building import Asked
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
-from bitsmith.rtl.driver import driver, driver_module
+from bitsmith.rtl.driver import driver, driver_module, image_file, images
 from bitsmith.rtl.integration import bench
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.ranges import MOST_SAMPLES
@@ -129,34 +130,17 @@ class Rtl:
 
     def _generate(self) -> Generated:
         made, frame = self._circuit, selftest_frame(self._circuit.program)
+        if made.interface.images:
+            frame = None
         files = together(
+            {f"driver/{image_file(self._top, port)}": data for port, data in images(made.interface)},
             {f"rtl/{name}": text for name, text in made.sources.items()},
             *(made.extras, self._bench()),
             {self._driver: driver(made.program, made.interface, self.job.layouts, frame=frame)},
             *(() if self._system is None else (self._system[1], self._system[0].files)),
         )
-        return Generated(files, tuple(self._warnings()), watching(made, self.job.target, self._part.family.memory))
-
-    def _warnings(self) -> Iterator[str]:
-        """Return reasons why the clock, or the latency that the user wants, may not be reached."""
-        made, target = self._circuit, self.job.target
-        most = None if target.latency is None else int(target.latency.most)
-        cycles, missing = made.cycles[0], made.stage_ns - self._budget_ns
-        if most is not None and cycles > most:
-            yield (
-                f"the circuit takes {cycles} cycles, more than the {most} of Latency: shared multipliers (ReuseFactor) and "
-                "tables in block memory take theirs whatever the clock."
-            )
-        if most is not None and missing > 0:
-            yield (
-                f"in {cycles} cycles, for Latency, a stage has {made.stage_ns:.1f} ns of logic by the delay model, where the "
-                f"clock leaves {self._budget_ns:.1f}: a period of about {target.clock_period_ns + missing:.1f} ns may be reached."
-            )
-        if made.over_budget:
-            yield (
-                f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the delay model "
-                f"({self._part.family.delays.source}); the clock may not be reached."
-            )
+        notes = tuple(notes_on_circuit(made, self.job, self._part.family, self._budget_ns))
+        return Generated(files, notes, watching(made, self.job.target, self._part.family.memory))
 
     def _bench(self) -> Mapping[str, str]:
         """The bench for cocotb, with few frames: users add theirs."""

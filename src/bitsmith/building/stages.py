@@ -25,7 +25,7 @@ Sections: TypeAlias = tuple[Section, ...]
 class Generated:
     """Files by their paths in the project, notes for the report, and sections, which are remembered as those of stages are."""
 
-    files: Mapping[str, str]
+    files: Mapping[str, str | bytes]
     notes: tuple[str, ...] = ()
     sections: Sections = ()
 

@@ -24,7 +24,7 @@ from bitsmith.cli.options import BUILD_FLAGS, FLAGS, Building, Expanded
 from bitsmith.cli.terminal import FAILED, OK, command
 from bitsmith.errors import ProjectError
 from bitsmith.options.building import BuildOptions
-from bitsmith.options.table import among
+from bitsmith.options.option import among
 
 if TYPE_CHECKING:
     from bitsmith.cli.doctor import Finding

@@ -16,8 +16,9 @@ from bitsmith.config.reading import leaves, put, squash
 from bitsmith.conversion.conversion import Conversion, split_shape
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.named import NamedModel, key_of, model_keys
+from bitsmith.options.option import among
 from bitsmith.options.project import ProjectConfig, key_path, parse_yaml_config, project_keys, read_project
-from bitsmith.options.table import OPTIONS, Arguments, among
+from bitsmith.options.table import OPTIONS, Arguments
 
 Tree = dict[str, object]
 

@@ -13,7 +13,8 @@ from bitsmith.cli.options import FLAGS, ModelOptions
 from bitsmith.cli.terminal import FAILED, command
 from bitsmith.errors import ConfigError
 from bitsmith.options.building import BuildOptions
-from bitsmith.options.table import OPTIONS, among
+from bitsmith.options.option import among
+from bitsmith.options.table import OPTIONS
 
 
 def sweep(

@@ -44,6 +44,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import require_pipeline
 from bitsmith.model import Model
+from bitsmith.options.option import among, check_names
 from bitsmith.options.project import ProjectConfig, read_project
 from bitsmith.options.signature import taking
 from bitsmith.options.table import (
@@ -53,8 +54,6 @@ from bitsmith.options.table import (
     Options,
     ReadingOptions,
     ResultOptions,
-    among,
-    check_names,
     keys,
     values,
 )
@@ -259,6 +258,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     target = Target.of(project, model, part, project.clock_period_ns or clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY)
     _check_weights(network, target)
     _check_latency(target)
+    _check_weight_memory(target)
     _check_interface(target)
     questioned = _questioned_clock(target)
     shapes = network.input_shapes()
@@ -348,6 +348,20 @@ def _check_latency(target: Target) -> None:
             accepted="it with io_type 'io_parallel'",
             remedy="for streams choose the clock period, and reuse factors",
         )
+
+
+def _check_weight_memory(target: Target) -> None:
+    """Refuse a memory of weights where nothing would read it."""
+    if target.weight_memory is None or (
+        target.backend == "rtl" and target.board is None and target.io_type is IOType.STREAM
+    ):
+        return
+    asked = f"backend {target.backend!r}, io_type {target.io_type.value!r}"
+    raise ConfigError(
+        f"WeightMemory with {asked}{'' if target.board is None else f' and board {target.board!r}'}",
+        where="WeightMemory",
+        accepted="it with backend 'rtl' and io_type 'io_stream', without a board: what reads the memory is yours",
+    )
 
 
 def _check_weights(network: Network, target: Target) -> None:

@@ -92,8 +92,9 @@ def in_words(told: Explanation, typed: Callable[[Call], str] = in_python) -> str
     """The size of the circuit, and if it does not fit what would, with calls as ``typed`` has them."""
     assert told.estimate is not None
     part, lines = told.estimate.target.part, [f"Circuit as configured: about {told.estimate.area} (estimate)"]
+    lines += map(str, told.estimate.fetched)
     if told.estimate.fits:
-        return lines[0]
+        return "\n".join(lines)
     if not told.choices:
         lines.append(f"This does not fit {part}, nor does it with fewer bits, any reuse factors, or layers in turn.")
         if told.obstacle is not None:

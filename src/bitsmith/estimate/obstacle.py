@@ -51,7 +51,8 @@ def way_out(found: Obstacle, part: Part) -> str:
         return ways
     large = part.family.large
     empty = f"; {large.name} is empty at first, so that it holds no weights" if large is not None and part.large else ""
-    return f"{ways}; or Weights: external for layer {found.layer!r}, whose weights then come in with every frame{empty}"
+    external = f"Weights: external for layer {found.layer!r}, whose weights then come in with every frame"
+    return f"{ways}; or WeightMemory and Strategy: Shared, with weights in a memory outside; or {external}{empty}"
 
 
 def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:

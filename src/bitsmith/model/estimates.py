@@ -5,17 +5,19 @@ In: a program, its layout and a target. Out: the size, whether that fits the par
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bitsmith.building.design import circuit
 from bitsmith.building.job import Target
 from bitsmith.devices import Part
+from bitsmith.estimate.fetched import FetchedEngine, fetched_engines
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, packed_luts
 from bitsmith.estimate.size import guess_layout
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
 from bitsmith.model.fitting import size_of
 from bitsmith.passes.program import drop_dead
 from bitsmith.report.shown import Shown
@@ -57,6 +59,15 @@ class Estimate(Shown):
             return size_of(self.program, self.directives, self.target)
         program, family = drop_dead(self.program, keep_probes=False), self.target.known_part.family
         return guess_layout(program, self.directives, family, self.target.budget_ns(family))
+
+    @cached_property
+    def fetched(self) -> tuple[FetchedEngine, ...]:
+        """Engines whose weights come from the memory of the target, each with what its layers wait for."""
+        if self.directives.weights_rate is None:
+            return ()
+        program = drop_dead(self.program, keep_probes=False)
+        directives = replace(self.directives, block=self.target.known_part.family.area.block)
+        return tuple(fetched_engines(partition(program, directives)))
 
     @property
     def fits(self) -> bool:
@@ -102,7 +113,9 @@ class Estimate(Shown):
         megahertz = 1e3 / self.target.clock_period_ns
         rate = f"{every}, {self.frames_per_second:,.0f} per second at {megahertz:g} MHz"
         author = "rough estimate" if self.rough else "estimate"
-        return f"about {self.area} ({author}): {verdict} {self.target.part} with room for routing\n{rate}"
+        return f"about {self.area} ({author}): {verdict} {self.target.part} with room for routing\n" + "\n".join(
+            [rate, *map(str, self.fetched)]
+        )
 
     def __repr__(self) -> str:
         return f"<Estimate: {self.area}>"

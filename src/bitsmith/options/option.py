@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 from bitsmith.config.reading import did_you_mean
 
@@ -89,3 +90,20 @@ def check_arguments(given: Mapping[str, object], names: Collection[str], functio
     if unknown is not None:
         remedy = _REASONS.get(unknown) or did_you_mean(unknown, names)
         raise TypeError(f"{function}() got an unexpected keyword argument {unknown!r}{remedy and f'; {remedy}'}")
+
+
+_Some = TypeVar("_Some")
+
+
+def among(kind: type[_Some], options: Mapping[str, object]) -> _Some:
+    """Those of ``options`` that a dictionary of type ``kind`` has."""
+    return cast("_Some", {name: value for name, value in options.items() if name in kind.__annotations__})
+
+
+def check_names(options: Mapping[str, object], kind: type, function: str) -> None:
+    """Refuse names that a dictionary of type ``kind`` has not, as Python does.
+
+    Raises:
+        TypeError: there are some.
+    """
+    check_arguments(options, kind.__annotations__, function)

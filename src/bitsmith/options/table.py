@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
 from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config import values as checks
 from bitsmith.config.accelerators import bus_format
 from bitsmith.config.reading import boolean
 from bitsmith.config.values import BackendName, IOType, IOTypeName
+from bitsmith.config.weight_memory import WeightMemory, read_weight_memory
 from bitsmith.options.latency import read_latency
-from bitsmith.options.option import Flag, Key, Option, check_arguments, nested
+from bitsmith.options.option import Flag, Key, Option, nested
 from bitsmith.options.texts import boards, dies, read_budget, read_samples, read_shape
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class ProjectOptions(TypedDict, total=False):
     interface: str | None
     monitors: str | None
     bram: int | None
+    weight_memory: str | None
 
 
 class ReadingOptions(TypedDict, total=False):
@@ -116,6 +118,8 @@ class Chosen:
     """``NO_MONITORS``: the circuit of a board has no counters and no stored frame; None: it has; others: `MONITORS`."""
     bram: int | None = None
     """0: nothing in the circuit is block memory; None: what costs the smaller share of the part."""
+    weight_memory: WeightMemory | None = None
+    """Memory outside of the circuit that holds the weights of engines; None: they are in the circuit."""
     bus_input: str | None = None
     bus_output: str | None = None
     """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
@@ -306,6 +310,14 @@ OPTIONS: Sequence[Option] = (
         "``0`` keeps memories and tables of the circuit in look-up tables and registers (``rtl``).",
     ),
     Option(
+        "weight_memory",
+        Key("WeightMemory", "weight_memory", read_weight_memory, ()),
+        None,
+        Flag(str, (), "TEXT", None, "Weights of engines are in a memory: '64 bits, 1200 MHz, 200 ns, 75 %'."),
+        "a memory outside that holds the weights of layers in turn, such as ``'64 bits, 1200 MHz, 200 ns, 75 %'``: its width, "
+        "clock, latency and efficiency (``docs/large-networks.md``); for ``rtl``.",
+    ),
+    Option(
         "backend",
         Key("Backend", "backend", checks.read_backend, None),
         "rtl",
@@ -417,22 +429,6 @@ MODEL_ARGUMENTS: Mapping[str, str] = {
 """Keys of the section ``Model``, by the arguments that say them; the budget is read in forms of its own."""
 
 DEFAULTS: Mapping[str, object] = {option.name: option.default for option in OPTIONS}
-
-_Some = TypeVar("_Some")
-
-
-def among(kind: type[_Some], options: Mapping[str, object]) -> _Some:
-    """Those of ``options`` that a dictionary of type ``kind`` has."""
-    return cast("_Some", {name: value for name, value in options.items() if name in kind.__annotations__})
-
-
-def check_names(options: Mapping[str, object], kind: type, function: str) -> None:
-    """Refuse names that a dictionary of type ``kind`` has not, as Python does.
-
-    Raises:
-        TypeError: there are some.
-    """
-    check_arguments(options, kind.__annotations__, function)
 
 
 def keys(arguments: Mapping[str, object]) -> dict[str, object]:

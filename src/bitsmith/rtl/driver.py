@@ -6,10 +6,12 @@ import json
 import keyword
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 from zlib import crc32
+
+import numpy as np
 
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
@@ -17,7 +19,7 @@ from bitsmith.ir.program import Program
 from bitsmith.passes.program.load import ParameterKey, values_of
 from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import Interface, runs, token_bytes
-from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.packing import Raw, pack
 from bitsmith.rtl.ranges import Watch, addresses
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 
@@ -58,10 +60,11 @@ def driver(
     tokens are beats of `bitsmith.rtl.beats` on such a bus. ``registers``: the circuit has some. ``counted_hz`` is
     the clock of a circuit that counts, ``frame`` that of its self-test, ``watched`` are tensors with monitors.
     """
+    ports = [*(each.port for each in interface.weights), *(each.port for each in interface.images)]
     shapes = [
         [
             *(program.nodes[index].type.shape for index in program.inputs),
-            *((each.port.tokens, len(each.port.fields)) for each in interface.weights),
+            *((port.tokens, len(port.fields)) for port in ports),
         ],
         [program.nodes[output.node].type.shape for output in program.outputs],
     ]
@@ -80,6 +83,10 @@ def driver(
             _weights(each, layouts, bus_bytes, external=each in interface.weights) | {"crc": crcs.get(each.port.name)}
             for each in (*interface.weights, *interface.loads)
         ],
+        "images": [
+            {"port": port.name, "file": image_file(interface.top, port), "bytes": len(data), "crc": crc32(data)}
+            for port, data in images(interface)
+        ],
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
         "selftest": _selftest(program, frame),
         "memories": [f"{each.layer}: {each.content}" for each in interface.checked],
@@ -93,6 +100,18 @@ def driver(
     )
     text = "".join([first, *(_IMPORT.split(other)[-1] for other in others)]).replace("@top@", interface.top)
     return text.replace('"@design@"', repr(json.dumps(design)))
+
+
+def images(interface: Interface) -> Iterator[tuple[StreamPort, bytes]]:
+    """The port of each image of weights, and its bytes: tokens, each in whole bytes, as they come with a frame."""
+    for each in interface.images:
+        words = pack(each.port.fields, [each.tokens]).astype("<u4")
+        yield each.port, words.view(np.uint8).reshape(len(words), -1)[:, : token_bytes(each.port)].tobytes()
+
+
+def image_file(top: str, port: StreamPort) -> str:
+    """The name of the file beside the driver that has the image of a port."""
+    return f"{driver_module(top)}_{port.name}.bin"
 
 
 def _selftest(program: Program, frame: Frame | None) -> _Described:

@@ -34,8 +34,9 @@ from bitsmith.errors import (
     ToolMissingError,
 )
 from bitsmith.options.building import BuildOptions
+from bitsmith.options.option import among
 from bitsmith.options.project import read_project
-from bitsmith.options.table import Arguments, among
+from bitsmith.options.table import Arguments
 from bitsmith.report.sections import Latency, Resources, Timing
 from bitsmith.version import __version__
 

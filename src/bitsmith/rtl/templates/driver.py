@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -369,6 +370,24 @@ def load_crc(about: dict[str, Any], data: bytes) -> int:
     return zlib.crc32(tokens[:, : -(-sum(stream.widths) // 8)].tobytes())
 
 
+def images() -> dict[str, bytes]:
+    """The bytes of weights that lie in a memory beside the circuit, by the name of their stream (``s_axis_<name>``).
+
+    They come with each frame, and are read from files beside this one. Other contents than those of the build are a ValueError.
+    """
+    found = {}
+    for about in DESIGN["images"]:
+        path = Path(__file__).with_name(about["file"])
+        if not path.is_file():
+            raise ValueError(f"{path} is missing: it has the weights of this circuit, and belongs beside its driver")
+        with path.open("rb") as file:
+            data = file.read(about["bytes"] + 1)
+        if len(data) != about["bytes"] or zlib.crc32(data) != about["crc"]:
+            raise ValueError(f"{path} has another length or CRC than the weights of this circuit")
+        found[about["port"]] = data
+    return found
+
+
 def pack(inputs: Sequence[Any], external: dict[str, Sequence[Any]] | None = None) -> list[bytes]:
     """The bytes of each input stream for real ``inputs``, one array (frames, *shape) per input of the network.
 
@@ -383,9 +402,9 @@ def pack(inputs: Sequence[Any], external: dict[str, Sequence[Any]] | None = None
     coming = [about["port"] for about in DESIGN["weights"] if about["external"]]
     if set(sent) != set(coming):
         raise ValueError(f"weights for {sorted(sent)} are given, with each frame come {coming}")
-    own = INPUTS[: len(INPUTS) - len(coming)]
+    own = INPUTS[: len(INPUTS) - len(coming) - len(DESIGN["images"])]
     return [stream.pack(*zip(*[next(raws) for _ in stream.shapes])) for stream in own] + [
-        sent[name] * len(inputs[0]) for name in coming
+        data * len(inputs[0]) for data in (*(sent[name] for name in coming), *images().values())
     ]
 
 

@@ -1,0 +1,73 @@
+"""Cycles of engines whose weights come from a memory outside: those of the memory, and those of their multipliers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bitsmith.dataflow.kinds import Engine, Replay, Source
+from bitsmith.dataflow.processes import Network
+
+_NAMED = 6
+"""Layers that a note names."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedLayer:
+    """A layer of an engine: the words of its weights, and the cycles of a frame that memory and multipliers take for it."""
+
+    name: str
+    words: int
+    memory_cycles: int
+    multiplier_cycles: int
+
+    @property
+    def waits(self) -> bool:
+        """True if the memory is slower than the multipliers."""
+        return self.memory_cycles > self.multiplier_cycles
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedEngine:
+    """The layers of an engine in order, and the bits of each word of weights, of which one comes in ``gap`` cycles."""
+
+    layers: Sequence[FetchedLayer]
+    bits: int
+    gap: int
+
+    def __str__(self) -> str:
+        memory, multipliers = (
+            sum(getattr(layer, name) for layer in self.layers) for name in ("memory_cycles", "multiplier_cycles")
+        )
+        words = sum(layer.words for layer in self.layers)
+        comes = "one in each cycle" if self.gap == 1 else f"one in {self.gap} cycles"
+        bound = "the memory is" if memory > multipliers else "multipliers are"
+        text = (
+            f"Weights of {len(self.layers)} layers in turn come from a memory with each frame: {words:,} words of "
+            f"{self.bits} bits, {comes}. The memory takes {memory:,} cycles for them, multipliers take "
+            f"{multipliers:,}: {bound} what bounds the rate."
+        )
+        waiting = [repr(layer.name) for layer in self.layers if layer.waits]
+        if not waiting:
+            return text
+        more = f" and {len(waiting) - _NAMED} more" if len(waiting) > _NAMED else ""
+        return f"{text} Layers that wait for weights: {', '.join(waiting[:_NAMED])}{more}."
+
+
+def fetched_engines(network: Network) -> Iterator[FetchedEngine]:
+    """All engines of a network whose weights come from a memory outside."""
+    for process in network.processes:
+        if not isinstance(process.kind, Engine) or len(process.args) < 2:
+            continue
+        replay = network.processes[process.args[1].process]
+        source = network.processes[replay.args[0].process].kind
+        assert isinstance(replay.kind, Replay) and isinstance(source, Source) and source.stored is not None
+        gap = source.stored.gap
+        yield FetchedEngine(
+            [
+                FetchedLayer(layer.name, words, words * gap, words * times)
+                for layer, (words, times) in zip(process.kind.layers, replay.kind.parts, strict=True)
+            ],
+            replay.takes[0].bits,
+            gap,
+        )

@@ -1,0 +1,68 @@
+"""A memory of weights, from the option to simulation, estimate and driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+import bitsmith
+from bitsmith.errors import ConfigError
+from bitsmith.report.sections import Latency, Verification
+from tests.rtl.wrapped import load_driver_text
+from tests.system.examples import MODELS, digits
+
+IN_TURN: dict[str, Any] = {
+    "config": None,
+    "bits": 8,
+    "io_type": "io_stream",
+    "strategy": "shared",
+    "reuse_factor": 512,
+    "part": "xc7z020clg400-1",
+    "weight_memory": "32 bits, 533 MHz, 200 ns, 75 %",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_build_takes_the_cycles_of_the_plan(tmp_path: Path) -> None:
+    """The estimate and the report say what bounds the rate, and the image beside the driver is what it sends."""
+    model, x = digits(tmp_path, **IN_TURN)
+    report = model.build(synth=False)
+    verified, latency = report.find(Verification), report.find(Latency)
+    assert verified is not None and verified.mismatches == 0
+    assert latency is not None and latency.ii == model.estimate().interval
+    (engine,) = model.estimate().fetched
+    assert str(engine) in str(model.estimate()) and str(engine) in " ".join(str(report).split())
+    assert str(engine) in str(bitsmith.explain(MODELS / "digits.keras", **IN_TURN))
+    (path,) = (tmp_path / "project" / "driver").glob("myproject_*_weights.bin")
+    driver = load_driver_text(path.parent, (path.parent / "myproject.py").read_text())
+    data = path.read_bytes()
+    (about,) = driver.DESIGN["images"]
+    assert (about["file"], about["crc"]) == (path.name, crc32(data))
+    assert len(data) == sum(layer.words for layer in engine.layers) * -(-engine.bits // 8)
+    assert driver.pack([np.asarray(x[:2])])[-1] == data * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "accepted"),
+    [
+        ({"backend": "vitis"}, "backend 'rtl'"),
+        ({"io_type": "io_parallel"}, "io_type 'io_stream'"),
+        ({"board": "pynq-z2", "part": None}, "without a board"),
+        ({"weight_memory": "64 bits"}, "width, clock, latency and efficiency"),
+    ],
+)
+def test_what_nothing_would_read_is_refused(tmp_path: Path, arguments: dict[str, Any], accepted: str) -> None:
+    with pytest.raises(ConfigError, match=r"WeightMemory|weight_memory") as caught:
+        digits(tmp_path, **IN_TURN | arguments)
+    assert accepted in str(caught.value)
+
+
+def test_a_memory_without_layers_in_turn_is_told_to_be_unused(tmp_path: Path) -> None:
+    model, _ = digits(tmp_path, **IN_TURN | {"strategy": "resource"})
+    assert any("WeightMemory has no effect" in note for note in model.notes)
+    assert model.estimate().fetched == ()
