@@ -69,6 +69,13 @@ def test_fields_of_targets_have_the_defaults_of_their_options() -> None:
     assert {field.name for field in dataclasses.fields(table.Chosen) if field.default} == {"backend", "io_type"}
 
 
+def test_what_is_on_where_nothing_is_said() -> None:
+    fields = {field.name: field.default for field in dataclasses.fields(ProjectConfig)}
+    on = {name for name, value in fields.items() if value and value is not dataclasses.MISSING}
+    assert on == {"backend", "io_type", "version"}
+    assert {option.name: option.default for option in BUILD_OPTIONS if option.default} == {}
+
+
 def test_readers_of_keys_give_what_fields_of_projects_hold() -> None:
     fields = typing.get_type_hints(ProjectConfig)
     for option in OPTIONS:

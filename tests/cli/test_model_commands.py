@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 import yaml
 from typer.testing import CliRunner, Result
 
@@ -321,3 +322,20 @@ def test_what_fits_is_written_as_it_is(inputs: Path, tmp_path: Path) -> None:
     assert _json("explain", path, "--no-check", "--calibration", inputs)["layers"] == told["layers"]
     shown = " ".join(_run("explain", *asked, "--write", path).stdout.split())
     assert f"Written: {path}. Next: bitsmith convert {path} --calibration {inputs}" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_the_best_of_what_fits_is_named_though_others_do_not(tmp_path: Path) -> None:
+    grid = ("--weight-bits", "3", "--result-bits", "6,16", "--reuse-factors", "1")
+    asked = (DIGITS, "--part", "LFE5U-12F", "--no-check", *grid, "-o", tmp_path / "found")
+    points = _json("explore", *asked)["points"]
+    assert isinstance(points, list) and {point["Fits"] for point in points} == {True, False}
+    assert "The best: bitsmith convert" in " ".join(_run("explore", *asked).stdout.split())
+
+
+def test_flags_that_are_on_are_known() -> None:
+    """What commands do where nothing is typed."""
+    commands = typer.main.get_group(app).commands
+    on = {f"{name} {param.opts[0]}" for name in commands for param in commands[name].params if param.default is True}
+    assert on == {"demo --pnr", "demo --bitstream"}
