@@ -76,6 +76,13 @@ def test_what_is_on_where_nothing_is_said() -> None:
     assert {option.name: option.default for option in BUILD_OPTIONS if option.default} == {}
 
 
+def test_what_projects_do_only_if_told_is_off_in_their_options() -> None:
+    keyed = {option.key.field: option.default for option in OPTIONS if option.key is not None}
+    fields = [field for field in dataclasses.fields(ProjectConfig) if isinstance(field.default, bool)]
+    assert {"override", "allow_approximate", "strict"} <= {field.name for field in fields}
+    assert all(field.default is keyed[field.name] is False for field in fields)
+
+
 def test_readers_of_keys_give_what_fields_of_projects_hold() -> None:
     fields = typing.get_type_hints(ProjectConfig)
     for option in OPTIONS:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith.devices import CYCLONE_V, ECP5, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family, family_named
-from bitsmith.devices.blocks import Parts
+from bitsmith.devices.blocks import Cut, MultiplierBlock, Parts
 from bitsmith.flows.tools import YOSYS, find
 from bitsmith.flows.yosys import count
 from tests.flows.runs import synthesize
@@ -48,6 +48,12 @@ def test_what_one_cell_leaves_goes_into_smaller_ones() -> None:
     assert CYCLONE_V.area.block.parts(36, 8) == Parts(3, (), (17,))  # 27x27, which is two, and 9x9
     assert NEXUS.area.block.parts(36, 18) == Parts(2, (), ())
     assert NEXUS.area.block.parts(23, 9) == Parts(2, (), (14,))
+
+
+def test_a_part_without_a_sign_needs_one_in_a_block() -> None:
+    """As the lower 17 of 35 bits do, which are as wide then as the narrowest factor that becomes a block here."""
+    block = MultiplierBlock(18, 18, (Cut((18, 18), (18, 2), 0, (17, 17), 1),), registers=0, digits=1, chain=1)
+    assert block.parts(35, 4) == Parts(2, (), (22,))
 
 
 def test_a_product_is_not_wider_than_its_bits() -> None:

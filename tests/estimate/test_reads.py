@@ -7,14 +7,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from bitsmith.dataflow.kinds import Map, Sink, Source, WidthConverter
+from bitsmith.dataflow.processes import Network, OutputPort, Process
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.reads import elements_read
+from bitsmith.estimate.reads import elements_read, operands_read
 from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.types import FixedFormat, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import InputPort, live_words
@@ -120,3 +123,21 @@ def test_states_that_no_output_depends_on_are_free(kept: int) -> None:
 
     every, alone = size(4), size(kept)
     assert (every.lut, every.ff) == pytest.approx((alone.lut, alone.ff), rel=0.03)
+
+
+@pytest.mark.parametrize(("taken", "given"), [(6, 6), (6, 2), (2, 6)])
+def test_a_converter_of_widths_reads_the_places_of_what_is_read(taken: int, given: int) -> None:
+    """The second element of what it gives is read: in one of the tokens that it joins, in each part of one that it cuts."""
+    streams = [Stream((12 // size,), TensorType.of((size,), 0, 0, 1)) for size in (taken, given)]
+    build = ProgramBuilder()
+    read = build.slice(build.input("x", (given,), FixedFormat(False, 1, 0)), (1,), (2,))
+    program = build.program([("y", build.add(read, read))])
+    results = (Stream((12 // given,), program.nodes[program.outputs[0].node].type),)
+    processes = (
+        Process(Source("x"), (), (), (streams[0],)),
+        Process(WidthConverter(), (OutputPort(0),), (streams[0],), (streams[1],)),
+        Process(Map(program), (OutputPort(1),), (streams[1],), results),
+        Process(Sink("y"), (OutputPort(2),), results, ()),
+    )
+    found = operands_read(Network(processes), {2: pipelined(program, ECP5.delays, 6.0)})
+    assert np.flatnonzero(found[1].operands[0]).tolist() == list(range(1, taken, min(taken, given)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -325,19 +324,6 @@ def test_modules_that_fix_the_number_of_samples_of_an_input() -> None:
             return x.reshape(len(x), 6), y * 2.0
 
     assert_same(Counting(), (2, 3), (4,))
-
-
-@pytest.mark.parametrize(
-    "count",
-    [lambda n: n * 6 // 2, lambda n: n * 3, lambda n: n + n + n, lambda n: 5 * n - 2 * n],
-    ids=["quotient", "product", "sum", "difference"],
-)
-def test_sizes_are_computed_from_the_number_of_samples(count: Callable[[int], int]) -> None:
-    class Counting(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return (x.reshape(count(len(x)), 2) * 2.0).reshape(len(x), 6)
-
-    assert_same(Counting(), (6,))
 
 
 def test_changes_in_place_are_seen_by_later_readers() -> None:

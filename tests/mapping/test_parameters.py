@@ -201,6 +201,13 @@ def test_tiles_are_those_of_the_matrix() -> None:
     ]
 
 
+@pytest.mark.parametrize(("steps", "blocks"), [(2, ((0,),)), (3, ((0,),)), (2, ((-1,), (0,))), (2, ((1,), (0,)))])
+def test_only_rows_and_blocks_of_zeros_widen_tokens(steps: int, blocks: tuple[tuple[int, ...], ...]) -> None:
+    token = LoadableWeights("dense", "weight", (4, 3), steps, 1, 3, 5, 0, blocks).token((2,))
+    padded = steps == 3 or blocks[0] == (-1,)
+    assert (int(token.lo.min()), int(token.hi.max())) == (0 if padded else 3, 5)
+
+
 def test_blocks_of_a_tensor() -> None:
     build = ProgramBuilder()
     kernel = build.parameter("weight", np.arange(24).reshape(4, 6), FixedFormat(True, 6, 6))

@@ -1,0 +1,30 @@
+"""What the command of the demonstration asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bitsmith.cli import demo
+from bitsmith.cli.commands import app
+from bitsmith.errors import ProjectError
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"), [((), (True, True)), (("--no-pnr",), (False, True)), (("--no-bitstream",), (True, False))]
+)
+def test_it_goes_the_whole_way_unless_told(
+    said: tuple[str, ...], wanted: tuple[bool, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[tuple[Path, bool, bool]]()
+
+    def run(folder: Path, *, pnr: bool, bitstream: bool) -> None:
+        asked.append((folder, pnr, bitstream))
+        raise ProjectError("no more than that")
+
+    monkeypatch.setattr(demo, "run", run)
+    done = CliRunner().invoke(app, ["demo", *said])
+    assert done.exit_code == 1 and "no more than that" in done.stderr
+    assert asked == [(Path("demo-output"), *wanted)]
