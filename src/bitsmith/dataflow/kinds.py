@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -122,7 +123,7 @@ class Map:
         return single([counted(tokens)] * len(takes), [counted(tokens)] * len(results), latency)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class FoldedProduct:
     """Products with constants over several cycles: ``y = sum over steps of x[step] @ weights[group, step]``.
 
@@ -153,7 +154,7 @@ class FoldedProduct:
         n, m = self.weights.shape[2:]
         return n, m // self.sets
 
-    @property
+    @cached_property
     def _tiles(self) -> IntArray:
         """The weights of all tiles, (groups * steps, n * sets * m), in machine integers if they fit."""
         short = machine(self.weights)

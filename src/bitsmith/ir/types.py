@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import math
 import operator
-import weakref
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -143,28 +142,11 @@ _whole = np.frompyfunc(operator.index, 1, 1)
 
 
 def machine(values: IntArray) -> npt.NDArray[np.int64] | None:
-    """``values`` in 64-bit integers, with which numpy is fast; None if some do not fit.
-
-    Of arrays that nobody may write to the result is kept as long as they live: weights are asked for in every pass.
-    """
-    kept = _MACHINE.get(id(values))
-    if kept is not None and kept[0]() is values:
-        return kept[1]
+    """``values`` in 64-bit integers, with which numpy is fast; None if some do not fit."""
     try:
-        found = (objects(values) if values.dtype == np.uint64 else values).astype(np.int64)
+        return (objects(values) if values.dtype == np.uint64 else values).astype(np.int64)
     except OverflowError:
-        found = None
-    if not values.flags.writeable and values.size >= _KEPT_FROM:
-        place = id(values)
-        if found is not None:
-            found.setflags(write=False)
-        _MACHINE[place] = weakref.ref(values, lambda _: _MACHINE.pop(place, None)), found
-    return found
-
-
-_KEPT_FROM = 1 << 10
-_MACHINE: dict[int, tuple[weakref.ref[IntArray], npt.NDArray[np.int64] | None]] = {}
-"""Results of `machine` by the identity of their arrays."""
+        return None
 
 
 def compact(array: Ints | npt.NDArray[np.int64]) -> Ints | npt.NDArray[np.int64]:
