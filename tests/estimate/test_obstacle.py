@@ -36,6 +36,9 @@ def test_the_layer_with_most_weights_is_in_the_way_of_memory() -> None:
     assert 300 * 400 * 8 / 4096 <= found.taken <= found.need.needed
     assert str(found.taken) in str(found) and "32" in str(found)
     assert "Weights: external for layer 'layer1'" in way_out(found, part) and "empty" not in way_out(found, part)
+    assert "WeightMemory" in way_out(found, part)
+    fetched = replace(found.smallest, directives=replace(found.smallest.directives, weights_rate=8.0))
+    assert "WeightMemory" not in way_out(replace(found, smallest=fetched), part)
     assert "external" not in way_out(replace(found, weighted=False), part)
     assert "URAM is empty at first" in way_out(found, resolve_part("xczu7ev-ffvc1156-2-e"))
 

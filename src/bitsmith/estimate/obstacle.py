@@ -52,7 +52,9 @@ def way_out(found: Obstacle, part: Part) -> str:
     large = part.family.large
     empty = f"; {large.name} is empty at first, so that it holds no weights" if large is not None and part.large else ""
     external = f"Weights: external for layer {found.layer!r}, whose weights then come in with every frame"
-    return f"{ways}; or WeightMemory and Strategy: Shared, with weights in a memory outside; or {external}{empty}"
+    if found.smallest.directives.weights_rate is None:
+        external = f"WeightMemory and Strategy: Shared, with weights in a memory outside; or {external}"
+    return f"{ways}; or {external}{empty}"
 
 
 def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
