@@ -201,6 +201,10 @@ def test_greedy_choice_takes_the_best_for_its_price() -> None:
     assert knapsack({"a": layer}, [5.0])["a"].tolist() == [True, True, False, False]
     assert knapsack({"a": layer}, [4.5])["a"].tolist() == [False, True, False, True]
     assert knapsack({"a": layer, "b": layer}, [100.0])["b"].all()
+    free = Candidates(np.arange(4), worth, [prices, np.array([0.0, 0.0, 1.0, 0.0])], there)
+    assert knapsack({"a": free}, [100.0, 0.0])["a"].tolist() == [True, True, False, True], (
+        "of what is free there is enough"
+    )
 
 
 def test_layers_without_prices_say_why() -> None:

@@ -383,6 +383,8 @@ def test_the_page_and_the_picture_are_whole(model: Path, tmp_path: Path) -> None
     text = found.write(tmp_path).read_text(encoding="utf-8")
     assert text.count('type="radio"') == text.count('class="detail"') == len(found.points) == 4
     assert text.count(" checked") == 1 and "<b>value" not in text
+    results = re.findall(r'data-label="Result">([^<]*)</td>', text)
+    assert sum(map(bool, results)) >= len(found.points), "layers are shown with their formats"
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{allowed}'" in text and not re.search(r'(src|href)="', text)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.emulator import LEAST_CHUNK, _scattered
-from bitsmith.emulate.workspace import Workspace
+from bitsmith.emulate.workspace import Array, StoredValue, Workspace
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 
@@ -38,3 +38,24 @@ def test_few_samples_whose_casts_do_not_wrap_are_looked_at_once(
         (y,), outside = emulator.run_counted([np.full((samples, 6), value, np.float32)])
         assert outside == [0] and len(runs) == (wrapped < 0.0)
         np.testing.assert_array_equal(y, np.full((samples, 6), wrapped))
+
+
+@pytest.mark.parametrize("samples", [1, 8, 100])
+def test_rows_of_ones_stand_behind_operands_without_a_copy(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = ProgramBuilder()
+    hidden = build.input("x", (6,), FixedFormat(True, 8, 4))
+    for size in (5, 4, 3):
+        made = build.linear(hidden, np.arange(hidden.shape[0] * size).reshape(-1, size) - 7)
+        hidden = build.max(build.add(made, build.const(np.arange(size) + 1)), build.const(np.zeros(size, int)))
+    emulator = Emulator(build.program([("y", hidden)]))
+    copied: list[bool] = []
+    with_ones = Workspace.with_ones
+
+    def watched(workspace: Workspace, value: StoredValue) -> Array:
+        rows = with_ones(workspace, value)
+        copied.append(not np.shares_memory(rows, value.part))
+        return rows
+
+    monkeypatch.setattr(Workspace, "with_ones", watched)
+    emulator.run([np.ones((samples, 6))])
+    assert copied and not any(copied)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitsmith import FidelityWarning, convert
 from bitsmith.fidelity.picks import Picks
+from tests.fidelity.test_certificate import linear
 
 SIZES = st.lists(st.sampled_from([1, 2, 3, 31, 32, 33, 64, 100, 1000]), min_size=1, max_size=60)
 
@@ -50,3 +53,11 @@ def test_more_samples_wait_for_each_other_the_more_were_looked_at() -> None:
     assert looked[1:5] == [1, 1, 1, 1]
     assert looked[1:] == sorted(looked[1:]) and max(looked) == 64
     assert set(looked[1:]) == {1 << k for k in range(7)}
+
+
+@pytest.mark.parametrize(("result", "looked"), [("fixed<8,4,RND,SAT>", 32), ("fixed<8,4>", 1000)])
+def test_all_samples_are_looked_at_only_where_a_format_has_wrapped(result: str, looked: int) -> None:
+    config = {"LayerName": {"0": {"Precision": {"result": result}}}}
+    model = convert(linear(np.full((1, 1), 1.1)), config=config, input_shape=(1,), strict=True, check=False)
+    with pytest.warns(FidelityWarning, match=rf"\({looked} samples looked at"):
+        model.predict(np.linspace(-20, 20, 1000)[:, None])

@@ -26,7 +26,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import matrix_of_blocks, places_in_parameter
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
-from bitsmith.passes.program.load import load, parameters
+from bitsmith.passes.program.load import load, parameters, random_values
 from tests.mapping.test_partition import assert_same
 from tests.properties import shares
 from tests.properties.programs import random_program
@@ -189,6 +189,16 @@ def test_any_values_of_the_formats_fit() -> None:
             nodes = [replace(node, layer="") for node in extreme.nodes]
             assert [node.type for node in nodes] == [node.type for node in program.nodes]
             assert_same(extreme, demands(seed), seed)  # which refuses tokens outside of their types
+
+
+def test_random_values_are_those_of_the_range_and_often_its_ends() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (40,), FixedFormat(True, 4, 4))
+    with build.layer("dense"):
+        weight = build.parameter("weight", np.zeros((40, 40), dtype=np.int64), FixedFormat(True, 8, 8))
+    (found,) = random_values(build.program([("y", build.matmul(build.reshape(x, (1, 40)), weight))])).values()
+    assert (found.min(), found.max()) == (-128, 127) and len(np.unique(found.astype(int))) > 200
+    assert all(0.08 < np.mean(found == end) < 0.18 for end in (-128, 127))
 
 
 def test_tiles_are_those_of_the_matrix() -> None:

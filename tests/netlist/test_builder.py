@@ -103,6 +103,17 @@ def test_comparisons(relation: Relation, shift: int) -> None:
             assert not any(isinstance(words[ref.word].cell, Literal) for ref in compared), "a constant is on the right"
 
 
+@pytest.mark.parametrize("bits", [1, 3, 8])
+@pytest.mark.parametrize("relation", [Relation.GE, Relation.LT])
+def test_the_upper_half_of_natural_numbers_is_their_highest_bit(bits: int, relation: Relation) -> None:
+    for half, most in ((1 << bits - 1, (1 << bits) - 1), (1 << bits, (1 << bits) + 1)):
+        builder, (x,), fields = start((0, most))
+        result = builder.compare(x, relation, builder.constant(half))
+        assert_computes(builder, fields, result, lambda a, h=half: int(RELATIONS[relation](a, h)))
+        compared = [kind for kind in cells(finish(builder, fields, result)) if kind is Comparator]
+        assert len(compared) == (relation is Relation.LT)
+
+
 def test_choices() -> None:
     for range_c in RANGES:
         for true, false in [(0, 0), (1, 0), (0, 1), (4, 0), (6, -3)]:

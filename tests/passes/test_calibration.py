@@ -14,6 +14,7 @@ import bitsmith
 from bitsmith.compiler import compile_network
 from bitsmith.config.precision import parse_precision
 from bitsmith.emulate import Emulator
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.ir.ops import Input as InputOp
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
@@ -150,6 +151,11 @@ def test_an_input_of_zeros_in_calibration_has_the_default_format() -> None:
     assert str(input_format(input_of(network(dense()), np.zeros((50, 5))))) == "fixed<16,6,RND,SAT>"
 
 
+class Logarithm(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.log(x)
+
+
 class Inverse(nn.Module):
     def __init__(self, exponent: float) -> None:
         super().__init__()
@@ -179,6 +185,16 @@ def test_generated_samples_near_a_pole_do_not_make_other_results_coarse(
 def trained() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)).double().eval()
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+def test_values_of_which_none_is_finite_are_seen_as_zeros() -> None:
+    network = read_torch(Logarithm(), input_shape=(3,))
+    seen = calibrate(network, [np.zeros((4, 3))])["log"]
+    assert (seen.lo, seen.hi, seen.frac) == (0.0, 0.0, 0)
+    assert all(np.array_equal(each, np.zeros(3)) for each in seen.channels)
+    half = calibrate(network, [np.array([[0.0, 1.0, 4.0]] * 4)])["log"]
+    assert (half.lo, half.hi) == (0.0, pytest.approx(np.log(4.0)))
 
 
 @pytest.mark.parametrize("step", [0.1, 0.25, 0.5, 4.0])

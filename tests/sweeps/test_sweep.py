@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import bitsmith
 from bitsmith.cli.commands import app
-from bitsmith.errors import CapacityError, ConfigError
+from bitsmith.errors import CapacityError, ConfigError, InputDataError
 from bitsmith.sweeps.results import Outcome, Sweep
 from bitsmith.sweeps.search import Listed, Study, objectives_of
 from bitsmith.sweeps.sweep import Plan, sweep
@@ -70,6 +70,7 @@ def test_table_has_all_trials(tmp_path: Path) -> None:
         Outcome.of("e", {"part": "x"}, {"error": "no such part\n  accepted: others"}),
     )
     result = Sweep(tmp_path, outcomes, objectives_of(["lut", "loss"]), interrupted=False)
+    assert all(title in str(result) for title in ("LUT", "Loss")), "of trials that failed there are no figures"
     assert [each.name for each in result.front] == ["a", "b"]
     assert result.best().name == "a"
     assert result.errors == {"lut": (pytest.approx((1 / 5 + 2 / 8) / 2), pytest.approx(2 / 8), 2)}
@@ -117,6 +118,12 @@ def test_names_say_what_trials_are_made_of(tmp_path: Path) -> None:
     names = {one, name(MODEL, {"bits": 5}), name(MODEL, {"bits": 4}, np.zeros(3)), name(MODEL, {"bits": 4}, np.ones(3))}
     other.write_bytes(MODEL.read_bytes() + b" ")
     assert len({*names, name(other, {"bits": 4})}) == 5
+
+
+@pytest.mark.parametrize("data", [np.array([object()]), {"a": np.array(["x", 1], dtype=object)}], ids=["one", "named"])
+def test_data_that_are_no_numbers_do_not_travel(data: object) -> None:
+    with pytest.raises(InputDataError, match="arrays of numbers"):
+        packed(data)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -257,11 +257,11 @@ def _folded_product(
     lanes, size = stream.token.shape
     n, m = op.weights.shape
     width = -(-m // groups)
-    weights, frac = np.zeros((steps * size, groups * width), dtype=np.object_), np.zeros((1, 1), dtype=np.int64)
-    weights[:n, :m], frac = op.weights, op.frac
+    weights = np.zeros((steps * size, groups * width), dtype=np.object_)
+    weights[:n, :m] = op.weights
     weights.setflags(write=False)
     padded = np.zeros((steps * size, groups * width), dtype=np.int64)
-    padded[:n, :m] = frac
+    padded[:n, :m] = op.frac
     each = union_type(stream.token, 1)  # one type for all lanes
     full = TensorType.of((steps, size), *(objects(part).reshape(1, -1) for part in (each.frac, each.lo, each.hi)))
     operand = infer(ops.Reshape((steps * size,)), [full])
