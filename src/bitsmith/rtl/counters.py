@@ -8,6 +8,7 @@ from __future__ import annotations
 from bitsmith.rtl.bus_wrappers import RANGES, Text
 from bitsmith.rtl.interface import Interface, prefix
 from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.rtl.stream_top import joined
 
 _WORD, _NEVER = 32, "1'b0"
 _LUTS = 60, 130
@@ -27,11 +28,11 @@ def counters(narrow: Interface, *, ranges: bool = False) -> Text:
     connections = {
         "aclk": "aclk",
         "aresetn": "core_resetn",
-        "valid": _joined([f"{name}_tvalid" for name in names]),
-        "ready": _joined([f"{name}_tready" for name in names]),
-        "data": _joined([f"data{k}" for k in range(len(names))]),
+        "valid": joined([f"{name}_tvalid" for name in names]),
+        "ready": joined([f"{name}_tready" for name in names]),
+        "data": joined([f"data{k}" for k in range(len(names))]),
         "limit": f"{{limits, {len(narrow.inputs)}'d0}}",
-        "frame": _joined([*starts, *ends]),
+        "frame": joined([*starts, *ends]),
         "read_word": "s_axi_araddr[9:2]",
         "value": "value_of_counters" if ranges else "value_counted",
     }
@@ -81,11 +82,6 @@ def limit(signal: str, number: int, port: StreamPort, moves: str) -> Text:
             ends += [f"({bits} == {field.width}'h{value & (1 << field.width) - 1:x})" for value in values]
         low += field.width
     return Text(lines=(f"assign limits[{number}] = {moves} & ({' | '.join(ends or [_NEVER])});",))
-
-
-def _joined(names: list[str]) -> str:
-    """Return a concatenation in which the first is lowest."""
-    return f"{{{', '.join(reversed(names))}}}"
 
 
 def _folded(name: str, width: int) -> str:

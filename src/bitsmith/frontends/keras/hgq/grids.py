@@ -92,9 +92,11 @@ class FixedPoint:
     def on_grid(self, values: Floats) -> tuple[Floats, Quantizer]:
         """Trained ``values`` on the grid, and the grid."""
         result = self.applied(values)
-        grid = self.quantizer
+        grid = self.plain.quantizer
         if not self.is_plain:
             return result, Quantizer.holding(result)
+        if self.plain is not self:
+            return result, grid
         if not self.only_rounds:
             return result, replace(grid, retrained=Retrained.QUANTIZED)
         codes = np.frompyfunc(int, 1, 1)(result / as_floats(grid.scale))

@@ -16,7 +16,6 @@ from bitsmith.frontends.keras.quantizers.staircases import staircase
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantization.lookup import Staircase
-from bitsmith.layers.quantization.quantizer import Quantizer
 
 _EPSILON = np.float32(1e-7)
 
@@ -58,11 +57,6 @@ class Minifloat(FixedPoint):
         most = np.exp2(self.mantissa + 1).astype(np.float32) - (exponent == self.highest)
         result = np.clip(np.rint(x / step), -most, most).astype(np.float32) * step
         return as_weights(result * scaler * np.float32(self.slope) + np.float32(self.shift))
-
-    def on_grid(self, values: Floats) -> tuple[Floats, Quantizer]:
-        result = self.applied(values)
-        plain = self.plain.quantizer
-        return result, plain if self.is_plain else Quantizer.holding(result)
 
     def of(self, build: Builder, x: Value, suffix: str) -> Value:
         return build.emit(self.staircase(x), x, suffix=suffix)

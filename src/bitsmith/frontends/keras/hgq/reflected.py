@@ -15,7 +15,6 @@ from bitsmith.frontends.keras.quantizers.staircases import Function
 from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.quantization.quantizer import Quantizer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,11 +41,6 @@ class Reflected(FixedPoint):
     def applied(self, values: Floats) -> Floats:
         x = values.astype(np.float32) / np.float32(self.scaler)
         return as_weights(self._scaled(self._reflected(x, *self._parts)))
-
-    def on_grid(self, values: Floats) -> tuple[Floats, Quantizer]:
-        result = self.applied(values)
-        plain = self.plain.quantizer
-        return result, plain if self.is_plain else Quantizer.holding(result)
 
     @property
     def _parts(self) -> tuple[Bits, Bits, Bits]:
