@@ -12,10 +12,11 @@ from bitsmith.dataflow.kinds import Engine, Replay, Source
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.text import to_text
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from tests.dataflow.dense_schedule import dense_schedule
 from tests.dataflow.reading import parse
-from tests.mapping.test_engines import depthwise, perceptron, residual, shared
+from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
 from tests.mapping.test_partition import assert_same
 from tests.properties import shares
 from tests.properties.convolutional import channels_of_their_own, random_network, turns
@@ -88,3 +89,29 @@ def test_a_memory_has_room_for_two_layers_in_a_row() -> None:
     assert replay.source.tolist()[72:146] == [*range(72), 0, 1]
     assert len(replay.source) == sum(tokens * times for tokens, times in replay.parts)
     assert np.array_equal(replay.source[-108:], np.arange(150, 258))
+
+
+def side_by_side() -> Program:
+    """Two networks of two dense layers each, one of which has nine times the weights of the other."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    results = []
+    for branch, size in (("wide", 24), ("narrow", 8)):
+        x = builder.input(branch, (size,), FORMAT)
+        for number in range(2):
+            with builder.layer(f"{branch}{number}"):
+                x = builder.cast(builder.linear(x, rng.integers(-15, 16, (size, size)), 6), FORMAT)
+        results.append((f"{branch}_y", x))
+    return builder.program(results)
+
+
+@pytest.mark.parametrize("rate", [FAST, 16.0, 3.0])
+def test_engines_share_what_the_memory_gives(rate: float) -> None:
+    """All together take no more bits in a cycle than come; none waits for longer than all of a frame's bits take."""
+    network = assert_same(side_by_side(), replace(shared(side_by_side(), 9999), weights_rate=rate))
+    sources = [process for process in network.processes if isinstance(process.kind, Source) and process.kind.stored]
+    assert len(sources) == 2
+    bits = [source.results[0].bits for source in sources]
+    assert sum(one / gap for one, (_, gap) in zip(bits, images(network), strict=True)) <= rate
+    if rate < FAST:
+        frame = sum(one * words for one, (words, _) in zip(bits, images(network), strict=True))
+        assert all(words * (gap - 1) < frame / rate for words, gap in images(network))

@@ -26,7 +26,7 @@ from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, builder_of, parts_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
-from bitsmith.mapping.engine.engines import engines, placed_region
+from bitsmith.mapping.engine.engines import engines, placed_region, weights_rates
 from bitsmith.mapping.fusion import fuse
 from bitsmith.mapping.joined_constants import joined_constants
 from bitsmith.mapping.matmul import matmul
@@ -156,14 +156,16 @@ def _placed(builder: DataflowBuilder, node: Node) -> StepId:
 
 def _steps(builder: DataflowBuilder) -> list[Step]:
     """All steps, operands first."""
-    shared = {place: (region, row) for region, row in engines(builder) for place in region.nodes}
+    placed = list(engines(builder))
+    rates = weights_rates(builder.directives, placed)
+    shared = {place: (*one, rate) for one, rate in zip(placed, rates, strict=True) for place in one[0].nodes}
     for index, node in enumerate(builder.program.nodes):
         if isinstance(node.op, ops.Const):
             continue
         if NodeId(index) in shared:
-            region, row = shared[NodeId(index)]
+            region, row, rate = shared[NodeId(index)]
             if region.result == index:
-                builder.step_of[region.result] = placed_region(builder, region, row)
+                builder.step_of[region.result] = placed_region(builder, region, row, rate)
             continue
         builder.layer = node.layer
         builder.step_of[NodeId(index)] = _placed(builder, node)

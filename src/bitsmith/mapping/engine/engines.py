@@ -180,8 +180,8 @@ def _cycles(units: Sequence[Unit], tokens: int, row: Row) -> int:
     return tokens + steps + len(layers) * (1 + flush)
 
 
-def placed_region(builder: DataflowBuilder, region: Region, row: Row) -> StepId:
-    """The engine of ``region``, as the step that has its result."""
+def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: float | None) -> StepId:
+    """The engine of ``region``, as the step that has its result; ``rate`` is its own of `weights_rates`."""
     units, source = region.units, region.source
     kind = element(builder.program.nodes[source].type)
     operand = narrow(builder, source, 1, ())
@@ -199,7 +199,6 @@ def placed_region(builder: DataflowBuilder, region: Region, row: Row) -> StepId:
     shape = builder.shape(region.result)
     result = Stream((math.prod(shape),), units[-1].kind)
     builder.layer = units[-1].name
-    rate = builder.directives.weights_rate
     operands = (operand,) if rate is None else (operand, _fetched(builder, engine, rate))
     return builder.with_native_form(builder.add(engine, operands, result), shape[:-1], shape[-1:])
 
@@ -213,16 +212,36 @@ def _fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
 
     There is room for the words of two layers in a row, so that those of the next one come while one is executed.
     """
-    words = objects(np.concatenate([layer.rows(engine.lanes) for layer in engine.layers]))
-    token = TensorType.of((engine.lanes,), 0, min(int(words.min()), -2), int(words.max()))
+    words, stream = _words(engine.layers)
     parts = tuple(layer.fetched for layer in engine.layers)
-    stream = Stream((len(words),), token)
     stored = StoredWeights(words, max(math.ceil(stream.bits / rate), 1))
     held = [count if times > 1 else 0 for count, times in parts]
     places = max(_LEAST_HELD, *(sum(pair) for pair in zip(held, [*held[1:], held[0]], strict=True)))
     coming = builder.add(Source(f"{engine.layers[0].name}_weights", stored=stored), (), stream)
     steps = sum(count * times for count, times in parts)
-    return builder.add(Replay(parts, places), (coming,), Stream((steps,), token))
+    return builder.add(Replay(parts, places), (coming,), Stream((steps,), stream.token))
+
+
+def _words(layers: Sequence[EngineLayer]) -> tuple[Ints, Stream]:
+    """The words of the weights of all layers, and the stream of them that a frame needs."""
+    lanes = max(layer.lanes for layer in layers)
+    words = objects(np.concatenate([layer.rows(lanes) for layer in layers]))
+    return words, Stream((len(words),), TensorType.of((lanes,), 0, min(int(words.min()), -2), int(words.max())))
+
+
+def weights_rates(directives: Directives, placed: Sequence[tuple[Region, Row]]) -> list[float | None]:
+    """The bits of weights that each engine takes from the memory outside in a cycle: as many times more as it needs for a frame.
+
+    None: theirs are in tables.
+    """
+    rate = directives.weights_rate
+    if rate is None:
+        return [None] * len(placed)
+    bits = list[int]()
+    for region, row in placed:
+        _, stream = _words([_layer(unit, row, 0, 0, 0, unit.bias, unit.chosen) for unit in region.units])
+        bits.append(stream.bits * stream.tokens)
+    return [rate * (own / sum(bits)) for own in bits]
 
 
 def _places(builder: DataflowBuilder, region: Region, banks: int) -> tuple[int, dict[NodeId, int]]:
