@@ -46,6 +46,15 @@ def assert_streams(
     program: Program, directives: Directives, folder: Path, seed: int = 0, frames: int = 5
 ) -> StreamSimulation:
     """The circuit of ``program`` gives the emulator's results in the predicted cycles."""
+    design, simulation = simulated(program, directives, folder, seed, frames)
+    assert (simulation.latency_cycles, simulation.ii_cycles) == (design.schedule.latency, design.schedule.interval)
+    return simulation
+
+
+def simulated(
+    program: Program, directives: Directives, folder: Path, seed: int = 0, frames: int = 5
+) -> tuple[StreamDesign, StreamSimulation]:
+    """The circuit of ``program``, which gives the emulator's results, and what was measured."""
     program = drop_dead(program, keep_probes=False)
     design = lay_out(
         *(partition(program, directives), ECP5.delays, 8.0, "dut", Title("test", "0"), directives.part),
@@ -82,10 +91,9 @@ def assert_streams(
     assert_outputs(program, design, raws, simulation.outputs)
     if loads:
         assert_outputs(load(program, others), design, raws, simulation.reloaded)
-    assert (simulation.latency_cycles, simulation.ii_cycles) == (design.schedule.latency, design.schedule.interval)
     for fifo, (peak, depth) in simulation.peaks.items():
         assert peak <= depth, fifo
-    return simulation
+    return design, simulation
 
 
 def alarmed(design: StreamDesign) -> StreamDesign:

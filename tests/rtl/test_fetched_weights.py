@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from bitsmith.dataflow.kinds import Replay
+from bitsmith.flows import streams
 from bitsmith.ir.program import Program
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.mapping.test_engines import depthwise, perceptron, residual, shared
 from tests.properties.convolutional import channels_of_their_own, random_network, turns
-from tests.rtl.streaming import assert_streams
+from tests.rtl.streaming import assert_streams, simulated
 
 RATES = (1e9, 24.0, 6.0, 2.0)
 
@@ -45,3 +46,32 @@ def test_networks_of_all_kinds_of_layers(
 ) -> None:
     """Both sides wait at random, and a reset comes in the middle of a frame; without waits cycles are as planned."""
     assert_streams(network(), replace(shared(network(), reuse), weights_rate=rate), tmp_path)
+
+
+PERIOD, PAUSE = 1560, 70
+"""Cycles of 5 ns from one refresh of a memory to the next one, and those in which it gives nothing: 7.8 us and 350 ns."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "reuse", "rate"),
+    [
+        pytest.param(residual, 250, 1e9, marks=pytest.mark.ci),
+        (residual, 250, 1.0),
+        (depthwise, 300, 3.0),
+        (lambda: perceptron((16, 16, 12, 8)), 999, 3.0),
+    ],
+)
+def test_a_memory_that_pauses(
+    network: Callable[[], Program], reuse: int, rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A memory that is as fast as the plan says, but for its refreshes, takes at most their share of cycles more."""
+    text = streams.HARNESS.read_text()
+    given, last = "cycle >= in_[k].next", "k + 1 < in_.size()"
+    assert text.count(given) == 1
+    harness = tmp_path / streams.HARNESS.name
+    harness.write_text(text.replace(given, f"{given} && ({last} || cycle % {PERIOD} >= {PAUSE})"))
+    monkeypatch.setattr(streams, "HARNESS", harness)
+    design, found = simulated(network(), replace(shared(network(), reuse), weights_rate=rate), tmp_path)
+    share = PERIOD / (PERIOD - PAUSE)
+    assert design.schedule.interval <= found.ii_cycles <= design.schedule.interval * share + PAUSE
