@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bitsmith import compat
 from bitsmith.compat import INSTEAD, MODULES
 
 PARTS = sorted((Path(__file__).parent / "hls4ml_parts").glob("part*.py"))
@@ -98,3 +99,12 @@ def test_hls4ml_itself_is_not_replaced_behind_its_back(tmp_path: Path) -> None:
     code = "import hls4ml\ntry:\n    import bitsmith.compat\nexcept ImportError as error:\n    print(error)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "import bitsmith.compat before it" in done.stdout
+
+
+def test_what_makes_models_or_configurations_has_the_arrays_of_hls4ml_and_nothing_else_has() -> None:
+    def given() -> None:
+        """Stands for a function of bitsmith."""
+
+    changed = ("convert_from_keras_model", "keras_to_hls", compat._CONFIGURES, compat._LOADS)
+    assert all(compat._as_there(name, given) is not given for name in changed)
+    assert compat._as_there("fetch_example_model", given) is given

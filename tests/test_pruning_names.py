@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import bitsmith
+from bitsmith.compat import optimization
 from bitsmith.compat.optimization import (
     LUTEstimator,
     ParameterEstimator,
@@ -121,3 +123,22 @@ def test_numbers_of_weights_are_a_resource(tmp_path: Path, monkeypatch: pytest.M
     kept = prices.masks(importance, {"weights": 100})
     assert sum(int(mask.sum()) for mask in kept.values()) == 100
     assert (LUTEstimator.resource, VivadoDSPEstimator.resource) == ("lut", "dsp")
+
+
+@pytest.mark.parametrize(
+    ("increasing", "metrics", "kept"), [(True, (0.5, 0.5, 0.4), 0.3), (False, (0.5, 0.5, 0.6), 0.3)]
+)
+def test_weights_whose_metric_is_just_what_was_wanted_are_kept(
+    increasing: bool, metrics: tuple[float, ...], kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three metrics (before, and after each of two steps) the last is worse."""
+    left, state = iter(metrics), {"weights": 0.0}
+    scheduler = ConstantScheduler(0.3, 0.6, 0.3)
+    model = SimpleNamespace(get_weights=lambda: state["weights"], set_weights=lambda found: state.update(weights=found))
+    training = SimpleNamespace(run=lambda epochs: None, metric=lambda: next(left))
+    loop = SimpleNamespace(prune=lambda sparsity: state.update(weights=sparsity), release=lambda: None)
+    monkeypatch.setattr(optimization, "_Training", lambda *_: training)
+    monkeypatch.setattr(optimization, "_Loop", lambda *_: loop)
+    given = {"keras_model": model, "objective": ParameterEstimator, "scheduler": scheduler, "epochs": 2, "rtol": 1.0}
+    _pruned({**given, "increasing": increasing, "X_train": [0]})
+    assert state["weights"] == kept

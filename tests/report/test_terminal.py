@@ -54,6 +54,13 @@ def test_layers_with_long_names_take_a_line_each(width: int, lengths: list[int])
     assert at - 3 >= min(17, max(len(row.name) for row in rows))
 
 
+def test_rules_are_as_wide_as_their_columns() -> None:
+    lines = as_text(LayersTable("net", (_wide("fc"),)), 160).splitlines()
+    heading, rule, row = lines[2:5]
+    assert (heading[:6], rule[:2], row[:3]) == (" Layer", " ─", " fc")
+    assert len(rule) == len(row.rstrip())
+
+
 def test_details_go_before_names_are_cut_short() -> None:
     rows = (_wide("fc"), _wide(LONG))
     assert "Constants" in as_text(LayersTable("net", rows[:1]), 130)

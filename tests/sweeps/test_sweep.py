@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
+from concurrent.futures import Future
 from importlib import resources
 from pathlib import Path
 
@@ -13,12 +15,14 @@ import yaml
 from typer.testing import CliRunner
 
 import bitsmith
+from bitsmith.base.project import Project
 from bitsmith.cli.commands import app
 from bitsmith.errors import CapacityError, ConfigError, InputDataError
 from bitsmith.sweeps.results import Outcome, Sweep
 from bitsmith.sweeps.search import Listed, Study, objectives_of
-from bitsmith.sweeps.sweep import Plan, sweep
+from bitsmith.sweeps.sweep import Plan, Running, sweep
 from bitsmith.sweeps.trial import LOG, RESULT, TRIALS, packed, result_of, unpacked
+from bitsmith.sweeps.workers import Workers
 
 MODEL = Path(str(resources.files("bitsmith"))) / "data" / "models" / "digits.keras"
 pytestmark = pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
@@ -82,6 +86,8 @@ def test_table_has_all_trials(tmp_path: Path) -> None:
     assert [each["front"] for each in document["trials"]] == [True, True, False, False, False]
     assert "5 trials, 1 without a circuit" in str(result)
     assert "part=x: no such part" in str(result)
+    (heading,) = (line.split() for line in str(result).splitlines() if line.split()[-1:] == ["Trial"])
+    assert heading == ["bits", "part", "LUTs", "Loss", "Trial"]
     assert (tmp_path / "sweep.svg").read_text(encoding="utf-8").count("<title>") == 4
     alone = Sweep(tmp_path, outcomes[3:], objectives_of(["lut"]), interrupted=True)
     with pytest.raises(CapacityError, match="no such part"):
@@ -142,6 +148,29 @@ def test_data_travel_as_a_file(data: object, tmp_path: Path) -> None:
     pairs = zip(found.values(), data.values(), strict=True) if isinstance(data, dict) else zip(found, data, strict=True)  # type: ignore
     assert all(np.array_equal(a, b) for a, b in pairs)
     assert not isinstance(data, dict) or list(found) == ["b", "a"]  # type: ignore[call-overload]
+
+
+def test_data_that_are_no_numbers_do_not_travel() -> None:
+    with pytest.raises(InputDataError, match="data of a sweep"):
+        packed([np.array([{}, None], dtype=object)])  # type: ignore[list-item]
+
+
+def test_no_more_trials_run_than_there_are_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan.of({"KerasModel": str(MODEL)}, {}, None, None, None, ["lut"])
+    most = list[int]()
+
+    def first_ends(running: Iterable[Future[bytes]], return_when: str) -> tuple[set[Future[bytes]], set[Future[bytes]]]:
+        ended, *others = running
+        most.append(1 + len(others))
+        ended.set_result(b'{"error": "none"}')
+        return {ended}, set(others)
+
+    monkeypatch.setattr("bitsmith.sweeps.sweep.wait", first_ends)
+    search = Listed.of([{"bits": bits} for bits in (4, 5, 6, 7)])
+    with Project.open(tmp_path / "s", "sweep", "sweep") as project:
+        run = Running(project, plan, Workers(lambda trial: Future(), lambda: 2), search)
+        run.finish()
+    assert (len(run.outcomes), max(most)) == (4, 2)
 
 
 @pytest.mark.slow
