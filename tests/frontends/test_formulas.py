@@ -134,6 +134,27 @@ def test_functions_that_are_not_known_are_named_with_those_that_are() -> None:
     assert all(name.isidentifier() for name in caught.value.accepted.split(", "))
 
 
+@pytest.mark.parametrize(
+    ("base", "exponent", "wanted"),
+    [
+        ((0.0, 2.0), (0.0, 1.5), True),
+        ((0.5, 2.0), (-1.5, 1.5), True),
+        ((0.0, 2.0), (-0.5, 1.5), False),
+        ((-1.0, 2.0), (0.0, 1.5), False),
+        ((-1.0, 2.0), (2.0, 2.0), True),
+        ((-1.0, 2.0), (-2.0, -2.0), False),
+        ((-2.0, -1.0), (-2.0, -2.0), True),
+    ],
+)
+def test_powers_are_defined_of_bases_from_0_on_and_of_whole_exponents(
+    base: tuple[float, float], exponent: tuple[float, float], wanted: bool
+) -> None:
+    domain = FUNCTIONS["^"].domain
+    assert domain is not None
+    spans = [(np.array([low]), np.array([high])) for low, high in (base, exponent)]
+    assert domain.holds(*spans).tolist() == [wanted]
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_ranges_hold_all_values(name: str) -> None:
     count = max(FUNCTIONS[name].operands[0], 2 if FUNCTIONS[name].operands[1] > 2 else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,21 @@ def test_neurons_that_are_rejected(options: dict[str, Any], message: str) -> Non
         module = torch.nn.Sequential(torch.nn.Linear(2, 3), snntorch.Leaky(beta=0.5, init_hidden=True, **options))
     with pytest.raises(UnsupportedError, match=message):
         bitsmith.convert(module, input_shape=(5, 2))
+
+
+@pytest.mark.parametrize("options", [{"padding": 1, "padding_mode": "circular"}, {"padding": "same"}])
+def test_padding_other_than_numbers_of_zeros_is_rejected(options: dict[str, Any]) -> None:
+    neuron = snntorch.Leaky(beta=0.5, init_hidden=True)
+    with pytest.raises(UnsupportedError, match="numbers of zeros"):
+        bitsmith.convert(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, **options), neuron), input_shape=(4, 1, 5, 5))
+
+
+def test_layers_have_the_names_of_their_modules() -> None:
+    neuron = snntorch.Leaky(beta=0.5, init_hidden=True)
+    named = [("first", torch.nn.Linear(2, 3)), ("spikes", neuron)]
+    model = bitsmith.convert(torch.nn.Sequential(OrderedDict(named)), input_shape=(5, 2), check=False)
+    names = {node.name: node.source for node in model.network.nodes}
+    assert names["first"] == "Linear" and "spikes" in names
 
 
 def test_modules_that_are_rejected() -> None:

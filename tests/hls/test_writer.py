@@ -43,6 +43,17 @@ def dense_project(dialect: str = "vitis") -> HlsProject:
     return write(dense(), DIALECTS[dialect], TARGET)
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_constants_are_in_the_file_of_the_function_that_reads_them(dialect: str, seed: int) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (3,), FixedFormat(False, 3, 3))
+    with build.layer("looked"):
+        y = build.table(x, 0, np.random.default_rng(seed).integers(0, 9, (3, 8)), 0)
+    files = write(build.program([("y", y)]), DIALECTS[dialect], TARGET).files
+    assert [path for path in files if "/weights/" in path] == ["firmware/weights/looked.h"]
+
+
 def test_source_of_a_dense_layer() -> None:
     assert (
         dense_project().files["firmware/net.cpp"]

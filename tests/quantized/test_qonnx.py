@@ -213,6 +213,7 @@ REFUSED: Sequence[tuple[Callable[[], onnx.ModelProto], str]] = (
     (lambda: one_node("Trunc", 1, 0, 8, 0, 4, rounding_mode="FLOOR"), "the scale of the result is 0"),
     (lambda: one_node("MultiThreshold", [1, 2, 3], out_dtype="UINT2"), r"thresholds of shape \(3,\)"),
     (lambda: one_node("MultiThreshold", np.ones((3, 3)), out_dtype="UINT2"), "thresholds of shape"),
+    (lambda: one_node("MultiThreshold", np.ones((1, 3)), out_dtype="UINT2", data_layout="NDHC"), "thresholds of shape"),
     (lambda: one_node("FloatQuant", 1, 4, 3, 7, 448, **FLOAT | {"saturation": 0}), "overflow to infinity"),
     (lambda: one_node("FloatQuant", 1, 4.5, 3, 7, 448, **FLOAT), "4.5 bits of the exponent"),
     (lambda: one_node("FloatQuant", 1, 8, 8, 7, 1e30, **FLOAT), "a minifloat of too many values"),
