@@ -35,9 +35,6 @@ AUTO_SPARE = 2.0**-8
 _AT_ONCE = 1024
 """Samples whose operands are held at once."""
 
-_MOVES = (ops.Reshape, ops.Transpose, ops.Gather)
-
-
 _SATURATED = 0.02
 """Share of a layer's values that may saturate unsaid."""
 
@@ -212,7 +209,7 @@ def _ends(program: Program) -> set[int]:
     found: set[int] = set()
     for result in (*program.probes, *program.outputs):
         index = result.node
-        while isinstance(program.nodes[index].op, _MOVES):
+        while isinstance(program.nodes[index].op, ops.Movement) and len(program.nodes[index].args) == 1:
             index = program.nodes[index].args[0]
         found.add(index)
     return found

@@ -32,9 +32,6 @@ _DAMPING = 0.01
 _WEIGHTS = 1 / 64, 64
 """Least and most that errors of a column count beside those of others."""
 
-_BIASES = frozenset({"bias", "recurrent_bias"})
-"""Variables of what is added to products."""
-
 
 def few_digits(network: Network, calibration: Sequence[Floats] | None) -> Network:
     """``network`` with weights of few digits where layers have a price for these."""
@@ -108,7 +105,7 @@ def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str,
             ]
         )
         shift = each.means - (products.rows.mean(axis=1, keepdims=True) @ found)[:, 0]
-        fixed = not _BIASES.isdisjoint(node.settings.precision)
+        fixed = not (layer.trained.keys() - FACTORS).isdisjoint(node.settings.precision)
         layer = products.revised(found, np.zeros(shift.size) if fixed else shift.ravel())
     return replace(node, layer=layer)
 
