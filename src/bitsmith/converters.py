@@ -26,8 +26,8 @@ from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.torch.live import TorchModel
 from bitsmith.model import Model
-from bitsmith.options.project import OUTPUT_DIR, PROJECT_NAME, create_config, parse_yaml_config, read_project
-from bitsmith.options.table import Arguments, keys
+from bitsmith.options.project import OUTPUT_DIR, PROJECT_NAME, create_config, keys_of, parse_yaml_config, read_project
+from bitsmith.options.table import Arguments
 
 __all__ = [
     "configured",
@@ -175,7 +175,7 @@ def _conversion(model: AnyModel, output_dir: str | Path = OUTPUT_DIR, **argument
     writer = {key: others.pop(key) for key in _OF_WRITERS if key in others}
     on_board = {key: others.pop(key) for key in _OF_BOARDS if key in others} if _names_a_board(arguments) else {}
     words, idle_there = check_arguments(on_board)
-    conversion = Conversion.of(model, output_dir, config, cast("Arguments", own), {**keys(writer), **words})
+    conversion = Conversion.of(model, output_dir, config, cast("Arguments", own), {**keys_of(writer), **words})
     idle = (*conversion.project.idle, *idle_of(others), *idle_there)
     return replace(conversion, project=replace(conversion.project, idle=idle))
 

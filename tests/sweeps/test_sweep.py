@@ -150,11 +150,6 @@ def test_data_travel_as_a_file(data: object, tmp_path: Path) -> None:
     assert not isinstance(data, dict) or list(found) == ["b", "a"]  # type: ignore[call-overload]
 
 
-def test_data_that_are_no_numbers_do_not_travel() -> None:
-    with pytest.raises(InputDataError, match="data of a sweep"):
-        packed([np.array([{}, None], dtype=object)])  # type: ignore[list-item]
-
-
 def test_no_more_trials_run_than_there_are_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Plan.of({"KerasModel": str(MODEL)}, {}, None, None, None, ["lut"])
     most = list[int]()

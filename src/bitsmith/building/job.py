@@ -14,6 +14,7 @@ from bitsmith.config.latency import Latency
 from bitsmith.config.values import LAYERS, MEMORIES, is_monitored
 from bitsmith.config.weight_memory import WeightMemory
 from bitsmith.devices import Family, Part, part_or_typical
+from bitsmith.devices.correction import Correction
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
@@ -61,6 +62,14 @@ class Target(Chosen):
             if key and key.in_cpp is not None and getattr(project, key.field) not in (None, *key.in_cpp):
                 found = f"{key.path} with backend {project.backend!r}"
                 raise ConfigError(found, where=key.path, accepted="it with backend 'rtl'")
+        family = part_or_typical(part).family.name
+        if project.estimates is not None and project.estimates.family != family:
+            raise ConfigError(
+                f"circuits of the family {project.estimates.family}, for {part}, which is of {family}",
+                where="Estimates",
+                accepted="a file of circuits of the part's family",
+                remedy=f"sweep builds of {family}, and calibrate with them",
+            )
         return Target(
             *names_of(project, source),
             part,
@@ -78,7 +87,8 @@ class Target(Chosen):
     def known_part(self) -> Part:
         """The part with what may be used of it; one of which nothing is known is taken as a typical one."""
         part = part_or_typical(self.part)
-        return part if self.bram is None else part.without_memory_blocks()
+        part = part if self.bram is None else part.without_memory_blocks()
+        return part if self.estimates is None else part.corrected(self.estimates)
 
     @property
     def circuit_part(self) -> Part | None:
@@ -100,13 +110,8 @@ def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
     for name in _KEYS:
         value = getattr(target, name)
         if value is not None and value is not False:
-            plain[name] = (
-                value.value
-                if isinstance(value, Enum)
-                else str(value)
-                if isinstance(value, Path | Latency | WeightMemory)
-                else value
-            )
+            texts = isinstance(value, Path | Latency | Correction | WeightMemory)
+            plain[name] = value.value if isinstance(value, Enum) else str(value) if texts else value
     project, here = target.output_dir.absolute(), folder.absolute()
     del plain["output_dir"]
     return {"output_dir": project.relative_to(here).as_posix(), **plain} if project.is_relative_to(here) else plain

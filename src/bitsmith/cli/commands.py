@@ -248,6 +248,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "explore": Expanded(model_commands.explore),
     "fit": Expanded(fit_command.fit),
     "sweep": Expanded(sweep_command.sweep, flags={**BUILD_FLAGS, **FLAGS}),
+    "calibrate": sweep_command.calibrate,
     "config": Expanded(model_commands.config),
     "predict": Expanded(model_commands.predict),
     "profile": Expanded(model_commands.profile),

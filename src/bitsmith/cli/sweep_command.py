@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -71,6 +72,24 @@ def sweep(
         terminal.show(found.document(), found, table)
         if not found.front:
             raise typer.Exit(FAILED)
+
+
+def calibrate(
+    sweeps: Annotated[list[Path], typer.Argument(metavar="SWEEP...", help="Folders of sweeps, or their sweep.json.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.json", help="The file to write, for --estimates.")
+    ] = Path("estimates.json"),
+    family: Annotated[str | None, typer.Option(help="Device family; default: that of all circuits.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Correct estimates of a device family by what sweeps have measured."""
+    with command(as_json) as terminal:
+        from bitsmith.sweeps.calibration import calibrated, save
+
+        correction = calibrated(sweeps, family)
+        save(correction, output)
+        following = f"Written: {output}. Next: bitsmith convert --estimates {output} ..."
+        terminal.show(asdict(correction), Text(f"{correction.family}: {correction.said}"), Text(following))
 
 
 def _values(text: str) -> tuple[str, list[object]]:

@@ -45,18 +45,9 @@ from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import require_pipeline
 from bitsmith.model import Model
 from bitsmith.options.option import among, check_names
-from bitsmith.options.project import ProjectConfig, read_project
+from bitsmith.options.project import ProjectConfig, keys_of, read_project, values_of
 from bitsmith.options.signature import taking
-from bitsmith.options.table import (
-    MODEL_ARGUMENTS,
-    Arguments,
-    NetworkOptions,
-    Options,
-    ReadingOptions,
-    ResultOptions,
-    keys,
-    values,
-)
+from bitsmith.options.table import MODEL_ARGUMENTS, Arguments, NetworkOptions, Options, ReadingOptions, ResultOptions
 from bitsmith.passes.network.outliers import settle_outliers
 
 if TYPE_CHECKING:
@@ -203,7 +194,7 @@ class Conversion:
         check_names(arguments, Arguments, "convert")
         data = arguments.get("calibration")
         arguments = {**arguments, "calibration": None if data is None else arrays_of(data)}
-        project = read_project({**keys({"output_dir": output_dir, **arguments}), **more})
+        project = read_project({**keys_of({"output_dir": output_dir, **arguments}), **more})
         framework = framework_of(model)
         return Conversion(framework, framework.with_inputs(model, project.inputs), project, config, arguments)
 
@@ -220,7 +211,7 @@ class Conversion:
 
     def _read(self) -> _Read:
         tell("convert: reading the model")
-        options = among(NetworkOptions, {**self.arguments, **values(self.project)})
+        options = among(NetworkOptions, {**self.arguments, **values_of(self.project)})
         shapeless = self.framework.shapeless
         unsaid = options.get("input_shape") is None and split_shape(self.config)[1] is None
         if shapeless is not None and unsaid and shapeless.is_one(self.source):

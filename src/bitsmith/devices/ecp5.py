@@ -176,4 +176,5 @@ ECP5 = Family(
         options=("--router", "router2"),
         board="ulx3s-85f",
     ),
+    correction=None,
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
+from bitsmith.devices.correction import Correction
 from bitsmith.devices.delay import DelayModel
 
 _NAME = re.compile(r"[a-z][a-z0-9]*", re.ASCII)
@@ -158,6 +159,7 @@ class Family:
         delays, area: models of delay and area; both know the family's blocks.
         synthesis: how Yosys maps to the family.
         place_and_route: nextpnr for the family; None where there is none.
+        correction: what circuits that were built say of estimates; None: nothing yet.
     """
 
     name: str
@@ -170,6 +172,7 @@ class Family:
     area: AreaModel
     synthesis: YosysMapping
     place_and_route: PlaceAndRoute | None
+    correction: Correction | None
 
     def __post_init__(self) -> None:
         faults = [fault for fault, found in self._faults().items() if found]
@@ -203,6 +206,10 @@ class Family:
             synthesis=replace(self.synthesis, command=f"{self.synthesis.command} -nobram"),
             dies=dies,
         )
+
+    def corrected(self, correction: Correction) -> Family:
+        """The family as circuits show it that were built."""
+        return replace(self, correction=correction)
 
     def part(self, text: str) -> Part | None:
         """Return the part named ``text``, in any case; None if it is not one of this family."""
@@ -255,6 +262,10 @@ class Part:
     def without_memory_blocks(self) -> Part:
         """The part as it is where neither block memory nor larger memory may be used."""
         return replace(self, family=self.family.without_memory_blocks(), die=self.die.without_memory_blocks())
+
+    def corrected(self, correction: Correction) -> Part:
+        """The part as circuits show its family that were built."""
+        return replace(self, family=self.family.corrected(correction))
 
     @property
     def luts(self) -> int:

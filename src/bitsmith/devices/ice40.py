@@ -155,6 +155,7 @@ def _family(
             arithmetic=("adders.v", "thresholds.v"),
         ),
         place_and_route=flow,
+        correction=None,
     )
 
 

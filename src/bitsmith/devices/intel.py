@@ -140,6 +140,7 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
             arithmetic=("adders.v",),
         ),
         place_and_route=None,
+        correction=None,
     )
 
 

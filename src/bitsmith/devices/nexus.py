@@ -138,4 +138,5 @@ NEXUS = Family(
         options=("--router", "router1"),
         board="crosslink-nx-evn",
     ),
+    correction=None,
 )

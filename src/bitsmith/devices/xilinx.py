@@ -140,6 +140,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             arithmetic=("adders.v", "thresholds.v"),
         ),
         place_and_route=None,
+        correction=None,
     )
 
 

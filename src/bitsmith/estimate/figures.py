@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bitsmith.devices import Family
+from bitsmith.devices.correction import Correction
 
 _SUMS_OF_THREE = 0.7
 """Area of sums of three terms at once, as a share of sums two by two: 0.65 to 0.75 in six perceptrons."""
@@ -82,6 +83,16 @@ class Size:
     def layers(self) -> Mapping[str, float]:
         """About the look-up tables of each layer."""
         return {layer: cells.lut for layer, cells in self.shares.items()}
+
+    def corrected(self, correction: Correction | None) -> Size:
+        """The size that is to be expected after circuits that were built."""
+        if correction is None:
+            return self
+        lut, ff = correction.lut, correction.ff
+        shares = {
+            layer: replace(cells, lut=lut.of(cells.lut), ff=ff.of(cells.ff)) for layer, cells in self.shares.items()
+        }
+        return replace(self, lut=round(lut.of(self.lut)), ff=round(ff.of(self.ff)), shares=shares)
 
     def section(self) -> dict[str, int | str]:
         """The figures as a section of a report, with their author."""

@@ -82,11 +82,15 @@ def estimate_layout(program: Program, directives: Directives, family: Family, bu
     unless given, and so are the token functions of networks of processes, where it is given. Without the compiled solver these
     are fewer.
     """
+    return _size(program, directives, family, budget_ns).corrected(family.correction)
+
+
+def _size(program: Program, directives: Directives, family: Family, budget_ns: float | None) -> Size:
     directives = replace(directives, block=family.area.block)  # which decides whether to share is worth it
     if not directives.unrolled(program):
-        return estimate_network(partition(program, directives), family, budget_ns, directives.part)
+        return _of_network(partition(program, directives), family, budget_ns, directives.part)
     budget_ns = budget_ns or _usual_budget(family)
-    size = guess_layout(program, directives, family, budget_ns)
+    size = _rough(program, directives, family, budget_ns)
 
     def made(part: Program) -> Size:
         return size_of(
@@ -113,9 +117,13 @@ def guess_layout(program: Program, directives: Directives, family: Family, budge
 
     Stages take ``budget_ns``, by default at the family's usual clock.
     """
+    return _rough(program, directives, family, budget_ns).corrected(family.correction)
+
+
+def _rough(program: Program, directives: Directives, family: Family, budget_ns: float | None) -> Size:
     directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
-        return estimate_network(partition(program, directives), family, None, directives.part)
+        return _of_network(partition(program, directives), family, None, directives.part)
     size = estimate(program, family, directives.block_layers)
     registers = stage_registers(program, family.delays, budget_ns or _usual_budget(family))
     return size if registers is None else replace(size, ff=registers)
@@ -152,6 +160,10 @@ def estimate_network(
 
     Small token functions are made for it, with stages of ``budget_ns``, where that is given. ``part`` has larger memories.
     """
+    return _of_network(network, family, budget_ns, part).corrected(family.correction)
+
+
+def _of_network(network: Network, family: Family, budget_ns: float | None, part: Part | None) -> Size:
     count = Count(family)
     cores = {} if budget_ns is None else _cores(network, family, budget_ns)
     latencies = {number: stages.stages for number, (_, stages) in cores.items()}

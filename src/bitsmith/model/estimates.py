@@ -113,8 +113,10 @@ class Estimate(Shown):
         megahertz = 1e3 / self.target.clock_period_ns
         rate = f"{every}, {self.frames_per_second:,.0f} per second at {megahertz:g} MHz"
         author = "rough estimate" if self.rough else "estimate"
-        return f"about {self.area} ({author}): {verdict} {self.target.part} with room for routing\n" + "\n".join(
-            [rate, *map(str, self.fetched)]
+        correction = self.target.known_part.family.correction
+        more = [*map(str, self.fetched), *([] if correction is None else [correction.said])]
+        return "\n".join(
+            [f"about {self.area} ({author}): {verdict} {self.target.part} with room for routing", rate, *more]
         )
 
     def __repr__(self) -> str:

@@ -19,6 +19,7 @@ from bitsmith.config.values import OTHER_INTERFACES, read_path
 from bitsmith.errors import ConfigError, ProjectError
 from bitsmith.frontends.frameworks import FRAMEWORKS
 from bitsmith.frontends.named import NamedModel, key_named, model_keys, named_model
+from bitsmith.options.option import nested
 from bitsmith.options.table import DEFAULTS, OPTIONS, Chosen
 
 OUTPUT_DIR, PROJECT_NAME = "my-hls-test", "myproject"
@@ -132,8 +133,9 @@ def parse_yaml_config(path: str | Path) -> dict[str, Any]:
     for key, value in content.items():
         # What is not a usable path (empty, ~/...) is left for the project configuration to refuse as it stands.
         usable = isinstance(value, str) and value.strip() != "" and value[0] != "~"
-        is_board = squash(str(key)) == "board" and str(value).lower().endswith(".toml")
-        is_path = usable and isinstance(key, str) and (squash(key) in path_keys or is_board)
+        is_file = squash(str(key)) == "board" and str(value).lower().endswith(".toml")
+        is_file |= squash(str(key)) == "estimates" and str(value).lower().endswith(".json")
+        is_path = usable and isinstance(key, str) and (squash(key) in path_keys or is_file)
         config[key] = str(folder.joinpath(str(value))) if is_path else value
     return config
 
@@ -197,6 +199,21 @@ def _without_board(section: Section) -> Iterator[Idle]:
     if section.values.get("Board") == "hw_only":
         del section.values["Board"]
         yield _NO_BOARD
+
+
+def keys_of(arguments: Mapping[str, object]) -> dict[str, object]:
+    """The project configuration that says the same as arguments; what no project says is left out."""
+    found = {option.key.path: arguments[option.name] for option in OPTIONS if option.key and option.name in arguments}
+    return nested({path: value for path, value in found.items() if not path.startswith("HLSConfig.")})
+
+
+def values_of(project: Chosen) -> dict[str, object]:
+    """The arguments that say the same as a project."""
+    return {
+        option.name: getattr(project, option.key.field)
+        for option in OPTIONS
+        if option.key is not None and option.key.field
+    }
 
 
 def create_config(

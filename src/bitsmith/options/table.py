@@ -17,8 +17,10 @@ from bitsmith.config.accelerators import bus_format
 from bitsmith.config.reading import boolean
 from bitsmith.config.values import BackendName, IOType, IOTypeName
 from bitsmith.config.weight_memory import WeightMemory, read_weight_memory
+from bitsmith.devices.correction import Correction
+from bitsmith.options.estimates import read_correction
 from bitsmith.options.latency import read_latency
-from bitsmith.options.option import Flag, Key, Option, nested
+from bitsmith.options.option import Flag, Key, Option
 from bitsmith.options.texts import boards, dies, read_budget, read_samples, read_shape
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class ProjectOptions(TypedDict, total=False):
     monitors: str | None
     bram: int | None
     weight_memory: str | None
+    estimates: str | Path | Mapping[str, object] | None
 
 
 class ReadingOptions(TypedDict, total=False):
@@ -120,6 +123,8 @@ class Chosen:
     """0: nothing in the circuit is block memory; None: what costs the smaller share of the part."""
     weight_memory: WeightMemory | None = None
     """Memory outside of the circuit that holds the weights of engines; None: they are in the circuit."""
+    estimates: Correction | None = None
+    """Corrects estimates; None: they are as the family's record has them."""
     bus_input: str | None = None
     bus_output: str | None = None
     """Formats of the words that a board's driver takes and gives where it is called with integers; None: they are numbers."""
@@ -318,6 +323,13 @@ OPTIONS: Sequence[Option] = (
         "clock, latency and efficiency (``docs/large-networks.md``); for ``rtl``.",
     ),
     Option(
+        "estimates",
+        Key("Estimates", "estimates", read_correction, None),
+        None,
+        Flag(str, (), "FILE.json", None, "The file of calibrate, which corrects estimates of areas."),
+        "a file of ``bitsmith calibrate``: estimates of areas follow circuits that were built, and say how far they are off.",
+    ),
+    Option(
         "backend",
         Key("Backend", "backend", checks.read_backend, None),
         "rtl",
@@ -429,18 +441,3 @@ MODEL_ARGUMENTS: Mapping[str, str] = {
 """Keys of the section ``Model``, by the arguments that say them; the budget is read in forms of its own."""
 
 DEFAULTS: Mapping[str, object] = {option.name: option.default for option in OPTIONS}
-
-
-def keys(arguments: Mapping[str, object]) -> dict[str, object]:
-    """The project configuration that says the same as arguments; what no project says is left out."""
-    found = {option.key.path: arguments[option.name] for option in OPTIONS if option.key and option.name in arguments}
-    return nested({path: value for path, value in found.items() if not path.startswith("HLSConfig.")})
-
-
-def values(project: Chosen) -> dict[str, object]:
-    """The arguments that say the same as a project."""
-    return {
-        option.name: getattr(project, option.key.field)
-        for option in OPTIONS
-        if option.key is not None and option.key.field
-    }

@@ -21,6 +21,7 @@ from bitsmith.emulate.samples import Samples
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.frontends.named import key_of, model_keys
+from bitsmith.options.estimates import read_correction
 from bitsmith.options.project import key_path, project_keys, read_project
 from bitsmith.options.signature import taking
 from bitsmith.options.table import OPTIONS, Further
@@ -199,6 +200,8 @@ class Plan:
                 content = path.read_bytes()
                 name = f"{FILES}/{digest(content)[:8]}-{path.name}"
                 files[name], shared[key] = content, _UP + name
+        if base.get("Estimates") is not None:
+            shared["Estimates"] = str(read_correction(base["Estimates"], "Estimates"))
         placed = {"calibration": "", "test": ""}
         for name, data in (("calibration", calibration), ("test", test)):
             if data is not None:

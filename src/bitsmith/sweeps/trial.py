@@ -179,7 +179,9 @@ def _figures(folder: Path) -> dict[str, Json]:
     period = 1e3 / figures["fmax"] if figures.get("fmax") else model.target.clock_period_ns
     figures |= {f"{name}_ns": figures[name] * period for name in ("latency", "interval") if name in figures}
     figures |= {"score": yardstick.total(scores), "loss": yardstick.loss(scores)}
+    part, corrected = model.target.known_part, model.target.estimates is not None
     said: dict[str, Json] = {"fits": expected.fits, "scored": yardstick.kinds}
+    said |= {"part": part.name, "family": part.family.name, "corrected": corrected}
     return {"figures": figures, "estimate": estimate, "measured": measured, **said}
 
 

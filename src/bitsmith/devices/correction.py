@@ -1,0 +1,55 @@
+"""Corrections of estimates: what circuits that were built say of the figures that had been expected of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A figure of circuits that were built.
+
+    Attributes:
+        factor: what estimates are multiplied by.
+        median, worst: errors that are left, as shares of what was measured, of circuits that the factor does not come from.
+        circuits: number of circuits.
+    """
+
+    factor: float
+    median: float
+    worst: float
+    circuits: int
+
+    def of(self, expected: float) -> float:
+        """The figure that is to be expected instead of an estimate."""
+        return self.factor * expected
+
+    def __str__(self) -> str:
+        median, worst = (f"{100 * error:.3g} %" for error in (self.median, self.worst))
+        return f"{median} off in the median of {self.circuits:,} circuits, {worst} at worst"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Estimates of a family, corrected by circuits that were built.
+
+    Blocks and cycles have none: they are counted, not estimated.
+
+    Attributes:
+        family: its name.
+        lut: look-up tables.
+        ff: flip-flops.
+    """
+
+    family: str
+    lut: Measured
+    ff: Measured
+
+    @property
+    def said(self) -> str:
+        """Errors of estimates in words."""
+        return f"LUT {self.lut}; FF {self.ff}"
+
+    def __str__(self) -> str:
+        return json.dumps(asdict(self))

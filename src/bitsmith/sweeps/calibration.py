@@ -1,0 +1,151 @@
+"""Corrections of a family's estimates from recorded sweeps.
+
+In: documents of sweeps (``sweep.json``), which nobody has to trust. Out: factors of areas, and the errors that are left. The
+factor is the median of what was measured per estimate, which makes the median error least and does not follow single circuits.
+The error of a circuit is that with the factor of all others.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bitsmith.base.files import open_file
+from bitsmith.base.project import Json, write_atomically
+from bitsmith.conversion.exploration import written
+from bitsmith.devices.correction import Correction, Measured
+from bitsmith.errors import ConfigError, InputDataError
+from bitsmith.options.estimates import LEAST_FACTOR, MOST_FACTOR
+from bitsmith.sweeps.results import DOCUMENT
+
+LEAST_CIRCUITS = 5
+"""Fewest circuits that say something of others."""
+
+_FEW = 20.0
+"""Shares of fewer cells say little: errors count as shares of this many."""
+
+_MOST_BYTES = 1 << 26
+_MOST_CELLS = 1e9
+_ACCEPTED = f"the {DOCUMENT} of a sweep that built its circuits, or its folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A circuit that was built: its trial, its family, and pairs of expected and measured figures."""
+
+    trial: str
+    family: str
+    figures: Mapping[str, tuple[float, float]]
+
+
+def calibrated(paths: Sequence[Path], family: str | None = None) -> Correction:
+    """The correction of a family's estimates by the circuits of recorded sweeps; each trial counts once.
+
+    Args:
+        paths: documents of sweeps, or their folders.
+        family: its name; None: that of all circuits.
+
+    Raises:
+        InputDataError: files that are no sweeps, too few circuits, or estimates that are off by a multiple.
+        ConfigError: circuits of several families, or none of ``family``.
+    """
+    found = {built.trial: built for path in paths for built in _circuits(path)}
+    families = sorted({built.family for built in found.values()})
+    chosen = family or (families[0] if len(families) == 1 else None)
+    if chosen is None and families:
+        raise ConfigError(f"circuits of {', '.join(families)}", where="family", accepted="the name of one of them")
+    of_family = [built for built in found.values() if built.family == chosen]
+    if len(of_family) < LEAST_CIRCUITS:
+        raise InputDataError(
+            f"{len(of_family)} circuits{f' of the family {chosen}' if chosen else ''} with estimates and counts",
+            where=", ".join(map(str, paths)),
+            accepted=f"{LEAST_CIRCUITS} or more, of a sweep that synthesizes them, without the option estimates",
+        )
+    assert chosen is not None
+    return Correction(
+        chosen, *(_measured([built.figures[name] for built in of_family], name) for name in ("lut", "ff"))
+    )
+
+
+def save(correction: Correction, path: Path) -> None:
+    """Write the file that the option ``estimates`` of conversions takes.
+
+    Raises:
+        ConfigError: a name that it does not take.
+        ProjectError: it cannot be written.
+    """
+    if path.suffix.lower() != ".json":
+        raise ConfigError(str(path), where="output", accepted="a name that ends in .json")
+    text = json.dumps(json.loads(str(correction)), indent=1) + "\n"
+    write_atomically(path, partial(written, text.encode()))
+
+
+def _measured(pairs: Sequence[tuple[float, float]], name: str) -> Measured:
+    """The factor of a figure, and the errors of each circuit with the factor of all others."""
+    ratios = [measured / expected for expected, measured in pairs]
+    factor = statistics.median(ratios)
+    if not LEAST_FACTOR <= factor <= MOST_FACTOR:
+        raise InputDataError(
+            f"{name} that is {factor:.3g} times what was expected",
+            where="calibrate",
+            accepted=f"{LEAST_FACTOR:g} to {MOST_FACTOR:g} times",
+            remedy="look at the reports of the builds: synthesis may have taken the circuit away",
+        )
+    off = []
+    for left_out, (expected, measured) in enumerate(pairs):
+        others = statistics.median(ratios[:left_out] + ratios[left_out + 1 :])
+        off.append(abs(others * expected - measured) / max(measured, _FEW))
+    return Measured(round(factor, 4), round(statistics.median(off), 4), round(max(off), 4), len(off))
+
+
+def _circuits(path: Path) -> Iterator[Built]:
+    """The circuits of a sweep whose areas were expected, uncorrected, and counted."""
+    for trial in _trials(path / DOCUMENT if path.is_dir() else path):
+        name, family = trial.get("trial"), trial.get("family")
+        pairs = {figure: _pair(trial, figure) for figure in ("lut", "ff")}
+        known = {figure: pair for figure, pair in pairs.items() if pair is not None}
+        if (
+            isinstance(name, str)
+            and isinstance(family, str)
+            and len(known) == len(pairs)
+            and not trial.get("corrected")
+        ):
+            yield Built(name, family, known)
+
+
+def _pair(trial: Mapping[str, Json], figure: str) -> tuple[float, float] | None:
+    """Expected and measured value of a figure; None without both, or where they are no numbers of cells."""
+    values = [found.get(figure) if isinstance(found, Mapping) else None for found in _both(trial)]
+    numbers = [
+        float(value)
+        for value in values
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST_CELLS
+    ]
+    return (numbers[0], numbers[1]) if len(numbers) == len(values) and all(map(math.isfinite, numbers)) else None
+
+
+def _both(trial: Mapping[str, Json]) -> Iterable[Json]:
+    return trial.get("estimate"), trial.get("measured")
+
+
+def _trials(path: Path) -> list[Mapping[str, Json]]:
+    """The trials in the document of a sweep.
+
+    Raises:
+        InputDataError: a file that cannot be read, or that is another.
+    """
+    try:
+        with open_file(path) as file:
+            raw = file.read(_MOST_BYTES + 1)
+        content: Json = json.loads(raw) if len(raw) <= _MOST_BYTES else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputDataError(f"not readable ({error})", where=str(path), accepted=_ACCEPTED) from error
+    trials = content.get("trials") if isinstance(content, Mapping) else None
+    if not isinstance(trials, list) or not all(isinstance(trial, Mapping) for trial in trials):
+        raise InputDataError("no trials of a sweep", where=str(path), accepted=_ACCEPTED)
+    return [trial for trial in trials if isinstance(trial, Mapping)]
