@@ -89,9 +89,8 @@ class Rom:
         return self.raw[: self.loaded.steps * self.loaded.groups if self.loaded else period(self.raw)]
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
-        return [
-            Memory(len(self.words), results[0].bits, filled=True, differing=None if self.loaded else results[0].bits)
-        ]
+        bits = results[0].bits
+        return [Memory(len(self.words), bits, filled=True, differing=None if self.loaded else bits)]
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         return [self.raw]
