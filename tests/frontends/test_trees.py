@@ -76,6 +76,47 @@ MODELS: dict[str, tuple[Any, Data]] = {
     ),
 }
 
+_rng = np.random.default_rng(0)
+KINDS = np.stack([_rng.integers(0, 40, 600), _rng.normal(size=600), _rng.integers(0, 3, 600)], 1).astype(np.float32)
+MIXED = (KINDS, np.isin(KINDS[:, 0] % 11, [1, 4, 5, 9]) * 2.0 + (KINDS[:, 1] > 0) + (KINDS[:, 2] == 1))
+
+
+def _categorical(name: str) -> Any:
+    """A model of two features of categories and one of numbers."""
+    x, y = MIXED
+    if name == "XGBoost":
+        data = xgboost.DMatrix(x, y, feature_types=["c", "q", "c"], enable_categorical=True)
+        return xgboost.train({"max_depth": 4, "max_cat_to_onehot": 4}, data, 4)
+    if name == "LightGBM":
+        data = lightgbm.Dataset(x, y, categorical_feature=[0, 2])
+        return lightgbm.train({"objective": "regression", "verbose": -1, "min_data_in_leaf": 5}, data, 4)
+    shown = np.where(x[:, :1] == 7, np.nan, x[:, :1])  # some categories are never seen, and some numbers are missing
+    model = ensemble.HistGradientBoostingRegressor(categorical_features=[0, 2], max_iter=4)
+    return model.fit(np.concatenate([np.where(shown == 9, 8, shown), x[:, 1:]], 1), y)
+
+
+@pytest.mark.parametrize("name", ["XGBoost", "LightGBM", "scikit-learn"])
+def test_decisions_on_categories(name: str, tmp_path: Path) -> None:
+    """Also numbers that are no categories, or none that training has seen, go where the library sends them."""
+    booster, (x, _) = _categorical(name), MIXED
+    strange = x[:200].copy()
+    strange[:, 0] = np.linspace(-3, 70, 200)
+    strange[:, 2] = np.linspace(-0.9, 3.9, 200)
+    network = read_model(booster)
+    for some in (x, strange):
+        wanted = booster.predict(xgboost.DMatrix(some, feature_types=["c", "q", "c"]) if name == "XGBoost" else some)
+        np.testing.assert_allclose(network.evaluate([some])[network.outputs[0]][:, 0], wanted, atol=1e-5)
+    model = bitsmith.convert(booster, tmp_path, calibration=x, check=False)
+    wanted = booster.predict(xgboost.DMatrix(x, feature_types=["c", "q", "c"]) if name == "XGBoost" else x)
+    np.testing.assert_allclose(model.predict(x).reshape(-1), wanted, atol=2e-3)
+
+
+def test_trees_of_vectors(tmp_path: Path) -> None:
+    model = xgboost.XGBRegressor(n_estimators=4, max_depth=3, multi_strategy="multi_output_tree").fit(*SEVERAL)
+    network = read_model(model)
+    wanted = model.predict(SEVERAL[0])
+    np.testing.assert_allclose(network.evaluate([SEVERAL[0]])[network.outputs[0]], wanted, rtol=1e-5)
+
 
 def _wanted(model: Any, x: Numbers) -> list[npt.NDArray[np.float64]]:
     """The library's class numbers and probabilities, or its targets."""
@@ -166,11 +207,6 @@ REJECTED: dict[str, tuple[Callable[[], Any], type[BitsmithError], str]] = {
         lambda: ensemble.HistGradientBoostingRegressor(loss="poisson", max_iter=3).fit(*REAL),
         UnsupportedError,
         "'poisson'",
-    ),
-    "categories": (
-        lambda: ensemble.HistGradientBoostingRegressor(categorical_features=[1], max_iter=3).fit(*REAL),
-        UnsupportedError,
-        "categorical features",
     ),
     "no exporter": (lambda: ensemble.IsolationForest(n_estimators=2).fit(THREE[0]), ModelFileError, "skl2onnx cannot"),
     "XGBoost, linear": (

@@ -19,10 +19,13 @@ from bitsmith.layers.trees import Trees
 
 Rng = np.random.Generator
 
+MOST = 4
+"""Most bounds of a decision."""
+
 
 def _random(rng: Rng, features: int = 3, trees: int = 4, outputs: int = 2) -> Trees:
     """Trees that ask for the same few numbers again and again, also where the answer is known, with infinite ones among them."""
-    rows: list[tuple[int, float, bool]] = []
+    rows: list[tuple[int, list[float]]] = []
     branches: list[list[int]] = []
     leaves = 6
 
@@ -30,15 +33,16 @@ def _random(rng: Rng, features: int = 3, trees: int = 4, outputs: int = 2) -> Tr
         if depth == 0 or rng.random() < 0.2:
             return -1 - int(rng.integers(leaves))
         place = len(rows)
-        bound = np.inf * rng.choice([-1, 1]) if rng.random() < 0.05 else float(rng.integers(-6, 7)) / 4
-        rows.append((int(rng.integers(features)), bound, bool(rng.random() < 0.3)))
+        count = 1 if rng.random() < 0.5 else int(rng.integers(2, MOST + 1))
+        bounds = np.unique(np.where(rng.random(count) < 0.05, np.inf, rng.integers(-6, 7, count) / 4))
+        rows.append((int(rng.integers(features)), [*bounds, *[-np.inf] * (MOST - bounds.size)]))
         branches.append([0, 0])
         branches[place] = [grown(depth - 1), grown(depth - 1)]
         return place
 
     roots = np.array([grown(int(rng.integers(1, 6))) for _ in range(trees)])
-    kinds, bounds, equal = (np.array([row[k] for row in rows]) for k in range(3))
-    arrays = kinds.astype(np.int64), as_weights(bounds), equal.astype(bool), np.array(branches).reshape(-1, 2)
+    kinds, bounds = np.array([kind for kind, _ in rows]), np.array([some for _, some in rows]).reshape(-1, MOST)
+    arrays = kinds.astype(np.int64), as_weights(bounds), np.array(branches).reshape(-1, 2)
     numbers = rng.integers(-8, 9, (leaves + 1, outputs)) / 8
     return Trees(features, *arrays, roots, as_weights(numbers[:-1]), as_weights(numbers[-1]))
 
@@ -48,8 +52,7 @@ def _walked(trees: Trees, sample: Floats) -> Floats:
     for root in trees.roots.tolist():
         place = root
         while place >= 0:
-            value, bound = sample[trees.features[place]], trees.thresholds[place]
-            holds = value == bound if trees.equal[place] else value <= bound
+            holds = sum(sample[trees.features[place]] <= bound for bound in trees.thresholds[place]) % 2
             place = int(trees.branches[place, 0 if holds else 1])
         total += trees.leaves[-1 - place]
     return total
@@ -80,15 +83,14 @@ def test_what_is_left_of_trees_gives_the_same_within_a_range(seed: int) -> None:
     rng = np.random.default_rng(seed)
     trees = _random(rng, outputs=1)
     bounds = np.where(np.isfinite(trees.thresholds), trees.thresholds, 100 * np.sign(trees.thresholds)) * 4
-    bounds = objects(bounds.astype(np.int64))
+    raw = [tuple(sorted(bound for bound in row if bound > -400)) for row in bounds.astype(np.int64).tolist()]
     lo, hi = objects(np.array([-3, 0, -1])), objects(np.array([2, 4, -1]))
     leaves = objects((trees.leaves * 8).astype(np.int64))
-    left = reduced(Conditions(trees.features, bounds, trees.equal), trees.branches, trees.roots, leaves, lo, hi)
-    asked = [(of, at, False) for of, at in left.ordered] + [(of, at, True) for of, at in left.equalities]
-    assert len(set(asked)) == len(asked)
+    left = reduced(Conditions(trees.features, raw), trees.branches, trees.roots, leaves, lo, hi)
+    assert len(set(left.conditions)) == len(left.conditions)
     for _ in range(60):
         sample = np.array([rng.integers(a, b + 1) for a, b in zip(lo, hi, strict=True)])
-        holds = [sample[of] == at if equal else sample[of] <= at for of, at, equal in asked]
+        holds = [sum(sample[of] <= bound for bound in bounds) % 2 for of, bounds in left.conditions]
         places = list(left.leaves)
         for level in left.levels:
             places += [places[first] if holds[condition] else places[second] for condition, first, second in level]
@@ -97,7 +99,7 @@ def test_what_is_left_of_trees_gives_the_same_within_a_range(seed: int) -> None:
 
 
 def _single(features: list[int], bounds: list[float], branches: list[list[int]], leaves: list[float]) -> Trees:
-    arrays = np.array(features), as_weights(bounds), np.zeros(len(bounds), dtype=bool), np.array(branches)
+    arrays = np.array(features), as_weights(bounds)[:, None], np.array(branches)
     return Trees(2, *arrays, np.array([0]), as_weights(leaves)[:, None], as_weights([0.0]))
 
 

@@ -21,7 +21,7 @@ from bitsmith.passes.network.fold_thresholds import fold_thresholds
 def _network(scale: list[float], *outputs: str) -> Network:
     trees = EXAMPLES[0].layer
     assert isinstance(trees, Trees)
-    trees = replace(trees, equal=np.zeros(3, dtype=bool))
+    trees = replace(trees, thresholds=as_weights([[0.25], [-0.5], [1.0]]))
     normal = BatchNormalization(as_weights(scale), as_weights([-3.0, 1.0]))
     nodes = (
         NetworkNode("x", Input((2,))),

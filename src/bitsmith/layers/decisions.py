@@ -7,6 +7,7 @@ and so are those between equal numbers.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,14 +17,16 @@ import numpy.typing as npt
 
 from bitsmith.ir.types import Ints, objects
 
+Condition: TypeAlias = tuple[int, tuple[int, ...]]
+"""A feature and bounds."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditions:
-    """The questions of nodes: ``x[feature] <= bound``, or ``x[feature] == bound`` if ``equal``, in raw values."""
+    """The questions of nodes, in raw values: whether an odd number of ``bounds``, which rise, are ``x[feature]`` or more."""
 
     features: npt.NDArray[np.int64]
-    bounds: Ints
-    equal: npt.NDArray[np.bool_]
+    bounds: Sequence[tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,13 @@ class Decisions:
     """Numbers by places: the ``leaves``, then the results of each level of decisions (condition, place if so, place if not).
 
     Args:
-        ordered: conditions ``x[feature] <= bound``, which come first among those that are numbered.
-        equalities: conditions ``x[feature] == bound``, numbered after them.
+        conditions: features and bounds, of which an odd number is the feature or more.
         roots: places, and the output that what is there is added to.
         constant: for each output, the sum of trees that decide nothing.
     """
 
     leaves: list[int]
-    ordered: list[tuple[int, int]]
-    equalities: list[tuple[int, int]]
+    conditions: list[Condition]
     levels: list[list[tuple[int, int, int]]]
     roots: list[tuple[int, int]]
     constant: Ints
@@ -51,15 +52,11 @@ class Decisions:
         return objects(matrix)
 
 
-_Condition: TypeAlias = tuple[bool, int, int]
-"""Equality or not, feature and bound."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Decision:
     """A decision between two numbers; ``height`` is that of the longest way to a leaf."""
 
-    condition: _Condition
+    condition: Condition
     first: _Decision | int
     second: _Decision | int
     height: int
@@ -82,7 +79,7 @@ class _Reducer:
     """Trees as nested decisions, each of which is one object wherever it is used."""
 
     def __init__(self, asked: Conditions, branches: npt.NDArray[np.int64], lo: Ints, hi: Ints) -> None:
-        self._asked = list(zip(asked.features.tolist(), asked.bounds.tolist(), asked.equal.tolist(), strict=True))
+        self._asked = list(zip(asked.features.tolist(), asked.bounds, strict=True))
         self._branches: list[list[int]] = branches.tolist()
         self._ranges: list[tuple[int, int]] = list(zip(lo.tolist(), hi.tolist(), strict=True))
         self.known: dict[object, _Decision] = {}
@@ -91,21 +88,26 @@ class _Reducer:
         """Return what is left of the tree at ``place``."""
         if place < 0:
             return leaves[-1 - place]
-        feature, bound, equal = self._asked[place]
+        feature, bounds = self._asked[place]
         yes, no = self._branches[place]
-        least, most = self._ranges[feature]
-        if bound < least or (equal and bound > most):
+        least, most = whole = self._ranges[feature]
+        start, stop = bisect_left(bounds, least), bisect_left(bounds, most)
+        inner = bounds[start:stop]
+        if (len(bounds) - stop) % 2:  # so many hold wherever the feature is
+            yes, no = no, yes
+        if not inner:
             return self.of(no, leaves)
-        if bound >= most and (not equal or least == most):
-            return self.of(yes, leaves)
-        self._ranges[feature] = (bound, bound) if equal else (least, bound)
-        first = self.of(yes, leaves)
-        self._ranges[feature] = (least + (bound == least), most - (bound == most)) if equal else (bound + 1, most)
-        second = self.of(no, leaves)
-        self._ranges[feature] = (least, most)
+        # Within the bounds parts of the range alternate, and the last one leads to ``no``.
+        parts = list(zip((least, *(bound + 1 for bound in inner)), (*inner, most), strict=True))
+        ends = []
+        for branch, own in ((yes, parts[-2::-2]), (no, parts[::-2])):
+            self._ranges[feature] = own[-1][0], own[0][1]
+            ends.append(self.of(branch, leaves))
+        self._ranges[feature] = whole
+        first, second = ends
         if first == second:
             return first
-        condition = (equal, feature, bound)
+        condition = (feature, inner)
         key = (condition, *(number if isinstance(number, int) else (id(number),) for number in (first, second)))
         return self.known.setdefault(key, _Decision(condition, first, second, 1 + max(_height(first), _height(second))))
 
@@ -125,6 +127,5 @@ def _numbered(known: Sequence[_Decision], roots: Sequence[tuple[_Decision | int,
         places[decision] = len(places)
         row = (numbers[decision.condition], places[decision.first], places[decision.second])
         levels[decision.height - 1].append(row)
-    ordered, equalities = ([(of, at) for equal, of, at in conditions if equal == kind] for kind in (False, True))
     decided = [(places[number], output) for number, output in roots if not isinstance(number, int)]
-    return Decisions(leaves, ordered, equalities, levels, decided, constant)
+    return Decisions(leaves, conditions, levels, decided, constant)

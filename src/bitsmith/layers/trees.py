@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import Ints, objects
+from bitsmith.ir.types import objects
 from bitsmith.layers.decisions import Conditions, Decisions, reduced
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
@@ -35,19 +36,22 @@ _CHUNK = 1 << 22
 
 _HALF = 0.5
 
+_FAR = 1 << 600
+"""The raw value of an infinite threshold."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trees(Layer):
     """The sum of the leaves that ``roots`` lead to, and ``base`` (outputs,), for ``size`` features.
 
-    Node ``n`` goes on with ``branches[n, 0]`` where ``x[features[n]] <= thresholds[n]``, or where the two are equal if
-    ``equal[n]``, and else with ``branches[n, 1]``. ``leaves`` has a row of outputs for each leaf.
+    Node ``n`` goes on with ``branches[n, 0]`` where an odd number of ``thresholds[n]`` are ``x[features[n]]`` or more, and else
+    with ``branches[n, 1]``. One threshold is a comparison, several say a set of numbers; ``-inf`` fills up rows.
+    ``leaves`` has a row of outputs for each leaf.
     """
 
     size: int
     features: Places
     thresholds: Floats
-    equal: npt.NDArray[np.bool_]
     branches: Places
     roots: Places
     leaves: Floats
@@ -61,7 +65,6 @@ class Trees(Layer):
     def __post_init__(self) -> None:
         for name in ("features", "branches", "roots"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.int64))
-        object.__setattr__(self, "equal", np.asarray(self.equal, dtype=bool))
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -76,7 +79,9 @@ class Trees(Layer):
         """Check that each node has one parent or is a root, so that what is read is a tree, and that it is not too large."""
         nodes, leaves = len(self.features), len(self.leaves)
         places = np.concatenate([self.branches.ravel(), self.roots])
-        whole = self.branches.shape == (nodes, 2) and self.thresholds.shape == self.equal.shape == (nodes,)
+        whole = (
+            self.branches.shape == (nodes, 2) and self.thresholds.shape[:1] == (nodes,) and self.thresholds.ndim == 2
+        )
         known = bool(np.all((places >= -leaves) & (places < nodes)))
         if not whole or not known or np.any((self.features < 0) | (self.features >= self.size)):
             raise UnsupportedError("trees that ask for features, or lead to places, that there are not")
@@ -105,7 +110,8 @@ class Trees(Layer):
         return depth
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        step = max(_CHUNK // max(self.roots.size * (self.base.size + 1), 1), 1)
+        each = self.roots.size * (self.base.size + self.thresholds.shape[1])
+        step = max(_CHUNK // max(each, 1), 1)
         parts = [self._sums(inputs[0][start : start + step]) for start in range(0, len(inputs[0]), step)]
         return self.base + np.concatenate(parts)
 
@@ -114,23 +120,25 @@ class Trees(Layer):
         rows = np.arange(len(x))[:, None]
         while np.any(places >= 0):
             nodes = np.maximum(places, 0)
-            values, bounds = x[rows, self.features[nodes]], self.thresholds[nodes]
-            holds = np.where(self.equal[nodes], values == bounds, values <= bounds)
+            values = x[rows, self.features[nodes]][..., None]
+            holds = np.count_nonzero(values <= self.thresholds[nodes], axis=-1) % 2 == 1
             places = np.where(places >= 0, self.branches[nodes, np.where(holds, 0, 1)], places)
         sums: Floats = self.leaves[-1 - places].sum(axis=1)
         return sums
 
     def resolution(self, beyond: Resolution | None) -> Resolution | None:
-        """Return the thresholds of each feature; where numbers are compared for equality they are halfway to other integers."""
+        """Return the thresholds of each feature; those of sets are halfway between integers."""
         edges = tuple(self._edges(feature) for feature in range(self.size))
         ends = np.concatenate([*edges, [0.0]])
         step = min((float(np.diff(some).min()) for some in edges if some.size > 1), default=1.0)
         return Resolution(float(ends.min()), float(ends.max()) + step, step, None, edges)
 
     def _edges(self, feature: int) -> Floats:
-        here = (self.features == feature) & np.isfinite(self.thresholds)
-        ordered, equal = self.thresholds[here & ~self.equal], self.thresholds[here & self.equal]
-        return np.unique(np.concatenate([ordered, equal - _HALF, equal + _HALF]))
+        bounds = self.thresholds[self.features == feature]
+        finite = np.isfinite(bounds)
+        of_set = finite & (np.count_nonzero(bounds > -np.inf, axis=1) > 1)[:, None]
+        integers = np.rint(bounds[of_set])
+        return np.unique(np.concatenate([bounds[finite & ~of_set], integers - _HALF, integers + _HALF]))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
@@ -138,7 +146,7 @@ class Trees(Layer):
         bias, bias_frac = lowering.constant("bias", self.base)
         lo, hi = (np.broadcast_to(objects(bound), x.shape) for bound in (x.type.lo, x.type.hi))
         fracs = np.broadcast_to(x.type.frac, x.shape)
-        asked = Conditions(self.features, _raw_thresholds(self, fracs), self.equal)
+        asked = Conditions(self.features, _raw_thresholds(self, fracs))
         decisions = reduced(asked, self.branches, self.roots, raw, lo, hi)
         result = builder.const(bias, bias_frac)
         if decisions.constant.any():
@@ -150,35 +158,66 @@ class Trees(Layer):
         return lowering.result(result)
 
 
-def _raw_thresholds(trees: Trees, fracs: npt.NDArray[np.int64]) -> Ints:
-    """The greatest raw value at or below each threshold; that of infinite ones is beyond all others.
+def _raw_thresholds(trees: Trees, fracs: npt.NDArray[np.int64]) -> list[tuple[int, ...]]:
+    """The greatest raw value at or below each threshold, in order; that of infinite ones is beyond all others.
 
-    Where numbers are compared for equality it is the raw value itself, or one below all others if there is none.
+    Two thresholds with one such value are gone, as no number lies between them.
     """
-    far = 1 << 600
     found = []
-    for feature, bound, equal in zip(trees.features.tolist(), trees.thresholds.tolist(), trees.equal, strict=True):
-        if math.isinf(bound):
-            found.append(-far if bound < 0 or equal else far)
-            continue
-        numerator, denominator = bound.as_integer_ratio()
-        frac = int(fracs[feature])
-        scaled, rest = divmod(numerator << max(frac, 0), denominator << max(-frac, 0))
-        found.append(-far if equal and rest else scaled)
-    return objects(np.array(found, dtype=np.object_))
+    for frac, bounds in zip(fracs[trees.features].tolist(), trees.thresholds.tolist(), strict=True):
+        odd: set[int] = set()
+        for bound in bounds:
+            odd ^= {_raw(bound, frac)} if bound > -math.inf else set()
+        found.append(tuple(sorted(odd)))
+    return found
+
+
+def _raw(bound: float, frac: int) -> int:
+    if math.isinf(bound):
+        return _FAR
+    numerator, denominator = bound.as_integer_ratio()
+    return (numerator << max(frac, 0)) // (denominator << max(-frac, 0))
 
 
 def _conditions(builder: ProgramBuilder, x: Value, decisions: Decisions) -> Value:
     """Truth values, in the order of ``decisions.conditions``."""
-    parts = []
-    for relation, chosen in ((Relation.LE, decisions.ordered), (Relation.EQ, decisions.equalities)):
+    places: dict[tuple[Relation, int, int], int] = {}
+    operands = [
+        [places.setdefault((relation, feature, bound), len(places)) for relation, bound in _comparisons(bounds)]
+        for feature, bounds in decisions.conditions
+    ]
+    parts, order = [], []
+    for wanted in (Relation.LE, Relation.EQ):
+        chosen = [(place, feature, bound) for (relation, feature, bound), place in places.items() if relation is wanted]
         if chosen:
-            features = [feature for feature, _ in chosen]
+            numbers, features, bounds = (list(column) for column in zip(*chosen, strict=True))
             operand = builder.gather(x, features, 0)
-            bounds = objects(np.array([bound for _, bound in chosen], dtype=np.object_))
             frac = np.broadcast_to(operand.type.frac, operand.shape)
-            parts.append(builder.compare(operand, relation, builder.const(bounds, frac)))
-    return parts[0] if len(parts) == 1 else builder.concat(parts, 0)
+            parts.append(builder.compare(operand, wanted, builder.const(objects(np.array(bounds, np.object_)), frac)))
+            order += numbers
+    values = parts[0] if len(parts) == 1 else builder.concat(parts, 0)
+    now = {place: number for number, place in enumerate(order)}
+    return _odd(builder, values, [[now[place] for place in some] for some in operands])
+
+
+def _comparisons(bounds: tuple[int, ...]) -> list[tuple[Relation, int]]:
+    """Comparisons of which an odd number holds where an odd number of ``bounds`` is a number or more."""
+    if len(bounds) == 2 and bounds[0] + 1 == bounds[1]:
+        return [(Relation.EQ, bounds[1])]
+    return [(Relation.LE, bound) for bound in bounds]
+
+
+def _odd(builder: ProgramBuilder, values: Value, operands: Sequence[Sequence[int]]) -> Value:
+    """For each list of places, whether an odd number of these ``values`` holds."""
+    while any(len(some) > 1 for some in operands):
+        pairs = [list(zip(some[::2], some[1::2], strict=False)) for some in operands]
+        made = {pair: values.shape[0] + k for k, pair in enumerate(dict.fromkeys(chain.from_iterable(pairs)))}
+        first, second = (builder.gather(values, list(part), 0) for part in zip(*made, strict=True))
+        operands = [
+            [*(made[pair] for pair in own), *some[2 * len(own) :]] for some, own in zip(operands, pairs, strict=True)
+        ]
+        values = builder.concat([values, builder.compare(first, Relation.NE, second)], 0)
+    return builder.gather(values, [place for (place,) in operands], 0)
 
 
 def _decided(builder: ProgramBuilder, holds: Value, decisions: Decisions, frac: int) -> Value:
@@ -197,8 +236,7 @@ EXAMPLES = (
         Trees(
             2,
             np.array([0, 1, 0]),
-            as_weights([0.25, -0.5, 1.0]),
-            np.array([False, False, True]),
+            as_weights([[0.25, -np.inf], [-0.5, -np.inf], [0.5, 1.5]]),
             np.array([[1, -1], [-2, -3], [-1, -3]]),
             np.array([0, 2]),
             as_weights([[0.5, -1.0], [0.25, 1.5], [-0.75, 0.0]]),

@@ -13,7 +13,7 @@ from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import label_of, label_of_greatest, labels, posted
 from bitsmith.frontends.ops.logic import compare
-from bitsmith.frontends.ops.trees import Tree, below, ensemble
+from bitsmith.frontends.ops.trees import Tree, below, ensemble, equal_to
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
@@ -63,7 +63,7 @@ def _trees(call: Call, of: str, outputs: int) -> list[Tree]:
         raise ModelFileError("two nodes of a tree with one number", where=call.attributes.where)
     weights = _weights(call, of, rows, outputs)
     exchanged, strict = (np.array([_MODES.get(mode, (False, False))[k] for mode in modes.tolist()]) for k in (0, 1))
-    equal = np.isin(modes, ("BRANCH_EQ", "BRANCH_NEQ"))
+    sets = {int(row): equal_to(values[row]) for row in np.flatnonzero(np.isin(modes, ("BRANCH_EQ", "BRANCH_NEQ")))}
     bounds = np.where(strict, below(values), values)
     then, otherwise = np.where(exchanged, no, yes), np.where(exchanged, yes, no)
     found = []
@@ -71,7 +71,8 @@ def _trees(call: Call, of: str, outputs: int) -> list[Tree]:
         own = _root_first(np.flatnonzero(trees == tree), ids, (yes, no), modes == _LEAF)
         at = {int(ids[row]): number for number, row in enumerate(own)}
         first, second = (np.array([at.get(int(target), -1) for target in part[own]]) for part in (then, otherwise))
-        found.append(Tree(modes[own] == _LEAF, features[own], bounds[own], equal[own], first, second, weights[own]))
+        chosen = {number: sets[row] for number, row in enumerate(own.tolist()) if row in sets}
+        found.append(Tree(modes[own] == _LEAF, features[own], bounds[own], chosen, first, second, weights[own]))
     return found
 
 

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.errors import ModelFileError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.trees import Places, Trees
+
+_MOST_BOUNDS = 1 << 24
+"""Most numbers that decisions compare with, where each has as many as the one with most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tree:
     """One tree: rows of decisions and leaves, of which the first is the root.
 
-    A decision goes on at the row ``yes`` where ``x[feature] <= threshold``, or where both are equal if ``equal``, else at ``no``.
-    Leaves have ``values`` (rows, outputs).
+    A decision goes on at the row ``yes`` where ``x[feature] <= threshold``, else at ``no``. Those of ``sets``, by rows, go on at
+    ``yes`` where an odd number of bounds is ``x[feature]`` or more. Leaves have ``values`` (rows, outputs).
     """
 
     is_leaf: npt.NDArray[np.bool_]
     feature: Places
     threshold: Floats
-    equal: npt.NDArray[np.bool_]
+    sets: Mapping[int, Floats]
     yes: Places
     no: Places
     values: Floats
@@ -35,6 +38,19 @@ def below(thresholds: npt.ArrayLike) -> Floats:
     return np.nextafter(np.asarray(thresholds, np.float32), np.float32(-np.inf)).astype(np.float64)
 
 
+def equal_to(numbers: npt.ArrayLike) -> Floats:
+    """The bounds of a set of numbers of single precision."""
+    numbers = np.unique(np.asarray(numbers, np.float32))
+    return np.stack([below(numbers), numbers.astype(np.float64)], 1).ravel()
+
+
+def truncated_to(categories: npt.ArrayLike) -> Floats:
+    """The bounds of numbers whose integer part is one of ``categories``, which are 0 or more."""
+    found = np.unique(np.asarray(categories, np.int64))
+    starts, stops = found[~np.isin(found - 1, found)], found[~np.isin(found + 1, found)] + 1
+    return np.stack([below(starts), below(stops)], 1).ravel()
+
+
 def ensemble(trees: Sequence[Tree], size: int, base: Floats, where: str) -> Trees:
     """The sum of ``trees`` for ``size`` features, and of ``base`` (outputs,).
 
@@ -42,19 +58,32 @@ def ensemble(trees: Sequence[Tree], size: int, base: Floats, where: str) -> Tree
         ModelFileError: features that there are not, rows that there are not, or numbers that are none.
     """
     nodes, leaves = 0, 0
+    width = max((bounds.size for tree in trees for bounds in tree.sets.values()), default=1)
+    if width * sum(map(len, (tree.is_leaf for tree in trees))) > _MOST_BOUNDS:
+        raise UnsupportedError(f"decisions on up to {width} categories, too many of them", where=where)
     parts, roots, values = [], [], []
     for tree in trees:
         _check(tree, size, where)
         numbers = np.where(tree.is_leaf, -leaves - np.cumsum(tree.is_leaf), nodes + np.cumsum(~tree.is_leaf) - 1)
         inner = ~tree.is_leaf
         branches = np.stack([numbers[tree.yes[inner]], numbers[tree.no[inner]]], axis=-1)
-        parts.append((tree.feature[inner], tree.threshold[inner], tree.equal[inner], branches))
+        parts.append((tree.feature[inner], _bounds(tree, width)[inner], branches))
         roots.append(int(numbers[0]))
         values.append(tree.values[tree.is_leaf])
         nodes, leaves = nodes + int(inner.sum()), leaves + int(tree.is_leaf.sum())
-    features, thresholds, equal, branches = (np.concatenate(part) for part in zip(*parts, strict=True))
-    arrays = features.astype(np.int64), as_weights(thresholds), equal.astype(bool), branches.astype(np.int64)
+    features, thresholds, branches = (np.concatenate(part) for part in zip(*parts, strict=True))
+    arrays = features.astype(np.int64), as_weights(thresholds), branches.astype(np.int64)
     return Trees(size, *arrays, np.array(roots), as_weights(np.concatenate(values)), as_weights(base))
+
+
+def _bounds(tree: Tree, width: int) -> Floats:
+    """The bounds of each row, filled up to ``width``."""
+    bounds = np.full((len(tree.is_leaf), width), -np.inf)
+    bounds[:, 0] = tree.threshold
+    for row, own in tree.sets.items():
+        bounds[row] = -np.inf
+        bounds[row, : own.size] = np.sort(own)
+    return bounds
 
 
 def _check(tree: Tree, size: int, where: str) -> None:

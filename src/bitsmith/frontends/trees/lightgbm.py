@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.ops.trees import Tree, ensemble
+from bitsmith.frontends.ops.trees import Tree, below, ensemble, truncated_to
 from bitsmith.frontends.trees import LIGHTGBM_MARK
 from bitsmith.frontends.trees.network import Classes, Link, network_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
+from bitsmith.layers.trees import Places
 
 MOST_BYTES = 64 << 20
 """Most bytes of a file."""
@@ -46,7 +47,7 @@ def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
 
     Raises:
         ModelFileError: the text is not that of a model.
-        UnsupportedError: trees on categories, of linear leaves, or of an objective that cannot be translated.
+        UnsupportedError: trees of linear leaves, or of an objective that cannot be translated.
     """
     if len(text) > MOST_BYTES or not text.startswith(LIGHTGBM_MARK):
         raise ModelFileError("not a model of LightGBM", where=where, accepted="the text of Booster.save_model")
@@ -107,11 +108,8 @@ def _tree(entries: Mapping[str, str], target: int, outputs: int, scale: float, w
     kinds = columns[2].astype(np.int64)
     if np.any(kinds < 0) or np.any(kinds > _MOST_TYPE):
         raise ModelFileError("a decision of a type that is not known", where=where)
-    if np.any(kinds & _CATEGORY):
-        raise UnsupportedError(
-            "decisions on categories", where=where, accepted="numbers", remedy="encode them, one-hot for example"
-        )
-    if np.any((kinds >> _MISSING) & 3 == _ZERO):
+    sets = _sets(entries, columns[1], kinds, where)
+    if np.any(((kinds >> _MISSING) & 3 == _ZERO) & (kinds & _CATEGORY == 0)):
         raise UnsupportedError("zeros that count as missing", where=where, accepted="zero_as_missing=False")
     values = np.zeros((inner + leaves, outputs))
     values[inner:, target] = _numbers(entries, "leaf_value", leaves, where) * scale
@@ -120,4 +118,23 @@ def _tree(entries: Mapping[str, str], target: int, outputs: int, scale: float, w
     yes, no = (np.where(part < 0, inner - 1 - part, part) for part in (yes, no))
     bounds = np.concatenate([columns[1], np.zeros(leaves)])
     is_leaf = np.arange(inner + leaves) >= inner
-    return Tree(is_leaf, feature, bounds, np.zeros(inner + leaves, dtype=bool), yes, no, values)
+    return Tree(is_leaf, feature, bounds, sets, yes, no, values)
+
+
+def _sets(entries: Mapping[str, str], thresholds: Floats, kinds: Places, where: str) -> dict[int, Floats]:
+    """The bounds of decisions on categories, by rows. Numbers between -1 and 0 count as 0, which LightGBM truncates to."""
+    rows = np.flatnonzero(kinds & _CATEGORY)
+    if not rows.size:
+        return {}
+    ends = np.array([int(_number(word, where)) for word in entries.get("cat_boundaries", "").split()])
+    words = [int(_number(word, where)) for word in entries.get("cat_threshold", "").split()]
+    found = {}
+    for row in rows.tolist():
+        number = int(thresholds[row])
+        if not 0 <= number < len(ends) - 1 or not 0 <= ends[number] < ends[number + 1] <= len(words):
+            raise ModelFileError("a decision on categories that there are not", where=where)
+        bits = [words[place] for place in range(ends[number], ends[number + 1])]
+        chosen = [32 * place + bit for place, word in enumerate(bits) for bit in range(32) if word >> bit & 1]
+        bounds = truncated_to(chosen)
+        found[row] = np.where(bounds == below(0.0), -1.0, bounds)
+    return found

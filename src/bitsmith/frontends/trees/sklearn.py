@@ -12,10 +12,11 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
-from bitsmith.frontends.ops.trees import Tree, ensemble
+from bitsmith.frontends.ops.trees import Tree, ensemble, equal_to
 from bitsmith.frontends.trees.network import Classes, Link, network_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
+from bitsmith.layers.trees import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,7 @@ def _tree(model: Any, values: Floats, weight: float = 1.0) -> Tree:
     tree = model.tree_
     leaf = np.asarray(tree.children_left) < 0
     yes, no = (np.where(leaf, 0, np.asarray(part)) for part in (tree.children_left, tree.children_right))
-    equal = np.zeros(len(leaf), dtype=bool)
-    return Tree(leaf, np.asarray(tree.feature), np.asarray(tree.threshold), equal, yes, no, values * weight)
+    return Tree(leaf, np.asarray(tree.feature), np.asarray(tree.threshold), {}, yes, no, values * weight)
 
 
 def _tree_values(model: Any) -> Floats:
@@ -94,8 +94,7 @@ def _link(model: Any, outputs: int, *other: str) -> Link:
 
 
 def _histogram(model: Any) -> _Sums:
-    if model.is_categorical_ is not None and np.any(model.is_categorical_):
-        raise UnsupportedError("categorical features", accepted="numbers", remedy="encode them, one-hot for example")
+    order, categories = _categories(model)
     outputs = model.n_trees_per_iteration_
     found = []
     for stage in model._predictors:
@@ -105,10 +104,38 @@ def _histogram(model: Any) -> _Sums:
             values[:, output] = nodes["value"]
             leaf = nodes["is_leaf"].astype(bool)
             yes, no = (nodes[key].astype(np.int64) for key in ("left", "right"))
-            feature, equal = nodes["feature_idx"].astype(np.int64), np.zeros(len(nodes), dtype=bool)
-            found.append(Tree(leaf, feature, nodes["num_threshold"].astype(np.float64), equal, yes, no, values))
+            feature = order[nodes["feature_idx"].astype(np.int64)]
+            sets = _sets(predictor, feature, categories)
+            found.append(Tree(leaf, feature, nodes["num_threshold"].astype(np.float64), sets, yes, no, values))
     base = np.asarray(model._baseline_prediction, dtype=np.float64).reshape(outputs)
     return _Sums(found, base, _link(model, outputs))
+
+
+def _categories(model: Any) -> tuple[Places, dict[int, Floats]]:
+    """The features in the order of the trees, and the categories of each that has any, by their codes."""
+    size = int(model.n_features_in_)
+    if model.is_categorical_ is None or not np.any(model.is_categorical_):
+        return np.arange(size), {}
+    chosen = np.asarray(model.is_categorical_, dtype=bool)
+    listed = model._preprocessor.named_transformers_["encoder"].categories_
+    if any(some.dtype.kind not in "biuf" for some in listed):
+        raise UnsupportedError("categories that are words", accepted="numbers", remedy="encode them as integers")
+    features = np.flatnonzero(chosen)
+    found = {int(feature): as_weights(some[some == some]) for feature, some in zip(features, listed, strict=True)}
+    return np.concatenate([features, np.flatnonzero(~chosen)]), found
+
+
+def _sets(predictor: Any, feature: Places, categories: Mapping[int, Floats]) -> dict[int, Floats]:
+    """The bounds of decisions on categories, by rows; a number that is no category goes where missing ones do."""
+    nodes, found = predictor.nodes, {}
+    for row in np.flatnonzero(nodes["is_categorical"].astype(bool) & ~nodes["is_leaf"].astype(bool)).tolist():
+        listed, words = categories[int(feature[row])], predictor.raw_left_cat_bitsets[nodes["bitset_idx"][row]]
+        codes = np.arange(listed.size)
+        left = (words[codes // 32] >> (codes % 32).astype(np.uint32)) & 1 == 1
+        others = bool(nodes["missing_go_to_left"][row])
+        bounds = equal_to(listed[left != others])
+        found[row] = np.append(bounds, np.inf) if others else bounds
+    return found
 
 
 _READERS: Mapping[str, Callable[[Any], _Sums]] = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.files.json import Fields, parse_json
-from bitsmith.frontends.ops.trees import Tree, below, ensemble
+from bitsmith.frontends.ops.trees import Tree, below, ensemble, truncated_to
 from bitsmith.frontends.trees.network import Classes, Link, network_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -43,7 +43,7 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None) -> Network:
 
     Raises:
         ModelFileError: the JSON is not that of a model.
-        UnsupportedError: trees on categories, of vectors, or of an objective that cannot be translated.
+        UnsupportedError: trees of vectors, or of an objective that cannot be translated.
     """
     learner = Fields(parse_json(text, where), where).fields("learner")
     described, name = learner.fields("learner_model_param"), learner.fields("objective").text("name")
@@ -102,14 +102,6 @@ def _trees(booster: Fields, outputs: int, where: str) -> list[Tree]:
 
 def _tree(tree: Fields, target: int, outputs: int, share: float) -> Tree:
     described = tree.fields("tree_param")
-    if _count(described, "size_leaf_vector") > 1:
-        raise UnsupportedError(
-            "leaves of several outputs", where=tree.where, accepted="multi_strategy='one_output_per_tree'"
-        )
-    if any(tree.integers("split_type")):
-        raise UnsupportedError(
-            "decisions on categories", where=tree.where, accepted="numbers", remedy="encode them, one-hot for example"
-        )
     columns = [
         tree.constant(key).ravel() for key in ("left_children", "right_children", "split_indices", "split_conditions")
     ]
@@ -117,5 +109,37 @@ def _tree(tree: Fields, target: int, outputs: int, share: float) -> Tree:
         raise tree.error("a tree whose columns have unlike lengths")
     yes, no, feature = (column.astype(np.int64) for column in columns[:3])
     leaf, values = yes < 0, np.zeros((len(yes), outputs))
-    values[:, target] = np.where(leaf, columns[3] * share, 0.0)
-    return Tree(leaf, feature, below(columns[3]), np.zeros(len(yes), dtype=bool), yes, no, values)
+    if (
+        several := _count(described, "size_leaf_vector")
+    ) > 1:  # a leaf's branch to the right is the number of its vector
+        vectors = tree.constant("leaf_weights").ravel()
+        if (
+            several != outputs
+            or vectors.size % several
+            or np.any((no < 0) | (no[leaf].max() >= vectors.size // several))
+        ):
+            raise tree.error("leaves of several outputs that there are not")
+        values[leaf] = vectors.reshape(-1, several)[no[leaf]] * share
+    else:
+        values[:, target] = np.where(leaf, columns[3] * share, 0.0)
+    # Categories of a set go to the right.
+    sets = _sets(tree, len(yes))
+    on_set = np.isin(np.arange(len(yes)), list(sets))
+    branches = np.where(on_set, no, yes), np.where(on_set, yes, no)
+    return Tree(leaf, feature, below(columns[3]), sets, *branches, values)
+
+
+def _sets(tree: Fields, rows: int) -> dict[int, Floats]:
+    """The bounds of decisions on categories, by rows."""
+    nodes, starts, sizes, categories = (
+        tree.integers(f"categories{part}") for part in ("_nodes", "_segments", "_sizes", "")
+    )
+    if not len(nodes) == len(starts) == len(sizes) or any(
+        not 0 <= row < rows or min(start, size, *categories[start : start + size]) < 0 or start + size > len(categories)
+        for row, start, size in zip(nodes, starts, sizes, strict=True)
+    ):
+        raise tree.error("decisions on categories that there are not")
+    return {
+        row: truncated_to(categories[start : start + size])
+        for row, start, size in zip(nodes, starts, sizes, strict=True)
+    }
