@@ -98,6 +98,7 @@ def test_a_tied_model_is_saved_and_shown(tmp_path: Path) -> None:
     np.testing.assert_array_equal(bitsmith.Model.load(tmp_path / "tied.bitsmith").predict(x), found)
     assert [each.name for each in tied.get_input_variables()] == ["x"]
     assert len(tied.get_output_variables()) == 1 and "live on between samples" in str(tied)
+    assert not any("live on" in note for note in model.notes) and any("live on" in note for note in tied.notes)
     assert tied.network.stateful and str(tied.losses(x)) == "no value leaves its format"
 
 

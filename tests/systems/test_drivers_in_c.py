@@ -46,7 +46,10 @@ def test_an_intel_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: s
     want = expected(each.program, x)
     (tmp_path / "iomem").write_text("00000000-3fffffff : System RAM\n")
     assert driver.library.net_init() == HOST, "memory that Linux uses"
-    (tmp_path / "iomem").write_text("00000000-2fffffff : System RAM\n  30000000-30000fff : System RAM\n")
+    (tmp_path / "iomem").write_text(
+        "00000000-2fffffff : System RAM\n  30000000-30000fff : System RAM\n"
+        f"{soc.BASE + len(soc.memory):08x}-7fffffff : System RAM\n"
+    )
     assert driver.library.net_init() == OK
     assert soc.registers[0x10] == 1 and set(soc.resets) == set(range(len(net.INPUTS) + len(net.OUTPUTS)))
     status, found = driver.predict(x, [values.shape for values in want])

@@ -251,3 +251,12 @@ def test_only_systems_of_boards_that_watch_something_have_counters(monitors: str
     assert isinstance(board, SystemBoard)
     assert has_counters(board, target) is (monitors != "none")
     assert not has_counters(None, target)
+
+
+@pytest.mark.parametrize(("monitors", "counted_hz"), [("none", None), ("ranges", 2e8)])
+def test_drivers_know_the_clock_that_counters_count(
+    monitors: str, counted_hz: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, made("streams"), "pynq-z2", 5.0, monitors=monitors)
+    (net,) = imported(monkeypatch, tmp_path, "net")
+    assert net.DESIGN["counted_hz"] == counted_hz
