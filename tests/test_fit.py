@@ -18,7 +18,7 @@ import bitsmith
 from bitsmith import Goal
 from bitsmith.cli.commands import app
 from bitsmith.compiler import Compiled, Source
-from bitsmith.conversion.fitted import Fitted
+from bitsmith.conversion.fitted import Fitted, _rounded
 from bitsmith.errors import CapacityError, ConfigError, FewSamplesWarning, InputDataError, ProjectError
 from bitsmith.estimate.fit import packed_luts
 from bitsmith.ir.text import to_text
@@ -420,3 +420,10 @@ def test_the_command_writes_a_project_that_is_built_and_converted_again(
     assert wrong.exit_code == 1 and "did you mean 'lut'" in wrong.stderr
     missed = CliRunner().invoke(app, [*asked, "--goal", "lut=3", "--goal", "interval=1"])
     assert missed.exit_code == 1 and "instead of 3" in missed.stdout
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1.0, 1), (7.2, 8), (99, 99), (101, 110), (12_345, 13_000), (12_000, 12_000)]
+)
+def test_numbers_of_samples_are_rounded_up_to_two_figures(count: float, said: int) -> None:
+    assert _rounded(count) == said
