@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 from keras_samples import randomised, save, save_keras2
 
 from bitsmith.compiler import compile_network
@@ -16,6 +16,9 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.elementwise import Whole, WholeNumber
+from bitsmith.layers.embedding import Embedding, OneHot
+from bitsmith.passes.network.lower import exact_nodes
 
 
 def _indices(shape: tuple[int, ...], below: int) -> Any:
@@ -49,6 +52,36 @@ def test_calibration_data_without_the_last_index() -> None:
     data = _indices((2, 3), 5).astype(np.float64)
     (op,) = compile_network(read_keras(model), [data]).program.input_ops()
     assert int(op.hi) == 255
+
+
+COMPUTED = {
+    "embedding": lambda x: layers.Embedding(12, 3)(layers.Dense(4, "relu")(x)),
+    "one-hot": lambda x: ops.one_hot(layers.Dense(4, "sigmoid")(x) * 8.0, 9),
+    "count": lambda x: layers.CategoryEncoding(9, output_mode="count")(layers.Dense(4, "sigmoid")(x) * 8.0),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_computed_indices_are_not_rounded_before_their_fractions_go(name: str) -> None:
+    """The layer that cuts them off jumps, and passes know it; nothing else rounds what it reads."""
+    x = keras.Input((6,), name="x")
+    network = read_keras(randomised(keras.Model(x, COMPUTED[name](x))))
+    (reader,) = (node for node in network.nodes if isinstance(node.layer, Embedding | OneHot))
+    whole = network.node(reader.inputs[0])
+    assert isinstance(whole.layer, WholeNumber)
+    assert whole.layer.way is Whole.TRUNC
+    assert whole.inputs[0] in exact_nodes(network)
+
+
+@pytest.mark.parametrize(
+    "moved", [lambda x: x, layers.Flatten(), lambda x: x[:, :1], lambda x: ops.transpose(x, (0, 2, 1))]
+)
+def test_indices_of_an_input_stay_its_elements(moved: Any) -> None:
+    x = keras.Input((2, 3), name="x")
+    model = randomised(keras.Model(x, layers.Embedding(11, 2)(moved(x))))
+    assert not any(isinstance(node.layer, WholeNumber) for node in read_keras(model).nodes)
+    (op,) = compile_network(read_keras(model)).program.input_ops()
+    assert (int(op.lo), int(op.hi), int(op.frac)) == (0, 15, 0)
 
 
 def test_indices_outside_saturate() -> None:

@@ -60,7 +60,7 @@ def _alike(number: float | None) -> Translation:
 def _one_hot(call: LayerCall) -> Value:
     if call.config.integer("axis", -1) not in (-1, call.x.rank) or call.config.flag("sparse", False):
         raise UnsupportedError("one-hot codes along another axis than the last, or sparse", accepted="axis=-1, dense")
-    return call.build.emit(OneHot(call.config.integer("num_classes")), call.x)
+    return call.build.emit(OneHot(call.config.integer("num_classes")), logic.row_index(call.build, call.x))
 
 
 _ALIKE = (

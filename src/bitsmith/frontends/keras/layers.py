@@ -23,7 +23,7 @@ from bitsmith.frontends.keras.wrappers import spectral_normalization, time_distr
 from bitsmith.frontends.ops.activations import prelu
 from bitsmith.frontends.ops.arithmetic import number_kind
 from bitsmith.frontends.ops.contraction import einsum
-from bitsmith.frontends.ops.logic import common_kind, wrapped
+from bitsmith.frontends.ops.logic import common_kind, row_index, wrapped
 from bitsmith.frontends.ops.shape import unsqueeze
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding, OneHot
@@ -143,11 +143,11 @@ def _embedding(call: LayerCall) -> Value:
         accepted, remedy = f"at most {MAX_ENTRIES}", "keep the rows in memory beside the circuit and feed them in"
         raise UnsupportedError(f"an embedding of {entries} entries", accepted=accepted, remedy=remedy)
     (table,) = call.weights(("embeddings", (entries, channels)))
-    return call.build.emit(Embedding(table), call.x)
+    return call.build.emit(Embedding(table), row_index(call.build, call.x))
 
 
 def _category_encoding(call: LayerCall) -> Value:
-    x, tokens = call.x, call.config.integer("num_tokens")
+    x, tokens = row_index(call.build, call.x), call.config.integer("num_tokens")
     mode = call.config.text("output_mode", "multi_hot")
     if call.config.flag("sparse", False):
         raise UnsupportedError("sparse codes", accepted="dense ones")

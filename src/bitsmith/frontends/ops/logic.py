@@ -80,6 +80,24 @@ def whole(build: Builder, x: Value, way: Whole, kind: Kind = Kind.REAL) -> Value
     return build.joined(WholeQuotient(way), *parts, kind=kind)
 
 
+def row_index(build: Builder, x: Value) -> Value:
+    """``x`` as the number of a row; the fraction of a computed one goes first, by a layer in front of which nothing is rounded.
+
+    Elements of inputs stay: what reads them gives these their format.
+    """
+    return x if _is_given(build, x) else whole(build.within("index"), x, Whole.TRUNC, Kind.INT64)
+
+
+def _is_given(build: Builder, x: Value) -> bool:
+    """Return True for constants and elements of an input."""
+    if not isinstance(x.node, int):
+        return True
+    made = build.draft.nodes[x.node]
+    while made.layer.traits.moves and len(made.inputs) == 1:
+        made = build.draft.nodes[made.inputs[0]]
+    return isinstance(made.layer, Input)
+
+
 def common_kind(*values: Value) -> Kind:
     """The kind of the values together: the least that holds all of them, as in NumPy and in each framework."""
     kinds = {value.kind for value in values}
