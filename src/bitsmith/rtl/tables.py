@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.devices.family import Part
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
-from bitsmith.netlist.netlist import Netlist, RomRead, Word, reduce_bits
+from bitsmith.netlist.netlist import Netlist, RomRead, Word
 from bitsmith.rtl.expressions import literal
 
 IN_BLOCK = '(* rom_style = "block", syn_romstyle = "EBR" *) '
@@ -103,10 +103,8 @@ class TableShape:
 
     def body(self, netlist: Netlist) -> list[str]:
         """The case statement; the most frequent value is the default."""
-        least = -(1 << (self.width - 1)) if self.signed else 0
-        most = least + (1 << self.width) - 1
         width = self.width + self.check
-        entries = [reduce_bits(entry >> self.drop, least, most) for entry in netlist.tables[self.table]]
+        entries = [entry >> self.drop & (1 << self.width) - 1 for entry in netlist.tables[self.table]]
         values = [with_check_bits(entry, self.width, self.protection) for entry in entries]
         (usual, _), *_ = Counter(values).most_common(1)
         assign = "<=" if self.clocked else "="
