@@ -54,7 +54,6 @@ def card_system(core: Core, board: Card) -> System:
         "outputs": outputs,
         "core_clock": "ap_clk",
         "core_reset": "ap_rst_n",
-        "registers": False,
         "ip_folder": "",
         "kernel": True,
     }
