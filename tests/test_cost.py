@@ -13,7 +13,12 @@ import torch
 
 import bitsmith
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
+from bitsmith.model.cost import LayerCost
 from bitsmith.model.masks import Candidates, knapsack
+from bitsmith.model.pricing import _Pricing
+from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.shares import MadeProduct
+from bitsmith.passes.program import drop_dead
 from tests.properties import shares
 
 Floats = npt.NDArray[np.float64]
@@ -223,6 +228,18 @@ def test_layers_without_prices_say_why() -> None:
     prices = bitsmith.cost(bitsmith.convert(model, strategy="shared", reuse_factor=256, check=False))
     assert list(prices) == []
     assert "engine" in str(prices)
+
+
+def test_products_of_other_shapes_have_no_prices() -> None:
+    """Those that passes have joined with another layer's, or replaced."""
+    model = bitsmith.convert(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]), bits=6, check=False)
+    made = list[MadeProduct]()
+    elaborate(drop_dead(model.program, keep_probes=False), model.directives.block_layers, made=made)
+    (node,) = (node for node in model.network.nodes if "weight" in node.layer.weights())
+    pricing = _Pricing(model.target.known_part.family, 0.0, exact=False)
+    assert isinstance(pricing.layer(node, made, []), LayerCost)
+    others = [replace(each, weights=each.weights[:-1]) for each in made]
+    assert "joined or replaced" in str(pricing.layer(node, others, []))
 
 
 def test_wrong_arguments_of_masks_are_told() -> None:

@@ -152,6 +152,14 @@ def test_hard_activations(slope: float, shift: float, low: float, high: float) -
     assert np.max(np.abs(outcome.fixed - outcome.real)) <= outcome.step / 2 + 8 * 2.0**-17
 
 
+@pytest.mark.parametrize("integer", [14, 22])
+def test_softsigns_of_wide_inputs_have_a_range_from_minus_1_to_1(integer: int) -> None:
+    network = network_of(Activation("softsign"), [(1,)], None, {0: FixedFormat(True, integer + 13, 12)})
+    program = lower(network, calibrate(network, None))
+    kind = program.nodes[program.outputs[0].node].type
+    assert [float(bound) * 2.0 ** -int(kind.frac.max()) for bound in (kind.lo.min(), kind.hi.max())] == [-1.0, 1.0]
+
+
 @pytest.mark.parametrize("integer", [1, 4, 5, 6, 8, 14, 22])
 @pytest.mark.parametrize("frac", [12, 18])
 @pytest.mark.parametrize(
