@@ -258,6 +258,24 @@ def test_an_interruption_keeps_what_was_found(
     assert any("networks tried" in line for line in told)
 
 
+def test_an_interrupt_while_networks_are_judged_keeps_those_that_were(model: Path, data: tuple[Floats, Labels]) -> None:
+    judged: list[str] = []
+
+    def stop(line: str) -> None:
+        judged.extend([line] if "held-out samples" in line else [])
+        if len(judged) == most:
+            raise KeyboardInterrupt
+
+    most = 1
+    with pytest.raises(KeyboardInterrupt):
+        bitsmith.fit(model, data, Goal(loss=0.5, part=PART), tries=6, progress=stop)
+    judged.clear()
+    most = 2
+    stopped = bitsmith.fit(model, data, Goal(loss=0.5, part=PART), tries=6, progress=stop)
+    assert stopped.interrupted and stopped.chosen is not None
+    assert {circuit.point.bits for circuit in stopped.circuits} == {stopped.best().bits}
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_a_fit_that_was_stopped_goes_on_where_it_was(

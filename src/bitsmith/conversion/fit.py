@@ -169,7 +169,7 @@ def fitted(
         if not descent.trials:
             raise
     judge = _Judge(model.target, goal, fitting, held, descent.compiled)
-    circuits, chosen = judge.circuits(descent.trials)
+    circuits, chosen, stopped = judge.circuits(descent.trials)
     made = Fitted(
         *(
             tuple(each.point for each in circuits),
@@ -188,7 +188,7 @@ def fitted(
         samples=(len(fitting.inputs[0]), len(held.inputs[0])),
         calibration=fitting.inputs,
         tried=len(descent.trials),
-        interrupted=interrupted,
+        interrupted=interrupted or stopped,
         converted=partial(_converted, conversion),
     )
     if made.too_few:
@@ -283,13 +283,28 @@ class _Judge:
         """Bounds of area and speed."""
         return self.goal.limits(self.target.clock_period_ns)
 
-    def circuits(self, trials: Sequence[Trial]) -> tuple[tuple[Circuit, ...], Circuit | None]:
-        """The circuits of the front of ``trials``, and the one that meets the goal; None if none does.
+    def circuits(self, trials: Sequence[Trial]) -> tuple[tuple[Circuit, ...], Circuit | None, bool]:
+        """The circuits of the front of ``trials``, the one that meets the goal, and whether an interrupt kept others from both.
+
+        There is no circuit that meets the goal if none does.
+        """
+        found, interrupted = dict[int, list[Circuit]](), False
+        try:
+            self._judge(trials, found)
+        except KeyboardInterrupt:
+            interrupted = True
+            if not found:
+                raise
+        every = [circuit for circuits in found.values() for circuit in circuits]
+        meeting = [circuit for circuit in every if self._meets(circuit)]
+        return tuple(every), min(meeting, key=self._rank, default=None), interrupted
+
+    def _judge(self, trials: Sequence[Trial], found: dict[int, list[Circuit]]) -> None:
+        """Find the circuits of the front, by the identity of their trials.
 
         The held-out data are asked of good networks from the cheapest on, until no more loss of one is to be expected of other
         samples, and none is seen, than the goal allows.
         """
-        found: dict[int, list[Circuit]] = {}
         in_order = sorted(trials, key=lambda trial: (trial.cost, trial.distance))
         for trial in in_order:
             if trial.excess <= 0 and self._held_excess(trial) <= 0:
@@ -303,9 +318,6 @@ class _Judge:
         for trial in front[:: max(len(front) // _SHOWN, 1)]:
             if id(trial) not in found:
                 found[id(trial)] = self._of(trial)
-        every = [circuit for circuits in found.values() for circuit in circuits]
-        meeting = [circuit for circuit in every if self._meets(circuit)]
-        return tuple(every), min(meeting, key=self._rank, default=None)
 
     def _held_excess(self, trial: Trial) -> float:
         """Excess of the loss over what the goal allows: of that of the held-out samples, and that to be expected of others."""
