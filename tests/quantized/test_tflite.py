@@ -26,6 +26,8 @@ from bitsmith.frontends.tflite.requantize import Kernels
 from bitsmith.frontends.tflite.softmax import softmax
 from bitsmith.frontends.tflite.tensors import Quantization, Tensor
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.utils import config_from_tflite_model
 
 _MODELS = Path(__file__).parent / "tflite" / "models"
@@ -249,6 +251,22 @@ def test_whole_quotients_are_the_codes_of_the_kernels(scale: float, count: int) 
 
 def test_many_classes_have_the_reciprocal_of_the_kernels() -> None:
     assert quotients(np.array([0, (1 << 31) - 1]), 32) is None
+
+
+def test_what_the_reciprocal_is_of_takes_no_more_bits_than_it_has() -> None:
+    """Half of a normalized sum, which is from ``2**31`` to ``2**32``."""
+    grids = (
+        Quantization(np.array([step], np.float32), np.array([zero]), 0) for step, zero in ((0.5, 3), (2**-8, -128))
+    )
+    one, result = (Tensor(k, "xy"[k], "int8", (1, 40), (1, 40), grid, None, "xy"[k]) for k, grid in enumerate(grids))
+    build = Builder(Draft(), 0, "y", samples=1)
+    x = build.emit(Input((40,)))
+    softmax(
+        Call(Operator("SOFTMAX", (one,), (result,), (), Options({"beta": 1.0}, "y"), "y"), (x,), build, Kernels.SINGLE)
+    )
+    (half,) = (node.layer for node in build.draft.nodes if node.suffix.endswith("half"))
+    assert isinstance(half, Quantize)
+    assert (half.quantizer.lo, half.quantizer.hi) == (1 << 30, (1 << 31) - 1)
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.125])
