@@ -1,4 +1,4 @@
-"""Bounded proofs of the memory that gives tokens over and over."""
+"""Bounded proofs of the memory that gives tokens over and over, and of engines that wait for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.rtl.test_stream_proofs import assert_proved
+from tests.rtl.engines import proof_parameters
+from tests.rtl.stream_proof import counterexample, model
+from tests.rtl.test_stream_proofs import ENGINES, assert_proved
 
 pytestmark = pytest.mark.tools
 
@@ -27,3 +29,23 @@ def test_replay(tmp_path: Path, first: tuple[int, int], second: tuple[int, int],
     reads = sum(tokens * times for tokens, times in (first, second))
     by = frames * (reads + first[0] + second[0]) + 4
     assert_proved(tmp_path, "replay", {**parts, "FRAMES": frames, "DEPTH": depth, "BY": by}, by + 3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("blocks", marks=pytest.mark.ci),
+        pytest.param("convolution", marks=pytest.mark.ci),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("apart", "dense", "lanes")),
+    ],
+)
+def test_an_engine_that_waits_for_weights(tmp_path: Path, name: str) -> None:
+    """Whenever they come, results are the same, in order."""
+    parameters, by = proof_parameters(*ENGINES[name])
+    assert_proved(tmp_path, "engine", {**parameters, "WAITS": 1}, by + 2)
+
+
+def test_an_engine_that_does_not_wait_is_found(tmp_path: Path) -> None:
+    parameters, _ = proof_parameters(*ENGINES["blocks"])
+    model(tmp_path, "engine", {**parameters, "WAITS": 1}, ("(w_valid | (state != RUN))", "1'b1"))
+    assert "Assert failed" in counterexample(tmp_path, 20)

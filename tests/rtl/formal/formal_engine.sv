@@ -1,4 +1,5 @@
 // bitsmith_engine with sums and biases that wrap, so that results are MATRIX times the tokens, and OFFSETS, for each of two frames.
+// WAITS: weights come in any cycles, and neighbours never stall; else weights always come.
 module formal_engine #(
     parameter int unsigned LANES = 1,
     parameter int unsigned WORDS = 4,
@@ -21,7 +22,8 @@ module formal_engine #(
     parameter logic [2*RESULTS*TOKENS-1:0] MATRIX = '0,
     parameter logic [2*RESULTS-1:0] OFFSETS = '0,
     parameter int unsigned BY = 20,
-    parameter int unsigned CHECK = 0
+    parameter int unsigned CHECK = 0,
+    parameter int unsigned WAITS = 0
 ) (
     input logic clk
 );
@@ -41,10 +43,10 @@ module formal_engine #(
 
     formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(2 * TOKENS), .WIDTH(WIDTH)) operand (
-        .clk, .rst, .eager, .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
+        .clk, .rst, .eager(eager | (WAITS != 0)), .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
     );
-    formal_result #(.RESULTS(2 * RESULTS), .LATENCY(4), .BY(BY)) result (
-        .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
+    formal_result #(.RESULTS(2 * RESULTS), .LATENCY(4), .BY((WAITS != 0) ? 255 : BY)) result (
+        .clk, .rst, .eager(eager | (WAITS != 0)), .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
     bitsmith_engine #(
         .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
@@ -57,7 +59,7 @@ module formal_engine #(
         .fault
     );
 
-    assign w_valid = weights_come | eager;
+    assign w_valid = weights_come | (WAITS == 0);
     assign descriptor = DESCRIPTORS[layer*DESCRIPTOR+:DESCRIPTOR];
 
     always_ff @(posedge clk) begin
