@@ -256,6 +256,25 @@ def test_states_are_as_narrow_as_what_comes_into_them(width: int, states: int) -
     np.testing.assert_array_equal(Emulator(before).run_raw(stimuli)[0], Emulator(after).run_raw(stimuli)[0])
 
 
+def test_inputs_of_a_recurrence_within_another_keep_their_own_ranges() -> None:
+    """Of the same names as those around it, and with larger numbers."""
+    build, body, inside = ProgramBuilder(), ProgramBuilder(), ProgramBuilder()
+    narrow, wide = FixedFormat(True, 5, 0), FixedFormat(True, 24, 0)
+    state, x = inside.input("state", (), wide), inside.input("x", (), wide)
+    following = inside.cast(inside.add(state, x), wide)
+    inner = inside.program([("next", following), ("y", following)])
+    state, x = body.input("state", (), wide), body.input("x", (3,), wide)
+    last = body.slice(body.scan(inner, [state], [body.cast(body.mul(x, body.const(1000)), wide)]), (2,), (3,))
+    last = body.cast(body.reshape(last, ()), wide)
+    sequence = build.cast(build.input("x", (2, 3), narrow), wide)
+    scan = build.scan(body.program([("next", last), ("y", last)]), [build.const(0)], [sequence])
+    before = build.program([("y", scan)])
+    after = drop_dead(reduce_widths(before))
+    check(after)
+    stimuli = random_stimuli(before, 1, 16)
+    np.testing.assert_array_equal(Emulator(before).run_raw(stimuli)[0], Emulator(after).run_raw(stimuli)[0])
+
+
 @pytest.mark.parametrize("end", ["least", "greatest"])
 def test_a_sequence_that_does_not_reach_one_end_is_as_narrow_in_the_body(end: str) -> None:
     body, build, fmt = ProgramBuilder(), ProgramBuilder(), FixedFormat(True, 9, 0)

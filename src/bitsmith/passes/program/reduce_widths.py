@@ -133,7 +133,7 @@ def _select(new: Rewriter, op: ops.Select, args: tuple[int, ...]) -> int | None:
 
 def _scan(new: Rewriter, op: ops.Scan, args: tuple[int, ...], layer: str) -> int | None:
     """The recurrence with a body that takes no more than what reaches it; None if it takes just that."""
-    body, tight = op.body, dict[str, ops.Input]()
+    body, tight = op.body, dict[int, ops.Input]()
     for number, (index, arg) in enumerate(zip(body.inputs, args, strict=True)):
         declared, given = body.nodes[index].op, new.type(arg)
         assert isinstance(declared, ops.Input)
@@ -143,12 +143,12 @@ def _scan(new: Rewriter, op: ops.Scan, args: tuple[int, ...], layer: str) -> int
         else:
             lo, hi = step_type(given).lo, step_type(given).hi
         if np.any(lo > declared.lo) or np.any(hi < declared.hi):
-            tight[declared.name] = replace(declared, lo=objects(compact(objects(lo))), hi=objects(compact(objects(hi))))
+            tight[id(declared)] = replace(declared, lo=objects(compact(objects(lo))), hi=objects(compact(objects(hi))))
     if not tight:
         return None
 
     def rule(inner: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | None:
-        narrower = tight.get(op.name) if isinstance(op, ops.Input) else None
+        narrower = tight.get(id(op))  # inputs of recurrences within the body may have the same names
         return _rule(inner, op, args, layer) if narrower is None else inner.append(narrower, args, layer)
 
     return new.append(replace(op, body=rewrite(body, rule)), args, layer)
