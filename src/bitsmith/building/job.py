@@ -12,9 +12,7 @@ from bitsmith.base.project import digest
 from bitsmith.config import IOType
 from bitsmith.config.latency import Latency
 from bitsmith.config.values import LAYERS, MEMORIES, is_monitored
-from bitsmith.config.weight_memory import WeightMemory
 from bitsmith.devices import Family, Part, part_or_typical
-from bitsmith.devices.correction import Correction
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
@@ -110,8 +108,13 @@ def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
     for name in _KEYS:
         value = getattr(target, name)
         if value is not None and value is not False:
-            texts = isinstance(value, Path | Latency | Correction | WeightMemory)
-            plain[name] = value.value if isinstance(value, Enum) else str(value) if texts else value
+            plain[name] = (
+                value.value
+                if isinstance(value, Enum)
+                else value
+                if isinstance(value, str | int | float)
+                else str(value)
+            )
     project, here = target.output_dir.absolute(), folder.absolute()
     del plain["output_dir"]
     return {"output_dir": project.relative_to(here).as_posix(), **plain} if project.is_relative_to(here) else plain
