@@ -31,7 +31,7 @@ from bitsmith.options.building import Asked
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
-from bitsmith.rtl.driver import driver, driver_module, image_file, images
+from bitsmith.rtl.driver import Frame, driver, driver_module, image_file, images
 from bitsmith.rtl.integration import bench
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.ranges import MOST_SAMPLES
@@ -128,10 +128,14 @@ class Rtl:
         """Path of the driver."""
         return f"driver/{driver_module(self._top)}.py"
 
+    @cached_property
+    def _frame(self) -> Frame | None:
+        """The frame of the self-test; None where weights come with each frame from a memory, too."""
+        made = self._circuit
+        return None if made.interface.images else selftest_frame(made.program)
+
     def _generate(self) -> Generated:
-        made, frame = self._circuit, selftest_frame(self._circuit.program)
-        if made.interface.images:
-            frame = None
+        made, frame = self._circuit, self._frame
         files = together(
             {f"driver/{image_file(self._top, port)}": data for port, data in images(made.interface)},
             {f"rtl/{name}": text for name, text in made.sources.items()},
@@ -308,7 +312,7 @@ class Rtl:
     def _stored(self) -> StoredBytes | None:
         """The frame of the self-test beside a serial port."""
         made = self._circuit
-        frame = selftest_frame(made.program) if self.job.target.monitors != NO_MONITORS else None
+        frame = self._frame if self.job.target.monitors != NO_MONITORS else None
         return None if frame is None else stored_bytes(made.program, made.interface, frame)
 
     def _board(self) -> Board:
