@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from bitsmith.building.design import Circuit
 from bitsmith.building.job import Job
 from bitsmith.devices import Family
-from bitsmith.estimate.fetched import fetched_engines
-from bitsmith.mapping.partition import partition
 
 
 def notes_on_circuit(made: Circuit, job: Job, family: Family, budget_ns: float) -> Iterator[str]:
@@ -26,8 +24,7 @@ def notes_on_circuit(made: Circuit, job: Job, family: Family, budget_ns: float) 
             f"in {cycles} cycles, for Latency, a stage has {made.stage_ns:.1f} ns of logic by the delay model, where the "
             f"clock leaves {budget_ns:.1f}: a period of about {target.clock_period_ns + missing:.1f} ns may be reached."
         )
-    if target.weight_memory is not None:
-        yield from map(str, fetched_engines(partition(made.program, job.directives)))
+    yield from map(str, made.fetched)
     if made.over_budget:
         yield (
             f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the delay model "

@@ -20,6 +20,7 @@ from bitsmith.dataflow.schedule import schedule_to_text
 from bitsmith.dataflow.text import to_text as network_to_text
 from bitsmith.devices.delay import DelayModel
 from bitsmith.emulate import Emulator
+from bitsmith.estimate.fetched import FetchedEngine, fetched_engines
 from bitsmith.flows.run import Converted, Flow
 from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation
 from bitsmith.flows.verilator import COSIM, Cosimulation
@@ -75,6 +76,7 @@ class Circuit(ABC):
         title: of all files.
         in_logic: attributes of memories that must not be block memory; empty where they may.
         in_engines: results that monitors watch inside engines, as outputs.
+        fetched: engines whose weights come from a memory outside.
     """
 
     program: Program
@@ -86,6 +88,7 @@ class Circuit(ABC):
     title: Title
     in_logic: str
     in_engines: Program
+    fetched: tuple[FetchedEngine, ...]
 
     @property
     @abstractmethod
@@ -168,7 +171,9 @@ def circuit(
         made = write(netlist, stages, top, title, directives.protection, elements)
         late = len(stages.over_budget)
         cycles = made.latency, 1
-        return Pipeline(program, made.top, made.parts, cycles, late, stages.stage_ns, title, in_logic, in_engines, made)
+        return Pipeline(
+            *(program, made.top, made.parts, cycles, late, stages.stage_ns, title, in_logic, in_engines, (), made)
+        )
     network = dumped("token-network", partition(shown, directives), network_to_text)
     require_engine(program, directives, network.processes)
     design = streams.lay_out(
@@ -184,7 +189,10 @@ def circuit(
     dumped("schedule", design.schedule, schedule_to_text)
     cycles = design.schedule.latency, design.schedule.interval
     late = design.over_budget
-    return Streaming(program, design.top, design.parts, cycles, late, budget_ns, title, in_logic, in_engines, design)
+    fetched = tuple(fetched_engines(network))
+    return Streaming(
+        *(program, design.top, design.parts, cycles, late, budget_ns, title, in_logic, in_engines, fetched, design)
+    )
 
 
 def _with_taps(program: Program, directives: Directives) -> tuple[Program, Program]:
