@@ -58,6 +58,9 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
             return args[0]
         case ops.Pad() if not any((*op.before, *op.after)):
             return args[0]
+        case ops.Window() if isinstance(inner := new.nodes[args[0]].op, ops.Pad):
+            padded = _padded(op, inner)
+            return None if padded is None else new.append(padded, new.nodes[args[0]].args, layer)
         case ops.Scan():
             return _scan(new, op, args, layer)
         case _:
@@ -68,6 +71,15 @@ def _moves(op: ops.Transpose, shape: tuple[int, ...]) -> bool:
     """True if the transposition changes more than the places of axes of size 1."""
     kept = [axis for axis in op.perm if shape[axis] > 1]
     return kept != sorted(kept)
+
+
+def _padded(op: ops.Window, pad: ops.Pad) -> ops.Window | None:
+    """The windows over a tensor that is not padded before, padded themselves; None if other axes are padded, too."""
+    pairs, rank = tuple(zip(pad.before, pad.after, strict=True)), len(op.size)
+    if any(map(any, pairs[rank:])):
+        return None
+    own = zip(op.padding, pairs[:rank], strict=True)
+    return replace(op, padding=tuple((a + before, b + after) for (a, b), (before, after) in own))
 
 
 def _cast(new: Rewriter, op: ops.Cast, arg: int, layer: str) -> int | None:
