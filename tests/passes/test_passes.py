@@ -58,6 +58,23 @@ def test_zeros_are_folded_on_a_finer_grid_than_that_of_their_type() -> None:
     assert same_results(fold_constants, 10_184)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "own"),
+    [((1, 0, 0), (0, 2, 0), (1, 1)), ((0, 0, 0), (1, 1, 0), (0, 0)), ((0, 0, 1), (0, 0, 1), (0, 1))],
+)
+def test_windows_pad_what_was_padded(before: tuple[int, ...], after: tuple[int, ...], own: tuple[int, int]) -> None:
+    """Rows and columns, that is; padded channels remain."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (4, 5, 2), FixedFormat(True, 6, 2, Rounding.TRN, Overflow.SAT))
+    y = builder.window(builder.pad(x, before, after), (2, 3), (2, 1), (1, 1), (own, own))
+    program = builder.program([("y", y)])
+    small = drop_dead(reduce_widths(program))
+    assert len(small.nodes) == (3 if before[2] else 2)
+    stimuli = random_stimuli(program, 0, 8)
+    for expected, got in zip(Emulator(program).run_raw(stimuli), Emulator(small).run_raw(stimuli), strict=True):
+        assert np.array_equal(expected, got)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("run", [*PASSES, simplify], ids=lambda run: run.__name__)
 def test_pass_keeps_results_at_length(run: Pass) -> None:
