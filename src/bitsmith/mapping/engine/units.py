@@ -211,24 +211,30 @@ def _between(builder: DataflowBuilder, place: NodeId, source: NodeId) -> frozens
 
 
 def _extended(builder: DataflowBuilder, unit: Unit, numbers: Mapping[int, NodeId]) -> Unit:
-    """``unit`` with what is done to its results by all that reads them."""
+    """``unit`` with what is done to its results by all that reads them, whatever shape positions have meanwhile."""
     outputs = {output.node for output in builder.program.outputs}
+    last, reshaped = unit.result, frozenset[NodeId]()
     while True:
-        node = builder.program.nodes[unit.result]
+        node = builder.program.nodes[last]
         readers = builder.readers[id(node)]
-        if len(readers) != 1 or unit.result in outputs or readers[0].type.shape != node.type.shape:
-            return unit
-        longer = _longer(builder, unit, readers[0])
-        if longer is None:
+        if len(readers) != 1 or last in outputs or readers[0].type.shape[-1:] != node.type.shape[-1:]:
             return unit
         place = numbers[id(readers[0])]
-        unit = replace(longer, nodes=unit.nodes | {place}, result=place, kind=element(readers[0].type))
+        if isinstance(readers[0].op, ops.Reshape):
+            last, reshaped = place, reshaped | {place}
+            continue
+        longer = _longer(builder, unit, last, readers[0]) if readers[0].type.shape == node.type.shape else None
+        if longer is None:
+            return unit
+        nodes, kind = unit.nodes | reshaped | {place}, element(readers[0].type)
+        unit = replace(longer, nodes=nodes, result=place, kind=kind)
+        last, reshaped = place, frozenset()
 
 
-def _longer(builder: DataflowBuilder, unit: Unit, node: Node) -> Unit | None:
-    """``unit`` and ``node``, which reads its result; None if that is not the same for all positions."""
-    before, operands = builder.program.nodes[unit.result].type, builder.operands(node)
-    others = [arg for arg in operands if arg != unit.result]
+def _longer(builder: DataflowBuilder, unit: Unit, last: NodeId, node: Node) -> Unit | None:
+    """``unit`` and ``node``, which reads its result as ``last`` has it; None if that is not the same for all positions."""
+    before, operands = builder.program.nodes[last].type, builder.operands(node)
+    others = [arg for arg in operands if arg != last]
     const = builder.program.nodes[others[0]].op if others else None
     if const is not None and not isinstance(const, ops.Const):
         return None
