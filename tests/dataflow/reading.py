@@ -55,16 +55,17 @@ def _read_layers(text: str) -> tuple[EngineLayer, ...]:
 
 
 def _read_layer(
-    name: str, op: str, grid: str, numbers: str, weights: str, bias: str, choices: str, *watched: Any
+    name: str, op: str, grid: str, numbers: str, flags: str, weights: str, bias: str, choices: str, *watched: Any
 ) -> EngineLayer:
     (rows, columns), window = read_tuple(grid), _read_step(json.dumps(op))
     if not isinstance(window, ops.Window):
         raise ProgramError(f"the op {op}", accepted="window")
-    pitch, channels, blocks, greatest, source, target, apart = read_tuple(numbers)
+    pitch, channels, blocks, source, target = read_tuple(numbers)
+    greatest, apart, outside = map(bool, read_tuple(flags))
     arrays = read_array(weights), read_array(bias), read_array(choices)
     seen = Watched(read_name(watched[0]), *watched[1:]) if watched else None
-    at = source, target, bool(apart), seen
-    return EngineLayer(read_name(name), window, (rows, columns), pitch, channels, blocks, *arrays, bool(greatest), *at)
+    at = source, target, apart, outside, seen
+    return EngineLayer(read_name(name), window, (rows, columns), pitch, channels, blocks, *arrays, greatest, *at)
 
 
 def _read_step(text: str) -> Op:

@@ -156,6 +156,37 @@ def test_a_network_with_a_skip_connection_is_one_engine(parallel: bool) -> None:
     assert_same(program, directives)
 
 
+def test_a_dense_layer_after_a_mean_is_in_the_same_engine() -> None:
+    """Whatever shape the mean is given on the way."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (4, 4, 3), FORMAT)
+    with builder.layer("convolution"):
+        y = builder.cast(convolved(builder, x, 8, 1), FORMAT)
+    with builder.layer("mean"):
+        y = builder.cast(builder.shift(builder.reshape(builder.sum(y, (0, 1)), (1, 1, 8)), -4), FORMAT)
+    with builder.layer("dense"):
+        y = builder.linear(builder.reshape(y, (8,)), np.random.default_rng(3).integers(-15, 16, (8, 5)), 5)
+    program = builder.program([("y", y)])
+    (engine,) = engines(partition(program, shared(program, 1000)))
+    assert [layer.name for layer in engine.layers] == ["convolution", "mean", "dense"]
+    assert_same(program, shared(program, 1000))
+
+
+def test_weights_from_memory_are_held_one_pass_after_another() -> None:
+    """Of layers with several positions, except for the last one, whose results leave in order."""
+    program = residual()
+    (engine,) = engines(partition(program, replace(shared(program, 250), weights_rate=1e9)))
+    assert [(layer.name, layer.passes, layer.outside) for layer in engine.layers] == [
+        ("first", 2, True),
+        ("second", 2, True),
+        ("join", 1, False),
+        ("pool", 1, False),
+        ("dense", 3, False),
+    ]
+    assert [layer.fetched for layer in engine.layers[:2]] == [((36, 36), (36, 36))] * 2
+    assert_same(program, replace(shared(program, 250), weights_rate=1e9))
+
+
 def test_cycles_decide_how_many_multipliers_there_are() -> None:
     program = residual()
     found = [engines(partition(program, shared(program, reuse)))[0] for reuse in (100, 150, 250, 600)]

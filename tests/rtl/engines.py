@@ -35,6 +35,14 @@ def convolution(weights: Sequence[int], size: int, blocks: int, source: int, tar
     return EngineLayer("conv", op, (1, size), size * blocks, blocks, blocks, *arrays, False, source, target)
 
 
+def outside(weights: Sequence[int], positions: int, source: int, target: int) -> EngineLayer:
+    """A single number at each position becomes its products with ``weights``, a pass each, which are outside of positions."""
+    tiles = np.array(weights, dtype=np.object_).reshape(1, -1, 1, 1)
+    single = ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
+    arrays = objects(tiles), objects(np.arange(len(weights))), objects([0])
+    return EngineLayer("outside", single, (1, positions), positions, 1, 1, *arrays, False, source, target, outside=True)
+
+
 def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineLayer:
     """A window of as many taps as there are rows of weights; each channel has a column of these, and a lane."""
     taps, channels = np.array(weights, dtype=np.object_).shape

@@ -17,7 +17,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from bitsmith.rtl.streams import sweep_parameters
-from tests.rtl.engines import apart, convolution, dense, proof_parameters
+from tests.rtl.engines import apart, convolution, dense, outside, proof_parameters
 from tests.rtl.stream_bench import process
 from tests.rtl.stream_proof import counterexample, files, model
 
@@ -270,6 +270,7 @@ ENGINES = {
     "lanes": ([dense([[1, -2], [-1, 1]], 2, [1, 0], 0, 1), dense([[1, 1], [-2, 1]], 1, [0, 1], 1, 0)], 2, 3),
     "convolution": ([convolution([1, -1], 2, 1, 0, 2), dense([[1], [1]], 1, [0], 2, 0)], 2, 4),
     "blocks": ([convolution([1], 1, 2, 0, 2), convolution([-1], 1, 2, 2, 0)], 2, 4),
+    "outside": ([outside([1, -1], 2, 0, 2), dense([[1], [-2], [-1], [1]], 1, [1], 2, 0)], 2, 6),
     "apart": ([apart([[1, -2], [-1, 1]], 0, 4), dense([[1], [-2]], 1, [1], 4, 0)], 4, 6),
 }
 
@@ -280,6 +281,7 @@ ENGINES = {
         pytest.param("dense", marks=ci),
         "lanes",
         "blocks",
+        pytest.param("outside", marks=ci),
         *(pytest.param(name, marks=slow) for name in ("convolution", "apart")),
     ],
 )

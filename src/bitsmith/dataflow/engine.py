@@ -58,6 +58,7 @@ class EngineLayer:
         choices: what the token function does, of each result of a window, or of all.
         greatest: the greatest product in place of the sum.
         apart: each lane has a number of its own in place of all the same: as many as a block has channels.
+        outside: passes are outside of windows: one over all windows, then the next one; of layers of one block, and not the last.
         source: the word of the operand's first number.
         target: the word of the result's first number; of the last layer nothing is stored.
         watched: its result, if monitors watch it.
@@ -76,6 +77,7 @@ class EngineLayer:
     source: int
     target: int
     apart: bool = False
+    outside: bool = False
     watched: Watched | None = None
 
     @property
@@ -118,10 +120,21 @@ class EngineLayer:
         return objects(rows)
 
     @property
-    def fetched(self) -> tuple[int, int]:
-        """The words of the weights, and how often they are read one after another."""
-        alike = self.blocks if len(self.weights) < self.blocks else 1
-        return self.weights[..., 0].size, math.prod(self.windows) * alike
+    def fetched(self) -> tuple[tuple[int, int], ...]:
+        """The words of weights that are read over and over, part by part, and how often each part is."""
+        windows, words = math.prod(self.windows), self.weights[..., 0].size
+        if self.outside:
+            return ((self.steps, windows),) * self.passes
+        return ((words, windows * (self.blocks if len(self.weights) < self.blocks else 1)),)
+
+    @property
+    def jumps(self) -> tuple[int, int]:
+        """How far it is from the last result of a pass to the next one, where passes are outside of windows.
+
+        The next one is: of the next window, of the first window in the next pass.
+        """
+        results = self.passes * self.lanes
+        return results - self.lanes + 1, 1 - (math.prod(self.windows) - 1) * results
 
     @property
     def addresses(self) -> tuple[int, ...]:
@@ -248,10 +261,11 @@ class Engine:
         """The layers with weights of the ``words`` that come for the first time they are read."""
         found, begin = list[EngineLayer](), 0
         for layer in self.layers:
-            count, times = layer.fetched
-            given = words[begin : begin + count, : layer.lanes].reshape(layer.weights.shape)
-            found.append(replace(layer, weights=objects(given)))
-            begin += count * times
+            parts = list[Ints]()
+            for count, times in layer.fetched:
+                parts.append(words[begin : begin + count, : layer.lanes])
+                begin += count * times
+            found.append(replace(layer, weights=objects(np.concatenate(parts)).reshape(layer.weights.shape)))
         return found
 
     def _reads(self, tokens: int, latency: int) -> Polyline:

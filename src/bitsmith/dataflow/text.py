@@ -61,7 +61,8 @@ def _write_layers(value: object) -> str:
                 write_tuple,
                 (
                     one.grid,
-                    (one.pitch, one.channels, one.blocks, int(one.greatest), one.source, one.target, int(one.apart)),
+                    (one.pitch, one.channels, one.blocks, one.source, one.target),
+                    tuple(map(int, (one.greatest, one.apart, one.outside))),
                 ),
             ),
             *map(write_array, (one.weights, one.bias, one.choices)),

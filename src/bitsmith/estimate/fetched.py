@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bitsmith.dataflow.kinds import Engine, Replay, Source
+from bitsmith.dataflow.kinds import Engine, Source
 from bitsmith.dataflow.processes import Network
 
 _NAMED = 6
@@ -61,12 +61,13 @@ def fetched_engines(network: Network) -> Iterator[FetchedEngine]:
             continue
         replay = network.processes[process.args[1].process]
         source = network.processes[replay.args[0].process].kind
-        assert isinstance(replay.kind, Replay) and isinstance(source, Source) and source.stored is not None
+        assert isinstance(source, Source) and source.stored is not None
         gap = source.stored.gap
         yield FetchedEngine(
             [
-                FetchedLayer(layer.name, words, words * gap, words * times)
-                for layer, (words, times) in zip(process.kind.layers, replay.kind.parts, strict=True)
+                FetchedLayer(layer.name, words, words * gap, layer.all_passes * layer.steps)
+                for layer in process.kind.layers
+                for words in (layer.weights[..., 0].size,)
             ],
             replay.takes[0].bits,
             gap,

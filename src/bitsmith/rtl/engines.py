@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeAlias
@@ -150,7 +151,9 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "WEIGHTS": address_bits(sum(layer.weights[..., 0].size for layer in layers)),
         "BIAS": address_bits(sum(len(layer.bias) for layer in layers)),
         "WORD": address_bits(kind.words),
+        "COUNT": address_bits(max((math.prod(layer.windows) for layer in layers if layer.outside), default=1)),
     }
+    outside = any(layer.outside for layer in layers)
     words, weights, biases = list[Fields](), 0, 0
     for layer in layers:
         fields = [*_axis(layer, 1, sizes), *_axis(layer, 0, sizes)]
@@ -164,6 +167,9 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         ]
         fields += [(address, sizes["WORD"]) for address in layer.addresses]
         fields += [(int(len(layer.weights) < layer.blocks), 1), (int(layer.greatest), 1), (int(layer.apart), 1)]
+        if outside:
+            fields.append((math.prod(layer.windows) - 1 if layer.outside else 0, sizes["COUNT"]))
+            fields += [*((jump, sizes["WORD"]) for jump in layer.jumps), (int(layer.outside), 1)]
         words.append(fields)
         weights += layer.weights[..., 0].size
         biases += len(layer.bias)
@@ -178,6 +184,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "TOKENS": tokens,
         "LAYERS": len(layers),
         "GREATEST": kind.greatest_lanes,
+        "OUTSIDE": int(outside),
     }
     return parameters | {f"{name}_BITS": size for name, size in sizes.items() if name != "WORD"}, words
 

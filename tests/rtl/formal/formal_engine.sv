@@ -14,6 +14,8 @@ module formal_engine #(
     parameter int unsigned BLOCK_BITS = 1,
     parameter int unsigned WEIGHTS_BITS = 3,
     parameter int unsigned BIAS_BITS = 2,
+    parameter int unsigned COUNT_BITS = 1,
+    parameter int unsigned OUTSIDE = 0,
     parameter int unsigned DESCRIPTOR = 60,
     parameter int unsigned RESULTS = 1,
     parameter logic [DESCRIPTOR*LAYERS-1:0] DESCRIPTORS = '0,
@@ -52,7 +54,7 @@ module formal_engine #(
         .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
         .LAYERS(LAYERS), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
-        .BIAS_BITS(BIAS_BITS), .CHECK(CHECK)
+        .BIAS_BITS(BIAS_BITS), .COUNT_BITS(COUNT_BITS), .OUTSIDE(OUTSIDE), .CHECK(CHECK)
     ) dut (
         .clk, .rst, .x_valid, .x_data, .x_take, .layer, .descriptor, .w_valid, .w_take, .weights_address, .weights, .bias_address,
         .core_valid, .core_sum, .core_done(core_valid), .core_stored(core_sum + bias), .y_free, .y_claim, .y_put,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -168,7 +168,7 @@ def _layer(
         source,
         target,
         apart,
-        watched,
+        watched=watched,
     )
 
 
@@ -194,7 +194,9 @@ def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: floa
         at = [places[one] for one in unit.sources]
         pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] * unit.channels
         target, seen = places.get(unit.result, 0), watched.get(unit.result)
-        layers.append(_layer(unit, row, pitch, at[0], target, bias, choices, seen))
+        layer = _layer(unit, row, pitch, at[0], target, bias, choices, seen)
+        outside = rate is not None and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
+        layers.append(replace(layer, outside=outside and math.prod(layer.windows) > 1))
     engine = Engine(tuple(layers), words, function.program)
     shape = builder.shape(region.result)
     result = Stream((math.prod(shape),), units[-1].kind)
@@ -210,10 +212,10 @@ _LEAST_HELD = 16
 def _fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
     """The words of the weights of each step, from a memory outside that gives so many bits in a cycle.
 
-    There is room for the words of two layers in a row, so that those of the next one come while one is executed.
+    There is room for two parts in a row, so that the words of the next one come while one is read over and over.
     """
     words, stream = _words(engine.layers)
-    parts = tuple(layer.fetched for layer in engine.layers)
+    parts = tuple(part for layer in engine.layers for part in layer.fetched)
     stored = StoredWeights(words, max(math.ceil(stream.bits / rate), 1))
     held = [count if times > 1 else 0 for count, times in parts]
     places = max(_LEAST_HELD, *(sum(pair) for pair in zip(held, [*held[1:], held[0]], strict=True)))

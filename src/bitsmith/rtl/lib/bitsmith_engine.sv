@@ -7,6 +7,7 @@
 // BANKS lanes takes a number of its own, of as many that follow each other. Sums move to registers with the last step of a
 // pass, and from there one by one, with the steps after it, through the token function that is connected here (core), into
 // the memory, or, of the last layer, to the result's consumer. Then nothing happens until all are where they belong (FLUSH).
+// A layer may have its passes outside of its windows, if it has one block: each pass over all windows, then the next one.
 // Only steps with which a number of the last layer leaves wait for a free place, and steps of RUN for weights that come as
 // tokens, one for each; what is on its way never waits.
 //
@@ -19,6 +20,7 @@
 // LAYERS            layers
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
+// OUTSIDE           1: layers may have passes outside of windows
 // LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // CHECK             check bits of a number in the memory (bitsmith_encode); 0: none
 // ..._BITS          of the fields of descriptors
@@ -34,6 +36,7 @@ module bitsmith_engine #(
     parameter int LAYERS = 2,
     parameter int LATENCY = 4,
     parameter int GREATEST = 0,
+    parameter int OUTSIDE = 0,
     parameter int LARGE = 0,
     parameter int CHECK = 0,
     parameter int PLACE_BITS = 4,
@@ -44,6 +47,7 @@ module bitsmith_engine #(
     parameter int BLOCK_BITS = 1,
     parameter int WEIGHTS_BITS = 6,
     parameter int BIAS_BITS = 4,
+    parameter int COUNT_BITS = 1,
     parameter int LANE_BITS = $clog2(LANES + 1),
     parameter int WORD_BITS = (WORDS > 1) ? $clog2(WORDS) : 1,
     parameter int ROWS = (WORDS + BANKS - 1) / BANKS,
@@ -52,7 +56,7 @@ module bitsmith_engine #(
     parameter int LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1,
     parameter int AXIS = 5 * PLACE_BITS + TAP_BITS + WINDOW_BITS,
     parameter int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
-        + 8 * WORD_BITS + 3
+        + 8 * WORD_BITS + 3 + OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1)
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -75,6 +79,7 @@ module bitsmith_engine #(
     output logic                    y_put,
     output logic [             1:0] fault             // of numbers in the memory, as bitsmith_decode has it
 );
+    localparam int PLAIN = DESCRIPTOR - OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1);
     localparam int PRODUCT = WIDTH + WEIGHT;
     localparam int NUMBERS = (BANKS == 1) ? 1 : (LANES > BANKS) ? BANKS + 1 : BANKS;
     localparam int FLUSH_STEPS = LANES + LATENCY;
@@ -109,7 +114,21 @@ module bitsmith_engine #(
     logic apart;  // lanes have numbers of their own
 
     assign {apart, greatest, alike, to_line, to_window, to_block, to_pass, to_row, to_column, target, source, first_bias,
-        first_weights, lanes, last_block, last_pass, last_channel, rows, columns} = descriptor;
+        first_weights, lanes, last_block, last_pass, last_channel, rows, columns} = descriptor[PLAIN-1:0];
+
+    // Of layers with passes outside of windows.
+    logic outside;
+    logic [COUNT_BITS-1:0] last_of_all;  // windows
+    logic [WORD_BITS-1:0] to_result;  // from the last result of a pass to the first one of the next window,
+    logic [WORD_BITS-1:0] to_round;  // of the first window in the next pass
+
+    generate
+    if (OUTSIDE != 0) begin : g_outside
+        assign {outside, to_round, to_result, last_of_all} = descriptor[DESCRIPTOR-1:PLAIN];
+    end else begin : g_inside
+        assign {outside, to_round, to_result, last_of_all} = '0;
+    end
+    endgenerate
 
     logic [1:0] state;
     logic act;
@@ -120,7 +139,8 @@ module bitsmith_engine #(
     logic [FLUSH_BITS-1:0] flush;
     logic [LANE_BITS-1:0] left;  // sums in registers
     logic leaves;
-    logic is_window_done;  // the sums are the last ones of a window
+    logic is_window_done;  // the sums are the last ones of a window, after which the biases of the next one are the same
+    logic is_round_done;  // and of all windows
 
     assign is_last_layer = layer == LAST_LAYER;
     assign leaves = left != '0;
@@ -142,6 +162,7 @@ module bitsmith_engine #(
     logic block_ends;
     logic window_ends;
     logic line_ends;  // of windows
+    logic round_ends;  // of all windows
     logic layer_ends;
     logic [1:0] is_inside;
     logic [1:0] is_last_tap;
@@ -151,10 +172,11 @@ module bitsmith_engine #(
     assign tap_ends = step & (channel == last_channel);
     assign row_ends = tap_ends & is_last_tap[0];
     assign pass_ends = row_ends & is_last_tap[1];
-    assign block_ends = pass_ends & (pass == last_pass);
+    assign block_ends = pass_ends & (outside | (pass == last_pass));
     assign window_ends = block_ends & (block == last_block);
     assign line_ends = window_ends & is_last_window[0];
-    assign layer_ends = line_ends & is_last_window[1];
+    assign round_ends = line_ends & is_last_window[1];
+    assign layer_ends = round_ends & (pass == last_pass);
 
     genvar k;
     generate
@@ -195,6 +217,12 @@ module bitsmith_engine #(
     logic [WORD_BITS-1:0] read_at;
     logic [WORD_BITS-1:0] write_at;
     logic [WORD_BITS-1:0] read_step;
+    logic [WORD_BITS-1:0] write_step;
+    logic rereads;
+    logic [WEIGHTS_BITS-1:0] round_weights;  // of the first pass of windows, or of the one that is outside of them
+    logic [BIAS_BITS-1:0] round_bias;
+
+    assign rereads = (window_ends & ~(outside & round_ends)) | (block_ends & alike);
 
     always_comb begin
         if (line_ends) read_step = to_line;
@@ -235,19 +263,19 @@ module bitsmith_engine #(
             weights_address <= first_weights;
         end else if (step) begin
             channel <= tap_ends ? '0 : channel + 1'b1;
-            if (pass_ends) pass <= block_ends ? '0 : pass + 1'b1;
+            if (outside ? round_ends : pass_ends) pass <= (pass == last_pass) ? '0 : pass + 1'b1;
             if (block_ends) block <= window_ends ? '0 : block + 1'b1;
-            read_at <= read_at + read_step;
-            weights_address <= (window_ends | (block_ends & alike)) ? first_weights : weights_address + 1'b1;
+            read_at <= (outside & round_ends) ? source : read_at + read_step;
+            weights_address <= rereads ? round_weights : weights_address + 1'b1;
         end
         if (act) is_first <= pass_ends | start;
-        if (pass_ends) is_window_done <= window_ends;
+        if (pass_ends) {is_round_done, is_window_done} <= {round_ends, window_ends & ~(outside & round_ends)};
     end
 
     always_ff @(posedge clk) begin
         if (rst | (flushed & is_last_layer)) write_at <= '0;
         else if (start) write_at <= target;
-        else if (x_take | (core_done & ~is_last_layer)) write_at <= write_at + 1'b1;
+        else if (x_take | (core_done & ~is_last_layer)) write_at <= write_at + write_step;
     end
 
     logic [BANKS*WIDTH-1:0] stored;
@@ -336,6 +364,7 @@ module bitsmith_engine #(
     logic [4:1] ends;
     logic [4:1] moves;
     logic [3:1] rewinds;
+    logic [3:1] rounds;
     logic is_real;
 
     always_ff @(posedge clk) begin
@@ -350,8 +379,64 @@ module bitsmith_engine #(
         end
         begins  <= {begins[2:1], is_first};
         rewinds <= {rewinds[2:1], is_window_done & (left == $unsigned(LANE_BITS'(1)))};
+        rounds  <= {rounds[2:1], is_round_done & (left == $unsigned(LANE_BITS'(1)))};
         is_real <= &is_inside;
     end
+
+    generate
+    if (OUTSIDE != 0) begin : g_rounds
+        logic [WEIGHTS_BITS-1:0] weights_of;
+        logic [BIAS_BITS-1:0] bias_of;
+
+        assign round_weights = weights_of;
+        assign round_bias = bias_of;
+
+        always_ff @(posedge clk) begin
+            if (start) weights_of <= first_weights;
+            else if (outside & round_ends) weights_of <= weights_address + 1'b1;
+            if (start) bias_of <= first_bias;
+            else if (outside & moves[3] & rounds[3]) bias_of <= bias_address + 1'b1;
+        end
+    end else begin : g_layers
+        logic unused;
+
+        assign round_weights = first_weights;
+        assign round_bias = first_bias;
+        assign unused = ^{rounds, moves[3]};
+    end
+    endgenerate
+
+    generate
+    if (OUTSIDE != 0) begin : g_jumps
+        logic [LANE_BITS-1:0] stored_lane;
+        logic [COUNT_BITS-1:0] stored_window;
+        logic is_last_lane;
+        logic is_last_of_all;
+
+        assign is_last_lane = stored_lane == lanes - 1'b1;
+        assign is_last_of_all = stored_window == last_of_all;
+
+        always_comb begin
+            if (~(outside & is_last_lane) | x_take) write_step = WORD_BITS'(1);
+            else write_step = is_last_of_all ? to_round : to_result;
+        end
+
+        always_ff @(posedge clk) begin
+            if (start) begin
+                stored_lane <= '0;
+                stored_window <= '0;
+            end else if (core_done) begin
+                stored_lane <= is_last_lane ? '0 : stored_lane + 1'b1;
+                if (is_last_lane) stored_window <= is_last_of_all ? '0 : stored_window + 1'b1;
+            end
+        end
+    end else begin : g_follows
+        logic unused;
+
+        assign write_step = WORD_BITS'(1);
+        assign unused = ^{to_result, to_round, last_of_all};
+    end
+    endgenerate
 
     logic [BANKS-1:0] counts;  // parts of which a number is multiplied
 
@@ -424,7 +509,7 @@ module bitsmith_engine #(
         if (ends[4]) held <= sums;
         else if (moves[4]) held <= (LANES * SUM)'({SUM'(0), held} >> SUM);
         if (start) bias_address <= first_bias;
-        else if (moves[3]) bias_address <= rewinds[3] ? first_bias : bias_address + 1'b1;
+        else if (moves[3]) bias_address <= rewinds[3] ? round_bias : bias_address + 1'b1;
     end
 
     assign core_valid = moves[4];
