@@ -129,7 +129,7 @@ class EngineLayer:
 
     @property
     def jumps(self) -> tuple[int, int]:
-        """How far it is from the last result of a pass to the next one, where passes are outside of windows.
+        """Distances from the last result of a pass to the next one, where passes are outside of windows.
 
         The next one is: of the next window, of the first window in the next pass.
         """
