@@ -33,12 +33,12 @@ def _network(size: int) -> Network:
 )
 def test_fewer_samples_of_large_networks_are_compared(size: int, most: int) -> None:
     """All results of all samples have 2**22 elements at most, but of 32 samples."""
-    assert most_compared(_network(size), calibrated=True) == most
+    assert most_compared(_network(size), every=False) == most
 
 
 @pytest.mark.parametrize(("size", "most"), [(1, 1024), (1 << 11, 1024), (1 << 14, 128), (1 << 16, 32)])
 def test_more_samples_are_compared_where_there_are_no_calibration_data(size: int, most: int) -> None:
-    assert most_compared(_network(size), calibrated=False) == most
+    assert most_compared(_network(size), every=True) == most
 
 
 @pytest.fixture

@@ -119,8 +119,8 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
             if node.inner or node.name not in known or found is None or found.shape != wanted.shape:
                 continue
             read_as = known[node.name].layer
-            if isinstance(read_as, Input) and read_as.floor is not None:  # a mask's level is the same to its readers
-                wanted, own = (np.maximum(values, read_as.floor) for values in (wanted, own))
+            if isinstance(read_as, Input):
+                wanted, own = read_as.as_read(wanted), read_as.as_read(own)
             axis = _channel_axis(known[node.name], wanted)
             # Trained values are as coarse as they are for steps of the rule.
             frac = fracs[node.name] - known[node.name].finer

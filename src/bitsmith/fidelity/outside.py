@@ -20,7 +20,7 @@ def outputs_show(network: Network, emulator: Emulator, batches: Sequence[Batch])
 
     Only samples furthest outside are looked at, and some others for the range.
     """
-    rows = _rows(emulator, batches, most_compared(network, calibrated=True))
+    rows = _rows(emulator, batches, most_compared(network, every=False))
     inputs = [batch[rows].astype(np.float64) for batch in batches]
     taken = [_taken(emulator, index, x) for index, x in enumerate(inputs)]
     expected, found = Expected.of(network, inputs), float_outputs(network, taken)

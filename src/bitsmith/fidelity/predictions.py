@@ -16,11 +16,12 @@ from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Deviating, Expected, To
 from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+from bitsmith.passes.network.index_inputs import computed_look_ups
 from bitsmith.report.summary import input_format
 
-_SAMPLES, _LEAST_SAMPLES, _UNCALIBRATED_SAMPLES = 128, 32, 1024
+_SAMPLES, _LEAST_SAMPLES, _MANY_SAMPLES = 128, 32, 1024
 _ELEMENTS = 1 << 22
-"""Samples that are compared: more where no data show how often codes flip, as a single one of hundreds of samples may.
+"""Samples that are compared: more where every value counts, as a single one of hundreds of samples may be wrong.
 
 They are fewer where all results of all of them would have more elements than that, but enough to show the outputs' ranges: the
 float model takes no longer for a sample than the circuit's emulation.
@@ -29,17 +30,17 @@ float model takes no longer for a sample than the circuit's emulation.
 _FEW = 16
 """Fewer samples show too little of the outputs' ranges: what halves of the inputs and zeros give is added to these."""
 
-_UNCALIBRATED = Tolerance(share=0.0, few=0)
-"""Tolerance for values that jump by mistake: not a single one, where calibration data would have made it rarer."""
+_NONE = Tolerance(share=0.0, few=0)
+"""Tolerance for values that jump by mistake: not a single one."""
 
 _SMALLER = 4.0
 """Times by which inputs are smaller that are looked at again."""
 
 
-def most_compared(network: Network, *, calibrated: bool) -> int:
-    """The most samples of a prediction that are compared with the float model."""
+def most_compared(network: Network, *, every: bool) -> int:
+    """The most samples of a prediction that are compared with the float model; more if ``every`` value counts."""
     elements = max(sum(map(math.prod, network.shapes().values())), 1)
-    return min(max(_ELEMENTS // elements, _LEAST_SAMPLES), _SAMPLES if calibrated else _UNCALIBRATED_SAMPLES)
+    return min(max(_ELEMENTS // elements, _LEAST_SAMPLES), _MANY_SAMPLES if every else _SAMPLES)
 
 
 def float_outputs_beside(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
@@ -52,6 +53,8 @@ def float_outputs_beside(network: Network, inputs: Sequence[Floats]) -> list[Flo
 class Predictions:
     """Looks at the samples of predictions until there were enough, and again when smaller ones come.
 
+    Every value counts where calibration data would have made jumps rarer, or where a jump takes another row.
+
     Attributes:
         calibrated: whether formats follow from calibration data.
     """
@@ -59,7 +62,10 @@ class Predictions:
     def __init__(self, network: Network, *, calibrated: bool) -> None:
         self.calibrated = calibrated
         self._network = network
-        self._most = most_compared(network, calibrated=calibrated)
+        self._look_ups = computed_look_ups(network)
+        every = not calibrated or bool(self._look_ups)
+        self._tolerance = _NONE if every else USUAL_TOLERANCE
+        self._most = most_compared(network, every=every)
         self._magnitudes: list[float] = []
         self._seen: list[tuple[list[Floats], list[Floats]]] = []
         self._count = self._due = 0
@@ -93,8 +99,7 @@ class Predictions:
 
     def _compared(self, inputs: list[Floats], found: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
         more = float_outputs_beside(self._network, inputs)
-        tolerance = USUAL_TOLERANCE if self.calibrated else _UNCALIBRATED
-        worst = deviating(Expected.of(self._network, inputs), found, more, tolerance)
+        worst = deviating(Expected.of(self._network, inputs), found, more, self._tolerance)
         return (worst, inputs) if worst.wrong else None
 
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:
@@ -102,7 +107,10 @@ class Predictions:
         coarse = self._coarsest(worst, inputs, emulator)
         known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
         remedy = "give samples of that scale as calibration, or "
-        if coarse is None:
+        if self.calibrated and self._look_ups:
+            why = f"Rounding decides which row {self._look_ups[0]!r} takes by a number that is nearly an integer"
+            which, remedy = "what it is computed from", "give "
+        elif coarse is None:
             why = f"Formats inside follow from {known}, of another scale than these inputs"
             which = "the layers"
         else:

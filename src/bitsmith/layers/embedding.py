@@ -31,6 +31,7 @@ class Embedding(Layer):
     from_end: bool = False
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
+    looks_up: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = ("weight", "result")
     trained: ClassVar[Mapping[str, str]] = {"weight": "table"}
 
@@ -80,6 +81,7 @@ class OneHot(Layer):
     classes: int
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
+    looks_up: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
     @property

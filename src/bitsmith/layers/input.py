@@ -73,7 +73,7 @@ class Input(Layer):
         Indices and other integers are what they are in any budget.
         """
         if self.entries is not None:
-            return FixedFormat(False, max((self.entries - 1).bit_length(), 1), 0, Rounding.TRN, Overflow.SAT)
+            return FixedFormat(False, max((self.entries - 1).bit_length(), 1), 0, Rounding.TRN_ZERO, Overflow.SAT)
         if self.limits is not None:
             return _integers(*self.limits)
         if self.integer:
@@ -112,6 +112,11 @@ class Input(Layer):
     def scaled(self, batch: Floats) -> Floats:
         """Numbers of scale 1 as ones of the scale that the model states."""
         return batch if self.center is None or self.spread is None else self.center + self.spread * batch
+
+    def as_read(self, batch: Floats) -> Floats:
+        """Numbers as readers take them: indices without fractions (unless declared as integers), a mask's level for all below."""
+        whole = batch if self.entries is None or self.integer else np.trunc(batch)
+        return whole if self.floor is None else np.maximum(whole, self.floor)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return self.shape
