@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
+import inspect
 import os
 import subprocess
 import sys
@@ -104,6 +107,21 @@ def test_arguments_without_effect_are_warned_of() -> None:
     idle = {"tuner": "Bayesian", "regularization_range": [1e-3], "knapsack_solver": "", "directory": "here"}
     with pytest.warns(BitsmithWarning, match="^tuner, regularization_range: no effect"), pytest.raises(ConfigError):
         _pruned({"objective": ParameterEstimator, "epochs": 1, **idle})
+
+
+def test_defaults_are_those_of_hls4ml() -> None:
+    """But of arguments that have no effect here."""
+    path = importlib.metadata.distribution("hls4ml").locate_file("hls4ml/optimization/dsp_aware_pruning/__init__.py")
+    tree = ast.parse(Path(str(path)).read_text(encoding="utf-8"))
+    (found,) = (each for each in tree.body if getattr(each, "name", "") == optimize_keras_model_for_hls4ml.__name__)
+    assert isinstance(found, ast.FunctionDef)
+    names = [each.arg for each in found.args.args]
+    theirs = dict(zip(reversed(names), reversed(found.args.defaults), strict=False))
+    parameters = inspect.signature(optimize_keras_model_for_hls4ml).parameters
+    assert list(parameters) == names
+    assert list(theirs)[::-1] == [name for name in names if parameters[name].default is not inspect.Parameter.empty]
+    for name in set(theirs) - {"directory", "tuner", "knapsack_solver", "regularization_range"}:
+        assert parameters[name].default == ast.literal_eval(theirs[name]), name
 
 
 def _pruned(given: dict[str, object]) -> object:

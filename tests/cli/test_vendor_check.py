@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith.building.logic import logic_tool
+from bitsmith.cli import vendor_check
 from bitsmith.cli.vendor_check import _DESIGNS, _TOOLS, read_kit, write_kit
 from bitsmith.errors import ProjectError
 from tests.build.test_logic import stand_in
@@ -117,6 +118,31 @@ def test_a_tool_that_fails(kit: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def broken(name: str, text: str) -> Callable[[Path], object]:
     return lambda kit: (kit / name).write_text(text)
+
+
+def test_the_runner_says_what_it_does(tmp_path: Path) -> None:
+    """A line before each run, which may take hours, and one after it."""
+    shutil.copy(Path(vendor_check.__file__).with_name("vendor_run.py"), tmp_path / "run.py")
+    recipes = {"good": "true", "bad": "echo Error: no clock; exit 2", "absent": "true"}
+    for name, recipe in recipes.items():
+        place = tmp_path / "tool" / name
+        place.mkdir(parents=True)
+        program = "no_such_program" if name == "absent" else "sh"
+        (place / "Makefile").write_text(f"TOOL ?= {program}\nall:\n\t@{recipe}\n")
+    listed = [{"tool": "tool", "design": name, "makefile": "Makefile", "digest": name} for name in recipes]
+    (tmp_path / "kit.json").write_text(json.dumps({"projects": listed}))
+    done = ran(tmp_path, "tool")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == [
+        "tool, good: running",
+        "tool, good: done",
+        "tool, bad: running",
+        "tool, bad: failed: Error: no clock",
+        "tool, absent: not run, not on PATH: no_such_program",
+    ]
+    told = [json.loads((tmp_path / "tool" / name / "ran.json").read_text()) for name in ("good", "bad")]
+    assert [each["digest"] for each in told] == ["good", "bad"] and told[0]["code"] == 0 != told[1]["code"]
+    assert not (tmp_path / "tool/absent/ran.json").exists()
 
 
 RAN = {"code": 0, "seconds": 1.0, "began": "2026-01-01 00:00:00", "error": ""}

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, OutputPort, Stream
 from bitsmith.hls import HlsTarget, write_project
-from bitsmith.hls.beats import token_beats
+from bitsmith.hls.beats import passes_beats, step_cycles, token_beats
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -81,6 +82,24 @@ def test_beats_are_whole_parts_no_wider_than_streams_may_be(bits: int) -> None:
                 assert size % count == 0 and (not bits or count == size or size // count * width_of(result) <= bits)
                 cuts += count > 1
     assert bool(cuts) == bool(bits)
+
+
+@pytest.mark.parametrize("bits", [16, 100])
+def test_width_converters_pass_a_beat_in_each_cycle(bits: int) -> None:
+    """A step takes as many cycles as its smaller token has beats, however many the larger one has."""
+    cases, demands = cnns()
+    unlike = 0
+    for name, program in cases.items():
+        network, beats = cut(program, demands[name], narrow(DIALECTS["vitis"], bits))
+        for number, process in enumerate(network.processes):
+            if not isinstance(process.kind, kinds.WidthConverter):
+                continue
+            ends = [(process.takes[0], process.args[0]), (process.results[0], OutputPort(number))]
+            counts = [(stream.token.size, beats.get(end, 1)) for stream, end in ends]
+            assert passes_beats(network, number, beats)
+            assert step_cycles(network, number, beats) == min(counts)[1]
+            unlike += len({size // count for size, count in counts}) > 1
+    assert unlike
 
 
 def width_of(stream: Stream) -> int:

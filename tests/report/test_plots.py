@@ -107,6 +107,7 @@ def test_rows_of_zeros_say_so() -> None:
 
 def test_magnitudes_are_labeled_as_powers_of_two() -> None:
     axes = axes_of(distributions([Row("n0", np.array([0.25, 1.0, 64.0]), None)], "title", Plot.BOXPLOT))
+    assert axes.get_ylim() == (0.5, -0.5)  # a single row
     ticks = axes.get_xticks()
     assert len(ticks) > 2 and all(tick == round(tick) for tick in ticks)
     assert axes.xaxis.get_major_formatter().format_ticks(ticks) == [f"$2^{{{tick:.0f}}}$" for tick in ticks]

@@ -61,6 +61,12 @@ def test_rules_are_as_wide_as_their_columns() -> None:
     assert len(rule) == len(row.rstrip())
 
 
+@pytest.mark.parametrize(("heading", "least"), [("Range", 98), ("Nonzero", 124), ("Constants", 124)])
+def test_columns_come_with_the_width_of_the_terminal(heading: str, least: int) -> None:
+    for width in (80, least - 1, least, 140):
+        assert (heading in as_text(LayersTable("net", (_wide("fc"),)), width)) == (width >= least)
+
+
 def test_details_go_before_names_are_cut_short() -> None:
     rows = (_wide("fc"), _wide(LONG))
     assert "Constants" in as_text(LayersTable("net", rows[:1]), 130)
