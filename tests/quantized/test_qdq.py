@@ -240,6 +240,30 @@ def test_computed_tensors_have_scales_for_blocks() -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning", "ignore::bitsmith.InputRangeWarning")
+@pytest.mark.parametrize("zeros", [(0, 7, 200), (9, 9, 9)])
+def test_sums_of_codes_have_scales_by_channel(zeros: tuple[int, ...]) -> None:
+    """What is rounded is the sum of the numbers that codes stand for, in exact arithmetic."""
+    steps, scales = (np.array(each, np.float32).astype(float) for each in ([0.3, 0.7], [0.25, 0.4, 1.1]))
+    m = Model(3)
+    total = m.node("Add", *(m.qdq("x", step, 0, np.int8) for step in steps))
+    m.out(m.q(total, m.grid(scales, zeros), axis=1))
+    x = np.random.default_rng(0).uniform(-30.0, 60.0, (50, 3))
+    codes = [np.clip(np.rint(x / step), -128, 127) for step in steps]
+    wanted = [
+        [
+            min(max(round(sum(map(_worth, pair, steps)) / Fraction(scale)) + zero, 0), 255)
+            for pair, scale, zero in zip(zip(*rows, strict=True), scales, zeros, strict=True)
+        ]
+        for rows in zip(*codes, strict=True)
+    ]
+    np.testing.assert_array_equal(bitsmith.convert(m.made()).predict(x), wanted)
+
+
+def _worth(code: float, step: float) -> Fraction:
+    return Fraction(code) * Fraction(step)
+
+
 def _decoded(content: bytes) -> onnx.ModelProto | None:
     """The model, if protobuf takes it."""
     try:
