@@ -60,6 +60,17 @@ def test_the_uncertainty_of_a_loss_is_how_far_it_differs_between_draws(count: in
     assert yardstick.uncertainty([output]) == pytest.approx(1 / count), "the next sample may differ"
 
 
+def test_the_uncertainty_of_a_share_is_the_standard_error_of_a_mean() -> None:
+    """Leaving each of few samples out once is the jackknife, which gives just that of a mean."""
+    output = np.random.default_rng(3).standard_normal((12, 3))
+    found = output.copy()
+    found[[1, 4, 7]] *= -1
+    wrong = found.argmax(axis=1) != output.argmax(axis=1)
+    yardstick = Yardstick([output], [output], (Measure.of_agreement(output),))
+    wanted = np.hypot(wrong.std(ddof=1) / np.sqrt(12), 1 / 12)
+    assert wrong.sum() == 3 and yardstick.uncertainty([found]) == pytest.approx(wanted, rel=1e-12)
+
+
 def test_a_part_of_the_samples_is_measured_as_if_there_were_no_others() -> None:
     rng = np.random.default_rng(2)
     output, rows = rng.standard_normal((200, 3)), np.arange(0, 200, 3)

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from bitsmith.fidelity.judgement import AUTO_ERROR, LEAST_ERROR, LEAST_SNR_DB, _is_useless
+from bitsmith.fidelity.channels import Channel
+from bitsmith.fidelity.deviation import Span
+from bitsmith.fidelity.judgement import (
+    AUTO_ERROR,
+    CHANNEL_OWN_ERROR,
+    CHANNEL_OWN_WORST,
+    LEAST_ERROR,
+    LEAST_SNR_DB,
+    _is_astray,
+    _is_useless,
+)
 
 
 @pytest.mark.parametrize("limit", [None, AUTO_ERROR, 2 * AUTO_ERROR])
@@ -24,3 +36,16 @@ def test_noise_that_drowns_a_signal_counts_where_more_than_the_error_of_auto_is_
 def test_errors_are_compared_as_shares_of_the_greatest_magnitude(limit: float, varies: float) -> None:
     assert not _is_useless(limit / varies, None, varies, limit)
     assert _is_useless(math.nextafter(limit, 1.0) / varies, None, varies, limit)
+
+
+@pytest.mark.parametrize("allowed", [1.0, 4.0])
+@pytest.mark.parametrize("factor", [0.5, 1.0, math.nextafter(1.0, 2.0), 1.5])
+@pytest.mark.parametrize("name", ["own", "own_worst"])
+def test_a_layer_is_blamed_for_a_channel_by_its_mean_or_its_greatest_error(
+    name: str, factor: float, allowed: float
+) -> None:
+    limit = {"own": CHANNEL_OWN_ERROR, "own_worst": CHANNEL_OWN_WORST}[name] * allowed
+    fine = Channel(0, Span(-1.0, 1.0), 2.0, 1.0, 2.0**-10, 0.5, 0.5, None, 0.5, own=0.0, own_worst=0.0)
+    changed: dict[str, Any] = {name: limit * factor}
+    assert _is_astray(replace(fine, **changed), allowed) == (factor > 1)
+    assert not _is_astray(fine, allowed) and not _is_astray(None, allowed)

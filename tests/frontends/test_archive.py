@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.files.archive import Members, opened_archive
+from bitsmith.frontends.files.archive import Members, first_member, opened_archive
 
 
 def _archive(sizes: list[int], stored: int = 0) -> bytes:
@@ -82,3 +82,11 @@ def test_names_within_the_archive(name: str) -> None:
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr(zipfile.ZipInfo(name), b"")
     assert list(_members(content.getvalue()).by_name) == [name]
+
+
+def test_the_first_member_is_named_by_what_follows_its_header() -> None:
+    """Of 30 bytes (4.3.7 of the specification of zip)."""
+    content = _archive([], 3)
+    assert first_member(content) == "stored" and first_member(b"q" + content) is None
+    assert first_member(content[:33]) == "sto" and first_member(content[:30]) == ""
+    assert first_member(content[:29]) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.grids import integers
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
-from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
+from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.ops.logic import clipping
 from bitsmith.frontends.ops.recurrent import given_states
 from bitsmith.frontends.ops.selection import repeat
@@ -275,3 +276,18 @@ def test_a_constant_as_often_as_there_are_samples_is_that_of_each(
         assert found.shape == shape and found.batch == (Batch(0) if inner == 1 else None)
     unequal = constant(np.arange(3.0 * rows).reshape(rows, 3))
     assert rows == 1 or build.per_sample(unequal, Batch(0, 1, inner)) is unequal
+
+
+@pytest.mark.parametrize("own", [Batch(0), Batch(0, inner=5)])
+def test_constants_that_are_alike_for_all_samples_fit_merged_axes(own: Batch) -> None:
+    """Of the axes of the model, the first has then one element, which broadcasts."""
+    elements = np.arange(12.0).reshape(3, 4)
+    alike = elements if own.merged == 1 else np.broadcast_to(elements, (5, 3, 4))
+    x = Value(0, (5, 3, 4), Batch(0, outer=5))
+    build = Builder(Draft(), 0, "model")
+    _, found = build.aligned(x, replace(constant(alike), batch=own))
+    assert found.batch is None and found.shape == (1, 3, 4)
+    np.testing.assert_array_equal(found.elements, elements[None])
+    if own.merged > 1:
+        with pytest.raises(MixedSamplesError, match="differs between samples"):
+            build.aligned(x, replace(constant(np.arange(60.0).reshape(5, 3, 4)), batch=own))

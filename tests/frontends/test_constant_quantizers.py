@@ -14,6 +14,7 @@ from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.ops import arithmetic, contraction, shape
 from bitsmith.frontends.ops.selection import part
 from bitsmith.frontends.ops.spatial import Taps, convolution, kernel_of
+from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 
 CODES = np.random.default_rng(3).integers(-8, 8, (4, 6))
@@ -92,6 +93,13 @@ def test_sums_and_products_take_them() -> None:
     assert (found["scale"].item(), found["bias"].max()) == (1.0, 0.3)
     found = stored(build, arithmetic.multiply(build, operand(build, 6), row))
     assert (found["scale"].max(), found["bias"].item()) == (0.3, 1.0)
+
+
+def test_a_factor_of_a_constant_is_one_of_its_grid() -> None:
+    """All numbers that are quantized, those on the grid and others, become as many times what they were."""
+    quantizer = Quantizer.uniform(SCALES, -8, 7, Rounding.RND, Overflow.SAT)
+    numbers = np.random.default_rng(4).uniform(-3.0, 3.0, (4, 50))
+    np.testing.assert_array_equal(grids.times(quantizer, 0.25).applied(numbers / 4), quantizer.applied(numbers) / 4)
 
 
 def test_constants_take_them() -> None:

@@ -271,6 +271,9 @@ def test_a_regressor_of_pysr_gives_its_expressions() -> None:
     kind = type("PySRRegressor", (), {"__module__": "pysr.sr", "sympy": lambda self: [sympy.Symbol("x0") ** 2]})
     assert framework_of(kind()).name == "formulas"
     assert formulas_of(kind()).expressions() == [parse_formula("x0^2")]
+    for other in (type("Report", (), {"sympy": kind.sympy}), type("Report", (), {"__module__": "pysr.sr"})):
+        with pytest.raises(BitsmithError, match="Report"):
+            framework_of(other())
 
 
 def test_the_familiar_function_takes_symbols_and_functions_by_name(tmp_path: Path) -> None:

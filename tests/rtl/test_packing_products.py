@@ -98,6 +98,7 @@ def test_the_upper_product_may_be_one_less() -> None:
     assert block is not None
     assert packed((-8, 7), (0, 16), block) == (9, 14)  # products from -128 to 112, and -129
     assert packed((-7, 7), (0, 16), block) == (8, 12)
+    assert packed((-7, 7), (0, 9), block) == (7, 11)  # products from -63 to 63, and -64: all that 7 bits hold
 
 
 @pytest.mark.parametrize(
