@@ -18,6 +18,10 @@ from bitsmith.layers.recurrent_cell import CellDomain, T
 
 SIGMOID = Activation("sigmoid")
 
+LSTM_GATES = ("input", "forget", "candidate", "output")
+GRU_GATES = ("update", "reset")
+"""The gates that open."""
+
 _RESET_GUARD_BITS = 3
 """Bits below the step of the hidden state that a GRU keeps of the recurrent product before its reset gate."""
 
@@ -28,7 +32,7 @@ class SimpleRNN(Recurrent):
 
     def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         z = on.clipped(on.add(projected, on.recurrent(states[0], 0, 1)), self.clip)
-        return (on.state("state", on.activation(z)),)
+        return (on.state("state", on.activation(z, "candidate")),)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,18 +66,18 @@ class LSTM(Recurrent):
 
     def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         hidden, cell = states
-        z = on.add(projected, on.recurrent(hidden, 0, 4))
+        z = on.add(projected, on.recurrent(hidden, 0, 4), "gates")
         opened = self._opened(on, z, cell, 0, 1 if self.coupled else 2)
-        candidate = on.activation(on.clipped(on.gates(z, 2, 3), self.clip))
+        candidate = on.activation(on.clipped(on.gates(z, 2, 3), self.clip), "candidate")
         out = self._opened(on, z, cell, 3, 4) if self.peephole is None else None
         if self.coupled:
             following = on.mix(opened, *((cell, candidate) if self.keeps else (candidate, cell)))
         else:
-            kept = on.multiply(on.gates(opened, 1, 2), cell)
-            following = on.add(kept, on.multiply(on.gates(opened, 0, 1), candidate))
+            kept = on.multiply(on.gates(opened, 1, 2), cell, "kept")
+            following = on.add(kept, on.multiply(on.gates(opened, 0, 1), candidate, "fresh"), "cell_sum")
         cell = on.state("cell", on.clipped(following, self.cell_clip))
         out = self._opened(on, z, cell, 3, 4) if out is None else out
-        return on.state("state", on.multiply(out, on.activation(cell))), cell
+        return on.state("state", on.multiply(out, on.activation(cell, "cell_activation"))), cell
 
     def _opened(self, on: CellDomain[T], z: T, cell: T, first: int, last: int) -> T:
         """The openings of the gates ``first`` to ``last`` (excluded)."""
@@ -81,7 +85,7 @@ class LSTM(Recurrent):
         if self.peephole is not None:
             place = min(first, 2)  # the candidate has none
             gates = on.add(gates, on.peephole(cell, place, place + last - first))
-        return on.recurrent_activation(on.clipped(gates, self.clip))
+        return on.recurrent_activation(on.clipped(gates, self.clip), LSTM_GATES[first:last])
 
     def _activations(self) -> tuple[Layer, Layer]:
         return self.activation, self.recurrent_activation
@@ -129,13 +133,13 @@ class GRU(Recurrent):
         hidden = states[0]
         product = on.recurrent(hidden, 0, 3 if self.reset_after else 2)
         gates = on.add(on.gates(projected, 0, 2), on.gates(product, 0, 2))
-        opened = on.recurrent_activation(on.clipped(gates, self.clip))
+        opened = on.recurrent_activation(on.clipped(gates, self.clip), GRU_GATES)
         update, reset = on.gates(opened, 0, 1), on.gates(opened, 1, 2)
         if self.reset_after:
             remembered = on.multiply(reset, on.rounded(on.gates(product, 2, 3), _RESET_GUARD_BITS))
         else:
             remembered = on.recurrent(on.rounded(on.multiply(reset, hidden), 0), 2, 3)
-        candidate = on.activation(on.clipped(on.add(on.gates(projected, 2, 3), remembered), self.clip))
+        candidate = on.activation(on.clipped(on.add(on.gates(projected, 2, 3), remembered), self.clip), "candidate")
         return (on.state("state", on.mix(update, hidden, candidate)),)
 
     def _activations(self) -> tuple[Layer, Layer]:

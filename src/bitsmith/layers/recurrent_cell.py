@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -42,19 +42,22 @@ T = TypeVar("T")
 
 
 class CellDomain(ABC, Generic[T]):
-    """Tensors of one time step, the channels last; ``units`` of them belong to each gate."""
+    """Tensors of one time step, the channels last; ``units`` of them belong to each gate.
+
+    A ``name`` says which sum, product or function of the step it is: frameworks put other quantizers after each.
+    """
 
     @abstractmethod
-    def add(self, x: T, y: T) -> T:
+    def add(self, x: T, y: T, name: str = "") -> T:
         """``x + y``."""
 
     @abstractmethod
-    def multiply(self, x: T, y: T) -> T:
+    def multiply(self, x: T, y: T, name: str = "") -> T:
         """``x * y``."""
 
     @abstractmethod
     def mix(self, share: T, x: T, y: T) -> T:
-        """``share * x + (1 - share) * y``."""
+        """``share * x + (1 - share) * y``: what is ``kept``, and what is ``fresh``."""
 
     @abstractmethod
     def gates(self, x: T, first: int, last: int) -> T:
@@ -65,12 +68,12 @@ class CellDomain(ABC, Generic[T]):
         """``hidden @ recurrent_kernel + recurrent_bias`` for gates ``first`` to ``last`` (excluded)."""
 
     @abstractmethod
-    def activation(self, x: T) -> T:
+    def activation(self, x: T, name: str) -> T:
         """The activation of ``x``."""
 
     @abstractmethod
-    def recurrent_activation(self, x: T) -> T:
-        """The recurrent activation of ``x``: the opening of a gate."""
+    def recurrent_activation(self, x: T, names: Sequence[str]) -> T:
+        """The recurrent activation of ``x``: the openings of the gates of those names."""
 
     @abstractmethod
     def peephole(self, cell: T, first: int, last: int) -> T:
@@ -129,10 +132,10 @@ class OnFloats(CellDomain[Floats]):
         self.seen.setdefault(variable, []).append(x)
         return x
 
-    def add(self, x: Floats, y: Floats) -> Floats:
+    def add(self, x: Floats, y: Floats, name: str = "") -> Floats:
         return x + y
 
-    def multiply(self, x: Floats, y: Floats) -> Floats:
+    def multiply(self, x: Floats, y: Floats, name: str = "") -> Floats:
         return x * y
 
     def mix(self, share: Floats, x: Floats, y: Floats) -> Floats:
@@ -146,10 +149,10 @@ class OnFloats(CellDomain[Floats]):
         product: Floats = hidden @ self._weights.kernel[:, columns]
         return product if self._weights.bias is None else product + self._weights.bias[columns]
 
-    def activation(self, x: Floats) -> Floats:
+    def activation(self, x: Floats, name: str) -> Floats:
         return self._noted("activation", self._weights.activation.reference([x]))
 
-    def recurrent_activation(self, x: Floats) -> Floats:
+    def recurrent_activation(self, x: Floats, names: Sequence[str]) -> Floats:
         return self._noted("recurrent_activation", self._weights.recurrent_activation.reference([x]))
 
     def peephole(self, cell: Floats, first: int, last: int) -> Floats:
@@ -202,10 +205,10 @@ class OnIntervals(CellDomain[Interval]):
     def __init__(self, least: Weights, most: Weights) -> None:
         self._weights, self._most = least, most
 
-    def add(self, x: Interval, y: Interval) -> Interval:
+    def add(self, x: Interval, y: Interval, name: str = "") -> Interval:
         return x.plus(y)
 
-    def multiply(self, x: Interval, y: Interval) -> Interval:
+    def multiply(self, x: Interval, y: Interval, name: str = "") -> Interval:
         corners = [x.least * y.least, x.least * y.most, x.most * y.least, x.most * y.most]
         return Interval(np.min(corners, axis=0), np.max(corners, axis=0))
 
@@ -231,10 +234,10 @@ class OnIntervals(CellDomain[Interval]):
             return product
         return self.add(product, Interval(self._weights.bias[columns], self._most.bias[columns]))
 
-    def activation(self, x: Interval) -> Interval:
+    def activation(self, x: Interval, name: str) -> Interval:
         return _through(self._weights.activation, x)
 
-    def recurrent_activation(self, x: Interval) -> Interval:
+    def recurrent_activation(self, x: Interval, names: Sequence[str]) -> Interval:
         return _through(self._weights.recurrent_activation, x)
 
     def peephole(self, cell: Interval, first: int, last: int) -> Interval:
@@ -364,10 +367,10 @@ class OnValues(CellDomain[Value]):
             self._body.matmul(self._body.reshape(x, (1, units)), matrix), (columns.stop - columns.start,)
         )
 
-    def add(self, x: Value, y: Value) -> Value:
+    def add(self, x: Value, y: Value, name: str = "") -> Value:
         return self._body.add(x, y)
 
-    def multiply(self, x: Value, y: Value) -> Value:
+    def multiply(self, x: Value, y: Value, name: str = "") -> Value:
         return self._body.mul(x, y)
 
     def mix(self, share: Value, x: Value, y: Value) -> Value:
@@ -385,10 +388,10 @@ class OnValues(CellDomain[Value]):
         fmt = self._lowering.format("recurrent_accum")
         return product if fmt is None else self._body.cast(product, fmt)
 
-    def activation(self, x: Value) -> Value:
+    def activation(self, x: Value, name: str) -> Value:
         return self._activated("activation", self._weights.activation, x)
 
-    def recurrent_activation(self, x: Value) -> Value:
+    def recurrent_activation(self, x: Value, names: Sequence[str]) -> Value:
         return self._activated("recurrent_activation", self._weights.recurrent_activation, x)
 
     def _activated(self, variable: str, layer: Layer, x: Value) -> Value:

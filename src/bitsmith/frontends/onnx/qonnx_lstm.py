@@ -16,11 +16,10 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.onnx.call import Call
 from bitsmith.frontends.onnx.qonnx import quantized_within
-from bitsmith.frontends.ops.arithmetic import add, multiply
 from bitsmith.frontends.ops.functions import FUNCTIONS
-from bitsmith.frontends.ops.selection import select, stack
-from bitsmith.frontends.ops.unrolled import names_of, product
+from bitsmith.frontends.ops.unrolled import Function, Gates, QuantizedCell, names_of, product, unchanged
 from bitsmith.layers.layer import as_weights
+from bitsmith.layers.recurrent import LSTM, LSTM_GATES
 
 _HIDDEN, _CELL, _INPUT_WEIGHTS, _HIDDEN_WEIGHTS, _BIASES, _GRIDS = 1, 2, 3, 7, 11, 15
 """The first operands of each kind."""
@@ -33,6 +32,9 @@ _QUANTIZERS = (
     *("input_sigmoid", "forget_sigmoid", "cell_tanh", "output_sigmoid", "hidden_state_tanh"),
 )
 """In the order of their operands: a scale, a zero point and a width each."""
+
+_PLAIN = {"kept": "cell_state", "fresh": "cell_state", "cell_sum": "cell_state", "state": "output"}
+"""The quantizers of what no function follows."""
 
 _MOST_STEPS = 256
 
@@ -54,19 +56,14 @@ def quantized_lstm(call: Call) -> tuple[Value, ...]:
     for number in (_HIDDEN, _CELL):
         if np.any(call.weights(number, "the initial state")):
             raise UnsupportedError("an initial state other than 0", accepted="0")
-    layer = _Layer(call, call.build, {first: _stacked(call, first) for first in _TENSORS})
-    projected = [layer.product(x, gate, "inputs", _INPUT_WEIGHTS, _BIASES) for gate in range(len(_GATES))]
-    steps = range(x.dims[axis])
-    state: tuple[Value, Value] | None = None
-    hidden: dict[int, Value] = {}
-    for step in reversed(steps) if backward else steps:
-        own = replace(layer, build=call.build.within(f"step{step}"))
-        state = own.advanced(
-            [own.at(one, axis, step, name) for name, one in zip(_GATES, projected, strict=True)], state
-        )
-        hidden[step] = state[0]
-    assert state is not None
-    return stack(call.build, [hidden[step] for step in steps], axis), *state
+    layer = _Layer(call, {first: _stacked(call, first) for first in _TENSORS})
+    projected = layer.products(call.build, x, "inputs", _INPUT_WEIGHTS, _BIASES)
+    units = projected[0].dims[-1]
+    equations = LSTM(np.zeros((x.dims[-1], 4 * units)), np.zeros((units, 4 * units)))
+    hidden, states = QuantizedCell(equations, layer.recurrent, layer.functions()).unrolled(
+        call.build, projected, sequences=True, backwards=backward, mirrored=backward, axis=axis
+    )
+    return hidden, *states
 
 
 def _stacked(call: Call, first: int) -> list[Value]:
@@ -89,49 +86,40 @@ class _Layer:
     """Emits parts of the layer, whose ``tensors`` are those of all gates, by the number of the first one's operand."""
 
     call: Call
-    build: Builder
     tensors: Mapping[int, Sequence[Value]]
 
-    def product(self, x: Value, gate: int, suffix: str, *numbers: int) -> Value:
-        """The product with the weights of a gate, and perhaps its bias."""
-        found = [self.tensors[first][gate] for first in numbers]
-        if found[0].shape[0] != x.dims[-1]:
-            raise ModelFileError(
-                f"weights of shape {found[0].shape[::-1]} for a tensor of axes {x.dims}",
-                where=self.call.attributes.where,
-            )
+    def recurrent(self, build: Builder, hidden: Value, first: int, last: int) -> Gates:
+        """The products of a state, of all gates."""
+        return self.products(build, hidden, "again", _HIDDEN_WEIGHTS)
+
+    def products(self, build: Builder, x: Value, suffix: str, *numbers: int) -> Gates:
+        """The products with the weights of the gates, and perhaps their biases."""
         names = names_of(self.call.build, *(_VARIABLES[first] for first in numbers))
-        build = self.build.within(f"{_GATES[gate]}_{suffix}")
-        return product(build, x, (found[0], found[1] if len(found) > 1 else None), names)
+        products = []
+        for gate, name in enumerate(_GATES):
+            weights, *bias = (self.tensors[first][gate] for first in numbers)
+            if weights.shape[0] != x.dims[-1]:
+                raise ModelFileError(
+                    f"weights of shape {weights.shape[::-1]} for a tensor of axes {x.dims}",
+                    where=self.call.attributes.where,
+                )
+            tensors = weights, bias[0] if bias else None
+            products.append(product(build.within(f"{name}_{suffix}"), x, tensors, names))
+        return tuple(products)
 
-    def at(self, x: Value, axis: int, step: int, name: str) -> Value:
-        """Return the element of a sequence at a step."""
-        return select(self.build.within(f"{name}_at"), x, axis, step)
+    def functions(self) -> Mapping[str, Function]:
+        """The functions of results of the equations, by name."""
+        functions = {name: self._quantizer(quantizer) for name, quantizer in _PLAIN.items()}
+        functions["cell_activation"] = self._function("tanh", None, "hidden_state_tanh")
+        for gate, name in zip(_GATES, LSTM_GATES, strict=True):
+            function = "tanh" if gate == "cell" else "sigmoid"
+            functions[name] = self._function(function, f"{gate}_acc", f"{gate}_{function}")
+        return functions
 
-    def quantized(self, x: Value, name: str, suffix: str = "") -> Value:
-        """``x`` by the quantizer of that name."""
+    def _quantizer(self, name: str) -> Function:
         number = _GRIDS + 3 * _QUANTIZERS.index(name)
-        return quantized_within(self.call, self.build.within(suffix or name), x, number, name)
+        return lambda build, x: quantized_within(self.call, build, x, number, name)
 
-    def gate(self, gate: int, projected: Value, hidden: Value | None) -> Value:
-        """One gate, or what may be added to the cell."""
-        name = _GATES[gate]
-        total = projected
-        if hidden is not None:
-            again = self.product(hidden, gate, "again", _HIDDEN_WEIGHTS)
-            total = add(self.build.within(f"{name}_sum"), total, again)
-        function = "tanh" if name == "cell" else "sigmoid"
-        opened = self.build.emit(FUNCTIONS[function], self.quantized(total, f"{name}_acc"), suffix=f"{name}_{function}")
-        return self.quantized(opened, f"{name}_{function}", f"{name}_gate")
-
-    def advanced(self, projected: list[Value], state: tuple[Value, Value] | None) -> tuple[Value, Value]:
-        """The next hidden and cell state; none before is 0."""
-        hidden, cell = state or (None, None)
-        opened, forget, fresh, shown = (self.gate(gate, one, hidden) for gate, one in enumerate(projected))
-        added = self.quantized(multiply(self.build.within("fresh"), opened, fresh), "cell_state", "added")
-        if cell is not None:
-            kept = self.quantized(multiply(self.build.within("old"), forget, cell), "cell_state", "kept")
-            added = self.quantized(add(self.build.within("cell_sum"), kept, added), "cell_state", "cell")
-        bent = self.build.emit(FUNCTIONS["tanh"], added, suffix="hidden_tanh")
-        bent = self.quantized(bent, "hidden_state_tanh")
-        return self.quantized(multiply(self.build.within("shown"), shown, bent), "output"), added
+    def _function(self, name: str, before: str | None, after: str) -> Function:
+        first, last = unchanged if before is None else self._quantizer(before), self._quantizer(after)
+        return lambda build, x: last(build, build.emit(FUNCTIONS[name], first(build.within("sum"), x), suffix=name))

@@ -17,8 +17,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value, constant, layouts_of
 from bitsmith.frontends.ops import recurrent
-from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
-from bitsmith.frontends.ops.selection import part, select, stack
+from bitsmith.frontends.ops.unrolled import Function, QuantizedCell
 from bitsmith.frontends.tflite.arithmetic import exponent_of
 from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, checked, limits_of, zero_point
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
@@ -28,7 +27,7 @@ from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.recurrent import LSTM
+from bitsmith.layers.recurrent import LSTM, LSTM_GATES
 
 _INT16 = (-(1 << 15), (1 << 15) - 1)
 _INPUT_WEIGHTS, _RECURRENT_WEIGHTS, _BIASES = 1, 5, 12
@@ -178,15 +177,39 @@ class _Steps:
         bias = constant(exact(np.stack(biases))).moved(np.ravel)
         product = _product(call.build, x, "inputs", weight=inputs.kernel, bias=bias)
         projected = call.rescaled(product, inputs.factors, _INT16, "projected")
+        weights = np.zeros((x.dims[2], 4 * units)), np.zeros((units, 4 * units))
+        coupled = len(self.gates) < 4
+        cell = QuantizedCell(
+            LSTM(*weights, coupled=coupled, keeps=coupled),
+            lambda build, state, first, last: (self._again(build, state, again),),
+            self._functions(),
+            places=_COUPLED if coupled else range(4),
+            one=constant(32767.0),
+        )
         given = _states(call)
-        state, cell = given or (None, None)
-        states: list[Value] = []
-        for step in range(x.dims[1]):
-            own = _Step(self, FixedLayers(call.build.within(f"step{step}"), Fixed(16)), units)
-            state, cell = own.advance(select(own.layers.build.within("input"), projected, 1, step), again, state, cell)
-            states.append(state)
-        y = stack(call.build, states, 1)
-        return (y, *(one for one in (state, cell) if one is not None)) if given else y
+        y, states = cell.unrolled(call.build, (projected,), given, sequences=True, backwards=False)
+        return (y, *states) if given else y
+
+    def _again(self, build: Builder, state: Value, weights: _Weights) -> Value:
+        """The product of a state."""
+        product = _product(build, state, "recurrent", weight=weights.kernel)
+        return self._at(build).rescaled(product, weights.factors, (-(1 << 31), (1 << 31) - 1), "repeated")
+
+    def _functions(self) -> Mapping[str, Function]:
+        """The functions of results of the equations, by name."""
+        return {
+            "gates": lambda build, x: self._at(build).clipped(x, _INT16),
+            **dict.fromkeys(LSTM_GATES, lambda build, x: _layers(build).logistic(x, _INTEGER_BITS)),
+            "candidate": lambda build, x: _layers(build).tanh(x, _INTEGER_BITS),
+            "kept": lambda build, x: rounded(build, x, 15, Rounding.RND_INF, ""),
+            "fresh": lambda build, x: rounded(build, x, 30 + self.power, Rounding.RND_INF, ""),
+            "cell": lambda build, x: self._at(build).clipped(x, self._cell_limits()),
+            "cell_activation": lambda build, x: _layers(build).tanh(x, 15 + self.power),
+            "state": lambda build, x: self._hidden(self._at(build), x),
+        }
+
+    def _at(self, build: Builder) -> Call:
+        return replace(self.call, build=build)
 
     def _weights(self, first: int, operand: Tensor) -> _Weights:
         """The weights of all gates from input ``first`` on."""
@@ -202,71 +225,31 @@ class _Steps:
             raise self.call.error("gates of different shapes")
         return _Weights(constant(exact(np.stack(rows))).moved(_in_columns), tuple(factors))
 
+    def _cell_limits(self) -> tuple[int, int]:
+        clip = self.call.options.number("cell_clip")
+        if clip <= 0.0:
+            return _INT16
+        most = int(min(max(np.float32(clip) / self.cell.quantized.scale, np.float32(-32768)), np.float32(32767)))
+        return -most, most
+
+    def _hidden(self, call: Call, product: Value) -> Value:
+        """The hidden state, with the zero point of the result taken off."""
+        inner = call.operator.intermediates
+        if len(inner) != 5 or len({*map(zero_point, (inner[4], self.hidden, call.result))}) > 1:
+            raise call.error("an LSTM without the scale of its hidden state, or with several zero points")
+        scale = np.float32(2.0**-15 / float(inner[4].quantized.scale) * 2.0**-15)
+        return call.rescaled(product, float(scale), limits_of(self.hidden))
+
+
+def _layers(build: Builder) -> FixedLayers:
+    return FixedLayers(build, Fixed(16))
+
 
 def _product(build: Builder, x: Value, suffix: str, **trained: Value) -> Value:
     """The product with trained tensors, which all steps share."""
     found = {name: build.draft.shared(one) for name, one in trained.items()}
     layer = Dense(found["weight"].elements, found["bias"].elements if "bias" in found else None)
     return build.emit(layer, x, suffix=suffix, layouts=layouts_of(**found))
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One step of ``steps``."""
-
-    steps: _Steps
-    layers: FixedLayers
-    units: int
-
-    def advance(
-        self, projected: Value, again: _Weights, state: Value | None, cell: Value | None
-    ) -> tuple[Value, Value]:
-        """The next hidden and cell states; those before are None where they are 0."""
-        build = self.layers.build
-        call = replace(self.steps.call, build=build)
-        total = projected
-        if state is not None:
-            product = _product(build, state, "recurrent", weight=again.kernel)
-            repeated = call.rescaled(product, again.factors, (-(1 << 31), (1 << 31) - 1), "repeated")
-            total = call.clipped(add(build.within("sum"), projected, repeated), _INT16, "gates")
-        count = len(self.steps.gates)
-        opened = {
-            name: self.layers.within(name).logistic(self._gate(total, place, name), _INTEGER_BITS)
-            for name, place in (("input", count - 4), ("forget", count - 3), ("output", count - 1))
-            if place >= 0
-        }
-        candidate = self.layers.within("candidate").tanh(self._gate(total, count - 2, "candidate"), _INTEGER_BITS)
-        forget = opened["forget"]
-        kept = opened.get("input") or subtract(build.within("input"), constant(32767.0), forget)
-        drop = 30 + self.steps.power
-        fresh = rounded(
-            build, multiply(build.within("fresh_product"), kept, candidate), drop, Rounding.RND_INF, "fresh"
-        )
-        if cell is not None:
-            old = rounded(build, multiply(build.within("old_product"), forget, cell), 15, Rounding.RND_INF, "old")
-            fresh = add(build.within("cell_sum"), old, fresh)
-        cell = call.clipped(fresh, self._cell_limits(), "cell")
-        shown = self.layers.within("shown").tanh(cell, 15 + self.steps.power)
-        return self._hidden(call, multiply(build.within("hidden_product"), opened["output"], shown)), cell
-
-    def _gate(self, total: Value, place: int, name: str) -> Value:
-        picked = range(place * self.units, (place + 1) * self.units)
-        return part(self.layers.build, total, {1: picked}, f"{name}_gate")
-
-    def _cell_limits(self) -> tuple[int, int]:
-        clip = self.steps.call.options.number("cell_clip")
-        if clip <= 0.0:
-            return _INT16
-        most = int(min(max(np.float32(clip) / self.steps.cell.quantized.scale, np.float32(-32768)), np.float32(32767)))
-        return -most, most
-
-    def _hidden(self, call: Call, product: Value) -> Value:
-        """The hidden state, with the zero point of the result taken off."""
-        inner = call.operator.intermediates
-        if len(inner) != 5 or len({*map(zero_point, (inner[4], self.steps.hidden, call.result))}) > 1:
-            raise call.error("an LSTM without the scale of its hidden state, or with several zero points")
-        scale = np.float32(2.0**-15 / float(inner[4].quantized.scale) * 2.0**-15)
-        return call.rescaled(product, float(scale), limits_of(self.steps.hidden), "hidden")
 
 
 RECURRENT: dict[str, Entry] = {

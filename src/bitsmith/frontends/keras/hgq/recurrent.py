@@ -12,7 +12,7 @@ from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantized_function, quantizer, scalar_function
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.quantizers import variables
-from bitsmith.frontends.ops.unrolled import Function, QuantizedCell, unchanged
+from bitsmith.frontends.ops.unrolled import Function, Gates, Products, QuantizedCell
 from bitsmith.layers.layer import Shape, as_weights, broadcasts
 from bitsmith.layers.recurrent import GRU, SimpleRNN
 
@@ -36,10 +36,12 @@ class _Class:
                 raise UnsupportedError(f"{key}={not accepted}", accepted=f"{key}={accepted}")
         operands = of_steps(call, x, quantizer(call, "cell/iq", "iq_conf"))
         sequences, backwards = (call.config.flag(key, False) for key in ("return_sequences", "go_backwards"))
-        shown, states = self._cell(call).unrolled(call.build, operands, sequences=sequences, backwards=backwards)
+        cell, products = self._cell(call, operands)
+        shown, states = cell.unrolled(call.build, products, sequences=sequences, backwards=backwards)
         return (shown, *states)[: 1 + call.config.flag("return_state", False)]
 
-    def _cell(self, call: LayerCall) -> QuantizedCell:
+    def _cell(self, call: LayerCall, x: Value) -> tuple[QuantizedCell, Gates]:
+        """The cell, and the products of its operand with its weights."""
         units, channels = call.config.positive("units"), call.x.dims[-1]
         after = self.layer is GRU and call.config.flag("reset_after", True)
         columns = self.layer.gates * units
@@ -58,17 +60,12 @@ class _Class:
             on_grid, grid = (values, None) if found is None else found.on_grid(values)
             trained[name] = constant(on_grid, quantizer=grid)
         weights = trained["kernel"].elements, trained["recurrent_kernel"].elements, None
-        return QuantizedCell(
-            SimpleRNN(*weights) if self.layer is SimpleRNN else GRU(*weights, reset_after=after),
-            trained["kernel"],
-            trained["recurrent_kernel"],
-            trained.get("bias"),
-            seen=self._on_grid(call, "sq"),
-            rounded=self._on_grid(call, "rhq") if self.layer is GRU else unchanged,
-            activation=self._function(call, "activation"),
-            recurrent_activation=self._function(call, "recurrent_activation") if self.layer is GRU else unchanged,
-            apart=False,
-        )
+        equations = SimpleRNN(*weights) if self.layer is SimpleRNN else GRU(*weights, reset_after=after)
+        products = Products(call.build, trained["kernel"], trained["recurrent_kernel"], trained.get("bias"))
+        functions = {"seen": self._on_grid(call, "sq"), "candidate": self._function(call, "activation")}
+        if self.layer is GRU:
+            functions |= {"rounded": self._on_grid(call, "rhq"), "opened": self._function(call, "recurrent_activation")}
+        return QuantizedCell(equations, products.recurrent, functions, apart=False), products.operands(x)
 
     def _function(self, call: LayerCall, name: str) -> Function:
         before, after = (self._quantizer(call, key) if key else None for key in self.functions[name])

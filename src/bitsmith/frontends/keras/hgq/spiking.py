@@ -18,7 +18,7 @@ from bitsmith.frontends.keras.hgq.recurrent import of_steps, sequence
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.reduction import extreme_index
-from bitsmith.frontends.ops.unrolled import States, over_steps
+from bitsmith.frontends.ops.unrolled import Gates, States, over_steps
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.layer import Floats, as_weights, broadcasts
 from bitsmith.layers.quantization.lookup import Staircase
@@ -43,12 +43,12 @@ class _Neurons:
     sq: FixedPoint | None
     oq: FixedPoint | None
 
-    def step(self, build: Builder, x: Value, states: States) -> tuple[Value, States]:
+    def step(self, build: Builder, x: Gates, states: States) -> tuple[Value, States]:
         """The spikes of a step, and the membrane after it."""
         state = states[0]
         if self.beta is not None:
             state = multiply(build.within("leak"), state, held(constant(self.beta)))
-        membrane = add(build.within("membrane"), state, x)
+        membrane = add(build.within("membrane"), state, *x)
         winner = self._winner(build.within("winner"), membrane) if self.inhibits else None
         fired = self._where_above(build, membrane, self.factor, winner, "fired")
         result = quantized(build, fired, self.oq, "" if self.oq is None else "oq")
@@ -98,7 +98,7 @@ def _spikes(call: LayerCall) -> tuple[Value, ...]:
     )
     sequences, backwards = (config.flag(key, False) for key in ("return_sequences", "go_backwards"))
     operands, rest = of_steps(call, x, iq), held(constant(np.zeros((1, units))))
-    shown, states = over_steps(call.build, operands, (rest,), neurons.step, sequences=sequences, backwards=backwards)
+    shown, states = over_steps(call.build, (operands,), (rest,), neurons.step, sequences=sequences, backwards=backwards)
     return (shown, *states)[: 1 + config.flag("return_state", False)]
 
 

@@ -18,13 +18,13 @@ from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.quantization import Quantization
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.recurrent import backward_layer, merged, wrapped
-from bitsmith.frontends.ops.unrolled import Function, QuantizedCell, unchanged
+from bitsmith.frontends.ops.unrolled import Function, Gates, Products, QuantizedCell, unchanged
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
-from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
+from bitsmith.layers.recurrent import GRU, GRU_GATES, LSTM, LSTM_GATES, SimpleRNN
 
 _MOST_STEPS = 1024
 
@@ -50,12 +50,13 @@ class _Class:
         The steps of a cell that runs ``backwards`` within a wrapper are given in the order of the operand's.
         """
         x = _sequence(call, config)
-        cell = self._cell(call, config, f"{place}cell")
+        cell, operands = self._cell(call, config, f"{place}cell", x)
         sequences, turned = (config.flag(key, False) for key in ("return_sequences", "go_backwards"))
-        result, states = cell.unrolled(call.build, x, sequences=sequences, backwards=turned, mirrored=backwards)
+        result, states = cell.unrolled(call.build, operands, sequences=sequences, backwards=turned, mirrored=backwards)
         return (result, *states) if config.flag("return_state", False) else (result,)
 
-    def _cell(self, call: LayerCall, config: Fields, place: str) -> QuantizedCell:
+    def _cell(self, call: LayerCall, config: Fields, place: str, x: Value) -> tuple[QuantizedCell, Gates]:
+        """The cell, and the products of its operand with its weights."""
         units, channels = config.positive("units"), call.x.dims[-1]
         after, columns = self.layer is GRU and config.flag("reset_after", True), self.layer.gates * units
         shapes: dict[str, Shape] = {"kernel": (channels, columns), "recurrent_kernel": (units, columns)}
@@ -73,17 +74,14 @@ class _Class:
             grid = quantizers_of(**trained)["recurrent_kernel"]
             _check_growth(self._gained(config, call.major, grid), call.x.dims[1])
         weights = trained["kernel"].elements, trained["recurrent_kernel"].elements
-        return QuantizedCell(
-            GRU(*weights, reset_after=after) if self.layer is GRU else self.layer(*weights),
-            trained["kernel"],
-            trained["recurrent_kernel"],
-            trained.get("bias"),
-            seen=_applied(None if state is None else quantized_activation(state)),
-            rounded=unchanged,
-            activation=_applied(activation),
-            recurrent_activation=_applied(opening),
-            apart=True,
-        )
+        equations = GRU(*weights, reset_after=after) if self.layer is GRU else self.layer(*weights)
+        products = Products(call.build, trained["kernel"], trained["recurrent_kernel"], trained.get("bias"))
+        functions = {
+            "seen": _applied(None if state is None else quantized_activation(state)),
+            **dict.fromkeys((*LSTM_GATES, *GRU_GATES), _applied(opening)),
+            **dict.fromkeys(("candidate", "cell_activation"), _applied(activation)),
+        }
+        return QuantizedCell(equations, products.recurrent, functions), products.operands(x)
 
     def _gained(self, config: Fields, major: int, kernel: Quantizer) -> int | None:
         """Return the binary places that a state without a quantizer has beyond the one before; None if that is not known."""
