@@ -37,6 +37,14 @@ def test_each_option_has_one_record() -> None:
     assert len(set(keys)) == len(keys)
 
 
+def test_a_group_of_options_is_a_dictionary() -> None:
+    target: Arguments = {"board": "ulx3s-85f", "clock_period": 10.0}
+    model = bitsmith.convert(MODELS / "digits.keras", **target, bits=8, check=False)
+    assert model.target.board == "ulx3s-85f" and model.target.clock_period_ns == 10.0
+    with pytest.raises(TypeError, match="clock_period"):
+        bitsmith.convert(MODELS / "digits.keras", **target, clock_period=5.0)  # type: ignore[misc]
+
+
 def test_an_option_that_is_no_argument_is_a_key() -> None:
     assert [
         option.name for option in OPTIONS if option.name not in Arguments.__annotations__ and option.key is None

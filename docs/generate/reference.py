@@ -35,6 +35,9 @@ OPTION_PAGE = """# Options
 Each option is an argument of `bitsmith.convert` and the functions around it, a key of
 [project configurations](configuration.md), and an option of the [commands](command-reference.md) that convert. The
 meaning is the same. Keys below `HLSConfig` and `WriterConfig` are keys of these sections.
+
+Options that belong together are a dictionary: with `target = {"board": "ulx3s-85f", "clock_period": 10}`, several models
+have one target by `convert(model, **target)` ([decision 72](decisions/072-options-are-keywords-and-groups-are-dictionaries.md)).
 """
 BUILD_PART = """## Builds
 
