@@ -18,6 +18,7 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelPropagation
 from sklearn.svm import LinearSVC
 from tests.properties import judged
 
@@ -60,6 +61,8 @@ MODELS: dict[str, tuple[Any, Data]] = {
     "histogram, two classes": (ensemble.HistGradientBoostingClassifier(max_iter=6), TWO),
     "histogram, three classes": (ensemble.HistGradientBoostingClassifier(max_iter=6), THREE),
     "histogram, real": (ensemble.HistGradientBoostingRegressor(max_iter=6), REAL),
+    "isolation forest": (ensemble.IsolationForest(max_samples=64, max_features=0.5, **FEW), REAL),
+    "isolation forest, contaminated": (ensemble.IsolationForest(contamination=0.25, **FEW), (THREE[0][:101], None)),
     "bagging, by ONNX": (BaggingClassifier(n_estimators=3, random_state=0), THREE),
     "pipeline, by ONNX": (make_pipeline(StandardScaler(), LogisticRegression()), TWO),
     "XGBoost, two classes": (xgboost.XGBClassifier(n_estimators=6, max_depth=3), TWO),
@@ -111,6 +114,28 @@ def test_decisions_on_categories(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(model.predict(x).reshape(-1), wanted, atol=2e-3)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_isolation_forests_find_the_same_outliers(seed: int) -> None:
+    """Also where the last inlier has the very score that parts them, and where no tree tells samples apart."""
+    rng = np.random.default_rng(seed)
+    x = rng.permutation(TWO[0])[:101]
+    samples, features = [2, 16, 64, "auto"][seed % 4], float(rng.choice([0.3, 1.0]))
+    contamination = ["auto", 0.05, 0.2, 0.5][int(rng.integers(4))]
+    model = ensemble.IsolationForest(
+        n_estimators=int(rng.integers(1, 20)),
+        max_samples=samples,
+        max_features=features,
+        contamination=contamination,
+        bootstrap=seed % 2 == 1,
+        random_state=seed,
+    ).fit(x)
+    network = read_model(model)
+    found = network.evaluate([TWO[0].astype(np.float64)])
+    labels, scores = (found[name].reshape(-1) for name in network.outputs)
+    np.testing.assert_array_equal(labels, model.predict(TWO[0]))
+    np.testing.assert_allclose(scores, model.decision_function(TWO[0]), atol=2e-5)
+
+
 def test_trees_of_vectors(tmp_path: Path) -> None:
     model = xgboost.XGBRegressor(n_estimators=4, max_depth=3, multi_strategy="multi_output_tree").fit(*SEVERAL)
     network = read_model(model)
@@ -119,8 +144,10 @@ def test_trees_of_vectors(tmp_path: Path) -> None:
 
 
 def _wanted(model: Any, x: Numbers) -> list[npt.NDArray[np.float64]]:
-    """The library's class numbers and probabilities, or its targets."""
+    """The library's class numbers and probabilities, or those and scores of outliers, or its targets."""
     found = model.predict(x)
+    if isinstance(model, ensemble.IsolationForest):
+        return [found.astype(np.float64), model.decision_function(x)]
     if not hasattr(model, "predict_proba"):
         return [np.asarray(found, np.float64)]
     labels = found if found.dtype.kind in "iub" else np.searchsorted(model.classes_, found)
@@ -208,7 +235,7 @@ REJECTED: dict[str, tuple[Callable[[], Any], type[BitsmithError], str]] = {
         UnsupportedError,
         "'poisson'",
     ),
-    "no exporter": (lambda: ensemble.IsolationForest(n_estimators=2).fit(THREE[0]), ModelFileError, "skl2onnx cannot"),
+    "no exporter": (lambda: LabelPropagation().fit(*THREE), ModelFileError, "skl2onnx cannot"),
     "XGBoost, linear": (
         lambda: xgboost.XGBRegressor(booster="gblinear", n_estimators=2).fit(*REAL),
         UnsupportedError,

@@ -80,21 +80,61 @@ def network_of(trees: Trees, link: Link, classes: Classes | None, name: str) -> 
             accepted="an objective with a score for each class, or the logarithm of the odds of two",
             remedy="give the booster, whose scores are the result",
         )
-    nodes = [NetworkNode("features", Input((trees.size,)))]
+    chain = _Chain.of(trees, name)
+    scores = chain.last
+    if classes is not None and single:
+        scores = chain.then("both", Dense(as_weights([[-1.0, 1.0]])))
+    function = _FUNCTIONS[link]
+    result = scores if function is None else chain.then("probabilities", function)
+    if classes is None:
+        return chain.network(result)
+    label = chain.label(scores, classes)
+    return chain.network(label, result, notes=classes.notes(label))
 
-    def then(called: str, layer: Layer, before: str | None = None) -> str:
-        nodes.append(NetworkNode(called, layer, (nodes[-1].name if before is None else before,), source=name))
+
+def outliers_of(trees: Trees, offset: float, name: str) -> Network:
+    """The network of an outlier detector, where ``trees`` sum to ``s``: 1 where that is 0 or more, else -1, and the score.
+
+    The score is ``(1 - 2**-s) * -offset``, of the sign of ``s``.
+    """
+    chain = _Chain.of(trees, name)
+    negated = chain.then("negated", Dense(as_weights([[-1.0]])))
+    chain.then("power", Activation("exp2"), negated)
+    score = chain.then("score", Dense(as_weights([[offset]]), as_weights([-offset])))
+    both = chain.then("both", Dense(as_weights([[1.0, -1.0]])), "trees")
+    return chain.network(chain.label(both, Classes([1, -1])), score)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A network from features on, while it is made; each layer reads one other, which is the last before it if not said."""
+
+    name: str
+    nodes: list[NetworkNode]
+
+    @staticmethod
+    def of(trees: Trees, name: str) -> _Chain:
+        """The input and the trees."""
+        chain = _Chain(name, [NetworkNode("features", Input((trees.size,)))])
+        chain.then("trees", trees)
+        return chain
+
+    @property
+    def last(self) -> str:
+        return self.nodes[-1].name
+
+    def then(self, called: str, layer: Layer, before: str | None = None) -> str:
+        """Add a layer, and return its name."""
+        self.nodes.append(NetworkNode(called, layer, (self.last if before is None else before,), source=self.name))
         return called
 
-    scores = then("trees", trees)
-    if classes is not None and single:
-        scores = then("both", Dense(as_weights([[-1.0, 1.0]])))
-    function = _FUNCTIONS[link]
-    result = scores if function is None else then("probabilities", function)
-    if classes is None:
-        return Network(tuple(nodes), ("features",), (result,), name)
-    label = then("label", ArgMax(-1), scores)
-    if (named := classes.layer()) is not None:
-        then("entry", named)
-        label = then("class", Reshape(()))
-    return Network(tuple(nodes), ("features",), (label, result), name, classes.notes(label))
+    def label(self, scores: str, classes: Classes) -> str:
+        """Add the class of the greatest score, the first of equal ones."""
+        label = self.then("label", ArgMax(-1), scores)
+        if (named := classes.layer()) is None:
+            return label
+        self.then("entry", named)
+        return self.then("class", Reshape(()))
+
+    def network(self, *outputs: str, notes: tuple[str, ...] = ()) -> Network:
+        return Network(tuple(self.nodes), ("features",), outputs, self.name, notes)

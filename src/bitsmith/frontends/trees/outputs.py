@@ -14,12 +14,17 @@ from bitsmith.layers.layer import Floats
 
 
 def estimated(name: str, model: Any, x: Numbers) -> FrameworkRun:
-    """Outputs of an estimator: of a classifier the classes, as their numbers if they are none, and the probabilities."""
+    """Outputs of an estimator: of a classifier the classes, as their numbers if they are none, and the probabilities.
+
+    Of an outlier detector: 1 or -1, and the score.
+    """
     x = x.astype(np.float32)
     result = np.asarray(model.predict(x))
     if hasattr(model, "predict_proba"):
         labels = result if result.dtype.kind in "iufb" else np.searchsorted(model.classes_, result)
         return _run(name, labels, model.predict_proba(x))
+    if hasattr(model, "offset_") and hasattr(model, "decision_function"):
+        return _run(name, result, model.decision_function(x))
     if hasattr(model, "classes_"):
         raise NotComparedError("it gives classes alone, and the exported model scores, too")
     return _run(name, result)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, ensemble, equal_to
-from bitsmith.frontends.trees.network import Classes, Link, network_of
+from bitsmith.frontends.trees.network import Classes, Link, network_of, outliers_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.trees import Places
@@ -146,8 +147,11 @@ _READERS: Mapping[str, Callable[[Any], _Sums]] = {
 }
 """Readers of trees by scikit-learn's base classes."""
 
-_OTHERS = ("IsolationForest", "RandomTreesEmbedding")
+_OTHERS = ("RandomTreesEmbedding",)
 """Forests whose results are others than sums of leaves."""
+
+_SPREAD = 2.0**-14
+"""The share of the largest leaf by which rounding it to 16 bits moves a sum of leaves, over the root of their number, at most."""
 
 
 def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
@@ -161,6 +165,8 @@ def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
     if not hasattr(model, "n_features_in_"):
         raise ModelFileError(f"a {name} that was not fitted", where="scikit-learn", remedy="model.fit(x, y)")
     bases = [base.__name__ for base in type(model).__mro__]
+    if "IsolationForest" in bases:
+        return _isolation(model, name)
     reader = next((_READERS[base] for base in bases if base in _READERS), None)
     if reader is None or name in _OTHERS:
         return _by_onnx(model, name, allow_approximate=allow_approximate)
@@ -168,6 +174,34 @@ def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
     trees = ensemble(sums.trees, int(model.n_features_in_), as_weights(sums.base), name)
     classes = Classes(list(model.classes_)) if hasattr(model, "classes_") else None
     return network_of(trees, sums.link, classes, name)
+
+
+def _isolation(model: Any, name: str) -> Network:
+    """The network of an isolation forest. Its trees sum to 0 where a sample's score is ``offset_``.
+
+    The sample that ``contamination`` takes for the last inlier may have that very score: sums are greater by so little that
+    rounding makes no outlier of it.
+    """
+    trees, size, offset = model.estimators_, int(model.n_features_in_), float(model.offset_)
+    whole = len(trees) * float(_average_path(np.array([model._max_samples]))[0])
+    each, found = math.log2(-offset) / len(trees), []
+    for one, features in zip(trees, model.estimators_features_, strict=True):
+        paths = one.tree_.compute_node_depths() + _average_path(one.tree_.n_node_samples) - 1
+        depths = paths / whole if whole else np.full(paths.shape, 1 / len(trees))
+        tree = _tree(one, as_weights(depths + each)[:, None])
+        found.append(replace(tree, feature=np.asarray(features)[np.where(tree.is_leaf, 0, tree.feature)]))
+    largest = max(float(np.abs(tree.values).max()) for tree in found)
+    base = 0.0
+    if model.contamination != "auto" and largest:
+        base = 2.0 ** round(math.log2(largest * math.sqrt(len(trees)) * _SPREAD))  # a power of two, which costs a bit
+    return outliers_of(ensemble(found, size, as_weights([base]), name), offset, name)
+
+
+def _average_path(samples: Places) -> Floats:
+    """The average length of ways to leaves in trees that part so many ``samples`` at random."""
+    more = np.maximum(samples, 3) - 1.0
+    long = 2 * (np.log(more) + np.euler_gamma) - 2 * more / (more + 1)
+    return as_weights(np.where(samples > 2, long, samples == 2))
 
 
 def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
