@@ -81,12 +81,13 @@ def test_the_schedule_is_that_of_all_actions_one_by_one(rate: float) -> None:
     assert (fast.latency, fast.interval, fast.fifos) == (slow.latency, slow.interval, slow.fifos)
 
 
-def test_a_memory_has_room_for_two_layers_in_a_row() -> None:
+def test_a_memory_has_room_for_two_parts_in_a_row() -> None:
+    """A pass of a convolution is one, all passes of other layers are."""
     network = assert_same(residual(), replace(shared(residual(), 250), weights_rate=FAST))
     (replay,) = (process.kind for process in network.processes if isinstance(process.kind, Replay))
-    assert replay.parts == ((72, 36), (72, 36), (2, 144), (4, 36), (108, 1))
-    assert replay.places == 72 + 72
-    assert replay.source.tolist()[72:146] == [*range(72), 0, 1]
+    assert replay.parts == ((36, 36), (36, 36), (36, 36), (36, 36), (2, 144), (4, 36), (108, 1))
+    assert replay.places == 36 + 36
+    assert replay.source.tolist()[35 * 36 : 37 * 36 + 1] == [*range(36), *range(36, 72), 36]
     assert len(replay.source) == sum(tokens * times for tokens, times in replay.parts)
     assert np.array_equal(replay.source[-108:], np.arange(150, 258))
 
