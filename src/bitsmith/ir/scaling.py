@@ -78,17 +78,35 @@ def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[n
 
 def _machine_weights(weights: Ints, have: Fracs) -> tuple[npt.NDArray[np.int64], Fracs] | None:
     """Weights of ``have`` fractional bits with one ``frac`` per column, the least; None if 64 bits might not do."""
-    finest = have.max(axis=0)
-    lift = finest - have
     short = machine(weights)
     if short is None:
         return None
-    if max(int(short.max()).bit_length(), int(short.min()).bit_length()) + int(lift.max()) > 62:
-        return None
+    finest = have.max(axis=0)
+    lift = finest - have
+    if not _fits(short, lift):
+        # Powers of two in weights may be what makes up for the fractional bits that others have.
+        zeros = _zeros(short)
+        short, have = short >> zeros, np.where(short == 0, NO_BITS, have - zeros)
+        finest = settled(have.max(axis=0))
+        lift = np.where(short == 0, 0, finest - have)
+        if not _fits(short, lift):
+            return None
     if np.any(lift):
         short = short << lift
     # What a whole column has below its lowest bit is not needed.
     ones = np.bitwise_or.reduce(short, axis=0)
-    zeros = np.frexp((ones & -ones).astype(np.float64))[1] - 1
-    spare = np.maximum(zeros, 0)
-    return short >> spare if np.any(spare) else short, np.where(ones == 0, 0, finest - zeros).astype(np.int64)
+    spare = _zeros(ones)
+    return short >> spare if np.any(spare) else short, np.where(ones == 0, 0, finest - spare).astype(np.int64)
+
+
+def _fits(weights: npt.NDArray[np.int64], lift: Fracs) -> bool:
+    """Return True if 64 bits hold the weights times two to the power of ``lift``, as far as bounds tell."""
+    if max(int(weights.max()).bit_length(), int(weights.min()).bit_length()) + int(lift.max()) <= 62:
+        return True
+    return bool(np.max(np.frexp(np.abs(weights).astype(np.float64))[1] + lift) <= 62)
+
+
+def _zeros(weights: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Trailing zero bits of each machine integer (0 for 0)."""
+    _, powers = np.frexp((weights & -weights).astype(np.float64))
+    return np.asarray(np.maximum(powers - 1, 0), dtype=np.int64)
