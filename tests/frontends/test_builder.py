@@ -291,3 +291,12 @@ def test_constants_that_are_alike_for_all_samples_fit_merged_axes(own: Batch) ->
     if own.merged > 1:
         with pytest.raises(MixedSamplesError, match="differs between samples"):
             build.aligned(x, replace(constant(np.arange(60.0).reshape(5, 3, 4)), batch=own))
+
+
+@pytest.mark.parametrize(("row", "given"), [([0.0, 0.0], 0), ([0.0, 0.5], 2), ([0.5, 0.5], 2)])
+def test_initial_states_are_left_out_where_all_are_zeros(row: list[float], given: int) -> None:
+    build = Builder(Draft(), 0, "model")
+    states = [constant(np.zeros((1, 1, 2))), constant(np.array([[row]]))]
+    found = given_states(build, states, Batch(1), 1, 2)
+    assert len(found) == given
+    assert not given or found[1].elements.ravel().tolist() == row

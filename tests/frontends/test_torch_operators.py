@@ -381,6 +381,17 @@ def test_operators_are_torch_own(shapes: tuple[Shape, ...], cases: dict[str, Cal
     assert_fixed_point(assert_same(randomised(Each(cases)), *shapes))
 
 
+class Applied(nn.Module):
+    """Twice what a module gives for operands that are made of one tensor."""
+
+    def __init__(self, own: nn.Module, call: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.own, self.call = own, call
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * self.call(self.own, x)
+
+
 MOVING: dict[str, nn.Module] = {
     "shuffle": nn.PixelShuffle(2),
     "unshuffle": nn.PixelUnshuffle(2),
@@ -401,6 +412,26 @@ def test_results_of_modules_that_only_move_have_their_names(name: str) -> None:
     with torch.no_grad():
         wanted = module[:2](torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(network.evaluate([x.astype(np.float64)])[name], wanted, rtol=1e-5, atol=1e-5)
+
+
+COMPOSED: dict[str, nn.Module] = {
+    "distance": Applied(nn.PairwiseDistance(), lambda own, x: own(x, x.flip(2))),
+    "similarity": Applied(nn.CosineSimilarity(1), lambda own, x: own(x, x.flip(2))),
+    "circular": Applied(nn.Conv1d(3, 4, 3, padding=1, padding_mode="circular"), lambda own, x: own(x)),
+    "response": Applied(nn.LocalResponseNorm(2), lambda own, x: own(x)),
+    "gated": Applied(nn.GLU(2), lambda own, x: own(x)),
+    "pooled": Applied(nn.LPPool1d(2, 2), lambda own, x: own(x)),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_results_of_modules_that_are_several_layers_have_their_names(name: str) -> None:
+    module = randomised(COMPOSED[name])
+    network = assert_same(module, (3, 6))
+    (x,) = inputs_of(network)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(x)).numpy() / 2
+    np.testing.assert_allclose(network.evaluate([x.astype(np.float64)])["own"], wanted, rtol=1e-4, atol=1e-5)
 
 
 class Sized(nn.Module):
