@@ -155,6 +155,16 @@ def test_powers_are_defined_of_bases_from_0_on_and_of_whole_exponents(
     assert domain.holds(*spans).tolist() == [wanted]
 
 
+def test_tangents_are_defined_where_cosines_have_one_sign() -> None:
+    domain = FUNCTIONS["tan"].domain
+    assert domain is not None
+    low, high = np.sort(np.random.default_rng(0).uniform(-6.0, 6.0, (2, 200)), axis=0)
+    cosines = np.cos(np.linspace(low, high, 5001))
+    wanted = (cosines > 0).all(axis=0) | (cosines < 0).all(axis=0)
+    assert 20 < wanted.sum() < 180
+    np.testing.assert_array_equal(domain.holds((low, high)), wanted)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_ranges_hold_all_values(name: str) -> None:
     count = max(FUNCTIONS[name].operands[0], 2 if FUNCTIONS[name].operands[1] > 2 else 1)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitsmith.errors import BitsmithError, ModelFileError
+from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value, constant
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Value, constant
 from bitsmith.frontends.tflite.call import Call
 from bitsmith.frontends.tflite.graph import Operator, Options
 from bitsmith.frontends.tflite.requantize import Kernels
@@ -283,3 +283,15 @@ def test_sizes_of_zero_and_the_greatest_number_of_elements_are_allowed() -> None
     assert applied("FILL", [integers(2, 0), one])[0].shape == (2, 0)
     assert applied("PAD", [np.ones(2, np.float32), integers(0, 0)])[0].shape == (2,)
     assert applied("BROADCAST_TO", [one.reshape(1), integers(1)])[0].shape == (1,)
+
+
+@pytest.mark.parametrize("sizes", [(4,), (4, 3), (3, 2, 2), (8, 2, 2)])
+def test_samples_that_are_not_the_blocks_of_one_are_refused(sizes: tuple[int, ...]) -> None:
+    """Of two axes in blocks of 2 by 2, after the axis that has them."""
+    inputs = tuple(tensor(array) for array in (np.zeros(sizes, np.float32), integers(2, 2), integers(0, 0, 0, 0)))
+    values = (Value(0, sizes, Batch(0, sizes[0])), constant(np.full(2, 2.0)), constant(np.zeros(4)))
+    operator = Operator("BATCH_TO_SPACE_ND", inputs, inputs[:1], (), Options({}, "t"), "t")
+    entry = SHAPES["BATCH_TO_SPACE_ND"].numbers
+    assert entry is not None
+    with pytest.raises(UnsupportedError, match=r"blocks of .2, 2. of axes"):
+        entry.read(Call(operator, values, Builder(Draft(), 0, "t", samples=1), Kernels.SINGLE))

@@ -204,6 +204,22 @@ def test_boosters_and_their_files(name: str, boosters: dict[str, tuple[Any, Path
         assert model.fidelity.agreement.framework == name
 
 
+@pytest.mark.parametrize("base", ["5E-1", "[5E-1]", "[-2E0,1E0,5E-1]"])
+def test_sums_begin_with_one_number_for_all_classes_or_one_for_each(
+    base: str, boosters: dict[str, tuple[Any, Path, Numbers]], tmp_path: Path
+) -> None:
+    """The first is how XGBoost wrote it before version 3.1; it reads all of them."""
+    _, path, x = boosters["XGBoost"]
+    content = json.loads(path.read_text())
+    content["learner"]["learner_model_param"]["base_score"] = base
+    edited = tmp_path / "edited.json"
+    edited.write_text(json.dumps(content, separators=(",", ":")))
+    wanted = xgboost.Booster(model_file=edited).predict(xgboost.DMatrix(x))
+    assert len({*wanted}) > 1
+    model = bitsmith.convert(edited, tmp_path / "out", calibration=x, check=False)
+    np.testing.assert_array_equal(model.predict(x).reshape(-1), wanted)
+
+
 def test_an_early_stop_counts_for_estimators() -> None:
     x, y = REAL
     model = xgboost.XGBRegressor(n_estimators=30, early_stopping_rounds=2, learning_rate=0.9, max_depth=5)
@@ -296,6 +312,7 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a circle": lambda learner: _first(learner)["left_children"].__setitem__(0, 0),
     "a short column": lambda learner: _first(learner)["split_conditions"].pop(),
     "no number": lambda learner: learner["learner_model_param"].__setitem__("base_score", "[nan]"),
+    "two numbers for three classes": lambda learner: learner["learner_model_param"].__setitem__("base_score", "[1,2]"),
     "many classes": lambda learner: learner["learner_model_param"].__setitem__("num_class", "99999999"),
     "a foreign type": lambda learner: learner.__setitem__("objective", 3),
 }
