@@ -86,6 +86,15 @@ def test_paths_in_a_file_are_relative_to_its_folder(tmp_path: Path, monkeypatch:
     }
 
 
+@pytest.mark.parametrize(
+    ("key", "file", "name"),
+    [("Board", "mine.toml", "pynq-z2"), ("Estimates", "ecp5.json", ""), ("Latency", "r.json", "40ns")],
+)
+def test_values_that_may_be_files_are_relative_where_they_are(tmp_path: Path, key: str, file: str, name: str) -> None:
+    assert parse_yaml_config(write(tmp_path, f"{{{key}: {file}}}")) == {key: str(tmp_path / file)}
+    assert parse_yaml_config(write(tmp_path, f"{{{key}: '{name}'}}")) == {key: name}
+
+
 def test_json_reads_like_yaml(tmp_path: Path) -> None:
     content = {"ProjectName": "a", "HLSConfig": {"Model": {"Precision": {"default": "auto"}}}}
     assert parse_yaml_config(write(tmp_path, json.dumps(content), "c.json")) == content

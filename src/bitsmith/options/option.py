@@ -23,12 +23,14 @@ class Key:
         field: the name of its value in :class:`bitsmith.config.ProjectConfig`; empty where its section is read as a whole.
         read: checks a value; None where its section is read as a whole.
         in_cpp: values that backends for HLS C++ take, too, where others are for ``rtl`` alone; None: all.
+        files: how the names of files among its values end, "" where all values are such; None: no value is the name of a file.
     """
 
     path: str
     field: str
     read: Callable[[object, str], object] | None
     in_cpp: Sequence[object] | None
+    files: str | None
 
 
 @dataclass(frozen=True, slots=True)

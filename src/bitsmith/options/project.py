@@ -127,16 +127,15 @@ def parse_yaml_config(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     content = read_file(path)
     folder = path.absolute().parent
-    paths = {squash(path) for path, (_, read) in _READERS.items() if read is read_path}
-    path_keys = {*paths, *(squash(key.name) for key in model_keys())}
+    files = {squash(option.key.path): option.key.files for option in OPTIONS if option.key is not None}
+    files |= {squash(key.name): "" for key in model_keys()}
     config: dict[str, Any] = {}
     for key, value in content.items():
+        ending = files.get(squash(key)) if isinstance(key, str) else None
+        config[key] = value
         # What is not a usable path (empty, ~/...) is left for the project configuration to refuse as it stands.
-        usable = isinstance(value, str) and value.strip() != "" and value[0] != "~"
-        is_file = squash(str(key)) == "board" and str(value).lower().endswith(".toml")
-        is_file |= squash(str(key)) == "estimates" and str(value).lower().endswith(".json")
-        is_path = usable and isinstance(key, str) and (squash(key) in path_keys or is_file)
-        config[key] = str(folder.joinpath(str(value))) if is_path else value
+        if ending is not None and isinstance(value, str) and value.strip() != "" and value[0] != "~":
+            config[key] = str(folder.joinpath(value)) if value.lower().endswith(ending) else value
     return config
 
 

@@ -140,7 +140,7 @@ _OF_MODEL = "HLSConfig.Model."
 OPTIONS: Sequence[Option] = (
     Option(
         "output_dir",
-        Key("OutputDir", "output_dir", checks.read_path, None),
+        Key("OutputDir", "output_dir", checks.read_path, None, ""),
         None,
         None,
         "the project folder of :meth:`Model.build`; by default ``digits-circuit`` for ``digits.keras``, ``my-hls-test`` live.",
@@ -154,7 +154,7 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "bits",
-        Key("HLSConfig.Model.Bits", "", None, None),
+        Key("HLSConfig.Model.Bits", "", None, None, None),
         None,
         Flag(str, (), None, read_budget, "Bits that auto keeps: 8, or weight=6,result=8."),
         "bits that ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{'weight': 6, 'result': 8}``. For single "
@@ -162,14 +162,14 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "precision",
-        Key("HLSConfig.Model.Precision", "", None, None),
+        Key("HLSConfig.Model.Precision", "", None, None, None),
         None,
         Flag(str, (), None, None, "The default format: auto, or such as fixed<16,6>."),
         "the default format, such as ``fixed<16,6>``; ``auto`` (the default) chooses one for each tensor.",
     ),
     Option(
         "reuse_factor",
-        Key("HLSConfig.Model.ReuseFactor", "", None, None),
+        Key("HLSConfig.Model.ReuseFactor", "", None, None, None),
         None,
         Flag(int, (), None, None, "Products per multiplier."),
         "products per multiplier, for all layers: 1, a result in every cycle, if left out. For single layers it is "
@@ -177,14 +177,14 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "strategy",
-        Key("HLSConfig.Model.Strategy", "", None, None),
+        Key("HLSConfig.Model.Strategy", "", None, None, None),
         None,
         Flag(str, (), _STRATEGIES, None, f"The way of products: {', '.join(_STRATEGIES)}."),
         "products of all layers: ``latency`` (the default), ``resource``, ``shared`` or others (``docs/configuration.md``).",
     ),
     Option(
         "io_type",
-        Key("IOType", "io_type", checks.read_io_type, None),
+        Key("IOType", "io_type", checks.read_io_type, None, None),
         IOType.PARALLEL.value,
         Flag(str, (), tuple(kind.value for kind in IOType), None, "io_parallel, or io_stream: a token per position."),
         "``io_parallel`` (whole tensors) or ``io_stream`` (a token per position, with back-pressure).",
@@ -214,7 +214,7 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "input_shape",
-        Key("InputShape", "input_shape", checks.read_input_shape, None),
+        Key("InputShape", "input_shape", checks.read_input_shape, None, None),
         None,
         Flag(str, (), "N,N,...", read_shape, "The shape of one sample, where the file leaves it open."),
         "the shape of one sample of the input, or one for each input, instead of an example. Without both, calibration data show "
@@ -222,7 +222,7 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "inputs",
-        Key("Inputs", "inputs", checks.read_inputs, None),
+        Key("Inputs", "inputs", checks.read_inputs, None, None),
         None,
         None,
         "a formula's inputs in their order: ``['x', 'y']``, or with ranges ``{'x': (-1, 1)}`` (``docs/formulas.md``).",
@@ -237,21 +237,21 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "input_data_tb",
-        Key("InputData", "input_data", checks.read_path, None),
+        Key("InputData", "input_data", checks.read_path, None, ""),
         None,
         Flag(Path, ("--input-data",), "FILE.npy", None, "Inputs of simulations."),
         "inputs for the co-simulation (``.npy``).",
     ),
     Option(
         "part",
-        Key("Part", "part", checks.read_part, None),
+        Key("Part", "part", checks.read_part, None, None),
         None,
         Flag(str, (), dies, None, "The FPGA, such as LFE5U-85F-6BG381C."),
         "an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of ``vitis``).",
     ),
     Option(
         "board",
-        Key("Board", "board", checks.read_board, None),
+        Key("Board", "board", checks.read_board, None, ".toml"),
         None,
         Flag(str, (), boards, None, "A board, such as ulx3s-85f, pynq-z2 or alveo-u50, or a .toml file with one."),
         "a name such as ``icebreaker`` or ``pynq-z2``, or a ``.toml`` file of yours (``docs/boards.md``); its part is the "
@@ -259,14 +259,14 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "platform",
-        Key("Platform", "platform", checks.read_platform, None),
+        Key("Platform", "platform", checks.read_platform, None, None),
         None,
         Flag(str, (), None, None, "The platform of a card such as alveo-u50, which its kernels are linked to."),
         "the platform of an accelerator card, to which its kernels are linked.",
     ),
     Option(
         "interface",
-        Key("Interface", "interface", checks.read_interface, None),
+        Key("Interface", "interface", checks.read_interface, None, None),
         None,
         Flag(str, (), None, None, "ap_vld: HLS C++ has a port for each tensor; axi_master: a Zynq's memory is read."),
         "``ap_vld`` makes each tensor a port with a signal that it is valid (``vivado`` and ``vitis``, ``io_parallel``); by "
@@ -275,7 +275,7 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "monitors",
-        Key("Monitors", "monitors", checks.read_monitors, (checks.NO_MONITORS,)),
+        Key("Monitors", "monitors", checks.read_monitors, (checks.NO_MONITORS,), None),
         None,
         Flag(str, (), (checks.NO_MONITORS, *checks.MONITORS), None, "none; or memories, parity, ecc, ranges, layers."),
         "``none`` leaves out counters and the stored frame in circuits of boards, which tell what is wrong; ``memories`` reads "
@@ -284,21 +284,21 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "clock_period",
-        Key("ClockPeriod", "clock_period_ns", checks.read_clock_period, None),
+        Key("ClockPeriod", "clock_period_ns", checks.read_clock_period, None, None),
         None,
         Flag(float, (), None, None, "Clock target in ns."),
         "in ns; the default depends on the part's family.",
     ),
     Option(
         "clock_uncertainty",
-        Key("ClockUncertainty", "clock_uncertainty", checks.read_clock_uncertainty, None),
+        Key("ClockUncertainty", "clock_uncertainty", checks.read_clock_uncertainty, None, None),
         None,
         Flag(str, (), None, None, "Part of the period to keep back: 12.5%."),
         "part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.",
     ),
     Option(
         "latency",
-        Key("Latency", "latency", read_latency, ()),
+        Key("Latency", "latency", read_latency, (), ".json"),
         None,
         Flag(
             str, (), "N|Nns|=N|DIR", None, "Cycles or ns that a pipeline may take, or exactly (=) those or a build's."
@@ -309,14 +309,14 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "bram",
-        Key("BRAM", "bram", checks.read_bram, ()),
+        Key("BRAM", "bram", checks.read_bram, (), None),
         None,
         Flag(int, (), None, None, "0: no memory or table of the circuit is block memory."),
         "``0`` keeps memories and tables of the circuit in look-up tables and registers (``rtl``).",
     ),
     Option(
         "weight_memory",
-        Key("WeightMemory", "weight_memory", read_weight_memory, ()),
+        Key("WeightMemory", "weight_memory", read_weight_memory, (), None),
         None,
         Flag(str, (), "TEXT", None, "Weights of engines are in a memory: '64 bits, 1200 MHz, 200 ns, 75 %'."),
         "a memory outside that holds the weights of layers in turn, such as ``'64 bits, 1200 MHz, 200 ns, 75 %'``: its width, "
@@ -324,21 +324,21 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "estimates",
-        Key("Estimates", "estimates", read_correction, None),
+        Key("Estimates", "estimates", read_correction, None, ".json"),
         None,
         Flag(str, (), "FILE.json", None, "The file of calibrate, which corrects estimates of areas."),
         "a file of ``bitsmith calibrate``: estimates of areas follow circuits that were built, and say how far they are off.",
     ),
     Option(
         "backend",
-        Key("Backend", "backend", checks.read_backend, None),
+        Key("Backend", "backend", checks.read_backend, None, None),
         "rtl",
         Flag(str, (), BACKENDS, None, "rtl, or an HLS tool: vitis, oneapi, ..."),
         "``rtl``, or a vendor's tool for HLS C++, such as ``vitis`` or ``oneapi``: see :data:`bitsmith.backends.BACKENDS`.",
     ),
     Option(
         "project_name",
-        Key("ProjectName", "project_name", checks.read_name, None),
+        Key("ProjectName", "project_name", checks.read_name, None, None),
         None,
         Flag(str, (), None, None, "Name of the circuit; by default that of the model's file."),
         "name of the circuit's top module; by default that of the model's file, ``myproject`` for a live model.",
@@ -353,21 +353,21 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "strict",
-        Key("Strict", "strict", boolean, None),
+        Key("Strict", "strict", boolean, None, None),
         False,
         Flag(bool, ("--strict",), None, None, "Fail if the circuit is not what the model is."),
         "raise where there would be a ``FidelityWarning``.",
     ),
     Option(
         "override",
-        Key("Override", "override", boolean, None),
+        Key("Override", "override", boolean, None, None),
         False,
         Flag(bool, ("--override",), None, None, "Formats of single layers replace the quantizers of the model."),
         "formats in ``config`` for single layers replace quantizers of the model, which is an error otherwise.",
     ),
     Option(
         "allow_approximate",
-        Key("AllowApproximate", "allow_approximate", boolean, None),
+        Key("AllowApproximate", "allow_approximate", boolean, None, None),
         False,
         Flag(bool, ("--allow-approximate",), None, None, "Allow approximate translations."),
         "allow approximate translations of what cannot be translated exactly; notes say which, and so does the first prediction.",
@@ -390,42 +390,42 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "version",
-        Key("Version", "version", checks.read_version, None),
+        Key("Version", "version", checks.read_version, None, None),
         None,
         None,
         "the version of your design, for reports.",
     ),
     Option(
         "bus_input",
-        Key("BusInput", "bus_input", bus_format, None),
+        Key("BusInput", "bus_input", bus_format, None, None),
         None,
         None,
         "the format of words that the driver of a board takes as integers.",
     ),
     Option(
         "bus_output",
-        Key("BusOutput", "bus_output", bus_format, None),
+        Key("BusOutput", "bus_output", bus_format, None, None),
         None,
         None,
         "the format of words that the driver of a board gives as integers.",
     ),
     Option(
         "output_predictions",
-        Key("OutputPredictions", "output_predictions", checks.read_path, None),
+        Key("OutputPredictions", "output_predictions", checks.read_path, None, ""),
         None,
         None,
         "accepted for other tools' files: the emulator gives the expected outputs.",
     ),
     Option(
         "write_weights_txt",
-        Key("WriterConfig.WriteWeightsTxt", "write_weights_txt", boolean, None),
+        Key("WriterConfig.WriteWeightsTxt", "write_weights_txt", boolean, None, None),
         False,
         None,
         "the values of all trained tensors are written as texts, too, into the project's folder ``weights``.",
     ),
     Option(
         "write_tar",
-        Key("WriterConfig.WriteTar", "write_tar", boolean, None),
+        Key("WriterConfig.WriteTar", "write_tar", boolean, None, None),
         False,
         None,
         "the project folder is packed as ``<output_dir>.tar.gz`` when it has been written.",
