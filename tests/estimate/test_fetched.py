@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bitsmith.dataflow.schedule import schedule
-from bitsmith.estimate.fetched import fetched_engines
+from bitsmith.estimate.fetched import FetchedEngine, FetchedLayer, fetched_engines
 from bitsmith.mapping.partition import partition
 from tests.mapping.test_engines import residual, shared
 from tests.mapping.test_fetched_weights import latencies
@@ -25,6 +25,26 @@ def test_the_slower_of_both_is_what_bounds_the_rate(rate: float, gap: int, waiti
     assert interval == memory if memory > multipliers else interval > multipliers > 0.9 * interval
     assert ("the memory is" if memory > multipliers else "multipliers are") in str(engine)
     assert ("wait for weights" in str(engine)) is bool(waiting)
+
+
+def test_multipliers_that_are_busy_are_counted() -> None:
+    """Of four, both convolutions use all, the sum of two tensors two, and the dense layer of six results three."""
+    network = partition(residual(), replace(shared(residual(), 100), weights_rate=1e9))
+    (engine,) = fetched_engines(network)
+    assert engine.multipliers == 4
+    cycles = {layer.name: layer.multiplier_cycles for layer in engine.layers}
+    products = {"first": 36 * 36 * 4, "second": 36 * 36 * 4, "join": 36 * 4 * 2, "pool": 9 * 4 * 4, "dense": 36 * 6}
+    assert {layer.name: layer.products for layer in engine.layers} == products
+    assert engine.busy == sum(products.values()) / sum(cycles.values()) / 4
+    assert f"{engine.busy:.0%} of the 4 multipliers are busy" in str(engine)
+
+
+def test_the_layer_in_which_most_multipliers_are_idle_is_named() -> None:
+    layers = [FetchedLayer("dense", 9, 9, 90, 360), FetchedLayer("sum", 9, 9, 60, 60), FetchedLayer("few", 9, 9, 1, 0)]
+    assert "70% of the 4 multipliers are busy meanwhile, 25% in 'sum', where most are idle." in str(
+        FetchedEngine(layers, 4, 8, 1)
+    )
+    assert "idle" not in str(FetchedEngine(layers[:1], 4, 8, 1))
 
 
 def test_engines_with_weights_in_tables_wait_for_none() -> None:

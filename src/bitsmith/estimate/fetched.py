@@ -11,15 +11,22 @@ from bitsmith.dataflow.processes import Network
 _NAMED = 6
 """Layers that a note names."""
 
+_MOSTLY = 0.9
+"""The share of multipliers that are busy, beyond which it is not worth while to say where some are idle."""
+
 
 @dataclass(frozen=True, slots=True)
 class FetchedLayer:
-    """A layer of an engine: the words of its weights, and the cycles of a frame that memory and multipliers take for it."""
+    """A layer of an engine: the words of its weights, and the cycles of a frame that memory and multipliers take for it.
+
+    ``products`` are those that it computes meanwhile: as many in a cycle as it has multipliers for.
+    """
 
     name: str
     words: int
     memory_cycles: int
     multiplier_cycles: int
+    products: int
 
     @property
     def waits(self) -> bool:
@@ -29,11 +36,18 @@ class FetchedLayer:
 
 @dataclass(frozen=True, slots=True)
 class FetchedEngine:
-    """The layers of an engine in order, and the bits of each word of weights, of which one comes in ``gap`` cycles."""
+    """The layers of an engine in order on its ``multipliers``, and the bits of words of weights: one comes in ``gap`` cycles."""
 
     layers: Sequence[FetchedLayer]
+    multipliers: int
     bits: int
     gap: int
+
+    @property
+    def busy(self) -> float:
+        """The share of the multipliers that compute a product, on average over the cycles that they take."""
+        cycles = sum(layer.multiplier_cycles for layer in self.layers)
+        return sum(layer.products for layer in self.layers) / (cycles * self.multipliers)
 
     def __str__(self) -> str:
         memory, multipliers = (
@@ -45,13 +59,22 @@ class FetchedEngine:
         text = (
             f"Weights of {len(self.layers)} layers in turn come from a memory with each frame: {words:,} words of "
             f"{self.bits} bits, {comes}. The memory takes {memory:,} cycles for them, multipliers take "
-            f"{multipliers:,}: {bound} what bounds the rate."
+            f"{multipliers:,}: {bound} what bounds the rate. {self.busy:.0%} of the {self.multipliers} multipliers are busy "
+            f"meanwhile{self._idle()}."
         )
         waiting = [repr(layer.name) for layer in self.layers if layer.waits]
         if not waiting:
             return text
         more = f" and {len(waiting) - _NAMED} more" if len(waiting) > _NAMED else ""
         return f"{text} Layers that wait for weights: {', '.join(waiting[:_NAMED])}{more}."
+
+    def _idle(self) -> str:
+        """In words, the layer in which most of the multipliers' cycles are unused; nothing where few are."""
+        if self.busy > _MOSTLY:
+            return ""
+        worst = max(self.layers, key=lambda layer: layer.multiplier_cycles * self.multipliers - layer.products)
+        share = worst.products / (worst.multiplier_cycles * self.multipliers)
+        return f", {share:.0%} in {worst.name!r}, where most are idle"
 
 
 def fetched_engines(network: Network) -> Iterator[FetchedEngine]:
@@ -65,10 +88,11 @@ def fetched_engines(network: Network) -> Iterator[FetchedEngine]:
         gap = source.stored.gap
         yield FetchedEngine(
             [
-                FetchedLayer(layer.name, words, words * gap, layer.all_passes * layer.steps)
+                FetchedLayer(layer.name, words, words * gap, cycles, cycles * layer.lanes)
                 for layer in process.kind.layers
-                for words in (layer.weights[..., 0].size,)
+                for words, cycles in ((layer.weights[..., 0].size, layer.all_passes * layer.steps),)
             ],
+            process.kind.lanes,
             replay.takes[0].bits,
             gap,
         )
