@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import keras
 import numpy as np
 import pytest
 
@@ -45,6 +46,24 @@ def test_a_build_takes_the_cycles_of_the_plan(tmp_path: Path) -> None:
     assert (about["file"], about["crc"]) == (path.name, crc32(data))
     assert len(data) == sum(layer.words for layer in engine.layers) * -(-engine.bits // 8)
     assert driver.pack([np.asarray(x[:2])])[-1] == data * 2
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_mobilenet_is_one_engine(tmp_path: Path) -> None:
+    """Padding of its own, sums of tensors, and a mean in front of the classifier: as planned, and most multipliers are busy."""
+    keras.utils.set_random_seed(0)
+    made = keras.applications.MobileNetV2((32, 32, 3), 0.35, weights=None, classes=10, classifier_activation=None)
+    x = np.random.default_rng(0).random((16, 32, 32, 3))
+    wanted = {**IN_TURN, "reuse_factor": 900, "part": "xczu7ev-ffvc1156-2-e"}
+    model = bitsmith.convert(made, calibration=x, output_dir=tmp_path / "project", **wanted)
+    report = model.build(synth=False)
+    verified, latency = report.find(Verification), report.find(Latency)
+    assert verified is not None and verified.mismatches == 0
+    (engine,) = model.estimate().fetched
+    assert len(engine.layers) == 64
+    assert latency is not None and latency.ii == model.estimate().interval
+    assert engine.busy > 0.6
 
 
 @pytest.mark.parametrize(
