@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import typer
@@ -90,9 +89,8 @@ def texts() -> Iterator[Text]:
         yield from messages(path)
 
 
-@cache
 def tree(path: Path) -> ast.Module:
-    """The code of a file."""
+    """The code of a file; it is not kept, as those of all files are millions of objects, which each collection goes through."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 

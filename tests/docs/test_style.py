@@ -23,16 +23,25 @@ PRONOUNS = frozenset(
 """First words of docstrings that say neither what a thing is nor what it does."""
 
 
+def blocks(tree: ast.Module) -> Iterator[ast.AST]:
+    """The module and all that is within it and has statements: expressions, most of the nodes of a file, have none."""
+    left: list[ast.AST] = [tree]
+    while left:
+        yield (node := left.pop())
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            left += getattr(node, name, ())
+
+
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """Line and text of the docstrings of modules, classes, functions and constants."""
-    for node in ast.walk(prose.tree(path)):
-        body = getattr(node, "body", None)
-        for index, statement in enumerate(body if isinstance(body, list) else []):
+    tree = prose.tree(path)
+    for node in blocks(tree):
+        for index, statement in enumerate(getattr(node, "body", ())):
             value = statement.value if isinstance(statement, ast.Expr) else None
             if (
                 isinstance(value, ast.Constant)
                 and isinstance(value.value, str)
-                and (index or hasattr(node, "name") or node is prose.tree(path))
+                and (index or hasattr(node, "name") or node is tree)
             ):
                 yield statement.lineno, value.value.strip()
 
@@ -56,7 +65,7 @@ def too_long(path: Path) -> Iterator[str]:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     if lines > FILE_LINES:
         yield f": {lines} lines"
-    for node in ast.walk(prose.tree(path)):
+    for node in blocks(prose.tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
             if (node.end_lineno or 0) - (first or 0) > FUNCTION_LINES:

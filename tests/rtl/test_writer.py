@@ -125,6 +125,21 @@ def test_layers_may_read_one_word(tmp_path: Path) -> None:
     lint(save(circuit(build.program([("l", left), ("r", right)]), 50.0, "dut", 1).design, tmp_path), "dut")
 
 
+def test_a_layer_may_read_a_part_of_what_others_read(tmp_path: Path) -> None:
+    """Its port has all bits of the word, and a sink for those that it does not read."""
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(True, 6, 2))
+    with build.layer("first"):
+        y = build.linear(x, np.array([[3]]))
+    with build.layer("upper"):
+        upper = build.add(build.cast(y, FixedFormat(True, 7, 0, Rounding.TRN, Overflow.WRAP)), build.const([1]))
+    with build.layer("whole"):
+        whole = build.add(y, build.const([1]))
+    design = circuit(build.program([("upper", upper), ("whole", whole)]), 50.0, "dut", 1).design
+    assert "unused" in design.sources["dut_upper.sv"]
+    lint(save(design, tmp_path), "dut")
+
+
 def test_simulation(tmp_path: Path) -> None:
     programs = [dense_program([6, 8, 3], 4, 5, 0.3), tiny(), random_program(0, max_ops=12)]
     circuits = [circuit(p, BUDGETS[k % 4], f"dut{k}", 20, k, DELAYS[k % 2]) for k, p in enumerate(programs)]
