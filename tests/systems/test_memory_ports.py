@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -152,7 +153,7 @@ class Memory:
         self._names = {place: name for name, place in places.items()}
         self._values: dict[str, int] = {}
         self.buffers = Buffers()
-        self.starts = 0
+        self.starts = self.moved = 0
         self.stuck = False
 
     def read(self, offset: int) -> int:
@@ -167,7 +168,9 @@ class Memory:
         net = sys.modules["net"]
         assert self._values["frames"] == FRAMES
         data = [self._buffer(f"in_{k}").tobytes() for k in range(len(net.INPUTS))]
-        for k, result in enumerate(answered(self._program, net, data)):
+        results = answered(self._program, net, data)
+        self.moved = sum(map(len, (*data, *results)))
+        for k, result in enumerate(results):
             self._buffer(f"out_{k}")[:] = np.frombuffer(result, np.uint8)
 
     def _buffer(self, name: str) -> np.ndarray:
@@ -201,10 +204,17 @@ def test_the_overlay_starts_the_function(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "pynq", pynq)
     overlay = imported(monkeypatch, tmp_path)[1]
     board, x = overlay.NeuralNetworkOverlay("net.bit", dtype=np.float64), inputs_of(program, FRAMES)
+    waits, until = list[tuple[int, int]](), overlay.net.until
+
+    def waited(done: Callable[[], bool], complaint: str, seconds: float, moved: int, frames: int) -> None:
+        waits.append((moved, frames))
+        until(done, complaint, seconds, moved, frames)
+
+    monkeypatch.setattr(overlay.net, "until", waited)
     for given in (x, [0 * each for each in x]):
         for have, want in zip(board.predict(given), expected(program, given), strict=True):
             np.testing.assert_array_equal(have, want)
-    assert memory.starts == 2
+    assert memory.starts == 2 == waits.count((memory.moved, FRAMES)), "as long as all that moves may take"
     memory.stuck = True
     loaded, kept = (overlay.NeuralNetworkOverlay("net.bit", seconds=0.01, download=load) for load in (True, False))
     for board in (loaded, kept):
