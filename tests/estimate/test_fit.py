@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import nn
 import bitsmith
 from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices import resolve_part
-from bitsmith.estimate.fit import fits, paced, proposal
+from bitsmith.estimate.fit import _around, fits, paced, proposal
 from bitsmith.mapping.partition import partition
 from bitsmith.model.fitting import Choice
 from bitsmith.passes.program import drop_dead
@@ -71,3 +72,21 @@ def test_positions_that_come_at_once_share_the_cycles_of_all(
     program = drop_dead(model.program, keep_probes=False)
     directives = replace(model.directives, positions={node.layer: at_once for node in program.nodes})
     assert list(paced(program, directives, 64 * interval).reuse.values()) == [reuse]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 0), (3, 4), (0, 9), (5, 38)])
+def test_a_step_is_found_from_anywhere(low: int, high: int) -> None:
+    """Against a scan, from each start; few steps are looked at where the start is near."""
+    for first in range(low, high + 1):
+        for start in range(low, high + 1):
+            looked: list[int] = []
+
+            def able(step: int, looked: list[int] = looked, first: int = first) -> bool:
+                assert low <= step <= high
+                looked.append(step)
+                return step >= first
+
+            least, most = _around(start, low, high, able)
+            assert low <= least <= first <= most <= high and able(most)
+            assert most - least <= abs(start - first)
+            assert len(looked) <= 3 + math.log2(abs(start - first) + 1)

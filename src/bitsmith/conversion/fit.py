@@ -51,7 +51,7 @@ LEAST_HELD = 10
 """Fewest samples that are held out."""
 
 _SHOWN = 12
-"""About the circuits of the front that are shown."""
+"""Most networks of the front whose circuits are shown."""
 
 _NINETEEN_OF_TWENTY = 1.96
 """Standard errors within which 95 % of estimates are."""
@@ -306,18 +306,21 @@ class _Judge:
         samples, and none is seen, than the goal allows.
         """
         in_order = sorted(trials, key=lambda trial: (trial.cost, trial.distance))
+        near: int | None = None
         for trial in in_order:
             if trial.excess <= 0 and self._held_excess(trial) <= 0:
-                found[id(trial)] = self._of(trial)
+                found[id(trial)] = self._of(trial, near)
+                near = _shared(found[id(trial)], near)
                 if any(self._meets(circuit) for circuit in found[id(trial)]):
                     break
         front: list[Trial] = []
         for trial in in_order:
             if not front or self.fitting.loss(trial.scores) < self.fitting.loss(front[-1].scores):
                 front.append(trial)
-        for trial in front[:: max(len(front) // _SHOWN, 1)]:
+        for trial in front[:: -(-len(front) // _SHOWN)]:
             if id(trial) not in found:
-                found[id(trial)] = self._of(trial)
+                found[id(trial)] = self._of(trial, near)
+                near = _shared(found[id(trial)], near)
 
     def _held_excess(self, trial: Trial) -> float:
         """Excess of the loss over what the goal allows: of that of the held-out samples, and that to be expected of others."""
@@ -339,8 +342,11 @@ class _Judge:
         least = circuit.figures[self.goal.minimize]
         return least, circuit.point.size.interval, circuit.figures["lut"], circuit.point.loss
 
-    def _of(self, trial: Trial) -> list[Circuit]:
-        """The circuits of a network: as configured, with reuse factors if that is too large, and as slow as the goal allows."""
+    def _of(self, trial: Trial, near: int | None) -> list[Circuit]:
+        """The circuits of a network: as configured, with reuse factors if that is too large, and as slow as the goal allows.
+
+        Reuse factors are sought ``near`` the least interval of other networks.
+        """
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
         target, held, compiled = self.target, self.held, self.compiled(trial)
         scores = held.of_program(compiled.program)
@@ -349,7 +355,7 @@ class _Judge:
         excess = max(trial.excess, self._held_excess(trial))
         found = []
         asked = compiled, target, trial.configuration
-        for layout in (*layouts(*asked, part), *slower(*asked, self.limits.get("interval", 1))):
+        for layout in (*layouts(*asked, part, near), *slower(*asked, self.limits.get("interval", 1))):
             point = layout.point(trial.common.bits, compiled, target, held, scores, layout.text, own)
             figures = figures_of(layout.size, target.known_part)
             if self.goal.wants_latency:
@@ -357,6 +363,12 @@ class _Judge:
                 figures["latency"] = planned_cycles(program, directives, target, target.known_part)[0]
             found.append(Circuit(point, trial.scores, figures, excess))
         return found
+
+
+def _shared(circuits: Sequence[Circuit], near: int | None) -> int | None:
+    """The least interval of a network that reuse factors make fit: of these circuits, or that of those before."""
+    intervals = [each.point.size.interval for each in circuits if each.point.layout and each.point.fits]
+    return min([*intervals, *([] if near is None else [near])], default=None)
 
 
 def figures_of(size: Size, part: Part) -> dict[str, int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from bitsmith.dataflow.kinds import Engine
 from bitsmith.devices import Part
@@ -29,6 +30,8 @@ _ROUTED_BLOCKS = 0.5
 """The share of multiplier blocks that nextpnr can route: these are in few rows, where wires crowd (decision 22)."""
 
 _STEPS_PER_OCTAVE = 4
+
+_Way = TypeVar("_Way")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +160,7 @@ def _has_room(size: Size, part: Part, blocks: float) -> bool:
     return fits(size, part) and size.dsp <= blocks * part.dsps
 
 
-def _with_margin(
-    part: Part, ways: Sequence[Directives], search: Callable[[Directives, float], Fit | None]
-) -> Fit | None:
+def _with_margin(part: Part, ways: Sequence[_Way], search: Callable[[_Way, float], Fit | None]) -> Fit | None:
     """The layout that a ``search`` finds for the first of ``ways`` that has one.
 
     It may take all multiplier blocks, or the share that is routed, then with the faster layout beside it. Where that share is
@@ -176,42 +177,88 @@ def _with_margin(
     return fastest if routed is None else replace(routed, faster=fastest)
 
 
-def proposal(program: Program, part: Part, directives: Directives, budget_ns: float) -> Fit | None:
+def proposal(
+    program: Program, part: Part, directives: Directives, budget_ns: float, near: int | None = None
+) -> Fit | None:
     """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
 
     Where nextpnr routes the part, layouts that crowd the multiplier blocks are taken if no other fits.
 
-    Nothing of ``directives`` changes but reuse factors, and whether tensors come whole. Stages have ``budget_ns``.
+    Nothing of ``directives`` changes but reuse factors, and whether tensors come whole. Stages have ``budget_ns``. The interval
+    of a program like it may be ``near``: of layouts with about that one fewer are estimated.
     """
-    ways = [replace(directives, reuse={}, parallel=parallel) for parallel in (True, False)]
-    return _with_margin(part, ways, lambda way, blocks: _slowest_first(program, part, way, blocks, budget_ns))
+    ways = [_Paces.of(program, part, replace(directives, reuse={}, parallel=parallel)) for parallel in (True, False)]
+    return _with_margin(part, ways, lambda way, blocks: way.fastest(blocks, budget_ns, near))
 
 
-def _slowest_first(program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float) -> Fit | None:
-    """Bisection over the interval, in steps of a fraction of an octave.
+@dataclass(frozen=True, slots=True)
+class _Paces:
+    """Layouts of a program by their intervals, in steps of a fraction of an octave from ``least`` to ``most``.
 
-    It looks at rough estimates, without circuits of token functions; what it finds, or else the next slower one, fits by the
-    estimate that reports have.
+    Rough estimates, without circuits of token functions, are kept.
     """
-    layers = _layers(program, wanted)
-    least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
-    most = _most_steps(layers)
 
-    def laid_out(step: int, budget_ns: float | None = None) -> Fit:
-        directives = _paced(layers, wanted, round(2 ** (step / _STEPS_PER_OCTAVE)))
-        return Fit(directives, estimate_layout(program, directives, part.family, budget_ns))
+    program: Program
+    part: Part
+    wanted: Directives
+    layers: Mapping[str, tuple[int, int]]
+    least: int
+    most: int
+    rough: dict[int, Fit]
 
-    if not _has_room(laid_out(most).size, part, blocks):
-        return None
-    low, high = least, most
-    while low < high:
-        middle = (low + high) // 2
-        if _has_room(laid_out(middle).size, part, blocks):
-            high = middle
-        else:
-            low = middle + 1
-    slower = (laid_out(step, budget_ns) for step in range(low, most + 1))
-    return next((found for found in slower if _has_room(found.size, part, blocks)), None)
+    @staticmethod
+    def of(program: Program, part: Part, wanted: Directives) -> _Paces:
+        """The layouts of ``program`` with all reuse factors."""
+        layers = _layers(program, wanted)
+        least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
+        return _Paces(program, part, wanted, layers, least, _most_steps(layers), {})
+
+    def laid_out(self, step: int, budget_ns: float | None = None) -> Fit:
+        """The layout of a step; its estimate is rough without ``budget_ns``."""
+        if budget_ns is None and step in self.rough:
+            return self.rough[step]
+        directives = _paced(self.layers, self.wanted, round(2 ** (step / _STEPS_PER_OCTAVE)))
+        found = Fit(directives, estimate_layout(self.program, directives, self.part.family, budget_ns))
+        if budget_ns is None:
+            self.rough[step] = found
+        return found
+
+    def fastest(self, blocks: float, budget_ns: float, near: int | None) -> Fit | None:
+        """The first layout that fits into the share ``blocks`` of the multiplier blocks; None without one.
+
+        Bisection looks at rough estimates; what it finds, or else the next slower one, fits by the estimate that reports have.
+        """
+
+        def able(step: int) -> bool:
+            return _has_room(self.laid_out(step).size, self.part, blocks)
+
+        if not able(self.most):
+            return None
+        low, high = self.least, self.most
+        if near is not None:
+            low, high = _around(min(max(_step(near), low), high), low, high, able)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if able(middle) else (middle + 1, high)
+        slower = (self.laid_out(step, budget_ns) for step in range(low, self.most + 1))
+        return next((found for found in slower if _has_room(found.size, self.part, blocks)), None)
+
+
+def _around(start: int, low: int, high: int, able: Callable[[int], bool]) -> tuple[int, int]:
+    """Bounds of the first step from ``low`` to ``high`` that is ``able``, by strides from ``start`` on that double.
+
+    All later steps are able, and ``high`` is.
+    """
+    stride = 1
+    if not able(start):
+        low = start + 1
+        while not able(min(low + stride - 1, high)):
+            low, stride = low + stride, 2 * stride
+        return low, min(low + stride - 1, high)
+    high = start
+    while low < high and able(max(high - stride, low)):
+        high, stride = max(high - stride, low), 2 * stride
+    return (max(high - stride, low) + 1 if low < high else low), high
 
 
 def slowest(program: Program, part: Part, wanted: Directives) -> Fit:

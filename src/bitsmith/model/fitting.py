@@ -180,10 +180,13 @@ def _most_exact(source: Source, tried: Callable[[Compiled], Choice | None]) -> C
     return None if best is None or best.error > LEAST_ERROR else best
 
 
-def reused(program: Program, directives: Directives, target: Target, part: Part | None = None) -> Choice | None:
+def reused(
+    program: Program, directives: Directives, target: Target, part: Part | None = None, near: int | None = None
+) -> Choice | None:
     """Reuse factors with which the circuit fits ``part``, or the target's, without any loss of accuracy; None without some.
 
     Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as asked for.
+    Intervals ``near`` that of a program like it are looked at first.
     """
     part, program = part or target.known_part, drop_dead(program, keep_probes=False)
     budget_ns = target.budget_ns(part.family)
@@ -191,7 +194,7 @@ def reused(program: Program, directives: Directives, target: Target, part: Part 
     if any(factor > 1 for factor in directives.reuse.values()):
         found = in_turn(program, part, directives, budget_ns)
     if found is None and not directives.engine:
-        found = proposal(program, part, directives, budget_ns)
+        found = proposal(program, part, directives, budget_ns, near)
     found = found or fastest_in_turn(program, part, directives, budget_ns)
     return None if found is None else Choice(found.size, part, found.directives, faster=found.faster)
 

@@ -145,13 +145,18 @@ def points(source: Source, target: Target, yardstick: Yardstick, grid: Grid) -> 
                 yield layout.point(bits, compiled, target, yardstick, scores[content], named)
 
 
-def layouts(compiled: Compiled, target: Target, keys: Mapping[str, object], part: Part | None) -> Iterator[Layout]:
-    """A network that ``keys`` make as it is laid out, and if that does not fit ``part`` also as ``fit`` would lay it out."""
+def layouts(
+    compiled: Compiled, target: Target, keys: Mapping[str, object], part: Part | None, near: int | None = None
+) -> Iterator[Layout]:
+    """A network that ``keys`` make as it is laid out, and if that does not fit ``part`` also as ``fit`` would lay it out.
+
+    Reuse factors are sought ``near`` the interval of a network like it.
+    """
     directives = directives_of(compiled.network, target)
     size = size_of(compiled.program, directives, target)
     yield Layout(size, directives, keys, target.io_type)
     if part is not None and not fits(size, part):
-        choice = reused(compiled.program, directives, target, part)
+        choice = reused(compiled.program, directives, target, part, near)
         if choice is not None:
             keys = merged(keys, choice.configuration)
             yield Layout(choice.size, choice.directives, keys, choice.io_type, choice.fit.description)
