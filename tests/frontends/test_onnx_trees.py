@@ -1,4 +1,4 @@
-"""Ensembles of trees of the domain ``ai.onnx.ml``, against onnxruntime."""
+"""Ensembles of trees of the domain ``ai.onnx.ml``, against onnxruntime and the reference of ONNX."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
@@ -168,3 +169,99 @@ def test_two_rows_of_one_number_and_a_node_with_two_parents_are_rejected() -> No
     shared["nodes_truenodeids"][inner[0]] = shared["nodes_falsenodeids"][inner[0]] = shared["nodes_nodeids"][inner[1]]
     with pytest.raises(UnsupportedError, match="several parents"):
         read_onnx(_regressor(**shared))
+
+
+def _fifth(rng: np.random.Generator, modes: tuple[int, ...], outputs: int, **more: Any) -> onnx.ModelProto:
+    """A model of TreeEnsemble, nodes before those that they lead to."""
+    rows: list[list[Any]] = []
+    leaves: list[tuple[float, int]] = []
+    members: list[float] = []
+
+    def grown(depth: int) -> tuple[int, int]:
+        if depth < 0:
+            leaves.append((float(rng.integers(-8, 9)) / 8, int(rng.integers(outputs))))
+            return len(leaves) - 1, 1
+        place, mode = len(rows), int(rng.choice(modes))
+        rows.append([int(rng.integers(FEATURES)), mode, float(rng.integers(-3, 4)) / 2])
+        if mode == 6:
+            chosen = rng.choice([1.0, 2.0, 3.0, 5.0], int(rng.integers(1, 4)), replace=False)  # as onnxruntime has them
+            members.extend([*chosen.tolist(), np.nan])
+        rows[place] += [*grown(depth - 1), *grown(int(rng.integers(-1, depth)))]
+        return place, 0
+
+    roots = [grown(int(rng.integers(0, 4)))[0] for _ in range(3)]
+    features, kinds, splits, yes, yes_leaf, no, no_leaf = (list(part) for part in zip(*rows, strict=True))
+    lists = {
+        "nodes_featureids": features, "nodes_truenodeids": yes, "nodes_falsenodeids": no, "nodes_trueleafs": yes_leaf,
+        "nodes_falseleafs": no_leaf, "leaf_targetids": [target for _, target in leaves], "tree_roots": roots,
+        "n_targets": outputs,
+    }  # fmt: skip
+    tensors: dict[str, npt.NDArray[Any]] = {
+        "nodes_modes": np.array(kinds, np.uint8),
+        "nodes_splits": np.array(splits, np.float32),
+        "leaf_weights": np.array([weight for weight, _ in leaves], np.float32),
+    }
+    if members:
+        tensors["membership_values"] = np.array(members, np.float32)
+    attributes = {**lists, **{key: numpy_helper.from_array(part, key) for key, part in tensors.items()}, **more}
+    node = helper.make_node("TreeEnsemble", ["x"], ["y"], "trees", domain="ai.onnx.ml", **attributes)
+    entry = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", FEATURES])
+    graph = helper.make_graph([node], "graph", [entry], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 5)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("modes", [(0,), (1,), (2,), (3,), (4,), (5,), (6,), tuple(range(7))])
+def test_ensembles_of_version_five(modes: tuple[int, ...], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    model = _fifth(rng, modes, 1 + seed % 3, aggregate_function=seed % 2)
+    _compare(model, rng)
+    x = (rng.integers(-8, 9, (60, FEATURES)) / 4).astype(np.float32)
+    network = read_onnx(model)
+    (right,) = ReferenceEvaluator(model).run(None, {"x": x})
+    found = network.evaluate([x.astype(np.float64)])[network.outputs[0]]
+    np.testing.assert_allclose(found, np.asarray(right), atol=1e-6)
+
+
+@pytest.mark.parametrize("post", [1, 2])
+def test_functions_of_scores_of_version_five(post: int) -> None:
+    """By ONNX's numbers of functions: the reference leaves them out, and onnxruntime 1.32 takes one for the other."""
+    rng = np.random.default_rng(post)
+    x, plain = rng.integers(-8, 9, (60, FEATURES)) / 4, _fifth(np.random.default_rng(3), (0, 6), 3)
+    changed = _fifth(np.random.default_rng(3), (0, 6), 3, post_transform=post)
+    scores, found = (
+        network.evaluate([x])[network.outputs[0]] for network in (read_onnx(model) for model in (plain, changed))
+    )
+    powers = np.exp(scores)
+    wanted = powers / powers.sum(axis=1, keepdims=True) if post == 1 else powers / (1 + powers)
+    np.testing.assert_allclose(found, wanted, atol=1e-9)
+
+
+FIFTH: dict[str, tuple[dict[str, Any], str]] = {
+    "lengths": ({"nodes_featureids": [0, 0]}, "unlike lengths"),
+    "leaf": ({"nodes_truenodeids": [99], "nodes_trueleafs": [1]}, "a leaf that there is not"),
+    "root": ({"tree_roots": [0, 0]}, "leads nowhere"),
+    "no roots": ({"tree_roots": None}, "no trees"),
+    "mode": ({"nodes_modes": numpy_helper.from_array(np.array([9], np.uint8))}, "not known"),
+    "sets": ({"membership_values": numpy_helper.from_array(np.array([1, np.nan], np.float32))}, "1 sets for 0"),
+    "target": ({"leaf_targetids": [0, 7]}, "for an output that there is not"),
+    "aggregation": ({"aggregate_function": 3}, "combined by MAX"),
+    "function": ({"post_transform": 4}, "PROBIT"),
+    "no function": ({"post_transform": 9}, "not known"),
+}
+
+
+@pytest.mark.parametrize("name", FIFTH)
+def test_damaged_ensembles_of_version_five_are_one_error(name: str) -> None:
+    changes, said = FIFTH[name]
+    plain = {
+        "nodes_featureids": [0], "nodes_truenodeids": [0], "nodes_falsenodeids": [1], "nodes_trueleafs": [1],
+        "nodes_falseleafs": [1], "leaf_targetids": [0, 0], "tree_roots": [0], "n_targets": 1,
+        "nodes_modes": numpy_helper.from_array(np.array([0], np.uint8)),
+        "nodes_splits": numpy_helper.from_array(np.array([0.5], np.float32)),
+        "leaf_weights": numpy_helper.from_array(np.array([1.0, 2.0], np.float32)),
+    }  # fmt: skip
+    with pytest.raises((ModelFileError, UnsupportedError), match=said):
+        attributes = {key: value for key, value in (plain | changes).items() if value is not None}
+        read_onnx(_model("TreeEnsemble", attributes, [("y", TensorProto.FLOAT)]))

@@ -113,9 +113,9 @@ def _scores(call: Call, rows: int) -> Value:
     return call.build.emit(Dense(weight.elements, bias), x, layouts=layouts_of(weight=weight))
 
 
-def posted(call: Call, scores: Value) -> Value:
-    """The function of scores that ``post_transform`` names."""
-    word = call.attributes.text("post_transform", "NONE")
+def posted(call: Call, scores: Value, word: str | None = None) -> Value:
+    """The function of scores with the name ``word``, which ``post_transform`` has if it is not given."""
+    word = call.attributes.text("post_transform", "NONE") if word is None else word
     if word not in _POST:
         raise UnsupportedError(f"post_transform={word[:50]}", accepted=", ".join(_POST))
     layer = _POST[word]

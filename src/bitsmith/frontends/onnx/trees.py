@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,11 @@ _MODES = {
     "BRANCH_NEQ": (True, False),
 }
 """Two flags of a decision: its branches are exchanged, so that it is one of ``<``, ``<=`` or ``==``; and it is ``<``."""
+
+_NUMBERED = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
+_AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
+_POSTS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
+"""What the numbers of TreeEnsemble stand for (onnxruntime 1.32 exchanges SOFTMAX and LOGISTIC)."""
 
 
 def _column(call: Call, key: str) -> Places:
@@ -108,12 +113,14 @@ def _scores(call: Call, trees: Sequence[Tree], outputs: int) -> Value:
 
 def _regressor(call: Call) -> Value:
     outputs, how = call.attributes.integer("n_targets", 1), call.attributes.text("aggregate_function", "SUM")
+    return posted(call, _scores(call, _combined(_trees(call, "target", outputs), how), outputs))
+
+
+def _combined(trees: list[Tree], how: str) -> list[Tree]:
+    """Trees whose sum is what ``how`` makes of the ``trees``."""
     if how not in ("SUM", "AVERAGE"):
         raise UnsupportedError(f"trees whose results are combined by {how[:40]}", accepted="SUM, AVERAGE")
-    trees = _trees(call, "target", outputs)
-    if how == "AVERAGE":
-        trees = [replace(tree, values=tree.values / len(trees)) for tree in trees]
-    return posted(call, _scores(call, trees, outputs))
+    return [replace(tree, values=tree.values / len(trees)) for tree in trees] if how == "AVERAGE" else trees
 
 
 def _classifier(call: Call) -> tuple[Value | None, ...]:
@@ -137,8 +144,108 @@ def _classifier(call: Call) -> tuple[Value | None, ...]:
     return label, posted(call, call.build.emit(both, score, suffix="both"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Nodes:
+    """The decisions of a TreeEnsemble: columns, and two branches of each, to places of other decisions or of leaves."""
+
+    feature: Places
+    bounds: Floats
+    sets: Mapping[int, Floats]
+    ends: npt.NDArray[np.int64]
+    at_leaf: npt.NDArray[np.bool_]
+
+    def tree(self, rows: Places, weights: Floats) -> Tree:
+        """The tree of the decisions ``rows``, root first, with a row for each leaf that these lead to."""
+        leaves = np.unique(self.ends[rows][self.at_leaf[rows]])
+        leaf = np.arange(rows.size + leaves.size) >= rows.size
+        at = {int(row): place for place, row in enumerate(rows)}
+        ends = np.array(
+            [
+                rows.size + int(np.searchsorted(leaves, end)) if last else at[int(end)]
+                for end, last in zip(self.ends[rows].ravel(), self.at_leaf[rows].ravel(), strict=True)
+            ]
+        ).reshape(-1, 2)
+        yes, no = np.concatenate([ends, np.zeros((leaves.size, 2), np.int64)]).T
+        feature = np.append(self.feature[rows], np.zeros(leaves.size, np.int64))
+        bounds = as_weights(np.append(self.bounds[rows], np.zeros(leaves.size)))
+        sets = {at[row]: own for row, own in self.sets.items() if row in at}
+        values = np.concatenate([np.zeros((rows.size, weights.shape[1])), weights[leaves]])
+        return Tree(leaf, feature, bounds, sets, yes, no, as_weights(values))
+
+    def below(self, root: int, left: set[int], where: str) -> Places:
+        """The decisions from a root on, which are taken from those that are ``left``."""
+        rows, now = list[int](), [root]
+        while now:
+            if not left.issuperset(now) or len(set(now)) < len(now):
+                raise ModelFileError("a branch of a tree that leads nowhere, or to where another leads", where=where)
+            left.difference_update(now)
+            rows += now
+            now = self.ends[now][~self.at_leaf[now]].tolist()
+        return np.array(rows, dtype=np.int64)
+
+
+def _nodes(call: Call, leaves: int) -> _Nodes:
+    call.attributes.ignore("nodes_hitrates", "nodes_missing_value_tracks_true")
+    splits, kinds = (_tensor(call, f"nodes_{key}") for key in ("splits", "modes"))
+    keys = ("featureids", "truenodeids", "falsenodeids", "trueleafs", "falseleafs")
+    columns, where = [_column(call, f"nodes_{key}") for key in keys], call.attributes.where
+    if splits.size == 0 or {len(column) for column in (*columns, kinds)} != {splits.size}:
+        raise ModelFileError("attributes of nodes of unlike lengths, or none", where=where)
+    if not np.all(np.isin(kinds, range(len(_NUMBERED)))):
+        raise ModelFileError("a decision of a mode that is not known", where=where)
+    modes = [_NUMBERED[int(kind)] for kind in kinds]
+    exchanged, strict = (np.array([_MODES.get(mode, (False, False))[k] for mode in modes]) for k in (0, 1))
+    sets = {row: equal_to(splits[row]) for row, mode in enumerate(modes) if mode in ("BRANCH_EQ", "BRANCH_NEQ")}
+    members = [row for row, mode in enumerate(modes) if mode == "BRANCH_MEMBER"]
+    sets |= dict(zip(members, _members(call, len(members)), strict=True))
+    ends, at_leaf = np.stack(columns[1:3], 1), np.stack(columns[3:], 1) != 0
+    if np.any(ends[at_leaf] < 0) or np.any(ends[at_leaf] >= leaves):
+        raise ModelFileError("a branch to a leaf that there is not", where=where)
+    ends, at_leaf = (np.where(exchanged[:, None], part[:, ::-1], part) for part in (ends, at_leaf))
+    return _Nodes(columns[0], as_weights(np.where(strict, below(splits), splits)), sets, ends, at_leaf)
+
+
+def _tensor(call: Call, key: str) -> Floats:
+    """The numbers of a tensor; none if it is left out."""
+    listed = call.attributes.tensor(key)
+    return np.zeros(0) if listed is None else np.asarray(listed, dtype=np.float64).ravel()
+
+
+def _members(call: Call, count: int) -> list[Floats]:
+    """The bounds of sets, which NaN separates."""
+    values = _tensor(call, "membership_values")
+    if values.size and not np.isnan(values[-1]):
+        values = np.append(values, np.nan)
+    stops = np.flatnonzero(np.isnan(values))
+    if len(stops) != count:
+        raise ModelFileError(f"{len(stops)} sets for {count} decisions on one", where=call.attributes.where)
+    return [equal_to(part[~np.isnan(part)]) for part in np.split(values, stops)[:count]]
+
+
+def _ensemble(call: Call) -> Value:
+    """Trees of decisions and of leaves apart, each of which adds to one output."""
+    weights, targets = _tensor(call, "leaf_weights"), _column(call, "leaf_targetids")
+    outputs = call.attributes.integer("n_targets", int(targets.max(initial=0)) + 1)
+    if not weights.size == targets.size > 0 or np.any((targets < 0) | (targets >= outputs)):
+        raise ModelFileError("a leaf without a weight, or for an output that there is not", where=call.attributes.where)
+    values = np.zeros((targets.size, outputs))
+    values[np.arange(targets.size), targets] = weights
+    nodes, where = _nodes(call, targets.size), call.attributes.where
+    left = set(range(len(nodes.feature)))
+    trees = [
+        nodes.tree(nodes.below(root, left, where), as_weights(values)) for root in _column(call, "tree_roots").tolist()
+    ]
+    if not trees:
+        raise ModelFileError("no trees", where=where)
+    how, post = call.attributes.integer("aggregate_function", 1), call.attributes.integer("post_transform", 0)
+    if not 0 <= how < len(_AGGREGATES) or not 0 <= post < len(_POSTS):
+        raise ModelFileError("an aggregation or a function that is not known", where=where)
+    return posted(call, _scores(call, _combined(trees, _AGGREGATES[how]), outputs), _POSTS[post])
+
+
 TREES: dict[str, Translation] = {
     "TreeEnsembleRegressor": Translation(_regressor, "Trees"),
+    "TreeEnsemble": Translation(_ensemble, "Trees, and Softmax or Activation"),
     "TreeEnsembleClassifier": Translation(_classifier, "Trees, ArgMax and Embedding, and Softmax or Activation"),
 }
 """Operators of decision trees, by name."""
