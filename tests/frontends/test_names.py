@@ -23,7 +23,11 @@ EVIL = "\0a\x1b[31m\u202eb\u2066c\u2069\nd\r`e\x7f\x9b\u2028\u200b\ufeff\ue000\t
 """A zero byte, a color, text from right to left, an isolate, line ends of four kinds, controls, marks, no character."""
 OTHER = "é漢\"\\*/ $(x)`y` %d{0} ??/ ''' </script>"
 """What can be printed, and ends texts, comments or commands."""
-DANGEROUS = [chr(code) for code in range(0x110000) if not chr(code).isprintable() and not 0xD800 <= code < 0xE000]
+
+
+def dangerous() -> list[str]:
+    """All characters that cannot be printed."""
+    return [chr(code) for code in range(0x110000) if not chr(code).isprintable() and not 0xD800 <= code < 0xE000]
 
 
 def onnx_model(text: str) -> onnx.ModelProto:
@@ -94,9 +98,9 @@ def test_written_files_have_nothing_that_cannot_be_printed(tmp_path: Path, backe
 
 
 def test_each_dangerous_character_is_replaced() -> None:
-    names = UniqueNames()
-    assert {names.take(f"a{each}") for each in DANGEROUS[:200]} == {"a_", *(f"a__{k}" for k in range(1, 200))}
-    assert all(printable(f"a{each}b") == "a_b" for each in DANGEROUS) and printable("é漢 \\") == "é漢 \\"
+    names, characters = UniqueNames(), dangerous()
+    assert {names.take(f"a{each}") for each in characters[:200]} == {"a_", *(f"a__{k}" for k in range(1, 200))}
+    assert all(printable(f"a{each}b") == "a_b" for each in characters) and printable("é漢 \\") == "é漢 \\"
 
 
 @pytest.mark.parametrize("key", ["nodes", "inputs", "name", "notes", "program"])
