@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch_samples import assert_same
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.torch.shape import _size_arithmetic
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,31 @@ def test_a_fraction_in_place_of_a_masked_whole_number_is_cut_off() -> None:
     network = assert_same(Filling(), (6,))
     found = network.evaluate([np.array([[-3.0, -0.5, 0.0, 0.75, 1.0, 3.0]])])
     assert found[network.outputs[0]].tolist() == [[-1.5, 0.0, 0.0, 1.0, 1.0, 1.0]]
+
+
+def _computed(name: str, *sizes: tuple[int, ...]) -> object:
+    """A size from others, of which there is one for each number of samples."""
+    node = SimpleNamespace(name=f"_operator.{name}", arguments=dict(enumerate(sizes)))
+    call = SimpleNamespace(node=node, size_of=lambda size: size, build=SimpleNamespace(counts=(2, 3)))
+    return _size_arithmetic(call)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "wanted"),
+    [
+        ("floordiv", ((4, 6), (2, 4)), (2, 1)),
+        ("floordiv", ((4, 6), (1, 1)), (4, 6)),
+        ("sub", ((4, 6), (0, 0)), (4, 6)),
+        ("mul", ((4, 6), (0, 1)), (0, 6)),
+    ],
+)
+def test_two_sizes_make_one(name: str, sizes: tuple[tuple[int, ...], ...], wanted: tuple[int, ...]) -> None:
+    assert _computed(name, *sizes) == (wanted,)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("floordiv", ((4, 6), (0, 1))), ("add", ((4, 6),)), ("add", ((4, 6), (1, 1), (1, 1)))]
+)
+def test_other_sizes_are_refused_by_name(name: str, sizes: tuple[tuple[int, ...], ...]) -> None:
+    with pytest.raises(UnsupportedError, match=f"{name} of the sizes"):
+        _computed(name, *sizes)
