@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bitsmith.dataflow.kinds import Sweep
+from bitsmith.dataflow.storage import Memory
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices import ECP5, FAMILIES, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.size import estimate, estimate_layout, estimate_network
+from bitsmith.estimate.size import _count_window, estimate, estimate_layout, estimate_network
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType
@@ -234,3 +236,15 @@ def test_a_token_that_repeats_an_element_is_held_once() -> None:
     directives = Directives({"dense": 16}, False, {"dense": MultiplierStyle.SHARED})
     size = estimate_layout(builder.program([("y", y)]), directives, ECP5, 6.0)
     assert (size.lut, size.ff) == (pytest.approx(663, rel=0.1), pytest.approx(1112, rel=0.05))
+
+
+@pytest.mark.parametrize(("words", "bits"), [(5, 3), (16, 4), (17, 5), (64, 6)])
+def test_lines_of_one_length_share_a_counter_of_their_places(words: int, bits: int) -> None:
+    """Places are numbered from 0; a line of three words is registers."""
+    lines = [Memory(words, 8), Memory(words, 8), Memory(3, 8)]
+    kind, process = SimpleNamespace(memories=lambda *_: lines), SimpleNamespace(takes=(), results=())
+    count, memories = Count(ECP5), Count(ECP5)
+    _count_window(count, kind, process, 1)  # type: ignore[arg-type]
+    for _ in range(2):
+        memories.memory(words, 8, 1)
+    assert count.ff == memories.ff + 3 * 8 + bits
