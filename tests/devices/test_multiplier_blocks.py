@@ -50,6 +50,15 @@ def test_what_one_cell_leaves_goes_into_smaller_ones() -> None:
     assert NEXUS.area.block.parts(23, 9) == Parts(2, (), (14,))
 
 
+@pytest.mark.parametrize(
+    ("factors", "blocks"), [((9, 4), 1), ((10, 4), 1), ((18, 18), 1), ((19, 4), 2), ((27, 27), 2), ((10, 3), 0)]
+)
+def test_the_narrowest_and_widest_factors_of_cells_of_intel(factors: tuple[int, int], blocks: int) -> None:
+    """As Yosys's synth_intel_alm gives them to mul2dsp: 9x9 from 4x4 on, 18x18 from 10x4 on, 27x27 from 19x4 on."""
+    assert CYCLONE_V.area.block is not None
+    assert CYCLONE_V.area.block.parts(*factors) == Parts(blocks, () if blocks else (factors,), ())
+
+
 def test_a_part_without_a_sign_needs_one_in_a_block() -> None:
     """As the lower 17 of 35 bits do, which are as wide then as the narrowest factor that becomes a block here."""
     block = MultiplierBlock(18, 18, (Cut((18, 18), (18, 2), 0, (17, 17), 1),), registers=0, digits=1, chain=1)
