@@ -12,10 +12,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
 
 from bitsmith.building.job import Target
 from bitsmith.errors import ConfigError, ProjectError, ToolMissingError
 from bitsmith.model import Model
+from bitsmith.report.figures import plots
 from bitsmith.report.figures.dot import dot
 from bitsmith.report.figures.picture import Content, Direction, Format, picture, plotted, svg
 from bitsmith.report.summary import Design
@@ -152,6 +155,23 @@ def test_very_long_networks_still_fit_into_a_png() -> None:
     drawn = picture(replace(design(), layers=tuple(chain)), Content(), Direction.DOWN)
     assert drawn.height > 30_000
     assert plotted(drawn, Format.PNG, 200).startswith(b"\x89PNG")
+
+
+def test_tips_of_arrows_have_no_strokes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As large in all files, as those of SVG have none."""
+    drawn, made = picture(design(), ALL, Direction.DOWN), list[Figure]()
+
+    def figure(width: float, height: float) -> Figure:
+        made.append(plots.figure(width, height))
+        return made[-1]
+
+    monkeypatch.setattr("bitsmith.report.figures.picture.figure", figure)
+    plotted(drawn, Format.PNG, 50)
+    tips = [patch for patch in made[0].axes[0].patches if isinstance(patch, Polygon)]
+    assert len(tips) == sum(arrives for _, arrives in drawn.edges) > 0
+    assert {tip.get_linewidth() for tip in tips} == {0}
+    polygons = list(ElementTree.fromstring(svg(drawn)).iter(f"{_SVG}polygon"))
+    assert not any("stroke" in polygon.attrib for polygon in polygons)
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
