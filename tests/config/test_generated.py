@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import importlib.metadata
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import bitsmith.utils
 from bitsmith.config import config_from_network, read_hls_config, resolve
 from bitsmith.config.files import MAX_BYTES, MAX_VALUES
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT
@@ -26,6 +30,20 @@ from bitsmith.layers.tables import DEFAULT_ENTRIES, EXACT_ENTRIES
 from bitsmith.options.project import project_keys, read_project
 from tests.config.test_model import NETWORK
 from tests.config.test_quantized import between_quantizers
+
+
+@pytest.mark.parametrize("framework", ["keras", "pytorch", "onnx", "tflite"])
+def test_backends_and_reuse_factors_are_by_default_those_of_hls4ml(framework: str) -> None:
+    """Those of TensorFlow Lite, which hls4ml does not read, are those of Keras."""
+    path = importlib.metadata.distribution("hls4ml").locate_file("hls4ml/utils/config.py")
+    name = f"config_from_{framework.replace('tflite', 'keras')}_model"
+    tree = ast.parse(Path(str(path)).read_text(encoding="utf-8"))
+    (found,) = (each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == name)
+    theirs = dict(zip([each.arg for each in reversed(found.args.args)], reversed(found.args.defaults), strict=False))
+    parameters = inspect.signature(getattr(bitsmith.utils, f"config_from_{framework}_model")).parameters
+    for key in ("backend", "default_reuse_factor", "max_precision"):
+        if key in theirs:
+            assert parameters[key].default == ast.literal_eval(theirs[key])
 
 
 @pytest.mark.parametrize("granularity", ["type", "name"])
