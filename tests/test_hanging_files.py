@@ -24,6 +24,7 @@ from bitsmith import converters
 from bitsmith.config import read_hls_config
 from bitsmith.emulate.batches import read_array
 from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
+from bitsmith.frontends.files.heap import check_heaps
 from bitsmith.frontends.files.json import parse_json
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.read import read_model
@@ -66,10 +67,12 @@ def _with_texts() -> bytes:
 
 @pytest.mark.parametrize("number, length", [(0, 0), (0, 8), (1, 2**64 - 16), (1, 2**64 - 24), (1, 1 << 40), (9, 5000)])
 def test_a_damaged_heap(number: int, length: int, tmp_path: Path) -> None:
-    """With objects of no size the HDF5 library never returns."""
+    """With objects of no size the HDF5 library never returns: what is not found before would end no test."""
     content = bytearray(_with_texts())
     heap = content.index(b"GCOL")
     struct.pack_into("<HHIQ", content, heap + 16, number, 1, 0, length)
+    with pytest.raises(ModelFileError, match="a damaged heap"):
+        check_heaps(bytes(content), "m.h5")
     (tmp_path / "m.h5").write_bytes(content)
     with pytest.raises(ModelFileError, match="a damaged heap"):
         read_model(tmp_path / "m.h5")
