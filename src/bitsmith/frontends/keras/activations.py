@@ -191,12 +191,12 @@ def _of_layer(class_name: str, config: Fields) -> Activated:
     """The function of a layer that Keras accepts as an activation."""
     if class_name == "Softmax":  # only the last axis is known to exist
         if config.get("axis") not in (None, -1, [-1]):
-            found = f"softmax along axis {shown(config.get('axis'))} as an activation"
-            raise UnsupportedError(found, accepted="the last axis", remedy="use a Softmax layer")
+            feature = f"softmax along axis {shown(config.get('axis'))} as an activation"
+            raise UnsupportedError(feature, accepted="the last axis", remedy="use a Softmax layer")
         return Activated("softmax", activations.softmax)
     if class_name not in _LAYERS:
-        found, accepted = f"the activation {shown(class_name)}", nearest([class_name], ACTIVATION_NAMES)
-        raise UnsupportedError(found, accepted=accepted, remedy=_OWN)
+        feature, accepted = f"the activation {shown(class_name)}", nearest([class_name], ACTIVATION_NAMES)
+        raise UnsupportedError(feature, accepted=accepted, remedy=_OWN)
     name, read = _LAYERS[class_name]
     return Activated(name, read(config))
 

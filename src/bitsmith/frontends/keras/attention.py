@@ -94,14 +94,14 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
     sizes = {"query": (heads, size), "key": (shared, size), "gate": (heads, value_size), "value": (shared, value_size)}
     shapes = {name: (gathered[name].dims[-1], *sizes[name]) for name in sizes if name in gathered}
     weights = _projections(call, shapes | {"output": (heads, value_size, *_output_shape(call, operands["query"].x))})
-    found = {
+    projected = {
         name: einsum(build.within(name), "...ix,xhd->...ihd", (x, weights[name][0]), bias=weights[name][1])
         for name, x in gathered.items()
     }
-    key, value = (repeated_heads(build, found[name], heads, -2, f"{name}s") for name in ("key", "value"))
-    result, scores, _ = attention(build, found["query"], key, value, mask, heads_last=True, suffix="context")
-    if "gate" in found:
-        gate = build.emit(Activation("sigmoid"), found["gate"], suffix="gate_sigmoid")
+    key, value = (repeated_heads(build, projected[name], heads, -2, f"{name}s") for name in ("key", "value"))
+    result, scores, _ = attention(build, projected["query"], key, value, mask, heads_last=True, suffix="context")
+    if "gate" in projected:
+        gate = build.emit(Activation("sigmoid"), projected["gate"], suffix="gate_sigmoid")
         result = multiply(build.within("gated"), result, gate)
     result = operands["query"].projected(build, result, *weights["output"])
     if not call.flag("return_attention_scores"):
@@ -112,11 +112,11 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
 
 def _called(call: LayerCall) -> dict[str, Value]:
     """Query, key and value, given by place or by name; a key left out is the value."""
-    given = {name: call.argument(name, place) for place, name in enumerate(_OPERANDS)}
-    tensors = {name: one for name, one in given.items() if isinstance(one, Value)}
+    arguments = {name: call.argument(name, place) for place, name in enumerate(_OPERANDS)}
+    tensors = {name: one for name, one in arguments.items() if isinstance(one, Value)}
     if not {"query", "value"} <= set(tensors) or len(call.given.args) > len(_OPERANDS):
         raise call.config.error(f"called on {len(call.given.tensors)} tensors", "a query and a value")
-    constants = {name for name, one in given.items() if one is not None and name not in tensors}
+    constants = {name for name, one in arguments.items() if one is not None and name not in tensors}
     odd = sorted({*tensors} - {"query", "value", "key", "attention_mask"} | constants - {"attention_mask"})
     if odd:
         found = f"{odd[0]} is {'computed' if odd[0] in tensors else 'a constant'}"
@@ -147,16 +147,18 @@ def _output_shape(call: LayerCall, query: Value) -> Shape:
 def _mask(call: LayerCall, operands: dict[str, _Operand]) -> Mask:
     """Return the keys that every head's queries may attend to."""
     place, causal = _OPERANDS.index("attention_mask"), call.flag("use_causal_mask")
-    given, query = call.argument("attention_mask", place), operands["query"]
+    argument, query = call.argument("attention_mask", place), operands["query"]
     reach = None if call.config.get("sliding_window") is None else call.config.integer("sliding_window") - 1
     own = _masks_of_operands(call, operands)
-    if len(query.order) > 2 and (given is not None or reach is not None or causal or own):
+    if len(query.order) > 2 and (argument is not None or reach is not None or causal or own):
         raise UnsupportedError("a mask on attention along several axes", accepted="masks on attention along one axis")
-    if isinstance(given, Value):
-        if given.rank not in (3, 4):
-            raise UnsupportedError(f"an attention_mask of axes {given.dims}", accepted="(batch, queries, values)")
-        own.append(_for_heads(call, truth(call.build, given, "mask"), *given.dims[1 if given.rank == 3 else 2 :]))
-    elif given is not None:
+    if isinstance(argument, Value):
+        if argument.rank not in (3, 4):
+            raise UnsupportedError(f"an attention_mask of axes {argument.dims}", accepted="(batch, queries, values)")
+        own.append(
+            _for_heads(call, truth(call.build, argument, "mask"), *argument.dims[1 if argument.rank == 3 else 2 :])
+        )
+    elif argument is not None:
         kept = np.asarray(call.numbers("attention_mask", place) != 0.0)
         kept = kept[:, None] if kept.ndim == 3 else kept  # (batch, queries, values) for all heads
         own.append(constant(as_weights(kept), kind=Kind.BOOL))
@@ -167,13 +169,13 @@ def _mask(call: LayerCall, operands: dict[str, _Operand]) -> Mask:
 
 def _masks_of_operands(call: LayerCall, operands: dict[str, _Operand]) -> list[Value]:
     """Keras's masks of the operands, for all heads: (batch, 1, queries, 1) and (batch, 1, 1, values)."""
-    found: dict[int, Value] = {}
+    masks: dict[int, Value] = {}
     for name, operand in operands.items():
         mask = call.mask(operand.x)
         if mask is not None:
             shape = (mask.dims[-1], 1) if name == "query" else (1, mask.dims[-1])
-            found.setdefault(-1 if name == "query" else id(mask), _for_heads(call, mask, *shape))
-    return list(found.values())
+            masks.setdefault(-1 if name == "query" else id(mask), _for_heads(call, mask, *shape))
+    return list(masks.values())
 
 
 def _for_heads(call: LayerCall, mask: Value, queries: int, values: int) -> Value:

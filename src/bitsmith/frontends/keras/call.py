@@ -56,11 +56,11 @@ class LayerCall:
 
     def operands(self, count: int | None = None) -> tuple[Value, ...]:
         """The positional arguments, of which some may be constants but not all; ``count`` is how many there must be."""
-        given = self.given.args
-        if not self.given.tensors or (count is not None and len(given) != count):
-            raise UnsupportedError(f"{len(given)} arguments", accepted=f"{count or 'some'} tensors or constants")
+        arguments = self.given.args
+        if not self.given.tensors or (count is not None and len(arguments) != count):
+            raise UnsupportedError(f"{len(arguments)} arguments", accepted=f"{count or 'some'} tensors or constants")
         kind = common_kind(*self.given.tensors)
-        return tuple(_value(one.value, kind) if isinstance(one, Constant) else one for one in given)
+        return tuple(_value(one.value, kind) if isinstance(one, Constant) else one for one in arguments)
 
     def argument(self, name: str, position: int | None = None) -> Value | Json:
         """A tensor or plain value, given by name or at the position; None if it is left out."""
@@ -120,19 +120,19 @@ def numbers(value: Json) -> Floats:
 
 def _value(value: Json, kind: Kind) -> Value:
     """A plain operand beside tensors of the ``kind``, which Keras gives single numbers if it is of their sort."""
-    found = numbers(value)
+    elements = numbers(value)
     inner = value.get("config") if isinstance(value, dict) else None
     dtype = inner.get("dtype") if isinstance(inner, dict) else None
     if isinstance(dtype, str):
-        return constant_value(found, kind=Kind.named(dtype))
+        return constant_value(elements, kind=Kind.named(dtype))
     if isinstance(value, bool):
-        return constant_value(found, kind=Kind.BOOL)
+        return constant_value(elements, kind=Kind.BOOL)
     if not is_integer(value):
-        return constant_value(found)
+        return constant_value(elements)
     kind = Kind.INT32 if kind is Kind.BOOL else kind
     if kind.is_integer and not kind.limits[0] <= value <= kind.limits[1]:
         raise UnsupportedError(f"the number {value} beside {kind.value}", accepted="numbers of that type")
-    return constant_value(found, kind=kind)
+    return constant_value(elements, kind=kind)
 
 
 def dtype_policy(config: Fields) -> Json:

@@ -43,14 +43,16 @@ def product_shapes(call: LayerCall) -> ProductShapes:
         raise config.wrong("equation", "two operands and a result")
     equation = parse_equation(text, [x.rank, len(parts[1].strip())])
     left, right = equation.operands
-    given = config.integers("output_shape") if is_integer(config.get("output_shape")) else config.items("output_shape")
+    targets = (
+        config.integers("output_shape") if is_integer(config.get("output_shape")) else config.items("output_shape")
+    )
     sizes = dict(zip(left, x.dims, strict=True))
     # Only axes that the input does not have are taken from there; it begins after the batch, or after a leading ellipsis.
     named = parts[2].strip().replace("...", "")
-    labels = named[-len(given) :] if parts[2].strip().startswith("...") else named[1:]
+    labels = named[-len(targets) :] if parts[2].strip().startswith("...") else named[1:]
     sizes |= {
         label: size
-        for label, size in zip(labels, given, strict=False)
+        for label, size in zip(labels, targets, strict=False)
         if label not in left and is_integer(size) and size > 0
     }
     if not set(right + equation.result) <= set(sizes):

@@ -90,16 +90,16 @@ def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) ->
     where = str(path)
     magic = first_bytes(path, 8)
     if magic.startswith(b"PK"):
-        found = _from_archive(path, stack)
+        model = _from_archive(path, stack)
     elif magic == b"\x89HDF\r\n\x1a\n":
-        found = _from_h5(path, stack)
+        model = _from_h5(path, stack)
     elif magic.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         values = parse_json(first_bytes(path, MAX_JSON_BYTES + 1).removeprefix(b"\xef\xbb\xbf"), where)
         weights = _weights_beside(path) if weights is None else weights
         return Source(Fields(values, where), weights_of(opened_h5(weights, str(weights), stack)))
     else:
         raise ModelFileError("the file is neither a zip archive, nor HDF5, nor JSON", where=where, accepted=FILES)
-    return found if weights is None else replace(found, weights=weights_of(opened_h5(weights, str(weights), stack)))
+    return model if weights is None else replace(model, weights=weights_of(opened_h5(weights, str(weights), stack)))
 
 
 def _weights_beside(path: Path) -> Path:

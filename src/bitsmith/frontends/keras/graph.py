@@ -413,38 +413,38 @@ class _Expansion:
         What a nested model is called with, ``inherited``, reaches its layers; masks reach those that read the inputs.
         """
         if len(inputs) != len(model.inputs):
-            found = f"the model is called on {len(inputs)} tensors"
-            raise ModelFileError(found, where=model.where, accepted=f"{len(model.inputs)} tensors")
+            defect = f"the model is called on {len(inputs)} tensors"
+            raise ModelFileError(defect, where=model.where, accepted=f"{len(model.inputs)} tensors")
         given_inputs = zip(model.inputs, inputs, strict=True)
         inherited, masks = {**inherited}, dict(zip(model.inputs, inherited.get("mask", ()), strict=False))
         inherited.pop("mask", None)
         results: dict[Use, tuple[Result, ...]] = {(name, 0): (one,) for name, one in given_inputs}
 
         def result(tensor: Tensor) -> Result:
-            found = results[tensor.use]
+            tensors_of_use = results[tensor.use]
             if model.entries[tensor.layer].model is None and tensor.index >= 0:
-                return replace(found[0], index=found[0].index + tensor.index, dtype=tensor.dtype)
-            if not 0 <= tensor.index < len(found):
+                return replace(tensors_of_use[0], index=tensors_of_use[0].index + tensor.index, dtype=tensor.dtype)
+            if not 0 <= tensor.index < len(tensors_of_use):
                 missing = f"output {tensor.index} of {shown(tensor.layer)}"
                 raise ModelFileError(f"a reference to {missing}", where=model.where)
-            return replace(found[tensor.index], dtype=tensor.dtype)
+            return replace(tensors_of_use[tensor.index], dtype=tensor.dtype)
 
         for use in model.order():
             if use not in results:
                 self.steps += 1
                 if self.steps > MAX_LAYERS:
-                    found = "the model calls too many layers"
-                    raise ModelFileError(found, where=model.where, accepted=f"at most {MAX_LAYERS}")
+                    defect = "the model calls too many layers"
+                    raise ModelFileError(defect, where=model.where, accepted=f"at most {MAX_LAYERS}")
                 entry, arguments = model.entries[use[0]], model.arguments(use)
-                given = arguments.mapped(result)
-                given = replace(given, kwargs={**given.kwargs, **inherited, **_masks(arguments, masks)})
+                operands = arguments.mapped(result)
+                operands = replace(operands, kwargs={**operands.kwargs, **inherited, **_masks(arguments, masks)})
                 inner = (*path, entry.place)
                 if entry.model is None:
-                    results[use] = (self.add(entry, inner, given, each_step=each_step),)
+                    results[use] = (self.add(entry, inner, operands, each_step=each_step),)
                 else:
-                    passed = {key: item for key, item in given.kwargs.items() if item != (Constant(None),)}
+                    passed = {key: item for key, item in operands.kwargs.items() if item != (Constant(None),)}
                     if each_step and entry.each_step:
                         raise UnsupportedError("a model on each step of each step", where=model.where)
-                    own, steps = tensors([given.args]), each_step or entry.each_step
+                    own, steps = tensors([operands.args]), each_step or entry.each_step
                     results[use] = self.expand(entry.model, inner, own, passed, each_step=steps)
         return tuple(result(tensor) for tensor in model.outputs)

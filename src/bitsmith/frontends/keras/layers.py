@@ -48,17 +48,17 @@ def _input(call: LayerCall) -> Value:
     if kind is Kind.REAL and not dtype.startswith(("float", "bfloat")):
         raise UnsupportedError(f"inputs of type {shown(dtype)}", accepted="floating point or integers")
     shape = declared_shape(config)
-    found = f"the input's shape is {shown(shape)}"
+    defect = f"the input's shape is {shown(shape)}"
     if not isinstance(shape, list) or not 1 <= len(shape) <= _MAX_AXES:
         remedy = "build the model (give an Input, or call it once) before saving it"
-        raise config.error(found, "a list of sizes", remedy)
+        raise config.error(defect, "a list of sizes", remedy)
     if None in shape[1:]:
         accepted = "fixed sizes (all but the batch)"
         remedy = "give input_shape=(...), the shape of one sample; or build the model with the sizes of the hardware"
-        raise UnsupportedError(f"{found}, which leaves sizes open", accepted=accepted, remedy=remedy)
+        raise UnsupportedError(f"{defect}, which leaves sizes open", accepted=accepted, remedy=remedy)
     sizes = tuple(size for size in shape[1:] if is_integer(size) and size > 0)
     if len(sizes) != len(shape) - 1:
-        raise config.error(found, "positive integers")
+        raise config.error(defect, "positive integers")
     return call.build.input((1, *sizes), Batch(0), kind)
 
 
@@ -71,7 +71,7 @@ def _dense(levels: Layer | None = None) -> Translation:
         if not x.shape:
             raise config.error("Dense on scalars")
         bias: list[tuple[str, Shape]] = [("bias", (units,))] if config.flag("use_bias", True) else []
-        kernel, *found = call.weights(("kernel", (x.shape[-1], units)), *bias)
+        kernel, *biases = call.weights(("kernel", (x.shape[-1], units)), *bias)
         grids: dict[str, Quantizer] = {}
         if levels is not None:
             scale = math.sqrt(1.5 / sum(kernel.shape)) if config.get("H") == "Glorot" else config.number("H", 1.0)
@@ -81,7 +81,7 @@ def _dense(levels: Layer | None = None) -> Translation:
                 as_weights(scale * levels.reference([kernel / scale])),
                 {"weight": Quantizer.uniform(scale, -1, 1)},
             )
-        return activated(call.build, call.build.emit(Dense(kernel, *found), x, quantizers=grids or None), activation)
+        return activated(call.build, call.build.emit(Dense(kernel, *biases), x, quantizers=grids or None), activation)
 
     return Translation(read, "Dense, and its activation")
 

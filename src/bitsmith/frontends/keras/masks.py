@@ -80,11 +80,11 @@ def _of_steps(call: LayerCall, masks: Masks) -> Masks:
 
 def _merged(call: LayerCall, masks: Masks) -> Masks:
     """Keras 3 counts a step that counts in one operand, Keras 2 one that counts in all that have a mask."""
-    found = [mask for mask in masks if mask is not None]
-    if len(found) < len(masks) and call.major >= 3:
+    present = [mask for mask in masks if mask is not None]
+    if len(present) < len(masks) and call.major >= 3:
         return ()
-    layer, result = Maximum() if call.major >= 3 else Multiply(), found[0]
-    for other in found[1:]:
+    layer, result = Maximum() if call.major >= 3 else Multiply(), present[0]
+    for other in present[1:]:
         result = result if other is result else logical(layer, call.build.within("mask"), result, other)
     return (result,)
 
@@ -96,12 +96,12 @@ def _extreme(call: LayerCall, masks: Masks) -> Masks:
 
 def _joined(call: LayerCall, masks: Masks) -> Masks:
     """Operands beside each other count together as those of a sum, sequences one after another as they are."""
-    given = call.given.tensors
-    axis = given[0].counted(call.config.integer("axis", -1))
-    if axis == given[0].rank - 1:
+    operands = call.given.tensors
+    axis = operands[0].counted(call.config.integer("axis", -1))
+    if axis == operands[0].rank - 1:
         return _merged(call, masks)
-    every = [_all_counted(x) if mask is None else mask for x, mask in zip(given, masks, strict=True)]
-    if any(mask.rank != x.rank - 1 for x, mask in zip(given, every, strict=True)):
+    every = [_all_counted(x) if mask is None else mask for x, mask in zip(operands, masks, strict=True)]
+    if any(mask.rank != x.rank - 1 for x, mask in zip(operands, every, strict=True)):
         return _refused(call, masks)
     return (concatenate(call.build.within("mask"), every, axis),)
 
@@ -167,25 +167,25 @@ def masks_of_results(class_name: str, call: LayerCall, *, each_step: bool) -> Ma
     """
     begins = class_name == "Masking" or call.config.flag("mask_zero", False)
     masks = [call.mask(x) for x in call.given.tensors]
-    found = any(mask is not None for mask in masks)
-    if each_step and (begins or found):
+    masked = any(mask is not None for mask in masks)
+    if each_step and (begins or masked):
         raise UnsupportedError(
             "a mask within, or in front of, a model on each step", accepted="models without masks there"
         )
     if class_name in _BEGINNINGS:
         return (_BEGINNINGS[class_name](call),)
-    return _MASKS.get(class_name, _none)(call, masks) if found else ()
+    return _MASKS.get(class_name, _none)(call, masks) if masked else ()
 
 
 def with_masks(call: LayerCall) -> LayerCall:
     """The call with its argument ``mask``, of the operand or of each, as Keras's masks of them."""
-    given, operands = call.given.kwargs.get("mask", ()), call.given.args
-    if all(one == Constant(None) for one in given):
+    own, operands = call.given.kwargs.get("mask", ()), call.given.args
+    if all(one == Constant(None) for one in own):
         return call
-    if any(isinstance(one, Constant) and one.value is not None for one in given) or len(given) > len(operands):
+    if any(isinstance(one, Constant) and one.value is not None for one in own) or len(own) > len(operands):
         raise UnsupportedError("a constant mask", accepted="tensors, or none")
     named: dict[int, Value | None] = {}
-    for x, one in zip(operands, given, strict=False):
+    for x, one in zip(operands, own, strict=False):
         if isinstance(x, Value) and isinstance(x.node, int):
             mask = one if isinstance(one, Value) else None
             if named.setdefault(x.node, mask) is not mask or (mask is None and call.mask(x) is not None):
@@ -195,12 +195,12 @@ def with_masks(call: LayerCall) -> LayerCall:
     return replace(call, given=replace(call.given, kwargs=others), masks=masks, masked=True)
 
 
-def hand_on(class_name: str, call: LayerCall, results: Sequence[Value], found: Masks, masks: dict[int, Value]) -> None:
-    """Note in ``masks`` what a call changes: those that were ``found`` of its results, and those of its operands."""
+def hand_on(class_name: str, call: LayerCall, results: Sequence[Value], own: Masks, masks: dict[int, Value]) -> None:
+    """Note in ``masks`` what a call changes: those that were ``own`` of its results, and those of its operands."""
     if class_name in _ENDS and call.major >= 3:
         for x in call.given.tensors:
             if isinstance(x.node, int):
                 masks.pop(x.node, None)
-    for result, mask in zip(results, found, strict=False):
+    for result, mask in zip(results, own, strict=False):
         if mask is not None and isinstance(result.node, int):
             masks[result.node] = mask

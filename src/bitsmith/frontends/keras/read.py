@@ -158,12 +158,12 @@ def _network(graph: Graph, source: Source, custom: CustomLayers, *, allow_approx
                 if isinstance(source.weights, LiveWeights):
                     layer_call = replace(layer_call, live=partial(source.weights.part, call.path))
                 layer_call = with_masks(layer_call) if masked else layer_call
-                found = () if is_operation else masks_of_results(_kind(entry), layer_call, each_step=call.each_step)
+                own = () if is_operation else masks_of_results(_kind(entry), layer_call, each_step=call.each_step)
                 if call.each_step:
                     translation = on_each_step(translation, entry.class_name)
                 results[call] = _results(layer_call, translation)
                 _share(draft, uses.setdefault(call.path, place), place)
-                hand_on(_kind(entry), layer_call, results[call], found, masks)
+                hand_on(_kind(entry), layer_call, results[call], own, masks)
             elif entry.class_name not in QKERAS:  # after a layer that is refused
                 read_activation(entry.config, source.major)
     if refusals.found:
@@ -279,13 +279,13 @@ def _check_arguments(call: Call, translation: Translation, *, masked: bool) -> N
 def _node_names(graph: Graph, names: UniqueNames) -> list[str]:
     """Names of the calls: first those of the outermost model's layers, which are kept, then all others in order."""
     outermost = [len(call.path) == 1 and call.repeat == 0 for call in graph.calls]
-    given = {k: names.take(graph.calls[k].entry.name) for k, own in enumerate(outermost) if own}
+    chosen = {k: names.take(graph.calls[k].entry.name) for k, own in enumerate(outermost) if own}
     first: dict[LayerPath, str] = {}
     for number, call in enumerate(graph.calls):
         path = [place.name for place in call.path]
-        if number not in given and call.path not in first:
-            given[number] = names.take(path[-1], "_".join(path[-2:]), "_".join(path))
-        elif number not in given:
-            given[number] = names.take(f"{first[call.path]}_{call.repeat}")
-        first.setdefault(call.path, given[number])
-    return [given[number] for number in range(len(graph.calls))]
+        if number not in chosen and call.path not in first:
+            chosen[number] = names.take(path[-1], "_".join(path[-2:]), "_".join(path))
+        elif number not in chosen:
+            chosen[number] = names.take(f"{first[call.path]}_{call.repeat}")
+        first.setdefault(call.path, chosen[number])
+    return [chosen[number] for number in range(len(graph.calls))]

@@ -120,7 +120,7 @@ class _Network:
         """
         sequences, shown = self.config.flag("return_sequences", False), self.config.flag("return_state", False)
         states: list[Value] = []
-        given, counts = mask, None
+        own_mask, counts = mask, None
         for number, cell in enumerate(self.cells):
             last = number == len(self.cells) - 1
             inner, main = build if last else build.within(f"cell{number}"), 0 if sequences or not last else 1
@@ -133,8 +133,8 @@ class _Network:
             own = tuple(islice(initial, len(layer.states)))
             # States that are given count for each sample, as Keras has it.
             layer = replace(layer, stateful=self.config.flag("stateful", False) and not own)
-            if last and given is not None:
-                counts = self._counts(build.within("mask"), given, flipped=flipped, begun=bool(own))
+            if last and own_mask is not None:
+                counts = self._counts(build.within("mask"), own_mask, flipped=flipped, begun=bool(own))
             y = recurrent.run(inner if counts is None else inner.within("held"), layer, x, own, main, mask, layouts)
             states += [
                 y if k == main else recurrent.run(inner.within(RESULTS[k]), layer, x, own, k, mask, layouts)

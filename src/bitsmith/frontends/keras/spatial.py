@@ -128,14 +128,14 @@ def _transposed(call: LayerCall, x: Value) -> Value:
     """
     *positions, channels = x.shape
     filters, taps = call.config.positive("filters"), _taps(call, x)
-    given, extra = call.config.get("output_padding") is not None, _per_axis(call, x, "output_padding", 0, least=0)
+    explicit, extra = call.config.get("output_padding") is not None, _per_axis(call, x, "output_padding", 0, least=0)
     output: Axes = ()
     axes = list(zip(positions, taps.strides, taps.spans, extra, strict=True))
-    if given and any(more >= stride for _, stride, _, more in axes):
+    if explicit and any(more >= stride for _, stride, _, more in axes):
         raise call.config.wrong("output_padding", "less than the strides")
-    if given and taps.padding is Same.AFTER:
+    if explicit and taps.padding is Same.AFTER:
         output, extra = tuple((n - 1) * stride + span % 2 + more for n, stride, span, more in axes), ()
-    elif not given and taps.padding is not Same.AFTER:
+    elif not explicit and taps.padding is not Same.AFTER:
         extra = tuple(max(stride - span, 0) for _, stride, span, _ in axes)
     (kernel,), bias = _trained(call, filters, ("kernel", (*taps.size, filters, channels)))
     layouts, kernel = kernel_layouts(kernel.shape, _exchanged), as_weights(_exchanged(kernel))
@@ -232,13 +232,13 @@ def _image(inside: Callable[[LayerCall, Value, Shape], Value], becomes: str) -> 
 
 def _pairs(call: LayerCall, key: str, rank: int, *, alike: bool = False) -> Pairs:
     """(before, after) of each axis: a number for all, a number or a pair for each, or, if they may be ``alike``, for all."""
-    given = call.config.constant(key)
-    if given.ndim == 1:
-        given = given[None] if alike or rank == 1 else given[:, None]
-    fits = given.shape[:1] in ((), (rank,), *[(1,)] * alike) and given.shape[1:] in ((), (1,), (2,))
-    if not fits or bool(np.any(given < 0)) or bool(np.any(given % 1)):
+    amounts = call.config.constant(key)
+    if amounts.ndim == 1:
+        amounts = amounts[None] if alike or rank == 1 else amounts[:, None]
+    fits = amounts.shape[:1] in ((), (rank,), *[(1,)] * alike) and amounts.shape[1:] in ((), (1,), (2,))
+    if not fits or bool(np.any(amounts < 0)) or bool(np.any(amounts % 1)):
         raise call.config.wrong(key, f"numbers that are not negative, or pairs of them, for {rank} axes")
-    return tuple((int(before), int(after)) for before, after in np.broadcast_to(given, (rank, 2)))
+    return tuple((int(before), int(after)) for before, after in np.broadcast_to(amounts, (rank, 2)))
 
 
 def _pad(call: LayerCall) -> Value:

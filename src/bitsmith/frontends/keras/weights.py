@@ -208,14 +208,14 @@ class LiveWeights:
 
     def at(self, path: LayerPath) -> LiveLayer | None:
         """The layer at a place; None if there is none, or several."""
-        layers, found = self.layers, list[LiveLayer]()
+        layers, matches = self.layers, list[LiveLayer]()
         for place in path:
-            found = [layer for layer in layers if layer.name == place.name]
-            if len(found) != 1:
+            matches = [layer for layer in layers if layer.name == place.name]
+            if len(matches) != 1:
                 return None
-            wrapped = getattr(found[0], "layer", None)  # the model of a TimeDistributed
-            layers = getattr(found[0], "layers", getattr(wrapped, "layers", ()))
-        return found[0] if found else None
+            wrapped = getattr(matches[0], "layer", None)  # the model of a TimeDistributed
+            layers = getattr(matches[0], "layers", getattr(wrapped, "layers", ()))
+        return matches[0] if matches else None
 
 
 def sub_layer(layer: object, part: str) -> object:

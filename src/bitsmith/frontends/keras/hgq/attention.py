@@ -87,11 +87,11 @@ class _Class:
         value_size = config.positive("value_dim") if config.get("value_dim") else size
         build = replace(call.build, source="")
         sizes = {"query": size, "key": size, "value": value_size}
-        found = {
+        tensors = {
             name: _projected(call, name, x, (heads, sizes[name]), self.by_tables, quantized_before=name in ready)
             for name, x in operands.items()
         }
-        projected = _Triple(**{name: _flat(build, x, name) for name, x in found.items()})
+        projected = _Triple(**{name: _flat(build, x, name) for name, x in tensors.items()})
         rows, columns = operands.query.dims[1:-1], operands.key.dims[1:-1]
         result, shares = self._weighed(call, build, projected, rows, columns)
         result = build.viewed(result, (1, *rows, heads, value_size), result.batch, "context_of_axes")
@@ -99,22 +99,22 @@ class _Class:
         return (y, shares)[: 1 + call.flag("return_attention_scores")]
 
     def _weighed(
-        self, call: LayerCall, build: Builder, found: _Triple, rows: Sequence[int], columns: Sequence[int]
+        self, call: LayerCall, build: Builder, projected: _Triple, rows: Sequence[int], columns: Sequence[int]
     ) -> tuple[Value, Value]:
         """The weighed values (batch, positions, heads, channels), and the weights (batch, heads, rows, columns)."""
-        scores = einsum(build.within("scores"), "...ihd,...jhd->...hij", (found.query, found.key))
+        scores = einsum(build.within("scores"), "...ihd,...jhd->...hij", (projected.query, projected.key))
         scores = build.viewed(scores, (*scores.dims[:2], *rows, *columns), scores.batch, "scores_of_axes")
         least = -_greatest_score(call) if self.mixed is None else LEFT_OUT
         if self.mixed is not None:
             scores = self.mixed(call, scores)
         axes = tuple(range(scores.rank - len(columns), scores.rank))
-        scaler, oq = 1.0 / math.sqrt(float(found.query.dims[-1])), quantizer(call, "_softmax/oq", "softmax_oq_conf")
+        scaler, oq = 1.0 / math.sqrt(float(projected.query.dims[-1])), quantizer(call, "_softmax/oq", "softmax_oq_conf")
         stable = call.config.flag("stable_softmax", True)
         softmax = Softmax(axes, scaler, stable, None, oq, "_softmax/", "softmax_", least)
         shares = softmax.of(call, build.within("softmax"), scores, _mask(call, build, scores, len(columns)))
-        flat = (1, found.query.dims[2], math.prod(rows), math.prod(columns))
+        flat = (1, projected.query.dims[2], math.prod(rows), math.prod(columns))
         flattened = build.viewed(shares, flat, shares.batch, "shares")
-        return einsum(build.within("context"), "...hij,...jhd->...ihd", (flattened, found.value)), shares
+        return einsum(build.within("context"), "...hij,...jhd->...ihd", (flattened, projected.value)), shares
 
 
 def part_of(call: LayerCall, part: str, x: Value, config: Mapping[str, Json], suffix: str) -> LayerCall:
@@ -145,7 +145,7 @@ def _product(
 
     ``iq`` and ``oq`` say if its operand and its result are quantized; if it is left open, they are where a quantizer is stored.
     """
-    given = call.config.values
+    values = call.config.values
     kinds = ("iq", "oq", "toq") if by_tables else ("iq", "oq", "kq", "bq")
     config: dict[str, Json] = {
         "equation": equation,
@@ -154,8 +154,8 @@ def _product(
         "activation": "linear",
         "enable_iq": _has(call, f"{part}/iq") if iq is None else iq,
         "enable_oq": _has(call, f"{part}/oq") if oq is None else oq,
-        **{f"{kind}_conf": given.get(f"qkvo_{kind}_conf") for kind in kinds},
-        **{key: given[key] for key in _TABLE_KEYS if by_tables and key in given},
+        **{f"{kind}_conf": values.get(f"qkvo_{kind}_conf") for kind in kinds},
+        **{key: values[key] for key in _TABLE_KEYS if by_tables and key in values},
     }
     layer = TABLES_OF_EDGES["QEinsumDenseT"] if by_tables else LAYERS["QEinsumDense"]
     return layer.result(part_of(call, part, x, config, part.strip("_").removesuffix("_dense")))
@@ -191,11 +191,11 @@ def _fused(call: LayerCall, operands: _Triple) -> tuple[_Triple, tuple[str, ...]
     if holder is None:
         raise call.config.error("the quantizer of fused operands is missing")
     iq, done = quantizer(call, f"{holder}_dense/iq", "qkvo_iq_conf"), dict[int, Value]()
-    given, shared = dict(operands.items()), dict(operands.items())
+    originals, shared = dict(operands.items()), dict(operands.items())
     for name in groups[fuse]:
-        place = call.build.number(given[name])
+        place = call.build.number(originals[name])
         if place not in done:
-            done[place] = quantized(call.build, given[name], iq, f"{name}_iq")
+            done[place] = quantized(call.build, originals[name], iq, f"{name}_iq")
         shared[name] = done[place]
     return _Triple(**shared), groups[fuse]
 
@@ -213,12 +213,12 @@ def _projected(
 
 def _output(call: LayerCall, x: Value, channels: int, by_tables: bool) -> Value:
     """The last product, of (batch, axes, heads, channels)."""
-    given = call.config.integers("output_shape") or (channels,)
-    if min(given) < 1 or x.rank + len(given) > len(_LETTERS) - 2:
+    sizes = call.config.integers("output_shape") or (channels,)
+    if min(sizes) < 1 or x.rank + len(sizes) > len(_LETTERS) - 2:
         raise call.config.wrong("output_shape", "positive numbers")
-    ahead, inner, new = _LETTERS[: x.rank - 2], _LETTERS[-2:], _LETTERS[x.rank - 2 : x.rank - 2 + len(given)]
+    ahead, inner, new = _LETTERS[: x.rank - 2], _LETTERS[-2:], _LETTERS[x.rank - 2 : x.rank - 2 + len(sizes)]
     bias = new if call.config.flag("use_bias", True) else None
-    equation, shape = f"{ahead}{inner},{inner}{new}->{ahead}{new}", (*x.dims[1:-2], *given)
+    equation, shape = f"{ahead}{inner},{inner}{new}->{ahead}{new}", (*x.dims[1:-2], *sizes)
     return _product(call, "output_dense", x, equation, shape, bias, by_tables=by_tables, iq=True, oq=False)
 
 
@@ -241,11 +241,13 @@ def _greatest_score(call: LayerCall) -> float:
 def _mask(call: LayerCall, build: Builder, scores: Value, axes: int) -> Value | None:
     """Return the keys that each query sees, for all heads."""
     masks: list[Value] = []
-    given = call.argument("attention_mask", _MASK)
-    if isinstance(given, Value) and given.kind is Kind.BOOL and 3 <= given.rank <= scores.rank:
-        ahead = (1,) * (scores.rank - given.rank)
-        masks.append(build.viewed(given, (given.dims[0], *ahead, *given.dims[1:]), given.batch, "mask_of_heads"))
-    elif given is not None:
+    argument = call.argument("attention_mask", _MASK)
+    if isinstance(argument, Value) and argument.kind is Kind.BOOL and 3 <= argument.rank <= scores.rank:
+        ahead = (1,) * (scores.rank - argument.rank)
+        masks.append(
+            build.viewed(argument, (argument.dims[0], *ahead, *argument.dims[1:]), argument.batch, "mask_of_heads")
+        )
+    elif argument is not None:
         remedy = "give the mask the dtype bool"
         raise UnsupportedError("an attention_mask of numbers", accepted="tensors of truth values", remedy=remedy)
     if call.flag("use_causal_mask"):

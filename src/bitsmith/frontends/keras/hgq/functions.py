@@ -52,12 +52,12 @@ def scalar_function(config: Fields, major: int, key: str = "activation") -> tupl
     Raises:
         UnsupportedError: a function along an axis.
     """
-    found = read_activation(config, major, key)
-    if found is None:
+    activation = read_activation(config, major, key)
+    if activation is None:
         return "linear", Identity()
-    if not isinstance(found.function, Layer):
-        raise UnsupportedError(f"the {key} {found.name}", accepted="functions of one number")
-    return found.name, found.function
+    if not isinstance(activation.function, Layer):
+        raise UnsupportedError(f"the {key} {activation.name}", accepted="functions of one number")
+    return activation.name, activation.function
 
 
 def is_piecewise(layer: Layer) -> bool:

@@ -142,14 +142,14 @@ def _ratio(value: float) -> Fraction:
 Grid = TypeVar("Grid", bound=FixedPoint)
 
 
-def of_sample(found: Grid, x: Value) -> Grid:
+def of_sample(grid: Grid, x: Value) -> Grid:
     """The quantizer for one sample of ``x``; it has the batch as its first axis."""
-    if len(found.shape) != x.rank or not broadcasts(found.shape, x.dims):
+    if len(grid.shape) != x.rank or not broadcasts(grid.shape, x.dims):
         raise UnsupportedError(
-            f"a quantizer of shape {found.shape} for a tensor of axes {x.dims}",
+            f"a quantizer of shape {grid.shape} for a tensor of axes {x.dims}",
             accepted="formats that are the same for each sample",
         )
-    return found.mapped(lambda part: part[0])
+    return grid.mapped(lambda part: part[0])
 
 
 def quantized(build: Builder, x: Value, found: FixedPoint | None, suffix: str = "") -> Value:

@@ -50,11 +50,11 @@ def _on_operands(call: LayerCall) -> LayerCall:
     xs, configurations = call.given.tensors, call.config.objects("iq_confs")
     if len(xs) != len(configurations) or len(xs) != len(call.given.args):
         raise call.config.error(f"{len(configurations)} quantizers for {len(call.given.args)} operands")
-    found = []
+    operands = []
     for number, (x, one) in enumerate(zip(xs, configurations, strict=True)):
         part = f"iq/quantizers/{numbered_group('Quantizer', groups)}"
-        found.append(quantized(call.build, x, quantizer_of(call, part, one), f"iq_{number}"))
-    return _on(call, found)
+        operands.append(quantized(call.build, x, quantizer_of(call, part, one), f"iq_{number}"))
+    return _on(call, operands)
 
 
 def _on(call: LayerCall, xs: Sequence[Value]) -> LayerCall:
@@ -166,10 +166,10 @@ def _of_normalized_operands(call: LayerCall) -> Tensors:
     """Kernel and bias of QBatchNormDense, which normalizes its operands; gamma does not count in the bias."""
     units, channels = call.config.positive("units"), call.x.shape[-1]
     wanted = ("kernel", (channels, units)), ("bias", (units,))
-    (kernel, bias), found = _normalized(call, wanted, (channels,), call.config.number("epsilon", 1e-3))
+    (kernel, bias), normalization = _normalized(call, wanted, (channels,), call.config.number("epsilon", 1e-3))
     # HGQ2 sums in single precision, in an order that its backend chooses.
-    moved = found.mean.astype(np.float64) @ kernel.astype(np.float64)
-    error = channels * 2.0**-23 * (np.abs(found.mean) @ np.abs(kernel))
+    moved = normalization.mean.astype(np.float64) @ kernel.astype(np.float64)
+    error = channels * 2.0**-23 * (np.abs(normalization.mean) @ np.abs(kernel))
     quantizer = read_quantizer(call, "bq")
     if quantizer is not None:
         lowest, highest = (quantizer.applied(bias - moved + way * error) for way in (-1.0, 1.0))
@@ -178,7 +178,10 @@ def _of_normalized_operands(call: LayerCall) -> Tensors:
                 f"{_name(call)}: {unsure} of its {units} biases are so near to halfway between two steps that the order in which "
                 "HGQ2's backend sums decides them"
             )
-    return {"weight": as_weights(found.scale[:, None] * kernel), "bias": as_weights(bias - moved.astype(np.float32))}
+    return {
+        "weight": as_weights(normalization.scale[:, None] * kernel),
+        "bias": as_weights(bias - moved.astype(np.float32)),
+    }
 
 
 def _of_normalized_result(call: LayerCall) -> Tensors:

@@ -102,12 +102,12 @@ def _minifloat(config: Fields, bits: Sequence[Bits], scales: tuple[float, float,
 
 def _of_live(quantizer: object) -> Mapping[str, Json]:
     """Return traits of a live quantizer that its configuration lacks: that it is symmetric, or was frozen with its layer."""
-    found: dict[str, Json] = {}
+    config: dict[str, Json] = {}
     if isinstance(mode := getattr(quantizer, "overflow_mode", None), str):
-        found["overflow_mode"] = mode
+        config["overflow_mode"] = mode
     if isinstance(trainable := getattr(quantizer, "trainable", None), bool):
-        found["trainable"] = trainable
-    return found
+        config["trainable"] = trainable
+    return config
 
 
 def _modes(config: Fields) -> tuple[Rounding, Overflow, bool]:
@@ -137,12 +137,12 @@ def _bits(call: LayerCall, part: str, config: Fields, count: int) -> list[Bits]:
     stored = variables(call, f"{part}/quantizer" if part else "quantizer")
     if len(stored) != count:
         raise config.error(f"{len(stored)} variables are stored for the quantizer", str(count))
-    found = [finite(one.read(), "a bit width", config.where) for one in stored[:3]]
-    if len({values.shape for values in found}) != 1:
-        raise config.error(f"bit widths of shapes {[values.shape for values in found]}", "one shape")
-    if bool(np.any(np.abs(found) > 1e12)):  # bits that were never traced are about -1e9
+    widths = [finite(one.read(), "a bit width", config.where) for one in stored[:3]]
+    if len({values.shape for values in widths}) != 1:
+        raise config.error(f"bit widths of shapes {[values.shape for values in widths]}", "one shape")
+    if bool(np.any(np.abs(widths) > 1e12)):  # bits that were never traced are about -1e9
         raise config.error("bit widths beyond all bounds")
-    return [np.rint(values).astype(np.int64) for values in found]
+    return [np.rint(values).astype(np.int64) for values in widths]
 
 
 def _checked(config: Fields, k: Bits, i: Bits, f: Bits, only_rounds: bool) -> tuple[Bits, Bits, Bits]:

@@ -100,11 +100,11 @@ def sequence(call: LayerCall) -> Value:
     return x
 
 
-def of_steps(call: LayerCall, x: Value, found: FixedPoint | None) -> Value:
+def of_steps(call: LayerCall, x: Value, grid: FixedPoint | None) -> Value:
     """The sequence on the grid of a quantizer that works on each step."""
-    if found is not None and len(found.shape) != 2:
-        raise call.config.error(f"a quantizer of shape {found.shape}", "one for batch and channels")
-    return quantized(call.build, x, None if found is None else found.mapped(lambda part: part[:, None]), "iq")
+    if grid is not None and len(grid.shape) != 2:
+        raise call.config.error(f"a quantizer of shape {grid.shape}", "one for batch and channels")
+    return quantized(call.build, x, None if grid is None else grid.mapped(lambda part: part[:, None]), "iq")
 
 
 _SIMPLE = _Class(SimpleRNN, {"activation": ("paq", "")})

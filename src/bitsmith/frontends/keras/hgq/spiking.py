@@ -79,7 +79,7 @@ class _Neurons:
 def _spikes(call: LayerCall) -> tuple[Value, ...]:
     x, config = sequence(call), call.config
     leaks = "beta_q_conf" in config.values
-    units, found = config.positive("units"), _trained(call, leaks)
+    units, trained = config.positive("units"), _trained(call, leaks)
     if x.dims[-1] != units:
         raise config.error(f"called on {x.dims[-1]} channels", f"{units}, one for each unit")
     if (reset := config.text("reset_mechanism", "subtract")) not in _RESETS:
@@ -91,10 +91,10 @@ def _spikes(call: LayerCall) -> tuple[Value, ...]:
         quantizer(call, f"cell/{name}", f"{name}_conf", config.flag(f"enable_{name}", name != "oq"))
         for name in ("iq", "sq", "oq")
     )
-    beta = found.get("beta")
+    beta = trained.get("beta")
     _check_growth(sq, beta, x.dims[1])
     neurons = _Neurons(
-        units, found["threshold"], found["factor"], beta, reset, config.flag("inhibition", False), sq, oq
+        units, trained["threshold"], trained["factor"], beta, reset, config.flag("inhibition", False), sq, oq
     )
     sequences, backwards = (config.flag(key, False) for key in ("return_sequences", "go_backwards"))
     operands, rest = of_steps(call, x, iq), held(constant(np.zeros((1, units))))
@@ -111,16 +111,16 @@ def _trained(call: LayerCall, leaks: bool) -> Mapping[str, Floats]:
         raise call.config.error(
             f"variables of shapes {[one.shape for one in stored]}", f"{', '.join(names)}: of one number or {units}"
         )
-    found = {
+    numbers = {
         name: as_weights(finite(one.read(), name, call.config.where)) for name, one in zip(names, stored, strict=True)
     }
     for name, part in (("factor", "graded_spikes_factor_q"), ("beta", "beta_q")):
-        grid = quantizer(call, f"cell/{part}", f"{part}_conf", name in found)
-        if grid is not None and not broadcasts(grid.shape, found[name].shape):
-            raise call.config.error(f"a {name} of shape {found[name].shape} with a quantizer of shape {grid.shape}")
+        grid = quantizer(call, f"cell/{part}", f"{part}_conf", name in numbers)
+        if grid is not None and not broadcasts(grid.shape, numbers[name].shape):
+            raise call.config.error(f"a {name} of shape {numbers[name].shape} with a quantizer of shape {grid.shape}")
         if grid is not None:
-            found[name] = grid.on_grid(found[name])[0]
-    return found
+            numbers[name] = grid.on_grid(numbers[name])[0]
+    return numbers
 
 
 def _check_growth(sq: FixedPoint | None, beta: Floats | None, steps: int) -> None:

@@ -154,10 +154,10 @@ def _network(call: LayerCall, edges: _Edges, biased: bool, normal: _Normalizatio
         part = f"module/layers/{numbered_group('EinsumDense', groups)}"
         last = (width,) if number < hidden else ()
         names = ("kernel", "bias")[: 1 + biased]
-        found = _read(call, part, *names)
-        kernel = found[0] if last else found[0][..., None]
-        if kernel.shape[:rank] != ahead or (biased and found[1].shape != (*ahead, *last)):
-            raise call.config.error(f"{part} of shapes {[one.shape for one in found]} for {ahead} edges")
+        tensors = _read(call, part, *names)
+        kernel = tensors[0] if last else tensors[0][..., None]
+        if kernel.shape[:rank] != ahead or (biased and tensors[1].shape != (*ahead, *last)):
+            raise call.config.error(f"{part} of shapes {[one.shape for one in tensors]} for {ahead} edges")
         if number == 0 and kernel.shape[-2:-1] != (1,):  # HGQ2 repeats the operand for all channels
             kernel = kernel.sum(-2, dtype=np.float64, keepdims=True).astype(np.float32)
         if (
@@ -165,9 +165,9 @@ def _network(call: LayerCall, edges: _Edges, biased: bool, normal: _Normalizatio
             or kernel.shape[-2] != (width if number else 1)
             or kernel.shape[-1:] != (last or (1,))
         ):
-            raise call.config.error(f"{part} with a kernel of shape {found[0].shape}", f"{width} hidden channels")
+            raise call.config.error(f"{part} with a kernel of shape {tensors[0].shape}", f"{width} hidden channels")
         kernels.append(edges.aligned(kernel, edges.kernel))
-        biases.append(edges.aligned(found[1] if last else found[1][..., None], edges.kernel) if biased else None)
+        biases.append(edges.aligned(tensors[1] if last else tensors[1][..., None], edges.kernel) if biased else None)
     return _Network(kernels, biases, single_precision(function), normal)
 
 
@@ -184,13 +184,13 @@ def _read(call: LayerCall, part: str, *names: str) -> list[Singles]:
 def _of_results(call: LayerCall, edges: _Edges) -> _Normalization:
     """Keras's normalization along the last axis, as QDenseT has it."""
     names, shape = _statistics(call), (edges.sizes[edges.labels[-1]],)
-    found = dict(zip(names, _read(call, "bn_module", *names), strict=True))
-    if any(one.shape != shape for one in found.values()):
+    statistics = dict(zip(names, _read(call, "bn_module", *names), strict=True))
+    if any(one.shape != shape for one in statistics.values()):
         raise call.config.error(
-            f"normalization by tensors of shapes {[one.shape for one in found.values()]}", f"{shape}"
+            f"normalization by tensors of shapes {[one.shape for one in statistics.values()]}", f"{shape}"
         )
-    scale = np.float32(1.0) / _root(call, found["variance"]) * found.get("gamma", np.float32(1.0))
-    offset = -found["mean"] * scale + found.get("beta", np.float32(0.0))
+    scale = np.float32(1.0) / _root(call, statistics["variance"]) * statistics.get("gamma", np.float32(1.0))
+    offset = -statistics["mean"] * scale + statistics.get("beta", np.float32(0.0))
     return _Normalization(scale[..., None], offset[..., None], np.float32(math.sqrt(edges.operands)))
 
 

@@ -96,19 +96,19 @@ def _folded(call: LayerCall) -> list[Floats]:
     }
     names = [name for name, present in flags.items() if present] + ["mean", "variance"]
     read = replace(call, stored=lambda _: stored).weights(("kernel", kernel), *((name, (width,)) for name in names))
-    found = {name: values.astype(np.float32) for name, values in zip(["kernel", *names], read, strict=True)}
-    factor = _rescaling(config, found, width)
-    bias = factor * (found.get("bias", np.float32(0.0)) - found["mean"]) + found.get("beta", np.float32(0.0))
+    tensors = {name: values.astype(np.float32) for name, values in zip(["kernel", *names], read, strict=True)}
+    factor = _rescaling(config, tensors, width)
+    bias = factor * (tensors.get("bias", np.float32(0.0)) - tensors["mean"]) + tensors.get("beta", np.float32(0.0))
     shaped = factor.reshape(kernel[-2:]) if depthwise else factor
-    return [as_weights(shaped * found["kernel"]), as_weights(bias)]
+    return [as_weights(shaped * tensors["kernel"]), as_weights(bias)]
 
 
-def _rescaling(config: Fields, found: Mapping[str, Singles], width: int) -> Singles:
+def _rescaling(config: Fields, tensors: Mapping[str, Singles], width: int) -> Singles:
     """Return the factor of a batch normalization."""
-    spread = found["variance"] + np.float32(config.number("epsilon", 1e-3))
+    spread = tensors["variance"] + np.float32(config.number("epsilon", 1e-3))
     if not bool(np.all(spread > 0.0)):
         raise UnsupportedError("a variance plus epsilon that is not positive", accepted="positive ones")
-    return single(found.get("gamma", np.ones(width, np.float32)) * (np.float32(1.0) / np.sqrt(spread)))
+    return single(tensors.get("gamma", np.ones(width, np.float32)) * (np.float32(1.0) / np.sqrt(spread)))
 
 
 def _layer(
@@ -157,8 +157,8 @@ def _grouped(kernel: Ints) -> Ints:
 
 def _pooled(call: LayerCall, size: Shape, **arguments: Json) -> Value:
     """Sums over windows of ``size``, times the quantized number that stands for one over their elements."""
-    found = read_quantizer(call.config.get("average_quantizer"), call.config.where, call.major)
-    if not isinstance(found, Fixed):
+    quantizer = read_quantizer(call.config.get("average_quantizer"), call.config.where, call.major)
+    if not isinstance(quantizer, Fixed):
         raise UnsupportedError("an average_quantizer with a scale from the data", accepted="a number as alpha")
     first, x = _is_channels_first(call.config), call.x
     positions, channels = (x.shape[1:], x.shape[0]) if first else (x.shape[:-1], x.shape[-1])
@@ -166,7 +166,7 @@ def _pooled(call: LayerCall, size: Shape, **arguments: Json) -> Value:
         raise UnsupportedError(
             f"windows of {size} on an operand of shape {x.shape}", accepted="windows within an image"
         )
-    factor, grid = found.on_grid(as_weights(np.full(1, np.float32(1.0) / np.float32(math.prod(size)))))
+    factor, grid = quantizer.on_grid(as_weights(np.full(1, np.float32(1.0) / np.float32(math.prod(size)))))
     kernel = as_weights(np.full((*size, channels, 1), factor[0]))
     inner = replace(call, build=replace(call.build, quantizers={"weight": grid}))
     sizes: list[Json] = list(size)
@@ -213,13 +213,13 @@ def _batch_normalization(call: LayerCall) -> Value:
         raise UnsupportedError("an inverse_quantizer", accepted="quantizers of gamma, beta, mean and variance")
     shape = (x.shape[x.axis(dim)],)
     names = ["gamma"] * config.flag("scale", True) + ["beta"] * config.flag("center", True) + ["mean", "variance"]
-    found: dict[str, Singles] = {}
+    trained: dict[str, Singles] = {}
     for name, values in zip(names, call.weights(*((name, shape) for name in names)), strict=True):
         described = config.values.get(f"{name}_quantizer", _NORMALIZATION[name])
         quantizer = read_quantizer(described, config.where, call.major, trained=name in ("gamma", "variance"))
-        found[name] = (values if quantizer is None else quantizer.on_grid(values)[0]).astype(np.float32)
-    scale = _rescaling(config, found, shape[0])
-    offset = finite(as_weights(found.get("beta", np.float32(0.0)) - found["mean"] * scale), "bias", config.where)
+        trained[name] = (values if quantizer is None else quantizer.on_grid(values)[0]).astype(np.float32)
+    scale = _rescaling(config, trained, shape[0])
+    offset = finite(as_weights(trained.get("beta", np.float32(0.0)) - trained["mean"] * scale), "bias", config.where)
     layer = BatchNormalization(as_weights(scale), offset, x.axis(dim))
     return call.build.emit(layer, x)
 

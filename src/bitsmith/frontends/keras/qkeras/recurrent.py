@@ -157,12 +157,12 @@ def _needed(config: Fields, key: str, major: int, *, trained: bool) -> Quantizat
 
 
 def _function(call: LayerCall, config: Fields, key: str) -> Activated | None:
-    found = read_quantized(config, call.major, key)
-    exact = found is None or found.name in SIGNATURES or isinstance(found.function, HardActivation | ReLU)
-    if found is not None and not exact:
+    function = read_quantized(config, call.major, key)
+    exact = function is None or function.name in SIGNATURES or isinstance(function.function, HardActivation | ReLU)
+    if function is not None and not exact:
         accepted = "quantizers, hard_sigmoid, hard_tanh, relu, linear"
-        call.build.approximate(f"the {key} {found.name} without a quantizer", "a table gives it, rounded", accepted)
-    return found
+        call.build.approximate(f"the {key} {function.name} without a quantizer", "a table gives it, rounded", accepted)
+    return function
 
 
 _CLASSES = {"QSimpleRNN": _Class(SimpleRNN), "QLSTM": _Class(LSTM), "QGRU": _Class(GRU)}

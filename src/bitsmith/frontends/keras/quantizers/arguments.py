@@ -68,15 +68,15 @@ def _of_text(text: str, where: str) -> tuple[str, Fields]:
     name, listed = match[1], match[2]
     names, values, keywords = SIGNATURES.get(name, ()), dict[str, Json](), False
     for number, one in enumerate(listed.split(",") if listed and listed.strip() else []):
-        found = _ARGUMENT.fullmatch(one)
-        named = found is not None and found[1] is not None
-        if found is None or (not named and (keywords or number >= len(names))):
+        argument = _ARGUMENT.fullmatch(one)
+        named = argument is not None and argument[1] is not None
+        if argument is None or (not named and (keywords or number >= len(names))):
             raise _unreadable(text, where)
         keywords |= named
-        key = found[1] or names[number]
+        key = argument[1] or names[number]
         if key in values:
             raise _unreadable(text, where)
-        values[key] = _literal(found[2], text, where)
+        values[key] = _literal(argument[2], text, where)
     return name, _checked(name, values, where)
 
 

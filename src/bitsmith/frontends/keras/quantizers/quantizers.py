@@ -76,12 +76,12 @@ def _whole(unit: Floats, config: Fields) -> float:
 
 def _alpha(config: Fields) -> Floats | str:
     """The factor of a quantizer: numbers in single precision, or how they are found."""
-    given = config.get("alpha")
-    if isinstance(given, str):
-        if given not in AUTO:
+    alpha = config.get("alpha")
+    if isinstance(alpha, str):
+        if alpha not in AUTO:
             raise config.wrong("alpha", f"a number, {', '.join(AUTO)}")
-        return given
-    values = np.ones(()) if given is None else config.constant("alpha")
+        return alpha
+    values = np.ones(()) if alpha is None else config.constant("alpha")
     while values.ndim and values.shape[0] == 1:
         values = values[0]
     units = _unit(config).shape
@@ -176,12 +176,12 @@ def _quantized_relu(name: str, config: Fields, _: int) -> Quantization:
         raise config.wrong("relu_upper_bound", "a positive number")
     if bound == 0.0 or config.flag("is_quantized_clip", True):
         return Fixed(name, (*steps, _quantized(step, -int(least), hi)), step)
-    one = _whole(step, config)
-    hi = min(hi, int(np.ceil(bound / one)))
+    granule = _whole(step, config)
+    hi = min(hi, int(np.ceil(bound / granule)))
     steps.append(_quantized(step, -int(least), hi))
-    if hi * one > bound:
-        values = np.minimum(np.arange(-int(least), hi + 1) * one, bound)
-        steps.append(Lookup(as_weights(-np.log2(one)), -int(least), as_weights(values)))
+    if hi * granule > bound:
+        values = np.minimum(np.arange(-int(least), hi + 1) * granule, bound)
+        steps.append(Lookup(as_weights(-np.log2(granule)), -int(least), as_weights(values)))
         return Fixed(name, (*steps,))
     return Fixed(name, (*steps,), step)
 
