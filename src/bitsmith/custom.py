@@ -100,8 +100,8 @@ def check(  # type: ignore[misc]  # formulas, whose inputs have names, have no l
         print(found.framework_error, found.report["Verification"]["Mismatches"])
         ```
     """
-    found = []
-    given: Arguments = {
+    checked = []
+    options: Arguments = {
         "calibration": inputs,
         "check": expected is None,
         **cast("Arguments", arguments),
@@ -110,25 +110,25 @@ def check(  # type: ignore[misc]  # formulas, whose inputs have names, have no l
     with tempfile.TemporaryDirectory() as folder:
         for backend in backends:
             place = Path(output_dir or folder) / backend
-            given["backend"] = backend
-            converted = convert(model, place, **given)
+            options["backend"] = backend
+            converted = convert(model, place, **options)
             agreement = converted.fidelity.agreement
             if agreement.problem is not None:
                 raise FidelityError(agreement.problem.found, where=backend)
             error = agreement.error if expected is None else _error(converted, inputs, expected, backend)
-            found.append(Checked(backend, error, converted.build(synth=False)))
-    return found
+            checked.append(Checked(backend, error, converted.build(synth=False)))
+    return checked
 
 
 def _error(converted: Model, inputs: Arrays, expected: Arrays, backend: str) -> float:
     """The largest mean difference of the layers' float results from the expected ones, as a share of the range."""
     network = converted.network
     results = network.evaluate(float_batches(network.input_shapes(), inputs))
-    found = {name: results[name] for name in network.outputs}
-    wanted = float_batches({name: y.shape[1:] for name, y in found.items()}, expected)
-    if len(wanted[0]) != len(found[network.outputs[0]]):
+    outputs = {name: results[name] for name in network.outputs}
+    wanted = float_batches({name: y.shape[1:] for name, y in outputs.items()}, expected)
+    if len(wanted[0]) != len(outputs[network.outputs[0]]):
         raise InputDataError(f"results of {len(wanted[0])} samples", where="expected", accepted="one for each input")
-    errors = [deviation(y, x, spans(y).whole.size).error for x, y in zip(found.values(), wanted, strict=True)]
+    errors = [deviation(y, x, spans(y).whole.size).error for x, y in zip(outputs.values(), wanted, strict=True)]
     if max(errors) > FRAMEWORK_ERROR:
         raise FidelityError(f"the layers differ from what is expected by {max(errors):.1%} of its range", where=backend)
     return max(errors)

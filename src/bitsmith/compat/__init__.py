@@ -101,14 +101,14 @@ class Alias(ModuleType):
 
 
 @cache
-def _as_there(attribute: str, found: object) -> object:
+def _as_there(attribute: str, member: object) -> object:
     """A name of bitsmith, the one that hls4ml has it for: models have its arrays, and configurations say which."""
     makes_models = attribute.startswith("convert_from_") or attribute.endswith("_to_hls")
-    if not callable(found) or not (makes_models or attribute in (_LOADS, _CONFIGURES)):
-        return found
+    if not callable(member) or not (makes_models or attribute in (_LOADS, _CONFIGURES)):
+        return member
     from bitsmith.compat import familiar
 
-    return familiar.with_layout(found) if attribute == _CONFIGURES else familiar.flat(found)
+    return familiar.with_layout(member) if attribute == _CONFIGURES else familiar.flat(member)
 
 
 class Finder(MetaPathFinder, Loader):

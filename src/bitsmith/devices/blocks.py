@@ -232,7 +232,7 @@ def table_parts(words: int, width: int, block: MemoryBlock) -> list[int]:
 
     Each has as many words as the largest power of two that is left, but the last; there are so many as save blocks.
     """
-    found, starts, blocks = [0], [0], 0
+    best, starts, blocks = [0], [0], 0
     least = _CHOICE_LUTS * block.count(_padded(words), width)
     while words - starts[-1] > 1:
         whole = _padded(words - starts[-1]) // 2
@@ -241,8 +241,8 @@ def table_parts(words: int, width: int, block: MemoryBlock) -> list[int]:
         last = block.count(_padded(words - starts[-1]), width)
         cost = _CHOICE_LUTS * (blocks + last) + (len(starts) - 1) * width
         if cost < least:
-            found, least = starts, cost
-    return found
+            best, least = starts, cost
+    return best
 
 
 def _padded(words: int) -> int:

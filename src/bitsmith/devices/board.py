@@ -96,11 +96,11 @@ def read_board(board: str | Path) -> Board:
     Raises:
         ConfigError: also for boards of other kinds.
     """
-    found = any_board(board)
-    if not isinstance(found, Board):
+    known = any_board(board)
+    if not isinstance(known, Board):
         accepted = ", ".join(serial_boards())
-        raise ConfigError(f"{found.name} is not a board with a serial port", where="Board", accepted=accepted)
-    return found
+        raise ConfigError(f"{known.name} is not a board with a serial port", where="Board", accepted=accepted)
+    return known
 
 
 def default_board(family: Family) -> Board | None:

@@ -216,12 +216,12 @@ class Bridge:
                 where="C simulation",
                 accepted=f"uint64 of shape (samples, {self._in_words})",
             )
-        given = np.ascontiguousarray(words)
+        samples = np.ascontiguousarray(words)
         results = np.zeros((len(words), self._out_words), dtype=np.uint64)
         message = ctypes.create_string_buffer(_ROOM)
         count = max(len(words), 1) if whole else SAMPLES_AT_ONCE
         for start in range(0, len(words), count):
-            part, result = given[start : start + count], results[start : start + count]
+            part, result = samples[start : start + count], results[start : start + count]
             if self._run(part, result, len(part), message, _ROOM):
                 reason = message.value.decode(errors="replace")
                 raise ToolFailedError(f"the compiled C++ failed: {reason}", where=str(self._path))

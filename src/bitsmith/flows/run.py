@@ -222,21 +222,21 @@ class _LineReader:
 def _failure(command: Command, code: int | None, missing: Sequence[Path], timeout: float | None) -> ToolFailedError:
     is_error, line = _error_line(command)
     if code is None:
-        found = (
+        cause = (
             "stopped at an error"
             if command.errors_fail and is_error
             else f"not finished after {timeout:g} s, its time limit"
         )
     elif code < 0:  # on POSIX only
-        found = f"ended by signal {-code} ({signal.strsignal(-code)})"
+        cause = f"ended by signal {-code} ({signal.strsignal(-code)})"
     elif code > 0:
-        found = f"exit code {code}"
+        cause = f"exit code {code}"
     elif command.errors_fail and is_error:
-        found = "ended as if all were well"
+        cause = "ended as if all were well"
     else:
-        found = f"ended without writing {', '.join(path.name for path in missing)}"
+        cause = f"ended without writing {', '.join(path.name for path in missing)}"
     return ToolFailedError(
-        f"{found}: {line}" if line else found,
+        f"{cause}: {line}" if line else cause,
         where=" ".join(command.argv),
         log=str(command.log),
         remedy=f"read the log {command.log}",

@@ -32,12 +32,12 @@ class SystemFlow:
         return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        found = []
+        commands = []
         for step, log in zip(self.system.steps, self.logs(), strict=True):
             begins = {start[0]: start[1:] for start in step.programs}
             tool = next(tool for tool in tools if tool.name in begins)
             before = begins[tool.name]
-            found.append(
+            commands.append(
                 Command(
                     argv=(str(tool.path), *before, *step.arguments),
                     cwd=project,
@@ -46,7 +46,7 @@ class SystemFlow:
                     error_pattern=_ERROR,
                 )
             )
-        return tuple(found)
+        return tuple(commands)
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> None:
         """Nothing: what was made is named by the system."""

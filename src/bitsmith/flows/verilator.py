@@ -172,12 +172,12 @@ def _runtime(
         *(str(compiler.path), f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1"),
         *(f"-DVM_{feature}=0" for feature in off),
     )
-    made = {f"{source}.o": (*compile_, "-O1", "-c", str(include / source), "-o") for source in _RUNTIME}
-    made[HEADER.name] = ("cp", str(HEADER))
-    made[f"{HEADER.name}.gch"] = (*compile_, "-O0", "-xc++-header", str(HEADER), "-o")
+    rules = {f"{source}.o": (*compile_, "-O1", "-c", str(include / source), "-o") for source in _RUNTIME}
+    rules[HEADER.name] = ("cp", str(HEADER))
+    rules[f"{HEADER.name}.gch"] = (*compile_, "-O0", "-xc++-header", str(HEADER), "-o")
     unfinished = hashlib.sha256(str(project).encode()).hexdigest()[:12]  # of this project only
     commands = []
-    for name, make in made.items():
+    for name, make in rules.items():
         built, scratch = cache / name, str(cache / f"{unfinished}-{name}")
         # Moved at once, since other processes may be waiting for it.
         for step in (("mkdir", "-p", str(cache)), (*make, scratch), ("mv", scratch, str(built))):
@@ -276,11 +276,11 @@ class Cosimulation:
         )
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Simulation:
-        each = -(-self.out_width // 32)
+        words_of_sample = -(-self.out_width // 32)
         words, latency, interval = read_measured(
-            project / self.folder, self.top, self.samples * each, "breaks its own timing"
+            project / self.folder, self.top, self.samples * words_of_sample, "breaks its own timing"
         )
-        outputs = words.reshape(self.samples, each)[: len(self.stimuli)]
+        outputs = words.reshape(self.samples, words_of_sample)[: len(self.stimuli)]
         return Simulation(outputs, latency, interval, tools[0].label)
 
 

@@ -151,14 +151,14 @@ class Synthesis:
         return replace(found, parts=self._parts(path.parent, tools[0].label)) if self.parts else found
 
     def _parts(self, folder: Path, tool: str) -> Mapping[str, Resources]:
-        found: dict[str, Counter[str]] = {}
+        counters: dict[str, Counter[str]] = {}
         for kind in sorted(self._counted):
             names = folder / f"{kind}{_NAMES}"
             with reading(names, "names of cells"):
                 lines = read_text(names).splitlines()
             for line in lines:
-                found.setdefault(part_of(line.partition("/")[2], self.parts), Counter())[kind] += 1
-        return {part: count(self.family, cells, tool) for part, cells in sorted(found.items())}
+                counters.setdefault(part_of(line.partition("/")[2], self.parts), Counter())[kind] += 1
+        return {part: count(self.family, cells, tool) for part, cells in sorted(counters.items())}
 
 
 def part_of(name: str, parts: Collection[str]) -> str:

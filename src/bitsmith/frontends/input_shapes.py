@@ -42,7 +42,7 @@ def sample_shapes(shapes: InputShapes | None, *, examples: bool) -> tuple[Shape,
     shapes = (shapes,) if isinstance(shapes, int) else shapes
     several = shapes is not None and len(shapes) > 0 and not isinstance(shapes[0], int | None)
     listed = list(shapes or ()) if several else [shapes or ()]
-    found: list[Shape] = []
+    whole: list[Shape] = []
     for shape in listed:
         sizes = list(shape) if isinstance(shape, Sequence) else []
         sizes = sizes[1:] if sizes and sizes[0] in (None, -1) else sizes
@@ -52,8 +52,8 @@ def sample_shapes(shapes: InputShapes | None, *, examples: bool) -> tuple[Shape,
                 accepted=accepted,
                 remedy=remedy,
             )
-        found.append(tuple(sizes))
-    return tuple(found)
+        whole.append(tuple(sizes))
+    return tuple(whole)
 
 
 def filled_sizes(inputs: Sequence[tuple[str, Sequence[object]]], shapes: InputShapes, where: str) -> tuple[Shape, ...]:
@@ -64,8 +64,8 @@ def filled_sizes(inputs: Sequence[tuple[str, Sequence[object]]], shapes: InputSh
     Raises:
         ConfigError: shapes that are not those of the model's inputs.
     """
-    found = sample_shapes(shapes, examples=False)
-    for (name, sizes), shape in zip(inputs, found, strict=False):
+    samples = sample_shapes(shapes, examples=False)
+    for (name, sizes), shape in zip(inputs, samples, strict=False):
         own = sizes[1:]
         if len(own) != len(shape) or any(size not in (None, wanted) for size, wanted in zip(own, shape, strict=True)):
             raise ConfigError(
@@ -73,6 +73,6 @@ def filled_sizes(inputs: Sequence[tuple[str, Sequence[object]]], shapes: InputSh
                 where=where,
                 accepted="the shape of one sample, without the first axis, with the sizes that the model fixes",
             )
-    if len(found) != len(inputs):
-        raise ConfigError(f"{len(found)} input shapes for {len(inputs)} inputs", where=where, accepted="one for each")
-    return found
+    if len(samples) != len(inputs):
+        raise ConfigError(f"{len(samples)} input shapes for {len(inputs)} inputs", where=where, accepted="one for each")
+    return samples

@@ -53,14 +53,14 @@ def newest_solution(folder: Path) -> Path | None:
 
     Catapult numbers a project that is made again (``myproject_prj_1``) as well as the solutions in it (``myproject.v2``).
     """
-    found = [
+    solutions = [
         (int(project[1] or 0), int(version[1]), child.name, child)
         for child in folder.glob("*/*")
         if (version := _SOLUTION.fullmatch(child.name))
         and (project := _PROJECT.fullmatch(child.parent.name))
         and child.is_dir()
     ]
-    return max(found)[-1] if found else None
+    return max(solutions)[-1] if solutions else None
 
 
 def _sections_of(folder: Path, target_period_ns: float | None) -> dict[str, Section]:

@@ -245,14 +245,14 @@ def samples(path: Path) -> list[list[Number]]:
     Raises:
         ProjectError: a line with something that is not a number.
     """
-    found: list[list[Number]] = []
+    rows: list[list[Number]] = []
     for row, line in enumerate(read_text(path).splitlines(), 1):
         values = [_sample(word, f"a result in line {row}", path) for word in line.split()]
         if None in values:
             raise malformed(f"a result in line {row} is missing", path)
         if values:
-            found.append([value for value in values if value is not None])
-    return found
+            rows.append([value for value in values if value is not None])
+    return rows
 
 
 def _sample(word: str, what: str, path: Path) -> Number | None:

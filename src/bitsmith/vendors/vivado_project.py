@@ -99,15 +99,15 @@ def find_project(folder: Path) -> HlsProject | None:
         candidates = [folder / f"{file_name(settings['project_name'], script)}_prj"]
     else:
         candidates = sorted(child for child in folder.glob("*_prj") if child.is_dir())
-    found = [
+    projects = [
         (path, tool) for child in candidates for file, tool in _INDEX_FILES.items() if present(path := child / file)
     ]
-    if len({path.parent for path, _ in found}) > 1:
-        names = ", ".join(path.parent.name for path, _ in found)
+    if len({path.parent for path, _ in projects}) > 1:
+        names = ", ".join(path.parent.name for path, _ in projects)
         raise ProjectError(f"several HLS projects: {plain(names)}", where=str(folder), remedy="keep one in the folder")
-    if not found:
+    if not projects:
         return None
-    path, tool = found[0]
+    path, tool = projects[0]
     return _indexed(folder, path, tool, settings.get("backend", ""))
 
 

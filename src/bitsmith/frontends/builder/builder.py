@@ -73,15 +73,15 @@ class Builder:
         """The model's shape of ``x`` for each of the :attr:`counts`."""
         return [x.sizes(count) for count in self.counts]
 
-    def approximate(self, found: str, instead: str, accepted: str = "") -> None:
-        """Note that ``instead`` of what was ``found`` something like it is computed.
+    def approximate(self, feature: str, instead: str, accepted: str = "") -> None:
+        """Note that ``instead`` of what was ``feature`` something like it is computed.
 
         Raises:
             ApproximateError: the user has not allowed that.
         """
         if not self.draft.allow_approximate:
-            raise ApproximateError(found, where=self.where, accepted=accepted, instead=instead)
-        self.draft.approximated.append(f"{APPROXIMATE}{self.where}: {found}; instead {instead}.")
+            raise ApproximateError(feature, where=self.where, accepted=accepted, instead=instead)
+        self.draft.approximated.append(f"{APPROXIMATE}{self.where}: {feature}; instead {instead}.")
 
     def within(self, suffix: str) -> Builder:
         """The builder of a part: what it emits has the suffix, followed by its own."""
@@ -338,11 +338,11 @@ class Builder:
             return self._two_steps(x, factors, terms, suffix, kind)
         axis = axes[0] if axes else len(x.shape) - 1
         target = tuple(size if k == axis else 1 for k, size in enumerate(x.shape))
-        one, other = (y.moved(lambda values: np.broadcast_to(values, target).ravel()) for y in (factors, terms))
-        quantizers = quantizers_of(scale=one, bias=other)
+        slopes, other = (y.moved(lambda values: np.broadcast_to(values, target).ravel()) for y in (factors, terms))
+        quantizers = quantizers_of(scale=slopes, bias=other)
         if quantizers:
-            quantizers = quantizers_of(scale=_on_grid(one), bias=_on_grid(other))
-        layer = BatchNormalization(one.elements, other.elements, axis)
+            quantizers = quantizers_of(scale=_on_grid(slopes), bias=_on_grid(other))
+        layer = BatchNormalization(slopes.elements, other.elements, axis)
         return self.emit(layer, x, suffix=suffix, kind=kind, quantizers=quantizers or None)
 
     def _two_steps(self, x: Value, scale: Value, offset: Value, suffix: str, kind: Kind) -> Value:
@@ -408,11 +408,11 @@ def finite(values: Floats, name: str, where: str) -> Floats:
 def checked_quantizers(layer: Layer, quantizers: Mapping[str, Quantizer], where: str) -> Mapping[str, Quantizer]:
     """``quantizers`` of the tensors that ``layer`` has, if these are on their grids."""
     weights = layer.weights()
-    found = {name: quantizer for name, quantizer in quantizers.items() if name in weights}
-    for name, quantizer in found.items():
+    own = {name: quantizer for name, quantizer in quantizers.items() if name in weights}
+    for name, quantizer in own.items():
         if not broadcasts(quantizer.shape, weights[name].shape) or not quantizer.holds(weights[name]):
             raise ModelFileError(f"a {name} that is not on the grid of its quantizer, {quantizer}", where=where)
-    return found
+    return own
 
 
 def _without_samples(value: Value, axis: int) -> Value:

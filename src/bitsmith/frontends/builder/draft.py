@@ -85,12 +85,12 @@ class Draft:
 
     def shared(self, x: Value) -> Value:
         """A trained constant; one that another layer has, from the same one of the model, as the same array."""
-        given = x.elements if x.given is None else x.given
-        known = self.trained.setdefault((x.label or id(given), x.shape, x.factor), [])
+        stored = x.elements if x.given is None else x.given
+        known = self.trained.setdefault((x.label or id(stored), x.shape, x.factor), [])
         for _, elements in known:
             if np.array_equal(elements, x.elements):
                 return replace(x, node=elements)
-        known.append((given, x.elements))  # kept, so that its identity stays its own
+        known.append((stored, x.elements))  # kept, so that its identity stays its own
         return x
 
     def add(self, node: Emitted, operands: tuple[Value, ...] = ()) -> int:
@@ -125,15 +125,15 @@ class Draft:
 
     def named(self, kept: Sequence[int], names: UniqueNames) -> dict[int, str]:
         """A name for each node that is kept: that of its operator, which ``names`` has given away, with the node's suffix."""
-        found: dict[int, str] = {}
+        chosen: dict[int, str] = {}
         used: set[str] = set()
         for number in kept:
             node = self.nodes[number]
             own = self.origins[node.origin].name
             wanted = node.label or joined_names(own, node.suffix)
-            found[number] = wanted if wanted == own and own not in used else names.take(wanted)
-            used.add(found[number])
-        return found
+            chosen[number] = wanted if wanted == own and own not in used else names.take(wanted)
+            used.add(chosen[number])
+        return chosen
 
     def network(
         self,

@@ -145,11 +145,11 @@ def translated(translate: Translate, call: Call, where: str) -> tuple[Value, ...
         ConfigError: it gives something else than tensors.
     """
     before = len(call.build.draft.nodes)
-    found = translate(call)
-    results = found if isinstance(found, tuple) else (found,)
+    translation = translate(call)
+    results = translation if isinstance(translation, tuple) else (translation,)
     if not results or not all(isinstance(one, Tensor) for one in results):
         raise ConfigError(
-            f"the translation of {where} gave {type(found).__name__}", accepted="a Tensor, or a tuple of them"
+            f"the translation of {where} gave {type(translation).__name__}", accepted="a Tensor, or a tuple of them"
         )
     draft = call.build.draft
     for one in results:

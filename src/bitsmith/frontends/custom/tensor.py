@@ -233,18 +233,18 @@ class Tensor(Operators["Tensor"]):
         at = dots[0] if dots else len(items)
         before, after = items[:at], items[at + 1 :]
         rest = (slice(None),) * (len(self.shape) - named)
-        found: list[int | slice | _Places | None] = []
+        completed: list[int | slice | _Places | None] = []
         axis = 0
         for item in (*before, *rest, *after):
-            found.append(None if item is None else _picked(item, self.shape[axis]))
+            completed.append(None if item is None else _picked(item, self.shape[axis]))
             axis += item is not None
-        if sum(isinstance(item, np.ndarray) for item in found) > 1:
+        if sum(isinstance(item, np.ndarray) for item in completed) > 1:
             raise UnsupportedError("an index of several lists", accepted="one list, beside integers and slices")
-        if any(isinstance(item, np.ndarray) for item in found) and any(isinstance(item, int) for item in found):
+        if any(isinstance(item, np.ndarray) for item in completed) and any(isinstance(item, int) for item in completed):
             raise UnsupportedError(
                 "an index of a list beside integers", remedy="pick one after the other: x[[0, 1]][:, 2]"
             )
-        return tuple(found)
+        return tuple(completed)
 
 
 def _picked(item: object, size: int) -> int | slice | _Places:
@@ -333,13 +333,13 @@ def where(condition: Tensor, x: Operand, y: Operand) -> Tensor:
 
 def concatenate(tensors: Sequence[Operand], axis: int = -1) -> Tensor:
     """The tensors one after the other along an axis."""
-    build, given = of(*tensors)
-    first = next(x for x in given if x.value.batch is not None)
+    build, operands = of(*tensors)
+    first = next(x for x in operands if x.value.batch is not None)
     assert first.value.batch is not None
     place = first.value.batch.axis
     values = [
         x.value if x.value.batch is not None else x.value.moved(lambda array: np.expand_dims(array, place))
-        for x in given
+        for x in operands
     ]
     return Tensor(build, selection.concatenate(build.within("concatenate"), values, first._dim(axis)))
 

@@ -63,11 +63,11 @@ def _count(raw: bytes) -> int:
 
 
 def _without_repeats(where: str, entries: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(entries)
-    if len(found) < len(entries):
+    members = dict(entries)
+    if len(members) < len(entries):
         [(twice, _)] = Counter(key for key, _ in entries).most_common(1)
         raise ModelFileError(f"the key {shown(twice)} is given twice", where=where)
-    return found
+    return members
 
 
 def _check_depth(value: Json, where: str) -> None:

@@ -15,14 +15,14 @@ from bitsmith.layers.layer import Floats
 
 def evaluated(expressions: Sequence[Expression], names: Sequence[str], x: Floats) -> Floats:
     """Values of ``expressions`` for samples ``x``, whose last axis has the named inputs."""
-    found: dict[Expression, Floats] = {Name(name): x[:, number] for number, name in enumerate(names)}
+    results: dict[Expression, Floats] = {Name(name): x[:, number] for number, name in enumerate(names)}
     with np.errstate(all="ignore"):
         for part in parts(*expressions):
             if isinstance(part, Call):
-                found[part] = FUNCTIONS[part.function].value(*(found[operand] for operand in part.operands))
+                results[part] = FUNCTIONS[part.function].value(*(results[operand] for operand in part.operands))
             elif isinstance(part, Number):
-                found[part] = np.full(len(x), part.value)
-    return np.stack([found[expression] for expression in expressions], axis=-1)
+                results[part] = np.full(len(x), part.value)
+    return np.stack([results[expression] for expression in expressions], axis=-1)
 
 
 # Expressions of sympy have no types.

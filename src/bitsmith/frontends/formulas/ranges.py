@@ -24,39 +24,39 @@ def ranges(expressions: Sequence[Expression], bounds: Bounds) -> dict[Expression
     count = max(int(_BOXES ** (1.0 / max(len(bounds), 1))), 1)
     edges = np.linspace(0.0, 1.0, count + 1)
     grid = np.indices((count,) * len(bounds)).reshape(len(bounds), -1)
-    found: dict[Expression, Interval] = {}
+    intervals: dict[Expression, Interval] = {}
     for name, cell in zip(bounds, grid, strict=True):
         least, most = bounds[name]
         cuts = least + (most - least) * edges
         cuts[-1] = most
-        found[Name(name)] = cuts[cell], cuts[cell + 1]
+        intervals[Name(name)] = cuts[cell], cuts[cell + 1]
     size = grid.shape[1]
     with np.errstate(all="ignore"):
         for part in parts(*expressions):
             if isinstance(part, Call):
-                operands = [found[operand] for operand in part.operands]
+                operands = [intervals[operand] for operand in part.operands]
                 low, high = FUNCTIONS[part.function].span(*operands)
-                found[part] = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+                intervals[part] = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
             elif not isinstance(part, Name):
-                found[part] = np.full(size, part.value), np.full(size, part.value)
-    return found
+                intervals[part] = np.full(size, part.value), np.full(size, part.value)
+    return intervals
 
 
-def undefined(part: Call, found: Mapping[Expression, Interval]) -> str:
+def undefined(part: Call, intervals: Mapping[Expression, Interval]) -> str:
     """The text on operands with which a function may not be defined; empty if there are none."""
     domain = FUNCTIONS[part.function].domain
     if domain is None:
         return ""
-    operands = [found[operand] for operand in part.operands]
+    operands = [intervals[operand] for operand in part.operands]
     wrong = ~domain.holds(*operands)
     if not np.any(wrong):
         return ""
-    said = " and ".join(
+    reached = " and ".join(
         f"{operand} may be from {x[0][wrong].min():.4g} to {x[1][wrong].max():.4g}"
         for operand, x in zip(map(_short, part.operands), operands, strict=True)
         if not np.all(x[0] == x[1]) or len(operands) == 1
     )
-    return f"{said}, and it is defined for {domain.words}"
+    return f"{reached}, and it is defined for {domain.words}"
 
 
 def _short(expression: Expression) -> str:

@@ -134,9 +134,9 @@ def _counts(tensors: Mapping[str, object], size: int, before: str) -> Iterator[N
     classes = tensors.get("classes")
     if isinstance(classes, bool) or not isinstance(classes, int | np.integer) or not 1 <= classes <= size:
         raise _wrong(f"classes is {shown(classes)}", f"the number of classes, 1 to {size}")
-    each = -(-size // int(classes))
-    if lacking := each * int(classes) - size:
+    size_of_group = -(-size // int(classes))
+    if lacking := size_of_group * int(classes) - size:
         yield NetworkNode("filled", Pad(((0, lacking),)), (before,), source="scores")
         before = "filled"
-    yield NetworkNode("groups", Reshape((int(classes), each)), (before,), source="scores")
+    yield NetworkNode("groups", Reshape((int(classes), size_of_group)), (before,), source="scores")
     yield NetworkNode("scores", Reduce(Reduction.SUM, (1,)), ("groups",), source="scores")

@@ -55,11 +55,11 @@ def read_kanele(path: Path) -> Network:
     if len(bits) != len(layers) + 1 or not all(1 <= each <= _MOST_BITS for each in bits):
         raise config.wrong("layers_bitwidth", f"bits of the input and of {len(layers)} layers, each 1 to {_MOST_BITS}")
     nodes = [NetworkNode("codes", Input((layers[0].sizes[0],), limits=(0, layers[0].entries - 1)))]
-    for number, (layer, read, given) in enumerate(zip(layers, bits, bits[1:], strict=False)):
+    for number, (layer, read, written) in enumerate(zip(layers, bits, bits[1:], strict=False)):
         first = -(1 << read - 1) if number else 0
         if layer.entries != 1 << read or (number and layer.sizes[0] != layers[number - 1].sizes[1]):
             raise config.error(f"{layer.entries} entries of tables of layer {number} for codes of {read} bits")
-        nodes += _nodes(number, layer, first, given, nodes[-1].name)
+        nodes += _nodes(number, layer, first, written, nodes[-1].name)
     return Network(tuple(nodes), ("codes",), (nodes[-1].name,), "kanele")
 
 
