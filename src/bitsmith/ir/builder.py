@@ -66,6 +66,10 @@ class ProgramBuilder:
         self._nodes.append(Node(op, tuple(arg.index for arg in args), result, self._layer))
         return Value(len(self._nodes) - 1, result)
 
+    def op(self, value: Value) -> Op:
+        """The op that a value is the result of."""
+        return self._nodes[value.index].op
+
     def program(self, outputs: Sequence[tuple[str, Value]], probes: Sequence[tuple[str, Value]] = ()) -> Program:
         """The finished program with named ``outputs`` and ``probes``."""
         return Program(

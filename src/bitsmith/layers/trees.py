@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import objects
+from bitsmith.ir.ops import Input, Relation
+from bitsmith.ir.types import Rounding, objects
 from bitsmith.layers.decisions import Conditions, Decisions, reduced
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.resolution import Resolution
+from bitsmith.layers.thresholds import raw_threshold, rounded_threshold
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 Places = npt.NDArray[np.int64]
@@ -35,9 +36,6 @@ _CHUNK = 1 << 22
 """Numbers that are looked up at once."""
 
 _HALF = 0.5
-
-_FAR = 1 << 600
-"""The raw value of an infinite threshold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +144,9 @@ class Trees(Layer):
         bias, bias_frac = lowering.constant("bias", self.base)
         lo, hi = (np.broadcast_to(objects(bound), x.shape) for bound in (x.type.lo, x.type.hi))
         fracs = np.broadcast_to(x.type.frac, x.shape)
-        asked = Conditions(self.features, _raw_thresholds(self, fracs))
+        entry = builder.op(x)
+        rounds = isinstance(entry, Input) and entry.rounding is not Rounding.TRN
+        asked = Conditions(self.features, _raw_thresholds(self, fracs, rounds=rounds))
         decisions = reduced(asked, self.branches, self.roots, raw, lo, hi)
         result = builder.const(bias, bias_frac)
         if decisions.constant.any():
@@ -158,25 +158,20 @@ class Trees(Layer):
         return lowering.result(result)
 
 
-def _raw_thresholds(trees: Trees, fracs: npt.NDArray[np.int64]) -> list[tuple[int, ...]]:
+def _raw_thresholds(trees: Trees, fracs: npt.NDArray[np.int64], *, rounds: bool) -> list[tuple[int, ...]]:
     """The greatest raw value at or below each threshold, in order; that of infinite ones is beyond all others.
 
-    Two thresholds with one such value are gone, as no number lies between them.
+    Two thresholds with one such value are gone, as no number lies between them. Where operands are rounded to the grid, those of
+    comparisons keep numbers of few digits on their side.
     """
     found = []
     for frac, bounds in zip(fracs[trees.features].tolist(), trees.thresholds.tolist(), strict=True):
-        odd: set[int] = set()
-        for bound in bounds:
-            odd ^= {_raw(bound, frac)} if bound > -math.inf else set()
+        own, odd = [bound for bound in bounds if bound > -math.inf], set[int]()
+        raw = rounded_threshold if rounds and len(own) == 1 else raw_threshold
+        for bound in own:
+            odd ^= {raw(bound, frac)}
         found.append(tuple(sorted(odd)))
     return found
-
-
-def _raw(bound: float, frac: int) -> int:
-    if math.isinf(bound):
-        return _FAR
-    numerator, denominator = bound.as_integer_ratio()
-    return (numerator << max(frac, 0)) // (denominator << max(-frac, 0))
 
 
 def _conditions(builder: ProgramBuilder, x: Value, decisions: Decisions) -> Value:

@@ -34,7 +34,7 @@ _MODES = {
 _NUMBERED = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
 _AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
 _POSTS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
-"""What the numbers of TreeEnsemble stand for (onnxruntime 1.32 exchanges SOFTMAX and LOGISTIC)."""
+"""Words by the numbers of TreeEnsemble (onnxruntime 1.32 exchanges SOFTMAX and LOGISTIC)."""
 
 
 def _column(call: Call, key: str) -> Places:

@@ -20,6 +20,7 @@ from fractions import Fraction
 from functools import reduce
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.auto import exact_frac
@@ -32,6 +33,7 @@ from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.resolution import Edges
 from bitsmith.layers.settled import resolution_of
 from bitsmith.layers.shape import Identity
+from bitsmith.layers.thresholds import raw_threshold, rounded_threshold
 from bitsmith.layers.time_distributed import TimeDistributed
 
 _integer = np.frompyfunc(int, 1, 1)
@@ -269,7 +271,8 @@ def _between(edges: Edges, data: Floats | None, bits: int) -> Quantizer | None:
     integers, signs = np.zeros(len(edges), np.int64), np.zeros(len(edges), np.int64)
     for k, (some, frac) in enumerate(zip(edges, fracs, strict=True)):
         signs[k] = some.size > 0 and some[0] < 0
-        reach = max(-some[0], some[-1] + math.ldexp(1.0, -frac)) if some.size else 0.0
+        least, most = (rounded_threshold(float(end), frac) for end in (some[0], some[-1])) if some.size else (0, 0)
+        reach = math.ldexp(float(max(-least, most + 1)), -frac)
         integers[k] = math.frexp(reach)[1] if some.size else -frac - signs[k]
     if np.any(signs + integers + np.array(fracs) > _MOST_BITS):
         return None
@@ -291,8 +294,13 @@ def _frac(edges: Floats, bits: int, data: Floats | None) -> int:
     if data is None:
         return frac
     sides = np.searchsorted(edges, data)
-    while frac < _FINEST and np.any(
-        np.searchsorted(edges, np.ldexp(np.floor(np.ldexp(data, frac) + 0.5), -frac)) != sides
-    ):
+    while frac < _FINEST and not all(np.array_equal(sides, found) for found in _sides(edges, frac, data)):
         frac += 1
     return frac
+
+
+def _sides(edges: Floats, frac: int, data: Floats) -> Iterator[npt.NDArray[np.int64]]:
+    """The edges below each rounded number, where thresholds are just that, and where they favor numbers of few digits."""
+    raw = np.floor(np.ldexp(data, frac) + 0.5)
+    for threshold in (raw_threshold, rounded_threshold):
+        yield np.searchsorted([float(threshold(edge, frac)) for edge in edges.tolist()], raw)

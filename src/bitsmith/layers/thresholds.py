@@ -1,0 +1,54 @@
+"""Thresholds on a grid: the integers that numbers are compared with after they were rounded to it."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import numpy as np
+
+_FAR = 1 << 600
+"""The raw value of an infinite threshold."""
+
+
+def raw_threshold(bound: float, frac: int) -> int:
+    """The greatest raw value at or below a bound, in steps of ``2**-frac``."""
+    if math.isinf(bound):
+        return _FAR
+    numerator, denominator = bound.as_integer_ratio()
+    return (numerator << max(frac, 0)) // (denominator << max(-frac, 0))
+
+
+def rounded_threshold(bound: float, frac: int) -> int:
+    """The same for numbers that are rounded to the grid, of which those of few digits stay on their side of the bound.
+
+    A bound halfway between two numbers of data is often such a number itself but for its last place: 1.7 in single precision is
+    greater than half of 1.6 and 1.8. Where the number next to a bound has at most six digits, and fewer than the number of the
+    grid that it is rounded to, the threshold is such that it goes where it belongs.
+    """
+    raw = raw_threshold(bound, frac)
+    few = _few_digits(bound)
+    if few is None:
+        return raw
+    number, digits = few
+    nearest = raw_threshold(number + math.ldexp(0.5, -frac), frac)
+    if _digits(Decimal(math.ldexp(float(nearest), -frac))) <= digits:
+        return raw
+    return max(raw, nearest) if number <= bound else min(raw, nearest - 1)
+
+
+def _few_digits(bound: float) -> tuple[float, int] | None:
+    """The number of single precision next to a bound that has at most six digits, and how many; None if none has."""
+    if not abs(bound) < float(np.finfo(np.float32).max):
+        return None
+    text = f"{bound:.6g}"
+    number = np.float32(text)
+    lower = np.float32(bound)
+    if float(lower) > bound:
+        lower = np.nextafter(lower, np.float32(-np.inf))
+    near = number in (lower, np.nextafter(lower, np.float32(np.inf)))
+    return (float(number), _digits(Decimal(text))) if near else None
+
+
+def _digits(number: Decimal) -> int:
+    return len(number.normalize().as_tuple().digits)

@@ -1,0 +1,97 @@
+"""Random ensembles of scikit-learn, XGBoost and LightGBM: circuits give the library's classes, also on data never shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import xgboost
+from sklearn import datasets, ensemble, tree
+from sklearn.model_selection import train_test_split
+from tests.properties import few, judged
+
+import bitsmith
+
+Array = npt.NDArray[Any]
+Rng = np.random.Generator
+
+DECIMALS = (31, 46, 27, 104)
+"""Seeds of samples that are thresholds but for the last place of single precision."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a random ensemble is made with."""
+
+    trees: int
+    depth: int
+    state: int
+    rate: float
+    parallel: int
+
+    def model(self, kind: str) -> tuple[type, type, dict[str, Any]]:
+        """The classes for labels and for numbers, and the arguments of both."""
+        depth = {"max_depth": self.depth, "random_state": self.state}
+        many = {"n_estimators": self.trees, "random_state": self.state}
+        rate = {"learning_rate": self.rate}
+        match kind:
+            case "tree":
+                return tree.DecisionTreeClassifier, tree.DecisionTreeRegressor, depth
+            case "extra tree":
+                return tree.ExtraTreeClassifier, tree.ExtraTreeRegressor, depth
+            case "forest":
+                return ensemble.RandomForestClassifier, ensemble.RandomForestRegressor, many | depth
+            case "extra trees":
+                return ensemble.ExtraTreesClassifier, ensemble.ExtraTreesRegressor, many | depth
+            case "boosting":
+                more = many | rate | {"max_depth": min(self.depth, 4)}
+                return ensemble.GradientBoostingClassifier, ensemble.GradientBoostingRegressor, more
+            case "histogram":
+                more = {"max_iter": self.trees, "max_leaf_nodes": 2 + 2 * self.depth, "random_state": self.state}
+                return ensemble.HistGradientBoostingClassifier, ensemble.HistGradientBoostingRegressor, more | rate
+            case "XGBoost":
+                more = {"max_depth": min(self.depth, 5), "subsample": 0.8, "n_jobs": 1}
+                more["num_parallel_tree"] = self.parallel
+                return xgboost.XGBClassifier, xgboost.XGBRegressor, many | rate | more
+        more = {"num_leaves": 2 + 3 * self.depth, "verbose": -1, "n_jobs": 1}
+        return lightgbm.LGBMClassifier, lightgbm.LGBMRegressor, many | rate | more
+
+
+KINDS = ["tree", "extra tree", "forest", "extra trees", "boosting", "histogram", "XGBoost", "LightGBM"]
+
+
+def _drawn(rng: Rng) -> tuple[Any, Array, Array, bool]:
+    """An ensemble, its data, and whether it gives numbers."""
+    real = bool(rng.random() < 0.3)
+    name = "diabetes" if real else str(rng.choice(["iris", "wine", "breast_cancer", "made"]))
+    if name == "made":
+        options = {"n_informative": 6, "n_redundant": 0, "n_classes": int(rng.integers(2, 5))}
+        x, y = datasets.make_classification(400, 8, random_state=int(rng.integers(1e6)), **options)
+    else:
+        x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    kind = str(rng.choice(KINDS))
+    sizes = int(rng.integers(1, 25)), int(rng.integers(1, 7)), int(rng.integers(1e6))
+    choice = Choice(*sizes, float(rng.choice([0.05, 0.1, 0.3, 0.9])), int(rng.integers(1, 3)))
+    labels, numbers, options = choice.model(kind)
+    if not real and kind not in ("XGBoost", "boosting") and rng.random() < 0.3:
+        options["class_weight"] = "balanced"
+    return (numbers if real else labels)(**options), x.astype(np.float32), y, real
+
+
+@few("seed", [*map(judged, DECIMALS), *(seed for seed in range(200) if seed not in DECIMALS)], 0)
+def test_decisions_on_all_data_are_those_of_the_library(seed: int, tmp_path: Path) -> None:
+    model, x, y, real = _drawn(np.random.default_rng(seed))
+    shown, other, targets, _ = train_test_split(x, y, test_size=0.3, random_state=seed)
+    model.fit(shown, targets)
+    circuit = bitsmith.convert(model, tmp_path, calibration=shown, check=False)
+    for part in (shown, other):
+        found, wanted = circuit.predict(part), model.predict(part)
+        if not real:
+            np.testing.assert_array_equal(found[0].reshape(-1), wanted)
+            found, wanted = found[1], model.predict_proba(part)
+        if part is shown:
+            np.testing.assert_allclose(found.reshape(wanted.shape), wanted, atol=5e-4 * np.abs(wanted).max())

@@ -1,0 +1,58 @@
+"""Thresholds on grids, where numbers of few digits stay on their side."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitsmith.layers.thresholds import raw_threshold, rounded_threshold
+
+
+def _rounded(number: float, frac: int) -> int:
+    return math.floor(math.ldexp(number, frac) + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("bound", "number"),
+    [
+        ((float(np.float32(1.6)) + float(np.float32(1.8))) / 2, 1.7),
+        ((float(np.float32(12.78)) + float(np.float32(12.8))) / 2, 12.79),
+        (0.9899999797344208, 0.99),
+        (-1.7000000476837158, -1.7),
+    ],
+)
+def test_numbers_of_data_halfway_between_others_stay_on_their_side(bound: float, number: float) -> None:
+    given = float(np.float32(number))
+    for frac in range(3, 24):
+        assert (_rounded(given, frac) <= rounded_threshold(bound, frac)) == (given <= bound)
+
+
+@given(st.integers(-(10**6) + 1, 10**6 - 1), st.integers(-4, 6), st.sampled_from([-0.5, 0.0, 0.5]), st.integers(-2, 30))
+def test_thresholds_move_by_a_step_at_most_and_only_to_keep_sides(
+    digits: int, places: int, side: float, frac: int
+) -> None:
+    number = float(np.float32(float(Decimal(digits).scaleb(-places))))
+    step = float(np.spacing(np.float32(abs(number))))
+    bound = number + side * step
+    raw, found = raw_threshold(bound, frac), rounded_threshold(bound, frac)
+    assert abs(found - raw) <= 1
+    nearest = _rounded(number, frac)
+    shown = Decimal(nearest) * Decimal(2) ** -frac
+    if len(shown.normalize().as_tuple().digits) > 6:
+        assert (nearest <= found) == (number <= bound)
+
+
+@given(st.integers(-999, 999), st.integers(0, 4), st.integers(4, 12))
+def test_bounds_on_the_grid_are_themselves(raw: int, few: int, frac: int) -> None:
+    bound = raw / 2**few
+    assert rounded_threshold(bound, frac) == bound * 2**frac == raw_threshold(bound, frac)
+
+
+@pytest.mark.parametrize("bound", [math.inf, 1e300, -1e300, 0.10001234, 1 / 3, 0.0, 1e-320])
+def test_other_bounds_are_rounded_down(bound: float) -> None:
+    assert rounded_threshold(bound, 5) == raw_threshold(bound, 5)
