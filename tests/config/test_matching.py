@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -17,6 +18,7 @@ from bitsmith.config.reading import Problems
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.activation import ReLU
+from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import NetworkNode
 from bitsmith.options.project import read_project
@@ -46,6 +48,31 @@ def found(names: list[str], *given: str, inputs: int = 1) -> tuple[Matched, list
 def test_names_of_other_tools_mean_layers(names: list[str], given: str, meant: str) -> None:
     result, problems = found(names, given)
     assert (list(result.names), result.idle, problems) == ([meant], (), [])
+
+
+AGAIN = ["x", "fc", "fc_relu", "act", "fc_1", "fc_1_relu", "act_1", "fc_2", "fc_2_relu", "n", "n_1"]
+
+
+def test_uses_of_a_layer_may_be_numbered_from_zero() -> None:
+    """Of hls4ml 1.3, which also numbers the first use of a layer that is called i, n, p, u or t."""
+    given = ["x", "fc", "fc_relu", "act", "fc_0", "fc_relu_0", "act_0", "fc_1", "fc_relu_1", "n_0", "n_1"]
+    result, problems = found(AGAIN, *given)
+    assert (list(result.names), result.idle, problems) == (AGAIN, (), [])
+    assert list(found(AGAIN, *AGAIN)[0].names) == AGAIN
+
+
+@pytest.mark.parametrize("given", ["x_0", "fc_3", "fc_relu_2_0", "fc_00", "n_2"])
+def test_numbers_of_no_use_are_problems(given: str) -> None:
+    assert any(f"no layer is called '{given}'" in problem for problem in found(AGAIN, given)[1])
+
+
+def test_layers_that_are_numbered_alike_are_no_uses_of_one() -> None:
+    """Trained tensors of their own tell them apart."""
+    kernels = [Dense(np.eye(3)) for _ in range(2)]
+    nodes = [NetworkNode("x", Input((3,))), NetworkNode("fc", kernels[0]), NetworkNode("fc_1", kernels[1])]
+    problems = Problems()
+    matched(nodes, {"fc_0": Choices()}, problems)
+    assert "no layer is called 'fc_0'" in str(problems.errors[0])
 
 
 @pytest.mark.parametrize(

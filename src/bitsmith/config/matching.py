@@ -17,6 +17,11 @@ _ABSENT = re.compile(r"(?:Quant|IntQuant|BipolarQuant|Constant|Identity|Dropout)
 """Operators that are folded into what reads them, as qonnx names them."""
 
 _CONSTANT = re.compile(r"(?P<reader>.+)_param[0-9]+", re.ASCII)
+_FROM_ZERO = re.compile(r"(?P<first>.+)_0", re.ASCII)
+_USE = re.compile(r"(?P<layer>.+?)_(?P<number>[1-9][0-9]*)(?P<part>_.+)?", re.ASCII)
+_RESERVED = frozenset("input")
+"""Letters that hls4ml 1.3 gives to no Keras layer (it means the word that they make)."""
+
 _INSIDE = "other tools have them as layers of their own"
 _PARTS = tuple(dict.fromkeys(part for part, _ in OF_PARTS.values()))
 
@@ -32,11 +37,11 @@ class Matched:
 def matched(nodes: Sequence[NetworkNode], given: Mapping[str, Choices], problems: Problems) -> Matched:
     """``given`` by the layers' own names; names that are of no layer in any tool are problems."""
     known = dict.fromkeys(node.name for node in nodes)
-    others = _other_names(nodes)
+    others, numbered = _other_names(nodes), _numbered_from_zero(nodes, given)
     names: dict[str, Choices] = {}
     idle = []
     for name, choices in given.items():
-        own = name if name in known else others.get(name)
+        own = numbered.get(name) or (name if name in known else others.get(name))
         if own is not None and own not in names:
             names[own] = choices
         elif own is not None:
@@ -64,6 +69,32 @@ def _other_names(nodes: Sequence[NetworkNode]) -> dict[str, str]:
     if len(inputs) == 1:
         found.setdefault("input1", inputs[0])  # of a sequence of layers that begins without one
     return {name: own for name, own in found.items() if own is not None}
+
+
+def _numbered_from_zero(nodes: Sequence[NetworkNode], given: Mapping[str, Choices]) -> dict[str, str]:
+    """The later uses of layers that are called several times, where other tools number these from 0, also behind a part.
+
+    Example: ``fc_0`` and ``fc_relu_0`` are ``fc_1`` and ``fc_1_relu`` here. A name that is reserved has no use without a number.
+    """
+    known = {node.name: node for node in nodes}
+    found: dict[str, str] = {}
+    for name in given:
+        zero = _FROM_ZERO.fullmatch(name)
+        first = known.get(zero["first"]) if zero and name not in known else None
+        if first is not None:
+            later = [node.name for node in nodes if _is_use(node, first)]
+            uses = [first.name, *later] if first.name in _RESERVED else later
+            found |= {f"{first.name}_{number}": own for number, own in enumerate(uses)}
+    return found
+
+
+def _is_use(node: NetworkNode, first: NetworkNode) -> bool:
+    """True of a later use of the layer that ``first`` is the first use of, or of its part."""
+    use = _USE.fullmatch(node.name)
+    if use is None or use["layer"] + (use["part"] or "") != first.name or node.source != first.source:
+        return False
+    tensors = [list(map(id, one.layer.weights().values())) for one in (node, first)]
+    return tensors[0] == tensors[1]
 
 
 def _is_inside(name: str, known: set[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Eleven small Keras networks that cover the layers which hls4ml reads."""
+"""Twelve small Keras networks that cover the layers which hls4ml reads."""
 
 from keras import Input, Model, Sequential, layers
 
@@ -130,6 +130,18 @@ def each():
 
 ONLY_KERAS_2 = {"separable", "each"}  # hls4ml 1.3 fails on it otherwise
 
+
+def again():
+    """Layers that are called several times, and names that hls4ml 1.3 takes for reserved ones."""
+    x = Input((6,), name="x")
+    first, second, act = (
+        layers.Dense(6, activation="tanh", name="fc"),
+        layers.Dense(6, name="n"),
+        layers.Activation("relu", name="act"),
+    )
+    return Model(x, first(act(second(first(act(second(first(x))))))))
+
+
 NETWORKS = {
     f.__name__: f
     for f in (
@@ -144,5 +156,6 @@ NETWORKS = {
         merges,
         residual,
         each,
+        again,
     )
 }
