@@ -155,6 +155,17 @@ def test_makefile_simulates_and_compares(tmp_path: Path, reuse: int) -> None:
     differs(folder, "cosim")
 
 
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+def test_what_a_simulation_must_leave_follows_from_its_samples(tmp_path: Path, io_type: str) -> None:
+    model, inputs = three_layer(tmp_path, io_type=io_type, config={"Model": {"Precision": "fixed<9,4>"}})
+
+    def expected(number: int) -> str | bytes:
+        return model.plan(synth=False, inputs=inputs[[number] * 3]).files()["cosim/responses.bin.expected"]
+
+    results = np.asarray(model.predict(inputs[:4]))
+    assert len({expected(number) for number in range(4)}) == len(np.unique(results, axis=0)) > 2
+
+
 def differs(folder: Path, target: str, *arguments: str) -> None:
     """A run that leaves other results than those expected fails."""
     expected = folder / target / "responses.bin.expected"
