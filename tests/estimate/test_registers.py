@@ -14,7 +14,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import AddSub, Netlist, RomRead, readers_of
+from bitsmith.netlist.netlist import SHORT_TABLE, AddSub, Netlist, RomRead, readers_of
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -75,21 +75,22 @@ def test_words_that_wait_for_long_are_shift_registers(budget: float, shift: bool
     assert with_blocks.lut == (8 if shift else 0)
 
 
-def test_the_register_before_a_table_that_is_read_at_once_is_after_it() -> None:
-    """A table of two bits behind a register of six, whose result a sum reads in the same stage."""
-    build, six = ProgramBuilder(), FixedFormat(True, 6, 0)
+@pytest.mark.parametrize("bits", [SHORT_TABLE, SHORT_TABLE + 1])
+def test_the_register_before_a_long_table_that_is_read_at_once_is_after_it(bits: int) -> None:
+    """A table of two bits behind a register of the address, whose result a sum reads in the same stage."""
+    build, wide = ProgramBuilder(), FixedFormat(True, bits, 0)
     x = build.input("x", (2,), FixedFormat(True, 5, 0))
     a, b = build.slice(x, [0], [1]), build.slice(x, [1], [2])
-    address = build.cast(build.mul(build.cast(build.mul(a, b), six), a), six)
-    entry = build.table(address, -32, np.random.default_rng(0).integers(0, 4, 64), 0)
+    address = build.cast(build.mul(build.cast(build.mul(a, b), wide), a), wide)
+    entry = build.table(address, -1 << bits - 1, np.random.default_rng(0).integers(0, 4, 1 << bits), 0)
     netlist = reduce_widths(elaborate(build.program([("y", build.add(entry, b))])))
-    stages = pipeline(netlist, SteadyDelays(), 3.0)
+    stages = pipeline(netlist, SteadyDelays(), 4.0)
     assert [stages.stage[k] for k, word in enumerate(netlist.words) if isinstance(word.cell, RomRead | AddSub)] == [
         2,
         2,
     ]
     ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), AREA).ff
-    assert ff == stages.register_bits + stages.stages - (6 - 2)
+    assert ff == stages.register_bits + stages.stages - (bits > SHORT_TABLE) * (bits - 2)
 
 
 def test_only_bits_that_are_still_read_are_kept() -> None:

@@ -189,6 +189,16 @@ def _table(delays: Delays, budget_ns: float) -> str:
     return table
 
 
+def test_short_tables_are_a_constant_per_bit() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(True, 2, 0))
+    program = build.program([("y", build.table(x, -2, [0, 1, 2, 3], 0))])
+    sources = circuit(program, 4.0, "dut", 1, delays=SteadyDelays()).design.sources
+    (table,) = (text for name, text in sources.items() if name.endswith("table.sv"))
+    # Address -2 is index 2, and has value 0.
+    assert "BIT_0 = 4'ha;" in table and "BIT_1 = 4'h3;" in table
+
+
 def test_tables_that_are_registered_anyway_have_the_register_inside() -> None:
     table = _table(SteadyDelays(), 4.0)
     assert "input logic clk" in table and "always_ff @(posedge clk) begin\n    case (address)" in table

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from bitsmith.devices.area import AreaModel
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, live_words, operands
+from bitsmith.netlist.netlist import SHORT_TABLE, Multiplier, Mux, Netlist, RomRead, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 
@@ -65,7 +65,7 @@ def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, ar
 def _with_registers_of_tables(
     netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel
 ) -> PipelineStages:
-    """Tables of look-up tables that are read at once have the register of their address after them, as a memory has."""
+    """Long tables of look-up tables that are read at once have the register of their address after them, as a memory has."""
     stage = list(stages.stage)
     at_once = {
         operand
@@ -75,7 +75,7 @@ def _with_registers_of_tables(
     }
     for index in live_words(netlist):
         word = netlist.words[index]
-        if isinstance(word.cell, RomRead) and index in at_once:
+        if isinstance(word.cell, RomRead) and index in at_once and netlist.words[word.cell.address].width > SHORT_TABLE:
             sources = absorbed.sources[word.cell.address]
             registered = all(max(stages.stage[source], 0) < stages.stage[index] for source in sources)
             if registered and not is_memory(netlist, index, stages, area):

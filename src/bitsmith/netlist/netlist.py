@@ -120,6 +120,10 @@ class Mux:
     b: WordRef
 
 
+SHORT_TABLE = 7
+"""Address bits up to which a table of look-up tables is written as a constant per bit: a few of them hold it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RomRead:
     """``tables[table][address - first]``."""

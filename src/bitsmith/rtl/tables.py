@@ -2,6 +2,9 @@
 
 Where the plan registers a table's value anyway, the register is inside: vendors' tools look for read-only memories within a
 module: only a case statement with a register is one for them.
+
+A short table that is to be of look-up tables is a constant per bit instead, of which the address chooses a bit. Yosys joins
+case statements of one address in a decoder, and finds the small functions of its inputs no more.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.devices.family import Part
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
-from bitsmith.netlist.netlist import Netlist, RomRead, Word
+from bitsmith.netlist.netlist import SHORT_TABLE, Netlist, RomRead, Word
 from bitsmith.rtl.expressions import literal
 
 IN_BLOCK = '(* rom_style = "block", syn_romstyle = "EBR" *) '
@@ -102,11 +105,13 @@ class TableShape:
         ]
 
     def body(self, netlist: Netlist) -> list[str]:
-        """The case statement; the most frequent value is the default."""
+        """The choice of a value by the address; the most frequent value is that of addresses without an entry."""
         width = self.width + self.check
         entries = [entry >> self.drop & (1 << self.width) - 1 for entry in netlist.tables[self.table]]
         values = [with_check_bits(entry, self.width, self.protection) for entry in entries]
         (usual, _), *_ = Counter(values).most_common(1)
+        if not self.in_block and self.address_width <= SHORT_TABLE:
+            return self._chosen_bits(values, usual)
         assign = "<=" if self.clocked else "="
         lines = ["always_ff @(posedge clk) begin" if self.clocked else "always_comb begin", "  case (address)"]
         for address, value in enumerate(values, self.first):
@@ -115,3 +120,18 @@ class TableShape:
                 lines.append(f"    {key}: value {assign} {literal(value, width, self.signed)};")
         lines.append(f"    default: value {assign} {literal(usual, width, self.signed)};")
         return [*lines, "  endcase", "end"]
+
+    def _chosen_bits(self, values: list[int], usual: int) -> list[str]:
+        """A constant for each bit of the value, and the choices of the address."""
+        words = [usual] * (1 << self.address_width)
+        for place, value in enumerate(values):
+            words[(self.first + place) % len(words)] = value
+        # Concatenated, since an address with a sign would be a negative index.
+        choices, constants = [], []
+        for bit in range(self.width):
+            column = sum((word >> bit & 1) << address for address, word in enumerate(words))
+            constants.append(f"localparam logic [{len(words) - 1}:0] BIT_{bit} = {len(words)}'h{column:x};")
+            choices.append(f"value[{bit}] {'<=' if self.clocked else '='} BIT_{bit}[{{address}}];")
+        if not self.clocked:
+            return [*constants, *(f"assign {choice}" for choice in choices)]
+        return [*constants, "always_ff @(posedge clk) begin", *(f"  {choice}" for choice in choices), "end"]
