@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable
 from concurrent.futures import Future
 from importlib import resources
@@ -88,9 +89,41 @@ def test_table_has_all_trials(tmp_path: Path) -> None:
     (heading,) = (line.split() for line in str(result).splitlines() if line.split()[-1:] == ["Trial"])
     assert heading == ["bits", "part", "LUTs", "Loss", "Trial"]
     assert (tmp_path / "sweep.svg").read_text(encoding="utf-8").count("<title>") == 4
+    assert len(re.findall('<input type="radio"', (tmp_path / "sweep.html").read_text(encoding="utf-8"))) == 4
     alone = Sweep(tmp_path, outcomes[3:], objectives_of(["lut"]), interrupted=True)
     with pytest.raises(CapacityError, match="no such part"):
         alone.best()
+
+
+def test_the_page_has_layers_area_and_the_project_of_each_circuit(tmp_path: Path) -> None:
+    """As a browser would read it; texts of a worker are escaped, and what is no row of a layer is left out."""
+    figures = {"lut": 12_000, "ff": 5, "dsp": 6, "bram": 0, "interval": 64, "interval_ns": 640.0, "loss": 0.01}
+    found = {
+        "figures": figures,
+        "estimate": {"lut": 11_000},
+        "measured": {"lut": 12_000},
+        "fits": True,
+        "part": "LFE5U-25F",
+        "scored": "correct",
+        "score": "95 %",
+        "reference": "96 %",
+        "layers": [["fc1", "weight fixed<4,1>", "ufixed<6,2>", "900"], ["<u>", "", "", ""], ["short"], "none"],
+    }
+    for name in "ab":
+        folder = tmp_path / "trials" / name
+        folder.mkdir(parents=True)
+        (folder / "project.yml").write_text(f"Of: {name}\n", encoding="utf-8")
+    outcomes = (
+        Outcome.of("a", {"bits": 4}, found),
+        Outcome.of("b", {"bits": 5}, {**found, "figures": {**figures, "lut": 20_000, "loss": 0.0}, "part": "unknown"}),
+    )
+    Sweep(tmp_path, outcomes, objectives_of(["lut", "loss"]), interrupted=False).write()
+    page = (tmp_path / "sweep.html").read_text(encoding="utf-8")
+    assert page.count("weight fixed&lt;4,1&gt;") == 2 and page.count("&lt;u&gt;") == 2 and "<u>" not in page
+    assert "short" not in page and "bits 4" in page and "bits 5" in page
+    assert "Score 95 %; LUTs 12,000 (expected 11,000)" in page and "the float model 96 %" in page
+    assert "12,000 of 24,288" in page and "Of: a" in page and "Of: b" in page
+    assert f"bitsmith convert {tmp_path}/trials/a/project.yml -o a" in page
 
 
 def test_faster_clocks_are_better() -> None:

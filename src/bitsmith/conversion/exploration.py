@@ -34,9 +34,9 @@ from bitsmith.model.fitting import RESULTS, WEIGHTS
 from bitsmith.model.points import Grid, Point, merged, points
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
-from bitsmith.report.exploration import Circuit, Sheet, page, table
+from bitsmith.report.exploration import Circuit, Sheet, layer_rows, page, table
 from bitsmith.report.figures.scatter import Mark, Scatter, svg
-from bitsmith.report.sections import percent
+from bitsmith.report.sections import number, percent
 from bitsmith.report.shown import Shown
 from bitsmith.report.summary import rows
 
@@ -56,6 +56,10 @@ SAMPLES = 2000
 DECIDED = (
     "There are no bits to choose: the model's quantizers or your formats decide all types. Reuse factors make circuits smaller: "
     "name some to try"
+)
+
+_ESTIMATES = (
+    "Areas are estimates before any tool, of what is in use once placed; accuracy is that of the circuit, bit for bit."
 )
 
 LOSS = 0.01
@@ -193,23 +197,43 @@ class Exploration(Shown):
         marks = [circuit.mark for circuit in circuits]
         score, reference = yardstick.score, yardstick.reference
         chart = Scatter(marks, "LUTs (estimate)", limit, score.value, score.rises, True, reference)
-        samples = len(yardstick.inputs[0])
-        kinds, references = yardstick.kinds, yardstick.references
-        return Sheet(self.name, self.part.name, self.verdict, samples, kinds, references, chart, circuits)
+        data = f"{len(yardstick.inputs[0]):,} samples"
+        columns = ("Weight bits", "Result bits", yardstick.kinds.capitalize(), "LUTs", "Cycles per result", "Fits")
+        return Sheet(
+            title=f"{self.name} on {self.part.name}",
+            kind="exploration",
+            part=self.part.name,
+            data=data,
+            reference=yardstick.references,
+            verdict=self.verdict,
+            note=_ESTIMATES,
+            chart=chart,
+            columns=columns,
+            texts=2,
+            circuits=circuits,
+        )
 
     def _circuit(self, point: Point, front: Sequence[Point], chosen: Point) -> Circuit:
         """A point as the page shows it."""
         area, score, interval = self.area(point), self.yardstick.text(point.scores), point.size.interval
         every = f", a result every {interval:,} cycles" if interval > 1 else ""
-        label = f"{point.text}{every}: {score}, about {area:,}"
+        label = f"{point.text}{every}: {score}, about {area:,} LUTs"
         best = any(point is other for other in front)
         mark = Mark(area, point.score, label, point.fits, best, point is chosen)
-        layers = rows(point.compiled.network, point.compiled.program)
+        layers = layer_rows(rows(point.compiled.network, point.compiled.program), point.size.layers)
         calls = self.calls(point) if self.calls is not None else self._calls(point)
-        found = needs(point.size, self.part)
-        return Circuit(
-            mark, point.ranges, interval, point.layout, score, point.loss, found, layers, point.size.layers, calls
-        )
+        cells = (*point.ranges, score, number(area), number(interval), number(point.fits))
+        title = "{} bits of weights, {} bits of results".format(*point.ranges)
+        taken, said = needs(point.size, self.part), self._sentence(point, score)
+        return Circuit(mark, title, said, cells, interval > 1, taken, layers, calls)
+
+    def _sentence(self, point: Point, score: str) -> str:
+        """Score and speed of a point."""
+        references = self.yardstick.references
+        model = f"; the float model {references}" if references else ""
+        every = "cycle" if point.size.interval == 1 else f"{number(point.size.interval)} cycles"
+        layout = f": {point.layout}" if point.layout else ""
+        return f"{score} {self.yardstick.kinds}{model}. A result in every {every}{layout}."
 
     def _calls(self, point: Point) -> dict[str, str]:
         """Return what a user of Python copies."""

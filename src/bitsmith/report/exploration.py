@@ -38,21 +38,20 @@ addEventListener("click", event => {
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """A circuit with its ``bits`` of weights and results, score and loss against the float model, and what it takes.
+    """A circuit: its mark in the chart, what it is called, and sentences on it.
 
-    ``interval`` are the cycles from one result to the next; ``layout`` names its reuse factors, unless they are the user's.
-    ``luts`` are look-up tables by layer; ``calls`` are texts to copy that lead to the circuit, by heading.
+    ``cells`` are its row among the best, ``needs`` what it takes of the part, and ``layers`` rows of layers with the formats of
+    constants and results, and about their look-up tables. ``shared``: it takes several cycles per result. ``calls`` are texts to
+    copy that lead to the circuit, by heading.
     """
 
     mark: Mark
-    bits: tuple[str, str]
-    interval: int
-    layout: str
-    score: str
-    loss: float
+    title: str
+    said: str
+    cells: Sequence[str]
+    shared: bool
     needs: Sequence[Need]
-    layers: Sequence[LayerRow]
-    luts: Mapping[str, float]
+    layers: Sequence[Sequence[str]]
     calls: Mapping[str, str]
 
     @property
@@ -60,38 +59,51 @@ class Circuit:
         """A bar for each resource of the part."""
         return [used(need) for need in self.needs]
 
-    @property
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """Layers with the formats of their constants and results, and about their look-up tables."""
-        known = {row.name for row in self.layers}
-        rows = [
-            (
-                row.name,
-                "; ".join(constant_text(constant) for constant in row.constants),
-                row.result.short if row.result is not None else "",
-                _luts(self.luts.get(row.name, 0.0)),
-            )
-            for row in self.layers
-        ]
-        others = sum(luts for layer, luts in self.luts.items() if layer not in known)
-        return [*rows, *([(_BETWEEN, "", "", _luts(others))] if others > _LEAST_LUTS else [])]
+
+def layer_rows(layers: Sequence[LayerRow], luts: Mapping[str, float]) -> list[tuple[str, str, str, str]]:
+    """Layers with the formats of their constants and results, and about their look-up tables."""
+    known = {row.name for row in layers}
+    rows = [
+        (
+            row.name,
+            "; ".join(constant_text(constant) for constant in row.constants),
+            row.result.short if row.result is not None else "",
+            _luts(luts.get(row.name, 0.0)),
+        )
+        for row in layers
+    ]
+    others = sum(count for layer, count in luts.items() if layer not in known)
+    return [*rows, *([(_BETWEEN, "", "", _luts(others))] if others > _LEAST_LUTS else [])]
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """An exploration.
+    """Circuits of an exploration, or of a sweep.
 
-    ``kinds`` are the kinds of the circuits' scores; ``reference`` is the float model's as text, empty where circuits are
-    compared with its outputs.
+    Attributes:
+        title: of the page.
+        kind: word for what the circuits come from.
+        part: the parts' name.
+        data: what scores are of.
+        reference: the float model's score; empty where there is none.
+        verdict: the best circuit in a sentence.
+        note: what areas and scores are.
+        chart: all circuits.
+        columns: of the table of the best.
+        texts: number of columns, from the first on, that are no figures.
+        circuits: all of them.
     """
 
     title: str
+    kind: str
     part: str
-    verdict: str
-    samples: int
-    kinds: str
+    data: str
     reference: str
+    verdict: str
+    note: str
     chart: Scatter
+    columns: Sequence[str]
+    texts: int
     circuits: Sequence[Circuit]
 
     @property
@@ -102,14 +114,9 @@ class Sheet:
 
 def table(sheet: Sheet) -> RenderableType:
     """The verdict, and the circuits of the front."""
-    columns = ("Weight bits", "Result bits", sheet.kinds.capitalize(), "LUTs", "Cycles per result", "Fits")
-    title = f"Best trade-offs of {len(sheet.circuits)} circuits on {sheet.samples:,} samples"
-    marked = [f"{number(each.mark.fits)}{'  < best' if each.mark.chosen else ''}" for each in sheet.front]
-    cells = [
-        (*circuit.bits, circuit.score, number(circuit.mark.area), number(circuit.interval), fits)
-        for circuit, fits in zip(sheet.front, marked, strict=True)
-    ]
-    return Group(Text(sheet.verdict, style="bold"), rows_table(title, columns, cells))
+    title = f"Best trade-offs of {len(sheet.circuits)} circuits on {sheet.data}"
+    cells = [(*each.cells[:-1], f"{each.cells[-1]}{'  < best' if each.mark.chosen else ''}") for each in sheet.front]
+    return Group(Text(sheet.verdict, style="bold"), rows_table(title, sheet.columns, cells))
 
 
 def page(sheet: Sheet) -> str:

@@ -6,19 +6,21 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitsmith.base.project import Json, write_atomically
+from bitsmith.base.project import write_atomically
 from bitsmith.conversion.exploration import written
 from bitsmith.errors import CapacityError
 from bitsmith.report.figures.scatter import Mark, Scatter, svg
-from bitsmith.report.sections import number, percent
+from bitsmith.report.sections import percent
 from bitsmith.report.shown import Shown
-from bitsmith.sweeps.search import OBJECTIVES, Keys, Objective
+from bitsmith.sweeps.outcome import Outcome
+from bitsmith.sweeps.page import sweep_page
+from bitsmith.sweeps.search import OBJECTIVES, Objective
 from bitsmith.sweeps.trial import TRIALS, conversion_of
 
 if TYPE_CHECKING:
@@ -28,72 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Sweep"]
 
-TABLE, DOCUMENT, PICTURE = "sweep.csv", "sweep.json", "sweep.svg"
+TABLE, DOCUMENT, PICTURE, PAGE = "sweep.csv", "sweep.json", "sweep.svg", "sweep.html"
 """Files of `Sweep.write`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A trial that is finished.
-
-    Attributes:
-        name: of its folder below ``trials``.
-        keys: what was tried, by the grid's keys.
-        figures: area, speed, score and loss: as measured, or else as estimated.
-        estimate: the figures that were expected before any tool ran.
-        measured: those of them that tools counted or measured.
-        fits: whether the circuit is estimated to fit its part.
-        error: why there are no figures; empty if there are.
-        found: the content of its ``result.json``.
-    """
-
-    name: str
-    keys: Keys
-    figures: Mapping[str, float]
-    estimate: Mapping[str, float]
-    measured: Mapping[str, float]
-    fits: bool
-    error: str
-    found: Mapping[str, Json]
-
-    @staticmethod
-    def of(name: str, keys: Keys, found: Mapping[str, Json]) -> Outcome:
-        """The outcome that a result says."""
-        figures, estimate = _numbers(found.get("figures")), _numbers(found.get("estimate"))
-        measured = {key: value for key, value in _numbers(found.get("measured")).items() if key in estimate}
-        fits, error = bool(found.get("fits")), str(found.get("error") or "")
-        return Outcome(name, keys, figures, estimate, measured, fits, error, found)
-
-    @property
-    def said(self) -> str:
-        """The keys, and figures or the first line of the error."""
-        keys = ", ".join(f"{key}={value}" for key, value in self.keys.items())
-        shown = (
-            f"{each.title} {self.text(each)}" for each in OBJECTIVES.values() if each.name in ("lut", "fmax", "loss")
-        )
-        return f"{keys}: {self.error.splitlines()[0] if self.error else ', '.join(shown)}"
-
-    @property
-    def warned(self) -> str:
-        """The keys, and the first lines of what the conversion and the build warned of; empty if of nothing."""
-        notes = self.found.get("notes")
-        lines = [str(note).partition("\n")[0] for note in notes] if isinstance(notes, list) else []
-        keys = ", ".join(f"{key}={value}" for key, value in self.keys.items())
-        return f"{keys}: {'; '.join(lines)}" if lines else ""
-
-    def text(self, figure: Objective) -> str:
-        """A figure as tables show it; empty if there is none."""
-        value = self.figures.get(figure.name)
-        return "" if value is None else percent(value) if figure.name == "loss" else number(_short(value))
-
-
-def _numbers(values: Json) -> dict[str, float]:
-    items = values.items() if isinstance(values, Mapping) else ()
-    return {name: value for name, value in items if isinstance(value, int | float)}
-
-
-def _short(value: float) -> float:
-    return round(value, 1) if isinstance(value, float) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,23 +128,28 @@ class Sweep(Shown):
         }
 
     @property
-    def chart(self) -> Scatter | None:
-        """The circuits by the first two objectives, the second upwards; None if there are no two, or no circuits."""
+    def _marked(self) -> list[tuple[Outcome, Mark]]:
+        """The circuits that have the first two objectives, each with its place in the chart."""
         pairs = [(each, [each.figures.get(goal.name) for goal in self.objectives[:2]]) for each in self.outcomes]
         front = {each.name for each in self.front}
-        marks = [
-            Mark(x, y, each.said, each.fits, each.name in front, bool(front) and each.name == self.front[0].name)
+        return [
+            (each, Mark(x, y, each.said, each.fits, each.name in front, bool(front) and each is self.front[0]))
             for each, (x, *more) in pairs
             for y in more
             if x is not None and y is not None
         ]
+
+    @property
+    def chart(self) -> Scatter | None:
+        """The circuits by the first two objectives, the second upwards; None if there are no two, or no circuits."""
+        marks = [mark for _, mark in self._marked]
         if not marks:
             return None
         across, up = self.objectives[:2]
         return Scatter(marks, across.title, None, up.title, up.rises, up.name == "loss", None)
 
     def write(self) -> Path:
-        """Write ``sweep.csv``, ``sweep.json`` and ``sweep.svg`` into the sweep's folder; the path of the table.
+        """Write ``sweep.csv``, ``sweep.json``, ``sweep.svg`` and ``sweep.html`` into the sweep's folder; the path of the table.
 
         Raises:
             ProjectError: they cannot be written.
@@ -228,7 +171,12 @@ class Sweep(Shown):
             rows.writerow([each.name, *tried, *values, each.fits, each.name in front, each.error.partition("\n")[0]])
         text = json.dumps(self.document(), indent=1, default=str)
         picture = self.chart
-        drawn = {} if picture is None else {PICTURE: svg(picture, self.verdict.partition(";")[0])}
+        drawn = {}
+        if picture is not None:
+            drawn = {
+                PICTURE: svg(picture, self.verdict.partition(";")[0]),
+                PAGE: sweep_page(self.folder, self.verdict, picture, self._marked).encode(),
+            }
         for name, content in {TABLE: file.getvalue().encode(), DOCUMENT: text.encode(), **drawn}.items():
             write_atomically(self.folder / name, partial(written, content))
         return self.folder / TABLE

@@ -37,7 +37,9 @@ from bitsmith.options.building import BuildOptions
 from bitsmith.options.option import among
 from bitsmith.options.project import read_project
 from bitsmith.options.table import Arguments
+from bitsmith.report.exploration import layer_rows
 from bitsmith.report.sections import Latency, Resources, Timing
+from bitsmith.report.summary import rows
 from bitsmith.version import __version__
 
 if TYPE_CHECKING:
@@ -182,6 +184,8 @@ def _figures(folder: Path) -> dict[str, Json]:
     part, corrected = model.target.known_part, model.target.estimates is not None
     said: dict[str, Json] = {"fits": expected.fits, "scored": yardstick.kinds}
     said |= {"part": part.name, "family": part.family.name, "corrected": corrected}
+    said |= {"score": yardstick.text(scores), "reference": yardstick.references}
+    said["layers"] = [list(row) for row in layer_rows(rows(model.network, model.program), size.layers)]
     return {"figures": figures, "estimate": estimate, "measured": measured, **said}
 
 
