@@ -10,7 +10,7 @@ from pathlib import Path
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import YOSYS, find
-from bitsmith.rtl.library import BEATS_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
+from bitsmith.rtl.library import BEATS_LIBRARY, MEMORY_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
 
 _FORMAL = Path(__file__).parent / "formal"
 _PARTS = {
@@ -25,6 +25,7 @@ _PARTS = {
     "engine": ("engine", "engine_axis", "ram", "encode", "decode"),
     "single_port_fifo": ("single_port_fifo", "fifo"),
     "axis": ("axis", "axis_fifo"),
+    "memory_read": ("memory_read", "axis_fifo"),
     "from_bytes": ("from_bytes", "fifo"),
     "to_bytes": ("to_bytes", "fifo", "framer"),
 }
@@ -44,7 +45,7 @@ def model(
 
     ``mutant``: text of the library that is replaced by another.
     """
-    texts = library((*STREAM_LIBRARY, *WRAPPER_LIBRARY, *BEATS_LIBRARY))
+    texts = library((*STREAM_LIBRARY, *WRAPPER_LIBRARY, *BEATS_LIBRARY, *MEMORY_LIBRARY))
     parts = files(module)
     for name in parts:
         text = texts[name]

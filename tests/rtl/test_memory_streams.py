@@ -17,6 +17,8 @@ pytestmark = [*JUDGED]
     ("module", "parameters"),
     [
         ("memory_read", {"BEAT": 8, "WORD": 32}),
+        ("memory_read", {"BEAT": 8, "WORD": 32, "ROUND": 20}),
+        ("memory_read", {"BEAT": 8, "WORD": 32, "ROUND": 200}),
         ("memory_write", {"BEAT": 8, "WORD": 32}),
         ("memory_control", {"STREAMS": 2}),
     ],
@@ -29,5 +31,5 @@ def test_against_a_model(tmp_path: Path, module: str, parameters: dict[str, int]
     sources = [tmp_path / name for name in names[: 1 + (module != "memory_control")]]
     compile_bench(tmp_path, f"{module}_bench.cpp", f"bitsmith_{module}", sources, parameters)
     for seed in range(3):
-        counts = run_bench(tmp_path, 20_000, seed)
+        counts = run_bench(tmp_path, 20_000, seed, parameters.get("ROUND", 0))
         assert all(int(count) > 20 for count in counts)

@@ -6,6 +6,7 @@
 //
 // BEAT      bits of a beat, a power of two from 8 on
 // WORD      bits of a word of memory: some beats, the first in the lowest bits
+// ROUND     bytes, whole words, after which memory is read from address on again, which stays as it is then; 0: never
 // clear     forgets all beats; has to last until busy is low, since what memory was asked for comes
 // start     takes address and bytes, unless it is busy
 // address   of the first beat, at the beginning of a word
@@ -14,7 +15,8 @@
 // failed    for a cycle with each answer of memory that is an error
 module bitsmith_memory_read #(
     parameter int BEAT = 32,
-    parameter int WORD = 32
+    parameter int WORD = 32,
+    parameter int ROUND = 0
 ) (
     input  logic            aclk,
     input  logic            aresetn,
@@ -49,15 +51,21 @@ module bitsmith_memory_read #(
     localparam logic [31:0] BITS = $unsigned(BEAT);
     localparam logic [4:0] MOST = 5'd16;
     localparam logic [6:0] PLACES = 7'd64;
+    localparam int ROUND_WORDS = ROUND / (WORD / 8);
+    localparam int ROUND_BITS = (ROUND_WORDS > 1) ? $clog2(ROUND_WORDS + 1) : 1;
+    localparam logic [ROUND_BITS-1:0] WHOLE_ROUND = ROUND_BITS'(ROUND_WORDS);
 
     logic [63-WORD_SHIFT:0] at;  // the next word to ask for
     logic [32-WORD_SHIFT:0] words_left;  // to ask for
     logic [31-BEAT_SHIFT:0] beats_left;  // to hand on
     logic [6:0] places;  // for words that were not asked for
     logic [6:0] awaited;  // words that were asked for
+    logic [ROUND_BITS-1:0] round_left;  // words of the round to ask for
     logic [4:0] to_end;
+    logic [4:0] to_stop;
     logic [4:0] burst;
     logic ask;
+    logic round_ends;
     logic come;
     logic stored;
     logic hand_on;
@@ -69,7 +77,9 @@ module bitsmith_memory_read #(
     logic unused;
 
     assign to_end = MOST - {1'b0, at[3:0]};
-    assign burst = (words_left < (33 - WORD_SHIFT)'(to_end)) ? words_left[4:0] : to_end;
+    assign to_stop = ((ROUND != 0) & (32'(round_left) < 32'(to_end))) ? 5'(round_left) : to_end;
+    assign burst = (words_left < (33 - WORD_SHIFT)'(to_stop)) ? words_left[4:0] : to_stop;
+    assign round_ends = (ROUND != 0) & (32'(round_left) == 32'(burst));
     assign ask = (words_left != '0) & (places >= {2'd0, MOST}) & ~m_axi_arvalid & ~clear;
     assign m_axi_arsize = 3'(WORD_SHIFT);
     assign m_axi_arburst = 2'b01;
@@ -117,8 +127,13 @@ module bitsmith_memory_read #(
     end
 
     always_ff @(posedge aclk) begin
-        if (start & ~busy) at <= address[63:WORD_SHIFT];
-        else if (ask) at <= at + (64 - WORD_SHIFT)'(burst);
+        if (start & ~busy) begin
+            at <= address[63:WORD_SHIFT];
+            round_left <= WHOLE_ROUND;
+        end else if (ask) begin
+            at <= round_ends ? address[63:WORD_SHIFT] : at + (64 - WORD_SHIFT)'(burst);
+            round_left <= round_ends ? WHOLE_ROUND : round_left - ROUND_BITS'(burst);
+        end
         if (ask) begin
             m_axi_araddr <= {at, {WORD_SHIFT{1'b0}}};
             m_axi_arlen <= {3'd0, burst - 5'd1};
