@@ -37,10 +37,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 def test_trials_are_what_conversions_give(tmp_path: Path) -> None:
     """Estimates and scores of trials in processes of their own; a second call runs none of them."""
     x, labels = _digits()
-    grid = [
-        {"bits": 4},
-        {"bits": 5, "LayerName.fc1.Strategy": "resource", "part": "iCE40UP5K-SG48", "ReuseFactor": 64},
-    ]
+    grid = [{"bits": 4}, {"bits": 5, "LayerName.fc1.Strategy": "resource", "part": "iCE40UP5K-SG48", "ReuseFactor": 64}]
     told: list[str] = []
     found = sweep(MODEL, grid, tmp_path / "s", None, x, (x, labels), build=False, workers=2, progress=told.append)
     assert sum("done" in line for line in told) == 2
