@@ -213,11 +213,11 @@ class _Group(TyperGroup):
         **extra: object,
     ) -> object:
         """Run a command; exits."""
-        given = list(sys.argv[1:] if args is None else args)
-        if not standalone_mode or "--json" not in given:
+        words = list(sys.argv[1:] if args is None else args)
+        if not standalone_mode or "--json" not in words:
             return super().main(args, prog_name, complete_var, standalone_mode, windows_expand_args, **extra)
         try:
-            code = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
+            code = super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
         except Exception as error:
             if not isinstance(error, _WrongUsage):
                 raise

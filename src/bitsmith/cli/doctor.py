@@ -63,16 +63,16 @@ def verdict(findings: Sequence[Finding]) -> str:
 
 def _tools() -> Iterator[Finding]:
     for status in survey((*TOOLS, *PLACE_AND_ROUTE_TOOLS)):
-        found = status.found
+        program = status.found
         yield Finding(
             kind="tool",
             name=status.name,
-            found=found is not None,
-            version="" if found is None else found.version,
-            where="" if found is None else _place(str(found.path), found.origin),
+            found=program is not None,
+            version="" if program is None else program.version,
+            where="" if program is None else _place(str(program.path), program.origin),
             problem=status.problem,
             install=status.install,
-            needed_for="" if found is not None else f"without it: {worded(status.without)}",
+            needed_for="" if program is not None else f"without it: {worded(status.without)}",
         )
 
 

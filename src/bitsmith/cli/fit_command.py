@@ -52,22 +52,22 @@ def fit(
 
         with terminal.working("fitting"):
             asked = Goal.of(dict(map(_bound, goal or ())))
-            found = fitted(
+            outcome = fitted(
                 request.conversion(), read_data(data), asked, Search(held_out, seed, tries, resume), {}, calls
             )
-            if found.chosen is not None:
-                model = found.model
+            if outcome.chosen is not None:
+                model = outcome.model
                 with Project.open(model.output_dir, model.target.project_name, model.design().outline) as project:
                     model.save(project.path(SAVED_MODEL))
-            page = found.write(output_dir)
-        document: dict[str, object] = {**found.document(), "written": str(page)}
-        if found.chosen is None:
-            terminal.show(document, found)
+            page = outcome.write(output_dir)
+        document: dict[str, object] = {**outcome.document(), "written": str(page)}
+        if outcome.chosen is None:
+            terminal.show(document, outcome)
             raise typer.Exit(FAILED)
-        best = found.best()
+        best = outcome.best()
         save_text(output_dir / CONFIGURATION, request.written(best.configuration, best.io_type.value))
         following = f"Written: {page}, fitted.yml and calibration.npy beside it. Next: bitsmith build {output_dir}"
-        terminal.show({**document, "project": str(output_dir)}, found, Text(following))
+        terminal.show({**document, "project": str(output_dir)}, outcome, Text(following))
 
 
 def _bound(text: str) -> tuple[str, object]:

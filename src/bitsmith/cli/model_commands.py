@@ -89,26 +89,30 @@ def explain(
 
         with terminal.working("reading"):
             request = Request.of(options)
-            told = explained(request.conversion())
+            account = explained(request.conversion())
         document: dict[str, object] = {
             "file": str(request.model),
-            "problems": [error_document(problem) for problem in told.problems],
+            "problems": [error_document(problem) for problem in account.problems],
         }
-        if told.model is None or told.estimate is None:
-            terminal.show(document, *refused(told, said))
+        if account.model is None or account.estimate is None:
+            terminal.show(document, *refused(account, said))
             raise typer.Exit(FAILED)
-        document |= {**_told(told.model), "estimate": told.estimate.size.section(), "fits": told.estimate.fits}
-        if told.proposal is not None:
-            document["proposal"] = told.proposal.document()
+        document |= {**_told(account.model), "estimate": account.estimate.size.section(), "fits": account.estimate.fits}
+        if account.proposal is not None:
+            document["proposal"] = account.proposal.document()
         document["choices"] = [
             {"HLSConfig": choice.configuration, "IOType": choice.io_type.value, "Estimate": choice.size.section()}
-            for choice in told.choices
+            for choice in account.choices
         ]
-        shown: list[RenderableType] = [_layers(told.model), told.model.fidelity, Text(in_words(told, in_shell))]
-        if told.choices and write is None:
+        shown: list[RenderableType] = [
+            _layers(account.model),
+            account.model.fidelity,
+            Text(in_words(account, in_shell)),
+        ]
+        if account.choices and write is None:
             shown.append(Text("--write FILE writes the first of these as a project."))
         if write is not None:
-            best = next(iter(told.choices), None)
+            best = next(iter(account.choices), None)
             chosen, io_type = ({}, None) if best is None else (best.configuration, best.io_type.value)
             save_text(write, request.written(chosen, io_type))
             document["written"] = str(write)
@@ -158,12 +162,12 @@ def explore(
             }
 
         with terminal.working("exploring"):
-            found = explored(request.conversion(), grid, tests, {}, calls)
-        page = found.write(output_dir)
+            exploration = explored(request.conversion(), grid, tests, {}, calls)
+        page = exploration.write(output_dir)
         written = Text(f"Choose on {page}; the picture is {page.with_suffix('.svg')}.")
-        fits, asked = any(each.fits for each in found.points), request.project.io_type
-        chosen = [Text(f"The best: {_typed(options, asked, found.best())}")] if fits else []
-        terminal.show({**found.document(), "written": str(page)}, found, *chosen, written)
+        fits, asked = any(each.fits for each in exploration.points), request.project.io_type
+        chosen = [Text(f"The best: {_typed(options, asked, exploration.best())}")] if fits else []
+        terminal.show({**exploration.document(), "written": str(page)}, exploration, *chosen, written)
 
 
 def _numbers(text: str | None, where: str) -> tuple[int, ...]:
@@ -260,17 +264,17 @@ def predict(
         shapes = {name: list(values.shape) for name, values in results.items()}
         samples = next(iter(shapes.values()))[0]
         document: dict[str, object] = {"samples": samples, "outputs": shapes}
-        told = f"{samples:,} samples in {seconds:.2g} s"
+        summary = f"{samples:,} samples in {seconds:.2g} s"
         if output is None:
             document["values"] = {name: values.tolist() for name, values in results.items()}
-            terminal.show(document, *(Text(_rows(name, values)) for name, values in results.items()), Text(told))
+            terminal.show(document, *(Text(_rows(name, values)) for name, values in results.items()), Text(summary))
             return
         if len(results) == 1 and output.suffix != ".npz":
             np.save(output, next(iter(results.values())))
         else:
             np.savez(output, allow_pickle=False, **results)
         document["written"] = str(output)
-        terminal.show(document, Text(f"{told}; written: {output}"))
+        terminal.show(document, Text(f"{summary}; written: {output}"))
 
 
 def profile(

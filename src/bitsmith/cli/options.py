@@ -108,15 +108,15 @@ class Expanded:
     def __init__(
         self,
         command: Callable[..., None],
-        made: Callable[..., ModelOptions | Building] = ModelOptions,
+        values: Callable[..., ModelOptions | Building] = ModelOptions,
         flags: Mapping[str, Flag] = FLAGS,
     ) -> None:
         self.__name__ = command.__name__
         self.__doc__ = command.__doc__
         self._command = command
-        self._made = made
+        self._made = values
         _, *own = inspect.signature(command, eval_str=True).parameters.values()
-        file, *files, _ = inspect.signature(made, eval_str=True).parameters.values()
+        file, *files, _ = inspect.signature(values, eval_str=True).parameters.values()
         options = [_parameter(name, flag) for name, flag in flags.items()]
         parameters = [file, *(parameter.replace(kind=_KEYWORD) for parameter in own), *files, *options]
         self._own = tuple(parameter.name for parameter in own)

@@ -101,12 +101,12 @@ def _content(options: ModelOptions) -> Tree:
     for path in (options.file, options.config):
         if path is None or (path is options.file and path.suffix.lower() not in _PROJECT_FILES):
             continue
-        found = parse_yaml_config(path)
-        if any(squash(str(key)) in _SECTIONS for key in found):
-            content["HLSConfig"] = dict(found)
+        document = parse_yaml_config(path)
+        if any(squash(str(key)) in _SECTIONS for key in document):
+            content["HLSConfig"] = dict(document)
         else:
             known = {squash(key): key for key in project_keys()}
-            content |= {known.get(squash(str(key)), key): value for key, value in found.items()}
+            content |= {known.get(squash(str(key)), key): value for key, value in document.items()}
     return content
 
 

@@ -96,12 +96,12 @@ def _values(text: str) -> tuple[str, list[object]]:
     """Return a key with the values that are typed."""
     import yaml
 
-    key, found, values = text.partition("=")
+    key, equals, values = text.partition("=")
     accepted = "KEY=VALUE,VALUE, such as Model.ReuseFactor=1,4,16; values with commas in quotes"
     try:
         read = yaml.safe_load(f"[{values}]")
     except yaml.YAMLError:
         read = None
-    if not found or not key.strip() or not read:
+    if not equals or not key.strip() or not read:
         raise ConfigError(f"{text[:80]!r}", where="--try", accepted=accepted)
     return key.strip(), read

@@ -159,22 +159,22 @@ def read_kit(folder: Path) -> tuple[Checked, ...]:
 
 
 def _rows(folder: Path, projects: Sequence[_Listed]) -> Iterator[Checked]:
-    for each in projects:
-        project = folder / each.tool / each.design
+    for listed in projects:
+        project = folder / listed.tool / listed.design
         if not (project / RAN).is_file():
-            yield Checked(each.tool, each.design, "not run")
+            yield Checked(listed.tool, listed.design, "not run")
             continue
         ran = _parsed(_Ran, project / RAN, f"run {RUNNER} again")
-        plan = _plan(folder, each.tool, each.design)
-        if not ran.digest == each.digest == plan.sources.digest:
+        plan = _plan(folder, listed.tool, listed.design)
+        if not ran.digest == listed.digest == plan.sources.digest:
             raise ProjectError("figures of another circuit", where=str(project), remedy=f"run {RUNNER} again")
         if ran.code != 0:
-            yield Checked(each.tool, each.design, "failed", seconds=ran.seconds, error=ran.error[:300])
+            yield Checked(listed.tool, listed.design, "failed", seconds=ran.seconds, error=ran.error[:300])
             continue
-        yield _row(each, ran, plan, project)
+        yield _row(listed, ran, plan, project)
 
 
-def _row(each: _Listed, ran: _Ran, plan: Plan, project: Path) -> Checked:
+def _row(listed: _Listed, ran: _Ran, plan: Plan, project: Path) -> Checked:
     """The figures of the tool's reports in ``project``."""
     try:
         found = tuple(part for stage in plan.stages for part in stage.flow().read(project, stage.find()))
@@ -190,8 +190,8 @@ def _row(each: _Listed, ran: _Ran, plan: Plan, project: Path) -> Checked:
     planned = find(plan.finish(project / "none", ())[0], Estimate)
     slack = None if clock is None else clock.slack_ns
     return Checked(
-        each.tool,
-        each.design,
+        listed.tool,
+        listed.design,
         "passed" if slack is None or slack >= 0 else "clock missed",
         version=area.tool,
         seconds=ran.seconds,

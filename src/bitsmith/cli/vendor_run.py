@@ -46,14 +46,14 @@ def run(folder: Path, tools: list[str]) -> int:
             if code == 0
             else next((line for line in lines if re.search(r"error", line, re.IGNORECASE)), "no error is said")
         )
-        told = {
+        document = {
             "digest": project["digest"],
             "code": code,
             "seconds": time.monotonic() - clock,
             "began": began,
             "error": error,
         }
-        (place / "ran.json").write_text(json.dumps(told), encoding="utf-8", newline="\n")
+        (place / "ran.json").write_text(json.dumps(document), encoding="utf-8", newline="\n")
         failed += code != 0
         say(f"{name}: {'done' if code == 0 else f'failed: {error}'}")
     return failed

@@ -71,8 +71,8 @@ def split_accelerator(
 ) -> tuple[Accelerator | None, Mapping[str, object], tuple[Idle, ...]]:
     """The backend that ``content`` names if it is such a one, ``content`` with the keys that others have, and idle ones."""
     names = {squash(key): key for key in content if isinstance(key, str)}
-    found = accelerator_named(content.get(names.get("backend", "")))
-    if found is None:
+    accelerator = accelerator_named(content.get(names.get("backend", "")))
+    if accelerator is None:
         return None, content, ()
     taken = {*map(squash, (*SECTIONS, *_CHECKED, "Board", "Platform")), "backend"}
     merged = {key: value for key, value in content.items() if not isinstance(key, str) or squash(key) not in taken}
@@ -89,9 +89,9 @@ def split_accelerator(
         merged |= kept | _words(section)
         if "axi_master" in (section.values.get("Interface"), section.values.get("AxiMode")):
             merged["Interface"] = "axi_master"
-    merged["Backend"] = found.backend
-    merged.setdefault("Board", found.board)
-    return found, merged, tuple(idle)
+    merged["Backend"] = accelerator.backend
+    merged.setdefault("Board", accelerator.board)
+    return accelerator, merged, tuple(idle)
 
 
 def _is_platform_file(value: object) -> bool:
@@ -121,14 +121,14 @@ def _words(section: Section) -> dict[str, str]:
     inner = Section.read(precision, section.at("Precision"), ("Input", "Output"), section.problems)
     types = [(inner, key, value) for key, value in inner.values.items()]
     types += [(section, key, section.values[key]) for key in _TYPES if key in section.values]
-    found = dict[str, str]()
+    formats = dict[str, str]()
     for of, key, value in types:
         if value in (None, "float", "double"):
             continue
         words = section.problems.attempt(bus_format, value, of.at(key))
         if words is not None:
-            found["BusInput" if key.startswith("In") else "BusOutput"] = words
-    return found
+            formats["BusInput" if key.startswith("In") else "BusOutput"] = words
+    return formats
 
 
 def bus_format(value: object, where: str) -> str:

@@ -56,12 +56,12 @@ def _first_lines(error: Exception) -> str:
 
 def _json(text: str, where: str) -> object:
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-        found: dict[str, object] = {}
+        members: dict[str, object] = {}
         for key, value in items:
-            if key in found:
+            if key in members:
                 raise ConfigError(f"key {shown(key)} is given twice", where=where)
-            found[key] = value
-        return found
+            members[key] = value
+        return members
 
     def constant(name: str) -> Never:
         raise ConfigError(f"{name} is not a number", where=where)

@@ -34,19 +34,19 @@ class Matched:
     idle: tuple[Idle, ...]
 
 
-def matched(nodes: Sequence[NetworkNode], given: Mapping[str, Choices], problems: Problems) -> Matched:
-    """``given`` by the layers' own names; names that are of no layer in any tool are problems."""
+def matched(nodes: Sequence[NetworkNode], wanted: Mapping[str, Choices], problems: Problems) -> Matched:
+    """``wanted`` by the layers' own names; names that are of no layer in any tool are problems."""
     known = dict.fromkeys(node.name for node in nodes)
-    others, numbered = _other_names(nodes), _numbered_from_zero(nodes, given)
+    others, numbered = _other_names(nodes), _numbered_from_zero(nodes, wanted)
     names: dict[str, Choices] = {}
     idle = []
-    for name, choices in given.items():
+    for name, choices in wanted.items():
         own = numbered.get(name) or (name if name in known else others.get(name))
         if own is not None and own not in names:
             names[own] = choices
         elif own is not None:
             problems.add(f"layer {own!r} is given twice, in two spellings", where=f"LayerName.{name}")
-        elif _is_inside(name, {*known, *others, *given}):
+        elif _is_inside(name, {*known, *others, *wanted}):
             idle.append(Idle("LayerName", name, _INSIDE))
         else:
             problems.add(
@@ -60,15 +60,15 @@ def matched(nodes: Sequence[NetworkNode], given: Mapping[str, Choices], problems
 
 def _other_names(nodes: Sequence[NetworkNode]) -> dict[str, str]:
     """Names that other tools give to layers whose own are no identifiers, or reserved there, where they mean one layer only."""
-    found: dict[str, str | None] = {}
+    others: dict[str, str | None] = {}
     for node in nodes:
         plain = re.sub(r"\W", "_", node.name, flags=re.ASCII)
         name = f"_{plain}" if plain[:1].isdigit() else "input_1" if plain == "input" else plain
-        found[name] = None if name in found else node.name
+        others[name] = None if name in others else node.name
     inputs = [node.name for node in nodes if isinstance(node.layer, Input)]
     if len(inputs) == 1:
-        found.setdefault("input1", inputs[0])  # of a sequence of layers that begins without one
-    return {name: own for name, own in found.items() if own is not None}
+        others.setdefault("input1", inputs[0])  # of a sequence of layers that begins without one
+    return {name: own for name, own in others.items() if own is not None}
 
 
 def _numbered_from_zero(nodes: Sequence[NetworkNode], given: Mapping[str, Choices]) -> dict[str, str]:
@@ -77,15 +77,15 @@ def _numbered_from_zero(nodes: Sequence[NetworkNode], given: Mapping[str, Choice
     Example: ``fc_0`` and ``fc_relu_0`` are ``fc_1`` and ``fc_1_relu`` here. A name that is reserved has no use without a number.
     """
     known = {node.name: node for node in nodes}
-    found: dict[str, str] = {}
+    numbered: dict[str, str] = {}
     for name in given:
         zero = _FROM_ZERO.fullmatch(name)
         first = known.get(zero["first"]) if zero and name not in known else None
         if first is not None:
             later = [node.name for node in nodes if _is_use(node, first)]
             uses = [first.name, *later] if first.name in _RESERVED else later
-            found |= {f"{first.name}_{number}": own for number, own in enumerate(uses)}
-    return found
+            numbered |= {f"{first.name}_{number}": own for number, own in enumerate(uses)}
+    return numbered
 
 
 def _is_use(node: NetworkNode, first: NetworkNode) -> bool:
@@ -108,13 +108,13 @@ def _is_inside(name: str, known: set[str]) -> bool:
 def owners(nodes: Sequence[NetworkNode]) -> dict[str, tuple[str, str]]:
     """Return, for layers that are parts of one of the user's, its name and the part."""
     sources = {node.name: node.source for node in nodes}
-    found = {}
+    owned = {}
     for node in nodes:
         for part in _PARTS:
             owner = node.name.removesuffix(f"_{part}")
             if owner != node.name and sources.get(owner) == node.source:
-                found[node.name] = (owner, part)
-    return found
+                owned[node.name] = (owner, part)
+    return owned
 
 
 def of_part(choices: Choices, part: str) -> Choices:

@@ -73,11 +73,11 @@ class Choices:
 
     def overlaid(self, other: Choices) -> Choices:
         """Return the choices with all that ``other`` mentions in their place."""
-        found: dict[str, Any] = {}
+        overlaid: dict[str, Any] = {}
         for each in fields(other):
             own, value = getattr(self, each.name), getattr(other, each.name)
-            found[each.name] = {**own, **value} if isinstance(value, Mapping) else own if value is None else value
-        return Choices(**found)
+            overlaid[each.name] = {**own, **value} if isinstance(value, Mapping) else own if value is None else value
+        return Choices(**overlaid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +194,10 @@ def _read_level(content: object, where: str, problems: Problems, whole_model: bo
 
 def _precision(section: Section) -> dict[str, FixedFormat | None]:
     """The formats of a level: from ``Precision`` and from keys such as ``exp_table_t``, which win."""
-    given, where, problems = section.values.get("Precision", {}), section.at("Precision"), section.problems
+    precision, where, problems = section.values.get("Precision", {}), section.at("Precision"), section.problems
     formats: dict[str, FixedFormat | None] = {}
-    if isinstance(given, Mapping):
-        for key, value in mapping(given, where, problems).items():
+    if isinstance(precision, Mapping):
+        for key, value in mapping(precision, where, problems).items():
             variable, at = _VARIABLE_OF.get(squash(key)), f"{where}.{key}"
             if variable == MAXIMUM:
                 continue
@@ -212,7 +212,7 @@ def _precision(section: Section) -> dict[str, FixedFormat | None]:
             else:
                 formats[variable] = problems.attempt(parse_precision, value, at)
     else:
-        formats[DEFAULT] = problems.attempt(parse_precision, given, where)
+        formats[DEFAULT] = problems.attempt(parse_precision, precision, where)
     for key in section.values.keys() & _TYPE_KEYS.keys():
         variable, fmt = _TYPE_KEYS[key], section.get(key, parse_precision)
         if formats.get(variable) not in (None, fmt):

@@ -107,13 +107,17 @@ def _with_arguments(chosen: HLSConfig, bits: BitsLike, keys: Mapping[str, object
     model = replace(model, bits={} if bits is None else read_bits(bits, "bits", problems))
     both: dict[str, Any] = {}
     for option in fields(Choices):
-        key, value, said = option.name.title().replace("_", ""), getattr(model, option.name), getattr(own, option.name)
+        key, value, argument = (
+            option.name.title().replace("_", ""),
+            getattr(model, option.name),
+            getattr(own, option.name),
+        )
         if isinstance(value, Mapping):
-            pairs = {f"{key}.{name}": (value[name], said[name]) for name in value.keys() & said.keys()}
-            both[option.name] = {**value, **said}
+            pairs = {f"{key}.{name}": (value[name], argument[name]) for name in value.keys() & argument.keys()}
+            both[option.name] = {**value, **argument}
         else:
-            pairs = {key: (value, said)} if None not in (value, said) else {}
-            both[option.name] = value if said is None else said
+            pairs = {key: (value, argument)} if None not in (value, argument) else {}
+            both[option.name] = value if argument is None else argument
         for name, (one, other) in pairs.items():
             if one != other:
                 problem = f"{one} in the argument, {other} in the configuration"
@@ -157,14 +161,14 @@ def _shared(
     nodes: Sequence[NetworkNode], settings: Mapping[str, Settings], chosen: HLSConfig
 ) -> Mapping[str, Settings]:
     """Return ``settings`` in which later uses of a layer have the weights of the first, if they have no entry of their own."""
-    found, first = dict(settings), dict[tuple[int, ...], NetworkNode]()
+    shared, first = dict(settings), dict[tuple[int, ...], NetworkNode]()
     for node in nodes:
         owner = node.owner(first)
         if owner is not node and node.name not in chosen.names:
-            own, other = found[node.name], found[owner.name]
+            own, other = shared[node.name], shared[owner.name]
             formats = {name: fmt for name, fmt in other.precision.items() if name in node.layer.weights()}
-            found[node.name] = replace(own, weights=other.weights, precision={**own.precision, **formats})
-    return found
+            shared[node.name] = replace(own, weights=other.weights, precision={**own.precision, **formats})
+    return shared
 
 
 @dataclass(slots=True)
@@ -193,13 +197,13 @@ def quantized(node: NetworkNode) -> Mapping[str, Quantizer]:
 def decided(network: Network) -> dict[str, dict[str, Quantizer | None]]:
     """Return the types that the model's quantizers decide, by layer and variable; None is an exact value between quantizers."""
     exact, inputs = settled(network), decided_inputs(network)
-    found: dict[str, dict[str, Quantizer | None]] = {}
+    quantizers: dict[str, dict[str, Quantizer | None]] = {}
     for node in network.nodes:
         decides = node.name in (inputs if isinstance(node.layer, Input) else exact)
         between = _BETWEEN if decides else set()
         numbers = node.layer.weights().keys() if decides and isinstance(node.layer, Constant) else set()
-        found[node.name] = {**dict.fromkeys(between | numbers | exact_variables(node)), **quantized(node)}
-    return found
+        quantizers[node.name] = {**dict.fromkeys(between | numbers | exact_variables(node)), **quantized(node)}
+    return quantizers
 
 
 def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Problems) -> Settings:
@@ -260,23 +264,23 @@ def _format(
         key = next((key for key in keys if key in level.precision), None)
         if key is None:
             continue
-        found = level.precision[key]
-        if of_model is not None and general is not None and found in (None, general):
-            (reach.hidden if found is None else reach.used).add(of_model)
+        fmt = level.precision[key]
+        if of_model is not None and general is not None and fmt in (None, general):
+            (reach.hidden if fmt is None else reach.used).add(of_model)
         outer = variable in TRAINED or isinstance(node.layer, Input)
-        if found is None and outer and not brought:
+        if fmt is None and outer and not brought:
             break  # as other tools have it: trained values and inputs without a format of their own have the model's
-        if found is None or not brought or reach.override or isinstance(node.layer, Input | Constant):
-            return found
+        if fmt is None or not brought or reach.override or isinstance(node.layer, Input | Constant):
+            return fmt
         quantizer = by_model[variable]
         text = "exact" if quantizer is None else str(quantizer)
-        if quantizer is not None and _is_format(quantizer, found, trained=variable in node.quantizers):
+        if quantizer is not None and _is_format(quantizer, fmt, trained=variable in node.quantizers):
             return None
-        if _describes(variable, quantizer, found, where, reach.nodes):
+        if _describes(variable, quantizer, fmt, where, reach.nodes):
             reach.idle.append(Idle(f"Precision.{variable}", node.name, _QUANTIZED))
         else:
             problems.add(
-                f"precision {found} for the {variable} of layer {node.name!r}, which the quantizers of the model make {text}",
+                f"precision {fmt} for the {variable} of layer {node.name!r}, which the quantizers of the model make {text}",
                 where=f"{where}.Precision.{key}",
                 accepted="'auto', which is the model's own",
                 remedy=remedy("remove it; ", given(override=True), " insists on it"),

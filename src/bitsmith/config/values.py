@@ -100,12 +100,12 @@ def read_monitors(value: object, where: str) -> str:
     if value == NO_MONITORS:
         return NO_MONITORS
     names = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
-    found = [name.strip() if isinstance(name, str) else name for name in names]
-    if not found or any(name not in MONITORS for name in found) or {PARITY, ECC} <= set(found):
+    monitors = [name.strip() if isinstance(name, str) else name for name in names]
+    if not monitors or any(name not in MONITORS for name in monitors) or {PARITY, ECC} <= set(monitors):
         some = f"some of {', '.join(MONITORS)} besides the counters that there are by default"
         accepted = f"{NO_MONITORS}, or {some}, but not both {PARITY} and {ECC}"
         raise ConfigError(shown(value), where=where, accepted=accepted)
-    return ",".join(name for name in MONITORS if name in found)
+    return ",".join(name for name in MONITORS if name in monitors)
 
 
 def has_ranges(monitors: str | None) -> bool:

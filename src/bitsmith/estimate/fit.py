@@ -167,13 +167,13 @@ def _with_margin(part: Part, ways: Sequence[_Way], search: Callable[[_Way, float
     too little, the layout crowds the blocks.
     """
 
-    def found(blocks: float) -> Fit | None:
+    def fitted(blocks: float) -> Fit | None:
         return next(filter(None, (search(way, blocks) for way in ways)), None)
 
-    fastest = found(1.0)
+    fastest = fitted(1.0)
     if fastest is None or not part.family.place_and_route or fastest.size.dsp <= _ROUTED_BLOCKS * part.dsps:
         return fastest
-    routed = found(_ROUTED_BLOCKS)
+    routed = fitted(_ROUTED_BLOCKS)
     return fastest if routed is None else replace(routed, faster=fastest)
 
 
@@ -312,12 +312,12 @@ def _least_in_turn(program: Program, part: Part, wanted: Directives, blocks: flo
     def tried(step: int) -> Fit | None:
         return in_turn(program, part, replace(wanted, reuse=_same_for_all(program, step)), budget_ns, blocks)
 
-    found = tried(high)
-    while found is not None and low < high:
+    best = tried(high)
+    while best is not None and low < high:
         middle = (low + high) // 2
         faster = tried(middle)
-        low, high, found = (middle + 1, high, found) if faster is None else (low, middle, faster)
-    return found
+        low, high, best = (middle + 1, high, best) if faster is None else (low, middle, faster)
+    return best
 
 
 def _most_steps_in_turn(program: Program, wanted: Directives) -> int:
@@ -346,7 +346,7 @@ def _step(interval: int) -> int:
 
 def _layers(program: Program, directives: Directives) -> dict[str, tuple[int, int]]:
     """Return, per layer that a reuse factor is for, the tokens at which it multiplies or pools, and the most cycles for each."""
-    found: dict[str, tuple[int, int]] = {}
+    factors: dict[str, tuple[int, int]] = {}
     for node in program.nodes:
         here = (_pooled(program, node) or _paired(program, node)) if not directives.parallel else None
         factor = weights_of(program, node)
@@ -356,9 +356,9 @@ def _layers(program: Program, directives: Directives) -> dict[str, tuple[int, in
             number = positions if directives.parallel else directives.parallelism(node.layer, grid)
             here = positions // number, number * n * m
         if here is not None:
-            before = found.get(node.layer, (1, 1))
-            found[node.layer] = max(here[0], before[0]), max(here[1], before[1])
-    return found
+            before = factors.get(node.layer, (1, 1))
+            factors[node.layer] = max(here[0], before[0]), max(here[1], before[1])
+    return factors
 
 
 def _paired(program: Program, node: Node) -> tuple[int, int] | None:

@@ -44,15 +44,15 @@ class Obstacle:
         return f"about {need}{short}{most}"
 
 
-def way_out(found: Obstacle, part: Part) -> str:
+def way_out(obstacle: Obstacle, part: Part) -> str:
     """Return what the user may do about an obstacle."""
     ways = "a larger part, fewer bits, more pruning, or a smaller network"
-    if found.need.resource != _MEMORY or not found.weighted:
+    if obstacle.need.resource != _MEMORY or not obstacle.weighted:
         return ways
     large = part.family.large
     empty = f"; {large.name} is empty at first, so that it holds no weights" if large is not None and part.large else ""
-    external = f"Weights: external for layer {found.layer!r}, whose weights then come in with every frame"
-    if found.smallest.directives.weights_rate is None:
+    external = f"Weights: external for layer {obstacle.layer!r}, whose weights then come in with every frame"
+    if obstacle.smallest.directives.weights_rate is None:
         external = f"WeightMemory and Strategy: Shared, with weights in a memory outside; or {external}"
     return f"{ways}; or {external}{empty}"
 

@@ -41,12 +41,12 @@ def operands_read(network: Network, cores: Mapping[int, Pipelined]) -> Mapping[i
         for source in process.args:
             if source.process >= number:  # it is given back
                 read[source.process][source.port][:] = True
-    found = dict[int, OperandsRead]()
+    reads = dict[int, OperandsRead]()
     for number, process in reversed(list(enumerate(network.processes))):
-        found[number] = _of_process(process, read[number], cores.get(number))
-        for source, mask in zip(process.args, found[number].operands, strict=True):
+        reads[number] = _of_process(process, read[number], cores.get(number))
+        for source, mask in zip(process.args, reads[number].operands, strict=True):
             read[source.process][source.port] |= mask
-    return found
+    return reads
 
 
 def _of_process(process: Process, results: Sequence[Mask], core: Pipelined | None) -> OperandsRead:

@@ -120,15 +120,15 @@ def _inside(netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, a
     """The stages to which registers of a word lead that are inside of blocks."""
     word, first, used = netlist.words[index], stages.stage[index], uses[index]
     last = max(used)
-    found: set[int] = set()
+    inside: set[int] = set()
     deepest = 0 if isinstance(word.cell, Mux) else area.block_registers
     for stage in range(last, max(last - deepest, first), -1):
         if stage in used and not used[stage].by_blocks:
             break
-        found.add(stage)
+        inside.add(stage)
     if first not in used and first < last and is_memory(netlist, index, stages, area):
-        found.add(first + 1)
-    return found
+        inside.add(first + 1)
+    return inside
 
 
 def is_memory(netlist: Netlist, index: int, stages: PipelineStages, area: AreaModel) -> bool:

@@ -61,11 +61,11 @@ def _measured(value: object, where: str) -> Measured:
     if not isinstance(value, Mapping) or set(value) != set(_KEYS):
         raise ConfigError(shown(value), where=where, accepted=f"a dictionary of {', '.join(_KEYS)}")
     bounds = {"factor": (LEAST_FACTOR, MOST_FACTOR), "median": (0.0, _MOST_ERROR), "worst": (0.0, _MOST_ERROR)}
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for name, (least, most) in bounds.items():
         accepted = f"a number from {least:g} to {most:g}"
-        found[name] = number(value[name], f"{where}.{name}", accepted)
-        if not least <= found[name] <= most:
+        numbers[name] = number(value[name], f"{where}.{name}", accepted)
+        if not least <= numbers[name] <= most:
             raise ConfigError(shown(value[name]), where=f"{where}.{name}", accepted=accepted)
     circuits = integer(value["circuits"], f"{where}.circuits", 1, _MOST_CIRCUITS)
-    return Measured(found["factor"], found["median"], found["worst"], circuits)
+    return Measured(numbers["factor"], numbers["median"], numbers["worst"], circuits)

@@ -82,13 +82,13 @@ def nested(values: Mapping[str, object]) -> dict[str, object]:
     return content
 
 
-def check_arguments(given: Mapping[str, object], names: Collection[str], function: str) -> None:
+def check_arguments(arguments: Mapping[str, object], names: Collection[str], function: str) -> None:
     """Refuse arguments that are not among ``names``, as Python does, with what would do instead.
 
     Raises:
         TypeError: there are some.
     """
-    unknown = next((name for name in given if name not in names), None)
+    unknown = next((name for name in arguments if name not in names), None)
     if unknown is not None:
         remedy = _REASONS.get(unknown) or did_you_mean(unknown, names)
         raise TypeError(f"{function}() got an unexpected keyword argument {unknown!r}{remedy and f'; {remedy}'}")

@@ -65,12 +65,12 @@ def _option(option: Option) -> Schema:
     annotation = Arguments.__annotations__.get(option.name)
     text = annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else ""
     types = [_TYPES.get(name.strip(), "") for name in text.split("|")]
-    found: Schema = {"description": _plain(option.doc)}
+    schema: Schema = {"description": _plain(option.doc)}
     if all(types):
-        found["type"] = sorted({*types, "null"})
+        schema["type"] = sorted({*types, "null"})
     if words is not None:
-        found["examples"] = list(words() if callable(words) else words)
-    return found
+        schema["examples"] = list(words() if callable(words) else words)
+    return schema
 
 
 def _plain(text: str) -> str:

@@ -23,8 +23,8 @@ def taking(options: type, records: Sequence[Option] = OPTIONS) -> Callable[[_Fun
     types: Mapping[str, ForwardRef | object] = options.__annotations__
 
     def described(function: _Function) -> _Function:
-        found = inspect.signature(function)
-        *own, rest = found.parameters.values()
+        plain = inspect.signature(function)
+        *own, rest = plain.parameters.values()
         more = [
             inspect.Parameter(
                 option.name,
@@ -33,9 +33,9 @@ def taking(options: type, records: Sequence[Option] = OPTIONS) -> Callable[[_Fun
                 annotation=getattr(types[option.name], "__forward_arg__", types[option.name]),
             )
             for option in records
-            if option.name in types and option.name not in found.parameters
+            if option.name in types and option.name not in plain.parameters
         ]
-        signature = found.replace(parameters=[*own, *more])
+        signature = plain.replace(parameters=[*own, *more])
         vars(function)["__signature__"] = signature
         function.__doc__ = _documented(function.__doc__ or "", signature, rest.name, records)
         return answering(function)

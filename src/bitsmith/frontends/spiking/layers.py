@@ -39,14 +39,14 @@ class Times:
         Raises:
             ConfigError: shapes that do not fit.
         """
-        given = list(items) if shapes is None else list(sample_shapes(shapes, examples=False))
-        if given == list(items):
+        wanted = list(items) if shapes is None else list(sample_shapes(shapes, examples=False))
+        if wanted == list(items):
             return Times(None)
-        steps = {shape[0] for shape in given}
-        if len(steps) == 1 and [shape[1:] for shape in given] == list(items):
+        steps = {shape[0] for shape in wanted}
+        if len(steps) == 1 and [shape[1:] for shape in wanted] == list(items):
             return Times(steps.pop())
         raise ConfigError(
-            f"the input shape {', '.join(map(str, given))}",
+            f"the input shape {', '.join(map(str, wanted))}",
             accepted=f"{', '.join(map(str, items))}, and every sample is a time step; or the same with an axis of time before",
         )
 

@@ -104,13 +104,13 @@ def _shape(node: Node, where: str) -> Shape:
 
 def _loops(graph: Graph) -> dict[str, str]:
     """The nodes of weights that lead the spikes of neurons back to these, by the neurons' name."""
-    found = dict[str, str]()
+    targets = dict[str, str]()
     for source, target in graph.edges:
         into = [edge[0] for edge in graph.edges if edge[1] == target]
         out = [edge[1] for edge in graph.edges if edge[0] == target]
         if into == [source] and out == [source] and graph.nodes[target].kind in ("Linear", "Affine"):
-            found[source] = target
-    return found
+            targets[source] = target
+    return targets
 
 
 def _order(names: Sequence[str], edges: Edges, where: str) -> list[str]:
@@ -167,15 +167,15 @@ class _Call:
 
     def padding(self, size: Sequence[int], dilation: Sequence[int]) -> tuple[tuple[int, int], ...]:
         """Elements before and after each axis."""
-        found = self.node.values.get("padding")
-        if not isinstance(found, str):
+        padding = self.node.values.get("padding")
+        if not isinstance(padding, str):
             return tuple((each, each) for each in self.axes("padding", len(size)))
-        if found == "valid":
+        if padding == "valid":
             return ((0, 0),) * len(size)
-        if found == "same":
+        if padding == "same":
             reach = [(taps - 1) * step for taps, step in zip(size, dilation, strict=True)]
             return tuple((each // 2, each - each // 2) for each in reach)
-        raise UnsupportedError(f"the padding {shown(found)}", where=self.where, accepted="'same', 'valid' or numbers")
+        raise UnsupportedError(f"the padding {shown(padding)}", where=self.where, accepted="'same', 'valid' or numbers")
 
     def share(self, tau: str) -> Floats:
         """Return ``dt / tau``.
@@ -247,11 +247,11 @@ def _flatten(of: _Call) -> str:
     return of.builder.flat(of.name, of.node.kind, of.x)
 
 
-def _neurons(made: Callable[[_Call], tuple[Floats, Neurons]]) -> _Kind:
+def _neurons(neurons: Callable[[_Call], tuple[Floats, Neurons]]) -> _Kind:
     """Neurons with what their input is multiplied by."""
 
     def result(of: _Call) -> str:
-        gain, layer = made(of)
+        gain, layer = neurons(of)
         offset = None
         if of.back is not None:
             back = replace(of, node=of.back)

@@ -39,15 +39,15 @@ def read_snntorch(module: torch.nn.Module, shapes: InputShapes | None) -> Networ
         UnsupportedError: a layer that cannot be translated.
     """
     layers = list(_layers(module, ""))
-    given = sample_shapes(shapes, examples=False)
+    samples = sample_shapes(shapes, examples=False)
     rank = _rank(layers)
-    if len(given) != 1 or len(given[0]) not in (rank, rank + 1):
+    if len(samples) != 1 or len(samples[0]) not in (rank, rank + 1):
         raise ConfigError(
             f"the input shape {shapes!r}",
             accepted=f"time and {rank} axes, such as (25, {', '.join(['28'] * rank)}); "
             "without time every sample is a time step",
         )
-    item = given[0][-rank:]
+    item = samples[0][-rank:]
     builder = SpikingBuilder(Times.of(shapes, [item]), "the snnTorch module")
     x, notes = builder.input("input", item), list[str]()
     for name, layer in layers:
@@ -98,12 +98,12 @@ def run_snntorch(module: torch.nn.Module, inputs: Sequence[Numbers]) -> Floats:
     samples = x.transpose(0, 1) if timed else x[:, None]
     try:
         with torch.no_grad():
-            for each, name, _ in kept:
-                setattr(each, name, torch.zeros(0))
+            for neuron, name, _ in kept:
+                setattr(neuron, name, torch.zeros(0))
             steps = [module(step) for step in samples]
     finally:
-        for each, name, value in kept:
-            setattr(each, name, value)
+        for neuron, name, value in kept:
+            setattr(neuron, name, value)
     results = [step[0] if isinstance(step, tuple) else step for step in steps]
     stacked: Floats = (torch.stack(results, 1) if timed else torch.cat(results)).double().cpu().numpy()
     return stacked
@@ -201,14 +201,14 @@ def _neurons(builder: SpikingBuilder, name: str, layer: Any, x: str) -> str:
         kernel, bias = _recurrent(layer, name, builder.item(x))
         x = builder.scaled(f"{name}_current", kind, x, np.ones(1), bias)
     synapse = np.clip(_array(layer.alpha), 0.0, 1.0) if hasattr(layer, "alpha") else None
-    made = Neurons(
+    neurons = Neurons(
         as_weights(np.clip(_array(layer.beta), 0.0, 1.0)),
         _array(layer.threshold),
         _reset(layer, name, plain=not recurrent and synapse is None),
         synapse=None if synapse is None else as_weights(synapse),
         kernel=kernel,
     )
-    spikes = builder.neurons(name, kind, x, made)
+    spikes = builder.neurons(name, kind, x, neurons)
     factor = _array(layer.graded_spikes_factor).reshape(-1)
     if recurrent and bool(np.any(factor != 1.0)):
         raise UnsupportedError("graded spikes that come back", where=name, accepted="graded_spikes_factor=1")

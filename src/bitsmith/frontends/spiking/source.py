@@ -75,15 +75,15 @@ class _Tree:
                 return self._file.stored(item, shown(name)).read()
             if item.is_virtual or item.external or item.size > _MOST:
                 raise ModelFileError("texts elsewhere, or too many", where=where, accepted=f"{_MOST} in the file")
-            found = np.asarray(item[()], dtype=object)
-            texts = [each.decode("utf-8") if isinstance(each, bytes) else str(each) for each in found.ravel()]
+            texts_read = np.asarray(item[()], dtype=object)
+            texts = [each.decode("utf-8") if isinstance(each, bytes) else str(each) for each in texts_read.ravel()]
         if any(len(each) > _LONGEST for each in texts):
             raise ModelFileError("a long text", where=where, accepted=f"{_LONGEST} characters")
-        if found.ndim == 0:
+        if texts_read.ndim == 0:
             return texts[0]
-        if found.ndim == 2 and found.shape[1] == 2:
+        if texts_read.ndim == 2 and texts_read.shape[1] == 2:
             return list(zip(texts[::2], texts[1::2], strict=True))
-        raise ModelFileError(f"texts of shape {found.shape}", where=where, accepted="one, or pairs")
+        raise ModelFileError(f"texts of shape {texts_read.shape}", where=where, accepted="one, or pairs")
 
 
 def _plain(described: Mapping[str, object]) -> Tree:
@@ -141,12 +141,12 @@ def _collect(tree: Tree, prefix: str, nodes: dict[str, Node], edges: list[tuple[
 
 def _ends(tree: Tree, prefix: str, where: str) -> tuple[str, str]:
     """The one input and the one output of a subgraph."""
-    found = []
+    ends = []
     for wanted in ("Input", "Output"):
         held = tree["nodes"]
         assert isinstance(held, dict)
         names = [name for name, node in held.items() if isinstance(node, dict) and node.get("type") == wanted]
         if len(names) != 1:
             raise ModelFileError(f"a subgraph with {len(names)} nodes {wanted}", where=where, accepted="one")
-        found.append(f"{prefix}{names[0]}")
-    return found[0], found[1]
+        ends.append(f"{prefix}{names[0]}")
+    return ends[0], ends[1]
