@@ -12,7 +12,8 @@ from torch import nn
 import bitsmith
 from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices import resolve_part
-from bitsmith.estimate.fit import _around, fits, paced, proposal
+from bitsmith.estimate.fit import _around, fits, limited, paced, proposal, sooner
+from bitsmith.estimate.size import estimate_layout
 from bitsmith.mapping.partition import partition
 from bitsmith.model.fitting import Choice
 from bitsmith.passes.program import drop_dead
@@ -90,3 +91,24 @@ def test_a_step_is_found_from_anywhere(low: int, high: int) -> None:
             assert low <= least <= first <= most <= high and able(most)
             assert most - least <= abs(start - first)
             assert len(looked) <= 3 + math.log2(abs(start - first) + 1)
+
+
+def test_no_faster_layout_of_tokens_is_left_out(tmp_path: Path) -> None:
+    """Against all intervals from the least on."""
+    settings = {"Model": {"Strategy": "resource"}}
+    network = nn.Conv2d(1, 8, 3, padding=1)
+    model = bitsmith.convert(network, tmp_path, settings, input_shape=(1, 8, 8), io_type="io_stream", bits=8)
+    program, whole = drop_dead(model.program, keep_probes=False), resolve_part("LFE5U-12F")
+    budget = model.target.budget_ns(whole.family)
+    for most in (300, 500, 900):
+        part = limited(whole, {"lut": most})
+        found = sooner(program, part, model.directives, budget, 100_000)
+        sizes = [
+            estimate_layout(program, paced(program, model.directives, round(2 ** (step / 4))), part.family)
+            for step in range(24, 40)
+        ]
+        able = [size.interval for size in sizes if fits(size, part) and size.dsp <= part.dsps / 2]
+        assert (found is None) == (not able)
+        if found is not None:
+            assert fits(found.size, part) and found.size.interval == min(able)
+            assert sooner(program, part, model.directives, budget, found.size.interval) is None

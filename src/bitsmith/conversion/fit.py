@@ -34,7 +34,7 @@ from bitsmith.model import Model
 from bitsmith.model.descent import Descent, Trial
 from bitsmith.model.estimates import planned_cycles
 from bitsmith.model.goal import Goal
-from bitsmith.model.points import Point, layouts, merged, slower
+from bitsmith.model.points import Point, layouts, merged, slower, sooner
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 
@@ -49,6 +49,9 @@ TRIES = 400
 
 LEAST_HELD = 10
 """Fewest samples that are held out."""
+
+_FASTEST_OF = 3
+"""Networks among which the least interval is sought: the smallest of those that meet the goal."""
 
 _SHOWN = 12
 """Most networks of the front whose circuits are shown."""
@@ -307,19 +310,20 @@ class _Judge:
         """
         in_order = sorted(trials, key=lambda trial: (trial.cost, trial.distance))
         near: int | None = None
+        fast = self.goal.minimize == "interval"
+        left = _FASTEST_OF if fast else 1
         for trial in in_order:
-            if trial.excess <= 0 and self._held_excess(trial) <= 0:
-                found[id(trial)] = self._of(trial, near)
+            if left and trial.excess <= 0 and self._held_excess(trial) <= 0:
+                found[id(trial)] = self._of(trial, near, fast=fast)
                 near = _shared(found[id(trial)], near)
-                if any(self._meets(circuit) for circuit in found[id(trial)]):
-                    break
+                left -= any(self._meets(circuit) for circuit in found[id(trial)])
         front: list[Trial] = []
         for trial in in_order:
             if not front or self.fitting.loss(trial.scores) < self.fitting.loss(front[-1].scores):
                 front.append(trial)
         for trial in front[:: -(-len(front) // _SHOWN)]:
             if id(trial) not in found:
-                found[id(trial)] = self._of(trial, near)
+                found[id(trial)] = self._of(trial, near, fast=False)
                 near = _shared(found[id(trial)], near)
 
     def _held_excess(self, trial: Trial) -> float:
@@ -342,10 +346,11 @@ class _Judge:
         least = circuit.figures[self.goal.minimize]
         return least, circuit.point.size.interval, circuit.figures["lut"], circuit.point.loss
 
-    def _of(self, trial: Trial, near: int | None) -> list[Circuit]:
+    def _of(self, trial: Trial, near: int | None, *, fast: bool) -> list[Circuit]:
         """The circuits of a network: as configured, with reuse factors if that is too large, and as slow as the goal allows.
 
-        Reuse factors are sought ``near`` the least interval of other networks.
+        Reuse factors are sought ``near`` the least interval of other networks. All shorter ones are looked at if the circuit is
+        to be ``fast``.
         """
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
         target, held, compiled = self.target, self.held, self.compiled(trial)
@@ -355,7 +360,9 @@ class _Judge:
         excess = max(trial.excess, self._held_excess(trial))
         found = []
         asked = compiled, target, trial.configuration
-        for layout in (*layouts(*asked, part, near), *slower(*asked, self.limits.get("interval", 1))):
+        laid_out = [*layouts(*asked, part, near), *slower(*asked, self.limits.get("interval", 1))]
+        shared = [layout.size.interval for layout in laid_out if layout.text]
+        for layout in (*laid_out, *(sooner(*asked, part, min(shared)) if fast and shared else ())):
             point = layout.point(trial.common.bits, compiled, target, held, scores, layout.text, own)
             figures = figures_of(layout.size, target.known_part)
             if self.goal.wants_latency:

@@ -191,6 +191,22 @@ def proposal(
     return _with_margin(part, ways, lambda way, blocks: way.fastest(blocks, budget_ns, near))
 
 
+def sooner(program: Program, part: Part, directives: Directives, budget_ns: float, below: int) -> Fit | None:
+    """The fastest layout of tokens with an interval ``below`` some cycles that fits ``part``; None without one.
+
+    Every interval is looked at. Bisection, which is quicker, misses layouts where a shorter interval takes fewer multiplier
+    blocks: small multipliers are made of look-up tables.
+    """
+    paces = _Paces.of(program, part, replace(directives, reuse={}, parallel=False))
+    share = _ROUTED_BLOCKS if part.family.place_and_route else 1.0
+    for step in range(paces.least, max(_step(below), 0)):
+        if _has_room(paces.laid_out(step).size, part, share):
+            found = paces.laid_out(step, budget_ns)
+            if found.size.interval < below and _has_room(found.size, part, share):
+                return found
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Paces:
     """Layouts of a program by their intervals, in steps of a fraction of an octave from ``least`` to ``most``.

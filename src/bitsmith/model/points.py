@@ -17,6 +17,7 @@ from bitsmith.config import IOType
 from bitsmith.config.reading import leaves, put
 from bitsmith.devices import Part
 from bitsmith.errors.remedies import Call, given
+from bitsmith.estimate import fit
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, paced
 from bitsmith.fidelity.scores import Yardstick
@@ -171,6 +172,19 @@ def slower(compiled: Compiled, target: Target, keys: Mapping[str, object], inter
         choice = Choice(size_of(program, directives, target), target.known_part, directives)
         keys = merged(keys, choice.configuration)
         yield Layout(choice.size, directives, keys, choice.io_type, choice.fit.description)
+
+
+def sooner(
+    compiled: Compiled, target: Target, keys: Mapping[str, object], part: Part, interval: int
+) -> Iterator[Layout]:
+    """A network that ``keys`` make with the reuse factors of the least interval below ``interval``, if one fits ``part``."""
+    directives, program = directives_of(compiled.network, target), drop_dead(compiled.program, keep_probes=False)
+    found = fit.sooner(program, part, directives, target.budget_ns(part.family), interval)
+    if found is not None:
+        choice = Choice(found.size, part, found.directives)
+        yield Layout(
+            found.size, found.directives, merged(keys, choice.configuration), choice.io_type, found.description
+        )
 
 
 def merged(keys: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:
