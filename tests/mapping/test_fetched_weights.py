@@ -14,6 +14,8 @@ from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.text import to_text
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import WeightsBus
+from bitsmith.mapping.engine.engines import word_cycles
 from tests.dataflow.dense_schedule import dense_schedule
 from tests.dataflow.reading import parse
 from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
@@ -90,6 +92,23 @@ def test_a_memory_has_room_for_two_parts_in_a_row() -> None:
     assert replay.source.tolist()[35 * 36 : 37 * 36 + 1] == [*range(36), *range(36, 72), 36]
     assert len(replay.source) == sum(tokens * times for tokens, times in replay.parts)
     assert np.array_equal(replay.source[-108:], np.arange(150, 258))
+
+
+@pytest.mark.parametrize(
+    ("rate", "bus", "gap"),
+    [
+        (FAST, None, 1),
+        (FAST, WeightsBus(8, 0.5), 2),
+        (FAST, WeightsBus(1, 0.5), 9),
+        (FAST, WeightsBus(8, 1.6), 4),
+        (8.0, WeightsBus(8, 0.5), 16),
+        (8.0, None, 9),
+        (FAST, WeightsBus(64, 0.5), 1),
+    ],
+)
+def test_a_board_brings_words_in_whole_beats(rate: float, bus: WeightsBus | None, gap: int) -> None:
+    """Words of 72 bits are 9 bytes: two beats of 8, or one of 16."""
+    assert word_cycles(72, rate, bus) == gap
 
 
 def side_by_side() -> Program:

@@ -232,8 +232,13 @@ class Board:
         return int(self._ask(f"s {cycles}"))
 
     def exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
-        loads = [b""] * len(self._border.loads)
-        return self._exchange([*data, *loads], wanted)
+        """Move the bytes of frames, of which those of images may be given once."""
+        loads, own = [b""] * len(self._border.loads), len(data) - len(self._border.images)
+        result = self._border.outputs[0]
+        frames = wanted[0] // (result.tokens * token_bytes(result))
+        sizes = [frames * each.port.tokens * token_bytes(each.port) for each in self._border.images]
+        images = [each * (size // len(each)) for each, size in zip(data[own:], sizes, strict=True)]
+        return self._exchange([*data[:own], *images, *loads], wanted)
 
     def load(self, name: str, data: bytes) -> None:
         """The bytes of a load."""

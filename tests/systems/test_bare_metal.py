@@ -25,7 +25,7 @@ from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
 from tests.properties import few
 from tests.rtl.wrapped import DIGEST, expected, inputs_of, layouts_of, made
-from tests.systems.written import computed, imported, written
+from tests.systems.written import computed, content, imported, written
 
 STUBS = {
     "xil_io.h": """\
@@ -122,7 +122,7 @@ class Board:
         wanted = {("in", k) for k in range(len(net.INPUTS))} | {("out", k) for k in range(len(net.OUTPUTS))}
         if set(self._started) != wanted or self.stuck:
             return
-        data = [ctypes.string_at(*self._started["in", k]) for k in range(len(net.INPUTS))]
+        data = [content(net, k, *self._started["in", k]) for k in range(len(net.INPUTS))]
         assert self.words[0x43C0_0028] == len(data[0]) // net.INPUTS[0].frame_bytes
         for k, bits in enumerate(computed(self._each, net, data)):
             place, size = self._started["out", k]

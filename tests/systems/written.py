@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ def written(
     own = {f"rtl/{key}": text for key, text in each.sources.items()} | dict(each.extras)
     for path, text in {**own, **files, **system.files}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+        (folder / path).write_bytes(text if isinstance(text, bytes) else text.encode())
     return system
 
 
@@ -58,7 +59,10 @@ def computed(each: Circuit, net: ModuleType, data: list[bytes]) -> list[bytes]:
 
 def answered(program: Program, net: ModuleType, data: list[bytes]) -> list[bytes]:
     """The same of a program."""
-    tensors = [x for stream, part in zip(net.INPUTS, data, strict=True) for x in stream.unpack(part)]
+    own = len(net.INPUTS) - net.IMAGES
+    tensors = [x for stream, part in zip(net.INPUTS[:own], data[:own], strict=True) for x in stream.unpack(part)]
+    frames = len(data[0]) // net.INPUTS[0].frame_bytes
+    assert list(data[own:]) == [image * frames for image in net.images().values()], "the circuit reads other weights"
     results = iter(expected(program, tensors))
     fracs = iter([program.nodes[output.node].type.frac for output in program.outputs])
     found = []
@@ -66,6 +70,12 @@ def answered(program: Program, net: ModuleType, data: list[bytes]) -> list[bytes
         own = [next(fracs) for _ in stream.shapes]
         found.append(stream.pack([np.ldexp(next(results), frac).astype(np.int64) for frac in own], own))
     return found
+
+
+def content(net: ModuleType, k: int, place: int, size: int) -> bytes:
+    """The bytes of an input of which so many are read from memory: an image goes again with each frame."""
+    held = net.INPUTS[k].frame_bytes if net.is_image(k) else size
+    return ctypes.string_at(place, held) * (size // held)
 
 
 def fixed_registers(net: ModuleType) -> dict[int, int]:

@@ -137,7 +137,7 @@ class _Hls:
         return together(scripts, dict(zip(_TEST_DATA, map(number_lines, self._bench), strict=True)), *system)
 
     @cached_property
-    def _system(self) -> tuple[System, Mapping[str, str]] | None:
+    def _system(self) -> tuple[System, Mapping[str, str | bytes]] | None:
         """The system of the board, and the files of the circuit for it; None if the board has none."""
         return system_of(self._job.target, lambda board: hls_core(self.code, board))
 

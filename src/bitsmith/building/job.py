@@ -11,8 +11,8 @@ from pathlib import Path, PureWindowsPath
 from bitsmith.base.project import digest
 from bitsmith.config import IOType
 from bitsmith.config.latency import Latency
-from bitsmith.config.values import LAYERS, MEMORIES, is_monitored
-from bitsmith.devices import Family, Part, part_or_typical
+from bitsmith.config.values import AXI_MASTER, LAYERS, MEMORIES, is_monitored
+from bitsmith.devices import Family, Part, Zynq, any_board, part_or_typical
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
@@ -23,7 +23,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
-from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.netlist.pipelined import StageGoal
 from bitsmith.options.option import nested
@@ -202,12 +202,27 @@ def directives_of(network: Network, target: Target) -> Directives:
         weights_rate=None
         if target.weight_memory is None
         else target.weight_memory.bits_per_cycle(target.clock_period_ns),
+        weights_bus=_weights_bus(target),
         # A compiler of C++ has registers of its own wherever the clock needs them.
         slices={} if part is None else {name: chosen.register_slices for name, chosen in settings.items()},
         read_back=is_monitored(target.monitors, MEMORIES),
         protection=protection(target),
         taps=watches_layers(target),
     )
+
+
+def _weights_bus(target: Target) -> WeightsBus | None:
+    """The reader of weights in the circuit of a board with a Zynq."""
+    board = None if target.board is None else any_board(target.board)
+    if target.weight_memory is None or not isinstance(board, Zynq):
+        return None
+    return WeightsBus(board.bus_bytes, target.weight_memory.word_cycles(target.clock_period_ns))
+
+
+def reads_memory(target: Target) -> bool:
+    """Return True if the circuit of a board with a Zynq reads and writes memory itself: if asked to, or for its weights."""
+    wanted = target.interface == AXI_MASTER or target.weight_memory is not None
+    return wanted and target.board is not None and isinstance(any_board(target.board), Zynq)
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class Rtl:
         return [self.job.emulator.quantize(k, x[:MOST_SAMPLES])[0] for k, x in enumerate(self.job.calibration)]
 
     @cached_property
-    def _system(self) -> tuple[System, Mapping[str, str]] | None:
+    def _system(self) -> tuple[System, Mapping[str, str | bytes]] | None:
         """The system of the board, and the files of the circuit for it; None if the board has none."""
         target = self.job.target
         return system_of(target, lambda board: rtl_core(self._circuit, board, target, self.job.layouts, self._samples))

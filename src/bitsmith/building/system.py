@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import assert_never
 
 from bitsmith.building.design import Circuit
-from bitsmith.building.job import Target, protection
+from bitsmith.building.job import Target, protection, reads_memory
 from bitsmith.building.stages import Sections, Stage, together
 from bitsmith.building.verification import selftest_frame
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.values import AXI_MASTER, MEMORIES, NO_MONITORS, has_ranges, is_monitored
+from bitsmith.config.values import MEMORIES, NO_MONITORS, has_ranges, is_monitored
 from bitsmith.devices import Board, Card, SocFpga, SystemBoard, Zynq, any_board
 from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.flows.run import Converted
@@ -24,7 +24,7 @@ from bitsmith.rtl import bus_wrappers, library, packaging
 from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
 from bitsmith.rtl.bus_wrappers import Text
 from bitsmith.rtl.counters import counters, counters_cells, read_back_cells
-from bitsmith.rtl.driver import driver
+from bitsmith.rtl.driver import driver, image_file, images
 from bitsmith.rtl.integration import memory_bench
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.memory_wrapper import master_names, memory, memory_name
@@ -33,6 +33,7 @@ from bitsmith.rtl.protection import check_blocks, check_cells
 from bitsmith.rtl.ranges import range_cells, watches
 from bitsmith.systems import (
     CARD,
+    EXPORT,
     SOC_FPGA,
     ZYNQ,
     Core,
@@ -54,8 +55,8 @@ def system_board(target: Target) -> SystemBoard | None:
 
 
 def system_of(
-    target: Target, made: Callable[[SystemBoard], tuple[Core, Mapping[str, str]]]
-) -> tuple[System, Mapping[str, str]] | None:
+    target: Target, made: Callable[[SystemBoard], tuple[Core, Mapping[str, str | bytes]]]
+) -> tuple[System, Mapping[str, str | bytes]] | None:
     """The system of the target's board around the core that is ``made`` for it, and the core's files; None without a system.
 
     Raises:
@@ -82,11 +83,11 @@ def rtl_core(
     target: Target,
     layouts: Mapping[ParameterKey, ModelLayout],
     samples: Sequence[Raw] | None = None,
-) -> tuple[Core, Mapping[str, str]]:
+) -> tuple[Core, Mapping[str, str | bytes]]:
     """A circuit with streams of beats, and the files for that beside its own; ``samples`` are what monitors expect."""
     interface = made.interface
     narrow = with_beats(interface, board.bus_bytes)
-    in_memory = target.interface == AXI_MASTER and isinstance(board, Zynq)
+    in_memory = reads_memory(target)
     counts = has_counters(board, target)
     ranges = has_ranges(target.monitors)
     watched = watches(made.program, interface, samples, made.in_engines) if ranges else ()
@@ -118,7 +119,8 @@ def rtl_core(
     core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
     files = together(texts, library.library((*library.BEATS_LIBRARY, *below)))
     bench = memory_bench(interface, names) if in_memory else {}
-    return core, together({f"rtl/{name}": content for name, content in files.items()}, bench)
+    read = {f"{EXPORT}/{image_file(interface.top, port)}": data for port, data in images(interface, board.bus_bytes)}
+    return core, together({f"rtl/{name}": content for name, content in files.items()}, bench, read)
 
 
 def transport_of(board: SystemBoard) -> Transport:

@@ -34,7 +34,11 @@ class WeightMemory:
     def bits_per_cycle(self, clock_period_ns: float) -> float:
         """Bits that come in a cycle of the circuit: as many as it gives, and as may be under way."""
         given = self.width * self.efficiency * self.mhz * clock_period_ns / 1000
-        return min(given, self.width * _UNDER_WAY * clock_period_ns / self.latency_ns)
+        return min(given, self.width / self.word_cycles(clock_period_ns))
+
+    def word_cycles(self, clock_period_ns: float) -> float:
+        """Cycles of the circuit for each word that its reader asks for, at least, since no more may be under way."""
+        return self.latency_ns / (_UNDER_WAY * clock_period_ns)
 
 
 def read_weight_memory(value: object, where: str) -> WeightMemory:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from bitsmith.backends import Backend
 from bitsmith.base.progress import tell, users_line
-from bitsmith.building.job import Target, directives_of
+from bitsmith.building.job import Target, directives_of, reads_memory
 from bitsmith.building.notes import notes_on_settings
 from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import BackendName, ConfigLike, HLSConfig, IOType, IOTypeName, read_hls_config, resolve
@@ -343,15 +343,15 @@ def _check_latency(target: Target) -> None:
 
 def _check_weight_memory(target: Target) -> None:
     """Refuse a memory of weights where nothing would read it."""
-    if target.weight_memory is None or (
-        target.backend == "rtl" and target.board is None and target.io_type is IOType.STREAM
-    ):
+    is_fed = target.board is None or reads_memory(target)
+    if target.weight_memory is None or (target.backend == "rtl" and is_fed and target.io_type is IOType.STREAM):
         return
     asked = f"backend {target.backend!r}, io_type {target.io_type.value!r}"
     raise ConfigError(
         f"WeightMemory with {asked}{'' if target.board is None else f' and board {target.board!r}'}",
         where="WeightMemory",
-        accepted="it with backend 'rtl' and io_type 'io_stream', without a board: what reads the memory is yours",
+        accepted="it with backend 'rtl' and io_type 'io_stream', on a board with a Zynq, or without a board: then what reads the "
+        "memory is yours",
     )
 
 

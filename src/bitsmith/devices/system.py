@@ -75,4 +75,9 @@ class SocFpga:
         return 8
 
 
+def beat_bytes(size: int, bus_bytes: int) -> int:
+    """Bytes of a beat of tokens of ``size`` bytes: a power of two, the bus's width at most."""
+    return int(min(1 << (size - 1).bit_length(), bus_bytes))
+
+
 SystemBoard: TypeAlias = Zynq | Card | SocFpga

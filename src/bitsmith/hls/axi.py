@@ -6,12 +6,12 @@ last beat of a frame whose input had one.
 
 from __future__ import annotations
 
+from bitsmith.devices.system import beat_bytes
 from bitsmith.hls.dialects.spelling import Streams
 from bitsmith.hls.headers import kernel
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsProject, Port
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import prefix, token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 

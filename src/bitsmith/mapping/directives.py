@@ -19,6 +19,14 @@ from bitsmith.netlist.pipelined import StageGoal
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsBus:
+    """A reader of weights: bytes of a beat at most, and cycles of the circuit for each beat at least."""
+
+    beat_bytes: int
+    beat_cycles: float
+
+
+@dataclass(frozen=True, slots=True)
 class Directives:
     """Directives by layer name, and tensors whole or in tokens.
 
@@ -32,6 +40,7 @@ class Directives:
         feedback: the states of recurrences may go round through processes.
         engine: layers that take turns on the multipliers of an engine, where they can.
         weights_rate: bits of weights that engines take from a memory outside in a cycle; None: theirs are in tables.
+        weights_bus: the reader of these in a board's circuit; None: words come whole, from outside of the circuit.
         tables: weights that can be loaded are in tables of folded products; in C++ they come to products as tokens.
         part: whose larger memories there are, if any.
         slices: registers each way on streams that come into a layer from others; none if absent.
@@ -51,6 +60,7 @@ class Directives:
     feedback: bool = True
     engine: frozenset[str] = frozenset()
     weights_rate: float | None = None
+    weights_bus: WeightsBus | None = None
     tables: bool = True
     slices: Mapping[str, int] = field(default_factory=dict)
     read_back: bool = False

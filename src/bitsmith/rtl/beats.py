@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bitsmith.devices.system import beat_bytes
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.bus_wrappers import (
     AXI_LITE,
@@ -32,11 +33,6 @@ from bitsmith.rtl.stream_ports import StreamPort
 def dma_name(top: str) -> str:
     """The name of the circuit ``top`` with such streams, from which the names of its wrappers follow."""
     return f"{top}_dma"
-
-
-def beat_bytes(size: int, bus_bytes: int) -> int:
-    """Bytes of a beat of tokens of ``size`` bytes: a power of two, the bus's width at most."""
-    return int(min(1 << (size - 1).bit_length(), bus_bytes))
 
 
 def with_beats(interface: Interface, bus_bytes: int) -> Interface:

@@ -13,11 +13,11 @@ from zlib import crc32
 
 import numpy as np
 
+from bitsmith.devices.system import beat_bytes
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.passes.program.load import ParameterKey, values_of
-from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.packing import Raw, pack
 from bitsmith.rtl.ranges import Watch, addresses
@@ -85,7 +85,7 @@ def driver(
         ],
         "images": [
             {"port": port.name, "file": image_file(interface.top, port), "bytes": len(data), "crc": crc32(data)}
-            for port, data in images(interface)
+            for port, data in images(interface, bus_bytes)
         ],
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
         "selftest": _selftest(program, frame),
@@ -102,11 +102,17 @@ def driver(
     return text.replace('"@design@"', repr(json.dumps(design)))
 
 
-def images(interface: Interface) -> Iterator[tuple[StreamPort, bytes]]:
-    """The port of each image of weights, and its bytes: tokens, each in whole bytes, as they come with a frame."""
+def images(interface: Interface, bus_bytes: int = 0) -> Iterator[tuple[StreamPort, bytes]]:
+    """The port of each image of weights, and its bytes: tokens, each in whole bytes, as they come with a frame.
+
+    ``bus_bytes``: in whole beats on such a bus.
+    """
     for each in interface.images:
         words = pack(each.port.fields, [each.tokens]).astype("<u4")
-        yield each.port, words.view(np.uint8).reshape(len(words), -1)[:, : token_bytes(each.port)].tobytes()
+        size = token_bytes(each.port)
+        rows = words.view(np.uint8).reshape(len(words), -1)[:, :size]
+        beat = beat_bytes(size, bus_bytes) if bus_bytes else size
+        yield each.port, np.pad(rows, ((0, 0), (0, -size % beat))).tobytes()
 
 
 def image_file(top: str, port: StreamPort) -> str:

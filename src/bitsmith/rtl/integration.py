@@ -113,6 +113,7 @@ def bench(
     vectors = {
         "inputs": _streams("s_axis", interface.inputs, inputs),
         "outputs": _streams("m_axis", interface.outputs, outputs),
+        "images": len(interface.images),
         "loads": [prefix("s_axis", port) for port in interface.load_ports],
         "cycles": cycles,
         "registers": [interface.latency, interface.interval],

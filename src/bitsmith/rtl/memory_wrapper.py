@@ -5,6 +5,7 @@ It is made around ``<top>_dma_axis``, whose streams of beats end in readers and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -54,12 +55,13 @@ def memory(narrow: Interface, counted: Text | None = None) -> str:
     outputs = [counted_output(f"out{k}", port) for k, port in enumerate(narrow.outputs)]
     loads = [held_input(f"load{k}", port) for k, port in enumerate(narrow.load_ports)]
     ends = zip(masters, (*narrow.inputs, *narrow.outputs, *narrow.load_ports), strict=True)
+    images = {each.port.name for each in narrow.images}
     text = total(
         [
             registers_head(about, [f"m_axi_{master}" for master in masters]),
             _control(len(masters)),
             *map(_inside, (*inputs, *outputs, *loads)),
-            *(_end(k, master, port) for k, (master, port) in enumerate(ends)),
+            *(_end(k, master, port, again=port.name in images) for k, (master, port) in enumerate(ends)),
             of_memories(narrow, ""),
             registers(narrow, {"hold": "|busy", "written": "written", "value_above": "value_above"}, counted),
         ]
@@ -88,8 +90,8 @@ def _control(streams: int) -> Text:
     return Text(lines=(*declared, "wire written;", "wire [31:0] value_above;", instance))
 
 
-def _end(number: int, master: str, port: StreamPort) -> Text:
-    """The reader or writer of a stream."""
+def _end(number: int, master: str, port: StreamPort, *, again: bool) -> Text:
+    """The reader or writer of a stream; a frame of an image is read over and ``again``, as often as fills whole words."""
     reads = not master.startswith("out")
     name, bits = prefix("s_axis" if reads else "m_axis", port), max(port.width, _LEAST_BITS)
     signals = dict(_signals(reads, bits))
@@ -113,11 +115,14 @@ def _end(number: int, master: str, port: StreamPort) -> Text:
         **{f"m_axi_{signal}": f"m_axi_{master}_{signal}" for signal in signals},
         **{f"{side}_t{role}": f"{name}_t{role}" for role in ("valid", "ready", "data")},
     }
+    parameters = {"BEAT": port.width, "WORD": bits}
+    if again:
+        parameters["ROUND"] = math.lcm(port.tokens * port.width, bits) // 8
     lines = (
         f"assign m_axi_{master}_{identity} = 1'b0;",
         f"wire unused_{master} = m_axi_{master}_{answer};",
         f"assign {name}_tlast = 1'b0;" if reads else f"wire unused_{name}_tlast = {name}_tlast;",
-        _instance("memory_read" if reads else "memory_write", master, {"BEAT": port.width, "WORD": bits}, connections),
+        _instance("memory_read" if reads else "memory_write", master, parameters, connections),
     )
     return Text(ports=tuple(ports), lines=lines)
 

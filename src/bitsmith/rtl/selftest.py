@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bitsmith.devices.system import beat_bytes
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType, objects
-from bitsmith.rtl.beats import beat_bytes
 from bitsmith.rtl.bus_wrappers import Text
 from bitsmith.rtl.driver import Frame
 from bitsmith.rtl.interface import Interface, token_bytes
@@ -27,7 +27,7 @@ StoredBytes = tuple[Sequence[bytes], Sequence[bytes]]
 def stored_bytes(program: Program, interface: Interface, frame: Frame, bus_bytes: int = 0) -> StoredBytes:
     """The bytes of ``frame``; ``bus_bytes``: its tokens are beats on such a bus."""
     nodes = program.inputs, [output.node for output in program.outputs]
-    sides = zip((interface.inputs, interface.outputs), frame, nodes, strict=True)
+    sides = zip((interface.own_inputs, interface.outputs), frame, nodes, strict=True)
     sent, expected = ([*_side(ports, raws, program.types(numbers), bus_bytes)] for ports, raws, numbers in sides)
     return sent, expected
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import ldexp, prod
+from math import lcm, ldexp, prod
+from zlib import crc32
 
 import numpy as np
 
+from bitsmith.devices.system import beat_bytes
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
 from bitsmith.passes.program.load import ParameterKey
-from bitsmith.rtl.beats import beat_bytes
-from bitsmith.rtl.driver import Frame, trained_crcs
+from bitsmith.rtl.driver import Frame, images, trained_crcs
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.ranges import Watch, addresses
 from bitsmith.rtl.selftest import stored_bytes
@@ -25,6 +26,9 @@ from bitsmith.systems.system import template
 
 _LINE = 128
 """Bytes of a line of a cache, or several of them."""
+
+_WORD = 4
+"""Least bytes of a word of memory, of which readers take whole ones."""
 
 _MOST_BITS = 63
 """Most bits of an element: it is rounded in double precision, and limited as an integer of 64 bits."""
@@ -115,6 +119,7 @@ def bare_metal(
                 *_tables(program, interface, bus_bytes, registers, masters, counted_hz),
                 *_movers(interface, bus_bytes, masters, transport),
                 *_loads(interface, layouts, bus_bytes, trained_crcs(program, interface) if registers else {}),
+                *_images(interface, bus_bytes),
                 *_selftest(program, interface, bus_bytes, frame),
                 *_watches(watched),
                 *(_memories(interface) if registers else ()),
@@ -122,6 +127,8 @@ def bare_metal(
         ),
         "@inputs@": str(len(program.inputs)),
         "@outputs@": str(len(shapes)),
+        "@images@": str(len(interface.images)),
+        "@read@": ", ".join(f"{interface.top}_{each.port.name}".upper() for each in interface.images),
         "@loads@": str(len(interface.weights) + len(interface.loads)),
         "@ranges@": str(len(watched)),
         "@memories@": str(len(interface.checked) if registers else 0),
@@ -167,6 +174,7 @@ def _tables(
         "INPUT_STREAMS": len(interface.inputs),
         "OUTPUT_STREAMS": len(interface.outputs),
         "LOADS": len(interface.loads),
+        "IMAGES": len(interface.images),
         "STREAMS": len(interface.inputs) + len(interface.loads) + len(interface.outputs),
         "INTERVAL": interface.interval,
         "HAS_COUNTERS": int(counted_hz is not None),
@@ -174,7 +182,7 @@ def _tables(
     }
     yield f"enum {{ {', '.join(f'{name} = {number}' for name, number in numbers.items())} }};"
     for side, ports, tensors in (("input", interface.inputs, len(ops)), ("output", interface.outputs, len(sizes))):
-        yield from _streams(side, ports, tensors, bus_bytes, top.upper())
+        yield from _streams(side, ports, tensors, bus_bytes, top.upper(), {each.port.name for each in interface.images})
     digest = int(interface.title.digest, 16)
     yield f"static const uint32_t DIGEST[] = {{0x{digest & 0xFFFFFFFF:08x}, 0x{digest >> 32:08x}}};"
     yield f"static const size_t external = {len(interface.weights)}; /* inputs that are weights, the last ones */"
@@ -191,15 +199,28 @@ def _movers(interface: Interface, bus_bytes: int, masters: bool, transport: Tran
         yield f"static const size_t beats_of_loads[] = {{{', '.join(beats or ['0'])}}};"
 
 
+def _images(interface: Interface, bus_bytes: int) -> Iterator[str]:
+    """Images of weights, in the buffers of their streams."""
+    rows, first = list[str](), len(interface.inputs) - len(interface.images)
+    for k, (_, data) in enumerate(images(interface, bus_bytes), first):
+        rows.append(f"{{{len(data)}, {lcm(len(data), _WORD) // len(data)}, {crc32(data):#x}, input_buffer{k}}}")
+        yield f"typedef char image_fits{k}[{len(data)} <= 0xFFFFFFFF / {interface.top.upper()}_FRAMES ? 1 : -1];"
+    if rows:
+        yield f"static const struct image images[] = {{{', '.join(rows)}}};"
+
+
 def _selftest(program: Program, interface: Interface, bus_bytes: int, frame: Frame | None) -> Iterator[str]:
     """The bytes of the stored frame and of its result, a row for each stream."""
     yield f"#define HAS_SELFTEST {int(frame is not None)}"
     if frame is None:
         return
+    own = len(interface.inputs) - len(interface.images)
+    read = [f"input_buffer{k}" for k in range(own, len(interface.inputs))]
     for name, streams in zip(("sent", "expected"), stored_bytes(program, interface, frame, bus_bytes), strict=True):
         for k, data in enumerate(streams):
             yield _row("unsigned char", f"{name}{k}", list(data))
-        yield f"static const unsigned char *const {name}[] = {{{', '.join(f'{name}{k}' for k in range(len(streams)))}}};"
+        rows = [*(f"{name}{k}" for k in range(len(streams))), *(read if name == "sent" else [])]
+        yield f"static const unsigned char *const {name}[] = {{{', '.join(rows)}}};"
 
 
 def _watches(watched: Sequence[Watch]) -> Iterator[str]:
@@ -237,7 +258,7 @@ def _loads(
         size = token_bytes(port)
         beat = beat_bytes(size, bus_bytes)
         token, each = -(-size // beat) * beat, len(port.fields)
-        copies, buffer = f"{interface.top.upper()}_FRAMES", f"input_buffer{len(interface.inputs) - external + k}"
+        copies, buffer = f"{interface.top.upper()}_FRAMES", f"input_buffer{len(interface.own_inputs) + k}"
         if k >= external:
             copies, buffer = "1", f"load_buffer{k}"
             yield _buffer(buffer, str(port.tokens * token))
@@ -277,8 +298,10 @@ def _buffer(name: str, size: str) -> str:
     return f"static unsigned char {name}[({size} + {_LINE - 1}) / {_LINE} * {_LINE}] __attribute__((aligned({_LINE})));"
 
 
-def _streams(side: str, ports: Sequence[StreamPort], tensors: int, bus_bytes: int, top: str) -> Iterator[str]:
-    """All tensors are in the one stream of a pipeline, else each is in its own."""
+def _streams(
+    side: str, ports: Sequence[StreamPort], tensors: int, bus_bytes: int, top: str, read: Collection[str]
+) -> Iterator[str]:
+    """All tensors are in the one stream of a pipeline, else each is in its own; images that are ``read`` have one frame."""
     rows = list[str]()
     for k, port in enumerate(ports):
         size = token_bytes(port)
@@ -289,7 +312,8 @@ def _streams(side: str, ports: Sequence[StreamPort], tensors: int, bus_bytes: in
         )
         first, number = (0, tensors) if len(ports) == 1 else (k, 1)
         yield f"static const struct run {side}_runs{k}[] = {{{formats}}};"
-        yield _buffer(f"{side}_buffer{k}", f"{top}_FRAMES * {port.tokens * token}")
+        held = lcm(port.tokens * token, _WORD) if side == "input" and port.name in read else None
+        yield _buffer(f"{side}_buffer{k}", f"{top}_FRAMES * {port.tokens * token}" if held is None else str(held))
         yield f"typedef char {side}_fits{k}[sizeof({side}_buffer{k}) <= MOST_BYTES ? 1 : -1];"
         rows.append(f"{{{port.tokens}, {token}, {beat}, {first}, {number}, {side}_runs{k}, {side}_buffer{k}}}")
     yield f"static const struct stream {side}s[] = {{{', '.join(rows)}}};"

@@ -17,11 +17,12 @@ from bitsmith.dataflow.kinds import Replay, Source
 from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.tokens import Stream
+from bitsmith.devices.system import beat_bytes
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of
-from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine.function import token_function
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element, units_of
@@ -216,12 +217,22 @@ def _fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
     """
     words, stream = _words(engine.layers)
     parts = tuple(part for layer in engine.layers for part in layer.fetched)
-    stored = StoredWeights(words, max(math.ceil(stream.bits / rate), 1))
+    stored = StoredWeights(words, word_cycles(stream.bits, rate, builder.directives.weights_bus))
     held = [count if times > 1 else 0 for count, times in parts]
     places = max(_LEAST_HELD, *(sum(pair) for pair in zip(held, [*held[1:], held[0]], strict=True)))
     coming = builder.add(Source(f"{engine.layers[0].name}_weights", stored=stored), (), stream)
     steps = sum(count * times for count, times in parts)
     return builder.add(Replay(parts, places), (coming,), Stream((steps,), stream.token))
+
+
+def word_cycles(bits: int, rate: float, bus: WeightsBus | None) -> int:
+    """Cycles from one word of ``bits`` to the next, of a memory that gives ``rate`` bits in a cycle."""
+    if bus is None:
+        return max(math.ceil(bits / rate), 1)
+    size = -(-bits // 8)
+    beat = beat_bytes(size, bus.beat_bytes)
+    beats = -(-size // beat)
+    return max(math.ceil(8 * beat * beats / rate), math.ceil(beats * bus.beat_cycles), beats)
 
 
 def _words(layers: Sequence[EngineLayer]) -> tuple[Ints, Stream]:

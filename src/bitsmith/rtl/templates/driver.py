@@ -148,6 +148,8 @@ def _streams(described: Sequence[dict[str, Any]]) -> list[Stream]:
 
 INPUTS = _streams(DESIGN["inputs"])
 OUTPUTS = _streams(DESIGN["outputs"])
+IMAGES: int = len(DESIGN["images"])
+"""Streams of weights that lie in a memory, the last ones of `INPUTS`: their bytes are given once, and go with each frame."""
 LOADS: list[str] = [about["port"] for about in DESIGN["weights"] if not about["external"]]
 """Streams of weights for memories that can be loaded, in the order of their engines after those of `INPUTS`."""
 
@@ -391,6 +393,7 @@ def images() -> dict[str, bytes]:
 def pack(inputs: Sequence[Any], external: dict[str, Sequence[Any]] | None = None) -> list[bytes]:
     """The bytes of each input stream for real ``inputs``, one array (frames, *shape) per input of the network.
 
+    Those of weights that lie in a memory come last, and once: they go with each frame.
     ``external``: by layer, the tensors of `weights` (or None), in that order, of weights that come with each frame.
     """
     if len(inputs) != len(DESIGN["tensors"]) or len({np.shape(x)[:1] for x in inputs}) != 1:
@@ -402,10 +405,9 @@ def pack(inputs: Sequence[Any], external: dict[str, Sequence[Any]] | None = None
     coming = [about["port"] for about in DESIGN["weights"] if about["external"]]
     if set(sent) != set(coming):
         raise ValueError(f"weights for {sorted(sent)} are given, with each frame come {coming}")
-    own = INPUTS[: len(INPUTS) - len(coming) - len(DESIGN["images"])]
-    return [stream.pack(*zip(*[next(raws) for _ in stream.shapes])) for stream in own] + [
-        data * len(inputs[0]) for data in (*(sent[name] for name in coming), *images().values())
-    ]
+    own = INPUTS[: len(INPUTS) - len(coming) - IMAGES]
+    packed = [stream.pack(*zip(*[next(raws) for _ in stream.shapes])) for stream in own]
+    return [*packed, *(sent[name] * len(inputs[0]) for name in coming), *images().values()]
 
 
 def unpack(results: Sequence[bytes]) -> list[Any]:
@@ -420,8 +422,8 @@ def predict(
 ) -> list[Any]:
     """The circuit's results for real ``inputs``, both one array (frames, *shape) per input or output of the network.
 
-    ``exchange`` takes the bytes of all frames for each input stream and how many are wanted of each output stream, and
-    returns those. ``external`` is that of ``pack``.
+    ``exchange`` takes the bytes of all frames for each input stream, as ``pack`` gives them, and how many are wanted of each
+    output stream, and returns those. ``external`` is that of ``pack``.
     """
     data = pack(inputs, external)
     wanted = [len(inputs[0]) * stream.frame_bytes for stream in OUTPUTS]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bitsmith.rtl.templates.driver import DESIGN, INPUTS, LOADS, OUTPUTS, SECONDS, Range, load_crc, until
+from bitsmith.rtl.templates.driver import DESIGN, IMAGES, INPUTS, LOADS, OUTPUTS, SECONDS, Range, load_crc, until
 
 IDENTITY = 0x62736D74
 """The word that circuits of bitsmith say first."""
@@ -22,11 +22,16 @@ def check_identity(identity: int, digest: int) -> None:
         raise RuntimeError(f"the circuit is {identity:08x} {digest:016x}, this driver is for {DESIGN['digest']}")
 
 
+def is_image(k: int) -> bool:
+    """Return True if the bytes of input ``k`` are given once, and go with each frame."""
+    return len(INPUTS) - IMAGES <= k < len(INPUTS)
+
+
 def _frames(data: Sequence[bytes], wanted: Sequence[int]) -> int:
     """Return the frames of ``data`` and of ``wanted``: all streams as many."""
     sizes = [*map(len, data), *wanted]
     frames = len(data[0]) // INPUTS[0].frame_bytes
-    if sizes != [frames * stream.frame_bytes for stream in (*INPUTS, *OUTPUTS)]:
+    if sizes != [stream.frame_bytes * (1 if is_image(k) else frames) for k, stream in enumerate((*INPUTS, *OUTPUTS))]:
         raise ValueError(f"streams of {sizes} bytes do not have equally many whole frames")
     return frames
 
@@ -115,8 +120,9 @@ class Serial:
     def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         results = [bytearray() for _ in wanted]
         for frame in range(_frames(data, wanted)):
-            for stream, each in zip(INPUTS, data):
-                part = each[frame * stream.frame_bytes : (frame + 1) * stream.frame_bytes]
+            for k, (stream, each) in enumerate(zip(INPUTS, data)):
+                first = 0 if is_image(k) else frame * stream.frame_bytes
+                part = each[first : first + stream.frame_bytes]
                 taken = self._write(part)
                 if isinstance(taken, int) and taken != len(part):
                     raise TimeoutError(f"the port took {taken} of {len(part)} bytes of frame {frame}")
@@ -331,7 +337,10 @@ def in_parts(
     found = [bytearray() for _ in wanted]
     for first in range(0, frames, most):
         number = min(most, frames - first)
-        parts = [each[first * size : (first + number) * size] for each, size in zip(data, sizes[0])]
+        parts = [
+            each if is_image(k) else each[first * size : (first + number) * size]
+            for k, (each, size) in enumerate(zip(data, sizes[0]))
+        ]
         for result, part in zip(found, move(number, parts, [number * size for size in sizes[1]])):
             result += part
     return [bytes(result) for result in found]
@@ -396,17 +405,32 @@ class Dma:
         if self._registers is not None:
             self._registers.write(Registers.PACKET_FRAMES, frames)
         targets = [self._buffer("out", k, size) for k, size in enumerate(wanted)]
-        sources = [self._buffer("in", k, len(each)) for k, each in enumerate(data)]
         for channel, target in zip(self._receive, targets):
             channel.transfer(target)
-        for channel, source, each in zip(self._send, sources, data):
-            source[:] = np.frombuffer(each, dtype=np.uint8)
+        for k, (channel, each) in enumerate(zip(self._send, data)):
+            if is_image(k) and hasattr(channel, "repeat"):
+                channel.repeat(self._image(k, each), frames * len(each))
+                continue
+            sent = each * frames if is_image(k) else each
+            source = self._buffer("in", k, len(sent))
+            source[:] = np.frombuffer(sent, dtype=np.uint8)
             channel.transfer(source)
-        for channel, moved in zip((*self._send, *self._receive), (*map(len, data), *wanted)):
+        sizes = [len(each) * (frames if is_image(k) else 1) for k, each in enumerate(data)]
+        for channel, moved in zip((*self._send, *self._receive), (*sizes, *wanted)):
             ended = lambda: channel.idle or not channel.running  # noqa: B023, E731
             until(ended, "a transfer does not end", self._seconds, moved, frames)
             channel.wait()  # which complains of an engine that stopped
         return [np.asarray(target).tobytes() for target in targets]
+
+    def _image(self, k: int, data: bytes) -> Any:
+        """A buffer with an image in whole words of 4 bytes, which is written once."""
+        copies = 4 // int(np.gcd(len(data), 4))
+        is_new = ("in", k) not in self._kept
+        buffer = self._buffer("in", k, copies * len(data))
+        if is_new:
+            buffer[:] = np.frombuffer(data * copies, dtype=np.uint8)
+            buffer.flush()
+        return buffer
 
     def _buffer(self, side: str, k: int, size: int) -> Any:
         """A buffer in memory that the engines can reach: the last one, if it has that size."""

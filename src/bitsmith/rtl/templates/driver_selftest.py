@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bitsmith.rtl.templates.driver import DESIGN, INPUTS, OUTPUTS, Stream
+from bitsmith.rtl.templates.driver import DESIGN, IMAGES, INPUTS, OUTPUTS, Stream, images
 from bitsmith.rtl.templates.driver_links import IDENTITY, Counts, Registers, Serial, check_identity
 
 LINK, RESET, CLOCK, ORDER, WEIGHTS, MEMORY = "link", "reset", "clock", "data order", "weights", "memory"
@@ -38,7 +38,8 @@ def selftest(
     Raises:
         SelftestError: says which of link, reset, clock, order of data, weights or memory is wrong.
     """
-    sent, expected = _stored("inputs", INPUTS), _stored("outputs", OUTPUTS)
+    sent, expected = _stored("inputs", INPUTS[: len(INPUTS) - IMAGES]), _stored("outputs", OUTPUTS)
+    sent += images().values()
     reports = isinstance(exchange, Serial) and exchange.reports
     if registers is not None:
         _look_at(registers)

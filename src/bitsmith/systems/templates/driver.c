@@ -71,6 +71,17 @@ struct weights {
 static unsigned char given[@TOP@_LOADS];
 #endif
 
+#if @TOP@_IMAGES > 0
+/* Weights in memory: the bytes that come with a frame, their CRC, and a buffer with as many copies as fill whole words. */
+struct image {
+    size_t bytes, copies;
+    uint32_t crc;
+    unsigned char *buffer;
+};
+
+static unsigned char is_here[@TOP@_IMAGES];
+#endif
+
 @tables@
 
 @transport@
@@ -255,6 +266,34 @@ static enum @top@_status exchange(size_t frames)
     return status == @TOP@_OK && has_faults() ? @TOP@_MEMORY : status;
 }
 
+/* If all weights that come with each frame were given. */
+static int has_weights(void)
+{
+#if @TOP@_LOADS > 0
+    for (size_t k = 0; k < external; k++) {
+        if (!given[k]) return 0;
+    }
+#endif
+#if @TOP@_IMAGES > 0
+    for (size_t k = 0; k < @TOP@_IMAGES; k++) {
+        if (!is_here[k]) return 0;
+    }
+#endif
+    return 1;
+}
+
+#if HAS_READ_BACK || @TOP@_IMAGES > 0
+/* The CRC of more bytes, between two complements. */
+static uint32_t crc_with(uint32_t found, const unsigned char *data, size_t bytes)
+{
+    for (size_t k = 0; k < bytes; k++) {
+        found ^= data[k];
+        for (int bit = 0; bit < 8; bit++) found = found >> 1 ^ (found & 1 ? 0xEDB88320 : 0);
+    }
+    return found;
+}
+#endif
+
 #if HAS_READ_BACK
 /* If a memory held what it was given when the circuit last read it back, after a reset or a load. */
 static int holds(size_t which)
@@ -267,10 +306,7 @@ static uint32_t crc_of_load(const struct weights *of)
 {
     uint32_t found = ~(uint32_t)0;
     for (size_t token = 0; token < of->tokens; token++) {
-        for (size_t k = 0; k < (of->each * of->width + 7) / 8; k++) {
-            found ^= of->buffer[token * of->bytes + k];
-            for (int bit = 0; bit < 8; bit++) found = found >> 1 ^ (found & 1 ? 0xEDB88320 : 0);
-        }
+        found = crc_with(found, of->buffer + token * of->bytes, (of->each * of->width + 7) / 8);
     }
     return ~found;
 }
@@ -279,16 +315,12 @@ static uint32_t crc_of_load(const struct weights *of)
 @selftest@
 enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_REAL *const y[@TOP@_OUTPUTS], size_t samples)
 {
-#if @TOP@_LOADS > 0
-    for (size_t k = 0; k < external; k++) {
-        if (!given[k]) return @TOP@_NO_WEIGHTS;
-    }
-#endif
+    if (!has_weights()) return @TOP@_NO_WEIGHTS;
     if (attached() != @TOP@_OK) return @TOP@_HOST;
     for (size_t first = 0; first < samples; first += @TOP@_FRAMES) {
         const size_t frames = samples - first < @TOP@_FRAMES ? samples - first : @TOP@_FRAMES;
         enum @top@_status status;
-        for (size_t k = 0; k < INPUT_STREAMS - external; k++) {
+        for (size_t k = 0; k < INPUT_STREAMS - external - IMAGES; k++) {
             for (size_t frame = 0; frame < frames; frame++) {
                 if (!pack(&inputs[k], inputs[k].buffer + frame * inputs[k].tokens * inputs[k].bytes, x, first + frame)) {
                     return @TOP@_NUMBER;
@@ -365,6 +397,19 @@ enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values)
     if (status == @TOP@_OK && !holds(which)) status = @TOP@_WEIGHTS;
 #endif
     return status;
+}
+#endif
+
+#if @TOP@_IMAGES > 0
+enum @top@_status @top@_image(enum @top@_images which, const unsigned char *data, size_t bytes)
+{
+    const struct image *of = &images[which];
+    is_here[which] = 0;
+    if (bytes != of->bytes || ~crc_with(~(uint32_t)0, data, bytes) != of->crc) return @TOP@_IMAGE;
+    for (size_t k = 0; k < of->copies; k++) memcpy(of->buffer + k * bytes, data, bytes);
+    publish(of->buffer, of->copies * bytes);
+    is_here[which] = 1;
+    return @TOP@_OK;
 }
 #endif
 

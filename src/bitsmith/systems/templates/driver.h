@@ -23,6 +23,7 @@ extern "C" {
 #define @TOP@_INPUTS @inputs@
 #define @TOP@_OUTPUTS @outputs@
 #define @TOP@_LOADS @loads@
+#define @TOP@_IMAGES @images@
 #define @TOP@_RANGES @ranges@
 #define @TOP@_MEMORIES @memories@
 
@@ -44,6 +45,7 @@ enum @top@_status {
     @TOP@_WEIGHTS = 9, /* the circuit has other weights than the model */
     @TOP@_MEMORY = 10, /* bits of a memory have flipped, as its check bits say; also of predict */
     @TOP@_HOST = 11,   /* this processor does not reach the board: no such device, no right to it, or memory that is in use */
+    @TOP@_IMAGE = 12,  /* an image of weights has another length or CRC than that of the build */
 };
 
 /* Look if the circuit is this one, and reset it and its engines. Call it before all others. */
@@ -64,6 +66,15 @@ enum @top@_weights { @weights@ };
  * circuit's format are @TOP@_NUMBER. What comes with each frame goes with all that follow. For a memory it is sent now, and
  * frames that are under way are lost. */
 enum @top@_status @top@_load(enum @top@_weights which, const @TOP@_REAL *values);
+#endif
+
+#if @TOP@_IMAGES > 0
+/* Weights that the circuit reads from memory with each frame. */
+enum @top@_images { @read@ };
+
+/* Copy them there: all bytes of their file, @top@_<weights>.bin, before the first frame. Others than those of the build are
+ * @TOP@_IMAGE. */
+enum @top@_status @top@_image(enum @top@_images which, const unsigned char *data, size_t bytes);
 #endif
 
 #if @TOP@_MEMORIES > 0

@@ -105,12 +105,17 @@ class Master:
         self._registers = registers
         self._number = number
         self._buffer: Any = None
+        self._size = 0
 
     def transfer(self, buffer: Any) -> None:
-        self._buffer = buffer
         buffer.flush()
+        self.repeat(buffer, len(buffer))
+
+    def repeat(self, buffer: Any, size: int) -> None:
+        """Start the stream with so many bytes, which a reader of an image takes from ``buffer`` over and over."""
+        self._buffer, self._size = buffer, size
         address = buffer.physical_address
-        for k, value in enumerate((address & 0xFFFFFFFF, address >> 32, len(buffer))):
+        for k, value in enumerate((address & 0xFFFFFFFF, address >> 32, size)):
             self._registers.write(self.PLACES + 16 * self._number + 4 * k, value)
         self._registers.write(self.START, 1 << self._number)
 
@@ -119,7 +124,7 @@ class Master:
         return not self._registers.read(self.START) >> self._number & 1
 
     def wait(self) -> None:
-        net.until(lambda: self.idle, "the circuit does not end", moved=len(self._buffer))
+        net.until(lambda: self.idle, "the circuit does not end", moved=self._size)
         if self._registers.read(self.FAILED) >> self._number & 1:
             raise RuntimeError("memory has answered with an error")
         self._buffer.invalidate()

@@ -63,7 +63,7 @@ static enum @top@_status send(size_t size)
 {
     enum @top@_status status = reset_all();
     if (status != @TOP@_OK) return status;
-    for (size_t k = 0; k < INPUT_STREAMS; k++) {
+    for (size_t k = 0; k < INPUT_STREAMS - IMAGES; k++) {
         const size_t bytes = bytes_of(&inputs[k], 1);
         for (size_t at = 0; at < bytes; at++) inputs[k].buffer[at] = swapped(sent[k], bytes, size, at);
     }
@@ -144,6 +144,7 @@ enum @top@_status @top@_selftest(void)
 #if HAS_SELFTEST
     enum @top@_status status = @TOP@_OK;
     uint32_t first;
+    if (!has_weights()) return @TOP@_NO_WEIGHTS;
     if (attached() != @TOP@_OK) return @TOP@_HOST;
     if (HAS_REGISTERS && !is_this()) return @TOP@_LINK;
     if (reset_all() != @TOP@_OK) return @TOP@_RESET;

@@ -89,7 +89,6 @@ static struct mover writer(size_t k)
 static enum @top@_status start(struct mover with, const unsigned char *buffer, uint32_t bytes)
 {
     const UINTPTR at = with.registers + (HAS_MASTERS ? PLACES + 16 * with.number : (UINTPTR)ADDRESS);
-    Xil_DCacheFlushRange((UINTPTR)buffer, bytes);
     if (!HAS_MASTERS) Xil_Out32(with.registers + CONTROL, RUN);
     Xil_Out32(at, (uint32_t)(UINTPTR)buffer);
     if (HAS_MASTERS || sizeof(UINTPTR) > 4) Xil_Out32(at + 4, (uint32_t)((uint64_t)(UINTPTR)buffer >> 32));
@@ -114,12 +113,15 @@ static enum @top@_status wait(struct mover with, uint32_t bytes, size_t frames)
 static enum @top@_status start_to(size_t k, const unsigned char *buffer, uint32_t bytes, size_t frames)
 {
     (void)frames;
+    /* An image has been published, and is shorter than what is read of it. */
+    if (k < INPUT_STREAMS - IMAGES || k >= INPUT_STREAMS) Xil_DCacheFlushRange((UINTPTR)buffer, bytes);
     return start(reader(k), buffer, bytes);
 }
 
 static enum @top@_status start_from(size_t k, unsigned char *buffer, uint32_t bytes, size_t frames)
 {
     (void)frames;
+    Xil_DCacheFlushRange((UINTPTR)buffer, bytes);
     return start(writer(k), buffer, bytes);
 }
 
@@ -136,6 +138,14 @@ static enum @top@_status end_from(size_t k, unsigned char *buffer, uint32_t byte
     Xil_DCacheInvalidateRange((UINTPTR)buffer, bytes);
     return status;
 }
+
+#if @TOP@_IMAGES > 0
+/* Circuits read what the processor has written. */
+static void publish(const unsigned char *buffer, size_t bytes)
+{
+    Xil_DCacheFlushRange((UINTPTR)buffer, (uint32_t)bytes);
+}
+#endif
 
 static enum @top@_status reset(struct mover with)
 {

@@ -1,0 +1,74 @@
+"""Circuits that read their weights from memory, simulated beside one that waits, pauses and fails: whole frames."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bitsmith.devices import any_board
+from tests.rtl.wrapped import expected, inputs_of, made
+from tests.systems.memory_board import Buffers, Memory, MemoryBoard, memory_board
+from tests.systems.test_memory_circuits import MASTER
+from tests.systems.written import imported, written
+
+
+def overlaid(monkeypatch: pytest.MonkeyPatch, folder: Path, board: MemoryBoard, buffers: Buffers) -> Any:
+    """The overlay of a project, whose memory is simulated."""
+    pynq = ModuleType("pynq")
+
+    class Overlay:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            self.circuit, self.ip_dict = board, {"circuit": {}}
+
+    monkeypatch.setattr(pynq, "Overlay", Overlay, raising=False)
+    monkeypatch.setattr(pynq, "allocate", buffers.allocate, raising=False)
+    monkeypatch.setitem(sys.modules, "pynq", pynq)
+    net, driver, predicting = imported(monkeypatch, folder, "net", "axi_stream_driver", "predicting")
+    for module in (net, predicting):
+        monkeypatch.setattr(module, "time", board)
+    return driver.NeuralNetworkOverlay("net.bit", dtype=np.float64, seconds=0.05)
+
+
+MEMORIES = {
+    "steady": Memory(bits=64),
+    "slow": Memory(latency=200, bits=64),
+    "random": Memory(latency=10, more=60, bits=64),
+    "refreshes": Memory(latency=30, more=20, period=1560, pause=35, bits=64),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [pytest.param("pynq-z2", marks=pytest.mark.ci), "zcu104"])
+def test_whole_frames_with_a_simulated_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Every bit is right, whatever memory does, also after errors and resets in the middle; cycles are those of the plan."""
+    each, frames = made("images"), 40
+    written(tmp_path, each, name, interface=MASTER)
+    x = inputs_of(each.program, frames)
+    want, bus_bytes = expected(each.program, x), any_board(name).bus_bytes
+    planned = each.cycles[0] + (frames - 1) * each.cycles[1]
+    with memory_board(tmp_path, each, bus_bytes) as (board, buffers):
+        driver = overlaid(monkeypatch, tmp_path, board, buffers)
+        driver.selftest()
+        registers = driver.ends[1]
+        for memory, about in MEMORIES.items():
+            board.behave(about)
+            before = registers.counts()
+            np.testing.assert_array_equal(driver.predict(x), want[0])
+            counts = registers.counts().since(before)
+            assert planned * 0.9 <= counts.busy <= planned * 1.03, memory
+        for word in (0, 3, 50):
+            board.behave(Memory(wrong=(len(each.interface.inputs) - 1, word)))
+            with pytest.raises(RuntimeError, match="memory has answered with an error"):
+                driver.predict(x)
+            np.testing.assert_array_equal(driver.predict(x), want[0])
+        for cycles in (0, 5, 40, 300):
+            registers.write(0x800, 0xFF)
+            board.step(cycles)
+            registers.reset()
+            assert registers.read(0x800) == 0
+            np.testing.assert_array_equal(driver.predict(x), want[0])
