@@ -21,7 +21,9 @@ from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays
 
 AREA = XILINX_7.area
-NOWHERE = replace(AREA, block_registers=0, shift_registers=0)
+JOINED = replace(XILINX_7, synthesis=replace(XILINX_7.synthesis, tables_apart=0))
+"""A family whose tables are mapped together with what is around them."""
+NOWHERE = replace(XILINX_7, area=replace(AREA, block_registers=0, shift_registers=0))
 BITS = 9
 
 
@@ -37,7 +39,7 @@ def product(*, read_elsewhere: bool) -> Program:
 def found(made: tuple[Netlist, PipelineStages]) -> tuple[Registers, Registers]:
     """What registers become, and what they would be without anything to be part of."""
     absorbed = absorb(made[0], 6, sums_choose=False)
-    with_blocks, without = (registers(*made, absorbed, area) for area in (AREA, NOWHERE))
+    with_blocks, without = (registers(*made, absorbed, family) for family in (XILINX_7, NOWHERE))
     return with_blocks, without
 
 
@@ -89,7 +91,7 @@ def test_the_register_before_a_long_table_that_is_read_at_once_is_after_it(bits:
         2,
         2,
     ]
-    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), AREA).ff
+    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), JOINED).ff
     assert ff == stages.register_bits + stages.stages - (bits > SHORT_TABLE) * (bits - 2)
 
 

@@ -130,6 +130,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             ),
             prepared=(),
             after=(),
+            tables_apart=6,  # ABC finds less in what is joined with carry chains; smaller ones join functions beside them
             lut=_LUTS,
             ff=each("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1"),
             dsp=each("DSP48E1", "DSP48E2"),

@@ -15,6 +15,7 @@ from operator import or_
 from typing import TypeAlias
 
 from bitsmith.devices.area import AreaModel
+from bitsmith.devices.family import Family
 from bitsmith.netlist.lut_packing import Absorption
 from bitsmith.netlist.netlist import SHORT_TABLE, Multiplier, Mux, Netlist, RomRead, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages
@@ -41,9 +42,11 @@ _Uses: TypeAlias = Mapping[int, Mapping[int, _Use]]
 """By word and stage."""
 
 
-def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> Registers:
+def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, family: Family) -> Registers:
     """Return the cells of the registers of a pipeline, and those of the pipeline of valid samples."""
-    stages = _with_registers_of_tables(netlist, stages, absorbed, area)
+    area = family.area
+    if not family.synthesis.tables_apart:
+        stages = _with_registers_of_tables(netlist, stages, absorbed, area)
     uses = _uses(netlist, stages, absorbed, area)
     ff, lut = stages.stages, 0
     for word, used in uses.items():

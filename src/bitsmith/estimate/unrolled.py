@@ -30,7 +30,7 @@ def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
     for index in live_words(netlist):
         counted.add(index)
     luts = counted.lut + counted.thresholds()
-    kept = registers(netlist, stages, counted.absorbed, family.area)
+    kept = registers(netlist, stages, counted.absorbed, family)
     return Size(round(luts) + kept.lut, kept.ff, counted.dsp, counted.adders, counted.bram)
 
 
