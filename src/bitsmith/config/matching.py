@@ -71,14 +71,14 @@ def _other_names(nodes: Sequence[NetworkNode]) -> dict[str, str]:
     return {name: own for name, own in others.items() if own is not None}
 
 
-def _numbered_from_zero(nodes: Sequence[NetworkNode], given: Mapping[str, Choices]) -> dict[str, str]:
+def _numbered_from_zero(nodes: Sequence[NetworkNode], wanted: Mapping[str, Choices]) -> dict[str, str]:
     """The later uses of layers that are called several times, where other tools number these from 0, also behind a part.
 
     Example: ``fc_0`` and ``fc_relu_0`` are ``fc_1`` and ``fc_1_relu`` here. A name that is reserved has no use without a number.
     """
     known = {node.name: node for node in nodes}
     numbered: dict[str, str] = {}
-    for name in given:
+    for name in wanted:
         zero = _FROM_ZERO.fullmatch(name)
         first = known.get(zero["first"]) if zero and name not in known else None
         if first is not None:
