@@ -51,6 +51,7 @@ TOPS = {
     "layers": "net_memory",
     "layers-engine": "net_axil",
     "weights": "net_axil",
+    "images": "net_memory",
 }
 """All kinds of circuits, with a wrapper each."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,8 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitsmith.devices import any_board
-from tests.rtl.wrapped import expected, inputs_of, made
+from bitsmith.building.design import circuit
+from bitsmith.devices import ECP5, any_board
+from bitsmith.mapping.directives import WeightsBus
+from bitsmith.rtl.writer import Title
+from tests.mapping.test_engines import perceptron, shared
+from tests.rtl.wrapped import DIGEST, expected, inputs_of, made
 from tests.systems.memory_board import Buffers, Memory, MemoryBoard, memory_board
 from tests.systems.test_memory_circuits import MASTER
 from tests.systems.written import imported, written
@@ -72,3 +77,23 @@ def test_whole_frames_with_a_simulated_memory(tmp_path: Path, monkeypatch: pytes
             registers.reset()
             assert registers.read(0x800) == 0
             np.testing.assert_array_equal(driver.predict(x), want[0])
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_memory_that_bounds_the_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives what the plan says, refreshes included; frames take the planned cycles, and at most 3 % more."""
+    program, rate, frames = perceptron((24, 32, 24, 8)), 4.0, 20
+    directives = replace(shared(program, 9999), weights_rate=rate, weights_bus=WeightsBus(8, 1.0))
+    each = circuit(program, directives, ECP5.delays, 8.0, "net", Title("test", DIGEST))
+    written(tmp_path, each, "pynq-z2", interface=MASTER)
+    x = inputs_of(each.program, frames)
+    planned = each.cycles[0] + (frames - 1) * each.cycles[1]
+    with memory_board(tmp_path, each, 8) as (board, buffers):
+        driver = overlaid(monkeypatch, tmp_path, board, buffers)
+        board.behave(Memory(latency=30, more=20, period=1560, pause=70, bits=rate * 1560 / 1490))
+        registers = driver.ends[1]
+        before = registers.counts()
+        np.testing.assert_array_equal(driver.predict(x), expected(each.program, x)[0])
+        busy = registers.counts().since(before).busy
+        assert planned * 0.9 <= busy <= planned * 1.03
