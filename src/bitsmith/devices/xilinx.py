@@ -105,7 +105,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             constant_comparator_luts=0.3,
             shared_comparisons=0.86,  # of 16 bits, 1, 7, 31, 100 thresholds: 5, 26, 104, 248; of 32 bits, 7: 65
             bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 63, 209, 663 in all
-            table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.1, 5.7, 12.0, 24.0),
+            table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.0, 5.7, 12.0, 24.0),
             unlike_power=0.75,
             select_luts=0.67 / 2,
             memory_luts=2 / 3 if delays.block is _DSP48E1 else 4 / 7,  # RAM32M: 6 bits in 4; RAM32M16: 14 in 8
