@@ -14,7 +14,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import SHORT_TABLE, AddSub, Netlist, RomRead, readers_of
+from bitsmith.netlist.netlist import TABLES_OF_BITS, AddSub, Netlist, RomRead, readers_of
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -77,7 +77,7 @@ def test_words_that_wait_for_long_are_shift_registers(budget: float, shift: bool
     assert with_blocks.lut == (8 if shift else 0)
 
 
-@pytest.mark.parametrize("bits", [SHORT_TABLE, SHORT_TABLE + 1])
+@pytest.mark.parametrize("bits", [7, 8])
 def test_the_register_before_a_long_table_that_is_read_at_once_is_after_it(bits: int) -> None:
     """A table of two bits behind a register of the address, whose result a sum reads in the same stage."""
     build, wide = ProgramBuilder(), FixedFormat(True, bits, 0)
@@ -92,7 +92,7 @@ def test_the_register_before_a_long_table_that_is_read_at_once_is_after_it(bits:
         2,
     ]
     ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), JOINED).ff
-    assert ff == stages.register_bits + stages.stages - (bits > SHORT_TABLE) * (bits - 2)
+    assert ff == stages.register_bits + stages.stages - (bits not in TABLES_OF_BITS) * (bits - 2)
 
 
 def test_only_bits_that_are_still_read_are_kept() -> None:

@@ -189,14 +189,14 @@ def _table(delays: Delays, budget_ns: float) -> str:
     return table
 
 
-def test_short_tables_are_a_constant_per_bit() -> None:
+def test_tables_of_a_few_cells_are_a_constant_per_bit() -> None:
     build = ProgramBuilder()
-    x = build.input("x", (1,), FixedFormat(True, 2, 0))
-    program = build.program([("y", build.table(x, -2, [0, 1, 2, 3], 0))])
+    x = build.input("x", (1,), FixedFormat(True, 6, 0))
+    program = build.program([("y", build.table(x, -32, np.arange(64) // 16, 0))])
     sources = circuit(program, 4.0, "dut", 1, delays=SteadyDelays()).design.sources
     (table,) = (text for name, text in sources.items() if name.endswith("table.sv"))
-    # Address -2 is index 2, and has value 0.
-    assert "BIT_0 = 4'ha;" in table and "BIT_1 = 4'h3;" in table
+    # Address -32 is index 32, and has value 0.
+    assert "BIT_0 = 64'hffff0000ffff0000;" in table and "BIT_1 = 64'hffffffff;" in table
 
 
 def test_tables_that_are_registered_anyway_have_the_register_inside() -> None:

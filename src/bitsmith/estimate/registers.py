@@ -17,7 +17,7 @@ from typing import TypeAlias
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.family import Family
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import SHORT_TABLE, Multiplier, Mux, Netlist, RomRead, live_words, operands
+from bitsmith.netlist.netlist import TABLES_OF_BITS, Multiplier, Mux, Netlist, RomRead, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 
@@ -68,7 +68,7 @@ def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, fa
 def _with_registers_of_tables(
     netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel
 ) -> PipelineStages:
-    """Long tables of look-up tables that are read at once have the register of their address after them, as a memory has."""
+    """Tables that are case statements, and read at once, have the register of their address after them, as a memory has."""
     stage = list(stages.stage)
     at_once = {
         operand
@@ -78,7 +78,9 @@ def _with_registers_of_tables(
     }
     for index in live_words(netlist):
         word = netlist.words[index]
-        if isinstance(word.cell, RomRead) and index in at_once and netlist.words[word.cell.address].width > SHORT_TABLE:
+        if not isinstance(word.cell, RomRead) or index not in at_once:
+            continue
+        if netlist.words[word.cell.address].width not in TABLES_OF_BITS:
             sources = absorbed.sources[word.cell.address]
             registered = all(max(stages.stage[source], 0) < stages.stage[index] for source in sources)
             if registered and not is_memory(netlist, index, stages, area):

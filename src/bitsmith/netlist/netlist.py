@@ -120,8 +120,8 @@ class Mux:
     b: WordRef
 
 
-SHORT_TABLE = 7
-"""Address bits up to which a table of look-up tables is written as a constant per bit: a few of them hold it."""
+TABLES_OF_BITS = range(6, 8)
+"""Address bits of tables of look-up tables that are written as a constant per bit: a few cells hold a bit, more than one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Where the plan registers a table's value anyway, the register is inside: vendors' tools look for read-only memories within a
 module: only a case statement with a register is one for them.
 
-A short table that is to be of look-up tables is a constant per bit instead, of which the address chooses a bit. Yosys joins
+A table of a few look-up tables for each bit is a constant per bit instead, of which the address chooses a bit. Yosys joins
 case statements of one address in a decoder, and finds the small functions of its inputs no more.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.devices.family import Part
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
-from bitsmith.netlist.netlist import SHORT_TABLE, Netlist, RomRead, Word
+from bitsmith.netlist.netlist import TABLES_OF_BITS, Netlist, RomRead, Word
 from bitsmith.rtl.expressions import literal
 
 IN_BLOCK = '(* rom_style = "block", syn_romstyle = "EBR" *) '
@@ -112,7 +112,7 @@ class TableShape:
         entries = [entry >> self.drop & (1 << self.width) - 1 for entry in netlist.tables[self.table]]
         values = [with_check_bits(entry, self.width, self.protection) for entry in entries]
         (usual, _), *_ = Counter(values).most_common(1)
-        if not self.in_block and self.address_width <= SHORT_TABLE:
+        if not self.in_block and self.address_width in TABLES_OF_BITS:
             return self._chosen_bits(values, usual)
         assign = "<=" if self.clocked else "="
         lines = ["always_ff @(posedge clk) begin" if self.clocked else "always_comb begin", "  case (address)"]
