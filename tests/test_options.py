@@ -188,7 +188,7 @@ assert read_target(plain_target(target, Path()), Path("model.json")) == target
 _RECORD = """
     Option(
         "colour",
-        Key("Colour", "colour", checks.read_name, None),
+        Key("Colour", "colour", checks.read_name, None, None),
         "red",
         Flag(str, (), ("red", "blue"), None, "The colour of the case."),
         "the colour of the case.",

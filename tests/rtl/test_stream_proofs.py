@@ -387,7 +387,7 @@ MUTANTS = [
     ("sweep", "~surplus[BITS-1]", "(~surplus[BITS-1] | &surplus)"),
     ("sweep", "empty <= ~(&is_inside)", "empty <= 1'b0"),
     ("engine", "~(leaves & is_last_layer) | y_free", "1'b1"),
-    ("engine", "(window_ends | (block_ends & alike)) ? first_weights", "layer_ends ? first_weights"),
+    ("engine", "rereads = (window_ends & ~(outside & round_ends)) | (block_ends & alike)", "rereads = layer_ends"),
     ("engine", "is_real <= &is_inside", "is_real <= 1'b1"),
     ("interleave", "assign y_claim = x_valid[which] & y_free", "assign y_claim = |x_valid & y_free"),
     ("load", "transfer | complete | (part", "transfer | (part"),
