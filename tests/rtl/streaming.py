@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bitsmith.building.design import Words, given_words, image_words, other_values
+from bitsmith.building.design import Words, given_words, other_values
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.flows.streams import StreamShape, StreamSimulation
@@ -69,9 +69,8 @@ def simulated(
     for given in design.weights:
         words = given_words(given, values_of(program))
         stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
-    for image in design.images:
-        words = image_words(image)
-        stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
+    images = [image.words for image in design.images]
+    stimuli += [np.broadcast_to(words, (frames, *words.shape)) for words in images]
     others = other_values(program)
     loads = [(shape_of(given.port), given_words(given, others)) for given in design.loads]
     simulation = simulate_streams(

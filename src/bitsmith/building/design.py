@@ -39,7 +39,7 @@ from bitsmith.rtl import bus_wrappers, clock_wrapper, integration, library, pack
 from bitsmith.rtl.design import TAP, LayerPart, RtlDesign
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw, pack, unpack
-from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightImage, WeightPort
+from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
 from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.writer import Title, write
 
@@ -320,9 +320,8 @@ class Streaming(Circuit):
         for given in design.weights:
             words = given_words(given, weights)
             stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
-        for image in design.images:
-            words = image_words(image)
-            stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
+        images = [image.words for image in design.images]
+        stimuli += [np.broadcast_to(words, (frames, *words.shape)) for words in images]
         others = other_values(self.program)
         return StreamCosimulation(
             design.top,
@@ -376,11 +375,6 @@ def given_words(given: WeightPort, values: Mapping[ParameterKey, Ints]) -> Words
     """The 32-bit words of each token of a port for weights."""
     tokens = given.tokens(values[given.loaded.layer, given.loaded.name])
     return pack(given.port.fields, [tokens])
-
-
-def image_words(image: WeightImage) -> Words:
-    """The 32-bit words of each token of a port for constants in a memory outside."""
-    return pack(image.port.fields, [image.tokens])
 
 
 def _shapes(ports: Sequence[StreamPort]) -> tuple[StreamShape, ...]:

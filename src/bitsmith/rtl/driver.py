@@ -19,7 +19,7 @@ from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.passes.program.load import ParameterKey, values_of
 from bitsmith.rtl.interface import Interface, runs, token_bytes
-from bitsmith.rtl.packing import Raw, pack
+from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.ranges import Watch, addresses
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 
@@ -108,7 +108,7 @@ def images(interface: Interface, bus_bytes: int = 0) -> Iterator[tuple[StreamPor
     ``bus_bytes``: in whole beats on such a bus.
     """
     for each in interface.images:
-        words = pack(each.port.fields, [each.tokens]).astype("<u4")
+        words = each.words.astype("<u4")
         size = token_bytes(each.port)
         rows = words.view(np.uint8).reshape(len(words), -1)[:, :size]
         beat = beat_bytes(size, bus_bytes) if bus_bytes else size

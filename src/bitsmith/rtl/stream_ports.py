@@ -11,6 +11,7 @@ from bitsmith.dataflow.tokens import LoadableWeights
 from bitsmith.ir.types import Ints, objects
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import LayerPart
+from bitsmith.rtl.packing import Words, pack
 from bitsmith.rtl.protection import CheckedMemory
 
 
@@ -48,9 +49,9 @@ class WeightImage:
     stored: StoredWeights
 
     @property
-    def tokens(self) -> Ints:
-        """The raw values as rows, one per token."""
-        return objects(self.stored.raw.reshape(self.port.tokens, -1))
+    def words(self) -> Words:
+        """The 32-bit words of each token."""
+        return pack(self.port.fields, [objects(self.stored.raw.reshape(self.port.tokens, -1))])
 
 
 @dataclass(frozen=True, slots=True)
