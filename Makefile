@@ -59,6 +59,7 @@ goldens: $(VENV)/.dev
 	$(BIN)/python -m tests.netlist.test_native
 	$(BIN)/python -m tests.estimate.test_goldens
 	$(BIN)/python -m tests.report.test_goldens
+	$(BIN)/python -m tests.devices.test_records
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
