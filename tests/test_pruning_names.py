@@ -160,3 +160,61 @@ def test_weights_whose_metric_is_just_what_was_wanted_are_kept(
     given = {"keras_model": model, "objective": ParameterEstimator, "scheduler": scheduler, "epochs": 2, "rtol": 1.0}
     _pruned({**given, "increasing": increasing, "X_train": [0]})
     assert state["weights"] == kept
+
+
+class _Told:
+    """A Keras model that writes down what it is told to do; its metrics are those that are left."""
+
+    def __init__(self, metrics: list[float]) -> None:
+        self.metrics, self.calls, self.weights = metrics, list[tuple[object, ...]](), 0.0
+
+    def compile(self, optimizer: object, **given: object) -> None:
+        self.calls.append(("compile", optimizer, given))
+
+    def fit(self, *data: object, **given: object) -> None:
+        self.calls.append(("fit", *data, given))
+
+    def evaluate(self, *data: object, **given: object) -> list[float]:
+        self.calls.append(("evaluate", *data, given))
+        return [7.0, self.metrics.pop(0)]
+
+    def get_weights(self) -> float:
+        return self.weights
+
+    def set_weights(self, weights: float) -> None:
+        self.weights = weights
+
+
+def test_each_step_trains_and_bad_ones_in_a_row_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two are allowed: one good step, two bad, one good, three bad; the weights of the second good one stay."""
+    model, pruned = _Told([1.0, 0.9, 0.8, 0.8, 0.9, 0.8, 0.8, 0.8]), list[float]()
+
+    def prune(sparsity: float) -> None:
+        model.weights = sparsity
+        pruned.append(sparsity)
+
+    monkeypatch.setattr(
+        optimization, "_Loop", lambda *_: SimpleNamespace(prune=prune, release=lambda: pruned.append(0))
+    )
+    names = ("x", "y", "held_x", "held_y")
+    given = dict(zip(("X_train", "y_train", "X_val", "y_val"), names, strict=True))
+    given |= {"keras_model": model, "objective": ParameterEstimator, "optimizer": "adam", "loss_fn": "loss"}  # type: ignore[dict-item]
+    more = {"validation_metric": "metric", "increasing": True, "rtol": 0.85, "epochs": 5, "batch_size": 16}
+    _pruned(
+        {
+            **given,
+            **more,
+            "scheduler": ConstantScheduler(0.125, 1.0, 0.125),
+            "cutoff_bad_trials": 2,
+            "rewinding_epochs": 2,
+        }
+    )
+    assert pruned == [each for step in range(1, 8) for each in (step / 8, 0)]
+    assert model.weights == 4 / 8
+    compiled = ("compile", "adam", {"loss": "loss", "metrics": ["metric"]})
+    evaluated = ("evaluate", "held_x", "held_y", {"batch_size": 16, "verbose": 0})
+    trained, rewound = (
+        ("fit", "x", "y", {"epochs": epochs, "batch_size": 16, "callbacks": None, "verbose": 0}) for epochs in (3, 2)
+    )
+    step, between = [compiled, trained, evaluated], [compiled, rewound]
+    assert model.calls == [compiled, evaluated, *[call for _ in range(6) for call in (*step, *between)], *step]
