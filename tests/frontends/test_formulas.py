@@ -180,6 +180,26 @@ def test_ranges_hold_all_values(name: str) -> None:
         assert values.size == 0 or (values.min() >= least.min() - 1e-9 and values.max() <= most.max() + 1e-9)
 
 
+@pytest.mark.parametrize("name", [name for name, function in FUNCTIONS.items() if function.operands == (1, 1)])
+def test_ranges_of_functions_of_one_number_are_as_narrow_as_their_values(name: str) -> None:
+    """Of random intervals where the function is defined, those without a pole."""
+    function, rng = FUNCTIONS[name], np.random.default_rng(2)
+    low = rng.uniform(-8.0, 8.0, 400)
+    low, high = low, low + rng.choice([0.0, 0.25, 1.0, 4.0, 9.0], 400)
+    low[::4], high[::4] = np.sort(rng.uniform(-1.0, 1.0, (2, 100)), axis=0)
+    if function.domain is not None:
+        within = function.domain.holds((low, high))
+        low, high = low[within], high[within]
+    points = np.linspace(low, high, 4001)
+    with np.errstate(all="ignore"):
+        values, steepest = function.value(points), np.abs(np.diff(function.value(points), axis=0)).max(axis=0)
+        least, most = function.span((low, high))
+    assert low.size > 20
+    near = np.minimum(steepest, 1e-2 * (values.max(axis=0) - values.min(axis=0))) + 1e-9
+    for bound, value in ((least, values.min(axis=0)), (most, values.max(axis=0))):
+        assert (np.abs(bound - value) <= near)[np.isfinite(value)].all()
+
+
 UNDEFINED = {
     "log(x - y)": "numbers above 0",
     "1 / (x - 0.5)": "divisors other than 0",

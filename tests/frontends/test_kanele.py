@@ -117,7 +117,16 @@ def test_wrong_tables(change: Any, words: str, tmp_path: Path) -> None:
         bitsmith.convert(written(tmp_path, tables, [2, 4]))
 
 
-@pytest.mark.parametrize("bits", [[2], [3, 4], [2, 99]])
+@pytest.mark.parametrize("bits", [1, 16])
+def test_limits_of_bits_are_bits_that_may_be(bits: int, tmp_path: Path) -> None:
+    most = (1 << bits - 1) - 1
+    model = bitsmith.convert(written(tmp_path, _small(), [2, bits]), check=False)
+    np.testing.assert_array_equal(
+        model.predict(np.array([[0.0, 1.0], [3.0, 3.0]])).ravel(), [min(1, most), min(6, most)]
+    )
+
+
+@pytest.mark.parametrize("bits", [[2], [3, 4], [2, 0], [2, 17]])
 def test_wrong_configuration(bits: list[int], tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"config\.json"):
         bitsmith.convert(written(tmp_path, _small(), bits))
