@@ -14,10 +14,12 @@ from bitsmith.compiler import compile_network
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Settings
 from bitsmith.report.ebops import ebops, effective_bits
 from tests.properties import few
@@ -114,3 +116,38 @@ def test_scales_count_where_they_are_multiplications_and_float_layers_do_not(las
     scales, bits, sums = 0 if last == "quantizer" else 2, 52, (7 * 15 * 3).bit_length()
     (found,) = ebops(compiled.network, compiled.program).items()
     assert found == ("d", pytest.approx(3 * 2 * 4 * 4 + scales * bits * sums, rel=0.02))
+
+
+FIRST, SECOND = (3, 5, 40), (4, 2, 50)
+"""Bits of the elements of two tensors."""
+
+
+@pytest.mark.parametrize(
+    ("layer", "count"),
+    [
+        (Add(), 0.65 * (4 + 5 + 50)),
+        (Subtract(), 4 + 5 + 50),
+        (Maximum(), 4 + 5 + 50),
+        (Minimum(), 4 + 5 + 50),
+        (Multiply(), 3 * 4 + 5 * 2 + 40 * 50),
+        (Reduce(Reduction.SUM, (0,)), 0.65 * (5 + 40)),
+        (Reduce(Reduction.SUM, (-1,), keepdims=True), 0.65 * (5 + 40)),
+        (Reduce(Reduction.MAX, (0,)), None),
+    ],
+)
+def test_sums_and_comparisons_count_by_the_bits_of_their_operands(layer: Layer, count: float | None) -> None:
+    """Each operation as many as the wider operand has; of a sum over an axis the narrowest is where it begins."""
+    operands = ("x", "y") if not isinstance(layer, Reduce) else ("x",)
+    nodes = [
+        node
+        for name, bits in zip(operands, (FIRST, SECOND), strict=False)
+        for node in (
+            NetworkNode(f"{name}_in", Input((3,)), settings=Settings({"result": FixedFormat(True, 60, 50)})),
+            NetworkNode(
+                name, Quantize(Quantizer.fixed(1, list(bits), 0, Rounding.RND, Overflow.WRAP)), (f"{name}_in",)
+            ),
+        )
+    ]
+    nodes.append(NetworkNode("layer", layer, operands))
+    compiled = compile_network(Network(tuple(nodes), tuple(f"{name}_in" for name in operands), ("layer",)))
+    assert ebops(compiled.network, compiled.program) == ({} if count is None else {"layer": int(count)})
