@@ -317,6 +317,22 @@ def test_ranges_of_channels_that_cut_nothing_are_one() -> None:
     assert_same(program, shared(program, 1000))
 
 
+@pytest.mark.parametrize("fracs", [(9, 14, 3, 9), (14, 14, 12, 16), (3, None, 11, None)])
+def test_biases_may_be_finer_or_coarser_than_sums(fracs: tuple[int | None, ...]) -> None:
+    """Sums have 9 fractional bits; layers of one engine have biases of any, or none."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", (8,), FORMAT)
+    for number, frac in enumerate(fracs):
+        with builder.layer(f"dense{number}"):
+            x = builder.linear(x, rng.integers(-15, 16, (8, 8)), 5)
+            if frac is not None:
+                x = builder.add(x, builder.const(rng.integers(-(2 << frac), 2 << frac, 8) | 1, frac))
+            x = builder.cast(x, FORMAT)
+    program = builder.program([("y", x)])
+    network = assert_same(program, shared(program, 1000))
+    assert [len(engine.layers) for engine in engines(network)] == [4]
+
+
 def made(program: Program, directives: Directives) -> None:
     circuit(program, directives, ECP5.delays, 8.0, "dut", Title("test", "0"))
 
