@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -79,6 +80,22 @@ def counted(folder: Path, watch: Watch, tokens: Sequence[Sequence[int]]) -> list
     subprocess.run(["iverilog", "-g2012", "-o", "bench", *sources], cwd=folder, check=True)
     said = subprocess.run(["vvp", "-n", "bench"], cwd=folder, check=True, capture_output=True, text=True).stdout
     return [int(line) for line in said.split()]
+
+
+def bits_named(text: str) -> set[int]:
+    """The bits of the first input's token that a text names."""
+    found = re.findall(r"in0_token\[(\d+)(?::(\d+))?\]", text)
+    return {bit for high, low in found for bit in range(int(low or high), int(high) + 1)}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_bits_that_no_monitor_reads_are_named_as_unused(name: str) -> None:
+    program = program_of(FORMATS[name])
+    each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", "0"))
+    watch = watches(program, each.interface, None, each.in_engines)[0]
+    text = range_monitors([watch], {"in0": "take"})
+    read = bits_named("\n".join(text.lines))
+    assert bits_named("\n".join(text.unused)) == {*range(sum(field.width for _, field in watch.fields))} - read
 
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is not installed")
