@@ -34,7 +34,7 @@ from bitsmith.model import Model
 from bitsmith.model.descent import Descent, Trial
 from bitsmith.model.estimates import planned_cycles
 from bitsmith.model.goal import Goal
-from bitsmith.model.points import Point, layouts, merged, slower, sooner
+from bitsmith.model.points import Point, layouts, merged, shorter, slower
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 
@@ -362,7 +362,7 @@ class _Judge:
         asked = compiled, target, trial.configuration
         laid_out = [*layouts(*asked, part, near), *slower(*asked, self.limits.get("interval", 1))]
         shared = [layout.size.interval for layout in laid_out if layout.text]
-        for layout in (*laid_out, *(sooner(*asked, part, min(shared)) if fast and shared else ())):
+        for layout in (*laid_out, *(shorter(*asked, part, min(shared)) if fast and shared else ())):
             point = layout.point(trial.common.bits, compiled, target, held, scores, layout.text, own)
             figures = figures_of(layout.size, target.known_part)
             if self.goal.wants_latency:

@@ -174,7 +174,7 @@ def slower(compiled: Compiled, target: Target, keys: Mapping[str, object], inter
         yield Layout(choice.size, directives, keys, choice.io_type, choice.fit.description)
 
 
-def sooner(
+def shorter(
     compiled: Compiled, target: Target, keys: Mapping[str, object], part: Part, interval: int
 ) -> Iterator[Layout]:
     """A network that ``keys`` make with the reuse factors of the least interval below ``interval``, if one fits ``part``."""

@@ -58,9 +58,7 @@ def quantized_lstm(call: Call) -> tuple[Value, ...]:
             raise UnsupportedError("an initial state other than 0", accepted="0")
     layer = _Layer(call, {first: _stacked(call, first) for first in _TENSORS})
     projected = layer.products(call.build, x, "inputs", _INPUT_WEIGHTS, _BIASES)
-    units = projected[0].dims[-1]
-    equations = LSTM(np.zeros((x.dims[-1], 4 * units)), np.zeros((units, 4 * units)))
-    hidden, states = QuantizedCell(equations, layer.recurrent, layer.functions()).unrolled(
+    hidden, states = QuantizedCell(layer.equations(), layer.recurrent, layer.functions()).unrolled(
         call.build, projected, sequences=True, backwards=backward, mirrored=backward, axis=axis
     )
     return hidden, *states
@@ -87,6 +85,14 @@ class _Layer:
 
     call: Call
     tensors: Mapping[int, Sequence[Value]]
+
+    def equations(self) -> LSTM:
+        """The layer in floats."""
+        kernel, recurrent = (
+            as_weights(np.concatenate([gate.elements for gate in self.tensors[first]], axis=1))
+            for first in (_INPUT_WEIGHTS, _HIDDEN_WEIGHTS)
+        )
+        return LSTM(kernel, recurrent)
 
     def recurrent(self, build: Builder, hidden: Value, first: int, last: int) -> Gates:
         """The products of a state, of all gates."""

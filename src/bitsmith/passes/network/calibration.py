@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.base.blas import one_thread
+from bitsmith.emulate.batches import not_finite
 from bitsmith.errors import InputDataError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.auto import AUTO_BITS, ObservedRange, exact_frac, format_for, least_bits
@@ -311,6 +312,6 @@ def _checked(network: Network, calibration: Sequence[Floats]) -> list[Floats]:
                 accepted=f"shape (samples, {', '.join(map(str, layer.shape))})",
             )
         if not bool(np.all(np.isfinite(batch))):
-            raise InputDataError("calibration data with NaN or infinite values", where=f"input {name!r}")
+            raise not_finite(batch, name)
         batches.append(batch)
     return batches

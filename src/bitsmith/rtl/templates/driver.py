@@ -175,7 +175,7 @@ def _on_its_grid(index: int, x: Any) -> tuple[Any, Any, Any]:
         raise ValueError(f"input {about['name']!r} has integers beyond {_MACHINE_BITS} bits; give real numbers")
     x = x.astype(np.float64)
     if not np.all(np.isfinite(x)):
-        raise ValueError(f"input {about['name']!r} has values that are NaN or infinite")
+        raise ValueError(f"input {about['name']!r} has values that are NaN or infinite; leave these frames out")
     frac, lo, hi = (np.broadcast_to(np.array(about[key], dtype=object), shape) for key in ("frac", "lo", "hi"))
     with np.errstate(over="ignore", under="ignore"):
         scaled = np.ldexp(x, frac.astype(np.int64))
