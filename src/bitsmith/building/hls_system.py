@@ -9,7 +9,7 @@ from bitsmith.building.csim import HlsCode
 from bitsmith.building.system import core_of, transport_of
 from bitsmith.building.verification import selftest_frame
 from bitsmith.config.values import AXI_MASTER
-from bitsmith.devices import Card, SocFpga, SystemBoard, Zynq
+from bitsmith.devices import Card, SocFpga, SystemBoard
 from bitsmith.errors import ConfigError
 from bitsmith.hls.axi import WIDEST_BYTES, axi_files, axi_name, stream_port
 from bitsmith.hls.axi_memory import memory_files, memory_names
@@ -41,7 +41,7 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     digest = job.program_digest[:16]
     interface = hls_interface(project, board.bus_bytes, digest)
     title = f"// Written by {interface.title.tool}, project {digest}."
-    in_memory = job.target.interface == AXI_MASTER and isinstance(board, Zynq)
+    in_memory = job.target.interface == AXI_MASTER and board.memory_bytes is not None
     write = memory_files if in_memory else axi_files
     files = write(project, code.dialect.streams, title, board.bus_bytes)
     frame = selftest_frame(job.program)

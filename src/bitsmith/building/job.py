@@ -12,7 +12,7 @@ from bitsmith.base.project import digest
 from bitsmith.config import IOType
 from bitsmith.config.latency import Latency
 from bitsmith.config.values import AXI_MASTER, LAYERS, MEMORIES, is_monitored
-from bitsmith.devices import Family, Part, Zynq, any_board, part_or_typical
+from bitsmith.devices import Family, Part, any_board, part_or_typical
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
@@ -212,17 +212,21 @@ def directives_of(network: Network, target: Target) -> Directives:
 
 
 def _weights_bus(target: Target) -> WeightsBus | None:
-    """The reader of weights in the circuit of a board with a Zynq."""
-    board = None if target.board is None else any_board(target.board)
-    if target.weight_memory is None or not isinstance(board, Zynq):
+    """The reader of weights in the circuit of a board."""
+    bus_bytes = _memory_bytes(target)
+    if target.weight_memory is None or bus_bytes is None:
         return None
-    return WeightsBus(board.bus_bytes, target.weight_memory.word_cycles(target.clock_period_ns))
+    return WeightsBus(bus_bytes, target.weight_memory.word_cycles(target.clock_period_ns))
 
 
 def reads_memory(target: Target) -> bool:
-    """Return True if the circuit of a board with a Zynq reads and writes memory itself: if asked to, or for its weights."""
+    """Return True if the circuit of a board reads and writes memory itself: if asked to, or for its weights."""
     wanted = target.interface == AXI_MASTER or target.weight_memory is not None
-    return wanted and target.board is not None and isinstance(any_board(target.board), Zynq)
+    return wanted and _memory_bytes(target) is not None
+
+
+def _memory_bytes(target: Target) -> int | None:
+    return None if target.board is None else any_board(target.board).memory_bytes
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from bitsmith.devices import (
     AnyBoard,
     Board,
     Card,
-    Zynq,
     any_board,
     is_reserved,
     resolve_part,
@@ -368,7 +367,7 @@ def _check_weights(network: Network, target: Target) -> None:
 
 def idle_on(board: AnyBoard, backend: Backend, interface: str | None, idle: Iterable[Idle]) -> tuple[Idle, ...]:
     """Those of ``idle`` that have no effect on ``board``, for a circuit of ``backend`` with such ports."""
-    in_memory = isinstance(board, Zynq) and interface == AXI_MASTER
+    in_memory = board.memory_bytes is not None and interface == AXI_MASTER
     in_c = not isinstance(board, Board) and (backend == "rtl" or not in_memory)
     return tuple(each for each in idle if each != C_DRIVER or not in_c)
 
@@ -401,7 +400,7 @@ def _on_board(project: ProjectConfig) -> ProjectConfig:
         backend = "vitis"
         idle.append(Idle("Backend", project.accelerator, "cards want Vitis HLS, for which the C++ is"))
     interface = project.interface
-    if interface == AXI_MASTER and not isinstance(board, Zynq):
+    if interface == AXI_MASTER and board.memory_bytes is None:
         interface = None
         if not card:  # whose movers have such ports
             idle.append(Idle("Interface", AXI_MASTER, STREAMS))

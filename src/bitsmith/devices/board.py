@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from bitsmith.base.files import open_file
 from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
@@ -42,6 +42,9 @@ class Board:
     clock_hz: int
     io_standard: str
     pins: tuple[Pin, ...]
+
+    memory_bytes: ClassVar[int | None] = None
+    """None, as circuits of these boards reach no memory outside of them."""
 
     @property
     def led(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from bitsmith.devices.family import Part
 
@@ -39,6 +39,9 @@ class Zynq:
     def bus_bytes(self) -> int:
         return self.processor.bus_bytes
 
+    memory_bytes = bus_bytes
+    """Bytes of a transfer of a circuit that reads and writes memory itself; None where the board has no such circuits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -50,9 +53,8 @@ class Card:
     memory: str
     banks: int
 
-    @property
-    def bus_bytes(self) -> int:
-        return 64
+    bus_bytes: ClassVar[int] = 64
+    memory_bytes: ClassVar[int | None] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,8 @@ class SocFpga:
     io_standard: str
     memory: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def bus_bytes(self) -> int:
-        return 8
+    bus_bytes: ClassVar[int] = 8
+    memory_bytes: ClassVar[int | None] = None
 
 
 def beat_bytes(size: int, bus_bytes: int) -> int:
