@@ -58,6 +58,18 @@ def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_amd_s_tables_of_six_address_bits_and_more_are_mapped_apart(family: Family) -> None:
+    script = Synthesis("all", "net", ("net.sv",), family).files()["synth/all/synth.ys"]
+    command = f"{family.synthesis.command} -top net"
+    if family.synthesis.command.startswith("synth_xilinx"):
+        apart = "A:bitsmith_table>=6"
+        lines = [f"setattr -mod -set keep_hierarchy 1 {apart}", command, f"setattr -mod -unset keep_hierarchy {apart}"]
+        assert "\n".join(["", *lines, "flatten", "opt_merge", "opt_clean", ""]) in str(script)
+    else:
+        assert command in str(script).splitlines() and "bitsmith_table" not in str(script)
+
+
 def test_a_netlist_to_place_without_pads_has_no_port_but_the_clock() -> None:
     with_pads, without = (
         Synthesis("net", "net", (), ICE40, pads).files()["synth/net/synth.ys"] for pads in (True, False)
