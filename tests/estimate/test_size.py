@@ -238,6 +238,23 @@ def test_a_token_that_repeats_an_element_is_held_once() -> None:
     assert (size.lut, size.ff) == (pytest.approx(663, rel=0.1), pytest.approx(1112, rel=0.05))
 
 
+@pytest.mark.parametrize("family", [ECP5, ICE40, ULTRASCALE_PLUS], ids=lambda family: family.name)
+def test_queues_hold_no_bits_that_nothing_reads(family: Family) -> None:
+    """Yosys removes look-up tables of memories none of whose outputs is read."""
+
+    def size(inputs: int) -> Size:
+        builder = ProgramBuilder()
+        x = builder.input("x", (inputs,), FixedFormat(True, 8, 3))
+        weights = np.zeros((inputs, 4), dtype=np.int64)
+        weights[:5] = np.random.default_rng(0).integers(-7, 8, (5, 4))
+        with builder.layer("dense"):
+            y = builder.linear(x, weights)
+        return estimate_layout(builder.program([("y", y)]), Directives({"dense": 1}, False), family, 6.0)
+
+    few, many = size(20), size(40)
+    assert (few.lut, few.ff, few.bram) == (many.lut, many.ff, many.bram)
+
+
 @pytest.mark.parametrize(("words", "bits"), [(5, 3), (16, 4), (17, 5), (64, 6)])
 def test_lines_of_one_length_share_a_counter_of_their_places(words: int, bits: int) -> None:
     """Places are numbered from 0; a line of three words is registers."""

@@ -265,10 +265,11 @@ class Count:
         if not self.memory(places, bits, column, said=False):  # which has a register of its own
             self.ff += bits
 
-    def memory(self, words: int, bits: float, column: int = 0, *, said: bool = True) -> bool:
+    def memory(self, words: int, bits: float, column: int = 0, *, said: bool = True, read: float = 1.0) -> bool:
         """A memory, or the slots of a FIFO; a larger one than block memory if that has columns of ``column`` bits.
 
-        Many words are ``said`` to be block memory, or synthesis is free to choose. Returns True if it has a register inside.
+        Many words are ``said`` to be block memory, or synthesis is free to choose. Of the bits a share ``read`` has a reader:
+        look-up tables keep no others. Returns True if it has a register inside.
         """
         if column and takes_block(words, bits, self._area.memory) and self._area.large and self._area.large.ports == 1:
             self.large += self._area.large.count(*paired(words, round(bits)), column)
@@ -282,17 +283,17 @@ class Count:
         elif (said and takes_block(words, bits, self._area.memory)) or self._area.prefers_blocks(words, bits):
             self.bram += self._area.memory.count(words, bits)
         else:
-            self.lut += self._area.memory_of_luts(words, bits)
-            self.ff += words * bits if self._area.memory_words == 1 else 0
+            self.lut += self._area.memory_of_luts(words, bits * read)
+            self.ff += words * bits * read if self._area.memory_words == 1 else 0
             return False
         return True
 
-    def queue(self, words: int, bits: float, column: int) -> None:
+    def queue(self, words: int, bits: float, read: float, column: int) -> None:
         """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put."""
-        inside = self.memory(words, bits, column)
+        inside = self.memory(words, bits, column, read=read)
         self.ff += 2 * (words - 1).bit_length()
         if inside and not column:
-            self.ff += bits + 1
+            self.ff += bits * read + 1
 
     def reorder(self, taken: Stream, reads: int, depth: int, column: int) -> None:
         """A memory of ``depth`` tokens, read in the order of a table.

@@ -296,7 +296,7 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     if depth == _REGISTERS and wiring.network.refills(number, operand):
         depth = 1
     if depth > _REGISTERS or (depth == _REGISTERS and not repeats(wires) and count.holds_pair(held)):
-        count.queue(depth, round(held), column)
+        count.queue(depth, round(held), read, column)
     else:
         count.registers(depth, bits * distinct(wires) * read)
 
