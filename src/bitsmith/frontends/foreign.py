@@ -68,7 +68,7 @@ def _nowhere(path: Path) -> bool:
     return False
 
 
-_TREES = "of CatBoost: model.save_model('model.onnx', format='onnx'), and give that file; of others: export it to ONNX"
+_CBM = "model = catboost.CatBoostClassifier().load_model({path}), or a CatBoostRegressor(); bitsmith.convert(model)"
 _CONVERT = "bitsmith.convert(model, input_shape=...)"
 _LITE = "tf.lite.TFLiteConverter"
 _ONNX = "export the model that it was made from to ONNX, and give that"
@@ -85,7 +85,7 @@ OBJECTS = (
         _of("keras", "tf_keras"),
         "bitsmith.convert(keras.Sequential([keras.Input(shape), layer]))",
     ),
-    ForeignObject("{name}, a model of decision trees", _of("catboost", "ydf", "treelite"), _TREES),
+    ForeignObject("{name}, a model of decision trees", _of("ydf", "treelite"), "export it to ONNX"),
     ForeignObject(
         "{name}, which predicts nothing", _of("sklearn"), "give the estimator, or the pipeline that has both"
     ),
@@ -191,7 +191,7 @@ FILES = (
         _nowhere,
         "booster = xgboost.Booster(model_file={path}); booster.save_model('model.json'), and give that file",
     ),
-    ForeignFile("a CatBoost model", (".cbm",), lambda first: first.startswith(b"CBM1"), _nowhere, _TREES),
+    ForeignFile("a CatBoost model", (".cbm",), lambda first: first.startswith(b"CBM1"), _nowhere, _CBM),
     ForeignFile(
         "numbers, which are not a model",
         (".npy", ".npz", ".csv", ".parquet"),

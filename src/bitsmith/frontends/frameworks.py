@@ -24,9 +24,9 @@ from bitsmith.frontends.onnx.framework import ONNX
 from bitsmith.frontends.spiking.framework import NIR, SNNTORCH
 from bitsmith.frontends.tflite.framework import TFLITE
 from bitsmith.frontends.torch.framework import TORCH
-from bitsmith.frontends.trees.frameworks import LIGHTGBM, SKLEARN, XGBOOST
+from bitsmith.frontends.trees.frameworks import CATBOOST, LIGHTGBM, SKLEARN, XGBOOST
 
-FRAMEWORKS = (KERAS, SNNTORCH, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, SKLEARN, NIR, KANELE, DWN, FORMULAS)
+FRAMEWORKS = (KERAS, SNNTORCH, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, CATBOOST, SKLEARN, NIR, KANELE, DWN, FORMULAS)
 """The table. Estimators of XGBoost and LightGBM are ones of scikit-learn, too, and modules of snnTorch ones of PyTorch: their
 records come first."""
 

@@ -33,6 +33,33 @@ class Tree:
     values: Floats
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """A decision of a tree that is given node by node, which goes on at the nodes ``yes`` or ``no``.
+
+    It goes on at ``yes`` where ``x[feature]`` is ``bounds`` or less or, if these are several, where an odd number of them are
+    ``x[feature]`` or more.
+    """
+
+    feature: int
+    bounds: float | Floats
+    yes: int
+    no: int
+
+
+def tree_of(nodes: Sequence[Decision | Floats]) -> Tree:
+    """The tree of ``nodes``, of which the first is the root: decisions, and leaves with values (outputs,)."""
+    rows = [None if isinstance(node, np.ndarray) else node for node in nodes]
+    outputs = max(node.size for node in nodes if isinstance(node, np.ndarray))
+    values = [node if isinstance(node, np.ndarray) else np.zeros(outputs) for node in nodes]
+    numbers = [(0, 0, 0) if row is None else (row.feature, row.yes, row.no) for row in rows]
+    feature, yes, no = np.array(numbers, np.int64).T
+    bounds = [0.0 if row is None or isinstance(row.bounds, np.ndarray) else row.bounds for row in rows]
+    sets = {k: row.bounds for k, row in enumerate(rows) if row is not None and isinstance(row.bounds, np.ndarray)}
+    is_leaf = np.array([row is None for row in rows])
+    return Tree(is_leaf, feature, as_weights(bounds), sets, yes, no, as_weights(np.stack(values)))
+
+
 def below(thresholds: npt.ArrayLike) -> Floats:
     """The bounds with which ``x <= bound`` means ``x < threshold``, for numbers of single precision."""
     return np.nextafter(np.asarray(thresholds, np.float32), np.float32(-np.inf)).astype(np.float64)

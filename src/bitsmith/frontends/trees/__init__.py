@@ -1,4 +1,4 @@
-"""Readers of the libraries of decision trees: scikit-learn, XGBoost and LightGBM. The layer that they make is `Trees`."""
+"""Readers of scikit-learn and of libraries of decision trees, whose layer is `Trees`."""
 
 LIGHTGBM_MARK = b"tree\nversion="
 """The first bytes of a text of LightGBM."""

@@ -1,4 +1,4 @@
-"""The records of scikit-learn, XGBoost and LightGBM."""
+"""The records of scikit-learn, XGBoost, LightGBM and CatBoost."""
 
 from __future__ import annotations
 
@@ -75,6 +75,15 @@ def _read_lightgbm(model: Any, options: ReadOptions) -> Network:
     return read_lightgbm(booster.model_to_string().encode(), "LightGBM", _classes(model))
 
 
+def _read_catboost(model: Any, options: ReadOptions) -> Network:
+    from bitsmith.frontends.files.json import MAX_JSON_BYTES
+    from bitsmith.frontends.trees.catboost import read_catboost, text_of
+
+    if isinstance(model, str | os.PathLike):
+        return read_catboost(_content(model, MAX_JSON_BYTES), str(model), raw=False)
+    return read_catboost(text_of(model), "CatBoost", raw=type(model).__name__ == "CatBoost")
+
+
 @dataclass(frozen=True, slots=True)
 class _Outputs:
     """Outputs of a library's live models; of a file if the caller insists, else none."""
@@ -90,6 +99,14 @@ class _Outputs:
             return boosted(self.name, loaded(self.name, model), inputs[0]) if insist else None
         of = boosted if type(model).__name__ == "Booster" else estimated
         return of(self.name, model, inputs[0])
+
+
+def _catboost_outputs(
+    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
+) -> FrameworkRun | None:
+    from bitsmith.frontends.trees.outputs import of_catboost
+
+    return None if isinstance(model, str | os.PathLike) and not insist else of_catboost(model, inputs[0])
 
 
 SKLEARN = Framework(
@@ -138,6 +155,23 @@ LIGHTGBM = Framework(
     takes=frozenset(),
     read=_read_lightgbm,
     outputs=_Outputs("LightGBM"),
+    layer_results=no_layer_results,
+    shapeless=None,
+    with_inputs=own_inputs,
+)
+
+CATBOOST = Framework(
+    name="CatBoost",
+    stem="catboost",
+    keys=(ModelKey("CatboostModel", (), weights=None, live=True),),
+    refused=(),
+    files="*.json",
+    live="a model of CatBoost",
+    is_live=_is_of("catboost"),
+    is_content=lambda first: b"".join(first.split()).startswith((b'{"features_info":', b'{"ctr_data":')),
+    takes=frozenset(),
+    read=_read_catboost,
+    outputs=_catboost_outputs,
     layer_results=no_layer_results,
     shapeless=None,
     with_inputs=own_inputs,

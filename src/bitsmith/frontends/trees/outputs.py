@@ -46,6 +46,31 @@ def loaded(name: str, model: object) -> object:
     return load(model_file=os.fspath(str(model)))
 
 
+def of_catboost(model: Any, x: Numbers) -> FrameworkRun:
+    """Outputs of a model of CatBoost; of a file those of a classifier or a regressor, by its loss."""
+    if isinstance(model, str | os.PathLike):
+        try:
+            library = importlib.import_module("catboost")
+        except ImportError as error:
+            raise NotComparedError("CatBoost is not installed") from error
+        path, plain = os.fspath(model), library.CatBoost()
+        classifies = len(plain.load_model(path, format="json").classes_) > 0
+        model = (library.CatBoostClassifier if classifies else library.CatBoostRegressor)()
+        model.load_model(path, format="json")
+    columns: Numbers = x.astype(np.float32)
+    if categories := model.get_cat_feature_indices():
+        mixed = columns.astype(np.object_)
+        mixed[:, categories] = x[:, categories].astype(np.int64)
+        columns = mixed
+    result = np.asarray(model.predict(columns))
+    if not hasattr(model, "predict_proba"):
+        return _run("CatBoost", result)
+    whole = all(isinstance(label, int | float | np.number) and label == int(label) for label in model.classes_)
+    numbers = {str(label): int(label) if whole else number for number, label in enumerate(model.classes_)}
+    labels = np.array([numbers[str(label)] for label in result.ravel()])
+    return _run("CatBoost", labels, model.predict_proba(columns))
+
+
 def _run(name: str, *arrays: Numbers) -> FrameworkRun:
     outputs: list[Floats] = [np.asarray(array).astype(np.float64) for array in arrays]
     return FrameworkRun(name, tuple(outputs))
