@@ -59,7 +59,7 @@ def _reduced(netlist: Netlist, index: int, readers: Mapping[int, int]) -> _Reduc
     cell = netlist.words[index].cell
     if not isinstance(cell, cells.RomRead) or cell.first:
         return None
-    bits = _bits(netlist, cell.address)
+    bits = address_bits(netlist, cell.address)
     entries = np.array(netlist.tables[cell.table], dtype=object)
     if bits is None or len(entries) != 1 << len(bits):
         return None
@@ -77,7 +77,7 @@ def _reduced(netlist: Netlist, index: int, readers: Mapping[int, int]) -> _Reduc
     return _Reduced(tuple(bits[place] for place in kept), tuple(entries[places].tolist()))
 
 
-def _bits(netlist: Netlist, address: int) -> list[int] | None:
+def address_bits(netlist: Netlist, address: int) -> list[int] | None:
     """The bits that an address consists of, the lowest first; None if it is made of something else."""
     found: dict[int, int] = {}
     left = [WordRef(address)]

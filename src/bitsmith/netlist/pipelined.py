@@ -14,6 +14,7 @@ from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, Search
 from bitsmith.netlist.drop_unread_bits import drop_unread_bits
 from bitsmith.netlist.elaborate import BlockLayers, elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
+from bitsmith.netlist.join_tables import join_tables
 from bitsmith.netlist.netlist import Netlist
 from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -75,6 +76,7 @@ def _made(
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
     netlist = drop_unread_bits(netlist)
     netlist = tabulate_cones(netlist, delays)
+    netlist = join_tables(netlist, delays)
     netlist = sink_constants(netlist, delays)
     if latency is not None and not latency.exactly:
         budget_ns = _long_enough(netlist, delays, budget_ns, latency.stages)

@@ -57,7 +57,7 @@ class _Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Tree:
+class SumTree:
     """Terms that a sum and the sums below it add, and the look-up tables of these."""
 
     terms: tuple[tuple[bool, WordRef], ...]
@@ -68,7 +68,7 @@ def regroup_sums(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
     """``netlist`` with trees of sums of three where these are smaller; it has no more stages of ``budget_ns`` than before."""
     if delays.ternary_adder(1) is None:
         return netlist
-    trees = _trees(netlist)
+    trees = sum_trees(netlist, _LEAST_TERMS)
     while trees:
         builder = _Builder(netlist, trees, delays, budget_ns)
         rebuilt = builder.run()
@@ -88,23 +88,23 @@ def _spared(made: Mapping[int, int], late: Collection[int]) -> frozenset[int]:
     return frozenset(guilty[: -(-len(guilty) // _SHARE)] or made)
 
 
-def _trees(netlist: Netlist) -> dict[int, _Tree]:
-    """The trees of at least four terms, by their roots."""
+def sum_trees(netlist: Netlist, least: int) -> dict[int, SumTree]:
+    """The trees of at least so many terms, by their roots."""
     readers = readers_of(netlist)
     results = {ref.word for ref in netlist.results}
     parts = {index for index, own in readers.items() if len(own) == 1 and index not in results}
-    found: dict[int, _Tree] = {}
+    found: dict[int, SumTree] = {}
     inner: set[int] = set()
     for index in reversed(readers):
         if is_sum(netlist, index) and index not in inner:
             tree, below = _tree(netlist, index, parts)
             inner |= below
-            if len(tree.terms) >= _LEAST_TERMS:
+            if len(tree.terms) >= least:
                 found[index] = tree
     return found
 
 
-def _tree(netlist: Netlist, root: int, parts: Collection[int]) -> tuple[_Tree, set[int]]:
+def _tree(netlist: Netlist, root: int, parts: Collection[int]) -> tuple[SumTree, set[int]]:
     """The tree of a sum, and the sums below it.
 
     A sum below another is in the tree if it is one of ``parts`` and has all the bits that the root has, or its exact value.
@@ -125,7 +125,7 @@ def _tree(netlist: Netlist, root: int, parts: Collection[int]) -> tuple[_Tree, s
         cost += luts_of_sum(netlist, word)
         open_terms.append((minus != word.cell.subtract, word.cell.b.shifted(ref.shift)))
         open_terms.append((minus, word.cell.a.shifted(ref.shift)))
-    return _Tree(tuple(terms), cost), below - {root}
+    return SumTree(tuple(terms), cost), below - {root}
 
 
 def _is_part(netlist: Netlist, ref: WordRef, top: int, parts: Collection[int]) -> bool:
@@ -140,7 +140,7 @@ class _Builder:
     ``made`` has the new word of each old sum whose tree became such rows; ``stages`` are those of the old netlist.
     """
 
-    def __init__(self, netlist: Netlist, trees: Mapping[int, _Tree], delays: Delays, budget_ns: float) -> None:
+    def __init__(self, netlist: Netlist, trees: Mapping[int, SumTree], delays: Delays, budget_ns: float) -> None:
         self.made: dict[int, int] = {}
         self._netlist = netlist
         self._trees = trees
@@ -166,7 +166,7 @@ class _Builder:
         results = tuple(WordRef(self._numbers[ref.word], ref.shift) for ref in self._netlist.results)
         return replace(self._netlist, words=tuple(self._words), results=results)
 
-    def _regrouped(self, root: int, word: Word, tree: _Tree) -> float | None:
+    def _regrouped(self, root: int, word: Word, tree: SumTree) -> float | None:
         """Make the rows of a tree and return when they are ready; None if the tree stays as it is."""
         before, due = len(self._words), self._due[root]
         terms = self._with_one_constant([self._term(minus, ref) for minus, ref in tree.terms], word)

@@ -1,0 +1,165 @@
+"""Joins tables whose values are added into one, where a look-up table has inputs for the bits of all their addresses.
+
+Before: ``y = one[a] + other[b] + z``, with ``a`` and ``b`` of three bits. After: ``y = both[a + 8 * b] + z``: a look-up table of
+six inputs for each bit takes the place of two and of an adder. Bits that both addresses have count once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.ir.types import width_of
+from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.drop_unread_bits import address_bits
+from bitsmith.netlist.netlist import Cell, Netlist, Word, WordRef, readers_of
+from bitsmith.netlist.pipeline import Delays, lut_inputs
+from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.netlist.regroup_sums import sum_trees
+from bitsmith.netlist.renumber import moved
+from bitsmith.netlist.tabulate_cones import table_luts
+
+_ROW_SHARE = 0.5
+"""Look-up tables per bit of a sum, of which rows may add three."""
+
+Term: TypeAlias = tuple[bool, WordRef]
+"""A word that is added, or subtracted if so."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The sum of ``terms``, by the bits of an address, the lowest first; ``luts`` are those of each bit's look-up tables."""
+
+    terms: tuple[Term, ...]
+    bits: tuple[int, ...]
+    entries: tuple[int, ...]
+    luts: float
+
+
+def join_tables(netlist: Netlist, delays: Delays) -> Netlist:
+    """``netlist`` with fewer tables in sums, if that takes fewer look-up tables."""
+    inputs, results = lut_inputs(delays), {ref.word for ref in netlist.results}
+    alone = {index for index, own in readers_of(netlist).items() if len(own) == 1 and index not in results}
+    found: dict[int, tuple[_Table, ...]] = {}
+    trees = {root: tree.terms for root, tree in sum_trees(netlist, 2).items()}
+    for root, terms in trees.items():
+        tables = [_table(netlist, term, inputs) for term in terms if term[1].word in alone]
+        if joined := _joined([table for table in tables if table is not None], inputs):
+            found[root] = joined
+    return reduce_widths(_with_sums(netlist, trees, found)) if found else netlist
+
+
+def _joined(tables: Sequence[_Table], inputs: int) -> tuple[_Table, ...]:
+    """Tables of several terms: those of ``tables`` with most bits first, each joined to the first that it fits to."""
+    made: list[_Table] = []
+    for table in sorted(tables, key=lambda table: -len(table.bits)):
+        for place, other in enumerate(made):
+            both = _both(other, table, inputs) if len({*other.bits, *table.bits}) <= inputs else None
+            if both is not None:
+                made[place] = both
+                break
+        else:
+            made.append(table)
+    return tuple(table for table in made if len(table.terms) > 1)
+
+
+def _table(netlist: Netlist, term: Term, inputs: int) -> _Table | None:
+    """The table that a term is; None if it is something else, or has too many bits."""
+    minus, ref = term
+    word = netlist.words[ref.word]
+    if not isinstance(word.cell, cells.RomRead) or word.cell.first or word.drop:
+        return None
+    bits, entries = address_bits(netlist, word.cell.address), netlist.tables[word.cell.table]
+    if bits is None or len(bits) > inputs or len(entries) != 1 << len(bits):
+        return None
+    if min(entries) < word.lo or max(entries) > word.hi:
+        return None
+    values = tuple((-entry if minus else entry) << ref.shift for entry in entries)
+    return _Table((term,), tuple(bits), values, table_luts(entries, 0, word.width, inputs))
+
+
+def _both(one: _Table, other: _Table, inputs: int) -> _Table | None:
+    """The sum of two tables, if it takes fewer look-up tables than they and an adder do."""
+    bits = tuple(dict.fromkeys((*one.bits, *other.bits)))
+    numbers = np.arange(1 << len(bits))
+    parts = []
+    for table in (one, other):
+        places = sum((numbers >> bits.index(bit) & 1) << place for place, bit in enumerate(table.bits))
+        parts.append(np.array(table.entries, dtype=object)[places])
+    entries = tuple((parts[0] + parts[1]).tolist())
+    width = width_of(min(entries), max(entries))
+    luts = table_luts(entries, 0, width, inputs)
+    saved = one.luts + other.luts + _ROW_SHARE * width - luts
+    return _Table((*one.terms, *other.terms), bits, entries, luts) if saved > 0 else None
+
+
+def _with_sums(netlist: Netlist, trees: Mapping[int, Sequence[Term]], found: Mapping[int, Sequence[_Table]]) -> Netlist:
+    """``netlist`` with joined tables in some sums; what these were made of is dead."""
+    words, tables, numbers = list[Word](), list(netlist.tables), dict[int, int]()
+    for index, word in enumerate(netlist.words):
+        cell = moved(word.cell, numbers)
+        if index in found:
+            gone = {term for table in found[index] for term in table.terms}
+            kept = [
+                (minus, WordRef(numbers[ref.word], ref.shift))
+                for minus, ref in trees[index]
+                if (minus, ref) not in gone
+            ]
+            making = _Making(words, tables, word)
+            own = [making.table([numbers[bit] for bit in table.bits], table.entries) for table in found[index]]
+            cell = making.sum([*((False, ref) for ref in own), *kept])
+        numbers[index] = len(words)
+        words.append(replace(word, cell=cell))
+    results = tuple(WordRef(numbers[ref.word], ref.shift) for ref in netlist.results)
+    return replace(netlist, words=tuple(words), tables=tuple(tables), results=results)
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """Appends what a sum is made of to ``words`` and ``tables``; ``like`` is the sum's word."""
+
+    words: list[Word]
+    tables: list[tuple[int, ...]]
+    like: Word
+
+    def table(self, bits: Sequence[int], entries: tuple[int, ...]) -> WordRef:
+        address = WordRef(bits[0])
+        for place, bit in enumerate(bits[1:], 1):
+            address = self._word(cells.AddSub(address, WordRef(bit, place), subtract=False), 0, (2 << place) - 1)
+        self.tables.append(entries)
+        return self._word(cells.RomRead(address.word, len(self.tables) - 1, 0), min(entries), max(entries))
+
+    def sum(self, terms: Sequence[Term]) -> Cell:
+        """The cell of the sum of ``terms``, of which one is not subtracted: narrow ones are added first, two by two."""
+        while len(terms) > 2:
+            terms = sorted(terms, key=lambda term: self._span(term[1]))
+            pairs = zip(terms[::2], terms[1::2], strict=False)
+            terms = [*(self._added(*pair) for pair in pairs), *terms[len(terms) // 2 * 2 :]]
+        if len(terms) == 1:
+            return cells.AddSub(terms[0][1], self._word(cells.Literal(0), 0, 0), subtract=False)
+        return self._cell(*terms)[1]
+
+    def _added(self, one: Term, other: Term) -> Term:
+        minus, cell = self._cell(one, other)
+        (a_lo, a_hi), (b_lo, b_hi) = self._span_of(cell.a), self._span_of(cell.b)
+        lo, hi = (a_lo - b_hi, a_hi - b_lo) if cell.subtract else (a_lo + b_lo, a_hi + b_hi)
+        return minus, self._word(cell, lo, hi)
+
+    def _cell(self, one: Term, other: Term) -> tuple[bool, cells.AddSub]:
+        (minus, a), (other_minus, b) = sorted((one, other), key=lambda term: term[0])
+        return minus, cells.AddSub(a, b, subtract=minus != other_minus)
+
+    def _span(self, ref: WordRef) -> int:
+        lo, hi = self._span_of(ref)
+        return hi - lo
+
+    def _span_of(self, ref: WordRef) -> tuple[int, int]:
+        word = self.words[ref.word]
+        return word.lo << ref.shift, word.hi << ref.shift
+
+    def _word(self, cell: Cell, lo: int, hi: int) -> WordRef:
+        self.words.append(Word(cell, lo, hi, 0, self.like.origin, -1))
+        return WordRef(len(self.words) - 1)
