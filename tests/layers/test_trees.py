@@ -11,7 +11,8 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
-from bitsmith.layers.decisions import Conditions, reduced
+from bitsmith.layers import decisions
+from bitsmith.layers.decisions import Choices, Conditions, reduced
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
@@ -64,11 +65,13 @@ def _program(trees: Trees) -> Program:
 
 
 def _decisions(trees: Trees) -> int:
-    return sum(node.type.size for node in _program(trees).nodes if isinstance(node.op, ops.Select))
+    return sum(node.type.size for node in _program(trees).nodes if isinstance(node.op, ops.Compare))
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_circuits_and_reference_walk_from_each_root(seed: int) -> None:
+def test_circuits_and_reference_walk_from_each_root(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some trees are tables, others choices of numbers."""
+    monkeypatch.setattr(decisions, "_MOST_BITS", seed % 5)
     rng = np.random.default_rng(seed)
     trees = _random(rng)
     x = rng.integers(-9, 10, (300, trees.size)) / 4
@@ -77,9 +80,20 @@ def test_circuits_and_reference_walk_from_each_root(seed: int) -> None:
     np.testing.assert_array_equal(Emulator(_program(trees)).run([x])[0], wanted)
 
 
+def _chosen(choices: Choices, holds: list[int]) -> list[int]:
+    places = list(choices.leaves)
+    for level in choices.levels:
+        places += [places[first] if holds[condition] else places[second] for condition, first, second in level]
+    return [places[place] for place in choices.results]
+
+
+@pytest.mark.parametrize("tabulated", [12, 2, 0])
 @pytest.mark.parametrize("seed", range(10))
-def test_what_is_left_of_trees_gives_the_same_within_a_range(seed: int) -> None:
-    """Also where the range of an input settles decisions."""
+def test_what_is_left_of_trees_gives_the_same_within_a_range(
+    seed: int, tabulated: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the range of an input settles decisions, whether trees become tables or not."""
+    monkeypatch.setattr(decisions, "_MOST_BITS", tabulated)
     rng = np.random.default_rng(seed)
     trees = _random(rng, outputs=1)
     bounds = np.where(np.isfinite(trees.thresholds), trees.thresholds, 100 * np.sign(trees.thresholds)) * 4
@@ -91,10 +105,9 @@ def test_what_is_left_of_trees_gives_the_same_within_a_range(seed: int) -> None:
     for _ in range(60):
         sample = np.array([rng.integers(a, b + 1) for a, b in zip(lo, hi, strict=True)])
         holds = [sum(sample[of] <= bound for bound in bounds) % 2 for of, bounds in left.conditions]
-        places = list(left.leaves)
-        for level in left.levels:
-            places += [places[first] if holds[condition] else places[second] for condition, first, second in level]
-        total = left.constant[0] + sum(places[place] for place, _ in left.roots)
+        bits, numbers = (_chosen(choices, holds) for choices in (left.bits, left.sums))
+        codes = [sum(bits[bit] << place for place, bit in enumerate(code)) for code in left.codes]
+        total = left.constant[0] + sum(entries[codes[code]] for code, _, entries in left.tables) + sum(numbers)
         assert total / 8 + trees.base[0] == _walked(trees, sample / 4)[0]
 
 

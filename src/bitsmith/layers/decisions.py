@@ -1,8 +1,8 @@
 """Decision trees on integers: what is left of them within the ranges of their inputs, and shared between trees.
 
-In: nodes with thresholds in raw values, and leaves with raw values for several outputs. Out: decisions between two numbers, each
-of them once, with those first that others read. Decisions that the range of an input, or decisions above, have settled are gone,
-and so are those between equal numbers.
+In: nodes with thresholds in raw values, and leaves with raw values for several outputs. Out: the bits of the number of the leaf
+that each tree leads to, and tables of what is added for each number. Decisions that the range of an input, or decisions above,
+have settled are gone, and so are those between equal numbers. Each decision between two numbers is there once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ import numpy.typing as npt
 
 from bitsmith.ir.types import Ints, objects
 
+_MOST_BITS = 12
+"""Most bits of the numbers of a tree's leaves."""
+
+_SHARE_BITS = 5
+"""Bits of numbers up to which a table takes a look-up table for each bit that is added; beyond, each bit doubles these."""
+
 Condition: TypeAlias = tuple[int, tuple[int, ...]]
 """A feature and bounds."""
 
@@ -30,26 +36,38 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True)
-class Decisions:
+class Choices:
     """Numbers by places: the ``leaves``, then the results of each level of decisions (condition, place if so, place if not).
 
-    Args:
-        conditions: features and bounds, of which an odd number is the feature or more.
-        roots: places, and the output that what is there is added to.
-        constant: for each output, the sum of trees that decide nothing.
+    ``results`` are the places of the numbers that are wanted.
     """
 
     leaves: list[int]
-    conditions: list[Condition]
     levels: list[list[tuple[int, int, int]]]
-    roots: list[tuple[int, int]]
-    constant: Ints
+    results: list[int]
 
-    def targets(self, outputs: int) -> Ints:
-        """A matrix (roots, outputs) of ones where a root is added to an output."""
-        matrix = np.zeros((len(self.roots), outputs), np.int64)
-        matrix[np.arange(len(self.roots)), [output for _, output in self.roots]] = 1
-        return objects(matrix)
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Trees as tables of the numbers of their leaves, and as decisions between numbers where tables would be large.
+
+    Args:
+        conditions: features and bounds, of which an odd number is the feature or more.
+        bits: the bits of the numbers of leaves.
+        codes: for each tree with a table, which of these bits its number has, the lowest first.
+        tables: codes, outputs, and what is added to an output for each number, 0 at least.
+        sums: numbers that are added to outputs.
+        outputs: the output of each of them.
+        constant: for each output, the sum of trees that decide nothing.
+    """
+
+    conditions: list[Condition]
+    bits: Choices
+    codes: list[list[int]]
+    tables: list[tuple[int, int, list[int]]]
+    sums: Choices
+    outputs: list[int]
+    constant: Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,9 +75,12 @@ class _Decision:
     """A decision between two numbers; ``height`` is that of the longest way to a leaf."""
 
     condition: Condition
-    first: _Decision | int
-    second: _Decision | int
+    first: _Number
+    second: _Number
     height: int
+
+
+_Number: TypeAlias = _Decision | int
 
 
 def reduced(
@@ -67,12 +88,65 @@ def reduced(
 ) -> Decisions:
     """Return what is left of trees with ``leaves`` (leaves, outputs) where inputs lie within ``lo`` and ``hi`` (features,)."""
     reducer = _Reducer(asked, branches, lo, hi)
-    outputs = leaves.shape[1]
-    found = [(reducer.of(int(root), column), k) for k, column in enumerate(leaves.T.tolist()) for root in roots]
-    constant = objects(np.zeros(outputs, np.int64))
-    for number, output in found:
-        constant[output] += number if isinstance(number, int) else 0
-    return _numbered(tuple(reducer.known.values()), found, constant)
+    numbers: dict[tuple[int, ...], int] = {}
+    rows = [numbers.setdefault(tuple(row), len(numbers)) for row in leaves.tolist()]
+    values = list(numbers)
+    constant = objects(np.zeros(leaves.shape[1], np.int64))
+    bits: list[_Number] = []
+    codes: list[list[int]] = []
+    tables: list[tuple[int, int, list[int]]] = []
+    sums: list[tuple[_Number, int]] = []
+    for root in roots.tolist():
+        tree = reducer.of(root, rows)
+        if isinstance(tree, int):
+            constant += objects(np.array(values[tree], np.object_))
+        elif _is_tabulated(tree):
+            code = reducer.code(tree)[::-1]
+            codes.append(list(range(len(bits), len(bits) + len(code))))
+            bits += code
+            leaf_of = _leaves(tree, len(code))
+            for output, least in enumerate(np.min([values[row] for row in leaf_of], axis=0).tolist()):
+                tables.append((len(codes) - 1, output, [values[row][output] - least for row in leaf_of]))
+                constant[output] += least
+        else:
+            found = [reducer.of(root, column) for column in leaves.T.tolist()]
+            sums += [(number, k) for k, number in enumerate(found) if not isinstance(number, int)]
+            constant += objects(np.array([number if isinstance(number, int) else 0 for number in found], np.object_))
+    of_bits, of_sums = _below(bits), _below([number for number, _ in sums])
+    conditions = sorted({decision.condition for decision in (*of_bits, *of_sums)})
+    return Decisions(
+        conditions,
+        _numbered(of_bits, bits, conditions),
+        codes,
+        tables,
+        _numbered(of_sums, [number for number, _ in sums], conditions),
+        [output for _, output in sums],
+        constant,
+    )
+
+
+def _is_tabulated(tree: _Decision) -> bool:
+    """True if a table of the numbers of leaves, one bit for each decision on a way, is smaller than choices of numbers."""
+    return tree.height <= _MOST_BITS and len(_below([tree])) >> max(tree.height - _SHARE_BITS, 0) > 0
+
+
+def _leaves(number: _Number, bits: int) -> list[int]:
+    """The leaf that each code of ``bits`` bits leads to; the highest bit decides first."""
+    if isinstance(number, int):
+        return [number] * (1 << bits)
+    return [*_leaves(number.second, bits - 1), *_leaves(number.first, bits - 1)]
+
+
+def _below(numbers: Sequence[_Number]) -> list[_Decision]:
+    """The decisions that ``numbers`` need, each once."""
+    found: dict[int, _Decision] = {}
+    waiting = [number for number in numbers if not isinstance(number, int)]
+    while waiting:
+        decision = waiting.pop()
+        if id(decision) not in found:
+            found[id(decision)] = decision
+            waiting += [end for end in (decision.first, decision.second) if not isinstance(end, int)]
+    return list(found.values())
 
 
 class _Reducer:
@@ -82,9 +156,10 @@ class _Reducer:
         self._asked = list(zip(asked.features.tolist(), asked.bounds, strict=True))
         self._branches: list[list[int]] = branches.tolist()
         self._ranges: list[tuple[int, int]] = list(zip(lo.tolist(), hi.tolist(), strict=True))
-        self.known: dict[object, _Decision] = {}
+        self._known: dict[object, _Decision] = {}
+        self._codes: dict[int, list[_Number]] = {}
 
-    def of(self, place: int, leaves: Sequence[int]) -> _Decision | int:
+    def of(self, place: int, leaves: Sequence[int]) -> _Number:
         """Return what is left of the tree at ``place``."""
         if place < 0:
             return leaves[-1 - place]
@@ -104,22 +179,37 @@ class _Reducer:
             self._ranges[feature] = own[-1][0], own[0][1]
             ends.append(self.of(branch, leaves))
         self._ranges[feature] = whole
-        first, second = ends
+        return self._decided((feature, inner), *ends)
+
+    def _decided(self, condition: Condition, first: _Number, second: _Number) -> _Number:
+        """The one object of this decision."""
         if first == second:
             return first
-        condition = (feature, inner)
         key = (condition, *(number if isinstance(number, int) else (id(number),) for number in (first, second)))
-        return self.known.setdefault(key, _Decision(condition, first, second, 1 + max(_height(first), _height(second))))
+        height = 1 + max(_height(first), _height(second))
+        return self._known.setdefault(key, _Decision(condition, first, second, height))
+
+    def code(self, tree: _Number) -> list[_Number]:
+        """The bits of a number of each leaf, the highest first: how the root decides, then those of where that leads to."""
+        if isinstance(tree, int):
+            return []
+        if id(tree) not in self._codes:
+            yes, no = self.code(tree.first), self.code(tree.second)
+            shared = min(len(yes), len(no))
+            both = (self._decided(tree.condition, *pair) for pair in zip(yes, no, strict=False))
+            top = self._decided(tree.condition, 1, 0)
+            self._codes[id(tree)] = [top, *both, *yes[shared:], *no[shared:]]
+        return self._codes[id(tree)]
 
 
-def _height(number: _Decision | int) -> int:
+def _height(number: _Number) -> int:
     return 0 if isinstance(number, int) else number.height
 
 
-def _numbered(known: Sequence[_Decision], roots: Sequence[tuple[_Decision | int, int]], constant: Ints) -> Decisions:
-    """Decisions that ``roots`` need, with places."""
+def _numbered(known: Sequence[_Decision], results: Sequence[_Number], conditions: Sequence[Condition]) -> Choices:
+    """Decisions that ``results`` need, with places."""
     ends = {end for decision in known for end in (decision.first, decision.second) if isinstance(end, int)}
-    leaves, conditions = sorted(ends), sorted({decision.condition for decision in known})
+    leaves = sorted(ends)
     numbers = {condition: number for number, condition in enumerate(conditions)}
     places: dict[object, int] = {leaf: place for place, leaf in enumerate(leaves)}
     levels: list[list[tuple[int, int, int]]] = [[] for _ in range(max(map(_height, known), default=0))]
@@ -127,5 +217,4 @@ def _numbered(known: Sequence[_Decision], roots: Sequence[tuple[_Decision | int,
         places[decision] = len(places)
         row = (numbers[decision.condition], places[decision.first], places[decision.second])
         levels[decision.height - 1].append(row)
-    decided = [(places[number], output) for number, output in roots if not isinstance(number, int)]
-    return Decisions(leaves, conditions, levels, decided, constant)
+    return Choices(leaves, levels, [places[number] for number in results])

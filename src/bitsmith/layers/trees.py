@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import chain
 from typing import ClassVar
 
@@ -14,8 +15,8 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Input, Relation
-from bitsmith.ir.types import Rounding, objects
-from bitsmith.layers.decisions import Conditions, Decisions, reduced
+from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.layers.decisions import Choices, Conditions, Decisions, reduced
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
@@ -151,10 +152,9 @@ class Trees(Layer):
         result = builder.const(bias, bias_frac)
         if decisions.constant.any():
             result = builder.add(result, builder.const(decisions.constant, frac))
-        if decisions.roots:
-            values = _decided(builder, _conditions(builder, x, decisions), decisions, frac)
-            picked = builder.gather(values, [place for place, _ in decisions.roots], 0)
-            result = builder.add(builder.linear(picked, decisions.targets(self.base.size), np.asarray(0)), result)
+        if decisions.conditions:
+            added, outputs = _added(builder, _conditions(builder, x, decisions), decisions, frac)
+            result = builder.add(builder.linear(added, _targets(outputs, self.base.size), np.asarray(0)), result)
         return lowering.result(result)
 
 
@@ -215,15 +215,46 @@ def _odd(builder: ProgramBuilder, values: Value, operands: Sequence[Sequence[int
     return builder.gather(values, [place for (place,) in operands], 0)
 
 
-def _decided(builder: ProgramBuilder, holds: Value, decisions: Decisions, frac: int) -> Value:
-    """All numbers that leaves have or decisions between two of them give."""
-    values = builder.const(objects(np.array(decisions.leaves, dtype=np.object_)), frac)
-    for level in decisions.levels:
+def _added(builder: ProgramBuilder, holds: Value, decisions: Decisions, frac: int) -> tuple[Value, list[int]]:
+    """Numbers that are added to outputs, and the output of each."""
+    parts, outputs = [], [output for _, output, _ in decisions.tables] + decisions.outputs
+    if decisions.tables:
+        codes, size = _codes(builder, holds, decisions), max(map(len, decisions.codes))
+        entries = [[*some, *some[:1] * ((1 << size) - len(some))] for _, _, some in decisions.tables]
+        operand = builder.gather(codes, [code for code, _, _ in decisions.tables], 0)
+        parts.append(builder.table(operand, 0, objects(np.array(entries, np.object_)), frac))
+    if decisions.sums.results:
+        parts.append(_chosen(builder, holds, decisions.sums, frac))
+    return parts[0] if len(parts) == 1 else builder.concat(parts, 0), outputs
+
+
+def _codes(builder: ProgramBuilder, holds: Value, decisions: Decisions) -> Value:
+    """The number of the leaf that each tree with a table leads to."""
+    bits = builder.concat([_chosen(builder, holds, decisions.bits, 0), builder.const(objects([0]), 0)], 0)
+    size, zero = max(map(len, decisions.codes)), bits.shape[0] - 1
+    columns = zip(*([*code, *[zero] * (size - len(code))] for code in decisions.codes), strict=True)
+    weighed = [builder.shift(builder.gather(bits, list(column), 0), place) for place, column in enumerate(columns)]
+    most = objects([(1 << len(code)) - 1 for code in decisions.codes])
+    # What is the sum of bits that are always 0 and of others may count in twos.
+    return builder.cast_to(reduce(builder.add, weighed), 0, 0, most, Rounding.TRN, Overflow.SAT)
+
+
+def _chosen(builder: ProgramBuilder, holds: Value, choices: Choices, frac: int) -> Value:
+    """The results of ``choices``, whose leaves are multiples of ``2**-frac``."""
+    values = builder.const(objects(np.array(choices.leaves, dtype=np.object_)), frac)
+    for level in choices.levels:
         condition, first, second = (list(part) for part in zip(*level, strict=True))
         picked = (builder.gather(values, part, 0) for part in (first, second))
         chosen = builder.select(builder.gather(holds, condition, 0), *picked)
         values = builder.concat([values, chosen], 0)
-    return values
+    return builder.gather(values, choices.results, 0)
+
+
+def _targets(outputs: Sequence[int], size: int) -> Ints:
+    """A matrix of ones where a number is added to an output."""
+    matrix = np.zeros((len(outputs), size), np.int64)
+    matrix[np.arange(len(outputs)), outputs] = 1
+    return objects(matrix)
 
 
 EXAMPLES = (
