@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
-from bitsmith.devices import ECP5, any_board
+from bitsmith.devices import ECP5, any_board, part_or_typical
 from bitsmith.mapping.directives import WeightsBus
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_engines import perceptron, shared
 from tests.rtl.wrapped import DIGEST, expected, inputs_of, made
+from tests.system.examples import digits
 from tests.systems.memory_board import Buffers, Memory, MemoryBoard, memory_board
 from tests.systems.test_memory_circuits import MASTER
 from tests.systems.written import imported, written
@@ -97,3 +98,31 @@ def test_a_memory_that_bounds_the_rate(tmp_path: Path, monkeypatch: pytest.Monke
         np.testing.assert_array_equal(driver.predict(x), expected(each.program, x)[0])
         busy = registers.counts().since(before).busy
         assert planned * 0.9 <= busy <= planned * 1.03
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("board", ["pynq-z2"])
+def test_from_a_model_to_its_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: str) -> None:
+    """The project of a model, as `write` leaves it: its driver sends frames beside a memory with its image of weights."""
+    asked = {"io_type": "io_stream", "strategy": "shared", "reuse_factor": 512, "board": board, "clock_period": 10}
+    memory = "32 bits, 533 MHz, 200 ns, 75 %"
+    model, x = digits(tmp_path, config=None, bits=8, project_name="net", weight_memory=memory, **asked)
+    folder, frames = model.write(), 40
+    target = model.target
+    family = part_or_typical(target.part).family
+    each = circuit(
+        model.program, model.directives, family.delays, target.budget_ns(family), "net", Title("test", DIGEST)
+    )
+    planned = each.cycles[0] + (frames - 1) * each.cycles[1]
+    assert each.cycles == (model.estimate().latency, model.estimate().interval)
+    with memory_board(folder, each, any_board(board).bus_bytes) as (simulated, buffers):
+        driver = overlaid(monkeypatch, folder, simulated, buffers)
+        driver.selftest()
+        registers = driver.ends[1]
+        for name in ("random", "refreshes"):
+            simulated.behave(MEMORIES[name])
+            before = registers.counts()
+            np.testing.assert_array_equal(driver.predict(x[:frames]), model.predict(x[:frames]))
+            busy = registers.counts().since(before).busy
+            assert planned * 0.9 <= busy <= planned * 1.03, name
