@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import FAMILIES, Family, resolve_part
+from bitsmith.devices import FAMILIES, Family, family_named, resolve_part
 from bitsmith.estimate.size import estimate, estimate_network
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -21,7 +21,7 @@ from bitsmith.mapping.partition import partition
 from tests.mapping.test_engines import depthwise, perceptron, pooled, residual, shared
 from tests.mapping.test_folding import convolution
 from tests.netlist.checks import dense_program
-from tests.properties import convolutional, recurrent
+from tests.properties import convolutional, few, recurrent
 from tests.properties.programs import random_program
 from tests.rtl.wrapped import loaded
 
@@ -68,40 +68,68 @@ def networks() -> Mapping[str, tuple[Program, Directives]]:
     return found
 
 
-def lines() -> Iterator[str]:
-    """A line for each circuit and family: look-up tables, flip-flops, multiplier blocks, adders, memories."""
-    names = ("ecp5", "ice40up", "xc7", "xcup", "stratix10")  # each differs from the others in what it has
-    families = [family for family in FAMILIES if family.name in names]
-    made = {name: partition(program, directives) for name, (program, directives) in networks().items()}
+FAMILY_NAMES = ("ecp5", "ice40up", "xc7", "xcup", "stratix10")
+"""Each differs from the others in what it has."""
 
-    def line(kind: str, name: str, family: Family, size: object) -> str:
-        return f"{kind} {name} {family.name}: {size}"
 
-    for family in families:
-        for seed in range(20):
-            yield line("unrolled", f"random-{seed}", family, estimate(random_program(seed), family))
-        in_blocks = Directives({}, True, {"dense_0": MultiplierStyle.BLOCKS}, block=family.area.block).block_layers
-        yield line("unrolled", "blocks", family, estimate(dense_program((8, 6), 9, 7, 0.25), family, in_blocks))
-        for name, network in made.items():
-            yield line("network", name, family, estimate_network(network, family))
+def _line(kind: str, name: str, family: Family, size: object) -> str:
+    return f"{kind} {name} {family.name}: {size}"
+
+
+def unrolled(family: Family) -> Iterator[str]:
+    """A line for each circuit without processes: look-up tables, flip-flops, multiplier blocks, adders, memories."""
+    for seed in range(20):
+        yield _line("unrolled", f"random-{seed}", family, estimate(random_program(seed), family))
+    in_blocks = Directives({}, True, {"dense_0": MultiplierStyle.BLOCKS}, block=family.area.block).block_layers
+    yield _line("unrolled", "blocks", family, estimate(dense_program((8, 6), 9, 7, 0.25), family, in_blocks))
+
+
+def in_turn(family: Family) -> Iterator[str]:
+    """A line for each network of processes."""
+    for name, (program, directives) in networks().items():
+        yield _line("network", name, family, estimate_network(partition(program, directives), family))
+
+
+def of_parts() -> Iterator[str]:
+    """A line for some networks on parts."""
+    found = networks()
     for part in map(resolve_part, PARTS):
         for name in ("lines", "engine-many", "transposed", "external"):
-            program, directives = networks()[name]
-            yield line(
-                "part", name, part.family, estimate_network(partition(program, directives), part.family, None, part)
-            )
+            network = partition(*found[name])
+            yield _line("part", name, part.family, estimate_network(network, part.family, None, part))
 
 
-@pytest.fixture(scope="module")
-def found() -> list[str]:
-    return list(lines())
+def lines() -> Iterator[str]:
+    """All lines."""
+    for family in (family for family in FAMILIES if family.name in FAMILY_NAMES):
+        yield from unrolled(family)
+        yield from in_turn(family)
+    yield from of_parts()
+
+
+def kept(kind: str, family: str = "") -> list[str]:
+    """The lines of a kind as they were, of one family."""
+    known = GOLDENS.read_text().splitlines()
+    return [line for line in known if line.startswith(f"{kind} ") and line.partition(":")[0].endswith(family)]
+
+
+REMEDY = "if estimates are meant to be others: python -m tests.estimate.test_goldens"
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_estimates_are_as_they_were(family: str) -> None:
+    assert list(unrolled(family_named(family))) == kept("unrolled", f" {family}"), REMEDY
+
+
+@few("family", FAMILY_NAMES, fast=1, judged=True)
+def test_estimates_of_networks_are_as_they_were(family: str) -> None:
+    assert list(in_turn(family_named(family))) == kept("network", f" {family}"), REMEDY
 
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_estimates_are_as_they_were(found: list[str]) -> None:
-    remedy = "if estimates are meant to be others: python -m tests.estimate.test_goldens"
-    assert found == GOLDENS.read_text().splitlines(), remedy
+def test_estimates_of_parts_are_as_they_were() -> None:
+    assert list(of_parts()) == kept("part"), REMEDY
 
 
 if __name__ == "__main__":
