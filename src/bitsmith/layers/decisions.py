@@ -71,75 +71,87 @@ class Decisions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Decision:
+class Decision:
     """A decision between two numbers; ``height`` is that of the longest way to a leaf."""
 
     condition: Condition
-    first: _Number
-    second: _Number
+    first: Number
+    second: Number
     height: int
 
 
-_Number: TypeAlias = _Decision | int
+Number: TypeAlias = Decision | int
+"""A decision, or the number that one leads to."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reduced:
+    """What is left of trees: each leads to the place of a row of ``values``, one number for each output."""
+
+    trees: list[Number]
+    values: list[tuple[int, ...]]
+    reducer: _Reducer
+
+    def decisions(self) -> Decisions:
+        """The trees side by side."""
+        outputs = len(self.values[0])
+        constant = objects(np.zeros(outputs, np.int64))
+        bits: list[Number] = []
+        codes: list[list[int]] = []
+        tables: list[tuple[int, int, list[int]]] = []
+        sums: list[tuple[Number, int]] = []
+        for tree in self.trees:
+            if isinstance(tree, int):
+                constant += objects(np.array(self.values[tree], np.object_))
+            elif is_tabulated(tree):
+                code = self.reducer.code(tree)[::-1]
+                codes.append(list(range(len(bits), len(bits) + len(code))))
+                bits += code
+                rows = [self.values[row] for row in _leaves(tree, len(code))]
+                for output, least in enumerate(np.min(rows, axis=0).tolist()):
+                    tables.append((len(codes) - 1, output, [row[output] - least for row in rows]))
+                    constant[output] += least
+            else:
+                found = [self.reducer.column(tree, self.values, output) for output in range(outputs)]
+                sums += [(number, output) for output, number in enumerate(found)]
+        of_bits, of_sums = below(bits), below([number for number, _ in sums])
+        conditions = sorted({decision.condition for decision in (*of_bits, *of_sums)})
+        return Decisions(
+            conditions,
+            _numbered(of_bits, bits, conditions),
+            codes,
+            tables,
+            _numbered(of_sums, [number for number, _ in sums], conditions),
+            [output for _, output in sums],
+            constant,
+        )
 
 
 def reduced(
     asked: Conditions, branches: npt.NDArray[np.int64], roots: npt.NDArray[np.int64], leaves: Ints, lo: Ints, hi: Ints
-) -> Decisions:
+) -> Reduced:
     """Return what is left of trees with ``leaves`` (leaves, outputs) where inputs lie within ``lo`` and ``hi`` (features,)."""
-    reducer = _Reducer(asked, branches, lo, hi)
     numbers: dict[tuple[int, ...], int] = {}
     rows = [numbers.setdefault(tuple(row), len(numbers)) for row in leaves.tolist()]
-    values = list(numbers)
-    constant = objects(np.zeros(leaves.shape[1], np.int64))
-    bits: list[_Number] = []
-    codes: list[list[int]] = []
-    tables: list[tuple[int, int, list[int]]] = []
-    sums: list[tuple[_Number, int]] = []
-    for root in roots.tolist():
-        tree = reducer.of(root, rows)
-        if isinstance(tree, int):
-            constant += objects(np.array(values[tree], np.object_))
-        elif _is_tabulated(tree):
-            code = reducer.code(tree)[::-1]
-            codes.append(list(range(len(bits), len(bits) + len(code))))
-            bits += code
-            leaf_of = _leaves(tree, len(code))
-            for output, least in enumerate(np.min([values[row] for row in leaf_of], axis=0).tolist()):
-                tables.append((len(codes) - 1, output, [values[row][output] - least for row in leaf_of]))
-                constant[output] += least
-        else:
-            found = [reducer.of(root, column) for column in leaves.T.tolist()]
-            sums += [(number, k) for k, number in enumerate(found) if not isinstance(number, int)]
-            constant += objects(np.array([number if isinstance(number, int) else 0 for number in found], np.object_))
-    of_bits, of_sums = _below(bits), _below([number for number, _ in sums])
-    conditions = sorted({decision.condition for decision in (*of_bits, *of_sums)})
-    return Decisions(
-        conditions,
-        _numbered(of_bits, bits, conditions),
-        codes,
-        tables,
-        _numbered(of_sums, [number for number, _ in sums], conditions),
-        [output for _, output in sums],
-        constant,
-    )
+    reducer = _Reducer(asked, branches, lo, hi)
+    return Reduced([reducer.of(root, rows) for root in roots.tolist()], list(numbers), reducer)
 
 
-def _is_tabulated(tree: _Decision) -> bool:
+def is_tabulated(tree: Decision) -> bool:
     """True if a table of the numbers of leaves, one bit for each decision on a way, is smaller than choices of numbers."""
-    return tree.height <= _MOST_BITS and len(_below([tree])) >> max(tree.height - _SHARE_BITS, 0) > 0
+    return tree.height <= _MOST_BITS and len(below([tree])) >> max(tree.height - _SHARE_BITS, 0) > 0
 
 
-def _leaves(number: _Number, bits: int) -> list[int]:
+def _leaves(number: Number, bits: int) -> list[int]:
     """The leaf that each code of ``bits`` bits leads to; the highest bit decides first."""
     if isinstance(number, int):
         return [number] * (1 << bits)
     return [*_leaves(number.second, bits - 1), *_leaves(number.first, bits - 1)]
 
 
-def _below(numbers: Sequence[_Number]) -> list[_Decision]:
+def below(numbers: Sequence[Number]) -> list[Decision]:
     """The decisions that ``numbers`` need, each once."""
-    found: dict[int, _Decision] = {}
+    found: dict[int, Decision] = {}
     waiting = [number for number in numbers if not isinstance(number, int)]
     while waiting:
         decision = waiting.pop()
@@ -156,10 +168,11 @@ class _Reducer:
         self._asked = list(zip(asked.features.tolist(), asked.bounds, strict=True))
         self._branches: list[list[int]] = branches.tolist()
         self._ranges: list[tuple[int, int]] = list(zip(lo.tolist(), hi.tolist(), strict=True))
-        self._known: dict[object, _Decision] = {}
-        self._codes: dict[int, list[_Number]] = {}
+        self._known: dict[object, Decision] = {}
+        self._codes: dict[int, list[Number]] = {}
+        self._columns: dict[tuple[int, int], Number] = {}
 
-    def of(self, place: int, leaves: Sequence[int]) -> _Number:
+    def of(self, place: int, leaves: Sequence[int]) -> Number:
         """Return what is left of the tree at ``place``."""
         if place < 0:
             return leaves[-1 - place]
@@ -181,15 +194,25 @@ class _Reducer:
         self._ranges[feature] = whole
         return self._decided((feature, inner), *ends)
 
-    def _decided(self, condition: Condition, first: _Number, second: _Number) -> _Number:
+    def _decided(self, condition: Condition, first: Number, second: Number) -> Number:
         """The one object of this decision."""
         if first == second:
             return first
         key = (condition, *(number if isinstance(number, int) else (id(number),) for number in (first, second)))
         height = 1 + max(_height(first), _height(second))
-        return self._known.setdefault(key, _Decision(condition, first, second, height))
+        return self._known.setdefault(key, Decision(condition, first, second, height))
 
-    def code(self, tree: _Number) -> list[_Number]:
+    def column(self, tree: Number, values: Sequence[tuple[int, ...]], output: int) -> Number:
+        """The tree with the numbers of one output for leaves."""
+        if isinstance(tree, int):
+            return values[tree][output]
+        key = id(tree), output
+        if key not in self._columns:
+            ends = (self.column(end, values, output) for end in (tree.first, tree.second))
+            self._columns[key] = self._decided(tree.condition, *ends)
+        return self._columns[key]
+
+    def code(self, tree: Number) -> list[Number]:
         """The bits of a number of each leaf, the highest first: how the root decides, then those of where that leads to."""
         if isinstance(tree, int):
             return []
@@ -202,14 +225,14 @@ class _Reducer:
         return self._codes[id(tree)]
 
 
-def _height(number: _Number) -> int:
+def _height(number: Number) -> int:
     return 0 if isinstance(number, int) else number.height
 
 
-def _numbered(known: Sequence[_Decision], results: Sequence[_Number], conditions: Sequence[Condition]) -> Choices:
+def _numbered(known: Sequence[Decision], results: Sequence[Number], conditions: Sequence[Condition]) -> Choices:
     """Decisions that ``results`` need, with places."""
     ends = {end for decision in known for end in (decision.first, decision.second) if isinstance(end, int)}
-    leaves = sorted(ends)
+    leaves = sorted(ends.union(number for number in results if isinstance(number, int)))
     numbers = {condition: number for number, condition in enumerate(conditions)}
     places: dict[object, int] = {leaf: place for place, leaf in enumerate(leaves)}
     levels: list[list[tuple[int, int, int]]] = [[] for _ in range(max(map(_height, known), default=0))]

@@ -15,14 +15,16 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Input, Relation
-from bitsmith.ir.types import Ints, Overflow, Rounding, objects
-from bitsmith.layers.decisions import Choices, Conditions, Decisions, reduced
+from bitsmith.ir.types import Ints, Overflow, Rounding, objects, width_of
+from bitsmith.layers.decisions import Choices, Conditions, Decisions, Reduced, reduced
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.thresholds import raw_threshold, rounded_threshold
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
+from bitsmith.layers.walkers import in_turn
+from bitsmith.layers.walks import MOST_ADDRESS_BITS, Walk, side_by_side_luts, walk
 
 Places = npt.NDArray[np.int64]
 """Numbers of nodes or, below 0, of leaves: ``-1 - leaf``."""
@@ -148,14 +150,31 @@ class Trees(Layer):
         entry = builder.op(x)
         rounds = isinstance(entry, Input) and entry.rounding is not Rounding.TRN
         asked = Conditions(self.features, _raw_thresholds(self, fracs, rounds=rounds))
-        decisions = reduced(asked, self.branches, self.roots, raw, lo, hi)
+        left = reduced(asked, self.branches, self.roots, raw, lo, hi)
         result = builder.const(bias, bias_frac)
+        folded = _folded(left, x, lowering.settings.reuse_factor)
+        if folded is not None:
+            return lowering.result(builder.add(in_turn(builder, x, folded, frac), result))
+        decisions = left.decisions()
         if decisions.constant.any():
             result = builder.add(result, builder.const(decisions.constant, frac))
         if decisions.conditions:
             added, outputs = _added(builder, _conditions(builder, x, decisions), decisions, frac)
             result = builder.add(builder.linear(added, _targets(outputs, self.base.size), np.asarray(0)), result)
         return lowering.result(result)
+
+
+def _folded(left: Reduced, x: Value, cycles: int) -> Walk | None:
+    """Walkers through the trees in so many cycles at most, if they take less than trees side by side; else None."""
+    if cycles == 1 or len(left.trees) == 1:
+        return None
+    _, lo, hi = (part.tolist() for part in x.type.full())
+    found = walk(left, cycles, lo, hi)
+    if found is None or found.address_bits > MOST_ADDRESS_BITS:
+        return None
+    widths, outputs = x.type.width.tolist(), found.leaves.shape[1]
+    bits = width_of(int(found.leaves.min()), int(found.leaves.max()))
+    return found if found.luts(widths, bits) < side_by_side_luts(left.trees, widths, outputs, bits) else None
 
 
 def _raw_thresholds(trees: Trees, fracs: npt.NDArray[np.int64], *, rounds: bool) -> list[tuple[int, ...]]:

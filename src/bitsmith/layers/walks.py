@@ -1,0 +1,153 @@
+"""Trees as memories of nodes: of several trees in turn, one level after another reads the node that the level before leads to.
+
+In: trees as nested decisions. Out: for each level the nodes of all trees, each one word with a bound, a feature and the pair of
+nodes that comes next. A decision goes on at the second node of its pair if it holds, else at the first. Leaves above the last
+level are handed on: by a decision that always holds, or never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitsmith.ir.types import Ints, objects, width_of
+from bitsmith.layers.decisions import Decision, Number, Reduced, below
+
+MOST_ADDRESS_BITS = 16
+"""Bits of addresses of tables."""
+
+_MEMORY_SHARE = 64
+"""Bits of nodes that cost as much as one look-up table."""
+
+_STREAM_LUTS = 100
+"""Look-up tables that trees in turn take in any case: a counter, registers and their handshakes."""
+
+_CHOICE_SHARE = 0.4
+"""Look-up tables for each bit of a feature that is chosen from, and of a number that a decision is made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Nodes by walkers and addresses: ``words`` are ``(bound << feature_bits | feature) << pair_bits | pair``.
+
+    ``features`` are those that are chosen from.
+    """
+
+    features: list[int]
+    words: Ints
+    feature_bits: int
+    pair_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Levels, and what is added for the nodes after the last, by walkers, outputs and addresses.
+
+    The addresses of the first level are turns: in each, as many trees as there are walkers.
+    """
+
+    levels: list[Level]
+    leaves: Ints
+
+    @property
+    def turns(self) -> int:
+        return int(self.levels[0].words.shape[1])
+
+    @property
+    def address_bits(self) -> int:
+        return width_of(0, max(self.leaves.shape[-1], *(level.words.shape[1] for level in self.levels[1:]), 2) - 1)
+
+    def luts(self, widths: Sequence[int], leaf_bits: int) -> float:
+        """The look-up tables, roughly; features have ``widths``, and what is added ``leaf_bits``."""
+        walkers, outputs, _ = self.leaves.shape
+        widest = max(widths)
+        choices = sum(len(level.features) * widest for level in self.levels) * _CHOICE_SHARE
+        stored = leaf_bits * self.leaves[0].size + sum(
+            level.words.shape[1] * width_of(int(level.words.min()), int(level.words.max())) for level in self.levels
+        )
+        each = choices + outputs * leaf_bits + stored / _MEMORY_SHARE
+        return float(_STREAM_LUTS + sum(widths) * _CHOICE_SHARE + walkers * each)
+
+
+def side_by_side_luts(trees: Sequence[Number], widths: Sequence[int], outputs: int, leaf_bits: int) -> float:
+    """The look-up tables of all trees side by side, roughly: for each output, two trees of few decisions share a sum's."""
+    decisions = below(trees)
+    compared = sum(widths[feature] for feature, _ in {decision.condition for decision in decisions})
+    heights = [tree.height for tree in trees if isinstance(tree, Decision)]
+    tables = sum(1 << max(height - 6, 0) for height in heights) * outputs * leaf_bits
+    return compared * _CHOICE_SHARE + len(decisions) + tables * 0.75
+
+
+def walk(reduced: Reduced, turns: int, lo: Sequence[int], hi: Sequence[int]) -> Walk | None:
+    """Levels that walk through all trees in as few turns; None if a decision has several bounds, or there is none.
+
+    Features are raw values within ``lo`` and ``hi``.
+    """
+    trees = reduced.trees
+    decisions = below(trees)
+    if not decisions or any(len(decision.condition[1]) > 1 for decision in decisions):
+        return None
+    walkers = -(-len(trees) // turns)
+    turns = -(-len(trees) // walkers)
+    none = len(reduced.values)  # the leaf of no tree, which adds 0
+    padded = [*trees, *[none] * (walkers * turns - len(trees))]
+    nodes = [padded[walker::walkers] for walker in range(walkers)]
+    levels = []
+    for _ in range(max(decision.height for decision in decisions)):
+        level, nodes = _level(nodes, none, lo, hi)
+        levels.append(level)
+    values = np.array([*reduced.values, [0] * len(reduced.values[0])], dtype=np.object_)
+    leaves = np.stack([values[[node for node in own if isinstance(node, int)]].T for own in nodes])
+    return Walk(levels, objects(leaves))
+
+
+def _level(
+    nodes: Sequence[Sequence[Number]], none: int, lo: Sequence[int], hi: Sequence[int]
+) -> tuple[Level, list[list[Number]]]:
+    """The level of ``nodes`` by walkers, and the nodes that it leads to, of which there is a power of two."""
+    asked = {node.condition[0] for own in nodes for node in own if isinstance(node, Decision)}
+    features = sorted(asked) or [0]
+    never, always = min(lo[feature] for feature in features) - 1, max(hi[feature] for feature in features)
+    found = [_paired(own, {feature: k for k, feature in enumerate(features)}, never, always) for own in nodes]
+    pair_bits = width_of(0, max(len(pairs) for _, pairs in found) - 1)
+    feature_bits = width_of(0, len(features) - 1)
+    words = [
+        [(bound << feature_bits | feature) << pair_bits | pair for bound, feature, pair in rows] for rows, _ in found
+    ]
+    following = [
+        [node for pair in [*pairs, *[(none, none)] * ((1 << pair_bits) - len(pairs))] for node in pair]
+        for _, pairs in found
+    ]
+    return Level(features, objects(np.array(words, np.object_)), feature_bits, pair_bits), following
+
+
+def _paired(
+    nodes: Sequence[Number], places: dict[int, int], never: int, always: int
+) -> tuple[list[tuple[int, int, int]], list[tuple[Number, Number]]]:
+    """Bound, feature and pair of each of ``nodes``, and the pairs: the node if the decision does not hold, and if it does."""
+    pairs: dict[tuple[object, object], tuple[int, tuple[Number, Number]]] = {}
+    ends: dict[int, tuple[int, bool]] = {}
+
+    def pair(first: Number, second: Number) -> int:
+        key = tuple(node if isinstance(node, int) else (id(node),) for node in (first, second))
+        number, _ = pairs.setdefault((key[0], key[1]), (len(pairs), (first, second)))
+        for node, holds in ((first, False), (second, True)):
+            if isinstance(node, int):
+                ends.setdefault(node, (number, holds))
+        return number
+
+    rows: dict[int, tuple[int, int, int]] = {}
+    for place, node in enumerate(nodes):
+        if isinstance(node, Decision):
+            feature, (bound,) = node.condition
+            rows[place] = bound, places[feature], pair(node.second, node.first)
+    waiting = sorted({node for node in nodes if isinstance(node, int)} - ends.keys())
+    for first, second in zip(waiting[::2], [*waiting[1::2], *waiting[-1:]], strict=False):
+        pair(first, second)
+    for place, node in enumerate(nodes):
+        if isinstance(node, int):
+            number, holds = ends[node]
+            rows[place] = always if holds else never, 0, number
+    return [rows[place] for place in range(len(nodes))], [own for _, own in pairs.values()]
