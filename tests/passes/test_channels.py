@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -25,7 +26,7 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantization.steps import BinaryTanh
 from bitsmith.layers.recurrent import LSTM
 from bitsmith.layers.sample_norm import LayerNormalization
-from bitsmith.layers.settings import Bits, Settings, Weights
+from bitsmith.layers.settings import Bits, Settings, Strategy, Weights
 from bitsmith.layers.shape import Flatten
 from bitsmith.layers.softmax import Softmax
 from bitsmith.passes.network.calibration import calibrate
@@ -94,6 +95,19 @@ def test_neurons_of_unlike_scale_that_the_next_weights_make_up_for(calibrated: b
     scale = np.exp2(np.arange(-10.0, 10.0))
     made, x = network((8,), dense(8, 20, scale), ReLU(), compensating(20, 3, scale)), normal(400, 8).clip(-4, 4)
     assert error(made, compile_network(made, [x] if calibrated else None), x) < 4e-3
+
+
+@pytest.mark.parametrize("span", [8, 20])
+def test_results_of_layers_in_turn_have_one_step(span: int) -> None:
+    """It is finer by a few bits where an output shows it; outputs, which no memory holds, keep steps of their own."""
+    scale, in_turn = np.exp2(np.arange(float(span))), Settings(strategy=Strategy.SHARED)
+    made = network((8,), dense(8, span, scale), ReLU(), compensating(span, 3, scale), dense(3, 3, UNITS))
+    made, x = made.with_nodes([replace(node, settings=in_turn) for node in made.nodes]), normal(400, 8).clip(-4, 4)
+    compiled = compile_network(made, [x])
+    fracs = {node.name: node.fracs["result"] for node in compiled.network.nodes if "result" in node.fracs}
+    assert {name: len(set(frac.tolist())) for name, frac in fracs.items()} == {"layer0": 1, "layer1": 1, "layer3": 3}
+    if span == 8:
+        assert error(made, compiled, x) < 4e-3
 
 
 def test_outputs_in_unlike_units_of_what_jumped() -> None:

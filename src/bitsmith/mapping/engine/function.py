@@ -38,7 +38,7 @@ def token_function(units: Sequence[Unit]) -> TokenFunction:
     fracs = {(way.unit, way.function): way.first + group.bias_frac for group in groups for way in group.ways}
     biases = tuple(_biases(unit, [fracs[number, one] for one in unit.chosen]) for number, unit in enumerate(units))
     builder = ProgramBuilder()
-    least, most = zip(*(unit.total.raw_range for unit in units), strict=True)
+    least, most = zip(*(unit.total for unit in units), strict=True)
     total = _input(builder, "sum", min(-1, *least), max(1, *most))
     bias = _input(builder, "bias", min(int(each.min()) for each in biases), max(int(each.max()) for each in biases))
     choice = _input(builder, "choice", 0, max(1, *numbers.values()))

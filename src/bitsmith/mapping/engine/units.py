@@ -16,7 +16,7 @@ from bitsmith.dataflow.tokens import union_type
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 from bitsmith.ir.scaling import linear_weights
-from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.ir.types import Fracs, Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, parts_of
 from bitsmith.mapping.engine.steps import Following, const_by_channel, frac_of, steps_of
 from bitsmith.mapping.grouped import grouped_product
@@ -36,7 +36,8 @@ class Unit:
         op, grid: windows over rows and columns.
         channels: of a position, in ``blocks``.
         weights: (blocks, or 1 if all have the same; steps; columns), in units of 2**-(sum's frac - source's frac).
-        total: the type of sums; ``sums`` are the types of those of each column of all blocks.
+        fracs: fractional bits of the sums of each column of all blocks; ``sums`` are their types.
+        total: the range of the raw values of all sums.
         bias: of each column of all blocks, with ``bias_frac``.
         functions: what is done to a sum, each way once; ``chosen`` is the one of each column of all blocks.
         kind: the type of each number of the result.
@@ -51,7 +52,8 @@ class Unit:
     channels: int
     blocks: int
     weights: Ints
-    total: TensorType
+    fracs: Fracs
+    total: tuple[int, int]
     sums: TensorType
     bias: Ints
     bias_frac: int
@@ -59,6 +61,10 @@ class Unit:
     chosen: Ints
     kind: TensorType
     greatest: bool = False
+
+    def frac(self, function: int) -> int:
+        """Fractional bits of the sums of the columns that have a function."""
+        return int(self.fracs[self.chosen == function][0])
 
     @property
     def is_product(self) -> bool:
@@ -117,11 +123,11 @@ def _product(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None
     rows, columns = op.weights.shape
     source = element(builder.program.nodes[windows.node].type)
     operand = TensorType.of((rows,), *(np.broadcast_to(part, (rows,)) for part in parts_of(source)))
-    matrix, fracs = linear_weights(op, operand)
-    finest = max(int(np.max(fracs)), frac_of(element(node.type)))
-    matrix = objects(matrix << objects(finest - fracs))
+    matrix, least = linear_weights(op, operand)
+    fracs = np.maximum(least, union_type(node.type, len(node.type.shape) - 1).frac)
+    matrix = objects(matrix << objects(fracs - least))
     weights = objects(matrix.reshape(rows, blocks, columns // blocks).transpose(1, 0, 2))
-    return _unit(builder, place, node, windows, blocks, weights, finest)
+    return _unit(builder, place, node, windows, blocks, weights, fracs)
 
 
 def _pooling(builder: DataflowBuilder, place: NodeId, node: Node, op: ops.Sum | ops.AMax) -> Unit | None:
@@ -139,7 +145,7 @@ def _pooling(builder: DataflowBuilder, place: NodeId, node: Node, op: ops.Sum | 
         return None
     weights = np.ones((1, windows.taps, 1), dtype=np.object_)
     frac = frac_of(element(builder.program.nodes[windows.node].type))
-    made = _unit(builder, place, node, windows, windows.channels, objects(weights), frac)
+    made = _unit(builder, place, node, windows, windows.channels, objects(weights), np.array([frac]))
     return None if made is None else replace(made, greatest=isinstance(op, ops.AMax))
 
 
@@ -155,13 +161,14 @@ def _merge(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
     *positions, channels = node.type.shape
     op, grid = ops.Window((2, 1), (1, 1), (1, 1), ((0, 0), (0, 0))), (2, math.prod(positions))
     windows = Windows(first, op, grid, (1, grid[1]), channels)
-    made = _unit(builder, place, node, windows, channels, objects(weights), finest)
+    made = _unit(builder, place, node, windows, channels, objects(weights), np.array([finest]))
     return None if made is None else replace(made, sources=(first, second), nodes=frozenset({place}))
 
 
 def _unit(
-    builder: DataflowBuilder, place: NodeId, node: Node, windows: Windows, blocks: int, weights: Ints, frac: int
+    builder: DataflowBuilder, place: NodeId, node: Node, windows: Windows, blocks: int, weights: Ints, fracs: Fracs
 ) -> Unit | None:
+    """The unit of windows and weights; ``fracs`` are those of the sums of each column, or of all."""
     op, grid = windows.op, windows.grid
     if len(op.size) > _AXES:
         return None
@@ -169,15 +176,15 @@ def _unit(
     ones = (1,) * lacks
     op = ops.Window((*ones, *op.size), (*ones, *op.stride), (*ones, *op.dilation), (*((0, 0),) * lacks, *op.padding))
     rows, columns = *ones, *grid
-    kind = element(node.type)
-    lift = frac - frac_of(kind)
-    if lift < 0:
-        return None
-    total = TensorType.of((1,), frac, kind.lo << lift, kind.hi << lift)
     bias = np.zeros(blocks * weights.shape[2], dtype=np.object_)
-    sums = union_type(node.type, len(node.type.shape) - 1)
+    sums, fracs = union_type(node.type, len(node.type.shape) - 1), np.broadcast_to(fracs, bias.shape)
     if sums.shape != bias.shape:
         return None
+    places, lows, highs = sums.full()
+    lift = fracs - places
+    if np.any(lift < 0):
+        return None
+    distinct, chosen = np.unique(fracs, return_inverse=True)
     nodes = _between(builder, place, windows.node)
     return Unit(
         node.layer,
@@ -189,13 +196,14 @@ def _unit(
         windows.channels,
         blocks,
         weights,
-        total,
+        fracs,
+        (int(np.min(lows << objects(lift))), int(np.max(highs << objects(lift)))),
         sums,
         objects(bias),
         0,
-        ((),),
-        objects(np.zeros(len(bias), dtype=np.int64)),
-        kind,
+        ((),) * len(distinct),
+        objects(chosen),
+        element(node.type),
     )
 
 
@@ -239,7 +247,7 @@ def _longer(builder: DataflowBuilder, unit: Unit, last: NodeId, node: Node) -> U
     if const is not None and not isinstance(const, ops.Const):
         return None
     columns = len(unit.bias)
-    if isinstance(node.op, ops.Add) and unit.functions == ((),) and not np.any(unit.bias != 0) and const is not None:
+    if isinstance(node.op, ops.Add) and not any(unit.functions) and not np.any(unit.bias != 0) and const is not None:
         added = const_by_channel(const, node.type.shape, columns)
         if added is not None:
             finest = max(frac for _, frac in added)

@@ -120,7 +120,7 @@ def _way(unit: Unit, number: int, function: int) -> Way:
     for step in reversed(steps):
         work = _works_on(step, work)
         works.insert(0, work)
-    comes: list[Bound | None] = [Bound(*unit.total.raw_range, frac_of(unit.total) - work)]
+    comes: list[Bound | None] = [Bound(*unit.total, unit.frac(function) - work)]
     for step, kind, place in zip(steps, kinds[1:], works[1:], strict=False):
         ends = isinstance(step.op, ops.Cast | ops.Table)
         comes.append(Bound(*kind.raw_range, frac_of(kind) - place) if ends else None)
@@ -154,7 +154,7 @@ def _rounded(unit: Unit, way: Way, like: ops.Cast) -> Way:
     kind = _summed(unit, way.function)
     lo, hi = (objects([one]) for one in kind.raw_range)
     same = Following(replace(like, lo=lo, hi=hi), 0, reach=kind.raw_range)
-    sums = Bound(*unit.total.raw_range, frac_of(unit.total) - frac_of(kind))
+    sums = Bound(*unit.total, unit.frac(way.function) - frac_of(kind))
     return replace(way, steps=(same,), comes=(sums,), first=frac_of(kind))
 
 
@@ -162,7 +162,7 @@ def _summed(unit: Unit, function: int) -> TensorType:
     """The type of sums with biases of the columns that have a function."""
     columns = unit.chosen == function
     places, lows, highs = (objects(part)[columns] for part in unit.sums.full())
-    frac = max(frac_of(unit.total), unit.bias_frac) if np.any(unit.bias != 0) else frac_of(unit.total)
+    frac = max(unit.frac(function), unit.bias_frac) if np.any(unit.bias != 0) else unit.frac(function)
     ups, biases = frac - places, [raw and raw << (frac - unit.bias_frac) for raw in unit.bias[columns]]
     return TensorType.of((1,), frac, int(np.min((lows << ups) + biases)), int(np.max((highs << ups) + biases)))
 

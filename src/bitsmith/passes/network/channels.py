@@ -25,7 +25,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode, Revision
-from bitsmith.layers.settings import Weights
+from bitsmith.layers.settings import Strategy, Weights
 from bitsmith.passes.network.calibration import input_batches, observe
 from bitsmith.passes.network.lower import exact_nodes
 from bitsmith.passes.network.outliers import outlying
@@ -33,6 +33,9 @@ from bitsmith.passes.network.steepness import Rounded, fine_steps, shares_of_out
 
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
+
+_SPARE_IN_TURN = 4
+"""The same of all channels of a result that lies in the memory of layers in turn: there a tensor has one step."""
 
 _FEWEST_BITS = 4
 """Budgets of fewer bits are taken at their word: there is nothing to give to some values and not to others."""
@@ -185,6 +188,8 @@ class _Search:
         coarse = _are_coarse(scales, frac, node.settings.bits.result)
         if np.any(coarse):
             least = _least(scales, frac, node.settings.bits.result, _MOST_SPARE)
+            if node.settings.strategy is Strategy.SHARED and node.name not in self.network.outputs:
+                least = np.full_like(least, np.minimum(least, frac + _SPARE_IN_TURN).max())
             yield _Candidate(node.name, "result", least, np.where(coarse, frac, frac + _FINE))
 
     def _rules_of_trained(self, node: NetworkNode) -> Iterator[Rounded]:
