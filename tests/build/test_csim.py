@@ -25,7 +25,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.model import Model
-from tests.properties import JUDGED, few
+from tests.properties import JUDGED, few, judged
 from tests.properties.programs import random_program, random_stimuli
 from tests.system.examples import three_layer
 from tests.system.test_random_networks import random_network
@@ -180,7 +180,7 @@ def test_rtl_has_no_csim(tmp_path: Path) -> None:
         model.csim_predict(x[:2])
 
 
-@few("io_type, reuse", [("io_stream", 8), ("io_parallel", 8), ("io_stream", 1)], fast=1)
+@few("io_type, reuse", [judged("io_stream", 8), ("io_parallel", 8), ("io_stream", 1)], fast=0)
 def test_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, io_type: str, reuse: int) -> None:
     model, x = three_layer(tmp_path, backend="vitis")
     layers = [node.name for node in model.network.nodes]

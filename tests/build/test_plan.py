@@ -25,7 +25,6 @@ from bitsmith.hls import HlsTarget
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.model import Model
 from bitsmith.report import read_report
-from tests.properties import JUDGED
 from tests.system.examples import three_layer
 from tests.system.keras2 import write_dense
 
@@ -244,7 +243,9 @@ def test_netlists_are_compared_where_their_cells_have_models(model: Model, tmp_p
         model.plan(post_synth=True, tool="radiant")
 
 
-@pytest.mark.parametrize("backend", [pytest.param(name, marks=() if name == "vitis" else JUDGED) for name in DIALECTS])
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("backend", DIALECTS)
 def test_makefile_simulates_and_compares_cpp(tmp_path: Path, backend: str) -> None:
     model, inputs = three_layer(tmp_path, backend=backend)
     plan = model.plan(synth=False, inputs=inputs[:300])

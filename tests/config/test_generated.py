@@ -178,6 +178,8 @@ _PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_examples_on_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {}

@@ -93,6 +93,8 @@ def test_a_step_is_found_from_anywhere(low: int, high: int) -> None:
             assert len(looked) <= 3 + math.log2(abs(start - first) + 1)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_no_faster_layout_of_tokens_is_left_out(tmp_path: Path) -> None:
     """Against all intervals from the least on."""
     settings = {"Model": {"Strategy": "resource"}}

@@ -142,7 +142,7 @@ def test_bench_of_a_built_project(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "backend", [None, *(pytest.param(chosen, marks=pytest.mark.slow) for chosen in ("vitis", "catapult"))]
+    "backend", [judged(None), *(pytest.param(chosen, marks=pytest.mark.slow) for chosen in ("vitis", "catapult"))]
 )
 def test_bench_of_wide_numbers_and_odd_names(tmp_path: Path, backend: Backend | None) -> None:
     """Numbers of more than 64 bits, to the last digit, and tensors that are called like the bench's own names.

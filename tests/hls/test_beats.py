@@ -23,7 +23,6 @@ from tests.hls.structure.check import check
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_FAMILY, networks, programs
 from tests.hls.test_streams import FEW, bounded, cnns, random_demands
 from tests.hls.test_vendor_rules import found_marks
-from tests.properties import judged
 
 
 def narrow(dialect: Dialect, bits: int = 24) -> Dialect:
@@ -108,7 +107,9 @@ def width_of(stream: Stream) -> int:
     return max(max(int(high), ~int(low)).bit_length() + (low < 0) for low, high in zip(lo.flat, hi.flat, strict=True))
 
 
-@pytest.mark.parametrize("many", [False, judged(True)])
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("many", [False, True])
 def test_fifos_are_deep_enough(tmp_path: Path, many: bool) -> None:
     """Each process is a thread of its own, and FIFOs fill."""
     cases, demands = some()

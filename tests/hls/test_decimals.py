@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from tests.hls.test_csim_types import OURS, STRICT, Format
-from tests.properties import judged
 
 CHECKED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-D_GLIBCXX_ASSERTIONS")
 KERNELS = OURS.parent / "bitsmith"
@@ -166,7 +165,9 @@ def expected(form: Format, number: str) -> str:
     return text(form.raw(bits), form.frac)
 
 
-@pytest.mark.parametrize("family", ["ap", judged("ac")])
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("family", ["ap", "ac"])
 def test_test_benches_read_and_write_exact_numbers(tmp_path: Path, family: str) -> None:
     rng = random.Random(6)
     cases = [(form, numbers(rng, form)) for form in FORMATS]

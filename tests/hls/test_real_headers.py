@@ -18,7 +18,6 @@ from tests.hls.compiled import ALL_AT_ONCE, assert_equal_to_emulator, open_heade
 from tests.hls.test_execution import programs
 from tests.hls.test_streams import cnn, cnns, random_demands
 from tests.hls.test_vendor_projects import project_in
-from tests.properties import JUDGED
 
 FOLDED = cnns()[1]["folded"]
 HOST = ("-DSYCL_LANGUAGE_VERSION=202012L", "-D__INTEL_CLANG_COMPILER=20250000", "-DFPGA_EMULATOR")
@@ -98,7 +97,9 @@ def ac_types(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("dialect", ["catapult", *(pytest.param(name, marks=JUDGED) for name in ("quartus", "oneapi"))])
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("dialect", ["catapult", "quartus", "oneapi"])
 def test_networks_of_processes_run_with_ac_types(tmp_path: Path, ac_types: Path, dialect: str) -> None:
     cases = {"folded": cnn()} | ({} if dialect == "catapult" else programs((36,)))
     demands = {**random_demands(cases), "folded": FOLDED}

@@ -126,6 +126,8 @@ def test_random_networks(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(cases, dialect, tmp_path, demands=random_demands(cases))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @EACH_FAMILY
 def test_convolutional_network(tmp_path: Path, dialect: Dialect) -> None:
     cases, demands = cnns()

@@ -120,6 +120,8 @@ def test_networks_have_all_forms() -> None:
     assert any(isinstance(kind, Interleave) for kind in kinds)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @COMPILED_DIALECT
 def test_equal_to_the_emulator(tmp_path: Path, dialect: Dialect) -> None:
     programs, directives = cases(21, 27)

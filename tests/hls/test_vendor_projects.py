@@ -23,7 +23,7 @@ from bitsmith.passes.program import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE, STRICT
 from tests.hls.test_names import hostile_program
 from tests.hls.test_writer import dense
-from tests.properties import JUDGED, judged
+from tests.properties import JUDGED
 from tests.properties.programs import random_stimuli
 
 VENDOR = Path(__file__).parent / "vendor"
@@ -131,8 +131,10 @@ def test_test_bench(tmp_path: Path, dialect: str) -> None:
     simulated(dialect, dense(), tmp_path)
 
 
-@ONE_OF_A_FAMILY
-@pytest.mark.parametrize("parallel", [False, judged(True)], ids=["streams", "arrays"])
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("parallel", [False, True], ids=["streams", "arrays"])
 def test_test_bench_of_processes(tmp_path: Path, dialect: str, parallel: bool) -> None:
     simulated(dialect, dense(), tmp_path, Directives({"dense_1": 3}, parallel, {"dense_1": MultiplierStyle.SHARED}))
 

@@ -25,7 +25,7 @@ from tests.hls.test_rounds import FEW as ROUNDS
 from tests.hls.test_states import lasting_cases
 from tests.hls.test_streams import cnns, random_demands
 from tests.hls.test_writer import dense
-from tests.properties import few
+from tests.properties import few, judged
 
 RULED = tuple(DIALECTS)
 FEW, MANY = (36,), (43, 79, 98, 243)
@@ -95,7 +95,7 @@ def commands(project: HlsProject) -> Iterator[tuple[str, Command]]:
             yield from ((f"{name}:{command.line}", command) for command in tool_commands(text))
 
 
-@pytest.mark.parametrize("dialect", ["vitis", "vivado", "catapult"])
+@pytest.mark.parametrize("dialect", ["vitis", judged("vivado"), judged("catapult")])
 def test_resets_reach_what_says_whether_states_have_begun(dialect: str) -> None:
     states, demands = lasting_cases(*ROUNDS)
     statics = r"BITSMITH_KEPT (?:bool|int) (\w+) = \w+;\n(.*)"

@@ -91,6 +91,8 @@ def test_mutants_of_python_can_be_read(file: str) -> None:
         ast.parse(text)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_samples_are_those_of_their_seed() -> None:
     rooms = files_by_room()
     assert {"passes", "frontends/keras", "rtl", "rtl/lib", "hls", "native/src", "."} <= set(rooms)
@@ -124,6 +126,8 @@ def test_what_compilers_refuse_is_told_from_what_tests_find(output: str, refused
     assert compiler_refused("driver.c", output) is refused
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_equivalent_mutants_are_those_that_can_be_made() -> None:
     for key in equivalents():
         assert key in {mutant.key for mutant in mutants_of(key.partition(": ")[0])}, key

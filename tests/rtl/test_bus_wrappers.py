@@ -27,7 +27,7 @@ from bitsmith.rtl.interface import prefix, token_bytes
 from bitsmith.rtl.library import AVALON_LIBRARY, BEATS_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import simulate_streams
-from tests.properties import JUDGED, few, judged
+from tests.properties import JUDGED, few
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.circuits import lint
 from tests.rtl.wrapped import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save
@@ -355,8 +355,10 @@ def adapter(each: Circuit, wrapper: str) -> str:
     return "\n".join([*text, ""])
 
 
-@pytest.mark.parametrize("wrapper", ["axis", judged("avalon")])
-@pytest.mark.parametrize("kind", SIMULATED)
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("wrapper", ["axis", "avalon"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_streams_under_stalls(tmp_path: Path, kind: str, wrapper: str) -> None:
     each = made(kind)
     driver = load_driver(tmp_path, each)
