@@ -148,7 +148,7 @@ def outcome(path: Path, sender: Connection) -> Outcome:
             return Outcome(str(error).replace(f"{path.parent}/", "").replace("\n", " "), {}, frozenset())
     sender.send(printed(Outcome("read", {}, frozenset(), "its runtime ended the process")))
     always = any(isinstance(each.message, bitsmith.FidelityWarning) for each in told)
-    errors, rounding, warned = {}, [], set(SCALES if always else ())
+    errors, silent, warned = {}, [], set(SCALES if always else ())
     states = len(first_states(model))
     try:
         run, *others = runtimes(path, model, states > 0)
@@ -160,7 +160,8 @@ def outcome(path: Path, sender: Connection) -> Outcome:
             warned |= {name} if told else set()
             errors[name] = max(map(error_of, run(inputs), outputs))
             sender.send(printed(Outcome("read", errors, frozenset(warned), "its runtime ended the process")))
-            rounding += [max(map(error_of, other(inputs), outputs)) for other in others if name not in warned]
+            silent += [(inputs, outputs)] if name not in warned else []
+        rounding = [max(map(error_of, other(x), y)) for other in others for x, y in silent]
     except Exception as error:  # whatever the framework raises for a file that is not its own
         return Outcome("read", errors, frozenset(warned), f"{type(error).__name__}: {error}".splitlines()[0])
     most = max(rounding, default=0.0)

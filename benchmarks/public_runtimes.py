@@ -6,6 +6,7 @@ Files that a framework no longer takes are repaired in a copy, where what they m
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import importlib
 import io
@@ -22,8 +23,8 @@ from bitsmith.layers.layer import Floats
 
 Run = Callable[[Sequence[Floats]], Sequence[Floats]]
 
-FEW_SAMPLES = 8
-"""Samples that are run where each takes long."""
+FEW_SAMPLES, MOST_ELEMENTS = 8, 1 << 18
+"""Samples that are run where each takes long, and elements of all of their inputs."""
 
 
 def runtimes(path: Path, model: bitsmith.Model, states: bool) -> Iterator[Run]:
@@ -182,21 +183,29 @@ def _with_slashes(path: Path) -> Path:
     return copy
 
 
+_CHANNELS_LAST = "qonnx.custom_op.channels_last"
+"""The domain of operators that are ONNX's own but for the place of channels, also in kernels."""
+
+
 def _has_quantizers(path: Path) -> bool:
-    """Whether the file has quantizers of qonnx, and no other operators than ONNX's besides."""
+    """Whether the file has quantizers of qonnx, and no other operators than ONNX's besides, wherever channels are."""
     nodes = importlib.import_module("onnx").load(path).graph.node
-    own = {node.op_type for node in nodes if node.op_type == "Quant" or node.domain}
+    own = {node.op_type for node in nodes if node.op_type == "Quant" or node.domain not in ("", _CHANNELS_LAST)}
     return own == {"Quant"}
 
 
 def _double_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
-    """The outputs of qonnx's quantizers and of ONNX's reference evaluator in double precision, for the first few samples."""
-    graph = _qonnx_model(path).graph
+    """The outputs of qonnx's quantizers and of ONNX's reference evaluator in double precision, for the first few samples.
+
+    The file is as it is: qonnx takes a time that is cubic in the number of nodes to prepare it for its executor.
+    """
+    graph = importlib.import_module("onnx").load(path).graph
     to_array = importlib.import_module("onnx.numpy_helper").to_array
     trained = {entry.name: _double(to_array(entry)) for entry in graph.initializer}
     shapes = {entry.name: [size.dim_value for size in entry.type.tensor_type.shape.dim] for entry in graph.input}
     steps, rows = [(node, _double_step(node)) for node in graph.node], []
-    for sample in zip(*(batch[:FEW_SAMPLES] for batch in inputs), strict=True):
+    few = min(max(MOST_ELEMENTS // sum(batch[0].size for batch in inputs), 1), FEW_SAMPLES)
+    for sample in zip(*(batch[:few] for batch in inputs), strict=True):
         values = trained | {name: x.reshape(shape) for (name, shape), x in zip(shapes.items(), sample, strict=True)}
         for node, step in steps:
             results = step({name: values[name] for name in node.input if name})
@@ -208,12 +217,24 @@ def _double_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
 def _double_step(node: Any) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
     """Function of a node, of its operands by name."""
     if node.op_type != "Quant":
-        evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator(node)
-        return lambda operands: evaluator.run(None, operands)
+        plain = copy.deepcopy(node)
+        plain.domain = ""
+        evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator(plain)
+        if not node.domain:
+            return lambda operands: evaluator.run(None, operands)
+        return lambda operands: [
+            np.moveaxis(result, 1, -1)
+            for result in evaluator.run(None, {name: _first(values) for name, values in operands.items()})
+        ]
     quantize = importlib.import_module("qonnx.custom_op.general.intquant").int_quant
     custom = importlib.import_module("qonnx.custom_op.registry").getCustomOp(node)
     modes = [custom.get_nodeattr(key) for key in ("signed", "narrow", "rounding_mode")]
     return lambda operands: [quantize(*operands.values(), *modes)]
+
+
+def _first(values: Floats) -> Floats:
+    """A tensor of positions with its channels, which come last, before these."""
+    return np.moveaxis(values, -1, 1) if values.ndim > 2 else values
 
 
 def _double(values: Any) -> Any:
@@ -264,10 +285,10 @@ def _qonnx_model(path: Path) -> Any:
     model = importlib.import_module("qonnx.util.cleanup").cleanup_model(model)
     del model.graph.quantization_annotation[:]  # inputs need not be integers, which annotations may say of data sets
     # Operators that lie channels-last have attributes that their first version has not.
-    model.model.opset_import.add(domain="qonnx.custom_op.channels_last", version=13)
+    model.model.opset_import.add(domain=_CHANNELS_LAST, version=13)
     for node in model.graph.node:
         if any(attribute.name == "data_layout" for attribute in node.attribute):
-            node.domain = "qonnx.custom_op.channels_last"
+            node.domain = _CHANNELS_LAST
     return model
 
 

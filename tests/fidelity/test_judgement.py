@@ -6,8 +6,11 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+from bitsmith import FidelityWarning, convert
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.deviation import Span
 from bitsmith.fidelity.judgement import (
@@ -49,3 +52,19 @@ def test_a_layer_is_blamed_for_a_channel_by_its_mean_or_its_greatest_error(
     changed: dict[str, Any] = {name: limit * factor}
     assert _is_astray(replace(fine, **changed), allowed) == (factor > 1)
     assert not _is_astray(fine, allowed) and not _is_astray(None, allowed)
+
+
+@pytest.mark.parametrize("operator", ["Conv", "MaxPool"])
+def test_an_output_is_judged_whose_axes_a_frontend_moves(operator: str) -> None:
+    kernel = numpy_helper.from_array(np.random.default_rng(0).normal(size=(2, 3, 3, 3)).astype(np.float32), "kernel")
+    operands = ["x", "kernel"][: 1 + (operator == "Conv")]
+    node = helper.make_node(operator, operands, ["y"], kernel_shape=[3, 3], domain="qonnx.custom_op.channels_last")
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "y")]
+    values[0] = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 6, 6, 3])
+    graph = helper.make_graph([node], "last", values[:1], values[1:], [kernel])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("qonnx.custom_op.channels_last", 1)]
+    file = helper.make_model(graph, opset_imports=opsets)
+    assert convert(file).fidelity.rows[-1].layer in convert(file).network.outputs
+    coarse = {"Model": {"Precision": {"result": "fixed<3,1>"}}}
+    with pytest.warns(FidelityWarning, match="output '"):
+        convert(file, config=coarse, check=False)

@@ -116,7 +116,8 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
             if node.name in network.outputs:
                 outputs[node.name] = wanted
             found = results.get(node.name)
-            if node.inner or node.name not in known or found is None or found.shape != wanted.shape:
+            # An output is shown, also where a frontend has moved its axes.
+            if node.name not in known or known[node.name].inner or found is None or found.shape != wanted.shape:
                 continue
             read_as = known[node.name].layer
             if isinstance(read_as, Input):
