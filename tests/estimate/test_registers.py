@@ -14,7 +14,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import TABLES_OF_BITS, AddSub, Netlist, RomRead, readers_of
+from bitsmith.netlist.netlist import AddSub, Netlist, RomRead, readers_of
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -92,7 +92,7 @@ def test_the_register_before_a_long_table_that_is_read_at_once_is_after_it(bits:
         2,
     ]
     ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), JOINED).ff
-    assert ff == stages.register_bits + stages.stages - (bits not in TABLES_OF_BITS) * (bits - 2)
+    assert ff == stages.register_bits + stages.stages - (bits not in SteadyDelays.tables_of_bits) * (bits - 2)
 
 
 def test_only_bits_that_are_still_read_are_kept() -> None:

@@ -22,6 +22,7 @@ class SteadyDelays:
     """Delays of round numbers."""
 
     sums_choose = False
+    tables_of_bits = range(6, 8)
 
     def adder(self, width: int) -> float:
         return 1.0 + 0.03 * width

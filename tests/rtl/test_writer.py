@@ -199,6 +199,19 @@ def test_tables_of_a_few_cells_are_a_constant_per_bit() -> None:
     assert "BIT_0 = 64'hffff0000ffff0000;" in table and "BIT_1 = 64'hffffffff;" in table
 
 
+@pytest.mark.parametrize(
+    ("family", "bits", "constants"),
+    [(ULTRASCALE_PLUS, 4, True), (XILINX_7, 4, True), (ECP5, 4, False), (ECP5, 6, True), (ULTRASCALE_PLUS, 8, False)],
+)
+def test_families_say_which_tables_are_a_constant_per_bit(family: Family, bits: int, constants: bool) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(False, bits, 0))
+    program = build.program([("y", build.table(x, 0, np.arange(1 << bits) * 7 % 5, 0))])
+    sources = circuit(program, 8.0, "dut", 1, delays=family.delays).design.sources
+    (table,) = (text for name, text in sources.items() if name.endswith("table.sv"))
+    assert ("localparam" in table, "case" in table) == (constants, not constants)
+
+
 def test_tables_that_are_registered_anyway_have_the_register_inside() -> None:
     table = _table(SteadyDelays(), 4.0)
     assert "input logic clk" in table and "always_ff @(posedge clk) begin\n    case (address)" in table

@@ -39,6 +39,7 @@ class DelayModel:
         thresholds_in_tables: whether comparisons with constants are levels of look-up tables; else they are carry chains.
         ternary_ns: a sum of three in one row of look-up tables with carries; None where the family has none.
         sums_choose: whether the look-up tables of a sum hold a choice of its second operand, too.
+        tables_of_bits: address bits of tables of look-up tables that are a constant per bit, not a case statement.
         table_ns: by address bits, from 0; longer tables grow on like the last two.
         block: the multiplier block, None if not all parts of the family have some.
         block_ns: one multiplier block without its registers; 0 without one.
@@ -54,6 +55,7 @@ class DelayModel:
     comparator_ns: Line
     thresholds_in_tables: bool
     mux2_ns: Line
+    tables_of_bits: range
     table_ns: tuple[float, ...]
     block: MultiplierBlock | None
     block_ns: float

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.family import Family
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import TABLES_OF_BITS, Multiplier, Mux, Netlist, RomRead, live_words, operands
+from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 
@@ -80,7 +80,7 @@ def _with_registers_of_tables(
         word = netlist.words[index]
         if not isinstance(word.cell, RomRead) or index not in at_once:
             continue
-        if netlist.words[word.cell.address].width not in TABLES_OF_BITS:
+        if index not in stages.tables_of_bits:
             sources = absorbed.sources[word.cell.address]
             registered = all(max(stages.stage[source], 0) < stages.stage[index] for source in sources)
             if registered and not is_memory(netlist, index, stages, area):

@@ -120,10 +120,6 @@ class Mux:
     b: WordRef
 
 
-TABLES_OF_BITS = range(6, 8)
-"""Address bits of tables of look-up tables that are written as a constant per bit: a few cells hold a bit, more than one."""
-
-
 @dataclass(frozen=True, slots=True)
 class RomRead:
     """``tables[table][address - first]``."""

@@ -33,6 +33,10 @@ class Delays(Protocol):
     def sums_choose(self) -> bool:
         """Return True if the look-up tables of a sum hold a choice of its second operand, too."""
 
+    @property
+    def tables_of_bits(self) -> range:
+        """Address bits of tables of look-up tables that are a constant per bit."""
+
     def adder(self, width: int) -> float:
         """Addition or subtraction."""
 
@@ -65,8 +69,8 @@ class Delays(Protocol):
 class PipelineStages:
     """The stage of every word (-1 for constants, absorbed and dead words) and what the pipeline costs.
 
-    ``over_budget`` lists words that take longer than a whole stage, which is ``stage_ns`` of logic, and ``memories`` the tables
-    that are to be block memory.
+    ``over_budget`` lists words that take longer than a whole stage, which is ``stage_ns`` of logic, ``memories`` the tables
+    that are to be block memory, and ``tables_of_bits`` those that are a constant per bit.
     """
 
     stages: int
@@ -75,6 +79,7 @@ class PipelineStages:
     over_budget: tuple[int, ...]
     stage_ns: float
     memories: frozenset[int]
+    tables_of_bits: frozenset[int]
 
 
 def pipeline(netlist: Netlist, delays: Delays, budget_ns: float, at_least: int | None = None) -> PipelineStages:
@@ -282,13 +287,16 @@ class _Scheduler:
         else:
             self._start_early_or_late(stages)
             bits = self._swept(stages)
-        memories = frozenset(
-            word
-            for word in self._order
-            if self._registers_after[word] and isinstance(self._netlist.words[word].cell, cells.RomRead)
+        words = self._netlist.words
+        roms = {word: rom for word in self._order if isinstance(rom := words[word].cell, cells.RomRead)}
+        memories = frozenset(word for word in roms if self._registers_after[word])
+        of_bits = frozenset(
+            word for word, rom in roms.items() if words[rom.address].width in self._delays.tables_of_bits
         )
         slow = tuple(self._too_slow)
-        return PipelineStages(stages, tuple(self._stage), bits, slow, self.budget - _SLACK_NS, memories)
+        return PipelineStages(
+            stages, tuple(self._stage), bits, slow, self.budget - _SLACK_NS, memories, of_bits - memories
+        )
 
     def _start_early_or_late(self, stages: int) -> None:
         """Put words where one round of sweeps leaves fewer bits: from as soon as possible, or as late as possible.

@@ -4,7 +4,7 @@ Where the plan registers a table's value anyway, the register is inside: vendors
 module: only a case statement with a register is one for them.
 
 A table of a few look-up tables for each bit is a constant per bit instead, of which the address chooses a bit. Yosys joins
-case statements of one address in a decoder, and finds the small functions of its inputs no more.
+case statements of one address in a decoder, and finds the small functions of its inputs no more. How few depends on the family.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.devices.family import Part
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
-from bitsmith.netlist.netlist import TABLES_OF_BITS, Netlist, RomRead, Word
+from bitsmith.netlist.netlist import Netlist, RomRead, Word
 from bitsmith.rtl.expressions import literal
 
 IN_BLOCK = '(* rom_style = "block", syn_romstyle = "EBR" *) '
@@ -63,21 +63,38 @@ class TableShape:
     address_signed: bool
     clocked: bool
     in_block: bool
+    of_bits: bool
     protection: Protection
 
     @staticmethod
     def of(
-        netlist: Netlist, word: Word, rom: RomRead, protection: Protection, *, clocked: bool, in_block: bool
+        netlist: Netlist,
+        word: Word,
+        rom: RomRead,
+        protection: Protection,
+        *,
+        clocked: bool,
+        in_block: bool,
+        of_bits: bool,
     ) -> TableShape:
         """The module that computes ``word``, or with ``clocked`` the word one register later, ``in_block`` memory.
 
-        There words have check bits, if it is to have any.
+        There words have check bits, if it is to have any. A table ``of_bits`` is a constant for each of them.
         """
         address = netlist.words[rom.address]
         check = protection if clocked and in_block else Protection.NONE
         return TableShape(
-            *(rom.table, rom.first, word.drop, word.width, word.signed and check is Protection.NONE),
-            *(address.width, address.signed, clocked, in_block, check),
+            rom.table,
+            rom.first,
+            word.drop,
+            word.width,
+            word.signed and check is Protection.NONE,
+            address.width,
+            address.signed,
+            clocked=clocked,
+            in_block=in_block,
+            of_bits=of_bits,
+            protection=check,
         )
 
     @property
@@ -112,7 +129,7 @@ class TableShape:
         entries = [entry >> self.drop & (1 << self.width) - 1 for entry in netlist.tables[self.table]]
         values = [with_check_bits(entry, self.width, self.protection) for entry in entries]
         (usual, _), *_ = Counter(values).most_common(1)
-        if not self.in_block and self.address_width in TABLES_OF_BITS:
+        if self.of_bits:
             return self._chosen_bits(values, usual)
         assign = "<=" if self.clocked else "="
         lines = ["always_ff @(posedge clk) begin" if self.clocked else "always_comb begin", "  case (address)"]

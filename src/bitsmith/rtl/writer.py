@@ -135,9 +135,12 @@ class _Writer:
 
     def _table(self, index: int, rom: RomRead) -> TableShape:
         """The table of a word, with the register that follows it where there is one."""
-        clocked, in_block = self._layout.is_registered(index), index in self._schedule.memories
-        word = self._netlist.words[index]
-        return TableShape.of(self._netlist, word, rom, self._protection, clocked=clocked, in_block=in_block)
+        return TableShape.of(
+            *(self._netlist, self._netlist.words[index], rom, self._protection),
+            clocked=self._layout.is_registered(index),
+            in_block=index in self._schedule.memories,
+            of_bits=index in self._schedule.tables_of_bits,
+        )
 
     def _in_table(self, signal: Signal) -> bool:
         """Return True if the signal is inside of a table with a register."""
