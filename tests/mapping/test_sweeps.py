@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import FoldedProduct, Interleave, Map, Sweep
+from bitsmith.dataflow.kinds import FoldedProduct, Interleave, Map, Reorder, Sweep
 from bitsmith.dataflow.processes import Network
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate_layout
@@ -151,3 +151,18 @@ def test_averages_of_many_channels_take_little_area() -> None:
     program = averaged(64, [k % 9 - 4 for k in range(64)], dense=True)
     fast, slow = (estimate_layout(program, Directives({"mean": r, "dense": 192}, False), ECP5).lut for r in (1, 64))
     assert slow < 0.4 * fast
+
+
+@pytest.mark.parametrize(("reuse", "read"), [(160, Reorder), (640, Sweep)])
+def test_what_comes_again_many_times_is_read_without_a_large_table(reuse: int, read: type) -> None:
+    """A flattened tensor comes again for each of its dense layer's results."""
+    rng, form = np.random.default_rng(reuse), FixedFormat(True, 6, 3)
+    builder = ProgramBuilder()
+    with builder.layer("conv"):
+        x = builder.cast(builder.linear(builder.input("x", (4, 4, 8), form), rng.integers(-8, 8, (8, 8)), 3), form)
+    with builder.layer("dense"):
+        y = builder.linear(builder.reshape(x, (128,)), rng.integers(-8, 8, (128, 40)), 3)
+    program = builder.program([("y", y)])
+    network = assert_same(program, Directives({"conv": 8, "dense": reuse}, False))
+    again = [one for one in network.processes if isinstance(one.kind, Reorder | Sweep) and "dense" in one.layers]
+    assert [type(one.kind) for one in again] == [read]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import FoldedProduct, Reorder, WidthConverter
+from bitsmith.dataflow.kinds import FoldedProduct, WidthConverter
 from bitsmith.dataflow.tokens import Grid, Stream, regrouped, union_type
 from bitsmith.dataflow.wires import places_in_source
 from bitsmith.ir import ops
@@ -33,7 +33,7 @@ from bitsmith.mapping.folding import (
 from bitsmith.mapping.grouped import Grouped, grouped_product
 from bitsmith.mapping.live import Live
 from bitsmith.mapping.parameters import product_with_parameter
-from bitsmith.mapping.sweeps import Windows, choose_tiles, swept, takes_narrow_tokens, windows_of
+from bitsmith.mapping.sweeps import Windows, again, choose_tiles, swept, takes_narrow_tokens, windows_of
 
 
 def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
@@ -179,8 +179,7 @@ def _accumulated(builder: DataflowBuilder, op: Factor, x: NodeId, node: Node) ->
     steps, groups = chosen.steps, chosen.groups
     chunks = builder.regroup(tokens, (steps,), (1, math.prod(stream.shape) // steps))
     if groups > 1:
-        token = builder.stream(chunks).token
-        chunks = builder.add(Reorder(np.tile(np.arange(steps), groups)), (chunks,), Stream((groups * steps,), token))
+        chunks = again(builder, chunks, groups)
     results = _tiled(builder, op, chunks, steps, groups, ())
     return with_type_of(builder, results, node, (), node.type.shape)
 

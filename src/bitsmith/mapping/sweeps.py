@@ -11,7 +11,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bitsmith.dataflow.kinds import Reduce, Sweep
+import numpy as np
+
+from bitsmith.dataflow.kinds import Reduce, Reorder, Sweep
 from bitsmith.dataflow.tokens import Grid, Stream, union_type
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
@@ -42,6 +44,10 @@ def takes_narrow_tokens(builder: DataflowBuilder, node: Node) -> bool:
 
 _MANY_PARTS = 4
 """Parts of a position from which on their sum is worth a process of its own."""
+
+
+_MOST_ORDER_BITS = 4096
+"""The most bits of a table of places to read: more would take block memories, of which small parts have few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,17 @@ def reordered(builder: DataflowBuilder, step: StepId, exchange: Exchange, units:
     parts = builder.stream(moved).tokens // units
     viewed = builder.regroup(moved, (units, parts), token.shape)
     return builder.add(Sweep(SINGLE, 1, parts, more), (viewed,), Stream((units, more * parts), token))
+
+
+def again(builder: DataflowBuilder, step: StepId, times: int) -> StepId:
+    """The tokens of a frame ``times`` times over: the first time as they come, unless that order is a large table."""
+    stream = builder.stream(step)
+    order = np.tile(np.arange(stream.tokens), times)
+    if len(order) * 3 * stream.tokens.bit_length() <= _MOST_ORDER_BITS:
+        return builder.add(Reorder(order), (step,), Stream((len(order),), stream.token))
+    viewed = builder.regroup(step, (1, stream.tokens), stream.token.shape)
+    read = builder.add(Sweep(SINGLE, 1, stream.tokens, times), (viewed,), Stream((1, len(order)), stream.token))
+    return builder.regroup(read, (len(order),), stream.token.shape)
 
 
 @dataclass(frozen=True, slots=True)
