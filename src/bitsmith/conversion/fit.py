@@ -26,7 +26,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import ConfigError, FewSamplesWarning, InputDataError
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import limited, packed_luts
+from bitsmith.estimate.fit import fits, limited, packed_luts
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.layers.network import Network
@@ -34,7 +34,7 @@ from bitsmith.model import Model
 from bitsmith.model.descent import Descent, Trial
 from bitsmith.model.estimates import planned_cycles
 from bitsmith.model.goal import Goal
-from bitsmith.model.points import Point, layouts, merged, shorter, slower
+from bitsmith.model.points import Point, layouts, merged, shorter, slower, smallest
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 
@@ -350,7 +350,7 @@ class _Judge:
         """The circuits of a network: as configured, with reuse factors if that is too large, and as slow as the goal allows.
 
         Reuse factors are sought ``near`` the least interval of other networks. All shorter ones are looked at if the circuit is
-        to be ``fast``.
+        to be ``fast``. Where nothing fits there is the smallest circuit, which says what is in the way.
         """
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
         target, held, compiled = self.target, self.held, self.compiled(trial)
@@ -362,7 +362,10 @@ class _Judge:
         asked = compiled, target, trial.configuration
         laid_out = [*layouts(*asked, part, near), *slower(*asked, self.limits.get("interval", 1))]
         shared = [layout.size.interval for layout in laid_out if layout.text]
-        for layout in (*laid_out, *(shorter(*asked, part, min(shared)) if fast and shared else ())):
+        more = list(shorter(*asked, part, min(shared)) if fast and shared else ())
+        if not any(fits(layout.size, part) for layout in laid_out):
+            more.append(smallest(*asked, part))
+        for layout in (*laid_out, *more):
             point = layout.point(trial.common.bits, compiled, target, held, scores, layout.text, own)
             figures = figures_of(layout.size, target.known_part)
             if self.goal.wants_latency:

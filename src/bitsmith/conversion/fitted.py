@@ -14,6 +14,8 @@ import yaml
 from bitsmith.base.project import write_atomically
 from bitsmith.conversion.exploration import Exploration, written
 from bitsmith.errors import CapacityError
+from bitsmith.estimate.fit import needs
+from bitsmith.estimate.obstacle import crowding
 from bitsmith.layers.layer import Floats
 from bitsmith.model import Model
 from bitsmith.model.goal import Goal
@@ -169,7 +171,9 @@ class Fitted(Exploration):
             yield f"a {asked} that is {near.excess:.2g} more lenient (then {scores} {self.yardstick.kinds})"
         able = [each for each in self.circuits if each.excess <= 0 and self._beyond(each) == {"part"}]
         if able:
-            yield f"a part with room for {min(self.area(each.point) for each in able):,} LUTs"
+            small = min(able, key=lambda each: crowding(each.point.size, self.part))
+            lacking = filter(None, (need.beyond for need in needs(small.point.size, self.part)))
+            yield f"a part with {' and '.join(lacking)} for the smallest circuit ({small.point.layout or small.point.text})"
 
     def _beyond(self, circuit: Circuit) -> set[str]:
         """The bounds of area and speed that a circuit does not meet."""

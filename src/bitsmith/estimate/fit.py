@@ -93,6 +93,12 @@ class Need:
         """Return True if the part has too little."""
         return self.needed > self.available
 
+    @property
+    def beyond(self) -> str:
+        """In words, how many a part must have in which the circuit has room; empty if this one has."""
+        least = math.ceil(self.needed / self.comfortably)
+        return f"{least:,} {self.resource} instead of {self.available:,}" if least > self.available else ""
+
     def __str__(self) -> str:
         of = f" of {self.available:,}" if self.available else ", of which it has none"
         return f"{self.needed:,} {self.resource}{of}"

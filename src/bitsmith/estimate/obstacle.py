@@ -58,15 +58,25 @@ def way_out(obstacle: Obstacle, part: Part) -> str:
 
 
 def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
-    """The obstacle of a program in ``part``, by the smallest of its slowest circuits: side by side, in tokens, in turn."""
+    """The obstacle of a program in ``part``, by its smallest circuit."""
+    least = smallest(program, part, directives)
+    need = _scarcest(least.size, part)
+    layer, taken = _most(least.size, need)
+    weighted = any(node.layer == layer and weights_of(program, node) is not None for node in program.nodes)
+    return Obstacle(least, need, layer, taken, weighted)
+
+
+def smallest(program: Program, part: Part, directives: Directives) -> Fit:
+    """The circuit that crowds ``part`` least of the slowest ones: side by side, in tokens, in turn."""
     wanted = replace(directives, reuse={})
     ways = [slowest(program, part, replace(wanted, parallel=parallel)) for parallel in (True, False)]
     every = [*ways, *filter(None, (slowest_in_turn(program, part, replace(wanted, parallel=False)),))]
-    smallest = min(every, key=lambda found: _crowded(_scarcest(found.size, part)))
-    need = _scarcest(smallest.size, part)
-    layer, taken = _most(smallest.size, need)
-    weighted = any(node.layer == layer and weights_of(program, node) is not None for node in program.nodes)
-    return Obstacle(smallest, need, layer, taken, weighted)
+    return min(every, key=lambda found: crowding(found.size, part))
+
+
+def crowding(size: Size, part: Part) -> float:
+    """Times what may be used of the scarcest resource of ``part`` that a circuit of ``size`` needs; to 1 it fits."""
+    return _crowded(_scarcest(size, part))
 
 
 def _scarcest(size: Size, part: Part) -> Need:

@@ -17,10 +17,15 @@ from bitsmith.base.project import digest
 from bitsmith.building.job import Target, directives_of
 from bitsmith.compiler import Compiled, Source
 from bitsmith.emulate import Emulator
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.fit import fits, limited, slowest
+from bitsmith.estimate.obstacle import crowding
 from bitsmith.estimate.size import guess_layout
 from bitsmith.fidelity.scores import Yardstick
+from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.layers.settings import FACTORS, LEAST_BITS, MOST_BITS, Bits
+from bitsmith.mapping.directives import Directives
 from bitsmith.model.fitting import compiled_with
 from bitsmith.model.goal import Goal
 from bitsmith.model.results import Result, Results
@@ -88,7 +93,7 @@ _BACK, _DEEPER, _CHANCES = (3, 0), 3, 2
 """Steps of the ladder above the last good one from which descents start, those that are looked at below it, and how often a
 descent tries dials whose steps broke the bound."""
 
-_TINY = 1e-9
+_TINY, _OF_ROOM = 1e-9, 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,8 @@ class Trial:
 class Descent:
     """A search. Networks that were tried are ``known`` by their keys, so that they stay when it is interrupted.
 
-    ``tries`` are the most of them. Of networks whose ``results`` are there none is made again.
+    ``tries`` are the most of them. Of networks whose ``results`` are there none is made again. The part is ``scarce`` if the
+    network of most bits has no room in it, however slow it is: room comes before what the goal wants least, then.
     """
 
     source: Source
@@ -133,6 +139,7 @@ class Descent:
     results: Results = field(default_factory=Results)
     known: dict[str, Trial] = field(default_factory=dict)
     made: dict[str, Compiled] = field(default_factory=dict)
+    scarce: bool | None = None
 
     @property
     def trials(self) -> list[Trial]:
@@ -228,13 +235,32 @@ class Descent:
     def _result(self, keys: Mapping[str, object]) -> Result:
         compiled, part, yardstick = self._compiled(keys), self.target.known_part, self.yardstick
         program = drop_dead(compiled.program, keep_probes=False)
-        size = guess_layout(
-            program, directives_of(compiled.network, self.target), part.family, self.target.budget_ns(part.family)
-        )
+        directives = directives_of(compiled.network, self.target)
+        size = guess_layout(program, directives, part.family, self.target.budget_ns(part.family))
         found = Emulator(program).run(yardstick.inputs)
         excess = self.goal.excess(yardstick, yardstick.expected(found))
         cost, scores = self.goal.cost(size, part), yardstick.of_outputs(found)
+        if self._is_scarce():
+            cost += _OF_ROOM * self._lacking(program, directives, size)
         return Result(cost, size.lut, scores, excess, yardstick.distance(found))
+
+    def _is_scarce(self) -> bool:
+        """Find out once whether the part is scarce."""
+        if self.scarce is None:
+            compiled, family = self._compiled(_keys(_LADDER[0], {})), self.target.known_part.family
+            program = drop_dead(compiled.program, keep_probes=False)
+            directives = directives_of(compiled.network, self.target)
+            size = guess_layout(program, directives, family, self.target.budget_ns(family))
+            self.scarce = self._lacking(program, directives, size) > 0
+        return self.scarce
+
+    def _lacking(self, program: Program, directives: Directives, size: Size) -> float:
+        """The share of the scarcest resource that a circuit needs beyond what there is, which has ``size`` or is slower."""
+        part = limited(self.target.known_part, self.goal.limits(self.target.clock_period_ns))
+        if fits(size, part):
+            return 0.0
+        slow = slowest(program, part, replace(directives, reuse={}, parallel=False))
+        return max(crowding(slow.size, part) - 1.0, 0.0)
 
 
 def _keys(common: Dials, layers: Mapping[str, Dials]) -> dict[str, object]:

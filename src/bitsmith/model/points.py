@@ -17,7 +17,7 @@ from bitsmith.config import IOType
 from bitsmith.config.reading import leaves, put
 from bitsmith.devices import Part
 from bitsmith.errors.remedies import Call, given
-from bitsmith.estimate import fit
+from bitsmith.estimate import fit, obstacle
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, paced
 from bitsmith.fidelity.scores import Yardstick
@@ -185,6 +185,14 @@ def shorter(
         yield Layout(
             found.size, found.directives, merged(keys, choice.configuration), choice.io_type, found.description
         )
+
+
+def smallest(compiled: Compiled, target: Target, keys: Mapping[str, object], part: Part) -> Layout:
+    """A network that ``keys`` make with the reuse factors that crowd ``part`` least, whether it fits or not."""
+    directives, program = directives_of(compiled.network, target), drop_dead(compiled.program, keep_probes=False)
+    found = obstacle.smallest(program, part, directives)
+    choice = Choice(found.size, part, found.directives)
+    return Layout(found.size, found.directives, merged(keys, choice.configuration), choice.io_type, found.description)
 
 
 def merged(keys: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:

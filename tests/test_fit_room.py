@@ -1,0 +1,57 @@
+"""Fits in parts that are too small: room comes first, and where there is none that is said."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import bitsmith
+from bitsmith import Goal
+from bitsmith.model.results import Result, Results
+from tests.test_fit import _perceptron
+
+Floats = npt.NDArray[np.float64]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning"),
+    pytest.mark.filterwarnings("ignore::bitsmith.errors.FewSamplesWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _perceptron(tmp_path_factory.mktemp("fit"), np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def data() -> Floats:
+    return np.random.default_rng(1).uniform(-1.0, 1.0, (600, 12))
+
+
+def test_of_a_part_that_is_too_small_the_smallest_circuit_says_what_is_lacking(model: Path, data: Floats) -> None:
+    none = bitsmith.fit(model, data, Goal(metric="error", part="iCE40LP384", minimize="interval"), tries=1)
+    good = [each.point.size for each in none.circuits if each.excess <= 0]
+    least = min(good, key=lambda size: max(size.lut / 0.75, size.ff / 0.75))
+    assert least.interval > 1 and least.lut > 384
+    said = f"a part with {math.ceil(least.lut / 0.75):,} LUTs instead of 384 and "
+    assert none.chosen is None and said in none.verdict and "for the smallest circuit (io_" in none.verdict
+
+
+def test_room_comes_before_speed_in_a_part_that_is_too_small(
+    model: Path, data: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks of many bits have no room in 384 look-up tables, however slow they are; those of few bits have."""
+    costs: list[float] = []
+    add = Results.add
+
+    def seen(known: Results, keys: str, result: Result) -> None:
+        costs.append(result.cost)
+        add(known, keys, result)
+
+    monkeypatch.setattr(Results, "add", seen)
+    found = bitsmith.fit(model, data, Goal(metric="error", loss=0.1, part="iCE40LP384", minimize="interval"), tries=14)
+    assert found.chosen is not None and found.best().fits
+    assert costs == sorted(costs, reverse=True) and costs[0] > 1e8 and costs[-1] < 1e4
