@@ -62,7 +62,11 @@ def tree_of(nodes: Sequence[Decision | Floats]) -> Tree:
 
 def below(thresholds: npt.ArrayLike) -> Floats:
     """The bounds with which ``x <= bound`` means ``x < threshold``, for numbers of single precision."""
-    return np.nextafter(np.asarray(thresholds, np.float32), np.float32(-np.inf)).astype(np.float64)
+    numbers = np.asarray(thresholds, np.float64)
+    with np.errstate(over="ignore"):
+        nearest = numbers.astype(np.float32)
+    lower = np.nextafter(nearest, np.float32(-np.inf)).astype(np.float64)
+    return np.where(nearest < numbers, nearest.astype(np.float64), lower)
 
 
 def equal_to(numbers: npt.ArrayLike) -> Floats:
@@ -85,7 +89,7 @@ def ensemble(trees: Sequence[Tree], size: int, base: Floats, where: str) -> Tree
         ModelFileError: features that there are not, rows that there are not, or numbers that are none.
     """
     nodes, leaves = 0, 0
-    width = max((bounds.size for tree in trees for bounds in tree.sets.values()), default=1)
+    width = max((1, *(bounds.size for tree in trees for bounds in tree.sets.values())))
     if width * sum(map(len, (tree.is_leaf for tree in trees))) > _MOST_BOUNDS:
         raise UnsupportedError(f"decisions on up to {width} categories, too many of them", where=where)
     parts, roots, values = [], [], []

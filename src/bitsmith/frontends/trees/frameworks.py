@@ -1,4 +1,4 @@
-"""The records of scikit-learn, XGBoost, LightGBM and CatBoost."""
+"""The records of scikit-learn and of libraries of trees."""
 
 from __future__ import annotations
 
@@ -84,6 +84,20 @@ def _read_catboost(model: Any, options: ReadOptions) -> Network:
     return read_catboost(text_of(model), "CatBoost", raw=type(model).__name__ == "CatBoost")
 
 
+def _read_treelite(model: Any, options: ReadOptions) -> Network:
+    from bitsmith.frontends.files.json import MAX_JSON_BYTES
+    from bitsmith.frontends.trees.treelite import read_treelite
+
+    if isinstance(model, str | os.PathLike):
+        return read_treelite(_content(model, MAX_JSON_BYTES), str(model))
+    return read_treelite(model.dump_as_json(pretty_print=False).encode(), "treelite")
+
+
+def _begins(*keys: str) -> Callable[[bytes], bool]:
+    """A test for the first bytes of JSON whose first key is one of these, with spaces or without."""
+    return lambda first: b"".join(first.split()).startswith(tuple(f'{{"{key}":'.encode() for key in keys))
+
+
 @dataclass(frozen=True, slots=True)
 class _Outputs:
     """Outputs of a library's live models; of a file if the caller insists, else none."""
@@ -107,6 +121,15 @@ def _catboost_outputs(
     from bitsmith.frontends.trees.outputs import of_catboost
 
     return None if isinstance(model, str | os.PathLike) and not insist else of_catboost(model, inputs[0])
+
+
+def _treelite_outputs(
+    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
+) -> FrameworkRun | None:
+    from bitsmith.frontends.trees.outputs import of_treelite
+
+    # treelite reads no JSON of its own.
+    return None if isinstance(model, str | os.PathLike) else of_treelite(model, inputs[0])
 
 
 SKLEARN = Framework(
@@ -134,7 +157,7 @@ XGBOOST = Framework(
     files="*.json",
     live="a model of XGBoost",
     is_live=_is_of("xgboost"),
-    is_content=lambda first: first.startswith(b'{"learner":'),
+    is_content=_begins("learner"),
     takes=frozenset(),
     read=_read_xgboost,
     outputs=_Outputs("XGBoost"),
@@ -168,10 +191,27 @@ CATBOOST = Framework(
     files="*.json",
     live="a model of CatBoost",
     is_live=_is_of("catboost"),
-    is_content=lambda first: b"".join(first.split()).startswith((b'{"features_info":', b'{"ctr_data":')),
+    is_content=_begins("features_info", "ctr_data"),
     takes=frozenset(),
     read=_read_catboost,
     outputs=_catboost_outputs,
+    layer_results=no_layer_results,
+    shapeless=None,
+    with_inputs=own_inputs,
+)
+
+TREELITE = Framework(
+    name="treelite",
+    stem="treelite",
+    keys=(ModelKey("TreeliteModel", (), weights=None, live=True),),
+    refused=(),
+    files="*.json",
+    live="a model of treelite",
+    is_live=lambda model: type(model).__module__.startswith("treelite.") and hasattr(model, "dump_as_json"),
+    is_content=_begins("threshold_type"),
+    takes=frozenset(),
+    read=_read_treelite,
+    outputs=_treelite_outputs,
     layer_results=no_layer_results,
     shapeless=None,
     with_inputs=own_inputs,

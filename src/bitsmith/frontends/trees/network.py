@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.layers.activation import Activation
+from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.elementwise import Absolute, Sign
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.layer import Layer, Shape, as_weights
+from bitsmith.layers.merge import Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.reduction import ArgMax
 from bitsmith.layers.shape import Reshape
@@ -30,13 +32,29 @@ class Link(enum.Enum):
     """The probability by one sum, the logarithm of the odds of the second of two classes."""
     SOFTMAX = "softmax"
     """The probabilities by a sum for each class."""
+    EXPONENTIAL = "exponential"
+    """Powers of e: of counts, and of others that are positive."""
+    POWER = "power"
+    """Powers of 2."""
+    SOFTPLUS = "softplus"
+    """``log(1 + exp(s))``."""
+    STEP = "step"
+    """1 of what is above 0, else 0."""
+    SIGNED_SQUARE = "signed square"
+    """``s * abs(s)``."""
 
 
-_FUNCTIONS: dict[Link, Layer | None] = {
-    Link.IDENTITY: None,
-    Link.SIGMOID: Activation("sigmoid"),
-    Link.SOFTMAX: Softmax(),
+_FUNCTIONS: dict[Link, Sequence[tuple[str, Layer]]] = {
+    Link.IDENTITY: (),
+    Link.SIGMOID: (("probabilities", Activation("sigmoid")),),
+    Link.SOFTMAX: (("probabilities", Softmax()),),
+    Link.EXPONENTIAL: (("exponential", Activation("exponential")),),
+    Link.POWER: (("power", Activation("exp2")),),
+    Link.SOFTPLUS: (("softplus", Activation("softplus")),),
+    Link.STEP: (("sign", Sign()), ("step", ReLU())),
+    Link.SIGNED_SQUARE: (("magnitude", Absolute()), ("square", Multiply())),
 }
+"""Names of nodes and layers, one after another; a layer of two operands reads the sums, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +83,10 @@ class Classes:
         return integers if len(integers) == len(self.labels) else None
 
 
-def network_of(trees: Trees, link: Link, classes: Classes | None, name: str) -> Network:
+def network_of(trees: Trees, link: Link, classes: Classes | None, name: str, shape: Shape | None = None) -> Network:
     """The network of a regressor or, with ``classes``, of a classifier: its label, and its probabilities.
+
+    Sums have a ``shape`` of their own, or one axis.
 
     Raises:
         UnsupportedError: there is not a score for each class, so that none of them is the greatest.
@@ -81,11 +101,12 @@ def network_of(trees: Trees, link: Link, classes: Classes | None, name: str) -> 
             remedy="give the booster, whose scores are the result",
         )
     chain = _Chain.of(trees, name)
-    scores = chain.last
+    scores = chain.last if shape is None else chain.then("scores", Reshape(shape))
     if classes is not None and single:
         scores = chain.then("both", Dense(as_weights([[-1.0, 1.0]])))
-    function = _FUNCTIONS[link]
-    result = scores if function is None else chain.then("probabilities", function)
+    for called, layer in _FUNCTIONS[link]:
+        chain.then(called, layer, *((scores, chain.last) if isinstance(layer, Multiply) else ()))
+    result = chain.last
     if classes is None:
         return chain.network(result)
     label = chain.label(scores, classes)
@@ -107,7 +128,7 @@ def outliers_of(trees: Trees, offset: float, name: str) -> Network:
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """A network from features on, while it is made; each layer reads one other, which is the last before it if not said."""
+    """A network from features on, while it is made; each layer reads the last before it if no other is said."""
 
     name: str
     nodes: list[NetworkNode]
@@ -123,9 +144,9 @@ class _Chain:
     def last(self) -> str:
         return self.nodes[-1].name
 
-    def then(self, called: str, layer: Layer, before: str | None = None) -> str:
+    def then(self, called: str, layer: Layer, *before: str) -> str:
         """Add a layer, and return its name."""
-        self.nodes.append(NetworkNode(called, layer, (self.last if before is None else before,), source=self.name))
+        self.nodes.append(NetworkNode(called, layer, before or (self.last,), source=self.name))
         return called
 
     def label(self, scores: str, classes: Classes) -> str:

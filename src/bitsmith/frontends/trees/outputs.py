@@ -71,6 +71,12 @@ def of_catboost(model: Any, x: Numbers) -> FrameworkRun:
     return _run("CatBoost", labels, model.predict_proba(columns))
 
 
+def of_treelite(model: object, x: Numbers) -> FrameworkRun:
+    """Outputs of a model of treelite, in the shape of the network's: without an axis of one target, or of one class."""
+    result = np.asarray(importlib.import_module("treelite.gtil").predict(model, x.astype(np.float32)))
+    return _run("treelite", result if 1 not in result.shape[1:] else result.reshape(len(result), -1))
+
+
 def _run(name: str, *arrays: Numbers) -> FrameworkRun:
     outputs: list[Floats] = [np.asarray(array).astype(np.float64) for array in arrays]
     return FrameworkRun(name, tuple(outputs))

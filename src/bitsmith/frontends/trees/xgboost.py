@@ -126,7 +126,7 @@ def _tree(tree: Fields, target: int, outputs: int, share: float) -> Tree:
     sets = _sets(tree, len(yes))
     on_set = np.isin(np.arange(len(yes)), list(sets))
     branches = np.where(on_set, no, yes), np.where(on_set, yes, no)
-    return Tree(leaf, feature, below(columns[3]), sets, *branches, values)
+    return Tree(leaf, feature, below(columns[3].astype(np.float32)), sets, *branches, values)
 
 
 def _sets(tree: Fields, rows: int) -> dict[int, Floats]:
