@@ -91,24 +91,13 @@ def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np
     """
     given = checked_batches(shapes, x)
     for name, batch in zip(shapes, given, strict=True):
-        if not np.isfinite(batch).all():
-            raise not_finite(batch, name)
+        if bad := int(np.count_nonzero(~np.isfinite(batch))):
+            raise InputDataError.not_finite(name, bad, batch.size)
         if batch.size and (most := max(abs(float(batch.min())), abs(float(batch.max())))) > _MOST:
             raise InputDataError(
                 f"values up to {most:.3g}", where=f"input {name!r}", accepted=f"magnitudes up to {_MOST:.3g}"
             )
     return [batch.astype(np.float64) for batch in given]
-
-
-def not_finite(batch: Batch, name: str) -> InputDataError:
-    """The error on a ``batch`` for input ``name`` with values that are no numbers, or infinite."""
-    bad = batch.size - np.count_nonzero(np.isfinite(batch))
-    return InputDataError(
-        f"{bad:,} of {batch.size:,} values are NaN or infinite",
-        where=f"input {name!r}",
-        accepted="finite numbers",
-        remedy="leave these samples out, or replace the values, by numpy.nan_to_num for example",
-    )
 
 
 def _batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:

@@ -9,9 +9,10 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.emulate.batches import Batch, check_batch, not_finite
+from bitsmith.emulate.batches import Batch, check_batch
 from bitsmith.emulate.bounds import least
 from bitsmith.emulate.floats import FloatArray, extremes, folder, rounder
+from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.types import Ints, Overflow, objects
@@ -138,8 +139,8 @@ def quantize_exactly(op: Input, x: Batch) -> tuple[Ints, int]:
     if x.dtype.kind in "iu":
         mantissa, drop = objects(cast(npt.NDArray[np.integer], x)), objects(-op.frac)
     else:
-        if not np.isfinite(x).all():
-            raise not_finite(x, op.name)
+        if bad := int(np.count_nonzero(~np.isfinite(x))):
+            raise InputDataError.not_finite(op.name, bad, x.size)
         fraction, exponent = np.frexp(x.astype(np.float64))
         mantissa = objects((fraction * 2.0**53).astype(np.int64))
         # Far below the last place nothing but the sign matters; the shift need not be longer than that.

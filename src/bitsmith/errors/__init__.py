@@ -123,6 +123,16 @@ class ProgramError(BitsmithError):
 class InputDataError(BitsmithError):
     """Arrays handed to predict, trace or calibration do not fit the model."""
 
+    @classmethod
+    def not_finite(cls, name: str, count: int, size: int) -> InputDataError:
+        """Return the error on input ``name``: ``count`` of its ``size`` values are not finite."""
+        return cls(
+            f"{count:,} of {size:,} values are NaN or infinite",
+            where=f"input {name!r}",
+            accepted="finite numbers",
+            remedy="leave these samples out, or replace the values, by numpy.nan_to_num for example",
+        )
+
 
 class ProjectError(BitsmithError):
     """A build directory that is locked, foreign or unwritable."""

@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.base.blas import one_thread
-from bitsmith.emulate.batches import not_finite
 from bitsmith.errors import InputDataError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.auto import AUTO_BITS, ObservedRange, exact_frac, format_for, least_bits
@@ -311,7 +310,7 @@ def _checked(network: Network, calibration: Sequence[Floats]) -> list[Floats]:
                 where=f"input {name!r}",
                 accepted=f"shape (samples, {', '.join(map(str, layer.shape))})",
             )
-        if not bool(np.all(np.isfinite(batch))):
-            raise not_finite(batch, name)
+        if bad := int(np.count_nonzero(~np.isfinite(batch))):
+            raise InputDataError.not_finite(name, bad, batch.size)
         batches.append(batch)
     return batches
