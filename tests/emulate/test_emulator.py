@@ -211,7 +211,7 @@ def test_few_values_outside_are_counted() -> None:
     emulator, x = Emulator(dense(16, 4)), np.ones((2, 6), np.float32)
     expected = emulator.run([x])[0]
     for value in (np.nan, np.inf):
-        with pytest.raises(InputDataError, match="1 values that are NaN"):
+        with pytest.raises(InputDataError, match="1 of 6 values are NaN"):
             emulator.run([np.where(np.eye(2, 6), np.float32(value), x)[:1]])
     results, outside = emulator.run_counted([np.where(np.eye(2, 6), np.float32(5000), x)])
     assert outside == [2] and not np.array_equal(results[0], expected)
