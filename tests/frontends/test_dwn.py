@@ -76,6 +76,16 @@ def test_random_networks(seed: int) -> None:
     np.testing.assert_array_equal(model.predict(x), evaluated(tensors, x))
 
 
+def test_there_are_as_many_bits_as_tables_read_where_nothing_else_says_it() -> None:
+    """Of random wiring, which has no weights, without thresholds."""
+    wiring = np.array([[2, 4], [5, 3], [2, 5]])
+    luts = np.random.default_rng(0).normal(size=(3, 4))
+    model = bitsmith.convert({"0.luts": luts, "0.mapping": wiring, "classes": 3})
+    x = np.random.default_rng(1).integers(0, 2, (40, 6))
+    places = x[:, wiring[:, 0]] + 2 * x[:, wiring[:, 1]]
+    np.testing.assert_array_equal(model.predict(x.astype(np.float32)), luts[np.arange(3), places] > 0)
+
+
 @few("seed", range(10), fast=1, judged=True)
 def test_bits_as_inputs(seed: int) -> None:
     tensors = random_tensors(seed, encoded=False)

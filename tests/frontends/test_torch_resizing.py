@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 
 from bitsmith.frontends.read import read_model
 from bitsmith.frontends.torch.spatial import exact_places
+from bitsmith.layers.shape import Gather
 
 FACTORS = (0.33, 0.5, 0.61, 0.7, 0.9, 1.1, 1.25, 1.3, 1.5, 1.7, 2.0, 2.5, 3.3)
 
@@ -41,6 +42,8 @@ def test_a_network_where_single_precision_is_noticed() -> None:
     with torch.no_grad():
         wanted = module(torch.from_numpy(x)).numpy()
     np.testing.assert_array_equal(network.evaluate([x])[network.outputs[0]], wanted)
+    gathers = [node.name for node in network.nodes if isinstance(node.layer, Gather)]
+    assert gathers == ["upsample_axis0", "upsample"], "the last one has the name of the whole"
 
 
 def noticed(old: int, new: int) -> bool:
