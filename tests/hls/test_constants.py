@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bitsmith.hls import HlsTarget, write
 from bitsmith.hls.constants import array, decimals, rom, rom_bits, scalar
 from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.scalar import common_raw
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, objects
 
@@ -24,6 +25,18 @@ def test_decimals_are_exact(values: list[int], frac: int) -> None:
     assert [Fraction(text) for text in texts] == [Fraction(value) / Fraction(2) ** frac for value in values]
     for text in texts:
         assert re.fullmatch(r"0|-?(0|[1-9]\d*)(\.\d*[1-9])?", text)
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3) | st.integers(-(2**70), 2**70), st.integers(-9, 9)), min_size=1))
+@example([(1, 5), (1, 2), (3, 0)])
+@example([(0, 9), (2, 1)])
+def test_constants_of_many_steps_have_one_that_zeros_do_not_decide(parts: list[tuple[int, int]]) -> None:
+    raw, frac = (list(column) for column in zip(*parts, strict=True))
+    found, kind = common_raw(objects(raw), np.array(frac))
+    assert kind.frac == max((f for r, f in parts if r), default=min(frac))
+    values = [Fraction(one) / Fraction(2) ** kind.frac for one in found.tolist()]
+    assert values == [Fraction(r) / Fraction(2) ** f for r, f in parts]
+    assert -(1 << kind.width - kind.signed) * kind.signed <= min(found) <= max(found) < 1 << kind.width - kind.signed
 
 
 def test_weights_as_text_are_the_constants() -> None:
