@@ -18,6 +18,8 @@ from onnx import TensorProto, helper
 import bitsmith
 from bitsmith.building.job import Target
 from bitsmith.conversion.explanation import explain
+from bitsmith.conversion.fit import _Judge
+from bitsmith.conversion.fitted import Circuit
 from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_part
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.errors.remedies import given
@@ -364,3 +366,21 @@ def test_ways_out_name_what_takes_them(bits: tuple[int | None, ...], tmp_path: P
     assert ("build(fit=True)" in text) == any(each is None for each in bits)
     assert ("a larger part, fewer bits, more pruning" in lines) == (not bits)
     assert "build(synth=False)" in lines[-1] and "build(force=True)" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("excess", "lut", "fits_part", "meets"),
+    [
+        (0.0, 100, True, True),
+        (-0.5, 99, True, True),
+        (1e-9, 100, True, False),
+        (0.0, 101, True, False),
+        (0.0, 100, False, False),
+    ],
+)
+def test_a_circuit_that_is_just_as_good_and_as_large_as_allowed_meets_a_goal(
+    excess: float, lut: int, fits_part: bool, meets: bool
+) -> None:
+    point: Any = SimpleNamespace(fits=fits_part)
+    judge: Any = SimpleNamespace(limits={"lut": 100})
+    assert _Judge._meets(judge, Circuit(point, (), {"lut": lut, "dsp": 7}, excess)) == meets
