@@ -136,11 +136,19 @@ def _below_grids(network: Network, observed: Mapping[str, ObservedRange]) -> Ite
     """Return the note on inputs whose calibration data lie on a coarse grid."""
     for name in network.inputs:
         seen = observed[name]
-        if seen.finer and seen.frac is not None:
-            step = 2.0**-seen.frac
+        if seen.frac is None or not (seen.finer or seen.believed):
+            continue
+        step = 2.0**-seen.frac
+        multiples = f"Calibration data of input {name!r} are multiples of {step:g}"
+        if seen.believed:
             yield (
-                f"Calibration data of input {name!r} are multiples of {step:g}; it has steps of {step * 2.0**-seen.finer:g}, as "
-                "numbers between would change an output. Give the input a precision if all of its data are such multiples."
+                f"{multiples}; it rounds numbers between, which would change an output. Give the input a precision, or other "
+                "calibration data, if it has such numbers."
+            )
+        else:
+            yield (
+                f"{multiples}; it has steps of {step * 2.0**-seen.finer:g}, as numbers between would change an output. "
+                "Give the input a precision if all of its data are such multiples."
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ import bitsmith
 from bitsmith.compiler import compile_network
 from bitsmith.config.precision import parse_precision
 from bitsmith.emulate import Emulator
+from bitsmith.errors import FidelityError, FidelityWarning
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.ir.ops import Input as InputOp
 from bitsmith.layers.activation import ReLU
@@ -197,10 +199,17 @@ def test_values_of_which_none_is_finite_are_seen_as_zeros() -> None:
     assert (half.lo, half.hi) == (0.0, pytest.approx(np.log(4.0)))
 
 
-@pytest.mark.parametrize("step", [0.1, 0.25, 0.5, 4.0])
-def test_numbers_between_the_points_of_a_coarse_grid_change_no_output(step: float) -> None:
+_NORMAL = [(step, None) for step in (0.1, 0.25, 0.5, 1.0, 4.0)]
+_UNIFORM = [(step, ends) for step in (0.25, 0.5, 1.0) for ends in ((-4.0, 4.0), (-3.0, 3.0), (0.0, 4.0))]
+
+
+@pytest.mark.parametrize(("step", "ends"), [*_NORMAL, *_UNIFORM[:-1]], ids=str)  # the last ones are counts
+def test_numbers_between_the_points_of_a_coarse_grid_change_no_output(
+    step: float, ends: tuple[float, float] | None
+) -> None:
     rng, module = np.random.default_rng(0), trained()
-    x = rng.normal(size=(500, 8)) if step < 1 else np.rint(rng.normal(size=(500, 8)) * step)
+    x = rng.normal(size=(500, 8)) if ends is None else rng.uniform(*ends, (500, 8))
+    x = np.rint(x * step) if step > 1.0 else x
     model = bitsmith.convert(module, input_shape=(8,), calibration=np.rint(x[:100] / step) * step, check=False)
     wanted = module(torch.tensor(x)).detach().numpy()
     assert float(np.abs(np.asarray(model.predict(x)) - wanted).max()) < 0.02 * float(np.abs(wanted).max())
@@ -222,9 +231,23 @@ def test_numbers_between_the_points_of_a_coarse_grid_change_no_output(step: floa
     ids=["bytes", "scaled bytes", "levels of gray up to 1", "signed levels", "one hot", "signs"],
 )
 def test_integers_and_bytes_are_all_that_comes_in(x: Floats, wanted: str) -> None:
-    model = bitsmith.convert(trained(), input_shape=(8,), calibration=x, check=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = bitsmith.convert(trained(), input_shape=(8,), calibration=x, check=False)
     assert str(model.get_input_variables()[0].type) == wanted
-    assert not any("multiples" in note for note in model.notes)
+    multiples = [note for note in model.notes if "multiples" in note]
+    assert len(multiples) == (np.ptp(x) < 32.0 * np.diff(np.unique(x)).min()), (
+        "bytes have no numbers between that count"
+    )
+    assert all("it rounds numbers between" in note for note in multiples)
+
+
+@pytest.mark.parametrize("x", [np.zeros((9, 8)), np.ones((1, 8)), np.full((9, 8), -0.3)], ids=["0", "1", "-0.3"])
+def test_calibration_data_without_a_range_are_warned_of(x: Floats) -> None:
+    with pytest.warns(FidelityWarning, match=f"calibration data of input 'input' are {x[0, 0]:g} throughout"):
+        bitsmith.convert(trained(), input_shape=(8,), calibration=x, check=False)
+    with pytest.raises(FidelityError, match="throughout"):
+        bitsmith.convert(trained(), input_shape=(8,), calibration=x, check=False, strict=True)
 
 
 def test_a_format_of_the_user_holds_on_a_coarse_grid() -> None:

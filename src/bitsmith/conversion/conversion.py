@@ -47,6 +47,7 @@ from bitsmith.options.option import among, check_names
 from bitsmith.options.project import ProjectConfig, keys_of, read_project, values_of
 from bitsmith.options.signature import taking
 from bitsmith.options.table import MODEL_ARGUMENTS, Arguments, NetworkOptions, Options, ReadingOptions, ResultOptions
+from bitsmith.passes.network.calibration import without_range
 from bitsmith.passes.network.outliers import settle_outliers
 
 if TYPE_CHECKING:
@@ -254,6 +255,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     shapes = network.input_shapes()
     batches = None if calibration is None else float_batches(shapes, without_labels(calibration, len(shapes)))
     said: tuple[str, ...] = ()
+    rangeless = "" if batches is None else without_range(network, batches)
     if batches is not None:
         batches, said = settle_outliers(network, batches)
     tell("convert: choosing formats")
@@ -264,10 +266,11 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
         fidelity = certify(network, found.network, found.program, batches, model, wanted.get("check", "auto"), layers)
         if choice is None or choice.bits is None or not fidelity.problems:
             break
-    if fidelity.message and project.strict:
-        raise FidelityError(fidelity.message, where=network.name)
-    if fidelity.message:
-        warnings.warn(fidelity.message, FidelityWarning, stacklevel=users_line())
+    message = "; ".join(filter(None, [rangeless, fidelity.message]))
+    if message and project.strict:
+        raise FidelityError(message, where=network.name)
+    if message:
+        warnings.warn(message, FidelityWarning, stacklevel=users_line())
     laid_out = found.network
     if choice is not None:
         said = (*said, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")

@@ -15,9 +15,10 @@ user gives another.
 - *Accumulators* are exact always.
 - *Results* of at most ``widest`` bits, if the user says so, have a coarser step where their range needs it.
 - *Inputs* with calibration data take the narrowest format that holds the data exactly if ``B`` bits do, else that many
-  for their range, and saturate. Where data lie on a grid that is coarse, other than integers, and numbers between its points
-  would change an output, the input has bits below the grid. Where one format for all features would change results (see
-  :mod:`bitsmith.passes.network.calibration`), each element of the last axis has its own, with a spare bit if it is rounded.
+  for their range, and saturate. Where data lie on a grid that is coarse, and numbers between its points would change an output,
+  the input has bits below the grid, unless the data look like integers that are all there is (bytes, counts, truth values).
+  Where one format for all features would change results (see :mod:`bitsmith.passes.network.calibration`), each element of the
+  last axis has its own, with a spare bit if it is rounded.
 
 - *Channels of unlike scale*, in any of these: where one step would leave a channel of a result fewer than ``least_bits(B)`` bits
   for its own range, and an output shows it, channels and what is added up in them have finer steps
@@ -77,6 +78,8 @@ class ObservedRange:
     """Observations of each element of the last axis, of an input whose data need a format for each."""
     finer: int = 0
     """Bits below the grid of the data that an input needs, as numbers between its points change an output."""
+    believed: bool = False
+    """True of an input that rounds such numbers all the same, as the data look like integers that are all there is."""
     channels: tuple[Floats, Floats] | None = field(default=None, compare=False)
     """Least and greatest value of each channel of a layer's result."""
 

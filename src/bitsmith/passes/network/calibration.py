@@ -2,7 +2,7 @@
 
 An input has one format for all its features unless rounding the calibration data to it changes some layer's result. Then
 each feature (element of the last axis) is looked at on its own. An input whose data happen to lie on a coarse grid has steps
-below it, if numbers between the points of the grid change an output.
+below it, if numbers between the points of the grid change an output, unless all of the grid seems to be there.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[st
         if not _auto_format(node):
             continue
         if seen[name].frac is not None:
-            found[name] = replace(seen[name], finer=_below_grid(network, few, position, seen[name]))
+            found[name] = _below_grid(network, few, position, seen[name])
         elif _unlike_features(node, inputs[position]):
             rounded = _with_rounded(few, position, format_for(seen[name], bits).frac)
             if _differ(network, few, rounded, math.ldexp(1.0, -least_bits(bits))):
@@ -89,36 +89,57 @@ def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[st
     return found
 
 
-def _below_grid(network: Network, inputs: Sequence[Floats], position: int, seen: ObservedRange) -> int:
-    """The fewest bits below the grid of an input's data with which numbers between its points change no output.
+def _below_grid(network: Network, inputs: Sequence[Floats], position: int, seen: ObservedRange) -> ObservedRange:
+    """``seen`` with the fewest bits below the grid of an input's data with which numbers between its points change no output.
 
-    Integers are believed to be all that there is: bytes, counts, truth values; also those that were scaled by a power of two, as
-    pixels often are.
+    None where all points of the grid are believed to be seen.
     """
-    node = network.node(network.inputs[position])
-    assert seen.frac is not None
-    if _are_scaled_integers(seen, 2.0**-seen.frac):
-        return 0
+    node, grid = network.node(network.inputs[position]), seen.frac
+    assert grid is not None
     most = least_bits(_bits(node)) - math.frexp(seen.amplitude)[1]  # fractional bits, beyond which no grid is coarse
-    steps = range(seen.frac, min(most, 0) if seen.frac <= 0 else most)
+    believed = _are_all_that_comes(seen, 2.0**-grid)
+    steps = range(grid, min(most, 0) if grid < 0 else most)
     rng = np.random.default_rng(0)
     between = list(inputs)
-    offsets = np.ldexp(rng.uniform(-0.5, 0.5, inputs[position].shape), -seen.frac)
+    offsets = np.ldexp(rng.uniform(-0.5, 0.5, inputs[position].shape), -grid)
     between[position] = np.clip(inputs[position] + offsets, seen.lo, seen.hi)
     wanted = _outputs(network, between) if steps else []
     for frac in steps:
         found = _outputs(network, _with_rounded(between, position, frac))
         if not any(_is_apart(*each, _SHOWN) for each in zip(found, wanted, strict=True)):
-            return frac - seen.frac
-    return len(steps)
+            return replace(seen, finer=frac - grid)
+        if believed:
+            return replace(seen, believed=True)
+    return replace(seen, finer=len(steps))
+
+
+def _are_all_that_comes(seen: ObservedRange, step: float) -> bool:
+    """Return True if data of a grid look as if there were no numbers between its points: counts, truth values, signs, bytes."""
+    counted = step == 1.0 and (seen.lo >= 0.0 or seen.amplitude == 1.0)
+    return counted or _are_scaled_integers(seen, step)
 
 
 def _are_scaled_integers(seen: ObservedRange, step: float) -> bool:
-    """Return True if data of a grid reach from 0 or minus a power of two to that power, or to a step before it."""
+    """Return True if data of a grid fill the range of an integer type times a power of two, or that from 0 or -1 to 1.
+
+    Pixels often have the latter. Numbers that were rounded reach powers of two as well, but hardly where a type ends.
+    """
     fraction, exponent = math.frexp(seen.amplitude)
     end = math.ldexp(1.0, exponent - (fraction == 0.5))
     lowest = seen.lo == 0.0 or seen.lo <= step - end
-    return lowest and seen.hi >= end - step and seen.hi - seen.lo >= (_LEVELS - 1) * step
+    highest = end - step <= seen.hi <= (end if end == 1.0 else end - step)
+    return lowest and highest and seen.hi - seen.lo >= (_LEVELS - 1) * step
+
+
+def without_range(network: Network, calibration: Sequence[Floats]) -> str:
+    """Return what is wrong with calibration data that are one number throughout; empty if they are not."""
+    if any(batch.size < 2 or np.ptp(batch) for batch in calibration):
+        return ""
+    names = ", ".join(map(repr, network.inputs))
+    return (
+        f"calibration data of input {names} are {calibration[0].flat[0]:g} throughout: ranges of other inputs cannot follow from "
+        "them. Give samples like those of predictions, or none"
+    )
 
 
 def _bits(node: NetworkNode) -> int:
@@ -186,7 +207,8 @@ def _smooth(network: Network, inputs: Sequence[Floats]) -> Iterator[tuple[str, F
 
 def _is_apart(found: Floats, wanted: Floats, coarse: float) -> bool:
     """Return True if ``found`` differs by more than ``coarse`` of the range of ``wanted``."""
-    return float(np.max(np.abs(found - wanted))) > coarse * float(np.max(np.abs(wanted)))
+    with np.errstate(invalid="ignore"):  # of infinities, which are not compared
+        return float(np.max(np.abs(found - wanted))) > coarse * float(np.max(np.abs(wanted)))
 
 
 def _features(batch: Floats, bits: int) -> tuple[ObservedRange, ...]:
