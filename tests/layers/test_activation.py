@@ -194,7 +194,9 @@ def test_results_that_saturate_are_counted(name: str) -> None:
 @pytest.mark.parametrize(("left", "right"), [(0.0, 0.0), (0.0, 1.0), (-1.0, 1.0)])
 def test_tables_of_all_numbers_have_the_bits_that_are_asked_for(frac: int, left: float, right: float) -> None:
     """Each entry is the nearest one; what is linear beside the table has no error."""
-    function = Function("odd", lambda x: np.sin(x) + left * np.minimum(x, 0) + right * np.maximum(x, 0), left, right)
+    function = Function(
+        "odd", lambda x: np.sin(x) + left * np.minimum(x, 0) + right * np.maximum(x, 0), (), left, right
+    )
     builder = ProgramBuilder()
     x = builder.input("x", (1,), FixedFormat(True, 5, 2, Rounding.TRN, Overflow.SAT))
     y = tabulated(Lowering("y", builder, Settings(), ObservedRange(-1.0, 1.0)), x, function, frac)

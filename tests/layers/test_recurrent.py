@@ -251,6 +251,15 @@ def test_unbounded_states_keep_what_they_can_reach_or_are_refused() -> None:
     assert scan.body.nodes[scan.body.inputs[0]].type.max_width <= 18
 
 
+@pytest.mark.parametrize("function", ["gelu", "silu", "mish"])
+def test_states_reach_the_least_value_of_a_function_that_turns(function: str) -> None:
+    """Its place is none of those that a grid of points would have."""
+    x = np.arange(-3 * 256, 0)[:, None, None] / 256
+    layer = SimpleRNN(as_weights([[1.0]]), as_weights([[0.0]]), activation=Activation(function))
+    (found,) = Emulator(compile_network(network_of(layer, [(1, 1)])).program).run([x])
+    np.testing.assert_allclose(found, layer.reference([x]), rtol=0, atol=2.0**-12)
+
+
 def test_calibrated_states_have_one_spare_bit() -> None:
     layer = made(LSTM, 2, 3, 4)
     network = network_of(layer, [(40, 2)])

@@ -15,9 +15,10 @@ from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.layers.activation import HardActivation, ReLU
+from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.einsum import Einsum
 from bitsmith.layers.example import Example
+from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.logic import Where
@@ -356,6 +357,20 @@ def test_exactness(layer: type[Layer]) -> None:
             codes = result(instance, [rng.normal(size=(4000, *shape)) * 3.0 for shape in shapes])
             assert max(len(np.unique(channel)) for channel in codes.reshape(len(codes), -1).T) <= 256
     assert errors.get(Exactness.APPROXIMATE, 1.0) > 1e-12, "it is exact"
+
+
+@pytest.mark.parametrize(
+    "layer", [*CLASSES, *map(Activation, FUNCTIONS)], ids=lambda layer: getattr(layer, "function", None)
+)
+def test_functions_have_their_least_and_greatest_value_at_a_turn_or_an_end(layer: type[Layer] | Activation) -> None:
+    rng = np.random.default_rng(0)
+    ends = np.sort(rng.normal(scale=3.0, size=(2, 200)), axis=0)
+    for one in [layer] if isinstance(layer, Layer) else [one for one, _ in instances(layer)]:
+        if one.turns is not None:
+            inside = one.reference([np.linspace(*ends, 101)])
+            known = one.reference([np.stack([ends[0], *(np.clip(turn, *ends) for turn in one.turns), ends[1]])])
+            assert np.all(inside.min(axis=0) >= known.min(axis=0) - 1e-9)
+            assert np.all(inside.max(axis=0) <= known.max(axis=0) + 1e-9)
 
 
 def _single(value: float) -> float:

@@ -53,6 +53,10 @@ class Activation(Layer):
     def bounded(self) -> bool:
         return self.scalar_function().bounded
 
+    @property
+    def turns(self) -> tuple[float, ...]:
+        return self.scalar_function().turns
+
     def scalar_function(self) -> Function:
         """The function with its parameter."""
         if self.alpha is not None:
@@ -96,6 +100,10 @@ class ReLU(Unary):
     @property
     def families(self) -> tuple[str, ...]:
         return ("ThresholdedReLU" if self.negative_slope == 0.0 else "LeakyReLU", ANY_ACTIVATION)
+
+    @property
+    def turns(self) -> tuple[float, ...]:
+        return self.threshold, math.nextafter(self.threshold, math.inf)
 
     @property
     def traits(self) -> Traits:
@@ -176,6 +184,7 @@ class HardActivation(Unary):
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("slope", "shift", "result")
     families: ClassVar[tuple[str, ...]] = (ANY_ACTIVATION,)
+    turns: ClassVar[tuple[float, ...]] = ()
 
     @property
     def functions(self) -> tuple[str, ...]:

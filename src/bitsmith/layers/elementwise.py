@@ -125,7 +125,9 @@ class Sinusoid(Unary):
         turns = builder.mul(x, builder.const(_inverse_turn(places), places))
         phase = builder.cast_to(turns, kept, 0, (1 << kept) - 1, Rounding.RND, Overflow.WRAP)
         wave = {Wave.SIN: np.sin, Wave.COS: np.cos}[self.wave]
-        table = Function(self.wave.value, lambda t: np.asarray(wave(2.0 * math.pi * t), dtype=np.float64))
+        table = Function(
+            self.wave.value, lambda t: np.asarray(wave(2.0 * math.pi * t), dtype=np.float64), (0.25, 0.5, 0.75)
+        )
         return lowering.result(tabulated(lowering, phase, table, frac + 2))
 
 

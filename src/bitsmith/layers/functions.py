@@ -46,54 +46,64 @@ def _negative_part(x: Floats) -> Floats:
 
 def elu(alpha: float) -> Function:
     """``x`` above 0, ``alpha * (exp(x) - 1)`` below."""
-    return Function("elu", lambda x: np.maximum(x, 0.0) + alpha * _negative_part(x), right=1.0)
+    return Function("elu", lambda x: np.maximum(x, 0.0) + alpha * _negative_part(x), (0.0,), right=1.0)
 
 
 def celu(alpha: float) -> Function:
     """``x`` above 0, ``alpha * (exp(x / alpha) - 1)`` below."""
-    return Function("celu", lambda x: np.maximum(x, 0.0) + alpha * _negative_part(x / alpha), right=1.0)
+    return Function("celu", lambda x: np.maximum(x, 0.0) + alpha * _negative_part(x / alpha), (0.0,), right=1.0)
 
 
 FUNCTIONS: dict[str, Function] = {
     function.name: function
     for function in (
-        Function("sigmoid", sigmoid, bounded=True),
-        Function("tanh", np.tanh, bounded=True),
-        Function("softplus", softplus, right=1.0),
-        Function("softsign", lambda x: x / (1.0 + np.abs(x)), bounded=True, wide=wide.softsign),
-        Function("exponential", lambda x: np.exp(np.minimum(x, 700.0)), wide=partial(wide.powers, base=math.e)),
-        Function("exp2", lambda x: np.exp2(np.minimum(x, 1000.0)), wide=partial(wide.powers, base=2.0)),
-        Function("expm1", lambda x: np.expm1(np.minimum(x, 700.0)), wide=partial(wide.powers, base=math.e, offset=1)),
-        Function("sinh", lambda x: np.sinh(np.clip(x, -700.0, 700.0)), wide=partial(wide.hyperbolic, odd=True)),
-        Function("cosh", lambda x: np.cosh(np.clip(x, -700.0, 700.0)), wide=partial(wide.hyperbolic, odd=False)),
-        Function("asinh", np.arcsinh, wide=wide.area, interpolates=True),
-        Function("atan", np.arctan, wide=wide.arctangent, interpolates=True),
-        Function("erf", lambda x: np.asarray(_erf(x), dtype=np.float64), bounded=True),
+        Function("sigmoid", sigmoid, (), bounded=True),
+        Function("tanh", np.tanh, (), bounded=True),
+        Function("softplus", softplus, (), right=1.0),
+        Function("softsign", lambda x: x / (1.0 + np.abs(x)), (), bounded=True, wide=wide.softsign),
+        Function("exponential", lambda x: np.exp(np.minimum(x, 700.0)), (), wide=partial(wide.powers, base=math.e)),
+        Function("exp2", lambda x: np.exp2(np.minimum(x, 1000.0)), (), wide=partial(wide.powers, base=2.0)),
         Function(
-            "selu", lambda x: SELU_SCALE * (np.maximum(x, 0.0) + SELU_ALPHA * _negative_part(x)), right=SELU_SCALE
+            "expm1", lambda x: np.expm1(np.minimum(x, 700.0)), (), wide=partial(wide.powers, base=math.e, offset=1)
+        ),
+        Function("sinh", lambda x: np.sinh(np.clip(x, -700.0, 700.0)), (), wide=partial(wide.hyperbolic, odd=True)),
+        Function(
+            "cosh", lambda x: np.cosh(np.clip(x, -700.0, 700.0)), (0.0,), wide=partial(wide.hyperbolic, odd=False)
+        ),
+        Function("asinh", np.arcsinh, (), wide=wide.area, interpolates=True),
+        Function("atan", np.arctan, (), wide=wide.arctangent, interpolates=True),
+        Function("erf", lambda x: np.asarray(_erf(x), dtype=np.float64), (), bounded=True),
+        Function(
+            "selu", lambda x: SELU_SCALE * (np.maximum(x, 0.0) + SELU_ALPHA * _negative_part(x)), (), right=SELU_SCALE
         ),
         elu(1.0),
         celu(1.0),
-        Function("gelu", _gelu, right=1.0),
-        Function("gelu_tanh", _gelu_tanh, right=1.0),
-        Function("silu", lambda x: x * sigmoid(x), right=1.0),
-        Function("mish", lambda x: x * np.tanh(softplus(x)), right=1.0),
-        Function("hard_silu", lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0), right=1.0),
-        Function("log_sigmoid", lambda x: -softplus(-x), left=1.0),
-        Function("tanh_shrink", lambda x: x - np.tanh(x), left=1.0, right=1.0),
-        Function("soft_shrink", lambda x: x - np.clip(x, -0.5, 0.5), left=1.0, right=1.0),
+        Function("gelu", _gelu, (-0.7517915246935645,), right=1.0),
+        Function("gelu_tanh", _gelu_tanh, (-0.7524614220710159,), right=1.0),
+        Function("silu", lambda x: x * sigmoid(x), (-1.2784645427610738,), right=1.0),
+        Function("mish", lambda x: x * np.tanh(softplus(x)), (-1.1924312645174585,), right=1.0),
+        Function("hard_silu", lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0), (-1.5,), right=1.0),
+        Function("log_sigmoid", lambda x: -softplus(-x), (), left=1.0),
+        Function("tanh_shrink", lambda x: x - np.tanh(x), (), left=1.0, right=1.0),
+        Function("soft_shrink", lambda x: x - np.clip(x, -0.5, 0.5), (), left=1.0, right=1.0),
         Function(
             "hard_shrink",
             lambda x: np.where(np.abs(x) > 0.5, x, 0.0),
+            (),
             left=1.0,
             right=1.0,
             jumps=True,
             wide=wide.hard_shrink,
         ),
         Function(
-            "squareplus", lambda x: (x + np.sqrt(x * x + 4.0)) / 2.0, right=1.0, wide=wide.squareplus, interpolates=True
+            "squareplus",
+            lambda x: (x + np.sqrt(x * x + 4.0)) / 2.0,
+            (),
+            right=1.0,
+            wide=wide.squareplus,
+            interpolates=True,
         ),
-        Function("sparse_plus", lambda x: np.where(x < 1.0, np.maximum(x + 1.0, 0.0) ** 2 / 4.0, x), right=1.0),
-        Function("sparse_sigmoid", lambda x: np.clip(0.5 * (x + 1.0), 0.0, 1.0), bounded=True),
+        Function("sparse_plus", lambda x: np.where(x < 1.0, np.maximum(x + 1.0, 0.0) ** 2 / 4.0, x), (), right=1.0),
+        Function("sparse_sigmoid", lambda x: np.clip(0.5 * (x + 1.0), 0.0, 1.0), (), bounded=True),
     )
 }

@@ -73,6 +73,11 @@ class Layer(ABC):
         return False
 
     @property
+    def turns(self) -> tuple[float, ...] | None:
+        """Places between which the layer, a function of one number, rises or falls; None: it is none, or has no such places."""
+        return None
+
+    @property
     def looks_up(self) -> bool:
         """Return True if operands are numbers of rows, the next of which is nothing alike: a single wrong one counts."""
         return False

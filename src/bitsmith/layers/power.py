@@ -193,7 +193,7 @@ def positive_power(lowering: Lowering, x: Value, exponent: float, factor: float 
     kept = result_frac + max(math.ceil(math.log2(factor)), 0) + 2
     if TABLE_BITS < bits <= ENTRY_BITS - _GUARD_BITS and has_own_entries(lowering, x):
         floor = float(span.step) if exponent < 0.0 else 0.0
-        function = Function(f"x**{exponent:g}", lambda v: np.asarray(np.maximum(v, floor) ** exponent))
+        function = Function(f"x**{exponent:g}", lambda v: np.asarray(np.maximum(v, floor) ** exponent), ())
         return tabulated(lowering, x, function, kept), largest
     y = power(lowering, x, exponent, least, min(bits, TABLE_BITS), "table")
     if lowering.format("table") is None:

@@ -65,7 +65,7 @@ def power(lowering: Lowering, x: Value, exponent: float, least: Fraction, frac: 
     name = f"(1+x)**{exponent:g}"
     if not (radix_bits * exponent).is_integer():
         kept += _SPARE_BITS
-    table = Function(name, lambda f: np.asarray((1.0 + f) ** exponent, dtype=np.float64))
+    table = Function(name, lambda f: np.asarray((1.0 + f) ** exponent, dtype=np.float64), ())
     result = rounded(lowering, tabulated(lowering, found.fraction, table, kept, variable), kept, variable)
     if (radix_bits * exponent).is_integer():
         result = builder.shift(result, round(exponent * found.exponent))
@@ -112,7 +112,9 @@ def logarithm(lowering: Lowering, x: Value, base: float, frac: int, variable: st
         return np.asarray(np.log1p(f) * scale, dtype=np.float64)
 
     places = frac + _SPARE_BITS + 4
-    result = tabulated(lowering, found.fraction, Function(f"log{base:g}(1+x)", evaluate), frac + _SPARE_BITS, variable)
+    result = tabulated(
+        lowering, found.fraction, Function(f"log{base:g}(1+x)", evaluate, ()), frac + _SPARE_BITS, variable
+    )
     offset = builder.const(round(math.ldexp(found.exponent * math.log(2.0) * scale, places)), places)
     result = builder.add(result, offset)
     for count, halved in found.halvings:
@@ -142,7 +144,7 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: 
     whole = builder.cast_to(x, min(kept, 0), least, most, Rounding.TRN, Overflow.SAT)
     fraction = builder.cast_to(x, max(kept, 0), 0, _below(max(kept, 0)), Rounding.TRN, Overflow.WRAP)
     result = rounded(
-        lowering, tabulated(lowering, fraction, Function("2**x", np.exp2), bits + 1, variable), bits + 1, variable
+        lowering, tabulated(lowering, fraction, Function("2**x", np.exp2, ()), bits + 1, variable), bits + 1, variable
     )
     result = builder.shift(result, least)
     above = builder.sub(whole, builder.const(least))

@@ -25,7 +25,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.infer import step_type
-from bitsmith.layers.activation import TABLE_OPTIONS, Activation, HardActivation, ReLU
+from bitsmith.layers.activation import TABLE_OPTIONS, Activation
 from bitsmith.layers.auto import product_scales
 from bitsmith.layers.layer import Floats, Layer, Products, Shape, StepLayer, as_weights, shifted
 from bitsmith.layers.lowering import Lowering
@@ -43,12 +43,9 @@ from bitsmith.layers.recurrent_cell import (
     body_input,
     reach,
 )
-from bitsmith.layers.shape import Identity
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 TANH = Activation("tanh")
-
-_ELEMENTWISE = (Activation, HardActivation, ReLU, Identity)
 
 U = TypeVar("U")
 
@@ -188,7 +185,7 @@ class Recurrent(Layer):
             if values is not None and values.shape != shape:
                 raise UnsupportedError(f"a {name} of shape {values.shape}", accepted=f"shape {shape}")
         for layer in self._activations():
-            if not isinstance(layer, _ELEMENTWISE):
+            if layer.turns is None:
                 raise UnsupportedError(
                     f"{self.kind} with the activation {layer.kind}", accepted="functions of one number"
                 )

@@ -32,11 +32,8 @@ MAX_STATE_BITS = 63
 FRAMES = 64
 """Samples in the course of which a state that lives on between them is not to leave its range."""
 
-_BENDS = np.linspace(-8.0, 8.0, 33)[:, None]
-"""Points at which activations may have their least or greatest value, besides the ends of an interval."""
-
 _SLACK = 1.0 + 2.0**-7
-"""Factor of the range that can be reached, for values between the points that are looked at, and for rounding."""
+"""Factor of the range that can be reached, for rounding."""
 
 T = TypeVar("T")
 
@@ -259,8 +256,8 @@ class OnIntervals(CellDomain[Interval]):
 
 
 def _through(layer: Layer, x: Interval) -> Interval:
-    points = np.concatenate([x.least[None], np.clip(_BENDS, x.least, x.most), x.most[None]])
-    values = layer.reference([points])
+    turns = (np.clip(turn, x.least, x.most) for turn in layer.turns or ())
+    values = layer.reference([np.stack([x.least, *turns, x.most])])
     return Interval(values.min(axis=0), values.max(axis=0))
 
 

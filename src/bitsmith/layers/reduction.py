@@ -193,7 +193,7 @@ def _log_sum_exp(lowering: Lowering, x: Value, axes: Sequence[int]) -> Value:
     # A result of nearly 0 is the float model's own rounding: it deserves no finer steps.
     frac = max(min(lowering.result_frac(), _MOST_BITS) if fmt is None else fmt.frac, 0) + _GUARD_BITS
     greatest = _largest(builder, x, axes)
-    decay = Function("exp(-x)", lambda d: np.exp(-np.maximum(d, 0.0)))
+    decay = Function("exp(-x)", lambda d: np.exp(-np.maximum(d, 0.0)), ())
     powers = tabulated(lowering, builder.max(builder.sub(greatest, x), builder.const(0)), decay, frac + 1, "exp_table")
     total = kept_sum(lowering, rounded(lowering, powers, frac + 1, "exp_table"), tuple(axes))
     # The largest operand contributes 1 to the sum.

@@ -28,6 +28,7 @@ class Identity(Unary):
     """Does nothing at inference (dropout, noise, regularization); a given result precision still casts."""
 
     traits: ClassVar[Traits] = replace(moved(Elements.VIEW), elementwise=True, affine=True)
+    turns: ClassVar[tuple[float, ...]] = ()
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0]

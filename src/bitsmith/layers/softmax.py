@@ -27,7 +27,7 @@ from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _GUARD_BITS = 2
 _FEW_CLASSES_BITS = 4
-_DECAY = Function("exp(-x)", lambda x: np.exp(-x))
+_DECAY = Function("exp(-x)", lambda x: np.exp(-x), ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -54,7 +54,7 @@ Way: TypeAlias = Callable[[Lowering, Value, int], Value | None]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A scalar function and its slopes far to the left and far to the right.
+    """A scalar function and its slopes far to the left and far to the right. It rises or falls between its ``turns``.
 
     All values of one that is ``bounded`` are within -1 to 1; one that ``jumps`` is not continuous. One of many values is computed
     ``wide``, if it has such a way: always, or, if it ``interpolates`` well, only where bins of a table are too coarse.
@@ -62,6 +62,7 @@ class Function:
 
     name: str
     evaluate: Callable[[Floats], Floats]
+    turns: tuple[float, ...]
     left: float = 0.0
     right: float = 0.0
     bounded: bool = False

@@ -94,7 +94,7 @@ def arctangent(lowering: Lowering, x: Value, frac: int) -> Value:
     above = builder.compare(magnitude, Relation.GT, one)
     inverse = reciprocal(lowering, builder.max(magnitude, one), Fraction(1), bits, "table")
     slope = cut(builder, builder.select(above, inverse, builder.min(magnitude, one)), bits)
-    angle = tabulated(lowering, slope, Function("atan", np.arctan), bits)
+    angle = tabulated(lowering, slope, Function("atan", np.arctan, ()), bits)
     turned = builder.sub(builder.const(round(math.ldexp(math.pi / 2.0, bits + 2)), bits + 2), angle)
     return _with_sign(lowering, x, builder.select(above, turned, angle))
 

@@ -146,7 +146,7 @@ def _through(name: str, value: Callable[..., Floats], *turns: float, domain: Dom
 
 
 def _tabulated(name: str) -> Function:
-    return _through(name, TABLES[name].evaluate)
+    return _through(name, TABLES[name].evaluate, *TABLES[name].turns)
 
 
 def _composed(
