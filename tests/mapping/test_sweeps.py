@@ -153,7 +153,7 @@ def test_averages_of_many_channels_take_little_area() -> None:
     assert slow < 0.4 * fast
 
 
-@pytest.mark.parametrize(("reuse", "read"), [(160, Reorder), (640, Sweep)])
+@pytest.mark.parametrize(("reuse", "read"), [(640, Reorder), (5120, Sweep)])
 def test_what_comes_again_many_times_is_read_without_a_large_table(reuse: int, read: type) -> None:
     """A flattened tensor comes again for each of its dense layer's results."""
     rng, form = np.random.default_rng(reuse), FixedFormat(True, 6, 3)

@@ -46,7 +46,7 @@ _MANY_PARTS = 4
 """Parts of a position from which on their sum is worth a process of its own."""
 
 
-_MOST_ORDER_BITS = 4096
+_MOST_ORDER_BITS = 1 << 14
 """The most bits of a table of places to read: more would take block memories, of which small parts have few."""
 
 
