@@ -29,7 +29,6 @@ def of_package(name: str, kind: str) -> object:
 
 THINGS = {
     "StandardScaler": (StandardScaler(), "the pipeline"),
-    "GenericModel": (of_package("ydf.model.generic_model", "GenericModel"), "ONNX"),
     "OrderedDict": (torch.nn.Linear(3, 2).state_dict(), "load_state_dict"),
     "weights": ({"kernel": np.zeros((3, 2))}, "load_state_dict"),
     "TextClassificationPipeline": (

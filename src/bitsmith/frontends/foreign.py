@@ -85,7 +85,6 @@ OBJECTS = (
         _of("keras", "tf_keras"),
         "bitsmith.convert(keras.Sequential([keras.Input(shape), layer]))",
     ),
-    ForeignObject("{name}, a model of decision trees", _of("ydf"), "export it to ONNX"),
     ForeignObject(
         "{name}, which predicts nothing", _of("sklearn"), "give the estimator, or the pipeline that has both"
     ),

@@ -24,10 +24,10 @@ from bitsmith.frontends.onnx.framework import ONNX
 from bitsmith.frontends.spiking.framework import NIR, SNNTORCH
 from bitsmith.frontends.tflite.framework import TFLITE
 from bitsmith.frontends.torch.framework import TORCH
-from bitsmith.frontends.trees.frameworks import CATBOOST, LIGHTGBM, SKLEARN, TREELITE, XGBOOST
+from bitsmith.frontends.trees.frameworks import CATBOOST, LIGHTGBM, SKLEARN, TREELITE, XGBOOST, YDF
 
 FRAMEWORKS = (
-    KERAS, SNNTORCH, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, CATBOOST, TREELITE, SKLEARN, NIR, KANELE, DWN, FORMULAS,
+    KERAS, SNNTORCH, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, CATBOOST, TREELITE, YDF, SKLEARN, NIR, KANELE, DWN, FORMULAS,
 )  # fmt: skip
 """The table. Estimators of XGBoost and LightGBM are ones of scikit-learn, too, and modules of snnTorch ones of PyTorch: their
 records come first."""

@@ -82,6 +82,13 @@ def truncated_to(categories: npt.ArrayLike) -> Floats:
     return np.stack([below(starts), below(stops)], 1).ravel()
 
 
+def average_path(samples: Places) -> Floats:
+    """The average length of ways to leaves in trees that part so many ``samples`` at random."""
+    more = np.maximum(samples, 3) - 1.0
+    long = 2 * (np.log(more) + np.euler_gamma) - 2 * more / (more + 1)
+    return as_weights(np.where(samples > 2, long, samples == 2))
+
+
 def ensemble(trees: Sequence[Tree], size: int, base: Floats, where: str) -> Trees:
     """The sum of ``trees`` for ``size`` features, and of ``base`` (outputs,).
 

@@ -93,6 +93,12 @@ def _read_treelite(model: Any, options: ReadOptions) -> Network:
     return read_treelite(model.dump_as_json(pretty_print=False).encode(), "treelite")
 
 
+def _read_ydf(model: object, options: ReadOptions) -> Network:
+    from bitsmith.frontends.trees.ydf import read_ydf
+
+    return read_ydf(model)
+
+
 def _begins(*keys: str) -> Callable[[bytes], bool]:
     """A test for the first bytes of JSON whose first key is one of these, with spaces or without."""
     return lambda first: b"".join(first.split()).startswith(tuple(f'{{"{key}":'.encode() for key in keys))
@@ -130,6 +136,14 @@ def _treelite_outputs(
 
     # treelite reads no JSON of its own.
     return None if isinstance(model, str | os.PathLike) else of_treelite(model, inputs[0])
+
+
+def _ydf_outputs(
+    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
+) -> FrameworkRun | None:
+    from bitsmith.frontends.trees.outputs import of_ydf
+
+    return of_ydf(model, inputs[0])
 
 
 SKLEARN = Framework(
@@ -212,6 +226,23 @@ TREELITE = Framework(
     takes=frozenset(),
     read=_read_treelite,
     outputs=_treelite_outputs,
+    layer_results=no_layer_results,
+    shapeless=None,
+    with_inputs=own_inputs,
+)
+
+YDF = Framework(
+    name="YDF",
+    stem="ydf",
+    keys=(ModelKey("YdfModel", (), weights=None, live=True),),
+    refused=(),
+    files="no files",
+    live="a model of YDF",
+    is_live=_is_of("ydf"),
+    is_content=no_content,
+    takes=frozenset(),
+    read=_read_ydf,
+    outputs=_ydf_outputs,
     layer_results=no_layer_results,
     shapeless=None,
     with_inputs=own_inputs,

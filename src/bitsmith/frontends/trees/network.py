@@ -14,8 +14,8 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.elementwise import Absolute, Sign
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Layer, Shape, as_weights
-from bitsmith.layers.merge import Multiply
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.merge import Concatenate, Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.reduction import ArgMax
 from bitsmith.layers.shape import Reshape
@@ -62,13 +62,14 @@ class Classes:
     """The classes of a classifier, in the order of its probabilities: integers, or anything else that has names."""
 
     labels: Sequence[object]
+    last: bool = False
+    """True if the last of classes that are as likely is taken, not the first."""
 
     def layer(self) -> Layer | None:
         """The layer that turns numbers of classes into the integers that these are; None if they are the same, or names."""
-        integers = self._integers()
-        if integers is None or integers == list(range(len(integers))):
-            return None
-        return Embedding(as_weights(integers).reshape(-1, 1))
+        numbers = self._integers() or list(range(len(self.labels)))
+        numbers = numbers[::-1] if self.last else numbers
+        return None if numbers == list(range(len(numbers))) else Embedding(as_weights(numbers).reshape(-1, 1))
 
     def notes(self, name: str) -> tuple[str, ...]:
         """Return the note on classes that are not integers."""
@@ -83,10 +84,18 @@ class Classes:
         return integers if len(integers) == len(self.labels) else None
 
 
-def network_of(trees: Trees, link: Link, classes: Classes | None, name: str, shape: Shape | None = None) -> Network:
+def network_of(
+    trees: Trees,
+    link: Link,
+    classes: Classes | None,
+    name: str,
+    shape: Shape | None = None,
+    projections: Floats | None = None,
+) -> Network:
     """The network of a regressor or, with ``classes``, of a classifier: its label, and its probabilities.
 
-    Sums have a ``shape`` of their own, or one axis.
+    Sums have a ``shape`` of their own, or one axis. Trees read the features and, if there are ``projections`` (features, sums),
+    weighted sums of these.
 
     Raises:
         UnsupportedError: there is not a score for each class, so that none of them is the greatest.
@@ -100,7 +109,7 @@ def network_of(trees: Trees, link: Link, classes: Classes | None, name: str, sha
             accepted="an objective with a score for each class, or the logarithm of the odds of two",
             remedy="give the booster, whose scores are the result",
         )
-    chain = _Chain.of(trees, name)
+    chain = _Chain.of(trees, name, projections)
     scores = chain.last if shape is None else chain.then("scores", Reshape(shape))
     if classes is not None and single:
         scores = chain.then("both", Dense(as_weights([[-1.0, 1.0]])))
@@ -134,9 +143,13 @@ class _Chain:
     nodes: list[NetworkNode]
 
     @staticmethod
-    def of(trees: Trees, name: str) -> _Chain:
-        """The input and the trees."""
-        chain = _Chain(name, [NetworkNode("features", Input((trees.size,)))])
+    def of(trees: Trees, name: str, projections: Floats | None = None) -> _Chain:
+        """The input and the trees, which read weighted sums of features, too."""
+        size = trees.size if projections is None else len(projections)
+        chain = _Chain(name, [NetworkNode("features", Input((size,)))])
+        if projections is not None:
+            chain.then("projections", Dense(projections))
+            chain.then("all", Concatenate(-1), "features", "projections")
         chain.then("trees", trees)
         return chain
 
@@ -151,6 +164,8 @@ class _Chain:
 
     def label(self, scores: str, classes: Classes) -> str:
         """Add the class of the greatest score, the first of equal ones."""
+        if classes.last:
+            scores = self.then("reversed", Dense(as_weights(np.eye(len(classes.labels))[::-1])), scores)
         label = self.then("label", ArgMax(-1), scores)
         if (named := classes.layer()) is None:
             return label

@@ -77,6 +77,23 @@ def of_treelite(model: object, x: Numbers) -> FrameworkRun:
     return _run("treelite", result if 1 not in result.shape[1:] else result.reshape(len(result), -1))
 
 
+def of_ydf(model: Any, x: Numbers) -> FrameworkRun:
+    """Outputs of a model of YDF: of a classifier the classes, or their numbers if they are words, and the probabilities."""
+    kinds: dict[str, type[np.generic]] = {"CATEGORICAL": np.int64, "BOOLEAN": np.bool_}
+    data = {
+        feature.name: x[:, place].astype(kinds.get(feature.semantic.name, np.float32))
+        for place, feature in enumerate(model.input_features())
+    }
+    result = np.asarray(model.predict(data))
+    classifies = model.task().name == "CLASSIFICATION"
+    if not classifies or (hasattr(model, "output_logits") and model.output_logits()):
+        return _run("YDF", result)
+    named, labels = model.predict_class(data), model.label_classes()
+    whole = all(label.removeprefix("-").isdigit() for label in labels)
+    numbers = [int(label) if whole else labels.index(label) for label in named.tolist()]
+    return _run("YDF", np.array(numbers), result if result.ndim > 1 else np.stack([1 - result, result], 1))
+
+
 def _run(name: str, *arrays: Numbers) -> FrameworkRun:
     outputs: list[Floats] = [np.asarray(array).astype(np.float64) for array in arrays]
     return FrameworkRun(name, tuple(outputs))

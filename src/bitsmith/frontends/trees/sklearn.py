@@ -13,7 +13,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
-from bitsmith.frontends.ops.trees import Tree, ensemble, equal_to
+from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to
 from bitsmith.frontends.trees.network import Classes, Link, network_of, outliers_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -183,10 +183,10 @@ def _isolation(model: Any, name: str) -> Network:
     rounding makes no outlier of it.
     """
     trees, size, offset = model.estimators_, int(model.n_features_in_), float(model.offset_)
-    whole = len(trees) * float(_average_path(np.array([model._max_samples]))[0])
+    whole = len(trees) * float(average_path(np.array([model._max_samples]))[0])
     each, found = math.log2(-offset) / len(trees), []
     for one, features in zip(trees, model.estimators_features_, strict=True):
-        paths = one.tree_.compute_node_depths() + _average_path(one.tree_.n_node_samples) - 1
+        paths = one.tree_.compute_node_depths() + average_path(one.tree_.n_node_samples) - 1
         depths = paths / whole if whole else np.full(paths.shape, 1 / len(trees))
         tree = _tree(one, as_weights(depths + each)[:, None])
         found.append(replace(tree, feature=np.asarray(features)[np.where(tree.is_leaf, 0, tree.feature)]))
@@ -195,13 +195,6 @@ def _isolation(model: Any, name: str) -> Network:
     if model.contamination != "auto" and largest:
         base = 2.0 ** round(math.log2(largest * math.sqrt(len(trees)) * _SPREAD))  # a power of two, which costs a bit
     return outliers_of(ensemble(found, size, as_weights([base]), name), offset, name)
-
-
-def _average_path(samples: Places) -> Floats:
-    """The average length of ways to leaves in trees that part so many ``samples`` at random."""
-    more = np.maximum(samples, 3) - 1.0
-    long = 2 * (np.log(more) + np.euler_gamma) - 2 * more / (more + 1)
-    return as_weights(np.where(samples > 2, long, samples == 2))
 
 
 def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
