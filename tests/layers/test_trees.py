@@ -24,7 +24,7 @@ MOST = 4
 """Most bounds of a decision."""
 
 
-def _random(rng: Rng, features: int = 3, trees: int = 4, outputs: int = 2) -> Trees:
+def random_trees(rng: Rng, features: int = 3, trees: int = 4, outputs: int = 2, bounds: int = MOST) -> Trees:
     """Trees that ask for the same few numbers again and again, also where the answer is known, with infinite ones among them."""
     rows: list[tuple[int, list[float]]] = []
     branches: list[list[int]] = []
@@ -34,21 +34,21 @@ def _random(rng: Rng, features: int = 3, trees: int = 4, outputs: int = 2) -> Tr
         if depth == 0 or rng.random() < 0.2:
             return -1 - int(rng.integers(leaves))
         place = len(rows)
-        count = 1 if rng.random() < 0.5 else int(rng.integers(2, MOST + 1))
-        bounds = np.unique(np.where(rng.random(count) < 0.05, np.inf, rng.integers(-6, 7, count) / 4))
-        rows.append((int(rng.integers(features)), [*bounds, *[-np.inf] * (MOST - bounds.size)]))
+        count = 1 if rng.random() < 0.5 or bounds == 1 else int(rng.integers(2, bounds + 1))
+        own = np.unique(np.where(rng.random(count) < 0.05, np.inf, rng.integers(-6, 7, count) / 4))
+        rows.append((int(rng.integers(features)), [*own, *[-np.inf] * (bounds - own.size)]))
         branches.append([0, 0])
         branches[place] = [grown(depth - 1), grown(depth - 1)]
         return place
 
     roots = np.array([grown(int(rng.integers(1, 6))) for _ in range(trees)])
-    kinds, bounds = np.array([kind for kind, _ in rows]), np.array([some for _, some in rows]).reshape(-1, MOST)
-    arrays = kinds.astype(np.int64), as_weights(bounds), np.array(branches).reshape(-1, 2)
+    kinds, numbers_of = np.array([kind for kind, _ in rows]), np.array([some for _, some in rows]).reshape(-1, bounds)
+    arrays = kinds.astype(np.int64), as_weights(numbers_of), np.array(branches).reshape(-1, 2)
     numbers = rng.integers(-8, 9, (leaves + 1, outputs)) / 8
     return Trees(features, *arrays, roots, as_weights(numbers[:-1]), as_weights(numbers[-1]))
 
 
-def _walked(trees: Trees, sample: Floats) -> Floats:
+def walked(trees: Trees, sample: Floats) -> Floats:
     total = trees.base.copy()
     for root in trees.roots.tolist():
         place = root
@@ -73,9 +73,9 @@ def test_circuits_and_reference_walk_from_each_root(seed: int, monkeypatch: pyte
     """Some trees are tables, others choices of numbers."""
     monkeypatch.setattr(decisions, "_MOST_BITS", seed % 5)
     rng = np.random.default_rng(seed)
-    trees = _random(rng)
+    trees = random_trees(rng)
     x = rng.integers(-9, 10, (300, trees.size)) / 4
-    wanted = np.array([_walked(trees, sample) for sample in x])
+    wanted = np.array([walked(trees, sample) for sample in x])
     np.testing.assert_array_equal(trees.reference([x]), wanted)
     np.testing.assert_array_equal(Emulator(_program(trees)).run([x])[0], wanted)
 
@@ -95,12 +95,12 @@ def test_what_is_left_of_trees_gives_the_same_within_a_range(
     """Also where the range of an input settles decisions, whether trees become tables or not."""
     monkeypatch.setattr(decisions, "_MOST_BITS", tabulated)
     rng = np.random.default_rng(seed)
-    trees = _random(rng, outputs=1)
+    trees = random_trees(rng, outputs=1)
     bounds = np.where(np.isfinite(trees.thresholds), trees.thresholds, 100 * np.sign(trees.thresholds)) * 4
     raw = [tuple(sorted(bound for bound in row if bound > -400)) for row in bounds.astype(np.int64).tolist()]
     lo, hi = objects(np.array([-3, 0, -1])), objects(np.array([2, 4, -1]))
     leaves = objects((trees.leaves * 8).astype(np.int64))
-    left = reduced(Conditions(trees.features, raw), trees.branches, trees.roots, leaves, lo, hi)
+    left = reduced(Conditions(trees.features, raw), trees.branches, trees.roots, leaves, lo, hi).decisions()
     assert len(set(left.conditions)) == len(left.conditions)
     for _ in range(60):
         sample = np.array([rng.integers(a, b + 1) for a, b in zip(lo, hi, strict=True)])
@@ -108,7 +108,7 @@ def test_what_is_left_of_trees_gives_the_same_within_a_range(
         bits, numbers = (_chosen(choices, holds) for choices in (left.bits, left.sums))
         codes = [sum(bits[bit] << place for place, bit in enumerate(code)) for code in left.codes]
         total = left.constant[0] + sum(entries[codes[code]] for code, _, entries in left.tables) + sum(numbers)
-        assert total / 8 + trees.base[0] == _walked(trees, sample / 4)[0]
+        assert total / 8 + trees.base[0] == walked(trees, sample / 4)[0]
 
 
 def _single(features: list[int], bounds: list[float], branches: list[list[int]], leaves: list[float]) -> Trees:

@@ -9,6 +9,7 @@ import pytest
 
 from bitsmith.compiler import compile_network
 from bitsmith.dataflow.kinds import Feedback, Scan
+from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.text import to_text
 from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate_layout
@@ -107,6 +108,31 @@ def test_area_falls_to_that_of_a_multiplier_for_each_product(
     areas = [size.lut + 72 * size.dsp for size in sizes]
     assert all(after <= 1.02 * before for before, after in pairwise(areas))
     assert areas[-1] < areas[0] / 3
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("changed", [False, True])
+def test_states_that_no_step_changes_are_operands_that_come_again(changed: bool, parallel: bool) -> None:
+    """A sample beside a number of its own for each of five steps, a token per cycle."""
+    rng = np.random.default_rng(0)
+    body, build = ProgramBuilder(), ProgramBuilder()
+    state = body.input("state", (3,), FixedFormat(True, 5, 3))
+    item = body.input("item", (2,), FixedFormat(True, 4, 0))
+    both = body.mul(body.concat([state, item], 0), body.const(3, 1))
+    following = body.select(body.slice(item, (0,), (1,)), state, body.neg(state)) if changed else state
+    following = body.cast(following, FixedFormat(True, 5, 3)) if changed else following
+    inner = body.program([("state", following), ("result", both)])
+    x = build.input("x", (3,), FixedFormat(True, 5, 3))
+    with build.layer("layer"):
+        numbers = build.aligned(build.const(rng.integers(-8, 8, (5, 2)), 0))
+        scanned = build.scan(inner, [x], [numbers])
+        total = build.sum(build.max(scanned, build.const(1, 1)), [0])
+    program = build.program([("y", total)])
+    network = assert_same(program, Directives({"layer": 5}, parallel), 0)
+    kinds = [type(process.kind) for process in network.processes]
+    assert (Scan in kinds) == changed
+    cycles = schedule(network, dict.fromkeys(range(len(network.processes)), 1)).interval
+    assert (cycles == 5) != changed
 
 
 def test_processes_that_run_one_after_another_keep_the_recurrence_in_one() -> None:

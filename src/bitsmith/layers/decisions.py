@@ -86,7 +86,7 @@ Number: TypeAlias = Decision | int
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reduced:
-    """What is left of trees: each leads to the place of a row of ``values``, one number for each output."""
+    """Rest of trees: each leads to the place of a row of ``values``, one number for each output."""
 
     trees: list[Number]
     values: list[tuple[int, ...]]

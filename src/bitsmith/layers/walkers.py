@@ -17,19 +17,19 @@ from bitsmith.layers.walks import Level, Walk
 
 
 def in_turn(builder: ProgramBuilder, x: Value, walk: Walk, frac: int) -> Value:
-    """The sums over all trees, for each output."""
-    (size,), (walkers, outputs, _) = x.shape, walk.leaves.shape
+    """The sums over all trees, for each output. Tensors have an axis of turns and one of walkers, so that turns are tokens."""
+    (size,), (walkers, outputs, count) = x.shape, walk.leaves.shape
     # Decisions are made with raw values, whatever the units of features.
     x = builder.shift(x, np.broadcast_to(x.type.frac, x.shape))
     tokens = _turns(builder, x, walk.levels[0])
-    words = _part(builder, tokens, size, walkers)
-    words = builder.reshape(words, (walk.turns, walkers, 1))
-    features = builder.reshape(_part(builder, tokens, 0, size), (walk.turns, 1, size))
+    features = builder.slice(tokens, (0, 0), (walk.turns, size))
+    words = builder.slice(tokens, (0, size), (walk.turns, size + walkers))
     address = _next(builder, features, words, walk.levels[0])
     for level in walk.levels[1:]:
-        address = _next(builder, features, builder.table(address, 0, level.words[:, None], 0), level)
-    address = builder.broadcast(address, (walk.turns, walkers, outputs))
-    return builder.sum(builder.table(address, 0, walk.leaves, frac), (0, 1))
+        address = _next(builder, features, builder.table(address, 0, level.words, 0), level)
+    address = builder.gather(address, np.repeat(np.arange(walkers), outputs), 1)
+    added = builder.table(address, 0, walk.leaves.reshape(walkers * outputs, count), frac)
+    return builder.sum(builder.reshape(added, (walk.turns, walkers, outputs)), (0, 1))
 
 
 def _turns(builder: ProgramBuilder, x: Value, first: Level) -> Value:
@@ -41,39 +41,27 @@ def _turns(builder: ProgramBuilder, x: Value, first: Level) -> Value:
     return builder.scan(body.program([("features", held), ("result", body.concat([held, given], 0))]), [x], [words])
 
 
-def _part(builder: ProgramBuilder, tokens: Value, first: int, size: int) -> Value:
-    return builder.slice(tokens, (0, first), (tokens.shape[0], first + size))
-
-
 def _next(builder: ProgramBuilder, features: Value, words: Value, level: Level) -> Value:
     """The address that nodes lead to."""
-    offered = builder.gather(features, level.features, 2)
-    value, low = offered, level.pair_bits
+    low, walkers = level.pair_bits, words.shape[1]
+    value = builder.gather(features, np.repeat(level.features, walkers), 1)
     for bit in range(level.feature_bits):
         value = _halved(builder, value, _field(builder, words, low + bit, 1))
-    bound = _above(builder, words, low + level.feature_bits)
-    holds = builder.compare(value, ops.Relation.LE, bound)
-    if not level.pair_bits:
+    holds = builder.compare(value, ops.Relation.LE, _above(builder, words, low + level.feature_bits))
+    if not low:
         return holds
     pair = builder.shift(_field(builder, words, 0, low), 1)
     return builder.cast_to(builder.add(pair, holds), 0, 0, (2 << low) - 1, Rounding.TRN, Overflow.SAT)
 
 
 def _halved(builder: ProgramBuilder, values: Value, odd: Value) -> Value:
-    """Every second one of ``values`` along the last axis, from the second on if ``odd``; a last one alone stays."""
-    *rest, count = values.shape
-    pairs = count // 2
-    start, stop = (0,) * len(rest), tuple(rest)
-    even, others = (
-        builder.slice(values, (*start, first), (*stop, 2 * pairs - 1 + first), (*(1,) * len(rest), 2))
-        for first in (0, 1)
-    )
-    chosen = builder.select(odd, others, even)
-    if count % 2 == 0:
-        return chosen
-    last = builder.slice(values, (*start, count - 1), (*stop, count))
-    walkers = chosen.shape[1]
-    return builder.concat([chosen, builder.broadcast(last, (rest[0], walkers, 1))], 2)
+    """Every second group of ``values``, from the second on if ``odd``; a last one alone stays. Groups have one per walker."""
+    walkers = odd.shape[1]
+    groups = np.arange(values.shape[1]).reshape(-1, walkers)
+    pairs = len(groups) // 2
+    even, others = (builder.gather(values, groups[first : 2 * pairs : 2].ravel(), 1) for first in (0, 1))
+    chosen = builder.select(builder.gather(odd, np.tile(np.arange(walkers), pairs), 1), others, even)
+    return builder.concat([chosen, builder.gather(values, groups[-1], 1)], 1) if len(groups) % 2 else chosen
 
 
 def _field(builder: ProgramBuilder, words: Value, low: int, bits: int) -> Value:
@@ -83,7 +71,7 @@ def _field(builder: ProgramBuilder, words: Value, low: int, bits: int) -> Value:
 
 
 def _above(builder: ProgramBuilder, words: Value, low: int) -> Value:
-    """What is above ``low`` bits of ``words``."""
+    """Bits of ``words`` above the lowest ``low``."""
     _, lo, hi = words.type.full()
     return builder.cast_to(
         builder.shift(words, -low), 0, int(lo.min()) >> low, int(hi.max()) >> low, Rounding.TRN, Overflow.SAT

@@ -18,14 +18,20 @@ from bitsmith.layers.decisions import Decision, Number, Reduced, below
 MOST_ADDRESS_BITS = 16
 """Bits of addresses of tables."""
 
-_MEMORY_SHARE = 64
+_MEMORY_SHARE = 40
 """Bits of nodes that cost as much as one look-up table."""
 
-_STREAM_LUTS = 100
+_BLOCK_BITS, _BLOCK_LUTS = 1 << 14, 60
+"""Bits of a block of memory, and the look-up tables that cost as much."""
+
+_STREAM_LUTS = 150
 """Look-up tables that trees in turn take in any case: a counter, registers and their handshakes."""
 
-_CHOICE_SHARE = 0.4
-"""Look-up tables for each bit of a feature that is chosen from, and of a number that a decision is made with."""
+_CHOICE_SHARE = 0.55
+"""Look-up tables for each bit of a feature that is chosen from."""
+
+_COMPARED_SHARE, _DECIDED_SHARE, _TABLE_SHARE = 0.25, 0.5, 0.45
+"""The same of trees side by side: for each bit that is compared, each decision, and each bit of a tree's table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +67,29 @@ class Walk:
 
     def luts(self, widths: Sequence[int], leaf_bits: int) -> float:
         """The look-up tables, roughly; features have ``widths``, and what is added ``leaf_bits``."""
-        walkers, outputs, _ = self.leaves.shape
-        widest = max(widths)
-        choices = sum(len(level.features) * widest for level in self.levels) * _CHOICE_SHARE
-        stored = leaf_bits * self.leaves[0].size + sum(
-            level.words.shape[1] * width_of(int(level.words.min()), int(level.words.max())) for level in self.levels
-        )
-        each = choices + outputs * leaf_bits + stored / _MEMORY_SHARE
+        walkers, outputs, size = self.leaves.shape
+        choices = sum(len(level.features) for level in self.levels) * max(widths) * _CHOICE_SHARE
+        memories = [level.words.shape[1] * _bits(level.words) for level in self.levels]
+        stored = sum(map(_memory_luts, [*memories, *[leaf_bits * size] * outputs]))
+        each = choices + outputs * leaf_bits + stored
         return float(_STREAM_LUTS + sum(widths) * _CHOICE_SHARE + walkers * each)
 
 
+def _bits(words: Ints) -> int:
+    return width_of(int(words.min()), int(words.max()))
+
+
+def _memory_luts(bits: int) -> float:
+    return min(bits / _MEMORY_SHARE, _BLOCK_LUTS * -(-bits // _BLOCK_BITS))
+
+
 def side_by_side_luts(trees: Sequence[Number], widths: Sequence[int], outputs: int, leaf_bits: int) -> float:
-    """The look-up tables of all trees side by side, roughly: for each output, two trees of few decisions share a sum's."""
+    """The look-up tables of all trees side by side, roughly."""
     decisions = below(trees)
     compared = sum(widths[feature] for feature, _ in {decision.condition for decision in decisions})
     heights = [tree.height for tree in trees if isinstance(tree, Decision)]
     tables = sum(1 << max(height - 6, 0) for height in heights) * outputs * leaf_bits
-    return compared * _CHOICE_SHARE + len(decisions) + tables * 0.75
+    return compared * _COMPARED_SHARE + len(decisions) * _DECIDED_SHARE + tables * _TABLE_SHARE
 
 
 def walk(reduced: Reduced, turns: int, lo: Sequence[int], hi: Sequence[int]) -> Walk | None:

@@ -33,7 +33,7 @@ from bitsmith.mapping.matmul import matmul
 from bitsmith.mapping.movement import concat, move, reshape, window
 from bitsmith.mapping.parameters import whole_parameter
 from bitsmith.mapping.products import linear
-from bitsmith.mapping.recurrence import recurrence
+from bitsmith.mapping.recurrence import recurrence, repetition
 from bitsmith.mapping.slices import sliced
 from bitsmith.mapping.sweeps import multiplied_in_parts, reduced, reduced_in_parts
 
@@ -86,7 +86,8 @@ def _scan(builder: DataflowBuilder, op: ops.Scan, node: Node) -> StepId:
         and not any(map(builder.grid_axes, builder.operands(node)))
     ):
         return builder.on_whole_tensors(node)
-    shared = recurrence(builder, op, node, _placed)
+    repeated = repetition(builder, op, node)
+    shared = recurrence(builder, op, node, _placed) if repeated is None else repeated
     if shared is not None:
         return shared
     args = []

@@ -63,6 +63,33 @@ def recurrence(
     return found if area_of_steps(inner, begun, found) < alone else None
 
 
+def repetition(builder: DataflowBuilder, op: ops.Scan, node: Node) -> StepId | None:
+    """The results of a recurrence that no step changes the states of: these are operands that come again for each step.
+
+    None of others, and where a step has products.
+    """
+    unchanged = all(
+        output.node == entry for output, entry in zip(op.body.outputs[:-1], op.body.inputs[: op.states], strict=True)
+    )
+    plain = all(isinstance(each.op, ops.Input | ops.Const | ops.Movement | ops.Elementwise) for each in op.body.nodes)
+    if not op.states or op.kept or not unchanged or not plain:
+        return None
+    grid = (node.type.shape[0],)
+    source = np.zeros(grid, dtype=np.int64)
+    steps = dict[int, StepId]()
+    for number, (index, arg) in enumerate(zip(op.body.inputs, builder.operands(node), strict=True)):
+        each = number >= op.states
+        given = builder.as_stream(arg, int(each))
+        taken = builder.cast_to(given if each else builder.repeated(given, source, grid), op.body.nodes[index].type)
+        steps[index] = taken
+    for index, inner in enumerate(op.body.nodes):
+        if isinstance(inner.op, ops.Const):
+            steps[index] = builder.token_constant(inner.op.raw, inner.op.frac)
+        elif not isinstance(inner.op, ops.Input):
+            steps[index] = builder.token_op(inner.op, [steps[arg] for arg in inner.args], grid)
+    return steps[op.body.outputs[-1].node]
+
+
 def _states(
     builder: DataflowBuilder, inner: DataflowBuilder, op: ops.Scan, initial: Mapping[int, NodeId], cycles: int
 ) -> list[StepId]:
