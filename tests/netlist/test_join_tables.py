@@ -85,8 +85,13 @@ CASES = {
         "%16: 1..19 = add %13 %14\n%17: -1..5 = add %16 %6 >> 2\noutput y[0]: -1..5 frac 0 = %17\n",
         [64],
     ),
-    "not where others read one": (
+    "not where an output is one": (
         "%16: 1..19 = add %13 %14\noutput y[0]: 1..19 frac 0 = %16\noutput y[1]: 0..7 frac 0 = %13\n",
+        [8, 8],
+    ),
+    "not where others read one": (
+        "%16: 1..19 = add %13 %14\n%17: -4..10 = add %13 %6\n"
+        "output y[0]: 1..19 frac 0 = %16\noutput y[1]: -4..10 frac 0 = %17\n",
         [8, 8],
     ),
 }
