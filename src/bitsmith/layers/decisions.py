@@ -151,14 +151,14 @@ def _leaves(number: Number, bits: int) -> list[int]:
 
 def below(numbers: Sequence[Number]) -> list[Decision]:
     """The decisions that ``numbers`` need, each once."""
-    found: dict[int, Decision] = {}
+    known: dict[int, Decision] = {}
     waiting = [number for number in numbers if not isinstance(number, int)]
     while waiting:
         decision = waiting.pop()
-        if id(decision) not in found:
-            found[id(decision)] = decision
+        if id(decision) not in known:
+            known[id(decision)] = decision
             waiting += [end for end in (decision.first, decision.second) if not isinstance(end, int)]
-    return list(found.values())
+    return list(known.values())
 
 
 class _Reducer:

@@ -169,12 +169,12 @@ def _folded(left: Reduced, x: Value, cycles: int) -> Walk | None:
     if cycles == 1 or len(left.trees) == 1:
         return None
     _, lo, hi = (part.tolist() for part in x.type.full())
-    found = walk(left, cycles, lo, hi)
-    if found is None or found.address_bits > MOST_ADDRESS_BITS:
+    folded = walk(left, cycles, lo, hi)
+    if folded is None or folded.address_bits > MOST_ADDRESS_BITS:
         return None
-    widths, outputs = x.type.width.tolist(), found.leaves.shape[1]
-    bits = width_of(int(found.leaves.min()), int(found.leaves.max()))
-    return found if found.luts(widths, bits) < side_by_side_luts(left.trees, widths, outputs, bits) else None
+    widths, outputs = x.type.width.tolist(), folded.leaves.shape[1]
+    bits = width_of(int(folded.leaves.min()), int(folded.leaves.max()))
+    return folded if folded.luts(widths, bits) < side_by_side_luts(left.trees, widths, outputs, bits) else None
 
 
 def _raw_thresholds(trees: Trees, fracs: npt.NDArray[np.int64], *, rounds: bool) -> list[tuple[int, ...]]:
@@ -183,14 +183,14 @@ def _raw_thresholds(trees: Trees, fracs: npt.NDArray[np.int64], *, rounds: bool)
     Two thresholds with one such value are gone, as no number lies between them. Where operands are rounded to the grid, those of
     comparisons keep numbers of few digits on their side.
     """
-    found = []
+    raws = []
     for frac, bounds in zip(fracs[trees.features].tolist(), trees.thresholds.tolist(), strict=True):
         own, odd = [bound for bound in bounds if bound > -math.inf], set[int]()
         raw = rounded_threshold if rounds and len(own) == 1 else raw_threshold
         for bound in own:
             odd ^= {raw(bound, frac)}
-        found.append(tuple(sorted(odd)))
-    return found
+        raws.append(tuple(sorted(odd)))
+    return raws
 
 
 def _conditions(builder: ProgramBuilder, x: Value, decisions: Decisions) -> Value:

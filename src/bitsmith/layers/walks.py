@@ -122,15 +122,15 @@ def _level(
     asked = {node.condition[0] for own in nodes for node in own if isinstance(node, Decision)}
     features = sorted(asked) or [0]
     never, always = min(lo[feature] for feature in features) - 1, max(hi[feature] for feature in features)
-    found = [_paired(own, {feature: k for k, feature in enumerate(features)}, never, always) for own in nodes]
-    pair_bits = width_of(0, max(len(pairs) for _, pairs in found) - 1)
+    paired = [_paired(own, {feature: k for k, feature in enumerate(features)}, never, always) for own in nodes]
+    pair_bits = width_of(0, max(len(pairs) for _, pairs in paired) - 1)
     feature_bits = width_of(0, len(features) - 1)
     words = [
-        [(bound << feature_bits | feature) << pair_bits | pair for bound, feature, pair in rows] for rows, _ in found
+        [(bound << feature_bits | feature) << pair_bits | pair for bound, feature, pair in rows] for rows, _ in paired
     ]
     following = [
         [node for pair in [*pairs, *[(none, none)] * ((1 << pair_bits) - len(pairs))] for node in pair]
-        for _, pairs in found
+        for _, pairs in paired
     ]
     return Level(features, objects(np.array(words, np.object_)), feature_bits, pair_bits), following
 

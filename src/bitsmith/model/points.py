@@ -19,7 +19,7 @@ from bitsmith.devices import Part
 from bitsmith.errors.remedies import Call, given
 from bitsmith.estimate import fit, obstacle
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import fits, paced
+from bitsmith.estimate.fit import Fit, fits, paced
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.ir.text import to_text
 from bitsmith.layers.settings import Bits
@@ -179,18 +179,18 @@ def shorter(
 ) -> Iterator[Layout]:
     """A network that ``keys`` make with the reuse factors of the least interval below ``interval``, if one fits ``part``."""
     directives, program = directives_of(compiled.network, target), drop_dead(compiled.program, keep_probes=False)
-    found = fit.sooner(program, part, directives, target.budget_ns(part.family), interval)
-    if found is not None:
-        choice = Choice(found.size, part, found.directives)
-        yield Layout(
-            found.size, found.directives, merged(keys, choice.configuration), choice.io_type, found.description
-        )
+    if sooner := fit.sooner(program, part, directives, target.budget_ns(part.family), interval):
+        yield _layout(sooner, keys, part)
 
 
 def smallest(compiled: Compiled, target: Target, keys: Mapping[str, object], part: Part) -> Layout:
     """A network that ``keys`` make with the reuse factors that crowd ``part`` least, whether it fits or not."""
     directives, program = directives_of(compiled.network, target), drop_dead(compiled.program, keep_probes=False)
-    found = obstacle.smallest(program, part, directives)
+    return _layout(obstacle.smallest(program, part, directives), keys, part)
+
+
+def _layout(found: Fit, keys: Mapping[str, object], part: Part) -> Layout:
+    """The layout of reuse factors that were found."""
     choice = Choice(found.size, part, found.directives)
     return Layout(found.size, found.directives, merged(keys, choice.configuration), choice.io_type, found.description)
 

@@ -43,27 +43,27 @@ def join_tables(netlist: Netlist, delays: Delays) -> Netlist:
     """``netlist`` with fewer tables in sums, if that takes fewer look-up tables."""
     inputs, results = lut_inputs(delays), {ref.word for ref in netlist.results}
     alone = {index for index, own in readers_of(netlist).items() if len(own) == 1 and index not in results}
-    found: dict[int, tuple[_Table, ...]] = {}
+    joins: dict[int, tuple[_Table, ...]] = {}
     trees = {root: tree.terms for root, tree in sum_trees(netlist, 2).items()}
     for root, terms in trees.items():
         tables = [_table(netlist, term, inputs) for term in terms if term[1].word in alone]
         if joined := _joined([table for table in tables if table is not None], inputs):
-            found[root] = joined
-    return reduce_widths(_with_sums(netlist, trees, found)) if found else netlist
+            joins[root] = joined
+    return reduce_widths(_with_sums(netlist, trees, joins)) if joins else netlist
 
 
 def _joined(tables: Sequence[_Table], inputs: int) -> tuple[_Table, ...]:
     """Tables of several terms: those of ``tables`` with most bits first, each joined to the first that it fits to."""
-    made: list[_Table] = []
+    sums: list[_Table] = []
     for table in sorted(tables, key=lambda table: -len(table.bits)):
-        for place, other in enumerate(made):
+        for place, other in enumerate(sums):
             both = _both(other, table, inputs) if len({*other.bits, *table.bits}) <= inputs else None
             if both is not None:
-                made[place] = both
+                sums[place] = both
                 break
         else:
-            made.append(table)
-    return tuple(table for table in made if len(table.terms) > 1)
+            sums.append(table)
+    return tuple(table for table in sums if len(table.terms) > 1)
 
 
 def _table(netlist: Netlist, term: Term, inputs: int) -> _Table | None:
@@ -81,35 +81,35 @@ def _table(netlist: Netlist, term: Term, inputs: int) -> _Table | None:
     return _Table((term,), tuple(bits), values, table_luts(entries, 0, word.width, inputs))
 
 
-def _both(one: _Table, other: _Table, inputs: int) -> _Table | None:
+def _both(first: _Table, other: _Table, inputs: int) -> _Table | None:
     """The sum of two tables, if it takes fewer look-up tables than they and an adder do."""
-    bits = tuple(dict.fromkeys((*one.bits, *other.bits)))
+    bits = tuple(dict.fromkeys((*first.bits, *other.bits)))
     numbers = np.arange(1 << len(bits))
     parts = []
-    for table in (one, other):
+    for table in (first, other):
         places = sum((numbers >> bits.index(bit) & 1) << place for place, bit in enumerate(table.bits))
         parts.append(np.array(table.entries, dtype=object)[places])
     entries = tuple((parts[0] + parts[1]).tolist())
     width = width_of(min(entries), max(entries))
     luts = table_luts(entries, 0, width, inputs)
-    saved = one.luts + other.luts + _ROW_SHARE * width - luts
-    return _Table((*one.terms, *other.terms), bits, entries, luts) if saved > 0 else None
+    saved = first.luts + other.luts + _ROW_SHARE * width - luts
+    return _Table((*first.terms, *other.terms), bits, entries, luts) if saved > 0 else None
 
 
-def _with_sums(netlist: Netlist, trees: Mapping[int, Sequence[Term]], found: Mapping[int, Sequence[_Table]]) -> Netlist:
+def _with_sums(netlist: Netlist, trees: Mapping[int, Sequence[Term]], joins: Mapping[int, Sequence[_Table]]) -> Netlist:
     """``netlist`` with joined tables in some sums; what these were made of is dead."""
     words, tables, numbers = list[Word](), list(netlist.tables), dict[int, int]()
     for index, word in enumerate(netlist.words):
         cell = moved(word.cell, numbers)
-        if index in found:
-            gone = {term for table in found[index] for term in table.terms}
+        if index in joins:
+            gone = {term for table in joins[index] for term in table.terms}
             kept = [
                 (minus, WordRef(numbers[ref.word], ref.shift))
                 for minus, ref in trees[index]
                 if (minus, ref) not in gone
             ]
             making = _Making(words, tables, word)
-            own = [making.table([numbers[bit] for bit in table.bits], table.entries) for table in found[index]]
+            own = [making.table([numbers[bit] for bit in table.bits], table.entries) for table in joins[index]]
             cell = making.sum([*((False, ref) for ref in own), *kept])
         numbers[index] = len(words)
         words.append(replace(word, cell=cell))
