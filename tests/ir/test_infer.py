@@ -16,7 +16,7 @@ from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.check import check
 from bitsmith.ir.infer import infer
-from bitsmith.ir.ops import Compare, Input, Linear, Pad, Parameter, Relation
+from bitsmith.ir.ops import Cast, Compare, Input, Linear, Pad, Parameter, Relation
 from bitsmith.ir.scaling import linear_weights, rescale
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType, objects
 from tests.ir.oracle import evaluate
@@ -210,3 +210,14 @@ def test_products_with_weights_are_exact_whatever_their_bits(seed: int, bits: in
     products = np.stack([objects(end)[:, None] * op.weights for end in (lo, hi)])
     assert np.array_equal(least << objects(-frac), products.min(axis=0).sum(axis=0))
     assert np.array_equal(most << objects(-frac), products.max(axis=0).sum(axis=0))
+
+
+def test_casts_are_to_ranges_that_hold_something() -> None:
+    kind = TensorType.of((2,), 0, -8, 7)
+
+    def cast(lo: list[int], hi: list[int]) -> Cast:
+        return Cast(np.zeros(2, dtype=np.int64), objects(lo), objects(hi), Rounding.RND, Overflow.SAT)
+
+    infer(cast([-3, 5], [4, 5]), [kind])
+    with pytest.raises(ProgramError, match="a cast to an empty range"):
+        infer(cast([-3, 6], [4, 5]), [kind])
