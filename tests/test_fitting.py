@@ -19,7 +19,7 @@ import bitsmith
 from bitsmith.building.job import Target
 from bitsmith.conversion.explanation import explain
 from bitsmith.conversion.fit import _Judge
-from bitsmith.conversion.fitted import Circuit
+from bitsmith.conversion.fitted import Circuit, Fitted
 from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_part
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.errors.remedies import given
@@ -384,3 +384,23 @@ def test_a_circuit_that_is_just_as_good_and_as_large_as_allowed_meets_a_goal(
     point: Any = SimpleNamespace(fits=fits_part)
     judge: Any = SimpleNamespace(limits={"lut": 100})
     assert _Judge._meets(judge, Circuit(point, (), {"lut": lut, "dsp": 7}, excess)) == meets
+
+
+@pytest.mark.parametrize(("interval", "told"), [(1, ""), (2, ", a result every 2 cycles"), (1200, " 1,200 cycles")])
+def test_intervals_of_more_than_a_cycle_are_told(interval: int, told: str) -> None:
+    point = SimpleNamespace(text="p", scores=(0.9,), loss=0.01, size=SimpleNamespace(interval=interval))
+    yardstick = SimpleNamespace(text=lambda scores: "90 %", references="", kinds="right")
+    fitted: Any = SimpleNamespace(
+        chosen=SimpleNamespace(point=point, fitting=(0.9,)),
+        interrupted=False,
+        yardstick=yardstick,
+        area=lambda point: 100,
+        part=SimpleNamespace(luts=1000, name="part"),
+        too_few="",
+        samples=(10, 10),
+        margin=0.01,
+        tried=3,
+        goal=SimpleNamespace(minimize="lut"),
+    )
+    verdict = str(vars(Fitted)["verdict"].fget(fitted))
+    assert told in verdict and ("a result every" in verdict) == bool(told)

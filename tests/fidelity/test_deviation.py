@@ -16,6 +16,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import NetworkNode
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 
 SHAPES = st.sampled_from([(9,), (2,), (7, 3), (40, 2), (5, 3, 2), (4, 2, 3, 2)])
@@ -89,6 +90,24 @@ def test_signals_are_compared_with_noise_in_decibels(seed: int, error: float) ->
     assert ratio == pytest.approx(10.0 * math.log10(np.var(wanted / 2.0) / error**2))
     assert signal_to_noise(np.append(wanted, [np.nan, np.inf]), error, 2.0) == pytest.approx(ratio)
     assert signal_to_noise(np.ones(5), error, 2.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("quantized", "values", "zeroed"),
+    [
+        (False, [1 / 3, 2.0**-30, -(2.0**-30), 0.0], 2),
+        (False, [1.0, 2.0**-3, 0.0, -0.5], 0),
+        (True, [1.0, 2.0**-30, 0.0, -0.5], 0),
+    ],
+)
+def test_values_become_0_of_formats_that_follow_from_the_greatest(
+    quantized: bool, values: list[float], zeroed: int
+) -> None:
+    """Not where a quantizer says what they are, or where all are exact."""
+    kernel = as_weights(np.array(values)[:, None])
+    grid = {"weight": Quantizer.uniform(0.5, -7, 7)} if quantized else {}
+    node = NetworkNode("dense", Dense(kernel, None), ("x",), quantizers=grid)
+    assert _zeroed(node, "weight", kernel) == zeroed
 
 
 @given(st.lists(st.integers(-40, 40), min_size=1, max_size=12), st.integers(0, 5))
