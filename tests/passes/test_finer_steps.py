@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bitsmith import compiler
 from bitsmith.compiler import compile_network
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import Bits, Settings
 from bitsmith.passes.network.finer_steps import Finer, with_finer_steps
 
 
@@ -21,3 +23,21 @@ def test_inputs_have_so_many_bits_more(shape: tuple[int, ...]) -> None:
     )
     np.testing.assert_array_equal(finer.frac, plain.frac + 3)
     assert finer.shape == plain.shape == shape
+
+
+@pytest.mark.parametrize(
+    ("settings", "sought"),
+    [
+        (Settings(), True),
+        (Settings(bits=Bits(8, 8)), False),
+        (Settings(bits=Bits(16, 9)), False),
+        (Settings(widest=24), False),
+    ],
+)
+def test_steps_are_sought_where_the_user_gives_no_budget(
+    settings: Settings, sought: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Finer()
+    monkeypatch.setattr(compiler, "finer_for_scales", lambda *given: found)
+    nodes = (NetworkNode("x", Input((2,))), NetworkNode("y", ReLU(), ("x",), settings=settings))
+    assert (compiler._finer(Network(nodes, ("x",), ("y",)), lambda finer: pytest.fail("not asked")) is found) == sought

@@ -18,6 +18,7 @@ from bitsmith.report import (
     read_vivado_report,
 )
 from bitsmith.report.folder import write_report
+from bitsmith.vendors import vivado_project
 from tests.report.reports import full_report
 from tests.report.vendor_projects import DATA, READERS, project, section_named, with_types
 
@@ -105,6 +106,16 @@ def test_a_stage_that_has_not_run_has_no_section(missing: str, tmp_path: Path) -
     folder = project("vivado", tmp_path)
     (folder / _VIVADO_FILES[missing]).unlink()
     assert set(parse_vivado_report(folder)) == set(_VIVADO) - {missing}
+
+
+@pytest.mark.parametrize(("spoiled", "memories"), [("", 5), ("RAMB36", None), ("RAMB18", None)])
+def test_block_memories_are_both_sizes_or_not_known(spoiled: str, memories: int | None, tmp_path: Path) -> None:
+    folder = project("vivado", tmp_path)
+    path = folder / "util.rpt"
+    path.write_text(path.read_text().replace(spoiled, "Other", bool(spoiled)))
+    resources = vivado_project.REPORTS.read(folder, None)["Resources"]
+    assert resources.get("BRAM_18K") == memories
+    assert (resources["LUT"], resources["DSP"]) == (6000, 20)
 
 
 def test_without_transactions_the_table_of_the_cosimulation_counts(tmp_path: Path) -> None:
