@@ -349,3 +349,14 @@ def test_damaged_files_of_lightgbm_are_one_error(
     path.write_text(boosters["LightGBM"][1].read_text().replace(old, new))
     with pytest.raises((ModelFileError, UnsupportedError)):
         bitsmith.convert(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", [-1, 12, 300])
+def test_one_decision_of_a_type_that_is_not_known_is_refused(
+    kind: int, boosters: dict[str, tuple[Any, Path, Numbers]], tmp_path: Path
+) -> None:
+    text, path = boosters["LightGBM"][1].read_text(), tmp_path / "damaged.txt"
+    assert "\ndecision_type=2 2" in text
+    path.write_text(text.replace("\ndecision_type=2 2", f"\ndecision_type={kind} 2", 1))
+    with pytest.raises(ModelFileError, match="a decision of a type that is not known"):
+        bitsmith.convert(path, tmp_path / "out")
