@@ -146,6 +146,15 @@ def test_elements_are_left_out(spelling: Callable[[float], list[Step]], level: s
     assert np.abs(run(made, SCORES, MASK) - softmax(SCORES, MASK[:, None])).max() < AUTO
 
 
+@pytest.mark.parametrize("spelling", [added, multiplied, normalized])
+def test_a_mask_that_is_all_there_is_shares_alike(spelling: Callable[[float], list[Step]]) -> None:
+    """The softmax of a mask without scores."""
+    made = network(*spelling(-1e9)[:-1])
+    folded = fold_masks(made, [SCORES, MASK])
+    assert all(np.abs(result).max() < 30.0 for result in folded.evaluate([SCORES, MASK]).values())
+    assert np.abs(run(made, SCORES, MASK) - softmax(np.zeros((64, N)), MASK)).max() < AUTO
+
+
 @pytest.mark.parametrize("spelling", [filled, normalized, multiplied])
 def test_without_data(spelling: Callable[[float], list[Step]]) -> None:
     found = run(network(*spelling(-1e9)), SCORES, MASK, calibrated=False)
