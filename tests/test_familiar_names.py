@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import re
 import tarfile
 from copy import copy
 from dataclasses import replace
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -244,3 +247,16 @@ def test_warnings_name_the_line_of_the_user(tmp_path: Path, name: str) -> None:
             project = {"KerasModel": MODELS / "digits.keras", "OutputDir": out, "HLSConfig": few}
             getattr(converters, name)(project)
     assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("framework", ["keras", "onnx", "pytorch"])
+def test_configurations_have_the_arguments_and_granularity_of_the_incumbent(framework: str) -> None:
+    name = f"config_from_{framework}_model"
+    source = Path(str(distribution("hls4ml").locate_file("hls4ml/utils/config.py"))).read_text()
+    (theirs,) = (each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef) and each.name == name)
+    names = [each.arg for each in theirs.args.args]
+    defaults = dict(zip(names[::-1], map(ast.literal_eval, theirs.args.defaults[::-1]), strict=False))
+    ours = inspect.signature(getattr(utils, name)).parameters
+    assert [each for each in ours if ours[each].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD] == names
+    del defaults["default_precision"]  # ours keeps the model's accuracy
+    assert {each: ours[each].default for each in defaults} == defaults

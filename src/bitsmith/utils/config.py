@@ -70,7 +70,7 @@ def config_from_keras_model(
 @answering
 def config_from_onnx_model(
     model: OnnxModel,
-    granularity: str = "model",
+    granularity: str = "name",
     backend: str | None = None,
     default_precision: str = "auto",
     default_reuse_factor: int = 1,
@@ -79,7 +79,7 @@ def config_from_onnx_model(
     bits: BitsLike = None,
     layers: Layers | None = None,
 ) -> dict[str, Any]:
-    """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models."""
+    """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models, but one set per layer."""
     choices = (granularity, backend, default_precision, default_reuse_factor, max_precision)
     return _config(ONNX, model, *choices, bits=bits, layers=layers)
 
