@@ -79,7 +79,7 @@ def config_from_onnx_model(
     bits: BitsLike = None,
     layers: Layers | None = None,
 ) -> dict[str, Any]:
-    """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models, but one set per layer."""
+    """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models, or of each layer."""
     choices = (granularity, backend, default_precision, default_reuse_factor, max_precision)
     return _config(ONNX, model, *choices, bits=bits, layers=layers)
 
