@@ -20,13 +20,6 @@ from bitsmith.ir.types import Fracs, objects
 
 Pairwise: TypeAlias = ops.Add | ops.Sub | ops.Max | ops.Min
 
-UFUNCS: dict[type[Pairwise], np.ufunc] = {
-    ops.Add: np.add,
-    ops.Sub: np.subtract,
-    ops.Max: np.fmax,  # for numbers the same as np.maximum, and sooner since it takes its result by position
-    ops.Min: np.fmin,
-}
-
 
 def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredValue:
     """Sums, differences and extremes of two operands."""
@@ -40,10 +33,7 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredV
         made = ws.result(storage, (x, y))
         clip = _clip(op, x, y, made)
         left, right = (_operand(ws, each, made.part) for each in (x, y))
-        if isinstance(op, ops.Add | ops.Sub):
-            ws.do(partial(UFUNCS[type(op)], left, right, made.part), made.varies)
-        else:
-            ws.do(clip or partial(UFUNCS[type(op)], left, right, made.part), made.varies)
+        ws.do(clip or partial(op.ufunc, left, right, made.part), made.varies)
         return made
     frac = ws.plan.type(ws.node).frac
     a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
