@@ -26,7 +26,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.merge import Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantization.quantize import Quantize
@@ -34,6 +34,7 @@ from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settled import settled
 from bitsmith.layers.time_distributed import TimeDistributed
+from bitsmith.layers.traits import Elements
 
 _PRODUCTS = (Einsum, Multiply)
 
@@ -114,22 +115,23 @@ def _operations(node: NetworkNode, operands: Sequence[Floats]) -> float | None:
     layer = node.layer
     if isinstance(layer, _PRODUCTS):
         return _sum(layer, operands) or None
-    if isinstance(layer, Add | Maximum | Minimum):
-        each = np.broadcast_arrays(*operands)
-        return float(np.sum(each) - np.min(each, axis=0).sum()) * (_SUM if isinstance(layer, Add) else 1.0)
+    summed, chosen = layer.traits.sign == 1, layer.traits.elements is Elements.EXTREME and layer.traits.elementwise
+    if summed or chosen:
+        bits = np.broadcast_arrays(*operands)
+        return float(np.sum(bits) - np.min(bits, axis=0).sum()) * (_SUM if summed else 1.0)
     if isinstance(layer, Reduce) and layer.reduction is Reduction.SUM:
         return _SUM * float(operands[0].sum() - operands[0].min(axis=layer.axes).sum())
-    if isinstance(layer, Subtract):
+    if layer.traits.sign == -1:
         return float(np.maximum(*operands).sum())
-    bits = {
+    trained = {
         variable: np.broadcast_to(effective_bits(node.quantizers[variable]), values.shape)
         for variable, values in layer.weights().items()
         if variable in node.quantizers
     }
-    inner = _of_bits(layer, bits)
+    inner = _of_bits(layer, trained)
     if inner is None:
         return None
-    added = bits.get("bias")
+    added = trained.get("bias")
     return _sum(inner, operands) + (0.0 if added is None else float(added.mean()) * _biases(layer, operands[0].shape))
 
 
