@@ -24,14 +24,10 @@
 #include <unistd.h>
 
 #include "Vdut.h"
+#include "processor.h"
 #include "verilated.h"
 
 static constexpr std::size_t LANE = 16;  // bytes
-
-[[noreturn]] void fail(const char* what) {
-    std::printf("error: %s\n", what);
-    std::exit(1);
-}
 
 struct Burst {
     std::uint64_t address;
@@ -158,25 +154,13 @@ int main(int, char** argv) {
         words >> verb;
         alarm(60);  // a handshake that never comes
         if (verb == "r") {
-            words >> dut.araddr;
-            dut.arvalid = 1;
-            for (low(); !dut.arready; low()) high();
-            high();
-            dut.arvalid = 0, dut.rready = 1;
-            for (low(); !dut.rvalid; low()) high();
-            const unsigned value = dut.rdata;
-            high();
-            dut.rready = 0;
-            std::printf("%u\n", value);
+            unsigned address;
+            words >> address;
+            std::printf("%u\n", read_register(dut, address, 0, low, high));
         } else if (verb == "w") {
-            words >> dut.awaddr >> dut.wdata;
-            dut.wstrb = 15, dut.awvalid = 1, dut.wvalid = 1;
-            for (low(); !(dut.awready && dut.wready); low()) high();
-            high();
-            dut.awvalid = 0, dut.wvalid = 0, dut.bready = 1;
-            for (low(); !dut.bvalid; low()) high();
-            high();
-            dut.bready = 0;
+            unsigned address, value;
+            words >> address >> value;
+            write_register(dut, address, value, low, high);
             std::printf("ok\n");
         } else if (verb == "m") {
             words >> latency >> more >> period >> pause >> bits >> wrong_reader >> wrong_word;

@@ -20,12 +20,8 @@
 #include <unistd.h>
 
 #include "Vdut.h"
+#include "processor.h"
 #include "verilated.h"
-
-[[noreturn]] void fail(const char* what) {
-    std::printf("error: %s\n", what);
-    std::exit(1);
-}
 
 struct Stream {
     std::size_t token_bytes = 0;
@@ -89,18 +85,7 @@ int main(int argc, char** argv) {
         if (verb == "r") {
             unsigned address;
             words >> address;
-            dut.araddr = address, dut.arvalid = 1;
-            for (low(); !dut.arready; low()) high();
-            high();
-            dut.arvalid = 0;
-            for (unsigned wait = random() % 4; wait; --wait) step();
-            dut.rready = 1;
-            for (low(); !dut.rvalid; low()) high();
-            const unsigned value = dut.rdata;
-            if (dut.rresp) fail("a read is not OKAY");
-            high();
-            dut.rready = 0;
-            std::printf("%u\n", value);
+            std::printf("%u\n", read_register(dut, address, random() % 4, low, high));
         } else if (verb == "w") {
             unsigned address, value;
             words >> address >> value;
@@ -112,14 +97,7 @@ int main(int argc, char** argv) {
                 if (dut.awready || dut.wready) fail("half a write is taken");
                 high();
             }
-            dut.awvalid = 1, dut.wvalid = 1;
-            for (low(); !(dut.awready && dut.wready); low()) high();
-            high();
-            dut.awvalid = 0, dut.wvalid = 0, dut.bready = 1;
-            for (low(); !dut.bvalid; low()) high();
-            if (dut.bresp) fail("a write is not OKAY");
-            high();
-            dut.bready = 0;
+            write_register(dut, address, value, low, high);
             std::printf("ok\n");
         } else if (verb == "x") {
             for (Stream& s : in) {

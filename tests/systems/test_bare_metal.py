@@ -24,8 +24,8 @@ from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
 from tests.properties import few
-from tests.rtl.wrapped import DIGEST, expected, inputs_of, layouts_of, made
-from tests.systems.written import computed, content, imported, written
+from tests.rtl.wrapped import DIGEST, expected, layouts_of, made
+from tests.systems.written import arrays, computed, content, imported, written
 
 STUBS = {
     "xil_io.h": """\
@@ -161,10 +161,7 @@ def test_results_are_those_of_the_emulator(
     library.connect_board(*board.functions)
     assert library.net_init() == 0
     assert board.words[0x43C0_0010] == 1, "what an earlier program left in the circuit is forgotten"
-    x = [np.ascontiguousarray(values, np.float64) for values in inputs_of(each.program, samples)]
-    want = expected(each.program, x)
-    y = [np.zeros(values.shape) for values in want]
-    pointers = [(ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays]) for arrays in (x, y)]
+    x, want, y, pointers = arrays(each, samples)
     assert library.net_predict(*pointers, ctypes.c_size_t(samples)) == 0
     for have, right in zip(y, want, strict=True):
         np.testing.assert_array_equal(have, right)
@@ -286,9 +283,7 @@ def test_weights_that_come_with_each_frame(
     monkeypatch.setattr("tests.systems.test_bare_metal.computed", answer)
     library, board = compiled(tmp_path, "double"), Board(each, net)
     library.connect_board(*board.functions)
-    x = [np.ascontiguousarray(values, np.float64) for values in inputs_of(each.program, samples)]
-    y = [np.zeros(values.shape) for values in expected(each.program, x)]
-    pointers = [(ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays]) for arrays in (x, y)]
+    x, _, _y, pointers = arrays(each, samples)
     given = dict[str, np.ndarray]()
     for which, about in enumerate(each for each in net.DESIGN["weights"] if each["external"]):
         assert library.net_predict(*pointers, ctypes.c_size_t(samples)) == 4

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.properties import JUDGED
-from tests.rtl.wrapped import expected, inputs_of, made
+from tests.rtl.wrapped import inputs_of, made
 from tests.systems.test_bare_metal import Board, compiled
-from tests.systems.written import imported, written
+from tests.systems.written import arrays, imported, written
 
 MASTER = {"interface": "axi_master"}
 IMAGE = Path("system/export/net_first_weights.bin")
@@ -25,10 +25,7 @@ def test_the_driver_in_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: 
     (net,) = imported(monkeypatch, tmp_path, "net")
     library, board = compiled(tmp_path, "double"), Board(each, net)
     library.connect_board(*board.functions)
-    x = [np.ascontiguousarray(values, np.float64) for values in inputs_of(each.program, samples)]
-    want = expected(each.program, x)
-    y = [np.zeros(values.shape) for values in want]
-    pointers = [(ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays]) for arrays in (x, y)]
+    _x, want, y, pointers = arrays(each, samples)
     data = (tmp_path / IMAGE).read_bytes()
     assert library.net_init() == 0
     assert library.net_predict(*pointers, ctypes.c_size_t(samples)) == library.net_selftest() == 4

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from bitsmith.building.design import Circuit
@@ -20,7 +21,7 @@ from bitsmith.ir.program import Program
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.rtl.packing import Raw
 from bitsmith.systems import System
-from tests.rtl.wrapped import expected, layouts_of
+from tests.rtl.wrapped import expected, inputs_of, layouts_of
 
 
 def written(
@@ -115,3 +116,15 @@ class Buffers:
     def at(self, low: int, high: int) -> np.ndarray:
         """The memory of the buffer at an address, of which registers have two halves."""
         return self._buffers[high << 32 | low].memory
+
+
+Arrays = list[npt.NDArray[np.float64]]
+
+
+def arrays(each: Circuit, samples: int) -> tuple[Arrays, Arrays, Arrays, list[ctypes.Array[ctypes.c_void_p]]]:
+    """Inputs and their results, room for these, and pointers to the inputs and to the room."""
+    x = [np.ascontiguousarray(values, np.float64) for values in inputs_of(each.program, samples)]
+    want = expected(each.program, x)
+    y = [np.zeros(values.shape) for values in want]
+    pointers = [(ctypes.c_void_p * len(side))(*[array.ctypes.data for array in side]) for side in (x, y)]
+    return x, want, y, pointers
