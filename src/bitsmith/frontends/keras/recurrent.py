@@ -39,6 +39,16 @@ MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Mult
 _KEYWORDS = frozenset({"initial_state"})
 
 
+def weight_shapes(kind: recurrent.Kind, config: Fields, channels: int) -> dict[str, Shape]:
+    """Shapes of a cell's weights on ``channels`` channels. A GRU may have a bias for the operand and one for the state."""
+    units = config.positive("units")
+    columns = kind.gates * units
+    shapes: dict[str, Shape] = {"kernel": (channels, columns), "recurrent_kernel": (units, columns)}
+    if config.flag("use_bias", True):
+        shapes["bias"] = (2, columns) if kind is GRU and config.flag("reset_after", True) else (columns,)
+    return shapes
+
+
 @dataclass(frozen=True, slots=True)
 class _Cell:
     """A cell on ``channels`` channels; ``part`` is where the Keras 3 layout has its weights."""
@@ -52,11 +62,8 @@ class _Cell:
 
     @property
     def wanted(self) -> list[tuple[str, Shape]]:
-        """Names and shapes of its weights. A GRU may have a bias for the operand and one for the state."""
-        columns = self.kind.gates * self.units
-        biases = (2, columns) if self.kind is GRU and self.config.flag("reset_after", True) else (columns,)
-        kernels = [("kernel", (self.channels, columns)), ("recurrent_kernel", (self.units, columns))]
-        return [*kernels, ("bias", biases)] if self.config.flag("use_bias", True) else [*kernels]
+        """Names and shapes of its weights."""
+        return list(weight_shapes(self.kind, self.config, self.channels).items())
 
     def layer(self, weights: Sequence[Floats], return_state: bool) -> Recurrent:
         biases, after = weights[2:], self.config.flag("reset_after", True)

@@ -12,8 +12,9 @@ from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantized_function, quantizer, scalar_function
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.quantizers import variables
+from bitsmith.frontends.keras.recurrent import weight_shapes
 from bitsmith.frontends.ops.unrolled import Function, Gates, Products, QuantizedCell
-from bitsmith.layers.layer import Shape, as_weights, broadcasts
+from bitsmith.layers.layer import as_weights, broadcasts
 from bitsmith.layers.recurrent import GRU, SimpleRNN
 
 _MOST_STEPS = 1024
@@ -42,12 +43,7 @@ class _Class:
 
     def _cell(self, call: LayerCall, x: Value) -> tuple[QuantizedCell, Gates]:
         """The cell, and the products of its operand with its weights."""
-        units, channels = call.config.positive("units"), call.x.dims[-1]
-        after = self.layer is GRU and call.config.flag("reset_after", True)
-        columns = self.layer.gates * units
-        shapes: dict[str, Shape] = {"kernel": (channels, columns), "recurrent_kernel": (units, columns)}
-        if call.config.flag("use_bias", True):
-            shapes["bias"] = (2, columns) if after else (columns,)
+        shapes = weight_shapes(self.layer, call.config, call.x.dims[-1])
         stored = variables(call, "cell")
         if [one.shape for one in stored] != list(shapes.values()):
             raise call.config.error(f"weights of shapes {[one.shape for one in stored]}", f"{list(shapes.values())}")
@@ -59,8 +55,9 @@ class _Class:
                 raise call.config.error(f"a {name} of shape {values.shape} with a quantizer of shape {found.shape}")
             on_grid, grid = (values, None) if found is None else found.on_grid(values)
             trained[name] = constant(on_grid, quantizer=grid)
-        weights = trained["kernel"].elements, trained["recurrent_kernel"].elements, None
-        equations = SimpleRNN(*weights) if self.layer is SimpleRNN else GRU(*weights, reset_after=after)
+        weights = trained["kernel"].elements, trained["recurrent_kernel"].elements
+        after = call.config.flag("reset_after", True)
+        equations = GRU(*weights, reset_after=after) if self.layer is GRU else SimpleRNN(*weights)
         products = Products(call.build, trained["kernel"], trained["recurrent_kernel"], trained.get("bias"))
         functions = {"seen": self._on_grid(call, "sq"), "candidate": self._function(call, "activation")}
         if self.layer is GRU:

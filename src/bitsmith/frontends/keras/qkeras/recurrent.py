@@ -17,7 +17,7 @@ from bitsmith.frontends.keras.qkeras.activations import read_quantized
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.quantization import Quantization
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
-from bitsmith.frontends.keras.recurrent import backward_layer, merged, wrapped
+from bitsmith.frontends.keras.recurrent import backward_layer, merged, weight_shapes, wrapped
 from bitsmith.frontends.ops.unrolled import Function, Gates, Products, QuantizedCell, unchanged
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Shape
@@ -57,11 +57,7 @@ class _Class:
 
     def _cell(self, call: LayerCall, config: Fields, place: str, x: Value) -> tuple[QuantizedCell, Gates]:
         """The cell, and the products of its operand with its weights."""
-        units, channels = config.positive("units"), call.x.dims[-1]
-        after, columns = self.layer is GRU and config.flag("reset_after", True), self.layer.gates * units
-        shapes: dict[str, Shape] = {"kernel": (channels, columns), "recurrent_kernel": (units, columns)}
-        if config.flag("use_bias", True):
-            shapes["bias"] = (2, columns) if after else (columns,)
+        shapes = weight_shapes(self.layer, config, call.x.dims[-1])
         trained: dict[str, Value] = {}
         for (name, _), values in zip(shapes.items(), _own(call, place, shapes), strict=True):
             quantizer = _needed(config, _QUANTIZERS[name], call.major, trained=name != "bias")
@@ -74,6 +70,7 @@ class _Class:
             grid = quantizers_of(**trained)["recurrent_kernel"]
             _check_growth(self._gained(config, call.major, grid), call.x.dims[1])
         weights = trained["kernel"].elements, trained["recurrent_kernel"].elements
+        after = config.flag("reset_after", True)
         equations = GRU(*weights, reset_after=after) if self.layer is GRU else self.layer(*weights)
         products = Products(call.build, trained["kernel"], trained["recurrent_kernel"], trained.get("bias"))
         functions = {
