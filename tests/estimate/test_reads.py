@@ -12,7 +12,7 @@ from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.reads import elements_read, operands_read
+from bitsmith.estimate.reads import elements_read, operands_read, share
 from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -141,3 +141,10 @@ def test_a_converter_of_widths_reads_the_places_of_what_is_read(taken: int, give
     )
     found = operands_read(Network(processes), {2: pipelined(program, ECP5.delays, 6.0)})
     assert np.flatnonzero(found[1].operands[0]).tolist() == list(range(1, taken, min(taken, given)))
+
+
+def test_cells_of_memories_are_kept_for_each_of_their_bits() -> None:
+    read = np.zeros(30, dtype=np.bool_)
+    read[[0, 1, 29]] = True
+    assert (share(read), share(read, 14), share(read, 4)) == (0.1, 28 / 30, 8 / 30)
+    assert share(np.zeros(0, dtype=np.bool_), 4) == 0.0

@@ -30,6 +30,7 @@ class AreaModel:
         select_luts: per bit of a word from which a part is selected.
         memory_luts: per bit of a memory of up to `memory_words` words; larger ones in proportion.
         memory_words: words of a memory of look-up tables; 1: it is made of registers.
+        memory_bits: bits of a word that a cell of such a memory holds.
         memory_choice_luts: per bit for each further `memory_words` words.
         block_luts: synthesis makes block memory of what would take more look-up tables than these for each block; 0: where it
             is said so.
@@ -58,6 +59,7 @@ class AreaModel:
     select_luts: float
     memory_luts: float
     memory_words: int
+    memory_bits: int
     memory_choice_luts: float
     block_luts: float
     control_luts: int

@@ -128,6 +128,7 @@ ECP5 = Family(
         select_luts=0.67,  # half of a choice among four in a look-up table
         memory_luts=1.5,  # four bits of 16 words take six
         memory_words=16,
+        memory_bits=4,
         memory_choice_luts=1.0,
         block_luts=180.0,  # memories of 152 stay, of 208 do not
         control_luts=18,

@@ -129,6 +129,7 @@ def _family(
             select_luts=0.67,
             memory_luts=0.8,  # registers, and the choice of one
             memory_words=1,
+            memory_bits=1,
             memory_choice_luts=0.0,
             block_luts=52.0,  # 64 bits are the cost of a block
             control_luts=18,

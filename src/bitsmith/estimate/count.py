@@ -19,7 +19,7 @@ from bitsmith.devices import Family
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
 from bitsmith.estimate.figures import Cells, Shares, Size, sums_share
-from bitsmith.estimate.reads import elements_read
+from bitsmith.estimate.reads import Mask, elements_read, share
 from bitsmith.estimate.tables import unlike
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
@@ -268,8 +268,8 @@ class Count:
     def memory(self, words: int, bits: float, column: int = 0, *, said: bool = True, read: float = 1.0) -> bool:
         """A memory, or the slots of a FIFO; a larger one than block memory if that has columns of ``column`` bits.
 
-        Many words are ``said`` to be block memory, or synthesis is free to choose. Of the bits a share ``read`` has a reader:
-        look-up tables keep no others. Returns True if it has a register inside.
+        Many words are ``said`` to be block memory, or synthesis is free to choose. Look-up tables hold a share ``read`` of it,
+        which has a reader. Returns True if it has a register inside.
         """
         if column and takes_block(words, bits, self._area.memory) and self._area.large and self._area.large.ports == 1:
             self.large += self._area.large.count(*paired(words, round(bits)), column)
@@ -288,12 +288,12 @@ class Count:
             return False
         return True
 
-    def queue(self, words: int, bits: float, read: float, column: int) -> None:
+    def queue(self, words: int, bits: float, read: Mask, column: int) -> None:
         """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put."""
-        inside = self.memory(words, bits, column, read=read)
+        inside = self.memory(words, bits, column, read=share(read, self._area.memory_bits))
         self.ff += 2 * (words - 1).bit_length()
         if inside and not column:
-            self.ff += bits * read + 1
+            self.ff += bits * share(read) + 1
 
     def reorder(self, taken: Stream, reads: int, depth: int, column: int) -> None:
         """A memory of ``depth`` tokens, read in the order of a table.

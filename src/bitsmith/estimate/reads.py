@@ -29,6 +29,13 @@ class OperandsRead:
     core: Pipelined | None
 
 
+def share(read: Mask, together: int = 1) -> float:
+    """The share of elements that are kept where so many ``together`` are, of which one is read."""
+    padded = np.append(read, np.zeros(-read.size % together, dtype=np.bool_))
+    kept = int(padded.reshape(-1, together).any(axis=-1).sum()) * together
+    return min(kept / max(read.size, 1), 1.0)
+
+
 def operands_read(network: Network, cores: Mapping[int, Pipelined]) -> Mapping[int, OperandsRead]:
     """Return what each process reads; ``cores`` has the circuits of token functions by the number of their process.
 

@@ -38,7 +38,7 @@ from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.reads import Mask, OperandsRead, operands_read
+from bitsmith.estimate.reads import Mask, OperandsRead, operands_read, share
 from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
 from bitsmith.estimate.stages import stage_registers
 from bitsmith.estimate.unrolled import size_of
@@ -186,7 +186,9 @@ def _of_network(network: Network, family: Family, budget_ns: float | None, part:
             count.engine(process.kind, process.takes, larger.get((number, -1), 0))
         for operand in range(len(process.args)):
             column = larger.get((number, operand), 0)
-            _count_fifo(count, wiring, number, operand, depths[number, operand], column, _share(process, operand, read))
+            _count_fifo(
+                count, wiring, number, operand, depths[number, operand], column, _bits_read(process, operand, read)
+            )
         count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
     return replace(count.size(), interval=interval)
 
@@ -205,12 +207,11 @@ def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipe
     return found
 
 
-def _share(process: Process, operand: int, read: OperandsRead) -> float:
-    """The share of the bits of a token that a process reads: of others synthesis keeps no registers."""
+def _bits_read(process: Process, operand: int, read: OperandsRead) -> Mask:
+    """The bits of a token that a process reads: of others synthesis keeps no registers."""
     if read.core is None or isinstance(process.kind, Engine):
         token = process.takes[operand].token
-        widths = np.broadcast_to(token.width, token.shape).ravel()
-        return float(widths[read.operands[operand]].sum() / max(widths.sum(), 1))
+        return np.repeat(read.operands[operand].ravel(), np.broadcast_to(token.width, token.shape).ravel())
     netlist = read.core[0]
     sizes = [mask.size for mask in read.operands]
     first = sum(sizes[:operand])
@@ -219,8 +220,8 @@ def _share(process: Process, operand: int, read: OperandsRead) -> float:
         word = netlist.words[index]
         if isinstance(word.cell, InputPort) and word.cell.element in masks:
             masks[word.cell.element] |= ((1 << word.width) - 1) << word.drop
-    there = sum(netlist.inputs[element].width for element in masks)
-    return sum(mask.bit_count() for mask in masks.values()) / there
+    there = [(mask, netlist.inputs[element].width) for element, mask in masks.items()]
+    return np.array([mask >> bit & 1 for mask, width in there for bit in range(width)], dtype=np.bool_)
 
 
 def _count_states(count: Count, kind: Scan, read: Sequence[Mask]) -> None:
@@ -246,11 +247,11 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
                 kind, process.takes[0].token, process.results[0].token, float((wires < 0).mean()), distinct(wires)
             )
         case WidthConverter():
-            have, want, share = process.takes[0].bits, process.results[0].bits, _share(process, 0, read)
+            have, want, part = process.takes[0].bits, process.results[0].bits, share(_bits_read(process, 0, read))
             if have > want:
-                count.select(have * distinct(wiring.of_parts(number)) * share)
+                count.select(have * distinct(wiring.of_parts(number)) * part)
             else:
-                count.ff += round(max(want - have, 0) * share)  # the last part goes straight on
+                count.ff += round(max(want - have, 0) * part)  # the last part goes straight on
         case Window():
             _count_window(count, kind, process, column)
         case Sweep():
@@ -284,10 +285,10 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             assert_never(kind)
 
 
-def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: int, column: int, read: float) -> None:
+def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: int, column: int, read: Mask) -> None:
     """Registers of what is only wired hold each bit once: synthesis joins those that are alike, but no memories.
 
-    A share ``read`` of the bits has a reader.
+    The bits ``read`` have a reader.
     """
     bits, wires = wiring.network.processes[number].takes[operand].bits, wiring.of_operand(number, operand)
     held = bits * stored(wires)
@@ -298,7 +299,7 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     if depth > _REGISTERS or (depth == _REGISTERS and not repeats(wires) and count.holds_pair(held)):
         count.queue(depth, round(held), read, column)
     else:
-        count.registers(depth, bits * distinct(wires) * read)
+        count.registers(depth, bits * distinct(wires) * share(read))
 
 
 def _flags(process: Process, operand: int, block: MultiplierBlock | None) -> int | None:
