@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 import bitsmith
 from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices import resolve_part
-from bitsmith.estimate.fit import _around, fits, limited, paced, proposal, sooner
+from bitsmith.estimate.fit import _around, _Paces, fits, limited, paced, proposal, sooner
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.mapping.partition import partition
 from bitsmith.model.fitting import Choice
@@ -114,3 +115,19 @@ def test_no_faster_layout_of_tokens_is_left_out(tmp_path: Path) -> None:
         if found is not None:
             assert fits(found.size, part) and found.size.interval == min(able)
             assert sooner(program, part, model.directives, budget, found.size.interval) is None
+
+
+def test_the_first_layout_with_room_is_found_however_blocks_rise_and_fall(tmp_path: Path) -> None:
+    """Against all intervals, of two convolutions with multipliers of blocks and of look-up tables."""
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 4, 3))
+    settings = {"Model": {"Strategy": "resource"}}
+    model = bitsmith.convert(network, tmp_path, settings, input_shape=(1, 6, 6), io_type="io_stream", bits=6)
+    program, whole = drop_dead(model.program, keep_probes=False), resolve_part("LFE5U-12F")
+    paces, budget = _Paces.of(program, whole, replace(model.directives, reuse={})), model.target.budget_ns(whole.family)
+    sizes = [paces.laid_out(step, budget).size for step in range(paces.least, paces.most + 1)]
+    assert any(after.dsp > before.dsp for before, after in pairwise(sizes)), "blocks rise with the interval somewhere"
+    for luts, dsps in product(range(200, 1000, 100), (1, 2, 4, 28)):
+        part = limited(whole, {"lut": luts, "dsp": dsps})
+        found = replace(paces, part=part).fastest(1.0, budget, None)
+        first = next((size for size in sizes if fits(size, part)), None)
+        assert (None if found is None else found.size) == first

@@ -1,9 +1,9 @@
 """Reuse factors with which a program fits a part.
 
 In: a program, a part, and what its products are made of. Out: the least interval between samples whose circuit is estimated to
-fit, and the reuse factors for it. Method: bisection over the interval. A layer that multiplies at ``k`` positions after one
-another may take a ``k``-th of the interval for each, so that all layers are about equally slow; areas do not grow with the
-interval, since more cycles admit every layout of fewer.
+fit, and the reuse factors for it. Method: bisection over the interval for the first with nearly room, and a look at each after
+it. A layer that multiplies at ``k`` positions after one another may take a ``k``-th of the interval for each, so that all layers
+are about equally slow; areas hardly grow with the interval, since more cycles admit every layout of fewer.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _ROUTED_BLOCKS = 0.5
 """The share of multiplier blocks that nextpnr can route: these are in few rows, where wires crowd (decision 22)."""
 
 _STEPS_PER_OCTAVE = 4
+
+_NEARLY = 1.25
+"""Times the room within which needs may rise from one interval to a longer one, as multipliers become of another kind."""
 
 _Way = TypeVar("_Way")
 
@@ -92,6 +95,12 @@ class Need:
     def lacking(self) -> bool:
         """Return True if the part has too little."""
         return self.needed > self.available
+
+    @property
+    def share(self) -> float:
+        """Times what may be used that is needed; to 1 there is room."""
+        room = self.comfortably * self.available
+        return self.needed / room if room else math.inf if self.needed else 0.0
 
     @property
     def beyond(self) -> str:
@@ -158,7 +167,7 @@ def shortage(found: Iterable[Need]) -> str:
 
 def fits(size: Size, part: Part) -> bool:
     """Return True if a circuit of ``size`` fits ``part``, with room for routing."""
-    return all(need.needed <= need.comfortably * need.available for need in needs(size, part))
+    return all(need.share <= 1 for need in needs(size, part))
 
 
 def _has_room(size: Size, part: Part, blocks: float) -> bool:
@@ -248,22 +257,39 @@ class _Paces:
     def fastest(self, blocks: float, budget_ns: float, near: int | None) -> Fit | None:
         """The first layout that fits into the share ``blocks`` of the multiplier blocks; None without one.
 
-        Bisection looks at rough estimates; what it finds, or else the next slower one, fits by the estimate that reports have.
+        Rough estimates say which ones are worth the estimate that reports have. Look-up tables, registers and memories fall
+        nearly steadily with the interval, so that bisection leaves out layouts with far too many. Multiplier blocks do not, since
+        small multipliers are made of look-up tables: all layouts after these are looked at. Bisection alone, about some
+        interval ``near``, takes fewer estimates, and may miss the first.
         """
 
         def able(step: int) -> bool:
             return _has_room(self.laid_out(step).size, self.part, blocks)
 
-        if not able(self.most):
-            return None
+        def near_enough(step: int) -> bool:
+            found = needs(self.laid_out(step).size, self.part)
+            return all(need.share <= _NEARLY for need in found if need.label != "DSP")
+
         low, high = self.least, self.most
         if near is not None:
+            if not able(high):
+                return None
             low, high = _around(min(max(_step(near), low), high), low, high, able)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if able(middle) else (middle + 1, high)
-        slower = (self.laid_out(step, budget_ns) for step in range(low, self.most + 1))
-        return next((found for found in slower if _has_room(found.size, self.part, blocks)), None)
+            low = _first(low, high, able)
+        elif any(need.share > 1 for need in needs(self.laid_out(high).size, self.part) if need.label != "DSP"):
+            return None
+        else:
+            low = _first(low, high, near_enough)
+        worth = (self.laid_out(step, budget_ns) for step in range(low, self.most + 1) if able(step))
+        return next((found for found in worth if _has_room(found.size, self.part, blocks)), None)
+
+
+def _first(low: int, high: int, able: Callable[[int], bool]) -> int:
+    """The first step from ``low`` to ``high`` that is ``able``, as all later ones are, by bisection."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if able(middle) else (middle + 1, high)
+    return low
 
 
 def _around(start: int, low: int, high: int, able: Callable[[int], bool]) -> tuple[int, int]:

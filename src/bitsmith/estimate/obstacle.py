@@ -6,7 +6,6 @@ layer that takes most of it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from bitsmith.devices import Part
@@ -76,17 +75,11 @@ def smallest(program: Program, part: Part, directives: Directives) -> Fit:
 
 def crowding(size: Size, part: Part) -> float:
     """Times what may be used of the scarcest resource of ``part`` that a circuit of ``size`` needs; to 1 it fits."""
-    return _crowded(_scarcest(size, part))
+    return _scarcest(size, part).share
 
 
 def _scarcest(size: Size, part: Part) -> Need:
-    return max(needs(size, part), key=_crowded)
-
-
-def _crowded(need: Need) -> float:
-    """Times what may be used that is needed."""
-    room = need.comfortably * need.available
-    return need.needed / room if room else math.inf if need.needed else 0.0
+    return max(needs(size, part), key=lambda need: need.share)
 
 
 def _most(size: Size, need: Need) -> tuple[str, int]:
