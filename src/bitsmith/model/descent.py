@@ -152,14 +152,18 @@ class Descent:
             self._descend(start)
 
     def _starts(self) -> list[Trial]:
-        """Go down the ladder; the networks on it to start from, none if no network meets the bound."""
+        """Go down the ladder; the networks on it to start from, none if no network meets the bound.
+
+        The one of fewest bits comes last, unless the part is scarce: it is the nearest to having room.
+        """
         rungs: list[Trial] = []
         for dials in _LADDER:
             rungs.append(self._try(dials, {}))
             if len(rungs) > _DEEPER and all(trial.excess > 0 for trial in rungs[-_DEEPER:]):
                 break
         good = [position for position, trial in enumerate(rungs) if trial.excess <= 0]
-        return [rungs[position] for position in sorted({max(good[-1] - back, 0) for back in _BACK})] if good else []
+        starts = sorted({max(good[-1] - back, 0) for back in _BACK}, reverse=self._is_scarce()) if good else []
+        return [rungs[position] for position in starts]
 
     def _descend(self, now: Trial) -> None:
         """Turn dials, the one with the best ratio first; ratios that have become old are renewed before they count.
