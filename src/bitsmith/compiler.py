@@ -9,6 +9,7 @@ from functools import cache, partial
 from bitsmith.base.dump import dumped
 from bitsmith.fidelity.losses import Watch
 from bitsmith.fidelity.scales import finer_for_scales
+from bitsmith.fidelity.words import in_words
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text as program_text
 from bitsmith.ir.types import FixedFormat
@@ -98,7 +99,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
         notes = (*notes, *_of_scales(network, finer))
     network, program = lowered(finer)
     program = dumped("program", program, program_text)
-    return Compiled(network, simplify(program), (*notes, *_indices(network, program)))
+    return Compiled(network, simplify(program), (*notes, *_indices(network, program), *in_words(network, program)))
 
 
 def _lowered(network: Network, observed: Mapping[str, ObservedRange], finer: Finer) -> tuple[Network, Program]:

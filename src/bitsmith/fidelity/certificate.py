@@ -23,6 +23,7 @@ from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.scales import USUAL, AtScale, at_scales
 from bitsmith.fidelity.shortfall import shaken
+from bitsmith.fidelity.words import in_words
 from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.ir.program import Program
@@ -87,6 +88,7 @@ class Certificate(Shown):
         verdict: what is wrong, and where it starts; empty if nothing is.
         agreement: the comparison with the framework.
         scales: the outputs for inputs of several scales, where nothing is known of the inputs'.
+        words: what layers say of themselves, such as on how many inputs trees could decide otherwise.
     """
 
     rows: tuple[LayerFidelity, ...]
@@ -96,6 +98,7 @@ class Certificate(Shown):
     verdict: Verdict
     agreement: Agreement = Agreement()
     scales: tuple[AtScale, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -183,6 +186,7 @@ class Certificate(Shown):
             "found": self.verdict.found,
             "problems": [asdict(problem) for problem in self.verdict.problems],
             "scales": [asdict(each) for each in self.scales],
+            "words": list(self.words),
             "layers": plain(self.section),
         }
 
@@ -204,7 +208,7 @@ class Certificate(Shown):
         agreement = Agreement(known.framework, known.framework_error, known.not_compared, known.misread)
         verdict = Verdict(known.found, known.problems)
         return Certificate(
-            section.rows, known.outputs, known.samples, known.calibrated, verdict, agreement, known.scales
+            section.rows, known.outputs, known.samples, known.calibrated, verdict, agreement, known.scales, known.words
         )
 
     def __rich__(self) -> RenderableType:
@@ -213,7 +217,7 @@ class Certificate(Shown):
 
         from bitsmith.report.terminal import fidelity_table
 
-        parts: list[RenderableType] = [fidelity_table(self.rows), Text(self.summary)]
+        parts: list[RenderableType] = [fidelity_table(self.rows), Text(self.summary), *map(Text, self.words)]
         if self.agreement.reason:
             parts.append(Text(f"not compared with the framework: {self.agreement.reason}"))
         return Group(*parts, *(Text(f"wrong: {problem}") for problem in self.problems))
@@ -249,6 +253,7 @@ class _Document:
     problems: tuple[Problem, ...]
     layers: list[dict[str, str | int | float | None]]
     scales: tuple[AtScale, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 def certify(
@@ -281,7 +286,8 @@ def certify(
         )
     calibrated = calibration is not None
     scales = () if calibrated else at_scales(network, circuit)
-    return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibrated, verdict, agreement, scales)
+    words = in_words(compiled, program)
+    return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibrated, verdict, agreement, scales, words)
 
 
 def _on_grids(network: Network, inputs: Sequence[Floats]) -> list[Floats]:

@@ -19,6 +19,7 @@ from bitsmith.layers.axis_order import Order, common
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.traits import Traits
+from bitsmith.layers.words import Operand
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +72,10 @@ class Layer(ABC):
     def jumps(self) -> bool:
         """Return True if the least change of an operand may change the result a lot: ``auto`` rounds nothing in front of it."""
         return False
+
+    def words(self, operands: Sequence[Operand]) -> tuple[str, ...]:
+        """Return sentences on the layer in a circuit with such ``operands``, in words of its own kind."""
+        return ()
 
     @property
     def turns(self) -> tuple[float, ...] | None:

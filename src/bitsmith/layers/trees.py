@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -23,8 +24,10 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.thresholds import raw_threshold, rounded_threshold
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
+from bitsmith.layers.tree_words import form, undecided
 from bitsmith.layers.walkers import in_turn
 from bitsmith.layers.walks import MOST_ADDRESS_BITS, Walk, side_by_side_luts, walk
+from bitsmith.layers.words import Operand
 
 Places = npt.NDArray[np.int64]
 """Numbers of nodes or, below 0, of leaves: ``-1 - leaf``."""
@@ -109,6 +112,30 @@ class Trees(Layer):
             below = self.branches[places].ravel()
             places, depth = below[below >= 0], depth + 1
         return depth
+
+    def words(self, operands: Sequence[Operand]) -> tuple[str, ...]:
+        """Return the size of the trees, and on how many inputs rounding could change a decision."""
+        (operand,) = operands
+        fracs, lo, hi = (part.ravel().tolist() for part in operand.type.full())
+        raw = _raw_thresholds(self, np.array(fracs, np.int64), rounds=False)
+        asked = {
+            (feature, bound)
+            for feature, bounds in zip(self.features.tolist(), raw, strict=True)
+            for bound in bounds
+            if lo[feature] <= bound < hi[feature]
+        }
+        questions = Counter(feature for feature, _ in asked)
+        leaves = np.count_nonzero(self.leaves, axis=0).tolist()
+        size = form(len(self.roots), self.depth(), len(self.features), questions, leaves)
+        if operand.entry is None:
+            return (size,)
+        edges = [self._bounds(feature) for feature in range(self.size)]
+        return size, undecided(edges, operand.type, operand.entry)
+
+    def _bounds(self, feature: int) -> Floats:
+        """All finite thresholds of a feature."""
+        bounds = self.thresholds[self.features == feature]
+        return as_weights(np.unique(bounds[np.isfinite(bounds)]))
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         each = self.roots.size * (self.base.size + self.thresholds.shape[1])
