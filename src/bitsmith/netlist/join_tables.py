@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +25,9 @@ from bitsmith.netlist.tabulate_cones import table_luts
 
 _ROW_SHARE = 0.5
 """Look-up tables per bit of a sum, of which rows may add three."""
+
+_TRIED = 16
+"""Tables that one is tried to be joined to."""
 
 Term: TypeAlias = tuple[bool, WordRef]
 """A word that is added, or subtracted if so."""
@@ -56,8 +60,9 @@ def _joined(tables: Sequence[_Table], inputs: int) -> tuple[_Table, ...]:
     """Tables of several terms: those of ``tables`` with most bits first, each joined to the first that it fits to."""
     sums: list[_Table] = []
     for table in sorted(tables, key=lambda table: -len(table.bits)):
-        for place, other in enumerate(sums):
-            both = _both(other, table, inputs) if len({*other.bits, *table.bits}) <= inputs else None
+        fits = (place for place, other in enumerate(sums) if len({*other.bits, *table.bits}) <= inputs)
+        for place in islice(fits, _TRIED):
+            both = _both(sums[place], table, inputs)
             if both is not None:
                 sums[place] = both
                 break
