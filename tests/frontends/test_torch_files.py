@@ -93,8 +93,11 @@ def test_weights_alone_say_how_their_module_is_converted(tmp_path: Path) -> None
         ("old.th", r"torch.load\('old.th'.*entry 'state_dict'"),
         ("w.safetensors", r"load_state_dict\(safetensors.torch.load_file\('w.safetensors'\)\)"),
     ):
-        with pytest.raises(ModelFileError, match=rf"(?s)weights without the module.*{said}.*bitsmith.convert\(model"):
+        with pytest.raises(
+            ModelFileError, match=rf"(?s)weights without the module.*{said}.*bitsmith.convert\(model"
+        ) as found:
             bitsmith.convert(tmp_path / name)
+        assert ("arbitrary code" in str(found.value)) == (not name.endswith(".safetensors"))
     module.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
     assert_same(module.eval(), (3,))
 

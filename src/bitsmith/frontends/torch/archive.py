@@ -38,9 +38,8 @@ FLOATS, BOOL = frozenset({6, 7, 8, BRAIN_FLOAT}), 12
 
 _SAVE = "save it again: torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')"
 _PICKLES = (".pkl", "serialized_state_dict.pt", "serialized_exported_program.json")
-_WEIGHTS_ONLY = (
-    "weights without the module that they belong to, or Python objects, whose loading could run arbitrary code"
-)
+_WEIGHTS_ONLY = "weights without the module that they belong to"
+_PICKLE = f"a pickle: {_WEIGHTS_ONLY}, or Python objects, whose loading could run arbitrary code"
 _LIVE = "the live module, or a .pt2 file of torch.export.save"
 _CONVERT = "bitsmith.convert(model, input_shape=...)"
 _PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -79,7 +78,7 @@ def _other_file(path: Path, where: str) -> ModelFileError:
             f"safetensors: {_WEIGHTS_ONLY}", where=where, accepted=_LIVE, remedy=f"{load}; {_CONVERT}"
         )
     if first.startswith(_PICKLED):
-        return ModelFileError(f"a pickle: {_WEIGHTS_ONLY}", where=where, accepted=_LIVE, remedy=_loaded(name))
+        return ModelFileError(_PICKLE, where=where, accepted=_LIVE, remedy=_loaded(name))
     return ModelFileError("the file is not an archive of torch.export", where=where, accepted="*.pt2", remedy=_SAVE)
 
 
@@ -105,9 +104,7 @@ def _read(members: Members) -> Archive:
             )
         if any(name.rpartition("/")[2] == "data.pkl" for name in members.by_name):
             name = repr(members.where.replace("\\", "/").rpartition("/")[2])
-            raise ModelFileError(
-                f"a pickle: {_WEIGHTS_ONLY}", where=members.where, accepted=_LIVE, remedy=_loaded(name)
-            )
+            raise ModelFileError(_PICKLE, where=members.where, accepted=_LIVE, remedy=_loaded(name))
         if any(name.endswith(_PICKLES) for name in members.by_name):
             raise UnsupportedError(
                 "pickled tensors, whose reading could run arbitrary code",
