@@ -153,3 +153,15 @@ def test_differences_take_the_tables_that_the_family_says_beside_those_of_sums(f
     for z, more in ((builder.add(x, y), 0), (builder.sub(x, y), family.area.subtraction_luts)):
         step = family.area.carry_bits
         assert luts_of(builder, z, family) == -(-(9 + more) // step) * step
+
+
+@pytest.mark.parametrize(
+    ("bits", "family", "luts"), [(4, ULTRASCALE_PLUS, 64), (4, ECP5, 144), (6, ULTRASCALE_PLUS, 128)], ids=repr
+)
+def test_sums_hold_small_tables_of_an_operand(bits: int, family: Family, luts: int) -> None:
+    """Of the first Yosys makes 65 look-up tables: one for each bit of the sums, as without tables."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (8,), FixedFormat(False, bits, 0))
+    y = builder.input("y", (8,), FixedFormat(False, 8, 0))
+    table = builder.table(x, 0, np.random.default_rng(0).integers(0, 256, (8, 1 << bits)), 0)
+    assert luts_of(builder, builder.add(y, table), family) == luts

@@ -43,8 +43,8 @@ class _Counted:
         self._words = netlist.words
         self._area: AreaModel = family.area
         self._netlist = netlist
-        self._inputs = lut_inputs(family.delays)
-        self.absorbed = absorb(netlist, self._inputs, sums_choose=family.delays.sums_choose)
+        self._inputs, self._sums_choose = lut_inputs(family.delays), family.delays.sums_choose
+        self.absorbed = absorb(netlist, self._inputs, sums_choose=self._sums_choose)
         self._stages = stages
         self._read_at_once = bytearray(len(netlist.words))
         self._readers = readers_of(netlist)
@@ -130,11 +130,23 @@ class _Counted:
         else:
             self.lut += self._area.comparator(max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
 
+    def _in_sum(self, index: int, address: int) -> bool:
+        """Return True if a table is in the look-up tables of the sum that reads it, which take its other operand, too."""
+        readers = self._readers[index]
+        if not self._sums_choose or address >= self._inputs or len(readers) != 1 or not self._read_at_once[index]:
+            return False
+        cell = self._words[readers[0]].cell
+        return (
+            index in self._stages.tables_of_bits
+            and isinstance(cell, cells.AddSub)
+            and (cell.b.word == index or not isinstance(self._words[cell.b.word].cell, cells.RomRead))
+        )
+
     def _read(self, index: int, word: Word, cell: cells.RomRead) -> None:
         address = self._words[cell.address].width
         if is_memory(self._netlist, index, self._stages, self._area):
             self.bram += self._area.memory.count(1 << address, word.width)
-        else:
+        elif not self._in_sum(index, address):
             entries = np.array([self._netlist.tables[cell.table]], dtype=np.object_) >> word.drop
             share = unlike(entries, cell.first, address, word.width, self._inputs, self._area.unlike_power)[0]
             self.lut += self._area.table(address, word.width) * share
