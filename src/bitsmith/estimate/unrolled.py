@@ -131,14 +131,16 @@ class _Counted:
             self.lut += self._area.comparator(max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
 
     def _in_sum(self, index: int, address: int) -> bool:
-        """Return True if a table is in the look-up tables of the sum that reads it, which take its other operand, too."""
+        """Return True if a table is in the look-up tables of the chain that reads it, which take its other operand, too."""
         readers = self._readers[index]
         if not self._sums_choose or address >= self._inputs or len(readers) != 1 or not self._read_at_once[index]:
             return False
-        cell = self._words[readers[0]].cell
+        word = self._words[readers[0]]
+        cell = word.cell
         return (
             index in self._stages.tables_of_bits
             and isinstance(cell, cells.AddSub)
+            and word.width + word.drop - carry_start(cell) >= _LEAST_CHAIN
             and (cell.b.word == index or not isinstance(self._words[cell.b.word].cell, cells.RomRead))
         )
 
