@@ -167,18 +167,21 @@ class EngineLayer:
 class Engine:
     """Layers in turn on one row of multipliers: takes a frame of single numbers into a memory, gives those of the last layer.
 
-    The words of the weights are in a table, or they come as tokens of a second operand, one for each step.
+    The words of the weights and the biases are in tables, or they come as tokens of a second operand: first all biases, each in
+    the lowest bits of a word, then the weights of each step.
 
     Args:
         layers: in order.
         words: numbers that the memory holds.
         program: the token function, of a sum, a bias and a choice: a number of the memory, and one of the result; raw values,
             with no fractional bits, but for the result.
+        fed: weights and biases come.
     """
 
     layers: tuple[EngineLayer, ...]
     words: int
     program: Program
+    fed: bool = False
 
     @property
     def logic(self) -> Logic:
@@ -188,6 +191,32 @@ class Engine:
     def lanes(self) -> int:
         """Multipliers."""
         return max(layer.lanes for layer in self.layers)
+
+    @property
+    def bias_bits(self) -> int:
+        """Bits of a bias."""
+        return self.program.nodes[self.program.inputs[1]].type.max_width
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a weight: a word of those that come has room for a bias."""
+        most = max(2, *(weight_bits(layer.weights) for layer in self.layers))
+        return max(most, -(-self.bias_bits // self.lanes)) if self.fed else most
+
+    @property
+    def biases(self) -> int:
+        """Biases that come with a frame."""
+        return sum(len(layer.bias) for layer in self.layers) if self.fed and self.bias_bits else 0
+
+    @property
+    def fetched(self) -> Ints:
+        """The words of biases and of weights that come with a frame."""
+        biases = np.concatenate([layer.bias for layer in self.layers])[: self.biases, np.newaxis]
+        parts = biases >> objects(np.arange(self.lanes) * self.weight_bits)
+        half = 1 << (self.weight_bits - 1)
+        return objects(
+            np.concatenate([(parts + half) % (2 * half) - half, *(one.rows(self.lanes) for one in self.layers)])
+        )
 
     @property
     def banks(self) -> int:
@@ -220,7 +249,7 @@ class Engine:
     def table(self) -> Memory:
         """The weights, those of a step in each word."""
         words = sum(layer.weights[..., 0].size for layer in self.layers)
-        bits = self.lanes * max(weight_bits(layer.weights) for layer in self.layers)
+        bits = self.lanes * self.weight_bits
         return Memory(words, bits, filled=True, differing=bits)
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
@@ -237,9 +266,9 @@ class Engine:
         return self.layers[number].all_passes * self.layers[number].lanes
 
     def actions(self, tokens: int, latency: int) -> int:
-        """Steps of a frame of so many tokens: those that come, and of each layer one first, its steps and the flush."""
+        """Steps of a frame of so many tokens: biases and those that come, and of each layer a first one, its steps, the flush."""
         steps = sum(layer.all_passes * layer.steps for layer in self.layers)
-        return tokens + steps + len(self.layers) * (1 + self.flush(latency))
+        return self.biases + tokens + steps + len(self.layers) * (1 + self.flush(latency))
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         """The raw values of the last layer for those of a frame, layer by layer."""
@@ -247,7 +276,7 @@ class Engine:
         memory[: len(tokens[0])] = tokens[0].reshape(-1)
         emulator = Emulator(self.program, threads=1)
         given = memory
-        for number, layer in enumerate(self._given(tokens[1]) if len(tokens) > 1 else self.layers):
+        for number, layer in enumerate(self._given(tokens[1]) if self.fed else self.layers):
             sums = _sums(layer, memory)
             shape = len(sums) // len(layer.bias), len(layer.bias)
             biases, choices = (np.broadcast_to(each, shape) for each in (layer.bias, layer.choices))
@@ -258,19 +287,27 @@ class Engine:
         return [objects(given)]
 
     def _given(self, words: Ints) -> list[EngineLayer]:
-        """The layers with weights of the ``words`` that come for the first time they are read."""
-        found, begin = list[EngineLayer](), 0
+        """The layers with the weights and biases of the ``words`` that come, as they are first read."""
+        parts = (words[: self.biases] % (1 << self.weight_bits)) << objects(np.arange(self.lanes) * self.weight_bits)
+        least, _ = self.program.nodes[self.program.inputs[1]].type.raw_range
+        half = 1 << (self.bias_bits - 1) if least < 0 else 0
+        biases = (parts.sum(axis=1) + half) % (1 << self.bias_bits) - half
+        found, begin, first = list[EngineLayer](), self.biases, 0
         for layer in self.layers:
-            parts = list[Ints]()
+            rows = list[Ints]()
             for count, times in layer.fetched:
-                parts.append(words[begin : begin + count, : layer.lanes])
+                rows.append(words[begin : begin + count, : layer.lanes])
                 begin += count * times
-            found.append(replace(layer, weights=objects(np.concatenate(parts)).reshape(layer.weights.shape)))
+            bias = biases[first : first + len(layer.bias)] if self.biases else layer.bias
+            first += len(layer.bias)
+            weights = objects(np.concatenate(rows)).reshape(layer.weights.shape)
+            found.append(replace(layer, weights=weights, bias=objects(bias)))
         return found
 
     def _reads(self, tokens: int, latency: int) -> Polyline:
-        """The words of weights that have been taken after each action."""
-        places, values, action, count = [0], [0], tokens - 1, 0
+        """The words of biases and weights that have been taken after each action."""
+        begin = {0: 1, self.biases - 1: self.biases} if self.biases else {0: 0}
+        places, values, action, count = [*begin], [*begin.values()], self.biases + tokens - 1, self.biases
         for layer in self.layers:
             steps = layer.all_passes * layer.steps
             places += [action + 1, action + 1 + steps]
@@ -280,7 +317,7 @@ class Engine:
         return Polyline.through(*map(np.array, (places, values)))
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
-        """Tokens are taken before all else; those of the result leave with the steps that follow each pass of the last layer."""
+        """Biases, then tokens are taken before all else; results leave with the steps that follow each pass of the last layer."""
         tokens, latency = takes[0].tokens, latency + ENGINE_STAGES
         actions, last = self.actions(tokens, latency), self.layers[-1]
         ends = np.arange(last.all_passes, 0, -1) * -last.steps + actions - self.flush(latency) + last.steps - 1
@@ -289,7 +326,10 @@ class Engine:
         fills = Polyline.through(
             np.concatenate([[0], corners, [actions - 1]]), np.concatenate([[0], values, values[-1:]])
         )
-        numbers = Polyline.through(np.array([0, tokens - 1, actions - 1]), np.array([1, tokens, tokens]))
+        first = self.biases
+        begin = {0: 0, first - 1: 0, first: 1} if first else {0: 1}
+        taken = begin | {first + tokens - 1: tokens, actions - 1: tokens}
+        numbers = Polyline.through(*map(np.array, zip(*taken.items(), strict=True)))
         weights = [self._reads(tokens, latency)] if len(takes) > 1 else []
         return single([numbers, *weights], [fills], latency)
 

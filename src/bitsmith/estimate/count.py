@@ -12,7 +12,6 @@ import numpy as np
 
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.kinds import FoldedProduct
-from bitsmith.dataflow.storage import weight_bits
 from bitsmith.dataflow.tokens import Stream, Streams
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
@@ -202,7 +201,7 @@ class Count:
         """The row of multipliers with its registers, counters and addresses, and all memories; not the token function."""
         total, bias, choice = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
         number, _ = kind.number(takes[0].token)
-        weight = max(weight_bits(layer.weights) for layer in kind.layers)
+        weight = kind.weight_bits
         blocks, luts = self._area.multiplier(number, weight, total)
         self.dsp += kind.lanes * blocks
         self.adders += kind.lanes
@@ -216,12 +215,15 @@ class Count:
             self._choose(2 * kind.banks - 1, number)
             self.ff += 0 if inside else kind.banks * number
         contents = self.cells
-        if len(takes) == 1:
+        if not kind.fed:
             self.table(kind.table.words, kind.table.bits)
         else:
             self.ff += takes[1].bits
         self.shares.split([(one.name, one.weights.size) for one in kind.layers], self.cells.plus(contents, -1.0))
-        self.table(sum(len(one.bias) for one in kind.layers), bias + (0 if kind.by_layer else choice))
+        count, chosen = sum(len(one.bias) for one in kind.layers), 0 if kind.by_layer else choice
+        if kind.biases:
+            self.memory(count, bias, 0, said=False)
+        self.table(count, chosen + (0 if kind.biases else bias))
         address = (kind.words - 1).bit_length()
         self.lut += _ENGINE_LAYER_LUTS * len(kind.layers) + _ENGINE_BLOCK_LUTS * (self.bram - before)
         always, choices = _ENGINE_CONTROL

@@ -17,7 +17,7 @@ _MOSTLY = 0.9
 
 @dataclass(frozen=True, slots=True)
 class FetchedLayer:
-    """A layer of an engine: the words of its weights, and the cycles of a frame that memory and multipliers take for it.
+    """A layer of an engine: words of its weights and biases, and the cycles of a frame that memory and multipliers take for it.
 
     ``products`` are those that it computes meanwhile: as many in a cycle as it has multipliers for.
     """
@@ -57,7 +57,7 @@ class FetchedEngine:
         comes = "one in each cycle" if self.gap == 1 else f"one in {self.gap} cycles"
         bound = "the memory is" if memory > multipliers else "multipliers are"
         text = (
-            f"Weights of {len(self.layers)} layers in turn come from a memory with each frame: {words:,} words of "
+            f"Weights and biases of {len(self.layers)} layers in turn come from a memory with each frame: {words:,} words of "
             f"{self.bits} bits, {comes}. The memory takes {memory:,} cycles for them, multipliers take "
             f"{multipliers:,}: {bound} what bounds the rate. {self.busy:.0%} of the {self.multipliers} multipliers are busy "
             f"meanwhile{self._idle()}."
@@ -86,13 +86,12 @@ def fetched_engines(network: Network) -> Iterator[FetchedEngine]:
         source = network.processes[replay.args[0].process].kind
         assert isinstance(source, Source) and source.stored is not None
         gap = source.stored.gap
-        yield FetchedEngine(
-            [
-                FetchedLayer(layer.name, words, words * gap, cycles, cycles * layer.lanes)
-                for layer in process.kind.layers
-                for words, cycles in ((layer.weights[..., 0].size, layer.all_passes * layer.steps),)
-            ],
-            process.kind.lanes,
-            replay.takes[0].bits,
-            gap,
-        )
+        yield FetchedEngine(tuple(_layers(process.kind, gap)), process.kind.lanes, replay.takes[0].bits, gap)
+
+
+def _layers(kind: Engine, gap: int) -> Iterator[FetchedLayer]:
+    """The layers of an engine that takes a word in ``gap`` cycles."""
+    for layer in kind.layers:
+        words = layer.weights[..., 0].size + (len(layer.bias) if kind.biases else 0)
+        cycles = layer.all_passes * layer.steps
+        yield FetchedLayer(layer.name, words, words * gap, cycles, cycles * layer.lanes)

@@ -12,10 +12,10 @@ import numpy as np
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
 from bitsmith.dataflow.replay import Replay
 from bitsmith.dataflow.tokens import Stream
-from bitsmith.ir.types import width_of
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.process_text import ProcessText
-from bitsmith.rtl.stream_top import ALWAYS, joined
+from bitsmith.rtl.protection import CheckedMemory
+from bitsmith.rtl.stream_top import ALWAYS, joined, label_of
 from bitsmith.rtl.tokens import Element, bits, layout
 
 Fields: TypeAlias = list[tuple[int, int]]
@@ -36,7 +36,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         process.named("descriptor"), index, sum(width for _, width in words[0]), list(map(packed, words)), clocked=False
     )
     weights_at = process.word("weights_address", parameters["WEIGHTS_BITS"])
-    if len(process.x) > 1:
+    if kind.fed:
         weights = _fetched(process, weights_at, lanes * weight)
     else:
         rows = [[(int(one), weight) for one in row] for each in kind.layers for row in each.rows(lanes)]
@@ -44,20 +44,21 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
             process.named("weights"), weights_at, lanes * weight, list(map(packed, rows)), clocked=True
         )
     bias_at = process.word("bias_address", parameters["BIAS_BITS"])
-    widths = bits(layout(bias)), 0 if kind.by_layer else bits(layout(choice))
+    valid, sums = process.wire("core_valid"), process.word("core_sum", parameters["SUM"])
+    stored, fills = _stored_biases(process, kind, bias_at, valid)
+    widths = 0 if kind.biases else bits(layout(bias)), 0 if kind.by_layer else bits(layout(choice))
     values = [packed([*zip(pair, widths, strict=True)]) for each in kind.layers for pair in _pairs(each)]
     told = process.top.table(process.named("bias"), bias_at, max(sum(widths), 1), values, clocked=True)
     inverted = (1 << sum(widths)) - (1 << widths[0])
     told = f"{told} ^ {sum(widths)}'h{inverted:x}" if inverted else told
-    valid, sums = process.wire("core_valid"), process.word("core_sum", parameters["SUM"])
-    data = joined([sums, *([told] if sum(widths) else []), *([index] if kind.by_layer else [])])
+    data = joined([sums, *stored, *([told] if sum(widths) else []), *([index] if kind.by_layer else [])])
     done, (kept, given) = process.core(kind.program, valid, data)
     ports = {
         **process.ends(x),
         "layer": index,
         "descriptor": descriptor,
-        "w_valid": process.x[1].valid if len(process.x) > 1 else ALWAYS,
-        "w_take": process.x[1].take if len(process.x) > 1 else process.wire("unused_w_take"),
+        "w_valid": process.x[1].valid if kind.fed else ALWAYS,
+        "w_take": process.x[1].take if kind.fed else process.wire("unused_w_take"),
         "weights_address": weights_at,
         "weights": weights,
         "bias_address": bias_at,
@@ -65,6 +66,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         "core_sum": sums,
         "core_done": done,
         "core_stored": kept.converted([number]),
+        **fills,
     }
     del ports["y_data"]
     ports |= process.fault("numbers", number.width)
@@ -82,6 +84,27 @@ def _fetched(process: ProcessText, address: str, width: int) -> str:
         f"assign {process.wire('unused_address')} = ^{address};",
     )
     return held
+
+
+def _stored_biases(process: ProcessText, kind: Engine, address: str, used: str) -> tuple[list[str], dict[str, str]]:
+    """The bias at an ``address``, in the cycle after it, if biases come; and the ports of the engine that fill their memory."""
+    count, width, checks = sum(len(layer.bias) for layer in kind.layers), kind.bias_bits, process.top.checks
+    name = "bias" if kind.biases else "unused_bias"
+    put, place = process.wire(f"{name}_put"), process.word(f"{name}_place", address_bits(count))
+    ports = {"bias_put": put, "bias_place": place}
+    if not kind.biases:
+        return [], ports
+    came, word, check = f"{process.x[1].data}[{width - 1}:0]", process.word("held_bias", width), checks.bits(width)
+    ends = {"write_data": came, "read_data": word}
+    if check:
+        name = process.named("biases")
+        memory = CheckedMemory(label_of(process.process.layers), "biases", count, width, is_table=False)
+        process.say(*checks.encoded(name, came, width), *checks.decoded(name, word, memory, used))
+        ends = {"write_data": f"{name}_written", "read_data": f"{name}_stored"}
+    addresses = {"clk": "clk", "write": put, "write_at": place, "read": "1'b1", "read_at": address}
+    parameters = {"WIDTH": width + check, "DEPTH": count}
+    process.top.instance("ram", f"{process.instances}_biases", parameters, addresses | ends)
+    return [word], ports
 
 
 def write_replay(process: ProcessText, kind: Replay) -> None:
@@ -140,7 +163,6 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
     ``number`` is the format of numbers in the memory, ``total`` are the bits of sums.
     """
     layers, lanes = kind.layers, kind.lanes
-    raws = np.concatenate([layer.weights.reshape(-1) for layer in layers])
     sizes = {
         "PLACE": 1 + max(max(_reach(layer, axis), 1) for layer in layers for axis in range(2)).bit_length(),
         "TAP": address_bits(max(size for layer in layers for size in layer.op.size)),
@@ -177,12 +199,13 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "LANES": lanes,
         "WIDTH": number.width,
         "SIGNED": int(number.signed),
-        "WEIGHT": width_of(min(int(raws.min()), -2), int(raws.max())),
+        "WEIGHT": kind.weight_bits,
         "SUM": total,
         "WORDS": kind.words,
         "BANKS": kind.banks,
         "TOKENS": tokens,
         "LAYERS": len(layers),
+        "BIASES": kind.biases,
         "GREATEST": kind.greatest_lanes,
         "OUTSIDE": int(outside),
     }

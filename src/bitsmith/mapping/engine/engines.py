@@ -16,6 +16,7 @@ from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer, Watched
 from bitsmith.dataflow.kinds import Replay, Source
 from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.replay import StoredWeights
+from bitsmith.dataflow.storage import weight_bits
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices.system import beat_bytes
 from bitsmith.errors import UnsupportedError
@@ -110,6 +111,7 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
         if unit.is_product
     )
     tokens = math.prod(builder.shape(units[0].sources[0]))
+    tokens += 0 if directives.weights_rate is None else _biases(units)
     found = {row: _cycles(units, tokens, row) for row in _rows(units)}
     fitting = [row for row, taken in sorted(found.items()) if taken <= cycles]
     return Region(tuple(units), fitting[0] if fitting else None, cycles, min(found.values()))
@@ -121,6 +123,11 @@ def _rows(units: Sequence[Unit]) -> Iterator[Row]:
     numbers = {count for unit in units for count in _POWERS if _is_apart(unit, count)}
     for number in {1, *numbers}:
         yield from (Row(each, number) for each in {*lanes, number} if each >= number)
+
+
+def _biases(units: Sequence[Unit]) -> int:
+    """Biases of all units."""
+    return sum(len(unit.bias) for unit in units)
 
 
 _POWERS = (2, 4, 8, 16, 32, 64)
@@ -198,7 +205,7 @@ def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: floa
         layer = _layer(unit, row, pitch, at[0], target, bias, choices, seen)
         outside = rate is not None and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
         layers.append(replace(layer, outside=outside and math.prod(layer.windows) > 1))
-    engine = Engine(tuple(layers), words, function.program)
+    engine = Engine(tuple(layers), words, function.program, fed=rate is not None)
     shape = builder.shape(region.result)
     result = Stream((math.prod(shape),), units[-1].kind)
     builder.layer = units[-1].name
@@ -211,12 +218,14 @@ _LEAST_HELD = 16
 
 
 def _fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
-    """The words of the weights of each step, from a memory outside that gives so many bits in a cycle.
+    """The words of biases and of the weights of each step, from a memory outside that gives so many bits in a cycle.
 
     There is room for two parts in a row, so that the words of the next one come while one is read over and over.
     """
-    words, stream = _words(engine.layers)
-    parts = tuple(part for layer in engine.layers for part in layer.fetched)
+    words, half = engine.fetched, 1 << (engine.weight_bits - 1)
+    stream = Stream((len(words),), TensorType.of((engine.lanes,), 0, -half, half - 1))
+    biases = ((engine.biases, 1),) if engine.biases else ()
+    parts = (*biases, *(part for layer in engine.layers for part in layer.fetched))
     stored = StoredWeights(words, word_cycles(stream.bits, rate, builder.directives.weights_bus))
     held = [count if times > 1 else 0 for count, times in parts]
     places = max(_LEAST_HELD, *(sum(pair) for pair in zip(held, [*held[1:], held[0]], strict=True)))
@@ -235,13 +244,6 @@ def word_cycles(bits: int, rate: float, bus: WeightsBus | None) -> int:
     return max(math.ceil(8 * beat * beats / rate), math.ceil(beats * bus.beat_cycles), beats)
 
 
-def _words(layers: Sequence[EngineLayer]) -> tuple[Ints, Stream]:
-    """The words of the weights of all layers, and the stream of them that a frame needs."""
-    lanes = max(layer.lanes for layer in layers)
-    words = objects(np.concatenate([layer.rows(lanes) for layer in layers]))
-    return words, Stream((len(words),), TensorType.of((lanes,), 0, min(int(words.min()), -2), int(words.max())))
-
-
 def weights_rates(directives: Directives, placed: Sequence[tuple[Region, Row]]) -> list[float | None]:
     """The bits of weights that each engine takes from the memory outside in a cycle: as many times more as it needs for a frame.
 
@@ -252,8 +254,10 @@ def weights_rates(directives: Directives, placed: Sequence[tuple[Region, Row]]) 
         return [None] * len(placed)
     bits = list[int]()
     for region, row in placed:
-        _, stream = _words([_layer(unit, row, 0, 0, 0, unit.bias, unit.chosen) for unit in region.units])
-        bits.append(stream.bits * stream.tokens)
+        layers = [_layer(unit, row, 0, 0, 0, unit.bias, unit.chosen) for unit in region.units]
+        biases = _biases(region.units) if any(bool(np.any(unit.bias != 0)) for unit in region.units) else 0
+        word = max(layer.lanes for layer in layers) * max(weight_bits(layer.weights) for layer in layers)
+        bits.append(word * (biases + sum(layer.weights[..., 0].size for layer in layers)))
     return [rate * (own / sum(bits)) for own in bits]
 
 

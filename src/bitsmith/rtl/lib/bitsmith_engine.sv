@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several layers in turn on one row of multipliers, with all their operands and results in one memory.
 //
-// A frame: its tokens, single numbers, are taken into the memory (LOAD). Then each layer, as its descriptor says, begins (SETUP) and
+// A frame: biases, if they come as well, are put elsewhere, and its tokens, single numbers, taken into the memory (LOAD). Then each layer, as its descriptor says, begins (SETUP) and
 // multiplies (RUN): for each window, each block of channels and each pass over it, a step reads a number (0 outside of the
 // interface) and adds its products with a word of LANES weights to LANES accumulators; if the layer is so described, each of the first
 // BANKS lanes takes a number of its own, of as many that follow each other. Sums move to registers with the last step of a
@@ -18,6 +18,7 @@
 // BANKS             parts of the memory, a power of two up to LANES and half of WORDS: number k is in part k modulo BANKS
 // TOKENS            numbers of a frame that come
 // LAYERS            layers
+// BIASES            biases that come as the first words of a frame; 0: they do not
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
 // OUTSIDE           1: layers may have passes outside of windows
@@ -34,6 +35,7 @@ module bitsmith_engine #(
     parameter int BANKS = 1,
     parameter int TOKENS = 16,
     parameter int LAYERS = 2,
+    parameter int BIASES = 0,
     parameter int LATENCY = 4,
     parameter int GREATEST = 0,
     parameter int OUTSIDE = 0,
@@ -69,6 +71,8 @@ module bitsmith_engine #(
     output logic                    w_take,
     output logic [WEIGHTS_BITS-1:0] weights_address,
     input  logic [LANES*WEIGHT-1:0] weights,          // in the next cycle
+    output logic                    bias_put,         // the word that is taken has a bias
+    output logic [   BIAS_BITS-1:0] bias_place,       // of this number
     output logic [   BIAS_BITS-1:0] bias_address,     // the word is taken by the token function in the next cycle
     output logic                    core_valid,
     output logic [         SUM-1:0] core_sum,
@@ -141,16 +145,36 @@ module bitsmith_engine #(
     logic leaves;
     logic is_window_done;  // the sums are the last ones of a window, after which the biases of the next one are the same
     logic is_round_done;  // and of all windows
+    logic fills;  // biases come before numbers
 
     assign is_last_layer = layer == LAST_LAYER;
     assign leaves = left != '0;
     assign y_claim = act & leaves & is_last_layer;
-    assign act = (state == LOAD) ? x_valid : (~(leaves & is_last_layer) | y_free) & (w_valid | (state != RUN));
-    assign w_take = step;
-    assign x_take = act & (state == LOAD);
+    assign act = (state == LOAD) ? (fills ? w_valid : x_valid) : (~(leaves & is_last_layer) | y_free) & (w_valid | (state != RUN));
+    assign w_take = step | bias_put;
+    assign bias_put = act & (state == LOAD) & fills;
+    assign x_take = act & (state == LOAD) & ~fills;
     assign start = act & (state == SETUP);
     assign step = act & (state == RUN);
     assign flushed = act & (state == FLUSH) & (flush == LAST_FLUSH);
+
+    generate
+    if (BIASES != 0) begin : g_biases
+        localparam logic [BIAS_BITS-1:0] LAST_BIAS = BIAS_BITS'(BIASES - 1);
+
+        always_ff @(posedge clk) begin
+            if (rst) {fills, bias_place} <= {1'b1, BIAS_BITS'(0)};
+            else if (flushed & is_last_layer) fills <= 1'b1;
+            else if (bias_put) begin
+                fills <= bias_place != LAST_BIAS;
+                bias_place <= (bias_place == LAST_BIAS) ? '0 : bias_place + 1'b1;
+            end
+        end
+    end else begin : g_tables
+        assign fills = 1'b0;
+        assign bias_place = '0;
+    end
+    endgenerate
 
     // A step ends the numbers of a tap (tap_ends), and what is further out with them.
     logic [CHANNEL_BITS-1:0] channel;
