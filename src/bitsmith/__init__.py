@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bitsmith.errors import ApproximationWarning, FewSamplesWarning, FidelityWarning, InputRangeWarning
     from bitsmith.model import Model
     from bitsmith.model.goal import Goal
+    from bitsmith.model.images import write_image
     from bitsmith.model.pricing import cost
     from bitsmith.model.streaming import streamed
     from bitsmith.report import Report
@@ -49,6 +50,7 @@ __all__ = [
     "streamed",
     "sweep",
     "utils",
+    "write_image",
 ]
 
 _HOMES = {
@@ -69,6 +71,7 @@ _HOMES = {
     "split": "bitsmith.conversion.splitting",
     "streamed": "bitsmith.model.streaming",
     "sweep": "bitsmith.sweeps.sweep",
+    "write_image": "bitsmith.model.images",
 }
 
 

@@ -19,7 +19,7 @@ def test_the_slower_of_both_is_what_bounds_the_rate(rate: float, gap: int, waiti
     (engine,) = fetched_engines(network)
     assert engine.gap == -(-engine.bits // rate) == gap
     assert sum(layer.waits for layer in engine.layers) == waiting
-    memory = sum(layer.memory_cycles for layer in engine.layers)
+    memory = engine.biases * gap + sum(layer.memory_cycles for layer in engine.layers)
     multipliers = sum(layer.multiplier_cycles for layer in engine.layers)
     interval = schedule(network, latencies(network)).interval
     assert interval == memory if memory > multipliers else interval > multipliers > 0.9 * interval
@@ -42,9 +42,9 @@ def test_multipliers_that_are_busy_are_counted() -> None:
 def test_the_layer_in_which_most_multipliers_are_idle_is_named() -> None:
     layers = [FetchedLayer("dense", 9, 9, 90, 360), FetchedLayer("sum", 9, 9, 60, 60), FetchedLayer("few", 9, 9, 1, 0)]
     assert "70% of the 4 multipliers are busy meanwhile, 25% in 'sum', where most are idle." in str(
-        FetchedEngine(layers, 4, 8, 1)
+        FetchedEngine(layers, 4, 8, 1, 0)
     )
-    assert "idle" not in str(FetchedEngine(layers[:1], 4, 8, 1))
+    assert "idle" not in str(FetchedEngine(layers[:1], 4, 8, 1, 0))
 
 
 def test_engines_with_weights_in_tables_wait_for_none() -> None:

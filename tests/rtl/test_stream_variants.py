@@ -101,6 +101,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_engine", {"LANES": 5, "BANKS": 4, "GREATEST": 4}),
     ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "LARGE": 9}),
     ("bitsmith_engine", {"SUM": 12}),
+    ("bitsmith_engine", {"BIASES": 12, "BIAS_BITS": 4}),
     ("bitsmith_read_back", {"ELEMENT": 1, "PARTS": 1, "WORDS": 1}),
     ("bitsmith_read_back", {"ELEMENT": 9, "PARTS": 6, "WORDS": 5}),
     ("bitsmith_register_slice", {"WIDTH": 1, "DEPTH": 1}),

@@ -44,7 +44,8 @@ def test_a_build_takes_the_cycles_of_the_plan(tmp_path: Path) -> None:
     data = path.read_bytes()
     (about,) = driver.DESIGN["images"]
     assert (about["file"], about["crc"]) == (path.name, crc32(data))
-    assert len(data) == sum(layer.words for layer in engine.layers) * -(-engine.bits // 8)
+    words = engine.biases + sum(layer.words for layer in engine.layers)
+    assert len(data) == words * -(-engine.bits // 8)
     assert driver.pack([np.asarray(x[:2])])[-1] == data, "it is given once"
 
 

@@ -8,16 +8,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
+import bitsmith
 from bitsmith.building.design import circuit
 from bitsmith.devices import ECP5, any_board, part_or_typical
 from bitsmith.mapping.directives import WeightsBus
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_engines import perceptron, shared
 from tests.rtl.wrapped import DIGEST, expected, inputs_of, made
-from tests.system.examples import digits
+from tests.system.examples import MODELS, digits
 from tests.systems.memory_board import Buffers, Memory, MemoryBoard, memory_board
 from tests.systems.test_memory_circuits import MASTER
 from tests.systems.written import imported, written
@@ -104,10 +106,21 @@ def test_a_memory_that_bounds_the_rate(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.ci
 @pytest.mark.parametrize("board", ["pynq-z2"])
 def test_from_a_model_to_its_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: str) -> None:
-    """The project of a model, as `write` leaves it: its driver sends frames beside a memory with its image of weights."""
-    asked = {"io_type": "io_stream", "strategy": "shared", "reuse_factor": 512, "board": board, "clock_period": 10}
-    memory = "32 bits, 533 MHz, 200 ns, 75 %"
-    model, x = digits(tmp_path, config=None, bits=8, project_name="net", weight_memory=memory, **asked)
+    """The project of a model, as `write` leaves it, beside a memory with its image, and then with that of another one."""
+    asked: dict[str, Any] = {
+        "io_type": "io_stream",
+        "strategy": "shared",
+        "reuse_factor": 512,
+        "bits": 8,
+        "config": None,
+    }
+    asked |= {
+        "board": board,
+        "clock_period": 10,
+        "project_name": "net",
+        "weight_memory": "32 bits, 533 MHz, 200 ns, 75 %",
+    }
+    model, x = digits(tmp_path, **asked)
     folder, frames = model.write(), 40
     target = model.target
     family = part_or_typical(target.part).family
@@ -118,7 +131,6 @@ def test_from_a_model_to_its_board(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert each.cycles == (model.estimate().latency, model.estimate().interval)
     with memory_board(folder, each, any_board(board).bus_bytes) as (simulated, buffers):
         driver = overlaid(monkeypatch, folder, simulated, buffers)
-        driver.selftest()
         registers = driver.ends[1]
         for name in ("random", "refreshes"):
             simulated.behave(MEMORIES[name])
@@ -126,3 +138,16 @@ def test_from_a_model_to_its_board(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             np.testing.assert_array_equal(driver.predict(x[:frames]), model.predict(x[:frames]))
             busy = registers.counts().since(before).busy
             assert planned * 0.9 <= busy <= planned * 1.03, name
+        other = bitsmith.convert(retrained(), output_dir=tmp_path / "other", **asked)
+        computed = bitsmith.write_image(model, other, tmp_path / "image")
+        driver = overlaid(monkeypatch, tmp_path / "image", simulated, buffers)
+        results = driver.predict(x[:frames])
+        np.testing.assert_array_equal(results, computed.predict(x[:frames]))
+        assert np.any(results != model.predict(x[:frames]))
+
+
+def retrained() -> keras.Model:
+    """The digits classifier with somewhat other weights and biases."""
+    rng, made = np.random.default_rng(0), keras.models.load_model(MODELS / "digits.keras")
+    made.set_weights([values + 0.1 * values.std() * rng.standard_normal(values.shape) for values in made.get_weights()])
+    return made

@@ -140,6 +140,11 @@ class Circuit(ABC):
         faults = library.FAULTS_LIBRARY if self.interface.checked else ()
         return tuple(dict.fromkeys((*self.sources, f"{library.axi_stream_name(self.top)}.sv", *modules, *faults)))
 
+    def with_words(self, program: Program, words: Sequence[Ints]) -> Circuit:
+        """The same circuit as it executes another ``program``, with these words in the memories outside."""
+        assert not words
+        return replace(self, program=program)
+
     @abstractmethod
     def simulation(
         self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM, *, waves: bool = False
@@ -268,6 +273,13 @@ class Streaming(Circuit):
     """Processes that pass tokens."""
 
     design: StreamDesign
+
+    def with_words(self, program: Program, words: Sequence[Ints]) -> Circuit:
+        images = tuple(
+            replace(image, stored=replace(image.stored, raw=raw))
+            for image, raw in zip(self.design.images, words, strict=True)
+        )
+        return replace(self, program=program, design=replace(self.design, images=images))
 
     @property
     def sources(self) -> Mapping[str, str]:

@@ -208,15 +208,12 @@ class Engine:
         """Biases that come with a frame."""
         return sum(len(layer.bias) for layer in self.layers) if self.fed and self.bias_bits else 0
 
-    @property
-    def fetched(self) -> Ints:
-        """The words of biases and of weights that come with a frame."""
-        biases = np.concatenate([layer.bias for layer in self.layers])[: self.biases, np.newaxis]
-        parts = biases >> objects(np.arange(self.lanes) * self.weight_bits)
-        half = 1 << (self.weight_bits - 1)
-        return objects(
-            np.concatenate([(parts + half) % (2 * half) - half, *(one.rows(self.lanes) for one in self.layers)])
-        )
+    def words_of(self, layers: Sequence[EngineLayer]) -> Ints:
+        """The words that come with a frame, for layers with any weights and biases that there is room for."""
+        biases = np.concatenate([layer.bias for layer in layers])[: self.biases, np.newaxis]
+        parts, half = biases >> objects(np.arange(self.lanes) * self.weight_bits), 1 << (self.weight_bits - 1)
+        rows = [layer.rows(self.lanes) for layer in layers]
+        return objects(np.concatenate([(parts + half) % (2 * half) - half, *rows]))
 
     @property
     def banks(self) -> int:

@@ -201,14 +201,13 @@ class Count:
         """The row of multipliers with its registers, counters and addresses, and all memories; not the token function."""
         total, bias, choice = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
         number, _ = kind.number(takes[0].token)
-        weight = kind.weight_bits
-        blocks, luts = self._area.multiplier(number, weight, total)
+        blocks, luts = self._area.multiplier(number, kind.weight_bits, total)
         self.dsp += kind.lanes * blocks
         self.adders += kind.lanes
         self.lut += kind.lanes * (luts + _ENGINE_LANE_LUTS * total)
         before = self.bram
         inside = blocks > 0 and self._area.block_registers > 1
-        self.ff += kind.lanes * (2 * total + (0 if inside else 2 * weight + number))
+        self.ff += kind.lanes * (2 * total + (0 if inside else 2 * kind.weight_bits + number))
         for _ in range(kind.banks):
             self.memory(kind.bank_words, number, column, said=False)
         if kind.banks > 1:

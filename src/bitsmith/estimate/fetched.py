@@ -17,7 +17,7 @@ _MOSTLY = 0.9
 
 @dataclass(frozen=True, slots=True)
 class FetchedLayer:
-    """A layer of an engine: words of its weights and biases, and the cycles of a frame that memory and multipliers take for it.
+    """A layer of an engine: the words of its weights, and the cycles of a frame that memory and multipliers take for it.
 
     ``products`` are those that it computes meanwhile: as many in a cycle as it has multipliers for.
     """
@@ -36,12 +36,16 @@ class FetchedLayer:
 
 @dataclass(frozen=True, slots=True)
 class FetchedEngine:
-    """The layers of an engine in order on its ``multipliers``, and the bits of words of weights: one comes in ``gap`` cycles."""
+    """The layers of an engine in order on its ``multipliers``, and the bits of words of weights: one comes in ``gap`` cycles.
+
+    ``biases`` come before all weights, one in a word.
+    """
 
     layers: Sequence[FetchedLayer]
     multipliers: int
     bits: int
     gap: int
+    biases: int
 
     @property
     def busy(self) -> float:
@@ -53,7 +57,7 @@ class FetchedEngine:
         memory, multipliers = (
             sum(getattr(layer, name) for layer in self.layers) for name in ("memory_cycles", "multiplier_cycles")
         )
-        words = sum(layer.words for layer in self.layers)
+        words, memory = sum(layer.words for layer in self.layers) + self.biases, memory + self.biases * self.gap
         comes = "one in each cycle" if self.gap == 1 else f"one in {self.gap} cycles"
         bound = "the memory is" if memory > multipliers else "multipliers are"
         text = (
@@ -86,12 +90,13 @@ def fetched_engines(network: Network) -> Iterator[FetchedEngine]:
         source = network.processes[replay.args[0].process].kind
         assert isinstance(source, Source) and source.stored is not None
         gap = source.stored.gap
-        yield FetchedEngine(tuple(_layers(process.kind, gap)), process.kind.lanes, replay.takes[0].bits, gap)
+        kind, bits = process.kind, replay.takes[0].bits
+        yield FetchedEngine(tuple(_layers(kind, gap)), kind.lanes, bits, gap, kind.biases)
 
 
 def _layers(kind: Engine, gap: int) -> Iterator[FetchedLayer]:
     """The layers of an engine that takes a word in ``gap`` cycles."""
     for layer in kind.layers:
-        words = layer.weights[..., 0].size + (len(layer.bias) if kind.biases else 0)
+        words = layer.weights[..., 0].size
         cycles = layer.all_passes * layer.steps
         yield FetchedLayer(layer.name, words, words * gap, cycles, cycles * layer.lanes)

@@ -23,7 +23,7 @@ Fields: TypeAlias = list[tuple[int, int]]
 
 
 def write_engine(process: ProcessText, kind: Engine) -> None:
-    total, bias, choice = (kind.program.nodes[index].type for index in kind.program.inputs)
+    total = kind.program.nodes[kind.program.inputs[0]].type
     number = Element(*kind.number(process.process.takes[0].token), 0)
     x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)])
     parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
@@ -45,13 +45,8 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         )
     bias_at = process.word("bias_address", parameters["BIAS_BITS"])
     valid, sums = process.wire("core_valid"), process.word("core_sum", parameters["SUM"])
-    stored, fills = _stored_biases(process, kind, bias_at, valid)
-    widths = 0 if kind.biases else bits(layout(bias)), 0 if kind.by_layer else bits(layout(choice))
-    values = [packed([*zip(pair, widths, strict=True)]) for each in kind.layers for pair in _pairs(each)]
-    told = process.top.table(process.named("bias"), bias_at, max(sum(widths), 1), values, clocked=True)
-    inverted = (1 << sum(widths)) - (1 << widths[0])
-    told = f"{told} ^ {sum(widths)}'h{inverted:x}" if inverted else told
-    data = joined([sums, *stored, *([told] if sum(widths) else []), *([index] if kind.by_layer else [])])
+    told, fills = _biases_and_choices(process, kind, bias_at, valid)
+    data = joined([sums, *told, *([index] if kind.by_layer else [])])
     done, (kept, given) = process.core(kind.program, valid, data)
     ports = {
         **process.ends(x),
@@ -84,6 +79,20 @@ def _fetched(process: ProcessText, address: str, width: int) -> str:
         f"assign {process.wire('unused_address')} = ^{address};",
     )
     return held
+
+
+def _biases_and_choices(
+    process: ProcessText, kind: Engine, address: str, used: str
+) -> tuple[list[str], dict[str, str]]:
+    """The words at an ``address``, in the cycle after it, as the token function takes them; and ports of the engine."""
+    bias, choice = (kind.program.nodes[index].type for index in kind.program.inputs[1:])
+    stored, fills = _stored_biases(process, kind, address, used)
+    widths = 0 if kind.biases else bits(layout(bias)), 0 if kind.by_layer else bits(layout(choice))
+    values = [packed([*zip(pair, widths, strict=True)]) for each in kind.layers for pair in _pairs(each)]
+    told = process.top.table(process.named("bias"), address, max(sum(widths), 1), values, clocked=True)
+    inverted = (1 << sum(widths)) - (1 << widths[0])
+    told = f"{told} ^ {sum(widths)}'h{inverted:x}" if inverted else told
+    return [*stored, *([told] if sum(widths) else [])], fills
 
 
 def _stored_biases(process: ProcessText, kind: Engine, address: str, used: str) -> tuple[list[str], dict[str, str]]:

@@ -24,7 +24,7 @@ from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of
 from bitsmith.mapping.directives import Directives, WeightsBus
-from bitsmith.mapping.engine.function import token_function
+from bitsmith.mapping.engine.function import TokenFunction, token_function
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element, units_of
 from bitsmith.mapping.folding import divisors
@@ -196,21 +196,28 @@ def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: floa
     if builder.stream(operand).token.frac != kind.frac:
         operand = builder.cast_to(operand, kind)
     function = token_function(units)
-    words, places = _places(builder, region, row.banks)
-    layers, watched = [], _watched(builder, region)
-    for unit, bias, choices in zip(units, function.biases, function.choices, strict=True):
-        at = [places[one] for one in unit.sources]
-        pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] * unit.channels
-        target, seen = places.get(unit.result, 0), watched.get(unit.result)
-        layer = _layer(unit, row, pitch, at[0], target, bias, choices, seen)
-        outside = rate is not None and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
-        layers.append(replace(layer, outside=outside and math.prod(layer.windows) > 1))
-    engine = Engine(tuple(layers), words, function.program, fed=rate is not None)
+    engine = engine_of(builder, region, row, function, function.biases, fed=rate is not None)
     shape = builder.shape(region.result)
     result = Stream((math.prod(shape),), units[-1].kind)
     builder.layer = units[-1].name
     operands = (operand,) if rate is None else (operand, _fetched(builder, engine, rate))
     return builder.with_native_form(builder.add(engine, operands, result), shape[:-1], shape[-1:])
+
+
+def engine_of(
+    builder: DataflowBuilder, region: Region, row: Row, function: TokenFunction, biases: Sequence[Ints], *, fed: bool
+) -> Engine:
+    """The engine of ``region``, with ``biases`` of its units; ``fed``: weights and biases come."""
+    words, places = _places(builder, region, row.banks)
+    layers, watched, units = list[EngineLayer](), _watched(builder, region), region.units
+    for unit, bias, choices in zip(units, biases, function.choices, strict=True):
+        at = [places[one] for one in unit.sources]
+        pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] * unit.channels
+        target, seen = places.get(unit.result, 0), watched.get(unit.result)
+        layer = _layer(unit, row, pitch, at[0], target, bias, choices, seen)
+        outside = fed and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
+        layers.append(replace(layer, outside=outside and math.prod(layer.windows) > 1))
+    return Engine(tuple(layers), words, function.program, fed=fed)
 
 
 _LEAST_HELD = 16
@@ -222,7 +229,7 @@ def _fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
 
     There is room for two parts in a row, so that the words of the next one come while one is read over and over.
     """
-    words, half = engine.fetched, 1 << (engine.weight_bits - 1)
+    words, half = engine.words_of(engine.layers), 1 << (engine.weight_bits - 1)
     stream = Stream((len(words),), TensorType.of((engine.lanes,), 0, -half, half - 1))
     biases = ((engine.biases, 1),) if engine.biases else ()
     parts = (*biases, *(part for layer in engine.layers for part in layer.fetched))

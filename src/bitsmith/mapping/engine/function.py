@@ -24,9 +24,13 @@ from bitsmith.passes.program import simplify
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenFunction:
-    """The program of an `Engine`, and the biases and choices of its layers as it takes them."""
+    """The program of an `Engine`, and the biases and choices of its layers as it takes them.
+
+    ``fracs`` are the fractional bits of the bias of each column of all blocks, for each unit.
+    """
 
     program: Program
+    fracs: tuple[tuple[int, ...], ...]
     biases: tuple[Ints, ...]
     choices: tuple[Ints, ...]
 
@@ -35,12 +39,17 @@ def token_function(units: Sequence[Unit]) -> TokenFunction:
     """The function for ``units`` in turn."""
     groups = groups_of(units)
     numbers, choices = numbered(units, groups)
-    fracs = {(way.unit, way.function): way.first + group.bias_frac for group in groups for way in group.ways}
-    biases = tuple(_biases(unit, [fracs[number, one] for one in unit.chosen]) for number, unit in enumerate(units))
+    places = {(way.unit, way.function): way.first + group.bias_frac for group in groups for way in group.ways}
+    fracs = tuple(tuple(places[number, one] for one in unit.chosen) for number, unit in enumerate(units))
+    biases = tuple(map(biases_of, units, fracs))
+    rooms = [unit.room << (max(own) - unit.bias_frac) for unit, own in zip(units, fracs, strict=True) if unit.room]
+    lows, highs = ([int(end(each)) for each in biases] for end in (np.min, np.max))
     builder = ProgramBuilder()
     least, most = zip(*(unit.total for unit in units), strict=True)
     total = _input(builder, "sum", min(-1, *least), max(1, *most))
-    bias = _input(builder, "bias", min(int(each.min()) for each in biases), max(int(each.max()) for each in biases))
+    bias = _input(
+        builder, "bias", min([*lows, *(-room for room in rooms)]), max([*highs, *(room - 1 for room in rooms)])
+    )
     choice = _input(builder, "choice", 0, max(1, *numbers.values()))
     made = _Functions(builder, units, numbers, choice)
     results = [(group, made.function(group, total, bias)) for group in groups]
@@ -48,7 +57,7 @@ def token_function(units: Sequence[Unit]) -> TokenFunction:
     kept = made.result(results, lambda way: way.unit != last) if last else total
     given = made.result(results, lambda way: way.unit == last)
     given = builder.apply(ops.Shift(np.array([-frac_of(units[-1].kind)], dtype=np.int64)), given)
-    return TokenFunction(simplify(builder.program([("stored", kept), ("given", given)])), biases, choices)
+    return TokenFunction(simplify(builder.program([("stored", kept), ("given", given)])), fracs, biases, choices)
 
 
 def _input(builder: ProgramBuilder, name: str, lo: int, hi: int) -> Value:
@@ -60,7 +69,7 @@ def _cast(frac: int, lo: int, hi: int, overflow: Overflow, rounding: Rounding = 
     return ops.Cast(np.array([frac], dtype=np.int64), objects([lo]), objects([hi]), rounding, overflow)
 
 
-def _biases(unit: Unit, fracs: Sequence[int]) -> Ints:
+def biases_of(unit: Unit, fracs: Sequence[int]) -> Ints:
     """The biases of a unit, each with so many fractional bits."""
     values = [raw and raw << (frac - unit.bias_frac) for raw, frac in zip(unit.bias.tolist(), fracs, strict=True)]
     return objects(np.array(values, dtype=np.object_))

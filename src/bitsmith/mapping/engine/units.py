@@ -37,8 +37,10 @@ class Unit:
         channels: of a position, in ``blocks``.
         weights: (blocks, or 1 if all have the same; steps; columns), in units of 2**-(sum's frac - source's frac).
         fracs: fractional bits of the sums of each column of all blocks; ``sums`` are their types.
-        total: the range of the raw values of all sums.
+        exact: the range of the raw values of all sums.
+        total: the same with room for other weights, if these may come.
         bias: of each column of all blocks, with ``bias_frac``.
+        room: the magnitude of biases that may come in their place; 0: none do.
         functions: what is done to a sum, each way once; ``chosen`` is the one of each column of all blocks.
         kind: the type of each number of the result.
     """
@@ -53,6 +55,7 @@ class Unit:
     blocks: int
     weights: Ints
     fracs: Fracs
+    exact: tuple[int, int]
     total: tuple[int, int]
     sums: TensorType
     bias: Ints
@@ -61,6 +64,7 @@ class Unit:
     chosen: Ints
     kind: TensorType
     greatest: bool = False
+    room: int = 0
 
     def frac(self, function: int) -> int:
         """Fractional bits of the sums of the columns that have a function."""
@@ -92,7 +96,18 @@ def units_of(builder: DataflowBuilder) -> list[Unit]:
             found.append(_extended(builder, unit, numbers))
             taken |= found[-1].nodes
     # A part of a product in groups can look like a product.
-    return [one for one in found if not any(one is not other and one.nodes < other.nodes for other in found)]
+    kept = [one for one in found if not any(one is not other and one.nodes < other.nodes for other in found)]
+    return kept if builder.directives.weights_rate is None else [_roomy(one) for one in kept]
+
+
+def _roomy(unit: Unit) -> Unit:
+    """``unit`` if other weights and biases may come: with room for sums and biases at least twice as large as its own."""
+    if not unit.is_product:
+        return unit
+    (least, most), bias = unit.total, max(abs(int(one)) for one in unit.bias)
+    reach = 2 << max(least.bit_length(), most.bit_length())
+    sums = TensorType.of(unit.sums.shape, unit.fracs, -reach, reach - 1)
+    return replace(unit, total=(-reach, reach - 1), sums=sums, room=bias and 2 << bias.bit_length())
 
 
 def _head(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
@@ -124,6 +139,10 @@ def _product(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None
     source = element(builder.program.nodes[windows.node].type)
     operand = TensorType.of((rows,), *(np.broadcast_to(part, (rows,)) for part in parts_of(source)))
     matrix, least = linear_weights(op, operand)
+    if builder.directives.weights_rate is not None:  # formats that do not depend on values
+        have = operand.frac[:, np.newaxis] + np.broadcast_to(op.frac, op.weights.shape)
+        least = have.max(axis=0)
+        matrix = objects(op.weights << objects(least - have))
     fracs = np.maximum(least, union_type(node.type, len(node.type.shape) - 1).frac)
     matrix = objects(matrix << objects(fracs - least))
     weights = objects(matrix.reshape(rows, blocks, columns // blocks).transpose(1, 0, 2))
@@ -184,6 +203,7 @@ def _unit(
     lift = fracs - places
     if np.any(lift < 0):
         return None
+    exact = int(np.min(lows << objects(lift))), int(np.max(highs << objects(lift)))
     distinct, chosen = np.unique(fracs, return_inverse=True)
     nodes = _between(builder, place, windows.node)
     return Unit(
@@ -197,7 +217,8 @@ def _unit(
         blocks,
         weights,
         fracs,
-        (int(np.min(lows << objects(lift))), int(np.max(highs << objects(lift)))),
+        exact,
+        exact,
         sums,
         objects(bias),
         0,

@@ -163,8 +163,11 @@ def _summed(unit: Unit, function: int) -> TensorType:
     columns = unit.chosen == function
     places, lows, highs = (objects(part)[columns] for part in unit.sums.full())
     frac = max(unit.frac(function), unit.bias_frac) if np.any(unit.bias != 0) else unit.frac(function)
-    ups, biases = frac - places, [raw and raw << (frac - unit.bias_frac) for raw in unit.bias[columns]]
-    return TensorType.of((1,), frac, int(np.min((lows << ups) + biases)), int(np.max((highs << ups) + biases)))
+    ups, room = frac - places, unit.room and unit.room << (frac - unit.bias_frac)
+    biases = [0 if room else raw and raw << (frac - unit.bias_frac) for raw in unit.bias[columns]]
+    return TensorType.of(
+        (1,), frac, int(np.min((lows << ups) + biases)) - room, int(np.max((highs << ups) + biases)) + room
+    )
 
 
 def _structure(step: Following) -> tuple[object, ...]:

@@ -1,0 +1,111 @@
+"""Words of a memory outside with which the engines of one program execute another one, that has other weights and biases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bitsmith.dataflow.storage import weight_bits
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir import ops
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import Ints
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, builder_of
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.engines import Region, Row, engine_of, engines
+from bitsmith.mapping.engine.function import biases_of, token_function
+from bitsmith.mapping.engine.steps import frac_of
+from bitsmith.mapping.engine.units import Unit
+
+
+def images_of(program: Program, other: Program, directives: Directives) -> list[Ints]:
+    """The words of each engine of ``program`` for ``other``, which differs from it in trained numbers alone.
+
+    Raises:
+        UnsupportedError: a number that lies in the circuit, or that has more bits than there is room for.
+    """
+    own, given = builder_of(program, directives), builder_of(other, directives)
+    pairs = list(zip(engines(own), engines(given), strict=True))
+    _require_outside(own, given.program, [region for (region, _), _ in pairs])
+    return [_words(own, region, row, others) for (region, row), (others, _) in pairs]
+
+
+def _require_outside(own: DataflowBuilder, other: Program, regions: Sequence[Region]) -> None:
+    """Check that numbers that differ belong to engines."""
+    inside = frozenset[NodeId]().union(*(region.nodes for region in regions))
+    numbers = {id(node): NodeId(index) for index, node in enumerate(own.program.nodes)}
+    for index, (node, theirs) in enumerate(zip(own.program.nodes, other.nodes, strict=True)):
+        if not _differ(node.op, theirs.op):
+            continue
+        readers = [numbers[id(reader)] for reader in own.readers[id(node)]]
+        if not inside.issuperset(readers if isinstance(node.op, ops.Const) else [NodeId(index)]):
+            raise _refused(node.layer, "numbers that lie in the circuit", "those of layers in turn on an engine")
+
+
+def _differ(own: ops.Op, given: ops.Op) -> bool:
+    """Return True if trained numbers differ."""
+    match own, given:
+        case ops.Linear(), ops.Linear():
+            return not np.array_equal(own.weights, given.weights)
+        case ops.Const(), ops.Const():
+            return not np.array_equal(own.raw, given.raw)
+        case _:
+            return False
+
+
+def _words(builder: DataflowBuilder, region: Region, row: Row, others: Region) -> Ints:
+    """The words of an engine for units of the same functions."""
+    function = token_function(region.units)
+    engine = engine_of(builder, region, row, function, function.biases, fed=True)
+    for own, given in zip(region.units, others.units, strict=True):
+        same = np.array_equal(own.fracs, given.fracs) and frac_of(own.kind) == frac_of(given.kind)
+        if not same or _functions(own) != _functions(given):
+            raise _refused(own.name, "constants of functions", "weights and biases alone")
+        _require_room(own, given)
+    biases = list[Ints]()
+    for own, given, fracs in zip(region.units, others.units, function.fracs, strict=True):
+        finer, largest = given.bias_frac - own.bias_frac, max(abs(int(one)) for one in given.bias)
+        if largest and given.bias_frac > min(fracs):
+            raise _refused(own.name, f"biases of {given.bias_frac} fractional bits", f"{min(fracs)}")
+        if largest << max(-finer, 0) > own.room << max(finer, 0):
+            raise _refused(own.name, "biases that are larger", "such of about twice the magnitude at most")
+        biases.append(biases_of(given, fracs))
+    layers = engine_of(builder, replace(region, units=others.units), row, function, biases, fed=True).layers
+    for own_layer, layer in zip(engine.layers, layers, strict=True):
+        bits = weight_bits(layer.weights)
+        if bits > engine.weight_bits:
+            raise _refused(own_layer.name, f"weights of {bits} bits", f"{engine.weight_bits} bits")
+    return engine.words_of(layers)
+
+
+def _functions(unit: Unit) -> list[object]:
+    """The steps of the sums of each column."""
+    keys = [
+        tuple((step.op.key(), step.const and step.const.key(), step.is_first) for step in one) for one in unit.functions
+    ]
+    return [keys[number] for number in unit.chosen.tolist()]
+
+
+def _require_room(own: Unit, given: Unit) -> None:
+    """Check that sums and results have no more bits than those that the circuit was made for."""
+    for name, (low, high), (least, most) in (
+        ("sums", given.exact, own.total),
+        ("results", given.kind.raw_range, _whole(own.kind.raw_range)),
+    ):
+        if low < least or high > most:
+            raise _refused(own.name, f"{name} from {low} to {high}", f"{name} from {least} to {most}")
+
+
+def _whole(ends: tuple[int, int]) -> tuple[int, int]:
+    """All numbers of as many bits."""
+    low, high = ends
+    bits = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
+    return -(1 << bits) if low < 0 else 0, (1 << bits) - 1
+
+
+def _refused(layer: str, found: str, accepted: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"other {found}", where=f"layer {layer!r}", accepted=accepted, remedy="build a circuit of the other model"
+    )

@@ -1,0 +1,55 @@
+"""Images of weights with which the circuit of one model computes another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bitsmith.base.project import Project
+from bitsmith.errors import ConfigError
+from bitsmith.model.model import Model
+from bitsmith.passes.program import drop_dead
+from bitsmith.passes.program.other_weights import with_weights_of
+
+
+def write_image(model: Model, other: Model, folder: str | Path) -> Model:
+    """Write the host's files with which the circuit of ``model`` computes another one of the same layers and shapes.
+
+    They take the place of those in ``driver``, or on a board in ``system/export``: the driver, and the image of weights from
+    memory (``WeightMemory``). The circuit stays. All formats are those of ``model``, to which weights and biases of ``other`` are
+    rounded.
+
+    Args:
+        model: the model of the circuit.
+        other: a model that was converted with the same arguments, from other trained weights.
+        folder: where the files go, in folders as those of a project.
+
+    Returns:
+        The model that the circuit computes then, to predict with.
+
+    Raises:
+        ConfigError: a model whose weights do not come from memory.
+        UnsupportedError: other layers or shapes, numbers that lie in the circuit, or that need more bits than it has.
+        ProjectError: the folder cannot be used.
+
+    Examples:
+        ```python
+        retrained = bitsmith.convert(network, calibration=x, **arguments)
+        computed = bitsmith.write_image(model, retrained, "retrained")
+        print(computed.predict(x))
+        ```
+    """
+    from bitsmith.building.images import host_files
+    from bitsmith.mapping.engine.images import images_of
+
+    if model.target.weight_memory is None:
+        raise ConfigError(
+            "an image of a model whose weights lie in its circuit",
+            where="write_image",
+            accepted="a model with WeightMemory",
+        )
+    job = model._job()
+    program = with_weights_of(job.program, drop_dead(other.program, keep_probes=False))
+    files = host_files(job, program, images_of(job.program, program, model.directives))
+    with Project.open(folder, model.target.project_name) as project:
+        project.write(files)
+    return Model(other.network, with_weights_of(model.program, other.program), model.target, model.notes)
