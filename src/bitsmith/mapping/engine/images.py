@@ -26,9 +26,9 @@ def images_of(program: Program, other: Program, directives: Directives) -> list[
     Raises:
         UnsupportedError: a number that lies in the circuit, or that has more bits than there is room for.
     """
-    own, given = builder_of(program, directives), builder_of(other, directives)
-    pairs = list(zip(engines(own), engines(given), strict=True))
-    _require_outside(own, given.program, [region for (region, _), _ in pairs])
+    own, theirs = builder_of(program, directives), builder_of(other, directives)
+    pairs = list(zip(engines(own), engines(theirs), strict=True))
+    _require_outside(own, theirs.program, [region for (region, _), _ in pairs])
     return [_words(own, region, row, others) for (region, row), (others, _) in pairs]
 
 
@@ -44,13 +44,13 @@ def _require_outside(own: DataflowBuilder, other: Program, regions: Sequence[Reg
             raise _refused(node.layer, "numbers that lie in the circuit", "those of layers in turn on an engine")
 
 
-def _differ(own: ops.Op, given: ops.Op) -> bool:
+def _differ(own: ops.Op, other: ops.Op) -> bool:
     """Return True if trained numbers differ."""
-    match own, given:
+    match own, other:
         case ops.Linear(), ops.Linear():
-            return not np.array_equal(own.weights, given.weights)
+            return not np.array_equal(own.weights, other.weights)
         case ops.Const(), ops.Const():
-            return not np.array_equal(own.raw, given.raw)
+            return not np.array_equal(own.raw, other.raw)
         case _:
             return False
 
@@ -59,19 +59,19 @@ def _words(builder: DataflowBuilder, region: Region, row: Row, others: Region) -
     """The words of an engine for units of the same functions."""
     function = token_function(region.units)
     engine = engine_of(builder, region, row, function, function.biases, fed=True)
-    for own, given in zip(region.units, others.units, strict=True):
-        same = np.array_equal(own.fracs, given.fracs) and frac_of(own.kind) == frac_of(given.kind)
-        if not same or _functions(own) != _functions(given):
+    for own, other in zip(region.units, others.units, strict=True):
+        same = np.array_equal(own.fracs, other.fracs) and frac_of(own.kind) == frac_of(other.kind)
+        if not same or _functions(own) != _functions(other):
             raise _refused(own.name, "constants of functions", "weights and biases alone")
-        _require_room(own, given)
+        _require_room(own, other)
     biases = list[Ints]()
-    for own, given, fracs in zip(region.units, others.units, function.fracs, strict=True):
-        finer, largest = given.bias_frac - own.bias_frac, max(abs(int(one)) for one in given.bias)
-        if largest and given.bias_frac > min(fracs):
-            raise _refused(own.name, f"biases of {given.bias_frac} fractional bits", f"{min(fracs)}")
+    for own, other, fracs in zip(region.units, others.units, function.fracs, strict=True):
+        finer, largest = other.bias_frac - own.bias_frac, max(abs(int(one)) for one in other.bias)
+        if largest and other.bias_frac > min(fracs):
+            raise _refused(own.name, f"biases of {other.bias_frac} fractional bits", f"{min(fracs)}")
         if largest << max(-finer, 0) > own.room << max(finer, 0):
             raise _refused(own.name, "biases that are larger", "such of about twice the magnitude at most")
-        biases.append(biases_of(given, fracs))
+        biases.append(biases_of(other, fracs))
     layers = engine_of(builder, replace(region, units=others.units), row, function, biases, fed=True).layers
     for own_layer, layer in zip(engine.layers, layers, strict=True):
         bits = weight_bits(layer.weights)
@@ -88,11 +88,11 @@ def _functions(unit: Unit) -> list[object]:
     return [keys[number] for number in unit.chosen.tolist()]
 
 
-def _require_room(own: Unit, given: Unit) -> None:
+def _require_room(own: Unit, other: Unit) -> None:
     """Check that sums and results have no more bits than those that the circuit was made for."""
     for name, (low, high), (least, most) in (
-        ("sums", given.exact, own.total),
-        ("results", given.kind.raw_range, _whole(own.kind.raw_range)),
+        ("sums", other.exact, own.total),
+        ("results", other.kind.raw_range, _whole(own.kind.raw_range)),
     ):
         if low < least or high > most:
             raise _refused(own.name, f"{name} from {low} to {high}", f"{name} from {least} to {most}")

@@ -25,15 +25,15 @@ def with_weights_of(program: Program, other: Program) -> Program:
     if len(program.nodes) != len(other.nodes):
         raise _unlike("", f"{len(other.nodes)} operations", f"{len(program.nodes)}")
     nodes = list[Node]()
-    for own, given in zip(program.nodes, other.nodes, strict=True):
-        named, wanted = (f"{type(each.op).__name__} of shape {each.type.shape}" for each in (given, own))
-        if named != wanted or (own.args, own.layer) != (given.args, given.layer):
-            raise _unlike(own.layer, f"{named} of layer {given.layer!r}", wanted)
+    for own, theirs in zip(program.nodes, other.nodes, strict=True):
+        named, wanted = (f"{type(each.op).__name__} of shape {each.type.shape}" for each in (theirs, own))
+        if named != wanted or (own.args, own.layer) != (theirs.args, theirs.layer):
+            raise _unlike(own.layer, f"{named} of layer {theirs.layer!r}", wanted)
         op = own.op
-        if isinstance(op, ops.Linear) and isinstance(given.op, ops.Linear):
-            op = ops.Linear(_in_steps(op.frac, op.weights, given.op.weights, given.op.frac), op.frac)
-        elif isinstance(op, ops.Const) and isinstance(given.op, ops.Const):
-            op = ops.Const(_in_steps(op.frac, op.raw, given.op.raw, given.op.frac), op.frac)
+        if isinstance(op, ops.Linear) and isinstance(theirs.op, ops.Linear):
+            op = ops.Linear(_in_steps(op.frac, op.weights, theirs.op.weights, theirs.op.frac), op.frac)
+        elif isinstance(op, ops.Const) and isinstance(theirs.op, ops.Const):
+            op = ops.Const(_in_steps(op.frac, op.raw, theirs.op.raw, theirs.op.frac), op.frac)
         nodes.append(Node(op, own.args, infer(op, [nodes[arg].type for arg in own.args]), own.layer))
     return Program(tuple(nodes), program.outputs, program.probes)
 
