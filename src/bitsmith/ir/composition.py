@@ -29,11 +29,11 @@ def numbered_parts(program: Program, cuts: Sequence[int]) -> list[int]:
 
     Constants are in every part, and have the number of the last one.
     """
-    found = [len(cuts)] * len(program.nodes)
+    numbers = [len(cuts)] * len(program.nodes)
     for number, cut in reversed(list(enumerate(cuts))):
         for index in program.ancestors([cut]):
-            found[index] = number
-    return [len(cuts) if isinstance(node.op, Const) else k for node, k in zip(program.nodes, found, strict=True)]
+            numbers[index] = number
+    return [len(cuts) if isinstance(node.op, Const) else k for node, k in zip(program.nodes, numbers, strict=True)]
 
 
 def crossings(program: Program, numbers: Sequence[int]) -> list[Crossing]:
@@ -117,17 +117,17 @@ def joined(programs: Mapping[str, Program], wires: Mapping[tuple[str, str], tupl
 
 def _order(programs: Mapping[str, Program], wires: Mapping[tuple[str, str], tuple[str, str]]) -> list[str]:
     """The names such that each comes after those that it reads."""
-    found: list[str] = []
-    while len(found) < len(programs):
+    ordered: list[str] = []
+    while len(ordered) < len(programs):
         ready = [
             name
             for name in programs
-            if name not in found
-            and all(source in found for (reader, _), (source, _) in wires.items() if reader == name)
+            if name not in ordered
+            and all(source in ordered for (reader, _), (source, _) in wires.items() if reader == name)
         ]
         if not ready:
             raise ConfigError(
                 "wires that run in a circle", where="compose", accepted="models that do not wait for each other"
             )
-        found.append(ready[0])
-    return found
+        ordered.append(ready[0])
+    return ordered

@@ -16,13 +16,13 @@ _Part: TypeAlias = npt.NDArray[np.object_]
 """One of the arrays of a type, which stands for its broadcast to the shape."""
 
 
-def require(condition: bool, found: str, *of: object) -> None:
-    """Refuse a program in which ``condition`` does not hold; ``found`` has a ``{}`` for each of what it speaks ``of``.
+def require(condition: bool, message: str, *of: object) -> None:
+    """Refuse a program in which ``condition`` does not hold; ``message`` has a ``{}`` for each of what it speaks ``of``.
 
     The text is made on failure alone: types are long to write, and are checked a million times.
     """
     if not condition:
-        raise ProgramError(found.format(*of) if of else found)
+        raise ProgramError(message.format(*of) if of else message)
 
 
 def reshaped(op: ops.Reshape, x: TensorType) -> TensorType:

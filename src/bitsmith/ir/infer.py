@@ -140,11 +140,11 @@ def _window(op: ops.Window, x: TensorType) -> TensorType:
         f"window {op.size} over {x.shape}",
     )
     # One type for all positions, so that the same hardware can serve each: the union over positions, padding included.
-    one = x.union(range(rank))
-    lo, hi = one.lo, one.hi
+    aligned = x.union(range(rank))
+    lo, hi = aligned.lo, aligned.hi
     if any(sum(p) for p in op.padding):
         lo, hi = objects(np.minimum(lo, 0)), objects(np.maximum(hi, 0))
-    parts = [part.reshape((1,) * (2 * rank) + part.shape[rank:]) for part in (one.frac, lo, hi)]
+    parts = [part.reshape((1,) * (2 * rank) + part.shape[rank:]) for part in (aligned.frac, lo, hi)]
     return TensorType.of((*positions, *op.size, *x.shape[rank:]), *parts)
 
 
@@ -281,15 +281,15 @@ def _reduce(op: ops.Sum | ops.AMax, x: TensorType) -> TensorType:
         x,
     )
     shape = tuple(n for axis, n in enumerate(x.shape) if axis not in op.axes)
-    one = x.aligned(op.axes)
+    aligned = x.aligned(op.axes)
     match op:
         case ops.Sum():
-            lo, hi = _sum_over(one.lo, op.axes, x.shape), _sum_over(one.hi, op.axes, x.shape)
+            lo, hi = _sum_over(aligned.lo, op.axes, x.shape), _sum_over(aligned.hi, op.axes, x.shape)
         case ops.AMax():
-            lo, hi = (objects(part.max(axis=op.axes, keepdims=True)) for part in (one.lo, one.hi))
+            lo, hi = (objects(part.max(axis=op.axes, keepdims=True)) for part in (aligned.lo, aligned.hi))
         case _:
             assert_never(op)
-    parts = [np.squeeze(part, axis=op.axes) for part in (one.frac, lo, hi)]
+    parts = [np.squeeze(part, axis=op.axes) for part in (aligned.frac, lo, hi)]
     return TensorType.of(shape, *(objects(np.asarray(part)) for part in parts))
 
 

@@ -40,14 +40,14 @@ class ModelLayout:
         All moves take places at the same distances from each other.
         """
         numbers = np.arange(math.prod(shape), dtype=np.float64).reshape(shape)
-        found = [np.asarray(move(numbers)).astype(np.int64) for move in moves]
-        if any(not one.size for one in found):
+        moved = [np.asarray(move(numbers)).astype(np.int64) for move in moves]
+        if any(not one.size for one in moved):
             return None
-        starts = tuple(int(one.flat[0]) for one in found)
-        first = found[0] - starts[0]
+        starts = tuple(int(one.flat[0]) for one in moved)
+        first = moved[0] - starts[0]
         lines = [first[(0,) * axis + (slice(None),) + (0,) * (first.ndim - axis - 1)] for axis in range(first.ndim)]
         layout = ModelLayout(shape, starts, tuple(tuple(line.tolist()) for line in lines), factor, argument)
-        assert all(np.array_equal(one - start, first) for one, start in zip(found, starts, strict=True))
+        assert all(np.array_equal(one - start, first) for one, start in zip(moved, starts, strict=True))
         return (
             layout
             if np.array_equal(layout._index(), first)

@@ -55,11 +55,11 @@ class Program:
 
     def ancestors(self, wanted: Iterable[int]) -> set[int]:
         """The nodes that ``wanted`` are computed of, and these."""
-        found = {*wanted}
+        reached = {*wanted}
         for index in reversed(range(len(self.nodes))):
-            if index in found:
-                found.update(self.nodes[index].args)
-        return found
+            if index in reached:
+                reached.update(self.nodes[index].args)
+        return reached
 
     def types(self, indices: Sequence[int]) -> tuple[TensorType, ...]:
         """Types of the nodes of ``indices``."""

@@ -20,19 +20,19 @@ def drop_bits(raw: Ints, drop: Ints, rounding: Rounding) -> Ints:
     floor = objects(raw >> down)
     if rounding is Rounding.TRN:
         return floor
-    one = objects(raw * 0 + 1)
-    size = objects(one << down)
+    unit = objects(raw * 0 + 1)
+    size = objects(unit << down)
     if rounding is Rounding.TRN_ZERO:
         return np.where((raw < 0) & (floor * size != raw), floor + 1, floor)
     match rounding:
         case Rounding.RND:
-            tie_up = one
+            tie_up = unit
         case Rounding.RND_MIN_INF:
-            tie_up = objects(one * 0)
+            tie_up = objects(unit * 0)
         case Rounding.RND_ZERO:
-            tie_up = np.where(raw < 0, one, one * 0)
+            tie_up = np.where(raw < 0, unit, unit * 0)
         case Rounding.RND_INF:
-            tie_up = np.where(raw >= 0, one, one * 0)
+            tie_up = np.where(raw >= 0, unit, unit * 0)
         case Rounding.RND_CONV:
             tie_up = objects(floor & 1)
         case _:

@@ -257,7 +257,7 @@ class _ProgramReader:
         match = _NODE.fullmatch(line)
         if match is None:
             raise ProgramError(f"{_short(line)}, which is not a node")
-        index, told, name, rest = int(match[1]), (match[2] or "").strip(), match[3], match[4]
+        index, type_text, name, rest = int(match[1]), (match[2] or "").strip(), match[3], match[4]
         if index != len(types):
             raise ProgramError(f"node %{index} where %{len(types)} comes next")
         if name not in _OPS:
@@ -276,8 +276,8 @@ class _ProgramReader:
             if not declared.contains(result):
                 raise ProgramError(f"a node within {declared}, while its op gives {result}")
             result = declared
-        if told and told != str(result):
-            raise ProgramError(f"a node of type {told}, while its op gives {result}")
+        if type_text and type_text != str(result):
+            raise ProgramError(f"a node of type {type_text}, while its op gives {result}")
         return Node(op, words.args, result, words.layer)
 
     def _body(self, block: bool, depth: int) -> Program:

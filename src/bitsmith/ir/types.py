@@ -100,12 +100,12 @@ class FixedFormat:
 
 def format_text(formats: Iterable[FixedFormat]) -> str:
     """Formats of the same modes as one text; numbers that differ from the least to the greatest: ``fixed<7..16,-3..9>``."""
-    found = list(formats)
-    name = "fixed" if any(fmt.signed for fmt in found) else "ufixed"
-    width, integer = span_text([fmt.width for fmt in found]), span_text([fmt.integer for fmt in found])
+    listed = list(formats)
+    name = "fixed" if any(fmt.signed for fmt in listed) else "ufixed"
+    width, integer = span_text([fmt.width for fmt in listed]), span_text([fmt.integer for fmt in listed])
     modes = ""
-    if (found[0].rounding, found[0].overflow) != (Rounding.TRN, Overflow.WRAP):
-        modes = f",{found[0].rounding.value},{found[0].overflow.value}"
+    if (listed[0].rounding, listed[0].overflow) != (Rounding.TRN, Overflow.WRAP):
+        modes = f",{listed[0].rounding.value},{listed[0].overflow.value}"
     return f"{name}<{width},{integer}{modes}>"
 
 

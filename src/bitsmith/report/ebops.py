@@ -70,7 +70,7 @@ class _Counting:
 
     def counted(self) -> dict[str, int]:
         """By layer."""
-        found: dict[str, float] = {}
+        counts: dict[str, float] = {}
         owners: dict[str, str | None] = {}
         live = self._network.live()
         for node in self._network.nodes:
@@ -83,11 +83,11 @@ class _Counting:
             owner = owners[node.inputs[0]] if node.inner and node.inputs else None if node.inner else node.name
             owners[node.name] = owner
             if count is not None and owner is not None and node.name in live:
-                found[owner] = found.get(owner, 0.0) + count
+                counts[owner] = counts.get(owner, 0.0) + count
             bits = self._of_result(node, known)
             if bits is not None:
                 self._bits[node.name] = np.broadcast_to(bits, self._shapes[node.name])
-        return {name: int(count + _CLOSE) for name, count in found.items()}  # as HGQ2 does
+        return {name: int(count + _CLOSE) for name, count in counts.items()}  # as HGQ2 does
 
     def _of_result(self, node: NetworkNode, operands: Sequence[Floats]) -> Floats | None:
         """The bits of a result; None of what is not decided."""

@@ -70,24 +70,24 @@ def key_figures(sections: Sequence[Section], design: Design | None) -> list[Figu
 def verdict(sections: Sequence[Section], design: Design | None) -> str:
     """Return in one line if the circuit is verified, fits its part and reaches its clock; "" if nothing is known of that."""
     verified, timing = find(sections, Verification), find(sections, Timing)
-    said = []
+    parts = []
     if verified is not None and verified.mismatches is not None:
         differ = f"{verified.mismatches:,} of {verified.inputs or 0:,} inputs differ"
-        said.append(
+        parts.append(
             f"NOT verified: {differ}" if verified.mismatches else f"verified on {verified.inputs or 0:,} inputs"
         )
     used = resources(sections, design)
     if lacking := shortage(used):
-        said.append(f"does NOT fit: {lacking}")
+        parts.append(f"does NOT fit: {lacking}")
     elif shares := [(need.needed / need.available, need.label) for need in used if need.available]:
         share, label = max(shares)
         counts = "expected to fit" if isinstance(area_of(sections), Estimate) else "fits"
-        said.append(f"{counts} ({100 * share:.2g} % of the part's {label}s)")
+        parts.append(f"{counts} ({100 * share:.2g} % of the part's {label}s)")
     if timing is not None and timing.fmax_mhz is not None and design is not None:
         target = 1000 / design.clock_period_ns
         clock = "clock" if _is_met(timing.fmax_mhz, design.clock_period_ns) else "clock MISSED:"
-        said.append(f"{clock} {timing.fmax_mhz:.4g} MHz ({target:.4g} MHz asked)")
-    return "; ".join(said)
+        parts.append(f"{clock} {timing.fmax_mhz:.4g} MHz ({target:.4g} MHz asked)")
+    return "; ".join(parts)
 
 
 def _is_met(fmax_mhz: float, period_ns: float) -> bool:

@@ -56,11 +56,11 @@ def working(
         def update(line: str, kind: Kind) -> None:
             if stays(line, kind):
                 bar.console.print(Text(line.rstrip()), soft_wrap=True)
-            said = f"{task} | {line.strip()[:_WIDTH]}"
+            text = f"{task} | {line.strip()[:_WIDTH]}"
             if kind is Kind.STAGE:
-                bar.reset(row, description=said)
+                bar.reset(row, description=text)
             elif kind is Kind.STEP:
-                bar.update(row, description=said, refresh=True)
+                bar.update(row, description=text, refresh=True)
 
         with listening(update):
             yield

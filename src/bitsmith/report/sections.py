@@ -344,22 +344,22 @@ _KEYS: dict[type[FigureSet], Mapping[str, tuple[Key, type]]] = {}
 def _keys_of(kind: type[FigureSet]) -> Mapping[str, tuple[Key, type]]:
     """Key and type of each figure, by the name of its field; found when first asked for, since hints take long to resolve."""
     if kind not in _KEYS:
-        found = {}
+        keys = {}
         for name, hint in get_type_hints(kind, include_extras=True).items():
             if name != "others":
                 union, key = get_args(hint)
-                found[name] = (key, get_args(union)[0])
-        _KEYS[kind] = found
+                keys[name] = (key, get_args(union)[0])
+        _KEYS[kind] = keys
     return _KEYS[kind]
 
 
 def _figure_set(name: str, kind: type[Set], figures: object) -> Set:
-    given = _named(name, figures)
+    others = _named(name, figures)
     known = {}
     for attribute, (key, wanted) in _keys_of(kind).items():
-        value = given.pop(key.name, None)
+        value = others.pop(key.name, None)
         known[attribute] = None if value is None else _checked(f"{name}.{key.name}", value, wanted, signed=key.signed)
-    return kind(**known, others=given)
+    return kind(**known, others=others)
 
 
 def _rows(name: str, kind: type[Set], rows: object) -> tuple[Set, ...]:

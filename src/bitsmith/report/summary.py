@@ -209,14 +209,14 @@ def _absorbed(network: Network) -> dict[str, tuple[str, ...]]:
     """The layers of which only scales and offsets are left, or nothing, and the quantizers that do what they did."""
     affines = {node.name: node.affine for node in network.nodes}
     live, sums = network.live(), _sums(network)
-    found: dict[str, tuple[str, ...]] = {}
+    absorbed: dict[str, tuple[str, ...]] = {}
     for node in network.nodes:
         if node.name not in live and node.inputs and not node.inner:
-            found[node.name] = found.get(node.inputs[0], ()) or sums.get(_summands(network, node), ())
+            absorbed[node.name] = absorbed.get(node.inputs[0], ()) or sums.get(_summands(network, node), ())
         elif isinstance(node.layer, Identity) and node.affine is not None:
             moved = not node.folded and _is_same(node.affine, affines[node.inputs[0]])
-            found[node.name] = () if moved else _quantizers_after(network, node)
-    return {name: quantizers for name, quantizers in found.items() if quantizers}
+            absorbed[node.name] = () if moved else _quantizers_after(network, node)
+    return {name: quantizers for name, quantizers in absorbed.items() if quantizers}
 
 
 def _summands(network: Network, node: NetworkNode) -> frozenset[str]:
@@ -227,13 +227,13 @@ def _summands(network: Network, node: NetworkNode) -> frozenset[str]:
 
 def _sums(network: Network) -> dict[frozenset[str], tuple[str, ...]]:
     """By their summands, the quantizers of sums that take codes (see the pass ``weighted_sums``)."""
-    found: dict[frozenset[str], tuple[str, ...]] = {}
+    sums: dict[frozenset[str], tuple[str, ...]] = {}
     for node in network.nodes:
         total = network.node(node.inputs[0]) if isinstance(node.layer, Quantize) else None
         if total is not None and total.inner and isinstance(total.layer, AddLayer):
             key = _summands(network, total)
-            found[key] = (*found.get(key, ()), node.name)
-    return found
+            sums[key] = (*sums.get(key, ()), node.name)
+    return sums
 
 
 def _is_same(affine: Affine, other: Affine | None) -> bool:
@@ -241,13 +241,13 @@ def _is_same(affine: Affine, other: Affine | None) -> bool:
 
 
 def _quantizers_after(network: Network, node: NetworkNode) -> tuple[str, ...]:
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for reader in network.consumers(node.name):
         if reader.layer.traits.exactness is Exactness.GRID or reader.affine is None:
-            found |= {reader.name: None} if not reader.inner else {}
+            names |= {reader.name: None} if not reader.inner else {}
         else:
-            found |= dict.fromkeys(_quantizers_after(network, reader))
-    return tuple(found)
+            names |= dict.fromkeys(_quantizers_after(network, reader))
+    return tuple(names)
 
 
 def _source(node: NetworkNode) -> str:
@@ -298,16 +298,16 @@ def _constant(node: NetworkNode, variable: str, values: Floats, operands: Sequen
         return ConstantRow(variable, values.shape, int(np.count_nonzero(values)), AUTO, "not finite")
     declared, quantizer = node.settings.precision.get(variable), node.quantizers.get(variable)
     if declared is not None:
-        given, quantizer = _plain([declared]), None
+        text, quantizer = _plain([declared]), None
     elif quantizer is not None:
-        given = grid_text(quantizer, moved_scale(node, variable, operands), modes=False)
+        text = grid_text(quantizer, moved_scale(node, variable, operands), modes=False)
     else:
-        given = EXACT if variable in exact_variables(node) else AUTO
+        text = EXACT if variable in exact_variables(node) else AUTO
     return ConstantRow(
         variable=variable,
         shape=values.shape,
         nonzero=int(np.count_nonzero(held.raw)),
-        declared=given,
+        declared=text,
         format=held.text,
         bits=() if quantizer is None else bit_counts(quantizer, values.shape),
         histogram=tuple(map(int, np.histogram(held.values, _BINS)[0])) if values.size > _BINS else (),

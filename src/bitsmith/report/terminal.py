@@ -216,15 +216,15 @@ def _stages(stages: Iterable[StageRun]) -> Table:
 
 
 def _fifos(fifos: Sequence[FIFO]) -> Table:
-    found = fifo_table(fifos)
+    shown = fifo_table(fifos)
     table = Table(box=box.SIMPLE_HEAD, title="FIFOs and buffers", title_justify="left", pad_edge=False)
     for column in COLUMNS:
         named = column in ("FIFO", "Layer")
         table.add_column(column, justify="left" if named else "right", overflow="fold" if named else "ellipsis")
-    for row in found.rows:
+    for row in shown.rows:
         table.add_row(*(Text(number(cell)) for cell in row))
     table.add_section()
-    table.add_row("Total", Text(found.total + (f", {found.left_out:,} not shown" if found.left_out else "")))
+    table.add_row("Total", Text(shown.total + (f", {shown.left_out:,} not shown" if shown.left_out else "")))
     return table
 
 

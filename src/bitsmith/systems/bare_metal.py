@@ -138,13 +138,13 @@ def bare_metal(
         "@top@": interface.top,
         "@TOP@": interface.top.upper(),
     }
-    found = {}
+    files = {}
     for name in ("driver.c", "driver.h", *transport.more):
         text = template(name)
         for key, value in words.items():
             text = text.replace(key, value)
-        found[f"{interface.top}_{name}"] = text
-    return found
+        files[f"{interface.top}_{name}"] = text
+    return files
 
 
 def _fits(op: Input) -> bool:
@@ -226,13 +226,13 @@ def _selftest(program: Program, interface: Interface, bus_bytes: int, frame: Fra
 def _watches(watched: Sequence[Watch]) -> Iterator[str]:
     """Monitors, and what calibration data have shown them."""
     rows = list[str]()
-    for (page, at), each in zip(addresses(watched), watched, strict=True):
+    for (page, at), watch in zip(addresses(watched), watched, strict=True):
         expected, shares = (
             ", ".join(map(repr, values))
-            for values in ([ldexp(each.ends[k], -each.frac) for k in (0, -1)], each.shares or (0.0,))
+            for values in ([ldexp(watch.ends[k], -watch.frac) for k in (0, -1)], watch.shares or (0.0,))
         )
-        place = f"{page}, {at:#x}, {each.frac}, {int(bool(each.shares))}"
-        rows.append(f'{{"{_spelled(each.name)}", {place}, {{{expected}}}, {{{shares}}}}}')
+        place = f"{page}, {at:#x}, {watch.frac}, {int(bool(watch.shares))}"
+        rows.append(f'{{"{_spelled(watch.name)}", {place}, {{{expected}}}, {{{shares}}}}}')
     if rows:
         yield f"static const struct watch watches[] = {{{', '.join(rows)}}};"
 
@@ -257,12 +257,12 @@ def _loads(
     for k, (port, loaded) in enumerate((each.port, each.loaded) for each in (*interface.weights, *interface.loads)):
         size = token_bytes(port)
         beat = beat_bytes(size, bus_bytes)
-        token, each = -(-size // beat) * beat, len(port.fields)
+        token, fields = -(-size // beat) * beat, len(port.fields)
         copies, buffer = f"{interface.top.upper()}_FRAMES", f"input_buffer{len(interface.own_inputs) + k}"
         if k >= external:
             copies, buffer = "1", f"load_buffer{k}"
             yield _buffer(buffer, str(port.tokens * token))
-        format_ = f"{{{each}, {loaded.frac}, {loaded.lo}, {loaded.hi}}}"
+        format_ = f"{{{fields}, {loaded.frac}, {loaded.lo}, {loaded.hi}}}"
         shape = ", ".join(map(str, (*loaded.matrix, loaded.steps, loaded.groups)))
         width = port.fields[0].width
         layout = layouts[loaded.layer, loaded.name]
@@ -272,7 +272,7 @@ def _loads(
         yield _row("ptrdiff_t", f"places{k}", [place for line in layout.places for place in line])
         shape += ", " + ", ".join(map(str, (*loaded.block, loaded.across, f"blocks{k}")))
         shape += f", {len(layout.starts)}, {len(layout.places)}, starts{k}, lengths{k}, places{k}, {layout.factor!r}"
-        rows.append(f"{{{shape}, {format_}, {width}, {each}, {port.tokens}, {token}, {copies}, {buffer}}}")
+        rows.append(f"{{{shape}, {format_}, {width}, {fields}, {port.tokens}, {token}, {copies}, {buffer}}}")
     if rows:
         yield f"static const struct weights loads[] = {{{', '.join(rows)}}};"
     yield f"#define HAS_READ_BACK {int(bool(crcs))}"

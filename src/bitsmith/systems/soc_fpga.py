@@ -20,7 +20,7 @@ def soc_fpga_system(core: Core, board: SocFpga) -> System:
     core.check_streams(_MOST_STREAMS)
     system = f"{core.top}_soc"
     qsys, bits = f"{FOLDER}/{system}.qsys", f"{EXPORT}/{core.top}.rbf"
-    made = f"{FOLDER}/{system}/synthesis/{system}.qip"
+    qip = f"{FOLDER}/{system}/synthesis/{system}.qip"
     generated = (f"--output-directory={FOLDER}/{system}", "--synthesis=VERILOG", "--search-path=rtl,$", qsys)
     clock = f"create_clock -name clk -period {1e9 / board.clock_hz:g} [get_ports clk_clk]\n"
     locked = {f"rtl/{name}": template(name) for name in ("bitsmith_locked.sv", "bitsmith_locked_hw.tcl")}
@@ -42,7 +42,7 @@ def soc_fpga_system(core: Core, board: SocFpga) -> System:
         host="soc_fpga.py",
         steps=(
             Step((("qsys-script",),), ("--search-path=rtl,$", f"--script={FOLDER}/soc.tcl"), (qsys,)),
-            Step((("qsys-generate",),), generated, (made,)),
+            Step((("qsys-generate",),), generated, (qip,)),
             Step((("quartus_sh", "-t"),), (f"{FOLDER}/quartus.tcl",), (bits,)),
         ),
         products={"Bitstream": bits},

@@ -120,11 +120,11 @@ def core_settings(core: Core, part: str, defines: str = "") -> dict[str, object]
     }
 
 
-def core_steps(core: Core, made: str = "") -> tuple[Step, ...]:
-    """The step that makes an IP of a circuit in C++, or what else is ``made`` of it."""
+def core_steps(core: Core, target: str = "") -> tuple[Step, ...]:
+    """The step that makes an IP of a circuit in C++, or the file ``target`` of it."""
     if core.ip_tool is None:
         return ()
-    return (Step(core.ip_tool.programs, (f"{FOLDER}/core.tcl",), (made or f"{core.ip_folder}/component.xml",)),)
+    return (Step(core.ip_tool.programs, (f"{FOLDER}/core.tcl",), (target or f"{core.ip_folder}/component.xml",)),)
 
 
 @dataclass(frozen=True, slots=True)

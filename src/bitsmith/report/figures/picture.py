@@ -97,17 +97,17 @@ def picture(design: Design, content: Content, direction: Direction) -> Picture:
     height = 2 * _PADDING_PX + _LINE_PX * max([1, *(len(text) for text in lines.values())])
     down = direction is Direction.DOWN
     frame = Frame(width, height, behind=0) if down else Frame(height, width, behind=0)
-    found = diagram(design.layers, design.outputs, frame)
+    drawn = diagram(design.layers, design.outputs, frame)
 
     def placed(point: Point) -> Point:
         return point if down else (point[1], point[0])
 
     boxes = []
-    for box in found.boxes:
+    for box in drawn.boxes:
         x, y = placed((box.x - frame.box_width / 2, box.y))
         boxes.append(_Box(x, y, lines[box.layer.name], box.empty, box.output))
-    edges = tuple((tuple(placed(point) for point in edge.points), edge.arrives) for edge in found.edges)
-    return Picture(*placed((found.width, found.height)), width, height, direction, tuple(boxes), edges)
+    edges = tuple((tuple(placed(point) for point in edge.points), edge.arrives) for edge in drawn.edges)
+    return Picture(*placed((drawn.width, drawn.height)), width, height, direction, tuple(boxes), edges)
 
 
 def lines_of(row: LayerRow, content: Content) -> tuple[str, ...]:

@@ -50,11 +50,11 @@ class Axis:
 
     def ticks(self) -> list[float]:
         """Round values within the axis, so far from each other that their texts do not meet."""
-        found: list[float] = []
+        kept: list[float] = []
         for value in self._round_values():
-            if not found or abs(self.at(value) - self.at(found[-1])) >= _APART:
-                found.append(value)
-        return found
+            if not kept or abs(self.at(value) - self.at(kept[-1])) >= _APART:
+                kept.append(value)
+        return kept
 
     def _round_values(self) -> list[float]:
         if not (self.logarithmic and self.high / self.low > _DECADES):
@@ -64,11 +64,11 @@ class Axis:
             return [step * k for k in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         for digits in ((1, 2, 5), (1, 3), (1,)):
-            found = [digit * 10.0**power for power in powers for digit in digits]
-            found = [value for value in found if self.low <= value <= self.high]
-            if len(found) <= _TICKS + 1:
+            values = [digit * 10.0**power for power in powers for digit in digits]
+            values = [value for value in values if self.low <= value <= self.high]
+            if len(values) <= _TICKS + 1:
                 break
-        return found
+        return values
 
 
 @dataclass(frozen=True, slots=True)

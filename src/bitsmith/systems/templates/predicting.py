@@ -115,18 +115,18 @@ class Predicting:
         seconds = time.perf_counter() - began
         if y_shape is not None:
             results[0] = results[0].reshape(tuple(y_shape))
-        found = results[0] if len(results) == 1 else results
+        shown = results[0] if len(results) == 1 else results
         if debug:
             print(f"{len(inputs[0])} samples sent, results of shapes {[y.shape for y in results]} received")
         if not profile:
-            return found
+            return shown
         rate = len(inputs[0]) / seconds
         print(f"Classified {len(inputs[0])} samples in {seconds} seconds ({rate} inferences / s)")
         limited = sum(net.beyond(k, x) for k, x in enumerate(inputs))
         print(f"{limited} of {sum(map(np.size, inputs))} numbers were beyond the range of their input")
         if counts:
             print(counts().since(before))
-        return found, seconds, rate
+        return shown, seconds, rate
 
 
 def _numbers(x: Any, encode: Any) -> Any:
