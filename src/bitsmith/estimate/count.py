@@ -214,10 +214,9 @@ class Count:
             self._choose(2 * kind.banks - 1, number)
             self.ff += 0 if inside else kind.banks * number
         contents = self.cells
+        self.ff += sum(weights.bits for weights in takes[1:])
         if not kind.fed:
             self.table(kind.table.words, kind.table.bits)
-        else:
-            self.ff += takes[1].bits
         self.shares.split([(one.name, one.weights.size) for one in kind.layers], self.cells.plus(contents, -1.0))
         count, chosen = sum(len(one.bias) for one in kind.layers), 0 if kind.by_layer else choice
         if kind.biases:
