@@ -159,12 +159,14 @@ def test_fewer_bits_are_smaller_circuits() -> None:
 def test_what_is_said_of_a_budget() -> None:
     model = convert(DIGITS, calibration=images(), bits=8)
     assert model.notes[0] == "auto keeps 8 bits of weights and results instead of 16."
-    assert not convert(DIGITS, calibration=images(), bits=16).notes
+    of_grid = convert(DIGITS, calibration=images(), bits=16).notes
+    assert len(of_grid) == 1 and "are multiples of 0.0625" in of_grid[0]
     config = {"LayerName": {"fc1": {"Bits": {"weight": 3}}, "fc2": {"Bits": 12}}}
     notes = convert(DIGITS, config=config, calibration=images()).notes
     assert notes == (
         "auto keeps 3 bits of weights and 16 of results instead of 16, in 'fc1'.",
         "auto keeps 12 bits of weights and results instead of 16, in 'fc2'.",
+        *of_grid,
     )
 
 
