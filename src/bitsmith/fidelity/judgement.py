@@ -95,8 +95,9 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
         for channel in _inside(
             layers[node.name], made_by(nodes, node.name), calibrated=calibrated, right=node.name in shown
         )
-        # Inside, steps that are coarse for one of several channels cost nothing where outputs are right.
-        if not (right and channel is not None and node.name not in ends and causes.are_steps_coarse(node, channel))
+        # Inside, steps that are coarse for one of several channels cost nothing where outputs are right. Inputs are only rounded.
+        if not (right and channel is not None and node.name not in ends)
+        or not (node.name in network.inputs or causes.are_steps_coarse(node, channel))
     ]
     return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
