@@ -33,8 +33,13 @@ def write_image(model: Model, other: Model, folder: str | Path) -> Model:
 
     Examples:
         ```python
-        retrained = bitsmith.convert(network, calibration=x, **arguments)
-        computed = bitsmith.write_image(model, retrained, "retrained")
+        target = {"io_type": "io_stream", "strategy": "shared", "reuse_factor": 512, "part": "xc7z020clg400-1"}
+        memory = "32 bits, 533 MHz, 200 ns, 75 %"
+        first, trained_on = (
+            bitsmith.convert("digits.keras", folder, calibration=x, weight_memory=memory, **target)
+            for folder in ("first", "trained_on")  # here with the same weights
+        )
+        computed = bitsmith.write_image(first, trained_on, "image")
         print(computed.predict(x))
         ```
     """
