@@ -185,7 +185,7 @@ def test_a_framework_is_a_package_and_a_line(tmp_path: Path) -> None:
     (place / "chain" / "__init__.py").touch()
     (place / "chain" / "framework.py").write_text(_blocks("python"), encoding="utf-8")
     table = (place / "frameworks.py").read_text(encoding="utf-8")
-    found = "FRAMEWORKS = (KERAS, "
+    found = "FRAMEWORKS = (\n    KERAS, "
     assert found in table
     line = f"from bitsmith.frontends.chain.framework import CHAIN\n{found}CHAIN, "
     (place / "frameworks.py").write_text(table.replace(found, line), encoding="utf-8")

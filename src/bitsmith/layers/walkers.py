@@ -72,7 +72,5 @@ def _field(builder: ProgramBuilder, words: Value, low: int, bits: int) -> Value:
 
 def _above(builder: ProgramBuilder, words: Value, low: int) -> Value:
     """Bits of ``words`` above the lowest ``low``."""
-    _, lo, hi = words.type.full()
-    return builder.cast_to(
-        builder.shift(words, -low), 0, int(lo.min()) >> low, int(hi.max()) >> low, Rounding.TRN, Overflow.SAT
-    )
+    least, most = (raw >> low for raw in words.type.raw_range)
+    return builder.cast_to(builder.shift(words, -low), 0, least, most, Rounding.TRN, Overflow.SAT)
