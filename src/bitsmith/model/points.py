@@ -127,15 +127,20 @@ def _range(numbers: Sequence[int]) -> str:
 
 
 def points(source: Source, target: Target, yardstick: Yardstick, grid: Grid) -> Iterator[Point]:
-    """The points of ``grid``, each of which is another circuit than those of fewer bits."""
-    known = set[tuple[str, int, int]]()
+    """The points of ``grid``, each of which is another circuit than those of fewer bits.
+
+    All layouts of the first network that does not fit are looked at, and those of the others near the one that is found.
+    """
+    known, near = set[tuple[str, int, int]](), None
     for bits in grid.bits:
         scores: dict[str, tuple[float, ...]] = {}
         for factor in sorted(set(grid.reuse)) or (None,):
             model = {"Bits": asdict(bits), **({} if factor is None else {"ReuseFactor": factor})}
             compiled = compiled_with(source, {"Model": model})
             content = digest(to_text(drop_dead(compiled.program, keep_probes=False)))
-            for layout in layouts(compiled, target, {"Model": model}, target.known_part if factor is None else None):
+            part = target.known_part if factor is None else None
+            for layout in layouts(compiled, target, {"Model": model}, part, near):
+                near = layout.size.interval if layout.text else near
                 circuit = content, layout.size.lut, layout.size.interval
                 if circuit in known:
                     continue
