@@ -237,10 +237,8 @@ class Descent:
         return trial
 
     def _result(self, keys: Mapping[str, object]) -> Result:
-        compiled, part, yardstick = self._compiled(keys), self.target.known_part, self.yardstick
-        program = drop_dead(compiled.program, keep_probes=False)
-        directives = directives_of(compiled.network, self.target)
-        size = guess_layout(program, directives, part.family, self.target.budget_ns(part.family))
+        part, yardstick = self.target.known_part, self.yardstick
+        program, directives, size = self._guessed(keys)
         found = Emulator(program).run(yardstick.inputs)
         excess = self.goal.excess(yardstick, yardstick.expected(found))
         cost, scores = self.goal.cost(size, part), yardstick.of_outputs(found)
@@ -251,12 +249,15 @@ class Descent:
     def _is_scarce(self) -> bool:
         """Find out once whether the part is scarce."""
         if self.scarce is None:
-            compiled, family = self._compiled(_keys(_LADDER[0], {})), self.target.known_part.family
-            program = drop_dead(compiled.program, keep_probes=False)
-            directives = directives_of(compiled.network, self.target)
-            size = guess_layout(program, directives, family, self.target.budget_ns(family))
-            self.scarce = self._lacking(program, directives, size) > 0
+            self.scarce = self._lacking(*self._guessed(_keys(_LADDER[0], {}))) > 0
         return self.scarce
+
+    def _guessed(self, keys: Mapping[str, object]) -> tuple[Program, Directives, Size]:
+        """The program of a network, how it is laid out, and its size, roughly."""
+        compiled, family = self._compiled(keys), self.target.known_part.family
+        program = drop_dead(compiled.program, keep_probes=False)
+        directives = directives_of(compiled.network, self.target)
+        return program, directives, guess_layout(program, directives, family, self.target.budget_ns(family))
 
     def _lacking(self, program: Program, directives: Directives, size: Size) -> float:
         """The share of the scarcest resource that a circuit needs beyond what there is, which has ``size`` or is slower."""
