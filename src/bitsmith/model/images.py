@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
+
 from bitsmith.base.project import Project
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.network import Network
 from bitsmith.model.model import Model
 from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.other_weights import with_weights_of
@@ -52,9 +57,35 @@ def write_image(model: Model, other: Model, folder: str | Path) -> Model:
             where="write_image",
             accepted="a model with WeightMemory",
         )
+    _require_alike(model.network, other.network)
     job = model._job()
     program = with_weights_of(job.program, drop_dead(other.program, keep_probes=False))
     files = host_files(job, program, images_of(job.program, program, model.directives))
     with Project.open(folder, model.target.project_name) as project:
         project.write(files)
     return Model(other.network, with_weights_of(model.program, other.program), model.target, model.notes)
+
+
+def _require_alike(network: Network, other: Network) -> None:
+    """Check that layers compute the same but for arrays: other functions or limits would stay those of the circuit unsaid."""
+    for own, theirs in zip(network.nodes, other.nodes, strict=False):
+        if _settings(own.layer) != _settings(theirs.layer):
+            raise UnsupportedError(
+                f"another {theirs.layer.kind}",
+                where=f"layer {theirs.name!r}",
+                accepted=f"a {own.layer.kind} with the settings of {own.name!r} in the circuit's model",
+                remedy="build a circuit of the other model",
+            )
+
+
+def _settings(layer: Layer) -> list[object]:
+    """The type of a layer, and what it is told besides arrays."""
+    values = (getattr(layer, field.name) for field in fields(layer)) if hasattr(layer, "__dataclass_fields__") else ()
+    return [
+        type(layer),
+        *(
+            _settings(value) if isinstance(value, Layer) else value
+            for value in values
+            if not isinstance(value, np.ndarray)
+        ),
+    ]
