@@ -215,9 +215,13 @@ def test_products_with_weights_are_exact_whatever_their_bits(seed: int, bits: in
 def test_casts_are_to_ranges_that_hold_something() -> None:
     kind = TensorType.of((2,), 0, -8, 7)
 
-    def cast(lo: list[int], hi: list[int]) -> Cast:
-        return Cast(np.zeros(2, dtype=np.int64), objects(lo), objects(hi), Rounding.RND, Overflow.SAT)
+    def cast(lo: list[int], hi: list[int], overflow: Overflow = Overflow.SAT) -> Cast:
+        return Cast(np.zeros(2, dtype=np.int64), objects(lo), objects(hi), Rounding.RND, overflow)
 
     infer(cast([-3, 5], [4, 5]), [kind])
     with pytest.raises(ProgramError, match="a cast to an empty range"):
         infer(cast([-3, 6], [4, 5]), [kind])
+    infer(cast([-8, -8], [-1, 5]), [kind])
+    infer(cast([-8, -8], [0, 5], Overflow.SAT_SYM), [kind])
+    with pytest.raises(ProgramError, match="SAT_SYM to a range of negative values"):
+        infer(cast([-8, -8], [-1, 5], Overflow.SAT_SYM), [kind])

@@ -51,6 +51,17 @@ def test_what_is_no_outlier(x: Floats) -> None:
     assert outlying(x) is None
 
 
+@pytest.mark.parametrize("samples", [40, 400])
+def test_outliers_are_few(samples: int) -> None:
+    """One of few samples, of more at most one in fifty."""
+    x, most = data(1.0, samples), max(samples // 50, 1)
+    x[:most, 1] = 1000.0
+    found = outlying(x)
+    assert found is not None and np.flatnonzero(found.samples).tolist() == list(range(most))
+    x[most, 1] = 1000.0
+    assert outlying(x) is None
+
+
 def test_images_are_looked_at_by_channel() -> None:
     x = np.random.default_rng(0).uniform(0, 1, (50, 5, 5, 3))
     x[3, 2, 2, 1] = 500
