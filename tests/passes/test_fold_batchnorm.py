@@ -10,6 +10,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.shape import Identity, Reshape
 from bitsmith.passes.network.fold_batchnorm import fold_batchnorm
 
 
@@ -50,3 +51,29 @@ def test_outputs_stay_what_they_are(output: str) -> None:
     wanted, found = network.evaluate([x]), folded.evaluate([x])
     for name in network.outputs:
         np.testing.assert_allclose(found[name], wanted[name])
+
+
+@pytest.mark.parametrize("output", [None, "dense", "cut", "same"])
+def test_what_lies_between_is_folded_with_the_weights(output: str | None) -> None:
+    """A normalization after views of a product: none of them is the user's any more, unless another result shows one."""
+    before = _scaled_twice().node("dense").layer
+    assert isinstance(before, Dense)
+    scales, offsets = np.array([0.5, 4.0]), np.array([1.0, -2.0])
+    nodes = (
+        NetworkNode("x", Input((3, 3))),
+        NetworkNode("dense", before, ("x",)),
+        NetworkNode("cut", Reshape((1, 3, 4)), ("dense",)),
+        NetworkNode("same", Identity(), ("cut",)),
+        NetworkNode(
+            "norm", BatchNormalization(as_weights(scales[[0, 1, 1, 0]]), as_weights(offsets[[0, 1, 0, 1]])), ("same",)
+        ),
+    )
+    network = Network(nodes, ("x",), ("norm",) if output is None else ("norm", output))
+    folded = fold_batchnorm(network)
+    assert {node.name for node in folded.nodes if node.folded} == (
+        {"dense", "cut", "same"} if output is None else set()
+    )
+    x = np.random.default_rng(1).normal(size=(5, 3, 3))
+    for name, found in folded.evaluate([x]).items():
+        if name in network.outputs:
+            np.testing.assert_allclose(found, network.evaluate([x])[name])
