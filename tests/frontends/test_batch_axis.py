@@ -70,6 +70,24 @@ def test_onnx(name: str, samples: str | int) -> None:
     np.testing.assert_array_equal(found.reshape(wanted.shape), wanted)
 
 
+@pytest.mark.parametrize("axes", [[0], [1], [0, 1]])
+@pytest.mark.parametrize("perm", [[0, 1], [1, 0]])
+def test_a_single_sample_without_axes_of_its_own_is_a_number(perm: list[int], axes: list[int]) -> None:
+    """The sum of four numbers, whose axis of samples is moved, computed or dropped."""
+    nodes = [
+        node("ReduceSum", "x r", "t", keepdims=1),
+        node("Transpose", "t", "m", perm=perm),
+        node("Squeeze", "m s", "y"),
+    ]
+    model = graph(nodes, {"x": (1, 4)}, "y", {"r": np.array([1]), "s": np.array(axes)})
+    x = np.random.default_rng(2).integers(-8, 8, (5, 4)).astype(np.float32)
+    network = read_onnx(model)
+    found = network.evaluate([x])[network.outputs[0]]
+    session = onnxruntime.InferenceSession(typed(model).SerializeToString())
+    wanted = [session.run(None, {"x": one[None]})[0].reshape(()) for one in x]
+    np.testing.assert_array_equal(found, np.stack(wanted))
+
+
 @pytest.mark.parametrize("size", [-1, 0])
 def test_sizes_that_exporters_leave_open_as_numbers(size: int) -> None:
     model = graph([node("Flatten", "x", "y")], {"x": ("batch", 3, 4)}, "y")

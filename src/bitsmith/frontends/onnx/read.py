@@ -329,9 +329,9 @@ class _Reading:
     def _output(self, name: str, value: Operand | None) -> int:
         if not isinstance(value, Value):
             raise UnsupportedError(f"the output {name[:100]!r} does not depend on any input", where=self.graph.where)
-        shape = value.shape if value.batch is not None else value.shape or (1,)
+        shape = value.shape
         if value.batch is None and self.samples == 1 and any(axis is not None for axis in self.axes.values()):
-            shape = shape[1:] if shape[0] == 1 and len(shape) > 1 else shape
+            shape = shape[1:] if shape[:1] == (1,) else shape
         build = self._builder(name, "Constant")
         if value.codes is not None:
             value = with_integers(self._builder(name, "QuantizeLinear"), value)
