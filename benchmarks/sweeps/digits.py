@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("folder")
     given = parser.parse_args()
     x, _ = bitsmith.utils.fetch_example_data("digits.keras")
-    grid, build = (*FORMATS, *FOLDED), {"cosim": False, "synth": True}
+    grid, build = (*FORMATS, *FOLDED), {"cosim": False, "pnr": True}
     found = bitsmith.sweep("digits.keras", grid, given.folder, calibration=x, part=given.part, build=build)
     Console().print(found)
 

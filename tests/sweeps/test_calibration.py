@@ -57,6 +57,24 @@ def test_the_factor_and_errors_of_circuits_that_it_does_not_come_from(tmp_path: 
     assert read_correction(tmp_path / "ecp5.json", "x") == read_correction(str(found), "x") == found
 
 
+def test_circuits_that_were_routed_say_which_clock_others_reach(tmp_path: Path) -> None:
+    """Against numpy's median; of four circuits nothing follows."""
+    reached = [110.0, 125.0, 90.0, 100.0, 130.0]
+    trials = [_trial(f"{k}", (100, 110)) for k in range(7)]
+    for trial, mhz in zip(trials, reached, strict=False):
+        trial["estimate"]["fmax"], trial["measured"]["fmax"] = 100.0, mhz  # type: ignore[index]
+    found = calibrated([_sweep(tmp_path / "s", *trials)])
+    assert found.fmax is not None and found.lut.circuits == 7
+    assert (found.fmax.factor, found.fmax.circuits) == (np.median(reached) / 100, 5)
+    assert calibrated([_sweep(tmp_path / "few", *trials[1:])]).fmax is None
+    save(found, tmp_path / "ecp5.json")
+    model = bitsmith.convert(MODEL, tmp_path / "m", bits=4, clock_period=20.0, estimates=tmp_path / "ecp5.json")
+    assert model.target.estimates == found
+    assert model.estimate().fmax_mhz == pytest.approx(50.0 * found.fmax.factor)
+    assert "Fmax, 1.1 of the clock, 17.5 % off in the median of 5 circuits, 30.6 % at worst" in str(model.estimate())
+    assert bitsmith.convert(MODEL, tmp_path / "n", bits=4, clock_period=20.0).estimate().fmax_mhz == 50.0
+
+
 def test_errors_of_few_cells_count_little(tmp_path: Path) -> None:
     trials = [_trial(f"{k}", (100, 100)) for k in range(6)] + [_trial("small", (5, 1))]
     assert calibrated([_sweep(tmp_path, *trials)]).lut.worst == pytest.approx(4 / 20)
@@ -117,6 +135,7 @@ def test_files_that_are_no_sweeps_are_rejected(tmp_path: Path, content: bytes) -
         {"ff": {**_RIGHT["ff"], "median": -0.1}},  # type: ignore[dict-item]
         {"ff": {**_RIGHT["ff"], "circuits": 1.5}},  # type: ignore[dict-item]
         {"ff": {**_RIGHT["ff"], "more": 1}},  # type: ignore[dict-item]
+        {"fmax": {**_RIGHT["lut"], "factor": 0.0}},  # type: ignore[dict-item]
         {"more": 1},
     ],
 )

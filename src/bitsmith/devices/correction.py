@@ -40,16 +40,19 @@ class Correction:
         family: its name.
         lut: look-up tables.
         ff: flip-flops.
+        fmax: the clock after place and route, of the one that is asked for; None where no circuit was routed.
     """
 
     family: str
     lut: Measured
     ff: Measured
+    fmax: Measured | None
 
     @property
     def said(self) -> str:
         """Errors of estimates in words."""
-        return f"LUT {self.lut}; FF {self.ff}"
+        routed = "" if self.fmax is None else f"; Fmax, {self.fmax.factor:.3g} of the clock, {self.fmax}"
+        return f"LUT {self.lut}; FF {self.ff}{routed}"
 
     def __str__(self) -> str:
         return json.dumps(asdict(self))

@@ -84,6 +84,13 @@ class Estimate(Shown):
         """Results in a second at the clock of the target."""
         return 1e9 / (self.interval * self.target.clock_period_ns)
 
+    @property
+    def fmax_mhz(self) -> float:
+        """The clock that place and route may be expected to reach: the target's, times what circuits of the family reached."""
+        correction = self.target.known_part.family.correction
+        factor = 1.0 if correction is None or correction.fmax is None else correction.fmax.factor
+        return factor * 1e3 / self.target.clock_period_ns
+
     @cached_property
     def latency(self) -> int:
         """Cycles from a sample to its result; the circuit is made for it, which takes longer than all else.

@@ -36,15 +36,17 @@ def read_correction(value: object, where: str) -> Correction:
         if path.suffix.lower() != ".json":
             raise ConfigError(shown(str(value)), where=where, accepted=_ACCEPTED)
         where, value = str(path), read_file(path)
-    if not isinstance(value, Mapping) or set(value) != {"family", "lut", "ff"}:
+    if not isinstance(value, Mapping) or set(value) not in ({"family", "lut", "ff"}, {"family", "lut", "ff", "fmax"}):
         raise ConfigError(f"no correction in {shown(value)}", where=where, accepted=_ACCEPTED)
     families, problems = [family.name for family in FAMILIES], Problems()
     if value["family"] not in families:
         problems.add(shown(value["family"]), where=f"{where}: family", accepted=", ".join(families))
-    lut, ff = (problems.attempt(_measured, value[name], f"{where}: {name}") for name in ("lut", "ff"))
+    given = [name for name in ("lut", "ff", "fmax") if name != "fmax" or value.get(name) is not None]
+    figures = {name: problems.attempt(_measured, value[name], f"{where}: {name}") for name in given}
     problems.finish()
+    lut, ff = figures["lut"], figures["ff"]
     assert lut is not None and ff is not None
-    return Correction(str(value["family"]), lut, ff)
+    return Correction(str(value["family"]), lut, ff, figures.get("fmax"))
 
 
 def _parsed(text: str, where: str) -> object:

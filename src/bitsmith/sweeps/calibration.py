@@ -67,9 +67,9 @@ def calibrated(paths: Sequence[Path], family: str | None = None) -> Correction:
             accepted=f"{LEAST_CIRCUITS} or more, of a sweep that synthesizes them, without the option estimates",
         )
     assert chosen is not None
-    return Correction(
-        chosen, *(_measured([built.figures[name] for built in of_family], name) for name in ("lut", "ff"))
-    )
+    lut, ff = (_measured([built.figures[name] for built in of_family], name) for name in ("lut", "ff"))
+    routed = [built.figures["fmax"] for built in of_family if "fmax" in built.figures]
+    return Correction(chosen, lut, ff, _measured(routed, "fmax") if len(routed) >= LEAST_CIRCUITS else None)
 
 
 def save(correction: Correction, path: Path) -> None:
@@ -104,22 +104,22 @@ def _measured(pairs: Sequence[tuple[float, float]], name: str) -> Measured:
 
 
 def _circuits(path: Path) -> Iterator[Built]:
-    """The circuits of a sweep whose areas were expected, uncorrected, and counted."""
+    """The circuits of a sweep whose areas were expected, uncorrected, and counted; some were routed, too."""
     for trial in _trials(path / DOCUMENT if path.is_dir() else path):
         name, family = trial.get("trial"), trial.get("family")
-        pairs = {figure: _pair(trial, figure) for figure in ("lut", "ff")}
+        pairs = {figure: _pair(trial, figure) for figure in ("lut", "ff", "fmax")}
         known = {figure: pair for figure, pair in pairs.items() if pair is not None}
         if (
             isinstance(name, str)
             and isinstance(family, str)
-            and len(known) == len(pairs)
+            and {"lut", "ff"} <= set(known)
             and not trial.get("corrected")
         ):
             yield Built(name, family, known)
 
 
 def _pair(trial: Mapping[str, Json], figure: str) -> tuple[float, float] | None:
-    """Expected and measured value of a figure; None without both, or where they are no numbers of cells."""
+    """Expected and measured value of a figure; None without both, or where they are no such numbers."""
     values = [found.get(figure) if isinstance(found, Mapping) else None for found in _both(trial)]
     numbers = [
         float(value)

@@ -177,6 +177,8 @@ def _figures(folder: Path) -> dict[str, Json]:
     yardstick = yardstick_of(model, Tests(test, SAMPLES), conversion.arguments.get("calibration"))
     scores = yardstick.of_program(model.program)
     measured = {} if task.build is None else _measured(model, task.build)
+    if "fmax" in measured:
+        estimate["fmax"] = expected.fmax_mhz
     figures: dict[str, float] = {**estimate, **measured}
     period = 1e3 / figures["fmax"] if figures.get("fmax") else model.target.clock_period_ns
     figures |= {f"{name}_ns": figures[name] * period for name in ("latency", "interval") if name in figures}
