@@ -52,6 +52,15 @@ def test_recorded_models(number: int, tmp_path: Path) -> None:
         _check(read_model(path), record["x"], record["outputs"])
 
 
+@pytest.mark.parametrize("loss", ["Poisson", "Tweedie"])
+def test_losses_of_counts_predict_powers_of_e(loss: str) -> None:
+    record = MODELS[0]
+    model = json.loads(json.dumps(record["model"]))
+    model["model_info"]["params"]["loss_function"]["type"] = loss
+    network = read_catboost(json.dumps(model).encode(), "model.json", raw=False)
+    _check(network, record["x"], [np.exp(record["outputs"][0])])
+
+
 def test_circuits_decide_as_catboost_does(tmp_path: Path) -> None:
     for number in (5, 9):
         record, path = MODELS[number], tmp_path / "model.json"
@@ -79,10 +88,10 @@ REFUSED: dict[str, tuple[Change, type[Exception], str]] = {
         UnsupportedError,
         "encode categories as integers",
     ),
-    "exponentials": (
-        lambda model: model["model_info"]["params"]["loss_function"].update(type="Poisson"),
+    "two results of a kind each": (
+        lambda model: model["model_info"]["params"]["loss_function"].update(type="RMSEWithUncertainty"),
         UnsupportedError,
-        "the loss 'Poisson'",
+        "the loss 'RMSEWithUncertainty'",
     ),
     "no trees": (lambda model: model.update(oblivious_trees=[]), ModelFileError, "without trees"),
     "leaves": (
@@ -146,6 +155,15 @@ if find_spec("catboost") is not None:  # 100 MB, with pandas and plotly: it is n
         other = strange(rng.permuted(made.x, axis=0), borders(content), made.categories, rng)
         x = np.concatenate([made.x, rng.permuted(made.x, axis=0), other])
         _check(read_model(made.model), x, outputs(made.model, x, made.categories))
+
+    @pytest.mark.parametrize("loss", ["Poisson", "Tweedie:variance_power=1.5"])
+    def test_counts(loss: str) -> None:
+        import catboost
+
+        x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+        options = {"iterations": 5, "depth": 3, "verbose": 0, "allow_writing_files": False}
+        model = catboost.CatBoostRegressor(loss_function=loss, **options).fit(x, np.exp(x[:, 0]))
+        _check(read_model(model), x, [model.predict(x)])
 
     def test_live_models_are_compared_with_catboost(tmp_path: Path) -> None:
         made = drawn(22)

@@ -57,10 +57,12 @@ MODELS: dict[str, tuple[Any, Data]] = {
     "extra trees, several": (ensemble.ExtraTreesRegressor(max_depth=5, **FEW), SEVERAL),
     "boosted, two classes": (ensemble.GradientBoostingClassifier(**FEW), TWO),
     "boosted, words": (ensemble.GradientBoostingClassifier(init="zero", **FEW), WORDS),
+    "boosted, exponential loss": (ensemble.GradientBoostingClassifier(loss="exponential", **FEW), TWO),
     "boosted, real": (ensemble.GradientBoostingRegressor(loss="huber", learning_rate=0.3, **FEW), REAL),
     "histogram, two classes": (ensemble.HistGradientBoostingClassifier(max_iter=6), TWO),
     "histogram, three classes": (ensemble.HistGradientBoostingClassifier(max_iter=6), THREE),
     "histogram, real": (ensemble.HistGradientBoostingRegressor(max_iter=6), REAL),
+    "histogram, counts": (ensemble.HistGradientBoostingRegressor(loss="poisson", max_iter=6), REAL),
     "isolation forest": (ensemble.IsolationForest(max_samples=64, max_features=0.5, **FEW), REAL),
     "isolation forest, contaminated": (ensemble.IsolationForest(contamination=0.25, **FEW), (THREE[0][:101], None)),
     "bagging, by ONNX": (BaggingClassifier(n_estimators=3, random_state=0), THREE),
@@ -70,9 +72,11 @@ MODELS: dict[str, tuple[Any, Data]] = {
     "XGBoost, real": (xgboost.XGBRegressor(n_estimators=6, max_depth=4), REAL),
     "XGBoost, dart": (xgboost.XGBRegressor(n_estimators=6, max_depth=3, booster="dart", rate_drop=0.4), REAL),
     "XGBoost, several": (xgboost.XGBRegressor(n_estimators=4, max_depth=3), SEVERAL),
+    "XGBoost, counts": (xgboost.XGBRegressor(n_estimators=6, max_depth=3, objective="count:poisson"), REAL),
     "LightGBM, two classes": (lightgbm.LGBMClassifier(**QUIET), TWO),
     "LightGBM, words": (lightgbm.LGBMClassifier(**QUIET), WORDS),
     "LightGBM, real": (lightgbm.LGBMRegressor(num_leaves=9, **QUIET), REAL),
+    "LightGBM, squares": (lightgbm.LGBMRegressor(reg_sqrt=True, **QUIET), REAL),
     "LightGBM, forest": (
         lightgbm.LGBMRegressor(boosting_type="rf", bagging_freq=1, bagging_fraction=0.7, **QUIET),
         REAL,
@@ -134,6 +138,51 @@ def test_isolation_forests_find_the_same_outliers(seed: int) -> None:
     labels, scores = (found[name].reshape(-1) for name in network.outputs)
     np.testing.assert_array_equal(labels, model.predict(TWO[0]))
     np.testing.assert_allclose(scores, model.decision_function(TWO[0]), atol=2e-5)
+
+
+BASED = {"base_score": 2.5}
+POSITIVE: dict[str, dict[str, Any]] = {
+    "count:poisson": {},
+    "reg:gamma": BASED,
+    "reg:tweedie": BASED,
+    "survival:cox": {},
+    "poisson": {},
+    "gamma": {},
+    "tweedie": {},
+    "cross_entropy_lambda": {},
+    "huber": {"reg_sqrt": True},
+}
+"""Objectives of XGBoost, then of LightGBM, that predict functions of sums."""
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+def test_functions_of_sums_are_the_librarys(name: str) -> None:
+    x, share = REAL[0], REAL[1] / REAL[1].max()
+    if ":" in name:
+        booster = xgboost.train({"objective": name, "max_depth": 3, **POSITIVE[name]}, xgboost.DMatrix(x, 9 * share), 5)
+        wanted = booster.predict(xgboost.DMatrix(x))
+    else:
+        booster = lightgbm.train({"objective": name, "verbose": -1, **POSITIVE[name]}, lightgbm.Dataset(x, share), 5)
+        wanted = booster.predict(x)
+    network = read_model(booster)
+    assert np.ptp(wanted) > 0.01
+    np.testing.assert_allclose(network.evaluate([x.astype(np.float64)])[network.outputs[0]][:, 0], wanted, rtol=2e-6)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_histograms_of_what_is_positive(loss: str) -> None:
+    model = ensemble.HistGradientBoostingRegressor(loss=loss, max_iter=5).fit(*REAL)
+    network, wanted = read_model(model), model.predict(REAL[0])
+    found = network.evaluate([REAL[0].astype(np.float64)])[network.outputs[0]][:, 0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_hinges_step() -> None:
+    x, y = TWO
+    booster = xgboost.train({"objective": "binary:hinge", "max_depth": 3}, xgboost.DMatrix(x, y), 4)
+    network = read_model(booster)
+    found = network.evaluate([x.astype(np.float64)])[network.outputs[0]][:, 0]
+    np.testing.assert_array_equal(found, booster.predict(xgboost.DMatrix(x)))
 
 
 def test_trees_of_vectors(tmp_path: Path) -> None:
@@ -241,36 +290,16 @@ REJECTED: dict[str, tuple[Callable[[], Any], type[BitsmithError], str]] = {
         UnsupportedError,
         "begins with another model",
     ),
-    "exponential loss": (
-        lambda: ensemble.GradientBoostingClassifier(loss="exponential", **FEW).fit(*TWO),
-        UnsupportedError,
-        "'exponential'",
-    ),
-    "poisson": (
-        lambda: ensemble.HistGradientBoostingRegressor(loss="poisson", max_iter=3).fit(*REAL),
-        UnsupportedError,
-        "'poisson'",
-    ),
     "no exporter": (lambda: LabelPropagation().fit(*THREE), ModelFileError, "skl2onnx cannot"),
     "XGBoost, linear": (
         lambda: xgboost.XGBRegressor(booster="gblinear", n_estimators=2).fit(*REAL),
         UnsupportedError,
         "the booster 'gblinear'",
     ),
-    "XGBoost, counts": (
-        lambda: xgboost.XGBRegressor(objective="count:poisson", n_estimators=2).fit(*REAL),
-        UnsupportedError,
-        "the objective 'count:poisson'",
-    ),
     "XGBoost, raw scores of two classes": (
         lambda: xgboost.XGBClassifier(objective="binary:logitraw", n_estimators=2).fit(*TWO),
         UnsupportedError,
         "1 scores for 2 classes",
-    ),
-    "LightGBM, counts": (
-        lambda: lightgbm.LGBMRegressor(objective="poisson", **QUIET).fit(*REAL),
-        UnsupportedError,
-        "the objective 'poisson'",
     ),
     "LightGBM, linear": (
         lambda: lightgbm.LGBMRegressor(linear_tree=True, **QUIET).fit(*REAL),
@@ -312,6 +341,9 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a circle": lambda learner: _first(learner)["left_children"].__setitem__(0, 0),
     "a short column": lambda learner: _first(learner)["split_conditions"].pop(),
     "no number": lambda learner: learner["learner_model_param"].__setitem__("base_score", "[nan]"),
+    "odds of what is no probability": lambda learner: learner.update(
+        objective={"name": "binary:logistic"}, learner_model_param={"base_score": "1", "num_class": "3"}
+    ),
     "two numbers for three classes": lambda learner: learner["learner_model_param"].__setitem__("base_score", "[1,2]"),
     "many classes": lambda learner: learner["learner_model_param"].__setitem__("num_class", "99999999"),
     "a foreign type": lambda learner: learner.__setitem__("objective", 3),

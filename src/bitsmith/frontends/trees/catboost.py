@@ -42,6 +42,9 @@ _REGRESSORS = (
 )  # fmt: skip
 """Losses of which the sums are what is predicted."""
 
+_COUNTS = ("Poisson", "Tweedie")
+"""Losses of which powers of e are."""
+
 _INTEGERS = range(-(1 << 12), 1 << 16)
 """Integers that categories are looked for among."""
 
@@ -91,8 +94,10 @@ def _kind(described: Fields, outputs: int) -> tuple[Link, Classes | None]:
     loss = described.fields("params").fields("loss_function").text("type")
     if loss in _REGRESSORS:
         return Link.IDENTITY, None
+    if loss in _COUNTS:
+        return Link.EXPONENTIAL, None
     if loss not in _CLASSIFIERS:
-        accepted = ", ".join([*_CLASSIFIERS, *_REGRESSORS])
+        accepted = ", ".join([*_CLASSIFIERS, *_REGRESSORS, *_COUNTS])
         raise UnsupportedError(f"the loss {loss[:50]!r}", where=described.where, accepted=accepted)
     names = described.fields("class_params").items("class_names") or list(range(max(outputs, 2)))
     return _CLASSIFIERS[loss], Classes(names)

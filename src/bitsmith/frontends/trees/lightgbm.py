@@ -32,6 +32,10 @@ _LINKS = {
     "custom": Link.IDENTITY,
     "binary": Link.SIGMOID,
     "cross_entropy": Link.SIGMOID,
+    "cross_entropy_lambda": Link.SOFTPLUS,
+    "poisson": Link.EXPONENTIAL,
+    "gamma": Link.EXPONENTIAL,
+    "tweedie": Link.EXPONENTIAL,
     "multiclass": Link.SOFTMAX,
     "multiclassova": Link.SIGMOID,
 }
@@ -54,7 +58,7 @@ def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
     head, *blocks = text.decode("utf-8", "replace").partition("\nend of trees")[0].split("\nTree=")
     described = _entries(head)
     objective, *options = described.get("objective", "custom").split()
-    if objective not in _LINKS or "sqrt" in options:
+    if objective not in _LINKS:
         raise UnsupportedError(
             f"the objective {' '.join([objective, *options])[:50]!r}", where=where, accepted=", ".join(_LINKS)
         )
@@ -69,7 +73,8 @@ def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
     ]
     (last,) = _numbers(described, "max_feature_idx", 1, where).astype(int)
     layer = ensemble(trees, int(last) + 1, as_weights(np.zeros(outputs)), where)
-    return network_of(layer, _LINKS[objective], classes, "LightGBM")
+    link = Link.SIGNED_SQUARE if "sqrt" in options else _LINKS[objective]
+    return network_of(layer, link, classes, "LightGBM")
 
 
 def _entries(block: str) -> dict[str, str]:

@@ -67,30 +67,26 @@ def _boosted(model: Any) -> _Sums:
     first = model._raw_predict_init(np.zeros((2, model.n_features_in_), np.float32))
     if getattr(model, "init", None) not in (None, "zero") and not _is_constant(model.init_):
         raise UnsupportedError("boosting that begins with another model", where="init", accepted="init=None or 'zero'")
-    found = []
+    # Sums of the exponential loss are halves of the logarithm of the odds.
+    scale, found = 2.0 if model.loss == "exponential" else 1.0, []
     for stage in range(rows):
         for output in range(outputs):
             tree = model.estimators_[stage, output]
             values = np.zeros((tree.tree_.node_count, outputs))
             values[:, output] = np.asarray(tree.tree_.value)[:, 0, 0]
-            found.append(_tree(tree, values, float(model.learning_rate)))
-    base = np.asarray(first, dtype=np.float64)[0].reshape(outputs)
-    return _Sums(found, base, _link(model, outputs, "exponential"))
+            found.append(_tree(tree, values, scale * float(model.learning_rate)))
+    base = scale * np.asarray(first, dtype=np.float64)[0].reshape(outputs)
+    return _Sums(found, base, _link(model, outputs))
 
 
 def _is_constant(model: object) -> bool:
     return type(model).__name__ in ("DummyClassifier", "DummyRegressor")
 
 
-def _link(model: Any, outputs: int, *other: str) -> Link:
+def _link(model: Any, outputs: int) -> Link:
     """The function of the sums of a boosted classifier, or of a regressor."""
-    loss = str(model.loss)
     if not hasattr(model, "classes_"):
-        if loss in ("poisson", "gamma"):
-            raise UnsupportedError(f"the loss {loss!r}, of which results are exponentials", accepted="other losses")
-        return Link.IDENTITY
-    if loss in other:
-        raise UnsupportedError(f"the loss {loss!r} of a classifier", accepted="'log_loss'")
+        return Link.EXPONENTIAL if model.loss in ("poisson", "gamma") else Link.IDENTITY
     return Link.SIGMOID if outputs == 1 else Link.SOFTMAX
 
 

@@ -17,24 +17,30 @@ from bitsmith.layers.network import Network
 
 _MOST_OUTPUTS = 1024
 
-_Objective: TypeAlias = tuple[Link, bool, bool]
-"""The function of sums; whether the base score is a probability; whether the class is all that is predicted."""
+_Objective: TypeAlias = tuple[Link, Link, bool]
+"""The function of sums; the one that makes the base score of what sums begin with; whether the class is all that is predicted."""
 
 _OBJECTIVES: dict[str, _Objective] = {
-    "binary:logistic": (Link.SIGMOID, True, False),
-    "reg:logistic": (Link.SIGMOID, True, False),
-    "binary:logitraw": (Link.IDENTITY, True, False),
-    "multi:softprob": (Link.SOFTMAX, False, False),
-    "multi:softmax": (Link.SOFTMAX, False, True),
-    "reg:squarederror": (Link.IDENTITY, False, False),
-    "reg:linear": (Link.IDENTITY, False, False),
-    "reg:absoluteerror": (Link.IDENTITY, False, False),
-    "reg:pseudohubererror": (Link.IDENTITY, False, False),
-    "reg:squaredlogerror": (Link.IDENTITY, False, False),
-    "reg:quantileerror": (Link.IDENTITY, False, False),
-    "rank:ndcg": (Link.IDENTITY, False, False),
-    "rank:map": (Link.IDENTITY, False, False),
-    "rank:pairwise": (Link.IDENTITY, False, False),
+    "binary:logistic": (Link.SIGMOID, Link.SIGMOID, False),
+    "reg:logistic": (Link.SIGMOID, Link.SIGMOID, False),
+    "binary:logitraw": (Link.IDENTITY, Link.SIGMOID, False),
+    "multi:softprob": (Link.SOFTMAX, Link.IDENTITY, False),
+    "multi:softmax": (Link.SOFTMAX, Link.IDENTITY, True),
+    "reg:squarederror": (Link.IDENTITY, Link.IDENTITY, False),
+    "reg:linear": (Link.IDENTITY, Link.IDENTITY, False),
+    "reg:absoluteerror": (Link.IDENTITY, Link.IDENTITY, False),
+    "reg:pseudohubererror": (Link.IDENTITY, Link.IDENTITY, False),
+    "reg:squaredlogerror": (Link.IDENTITY, Link.IDENTITY, False),
+    "reg:quantileerror": (Link.IDENTITY, Link.IDENTITY, False),
+    "binary:hinge": (Link.STEP, Link.IDENTITY, False),
+    "count:poisson": (Link.EXPONENTIAL, Link.EXPONENTIAL, False),
+    "reg:gamma": (Link.EXPONENTIAL, Link.EXPONENTIAL, False),
+    "reg:tweedie": (Link.EXPONENTIAL, Link.EXPONENTIAL, False),
+    "survival:cox": (Link.EXPONENTIAL, Link.EXPONENTIAL, False),
+    "survival:aft": (Link.EXPONENTIAL, Link.EXPONENTIAL, False),
+    "rank:ndcg": (Link.IDENTITY, Link.IDENTITY, False),
+    "rank:map": (Link.IDENTITY, Link.IDENTITY, False),
+    "rank:pairwise": (Link.IDENTITY, Link.IDENTITY, False),
 }
 
 
@@ -49,19 +55,27 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None) -> Network:
     described, name = learner.fields("learner_model_param"), learner.fields("objective").text("name")
     if name not in _OBJECTIVES:
         raise UnsupportedError(f"the objective {name[:50]!r}", where=where, accepted=", ".join(_OBJECTIVES))
-    link, probability, label = _OBJECTIVES[name]
+    link, based, label = _OBJECTIVES[name]
     outputs = max(_count(described, "num_class"), 1) * max(_count(described, "num_target"), 1)
     if outputs > _MOST_OUTPUTS:
         raise UnsupportedError(f"{outputs} outputs", where=where, accepted=f"at most {_MOST_OUTPUTS}")
     trees = _trees(learner.fields("gradient_booster"), outputs, where)
-    base = _base(described, outputs)
-    if probability:
-        base = np.log(base) - np.log1p(-base)
+    base = _sums(based, _base(described, outputs), described)
     layer = ensemble(trees, _count(described, "num_feature"), as_weights(base), where)
     if label and classes is None:
         network = network_of(layer, link, Classes(range(outputs)), "XGBoost")
         return replace(network, outputs=network.outputs[:1])
     return network_of(layer, link, classes, "XGBoost")
+
+
+def _sums(based: Link, base: Floats, described: Fields) -> Floats:
+    """The sums of which a function makes the base scores."""
+    if based is Link.IDENTITY:
+        return base
+    if np.any(base <= 0) or (based is Link.SIGMOID and np.any(base >= 1)):
+        raise described.wrong("base_score", "a probability" if based is Link.SIGMOID else "a positive number")
+    odds = base / (1 - base) if based is Link.SIGMOID else base
+    return as_weights(np.log(odds))
 
 
 def _count(fields: Fields, key: str) -> int:
