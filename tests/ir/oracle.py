@@ -101,12 +101,11 @@ def bring_inside(value: int, lo: int, hi: int, overflow: Overflow) -> int:
 
 def cast_real(op: ops.Cast | ops.Input, values: Fractions) -> Ints:
     """Raw results of the cast ``op`` for real ``values``."""
-    result = np.empty(values.shape, dtype=np.object_)
-    frac, lo, hi = (np.broadcast_to(part, values.shape) for part in (op.frac, op.lo, op.hi))
-    for index in np.ndindex(*values.shape):
-        rounded = round_to_integer(values[index] * _power(int(frac[index])), op.rounding)
-        result[index] = bring_inside(rounded, int(lo[index]), int(hi[index]), op.overflow)
-    return result
+
+    def cast(value: Fraction, frac: int, lo: int, hi: int) -> int:
+        return bring_inside(round_to_integer(value * _power(int(frac)), op.rounding), int(lo), int(hi), op.overflow)
+
+    return _each(cast, values, op.frac, op.lo, op.hi)
 
 
 def apply(op: Op, args: Sequence[Fractions], types: Sequence[TensorType]) -> Fractions:
@@ -145,17 +144,17 @@ def apply(op: Op, args: Sequence[Fractions], types: Sequence[TensorType]) -> Fra
         case ops.Neg():
             return _array(-args[0])
         case ops.Shift():
-            return _each(lambda x, n: x * _power(int(n)), args[0], np.broadcast_to(op.amount, args[0].shape))
+            return _each(lambda x, n: x * _power(int(n)), args[0], op.amount)
         case ops.Max():
-            return _each(max, *np.broadcast_arrays(*args))
+            return _each(max, *args)
         case ops.Min():
-            return _each(min, *np.broadcast_arrays(*args))
+            return _each(min, *args)
         case ops.Abs():
             return _each(abs, args[0])
         case ops.Compare():
-            return _each(lambda x, y: Fraction(int(_holds(op.relation, x, y))), *np.broadcast_arrays(*args))
+            return _each(lambda x, y: Fraction(int(_holds(op.relation, x, y))), *args)
         case ops.Select():
-            return _each(lambda c, x, y: x if c != 0 else y, *np.broadcast_arrays(*args))
+            return _each(lambda c, x, y: x if c != 0 else y, *args)
         case ops.Sum():
             return _reduce(op.axes, sum, args[0])
         case ops.AMax():
@@ -195,16 +194,26 @@ def _power(exponent: int) -> Fraction:
 
 
 def _real(raw: Ints, frac: npt.NDArray[np.int64]) -> Fractions:
-    return _each(lambda r, f: Fraction(int(r)) * _power(-int(f)), raw, np.broadcast_to(frac, raw.shape))
+    return _each(_fraction, raw, frac)
+
+
+def _fraction(raw: int, frac: int) -> Fraction:
+    """``raw * 2**-frac``."""
+    return Fraction(int(raw), 1 << int(frac)) if frac >= 0 else Fraction(int(raw) << -int(frac))
+
+
+def _units(value: Fraction, frac: int, lo: int, hi: int) -> int | None:
+    """``value * 2**frac``; None if it is no integer of ``lo..hi``."""
+    up = int(frac)
+    units, left = divmod(value.numerator << max(up, 0), value.denominator << max(-up, 0))
+    return units if left == 0 and lo <= units <= hi else None
 
 
 def _raw(value: Fractions, node: Node, where: str) -> Ints:
     if value.shape != node.type.shape:
         raise ProgramError(f"a value of shape {value.shape}, its type is {node.type}", where=where)
-    frac, lo, hi = node.type.full()
-    scaled = _each(lambda x, f: x * _power(int(f)), value, frac)
-    raw = _each(int, scaled)
-    if bool(np.any(raw != scaled)) or bool(np.any(raw < lo)) or bool(np.any(raw > hi)):
+    raw = _each(_units, value, node.type.frac, node.type.lo, node.type.hi)
+    if None in raw.ravel().tolist():
         raise ProgramError(f"a value outside its type {node.type}", where=where)
     return raw
 
