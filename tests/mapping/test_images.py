@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.kinds import Engine, Source
+from bitsmith.dataflow.processes import Network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
+from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.images import images_of
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program.other_weights import with_weights_of
 from tests.dataflow.execute import execute
-from tests.mapping.test_engines import depthwise, perceptron, residual, shared
+from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
 from tests.mapping.test_partition import assert_equal_values
 from tests.properties.programs import random_stimuli, sample
 
@@ -39,7 +42,14 @@ def changed(program: Program, seed: int = 0, scale: float = 1.0) -> Program:
 )
 def test_an_engine_with_other_words_is_the_other_program(program: Program, reuse: int) -> None:
     directives = replace(shared(program, reuse), weights_rate=8.0)
-    other = changed(program)
+    network = assert_is_other(program, changed(program), directives)
+    (same,) = images_of(program, program, directives)
+    (stored,) = (p.kind.stored for p in network.processes if isinstance(p.kind, Source) and p.kind.stored)
+    np.testing.assert_array_equal(same, stored.raw)
+
+
+def assert_is_other(program: Program, other: Program, directives: Directives) -> Network:
+    """Check that the processes of ``program`` with words of ``other`` are that one; those processes."""
     (words,) = images_of(program, other, directives)
     network = partition(program, directives)
     processes = [
@@ -57,9 +67,7 @@ def test_an_engine_with_other_words_is_the_other_program(program: Program, reuse
         results = execute(loaded, sample(stimuli, k), {}, {})
         for want, have, output, stream in zip(expected, results, other.outputs, streams, strict=True):
             assert_equal_values(np.asarray(want[k]), other.nodes[output.node].type.frac, have, stream.token.frac)
-    (same,) = images_of(program, program, directives)
-    (stored,) = (p.kind.stored for p in network.processes if isinstance(p.kind, Source) and p.kind.stored)
-    np.testing.assert_array_equal(same, stored.raw)
+    return network
 
 
 def test_weights_that_have_no_room_are_refused() -> None:
@@ -69,3 +77,40 @@ def test_weights_that_have_no_room_are_refused() -> None:
         images_of(program, changed(program, scale=16.0), directives)
     with pytest.raises(UnsupportedError, match="another structure"):
         with_weights_of(program, perceptron((16, 12, 12, 8)))
+
+
+def biased(*biases: int) -> Program:
+    """Dense layers with a bias each, of three fractional bits."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", (8,), FORMAT)
+    for number, bias in enumerate(biases):
+        with builder.layer(f"dense{number}"):
+            x = builder.add(builder.linear(x, rng.integers(-15, 16, (8, 8)), 6), builder.const(np.full(8, bias), 3))
+            x = builder.cast(x, FORMAT)
+    return builder.program([("y", x)])
+
+
+@pytest.mark.parametrize(
+    ("biases", "others", "refused"),
+    [
+        ((9, -10, 11), (31, -32, 1), None),
+        ((9, -10, 11), (8, 16, -32), None),  # of fewer fractional bits
+        ((10, -9, 11), (31, -32, 0), None),  # in place of such
+        ((9, -10, 11), (8, 32, 7), "layer 'dense1': other biases that are larger"),
+        ((9, -10, 11), (-33, 8, 7), "layer 'dense0': other biases that are larger"),
+        ((9, -10, 24), (31, 1, 64), "layer 'dense2': other biases that are larger"),
+        ((10, -9, 11), (33, 1, 2), "layer 'dense0': other biases that are larger"),
+        ((8, -16, 24), (31, 1, 2), "layer 'dense0': other biases of 3 fractional bits"),
+        ((9, -10, 11), (8, 8, 7), "image: other constants that are alike"),
+    ],
+)
+def test_biases_have_a_bit_more_than_their_own(
+    biases: tuple[int, ...], others: tuple[int, ...], refused: str | None
+) -> None:
+    program = biased(*biases)
+    directives = replace(shared(program, 9999), weights_rate=8.0)
+    if refused is None:
+        assert_is_other(program, biased(*others), directives)
+    else:
+        with pytest.raises(UnsupportedError, match=refused):
+            images_of(program, biased(*others), directives)

@@ -27,6 +27,8 @@ def images_of(program: Program, other: Program, directives: Directives) -> list[
         UnsupportedError: a number that lies in the circuit, or that has more bits than there is room for.
     """
     own, theirs = builder_of(program, directives), builder_of(other, directives)
+    if [type(node.op) for node in own.program.nodes] != [type(node.op) for node in theirs.program.nodes]:
+        raise _refused("", "constants that are alike", "as many as the circuit has")
     pairs = list(zip(engines(own), engines(theirs), strict=True))
     _require_outside(own, theirs.program, [region for (region, _), _ in pairs])
     return [_words(own, region, row, others) for (region, row), (others, _) in pairs]
@@ -66,10 +68,12 @@ def _words(builder: DataflowBuilder, region: Region, row: Row, others: Region) -
         _require_room(own, other)
     biases = list[Ints]()
     for own, other, fracs in zip(region.units, others.units, function.fracs, strict=True):
-        finer, largest = other.bias_frac - own.bias_frac, max(abs(int(one)) for one in other.bias)
-        if largest and other.bias_frac > min(fracs):
+        finer = other.bias_frac - own.bias_frac
+        least, most = (int(end(other.bias)) << max(-finer, 0) for end in (np.min, np.max))
+        if (least or most) and other.bias_frac > min(fracs):
             raise _refused(own.name, f"biases of {other.bias_frac} fractional bits", f"{min(fracs)}")
-        if largest << max(-finer, 0) > own.room << max(finer, 0):
+        room = own.room << max(finer, 0)
+        if least < -room or most > max(room - 1, 0):
             raise _refused(own.name, "biases that are larger", "such of about twice the magnitude at most")
         biases.append(biases_of(other, fracs))
     layers = engine_of(builder, replace(region, units=others.units), row, function, biases, fed=True).layers
@@ -106,6 +110,7 @@ def _whole(ends: tuple[int, int]) -> tuple[int, int]:
 
 
 def _refused(layer: str, found: str, accepted: str) -> UnsupportedError:
+    where = f"layer {layer!r}" if layer else "image"
     return UnsupportedError(
-        f"other {found}", where=f"layer {layer!r}", accepted=accepted, remedy="build a circuit of the other model"
+        f"other {found}", where=where, accepted=accepted, remedy="build a circuit of the other model"
     )
