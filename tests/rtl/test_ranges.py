@@ -119,6 +119,8 @@ def test_formats(tmp_path: Path, name: str, calibrated: bool) -> None:
     while not all(-(1 << 31) <= bound * Fraction(2) ** finest < 1 << 31 for bound in bounds):
         finest -= 1
     assert watch.frac == finest, "the finest grid on which all fit into 32 bits"
+    ends = [on_the_grid(bound, frac) for frac, *each in formats for bound in each]
+    assert watch.width == 1 + max(max(ends), -min(ends) - 1).bit_length(), "the bits of what an element may be"
     values, known = (
         [[on_the_grid(raw, frac) for raw, (frac, *_) in zip(token, formats, strict=True)] for token in rows]
         for rows in (tokens, halves)
