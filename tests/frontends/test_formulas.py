@@ -19,6 +19,7 @@ from bitsmith.frontends.formulas.functions import FUNCTIONS
 from bitsmith.frontends.formulas.outputs import by_sympy, evaluated
 from bitsmith.frontends.formulas.parse import parse_formula
 from bitsmith.frontends.formulas.ranges import ranges
+from bitsmith.frontends.formulas.read import read_formulas
 from bitsmith.frontends.formulas.spellings import called
 from bitsmith.frontends.frameworks import framework_of
 
@@ -216,6 +217,15 @@ def test_functions_are_rejected_where_they_are_not_defined(text: str) -> None:
     with pytest.raises(ApproximateError, match=UNDEFINED[text]) as caught:
         bitsmith.convert([text], inputs={"x": (0, 1), "y": (0, 1)})
     assert "may be from" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, ""), (1, "where log(x0) is"), (4, "log(x3) is"), (5, "log(x3), ... is")]
+)
+def test_functions_that_may_not_be_defined_are_listed(count: int, said: str) -> None:
+    text = "x0" + "".join(f" + log(x{number})" for number in range(count))
+    notes = [note for note in read_formulas([parse_formula(text)], None).notes if "No ranges of inputs" in note]
+    assert [said in note for note in notes] == [True] * (count > 0)
 
 
 def test_the_nearest_number_is_taken_where_that_is_allowed(tmp_path: Path) -> None:
