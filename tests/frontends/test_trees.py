@@ -25,6 +25,7 @@ from tests.properties import judged
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.read import read_model
+from bitsmith.frontends.trees.xgboost import read_xgboost
 
 Numbers = npt.NDArray[np.float32]
 Data = tuple[Numbers, npt.NDArray[Any]]
@@ -348,6 +349,15 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "many classes": lambda learner: learner["learner_model_param"].__setitem__("num_class", "99999999"),
     "a foreign type": lambda learner: learner.__setitem__("objective", 3),
 }
+
+
+@pytest.mark.parametrize(("classes", "targets"), [(1024, 1), (1, 1024), (32, 32), (1025, 1), (1, 1025), (33, 32)])
+def test_xgboost_may_have_1024_outputs(classes: int, targets: int) -> None:
+    counts = {"num_class": str(classes), "num_target": str(targets)}
+    content = {"learner": {"learner_model_param": counts, "objective": {"name": "multi:softprob"}}}
+    with pytest.raises((ModelFileError, UnsupportedError)) as caught:  # it has no trees anyway
+        read_xgboost(json.dumps(content).encode(), "model", None)
+    assert (f"{classes * targets} outputs" in str(caught.value)) == (classes * targets > 1024)
 
 
 @pytest.mark.parametrize("name", DAMAGES)
