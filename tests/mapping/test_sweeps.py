@@ -49,6 +49,35 @@ def test_random_decoders(share: int) -> None:
     assert narrow > 3
 
 
+@pytest.mark.parametrize("layer", ["product", "greatest"])
+@pytest.mark.parametrize(
+    ("padding", "swept"),
+    [
+        (((2, 0), (0, 2)), True),
+        (((0, 2), (2, 0)), True),
+        (((3, 0), (0, 0)), False),
+        (((0, 0), (3, 0)), False),
+        (((0, 3), (0, 0)), False),
+        (((0, 0), (0, 3)), False),
+    ],
+)
+def test_windows_that_lie_in_the_padding_alone_are_not_swept(
+    padding: tuple[tuple[int, int], ...], swept: bool, layer: str
+) -> None:
+    """Along one of two axes, before the first or after the last position."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", (5, 4, 64), FixedFormat(True, 6, 3))
+    with builder.layer("layer"):
+        windows = builder.window(x, (3, 3), (1, 1), (1, 1), padding)
+        if layer == "product":
+            flat = builder.reshape(windows, (*windows.shape[:2], 576))
+            y = builder.linear(flat, rng.integers(-15, 16, (576, 2)), 3)
+        else:
+            y = builder.amax(builder.reshape(windows, (*windows.shape[:2], 9, 64)), (2,))
+    network = assert_same(builder.program([("y", y)]), Directives({"layer": 4096}, False), 0)
+    assert any(isinstance(process.kind, Sweep) for process in network.processes) == swept
+
+
 def layer(kind: str) -> Program:
     """A dense layer of 64 to 4, or a convolution of 3x3 of 8 channels, in one or in eight groups."""
     rng, form = np.random.default_rng(0), FixedFormat(True, 8, 3)
