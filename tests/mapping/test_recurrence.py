@@ -73,13 +73,13 @@ def test_steps_whose_weights_are_loaded_go_round() -> None:
         assert parameters(program) and any(isinstance(process.kind, Feedback) for process in processes)
 
 
-def cell(kind: type[Recurrent], gates: int) -> Program:
-    """A cell of 8 units over 6 steps of 4 channels."""
+def cell(kind: type[Recurrent], gates: int, units: int = 8, **formats: FixedFormat) -> Program:
+    """A cell over 6 steps of 4 channels."""
     rng = np.random.default_rng(0)
-    layer = kind(*(as_weights(rng.integers(-127, 128, (n, 8 * gates)) / 256.0) for n in (4, 8)))
+    layer = kind(*(as_weights(rng.integers(-127, 128, (n, units * gates)) / 256.0) for n in (4, units)))
     nodes = (
         NetworkNode("x", Input((6, 4)), settings=Settings({"result": FixedFormat(True, 8, 2)})),
-        NetworkNode("layer", layer, ("x",), settings=Settings({"state": FixedFormat(True, 8, 1)})),
+        NetworkNode("layer", layer, ("x",), settings=Settings({"state": FixedFormat(True, 8, 1), **formats})),
     )
     return compile_network(Network(nodes, ("x",), ("layer",))).program
 
@@ -133,6 +133,26 @@ def test_states_that_no_step_changes_are_operands_that_come_again(changed: bool,
     assert (Scan in kinds) == changed
     cycles = schedule(network, dict.fromkeys(range(len(network.processes)), 1)).interval
     assert (cycles == 5) != changed
+
+
+@pytest.mark.parametrize(
+    ("reuse", "parallel", "style", "goes_round"),
+    [
+        (1, False, MultiplierStyle.SHARED, False),
+        (2, False, MultiplierStyle.SHARED, True),
+        (11, True, MultiplierStyle.SHARED, False),
+        (12, True, MultiplierStyle.SHARED, True),
+        (12, True, MultiplierStyle.GRAPHS, False),
+    ],
+)
+def test_states_go_round_where_a_step_has_two_cycles(
+    reuse: int, parallel: bool, style: MultiplierStyle, goes_round: bool
+) -> None:
+    """Of six steps, which share the cycles of a sample where they come at once."""
+    short = FixedFormat(True, 8, 1)
+    program = drop_dead(cell(SimpleRNN, 1, 4, weight=short, recurrent_weight=short), keep_probes=False)
+    network = partition(program, Directives({"layer": reuse}, parallel, {"layer": style}))
+    assert any(isinstance(process.kind, Feedback) for process in network.processes) == goes_round
 
 
 def test_processes_that_run_one_after_another_keep_the_recurrence_in_one() -> None:
