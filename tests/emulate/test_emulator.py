@@ -261,8 +261,11 @@ def test_products_in_parts_are_those_of_few_samples() -> None:
 
 @pytest.mark.parametrize("width", [6, 14])
 @pytest.mark.parametrize("batch", [1, 7])
-def test_what_wraps_is_seen_after_runs_in_which_nothing_did(width: int, batch: int) -> None:
-    fmt, build = FixedFormat(True, width, 2, Rounding.RND, Overflow.WRAP), ProgramBuilder()
+@pytest.mark.parametrize("overflow", [Overflow.WRAP, Overflow.SAT])
+def test_what_leaves_its_range_is_seen_after_runs_in_which_nothing_did(
+    width: int, batch: int, overflow: Overflow
+) -> None:
+    fmt, build = FixedFormat(True, width, 2, Rounding.RND, overflow), ProgramBuilder()
     x = build.input("x", (6,), fmt)
     rows = np.random.default_rng(0).integers(-2, 3, (3, 6, 6))
     for weights in rows:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.emulator import LEAST_CHUNK, _scattered
 from bitsmith.emulate.workspace import Array, StoredValue, Workspace
+from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 
 
 @given(st.integers(1, 1 << 20))
@@ -59,3 +60,17 @@ def test_rows_of_ones_stand_behind_operands_without_a_copy(samples: int, monkeyp
     monkeypatch.setattr(Workspace, "with_ones", watched)
     emulator.run([np.ones((samples, 6))])
     assert copied and not any(copied)
+
+
+@pytest.mark.parametrize(
+    ("raw", "leaves"), [([[9, 3]], False), ([[3, 9]], True), ([[-10, 0]], True), ([[0, 0], [9, -5]], True)]
+)
+def test_channels_have_ranges_of_their_own(raw: list[list[int]], leaves: bool) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (2,), FixedFormat(True, 6, 0))
+    y = build.cast_to(x, 0, objects(np.array([-9, -4])), objects(np.array([9, 4])), Rounding.RND, Overflow.SAT)
+    program = build.program([("y", y)])
+    emulator = Emulator(program, watched=[node.op for node in program.nodes if isinstance(node.op, ops.Cast)])
+    (found,), _, left = emulator.run_watched([np.array(raw, dtype=float)])
+    np.testing.assert_array_equal(found, np.clip(raw, [-9, -4], [9, 4]))
+    assert bool(left) == leaves

@@ -43,8 +43,9 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue
     if fold:
         scratch = partial(_scratch, ws, made)
         steps = folder(made.floats, lo[..., None], hi[..., None], op.overflow, scratch)
-        if looked_at:
-            steps = [unless_within(made.floats, float(lo.item()), float(hi.item()), steps, ws.watch.note(op))]
+        note = ws.watch.note(op)
+        if looked_at or (note and op.overflow is Overflow.SAT and x.varies):
+            steps = [unless_within(made.floats, lo[..., None], hi[..., None], steps, note)]
         for step in steps:
             ws.do(step, made.varies) if guarded is None else ws.repair(step)
     if storage.kind is kind:
@@ -68,7 +69,7 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValu
     count = limbs_for((rounded + 2 * declared).bit_length() + 1)
     drop = (operand.frac - op.frac)[..., None]
     bring = _limb_folder(op, count) if fold else None
-    note = ws.watch.note(op) if fold and op.overflow is Overflow.WRAP else None
+    note = ws.watch.note(op) if fold and op.overflow in (Overflow.WRAP, Overflow.SAT) else None
 
     def compute() -> Limbs:
         result = limbs.round_shift(x.limbs, drop, op.rounding, count)

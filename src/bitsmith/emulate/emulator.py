@@ -99,7 +99,7 @@ class Emulator:
     def run_watched(
         self, inputs: Sequence[Batch], states: States | None = None
     ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
-        """Return :meth:`run_counted` and the watched casts of which some value wrapped; ``inputs`` were checked.
+        """Return :meth:`run_counted` and the watched casts whose range some value left; ``inputs`` were checked.
 
         Seldom it is one of a sample that is none: a chunk may have more than are given.
         """
@@ -177,8 +177,8 @@ class Emulator:
             for reader, result in zip(bound.readers[:most], results, strict=True):
                 reader.read(stop - start, result[start:stop])
 
-        wrapped = compiled.execute(batch, self.threads, states, load, store)
-        return results, outside, wrapped
+        left = compiled.execute(batch, self.threads, states, load, store)
+        return results, outside, left
 
 
 def _evaluated(program: Program, raw: Ints) -> Raws:
@@ -247,7 +247,7 @@ class _Compiled:
         The first sample goes on with ``states``, which become those after the last one.
 
         Returns:
-            The casts that wrapped.
+            The casts whose range some value left.
         """
         if batch == 0:
             return ()
@@ -255,7 +255,7 @@ class _Compiled:
         share = -(-batch // threads) if batch > _SMALL else batch
         size = min(self._chunk, _power_above(share))
         starts = range(0, batch, size)
-        wrapped: dict[int, Cast] = {}
+        left: dict[int, Cast] = {}
 
         def run(start: int, bound: _Bound) -> None:
             stop = min(batch, start + size)
@@ -265,8 +265,8 @@ class _Compiled:
             store(bound, start, stop)
 
         with one_thread():
-            self._share_out(iter(starts), min(threads, len(starts)), size, wrapped, run)
-        return wrapped.values()
+            self._share_out(iter(starts), min(threads, len(starts)), size, left, run)
+        return left.values()
 
     @np.errstate(all="ignore")  # in half the time of a with statement
     def execute_few(
@@ -275,7 +275,7 @@ class _Compiled:
         """Run one chunk, without any preparation, which goes on with ``states``.
 
         Returns:
-            The results, all or ``most`` of them, how many values of each input were outside, and the casts that wrapped.
+            The results, all or ``most`` of them, how many values of each input were outside, and the casts whose range was left.
         """
         size = batch if batch <= _FEW else _power_above(batch)
         bound = self._take(size)
@@ -285,12 +285,7 @@ class _Compiled:
         return results, outside, self._give(size, bound)
 
     def _share_out(
-        self,
-        starts: Iterator[int],
-        threads: int,
-        size: int,
-        wrapped: dict[int, Cast],
-        run: Callable[[int, _Bound], None],
+        self, starts: Iterator[int], threads: int, size: int, left: dict[int, Cast], run: Callable[[int, _Bound], None]
     ) -> None:
         """Call ``run`` for all ``starts``, on several threads."""
         lock = threading.Lock()
@@ -308,7 +303,7 @@ class _Compiled:
                             break
                         run(start, bound)
                     with lock:
-                        wrapped.update((id(op), op) for op in self._give(size, bound))
+                        left.update((id(op), op) for op in self._give(size, bound))
             except BaseException as error:  # handed to the caller's thread
                 errors.append(error)
 
@@ -330,12 +325,12 @@ class _Compiled:
             return _Bound(workspace, self._quantizations, self._wanted)
 
     def _give(self, size: int, bound: _Bound) -> Collection[Cast]:
-        """Keep a workspace for the next time; the casts that wrapped in it."""
-        noted = bound.workspace.watch.wrapped
-        wrapped = (*noted.values(),) if noted else ()
+        """Keep a workspace for the next time; the casts whose range some value left in it."""
+        noted = bound.workspace.watch.left
+        left = (*noted.values(),) if noted else ()
         noted.clear()
         self._idle[size].append(bound)  # last: another thread may take it at once
-        return wrapped
+        return left
 
 
 def _cores() -> int:

@@ -41,7 +41,7 @@ class _Chain:
 def with_tables(
     program: Program, wanted: Collection[int], watched: Collection[ops.Cast], evaluate: Evaluate
 ) -> Program:
-    """``program`` with tables where they save time; the casts ``watched`` stay where a value may wrap."""
+    """``program`` with tables where they save time; the casts ``watched`` stay where a value may leave its range."""
     nodes = [_with_body(node, watched, evaluate) for node in program.nodes]
     known: dict[Program, ops.Table] = {}
     room = MOST_TOGETHER
@@ -91,7 +91,7 @@ def _root(program: Program, index: int, roots: list[int], watched: Collection[op
     kind = program.nodes[root].type
     if kind.shape != node.type.shape or kind.frac.size > 1 or _entries(kind) > MOST_ENTRIES:
         return index
-    if isinstance(node.op, ops.Cast) and node.op in watched and _wraps(program, node.op, node.args[0]):
+    if isinstance(node.op, ops.Cast) and node.op in watched and _leaves(program, node.op, node.args[0]):
         return index
     return root
 
@@ -106,7 +106,11 @@ def _entries(kind: TensorType) -> int:
 
 
 def _wraps(program: Program, op: ops.Cast, operand: int) -> bool:
-    return op.overflow is Overflow.WRAP and overflows(op, *rounded_range(op, program.nodes[operand].type))
+    return op.overflow is Overflow.WRAP and _leaves(program, op, operand)
+
+
+def _leaves(program: Program, op: ops.Cast, operand: int) -> bool:
+    return overflows(op, *rounded_range(op, program.nodes[operand].type))
 
 
 def _alike(op: Op) -> Op | None:

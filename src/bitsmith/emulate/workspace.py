@@ -88,18 +88,18 @@ class StoredValue:
 
 
 class Watch:
-    """Notes which of ``casts`` wrap."""
+    """Notes the ``casts`` whose range some value leaves."""
 
-    __slots__ = ("casts", "wrapped")
+    __slots__ = ("casts", "left")
 
     def __init__(self, casts: Collection[ops.Cast] = ()) -> None:
         self.casts = casts
-        self.wrapped: dict[int, ops.Cast] = {}
+        self.left: dict[int, ops.Cast] = {}
         """By identity, since comparing casts takes more time than the rest of a step."""
 
     def note(self, op: ops.Cast) -> Kernel | None:
         """A step that notes that some value of ``op`` was beyond the range, if that is watched."""
-        return partial(self.wrapped.__setitem__, id(op), op) if op in self.casts else None
+        return partial(self.left.__setitem__, id(op), op) if op in self.casts else None
 
 
 class Workspace:

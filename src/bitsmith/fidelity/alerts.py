@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.base.progress import users_line
 from bitsmith.emulate import Emulator
@@ -18,6 +19,7 @@ from bitsmith.fidelity.picks import Picks
 from bitsmith.fidelity.predictions import Predictions
 from bitsmith.ir.ops import Cast
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import Overflow
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import APPROXIMATE, Network
@@ -26,6 +28,9 @@ from bitsmith.report.summary import input_format, input_range
 
 _LISTED = 4
 """Most layers that a warning of lost values names."""
+
+_LOOKED, _SHARE = 4096, 8
+"""Samples that are looked at for values beyond limits of ``auto``, and one of how many more, if a run tells of some."""
 
 
 class Alerts:
@@ -49,6 +54,7 @@ class Alerts:
         self._look_ups = look_ups(network)
         self._picks = Picks()
         self._lost_told = False
+        self._came = self._looked = 0
         self._network = None if calibrated is None else network
         self._predictions = None if calibrated is None else Predictions(network, calibrated=calibrated)
 
@@ -109,13 +115,14 @@ class Alerts:
             told = told or count > 0
         return told
 
-    def tell_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
-        """Look at all samples if a user's format ``wrapped``, else at a few of them, until something was found.
+    def tell_lost(self, batches: Sequence[Batch], left: Collection[Cast]) -> None:
+        """Look at all samples if values have ``left`` a format that wraps, else at a few of them, until something was found.
 
         Of computed indices all are looked at, whose layers are mostly the first ones.
         """
         if self._lost_told:
             return
+        wrapped = any(cast.overflow is Overflow.WRAP for cast in left)
         picked = batches if wrapped or self._outside_rows(batches) else None
         if picked is None and self.watch.saturates:
             picked = self._picks.of(batches)
@@ -142,11 +149,36 @@ class Alerts:
         watch = self.watch.of_indices()
         return watch, Emulator(watch.program)
 
-    def tell_off(self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator) -> None:
-        """Compare a few ``outputs`` until some were wrong, unless values outside the inputs' formats have changed them."""
-        told = self._predictions is None or self._lost_told
-        found = None if told or self._predictions is None else self._predictions.look(batches, outputs)
-        if found is not None and self._predictions is not None:
-            message = self._predictions.told(*found, emulator)
+    def tell_off(
+        self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator, left: Collection[Cast]
+    ) -> None:
+        """Compare a few ``outputs`` until some were wrong, unless values outside the inputs' formats have changed them.
+
+        Those of samples whose values have ``left`` limits of ``auto`` are among these.
+        """
+        if self._predictions is None or self._lost_told:
+            return
+        limited = self._beyond_limits(batches, left)
+        off = self._predictions.look(batches, outputs, limited)
+        if off is not None:
+            message = self._predictions.told(*off, emulator)
+            if len(limited):
+                listed = self.losses([batch[limited] for batch in batches]).rows[:_LISTED]
+                message = "\n  ".join([f"{off[0]}. Values leave what calibration data showed:", *map(str, listed)])
             self._predictions = None
             warnings.warn(message, FidelityWarning, stacklevel=users_line())
+
+    def _beyond_limits(self, batches: Sequence[Batch], left: Collection[Cast]) -> npt.NDArray[np.intp]:
+        """Return the samples with values beyond limits of ``auto``, if some have ``left`` these; of many samples, of some."""
+        self._came += len(batches[0])
+        count = min(_LOOKED + self._came // _SHARE - self._looked, len(batches[0]))
+        if (
+            count <= 0
+            or self._network is None
+            or self._network.stateful
+            or not any(cast.overflow is Overflow.SAT for cast in left)
+        ):
+            return np.zeros(0, np.intp)
+        self._looked += count
+        picked = np.linspace(0, len(batches[0]) - 1, count).astype(np.intp)
+        return picked[self.watch.limited(self._emulator, [batch[picked] for batch in batches])]

@@ -124,6 +124,11 @@ class _Watched:
     stop: int | None = None
     rows: range | None = None
 
+    @property
+    def limits(self) -> bool:
+        """True if ``auto`` limits a result to what calibration data show."""
+        return self.format is None and self.rows is None
+
 
 @dataclass(frozen=True)
 class Watch:
@@ -173,6 +178,24 @@ class Watch:
     def indices(self) -> Mapping[str, range]:
         """The layers that look rows up by indices that may lie outside, and what these may be."""
         return {each.layer: each.rows for each in self.casts if each.rows is not None}
+
+    @property
+    def told(self) -> list[ops.Cast]:
+        """The casts that values leave seldom: those that wrap, and limits of ``auto``."""
+        return [each.cast for each in self.casts if each.limits or each.cast.overflow is Overflow.WRAP]
+
+    def limited(self, emulator: Emulator, inputs: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.bool_]:
+        """Return which of these samples have a value beyond a limit of ``auto``; ``emulator`` executes :attr:`program`."""
+        marks = np.zeros(len(inputs[0]), dtype=np.bool_)
+        for start in range(0, len(marks), _AT_ONCE):
+            operands, part = (
+                emulator.run([x[start : start + _AT_ONCE] for x in inputs]),
+                marks[start : start + _AT_ONCE],
+            )
+            for each in self.casts:
+                if each.limits:
+                    part |= _limited(each.cast, operands[each.place]).reshape(len(part), -1).any(axis=1)
+        return marks
 
     def losses(self, operands: Sequence[Floats]) -> Losses:
         """Return the losses of ``operands``, the values of the outputs of :attr:`program`."""
@@ -282,8 +305,8 @@ def _opened(node: Node, operands: Sequence[int], outer: Sequence[Node]) -> Node:
 def _loss(watched: _Watched, values: Floats) -> Loss:
     if watched.start is not None:
         values = values[..., watched.start : watched.stop].reshape(-1, *watched.shape)
-    limits = watched.format is None and watched.rows is None
-    count = _limited(watched.cast, values) if limits else _outside(watched.cast, watched.shape, values)
+    limited = np.count_nonzero(_limited(watched.cast, values)) if watched.limits else None
+    count = _outside(watched.cast, watched.shape, values) if limited is None else int(limited)
     lo, hi = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     return Loss(
         watched.layer,
@@ -298,11 +321,11 @@ def _loss(watched: _Watched, values: Floats) -> Loss:
     )
 
 
-def _limited(cast: ops.Cast, values: Floats) -> int:
-    """Return the number of values beyond a limit of ``auto`` by more than their rounding."""
+def _limited(cast: ops.Cast, values: Floats) -> npt.NDArray[np.bool_]:
+    """Return which values are beyond a limit of ``auto`` by more than their rounding."""
     lo, hi = (np.ldexp(bound.astype(np.float64), -cast.frac) for bound in (cast.lo, cast.hi))
     spare = np.maximum(AUTO_SPARE * float(max(np.abs(lo).max(), np.abs(hi).max())), np.ldexp(0.5, -cast.frac))
-    return int(np.count_nonzero((values < lo - spare) | (values > hi + spare)))
+    return (values < lo - spare) | (values > hi + spare)
 
 
 def _outside(cast: ops.Cast, shape: tuple[int, ...], values: Floats) -> int:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
@@ -70,13 +71,21 @@ class Predictions:
         self._seen: list[tuple[list[Floats], list[Floats]]] = []
         self._count = self._due = 0
 
-    def look(self, batches: Sequence[Batch], outputs: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
-        """The output of these predictions that is furthest off, if it is wrong, and the inputs that showed it."""
+    def look(
+        self, batches: Sequence[Batch], outputs: Sequence[Floats], limited: npt.NDArray[np.intp]
+    ) -> tuple[Deviating, list[Floats]] | None:
+        """The output of these predictions that is furthest off, if it is wrong, and the inputs that showed it.
+
+        Samples of the numbers ``limited`` are always looked at, which have values beyond limits.
+        """
         if not len(batches[0]):
             return None
         picked = slice(None, None, -(-len(batches[0]) // self._most))
         if self._network.stateful:  # the first ones, in order
             picked, self._seen = slice(self._most), []
+        if len(limited):
+            numbers = np.union1d(np.arange(len(batches[0]))[picked], limited[:: -(-len(limited) // self._most)])
+            return self._compared([x[numbers].astype(np.float64) for x in batches], [y[numbers] for y in outputs])
         few = [batch[picked] for batch in batches]
         magnitudes = [float(np.abs(batch).max(initial=0.0)) for batch in few]
         if self._magnitudes and self._count >= self._most and not self._are_smaller(magnitudes):

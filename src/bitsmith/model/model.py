@@ -90,7 +90,7 @@ class Model(Displayed):
     @cached_property
     def emulator(self) -> Emulator:
         """The executable form of the program."""
-        return Emulator(self.program, watched=[each.cast for each in self._alerts.watch.casts], tables=True)
+        return Emulator(self.program, watched=self._alerts.watch.told, tables=True)
 
     @cached_property
     def _states(self) -> States:
@@ -148,11 +148,11 @@ class Model(Displayed):
         batches = self._batches(x)
         self._alerts.tell_approximate()
         going_on = bool(self._states)
-        outputs, outside, wrapped = self.emulator.run_watched(batches, self._states)
+        outputs, outside, left = self.emulator.run_watched(batches, self._states)
         told = self._alerts.tell_outside(self.emulator, batches, outside)
-        self._alerts.tell_lost(batches, wrapped)
+        self._alerts.tell_lost(batches, left)
         if not told and not going_on:
-            self._alerts.tell_off(batches, outputs, self.emulator)
+            self._alerts.tell_off(batches, outputs, self.emulator, left)
         return self._results(outputs)
 
     def with_states(self, states: Mapping[str, str], initial: Mapping[str, npt.ArrayLike] | None = None) -> Model:
