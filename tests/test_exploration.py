@@ -27,8 +27,7 @@ from bitsmith.cli.commands import app
 from bitsmith.conversion.exploration import Exploration, explore
 from bitsmith.errors import CapacityError, ConfigError, InputDataError
 from bitsmith.layers.settings import Bits
-from bitsmith.model.fitting import size_of
-from bitsmith.model.points import Point
+from bitsmith.model.points import Point, size_of
 from tests.properties import JUDGED
 
 _MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"

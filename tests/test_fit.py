@@ -94,12 +94,12 @@ def test_the_circuit_is_what_is_said_of_it_and_its_configuration_makes_it(
     assert found.model.output_dir == bitsmith.convert(model, check=False).output_dir, "a folder of its own, to build in"
     chosen = found.chosen
     assert chosen is not None and found.samples == (300, 300)
-    for scores, part in ((chosen.fitting, fitting), (chosen.point.scores, held)):
+    for scores, part in ((chosen.fitting, fitting), (chosen.scores, held)):
         assert scores == (_accuracy(made, x[part], labels[part]),)
     reference = np.asarray(made.source.network.evaluate([x])["scores"]).argmax(axis=1) == labels  # type: ignore[union-attr]
     right = np.asarray(made.predict(x)).argmax(axis=1) == labels
     lost = reference[held].astype(float) - right[held]
-    assert chosen.point.loss == pytest.approx(lost.mean()) and lost.mean() <= 0.02
+    assert chosen.loss == pytest.approx(lost.mean()) and lost.mean() <= 0.02
     assert 1.96 / 300 <= found.margin < 0.1
     assert found.chosen.figures["lut"] == found.area(found.best()) == packed_luts(made.estimate().size, found.part)
 
@@ -196,7 +196,7 @@ def test_bounds_of_area_and_speed_that_nothing_meets_say_what_each_alone_would_h
     model: Path, data: tuple[Floats, Labels]
 ) -> None:
     none = bitsmith.fit(model, data, Goal(loss=0.3, latency=1, part=PART), tries=1)
-    least = min(each.figures["latency"] for each in none.circuits if each.excess <= 0)
+    least = min(each.figures["latency"] for each in none.points if each.excess <= 0)
     assert none.chosen is None and f"it takes latency={least} instead of 1, with all other bounds" in none.verdict
     with pytest.raises(CapacityError, match="instead of 1"):
         none.best()
@@ -273,7 +273,7 @@ def test_an_interrupt_while_networks_are_judged_keeps_those_that_were(model: Pat
     most = 2
     stopped = bitsmith.fit(model, data, Goal(loss=0.5, part=PART), tries=6, progress=stop)
     assert stopped.interrupted and stopped.chosen is not None
-    assert {circuit.point.bits for circuit in stopped.circuits} == {stopped.best().bits}
+    assert {point.bits for point in stopped.points} == {stopped.best().bits}
 
 
 @pytest.mark.slow

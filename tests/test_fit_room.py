@@ -33,7 +33,7 @@ def data() -> Floats:
 
 def test_of_a_part_that_is_too_small_the_smallest_circuit_says_what_is_lacking(model: Path, data: Floats) -> None:
     none = bitsmith.fit(model, data, Goal(metric="error", part="iCE40LP384", minimize="interval"), tries=1)
-    good = [each.point.size for each in none.circuits if each.excess <= 0]
+    good = [each.size for each in none.points if each.excess <= 0]
     least = min(good, key=lambda size: max(size.lut / 0.75, size.ff / 0.75))
     assert least.interval > 1 and least.lut > 384
     said = f"a part with {math.ceil(least.lut / 0.75):,} LUTs instead of 384 and "

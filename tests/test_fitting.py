@@ -7,7 +7,7 @@ import re
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,18 +16,18 @@ import pytest
 from onnx import TensorProto, helper
 
 import bitsmith
-from bitsmith.building.job import Target
 from bitsmith.conversion.explanation import explain
 from bitsmith.conversion.fit import _Judge
-from bitsmith.conversion.fitted import Circuit, Fitted
+from bitsmith.conversion.fitted import Fitted
 from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_part
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.errors.remedies import given
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, missing, packed_luts
 from bitsmith.layers.settings import Bits
-from bitsmith.model import fitting
-from bitsmith.model.fitting import RESULTS, WEIGHTS, edge, size_of
+from bitsmith.model import fitting, points
+from bitsmith.model.fitting import edge
+from bitsmith.model.points import RESULTS, WEIGHTS, Layouts, size_of
 from bitsmith.report.sections import Latency, Verification
 from tests.flows.fake_tools import FakeTools
 from tests.system.keras2 import write_dense
@@ -248,12 +248,12 @@ def test_layers_in_turn_that_fit_are_verified(deep: Path, data: npt.NDArray[np.f
 
 
 class Asked:
-    """Stands for the searches of :mod:`bitsmith.model.fitting`: what each finds, and which were made."""
+    """Stands for the searches of a module: what each finds, and which were made."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **found: object) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: ModuleType, **found: object) -> None:
         self.searches = list[str]()
         for name, answer in found.items():
-            monkeypatch.setattr(fitting, name, partial(self._answer, name, answer))
+            monkeypatch.setattr(module, name, partial(self._answer, name, answer))
 
     def _answer(self, name: str, answer: object, *_: object) -> object:
         self.searches.append(name)
@@ -272,25 +272,35 @@ def test_fewer_bits_come_first_then_reuse_and_both_only_where_reuse_is_not_enoug
     monkeypatch: pytest.MonkeyPatch, has_source: bool, narrow: bool, shared: bool, both: bool
 ) -> None:
     """Without the source of a model there are no other bits."""
-    named = {"fewer_bits": narrow, "reused": shared, "_most_exact": both}
+    named = {"fewer_bits": narrow, "_most_exact": both}
     answers = {name: stand_in(name, configuration=name) if is_found else None for name, is_found in named.items()}
-    asked = Asked(monkeypatch, **answers, size_of="size")
+    asked = Asked(monkeypatch, fitting, **answers)
     source: Any = SimpleNamespace(network=None) if has_source else None
-    choices: Any = fitting.choices(source, Any, Any, Any)  # type: ignore[arg-type]
+    laid_out = _layouts(asked, "fitting" if shared else None)
+    choices: Any = fitting.choices(source, laid_out)
     found = [choice.name for choice in choices]
-    wanted = ["fewer_bits"] * (has_source and narrow) + ["reused"] * shared
+    wanted = ["fewer_bits"] * (has_source and narrow) + ["fitting"] * shared
     wanted += ["_most_exact"] * (has_source and both and not shared)
     assert found == wanted
-    searched = [name for name in asked.searches if name in named]
     tries_both = ["_most_exact"] * (has_source and not shared)
-    assert searched == ["fewer_bits"] * has_source + ["reused"] + tries_both
+    assert asked.searches == ["fewer_bits"] * has_source + ["fitting"] + tries_both
+
+
+def _layouts(asked: Asked, found: str | None) -> Any:
+    """Layouts that find reuse factors of that name."""
+
+    def fitting() -> str | None:
+        asked.searches.append("fitting")
+        return found
+
+    return SimpleNamespace(fitting=fitting, point=lambda fit, keys, bits: stand_in(fit, bits=bits))
 
 
 def test_a_choice_that_both_searches_find_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     alike = {name: stand_in(name, configuration="the same") for name in ("fewer_bits", "_most_exact")}
-    Asked(monkeypatch, **alike, reused=None, size_of="size")
+    asked = Asked(monkeypatch, fitting, **alike)
     source: Any = SimpleNamespace(network=None)
-    choices: Any = fitting.choices(source, Any, Any, Any)  # type: ignore[arg-type]
+    choices: Any = fitting.choices(source, _layouts(asked, None))
     assert [choice.name for choice in choices] == ["fewer_bits"]
 
 
@@ -299,20 +309,19 @@ def test_a_choice_that_both_searches_find_is_listed_once(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("turns", [False, True])
 @pytest.mark.parametrize("beside", [False, True])
 def test_layers_are_beside_each_other_unless_turns_are_as_fast_or_asked_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, factor: int, engine: bool, turns: bool, beside: bool
+    monkeypatch: pytest.MonkeyPatch, factor: int, engine: bool, turns: bool, beside: bool
 ) -> None:
-    target = Target(tmp_path, "net", SMALL, 10.0)
-    directives: Any = SimpleNamespace(reuse={"fc": factor}, engine=engine)
-    monkeypatch.setattr(fitting, "drop_dead", lambda program, keep_probes: program)
+    wanted = SimpleNamespace(reuse={"fc": factor}, engine=engine)
+    laid_out: Any = SimpleNamespace(asked=wanted, program=None, part="part", budget_ns=10.0)
     answers = {"in_turn": turns, "proposal": beside, "fastest_in_turn": True}
-    asked = Asked(monkeypatch, **{name: stand_in(name) if found else None for name, found in answers.items()})
-    choice = fitting.reused(Any, directives, target)  # type: ignore[arg-type]
+    asked = Asked(monkeypatch, points, **{name: stand_in(name) if found else None for name, found in answers.items()})
+    choice = Layouts.fitting(laid_out)
     order = ["in_turn"] * (factor > 1) + ["proposal"] * (not engine) + ["fastest_in_turn"]
     first = next(name for name in order if answers[name])
     assert asked.searches == order[: order.index(first) + 1]
     assert choice is not None and (choice.size, choice.directives) == (first, first)
-    Asked(monkeypatch, in_turn=None, proposal=None, fastest_in_turn=None)
-    assert fitting.reused(Any, directives, target) is None  # type: ignore[arg-type]
+    Asked(monkeypatch, points, in_turn=None, proposal=None, fastest_in_turn=None)
+    assert Layouts.fitting(laid_out) is None
 
 
 @pytest.mark.parametrize("limit", [0, 17, 18, 30, 60, 100, 1000])
@@ -337,12 +346,13 @@ def test_bits_of_the_least_error_are_taken_if_they_are_of_use(
 ) -> None:
     model = convert(network, data, tmp_path)
     assert model.source is not None
-    tried = fitting.fewer_bits(model.source, size(model)[0], model.directives, model.target)
-    assert tried is not None and tried.compiled is not None and 0 < tried.error < fitting.LEAST_ERROR
+    asked = Layouts.of(model, model.target)
+    tried = fitting.fewer_bits(model.source, asked)
+    assert tried is not None and 0 < tried.loss < fitting.LEAST_ERROR
     made = convert(network, data, tmp_path, dict(tried.configuration))
     assert size(made)[0] == tried.size and fits(*size(made))
-    monkeypatch.setattr(fitting, "LEAST_ERROR", tried.error / 2)
-    assert fitting.fewer_bits(model.source, size(model)[0], model.directives, model.target) is None
+    monkeypatch.setattr(fitting, "LEAST_ERROR", tried.loss / 2)
+    assert fitting.fewer_bits(model.source, asked) is None
 
 
 @pytest.mark.parametrize("bits", [(), (None,), (8,), (8, None), (None, None)])
@@ -381,17 +391,18 @@ def test_ways_out_name_what_takes_them(bits: tuple[int | None, ...], tmp_path: P
 def test_a_circuit_that_is_just_as_good_and_as_large_as_allowed_meets_a_goal(
     excess: float, lut: int, fits_part: bool, meets: bool
 ) -> None:
-    point: Any = SimpleNamespace(fits=fits_part)
+    point: Any = SimpleNamespace(fits=fits_part, figures={"lut": lut, "dsp": 7}, excess=excess)
     judge: Any = SimpleNamespace(limits={"lut": 100})
-    assert _Judge._meets(judge, Circuit(point, (), {"lut": lut, "dsp": 7}, excess)) == meets
+    assert _Judge._meets(judge, point) == meets
 
 
 @pytest.mark.parametrize(("interval", "told"), [(1, ""), (2, ", a result every 2 cycles"), (1200, " 1,200 cycles")])
 def test_intervals_of_more_than_a_cycle_are_told(interval: int, told: str) -> None:
-    point = SimpleNamespace(text="p", scores=(0.9,), loss=0.01, size=SimpleNamespace(interval=interval))
+    size = SimpleNamespace(interval=interval)
+    point = SimpleNamespace(text="p", scores=(0.9,), fitting=(0.9,), loss=0.01, size=size)
     yardstick = SimpleNamespace(text=lambda scores: "90 %", references="", kinds="right")
     fitted: Any = SimpleNamespace(
-        chosen=SimpleNamespace(point=point, fitting=(0.9,)),
+        chosen=point,
         interrupted=False,
         yardstick=yardstick,
         area=lambda point: 100,

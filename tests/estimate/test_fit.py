@@ -16,7 +16,7 @@ from bitsmith.devices import resolve_part
 from bitsmith.estimate.fit import _around, _Paces, fits, limited, paced, proposal, sooner
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.mapping.partition import partition
-from bitsmith.model.fitting import Choice
+from bitsmith.model.points import Layouts
 from bitsmith.passes.program import drop_dead
 from tests.properties import judged
 
@@ -57,7 +57,7 @@ def test_as_many_blocks_are_proposed_as_can_be_placed(tmp_path: Path, name: str,
         faster = found.faster
         assert faster is not None and fits(faster.size, part) and most * part.dsps < faster.size.dsp
         assert all(faster.directives.reuse[name] <= factor for name, factor in found.directives.reuse.items())
-        choice = Choice(found.size, part, found.directives, faster=faster)
+        choice = Layouts.of(model, model.target).point(found, {}, None)
         assert choice.margin.startswith("io_stream with ReuseFactor") and "multiplier blocks" in choice.note
 
 

@@ -13,7 +13,7 @@ from torch import nn
 import bitsmith
 from bitsmith.building.design import Circuit, circuit
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
-from bitsmith.model.fitting import size_of
+from bitsmith.model.points import size_of
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import synthesize
 from tests.properties import few

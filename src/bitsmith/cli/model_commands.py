@@ -146,8 +146,7 @@ def explore(
         from bitsmith.cli.request import Request
         from bitsmith.conversion.exploration import Tests, explored
         from bitsmith.emulate.batches import read_array
-        from bitsmith.model.fitting import RESULTS, WEIGHTS
-        from bitsmith.model.points import Grid
+        from bitsmith.model.points import RESULTS, WEIGHTS, Grid
 
         request = Request.of(options)
         weights, results = _numbers(weight_bits, "--weight-bits"), _numbers(result_bits, "--result-bits")
@@ -190,7 +189,7 @@ def _typed(options: ModelOptions, asked: IOType, point: Point) -> str:
     keys = [(".".join(path), value) for path, value in leaves(point.configuration) if "Bits" not in path]
     files += [word for key, value in keys for word in ("--set", f"{key}={value}")]
     words = ["bitsmith convert", *map(shlex.quote, [str(options.file), *files]), *filter(None, [flags])]
-    return " ".join([*words, f"--bits weight={point.bits.weight},result={point.bits.result}"])
+    return " ".join([*words, "--bits weight={},result={}".format(*point.ranges)])
 
 
 def config(
@@ -373,7 +372,7 @@ def _next(project: Path, options: ModelOptions) -> str:
 def _misfit(model: Model) -> str:
     """Return the resources that the part lacks; empty if the circuit fits."""
     from bitsmith.estimate.fit import missing
-    from bitsmith.model.fitting import size_of
+    from bitsmith.model.points import size_of
 
     part = model.target.known_part
     lacking = missing(size_of(model.program, model.directives, model.target), part)

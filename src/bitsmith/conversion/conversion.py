@@ -51,7 +51,7 @@ from bitsmith.passes.network.calibration import without_range
 from bitsmith.passes.network.outliers import settle_outliers
 
 if TYPE_CHECKING:
-    from bitsmith.model.fitting import Choice
+    from bitsmith.model.points import Point
 
 
 @taking(Options)
@@ -261,7 +261,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     tell("convert: choosing formats")
     compiled, source = compile_network(network, batches), read.source(network, batches)
     for choice in _ways_to_fit(source, compiled, target) if fit else (None,):
-        found = compiled if choice is None or choice.compiled is None else choice.compiled
+        found = compiled if choice is None else choice.compiled
         tell("convert: comparing with the float model")
         fidelity = certify(network, found.network, found.program, batches, model, wanted.get("check", "auto"), layers)
         if choice is None or choice.bits is None or not fidelity.problems:
@@ -282,11 +282,11 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     return Model(laid_out, found.program, target, notes, fidelity, source)
 
 
-def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Choice | None]:
+def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Point | None]:
     from bitsmith.model.fitting import ways_to_fit
+    from bitsmith.model.points import Layouts
 
-    wanted = directives_of(compiled.network, target)
-    return ways_to_fit(source, compiled.program, wanted, target)
+    return ways_to_fit(source, Layouts.of(compiled, target))
 
 
 def _with_outliers(network: Network, outliers: str | None) -> Network:

@@ -22,7 +22,8 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
 from bitsmith.model.estimates import Estimate, planned_cycles
-from bitsmith.model.fitting import Choice, choices, obstacle_of
+from bitsmith.model.fitting import choices, obstacle_of
+from bitsmith.model.points import Layouts, Point
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 from bitsmith.passes.network.calibration import calibrate
@@ -74,7 +75,7 @@ class Explanation(Shown):
     model: Model | None = None
     estimate: Estimate | None = None
     proposal: Proposal | None = None
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Point, ...] = ()
     obstacle: Obstacle | None = None
 
     def __str__(self) -> str:
@@ -169,20 +170,17 @@ def explained(conversion: Conversion) -> Explanation:
     estimate = converted.estimate()
     if estimate.fits:
         return Explanation(layers, (), converted, estimate)
-    ways = tuple(choices(converted.source, converted.program, converted.directives, converted.target))
+    laid_out = Layouts.of(converted, converted.target)
+    ways = tuple(choices(converted.source, laid_out))
     if not ways:
-        part = converted.target.known_part
-        blocking = obstacle_of(converted.program, converted.directives, part)
-        return Explanation(layers, (), converted, estimate, obstacle=blocking)
-    shared = next((choice for choice in ways if choice.bits is None), None)
-    proposed = None if shared is None else _proposed(converted, shared)
+        return Explanation(layers, (), converted, estimate, obstacle=obstacle_of(laid_out))
+    shared = next((choice.fit for choice in ways if choice.bits is None), None)
+    proposed = (
+        None
+        if shared is None
+        else Proposal(shared, *planned_cycles(converted.program, shared.directives, converted.target))
+    )
     return Explanation(layers, (), converted, estimate, proposed, ways)
-
-
-def _proposed(model: Model, choice: Choice) -> Proposal:
-    """Reuse factors, and the cycles of the circuit that they make."""
-    cycles = planned_cycles(model.program, choice.directives, model.target, choice.part)
-    return Proposal(Fit(choice.directives, choice.size), *cycles)
 
 
 def _translated(network: Network) -> tuple[Program, tuple[BitsmithError, ...]]:

@@ -30,8 +30,7 @@ from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import LEAST_BITS, MOST_BITS
-from bitsmith.model.fitting import RESULTS, WEIGHTS
-from bitsmith.model.points import Grid, Point, merged, points
+from bitsmith.model.points import RESULTS, WEIGHTS, Grid, Point, merged, points
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 from bitsmith.report.exploration import Circuit, Sheet, layer_rows, page, table
@@ -170,7 +169,7 @@ class Exploration(Shown):
             "points": [
                 {
                     **point.configuration,
-                    "Bits": asdict(point.bits),
+                    "Bits": point.bits and asdict(point.bits),
                     "IOType": point.io_type.value,
                     "II": point.size.interval,
                     "Score": point.score,

@@ -20,13 +20,11 @@ from bitsmith.config import ConfigLike, HLSConfig, read_hls_config
 from bitsmith.config.model import loaded
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.conversion.exploration import test_data, with_open_bits
-from bitsmith.conversion.fitted import Circuit, Fitted, beyond
-from bitsmith.devices import Part
+from bitsmith.conversion.fitted import Fitted, beyond
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import ConfigError, FewSamplesWarning, InputDataError
-from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import fits, limited, packed_luts
+from bitsmith.estimate.fit import fits, limited
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.layers.network import Network
@@ -34,7 +32,7 @@ from bitsmith.model import Model
 from bitsmith.model.descent import Descent, Trial
 from bitsmith.model.estimates import planned_cycles
 from bitsmith.model.goal import Goal
-from bitsmith.model.points import Point, layouts, merged, shorter, slower, smallest
+from bitsmith.model.points import Layouts, Point, merged
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 
@@ -172,20 +170,12 @@ def fitted(
         if not descent.trials:
             raise
     judge = _Judge(model.target, goal, fitting, held, descent.compiled)
-    circuits, chosen, stopped = judge.circuits(descent.trials)
+    points, chosen, stopped = judge.points(descent.trials)
     made = Fitted(
-        *(
-            tuple(each.point for each in circuits),
-            model.network.name,
-            model.target.known_part,
-            held,
-            configuration,
-            calls,
-        ),
+        *(points, model.network.name, model.target.known_part, held, configuration, calls),
         decided=len({trial.cost for trial in descent.trials}) == 1,
         goal=goal,
         limits=judge.limits,
-        circuits=circuits,
         chosen=chosen,
         margin=0.0 if chosen is None else judge.margin(chosen),
         samples=(len(fitting.inputs[0]), len(held.inputs[0])),
@@ -286,23 +276,23 @@ class _Judge:
         """Bounds of area and speed."""
         return self.goal.limits(self.target.clock_period_ns)
 
-    def circuits(self, trials: Sequence[Trial]) -> tuple[tuple[Circuit, ...], Circuit | None, bool]:
+    def points(self, trials: Sequence[Trial]) -> tuple[tuple[Point, ...], Point | None, bool]:
         """The circuits of the front of ``trials``, the one that meets the goal, and whether an interrupt kept others from both.
 
         There is no circuit that meets the goal if none does.
         """
-        found, interrupted = dict[int, list[Circuit]](), False
+        found, interrupted = dict[int, list[Point]](), False
         try:
             self._judge(trials, found)
         except KeyboardInterrupt:
             interrupted = True
             if not found:
                 raise
-        every = [circuit for circuits in found.values() for circuit in circuits]
-        meeting = [circuit for circuit in every if self._meets(circuit)]
+        every = [point for points in found.values() for point in points]
+        meeting = [point for point in every if self._meets(point)]
         return tuple(every), min(meeting, key=self._rank, default=None), interrupted
 
-    def _judge(self, trials: Sequence[Trial], found: dict[int, list[Circuit]]) -> None:
+    def _judge(self, trials: Sequence[Trial], found: dict[int, list[Point]]) -> None:
         """Find the circuits of the front, by the identity of their trials.
 
         The held-out data are asked of good networks from the cheapest on, until no more loss of one is to be expected of other
@@ -316,7 +306,7 @@ class _Judge:
             if left and trial.excess <= 0 and self._held_excess(trial) <= 0:
                 found[id(trial)] = self._of(trial, near, fast=fast)
                 near = _shared(found[id(trial)], near)
-                left -= any(self._meets(circuit) for circuit in found[id(trial)])
+                left -= any(map(self._meets, found[id(trial)]))
         front: list[Trial] = []
         for trial in in_order:
             if not front or self.fitting.loss(trial.scores) < self.fitting.loss(front[-1].scores):
@@ -333,55 +323,46 @@ class _Judge:
             self.goal.excess(self.held, scores) for scores in (self.held.of_outputs(found), self.held.expected(found))
         )
 
-    def margin(self, circuit: Circuit) -> float:
+    def margin(self, point: Point) -> float:
         """Distance within which the loss of 95 % of other draws of samples is from that of the held-out samples."""
-        found = Emulator(circuit.point.compiled.program).run(self.held.inputs)
+        found = Emulator(point.compiled.program).run(self.held.inputs)
         return _NINETEEN_OF_TWENTY * self.held.uncertainty(found)
 
-    def _meets(self, circuit: Circuit) -> bool:
-        return circuit.excess <= 0 and not beyond(circuit, self.limits)
+    def _meets(self, point: Point) -> bool:
+        return point.excess <= 0 and not beyond(point, self.limits)
 
-    def _rank(self, circuit: Circuit) -> tuple[float, ...]:
+    def _rank(self, point: Point) -> tuple[float, ...]:
         """Return the figure that is to be least, and then area and error."""
-        least = circuit.figures[self.goal.minimize]
-        return least, circuit.point.size.interval, circuit.figures["lut"], circuit.point.loss
+        return point.figures[self.goal.minimize], point.size.interval, point.figures["lut"], point.loss
 
-    def _of(self, trial: Trial, near: int | None, *, fast: bool) -> list[Circuit]:
+    def _of(self, trial: Trial, near: int | None, *, fast: bool) -> list[Point]:
         """The circuits of a network: as configured, with reuse factors if that is too large, and as slow as the goal allows.
 
         Reuse factors are sought ``near`` the least interval of other networks. All shorter ones are looked at if the circuit is
         to be ``fast``. Where nothing fits there is the smallest circuit, which says what is in the way.
         """
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
-        target, held, compiled = self.target, self.held, self.compiled(trial)
-        scores = held.of_program(compiled.program)
-        part = limited(target.known_part, self.limits)
-        own = {name: dials.bits for name, dials in trial.layers.items()}
+        laid_out = Layouts.of(self.compiled(trial), self.target)
+        scores = self.held.of_program(laid_out.compiled.program)
+        part = limited(laid_out.part, self.limits)
         excess = max(trial.excess, self._held_excess(trial))
-        found = []
-        asked = compiled, target, trial.configuration
-        laid_out = [*layouts(*asked, part, near), *slower(*asked, self.limits.get("interval", 1))]
-        shared = [layout.size.interval for layout in laid_out if layout.text]
-        more = list(shorter(*asked, part, min(shared)) if fast and shared else ())
-        if not any(fits(layout.size, part) for layout in laid_out):
-            more.append(smallest(*asked, part))
-        for layout in (*laid_out, *more):
-            point = layout.point(trial.common.bits, compiled, target, held, scores, layout.text, own)
-            figures = figures_of(layout.size, target.known_part)
-            if self.goal.wants_latency:
-                program, directives = compiled.program, layout.directives
-                figures["latency"] = planned_cycles(program, directives, target, target.known_part)[0]
-            found.append(Circuit(point, trial.scores, figures, excess))
-        return found
+        found = [*laid_out.ways(part, near), *laid_out.slower(self.limits.get("interval", 1))]
+        shared = [each.size.interval for each in found if each is not laid_out.as_asked]
+        if fast and shared:
+            found += laid_out.sooner(part, min(shared))
+        if not any(fits(each.size, part) for each in found):
+            found.append(laid_out.smallest(part))
+        own = {name: dials.bits for name, dials in trial.layers.items()}
+        points = []
+        for each in found:
+            point = laid_out.point(each, trial.configuration, trial.common.bits).scored(self.held, scores)
+            planned = laid_out.program, each.directives, self.target
+            latency = planned_cycles(*planned)[0] if self.goal.wants_latency else None
+            points.append(replace(point, own=own, fitting=trial.scores, excess=excess, latency=latency))
+        return points
 
 
-def _shared(circuits: Sequence[Circuit], near: int | None) -> int | None:
+def _shared(points: Sequence[Point], near: int | None) -> int | None:
     """The least interval of a network that reuse factors make fit: of these circuits, or that of those before."""
-    intervals = [each.point.size.interval for each in circuits if each.point.layout and each.point.fits]
+    intervals = [each.size.interval for each in points if each.layout and each.fits]
     return min([*intervals, *([] if near is None else [near])], default=None)
-
-
-def figures_of(size: Size, part: Part) -> dict[str, int]:
-    """The figures of a size that goals bound."""
-    area = {"lut": packed_luts(size, part), "ff": size.ff, "dsp": size.dsp, "bram": size.bram}
-    return {**area, "interval": size.interval}

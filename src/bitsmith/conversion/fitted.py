@@ -37,23 +37,6 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Circuit:
-    """A circuit with the figures that goals bound.
-
-    Attributes:
-        point: what it is; scores and loss are those of the held-out data.
-        fitting: scores on the data that were fitted on.
-        figures: area and speed, by the names of bounds; the latency only where the goal wants it.
-        excess: by how much the metric is worse than the goal allows, on the worse of both parts of the data.
-    """
-
-    point: Point
-    fitting: tuple[float, ...]
-    figures: Mapping[str, int]
-    excess: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted(Exploration):
     """The result of :func:`bitsmith.fit`; it prints as a table. Points, the front and the page are those of an exploration.
@@ -63,7 +46,6 @@ class Fitted(Exploration):
     Attributes:
         goal: what was asked for.
         limits: bounds of area and speed, in cycles where they are times.
-        circuits: the points with the figures that the goal bounds.
         chosen: the one that meets the goal; None if none does.
         margin: distance within which the loss of 95 % of other draws of samples is from that of the held-out ones.
         samples: numbers of samples that were fitted on, and held out.
@@ -75,8 +57,7 @@ class Fitted(Exploration):
 
     goal: Goal
     limits: Mapping[str, int]
-    circuits: tuple[Circuit, ...]
-    chosen: Circuit | None
+    chosen: Point | None
     margin: float
     samples: tuple[int, int]
     calibration: Sequence[Floats]
@@ -94,7 +75,7 @@ class Fitted(Exploration):
             return Exploration.best(self, loss)
         if self.chosen is None:
             raise CapacityError(self.verdict, where="fit", remedy="relax one of the bounds, or take a larger part")
-        return self.chosen.point
+        return self.chosen
 
     @property
     def model(self) -> Model:
@@ -120,9 +101,8 @@ class Fitted(Exploration):
         stopped = " (interrupted)" if self.interrupted else ""
         if self.chosen is None:
             return f"No circuit of {self.tried:,} networks meets the goal{stopped}: {self._tight}"
-        circuit, yardstick = self.chosen, self.yardstick
-        point = circuit.point
-        held, fitted = (yardstick.text(scores) for scores in (point.scores, circuit.fitting))
+        point, yardstick = self.chosen, self.yardstick
+        held, fitted = (yardstick.text(scores) for scores in (point.scores, point.fitting))
         reference = yardstick.references
         float_model = f", the float model {reference}" if reference else ""
         area = f"about {self.area(point):,} LUTs, {percent(self.area(point) / self.part.luts)} of {self.part.name}"
@@ -159,25 +139,21 @@ class Fitted(Exploration):
     def _relaxations(self) -> Iterator[str]:
         """For each bound what the best circuit has that meets all others."""
         for name in self.limits:
-            able = [each for each in self.circuits if each.excess <= 0 and self._beyond(each) == {name}]
+            able = [each for each in self.points if each.excess <= 0 and beyond(each, self.limits) == {name}]
             if able:
                 least = min(each.figures[name] for each in able)
                 yield f"{name}={least:,} instead of {self.limits[name]:,}"
-        able = [each for each in self.circuits if each.excess > 0 and not self._beyond(each)]
+        able = [each for each in self.points if each.excess > 0 and not beyond(each, self.limits)]
         if able:
             near = min(able, key=lambda each: each.excess)
             asked = "limit" if self.goal.limit is not None else "loss"
-            scores = self.yardstick.text(near.point.scores)
+            scores = self.yardstick.text(near.scores)
             yield f"a {asked} that is {near.excess:.2g} more lenient (then {scores} {self.yardstick.kinds})"
-        able = [each for each in self.circuits if each.excess <= 0 and self._beyond(each) == {"part"}]
+        able = [each for each in self.points if each.excess <= 0 and beyond(each, self.limits) == {"part"}]
         if able:
-            small = min(able, key=lambda each: crowding(each.point.size, self.part))
-            lacking = filter(None, (need.beyond for need in needs(small.point.size, self.part)))
-            yield f"a part with {' and '.join(lacking)} for the smallest circuit ({small.point.layout or small.point.text})"
-
-    def _beyond(self, circuit: Circuit) -> set[str]:
-        """The bounds of area and speed that a circuit does not meet."""
-        return beyond(circuit, self.limits)
+            small = min(able, key=lambda each: crowding(each.size, self.part))
+            lacking = filter(None, (need.beyond for need in needs(small.size, self.part)))
+            yield f"a part with {' and '.join(lacking)} for the smallest circuit ({small.layout or small.text})"
 
     def document(self) -> dict[str, object]:
         """The fit as plain values."""
@@ -191,10 +167,10 @@ class Fitted(Exploration):
             if chosen is None
             else {
                 "HLSConfig": self.configuration,
-                "IOType": chosen.point.io_type.value,
-                "held_out": list(chosen.point.scores),
+                "IOType": chosen.io_type.value,
+                "held_out": list(chosen.scores),
                 "fitted_on": list(chosen.fitting),
-                "loss": chosen.point.loss,
+                "loss": chosen.loss,
                 "loss_margin": self.margin,
                 **chosen.figures,
             },
@@ -230,7 +206,7 @@ def _rounded(count: float) -> int:
     return math.ceil(count / unit) * unit
 
 
-def beyond(circuit: Circuit, limits: Mapping[str, int]) -> set[str]:
-    """The bounds of area and speed that a circuit does not meet; ``part`` is that the part has no room for it."""
-    exceeded = {name for name, most in limits.items() if circuit.figures[name] > most}
-    return exceeded | (set() if circuit.point.fits else {"part"})
+def beyond(point: Point, limits: Mapping[str, int]) -> set[str]:
+    """The bounds of area and speed that a point does not meet; ``part`` is that the part has no room for it."""
+    exceeded = {name for name, most in limits.items() if point.figures[name] > most}
+    return exceeded | (set() if point.fits else {"part"})

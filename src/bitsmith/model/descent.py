@@ -14,22 +14,17 @@ from pathlib import Path
 
 from bitsmith.base.progress import tell
 from bitsmith.base.project import digest
-from bitsmith.building.job import Target, directives_of
+from bitsmith.building.job import Target
 from bitsmith.compiler import Compiled, Source
 from bitsmith.emulate import Emulator
-from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, limited, slowest
 from bitsmith.estimate.obstacle import crowding
-from bitsmith.estimate.size import guess_layout
 from bitsmith.fidelity.scores import Yardstick
-from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.layers.settings import FACTORS, LEAST_BITS, MOST_BITS, Bits
-from bitsmith.mapping.directives import Directives
-from bitsmith.model.fitting import compiled_with
 from bitsmith.model.goal import Goal
+from bitsmith.model.points import Layouts, compiled_with
 from bitsmith.model.results import Result, Results
-from bitsmith.passes.program import drop_dead
 from bitsmith.version import __version__
 
 PRICES = (0.0, *(round(1e-5 * 2**k, 8) for k in range(11)))
@@ -237,34 +232,29 @@ class Descent:
         return trial
 
     def _result(self, keys: Mapping[str, object]) -> Result:
-        part, yardstick = self.target.known_part, self.yardstick
-        program, directives, size = self._guessed(keys)
-        found = Emulator(program).run(yardstick.inputs)
-        excess = self.goal.excess(yardstick, yardstick.expected(found))
-        cost, scores = self.goal.cost(size, part), yardstick.of_outputs(found)
+        laid_out, yardstick = self._layouts(keys), self.yardstick
+        outputs = Emulator(laid_out.program).run(yardstick.inputs)
+        excess = self.goal.excess(yardstick, yardstick.expected(outputs))
+        cost, scores = self.goal.cost(laid_out.rough, laid_out.part), yardstick.of_outputs(outputs)
         if self._is_scarce():
-            cost += _OF_ROOM * self._lacking(program, directives, size)
-        return Result(cost, size.lut, scores, excess, yardstick.distance(found))
+            cost += _OF_ROOM * self._lacking(laid_out)
+        return Result(cost, laid_out.rough.lut, scores, excess, yardstick.distance(outputs))
 
     def _is_scarce(self) -> bool:
         """Find out once whether the part is scarce."""
         if self.scarce is None:
-            self.scarce = self._lacking(*self._guessed(_keys(_LADDER[0], {}))) > 0
+            self.scarce = self._lacking(self._layouts(_keys(_LADDER[0], {}))) > 0
         return self.scarce
 
-    def _guessed(self, keys: Mapping[str, object]) -> tuple[Program, Directives, Size]:
-        """The program of a network, how it is laid out, and its size, roughly."""
-        compiled, family = self._compiled(keys), self.target.known_part.family
-        program = drop_dead(compiled.program, keep_probes=False)
-        directives = directives_of(compiled.network, self.target)
-        return program, directives, guess_layout(program, directives, family, self.target.budget_ns(family))
+    def _layouts(self, keys: Mapping[str, object]) -> Layouts:
+        return Layouts.of(self._compiled(keys), self.target)
 
-    def _lacking(self, program: Program, directives: Directives, size: Size) -> float:
-        """The share of the scarcest resource that a circuit needs beyond what there is, which has ``size`` or is slower."""
-        part = limited(self.target.known_part, self.goal.limits(self.target.clock_period_ns))
-        if fits(size, part):
+    def _lacking(self, laid_out: Layouts) -> float:
+        """The share of the scarcest resource that a circuit needs beyond what there is, as it is laid out or slower."""
+        part = limited(laid_out.part, self.goal.limits(self.target.clock_period_ns))
+        if fits(laid_out.rough, part):
             return 0.0
-        slow = slowest(program, part, replace(directives, reuse={}, parallel=False))
+        slow = slowest(laid_out.program, part, replace(laid_out.asked, reuse={}, parallel=False))
         return max(crowding(slow.size, part) - 1.0, 0.0)
 
 

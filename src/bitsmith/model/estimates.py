@@ -10,7 +10,6 @@ from functools import cached_property
 
 from bitsmith.building.design import circuit
 from bitsmith.building.job import Target
-from bitsmith.devices import Part
 from bitsmith.estimate.fetched import FetchedEngine, fetched_engines
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, packed_luts
@@ -18,20 +17,21 @@ from bitsmith.estimate.size import guess_layout
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
-from bitsmith.model.fitting import size_of
+from bitsmith.model.points import size_of
 from bitsmith.passes.program import drop_dead
 from bitsmith.report.shown import Shown
 from bitsmith.rtl.writer import Title
 
 
-def planned_cycles(program: Program, directives: Directives, target: Target, part: Part) -> tuple[int, int]:
-    """Latency and initiation interval in cycles that the circuit of ``program`` in ``part`` is planned to have.
+def planned_cycles(program: Program, directives: Directives, target: Target) -> tuple[int, int]:
+    """Latency and initiation interval in cycles that the circuit of ``program`` is planned to have.
 
     Raises:
         CapacityError: the circuit is too large to be made.
     """
-    program, budget_ns = drop_dead(program, keep_probes=False), target.budget_ns(part.family)
-    return circuit(program, directives, part.family.delays, budget_ns, target.project_name, Title("", "")).cycles
+    program, family = drop_dead(program, keep_probes=False), target.known_part.family
+    budget_ns = target.budget_ns(family)
+    return circuit(program, directives, family.delays, budget_ns, target.project_name, Title("", "")).cycles
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Estimate(Shown):
         Raises:
             CapacityError: the circuit is too large to be made.
         """
-        return planned_cycles(self.program, self.directives, self.target, self.target.known_part)[0]
+        return planned_cycles(self.program, self.directives, self.target)[0]
 
     @property
     def latency_ns(self) -> float:

@@ -355,14 +355,15 @@ class Model(Displayed):
         Raises:
             CapacityError: there are none.
         """
-        from bitsmith.model.fitting import layout_that_fits
+        from bitsmith.model.fitting import ways_to_fit
+        from bitsmith.model.points import Layouts
 
-        found = layout_that_fits(self.program, self.directives, self.target)
-        if found is None:
+        point = next(ways_to_fit(None, Layouts.of(self, self.target)))
+        if point is None:
             return self
-        made, target = copy(self), replace(self.target, io_type=found.io_type)
-        made.network, made.target, made.notes = found.network(self.network), target, (*self.notes, found.note)
-        return made
+        fitted, target = copy(self), replace(self.target, io_type=point.io_type)
+        fitted.network, fitted.target, fitted.notes = point.network(self.network), target, (*self.notes, point.note)
+        return fitted
 
     def estimate(self, *, rough: bool = False) -> Estimate:
         """About how large and how fast the circuit is, without any tool; it prints. A ``rough`` one takes milliseconds."""
@@ -444,5 +445,6 @@ class Model(Displayed):
 
     def _what_fits(self) -> Remedy:
         from bitsmith.model.fitting import choices, ways_out
+        from bitsmith.model.points import Layouts
 
-        return ways_out(choices(self.source, self.program, self.directives, self.target))
+        return ways_out(choices(self.source, Layouts.of(self, self.target)))

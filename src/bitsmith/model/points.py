@@ -1,4 +1,4 @@
-"""Circuits of one network with different bits and reuse factors: the size of each, and its score.
+"""Circuits of one model: their networks, how these are laid out, and what test data say of them.
 
 In: what a model was compiled from, a target, and a yardstick. Out: points, made by the compiler that every conversion takes, and
 where a circuit does not fit with the layout that ``fit`` takes.
@@ -7,25 +7,32 @@ where a circuit does not fit with the layout that ``fit`` takes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import product
+from typing import Protocol
 
 from bitsmith.base.project import digest
 from bitsmith.building.job import Target, directives_of
-from bitsmith.compiler import Compiled, Source
+from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import IOType
 from bitsmith.config.reading import leaves, put
 from bitsmith.devices import Part
 from bitsmith.errors.remedies import Call, given
 from bitsmith.estimate import fit, obstacle
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import Fit, fits, paced
+from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, paced, packed_luts, proposal
+from bitsmith.estimate.size import estimate_layout, guess_layout
 from bitsmith.fidelity.scores import Yardstick
+from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
-from bitsmith.layers.settings import Bits
+from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Bits, Settings, Strategy
 from bitsmith.mapping.directives import Directives
-from bitsmith.model.fitting import RESULTS, WEIGHTS, Choice, compiled_with, reused, size_of
 from bitsmith.passes.program import drop_dead
+
+WEIGHTS, RESULTS = (3, 4, 5, 6, 8, 10, 16), (6, 7, 8, 10, 12, 16)
+"""Bits that are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +53,81 @@ class Grid:
         return tuple(Bits(weight, result) for result, weight in pairs)
 
 
+class Translated(Protocol):
+    """A network and its program: what was compiled, or a model."""
+
+    @property
+    def network(self) -> Network:
+        """The layers with their settings."""
+
+    @property
+    def program(self) -> Program:
+        """The exact meaning of the network."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on choices that the user should know of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """A circuit.
 
     Attributes:
-        bits: those of the whole model.
-        size: about how large it is, and the cycles from one result to the next.
-        fits: whether that is within the part, with room for routing.
-        score: what the test data say of it, in units of the yardstick.
-        scores: of each output with labels.
-        loss: how much worse than the float model's score that is.
         compiled: its network and program.
+        fit: how it is laid out, about how large it is, and the cycles from one result to the next.
+        part: what it is to fit, with room for routing.
         configuration: the keys that make it, besides the user's.
-        io_type: tensors come whole, or in tokens.
         layout: what reuse factors there are, in the words of the configuration; empty where they are the user's.
+        bits: those of the whole model; None: the user's.
         own: the bits of layers that have others than the whole model.
+        scores: what test data say of each output with labels; empty where none were asked.
+        score: the same in one number, in units of the yardstick.
+        loss: how much worse than the float model's score that is.
+        fitting: scores on the data that were fitted on.
+        excess: by how much the metric is worse than a goal allows, on the worse of both parts of the data.
+        latency: cycles from a sample to its result; None where no goal wants them.
     """
 
-    bits: Bits
-    size: Size
-    fits: bool
-    score: float
-    scores: tuple[float, ...]
-    loss: float
-    compiled: Compiled
+    compiled: Translated
+    fit: Fit
+    part: Part
     configuration: Mapping[str, object]
-    io_type: IOType
-    layout: str = ""
+    layout: str
+    bits: Bits | None
     own: Mapping[str, Bits] = field(default_factory=dict)
+    scores: tuple[float, ...] = ()
+    score: float = 0.0
+    loss: float = 0.0
+    fitting: tuple[float, ...] = ()
+    excess: float = 0.0
+    latency: int | None = None
+
+    def scored(self, yardstick: Yardstick, scores: tuple[float, ...]) -> Point:
+        """The circuit with what the test data of ``yardstick`` say of it."""
+        return replace(self, scores=scores, score=yardstick.total(scores), loss=yardstick.loss(scores))
+
+    @property
+    def size(self) -> Size:
+        """About how large it is, and the cycles from one result to the next."""
+        return self.fit.size
+
+    @property
+    def fits(self) -> bool:
+        """Return True if that is within the part, with room for routing."""
+        return fits(self.size, self.part)
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """Area and speed, by the names of the bounds of goals."""
+        size = self.size
+        area = {"lut": packed_luts(size, self.part), "ff": size.ff, "dsp": size.dsp, "bram": size.bram}
+        return {**area, "interval": size.interval, **({} if self.latency is None else {"latency": self.latency})}
+
+    @property
+    def io_type(self) -> IOType:
+        """Way in which data enter and leave the circuit."""
+        return IOType.PARALLEL if self.fit.directives.parallel else IOType.STREAM
 
     @property
     def text(self) -> str:
@@ -85,45 +138,153 @@ class Point:
     @property
     def ranges(self) -> tuple[str, str]:
         """The bits of weights, and of results, from the least to the most of all layers."""
-        every = [self.bits, *self.own.values()]
-        weights, results = [bits.weight for bits in every], [bits.result for bits in every]
-        return _range(weights), _range(results)
+        every = [bits for bits in (self.bits, *self.own.values()) if bits is not None]
+        return _range([bits.weight for bits in every]), _range([bits.result for bits in every])
 
     @property
     def argued(self) -> Call:
         """The arguments that make it, besides the user's."""
         return given(config=self.configuration, io_type=self.io_type.value)
 
+    @property
+    def note(self) -> str:
+        """Note in reports of what was chosen to fit."""
+        effect = "no result changes" if self.bits is None else "results are less accurate"
+        return f"Chosen to fit {self.part.name}: {self}; {effect}.{f' {self.margin}' if self.margin else ''}"
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """A layout of a program with its size, the keys that make it, and what its reuse factors are called."""
+    @property
+    def margin(self) -> str:
+        """Text on the resources left for routing, and the faster layout without them; empty if none are."""
+        faster = self.fit.faster
+        if faster is None:
+            return ""
+        blocks = f"{faster.size.dsp:,} instead of {self.size.dsp:,} of {self.part.dsps:,} multiplier blocks"
+        return (
+            f"{faster.description} is faster and fits, too, with {blocks}, more than half of which may not be routed."
+        )
 
-    size: Size
-    directives: Directives
-    configuration: Mapping[str, object]
-    io_type: IOType
-    text: str = ""
+    def network(self, network: Network) -> Network:
+        """A compiled network with the reuse factors, and the strategy if layers take turns."""
 
-    def point(
-        self,
-        bits: Bits,
-        compiled: Compiled,
-        target: Target,
-        yardstick: Yardstick,
-        scores: tuple[float, ...],
-        text: str,
-        own: Mapping[str, Bits] | None = None,
-    ) -> Point:
-        """The circuit that it makes of a network."""
-        score, loss, fitting = yardstick.total(scores), yardstick.loss(scores), fits(self.size, target.known_part)
-        known = self.size, fitting, score, scores, loss, compiled, self.configuration, self.io_type
-        return Point(bits, *known, text, own or {})
+        def chosen(name: str, settings: Settings) -> Settings:
+            strategy = Strategy.SHARED if self.fit.in_turn else settings.strategy
+            return replace(settings, reuse_factor=self.fit.directives.reuse_factor(name), strategy=strategy)
+
+        return network.with_nodes([replace(node, settings=chosen(node.name, node.settings)) for node in network.nodes])
+
+    def __str__(self) -> str:
+        said = [] if self.bits is None else [str(self.bits)]
+        said += [self.fit.description] if self.fit.reuse or not self.fit.directives.parallel else []
+        return f"{', '.join(said)} (about {packed_luts(self.size, self.part):,} of {self.part.luts:,} LUTs)"
 
 
 def _range(numbers: Sequence[int]) -> str:
     low, high = min(numbers), max(numbers)
     return str(low) if low == high else f"{low} to {high}"
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """Layouts of a network for a target: the one that is ``asked`` for, and others with reuse factors that are sought."""
+
+    compiled: Translated
+    asked: Directives
+    target: Target
+
+    @staticmethod
+    def of(compiled: Translated, target: Target) -> Layouts:
+        """The layouts of a network whose settings say what is asked for."""
+        return Layouts(compiled, directives_of(compiled.network, target), target)
+
+    @cached_property
+    def program(self) -> Program:
+        """The program, without results that no output needs."""
+        return drop_dead(self.compiled.program, keep_probes=False)
+
+    @property
+    def part(self) -> Part:
+        """The target's part."""
+        return self.target.known_part
+
+    @property
+    def budget_ns(self) -> float:
+        """The time of a stage."""
+        return self.target.budget_ns(self.part.family)
+
+    @cached_property
+    def rough(self) -> Size:
+        """The size of what is asked for, roughly."""
+        return guess_layout(self.program, self.asked, self.part.family, self.budget_ns)
+
+    @cached_property
+    def as_asked(self) -> Fit:
+        """The layout that is asked for."""
+        return self._laid_out(self.asked)
+
+    def _laid_out(self, directives: Directives) -> Fit:
+        return Fit(directives, size_of(self.program, directives, self.target))
+
+    def fitting(self, part: Part | None = None, near: int | None = None) -> Fit | None:
+        """Reuse factors with which the circuit fits ``part``, or the target's, without any loss of accuracy; None without some.
+
+        Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as asked
+        for. Intervals ``near`` that of a program like it are looked at first.
+        """
+        part, layout = part or self.part, None
+        if any(factor > 1 for factor in self.asked.reuse.values()):
+            layout = in_turn(self.program, part, self.asked, self.budget_ns)
+        if layout is None and not self.asked.engine:
+            layout = proposal(self.program, part, self.asked, self.budget_ns, near)
+        return layout or fastest_in_turn(self.program, part, self.asked, self.budget_ns)
+
+    def ways(self, part: Part, near: int | None = None) -> Iterator[Fit]:
+        """The layout that is asked for, and if that does not fit ``part`` also the one that ``fit`` would take, as `fitting`."""
+        yield self.as_asked
+        if not fits(self.as_asked.size, part) and (found := self.fitting(part, near)) is not None:
+            yield found
+
+    def slower(self, interval: int) -> Iterator[Fit]:
+        """The layout with the reuse factors that a result every ``interval`` cycles allows; none at 1."""
+        directives = paced(self.program, self.asked, interval)
+        if interval > 1 and directives.reuse != self.asked.reuse:
+            yield self._laid_out(directives)
+
+    def sooner(self, part: Part, below: int) -> Iterator[Fit]:
+        """The layout with the reuse factors of the least interval ``below`` some cycles, if one fits ``part``."""
+        if found := fit.sooner(self.program, part, self.asked, self.budget_ns, below):
+            yield found
+
+    def smallest(self, part: Part) -> Fit:
+        """The layout with the reuse factors that crowd ``part`` least, whether it fits or not."""
+        return obstacle.smallest(self.program, part, self.asked)
+
+    def point(self, layout: Fit, keys: Mapping[str, object], bits: Bits | None) -> Point:
+        """The circuit of a layout of a network that ``keys`` make; those of reuse factors that were sought follow."""
+        if layout.directives == self.asked:
+            return Point(self.compiled, layout, self.part, keys, "", bits)
+        return Point(self.compiled, layout, self.part, merged(keys, keys_of(layout)), layout.description, bits)
+
+
+def keys_of(layout: Fit) -> dict[str, object]:
+    """The keys of a configuration that lay a circuit out so."""
+    same = layout.of_all if layout.in_turn else None
+    model = {"Strategy": Strategy.SHARED.value} if layout.in_turn else {}
+    if same is not None:
+        return {"Model": {**model, "ReuseFactor": same}}
+    factors = {name: {"ReuseFactor": factor} for name, factor in layout.reuse.items()}
+    return {key: value for key, value in (("Model", model), ("LayerName", factors)) if value}
+
+
+def size_of(program: Program, directives: Directives, target: Target) -> Size:
+    """The expected size of a program's circuit, with stages as the clock of ``target`` wants them."""
+    family = target.known_part.family
+    return estimate_layout(drop_dead(program, keep_probes=False), directives, family, target.budget_ns(family))
+
+
+def compiled_with(source: Source, keys: Mapping[str, object]) -> Compiled:
+    """The network with ``keys`` of a configuration besides the user's, as a conversion makes it."""
+    assert source.changed is not None
+    return compile_network(source.changed(keys), source.calibration)
 
 
 def points(source: Source, target: Target, yardstick: Yardstick, grid: Grid) -> Iterator[Point]:
@@ -135,69 +296,19 @@ def points(source: Source, target: Target, yardstick: Yardstick, grid: Grid) -> 
     for bits in grid.bits:
         scores: dict[str, tuple[float, ...]] = {}
         for factor in sorted(set(grid.reuse)) or (None,):
-            model = {"Bits": asdict(bits), **({} if factor is None else {"ReuseFactor": factor})}
-            compiled = compiled_with(source, {"Model": model})
-            content = digest(to_text(drop_dead(compiled.program, keep_probes=False)))
-            part = target.known_part if factor is None else None
-            for layout in layouts(compiled, target, {"Model": model}, part, near):
-                near = layout.size.interval if layout.text else near
+            keys = {"Model": {"Bits": asdict(bits), **({} if factor is None else {"ReuseFactor": factor})}}
+            laid_out = Layouts.of(compiled_with(source, keys), target)
+            content = digest(to_text(laid_out.program))
+            for layout in laid_out.ways(laid_out.part, near) if factor is None else (laid_out.as_asked,):
+                near = near if layout is laid_out.as_asked else layout.size.interval
                 circuit = content, layout.size.lut, layout.size.interval
                 if circuit in known:
                     continue
                 known.add(circuit)
                 if content not in scores:
-                    scores[content] = yardstick.of_program(compiled.program)
-                named = layout.text or (f"ReuseFactor {factor}" if factor is not None else "")
-                yield layout.point(bits, compiled, target, yardstick, scores[content], named)
-
-
-def layouts(
-    compiled: Compiled, target: Target, keys: Mapping[str, object], part: Part | None, near: int | None = None
-) -> Iterator[Layout]:
-    """A network that ``keys`` make as it is laid out, and if that does not fit ``part`` also as ``fit`` would lay it out.
-
-    Reuse factors are sought ``near`` the interval of a network like it.
-    """
-    directives = directives_of(compiled.network, target)
-    size = size_of(compiled.program, directives, target)
-    yield Layout(size, directives, keys, target.io_type)
-    if part is not None and not fits(size, part):
-        choice = reused(compiled.program, directives, target, part, near)
-        if choice is not None:
-            keys = merged(keys, choice.configuration)
-            yield Layout(choice.size, choice.directives, keys, choice.io_type, choice.fit.description)
-
-
-def slower(compiled: Compiled, target: Target, keys: Mapping[str, object], interval: int) -> Iterator[Layout]:
-    """A network that ``keys`` make with the reuse factors that a result every ``interval`` cycles allows; none at 1."""
-    own = directives_of(compiled.network, target)
-    program = drop_dead(compiled.program, keep_probes=False)
-    directives = paced(program, own, interval)
-    if interval > 1 and directives.reuse != own.reuse:
-        choice = Choice(size_of(program, directives, target), target.known_part, directives)
-        keys = merged(keys, choice.configuration)
-        yield Layout(choice.size, directives, keys, choice.io_type, choice.fit.description)
-
-
-def shorter(
-    compiled: Compiled, target: Target, keys: Mapping[str, object], part: Part, interval: int
-) -> Iterator[Layout]:
-    """A network that ``keys`` make with the reuse factors of the least interval below ``interval``, if one fits ``part``."""
-    directives, program = directives_of(compiled.network, target), drop_dead(compiled.program, keep_probes=False)
-    if sooner := fit.sooner(program, part, directives, target.budget_ns(part.family), interval):
-        yield _layout(sooner, keys, part)
-
-
-def smallest(compiled: Compiled, target: Target, keys: Mapping[str, object], part: Part) -> Layout:
-    """A network that ``keys`` make with the reuse factors that crowd ``part`` least, whether it fits or not."""
-    directives, program = directives_of(compiled.network, target), drop_dead(compiled.program, keep_probes=False)
-    return _layout(obstacle.smallest(program, part, directives), keys, part)
-
-
-def _layout(found: Fit, keys: Mapping[str, object], part: Part) -> Layout:
-    """The layout of reuse factors that were found."""
-    choice = Choice(found.size, part, found.directives)
-    return Layout(found.size, found.directives, merged(keys, choice.configuration), choice.io_type, found.description)
+                    scores[content] = yardstick.of_program(laid_out.compiled.program)
+                point = laid_out.point(layout, keys, bits).scored(yardstick, scores[content])
+                yield point if factor is None else replace(point, layout=f"ReuseFactor {factor}")
 
 
 def merged(keys: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:
