@@ -20,7 +20,7 @@ from bitsmith.base.project import Project
 from bitsmith.cli.commands import app
 from bitsmith.errors import CapacityError, ConfigError, InputDataError
 from bitsmith.sweeps.results import Outcome, Sweep
-from bitsmith.sweeps.search import Listed, Study, objectives_of
+from bitsmith.sweeps.search import Study, configurations, objectives_of
 from bitsmith.sweeps.sweep import Plan, Running, sweep
 from bitsmith.sweeps.trial import LOG, RESULT, TRIALS, packed, result_of, unpacked
 from bitsmith.sweeps.workers import Workers
@@ -135,7 +135,7 @@ def test_faster_clocks_are_better() -> None:
 
 
 def test_grids_are_all_combinations() -> None:
-    points = [dict(point) for point in Listed.of({"bits": [4, 6], "part": ["a", "b"]})]
+    points = [dict(point) for point in configurations({"bits": [4, 6], "part": ["a", "b"]})]
     assert points == [{"bits": bits, "part": part} for bits in (4, 6) for part in ("a", "b")]
 
 
@@ -190,7 +190,7 @@ def test_no_more_trials_run_than_there_are_places(tmp_path: Path, monkeypatch: p
         return {ended}, set(others)
 
     monkeypatch.setattr("bitsmith.sweeps.sweep.wait", first_ends)
-    search = Listed.of([{"bits": bits} for bits in (4, 5, 6, 7)])
+    search = [{"bits": bits} for bits in (4, 5, 6, 7)]
     with Project.open(tmp_path / "s", "sweep", "sweep") as project:
         run = Running(project, plan, Workers(lambda trial: Future(), lambda: 2), search)
         run.finish()

@@ -47,7 +47,7 @@ def sweep(
     with command(as_json, resumes=True) as terminal:
         from bitsmith.cli.request import Request
         from bitsmith.emulate.batches import read_array
-        from bitsmith.sweeps.sweep import MINIMIZE, Places, Plan, Tries, plain, swept
+        from bitsmith.sweeps.sweep import MINIMIZE, Plan, Tries, plain, swept
 
         request, asked = Request.of(options), among(BuildOptions, options.chosen)
         arguments = {
@@ -67,7 +67,7 @@ def sweep(
         )
         with terminal.working("sweeping"):
             tries = Tries(dict(map(_values, tried)), trials, storage, seed)
-            found = swept(plan, output_dir, tries, Places(workers, cluster))
+            found = swept(plan, output_dir, tries, workers, cluster)
         table = Text(f"All trials: {output_dir / 'sweep.csv'}")
         terminal.show(found.document(), found, table)
         if not found.front:

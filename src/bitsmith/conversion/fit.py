@@ -235,7 +235,7 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple
             accepted = "labels of two classes or more, or values that differ"
             raise InputDataError("labels that are all alike", where="data", accepted=accepted)
     order = np.random.default_rng(search.seed).permutation(count)
-    first = min(max(round(count * (1 - search.held_out)), 1), SAMPLES)
+    first = min(round(count * (1 - search.held_out)), SAMPLES)
     every = Yardstick.of(network, inputs, labels, goal.score)
     if count - first < LEAST_HELD:
         accepted = f"{LEAST_HELD} or more: more data, or a larger share that is held out"

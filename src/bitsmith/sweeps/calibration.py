@@ -8,10 +8,8 @@ The error of a circuit is that with the factor of all others.
 from __future__ import annotations
 
 import json
-import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from bitsmith.conversion.exploration import written
 from bitsmith.devices.correction import Correction, Measured
 from bitsmith.errors import ConfigError, InputDataError
 from bitsmith.options.estimates import LEAST_FACTOR, MOST_FACTOR
-from bitsmith.sweeps.results import DOCUMENT
+from bitsmith.sweeps.results import DOCUMENT, Outcome
 
 LEAST_CIRCUITS = 5
 """Fewest circuits that say something of others."""
@@ -31,16 +29,8 @@ _FEW = 20.0
 
 _MOST_BYTES = 1 << 26
 _MOST_CELLS = 1e9
+_COUNTED = ("lut", "ff")
 _ACCEPTED = f"the {DOCUMENT} of a sweep that built its circuits, or its folder"
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """A circuit that was built: its trial, its family, and pairs of expected and measured figures."""
-
-    trial: str
-    family: str
-    figures: Mapping[str, tuple[float, float]]
 
 
 def calibrated(paths: Sequence[Path], family: str | None = None) -> Correction:
@@ -54,12 +44,12 @@ def calibrated(paths: Sequence[Path], family: str | None = None) -> Correction:
         InputDataError: files that are no sweeps, too few circuits, or estimates that are off by a multiple.
         ConfigError: circuits of several families, or none of ``family``.
     """
-    found = {built.trial: built for path in paths for built in _circuits(path)}
-    families = sorted({built.family for built in found.values()})
+    outcomes = {outcome.name: outcome for path in paths for outcome in _circuits(path)}
+    families = sorted({str(outcome.found["family"]) for outcome in outcomes.values()})
     chosen = family or (families[0] if len(families) == 1 else None)
     if chosen is None and families:
         raise ConfigError(f"circuits of {', '.join(families)}", where="family", accepted="the name of one of them")
-    of_family = [built for built in found.values() if built.family == chosen]
+    of_family = [outcome for outcome in outcomes.values() if outcome.found["family"] == chosen]
     if len(of_family) < LEAST_CIRCUITS:
         raise InputDataError(
             f"{len(of_family)} circuits{f' of the family {chosen}' if chosen else ''} with estimates and counts",
@@ -67,9 +57,14 @@ def calibrated(paths: Sequence[Path], family: str | None = None) -> Correction:
             accepted=f"{LEAST_CIRCUITS} or more, of a sweep that synthesizes them, without the option estimates",
         )
     assert chosen is not None
-    lut, ff = (_measured([built.figures[name] for built in of_family], name) for name in ("lut", "ff"))
-    routed = [built.figures["fmax"] for built in of_family if "fmax" in built.figures]
-    return Correction(chosen, lut, ff, _measured(routed, "fmax") if len(routed) >= LEAST_CIRCUITS else None)
+    pairs = {
+        name: [(each.estimate[name], each.measured[name]) for each in of_family if _known(each, name)]
+        for name in (*_COUNTED, "fmax")
+    }
+    lut, ff = (_measured(pairs[name], name) for name in _COUNTED)
+    return Correction(
+        chosen, lut, ff, _measured(pairs["fmax"], "fmax") if len(pairs["fmax"]) >= LEAST_CIRCUITS else None
+    )
 
 
 def save(correction: Correction, path: Path) -> None:
@@ -103,34 +98,18 @@ def _measured(pairs: Sequence[tuple[float, float]], name: str) -> Measured:
     return Measured(round(factor, 4), round(statistics.median(off), 4), round(max(off), 4), len(off))
 
 
-def _circuits(path: Path) -> Iterator[Built]:
+def _circuits(path: Path) -> Iterator[Outcome]:
     """The circuits of a sweep whose areas were expected, uncorrected, and counted; some were routed, too."""
     for trial in _trials(path / DOCUMENT if path.is_dir() else path):
-        name, family = trial.get("trial"), trial.get("family")
-        pairs = {figure: _pair(trial, figure) for figure in ("lut", "ff", "fmax")}
-        known = {figure: pair for figure, pair in pairs.items() if pair is not None}
-        if (
-            isinstance(name, str)
-            and isinstance(family, str)
-            and {"lut", "ff"} <= set(known)
-            and not trial.get("corrected")
-        ):
-            yield Built(name, family, known)
+        outcome = Outcome.of(str(trial.get("trial")), {}, trial)
+        names = all(isinstance(trial.get(key), str) for key in ("trial", "family"))
+        if names and all(_known(outcome, name) for name in _COUNTED) and not trial.get("corrected"):
+            yield outcome
 
 
-def _pair(trial: Mapping[str, Json], figure: str) -> tuple[float, float] | None:
-    """Expected and measured value of a figure; None without both, or where they are no such numbers."""
-    values = [found.get(figure) if isinstance(found, Mapping) else None for found in _both(trial)]
-    numbers = [
-        float(value)
-        for value in values
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST_CELLS
-    ]
-    return (numbers[0], numbers[1]) if len(numbers) == len(values) and all(map(math.isfinite, numbers)) else None
-
-
-def _both(trial: Mapping[str, Json]) -> Iterable[Json]:
-    return trial.get("estimate"), trial.get("measured")
+def _known(outcome: Outcome, name: str) -> bool:
+    """True if a figure was expected and measured."""
+    return all(0 < figures.get(name, 0.0) <= _MOST_CELLS for figures in (outcome.estimate, outcome.measured))
 
 
 def _trials(path: Path) -> list[Mapping[str, Json]]:

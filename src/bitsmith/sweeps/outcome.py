@@ -67,7 +67,7 @@ class Outcome:
 
 def _numbers(values: Json) -> dict[str, float]:
     items = values.items() if isinstance(values, Mapping) else ()
-    return {name: value for name, value in items if isinstance(value, int | float)}
+    return {name: value for name, value in items if isinstance(value, int | float) and not isinstance(value, bool)}
 
 
 def _short(value: float) -> float:

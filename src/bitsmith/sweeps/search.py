@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
@@ -63,38 +63,10 @@ def objectives_of(names: Sequence[str]) -> tuple[Objective, ...]:
     return tuple(OBJECTIVES[name] for name in dict.fromkeys(names))
 
 
-class Search(Protocol):
-    """Configurations one after another, and what becomes of them."""
-
-    def __iter__(self) -> Iterator[Keys]:
-        """Configurations, each when there is room for it."""
-
-    def tell(self, keys: Keys, figures: Mapping[str, float], *, fits: bool) -> None:
-        """Take note of a configuration's figures, and whether the circuit fits; without figures it has none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A list of configurations."""
-
-    points: Sequence[Keys]
-
-    @staticmethod
-    def of(grid: Grid) -> Listed:
-        """All combinations of a grid's values, or the configurations that it lists."""
-        if not isinstance(grid, Mapping):
-            return Listed([dict(point) for point in grid])
-        return Listed(list(combinations(grid)))
-
-    def __iter__(self) -> Iterator[Keys]:
-        return iter(self.points)
-
-    def tell(self, keys: Keys, figures: Mapping[str, float], *, fits: bool) -> None:
-        """Take note of nothing: the list is what it is."""
-
-
-def combinations(grid: Mapping[str, Sequence[object]]) -> Iterator[Keys]:
-    """All combinations of a grid's values."""
+def configurations(grid: Grid) -> Iterator[Keys]:
+    """All combinations of a grid's values, or the configurations that it lists."""
+    if not isinstance(grid, Mapping):
+        return map(dict, grid)
     return (dict(zip(grid, values, strict=True)) for values in product(*grid.values()))
 
 
@@ -156,7 +128,7 @@ class Study:
             if _text(dict(keys)) not in known:
                 return keys, trial
             self.study.tell(trial, state=_failed())
-        keys = next(keys for keys in combinations(self.grid) if _text(dict(keys)) not in known)
+        keys = next(keys for keys in configurations(self.grid) if _text(dict(keys)) not in known)
         self.study.enqueue_trial({key: _asked(keys[key], values) for key, values in self.grid.items()})
         trial = self.study.ask()
         return self._keys({key: _suggested(trial, key, values) for key, values in self.grid.items()}), trial
@@ -171,7 +143,7 @@ class Study:
         return found
 
     def tell(self, keys: Keys, figures: Mapping[str, float], *, fits: bool) -> None:
-        """Take note of the figures of a configuration that the study asked for in this call."""
+        """Take note of the figures of a configuration that the study asked for in this call, and whether the circuit fits."""
         trial = self._asked.pop(id(keys), None)
         if trial is None:
             return

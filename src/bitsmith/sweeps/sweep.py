@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from bitsmith.options.project import key_path, project_keys, read_project
 from bitsmith.options.signature import taking
 from bitsmith.options.table import OPTIONS, Further
 from bitsmith.sweeps.results import Outcome, Sweep
-from bitsmith.sweeps.search import Grid, Keys, Listed, Objective, Search, Study, objectives_of
+from bitsmith.sweeps.search import Grid, Keys, Objective, Study, configurations, objectives_of
 from bitsmith.sweeps.trial import CIRCUIT, FILES, PROJECT, RESULT, TASK, TRIALS, Task, Trial, packed
 from bitsmith.sweeps.workers import Client, Workers, workers
 
@@ -116,7 +116,7 @@ def sweep(
     asked = {} if build is True else None if build is False else build
     plan = Plan.of(base, arguments, calibration, test, asked, minimize)
     with working("sweeping", progress):
-        return swept(plan, Path(output_dir), Tries(grid, trials, storage, seed), Places(workers, cluster))
+        return swept(plan, Path(output_dir), Tries(grid, trials, storage, seed), workers, cluster)
 
 
 def _named(model: AnyModel, weights: str | Path | None, config: object) -> dict[str, object]:
@@ -159,14 +159,6 @@ class Tries:
             raise ConfigError("nothing to try", where="grid", accepted="a list of values for each key")
         if self.trials is not None and self.trials < 1:
             raise ConfigError(f"{self.trials}", where="trials", accepted="1 or more")
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Places of trials: so many processes here, or a cluster."""
-
-    workers: int | None = None
-    cluster: str | Client | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,19 +252,17 @@ def _text(value: object) -> str:
     raise TypeError(f"a {type(value).__name__}")
 
 
-def swept(plan: Plan, folder: Path, tries: Tries, places: Places) -> Sweep:
-    """Run all trials that are not finished in ``folder``; raises as :func:`sweep`."""
+def swept(plan: Plan, folder: Path, tries: Tries, count: int | None, cluster: str | Client | None) -> Sweep:
+    """Run all trials that are not finished in ``folder``, on so many processes, or a cluster; raises as :func:`sweep`."""
     tries.check()
     with Project.open(folder, "sweep") as project:
-        search: Search
-        if tries.trials is None:
-            search = Listed.of(tries.grid)
-        else:
+        search: Iterable[Keys] = configurations(tries.grid)
+        if tries.trials is not None:
             storage = tries.storage or f"sqlite:///{project.folder / STUDY}"
             name = digest(plan.name, json.dumps(tries.grid, sort_keys=True, default=_text))[:12]
             search = Study.of(tries.grid, plan.objectives, tries.trials, storage, f"sweep-{name}", tries.seed)
-        with workers(project.folder, places.workers, places.cluster) as found:
-            run = Running(project, plan, found, search)
+        with workers(project.folder, count, cluster) as places:
+            run = Running(project, plan, places, search)
             try:
                 run.finish()
                 interrupted = False
@@ -286,7 +276,7 @@ def swept(plan: Plan, folder: Path, tries: Tries, places: Places) -> Sweep:
 class Running:
     """Trials that run in a sweep's open folder; ``outcomes`` are those that are finished, by name, as they were asked for."""
 
-    def __init__(self, project: Project, plan: Plan, places: Workers, search: Search) -> None:
+    def __init__(self, project: Project, plan: Plan, places: Workers, search: Iterable[Keys]) -> None:
         self.outcomes: dict[str, Outcome] = {}
         self._project, self._plan, self._places, self._search = project, plan, places, search
         self._running: dict[Future[bytes], tuple[Trial, list[Keys]]] = {}
@@ -325,8 +315,9 @@ class Running:
     def _take(self, trial: Trial, asked: Sequence[Keys], found: Mapping[str, Json]) -> None:
         outcome = Outcome.of(trial.name, asked[0], found)
         self.outcomes.setdefault(trial.name, outcome)
-        for keys in asked:
-            self._search.tell(keys, outcome.figures, fits=outcome.fits)
+        if isinstance(self._search, Study):
+            for keys in asked:
+                self._search.tell(keys, outcome.figures, fits=outcome.fits)
         tell(f"sweep: {len(self.outcomes)} done, {len(self._running)} running; {outcome.said}")
 
     def _known(self, trial: Trial) -> Mapping[str, Json] | None:
