@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,10 @@ from tests.properties import few
 
 import bitsmith
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.outputs import NotComparedError
 from bitsmith.frontends.read import read_model
 from bitsmith.frontends.trees.catboost import read_catboost
+from bitsmith.frontends.trees.outputs import of_catboost
 from bitsmith.layers.network import Network
 
 MODELS: list[dict[str, Any]] = json.loads(RECORD.read_text())["models"]
@@ -144,6 +148,57 @@ def test_live_models_that_do_not_write_themselves_are_named() -> None:
         model.fitted = fitted
         with pytest.raises(ModelFileError, match=said):
             read_model(model)
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize(
+    ("classes", "predicted", "labels"),
+    [
+        ((), [0.5, 2.0], [0.5, 2.0]),
+        ((3.0, 7.0), [7.0, 3.0], [7.0, 3.0]),
+        ((0.5, 1.0), [1.0, 0.5], [1.0, 0.0]),
+        (("no", "yes"), ["yes", "no"], [1.0, 0.0]),
+    ],
+)
+def test_outputs_are_those_of_the_library(
+    classes: tuple[object, ...],
+    predicted: list[object],
+    labels: list[float],
+    live: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stand-in says what the library would: of a file a classifier or a regressor. Labels but integers are numbered."""
+    taken: list[object] = []
+
+    class Regressor:
+        classes_ = np.array(classes)
+
+        def load_model(self, path: str, format: str) -> Regressor:
+            return self
+
+        def get_cat_feature_indices(self) -> list[int]:
+            return [1]
+
+        def predict(self, x: Any) -> Any:
+            taken.extend(x.tolist())
+            return np.array(predicted)
+
+    class Classifier(Regressor):
+        def predict_proba(self, x: Any) -> Any:
+            return np.eye(2)
+
+    library = SimpleNamespace(CatBoost=Regressor, CatBoostClassifier=Classifier, CatBoostRegressor=Regressor)
+    monkeypatch.setitem(sys.modules, "catboost", library)
+    model = (Classifier if classes else Regressor)() if live else "model.json"
+    found = of_catboost(model, np.array([[0.1, 4.0], [0.25, -3.0]]))
+    assert taken == [[np.float32(0.1), 4], [0.25, -3]]
+    assert [output.tolist() for output in found.outputs] == ([labels, np.eye(2).tolist()] if classes else [labels])
+
+
+def test_files_are_not_compared_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "catboost", None)
+    with pytest.raises(NotComparedError, match="CatBoost is not installed"):
+        of_catboost(Path("model.json"), np.zeros((1, 2)))
 
 
 if find_spec("catboost") is not None:  # 100 MB, with pandas and plotly: it is not part of the extra of developers
