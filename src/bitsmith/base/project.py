@@ -95,12 +95,12 @@ def digest(*parts: str | bytes | Path) -> str:
     return total.hexdigest()
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Create or replace ``path`` with what ``write`` puts into the file, wholly or not at all."""
+def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
+    """Create or replace ``path`` with a content, or what a function puts into the file, wholly or not at all."""
     scratch = _scratch(path, str(os.getpid()))
     try:
         with scratch.open("wb") as file:
-            write(file)
+            file.write(content) if isinstance(content, bytes) else content(file)
         scratch.replace(path)
     except OSError as error:
         raise ProjectError(f"cannot be written: {error.strerror}", where=str(path)) from error
@@ -323,7 +323,7 @@ class Project:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ProjectError(f"cannot be written: {error.strerror}", where=str(target)) from error
-        write_atomically(target, lambda file: file.write(content))
+        write_atomically(target, content)
 
     def _write_manifest(self) -> None:
         content: dict[str, Json] = {
@@ -387,7 +387,7 @@ def _lock(folder: Path) -> FileLock:
             where=str(folder),
             remedy=remedy("wait until it has ended, or choose another folder: ", given(output_dir=OPEN)),
         ) from None
-    write_atomically(folder / OWNER, lambda file: file.write(f"{os.getpid()}\n".encode()))
+    write_atomically(folder / OWNER, f"{os.getpid()}\n".encode())
     return lock
 
 

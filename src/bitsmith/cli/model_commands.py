@@ -389,7 +389,7 @@ def _rows(name: str, values: NDArray[np.float64]) -> str:
 def save_text(path: Path, text: str) -> None:
     from bitsmith.base.project import write_atomically
 
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_atomically(path, text.encode())
 
 
 def _write_figures(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:

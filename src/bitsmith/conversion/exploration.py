@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -154,7 +153,7 @@ class Exploration(Shown):
         folder.mkdir(parents=True, exist_ok=True)
         title = f"{self.name} on {self.part.name}"
         for name, content in ((PICTURE, svg(sheet.chart, title)), (PAGE, page(sheet).encode())):
-            write_atomically(folder / name, partial(written, content))
+            write_atomically(folder / name, content)
         return folder / PAGE
 
     def document(self) -> dict[str, object]:
@@ -254,11 +253,6 @@ class Exploration(Shown):
 
     def _repr_html_(self) -> str:
         return Shown._repr_html_(self) + svg(self._sheet.chart, f"{self.name} on {self.part.name}").decode()
-
-
-def written(content: bytes, file: BinaryIO) -> None:
-    """Write all of a file."""
-    file.write(content)
 
 
 @taking(Further)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from bitsmith.base.project import write_atomically
-from bitsmith.conversion.exploration import Exploration, written
+from bitsmith.conversion.exploration import Exploration
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.fit import needs
 from bitsmith.estimate.obstacle import crowding
@@ -186,7 +185,7 @@ class Fitted(Exploration):
         page = Exploration.write(self, folder)
         if self.chosen is not None:
             text = yaml.safe_dump(self.configuration, sort_keys=False).encode()
-            write_atomically(Path(folder) / CONFIGURATION, partial(written, text))
+            write_atomically(Path(folder) / CONFIGURATION, text)
             if len(self.calibration) == 1:
                 (inputs,) = self.calibration
                 write_atomically(Path(folder) / CALIBRATION, lambda file: np.save(file, inputs, allow_pickle=False))

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from bitsmith.base.project import write_atomically
 from bitsmith.errors import ConfigError, ProjectError
@@ -57,7 +55,7 @@ class Results:
                 found.known[keys] = Result(**{**figures, "scores": tuple(figures["scores"])})
             path.parent.mkdir(parents=True, exist_ok=True)
             if whole != lines or not lines:
-                write_atomically(path, partial(_write, ("".join(whole) or first).encode()))
+                write_atomically(path, ("".join(whole) or first).encode())
         except (OSError, ValueError, TypeError) as error:
             raise ConfigError(
                 f"{path} cannot be used ({error})", where="resume", accepted="the path of a file"
@@ -82,7 +80,3 @@ class Results:
                 where=str(self.path),
                 remedy="make room and call again: it goes on from the results that are there",
             ) from error
-
-
-def _write(content: bytes, file: BinaryIO) -> None:
-    file.write(content)

@@ -121,7 +121,7 @@ def save(model: SavedModel, path: Path) -> None:
     except OSError as error:
         raise ProjectError(f"cannot be written: {error.strerror}", where=str(path)) from error
     write_atomically(weights_path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_atomically(path, text.encode())
 
 
 def load(path: Path) -> SavedModel:

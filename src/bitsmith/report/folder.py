@@ -21,8 +21,8 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     """Write ``report.json`` and ``report.html`` into the folder; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     data, html = folder / REPORT_JSON, folder / REPORT_HTML
-    write_atomically(data, lambda file: file.write(report.to_json().encode()))
-    write_atomically(html, lambda file: file.write(page(report).encode()))
+    write_atomically(data, report.to_json().encode())
+    write_atomically(html, page(report).encode())
     return data, html
 
 

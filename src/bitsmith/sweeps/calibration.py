@@ -10,12 +10,10 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from bitsmith.base.files import open_file
 from bitsmith.base.project import Json, write_atomically
-from bitsmith.conversion.exploration import written
 from bitsmith.devices.correction import Correction, Measured
 from bitsmith.errors import ConfigError, InputDataError
 from bitsmith.options.estimates import LEAST_FACTOR, MOST_FACTOR
@@ -77,7 +75,7 @@ def save(correction: Correction, path: Path) -> None:
     if path.suffix.lower() != ".json":
         raise ConfigError(str(path), where="output", accepted="a name that ends in .json")
     text = json.dumps(json.loads(str(correction)), indent=1) + "\n"
-    write_atomically(path, partial(written, text.encode()))
+    write_atomically(path, text.encode())
 
 
 def _measured(pairs: Sequence[tuple[float, float]], name: str) -> Measured:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bitsmith.base.project import Json
+from bitsmith.devices import resolve_part
+from bitsmith.errors import ConfigError
+from bitsmith.estimate.fit import Need, counted
+from bitsmith.report.exploration import Circuit
+from bitsmith.report.figures.scatter import Mark
 from bitsmith.report.sections import number, percent
 from bitsmith.sweeps.search import OBJECTIVES, Keys, Objective
+
+_CELLS = 4
+"""Texts in a row of a layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,41 @@ class Outcome:
         """A figure as tables show it; empty if there is none."""
         value = self.figures.get(figure.name)
         return "" if value is None else percent(value) if figure.name == "loss" else number(_short(value))
+
+    @property
+    def _sentence(self) -> str:
+        """The figures, beside those that were expected where tools measured others, and the score."""
+        score = self.found.get("score")
+        texts = [f"Score {score}"] if score else []
+        for each in OBJECTIVES.values():
+            expected = self.estimate.get(each.name, 0)
+            beside = f" (expected {number(expected)})" if self.measured.get(each.name, expected) != expected else ""
+            texts += [f"{each.title} {self.text(each)}{beside}"] if self.text(each) else []
+        return f"{'; '.join(texts)}."
+
+    @property
+    def _needs(self) -> tuple[Need, ...]:
+        """Needs of the circuit for its part; none without figures, or of a part that is not known here."""
+        try:
+            luts, ffs, dsps, brams = (round(self.figures[name]) for name in ("lut", "ff", "dsp", "bram"))
+            part = resolve_part(str(self.found.get("part") or ""))
+        except (ConfigError, KeyError):
+            return ()
+        return counted(part, luts=luts, ffs=ffs, dsps=dsps, brams=brams, large=0)
+
+    @property
+    def _layers(self) -> list[list[str]]:
+        """The rows of layers."""
+        rows = self.found.get("layers")
+        listed = rows if isinstance(rows, list) else []
+        return [list(map(str, row)) for row in listed if isinstance(row, list) and len(row) == _CELLS]
+
+
+def circuit_of(outcome: Outcome, mark: Mark, cells: Sequence[str], calls: Mapping[str, str]) -> Circuit:
+    """An outcome as pages show it. What it does not say, as that of a file from another machine, is left out."""
+    title = ", ".join(f"{key} {value}" for key, value in outcome.keys.items()) or outcome.name
+    shared = outcome.figures.get("interval", 1) > 1
+    return Circuit(mark, title, outcome._sentence, cells, shared, outcome._needs, outcome._layers, calls)
 
 
 def _numbers(values: Json) -> dict[str, float]:

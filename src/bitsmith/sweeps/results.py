@@ -5,23 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bitsmith.base.project import write_atomically
-from bitsmith.conversion.exploration import written
 from bitsmith.errors import CapacityError
+from bitsmith.report.exploration import Sheet, page
 from bitsmith.report.figures.scatter import Mark, Scatter, svg
-from bitsmith.report.sections import percent
+from bitsmith.report.sections import number, percent
 from bitsmith.report.shown import Shown
-from bitsmith.sweeps.outcome import Outcome
-from bitsmith.sweeps.page import sweep_page
+from bitsmith.sweeps.outcome import Outcome, circuit_of
 from bitsmith.sweeps.search import OBJECTIVES, Objective
-from bitsmith.sweeps.trial import TRIALS, conversion_of
+from bitsmith.sweeps.trial import PROJECT, TRIALS, conversion_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,6 +32,8 @@ __all__ = ["Outcome", "Sweep"]
 
 TABLE, DOCUMENT, PICTURE, PAGE = "sweep.csv", "sweep.json", "sweep.svg", "sweep.html"
 """Files of `Sweep.write`."""
+
+_NOTE = "Figures are those that tools measured, and estimates where no tool did."
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +130,60 @@ class Sweep(Shown):
         }
 
     @property
-    def _marked(self) -> list[tuple[Outcome, Mark]]:
-        """The circuits that have the first two objectives, each with its place in the chart."""
-        pairs = [(each, [each.figures.get(goal.name) for goal in self.objectives[:2]]) for each in self.outcomes]
-        front = {each.name for each in self.front}
-        return [
-            (each, Mark(x, y, each.said, each.fits, each.name in front, bool(front) and each is self.front[0]))
-            for each, (x, *more) in pairs
-            for y in more
-            if x is not None and y is not None
-        ]
+    def _keys(self) -> list[str]:
+        """All keys that were tried."""
+        return list(dict.fromkeys(key for each in self.outcomes for key in each.keys))
+
+    @property
+    def _shown(self) -> list[Objective]:
+        """The figures that tables show."""
+        return [each for each in OBJECTIVES.values() if any(each.name in other.figures for other in self.outcomes)]
+
+    def _cells(self, outcome: Outcome) -> list[str]:
+        """The keys of an outcome, and its figures."""
+        return [*(f"{outcome.keys.get(key, '')}" for key in self._keys), *map(outcome.text, self._shown)]
+
+    @property
+    def _sheet(self) -> Sheet | None:
+        """The circuits of the chart as pages show them; None where there is no chart."""
+        front, circuits = self.front, []
+        for each in self.outcomes:
+            places = [each.figures[goal.name] for goal in self.objectives[:2] if goal.name in each.figures]
+            for x, y in pairwise(places):
+                mark = Mark(x, y, each.said, each.fits, each in front, bool(front) and each is front[0])
+                circuits.append(circuit_of(each, mark, [*self._cells(each), number(each.fits)], self._calls(each)))
+        if not circuits:
+            return None
+        across, up = self.objectives[:2]
+        marks = [circuit.mark for circuit in circuits]
+        return Sheet(
+            title=f"Sweep {self.folder.name}",
+            kind="sweep",
+            part=self._said("part") or "their part",
+            data=self._said("scored"),
+            reference=self._said("reference"),
+            verdict=self.verdict,
+            note=_NOTE,
+            chart=Scatter(marks, across.title, None, up.title, up.rises, up.name == "loss", None),
+            columns=(*self._keys, *(each.title for each in self._shown), "Fits"),
+            texts=len(self._keys),
+            circuits=circuits,
+        )
 
     @property
     def chart(self) -> Scatter | None:
         """The circuits by the first two objectives, the second upwards; None if there are no two, or no circuits."""
-        marks = [mark for _, mark in self._marked]
-        if not marks:
-            return None
-        across, up = self.objectives[:2]
-        return Scatter(marks, across.title, None, up.title, up.rises, up.name == "loss", None)
+        return None if self._sheet is None else self._sheet.chart
+
+    def _said(self, key: str) -> str:
+        """The texts of outcomes, each once."""
+        return ", ".join(dict.fromkeys(str(each.found[key]) for each in self.outcomes if each.found.get(key)))
+
+    def _calls(self, outcome: Outcome) -> dict[str, str]:
+        """Texts to copy: the command that converts a trial, and its project."""
+        path = self.folder / TRIALS / outcome.name / PROJECT
+        calls = {"Command": f"bitsmith convert {shlex.quote(str(path))} -o {shlex.quote(outcome.name)}"}
+        return {**calls, **({"Project (YAML)": path.read_text(encoding="utf-8")} if path.is_file() else {})}
 
     def write(self) -> Path:
         """Write ``sweep.csv``, ``sweep.json``, ``sweep.svg`` and ``sweep.html`` into the sweep's folder; the path of the table.
@@ -155,30 +192,25 @@ class Sweep(Shown):
             ProjectError: they cannot be written.
         """
         front = {each.name for each in self.front}
-        keys = list(dict.fromkeys(key for each in self.outcomes for key in each.keys))
         figures = list(dict.fromkeys(name for each in self.outcomes for name in each.figures))
         file = io.StringIO()
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(
-            ["trial", *keys, *figures, *(f"estimated_{name}" for name in OBJECTIVES), "fits", "front", "error"]
+            ["trial", *self._keys, *figures, *(f"estimated_{name}" for name in OBJECTIVES), "fits", "front", "error"]
         )
         for each in self.outcomes:
             values = [
                 *(each.figures.get(name, "") for name in figures),
                 *(each.estimate.get(name, "") for name in OBJECTIVES),
             ]
-            tried = [each.keys.get(key, "") for key in keys]
+            tried = [each.keys.get(key, "") for key in self._keys]
             rows.writerow([each.name, *tried, *values, each.fits, each.name in front, each.error.partition("\n")[0]])
         text = json.dumps(self.document(), indent=1, default=str)
-        picture = self.chart
-        drawn = {}
-        if picture is not None:
-            drawn = {
-                PICTURE: svg(picture, self.verdict.partition(";")[0]),
-                PAGE: sweep_page(self.folder, self.verdict, picture, self._marked).encode(),
-            }
+        sheet, drawn = self._sheet, {}
+        if sheet is not None:
+            drawn = {PICTURE: svg(sheet.chart, self.verdict.partition(";")[0]), PAGE: page(sheet).encode()}
         for name, content in {TABLE: file.getvalue().encode(), DOCUMENT: text.encode(), **drawn}.items():
-            write_atomically(self.folder / name, partial(written, content))
+            write_atomically(self.folder / name, content)
         return self.folder / TABLE
 
     def __rich__(self) -> RenderableType:
@@ -187,13 +219,8 @@ class Sweep(Shown):
 
         from bitsmith.report.terminal import rows_table
 
-        shown = [each for each in OBJECTIVES.values() if any(each.name in other.figures for other in self.outcomes)]
-        keys = list(dict.fromkeys(key for each in self.outcomes for key in each.keys))
-        cells = [
-            (*(f"{each.keys.get(key, '')}" for key in keys), *(each.text(figure) for figure in shown), each.name)
-            for each in self.front
-        ]
-        columns = (*keys, *(each.title for each in shown), "Trial")
+        cells = [(*self._cells(each), each.name) for each in self.front]
+        columns = (*self._keys, *(each.title for each in self._shown), "Trial")
         failed = Text("\n".join(each.said for each in self.outcomes if each.error), style="red")
         table = rows_table("Best trade-offs", columns, cells)
         warned = Text("\n".join(each.warned for each in self.front if each.warned), style="yellow")

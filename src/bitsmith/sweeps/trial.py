@@ -15,7 +15,6 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ import numpy as np
 
 from bitsmith.base.project import Json, digest, write_atomically
 from bitsmith.conversion.conversion import Conversion
-from bitsmith.conversion.exploration import SAMPLES, Tests, written, yardstick_of
+from bitsmith.conversion.exploration import SAMPLES, Tests, yardstick_of
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import (
     BitsmithError,
@@ -217,7 +216,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     folder = Path(sys.argv[1])
     text = json.dumps(result_of(folder), indent=1)
-    write_atomically(folder / RESULT, partial(written, text.encode()))
+    write_atomically(folder / RESULT, text.encode())
 
 
 if __name__ == "__main__":

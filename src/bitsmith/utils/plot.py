@@ -84,7 +84,7 @@ def plot_model(
     if to_file is None:
         return drawn
     drawing = svg(drawn) if kind is Format.SVG else plotted(drawn, kind, dpi)
-    write_atomically(path, lambda file: file.write(drawing))
+    write_atomically(path, drawing)
     return path
 
 

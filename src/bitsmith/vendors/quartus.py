@@ -69,7 +69,7 @@ def parse_quartus_report(output_dir: str | os.PathLike[str], write_to_file: bool
     report["Tool"] = "; ".join(sections)
     if write_to_file:
         text = "".join(f"{key}: {value}\n" for key, value in report.items())
-        write_atomically(folder / _SUMMARY, lambda file: file.write(text.encode()))
+        write_atomically(folder / _SUMMARY, text.encode())
     return report
 
 

@@ -26,7 +26,7 @@ class Dot:
         Raises:
             ProjectError: it cannot be written.
         """
-        write_atomically(Path(path), lambda file: file.write(self.text.encode()))
+        write_atomically(Path(path), self.text.encode())
 
     def __str__(self) -> str:
         return self.text
