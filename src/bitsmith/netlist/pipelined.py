@@ -20,6 +20,7 @@ from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import regroup_sums
 from bitsmith.netlist.sink_constants import sink_constants
+from bitsmith.netlist.split_tables import split_tables
 from bitsmith.netlist.tabulate_cones import tabulate_cones
 
 _REMEMBERED = 1 << 15
@@ -78,6 +79,7 @@ def _made(
     netlist = tabulate_cones(netlist, delays)
     netlist = join_tables(netlist, delays)
     netlist = sink_constants(netlist, delays)
+    netlist = split_tables(netlist, delays, budget_ns)
     if latency is not None and not latency.exactly:
         budget_ns = _long_enough(netlist, delays, budget_ns, latency.stages)
     netlist = regroup_sums(netlist, delays, budget_ns)

@@ -1,0 +1,243 @@
+"""Splits tables of more address bits than a look-up table has inputs, where smaller ones take fewer look-up tables.
+
+Before: ``y = table[x]`` of a word ``x`` of 8 bits. After: ``n = number[x >> 2]`` and ``y = inner[x % 4 + 4 * n]``: upper bits
+with which the table is the same function of the two lowest ones have one number ``n``. A smooth function has few such numbers,
+and one that saturates has even fewer. Any run of bits can be what ``inner`` reads itself, and ``inner`` can be the low bits of
+``y`` alone. This is the decomposition of R. L. Ashenhurst and H. A. Curtis, of several functions at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir.types import width_of
+from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.contents import by_low_bits
+from bitsmith.netlist.netlist import Cell, Netlist, Word, WordRef, live_words
+from bitsmith.netlist.pipeline import Delays, lut_inputs
+from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.netlist.renumber import moved
+from bitsmith.netlist.tabulate_cones import table_luts
+
+_MOST_BITS = 12
+"""Bits of the address of the tables that are split."""
+
+_MOST_FREE = 4
+"""Bits that an inner table reads itself."""
+
+_TRIED = 3
+"""Splits whose parts are looked at, those that seem the smallest."""
+
+_LEVELS = 3
+"""Splits of parts of parts."""
+
+_WIDEST = 62
+"""Bits of the words of tables that are split."""
+
+Numbers: TypeAlias = npt.NDArray[np.int64]
+Entries: TypeAlias = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """The ``low`` lowest bits of a table, by ``bits`` address bits from ``first`` on, and by the number of the others.
+
+    ``upper`` has the other bits of the words, None if there are none.
+    """
+
+    first: int
+    bits: int
+    low: int
+    number: _Table
+    inner: _Table
+    upper: _Table | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of so many look-up tables, by an address without a sign; ``split`` is None if it stays one."""
+
+    entries: Entries
+    luts: int
+    split: _Split | None
+
+
+def split_tables(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
+    """``netlist`` with several tables in place of one where these take fewer look-up tables, and no block memory."""
+    splits: dict[int, _Table] = {}
+    for index in live_words(netlist):
+        entries = _entries(netlist, index, delays, budget_ns)
+        if entries is not None:
+            table = _best(entries, lut_inputs(delays), _LEVELS)
+            if table.split is not None:
+                splits[index] = table
+    if not splits:
+        return netlist
+    making, numbers = _Making([], list(netlist.tables)), dict[int, int]()
+    for index, word in enumerate(netlist.words):
+        cell = moved(word.cell, numbers)
+        if index in splits and isinstance(cell, cells.RomRead):
+            table, like = splits[index], replace(word, element=-1)
+            address = making.part(cell.address, 0, _bits(table.entries), like)
+            assert address is not None
+            cell = making.cell(table, address, like)
+        numbers[index] = making.word(replace(word, cell=cell))
+    results = tuple(WordRef(numbers[ref.word], ref.shift) for ref in netlist.results)
+    made = replace(netlist, words=tuple(making.words), tables=tuple(making.tables), results=results)
+    return reduce_widths(made)
+
+
+def _entries(netlist: Netlist, index: int, delays: Delays, budget_ns: float) -> Entries | None:
+    """The entries of a word by the bits of the address, if the word is a table that could be split."""
+    word = netlist.words[index]
+    if not isinstance(word.cell, cells.RomRead) or word.drop or word.width > _WIDEST:
+        return None
+    address, entries = netlist.words[word.cell.address], netlist.tables[word.cell.table]
+    if not lut_inputs(delays) < address.width <= _MOST_BITS or min(entries) < word.lo or max(entries) > word.hi:
+        return None
+    if delays.table_registers(address.width, word.width, budget_ns):
+        return None
+    return by_low_bits(word.cell.first, address.width, entries)
+
+
+@lru_cache(maxsize=1 << 12)
+def _best(entries: Entries, inputs: int, levels: int) -> _Table:
+    """The table of ``entries``, split where that takes fewer look-up tables."""
+    whole = _Table(entries, table_luts(entries, 0, width_of(min(entries), max(entries)), inputs), None)
+    if _bits(entries) <= inputs or not levels:
+        return whole
+    best = whole
+    for outline in sorted(_outlines(entries, inputs, whole.luts), key=lambda outline: outline.order)[:_TRIED]:
+        if outline.least < best.luts:
+            parts = [_best(part, inputs, levels - 1) for part in outline.parts(entries)]
+            luts = sum(part.luts for part in parts)
+            if luts < best.luts:
+                number, inner, *upper = parts
+                above = upper[0] if upper else None
+                split = _Split(outline.first, outline.bits, outline.low, number, inner, above)
+                best = _Table(entries, luts, split)
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """A split whose parts are not looked at yet.
+
+    It takes ``high`` look-up tables for the upper bits of the words, ``least`` in all, about ``luts``. The address bits that
+    ``inner`` does not read itself have ``numbers``, each of which is that of the row ``rows[number]``.
+    """
+
+    first: int
+    bits: int
+    low: int
+    high: int
+    least: int
+    luts: int
+    numbers: Numbers
+    rows: Numbers
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The smaller the better; equal ones in an order that depends on nothing else."""
+        return self.luts, self.least, self.bits, self.first, self.low
+
+    def parts(self, entries: Entries) -> Iterator[Entries]:
+        """The tables of numbers, of ``inner``, and of upper bits, if any; last rows stand for numbers that never occur."""
+        values = np.array(entries, dtype=np.int64)
+        if self.low < width_of(min(entries), max(entries)):
+            upper = [tuple((values >> self.low).tolist())]
+            values &= (1 << self.low) - 1
+        else:
+            upper = []
+        rows = _rows(values, self.first, self.bits)[self.rows]
+        rows = rows[np.minimum(np.arange(1 << _number_bits(len(rows))), len(rows) - 1)]
+        yield from (tuple(self.numbers.tolist()), tuple(rows.reshape(-1).tolist()), *upper)
+
+
+def _outlines(entries: Entries, inputs: int, whole: int) -> Iterator[_Outline]:
+    """The splits of a table that could take fewer look-up tables than the ``whole``."""
+    address, width = _bits(entries), width_of(min(entries), max(entries))
+    values = np.array(entries, dtype=np.int64)
+    high = [table_luts(tuple((values >> low).tolist()), 0, width - low, inputs) for low in range(1, width)] + [0]
+    for bits in range(1, min(address - 2, _MOST_FREE) + 1):
+        weights = 1 << np.arange(1 << bits)
+        for first in range(address - bits + 1):
+            numbers = np.zeros(1 << (address - bits), dtype=np.int64)
+            for low in range(1, width + 1):
+                column = _rows(values >> (low - 1) & 1, first, bits) @ weights
+                _, rows, numbers = np.unique(numbers << (1 << bits) | column, return_index=True, return_inverse=True)
+                number = _number_bits(len(rows))
+                least = number + low + high[low - 1]
+                if number + bits >= address:
+                    break
+                if least < whole:
+                    luts = (number << max(address - bits - inputs, 0)) + (low << max(number + bits - inputs, 0))
+                    yield _Outline(first, bits, low, high[low - 1], least, luts + high[low - 1], numbers, rows)
+
+
+def _rows(values: Numbers, first: int, bits: int) -> Numbers:
+    """``values`` by the address bits from ``first`` on, a row for all others."""
+    parts = values.reshape(-1, 1 << bits, 1 << first)
+    return np.ascontiguousarray(parts.transpose(0, 2, 1)).reshape(-1, 1 << bits)
+
+
+def _bits(entries: Sequence[int]) -> int:
+    """The address bits of a table."""
+    return len(entries).bit_length() - 1
+
+
+def _number_bits(count: int) -> int:
+    """The bits of numbers below ``count``."""
+    return (count - 1).bit_length()
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """Appends words and tables to those of a netlist."""
+
+    words: list[Word]
+    tables: list[Entries]
+
+    def word(self, word: Word) -> int:
+        self.words.append(word)
+        return len(self.words) - 1
+
+    def cell(self, table: _Table, address: int, like: Word) -> Cell:
+        """The cell of ``table``, of which ``like`` is the word, or a part."""
+        split = table.split
+        if split is None:
+            self.tables.append(table.entries)
+            return cells.RomRead(address, len(self.tables) - 1, 0)
+        end, width = split.first + split.bits, _bits(table.entries)
+        below, above = (self.part(address, *run, like) for run in ((0, split.first), (end, width - end)))
+        number = self._table(split.number, self._joined(below, split.first, above, like), like)
+        own = self.part(address, split.first, split.bits, like)
+        inner = self._joined(own, split.bits, number if max(split.number.entries) else None, like)
+        if split.upper is None:
+            return self.cell(split.inner, inner, like)
+        low, high = self._table(split.inner, inner, like), self._table(split.upper, address, like)
+        return cells.AddSub(WordRef(low), WordRef(high, split.low), subtract=False)
+
+    def _table(self, table: _Table, address: int, like: Word) -> int:
+        return self.word(
+            replace(like, cell=self.cell(table, address, like), lo=min(table.entries), hi=max(table.entries))
+        )
+
+    def part(self, address: int, first: int, bits: int, like: Word) -> int | None:
+        """The ``bits`` bits of a word from ``first`` on, if there are any."""
+        part = replace(like, cell=cells.View(address), lo=0, hi=(1 << bits) - 1, drop=first)
+        return self.word(part) if bits else None
+
+    def _joined(self, low: int | None, bits: int, high: int | None, like: Word) -> int:
+        """The ``bits`` bits ``low``, and the bits ``high`` above them; there are some of either."""
+        if low is None or high is None:
+            (whole,) = (part for part in (low, high) if part is not None)
+            return whole
+        cell = cells.AddSub(WordRef(low), WordRef(high, bits), subtract=False)
+        return self.word(replace(like, cell=cell, lo=0, hi=((self.words[high].hi + 1) << bits) - 1))

@@ -1,0 +1,158 @@
+"""Tables become smaller ones that give the same words, in fewer look-up tables."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.netlist import Field, Netlist, Word, WordOrigin, WordRef, live_words
+from bitsmith.netlist.split_tables import split_tables
+from bitsmith.netlist.tabulate_cones import table_luts
+from bitsmith.netlist.text import to_text
+from tests.netlist.check import check
+from tests.netlist.checks import SteadyDelays
+from tests.netlist.evaluate import evaluate
+from tests.netlist.reading import parse
+
+
+class SixInputs(SteadyDelays):
+    """Delays of a family with look-up tables of six inputs, and of no block memory."""
+
+    def table(self, address_bits: int) -> float:
+        return 0.5 + 0.5 * max(address_bits - 6, 0)
+
+    def table_registers(self, address_bits: int, width: int, budget_ns: float) -> int:
+        return 0
+
+
+class FourInputs(SixInputs):
+    """The same of four inputs."""
+
+    def table(self, address_bits: int) -> float:
+        return 0.5 + 0.5 * max(address_bits - 4, 0)
+
+
+DELAYS = {4: FourInputs(), 6: SixInputs()}
+
+
+def reading(entries: list[int], first: int, drop: int = 0) -> Netlist:
+    """A table that the only input reads, and that is the only output."""
+    lo, hi = min(entries) >> drop, max(entries) >> drop
+    last = first + len(entries) - 1
+    words = (Word(cells.InputPort(0), first, last, 0, 0, 0), Word(cells.RomRead(0, 0, first), lo, hi, drop, 0, 0))
+    fields = Field("x", 0, first, last, 0), Field("y", 0, lo, hi, 0)
+    return Netlist(words, (tuple(entries),), (WordOrigin("", "x"),), fields[:1], fields[1:], (WordRef(1),))
+
+
+def luts(netlist: Netlist, inputs: int) -> int:
+    """The look-up tables of all tables."""
+    words = [netlist.words[index] for index in live_words(netlist)]
+    tables = [(word, word.cell) for word in words if isinstance(word.cell, cells.RomRead)]
+    return sum(table_luts(netlist.tables[cell.table], cell.first, word.width, inputs) for word, cell in tables)
+
+
+def same(before: Netlist, after: Netlist) -> None:
+    """Assert that both give the same for each input."""
+    check(after)
+    assert parse(to_text(after)) == after
+    for value in range(before.inputs[0].lo, before.inputs[0].hi + 1):
+        assert evaluate(after, (value,)) == evaluate(before, (value,))
+
+
+def smooth(function: Callable[[float], float], bits: int, scale: float) -> list[int]:
+    """The rounded values of ``function`` from -4 to 4."""
+    return [round(scale * function(8 * x / (1 << bits) - 4)) for x in range(1 << bits)]
+
+
+@pytest.mark.parametrize("inputs", DELAYS)
+@pytest.mark.parametrize(("function", "bits", "scale"), [(np.tanh, 8, 15.0), (np.sin, 9, 15.5), (np.arctan, 8, 9.0)])
+def test_smooth_functions_take_fewer(function: Callable[[float], float], bits: int, scale: float, inputs: int) -> None:
+    before = reading(smooth(function, bits, scale), -(1 << (bits - 1)))
+    after = split_tables(before, DELAYS[inputs], 2.0)
+    same(before, after)
+    assert luts(after, inputs) <= 0.9 * luts(before, inputs)
+
+
+def test_bits_in_the_middle_can_be_apart() -> None:
+    """Bits 2 and 3 choose one of four random functions of a number of eight values, which the others have."""
+    rng = np.random.default_rng(3)
+    number, functions = rng.integers(0, 8, 1 << 6), rng.integers(-8, 8, (8, 4))
+    entries = [int(functions[number[x >> 4 << 2 | x & 3], x >> 2 & 3]) for x in range(1 << 8)]
+    before = reading(entries, 0)
+    after = split_tables(before, DELAYS[6], 2.0)
+    same(before, after)
+    assert luts(after, 6) == 3 + 4
+
+
+def test_upper_bits_stay_a_table_where_that_is_smaller() -> None:
+    rng = np.random.default_rng(5)
+    low = rng.integers(0, 16, (8, 4))[rng.integers(0, 8, 1 << 6)].reshape(-1)
+    before = reading((low | rng.integers(0, 2, 1 << 8) << 4).tolist(), 0)
+    after = split_tables(before, DELAYS[6], 2.0)
+    same(before, after)
+    assert any(isinstance(word.cell, cells.AddSub) and word.hi == 31 for word in after.words)
+
+
+def test_random_tables_stay() -> None:
+    before = reading(np.random.default_rng(1).integers(-128, 128, 1 << 8).tolist(), -128)
+    assert split_tables(before, DELAYS[6], 2.0) is before
+
+
+@pytest.mark.parametrize(("bits", "drop"), [(6, 0), (8, 1), (13, 0)])
+def test_tables_that_stay(bits: int, drop: int) -> None:
+    """Small ones, huge ones, and those of which bits are dropped."""
+    before = reading(smooth(np.tanh, bits, 31.0), 0, drop)
+    assert split_tables(before, DELAYS[6], 2.0) is before
+
+
+def test_block_memory_stays() -> None:
+    before = reading(smooth(np.tanh, 8, 31.0), -128)
+    assert split_tables(before, SteadyDelays(), 2.0) is before
+
+
+@st.composite
+def composed(draw: st.DrawFn) -> tuple[list[int], int]:
+    """Entries that are few functions of some bits, chosen by the others, and some that differ; and the first address."""
+    bits, run = draw(st.integers(5, 8)), draw(st.integers(1, 3))
+    first = draw(st.integers(0, bits - run))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    count, width = draw(st.integers(1, 12)), draw(st.integers(1, 7))
+    numbers = rng.integers(0, count, 1 << (bits - run))
+    functions = rng.integers(-(1 << width) * draw(st.booleans()), 1 << width, (count, 1 << run))
+    places = np.arange(1 << bits)
+    others = places & ((1 << first) - 1) | places >> (first + run) << first
+    entries = functions[numbers[others], places >> first & ((1 << run) - 1)]
+    for place in draw(st.lists(st.integers(0, len(entries) - 1), max_size=3)):
+        entries[place] = draw(st.integers(-(1 << width), 1 << width))
+    length = draw(st.integers(len(entries) // 2 + 1, len(entries)))
+    return entries[:length].tolist(), draw(st.sampled_from([0, -(1 << (bits - 1)), 3]))
+
+
+@given(composed(), st.sampled_from([4, 6]))
+@settings(max_examples=25, deadline=None)
+def test_results_stay_and_take_no_more_look_up_tables(table: tuple[list[int], int], inputs: int) -> None:
+    entries, first = table
+    if min(entries) == max(entries):
+        return
+    before = reading(entries, first)
+    after = split_tables(before, DELAYS[inputs], 2.0)
+    if after is not before:
+        same(before, after)
+        assert luts(after, inputs) <= luts(before, inputs)
+
+
+def test_every_address_reaches_its_entry() -> None:
+    """Of a table of 10 bits, whose parts are split again."""
+    rng = np.random.default_rng(2)
+    inner, middle, outer = rng.integers(-9, 9, (6, 8)), rng.integers(0, 6, (5, 8)), rng.integers(0, 5, 16)
+    entries = [int(inner[middle[outer[a], b], c]) for a, b, c in itertools.product(range(16), range(8), range(8))]
+    before = reading(entries, 0)
+    after = split_tables(before, DELAYS[6], 2.0)
+    same(before, after)
+    assert luts(after, 6) <= 3 + 3 + 6
