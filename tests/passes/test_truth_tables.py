@@ -206,4 +206,4 @@ def test_more_bits_than_a_table_has_stay_arithmetic() -> None:
 @pytest.mark.parametrize("inputs", [(), ((3,),), ((3,), (4,)), ((3,), (3,), (3,))])
 def test_operands_that_do_not_fit(inputs: tuple[tuple[int, ...], ...]) -> None:
     with pytest.raises(UnsupportedError, match="a truth table of shape"):
-        TruthTable(as_weights(np.zeros((3, 4)))).output_shape(inputs)
+        TruthTable(as_weights(np.zeros((3, 4))), 1).output_shape(inputs)

@@ -19,7 +19,7 @@ from bitsmith.frontends.foreign import foreign_file, foreign_object
 from bitsmith.frontends.formulas.framework import FORMULAS
 from bitsmith.frontends.framework import Framework
 from bitsmith.frontends.keras.framework import KERAS
-from bitsmith.frontends.lut_networks.framework import DWN, KANELE
+from bitsmith.frontends.lut_networks.framework import DWN, KANELE, LOGICNETS
 from bitsmith.frontends.onnx.framework import ONNX
 from bitsmith.frontends.spiking.framework import NIR, SNNTORCH
 from bitsmith.frontends.tflite.framework import TFLITE
@@ -27,7 +27,8 @@ from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.trees.frameworks import CATBOOST, LIGHTGBM, SKLEARN, TREELITE, XGBOOST, YDF
 
 FRAMEWORKS = (
-    KERAS, SNNTORCH, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, CATBOOST, TREELITE, YDF, SKLEARN, NIR, KANELE, DWN, FORMULAS,
+    KERAS, SNNTORCH, TORCH, ONNX, TFLITE, XGBOOST, LIGHTGBM, CATBOOST, TREELITE, YDF, SKLEARN, NIR, KANELE, LOGICNETS, DWN,
+    FORMULAS,
 )  # fmt: skip
 """The table. Estimators of XGBoost and LightGBM are ones of scikit-learn, too, and modules of snnTorch ones of PyTorch: their
 records come first."""

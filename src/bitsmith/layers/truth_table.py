@@ -21,26 +21,32 @@ from bitsmith.layers.quantization.lookup import rows_stored, tabulated_values
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 MOST_BITS = 6
-"""Most operands: the inputs of the largest look-up tables of AMD's parts."""
+"""Most operands of functions that are found: the inputs of the largest look-up tables of AMD's parts."""
+
+MOST_ADDRESS_BITS = 16
+"""Most bits that a function reads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TruthTable(Layer):
-    """``values[..., x0 + 2 * x1 + 4 * x2 + ...]`` of operands of one shape; what is not 0 counts as 1.
+    """``values[..., x0 + (x1 << bits) + (x2 << 2 * bits) + ...]`` of operands of one shape.
 
-    ``values`` has shape (..., 2**operands); its leading axes broadcast to a sample.
+    Operands are integers of so many ``bits`` without a sign; of one bit, what is not 0 counts as 1. ``values`` has shape
+    (..., 2**(bits * operands)); its leading axes broadcast to a sample.
     """
 
     values: Floats
+    bits: int
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        if not 1 <= len(inputs) <= MOST_BITS or self.values.shape[-1:] != (1 << len(inputs),):
+        read = self.bits * len(inputs)
+        if not 1 <= read <= MOST_ADDRESS_BITS or self.values.shape[-1:] != (1 << read,):
             raise UnsupportedError(
-                f"a truth table of shape {self.values.shape} for {len(inputs)} operands",
-                accepted=f"1 to {MOST_BITS} operands, and 2**operands values",
+                f"a truth table of shape {self.values.shape} for {len(inputs)} operands of {self.bits} bits",
+                accepted=f"1 to {MOST_ADDRESS_BITS} bits, and 2**bits values",
             )
         if len(set(inputs)) > 1 or not broadcasts(self.values.shape[:-1], inputs[0]):
             raise UnsupportedError(f"a truth table of shape {self.values.shape} for operands of shapes {list(inputs)}")
@@ -55,21 +61,29 @@ class TruthTable(Layer):
         )
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        places = sum((x != 0).astype(np.int64) << number for number, x in enumerate(inputs))
+        codes = [x != 0 for x in inputs] if self.bits == 1 else inputs
+        places = sum(code.astype(np.int64) << number * self.bits for number, code in enumerate(codes))
         rows = np.broadcast_to(self.values, (*np.shape(places), self.values.shape[-1]))
         return np.take_along_axis(rows, np.asarray(places)[..., None], axis=-1)[..., 0]
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        builder, zero = lowering.builder, lowering.builder.const(0)
-        bits = [builder.shift(builder.compare(x, Relation.NE, zero), number) for number, x in enumerate(inputs)]
-        address = reduce(builder.add, bits)
+        builder = lowering.builder
+        if self.bits == 1:
+            inputs = [builder.compare(x, Relation.NE, builder.const(0)) for x in inputs]
+        for x in inputs:
+            least, most = x.type.real_range()
+            if np.any(x.type.frac > 0) or least < 0 or most >= 1 << self.bits:
+                raise UnsupportedError(f"a truth table on {x.type}", accepted=f"integers of {self.bits} bits")
+        address = reduce(builder.add, (builder.shift(x, number * self.bits) for number, x in enumerate(inputs)))
         # The sum of what is always 0 and of an even number counts in twos.
-        address = builder.cast_to(address, 0, 0, (1 << len(inputs)) - 1, Rounding.TRN, Overflow.SAT)
+        address = builder.cast_to(address, 0, 0, (1 << self.bits * len(inputs)) - 1, Rounding.TRN, Overflow.SAT)
         return lowering.cast("result", tabulated_values(builder, address, 0, self.values))
 
 
 EXAMPLES = (
     Example(
-        TruthTable(as_weights([[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.5]])), ((3,), (3,)), COUNT
+        TruthTable(as_weights([[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.5]]), 1),
+        ((3,), (3,)),
+        COUNT,
     ),
 )

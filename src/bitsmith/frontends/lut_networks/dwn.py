@@ -126,7 +126,7 @@ def _tables(name: str, layer: _Layer, size: int, before: str) -> Iterator[Networ
     operands = [f"{name}_bit{number}" for number in range(layer.wiring.shape[1])]
     for operand, places in zip(operands, layer.wiring.T, strict=True):
         yield NetworkNode(operand, Gather(tuple(places.tolist()), 0), (before,), source=name)
-    yield NetworkNode(name, TruthTable(layer.values), tuple(operands), source=name)
+    yield NetworkNode(name, TruthTable(layer.values, 1), tuple(operands), source=name)
 
 
 def _counts(tensors: Mapping[str, object], size: int, before: str) -> Iterator[NetworkNode]:

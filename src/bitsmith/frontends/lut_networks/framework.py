@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
-from bitsmith.frontends.lut_networks import KANELE_MARK, TABLES_OF_LAYER
+from bitsmith.frontends.lut_networks import KANELE_MARK, LOGICNETS_MARK, TABLES_OF_LAYER
 from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
 from bitsmith.layers.network import Network
 
@@ -43,6 +43,12 @@ def _read_dwn(model: object, options: ReadOptions) -> Network:
     return read_dwn({str(name): value for name, value in cast("Mapping[str, object]", model).items()})
 
 
+def _read_logicnets(model: object, options: ReadOptions) -> Network:
+    from bitsmith.frontends.lut_networks.logicnets import read_logicnets
+
+    return read_logicnets(Path(cast("str | os.PathLike[str]", model)), options.input_shape)
+
+
 DWN = Framework(
     name="torch_dwn",
     stem="dwn",
@@ -71,6 +77,23 @@ KANELE = Framework(
     is_content=lambda first: KANELE_MARK.match(first) is not None,
     takes=frozenset(),
     read=_read_kanele,
+    outputs=_no_outputs,
+    layer_results=no_layer_results,
+    shapeless=None,
+    with_inputs=own_inputs,
+)
+
+LOGICNETS = Framework(
+    name="LogicNets",
+    stem="logicnets",
+    keys=(ModelKey("LogicnetsModel", (), weights=None, live=False),),
+    refused=(),
+    files="logicnet.v, with the files of its modules beside it,",
+    live="no live models of LogicNets",
+    is_live=_no_live,
+    is_content=lambda first: LOGICNETS_MARK.match(first) is not None,
+    takes=frozenset({"input_shape"}),
+    read=_read_logicnets,
     outputs=_no_outputs,
     layer_results=no_layer_results,
     shapeless=None,

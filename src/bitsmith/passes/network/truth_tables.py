@@ -189,7 +189,7 @@ class _Tabulation:
         for axis in range(values.ndim - 1):
             first = values.take([0], axis)
             values = first if np.array_equal(np.broadcast_to(first, values.shape), values) else values
-        layer = TruthTable(as_weights(values))
+        layer = TruthTable(as_weights(values), 1)
         self.tables[node.name] = replace(node, layer=layer, inputs=function.leaves, whole=True)
 
     def network(self) -> Network:
