@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +29,8 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantization.steps import BinaryTanh
 from bitsmith.layers.settings import Settings
+from bitsmith.layers.settled import told_apart
+from bitsmith.layers.shape import Reshape
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.report.summary import input_format
 
@@ -255,3 +259,42 @@ def test_a_format_of_the_user_holds_on_a_coarse_grid() -> None:
     config = {"LayerName": {"input": {"Precision": "fixed<6,4>"}}}
     model = bitsmith.convert(trained(), config=config, input_shape=(8,), calibration=x, check=False)
     assert str(model.get_input_variables()[0].type) == "fixed<6,4>"
+
+
+@pytest.mark.parametrize("limit", [nn.ReLU6(), nn.Hardtanh(-2.0, 1.0), nn.Hardsigmoid()], ids=str)
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_a_limit_behind_a_large_result_keeps_the_bits_of_its_own_range(
+    limit: nn.Module, calibrated: bool, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(1)
+    x = np.rint(rng.uniform(-4, 4, (300, 8)) * 4) / 4
+    module = nn.Sequential(nn.Linear(8, 16), nn.Flatten(), limit)
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor(np.rint(rng.normal(0, 8, (16, 8))) + 0.125))
+    config = {"LayerName": {"input": {"Precision": {"result": "fixed<16,4>"}}}}
+    made = bitsmith.convert(
+        module,
+        tmp_path,
+        config=config,
+        input_shape=(8,),
+        bits={"weight": 16, "result": 8},
+        calibration=x if calibrated else None,
+    )
+    wanted = module(torch.tensor(x, dtype=torch.float32)).detach().numpy()
+    assert np.max(np.abs(made.predict(x) - wanted)) <= np.max(np.abs(wanted)) * 2.0**-7 + 1e-5
+
+
+def test_limits_of_some_readers_alone_limit_nothing() -> None:
+    limited = ReLU(6.0)
+    nodes = [
+        NetworkNode("x", Input((5,))),
+        NetworkNode("both", dense(), ("x",)),
+        NetworkNode("one", dense(), ("x",)),
+        NetworkNode("moved", Reshape((5, 1)), ("one",)),
+        *(NetworkNode(f"limited_{name}", limited, (name,)) for name in ("both", "one", "moved")),
+        NetworkNode("sum", Add(), ("both", "limited_both")),
+    ]
+    made = Network(tuple(nodes), ("x",), ("sum", "limited_one", "limited_moved"))
+    assert told_apart(made) == {
+        name: 6.0 if name in ("one", "moved") else math.inf for name in [node.name for node in nodes]
+    }

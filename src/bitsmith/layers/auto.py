@@ -8,7 +8,8 @@ user gives another.
   keep fewer than ``least_bits(B)`` bits so have a power of two each, and rows of a kernel have those of the normalization that
   was folded into them (:meth:`bitsmith.layers.layer.Layer.weight_exponents`).
 - *Results* are exact as long as their step is not finer than ``2**-F``, with ``F = B - 1 - ceil(log2(amplitude))``
-  and the *amplitude* being the largest magnitude the float model shows on calibration data (or on generated inputs).
+  and the *amplitude* being the largest magnitude the float model shows on calibration data (or on generated inputs). Where all
+  readers limit the result, as a rectifier up to 6 does, it is no more than their limit.
   A finer result is rounded (RND) to that step. Its integer bits come from the proved range, so nothing can overflow;
   with the user's calibration data they come from the observed range and one spare bit, and saturate (SAT).
   In front of layers that jump (signs, comparisons) all results are exact.
@@ -82,11 +83,18 @@ class ObservedRange:
     """True of an input that rounds such numbers all the same, as the data look like integers that are all there is."""
     channels: tuple[Floats, Floats] | None = field(default=None, compare=False)
     """Least and greatest value of each channel of a layer's result."""
+    told_apart: float = math.inf
+    """Magnitude beyond which all readers of the result take values for the same, as limits do."""
 
     @property
     def amplitude(self) -> float:
         """The largest magnitude."""
         return max(abs(self.lo), abs(self.hi))
+
+    @property
+    def read(self) -> float:
+        """The largest magnitude that makes a difference to readers."""
+        return min(self.amplitude, self.told_apart)
 
     @property
     def limits(self) -> bool:

@@ -104,7 +104,7 @@ class Lowering:
         return np.maximum(self._plain_frac(variable, largest), least)
 
     def _plain_frac(self, variable: str, largest: float) -> int:
-        amplitude = min(self.seen(variable).amplitude, largest)
+        amplitude = min(self.seen(variable).read, largest)
         most = self.settings.result_bits - 1
         if amplitude == 0.0:
             return most

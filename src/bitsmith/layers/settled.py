@@ -8,6 +8,9 @@ model.
 
 from __future__ import annotations
 
+import math
+from functools import reduce
+
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import Constant, Input
@@ -19,6 +22,9 @@ from bitsmith.layers.traits import Exactness
 
 _ANY = Resolution(-1.0, 1.0, 1.0)
 """Resolution that some layer may have."""
+
+_ALL = Resolution(-math.inf, math.inf, 0.0)
+"""Resolution that loses nothing."""
 
 
 def is_quantized(network: Network) -> bool:
@@ -60,6 +66,16 @@ def resolution_of(network: Network, name: str) -> Resolution | None:
             return None
         found = seen if found is None else found.joined(seen)
     return found
+
+
+def told_apart(network: Network) -> dict[str, float]:
+    """Return the magnitude of each node beyond which none of its readers tells values apart; infinite where there is no limit."""
+    readers, found = network.readers(), dict[str, Resolution]()
+    for node in reversed(network.nodes):
+        kept = node.name in network.outputs or not readers[node.name]
+        seen = [reader.layer.resolution(found[reader.name]) or _ALL for reader in readers[node.name]]
+        found[node.name] = _ALL if kept else reduce(Resolution.joined, seen)
+    return {name: max(-seen.least, seen.most) for name, seen in found.items()}
 
 
 def decided_inputs(network: Network) -> set[str]:

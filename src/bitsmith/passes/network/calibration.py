@@ -20,6 +20,7 @@ from bitsmith.layers.auto import AUTO_BITS, ObservedRange, exact_frac, format_fo
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settled import told_apart
 
 GENERATED_SAMPLES = 512
 _LEAST_SAMPLES = 16
@@ -61,7 +62,8 @@ def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str,
     for start in range(0, len(inputs[0]), chunk):
         part = _observed(network, [batch[start : start + chunk] for batch in inputs], calibration is not None)
         seen = {name: _joined(seen[name], observed, bits[name]) for name, observed in part.items()} if seen else part
-    return seen
+    limits = told_apart(network)
+    return {name: replace(observed, told_apart=limits[name]) for name, observed in seen.items()}
 
 
 def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[str, ObservedRange]:
