@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 from bitsmith.errors import ConfigError, ConfigProblemsError, nearest
@@ -20,6 +21,7 @@ _SHOWN = 60
 _MOST_PROBLEMS = 20
 
 
+@lru_cache(maxsize=4096)
 def squash(key: str) -> str:
     """``key`` without case, underscores, hyphens and spaces: ``ReuseFactor``, ``reuse_factor`` and ``reuseFactor`` agree."""
     return re.sub(r"[_\- ]", "", key).lower()

@@ -35,12 +35,17 @@ class NumberKind(enum.IntEnum):
 
 def magnitude(x: TensorType) -> Ints:
     """Greatest ``|raw|`` of each element."""
-    return objects(np.maximum(objects(abs(x.lo)), objects(abs(x.hi))))
+    return objects(np.maximum(-x.lo, x.hi))
+
+
+def greatest_magnitude(x: TensorType) -> int:
+    """Return the greatest ``|raw|`` of all elements."""
+    return max(-int(x.lo.min()), int(x.hi.max()))
 
 
 def magnitude_bits(x: TensorType) -> int:
     """Bits of the greatest ``|raw|``."""
-    return int(magnitude(x).max()).bit_length()
+    return greatest_magnitude(x).bit_length()
 
 
 def limb_count(x: TensorType) -> int:
@@ -58,7 +63,7 @@ def narrowest(magnitude: int) -> NumberKind:
 
 def storable(x: TensorType) -> NumberKind:
     """The fastest kind that holds every value of ``x``."""
-    return narrowest(int(magnitude(x).max()))
+    return narrowest(greatest_magnitude(x))
 
 
 def partial_sums(op: ops.Sum | ops.MatMul, args: Sequence[TensorType]) -> int:
