@@ -25,6 +25,7 @@ from bitsmith.hls import HlsTarget
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.model import Model
 from bitsmith.report import read_report
+from tests.properties import few
 from tests.system.examples import three_layer
 from tests.system.keras2 import write_dense
 
@@ -154,7 +155,7 @@ def test_makefile_simulates_and_compares(tmp_path: Path, reuse: int) -> None:
     differs(folder, "cosim")
 
 
-@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+@few("io_type", ["io_stream", "io_parallel"], fast=1, judged=True)
 def test_what_a_simulation_must_leave_follows_from_its_samples(tmp_path: Path, io_type: str) -> None:
     model, inputs = three_layer(tmp_path, io_type=io_type, config={"Model": {"Precision": "fixed<9,4>"}})
 

@@ -27,7 +27,6 @@ from bitsmith.model import Model
 from bitsmith.passes.program import drop_dead
 from tests.flows.runs import execute
 from tests.hls.compiled import STRICT, open_headers, written
-from tests.hls.test_vendor_projects import ONE_OF_A_FAMILY
 from tests.properties import judged
 from tests.properties.programs import random_stimuli
 from tests.system.examples import digits, three_layer
@@ -59,7 +58,7 @@ def assert_equal(folder: Path, program: Program, project: HlsProject, samples: i
         assert np.array_equal(got, objects(want)) and got.dtype == want.dtype
 
 
-@ONE_OF_A_FAMILY
+@pytest.mark.parametrize("dialect", ["vitis", judged("catapult")])
 def test_three_layers_bit_for_bit(tmp_path: Path, dialect: str) -> None:
     model, _ = three_layer(tmp_path)
     program = drop_dead(model.program, keep_probes=False)

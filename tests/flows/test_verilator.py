@@ -28,7 +28,7 @@ def run(design: Design, folder: Path, samples: int) -> tuple[Simulation, np.ndar
 
 @pytest.mark.parametrize(
     ("in_width", "out_width", "latency"),
-    [(9, 16, 2), (300, 31, 7), *(pytest.param(*case, marks=JUDGED) for case in ((1, 8, 1), (32, 33, 3), (47, 64, 5)))],
+    [(300, 31, 7), *(pytest.param(*case, marks=JUDGED) for case in ((1, 8, 1), (9, 16, 2), (32, 33, 3), (47, 64, 5)))],
 )
 def test_any_width_bit_for_bit(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
     result, expected = run(passthrough(in_width, out_width, latency), tmp_path, samples=400)
@@ -127,7 +127,7 @@ BREACHES = {
 }
 
 
-FAST_BREACHES = ("takes 2 cycles with pauses", "the initiation interval is")
+FAST_BREACHES = ("the initiation interval is",)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.rtl.library import library
 from bitsmith.rtl.streams import sweep_parameters
 from tests.dataflow.execute import execute
+from tests.properties import few
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.stream_bench import (
     EITHER,
@@ -328,7 +329,7 @@ def test_interleave(tmp_path: Path, operands: int, source: list[int], synchronou
     assert bench.cycles(tokens, len(expected)) == predicted(process_, unit, FRAMES)
 
 
-@pytest.mark.parametrize("kept", [False, True])
+@few("kept", [True, False], fast=1, judged=True)
 @pytest.mark.parametrize(("tokens", "rounds"), sets((3, 2), (1, 1), (1, 4), (4, 1), fast=True))
 def test_feedback(tmp_path: Path, tokens: int, rounds: int, kept: bool) -> None:
     width = 6

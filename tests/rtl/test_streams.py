@@ -56,7 +56,7 @@ def convolutional(size: int = 6, channels: int = 2, *, by_channel: bool = False)
     return builder.program([("scores", y)])
 
 
-@pytest.mark.parametrize("reuse", [judged(1), 4])
+@pytest.mark.parametrize("reuse", [judged(1), judged(4)])
 def test_convolution(reuse: int, tmp_path: Path) -> None:
     assert_streams(convolutional(), Directives({"conv": reuse}, False), tmp_path)
 

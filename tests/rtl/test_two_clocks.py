@@ -50,7 +50,7 @@ def test_wrappers_lint_clean(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "seed"),
     [
-        ("streams", 1),
+        pytest.param("streams", 1, marks=JUDGED),
         *(pytest.param(kind, seed, marks=JUDGED) for kind in ("pipeline", "stream") for seed in (2, 3, 4)),
     ],
 )
