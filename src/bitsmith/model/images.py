@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import warnings
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from bitsmith.base.progress import users_line
 from bitsmith.base.project import Project
-from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.errors import ConfigError, FidelityWarning, UnsupportedError
+from bitsmith.fidelity.certificate import certify
 from bitsmith.layers.layer import Layer
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.model.model import Model
 from bitsmith.passes.program import drop_dead
-from bitsmith.passes.program.other_weights import with_weights_of
+from bitsmith.passes.program.other_weights import unlike, with_weights_of
 
 
 def write_image(model: Model, other: Model, folder: str | Path) -> Model:
@@ -29,7 +32,10 @@ def write_image(model: Model, other: Model, folder: str | Path) -> Model:
         folder: where the files go, in folders as those of a project.
 
     Returns:
-        The model that the circuit computes then, to predict with.
+        The model that the circuit computes then, to predict with, with the names of ``model``.
+
+    Warns:
+        FidelityWarning: that model is not what ``other`` computes as floats, on the calibration data of ``model``.
 
     Raises:
         ConfigError: a model whose weights do not come from memory.
@@ -57,35 +63,68 @@ def write_image(model: Model, other: Model, folder: str | Path) -> Model:
             where="write_image",
             accepted="a model with WeightMemory",
         )
-    _require_alike(model.network, other.network)
+    network = _with_layers_of(model.network, other.network)
     job = model._job()
     program = with_weights_of(job.program, drop_dead(other.program, keep_probes=False))
     files = host_files(job, program, images_of(job.program, program, model.directives))
+    circuit, known = with_weights_of(model.program, other.program), model.source or other.source
+    fidelity = certify(network, network, circuit, known.calibration if known else None)
     with Project.open(folder, model.target.project_name) as project:
         project.write(files)
-    return Model(other.network, with_weights_of(model.program, other.program), model.target, model.notes)
+    if fidelity.message:
+        found, *_ = fidelity.message.split(". It starts here")
+        remedy = "the image is of use where this does not matter; else build a circuit of the other model"
+        message = f"{found}. Formats and ranges stay those of the circuit's model: {remedy}"
+        warnings.warn(message, FidelityWarning, stacklevel=users_line())
+    return Model(network, circuit, model.target, model.notes, fidelity)
 
 
-def _require_alike(network: Network, other: Network) -> None:
-    """Check that layers compute the same but for arrays: other functions or limits would stay those of the circuit unsaid."""
+def _with_layers_of(network: Network, other: Network) -> Network:
+    """``network`` with the layers of ``other``, which pair up in order, whatever their names.
+
+    Raises:
+        UnsupportedError: layers that differ in more than trained arrays, for functions or limits would stay those of the circuit
+            unsaid; or that read others.
+    """
+    places = [{node.name: k for k, node in enumerate(one.nodes)} for one in (network, other)]
     for own, theirs in zip(network.nodes, other.nodes, strict=False):
-        if _settings(own.layer) != _settings(theirs.layer):
+        reads = [[at[name] for name in node.inputs] for node, at in zip((own, theirs), places, strict=True)]
+        if reads[0] != reads[1] or _settings(own) != _settings(theirs):
             raise UnsupportedError(
                 f"another {theirs.layer.kind}",
                 where=f"layer {theirs.name!r}",
-                accepted=f"a {own.layer.kind} with the settings of {own.name!r} in the circuit's model",
+                accepted=f"a {own.layer.kind} with the settings and inputs of {own.name!r} in the circuit's model",
                 remedy="build a circuit of the other model",
             )
-
-
-def _settings(layer: Layer) -> list[object]:
-    """The type of a layer, and what it is told besides arrays."""
-    values = (getattr(layer, field.name) for field in fields(layer)) if hasattr(layer, "__dataclass_fields__") else ()
-    return [
-        type(layer),
-        *(
-            _settings(value) if isinstance(value, Layer) else value
-            for value in values
-            if not isinstance(value, np.ndarray)
-        ),
+    ends = [
+        [[at[name] for name in names] for names in (one.inputs, one.outputs)]
+        for one, at in zip((network, other), places, strict=True)
     ]
+    if len(network.nodes) != len(other.nodes) or ends[0] != ends[1]:
+        raise unlike(
+            "", f"{len(other.nodes)} layers", f"{len(network.nodes)}, and the same inputs and outputs in order"
+        )
+    return network.with_nodes(
+        [
+            replace(own, layer=theirs.layer, quantizers=theirs.quantizers, affine=theirs.affine)
+            for own, theirs in zip(network.nodes, other.nodes, strict=True)
+        ]
+    )
+
+
+def _settings(node: NetworkNode) -> list[object]:
+    """All that decides what a node computes besides trained arrays."""
+    return [node.folded, node.inner, node.whole, *map(_comparable, (node.order, node.layer))]
+
+
+def _comparable(value: object) -> object:
+    """A setting as a value that is equal where all in it is equal, but for the trained arrays of layers."""
+    if isinstance(value, np.ndarray):
+        return value.shape, value.tolist()
+    if isinstance(value, tuple | list):
+        return [_comparable(each) for each in value]
+    if isinstance(value, Layer) or (is_dataclass(value) and not isinstance(value, type)):
+        trained = set(value.trained.values()) if isinstance(value, Layer) else set[str]()
+        names = [field.name for field in fields(value)] if is_dataclass(value) else []
+        return [type(value), *(_comparable(getattr(value, name)) for name in names if name not in trained)]
+    return value

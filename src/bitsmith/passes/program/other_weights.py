@@ -23,19 +23,40 @@ def with_weights_of(program: Program, other: Program) -> Program:
         UnsupportedError: a program of another structure.
     """
     if len(program.nodes) != len(other.nodes):
-        raise _unlike("", f"{len(other.nodes)} operations", f"{len(program.nodes)}")
-    nodes = list[Node]()
+        raise unlike("", f"{len(other.nodes)} operations", f"{len(program.nodes)}")
+    nodes, layers = list[Node](), dict[str, str]()
     for own, theirs in zip(program.nodes, other.nodes, strict=True):
         named, wanted = (f"{type(each.op).__name__} of shape {each.type.shape}" for each in (theirs, own))
-        if named != wanted or (own.args, own.layer) != (theirs.args, theirs.layer):
-            raise _unlike(own.layer, f"{named} of layer {theirs.layer!r}", wanted)
-        op = own.op
-        if isinstance(op, ops.Linear) and isinstance(theirs.op, ops.Linear):
-            op = ops.Linear(_in_steps(op.frac, op.weights, theirs.op.weights, theirs.op.frac), op.frac)
-        elif isinstance(op, ops.Const) and isinstance(theirs.op, ops.Const):
-            op = ops.Const(_in_steps(op.frac, op.raw, theirs.op.raw, theirs.op.frac), op.frac)
+        if named != wanted or own.args != theirs.args or layers.setdefault(own.layer, theirs.layer) != theirs.layer:
+            raise unlike(own.layer, f"{named} of layer {theirs.layer!r}", wanted)
+        alike = all(program.nodes[arg].type == other.nodes[arg].type for arg in own.args)
+        op = _with_numbers(own.op, theirs.op, alike=alike)
+        if op is None:
+            raise unlike(
+                own.layer, f"a {type(own.op).__name__} of layer {theirs.layer!r} with other numbers", "the same"
+            )
         nodes.append(Node(op, own.args, infer(op, [nodes[arg].type for arg in own.args]), own.layer))
+    if [each.node for each in program.outputs] != [each.node for each in other.outputs]:
+        raise unlike("", "outputs in another order", "the same ones")
     return Program(tuple(nodes), program.outputs, program.probes)
+
+
+def _with_numbers(own: ops.Op, theirs: ops.Op, *, alike: bool) -> ops.Op | None:
+    """``own`` with the trained numbers of ``theirs``; None if they differ in more than these and in formats.
+
+    Tables of operands that are ``alike`` are comparable.
+    """
+    match own, theirs:
+        case ops.Linear(), ops.Linear():
+            return ops.Linear(_in_steps(own.frac, own.weights, theirs.weights, theirs.frac), own.frac)
+        case ops.Const(), ops.Const():
+            return ops.Const(_in_steps(own.frac, own.raw, theirs.raw, theirs.frac), own.frac)
+        case (ops.Input(), ops.Input()) | (ops.Cast(), ops.Cast()):
+            return own
+        case ops.Table(), ops.Table() if not alike or not np.array_equal(own.frac, theirs.frac):
+            return own
+        case _:
+            return own if own.key() == theirs.key() else None
 
 
 def _in_steps(own: Fracs, raw: Ints, values: Ints, frac: Fracs) -> Ints:
@@ -44,7 +65,8 @@ def _in_steps(own: Fracs, raw: Ints, values: Ints, frac: Fracs) -> Ints:
     return frozen(drop_bits(values, objects(drop), Rounding.RND))
 
 
-def _unlike(layer: str, found: str, accepted: str) -> UnsupportedError:
+def unlike(layer: str, found: str, accepted: str) -> UnsupportedError:
+    """The error of a model whose structure is another one than that of the circuit."""
     return UnsupportedError(
         f"another model of another structure: {found}",
         where=f"layer {layer!r}" if layer else "image",
