@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeVar
 
 from bitsmith.dataflow.kinds import Engine
@@ -355,17 +356,13 @@ def fastest_in_turn(program: Program, part: Part, directives: Directives, budget
 
 def _least_in_turn(program: Program, part: Part, wanted: Directives, blocks: float, budget_ns: float) -> Fit | None:
     """Bisection over the reuse factor, in steps of a fraction of an octave."""
-    low, high = 0, _most_steps_in_turn(program, wanted)
+    most = _most_steps_in_turn(program, wanted)
 
+    @cache
     def tried(step: int) -> Fit | None:
         return in_turn(program, part, replace(wanted, reuse=_same_for_all(program, step)), budget_ns, blocks)
 
-    best = tried(high)
-    while best is not None and low < high:
-        middle = (low + high) // 2
-        faster = tried(middle)
-        low, high, best = (middle + 1, high, best) if faster is None else (low, middle, faster)
-    return best
+    return tried(_first(0, most, lambda step: tried(step) is not None)) if tried(most) is not None else None
 
 
 def _most_steps_in_turn(program: Program, wanted: Directives) -> int:

@@ -9,16 +9,16 @@ which get the value that leaves most bits unread; bits that only one table reads
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.netlist import netlist as cells
-from bitsmith.netlist.netlist import Netlist, Predicate, Word, WordRef, is_wiring, live_words, readers_of
+from bitsmith.netlist.netlist import Cell, Netlist, Predicate, WordRef, is_wiring, live_words, readers_of
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.netlist.renumber import moved
+from bitsmith.netlist.renumber import Writing, written_again
 
 _MOST_BITS = 12
 """Bits of the address of the tables that are looked at."""
@@ -51,7 +51,11 @@ def drop_unread_bits(netlist: Netlist) -> Netlist:
         reduced = _reduced(netlist, index, readers)
         if reduced is not None:
             found[index] = reduced
-    return reduce_widths(_with_tables(netlist, found)) if found else netlist
+
+    def changed(made: Writing, index: int) -> Cell | None:
+        return made.table(found[index].bits, found[index].entries) if index in found else None
+
+    return reduce_widths(written_again(netlist, changed)) if found else netlist
 
 
 def _reduced(netlist: Netlist, index: int, readers: Mapping[int, int]) -> _Reduced | None:
@@ -133,26 +137,3 @@ def _reached(levels: Sequence[_Level], netlist: Netlist) -> Flags:
             found.add(sum(((value >= level.bound) != level.below) << place for place, level in own))
         reached &= np.isin(numbers & mask, list(found))
     return reached
-
-
-def _with_tables(netlist: Netlist, found: Mapping[int, _Reduced]) -> Netlist:
-    """``netlist`` with other tables for some words."""
-    words, tables, numbers = list[Word](), list(netlist.tables), dict[int, int]()
-
-    def made(word: Word) -> int:
-        words.append(word)
-        return len(words) - 1
-
-    for index, word in enumerate(netlist.words):
-        reduced = found.get(index)
-        cell = moved(word.cell, numbers)
-        if reduced is not None and isinstance(cell, cells.RomRead):
-            address = numbers[reduced.bits[0]]
-            for place, bit in enumerate(reduced.bits[1:], 1):
-                sum_ = cells.AddSub(WordRef(address), WordRef(numbers[bit], place), subtract=False)
-                address = made(Word(sum_, 0, (2 << place) - 1, 0, word.origin, -1))
-            tables.append(reduced.entries)
-            cell = cells.RomRead(address, len(tables) - 1, 0)
-        numbers[index] = made(replace(word, cell=cell))
-    results = tuple(WordRef(numbers[ref.word], ref.shift) for ref in netlist.results)
-    return replace(netlist, words=tuple(words), tables=tuple(tables), results=results)

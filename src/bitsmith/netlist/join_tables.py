@@ -7,7 +7,7 @@ six inputs for each bit takes the place of two and of an adder. Bits that both a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
@@ -16,11 +16,11 @@ import numpy as np
 from bitsmith.ir.types import width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.drop_unread_bits import address_bits
-from bitsmith.netlist.netlist import Cell, Netlist, Word, WordRef, readers_of
+from bitsmith.netlist.netlist import Cell, Netlist, WordRef, readers_of
 from bitsmith.netlist.pipeline import Delays, lut_inputs
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import sum_trees
-from bitsmith.netlist.renumber import moved
+from bitsmith.netlist.renumber import Writing, written_again
 from bitsmith.netlist.tabulate_cones import table_luts
 
 _ROW_SHARE = 0.5
@@ -103,55 +103,46 @@ def _both(first: _Table, other: _Table, inputs: int) -> _Table | None:
 
 def _with_sums(netlist: Netlist, trees: Mapping[int, Sequence[Term]], joins: Mapping[int, Sequence[_Table]]) -> Netlist:
     """``netlist`` with joined tables in some sums; what these were made of is dead."""
-    words, tables, numbers = list[Word](), list(netlist.tables), dict[int, int]()
-    for index, word in enumerate(netlist.words):
-        cell = moved(word.cell, numbers)
-        if index in joins:
-            gone = {term for table in joins[index] for term in table.terms}
-            kept = [
-                (minus, WordRef(numbers[ref.word], ref.shift))
-                for minus, ref in trees[index]
-                if (minus, ref) not in gone
-            ]
-            making = _Making(words, tables, word)
-            own = [making.table([numbers[bit] for bit in table.bits], table.entries) for table in joins[index]]
-            cell = making.sum([*((False, ref) for ref in own), *kept])
-        numbers[index] = len(words)
-        words.append(replace(word, cell=cell))
-    results = tuple(WordRef(numbers[ref.word], ref.shift) for ref in netlist.results)
-    return replace(netlist, words=tuple(words), tables=tuple(tables), results=results)
+
+    def changed(made: Writing, index: int) -> Cell | None:
+        if index not in joins:
+            return None
+        gone = {term for table in joins[index] for term in table.terms}
+        kept = [
+            (minus, WordRef(made.numbers[ref.word], ref.shift))
+            for minus, ref in trees[index]
+            if (minus, ref) not in gone
+        ]
+        own = [
+            made.word(made.table(table.bits, table.entries), min(table.entries), max(table.entries))
+            for table in joins[index]
+        ]
+        return _Sum(made).of([*((False, ref) for ref in own), *kept])
+
+    return written_again(netlist, changed)
 
 
 @dataclass(frozen=True, slots=True)
-class _Making:
-    """Appends what a sum is made of to ``words`` and ``tables``; ``like`` is the sum's word."""
+class _Sum:
+    """Appends what a sum is made of."""
 
-    words: list[Word]
-    tables: list[tuple[int, ...]]
-    like: Word
+    made: Writing
 
-    def table(self, bits: Sequence[int], entries: tuple[int, ...]) -> WordRef:
-        address = WordRef(bits[0])
-        for place, bit in enumerate(bits[1:], 1):
-            address = self._word(cells.AddSub(address, WordRef(bit, place), subtract=False), 0, (2 << place) - 1)
-        self.tables.append(entries)
-        return self._word(cells.RomRead(address.word, len(self.tables) - 1, 0), min(entries), max(entries))
-
-    def sum(self, terms: Sequence[Term]) -> Cell:
+    def of(self, terms: Sequence[Term]) -> Cell:
         """The cell of the sum of ``terms``, of which one is not subtracted: narrow ones are added first, two by two."""
         while len(terms) > 2:
             terms = sorted(terms, key=lambda term: self._span(term[1]))
             pairs = zip(terms[::2], terms[1::2], strict=False)
             terms = [*(self._added(*pair) for pair in pairs), *terms[len(terms) // 2 * 2 :]]
         if len(terms) == 1:
-            return cells.AddSub(terms[0][1], self._word(cells.Literal(0), 0, 0), subtract=False)
+            return cells.AddSub(terms[0][1], self.made.word(cells.Literal(0), 0, 0), subtract=False)
         return self._cell(*terms)[1]
 
     def _added(self, one: Term, other: Term) -> Term:
         minus, cell = self._cell(one, other)
         (a_lo, a_hi), (b_lo, b_hi) = self._span_of(cell.a), self._span_of(cell.b)
         lo, hi = (a_lo - b_hi, a_hi - b_lo) if cell.subtract else (a_lo + b_lo, a_hi + b_hi)
-        return minus, self._word(cell, lo, hi)
+        return minus, self.made.word(cell, lo, hi)
 
     def _cell(self, one: Term, other: Term) -> tuple[bool, cells.AddSub]:
         (minus, a), (other_minus, b) = sorted((one, other), key=lambda term: term[0])
@@ -162,9 +153,5 @@ class _Making:
         return hi - lo
 
     def _span_of(self, ref: WordRef) -> tuple[int, int]:
-        word = self.words[ref.word]
+        word = self.made.words[ref.word]
         return word.lo << ref.shift, word.hi << ref.shift
-
-    def _word(self, cell: Cell, lo: int, hi: int) -> WordRef:
-        self.words.append(Word(cell, lo, hi, 0, self.like.origin, -1))
-        return WordRef(len(self.words) - 1)

@@ -16,7 +16,7 @@ from bitsmith.ir.types import low_zeros, width_of
 from bitsmith.netlist.fuse_adders import CONSTANT_SHARE, is_exact, is_sum, luts_of_sum
 from bitsmith.netlist.netlist import AddSub, Literal, Netlist, TernaryAdder, View, Word, WordRef, readers_of
 from bitsmith.netlist.pipeline import Delays, Timing, carry_start
-from bitsmith.netlist.renumber import moved, renumbered
+from bitsmith.netlist.renumber import moved, renumbered, with_words
 
 _LEAST_TERMS = 4
 _CHOICES = 7
@@ -163,8 +163,7 @@ class _Builder:
                 self._words.append(replace(word, cell=moved(word.cell, self._numbers)))
             self._numbers[index] = len(self._words) - 1
             self._times.append(ready)
-        results = tuple(WordRef(self._numbers[ref.word], ref.shift) for ref in self._netlist.results)
-        return replace(self._netlist, words=tuple(self._words), results=results)
+        return with_words(self._netlist, self._words, self._numbers)
 
     def _regrouped(self, root: int, word: Word, tree: SumTree) -> float | None:
         """Make the rows of a tree and return when they are ready; None if the tree stays as it is."""

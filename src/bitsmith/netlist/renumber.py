@@ -1,22 +1,62 @@
-"""Takes words that reach no output out of a netlist."""
+"""Writes netlists again: without words that reach no output, or with other cells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from bitsmith.netlist import netlist as cells
-from bitsmith.netlist.netlist import Cell, Netlist, WordRef, live_words
+from bitsmith.netlist.netlist import Cell, Netlist, Word, WordRef, live_words
 
 
 def renumbered(netlist: Netlist) -> Netlist:
     """``netlist`` without dead words."""
     live = sorted(live_words(netlist))
     numbers = {old: new for new, old in enumerate(live)}
-    words = tuple(replace(netlist.words[old], cell=moved(netlist.words[old].cell, numbers)) for old in live)
+    words = [replace(netlist.words[old], cell=moved(netlist.words[old].cell, numbers)) for old in live]
+    return with_words(netlist, words, numbers)
+
+
+def with_words(netlist: Netlist, words: Sequence[Word], numbers: Mapping[int, int]) -> Netlist:
+    """``netlist`` with other words, of which those of its words are ``numbers``."""
     results = tuple(WordRef(numbers[ref.word], ref.shift) for ref in netlist.results)
-    return replace(netlist, words=words, results=results)
+    return replace(netlist, words=tuple(words), results=results)
+
+
+@dataclass(slots=True)
+class Writing:
+    """A netlist that is written again: ``words`` and ``tables`` so far, the ``numbers`` of those before, and the next word."""
+
+    tables: list[tuple[int, ...]]
+    next: Word
+    words: list[Word] = field(default_factory=list)
+    numbers: dict[int, int] = field(default_factory=dict)
+
+    def word(self, cell: Cell, lo: int, hi: int) -> WordRef:
+        """Append a word that is made for the next one."""
+        self.words.append(Word(cell, lo, hi, 0, self.next.origin, -1))
+        return WordRef(len(self.words) - 1)
+
+    def table(self, bits: Sequence[int], entries: tuple[int, ...]) -> Cell:
+        """The cell that reads a new table at an address of bits, words of before, the lowest first."""
+        address = WordRef(self.numbers[bits[0]])
+        for place, bit in enumerate(bits[1:], 1):
+            joined = cells.AddSub(address, WordRef(self.numbers[bit], place), subtract=False)
+            address = self.word(joined, 0, (2 << place) - 1)
+        self.tables.append(entries)
+        return cells.RomRead(address.word, len(self.tables) - 1, 0)
+
+
+def written_again(netlist: Netlist, changed: Callable[[Writing, int], Cell | None]) -> Netlist:
+    """``netlist`` with other cells for the words for which ``changed`` gives one; it may append what these read."""
+    writing = Writing(list(netlist.tables), netlist.words[0])
+    for index, word in enumerate(netlist.words):
+        writing.next = word
+        cell = changed(writing, index) or moved(word.cell, writing.numbers)
+        writing.numbers[index] = len(writing.words)
+        writing.words.append(replace(word, cell=cell))
+    return replace(with_words(netlist, writing.words, writing.numbers), tables=tuple(writing.tables))
 
 
 def moved(cell: Cell, numbers: Mapping[int, int]) -> Cell:

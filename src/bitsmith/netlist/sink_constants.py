@@ -15,7 +15,7 @@ from bitsmith.netlist.fuse_adders import is_exact, is_sum, luts_of_sum
 from bitsmith.netlist.netlist import Netlist, Word, WordRef, readers_of, reduce_bits
 from bitsmith.netlist.pipeline import Delays, lut_inputs
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.netlist.renumber import moved
+from bitsmith.netlist.renumber import moved, with_words
 from bitsmith.netlist.tabulate_cones import table_luts
 
 
@@ -29,8 +29,7 @@ def _with_zero(netlist: Netlist) -> Netlist:
     """``netlist`` with the constant 0 as its first word."""
     numbers = {index: index + 1 for index in range(len(netlist.words))}
     words = [replace(word, cell=moved(word.cell, numbers)) for word in netlist.words]
-    results = tuple(WordRef(ref.word + 1, ref.shift) for ref in netlist.results)
-    return replace(netlist, words=(Word(cells.Literal(0), 0, 0, 0, 0, -1), *words), results=results)
+    return with_words(netlist, [Word(cells.Literal(0), 0, 0, 0, 0, -1), *words], numbers)
 
 
 @dataclass(frozen=True, slots=True)

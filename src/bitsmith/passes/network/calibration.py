@@ -137,10 +137,11 @@ def without_range(network: Network, calibration: Sequence[Floats]) -> str:
     """Return what is wrong with calibration data that are one number throughout; empty if they are not."""
     if any(batch.size < 2 or np.ptp(batch) for batch in calibration):
         return ""
-    names = ", ".join(map(repr, network.inputs))
+    pairs = zip(network.inputs, calibration, strict=True)
+    said = ", of ".join(f"input {name!r} are {batch.flat[0]:g}" for name, batch in pairs)
     return (
-        f"calibration data of input {names} are {calibration[0].flat[0]:g} throughout: ranges of other inputs cannot follow from "
-        "them. Give samples like those of predictions, or none"
+        f"calibration data of {said} throughout: ranges of other inputs cannot follow from them. Give samples like those of "
+        "predictions, or none"
     )
 
 
