@@ -11,6 +11,7 @@ import pytest
 
 import bitsmith
 from bitsmith import Goal
+from bitsmith.model import descent
 from bitsmith.model.results import Result, Results
 from tests.test_fit import _perceptron
 
@@ -55,3 +56,14 @@ def test_room_comes_before_speed_in_a_part_that_is_too_small(
     found = bitsmith.fit(model, data, Goal(metric="error", loss=0.1, part="iCE40LP384", minimize="interval"), tries=14)
     assert found.chosen is not None and found.best().fits
     assert costs == sorted(costs, reverse=True) and costs[0] > 1e8 and costs[-1] < 1e4
+
+
+def test_bits_that_cost_no_room_are_given_back(model: Path, data: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The circuit has room, and is nearer to the float model than without; the tries are as many as were allowed."""
+    goal, found = Goal(metric="error", loss=0.1, part="iCE40LP384", minimize="interval"), []
+    for most in ((8, 6, 5, 4), ()):
+        monkeypatch.setattr(descent, "_GIVEN", most)
+        found.append(bitsmith.fit(model, data, goal, tries=40))
+    given, kept = (min(each.loss for each in one.points if each.fits) for one in found)
+    assert found[0].chosen is not None and found[0].best().fits and found[0].tried <= 40
+    assert given < kept

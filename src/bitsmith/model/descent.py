@@ -84,11 +84,14 @@ _LADDER = tuple(
 )
 """Dials of all layers alike that are looked at first."""
 
-_BACK, _DEEPER, _CHANCES = (3, 0), 3, 2
-"""Steps of the ladder above the last good one from which descents start, those that are looked at below it, and how often a
-descent tries dials whose steps broke the bound."""
+_BACK, _BACK_FOR_ROOM, _DEEPER, _CHANCES = (3, 0), (1, 0), 3, 2
+"""Steps of the ladder above the last good one from which descents start, also in a scarce part, those that are looked at below
+it, and how often a descent tries dials whose steps broke the bound."""
 
-_TINY, _OF_ROOM = 1e-9, 1e9
+_TINY, _OF_ROOM, _LEAST_LACKING = 1e-9, 1e12, 1e-4
+
+_GIVEN = (8, 6, 5, 4)
+"""Bits that layers are given back, the most that there is room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +145,16 @@ class Descent:
         return list(self.known.values())
 
     def run(self) -> None:
-        """Try networks until no step is left."""
+        """Try networks until no step is left, and where room was scarce give bits back that cost none."""
         for start in self._starts():
             self._descend(start)
+        if self._is_scarce():
+            self._give_back()
 
     def _starts(self) -> list[Trial]:
         """Go down the ladder; the networks on it to start from, none if no network meets the bound.
 
-        The one of fewest bits comes last, unless the part is scarce: it is the nearest to having room.
+        The one of fewest bits comes last. In a scarce part others have to be near it, to have room in the end.
         """
         rungs: list[Trial] = []
         for dials in _LADDER:
@@ -157,8 +162,8 @@ class Descent:
             if len(rungs) > _DEEPER and all(trial.excess > 0 for trial in rungs[-_DEEPER:]):
                 break
         good = [position for position, trial in enumerate(rungs) if trial.excess <= 0]
-        starts = sorted({max(good[-1] - back, 0) for back in _BACK}, reverse=self._is_scarce()) if good else []
-        return [rungs[position] for position in starts]
+        back = _BACK_FOR_ROOM if good and self._is_scarce() else _BACK
+        return [rungs[position] for position in dict.fromkeys(max(good[-1] - steps, 0) for steps in back if good)]
 
     def _descend(self, now: Trial) -> None:
         """Turn dials, the one with the best ratio first; ratios that have become old are renewed before they count.
@@ -169,7 +174,7 @@ class Descent:
         for _ in range(_CHANCES):
             heapq.heapify(queue)
             waiting: list[tuple[float, int, str, str]] = []
-            while queue and len(self.known) < self.tries:
+            while queue and len(self.known) < self._of_descents:
                 _, number, layer, name = heapq.heappop(queue)
                 turned = now.dials(layer).turned(name)
                 if turned is None:
@@ -184,11 +189,34 @@ class Descent:
                     heapq.heappush(queue, (-ratio, number, layer, name))
             queue = waiting
 
+    @property
+    def _of_descents(self) -> int:
+        """Most networks that are tried before bits are given back."""
+        return self.tries * 3 // 4 if self._is_scarce() else self.tries
+
+    def _give_back(self) -> None:
+        """From the network with room that is nearest to the float model, layers get more bits as long as it has room.
+
+        Memory comes in blocks, so that many bits cost nothing, and the descent took more than it had to.
+        """
+        able = [trial for trial in self.trials if trial.excess <= 0 and _has_room(trial)]
+        if not able:
+            return
+        now = min(able, key=lambda trial: trial.distance)
+        for layer, name in _open_dials(self.source):
+            for bits in _GIVEN if name in ("weight", "result") else ():
+                if len(self.known) >= self.tries or bits <= getattr(now.dials(layer), name):
+                    break
+                trial = self._try(now.common, {**now.layers, layer: replace(now.dials(layer), **{name: bits})})
+                if trial.distance < now.distance and _has_room(trial):
+                    now = trial
+                    break
+
     def _dials(self, start: Trial) -> Iterator[tuple[str, str]]:
         """The dials of layers that the user left open and that have an effect."""
         ends = Dials(LEAST_BITS, LEAST_BITS, **_ENDS)
         for layer, name in _open_dials(self.source):
-            if len(self.known) >= self.tries:
+            if len(self.known) >= self._of_descents:
                 return
             trial = self._try(start.common, {layer: replace(start.common, **{name: getattr(ends, name)})})
             if (trial.cost, trial.distance) != (start.cost, start.distance):
@@ -256,6 +284,10 @@ class Descent:
             return 0.0
         slow = slowest(laid_out.program, part, replace(laid_out.asked, reuse={}, parallel=False))
         return max(crowding(slow.size, part) - 1.0, 0.0)
+
+
+def _has_room(trial: Trial) -> bool:
+    return trial.cost < _OF_ROOM * _LEAST_LACKING
 
 
 def _keys(common: Dials, layers: Mapping[str, Dials]) -> dict[str, object]:
