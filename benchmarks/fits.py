@@ -1,22 +1,14 @@
-"""What `bitsmith.fit` saves: its circuits beside the smallest with one format for all numbers of a network.
+"""Six float networks with their samples, as `fit_table.py` and others train them, and the smallest uniform format of each.
 
-Six float networks are trained here. Half of the samples that no training saw are for choosing: `fit` splits them as it always
-does, and of uniform formats the smallest is taken that loses at most half a percent on all of them. The other half, which
-neither sees, tells what both lose. Look-up tables are Yosys's, of circuits that were simulated.
-
-Run `python benchmarks/fits.py tagger digits`, or without names for all; each takes some minutes. Ends with status 1 where a
-circuit of `fit` takes more than half of the uniform one's look-up tables.
+Half of the samples that no training saw are for choosing: of uniform formats the smallest is taken that loses at most half a
+percent on all of them. The other half tells what is lost on others.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
-import tempfile
-import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,17 +16,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
-from rich.table import Table
 from sklearn.datasets import load_digits
 
 import bitsmith
-from bitsmith.errors import BitsmithError, BitsmithWarning
+from bitsmith.errors import BitsmithError
 from bitsmith.model import Model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "train"))
 
-PART, LOSS, MOST_SHARE = "xcvu13p-flga2577-2-e", 0.005, 0.5
+PART, LOSS = "xcvu13p-flga2577-2-e", 0.005
 BITS, INTEGERS, MODES = range(5, 13), range(2, 8), ("", ",RND,SAT")
 
 Batch = npt.NDArray[np.float32]
@@ -197,48 +187,3 @@ def uniform(net: torch.nn.Module, x: Batch, labels: Labels, least: float, folder
             enough = enough or bits
     _, text, model = min(found, key=lambda each: each[0])
     return text, model
-
-
-def rows(case: Case, folder: Path) -> Iterator[tuple[str, int, float, float]]:
-    """The way of choosing, look-up tables by Yosys, the loss on samples that neither saw, and seconds: uniform, then fit."""
-    x, labels = case.samples()
-    net = trained(case, x[: case.trained_on], labels[: case.trained_on])
-    chosen, unseen = np.array_split(np.arange(case.trained_on, len(x)), 2)
-    with torch.no_grad():
-        float_accuracy = {
-            part: accuracy(net(torch.from_numpy(x[at])).numpy(), labels[at])
-            for part, at in (("chosen", chosen), ("unseen", unseen))
-        }
-    start = time.perf_counter()
-    text, plain = uniform(net, x[chosen], labels[chosen], float_accuracy["chosen"] - LOSS, folder / "uniform")
-    goal = bitsmith.Goal(metric="accuracy", loss=LOSS, part=PART)
-    middle = time.perf_counter()
-    fitted = bitsmith.fit(net, (x[chosen], labels[chosen]), goal, example=x[:1]).model
-    swept, searched = middle - start, time.perf_counter() - middle
-    for way, model, seconds in ((text, plain, swept), ("fit", fitted, searched)):
-        report = model.build(inputs=x[unseen][:500])
-        assert report.section("Verification")["Mismatches"] == 0
-        lost = float_accuracy["unseen"] - accuracy(model.predict(x[unseen]), labels[unseen])
-        yield way, int(report.section("Resources")["LUT"]), lost, seconds
-
-
-def main() -> None:
-    """Measure the cases and print them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=list(CASES), choices=CASES, help="the networks; default: all")
-    names = parser.parse_args().names
-    table = Table("network", "uniform", "LUT", "loss", "fit LUT", "loss", "ratio", "seconds")
-    ratios = []
-    warnings.simplefilter("ignore", BitsmithWarning)  # most uniform formats are too narrow, as the accuracy shows
-    with tempfile.TemporaryDirectory() as folder:
-        for case in map(CASES.__getitem__, names):
-            (text, before, lost, _), (_, after, lost_by_fit, seconds) = rows(case, Path(folder))
-            ratios.append(after / before)
-            counts = f"{lost:.2%}", f"{after:,}", f"{lost_by_fit:.2%}", f"{ratios[-1]:.2f}", f"{seconds:.0f}"
-            table.add_row(case.name, text, f"{before:,}", *counts)
-    Console(width=140).print(table)
-    sys.exit(max(ratios) > MOST_SHARE)
-
-
-if __name__ == "__main__":
-    main()

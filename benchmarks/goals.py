@@ -43,29 +43,38 @@ def tagger(_: Path) -> tuple[AnyModel, Data]:
 
 @dataclass(frozen=True)
 class Wish:
-    """A model with its data, a goal, the clock (None: the usual one of the part), and whether the open tools route it."""
+    """A model with its data, a goal, the clock (None: the usual one of the part), networks to try, and whether it is routed."""
 
     model: Callable[[Path], tuple[AnyModel, Data]]
     goal: bitsmith.Goal
     clock_ns: float | None
+    tries: int
     routed: bool
 
 
 WISHES: Mapping[str, Wish] = {
-    "ecp5": Wish(cnn, bitsmith.Goal(metric="error", loss=0.1, part="LFE5U-45F", minimize="interval"), 20.0, True),
-    "ice40": Wish(cnn, bitsmith.Goal(metric="error", loss=0.1, part="iCE40UP5K-SG48", minimize="interval"), None, True),
+    "ecp5": Wish(cnn, bitsmith.Goal(metric="error", loss=0.1, part="LFE5U-45F", minimize="interval"), 20.0, 60, True),
+    "ice40": Wish(
+        cnn, bitsmith.Goal(metric="error", loss=0.1, part="iCE40UP5K-SG48", minimize="interval"), None, 240, True
+    ),
     "tagger": Wish(
-        tagger, bitsmith.Goal(metric="accuracy", loss=0.005, part="xcvu13p-flga2577-2-e", latency_ns=100), 2.5, False
+        tagger,
+        bitsmith.Goal(metric="accuracy", loss=0.005, part="xcvu13p-flga2577-2-e", latency_ns=100),
+        2.5,
+        60,
+        False,
     ),
 }
 
 
-def told(console: Console, wish: Wish, tries: int, resume: Path | None, build: bool) -> None:
+def told(console: Console, wish: Wish, tries: int | None, resume: Path | None, build: bool) -> None:
     """Fit, print the verdict, and build."""
     with tempfile.TemporaryDirectory() as folder:
         model, data = wish.model(Path(folder))
         begun, worked = time.perf_counter(), time.process_time()
-        found = bitsmith.fit(model, data, wish.goal, clock_period=wish.clock_ns, tries=tries, resume=resume)
+        found = bitsmith.fit(
+            model, data, wish.goal, clock_period=wish.clock_ns, tries=tries or wish.tries, resume=resume
+        )
         seconds = f"{time.perf_counter() - begun:.0f} s, {time.process_time() - worked:.0f} s of processor time"
         console.print(f"{wish.goal.part}: {seconds}, {found.tried} networks: {found.verdict}")
         if found.chosen is not None:
@@ -79,7 +88,7 @@ def main() -> None:
     """Run the wishes that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=[*WISHES], choices=[*WISHES])
-    parser.add_argument("--tries", type=int, default=60)
+    parser.add_argument("--tries", type=int)
     parser.add_argument("--resume", type=Path, help="folder of results, from which a search goes on")
     parser.add_argument("--build", action="store_true")
     given = parser.parse_args()

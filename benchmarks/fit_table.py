@@ -1,0 +1,273 @@
+"""The table of docs/fit.md: six networks with formats chosen in four ways, their look-up tables, losses and seconds.
+
+    python benchmarks/fit_table.py digits cnn --ways fit hgq2
+    python benchmarks/fit_table.py digits --ways fit --yosys
+    python benchmarks/fit_table.py --page docs
+
+Results are kept in fit_table.json, by Yosys or as estimates. All ways choose on the same half of the samples that no
+training saw; the other half tells the losses. *uniform* and *fit* are those of ``fits.py``. *HGQ2* trains the same layers with
+HGQ2 from the start, ever dearer, and keeps the smallest network that loses at most half a percent. *loop* is the network of
+PyTorch with weights removed by `bitsmith.cost` while it trains on, and then `fit`. HGQ2 has neither an LSTM nor a layer
+normalization, and `bitsmith.cost` no prices for them: those rows are missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import numpy as np
+import torch
+from fits import CASES, LOSS, PART, Batch, Case, Labels, accuracy, trained, uniform
+
+import bitsmith
+from bitsmith.errors import BitsmithWarning, UnsupportedError
+from bitsmith.model import Model
+
+KEPT = Path(__file__).with_suffix(".json")
+BEGIN, END = "<!-- written by benchmarks/fit_table.py --page -->", "<!-- end -->"
+
+HGQ2_EPOCHS, HGQ2_CONVERTED, BETAS = 120, 4, (1e-7, 3e-4)
+ROUNDS, KEPT_OF_ROUND = 12, 0.8
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network's circuit: look-up tables, whether Yosys counted them, the loss on samples that nothing saw, and seconds."""
+
+    formats: str
+    luts: int
+    counted: bool
+    lost: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trained network, the samples that it was trained on and those to choose on, and the accuracy to keep."""
+
+    case: Case
+    net: torch.nn.Module
+    seen: tuple[Batch, Labels]
+    chosen: tuple[Batch, Labels]
+    least: float
+
+    def fit(self, net: torch.nn.Module) -> tuple[str, Model]:
+        """The smallest circuit of a network."""
+        goal = bitsmith.Goal(metric="accuracy", limit=self.least, part=PART)
+        found = bitsmith.fit(net, self.chosen, goal, example=self.chosen[0][:1])
+        return found.best().text, found.model
+
+
+def by_uniform(task: Task, folder: Path) -> tuple[str, Model]:
+    """One format for all numbers."""
+    text, model = uniform(task.net, *task.chosen, task.least, folder)
+    return f"`{text}`", model
+
+
+def by_fit(task: Task, _: Path) -> tuple[str, Model]:
+    """As `fit` finds it."""
+    return task.fit(task.net)
+
+
+def by_loop(task: Task, _: Path) -> tuple[str, Model]:
+    """Weights removed by their prices while PyTorch trains on, until accuracy falls; then `fit`."""
+    torch.manual_seed(1)
+    net, (x, labels) = task.net, task.seen
+    layers = {
+        name: module
+        for name, module in net.named_modules()
+        if isinstance(getattr(module, "weight", None), torch.Tensor)
+    }
+    masks = {name: torch.ones_like(layer.weight) for name, layer in layers.items()}
+    good, rate = (
+        {name: value.clone() for name, value in net.state_dict().items()},
+        torch.optim.Adam(net.parameters(), lr=1e-3),
+    )
+    for _ in range(ROUNDS):
+        bits = {"weight": 5, "result": 9}
+        model = bitsmith.convert(net.eval(), calibration=x, bits=bits, example=x[:1], part=PART, check=False)
+        prices = bitsmith.cost(model)
+        importance = {name: np.abs(layer.weight.detach().numpy()) for name, layer in layers.items()}
+        for name, stays in prices.masks(importance, {"lut": KEPT_OF_ROUND}).items():
+            masks[name] *= torch.tensor(stays)
+        for _ in range(20):
+            for rows in torch.randperm(len(x)).split(100):
+                rate.zero_grad()
+                outputs = net(torch.from_numpy(x[rows]))
+                torch.nn.functional.cross_entropy(outputs, torch.from_numpy(labels[rows])).backward()
+                rate.step()
+                with torch.no_grad():
+                    for name, layer in layers.items():
+                        layer.weight *= masks[name]
+        with torch.no_grad():
+            reached = accuracy(net(torch.from_numpy(task.chosen[0])).numpy(), task.chosen[1])
+        if reached < task.least:
+            break
+        good = {name: value.clone() for name, value in net.state_dict().items()}
+    net.load_state_dict(good)
+    text, model = task.fit(net.eval())
+    return text, model
+
+
+def by_hgq2(task: Task, _: Path) -> tuple[str, Model]:
+    """Trained by HGQ2 with bits that cost ever more; the smallest of the last networks that keep the accuracy."""
+    import keras
+    from hgq.config import LayerConfigScope
+    from hgq.utils import trace_minmax
+    from hgq.utils.sugar import BetaScheduler, FreeEBOPs
+
+    keras.utils.set_random_seed(0)
+    (x, labels), (chosen, wanted) = (_channels_last(*each) for each in (task.seen, task.chosen))
+    with LayerConfigScope(enable_ebops=True, beta0=BETAS[0]):
+        net = keras.Sequential([keras.Input(x.shape[1:]), *HGQ2[task.case.name]()])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    net.compile(keras.optimizers.Adam(3e-3), loss)
+    found: list[tuple[float, list[np.ndarray]]] = []
+
+    class Kept(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+            reached = accuracy(net.predict(chosen, batch_size=2_000, verbose=0), wanted)
+            if epoch >= HGQ2_EPOCHS // 4 and reached >= task.least:
+                found.append(((logs or {})["ebops"], net.get_weights()))
+                found.sort(key=lambda each: each[0])
+                del found[HGQ2_CONVERTED:]
+
+    low, high = BETAS
+    dearer = BetaScheduler(lambda epoch: low * (high / low) ** min(epoch / HGQ2_EPOCHS, 1))
+    net.fit(x, labels, batch_size=100, epochs=HGQ2_EPOCHS, callbacks=[dearer, FreeEBOPs(), Kept()], verbose=0)
+    models = []
+    for _, weights in found:
+        net.set_weights(weights)
+        trace_minmax(net, x, verbose=0)
+        model = bitsmith.convert(net, part=PART, check=False)
+        if accuracy(model.predict(chosen), wanted) >= task.least:
+            models.append(model)
+    return "trained", min(models, key=lambda model: model.estimate().size.lut)
+
+
+def _channels_last(x: Batch, labels: Labels) -> tuple[Batch, Labels]:
+    return (np.moveaxis(x, 1, -1) if x.ndim > 2 else x), labels
+
+
+def _dense(*widths: int) -> list[object]:
+    from hgq.layers import QDense
+
+    return [QDense(width, activation="relu") for width in widths[:-1]] + [QDense(widths[-1])]
+
+
+def _image() -> list[object]:
+    from hgq.layers import QConv2D
+    from keras.layers import Flatten, MaxPooling2D
+
+    return [QConv2D(6, 3, activation="relu"), MaxPooling2D(2), Flatten(), *_dense(10)]
+
+
+def _signal() -> list[object]:
+    from hgq.layers import QAveragePooling1D, QConv1D
+    from keras.layers import Flatten
+
+    layers = [QConv1D(6, 5, strides=2, activation="relu"), QConv1D(8, 5, strides=2, activation="relu")]
+    return [*layers, QAveragePooling1D(13), Flatten(), *_dense(4)]
+
+
+HGQ2: Mapping[str, Callable[[], list[object]]] = {
+    CASES["tagger"].name: lambda: _dense(64, 32, 32, 5),
+    CASES["digits"].name: lambda: _dense(24, 16, 10),
+    CASES["cnn"].name: _image,
+    CASES["vibrations"].name: _signal,
+}
+
+WAYS = {"uniform": by_uniform, "fit": by_fit, "HGQ2": by_hgq2, "loop": by_loop}
+MISSING = {"HGQ2": {"lstm", "transformer"}, "loop": {"lstm", "transformer"}}
+
+
+def row(case: Case, way: str, yosys: bool) -> Row:
+    """The circuit of a network by one way."""
+    x, labels = case.samples()
+    net = trained(case, x[: case.trained_on], labels[: case.trained_on])
+    chosen, unseen = np.array_split(np.arange(case.trained_on, len(x)), 2)
+    with torch.no_grad():
+        at_first, at_last = (accuracy(net(torch.from_numpy(x[at])).numpy(), labels[at]) for at in (chosen, unseen))
+    seen = x[: case.trained_on], labels[: case.trained_on]
+    task = Task(case, net, seen, (x[chosen], labels[chosen]), at_first - LOSS)
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        formats, model = WAYS[way](task, Path(folder))
+        seconds = time.perf_counter() - begun
+        inputs = x[unseen] if way != "HGQ2" else _channels_last(x[unseen], labels)[0]
+        lost = at_last - accuracy(model.predict(inputs), labels[unseen])
+        luts = model.estimate().size.lut
+        if yosys:
+            report = model.build(inputs=inputs[:500])
+            assert report.section("Verification")["Mismatches"] == 0
+            luts = int(report.section("Resources")["LUT"])
+    return Row(formats, luts, yosys, round(lost, 5), round(seconds))
+
+
+def kept() -> dict[str, dict[str, Row]]:
+    """The results so far."""
+    read = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    return {name: {way: Row(**each) for way, each in ways.items()} for name, ways in read.items()}
+
+
+def table(results: Mapping[str, Mapping[str, Row]]) -> str:
+    """All results in Markdown; a star marks estimates."""
+    head = "network", "way", "formats", "LUTs", "lost on others", "of uniform", "of HGQ2", "seconds"
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, case in CASES.items():
+        ways = results.get(name, {})
+        for way, found in ((way, ways[way]) for way in WAYS if way in ways):
+            others = (ways[other] if other in ways and other != way else None for other in ("uniform", "HGQ2"))
+            shares = ("" if other is None else f"{found.luts / other.luts:.2f}" for other in others)
+            luts = f"{found.luts:,}{'' if found.counted else ' *'}"
+            seconds = "" if found.seconds is None else f"{found.seconds:.0f}"
+            lines.append(
+                f"| {' | '.join((case.name, way, found.formats, luts, f'{found.lost:.2%}', *shares, seconds))} |"
+            )
+    return "\n".join(lines)
+
+
+def page(docs: Path) -> None:
+    """Write the table into the page."""
+    path = docs / "fit.md"
+    head, rest = path.read_text(encoding="utf-8").split(BEGIN)
+    path.write_text(f"{head}{BEGIN}\n\n{table(kept())}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure what is named, or write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*CASES, []])
+    parser.add_argument("--ways", nargs="*", default=[*WAYS], choices=[*WAYS])
+    parser.add_argument("--yosys", action="store_true", help="count look-up tables with Yosys, and simulate")
+    parser.add_argument("--page", type=Path, help="write the table into fit.md of this folder")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore", BitsmithWarning)
+    for name in given.names:
+        for way in (way for way in given.ways if name not in MISSING.get(way, ())):
+            try:
+                found = row(CASES[name], way, given.yosys)
+            except UnsupportedError as error:
+                print(name, way, error)
+                continue
+            print(name, way, found, flush=True)
+            results = kept()
+            results.setdefault(name, {})[way] = found
+            text = {one: {each: asdict(line) for each, line in ways.items()} for one, ways in results.items()}
+            KEPT.write_text(json.dumps(text, indent=1) + "\n")
+    if given.page:
+        page(given.page)
+
+
+if __name__ == "__main__":
+    main()
