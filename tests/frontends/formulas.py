@@ -10,7 +10,6 @@ import numpy as np
 import sympy
 
 from bitsmith.layers.layer import Floats
-from bitsmith.model import Model
 
 Ranges = dict[str, tuple[float, float]]
 
@@ -76,15 +75,13 @@ def _formula(rng: random.Random, depth: int) -> Any:
     return rng.choice(_OF_TWO)(_formula(rng, depth - 1), _formula(rng, depth - 1))
 
 
-def points(model: Model, ranges: Ranges, seed: int, count: int) -> Floats:
-    """Inputs within ranges, on the grid of the circuit's input, a tenth of them at ends."""
+def points(ranges: Ranges, seed: int, count: int) -> Floats:
+    """Inputs within ranges, a tenth of them at ends."""
     rng = np.random.default_rng(seed)
     least, most = (np.array([ends[end] for ends in ranges.values()]) for end in (0, 1))
     x = rng.uniform(least, most, (count, len(ranges)))
     x[: count // 10] = np.where(rng.random((count // 10, len(ranges))) < 0.5, least, most)
-    port = model.program.input_ops()[0]
-    raw = np.clip(np.rint(np.ldexp(x, port.frac)), port.lo.astype(float), port.hi.astype(float))
-    return np.ldexp(raw, -port.frac)
+    return x
 
 
 def exactly(formula: Any, names: list[str], x: Floats) -> Floats:

@@ -343,25 +343,24 @@ def judged(seed: int, folder: Path, count: int) -> str:
         model = bitsmith.convert(formula, folder, inputs=bounds)
     except (ApproximateError, RangeError) as error:
         return str(error)
-    inputs = points(model, bounds, seed, count)
+    inputs = points(bounds, seed, count)
     wanted = exactly(formula, list(bounds), inputs)
-    (row,) = [row for row in model.fidelity.rows if row.layer in model.fidelity.outputs]
-    step = 2.0**-14 * np.abs(wanted).max()
     error = np.abs(model.predict(inputs).ravel() - wanted)
-    jumps = any(node.layer.jumps for node in model.network.nodes)
-    worst = np.quantile(error, 0.98) if jumps else error.max()
-    assert worst <= 2 * (row.worst or 0.0) * np.abs(wanted).max() + step, (formula, bounds, worst, row)
+    (bound,) = model.fidelity.bounds
+    beyond = error > bound.errors[0]
+    assert not beyond.any() or bound.jumps, (formula, bounds, error.max(), bound)
+    assert beyond.mean() < 0.02 and error.max() <= bound.jumping[0], (formula, bounds, beyond.sum(), bound)
     return ""
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_circuits_of_random_formulas_are_as_exact_as_certificates_say(seed: int, tmp_path: Path) -> None:
+def test_errors_of_random_formulas_are_within_the_bounds_of_certificates(seed: int, tmp_path: Path) -> None:
     assert not judged(seed, tmp_path, 100)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 320, 40))
-def test_circuits_of_many_random_formulas_are_as_exact_as_certificates_say(first: int, tmp_path: Path) -> None:
+def test_errors_of_many_random_formulas_are_within_the_bounds_of_certificates(first: int, tmp_path: Path) -> None:
     rejected = [reason for seed in range(first, first + 40) if (reason := judged(seed, tmp_path, 500))]
     assert len(rejected) <= 2, rejected
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from bitsmith.errors import ConfigError, ModelFileError, ProjectError
 from bitsmith.errors.remedies import given, remedy
+from bitsmith.fidelity.bounds import Bound, bounds
 from bitsmith.fidelity.causes import Problem
 from bitsmith.fidelity.deviation import deviation, spans
 from bitsmith.fidelity.framework import Check, FrameworkRun, NotComparedError, framework_run, layer_results
@@ -89,6 +90,7 @@ class Certificate(Shown):
         agreement: the comparison with the framework.
         scales: the outputs for inputs of several scales, where nothing is known of the inputs'.
         words: what layers say of themselves, such as on how many inputs trees could decide otherwise.
+        bounds: how far results can be from formulas', whatever the inputs within the ranges that the user states.
     """
 
     rows: tuple[LayerFidelity, ...]
@@ -99,6 +101,7 @@ class Certificate(Shown):
     agreement: Agreement = Agreement()
     scales: tuple[AtScale, ...] = ()
     words: tuple[str, ...] = ()
+    bounds: tuple[Bound, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -187,6 +190,7 @@ class Certificate(Shown):
             "problems": [asdict(problem) for problem in self.verdict.problems],
             "scales": [asdict(each) for each in self.scales],
             "words": list(self.words),
+            "bounds": [asdict(bound) for bound in self.bounds],
             "layers": plain(self.section),
         }
 
@@ -207,9 +211,8 @@ class Certificate(Shown):
         assert isinstance(section, Fidelity)
         agreement = Agreement(known.framework, known.framework_error, known.not_compared, known.misread)
         verdict = Verdict(known.found, known.problems)
-        return Certificate(
-            section.rows, known.outputs, known.samples, known.calibrated, verdict, agreement, known.scales, known.words
-        )
+        told = known.scales, known.words, known.bounds
+        return Certificate(section.rows, known.outputs, known.samples, known.calibrated, verdict, agreement, *told)
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
@@ -217,7 +220,11 @@ class Certificate(Shown):
 
         from bitsmith.report.terminal import fidelity_table
 
-        parts: list[RenderableType] = [fidelity_table(self.rows), Text(self.summary), *map(Text, self.words)]
+        parts: list[RenderableType] = [
+            fidelity_table(self.rows),
+            Text(self.summary),
+            *map(Text, (*self.words, *map(str, self.bounds))),
+        ]
         if self.agreement.reason:
             parts.append(Text(f"not compared with the framework: {self.agreement.reason}"))
         return Group(*parts, *(Text(f"wrong: {problem}") for problem in self.problems))
@@ -254,6 +261,7 @@ class _Document:
     layers: list[dict[str, str | int | float | None]]
     scales: tuple[AtScale, ...] = ()
     words: tuple[str, ...] = ()
+    bounds: tuple[Bound, ...] = ()
 
 
 def certify(
@@ -286,8 +294,8 @@ def certify(
         )
     calibrated = calibration is not None
     scales = () if calibrated else at_scales(network, circuit)
-    words = in_words(compiled, program)
-    return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibrated, verdict, agreement, scales, words)
+    told = scales, in_words(compiled, program), bounds(compiled, program, measured.layers)
+    return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibrated, verdict, agreement, *told)
 
 
 def _on_grids(network: Network, inputs: Sequence[Floats]) -> list[Floats]:

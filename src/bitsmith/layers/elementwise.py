@@ -15,6 +15,7 @@ from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.layers.enclosure import Enclosure
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Unary
 from bitsmith.layers.lowering import Lowering
@@ -22,6 +23,7 @@ from bitsmith.layers.tables import Function, tabulated
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _PHASE_GUARD_BITS = 3
+_MOST_TURNS = 256
 
 
 class Whole(enum.Enum):
@@ -47,6 +49,10 @@ class Absolute(Unary):
 
     traits: ClassVar[Traits] = computed(Scales.POSITIVE, Exactness.EXACT, elementwise=True, affine=False)
 
+    def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure:
+        (x,) = operands
+        return Enclosure(np.maximum(np.maximum(x.least, -x.most), 0.0), x.magnitude, x.error)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.abs(inputs[0])
 
@@ -61,6 +67,9 @@ class Sign(Unary):
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
+
+    def turning(self, least: float, most: float) -> tuple[float, ...]:
+        return ()
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.sign(inputs[0])
@@ -79,6 +88,9 @@ class WholeNumber(Unary):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
+
+    def turning(self, least: float, most: float) -> tuple[float, ...]:
+        return ()
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         functions = {Whole.FLOOR: np.floor, Whole.CEIL: np.ceil, Whole.TRUNC: np.trunc, Whole.ROUND: np.rint}
@@ -111,6 +123,12 @@ class Sinusoid(Unary):
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
     bounded: ClassVar[bool] = True
+
+    def turning(self, least: float, most: float) -> tuple[float, ...] | None:
+        quarter = math.pi / 2.0
+        if most - least > _MOST_TURNS:
+            return None
+        return tuple(quarter * k for k in range(math.floor(least / quarter), math.ceil(most / quarter) + 1))
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return {Wave.SIN: np.sin, Wave.COS: np.cos}[self.wave](inputs[0])

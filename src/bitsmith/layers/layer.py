@@ -16,6 +16,7 @@ from bitsmith.layers.arrays import Exponents as Exponents
 from bitsmith.layers.arrays import Floats as Floats
 from bitsmith.layers.arrays import Shape as Shape
 from bitsmith.layers.axis_order import Order, common
+from bitsmith.layers.enclosure import Enclosure, by_traits
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.traits import Traits
@@ -81,6 +82,17 @@ class Layer(ABC):
     def turns(self) -> tuple[float, ...] | None:
         """Places between which the layer, a function of one number, rises or falls; None: it is none, or has no such places."""
         return None
+
+    def turning(self, least: float, most: float) -> tuple[float, ...] | None:
+        """Places from ``least`` to ``most`` between which a function of one number rises or falls; None: it is none."""
+        return None if self.jumps else self.turns
+
+    def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure | None:
+        """Return what is known of the result, but for the circuit's own error in it; None: nothing.
+
+        A circuit decides as exact values do, unless operands may be ``anywhere``, next to where the layer jumps, too.
+        """
+        return by_traits(self.traits, self.reference, operands)
 
     @property
     def looks_up(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import RELATIONS, Relation
+from bitsmith.layers.enclosure import Enclosure
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
@@ -32,6 +33,14 @@ class Comparison(Layer):
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)
 
+    def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure:
+        (low, high), (low_of_other, high_of_other) = (x.reached for x in operands)
+        least, most = low - high_of_other, high - low_of_other
+        truths = [RELATIONS[self.relation](end, 0.0) for end in (least, most)]
+        open_ = (truths[0] != truths[1]) | ((least < 0.0) & (most > 0.0))
+        none, all_ = (np.where(open_, end, truths[0]).astype(np.float64) for end in (0.0, 1.0))
+        return Enclosure(none, all_, (open_ & anywhere).astype(np.float64))
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.asarray(RELATIONS[self.relation](*aligned(inputs)), dtype=np.float64)
 
@@ -47,6 +56,18 @@ class Where(Layer):
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=3)
+
+    def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure:
+        condition, x, y = operands
+        known, first = condition.least == condition.most, condition.least != 0.0
+        least, most = np.minimum(x.least, y.least), np.maximum(x.most, y.most)
+        error = np.maximum(x.error, y.error)
+        # The circuit may choose the other operand: that far from the one that is right.
+        apart = np.maximum(y.most - x.least, x.most - y.least) + error
+        error = np.where(condition.error > 0.0, np.maximum(error, apart), error)
+        parts = ((x.least, y.least, least), (x.most, y.most, most), (x.error, y.error, error))
+        least, most, error = (np.where(known, np.where(first, one, other), both) for one, other, both in parts)
+        return Enclosure(least, most, error)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         condition, x, y = aligned(inputs)

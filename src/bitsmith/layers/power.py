@@ -17,6 +17,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.errors.remedies import OPEN, given, remedy
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
+from bitsmith.layers.enclosure import Enclosure
 from bitsmith.layers.example import COUNT, Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
@@ -71,6 +72,18 @@ class Power(_Tabulated):
             raise UnsupportedError(f"the exponent {self.exponent:g}", accepted=f"at most {MAX_EXPONENT}, either sign")
         return single(inputs, self.kind)
 
+    def turning(self, least: float, most: float) -> tuple[float, ...]:
+        return (0.0,)
+
+    def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure | None:
+        if self.exponent < 0.0 or not self.exponent.is_integer():
+            return None
+        (x,) = operands
+        ends = x.least**self.exponent, x.most**self.exponent
+        least = np.where((x.least < 0.0) & (x.most > 0.0), np.minimum(ends[0], 0.0), np.minimum(*ends))
+        off = (x.magnitude + x.error) ** self.exponent - x.magnitude**self.exponent
+        return Enclosure(least, np.maximum(*ends), off)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         with np.errstate(all="ignore"):
             return np.asarray(inputs[0] ** self.exponent, dtype=np.float64)
@@ -95,6 +108,17 @@ class VariablePower(_OfTwo):
     """
 
     joined: ClassVar[np.ufunc] = np.power
+
+    def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure:
+        base, exponent = operands
+        with np.errstate(all="ignore"):
+            bases = [np.maximum(end, 0.0) for end in base.reached]
+            values = [b**e for b in (base.least, base.most) for e in (exponent.least, exponent.most)]
+            largest = np.maximum.reduce([b**e for b in bases for e in exponent.reached])
+            steepest = np.maximum.reduce([b ** (e - 1.0) for b in bases for e in exponent.reached])
+            logs = np.maximum(*(np.abs(np.log(b)) for b in bases)) * largest * exponent.error
+            most = np.maximum(*(np.abs(e) for e in exponent.reached))
+        return Enclosure(np.minimum.reduce(values), np.maximum.reduce(values), logs + most * steepest * base.error)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, (base, exponent) = lowering.builder, inputs
@@ -131,6 +155,15 @@ class Divide(_OfTwo):
 
     joined: ClassVar[np.ufunc] = np.divide
 
+    def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure:
+        x, y = operands
+        nearest = np.maximum(np.maximum(y.least, -y.most), 0.0)
+        with np.errstate(all="ignore"):
+            values = [a / b for a in (x.least, x.most) for b in (y.least, y.most)]
+            within = 1.0 / np.maximum(nearest - y.error, 0.0)
+            error = (x.error + x.magnitude * y.error / nearest) * within
+        return Enclosure(np.minimum.reduce(values), np.maximum.reduce(values), error)
+
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, (numerator, denominator) = lowering.builder, inputs
         largest = max(max(abs(bound) for bound in numerator.type.real_range()), 2.0**-64)
@@ -149,6 +182,9 @@ class Logarithm(_Tabulated):
         if not self.base > 1.0:
             raise UnsupportedError(f"a logarithm to the base {self.base:g}", accepted="bases above 1")
         return single(inputs, self.kind)
+
+    def turning(self, least: float, most: float) -> tuple[float, ...]:
+        return ()
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         with np.errstate(all="ignore"):

@@ -11,26 +11,19 @@ import numpy as np
 
 from bitsmith.frontends.formulas.expression import Call, Expression, Name, parts
 from bitsmith.frontends.formulas.functions import FUNCTIONS, Interval
+from bitsmith.layers.enclosure import boxes
 
 Bounds = Mapping[str, tuple[float, float]]
 """The least and the greatest number of each input."""
 
-_BOXES = 1 << 14
-"""Boxes that the domain is cut into, at most."""
-
 
 def ranges(expressions: Sequence[Expression], bounds: Bounds) -> dict[Expression, Interval]:
     """Intervals of all parts of expressions, for each of the boxes."""
-    count = max(int(_BOXES ** (1.0 / max(len(bounds), 1))), 1)
-    edges = np.linspace(0.0, 1.0, count + 1)
-    grid = np.indices((count,) * len(bounds)).reshape(len(bounds), -1)
-    intervals: dict[Expression, Interval] = {}
-    for name, cell in zip(bounds, grid, strict=True):
-        least, most = bounds[name]
-        cuts = least + (most - least) * edges
-        cuts[-1] = most
-        intervals[Name(name)] = cuts[cell], cuts[cell + 1]
-    size = grid.shape[1]
+    low, high = boxes([np.array(ends) for ends in zip(*bounds.values(), strict=True)])
+    intervals: dict[Expression, Interval] = {
+        Name(name): (low[:, number], high[:, number]) for number, name in enumerate(bounds)
+    }
+    size = len(low)
     with np.errstate(all="ignore"):
         for part in parts(*expressions):
             if isinstance(part, Call):
