@@ -392,7 +392,7 @@ def test_a_circuit_that_is_just_as_good_and_as_large_as_allowed_meets_a_goal(
     excess: float, lut: int, fits_part: bool, meets: bool
 ) -> None:
     point: Any = SimpleNamespace(fits=fits_part, figures={"lut": lut, "dsp": 7}, excess=excess)
-    judge: Any = SimpleNamespace(limits={"lut": 100})
+    judge: Any = SimpleNamespace(descent=SimpleNamespace(limits={"lut": 100}))
     assert _Judge._meets(judge, point) == meets
 
 

@@ -372,10 +372,9 @@ def _next(project: Path, options: ModelOptions) -> str:
 def _misfit(model: Model) -> str:
     """Return the resources that the part lacks; empty if the circuit fits."""
     from bitsmith.estimate.fit import missing
-    from bitsmith.model.points import size_of
 
     part = model.target.known_part
-    lacking = missing(size_of(model.program, model.directives, model.target), part)
+    lacking = missing(model.estimate().size, part)
     return f"The circuit does not fit {part.name}: about {lacking} (estimated)" if lacking else ""
 
 

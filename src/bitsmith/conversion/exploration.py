@@ -111,9 +111,7 @@ class Exploration(Shown):
                 remedy="a larger part, larger reuse factors, or a smaller network",
             )
         good = [point for point in fitting if point.loss <= loss]
-        if good:
-            return min(good, key=lambda point: (point.size.interval, self.area(point), point.loss))
-        return min(fitting, key=lambda point: (point.loss, point.size.interval, self.area(point)))
+        return min(good or fitting, key=lambda point: (0.0 if good else point.loss, *point.rank("interval")))
 
     def config(self, point: Point) -> dict[str, object]:
         """The configuration that :func:`bitsmith.convert` makes a point's circuit of: yours, with its bits and reuse factors.

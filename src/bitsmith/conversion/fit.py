@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.base.progress import Progress, tell, users_line
-from bitsmith.building.job import Target
-from bitsmith.compiler import Compiled
 from bitsmith.config import ConfigLike, HLSConfig, read_hls_config
 from bitsmith.config.model import loaded
 from bitsmith.conversion.conversion import Conversion
@@ -32,7 +30,7 @@ from bitsmith.model import Model
 from bitsmith.model.descent import Descent, Trial
 from bitsmith.model.estimates import planned_cycles
 from bitsmith.model.goal import Goal
-from bitsmith.model.points import Layouts, Point, merged
+from bitsmith.model.points import Point, merged
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 
@@ -169,13 +167,13 @@ def fitted(
         interrupted = True
         if not descent.trials:
             raise
-    judge = _Judge(model.target, goal, fitting, held, descent.compiled)
-    points, chosen, stopped = judge.points(descent.trials)
+    judge = _Judge(descent, held)
+    points, chosen, stopped = judge.points()
     made = Fitted(
         *(points, model.network.name, model.target.known_part, held, configuration, calls),
         decided=len({trial.cost for trial in descent.trials}) == 1,
         goal=goal,
-        limits=judge.limits,
+        limits=descent.limits,
         chosen=chosen,
         margin=0.0 if chosen is None else judge.margin(chosen),
         samples=(len(fitting.inputs[0]), len(held.inputs[0])),
@@ -263,77 +261,63 @@ def _constant(values: npt.NDArray[np.generic]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """Choice among networks that were tried, by exact sizes and by the data that the search has not seen."""
+    """Choice among networks that a descent has tried, by exact sizes and by ``held`` data that it has not seen."""
 
-    target: Target
-    goal: Goal
-    fitting: Yardstick
+    descent: Descent
     held: Yardstick
-    compiled: Callable[[Trial], Compiled]
 
-    @property
-    def limits(self) -> Mapping[str, int]:
-        """Bounds of area and speed."""
-        return self.goal.limits(self.target.clock_period_ns)
-
-    def points(self, trials: Sequence[Trial]) -> tuple[tuple[Point, ...], Point | None, bool]:
-        """The circuits of the front of ``trials``, the one that meets the goal, and whether an interrupt kept others from both.
+    def points(self) -> tuple[tuple[Point, ...], Point | None, bool]:
+        """The circuits of the front, the one that meets the goal, and whether an interrupt kept others from both.
 
         There is no circuit that meets the goal if none does.
         """
         found, interrupted = dict[int, list[Point]](), False
         try:
-            self._judge(trials, found)
+            self._judge(found)
         except KeyboardInterrupt:
             interrupted = True
             if not found:
                 raise
         every = [point for points in found.values() for point in points]
-        meeting = [point for point in every if self._meets(point)]
-        return tuple(every), min(meeting, key=self._rank, default=None), interrupted
+        least = self.descent.goal.minimize
+        chosen = min(filter(self._meets, every), key=lambda point: point.rank(least), default=None)
+        return tuple(every), chosen, interrupted
 
-    def _judge(self, trials: Sequence[Trial], found: dict[int, list[Point]]) -> None:
+    def _judge(self, found: dict[int, list[Point]]) -> None:
         """Find the circuits of the front, by the identity of their trials.
 
         The held-out data are asked of good networks from the cheapest on, until no more loss of one is to be expected of other
         samples, and none is seen, than the goal allows.
         """
-        in_order = sorted(trials, key=lambda trial: (trial.cost, trial.distance))
-        near: int | None = None
-        fast = self.goal.minimize == "interval"
+        in_order = sorted(self.descent.trials, key=lambda trial: (trial.cost, trial.distance))
+        fast = self.descent.goal.minimize == "interval"
         left = _FASTEST_OF if fast else 1
         for trial in in_order:
             if left and trial.excess <= 0 and self._held_excess(trial) <= 0:
-                found[id(trial)] = self._of(trial, near, fast=fast)
-                near = _shared(found[id(trial)], near)
+                found[id(trial)] = self._of(trial, _least_shared(found), fast=fast)
                 left -= any(map(self._meets, found[id(trial)]))
-        front: list[Trial] = []
+        front, loss = list[Trial](), self.descent.yardstick.loss
         for trial in in_order:
-            if not front or self.fitting.loss(trial.scores) < self.fitting.loss(front[-1].scores):
+            if not front or loss(trial.scores) < loss(front[-1].scores):
                 front.append(trial)
         for trial in front[:: -(-len(front) // _SHOWN)]:
             if id(trial) not in found:
-                found[id(trial)] = self._of(trial, near, fast=False)
-                near = _shared(found[id(trial)], near)
+                found[id(trial)] = self._of(trial, _least_shared(found), fast=False)
 
     def _held_excess(self, trial: Trial) -> float:
         """Excess of the loss over what the goal allows: of that of the held-out samples, and that to be expected of others."""
-        found = Emulator(self.compiled(trial).program).run(self.held.inputs)
+        held, laid_out = self.held, self.descent.layouts(trial.configuration)
+        outputs = Emulator(laid_out.compiled.program).run(held.inputs)
         return max(
-            self.goal.excess(self.held, scores) for scores in (self.held.of_outputs(found), self.held.expected(found))
+            self.descent.goal.excess(held, scores) for scores in (held.of_outputs(outputs), held.expected(outputs))
         )
 
     def margin(self, point: Point) -> float:
         """Distance within which the loss of 95 % of other draws of samples is from that of the held-out samples."""
-        found = Emulator(point.compiled.program).run(self.held.inputs)
-        return _NINETEEN_OF_TWENTY * self.held.uncertainty(found)
+        return _NINETEEN_OF_TWENTY * self.held.uncertainty(Emulator(point.compiled.program).run(self.held.inputs))
 
     def _meets(self, point: Point) -> bool:
-        return point.excess <= 0 and not beyond(point, self.limits)
-
-    def _rank(self, point: Point) -> tuple[float, ...]:
-        """Return the figure that is to be least, and then area and error."""
-        return point.figures[self.goal.minimize], point.size.interval, point.figures["lut"], point.loss
+        return point.excess <= 0 and not beyond(point, self.descent.limits)
 
     def _of(self, trial: Trial, near: int | None, *, fast: bool) -> list[Point]:
         """The circuits of a network: as configured, with reuse factors if that is too large, and as slow as the goal allows.
@@ -342,11 +326,11 @@ class _Judge:
         to be ``fast``. Where nothing fits there is the smallest circuit, which says what is in the way.
         """
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
-        laid_out = Layouts.of(self.compiled(trial), self.target)
+        laid_out, limits = self.descent.layouts(trial.configuration), self.descent.limits
         scores = self.held.of_program(laid_out.compiled.program)
-        part = limited(laid_out.part, self.limits)
+        part = limited(laid_out.part, limits)
         excess = max(trial.excess, self._held_excess(trial))
-        found = [*laid_out.ways(part, near), *laid_out.slower(self.limits.get("interval", 1))]
+        found = [*laid_out.ways(part, near), *laid_out.slower(limits.get("interval", 1))]
         shared = [each.size.interval for each in found if each is not laid_out.as_asked]
         if fast and shared:
             found += laid_out.sooner(part, min(shared))
@@ -356,13 +340,13 @@ class _Judge:
         points = []
         for each in found:
             point = laid_out.point(each, trial.configuration, trial.common.bits).scored(self.held, scores)
-            planned = laid_out.program, each.directives, self.target
-            latency = planned_cycles(*planned)[0] if self.goal.wants_latency else None
+            planned = laid_out.program, each.directives, laid_out.target
+            latency = planned_cycles(*planned)[0] if self.descent.goal.wants_latency else None
             points.append(replace(point, own=own, fitting=trial.scores, excess=excess, latency=latency))
         return points
 
 
-def _shared(points: Sequence[Point], near: int | None) -> int | None:
-    """The least interval of a network that reuse factors make fit: of these circuits, or that of those before."""
-    intervals = [each.size.interval for each in points if each.layout and each.fits]
-    return min([*intervals, *([] if near is None else [near])], default=None)
+def _least_shared(found: Mapping[int, Sequence[Point]]) -> int | None:
+    """The least interval of the networks that reuse factors make fit; None without one."""
+    shared = (point for points in found.values() for point in points if point.layout and point.fits)
+    return min((point.size.interval for point in shared), default=None)

@@ -95,26 +95,18 @@ _GIVEN = (8, 6, 5, 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Result):
     """A network that was tried.
 
     Attributes:
         common: dials of all layers without their own.
         layers: dials of single layers.
         configuration: the keys that say them.
-        cost: rough figure that the goal wants least.
-        scores: on the part of the data that is fitted on.
-        excess: by how much scores are worse than the goal allows, as they are to be expected of other samples like these.
-        distance: mean square difference from the float model's outputs, as a share of their variance.
     """
 
     common: Dials
     layers: Mapping[str, Dials]
     configuration: Mapping[str, object]
-    cost: float
-    scores: tuple[float, ...]
-    excess: float
-    distance: float
 
     def dials(self, layer: str) -> Dials:
         """The dials of a layer."""
@@ -143,6 +135,11 @@ class Descent:
     def trials(self) -> list[Trial]:
         """All networks that were tried."""
         return list(self.known.values())
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """Bounds of area and speed."""
+        return self.goal.limits(self.target.clock_period_ns)
 
     def run(self) -> None:
         """Try networks until no step is left, and where room was scarce give bits back that cost none."""
@@ -228,21 +225,18 @@ class Descent:
         Raises:
             ConfigError: a file of another search.
         """
-        program = to_text(self._compiled(_keys(_LADDER[0], {})).program)
+        program = to_text(self.layouts(_keys(_LADDER[0], {})).compiled.program)
         samples = [*self.yardstick.inputs, *self.yardstick.outputs, *(each.labels for each in self.yardstick.measures)]
         metric = self.goal.metric
         goal = replace(self.goal, metric=None), getattr(metric, "__qualname__", metric)
         of = __version__, program, repr(goal), self.target.known_part.name
         self.results = Results.of(path, digest(*of, *(each.tobytes() for each in samples)))
 
-    def compiled(self, trial: Trial) -> Compiled:
-        """The network of a trial and its program."""
-        return self._compiled(trial.configuration)
-
-    def _compiled(self, keys: Mapping[str, object]) -> Compiled:
+    def layouts(self, keys: Mapping[str, object]) -> Layouts:
+        """The layouts of the network that ``keys`` make."""
         if str(keys) not in self.made:
             self.made[str(keys)] = compiled_with(self.source, keys)
-        return self.made[str(keys)]
+        return Layouts.of(self.made[str(keys)], self.target)
 
     def _try(self, common: Dials, layers: Mapping[str, Dials]) -> Trial:
         """Compile and score a network."""
@@ -253,14 +247,13 @@ class Descent:
         if result is None:
             result = self._result(keys)
             self.results.add(str(keys), result)
-        trial = Trial(common, layers, keys, result.cost, result.scores, result.excess, result.distance)
-        self.known[str(keys)] = trial
+        trial = self.known[str(keys)] = Trial(**asdict(result), common=common, layers=layers, configuration=keys)
         score = self.yardstick.text(result.scores)
         tell(f"fit: {len(self.known)} networks tried, the last {score}, about {result.luts:,} LUTs")
         return trial
 
     def _result(self, keys: Mapping[str, object]) -> Result:
-        laid_out, yardstick = self._layouts(keys), self.yardstick
+        laid_out, yardstick = self.layouts(keys), self.yardstick
         outputs = Emulator(laid_out.program).run(yardstick.inputs)
         excess = self.goal.excess(yardstick, yardstick.expected(outputs))
         cost, scores = self.goal.cost(laid_out.rough, laid_out.part), yardstick.of_outputs(outputs)
@@ -271,15 +264,12 @@ class Descent:
     def _is_scarce(self) -> bool:
         """Find out once whether the part is scarce."""
         if self.scarce is None:
-            self.scarce = self._lacking(self._layouts(_keys(_LADDER[0], {}))) > 0
+            self.scarce = self._lacking(self.layouts(_keys(_LADDER[0], {}))) > 0
         return self.scarce
-
-    def _layouts(self, keys: Mapping[str, object]) -> Layouts:
-        return Layouts.of(self._compiled(keys), self.target)
 
     def _lacking(self, laid_out: Layouts) -> float:
         """The share of the scarcest resource that a circuit needs beyond what there is, as it is laid out or slower."""
-        part = limited(laid_out.part, self.goal.limits(self.target.clock_period_ns))
+        part = limited(laid_out.part, self.limits)
         if fits(laid_out.rough, part):
             return 0.0
         slow = slowest(laid_out.program, part, replace(laid_out.asked, reuse={}, parallel=False))

@@ -124,6 +124,11 @@ class Point:
         area = {"lut": packed_luts(size, self.part), "ff": size.ff, "dsp": size.dsp, "bram": size.bram}
         return {**area, "interval": size.interval, **({} if self.latency is None else {"latency": self.latency})}
 
+    def rank(self, minimized: str) -> tuple[float, ...]:
+        """The figure that is to be least, and then interval, area and loss: of several points the least rank is the best."""
+        figures = self.figures
+        return figures[minimized], figures["interval"], figures["lut"], self.loss
+
     @property
     def io_type(self) -> IOType:
         """Way in which data enter and leave the circuit."""

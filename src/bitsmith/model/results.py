@@ -15,7 +15,15 @@ from bitsmith.errors import ConfigError, ProjectError
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Figures of a network that was tried: as of :class:`Trial`; ``luts`` are the look-up tables."""
+    """Figures of a network that was tried.
+
+    Attributes:
+        cost: rough figure that the goal wants least.
+        luts: look-up tables, roughly.
+        scores: on the part of the data that is fitted on.
+        excess: by how much scores are worse than the goal allows, as they are to be expected of other samples like these.
+        distance: mean square difference from the float model's outputs, as a share of their variance.
+    """
 
     cost: float
     luts: int

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -66,15 +65,13 @@ def workers(folder: Path, count: int | None, cluster: str | Client | None) -> It
     client = _client(cluster) if isinstance(cluster, str) else cluster
     run = client.get_executor(pure=False)
     try:
-        yield Workers(partial(_submit, run, str(folder)), lambda: max(sum(client.nthreads().values()), 1))
+        yield Workers(
+            lambda trial: run.submit(evaluate, str(folder), trial), lambda: max(sum(client.nthreads().values()), 1)
+        )
     finally:
         run.shutdown(wait=False)  # which cancels what has not begun
         if isinstance(cluster, str):
             client.close()
-
-
-def _submit(run: Executor, folder: str, trial: Trial) -> Future[bytes]:
-    return run.submit(evaluate, folder, trial)
 
 
 def _client(address: str) -> Client:
