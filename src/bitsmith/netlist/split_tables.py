@@ -37,6 +37,9 @@ _TRIED = 3
 _LEVELS = 3
 """Splits of parts of parts."""
 
+_SHARE_OF_FOUR = 0.7
+"""Of the look-up tables of a table that its parts take at most, where they have four inputs: synthesis shares more of these."""
+
 _WIDEST = 62
 """Bits of the words of tables that are split."""
 
@@ -70,12 +73,13 @@ class _Table:
 
 def split_tables(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
     """``netlist`` with several tables in place of one where these take fewer look-up tables, and no block memory."""
-    splits: dict[int, _Table] = {}
+    splits, inputs = dict[int, _Table](), lut_inputs(delays)
     for index in live_words(netlist):
         entries = _entries(netlist, index, delays, budget_ns)
         if entries is not None:
-            table = _best(entries, lut_inputs(delays), _LEVELS)
-            if table.split is not None:
+            table = _best(entries, inputs, _LEVELS)
+            most = _best(entries, inputs, 0).luts * (1.0 if inputs > 4 else _SHARE_OF_FOUR)
+            if table.split is not None and table.luts <= most:
                 splits[index] = table
     if not splits:
         return netlist
