@@ -199,3 +199,24 @@ def test_damaged_files_end_in_one_typed_error(seed: int, tmp_path: Path) -> None
         with warnings.catch_warnings(), contextlib.suppress(BitsmithError):
             warnings.simplefilter("ignore")  # of other numbers, another fidelity
             bitsmith.convert(file, tmp_path / "out", calibration=bits(4, 4), check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("seed", range(100))
+def test_spikes_of_random_networks(seed: int) -> None:
+    """Two layers of neurons, the first one in half of them with spikes that come back, spike for spike over 50 steps."""
+    rng = np.random.default_rng(seed)
+    inputs, hidden, outputs = (int(size) for size in rng.integers(2, 9, 3))
+    kinds = [("LIF", "CubaLIF", "IF")[int(choice)] for choice in rng.integers(0, 3, 2)]
+    first, second = (neurons(kind, (size,), rng) for kind, size in zip(kinds, (hidden, outputs), strict=True))
+    into, on = nir.Affine(eighths(rng, hidden, inputs), eighths(rng, hidden)), nir.Linear(eighths(rng, outputs, hidden))
+    back = nir.Affine(eighths(rng, hidden, hidden), eighths(rng, hidden)) if seed % 2 else None
+    begin = first if back is None else recurrent(first, back, hidden)
+    ends = {"input": nir.Input(np.array([inputs])), "output": nir.Output(np.array([outputs]))}
+    live = graph(
+        {"input": ends["input"], "in": into, "first": begin, "on": on, "second": second, "out": ends["output"]}
+    )
+    x = bits(12, 50, inputs)
+    inner = simulated(first, x @ into.weight.T + into.bias, back)
+    np.testing.assert_array_equal(converted(live, (50, inputs), x).predict(x), simulated(second, inner @ on.weight.T))

@@ -274,3 +274,16 @@ def test_single_spikes_that_differ_are_no_alarm() -> None:
     wrong = model.predict(x) != spikes(module, x)
     assert wrong.mean() < 0.01
     assert not model.fidelity.problems
+
+
+def test_neurons_say_how_many_they_are_and_what_they_remember() -> None:
+    module = network(recurrent_synaptic, 5)
+    x = bits((2, 20, module[0].in_features))
+    model = converted(module, x.shape[1:], x, check=False)
+    told = [note for note in model.notes if "neurons" in note]
+    for note, layer in zip(told, (module[0], module[2]), strict=True):
+        count = layer.out_features
+        assert f"{count} neurons that leak and fire, in 20 time steps for each sample; {3 * count} states:" in note
+        assert "the membrane and the current of the synapse and the spike that comes back of each" in note
+    shown = "".join(str(model).split())
+    assert all("".join(note.split()) in shown for note in told)

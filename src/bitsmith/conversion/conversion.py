@@ -278,7 +278,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     block = target.known_part.family.delays.block
     require_pipeline(found.program, replace(directives_of(laid_out, target), block=block))
     idle = idle_notes(project.idle)
-    notes = (*said, *questioned, *found.notes, *idle, *notes_on_settings(laid_out, target))
+    notes = (*said, *questioned, *found.notes, *map(str, fidelity.bounds), *idle, *notes_on_settings(laid_out, target))
     return Model(laid_out, found.program, target, notes, fidelity, source)
 
 

@@ -7,6 +7,7 @@ of the membrane after it, is exact from there on. A framework that rounds its st
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
@@ -23,6 +24,9 @@ from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, as_weights, b
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.recurrent_cell import FRAMES, Interval, StateFormat, body_input, reach
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
+from bitsmith.layers.words import Operand, many
+
+_STATES = {"state": "the membrane", "current": "the current of the synapse", "spikes": "the spike that comes back"}
 
 Stored: TypeAlias = tuple[Ints, int]
 """Raw numbers and their ``frac``."""
@@ -119,6 +123,18 @@ class Neurons(Layer):
     def _names(self) -> tuple[str, ...]:
         """The states: the membrane, the current of a synapse, and the spikes that come back."""
         return ("state", *["current"] * (self.synapse is not None), *["spikes"] * (self.kernel is not None))
+
+    def words(self, operands: Sequence[Operand]) -> tuple[str, ...]:
+        """Return the number of neurons, of time steps, and of states."""
+        steps, *item = operands[0].type.shape
+        acts = ["leak" * bool(np.any(self.decay != 1.0)), "fire" * self.jumps]
+        does = " that " + " and ".join(filter(None, acts)) if any(acts) else ""
+        states = " and ".join(_STATES[name] for name in self._names())
+        kept = ", and go on from sample to sample" if self.stateful else ""
+        return (
+            f"{many(math.prod(item), 'neuron')}{does}, in {many(steps, 'time step')} for each sample; "
+            f"{many(len(self._names()) * math.prod(item), 'state')}: {states} of each{kept}.",
+        )
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return self._run(inputs[0])["result"]

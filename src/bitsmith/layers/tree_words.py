@@ -10,6 +10,7 @@ import numpy as np
 from bitsmith.ir.ops import Input
 from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.layers.arrays import Floats
+from bitsmith.layers.words import many
 
 _LISTED = 8
 """Most outputs whose leaves are counted one by one."""
@@ -21,8 +22,8 @@ def form(trees: int, depth: int, decisions: int, questions: Mapping[int, int], l
     listed = counts if len(leaves) <= _LISTED else f"{min(leaves):,} to {max(leaves):,}"
     outputs = " of each output" if len(leaves) > 1 else ""
     return (
-        f"{_many(trees, 'tree')} with up to {_many(depth, 'decision')} in a row: {_many(decisions, 'decision')} by "
-        f"{_many(sum(questions.values()), 'comparison')} of {_many(len(questions), 'feature')}; leaves{outputs}: {listed}."
+        f"{many(trees, 'tree')} with up to {many(depth, 'decision')} in a row: {many(decisions, 'decision')} by "
+        f"{many(sum(questions.values()), 'comparison')} of {many(len(questions), 'feature')}; leaves{outputs}: {listed}."
     )
 
 
@@ -56,7 +57,3 @@ def _crossed(edges: Floats, frac: int, lo: int, hi: int, entry: Input) -> int:
         first, second = (np.clip(side, float(lo), float(hi)) for side in (first, second))
     crossed = (first == second) & (first >= float(lo)) & (first <= float(hi))
     return int(np.unique(first[crossed]).size)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' if count != 1 else ''}"

@@ -1,4 +1,4 @@
-"""Operands of a layer in a circuit, for what it says of itself there (``Layer.words``)."""
+"""Operands of a layer in a circuit, for what it says of itself there (``Layer.words``), and numbers in words."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ class Operand:
 
     type: TensorType
     entry: Input | None
+
+
+def many(count: int, noun: str) -> str:
+    """Return ``count`` with the ``noun`` in its number."""
+    return f"{count:,} {noun}{'s' if count != 1 else ''}"
