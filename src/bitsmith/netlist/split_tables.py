@@ -38,7 +38,7 @@ _LEVELS = 3
 """Splits of parts of parts."""
 
 _SHARE_OF_FOUR = 0.7
-"""Of the look-up tables of a table that its parts take at most, where they have four inputs: synthesis shares more of these."""
+"""Share of the look-up tables of a table that its parts take at most, where these have four inputs and synthesis saves itself."""
 
 _WIDEST = 62
 """Bits of the words of tables that are split."""
