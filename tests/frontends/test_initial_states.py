@@ -11,6 +11,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.read import read_model
 from bitsmith.layers.layer import Floats, Shape
 
@@ -62,6 +63,21 @@ def test_of_a_live_module(name: str, shown: bool) -> None:
         axis = wanted.shape.index(SAMPLES)
         got = network.evaluate(inputs)[found]
         np.testing.assert_allclose(got, np.moveaxis(wanted.numpy(), axis, 0), atol=1e-6)
+
+
+def test_samples_that_a_module_counts_itself_are_refused_beside_states() -> None:
+    """They lie along the first axis of one input and the second of the other: no export with all fixed says which."""
+
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru = nn.GRU(3, 4, batch_first=True)
+
+        def forward(self, x: Tensor, h: Tensor) -> Tensor:
+            return self.gru(x.reshape(len(x), STEPS, 3), h)[0]  # type: ignore[no-any-return]
+
+    with pytest.raises(UnsupportedError, match="cannot export"):
+        read_model(Counting().eval(), input_shape=[(STEPS, 3), (1, 4)])
 
 
 @pytest.mark.parametrize("layout", [0, 1])
