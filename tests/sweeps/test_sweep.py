@@ -167,6 +167,7 @@ def test_data_that_are_no_numbers_do_not_travel(data: object) -> None:
         np.arange(3.0),
         [np.arange(3.0), np.ones((2, 2))],
         (np.arange(3.0), np.array([1, 2, 3])),
+        (np.arange(3.0), [1, 2, 3]),
         {"b": np.ones(2), "a": np.zeros(1)},
     ],
 )

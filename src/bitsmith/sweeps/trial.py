@@ -124,7 +124,9 @@ def packed(samples: Samples) -> bytes:
 def _flat(data: Sequence[object]) -> list[object]:
     """Inputs and labels side by side: ``(x, (y1, y2))`` is ``(x, y1, y2)``."""
     *first, last = data
-    return [*first, *last] if isinstance(data, tuple) and isinstance(last, tuple | list) else list(data)
+    if isinstance(data, tuple) and isinstance(last, tuple | list) and all(getattr(each, "ndim", 0) for each in last):
+        return [*first, *last]
+    return list(data)
 
 
 def unpacked(path: Path) -> Samples:
