@@ -149,6 +149,8 @@ class Point:
     @property
     def argued(self) -> Call:
         """The arguments that make it, besides the user's."""
+        if not self.layout:
+            return given(config=self.configuration)
         return given(config=self.configuration, io_type=self.io_type.value)
 
     @property
