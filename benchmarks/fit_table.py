@@ -42,7 +42,7 @@ ROUNDS, KEPT_OF_ROUND = 12, 0.8
 
 @dataclass(frozen=True)
 class Row:
-    """A network's circuit: look-up tables, whether Yosys counted them, the loss on samples that nothing saw, and seconds."""
+    """A network's circuit: look-up tables, whether Yosys counted them, the loss on others, and processor time."""
 
     formats: str
     luts: int
@@ -200,10 +200,10 @@ def row(case: Case, way: str, yosys: bool) -> Row:
         at_first, at_last = (accuracy(net(torch.from_numpy(x[at])).numpy(), labels[at]) for at in (chosen, unseen))
     seen = x[: case.trained_on], labels[: case.trained_on]
     task = Task(case, net, seen, (x[chosen], labels[chosen]), at_first - LOSS)
-    begun = time.perf_counter()
+    begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         formats, model = WAYS[way](task, Path(folder))
-        seconds = time.perf_counter() - begun
+        seconds = time.process_time() - begun
         inputs = x[unseen] if way != "HGQ2" else _channels_last(x[unseen], labels)[0]
         lost = at_last - accuracy(model.predict(inputs), labels[unseen])
         luts = model.estimate().size.lut
