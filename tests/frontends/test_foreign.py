@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import KFold
 from sklearn.neural_network import MLPClassifier
-from sklearn.preprocessing import StandardScaler
 
 import bitsmith
 from bitsmith.errors import ModelFileError
@@ -28,7 +28,7 @@ def of_package(name: str, kind: str) -> object:
 
 
 THINGS = {
-    "StandardScaler": (StandardScaler(), "the pipeline"),
+    "KFold": (KFold(), "the pipeline"),
     "OrderedDict": (torch.nn.Linear(3, 2).state_dict(), "load_state_dict"),
     "weights": ({"kernel": np.zeros((3, 2))}, "load_state_dict"),
     "TextClassificationPipeline": (

@@ -28,7 +28,7 @@ _POST: dict[str, Layer | None] = {"NONE": None, "SOFTMAX": Softmax(), "LOGISTIC"
 """Functions of scores."""
 
 
-def _numbers(call: Call, key: str, default: tuple[float, ...] | None = None) -> Floats:
+def numbers(call: Call, key: str, default: tuple[float, ...] | None = None) -> Floats:
     found = call.attributes.numbers(key)
     if found is None and default is None:
         raise call.attributes.wrong(key, "finite numbers")
@@ -38,7 +38,7 @@ def _numbers(call: Call, key: str, default: tuple[float, ...] | None = None) -> 
 def _scaler(call: Call) -> Value:
     """``(x - offset) * scale``, one number each, or one per feature."""
     x = call.tensor(0)
-    offset, scale = _numbers(call, "offset", (0.0,)), _numbers(call, "scale", (1.0,))
+    offset, scale = numbers(call, "offset", (0.0,)), numbers(call, "scale", (1.0,))
     features = x.shape[x.axis(-1)]
     if not {offset.size, scale.size} <= {1, features}:
         raise ModelFileError(
@@ -103,7 +103,7 @@ def _scores(call: Call, rows: int) -> Value:
     """A product with ``rows`` rows of coefficients, and the intercepts."""
     x = call.tensor(0)
     features = x.shape[x.axis(-1)]
-    kernel, bias = _numbers(call, "coefficients"), _numbers(call, "intercepts", (0.0,) * rows)
+    kernel, bias = numbers(call, "coefficients"), numbers(call, "intercepts", (0.0,) * rows)
     if kernel.size != rows * features or bias.size != rows:
         raise UnsupportedError(
             f"{kernel.size} coefficients and {bias.size} intercepts for {rows} results",

@@ -13,6 +13,7 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.constants import CONSTANTS
 from bitsmith.frontends.onnx.graph import MAX_NODES, Node
+from bitsmith.frontends.onnx.kernels import MACHINES
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.products import PRODUCTS
@@ -62,7 +63,7 @@ OPERATORS: dict[str, Translation] = {
 
 CLASSICAL_DOMAIN = "ai.onnx.ml"
 
-CLASSICAL_OPERATORS = {**CLASSICAL, **TREES}
+CLASSICAL_OPERATORS = {**CLASSICAL, **MACHINES, **TREES}
 """Operators of the domain ``ai.onnx.ml``, by name."""
 
 _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")

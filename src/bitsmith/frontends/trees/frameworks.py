@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from bitsmith.frontends.trees.network import Classes
 
 
-def _is_of(package: str) -> Callable[[object], bool]:
-    """A test for models of classes that derive from those of a package."""
+def _is_of(package: str, *others: str) -> Callable[[object], bool]:
+    """A test for models of classes that derive from those of a package, and that have ``predict``, or one of ``others``."""
 
     def is_one(model: object) -> bool:
         modules = [base.__module__ for base in type(model).__mro__]
-        return any(f"{module}.".startswith(f"{package}.") for module in modules) and hasattr(model, "predict")
+        return any(f"{module}.".startswith(f"{package}.") for module in modules) and any(
+            hasattr(model, method) for method in ("predict", *others)
+        )
 
     return is_one
 
@@ -153,7 +155,7 @@ SKLEARN = Framework(
     refused=(),
     files="no files",
     live="an estimator of scikit-learn",
-    is_live=_is_of("sklearn"),
+    is_live=_is_of("sklearn", "transform"),
     is_content=no_content,
     takes=frozenset(),
     read=_read_sklearn,

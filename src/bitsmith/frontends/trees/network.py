@@ -109,7 +109,7 @@ def network_of(
             accepted="an objective with a score for each class, or the logarithm of the odds of two",
             remedy="give the booster, whose scores are the result",
         )
-    chain = _Chain.of(trees, name, projections)
+    chain = Chain.of_trees(trees, name, projections)
     scores = chain.last if shape is None else chain.then("scores", Reshape(shape))
     if classes is not None and single:
         scores = chain.then("both", Dense(as_weights([[-1.0, 1.0]])))
@@ -127,7 +127,7 @@ def outliers_of(trees: Trees, offset: float, name: str) -> Network:
 
     The score is ``(1 - 2**-s) * -offset``, of the sign of ``s``.
     """
-    chain = _Chain.of(trees, name)
+    chain = Chain.of_trees(trees, name)
     negated = chain.then("negated", Dense(as_weights([[-1.0]])))
     chain.then("power", Activation("exp2"), negated)
     score = chain.then("score", Dense(as_weights([[offset]]), as_weights([-offset])))
@@ -136,17 +136,21 @@ def outliers_of(trees: Trees, offset: float, name: str) -> Network:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chain:
+class Chain:
     """A network from features on, while it is made; each layer reads the last before it if no other is said."""
 
     name: str
     nodes: list[NetworkNode]
 
     @staticmethod
-    def of(trees: Trees, name: str, projections: Floats | None = None) -> _Chain:
+    def of(size: int, name: str) -> Chain:
+        """The input alone."""
+        return Chain(name, [NetworkNode("features", Input((size,)))])
+
+    @staticmethod
+    def of_trees(trees: Trees, name: str, projections: Floats | None = None) -> Chain:
         """The input and the trees, which read weighted sums of features, too."""
-        size = trees.size if projections is None else len(projections)
-        chain = _Chain(name, [NetworkNode("features", Input((size,)))])
+        chain = Chain.of(trees.size if projections is None else len(projections), name)
         if projections is not None:
             chain.then("projections", Dense(projections))
             chain.then("all", Concatenate(-1), "features", "projections")

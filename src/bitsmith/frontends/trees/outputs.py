@@ -16,9 +16,11 @@ from bitsmith.layers.layer import Floats
 def estimated(name: str, model: Any, x: Numbers) -> FrameworkRun:
     """Outputs of an estimator: of a classifier the classes, as their numbers if they are none, and the probabilities.
 
-    Of an outlier detector: 1 or -1, and the score.
+    Of an outlier detector: 1 or -1, and the score; of what only transforms, that.
     """
     x = x.astype(np.float32)
+    if not hasattr(model, "predict"):
+        return _run(name, np.asarray(model.transform(x)))
     result = np.asarray(model.predict(x))
     if hasattr(model, "predict_proba"):
         labels = result if result.dtype.kind in "iufb" else np.searchsorted(model.classes_, result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to
+from bitsmith.frontends.trees.neighbors import read_neighbors
 from bitsmith.frontends.trees.network import Classes, Link, network_of, outliers_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -160,16 +162,47 @@ def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
     name = type(model).__name__
     if not hasattr(model, "n_features_in_"):
         raise ModelFileError(f"a {name} that was not fitted", where="scikit-learn", remedy="model.fit(x, y)")
+    reader = _reader(model)
+    if reader is not None:
+        return reader(model, name)
+    steps = list(getattr(model, "steps", ()))
+    if steps and _reader(steps[-1][1]) is not None:
+        last = read_sklearn(steps[-1][1], allow_approximate=allow_approximate)
+        return (
+            last if len(steps) == 1 else _joined(_by_onnx(model[:-1], name, allow_approximate=allow_approximate), last)
+        )
+    return _by_onnx(model, name, allow_approximate=allow_approximate)
+
+
+def _reader(model: Any) -> Callable[[Any, str], Network] | None:
+    """The reader of an estimator that is read itself, and not by way of ONNX."""
     bases = [base.__name__ for base in type(model).__mro__]
     if "IsolationForest" in bases:
-        return _isolation(model, name)
-    reader = next((_READERS[base] for base in bases if base in _READERS), None)
-    if reader is None or name in _OTHERS:
-        return _by_onnx(model, name, allow_approximate=allow_approximate)
-    sums = reader(model)
+        return _isolation
+    if "KNeighborsMixin" in bases and hasattr(model, "predict"):
+        return read_neighbors
+    return _trees if bases[0] not in _OTHERS and any(base in _READERS for base in bases) else None
+
+
+def _trees(model: Any, name: str) -> Network:
+    sums = next(_READERS[base.__name__] for base in type(model).__mro__ if base.__name__ in _READERS)(model)
     trees = ensemble(sums.trees, int(model.n_features_in_), as_weights(sums.base), name)
     classes = Classes(list(model.classes_)) if hasattr(model, "classes_") else None
     return network_of(trees, sums.link, classes, name)
+
+
+def _joined(first: Network, last: Network) -> Network:
+    """The network of two, the last of which reads what the first gives."""
+    taken, (entry,) = {node.name for node in first.nodes}, last.inputs
+    names = {node.name: f"{node.name}_{last.name}" if node.name in taken else node.name for node in last.nodes}
+    names[entry] = first.outputs[0]
+    nodes = [
+        replace(node, name=names[node.name], inputs=tuple(names[before] for before in node.inputs))
+        for node in last.nodes
+        if node.name != entry
+    ]
+    outputs = tuple(names[output] for output in last.outputs)
+    return replace(first, nodes=(*first.nodes, *nodes), outputs=outputs, notes=(*first.notes, *last.notes))
 
 
 def _isolation(model: Any, name: str) -> Network:
@@ -200,7 +233,9 @@ def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
         )
     exporter, example = importlib.import_module("skl2onnx"), np.zeros((1, model.n_features_in_), np.float32)
     try:
-        proto = exporter.to_onnx(model, example)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the exporter reads of other versions of scikit-learn
+            proto = exporter.to_onnx(model, example)
     except Exception as error:  # whatever the exporter raises
         problem = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise ModelFileError(f"skl2onnx cannot export a {name} ({problem})", where="scikit-learn") from error

@@ -1,0 +1,230 @@
+"""Support vector machines, neighbors, transformers and pipelines of scikit-learn, against scikit-learn and onnxruntime."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper
+from skl2onnx import to_onnx
+from sklearn import decomposition, ensemble, linear_model, neighbors, preprocessing, svm
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.pipeline import make_pipeline
+from tests.properties import few, judged
+
+import bitsmith
+from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.read import read_model
+from bitsmith.layers.least import Least
+
+Numbers = npt.NDArray[Any]
+
+KERNELS = ("rbf", "poly", "sigmoid", "linear")
+MACHINES = (svm.SVC, svm.NuSVC, svm.SVR, svm.NuSVR, svm.OneClassSVM)
+
+
+def _evaluated(model: object, x: Numbers) -> list[Numbers]:
+    network = read_model(model)
+    results = network.evaluate([x.astype(np.float64)])
+    return [results[name] for name in network.outputs]
+
+
+def _machine(seed: int) -> tuple[Any, Numbers, onnx.ModelProto]:
+    """A fitted machine, samples, and its export."""
+    rng = np.random.default_rng(seed)
+    x, kind = rng.normal(size=(80, 3)).astype(np.float32), MACHINES[seed % 5]
+    kernel = "rbf" if kind is svm.NuSVC else KERNELS[seed % 4]  # large coefficients of its polynomials cancel out
+    options = {"kernel": kernel, "degree": int(rng.integers(2, 4)), "coef0": float(rng.choice([0.0, 0.5]))}
+    model = kind(**options, **({"nu": 0.1} if kind is svm.NuSVC else {}))
+    edges = np.linspace(-1, 1, int(rng.integers(1, 4)))
+    classes = np.digitize(x[:, 0] * x[:, 1] + x[:, 2], edges) * 2 + 1
+    targets = classes if kind in (svm.SVC, svm.NuSVC) else x[:, 0]
+    model.fit(x, *([] if kind is svm.OneClassSVM else [targets]))
+    return model, rng.normal(size=(300, 3)).astype(np.float32), _exported(model, x)
+
+
+def _exported(model: Any, x: Numbers) -> onnx.ModelProto:
+    options = {"zipmap": False} if isinstance(model, svm.SVC | svm.NuSVC) else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scikit-learn about attributes that skl2onnx reads
+        proto: onnx.ModelProto = to_onnx(model, x[:1], options=options)
+    return proto
+
+
+@few("seed", range(60), 20)
+def test_machines(seed: int) -> None:
+    model, x, proto = _machine(seed)
+    outputs, wanted = _evaluated(model, x), model.predict(x)
+    if hasattr(model, "classes_"):
+        np.testing.assert_array_equal(outputs[0].ravel(), wanted)
+        scores = model.decision_function(x)
+        _close(outputs[1] if scores.ndim > 1 else outputs[1][:, 0], scores)
+    else:
+        _close(outputs[0], wanted)
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    for own, result in zip(_evaluated(proto, x), session.run(None, {"X": x}), strict=True):
+        if result.dtype.kind == "f":  # its labels at ties are others
+            _close(own, result)
+
+
+def _close(outputs: Numbers, wanted: Numbers) -> None:
+    """Check numbers, whose coefficients the export has in single precision."""
+    np.testing.assert_allclose(outputs.reshape(wanted.shape), wanted, atol=1e-4 * max(1.0, np.abs(wanted).max()))
+
+
+Change = Callable[[dict[str, Any]], object]
+
+WRONG: dict[str, tuple[Change, type[BitsmithError], str]] = {
+    "a kernel": (lambda own: own.update(kernel_type="COSINE"), UnsupportedError, "the kernel 'COSINE'"),
+    "vectors": (lambda own: own["support_vectors"].append(0.5), ModelFileError, "numbers of support vectors"),
+    "coefficients": (lambda own: own["coefficients"].append(0.5), ModelFileError, "coefficients for"),
+    "pairs": (lambda own: own["rho"].append(0.5), ModelFileError, "coefficients for"),
+    "probabilities": (lambda own: own.update(prob_a=[1.0], prob_b=[1.0]), UnsupportedError, "without probability"),
+    "classes": (lambda own: own["vectors_per_class"].append(1), ModelFileError, "coefficients for"),
+    "no labels": (lambda own: own.pop("classlabels_ints"), ModelFileError, "no labels"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_damaged_machines(name: str) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    proto = _exported(svm.SVC().fit(x, x[:, 0] > 0), x)
+    node = next(node for node in proto.graph.node if node.op_type == "SVMClassifier")
+    attributes = {own.name: helper.get_attribute_value(own) for own in node.attribute}
+    attributes = {
+        key: list(value) if not isinstance(value, bytes | int) else value for key, value in attributes.items()
+    }
+    change, error, words = WRONG[name]
+    change(attributes)
+    made = helper.make_node(node.op_type, node.input, node.output, domain=node.domain, **attributes)
+    node.CopyFrom(made)
+    with pytest.raises(error, match=words):
+        read_model(proto)
+
+
+X, Y = load_iris(return_X_y=True)
+X = X.astype(np.float32)
+REAL, TARGET = (part.astype(np.float32) for part in load_diabetes(return_X_y=True))
+
+SCALED = preprocessing.StandardScaler
+
+
+@few("seed", range(40), 8)
+def test_neighbors(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, count = rng.normal(size=(int(rng.integers(6, 60)), 3)).astype(np.float32), int(rng.integers(1, 6))
+    z = rng.normal(size=(200, 3)).astype(np.float32)
+    kinds = np.array([["b", "a", "d"], [5, 2, 9]][seed % 2])[np.digitize(x[:, 0], [-0.5, 0.5])]
+    model = neighbors.KNeighborsClassifier(count, algorithm="brute").fit(x, kinds)
+    label, shares = _evaluated(model, z)
+    numbers = np.searchsorted(model.classes_, model.predict(z)) if seed % 2 == 0 else model.predict(z)
+    np.testing.assert_array_equal(label.ravel(), numbers)
+    np.testing.assert_allclose(shares, model.predict_proba(z))
+    targets = np.stack([x[:, 0], x[:, 1] * x[:, 2]], 1)
+    regressor = neighbors.KNeighborsRegressor(count).fit(x, targets[:, : 1 + seed % 2])
+    np.testing.assert_allclose(_evaluated(regressor, z)[0], regressor.predict(z).reshape(len(z), -1), atol=1e-6)
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "weights": (lambda: neighbors.KNeighborsClassifier(weights="distance").fit(X, Y), "with weights 'distance'"),
+    "a distance": (lambda: neighbors.KNeighborsRegressor(p=1).fit(X, Y), "the distance 'manhattan'"),
+    "a large set": (lambda: neighbors.KNeighborsRegressor().fit(np.zeros((5000, 2)), np.zeros(5000)), "5000 samples"),
+    "outputs": (lambda: neighbors.KNeighborsClassifier().fit(X, np.stack([Y, Y], 1)), "of several outputs"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_other_neighbors_are_named(name: str) -> None:
+    make, words = REFUSED[name]
+    with pytest.raises(UnsupportedError, match=words):
+        read_model(make())
+
+
+TRANSFORMERS = {
+    "PCA": decomposition.PCA(2),
+    "whitened": decomposition.PCA(3, whiten=True),
+    "singular values": decomposition.TruncatedSVD(2),
+    "standard": SCALED(),
+    "least and most": preprocessing.MinMaxScaler(),
+    "robust": preprocessing.RobustScaler(),
+    "largest": preprocessing.MaxAbsScaler(),
+    "norm": preprocessing.Normalizer(),
+    "polynomials": preprocessing.PolynomialFeatures(2),
+    "bins": preprocessing.KBinsDiscretizer(4, encode="ordinal"),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_transformers(name: str) -> None:
+    model = TRANSFORMERS[name].fit(X)
+    np.testing.assert_allclose(_evaluated(model, X)[0], model.transform(X), rtol=1e-5, atol=1e-5)
+
+
+PIPELINES = {
+    "histograms": make_pipeline(SCALED(), ensemble.HistGradientBoostingClassifier(max_iter=3)),
+    "outliers": make_pipeline(SCALED(), ensemble.IsolationForest(n_estimators=5, random_state=0)),
+    "neighbors of components": make_pipeline(SCALED(), decomposition.PCA(2), neighbors.KNeighborsClassifier(3)),
+    "trees alone": make_pipeline(ensemble.RandomForestClassifier(4, random_state=0)),
+    "machine of components": make_pipeline(SCALED(), decomposition.PCA(2), svm.SVC()),
+    "linear": make_pipeline(preprocessing.MinMaxScaler(), linear_model.LogisticRegression()),
+}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines(name: str) -> None:
+    model = PIPELINES[name].fit(X, Y)
+    outputs = _evaluated(model, X)
+    np.testing.assert_array_equal(outputs[0].ravel(), model.predict(X))
+    if hasattr(model, "predict_proba"):
+        np.testing.assert_allclose(outputs[1], model.predict_proba(X), atol=1e-6)
+
+
+CIRCUITS: dict[str, tuple[Any, Numbers, Numbers]] = {
+    "machine": (make_pipeline(SCALED(), svm.SVC()), X[::4], Y[::4]),
+    "machine, real": (make_pipeline(SCALED(), svm.SVR(C=50.0)), REAL[:60], TARGET[:60]),
+    "neighbors": (neighbors.KNeighborsClassifier(3), X[::9], Y[::9]),
+    "neighbors, real": (neighbors.KNeighborsRegressor(4), REAL[:30], TARGET[:30]),
+    "components": (decomposition.PCA(2), X, Y),
+}
+
+
+@pytest.mark.parametrize("name", [judged(name) for name in CIRCUITS])
+def test_circuits(name: str, tmp_path: Path) -> None:
+    estimator, x, y = CIRCUITS[name]
+    model, data = estimator.fit(x, y), {"machine": X, "neighbors": X}.get(name, x)
+    circuit = bitsmith.convert(model, tmp_path, calibration=data)
+    outputs = circuit.predict(data)
+    if hasattr(model, "classes_"):
+        np.testing.assert_array_equal(outputs[0].ravel(), model.predict(data))
+    else:
+        wanted = model.predict(data) if hasattr(model, "predict") else model.transform(data)
+        np.testing.assert_allclose(outputs.reshape(wanted.shape), wanted, atol=2e-3 * np.abs(wanted).max())
+    assert not circuit.fidelity.agreement.problem
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_least_in_a_circuit(tmp_path: Path) -> None:
+    model = bitsmith.convert(neighbors.KNeighborsClassifier(2).fit(X[::15], Y[::15]), tmp_path, calibration=X)
+    report = model.build(inputs=X, synth=False)
+    assert report["Verification"]["Mismatches"] == 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_first_of_equal_elements_counts(count: int) -> None:
+    x = np.array([[3.0, 1.0, 1.0, 2.0], [0.0, 0.0, 0.0, 0.0]])
+    wanted = {1: [[0, 1, 0, 0], [1, 0, 0, 0]], 2: [[0, 1, 1, 0], [1, 1, 0, 0]], 4: [[1] * 4] * 2}[count]
+    np.testing.assert_array_equal(Least(count).reference([x]), wanted)
+
+
+@pytest.mark.parametrize(("count", "shape"), [(0, (3,)), (4, (3,)), (1, (2, 3))])
+def test_least_of_what(count: int, shape: tuple[int, ...]) -> None:
+    with pytest.raises(UnsupportedError, match="least elements"):
+        Least(count).output_shape([shape])
