@@ -154,8 +154,20 @@ def test_damaged_ensembles_are_one_error(name: str) -> None:
 
 
 def test_other_aggregations_are_rejected() -> None:
-    with pytest.raises(UnsupportedError, match="combined by MAX"):
-        read_onnx(_regressor(**_changed(), aggregate_function="MAX"))
+    for how, outputs in (("MEDIAN", 1), ("MAX", 2)):
+        with pytest.raises(UnsupportedError, match=f"combined by {how}, of {outputs} outputs"):
+            read_onnx(_regressor(**_changed(), aggregate_function=how, n_targets=outputs))
+
+
+@pytest.mark.parametrize("base", [0.0, 0.75])
+@pytest.mark.parametrize("how", ["MIN", "MAX"])
+def test_the_least_and_the_greatest_of_trees(how: str, base: float) -> None:
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        nodes, leaves = _nodes(rng, MODES)
+        more = {"n_targets": 1, "aggregate_function": how, **({"base_values": [base]} if base else {})}
+        _compare(_regressor(**nodes, **_weights(rng, leaves, "target", [0], -8), **more), rng)
+        _compare(_fifth(rng, tuple(range(7)), 1, aggregate_function=("MIN", "MAX").index(how) + 2), rng)
 
 
 def test_two_rows_of_one_number_and_a_node_with_two_parents_are_rejected() -> None:
@@ -246,7 +258,8 @@ FIFTH: dict[str, tuple[dict[str, Any], str]] = {
     "mode": ({"nodes_modes": numpy_helper.from_array(np.array([9], np.uint8))}, "not known"),
     "sets": ({"membership_values": numpy_helper.from_array(np.array([1, np.nan], np.float32))}, "1 sets for 0"),
     "target": ({"leaf_targetids": [0, 7]}, "for an output that there is not"),
-    "aggregation": ({"aggregate_function": 3}, "combined by MAX"),
+    "aggregation": ({"aggregate_function": 3, "n_targets": 2}, "combined by MAX"),
+    "no aggregation": ({"aggregate_function": 4}, "not known"),
     "function": ({"post_transform": 4}, "PROBIT"),
     "no function": ({"post_transform": 9}, "not known"),
 }

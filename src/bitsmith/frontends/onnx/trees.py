@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import label_of, label_of_greatest, labels, posted
+from bitsmith.frontends.ops.arithmetic import maximum, minimum
 from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.trees import Tree, below, ensemble, equal_to
 from bitsmith.ir.ops import Relation
@@ -33,6 +34,7 @@ _MODES = {
 
 _NUMBERED = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
 _AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
+_EXTREMES: Mapping[str, Callable[..., Value]] = {"MIN": minimum, "MAX": maximum}
 _POSTS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 """Words by the numbers of TreeEnsemble (onnxruntime 1.32 exchanges SOFTMAX and LOGISTIC)."""
 
@@ -102,25 +104,28 @@ def _weights(call: Call, of: str, rows: Mapping[tuple[int, int], int], outputs: 
     return weights
 
 
-def _scores(call: Call, trees: Sequence[Tree], outputs: int) -> Value:
-    """The sums of leaves, and of the numbers that each output begins with."""
-    x, base = call.tensor(0), _numbers(call, "base_values")
+def _scores(call: Call, trees: Sequence[Tree], outputs: int, how: str = "SUM") -> Value:
+    """What ``how`` makes of the leaves, and of the numbers that each output begins with."""
+    x, base, where = call.tensor(0), _numbers(call, "base_values"), call.attributes.where
     if base.size not in (0, outputs):
-        raise ModelFileError(f"{base.size} base values for {outputs} outputs", where=call.attributes.where)
-    layer = ensemble(trees, x.shape[x.axis(-1)], base if base.size else np.zeros(outputs), call.attributes.where)
-    return call.build.emit(layer, x)
+        raise ModelFileError(f"{base.size} base values for {outputs} outputs", where=where)
+    if how not in _AGGREGATES or (how in _EXTREMES and outputs > 1):
+        accepted = f"{', '.join(_AGGREGATES)}; MIN and MAX of one output"
+        raise UnsupportedError(
+            f"trees whose results are combined by {how[:40]}, of {outputs} outputs", accepted=accepted
+        )
+    size, base = x.shape[x.axis(-1)], base if base.size else np.zeros(outputs)
+    if how in _EXTREMES:
+        each = [ensemble([tree], size, base, where) for tree in trees]
+        values = [call.build.within(f"tree{number}").emit(layer, x) for number, layer in enumerate(each)]
+        return _EXTREMES[how](call.build, *values)
+    scaled = [replace(tree, values=tree.values / len(trees)) for tree in trees] if how == "AVERAGE" else trees
+    return call.build.emit(ensemble(scaled, size, base, where), x)
 
 
 def _regressor(call: Call) -> Value:
     outputs, how = call.attributes.integer("n_targets", 1), call.attributes.text("aggregate_function", "SUM")
-    return posted(call, _scores(call, _combined(_trees(call, "target", outputs), how), outputs))
-
-
-def _combined(trees: list[Tree], how: str) -> list[Tree]:
-    """Trees whose sum is what ``how`` makes of the ``trees``."""
-    if how not in ("SUM", "AVERAGE"):
-        raise UnsupportedError(f"trees whose results are combined by {how[:40]}", accepted="SUM, AVERAGE")
-    return [replace(tree, values=tree.values / len(trees)) for tree in trees] if how == "AVERAGE" else trees
+    return posted(call, _scores(call, _trees(call, "target", outputs), outputs, how))
 
 
 def _classifier(call: Call) -> tuple[Value | None, ...]:
@@ -240,12 +245,12 @@ def _ensemble(call: Call) -> Value:
     how, post = call.attributes.integer("aggregate_function", 1), call.attributes.integer("post_transform", 0)
     if not 0 <= how < len(_AGGREGATES) or not 0 <= post < len(_POSTS):
         raise ModelFileError("an aggregation or a function that is not known", where=where)
-    return posted(call, _scores(call, _combined(trees, _AGGREGATES[how]), outputs), _POSTS[post])
+    return posted(call, _scores(call, trees, outputs, _AGGREGATES[how]), _POSTS[post])
 
 
 TREES: dict[str, Translation] = {
-    "TreeEnsembleRegressor": Translation(_regressor, "Trees"),
-    "TreeEnsemble": Translation(_ensemble, "Trees, and Softmax or Activation"),
+    "TreeEnsembleRegressor": Translation(_regressor, "Trees, and Maximum or Minimum"),
+    "TreeEnsemble": Translation(_ensemble, "Trees, Maximum or Minimum, and Softmax or Activation"),
     "TreeEnsembleClassifier": Translation(_classifier, "Trees, ArgMax and Embedding, and Softmax or Activation"),
 }
 """Operators of decision trees, by name."""
