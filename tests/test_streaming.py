@@ -103,7 +103,7 @@ def test_what_is_not_causal_is_refused() -> None:
     x = keras.Input((STEPS, CHANNELS))
     refused = {
         "Conv1D that looks ahead|several steps": keras.layers.Conv1D(2, 3, padding="same", name="layer"),
-        "Conv1D that changes the number of steps|looks ahead": keras.layers.Conv1D(2, 3, name="layer"),
+        "Conv1D, which needs several steps|looks ahead": keras.layers.Conv1D(2, 3, strides=2, name="layer"),
         "several steps at once": keras.layers.GlobalAveragePooling1D(name="layer"),
     }
     for message, layer in refused.items():
@@ -114,6 +114,45 @@ def test_what_is_not_causal_is_refused() -> None:
     model = bitsmith.convert(keras.Model(x, keras.layers.Conv1D(2, 3, padding="causal")(x)), check=False)
     with pytest.raises(InputDataError, match="the axis 2 of time"):
         bitsmith.streamed(model, axis=2)
+
+
+def windowed(seed: int, steps: int = STEPS) -> keras.Model:
+    """Convolutions without padding of random sizes, the last one over all steps that are left, and a classifier."""
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    x = y = keras.Input((steps, 1, CHANNELS))
+    for _ in range(int(rng.integers(0, 3))):
+        size = int(rng.integers(1, 4))
+        y = keras.layers.DepthwiseConv2D((size, 1))(y)
+        y = keras.layers.Activation("relu")(keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 1)(y)))
+    y = keras.layers.Conv2D(4, (y.shape[1], 1), activation="tanh")(y)
+    y = keras.layers.Reshape((2, 2))(y) if seed % 2 else y
+    return keras.Model(x, keras.layers.Dense(3, activation="softmax", name="out")(keras.layers.Flatten()(y)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_windows_of_steps_equal_the_whole_model_on_them(seed: int) -> None:
+    x = sequences((20, STEPS, 1, CHANNELS))
+    whole = bitsmith.convert(windowed(seed), calibration=x, config=FORMATS, check=False)
+    stream = bitsmith.streamed(whole)
+    assert f"The first {STEPS - 1} results" in "".join(stream.notes)
+    frames = x[:4].reshape(-1, 1, CHANNELS)
+    windows = np.stack([frames[end - STEPS : end] for end in range(STEPS, len(frames) + 1)])
+    np.testing.assert_array_equal(stream.predict(frames[:, None])[STEPS - 1 :], whole.predict(windows))
+
+
+def test_what_begins_with_the_first_whole_window_is_refused() -> None:
+    x = keras.Input((STEPS, CHANNELS))
+    y = keras.layers.Conv1D(2, 3)(x)
+    refused = {
+        "Conv1D that begins with the first": keras.layers.Conv1D(2, 3, padding="causal", name="layer")(y),
+        "GRU that begins with the first": keras.layers.GRU(2, return_sequences=True, name="layer")(y),
+        "some are later": keras.layers.Add(name="layer")([y, keras.layers.Conv1D(2, 2)(x)[:, 1:]]),
+    }
+    for message, out in refused.items():
+        model = bitsmith.convert(keras.Model(x, out), check=False)
+        with pytest.raises(UnsupportedError, match=f"{message}|Slice"):
+            bitsmith.streamed(model)
 
 
 def test_a_loaded_model_is_refused(tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ class Conv(_Convolution):
         if axis >= len(padding) or padding[axis][1] or self.strides[axis] != 1:
             return None
         before, padding[axis] = padding[axis][0], (0, 0)
-        return StepLayer(replace(self, padding=tuple(padding)), axis, before)
+        reach = (self.size[axis] - 1) * self.dilation[axis]
+        return StepLayer(replace(self, padding=tuple(padding)), axis, max(before, reach), max(reach - before, 0))
 
     def _taps(self, operand: Floats) -> Iterator[tuple[Axes, Floats]]:
         """Return for each tap what it is multiplied with at all positions."""

@@ -206,11 +206,15 @@ class Layer(ABC):
 
 @dataclass(frozen=True, slots=True)
 class StepLayer:
-    """A ``layer`` for samples that are steps along ``axis`` of its result; it is given ``past`` steps of the samples before."""
+    """A ``layer`` for samples that are steps along ``axis`` of its result; it is given ``past`` steps of the samples before.
+
+    Its results are ``late`` by so many steps, and the first ones, for which there is no past, are none of the layer's.
+    """
 
     layer: Layer
     axis: int
     past: int = 0
+    late: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,6 +236,12 @@ def broadcasts(shape: Shape, target: Shape) -> bool:
     """Return True if a tensor of ``shape`` broadcasts to ``target``."""
     aligned = zip(reversed(shape), reversed(target), strict=False)
     return len(shape) <= len(target) and all(size in (1, wanted) for size, wanted in aligned)
+
+
+def alike_along(axis: int, shape: Shape, rank: int) -> bool:
+    """Return True if a tensor of ``shape``, broadcast to ``rank`` axes, has the same values all along ``axis``."""
+    own = axis - rank + len(shape)
+    return own < 0 or shape[own] == 1
 
 
 def shifted(bias: Floats | None, shift: Floats) -> Floats | None:

@@ -16,6 +16,12 @@ from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.past import Past
 from bitsmith.model.model import Model
 
+_ONCE = -1
+"""The axis of time of results that a whole sequence has one of."""
+
+_ACCEPTED = (
+    "causal convolutions or ones without padding, recurrent layers that give sequences, layers that act on each step"
+)
 _REMEDY = "convert the model as a whole, or give with_states a model that hands its states on"
 
 
@@ -23,11 +29,12 @@ def streamed(model: Model, axis: int = 0) -> Model:
     """The model that is given one time step a sample, and keeps what it needs of the steps before.
 
     Its results are those of ``model`` for steps in order: padding in front of a sequence becomes the zeros before the first step.
-    :meth:`Model.reset_states` begins a new sequence.
+    Convolutions without padding give a result for each window of steps that ends with the sample: the first ones, before there is
+    a whole window, mean nothing, and a note says how many these are. :meth:`Model.reset_states` begins a new sequence.
 
     Args:
-        model: a converted model whose layers look back along time and never ahead: causal convolutions, recurrent layers that
-            give sequences, and layers that act on each step.
+        model: a converted model whose layers look back along time and never ahead: convolutions that are causal or without
+            padding, recurrent layers that give sequences, and layers that act on each step.
         axis: the axis of time of its input, counted without that of samples; 1 for channels first.
 
     Raises:
@@ -87,6 +94,7 @@ class _Steps:
         (self._input,) = network.inputs
         self._steps = shapes[self._input][axis]
         self._axes: dict[str, int | None] = {self._input: axis}
+        self._late: dict[str, int] = {self._input: 0}
         self._taken = {node.name for node in network.nodes}
         self._nodes: list[NetworkNode] = []
         self._made: dict[str, Shape] = {}
@@ -97,9 +105,14 @@ class _Steps:
             self._translate(node)
         for name in self._before.outputs:
             axis = self._axes[name]
-            if axis is None or self._shapes[name][axis] != self._steps:
+            if axis is None or (axis != _ONCE and self._shapes[name][axis] != self._steps - self._late[name]):
                 raise self._refused(name, "a result without a step for each of the input")
-        return self._before.with_nodes(self._nodes)
+        early = (
+            f"The first {self._late[name]} results of {name!r} come before the first whole window of steps."
+            for name in self._before.outputs
+            if self._late[name]
+        )
+        return replace(self._before.with_nodes(self._nodes), notes=(*self._before.notes, *early))
 
     def _translate(self, node: NetworkNode) -> None:
         if node.name == self._input:
@@ -108,26 +121,41 @@ class _Steps:
             shape = node.layer.shape
             self._emit(replace(node, layer=replace(node.layer, shape=(*shape[:axis], 1, *shape[axis + 1 :]))))
             return
-        axes = {self._axes[each] for each in node.inputs}
-        if axes <= {None}:
-            self._axes[node.name] = None
+        timed = [each for each in node.inputs if self._axes[each] is not None]
+        axes = {self._axes[each] for each in timed}
+        self._late[node.name] = late = max((self._late[each] for each in timed), default=0)
+        if not timed or (late and all(self._is_once(each) for each in timed)):
+            self._axes[node.name] = _ONCE if timed else None
             self._emit(node)
             return
         axis = axes.pop()
-        if axes or axis is None:
+        if axes or axis is None or len(timed) < len(node.inputs):
             raise self._refused(node.name, "operands that have time along different axes, or not at all")
+        if any(self._late[each] < late for each in timed):
+            raise self._refused(node.name, "operands of which some are later than others")
         found = node.layer.step_by_step(axis, [self._shapes[each] for each in node.inputs])
         if found is None:
             raise self._refused(node.name, f"{node.layer.kind}, which needs several steps at once")
+        if late and (found.past > found.late or found.layer.stateful):
+            raise self._refused(node.name, f"{node.layer.kind} that begins with the first whole window of steps")
         inputs = node.inputs
-        if found.past:
+        # A layer of zeros in front has the steps before that a convolution without padding needs.
+        given = min(found.late, *(self._made[each][axis] - 1 for each in timed))
+        past, own = found.past - given, found.late - given
+        if past:
             name = free_name(f"{node.name}_past", self._taken)
-            self._emit(NetworkNode(name, Past(found.past, axis, stateful=True), inputs, source="Past", inner=True))
+            self._emit(NetworkNode(name, Past(past, axis, stateful=True), inputs, source="Past", inner=True))
             inputs = (name,)
-        self._axes[node.name] = found.axis
+        self._axes[node.name], self._late[node.name] = found.axis, late + own
         self._emit(replace(node, layer=found.layer, inputs=inputs))
-        if self._made[node.name][found.axis] - 1 != self._shapes[node.name][found.axis] - self._steps:
+        whole = self._shapes[node.name][found.axis] + self._late[node.name]
+        if self._made[node.name][found.axis] - 1 != whole - self._steps:
             raise self._refused(node.name, f"{node.layer.kind} that changes the number of steps")
+
+    def _is_once(self, name: str) -> bool:
+        """True if a whole sequence has one result of the node."""
+        axis = self._axes[name]
+        return axis == _ONCE or (axis is not None and self._shapes[name][axis] == 1)
 
     def _emit(self, node: NetworkNode) -> None:
         try:
@@ -138,9 +166,4 @@ class _Steps:
 
     @staticmethod
     def _refused(name: str, found: str) -> UnsupportedError:
-        return UnsupportedError(
-            found,
-            where=f"layer {name!r}",
-            accepted="causal convolutions, recurrent layers that give sequences, and layers that act on each step",
-            remedy=_REMEDY,
-        )
+        return UnsupportedError(found, where=f"layer {name!r}", accepted=_ACCEPTED, remedy=_REMEDY)

@@ -13,7 +13,7 @@ from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.example import Example
-from bitsmith.layers.layer import Floats, Layer, Shape, Unary, broadcasts, single
+from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, Unary, alike_along, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.quantization.requantize import quantized_values
@@ -43,6 +43,9 @@ class Quantize(Unary):
 
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         return replace(self, quantizer=self.quantizer.reordered(orders[0], shapes[0])), orders[0]
+
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        return StepLayer(self, axis) if alike_along(axis, self.quantizer.shape, len(shapes[0])) else None
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return self.quantizer.applied(inputs[0])

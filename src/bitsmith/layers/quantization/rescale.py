@@ -21,7 +21,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Ints, Overflow, Rounding, objects
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.example import Example
-from bitsmith.layers.layer import Floats, Layer, Shape, Unary, broadcasts, single
+from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, Unary, alike_along, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantization.quantizer import Quantizer, binary_exponents
 from bitsmith.layers.quantization.requantize import alike, near, near_exponent, quantized_values, saturated
@@ -53,6 +53,10 @@ class Rescale(Unary):
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         first, second = (one.reordered(orders[0], shapes[0]) for one in (self.first, self.second))
         return replace(self, first=first, second=second), orders[0]
+
+    def step_by_step(self, axis: int, shapes: Sequence[Shape]) -> StepLayer | None:
+        alike = all(alike_along(axis, each.shape, len(shapes[0])) for each in (self.first, self.second))
+        return StepLayer(self, axis) if alike else None
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return self.second.applied(self.first.applied(inputs[0]))
