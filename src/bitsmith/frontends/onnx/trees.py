@@ -105,7 +105,7 @@ def _weights(call: Call, of: str, rows: Mapping[tuple[int, int], int], outputs: 
 
 
 def _scores(call: Call, trees: Sequence[Tree], outputs: int, how: str = "SUM") -> Value:
-    """What ``how`` makes of the leaves, and of the numbers that each output begins with."""
+    """Result that ``how`` gives for the leaves, and for the numbers that each output begins with."""
     x, base, where = call.tensor(0), _numbers(call, "base_values"), call.attributes.where
     if base.size not in (0, outputs):
         raise ModelFileError(f"{base.size} base values for {outputs} outputs", where=where)
