@@ -12,10 +12,11 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.netlist import Field
 from bitsmith.netlist.pipeline import Delays, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.packing import pack, unpack
-from bitsmith.rtl.writer import write
+from bitsmith.rtl.writer import _described, write
 from tests.flows.runs import simulate
 from tests.netlist.checks import SteadyDelays, TernaryDelays, compiled, dense_program, expected
 from tests.properties import JUDGED
@@ -177,6 +178,19 @@ def test_sixteen_bit_network(tmp_path: Path) -> None:
     (got,) = unpack(design.outputs, result.outputs)
     for sample in range(0, 1000, 50):
         assert got[sample].tolist() == expected(program, [raw.astype(np.object_)], sample)
+
+
+def test_packings_name_each_run_of_like_elements() -> None:
+    """Of one element, too, at either end; another tensor, width, sign or number of fractional bits begins one."""
+    ranges = [("x", -4, 3, 2), ("x", 0, 7, 2), ("x", 0, 7, 2), ("x", 0, 7, 1), ("x", 0, 3, 1), ("y", 0, 3, 1)]
+    fields = [Field(tensor, index, lo, hi, frac) for index, (tensor, lo, hi, frac) in enumerate(ranges)]
+    assert _described("in", fields)[1:] == [
+        "  [2:0] x[0], 3 bits each, signed, 2 fractional bits",
+        "  [8:3] x[1..2], 3 bits each, unsigned, 2 fractional bits",
+        "  [11:9] x[3], 3 bits each, unsigned, 1 fractional bits",
+        "  [13:12] x[4], 2 bits each, unsigned, 1 fractional bits",
+        "  [15:14] y[5], 2 bits each, unsigned, 1 fractional bits",
+    ]
 
 
 def _table(delays: Delays, budget_ns: float) -> str:
