@@ -13,7 +13,7 @@ import torch
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from torch import nn
 
-from bitsmith import FidelityWarning, InputRangeWarning, convert
+from bitsmith import FidelityWarning, InputRangeWarning, convert, split
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity import predictions
 from bitsmith.fidelity.predictions import Predictions, most_compared
@@ -119,12 +119,13 @@ SATURATING = {
 
 
 @pytest.mark.parametrize("at", [0, 211, 399])
-@pytest.mark.parametrize("name", SATURATING)
+@pytest.mark.parametrize("name", [*SATURATING, "squares in parts"])
 def test_a_single_sample_that_saturates_is_told(name: str, at: int) -> None:
     """All of its values lie within the range of the input; those of other samples of the same kind, too."""
     torch.manual_seed(1)
-    net, rng = SATURATING[name]().eval(), np.random.default_rng(0)
-    model = convert(net, input_shape=(64,), calibration=rng.uniform(-1, 1, (400, 64)).astype(np.float32), check=False)
+    net, rng = SATURATING[name.removesuffix(" in parts")]().eval(), np.random.default_rng(0)
+    whole = convert(net, input_shape=(64,), calibration=rng.uniform(-1, 1, (400, 64)).astype(np.float32), check=False)
+    model = split(whole, at=["relu"]) if name.endswith("parts") else whole
     x = rng.uniform(-1, 1, (400, 64)).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -63,7 +63,7 @@ class Split:
         found = [real(_own(known, output), kind) for output, kind in self._outputs()]
         alerts.tell_lost(batches, ())
         if not told:
-            alerts.tell_off(batches, found, self.whole.emulator, ())
+            alerts.tell_off(batches, found, self.whole.emulator, alerts.watch.told)
         return found[0] if len(found) == 1 else found
 
     def _outputs(self) -> list[tuple[Output, TensorType]]:
