@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -261,10 +261,11 @@ def _constant(values: npt.NDArray[np.generic]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """Choice among networks that a descent has tried, by exact sizes and by ``held`` data that it has not seen."""
+    """Choice among networks that a descent has tried, by exact sizes and ``held`` data; ``seen`` keeps their scores."""
 
     descent: Descent
     held: Yardstick
+    seen: dict[int, tuple[tuple[float, ...], float]] = field(default_factory=dict)
 
     def points(self) -> tuple[tuple[Point, ...], Point | None, bool]:
         """The circuits of the front, the one that meets the goal, and whether an interrupt kept others from both.
@@ -293,7 +294,7 @@ class _Judge:
         fast = self.descent.goal.minimize == "interval"
         left = _FASTEST_OF if fast else 1
         for trial in in_order:
-            if left and trial.excess <= 0 and self._held_excess(trial) <= 0:
+            if left and trial.excess <= 0 and self._held(trial)[1] <= 0:
                 found[id(trial)] = self._of(trial, _least_shared(found), fast=fast)
                 left -= any(map(self._meets, found[id(trial)]))
         front, loss = list[Trial](), self.descent.yardstick.loss
@@ -304,13 +305,14 @@ class _Judge:
             if id(trial) not in found:
                 found[id(trial)] = self._of(trial, _least_shared(found), fast=False)
 
-    def _held_excess(self, trial: Trial) -> float:
-        """Excess of the loss over what the goal allows: of that of the held-out samples, and that to be expected of others."""
-        held, laid_out = self.held, self.descent.layouts(trial.configuration)
-        outputs = Emulator(laid_out.compiled.program).run(held.inputs)
-        return max(
-            self.descent.goal.excess(held, scores) for scores in (held.of_outputs(outputs), held.expected(outputs))
-        )
+    def _held(self, trial: Trial) -> tuple[tuple[float, ...], float]:
+        """Scores of the held-out samples, and by how much they, or what is to be expected of others, exceed the goal's loss."""
+        if id(trial) not in self.seen:
+            goal, held, laid_out = self.descent.goal, self.held, self.descent.layouts(trial.configuration)
+            outputs = Emulator(laid_out.compiled.program).run(held.inputs)
+            scores = held.of_outputs(outputs)
+            self.seen[id(trial)] = scores, max(goal.excess(held, each) for each in (scores, held.expected(outputs)))
+        return self.seen[id(trial)]
 
     def margin(self, point: Point) -> float:
         """Distance within which the loss of 95 % of other draws of samples is from that of the held-out samples."""
@@ -327,9 +329,7 @@ class _Judge:
         """
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
         laid_out, limits = self.descent.layouts(trial.configuration), self.descent.limits
-        scores = self.held.of_program(laid_out.compiled.program)
-        part = limited(laid_out.part, limits)
-        excess = max(trial.excess, self._held_excess(trial))
+        (scores, excess), part = self._held(trial), limited(laid_out.part, limits)
         found = [*laid_out.ways(part, near), *laid_out.slower(limits.get("interval", 1))]
         shared = [each.size.interval for each in found if each is not laid_out.as_asked]
         if fast and shared:
@@ -342,7 +342,9 @@ class _Judge:
             point = laid_out.point(each, trial.configuration, trial.common.bits).scored(self.held, scores)
             planned = laid_out.program, each.directives, laid_out.target
             latency = planned_cycles(*planned)[0] if self.descent.goal.wants_latency else None
-            points.append(replace(point, own=own, fitting=trial.scores, excess=excess, latency=latency))
+            points.append(
+                replace(point, own=own, fitting=trial.scores, excess=max(trial.excess, excess), latency=latency)
+            )
         return points
 
 
