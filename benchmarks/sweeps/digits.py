@@ -1,4 +1,4 @@
-"""Record a sweep that calibrates estimates: small circuits of the bundled classifier, synthesized for a part.
+"""Record a sweep that calibrates estimates: small circuits of the bundled classifier, synthesized, placed and routed for a part.
 
     python benchmarks/sweeps/digits.py LFE5U-45F ecp5
     bitsmith calibrate ecp5 -o ecp5-estimates.json
