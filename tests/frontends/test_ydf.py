@@ -11,7 +11,7 @@ import pytest
 from tests.properties import few
 
 import bitsmith
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.read import read_model
 from bitsmith.frontends.trees.outputs import of_ydf
 
@@ -160,3 +160,16 @@ def test_classifiers_of_logits_give_these_alone() -> None:
     model.set_output_logits(True)
     assert len(read_model(model).outputs) == 1
     _check(model, x)
+
+
+def test_folders_of_saved_models(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(SAMPLES, 2)).astype(np.float32)
+    data = {"a": x[:, 0], "b": x[:, 1], "y": (x[:, 0] > x[:, 1]).astype(int)}
+    model = ydf.GradientBoostedTreesLearner(label="y", num_trees=3, num_threads=1).train(data, verbose=0)
+    model.save(str(tmp_path / "saved"))
+    circuit = bitsmith.convert(tmp_path / "saved", tmp_path / "out", calibration=x, check=True)
+    assert circuit.fidelity.agreement.framework == "YDF" and not circuit.fidelity.agreement.problem
+    np.testing.assert_array_equal(circuit.predict(x)[0].reshape(-1), of_ydf(model, x).outputs[0])
+    (tmp_path / "saved" / "header.pb").write_bytes(b"\xff" * 40)
+    with pytest.raises(ModelFileError, match="YDF cannot load it"):
+        read_model(tmp_path / "saved")

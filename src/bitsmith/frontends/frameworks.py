@@ -24,6 +24,7 @@ from bitsmith.frontends.onnx.framework import ONNX
 from bitsmith.frontends.spiking.framework import NIR, SNNTORCH
 from bitsmith.frontends.tflite.framework import TFLITE
 from bitsmith.frontends.torch.framework import TORCH
+from bitsmith.frontends.trees import YDF_FILE, YDF_MARK
 from bitsmith.frontends.trees.frameworks import CATBOOST, LIGHTGBM, SKLEARN, TREELITE, XGBOOST, YDF
 
 FRAMEWORKS = (
@@ -91,13 +92,17 @@ def check_file(path: Path) -> None:
     Raises:
         ModelFileError: such a file, a folder, or nothing.
     """
+    if _first_bytes(path) == YDF_MARK:
+        return
     if error := foreign_file(path, (suffix for record in frameworks() for suffix in record.suffixes)):
         raise error
 
 
 def _first_bytes(path: Path) -> bytes:
-    """The first bytes of a file; none of anything else."""
+    """The first bytes of a file; of the folder of a model of YDF a mark; none of anything else."""
     try:
+        if (path / YDF_FILE).is_file():
+            return YDF_MARK
         return first_bytes(path, FIRST_NAME_BYTES) if path.is_file() else b""
     except OSError:  # a path that no file can have
         return b""

@@ -12,7 +12,7 @@ from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
-from bitsmith.frontends.trees import LIGHTGBM_MARK
+from bitsmith.frontends.trees import LIGHTGBM_MARK, YDF_MARK
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def _read_treelite(model: Any, options: ReadOptions) -> Network:
 
 
 def _read_ydf(model: object, options: ReadOptions) -> Network:
-    from bitsmith.frontends.trees.ydf import read_ydf
+    from bitsmith.frontends.trees.ydf import loaded, read_ydf
 
-    return read_ydf(model)
+    return read_ydf(loaded(model) if isinstance(model, str | os.PathLike) else model)
 
 
 def _begins(*keys: str) -> Callable[[bytes], bool]:
@@ -144,8 +144,9 @@ def _ydf_outputs(
     model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
 ) -> FrameworkRun | None:
     from bitsmith.frontends.trees.outputs import of_ydf
+    from bitsmith.frontends.trees.ydf import loaded
 
-    return of_ydf(model, inputs[0])
+    return of_ydf(loaded(model) if isinstance(model, str | os.PathLike) else model, inputs[0])
 
 
 SKLEARN = Framework(
@@ -238,10 +239,10 @@ YDF = Framework(
     stem="ydf",
     keys=(ModelKey("YdfModel", (), weights=None, live=True),),
     refused=(),
-    files="no files",
+    files="the folder of a model",
     live="a model of YDF",
     is_live=_is_of("ydf"),
-    is_content=no_content,
+    is_content=lambda first: first == YDF_MARK,
     takes=frozenset(),
     read=_read_ydf,
     outputs=_ydf_outputs,

@@ -1,7 +1,8 @@
-"""Live models of YDF, Yggdrasil Decision Forests (https://ydf.readthedocs.io)."""
+"""Models of YDF, live or in the folder of ``save``; Yggdrasil Decision Forests (https://ydf.readthedocs.io)."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.ops.trees import Decision, Tree, average_path, below, ensemble, equal_to, tree_of
 from bitsmith.frontends.trees.network import Classes, Link, network_of
 from bitsmith.layers.layer import Floats, as_weights
@@ -32,6 +33,23 @@ _CONDITIONS = (
 
 _Leaf: TypeAlias = Callable[[Any, int, int], Floats]
 """A function of a leaf's value, the number of its tree, and its depth to what it adds to each output."""
+
+
+def loaded(folder: str | os.PathLike[str]) -> object:
+    """The model in a folder, as YDF reads it.
+
+    Raises:
+        ModelFileError: YDF is not installed, or cannot read it.
+    """
+    try:
+        library = import_module("ydf")
+    except ImportError as error:
+        raise ModelFileError("the folder of a model of YDF", where=str(folder), remedy="pip install ydf") from error
+    try:
+        return library.load_model(os.fspath(folder))
+    except Exception as error:  # whatever YDF raises
+        problem = f"{error}".splitlines()[0][:200] if f"{error}" else type(error).__name__
+        raise ModelFileError(f"YDF cannot load it ({problem})", where=str(folder)) from error
 
 
 # YDF's classes have no types here.
