@@ -2,11 +2,12 @@
 # # Trees
 #
 # A forest becomes a circuit that decides as the forest does, on every sample, with a result in each clock cycle. Needs
-# `scikit-learn` and `matplotlib`.
+# `scikit-learn`, `treelite` and `matplotlib`.
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
+import treelite
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.model_selection import train_test_split
@@ -74,6 +75,34 @@ for bits in (None, 8, 5):
     print(f"leaves of {bits or 16} bits: {narrow.estimate().size.lut:,} LUT, {same:.1%} of classes equal")
 
 # %% [markdown]
+# ## Other libraries
+#
+# Models of XGBoost, LightGBM, CatBoost and YDF convert in the same way, live or from their files of JSON and text. treelite is a
+# common form of all of them: what it has imported converts, too. Its results are the probabilities that it predicts itself.
+
+# %%
+exchanged = treelite.sklearn.import_model(forest)
+again = bitsmith.convert(exchanged, "exchanged", calibration=x)
+probable = treelite.gtil.predict(exchanged, test).reshape(len(test), -1)
+same = np.mean(again.predict(test).argmax(axis=1) == probable.argmax(axis=1))
+print(f"{same:.0%} of the test samples have treelite's class")
+
+# %% [markdown]
+# ## Trees that take turns
+#
+# A large forest need not give a result in every cycle. With a reuse factor its trees take turns: memories have their nodes, and
+# a few walkers read these.
+
+# %%
+large = RandomForestClassifier(100, max_depth=8, random_state=0).fit(x, y)
+for reuse in (1, 100):
+    config = {"Model": {"ReuseFactor": reuse}}
+    folded = bitsmith.convert(large, "folded", config, calibration=x, check=False)
+    same = np.mean(folded.predict(test)[0] == large.predict(test))
+    print(f"reuse factor {reuse}: {same:.0%} of classes equal")
+    print(folded.estimate())
+
+# %% [markdown]
 # ## Simulate it
 #
 # The build simulates the circuit and compares each class and each bit of the probabilities with the emulator.
@@ -83,4 +112,4 @@ report = model.build(inputs=test[:50], synth=False)
 print(report["Verification"])
 
 # %% [markdown]
-# More: [scikit-learn, XGBoost and LightGBM](../scikit-learn.md).
+# More: [trees of all libraries](../scikit-learn.md).

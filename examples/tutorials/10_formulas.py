@@ -31,6 +31,9 @@ print(model.fidelity)
 print(model.estimate())
 
 # %% [markdown]
+# The table ends with a bound for all inputs within the ranges, rounding of inputs included. It is far above the worst of random
+# events: where the mass is near 0, the square root makes any error large.
+#
 # Random events show the same error. Formats follow from the ranges, so that the error is relative to the largest mass.
 
 # %%
