@@ -89,7 +89,7 @@ print(f"{np.mean(found != wanted):.2%} of the spikes differ: membranes next to t
 
 # %%
 model = bitsmith.streamed(images_in)
-for image in test[:3]:
+for image in test[2:5]:
     model.reset_states()
     fired = model.predict(np.repeat(image[None, None], STEPS, axis=0))
     print(fired[:, 0].sum(0).astype(int))
