@@ -7,7 +7,7 @@ of them. The engine has as few multipliers as that allows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -269,25 +269,49 @@ def weights_rates(directives: Directives, placed: Sequence[tuple[Region, Row]]) 
 
 
 def _places(builder: DataflowBuilder, region: Region, banks: int) -> tuple[int, dict[NodeId, int]]:
-    """The words of the memory, and where each tensor begins: the lowest place that is free as long as it is needed.
+    """The words of the memory, and where each tensor begins: in the first of ``banks`` parts of the memory."""
+    units = region.units
+    nodes = (region.source, *(unit.result for unit in units[:-1]))
+    numbers = {node: number for number, node in enumerate(nodes, -1)}
+    size = {number: -(-math.prod(builder.shape(node)) // banks) * banks for node, number in numbers.items()}
+    words, places = placed([[numbers[one] for one in unit.sources] for unit in units], size)
+    return words, {node: places[number] for node, number in numbers.items()}
 
-    Each begins in the first of ``banks`` parts of the memory.
+
+def placed(sources: Sequence[Sequence[int]], size: Mapping[int, int]) -> tuple[int, dict[int, int]]:
+    """The words that hold tensors of such a ``size``, and the place of each: -1 comes, and 0 and so on are made of ``sources``.
+
+    What comes begins the memory. All others are as high as they can be, the largest first, in as many words as are needed at
+    once; or if that leaves one without a place, as low as they can be, in the order in which they are made. The last one leaves.
     """
-    units, places = region.units, {region.source: 0}
-    nodes = (region.source, *(unit.result for unit in units))
-    size = {node: -(-math.prod(builder.shape(node)) // banks) * banks for node in nodes}
-    last = {source: number for number, unit in enumerate(units) for source in unit.sources}
-    words = size[region.source]
-    for number, unit in enumerate(units[:-1]):
-        held = sorted((places[one], places[one] + size[one]) for one in places if last[one] >= number)
-        place = 0
-        for begin, end in held:
-            if place + size[unit.result] <= begin:
-                break
-            place = max(place, end)
-        places[unit.result] = place
-        words = max(words, place + size[unit.result])
-    return words, places
+    last = {source: number for number, one in enumerate(sources) for source in one}
+    held = {made: range(made, last[made] + 1) for made in range(-1, len(sources) - 1)}
+    least = max(sum(size[one] for one in held if number in held[one]) for number in range(len(sources)))
+    made = [*held][1:]
+    for order, words in ((sorted(made, key=lambda one: -size[one]), least), (made, None)):
+        places = {-1: 0}
+        for one in order:
+            beside = [each for each in places if {*held[each]}.intersection(held[one])]
+            taken = sorted((places[each], places[each] + size[each]) for each in beside)
+            places[one] = _lowest(taken, size[one]) if words is None else _highest(taken, size[one], words)
+        if min(places.values()) >= 0:
+            break
+    return max(place + size[one] for one, place in places.items()), places
+
+
+def _lowest(taken: Sequence[tuple[int, int]], size: int) -> int:
+    """The lowest place for ``size`` words beside those that are ``taken``, by rising places."""
+    place = 0
+    for begin, end in taken:
+        if place + size <= begin:
+            break
+        place = max(place, end)
+    return place
+
+
+def _highest(taken: Sequence[tuple[int, int]], size: int, words: int) -> int:
+    """The highest place of ``words``; negative if there is none."""
+    return words - size - _lowest(sorted((words - end, words - begin) for begin, end in taken), size)
 
 
 def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, Row]]:
