@@ -75,11 +75,11 @@ def residual(channels: int = 4) -> Program:
     return builder.program([("y", y)])
 
 
-def depthwise(channels: int = 8) -> Program:
+def depthwise(channels: int = 8, pairs: int = 2) -> Program:
     """Depthwise convolutions between others."""
     builder, rng = ProgramBuilder(), np.random.default_rng(5)
     y = builder.input("x", (5, 5, 3), FORMAT)
-    for number in range(2):
+    for number in range(pairs):
         with builder.layer(f"full{number}"):
             y = builder.max(convolved(builder, y, channels, number), builder.const(0))
         with builder.layer(f"depthwise{number}"):
@@ -221,6 +221,15 @@ def test_depthwise_convolutions_use_several_lanes() -> None:
         assert all(layer.lanes <= layer.steps for layer in engine.layers)
     kinds = [False, True, False, True]
     assert found == {1000: (1, 1, [False] * 4), 300: (4, 2, kinds), 150: (8, 4, kinds)}
+
+
+def test_tensors_for_several_lanes_begin_in_the_first_part_of_the_memory() -> None:
+    """The 75 words of the input are beside others, and no multiple of the parts."""
+    program = depthwise(pairs=1)
+    directives = shared(program, 150)
+    (engine,) = engines(partition(program, directives))
+    assert engine.banks > 1 and all(layer.source % engine.banks == 0 for layer in engine.layers)
+    assert_same(program, directives)
 
 
 def pooled(channels: int = 8) -> Program:
