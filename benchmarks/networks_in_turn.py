@@ -1,8 +1,9 @@
-"""Large networks whose layers take turns on one row of multipliers, with weights from memory: the plan for an XCZU9EG.
+"""Large networks whose layers take turns on rows of multipliers, with weights from memory: the plan for a few parts.
 
-``networks_in_turn.py [NAME...]``. Weights are random, the same each time, of the magnitudes of trained ones (He), and
-normalizations have the statistics that smooth images show, as after training. Each network is converted at 8 bits in a process of
-its own. Printed are the circuit, cycles and frames in a second of the plan at 200 MHz, processor time, and memory.
+``networks_in_turn.py [NAME[:PART,PART...]...]``. Weights are random, the same each time, of the magnitudes of trained ones (He);
+normalizations have the statistics that smooth images show, as after training. Each network is converted at 8 bits, once, in a
+process of its own. Printed are the circuit, cycles and frames in a second of the plan, or what the part lacks; the error of the
+outputs beside the framework's (rms, of their spread); processor time, and memory.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -22,13 +25,37 @@ import large_networks
 import numpy as np
 
 import bitsmith
+from bitsmith.config.weight_memory import read_weight_memory
+from bitsmith.devices.parts import part_or_typical
+from bitsmith.model.estimates import Estimate
+from bitsmith.model.model import Model
 
-PART, CLOCK_NS, MEMORY = "xczu9eg-ffvb1156-2-e", 5, "128 bits, 2400 MHz, 200 ns, 75 %"
-"""The part of a ZCU102, and two words of 64 bits in each cycle of a memory of 1,200 MHz."""
 
-NETWORKS = {
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A part, a clock that such circuits meet there, and the memory beside it."""
+
+    part: str
+    clock_ns: float
+    memory: str
+
+
+BOARDS = {
+    "xc7z020": Board("xc7z020clg400-1", 10, "32 bits, 1066 MHz, 200 ns, 75 %"),
+    "xczu7ev": Board("xczu7ev-ffvc1156-2-e", 5, "64 bits, 2400 MHz, 200 ns, 75 %"),
+    "xczu9eg": Board("xczu9eg-ffvb1156-2-e", 5, "128 bits, 2400 MHz, 200 ns, 75 %"),
+    "xcu50": Board("xcu50-fsvh2104-2-e", 5, "256 bits, 1800 MHz, 200 ns, 75 %"),
+    "xcu250": Board("xcu250-figd2104-2l-e", 5, "256 bits, 2400 MHz, 200 ns, 75 %"),
+}
+"""DDR3 of 32 bits, DDR4 of 64, of two channels, two stacks' share of HBM2, and DDR4 of four channels."""
+
+NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
+    "bert": (lambda: large_networks.bert(32, 128, 2, 2), 2048),
+    "vit": (lambda: large_networks.vit(32, 4, 64, 4, 4), 1024),
+    "u-net": (lambda: large_networks.u_net(256, 16), 1024),
     "resnet-18": (large_networks.resnet18, 2600),
     "mobilenet-v2": (large_networks.mobilenet_v2, 1075),
+    "efficientnet-lite0": (large_networks.efficientnet_lite0, 1075),
     "resnet-50": (lambda: keras.applications.ResNet50(weights=None, classifier_activation=None), 6000),
 }
 """Networks and the reuse factors that ask for as many multipliers as they keep busy."""
@@ -55,41 +82,68 @@ def settled(model: keras.Model, images: np.ndarray) -> keras.Model:
     return model
 
 
-def planned(name: str) -> str:
-    """The row of a network."""
+def samples(shape: tuple[int, ...]) -> np.ndarray:
+    """Smooth images, or tokens of an embedding."""
+    if len(shape) == 3:
+        return large_networks.images(shape)
+    return np.random.default_rng(0).normal(0, 1, (large_networks.IMAGES, *shape)).astype(np.float32)
+
+
+def planned(name: str, boards: Sequence[str]) -> None:
+    """Print the rows of a network."""
     warnings.simplefilter("ignore")
     keras.utils.set_random_seed(0)
     build, reuse = NETWORKS[name]
     model = build()
-    images = large_networks.images(model.input_shape[1:])
-    settled(model, images)
-    start = time.process_time()
+    x = samples(model.input_shape[1:])
+    settled(model, x)
+    start, first = time.process_time(), BOARDS[boards[0]]
     with tempfile.TemporaryDirectory() as folder:
         made = bitsmith.convert(
             model,
             folder,
-            calibration=images,
+            calibration=x,
             bits=8,
             io_type="io_stream",
             strategy="shared",
             reuse_factor=reuse,
-            part=PART,
-            clock_period=CLOCK_NS,
-            weight_memory=MEMORY,
+            part=first.part,
+            clock_period=first.clock_ns,
+            weight_memory=first.memory,
         )
-    told = made.estimate()
-    figures = large_networks.figures(told.size, told.interval, CLOCK_NS)
-    busy = ", ".join(f"{engine.multipliers} multipliers {engine.busy:.1%} busy" for engine in told.fetched)
-    seconds, megabytes = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    fits = "fits" if told.fits else "does not fit"
-    return f"{name}: {fits}; {figures}; {busy}; {seconds:.0f} s, {megabytes:,} MB"
+    converting = time.process_time() - start
+    wanted = np.asarray(model(x))
+    error = np.sqrt(np.mean((made.predict(x).reshape(wanted.shape) - wanted) ** 2)) / wanted.std()
+    print(f"{name}: {converting:.0f} s to convert, rms error of outputs {error:.1%}", flush=True)
+    for each in boards:
+        board, start = BOARDS[each], time.process_time()
+        memory = read_weight_memory(board.memory, "the table of boards")
+        target = replace(made.target, part=board.part, clock_period_ns=board.clock_ns, weight_memory=memory)
+        told = Model(made.network, made.program, target).estimate()
+        figures = large_networks.figures(told.size, told.interval, board.clock_ns)
+        busy = ", ".join(f"{engine.multipliers} multipliers {engine.busy:.1%} busy" for engine in told.fetched)
+        seconds = converting + time.process_time() - start
+        megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(
+            f"{name} on {each}: {lacking(told, board)}; {figures}; {busy}; {seconds:.0f} s, {megabytes:,} MB",
+            flush=True,
+        )
+
+
+def lacking(told: Estimate, board: Board) -> str:
+    """What the part has too little of."""
+    part, size = part_or_typical(board.part), told.size
+    of = {"LUT": (size.lut, part.luts), "DSP": (size.dsp, part.dsps), "BRAM": (size.bram, part.brams)}
+    found = [f"{needed:,} of {has:,} {name}" for name, (needed, has) in of.items() if needed > has]
+    return "fits" if told.fits else f"does not fit: {', '.join(found) or 'no room for routing'}"
 
 
 def main() -> None:
     """Print the rows."""
     names = sys.argv[1:] or [*NETWORKS]
     if len(names) == 1:
-        print(planned(names[0]), flush=True)
+        name, _, boards = names[0].partition(":")
+        planned(name, boards.split(",") if boards else [*BOARDS])
         return
     for name in names:
         subprocess.run([sys.executable, __file__, name], check=False)
