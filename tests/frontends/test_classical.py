@@ -15,7 +15,7 @@ import pytest
 from onnx import helper
 from skl2onnx import to_onnx
 from sklearn import decomposition, ensemble, linear_model, neighbors, preprocessing, svm
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_diabetes, load_iris, load_wine
 from sklearn.pipeline import make_pipeline
 from tests.properties import few, judged
 
@@ -184,6 +184,18 @@ def test_pipelines(name: str) -> None:
     np.testing.assert_array_equal(outputs[0].ravel(), model.predict(X))
     if hasattr(model, "predict_proba"):
         np.testing.assert_allclose(outputs[1], model.predict_proba(X), atol=1e-6)
+
+
+def test_features_of_unlike_scales_that_trees_read_scaled(tmp_path: Path) -> None:
+    """Where the circuit has no scaled features it shows none; nothing is told of errors, but of decisions."""
+    x, classes = load_wine(return_X_y=True)
+    forest = ensemble.RandomForestClassifier(3, max_depth=3, random_state=0)
+    model = bitsmith.convert(make_pipeline(SCALED(), forest).fit(x, classes), tmp_path, calibration=x)
+    np.testing.assert_array_equal(
+        model.predict(x)[0].ravel(), make_pipeline(SCALED(), forest).fit(x, classes).predict(x)
+    )
+    assert [row.layer for row in model.fidelity.rows] == ["X", "trees", "label"]
+    assert any("could change a decision" in sentence for sentence in model.fidelity.words)
 
 
 CIRCUITS: dict[str, tuple[Any, Numbers, Numbers]] = {

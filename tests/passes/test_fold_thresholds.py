@@ -34,7 +34,7 @@ def _network(scale: list[float], *outputs: str) -> Network:
 def test_decisions_stay() -> None:
     network = _network([0.25, 0.001])
     folded = fold_thresholds(network)
-    assert isinstance(folded.node("normal").layer, Identity)
+    assert isinstance(folded.node("normal").layer, Identity) and folded.node("normal").folded
     x = np.random.default_rng(0).normal(size=(500, 2)) * [8, 3000]
     wanted = network.evaluate([x])["trees"]
     np.testing.assert_array_equal(folded.evaluate([x])["trees"], wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
+from bitsmith.layers.shape import Identity
 from bitsmith.layers.words import Operand
 
 
@@ -14,6 +15,9 @@ def in_words(network: Network, program: Program) -> tuple[str, ...]:
     for probe in program.probes:
         node = program.nodes[probe.node]
         operands[probe.name] = Operand(node.type, node.op if isinstance(node.op, Input) else None)
+    for folded in network.nodes:
+        if folded.folded and isinstance(folded.layer, Identity) and folded.inputs[0] in operands:
+            operands[folded.name] = operands[folded.inputs[0]]
     return tuple(
         f"{node.name}: {sentence}"
         for node in network.nodes

@@ -114,9 +114,8 @@ class Input(Layer):
         return batch if self.center is None or self.spread is None else self.center + self.spread * batch
 
     def as_read(self, batch: Floats) -> Floats:
-        """Numbers as readers take them: indices without fractions (unless declared as integers), a mask's level for all below."""
-        whole = batch if self.entries is None or self.integer else np.trunc(batch)
-        return whole if self.floor is None else np.maximum(whole, self.floor)
+        """Numbers as readers take them: indices (unless declared integers) without fractions, others as quantizers leave them."""
+        return self.reference([batch if self.entries is None or self.integer else np.trunc(batch)])
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return self.shape

@@ -30,5 +30,5 @@ def fold_thresholds(network: Network) -> Network:
         own = (scaled.offset[trees.features], scaled.scale[trees.features])
         layer = replace(trees, thresholds=as_weights((trees.thresholds - own[0][:, None]) / own[1][:, None]))
         nodes[node.name] = replace(nodes[node.name], layer=layer)
-        nodes[before.name] = replace(before, layer=Identity())
+        nodes[before.name] = replace(before, layer=Identity(), folded=True)
     return network.with_nodes([nodes[node.name] for node in network.nodes])
