@@ -28,6 +28,7 @@ from bitsmith.conversion.exploration import Exploration, explore
 from bitsmith.errors import CapacityError, ConfigError, InputDataError
 from bitsmith.layers.settings import Bits
 from bitsmith.model.points import Point, size_of
+from tests.logged import logged
 from tests.properties import JUDGED
 
 _MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
@@ -175,7 +176,7 @@ def two_outputs(tmp_path: Path) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
-def test_each_of_several_outputs_has_its_score(two_outputs: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_of_several_outputs_has_its_score(two_outputs: Path) -> None:
     rng = np.random.default_rng(9)
     x = rng.uniform(-1.0, 1.0, (100, 6))
     classes, values = (np.asarray(output) for output in bitsmith.convert(two_outputs, calibration=x).predict(x))
@@ -191,9 +192,9 @@ def test_each_of_several_outputs_has_its_score(two_outputs: Path, caplog: pytest
     flat = explore(two_outputs, calibration=x, test=(x, *labels), **_BITS)
     assert [point.scores for point in flat.points] == [point.scores for point in found.points]
     assert "correct, root mean square error" in found.verdict and found.write(two_outputs.parent / "page").is_file()
-    with caplog.at_level(logging.INFO, logger="bitsmith"):
+    with logged(logging.INFO) as records:
         alone = explore(two_outputs, calibration=x, test=x, **_BITS)
-    told = [line for line in caplog.messages if line.startswith("explore: ")]
+    told = [line for line in (record.getMessage() for record in records) if line.startswith("explore: ")]
     assert [line.split(": ")[1] for line in told] == [str(point.bits) for point in alone.points]
     assert told[-1].endswith(": 4 circuits; 4 pairs of bits to try")
     assert ["(the float model" in each.verdict for each in (found, alone)] == [True, False]

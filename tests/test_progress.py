@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,34 +12,10 @@ from rich.console import Console
 import bitsmith
 from bitsmith.base.progress import heard, tell, tell_of_tool
 from bitsmith.report.live import working
+from tests.logged import logged
 from tests.system.examples import MODELS, three_layer
 
 STEPS = ["convert: reading the model", "convert: choosing formats", "convert: comparing with the float model"]
-
-
-class _Kept(logging.Handler):
-    """Keep what is logged; pytest's own capture costs each test a look at all loggers of the frameworks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-
-@contextmanager
-def _logged(level: int) -> Iterator[list[logging.LogRecord]]:
-    """Give what reaches the root logger from ``bitsmith`` at ``level`` or above."""
-    kept, logger = _Kept(), logging.getLogger("bitsmith")
-    before = logger.level
-    logging.getLogger().addHandler(kept)
-    logger.setLevel(level)
-    try:
-        yield kept.records
-    finally:
-        logger.setLevel(before)
-        logging.getLogger().removeHandler(kept)
 
 
 @pytest.mark.slow
@@ -49,7 +23,7 @@ def _logged(level: int) -> Iterator[list[logging.LogRecord]]:
 def test_conversions_and_projects_tell_the_logger_of_their_steps(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with _logged(logging.INFO) as records:
+    with logged(logging.INFO) as records:
         three_layer(tmp_path / "project")[0].write()
     assert {record.name for record in records} == {"bitsmith"}
     *steps, written = (record.getMessage() for record in records)
@@ -58,7 +32,7 @@ def test_conversions_and_projects_tell_the_logger_of_their_steps(
 
 
 def test_what_tools_write_is_for_debugging() -> None:
-    with _logged(logging.DEBUG) as records:
+    with logged(logging.DEBUG) as records:
         tell_of_tool("2.1. Executing [PROC] pass\n")
     assert [(record.levelno, record.getMessage()) for record in records] == [
         (logging.DEBUG, "2.1. Executing [PROC] pass")
@@ -88,7 +62,7 @@ def test_work_within_other_work_is_a_step_of_it() -> None:
 @pytest.mark.slow
 @pytest.mark.ci
 def test_proposals_tell_of_what_they_try() -> None:
-    with _logged(logging.INFO) as records:
+    with logged(logging.INFO) as records:
         assert not bitsmith.explain(MODELS / "digits.keras", part="LFE5U-12F").estimate.fits
     messages = [record.getMessage() for record in records]
     assert messages[0] == "convert: reading the model"

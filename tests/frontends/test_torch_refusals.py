@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.logged import logged
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -208,12 +209,12 @@ class _Chooses(nn.Module):
     ],
 )
 def test_modules_that_do_not_export(
-    module: nn.Module, said: str, remedy: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    module: nn.Module, said: str, remedy: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The reason is one line, and nothing of what torch logs and prints for its own developers is left."""
-    with pytest.raises(UnsupportedError) as caught:
+    with logged(logging.WARNING, "torch") as records, pytest.raises(UnsupportedError) as caught:
         read_torch(module, input_shape=(4,))
     assert re.search(said, caught.value.found) and re.search(remedy, str(caught.value.remedy))
     assert caught.value.__cause__ is None
     assert capfd.readouterr() == ("", "")
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not [record for record in records if record.levelno >= logging.WARNING]

@@ -189,7 +189,7 @@ def test_predictions_next_to_ties_are_warned_of_unless_the_format_is_the_users(r
         compiled = compile_network(network.with_nodes(nodes))
     emulator = Emulator(compiled.program)
     predictions = Predictions(compiled.network, calibrated=True)
-    found = predictions.look([x], emulator.run([x]))
+    found = predictions.look([x], emulator.run([x]), np.zeros(0, np.intp))
     assert (found is None) == given
     if found is not None:
         told = predictions.told(*found, emulator)
