@@ -74,6 +74,11 @@ class Layer(ABC):
         """Return True if the least change of an operand may change the result a lot: ``auto`` rounds nothing in front of it."""
         return False
 
+    @property
+    def lowered_by_reuse(self) -> bool:
+        """Return True if the layer becomes another program with a reuse factor, in which its parts take turns."""
+        return False
+
     def words(self, operands: Sequence[Operand]) -> tuple[str, ...]:
         """Return sentences on the layer in a circuit with such ``operands``, in words of its own kind."""
         return ()

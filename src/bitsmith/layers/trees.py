@@ -63,6 +63,7 @@ class Trees(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     jumps: ClassVar[bool] = True
+    lowered_by_reuse: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "result")
     trained: ClassVar[Mapping[str, str]] = {"weight": "leaves", "bias": "base"}
 

@@ -15,7 +15,7 @@ from bitsmith.compiler import Source
 from bitsmith.errors import CapacityError
 from bitsmith.errors.remedies import Remedy, build, convert, remedy
 from bitsmith.estimate.fit import Fit, fits, packed_luts
-from bitsmith.estimate.obstacle import Obstacle, obstacle, way_out
+from bitsmith.estimate.obstacle import Obstacle, crowding, obstacle, way_out
 from bitsmith.fidelity.judgement import LEAST_ERROR
 from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.scores import Yardstick
@@ -24,6 +24,9 @@ from bitsmith.model.points import RESULTS, WEIGHTS, Layouts, Point, compiled_wit
 
 _MOST = 8.0
 """Times the part's look-up tables beyond which no bits are tried: a network of few bits has a seventh of those of 16."""
+
+_MOST_TURNS = 1 << 12
+"""Reuse factors up to which layers are lowered again."""
 
 _Found = TypeVar("_Found")
 
@@ -71,6 +74,30 @@ def _most_exact(source: Source, asked: Layouts, tried: Callable[[Layouts], Fit |
     return None if best is None or best.loss > LEAST_ERROR else best
 
 
+def _lowered_again(source: Source, asked: Layouts) -> Iterator[tuple[dict[str, object], Layouts]]:
+    """Keys of rising reuse factors of layers that are lowered by them, up to all in turn, and layouts of what they make."""
+    names = [node.name for node in asked.compiled.network.nodes if node.layer.lowered_by_reuse]
+    factor, size = 2, asked.as_asked.size
+    while names and source.changed is not None and factor <= _MOST_TURNS:
+        tell(f"fit: {', '.join(names)} in {factor} turns")
+        keys: dict[str, object] = {"LayerName": {name: {"ReuseFactor": factor} for name in names}}
+        layouts = Layouts.of(compiled_with(source, keys), asked.target)
+        yield keys, layouts
+        if layouts.as_asked.size == size and size.interval > 1:
+            return
+        factor, size = 2 * factor, layouts.as_asked.size
+
+
+def _in_turn(source: Source, asked: Layouts) -> Point | None:
+    """The point of the least of these factors with which the circuit fits; of the greatest, if others help; None without one."""
+    keys, layouts = dict[str, object](), asked
+    for keys, layouts in _lowered_again(source, asked):
+        if fits(layouts.as_asked.size, asked.part):
+            return layouts.point(layouts.as_asked, keys, None)
+    found = None if layouts is asked else layouts.fitting()
+    return None if found is None else layouts.point(found, keys, None)
+
+
 def choices(source: Source | None, asked: Layouts) -> Iterator[Point]:
     """Return points that fit, the nearest to the user's request first: fewer bits, reuse factors, or else both."""
     narrow = None
@@ -83,6 +110,9 @@ def choices(source: Source | None, asked: Layouts) -> Iterator[Point]:
     if shared is not None:
         yield asked.point(shared, {}, None)
     elif source is not None:
+        in_turn = _in_turn(source, asked)
+        if in_turn is not None:
+            yield in_turn
         both = _most_exact(source, asked, Layouts.fitting)
         if both is not None and (narrow is None or both.configuration != narrow.configuration):
             yield both
@@ -98,7 +128,8 @@ def ways_to_fit(source: Source | None, asked: Layouts) -> Iterator[Point | None]
         yield None
         return
     yield from choices(source, asked)
-    lacking = obstacle_of(asked)
+    able = [asked, *(() if source is None else (layouts for _, layouts in _lowered_again(source, asked)))]
+    lacking = obstacle_of(min(able, key=lambda layouts: crowding(layouts.as_asked.size, layouts.part)))
     raise CapacityError(
         f"no reuse factors make the circuit fit {asked.part.name}: the smallest takes {lacking} (estimated)",
         where="fit",
