@@ -152,6 +152,8 @@ def by_hgq2(task: Task, _: Path) -> tuple[str, Model]:
         model = bitsmith.convert(net, part=PART, check=False)
         if accuracy(model.predict(chosen), wanted) >= task.least:
             models.append(model)
+    if not models:
+        raise UnsupportedError(f"no network of {HGQ2_EPOCHS} passes keeps the accuracy")
     return "trained", min(models, key=lambda model: model.estimate().size.lut)
 
 
