@@ -267,12 +267,13 @@ def stand_in(name: str, **fields: object) -> Any:
 @pytest.mark.parametrize("has_source", [False, True])
 @pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("turns", [False, True])
 @pytest.mark.parametrize("both", [False, True])
 def test_fewer_bits_come_first_then_reuse_and_both_only_where_reuse_is_not_enough(
-    monkeypatch: pytest.MonkeyPatch, has_source: bool, narrow: bool, shared: bool, both: bool
+    monkeypatch: pytest.MonkeyPatch, has_source: bool, narrow: bool, shared: bool, turns: bool, both: bool
 ) -> None:
-    """Without the source of a model there are no other bits."""
-    named = {"fewer_bits": narrow, "_most_exact": both}
+    """Without the source of a model there are no other bits, and no other program."""
+    named = {"fewer_bits": narrow, "_in_turn": turns, "_most_exact": both}
     answers = {name: stand_in(name, configuration=name) if is_found else None for name, is_found in named.items()}
     asked = Asked(monkeypatch, fitting, **answers)
     source: Any = SimpleNamespace(network=None) if has_source else None
@@ -280,10 +281,9 @@ def test_fewer_bits_come_first_then_reuse_and_both_only_where_reuse_is_not_enoug
     choices: Any = fitting.choices(source, laid_out)
     found = [choice.name for choice in choices]
     wanted = ["fewer_bits"] * (has_source and narrow) + ["fitting"] * shared
-    wanted += ["_most_exact"] * (has_source and both and not shared)
-    assert found == wanted
-    tries_both = ["_most_exact"] * (has_source and not shared)
-    assert asked.searches == ["fewer_bits"] * has_source + ["fitting"] + tries_both
+    further = {"_in_turn": turns, "_most_exact": both} if has_source and not shared else {}
+    assert found == wanted + [name for name, is_found in further.items() if is_found]
+    assert asked.searches == ["fewer_bits"] * has_source + ["fitting", *further]
 
 
 def _layouts(asked: Asked, found: str | None) -> Any:
@@ -298,7 +298,7 @@ def _layouts(asked: Asked, found: str | None) -> Any:
 
 def test_a_choice_that_both_searches_find_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     alike = {name: stand_in(name, configuration="the same") for name in ("fewer_bits", "_most_exact")}
-    asked = Asked(monkeypatch, fitting, **alike)
+    asked = Asked(monkeypatch, fitting, **alike, _in_turn=None)
     source: Any = SimpleNamespace(network=None)
     choices: Any = fitting.choices(source, _layouts(asked, None))
     assert [choice.name for choice in choices] == ["fewer_bits"]
