@@ -41,3 +41,30 @@ def test_a_layer_adds_nothing_but_what_it_was_not_given() -> None:
     worst = channels(off, WANTED).astray()
     assert worst is not None and worst.index == 1
     assert channels(off, WANTED, step=0.06).astray() is None and channels(off, WANTED, step=0.04).astray() is not None
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_figures_of_a_channel_are_those_of_its_own_numbers(seed: int) -> None:
+    """Errors in the mean and at worst beside its own range; what the layer adds, less two steps, beside its magnitudes."""
+    rng = np.random.default_rng(seed)
+    before = WANTED + rng.normal(size=3) * [0.1, 0.03, 0.01] * rng.normal(size=WANTED.shape)
+    found = before + rng.normal(size=3) * [0.3, 0.05, 0.02] * rng.normal(size=WANTED.shape)
+    sizes, largest, step = np.ptp(WANTED, axis=0), np.abs(WANTED).max(axis=0), 2.0**-12
+    whole = WANTED.max() - WANTED.min()
+    made = Channels(
+        *(WANTED, -1, spans(WANTED), np.full(3, step)),
+        *(deviation(WANTED, found, whole), deviation(before, found, whole)),
+    )
+    off, own = found - WANTED, found - before
+    for channel in (made.lost(), made.astray()):
+        assert channel is not None
+        k = channel.index
+        assert (channel.span.lo, channel.span.hi) == (WANTED[:, k].min(), WANTED[:, k].max())
+        assert (channel.size, channel.step) == (pytest.approx(sizes[k]), step)
+        assert channel.largest == pytest.approx(max(sizes[k], largest[k]))
+        figures = (channel.error, channel.worst, channel.added)
+        means = [np.sqrt((part[:, k] ** 2).mean()) for part in (off, own)]
+        right = (means[0] / sizes[k], np.abs(off[:, k]).max() / sizes[k], means[1] / sizes[k])
+        assert figures == pytest.approx(right)
+        spare = [(each - 2 * step) / channel.largest for each in (means[1], np.abs(own[:, k]).max())]
+        assert (channel.own, channel.own_worst) == pytest.approx(spare)

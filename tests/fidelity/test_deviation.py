@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitsmith.fidelity.certificate import _differ
 from bitsmith.fidelity.deviation import FEW_VALUES, MOST, deviation, signal_to_noise, spans
-from bitsmith.fidelity.measure import _zeroed
+from bitsmith.fidelity.measure import _stuck, _zeroed
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
@@ -119,3 +120,29 @@ def test_trained_values_that_become_0_are_counted(eighths: list[int], frac: int)
     assert _zeroed(node, "weight", kernel) == sum(
         value != 0 and round(Fraction(value, 8) * 2**frac) == 0 for value in eighths
     )
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 50])
+def test_elements_that_never_change_are_counted(samples: int) -> None:
+    """Of two samples or more; of elements that the float model changes, wherever they are."""
+    rng = np.random.default_rng(samples)
+    wanted, found = rng.normal(size=(samples, 4, 3)), rng.normal(size=(samples, 4, 3))
+    still = rng.random((4, 3)) < 0.4
+    found[:, still] = found[0, still]
+    constant = rng.random((4, 3)) < 0.3
+    wanted[:, constant] = wanted[0, constant]
+    assert still.any() and constant.any()
+    assert _stuck(wanted, found) == (0 if samples == 1 else np.count_nonzero(still & ~constant))
+    found[-1] += 1.0
+    assert _stuck(wanted, found) == 0
+
+
+def test_one_value_that_is_far_off_hides_no_others() -> None:
+    """Differences are judged beside the framework's values, whatever the network's own are."""
+    wanted = np.random.default_rng(0).uniform(-1.0, 1.0, (100, 10))
+    for jumps in (False, True):
+        assert not _differ(wanted, wanted, 1e-3, jumps=jumps)
+        assert not _differ(wanted * (1.0 + 1e-4), wanted, 1e-3, jumps=jumps)
+        far = wanted + 0.1
+        far[0, 0] = 1e9
+        assert _differ(far, wanted, 1e-3, jumps=jumps)

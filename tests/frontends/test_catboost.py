@@ -65,6 +65,38 @@ def test_losses_of_counts_predict_powers_of_e(loss: str) -> None:
     _check(network, record["x"], [np.exp(record["outputs"][0])])
 
 
+HASHES = {
+    "0": 2856682258,
+    "7": 4277023987,
+    "-3": 1837837212,
+    "42": 1145636304,
+    "-42": 2311901227,
+    "300": 330065120,
+    "1000": 901807697,
+    "-100": 3143616988,
+    "4095": 14337144,
+    "-4096": 440467800,
+    "12345": 151767304,
+    "65535": 2108729662,
+}
+"""Lower halves of CityHash64 of these texts, as clickhouse-cityhash 1.0.2 has them."""
+
+
+@pytest.mark.parametrize("text", HASHES)
+def test_categories_are_known_by_the_hash_of_their_text(text: str) -> None:
+    """An integer of any number of digits, which JSON has as a signed or an unsigned number."""
+    model = json.loads(json.dumps(MODELS[0]["model"]))
+    model["features_info"]["categorical_features"] = [{"feature_index": 0, "flat_feature_index": 5}]
+    x = np.zeros((3, 6))
+    x[:, 5] = int(text) + np.arange(-1, 2)
+    for value in (HASHES[text], HASHES[text] - (1 << 32)):
+        split = {"split_type": "OneHotFeature", "value": value, "cat_feature_index": 0}
+        model["oblivious_trees"] = [{"leaf_values": [2.0, 5.0], "splits": [split]}]
+        model["scale_and_bias"] = [3, [1]]
+        network = read_catboost(json.dumps(model).encode(), "model.json", raw=False)
+        _check(network, x, [[7.0, 16.0, 7.0]])
+
+
 def test_circuits_decide_as_catboost_does(tmp_path: Path) -> None:
     for number in (5, 9):
         record, path = MODELS[number], tmp_path / "model.json"
@@ -126,6 +158,20 @@ def test_what_cannot_be_read_is_named(name: str) -> None:
     change(model)
     with pytest.raises(error, match=said):
         read_catboost(json.dumps(model).encode(), "model.json", raw=False)
+
+
+def test_as_many_splits_and_outputs_as_there_may_be() -> None:
+    model = json.loads(json.dumps(MODELS[0]["model"]))
+    (tree, *_), split = model["oblivious_trees"], _first(model)
+    for splits, outputs in ((16, 1), (0, 1024)):
+        model["oblivious_trees"] = [tree]
+        model["scale_and_bias"] = [1, [0.0] * outputs]
+        tree.update(splits=[split] * splits, leaf_values=[0.0] * (outputs << splits))
+        assert read_catboost(json.dumps(model).encode(), "model.json", raw=True).outputs
+        tree.update(splits=[split] * (splits + 1), leaf_values=[0.0] * (outputs << splits + 1))
+        model["scale_and_bias"] = [1, [0.0] * (outputs + 1)]
+        with pytest.raises((ModelFileError, UnsupportedError), match="at most|17 splits|1025 outputs"):
+            read_catboost(json.dumps(model).encode(), "model.json", raw=True)
 
 
 def test_leaves_of_too_few_numbers_are_an_error() -> None:

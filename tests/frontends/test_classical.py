@@ -140,6 +140,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
+def test_neighbors_among_as_many_samples_as_there_may_be() -> None:
+    x = np.random.default_rng(0).normal(size=(4097, 2))
+    found = _evaluated(neighbors.KNeighborsRegressor(1).fit(x[:-1], x[:-1, 0]), x[-3:-1])
+    np.testing.assert_allclose(found[0].ravel(), x[-3:-1, 0])
+    with pytest.raises(UnsupportedError, match="at most 4096"):
+        read_model(neighbors.KNeighborsRegressor(1).fit(x, x[:, 0]))
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_other_neighbors_are_named(name: str) -> None:
     make, words = REFUSED[name]
