@@ -6,6 +6,7 @@ import re
 import resource
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.scripts import word
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.options.project import create_config
 from tests.hls.compiled import STRICT, written
 
@@ -38,6 +41,26 @@ def test_what_every_dialect_says(dialect: str) -> None:
     assert "unroll" in loop.lower() and "#" not in loop  # macros stand for it
     assert word(chosen.part) == chosen.part and chosen.period_ns > 0
     assert chosen.driver.ways
+
+
+@EACH
+def test_words_that_a_tool_does_not_take_are_noted_and_no_others(dialect: str, tmp_path: Path) -> None:
+    """Those of an ordinary network are narrow enough for all, and so are few products; of the same with limits some are not."""
+    chosen, build = DIALECTS[dialect], ProgramBuilder()
+    x = build.input("x", (6, 4), FixedFormat(True, 8, 4))
+    with build.layer("dense"):
+        weights = objects(np.random.default_rng(0).integers(-99, 99, (4, 8)))
+        case = {"net": build.program([("y", build.linear(x, weights, 4))])}
+    demands = {"net": Directives({"dense": 4}, parallel=False, products={"dense": MultiplierStyle.SHARED})}
+    assert not written(case, chosen, tmp_path, demands)["net"].too_wide
+    assert all(
+        limit == 0 or limit >= 1024 for limit in (chosen.most_bits, chosen.most_products, chosen.streams.most_bits)
+    )
+    found = written(case, replace(chosen, most_bits=16), tmp_path, demands)["net"].too_wide
+    assert found and all(each.bits > each.most == 16 for each in found)
+    widest = max(each.bits for each in found)
+    less = written(case, replace(chosen, most_bits=widest - 1), tmp_path, demands)["net"].too_wide
+    assert {each.bits for each in less} == {widest}
 
 
 def million_weights() -> Program:
