@@ -16,7 +16,7 @@ from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
-from bitsmith.layers.merge import Add, Concatenate, Multiply, Subtract
+from bitsmith.layers.merge import Add, Concatenate, Maximum, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import AveragePool, MaxPool
@@ -228,6 +228,22 @@ def test_sums_of_codes_with_zero_points(layer: Layer, offsets: tuple[float, floa
     chain.add(layer, *names)
     chain.add(Quantize(Quantizer.uniform(np.float32(0.0419), -64, 63, Rounding.RND)))
     assert_same(chain.network())
+
+
+@pytest.mark.parametrize("layer", [Add(), Subtract(), Multiply(), Maximum(), Concatenate(-1)])
+@pytest.mark.parametrize("biases", [(0.3, 0.0), (0.0, -0.7), (0.2, 0.9), (0.4, 0.4)])
+@pytest.mark.parametrize("size", [1, 2])
+def test_biases_of_products_of_one_scale_that_are_joined(layer: Layer, biases: tuple[float, float], size: int) -> None:
+    """Biases that are no multiples of the step of products are offsets of what they are added to, or compared with."""
+    chain = Chain(5, (4,))
+    codes = chain.add(Quantize(Quantizer.uniform(np.float32(0.0713), -16, 15)))
+    quantizer, names = Quantizer.uniform(np.float32(0.0313), -7, 7), []
+    for bias in (*biases, 0.1) if isinstance(layer, Add) else biases:
+        kernel = as_weights(quantizer.applied(chain.rng.normal(0, 0.1, (4, size))))
+        names.append(chain.add(Dense(kernel, as_weights(np.full(size, bias))), codes, weight=quantizer))
+    chain.add(layer, *names)
+    chain.add(Quantize(Quantizer.uniform(np.float32(0.0419), -64, 63, Rounding.RND)))
+    assert_same(chain.network(), exact=False)
 
 
 @pytest.mark.parametrize(("axis", "kind"), [(0, Identity), (1, BatchNormalization)])
