@@ -22,7 +22,6 @@ from tests.properties import few, judged
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.read import read_model
-from bitsmith.layers.least import Least
 
 Numbers = npt.NDArray[Any]
 
@@ -231,20 +230,24 @@ def test_circuits(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_least_in_a_circuit(tmp_path: Path) -> None:
+def test_neighbors_in_a_circuit(tmp_path: Path) -> None:
     model = bitsmith.convert(neighbors.KNeighborsClassifier(2).fit(X[::15], Y[::15]), tmp_path, calibration=X)
     report = model.build(inputs=X, synth=False)
     assert report["Verification"]["Mismatches"] == 0
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
-def test_the_first_of_equal_elements_counts(count: int) -> None:
-    x = np.array([[3.0, 1.0, 1.0, 2.0], [0.0, 0.0, 0.0, 0.0]])
-    wanted = {1: [[0, 1, 0, 0], [1, 0, 0, 0]], 2: [[0, 1, 1, 0], [1, 1, 0, 0]], 4: [[1] * 4] * 2}[count]
-    np.testing.assert_array_equal(Least(count).reference([x]), wanted)
-
-
-@pytest.mark.parametrize(("count", "shape"), [(0, (3,)), (4, (3,)), (1, (2, 3))])
-def test_least_of_what(count: int, shape: tuple[int, ...]) -> None:
-    with pytest.raises(UnsupportedError, match="least elements"):
-        Least(count).output_shape([shape])
+@few("seed", range(12), 3)
+def test_more_neighbors_cost_little(seed: int, tmp_path: Path) -> None:
+    """The circuit has the library's classes and means, of as many neighbors as there may be."""
+    rng = np.random.default_rng(seed)
+    x, z = (rng.normal(size=(size, 3)).astype(np.float32) for size in (40, 300))
+    counts = [1, 2, 3, 5, 7, 9]
+    kinds = np.digitize(x[:, 0], [-0.5, 0.5])
+    sizes = []
+    for count in counts[seed % 2 :: 2]:
+        model = neighbors.KNeighborsClassifier(count).fit(x, kinds)
+        circuit = bitsmith.convert(model, tmp_path, calibration=x, check=False, part="xcvu9p-flga2104-2-e")
+        found, wanted = circuit.predict(z)[0].ravel(), model.predict(z)
+        assert np.mean(found == wanted) >= 0.99, count
+        sizes.append(circuit.estimate().size.lut)
+    assert max(sizes) < 4 * min(sizes)

@@ -10,7 +10,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.trees.network import Chain, Classes
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.least import Least
+from bitsmith.layers.nearest import Nearest
 from bitsmith.layers.network import Network
 
 _MOST_SAMPLES = 4096
@@ -46,15 +46,15 @@ def read_neighbors(model: Any, name: str) -> Network:
     center = points.mean(axis=0)
     away = points - center
     chain.then("distances", Dense(as_weights(-2 * away.T), as_weights((away**2).sum(axis=1) + 2 * away @ center)))
-    chain.then("neighbors", Least(int(model.n_neighbors)))
-    targets = np.asarray(model._y)
+    targets, count = np.asarray(model._y), int(model.n_neighbors)
     if not hasattr(model, "classes_"):
-        values = targets.reshape(len(points), -1) / model.n_neighbors
-        return chain.network(chain.then("means", Dense(as_weights(values))))
+        values = targets.reshape(len(points), -1) / count
+        return chain.network(chain.then("means", Nearest(count, as_weights(values))))
     if isinstance(model.classes_, list):
         raise UnsupportedError("a classifier of several outputs", where=name, accepted="one output")
     classes = Classes(list(model.classes_))
-    votes = chain.then("votes", Dense(as_weights(np.eye(len(classes.labels))[targets.ravel()])))
+    marks = np.eye(len(classes.labels))
+    votes = chain.then("votes", Nearest(count, as_weights(marks[targets.ravel()])))
     label = chain.label(votes, classes)
-    share = as_weights(np.eye(len(classes.labels)) / model.n_neighbors)
-    return chain.network(label, chain.then("probabilities", Dense(share), votes), notes=classes.notes(label))
+    share = chain.then("probabilities", Dense(as_weights(marks / count)), votes)
+    return chain.network(label, share, notes=classes.notes(label))

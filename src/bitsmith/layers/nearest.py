@@ -1,0 +1,96 @@
+"""Sums over the least elements of a vector, such as the distances of neighbors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Relation
+from bitsmith.ir.types import Overflow, Rounding, objects, width_of
+from bitsmith.layers.example import Example
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.selection import Comparison, selection
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
+
+_SPARE_BITS = 4
+"""Bits that are compared beyond those of results, so that nearly equal elements are told apart."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nearest(Layer):
+    """The sum of the rows of ``values`` (n, outputs) that belong to the ``count`` least of n elements.
+
+    Of equal elements that of the lesser row counts first.
+    """
+
+    count: int
+    values: Floats
+
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
+    jumps: ClassVar[bool] = True
+    precisions: ClassVar[tuple[str, ...]] = ("score", "weight", "result")
+    trained: ClassVar[dict[str, str]] = {"weight": "values"}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape, (size, outputs) = single(inputs, self.kind), self.values.shape
+        if shape != (size,) or not 1 <= self.count <= size:
+            raise UnsupportedError(f"the {self.count} least elements of shape {shape}", accepted=f"1 to all of {size}")
+        return (outputs,)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        _, rows = self._rows()
+        order = np.lexsort((np.broadcast_to(rows, inputs[0].shape), inputs[0]), axis=-1)
+        return as_weights(self.values[order[:, : self.count]].sum(axis=1))
+
+    def _rows(self) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+        """Different rows of values, in order, and the number of each element's row."""
+        rows, numbers = np.unique(self.values, axis=0, return_inverse=True)
+        return as_weights(rows), np.asarray(numbers, np.int64).ravel()
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        """Elements carry the numbers of their rows in their lowest bits through a network that sorts what has to be sorted."""
+        builder, (rows, numbers) = lowering.builder, self._rows()
+        bits = width_of(0, len(rows) - 1)
+        scores = _compared(lowering, builder.aligned(inputs[0]))
+        keys = builder.add(builder.shift(scores, bits), builder.const(objects(numbers)))
+        levels, least = selection(len(numbers), self.count)
+        for level in levels:
+            keys = _compare(builder, keys, level)
+        found = builder.cast_to(builder.gather(keys, least, 0), 0, 0, (1 << bits) - 1, Rounding.TRN, Overflow.WRAP)
+        raw, frac = lowering.constant("weight", rows)
+        outputs = raw.shape[1]
+        entries = np.concatenate([raw, np.repeat(raw[:1], (1 << bits) - len(raw), axis=0)]).T
+        each = builder.gather(found, np.repeat(np.arange(self.count), outputs), 0)
+        added = builder.table(each, 0, objects(np.tile(entries, (self.count, 1))), frac)
+        return lowering.result(builder.sum(builder.reshape(added, (self.count, outputs)), (0,)))
+
+
+def _compared(lowering: Lowering, x: Value) -> Value:
+    """Elements as integers that are compared: in the user's format, or all bits but those that hardly count."""
+    builder, x = lowering.builder, lowering.cast("score", x)
+    span = x.type.span
+    spare = max(width_of(span.lo, span.hi) - lowering.settings.result_bits - _SPARE_BITS, 0)
+    if lowering.format("score") is not None or spare == 0:
+        return builder.shift(x, span.frac)
+    lo, hi = span.lo >> spare, span.hi >> spare
+    return builder.shift(builder.cast_to(x, span.frac - spare, lo, hi, Rounding.TRN, Overflow.SAT), span.frac - spare)
+
+
+def _compare(builder: ProgramBuilder, keys: Value, level: Sequence[Comparison]) -> Value:
+    """``keys`` after comparisons that are made at once: the lesser key first, the greater second."""
+    first, second = (builder.gather(keys, [pair[k] for pair in level], 0) for k in (0, 1))
+    exchanged = builder.compare(first, Relation.GT, second)
+    lesser, greater = builder.select(exchanged, second, first), builder.select(exchanged, first, second)
+    places = np.arange(keys.shape[0])
+    for number, (low, high) in enumerate(level):
+        places[[low, high]] = keys.shape[0] + number, keys.shape[0] + len(level) + number
+    return builder.gather(builder.concat([keys, lesser, greater], 0), places, 0)
+
+
+EXAMPLES = (Example(Nearest(4, as_weights(np.arange(32).reshape(16, 2) % 5)), ((16,),)),)
