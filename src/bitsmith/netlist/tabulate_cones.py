@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias, assert_never
 
@@ -145,31 +146,35 @@ def table_luts(entries: tuple[int, ...], first: int, width: int, inputs: int) ->
     ((usual, _),) = Counter(entries).most_common(1)
     words = np.full(1 << address, usual, dtype=np.int64)
     words[np.arange(first, first + len(entries)) % (1 << address)] = entries
-    columns = {_even(words >> bit & 1).tobytes() for bit in range(width)}
-    return sum(_luts_of_bit(np.frombuffer(column, dtype=np.int64), inputs) for column in columns)
+    bits = np.packbits(words >> np.arange(width)[:, None] & 1, axis=1, bitorder="little")
+    columns = {_even(int.from_bytes(bits[bit].tobytes(), "little"), 1 << address) for bit in range(width)}
+    lower = [_lower(bit, 1 << address) for bit in range(address)]
+    return sum(_luts_of_bit(column, lower, inputs) for column in columns)
 
 
-def _even(column: Values) -> Values:
-    """A bit of all words, or its complement: one look-up table has both."""
-    even: Values = column ^ column[0]
-    return even
+def _even(column: int, size: int) -> int:
+    """A bit of all words, a digit for each, or its complement: one look-up table has both."""
+    return column ^ ((1 << size) - 1) if column & 1 else column
 
 
-def _luts_of_bit(column: Values, inputs: int) -> int:
-    """The look-up tables of one bit of a table: one, or those of both halves; a half that is wiring takes one to be chosen."""
-    size = len(column)
-    read = [1 << bit for bit in range(size.bit_length() - 1) if _depends(column, 1 << bit)]
+def _lower(bit: int, size: int) -> int:
+    """The places of so many that have no such ``bit``, as digits."""
+    run = 1 << bit
+    return ((1 << size) - 1) // ((1 << 2 * run) - 1) * ((1 << run) - 1)
+
+
+def _luts_of_bit(column: int, lower: Sequence[int], inputs: int) -> int:
+    """The look-up tables of one bit of a table: one, or those of both halves; a half that is wiring takes one to be chosen.
+
+    The bit depends on those address bits that make a difference to the ``lower`` places of each.
+    """
+    read = [bit for bit, places in enumerate(lower) if (column ^ column >> (1 << bit)) & places]
     if len(read) <= inputs:
         return int(len(read) > 1)
-    rest = column.reshape(-1, 2, read[-1])
-    halves = [_luts_of_bit(np.ascontiguousarray(rest[:, half]).reshape(-1), inputs) for half in range(2)]
+    half, below = 1 << read[-1], lower[: read[-1]]
+    first, second = column & ((1 << half) - 1), column >> half & ((1 << half) - 1)
+    halves = [_luts_of_bit(part, below, inputs) for part in (first, second)]
     return sum(max(half, 1) for half in halves) if all(halves) else sum(halves) + 1
-
-
-def _depends(column: Values, step: int) -> bool:
-    """True if places that are ``step`` apart differ."""
-    halves = column.reshape(-1, 2, step)
-    return not np.array_equal(halves[:, 0], halves[:, 1])
 
 
 class _Tabulation:
