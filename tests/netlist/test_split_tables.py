@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.netlist import Field, Netlist, Word, WordOrigin, WordRef, live_words
+from bitsmith.netlist.pipeline import Timing, pipeline
 from bitsmith.netlist.split_tables import split_tables
 from bitsmith.netlist.tabulate_cones import table_luts
 from bitsmith.netlist.text import to_text
@@ -38,7 +39,15 @@ class FourInputs(SixInputs):
         return 0.5 + 0.5 * max(address_bits - 4, 0)
 
 
+class QuickTables(SixInputs):
+    """Delays of tables of many bits that take little longer than small ones."""
+
+    def table(self, address_bits: int) -> float:
+        return 0.5 if address_bits <= 6 else 0.6
+
+
 DELAYS = {4: FourInputs(), 6: SixInputs()}
+STAGE_NS = 4.0
 
 
 def reading(entries: list[int], first: int, drop: int = 0) -> Netlist:
@@ -76,7 +85,7 @@ CLIPPED = smooth(lambda x: max(min(60.0 * x, 15.0), -15.0), 9, 1.0)
 @pytest.mark.parametrize(("function", "bits", "scale"), [(np.tanh, 8, 15.0), (np.sin, 9, 15.5), (np.arctan, 8, 9.0)])
 def test_smooth_functions_take_fewer(function: Callable[[float], float], bits: int, scale: float) -> None:
     before = reading(smooth(function, bits, scale), -(1 << (bits - 1)))
-    after = split_tables(before, DELAYS[6], 2.0)
+    after = split_tables(before, DELAYS[6], STAGE_NS)
     same(before, after)
     assert luts(after, 6) <= 0.9 * luts(before, 6)
 
@@ -84,11 +93,11 @@ def test_smooth_functions_take_fewer(function: Callable[[float], float], bits: i
 def test_look_up_tables_of_four_inputs_are_to_become_much_fewer() -> None:
     """Synthesis finds smaller savings itself."""
     clipped = reading(CLIPPED, -256)
-    after = split_tables(clipped, DELAYS[4], 2.0)
+    after = split_tables(clipped, DELAYS[4], STAGE_NS)
     same(clipped, after)
     assert luts(after, 4) <= 0.7 * luts(clipped, 4)
     whole = reading(smooth(np.sin, 9, 15.5), -256)
-    assert split_tables(whole, DELAYS[4], 2.0) is whole
+    assert split_tables(whole, DELAYS[4], STAGE_NS) is whole
 
 
 def test_bits_in_the_middle_can_be_apart() -> None:
@@ -97,7 +106,7 @@ def test_bits_in_the_middle_can_be_apart() -> None:
     number, functions = rng.integers(0, 8, 1 << 6), rng.integers(-8, 8, (8, 4))
     entries = [int(functions[number[x >> 4 << 2 | x & 3], x >> 2 & 3]) for x in range(1 << 8)]
     before = reading(entries, 0)
-    after = split_tables(before, DELAYS[6], 2.0)
+    after = split_tables(before, DELAYS[6], STAGE_NS)
     same(before, after)
     assert luts(after, 6) == 3 + 4
 
@@ -106,26 +115,50 @@ def test_upper_bits_stay_a_table_where_that_is_smaller() -> None:
     rng = np.random.default_rng(5)
     low = rng.integers(0, 16, (8, 4))[rng.integers(0, 8, 1 << 6)].reshape(-1)
     before = reading((low | rng.integers(0, 2, 1 << 8) << 4).tolist(), 0)
-    after = split_tables(before, DELAYS[6], 2.0)
+    after = split_tables(before, DELAYS[6], STAGE_NS)
     same(before, after)
     assert any(isinstance(word.cell, cells.AddSub) and word.hi == 31 for word in after.words)
 
 
+def test_no_stage_is_added() -> None:
+    """Splits of splits are taken where there is time, and none where there is none."""
+    before = reading(smooth(np.sin, 9, 15.5), -256)
+    assert split_tables(before, DELAYS[6], 2.0) is before
+    assert luts(split_tables(before, DELAYS[6], 2.5), 6) < luts(before, 6)
+
+
+def test_fewer_levels_take_less_time() -> None:
+    """Of a table of 10 bits that is quick, and whose parts are split where there is time for three of them."""
+    before = reading(nested(), 0)
+    deep, shallow = (split_tables(before, QuickTables(), stage_ns) for stage_ns in (1.5, 1.2))
+    same(before, shallow)
+    assert luts(deep, 6) < luts(shallow, 6) < luts(before, 6)
+    assert Timing(shallow, QuickTables(), 1.2).stages < Timing(deep, QuickTables(), 1.2).stages
+
+
+def test_tables_that_are_slower_than_a_stage_are_split() -> None:
+    before = reading(nested(), 0)
+    after = split_tables(before, DELAYS[6], 0.5)
+    same(before, after)
+    assert pipeline(before, DELAYS[6], 0.5).over_budget
+    assert not pipeline(after, DELAYS[6], 0.5).over_budget
+
+
 def test_random_tables_stay() -> None:
     before = reading(np.random.default_rng(1).integers(-128, 128, 1 << 8).tolist(), -128)
-    assert split_tables(before, DELAYS[6], 2.0) is before
+    assert split_tables(before, DELAYS[6], STAGE_NS) is before
 
 
 @pytest.mark.parametrize(("bits", "drop"), [(6, 0), (8, 1), (13, 0)])
 def test_tables_that_stay(bits: int, drop: int) -> None:
     """Small ones, huge ones, and those of which bits are dropped."""
     before = reading(smooth(np.tanh, bits, 31.0), 0, drop)
-    assert split_tables(before, DELAYS[6], 2.0) is before
+    assert split_tables(before, DELAYS[6], STAGE_NS) is before
 
 
 def test_block_memory_stays() -> None:
     before = reading(CLIPPED, -256)
-    assert split_tables(before, SteadyDelays(), 2.0) is before
+    assert split_tables(before, SteadyDelays(), STAGE_NS) is before
 
 
 @st.composite
@@ -153,18 +186,22 @@ def test_results_stay_and_take_no_more_look_up_tables(table: tuple[list[int], in
     if min(entries) == max(entries):
         return
     before = reading(entries, first)
-    after = split_tables(before, DELAYS[inputs], 2.0)
+    after = split_tables(before, DELAYS[inputs], STAGE_NS)
     if after is not before:
         same(before, after)
         assert luts(after, inputs) <= luts(before, inputs)
 
 
-def test_every_address_reaches_its_entry() -> None:
-    """Of a table of 10 bits, whose parts are split again."""
+def nested() -> list[int]:
+    """Entries of 10 bits that are tables of tables."""
     rng = np.random.default_rng(2)
     inner, middle, outer = rng.integers(-9, 9, (6, 8)), rng.integers(0, 6, (5, 8)), rng.integers(0, 5, 16)
-    entries = [int(inner[middle[outer[a], b], c]) for a, b, c in itertools.product(range(16), range(8), range(8))]
-    before = reading(entries, 0)
-    after = split_tables(before, DELAYS[6], 2.0)
+    return [int(inner[middle[outer[a], b], c]) for a, b, c in itertools.product(range(16), range(8), range(8))]
+
+
+def test_every_address_reaches_its_entry() -> None:
+    """Of a table of 10 bits, whose parts are split again."""
+    before = reading(nested(), 0)
+    after = split_tables(before, DELAYS[6], STAGE_NS)
     same(before, after)
     assert luts(after, 6) <= 3 + 3 + 6

@@ -8,9 +8,8 @@ and one that saturates has even fewer. Any run of bits can be what ``inner`` rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -20,7 +19,7 @@ from bitsmith.ir.types import width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.contents import by_low_bits
 from bitsmith.netlist.netlist import Cell, Netlist, Word, WordRef, live_words
-from bitsmith.netlist.pipeline import Delays, lut_inputs
+from bitsmith.netlist.pipeline import Delays, Timing, lut_inputs
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.renumber import moved
 from bitsmith.netlist.tabulate_cones import table_luts
@@ -42,6 +41,9 @@ _SHARE_OF_FOUR = 0.7
 
 _WIDEST = 62
 """Bits of the words of tables that are split."""
+
+_SHARE = 4
+"""Share of the splits in the way that lose a level at a time where there are too many stages, those that save least first."""
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
 Entries: TypeAlias = tuple[int, ...]
@@ -70,31 +72,55 @@ class _Table:
     luts: int
     split: _Split | None
 
+    @property
+    def levels(self) -> int:
+        """Splits of parts of parts, itself included."""
+        if self.split is None:
+            return 0
+        parts = self.split.number, self.split.inner, self.split.upper
+        return 1 + max(part.levels for part in parts if part is not None)
+
 
 def split_tables(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
-    """``netlist`` with several tables in place of one where these take fewer look-up tables, and no block memory."""
-    splits, inputs = dict[int, _Table](), lut_inputs(delays)
-    for index in live_words(netlist):
-        entries = _entries(netlist, index, delays, budget_ns)
-        if entries is not None:
-            table = _best(entries, inputs, _LEVELS)
-            most = _best(entries, inputs, 0).luts * (1.0 if inputs > 4 else _SHARE_OF_FOUR)
-            if table.split is not None and table.luts <= most:
-                splits[index] = table
-    if not splits:
-        return netlist
-    making, numbers = _Making([], list(netlist.tables)), dict[int, int]()
+    """``netlist`` with several tables in place of one where these take fewer look-up tables, and no block memory.
+
+    It has no more stages of ``budget_ns`` than before, but for those that tables take that are slower than a stage.
+    """
+    search = _Search(lut_inputs(delays))
+    read = {index: _entries(netlist, index, delays, budget_ns) for index in live_words(netlist)}
+    smaller = {index: search.smaller(entries, _LEVELS) for index, entries in read.items() if entries}
+    tables = {index: table for index, table in smaller.items() if table}
+    slow = {index: table for index, table in tables.items() if delays.table(_bits(table.entries)) > budget_ns}
+    stages = Timing(_with(netlist, slow)[0], delays, budget_ns).stages if tables else 0
+    while tables:
+        made, parts = _with(netlist, tables)
+        timing = Timing(made, delays, budget_ns)
+        if timing.stages <= stages:
+            return reduce_widths(made)
+        late, quick = timing.late(stages), tables.keys() - slow
+        guilty = [index for index in quick if not late.isdisjoint(parts[index])] or list(quick)
+        guilty.sort(key=lambda index: (search.best(tables[index].entries, 0).luts - tables[index].luts, index))
+        for index in guilty[: -(-len(guilty) // _SHARE)]:
+            table = tables.pop(index)
+            if shallower := search.smaller(table.entries, table.levels - 1):
+                tables[index] = shallower
+    return netlist
+
+
+def _with(netlist: Netlist, tables: Mapping[int, _Table]) -> tuple[Netlist, Mapping[int, range]]:
+    """``netlist`` with ``tables`` in place of what words read, and the words that stand for each."""
+    making, numbers, parts = _Making([], list(netlist.tables)), dict[int, int](), dict[int, range]()
     for index, word in enumerate(netlist.words):
-        cell = moved(word.cell, numbers)
-        if index in splits and isinstance(cell, cells.RomRead):
-            table, like = splits[index], replace(word, element=-1)
+        cell, begin = moved(word.cell, numbers), len(making.words)
+        if index in tables and isinstance(cell, cells.RomRead):
+            table, like = tables[index], replace(word, element=-1)
             address = making.part(cell.address, 0, _bits(table.entries), like)
             assert address is not None
             cell = making.cell(table, address, like)
         numbers[index] = making.word(replace(word, cell=cell))
+        parts[index] = range(begin, len(making.words))
     results = tuple(WordRef(numbers[ref.word], ref.shift) for ref in netlist.results)
-    made = replace(netlist, words=tuple(making.words), tables=tuple(making.tables), results=results)
-    return reduce_widths(made)
+    return replace(netlist, words=tuple(making.words), tables=tuple(making.tables), results=results), parts
 
 
 def _entries(netlist: Netlist, index: int, delays: Delays, budget_ns: float) -> Entries | None:
@@ -110,23 +136,41 @@ def _entries(netlist: Netlist, index: int, delays: Delays, budget_ns: float) -> 
     return by_low_bits(word.cell.first, address.width, entries)
 
 
-@lru_cache(maxsize=1 << 12)
-def _best(entries: Entries, inputs: int, levels: int) -> _Table:
-    """The table of ``entries``, split where that takes fewer look-up tables."""
-    whole = _Table(entries, table_luts(entries, 0, width_of(min(entries), max(entries)), inputs), None)
-    if _bits(entries) <= inputs or not levels:
-        return whole
-    best = whole
-    for outline in sorted(_outlines(entries, inputs, whole.luts), key=lambda outline: outline.order)[:_TRIED]:
-        if outline.least < best.luts:
-            parts = [_best(part, inputs, levels - 1) for part in outline.parts(entries)]
-            luts = sum(part.luts for part in parts)
-            if luts < best.luts:
-                number, inner, *upper = parts
-                above = upper[0] if upper else None
-                split = _Split(outline.first, outline.bits, outline.low, number, inner, above)
-                best = _Table(entries, luts, split)
-    return best
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Seeks splits for look-up tables of so many ``inputs``; ``found`` are those of tables that were looked at."""
+
+    inputs: int
+    found: dict[tuple[Entries, int], _Table] = field(default_factory=dict)
+
+    def best(self, entries: Entries, levels: int) -> _Table:
+        """The table of ``entries``, split where that takes fewer look-up tables."""
+        key = entries, levels
+        if key not in self.found:
+            self.found[key] = self._best(entries, levels)
+        return self.found[key]
+
+    def smaller(self, entries: Entries, levels: int) -> _Table | None:
+        """The split table of ``entries`` where that takes so many fewer look-up tables that it pays."""
+        table = self.best(entries, levels)
+        most = self.best(entries, 0).luts * (1.0 if self.inputs > 4 else _SHARE_OF_FOUR)
+        return table if table.split is not None and table.luts <= most else None
+
+    def _best(self, entries: Entries, levels: int) -> _Table:
+        best = _Table(entries, table_luts(entries, 0, width_of(min(entries), max(entries)), self.inputs), None)
+        if _bits(entries) <= self.inputs or not levels:
+            return best
+        outlines = sorted(_outlines(entries, self.inputs, best.luts), key=lambda outline: outline.order)
+        for outline in outlines[:_TRIED]:
+            if outline.least < best.luts:
+                parts = [self.best(part, levels - 1) for part in outline.parts(entries)]
+                luts = sum(part.luts for part in parts)
+                if luts < best.luts:
+                    number, inner, *upper = parts
+                    above = upper[0] if upper else None
+                    split = _Split(outline.first, outline.bits, outline.low, number, inner, above)
+                    best = _Table(entries, luts, split)
+        return best
 
 
 @dataclass(frozen=True, slots=True)
