@@ -24,6 +24,7 @@ from bitsmith.estimate.fit import packed_luts
 from bitsmith.ir.text import to_text
 from bitsmith.model import descent, results
 from bitsmith.model.results import Result, Results
+from tests.properties import few
 from tests.test_exploration import _QUANTIZED
 
 PART = "LFE5U-25F"
@@ -221,14 +222,16 @@ def test_latencies_are_those_of_the_model(model: Path, data: tuple[Floats, Label
     assert bitsmith.fit(model, data, Goal(loss=0.05, latency=bound), tries=20).chosen is None
 
 
-@pytest.mark.parametrize(
-    ("metric", "reference"),
+@few(
+    "metric, reference",
     [
         ("agreement", lambda scores, floats, labels: np.mean(scores.argmax(1) == floats.argmax(1))),
         ("rmse", lambda scores, floats, labels: np.sqrt(np.mean((scores - floats) ** 2)) / np.std(floats)),
         ("mse", lambda scores, floats, labels: np.mean((scores - floats) ** 2) / np.var(floats)),
         (lambda scores, labels: -float(np.abs(scores - labels).max()), None),
     ],
+    fast=2,
+    judged=True,
 )
 def test_metrics_are_their_definitions(
     model: Path, data: tuple[Floats, Labels], metric: object, reference: Callable[..., float] | None

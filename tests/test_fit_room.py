@@ -34,6 +34,8 @@ def data() -> Floats:
     return np.random.default_rng(1).uniform(-1.0, 1.0, (600, 12))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_of_a_part_that_is_too_small_the_smallest_circuit_says_what_is_lacking(model: Path, data: Floats) -> None:
     none = bitsmith.fit(model, data, Goal(metric="error", part="iCE40LP384", minimize="interval"), tries=1)
     good = [each.size for each in none.points if each.excess <= 0]
@@ -60,6 +62,8 @@ def test_room_comes_before_speed_in_a_part_that_is_too_small(
     assert costs == sorted(costs, reverse=True) and costs[0] > 1e8 and costs[-1] < 1e4
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_bits_that_cost_no_room_are_given_back(model: Path, data: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
     """The circuit has room, and is nearer to the float model than without; the tries are as many as were allowed."""
     goal, found = Goal(metric="error", loss=0.1, part="iCE40LP384", minimize="interval"), []

@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import onnx
-import pytest
 import torch
 from expressions import (
     LEVELS,
@@ -32,6 +31,7 @@ from expressions import (
 )
 from keras import ops
 from onnx_models import graph, node
+from tests.properties import every
 from torch.nn import functional
 
 from bitsmith.compiler import compile_network
@@ -304,7 +304,7 @@ def _network_of_keras(function: Callable[..., object], path: Path) -> Network:
     return read_keras(path)
 
 
-@pytest.mark.parametrize("name", CASES)
+@every("name", [*CASES], step=2)
 def test_an_expression_means_the_same(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     x = np.floor(np.random.default_rng(3).normal(0.0, 24.0, (64, *SHAPE))) / 16.0 + 1.0 / 32.0  # not at any bound

@@ -74,7 +74,7 @@ def _compared(file: str, name: str, rounding: str) -> None:
         np.testing.assert_array_equal(np.asarray(result, dtype=right.dtype), right)
 
 
-@every("file, name", [*_cases()], step=3)
+@every("file, name", [*_cases()], step=5)
 def test_every_byte_is_that_of_the_reference_kernels(file: str, name: str) -> None:
     _compared(file, name, "single")
 
