@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -397,3 +398,31 @@ def assert_same_results(network: Network) -> None:
         np.testing.assert_array_equal(a, b)
     for node in kept:
         np.testing.assert_array_equal(laid_traced[node.name], traced[node.name], err_msg=node.name)
+
+
+def _fewest_moves(steps: list[Layer]) -> int:
+    """Of a chain on axes 0, 1, 2, all of them larger than 1: a dense layer reads along the last stored axis, others any."""
+    stored, axes = {(0, 1, 2): 0}, (0, 1, 2)
+    for layer in [*steps, None]:
+        if isinstance(layer, Permute):
+            axes = tuple(axes[k] for k in layer.perm)
+        elif isinstance(layer, Dense) or layer is None:
+            ends = [order for order in permutations(range(3)) if order == axes or (layer and order[-1] == axes[-1])]
+            stored = {end: min(cost + (start != end) for start, cost in stored.items()) for end in ends}
+    return min(stored.values())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_chains_have_the_fewest_moves(seed: int) -> None:
+    """Beside all orders that each tensor may be stored in."""
+    d = drawn(seed)
+    x, steps = d.input((2, 3, 4)), list[Layer]()
+    for _ in range(int(d.rng.integers(2, 7))):
+        size = d.shapes[x][-1]
+        kinds = [Permute(tuple(map(int, d.rng.permutation(3)))), ReLU(), Softmax(int(d.rng.integers(3)))]
+        steps.append([*kinds, Dense(d.weights(size, size)), kinds[0]][int(d.rng.integers(5))])
+        x = d.add(steps[-1], x)
+    network = layout(d.network(x))
+    moves = [node.layer.perm for node in network.nodes if isinstance(node.layer, Permute)]
+    moves += [network.node(x).order or (0, 1, 2)]  # what goes out is moved at last
+    assert sum(move != (0, 1, 2) for move in moves) == _fewest_moves(steps)
