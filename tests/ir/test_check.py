@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from bitsmith.errors import ProgramError
-from bitsmith.ir.check import check
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.check import arity, check
+from bitsmith.ir.ops import Concat
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.text import parse
-from bitsmith.ir.types import TensorType
+from bitsmith.ir.types import FixedFormat, TensorType
 from tests.properties.programs import random_program
 
 PROGRAM = parse("""
@@ -39,6 +41,29 @@ def test_sound_programs_pass() -> None:
     check(PROGRAM)
     for seed in range(40):
         check(random_program(seed))
+
+
+def test_numbers_of_operands() -> None:
+    """Of any operation with one fewer and one more; a list that is joined has one or more."""
+    seen = dict[type, tuple[Program, int]]()
+    for program in map(random_program, range(12)):
+        for index, node in enumerate(program.nodes):
+            if index < 12:  # all before are checked each time
+                seen.setdefault(type(node.op), (program, index))
+    for kind, (program, index) in seen.items():
+        node = program.nodes[index]
+        least, most = arity(node.op)
+        assert least <= len(node.args) <= most
+        for args in (node.args[1:], (*node.args, 0)):
+            if index and not least <= len(args) <= most:
+                nodes = (*program.nodes[:index], replace(node, args=args))
+                with pytest.raises(ProgramError, match=f"{len(args)} operands of {kind.__name__}, which"):
+                    check(Program(nodes, (Output("y", index),)))
+    assert len(seen) > 10
+    build = ProgramBuilder()
+    x = build.input("x", (2, 3), FixedFormat(True, 8, 4))
+    for count in (1, 2, 3):
+        check(build.program([("y", build.apply(Concat(0), *[x] * count))]))
 
 
 def test_message_shows_the_neighbourhood() -> None:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.check import check
+from bitsmith.ir.check import arity, check
 from bitsmith.ir.infer import infer
-from bitsmith.ir.ops import Cast, Compare, Input, Linear, Pad, Parameter, Relation
+from bitsmith.ir.ops import Cast, Compare, Const, Input, Linear, Op, Pad, Parameter, Relation, Shift, Table
 from bitsmith.ir.scaling import linear_weights, rescale
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType, objects
+from bitsmith.ir.types import MAX_FRAC, FixedFormat, Overflow, Rounding, TensorType, objects
 from tests.ir.oracle import evaluate
 
 Ints = npt.NDArray[np.int64]
@@ -225,3 +225,29 @@ def test_casts_are_to_ranges_that_hold_something() -> None:
     infer(cast([-8, -8], [0, 5], Overflow.SAT_SYM), [kind])
     with pytest.raises(ProgramError, match="SAT_SYM to a range of negative values"):
         infer(cast([-8, -8], [-1, 5], Overflow.SAT_SYM), [kind])
+
+
+def _fracs(frac: int) -> dict[str, Op]:
+    """Operations on two numbers, if on any, that say how many fractional bits something has."""
+    fracs, numbers, ends = np.array([0, frac]), objects([1, -3]), (objects([-8, -8]), objects([7, 7]))
+    return {
+        "input": Input("x", (2,), fracs, *ends, Rounding.TRN, Overflow.SAT),
+        "constant": Const(numbers, fracs),
+        "parameter": Parameter("weight", numbers, np.array([frac]), objects([-8]), objects([7]), False),
+        "weights": Linear(objects([[1, 3], [5, 7]]), np.full((2, 2), frac)),
+        "shift": Shift(fracs),
+        "table": Table(-8, objects([[*range(16)]]), fracs),
+        "cast": Cast(fracs, *ends, Rounding.RND, Overflow.SAT),
+    }
+
+
+@pytest.mark.parametrize("name", _fracs(0))
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_operations_have_as_many_fractional_bits_as_fit_into_memory(name: str, sign: int) -> None:
+    for frac in (1 << 62, MAX_FRAC + 1):
+        op = _fracs(sign * frac)[name]
+        args = [TensorType.of((2,), 0, -8, 7)] * (arity(op)[0])
+        with pytest.raises(ProgramError, match=f"more than {MAX_FRAC} fractional bits"):
+            infer(op, args)
+    op = _fracs(sign * MAX_FRAC)[name]
+    infer(op, [TensorType.of((2,), 0, -8, 7)] * (arity(op)[0]))
