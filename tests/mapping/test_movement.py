@@ -82,3 +82,12 @@ def test_what_is_made_in_parts_is_moved_in_parts(name: str, kind: type) -> None:
         narrow = [each for each in processes if isinstance(each.kind, kind) and each.results[0].token.size < CHANNELS]
         assert bool(narrow) is wanted
         assert all(each.kind.times == 2 for each in narrow if isinstance(each.kind, Sweep))
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_what_is_made_in_pairs_of_channels_is_moved(name: str) -> None:
+    """Pairs stay together where no move comes between them."""
+    reuse = {"first": 6, "beside": 6, "move": 64, "last": 64}
+    processes = assert_same(between_products(MOVES[name]), Directives(reuse, False, SHARED)).processes
+    pairs = [each for each in processes if isinstance(each.kind, Sweep) and each.results[0].token.size == 2]
+    assert bool(pairs) == (name in {"rows repeated", "columns repeated", "rows and columns exchanged"})
