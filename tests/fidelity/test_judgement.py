@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +12,33 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bitsmith import FidelityWarning, convert
+from bitsmith.compiler import compile_network
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.deviation import Span
 from bitsmith.fidelity.judgement import (
     AUTO_ERROR,
+    AUTO_OWN_ERROR,
+    AUTO_OWN_WORST,
+    AUTO_WORST,
     CHANNEL_OWN_ERROR,
     CHANNEL_OWN_WORST,
     LEAST_ERROR,
     LEAST_SNR_DB,
+    MOST_STEP,
+    RIGHT_ERROR,
+    RIGHT_WORST,
+    WRAPPED_WORST,
+    Verdict,
     _is_astray,
     _is_useless,
+    judge,
 )
+from bitsmith.fidelity.measure import Circuit, Measured, measure
+from bitsmith.layers.activation import ReLU
+from bitsmith.layers.elementwise import Sign
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.network import Network, NetworkNode
 
 
 @pytest.mark.parametrize("limit", [None, AUTO_ERROR, 2 * AUTO_ERROR])
@@ -68,3 +85,87 @@ def test_an_output_is_judged_whose_axes_a_frontend_moves(operator: str) -> None:
     coarse = {"Model": {"Precision": {"result": "fixed<3,1>"}}}
     with pytest.warns(FidelityWarning, match="output '"):
         convert(file, config=coarse, check=False)
+
+
+def _measured(layer: Layer | None = None, after: Layer | None = None) -> tuple[Network, Measured]:
+    """Two layers in a row, and a measurement in which nothing is wrong."""
+    nodes = (
+        NetworkNode("x", Input((3,))),
+        NetworkNode("inside", layer or ReLU(), ("x",)),
+        NetworkNode("y", after or ReLU(), ("inside",)),
+    )
+    network = Network(nodes, ("x",), ("y",))
+    x = np.random.default_rng(0).uniform(-1.0, 1.0, (64, 3))
+    compiled = compile_network(network, [x])
+    found = measure(network, Circuit(compiled.network, compiled.program), [x])
+    assert not judge(compiled.network, found, calibrated=True).problems
+    return compiled.network, found
+
+
+def _judged(network: Network, measured: Measured, calibrated: bool = True, **changes: Mapping[str, Any]) -> Verdict:
+    """The verdict once rows, or the coarsest steps, are others."""
+    layers = dict(measured.layers)
+    for name, changed in changes.items():
+        step = changed.get("step", layers[name].step)
+        row = replace(layers[name].row, **{key: value for key, value in changed.items() if key != "step"})
+        layers[name] = replace(layers[name], row=row, step=step)
+    return judge(network, replace(measured, layers=layers), calibrated=calibrated)
+
+
+def _blamed(*of: Any, **changes: Mapping[str, Any]) -> list[str]:
+    return [each.layer for each in _judged(*of, **changes).problems]
+
+
+SIDES = [0.5, 0.999, 1.001, 2.0]
+
+
+@pytest.mark.parametrize("factor", SIDES)
+@pytest.mark.parametrize(("name", "limit"), [("error", AUTO_ERROR), ("worst", AUTO_WORST)])
+def test_outputs_of_auto_are_wrong_by_their_mean_or_their_greatest_error(
+    name: str, limit: float, factor: float
+) -> None:
+    network, measured = _measured()
+    varies = measured.layers["y"].span.size / measured.layers["y"].span.largest
+    verdict = _judged(network, measured, y={name: limit * factor / varies})
+    assert verdict.found.startswith("output 'y' differs") == (factor > 1.0) == bool(verdict.problems)
+
+
+@pytest.mark.parametrize("factor", SIDES)
+@pytest.mark.parametrize("step", [0.0, MOST_STEP / 2, MOST_STEP, 0.5])
+@pytest.mark.parametrize(("name", "limit"), [("own", AUTO_OWN_ERROR), ("own_worst", AUTO_OWN_WORST)])
+def test_layers_are_blamed_for_their_own_errors_beyond_a_step(
+    name: str, limit: float, step: float, factor: float
+) -> None:
+    """Where outputs do not show that all before them is right; a step of ten bits is the most that is allowed besides."""
+    network, measured = _measured()
+    span = measured.layers["inside"].span
+    own = limit * factor * span.largest / span.size + min(step, MOST_STEP)
+    inside = {name: own, "step": step}
+    wrong = {"worst": 2.0 * RIGHT_WORST}
+    assert _blamed(network, measured, inside=inside, y=wrong) == ["inside"] * (factor > 1.0)
+    assert _blamed(network, measured, inside=inside) == []
+
+
+@pytest.mark.parametrize(("name", "limit"), [("error", RIGHT_ERROR), ("worst", RIGHT_WORST)])
+@pytest.mark.parametrize("factor", SIDES)
+def test_outputs_that_are_right_excuse_what_is_inside(name: str, limit: float, factor: float) -> None:
+    network, measured = _measured()
+    blamed = _blamed(network, measured, inside={"own": 0.1}, y={name: limit * factor})
+    assert blamed == ["inside"] * (factor > 1.0)
+
+
+def test_outputs_excuse_nothing_before_a_layer_that_jumps() -> None:
+    network, measured = _measured(after=Sign())
+    assert _blamed(network, measured, inside={"own": 0.1}) == ["inside"]
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize("wrapped", [0, 3])
+@pytest.mark.parametrize("own_worst", [None, WRAPPED_WORST * 0.999, WRAPPED_WORST * 1.001])
+def test_values_that_wrap_count_by_the_error_of_their_layer(
+    calibrated: bool, wrapped: int, own_worst: float | None
+) -> None:
+    """In data of the user's, though outputs are right."""
+    network, measured = _measured()
+    blamed = _blamed(network, measured, calibrated, inside={"wrapped": wrapped, "own_worst": own_worst})
+    assert blamed == ["inside"] * (calibrated and wrapped > 0 and own_worst is not None and own_worst > WRAPPED_WORST)
