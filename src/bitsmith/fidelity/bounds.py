@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.fidelity.lowered import Lowered
+from bitsmith.fidelity.lowered import CUTTING, Lowered
 from bitsmith.fidelity.measure import Comparison
+from bitsmith.ir import ops
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import Overflow, objects
 from bitsmith.layers.enclosure import Enclosure, boxes
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
@@ -153,11 +155,15 @@ class _Bounding:
         low, high = boxes([np.concatenate([np.ravel(ends[side]) for ends in stated]) for side in (0, 1)])
         enclosures, start = dict[str, Enclosure](), 0
         for name, layer in layers.items():
-            kind = self._program.nodes[self._probes[name]].type
+            op = self._program.nodes[self._probes[name]].op
+            assert isinstance(op, ops.Input)
             shape, stop = (len(low), *layer.shape), start + int(np.prod(layer.shape))
-            least, most = (np.ldexp(end.astype(np.float64), -kind.frac) for end in (kind.lo, kind.hi))
-            beyond = np.maximum(np.abs(least - layer.least), np.abs(layer.most - most))
-            error = np.maximum(np.ldexp(0.5, -kind.frac), beyond)
+            lowest = objects(np.maximum(op.lo, -op.hi)) if op.overflow is Overflow.SAT_SYM else op.lo
+            least, most = (np.ldexp(end.astype(np.float64), -op.frac) for end in (lowest, op.hi))
+            beyond = np.maximum(least - layer.least, layer.most - most)
+            if op.overflow not in (Overflow.SAT, Overflow.SAT_SYM):
+                beyond = np.where(beyond > 0.0, np.inf, beyond)
+            error = np.maximum(np.ldexp(1.0 if op.rounding in CUTTING else 0.5, -op.frac), beyond)
             enclosures[name] = Enclosure(
                 low[:, start:stop].reshape(shape), high[:, start:stop].reshape(shape), np.broadcast_to(error, shape)
             )

@@ -15,7 +15,7 @@ from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
 
-_CUTTING = frozenset({Rounding.TRN, Rounding.TRN_ZERO})
+CUTTING = frozenset({Rounding.TRN, Rounding.TRN_ZERO})
 """Roundings that may cost a whole step."""
 
 _MOVES = ops.Reshape | ops.Broadcast | ops.Transpose
@@ -164,7 +164,7 @@ class Lowered:
 def _rounded_off(op: ops.Cast, operand: Node) -> float:
     if bool(np.all(operand.type.frac <= op.frac)):
         return 0.0
-    return float(np.max(np.ldexp(1.0 if op.rounding in _CUTTING else 0.5, -op.frac)))
+    return float(np.max(np.ldexp(1.0 if op.rounding in CUTTING else 0.5, -op.frac)))
 
 
 def _fits(op: ops.Cast, operand: Node) -> bool:

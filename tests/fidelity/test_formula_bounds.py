@@ -1,0 +1,72 @@
+"""Bounds of formulas whose inputs have coarse formats: no error is beyond them, and they are hardly greater than the worst."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bitsmith
+from bitsmith.layers.layer import Floats
+
+FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
+    "exp(x0)": np.exp,
+    "tanh(3*x0)": lambda x: np.tanh(3 * x),
+    "x0**2": lambda x: x * x,
+    "1/(x0 + 3)": lambda x: 1 / (x + 3),
+    "sin(2*x0)": lambda x: np.sin(2 * x),
+    "Abs(x0)": np.abs,
+    "sqrt(x0 + 2)": lambda x: np.sqrt(x + 2),
+}
+
+LEAST, MOST = -2.0, 2.0
+
+
+def _worst_and_bound(text: str, function: Callable[[Floats], Floats], fmt: str, folder: Path) -> tuple[float, float]:
+    x = np.linspace(LEAST, MOST, 4097)[:, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of inputs in steps that are coarse on purpose
+        config = {"LayerType": {"Input": {"Precision": {"result": fmt}}}}
+        model = bitsmith.convert([text], folder, inputs={"x0": (LEAST, MOST)}, config=config)
+        worst = np.abs(model.predict(x).ravel() - function(x).ravel()).max()
+    found = model.fidelity.bounds
+    return float(worst), max(found[0].errors) if found else math.inf
+
+
+@pytest.mark.parametrize("rounding", ["RND", "TRN"])
+@pytest.mark.parametrize("text", FUNCTIONS)
+def test_the_steps_of_inputs(text: str, rounding: str, tmp_path: Path) -> None:
+    """By half a step or a whole one, on either side."""
+    worst, bound = _worst_and_bound(text, FUNCTIONS[text], f"fixed<6,3,{rounding},SAT>", tmp_path)
+    assert worst <= bound * (1 + 1e-12) and bound < 1.15 * worst + (rounding == "TRN") * 0.07
+
+
+@pytest.mark.parametrize(
+    ("fmt", "bound"),
+    [
+        ("fixed<6,3,RND,SAT_SYM>", 0.0625),
+        ("fixed<7,3,TRN,WRAP>", 0.0625),
+        ("fixed<6,2,TRN,WRAP>", math.inf),
+        ("fixed<6,2,RND,SAT_ZERO>", math.inf),
+    ],
+)
+def test_what_formats_of_inputs_have_no_room_for(fmt: str, bound: float, tmp_path: Path) -> None:
+    worst, found = _worst_and_bound("2*x0", lambda x: 2 * x, fmt, tmp_path)
+    assert found == pytest.approx(2 * bound)
+    assert worst == pytest.approx(found, rel=0.02) or worst < found == math.inf
+
+
+@pytest.mark.parametrize("fmt", [f"fixed<6,2,{modes}>" for modes in ("RND,SAT", "TRN,SAT", "RND,SAT_SYM")])
+def test_inputs_that_saturate_by_a_step(fmt: str, tmp_path: Path) -> None:
+    worst, found = _worst_and_bound("2*x0", lambda x: 2 * x, fmt, tmp_path)
+    assert worst == pytest.approx(0.125, rel=0.02) and worst <= found < 4.0 * worst
+
+
+@pytest.mark.parametrize("fmt", ["fixed<8,1,RND,SAT>", "ufixed<8,2,RND,SAT>"])
+def test_inputs_that_saturate_by_far(fmt: str, tmp_path: Path) -> None:
+    worst, found = _worst_and_bound("2*x0", lambda x: 2 * x, fmt, tmp_path)
+    assert 1.0 < worst <= found < 4.0 * worst
