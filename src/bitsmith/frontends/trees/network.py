@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,37 +24,33 @@ from bitsmith.layers.trees import Trees
 
 
 class Link(enum.Enum):
-    """Functions of the sums of trees."""
+    """Functions of the sums of trees: names of nodes and their layers, one after another, and the inverse.
 
-    IDENTITY = "identity"
+    A layer of two operands reads the sums, too. The inverse of what no sum leads to is no finite number; None: there is none.
+    """
+
+    IDENTITY = (), lambda results: results
     """The sums themselves: of regressors, and of forests, whose leaves are probabilities."""
-    SIGMOID = "sigmoid"
+    SIGMOID = (("probabilities", Activation("sigmoid")),), lambda results: np.log(results / (1 - results))
     """The probability by one sum, the logarithm of the odds of the second of two classes."""
-    SOFTMAX = "softmax"
+    SOFTMAX = (("probabilities", Softmax()),), None
     """The probabilities by a sum for each class."""
-    EXPONENTIAL = "exponential"
+    EXPONENTIAL = (("exponential", Activation("exponential")),), np.log
     """Powers of e: of counts, and of others that are positive."""
-    POWER = "power"
+    POWER = (("power", Activation("exp2")),), np.log2
     """Powers of 2."""
-    SOFTPLUS = "softplus"
+    SOFTPLUS = (("softplus", Activation("softplus")),), lambda results: np.log(np.expm1(results))
     """``log(1 + exp(s))``."""
-    STEP = "step"
+    STEP = (("sign", Sign()), ("step", ReLU())), None
     """1 of what is above 0, else 0."""
-    SIGNED_SQUARE = "signed square"
+    SIGNED_SQUARE = (
+        (("magnitude", Absolute()), ("square", Multiply())),
+        lambda results: np.copysign(np.sqrt(np.abs(results)), results),
+    )
     """``s * abs(s)``."""
 
-
-_FUNCTIONS: dict[Link, Sequence[tuple[str, Layer]]] = {
-    Link.IDENTITY: (),
-    Link.SIGMOID: (("probabilities", Activation("sigmoid")),),
-    Link.SOFTMAX: (("probabilities", Softmax()),),
-    Link.EXPONENTIAL: (("exponential", Activation("exponential")),),
-    Link.POWER: (("power", Activation("exp2")),),
-    Link.SOFTPLUS: (("softplus", Activation("softplus")),),
-    Link.STEP: (("sign", Sign()), ("step", ReLU())),
-    Link.SIGNED_SQUARE: (("magnitude", Absolute()), ("square", Multiply())),
-}
-"""Names of nodes and layers, one after another; a layer of two operands reads the sums, too."""
+    def __init__(self, layers: Sequence[tuple[str, Layer]], inverse: Callable[[Floats], Floats] | None) -> None:
+        self.layers, self.inverse = layers, inverse
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +109,7 @@ def network_of(
     scores = chain.last if shape is None else chain.then("scores", Reshape(shape))
     if classes is not None and single:
         scores = chain.then("both", Dense(as_weights([[-1.0, 1.0]])))
-    for called, layer in _FUNCTIONS[link]:
+    for called, layer in link.layers:
         chain.then(called, layer, *((scores, chain.last) if isinstance(layer, Multiply) else ()))
     result = chain.last
     if classes is None:

@@ -70,12 +70,12 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None) -> Network:
 
 def _sums(based: Link, base: Floats, described: Fields) -> Floats:
     """The sums of which a function makes the base scores."""
-    if based is Link.IDENTITY:
-        return base
-    if np.any(base <= 0) or (based is Link.SIGMOID and np.any(base >= 1)):
-        raise described.wrong("base_score", "a probability" if based is Link.SIGMOID else "a positive number")
-    odds = base / (1 - base) if based is Link.SIGMOID else base
-    return as_weights(np.log(odds))
+    assert based.inverse is not None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sums = as_weights(based.inverse(base))
+    if not np.all(np.isfinite(sums)):
+        raise described.wrong("base_score", f"a result of the function {based.name.lower()}")
+    return sums
 
 
 def _count(fields: Fields, key: str) -> int:
