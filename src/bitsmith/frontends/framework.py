@@ -127,6 +127,7 @@ class Framework:
         live: its live models, as errors list them.
         is_live: True of such a model.
         is_content: True of the first ``FIRST_NAME_BYTES`` of its files, for those whose ending says nothing.
+        folder: a file that each folder of a model has, where models are folders; else None.
         takes: those of :data:`TAKEN` that it takes.
         read: the network of a file or a live model.
         outputs: outputs of a model as the framework computes them.
@@ -144,6 +145,7 @@ class Framework:
     live: str
     is_live: Callable[[object], bool]
     is_content: Callable[[bytes], bool]
+    folder: str | None
     takes: frozenset[str]
     read: Callable[[object, ReadOptions], Network]
     outputs: Outputs

@@ -24,7 +24,6 @@ from bitsmith.frontends.onnx.framework import ONNX
 from bitsmith.frontends.spiking.framework import NIR, SNNTORCH
 from bitsmith.frontends.tflite.framework import TFLITE
 from bitsmith.frontends.torch.framework import TORCH
-from bitsmith.frontends.trees import YDF_FILE, YDF_MARK
 from bitsmith.frontends.trees.frameworks import CATBOOST, LIGHTGBM, SKLEARN, TREELITE, XGBOOST, YDF
 
 FRAMEWORKS = (
@@ -90,19 +89,26 @@ def check_file(path: Path) -> None:
     """Refuse what is known not to be the file of a model.
 
     Raises:
-        ModelFileError: such a file, a folder, or nothing.
+        ModelFileError: such a file, a folder of no model, or nothing.
     """
-    if _first_bytes(path) == YDF_MARK:
+    if _of_folder(path) is not None:
         return
     if error := foreign_file(path, (suffix for record in frameworks() for suffix in record.suffixes)):
         raise error
 
 
-def _first_bytes(path: Path) -> bytes:
-    """The first bytes of a file; of the folder of a model of YDF a mark; none of anything else."""
+def _of_folder(path: Path) -> Framework | None:
+    """The framework whose models are such folders."""
     try:
-        if (path / YDF_FILE).is_file():
-            return YDF_MARK
+        records = frameworks() if path.is_dir() else ()
+        return next((record for record in records if record.folder and (path / record.folder).is_file()), None)
+    except OSError:  # a path that no file can have
+        return None
+
+
+def _first_bytes(path: Path) -> bytes:
+    """The first bytes of a file; none of anything else."""
+    try:
         return first_bytes(path, FIRST_NAME_BYTES) if path.is_file() else b""
     except OSError:  # a path that no file can have
         return b""
@@ -110,7 +116,9 @@ def _first_bytes(path: Path) -> bytes:
 
 def _of_file(path: Path) -> Framework:
     suffix, first = path.suffix.lower(), _first_bytes(path)
-    record = next((record for record in FRAMEWORKS if not record.suffixes and record.is_content(first)), None)
+    record = _of_folder(path) or next(
+        (record for record in FRAMEWORKS if not record.suffixes and record.is_content(first)), None
+    )
     record = record or next((record for record in frameworks() if suffix in record.suffixes), None)
     if record is None:
         check_file(path)

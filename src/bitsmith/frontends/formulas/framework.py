@@ -178,6 +178,7 @@ FORMULAS = Framework(
     live="a formula of sympy or as text, or a list of them",
     is_live=_is_live,
     is_content=no_content,
+    folder=None,
     takes=frozenset(),
     read=_read,
     outputs=_outputs,

@@ -42,6 +42,7 @@ KERAS = Framework(
     live="a Keras model",
     is_live=is_live,
     is_content=_is_content,
+    folder=None,
     takes=frozenset({"weights", "input_shape", "layers"}),
     read=_read,
     outputs=keras_outputs,

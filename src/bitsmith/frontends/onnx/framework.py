@@ -50,6 +50,7 @@ ONNX = Framework(
     live="an onnx.ModelProto",
     is_live=_is_live,
     is_content=no_content,
+    folder=None,
     takes=frozenset({"input_shape", "layers"}),
     read=_read,
     outputs=_outputs,

@@ -35,6 +35,7 @@ TFLITE = Framework(
     live="the bytes of a .tflite file",
     is_live=lambda model: isinstance(model, bytes),
     is_content=lambda first: first[4:8] == b"TFL3",
+    folder=None,
     takes=frozenset({"rounding"}),
     read=_read,
     outputs=_outputs,

@@ -32,6 +32,7 @@ TORCH = Framework(
     live="a torch.nn.Module or an ExportedProgram",
     is_live=is_live,
     is_content=lambda first: "/" in (first_member(first) or ""),  # torch stores all members in a folder
+    folder=None,
     takes=frozenset({"example", "input_shape", "layers"}),
     read=_read,
     outputs=torch_outputs,

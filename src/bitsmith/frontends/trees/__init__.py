@@ -2,9 +2,3 @@
 
 LIGHTGBM_MARK = b"tree\nversion="
 """The first bytes of a text of LightGBM."""
-
-YDF_FILE = "data_spec.pb"
-"""A file in the folder of each model of YDF."""
-
-YDF_MARK = b"\0YDF"
-"""The mark of such a folder in place of first bytes."""

@@ -12,7 +12,7 @@ from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
 from bitsmith.frontends.outputs import FrameworkRun, Numbers
-from bitsmith.frontends.trees import LIGHTGBM_MARK, YDF_MARK
+from bitsmith.frontends.trees import LIGHTGBM_MARK
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ SKLEARN = Framework(
     live="an estimator of scikit-learn",
     is_live=_is_of("sklearn", "transform"),
     is_content=no_content,
+    folder=None,
     takes=frozenset(),
     read=_read_sklearn,
     outputs=_Outputs("scikit-learn"),
@@ -175,6 +176,7 @@ XGBOOST = Framework(
     live="a model of XGBoost",
     is_live=_is_of("xgboost"),
     is_content=_begins("learner"),
+    folder=None,
     takes=frozenset(),
     read=_read_xgboost,
     outputs=_Outputs("XGBoost"),
@@ -192,6 +194,7 @@ LIGHTGBM = Framework(
     live="a model of LightGBM",
     is_live=_is_of("lightgbm"),
     is_content=lambda first: first.startswith(LIGHTGBM_MARK),
+    folder=None,
     takes=frozenset(),
     read=_read_lightgbm,
     outputs=_Outputs("LightGBM"),
@@ -209,6 +212,7 @@ CATBOOST = Framework(
     live="a model of CatBoost",
     is_live=_is_of("catboost"),
     is_content=_begins("features_info", "ctr_data"),
+    folder=None,
     takes=frozenset(),
     read=_read_catboost,
     outputs=_catboost_outputs,
@@ -226,6 +230,7 @@ TREELITE = Framework(
     live="a model of treelite",
     is_live=lambda model: type(model).__module__.startswith("treelite.") and hasattr(model, "dump_as_json"),
     is_content=_begins("threshold_type"),
+    folder=None,
     takes=frozenset(),
     read=_read_treelite,
     outputs=_treelite_outputs,
@@ -242,7 +247,8 @@ YDF = Framework(
     files="the folder of a model",
     live="a model of YDF",
     is_live=_is_of("ydf"),
-    is_content=lambda first: first == YDF_MARK,
+    is_content=no_content,
+    folder="data_spec.pb",
     takes=frozenset(),
     read=_read_ydf,
     outputs=_ydf_outputs,
