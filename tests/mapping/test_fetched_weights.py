@@ -14,14 +14,16 @@ from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.text import to_text
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
-from bitsmith.mapping.directives import WeightsBus
+from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine.engines import word_cycles
+from bitsmith.mapping.partition import partition
+from bitsmith.passes.program import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule
 from tests.dataflow.reading import parse
 from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
 from tests.mapping.test_partition import assert_same
 from tests.properties import shares
-from tests.properties.convolutional import channels_of_their_own, random_network, turns
+from tests.properties.convolutional import channels_of_their_own, in_parts, random_network, turns
 
 FAST = 1e9
 """Bits in a cycle of a memory that is never waited for."""
@@ -54,6 +56,53 @@ def test_random_networks(share: int) -> None:
         assert sum(isinstance(process.kind, Replay) for process in network.processes) == engines
         found += engines
     assert found > 0
+
+
+def at_once(program: Program, rate: float = FAST) -> Directives | None:
+    """Cycles for a frame that an engine meets with several windows at once; None if there are none such."""
+    for reuse in (100, 60, 40, 30, 20, 14, 10, 7, 5, 3):
+        directives = replace(shared(program, reuse), weights_rate=rate)
+        network = partition(drop_dead(program, keep_probes=False), directives)
+        if any(isinstance(process.kind, Engine) and process.kind.positions > 1 for process in network.processes):
+            return directives
+    return None
+
+
+@shares(16, fast=1)
+def test_several_windows_at_once(share: int) -> None:
+    """Tensors in parts, beside others, in random networks."""
+    found = 0
+    for seed in range(share, 80, 16):
+        program = in_parts(seed) if seed % 4 else random_network(seed)
+        directives = at_once(program)
+        if directives is not None:
+            network = assert_same(program, directives, seed)
+            assert to_text(parse(to_text(network))) == to_text(network)
+            found += 1
+    assert found > 1
+
+
+def test_windows_at_once_take_a_part_of_the_cycles() -> None:
+    """Half the rows, half the cycles; no more multipliers than that takes. The vector's layer has one window alone."""
+    program, engines = residual(), list[Engine]()
+    for reuse in (250, 45, 30):
+        network = assert_same(program, replace(shared(program, reuse), weights_rate=FAST))
+        engines += [process.kind for process in network.processes if isinstance(process.kind, Engine)]
+    one, two, six = engines
+    assert [engine.positions for engine in engines] == [1, 3, 6]
+    assert [layer.positions for layer in six.layers] == [6, 6, 6, 1, 1]
+    assert [layer.positions for layer in two.layers] == [3, 3, 3, 3, 1]
+    assert six.words < two.words < one.words
+    assert two.actions(144, 6) < one.actions(144, 6) / 2
+
+
+def test_one_window_at_once_where_the_circuit_has_no_use_for_more() -> None:
+    """Monitors watch numbers in order, and weights in tables belong to circuits in C++, too."""
+    program = residual()
+    directives = replace(shared(program, 30), weights_rate=FAST)
+    for other in (replace(directives, taps=True), replace(directives, weights_rate=None)):
+        network = partition(program, other)
+        assert not any(isinstance(process.kind, Engine) for process in network.processes)
 
 
 @pytest.mark.parametrize(

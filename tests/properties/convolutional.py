@@ -215,3 +215,51 @@ def _rounded(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
         )
     overflow = rng.choice([Overflow.SAT, Overflow.WRAP])
     return builder.cast(x, FixedFormat(True, rng.randint(4, 7), 3, rng.choice([Rounding.TRN, Rounding.RND]), overflow))
+
+
+def in_parts(seed: int) -> Program:
+    """Layers whose windows keep the rows of an image, or halve them, so that tensors are in parts; then a vector of it."""
+    rng = random.Random(seed)
+    builder, parts = ProgramBuilder(), rng.choice([2, 3, 4, 5])
+    rows = parts * rng.choice([1, 2, 4])
+    x = builder.input(
+        "x", (rows, rng.randint(2, 5), rng.choice([1, 2, 3, 4, 8])), FixedFormat(rng.random() < 0.7, 5, 2)
+    )
+    for number in range(rng.randint(2, 5)):
+        with builder.layer(f"layer{number}"):
+            steps = [_kept, _kept, _kept_apart, _summed, _pooled] + [_limited] * (number > 0)
+            x = _rounded(builder, rng, rng.choice(steps[: 4 if number < 2 else None])(builder, rng, x))
+    with builder.layer("dense"):
+        flat = builder.reshape(x, (int(np.prod(x.shape)),))
+        x = _rounded(builder, rng, builder.linear(flat, _weights(rng, (flat.shape[0], rng.choice([2, 4, 6]))), 3))
+    return builder.program([("y", x)])
+
+
+def _rows_kept(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """Windows (rows, columns, taps, channels) over as many rows as there are, or half of these."""
+    rows, columns, channels = x.shape
+    stride = 2 if rows % 4 == 0 and rng.random() < 0.4 else 1
+    size, dilation = (rng.choice([1, 3, 3, 5]), rng.choice([1, 2, 3])), (rng.choice([1, 1, 2]), 1)
+    before = [rng.randint(0, size[0] - 1), rng.choice([0, 1])]
+    span = dilation[0] * (size[0] - 1)
+    padding = ((min(before[0], span), max(span - min(before[0], span) - (stride - 1), 0)), (before[1], size[1] - 1))
+    strides = (stride, rng.choice([1, 1, 2]))
+    axes = zip((rows, columns), size, strides, dilation, padding, strict=True)
+    places = [window_positions(*axis) for axis in axes]
+    slid = builder.window(x, size, strides, dilation, padding)
+    return builder.reshape(slid, (*places, size[0] * size[1], channels))
+
+
+def _kept(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    windows = _rows_kept(builder, rng, x)
+    flat = builder.reshape(windows, (*windows.shape[:2], windows.shape[2] * windows.shape[3]))
+    return builder.linear(flat, _weights(rng, (flat.shape[-1], rng.choice([1, 2, 4, 8]))), 3)
+
+
+def _kept_apart(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """A matrix for each channel."""
+    windows = _rows_kept(builder, rng, x)
+    *positions, taps, channels = windows.shape
+    parts = [builder.slice(windows, (0, 0, 0, k), (*positions, taps, k + 1)) for k in range(channels)]
+    flat = [builder.reshape(part, (*positions, taps)) for part in parts]
+    return builder.concat([builder.linear(one, _weights(rng, (taps, 1)), 3) for one in flat], -1)

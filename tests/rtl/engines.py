@@ -43,6 +43,14 @@ def outside(weights: Sequence[int], positions: int, source: int, target: int) ->
     return EngineLayer("outside", single, (1, positions), positions, 1, 1, *arrays, False, source, target, outside=True)
 
 
+def parts(weights: Sequence[int], rows: int, source: int, target: int) -> EngineLayer:
+    """A window of taps over each of two parts of ``rows`` numbers, zeros before the first one."""
+    taps = np.array(weights, dtype=np.object_).reshape(1, 1, -1, 1)
+    op = ops.Window((taps.shape[2], 1), (1, 1), (1, 1), ((taps.shape[2] - 1, 0), (0, 0)))
+    arrays, at = (objects(taps), objects([1]), objects([0])), (source, target)
+    return EngineLayer("parts", op, (2 * rows, 1), 1, 1, 1, *arrays, False, *at, positions=2, part=rows)
+
+
 def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineLayer:
     """A window of as many taps as there are rows of weights; each channel has a column of these, and a lane."""
     taps, channels = np.array(weights, dtype=np.object_).shape

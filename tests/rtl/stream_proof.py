@@ -22,7 +22,10 @@ _PARTS = {
     "reorder": ("reorder", "ram"),
     "replay": ("replay", "ram"),
     "sweep": ("sweep", "sweep_axis", "ram"),
-    "engine": ("engine", "engine_axis", "ram", "encode", "decode"),
+    "engine": (
+        *("engine", "engine_axis", "engine_lanes", "engine_memory", "engine_parts"),
+        *("ram", "encode", "decode"),
+    ),
     "single_port_fifo": ("single_port_fifo", "fifo"),
     "axis": ("axis", "axis_fifo"),
     "memory_read": ("memory_read", "axis_fifo"),

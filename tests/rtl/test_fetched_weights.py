@@ -14,7 +14,8 @@ from bitsmith.ir.program import Program
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.mapping.test_engines import depthwise, perceptron, residual, shared
-from tests.properties.convolutional import channels_of_their_own, random_network, turns
+from tests.mapping.test_fetched_weights import at_once
+from tests.properties.convolutional import channels_of_their_own, in_parts, random_network, turns
 from tests.rtl.streaming import assert_streams, simulated
 
 RATES = (1e9, 24.0, 6.0, 2.0)
@@ -46,6 +47,17 @@ def test_networks_of_all_kinds_of_layers(
 ) -> None:
     """Both sides wait at random, and a reset comes in the middle of a frame; without waits cycles are as planned."""
     assert_streams(network(), replace(shared(network(), reuse), weights_rate=rate), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "seed", [pytest.param(k, marks=pytest.mark.ci if k in {1, 2, 3, 6} else ()) for k in range(40)]
+)
+def test_several_windows_at_once(seed: int, tmp_path: Path) -> None:
+    program = in_parts(seed) if seed % 4 else random_network(seed)
+    directives = at_once(program, RATES[seed % 3])
+    if directives is not None:
+        assert_streams(program, directives, tmp_path, seed, frames=3)
 
 
 PERIOD, PAUSE = 1560, 70

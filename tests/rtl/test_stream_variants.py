@@ -102,6 +102,8 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "LARGE": 9}),
     ("bitsmith_engine", {"SUM": 12}),
     ("bitsmith_engine", {"BIASES": 12, "BIAS_BITS": 4}),
+    ("bitsmith_engine", {"POSITIONS": 2, "SHARE": 8}),
+    ("bitsmith_engine", {"POSITIONS": 3, "PART": 3, "BANKS": 2, "LANES": 3, "OUTSIDE": 1}),
     ("bitsmith_read_back", {"ELEMENT": 1, "PARTS": 1, "WORDS": 1}),
     ("bitsmith_read_back", {"ELEMENT": 9, "PARTS": 6, "WORDS": 5}),
     ("bitsmith_register_slice", {"WIDTH": 1, "DEPTH": 1}),
@@ -110,6 +112,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
 
 _RAM = "bitsmith_ram"
 _CODES = ("bitsmith_encode", "bitsmith_decode")
+_ENGINE = tuple(f"bitsmith_engine_{part}" for part in ("axis", "lanes", "memory", "parts"))
 MADE_OF = [
     ("bitsmith_fifo", _RAM),
     ("bitsmith_delay", _RAM, *_CODES),
@@ -117,7 +120,7 @@ MADE_OF = [
     ("bitsmith_reorder", _RAM),
     ("bitsmith_replay", _RAM),
     ("bitsmith_sweep", "bitsmith_sweep_axis", _RAM),
-    ("bitsmith_engine", "bitsmith_engine_axis", _RAM, *_CODES),
+    ("bitsmith_engine", *_ENGINE, _RAM, *_CODES),
     ("bitsmith_decode", "bitsmith_encode"),
     ("bitsmith_folded_product", "bitsmith_product_factors", "bitsmith_chained_product"),
 ]
@@ -128,7 +131,7 @@ def test_every_module_has_a_variant() -> None:
     modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {
         "bitsmith_window_axis",
         "bitsmith_sweep_axis",
-        "bitsmith_engine_axis",
+        *_ENGINE,
         "bitsmith_product_factors",
         "bitsmith_chained_product",
     }

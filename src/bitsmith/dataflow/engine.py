@@ -62,6 +62,9 @@ class EngineLayer:
         source: the word of the operand's first number.
         target: the word of the result's first number; of the last layer nothing is stored.
         watched: its result, if monitors watch it.
+        positions: windows that are computed at once, with the same weights: one of each part of the result, and of the operand.
+            Parts have as many rows of windows each, or columns if there is one row.
+        part: numbers of a part of the operand; 0: it is not in parts. These have the same words, each in a memory of its own.
     """
 
     name: str
@@ -79,6 +82,8 @@ class EngineLayer:
     apart: bool = False
     outside: bool = False
     watched: Watched | None = None
+    positions: int = 1
+    part: int = 0
 
     @property
     def numbers(self) -> int:
@@ -101,15 +106,19 @@ class EngineLayer:
         return int(self.weights.shape[3])
 
     @property
-    def windows(self) -> tuple[int, int]:
+    def all_windows(self) -> tuple[int, int]:
         """Rows and columns of windows."""
-        axes = zip(self.grid, self.op.size, self.op.stride, self.op.dilation, self.op.padding, strict=True)
-        rows, columns = (window_positions(*axis) for axis in axes)
-        return rows, columns
+        return windows_over(self.op, self.grid)
+
+    @property
+    def windows(self) -> tuple[int, int]:
+        """Rows and columns of windows of a position, in turn."""
+        rows, columns = self.all_windows
+        return (rows // self.positions, columns) if rows > 1 else (rows, columns // self.positions)
 
     @property
     def all_passes(self) -> int:
-        """Passes over all blocks of all windows."""
+        """Passes over all blocks of all windows of a position."""
         return math.prod(self.windows) * self.blocks * self.passes
 
     def rows(self, lanes: int) -> Ints:
@@ -162,17 +171,22 @@ class EngineLayer:
             op.stride[0] * self.pitch - (self.windows[1] - 1) * window - others - span,
         )
 
+    @property
+    def share(self) -> int:
+        """Numbers of a part of the operand from which steps go to the next part; 0: they never do."""
+        return 0 if self.positions > 1 and self.all_windows[0] == 1 else self.part
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Engine:
-    """Layers in turn on one row of multipliers: takes a frame of single numbers into a memory, gives those of the last layer.
+    """Layers in turn on rows of multipliers: takes a frame of single numbers into memories, gives those of the last layer.
 
     The words of the weights and the biases are in tables, or they come as tokens of a second operand: first all biases, each in
     the lowest bits of a word, then the weights of each step.
 
     Args:
         layers: in order.
-        words: numbers that the memory holds.
+        words: numbers that the memory of a position holds.
         program: the token function, of a sum, a bias and a choice: a number of the memory, and one of the result; raw values,
             with no fractional bits, but for the result.
         fed: weights and biases come.
@@ -189,8 +203,17 @@ class Engine:
 
     @property
     def lanes(self) -> int:
-        """Multipliers."""
+        """Multipliers of a position."""
         return max(layer.lanes for layer in self.layers)
+
+    @property
+    def positions(self) -> int:
+        """Windows that are computed at once, each by multipliers and a token function of its own: parts of tensors."""
+        return max(layer.positions for layer in self.layers)
+
+    def share(self, tokens: int) -> int:
+        """Numbers of a part of those that come; all if these are not in parts."""
+        return self.layers[0].part or tokens
 
     @property
     def bias_bits(self) -> int:
@@ -252,7 +275,10 @@ class Engine:
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
         """The banks, and the weights; those of biases and choices are small."""
         number, _ = self.number(takes[0].token)
-        return [*[Memory(self.bank_words, number)] * self.banks, *([self.table] if len(takes) == 1 else [])]
+        return [
+            *[Memory(self.bank_words, number)] * (self.positions * self.banks),
+            *([self.table] if len(takes) == 1 else []),
+        ]
 
     def flush(self, latency: int) -> int:
         """Steps after a layer, until all its results are where they belong; ``latency`` of the whole pipeline."""
@@ -260,7 +286,8 @@ class Engine:
 
     def results(self, number: int) -> int:
         """Numbers of the result of a layer."""
-        return self.layers[number].all_passes * self.layers[number].lanes
+        layer = self.layers[number]
+        return layer.all_passes * layer.lanes * layer.positions
 
     def actions(self, tokens: int, latency: int) -> int:
         """Steps of a frame of so many tokens: biases and those that come, and of each layer a first one, its steps, the flush."""
@@ -269,10 +296,10 @@ class Engine:
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         """The raw values of the last layer for those of a frame, layer by layer."""
-        memory = np.zeros(self.words, dtype=np.object_)
-        memory[: len(tokens[0])] = tokens[0].reshape(-1)
-        emulator = Emulator(self.program, threads=1)
-        given = memory
+        memory, came = np.zeros((self.positions, self.words), dtype=np.object_), objects(tokens[0])
+        parts = came.reshape(-1, self.share(len(came)))
+        memory[: len(parts), : parts.shape[1]] = parts
+        emulator, given = Emulator(self.program, threads=1), came
         for number, layer in enumerate(self._given(tokens[1]) if self.fed else self.layers):
             sums = _sums(layer, memory)
             shape = len(sums) // len(layer.bias), len(layer.bias)
@@ -280,7 +307,8 @@ class Engine:
             raws = [objects(each).reshape(-1, 1) for each in (sums, biases, choices)]
             stored, given = (objects(raw).reshape(-1) for raw in emulator.run_raw(raws))
             if number < len(self.layers) - 1:
-                memory[layer.target : layer.target + len(stored)] = stored
+                parts = stored.reshape(layer.positions, -1)
+                memory[: len(parts), layer.target : layer.target + parts.shape[1]] = parts
         return [objects(given)]
 
     def _given(self, words: Ints) -> list[EngineLayer]:
@@ -331,15 +359,26 @@ class Engine:
         return single([numbers, *weights], [fills], latency)
 
 
+def windows_over(op: ops.Window, grid: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of windows over a grid."""
+    axes = zip(grid, op.size, op.stride, op.dilation, op.padding, strict=True)
+    rows, columns = (window_positions(*axis) for axis in axes)
+    return rows, columns
+
+
 def _sums(layer: EngineLayer, memory: Ints) -> Ints:
-    """The sums of a layer, in the order in which they leave."""
+    """The sums of a layer, window by window, of a ``memory`` of (parts, words)."""
     rows, columns = layer.grid
-    words = layer.source + np.arange(rows)[:, None] * layer.pitch + np.arange(columns) * layer.channels
+    row, column = np.arange(rows)[:, None] * layer.pitch, np.arange(columns) * layer.channels
     taps = moved(layer.op, layer.grid).reshape(-1, 1, layer.op.size[0] * layer.op.size[1], 1)
     each = layer.channels // layer.blocks
     channels = np.arange(layer.channels).reshape(layer.blocks, 1, each)
-    places = np.where(taps < 0, -1, words.reshape(-1)[taps] + channels)
+    beside, within = (row, column) if layer.part and not layer.share else (0 * row, row + column)
+    within = np.broadcast_to(within, (rows, columns)).reshape(-1)[taps] + channels
+    beside = layer.source + np.broadcast_to(beside, (rows, columns)).reshape(-1)[taps]
+    parts, words = np.divmod(within, layer.part) if layer.part else (0, within)
     of_lanes = each if layer.apart else 1
-    numbers = np.where(places < 0, 0, memory[places]).reshape(len(places), layer.blocks, 1, layer.steps, of_lanes)
+    numbers = np.where(taps < 0, 0, memory[parts, beside + words])
+    numbers = numbers.reshape(len(taps), layer.blocks, 1, layer.steps, of_lanes)
     products = numbers * layer.weights  # windows, blocks, passes, steps, lanes
     return objects(products.max(axis=3) if layer.greatest else products.sum(axis=3)).reshape(-1)

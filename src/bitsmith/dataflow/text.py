@@ -61,7 +61,7 @@ def _write_layers(value: object) -> str:
                 write_tuple,
                 (
                     one.grid,
-                    (one.pitch, one.channels, one.blocks, one.source, one.target),
+                    (one.pitch, one.channels, one.blocks, one.source, one.target, one.positions, one.part),
                     tuple(map(int, (one.greatest, one.apart, one.outside))),
                 ),
             ),

@@ -91,7 +91,7 @@ def fetched_engines(network: Network) -> Iterator[FetchedEngine]:
         assert isinstance(source, Source) and source.stored is not None
         gap = source.stored.gap
         kind, bits = process.kind, replay.takes[0].bits
-        yield FetchedEngine(tuple(_layers(kind, gap)), kind.lanes, bits, gap, kind.biases)
+        yield FetchedEngine(tuple(_layers(kind, gap)), kind.lanes * kind.positions, bits, gap, kind.biases)
 
 
 def _layers(kind: Engine, gap: int) -> Iterator[FetchedLayer]:
@@ -99,4 +99,4 @@ def _layers(kind: Engine, gap: int) -> Iterator[FetchedLayer]:
     for layer in kind.layers:
         words = layer.weights[..., 0].size
         cycles = layer.all_passes * layer.steps
-        yield FetchedLayer(layer.name, words, words * gap, cycles, cycles * layer.lanes)
+        yield FetchedLayer(layer.name, words, words * gap, cycles, cycles * layer.lanes * layer.positions)

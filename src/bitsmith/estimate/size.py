@@ -176,10 +176,11 @@ def _of_network(network: Network, family: Family, budget_ns: float | None, part:
     larger, reads = larger_memories(wiring, planned, part), operands_read(network, cores)
     for number, process in enumerate(network.processes):
         before, read = count.cells.plus(count.shares.total, -1.0), reads[number]
-        if read.core:
-            count.made(size_of(*read.core, family))
-        else:
-            _count_process(count, wiring, number, depths.get((number, -1), 0), larger.get((number, -1), 0), read)
+        for _ in range(process.kind.positions if isinstance(process.kind, Engine) else 1):
+            if read.core:
+                count.made(size_of(*read.core, family))
+            else:
+                _count_process(count, wiring, number, depths.get((number, -1), 0), larger.get((number, -1), 0), read)
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind, read.operands)
         if isinstance(process.kind, Engine):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -44,10 +44,13 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
             process.named("weights"), weights_at, lanes * weight, list(map(packed, rows)), clocked=True
         )
     bias_at = process.word("bias_address", parameters["BIAS_BITS"])
-    valid, sums = process.wire("core_valid"), process.word("core_sum", parameters["SUM"])
+    valid, sums = process.wire("core_valid"), process.word("core_sum", kind.positions * parameters["SUM"])
     told, fills = _biases_and_choices(process, kind, bias_at, valid)
-    data = joined([sums, *told, *([index] if kind.by_layer else [])])
-    done, (kept, given) = process.core(kind.program, valid, data)
+    told = [*told, *([index] if kind.by_layer else [])]
+    own = [f"{sums}[{k * parameters['SUM']}+:{parameters['SUM']}]" for k in range(kind.positions)]
+    cores = [process.core(kind.program, valid, joined([part, *told]), k) for k, part in enumerate(own)]
+    done, (_, given) = cores[0]
+    stored = joined([kept.converted([number]) for _, (kept, _) in cores])
     ports = {
         **process.ends(x),
         "layer": index,
@@ -60,7 +63,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         "core_valid": valid,
         "core_sum": sums,
         "core_done": done,
-        "core_stored": kept.converted([number]),
+        "core_stored": stored,
         **fills,
     }
     del ports["y_data"]
@@ -171,41 +174,24 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
 
     ``number`` is the format of numbers in the memory, ``total`` are the bits of sums.
     """
-    layers, lanes = kind.layers, kind.lanes
-    sizes = {
-        "PLACE": 1 + max(max(_reach(layer, axis), 1) for layer in layers for axis in range(2)).bit_length(),
-        "TAP": address_bits(max(size for layer in layers for size in layer.op.size)),
-        "WINDOW": address_bits(max(count for layer in layers for count in layer.windows)),
-        "CHANNEL": address_bits(max(layer.numbers for layer in layers)),
-        "PASS": address_bits(max(layer.passes for layer in layers)),
-        "BLOCK": address_bits(max(layer.blocks for layer in layers)),
-        "WEIGHTS": address_bits(sum(layer.weights[..., 0].size for layer in layers)),
-        "BIAS": address_bits(sum(len(layer.bias) for layer in layers)),
-        "WORD": address_bits(kind.words),
-        "COUNT": address_bits(max((math.prod(layer.windows) for layer in layers if layer.outside), default=1)),
-    }
-    outside = any(layer.outside for layer in layers)
+    layers, sizes, positions = kind.layers, _sizes(kind), kind.positions
+    walks = [walk_of(layer, sizes["WORD"]) for layer in layers]
+    halo, outside = max(map(_halo, layers)), any(layer.outside for layer in layers)
+    part = max(positions, halo, *(abs(part) for walk in walks for part in walk.parts)).bit_length() + 1
     words, weights, biases = list[Fields](), 0, 0
-    for layer in layers:
-        fields = [*_axis(layer, 1, sizes), *_axis(layer, 0, sizes)]
-        fields += [
-            (layer.numbers - 1, sizes["CHANNEL"]),
-            (layer.passes - 1, sizes["PASS"]),
-            (layer.blocks - 1, sizes["BLOCK"]),
-            (layer.lanes, lanes.bit_length()),
-            (weights, sizes["WEIGHTS"]),
-            (biases, sizes["BIAS"]),
-        ]
-        fields += [(address, sizes["WORD"]) for address in layer.addresses]
-        fields += [(int(len(layer.weights) < layer.blocks), 1), (int(layer.greatest), 1), (int(layer.apart), 1)]
+    for layer, walk in zip(layers, walks, strict=True):
+        fields = _descriptor(layer, walk, sizes, kind.lanes, weights, biases)
         if outside:
             fields.append((math.prod(layer.windows) - 1 if layer.outside else 0, sizes["COUNT"]))
             fields += [*((jump, sizes["WORD"]) for jump in layer.jumps), (int(layer.outside), 1)]
+        if positions > 1:
+            fields += [(moved, part) for moved in walk.parts]
+            fields += [(walk.share, sizes["WORD"] + 1), (walk.beyond, sizes["WORD"] + 1), (int(layer.positions > 1), 1)]
         words.append(fields)
         weights += layer.weights[..., 0].size
         biases += len(layer.bias)
     parameters = {
-        "LANES": lanes,
+        "LANES": kind.lanes,
         "WIDTH": number.width,
         "SIGNED": int(number.signed),
         "WEIGHT": kind.weight_bits,
@@ -218,7 +204,81 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "GREATEST": kind.greatest_lanes,
         "OUTSIDE": int(outside),
     }
+    if positions > 1:
+        shared = {"SHARE": kind.share(tokens), "PART": part, "HALO": min(halo, positions - 1)}
+        parameters |= {"POSITIONS": positions, **shared}
     return parameters | {f"{name}_BITS": size for name, size in sizes.items() if name != "WORD"}, words
+
+
+def _sizes(kind: Engine) -> dict[str, int]:
+    """The bits of the fields of descriptors."""
+    layers = kind.layers
+    return {
+        "PLACE": 1 + max(max(_reach(layer, axis), 1) for layer in layers for axis in range(2)).bit_length(),
+        "TAP": address_bits(max(size for layer in layers for size in layer.op.size)),
+        "WINDOW": address_bits(max(count for layer in layers for count in layer.windows)),
+        "CHANNEL": address_bits(max(layer.numbers for layer in layers)),
+        "PASS": address_bits(max(layer.passes for layer in layers)),
+        "BLOCK": address_bits(max(layer.blocks for layer in layers)),
+        "WEIGHTS": address_bits(sum(layer.weights[..., 0].size for layer in layers)),
+        "BIAS": address_bits(sum(len(layer.bias) for layer in layers)),
+        "WORD": address_bits(kind.words),
+        "COUNT": address_bits(max((math.prod(layer.windows) for layer in layers if layer.outside), default=1)),
+    }
+
+
+def _descriptor(
+    layer: EngineLayer, walk: Walk, sizes: Mapping[str, int], lanes: int, weights: int, biases: int
+) -> Fields:
+    """The descriptor of a layer whose ``weights`` and ``biases`` begin there."""
+    return [
+        *_axis(layer, 1, sizes),
+        *_axis(layer, 0, sizes),
+        (layer.numbers - 1, sizes["CHANNEL"]),
+        (layer.passes - 1, sizes["PASS"]),
+        (layer.blocks - 1, sizes["BLOCK"]),
+        (layer.lanes, lanes.bit_length()),
+        (weights, sizes["WEIGHTS"]),
+        (biases, sizes["BIAS"]),
+        *((address, sizes["WORD"]) for address in walk.places),
+        (int(len(layer.weights) < layer.blocks), 1),
+        (int(layer.greatest), 1),
+        (int(layer.apart), 1),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Way in which a layer reads an operand that may be in parts.
+
+    Args:
+        places: the addresses of the layer, in a part.
+        parts: the number of the first part that it reads, and how many parts further steps go; one more if they are ``beyond``.
+        share: numbers of a part; all that there is room for if it never goes to another one.
+        beyond: the place after them.
+    """
+
+    places: Sequence[int]
+    parts: Sequence[int]
+    share: int
+    beyond: int
+
+
+def walk_of(layer: EngineLayer, bits: int) -> Walk:
+    """Return how a layer reads its operand, if places have so many bits."""
+    share, base = (layer.share, layer.source) if layer.share else (1 << bits, 0)
+    first, target, *steps = layer.addresses
+    parts, places = zip(divmod(first - base, share), *(divmod(step, share) for step in steps), strict=True)
+    return Walk((places[0] + base, target, *places[1:]), parts, share, base + share)
+
+
+def _halo(layer: EngineLayer) -> int:
+    """Return how many parts windows are beyond their own."""
+    if layer.positions == 1 or not layer.share:
+        return 0
+    op, rows = layer.op, layer.grid[0] // layer.positions
+    last = (layer.windows[0] - 1) * op.stride[0] + op.dilation[0] * (op.size[0] - 1) - op.padding[0][0]
+    return max(-(-op.padding[0][0] // rows), last // rows)
 
 
 def _reach(layer: EngineLayer, axis: int) -> int:
@@ -228,7 +288,7 @@ def _reach(layer: EngineLayer, axis: int) -> int:
     return max(layer.grid[axis] + sum(op.padding[axis]), span, op.stride[axis])
 
 
-def _axis(layer: EngineLayer, axis: int, sizes: dict[str, int]) -> Fields:
+def _axis(layer: EngineLayer, axis: int, sizes: Mapping[str, int]) -> Fields:
     op, places = layer.op, sizes["PLACE"]
     span = op.dilation[axis] * (op.size[axis] - 1)
     values = (layer.grid[axis], -op.padding[axis][0], op.dilation[axis], -span, op.stride[axis] - span)

@@ -41,9 +41,6 @@ class ProcessText:
         self.say = top.say
         core = top.cores.get(number)
         top.parts[self.name] = LayerPart(label_of(process.layers), None if core is None else core.latency)
-        if core is not None:
-            inner = core.parts.items()
-            top.parts |= {f"{self.core_name}.{name}": LayerPart(part.layer, part.cycles) for name, part in inner}
 
     def declare(self) -> None:
         """Wires and FIFOs. These are written when the wires of both ends are declared."""
@@ -246,14 +243,21 @@ class ProcessText:
         table = self.top.table(self.named(suffix), address, width, values, clocked=clocked)
         return {used: address, unused: other}, table
 
-    def core(self, program: Program, fire: str, data: str) -> tuple[str, list[CoreResult]]:
-        """Instantiate the core of a token function; returns the wire that says that results are there, and the results."""
-        core = self.top.cores[self.number]
-        done = self.wire("done")
-        out = self.word("out", max(core.out_width, 1))
+    def core(self, program: Program, fire: str, data: str, copy: int = 0) -> tuple[str, list[CoreResult]]:
+        """Instantiate the core of a token function; returns the wire that says that results are there, and the results.
+
+        There may be copies of it, which have results at the same time.
+        """
+        core, suffix = self.top.cores[self.number], f"_{copy}" if copy else ""
+        name = f"{self.core_name}{suffix}"
+        self.top.parts |= {f"{name}.{part}": LayerPart(one.layer, one.cycles) for part, one in core.parts.items()}
+        done = self.wire(f"done{suffix}")
+        if copy:
+            self.say(f"assign {self.wire(f'unused_done{suffix}')} = {done};")
+        out = self.word(f"out{suffix}", max(core.out_width, 1))
         faults = f", .{FAULT}({self.top.checks.wires(core.checked)})" if core.checked else ""
         self.say(
-            f"{core.top} {self.core_name} (.clk(clk), .rst({self.top.reset}), .in_valid({fire}), .in_data({data}),"
+            f"{core.top} {name} (.clk(clk), .rst({self.top.reset}), .in_valid({fire}), .in_data({data}),"
             f" .out_valid({done}), .out_data({out}){faults});"
         )
         results: list[CoreResult] = []

@@ -4,7 +4,11 @@ module formal_engine #(
     parameter int unsigned LANES = 1,
     parameter int unsigned WORDS = 4,
     parameter int unsigned BANKS = 1,
+    parameter int unsigned POSITIONS = 1,
     parameter int unsigned TOKENS = 2,
+    parameter int unsigned SHARE = TOKENS,
+    parameter int unsigned PART = 2,
+    parameter int unsigned HALO = 1,
     parameter int unsigned LAYERS = 2,
     parameter int unsigned PLACE_BITS = 2,
     parameter int unsigned TAP_BITS = 1,
@@ -35,7 +39,8 @@ module formal_engine #(
     logic rst, eager, w_valid, w_take, x_valid, x_take, y_free, y_claim, y_put, core_valid;
     logic [7:0] cycle, taken, puts;
     logic [1:0] fault;
-    logic [WIDTH-1:0] x_data, expected, core_sum, bias;
+    logic [WIDTH-1:0] x_data, expected, given, bias;
+    logic [POSITIONS*WIDTH-1:0] core_sum, core_stored;
     logic [2*TOKENS*WIDTH-1:0] tokens;
     logic [LAYER_BITS-1:0] layer;
     logic [DESCRIPTOR-1:0] descriptor;
@@ -52,17 +57,22 @@ module formal_engine #(
     );
     bitsmith_engine #(
         .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
-        .LAYERS(LAYERS), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
+        .POSITIONS(POSITIONS), .SHARE(SHARE), .PART(PART), .HALO(HALO), .LAYERS(LAYERS), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
         .BIAS_BITS(BIAS_BITS), .COUNT_BITS(COUNT_BITS), .OUTSIDE(OUTSIDE), .CHECK(CHECK)
     ) dut (
         .clk, .rst, .x_valid, .x_data, .x_take, .layer, .descriptor, .w_valid, .w_take, .weights_address, .weights, .bias_address,
-        .core_valid, .core_sum, .core_done(core_valid), .core_stored(core_sum + bias), .y_free, .y_claim, .y_put,
+        .core_valid, .core_sum, .core_done(core_valid), .core_stored, .y_free, .y_claim, .y_put,
         .fault
     );
 
     assign w_valid = weights_come | (WAITS == 0);
     assign descriptor = DESCRIPTORS[layer*DESCRIPTOR+:DESCRIPTOR];
+
+    always_comb begin
+        for (int k = 0; k < POSITIONS; ++k) core_stored[k*WIDTH+:WIDTH] = core_sum[k*WIDTH+:WIDTH] + bias;
+    end
+    assign given = core_stored[WIDTH-1:0];
 
     always_ff @(posedge clk) begin
         weights <= WEIGHTS[weights_address*LANES*WIDTH+:LANES*WIDTH];
@@ -84,7 +94,7 @@ module formal_engine #(
 
     always_ff @(posedge clk) begin
         if (!rst) begin
-            if (y_put) assert (core_sum + bias == expected);
+            if (y_put) assert (given == expected);
         end
     end
 endmodule

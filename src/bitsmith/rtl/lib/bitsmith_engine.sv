@@ -8,6 +8,10 @@
 // pass, and from there one by one, with the steps after it, through the token function that is connected here (core), into
 // the memory, or, of the last layer, to the result's consumer. Then nothing happens until all are where they belong (FLUSH).
 // A layer may have its passes outside of its windows, if it has one block: each pass over all windows, then the next one.
+// Several windows may be computed at once, as many as tensors have parts: all take the same weights, and each has its own memory,
+// multipliers and token function. A part of a tensor is in one memory, at the same place in each; rows of a window that are beyond
+// a part are in the memory beside it. Tensors that are not in parts are in the first memory, and a layer that makes one computes
+// one window at once, the first one; it may read parts one after another.
 // Only steps with which a number of the last layer leaves wait for a free place, and steps of RUN for weights that come as
 // tokens, one for each; what is on its way never waits.
 //
@@ -16,6 +20,9 @@
 // WEIGHT, SUM       bits of a weight, at least 2, and of an accumulator, both signed
 // WORDS             numbers in the memory
 // BANKS             parts of the memory, a power of two up to LANES and half of WORDS: number k is in part k modulo BANKS
+// POSITIONS         windows at once, and parts of tensors
+// SHARE             numbers of a part of those that come; TOKENS: these are not in parts
+// PART, HALO        bits of the number of a part, signed, and how many parts at most a window is beyond its own
 // TOKENS            numbers of a frame that come
 // LAYERS            layers
 // BIASES            biases that come as the first words of a frame; 0: they do not
@@ -33,7 +40,11 @@ module bitsmith_engine #(
     parameter int SUM = 20,
     parameter int WORDS = 64,
     parameter int BANKS = 1,
+    parameter int POSITIONS = 1,
     parameter int TOKENS = 16,
+    parameter int SHARE = TOKENS,
+    parameter int PART = 2,
+    parameter int HALO = 1,
     parameter int LAYERS = 2,
     parameter int BIASES = 0,
     parameter int LATENCY = 4,
@@ -59,6 +70,7 @@ module bitsmith_engine #(
     parameter int AXIS = 5 * PLACE_BITS + TAP_BITS + WINDOW_BITS,
     parameter int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
         + 8 * WORD_BITS + 3 + OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1)
+        + ((POSITIONS > 1) ? 7 * PART + 2 * WORD_BITS + 3 : 0)
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -75,21 +87,20 @@ module bitsmith_engine #(
     output logic [   BIAS_BITS-1:0] bias_place,       // of this number
     output logic [   BIAS_BITS-1:0] bias_address,     // the word is taken by the token function in the next cycle
     output logic                    core_valid,
-    output logic [         SUM-1:0] core_sum,
+    output logic [POSITIONS*SUM-1:0] core_sum,
     input  logic                    core_done,
-    input  logic [       WIDTH-1:0] core_stored,
+    input  logic [POSITIONS*WIDTH-1:0] core_stored,
     input  logic                    y_free,
     output logic                    y_claim,
     output logic                    y_put,
     output logic [             1:0] fault             // of numbers in the memory, as bitsmith_decode has it
 );
-    localparam int PLAIN = DESCRIPTOR - OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1);
-    localparam int PRODUCT = WIDTH + WEIGHT;
-    localparam int NUMBERS = (BANKS == 1) ? 1 : (LANES > BANKS) ? BANKS + 1 : BANKS;
+    localparam int INSIDE = DESCRIPTOR - ((POSITIONS > 1) ? 7 * PART + 2 * WORD_BITS + 3 : 0);
+    localparam int PLAIN = INSIDE - OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1);
     localparam int FLUSH_STEPS = LANES + LATENCY;
     localparam int FLUSH_BITS = $clog2(FLUSH_STEPS);
     localparam logic [FLUSH_BITS-1:0] LAST_FLUSH = FLUSH_BITS'(FLUSH_STEPS - 1);
-    localparam logic [WORD_BITS-1:0] LAST_TOKEN = WORD_BITS'(TOKENS - 1);
+    localparam logic [WORD_BITS-1:0] LAST_OF_PART = WORD_BITS'(SHARE - 1);
     localparam logic [LAYER_BITS-1:0] LAST_LAYER = LAYER_BITS'(LAYERS - 1);
 
     localparam logic [1:0] LOAD = 2'd0;
@@ -128,11 +139,13 @@ module bitsmith_engine #(
 
     generate
     if (OUTSIDE != 0) begin : g_outside
-        assign {outside, to_round, to_result, last_of_all} = descriptor[DESCRIPTOR-1:PLAIN];
+        assign {outside, to_round, to_result, last_of_all} = descriptor[INSIDE-1:PLAIN];
     end else begin : g_inside
         assign {outside, to_round, to_result, last_of_all} = '0;
     end
     endgenerate
+
+    logic apiece;  // the layer computes a window of each part at once
 
     logic [1:0] state;
     logic act;
@@ -242,10 +255,15 @@ module bitsmith_engine #(
     logic [WORD_BITS-1:0] write_at;
     logic [WORD_BITS-1:0] read_step;
     logic [WORD_BITS-1:0] write_step;
+    logic [WORD_BITS-1:0] read_next;
+    logic [PART-1:0] part;  // that the first position reads
+    logic [POSITIONS-1:0] loads;  // the part in which a number that comes is
+    logic is_part_full;
     logic rereads;
     logic [WEIGHTS_BITS-1:0] round_weights;  // of the first pass of windows, or of the one that is outside of them
     logic [BIAS_BITS-1:0] round_bias;
 
+    assign is_part_full = x_take & (write_at == LAST_OF_PART);
     assign rereads = (window_ends & ~(outside & round_ends)) | (block_ends & alike);
 
     always_comb begin
@@ -265,7 +283,7 @@ module bitsmith_engine #(
             flush <= '0;
             left  <= '0;
         end else if (act) begin
-            if (x_take & (write_at == LAST_TOKEN)) state <= SETUP;
+            if (is_part_full & (loads[POSITIONS-1] | (SHARE == TOKENS))) state <= SETUP;
             if (start) state <= RUN;
             if (layer_ends) state <= FLUSH;
             if (flushed) begin
@@ -289,7 +307,7 @@ module bitsmith_engine #(
             channel <= tap_ends ? '0 : channel + 1'b1;
             if (outside ? round_ends : pass_ends) pass <= (pass == last_pass) ? '0 : pass + 1'b1;
             if (block_ends) block <= window_ends ? '0 : block + 1'b1;
-            read_at <= (outside & round_ends) ? source : read_at + read_step;
+            read_at <= (outside & round_ends) ? source : read_next;
             weights_address <= rereads ? round_weights : weights_address + 1'b1;
         end
         if (act) is_first <= pass_ends | start;
@@ -297,88 +315,46 @@ module bitsmith_engine #(
     end
 
     always_ff @(posedge clk) begin
-        if (rst | (flushed & is_last_layer)) write_at <= '0;
+        if (rst | (flushed & is_last_layer) | (is_part_full & (SHARE != TOKENS))) write_at <= '0;
         else if (start) write_at <= target;
         else if (x_take | (core_done & ~is_last_layer)) write_at <= write_at + write_step;
     end
 
-    logic [BANKS*WIDTH-1:0] stored;
-    logic [WIDTH-1:0] single;  // of them
-    logic writes;
-    logic [WIDTH-1:0] written;
-
-    assign writes = x_take | (core_done & ~is_last_layer);
-    assign written = x_take ? x_data : core_stored;
-
-    logic [WIDTH+CHECK-1:0] code;
-    logic [BANKS-1:0] corrected;
-    logic [BANKS-1:0] wrong;
-    logic [BANKS-1:0] one_counts;  // the part with the number that all lanes may have
-
     generate
-    if (CHECK == 0) begin : g_as_it_is
-        assign code = written;
-    end else begin : g_encoded
-        bitsmith_encode #(
-            .WIDTH(WIDTH),
-            .CHECK(CHECK)
-        ) encode (
-            .data(written),
-            .code(code)
-        );
-    end
+    if (POSITIONS == 1) begin : g_whole
+        assign {apiece, part, loads} = {1'b0, PART'(0), 1'b1};
+        assign read_next = read_at + read_step;
+    end else begin : g_parts
+        logic [WORD_BITS:0] share;  // numbers of a part of the operand,
+        logic [WORD_BITS:0] beyond;  // and the place after them
+        logic [7*PART-1:0] further;  // parts that steps go further, after the first part
+        logic [PART-1:0] first_part;
+        logic [PART-1:0] part_step;
+        logic [WORD_BITS:0] sum;
+        logic over;
 
-    for (k = 0; k < BANKS; k = k + 1) begin : g_bank
-        logic is_written;
+        assign {apiece, beyond, share, further} = descriptor[DESCRIPTOR-1:INSIDE];
+        assign first_part = further[0+:PART];
+        assign sum = {1'b0, read_at} + {1'b0, read_step};
+        assign over = sum >= beyond;
+        assign read_next = WORD_BITS'(over ? sum - share : sum);
 
-        if (BANKS == 1) begin : g_all
-            assign is_written = writes;
-        end else begin : g_one
-            assign is_written = writes & (write_at[BANK_BITS-1:0] == $unsigned(BANK_BITS'(k)));
+        always_comb begin
+            if (line_ends) part_step = further[6*PART+:PART];
+            else if (window_ends) part_step = further[5*PART+:PART];
+            else if (block_ends) part_step = further[4*PART+:PART];
+            else if (pass_ends) part_step = further[3*PART+:PART];
+            else if (row_ends) part_step = further[2*PART+:PART];
+            else if (tap_ends) part_step = further[1*PART+:PART];
+            else part_step = '0;
         end
 
-        logic [WIDTH+CHECK-1:0] word;
-
-        if (CHECK == 0) begin : g_plain
-            assign stored[k*WIDTH+:WIDTH] = word;
-            assign {wrong[k], corrected[k]} = 2'b00;
-        end else begin : g_checked
-            bitsmith_decode #(
-                .WIDTH(WIDTH),
-                .CHECK(CHECK)
-            ) decode (
-                .code (word),
-                .data (stored[k*WIDTH+:WIDTH]),
-                .fault({wrong[k], corrected[k]})
-            );
+        always_ff @(posedge clk) begin
+            if (start | (step & outside & round_ends)) part <= first_part;
+            else if (step) part <= part + part_step + PART'(over);
+            if (rst) loads <= POSITIONS'(1);
+            else if (is_part_full & (SHARE != TOKENS)) loads <= {loads[POSITIONS-2:0], loads[POSITIONS-1]};
         end
-
-        // Writes and reads of a number that matters are never in one cycle.
-        bitsmith_ram #(
-            .WIDTH(WIDTH + CHECK),
-            .DEPTH(ROWS),
-            .LARGE(LARGE)
-        ) memory (
-            .clk       (clk),
-            .write     (is_written),
-            .write_at  (write_at[WORD_BITS-1-:ROW_BITS]),
-            .write_data(code),
-            .read      (1'b1),
-            .read_at   (read_at[WORD_BITS-1-:ROW_BITS]),
-            .read_data (word)
-        );
-    end
-
-    if (BANKS == 1) begin : g_single
-        assign single = stored;
-        assign one_counts = 1'b1;
-    end else begin : g_selected
-        logic [BANK_BITS-1:0] bank;
-
-        assign single = stored[int'(bank)*WIDTH+:WIDTH];
-        assign one_counts = {{(BANKS - 1) {1'b0}}, 1'b1} << bank;
-
-        always_ff @(posedge clk) bank <= read_at[BANK_BITS-1:0];
     end
     endgenerate
 
@@ -389,7 +365,6 @@ module bitsmith_engine #(
     logic [4:1] moves;
     logic [3:1] rewinds;
     logic [3:1] rounds;
-    logic is_real;
 
     always_ff @(posedge clk) begin
         if (rst) begin
@@ -404,7 +379,6 @@ module bitsmith_engine #(
         begins  <= {begins[2:1], is_first};
         rewinds <= {rewinds[2:1], is_window_done & (left == $unsigned(LANE_BITS'(1)))};
         rounds  <= {rounds[2:1], is_round_done & (left == $unsigned(LANE_BITS'(1)))};
-        is_real <= &is_inside;
     end
 
     generate
@@ -462,93 +436,89 @@ module bitsmith_engine #(
     end
     endgenerate
 
-    logic [BANKS-1:0] counts;  // parts of which a number is multiplied
-
-    assign fault = {|(wrong & counts), |(corrected & counts)};
-
-    generate
-    for (k = 0; k < BANKS; k = k + 1) begin : g_counts
-        assign counts[k] = adds[1] & is_real & (apart ? lanes > $unsigned(LANE_BITS'(k)) : one_counts[k]);
-    end
-    endgenerate
-
-    // Those that lanes may have by themselves, and the one that others have.
-    logic [NUMBERS*(WIDTH+1)-1:0] numbers;
+    logic [POSITIONS*BANKS*WIDTH-1:0] stored;  // numbers for each position
+    logic [POSITIONS-1:0] is_real;
+    logic [POSITIONS-1:0] writes;
+    logic [POSITIONS*WIDTH-1:0] written;
+    logic [BANKS-1:0] used;
+    logic [BANK_BITS-1:0] bank;  // with the number that all lanes may have
     logic [LANES*WEIGHT-1:0] factors;
 
     generate
-    for (k = 0; k < NUMBERS; k = k + 1) begin : g_number
-        logic [WIDTH-1:0] number;
+    for (k = 0; k < POSITIONS; k = k + 1) begin : g_written
+        assign writes[k] = x_take ? loads[k] : core_done & ~is_last_layer & (apiece | (k == 0));
+        assign written[k*WIDTH+:WIDTH] = x_take ? x_data : core_stored[k*WIDTH+:WIDTH];
+    end
 
-        if (BANKS > 1 && k < BANKS) begin : g_own
-            assign number = apart ? stored[k*WIDTH+:WIDTH] : single;
-        end else begin : g_common
-            assign number = single;
-        end
+    if (BANKS == 1) begin : g_single
+        assign bank = '0;
+    end else begin : g_banked
+        always_ff @(posedge clk) bank <= read_at[BANK_BITS-1:0];
+    end
 
-        always_ff @(posedge clk) begin
-            if (is_real) numbers[k*(WIDTH+1)+:WIDTH+1] <= {SIGNED & number[WIDTH-1], number};
-            else numbers[k*(WIDTH+1)+:WIDTH+1] <= '0;
-        end
+    for (k = 0; k < BANKS; k = k + 1) begin : g_used
+        assign used[k] = adds[1] & (apart ? lanes > $unsigned(LANE_BITS'(k)) : bank == $unsigned(BANK_BITS'(k)));
     end
     endgenerate
 
-    always_ff @(posedge clk) factors <= weights;
-
-    logic [LANES*SUM-1:0] sums;
-    logic [LANES*SUM-1:0] held;
-
-    generate
-    for (k = 0; k < LANES; k = k + 1) begin : g_lane
-        logic signed [PRODUCT-1:0] product;
-        logic signed [WEIGHT-1:0] factor;
-        logic signed [SUM-1:0] operand;
-        logic signed [SUM-1:0] sum;
-        logic signed [SUM-1:0] joined;
-        logic signed [WIDTH:0] number;
-
-        assign number = $signed(numbers[((k<NUMBERS)?k:NUMBERS-1)*(WIDTH+1)+:WIDTH+1]);
-        assign factor = $signed(factors[k*WEIGHT+:WEIGHT]);
-        assign operand = SUM'(product);
-        assign sums[k*SUM+:SUM] = $unsigned(sum);
-
-        if (SUM < PRODUCT) begin : g_narrow
-            logic unused;
-            assign unused = ^product[PRODUCT-1:SUM];  // the results' range is known to be that of a sum
-        end
-        if (k < GREATEST) begin : g_greatest
-            assign joined = greatest ? ((operand > sum) ? operand : sum) : sum + operand;
-        end else begin : g_sum
-            assign joined = sum + operand;
-        end
-
-        always_ff @(posedge clk) begin
-            product <= PRODUCT'(number) * PRODUCT'(factor);
-            if (adds[3]) sum <= begins[3] ? operand : joined;
-        end
-    end
-    endgenerate
+    bitsmith_engine_parts #(
+        .POSITIONS(POSITIONS),
+        .HALO     (HALO),
+        .PART     (PART),
+        .WIDTH    (WIDTH),
+        .CHECK    (CHECK),
+        .BANKS    (BANKS),
+        .ROWS     (ROWS),
+        .LARGE    (LARGE),
+        .WORD_BITS(WORD_BITS)
+    ) parts (
+        .clk      (clk),
+        .write    (writes),
+        .write_at (write_at),
+        .written  (written),
+        .read_row (read_at[WORD_BITS-1-:ROW_BITS]),
+        .part     (part),
+        .apiece   (apiece),
+        .is_inside(is_inside),
+        .stored   (stored),
+        .is_real  (is_real),
+        .used     (used),
+        .fault    (fault)
+    );
 
     always_ff @(posedge clk) begin
-        if (ends[4]) held <= sums;
-        else if (moves[4]) held <= (LANES * SUM)'({SUM'(0), held} >> SUM);
+        factors <= weights;
         if (start) bias_address <= first_bias;
         else if (moves[3]) bias_address <= rewinds[3] ? round_bias : bias_address + 1'b1;
     end
 
-    assign core_valid = moves[4];
-    assign core_sum = held[SUM-1:0];
-    assign y_put = core_done & is_last_layer;
-
     generate
-    if (GREATEST == 0) begin : g_unused
-        logic unused;
-        assign unused = greatest;
-    end
-
-    if (BANKS == 1) begin : g_together
-        logic unused;
-        assign unused = apart;
+    for (k = 0; k < POSITIONS; k = k + 1) begin : g_row
+        bitsmith_engine_lanes #(
+            .LANES   (LANES),
+            .BANKS   (BANKS),
+            .WIDTH   (WIDTH),
+            .SIGNED  (SIGNED),
+            .WEIGHT  (WEIGHT),
+            .SUM     (SUM),
+            .GREATEST(GREATEST)
+        ) row (
+            .clk     (clk),
+            .apart   (apart),
+            .greatest(greatest),
+            .stored  (stored[k*BANKS*WIDTH+:BANKS*WIDTH]),
+            .bank    (bank),
+            .is_real (is_real[k]),
+            .factors (factors),
+            .add     (adds[3]),
+            .first   (begins[3]),
+            .hold    (ends[4]),
+            .move    (moves[4]),
+            .sum     (core_sum[k*SUM+:SUM])
+        );
     end
     endgenerate
+
+    assign core_valid = moves[4];
+    assign y_put = core_done & is_last_layer;
 endmodule
