@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,12 @@ import pytest
 import bitsmith
 from bitsmith.building.design import circuit
 from bitsmith.devices import ECP5, any_board, part_or_typical
-from bitsmith.mapping.directives import WeightsBus
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_engines import perceptron, shared
+from tests.mapping.test_fetched_weights import at_once
+from tests.properties.convolutional import in_parts, random_network
 from tests.rtl.wrapped import DIGEST, expected, inputs_of, made
 from tests.system.examples import MODELS, digits
 from tests.systems.memory_board import Buffers, Memory, MemoryBoard, memory_board
@@ -100,6 +104,47 @@ def test_a_memory_that_bounds_the_rate(tmp_path: Path, monkeypatch: pytest.Monke
         np.testing.assert_array_equal(driver.predict(x), expected(each.program, x)[0])
         busy = registers.counts().since(before).busy
         assert planned * 0.9 <= busy <= planned * 1.03
+
+
+def in_turn(seed: int) -> tuple[Program, Directives]:
+    """A random network of one engine, in about half the cases with several windows at once."""
+    program = in_parts(seed) if seed % 2 else random_network(seed)
+    directives = at_once(program) if seed % 2 else None
+    found = directives or replace(shared(program, 10_000), weights_rate=1.0)
+    rate = random.Random(seed).choice([1e9, 24.0, 6.0])
+    return program, replace(found, weights_rate=rate, weights_bus=WeightsBus(8, 1.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k in {1, 4, 7} else ()) for k in range(100)])
+def test_random_networks_beside_a_memory_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Every bit is right beside waits and pauses at random; errors are told, and after these and resets results are right."""
+    rng, (program, directives), frames = random.Random(seed), in_turn(seed), 4
+    each = circuit(program, directives, ECP5.delays, 8.0, "net", Title("test", DIGEST))
+    if not each.interface.images:
+        return
+    written(tmp_path, each, "pynq-z2", interface=MASTER)
+    x = inputs_of(each.program, frames)
+    want = expected(each.program, x)
+    with memory_board(tmp_path, each, 8) as (board, buffers):
+        driver = overlaid(monkeypatch, tmp_path, board, buffers)
+        registers = driver.ends[1]
+        numbers = [[rng.randrange(60), rng.randrange(80), rng.randrange(100, 900), rng.randrange(60)] for _ in range(3)]
+        waits = [Memory(*own) for own in numbers]
+        for memory in waits:
+            board.behave(replace(memory, bits=rng.choice([8, 32, 64])))
+            np.testing.assert_array_equal(driver.predict(x), want[0])
+        for buffer in (0, len(each.interface.inputs) - 1):
+            board.behave(replace(waits[0], wrong=(buffer, 0)))
+            with pytest.raises(RuntimeError, match="memory has answered with an error"):
+                driver.predict(x)
+            board.behave(waits[1])
+            np.testing.assert_array_equal(driver.predict(x), want[0])
+        for cycles in (rng.randrange(40), rng.randrange(400)):
+            registers.write(0x800, 0xFF)
+            board.step(cycles)
+            registers.reset()
+            np.testing.assert_array_equal(driver.predict(x), want[0])
 
 
 @pytest.mark.slow
