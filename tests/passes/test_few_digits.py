@@ -97,7 +97,7 @@ def test_convolutions_are_products_of_their_rows(groups: int) -> None:
     products, wanted = found.rows @ found.matrices, conv.reference([x])
     np.testing.assert_allclose(products.transpose(1, 0, 2).reshape(wanted.shape), wanted, atol=1e-12)
     np.testing.assert_array_equal(found.revised(found.matrices, np.zeros(8)).weights()["weight"], kernel)
-    given = network(Settings(bits=Bits(6, 16), digit_price=1e-3), conv, (7, 6, 4))
+    given = network(Settings(bits=Bits(6, 16), digit_price=5e-5), conv, (7, 6, 4))
     revised = few_digits(given, [x])
     fewer = revised.node("y").layer.weights()["weight"]
     assert fewer.shape == kernel.shape and exact_frac(fewer, 6) is not None

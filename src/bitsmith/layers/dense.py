@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Ints
@@ -80,7 +78,7 @@ class Dense(Layer):
 
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
         rows = operands[0].reshape(1, -1, operands[0].shape[-1])
-        return Products(rows, self.kernel[None], np.ones(self.kernel.shape[1]), self._revised)
+        return Products(rows, self.kernel[None], None, self._revised)
 
     def products(self, kernel: Ints) -> list[Ints]:
         """The matrices of the layer's products, of elements of ``kernel``."""

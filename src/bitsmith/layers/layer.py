@@ -27,13 +27,14 @@ from bitsmith.layers.words import Operand
 class Products:
     """Products of the ``rows`` (groups, count, n) of an operand by the ``matrices`` (groups, n, m) of a trained tensor.
 
-    ``weight`` (m,) is how much squared errors of each column count in the result, 1 on average. ``revised`` makes the layer with
-    other matrices and so much more of its bias (columns,), which is left out without a bias.
+    ``effects`` (columns, channels) are squared differences that those in the products of each column, 1 in square, make in each
+    channel of the result, summed over its positions. None: products are the result, but for the bias. ``revised`` makes the
+    layer with other matrices and so much more of its bias (columns,), which is left out without a bias.
     """
 
     rows: Floats
     matrices: Floats
-    weight: Floats
+    effects: Floats | None
     revised: Callable[[Floats, Floats], Layer]
 
 

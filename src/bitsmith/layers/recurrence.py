@@ -18,6 +18,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -52,8 +53,8 @@ U = TypeVar("U")
 _BETWEEN = ("bias", "recurrent_bias", "accum", "recurrent_accum")
 """Variables of biases, and of sums between them."""
 
-_FEW, _MOVED = 128, 0.125
-"""Samples on which gates are compared, and differences in their sums for it."""
+_FEW, _MOVED, _PARTS = 128, 0.125, 16
+"""Samples on which sums of gates are moved, by how much, and the most parts of a gate that are moved each for itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,12 +141,16 @@ class Recurrent(Layer):
         return Products(rows[None], matrix[None], self._effects([each[:_FEW] for each in operands]), revised)
 
     def _effects(self, operands: Sequence[Floats]) -> Floats:
-        """The effect of squared differences in the sums of gates: the same for all units of one, 1 on average."""
-        bias = np.zeros(self.gates * self.units) if self.bias is None else self.bias
-        plain, signs = self.reference(operands), 1 - 2 * (np.arange(self.units) % 2)
-        moved = np.kron(np.eye(self.gates), signs) * _MOVED
-        found = [np.mean((replace(self, bias=bias + each).reference(operands) - plain) ** 2) for each in moved]
-        return np.repeat(np.asarray(found) / (np.mean(found) or 1.0), self.units)
+        """The squared differences (columns, units) of results for those in the sums of gates, several units of one at a time."""
+        columns = self.gates * self.units
+        bias, plain = np.zeros(columns) if self.bias is None else self.bias, self.reference(operands)
+        signs, found = 1 - 2 * (np.arange(self.units) % 2), np.empty((columns, self.units))
+        for gate, part in product(range(self.gates), np.array_split(np.arange(self.units), min(self.units, _PARTS))):
+            moved = bias.copy()
+            moved[gate * self.units + part] += signs[part] * _MOVED
+            squared = ((replace(self, bias=moved).reference(operands) - plain) / _MOVED) ** 2
+            found[gate * self.units + part] = squared.reshape(-1, self.units).sum(axis=0) / len(plain) / len(part)
+        return found
 
     def _with_kernel(self, matrices: Floats, shift: Floats) -> Recurrent:
         return replace(self, kernel=as_weights(matrices[0]), bias=shifted(self.bias, shift))

@@ -27,7 +27,7 @@ from bitsmith.model.points import Layouts, compiled_with
 from bitsmith.model.results import Result, Results
 from bitsmith.version import __version__
 
-PRICES = (0.0, *(round(1e-5 * 2**k, 8) for k in range(11)))
+PRICES = (0.0, *(round(1e-7 * 2**k, 8) for k in range(13)))
 """Prices of digits that are tried."""
 
 TABLES = (None, 256, 64, 32)
@@ -78,8 +78,8 @@ class Dials:
 _LADDER = tuple(
     Dials(*steps)
     for steps in (
-        *((16, 16, 0), (12, 12, 0), (10, 10, 1), (8, 10, 3), (8, 9, 4), (8, 8, 4), (7, 8, 5), (6, 8, 6)),
-        *((6, 7, 6), (6, 7, 7), (5, 6, 7), (4, 6, 8), (3, 5, 9), (2, 4, 10)),
+        *((16, 16, 0), (12, 12, 1), (10, 10, 3), (8, 10, 5), (8, 9, 6), (8, 8, 6), (7, 8, 7), (6, 8, 7)),
+        *((6, 7, 7), (6, 7, 8), (5, 6, 8), (4, 6, 9), (3, 5, 10), (2, 4, 11)),
     )
 )
 """Dials of all layers alike that are looked at first."""

@@ -1,9 +1,12 @@
 """Rounds weights to values of few signed digits, which cost few adders, and lets other weights make up for the errors.
 
 Before: a network with float weights. After: the same with kernels on the grid that ``auto`` would give them, of layers with a
-``digit_price`` whose weights nothing else decides. Weights are rounded one row after another, the one whose operand is strongest
-first. Each is the value at which the error of the result plus the price of its digits is least; what is left of the error is
-taken off the rows that follow, as E. Frantar et al. (GPTQ, 2023) do it, and the mean of what remains off the bias.
+``digit_price`` whose weights nothing else decides. A column is rounded to the values at which the error that its sum makes in the
+outputs, plus the price of its digits, is least. Errors are those beside the float model's sums, for operands that rounded layers
+before give, so that these are made up for, too. They count as much as outputs show them
+(:mod:`bitsmith.passes.network.sensitivity`), and the bias takes their mean off. Weights are rounded one after another, the one
+whose operand is strongest first. What is left of the error is taken off those that follow, as E. Frantar et al. (GPTQ, 2023)
+do it. Then each is looked at again beside all others.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import FACTORS, Weights
 from bitsmith.passes.network.calibration import input_batches
+from bitsmith.passes.network.sensitivity import Sensitivity
 
 _SAMPLES, _ROWS = 1024, 1 << 14
 """Most samples, and rows of operands, that are looked at, evenly spaced."""
@@ -28,9 +32,14 @@ _SAMPLES, _ROWS = 1024, 1 << 14
 _DAMPING = 0.01
 """Share of the mean variance of operands that is added to each: correlations of few samples are not trusted."""
 
+_UNSEEN = 0.001
+"""Weight of rows at which outputs show nothing of an error, beside the mean: other samples may."""
 
-_WEIGHTS = 1 / 64, 64
-"""Least and most that errors of a column count beside those of others."""
+_MOMENTS = 1 << 24
+"""Most numbers in the moments of columns that are weighted each for itself."""
+
+_SWEEPS = 3
+"""How often each weight is looked at again."""
 
 
 def few_digits(network: Network, calibration: Sequence[Floats] | None) -> Network:
@@ -40,9 +49,10 @@ def few_digits(network: Network, calibration: Sequence[Floats] | None) -> Networ
         return network
     inputs, _ = input_batches(network, calibration)
     few = [batch[_evenly(len(batch), _SAMPLES)] for batch in inputs]
-    with one_thread():
+    with np.errstate(all="ignore"), one_thread():
+        sensitivity = Sensitivity.of(network, few)
         wanted = {
-            node.name: {variable: _Wanted.of(node, variable, operands) for variable in priced[node.name]}
+            node.name: {each: _Wanted.of(node, each, operands, sensitivity) for each in priced[node.name]}
             for node, operands, _ in network.evaluation(few)
             if node.name in priced
         }
@@ -73,59 +83,114 @@ def _free(node: NetworkNode) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The means (groups, columns) of a float model's products with a trained tensor, and their variance in each group."""
+    """A float model's products (groups, count, columns) with a trained tensor, and the effects of their errors on outputs."""
 
-    means: Floats
-    variances: Floats
+    products: Floats
+    effects: Floats
 
     @classmethod
-    def of(cls, node: NetworkNode, variable: str, operands: Sequence[Floats]) -> _Wanted | None:
+    def of(
+        cls, node: NetworkNode, variable: str, operands: Sequence[Floats], sensitivity: Sensitivity
+    ) -> _Wanted | None:
         """Those of a layer; None if its tensor does other things than to multiply."""
         found = node.layer.trained_products(variable, operands)
         if found is None:
             return None
-        products = found.rows @ found.matrices
-        return cls(products.mean(axis=1), products.var(axis=1).mean(axis=1))
+        products, effects = found.rows @ found.matrices, sensitivity.at(node.name)
+        groups, count, columns = products.shape
+        if found.effects is None:
+            return cls(products, effects.reshape(count, groups, columns).transpose(1, 0, 2))
+        of_columns = found.effects @ effects.reshape(-1, effects.shape[-1]).mean(axis=0)
+        return cls(products, np.broadcast_to(of_columns.reshape(groups, 1, columns), products.shape))
 
 
 def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, _Wanted | None]) -> NetworkNode:
-    """The node with weights of few digits; digits are worth a share of the variance of all its products."""
-    layer, bits, price = node.layer, node.settings.bits.weight, node.settings.digit_price
-    spreads = np.sum([each.variances for each in wanted.values() if each is not None], axis=0)
+    """The node with weights of few digits."""
+    layer, bits = node.layer, node.settings.bits.weight
+    fixed = not (layer.trained.keys() - FACTORS).isdisjoint(node.settings.precision)
     for variable, each in wanted.items():
         products = layer.trained_products(variable, operands)
         if each is None or products is None:
             continue
-        matrices, rows = products.matrices, products.rows[:, _evenly(products.rows.shape[1], _ROWS)]
-        step = 2.0 ** -constant_frac(matrices, bits)
-        found = np.stack(
-            [
-                _few_digits(matrix, part, step, bits, price * spread / np.clip(products.weight, *_WEIGHTS))
-                for matrix, part, spread in zip(matrices, rows, spreads, strict=True)
-            ]
-        )
-        shift = each.means - (products.rows.mean(axis=1, keepdims=True) @ found)[:, 0]
-        fixed = not (layer.trained.keys() - FACTORS).isdisjoint(node.settings.precision)
-        layer = products.revised(found, np.zeros(shift.size) if fixed else shift.ravel())
+        chosen = _evenly(products.rows.shape[1], _ROWS)
+        step = 2.0 ** -constant_frac(products.matrices, bits)
+        found, shifts = [], []
+        for matrix, rows, sums, effects in zip(
+            products.matrices, products.rows, each.products, each.effects, strict=True
+        ):
+            fit = _Fit.of(matrix / step, rows[chosen] * step, sums[chosen], effects[chosen], centred=not fixed)
+            found.append(fit.rounded(bits, node.settings.digit_price))
+            shifts.append(fit.shift(found[-1]))
+        layer = products.revised(step * np.stack(found), np.concatenate(shifts))
     return replace(node, layer=layer)
 
 
-def _few_digits(matrix: Floats, rows: Floats, step: float, bits: int, price: Floats) -> Floats:
-    """A matrix (n, m) rounded to multiples of ``step``; ``rows`` (count, n) are what it is multiplied by.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """Least squares of ``m`` columns of ``n`` weights, in steps: the moments of operands, all alike or one for each column.
 
-    ``price`` (m,) of a digit of each column is in units of the result's variance.
+    Attributes:
+        moments: of operands, (m, n, n) or (1, n, n).
+        targets: of operands with the sums that are wanted, (m, n).
+        means: of operands, (m, n) or (1, n), which moments are about.
+        sums: means of the sums, (m,).
+        effects: what a squared error of each sum makes of the outputs, (m,).
     """
-    moments = rows.T @ rows / len(rows)
-    strength = np.diag(moments)
-    damped = moments + _DAMPING * (float(strength.mean()) or 1.0) * np.eye(len(matrix))
-    order = np.argsort(-strength, kind="stable")
-    factor = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T
-    left, found = matrix[order] / step, np.empty_like(matrix)
-    for row, weights in enumerate(left):
-        scale = factor[row, row]
-        found[order[row]] = nearest = _nearest(weights, bits, price * (scale / step) ** 2)
-        left[row + 1 :] -= np.outer(factor[row, row + 1 :], (weights - nearest) / scale)
-    return found * step
+
+    moments: Floats
+    targets: Floats
+    means: Floats
+    sums: Floats
+    effects: Floats
+
+    @classmethod
+    def of(cls, matrix: Floats, rows: Floats, sums: Floats, effects: Floats, *, centred: bool) -> _Fit:
+        """That of a ``matrix`` (n, m) that ``rows`` (count, n) are multiplied by, whose errors have ``effects`` (count, m).
+
+        Weights without a reason to change stay near the matrix. The mean error does not count where it is ``centred``, as a bias
+        takes it off.
+        """
+        n, m = matrix.shape
+        total = effects.mean(axis=0)
+        weights = effects / np.where(total > 0.0, total, 1.0) + _UNSEEN
+        if m * n * n > _MOMENTS:
+            weights = weights.mean(axis=1, keepdims=True)
+        weights = weights / weights.mean(axis=0) / len(rows)
+        moments = np.stack([(rows * weight[:, None]).T @ rows for weight in weights.T])
+        targets, means, wanted = (weights * sums).T @ rows, weights.T @ rows, (weights * sums).sum(axis=0)
+        if not centred:
+            means, wanted = np.zeros_like(means), np.zeros_like(wanted)
+        moments -= means[:, :, None] * means[:, None, :]
+        targets -= means * wanted[:, None]
+        place = np.arange(n)
+        damping = _DAMPING * moments[:, place, place].mean(axis=1)
+        damping = np.where(damping > 0.0, damping, 1.0)
+        moments[:, place, place] += damping[:, None]
+        return cls(moments, targets + damping[:, None] * matrix.T, means, wanted, total)
+
+    def rounded(self, bits: int, price: float) -> Floats:
+        """Integers (n, m) of at most ``bits`` bits; each digit costs ``price``, in units of the outputs' variance."""
+        place = np.arange(self.targets.shape[1])
+        strength = self.moments[:, place, place]
+        order = np.argsort(-strength.mean(axis=0), kind="stable")
+        prices = price / np.maximum(self.effects, np.finfo(np.float64).tiny)
+        inverse = np.linalg.inv(self.moments[:, order][:, :, order])
+        factor = np.linalg.cholesky(inverse).transpose(0, 2, 1)
+        left = (inverse @ self.targets[:, order, None])[..., 0]
+        found = np.empty_like(left)
+        for row, weight in enumerate(order):
+            scale = factor[:, row, row]
+            found[:, weight] = nearest = _nearest(left[:, row], bits, prices * scale**2)
+            left[:, row + 1 :] -= factor[:, row, row + 1 :] * ((left[:, row] - nearest) / scale)[:, None]
+        for weight in np.tile(order, _SWEEPS if len(self.moments) > 1 else 0):
+            others = (self.moments[:, weight] * found).sum(axis=1) - strength[:, weight] * found[:, weight]
+            best = (self.targets[:, weight] - others) / strength[:, weight]
+            found[:, weight] = _nearest(best, bits, prices / strength[:, weight])
+        return np.asarray(found.T)
+
+    def shift(self, found: Floats) -> Floats:
+        """The mean error of each sum, which a bias takes off."""
+        return np.asarray(self.sums - (self.means * found.T).sum(axis=1))
 
 
 def _nearest(values: Floats, bits: int, price: Floats) -> Floats:
