@@ -265,14 +265,14 @@ class _Judge:
 
     descent: Descent
     held: Yardstick
-    seen: dict[int, tuple[tuple[float, ...], float]] = field(default_factory=dict)
+    seen: dict[str, tuple[tuple[float, ...], float]] = field(default_factory=dict)
 
     def points(self) -> tuple[tuple[Point, ...], Point | None, bool]:
         """The circuits of the front, the one that meets the goal, and whether an interrupt kept others from both.
 
         There is no circuit that meets the goal if none does.
         """
-        found, interrupted = dict[int, list[Point]](), False
+        found, interrupted = dict[str, list[Point]](), False
         try:
             self._judge(found)
         except KeyboardInterrupt:
@@ -284,8 +284,8 @@ class _Judge:
         chosen = min(filter(self._meets, every), key=lambda point: point.rank(least), default=None)
         return tuple(every), chosen, interrupted
 
-    def _judge(self, found: dict[int, list[Point]]) -> None:
-        """Find the circuits of the front, by the identity of their trials.
+    def _judge(self, found: dict[str, list[Point]]) -> None:
+        """Find the circuits of the front, by the keys of their trials.
 
         The held-out data are asked of good networks from the cheapest on, until no more loss of one is to be expected of other
         samples, and none is seen, than the goal allows.
@@ -295,24 +295,24 @@ class _Judge:
         left = _FASTEST_OF if fast else 1
         for trial in in_order:
             if left and trial.excess <= 0 and self._held(trial)[1] <= 0:
-                found[id(trial)] = self._of(trial, _least_shared(found), fast=fast)
-                left -= any(map(self._meets, found[id(trial)]))
+                found[trial.key] = self._of(trial, _least_shared(found), fast=fast)
+                left -= any(map(self._meets, found[trial.key]))
         front, loss = list[Trial](), self.descent.yardstick.loss
         for trial in in_order:
             if not front or loss(trial.scores) < loss(front[-1].scores):
                 front.append(trial)
         for trial in front[:: -(-len(front) // _SHOWN)]:
-            if id(trial) not in found:
-                found[id(trial)] = self._of(trial, _least_shared(found), fast=False)
+            if trial.key not in found:
+                found[trial.key] = self._of(trial, _least_shared(found), fast=False)
 
     def _held(self, trial: Trial) -> tuple[tuple[float, ...], float]:
         """Scores of the held-out samples, and by how much they, or what is to be expected of others, exceed the goal's loss."""
-        if id(trial) not in self.seen:
+        if trial.key not in self.seen:
             goal, held, laid_out = self.descent.goal, self.held, self.descent.layouts(trial.configuration)
             outputs = Emulator(laid_out.compiled.program).run(held.inputs)
             scores = held.of_outputs(outputs)
-            self.seen[id(trial)] = scores, max(goal.excess(held, each) for each in (scores, held.expected(outputs)))
-        return self.seen[id(trial)]
+            self.seen[trial.key] = scores, max(goal.excess(held, each) for each in (scores, held.expected(outputs)))
+        return self.seen[trial.key]
 
     def margin(self, point: Point) -> float:
         """Distance within which the loss of 95 % of other draws of samples is from that of the held-out samples."""
@@ -348,7 +348,7 @@ class _Judge:
         return points
 
 
-def _least_shared(found: Mapping[int, Sequence[Point]]) -> int | None:
+def _least_shared(found: Mapping[str, Sequence[Point]]) -> int | None:
     """The least interval of the networks that reuse factors make fit; None without one."""
     shared = (point for points in found.values() for point in points if point.layout and point.fits)
     return min((point.size.interval for point in shared), default=None)

@@ -108,6 +108,11 @@ class Trial(Result):
     layers: Mapping[str, Dials]
     configuration: Mapping[str, object]
 
+    @property
+    def key(self) -> str:
+        """The configuration as text, by which the network is known."""
+        return str(self.configuration)
+
     def dials(self, layer: str) -> Dials:
         """The dials of a layer."""
         return self.layers.get(layer, self.common)

@@ -7,7 +7,8 @@ accuracy; reuse factors, and layers that take turns on multipliers, cost cycles 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from typing import TypeVar
 
 from bitsmith.base.progress import tell
@@ -74,32 +75,52 @@ def _most_exact(source: Source, asked: Layouts, tried: Callable[[Layouts], Fit |
     return None if best is None or best.loss > LEAST_ERROR else best
 
 
-def _lowered_again(source: Source, asked: Layouts) -> Iterator[tuple[dict[str, object], Layouts]]:
-    """Keys of rising reuse factors of layers that are lowered by them, up to all in turn, and layouts of what they make."""
-    names = [node.name for node in asked.compiled.network.nodes if node.layer.lowered_by_reuse]
-    factor, size = 2, asked.as_asked.size
-    while names and source.changed is not None and factor <= _MOST_TURNS:
+@dataclass(slots=True)
+class _Turns:
+    """Keys of rising reuse factors of layers that are lowered by them, up to all in turn, and layouts of what they make.
+
+    They are made when somebody asks for them first, and kept.
+    """
+
+    source: Source | None
+    asked: Layouts
+    made: list[tuple[dict[str, object], Layouts]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, object], Layouts]]:
+        for place in count():
+            if place == len(self.made) and (following := self._following()) is not None:
+                self.made.append(following)
+            if place == len(self.made):
+                return
+            yield self.made[place]
+
+    def _following(self) -> tuple[dict[str, object], Layouts] | None:
+        """Those of twice the factor; None if there is nothing more to gain."""
+        names = [node.name for node in self.asked.compiled.network.nodes if node.layer.lowered_by_reuse]
+        sizes = [layouts.as_asked.size for layouts in (self.asked, *(layouts for _, layouts in self.made))]
+        factor, settled = 1 << len(sizes), sizes[-2:-1] == sizes[-1:] and sizes[-1].interval > 1
+        if not names or self.source is None or self.source.changed is None or factor > _MOST_TURNS or settled:
+            return None
         tell(f"fit: {', '.join(names)} in {factor} turns")
         keys: dict[str, object] = {"LayerName": {name: {"ReuseFactor": factor} for name in names}}
-        layouts = Layouts.of(compiled_with(source, keys), asked.target)
-        yield keys, layouts
-        if layouts.as_asked.size == size and size.interval > 1:
-            return
-        factor, size = 2 * factor, layouts.as_asked.size
+        return keys, Layouts.of(compiled_with(self.source, keys), self.asked.target)
 
 
-def _in_turn(source: Source, asked: Layouts) -> Point | None:
+def _in_turn(asked: Layouts, turns: _Turns) -> Point | None:
     """The point of the least of these factors with which the circuit fits; of the greatest, if others help; None without one."""
     keys, layouts = dict[str, object](), asked
-    for keys, layouts in _lowered_again(source, asked):
+    for keys, layouts in turns:
         if fits(layouts.as_asked.size, asked.part):
             return layouts.point(layouts.as_asked, keys, None)
     found = None if layouts is asked else layouts.fitting()
     return None if found is None else layouts.point(found, keys, None)
 
 
-def choices(source: Source | None, asked: Layouts) -> Iterator[Point]:
-    """Return points that fit, the nearest to the user's request first: fewer bits, reuse factors, or else both."""
+def choices(source: Source | None, asked: Layouts, turns: _Turns | None = None) -> Iterator[Point]:
+    """Return points that fit, the nearest to the user's request first: fewer bits, reuse factors, or else both.
+
+    Layouts of layers that are lowered again are kept in ``turns``, if there are some.
+    """
     narrow = None
     if source is not None:
         narrow = fewer_bits(source, asked)
@@ -110,7 +131,7 @@ def choices(source: Source | None, asked: Layouts) -> Iterator[Point]:
     if shared is not None:
         yield asked.point(shared, {}, None)
     elif source is not None:
-        in_turn = _in_turn(source, asked)
+        in_turn = _in_turn(asked, turns or _Turns(source, asked))
         if in_turn is not None:
             yield in_turn
         both = _most_exact(source, asked, Layouts.fitting)
@@ -127,9 +148,14 @@ def ways_to_fit(source: Source | None, asked: Layouts) -> Iterator[Point | None]
     if fits(asked.as_asked.size, asked.part):
         yield None
         return
-    yield from choices(source, asked)
-    able = [asked, *(() if source is None else (layouts for _, layouts in _lowered_again(source, asked)))]
-    lacking = obstacle_of(min(able, key=lambda layouts: crowding(layouts.as_asked.size, layouts.part)))
+    turns = _Turns(source, asked)
+    yield from choices(source, asked, turns)
+    lacking = obstacle_of(
+        min(
+            (asked, *(layouts for _, layouts in turns)),
+            key=lambda layouts: crowding(layouts.as_asked.size, layouts.part),
+        )
+    )
     raise CapacityError(
         f"no reuse factors make the circuit fit {asked.part.name}: the smallest takes {lacking} (estimated)",
         where="fit",
