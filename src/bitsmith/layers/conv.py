@@ -125,7 +125,7 @@ class Conv(_Convolution):
         rows = np.stack(parts, axis=2)
         matrices = self.kernel.reshape(-1, self.groups, self.kernel.shape[-1] // self.groups).transpose(1, 0, 2)
         rows = rows.reshape(len(rows), self.groups, -1).transpose(1, 0, 2)
-        return Products(rows, matrices, None, self._revised)
+        return Products(rows, matrices, None, self._revised, self.bias is not None)
 
     def products(self, kernel: Ints) -> list[Ints]:
         """The matrices of the layer's products, of elements of ``kernel``, and of zeros beside groups."""

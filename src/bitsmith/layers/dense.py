@@ -78,7 +78,7 @@ class Dense(Layer):
 
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
         rows = operands[0].reshape(1, -1, operands[0].shape[-1])
-        return Products(rows, self.kernel[None], None, self._revised)
+        return Products(rows, self.kernel[None], None, self._revised, self.bias is not None)
 
     def products(self, kernel: Ints) -> list[Ints]:
         """The matrices of the layer's products, of elements of ``kernel``."""

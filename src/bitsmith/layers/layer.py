@@ -29,13 +29,14 @@ class Products:
 
     ``effects`` (columns, channels) are squared differences that those in the products of each column, 1 in square, make in each
     channel of the result, summed over its positions. None: products are the result, but for the bias. ``revised`` makes the
-    layer with other matrices and so much more of its bias (columns,), which is left out without a bias.
+    layer with other matrices and so much more of its bias (columns,), which is left out where it is not ``biased``.
     """
 
     rows: Floats
     matrices: Floats
-    effects: Floats | None
+    effects: Callable[[], Floats] | None
     revised: Callable[[Floats, Floats], Layer]
+    biased: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,6 +18,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import ClassVar, TypeVar
 
@@ -131,14 +132,16 @@ class Recurrent(Layer):
 
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
         if variable == "weight":
-            rows, matrix, revised = operands[0].reshape(-1, len(self.kernel)), self.kernel, self._with_kernel
+            rows, matrix = operands[0].reshape(-1, len(self.kernel)), self.kernel
+            revised, bias = self._with_kernel, self.bias
         elif variable == "recurrent_weight":
             initial = self._parts(operands)[1] or [np.zeros((len(operands[0]), self.units))]
             rows = np.concatenate([initial[0], *self._run(operands)["state"][:-1]])
-            matrix, revised = self.recurrent_kernel, self._with_recurrent_kernel
+            matrix, revised, bias = self.recurrent_kernel, self._with_recurrent_kernel, self.recurrent_bias
         else:
             return None
-        return Products(rows[None], matrix[None], self._effects([each[:_FEW] for each in operands]), revised)
+        effects = partial(self._effects, [each[:_FEW] for each in operands])
+        return Products(rows[None], matrix[None], effects, revised, bias is not None)
 
     def _effects(self, operands: Sequence[Floats]) -> Floats:
         """The squared differences (columns, units) of results for those in the sums of gates, several units of one at a time."""

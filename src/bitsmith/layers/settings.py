@@ -81,8 +81,8 @@ class Settings:
     """One layer's settings. ``precision`` maps variable names (``result``, ``weight``, ...) to formats; absent is auto.
 
     ``bits`` are the budget of ``auto``, and ``widest`` the most bits of a result that it gives. ``table_size`` is in entries,
-    ``table_range`` in real values. ``digit_price`` is the share of a result's variance that a signed digit of a weight must
-    save as error to be there; with 0 weights are rounded to the nearest.
+    ``table_range`` in real values. ``digit_price`` is the share of the outputs' variance that a signed digit of a weight must
+    save as error to be there, at each position; with 0 weights are rounded to the nearest.
     """
 
     precision: Mapping[str, FixedFormat] = field(default_factory=dict)

@@ -29,8 +29,11 @@ from bitsmith.passes.network.sensitivity import Sensitivity
 _SAMPLES, _ROWS = 1024, 1 << 14
 """Most samples, and rows of operands, that are looked at, evenly spaced."""
 
-_DAMPING = 0.01
-"""Share of the mean variance of operands that is added to each: correlations of few samples are not trusted."""
+_DAMPING, _OF_FEW = 0.01, 0.1
+"""Shares of the mean variance of operands that are added to each: always, and for each weight beside so many rows that count.
+
+Correlations of few samples are not trusted.
+"""
 
 _UNSEEN = 0.001
 """Weight of rows at which outputs show nothing of an error, beside the mean: other samples may."""
@@ -100,7 +103,7 @@ class _Wanted:
         groups, count, columns = products.shape
         if found.effects is None:
             return cls(products, effects.reshape(count, groups, columns).transpose(1, 0, 2))
-        of_columns = found.effects @ effects.reshape(-1, effects.shape[-1]).mean(axis=0)
+        of_columns = found.effects() @ effects.reshape(-1, effects.shape[-1]).mean(axis=0)
         return cls(products, np.broadcast_to(of_columns.reshape(groups, 1, columns), products.shape))
 
 
@@ -112,13 +115,13 @@ def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str,
         products = layer.trained_products(variable, operands)
         if each is None or products is None:
             continue
-        chosen = _evenly(products.rows.shape[1], _ROWS)
+        chosen, centred = _evenly(products.rows.shape[1], _ROWS), products.biased and not fixed
         step = 2.0 ** -constant_frac(products.matrices, bits)
         found, shifts = [], []
         for matrix, rows, sums, effects in zip(
             products.matrices, products.rows, each.products, each.effects, strict=True
         ):
-            fit = _Fit.of(matrix / step, rows[chosen] * step, sums[chosen], effects[chosen], centred=not fixed)
+            fit = _Fit.of(matrix / step, rows[chosen] * step, sums[chosen], effects[chosen], centred=centred)
             found.append(fit.rounded(bits, node.settings.digit_price))
             shifts.append(fit.shift(found[-1]))
         layer = products.revised(step * np.stack(found), np.concatenate(shifts))
@@ -163,7 +166,8 @@ class _Fit:
         moments -= means[:, :, None] * means[:, None, :]
         targets -= means * wanted[:, None]
         place = np.arange(n)
-        damping = _DAMPING * moments[:, place, place].mean(axis=1)
+        shares = _DAMPING + _OF_FEW * n * (weights**2).sum(axis=0)
+        damping = shares * moments[:, place, place].mean(axis=1)
         damping = np.where(damping > 0.0, damping, 1.0)
         moments[:, place, place] += damping[:, None]
         return cls(moments, targets + damping[:, None] * matrix.T, means, wanted, total)
