@@ -34,6 +34,7 @@ def _worst_and_bound(text: str, function: Callable[[Floats], Floats], fmt: str, 
         model = bitsmith.convert([text], folder, inputs={"x0": (LEAST, MOST)}, config=config)
         worst = np.abs(model.predict(x).ravel() - function(x).ravel()).max()
     found = model.fidelity.bounds
+    assert not found or not found[0].jumps
     return float(worst), max(found[0].errors) if found else math.inf
 
 
@@ -70,3 +71,18 @@ def test_inputs_that_saturate_by_a_step(fmt: str, tmp_path: Path) -> None:
 def test_inputs_that_saturate_by_far(fmt: str, tmp_path: Path) -> None:
     worst, found = _worst_and_bound("2*x0", lambda x: 2 * x, fmt, tmp_path)
     assert 1.0 < worst <= found < 4.0 * worst
+
+
+def test_layers_that_jump_are_named_with_how_near_that_is(tmp_path: Path) -> None:
+    """By half a step of the input, times three; further away the bound is that of a formula without a jump."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        config = {"LayerType": {"Input": {"Precision": {"result": "fixed<6,3,RND,SAT>"}}}}
+        model = bitsmith.convert(["floor(3*x0)"], tmp_path, inputs={"x0": (LEAST, MOST)}, config=config)
+        x = np.linspace(LEAST, MOST, 4097)[:, None]
+        off = np.abs(model.predict(x).ravel() - np.floor(3 * x).ravel())
+    (bound,) = model.fidelity.bounds
+    ((_, margin),) = bound.jumps
+    assert margin == pytest.approx(0.1875)
+    near = np.abs(3 * x - np.rint(3 * x)).ravel() <= margin
+    assert off[~near].max() <= bound.errors[0] < 0.01 and off[near].max() == 1.0 <= bound.jumping[0] < 1.01

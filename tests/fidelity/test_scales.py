@@ -19,7 +19,11 @@ import bitsmith
 from bitsmith import FidelityWarning, InputRangeWarning, Model, convert
 from bitsmith.errors import FidelityError
 from bitsmith.fidelity import predictions
+from bitsmith.fidelity.scales import USUAL, _drawn
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
+from bitsmith.layers.merge import Concatenate
+from bitsmith.layers.network import Network, NetworkNode
 from tests.fidelity.random_layers import KINDS, made
 from tests.fidelity.scales import SCALES, Outcome, drawn, outcome, outcome_beside, outcomes
 
@@ -384,3 +388,16 @@ def test_scales_of_onnx_graphs_are_believed(operators: tuple[str, str]) -> None:
         warnings.simplefilter("error")
         found = circuit.predict(x)
     assert np.abs(found - wanted).max() < 2e-3 * np.ptp(wanted)
+
+
+@pytest.mark.parametrize("integers", [(), (1,), (0, 2), (0, 1, 2)])
+def test_inputs_of_which_something_is_known_are_drawn_beside_others(integers: tuple[int, ...]) -> None:
+    inputs = [NetworkNode(f"x{k}", Input((k + 1,), integer=k in integers)) for k in range(3)]
+    joined = NetworkNode("y", Concatenate(-1), ("x0", "x1", "x2"))
+    network = Network((*inputs, joined), ("x0", "x1", "x2"), ("y",))
+    found = dict(_drawn(network, USUAL))
+    assert bool(found) == (len(integers) < 3)
+    for batches in found.values():
+        for k, batch in enumerate(batches):
+            assert batch.shape == (len(batches[0]), k + 1) and np.ptp(batch) > 0
+            assert bool((batch == np.rint(batch)).all()) == (k in integers)
