@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, XILINX_7, Family
-from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Compare, Relation
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist.elaborate import elaborate
@@ -141,8 +143,19 @@ def test_a_layer_may_read_a_part_of_what_others_read(tmp_path: Path) -> None:
     lint(save(design, tmp_path), "dut")
 
 
+def mixed_signs() -> Program:
+    """Signed and unsigned numbers of like and unlike widths and steps, compared with each other."""
+    formats = [FixedFormat(signed, bits, frac) for signed, bits, frac in ((True, 4, 1), (False, 4, 1), (False, 3, 0))]
+    build, results = ProgramBuilder(), list[Value]()
+    operands = [build.input(name, (3,), fmt) for name, fmt in zip("abc", formats, strict=True)]
+    for x, y in permutations(operands, 2):
+        results += [build.apply(Compare(relation), x, y) for relation in (Relation.LT, Relation.EQ)]
+        results.append(build.max(x, build.neg(y)))
+    return build.program([(f"y{k}", result) for k, result in enumerate(results)])
+
+
 def test_simulation(tmp_path: Path) -> None:
-    programs = [dense_program([6, 8, 3], 4, 5, 0.3), tiny(), random_program(0, max_ops=12)]
+    programs = [dense_program([6, 8, 3], 4, 5, 0.3), tiny(), random_program(0, max_ops=12), mixed_signs()]
     circuits = [circuit(p, BUDGETS[k % 4], f"dut{k}", 20, k, DELAYS[k % 2]) for k, p in enumerate(programs)]
     assert_simulation_equals_oracle(circuits, tmp_path)
 
