@@ -46,6 +46,22 @@ def test_the_steps_of_inputs(text: str, rounding: str, tmp_path: Path) -> None:
     assert worst <= bound * (1 + 1e-12) and bound < 1.15 * worst + (rounding == "TRN") * 0.07
 
 
+COMPOSED: dict[str, Callable[[Floats], Floats]] = {
+    "tanh(exp(x0) - 1)": lambda x: np.tanh(np.exp(x) - 1),
+    "exp(x0)*sin(2*x0)": lambda x: np.exp(x) * np.sin(2 * x),
+    "sqrt(x0**2 + 1)": lambda x: np.sqrt(x * x + 1),
+    "sin(x0**2) - exp(-x0)": lambda x: np.sin(x * x) - np.exp(-x),
+    "Abs(x0 - 1/2)*x0": lambda x: np.abs(x - 0.5) * x,
+}
+
+
+@pytest.mark.parametrize("text", COMPOSED)
+def test_the_steps_of_inputs_of_several_layers(text: str, tmp_path: Path) -> None:
+    """Where errors of operands are larger at some places than at others."""
+    worst, bound = _worst_and_bound(text, COMPOSED[text], "fixed<7,3,RND,SAT>", tmp_path)
+    assert worst <= bound * (1 + 1e-12) and bound < 8.0 * worst
+
+
 @pytest.mark.parametrize(
     ("fmt", "bound"),
     [

@@ -169,3 +169,16 @@ def test_values_that_wrap_count_by_the_error_of_their_layer(
     network, measured = _measured()
     blamed = _blamed(network, measured, calibrated, inside={"wrapped": wrapped, "own_worst": own_worst})
     assert blamed == ["inside"] * (calibrated and wrapped > 0 and own_worst is not None and own_worst > WRAPPED_WORST)
+
+
+@pytest.mark.parametrize(("before", "named"), [(0.03, "inside"), (0.02, "inside"), (0.0199, "y"), (0.0, "y")])
+def test_where_no_layer_stands_out_that_is_named_where_half_of_the_error_is_reached(before: float, named: str) -> None:
+    network, measured = _measured()
+    blamed = _blamed(network, measured, inside={"error": before, "own": 0.0}, y={"error": 0.04, "own": 0.0})
+    assert blamed == [named]
+
+
+def test_layers_that_add_a_quarter_of_what_the_worst_adds_are_named() -> None:
+    network, measured = _measured()
+    for own, named in ((0.0999, ["y"]), (0.1, ["inside", "y"]), (0.5, ["inside", "y"])):
+        assert _blamed(network, measured, inside={"error": 0.1, "own": own}, y={"error": 0.5, "own": 0.4}) == named
