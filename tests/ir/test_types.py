@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitsmith.errors import ProgramError
+from bitsmith.errors import ProgramError, RangeError
 from bitsmith.ir.ops import Const
-from bitsmith.ir.types import IntArray, TensorType, machine, objects, width_of, widths_of
+from bitsmith.ir.types import MAX_FRAC, IntArray, TensorType, machine, objects, width_of, widths_of
 from tests.ir.test_data_movement import shapes_of, types
 
 KIND = TensorType.of((2, 2), np.array([[0, 3], [1, 2]]), np.array([[-5, 0], [-8, 3]]), np.array([[7, 9], [-2, 90]]))
@@ -124,3 +124,16 @@ def test_widths_of_many_elements_are_those_of_each(drawn: list[tuple[int, int, i
     assert widths_of(lo, hi).tolist() == [width_of(least, most) for least, most in ends]
     above = objects(np.array([abs(least) for least, _ in ends], dtype=np.object_))
     assert widths_of(above, above).tolist() == [abs(least).bit_length() for least, _ in ends]
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_types_are_refused_for_a_single_element(place: int) -> None:
+    """Of which the scale is out of range, or the interval empty."""
+    shape, at = (3,), np.arange(3) == place
+    assert TensorType.of(shape, np.where(at, MAX_FRAC, 0), -1, 1).frac[place] == MAX_FRAC
+    for sign in (-1, 1):
+        with pytest.raises(RangeError, match="a scale out of range"):
+            TensorType.of(shape, np.where(at, sign * (MAX_FRAC + 1), 0), -1, 1)
+    assert TensorType.of(shape, 0, np.where(at, 1, 0), 1).lo[place] == 1
+    with pytest.raises(ProgramError, match="least value exceeds its greatest"):
+        TensorType.of(shape, 0, np.where(at, 2, 0), 1)
