@@ -26,3 +26,16 @@ def test_round_trip(width: int, signed: bool) -> None:
     )
     (raw,) = unpack([port], [kind], words)
     assert np.asarray(raw)[0].tolist() == values
+
+
+@pytest.mark.parametrize("width", [1, 7, 62, 63, 64, 65, 127, 130])
+def test_bits_above_an_unsigned_element_say_nothing(width: int) -> None:
+    """C++ may extend what it has in wider types."""
+    values = [0, 1, (1 << width) - 1, (1 << width) // 3]
+    port = Port("x", len(values), scalar_of(0, (1 << width) - 1, 0), "t")
+    kind = TensorType.of((len(values),), 0, 0, (1 << width) - 1)
+    words = pack([port], [kind], [np.array([values], dtype=np.object_)]).reshape(len(values), -1)
+    above = (1 << 64) - (1 << (width - 64 * (port.scalar.words - 1)))
+    words[:, -1] |= np.uint64(above % (1 << 64))
+    (raw,) = unpack([port], [kind], words.reshape(1, -1))
+    assert np.asarray(raw)[0].tolist() == values
