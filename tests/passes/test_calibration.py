@@ -21,6 +21,7 @@ from bitsmith.errors import FidelityError, FidelityWarning
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.ir.ops import Input as InputOp
 from bitsmith.layers.activation import ReLU
+from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
@@ -31,7 +32,7 @@ from bitsmith.layers.quantization.steps import BinaryTanh
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.settled import told_apart
 from bitsmith.layers.shape import Reshape
-from bitsmith.passes.network.calibration import calibrate
+from bitsmith.passes.network.calibration import _joined, calibrate
 from bitsmith.report.summary import input_format
 
 RANGES = np.array([3000.0, 0.07, 5.0, 0.0, 200.0])
@@ -298,3 +299,15 @@ def test_limits_of_some_readers_alone_limit_nothing() -> None:
     assert told_apart(made) == {
         name: 6.0 if name in ("one", "moved") else math.inf for name in [node.name for node in nodes]
     }
+
+
+@pytest.mark.parametrize("first", [None, -1, 3, 6])
+@pytest.mark.parametrize("last", [None, 2, 6])
+def test_observations_of_several_parts_have_the_finer_grid_if_it_has_room(first: int | None, last: int | None) -> None:
+    """Of 8 bits, 2 are taken by the range, and the sign is not counted."""
+    parts = [ObservedRange(lo, hi, frac) for lo, hi, frac in ((-3.0, 1.0, first), (-0.5, 2.5, last))]
+    for one, other in (parts, parts[::-1]):
+        found = _joined(one, other, 8)
+        assert (found.lo, found.hi) == (-3.0, 2.5)
+        assert found.frac == (None if first is None or last is None else max(first, last))
+        assert _joined(one, other, 7).frac == (None if None in (first, last) or 6 in (first, last) else found.frac)

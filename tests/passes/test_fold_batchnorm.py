@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.settings import Settings, Weights
 from bitsmith.layers.shape import Identity, Reshape
 from bitsmith.passes.network.fold_batchnorm import fold_batchnorm
 
@@ -77,3 +80,41 @@ def test_what_lies_between_is_folded_with_the_weights(output: str | None) -> Non
     for name, found in folded.evaluate([x]).items():
         if name in network.outputs:
             np.testing.assert_allclose(found, network.evaluate([x])[name])
+
+
+def _pair(name: str, x: str, settings: Settings, weighted: Settings, axis: int = -1) -> list[NetworkNode]:
+    """A layer with weights, and a normalization of its results, of 3 rows of 4 elements each."""
+    rng = np.random.default_rng(len(name))
+    scale, offset = as_weights(rng.uniform(0.5, 2.0, (2, 4 if axis == -1 else 3)))
+    return [
+        NetworkNode(f"{name}_dense", Dense(as_weights(rng.normal(size=(4, 4)))), (x,), settings=weighted),
+        NetworkNode(name, BatchNormalization(scale, offset, axis), (f"{name}_dense",), settings=settings),
+    ]
+
+
+FORMAT = FixedFormat(True, 12, 6)
+REASONS = {
+    "a scale of a format of its own": (Settings({"scale": FORMAT}), Settings(), -1),
+    "a bias of a format of its own": (Settings({"bias": FORMAT}), Settings(), -1),
+    "weights that are loaded": (Settings(), Settings(weights=Weights.RELOADABLE), -1),
+    "sums of a format of their own": (Settings(), Settings({"result": FORMAT}), -1),
+    "another axis": (Settings(), Settings(), 0),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_normalization_that_stays_keeps_no_other_from_being_folded(reason: str) -> None:
+    settings, weighted, axis = REASONS[reason]
+    nodes = [
+        NetworkNode("x", Input((3, 4))),
+        *_pair("first", "x", Settings(), Settings()),
+        *_pair("stays", "first", settings, weighted, axis),
+        NetworkNode("relu", ReLU(), ("stays",)),  # which nothing goes through
+        *_pair("last", "relu", Settings(), Settings()),
+    ]
+    network = Network(tuple(nodes), ("x",), ("last",))
+    found = fold_batchnorm(network)
+    left = [node.name for node in found.nodes if isinstance(node.layer, BatchNormalization)]
+    assert left == ["stays"]
+    x = np.random.default_rng(0).normal(size=(5, 3, 4))
+    np.testing.assert_allclose(found.evaluate([x])["last"], network.evaluate([x])["last"], rtol=1e-9, atol=1e-12)
