@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import Settings, Weights
 from bitsmith.layers.shape import Identity, Reshape
 from bitsmith.passes.network.fold_batchnorm import fold_batchnorm
@@ -98,6 +101,7 @@ REASONS = {
     "a bias of a format of its own": (Settings({"bias": FORMAT}), Settings(), -1),
     "weights that are loaded": (Settings(), Settings(weights=Weights.RELOADABLE), -1),
     "sums of a format of their own": (Settings(), Settings({"result": FORMAT}), -1),
+    "weights of the model's own quantizer": (Settings(), Settings(), -1),
     "another axis": (Settings(), Settings(), 0),
 }
 
@@ -112,6 +116,8 @@ def test_a_normalization_that_stays_keeps_no_other_from_being_folded(reason: str
         NetworkNode("relu", ReLU(), ("stays",)),  # which nothing goes through
         *_pair("last", "relu", Settings(), Settings()),
     ]
+    if reason == "weights of the model's own quantizer":
+        nodes[3] = replace(nodes[3], quantizers={"weight": Quantizer.uniform(0.125, -127, 127)})
     network = Network(tuple(nodes), ("x",), ("last",))
     found = fold_batchnorm(network)
     left = [node.name for node in found.nodes if isinstance(node.layer, BatchNormalization)]
