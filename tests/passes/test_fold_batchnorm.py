@@ -102,6 +102,7 @@ REASONS = {
     "weights that are loaded": (Settings(), Settings(weights=Weights.RELOADABLE), -1),
     "sums of a format of their own": (Settings(), Settings({"result": FORMAT}), -1),
     "weights of the model's own quantizer": (Settings(), Settings(), -1),
+    "a layer without weights": (Settings(), Settings(), -1),
     "another axis": (Settings(), Settings(), 0),
 }
 
@@ -118,6 +119,8 @@ def test_a_normalization_that_stays_keeps_no_other_from_being_folded(reason: str
     ]
     if reason == "weights of the model's own quantizer":
         nodes[3] = replace(nodes[3], quantizers={"weight": Quantizer.uniform(0.125, -127, 127)})
+    if reason == "a layer without weights":
+        nodes[3] = replace(nodes[3], layer=ReLU())
     network = Network(tuple(nodes), ("x",), ("last",))
     found = fold_batchnorm(network)
     left = [node.name for node in found.nodes if isinstance(node.layer, BatchNormalization)]
