@@ -212,6 +212,19 @@ def test_the_network_then_holds_a_mask_and_no_constant() -> None:
     np.testing.assert_array_equal(layer.mask, CAUSAL)
 
 
+@pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
+@pytest.mark.parametrize("spelling", [each for each in SPELLINGS if each is not multiplied])
+def test_nothing_is_left_of_a_mask_however_it_is_written(spelling: Callable[..., Chain], level: float) -> None:
+    """Neither a choice nor a sum: the function reads the scores themselves, or a view of them."""
+    network = fold_masks(spelling(Chain(2, N, N), CAUSAL, level).then(Softmax(), name="y").network(), [SCORES])
+    read, kinds = network.node("y"), list[str]()
+    while read.inputs:
+        (name,) = read.inputs
+        read = network.node(name)
+        kinds.append(read.layer.kind)
+    assert kinds[-1] == "Input" and set(kinds[:-1]) <= {"Identity", "Broadcast"}, kinds
+
+
 # Where arithmetic stays
 
 
