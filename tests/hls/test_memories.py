@@ -10,6 +10,7 @@ import pytest
 from bitsmith.hls import HlsTarget, write_project
 from bitsmith.hls.constants import rom
 from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.project import HlsDesign, Memory
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, objects
@@ -70,3 +71,23 @@ def test_weights_of_a_step_are_one_word(dialect: str, small: str, large: str) ->
 )
 def test_words_have_as_many_bits_as_they_need(rows: list[list[int]], text: str) -> None:
     assert rom("m", objects(rows)) == f"static const {text}\n"
+
+
+def test_catapult_is_told_the_kind_of_each_memory() -> None:
+    """Several readers want registers, neighbors that are read at once banks, tables side by side blocks; others are plain."""
+    kinds = {
+        Memory("plain"): "memory",
+        Memory("wide", width=3): "banks 3",
+        Memory("tables", bank=8): "blocks 8",
+        Memory("shared", readers=2): "registers",
+        Memory("wide_shared", width=2, readers=2): "registers",
+        Memory("wide_tables", width=2, bank=4): "banks 2",
+        Memory("buffer", apart=True): "memory",
+    }
+    target = HlsTarget("net", "part")
+    for unrolled in (False, True):
+        design = HlsDesign("net", "// Title.", target, (), (), unrolled, (("s", 4),), tuple(kinds))
+        text = DIALECTS["catapult"].sources(design)["directives.tcl"]
+        lines = [f"    {memory.name} {{{kind}}}" for memory, kind in kinds.items()]
+        assert ("\n".join(lines) in text) != unrolled and ("    s 4\n" in text) != unrolled
+        assert ("set line_buffers {buffer}" in text) != unrolled
