@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import bitsmith
-from bitsmith.fidelity.causes import would_wrap
+from bitsmith.compiler import compile_network
+from bitsmith.fidelity.causes import Causes, Problem, _enough, _least_column, _listed, would_wrap
 from bitsmith.fidelity.deviation import Span
-from bitsmith.ir.types import FixedFormat, Overflow
+from bitsmith.fidelity.measure import Circuit, measure
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
-from bitsmith.layers.network import NetworkNode
-from bitsmith.layers.settings import Settings
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import Bits, Settings, SoftmaxImplementation
+from bitsmith.layers.softmax import Softmax
 from tests.fidelity.functions import Function
 
 
@@ -76,3 +88,91 @@ def test_numbers_of_any_scale_beside_integers_are_right() -> None:
         wanted = module(torch.from_numpy(x).float(), torch.from_numpy(indices)).numpy()
     found = np.asarray(model.predict([x, indices.astype(np.float64)]))
     np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
+@given(
+    st.booleans(),
+    st.integers(-3, 12),
+    st.floats(-300.0, 300.0),
+    st.floats(0.0, 500.0),
+    st.sampled_from([None, 0.01, 3.0]),
+)
+def test_proposed_formats_hold_what_is_reached_in_enough_steps(
+    signed: bool, frac: int, least: float, size: float, small: float | None
+) -> None:
+    """With no fewer fractional bits than before, and no integer bit that is not needed."""
+    reached, before = Span(least, least + size), FixedFormat(signed, 6, frac)
+    found = _enough(before, reached, small)
+    assert found.signed == (signed or least < 0) and found.frac >= frac
+    assert found.lo * 2.0**-found.frac <= least and least + size < (found.hi + 1) * 2.0**-found.frac
+    steps = (small or reached.size) * 2.0**found.frac
+    assert steps >= 128 and (found.frac == frac or steps < 256)
+    most = max(reached.hi, -least, 2.0**-frac)
+    assert 2.0 ** (found.integer - found.signed) <= 2.0 * most * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 2, 3)])
+def test_the_least_channel_of_weights_is_that_whose_greatest_is_least(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).uniform(0.5, 1.0, shape) * [8.0, -0.25, 1.0]
+    assert _least_column(as_weights(values)) == np.abs(values[..., 1]).max()
+    values[..., 1] = 0.0  # which needs no steps
+    assert _least_column(as_weights(values)) == np.abs(values[..., 2]).max()
+    assert _least_column(as_weights(np.zeros(shape))) == _least_column(as_weights(np.zeros(()))) == 1.0
+
+
+def test_variables_of_one_format_are_listed_together() -> None:
+    one, other = FixedFormat(True, 8, 4), FixedFormat(True, 9, 4)
+    assert _listed({"result": one}) == "result: fixed<8,4>"
+    assert _listed({"result": one, "weight": other, "accum": one}) == "result and accum: fixed<8,4>, weight: fixed<9,5>"
+
+
+def _caused(layer: Layer, settings: Settings, x: Floats, **changes: Any) -> Problem:
+    """The cause that is named for a layer between an input and an output, whose row is another."""
+    nodes = (NetworkNode("x", Input(x.shape[1:])), NetworkNode("y", layer, ("x",), settings=settings))
+    network = Network(nodes, ("x",), ("y",))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = compile_network(network, [x])
+    measured = replace(measure(network, Circuit(compiled.network, compiled.program), [x]), losses=())
+    causes = Causes({node.name: node for node in compiled.network.nodes}, measured)
+    return causes.of(replace(measured.layers["y"].row, **changes))
+
+
+X = np.random.default_rng(0).uniform(-4.0, 4.0, (64, 3))
+COARSE = FixedFormat(True, 4, -1, Rounding.RND, Overflow.SAT)
+CAUSES: dict[str, tuple[Layer, Settings, dict[str, Any], str, str]] = {
+    "left out": (ReLU(), Settings(skip=True), {}, "as Skip asks", "compare classes"),
+    "the greatest": (
+        Softmax(), Settings(implementation=SoftmaxImplementation.ARGMAX), {}, "as Implementation: argmax asks", "compare classes",
+    ),
+    "wraps": (
+        ReLU(), Settings({"result": FixedFormat(True, 4, 2)}), {}, "beyond fixed<4,2>", "give it result: fixed<9,3>",
+    ),
+    "coarse": (ReLU(), Settings({"result": COARSE}), {}, "too large for a range of 3.9", "result: fixed<9,3,RND,SAT>"),
+    "formats": (
+        ReLU(), Settings({"result": FixedFormat(True, 8, 4)}), {}, r"lose too much \(result fixed<8,4>\)", "result: fixed<12,4>",
+    ),
+    "few bits": (ReLU(), Settings(bits=Bits(6, 6)), {"own": 0.02}, "auto keeps 6 bits, and it differs", "Bits: 8"),
+    "few bits, but too far": (ReLU(), Settings(bits=Bits(12, 12)), {}, "by 30 % of", "please report it"),
+    "before": (ReLU(), Settings(), {"own": 0.01, "error": 0.0801}, "small errors of what it reads", "layers before it"),
+    "not before": (ReLU(), Settings(), {"own": 0.01, "error": 0.0799}, "differs from its float meaning", "please report it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_the_cause_that_is_named(name: str) -> None:
+    layer, settings, changes, found, wanted = CAUSES[name]
+    problem = _caused(layer, settings, X, **{"own": 0.3, "own_worst": 0.3, "error": 0.3, **changes})
+    assert problem.layer == "y" and re.search(found, problem.found) and wanted in problem.remedy, problem
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "named"), [(-1e4, 4.0, "x"), (-1e4, 120.0, "y"), (-900.0, 4.0, "y"), (-1001.0, 10.0, "x")]
+)
+def test_the_level_of_a_mask_in_an_input_is_the_cause_of_little_left_for_others(
+    least: float, most: float, named: str
+) -> None:
+    x = np.array(X)
+    x[:8, 0], x[8:16, 0] = least, most
+    problem = _caused(ReLU(), Settings(), x, own=0.3, error=0.3)
+    assert problem.layer == named and ("as a mask does" in problem.found) == (named == "x")
