@@ -276,9 +276,9 @@ def test_what_leaves_its_range_is_seen_after_runs_in_which_nothing_did(
     for most in (1, bound, 1):
         raw = np.random.default_rng(1).integers(-most, most, (batch, 6))
         expected = [oracle.evaluate(program, [each])[0] for each in raw]
-        (found,), _, wrapped = emulator.run_watched([raw / 4.0])
+        (found,), _, left = emulator.run_watched([raw / 4.0])
         assert np.array_equal(found * 4, np.array(expected, dtype=np.float64))
-        assert bool(wrapped) == (most == bound)
+        assert bool(left.casts) == (most == bound)
         assert np.array_equal(emulator.run_raw([raw])[0], np.array(expected, dtype=np.int64))
 
 

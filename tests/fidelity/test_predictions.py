@@ -13,7 +13,7 @@ import torch
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from torch import nn
 
-from bitsmith import FidelityWarning, InputRangeWarning, convert, split
+from bitsmith import FidelityWarning, InputRangeWarning, convert
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity import predictions
 from bitsmith.fidelity.predictions import Predictions, most_compared
@@ -56,7 +56,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def _look(looks: Predictions, x: Floats) -> None:
-    assert looks.look([x], [np.maximum(x, 0.0)], np.zeros(0, int)) is None
+    assert looks.look([x], [np.maximum(x, 0.0)]) is None
 
 
 def test_single_predictions_are_compared_whenever_there_are_twice_as_many(compared: list[int]) -> None:
@@ -97,50 +97,6 @@ def test_a_code_that_flips_in_one_of_a_thousand_samples_is_told(at: int) -> None
 def test_of_many_samples_some_all_over_are_compared(compared: list[int], samples: int, looked_at: int) -> None:
     _look(Predictions(_network(3), calibrated=False), np.random.default_rng(0).uniform(-1.0, 1.0, (samples, 3)))
     assert compared == [looked_at]
-
-
-class Squared(nn.Module):
-    """A layer whose results are squared, so that few calibration samples do not show how large they may be."""
-
-    def __init__(self, more: nn.Module) -> None:
-        super().__init__()
-        self.first, self.last, self.more = nn.Linear(64, 16), nn.Linear(16, 3), more
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.more(self.last(torch.relu(self.first(x)) ** 2))
-        return found
-
-
-SATURATING = {
-    "dense": lambda: nn.Linear(64, 3),
-    "squares": lambda: Squared(nn.Identity()),
-    "inside": lambda: Squared(nn.Tanh()),
-}
-
-
-@pytest.mark.parametrize("at", [0, 211, 399])
-@pytest.mark.parametrize("name", [*SATURATING, "squares in parts"])
-def test_a_single_sample_that_saturates_is_told(name: str, at: int) -> None:
-    """All of its values lie within the range of the input; those of other samples of the same kind, too."""
-    torch.manual_seed(1)
-    net, rng = SATURATING[name.removesuffix(" in parts")]().eval(), np.random.default_rng(0)
-    whole = convert(net, input_shape=(64,), calibration=rng.uniform(-1, 1, (400, 64)).astype(np.float32), check=False)
-    model = split(whole, at=["relu"]) if name.endswith("parts") else whole
-    x = rng.uniform(-1, 1, (400, 64)).astype(np.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for _ in range(8):
-            model.predict(x)
-    kernel = next(net.modules() if name == "dense" else net.children()).weight.detach().numpy()
-    x[at] = np.sign(kernel[0])
-    wanted = net(torch.tensor(x)).detach().numpy()
-    with pytest.warns(FidelityWarning, match=r"layer '\w+': 1 of .* saturate in the range of auto"):
-        found = model.predict(x)
-    assert np.abs(found - wanted).max() > 0.01 * np.ptp(wanted)
-    assert np.abs(np.delete(found - wanted, at, 0)).max() < 0.01 * np.ptp(wanted)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.predict(x)  # once is enough
 
 
 class Looked(nn.Module):

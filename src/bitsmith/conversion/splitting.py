@@ -13,6 +13,7 @@ import numpy as np
 from bitsmith.building.csim import real
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
 from bitsmith.emulate.transfer import Raws
+from bitsmith.emulate.watch import NOTHING
 from bitsmith.errors import ConfigError, VerificationError
 from bitsmith.ir.composition import OWN, crossings, numbered_parts, part
 from bitsmith.ir.ops import Cast, Const
@@ -60,11 +61,12 @@ class Split:
         alerts, batches = self.whole._alerts, checked_batches(self.whole.emulator.shapes, x)
         alerts.tell_approximate()
         known, told = self._values(batches)
-        found = [real(_own(known, output), kind) for output, kind in self._outputs()]
-        alerts.tell_lost(batches, ())
+        outputs = [real(_own(known, output), kind) for output, kind in self._outputs()]
+        left = self.whole.emulator.run_watched(batches)[2] if alerts.watch.told else NOTHING
+        alerts.tell_lost(batches, left, batches)
         if not told:
-            alerts.tell_off(batches, found, self.whole.emulator, alerts.watch.told)
-        return found[0] if len(found) == 1 else found
+            alerts.tell_off(batches, outputs, self.whole.emulator, left)
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def _outputs(self) -> list[tuple[Output, TensorType]]:
         """The outputs of the whole with their types."""

@@ -25,8 +25,9 @@ from bitsmith.emulate.limbs import Limbs
 from bitsmith.emulate.linear import bind_linear
 from bitsmith.emulate.storage import StoragePlan
 from bitsmith.emulate.transfer import load_raw, read_raw
+from bitsmith.emulate.watch import Watch
 from bitsmith.emulate.wiring import bind_wiring
-from bitsmith.emulate.workspace import Array, StoredValue, Watch, Workspace, constant, copy_limbs
+from bitsmith.emulate.workspace import Array, StoredValue, Workspace, constant, copy_limbs
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 
@@ -114,7 +115,7 @@ def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValu
     plan = ws.plan.bodies[ws.node]
     storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
     results = [output.node for output in op.body.outputs]
-    body = bind(plan, 1 if op.kept else ws.batch, results, ws.watch)
+    body = bind(plan, 1 if op.kept else ws.batch, results, ws.watch.alone() if op.kept else ws.watch)
     inputs = [body.values[index] for index in op.body.inputs]
     operands = [
         ws.fetch(arg, x.storage.kind, x.storage.scale if index < op.states else x.storage.scale[None])
@@ -187,6 +188,7 @@ def _in_turn(
             _copy(_of_sample([part[time] for part in made.parts], sample), y.parts)
             for move in moves:
                 move()
+        ws.watch.include(body.watch, sample)
     if ws.samples:
         ws.states[node] = [read_raw(state, 1).copy() for state in states[:kept]]
 

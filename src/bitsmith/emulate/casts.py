@@ -13,6 +13,7 @@ from bitsmith.emulate.bounds import NumberKind, has_room, least, magnitude_bits,
 from bitsmith.emulate.floats import FloatArray, folder, rounder, unless_within
 from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.storage import Storage
+from bitsmith.emulate.watch import SPARE
 from bitsmith.emulate.workspace import DTYPES, MUCH, Array, StoredValue, Workspace, spread
 from bitsmith.ir import ops
 from bitsmith.ir.types import IntArray, Overflow, compact, objects
@@ -43,7 +44,7 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue
     if fold:
         scratch = partial(_scratch, ws, made)
         steps = folder(made.floats, lo[..., None], hi[..., None], op.overflow, scratch)
-        note = ws.watch.note(op)
+        note = ws.watch.note(op, made.floats)
         if looked_at or (note and op.overflow is Overflow.SAT and x.varies):
             steps = [unless_within(made.floats, lo[..., None], hi[..., None], steps, note)]
         for step in steps:
@@ -69,13 +70,15 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValu
     count = limbs_for((rounded + 2 * declared).bit_length() + 1)
     drop = (operand.frac - op.frac)[..., None]
     bring = _limb_folder(op, count) if fold else None
-    note = ws.watch.note(op) if fold and op.overflow in (Overflow.WRAP, Overflow.SAT) else None
+    watched = fold and x.varies and op in ws.watch.casts and op.overflow in (Overflow.WRAP, Overflow.SAT)
 
     def compute() -> Limbs:
         result = limbs.round_shift(x.limbs, drop, op.rounding, count)
         brought = result if bring is None else bring(result)
-        if note is not None and any(bool(np.any(x != y)) for x, y in zip(result, brought, strict=True)):
-            note()
+        if watched:
+            changed = np.any([x != y for x, y in zip(result, brought, strict=True)], axis=0)
+            if changed.any():
+                ws.watch.mark(op, changed * (SPARE if op.overflow is Overflow.SAT else 0.0))
         return brought
 
     return limb_result(ws, compute, ws.plan.storage[ws.node], x.varies)

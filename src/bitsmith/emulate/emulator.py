@@ -20,7 +20,8 @@ from bitsmith.emulate.quantize import Quantization, checked, fast, quantize_exac
 from bitsmith.emulate.settled import settled
 from bitsmith.emulate.storage import StoragePlan, plan_storage
 from bitsmith.emulate.transfer import Raws, RealLoader, RealReader, checked_raw, empty_raw, load_raw, narrow, read_raw
-from bitsmith.emulate.workspace import States, Watch, Workspace
+from bitsmith.emulate.watch import NOTHING, Left, Watch
+from bitsmith.emulate.workspace import States, Workspace
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Cast
 from bitsmith.ir.program import Output, Program
@@ -98,10 +99,10 @@ class Emulator:
 
     def run_watched(
         self, inputs: Sequence[Batch], states: States | None = None
-    ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
-        """Return :meth:`run_counted` and the watched casts whose range some value left; ``inputs`` were checked.
+    ) -> tuple[list[Float64s], list[int], Left]:
+        """Return :meth:`run_counted` and which watched casts some value left, of which samples; ``inputs`` were checked.
 
-        Seldom it is one of a sample that is none: a chunk may have more than are given.
+        Seldom a cast is that of a sample that is none: a chunk may have more than are given.
         """
         return self._run_reals(self._outputs, inputs, {} if states is None else states)
 
@@ -161,7 +162,7 @@ class Emulator:
 
     def _run_reals(
         self, compiled: _Compiled, arrays: Sequence[Batch], states: States, most: int | None = None
-    ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
+    ) -> tuple[list[Float64s], list[int], Left]:
         batch = len(arrays[0]) if arrays else 1
         if 0 < batch <= compiled.few:
             return compiled.execute_few(batch, arrays, states, most)
@@ -241,21 +242,21 @@ class _Compiled:
         """Samples that :meth:`execute_few` takes at most."""
         self._idle: defaultdict[int, list[_Bound]] = defaultdict(list)
 
-    def execute(self, batch: int, threads: int, states: States, load: _Move, store: _Move) -> Collection[Cast]:
+    def execute(self, batch: int, threads: int, states: States, load: _Move, store: _Move) -> Left:
         """Run all chunks of a batch; ``load`` and ``store`` move samples start..stop in and out of a workspace.
 
         The first sample goes on with ``states``, which become those after the last one.
 
         Returns:
-            The casts whose range some value left.
+            What left its range.
         """
         if batch == 0:
-            return ()
+            return NOTHING
         threads = 1 if self._plan.program.keeping else threads
         share = -(-batch // threads) if batch > _SMALL else batch
         size = min(self._chunk, _power_above(share))
         starts = range(0, batch, size)
-        left: dict[int, Cast] = {}
+        left: list[tuple[int, Left]] = []
 
         def run(start: int, bound: _Bound) -> None:
             stop = min(batch, start + size)
@@ -263,30 +264,32 @@ class _Compiled:
             bound.workspace.samples, bound.workspace.states = stop - start, states
             bound.workspace.run()
             store(bound, start, stop)
+            if (noted := bound.workspace.watch.take(stop - start)).casts:
+                left.append((start, noted))
 
         with one_thread():
-            self._share_out(iter(starts), min(threads, len(starts)), size, left, run)
-        return left.values()
+            self._share_out(iter(starts), min(threads, len(starts)), size, run)
+        return _joined(batch, left)
 
     @np.errstate(all="ignore")  # in half the time of a with statement
     def execute_few(
         self, batch: int, arrays: Sequence[Batch], states: States, most: int | None
-    ) -> tuple[list[Float64s], list[int], Collection[Cast]]:
+    ) -> tuple[list[Float64s], list[int], Left]:
         """Run one chunk, without any preparation, which goes on with ``states``.
 
         Returns:
-            The results, all or ``most`` of them, how many values of each input were outside, and the casts whose range was left.
+            The results, all or ``most`` of them, how many values of each input were outside, and what left its range.
         """
         size = batch if batch <= _FEW else _power_above(batch)
         bound = self._take(size)
         bound.workspace.samples, bound.workspace.states = batch, states
         outside = bound.run(arrays)
         results = [reader.of(batch) for reader in bound.readers[:most]]
-        return results, outside, self._give(size, bound)
+        left = bound.workspace.watch.take(batch)
+        self._idle[size].append(bound)  # last: another thread may take it at once
+        return results, outside, left
 
-    def _share_out(
-        self, starts: Iterator[int], threads: int, size: int, left: dict[int, Cast], run: Callable[[int, _Bound], None]
-    ) -> None:
+    def _share_out(self, starts: Iterator[int], threads: int, size: int, run: Callable[[int, _Bound], None]) -> None:
         """Call ``run`` for all ``starts``, on several threads."""
         lock = threading.Lock()
         errors: list[BaseException] = []
@@ -302,8 +305,7 @@ class _Compiled:
                         if start is None:
                             break
                         run(start, bound)
-                    with lock:
-                        left.update((id(op), op) for op in self._give(size, bound))
+                    self._idle[size].append(bound)
             except BaseException as error:  # handed to the caller's thread
                 errors.append(error)
 
@@ -321,16 +323,19 @@ class _Compiled:
         try:
             return self._idle[size].pop()
         except IndexError:  # there is none, or all are in use
-            workspace = bind(self._plan, size, self._wanted, Watch(self._watched), guards_inputs=True)
+            workspace = bind(self._plan, size, self._wanted, Watch(self._watched, size), guards_inputs=True)
             return _Bound(workspace, self._quantizations, self._wanted)
 
-    def _give(self, size: int, bound: _Bound) -> Collection[Cast]:
-        """Keep a workspace for the next time; the casts whose range some value left in it."""
-        noted = bound.workspace.watch.left
-        left = (*noted.values(),) if noted else ()
-        noted.clear()
-        self._idle[size].append(bound)  # last: another thread may take it at once
-        return left
+
+def _joined(batch: int, parts: Sequence[tuple[int, Left]]) -> Left:
+    """Return what left its range in parts of a batch, each with its first sample."""
+    casts = {id(op): op for _, part in parts for op in part.casts}
+    if not any(part.beyond.size for _, part in parts):
+        return Left((*casts.values(),))
+    beyond = np.zeros(batch)
+    for start, part in parts:
+        beyond[start : start + len(part.beyond)] = part.beyond
+    return Left((*casts.values(),), beyond)
 
 
 def _cores() -> int:

@@ -87,15 +87,13 @@ def folder(x: FloatArray, lo: Ints, hi: Ints, overflow: Overflow, scratch: Calla
 def unless_within(x: FloatArray, lo: Ints, hi: Ints, steps: Sequence[Kernel], note: Kernel | None) -> Kernel:
     """A step that takes ``steps`` only if some of ``x`` is outside ``lo..hi``, and calls ``note`` then."""
     flat = x.reshape(-1) if x.flags.c_contiguous else x
-    lo, hi = (bound.reshape(-1)[:1] if np.all(bound == bound.item(0)) else bound for bound in (lo, hi))
-    narrowest, bounds = (float(lo.max()), float(hi.min())), (_bound(x, lo), _bound(x, hi))
-    alike = lo.size == hi.size == 1
+    narrowest = float(lo.max()), float(hi.min())
 
     def step() -> None:
         # Samples that the last chunk does not have may be anything, and are as good as outside.
         least, greatest = extremes(flat)
         if not (narrowest[0] <= least and greatest <= narrowest[1]):
-            if note is not None and (alike or bool(np.any(x < bounds[0]) or np.any(x > bounds[1]))):
+            if note is not None:
                 note()
             for each in steps:
                 each()

@@ -8,7 +8,7 @@ steps in order. Buffers return to a pool after their last use; element-wise ops 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TypeAlias, cast
 
@@ -20,6 +20,7 @@ from bitsmith.emulate.bounds import NumberKind, has_safe_exponents, limb_count
 from bitsmith.emulate.floats import FloatArray, Kernel
 from bitsmith.emulate.guard import Guard
 from bitsmith.emulate.storage import Storage, StoragePlan, fitted
+from bitsmith.emulate.watch import Watch
 from bitsmith.ir import ops
 from bitsmith.ir.types import Fracs, IntArray, TensorType, objects
 
@@ -85,21 +86,6 @@ class StoredValue:
     @property
     def limbs(self) -> limbs.Limbs:
         return cast(limbs.Limbs, self.parts)
-
-
-class Watch:
-    """Notes the ``casts`` whose range some value leaves."""
-
-    __slots__ = ("casts", "left")
-
-    def __init__(self, casts: Collection[ops.Cast] = ()) -> None:
-        self.casts = casts
-        self.left: dict[int, ops.Cast] = {}
-        """By identity, since comparing casts takes more time than the rest of a step."""
-
-    def note(self, op: ops.Cast) -> Kernel | None:
-        """A step that notes that some value of ``op`` was beyond the range, if that is watched."""
-        return partial(self.left.__setitem__, id(op), op) if op in self.casts else None
 
 
 class Workspace:

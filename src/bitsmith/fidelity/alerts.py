@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.base.progress import users_line
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
+from bitsmith.emulate.watch import Left
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
+from bitsmith.fidelity.limits import limiting
 from bitsmith.fidelity.losses import Losses, Watch
 from bitsmith.fidelity.outside import outputs_show
 from bitsmith.fidelity.picks import Picks
 from bitsmith.fidelity.predictions import Predictions
-from bitsmith.ir.ops import Cast
+from bitsmith.fidelity.stretch import Stretch
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
 from bitsmith.layers.input import Input as InputLayer
@@ -53,9 +54,10 @@ class Alerts:
         self._declared = frozenset(name for name, layer in inputs.items() if layer.declares)
         self._look_ups = look_ups(network)
         self._picks = Picks()
-        self._lost_told = False
+        self._lost_told = self._limits_told = False
         self._came = self._looked = 0
         self._network = None if calibrated is None else network
+        self._stretch = Stretch(network) if network.stateful else None
         self._predictions = None if calibrated is None else Predictions(network, calibrated=calibrated)
 
     @cached_property
@@ -115,21 +117,45 @@ class Alerts:
             told = told or count > 0
         return told
 
-    def tell_lost(self, batches: Sequence[Batch], left: Collection[Cast]) -> None:
+    def tell(
+        self,
+        emulator: Emulator,
+        batches: Sequence[Batch],
+        outputs: Sequence[Floats],
+        seen: tuple[Sequence[int], Left],
+        *,
+        going_on: bool,
+    ) -> None:
+        """Warn of what a run has ``seen``: how many values of each input were outside, and what left its range inside.
+
+        Samples of a network with states may be ``going_on`` from those before.
+        """
+        outside, left = seen
+        wrong, whole = self.tell_outside(emulator, batches, outside), batches
+        if self._stretch is not None:
+            self._stretch.add(batches, going_on=going_on)
+            whole = self._stretch.whole(batches, going_on=going_on)
+        self.tell_lost(batches, left, whole)
+        if not wrong:
+            self.tell_off(whole, outputs, emulator, left)
+
+    def tell_lost(self, batches: Sequence[Batch], left: Left, whole: Sequence[Batch]) -> None:
         """Look at all samples if values have ``left`` a format that wraps, else at a few of them, until something was found.
 
-        Of computed indices all are looked at, whose layers are mostly the first ones.
+        With states, the ``whole`` since a reset is looked at. Of computed indices all are looked at, whose layers are mostly
+        the first ones.
         """
         if self._lost_told:
             return
-        wrapped = any(cast.overflow is Overflow.WRAP for cast in left)
-        picked = batches if wrapped or self._outside_rows(batches) else None
+        wrapped = any(cast.overflow is Overflow.WRAP for cast in left.casts)
+        picked = whole if wrapped or self._outside_rows(batches) else None
         if picked is None and self.watch.saturates:
-            picked = self._picks.of(batches)
-        found = [] if picked is None else [loss for loss in self.losses(picked) if loss.matters]
-        if picked is not None and found:
+            picked = self._picks.of(batches) if self._stretch is None else whole if self._stretch.twice() else None
+        losses = [] if picked is None else [loss for loss in self.losses(picked) if loss.matters]
+        losses = [loss for loss in losses if not (self._limits_told and loss.of_auto)]
+        if picked is not None and losses:
             self._lost_told = True
-            listed = "".join(f"\n  {loss}" for loss in found[:_LISTED])
+            listed = "".join(f"\n  {loss}" for loss in losses[:_LISTED])
             warnings.warn(
                 f"values leave their formats inside the circuit ({len(picked[0])} samples looked at; model.losses(x) counts "
                 f"all):{listed}",
@@ -149,36 +175,53 @@ class Alerts:
         watch = self.watch.of_indices()
         return watch, Emulator(watch.program)
 
-    def tell_off(
-        self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator, left: Collection[Cast]
-    ) -> None:
+    def tell_off(self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator, left: Left) -> None:
         """Compare a few ``outputs`` until some were wrong, unless values outside the inputs' formats have changed them.
 
-        Those of samples whose values have ``left`` limits of ``auto`` are among these.
+        Those of samples whose values have ``left`` limits of ``auto`` are among these. With states, ``outputs`` may be those of
+        the last samples only: the others are computed again.
         """
         if self._predictions is None or self._lost_told:
             return
-        limited = self._beyond_limits(batches, left)
-        off = self._predictions.look(batches, outputs, limited)
-        if off is not None:
-            message = self._predictions.told(*off, emulator)
-            if len(limited):
-                listed = self.losses([batch[limited] for batch in batches]).rows[:_LISTED]
-                message = "\n  ".join([f"{off[0]}. Values leave what calibration data showed:", *map(str, listed)])
+        self._came += len(outputs[0])
+        if self._stretch is None:
+            off = self._predictions.look(batches, outputs)
+        else:
+            due = self._predictions.due_in_order(batches)
+            if not due and (not left.beyond.size or len(batches[0]) > self._room()):
+                return
+            if len(batches[0]) > len(outputs[0]):
+                outputs, _, left = emulator.run_watched(batches)
+                self._looked += len(batches[0])
+            off = self._predictions.look_in_order(batches, outputs) if due else None
+        message = self._predictions.told(*off, emulator) if off is not None else None
+        message = self._saturated(self._predictions, batches, outputs, left) or message
+        if message is not None:
             self._predictions = None
             warnings.warn(message, FidelityWarning, stacklevel=users_line())
 
-    def _beyond_limits(self, batches: Sequence[Batch], left: Collection[Cast]) -> npt.NDArray[np.intp]:
-        """Return the samples with values beyond limits of ``auto``, if some have ``left`` these; of many samples, of some."""
-        self._came += len(batches[0])
-        count = min(_LOOKED + self._came // _SHARE - self._looked, len(batches[0]))
-        if (
-            count <= 0
-            or self._network is None
-            or self._network.stateful
-            or not any(cast.overflow is Overflow.SAT for cast in left)
-        ):
-            return np.zeros(0, np.intp)
-        self._looked += count
-        picked = np.linspace(0, len(batches[0]) - 1, count).astype(np.intp)
-        return picked[self.watch.limited(self._emulator, [batch[picked] for batch in batches])]
+    def _room(self) -> int:
+        """The number of samples that may be looked at."""
+        return _LOOKED + self._came // _SHARE - self._looked
+
+    def _saturated(
+        self, predictions: Predictions, batches: Sequence[Batch], outputs: Sequence[Floats], left: Left
+    ) -> str | None:
+        """Text on samples that limits of ``auto`` make wrong: of many, those furthest beyond these are looked at."""
+        beyond = left.beyond
+        if not beyond.size:
+            return None
+        some = np.flatnonzero(beyond)
+        if self._stretch is None:
+            limited = np.sort(some[np.argsort(-beyond[some], kind="stable")[: self._room()]])
+            seen = limited
+        else:
+            limited, seen = np.arange(some[0], len(beyond)), np.arange(len(beyond))
+        self._looked += len(limited)
+        worst = predictions.saturated(batches, outputs, limited, limiting(self.watch, left)) if limited.size else None
+        if worst is None:
+            return None
+        self._limits_told = True
+        listed = self.losses([batch[seen] for batch in batches]).rows[:_LISTED]
+        known = "calibration data" if predictions.calibrated else "generated inputs"
+        return "\n  ".join([f"{worst}. Values leave what {known} showed:", *map(str, listed)])

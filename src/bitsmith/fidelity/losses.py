@@ -16,8 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate import Emulator
+from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.bounds import overflows, rounded_range
 from bitsmith.emulate.quantize import fast, quantize_exactly, quantize_into
+from bitsmith.emulate.watch import SPARE
+from bitsmith.emulate.workspace import States
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Output, Program
@@ -28,9 +31,6 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.traits import Exactness
 from bitsmith.passes.network.index_inputs import look_ups
 from bitsmith.report.shown import Shown
-
-AUTO_SPARE = 2.0**-8
-"""Share of the greatest limit by which a value must exceed its own to count: less is rounding of what is limited anyway."""
 
 _AT_ONCE = 1024
 """Samples whose operands are held at once."""
@@ -63,12 +63,17 @@ class Loss:
         return self.count / self.total
 
     @property
+    def of_auto(self) -> bool:
+        """True if it is ``auto`` that limits the values to what calibration data show."""
+        return self.format is None and self.rows is None
+
+    @property
     def clearly(self) -> bool:
         """True if some value lies beyond the format by more than rounding, such as that of 1 in ``ufixed<10,0>``."""
         if self.format is None:
             return True
         lo, hi = (math.ldexp(raw, -self.format.frac) for raw in (self.format.lo, self.format.hi))
-        spare = AUTO_SPARE * max(-lo, hi)
+        spare = SPARE * max(-lo, hi)
         return self.lo < lo - spare or self.hi > hi + spare
 
     @property
@@ -159,7 +164,7 @@ class Watch:
                     found.append(_Watched(node.layer, *variable, node.op, shape, len(wanted), rows=rows))
                     wanted.append(node.args[0])
             elif isinstance(node.op, ops.Scan):
-                inside = list(_inside(node.op, users.get(node.layer), node.layer, len(wanted)))
+                inside = list(_inside(node.op, users, node.layer, len(wanted)))
                 if inside:
                     found += [each for each, _ in inside]
                     nodes.append(_opened(node, [operand for _, operand in inside], nodes))
@@ -184,28 +189,16 @@ class Watch:
         """The casts that values leave seldom: those that wrap, and limits of ``auto``."""
         return [each.cast for each in self.casts if each.limits or each.cast.overflow is Overflow.WRAP]
 
-    def limited(self, emulator: Emulator, inputs: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.bool_]:
-        """Return which of these samples have a value beyond a limit of ``auto``; ``emulator`` executes :attr:`program`."""
-        marks = np.zeros(len(inputs[0]), dtype=np.bool_)
-        for start in range(0, len(marks), _AT_ONCE):
-            operands, part = (
-                emulator.run([x[start : start + _AT_ONCE] for x in inputs]),
-                marks[start : start + _AT_ONCE],
-            )
-            for each in self.casts:
-                if each.limits:
-                    part |= _limited(each.cast, operands[each.place]).reshape(len(part), -1).any(axis=1)
-        return marks
-
     def losses(self, operands: Sequence[Floats]) -> Losses:
         """Return the losses of ``operands``, the values of the outputs of :attr:`program`."""
         return _listed([[_loss(each, operands[each.place])] for each in self.casts])
 
-    def run(self, emulator: Emulator, inputs: Sequence[npt.NDArray[np.generic]]) -> Losses:
+    def run(self, emulator: Emulator, inputs: Sequence[Batch]) -> Losses:
         """Return the losses for these inputs; ``emulator`` executes :attr:`program`."""
         found: list[list[Loss]] = [[] for _ in self.casts]
+        states: States = {}
         for start in range(0, len(inputs[0]) if self.casts else 0, _AT_ONCE):
-            operands = emulator.run([x[start : start + _AT_ONCE] for x in inputs])
+            operands, _, _ = emulator.run_watched([x[start : start + _AT_ONCE] for x in inputs], states)
             for losses, each in zip(found, self.casts, strict=True):
                 losses.append(_loss(each, operands[each.place]))
         return _listed(found)
@@ -248,12 +241,40 @@ def _variable(cast: ops.Cast, node: NetworkNode | None, *, at_end: bool) -> tupl
     if named:
         first = next((name for name in named if (name == "result") == at_end), named[0])
         return first, given[first]
-    limits = (
-        cast.rounding is Rounding.RND
+    return ("result", None) if at_end and _limits(cast, node, "result") else None
+
+
+def _limits(cast: ops.Cast, node: NetworkNode | None, variable: str) -> bool:
+    """True if ``cast`` may be the limit of ``auto`` to a ``variable``."""
+    return (
+        node is not None
+        and cast.rounding is Rounding.RND
         and cast.overflow is Overflow.SAT
         and node.layer.traits.exactness is not Exactness.GRID
+        and variable not in node.settings.precision
     )
-    return ("result", None) if at_end and limits and "result" not in given else None
+
+
+def _ends_within(body: Program) -> set[int]:
+    """The nodes of layers within a body, if it has some, that no other node of the same layer reads."""
+    read = {arg for node in body.nodes for arg in node.args if node.layer and node.layer == body.nodes[arg].layer}
+    return {index for index, node in enumerate(body.nodes) if node.layer and index not in read}
+
+
+def _states(scan: ops.Scan) -> dict[int, str]:
+    """The nodes of the body that make its next states, with their names: also those of which a mask chooses one."""
+    names, nodes = dict[int, str](), scan.body.nodes
+    for output in scan.body.outputs[: scan.states]:
+        waiting = [output.node]
+        while waiting:
+            index = waiting.pop()
+            if isinstance(nodes[index].op, ops.Select):
+                waiting += nodes[index].args[1:]
+            elif isinstance(nodes[index].op, ops.Movement) and len(nodes[index].args) == 1:
+                waiting += nodes[index].args
+            else:
+                names[index] = output.name
+    return names
 
 
 def _rows(cast: ops.Cast, node: NetworkNode | None) -> range | None:
@@ -272,13 +293,17 @@ def _may_lose(cast: ops.Cast, program: Program, operand: int) -> bool:
     return overflows(cast, *rounded_range(cast, program.nodes[operand].type))
 
 
-def _inside(scan: ops.Scan, node: NetworkNode | None, layer: str, place: int) -> Iterator[tuple[_Watched, int]]:
-    """The casts of a body to the user's formats, and their operands in it."""
-    start = 0
-    for inner in scan.body.nodes:
+def _inside(scan: ops.Scan, users: Mapping[str, NetworkNode], outer: str, place: int) -> Iterator[tuple[_Watched, int]]:
+    """The casts of a body to the user's formats, or which limit states and results of layers, and their operands in it."""
+    start, states, ends = 0, _states(scan), _ends_within(scan.body)
+    for index, inner in enumerate(scan.body.nodes):
         if not isinstance(inner.op, ops.Cast):
             continue
-        variable, operand = _variable(inner.op, node, at_end=False), inner.args[0]
+        layer, operand = inner.layer or outer, inner.args[0]
+        node = users.get(layer)
+        variable = _variable(inner.op, node, at_end=index in ends)
+        if variable is None and index in states and _limits(inner.op, node, states[index]):
+            variable = states[index], None
         if variable is not None and _may_lose(inner.op, scan.body, operand):
             shape = scan.body.nodes[operand].type.shape
             stop = start + math.prod(shape)
@@ -324,7 +349,7 @@ def _loss(watched: _Watched, values: Floats) -> Loss:
 def _limited(cast: ops.Cast, values: Floats) -> npt.NDArray[np.bool_]:
     """Return which values are beyond a limit of ``auto`` by more than their rounding."""
     lo, hi = (np.ldexp(bound.astype(np.float64), -cast.frac) for bound in (cast.lo, cast.hi))
-    spare = np.maximum(AUTO_SPARE * float(max(np.abs(lo).max(), np.abs(hi).max())), np.ldexp(0.5, -cast.frac))
+    spare = np.maximum(SPARE * float(max(np.abs(lo).max(), np.abs(hi).max())), np.ldexp(0.5, -cast.frac))
     return (values < lo - spare) | (values > hi + spare)
 
 

@@ -13,10 +13,18 @@ import numpy.typing as npt
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
-from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Deviating, Expected, Tolerance, deviating, float_outputs
+from bitsmith.fidelity.shortfall import (
+    USUAL_TOLERANCE,
+    Deviating,
+    Expected,
+    Tolerance,
+    deviating,
+    float_outputs,
+    furthest,
+)
 from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import Network, Revision
 from bitsmith.passes.network.index_inputs import computed_look_ups
 from bitsmith.report.summary import input_format
 
@@ -71,21 +79,11 @@ class Predictions:
         self._seen: list[tuple[list[Floats], list[Floats]]] = []
         self._count = self._due = 0
 
-    def look(
-        self, batches: Sequence[Batch], outputs: Sequence[Floats], limited: npt.NDArray[np.intp]
-    ) -> tuple[Deviating, list[Floats]] | None:
-        """The output of these predictions that is furthest off, if it is wrong, and the inputs that showed it.
-
-        Samples of the numbers ``limited`` are always looked at, which have values beyond limits.
-        """
+    def look(self, batches: Sequence[Batch], outputs: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
+        """The output of these predictions that is furthest off, if it is wrong, and the inputs that showed it."""
         if not len(batches[0]):
             return None
         picked = slice(None, None, -(-len(batches[0]) // self._most))
-        if self._network.stateful:  # the first ones, in order
-            picked, self._seen = slice(self._most), []
-        if len(limited):
-            numbers = np.union1d(np.arange(len(batches[0]))[picked], limited[:: -(-len(limited) // self._most)])
-            return self._compared([x[numbers].astype(np.float64) for x in batches], [y[numbers] for y in outputs])
         few = [batch[picked] for batch in batches]
         magnitudes = [float(np.abs(batch).max(initial=0.0)) for batch in few]
         if self._magnitudes and self._count >= self._most and not self._are_smaller(magnitudes):
@@ -101,6 +99,52 @@ class Predictions:
             [np.concatenate(parts) for parts in zip(*kept, strict=True)] for kept in zip(*self._seen, strict=True)
         )
         return self._compared(inputs, found)
+
+    def due_in_order(self, batches: Sequence[Batch]) -> bool:
+        """True if of samples since a reset twice as many came as were looked at, up to a bound, or smaller ones."""
+        magnitudes = [float(np.abs(batch[: self._most]).max(initial=0.0)) for batch in batches]
+        if self._are_smaller(magnitudes):
+            self._magnitudes, self._due = magnitudes, 1
+        return min(len(batches[0]), self._most) >= self._due
+
+    def look_in_order(
+        self, batches: Sequence[Batch], outputs: Sequence[Floats]
+    ) -> tuple[Deviating, list[Floats]] | None:
+        """Return :meth:`look` of the first samples after a reset, which go on with the states of those before."""
+        first = [batch[: self._most].astype(np.float64) for batch in batches]
+        self._due = 2 * len(first[0])
+        return self._compared(first, [output[: self._most] for output in outputs])
+
+    def saturated(
+        self,
+        batches: Sequence[Batch],
+        outputs: Sequence[Floats],
+        limited: npt.NDArray[np.intp],
+        revised: Revision | None,
+    ) -> Deviating | None:
+        """The output that is furthest off in samples of the numbers ``limited``, if saturation makes it wrong.
+
+        It does if the float model is wrong, too, with results ``revised`` to what limits leave of them; if it is not known
+        what these leave, differences alone count. Other samples show the range. Of samples in order, the states of those from
+        the first one on are others.
+        """
+        count = len(batches[0])
+        numbers = np.arange(limited[-1] + 1) if self._network.stateful else np.arange(count)[:: -(-count // self._most)]
+        numbers = np.union1d(numbers, limited)
+        rows = np.searchsorted(numbers, limited)
+        inputs = [batch[numbers].astype(np.float64) for batch in batches]
+        wanted = float_outputs(self._network, inputs)
+        more = float_outputs_beside(self._network, inputs) or wanted
+
+        def off(found: Sequence[Floats]) -> Deviating:
+            few, theirs = ([values[rows] for values in each] for each in (wanted, found))
+            shown = [np.concatenate(each) for each in zip(wanted, more, strict=True)]
+            return furthest(self._network, few, theirs, shown)
+
+        worst = off([output[numbers] for output in outputs])
+        if not worst.wrong or revised is None:
+            return worst if worst.wrong else None
+        return worst if off(float_outputs(self._network, inputs, revised)).wrong else None
 
     def _are_smaller(self, magnitudes: Sequence[float]) -> bool:
         pairs = zip(magnitudes, self._magnitudes or [math.inf] * len(magnitudes), strict=True)

@@ -17,7 +17,7 @@ from bitsmith.base.blas import one_thread
 from bitsmith.fidelity.budgets import allowance
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.network import Network, NetworkNode, Revision
 from bitsmith.layers.traits import Exactness
 from bitsmith.report.sections import percent
 
@@ -74,20 +74,24 @@ class Deviating:
         )
 
 
-def float_outputs(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
-    """The float model's outputs, computed for a few samples at a time."""
+def float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision | None = None) -> list[Floats]:
+    """The float model's outputs, with results that are ``revised``, computed for a few samples at a time.
+
+    Samples in order, which go on with states, are computed at once.
+    """
+    samples = max(len(inputs[0]), 1)
     step = max(_ELEMENTS // max(sum(map(math.prod, network.shapes().values())), 1), 1)
+    step = samples if network.stateful else step
     parts = [
-        _float_outputs(network, [x[start : start + step] for x in inputs])
-        for start in range(0, max(len(inputs[0]), 1), step)
+        _float_outputs(network, [x[start : start + step] for x in inputs], revised) for start in range(0, samples, step)
     ]
     return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
 
 
-def _float_outputs(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
+def _float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision | None) -> list[Floats]:
     found: dict[str, Floats] = {}
     with np.errstate(all="ignore"), one_thread():
-        for node, _, result in network.evaluation(inputs):
+        for node, _, result in network.evaluation(inputs, revised):
             if node.name in network.outputs:
                 found[node.name] = node.result_in_model(result)
     return [found[name] for name in network.outputs]
@@ -135,6 +139,25 @@ def deviating(
         for number, (values, shown) in enumerate(zip(found, others, strict=True))
     ]
     return max(looked_at, key=lambda each: (each.wrong, each.worst))
+
+
+def furthest(
+    network: Network, wanted: Sequence[Floats], results: Sequence[Floats], shown: Sequence[Floats]
+) -> Deviating:
+    """The output that is furthest from what is ``wanted``, wrong beyond the usual error whatever jumps or is the user's.
+
+    ``shown`` are results of each that show its range.
+    """
+    return max(
+        (_apart(*each) for each in zip(network.outputs, wanted, results, shown, strict=True)),
+        key=lambda each: each.worst,
+    )
+
+
+def _apart(output: str, wanted: Floats, found: Floats, shown: Floats) -> Deviating:
+    span = _span(wanted, shown)
+    off = deviation(wanted, found, max(span.size, _STILL * span.largest))
+    return Deviating(output, off.error, off.worst, off.worst > USUAL_TOLERANCE.error)
 
 
 def _span(wanted: Floats, more: Floats) -> Span:

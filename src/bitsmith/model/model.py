@@ -149,10 +149,7 @@ class Model(Displayed):
         self._alerts.tell_approximate()
         going_on = bool(self._states)
         outputs, outside, left = self.emulator.run_watched(batches, self._states)
-        told = self._alerts.tell_outside(self.emulator, batches, outside)
-        self._alerts.tell_lost(batches, left)
-        if not told and not going_on:
-            self._alerts.tell_off(batches, outputs, self.emulator, left)
+        self._alerts.tell(self.emulator, batches, outputs, (outside, left), going_on=going_on)
         return self._results(outputs)
 
     def with_states(self, states: Mapping[str, str], initial: Mapping[str, npt.ArrayLike] | None = None) -> Model:
