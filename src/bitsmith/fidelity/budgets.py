@@ -11,6 +11,9 @@ from bitsmith.layers.settings import FACTORS
 _MOST_STEPS = 32
 """Steps of the budget, as shares of a layer's range, that its own error stays well below."""
 
+_WIDE = 24
+"""Bits of a user's format from which on it is to be as accurate as those of ``auto``, whose inputs have no more."""
+
 
 def made_by(nodes: Mapping[str, NetworkNode], name: str) -> list[NetworkNode]:
     """The node called ``name``, and those that are folded into it."""
@@ -31,6 +34,11 @@ def budgets(nodes: Iterable[NetworkNode]) -> dict[str, int]:
         if FACTORS.intersection(node.layer.variables()):
             found["weight"] = min(bits.weight, found.get("weight", bits.weight))
     return found
+
+
+def excused(nodes: Iterable[NetworkNode]) -> bool:
+    """Return True if formats of the user's that are not wide may cost any error."""
+    return any(node.is_given and any(fmt.width < _WIDE for fmt in node.settings.precision.values()) for node in nodes)
 
 
 def allowance(nodes: Iterable[NetworkNode]) -> float:

@@ -25,6 +25,7 @@ from bitsmith.fidelity.shortfall import (
 from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, Revision
+from bitsmith.layers.settings import FACTORS
 from bitsmith.passes.network.index_inputs import computed_look_ups
 from bitsmith.report.summary import input_format
 
@@ -163,6 +164,8 @@ class Predictions:
         if self.calibrated and self._look_ups:
             why = f"Rounding decides which row {self._look_ups[0]!r} takes by a number that is nearly an integer"
             which, remedy = "what it is computed from", "give "
+        elif coarse is None and (steps := self._coarse_steps(worst.output)) is not None:
+            why, which, remedy = f"The steps of {steps}", "it", "give "
         elif coarse is None:
             why = f"Formats inside follow from {known}, of another scale than these inputs"
             which = "the layers"
@@ -172,6 +175,18 @@ class Predictions:
             which = f"input {op.name!r}"
             remedy = "give " if self._network.input(op.name).is_chosen else remedy
         return f"{worst} (on {len(inputs[0])} samples of this prediction). {why}: {remedy}{which} a precision"
+
+    def _coarse_steps(self, output: str) -> str | None:
+        """The factors before ``output`` that a format of the user is coarsest for, and their greatest magnitude."""
+        steps = [
+            (math.ldexp(1.0, -fmt.frac) / most, f"{name} of layer {node.name!r} ({fmt}) are coarse for +-{most:.3g}")
+            for node in self._network.ancestors([output])
+            for name, values in node.layer.weights().items()
+            if name in FACTORS
+            and (fmt := node.settings.precision.get(name)) is not None
+            and (most := float(np.abs(values).max(initial=0.0)))
+        ]
+        return max(steps)[1] if steps else None
 
     def _coarsest(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> tuple[Input, float] | None:
         """The input whose rounding alone makes most of the difference, and its magnitude; None if it is made inside."""

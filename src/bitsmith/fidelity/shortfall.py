@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from bitsmith.base.blas import one_thread
-from bitsmith.fidelity.budgets import allowance
+from bitsmith.fidelity.budgets import allowance, excused
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode, Revision
@@ -171,7 +171,7 @@ def _deviating(expected: Expected, number: int, found: Floats, span: Span, toler
     off = deviation(wanted, found, size)
     before = expected.network.ancestors([name])
     drowned = off.error > LEAST_ERROR and (signal_to_noise(wanted, off.error, size) or 0.0) < LEAST_SNR_DB
-    if any(node.is_given for node in before) or allowance(before) > 1.0:
+    if excused(before) or allowance(before) > 1.0:
         return Deviating(name, off.error, off.worst, drowned)
     wrong = off.worst > tolerance.error
     if wrong and jumping(before):
