@@ -148,9 +148,9 @@ class Certificate(Shown):
     @property
     def summary(self) -> str:
         """One line: how far the outputs are from the float model's, and what of."""
-        worst = max(
-            (row for row in self.rows if row.layer in self.outputs), key=lambda row: row.error or 0.0, default=None
-        )
+        # Steps that only bring results into another shape have no row.
+        rows = [row for row in self.rows if row.layer in self.outputs] or self.rows[-1:]
+        worst = max(rows, key=lambda row: row.error or 0.0, default=None)
         if worst is None:
             return f"fidelity: nothing to compare on {self._data}"
         noise = (

@@ -15,8 +15,8 @@ from bitsmith.fidelity.budgets import allowance, made_by
 from bitsmith.fidelity.causes import Causes, Problem, would_wrap
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.measure import Comparison, Measured
+from bitsmith.fidelity.shortfall import decides_anew
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.traits import Exactness
 from bitsmith.report.sections import LayerFidelity, percent
 
 AUTO_ERROR = 0.01
@@ -164,17 +164,12 @@ def _inside(
     Where outputs show that it is ``right``, formats of ``auto`` are not held against it.
     """
     row, allowed = layer.row, allowance(makers)
-    free = not right and not any(node.settings.precision or _decides_anew(node) for node in makers)
+    free = not right and not any(node.settings.precision or decides_anew(node) for node in makers)
     wraps = calibrated and bool(row.wrapped) and (row.own_worst or 0.0) > WRAPPED_WORST
     if wraps or (free and _mistranslated(layer, allowed)):
         yield None
     elif free and _is_astray(layer.astray, allowed):
         yield layer.astray
-
-
-def _decides_anew(node: NetworkNode) -> bool:
-    """Return True if the layer rounds and then decides, so that its last place moves a whole result, such as a spike."""
-    return node.layer.jumps and node.layer.traits.exactness is Exactness.APPROXIMATE
 
 
 def _mistranslated(layer: Comparison, allowed: float) -> bool:
