@@ -307,6 +307,8 @@ def test_spikes_that_move_others_in_a_stream_are_no_alarm(seed: int) -> None:
     assert model.fidelity.summary.startswith("fidelity: 3_leaky ")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("changed", [{"reset": Reset.NONE}, {"decay": as_weights(0.6)}, {"threshold": as_weights(1.5)}])
 def test_other_neurons_than_those_of_a_stream_are_an_alarm(changed: dict[str, Any]) -> None:
     """All but those of a stream in which a single spike moves as many."""

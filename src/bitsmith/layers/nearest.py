@@ -18,9 +18,6 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.selection import Comparison, selection
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
-_SPARE_BITS = 4
-"""Bits that are compared beyond those of results, so that nearly equal elements are told apart."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nearest(Layer):
@@ -34,7 +31,7 @@ class Nearest(Layer):
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     jumps: ClassVar[bool] = True
-    precisions: ClassVar[tuple[str, ...]] = ("score", "weight", "result")
+    precisions: ClassVar[tuple[str, ...]] = ("weight", "result")
     trained: ClassVar[dict[str, str]] = {"weight": "values"}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
@@ -57,8 +54,8 @@ class Nearest(Layer):
         """Elements carry the numbers of their rows in their lowest bits through a network that sorts what has to be sorted."""
         builder, (rows, numbers) = lowering.builder, self._rows()
         bits = width_of(0, len(rows) - 1)
-        scores = _compared(lowering, builder.aligned(inputs[0]))
-        keys = builder.add(builder.shift(scores, bits), builder.const(objects(numbers)))
+        scores = builder.aligned(inputs[0])
+        keys = builder.add(builder.shift(scores, scores.type.span.frac + bits), builder.const(objects(numbers)))
         levels, least = selection(len(numbers), self.count)
         for level in levels:
             keys = _compare(builder, keys, level)
@@ -69,17 +66,6 @@ class Nearest(Layer):
         each = builder.gather(found, np.repeat(np.arange(self.count), outputs), 0)
         added = builder.table(each, 0, objects(np.tile(entries, (self.count, 1))), frac)
         return lowering.result(builder.sum(builder.reshape(added, (self.count, outputs)), (0,)))
-
-
-def _compared(lowering: Lowering, x: Value) -> Value:
-    """Elements as integers that are compared: in the user's format, or all bits but those that hardly count."""
-    builder, x = lowering.builder, lowering.cast("score", x)
-    span = x.type.span
-    spare = max(width_of(span.lo, span.hi) - lowering.settings.result_bits - _SPARE_BITS, 0)
-    if lowering.format("score") is not None or spare == 0:
-        return builder.shift(x, span.frac)
-    lo, hi = span.lo >> spare, span.hi >> spare
-    return builder.shift(builder.cast_to(x, span.frac - spare, lo, hi, Rounding.TRN, Overflow.SAT), span.frac - spare)
 
 
 def _compare(builder: ProgramBuilder, keys: Value, level: Sequence[Comparison]) -> Value:
