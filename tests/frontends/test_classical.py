@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 from sklearn import decomposition, ensemble, linear_model, neighbors, preprocessing, svm
 from sklearn.datasets import load_diabetes, load_iris, load_wine
@@ -251,3 +251,59 @@ def test_more_neighbors_cost_little(seed: int, tmp_path: Path) -> None:
         assert np.mean(found == wanted) >= 0.99, count
         sizes.append(circuit.estimate().size.lut)
     assert max(sizes) < 4 * min(sizes)
+
+
+ENCODERS: dict[str, dict[str, Any]] = {
+    "integers": {"keys_int64s": [-2, 5, 3], "values_int64s": [7, 0, 9]},
+    "integers, with another": {"keys_int64s": [-2, 5, 3], "values_int64s": [7, 0, 9], "default_int64": 4},
+    "numbers": {"keys_int64s": [0, 1, 4], "values_floats": [0.5, -1.25, 3.0], "default_float": 0.75},
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("shape", [(1,), (3,)])
+def test_numbers_that_stand_for_integers(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Also for integers beyond all keys."""
+    options, x = ENCODERS[name], np.arange(-9, 9).repeat(3).reshape(-1, *shape)
+    kind = TensorProto.INT64 if "values_int64s" in options else TensorProto.FLOAT
+    node = helper.make_node("LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", **options)
+    ends = [helper.make_tensor_value_info(at, of, ["N", *shape]) for at, of in (("x", TensorProto.INT64), ("y", kind))]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    proto = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:]), opset_imports=opsets, ir_version=8)
+    (wanted,) = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_array_equal(_evaluated(proto, x)[0], wanted)
+    model = bitsmith.convert(proto, tmp_path, calibration=x)
+    np.testing.assert_array_equal(model.predict(x).reshape(wanted.shape), wanted)
+
+
+def test_encoders_of_words_are_rejected() -> None:
+    x = np.zeros((1, 1), np.int64)
+    node = helper.make_node("LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", keys_int64s=[1], values_strings=["a"])
+    ends = [helper.make_tensor_value_info("x", TensorProto.INT64, x.shape)]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.STRING, x.shape)]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    with pytest.raises(UnsupportedError, match="an encoder of words"):
+        read_model(helper.make_model(helper.make_graph([node], "g", ends, outputs), opset_imports=opsets))
+
+
+@few("seed", range(6), 1)
+def test_exported_isolation_forests_find_the_same_outliers(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    x, z = (rng.normal(size=(size, 3)).astype(np.float32) for size in (150, 400))
+    share = ["auto", 0.1][seed % 2]
+    model = ensemble.IsolationForest(n_estimators=3, max_samples=16, contamination=share, random_state=seed).fit(x)
+    (tmp_path / "forest.onnx").write_bytes(
+        to_onnx(model, x[:1], target_opset={"": 17, "ai.onnx.ml": 3}).SerializeToString()
+    )
+    labels, scores = _evaluated(tmp_path / "forest.onnx", z)
+    clear = np.abs(model.decision_function(z)) > 1e-6  # the export has the border in single precision
+    np.testing.assert_array_equal(labels.ravel()[clear], model.predict(z)[clear])
+    np.testing.assert_allclose(scores.ravel(), model.decision_function(z), atol=1e-6)
+    if share != "auto":  # samples lie on the border, where the last place decides in the export
+        return
+    circuit = bitsmith.convert(tmp_path / "forest.onnx", tmp_path / "out", calibration=x)
+    found = circuit.predict(x)
+    wanted = model.decision_function(x)
+    clear = np.abs(wanted) > 1e-3
+    np.testing.assert_array_equal(found[0].ravel()[clear], model.predict(x)[clear])
+    np.testing.assert_allclose(found[1].ravel(), wanted, atol=1e-3)

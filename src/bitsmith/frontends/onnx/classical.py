@@ -12,6 +12,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant, layouts_of
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.values import Known
+from bitsmith.frontends.ops.arithmetic import clip
 from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.normalization import unit
 from bitsmith.frontends.ops.reduction import extreme_index
@@ -26,6 +27,9 @@ from bitsmith.layers.softmax import Softmax
 
 _POST: dict[str, Layer | None] = {"NONE": None, "SOFTMAX": Softmax(), "LOGISTIC": Activation("sigmoid")}
 """Functions of scores."""
+
+_MOST_KEYS = 1 << 14
+"""Integers from the least key of an encoder to the greatest."""
 
 
 def numbers(call: Call, key: str, default: tuple[float, ...] | None = None) -> Floats:
@@ -89,6 +93,33 @@ def entry(call: Call, data: Known, numbers: Value) -> Value:
 def _numbered(words: Sequence[object]) -> str:
     listed = [f"{number} {str(word)[:40]!r}" for number, word in enumerate(words[:10])]
     return ", ".join([*listed, "..."] if len(words) > 10 else listed)
+
+
+def _label_encoder(call: Call) -> Value:
+    """The number that stands for each integer, such as what a tree's leaf is worth for the number of the leaf."""
+    keys = call.attributes.integers("keys_int64s")
+    values = call.attributes.integers("values_int64s") or call.attributes.numbers("values_floats") or ()
+    other = (call.attributes.integer("default_int64", -1), call.attributes.number("default_float", 0.0))
+    call.attributes.ignore("default_string")
+    if not keys or not values:
+        raise UnsupportedError(
+            "an encoder of words, or of fractions", accepted="keys_int64s, and values that are numbers"
+        )
+    least, size = min(keys), max(keys) - min(keys) + 1
+    if len(keys) != len(values) or size > _MOST_KEYS:
+        raise UnsupportedError(
+            f"{len(keys)} keys from {least} to {max(keys)} for {len(values)} values",
+            accepted=f"as many, within {_MOST_KEYS} integers",
+        )
+    whole = "values_int64s" in call.attributes
+    rows = np.full(size + 2, other[0] if whole else other[1])
+    rows[np.array(keys) - least + 1] = values
+    x = call.tensor(0)
+    build = call.build.within("key")
+    number = clip(build, build.affine(x, constant(1.0), constant(1.0 - least), kind=x.kind), 0.0, size + 1.0)
+    kind = x.kind if whole else Kind.REAL
+    found = call.build.emit(Embedding(as_weights(rows).reshape(-1, 1)), number, suffix="entry", kind=kind)
+    return call.build.viewed(found, x.dims, x.batch)
 
 
 def _zip_map(call: Call) -> Value:
@@ -155,6 +186,7 @@ CLASSICAL: dict[str, Translation] = {
     "Binarizer": Translation(_binarizer, "Comparison"),
     "Normalizer": Translation(_normalizer, "UnitNormalization, or Absolute, Reduce and Divide"),
     "ArrayFeatureExtractor": Translation(_feature_extractor, "Slice, Gather, or Embedding and Reshape"),
+    "LabelEncoder": Translation(_label_encoder, "Clip and Embedding, of integers as numbers"),
     "ZipMap": Translation(_zip_map, "Identity"),
     "LinearRegressor": Translation(
         lambda call: posted(call, _scores(call, call.attributes.integer("targets", 1))), "Dense"
