@@ -19,6 +19,8 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantization.quantizer import rationals
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
+from bitsmith.layers.tree_words import undecided
+from bitsmith.layers.words import Operand, many
 
 _floor = np.frompyfunc(lambda value, frac: value * Fraction(2) ** int(frac) // 1, 2, 1)
 
@@ -47,6 +49,16 @@ class Thermometer(Layer):
         if not all(0 <= feature < self.size for feature in self.features):
             raise UnsupportedError("a thermometer of a feature that there is not", accepted=f"0 to {self.size - 1}")
         return (len(self.features),)
+
+    def words(self, operands: Sequence[Operand]) -> tuple[str, ...]:
+        """Return the number of different comparisons, and on how many inputs rounding could change a bit."""
+        (operand,), own = operands, np.array(self.features)
+        edges = [np.unique(self.thresholds[own == feature]) for feature in range(self.size)]
+        questions = sum(map(len, edges))
+        size = (
+            f"{many(len(own), 'bit')} by {many(questions, 'comparison')} of {many(len(set(self.features)), 'feature')}."
+        )
+        return (size,) if operand.entry is None else (size, undecided(edges, operand.type, operand.entry))
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.asarray(inputs[0][:, list(self.features)] > self.thresholds, dtype=np.float64)

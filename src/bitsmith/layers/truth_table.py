@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -19,9 +20,13 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantization.lookup import rows_stored, tabulated_values
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
+from bitsmith.layers.words import Operand, many
 
 MOST_BITS = 6
 """Most operands of functions that are found: the inputs of the largest look-up tables of AMD's parts."""
+
+_FEW = 8
+"""Fewer tables are no network of tables, but part of something else."""
 
 MOST_ADDRESS_BITS = 16
 """Most bits that a function reads."""
@@ -58,6 +63,20 @@ class TruthTable(Layer):
             None
             if order is None
             else (replace(self, values=as_weights(rows_stored(self.values, order, shapes[0]))), order)
+        )
+
+    def words(self, operands: Sequence[Operand]) -> tuple[str, ...]:
+        """Return the number of tables, of those that are constant, and of bits that no table depends on."""
+        shape, read = operands[0].type.shape, self.bits * len(operands)
+        if math.prod(shape) < _FEW:
+            return ()
+        rows = np.broadcast_to(self.values, (*shape, self.values.shape[-1])).reshape(-1, *(2,) * read)
+        axes = range(1, read + 1)
+        halves = ((np.take(rows, 0, axis), np.take(rows, 1, axis)) for axis in axes)
+        unread = np.stack([np.all(first == second, axis=tuple(axes[:-1])) for first, second in halves])
+        return (
+            f"{many(len(rows), 'truth table')} of {many(read, 'bit')}; {many(int(np.all(unread, axis=0).sum()), 'table')} "
+            f"constant, and {many(int(unread.sum()), 'bit')} of {rows.shape[0] * read:,} not needed.",
         )
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
