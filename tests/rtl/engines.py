@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -68,8 +69,10 @@ def wrapping() -> Program:
     return builder.program([("stored", y), ("given", y)])
 
 
-def proof_parameters(layers: Sequence[EngineLayer], tokens: int, words: int) -> tuple[dict[str, int | str], int]:
-    """The parameters of ``formal_engine``, and the cycle by which two frames are done if nothing waits."""
+def proof_parameters(
+    layers: Sequence[EngineLayer], tokens: int, words: int, *, fed: bool = False
+) -> tuple[dict[str, int | str], int]:
+    """The parameters of ``formal_engine``, and the cycle by which two frames are done if nothing waits; ``fed``: biases come."""
     engine = Engine(tuple(layers), words, wrapping())
     parameters, descriptors = engine_parameters(engine, tokens, Element(WIDTH, True, 0), WIDTH)
     bits = sum(width for _, width in descriptors[0])
@@ -96,8 +99,9 @@ def proof_parameters(layers: Sequence[EngineLayer], tokens: int, words: int) -> 
         ),
         "OFFSETS": vector([(int(one), WIDTH) for one in offsets], WIDTH * len(offsets)),
     }
+    engine = replace(engine, fed=fed)
     by = 2 * engine.actions(tokens, ENGINE_STAGES)
-    return found | {"BY": by}, by
+    return found | {"BY": by, "FED": engine.biases}, by
 
 
 def vector(fields: list[tuple[int, int]], width: int) -> str:

@@ -45,6 +45,30 @@ def test_an_engine_that_waits_for_weights(tmp_path: Path, name: str) -> None:
     assert_proved(tmp_path, "engine", {**parameters, "WAITS": 1}, by + 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "waits"), [pytest.param("blocks", 0, marks=pytest.mark.ci), ("dense", 0), ("blocks", 1), ("parts", 0)]
+)
+def test_an_engine_whose_biases_come(tmp_path: Path, name: str, waits: int) -> None:
+    """They are stored before each frame, and results have those of the model."""
+    parameters, by = proof_parameters(*ENGINES[name], fed=True)
+    assert parameters["FED"] == sum(len(layer.bias) for layer in ENGINES[name][0])
+    assert_proved(tmp_path, "engine", {**parameters, "WAITS": waits}, by + 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("bias_place <= (bias_place == LAST_BIAS) ? '0 : bias_place + 1'b1", "bias_place <= '0"),
+        ("else if (flushed & is_last_layer) fills <= 1'b1", "else if (flushed & is_last_layer) fills <= 1'b0"),
+        ("fills <= bias_place != LAST_BIAS", "fills <= 1'b0"),
+    ],
+)
+def test_biases_that_are_not_stored_are_found(tmp_path: Path, text: str, instead: str) -> None:
+    parameters, by = proof_parameters(*ENGINES["blocks"], fed=True)
+    model(tmp_path, "engine", parameters, (text, instead))
+    assert "Assert failed" in counterexample(tmp_path, by + 2)
+
+
 def test_an_engine_that_does_not_wait_is_found(tmp_path: Path) -> None:
     parameters, _ = proof_parameters(*ENGINES["blocks"])
     model(tmp_path, "engine", {**parameters, "WAITS": 1}, ("(w_valid | (state != RUN))", "1'b1"))

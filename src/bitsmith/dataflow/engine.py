@@ -371,13 +371,13 @@ def _sums(layer: EngineLayer, memory: Ints) -> Ints:
     rows, columns = layer.grid
     row, column = np.arange(rows)[:, None] * layer.pitch, np.arange(columns) * layer.channels
     taps = moved(layer.op, layer.grid).reshape(-1, 1, layer.op.size[0] * layer.op.size[1], 1)
-    each = layer.channels // layer.blocks
-    channels = np.arange(layer.channels).reshape(layer.blocks, 1, each)
+    block = layer.channels // layer.blocks
+    channels = np.arange(layer.channels).reshape(layer.blocks, 1, block)
     beside, within = (row, column) if layer.part and not layer.share else (0 * row, row + column)
     within = np.broadcast_to(within, (rows, columns)).reshape(-1)[taps] + channels
     beside = layer.source + np.broadcast_to(beside, (rows, columns)).reshape(-1)[taps]
     parts, words = np.divmod(within, layer.part) if layer.part else (0, within)
-    of_lanes = each if layer.apart else 1
+    of_lanes = block if layer.apart else 1
     numbers = np.where(taps < 0, 0, memory[parts, beside + words])
     numbers = numbers.reshape(len(taps), layer.blocks, 1, layer.steps, of_lanes)
     products = numbers * layer.weights  # windows, blocks, passes, steps, lanes

@@ -1,5 +1,5 @@
 // bitsmith_engine with sums and biases that wrap, so that results are MATRIX times the tokens, and OFFSETS, for each of two frames.
-// WAITS: weights come in any cycles, and neighbours never stall; else weights always come.
+// FED: so many biases come before them, as words that are stored where the engine says. WAITS: weights come in any cycles, and neighbours never stall; else weights always come.
 module formal_engine #(
     parameter int unsigned LANES = 1,
     parameter int unsigned WORDS = 4,
@@ -29,7 +29,8 @@ module formal_engine #(
     parameter logic [2*RESULTS-1:0] OFFSETS = '0,
     parameter int unsigned BY = 20,
     parameter int unsigned CHECK = 0,
-    parameter int unsigned WAITS = 0
+    parameter int unsigned WAITS = 0,
+    parameter int unsigned FED = 0
 ) (
     input logic clk
 );
@@ -37,7 +38,10 @@ module formal_engine #(
     localparam int unsigned LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1;
     (* anyseq *) logic weights_come;
     logic rst, eager, w_valid, w_take, x_valid, x_take, y_free, y_claim, y_put, core_valid;
-    logic [7:0] cycle, taken, puts;
+    logic [7:0] cycle, taken, puts, words;
+    logic bias_put;
+    logic [BIAS_BITS-1:0] bias_place;
+    logic [WIDTH-1:0] biases[1<<BIAS_BITS];
     logic [1:0] fault;
     logic [WIDTH-1:0] x_data, expected, given, bias;
     logic [POSITIONS*WIDTH-1:0] core_sum, core_stored;
@@ -57,11 +61,11 @@ module formal_engine #(
     );
     bitsmith_engine #(
         .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
-        .POSITIONS(POSITIONS), .SHARE(SHARE), .PART(PART), .HALO(HALO), .LAYERS(LAYERS), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
+        .POSITIONS(POSITIONS), .SHARE(SHARE), .PART(PART), .HALO(HALO), .LAYERS(LAYERS), .BIASES(FED), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
         .BIAS_BITS(BIAS_BITS), .COUNT_BITS(COUNT_BITS), .OUTSIDE(OUTSIDE), .CHECK(CHECK)
     ) dut (
-        .clk, .rst, .x_valid, .x_data, .x_take, .layer, .descriptor, .w_valid, .w_take, .weights_address, .weights, .bias_address,
+        .clk, .rst, .x_valid, .x_data, .x_take, .layer, .descriptor, .w_valid, .w_take, .weights_address, .weights, .bias_put, .bias_place, .bias_address,
         .core_valid, .core_sum, .core_done(core_valid), .core_stored, .y_free, .y_claim, .y_put,
         .fault
     );
@@ -76,7 +80,11 @@ module formal_engine #(
 
     always_ff @(posedge clk) begin
         weights <= WEIGHTS[weights_address*LANES*WIDTH+:LANES*WIDTH];
-        bias <= BIASES[bias_address*WIDTH+:WIDTH];
+        bias <= (FED != 0) ? biases[bias_address] : BIASES[bias_address*WIDTH+:WIDTH];
+        if (bias_put) biases[bias_place] <= BIASES[words*WIDTH+:WIDTH];
+        if (rst | (y_put & (puts % RESULTS == RESULTS - 1))) words <= '0;
+        else if (w_take & (words < FED)) words <= words + 1'b1;
+        if (!rst) assert (bias_put == (w_take & (words < FED)));
         if (!rst) assert (fault == 2'b00);
         if (!rst) assert (w_valid | ~w_take);
     end
