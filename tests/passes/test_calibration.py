@@ -19,17 +19,19 @@ from bitsmith.config.precision import parse_precision
 from bitsmith.emulate import Emulator
 from bitsmith.errors import FidelityError, FidelityWarning
 from bitsmith.frontends.torch.read import read_torch
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Input as InputOp
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantization.steps import BinaryTanh
-from bitsmith.layers.settings import Settings
+from bitsmith.layers.settings import Bits, Settings, Strategy
 from bitsmith.layers.settled import told_apart
 from bitsmith.layers.shape import Reshape
 from bitsmith.passes.network.calibration import _joined, calibrate
@@ -296,8 +298,9 @@ def test_limits_of_some_readers_alone_limit_nothing() -> None:
         NetworkNode("sum", Add(), ("both", "limited_both")),
     ]
     made = Network(tuple(nodes), ("x",), ("sum", "limited_one", "limited_moved"))
+    everything = (-math.inf, math.inf)
     assert told_apart(made) == {
-        name: 6.0 if name in ("one", "moved") else math.inf for name in [node.name for node in nodes]
+        name: (0.0, 6.0) if name in ("one", "moved") else everything for name in [node.name for node in nodes]
     }
 
 
@@ -311,3 +314,22 @@ def test_observations_of_several_parts_have_the_finer_grid_if_it_has_room(first:
         assert (found.lo, found.hi) == (-3.0, 2.5)
         assert found.frac == (None if first is None or last is None else max(first, last))
         assert _joined(one, other, 7).frac == (None if None in (first, last) or 6 in (first, last) else found.frac)
+
+
+@pytest.mark.parametrize(
+    ("observed", "latency", "shared"),
+    [
+        (ObservedRange(-20.0, 5.9, told_apart=(0.0, math.inf)), 2, 5),
+        (ObservedRange(-20.0, 20.0, told_apart=(0.0, 6.0)), 4, 5),
+        (ObservedRange(0.0, 5.9), 4, 5),
+        (ObservedRange(-1.0, 5.9), 4, 4),
+        (ObservedRange(-1.0, 0.0, told_apart=(0.0, math.inf)), 7, 8),
+    ],
+)
+def test_results_in_turn_have_a_bit_more_where_no_sign_is_read(
+    observed: ObservedRange, latency: int, shared: int
+) -> None:
+    """The memory of an engine has room for the sign of others; what a rectifier cuts off asks for no steps."""
+    for strategy, frac in ((Strategy.LATENCY, latency), (Strategy.SHARED, shared)):
+        settings = Settings(strategy=strategy, bits=Bits(8, 8))
+        assert Lowering("relu", ProgramBuilder(), settings, observed).result_frac() == frac

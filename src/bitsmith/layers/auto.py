@@ -83,8 +83,8 @@ class ObservedRange:
     """True of an input that rounds such numbers all the same, as the data look like integers that are all there is."""
     channels: tuple[Floats, Floats] | None = field(default=None, compare=False)
     """Least and greatest value of each channel of a layer's result."""
-    told_apart: float = math.inf
-    """Magnitude beyond which all readers of the result take values for the same, as limits do."""
+    told_apart: tuple[float, float] = (-math.inf, math.inf)
+    """Values beyond which all readers of the result take values for the same, as limits do."""
 
     @property
     def amplitude(self) -> float:
@@ -94,7 +94,13 @@ class ObservedRange:
     @property
     def read(self) -> float:
         """The largest magnitude that makes a difference to readers."""
-        return min(self.amplitude, self.told_apart)
+        least, most = self.told_apart
+        return min(self.amplitude, max(-least, most))
+
+    @property
+    def read_above(self) -> float | None:
+        """The largest value that makes a difference to readers, if none below 0 does."""
+        return min(self.hi, self.told_apart[1]) if max(self.lo, self.told_apart[0]) >= 0.0 else None
 
     @property
     def limits(self) -> bool:

@@ -104,9 +104,11 @@ class Lowering:
         return np.maximum(self._plain_frac(variable, largest), least)
 
     def _plain_frac(self, variable: str, largest: float) -> int:
-        amplitude = min(self.seen(variable).read, largest)
-        most = self.settings.result_bits - 1
-        if amplitude == 0.0:
+        seen, most = self.seen(variable), self.settings.result_bits - 1
+        above = seen.read_above if self.settings.strategy is Strategy.SHARED else None
+        amplitude = min(seen.read if above is None else above, largest)
+        most += above is not None
+        if amplitude <= 0.0:
             return most
         return most - math.ceil(math.log2(amplitude))
 

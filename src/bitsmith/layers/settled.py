@@ -68,14 +68,14 @@ def resolution_of(network: Network, name: str) -> Resolution | None:
     return found
 
 
-def told_apart(network: Network) -> dict[str, float]:
-    """Return the magnitude of each node beyond which none of its readers tells values apart; infinite where there is no limit."""
+def told_apart(network: Network) -> dict[str, tuple[float, float]]:
+    """Return the values of each node beyond which none of its readers tells values apart; infinite where there is no limit."""
     readers, found = network.readers(), dict[str, Resolution]()
     for node in reversed(network.nodes):
         kept = node.name in network.outputs or not readers[node.name]
         seen = [reader.layer.resolution(found[reader.name]) or _ALL for reader in readers[node.name]]
         found[node.name] = _ALL if kept else reduce(Resolution.joined, seen)
-    return {name: max(-seen.least, seen.most) for name, seen in found.items()}
+    return {name: (seen.least, seen.most) for name, seen in found.items()}
 
 
 def decided_inputs(network: Network) -> set[str]:
