@@ -53,10 +53,10 @@ NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
     "bert": (lambda: large_networks.bert(32, 128, 2, 2), 2048),
     "vit": (lambda: large_networks.vit(32, 4, 64, 4, 4), 1024),
     "u-net": (lambda: large_networks.u_net(256, 16), 1024),
-    "resnet-18": (large_networks.resnet18, 2600),
-    "mobilenet-v2": (large_networks.mobilenet_v2, 1075),
-    "efficientnet-lite0": (large_networks.efficientnet_lite0, 1075),
-    "resnet-50": (lambda: keras.applications.ResNet50(weights=None, classifier_activation=None), 6000),
+    "resnet-18": (large_networks.resnet18, 430),
+    "mobilenet-v2": (large_networks.mobilenet_v2, 172),
+    "efficientnet-lite0": (large_networks.efficientnet_lite0, 172),
+    "resnet-50": (lambda: keras.applications.ResNet50(weights=None, classifier_activation=None), 900),
 }
 """Networks and the reuse factors that ask for as many multipliers as they keep busy."""
 

@@ -35,7 +35,8 @@ CANDIDATES = (
         (600, 96, [2, 3]),  # without them the part has block memories enough
         (607, 96, [1, 2, 3]),  # it needs one more
         (622, 96, [1, 2, 3, 4]),  # and is still short of some
-        (622, 3, [2, 3]),
+        (600, 3, [2, 3]),  # enough, with one to spare
+        (622, 3, [1, 3]),  # the largest, which save more than those that save most for each
     ],
 )
 def test_those_are_chosen_that_save_most(tables: int, number: int, expected: list[int]) -> None:

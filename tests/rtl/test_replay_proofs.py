@@ -46,7 +46,12 @@ def test_an_engine_that_waits_for_weights(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "waits"), [pytest.param("blocks", 0, marks=pytest.mark.ci), ("dense", 0), ("blocks", 1), ("parts", 0)]
+    ("name", "waits"),
+    [
+        pytest.param("single", 0, marks=pytest.mark.ci),
+        pytest.param("single", 1, marks=pytest.mark.ci),
+        *(pytest.param(name, 0, marks=pytest.mark.slow) for name in ("blocks", "dense", "parts")),
+    ],
 )
 def test_an_engine_whose_biases_come(tmp_path: Path, name: str, waits: int) -> None:
     """They are stored before each frame, and results have those of the model."""
@@ -64,7 +69,7 @@ def test_an_engine_whose_biases_come(tmp_path: Path, name: str, waits: int) -> N
     ],
 )
 def test_biases_that_are_not_stored_are_found(tmp_path: Path, text: str, instead: str) -> None:
-    parameters, by = proof_parameters(*ENGINES["blocks"], fed=True)
+    parameters, by = proof_parameters(*ENGINES["single"], fed=True)
     model(tmp_path, "engine", parameters, (text, instead))
     assert "Assert failed" in counterexample(tmp_path, by + 2)
 

@@ -2,9 +2,9 @@
 
 In: a network of processes, the depths of its FIFOs and memories, and the part. Out: the chosen memories, each with the width of
 its columns. A larger memory pays where it replaces block memories with at least half of its bits; where the circuit needs more
-block memories than the part has, other memories follow. The order is by block memories saved for each larger one. Memories with
-contents from the start (tables, weights that can be loaded) stay. Of larger memories with a single port only FIFOs are made, by
-``bitsmith_single_port_fifo.sv``, which stores two tokens in a word.
+block memories than the part has, other memories follow. The order is by block memories saved for each larger one, or by all that
+they save. Memories with contents from the start (tables, weights that can be loaded) stay. Of larger memories with a single port
+only FIFOs are made, by ``bitsmith_single_port_fifo.sv``, which stores two tokens in a word.
 """
 
 from __future__ import annotations
@@ -63,8 +63,22 @@ def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) ->
 
 
 def chosen(candidates: Iterable[Candidate], staying: int, large: LargeMemory, part: Part) -> Mapping[Place, int]:
-    """The columns of candidates that become larger memories; ``staying`` block memories are needed besides."""
+    """The columns of candidates that become larger memories; ``staying`` block memories are needed besides.
+
+    First come those that save the most blocks for each larger memory; or if that is not enough, the largest, if this saves more.
+    """
     ranked = sorted(candidates, key=lambda memory: (Fraction(-memory.blocks, memory.larger), memory.place))
+    columns, blocks = _taken(ranked, staying, large, part)
+    if blocks <= part.brams:
+        return columns
+    others, fewer = _taken(sorted(ranked, key=lambda memory: -memory.blocks), staying, large, part)
+    return others if fewer < blocks else columns
+
+
+def _taken(
+    ranked: Sequence[Candidate], staying: int, large: LargeMemory, part: Part
+) -> tuple[Mapping[Place, int], int]:
+    """The columns of those for which there is room, the first first, and the block memories that are needed then."""
     blocks, left = staying + sum(memory.blocks for memory in ranked), part.large
     columns: dict[Place, int] = {}
     for memory in ranked:
@@ -73,7 +87,7 @@ def chosen(candidates: Iterable[Candidate], staying: int, large: LargeMemory, pa
             columns[memory.place] = memory.column
             left -= memory.larger
             blocks -= memory.blocks
-    return columns
+    return columns, blocks
 
 
 def _candidates(
