@@ -306,7 +306,7 @@ def read_outliers(value: object, where: str) -> Outliers:
 
 
 def _digit_price(value: object, where: str) -> float:
-    accepted = "a share of a result's variance from 0 to 1, such as 0.0003"
+    accepted = "a share of the outputs' variance from 0 to 1, such as 0.000003"
     price = number(value, where, accepted)
     if not 0 <= price <= 1:
         raise ConfigError(f"{price:g}", where=where, accepted=accepted)

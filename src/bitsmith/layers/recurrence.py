@@ -147,13 +147,13 @@ class Recurrent(Layer):
         """The squared differences (columns, units) of results for those in the sums of gates, several units of one at a time."""
         columns = self.gates * self.units
         bias, plain = np.zeros(columns) if self.bias is None else self.bias, self.reference(operands)
-        signs, found = 1 - 2 * (np.arange(self.units) % 2), np.empty((columns, self.units))
+        signs, effects = 1 - 2 * (np.arange(self.units) % 2), np.empty((columns, self.units))
         for gate, part in product(range(self.gates), np.array_split(np.arange(self.units), min(self.units, _PARTS))):
             moved = bias.copy()
             moved[gate * self.units + part] += signs[part] * _MOVED
             squared = ((replace(self, bias=moved).reference(operands) - plain) / _MOVED) ** 2
-            found[gate * self.units + part] = squared.reshape(-1, self.units).sum(axis=0) / len(plain) / len(part)
-        return found
+            effects[gate * self.units + part] = squared.reshape(-1, self.units).sum(axis=0) / len(plain) / len(part)
+        return effects
 
     def _with_kernel(self, matrices: Floats, shift: Floats) -> Recurrent:
         return replace(self, kernel=as_weights(matrices[0]), bias=shifted(self.bias, shift))

@@ -26,7 +26,7 @@ from bitsmith.layers.settings import FACTORS, Weights
 from bitsmith.passes.network.calibration import input_batches
 from bitsmith.passes.network.sensitivity import Sensitivity
 
-_SAMPLES, _ROWS = 1024, 1 << 14
+_SAMPLES, _ROWS = 2048, 1 << 14
 """Most samples, and rows of operands, that are looked at, evenly spaced."""
 
 _DAMPING, _OF_FEW = 0.01, 0.1
@@ -42,7 +42,7 @@ _MOMENTS = 1 << 24
 """Most numbers in the moments of columns that are weighted each for itself."""
 
 _SWEEPS = 3
-"""How often each weight is looked at again."""
+"""Times that each weight is looked at again."""
 
 
 def few_digits(network: Network, calibration: Sequence[Floats] | None) -> Network:
@@ -96,14 +96,14 @@ class _Wanted:
         cls, node: NetworkNode, variable: str, operands: Sequence[Floats], sensitivity: Sensitivity
     ) -> _Wanted | None:
         """Those of a layer; None if its tensor does other things than to multiply."""
-        found = node.layer.trained_products(variable, operands)
-        if found is None:
+        trained = node.layer.trained_products(variable, operands)
+        if trained is None:
             return None
-        products, effects = found.rows @ found.matrices, sensitivity.at(node.name)
+        products, effects = trained.rows @ trained.matrices, sensitivity.at(node.name)
         groups, count, columns = products.shape
-        if found.effects is None:
+        if trained.effects is None:
             return cls(products, effects.reshape(count, groups, columns).transpose(1, 0, 2))
-        of_columns = found.effects() @ effects.reshape(-1, effects.shape[-1]).mean(axis=0)
+        of_columns = trained.effects() @ effects.reshape(-1, effects.shape[-1]).mean(axis=0)
         return cls(products, np.broadcast_to(of_columns.reshape(groups, 1, columns), products.shape))
 
 
@@ -111,20 +111,20 @@ def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str,
     """The node with weights of few digits."""
     layer, bits = node.layer, node.settings.bits.weight
     fixed = not (layer.trained.keys() - FACTORS).isdisjoint(node.settings.precision)
-    for variable, each in wanted.items():
+    for variable, goal in wanted.items():
         products = layer.trained_products(variable, operands)
-        if each is None or products is None:
+        if goal is None or products is None:
             continue
-        chosen, centred = _evenly(products.rows.shape[1], _ROWS), products.biased and not fixed
+        chosen, centered = _evenly(products.rows.shape[1], _ROWS), products.biased and not fixed
         step = 2.0 ** -constant_frac(products.matrices, bits)
-        found, shifts = [], []
+        integers, shifts = [], []
         for matrix, rows, sums, effects in zip(
-            products.matrices, products.rows, each.products, each.effects, strict=True
+            products.matrices, products.rows, goal.products, goal.effects, strict=True
         ):
-            fit = _Fit.of(matrix / step, rows[chosen] * step, sums[chosen], effects[chosen], centred=centred)
-            found.append(fit.rounded(bits, node.settings.digit_price))
-            shifts.append(fit.shift(found[-1]))
-        layer = products.revised(step * np.stack(found), np.concatenate(shifts))
+            fit = _Fit.of(matrix / step, rows[chosen] * step, sums[chosen], effects[chosen], centered=centered)
+            integers.append(fit.rounded(bits, node.settings.digit_price))
+            shifts.append(fit.shift(integers[-1]))
+        layer = products.revised(step * np.stack(integers), np.concatenate(shifts))
     return replace(node, layer=layer)
 
 
@@ -147,10 +147,10 @@ class _Fit:
     effects: Floats
 
     @classmethod
-    def of(cls, matrix: Floats, rows: Floats, sums: Floats, effects: Floats, *, centred: bool) -> _Fit:
-        """That of a ``matrix`` (n, m) that ``rows`` (count, n) are multiplied by, whose errors have ``effects`` (count, m).
+    def of(cls, matrix: Floats, rows: Floats, sums: Floats, effects: Floats, *, centered: bool) -> _Fit:
+        """The fit of a ``matrix`` (n, m) that ``rows`` (count, n) are multiplied by, whose errors have ``effects`` (count, m).
 
-        Weights without a reason to change stay near the matrix. The mean error does not count where it is ``centred``, as a bias
+        Weights without a reason to change stay near the matrix. The mean error does not count where it is ``centered``, as a bias
         takes it off.
         """
         n, m = matrix.shape
@@ -161,7 +161,7 @@ class _Fit:
         weights = weights / weights.mean(axis=0) / len(rows)
         moments = np.stack([(rows * weight[:, None]).T @ rows for weight in weights.T])
         targets, means, wanted = (weights * sums).T @ rows, weights.T @ rows, (weights * sums).sum(axis=0)
-        if not centred:
+        if not centered:
             means, wanted = np.zeros_like(means), np.zeros_like(wanted)
         moments -= means[:, :, None] * means[:, None, :]
         targets -= means * wanted[:, None]
@@ -181,16 +181,16 @@ class _Fit:
         inverse = np.linalg.inv(self.moments[:, order][:, :, order])
         factor = np.linalg.cholesky(inverse).transpose(0, 2, 1)
         left = (inverse @ self.targets[:, order, None])[..., 0]
-        found = np.empty_like(left)
+        integers = np.empty_like(left)
         for row, weight in enumerate(order):
             scale = factor[:, row, row]
-            found[:, weight] = nearest = _nearest(left[:, row], bits, prices * scale**2)
+            integers[:, weight] = nearest = _nearest(left[:, row], bits, prices * scale**2)
             left[:, row + 1 :] -= factor[:, row, row + 1 :] * ((left[:, row] - nearest) / scale)[:, None]
         for weight in np.tile(order, _SWEEPS if len(self.moments) > 1 else 0):
-            others = (self.moments[:, weight] * found).sum(axis=1) - strength[:, weight] * found[:, weight]
+            others = (self.moments[:, weight] * integers).sum(axis=1) - strength[:, weight] * integers[:, weight]
             best = (self.targets[:, weight] - others) / strength[:, weight]
-            found[:, weight] = _nearest(best, bits, prices / strength[:, weight])
-        return np.asarray(found.T)
+            integers[:, weight] = _nearest(best, bits, prices / strength[:, weight])
+        return np.asarray(integers.T)
 
     def shift(self, found: Floats) -> Floats:
         """The mean error of each sum, which a bias takes off."""

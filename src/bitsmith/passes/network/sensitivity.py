@@ -77,15 +77,15 @@ class Sensitivity:
     def _changes(self, name: str, moved: Floats) -> Floats:
         """The squared differences of all outputs, as shares of their variance, for several ``moved`` results of a node."""
         times, samples = moved.shape[:2]
-        found, changes = {name: moved.reshape(-1, *moved.shape[2:])}, np.zeros(times)
+        results, changes = {name: moved.reshape(-1, *moved.shape[2:])}, np.zeros(times)
         for node in self.network.nodes:
-            if not found.keys().isdisjoint(node.inputs):
+            if not results.keys().isdisjoint(node.inputs):
                 plain = ((each, self.results[each][:samples]) for each in node.inputs)
-                operands = [found[each] if each in found else _repeated(result, times) for each, result in plain]
-                found[node.name] = node.layer.reference(operands)
-            if node.name in found and node.name in self.network.outputs:
+                operands = [results[each] if each in results else _repeated(result, times) for each, result in plain]
+                results[node.name] = node.layer.reference(operands)
+            if node.name in results and node.name in self.network.outputs:
                 every = self.results[node.name]
-                squared = (found[node.name].reshape(times, samples, *every.shape[1:]) - every[:samples]) ** 2
+                squared = (results[node.name].reshape(times, samples, *every.shape[1:]) - every[:samples]) ** 2
                 changes += squared.reshape(times, -1).sum(axis=1) / samples / (every.var(axis=0).sum() or 1.0)
         return changes
 
