@@ -22,16 +22,21 @@ import bitsmith
 from bitsmith.compiler import Source
 from bitsmith.errors import BitsmithError, BitsmithWarning
 from bitsmith.model import descent
+from bitsmith.passes.network.sensitivity import Sensitivity
 
-WAYS: dict[str, tuple[bool, set[str]]] = {
-    "the same bits in all layers": (False, set()),
-    "and weights of few digits": (True, set()),
-    "bits layer by layer, of weights alone": (False, {"weight"}),
-    "of weights and results": (False, {"weight", "result"}),
-    "and weights of few digits, layer by layer": (True, {"weight", "result", "price"}),
-    "and small tables: all": (True, {"weight", "result", "price", "table"}),
+_ALL = frozenset({"weight", "result", "price", "table"})
+
+WAYS: dict[str, tuple[bool, bool, frozenset[str]]] = {
+    "the same bits in all layers": (False, True, frozenset()),
+    "and weights of few digits": (True, True, frozenset()),
+    "bits layer by layer, of weights alone": (False, True, frozenset({"weight"})),
+    "of weights and results": (False, True, frozenset({"weight", "result"})),
+    "and weights of few digits, layer by layer": (True, True, _ALL - {"table"}),
+    "and small tables: all": (True, True, _ALL),
+    "all, but errors of weights count as their own layer shows them": (True, False, _ALL),
 }
-"""Whether digits have a price in networks whose layers are alike, and the dials of single layers."""
+"""Whether digits have a price in networks whose layers are alike, whether errors count as outputs show them, and the dials of
+single layers."""
 
 
 def row(case: Case, way: str, tries: int) -> str:
@@ -39,18 +44,22 @@ def row(case: Case, way: str, tries: int) -> str:
     x, labels = case.samples()
     net = trained(case, x[: case.trained_on], labels[: case.trained_on])
     chosen, unseen = np.array_split(np.arange(case.trained_on, len(x)), 2)
-    priced, dials = WAYS[way]
+    priced, shown, dials = WAYS[way]
     ladder = descent._LADDER if priced else tuple(dict.fromkeys(replace(each, price=0) for each in descent._LADDER))
     every = descent._open_dials
 
     def some(source: Source) -> Iterator[tuple[str, str]]:
         return (each for each in every(source) if each[1] in dials)
 
-    begun = time.perf_counter()
-    with patch.object(descent, "_LADDER", ladder), patch.object(descent, "_open_dials", some):
+    begun, at = time.process_time(), Sensitivity.at if shown else Sensitivity.own
+    with (
+        patch.object(descent, "_LADDER", ladder),
+        patch.object(descent, "_open_dials", some),
+        patch.object(Sensitivity, "at", at),
+    ):
         goal = bitsmith.Goal(metric="accuracy", loss=LOSS, part=PART)
         found = bitsmith.fit(net, (x[chosen], labels[chosen]), goal, example=x[:1], tries=tries)
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     try:
         model = found.model
     except BitsmithError as error:

@@ -61,9 +61,8 @@ class Task:
     chosen: tuple[Batch, Labels]
     least: float
 
-    def fit(self, net: torch.nn.Module) -> tuple[str, Model]:
+    def fit(self, net: torch.nn.Module, goal: bitsmith.Goal) -> tuple[str, Model]:
         """The smallest circuit of a network."""
-        goal = bitsmith.Goal(metric="accuracy", limit=self.least, part=PART)
         found = bitsmith.fit(net, self.chosen, goal, example=self.chosen[0][:1])
         return found.best().text, found.model
 
@@ -76,7 +75,7 @@ def by_uniform(task: Task, folder: Path) -> tuple[str, Model]:
 
 def by_fit(task: Task, _: Path) -> tuple[str, Model]:
     """As `fit` finds it."""
-    return task.fit(task.net)
+    return task.fit(task.net, bitsmith.Goal(metric="accuracy", loss=LOSS, part=PART))
 
 
 def by_loop(task: Task, _: Path) -> tuple[str, Model]:
@@ -115,8 +114,7 @@ def by_loop(task: Task, _: Path) -> tuple[str, Model]:
             break
         good = {name: value.clone() for name, value in net.state_dict().items()}
     net.load_state_dict(good)
-    text, model = task.fit(net.eval())
-    return text, model
+    return task.fit(net.eval(), bitsmith.Goal(metric="accuracy", limit=task.least, part=PART))
 
 
 def by_hgq2(task: Task, _: Path) -> tuple[str, Model]:

@@ -38,21 +38,24 @@ class Sensitivity:
     def at(self, name: str) -> Floats:
         """The effect of each element of a node's result.
 
-        Where no output shows anything, and of networks whose samples depend on those before, that is the share of its own
-        variance.
+        Where no output shows anything, and of networks whose samples depend on those before, that is its :meth:`own`.
         """
         result = self.results[name]
         spread = result.reshape(-1, result.shape[-1]).std(axis=0)
-        own = np.broadcast_to(1.0 / (result.var(axis=0).sum() or 1.0), result.shape)
         if self.network.stateful:
-            return own
+            return self.own(name)
         step = np.where(spread > 0.0, _MOVED * spread, _MOVED)
         effects = self._of_channels(name, step)
         if not np.any(effects > 0.0):
-            return own
+            return self.own(name)
         opened = self._opened(name, step)
         mean = opened.reshape(-1, len(step)).mean(axis=0)
         return np.asarray(np.where(mean > 0.0, opened / np.where(mean > 0.0, mean, 1.0), 1.0) * effects)
+
+    def own(self, name: str) -> Floats:
+        """The share of its own variance that a squared difference of each element is."""
+        result = self.results[name]
+        return np.broadcast_to(1.0 / (result.var(axis=0).sum() or 1.0), result.shape)
 
     def _of_channels(self, name: str, step: Floats) -> Floats:
         """The mean effect of an element of each channel."""
