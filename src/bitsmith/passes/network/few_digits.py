@@ -35,8 +35,8 @@ _DAMPING, _OF_FEW = 0.01, 0.1
 Correlations of few samples are not trusted.
 """
 
-_UNSEEN = 0.001
-"""Weight of rows at which outputs show nothing of an error, beside the mean: other samples may."""
+_UNSEEN = 0.1
+"""Weight of rows at which outputs show nothing of a small error, beside the mean: larger ones, or other samples, may."""
 
 _MOMENTS = 1 << 24
 """Most numbers in the moments of columns that are weighted each for itself."""
