@@ -27,6 +27,7 @@ from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resample import Pad, PadMode
+from bitsmith.layers.settings import FACTORS
 from bitsmith.layers.table import LAYERS
 from bitsmith.layers.traits import Elements, Exactness, Scales
 from bitsmith.passes.network.calibration import calibrate
@@ -247,6 +248,34 @@ def test_sign(layer: type[Layer]) -> None:
         joined = result(instance, [first, *others])
         signs = [sign for sign in (1, -1) if np.array_equal(first + sign * sum(others), joined)]
         assert [instance.traits.sign] == (signs or [None])
+
+
+@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
+def test_products(layer: type[Layer]) -> None:
+    """The result of one that says so is linear in each operand and in the trained factor, but for a bias; others are not in all."""
+    rng = np.random.default_rng(9)
+    for instance, shapes in instances(layer):
+        trained = instance.weights()
+        factor = next((variable for variable in trained if variable in FACTORS), None)
+        if len(shapes) + (factor is not None) < 2:
+            assert not instance.traits.multiplies
+            continue
+        plain = instance.with_weights({name: np.zeros_like(x) for name, x in trained.items() if name != factor})
+        values = [*operands(plain, shapes, rng), *([] if factor is None else [trained[factor]])]
+
+        def of(*values: Floats, plain: Layer = plain, shapes: Any = shapes, factor: str | None = factor) -> Floats:
+            own = plain if factor is None else plain.with_weights({factor: values[-1]})
+            return result(own, values[: len(shapes)])
+
+        def is_linear(number: int, values: list[Floats] = values, of: Any = of) -> bool:
+            more = rng.integers(-8, 9, values[number].shape) / 4
+            others = [*values[:number], more, *values[number + 1 :]]
+            both = [*values[:number], values[number] * 3.0 + more, *values[number + 1 :]]
+            return np.allclose(of(*values) * 3.0 + of(*others), of(*both), atol=1e-9)
+
+        with np.errstate(all="ignore"):
+            linear = [is_linear(number) for number in range(len(values))]
+        assert instance.traits.multiplies == all(linear), linear
 
 
 def test_bits() -> None:

@@ -42,7 +42,7 @@ class _Convolution(Layer):
     strides: Axes
     dilation: Axes
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False, multiplies=True)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
     trained: ClassVar[Mapping[str, str]] = {"weight": "kernel", "bias": "bias"}
     options: ClassVar[frozenset[str]] = frozenset({"weights"})

@@ -29,7 +29,7 @@ class Dense(Layer):
     bias: Floats | None = None
     row_scale: Floats | None = None
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False, multiplies=True)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
     trained: ClassVar[Mapping[str, str]] = {"weight": "kernel", "bias": "bias"}
 

@@ -147,8 +147,12 @@ class Einsum(Layer):
     equation: str
     scale: float = 1.0
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("scale", "accum", "result")
+
+    @property
+    def traits(self) -> Traits:
+        two = "," in self.equation
+        return computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False, multiplies=two)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         equation = _parsed(self.equation)
@@ -214,9 +218,8 @@ class EinsumDense(Layer):
     def traits(self) -> Traits:
         equation = _parsed(self.equation)
         (left, right), final = equation.operands, equation.result
-        return computed(
-            Scales.NONE, Exactness.EXACT, elementwise=False, affine=left == final and set(right) <= set(final)
-        )
+        affine = left == final and set(right) <= set(final)
+        return computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=affine, multiplies=True)
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         equation = _parsed(self.equation)

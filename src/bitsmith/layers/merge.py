@@ -87,7 +87,7 @@ class Multiply(_Merge):
     """The product of all inputs."""
 
     joined: ClassVar[np.ufunc] = np.multiply
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=True)
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=True, multiplies=True)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(reduce(lowering.builder.mul, inputs))

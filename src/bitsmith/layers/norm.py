@@ -33,7 +33,7 @@ class BatchNormalization(Layer):
     offset: Floats
     axis: int = -1
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=True)
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=True, multiplies=True)
     precisions: ClassVar[tuple[str, ...]] = ("scale", "bias", "accum", "result")
     trained: ClassVar[Mapping[str, str]] = {"scale": "scale", "bias": "offset"}
 

@@ -51,6 +51,8 @@ class Traits:
     Args:
         elementwise: each element of the result comes from those at its place in the operands, and everywhere alike.
         affine: each element of the result is an element of any one operand, at its place, times a number plus a number.
+        multiplies: but for a bias, the result is sums of products of elements of all operands and of the trained factor, if there
+            is one; at least two of these.
         sign: the sign of all operands after the first, if the result is the sum of these and the first.
         bits: the result has no values but 0 and 1, whatever the operands.
     """
@@ -60,6 +62,7 @@ class Traits:
     exactness: Exactness
     elementwise: bool
     affine: bool
+    multiplies: bool
     sign: int | None
     bits: bool
 
@@ -94,7 +97,9 @@ def extreme(*, elementwise: bool) -> Traits:
     return replace(moved(Elements.EXTREME), scales=Scales.POSITIVE, elementwise=elementwise)
 
 
-def computed(scales: Scales, exactness: Exactness, *, elementwise: bool, affine: bool) -> Traits:
+def computed(
+    scales: Scales, exactness: Exactness, *, elementwise: bool, affine: bool, multiplies: bool = False
+) -> Traits:
     """The traits of a layer with new values that are no sums of its operands."""
     return Traits(
         elements=Elements.COMPUTED,
@@ -102,6 +107,7 @@ def computed(scales: Scales, exactness: Exactness, *, elementwise: bool, affine:
         exactness=exactness,
         elementwise=elementwise,
         affine=affine,
+        multiplies=multiplies,
         sign=None,
         bits=False,
     )

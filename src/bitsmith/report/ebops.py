@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -21,22 +20,16 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow, TensorType
 from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.axis_order import stored
-from bitsmith.layers.conv import Conv, ConvTranspose
-from bitsmith.layers.dense import Dense
-from bitsmith.layers.einsum import Einsum, EinsumDense
+from bitsmith.layers.conv import Conv
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.merge import Multiply
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.reduction import Reduce, Reduction
+from bitsmith.layers.settings import FACTORS
 from bitsmith.layers.settled import settled
-from bitsmith.layers.time_distributed import TimeDistributed
 from bitsmith.layers.traits import Elements
-
-_PRODUCTS = (Einsum, Multiply)
 
 _CLOSE = 1e-6
 
@@ -113,7 +106,7 @@ def _of_factor(values: Floats) -> Floats:
 def _operations(node: NetworkNode, operands: Sequence[Floats]) -> float | None:
     """Return the products and sums of a layer in bits, of ``operands`` in bits; None if it is not counted."""
     layer = node.layer
-    if isinstance(layer, _PRODUCTS):
+    if layer.traits.multiplies and not layer.weights():
         return _sum(layer, operands) or None
     summed, chosen = layer.traits.sign == 1, layer.traits.elements is Elements.EXTREME and layer.traits.elementwise
     if summed or chosen:
@@ -142,17 +135,14 @@ def _biases(layer: Layer, operand: Shape) -> int:
 
 
 def _of_bits(layer: Layer, bits: Mapping[str, Floats]) -> Layer | None:
-    """The layer with ``bits`` of its trained values instead of these, and without a bias."""
-    match layer:
-        case Dense() | Conv() | ConvTranspose() | EinsumDense() if "weight" in bits:
-            return replace(layer, kernel=as_weights(bits["weight"]), bias=None)
-        case BatchNormalization() if "scale" in bits and bool(_of_factor(layer.scale).any()):
-            return replace(layer, scale=as_weights(bits["scale"]), offset=as_weights(np.zeros_like(layer.offset)))
-        case TimeDistributed():
-            inner = _of_bits(layer.layer, bits)
-            return None if inner is None else TimeDistributed(inner)
-        case _:
-            return None
+    """The layer with ``bits`` of its trained factor instead of that, and no bias; scales of powers of two only move bits."""
+    trained = layer.weights()
+    factor = next((variable for variable in trained if variable in FACTORS), "")
+    moves = factor == "scale" and not _of_factor(trained[factor]).any()
+    if not layer.traits.multiplies or factor not in bits or moves:
+        return None
+    nothing = {variable: as_weights(np.zeros_like(values)) for variable, values in trained.items()}
+    return layer.with_weights({**nothing, factor: as_weights(bits[factor])})
 
 
 def _sum(layer: Layer, operands: Sequence[Floats]) -> float:
