@@ -1,4 +1,4 @@
-"""All options of a build. A new one is added here: its record, its type, and its field.
+"""All options of a build. A new one is added here: its field with its flag and meaning, and its type as an argument.
 
 From the records follow the arguments of :meth:`bitsmith.Model.build` and their documentation, the options of the command
 ``bitsmith build``, and the page ``docs/options.md``.
@@ -7,8 +7,8 @@ From the records follow the arguments of :meth:`bitsmith.Model.build` and their 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypedDict
+from dataclasses import dataclass, fields
+from typing import Annotated, TypedDict, get_type_hints
 
 from bitsmith.options.option import Flag, Option
 
@@ -36,128 +36,90 @@ class BuildOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Values of all options of a build; None leaves a stage to the backend."""
+    """Values of all options of a build, in the order in which help and pages list them; None leaves a stage to the backend.
 
-    reset: bool = False
-    csim: bool | None = None
-    synth: bool | None = None
-    cosim: bool | None = None
-    trace: bool = False
-    validation: bool = False
-    export: bool = False
-    vsynth: bool = False
-    fifo_opt: bool = False
-    post_synth: bool = False
-    pnr: bool = False
-    bitstream: bool = False
-    bitfile: bool = False
-    force: bool = False
-    fit: bool = False
-    tool: str | None = None
+    With each stand its flag, or None, and its meaning, as in :class:`Option`.
+    """
 
-
-BUILD_OPTIONS: Sequence[Option] = (
-    Option(
-        "synth",
-        None,
-        None,
+    synth: Annotated[
+        bool | None,
         Flag(bool, (), None, None, "Synthesize; for HLS C++ by the vendor's tool."),
         "map to the part's cells with Yosys and count them; for C++, the vendor's high-level synthesis. By default True for "
         "``rtl``, and for C++ if the tool is there; otherwise the report's notes say how to start it.",
-    ),
-    Option(
-        "cosim",
-        None,
-        None,
+    ] = None
+    cosim: Annotated[
+        bool | None,
         Flag(bool, (), None, None, "Compare the circuit with the emulator, bit for bit."),
-        "compare the circuit with the emulator, every output bit, and measure latency and initiation interval; for C++, on up to "
-        "100 samples by the vendor's co-simulation, implying ``synth``. By default True for ``rtl``.",
-    ),
-    Option(
-        "trace",
-        None,
-        False,
+        "compare the circuit with the emulator, every output bit, and measure latency and initiation interval; for C++, on up "
+        "to 100 samples by the vendor's co-simulation, implying ``synth``. By default True for ``rtl``.",
+    ] = None
+    trace: Annotated[
+        bool,
         Flag(bool, ("--trace",), None, None, "Write waveforms of the first cycles, for GTKWave or Surfer."),
         "write waveforms of the first 2,000 cycles of the co-simulation to ``cosim/waves.vcd``, which GTKWave and Surfer open. "
         "For ``rtl``.",
-    ),
-    Option("validation", None, False, None, "as ``cosim``, which always compares."),
-    Option(
-        "csim",
-        None,
-        None,
+    ] = False
+    validation: Annotated[bool, None, "as ``cosim``, which always compares."] = False
+    csim: Annotated[
+        bool | None,
         Flag(bool, (), None, None, "Compile HLS C++ and compare it with the emulator."),
         "compile the C++ with g++ and compare it with the emulator, every output bit; no vendor's tool is needed. By default "
         "True. Has no effect on ``rtl``.",
-    ),
-    Option(
-        "export",
-        None,
-        False,
+    ] = None
+    export: Annotated[
+        bool,
         Flag(bool, ("--export",), None, None, "Pack the vendor's circuit for other designs."),
         "pack the vendor's circuit for use in other designs. Implies ``synth``.",
-    ),
-    Option(
-        "vsynth",
-        None,
-        False,
+    ] = False
+    vsynth: Annotated[
+        bool,
         Flag(bool, ("--vsynth",), None, None, "Logic synthesis of the vendor's circuit."),
         "the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.",
-    ),
-    Option(
-        "post_synth",
-        None,
-        False,
+    ] = False
+    post_synth: Annotated[
+        bool,
         Flag(bool, ("--post-synth",), None, None, "Compare the netlist after synthesis with the emulator, too."),
         "compare the netlist that Yosys makes with the emulator, too, every output bit: for ``rtl`` on ECP5 and iCE40. Implies "
         "``synth``.",
-    ),
-    Option("fifo_opt", None, False, None, "noted; the schedule gives the depths of all FIFOs."),
-    Option(
-        "pnr",
-        None,
-        False,
+    ] = False
+    fifo_opt: Annotated[bool, None, "noted; the schedule gives the depths of all FIFOs."] = False
+    pnr: Annotated[
+        bool,
         Flag(bool, ("--pnr",), None, None, "Place and route, which measures Fmax."),
         "place and route, which measures Fmax: with nextpnr (Lattice), or by the vendor. Implies ``synth`` and ``vsynth``.",
-    ),
-    Option(
-        "bitstream",
-        None,
-        False,
+    ] = False
+    bitstream: Annotated[
+        bool,
         Flag(bool, ("--bitstream",), None, None, "Make a configuration file for the part."),
         "a configuration file for the board: by open tools where it has a serial port, which implies ``synth``, else by the "
         "vendor's (``docs/boards.md``).",
-    ),
-    Option("bitfile", None, False, None, "the same, as other tools call it."),
-    Option(
-        "force",
-        None,
-        False,
+    ] = False
+    bitfile: Annotated[bool, None, "the same, as other tools call it."] = False
+    force: Annotated[
+        bool,
         Flag(bool, ("--force",), None, None, "Run even what is estimated not to fit the part."),
         "run even what is estimated not to fit the part.",
-    ),
-    Option(
-        "fit",
-        None,
-        False,
+    ] = False
+    fit: Annotated[
+        bool,
         Flag(bool, ("--fit",), None, None, "Take reuse factors if the circuit does not fit the part."),
         "take reuse factors, which change no result, if the circuit does not fit otherwise; the report's notes say which. "
         "``convert(fit=True)`` tries fewer bits first.",
-    ),
-    Option(
-        "tool",
-        None,
-        None,
+    ] = False
+    tool: Annotated[
+        str | None,
         Flag(str, (), None, None, "A vendor's logic tool for the circuit: vivado, quartus or radiant."),
         "'vivado', 'quartus' or 'radiant': that vendor's tool in place of Yosys and nextpnr, for ``rtl``. Its project is always "
         "written; ``synth`` is by default True if the tool is there.",
-    ),
-    Option(
-        "reset",
-        None,
-        False,
+    ] = None
+    reset: Annotated[
+        bool,
         Flag(bool, ("--reset",), None, None, "Run stages again even if their results still hold."),
         "run stages again even if their results still hold.",
-    ),
+    ] = False
+
+
+_HINTS = get_type_hints(Asked, include_extras=True)
+BUILD_OPTIONS: Sequence[Option] = tuple(
+    Option(option.name, None, option.default, *_HINTS[option.name].__metadata__) for option in fields(Asked)
 )
-"""In the order in which help and pages list them."""
