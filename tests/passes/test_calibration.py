@@ -34,7 +34,7 @@ from bitsmith.layers.quantization.steps import BinaryTanh
 from bitsmith.layers.settings import Bits, Settings, Strategy
 from bitsmith.layers.settled import told_apart
 from bitsmith.layers.shape import Reshape
-from bitsmith.passes.network.calibration import _joined, calibrate
+from bitsmith.passes.network.calibration import _joined, _unlike_features, calibrate
 from bitsmith.report.summary import input_format
 
 RANGES = np.array([3000.0, 0.07, 5.0, 0.0, 200.0])
@@ -333,3 +333,17 @@ def test_results_in_turn_have_a_bit_more_where_no_sign_is_read(
     for strategy, frac in ((Strategy.LATENCY, latency), (Strategy.SHARED, shared)):
         settings = Settings(strategy=strategy, bits=Bits(8, 8))
         assert Lowering("relu", ProgramBuilder(), settings, observed).result_frac() == frac
+
+
+@pytest.mark.parametrize(
+    ("least", "unlike"), [(1.0, False), (0.25, False), (0.13, False), (0.125, False), (0.12, True), (0.0, False)]
+)
+def test_features_whose_ranges_differ_eightfold_are_unlike(least: float, unlike: bool) -> None:
+    """By powers of two that hold them; with any number of axes, but of more than samples alone."""
+    rng = np.random.default_rng(0)
+    batch = rng.uniform(-1.0, 1.0, (50, 4, 3))
+    batch[0] = 0.99
+    batch[..., 1] = np.clip(batch[..., 1], -1.0, 1.0) * least / 0.99
+    assert _unlike_features(NetworkNode("x", Input((4, 3))), batch) == unlike
+    assert _unlike_features(NetworkNode("x", Input((3,))), batch[:, 0]) == unlike
+    assert not _unlike_features(NetworkNode("x", Input(())), batch[:, 0, 0])

@@ -127,3 +127,21 @@ def test_a_normalization_that_stays_keeps_no_other_from_being_folded(reason: str
     assert left == ["stays"]
     x = np.random.default_rng(0).normal(size=(5, 3, 4))
     np.testing.assert_allclose(found.evaluate([x])["last"], network.evaluate([x])["last"], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("viewed", [False, True])
+def test_normalizations_of_any_number_of_channels_are_folded(channels: int, viewed: bool) -> None:
+    """Also across a view that adds an axis of one element; there a single channel is no axis that is told from others."""
+    rng = np.random.default_rng(channels)
+    weights = Dense(as_weights(rng.normal(size=(4, channels))))
+    scale, offset = as_weights(rng.uniform(0.5, 2.0, channels)), as_weights(rng.normal(size=channels))
+    nodes = [NetworkNode("x", Input((3, 4))), NetworkNode("dense", weights, ("x",))]
+    if viewed:
+        nodes.append(NetworkNode("view", Reshape((3, channels, 1)), ("dense",)))
+    nodes.append(NetworkNode("y", BatchNormalization(scale, offset, 1), (nodes[-1].name,)))
+    network = Network(tuple(nodes), ("x",), ("y",))
+    found = fold_batchnorm(network)
+    assert isinstance(found.node("y").layer, Identity) == (channels > 1 or not viewed)
+    x = rng.normal(size=(5, 3, 4))
+    np.testing.assert_allclose(found.evaluate([x])["y"], network.evaluate([x])["y"], rtol=1e-9, atol=1e-12)

@@ -246,6 +246,21 @@ def test_biases_of_products_of_one_scale_that_are_joined(layer: Layer, biases: t
     assert_same(chain.network(), exact=False)
 
 
+@pytest.mark.parametrize("layer", [Add(), Subtract(), Multiply(), Maximum(), Concatenate(-1)])
+@pytest.mark.parametrize("bias", [[0.0, 0.0], [0.0, 0.7], [0.7, 0.0], [0.2, 0.9]])
+@pytest.mark.parametrize("turned", [False, True])
+def test_biases_of_some_channels_of_one_of_what_is_joined(layer: Layer, bias: list[float], turned: bool) -> None:
+    chain = Chain(5, (4,))
+    codes = chain.add(Quantize(Quantizer.uniform(np.float32(0.0713), -16, 15)))
+    quantizer, names = Quantizer.uniform(np.float32(0.0313), -7, 7), []
+    for each in (None, as_weights(bias)):
+        kernel = as_weights(quantizer.applied(chain.rng.normal(0, 0.1, (4, 2))))
+        names.append(chain.add(Dense(kernel, each), codes, weight=quantizer))
+    chain.add(layer, *(names[::-1] if turned else names))
+    chain.add(Quantize(Quantizer.uniform(np.float32(0.0419), -64, 63, Rounding.RND)))
+    assert_same(chain.network(), exact=False)
+
+
 @pytest.mark.parametrize(("axis", "kind"), [(0, Identity), (1, BatchNormalization)])
 def test_a_normalization_stays_whole_before_the_greatest_of_its_channels(axis: int, kind: type[Layer]) -> None:
     chain = Chain(3, (4, 6))

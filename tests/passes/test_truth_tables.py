@@ -12,6 +12,7 @@ import torch
 import bitsmith
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.ops import Relation
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.logic import Comparison
@@ -24,7 +25,7 @@ from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Gather
 from bitsmith.layers.truth_table import MOST_BITS, TruthTable
 from bitsmith.model import Model
-from bitsmith.passes.network.truth_tables import truth_tables
+from bitsmith.passes.network.truth_tables import _bits_among, truth_tables
 from tests.properties import few
 
 if TYPE_CHECKING:
@@ -207,3 +208,31 @@ def test_more_bits_than_a_table_has_stay_arithmetic() -> None:
 def test_operands_that_do_not_fit(inputs: tuple[tuple[int, ...], ...]) -> None:
     with pytest.raises(UnsupportedError, match="a truth table of shape"):
         TruthTable(as_weights(np.zeros((3, 4))), 1).output_shape(inputs)
+
+
+BIT = FixedFormat(False, 1, 0, Rounding.RND, Overflow.SAT)
+
+
+@pytest.mark.parametrize(
+    ("layer", "settings", "data", "bits"),
+    [
+        (Input((2,)), Settings(), None, False),
+        (Input((2,)), Settings({"result": BIT}), None, True),
+        (Input((2,)), Settings({"result": FixedFormat(False, 2, 0)}), [[0.0, 1.0]], False),
+        (Input((2,)), Settings({"result": FixedFormat(True, 1, 0)}), [[0.0, 1.0]], False),
+        (Input((2,)), Settings({"result": FixedFormat(False, 1, 1)}), [[0.0, 1.0]], False),
+        (Input((2,), limits=(0, 1)), Settings(), None, True),
+        (Input((2,), limits=(0, 2)), Settings(), [[0.0, 1.0]], False),
+        (Input((2,), limits=(-1, 1)), Settings(), None, False),
+        (Input((2,), integer=True, entries=2), Settings(), None, True),
+        (Input((2,), integer=True, entries=3), Settings(), None, False),
+        (Input((2,)), Settings(), [[0.0, 1.0], [1.0, 1.0]], True),
+        (Input((2,)), Settings(), [[0.0, 1.0], [1.0, 0.5]], False),
+    ],
+)
+def test_each_way_of_saying_that_inputs_are_bits(
+    layer: Input, settings: Settings, data: list[list[float]] | None, bits: bool
+) -> None:
+    network = Network((NetworkNode("x", layer, settings=settings),), ("x",), ("x",))
+    batches = None if data is None else [np.array(data)]
+    assert _bits_among(network, batches) == ({"x"} if bits else set())
