@@ -17,10 +17,12 @@ from torch import Tensor, nn
 import bitsmith
 from bitsmith.compiler import compile_network
 from bitsmith.fidelity.causes import Causes, Problem, _enough, _least_column, _listed, would_wrap
+from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.deviation import Span
 from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
+from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
@@ -176,3 +178,19 @@ def test_the_level_of_a_mask_in_an_input_is_the_cause_of_little_left_for_others(
     x[:8, 0], x[8:16, 0] = least, most
     problem = _caused(ReLU(), Settings(), x, own=0.3, error=0.3)
     assert problem.layer == named and ("as a mask does" in problem.found) == (named == "x")
+
+
+@pytest.mark.parametrize("given", [None, FixedFormat(True, 16, 3), FixedFormat(True, 16, 14)])
+def test_steps_of_weights_are_too_large_for_a_small_channel(given: FixedFormat | None) -> None:
+    """In formats of auto, of 16 bits here, where its weights are 2,048 times smaller than the largest ones."""
+    for factor, small in ((1.0, False), (2.0**-9, False), (2.0**-11.5, True)):
+        kernel = as_weights(np.ones((3, 2)) * [1.0, factor])
+        settings = Settings({} if given is None else {"weight": given})
+        nodes = (NetworkNode("x", Input((3,))), NetworkNode("y", Dense(kernel), ("x",), settings=settings))
+        network = Network(nodes, ("x",), ("y",))
+        compiled = compile_network(network, [X])
+        measured = measure(network, Circuit(compiled.network, compiled.program), [X])
+        causes = Causes({node.name: node for node in nodes}, measured)
+        channel = Channel(1, Span(-1.0, 1.0), 1.0, 1.0, 2.0**-15, 0.5, 0.5, None, 0.5, 0.5, 0.5)
+        fine = {None: not small, 3: factor > 1, 14: factor >= 2.0**-14 * 32}[given and given.frac]
+        assert causes.are_steps_coarse(nodes[1], channel) != fine

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bitsmith.fidelity.certificate import _differ
 from bitsmith.fidelity.deviation import FEW_VALUES, MOST, deviation, signal_to_noise, spans
-from bitsmith.fidelity.measure import _stuck, _zeroed
+from bitsmith.fidelity.measure import _steps, _stuck, _zeroed
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
@@ -146,3 +146,16 @@ def test_one_value_that_is_far_off_hides_no_others() -> None:
         far = wanted + 0.1
         far[0, 0] = 1e9
         assert _differ(far, wanted, 1e-3, jumps=jumps)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4)])
+def test_steps_of_channels_are_the_coarsest_of_each(shape: tuple[int, ...]) -> None:
+    """Along any axis; of a format of few axes it is the same along the others."""
+    rank = len(shape)
+    fracs = np.random.default_rng(rank).integers(-3, 9, shape)
+    steps = 2.0**-fracs
+    for axis in range(-rank, rank) if rank else (-1, 0):
+        wanted = np.moveaxis(steps, axis, 0).reshape(shape[axis], -1).max(axis=1) if rank else steps.reshape(1)
+        np.testing.assert_array_equal(_steps(fracs, rank, axis), wanted)
+    one = _steps(np.array([5]), max(rank, 1), -1)
+    assert one.tolist() == [2.0**-5]

@@ -107,3 +107,13 @@ def test_other_labels_are_refused(labels: Floats, words: str) -> None:
     with pytest.raises(InputDataError) as refused:
         Yardstick.of(network(), [X], [labels])
     assert words in str(refused.value)
+
+
+def test_the_distance_is_that_of_the_worst_output_as_a_share_of_its_variance() -> None:
+    """A constant has none: its own distance counts."""
+    outputs = [np.array([[0.0], [4.0]]), np.array([[0.0], [8.0]]), np.full((2, 1), 3.0)]
+    yardstick = Yardstick([], outputs)
+    assert yardstick.distance(outputs) == 0.0
+    for number, share in ((0, 1 / 4), (1, 1 / 16), (2, 1.0)):
+        assert yardstick.distance([each + (k == number) for k, each in enumerate(outputs)]) == pytest.approx(share)
+    assert yardstick.distance([outputs[0] + 1, outputs[1] + 1, outputs[2]]) == pytest.approx(1 / 4)
