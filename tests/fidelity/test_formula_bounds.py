@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import bitsmith
+from bitsmith.fidelity.bounds import _levels, _most_within
 from bitsmith.layers.layer import Floats
 
 FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
@@ -102,3 +103,32 @@ def test_layers_that_jump_are_named_with_how_near_that_is(tmp_path: Path) -> Non
     assert margin == pytest.approx(0.1875)
     near = np.abs(3 * x - np.rint(3 * x)).ravel() <= margin
     assert off[~near].max() <= bound.errors[0] < 0.01 and off[near].max() == 1.0 <= bound.jumping[0] < 1.01
+
+
+@pytest.mark.parametrize("count", [1, 2, 17, 300])
+def test_the_greatest_within_any_stretch(count: int) -> None:
+    """Of stretches of all lengths at once: of all values in them, and of no other but an eighth of the length beside them."""
+    rng = np.random.default_rng(count)
+    values, firsts = rng.uniform(0.0, 1.0, count), np.arange(float(count))
+    lasts = firsts + 0.5
+    least = rng.uniform(-2.0, count + 2.0, 400)
+    most = least + np.concatenate([rng.uniform(0.0, 3.0, 200), rng.uniform(0.0, count, 200)])
+    found = _most_within(values, firsts, lasts, least, most)
+    for number, (lo, hi) in enumerate(zip(least.tolist(), most.tolist(), strict=True)):
+        here = np.flatnonzero((lasts >= lo) & (firsts <= hi))
+        if len(here):
+            beside = 2 + len(here) // 8
+            assert values[here].max() <= found[number]
+            assert found[number] <= values[max(here[0] - beside, 0) : here[-1] + 1 + beside].max()
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_errors_are_told_apart_by_factors(few: bool) -> None:
+    """Each has one level, which is no less than it, and less than four or sixteen times that unless it is tiny."""
+    error = np.random.default_rng(0).uniform(0.5, 1.0, 300) * 2.0 ** -(np.arange(300.0) % 37)
+    levels = _levels(error, few=few)
+    assert sum(here.astype(int) for _, here in levels).tolist() == [1] * 300  # type: ignore[union-attr]
+    for level, here in levels:
+        assert (error[here] <= level).all() and ((error[here] >= level / (32 if few else 4)).all() or level < 2.0**-20)
+    assert [level for level, _ in _levels(np.zeros(3), few=few)] == [0.0]
+    assert [level for level, _ in _levels(np.array([1.0, np.inf]), few=few)] == [np.inf]
