@@ -200,6 +200,19 @@ def small() -> keras.Model:
     return model
 
 
+@pytest.mark.parametrize("kind", ["int8", "float32"])
+def test_integers_beyond_those_that_a_model_declares_are_told_whatever_outputs_show(kind: str) -> None:
+    """Of numbers that change no output nothing is said."""
+    model = keras.Sequential([layers.Input((4,), dtype=kind, name="x"), layers.Dense(3, "sigmoid"), layers.Dense(1)])
+    model.set_weights([np.full((4, 3), 0.02), np.full(3, 1e4), np.array([[1.3], [-0.7], [0.4]]), np.zeros(1)])
+    config = {} if kind == "int8" else {"LayerName": {"x": {"Precision": "fixed<8,8,RND,SAT>"}}}
+    circuit = convert(model, config=config, check=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        circuit.predict(np.array([[1.0, 2.0, 3.0, 200.0]]))
+    assert [each.category for each in caught] == [InputRangeWarning] * (kind == "int8")
+
+
 @pytest.mark.parametrize("index", [-1.0, 20.0])
 def test_indices_beyond_the_vocabulary_are_told(index: float) -> None:
     model = keras.Sequential([layers.Input((3,), dtype="int32"), layers.Embedding(10, 2), layers.Flatten()])
@@ -221,7 +234,7 @@ def test_values_outside_are_told_where_an_output_shows_them(count: int, bias: fl
             circuit.trace(x)
             circuit.predict(x)
         told = [each for each in caught if issubclass(each.category, InputRangeWarning)]
-        assert len(told) == 2 * changed
+        assert len(told) == 2 * changed == len(caught)  # and nothing else of the same values
 
 
 def data(scale: float, count: int = 100) -> Floats:
