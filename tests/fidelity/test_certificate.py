@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -393,3 +394,21 @@ def test_inputs_that_frameworks_take_for_0_are_not_told() -> None:
     module = nn.Sequential(nn.Linear(8, 16, bias=False), nn.ReLU(), nn.Linear(16, 6, bias=False))
     x = 1e-44 * np.random.default_rng(5).standard_normal((100, 8))
     assert convert(module, "out", calibration=x, input_shape=(8,)).fidelity.agreement.problem is None
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_losses_within_a_recurrence_of_several_formats_add_up(kind: type[nn.RNNBase]) -> None:
+    """Over samples, for each of the formats."""
+    torch.manual_seed(0)
+    config = {"LayerName": {"inner": {"Precision": {"accum": "fixed<8,1>", "result": "fixed<5,0>"}}}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = convert(Rnn(kind(2, 3, batch_first=True)), config=config, input_shape=(4, 2))
+    x = 4 * np.random.default_rng(0).normal(size=(6, 4, 2))
+    whole, single = Counter[str](), Counter[str]()
+    for loss in model.losses(x):
+        whole[loss.variable] += loss.count
+    for number in range(len(x)):
+        for loss in model.losses(x[number : number + 1]):
+            single[loss.variable] += loss.count
+    assert whole == single and whole

@@ -345,8 +345,9 @@ def test_a_reference_judges_the_translation(slope: float, key: str, tmp_path: Pa
         made = bitsmith.convert(model, tmp_path, layers=layers, calibration=[X, Y], strict=True)
         assert "read as onnx's reference computes it" in made.fidelity.summary
         return
-    with pytest.warns(FidelityWarning, match="the model was not read as onnx's reference computes it"):
+    with pytest.warns(FidelityWarning, match="the model was not read as onnx's reference computes it") as caught:
         bitsmith.convert(model, tmp_path, layers=layers, calibration=[X, Y])
+    assert "look at your translations in layers first" in str(caught[0].message)
 
 
 @pytest.mark.parametrize(
