@@ -20,11 +20,12 @@ from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.resample import Crop, Pad
+from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.settled import decided_inputs
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice
 from bitsmith.layers.time_distributed import TimeDistributed
-from bitsmith.passes.network.quantized_inputs import quantized_inputs
+from bitsmith.passes.network.quantized_inputs import _covering, quantized_inputs
 
 _SHAPE = (2, 3, 4)
 
@@ -243,3 +244,35 @@ def test_readers_that_tell_little_apart_decide_of_an_input(chains: list[list[Lay
         for result, name in zip(Emulator(compiled.program).run([x]), outputs, strict=True):
             assert np.mean(result != expected[name]) <= differ
     assert max(int(op.hi.max() - op.lo.min()).bit_length() for op in compiled.program.input_ops()) <= 24
+
+
+@pytest.mark.parametrize("step", [0.003, 0.0371, 0.25, 0.7, 1.3, 3.0])
+@pytest.mark.parametrize(("lo", "hi"), [(0, 1), (0, 15), (-8, 7), (-1, 0), (-128, 127), (3, 90)])
+def test_formats_that_cover_quantizers_hold_all_that_they_tell_apart(
+    step: float, lo: int, hi: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a 256th of the least step or finer, with no bit in front that is not needed; whatever the resolution is."""
+    seen = Resolution(lo * step, hi * step, step)
+    monkeypatch.setattr("bitsmith.passes.network.quantized_inputs.resolution_of", lambda network, name: seen)
+    network = Network((NetworkNode("x", Input((3,))),), ("x",), ("x",))
+    found = _covering(network, "x", None)
+    assert found is not None and found.rounding is Rounding.RND and found.overflow is Overflow.SAT
+    (least, most), unit = (np.ravel(end).astype(float)[0] for end in found.bounds), float(np.ravel(found.scale)[0])
+    assert least <= lo * step and hi * step < most + unit and step / 512 <= unit <= step / 256
+    assert least == 0.0 or least > 2.0 * min(lo * step, -hi * step)
+    assert most <= 2.0 * max(hi * step, -lo * step)
+
+
+@pytest.mark.parametrize(
+    ("frac", "rounding", "fracs"), [(None, "RND", 10), (3, "TRN", 3), (10, "TRN", 10), (11, "RND", 10)]
+)
+def test_formats_that_cover_steps_of_powers_of_two_truncate(
+    frac: int | None, rounding: str, fracs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless more fractional bits than a 256th of a step would be needed."""
+    seen = Resolution(-2.0, 1.5, 0.25, frac)
+    monkeypatch.setattr("bitsmith.passes.network.quantized_inputs.resolution_of", lambda network, name: seen)
+    network = Network((NetworkNode("x", Input((3,))),), ("x",), ("x",))
+    found = _covering(network, "x", None)
+    assert found is not None and found.rounding.value == rounding
+    assert float(np.ravel(found.scale)[0]) == 2.0**-fracs
