@@ -24,10 +24,8 @@ from tests.properties import judged
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
-from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.read import read_model
-from bitsmith.frontends.trees.network import Classes
-from bitsmith.frontends.trees.xgboost import _count, read_xgboost
+from bitsmith.frontends.trees.xgboost import read_xgboost
 
 Numbers = npt.NDArray[np.float32]
 Data = tuple[Numbers, npt.NDArray[Any]]
@@ -404,49 +402,3 @@ def test_one_decision_of_a_type_that_is_not_known_is_refused(
     path.write_text(text.replace("\ndecision_type=2 2", f"\ndecision_type={kind} 2", 1))
     with pytest.raises(ModelFileError, match="a decision of a type that is not known"):
         bitsmith.convert(path, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("0", 0),
-        ("7", 7),
-        ("012", 12),
-        ("999999999", 999_999_999),
-        *((text, None) for text in ("", "-1", "+1", "1.0", "1e3", " 1", "abc", "x1", "\u0663", "\u00b2", "9" * 10)),
-    ],
-)
-def test_numbers_that_xgboost_writes_as_text(text: str, number: int | None) -> None:
-    described = Fields({"num_class": text}, "model.json")
-    if number is None:
-        with pytest.raises(ModelFileError, match="num_class"):
-            _count(described, "num_class")
-    else:
-        assert _count(described, "num_class") == number
-    assert _count(described, "num_target") == 0
-
-
-@pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 30])
-def test_names_of_classes_are_noted_with_their_numbers(count: int) -> None:
-    """Ten of them, which show how they are counted; integers need no note."""
-    names = [f"class {number}" for number in range(count)]
-    (note,) = Classes(names).notes("y")
-    assert [f"{number} 'class {number}'" in note for number in range(count)] == [number < 10 for number in range(count)]
-    assert note.endswith(", ...." if count > 10 else "'.") and note.startswith("y gives the number of a class")
-    assert Classes([3, "b"]).notes("y") and Classes(["x" * 60]).notes("y")[0].count("x") == 40
-    assert Classes(list(range(count))).notes("y") == () == Classes(np.arange(count)[::-1].tolist()).notes("y")
-
-
-@pytest.mark.parametrize("labels", [[0, 1, 2], [2, 1, 0], [5, -3], [7], ["a", "b", "c"], [1, "b"]])
-@pytest.mark.parametrize("last", [False, True])
-def test_numbers_of_classes_become_integers(labels: list[object], last: bool) -> None:
-    """Names stay numbers. Where the last of classes that are as likely is taken, they are counted from there."""
-    numbers = [each for each in labels if isinstance(each, int)]
-    numbers = numbers if len(numbers) == len(labels) else list(range(len(labels)))
-    numbers = numbers[::-1] if last else numbers
-    layer = Classes(labels, last).layer()
-    if layer is None:
-        assert numbers == list(range(len(labels)))
-        return
-    found = layer.reference([np.arange(float(len(labels)))[:, None]])
-    assert np.ravel(found).tolist() == numbers != list(range(len(labels)))
