@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bitsmith.devices import ECP5
+from bitsmith.devices.protection import Protection
 from bitsmith.rtl import memory
+from bitsmith.rtl.protection import Checks
+from bitsmith.rtl.stream_top import StreamTop
 from bitsmith.rtl.writer import Title
 from tests.rtl.circuits import lint
 
@@ -44,3 +48,15 @@ def test_parts_are_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "weights.sv").write_text(text)
     assert "part2" in text
     lint([tmp_path / "weights.sv"], "weights")
+
+
+@pytest.mark.parametrize("protection", Protection)
+@pytest.mark.parametrize(
+    ("words", "width", "block"), [(7, 512, False), (8, 256, True), (4, 2048, False), (256, 8, True)]
+)
+def test_tables_with_several_check_bits_are_slow_where_they_are_block_memory(
+    protection: Protection, words: int, width: int, block: bool
+) -> None:
+    """One bit of parity is read as fast as the word; those that correct one stand behind a register."""
+    top = SimpleNamespace(memory=ECP5.memory, checks=Checks(protection))
+    assert StreamTop.registers(top, words, width) == (block and protection is Protection.ECC)  # type: ignore[arg-type]
