@@ -25,7 +25,7 @@ from bitsmith.layers.settings import Settings
 from bitsmith.layers.settled import decided_inputs
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice
 from bitsmith.layers.time_distributed import TimeDistributed
-from bitsmith.passes.network.quantized_inputs import _covering, quantized_inputs
+from bitsmith.passes.network.quantized_inputs import _covering, _joint, quantized_inputs
 
 _SHAPE = (2, 3, 4)
 
@@ -276,3 +276,17 @@ def test_formats_that_cover_steps_of_powers_of_two_truncate(
     found = _covering(network, "x", None)
     assert found is not None and found.rounding.value == rounding
     assert float(np.ravel(found.scale)[0]) == 2.0**-fracs
+
+
+@pytest.mark.parametrize("end", [1, 2, 3, 4, 6, 7, 8, 12])
+@pytest.mark.parametrize("signed", [False, True])
+def test_ranges_that_wrap_around_are_joined_if_they_are_powers_of_two(end: int, signed: bool) -> None:
+    """Of a single bit, too."""
+    one = Quantizer.uniform(
+        0.5, -end if signed else 0, end - 1 if signed or end > 1 else 1, Rounding.TRN, Overflow.WRAP
+    )
+    found = _joint([one])
+    size = end if signed or end > 1 else 2
+    assert (found is not None) == (size & (size - 1) == 0)
+    if found is not None:
+        assert (found.scale, found.lo, found.hi) == (one.scale, one.lo, one.hi) and found.overflow is Overflow.WRAP
