@@ -1,0 +1,60 @@
+"""Reuse factors that ``fit=True`` takes, beside what ``explain`` says of half of these: one rule for both."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import bitsmith
+from bitsmith.estimate.fit import fits, limited
+from bitsmith.model.points import Layouts
+
+PARTS = {"xc7z010clg400-1": 24, "LFE5U-25F-6BG256C": 28}
+"""Multiplier blocks that there may be, by part; nextpnr routes half of those of the second one."""
+
+
+class Recurrent(nn.Module):
+    """An LSTM and a layer after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.last = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.cell(x)[0][:, -1])
+
+
+MODELS = {
+    "mlp": (lambda: nn.Sequential(nn.Linear(4, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 2)), (4,)),
+    "lstm": (Recurrent, (3, 3)),
+}
+
+
+@pytest.mark.ci
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+@pytest.mark.parametrize("name", MODELS)
+def test_half_the_reuse_of_a_fit_does_not_fit_or_is_named(name: str, io_type: str, part: str) -> None:
+    torch.manual_seed(0)
+    make, shape = MODELS[name]
+    model = bitsmith.convert(make().eval(), input_shape=shape, part=part, io_type=io_type, check=False)
+    asked = Layouts.of(model, model.target)
+    room = limited(asked.part, {"dsp": PARTS[part]})
+    assert not fits(asked.as_asked.size, room)
+    found = asked.fitting(room)
+    assert found is not None and found.reuse and fits(found.size, room)
+    half = bitsmith.convert(
+        make().eval(),
+        input_shape=shape,
+        part=part,
+        io_type=io_type,
+        reuse_factor=max(found.reuse.values()) // 2,
+        check=False,
+    )
+    sooner = Layouts.of(half, half.target).as_asked.size
+    if fits(sooner, room):
+        point = asked.point(found, {}, None)
+        assert found.faster is not None and found.faster.size.interval <= sooner.interval
+        assert found.faster.description in point.margin and "may not be routed" in point.margin
