@@ -182,7 +182,8 @@ class Point:
     def __str__(self) -> str:
         said = [] if self.bits is None else [str(self.bits)]
         said += [self.fit.description] if self.fit.reuse or not self.fit.directives.parallel else []
-        return f"{', '.join(said)} (about {packed_luts(self.size, self.part):,} of {self.part.luts:,} LUTs)"
+        pace = f", a result every {self.size.interval:,} cycles" if self.size.interval > 1 else ""
+        return f"{', '.join(said)} (about {packed_luts(self.size, self.part):,} of {self.part.luts:,} LUTs{pace})"
 
 
 def _range(numbers: Sequence[int]) -> str:
