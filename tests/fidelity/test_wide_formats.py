@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from bitsmith import FidelityWarning, convert
+from bitsmith import FidelityWarning, Model, convert
 from bitsmith.layers.layer import Floats
 
 CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
@@ -48,3 +48,25 @@ def test_right_results_and_narrow_formats_are_not(precision: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.predict(x)
+
+
+def test_saturation_in_a_format_of_the_user_that_no_output_shows_is_not() -> None:
+    """A tangent is 1 from far below the limit on; without it the same values are wrong."""
+    torch.manual_seed(0)
+    linear = nn.Linear(4, 3)
+    x = np.random.default_rng(0).uniform(-25, 25, (64, 4)).astype(np.float32)
+    keys = {"LayerName": {"0": {"Precision": {"result": "fixed<20,4,RND,SAT>"}}}}
+
+    def model(after: nn.Module, calibration: Floats) -> Model:
+        net = nn.Sequential(linear, after).eval()
+        return convert(net, input_shape=(4,), config=keys, check=False, calibration=calibration)
+
+    hidden = model(nn.Tanh(), x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hidden.predict(x)
+    assert any(loss.share > 0.1 for loss in hidden.losses(x))
+    with pytest.warns(FidelityWarning, match="saturate in"):
+        shown = model(nn.Identity(), x)
+    with pytest.warns(FidelityWarning, match="values leave their formats inside the circuit"):
+        shown.predict(x)

@@ -63,7 +63,7 @@ class Split:
         known, told = self._values(batches)
         outputs = [real(_own(known, output), kind) for output, kind in self._outputs()]
         left = self.whole.emulator.run_watched(batches)[2] if alerts.watch.told else NOTHING
-        alerts.tell_lost(batches, left, batches)
+        alerts.tell_lost(batches, left, batches, self.whole.emulator)
         if not told:
             alerts.tell_off(batches, outputs, self.whole.emulator, left)
         return outputs[0] if len(outputs) == 1 else outputs

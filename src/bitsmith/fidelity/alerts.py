@@ -13,7 +13,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.watch import Left
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
-from bitsmith.fidelity.limits import limiting
+from bitsmith.fidelity.limits import limiting, outputs_differ
 from bitsmith.fidelity.losses import Losses, Watch
 from bitsmith.fidelity.outside import outputs_show
 from bitsmith.fidelity.picks import Picks
@@ -135,15 +135,15 @@ class Alerts:
         if self._stretch is not None:
             self._stretch.add(batches, going_on=going_on)
             whole = self._stretch.whole(batches, going_on=going_on)
-        self.tell_lost(batches, left, whole)
+        self.tell_lost(batches, left, whole, emulator)
         if not wrong:
             self.tell_off(whole, outputs, emulator, left)
 
-    def tell_lost(self, batches: Sequence[Batch], left: Left, whole: Sequence[Batch]) -> None:
+    def tell_lost(self, batches: Sequence[Batch], left: Left, whole: Sequence[Batch], emulator: Emulator) -> None:
         """Look at all samples if values have ``left`` a format that wraps, else at a few of them, until something was found.
 
-        With states, the ``whole`` since a reset is looked at. Of computed indices all are looked at, whose layers are mostly
-        the first ones.
+        Saturation counts if an output shows it. With states, the ``whole`` since a reset is looked at. Of computed indices all
+        are looked at, whose layers are mostly the first ones.
         """
         if self._lost_told:
             return
@@ -153,6 +153,8 @@ class Alerts:
             picked = self._picks.of(batches) if self._stretch is None else whole if self._stretch.twice() else None
         losses = [] if picked is None else [loss for loss in self.losses(picked) if loss.matters]
         losses = [loss for loss in losses if not (self._limits_told and loss.of_auto)]
+        if picked is not None and losses and all(loss.saturates for loss in losses) and self._network is not None:
+            losses = losses if outputs_differ(self._network, emulator, picked) else []
         if picked is not None and losses:
             self._lost_told = True
             listed = "".join(f"\n  {loss}" for loss in losses[:_LISTED])

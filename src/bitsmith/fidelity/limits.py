@@ -6,10 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bitsmith.emulate import Emulator
+from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.watch import Left
 from bitsmith.fidelity.losses import Watch
+from bitsmith.fidelity.predictions import float_outputs_beside
+from bitsmith.fidelity.shortfall import float_outputs, furthest
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.network import NetworkNode, Revision
+from bitsmith.layers.network import Network, NetworkNode, Revision
 
 
 def limiting(watch: Watch, left: Left) -> Revision | None:
@@ -33,6 +37,15 @@ def limiting(watch: Watch, left: Left) -> Revision | None:
         return np.clip(result, lo, hi)
 
     return revised
+
+
+def outputs_differ(network: Network, emulator: Emulator, batches: Sequence[Batch]) -> bool:
+    """True if an output for some samples differs from the float model's by 1 % of its range."""
+    inputs = [batch.astype(np.float64) for batch in batches]
+    wanted = float_outputs(network, inputs)
+    more = float_outputs_beside(network, inputs) or wanted
+    shown = [np.concatenate(each) for each in zip(wanted, more, strict=True)]
+    return furthest(network, wanted, emulator.run(batches), shown).wrong
 
 
 def _fits(bound: Floats, shape: tuple[int, ...]) -> bool:

@@ -63,6 +63,11 @@ class Loss:
         return self.count / self.total
 
     @property
+    def saturates(self) -> bool:
+        """True if the values are the nearest ones of the range, not others nor the numbers of other rows."""
+        return self.rows is None and self.overflow is not Overflow.WRAP
+
+    @property
     def of_auto(self) -> bool:
         """True if it is ``auto`` that limits the values to what calibration data show."""
         return self.format is None and self.rows is None
