@@ -12,9 +12,10 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper
 from skl2onnx import to_onnx
-from sklearn import decomposition, ensemble, linear_model, neighbors, preprocessing, svm
+from sklearn import decomposition, ensemble, linear_model, neighbors, neural_network, preprocessing, svm
 from sklearn.datasets import load_diabetes, load_iris, load_wine
 from sklearn.pipeline import make_pipeline
 from tests.properties import few, judged
@@ -307,3 +308,41 @@ def test_exported_isolation_forests_find_the_same_outliers(seed: int, tmp_path: 
     clear = np.abs(wanted) > 1e-3
     np.testing.assert_array_equal(found[0].ravel()[clear], model.predict(x)[clear])
     np.testing.assert_allclose(found[1].ravel(), wanted, atol=1e-3)
+
+
+def _mixed(name: str) -> Any:
+    """Trees beside a network, and before one."""
+    forest = ensemble.RandomForestClassifier(4, max_depth=3, random_state=0)
+    network = neural_network.MLPClassifier((5,), max_iter=150, random_state=0)
+    final = {"trees beside a network": linear_model.LogisticRegression(), "trees before a network": network}
+    if name == "votes":
+        return ensemble.VotingClassifier([("a", forest), ("b", network)], voting="soft", flatten_transform=False)
+    parts = [("trees", forest), ("network", network)][: 2 if "beside" in name else 1]
+    return ensemble.StackingClassifier(parts, final[name], cv=2)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", [*map(judged, ("trees beside a network", "trees before a network", "votes"))])
+def test_trees_and_networks_in_one_model(name: str, tmp_path: Path) -> None:
+    x = SCALED().fit_transform(X).astype(np.float32)
+    model = _mixed(name).fit(x, Y)
+    label, shares = bitsmith.convert(model, tmp_path, calibration=x).predict(x)
+    np.testing.assert_array_equal(label.ravel(), model.predict(x))
+    np.testing.assert_allclose(shares, model.predict_proba(x), atol=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_trees_after_a_network_of_another_library(tmp_path: Path) -> None:
+    """A circuit of two, beside the two, and simulated."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU()).eval()
+    network = bitsmith.convert(module, tmp_path / "a", input_shape=(4,), calibration=X)
+    features = network.predict(X).astype(np.float32)
+    forest = ensemble.RandomForestClassifier(4, max_depth=3, random_state=0).fit(features, Y)
+    trees = bitsmith.convert(forest, tmp_path / "b", calibration=features)
+    (source,), (reader,) = network.get_output_variables(), trees.get_input_variables()
+    parts = {"network": network, "trees": trees}
+    whole = bitsmith.compose(parts, {f"trees.{reader.name}": f"network.{source.name}"}, tmp_path / "c")
+    np.testing.assert_array_equal(whole.predict(X)[0].ravel(), forest.predict(features))
+    assert whole.build(inputs=X[::10], synth=False)["Verification"]["Mismatches"] == 0

@@ -156,7 +156,7 @@ class Watch:
     def of(program: Program, network: Network) -> Watch:
         """Return the watch on ``program``, which ``network`` became."""
         nodes, found, wanted = list(program.nodes), list[_Watched](), list[int]()
-        users = {node.name: node for node in network.nodes}
+        users, readers = {node.name: node for node in network.nodes}, network.readers()
         ends, of_inputs = _ends(program), {each.layer for found in look_ups(network).values() for each in found}
         for index, node in enumerate(program.nodes):
             if isinstance(node.op, ops.Cast):
@@ -164,7 +164,8 @@ class Watch:
                 # Of inputs that hold indices predictions warn on their own.
                 rows = None if node.layer in of_inputs else _rows(node.op, layer)
                 variable = ("index", None) if rows else _variable(node.op, layer, at_end=index in ends)
-                if variable is not None and _may_lose(node.op, program, node.args[0]):
+                told_apart = not _beyond_all(node.op, readers.get(node.layer, ()))
+                if variable is not None and told_apart and _may_lose(node.op, program, node.args[0]):
                     shape = program.nodes[node.args[0]].type.shape
                     found.append(_Watched(node.layer, *variable, node.op, shape, len(wanted), rows=rows))
                     wanted.append(node.args[0])
@@ -292,6 +293,21 @@ def _rows(cast: ops.Cast, node: NetworkNode | None) -> range | None:
 def _is_cast_to(cast: ops.Cast, fmt: FixedFormat) -> bool:
     same = cast.overflow is fmt.overflow and cast.frac.size == cast.lo.size == cast.hi.size == 1
     return same and (int(cast.frac.item()), cast.lo.item(), cast.hi.item()) == (fmt.frac, fmt.lo, fmt.hi)
+
+
+def _beyond_all(cast: ops.Cast, readers: Sequence[NetworkNode]) -> bool:
+    """True if no reader tells values beyond a cast's range from the nearest within, as trees do not."""
+    edges = [told.edges if told is not None else None for told in (node.layer.resolution(None) for node in readers)]
+    if cast.overflow is not Overflow.SAT or not edges:
+        return False
+    lo, hi = (np.ldexp(raw.astype(np.float64), -cast.frac) for raw in (cast.lo, cast.hi))
+    for some in edges:
+        if some is None or lo.ndim > 1:
+            return False
+        ends = zip(some, np.broadcast_to(lo, len(some)), np.broadcast_to(hi, len(some)), strict=True)
+        if any(np.any((own < least) | (own >= most)) for own, least, most in ends):
+            return False
+    return True
 
 
 def _may_lose(cast: ops.Cast, program: Program, operand: int) -> bool:
