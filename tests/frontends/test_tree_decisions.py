@@ -98,3 +98,22 @@ def test_decisions_on_all_data_are_those_of_the_library(seed: int, tmp_path: Pat
             found, wanted = found[1], model.predict_proba(part)
         if part is shown:
             np.testing.assert_allclose(found.reshape(wanted.shape), wanted, atol=5e-4 * np.abs(wanted).max())
+
+
+@few("seed", range(24), 0)
+def test_files_decide_as_estimators_do(seed: int, tmp_path: Path) -> None:
+    """Boosters of files give scores alone, of which the greatest is the class."""
+    rng = np.random.default_rng(seed)
+    x, y = [datasets.load_iris, datasets.load_wine, datasets.load_breast_cancer][seed % 3](return_X_y=True)
+    shown, other, targets, _ = train_test_split(x.astype(np.float32), y, test_size=0.3, random_state=seed)
+    choice = Choice(int(rng.integers(2, 12)), int(rng.integers(1, 6)), seed, float(rng.choice([0.1, 0.3, 0.9])), 1)
+    kind = ["XGBoost", "LightGBM"][seed // 3 % 2]
+    estimator, _, options = choice.model(kind)
+    model = estimator(**options).fit(shown, targets)
+    path = tmp_path / ("model.json" if kind == "XGBoost" else "model.txt")
+    (model.get_booster() if kind == "XGBoost" else model.booster_).save_model(path)
+    circuit = bitsmith.convert(path, tmp_path / "out", calibration=shown, check=False)
+    for part in (shown, other):
+        scores = circuit.predict(part).reshape(len(part), -1)
+        classes = scores.argmax(axis=1) if scores.shape[1] > 1 else scores[:, 0] > 0.5
+        np.testing.assert_array_equal(classes, model.predict(part))
