@@ -49,8 +49,8 @@ def test_an_engine_that_waits_for_weights(tmp_path: Path, name: str) -> None:
     ("name", "waits"),
     [
         pytest.param("single", 0, marks=pytest.mark.ci),
-        pytest.param("single", 1, marks=pytest.mark.ci),
         *(pytest.param(name, 0, marks=pytest.mark.slow) for name in ("blocks", "dense", "parts")),
+        pytest.param("single", 1, marks=pytest.mark.slow),
     ],
 )
 def test_an_engine_whose_biases_come(tmp_path: Path, name: str, waits: int) -> None:
