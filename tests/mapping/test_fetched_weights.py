@@ -96,6 +96,22 @@ def test_windows_at_once_take_a_part_of_the_cycles() -> None:
     assert two.actions(144, 6) < one.actions(144, 6) / 2
 
 
+def test_windows_that_lose_rows_come_one_at_once() -> None:
+    """Six rows of windows over eight rows are in two parts, which those of the image are not."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", (8, 6, 2), FORMAT)
+    for name, channels in (("first", 2), ("second", 4)):
+        with builder.layer(name):
+            rows, columns, _ = x.shape
+            windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((0, 0), (1, 1)))
+            flat = builder.reshape(windows, (rows - 2, columns, 9 * channels))
+            x = builder.cast(builder.linear(flat, rng.integers(-15, 16, (9 * channels, 4)), 5), FORMAT)
+    with builder.layer("dense"):
+        flat = builder.reshape(x, (96,))
+        y = builder.linear(flat, rng.integers(-15, 16, (96, 2)), 5)
+    assert at_once(builder.program([("y", y)])) is None
+
+
 def test_one_window_at_once_where_the_circuit_has_no_use_for_more() -> None:
     """Monitors watch numbers in order, and weights in tables belong to circuits in C++, too."""
     program = residual()
