@@ -47,7 +47,10 @@ BOARDS = {
     "xcu50": Board("xcu50-fsvh2104-2-e", 5, "256 bits, 1800 MHz, 200 ns, 75 %"),
     "xcu250": Board("xcu250-figd2104-2l-e", 5, "256 bits, 2400 MHz, 200 ns, 75 %"),
 }
-"""DDR3 of 32 bits, DDR4 of 64, of two channels, two stacks' share of HBM2, and DDR4 of four channels."""
+"""DDR3 of 32 bits, DDR4 of 64, of two channels, four of the 32 channels of HBM2, and DDR4 of four channels.
+
+UG1393 2021.2, "HBM Configuration and Use", has the last two: 14.375 GB/s for each channel of HBM, 77 GB/s for cards with DDR4.
+"""
 
 NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
     "bert": (lambda: large_networks.bert(32, 128, 2, 2), 2048),
