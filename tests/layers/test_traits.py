@@ -252,7 +252,7 @@ def test_sign(layer: type[Layer]) -> None:
 
 @pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
 def test_products(layer: type[Layer]) -> None:
-    """The result of one that says so is linear in each operand and in the trained factor, but for a bias; others are not in all."""
+    """The result of one that says so is linear in each operand and in the trained factor, but for a bias; of others not."""
     rng = np.random.default_rng(9)
     for instance, shapes in instances(layer):
         trained = instance.weights()
