@@ -69,16 +69,16 @@ class _Track:
     def at(self, indices: Polyline) -> Polyline:
         """The times of actions before ``stop``, whose numbers never fall."""
         split = int(indices.below(np.array(self.start)))
-        found: Polyline | None = None
+        joined: Polyline | None = None
         if self.past is not None and split:
             early = indices.part(0, split)
-            found = self.past.part(early[0], early[-1] + 1).of_indices(early.plus(-early[0]))
+            joined = self.past.part(early[0], early[-1] + 1).of_indices(early.plus(-early[0]))
         if self.now is not None and split < len(indices):
             late = indices.part(split, len(indices)).plus(-self.start)
             there = self.now.part(late[0], late[-1] + 1).of_indices(late.plus(-late[0]))
-            found = there if found is None else found.followed_by(there)
-        assert found is not None
-        return found
+            joined = there if joined is None else joined.followed_by(there)
+        assert joined is not None
+        return joined
 
     def begin(self, begin: int, end: int) -> None:
         """Take what may come from ``begin`` to before ``end``."""

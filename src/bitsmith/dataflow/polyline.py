@@ -86,11 +86,11 @@ class Polyline:
         if len(self.places) == len(self):
             return self.values
         lengths = self.places[1:] - self.places[:-1]
-        found = np.empty(len(self), dtype=np.int64)
-        np.multiply(self.steps.repeat(lengths), np.arange(len(self) - 1), out=found[:-1])
-        found[:-1] += (self.values[:-1] - self.steps * self.places[:-1]).repeat(lengths)
-        found[-1] = self.values[-1]
-        return found
+        elements = np.empty(len(self), dtype=np.int64)
+        np.multiply(self.steps.repeat(lengths), np.arange(len(self) - 1), out=elements[:-1])
+        elements[:-1] += (self.values[:-1] - self.steps * self.places[:-1]).repeat(lengths)
+        elements[-1] = self.values[-1]
+        return elements
 
     def _is_dense(self, length: int) -> bool:
         """Return True if there is a corner for every few of ``length`` elements."""

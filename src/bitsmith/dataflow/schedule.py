@@ -283,11 +283,11 @@ class _SequencerGraph:
     def pace(self, times: Sequence[Polyline], network: Network, frames: int) -> int:
         """Cycles per frame, rounded down, over an even number of the last ``frames``, of the slowest input or output."""
         several = frames // 4 * 2
-        found = [self.sequencers[self.first[source]].actions for source in network.sources]
+        paces = [self.sequencers[self.first[source]].actions for source in network.sources]
         for sink in (self.first[number] for number in network.sinks):
             before = times[sink][len(times[sink]) - 1 - several * self.sequencers[sink].actions]
-            found.append((times[sink][-1] - before) // several)
-        return max(found)
+            paces.append((times[sink][-1] - before) // several)
+        return max(paces)
 
     def _moves(self, link: Link, frames: int) -> Moves:
         """The tokens of ``link`` in so many frames."""
@@ -356,11 +356,11 @@ class _SequencerGraph:
             number = min(news, key=lambda n: (len(times[n].places).bit_length() // _BITS_ALIKE, n))
             others = news.pop(number)
             ahead = [wait for wait in waits[number] if wait.other in others]
-            found = _raised(times, times[number], ahead, self.sequencers[number].gap, offsets[number])
-            if found[-1] > latest:
+            later = _raised(times, times[number], ahead, self.sequencers[number].gap, offsets[number])
+            if later[-1] > latest:
                 raise ProgramError("a network of processes that locks up", where="schedule")
-            if found != times[number]:
-                times[number] = found
+            if later != times[number]:
+                times[number] = later
                 for reader in waiting[number]:
                     news.setdefault(reader, set()).add(number)
         return times

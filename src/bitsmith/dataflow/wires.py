@@ -71,28 +71,28 @@ class Wiring:
 
     def _of_nodes(self, number: int, program: Program) -> Sequence[Wires]:
         """The wires of all nodes of the token function of a process, of what it moves."""
-        found: list[Wires] = []
+        of_nodes: list[Wires] = []
         operands, first = iter(range(len(self.network.processes[number].args))), 0
         for node in program.nodes:
             match node.op:
                 case ops.Input():
                     wires = self.of_operand(number, next(operands))
-                    found.append(np.where(wires < 0, -1, wires + first))
+                    of_nodes.append(np.where(wires < 0, -1, wires + first))
                 case op if isinstance(op, Moving):
-                    found.append(moved_wires(op, program.nodes[node.args[0]].type.shape, found[node.args[0]]))
+                    of_nodes.append(moved_wires(op, program.nodes[node.args[0]].type.shape, of_nodes[node.args[0]]))
                 case ops.Const():
                     _, same = np.unique(node.type.lo, return_inverse=True)
-                    found.append(np.broadcast_to(same.reshape(node.type.lo.shape), node.type.shape).ravel() + first)
+                    of_nodes.append(np.broadcast_to(same.reshape(node.type.lo.shape), node.type.shape).ravel() + first)
                 case ops.Concat():
-                    parts = [found[arg].reshape(program.nodes[arg].type.shape) for arg in node.args]
-                    found.append(np.concatenate(parts, axis=node.op.axis).ravel())
+                    parts = [of_nodes[arg].reshape(program.nodes[arg].type.shape) for arg in node.args]
+                    of_nodes.append(np.concatenate(parts, axis=node.op.axis).ravel())
                 case op if isinstance(op, ops.Elementwise):
-                    args = [(found[arg], program.nodes[arg].type) for arg in node.args]
-                    found.append(_computed(op, args, node.type.shape) + first)
+                    args = [(of_nodes[arg], program.nodes[arg].type) for arg in node.args]
+                    of_nodes.append(_computed(op, args, node.type.shape) + first)
                 case _:
-                    found.append(np.arange(node.type.size) + first)
-            first = max(first, int(found[-1].max(initial=-1)) + 1)
-        return found
+                    of_nodes.append(np.arange(node.type.size) + first)
+            first = max(first, int(of_nodes[-1].max(initial=-1)) + 1)
+        return of_nodes
 
 
 def _computed(op: ops.Elementwise, args: Sequence[tuple[Wires, TensorType]], shape: tuple[int, ...]) -> Wires:

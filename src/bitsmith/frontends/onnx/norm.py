@@ -74,16 +74,16 @@ def _rms_normalization(call: Call) -> Value:
 
 def _groups(call: Call) -> Value:
     """Groups of channels; of instances each channel by itself."""
-    x, found = call.batched(call.tensor(0), 0), _parameters(call)
+    x, parameters = call.batched(call.tensor(0), 0), _parameters(call)
     channels = x.shape[x.axis(1)]
     if call.node.operator == "InstanceNormalization":
-        return normalization.groups(call.build, x, channels, 1, found)
+        return normalization.groups(call.build, x, channels, 1, parameters)
     call.attributes.ignore("stash_type")
     groups = call.attributes.integer("num_groups")
     if call.opset < 21:  # one number per group
-        gamma, beta = (as_weights(np.repeat(v, channels // max(groups, 1))) for v in found[:2])
-        found = Parameters(gamma, beta, found.epsilon)
-    return normalization.groups(call.build, x, groups, 1, found)
+        gamma, beta = (as_weights(np.repeat(v, channels // max(groups, 1))) for v in parameters[:2])
+        parameters = Parameters(gamma, beta, parameters.epsilon)
+    return normalization.groups(call.build, x, groups, 1, parameters)
 
 
 def _local_response_normalization(call: Call) -> Value:

@@ -14,12 +14,12 @@ from bitsmith.frontends.ops import selection
 
 def _indices(call: Call) -> Known:
     """Operand 1, which must be constant integers."""
-    found = call.required(1)
-    if isinstance(found, Value):
+    places = call.required(1)
+    if isinstance(places, Value):
         raise UnsupportedError("places that are computed from an input", accepted="constant ones")
-    if any(array.dtype.kind not in "iu" or array.ndim == 0 for array in found.at):
+    if any(array.dtype.kind not in "iu" or array.ndim == 0 for array in places.at):
         raise ModelFileError("indices that are not integers", where=call.attributes.where)
-    return found
+    return places
 
 
 def _without_samples(call: Call, indices: Known) -> Known:
@@ -44,12 +44,12 @@ def _columns(call: Call, *values: Value) -> tuple[int, list[Array]]:
         return 0, list(np.moveaxis(known.array(), -1, 0))
     if batch.axis != 0:
         raise MixedSamplesError("reads or writes at places along the batch axis")
-    one = call.build.per_sample(call.value(known if apart else _without_samples(call, known)), Batch(0))
-    if one.constant is not None and one.batch is None and one.shape[:1] == (1,):
-        return 1, list(np.moveaxis(one.constant[0], -1, 0))
-    if one.constant is None or one.batch != Batch(0):
+    sample = call.build.per_sample(call.value(known if apart else _without_samples(call, known)), Batch(0))
+    if sample.constant is not None and sample.batch is None and sample.shape[:1] == (1,):
+        return 1, list(np.moveaxis(sample.constant[0], -1, 0))
+    if sample.constant is None or sample.batch != Batch(0):
         raise MixedSamplesError("has a constant that differs between samples")
-    return 1, list(np.moveaxis(one.constant, -1, 0))
+    return 1, list(np.moveaxis(sample.constant, -1, 0))
 
 
 def _written(call: Call) -> tuple[Value, Value]:

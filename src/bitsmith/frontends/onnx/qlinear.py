@@ -93,18 +93,18 @@ def _integer_product(operator: str, rows: int, columns: int, call: Call) -> Valu
 
 def _bias(call: Call, number: int, x: int, weights: int, factor: float = 1.0) -> Value | None:
     """A bias, whose scale is the product of two others."""
-    found = call.operand(number)
-    if found is None:
+    operand = call.operand(number)
+    if operand is None:
         return None
     codes = call.array(number, "the bias")
-    if codes.dtype.name != "int32" or codes.ndim > 2 or not isinstance(found, Known):
+    if codes.dtype.name != "int32" or codes.ndim > 2 or not isinstance(operand, Known):
         raise ModelFileError(
             f"a bias of type {codes.dtype} and shape {codes.shape}", where=call.attributes.where, accepted="int32"
         )
-    of_x, of_weights = (Grid.of(call, k, k + 1, call.value(found), Along(-1)) for k in (x + 1, weights + 1))
+    of_x, of_weights = (Grid.of(call, k, k + 1, call.value(operand), Along(-1)) for k in (x + 1, weights + 1))
     scale = frozen(of_x.scale * of_weights.scale * Fraction(factor))
     grid = replace(of_weights, scale=scale, zero=of_weights.zero * 0, lo=Kind.INT32.limits[0], hi=Kind.INT32.limits[1])
-    return on_grid(codes, grid, found.name)
+    return on_grid(codes, grid, operand.name)
 
 
 def _convolution(call: Call) -> Value:

@@ -62,12 +62,12 @@ def _float_quant(call: Call) -> Value:
         raise UnsupportedError(f"a bias of {bias:g} up to {most:g}", accepted="an integer, and a number above 0")
     top = (2 - Fraction(2) ** -mantissa) * Fraction(2) ** ((1 << exponent) - 1 - int(bias))
     most_known = min(top, Fraction(most)) if math.isfinite(most) else top
-    found = _Format(mantissa, 1 - int(bias), most_known)
+    fmt = _Format(mantissa, 1 - int(bias), most_known)
     if x.is_trained:
-        return _trained(x, scale, found, mode)
+        return _trained(x, scale, fmt, mode)
     if mode not in ("ROUND", "HALF_EVEN"):
         raise UnsupportedError(f"minifloats of a tensor rounded by {mode}", accepted="ROUND")
-    return _rounded(call.build, x, scale, found)
+    return _rounded(call.build, x, scale, fmt)
 
 
 def _integer(call: Call, number: int, what: str, least: int) -> int:

@@ -189,12 +189,12 @@ def _grid(codes: Codes) -> Grid:
 
 def clipped(build: Builder, x: Value, low: float, high: float) -> Value:
     """Codes within bounds that are codes, too: what is quantized to few bits is written so, with a type of more."""
-    found = x.codes
-    assert found is not None
-    lo, hi = math.ceil(max(found.lo, low)), math.floor(min(found.hi, high))
+    codes = x.codes
+    assert codes is not None
+    lo, hi = math.ceil(max(codes.lo, low)), math.floor(min(codes.hi, high))
     if lo > hi:
         raise UnsupportedError(f"codes from {low:g} to {high:g}", accepted="bounds with codes between")
-    narrow, grid = (_grid(replace(found, lo=ends[0], hi=ends[1])) for ends in ((lo, hi), (found.lo, found.hi)))
+    narrow, grid = (_grid(replace(codes, lo=ends[0], hi=ends[1])) for ends in ((lo, hi), (codes.lo, codes.hi)))
     if isinstance(x.node, int):
         layer = build.draft.nodes[x.node].layer
         if isinstance(layer, Quantize) and layer.quantizer.is_same(grid.quantizer):
@@ -213,21 +213,21 @@ def clipped_constant(x: Known, low: float, high: float) -> Known:
 
 def dequantized(call: Call, number: int, scale: int | None, zero: int, along: Along, suffix: str = "") -> Value:
     """The numbers that the operand ``number`` stands for; ``scale`` and ``zero`` are operands' numbers, and None a scale of 1."""
-    given = call.required(number)
-    if isinstance(given, Known):
-        return _trained(call, given, scale, zero, along)
-    if given.codes is None and (given.is_trained or not given.kind.is_integer):
+    operand = call.required(number)
+    if isinstance(operand, Known):
+        return _trained(call, operand, scale, zero, along)
+    if operand.codes is None and (operand.is_trained or not operand.kind.is_integer):
         raise UnsupportedError("dequantizing numbers that are not integers", accepted="integers, or an initializer")
-    kind = given.kind if given.codes is None else given.codes.kind
-    grid = Grid.of(call, scale, zero, given, along, kind)
-    lo, hi = kind.limits if given.codes is None else (given.codes.lo, given.codes.hi)
-    if given.codes is not None and replace(grid, lo=lo, hi=hi).codes == given.codes:
-        return replace(given, codes=None)
+    kind = operand.kind if operand.codes is None else operand.codes.kind
+    grid = Grid.of(call, scale, zero, operand, along, kind)
+    lo, hi = kind.limits if operand.codes is None else (operand.codes.lo, operand.codes.hi)
+    if operand.codes is not None and replace(grid, lo=lo, hi=hi).codes == operand.codes:
+        return replace(operand, codes=None)
     quantizer = replace(grid, lo=lo, hi=hi).from_codes
-    if given.codes is not None:  # in one step, from the numbers that the codes stand for by their own grid
-        moved = quantizer.offset + Fraction(given.codes.zero)
-        quantizer = replace(quantizer, scale=rationals(given.codes.scale), offset=frozen(moved))
-    return call.build.emit(Quantize(quantizer), replace(given, codes=None), suffix=suffix, kind=Kind.REAL)
+    if operand.codes is not None:  # in one step, from the numbers that the codes stand for by their own grid
+        moved = quantizer.offset + Fraction(operand.codes.zero)
+        quantizer = replace(quantizer, scale=rationals(operand.codes.scale), offset=frozen(moved))
+    return call.build.emit(Quantize(quantizer), replace(operand, codes=None), suffix=suffix, kind=Kind.REAL)
 
 
 def _trained(call: Call, codes: Known, scale: int | None, zero: int, along: Along) -> Value:

@@ -129,13 +129,13 @@ class _Reading:
 
     def network(self) -> Network | None:
         """The network; None if some node was refused."""
-        given = [self._input(entry) for entry in self.graph.inputs]
-        results = self._results(self.graph.body, given)
+        operands = [self._input(entry) for entry in self.graph.inputs]
+        results = self._results(self.graph.body, operands)
         results = tuple(self._in_place(*one) for one in zip(self.graph.body.outputs, results, strict=True))
         if self.refusals.found:
             return None
         outputs = [self._output(*one) for one in zip(self.graph.body.outputs, results, strict=True)]
-        inputs = [value.node for value in given if isinstance(value.node, int)]
+        inputs = [value.node for value in operands if isinstance(value.node, int)]
         names = self.draft.named(self.draft.needed([*inputs, *outputs]), self.names)
         return self.draft.network(names, inputs, outputs, self.graph.name, tuple(self.notes))
 
@@ -230,13 +230,13 @@ class _Reading:
             self.values[output] = stack(build, [x for x in tensors if x is not None], 0)
         self.values.update(zip(node.outputs, carried, strict=False))
 
-    def _results(self, body: Body, given: Sequence[Operand | None], suffix: str = "") -> tuple[Operand | None, ...]:
+    def _results(self, body: Body, operands: Sequence[Operand | None], suffix: str = "") -> tuple[Operand | None, ...]:
         """The results of a graph for ``given`` inputs; one within a node reads the values around it."""
         self.copies += len(body.nodes)
         if self.copies > 2 * MAX_NODES:
             raise UnsupportedError("loops within loops of too many steps", accepted=f"at most {MAX_NODES} nodes in all")
         around = self.values
-        self.values = around.new_child({**body.constants, **dict(zip(body.inputs, given, strict=True))})
+        self.values = around.new_child({**body.constants, **dict(zip(body.inputs, operands, strict=True))})
         read = {name for node in body.nodes for name in node.reads}.union(body.outputs) - {""}
         names = [self.names.take(node.name + suffix) for node in body.nodes]
         for node, name in zip(body.nodes, names, strict=True):
@@ -282,7 +282,7 @@ class _Reading:
         """The results of an operator on constants, for each of the batch's sizes that they depend on."""
         known = [value for value in call.operands if isinstance(value, Known)]
         dtypes = _DTYPES | {value.kind: value.at[0].dtype.str for value in reversed(known)}
-        found: list[list[Array | None]] = []
+        rows: list[list[Array | None]] = []
         for k, count in enumerate(call.build.counts[: max((len(value.at) for value in known), default=1)]):
             operands = tuple(
                 replace(value, at=value.at[k : k + 1] or value.at) if isinstance(value, Known) else None
@@ -291,8 +291,8 @@ class _Reading:
             build = replace(call.build, samples=count)
             results = entry.read(replace(call, operands=operands, build=build))
             listed = results if isinstance(results, tuple) else (results,)
-            found.append([_array(result, dtypes) for result in listed])
-        columns = ([array for array in column if array is not None] for column in zip(*found, strict=True))
+            rows.append([_array(result, dtypes) for result in listed])
+        columns = ([array for array in column if array is not None] for column in zip(*rows, strict=True))
         return tuple(
             _with_history(Known.of(column), result) if column else None
             for column, result in zip(columns, listed, strict=True)

@@ -50,25 +50,25 @@ def _sequence(call: Call, first: bool) -> Value:
 def _activations(call: Call, defaults: tuple[str, ...], count: int) -> list[tuple[Layer, ...]]:
     """The activations of each of ``count`` directions."""
     names = tuple(name.lower() for name in call.attributes.texts("activations")) or defaults * count
-    each = len(defaults)
-    if len(names) != each * count or not set(names) <= set(_ACTIVATIONS):
+    number = len(defaults)
+    if len(names) != number * count or not set(names) <= set(_ACTIVATIONS):
         raise UnsupportedError(f"the activations {', '.join(names)[:100]}", accepted=", ".join(_ACTIVATIONS))
-    found = [tuple(_ACTIVATIONS[name] for name in names[k : k + each]) for k in range(0, len(names), each)]
-    if any(own[1] != own[-1] for own in found if each > 1):
+    found = [tuple(_ACTIVATIONS[name] for name in names[k : k + number]) for k in range(0, len(names), number)]
+    if any(own[1] != own[-1] for own in found if number > 1):
         raise UnsupportedError("a cell state and a candidate with different activations", accepted="the same")
     return found
 
 
 def _weights(call: Call, kind: recurrent.Kind, count: int, channels: int) -> list[Value]:
     """The kernel, the recurrent kernel and perhaps the biases of all directions."""
-    given = [call.trained(number, "a weight") for number in (1, 2, 3) if number < 3 or call.operand(3) is not None]
-    units = call.attributes.integer("hidden_size", given[1].shape[-1] if given[1].rank else None)
+    tensors = [call.trained(number, "a weight") for number in (1, 2, 3) if number < 3 or call.operand(3) is not None]
+    units = call.attributes.integer("hidden_size", tensors[1].shape[-1] if tensors[1].rank else None)
     rows = kind.gates * units
-    wanted = [(count, rows, channels), (count, rows, units), (count, 2 * rows)][: len(given)]
-    shapes = [values.shape for values in given]
+    wanted = [(count, rows, channels), (count, rows, units), (count, 2 * rows)][: len(tensors)]
+    shapes = [values.shape for values in tensors]
     if shapes != wanted:
         raise ModelFileError(f"weights of shapes {shapes}", where=call.attributes.where, accepted=f"shapes {wanted}")
-    return given
+    return tensors
 
 
 _Cell: TypeAlias = tuple[Recurrent, Mapping[str, ModelLayout]]
@@ -76,7 +76,7 @@ _Cell: TypeAlias = tuple[Recurrent, Mapping[str, ModelLayout]]
 
 
 def _trained(
-    call: Call, number: int, given: Sequence[Value], order: tuple[int, ...], *, summed: bool
+    call: Call, number: int, tensors: Sequence[Value], order: tuple[int, ...], *, summed: bool
 ) -> list[tuple[Floats, ModelLayout | None]]:
     """The tensors of direction ``number`` with our gates, and where they lie in the model; its biases perhaps ``summed``."""
 
@@ -84,26 +84,26 @@ def _trained(
         own = values[number]
         return recurrent.columns(own if part is None else own.reshape(2, -1)[part], order)
 
-    kernel, recurrent_kernel, *biases = given
+    kernel, recurrent_kernel, *biases = tensors
     moves: list[tuple[Value, list[Move]]] = [(kernel, [taken]), (recurrent_kernel, [taken])]
     for bias in biases:
         parts: list[Move] = [lambda one: taken(one, 0), lambda one: taken(one, 1)]
         moves += [(bias, parts)] if summed else [(bias, [part]) for part in parts]
-    found = []
+    weights = []
     for place, (whole, parts) in enumerate(moves):
         made = as_weights(sum(part(whole.elements) for part in parts))
         layout = whole.layout(*parts, argument="bias" if place > 1 else "")
-        found.append((call.build.draft.shared(constant(made, f"{whole.label}[{number}, {place}]")).elements, layout))
-    return found
+        weights.append((call.build.draft.shared(constant(made, f"{whole.label}[{number}, {place}]")).elements, layout))
+    return weights
 
 
 def _cells(call: Call, name: str, directions: Sequence[bool], channels: int) -> list[_Cell]:
     kind, order, defaults = _KINDS[name]
-    given = _weights(call, kind, len(directions), channels)
+    tensors = _weights(call, kind, len(directions), channels)
     reset_after = kind is GRU and call.attributes.flag("linear_before_reset", False)
     cells = list[_Cell]()
     for number, activations in enumerate(_activations(call, defaults, len(directions))):
-        trained = _trained(call, number, given, order, summed=not reset_after)
+        trained = _trained(call, number, tensors, order, summed=not reset_after)
         layouts: Mapping[str, ModelLayout] = {
             name: layout for name, (_, layout) in zip(recurrent.VARIABLES, trained, strict=False) if layout
         }
@@ -123,17 +123,19 @@ def _cells(call: Call, name: str, directions: Sequence[bool], channels: int) -> 
 
 def _peephole(call: Call, number: int, count: int, units: int) -> tuple[Floats | None, ModelLayout | None]:
     """The peephole weights of direction ``number`` in our order, which has those of the output last; None if all are 0."""
-    given = call.trained(7, "the peephole weight")
-    if given.shape != (count, 3 * units):
+    peephole = call.trained(7, "the peephole weight")
+    if peephole.shape != (count, 3 * units):
         raise ModelFileError(
-            f"peephole weights of shape {given.shape}", where=call.attributes.where, accepted=f"{(count, 3 * units)}"
+            f"peephole weights of shape {peephole.shape}", where=call.attributes.where, accepted=f"{(count, 3 * units)}"
         )
 
     def taken(values: Floats) -> Floats:
         one, out, forget = np.split(values[number], 3)
         return as_weights(np.concatenate([one, forget, out]))
 
-    return (taken(given.elements), given.layout(taken)) if bool(np.any(given.elements[number])) else (None, None)
+    return (
+        (taken(peephole.elements), peephole.layout(taken)) if bool(np.any(peephole.elements[number])) else (None, None)
+    )
 
 
 def _initial(call: Call, cells: Sequence[_Cell], first: bool) -> list[tuple[Value, ...]]:
@@ -171,11 +173,11 @@ def _results(
         build = call.build if k == wanted[0] else call.build.within(RESULTS[k])
         each = replace(build, source=call.node.kind)
         builds = [each.within(name) for name in DIRECTIONS] if len(cells) > 1 else [each]
-        found = [
+        both = [
             recurrent.run(one, cell, x, initial, k, layouts=layouts)
             for one, (cell, layouts), initial in zip(builds, cells, states, strict=True)
         ]
-        results[k] = recurrent.together(build, found, int(first) + int(k == 0), "directions")
+        results[k] = recurrent.together(build, both, int(first) + int(k == 0), "directions")
     return tuple(results)
 
 

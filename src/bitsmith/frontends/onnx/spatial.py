@@ -92,8 +92,8 @@ def _conv(call: Call, x: Value) -> Value:
 
 
 def _conv_transpose(call: Call, x: Value) -> Value:
-    found = _Trained.of(call, transposed=True)
-    taps = _taps(call, found.kernel.shape[:-2])
+    trained = _Trained.of(call, transposed=True)
+    taps = _taps(call, trained.kernel.shape[:-2])
     rank, wanted = len(taps.size), call.attributes.integers("output_shape")
     extra = call.attributes.per_axis("output_padding", rank, 0, least=0)
     if wanted:
@@ -105,7 +105,16 @@ def _conv_transpose(call: Call, x: Value) -> Value:
         axes = zip(x.item, taps.strides, taps.spans, extra, strict=False)
         wanted = tuple(min(n * stride, (n - 1) * stride + span + more) for n, stride, span, more in axes)
     return spatial.transposed(
-        call.build, x, found.kernel, found.bias, taps, found.groups, extra, wanted, found.quantizers, found.layouts
+        call.build,
+        x,
+        trained.kernel,
+        trained.bias,
+        taps,
+        trained.groups,
+        extra,
+        wanted,
+        trained.quantizers,
+        trained.layouts,
     )
 
 
@@ -195,7 +204,7 @@ def _places(call: Call) -> tuple[Coordinates, NearestMode]:
 
 def _resized(call: Call, x: Value, axes: Axes, new: list[Axes]) -> Axes:
     """The sample's shape if the ``axes`` have ``new`` lengths, perhaps others for each number of samples."""
-    found = set()
+    shapes = set()
     for k, samples in enumerate(call.build.counts):
         shape, sizes = list(x.shape), new[k if len(new) > 1 else 0]
         if len(sizes) != len(axes) or not all(1 <= size <= MAX_ELEMENTS for size in sizes):
@@ -203,10 +212,10 @@ def _resized(call: Call, x: Value, axes: Axes, new: list[Axes]) -> Axes:
         for axis, size in zip(axes, sizes, strict=True):
             if size != x.sizes(samples)[axis]:
                 shape[x.axis(axis)] = size
-        found.add(tuple(shape))
-    if len(found) > 1:
+        shapes.add(tuple(shape))
+    if len(shapes) > 1:
         raise MixedSamplesError("resizes by the number of samples")
-    return found.pop()
+    return shapes.pop()
 
 
 def _scaled(call: Call, x: Value, axes: Axes, number: int) -> tuple[Axes, tuple[Fraction, ...]]:

@@ -124,16 +124,16 @@ def angle(build: Builder, y: Value, x: Value) -> Value:
     divisor = where(build.within("divisor"), compare(build, Relation.EQ, largest, ZERO, "origin"), ONE, largest)
     slope = divide(build.within("slope"), minimum(build.within("smallest"), wide, high), divisor)
     # What is proved of the quotient knows nothing of which of the two is the smaller.
-    found = build.emit(Activation("atan"), clip(build.within("slope_to_1"), slope, 0.0, 1.0), suffix="octant")
+    angle = build.emit(Activation("atan"), clip(build.within("slope_to_1"), slope, 0.0, 1.0), suffix="octant")
     folds = (
         ("quadrant", compare(build, Relation.GT, high, wide, "steep"), math.pi / 2.0),
         ("half", compare(build, Relation.LT, x, ZERO, "left"), math.pi),
         ("", compare(build, Relation.LT, y, ZERO, "below"), 0.0),
     )
     for name, holds, end in folds:
-        turned = subtract(build.within(f"{name or 'full'}_turned"), constant(end), found)
-        found = where(build.within(name) if name else build, holds, turned, found)
-    return found
+        turned = subtract(build.within(f"{name or 'full'}_turned"), constant(end), angle)
+        angle = where(build.within(name) if name else build, holds, turned, angle)
+    return angle
 
 
 def gelu(build: Builder, x: Value, approximate: str) -> Value:
@@ -159,13 +159,13 @@ def softmax(build: Builder, x: Value, dim: int, *kept: Value) -> Value:
     """Softmax along an axis; where one of the truth values ``kept`` is 0, the probability is 0."""
     axis, mask = x.axis(dim), np.ones(())
     computed: list[Value] = []
-    for one in build.aligned(x, *kept)[1:]:
-        if not broadcasts(one.shape, x.shape):
-            raise UnsupportedError(f"a mask of shape {one.shape} on an input of shape {x.shape}")
-        if one.constant is None:
-            computed = [multiply(build.within("kept"), computed[0], one) if computed else one]
+    for truth in build.aligned(x, *kept)[1:]:
+        if not broadcasts(truth.shape, x.shape):
+            raise UnsupportedError(f"a mask of shape {truth.shape} on an input of shape {x.shape}")
+        if truth.constant is None:
+            computed = [multiply(build.within("kept"), computed[0], truth) if computed else truth]
         else:
-            mask = mask * one.constant
+            mask = mask * truth.constant
     layer = Softmax(axis - len(x.shape), None if bool(np.all(mask)) else as_weights(mask))
     return build.emit(layer, x, *computed)
 

@@ -103,15 +103,15 @@ def true_divide(build: Builder, x: Value, y: Value) -> Value:
 def _quotient(build: Builder, x: Value, y: Value) -> Value:
     _check_divisor(y)
     if y.is_trained and not x.is_trained:
-        found = build.affine(x, _mapped(y, lambda values: 1.0 / values), ZERO)
+        quotient = build.affine(x, _mapped(y, lambda values: 1.0 / values), ZERO)
     elif x.number == 1.0 and x.rank == 0 and not y.is_trained:
         return build.emit(Power(-1.0), y)
     else:
-        found = build.joined(Divide(), x, y)
+        quotient = build.joined(Divide(), x, y)
     # By a constant that is itself rounded, the product with its reciprocal is nearer.
-    if isinstance(found.node, int) and (y.constant is None or exact_frac(y.constant, AUTO_BITS) is not None):
-        build.draft.quotients[found.node] = x, y
-    return found
+    if isinstance(quotient.node, int) and (y.constant is None or exact_frac(y.constant, AUTO_BITS) is not None):
+        build.draft.quotients[quotient.node] = x, y
+    return quotient
 
 
 def _check_divisor(y: Value) -> None:

@@ -109,7 +109,7 @@ def given_states(build: Builder, states: Sequence[Value], batch: Batch, count: i
     """The initial states of ``count`` cells, as each sample has them; none stand for zeros."""
     if all(state.constant is not None and not bool(np.any(state.constant)) for state in states):
         return ()
-    found = []
+    finals = []
     for state in states:
         state = build.per_sample(state, batch)
         if state.batch is None and state.shape[batch.axis : batch.axis + 1] == (1,):
@@ -118,8 +118,8 @@ def given_states(build: Builder, states: Sequence[Value], batch: Batch, count: i
             raise UnsupportedError(
                 f"initial states of axes {state.dims}", accepted=f"{count} of {units} units, for each sample"
             )
-        found.append(state)
-    return tuple(found)
+        finals.append(state)
+    return tuple(finals)
 
 
 def states_of(build: Builder, states: Sequence[Value], number: int) -> tuple[Value, ...]:

@@ -64,28 +64,28 @@ def select(build: Builder, x: Value, dim: int, index: int) -> Value:
 def take(build: Builder, x: Value, dim: int, indices: Indices) -> Value:
     """The elements at constant indices of an axis, whose place the indices' axes take."""
     axis, dim = x.axis(dim), x.counted(dim)
-    found = _counted(indices, x.shape[axis])
-    if found.ndim == 0:
-        return select(build, x, dim, found.item())
-    suffix = "elements" if found.ndim > 1 else ""
-    if found.size == 1:
-        y = part(build, x, {dim: range(found.item(), found.item() + 1)}, suffix)
+    places = _counted(indices, x.shape[axis])
+    if places.ndim == 0:
+        return select(build, x, dim, places.item())
+    suffix = "elements" if places.ndim > 1 else ""
+    if places.size == 1:
+        y = part(build, x, {dim: range(places.item(), places.item() + 1)}, suffix)
     else:
-        y = _gathered(build, x, dim, found.ravel(), suffix)
+        y = _gathered(build, x, dim, places.ravel(), suffix)
     batch = x.batch
     if batch is not None and dim < batch.axis:
-        batch = batch.at(batch.axis + found.ndim - 1)
-    return build.viewed(y, (*x.dims[:dim], *found.shape, *x.dims[dim + 1 :]), batch)
+        batch = batch.at(batch.axis + places.ndim - 1)
+    return build.viewed(y, (*x.dims[:dim], *places.shape, *x.dims[dim + 1 :]), batch)
 
 
 def _counted(indices: Indices, size: int) -> Places:
     """Indices of an axis, counted from the front."""
-    found = indices.astype(np.int64)
-    if not found.size or bool(np.any((found != indices) | (found < -size) | (found >= size))):
+    places = indices.astype(np.int64)
+    if not places.size or bool(np.any((places != indices) | (places < -size) | (places >= size))):
         raise UnsupportedError(
             f"indices {indices.ravel()[:8].tolist()} of an axis of {size} elements", accepted=f"integers below {size}"
         )
-    return np.where(found < 0, found + size, found)
+    return np.where(places < 0, places + size, places)
 
 
 def _gathered(build: Builder, x: Value, dim: int, indices: Places, suffix: str = "") -> Value:
@@ -223,12 +223,12 @@ def _numbered(shape: Shape, leading: int, indices: Sequence[Places]) -> Places:
     key: tuple[slice | Places, ...] = (*(slice(None),) * leading, *indices)
     try:
         checked_elements((*shape[:leading], *np.broadcast_shapes(*(one.shape for one in indices))))
-        found = np.arange(math.prod(shape)).reshape(shape)[key]
+        places = np.arange(math.prod(shape)).reshape(shape)[key]
     except (IndexError, ValueError) as error:
         raise UnsupportedError(f"places that a tensor of shape {shape} does not have: {error}") from error
-    if not found.size:
+    if not places.size:
         raise UnsupportedError("places without elements", accepted="one or more")
-    return found
+    return places
 
 
 def _rows_at(build: Builder, x: Value, places: Places, count: int, batch: Batch | None) -> Value:
@@ -258,13 +258,13 @@ def _rows(build: Builder, x: Value, count: int) -> Value:
 
 def _along(x: Value, dim: int, indices: Value) -> Places:
     """The numbers of the elements at ``indices`` of an axis, which stay where they are along the others."""
-    found, axis = indices.constant, x.axis(dim)
-    if found is None:
+    places, axis = indices.constant, x.axis(dim)
+    if places is None:
         raise UnsupportedError("places that are computed from an input", accepted="constant ones")
-    if found.ndim != len(x.shape):
-        raise UnsupportedError(f"indices of shape {found.shape} in a tensor of shape {x.shape}")
-    grid = np.ogrid[tuple(slice(size) for size in found.shape)]
-    return _numbered(x.shape, 0, [_counted(found, size) if k == axis else grid[k] for k, size in enumerate(x.shape)])
+    if places.ndim != len(x.shape):
+        raise UnsupportedError(f"indices of shape {places.shape} in a tensor of shape {x.shape}")
+    grid = np.ogrid[tuple(slice(size) for size in places.shape)]
+    return _numbered(x.shape, 0, [_counted(places, size) if k == axis else grid[k] for k, size in enumerate(x.shape)])
 
 
 def _each_sample(build: Builder, x: Value, *others: Value) -> list[Value]:

@@ -47,15 +47,15 @@ def _through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[in
     if before.batch is None:
         return first, None
     ahead = math.prod(before.dims[: before.batch.axis]) * before.batch.outer
-    found: list[tuple[Shape, Batch]] = []
+    choices: list[tuple[Shape, Batch]] = []
     for axis in range(len(first) if len({len(shape) for shape in after}) == 1 else 0):
         others = {(*shape[:axis], 1, *shape[axis + 1 :]) for shape in after}
         parts = {divmod(shape[axis], count) for count, shape in zip(samples, after, strict=True)}
         outer, uneven = divmod(ahead, math.prod(first[:axis]))
         merged, rest = next(iter(parts))
         if len(others) == len(parts) == 1 and not rest and not uneven and outer and merged % outer == 0:
-            found.append(((*first[:axis], merged, *first[axis + 1 :]), Batch(axis, outer, merged // outer)))
-    if not found:
+            choices.append(((*first[:axis], merged, *first[axis + 1 :]), Batch(axis, outer, merged // outer)))
+    if not choices:
         raise MixedSamplesError(
             f"moves elements between samples (axes {before.dims} viewed as {first})",
             accepted="shapes that keep the batch axis",
@@ -66,7 +66,7 @@ def _through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[in
         _, batch = one
         return batch.merged > 1, batch.axis == len(first) - 1, batch.outer > 1, batch.axis
 
-    return min(found, key=rank)
+    return min(choices, key=rank)
 
 
 def view(build: Builder, x: Value, shapes: Iterable[Sequence[int]], *, flatten: bool = False) -> Value:
@@ -134,26 +134,26 @@ def expand(build: Builder, x: Value, shapes: Iterable[Sequence[int]]) -> Value:
     """
     wanted = [tuple(1 if size == -1 else size for size in shape) for shape in shapes]
     try:
-        found = [np.broadcast_shapes(*pair) for pair in zip(build.sizes(x), wanted, strict=True)]
+        sizes = [np.broadcast_shapes(*pair) for pair in zip(build.sizes(x), wanted, strict=True)]
     except ValueError as error:
-        raise UnsupportedError(f"a tensor of axes {x.dims}: {error}", accepted="shapes that broadcast") from error
-    first, ahead = found[0], len(found[0]) - x.rank
-    grown = [axis for axis in range(len(first)) if len({shape[axis] for shape in found}) > 1]
+        raise UnsupportedError(f"a tensor of axes {x.dims}: {error}", accepted="sizes that broadcast") from error
+    first, ahead = sizes[0], len(sizes[0]) - x.rank
+    grown = [axis for axis in range(len(first)) if len({shape[axis] for shape in sizes}) > 1]
     if x.batch is not None:
         batch = x.batch.at(x.batch.axis + ahead)
         first = (*first[: batch.axis], x.dims[x.batch.axis], *first[batch.axis + 1 :])
-        if any(shape[batch.axis] != batch.merged * n for n, shape in zip(build.counts, found, strict=True)):
+        if any(shape[batch.axis] != batch.merged * n for n, shape in zip(build.counts, sizes, strict=True)):
             raise MixedSamplesError("repeats samples")
     elif grown:
         axis, own = grown[0], grown[0] - ahead
-        each = found[0][axis] // build.counts[0]
-        lengths = tuple(shape[axis] for shape in found)
-        if len(grown) > 1 or lengths != tuple(each * n for n in build.counts) or (own >= 0 and x.dims[own] != 1):
+        share = sizes[0][axis] // build.counts[0]
+        lengths = tuple(shape[axis] for shape in sizes)
+        if len(grown) > 1 or lengths != tuple(share * n for n in build.counts) or (own >= 0 and x.dims[own] != 1):
             raise MixedSamplesError("repeats elements by the number of samples")
         # All elements along the axis are equal, whether samples are counted faster or slower.
-        batch = Batch(axis, 1, each)
-        first = (*first[:axis], each, *first[axis + 1 :])
-        x = squeeze(build.within("sample"), x, [own]) if own >= 0 and each == 1 else x
+        batch = Batch(axis, 1, share)
+        first = (*first[:axis], share, *first[axis + 1 :])
+        x = squeeze(build.within("sample"), x, [own]) if own >= 0 and share == 1 else x
     else:
         batch = None
     shape = checked_elements(sample_shape(first, batch))

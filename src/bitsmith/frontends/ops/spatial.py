@@ -163,11 +163,11 @@ def pairs_of(sizes: Sequence[int], taps: Taps) -> Pairs:
 def counted(sizes: Sequence[int], taps: Taps) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """Return the number of elements of each window that are not padding."""
     axes = zip(taps.size, taps.strides, taps.dilation, pairs_of(sizes, taps), strict=True)
-    found = np.ones((), dtype=np.int64)
+    counts = np.ones((), dtype=np.int64)
     for length, (size, stride, dilation, pair) in zip(sizes, axes, strict=True):
         windows = pooling.Windows(length, size, stride, dilation, pair, taps.ceil_mode)
-        found = np.multiply.outer(found, windows.taps(0, 0))
-    return found
+        counts = np.multiply.outer(counts, windows.taps(0, 0))
+    return counts
 
 
 def max_pool(build: Builder, x: Value, taps: Taps) -> Value:
@@ -272,11 +272,11 @@ def pad(
     build: Builder, x: Value, pairs: Mapping[int, tuple[int, int]], mode: PadMode = PadMode.CONSTANT, value: float = 0.0
 ) -> Value:
     """Elements added (before, after) the model's axes; negative numbers take some away, before others are added."""
-    found = [(0, 0)] * len(x.shape)
+    padding = [(0, 0)] * len(x.shape)
     for dim, pair in pairs.items():
         if any(pair):
-            found[x.axis(dim)] = pair
-    cropped, added = (tuple((max(sign * a, 0), max(sign * b, 0)) for a, b in found) for sign in (-1, 1))
+            padding[x.axis(dim)] = pair
+    cropped, added = (tuple((max(sign * a, 0), max(sign * b, 0)) for a, b in padding) for sign in (-1, 1))
     grows = any(map(any, added))
     if any(map(any, cropped)):
         x = build.emit(Crop(cropped), x, suffix="crop" if grows else "", kind=x.kind)

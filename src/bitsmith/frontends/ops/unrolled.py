@@ -228,14 +228,14 @@ def product(build: Builder, x: Value, tensors: tuple[Value, Value | None], names
     if x.constant is not None and tensors[1] is not None:
         x = replace(x, node=build.number(x))
     pairs = zip(("weight", "bias"), tensors, strict=True)
-    found = {name: build.draft.shared(one) for name, one in pairs if one is not None}
-    layer = Dense(found["weight"].elements, found["bias"].elements if "bias" in found else None)
+    trained = {name: build.draft.shared(one) for name, one in pairs if one is not None}
+    layer = Dense(trained["weight"].elements, trained["bias"].elements if "bias" in trained else None)
     layouts = {}
-    for (name, one), cell in zip(found.items(), names, strict=False):
+    for (name, one), cell in zip(trained.items(), names, strict=False):
         layout = one.layout(lambda elements: elements, argument="bias" if name == "bias" else "")
         if layout is not None:
             layouts[name] = replace(layout, cell=cell)
-    return held(build.emit(layer, x, quantizers=quantizers_of(**found), layouts=layouts))
+    return held(build.emit(layer, x, quantizers=quantizers_of(**trained), layouts=layouts))
 
 
 def over_steps(

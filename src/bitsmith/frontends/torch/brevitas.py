@@ -72,9 +72,9 @@ def _class(part: torch.nn.Module) -> str | None:
 
 def _calls(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> dict[torch.nn.Module, list[_Call]]:
     """The calls of all quantizers, in order. An error of the module is left to the export."""
-    found: dict[torch.nn.Module, list[_Call]] = {}
+    calls: dict[torch.nn.Module, list[_Call]] = {}
     handles = [
-        part.register_forward_hook(lambda part, given, result: found.setdefault(part, []).append((given, result)))
+        part.register_forward_hook(lambda part, given, result: calls.setdefault(part, []).append((given, result)))
         for part in module.modules()
         if _class(part) is not None
     ]
@@ -84,14 +84,14 @@ def _calls(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> dict[torc
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return calls
 
 
 def _replacement(
     path: str, part: torch.nn.Module, calls: dict[torch.nn.Module, list[_Call]]
 ) -> Callable[..., torch.Tensor | tuple[torch.Tensor, ...]]:
     """Return a replacement of ``part`` by operators."""
-    given, result = calls[part][0]
+    operands, result = calls[part][0]
     try:
         with torch.no_grad():
             match _class(part):
@@ -101,14 +101,14 @@ def _replacement(
                     results = cycle([_parameter(part, each) for _, each in calls[part]])
                     return lambda *_: next(results)()
                 case name if name == _ACTIVATION:
-                    operator, rest = _activation(part, given[0], result), tuple(result[1:])
+                    operator, rest = _activation(part, operands[0], result), tuple(result[1:])
                     return lambda x: (operator(x), *rest)
                 case name if name == _CLAMP:
-                    return _clamp(part, given[0])
+                    return _clamp(part, operands[0])
                 case name if name == _TRUNCATION:
-                    return _truncation(part, given[0], result)
+                    return _truncation(part, operands[0], result)
                 case _:
-                    return _pool(part, given[0], calls.get(part.trunc_quant, []))
+                    return _pool(part, operands[0], calls.get(part.trunc_quant, []))
     except UnsupportedError as error:
         raise UnsupportedError(
             error.found, where=path, accepted=error.accepted, remedy="quantize in another way there"
@@ -181,7 +181,7 @@ def _truncation(
     part: torch.nn.Module, x: torch.Tensor, result: torch.Tensor, scale: torch.Tensor | None = None
 ) -> Function:
     """A quantizer that drops bits of sums, which are multiples of ``scale``, and of ``x.scale`` as Brevitas has them."""
-    one, none = torch.ones(()), torch.zeros(())
+    unit, none = torch.ones(()), torch.zeros(())
     if bool((x.zero_point != 0.0).any()):
         raise UnsupportedError("a truncation with a zero point", accepted="a zero point of 0")
     if scale is None and not bool((torch.frexp(x.scale)[0] == 0.5).all()):
@@ -189,13 +189,13 @@ def _truncation(
             "a truncation of sums whose scale is not a power of two, which errors of single precision decide",
             accepted="scales that are powers of two",
         )
-    dropped = part.tensor_quant(one, one, none, x.bit_width, x.signed)[1]
-    found = uniform_parts(
-        lambda points: part.tensor_quant(points, one, none, x.bit_width, x.signed)[0], dropped, none, integers=True
+    dropped = part.tensor_quant(unit, unit, none, x.bit_width, x.signed)[1]
+    parts = uniform_parts(
+        lambda points: part.tensor_quant(points, unit, none, x.bit_width, x.signed)[0], dropped, none, integers=True
     )
-    if found is None:
+    if parts is None:
         raise UnsupportedError("a truncation of another kind", accepted=", ".join(ROUNDINGS))
-    lowest, highest, rounding = found
+    lowest, highest, rounding = parts
     exact, step = (x.scale if scale is None else scale).double() * dropped.double(), result.scale
     return lambda y: torch.ops.bitsmith.quantize(y, exact, none, lowest, highest, step, rounding)
 

@@ -73,19 +73,19 @@ class Call(Arguments):
             if number is None:
                 raise UnsupportedError(f"the argument {shown(argument)}", accepted="tensors and numbers")
             return constant(number, kind=Kind.BOOL if isinstance(argument, bool) else Kind.REAL)
-        found = self.values[argument.name]
-        if isinstance(found, Unknown):
-            raise UnsupportedError(found.why or "after an operator that is refused")
-        if isinstance(found, tuple):
+        item = self.values[argument.name]
+        if isinstance(item, Unknown):
+            raise UnsupportedError(item.why or "after an operator that is refused")
+        if isinstance(item, tuple):
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
-        if found.codes is not None and self.node.name not in ON_CODES and "quantize" not in self.node.name:
+        if item.codes is not None and self.node.name not in ON_CODES and "quantize" not in self.node.name:
             raise UnsupportedError(
                 "arithmetic on the codes of a quantizer",
                 accepted="operators that move them, and those that dequantize them",
                 remedy="convert with use_reference_representation=False",
             )
         spec = self.specs.get(argument.name)
-        return found if spec is None else replace(found, kind=kind_of(spec.dtype))
+        return item if spec is None else replace(item, kind=kind_of(spec.dtype))
 
     def tensors(self, name: str) -> tuple[Value, ...]:
         """A list of tensors."""
@@ -107,11 +107,11 @@ class Call(Arguments):
         """
         return self.trained(self.tensor(name), name)
 
-    def trained(self, found: Value, name: str) -> Floats:
+    def trained(self, value: Value, name: str) -> Floats:
         """The elements of a trained tensor, as in :meth:`weight`."""
-        if found.constant is None or found.batch is not None:
+        if value.constant is None or value.batch is not None:
             raise UnsupportedError(f"{name} is computed from the inputs", accepted=f"a trained {name}")
-        return finite(found.constant, name, self.build.where)
+        return finite(value.constant, name, self.build.where)
 
     def trained_value(self, name: str) -> Value:
         """The same as :meth:`weight`, with its quantizer if it has one."""

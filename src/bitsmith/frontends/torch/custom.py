@@ -131,11 +131,11 @@ def _runs(
     """The calls of the modules, in order; none if the model does not take the inputs, which the export says."""
     import torch
 
-    found: dict[str, list[_Run]] = {}
+    runs: dict[str, list[_Run]] = {}
 
     def record(path: str) -> Callable[..., None]:
         def hook(part: torch.nn.Module, args: tuple[object, ...], kwargs: dict[str, object], result: object) -> None:
-            found.setdefault(path, []).append(_run(path, part, args, kwargs, result))
+            runs.setdefault(path, []).append(_run(path, part, args, kwargs, result))
 
         return hook
 
@@ -150,7 +150,7 @@ def _runs(
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return runs
 
 
 def _run(
@@ -190,11 +190,11 @@ def _parted(
 
 def _weights(module: torch.nn.Module, parts: Sequence[str]) -> list[Floats]:
     """Own parameters and buffers, then those of the sub-modules."""
-    found: list[Floats] = []
+    tensors: list[Floats] = []
     for part in (module, *(module.get_submodule(name) for name in parts)):
         own = [*part.parameters(recurse=False), *part.buffers(recurse=False)]
-        found += [as_weights(one.detach().double().cpu().numpy()) for one in own]
-    return found
+        tensors += [as_weights(one.detach().double().cpu().numpy()) for one in own]
+    return tensors
 
 
 def _operator(path: str, part: torch.nn.Module, runs: Sequence[_Run]) -> Callable[..., object]:

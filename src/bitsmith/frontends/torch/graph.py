@@ -118,7 +118,7 @@ def read_graph(archive: Archive) -> Graph:
 
 def _tensor_values(graph: Fields) -> dict[str, TensorSpec]:
     """Return the metadata of each tensor."""
-    found: dict[str, TensorSpec] = {}
+    specs: dict[str, TensorSpec] = {}
     described = graph.fields("tensor_values")
     for name in described.values:
         meta = described.fields(name)
@@ -126,8 +126,8 @@ def _tensor_values(graph: Fields) -> dict[str, TensorSpec]:
         if len(sizes) > 32:
             raise ModelFileError(f"{shown(name)} has {len(sizes)} axes", where=graph.where)
         open_or_fixed = tuple(size if is_integer(size) else None for size in sizes)
-        found[name] = TensorSpec(name, open_or_fixed, meta.integer("dtype"))
-    return found
+        specs[name] = TensorSpec(name, open_or_fixed, meta.integer("dtype"))
+    return specs
 
 
 def _inputs(

@@ -102,14 +102,14 @@ def exported(
                         return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
                     except Exception as raised:  # torch hands on whatever the module's code raises
                         error = error or raised
-    found, remedy = _reason(str(error))
+    reason, remedy = _reason(str(error))
     if is_script(module):
         remedy = _SCRIPT_REMEDY
     elif not remedy:
         example = f"{_NO_BATCH if examples is None else ''}give an example input"
         remedy = f"{example}; or export the module yourself and give the ExportedProgram"
     raise UnsupportedError(
-        f"torch.export cannot export the module: {found}",
+        f"torch.export cannot export the module: {reason}",
         where=type(module).__name__,
         accepted="modules whose operations do not depend on the data, and inputs that fit them",
         remedy=remedy,
@@ -287,20 +287,20 @@ def _inputs(
 
     place = next(module.parameters(), torch.zeros(()))
     if examples is not None:
-        given = [x if isinstance(x, torch.Tensor) else torch.from_numpy(np.asarray(x)) for x in examples]
-        if not given or any(x.ndim == 0 or len(x) == 0 for x in given):
+        batch = [x if isinstance(x, torch.Tensor) else torch.from_numpy(np.asarray(x)) for x in examples]
+        if not batch or any(x.ndim == 0 or len(x) == 0 for x in batch):
             raise ConfigError("an example without samples", accepted="tensors whose first axis counts samples")
         # Examples from numpy are in double precision more often than the module is.
-        given = [(x.to(place.dtype) if x.dtype == torch.float64 else x).to(place.device) for x in given]
-        for axes in _axes_of_samples(module, [tuple(x.shape) for x in given]):
-            yield [torch.cat([x, x], axis) for x, axis in zip(given, axes, strict=True)], axes
+        batch = [(x.to(place.dtype) if x.dtype == torch.float64 else x).to(place.device) for x in batch]
+        for axes in _axes_of_samples(module, [tuple(x.shape) for x in batch]):
+            yield [torch.cat([x, x], axis) for x, axis in zip(batch, axes, strict=True)], axes
         return
-    found = sample_shapes(shapes, examples=True)
-    if len(found) == 1:
-        _check_no_batch(module, found[0], shapes, place)
+    complete = sample_shapes(shapes, examples=True)
+    if len(complete) == 1:
+        _check_no_batch(module, complete[0], shapes, place)
     for dtype in (place.dtype if place.dtype.is_floating_point else torch.float32, torch.int64):
-        for axes in _axes_of_samples(module, [(2, *shape) for shape in found], of_samples=True):
-            sizes = [(*shape[:axis], 2, *shape[axis:]) for shape, axis in zip(found, axes, strict=True)]
+        for axes in _axes_of_samples(module, [(2, *shape) for shape in complete], of_samples=True):
+            sizes = [(*shape[:axis], 2, *shape[axis:]) for shape, axis in zip(complete, axes, strict=True)]
             yield [torch.zeros(size, dtype=dtype, device=place.device) for size in sizes], axes
 
 

@@ -103,8 +103,8 @@ def _within_sample(x: Value, values: Floats, *, steps: int = 0) -> Floats:
 
 def _operands(call: Call, x: Value, *names: str, steps: int = 0) -> list[Floats]:
     """Trained tensors that broadcast to ``x``, but for their last axes, as they do to a sample."""
-    found = [call.weight(name) for name in names]
-    for name, values in zip(names, found, strict=True):
+    tensors = [call.weight(name) for name in names]
+    for name, values in zip(names, tensors, strict=True):
         fits = values.ndim >= steps and broadcasts(values.shape[: values.ndim - steps], x.dims)
         if not fits or not values.size or float(np.abs(values).max()) > _GREATEST:
             raise ModelFileError(
@@ -112,7 +112,7 @@ def _operands(call: Call, x: Value, *names: str, steps: int = 0) -> list[Floats]
                 where=call.build.where,
                 accepted=f"a shape that broadcasts to it, and numbers up to {_GREATEST:g}",
             )
-    return [_within_sample(x, values, steps=steps) for values in found]
+    return [_within_sample(x, values, steps=steps) for values in tensors]
 
 
 def _checked(call: Call, grid: _Grid) -> _Grid:

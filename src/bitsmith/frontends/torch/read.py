@@ -163,15 +163,15 @@ class _Reading:
                 accepted="floating point",
                 remedy="cast its operands to floating point",
             )
-        found: list[int | None] = list(value.sizes(self._samples or 1))
-        if value.batch is not None and len(sizes) == len(found):
+        actual: list[int | None] = list(value.sizes(self._samples or 1))
+        if value.batch is not None and len(sizes) == len(actual):
             # Of a mask torch does not say how much it picks.
-            found = [None if size is None else own for size, own in zip(sizes, found, strict=True)]
+            actual = [None if size is None else own for size, own in zip(sizes, actual, strict=True)]
             if self._samples is None:
-                found[value.batch.axis] = sizes[value.batch.axis]
-        if found != list(sizes):
+                actual[value.batch.axis] = sizes[value.batch.axis]
+        if actual != list(sizes):
             raise ModelFileError(
-                f"{shown(name)} is said to have the sizes {sizes} and has {tuple(found)}", where=self._where
+                f"{shown(name)} is said to have the sizes {sizes} and has {tuple(actual)}", where=self._where
             )
         return value
 
@@ -204,8 +204,8 @@ class _Reading:
         names = UniqueNames()
         nodes = self._draft.nodes
         inputs = [number for number in kept if isinstance(nodes[number].layer, Input)]
-        found = {number: names.take(self._origins[nodes[number].origin].name) for number in inputs}
-        numbers = [number for number in kept if number not in found]
+        named = {number: names.take(self._origins[nodes[number].origin].name) for number in inputs}
+        numbers = [number for number in kept if number not in named]
 
         def group(number: int) -> tuple[Module, int]:
             origin = nodes[number].origin
@@ -213,13 +213,13 @@ class _Reading:
             return module, 0 if module.built_in else origin
 
         for _, members in groupby(numbers, group):
-            self._name_group(list(members), found, names)
-        return found
+            self._name_group(list(members), named, names)
+        return named
 
-    def _name_group(self, members: list[int], found: dict[int, str], names: UniqueNames) -> None:
+    def _name_group(self, members: list[int], named: dict[int, str], names: UniqueNames) -> None:
         """Names of the nodes of one call of a module, or of one operator outside of them."""
         nodes = self._draft.nodes
-        found.update({k: names.take(nodes[k].label) for k in members if nodes[k].label})
+        named.update({k: names.take(nodes[k].label) for k in members if nodes[k].label})
         rest = [k for k in members if not nodes[k].label]
         if not rest:
             return
@@ -233,7 +233,7 @@ class _Reading:
         for number in rest:
             operator = _operator(self._origins[nodes[number].origin]) if several else ""
             wanted = joined_names(name, operator, nodes[number].suffix)
-            found[number] = name if number == main else names.take(wanted)
+            named[number] = name if number == main else names.take(wanted)
 
     def _ends(self, members: Sequence[int], proper: Sequence[int]) -> list[int]:
         """Those of ``proper`` that no other depends on within ``members``; of several, those with weights come last."""

@@ -77,18 +77,18 @@ def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[st
         return seen
     inputs, chunk = input_batches(network, calibration)
     few = [batch[: min(chunk, _ROUNDED_SAMPLES)] for batch in inputs]
-    found = dict(seen)
+    finer = dict(seen)
     for position, name in enumerate(network.inputs):
         node, bits = network.node(name), _bits(network.node(name))
         if not _auto_format(node):
             continue
         if seen[name].frac is not None:
-            found[name] = _below_grid(network, few, position, seen[name])
+            finer[name] = _below_grid(network, few, position, seen[name])
         elif _unlike_features(node, inputs[position]):
             rounded = _with_rounded(few, position, format_for(seen[name], bits).frac)
             if _differ(network, few, rounded, math.ldexp(1.0, -least_bits(bits))):
-                found[name] = replace(seen[name], features=_features(inputs[position], bits))
-    return found
+                finer[name] = replace(seen[name], features=_features(inputs[position], bits))
+    return finer
 
 
 def _below_grid(network: Network, inputs: Sequence[Floats], position: int, seen: ObservedRange) -> ObservedRange:

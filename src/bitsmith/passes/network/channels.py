@@ -110,14 +110,14 @@ def refine_channels(
 
 def _together(candidates: Sequence[_Candidate]) -> list[_Candidate]:
     """The candidates, one for each tensor."""
-    found: dict[tuple[str, str], _Candidate] = {}
-    for each in candidates:
-        other = found.get((each.node, each.variable))
+    merged: dict[tuple[str, str], _Candidate] = {}
+    for candidate in candidates:
+        other = merged.get((candidate.node, candidate.variable))
         if other is not None:
-            least, frac = np.maximum(other.least, each.least), np.minimum(other.frac, each.frac)
-            each = replace(each, least=least, frac=frac)
-        found[each.node, each.variable] = each
-    return list(found.values())
+            least, frac = np.maximum(other.least, candidate.least), np.minimum(other.frac, candidate.frac)
+            candidate = replace(candidate, least=least, frac=frac)
+        merged[candidate.node, candidate.variable] = candidate
+    return list(merged.values())
 
 
 def _typical(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
@@ -156,12 +156,12 @@ class _Search:
             rounded += [rule] if rule is not None else []
             rounded += self._rules_of_trained(node) if node.settings.weights is Weights.ONCHIP else []
         rounded = [each for each in rounded if each.bits == AUTO_BITS]  # what the user gives is kept
-        for each, least in fine_steps(self.network, allowed, rounded, inputs):
-            if each.values is None:
-                channels = self.shapes[each.node][-1:]
-                yield _Candidate(each.node, each.variable, np.broadcast_to(least, channels), each.frac)
+        for tensor, least in fine_steps(self.network, allowed, rounded, inputs):
+            if tensor.values is None:
+                channels = self.shapes[tensor.node][-1:]
+                yield _Candidate(tensor.node, tensor.variable, np.broadcast_to(least, channels), tensor.frac)
             else:
-                yield _Candidate(each.node, each.variable, least, each.frac, each.applied(each.values))
+                yield _Candidate(tensor.node, tensor.variable, least, tensor.frac, tensor.applied(tensor.values))
 
     def _rule_of_result(self, node: NetworkNode) -> Rounded | None:
         """The steps of a result by the rule of auto; None where nothing is rounded."""
@@ -208,12 +208,12 @@ class _Search:
 
     def _of_trained(self, node: NetworkNode) -> Iterator[_Candidate]:
         rules = list(self._rules_of_trained(node))
-        found = self._trained_scales(node) if rules else {}
+        trained = self._trained_scales(node) if rules else {}
         for rule in rules:
-            if rule.variable not in found or rule.values is None:
+            if rule.variable not in trained or rule.values is None:
                 continue
             values, frac, bits = rule.values, rule.frac, node.settings.bits.of(rule.variable)
-            scales = _fitted(found[rule.variable], values.shape)
+            scales = _fitted(trained[rule.variable], values.shape)
             coarse = _are_coarse(scales, frac, bits)
             if not np.any(coarse):
                 continue

@@ -42,21 +42,21 @@ def fold_padding(network: Network) -> Network:
 
 def _pools(network: Network, name: str, padding: Pairs) -> dict[str, Layer]:
     """The pooling layers that read ``name``, which is padded along its axes, perhaps through permutations, padded themselves."""
-    found: dict[str, Layer] = {}
+    padded: dict[str, Layer] = {}
     readers = network.consumers(name)
     for reader in readers:
         match reader.layer:
             case Permute() as layer:
-                found |= _pools(network, reader.name, tuple(padding[axis] for axis in layer.perm))
+                padded |= _pools(network, reader.name, tuple(padding[axis] for axis in layer.perm))
             case MaxPool() as pool if not any(padding[-1]):
                 own = pool.padding or ((0, 0),) * len(pool.size)
                 pairs = zip(own, padding, strict=False)
-                found[reader.name] = replace(pool, padding=tuple((a + c, b + d) for (a, b), (c, d) in pairs))
+                padded[reader.name] = replace(pool, padding=tuple((a + c, b + d) for (a, b), (c, d) in pairs))
             case _:
                 raise _misplaced(reader.name)
     if name in network.outputs or not readers:
         raise _misplaced(name)
-    return found
+    return padded
 
 
 def _misplaced(name: str) -> UnsupportedError:

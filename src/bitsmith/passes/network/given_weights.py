@@ -33,21 +33,21 @@ def with_weights(
         InputDataError: no such weights, another shape, or values beyond the format.
     """
     known = parameters(program)
-    given = {variable: np.asarray(values) for variable, values in tensors.items() if values is not None}
+    arrays = {variable: np.asarray(values) for variable, values in tensors.items() if values is not None}
     called = {place: _called(network.node(place[0]), place[1]) for place in known}
     own = {place: variable for place, (name, variable) in called.items() if name == layer}
     own |= {place: place[1] for place in known if place[0] == layer}
-    if not given or not given.keys() <= set(own.values()):
+    if not arrays or not arrays.keys() <= set(own.values()):
         accepted = dict.fromkeys(f"{variable} of {name!r}" for name, variable in called.values())
         raise InputDataError(
-            f"weights {', '.join(given) or '(none)'} for layer {layer!r}",
+            f"weights {', '.join(arrays) or '(none)'} for layer {layer!r}",
             where="load_weights",
             accepted=", ".join(accepted) or "layers with Weights: reloadable",
         )
     now = {}
     for place, variable in own.items():
         node = network.node(place[0])
-        if (values := _given(node.layouts.get(place[1]), variable, given)) is not None:
+        if (values := _given(node.layouts.get(place[1]), variable, arrays)) is not None:
             now[place] = _as_given(values, node, place[1], whole=list(own.values()).count(variable) > 1)
     raws = {place: _raw_values(values, known[place], f"{layer}.{own[place]}") for place, values in now.items()}
     for name in dict.fromkeys(name for name, _ in now):
@@ -61,11 +61,11 @@ def _called(node: NetworkNode, variable: str) -> tuple[str, str]:
     return (node.name, variable) if layout is None or layout.cell is None else layout.cell
 
 
-def _given(layout: ModelLayout | None, variable: str, given: Mapping[str, _Array]) -> _Array | None:
+def _given(layout: ModelLayout | None, variable: str, arrays: Mapping[str, _Array]) -> _Array | None:
     """Return a ``given`` tensor, or one that this is a part of and that is given whole: the second bias of a GRU of Keras."""
-    if variable in given or layout is None:
-        return given.get(variable)
-    whole = given.get(layout.argument)
+    if variable in arrays or layout is None:
+        return arrays.get(variable)
+    whole = arrays.get(layout.argument)
     return whole if whole is not None and whole.shape == layout.shape else None
 
 

@@ -72,7 +72,7 @@ def _entries(network: Network, name: str) -> int | None:
     readers = network.consumers(name)
     if not readers or name in network.outputs:
         return None
-    found: list[int] = []
+    sizes: list[int] = []
     for reader in readers:
         match reader.layer:
             case Embedding() as embedding:
@@ -83,5 +83,5 @@ def _entries(network: Network, name: str) -> int | None:
                 entries = None
         if entries is None:
             return None
-        found.append(entries)
-    return max(found)
+        sizes.append(entries)
+    return max(sizes)

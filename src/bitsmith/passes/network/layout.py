@@ -185,12 +185,12 @@ class _Plan:
         if key not in self._known:
             shapes = [self._shapes[name] for name in node.inputs]
             as_is = all(read == unchanged(shape) for read, shape in zip(reads, shapes, strict=True))
-            found: tuple[Layer, Order] | None = node.layer, unchanged(self._shapes[node.name])
+            moved: tuple[Layer, Order] | None = node.layer, unchanged(self._shapes[node.name])
             if not as_is or isinstance(node.layer, Permute):
-                found = node.layer.reordered(reads, shapes)
-                if found is not None and found[0] is not node.layer and _is_loaded(node):
-                    found = None  # what is loaded has the order of the user's model
-            self._known[key] = None if found is None else _Choice(reads, *found)
+                moved = node.layer.reordered(reads, shapes)
+                if moved is not None and moved[0] is not node.layer and _is_loaded(node):
+                    moved = None  # what is loaded has the order of the user's model
+            self._known[key] = None if moved is None else _Choice(reads, *moved)
         return self._known[key]
 
     def _sweep(

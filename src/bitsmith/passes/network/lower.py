@@ -81,14 +81,14 @@ def exact_nodes(network: Network) -> set[str]:
 
 def _before_jumps(network: Network) -> set[str]:
     """Nodes whose result is read only by layers that jump, as it is or in another shape."""
-    readers, found = network.readers(), set[str]()
+    readers, before = network.readers(), set[str]()
     for node in reversed(network.nodes):
         jumping = [
-            reader.layer.jumps or (reader.layer.traits.keeps and reader.name in found) for reader in readers[node.name]
+            reader.layer.jumps or (reader.layer.traits.keeps and reader.name in before) for reader in readers[node.name]
         ]
         if jumping and all(jumping) and node.name not in network.outputs:
-            found.add(node.name)
-    return found
+            before.add(node.name)
+    return before
 
 
 def _in_model(builder: ProgramBuilder, node: NetworkNode, result: Value) -> Value:

@@ -67,11 +67,11 @@ class _Moving:
     def moved(self) -> Network:
         """The whole network."""
         for node in self._network.nodes:
-            found = self._commuted(node)
-            if found is None:
+            commuted = self._commuted(node)
+            if commuted is None:
                 self._nodes.append(replace(node, inputs=tuple(map(self._value, node.inputs))))
                 continue
-            layer, affine = found
+            layer, affine = commuted
             self._nodes.append(self._with(node, layer, affine))
             if affine is not None:
                 self._pending[node.name] = affine
@@ -408,7 +408,7 @@ def _split_bias(bias: Floats | None, scale: Rationals, *, quantized: bool) -> tu
 
 def _of_codes(node: NetworkNode, layer: Layer) -> Mapping[str, Quantizer]:
     """The quantizers of a layer whose weights are codes now."""
-    found = {}
+    quantizers = {}
     for name, values in layer.weights().items():
         quantizer = node.quantizers.get(name)
         if quantizer is not None and values is not node.layer.weights().get(name):
@@ -416,5 +416,5 @@ def _of_codes(node: NetworkNode, layer: Layer) -> Mapping[str, Quantizer]:
             codes = replace(quantizer, scale=one, step=one, offset=rationals(0.0))
             quantizer = codes if codes.holds(values) else Quantizer.holding(values)
         if quantizer is not None:
-            found[name] = quantizer
-    return found
+            quantizers[name] = quantizer
+    return quantizers

@@ -49,18 +49,18 @@ def settle_outliers(network: Network, calibration: Sequence[Floats]) -> tuple[li
     kept = np.ones(len(batches[0]), dtype=np.bool_)
     notes = []
     for name, batch in zip(network.inputs, batches, strict=True):
-        found = outlying(batch)
-        if found is None:
+        rare = outlying(batch)
+        if rare is None:
             continue
-        count = int(np.count_nonzero(found.samples))
-        where = f" at index {found.channel} of its last axis" if batch.ndim > 1 and batch.shape[-1] > 1 else ""
+        count = int(np.count_nonzero(rare.samples))
+        where = f" at index {rare.channel} of its last axis" if batch.ndim > 1 and batch.shape[-1] > 1 else ""
         note = (
             f"{count} of {len(batch)} calibration samples of input {name!r} "
-            f"reach{'es' * (count == 1)} {found.reached:.4g}{where}; "
-            f"the others stay within {found.others:.4g}. "
+            f"reach{'es' * (count == 1)} {rare.reached:.4g}{where}; "
+            f"the others stay within {rare.others:.4g}. "
         )
         if network.node(name).settings.outliers is Outliers.SATURATE:
-            kept &= ~found.samples
+            kept &= ~rare.samples
             notes.append(note + "Ranges are those of the others: such inputs saturate.")
         else:
             notes.append(note + "Ranges hold both; Outliers: saturate takes those of the others.")

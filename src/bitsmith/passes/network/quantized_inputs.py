@@ -101,7 +101,7 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
 
 def _readers(network: Network, shapes: Mapping[str, Shape], name: str) -> list[_Reader] | None:
     """The quantizers that read a node, as they are for its shape; None if anything else does."""
-    found: list[_Reader] = []
+    reached: list[_Reader] = []
     if name in network.outputs:
         return None
     for reader in network.consumers(name):
@@ -112,18 +112,18 @@ def _readers(network: Network, shapes: Mapping[str, Shape], name: str) -> list[_
         if isinstance(layer, Quantize):
             if layer.quantizer.fracs is None or not layer.quantizer.keeps_scale:
                 return None
-            found.append(_Reader(_told_apart(network, reader.name, layer.quantizer), reader.name))
+            reached.append(_Reader(_told_apart(network, reader.name, layer.quantizer), reader.name))
             continue
         beyond = _readers(network, shapes, reader.name) if reader.layer.traits.moves_or_pads else None
         if beyond is None:
             return None
-        for one in beyond:
-            if one.quantizer.size == 1 or len(reader.inputs) > 1:
-                here = _anywhere(one.quantizer)
+        for further in beyond:
+            if further.quantizer.size == 1 or len(reader.inputs) > 1:
+                here = _anywhere(further.quantizer)
             else:
-                here = _in_shape(one.quantizer, reader.layer, shapes[name])
-            found += [_Reader(each, one.name if reader.layer.traits.keeps else "") for each in here]
-    return found
+                here = _in_shape(further.quantizer, reader.layer, shapes[name])
+            reached += [_Reader(each, further.name if reader.layer.traits.keeps else "") for each in here]
+    return reached
 
 
 def _told_apart(network: Network, name: str, quantizer: Quantizer) -> Quantizer:
@@ -190,11 +190,11 @@ def _joint(quantizers: Sequence[Quantizer]) -> Quantizer | None:
     scales = [np.where(one.hi > one.lo, one.scale, np.asarray(coarsest, dtype=np.object_)) for one in quantizers]
     finest = reduce(np.minimum, scales) / (2 if halves else 1)
     lows, highs, ends = [], [], []
-    for one, scale in zip(quantizers, scales, strict=True):
+    for quantizer, scale in zip(quantizers, scales, strict=True):
         steps = _integer(scale / finest)
-        lows.append(one.lo * steps)
-        highs.append(one.hi * steps)
-        ends.append(np.where(one.hi > one.lo, one.hi + 1, 0) * steps)
+        lows.append(quantizer.lo * steps)
+        highs.append(quantizer.hi * steps)
+        ends.append(np.where(quantizer.hi > quantizer.lo, quantizer.hi + 1, 0) * steps)
     lo = reduce(np.minimum, lows)
     if not any(wrapping):
         return Quantizer.uniform(finest, lo, reduce(np.maximum, highs), Rounding.TRN, Overflow.SAT)
@@ -206,7 +206,7 @@ def _joint(quantizers: Sequence[Quantizer]) -> Quantizer | None:
 
 def _all_readers(network: Network, name: str) -> list[Quantizer] | None:
     """The quantizers of any scale that read a node, perhaps after its elements moved; None if anything else does."""
-    found: list[Quantizer] = []
+    quantizers: list[Quantizer] = []
     for reader in network.consumers(name):
         layer = reader.layer.layer if isinstance(reader.layer, TimeDistributed) else reader.layer
         moves = layer.traits.moves_or_pads
@@ -215,8 +215,8 @@ def _all_readers(network: Network, name: str) -> list[Quantizer] | None:
         )
         if beyond is None or "result" in reader.settings.precision:
             return None
-        found += beyond
-    return None if name in network.outputs else found
+        quantizers += beyond
+    return None if name in network.outputs else quantizers
 
 
 def _holding(quantizers: Sequence[Quantizer]) -> FixedFormat | None:

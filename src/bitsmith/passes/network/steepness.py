@@ -86,11 +86,11 @@ def fine_steps(
             wanted[node.name] = result
         if node.layer.jumps:
             jumping[node.name] = result
-    for each in tensors[:_MOST_LOOKED_AT]:
-        off = _change(before, each, inputs, wanted, allowed, jumping)
+    for tensor in tensors[:_MOST_LOOKED_AT]:
+        off = _change(before, tensor, inputs, wanted, allowed, jumping)
         if off > 1.0:
             more = min(math.ceil(math.log2(off)) + _GUARD_BITS, _MOST_BITS)
-            yield each, np.asarray(each.frac + more)
+            yield tensor, np.asarray(tensor.frac + more)
 
 
 def _change(

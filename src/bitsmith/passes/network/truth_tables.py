@@ -45,14 +45,14 @@ def truth_tables(network: Network, calibration: Sequence[Floats] | None = None) 
 def _bits_among(network: Network, calibration: Sequence[Floats] | None) -> set[str]:
     """The inputs that have no values but 0 and 1."""
     batches = dict(zip(network.inputs, calibration or (), strict=False))
-    found = set()
+    names = set()
     for name in network.inputs:
         fmt, layer = network.node(name).settings.precision.get("result"), network.input(name)
         stated = fmt is not None and (fmt.signed, fmt.width, fmt.frac) == (False, 1, 0)
         seen = fmt is None and not layer.limited and name in batches and _are_bits(np.asarray(batches[name]))
         if stated or layer.limits == (0, 1) or layer.entries == 2 or seen:
-            found.add(name)
-    return found
+            names.add(name)
+    return names
 
 
 def _are_bits(values: Floats) -> bool:
@@ -101,28 +101,28 @@ class _Tabulation:
     def follow(self, node: NetworkNode) -> None:
         """Find what ``node`` is of bits, if it is."""
         traits = node.layer.traits
-        given = [self.functions.get(name) for name in node.inputs]
-        functions = [function for function in given if function is not None]
-        found: _Function | None = None
+        known = [self.functions.get(name) for name in node.inputs]
+        functions = [function for function in known if function is not None]
+        function: _Function | None = None
         if node.name in self.bits:
-            found = self._leaf(node.name)
+            function = self._leaf(node.name)
         elif not node.inputs and not isinstance(node.layer, Input):
-            found = _Function((), node.layer.reference([]))
-        elif len(functions) == len(given) and not node.is_given:
+            function = _Function((), node.layer.reference([]))
+        elif len(functions) == len(known) and not node.is_given:
             if traits.moves_or_pads and len(functions) == 1:
-                found = self._moved(node, functions[0])
+                function = self._moved(node, functions[0])
             elif traits.elementwise or traits.affine:
-                found = self._computed(node, functions)
+                function = self._computed(node, functions)
             elif traits.picks and all(function.leaves and not function.layers for function in functions):
-                found = self._leaf(node.name)
-        if found is not None and self._ends(node, found):
-            if len(found.layers) > 1:
-                self._tabulate(node, found)
-            found = self._leaf(node.name)
-        if found is None and traits.bits:
-            found = self._leaf(node.name)
-        if found is not None:
-            self.functions[node.name] = found
+                function = self._leaf(node.name)
+        if function is not None and self._ends(node, function):
+            if len(function.layers) > 1:
+                self._tabulate(node, function)
+            function = self._leaf(node.name)
+        if function is None and traits.bits:
+            function = self._leaf(node.name)
+        if function is not None:
+            self.functions[node.name] = function
 
     def _leaf(self, name: str) -> _Function:
         shape = self.shapes[name]

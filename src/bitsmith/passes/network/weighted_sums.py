@@ -28,11 +28,11 @@ def weighted_sums(network: Network) -> Network:
     nodes: list[NetworkNode] = []
     taken = {node.name for node in network.nodes}
     for node in network.nodes:
-        found = _found(network, node)
-        if found is None:
+        parts = _found(network, node)
+        if parts is None:
             nodes.append(node)
             continue
-        quantizer, operands, weights = found
+        quantizer, operands, weights = parts
         factors = zip(operands, (weights.first, weights.second), strict=True)
         weighted = [_weighted(nodes, name, factor, taken) for name, factor in factors]
         total = free_name(f"{node.name}_sum", taken)

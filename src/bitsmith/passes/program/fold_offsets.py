@@ -62,25 +62,25 @@ def _without_offset(new: Rewriter, place: int, whole: bool = False) -> tuple[int
     """
     node = new.nodes[place]
     if isinstance(node.op, ops.Reshape):
-        found = _without_offset(new, node.args[0], whole=True)
-        if found is None:
+        split = _without_offset(new, node.args[0], whole=True)
+        if split is None:
             return None
-        return new.append(node.op, (found[0],), node.layer), _evaluated(new, node.op, (found[1],), node.layer)
-    found = _with_constant(new, node.args) if isinstance(node.op, ops.Add) else None
+        return new.append(node.op, (split[0],), node.layer), _evaluated(new, node.op, (split[1],), node.layer)
+    split = _with_constant(new, node.args) if isinstance(node.op, ops.Add) else None
     shape = node.type.shape
-    if found is None or new.type(found[0]).shape != shape:
+    if split is None or new.type(split[0]).shape != shape:
         return None
-    own = new.type(found[1]).shape
+    own = new.type(split[1]).shape
     by_position = whole or math.prod(own[:-1]) > 1
     if node.type.size > MAX_COPIES and by_position:
         return None
     shape = shape if by_position else shape[-1:]
-    constant = new.nodes[found[1]].op
+    constant = new.nodes[split[1]].op
     assert isinstance(constant, ops.Const)
     frac = int(constant.frac.max())
     raw = objects(constant.raw << objects(frac - constant.frac)).reshape(own[-len(shape) :])
     full = ops.Const(objects(np.broadcast_to(raw, shape)), np.array(frac, dtype=np.int64))
-    return found[0], new.append(full, (), node.layer)
+    return split[0], new.append(full, (), node.layer)
 
 
 def _evaluated(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int:

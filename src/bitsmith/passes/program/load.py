@@ -48,10 +48,10 @@ def values_of(program: Program) -> dict[ParameterKey, Ints]:
 
 def random_values(program: Program) -> dict[ParameterKey, Ints]:
     """Random raw values for the parameters of ``program``, often the extremes of their ranges."""
-    rng, found = np.random.default_rng(1), dict[ParameterKey, Ints]()
+    rng, values = np.random.default_rng(1), dict[ParameterKey, Ints]()
     for place, node in parameters(program).items():
         shape, lo, hi = node.type.shape, node.type.span.lo, node.type.span.hi
         uniform = lo + objects(rng.integers(0, 1 << 62, shape)) * (hi - lo + 1) // (1 << 62)
         kind = rng.integers(0, 8, shape)
-        found[place] = objects(np.where(kind == 0, lo, np.where(kind == 1, hi, uniform)))
-    return found
+        values[place] = objects(np.where(kind == 0, lo, np.where(kind == 1, hi, uniform)))
+    return values

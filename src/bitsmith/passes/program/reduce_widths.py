@@ -147,13 +147,13 @@ def _scan(new: Rewriter, op: ops.Scan, args: tuple[int, ...], layer: str) -> int
     """The recurrence with a body that takes no more than what reaches it; None if it takes just that."""
     body, tight = op.body, dict[int, ops.Input]()
     for number, (index, arg) in enumerate(zip(body.inputs, args, strict=True)):
-        declared, given = body.nodes[index].op, new.type(arg)
+        declared, taken = body.nodes[index].op, new.type(arg)
         assert isinstance(declared, ops.Input)
         if number < op.states:
             following = body.nodes[body.outputs[number].node].type
-            lo, hi = np.minimum(given.lo, following.lo), np.maximum(given.hi, following.hi)
+            lo, hi = np.minimum(taken.lo, following.lo), np.maximum(taken.hi, following.hi)
         else:
-            lo, hi = step_type(given).lo, step_type(given).hi
+            lo, hi = step_type(taken).lo, step_type(taken).hi
         if np.any(lo > declared.lo) or np.any(hi < declared.hi):
             tight[id(declared)] = replace(declared, lo=objects(compact(objects(lo))), hi=objects(compact(objects(hi))))
     if not tight:

@@ -32,12 +32,12 @@ def tie_states(program: Program, pairs: Mapping[str, str], initial: Mapping[str,
 
 def behind(program: Program, inputs: Mapping[str, object]) -> set[int]:
     """The nodes that depend on the named ``inputs``, these too."""
-    found = set[int]()
+    tied = set[int]()
     for index, node in enumerate(program.nodes):
         named = isinstance(node.op, ops.Input) and node.op.name in inputs
-        if named or not found.isdisjoint(node.args):
-            found.add(index)
-    return found
+        if named or not tied.isdisjoint(node.args):
+            tied.add(index)
+    return tied
 
 
 class _Tying:
@@ -87,11 +87,11 @@ class _Tying:
     def _check(self, node: Node, *, inside: bool) -> None:
         """Reject what cannot be within states."""
         if isinstance(node.op, ops.Parameter):
-            found, accepted = "weights that can be loaded, in a model whose states are tied", "Weights: onchip"
-            raise UnsupportedError(found, where=f"layer {node.layer!r}", accepted=accepted)
+            fault, accepted = "weights that can be loaded, in a model whose states are tied", "Weights: onchip"
+            raise UnsupportedError(fault, where=f"layer {node.layer!r}", accepted=accepted)
         if inside and isinstance(node.op, ops.Scan) and node.op.kept:
-            found = "a layer with states of its own, behind states that are tied"
-            raise UnsupportedError(found, where=f"layer {node.layer!r}", accepted="one or the other")
+            fault = "a layer with states of its own, behind states that are tied"
+            raise UnsupportedError(fault, where=f"layer {node.layer!r}", accepted="one or the other")
 
     def _taken(self, index: int) -> None:
         """Have the body know a value from outside: a constant, or a sequence of one step."""
