@@ -25,13 +25,13 @@ LAYOUT_LIMIT_LUTS = 2_000_000
 
 def unrolled_products(job: Job) -> dict[str, int]:
     """The products with constants other than 0 that a layer with a reuse factor of 1 makes at once, by layer."""
-    found = Counter[str]()
+    counts = Counter[str]()
     for node in job.program.nodes:
         if isinstance(node.op, ops.Linear) and job.directives.reuse_factor(node.layer) == 1:
             whole = job.directives.unrolled(job.program)
             positions = math.prod(node.type.shape[:-1]) if whole else 1
-            found[node.layer] += positions * int(np.count_nonzero(node.op.weights))
-    return dict(found)
+            counts[node.layer] += positions * int(np.count_nonzero(node.op.weights))
+    return dict(counts)
 
 
 def refused_word(words: Sequence[Word], tool: str, *, parallel: bool) -> CapacityError | None:

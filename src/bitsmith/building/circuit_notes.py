@@ -9,11 +9,11 @@ from bitsmith.building.job import Job
 from bitsmith.devices import Family
 
 
-def notes_on_circuit(made: Circuit, job: Job, family: Family, budget_ns: float) -> Iterator[str]:
+def notes_on_circuit(circuit: Circuit, job: Job, family: Family, budget_ns: float) -> Iterator[str]:
     """Reasons why a circuit may miss its clock, or the latency that the user wants; and what its engines wait for."""
     target = job.target
     most = None if target.latency is None else int(target.latency.most)
-    cycles, missing = made.cycles[0], made.stage_ns - budget_ns
+    cycles, missing = circuit.cycles[0], circuit.stage_ns - budget_ns
     if most is not None and cycles > most:
         yield (
             f"the circuit takes {cycles} cycles, more than the {most} of Latency: shared multipliers (ReuseFactor) and "
@@ -21,12 +21,12 @@ def notes_on_circuit(made: Circuit, job: Job, family: Family, budget_ns: float) 
         )
     if most is not None and missing > 0:
         yield (
-            f"in {cycles} cycles, for Latency, a stage has {made.stage_ns:.1f} ns of logic by the delay model, where the "
+            f"in {cycles} cycles, for Latency, a stage has {circuit.stage_ns:.1f} ns of logic by the delay model, where the "
             f"clock leaves {budget_ns:.1f}: a period of about {target.clock_period_ns + missing:.1f} ns may be reached."
         )
-    yield from map(str, made.fetched)
-    if made.over_budget:
+    yield from map(str, circuit.fetched)
+    if circuit.over_budget:
         yield (
-            f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the delay model "
+            f"{circuit.over_budget} operations (wide products or sums) take longer than the clock period by the delay model "
             f"({family.delays.source}); the clock may not be reached."
         )

@@ -173,11 +173,23 @@ def circuit(
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
         elements = sum(program.nodes[output.node].type.size for output in program.outputs)
-        made = write(netlist, stages, top, title, directives.protection, elements)
+        written = write(netlist, stages, top, title, directives.protection, elements)
         late = len(stages.over_budget)
-        cycles = made.latency, 1
+        cycles = written.latency, 1
         return Pipeline(
-            *(program, made.top, made.parts, cycles, late, stages.stage_ns, title, in_logic, in_engines, (), made)
+            *(
+                program,
+                written.top,
+                written.parts,
+                cycles,
+                late,
+                stages.stage_ns,
+                title,
+                in_logic,
+                in_engines,
+                (),
+                written,
+            )
         )
     network = dumped("token-network", partition(shown, directives), network_to_text)
     require_engine(program, directives, network.processes)
@@ -350,15 +362,15 @@ class Streaming(Circuit):
             folder,
         )
 
-    def _cosimulated(self, found: StreamSimulation) -> Cosimulated:
-        memories = ((self.design.memories[name], name, *use) for name, use in found.peaks.items())
+    def _cosimulated(self, simulated: StreamSimulation) -> Cosimulated:
+        memories = ((self.design.memories[name], name, *use) for name, use in simulated.peaks.items())
         fifos = tuple(
             FIFO(fifo=name, layer=memory.layers, width=memory.width, depth=depth, peak=peak)
             for memory, name, peak, depth in memories
         )
-        reloaded = (self._reloaded(), self._tensors(found.reloaded)) if self.design.loads else None
-        outputs = self._tensors(found.outputs)
-        return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, fifos, reloaded)
+        reloaded = (self._reloaded(), self._tensors(simulated.reloaded)) if self.design.loads else None
+        outputs = self._tensors(simulated.outputs)
+        return Cosimulated(outputs, simulated.latency_cycles, simulated.ii_cycles, simulated.tool, fifos, reloaded)
 
     def _reloaded(self) -> Program:
         """The program with the weights that the simulation loads."""

@@ -92,12 +92,12 @@ class Execution:
         lasts = not cached and sources.seconds >= _LONG_S
         _announce(sources.name, sources.title, f", in about {_duration(sources.seconds)}" if lasts else "")
         if record is None:
-            made = sources.generate()
-            written = self._project.write(made.files)
+            generated = sources.generate()
+            written = self._project.write(generated.files)
             seconds = time.perf_counter() - started
             result: Json = {
-                "notes": list(made.notes),
-                "sections": {type(section).__name__: plain(section) for section in made.sections},
+                "notes": list(generated.notes),
+                "sections": {type(section).__name__: plain(section) for section in generated.sections},
             }
             record = self._project.record(sources.name, sources.digest, result, seconds, files=written)
         # Files that no step has written could be read in place of those that one has.

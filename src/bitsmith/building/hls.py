@@ -264,14 +264,14 @@ class _Hls:
         if not self.steps:
             return ()
         try:
-            found = measured(folder, self._job.target.clock_period_ns)
+            reported = measured(folder, self._job.target.clock_period_ns)
         except ProjectError as error:
             notes.append(f"The tool's reports cannot be read: {error.where}: {error.found}")
             return ()
-        if "Resources" in found:
-            found["Resources"]["Part"] = self._job.target.part
-        notes += self._plan_violated(found.get("Latency", {}))
-        return tuple(section_of(name, figures) for name, figures in found.items())
+        if "Resources" in reported:
+            reported["Resources"]["Part"] = self._job.target.part
+        notes += self._plan_violated(reported.get("Latency", {}))
+        return tuple(section_of(name, figures) for name, figures in reported.items())
 
     def _too_many_products(self) -> list[str]:
         """A note on the layer for which the tool is known to give up."""
@@ -301,11 +301,11 @@ class _Hls:
             VerificationError: says both intervals.
         """
         try:
-            found = measured(folder, self._job.target.clock_period_ns).get("Latency", {})
+            latency = measured(folder, self._job.target.clock_period_ns).get("Latency", {})
         except ProjectError:
             return  # said with the other reports
-        simulated = "(estimate)" not in str(found.get("Tool", ""))
-        for note in self._plan_violated(found):
+        simulated = "(estimate)" not in str(latency.get("Tool", ""))
+        for note in self._plan_violated(latency):
             if simulated and not self._force:
                 raise VerificationError(
                     note.rstrip("."),
@@ -325,22 +325,22 @@ def _watching(log: Path) -> Progress:
     return watch
 
 
-def _compare_numbers(found: Numbers, expected: Numbers, where: str) -> None:
+def _compare_numbers(numbers: Numbers, expected: Numbers, where: str) -> None:
     """Refuse lines of numbers that are not those of the emulator.
 
     Raises:
         VerificationError: says where first.
     """
-    if [len(row) for row in found] != [len(row) for row in expected]:
+    if [len(row) for row in numbers] != [len(row) for row in expected]:
         raise VerificationError(
-            f"{len(found)} lines of {len(found[0]) if found else 0} numbers",
+            f"{len(numbers)} lines of {len(numbers[0]) if numbers else 0} numbers",
             where=where,
             accepted=f"{len(expected)} lines of {len(expected[0])} numbers",
             remedy=_LOOK_THERE,
         )
     wrong = [
         (sample, element)
-        for sample, (have, want) in enumerate(zip(found, expected, strict=True))
+        for sample, (have, want) in enumerate(zip(numbers, expected, strict=True))
         for element in range(len(want))
         if not _equal(have[element], want[element])
     ]
@@ -348,7 +348,7 @@ def _compare_numbers(found: Numbers, expected: Numbers, where: str) -> None:
         sample, element = wrong[0]
         raise VerificationError(
             f"{len(wrong):,} of {sum(map(len, expected)):,} outputs differ; first in sample {sample}, element {element}: "
-            f"the circuit gives {plain(found[sample][element])[:60]}, the emulator {expected[sample][element]}",
+            f"the circuit gives {plain(numbers[sample][element])[:60]}, the emulator {expected[sample][element]}",
             where=where,
             remedy=_LOOK_THERE,
         )

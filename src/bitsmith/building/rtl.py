@@ -125,13 +125,17 @@ class _Logic(Rtl):
             log=f"{self._tool.key}/{step.value}.log",
         )
 
-    def _measured(self, found: Found) -> Sections:
-        cells = (sections.Utilization(found.cells),) if found.cells else ()
-        if found.period_ns is None:
-            return (found.resources, *cells)
-        period = round(found.period_ns, 4)
-        clock = self._clock(period, round(1e3 / period, 2), found.path, found.resources.tool)
-        return (found.resources, replace(clock, hold_slack_ns=found.hold_ns, pulse_slack_ns=found.pulse_ns), *cells)
+    def _measured(self, figures: Found) -> Sections:
+        cells = (sections.Utilization(figures.cells),) if figures.cells else ()
+        if figures.period_ns is None:
+            return (figures.resources, *cells)
+        period = round(figures.period_ns, 4)
+        clock = self._clock(period, round(1e3 / period, 2), figures.path, figures.resources.tool)
+        return (
+            figures.resources,
+            replace(clock, hold_slack_ns=figures.hold_ns, pulse_slack_ns=figures.pulse_ns),
+            *cells,
+        )
 
     def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
         """Take the figures of the last step, and say how to start the tool where it has not run."""

@@ -135,24 +135,24 @@ class Rtl:
         return None if made.interface.images else selftest_frame(made.program)
 
     def _generate(self) -> Generated:
-        made, frame = self._circuit, self._frame
+        circuit, frame = self._circuit, self._frame
         files = together(
-            {f"driver/{image_file(self._top, port)}": data for port, data in images(made.interface)},
-            {f"rtl/{name}": text for name, text in made.sources.items()},
-            *(made.extras, self._bench()),
-            {self._driver: driver(made.program, made.interface, self.job.layouts, frame=frame)},
+            {f"driver/{image_file(self._top, port)}": data for port, data in images(circuit.interface)},
+            {f"rtl/{name}": text for name, text in circuit.sources.items()},
+            *(circuit.extras, self._bench()),
+            {self._driver: driver(circuit.program, circuit.interface, self.job.layouts, frame=frame)},
             *(() if self._system is None else (self._system[1], self._system[0].files)),
         )
-        notes = tuple(notes_on_circuit(made, self.job, self._part.family, self._budget_ns))
-        return Generated(files, notes, watching(made, self.job.target, self._part.family.memory))
+        notes = tuple(notes_on_circuit(circuit, self.job, self._part.family, self._budget_ns))
+        return Generated(files, notes, watching(circuit, self.job.target, self._part.family.memory))
 
     def _bench(self) -> Mapping[str, str]:
         """The bench for cocotb, with few frames: users add theirs."""
-        made = self._circuit
-        frames = max(2, min(_BENCH_FRAMES, _BENCH_CYCLES // made.cycles[1]))
+        circuit = self._circuit
+        frames = max(2, min(_BENCH_FRAMES, _BENCH_CYCLES // circuit.cycles[1]))
         wrappers = f"{bus_wrappers.axi_lite_name(self._top)}.v", f"{bus_wrappers.avalon_name(self._top)}.sv"
-        sources = (*made.wrapper_sources(library.BENCH_LIBRARY), *wrappers)
-        return bench(made.interface, sources, *made.tokens(random_stimuli(self.job.program, frames)))
+        sources = (*circuit.wrapper_sources(library.BENCH_LIBRARY), *wrappers)
+        return bench(circuit.interface, sources, *circuit.tokens(random_stimuli(self.job.program, frames)))
 
     def cosim(self) -> Stage:
         """Compare the circuit with the emulator, and measure its latency and interval."""
@@ -173,25 +173,25 @@ class Rtl:
             expected=lambda: self._circuit.responses(self._simulated()),
         )
 
-    def _compared(self, found: Cosimulated) -> Sections:
+    def _compared(self, measured: Cosimulated) -> Sections:
         """Refuse outputs that are not the emulator's, and cycles that were not planned."""
         job, raws = self.job, self._simulated()
-        compare(job.emulator, job.program, found.outputs, raws)
-        if found.reloaded is not None:
-            program, outputs = found.reloaded
+        compare(job.emulator, job.program, measured.outputs, raws)
+        if measured.reloaded is not None:
+            program, outputs = measured.reloaded
             compare(Emulator(program), program, outputs, raws)
         latency, interval = self._circuit.cycles
         # Frames may follow faster at first, until a long part has caught up with a slow one.
-        if found.latency != latency or found.interval > interval:
+        if measured.latency != latency or measured.interval > interval:
             raise VerificationError(
-                f"latency {found.latency} and interval {found.interval} measured",
+                f"latency {measured.latency} and interval {measured.interval} measured",
                 where=self._top,
                 accepted=f"latency {latency} and interval {interval}, as planned",
             )
         return (
-            sections.Verification(inputs=len(raws[0]), mismatches=0, tool=found.tool),
-            sections.Latency(cycles=latency, ii=interval, tool=found.tool),
-            *([sections.FIFOs(found.fifos)] if found.fifos else []),
+            sections.Verification(inputs=len(raws[0]), mismatches=0, tool=measured.tool),
+            sections.Latency(cycles=latency, ii=interval, tool=measured.tool),
+            *([sections.FIFOs(measured.fifos)] if measured.fifos else []),
         )
 
     def synth(self) -> Stage:
@@ -253,12 +253,12 @@ class Rtl:
         parts = tuple(self._circuit.parts)
         return Synthesis(self._part.family.name, self._top, paths, self._part.family, parts=parts)
 
-    def _by_layer(self, found: Resources) -> sections.Layers:
+    def _by_layer(self, resources: Resources) -> sections.Layers:
         """The cells of each layer; parts of the same layers in one row, the top's last."""
         layers: dict[str, list[tuple[LayerPart, Resources]]] = {}
         for name, part in (*self._circuit.parts.items(), ("", LayerPart(""))):
-            if name in found.parts:
-                layers.setdefault(part.layer, []).append((part, found.parts[name]))
+            if name in resources.parts:
+                layers.setdefault(part.layer, []).append((part, resources.parts[name]))
         return sections.Layers(tuple(map(_layer_cells, layers.values())))
 
     def pnr(self) -> Stage:
@@ -290,11 +290,11 @@ class Rtl:
             return *clock, _utilization(reached), sections.Files({"Bitstream": f"pnr/{path.name}"})
 
         def flow() -> Flow[Sections]:
-            made = self._circuit
+            circuit = self._circuit
             stored = self._stored()
-            text = uart_wrapper.uart(made.interface, board.clock_hz, _BAUD, stored, led=board.led)
+            text = uart_wrapper.uart(circuit.interface, board.clock_hz, _BAUD, stored, led=board.led)
             wrapper = {f"rtl/{top}.sv": text}
-            below = tuple(f"rtl/{name}" for name in made.wrapper_sources(library.UART_LIBRARY))
+            below = tuple(f"rtl/{name}" for name in circuit.wrapper_sources(library.UART_LIBRARY))
             synthesis = Synthesis("shell", top, (*below, *wrapper), board.part.family, pads=True)
             return Converted(Chained(synthesis, bits, wrapper), configured)
 
@@ -396,14 +396,14 @@ class Rtl:
         return parts[found].layer if found else None
 
 
-def _joined(found: Sections) -> Sections:
+def _joined(results: Sections) -> Sections:
     """Join the sections of the comparisons of circuit and netlist."""
-    verified = [section for section in found if isinstance(section, sections.Verification)]
+    verified = [section for section in results if isinstance(section, sections.Verification)]
     if len(verified) < 2:
-        return found
+        return results
     circuit, netlist = verified
     both = replace(circuit, netlist_inputs=netlist.netlist_inputs, netlist_tool=netlist.netlist_tool)
-    return tuple(both if section is circuit else section for section in found if section is not netlist)
+    return tuple(both if section is circuit else section for section in results if section is not netlist)
 
 
 def _layer_cells(parts: Sequence[tuple[LayerPart, Resources]]) -> sections.LayerCells:
@@ -428,10 +428,10 @@ def _larger(cells: Iterable[Resources], name: str) -> int | None:
     return sum(numbers) if numbers else None
 
 
-def _utilization(found: Timing) -> sections.Utilization:
+def _utilization(timing: Timing) -> sections.Utilization:
     return sections.Utilization(
         tuple(
             sections.CellUse(cell=cell, used=number, available=available)
-            for cell, (number, available) in found.utilization.items()
+            for cell, (number, available) in timing.utilization.items()
         )
     )

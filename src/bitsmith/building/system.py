@@ -78,19 +78,19 @@ def system_of(
 
 
 def rtl_core(
-    made: Circuit,
+    circuit: Circuit,
     board: SystemBoard,
     target: Target,
     layouts: Mapping[ParameterKey, ModelLayout],
     samples: Sequence[Raw] | None = None,
 ) -> tuple[Core, Mapping[str, str | bytes]]:
     """A circuit with streams of beats, and the files for that beside its own; ``samples`` are what monitors expect."""
-    interface = made.interface
+    interface = circuit.interface
     narrow = with_beats(interface, board.bus_bytes)
     in_memory = reads_memory(target)
     counts = has_counters(board, target)
     ranges = has_ranges(target.monitors)
-    watched = watches(made.program, interface, samples, made.in_engines) if ranges else ()
+    watched = watches(circuit.program, interface, samples, circuit.in_engines) if ranges else ()
     counted = counters(narrow, ranges=ranges) if counts else None
     module, wrappers, below = _memory(narrow, counted) if in_memory else _outside(narrow, board, counted)
     if counts:
@@ -99,16 +99,16 @@ def rtl_core(
         f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes, limits=counts, watched=watched),
         **wrappers,
     }
-    names = (*made.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
+    names = (*circuit.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
     if isinstance(board, SocFpga):
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names, registers=True)
-    frame, counted_hz = selftest_frame(made.program), 1e9 / target.clock_period_ns if counts else None
+    frame, counted_hz = selftest_frame(circuit.program), 1e9 / target.clock_period_ns if counts else None
     text = driver(
-        *(made.program, interface, layouts, board.bus_bytes), counted_hz=counted_hz, frame=frame, watched=watched
+        *(circuit.program, interface, layouts, board.bus_bytes), counted_hz=counted_hz, frame=frame, watched=watched
     )
     core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), text, module)
     files_in_c = bare_metal(
-        *(made.program, interface, layouts, board.bus_bytes),
+        *(circuit.program, interface, layouts, board.bus_bytes),
         registers=True,
         masters=in_memory,
         counted_hz=counted_hz,
@@ -141,16 +141,16 @@ def has_counters(board: SystemBoard | None, target: Target) -> bool:
     return board is not None and target.monitors != NO_MONITORS
 
 
-def watching(made: Circuit, target: Target, block: MemoryBlock) -> Sections:
+def watching(circuit: Circuit, target: Target, block: MemoryBlock) -> Sections:
     """The part of the estimate that counters, monitors and check bits take, about; none without them."""
-    counted, checked = has_counters(system_board(target), target), made.interface.checked
+    counted, checked = has_counters(system_board(target), target), circuit.interface.checked
     if not counted and not is_monitored(target.monitors, MEMORIES) and not checked:
         return ()
-    parts = [read_back_cells(made.interface), check_cells(checked, protection(target))]
+    parts = [read_back_cells(circuit.interface), check_cells(checked, protection(target))]
     if counted:
-        parts.append(counters_cells(made.interface))
+        parts.append(counters_cells(circuit.interface))
         if has_ranges(target.monitors):
-            parts.append(range_cells(watches(made.program, made.interface, None, made.in_engines)))
+            parts.append(range_cells(watches(circuit.program, circuit.interface, None, circuit.in_engines)))
     luts, ffs = (sum(column) for column in zip(*parts, strict=True))
     blocks = check_blocks(checked, protection(target), block)
     return (Estimate(counters_lut=luts, counters_ff=ffs, counters_bram=blocks or None),) if luts else ()

@@ -50,14 +50,14 @@ def selftest_frame(program: Program) -> tuple[list[Raw], list[Raw]] | None:
     return [raw[0] for raw in raws], [result[0] for result in Emulator(program).run_raw(raws)]
 
 
-def compare(emulator: Emulator, program: Program, found: Sequence[Raw], raws: Sequence[Raw]) -> None:
-    """Refuse outputs ``found`` for ``raws`` that are not those of the emulator; both one array per output.
+def compare(emulator: Emulator, program: Program, outputs: Sequence[Raw], raws: Sequence[Raw]) -> None:
+    """Refuse ``outputs`` for ``raws`` that are not those of the emulator; both one array per output.
 
     Raises:
         VerificationError: they differ; says where first.
     """
     expected = emulator.run_raw(raws)
-    for output, want, have in zip(program.outputs, expected, found, strict=True):
+    for output, want, have in zip(program.outputs, expected, outputs, strict=True):
         want, have = want.reshape(len(want), -1), have.reshape(len(have), -1)
         wrong = np.argwhere(want != have)
         if len(wrong):

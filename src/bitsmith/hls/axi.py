@@ -117,12 +117,12 @@ def _framed(project: HlsProject, bus_bytes: int) -> list[str]:
     for name in lasts:
         lines += [f'hls::stream<bool> {name}("{name}");', f"#pragma HLS STREAM variable={name} depth={_PACKETS}"]
     for k, port in enumerate(project.inputs):
-        told = "" if k else f", {lasts[0]}"
-        lines.append(f"kernels::{take}<{shape(port, bus_bytes)}>({names[port.name]}, {port.name}{told});")
+        last = "" if k else f", {lasts[0]}"
+        lines.append(f"kernels::{take}<{shape(port, bus_bytes)}>({names[port.name]}, {port.name}{last});")
     lines.append(f"{project.top}({', '.join(port.name for port in (*project.inputs, *project.outputs))});")
     for k, port in enumerate(project.outputs):
-        told = ", ".join(lasts[k : k + 2])
-        lines.append(f"kernels::{give}<{shape(port, bus_bytes)}>({port.name}, {names[port.name]}, {told});")
+        last = ", ".join(lasts[k : k + 2])
+        lines.append(f"kernels::{give}<{shape(port, bus_bytes)}>({port.name}, {names[port.name]}, {last});")
     return lines
 
 

@@ -30,17 +30,17 @@ _BYTE = 8
 
 def token_beats(network: Network, streams: Streams, *, parallel: bool) -> Beats:
     """The beats of all tokens that are too wide for ``streams``; ``parallel``: the top function takes arrays, but of weights."""
-    found: dict[OutputPort, int] = {}
+    chosen: dict[OutputPort, int] = {}
     results = [OutputPort(k, port) for k, each in enumerate(network.processes) for port in range(len(each.results))]
     for result in sorted(results, key=lambda each: _size(network, each)):
         size, most = _size(network, result), _most_elements(network, result, streams, parallel=parallel)
         if most is None or size <= most:
             continue
         fitting = [count for count in range(1, most + 1) if size % count == 0]
-        parts = [_size(network, part) // found.get(part, 1) for part in _parts(network, result)]
+        parts = [_size(network, part) // chosen.get(part, 1) for part in _parts(network, result)]
         apt = [count for count in fitting if all(count % part == 0 for part in parts)]
-        found[result] = size // max(apt or fitting)
-    return found or WHOLE
+        chosen[result] = size // max(apt or fitting)
+    return chosen or WHOLE
 
 
 def step_cycles(network: Network, number: int, beats: Beats) -> int:

@@ -96,7 +96,7 @@ class EngineWriter(FunctionWriter[Process]):
 
     def _begun(self) -> list[str]:
         """Lines before the loop of a layer: its numbers, and all variables at its beginning."""
-        found = list[str]()
+        constants = list[str]()
         weights, biases, fields = 0, 0, list[dict[str, int]]()
         for layer in self._kind.layers:
             fields.append(_fields(layer, weights, biases, apart=self._kind.banks > 1))
@@ -108,12 +108,12 @@ class EngineWriter(FunctionWriter[Process]):
             values = np.array([each[key] & self._ranges.get(whole, -1) for each in fields])
             assert values.min() >= 0, key
             kind = "bool" if key in ("alike", "greatest", "apart") else "int"
-            found.append(f"const {kind} {key} = {self._by_layer(key, values)};")
+            constants.append(f"const {kind} {key} = {self._by_layer(key, values)};")
         starts = {"at": "first_word", "place0": "first_row", "place1": "first_column"}
         starts |= {"row": "first_weights", "target": "first_target", "bias_at": "first_bias"}
         zeros = (f"int {name} = 0;" for name in (*_COUNTED, "left"))
         begun = (f"int {name} = {start};" for name, start in starts.items())
-        return [*found, *begun, *zeros, "bool more = false;"]
+        return [*constants, *begun, *zeros, "bool more = false;"]
 
     def _moved(self, name: str, by: str = "1", sign: str = "+") -> str:
         """A line that adds ``by`` to a variable, of whose bits no more are kept than it needs.
@@ -151,7 +151,7 @@ class EngineWriter(FunctionWriter[Process]):
         self, function: str, results: Sequence[Variable], inputs: tuple[Variable, Variable, Variable]
     ) -> list[str]:
         """Return the statements for a sum that leaves: through the token function, into the memory or out."""
-        kind, given, (total, bias, choice) = self._kind, self._gives[0], inputs
+        kind, result, (total, bias, choice) = self._kind, self._gives[0], inputs
         biases = np.concatenate([layer.bias for layer in kind.layers])
         lines = [f"{total.type_name} sum[1];", "kernels::copy<1>(leaving, sum);"]
         lines += self._told("bias", bias, biases)
@@ -163,8 +163,8 @@ class EngineWriter(FunctionWriter[Process]):
         stored, answer = results
         lines += [f"{stored.type_name} stored[1];", f"{answer.type_name} answer[1];"]
         lines.append(f"{function}(sum, bias, choice, stored, answer);")
-        out = [*token_lines(self._scope, given.token, "result"), "kernels::copy<1>(answer, result.data);"]
-        lines += [f"if (layer == {len(kind.layers) - 1}) {{", *map(indented, [*out, given.given("result", "y0")])]
+        out = [*token_lines(self._scope, result.token, "result"), "kernels::copy<1>(answer, result.data);"]
+        lines += [f"if (layer == {len(kind.layers) - 1}) {{", *map(indented, [*out, result.given("result", "y0")])]
         lines += ["} else {", f"    {self._stored('stored', 'target')}", "}"]
         lines += [
             f"kernels::engine_leave<{kind.lanes}>(leaving);",
@@ -222,19 +222,19 @@ def _fields(layer: EngineLayer, weights: int, biases: int, *, apart: bool) -> di
     """The numbers of a layer, whose weights and biases begin at these rows; ``apart``: layers can be so."""
     busy = layer.all_passes * layer.steps
     names = ("first_word", "first_target", "to_column", "to_row", "to_pass", "to_block", "to_window", "to_line")
-    found = {"busy": busy, "steps": busy + layer.lanes, "lanes": layer.lanes}
-    found |= dict(zip(names, layer.addresses, strict=True))
-    found |= {"rows": layer.grid[0], "columns": layer.grid[1]}
-    found |= {"first_row": -layer.op.padding[0][0], "first_column": -layer.op.padding[1][0]}
+    numbers = {"busy": busy, "steps": busy + layer.lanes, "lanes": layer.lanes}
+    numbers |= dict(zip(names, layer.addresses, strict=True))
+    numbers |= {"rows": layer.grid[0], "columns": layer.grid[1]}
+    numbers |= {"first_row": -layer.op.padding[0][0], "first_column": -layer.op.padding[1][0]}
     for axis in range(2):
         dilation, last = layer.op.dilation[axis], layer.op.size[axis] - 1
-        found |= {f"dilation{axis}": dilation, f"last_tap{axis}": last, f"span{axis}": dilation * last}
-        found[f"stride{axis}"] = layer.op.stride[axis]
-    found |= {"last_channel": layer.numbers - 1, "last_pass": layer.passes - 1}
-    found |= {"last_block": layer.blocks - 1, "last_window1": layer.windows[1] - 1}
-    found |= {"first_weights": weights, "first_bias": biases, "last_bias": biases + len(layer.bias) - 1}
-    found |= {"alike": int(len(layer.weights) < layer.blocks), "greatest": int(layer.greatest)}
-    return found | ({"apart": int(layer.apart)} if apart else {})
+        numbers |= {f"dilation{axis}": dilation, f"last_tap{axis}": last, f"span{axis}": dilation * last}
+        numbers[f"stride{axis}"] = layer.op.stride[axis]
+    numbers |= {"last_channel": layer.numbers - 1, "last_pass": layer.passes - 1}
+    numbers |= {"last_block": layer.blocks - 1, "last_window1": layer.windows[1] - 1}
+    numbers |= {"first_weights": weights, "first_bias": biases, "last_bias": biases + len(layer.bias) - 1}
+    numbers |= {"alike": int(len(layer.weights) < layer.blocks), "greatest": int(layer.greatest)}
+    return numbers | ({"apart": int(layer.apart)} if apart else {})
 
 
 def _ranges(kind: Engine) -> dict[str, int]:

@@ -342,19 +342,19 @@ class _FunctionWriter:
             inputs[index] = Variable(self._locals.unique("step_in"), type_name, common_format(kind), kind.shape)
         step = write_function(op.body, run, name, self._scope, inputs)
         self._texts += step.texts
-        given = list(inputs.values())
+        variables = list(inputs.values())
         outs = [Variable(self._locals.unique("step_out"), out.type_name, out.scalar, out.shape) for out in step.results]
         steps = operands[op.states].shape[0]
-        for variable in (*given, *outs):
+        for variable in (*variables, *outs):
             self._lines += self._scope.declared(variable)
-        for state, first in zip(given[: op.states], operands[: op.states], strict=True):
+        for state, first in zip(variables[: op.states], operands[: op.states], strict=True):
             self._call("copy", [state.size], [first.name, state.name])
         self._lines.append(f"for (int step = 0; step < {steps}; step++) {{")
         start = len(self._lines)
-        for item, sequence in zip(given[op.states :], operands[op.states :], strict=True):
+        for item, sequence in zip(variables[op.states :], operands[op.states :], strict=True):
             self._call("copy", [item.size], [f"{sequence.name} + step * {item.size}", item.name])
-        self._lines.append(f"{name}({', '.join(v.name for v in (*given, *outs))});")
-        for state, following in zip(given[: op.states], outs[:-1], strict=True):
+        self._lines.append(f"{name}({', '.join(v.name for v in (*variables, *outs))});")
+        for state, following in zip(variables[: op.states], outs[:-1], strict=True):
             self._call("copy", [state.size], [following.name, state.name])
         self._call("copy", [outs[-1].size], [outs[-1].name, f"{result.name} + step * {outs[-1].size}"])
         self._lines[start:] = [indented(line) for line in self._lines[start:]]

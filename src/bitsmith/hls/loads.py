@@ -30,7 +30,7 @@ class KeptWeights(Process):
 def with_loads(network: Network) -> Network:
     """``network`` with a port for each memory that can be loaded."""
     places = dict[int, int]()
-    made = list[Process]()
+    processes = list[Process]()
     for number, process in enumerate(network.processes):
         args = tuple(OutputPort(places[one.process], one.port) for one in process.args)
         process = replace(process, args=args)
@@ -39,11 +39,11 @@ def with_loads(network: Network) -> Network:
             flag = Stream((1,), given.token)
             source = Source(f"{loaded.layer}_{loaded.name}_load", loaded)
             port = LoadPort(source, (), (), (flag,), process.layers, words=len(process.kind.words))
-            process = KeptWeights(process.kind, (OutputPort(len(made)),), (flag,), process.results, process.layers)
-            made.append(port)
-        places[number] = len(made)
-        made.append(process)
-    return Network(tuple(made))
+            process = KeptWeights(process.kind, (OutputPort(len(processes)),), (flag,), process.results, process.layers)
+            processes.append(port)
+        places[number] = len(processes)
+        processes.append(process)
+    return Network(tuple(processes))
 
 
 def is_array(process: Process, *, parallel: bool) -> bool:
@@ -57,15 +57,15 @@ def kept_step(scope: Scope, ends: tuple[StreamType, StreamType], memory: tuple[s
 
     ``memory`` has the constant array of ``words`` at first, and statements that read and write ``item`` at the place ``next``.
     """
-    (taken, given), (values, read, write) = ends, memory
+    (taken, out), (values, read, write) = ends, memory
     return [
-        *token_lines(scope, given.token, "item"),
+        *token_lines(scope, out.token, "item"),
         f"const bool follows = loads && i <= {words};",
         *("if (i == 0 || follows) {", f"    item = {taken.taken('x0')};"),
         *("} else if (loads || holds) {", f"    {read}"),
-        *("} else {", f"    kernels::constant<{given.size}>({values}[next], item.data);", "}"),
+        *("} else {", f"    kernels::constant<{out.size}>({values}[next], item.data);", "}"),
         *("if (i == 0) {", "    loads = item.data[0] != 0;", "    next = 0;", "} else {"),
-        *("    if (follows) {", f"        {write}", "    }", f"    {given.given('item', 'y0')}"),
+        *("    if (follows) {", f"        {write}", "    }", f"    {out.given('item', 'y0')}"),
         *(f"    next = next == {words - 1} ? 0 : next + 1;", "}"),
-        f"holds = holds || (loads && i == {given.tokens});",
+        f"holds = holds || (loads && i == {out.tokens});",
     ]

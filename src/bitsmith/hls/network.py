@@ -196,16 +196,16 @@ class NetworkWriter:
             token = self._tokens[source].beat
             if isinstance(process.kind, kinds.Source) and not self._ports[number].stream and not readers:
                 continue
-            given = self._gives.get(source)
+            out = self._gives.get(source)
             if len(readers) == 1:
                 taken = self._takes.get(readers[0])
-                if given is None or taken is None:
-                    only = given or taken or self._inner(source, readers[0], token)
+                if out is None or taken is None:
+                    only = out or taken or self._inner(source, readers[0], token)
                     self._gives[source] = self._takes[readers[0]] = only
                     continue
-            if given is None:
-                given = self._declared_stream(self._names[number], token, self._least(source))
-                self._gives[source] = given
+            if out is None:
+                out = self._declared_stream(self._names[number], token, self._least(source))
+                self._gives[source] = out
             for reader in readers:
                 if reader not in self._takes:
                     self._takes[reader] = self._inner(source, reader, token)
@@ -273,14 +273,14 @@ class NetworkWriter:
     def _copies(self, number: int, port: int) -> None:
         """The process that hands on copies of a result's tokens, where there is one."""
         source = OutputPort(number, port)
-        given = self._gives.get(source)
+        out = self._gives.get(source)
         streams = [self._takes[reader] for reader in self._readers(number, port)]
-        if given is None or streams == [given]:
+        if out is None or streams == [out]:
             return
         name = self._scope.names.unique(f"{self._names[number]}_copies")
-        given_type = replace(self._tokens[source], stream=given.type_name)
+        given_type = replace(self._tokens[source], stream=out.type_name)
         self._texts.append(copies_text(name, given_type, [stream.type_name for stream in streams], self._scope))
-        self._start(name, [given.name, *(stream.name for stream in streams)])
+        self._start(name, [out.name, *(stream.name for stream in streams)])
 
     def _call(self, function: str, arguments: list[str]) -> None:
         self._calls.append(f"{self._space}::{function}({', '.join(arguments)});")

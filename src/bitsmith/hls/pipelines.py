@@ -54,17 +54,17 @@ def cpp_timing(process: Process, stages: int, loops: Loops, cycles: int = 1) -> 
         return ProcessTiming((replace(boundary, gap=cycles),))
     if isinstance(process, Recurrence):
         return ProcessTiming((_in_rounds(process, cycles),))
-    (one,) = _steps(process, stages + cycles - 1).sequencers
-    one = replace(one, gap=max(one.gap, cycles))
-    if loops.function and one.actions == 1:
-        return ProcessTiming((one,))
+    (sequencer,) = _steps(process, stages + cycles - 1).sequencers
+    sequencer = replace(sequencer, gap=max(sequencer.gap, cycles))
+    if loops.function and sequencer.actions == 1:
+        return ProcessTiming((sequencer,))
     if isinstance(process.kind, kinds.Engine):
         # What is taken is in the memory, and the pipeline empty, before the first layer begins.
-        return ProcessTiming((_held_back(one, 2 * stages),))
+        return ProcessTiming((_held_back(sequencer, 2 * stages),))
     if not loops.flush:
         # Results leave as many steps later; steps after the last one take nothing.
-        return ProcessTiming((_held_back(one, stages),))
-    return ProcessTiming((one if loops.rewind else _drained(one, stages),))
+        return ProcessTiming((_held_back(sequencer, stages),))
+    return ProcessTiming((sequencer if loops.rewind else _drained(sequencer, stages),))
 
 
 def _steps(process: Process, stages: int) -> ProcessTiming:
@@ -87,18 +87,20 @@ def _steps(process: Process, stages: int) -> ProcessTiming:
     return ProcessTiming((Sequencer((takes,), (takes,), (fills,), latency=stages),))
 
 
-def _drained(one: Sequencer, stages: int) -> Sequencer:
-    """``one`` with steps at its end in which the pipeline runs empty."""
-    more = -(-stages // one.gap)
-    needs, takes, fills = (tuple(row.held(0, more) for row in rows) for rows in (one.needs, one.takes, one.fills))
-    return Sequencer(needs, takes, fills, one.gap, one.latency)
+def _drained(sequencer: Sequencer, stages: int) -> Sequencer:
+    """``sequencer`` with steps at its end in which the pipeline runs empty."""
+    more = -(-stages // sequencer.gap)
+    needs, takes, fills = (
+        tuple(row.held(0, more) for row in rows) for rows in (sequencer.needs, sequencer.takes, sequencer.fills)
+    )
+    return Sequencer(needs, takes, fills, sequencer.gap, sequencer.latency)
 
 
-def _held_back(one: Sequencer, stages: int) -> Sequencer:
-    """``one`` with results that leave when the pipeline has moved on by all its ``stages``, at the frame's end if need be."""
-    more = -(-stages // one.gap)
-    needs, takes = (tuple(row.held(0, more) for row in rows) for rows in (one.needs, one.takes))
-    return Sequencer(needs, takes, tuple(row.held(more, 0) for row in one.fills), one.gap)
+def _held_back(sequencer: Sequencer, stages: int) -> Sequencer:
+    """``sequencer`` with results that leave when the pipeline has moved on by all its ``stages``, or at the frame's end."""
+    more = -(-stages // sequencer.gap)
+    needs, takes = (tuple(row.held(0, more) for row in rows) for rows in (sequencer.needs, sequencer.takes))
+    return Sequencer(needs, takes, tuple(row.held(more, 0) for row in sequencer.fills), sequencer.gap)
 
 
 def _in_rounds(process: Recurrence, cycles: int) -> Sequencer:
@@ -107,19 +109,19 @@ def _in_rounds(process: Recurrence, cycles: int) -> Sequencer:
     def counts(loop: PartLoop) -> Numbers:
         """Tokens that go in and out in each cycle of a loop."""
         stages = _loop_stages(loop) + cycles - 1
-        (one,) = _steps(loop[0].process, stages).sequencers
-        made = one.fills[0].held(0, -(-stages // cycles))
-        one = _held_back(replace(one, gap=cycles), stages)
-        found = np.zeros((len(process.takes) + len(process.results), one.cycles), dtype=np.int64)
+        (sequencer,) = _steps(loop[0].process, stages).sequencers
+        filled = sequencer.fills[0].held(0, -(-stages // cycles))
+        sequencer = _held_back(replace(sequencer, gap=cycles), stages)
+        moves = np.zeros((len(process.takes) + len(process.results), sequencer.cycles), dtype=np.int64)
         for number, part in enumerate(loop):
-            takes = [made] * len(part.operands) if number else one.takes
+            takes = [filled] * len(part.operands) if number else sequencer.takes
             for operand, row in zip(part.operands, takes, strict=True):
                 if isinstance(operand, int):
-                    found[operand, ::cycles] = np.diff(row.dense(), prepend=0)
+                    moves[operand, ::cycles] = np.diff(row.dense(), prepend=0)
             for given in part.gives:
                 if given is not None:
-                    found[len(process.takes) + given, ::cycles] = np.diff(one.fills[0].dense(), prepend=0)
-        return found
+                    moves[len(process.takes) + given, ::cycles] = np.diff(sequencer.fills[0].dense(), prepend=0)
+        return moves
 
     begun = [counts((process.initial(state),)) for state in range(process.states)]
     step = np.concatenate(list(map(counts, process.loops)), axis=1)
@@ -166,7 +168,7 @@ def _bridges(links: Sequence[tuple[int, int, int, int]], ends: dict[int, list[in
     """The links that are the only connection of what they connect (R. Tarjan, Information Processing Letters 2(6), 1974)."""
     seen: dict[int, int] = {}
     lowest: dict[int, int] = {}
-    found: set[int] = set()
+    reached: set[int] = set()
     for root in ends:
         if root in seen:
             continue
@@ -181,7 +183,7 @@ def _bridges(links: Sequence[tuple[int, int, int, int]], ends: dict[int, list[in
                     above = path[-1][0]
                     lowest[above] = min(lowest[above], lowest[node])
                     if lowest[node] > seen[above]:
-                        found.add(came)
+                        reached.add(came)
                 continue
             other = links[index][0] + links[index][2] - node
             if index == came:
@@ -191,7 +193,7 @@ def _bridges(links: Sequence[tuple[int, int, int, int]], ends: dict[int, list[in
                 continue
             seen[other] = lowest[other] = len(seen)
             path.append((other, index, iter(ends[other])))
-    return found
+    return reached
 
 
 def stages_of(process: Process) -> int:

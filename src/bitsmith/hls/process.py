@@ -91,43 +91,43 @@ class ProcessWriter(FunctionWriter[Process]):
         return rom
 
     def _rom(self, kind: kinds.Rom) -> str:
-        (given,) = self._gives
+        (out,) = self._gives
         token = self._process.results[0].token
         raw = rescale(
             objects(kind.words).reshape(-1, *token.shape),
             np.broadcast_to(token.frac, token.shape),
-            np.asarray(given.scalar.frac),
+            np.asarray(out.scalar.frac),
         )
-        values = self._rom_of("values", objects(raw.reshape(len(raw), -1)), given.scalar.frac)
+        values = self._rom_of("values", objects(raw.reshape(len(raw), -1)), out.scalar.frac)
         if self._takes:
             return self._kept(values, len(raw))
-        if given.tokens == 1:
-            self.lines += token_lines(self._scope, given.token, "item")
-            self.lines += [f"kernels::constant<{given.size}>({values}[0], item.data);", given.given("item", "y0")]
+        if out.tokens == 1:
+            self.lines += token_lines(self._scope, out.token, "item")
+            self.lines += [f"kernels::constant<{out.size}>({values}[0], item.data);", out.given("item", "y0")]
         else:
-            paced = f", {given.beats}, {self._step_cycles}" if given.beats > 1 else ""
-            sizes = f"{given.tokens}, {len(raw)}, {given.size}{paced}"
-            self.lines.append(f"kernels::constants<{given.token}, {sizes}>({values}, y0);")
-        self.head += function_head(self._scope, given.tokens, self._step_cycles)
+            paced = f", {out.beats}, {self._step_cycles}" if out.beats > 1 else ""
+            sizes = f"{out.tokens}, {len(raw)}, {out.size}{paced}"
+            self.lines.append(f"kernels::constants<{out.token}, {sizes}>({values}, y0);")
+        self.head += function_head(self._scope, out.tokens, self._step_cycles)
         return "constant tokens."
 
     def _kept(self, values: str, words: int) -> str:
         """Words of a memory that can be loaded, over and over; ``values`` until then."""
-        (taken,), (given,) = self._takes, self._gives
-        name, size = self._scope.names.unique(f"{self._name}_memory"), given.size
+        (taken,), (out,) = self._takes, self._gives
+        name, size = self._scope.names.unique(f"{self._name}_memory"), out.size
         if words < _LEAST_ROW:  # what is written may be read in the next step
-            declared = f"BITSMITH_KEPT {given.element} {name}[{words * size}]"
+            declared = f"BITSMITH_KEPT {out.element} {name}[{words * size}]"
             self.head += self._scope.dialect.arrays.declared(name, declared, words * size)
-            read = f"item = kernels::taken_from<{given.token}, {size}, {words * size}>({name}, next);"
+            read = f"item = kernels::taken_from<{out.token}, {size}, {words * size}>({name}, next);"
             write = f"kernels::put_into<{size}, {words * size}>(item, next, {name});"
         else:
-            self.head += self._memory(name, f"BITSMITH_KEPT {given.element}", words, size, apart=True)
+            self.head += self._memory(name, f"BITSMITH_KEPT {out.element}", words, size, apart=True)
             self._promise(name, words)
             read = f"kernels::copy<{size}>({name}[next], item.data);"
             write = f"kernels::copy<{size}>(item.data, {name}[next]);"
         self.head.append("BITSMITH_KEPT bool holds = false;")
-        step = kept_step(self._scope, (taken, given), (values, read, write), words)
-        steps = loop_lines(self._scope, given.tokens + 1, step, self._apart, self._step_cycles)
+        step = kept_step(self._scope, (taken, out), (values, read, write), words)
+        steps = loop_lines(self._scope, out.tokens + 1, step, self._apart, self._step_cycles)
         self.lines += ["bool loads = false;", "int next = 0;", *steps]
         return f"constant tokens, of a memory of {words} that can be loaded."
 
@@ -169,24 +169,24 @@ class ProcessWriter(FunctionWriter[Process]):
         return [*lines, f"{name}({', '.join((*arguments, *places))});", *copied]
 
     def _folded_product(self, kind: kinds.FoldedProduct) -> str:
-        (taken,), (given,) = self._takes, self._gives
+        (taken,), (out,) = self._takes, self._gives
         groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
         lanes = taken.size // n
         weights_t, sum_t, weights = self._product_parts(kind)
         sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m, kind.sets)
-        template = ", ".join(map(str, (weights_t, sum_t, taken.token, given.token, *sizes))) + self._paced()
+        template = ", ".join(map(str, (weights_t, sum_t, taken.token, out.token, *sizes))) + self._paced()
         self.lines.append(f"kernels::folded_product<{template}>(x0, {weights}, sums, y0);")
         return f"products with a matrix, {groups * steps} steps each."
 
     def _product_parts(self, kind: kinds.FoldedProduct) -> tuple[str, str, str]:
         """The types of weights and sums, and the memory of weights; ``sums`` is declared."""
-        (taken,), (given,) = self._takes, self._gives
+        (taken,), (out,) = self._takes, self._gives
         n, m = kind.tile
         each = union_type(self._process.takes[0].token, 1)
         frac = (kind.frac - np.broadcast_to(each.frac, each.shape)).reshape(1, 1, n, 1)
         raw, scalar = common_raw(kind.weights, np.broadcast_to(frac, kind.weights.shape))
         weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
-        sum_t = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac + scalar.frac]))
+        sum_t = self._scope.typedef(f"{self._name}_sum_t", accumulator(out.scalar, [taken.scalar.frac + scalar.frac]))
         weights = self._rom_of("weights", objects(raw.reshape(kind.groups * kind.steps, -1)), scalar.frac)
         self.lines += self._array("sums", sum_t, taken.size // n * m)
         return weights_t, sum_t, weights
@@ -201,11 +201,11 @@ class ProcessWriter(FunctionWriter[Process]):
 
     def _reduce_parts(self, kind: kinds.Reduce) -> tuple[str, str]:
         """The operation and the type of ``before``, which is declared."""
-        (taken,), (given,) = self._takes, self._gives
+        (taken,), (out,) = self._takes, self._gives
         op, kept = "kernels::greatest", taken.element
         if isinstance(kind.op, ops.Sum):
             op = "kernels::total"
-            kept = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac]))
+            kept = self._scope.typedef(f"{self._name}_sum_t", accumulator(out.scalar, [taken.scalar.frac]))
         self.lines += self._array("before", kept, taken.size)
         return op, kept
 
@@ -215,33 +215,33 @@ class ProcessWriter(FunctionWriter[Process]):
         return f", {', '.join(map(str, beats))}, {self._step_cycles}" if max(beats) > 1 else ""
 
     def _width_converter(self, kind: kinds.WidthConverter) -> str:
-        (taken,), (given,) = self._takes, self._gives
-        small, large = sorted((taken, given), key=lambda ends: ends.size)
+        (taken,), (out,) = self._takes, self._gives
+        small, large = sorted((taken, out), key=lambda ends: ends.size)
         parts, passed = large.size // small.size, whole_parts(large.size // large.beats, small.size // small.beats)
-        upsize = taken.size < given.size
+        upsize = taken.size < out.size
         if passed and large.beats > 1:  # one beat after the other, as if they were tokens
-            unit, each = small.size // small.beats, (taken.beat, given.beat)
+            unit, words = small.size // small.beats, (taken.beat, out.beat)
             if upsize:
-                sizes = [given.tokens * given.beats, passed, unit]
-                self.lines += self._array("whole", given.element, passed * unit)
+                sizes = [out.tokens * out.beats, passed, unit]
+                self.lines += self._array("whole", out.element, passed * unit)
             else:
                 sizes = [taken.tokens, large.size // unit, kind.times, unit, passed]
-                self.lines += self._array("whole", given.element, large.size)
+                self.lines += self._array("whole", out.element, large.size)
             paced = ""
         else:
-            sizes = [given.tokens, parts, taken.size] if upsize else [taken.tokens, parts, kind.times, given.size]
-            each, paced = (taken.token, given.token), self._paced()
+            sizes = [out.tokens, parts, taken.size] if upsize else [taken.tokens, parts, kind.times, out.size]
+            words, paced = (taken.token, out.token), self._paced()
             paced = f", {parts}{paced}" if paced and not upsize else paced
-            self.lines += self._array("whole", given.element, large.size)
-        template = f"{', '.join(each)}, {', '.join(map(str, sizes))}{paced}"
+            self.lines += self._array("whole", out.element, large.size)
+        template = f"{', '.join(words)}, {', '.join(map(str, sizes))}{paced}"
         self.lines.append(f"kernels::{'upsize' if upsize else 'downsize'}<{template}>(x0, whole, y0);")
         if upsize:
             return f"{parts} tokens become one."
         return f"a token becomes {parts}{f', {kind.times} times over' if kind.times > 1 else ''}."
 
     def _reorder(self, kind: kinds.Reorder) -> str:
-        (taken,), (given,) = self._takes, self._gives
-        head = f"{taken.token}, {given.token}"
+        (taken,), (out,) = self._takes, self._gives
+        head = f"{taken.token}, {out.token}"
         if is_monotone(kind.source):
             actions = order_actions(kind.source, taken.tokens)
             again = period(actions)
@@ -254,27 +254,27 @@ class ProcessWriter(FunctionWriter[Process]):
         source = self._listed("source", kind.source)
         memory = self._scope.names.unique(f"{self._name}_memory")
         self.lines += self._memory(memory, taken.element, taken.tokens, taken.size)
-        template = f"{head}, {taken.tokens}, {given.tokens}, {taken.size}{self._paced()}"
+        template = f"{head}, {taken.tokens}, {out.tokens}, {taken.size}{self._paced()}"
         self.lines.append(f"kernels::reorder<{template}>(x0, {source}, {memory}, y0);")
         return f"another order, through a memory of {taken.tokens} tokens."
 
     def _interleave(self, kind: kinds.Interleave) -> str:
-        (given,) = self._gives
+        (out,) = self._gives
         again = period(kind.source)
         which = self._listed("which", kind.source[:again])
-        lines = [*token_lines(self._scope, given.token, "result")]
+        lines = [*token_lines(self._scope, out.token, "result")]
         last = len(self._takes) - 1
         for k, taken in enumerate(self._takes):
             condition = f"if ({which}[next] == {k}) " if k < last else ""
             lines.append(f"{'} else ' if k else ''}{condition}{{")
             lines.append(f"    const {taken.token} item = {taken.taken(f'x{k}')};")
-            lines.append(f"    kernels::copy<{given.size}>(item.data, result.data);")
-        lines += ["}", given.given("result", "y0"), f"next = next == {again - 1} ? 0 : next + 1;"]
-        self.lines += ["int next = 0;", *loop_lines(self._scope, given.tokens, lines, interval=self._step_cycles)]
+            lines.append(f"    kernels::copy<{out.size}>(item.data, result.data);")
+        lines += ["}", out.given("result", "y0"), f"next = next == {again - 1} ? 0 : next + 1;"]
+        self.lines += ["int next = 0;", *loop_lines(self._scope, out.tokens, lines, interval=self._step_cycles)]
         return f"tokens of {len(self._takes)} streams in turn."
 
     def _window(self, kind: kinds.Window) -> str:
-        (taken,), (given,) = self._takes, self._gives
+        (taken,), (out,) = self._takes, self._gives
         op, grid = kind.op, self._process.takes[0].grid
         padded = [size + before + after for size, (before, after) in zip(grid, op.padding, strict=True)]
         buffers, pushes = self._buffers(op, padded)
@@ -285,7 +285,7 @@ class ProcessWriter(FunctionWriter[Process]):
             f"const {taken.token} real = {taken.taken('x0')};",
             f"kernels::copy<{taken.size}>(real.data, item.data);",
         ]
-        item_t = f"kernels::token<{given.element}, {taken.size}>"
+        item_t = f"kernels::token<{out.element}, {taken.size}>"
         actions = len(window_actions(op, grid)[0])
         self.lines += loop_lines(
             self._scope,
@@ -298,10 +298,10 @@ class ProcessWriter(FunctionWriter[Process]):
                 "} else {",
                 f"    kernels::clear<{taken.size}>(item.data);",
                 "}",
-                *token_lines(self._scope, given.token, "window"),
+                *token_lines(self._scope, out.token, "window"),
                 *pushes,
                 "if ((flags & kernels::GIVE) != 0) {",
-                f"    {given.given('window', 'y0')}",
+                f"    {out.given('window', 'y0')}",
                 "}",
                 *advanced(padded),
                 # The next frame begins at the start, whether the loop is entered again or goes on.
@@ -315,17 +315,17 @@ class ProcessWriter(FunctionWriter[Process]):
         return f"windows of {op.size} tokens, from line buffers."
 
     def _sweep(self, kind: kinds.Sweep) -> str:
-        (taken,), (given,) = self._takes, self._gives
+        (taken,), (out,) = self._takes, self._gives
         loop = sweep_loop(self._process)
         memory = self._scope.names.unique(f"{self._name}_memory")
-        self.lines += self._memory(memory, given.element, loop.places, taken.size, apart=loop.is_apart)
+        self.lines += self._memory(memory, out.element, loop.places, taken.size, apart=loop.is_apart)
         self._promise(memory, loop.distance)
         item = f"const {taken.token} item = {taken.taken('x0')};"
         take = [item, f"kernels::copy<{taken.size}>(item.data, {memory}[write_at]);"]
         give = [
-            *token_lines(self._scope, given.token, "result"),
-            f"kernels::copy_if<{given.size}>(real, {memory}[read_at], result.data);",
-            given.given("result", "y0"),
+            *token_lines(self._scope, out.token, "result"),
+            f"kernels::copy_if<{out.size}>(real, {memory}[read_at], result.data);",
+            out.given("result", "y0"),
         ]
         declared, step = sweep_lines(loop, self._process, take, give)
         self.lines += declared
@@ -340,7 +340,7 @@ class ProcessWriter(FunctionWriter[Process]):
 
     def _buffers(self, op: ops.Window, padded: Sequence[int]) -> tuple[list[str], list[str]]:
         """Lines that declare the line buffers, and those that push ``item`` through them into ``window``."""
-        (taken,), (given,) = self._takes, self._gives
+        (taken,), (out,) = self._takes, self._gives
         wide = [axis for axis, taps in enumerate(op.size) if taps > 1]
         declared, pushes = list[str](), list[str]()
         lanes, source = 1, "item.data"
@@ -349,17 +349,17 @@ class ProcessWriter(FunctionWriter[Process]):
             width, template = (taps - 1) * lanes * taken.size, f"{lanes}, {taken.size}, {taps}, {gap}"
             if gap >= _LEAST_ROW:
                 rows = self._scope.names.unique(f"{self._name}_rows{axis}")
-                declared += [*self._memory(rows, given.element, gap, width, apart=True), f"int place{axis} = 0;"]
+                declared += [*self._memory(rows, out.element, gap, width, apart=True), f"int place{axis} = 0;"]
                 self._promise(rows, gap)
                 push = f"kernels::push_rows<{template}>({rows}, place{axis}"
             else:
-                declared += self._array(f"taps{axis}", given.element, gap * width)
+                declared += self._array(f"taps{axis}", out.element, gap * width)
                 push = f"kernels::push_registers<{template}>(taps{axis}"
             lanes *= taps
             if axis == wide[-1]:
                 pushes.append(f"{push}, {source}, window.data);")
                 continue
-            pushes += self._array(f"column{axis}", given.element, lanes * taken.size)
+            pushes += self._array(f"column{axis}", out.element, lanes * taken.size)
             pushes.append(f"{push}, {source}, column{axis});")
             source = f"column{axis}"
         return declared, pushes or [f"kernels::copy<{taken.size}>(item.data, window.data);"]

@@ -50,13 +50,13 @@ class StreamType:
         return f"{stream}.write({token});" if self.beats == 1 else whole
 
 
-def copies_text(name: str, given: StreamType, copies: Sequence[str], scope: Scope) -> str:
+def copies_text(name: str, out: StreamType, copies: Sequence[str], scope: Scope) -> str:
     """The function called ``name`` that puts each token of a stream into streams of the types ``copies``."""
-    beats = given.tokens * given.beats
-    lines = [f"const {given.beat} item = x0.read();", *(f"y{k}.write(item);" for k in range(len(copies)))]
+    beats = out.tokens * out.beats
+    lines = [f"const {out.beat} item = x0.read();", *(f"y{k}.write(item);" for k in range(len(copies)))]
     if not copies:
         lines = ["x0.read();"]
-    ends = [("x0", given.stream), *((f"y{k}", kind) for k, kind in enumerate(copies))]
+    ends = [("x0", out.stream), *((f"y{k}", kind) for k, kind in enumerate(copies))]
     about = f"Each token into {len(copies)} streams." if copies else "Tokens that nothing needs."
     return process_text(scope, about, name, ends, function_head(scope, beats), loop_lines(scope, beats, lines))
 

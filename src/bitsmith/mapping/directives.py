@@ -118,8 +118,8 @@ def require_pipeline(program: Program, directives: Directives) -> None:
 
 def possible_parallelism(grid: Grid) -> tuple[int, ...]:
     """Numbers of positions of ``grid`` that can come at once, in ascending order: they divide a row, or are whole rows, ..."""
-    found, rows = [1], 1
+    spans, rows = [1], 1
     for size in reversed(grid):
-        found += [rows * part for part in range(2, size + 1) if size % part == 0]
+        spans += [rows * part for part in range(2, size + 1) if size % part == 0]
         rows *= size
-    return tuple(found)
+    return tuple(spans)

@@ -354,14 +354,14 @@ def choose_folding(matrix: Matrix, cycles: int, style: MultiplierStyle) -> Foldi
     ]
     match style:
         case MultiplierStyle.GRAPHS:
-            found = graphs
+            foldings = graphs
         case MultiplierStyle.SHARED:
-            found = [tile for tile in tiles if tile.cycles > 1] or [whole]
+            foldings = [tile for tile in tiles if tile.cycles > 1] or [whole]
         case MultiplierStyle.LOADED | MultiplierStyle.BLOCKS:
-            found = tiles
+            foldings = tiles
         case MultiplierStyle.CHEAPEST:
-            found = graphs + tiles
-    return min(found, key=lambda one: (matrix.area(one) * (1.0 if one.multipliers else _GRAPHS_SHARE), one.cycles))
+            foldings = graphs + tiles
+    return min(foldings, key=lambda one: (matrix.area(one) * (1.0 if one.multipliers else _GRAPHS_SHARE), one.cycles))
 
 
 def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, style: MultiplierStyle) -> Folding:
@@ -372,13 +372,13 @@ def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, style: Mu
     if style is MultiplierStyle.GRAPHS:
         return Folding(1, 1, 1, multipliers=False)
     size = matrix.n // tokens
-    found = [
+    foldings = [
         Folding(1, tokens * parts, groups, multipliers=True)
         for parts in divisors(size)
         for groups in divisors(matrix.m)
         if parts == groups == 1 or tokens * parts * groups <= cycles
     ]
-    return min(found, key=lambda one: (matrix.area_of_tokens(one, tokens), one.cycles))
+    return min(foldings, key=lambda one: (matrix.area_of_tokens(one, tokens), one.cycles))
 
 
 def _tiles(matrix: Matrix, cycles: int) -> Iterator[tuple[int, int]]:

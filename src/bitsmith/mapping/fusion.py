@@ -172,12 +172,12 @@ class _Fusion:
 
     def _with_free(self, members: Sequence[StepId]) -> list[StepId]:
         """``members``, and the free ops that these read, in order."""
-        found, wanted = set(members), list(members)
+        needed, wanted = set(members), list(members)
         while wanted:
-            more = {arg for arg in self._steps[wanted.pop()].args if arg in self._free} - found
-            found |= more
+            more = {arg for arg in self._steps[wanted.pop()].args if arg in self._free} - needed
+            needed |= more
             wanted += more
-        return sorted(found)
+        return sorted(needed)
 
     def _taken(self, builder: ProgramBuilder, taken: dict[StepId, Value], arg: StepId) -> Value:
         """An operand from outside, in the shape in which it is taken."""

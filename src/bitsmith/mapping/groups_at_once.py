@@ -57,11 +57,11 @@ def groups_at_once(builder: DataflowBuilder, node: Node) -> StepId | None:
         return None
     sets, width = groups // turns, m // folding.groups
     in_order = places.reshape(turns, sets, n, folding.groups, width).transpose(2, 0, 3, 1, 4)
-    given = matrix_of_blocks(factor, in_order.reshape(n, groups * m))
+    weights = matrix_of_blocks(factor, in_order.reshape(n, groups * m))
     chunks = _chunks(builder, x, axes, groups, chosen)
     grid = (*kind.shape[:axes], folding.serial)
     parts = turns * folding.groups
-    results = product_with_parameter(builder, given, chunks, folding.steps, parts, grid, sets=sets)
+    results = product_with_parameter(builder, weights, chunks, folding.steps, parts, grid, sets=sets)
     lanes = builder.stream(results).token.shape[0]
     if (lanes > sets and parts > 1) or (sets > 1 and folding.groups > 1):
         results = builder.regroup(results, grid, (turns, folding.groups, lanes // sets, sets, width))

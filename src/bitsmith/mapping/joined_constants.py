@@ -45,12 +45,12 @@ def joined_constants(network: Network) -> Network:
 
 def _in_step(network: Network, process: Process, readers: Counter[int]) -> list[int]:
     """The operands of ``process`` of one period of constant tokens that only it reads, at least two."""
-    found = defaultdict[int, list[int]](list)
+    by_count = defaultdict[int, list[int]](list)
     for operand, source in enumerate(process.args):
         kind = network.processes[source.process].kind
         if isinstance(kind, Rom) and kind.loaded is None and readers[source.process] == 1:
-            found[len(kind.words)].append(operand)
-    operands = max(found.values(), key=len, default=[])
+            by_count[len(kind.words)].append(operand)
+    operands = max(by_count.values(), key=len, default=[])
     return operands if isinstance(process.kind, Map) and len(operands) > 1 else []
 
 

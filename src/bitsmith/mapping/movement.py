@@ -102,18 +102,18 @@ def _picked(op: ops.Window, positions: Grid, have: tuple[int, ...], part: int) -
         shape[list(axes)] = numbers.shape
         return numbers.reshape(shape)
 
-    found = along(np.arange(rest), total - 1)
+    numbers = along(np.arange(rest), total - 1)
     for k in range(axis):
-        found = found + along(np.arange(op.size[k]) * steps[k], len(positions) + k)
-    found = found + along(
+        numbers = numbers + along(np.arange(op.size[k]) * steps[k], len(positions) + k)
+    numbers = numbers + along(
         places[0] // part * steps[axis] + places[0] % part * steps[axis + 1], 0, len(positions) + axis
     )
     inside = np.ones(1, dtype=np.int64)
     for k, (place, size) in enumerate(zip(places[1:], inner, strict=True), start=1):
-        found = found + along(place * steps[axis + 1 + k], k, len(positions) + axis + k)
+        numbers = numbers + along(place * steps[axis + 1 + k], k, len(positions) + axis + k)
         within = ((place >= 0) & (place < size)).astype(np.int64)
         inside = inside * along(within, k, len(positions) + axis + k)
-    return np.where(inside == 1, found, -1)
+    return np.where(inside == 1, numbers, -1)
 
 
 def reshape(builder: DataflowBuilder, op: ops.Reshape, node: Node) -> StepId:
@@ -169,13 +169,13 @@ def _joined_in_parts(builder: DataflowBuilder, op: ops.Concat, node: Node) -> St
     if op.axis != len(axes) or not takes_narrow_tokens(builder, node) or any(map(builder.is_constant, args)):
         return None
     finest = min(_made_in(builder, arg) for arg in args)
-    each = [builder.shape(arg)[-1] for arg in args]
-    sizes = [part for part in divisors(math.gcd(*each)) if part <= finest]
-    if finest >= min(each) or channels > sizes[-1] * builder.directives.reuse_factor(node.layer):
+    channels_of = [builder.shape(arg)[-1] for arg in args]
+    sizes = [part for part in divisors(math.gcd(*channels_of)) if part <= finest]
+    if finest >= min(channels_of) or channels > sizes[-1] * builder.directives.reuse_factor(node.layer):
         return None
     kind = regrouped(union_type(node.type, len(axes)), (sizes[-1],))
     parts = [builder.cast_to(narrow(builder, arg, sizes[-1], builder.shape(arg)[:-1]), kind) for arg in args]
-    source = np.repeat(np.arange(len(args)), [number // sizes[-1] for number in each])
+    source = np.repeat(np.arange(len(args)), [number // sizes[-1] for number in channels_of])
     joined = Interleave(np.tile(source, math.prod(axes)))
     step = builder.add(joined, tuple(parts), Stream((*axes, channels // sizes[-1]), kind))
     return builder.with_native_form(step, tuple(axes), (channels,))
@@ -214,14 +214,14 @@ def _exchanged_in_parts(builder: DataflowBuilder, op: Move, node: Node) -> StepI
     if not isinstance(op, ops.Transpose) or not takes_narrow_tokens(builder, node):
         return None
     (arg,), *axes, channels = builder.operands(node), *node.type.shape
-    made, have = _made_in(builder, arg), builder.shape(arg)
-    keeps_tokens = made == 1 or op.perm[-1] == len(have) - 1
-    if made >= builder.node_stream(arg).token.size or have[-1] % made or not keeps_tokens:
+    size, have = _made_in(builder, arg), builder.shape(arg)
+    keeps_tokens = size == 1 or op.perm[-1] == len(have) - 1
+    if size >= builder.node_stream(arg).token.size or have[-1] % size or not keeps_tokens:
         return None
-    exchange = Exchange.of((*have[:-1], have[-1] // made), op.perm)
+    exchange = Exchange.of((*have[:-1], have[-1] // size), op.perm)
     if exchange is None:
         return None
-    step = reordered(builder, narrow(builder, arg, made, have[:-1]), exchange)
+    step = reordered(builder, narrow(builder, arg, size, have[:-1]), exchange)
     return builder.with_native_form(step, tuple(axes), (channels,))
 
 
@@ -241,12 +241,12 @@ def move(builder: DataflowBuilder, op: Move, node: Node) -> StepId:
     rank = len(node.type.shape)
     for axes in (*range(rank - 1, -1, -1), rank):
         rows = source.reshape(math.prod(node.type.shape[:axes]), -1)
-        found = _split(rows, stream.token.size)
-        if found is not None:
+        parts = _split(rows, stream.token.size)
+        if parts is not None:
             grid, shape = node.type.shape[:axes], node.type.shape[axes:]
             several = _moved_at_several_positions(builder, arg, source, grid)
             return (
-                builder.gather(step, *found, grid, shape)
+                builder.gather(step, *parts, grid, shape)
                 if several is None
                 else builder.with_native_form(several, grid, shape)
             )
@@ -260,13 +260,13 @@ def _moved_in_parts(builder: DataflowBuilder, arg: NodeId, source: Positions, no
     if form is None or not axes or builder.stream(form).token.size >= builder.shape(arg)[-1]:
         return None
     for size in reversed(divisors(math.gcd(builder.stream(form).token.size, channels))):
-        found = _split(source.reshape(-1, size), size)
-        if found is None or not bool(np.array_equal(found[1], np.arange(size))):
+        split = _split(source.reshape(-1, size), size)
+        if split is None or not bool(np.array_equal(split[1], np.arange(size))):
             continue
-        if not is_monotone(found[0]) or len(found[0]) > _MOST_ACTIONS:
+        if not is_monotone(split[0]) or len(split[0]) > _MOST_ACTIONS:
             return None
         parts = narrow(builder, arg, size, builder.shape(arg)[:-1])
-        moved_parts = builder.gather(parts, *found, (*axes, channels // size), (size,))
+        moved_parts = builder.gather(parts, *split, (*axes, channels // size), (size,))
         return builder.with_native_form(moved_parts, tuple(axes), (channels,))
     return None
 

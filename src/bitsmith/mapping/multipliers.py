@@ -79,9 +79,9 @@ def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Multip
         return Multipliers(number_bits, weight_bits, product, chain, sums, wanted, pairs, factors, blocks, luts)
 
     product = _bits(_sums(operand, weight, chains[0]))
-    found = [made(chains[0], product, Pairs.NONE, weight_bits, single * lanes * n * m, 0)]
+    choices = [made(chains[0], product, Pairs.NONE, weight_bits, single * lanes * n * m, 0)]
     if block is None or not held or kind.sets > 1:
-        return found[0]
+        return choices[0]
     for pairs, factor, common, (vectors, others) in (
         (Pairs.COLUMNS, weight, operand, (m, lanes)),
         (Pairs.LANES, operand, weight, (lanes, m)),
@@ -93,9 +93,9 @@ def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Multip
             continue
         luts = n * both * _bits(factor) if factor[0] < 0 else 0
         luts += others * both * (-(-n // chain) + (result if steps == 1 else 0))
-        found.append(made(chain, packing[0], pairs, packing[1], n * others * (both + left), luts))
+        choices.append(made(chain, packing[0], pairs, packing[1], n * others * (both + left), luts))
     each_luts = min(number_bits, weight_bits) * (max(number_bits, weight_bits) + 1)
-    return min(found, key=lambda one: one.blocks * each_luts + one.luts + lanes * m * (one.sums - 1) * one.product)
+    return min(choices, key=lambda one: one.blocks * each_luts + one.luts + lanes * m * (one.sums - 1) * one.product)
 
 
 def _chains(n: int, longest: int) -> tuple[int, ...]:

@@ -55,13 +55,13 @@ def product_with_parameter(
     stream = builder.stream(chunks)
     lanes, size = stream.token.shape
     width = matrix.shape[1] // groups
-    given = replace(loaded(op, matrix.node, matrix.shape, steps, groups), blocks=matrix.blocks, across=matrix.across)
-    tile = given.token((size, width))
-    each = union_type(stream.token, 1)  # one type for all lanes
-    frac = each.span.frac + tile.span.frac
+    weights = replace(loaded(op, matrix.node, matrix.shape, steps, groups), blocks=matrix.blocks, across=matrix.across)
+    tile = weights.token((size, width))
+    element = union_type(stream.token, 1)  # one type for all lanes
+    frac = element.span.frac + tile.span.frac
     if op.external or not builder.directives.tables:
         place = (*grid, groups * steps)
-        tiles = _given(builder, op, given, (size, width), place)
+        tiles = _given(builder, op, weights, (size, width), place)
         products = _by_tiles(builder, chunks, tiles, sets)
         if steps == 1:
             return builder.regroup(products, (*grid, groups), (lanes, width // sets))
@@ -69,12 +69,12 @@ def product_with_parameter(
         several = TensorType.of((steps, *token.shape), *(part[None] for part in parts_of(token)))
         total = Stream((*grid, groups), infer(ops.Sum((0,)), [several]))
         return builder.add(Reduce(ops.Sum((0,)), steps), (products,), total)
-    row = TensorType.of((1, steps * size), *(np.tile(np.broadcast_to(part, size), steps) for part in parts_of(each)))
-    result = infer(ops.MatMul(), [row, given.token((steps * size, width))])
+    row = TensorType.of((1, steps * size), *(np.tile(np.broadcast_to(part, size), steps) for part in parts_of(element)))
+    result = infer(ops.MatMul(), [row, weights.token((steps * size, width))])
     lo, hi = (np.broadcast_to(part, (1, width)).reshape(sets, -1) for part in (result.lo, result.hi))
     lo, hi = (np.tile(part, (lanes // sets if sets > 1 else 1, 1)) for part in (lo, hi))
     kind = TensorType.of((lanes, width // sets), frac, objects(lo), objects(hi))
-    product = FoldedProduct(given.tiles(op.raw), frac, given, sets)
+    product = FoldedProduct(weights.tiles(op.raw), frac, weights, sets)
     return builder.add(product, (chunks,), Stream((*grid, groups), kind))
 
 
@@ -98,16 +98,16 @@ def loaded(op: ops.Parameter, node: Node, matrix: tuple[int, int], steps: int, g
 
 
 def _given(
-    builder: DataflowBuilder, op: ops.Parameter, given: LoadableWeights, shape: tuple[int, ...], grid: Grid
+    builder: DataflowBuilder, op: ops.Parameter, weights: LoadableWeights, shape: tuple[int, ...], grid: Grid
 ) -> StepId:
     """Tokens of ``shape`` at the positions of ``grid``: all of the parameter over and over."""
-    parts = given.steps * given.groups
+    parts = weights.steps * weights.groups
     times = math.prod(grid) // parts
-    token = given.token(shape)
+    token = weights.token(shape)
     if not op.external:
-        tokens = given.tiles(op.raw).reshape(parts, *shape)
-        return builder.add(Rom(np.tile(tokens, (times, *(1 for _ in shape))), given), (), Stream(grid, token))
-    entry = Source(f"{given.layer}_{given.name}", given)
+        tokens = weights.tiles(op.raw).reshape(parts, *shape)
+        return builder.add(Rom(np.tile(tokens, (times, *(1 for _ in shape))), weights), (), Stream(grid, token))
+    entry = Source(f"{weights.layer}_{weights.name}", weights)
     if times == 1:
         return builder.add(entry, (), Stream(grid, token))
     step = builder.add(entry, (), Stream((parts,), token))

@@ -56,11 +56,11 @@ def recurrence(
         stream = inner.stream(loop)
         back = inner.cast_to(inner.regroup(inner.step_of[state], stream.grid, stream.token.shape), stream.token)
         inner.steps[loop] = replace(inner.steps[loop], args=(inner.steps[loop].args[0], back))
-    found = inner.step_of[result]
+    step = inner.step_of[result]
     if held:
-        return found  # a process of all of it would hold the weights twice
+        return step  # a process of all of it would hold the weights twice
     alone = sum(area_of_op(each.op, program.types(each.args), each.type) / steps for each in program.nodes)
-    return found if area_of_steps(inner, begun, found) < alone else None
+    return step if area_of_steps(inner, begun, step) < alone else None
 
 
 def repetition(builder: DataflowBuilder, op: ops.Scan, node: Node) -> StepId | None:
@@ -94,7 +94,7 @@ def _states(
     builder: DataflowBuilder, inner: DataflowBuilder, op: ops.Scan, initial: Mapping[int, NodeId], cycles: int
 ) -> list[StepId]:
     """The streams of the states, by their numbers the ``initial`` ones: as few channels at a time as so many cycles allow."""
-    found, body = list[StepId](), op.body
+    loops, body = list[StepId](), op.body
     steps = inner.program.nodes[inner.program.inputs[0]].type.shape[0]
     numbers = [each for each in body.nodes if not isinstance(each.op, ops.Const)]
     vectors = [each for each in numbers if len(each.type.shape) < 2]  # matrices are what is held
@@ -107,8 +107,8 @@ def _states(
         first = _initial(builder, arg, Stream((size // part,), token))
         loop = inner.add(Feedback(steps, number < op.kept), (first, first), Stream((steps, size // part), token))
         inner.step_of[NodeId(index)] = inner.with_native_form(loop, (steps,), shape)
-        found.append(loop)
-    return found
+        loops.append(loop)
+    return loops
 
 
 def _initial(builder: DataflowBuilder, arg: NodeId, stream: Stream) -> StepId:

@@ -199,18 +199,18 @@ def choose_tiles(
     come = math.prod(windows.grid) * windows.channels
     step = builder.step_of[windows.node]
     have = builder.stream(builder.native_forms.get(step, step)).token.size
-    found = [
+    candidates = [
         tiles
         for tiles in _tilings(windows, n, m // blocks, blocks)
         if 1 < tiles.folding.cycles <= cycles and come <= tiles.size * tiles.lanes * cycles * positions
     ]
-    if not found:
+    if not candidates:
         return None
 
     def area(one: Tiles) -> float:
         return matrix.area_in_parts(one.folding, one.size, one.lanes, have, windows.channels)
 
-    best = min(found, key=lambda one: (area(one), one.folding.cycles))
+    best = min(candidates, key=lambda one: (area(one), one.folding.cycles))
     if blocks > 1:
         return best  # in groups, products are not folded otherwise
     # Positions that are made in parts are gathered before wide products; those of a vector are multiplied as they come.

@@ -107,12 +107,12 @@ def images(interface: Interface, bus_bytes: int = 0) -> Iterator[tuple[StreamPor
 
     ``bus_bytes``: in whole beats on such a bus.
     """
-    for each in interface.images:
-        words = each.words.astype("<u4")
-        size = token_bytes(each.port)
+    for image in interface.images:
+        words = image.words.astype("<u4")
+        size = token_bytes(image.port)
         rows = words.view(np.uint8).reshape(len(words), -1)[:, :size]
         beat = beat_bytes(size, bus_bytes) if bus_bytes else size
-        yield each.port, np.pad(rows, ((0, 0), (0, -size % beat))).tobytes()
+        yield image.port, np.pad(rows, ((0, 0), (0, -size % beat))).tobytes()
 
 
 def image_file(top: str, port: StreamPort) -> str:
@@ -149,19 +149,19 @@ def trained_crcs(program: Program, interface: Interface) -> Mapping[str, int]:
     if not interface.read_back:
         return {}
     values = values_of(program)
-    found = {}
+    checksums = {}
     for each in interface.loads:
         rows = each.tokens(values[each.loaded.layer, each.loaded.name]).reshape(-1).tolist()
         size, mask = token_bytes(each.port), (1 << each.port.width) - 1
-        found[each.port.name] = crc32(b"".join((raw & mask).to_bytes(size, "little") for raw in rows))
-    return found
+        checksums[each.port.name] = crc32(b"".join((raw & mask).to_bytes(size, "little") for raw in rows))
+    return checksums
 
 
 def _weights(
-    each: WeightPort, layouts: Mapping[ParameterKey, ModelLayout], bus_bytes: int, *, external: bool
+    weights: WeightPort, layouts: Mapping[ParameterKey, ModelLayout], bus_bytes: int, *, external: bool
 ) -> dict[str, _Described]:
     """A stream of weights: the tensor, where the user's model has it, how it is cut into tiles, and its elements' format."""
-    loaded = each.loaded
+    loaded = weights.loaded
     layout = layouts[loaded.layer, loaded.name]
     cell = layout.cell or (loaded.layer, loaded.name)
     return {
@@ -183,8 +183,8 @@ def _weights(
         "lo": loaded.lo,
         "hi": loaded.hi,
         "frac": loaded.frac,
-        "port": each.port.name,
-        "stream": _stream(each.port, [(each.port.tokens, len(each.port.fields))], bus_bytes),
+        "port": weights.port.name,
+        "stream": _stream(weights.port, [(weights.port.tokens, len(weights.port.fields))], bus_bytes),
     }
 
 

@@ -113,11 +113,11 @@ class Layout:
 
     def _tap_stages(self, kept: int) -> dict[str, int]:
         """The stage in which all of each further tensor is there, a register after the last of it is made, by its name."""
-        found: dict[str, int] = {}
+        stages: dict[str, int] = {}
         for output, ref in zip(self.netlist.outputs[kept:], self.netlist.results[kept:], strict=True):
             stage = min(self._homes[ref.word] + 1, self.schedule.stages)
-            found[output.tensor] = max(found.get(output.tensor, 1), stage)
-        return found
+            stages[output.tensor] = max(stages.get(output.tensor, 1), stage)
+        return stages
 
     def _name_parts(self, top: str) -> None:
         names = Names()
@@ -130,18 +130,18 @@ class Layout:
         names = Names()
         counts: dict[int, int] = {}
         stems = [identifier(f"{o.layer}_{o.op}" if o.layer else o.op) for o in self.netlist.origins]
-        found: list[str] = []
+        wires: list[str] = []
         for word in self.netlist.words:
             if isinstance(word.cell, Literal):
-                found.append("")
+                wires.append("")
                 continue
             if word.element >= 0:
                 suffix = str(word.element)
             else:
                 counts[word.origin] = counts.get(word.origin, 0) + 1
                 suffix = f"t{counts[word.origin]}"
-            found.append(names.unique(f"{stems[word.origin]}_{suffix}"))
-        return found
+            wires.append(names.unique(f"{stems[word.origin]}_{suffix}"))
+        return wires
 
     def _read_all(self, part: Part, stage: int, wanted: Iterable[Read]) -> None:
         """Note that ``part`` reads these bits in ``stage``."""

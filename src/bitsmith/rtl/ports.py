@@ -40,8 +40,8 @@ def module_ports(text: str, module: str) -> tuple[Port, ...]:
 
 
 def _port(text: str, module: str) -> Port:
-    found = _PORT.fullmatch(text)
-    if found is None:
+    match = _PORT.fullmatch(text)
+    if match is None:
         raise ProgramError(f"module {module}: {text.strip()[:60]!r} is not a port of our form")
-    width = 1 if found["high"] is None else int(found["high"]) + (0 if found["less"] else 1)
-    return Port(found["name"], found["way"] == "input", width, found["high"] is not None)
+    width = 1 if match["high"] is None else int(match["high"]) + (0 if match["less"] else 1)
+    return Port(match["name"], match["way"] == "input", width, match["high"] is not None)

@@ -124,14 +124,14 @@ class ProcessText:
         if not zero.any() or zero.all():
             return source, target, zero.size
         held, width = self.named(f"x{operand}_held"), int(zero.size - zero.sum())
-        stored, spare, given = list[str](), list[str](), list[str]()
+        stored, spare, pieces = list[str](), list[str](), list[str]()
         ends = [0, *(np.flatnonzero(np.diff(zero)) + 1).tolist(), zero.size]
         for first, after in pairwise(ends):
             (spare if zero[first] else stored).append(f"{source}[{after - 1}:{first}]")
             left = int(np.sum(~zero[:first]))
-            given.append(f"{after - first}'d0" if zero[first] else f"{held}[{left + after - first - 1}:{left}]")
+            pieces.append(f"{after - first}'d0" if zero[first] else f"{held}[{left + after - first - 1}:{left}]")
         top.word(held, width)
-        self.say(f"assign {target} = {joined(given)};")
+        self.say(f"assign {target} = {joined(pieces)};")
         unused = top.word(self.named(f"unused_x{operand}"), zero.size - width)
         self.say(f"assign {unused} = {joined(spare)};")
         return joined(stored), held, width

@@ -76,7 +76,7 @@ def watches(
     taps = _values(program, probes, samples) | _values(in_engines, in_engines.outputs, samples)
     raws = [None] * len(program.inputs) if samples is None else samples
     outputs = tuple(Output(f"{k}", output.node) for k, output in enumerate(program.outputs))
-    found = list[Watch]()
+    tensors = list[Watch]()
     for side, ports, values in (
         ("in", interface.own_inputs, list(zip(program.types(program.inputs), raws, strict=True))),
         ("out", interface.outputs, list(_values(program, outputs, samples).values())),
@@ -84,11 +84,11 @@ def watches(
     ):
         groups = [(f"{side}{k}", port, fields) for k, port in enumerate(ports) for fields in _tensors(port)]
         for (kind, raw), (signal, port, fields) in zip(values, groups, strict=True):
-            found.append(_watch(signal, port, fields, kind, raw))
-    if len(found) > _MOST_TENSORS:
+            tensors.append(_watch(signal, port, fields, kind, raw))
+    if len(tensors) > _MOST_TENSORS:
         accepted = f"at most {_MOST_TENSORS}"
-        raise ConfigError(f"ranges of {len(found)} tensors", where="Monitors", accepted=accepted)
-    return tuple(found)
+        raise ConfigError(f"ranges of {len(tensors)} tensors", where="Monitors", accepted=accepted)
+    return tuple(tensors)
 
 
 def _values(
@@ -129,17 +129,17 @@ def _watch(
     return Watch(name, signal, fields, frac - dropped, width - dropped, ends, tuple(shares.tolist()))
 
 
-def range_cells(each: Sequence[Watch]) -> tuple[int, int]:
+def range_cells(watched: Sequence[Watch]) -> tuple[int, int]:
     """Look-up tables and flip-flops of all monitors, about: on ECP5, by Yosys."""
-    joins = [watch.width * (len(watch.fields) - 1) for watch in each]
+    joins = [watch.width * (len(watch.fields) - 1) for watch in watched]
     luts = sum(726 + 3.5 * bits for bits in joins)
-    return round(luts), sum(300 + 2 * watch.width + 3 * bits for watch, bits in zip(each, joins, strict=True))
+    return round(luts), sum(300 + 2 * watch.width + 3 * bits for watch, bits in zip(watched, joins, strict=True))
 
 
-def range_monitors(each: Sequence[Watch], moves: Mapping[str, str]) -> Text:
+def range_monitors(watched: Sequence[Watch], moves: Mapping[str, str]) -> Text:
     """Instances inside the wrapper whose streams have signals of their names; ``moves`` says when a token of each passes."""
     lines = list[str]()
-    for k, watch in enumerate(each):
+    for k, watch in enumerate(watched):
         token = f"{watch.signal}_token"
         elements = [_element(token, low, field, watch) for low, field in watch.fields]
         ends = ", ".join(_literal(end) for end in reversed(watch.ends[1:-1]))
@@ -160,11 +160,11 @@ def range_monitors(each: Sequence[Watch], moves: Mapping[str, str]) -> Text:
         }
         texts = [", ".join(f".{key}({value})" for key, value in pairs.items()) for pairs in (settings, pins)]
         lines += [f"logic [{_WORD - 1}:0] range{k};", f"bitsmith_range #({texts[0]}) range{k}_monitor ({texts[1]});"]
-    chosen = " | ".join(f"({{{_WORD}{{range_word[11:4] == 8'd{k}}}}} & range{k})" for k in range(len(each)))
+    chosen = " | ".join(f"({{{_WORD}{{range_word[11:4] == 8'd{k}}}}} & range{k})" for k in range(len(watched)))
     ports = ("input logic [11:0] range_word", f"output logic [{_WORD - 1}:0] range_value")
     unused = (
         f"{watch.signal}_token[{low + bits - 1}:{low}]"
-        for watch in each
+        for watch in watched
         for low, field in watch.fields
         if (bits := _unread(field, watch)) > 0
     )

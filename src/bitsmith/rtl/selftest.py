@@ -47,7 +47,7 @@ def _frame_bytes(port: StreamPort, tensors: Sequence[tuple[Raw, TensorType]], bu
         (objects(objects(raw) << objects(kind.frac.max() - kind.frac)).reshape(port.tokens, -1), int(kind.frac.max()))
         for raw, kind in tensors
     ]
-    found = bytearray()
+    content = bytearray()
     for token in range(port.tokens):
         numbers = [(int(number), frac) for rows, frac in parts for number in rows[token]]
         word, low = 0, 0
@@ -55,8 +55,8 @@ def _frame_bytes(port: StreamPort, tensors: Sequence[tuple[Raw, TensorType]], bu
             raw = number << max(field.frac - frac, 0) >> max(frac - field.frac, 0)
             word |= (raw & (1 << field.width) - 1) << low
             low += field.width
-        found += word.to_bytes(-(-size // beat) * beat, "little")
-    return bytes(found)
+        content += word.to_bytes(-(-size // beat) * beat, "little")
+    return bytes(content)
 
 
 def selftest(interface: Interface, stored: StoredBytes, number: str, *, led: bool) -> Text:

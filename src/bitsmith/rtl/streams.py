@@ -195,16 +195,16 @@ def _map(process: ProcessText, kind: kinds.Map) -> None:
 
 def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
     groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
-    taken, given = process.process.takes[0].token, process.process.results[0].token
+    taken, result = process.process.takes[0].token, process.process.results[0].token
     lanes = taken.shape[0]
     operand = layout(union_type(taken, 1)) * lanes  # one type for all lanes
     signed = any(element.signed for element in operand)
     x_width = uniform(operand)[0].width if signed else max(max(element.width for element in operand), 1)
     x = process.prepared("x", [Element(x_width, signed, element.frac) for element in operand])
-    made = multipliers(kind, taken, given, process.top.block)
+    multiplier = multipliers(kind, taken, result, process.top.block)
     results = uniform(process.gives[0])
     address = process.word("address", address_bits(groups * steps))
-    weights = _weights(process, kind, address, made.weight)
+    weights = _weights(process, kind, address, multiplier.weight)
     y = process.word("y", bits(results))
     parameters = {
         "LANES": lanes,
@@ -213,17 +213,19 @@ def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
         "SETS": kind.sets,
         "X_WIDTH": x_width,
         "X_SIGNED": int(signed),
-        "W_WIDTH": made.weight,
-        "CHAIN": made.chain,
-        "P_WIDTH": made.product,
-        "LANE_PAIRS": int(made.pairs is Pairs.LANES),
-        "COLUMN_PAIRS": int(made.pairs is Pairs.COLUMNS),
-        "PACKED_WIDTH": made.packed,
+        "W_WIDTH": multiplier.weight,
+        "CHAIN": multiplier.chain,
+        "P_WIDTH": multiplier.product,
+        "LANE_PAIRS": int(multiplier.pairs is Pairs.LANES),
+        "COLUMN_PAIRS": int(multiplier.pairs is Pairs.COLUMNS),
+        "PACKED_WIDTH": multiplier.packed,
         "Y_WIDTH": results[0].width,
         "STEPS": steps,
         "GROUPS": groups,
     }
-    if kind.loaded is None and process.top.registers(groups * steps, math.prod(kind.weights.shape[2:]) * made.weight):
+    if kind.loaded is None and process.top.registers(
+        groups * steps, math.prod(kind.weights.shape[2:]) * multiplier.weight
+    ):
         parameters["AHEAD"] = 1
     process.instance("folded_product", parameters, {**process.ends(x, y), "rom_address": address, "rom_data": weights})
     process.narrowed(y, results)

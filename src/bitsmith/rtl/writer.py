@@ -123,15 +123,17 @@ class _Writer:
         names = Names()
         for part in self._layout.parts.values():
             names.unique(part.name)
-        found: dict[TableShape, str] = {}
+        tables: dict[TableShape, str] = {}
         for index in sorted(self._live):
             word = self._netlist.words[index]
             if isinstance(word.cell, RomRead):
                 shape = self._table(index, word.cell)
-                if shape not in found:
+                if shape not in tables:
                     layer = self._netlist.origins[word.origin].layer
-                    found[shape] = names.unique("_".join([self._top, *([identifier(layer)] if layer else []), "table"]))
-        return found
+                    tables[shape] = names.unique(
+                        "_".join([self._top, *([identifier(layer)] if layer else []), "table"])
+                    )
+        return tables
 
     def _table(self, index: int, rom: RomRead) -> TableShape:
         """The table of a word, with the register that follows it where there is one."""
@@ -388,14 +390,14 @@ class _Writer:
             word = self._netlist.words[index]
             if isinstance(word.cell, InputPort):
                 read[word.cell.element] = Bits(word.drop, word.drop + word.width)
-        found: list[str] = []
+        ports: list[str] = []
         for element, item in enumerate(self._netlist.inputs):
             bits = read.get(element, Bits(item.width, item.width))
             if bits.low:
-                found.append(self._port(element, 0, bits.low, False))
+                ports.append(self._port(element, 0, bits.low, False))
             if bits.high < item.width:
-                found.append(self._port(element, bits.high, item.width - bits.high, False))
-        return found
+                ports.append(self._port(element, bits.high, item.width - bits.high, False))
+        return ports
 
 
 def _described(port: str, items: Sequence[Field]) -> list[str]:

@@ -59,12 +59,12 @@ def _shifted(name: str, width: int, bit: str) -> str:
 
 
 def _slices(ports: Sequence[Port], word: str) -> list[str]:
-    found, low = [], 0
+    slices, low = [], 0
     for port in ports:
         high = low + port.width - 1
-        found.append(f".{port.name}({word}[{f'{high}:{low}' if port.is_vector else low}])")
+        slices.append(f".{port.name}({word}[{f'{high}:{low}' if port.is_vector else low}])")
         low = high + 1
-    return found
+    return slices
 
 
 def _outputs(design: LogicDesign, step: Step) -> tuple[str, ...]:

@@ -64,14 +64,14 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
 
 def _used(path: Path) -> tuple[CellUse, ...]:
     """The rows of cells that all families have; columns have changed with releases, but Used comes first and Util% last."""
-    found: dict[str, CellUse] = {}
+    uses: dict[str, CellUse] = {}
     for row in rows(read_text(path)):
         cell = row[0].rstrip("*")
-        if cell in _SHOWN and cell not in found and len(row) >= 4:
+        if cell in _SHOWN and cell not in uses and len(row) >= 4:
             used, available = (number(text, cell, path) for text in (row[1], row[-2]))
             if used is not None and available is not None:
-                found[cell] = CellUse(cell=cell, used=round(used), available=round(available))
-    return tuple(found.values())
+                uses[cell] = CellUse(cell=cell, used=round(used), available=round(available))
+    return tuple(uses.values())
 
 
 VIVADO = LogicTool(

@@ -25,20 +25,22 @@ from bitsmith.ir.types import TensorType
 
 def in_rounds(network: Network) -> Network | None:
     """``network`` with each circle of processes as one; None if one of them has tokens that differ from step to step."""
-    found = circles(network)
-    if not found:
+    loops = circles(network)
+    if not loops:
         return network
-    made = dict[int, tuple[Recurrence, tuple[OutputPort, ...]]]()
-    for circle in found:
+    recurrences = dict[int, tuple[Recurrence, tuple[OutputPort, ...]]]()
+    for circle in loops:
         one = _Circle(network, circle).recurrence()
         if one is None:
             return None
-        made[min(circle)] = one
-    unit = {number: min(circle) for circle in found for number in circle}
+        recurrences[min(circle)] = one
+    unit = {number: min(circle) for circle in loops for number in circle}
     order = _ordered(network, unit)
     place = {number: index for index, number in enumerate(order)}
-    moved = {port: OutputPort(place[unit[port.process]], k) for one in made.values() for k, port in enumerate(one[1])}
-    processes = (made[number][0] if number in made else network.processes[number] for number in order)
+    moved = {
+        port: OutputPort(place[unit[port.process]], k) for one in recurrences.values() for k, port in enumerate(one[1])
+    }
+    processes = (recurrences[number][0] if number in recurrences else network.processes[number] for number in order)
     return Network(
         tuple(
             replace(one, args=tuple(moved.get(arg) or replace(arg, process=place[arg.process]) for arg in one.args))
@@ -59,12 +61,12 @@ def circles(network: Network) -> list[frozenset[int]]:
 
 
 def _reached(start: int, neighbors: Sequence[Iterable[int]]) -> set[int]:
-    found, waiting = {start}, [start]
+    reached, waiting = {start}, [start]
     while waiting:
-        new = set(neighbors[waiting.pop()]) - found
-        found |= new
+        new = set(neighbors[waiting.pop()]) - reached
+        reached |= new
         waiting += new
-    return found
+    return reached
 
 
 def _ordered(network: Network, unit: Mapping[int, int]) -> list[int]:
@@ -112,15 +114,15 @@ class _Circle:
         members = [(number, self._network.processes[number]) for number in sorted(self._circle)]
         states = [(number, each) for number, each in members if isinstance(each.kind, kinds.Feedback)]
         self._check(self._alike)
-        for number, each in states:
-            self._external(each, 0)
-            self._numbers[OutputPort(number)] = self._memory(each.results[0])
-        for number, each in members:
-            self._member(number, each)
-        for state, (_, each) in enumerate(states):
-            source = self._slices(self._taken(each, 1), each.takes[1])
+        for number, process in states:
+            self._external(process, 0)
+            self._numbers[OutputPort(number)] = self._memory(process.results[0])
+        for number, process in members:
+            self._member(number, process)
+        for state, (_, process) in enumerate(states):
+            source = self._slices(self._taken(process, 1), process.takes[1])
             self._check(source.memory >= len(states))
-            self._pass(each.takes[1], source, self._written(state, each.takes[0]), None)
+            self._pass(process.takes[1], source, self._written(state, process.takes[0]), None)
         memories = (
             PartMemory(token, size, math.lcm(*units))
             for token, size, units in zip(self._tokens, self._sizes, self._units, strict=True)
@@ -128,7 +130,7 @@ class _Circle:
         layers = tuple(dict.fromkeys(layer for _, each in members for layer in each.layers))
         loops, halved = in_turns(joined(self._parts), tuple(memories), len(states))
         lasting = frozenset(state for state, (_, each) in enumerate(states) if lives_on(each))
-        made = Recurrence(
+        recurrence = Recurrence(
             kinds.Feedback(self._rounds, bool(lasting)),
             tuple(self._args),
             tuple(self._takes),
@@ -139,7 +141,7 @@ class _Circle:
             states=len(states),
             lasting=lasting,
         )
-        return made, tuple(self._given)
+        return recurrence, tuple(self._given)
 
     def _check(self, holds: bool) -> None:
         if not holds:
@@ -290,13 +292,13 @@ def _moved(process: Process, taken: Sequence[Numbers]) -> Numbers:
             parts = taken[0].reshape(-1, max(process.takes[0].token.size, size))
             return np.tile(parts, (1, times)).reshape(-1, size)
         case kinds.Reorder(source):
-            found = np.full((len(source), taken[0].shape[1]), -1)
-            found[source >= 0] = taken[0][source[source >= 0]]
-            return found
+            wired = np.full((len(source), taken[0].shape[1]), -1)
+            wired[source >= 0] = taken[0][source[source >= 0]]
+            return wired
         case kinds.Interleave(source):
-            found = np.empty((len(source), taken[0].shape[1]), dtype=np.int64)
+            wired = np.empty((len(source), taken[0].shape[1]), dtype=np.int64)
             for operand, numbers in enumerate(taken):
-                found[source == operand] = numbers
-            return found
+                wired[source == operand] = numbers
+            return wired
         case _:
             raise AssertionError(f"{process.kind} does not only move tokens")

@@ -29,14 +29,14 @@ def in_turns(
         if passed is None:
             continue
         source, target = passed
-        made, state = kept[source.memory], kept[target.memory]
+        before, state = kept[source.memory], kept[target.memory]
         rest = [*left[:number], *left[number + 1 :]]
         uses = max((_uses(loop, {source.memory, target.memory}) for loop in rest), default=0)
-        alike = made.elements == state.elements and common_format(made.token) == common_format(state.token)
-        if source.memory < states or made.turns or not alike or uses > _PORTS:
+        alike = before.elements == state.elements and common_format(before.token) == common_format(state.token)
+        if source.memory < states or before.turns or not alike or uses > _PORTS:
             continue
         left = [tuple(_moved(part, source.memory, target.memory) for part in loop) for loop in rest]
-        kept[target.memory] = replace(state, row=math.lcm(made.row, state.row), turns=True)
+        kept[target.memory] = replace(state, row=math.lcm(before.row, state.row), turns=True)
     return tuple(left), tuple(kept)
 
 

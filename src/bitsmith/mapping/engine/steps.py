@@ -127,18 +127,18 @@ def canonical(function: Sequence[Following], kind: TensorType) -> tuple[Followin
     Casts that neither round nor cut are left out, those that cut nothing saturate, and rectifiers join the cast beside them.
     """
     steps, kinds = list[Following](), [kind]
-    for one in function:
-        step = one
-        if isinstance(one.op, ops.Cast):
-            step = _cast(one.op, kinds[-1])
-            bound = _bound(steps[-1], int(one.op.frac[0])) if steps else None
+    for origin in function:
+        step = origin
+        if isinstance(origin.op, ops.Cast):
+            step = _cast(origin.op, kinds[-1])
+            bound = _bound(steps[-1], int(origin.op.frac[0])) if steps else None
             if bound is not None and step.clamps:
                 del steps[-1], kinds[-1]
                 step = _bounded(_cast(step.op, kinds[-1]), bound, after=False)
             if kinds[-1] == step.applied(kinds[-1]):
                 continue
         elif steps and steps[-1].clamps:
-            bound = _bound(one, frac_of(kinds[-1]))
+            bound = _bound(origin, frac_of(kinds[-1]))
             if bound is not None:
                 kinds.pop()
                 step = _bounded(steps.pop(), bound, after=True)

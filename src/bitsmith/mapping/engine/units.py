@@ -85,7 +85,7 @@ def element(kind: TensorType) -> TensorType:
 def units_of(builder: DataflowBuilder) -> list[Unit]:
     """The units of the program whose layers ask for an engine, in order."""
     numbers = {id(node): NodeId(index) for index, node in enumerate(builder.program.nodes)}
-    found: list[Unit] = []
+    units: list[Unit] = []
     taken: set[NodeId] = set()
     for index, node in enumerate(builder.program.nodes):
         place = NodeId(index)
@@ -93,10 +93,10 @@ def units_of(builder: DataflowBuilder) -> list[Unit]:
             continue
         unit = _head(builder, place, node)
         if unit is not None:
-            found.append(_extended(builder, unit, numbers))
-            taken |= found[-1].nodes
+            units.append(_extended(builder, unit, numbers))
+            taken |= units[-1].nodes
     # A part of a product in groups can look like a product.
-    kept = [one for one in found if not any(one is not other and one.nodes < other.nodes for other in found)]
+    kept = [one for one in units if not any(one is not other and one.nodes < other.nodes for other in units)]
     return kept if builder.directives.weights_rate is None else [_roomy(one) for one in kept]
 
 
@@ -230,13 +230,13 @@ def _unit(
 
 def _between(builder: DataflowBuilder, place: NodeId, source: NodeId) -> frozenset[NodeId]:
     """``place`` and all that it is made of from ``source`` on."""
-    found, left = set[NodeId](), [place]
+    behind, left = set[NodeId](), [place]
     while left:
         one = left.pop()
-        if one not in found and one != source and not builder.is_constant(one):
-            found.add(one)
+        if one not in behind and one != source and not builder.is_constant(one):
+            behind.add(one)
             left += builder.operands(builder.program.nodes[one])
-    return frozenset(found)
+    return frozenset(behind)
 
 
 def _extended(builder: DataflowBuilder, unit: Unit, numbers: Mapping[int, NodeId]) -> Unit:

@@ -84,18 +84,18 @@ Numbers: TypeAlias = dict[tuple[int, int], int]
 
 def groups_of(units: Sequence[Unit]) -> list[Group]:
     """The ways of all units, those together that share a circuit."""
-    found: dict[object, list[Way]] = {}
+    by_key: dict[object, list[Way]] = {}
     for number, unit in enumerate(units):
         for function in range(len(unit.functions)):
             way = _way(unit, number, function)
-            found.setdefault(way.key, []).append(way)
-    alone = found.get((), [])
-    casts = (ways[0].steps[0].op for ways in found.values() if len(ways[0].steps) == 1)
+            by_key.setdefault(way.key, []).append(way)
+    alone = by_key.get((), [])
+    casts = (ways[0].steps[0].op for ways in by_key.values() if len(ways[0].steps) == 1)
     cast = next((op for op in casts if isinstance(op, ops.Cast) and op.overflow is Overflow.SAT), None)
     if cast is not None and all(way.unit < len(units) - 1 for way in alone):
-        like = found[_structure(Following(cast, 0)),]
-        like += [_rounded(units[way.unit], way, cast) for way in found.pop((), [])]
-    return [_group(units, ways) for ways in found.values()]
+        like = by_key[_structure(Following(cast, 0)),]
+        like += [_rounded(units[way.unit], way, cast) for way in by_key.pop((), [])]
+    return [_group(units, ways) for ways in by_key.values()]
 
 
 def numbered(units: Sequence[Unit], groups: Sequence[Group]) -> tuple[Numbers, tuple[Ints, ...]]:

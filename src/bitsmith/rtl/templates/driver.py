@@ -137,13 +137,13 @@ def _real(raw: Any, frac: int) -> Any:
 
 
 def _streams(described: Sequence[dict[str, Any]]) -> list[Stream]:
-    found = []
-    for each in described:
-        elements = [(width, signed, frac) for count, width, signed, frac in each["runs"] for _ in range(count)]
+    streams = []
+    for stream in described:
+        elements = [(width, signed, frac) for count, width, signed, frac in stream["runs"] for _ in range(count)]
         widths, signs, fracs = (tuple(element[k] for element in elements) for k in range(3))
-        shapes = tuple(tuple(shape) for shape in each["shapes"])
-        found.append(Stream(widths, signs, fracs, each["tokens"], shapes, each["beat"]))
-    return found
+        shapes = tuple(tuple(shape) for shape in stream["shapes"])
+        streams.append(Stream(widths, signs, fracs, stream["tokens"], shapes, stream["beat"]))
+    return streams
 
 
 INPUTS = _streams(DESIGN["inputs"])
@@ -290,25 +290,25 @@ def weights(
         "recurrent_bias": recurrent_bias,
         "peephole_weight": peephole,
     }
-    given = {name: values for name, values in tensors.items() if values is not None}
+    chosen = {name: values for name, values in tensors.items() if values is not None}
     places = [(about, (about["layer"], about["name"]), about["cell"]) for about in DESIGN["weights"]]
     own = [(about, own[1] if own[0] == layer else cell[1]) for about, own, cell in places if layer in (own[0], cell[0])]
-    found, names = {}, [name for _, name in own]
+    packed, names = {}, [name for _, name in own]
     for about, name in own:
         argument, shapes = about["argument"], about["shapes"][: 1 if names.count(name) > 1 else None]
-        if name not in given and argument in given and list(np.shape(given[argument])) == shapes[0]:
+        if name not in chosen and argument in chosen and list(np.shape(chosen[argument])) == shapes[0]:
             name = argument  # the bias of a GRU, in two rows
-        if name in given:
-            raw = _tiles(about, _elements(about, given[name], shapes))
+        if name in chosen:
+            raw = _tiles(about, _elements(about, chosen[name], shapes))
             (stream,) = _streams([about["stream"]])
-            found[about["port"]] = stream.pack([raw.reshape(1, stream.tokens, -1)])
-    unknown = given.keys() - set(names)
-    if unknown or not given:
+            packed[about["port"]] = stream.pack([raw.reshape(1, stream.tokens, -1)])
+    unknown = chosen.keys() - set(names)
+    if unknown or not chosen:
         known = sorted({about["cell"][0] for about in DESIGN["weights"]})
         raise ValueError(
             f"layer {layer!r} takes no {', '.join(sorted(unknown)) or 'empty load'}; layers with weights: {known}"
         )
-    return found
+    return packed
 
 
 def _elements(about: dict[str, Any], values: Any, shapes: Sequence[list[int]]) -> Any:
@@ -377,7 +377,7 @@ def images() -> dict[str, bytes]:
 
     They come with each frame, and are read from files beside this one. Other contents than those of the build are a ValueError.
     """
-    found = {}
+    contents = {}
     for about in DESIGN["images"]:
         path = Path(__file__).with_name(about["file"])
         if not path.is_file():
@@ -386,8 +386,8 @@ def images() -> dict[str, bytes]:
             data = file.read(about["bytes"] + 1)
         if len(data) != about["bytes"] or zlib.crc32(data) != about["crc"]:
             raise ValueError(f"{path} has another length or CRC than the weights of this circuit")
-        found[about["port"]] = data
-    return found
+        contents[about["port"]] = data
+    return contents
 
 
 def pack(inputs: Sequence[Any], external: dict[str, Sequence[Any]] | None = None) -> list[bytes]:

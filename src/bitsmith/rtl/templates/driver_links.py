@@ -271,7 +271,7 @@ class Registers:
 
     def ranges(self) -> list[Range]:
         """Read what the monitors of inputs and outputs have seen, of a circuit that has some."""
-        found = []
+        seen = []
         for about in DESIGN["ranges"]:
             self.write(self.PAGE, about["page"])
             words = [self.read(about["at"] + 4 * number) for number in (0, 1, 2, *range(8, 16))]
@@ -279,8 +279,8 @@ class Registers:
                 float(np.ldexp(float(value), -about["frac"]))
                 for value in (*(word - (word >> 31 << 32) for word in words[:2]), about["ends"][0], about["ends"][-1])
             )
-            found.append(Range(about["name"], least, most, (ends[0], ends[1]), words[2], words[3:], about["shares"]))
-        return found
+            seen.append(Range(about["name"], least, most, (ends[0], ends[1]), words[2], words[3:], about["shares"]))
+        return seen
 
     def clock_hz(self, seconds: float = 0.01) -> float:
         """The clock of a circuit that counts, by that of the processor."""
@@ -300,7 +300,7 @@ class Registers:
 
         def moved() -> list[bytes]:
             before = self.read(self.FRAMES_OUT)
-            found = move()
+            answers = move()
             came = _later(self.read(self.FRAMES_OUT), before)
             if self.read(self.STATUS) & 2 or came != frames:
                 raise RuntimeError(f"{came} of {frames} frames came out of the circuit")
@@ -308,7 +308,7 @@ class Registers:
                 raise RuntimeError(
                     f"bits have flipped in {', '.join(self.faults()[0])}: the self-test tells if they are lasting"
                 )
-            return found
+            return answers
 
         results: list[bytes] = self._renewed(moved, restart)
         return results
@@ -334,16 +334,16 @@ def in_parts(
     frames = _frames(data, wanted)
     sizes = [stream.frame_bytes for stream in INPUTS], [stream.frame_bytes for stream in OUTPUTS]
     most = max(most_bytes // max(*sizes[0], *sizes[1]), 1)
-    found = [bytearray() for _ in wanted]
+    whole = [bytearray() for _ in wanted]
     for first in range(0, frames, most):
         number = min(most, frames - first)
         parts = [
             each if is_image(k) else each[first * size : (first + number) * size]
             for k, (each, size) in enumerate(zip(data, sizes[0]))
         ]
-        for result, part in zip(found, move(number, parts, [number * size for size in sizes[1]])):
+        for result, part in zip(whole, move(number, parts, [number * size for size in sizes[1]])):
             result += part
-    return [bytes(result) for result in found]
+    return [bytes(result) for result in whole]
 
 
 class Dma:
@@ -407,11 +407,11 @@ class Dma:
         targets = [self._buffer("out", k, size) for k, size in enumerate(wanted)]
         for channel, target in zip(self._receive, targets):
             channel.transfer(target)
-        for k, (channel, each) in enumerate(zip(self._send, data)):
+        for k, (channel, data_of) in enumerate(zip(self._send, data)):
             if is_image(k) and hasattr(channel, "repeat"):
-                channel.repeat(self._image(k, each), frames * len(each))
+                channel.repeat(self._image(k, data_of), frames * len(data_of))
                 continue
-            sent = each * frames if is_image(k) else each
+            sent = data_of * frames if is_image(k) else data_of
             source = self._buffer("in", k, len(sent))
             source[:] = np.frombuffer(sent, dtype=np.uint8)
             channel.transfer(source)

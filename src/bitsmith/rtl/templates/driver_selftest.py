@@ -94,16 +94,16 @@ def diagnose(connect: Callable[[], tuple[Any, Registers | None]]) -> tuple[str, 
         return RESET, f"{RESET}: {error}"
     except (OSError, RuntimeError) as error:
         return LINK, f"{LINK}: {error}"
-    said = "the stored frame has the right result"
+    text = "the stored frame has the right result"
     if registers is not None and DESIGN["counted_hz"] is not None:
-        said += f". {registers.counts()}; the clock has {registers.clock_hz() / 1e6:.4g} MHz"
+        text += f". {registers.counts()}; the clock has {registers.clock_hz() / 1e6:.4g} MHz"
     if registers is not None:
         wrong, corrected = registers.flipped
-        said += f". Before this test bits have flipped in {', '.join(wrong)}" * bool(wrong)
-        said += f". Bits were corrected in {', '.join(corrected)}" * bool(corrected)
+        text += f". Before this test bits have flipped in {', '.join(wrong)}" * bool(wrong)
+        text += f". Bits were corrected in {', '.join(corrected)}" * bool(corrected)
         beyond = [found for found in registers.found if found.beyond]
-        said += "".join(f". Before this test {found}" for found in beyond)
-    return "", said
+        text += "".join(f". Before this test {found}" for found in beyond)
+    return "", text
 
 
 def _look_at(registers: Registers) -> None:
@@ -232,21 +232,21 @@ def _stored(side: str, streams: Sequence[Stream]) -> list[bytes]:
     if stored is None:
         raise ValueError("no frame is stored, since weights come with each frame: compare `predict` with the model's")
     values = iter([(np.array(raw, dtype=object), np.array(frac)) for raw, frac in stored[side]])
-    found = []
+    packed = []
     for stream in streams:
         own: list[Any] = [(shape, *next(values)) for shape in stream.shapes]
-        found.append(stream.pack([raw.reshape(1, *shape) for shape, raw, _ in own], [frac for *_, frac in own]))
-    return found
+        packed.append(stream.pack([raw.reshape(1, *shape) for shape, raw, _ in own], [frac for *_, frac in own]))
+    return packed
 
 
 def _check(data: bytes, beat: int) -> int:
     """The register CHECK of a stream after these bytes: rotated left with each beat, whose 32-bit words are added modulo 2."""
-    found = 0
+    check = 0
     for at in range(0, len(data), beat):
-        found = (found << 1 | found >> 31) & 0xFFFFFFFF
+        check = (check << 1 | check >> 31) & 0xFFFFFFFF
         for low in range(at, at + beat, 4):
-            found ^= int.from_bytes(data[low : min(low + 4, at + beat)], "little")
-    return found
+            check ^= int.from_bytes(data[low : min(low + 4, at + beat)], "little")
+    return check
 
 
 def _swapped(data: bytes, size: int) -> bytes:
