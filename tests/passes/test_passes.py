@@ -5,20 +5,23 @@ from __future__ import annotations
 import importlib
 import random
 from collections.abc import Callable
+from dataclasses import fields
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from bitsmith.emulate import Emulator
-from bitsmith.errors import BitsmithError
+from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.check import check
-from bitsmith.ir.ops import Add, Parameter, Scan
+from bitsmith.ir.ops import Add, Op, Parameter, Scan
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.passes.program import PASSES, drop_dead, fold_constants, fold_offsets, reduce_widths, share, simplify
 from bitsmith.passes.program.load import load, parameters
+from tests.ir.oracle import evaluate
 from tests.properties import few
 from tests.properties.programs import random_program, random_stimuli
 from tests.properties.test_execution import all_visible
@@ -52,6 +55,20 @@ def test_pass_keeps_results(run: Pass, share_of_seeds: int) -> None:
 def test_pass_keeps_results_of_states_that_live_on(run: Pass) -> None:
     for seed in range(15):
         assert same_results(run, seed, keeping=True), f"{run.__name__}, seed {seed}"
+
+
+@pytest.mark.parametrize("op", [kind() for kind in get_args(Op) if not fields(kind)], ids=lambda op: type(op).__name__)
+def test_operands_change_places_where_that_changes_no_result(op: Op) -> None:
+    build = ProgramBuilder()
+    x, y = (build.input(name, (2, 2), FixedFormat(True, 6, 3)) for name in "xy")
+    try:
+        ways = [build.apply(op, x, y), build.apply(op, y, x)]
+    except (ProgramError, ValueError, IndexError):  # of another number of operands
+        return
+    program = build.program([("first", ways[0]), ("second", ways[1])])
+    samples = np.random.default_rng(0).integers(-32, 32, (16, 2, 2, 2))
+    alike = all(np.array_equal(*evaluate(program, [objects(part) for part in sample])) for sample in samples)
+    assert (len(share(program).nodes) == 3) == alike
 
 
 def test_zeros_are_folded_on_a_finer_grid_than_that_of_their_type() -> None:
