@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
@@ -61,6 +61,7 @@ def test_logarithms(frac: int, integer: int, width: int, base: float) -> None:
 
 @settings(max_examples=15)
 @given(FRACS, st.integers(-3, 9), st.integers(2, 14), st.sampled_from([-1.0, 0.5, -0.5, 1 / 3, -2 / 3, 0.7, -1.3]))
+@example(5, 8, 8, 0.7)  # whose greatest result is nearly a power of two, and rounded up beyond it
 def test_powers(frac: int, integer: int, width: int, exponent: float) -> None:
     fmt = FixedFormat(False, width, integer)
     lowering, x = _operand(fmt)

@@ -60,7 +60,7 @@ def power(lowering: Lowering, x: Value, exponent: float, least: Fraction, frac: 
     span = x.type.span
     # Of the least operand only the leading one counts.
     ends = math.ldexp(1.0, _leading_one(max(least, span.step))), float(max(span.greatest, span.step))
-    greatest = max(end**exponent for end in ends)
+    greatest = max(end**exponent for end in ends) * (1.0 + 2.0**-frac)
     kept = frac + max(math.ceil(-radix_bits * exponent), 0)
     name = f"(1+x)**{exponent:g}"
     if not (radix_bits * exponent).is_integer():
@@ -82,7 +82,7 @@ def power(lowering: Lowering, x: Value, exponent: float, least: Fraction, frac: 
 
 
 def _at_most(lowering: Lowering, x: Value, greatest: float, variable: str) -> Value:
-    """``x``, never negative, known not to exceed ``greatest`` by more than rounding: intervals lose that in the selections.
+    """``x``, never negative, known not to exceed ``greatest``, errors included: intervals lose that in the selections.
 
     Not so if the user chose the table, which may be coarse.
     """
@@ -151,7 +151,7 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: 
     for place in range((most - least).bit_length()):
         bit = builder.cast_to(above, -place, 0, 1, Rounding.TRN, Overflow.WRAP)
         result = builder.select(bit, builder.shift(result, 1 << place), result)
-    return cut(builder, _at_most(lowering, result, base**hi, variable), frac + _SPARE_BITS)
+    return cut(builder, _at_most(lowering, result, base**hi + 2.0**-frac, variable), frac + _SPARE_BITS)
 
 
 def cut(builder: ProgramBuilder, x: Value, frac: int) -> Value:
