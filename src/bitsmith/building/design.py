@@ -173,23 +173,11 @@ def circuit(
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
         elements = sum(program.nodes[output.node].type.size for output in program.outputs)
-        written = write(netlist, stages, top, title, directives.protection, elements)
+        core = write(netlist, stages, top, title, directives.protection, elements)
         late = len(stages.over_budget)
-        cycles = written.latency, 1
+        cycles = core.latency, 1
         return Pipeline(
-            *(
-                program,
-                written.top,
-                written.parts,
-                cycles,
-                late,
-                stages.stage_ns,
-                title,
-                in_logic,
-                in_engines,
-                (),
-                written,
-            )
+            *(program, core.top, core.parts, cycles, late, stages.stage_ns, title, in_logic, in_engines, (), core)
         )
     network = dumped("token-network", partition(shown, directives), network_to_text)
     require_engine(program, directives, network.processes)

@@ -125,17 +125,13 @@ class _Logic(Rtl):
             log=f"{self._tool.key}/{step.value}.log",
         )
 
-    def _measured(self, figures: Found) -> Sections:
-        cells = (sections.Utilization(figures.cells),) if figures.cells else ()
-        if figures.period_ns is None:
-            return (figures.resources, *cells)
-        period = round(figures.period_ns, 4)
-        clock = self._clock(period, round(1e3 / period, 2), figures.path, figures.resources.tool)
-        return (
-            figures.resources,
-            replace(clock, hold_slack_ns=figures.hold_ns, pulse_slack_ns=figures.pulse_ns),
-            *cells,
-        )
+    def _measured(self, facts: Found) -> Sections:
+        cells = (sections.Utilization(facts.cells),) if facts.cells else ()
+        if facts.period_ns is None:
+            return (facts.resources, *cells)
+        period = round(facts.period_ns, 4)
+        clock = self._clock(period, round(1e3 / period, 2), facts.path, facts.resources.tool)
+        return (facts.resources, replace(clock, hold_slack_ns=facts.hold_ns, pulse_slack_ns=facts.pulse_ns), *cells)
 
     def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
         """Take the figures of the last step, and say how to start the tool where it has not run."""

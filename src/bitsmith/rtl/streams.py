@@ -201,10 +201,10 @@ def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
     signed = any(element.signed for element in operand)
     x_width = uniform(operand)[0].width if signed else max(max(element.width for element in operand), 1)
     x = process.prepared("x", [Element(x_width, signed, element.frac) for element in operand])
-    multiplier = multipliers(kind, taken, result, process.top.block)
+    cells = multipliers(kind, taken, result, process.top.block)
     results = uniform(process.gives[0])
     address = process.word("address", address_bits(groups * steps))
-    weights = _weights(process, kind, address, multiplier.weight)
+    weights = _weights(process, kind, address, cells.weight)
     y = process.word("y", bits(results))
     parameters = {
         "LANES": lanes,
@@ -213,19 +213,17 @@ def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
         "SETS": kind.sets,
         "X_WIDTH": x_width,
         "X_SIGNED": int(signed),
-        "W_WIDTH": multiplier.weight,
-        "CHAIN": multiplier.chain,
-        "P_WIDTH": multiplier.product,
-        "LANE_PAIRS": int(multiplier.pairs is Pairs.LANES),
-        "COLUMN_PAIRS": int(multiplier.pairs is Pairs.COLUMNS),
-        "PACKED_WIDTH": multiplier.packed,
+        "W_WIDTH": cells.weight,
+        "CHAIN": cells.chain,
+        "P_WIDTH": cells.product,
+        "LANE_PAIRS": int(cells.pairs is Pairs.LANES),
+        "COLUMN_PAIRS": int(cells.pairs is Pairs.COLUMNS),
+        "PACKED_WIDTH": cells.packed,
         "Y_WIDTH": results[0].width,
         "STEPS": steps,
         "GROUPS": groups,
     }
-    if kind.loaded is None and process.top.registers(
-        groups * steps, math.prod(kind.weights.shape[2:]) * multiplier.weight
-    ):
+    if kind.loaded is None and process.top.registers(groups * steps, math.prod(kind.weights.shape[2:]) * cells.weight):
         parameters["AHEAD"] = 1
     process.instance("folded_product", parameters, {**process.ends(x, y), "rom_address": address, "rom_data": weights})
     process.narrowed(y, results)

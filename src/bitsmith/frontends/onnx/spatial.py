@@ -92,8 +92,8 @@ def _conv(call: Call, x: Value) -> Value:
 
 
 def _conv_transpose(call: Call, x: Value) -> Value:
-    trained = _Trained.of(call, transposed=True)
-    taps = _taps(call, trained.kernel.shape[:-2])
+    layer = _Trained.of(call, transposed=True)
+    taps = _taps(call, layer.kernel.shape[:-2])
     rank, wanted = len(taps.size), call.attributes.integers("output_shape")
     extra = call.attributes.per_axis("output_padding", rank, 0, least=0)
     if wanted:
@@ -105,16 +105,7 @@ def _conv_transpose(call: Call, x: Value) -> Value:
         axes = zip(x.item, taps.strides, taps.spans, extra, strict=False)
         wanted = tuple(min(n * stride, (n - 1) * stride + span + more) for n, stride, span, more in axes)
     return spatial.transposed(
-        call.build,
-        x,
-        trained.kernel,
-        trained.bias,
-        taps,
-        trained.groups,
-        extra,
-        wanted,
-        trained.quantizers,
-        trained.layouts,
+        call.build, x, layer.kernel, layer.bias, taps, layer.groups, extra, wanted, layer.quantizers, layer.layouts
     )
 
 
