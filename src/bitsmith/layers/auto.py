@@ -151,11 +151,11 @@ def exponents(values: Floats) -> Exponents:
 
 def spread_exponents(values: Floats, bits: int) -> Exponents | None:
     """Those of ``values`` if one format of ``bits`` bits would leave some of them too few; None if it would not."""
-    found = exponents(values)
-    shown = found[values != 0]
+    powers = exponents(values)
+    shown = powers[values != 0]
     if shown.size == 0 or shown.max() - shown.min() <= bits - least_bits(bits) or exact_frac(values, bits) is not None:
         return None
-    return found
+    return powers
 
 
 def product_scales(operand: Floats, result: Floats, terms: int) -> Floats:

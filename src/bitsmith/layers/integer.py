@@ -95,12 +95,12 @@ class WholeQuotient(Layer):
 def _integers(builder: ProgramBuilder, values: Sequence[Value]) -> list[Value]:
     """The values in steps of which both have integers."""
     frac = max(value.type.span.frac for value in values)
-    found = []
+    halves = []
     for value in values:
         up = objects(frac - value.type.frac)
         lo, hi = objects(value.type.lo << up), objects(value.type.hi << up)
-        found.append(builder.shift(builder.cast_to(value, frac, lo, hi, Rounding.TRN, Overflow.SAT), frac))
-    return found
+        halves.append(builder.shift(builder.cast_to(value, frac, lo, hi, Rounding.TRN, Overflow.SAT), frac))
+    return halves
 
 
 def _long_quotient(builder: ProgramBuilder, x: Value, y: Value) -> Value:

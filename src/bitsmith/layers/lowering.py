@@ -174,14 +174,14 @@ class Lowering:
         fmt = self.whole_format(variable, values)
         external = self.settings.weights is Weights.EXTERNAL
         made = self.builder.parameter(variable, to_raw(values, fmt), fmt, external=external)
-        found = self.parameters.setdefault((self.owner, variable), made)
-        if found.type != made.type:
+        parameter = self.parameters.setdefault((self.owner, variable), made)
+        if parameter.type != made.type:
             raise UnsupportedError(
                 f"a {variable} of another format than that of {self.owner!r}, which has the same weights",
                 where=f"layer {self.name!r}",
                 accepted="the same for both",
             )
-        return found
+        return parameter
 
     def whole_format(self, variable: str, values: Floats) -> FixedFormat:
         """The format of a trained tensor whose values can be replaced.

@@ -59,11 +59,11 @@ class Nearest(Layer):
         levels, least = selection(len(numbers), self.count)
         for level in levels:
             keys = _compare(builder, keys, level)
-        found = builder.cast_to(builder.gather(keys, least, 0), 0, 0, (1 << bits) - 1, Rounding.TRN, Overflow.WRAP)
+        nearest = builder.cast_to(builder.gather(keys, least, 0), 0, 0, (1 << bits) - 1, Rounding.TRN, Overflow.WRAP)
         raw, frac = lowering.constant("weight", rows)
         outputs = raw.shape[1]
         entries = np.concatenate([raw, np.repeat(raw[:1], (1 << bits) - len(raw), axis=0)]).T
-        each = builder.gather(found, np.repeat(np.arange(self.count), outputs), 0)
+        each = builder.gather(nearest, np.repeat(np.arange(self.count), outputs), 0)
         added = builder.table(each, 0, objects(np.tile(entries, (self.count, 1))), frac)
         return lowering.result(builder.sum(builder.reshape(added, (self.count, outputs)), (0,)))
 

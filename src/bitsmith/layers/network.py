@@ -157,12 +157,12 @@ class Network:
 
     def bounded(self) -> set[str]:
         """The nodes whose results have a scale that nobody chose: bounded ones, and what layers without weights make of them."""
-        found: set[str] = set()
+        scaleless: set[str] = set()
         for node in self.nodes:
-            inherits = bool(node.inputs) and found.issuperset(node.inputs) and not node.layer.weights()
+            inherits = bool(node.inputs) and scaleless.issuperset(node.inputs) and not node.layer.weights()
             if node.layer.bounded or inherits:
-                found.add(node.name)
-        return found
+                scaleless.add(node.name)
+        return scaleless
 
     def with_nodes(self, nodes: Sequence[NetworkNode]) -> Network:
         """Return this network with other nodes."""

@@ -56,7 +56,7 @@ def power(lowering: Lowering, x: Value, exponent: float, least: Fraction, frac: 
     """
     builder = lowering.builder
     radix_bits = next((p for p in range(1, _MOST_RADIX_BITS + 1) if (p * exponent).is_integer()), 1)
-    found = _normalized(builder, x, least, frac + _SPARE_BITS, radix_bits)
+    parts = _normalized(builder, x, least, frac + _SPARE_BITS, radix_bits)
     span = x.type.span
     # Of the least operand only the leading one counts.
     ends = math.ldexp(1.0, _leading_one(max(least, span.step))), float(max(span.greatest, span.step))
@@ -66,17 +66,17 @@ def power(lowering: Lowering, x: Value, exponent: float, least: Fraction, frac: 
     if not (radix_bits * exponent).is_integer():
         kept += _SPARE_BITS
     table = Function(name, lambda f: np.asarray((1.0 + f) ** exponent, dtype=np.float64), ())
-    result = rounded(lowering, tabulated(lowering, found.fraction, table, kept, variable), kept, variable)
+    result = rounded(lowering, tabulated(lowering, parts.fraction, table, kept, variable), kept, variable)
     if (radix_bits * exponent).is_integer():
-        result = builder.shift(result, round(exponent * found.exponent))
-        for count, halved in found.halvings:
+        result = builder.shift(result, round(exponent * parts.exponent))
+        for count, halved in parts.halvings:
             result = builder.select(halved, builder.shift(result, round(exponent * count)), result)
         return _at_most(lowering, result, greatest, variable)
     # So that the least result has its bits too.
-    most = found.exponent + sum(count for count, _ in found.halvings)
-    kept += max(math.ceil(-exponent * (most if exponent < 0 else found.exponent)), 0)
-    result = _times(builder, result, 2.0 ** (exponent * found.exponent), frac, kept)
-    for count, halved in found.halvings:
+    most = parts.exponent + sum(count for count, _ in parts.halvings)
+    kept += max(math.ceil(-exponent * (most if exponent < 0 else parts.exponent)), 0)
+    result = _times(builder, result, 2.0 ** (exponent * parts.exponent), frac, kept)
+    for count, halved in parts.halvings:
         result = builder.select(halved, _times(builder, result, 2.0 ** (exponent * count), frac, kept), result)
     return _at_most(lowering, result, greatest, variable)
 
@@ -105,7 +105,7 @@ def _times(builder: ProgramBuilder, x: Value, factor: float, frac: int, kept: in
 def logarithm(lowering: Lowering, x: Value, base: float, frac: int, variable: str) -> Value:
     """The logarithm of ``x`` with an error of about ``2**-(frac + 1)``; an ``x`` of less than one step counts as one step."""
     builder = lowering.builder
-    found = _normalized(builder, x, Fraction(0), frac + _SPARE_BITS, 1)
+    parts = _normalized(builder, x, Fraction(0), frac + _SPARE_BITS, 1)
     scale = 1.0 / math.log(base)
 
     def evaluate(f: Floats) -> Floats:
@@ -113,11 +113,11 @@ def logarithm(lowering: Lowering, x: Value, base: float, frac: int, variable: st
 
     places = frac + _SPARE_BITS + 4
     result = tabulated(
-        lowering, found.fraction, Function(f"log{base:g}(1+x)", evaluate, ()), frac + _SPARE_BITS, variable
+        lowering, parts.fraction, Function(f"log{base:g}(1+x)", evaluate, ()), frac + _SPARE_BITS, variable
     )
-    offset = builder.const(round(math.ldexp(found.exponent * math.log(2.0) * scale, places)), places)
+    offset = builder.const(round(math.ldexp(parts.exponent * math.log(2.0) * scale, places)), places)
     result = builder.add(result, offset)
-    for count, halved in found.halvings:
+    for count, halved in parts.halvings:
         step = builder.const(round(math.ldexp(count * math.log(2.0) * scale, places)), places)
         result = builder.add(result, builder.select(halved, step, builder.const(0)))
     return result

@@ -225,16 +225,16 @@ def _constant(lowering: Lowering, value: float, bits: int) -> Value:
     return lowering.builder.const(round(math.ldexp(value, places)), places)
 
 
-def _quotient(lowering: Lowering, found: Statistics, epsilon: float, gamma: Floats, limit: float | None) -> Value:
+def _quotient(lowering: Lowering, statistics: Statistics, epsilon: float, gamma: Floats, limit: float | None) -> Value:
     """``numerator / sqrt(spread + count**2 * epsilon)``, at most ``limit`` if exact; ``gamma`` will multiply it.
 
     Without a ``limit`` the numerator is not around the mean.
     """
     builder = lowering.builder
     kept = _kept(lowering, max(float(np.max(np.abs(gamma))), 2.0**-64))
-    spread, numerator = uniform(lowering, found.spread), found.numerator
+    spread, numerator = uniform(lowering, statistics.spread), statistics.numerator
     least, finest = max(spread.type.span.least, Fraction(0)), float(spread.type.span.step)
-    added = epsilon * found.count**2
+    added = epsilon * statistics.count**2
     largest = max(abs(bound) for bound in numerator.type.real_range())
     # Without a limit the numerator is not around the mean: it need not be 0 where the spread is.
     lowest = added + float(least) if limit is None else max(added, float(least) or finest)

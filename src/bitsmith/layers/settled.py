@@ -39,13 +39,13 @@ def _quantizes(layer: Layer) -> bool:
 
 def settled(network: Network) -> set[str]:
     """The nodes whose results the model decides; none of a model without quantizers."""
-    found: set[str] = set()
+    names: set[str] = set()
     if is_quantized(network):
         for node in network.nodes:
             on_grid = node.layer.traits.exactness is Exactness.GRID
-            if on_grid or (_is_exact(node) and found.issuperset(node.inputs)):
-                found.add(node.name)
-    return found
+            if on_grid or (_is_exact(node) and names.issuperset(node.inputs)):
+                names.add(node.name)
+    return names
 
 
 def resolution_of(network: Network, name: str) -> Resolution | None:
@@ -53,7 +53,7 @@ def resolution_of(network: Network, name: str) -> Resolution | None:
 
     A format of the user's for a reader's result may be any.
     """
-    found: Resolution | None = None
+    joined: Resolution | None = None
     if name in network.outputs:
         return None
     for reader in network.consumers(name):
@@ -64,32 +64,32 @@ def resolution_of(network: Network, name: str) -> Resolution | None:
             seen = reader.layer.resolution(resolution_of(network, reader.name))
         if seen is None:
             return None
-        found = seen if found is None else found.joined(seen)
-    return found
+        joined = seen if joined is None else joined.joined(seen)
+    return joined
 
 
 def told_apart(network: Network) -> dict[str, tuple[float, float]]:
     """Return the values of each node beyond which none of its readers tells values apart; infinite where there is no limit."""
-    readers, found = network.readers(), dict[str, Resolution]()
+    readers, by_name = network.readers(), dict[str, Resolution]()
     for node in reversed(network.nodes):
         kept = node.name in network.outputs or not readers[node.name]
-        seen = [reader.layer.resolution(found[reader.name]) or _ALL for reader in readers[node.name]]
-        found[node.name] = _ALL if kept else reduce(Resolution.joined, seen)
-    return {name: (seen.least, seen.most) for name, seen in found.items()}
+        seen = [reader.layer.resolution(by_name[reader.name]) or _ALL for reader in readers[node.name]]
+        by_name[node.name] = _ALL if kept else reduce(Resolution.joined, seen)
+    return {name: (seen.least, seen.most) for name, seen in by_name.items()}
 
 
 def decided_inputs(network: Network) -> set[str]:
     """The inputs whose format follows from the model: few integers, indices, and what it puts on grids, as it is or moved."""
-    readers, found = network.readers(), set[str]()
+    readers, names = network.readers(), set[str]()
     for node in reversed(network.nodes):
         few = isinstance(node.layer, Input) and node.layer.limits is not None
         if not few and not isinstance(node.layer, Input) and not node.layer.traits.moves_or_pads:
             continue
-        deciding = [_decides(reader.layer) or reader.name in found for reader in readers[node.name]]
+        deciding = [_decides(reader.layer) or reader.name in names for reader in readers[node.name]]
         if few or (deciding and all(deciding) and node.name not in network.outputs):
-            found.add(node.name)
-    found.update(name for name in network.inputs if resolution_of(network, name) is not None)
-    return found.intersection(network.inputs)
+            names.add(node.name)
+    names.update(name for name in network.inputs if resolution_of(network, name) is not None)
+    return names.intersection(network.inputs)
 
 
 def _decides(layer: Layer) -> bool:

@@ -218,14 +218,14 @@ class Neurons(Layer):
             inward = Interval(inward.least + down, inward.most + up)
         zero = Interval(np.asarray(0.0), np.asarray(0.0))
         current = inward
-        found = dict[str, Interval]()
+        others = dict[str, Interval]()
         if self.synapse is not None:
             (current,) = reach(
                 lambda states: (_times(states[0], values["current_scale"]).plus(inward),), (zero,), steps
             )
-            found["current"] = current
+            others["current"] = current
         (membrane,) = reach(lambda states: (self._charged(states[0], current, values),), (zero,), steps)
-        return {"state": membrane, **found}
+        return {"state": membrane, **others}
 
     def _charged(self, membrane: Interval, current: Interval, values: Mapping[str, Floats]) -> Interval:
         """The range of the membrane before its reset, from that of the step before."""

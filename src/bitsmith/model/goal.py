@@ -129,13 +129,13 @@ class Goal:
 
     def limits(self, clock_ns: float) -> dict[str, int]:
         """The most of each figure that is bounded, in cycles of ``clock_ns`` where it is a time."""
-        found = {name: getattr(self, name) for name in get_args(Minimized)}
+        bounds = {name: getattr(self, name) for name in get_args(Minimized)}
         if self.latency_ns is not None:
-            found["latency"] = min(found["latency"] or _MANY, int(self.latency_ns / clock_ns + _ROUNDING))
+            bounds["latency"] = min(bounds["latency"] or _MANY, int(self.latency_ns / clock_ns + _ROUNDING))
         if self.frames_per_second is not None:
             most = int(1e9 / (self.frames_per_second * clock_ns) + _ROUNDING)
-            found["interval"] = min(found["interval"] or _MANY, most)
-        return {name: most for name, most in found.items() if most is not None}
+            bounds["interval"] = min(bounds["interval"] or _MANY, most)
+        return {name: most for name, most in bounds.items() if most is not None}
 
     def cost(self, size: Size, part: Part) -> float:
         """The figure that is to be least, as far as formats decide it; look-up tables decide between equal ones."""

@@ -58,13 +58,13 @@ def knapsack(layers: Mapping[str, Candidates], budgets: Sequence[float]) -> Mask
     fit any more is left out. Weights that are not there now are left out, unless others of their group stay.
     """
     worth, prices, sizes = [], [], []
-    for each in layers.values():
-        count = int(each.groups.max(initial=-1)) + 1
+    for layer in layers.values():
+        count = int(layer.groups.max(initial=-1)) + 1
         sizes.append(count)
 
-        there = _summed(each.there.astype(np.float64), each.groups, count) > 0
-        worth.append(np.where(there, _summed(each.importance, each.groups, count), -1.0))
-        prices.append(np.stack([_summed(price, each.groups, count) for price in each.prices]))
+        there = _summed(layer.there.astype(np.float64), layer.groups, count) > 0
+        worth.append(np.where(there, _summed(layer.importance, layer.groups, count), -1.0))
+        prices.append(np.stack([_summed(price, layer.groups, count) for price in layer.prices]))
     kept = _taken(np.concatenate(worth), np.concatenate(prices, axis=1), np.asarray(budgets, dtype=np.float64))
     parts = np.split(kept, np.cumsum(sizes)[:-1])
     return {name: part[each.groups] for (name, each), part in zip(layers.items(), parts, strict=True)}

@@ -62,13 +62,13 @@ def cost(model: Model, *, exact: bool = False) -> Cost:
     target = model.target
     part, program = target.known_part, drop_dead(model.program, keep_probes=False)
     directives = replace(model.directives, block=part.family.area.block)
-    made, folded = list[MadeProduct](), list[Process]()
+    graphs, folded = list[MadeProduct](), list[Process]()
     if directives.unrolled(program):
-        elaborate(program, directives.block_layers, made=made)
+        elaborate(program, directives.block_layers, made=graphs)
     else:
         for process in partition(program, directives).processes:
             if isinstance(process.kind, Map):
-                elaborate(process.kind.program, made=made)
+                elaborate(process.kind.program, made=graphs)
             elif isinstance(process.kind, FoldedProduct):
                 folded.append(process)
     rough = guess_layout(program, directives, part.family, target.budget_ns(part.family))
@@ -77,14 +77,14 @@ def cost(model: Model, *, exact: bool = False) -> Cost:
     for node in model.network.nodes:
         if node.inner or "weight" not in node.layer.weights():
             continue
-        products = [each for each in made if each.layer == node.name]
+        products = [each for each in graphs if each.layer == node.name]
         processes = [each for each in folded if node.name in each.layers]
         tell(f"cost: {node.name}")
-        found = pricing.layer(node, products, processes)
-        if isinstance(found, str):
-            without[node.name] = found
+        cost = pricing.layer(node, products, processes)
+        if isinstance(cost, str):
+            without[node.name] = cost
         else:
-            layers[node.name] = found
+            layers[node.name] = cost
     return Cost(layers, without)
 
 
@@ -107,7 +107,7 @@ class _Pricing:
     registers: float
     exact: bool
 
-    def layer(self, node: NetworkNode, made: Sequence[MadeProduct], folded: Sequence[Process]) -> LayerCost | str:
+    def layer(self, node: NetworkNode, graphs: Sequence[MadeProduct], folded: Sequence[Process]) -> LayerCost | str:
         """The prices of a layer, or why it has none."""
         layer = node.layer
         if not isinstance(layer, Dense | Conv):
@@ -118,30 +118,30 @@ class _Pricing:
             return "its kernel is no tensor of the model, but made of several"
         numbers = layer.products(objects(np.arange(1, layer.kernel.size + 1).reshape(layer.kernel.shape)))
         matrices = [np.asarray(matrix).astype(np.int64) for matrix in numbers]
-        if made and [each.weights.shape for each in made] == [matrix.shape for matrix in matrices]:
-            found = [self._of_graph(each) for each in made]
+        if graphs and [each.weights.shape for each in graphs] == [matrix.shape for matrix in matrices]:
+            costs = [self._of_graph(each) for each in graphs]
         elif len(folded) == 1 and len(matrices) == 1:
             one = self._of_multipliers(folded[0], matrices[0])
             if one is None:
                 return "its products are folded in groups of channels"
-            found = [one]
+            costs = [one]
         else:
             return "its products are in an engine, or other passes have joined or replaced them"
-        return self._placed(node, layer, matrices, found)
+        return self._placed(node, layer, matrices, costs)
 
-    def _of_graph(self, made: MadeProduct) -> _Found:
+    def _of_graph(self, graph: MadeProduct) -> _Found:
         """Return the prices of weights of an adder graph, and of those that blocks multiply."""
-        times = made.positions * np.asarray(made.live)[:, None]
-        costs = paid(made.graph, made.inputs)
-        adders = shares(made.graph, costs) * times
-        wider = shares(made.graph, [float(each > 0) for each in costs]) * times
+        times = graph.positions * np.asarray(graph.live)[:, None]
+        costs = paid(graph.graph, graph.inputs)
+        adders = shares(graph.graph, costs) * times
+        wider = shares(graph.graph, [float(each > 0) for each in costs]) * times
         if self.exact:
-            adders = _without_each(made) * times
-        digits = count_digits(made.weights)
+            adders = _without_each(graph) * times
+        digits = count_digits(graph.weights)
         added = digits > 0
         digit = np.where(added, adders / np.maximum(digits, 1), 0.0)
         digit[~added] = digit[added].mean() if added.any() else 0.0
-        blocks = _alike(made.by_block) * times
+        blocks = _alike(graph.by_block) * times
         lut = self.family.area.adder_luts.per_bit * sums_share(self.family)
         nothing = np.zeros_like(adders)
         return _Found(
@@ -160,27 +160,29 @@ class _Pricing:
         if kind.sets > 1 or steps * n < rows or groups * m < columns:
             return None
         area, x = self.family.area, process.takes[0].token
-        made = multipliers(kind, x, process.results[0].token, area.block)
+        multiplier = multipliers(kind, x, process.results[0].token, area.block)
         tiles = kind.weights.transpose(1, 2, 0, 3).reshape(steps * n, groups * m)[:rows, :columns]
         there = np.asarray(tiles != 0, dtype=np.bool_)
-        each_has = 2 if made.pairs is Pairs.COLUMNS else 1  # columns of a block
+        each_has = 2 if multiplier.pairs is Pairs.COLUMNS else 1  # columns of a block
         across = -(-m // each_has)
         place = np.arange(rows)[:, None] % n * across + np.arange(columns) % m // each_has
         users = np.maximum(np.bincount(place[there], minlength=n * across), 1)[place]
-        each, lanes = np.where(there, 1.0, 0.0) / users, x.shape[0]
+        uses, lanes = np.where(there, 1.0, 0.0) / users, x.shape[0]
 
         def prices(number: int, weight: int) -> npt.NDArray[np.float64]:
-            blocks, luts = area.multiplier(number, weight, made.wanted)
+            blocks, luts = area.multiplier(number, weight, multiplier.wanted)
             share = 1 / (n * across)
-            return np.array([0.0, lanes * luts * each_has + made.luts * share, made.blocks * share if blocks else 0.0])
+            return np.array(
+                [0.0, lanes * luts * each_has + multiplier.luts * share, multiplier.blocks * share if blocks else 0.0]
+            )
 
-        now = prices(made.number, made.weight)
-        more = [np.maximum(prices(made.number + k, made.weight + 1 - k) - now, 0.0) for k in (0, 1)]
-        weights, weight_bits, input_bits = (price[:, None, None] * each for price in (now, *more))
+        now = prices(multiplier.number, multiplier.weight)
+        more = [np.maximum(prices(multiplier.number + k, multiplier.weight + 1 - k) - now, 0.0) for k in (0, 1)]
+        weights, weight_bits, input_bits = (price[:, None, None] * uses for price in (now, *more))
         return _Found(weights, weight_bits, input_bits, there, place)
 
     def _placed(
-        self, node: NetworkNode, layer: Dense | Conv, matrices: Sequence[_Numbers], found: Sequence[_Found]
+        self, node: NetworkNode, layer: Dense | Conv, matrices: Sequence[_Numbers], costs: Sequence[_Found]
     ) -> LayerCost:
         """Return prices in the shape of the kernel in the user's model."""
         layout = node.layouts.get("weight") or ModelLayout.plain(layer.kernel.shape)
@@ -201,16 +203,16 @@ class _Pricing:
 
         firsts = np.cumsum([0, *(matrix.shape[1] for matrix in matrices)])
         columns = [first + np.arange(len(matrix.T)) for first, matrix in zip(firsts[:-1], matrices, strict=True)]
-        multiplier = found[0].multiplier
+        multiplier = costs[0].multiplier
         return LayerCost(
             name=node.name,
-            weights=prices([each.weights for each in found]),
-            weight_bits=prices([each.weight_bits for each in found]),
-            input_bits=_by_channel(prices([each.input_bits for each in found]), in_model(_channels(layer, index))),
+            weights=prices([each.weights for each in costs]),
+            weight_bits=prices([each.weight_bits for each in costs]),
+            input_bits=_by_channel(prices([each.input_bits for each in costs]), in_model(_channels(layer, index))),
             multiplier=None if multiplier is None else in_model([multiplier]).astype(np.int64),
             row=in_model([np.arange(len(matrix))[:, None] for matrix in matrices]).astype(np.int64),
             column=in_model(columns).astype(np.int64),
-            there=in_model([each.there for each in found]) > 0,
+            there=in_model([each.there for each in costs]) > 0,
         )
 
 
@@ -232,20 +234,20 @@ def _by_channel(prices: Prices, channels: Floats) -> Prices:
 
 def _alike(by_block: Ints) -> Floats:
     """The blocks that each weight takes: those of an operand that are equal up to sign and a power of two share one."""
-    found = np.zeros(by_block.shape)
+    shares = np.zeros(by_block.shape)
     for row, weights in enumerate(by_block):
         odd = np.array([abs(int(each)) // (int(each) & -int(each)) if each else 0 for each in weights])
         kinds, kind, counts = np.unique(odd, return_inverse=True, return_counts=True)
-        found[row] = np.where(kinds > 0, 1 / counts, 0.0)[kind]
-    return found
+        shares[row] = np.where(kinds > 0, 1 / counts, 0.0)[kind]
+    return shares
 
 
-def _without_each(made: MadeProduct) -> Floats:
+def _without_each(graph: MadeProduct) -> Floats:
     """The full adders that an adder graph without a weight has less, for each weight."""
-    whole = solve(made.weights, made.inputs).cost(made.inputs)
-    saved = np.zeros(made.weights.shape)
-    for place in np.argwhere(made.weights != 0).tolist():
-        left = made.weights.copy()
+    whole = solve(graph.weights, graph.inputs).cost(graph.inputs)
+    saved = np.zeros(graph.weights.shape)
+    for place in np.argwhere(graph.weights != 0).tolist():
+        left = graph.weights.copy()
         left[tuple(place)] = 0
-        saved[tuple(place)] = whole - solve(left, made.inputs).cost(made.inputs)
+        saved[tuple(place)] = whole - solve(left, graph.inputs).cost(graph.inputs)
     return saved

@@ -218,11 +218,11 @@ def _same(reference: Floats, computed: Floats | None) -> Floats:
     return reference if computed is None or computed.shape != reference.shape else computed
 
 
-def _chosen(kinds: type[_Choice], given: str, key: str) -> _Choice:
+def _chosen(kinds: type[_Choice], text: str, key: str) -> _Choice:
     try:
-        return kinds(given)
+        return kinds(text)
     except ValueError as error:
-        raise ConfigError(f"{key}={given!r}", where="profiling", accepted=", ".join(kinds)) from error
+        raise ConfigError(f"{key}={text!r}", where="profiling", accepted=", ".join(kinds)) from error
 
 
 def _spans(model: Model) -> dict[str, tuple[int, int]]:

@@ -47,9 +47,9 @@ class Results:
             ConfigError: a file of another search, or one that cannot be read.
             ProjectError: it cannot be written.
         """
-        found = Results(path)
+        results = Results(path)
         if path is None:
-            return found
+            return results
         first = json.dumps({"searched": searched}) + "\n"
         try:
             content = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -60,7 +60,7 @@ class Results:
             whole = [line for line in lines if line.endswith("\n")]  # the last may have been cut
             for line in whole[1:]:
                 keys, figures = json.loads(line)
-                found.known[keys] = Result(**{**figures, "scores": tuple(figures["scores"])})
+                results.known[keys] = Result(**{**figures, "scores": tuple(figures["scores"])})
             path.parent.mkdir(parents=True, exist_ok=True)
             if whole != lines or not lines:
                 write_atomically(path, ("".join(whole) or first).encode())
@@ -68,7 +68,7 @@ class Results:
             raise ConfigError(
                 f"{path} cannot be used ({error})", where="resume", accepted="the path of a file"
             ) from error
-        return found
+        return results
 
     def add(self, keys: str, result: Result) -> None:
         """Note a result.

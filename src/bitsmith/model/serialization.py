@@ -231,11 +231,11 @@ def _plain(value: Json | Enum) -> Json:
 def _decode_quantizers(value: Json, trained: Mapping[str, Floats]) -> dict[str, Quantizer]:
     if not isinstance(value, dict):
         raise ValueError("quantizers that are not an object")
-    found = {name: decode_quantizer(each) for name, each in value.items()}
-    for name, each in found.items():
+    quantizers = {name: decode_quantizer(each) for name, each in value.items()}
+    for name, each in quantizers.items():
         if name not in trained or not broadcasts(each.shape, trained[name].shape) or not each.holds(trained[name]):
             raise ValueError(f"a quantizer of {name}")
-    return found
+    return quantizers
 
 
 def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> dict[str, Json]:
@@ -286,15 +286,15 @@ def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
 
 
 def _decode_layouts(value: Json, trained: Mapping[str, Floats]) -> dict[str, ModelLayout]:
-    found = {}
+    layouts = {}
     for name, entry in value.items() if isinstance(value, dict) else ():
         shape, starts, places, factor, argument, *rest = listed(entry)
         lines = tuple(map(_integers, listed(places)))
         cell = None if rest in ([], [None]) else _cell(rest[0])
-        found[name] = ModelLayout(_integers(shape), _integers(starts), lines, float(str(factor)), str(argument), cell)
-        if name not in trained or not found[name].fits(trained[name].shape):
+        layouts[name] = ModelLayout(_integers(shape), _integers(starts), lines, float(str(factor)), str(argument), cell)
+        if name not in trained or not layouts[name].fits(trained[name].shape):
             raise ValueError(f"the layout of {name}")
-    return found
+    return layouts
 
 
 def _cell(value: Json) -> tuple[str, str]:
@@ -309,19 +309,19 @@ def _integers(value: Json) -> tuple[int, ...]:
 def _decode_fracs(value: Json, trained: Mapping[str, Floats]) -> dict[str, Fracs]:
     if not isinstance(value, dict):
         raise ValueError("fractional bits that are no object")
-    found = {name: np.array(fracs, dtype=np.int64) for name, fracs in value.items()}
-    for name, fracs in found.items():
+    fracs_of = {name: np.array(fracs, dtype=np.int64) for name, fracs in value.items()}
+    for name, fracs in fracs_of.items():
         if np.any(np.abs(fracs) > MAX_FRAC) or (name in trained and not broadcasts(fracs.shape, trained[name].shape)):
             raise ValueError(f"fractional bits of {name}")
-    return found
+    return fracs_of
 
 
 def _decode_layer(value: Mapping[str, Json], arrays: Arrays) -> Layer:
-    given = value["fields"]
-    if not isinstance(given, dict):
+    fields = value["fields"]
+    if not isinstance(fields, dict):
         raise ValueError("a layer without fields")
     kind = LAYERS[str(value["kind"])]
-    values = {name: _decode_field(field, arrays) for name, field in given.items()}
+    values = {name: _decode_field(field, arrays) for name, field in fields.items()}
     return _of_fields(kind, values)
 
 

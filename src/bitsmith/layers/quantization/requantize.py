@@ -394,15 +394,15 @@ def _staircases(x: TensorType, quantizer: Quantizer) -> Ints:
     arrays = np.broadcast_arrays(
         quantizer.scale, quantizer.offset, quantizer.lo, quantizer.hi, objects(x.frac), x.lo, x.hi
     )
-    found = []
+    staircases = []
     for scale, offset, lo, hi, frac, least, most in zip(*(array.ravel() for array in arrays), strict=True):
         factor = Fraction(2) ** -int(frac) / scale
         if wraps:
             ends = [rounded_exactly(raw * factor + offset, quantizer.rounding) for raw in (least, most)]
             lo, hi = min(ends), max(ends)
-        found.append(Staircase(factor, offset, int(least), int(most), int(lo), int(hi), quantizer.rounding))
-    result = np.empty(len(found), dtype=np.object_)
-    result[:] = found
+        staircases.append(Staircase(factor, offset, int(least), int(most), int(lo), int(hi), quantizer.rounding))
+    result = np.empty(len(staircases), dtype=np.object_)
+    result[:] = staircases
     return result.reshape(arrays[0].shape)
 
 

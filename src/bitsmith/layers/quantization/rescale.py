@@ -88,12 +88,12 @@ class Rescale(Unary):
         stairs = [
             _Stairs(Fraction(2) ** -int(frac) / scale, offset, *map(int, rest)) for scale, offset, *rest, frac in rows
         ]
-        found = [_searched(one) for one in stairs]
-        if any(one is None for one in found):
+        searched = [_searched(one) for one in stairs]
+        if any(one is None for one in searched):
             return None
         factor, positive, negative, drop, low, high = (
             np.array(column, dtype=np.object_).reshape(arrays[0].shape)
-            for column in zip(*(one for one in found if one is not None), strict=True)
+            for column in zip(*(one for one in searched if one is not None), strict=True)
         )
         x = saturated(builder, x, low, high)
         term = builder.const(positive, drop)

@@ -108,17 +108,17 @@ def _searched(builder: ProgramBuilder, x: Value, starts: Ints, levels: Floats) -
         return objects(starts[..., np.minimum(numbers, steps - 1)])
 
     middle = passed(0)[..., 0]
-    found = builder.compare(x, Relation.GE, builder.const(middle, _like(middle, x.type.frac)))
+    count = builder.compare(x, Relation.GE, builder.const(middle, _like(middle, x.type.frac)))
     for known in range(1, depth):
         rows = passed(known)
         rows = rows.reshape(-1) if rows.size == rows.shape[-1] else rows
-        bound = builder.table(found, 0, rows, x.type.frac)
-        found = builder.add(builder.shift(found, 1), builder.compare(x, Relation.GE, bound))
+        bound = builder.table(count, 0, rows, x.type.frac)
+        count = builder.add(builder.shift(count, 1), builder.compare(x, Relation.GE, bound))
         # A last bit that is known to be 0 is not in the raw value, which is to be an address.
-        if objects(found.type.frac).any():
-            found = builder.cast_to(found, 0, 0, (2 << known) - 1, Rounding.TRN, Overflow.SAT)
+        if objects(count.type.frac).any():
+            count = builder.cast_to(count, 0, 0, (2 << known) - 1, Rounding.TRN, Overflow.SAT)
     raw, frac = exact_raw(levels)
-    return builder.table(found, 0, _picked(raw, objects(np.minimum(np.arange(1 << depth), steps))), frac)
+    return builder.table(count, 0, _picked(raw, objects(np.minimum(np.arange(1 << depth), steps))), frac)
 
 
 def _like(raw: Ints, frac: Fracs) -> Fracs:

@@ -112,12 +112,12 @@ def tabulated_sum(first: Codes, second: Codes, sums: _Integers, limits: tuple[in
     x, y = (np.arange(codes.lo, codes.hi + 1) for codes in (first, second))
     sign = 1 if second.scale > 0 else -1
     for drop in range(max(near_exponent(first.scale), 0), _MOST_WEIGHTS):
-        for one, other in itertools.product(near(first.scale, drop), near(abs(second.scale), drop)):
-            excess = (sums << drop) - one * x[:, None] - sign * other * y
+        for factor, other in itertools.product(near(first.scale, drop), near(abs(second.scale), drop)):
+            excess = (sums << drop) - factor * x[:, None] - sign * other * y
             least = int(excess[sums > limits[0]].max(initial=-(1 << 62)))
             most = int(excess[sums < limits[1]].min(initial=1 << 61)) + (1 << drop) - 1
             if least <= most:
-                return WeightedSum(one, sign * other, _roundest(least, most), drop)
+                return WeightedSum(factor, sign * other, _roundest(least, most), drop)
     return None
 
 
@@ -140,10 +140,10 @@ def weighted_sum(first: Codes, second: Codes, sign: int, quantizer: Quantizer) -
     ]
     some, every = _Steps.of(rows[:: max(len(rows) // _SAMPLED, 1)]), _Steps.of(rows)
     for drop in range(max(near_exponent(factors[0]), 0), _MOST_DROP):
-        for one, other in itertools.product(near(factors[0], drop), near(abs(factors[1]), drop)):
-            if some.term(one, sign * other, drop) is None:
+        for factor, other in itertools.product(near(factors[0], drop), near(abs(factors[1]), drop)):
+            if some.term(factor, sign * other, drop) is None:
                 continue
-            term = every.term(one, sign * other, drop)
+            term = every.term(factor, sign * other, drop)
             if term is not None:
-                return WeightedSum(one, sign * other, term, drop)
+                return WeightedSum(factor, sign * other, term, drop)
     return None
