@@ -73,13 +73,13 @@ def test_several_windows_at_once(share: int) -> None:
     """Tensors in parts, beside others, in random networks."""
     found = 0
     for seed in range(share, 80, 16):
-        program = in_parts(seed) if seed % 4 else random_network(seed)
+        program = in_parts(seed) if seed // 16 % 4 else random_network(seed)
         directives = at_once(program)
         if directives is not None:
             network = assert_same(program, directives, seed)
             assert to_text(parse(to_text(network))) == to_text(network)
             found += 1
-    assert found > 1
+    assert found > 0
 
 
 def test_windows_at_once_take_a_part_of_the_cycles() -> None:

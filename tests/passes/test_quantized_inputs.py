@@ -176,25 +176,29 @@ def test_wrapping_readers_of_other_steps_and_ties_differ_next_to_these_alone(rou
 
 
 @pytest.mark.parametrize("rounding", [Rounding.RND_CONV, Rounding.TRN_ZERO, Rounding.RND_MIN_INF])
-@pytest.mark.parametrize("given", [False, True])
-def test_predictions_next_to_ties_are_warned_of_unless_the_format_is_the_users(rounding: Rounding, given: bool) -> None:
+@pytest.mark.parametrize("width", [None, 23, 24])
+def test_predictions_next_to_ties_are_warned_of_unless_the_format_is_the_users(
+    rounding: Rounding, width: int | None
+) -> None:
+    """One of 24 bits has to be as accurate as that of ``auto``."""
     network = _network(
         ((), Quantizer.fixed(1, 2, 3, rounding, Overflow.WRAP)), ((), Quantizer.fixed(1, 2, 3, rounding, Overflow.SAT))
     )
     rng = np.random.default_rng(0)
     x = rng.integers(-32, 32, (100, *_SHAPE)) / 16.0 + rng.choice([-(2.0**-15), 2.0**-15], (100, *_SHAPE))
     compiled = compile_network(network)
-    if given:
-        held = compiled.network.node("x").settings.precision
+    if width is not None:
+        chosen = compiled.network.node("x").settings.precision["result"]
+        held = {"result": replace(chosen, width=width)}
         nodes = [replace(node, settings=Settings(held)) if node.name == "x" else node for node in network.nodes]
         compiled = compile_network(network.with_nodes(nodes))
     emulator = Emulator(compiled.program)
     predictions = Predictions(compiled.network, calibrated=True)
-    found = predictions.look([x], emulator.run([x]), np.zeros(0, np.intp))
-    assert (found is None) == given
+    found = predictions.look([x], emulator.run([x]))
+    assert (found is None) == (width == 23)
     if found is not None:
         told = predictions.told(*found, emulator)
-        assert "The steps of input 'x'" in told and told.endswith(": give input 'x' a precision")
+        assert "The steps of input 'x'" in told and told.endswith("input 'x' a precision")
 
 
 _RISING = as_weights([-3.0, -0.5, 1.25, 1.5])

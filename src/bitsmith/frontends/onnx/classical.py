@@ -186,7 +186,7 @@ CLASSICAL: dict[str, Translation] = {
     "Binarizer": Translation(_binarizer, "Comparison"),
     "Normalizer": Translation(_normalizer, "UnitNormalization, or Absolute, Reduce and Divide"),
     "ArrayFeatureExtractor": Translation(_feature_extractor, "Slice, Gather, or Embedding and Reshape"),
-    "LabelEncoder": Translation(_label_encoder, "Clip and Embedding, of integers as numbers"),
+    "LabelEncoder": Translation(_label_encoder, "HardActivation and Embedding, of integers as numbers"),
     "ZipMap": Translation(_zip_map, "Identity"),
     "LinearRegressor": Translation(
         lambda call: posted(call, _scores(call, call.attributes.integer("targets", 1))), "Dense"
