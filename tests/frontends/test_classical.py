@@ -136,7 +136,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "weights": (lambda: neighbors.KNeighborsClassifier(weights="distance").fit(X, Y), "with weights 'distance'"),
     "a distance": (lambda: neighbors.KNeighborsRegressor(p=1).fit(X, Y), "the distance 'manhattan'"),
     "a large set": (lambda: neighbors.KNeighborsRegressor().fit(np.zeros((5000, 2)), np.zeros(5000)), "5000 samples"),
-    "outputs": (lambda: neighbors.KNeighborsClassifier().fit(X, np.stack([Y, Y], 1)), "of several outputs"),
 }
 
 

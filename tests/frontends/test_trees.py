@@ -281,11 +281,6 @@ def test_an_early_stop_counts_for_estimators() -> None:
 
 REJECTED: dict[str, tuple[Callable[[], Any], type[BitsmithError], str]] = {
     "not fitted": (lambda: ensemble.RandomForestClassifier(), ModelFileError, "was not fitted"),
-    "several classes": (
-        lambda: tree.DecisionTreeClassifier(max_depth=2).fit(TWO[0], np.stack([TWO[1], TWO[1]], 1)),
-        UnsupportedError,
-        "a classifier of several outputs",
-    ),
     "boosting another model": (
         lambda: ensemble.GradientBoostingClassifier(init=tree.DecisionTreeClassifier(), **FEW).fit(*TWO),
         UnsupportedError,

@@ -46,15 +46,12 @@ def read_neighbors(model: Any, name: str) -> Network:
     center = points.mean(axis=0)
     away = points - center
     chain.then("distances", Dense(as_weights(-2 * away.T), as_weights((away**2).sum(axis=1) + 2 * away @ center)))
-    targets, count = np.asarray(model._y), int(model.n_neighbors)
-    if not hasattr(model, "classes_"):
-        values = targets.reshape(len(points), -1) / count
-        return chain.network(chain.then("means", Nearest(count, as_weights(values))))
-    if isinstance(model.classes_, list):
-        raise UnsupportedError("a classifier of several outputs", where=name, accepted="one output")
-    classes = Classes(list(model.classes_))
-    marks = np.eye(len(classes.labels))
-    votes = chain.then("votes", Nearest(count, as_weights(marks[targets.ravel()])))
-    label = chain.label(votes, classes)
-    share = chain.then("probabilities", Dense(as_weights(marks / count)), votes)
-    return chain.network(label, share, notes=classes.notes(label))
+    targets, count = np.asarray(model._y).reshape(len(points), -1), int(model.n_neighbors)
+    every = Classes.of(model)
+    if not every:
+        return chain.network(chain.then("means", Nearest(count, as_weights(targets / count))))
+    marks = [np.eye(len(classes.labels))[column] for classes, column in zip(every, targets.T, strict=True)]
+    votes = chain.then("votes", Nearest(count, as_weights(np.concatenate(marks, axis=1))))
+    sizes = sum(len(classes.labels) for classes in every)
+    shares = chain.then("probabilities", Dense(as_weights(np.eye(sizes) / count)))
+    return chain.classified(votes, shares, every)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.layers.activation import Activation, ReLU
@@ -18,7 +20,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Concatenate, Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.reduction import ArgMax
-from bitsmith.layers.shape import Reshape
+from bitsmith.layers.shape import Gather, Reshape
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.trees import Trees
 
@@ -55,11 +57,21 @@ class Link(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The classes of a classifier, in the order of its probabilities: integers, or anything else that has names."""
+    """The classes of a classifier, in the order of its probabilities: integers (floats, too), or what has names."""
 
     labels: Sequence[object]
     last: bool = False
     """True if the last of classes that are as likely is taken, not the first."""
+
+    @staticmethod
+    def of(model: Any) -> list[Classes]:
+        """The classes of each output of a fitted classifier of scikit-learn; none of all else."""
+        found = getattr(model, "classes_", [])
+        return [Classes(list(some)) for some in (found if isinstance(found, list) else [found])]
+
+    def numbered(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The numbers that the network gives for the library's ``labels``, whose classes are in ascending order."""
+        return labels if self._integers() is not None else np.searchsorted(np.asarray(self.labels), labels)
 
     def layer(self) -> Layer | None:
         """The layer that turns numbers of classes into the integers that these are; None if they are the same, or names."""
@@ -76,7 +88,8 @@ class Classes:
         return (f"{name} gives the number of a class, not the class: {listed}{more}.",)
 
     def _integers(self) -> list[int] | None:
-        integers = [int(label) for label in self.labels if isinstance(label, int | np.integer)]
+        numbers = [label for label in self.labels if isinstance(label, int | float | np.integer | np.floating)]
+        integers = [int(label) for label in numbers if float(label).is_integer()]
         return integers if len(integers) == len(self.labels) else None
 
 
@@ -114,8 +127,7 @@ def network_of(
     result = chain.last
     if classes is None:
         return chain.network(result)
-    label = chain.label(scores, classes)
-    return chain.network(label, result, notes=classes.notes(label))
+    return chain.classified(scores, result, [classes])
 
 
 def outliers_of(trees: Trees, offset: float, name: str) -> Network:
@@ -162,15 +174,34 @@ class Chain:
         self.nodes.append(NetworkNode(called, layer, before or (self.last,), source=self.name))
         return called
 
-    def label(self, scores: str, classes: Classes) -> str:
-        """Add the class of the greatest score, the first of equal ones."""
+    def label(self, scores: str, classes: Classes, mark: str = "") -> str:
+        """Add the class of the greatest score, the first of equal ones; names of nodes end with ``mark``."""
         if classes.last:
-            scores = self.then("reversed", Dense(as_weights(np.eye(len(classes.labels))[::-1])), scores)
-        label = self.then("label", ArgMax(-1), scores)
+            scores = self.then(f"reversed{mark}", Dense(as_weights(np.eye(len(classes.labels))[::-1])), scores)
+        label = self.then(f"label{mark}", ArgMax(-1), scores)
         if (named := classes.layer()) is None:
             return label
-        self.then("entry", named)
-        return self.then("class", Reshape(()))
+        self.then(f"entry{mark}", named)
+        return self.then(f"class{mark}", Reshape(()))
+
+    def classified(self, scores: str, probabilities: str, every: Sequence[Classes]) -> Network:
+        """The network of a classifier of one output or several, whose scores and probabilities come one after another.
+
+        Each output has its class and its probabilities.
+        """
+        if len(every) == 1:
+            label = self.label(scores, every[0])
+            return self.network(label, probabilities, notes=every[0].notes(label))
+        outputs, notes, start = list[str](), list[str](), 0
+        for number, classes in enumerate(every):
+            own = Gather(tuple(range(start, start + len(classes.labels))), 0)
+            share = self.then(f"probabilities_{number}", own, probabilities)
+            score = share if scores == probabilities else self.then(f"scores_{number}", own, scores)
+            label = self.label(score, classes, f"_{number}")
+            outputs += [label, share]
+            notes += classes.notes(label)
+            start += len(classes.labels)
+        return self.network(*outputs, notes=tuple(notes))
 
     def network(self, *outputs: str, notes: tuple[str, ...] = ()) -> Network:
         return Network(tuple(self.nodes), ("features",), outputs, self.name, notes)

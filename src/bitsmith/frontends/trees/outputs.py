@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
+from bitsmith.frontends.trees.network import Classes
 from bitsmith.layers.layer import Floats
 
 
 def estimated(name: str, model: Any, x: Numbers) -> FrameworkRun:
     """Outputs of an estimator: of a classifier the classes, as their numbers if they are none, and the probabilities.
 
+    A classifier of several outputs has both for each.
     Of an outlier detector: 1 or -1, and the score; of what only transforms, that.
     """
     x = x.astype(np.float32)
@@ -23,8 +25,11 @@ def estimated(name: str, model: Any, x: Numbers) -> FrameworkRun:
         return _run(name, np.asarray(model.transform(x)))
     result = np.asarray(model.predict(x))
     if hasattr(model, "predict_proba"):
-        labels = result if result.dtype.kind in "iufb" else np.searchsorted(model.classes_, result)
-        return _run(name, labels, model.predict_proba(x))
+        shares, every = model.predict_proba(x), Classes.of(model)
+        if not isinstance(shares, list):
+            return _run(name, every[0].numbered(result), shares)
+        labels = [classes.numbered(column) for classes, column in zip(every, result.T, strict=True)]
+        return _run(name, *(part for pair in zip(labels, shares, strict=True) for part in pair))
     if hasattr(model, "offset_") and hasattr(model, "decision_function"):
         return _run(name, result, model.decision_function(x))
     if hasattr(model, "classes_"):

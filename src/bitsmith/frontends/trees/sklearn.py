@@ -16,7 +16,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to
 from bitsmith.frontends.trees.neighbors import read_neighbors
-from bitsmith.frontends.trees.network import Classes, Link, network_of, outliers_of
+from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.trees import Places
@@ -41,16 +41,13 @@ def _tree(model: Any, values: Floats, weight: float = 1.0) -> Tree:
 
 
 def _tree_values(model: Any) -> Floats:
-    """The shares of classes, or the targets, of each row of a tree."""
+    """The shares of classes, those of one output after another, or the targets, of each row of a tree."""
     values = np.asarray(model.tree_.value, dtype=np.float64)
     if not hasattr(model, "classes_"):
         return as_weights(values[:, :, 0])
-    if values.shape[1] != 1:
-        raise UnsupportedError(
-            "a classifier of several outputs", accepted="one output", remedy="convert one for each output"
-        )
-    shares = as_weights(values[:, 0, :])
-    return as_weights(shares / shares.sum(axis=1, keepdims=True))
+    shares = values / values.sum(axis=2, keepdims=True)
+    counts = np.atleast_1d(model.n_classes_)
+    return as_weights(np.concatenate([shares[:, output, :count] for output, count in enumerate(counts)], axis=1))
 
 
 def _single(model: Any) -> _Sums:
@@ -187,8 +184,10 @@ def _reader(model: Any) -> Callable[[Any, str], Network] | None:
 def _trees(model: Any, name: str) -> Network:
     sums = next(_READERS[base.__name__] for base in type(model).__mro__ if base.__name__ in _READERS)(model)
     trees = ensemble(sums.trees, int(model.n_features_in_), as_weights(sums.base), name)
-    classes = Classes(list(model.classes_)) if hasattr(model, "classes_") else None
-    return network_of(trees, sums.link, classes, name)
+    every = Classes.of(model)
+    if len(every) > 1:
+        return Chain.of_trees(trees, name).classified("trees", "trees", every)
+    return network_of(trees, sums.link, every[0] if every else None, name)
 
 
 def _joined(first: Network, last: Network) -> Network:
