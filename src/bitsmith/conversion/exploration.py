@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -23,8 +24,10 @@ from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import CapacityError, ConfigError, InputDataError, UnsupportedError
 from bitsmith.errors.remedies import OPEN, given, in_python, remedy
 from bitsmith.estimate.fit import needs, packed_luts
+from bitsmith.fidelity.bounds import bounds
 from bitsmith.fidelity.samples import samples as picked
 from bitsmith.fidelity.scores import Yardstick
+from bitsmith.fidelity.words import in_words
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -221,7 +224,7 @@ class Exploration(Shown):
         cells = (*point.ranges, score, number(area), number(interval), number(point.fits))
         title = "{} bits of weights, {} bits of results".format(*point.ranges)
         taken, said = needs(point.size, self.part), self._sentence(point, score)
-        return Circuit(mark, title, said, cells, interval > 1, taken, layers, calls)
+        return Circuit(mark, title, said, cells, interval > 1, taken, layers, partial(_words, point), calls)
 
     def _sentence(self, point: Point, score: str) -> str:
         """Score and speed of a point."""
@@ -251,6 +254,12 @@ class Exploration(Shown):
 
     def _repr_html_(self) -> str:
         return Shown._repr_html_(self) + svg(self._sheet.chart, f"{self.name} on {self.part.name}").decode()
+
+
+def _words(point: Point) -> tuple[str, ...]:
+    """What layers of a circuit say of themselves, and how far it is from formulas at most, where that is proved."""
+    network, program = point.compiled.network, point.compiled.program
+    return (*in_words(network, program), *map(str, bounds(network, program, {})))
 
 
 @taking(Further)

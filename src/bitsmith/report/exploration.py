@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -41,8 +41,8 @@ class Circuit:
     """A circuit: its mark in the chart, what it is called, and sentences on it.
 
     ``cells`` are its row among the best, ``needs`` what it takes of the part, and ``layers`` rows of layers with the formats of
-    constants and results, and about their look-up tables. ``shared``: it takes several cycles per result. ``calls`` are texts to
-    copy that lead to the circuit, by heading.
+    constants and results, and about their look-up tables. ``words`` gives what layers say of themselves. ``shared``: it takes
+    several cycles per result. ``calls`` are texts to copy that lead to the circuit, by heading.
     """
 
     mark: Mark
@@ -52,6 +52,7 @@ class Circuit:
     shared: bool
     needs: Sequence[Need]
     layers: Sequence[Sequence[str]]
+    words: Callable[[], Sequence[str]]
     calls: Mapping[str, str]
 
     @property
@@ -113,10 +114,11 @@ class Sheet:
 
 
 def table(sheet: Sheet) -> RenderableType:
-    """The verdict, and the circuits of the front."""
+    """The verdict, the circuits of the front, and what layers of the chosen one say of themselves."""
     title = f"Best trade-offs of {len(sheet.circuits)} circuits on {sheet.data}"
     cells = [(*each.cells[:-1], f"{each.cells[-1]}{'  < best' if each.mark.chosen else ''}") for each in sheet.front]
-    return Group(Text(sheet.verdict, style="bold"), rows_table(title, sheet.columns, cells))
+    words = [Text(sentence) for each in sheet.circuits if each.mark.chosen for sentence in each.words()]
+    return Group(Text(sheet.verdict, style="bold"), rows_table(title, sheet.columns, cells), *words)
 
 
 def page(sheet: Sheet) -> str:

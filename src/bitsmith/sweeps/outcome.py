@@ -105,7 +105,7 @@ def circuit_of(outcome: Outcome, mark: Mark, cells: Sequence[str], calls: Mappin
     """An outcome as pages show it. What it does not say, as that of a file from another machine, is left out."""
     title = ", ".join(f"{key} {value}" for key, value in outcome.keys.items()) or outcome.name
     shared = outcome.figures.get("interval", 1) > 1
-    return Circuit(mark, title, outcome._sentence, cells, shared, outcome._needs, outcome._layers, calls)
+    return Circuit(mark, title, outcome._sentence, cells, shared, outcome._needs, outcome._layers, tuple, calls)
 
 
 def _numbers(values: Json) -> dict[str, float]:
