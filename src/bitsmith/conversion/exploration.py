@@ -257,7 +257,7 @@ class Exploration(Shown):
 
 
 def _words(point: Point) -> tuple[str, ...]:
-    """What layers of a circuit say of themselves, and how far it is from formulas at most, where that is proved."""
+    """Sentences of the layers of a circuit on themselves, and proved bounds of its distance from formulas."""
     network, program = point.compiled.network, point.compiled.program
     return (*in_words(network, program), *map(str, bounds(network, program, {})))
 
