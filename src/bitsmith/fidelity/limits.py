@@ -10,8 +10,8 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.watch import Left
 from bitsmith.fidelity.losses import Watch
-from bitsmith.fidelity.predictions import float_outputs_beside
-from bitsmith.fidelity.shortfall import float_outputs, furthest
+from bitsmith.fidelity.predictions import float_outputs_and_shown
+from bitsmith.fidelity.shortfall import furthest
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode, Revision
 
@@ -42,9 +42,7 @@ def limiting(watch: Watch, left: Left) -> Revision | None:
 def outputs_differ(network: Network, emulator: Emulator, batches: Sequence[Batch]) -> bool:
     """True if an output for some samples differs from the float model's by 1 % of its range."""
     inputs = [batch.astype(np.float64) for batch in batches]
-    wanted = float_outputs(network, inputs)
-    more = float_outputs_beside(network, inputs) or wanted
-    shown = [np.concatenate(each) for each in zip(wanted, more, strict=True)]
+    wanted, shown = float_outputs_and_shown(network, inputs)
     return furthest(network, wanted, emulator.run(batches), shown).wrong
 
 

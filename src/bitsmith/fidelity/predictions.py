@@ -60,6 +60,13 @@ def float_outputs_beside(network: Network, inputs: Sequence[Floats]) -> list[Flo
     return float_outputs(network, [np.concatenate([x / 2.0, 0.0 * x]) for x in inputs])
 
 
+def float_outputs_and_shown(network: Network, inputs: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:
+    """Outputs of the float model, and the same with further ones, which show their ranges."""
+    wanted = float_outputs(network, inputs)
+    more = float_outputs_beside(network, inputs) or wanted
+    return wanted, [np.concatenate(each) for each in zip(wanted, more, strict=True)]
+
+
 class Predictions:
     """Looks at the samples of predictions until there were enough, and again when smaller ones come.
 
@@ -134,12 +141,10 @@ class Predictions:
         numbers = np.union1d(numbers, limited)
         rows = np.searchsorted(numbers, limited)
         inputs = [batch[numbers].astype(np.float64) for batch in batches]
-        wanted = float_outputs(self._network, inputs)
-        more = float_outputs_beside(self._network, inputs) or wanted
+        wanted, shown = float_outputs_and_shown(self._network, inputs)
 
         def off(found: Sequence[Floats]) -> Deviating:
             few, theirs = ([values[rows] for values in each] for each in (wanted, found))
-            shown = [np.concatenate(each) for each in zip(wanted, more, strict=True)]
             return furthest(self._network, few, theirs, shown)
 
         worst = off([output[numbers] for output in outputs])
