@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import bitsmith
 from bitsmith.compiler import compile_network
-from bitsmith.fidelity.causes import Causes, Problem, _enough, _least_column, _listed, would_wrap
+from bitsmith.fidelity.causes import _MOST_BITS, Causes, Problem, _enough, _least_column, _listed, would_wrap
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.deviation import Span
 from bitsmith.fidelity.measure import Circuit, measure
@@ -99,16 +99,17 @@ def test_numbers_of_any_scale_beside_integers_are_right() -> None:
     st.floats(0.0, 500.0),
     st.sampled_from([None, 0.01, 3.0]),
 )
+@example(False, 0, 0.0, 2.5e-197, None)  # for which no format has enough steps
 def test_proposed_formats_hold_what_is_reached_in_enough_steps(
     signed: bool, frac: int, least: float, size: float, small: float | None
 ) -> None:
-    """With no fewer fractional bits than before, and no integer bit that is not needed."""
+    """With no fewer fractional bits than before, all that there may be of least ranges, and no integer bit that is not needed."""
     reached, before = Span(least, least + size), FixedFormat(signed, 6, frac)
     found = _enough(before, reached, small)
     assert found.signed == (signed or least < 0) and found.frac >= frac
     assert found.lo * 2.0**-found.frac <= least and least + size < (found.hi + 1) * 2.0**-found.frac
     steps = (small or reached.size) * 2.0**found.frac
-    assert steps >= 128 and (found.frac == frac or steps < 256)
+    assert (steps >= 128 or found.frac == _MOST_BITS) and (found.frac == frac or steps < 256)
     most = max(reached.hi, -least, 2.0**-frac)
     assert 2.0 ** (found.integer - found.signed) <= 2.0 * most * (1 + 1e-9)
 
