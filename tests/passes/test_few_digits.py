@@ -87,6 +87,15 @@ def test_the_mean_of_the_result_stays() -> None:
     np.testing.assert_allclose(*means, atol=1e-9)
 
 
+@pytest.mark.parametrize("magnitude", [1e-3, 1.0, 1e3])
+def test_operands_that_never_change_leave_weights_near_the_float_ones(magnitude: float) -> None:
+    """Their variances are what rounding leaves, of either sign."""
+    constant = np.tile(magnitude * RNG.normal(size=10), (500, 1))
+    given = network(Settings(bits=Bits(8, 16), digit_price=1e-9))
+    kernel = few_digits(given, [constant]).node("y").layer.weights()["weight"]
+    np.testing.assert_allclose(kernel, KERNEL, atol=2.0 ** -constant_frac(KERNEL, 8))
+
+
 def test_columns_that_outputs_show_more_have_more_digits() -> None:
     """Of two layers; and the second makes up for the errors of the first."""
     last = RNG.normal(size=(6, 4)) * np.array([1, 1, 1, 1e-2, 1e-2, 1e-2])[:, None]

@@ -35,6 +35,9 @@ _DAMPING, _OF_FEW = 0.01, 0.1
 Correlations of few samples are not trusted.
 """
 
+_EXACT = 1e-9
+"""Share of the mean square of operands below which their variance may be what rounding leaves of constants."""
+
 _UNSEEN = 0.1
 """Weight of rows at which outputs show nothing of a small error, beside the mean: larger ones, or other samples, may."""
 
@@ -161,13 +164,14 @@ class _Fit:
         weights = weights / weights.mean(axis=0) / len(rows)
         moments = np.stack([(rows * weight[:, None]).T @ rows for weight in weights.T])
         targets, means, wanted = (weights * sums).T @ rows, weights.T @ rows, (weights * sums).sum(axis=0)
+        place = np.arange(n)
+        least = _EXACT * moments[:, place, place].mean(axis=1)
         if not centered:
             means, wanted = np.zeros_like(means), np.zeros_like(wanted)
         moments -= means[:, :, None] * means[:, None, :]
         targets -= means * wanted[:, None]
-        place = np.arange(n)
         shares = _DAMPING + _OF_FEW * n * (weights**2).sum(axis=0)
-        damping = shares * moments[:, place, place].mean(axis=1)
+        damping = np.maximum(shares * moments[:, place, place].mean(axis=1), least)
         damping = np.where(damping > 0.0, damping, 1.0)
         moments[:, place, place] += damping[:, None]
         return cls(moments, targets + damping[:, None] * matrix.T, means, wanted, total)
