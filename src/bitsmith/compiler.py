@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from bitsmith.base.dump import dumped
-from bitsmith.fidelity.losses import Watch
+from bitsmith.fidelity.losses import LossyCasts
 from bitsmith.fidelity.scales import finer_for_scales
 from bitsmith.fidelity.words import in_words
 from bitsmith.ir.program import Program
@@ -219,7 +219,7 @@ def _unfolded(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 
 def _indices(network: Network, program: Program) -> Iterator[str]:
     """Return the note on layers that look rows up by indices that may lie outside."""
-    for name, rows in Watch.of(program, network).indices.items():
+    for name, rows in LossyCasts.of(program, network).indices.items():
         yield (
             f"The index that {name!r} looks rows up by may lie outside {rows[0]}..{rows[-1]}, of which frameworks make an error: "
             "the nearest row is taken, and predictions warn of it."

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
 from bitsmith.errors import RangeError
-from bitsmith.fidelity.losses import Watch
+from bitsmith.fidelity.losses import LossyCasts
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
@@ -183,8 +183,8 @@ def test_results_that_saturate_are_counted(name: str) -> None:
     """Also where the operand is cut off, as its powers would have too many bits."""
     x = np.ldexp(np.arange(-200, 200), -4)[:, None]
     network = network_of(Activation(name), [(1,)], Settings({"result": RESULT}), {0: FixedFormat(True, 20, 12)})
-    watch = Watch.of(lower(network, calibrate(network, None)), network)
-    (loss,) = watch.run(Emulator(watch.program), [x])
+    lossy = LossyCasts.of(lower(network, calibrate(network, None)), network)
+    (loss,) = lossy.run(Emulator(lossy.program), [x])
     real = np.ldexp(FUNCTIONS[name].evaluate(x), RESULT.frac)
     assert loss.format == RESULT
     assert loss.count == np.count_nonzero((real >= RESULT.hi + 0.5) | (real < RESULT.lo - 0.5)) > 0

@@ -12,8 +12,8 @@ import numpy as np
 
 from bitsmith.building.csim import real
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
+from bitsmith.emulate.notes import NOTHING
 from bitsmith.emulate.transfer import Raws
-from bitsmith.emulate.watch import NOTHING
 from bitsmith.errors import ConfigError, VerificationError
 from bitsmith.ir.composition import OWN, crossings, numbered_parts, part
 from bitsmith.ir.ops import Cast, Const
@@ -60,11 +60,11 @@ class Split:
         self._check_weights()
         alerts, batches = self.whole._alerts, checked_batches(self.whole.emulator.shapes, x)
         alerts.tell_approximate()
-        known, told = self._values(batches)
+        known, warned = self._values(batches)
         outputs = [real(_own(known, output), kind) for output, kind in self._outputs()]
-        left = self.whole.emulator.run_watched(batches)[2] if alerts.watch.told else NOTHING
+        left = self.whole.emulator.run_watched(batches)[2] if alerts.lossy.told else NOTHING
         alerts.tell_lost(batches, left, batches, self.whole.emulator)
-        if not told:
+        if not warned:
             alerts.tell_off(batches, outputs, self.whole.emulator, left)
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -110,13 +110,13 @@ class Split:
         """
         ops = self.whole.program.input_ops()
         quantized = [self.whole.emulator.quantize(k, batch) for k, batch in enumerate(batches)]
-        told = self.whole._alerts.tell_outside(self.whole.emulator, batches, [outside for _, outside in quantized])
+        warned = self.whole._alerts.tell_outside(self.whole.emulator, batches, [outside for _, outside in quantized])
         known = {op.name: raw for op, (raw, _) in zip(ops, quantized, strict=True)}
         for one in self.parts:
             found = one.emulator.run_raw([known[op.name] for op in one.program.input_ops()])
             for output, raw in zip(one.program.outputs, found, strict=True):
                 known.setdefault(output.name, raw)
-        return known, told
+        return known, warned
 
 
 def _given(program: Program, known: Mapping[str, Raws]) -> list[Batch]:
@@ -171,12 +171,12 @@ def split(model: Model, at: Sequence[str], output_dir: str | Path | None = None)
     }
     empty = next((number for number in range(len(cuts) + 1) if number not in used), None)
     if empty is not None:
-        said = (
+        gap = (
             f"nothing between {at[empty - 1]!r} and {at[empty]!r}"
             if 0 < empty < len(at)
             else "nothing after the last layer"
         )
-        raise ConfigError(said, where="split", accepted="layers in the order of the model, the last one not its output")
+        raise ConfigError(gap, where="split", accepted="layers in the order of the model, the last one not its output")
     crossing = crossings(program, numbers)
     for one in crossing:
         if one.node not in names:
@@ -203,15 +203,15 @@ def _with_stored_results(program: Program, layers: Collection[str]) -> tuple[Pro
     """
     needed, moved = program.ancestors(output.node for output in program.outputs), dict[str, bool]()
     probes = []
-    for one in program.probes:
-        place: int | None = one.node
+    for probe in program.probes:
+        place: int | None = probe.node
         while place is not None and place not in needed:
             node = program.nodes[place]
-            moved[one.name] = _moves(node) or moved.get(one.name, False)
+            moved[probe.name] = _moves(node) or moved.get(probe.name, False)
             operands = [arg for arg in node.args if not isinstance(program.nodes[arg].op, Const)]
             place = operands[0] if len(operands) == 1 else None
-        if place is not None and one.name in layers:
-            probes.append(Output(one.name, place))
+        if place is not None and probe.name in layers:
+            probes.append(Output(probe.name, place))
     return drop_dead(replace(program, probes=tuple(probes))), moved
 
 
@@ -257,11 +257,11 @@ def _moves(node: Node) -> bool:
 
 def _readers(program: Program) -> list[set[int]]:
     """The nodes that read each node."""
-    found: list[set[int]] = [set() for _ in program.nodes]
+    readers: list[set[int]] = [set() for _ in program.nodes]
     for index, node in enumerate(program.nodes):
         for arg in node.args:
-            found[arg].add(index)
-    return found
+            readers[arg].add(index)
+    return readers
 
 
 def _as_stored(network: Network, moved: Mapping[str, bool]) -> Network:
@@ -304,14 +304,14 @@ def _with_other_names(whole: Network, layers: Sequence[NetworkNode], ports: Coll
 
     The value of such a layer crosses by another name, as one does that only moves what is stored.
     """
-    found = {node.name for node in layers}
+    names = {node.name for node in layers}
     wanted = [source for node in layers for source in node.inputs]
     while wanted:
         name = wanted.pop()
-        if name not in found and name not in ports and not isinstance(whole.node(name).layer, Input):
-            found.add(name)
+        if name not in names and name not in ports and not isinstance(whole.node(name).layer, Input):
+            names.add(name)
             wanted += whole.node(name).inputs
-    return [node for node in whole.nodes if node.name in found]
+    return [node for node in whole.nodes if node.name in names]
 
 
 def _part(
@@ -332,11 +332,11 @@ def _part(
     layers = _with_other_names(whole, layers, [op.name for op in program.input_ops()])
     read = {source for node in layers for source in node.inputs} - {node.name for node in layers}
     ports = {op.name: Input(op.shape, quantizer=grid_of(op)) for op in program.input_ops()}
-    given = {
+    entries = {
         port: NetworkNode(port, ports.get(port) or Input(shapes[port]), inner=True) for port in (*ports, *sorted(read))
     }
-    given |= {node.name: node for node in layers if node.name in given}
-    nodes = (*given.values(), *(node for node in layers if node.name not in given))
+    entries |= {node.name: node for node in layers if node.name in entries}
+    nodes = (*entries.values(), *(node for node in layers if node.name not in entries))
     shown = {output.name: node for output, node in zip(model.program.outputs, model.network.outputs, strict=True)}
     made = {node.name for node in nodes}
     sources = [one.name if one.name in made else shown[one.name.removesuffix(OWN)] for one in program.outputs]
@@ -355,9 +355,9 @@ def _part(
         input_data=None,
         board=None,
     )
-    found = Model(network, program, target, model.notes)
+    piece = Model(network, program, target, model.notes)
     crossing = [whole.node(name) for name in (*ports, *sources[:handed]) if name not in model.network.inputs]
     known = {*ports}.issuperset(node.name for node in nodes if isinstance(node.layer, Input))
     if known and all(node.order is None and node.affine is None for node in crossing):
-        found._inherited = model._calibrated
-    return found
+        piece._inherited = model._calibrated
+    return piece

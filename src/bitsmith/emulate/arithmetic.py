@@ -30,11 +30,11 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredV
             return StoredValue(x.parts, storage, ws.plan.type(ws.node), x.buffers)
     if kind is not NumberKind.LIMBS:
         x, y = (ws.fetch(arg, storage.kind, storage.scale) for arg in args)
-        made = ws.result(storage, (x, y))
-        clip = _clip(op, x, y, made)
-        left, right = (_operand(ws, each, made.part) for each in (x, y))
-        ws.do(clip or partial(op.ufunc, left, right, made.part), made.varies)
-        return made
+        result = ws.result(storage, (x, y))
+        clip = _clip(op, x, y, result)
+        left, right = (_operand(ws, each, result.part) for each in (x, y))
+        ws.do(clip or partial(op.ufunc, left, right, result.part), result.varies)
+        return result
     frac = ws.plan.type(ws.node).frac
     a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
     count = max(limb_count(ws.plan.type(ws.node)), _aligned_count(a, frac), _aligned_count(b, frac))
@@ -69,19 +69,19 @@ def _operand(ws: Workspace, x: StoredValue, result: Array) -> Array:
     return whole
 
 
-def _clip(op: Pairwise, x: StoredValue, y: StoredValue, made: StoredValue) -> Kernel | None:
+def _clip(op: Pairwise, x: StoredValue, y: StoredValue, result: StoredValue) -> Kernel | None:
     """An extreme with one constant number as a clip, which numpy does in half the time where there is much to do."""
-    if made.part.size < MUCH:
+    if result.part.size < MUCH:
         return None
     for value, other in ((x, y), (y, x)):
-        if value.part.shape != made.part.shape or other.varies:
+        if value.part.shape != result.part.shape or other.varies:
             continue
         bound = float(other.part.flat[0])
         if bool(np.all(other.part == bound)):
             if isinstance(op, ops.Max):
-                return partial(value.part.clip, bound, np.inf, made.part)
+                return partial(value.part.clip, bound, np.inf, result.part)
             if isinstance(op, ops.Min):
-                return partial(value.part.clip, -np.inf, bound, made.part)
+                return partial(value.part.clip, -np.inf, bound, result.part)
     return None
 
 
@@ -147,31 +147,31 @@ def bind_compare(ws: Workspace, op: ops.Compare, args: tuple[int, ...]) -> Store
         frac = np.maximum(types[0].frac, types[1].frac)
         a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
         count = max(_aligned_count(a, frac), _aligned_count(b, frac))
-        made = (
+        result = (
             ws.result(storage, (a, b))
             if storage.kind is NumberKind.LIMBS
             else _fresh(ws, storage, a.varies or b.varies)
         )
-        target = made.part
+        target = result.part
 
         def step() -> None:
             np.copyto(target, _holds(op.relation, _aligned(a, frac, count), _aligned(b, frac, count)), casting="unsafe")
 
-        ws.do(step, made.varies)
-        return made
+        ws.do(step, result.varies)
+        return result
     scale = np.asarray(max(int(x.frac.max()) for x in types))
     variable = [arg for arg in args if not isinstance(ws.plan.program.nodes[arg].op, ops.Const | ops.Parameter)]
     if variable and ws.plan.storage[variable[0]].scale.size == 1:
         scale = ws.plan.storage[variable[0]].scale.reshape(())
     x, y = (ws.fetch(arg, kind, scale) for arg in args)
-    made = _fresh(ws, storage, x.varies or y.varies)
-    if not made.varies:
-        np.copyto(made.part, RELATIONS[op.relation](x.part, y.part))
-        return made
-    mask = ws.temporary(made.type.shape, np.bool_)
+    result = _fresh(ws, storage, x.varies or y.varies)
+    if not result.varies:
+        np.copyto(result.part, RELATIONS[op.relation](x.part, y.part))
+        return result
+    mask = ws.temporary(result.type.shape, np.bool_)
     ws.do(partial(RELATIONS[op.relation], x.part, y.part, out=mask))
-    ws.do(partial(np.copyto, made.part, mask))
-    return made
+    ws.do(partial(np.copyto, result.part, mask))
+    return result
 
 
 def _holds(relation: Relation, x: Limbs, y: Limbs) -> npt.NDArray[np.bool_]:
@@ -199,14 +199,14 @@ def bind_select(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     if kind is not NumberKind.LIMBS:
         x, y = (ws.fetch(arg, storage.kind, storage.scale) for arg in args[1:])
         varies = condition.varies or x.varies or y.varies
-        made = _fresh(ws, storage, varies)
+        result = _fresh(ws, storage, varies)
 
         def step() -> None:
-            np.copyto(made.part, y.part)
-            np.copyto(made.part, x.part, where=_nonzero(condition))
+            np.copyto(result.part, y.part)
+            np.copyto(result.part, x.part, where=_nonzero(condition))
 
         ws.do(step, varies)
-        return made
+        return result
     frac = ws.plan.type(ws.node).frac
     a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args[1:])
     count = max(limb_count(ws.plan.type(ws.node)), _aligned_count(a, frac), _aligned_count(b, frac))
@@ -234,14 +234,14 @@ def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...])
             args[0], storage.kind, np.expand_dims(storage.scale, op.axes) if storage.scale.ndim else storage.scale
         )
         part = np.broadcast_to(x.part, (*operand.shape, x.part.shape[-1]))
-        made = _fresh(ws, storage, x.varies)
+        result = _fresh(ws, storage, x.varies)
         ufunc = np.add if isinstance(op, ops.Sum) else np.maximum
         if ufunc is np.add and op.axes == (0,) and part.ndim == 2 and part.flags.c_contiguous and part.size < MUCH:
-            ws.do(partial(np.ones((1, len(part)), part.dtype).dot, part, made.part.reshape(1, -1)), x.varies)
+            ws.do(partial(np.ones((1, len(part)), part.dtype).dot, part, result.part.reshape(1, -1)), x.varies)
         else:
             axes = op.axes[0] if len(op.axes) == 1 else op.axes
-            ws.do(partial(ufunc.reduce, part, axes, None, made.part), x.varies)
-        return made
+            ws.do(partial(ufunc.reduce, part, axes, None, result.part), x.varies)
+        return result
     a = ws.fetch(args[0], NumberKind.LIMBS)
     frac = operand.frac.max(axis=op.axes, keepdims=True)
     bits = int(objects(magnitude(operand) << objects(objects(frac) - objects(operand.frac))).max()).bit_length()
@@ -267,15 +267,15 @@ def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     if kind is not NumberKind.LIMBS:
         scales = [np.asarray(x.frac.max()) for x in (left, right)]
         x, y = (ws.fetch(arg, storage.kind, scale) for arg, scale in zip(args, scales, strict=True))
-        made = _fresh(ws, storage, x.varies or y.varies)
-        batch = made.part.shape[-1]
+        result = _fresh(ws, storage, x.varies or y.varies)
+        batch = result.part.shape[-1]
         first = np.broadcast_to(x.part, (*left.shape, batch))
         second = np.broadcast_to(y.part, (*right.shape, batch))
-        ws.do(partial(np.einsum, "...nkb,...kmb->...nmb", first, second, out=made.part), made.varies)
+        ws.do(partial(np.einsum, "...nkb,...kmb->...nmb", first, second, out=result.part), result.varies)
         change = storage.scale - sum(scales)
         if np.any(change):
-            ws.do(partial(np.multiply, made.part, factors(change), out=made.part), made.varies)
-        return made
+            ws.do(partial(np.multiply, result.part, factors(change), out=result.part), result.varies)
+        return result
     # Products with one ``frac`` for all, then one sum; rare and only as fast as it needs to be.
     a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
     tops = [np.asarray(x.frac.max()) for x in (left, right)]
@@ -303,14 +303,14 @@ def limb_result(ws: Workspace, compute: limbs.Computation, storage: Storage, var
     """The value of the node, computed in limbs (at its type's ``frac``) and storage as ``storage``."""
     type_ = ws.plan.type(ws.node)
     if storage.kind is NumberKind.LIMBS:
-        made = ws.new(type_.shape, storage, type_, varies=varies, count=limb_count(type_))
-        ws.do(lambda: copy_limbs(made.parts, compute()), varies)
-        return made
-    made = ws.new(type_.shape, storage, type_, varies=varies)
+        result = ws.new(type_.shape, storage, type_, varies=varies, count=limb_count(type_))
+        ws.do(lambda: copy_limbs(result.parts, compute()), varies)
+        return result
+    result = ws.new(type_.shape, storage, type_, varies=varies)
     factor = factors(storage.scale - type_.frac)
-    target = made.part
+    target = result.part
     ws.do(lambda: np.multiply(limbs.to_float(compute()), factor, target, casting="same_kind"), varies)
-    return made
+    return result
 
 
 def _fresh(ws: Workspace, storage: Storage, varies: bool) -> StoredValue:

@@ -47,18 +47,18 @@ def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
                 x = _with_samples(x, shape)
                 check_batch(x, name, shape)
         return [x]
-    given = _batches(shapes, x)
-    if len(given) != len(shapes):
+    batches = _batches(shapes, x)
+    if len(batches) != len(shapes):
         raise InputDataError(
-            f"arrays for {len(given)} inputs", accepted=f"one for each of {', '.join(map(repr, shapes))}"
+            f"arrays for {len(batches)} inputs", accepted=f"one for each of {', '.join(map(repr, shapes))}"
         )
-    given = [_with_samples(batch, shape) for batch, shape in zip(given, shapes.values(), strict=True)]
-    for name, batch in zip(shapes, given, strict=True):
+    batches = [_with_samples(batch, shape) for batch, shape in zip(batches, shapes.values(), strict=True)]
+    for name, batch in zip(shapes, batches, strict=True):
         check_batch(batch, name, shapes[name])
-    if len(given) > 1 and len({len(batch) for batch in given}) > 1:
-        counts = ", ".join(f"{len(batch)} of {name!r}" for name, batch in zip(shapes, given, strict=True))
+    if len(batches) > 1 and len({len(batch) for batch in batches}) > 1:
+        counts = ", ".join(f"{len(batch)} of {name!r}" for name, batch in zip(shapes, batches, strict=True))
         raise InputDataError(f"different numbers of samples: {counts}", accepted="as many for each input")
-    return given
+    return batches
 
 
 def _with_samples(batch: Batch, shape: Shape) -> Batch:
@@ -89,15 +89,15 @@ def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np
     Raises:
         InputDataError: as there, or values that are not finite, or beyond single precision, in which frameworks compute.
     """
-    given = checked_batches(shapes, x)
-    for name, batch in zip(shapes, given, strict=True):
+    batches = checked_batches(shapes, x)
+    for name, batch in zip(shapes, batches, strict=True):
         if bad := int(np.count_nonzero(~np.isfinite(batch))):
             raise InputDataError.not_finite(name, bad, batch.size)
         if batch.size and (most := max(abs(float(batch.min())), abs(float(batch.max())))) > _MOST:
             raise InputDataError(
                 f"values up to {most:.3g}", where=f"input {name!r}", accepted=f"magnitudes up to {_MOST:.3g}"
             )
-    return [batch.astype(np.float64) for batch in given]
+    return [batch.astype(np.float64) for batch in batches]
 
 
 def _batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:

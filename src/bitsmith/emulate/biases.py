@@ -39,7 +39,7 @@ def biased(
         if not varying.isdisjoint(program.nodes[index].args):
             varying.add(index)
     readers = Counter(arg for index in kinds for arg in program.nodes[index].args)
-    found = {}
+    sums = {}
     for index in kinds:
         node = program.nodes[index]
         if not isinstance(node.op, ops.Add):
@@ -50,8 +50,8 @@ def biased(
                 x = program.nodes[linear].args[0]
                 worth = x in varying and (x in written_out or _is_cheap(program.nodes[x], program.nodes[linear]))
                 if worth and _is_exact(program, index, linear, bias, kinds[index], weights[linear]):
-                    found[linear] = index
-    return found
+                    sums[linear] = index
+    return sums
 
 
 def per_channel(node: Node, channels: int) -> tuple[Ints, Fracs] | None:

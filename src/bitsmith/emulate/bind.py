@@ -23,9 +23,9 @@ from bitsmith.emulate.casts import bind_cast, bind_table
 from bitsmith.emulate.floats import Kernel
 from bitsmith.emulate.limbs import Limbs
 from bitsmith.emulate.linear import bind_linear
+from bitsmith.emulate.notes import RangeNotes
 from bitsmith.emulate.storage import StoragePlan
 from bitsmith.emulate.transfer import load_raw, read_raw
-from bitsmith.emulate.watch import Watch
 from bitsmith.emulate.wiring import bind_wiring
 from bitsmith.emulate.workspace import Array, StoredValue, Workspace, constant, copy_limbs
 from bitsmith.ir import ops
@@ -33,13 +33,18 @@ from bitsmith.ir.program import Node
 
 
 def bind(
-    plan: StoragePlan, batch: int, wanted: Sequence[int], watch: Watch | None = None, *, guards_inputs: bool = False
+    plan: StoragePlan,
+    batch: int,
+    wanted: Sequence[int],
+    notes: RangeNotes | None = None,
+    *,
+    guards_inputs: bool = False,
 ) -> Workspace:
     """A workspace with steps for all nodes that ``wanted`` nodes need; their buffers and the inputs' live on.
 
     With ``guards_inputs`` its :meth:`~Workspace.run_quick` looks at the inputs too, if each of them can be guarded.
     """
-    ws = Workspace(plan, batch, watch)
+    ws = Workspace(plan, batch, notes)
     ws.guards_inputs = guards_inputs
     ws.keep([*wanted, *plan.program.inputs])
     # Inputs are written before the first step: they must not share a buffer with an earlier node's temporaries.
@@ -115,7 +120,7 @@ def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValu
     plan = ws.plan.bodies[ws.node]
     storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
     results = [output.node for output in op.body.outputs]
-    body = bind(plan, 1 if op.kept else ws.batch, results, ws.watch.alone() if op.kept else ws.watch)
+    body = bind(plan, 1 if op.kept else ws.batch, results, ws.notes.alone() if op.kept else ws.notes)
     inputs = [body.values[index] for index in op.body.inputs]
     operands = [
         ws.fetch(arg, x.storage.kind, x.storage.scale if index < op.states else x.storage.scale[None])
@@ -128,19 +133,19 @@ def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValu
     ]
     scale = np.broadcast_to(storage.scale, (*storage.scale.shape,))[0]
     y = body.fetch(results[-1], storage.kind, scale)
-    made = ws.new(type_.shape, storage, type_, count=limb_count(type_) if storage.kind is NumberKind.LIMBS else 1)
+    result = ws.new(type_.shape, storage, type_, count=limb_count(type_) if storage.kind is NumberKind.LIMBS else 1)
     states, sequences = inputs[: op.states], list(zip(inputs[op.states :], operands[op.states :], strict=True))
     moves = _moves(states, following)
     if op.kept:
-        ws.do(partial(_in_turn, ws, ws.node, op.kept, body, states, operands, sequences, y, made, moves))
-        return made
+        ws.do(partial(_in_turn, ws, ws.node, op.kept, body, states, operands, sequences, y, result, moves))
+        return result
     begin = [
         copy for state, initial in zip(states, operands, strict=False) for copy in _copies(state.parts, initial.parts)
     ]
     times = [
         (
             [copy for x, row in sequences for copy in _copies(x.parts, [part[time] for part in row.parts])],
-            _copies([part[time] for part in made.parts], y.parts),
+            _copies([part[time] for part in result.parts], y.parts),
         )
         for time in range(type_.shape[0])
     ]
@@ -158,7 +163,7 @@ def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValu
                 copy()
 
     ws.do(step)
-    return made
+    return result
 
 
 def _in_turn(
@@ -170,7 +175,7 @@ def _in_turn(
     initial: Sequence[StoredValue],
     sequences: Sequence[tuple[StoredValue, StoredValue]],
     y: StoredValue,
-    made: StoredValue,
+    result: StoredValue,
     moves: Sequence[Kernel],
 ) -> None:
     """Run the recurrence ``node`` for one sample after another; each begins with the ``kept`` states of the one before."""
@@ -181,14 +186,14 @@ def _in_turn(
         fresh = 0 if known is None and sample == 0 else kept
         for state, first in zip(states[fresh:], initial[fresh:], strict=False):
             _copy(state.parts, _of_sample(first.parts, sample))
-        for time in range(made.type.shape[0]):
+        for time in range(result.type.shape[0]):
             for x, rows in sequences:
                 _copy(x.parts, _of_sample([part[time] for part in rows.parts], sample))
             body.run()
-            _copy(_of_sample([part[time] for part in made.parts], sample), y.parts)
+            _copy(_of_sample([part[time] for part in result.parts], sample), y.parts)
             for move in moves:
                 move()
-        ws.watch.include(body.watch, sample)
+        ws.notes.include(body.notes, sample)
     if ws.samples:
         ws.states[node] = [read_raw(state, 1).copy() for state in states[:kept]]
 

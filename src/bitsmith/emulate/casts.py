@@ -12,8 +12,8 @@ from bitsmith.emulate.arithmetic import limb_result
 from bitsmith.emulate.bounds import NumberKind, has_room, least, magnitude_bits, overflows, rounded_range
 from bitsmith.emulate.floats import FloatArray, folder, rounder, unless_within
 from bitsmith.emulate.limbs import Limbs, limbs_for
+from bitsmith.emulate.notes import SPARE
 from bitsmith.emulate.storage import Storage
-from bitsmith.emulate.watch import SPARE
 from bitsmith.emulate.workspace import DTYPES, MUCH, Array, StoredValue, Workspace, spread
 from bitsmith.ir import ops
 from bitsmith.ir.types import IntArray, Overflow, compact, objects
@@ -35,24 +35,24 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue
     lo, hi = op.lo, op.hi
     looked_at = fold and x.varies and op.overflow is Overflow.WRAP and lo.size == hi.size == 1
     guarded = ws.guarded(Storage(kind, storage.scale), lo.item(), hi.item()) if looked_at else None
-    made = guarded or ws.result(Storage(kind, storage.scale), (x,))
+    result = guarded or ws.result(Storage(kind, storage.scale), (x,))
     if rounds:
         roomy = has_room(op, operand, kind)
-        ws.do(rounder(x.floats, made.floats, op.rounding, roomy=roomy), made.varies)
-    elif made.part is not x.part:
-        ws.do(partial(np.copyto, made.part, x.part), made.varies)
+        ws.do(rounder(x.floats, result.floats, op.rounding, roomy=roomy), result.varies)
+    elif result.part is not x.part:
+        ws.do(partial(np.copyto, result.part, x.part), result.varies)
     if fold:
-        scratch = partial(_scratch, ws, made)
-        steps = folder(made.floats, lo[..., None], hi[..., None], op.overflow, scratch)
-        note = ws.watch.note(op, made.floats)
+        scratch = partial(_scratch, ws, result)
+        steps = folder(result.floats, lo[..., None], hi[..., None], op.overflow, scratch)
+        note = ws.notes.note(op, result.floats)
         if looked_at or (note and op.overflow is Overflow.SAT and x.varies):
-            steps = [unless_within(made.floats, lo[..., None], hi[..., None], steps, note)]
+            steps = [unless_within(result.floats, lo[..., None], hi[..., None], steps, note)]
         for step in steps:
-            ws.do(step, made.varies) if guarded is None else ws.repair(step)
+            ws.do(step, result.varies) if guarded is None else ws.repair(step)
     if storage.kind is kind:
-        return made
-    ws.discard(made)
-    return ws.convert(made, storage, type_)
+        return result
+    ws.discard(result)
+    return ws.convert(result, storage, type_)
 
 
 def _scratch(ws: Workspace, like: StoredValue) -> FloatArray:
@@ -70,7 +70,7 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValu
     count = limbs_for((rounded + 2 * declared).bit_length() + 1)
     drop = (operand.frac - op.frac)[..., None]
     bring = _limb_folder(op, count) if fold else None
-    watched = fold and x.varies and op in ws.watch.casts and op.overflow in (Overflow.WRAP, Overflow.SAT)
+    watched = fold and x.varies and op in ws.notes.casts and op.overflow in (Overflow.WRAP, Overflow.SAT)
 
     def compute() -> Limbs:
         result = limbs.round_shift(x.limbs, drop, op.rounding, count)
@@ -78,7 +78,7 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValu
         if watched:
             changed = np.any([x != y for x, y in zip(result, brought, strict=True)], axis=0)
             if changed.any():
-                ws.watch.mark(op, changed * (SPARE if op.overflow is Overflow.SAT else 0.0))
+                ws.notes.mark(op, changed * (SPARE if op.overflow is Overflow.SAT else 0.0))
         return brought
 
     return limb_result(ws, compute, ws.plan.storage[ws.node], x.varies)
@@ -104,7 +104,7 @@ def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> StoredVal
     # A table per channel is one long table, in which each channel starts at its own row.
     # The first raw value may be beyond int64; the difference that counts is not, whatever wraps on the way.
     offset = rows * op.values.shape[-1] - np.array(op.first % 2**64, np.uint64).astype(np.int64)
-    made = ws.new(type_.shape, storage, type_, varies=x.varies, count=len(tables))
+    result = ws.new(type_.shape, storage, type_, varies=x.varies, count=len(tables))
     index = ws.temporary(type_.shape, np.intp) if x.varies else np.empty((*type_.shape, 1), np.intp)
     if len(x.parts) == 1:
         if x.part.size >= MUCH and x.part.dtype.kind == "f" and magnitude_bits(operand) < 32:
@@ -118,9 +118,9 @@ def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> StoredVal
         ws.do(lambda: np.copyto(index, limbs.resize(x.limbs, 1)[0]), x.varies)
     if np.any(offset):
         ws.do(partial(np.add, index, spread(offset, index.shape), index), x.varies)
-    for target, table in zip(made.parts, tables, strict=True):
+    for target, table in zip(result.parts, tables, strict=True):
         ws.do(partial(table.take, index, None, target, "clip"), x.varies)
-    return made
+    return result
 
 
 def _tables(op: ops.Table, storage: Storage, shape: tuple[int, ...]) -> tuple[list[Array], IntArray]:

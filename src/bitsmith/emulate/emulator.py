@@ -16,11 +16,11 @@ from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.bind import bind
 from bitsmith.emulate.linear import Float64s
 from bitsmith.emulate.lookups import with_tables
+from bitsmith.emulate.notes import NOTHING, Left, RangeNotes
 from bitsmith.emulate.quantize import Quantization, checked, fast, quantize_exactly, quantize_into
 from bitsmith.emulate.settled import settled
 from bitsmith.emulate.storage import StoragePlan, plan_storage
 from bitsmith.emulate.transfer import Raws, RealLoader, RealReader, checked_raw, empty_raw, load_raw, narrow, read_raw
-from bitsmith.emulate.watch import NOTHING, Left, Watch
 from bitsmith.emulate.workspace import States, Workspace
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Cast
@@ -264,7 +264,7 @@ class _Compiled:
             bound.workspace.samples, bound.workspace.states = stop - start, states
             bound.workspace.run()
             store(bound, start, stop)
-            if (noted := bound.workspace.watch.take(stop - start)).casts:
+            if (noted := bound.workspace.notes.take(stop - start)).casts:
                 left.append((start, noted))
 
         with one_thread():
@@ -285,7 +285,7 @@ class _Compiled:
         bound.workspace.samples, bound.workspace.states = batch, states
         outside = bound.run(arrays)
         results = [reader.of(batch) for reader in bound.readers[:most]]
-        left = bound.workspace.watch.take(batch)
+        left = bound.workspace.notes.take(batch)
         self._idle[size].append(bound)  # last: another thread may take it at once
         return results, outside, left
 
@@ -323,7 +323,7 @@ class _Compiled:
         try:
             return self._idle[size].pop()
         except IndexError:  # there is none, or all are in use
-            workspace = bind(self._plan, size, self._wanted, Watch(self._watched, size), guards_inputs=True)
+            workspace = bind(self._plan, size, self._wanted, RangeNotes(self._watched, size), guards_inputs=True)
             return _Bound(workspace, self._quantizations, self._wanted)
 
 

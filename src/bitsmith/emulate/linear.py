@@ -48,18 +48,18 @@ def bind_linear(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
         return _by_rows(ws, x)
     weights = ws.plan.prepared(ws.node, lambda: _scaled(ws, x))
     type_ = ws.plan.type(ws.node)
-    made = ws.new(type_.shape, storage, type_, varies=x.varies)
+    result = ws.new(type_.shape, storage, type_, varies=x.varies)
     rows = ws.with_ones(x) if ws.node in ws.plan.biased else x.part
     columns = _columns(weights, ws.batch)
     if rows.ndim == 2 and x.varies and columns < ws.batch:
         for start in range(0, ws.batch, columns):
             place = slice(None), slice(start, start + columns)
-            ws.do(partial(np.matmul, weights, rows[place], made.part[place]))
-    elif made.part.ndim == 2 and made.part.flags.c_contiguous:
-        ws.do(partial(weights.dot, rows, made.part), x.varies)  # the same call of BLAS, sooner
+            ws.do(partial(np.matmul, weights, rows[place], result.part[place]))
+    elif result.part.ndim == 2 and result.part.flags.c_contiguous:
+        ws.do(partial(weights.dot, rows, result.part), x.varies)  # the same call of BLAS, sooner
     else:
-        ws.do(partial(np.matmul, weights, rows, made.part), x.varies)
-    return made
+        ws.do(partial(np.matmul, weights, rows, result.part), x.varies)
+    return result
 
 
 def _columns(weights: FloatArray, batch: int) -> int:
@@ -73,7 +73,7 @@ def _by_rows(ws: Workspace, x: StoredValue) -> StoredValue:
     """Rows of the operand, as windows that overlap are: written out for some positions only, which stay in the cache."""
     storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
     weights = ws.plan.prepared(ws.node, lambda: _scaled(ws, x))
-    made = ws.new(type_.shape, storage, type_)
+    result = ws.new(type_.shape, storage, type_)
     count, *rest, channels = x.type.shape
     wide = weights.shape[-1]  # with a row of ones for a constant
     together = min(max(ROWS_BYTES // (math.prod(rest) * wide * weights.itemsize * ws.batch), 1), count)
@@ -84,8 +84,8 @@ def _by_rows(ws: Workspace, x: StoredValue) -> StoredValue:
         source = x.part[start : start + together]
         flat = rows[: len(source)]
         ws.do(partial(np.copyto, _like(flat[..., :channels, :], source.shape), source, casting="same_kind"))
-        ws.do(partial(np.matmul, weights, flat, out=made.part[start : start + together]))
-    return made
+        ws.do(partial(np.matmul, weights, flat, out=result.part[start : start + together]))
+    return result
 
 
 def _like(rows: Array, shape: tuple[int, ...]) -> Array:

@@ -46,14 +46,14 @@ def with_tables(
     known: dict[Program, ops.Table] = {}
     room = MOST_TOGETHER
     for chain in _chains(program, wanted, watched):
-        one = _of_one_element(program, chain)
+        function = _of_one_element(program, chain)
         entries = _entries(program.nodes[chain.root].type)
-        if one is None or entries > room:
+        if function is None or entries > room:
             continue
         room -= entries
-        if one not in known:
-            known[one] = _table(one, evaluate)
-        nodes[chain.members[-1]] = replace(program.nodes[chain.members[-1]], op=known[one], args=(chain.root,))
+        if function not in known:
+            known[function] = _table(function, evaluate)
+        nodes[chain.members[-1]] = replace(program.nodes[chain.members[-1]], op=known[function], args=(chain.root,))
     return replace(program, nodes=tuple(nodes))
 
 
@@ -132,13 +132,13 @@ def _alike(op: Op) -> Op | None:
 
 def _members(program: Program, root: int, end: int) -> tuple[int, ...]:
     """The nodes between ``root`` and ``end``, constants included."""
-    found, todo = set[int](), [end]
+    members, todo = set[int](), [end]
     while todo:
         index = todo.pop()
-        if index not in found and index != root:
-            found.add(index)
+        if index not in members and index != root:
+            members.add(index)
             todo += program.nodes[index].args
-    return tuple(sorted(found))
+    return tuple(sorted(members))
 
 
 def _passes(program: Program, chain: _Chain) -> int:
@@ -177,20 +177,20 @@ def _of_one_element(program: Program, chain: _Chain) -> Program | None:
             op = alike
         args = tuple(place[arg] for arg in node.args)
         try:
-            found = infer(op, [nodes[arg].type for arg in args])
+            inferred = infer(op, [nodes[arg].type for arg in args])
         except BitsmithError:  # a table that lacks entries for values which only other elements have
             return None
-        if found.frac.item() != node.type.frac.max() or node.type.frac.size > 1:
+        if inferred.frac.item() != node.type.frac.max() or node.type.frac.size > 1:
             return None
         place[index] = len(nodes)
-        nodes.append(Node(op, args, found))
+        nodes.append(Node(op, args, inferred))
     return Program(tuple(nodes), (Output("y", len(nodes) - 1),))
 
 
-def _table(one: Program, evaluate: Evaluate) -> ops.Table:
+def _table(function: Program, evaluate: Evaluate) -> ops.Table:
     """The function of one element as a table."""
-    kind = one.nodes[0].type
+    kind = function.nodes[0].type
     first = int(kind.lo.item())
-    values = objects(evaluate(one, objects(np.arange(_entries(kind))) + first))
+    values = objects(evaluate(function, objects(np.arange(_entries(kind))) + first))
     values.setflags(write=False)
-    return ops.Table(first, values, one.nodes[-1].type.frac)
+    return ops.Table(first, values, function.nodes[-1].type.frac)

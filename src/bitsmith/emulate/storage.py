@@ -377,7 +377,7 @@ def channel_scale(x: TensorType, scale: Fracs) -> Fracs:
 def _by_rows(program: Program, computed: Mapping[int, NumberKind], storage: Mapping[int, Storage]) -> frozenset[int]:
     """Reshapes that put the taps of windows and their channels into one axis, read by one product in floats alone."""
     readers = Counter(arg for index in storage for arg in program.nodes[index].args)
-    found: set[int] = set()
+    flattened: set[int] = set()
     for index in storage:
         node = program.nodes[index]
         if not isinstance(node.op, ops.Linear) or computed[index] is NumberKind.LIMBS or readers[node.args[0]] > 1:
@@ -388,5 +388,5 @@ def _by_rows(program: Program, computed: Mapping[int, NumberKind], storage: Mapp
         windows, positions = program.nodes[flat.args[0]], flat.type.shape[:-1]
         same = windows.type.shape[: len(positions)] == positions and position_free(stored.scale)
         if same and isinstance(windows.op, ops.Window | ops.Slice):
-            found.add(node.args[0])
-    return frozenset(found)
+            flattened.add(node.args[0])
+    return frozenset(flattened)

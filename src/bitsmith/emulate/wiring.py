@@ -34,10 +34,10 @@ def bind_wiring(ws: Workspace, op: ops.Movement, args: tuple[int, ...]) -> Store
             parts = [part.reshape((*op.shape, part.shape[-1])) for part in x.parts]
             if all(np.may_share_memory(part, old) for part, old in zip(parts, x.parts, strict=True)):
                 return StoredValue(parts, storage, type_, x.buffers)
-            made = ws.new(op.shape, storage, type_, varies=x.varies, count=count)
-            for target, part in zip(made.parts, x.parts, strict=True):
+            result = ws.new(op.shape, storage, type_, varies=x.varies, count=count)
+            for target, part in zip(result.parts, x.parts, strict=True):
                 ws.do(partial(np.copyto, target.reshape(part.shape), part), x.varies)
-            return made
+            return result
         case ops.Transpose():
             return StoredValue(
                 [part.transpose((*op.perm, len(op.perm))) for part in x.parts], storage, type_, x.buffers
@@ -49,10 +49,10 @@ def bind_wiring(ws: Workspace, op: ops.Movement, args: tuple[int, ...]) -> Store
             parts = [np.broadcast_to(part, (*op.shape, part.shape[-1])) for part in x.parts]
             return StoredValue(parts, storage, type_, x.buffers)
         case ops.Gather():
-            made = ws.new(type_.shape, storage, type_, varies=x.varies, count=count)
-            for target, part in zip(made.parts, x.parts, strict=True):
+            result = ws.new(type_.shape, storage, type_, varies=x.varies, count=count)
+            for target, part in zip(result.parts, x.parts, strict=True):
                 ws.do(partial(np.take, part, op.indices, op.axis, target, "clip"), x.varies)
-            return made
+            return result
         case ops.Pad():
             return _pad(ws, x, op.before, type_.shape, storage, type_)
         case ops.Window():
@@ -83,28 +83,28 @@ def _align(ws: Workspace, x: StoredValue, op: ops.Window) -> StoredValue:
         return x
     raw = objects(objects(np.maximum(abs(x.type.lo), abs(x.type.hi))) << objects(amount))
     count = limbs.limbs_for(int(raw.max()).bit_length())
-    made = ws.new(x.type.shape, Storage(NumberKind.LIMBS, frac), x.type, varies=x.varies, count=count)
+    result = ws.new(x.type.shape, Storage(NumberKind.LIMBS, frac), x.type, varies=x.varies, count=count)
 
     def step() -> None:
-        for target, part in zip(made.parts, limbs.shift(x.limbs, amount[..., None], count), strict=True):
+        for target, part in zip(result.parts, limbs.shift(x.limbs, amount[..., None], count), strict=True):
             np.copyto(target, part)
 
     ws.do(step, x.varies)
-    return made
+    return result
 
 
 def _concat(ws: Workspace, op: ops.Concat, storage: Storage, operands: list[StoredValue], count: int) -> StoredValue:
     type_ = ws.plan.type(ws.node)
     varies = any(x.varies for x in operands)
-    made = ws.new(type_.shape, storage, type_, varies=varies, count=count)
+    result = ws.new(type_.shape, storage, type_, varies=varies, count=count)
     start = 0
     for x in operands:
         stop = start + x.type.shape[op.axis]
         place = (slice(None),) * op.axis + (slice(start, stop),)
         start = stop
-        targets = [part[place] for part in made.parts]
+        targets = [part[place] for part in result.parts]
         ws.do(partial(_copy, targets, x), varies)
-    return made
+    return result
 
 
 def _copy(targets: list[Array], x: StoredValue) -> None:
@@ -116,12 +116,12 @@ def _copy(targets: list[Array], x: StoredValue) -> None:
 def _pad(
     ws: Workspace, x: StoredValue, before: tuple[int, ...], shape: tuple[int, ...], storage: Storage, type_: TensorType
 ) -> StoredValue:
-    made = ws.new(shape, storage, type_, varies=x.varies, count=len(x.parts))
+    result = ws.new(shape, storage, type_, varies=x.varies, count=len(x.parts))
     inner = tuple(slice(b, b + n) for b, n in zip(before, x.type.shape, strict=True))
-    for target, part in zip(made.parts, x.parts, strict=True):
+    for target, part in zip(result.parts, x.parts, strict=True):
         ws.do(partial(target.fill, 0), x.varies)
         ws.do(partial(np.copyto, target[inner], part), x.varies)
-    return made
+    return result
 
 
 def _windows(op: ops.Window, part: Array) -> Array:

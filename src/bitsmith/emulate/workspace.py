@@ -19,8 +19,8 @@ from bitsmith.emulate import limbs
 from bitsmith.emulate.bounds import NumberKind, has_safe_exponents, limb_count
 from bitsmith.emulate.floats import FloatArray, Kernel
 from bitsmith.emulate.guard import Guard
+from bitsmith.emulate.notes import RangeNotes
 from bitsmith.emulate.storage import Storage, StoragePlan, fitted
-from bitsmith.emulate.watch import Watch
 from bitsmith.ir import ops
 from bitsmith.ir.types import Fracs, IntArray, TensorType, objects
 
@@ -91,10 +91,10 @@ class StoredValue:
 class Workspace:
     """Collects the steps of a program for batches of ``batch`` samples. Handlers of ops write into it."""
 
-    def __init__(self, plan: StoragePlan, batch: int, watch: Watch | None = None) -> None:
+    def __init__(self, plan: StoragePlan, batch: int, notes: RangeNotes | None = None) -> None:
         self.plan = plan
         self.batch = batch
-        self.watch = watch or Watch()
+        self.notes = notes or RangeNotes()
         self.steps: list[Kernel] = []
         self._quick: list[Kernel] = []
         """The steps without those that :meth:`guarded` casts need only if a number of theirs is outside its range."""
@@ -227,13 +227,13 @@ class Workspace:
             if alike and (kind is NumberKind.LIMBS or bool(np.all(known.storage.scale == scale))):
                 return known
         op = self.plan.program.nodes[arg].op
-        made = (
+        converted = (
             constant(op, wanted, value.type)
             if isinstance(op, ops.Const | ops.Parameter)
             else self.convert(value, wanted, value.type)
         )
-        self._converted.setdefault(arg, []).append(made)
-        return made
+        self._converted.setdefault(arg, []).append(converted)
+        return converted
 
     def discard(self, value: StoredValue) -> None:
         """``value`` is not needed after the node that is being bound."""
@@ -246,14 +246,14 @@ class Workspace:
         factor = factors(change)
         source, varies = value.parts, value.varies
         if storage.kind is NumberKind.LIMBS:
-            made = self.new(shape, storage, type_, varies=varies)
-            self.do(lambda: np.copyto(made.part, np.multiply(source[0], factor), casting="unsafe"), varies)
+            result = self.new(shape, storage, type_, varies=varies)
+            self.do(lambda: np.copyto(result.part, np.multiply(source[0], factor), casting="unsafe"), varies)
         elif value.storage.kind is NumberKind.LIMBS:
-            made = self.new(shape, storage, type_, varies=varies)
-            self.do(lambda: np.multiply(limbs.to_float(value.limbs), factor, made.part, casting="same_kind"), varies)
+            result = self.new(shape, storage, type_, varies=varies)
+            self.do(lambda: np.multiply(limbs.to_float(value.limbs), factor, result.part, casting="same_kind"), varies)
         else:
-            made = self.new(shape, storage, type_, varies=varies)
-            target = made.part
+            result = self.new(shape, storage, type_, varies=varies)
+            target = result.part
             if bool(np.all(change == 0)):
                 self.do(partial(target.__setitem__, ..., source[0]), varies)
             elif isinstance(factor, float) and target.dtype == source[0].dtype:
@@ -262,7 +262,7 @@ class Workspace:
                 self.do(partial(np.multiply, source[0], factor, target, dtype=target.dtype), varies)
             else:
                 self.do(partial(np.multiply, source[0], factor, target, casting="same_kind"), varies)
-        return made
+        return result
 
     def with_ones(self, value: StoredValue) -> Array:
         """The rows of a value of one axis, and one of ones after them: in its own memory, if that is possible."""

@@ -11,10 +11,10 @@ import numpy as np
 from bitsmith.base.progress import users_line
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
-from bitsmith.emulate.watch import Left
+from bitsmith.emulate.notes import Left
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
 from bitsmith.fidelity.limits import limiting, outputs_differ
-from bitsmith.fidelity.losses import Losses, Watch
+from bitsmith.fidelity.losses import Losses, LossyCasts
 from bitsmith.fidelity.outside import outputs_show
 from bitsmith.fidelity.picks import Picks
 from bitsmith.fidelity.predictions import Predictions
@@ -40,13 +40,13 @@ class Alerts:
     Some are compared with the float model where it is known whether formats follow from calibration data: ``calibrated``.
 
     Attributes:
-        watch: the casts that may lose values.
+        lossy: the casts that may lose values.
     """
 
     def __init__(
         self, network: Network, program: Program, notes: Iterable[str], calibrated: bool | None = None
     ) -> None:
-        self.watch = Watch.of(program, network)
+        self.lossy = LossyCasts.of(program, network)
         self._approximate = [note for note in notes if note.startswith(APPROXIMATE)]
         inputs = {node.name: node.layer for node in network.nodes if isinstance(node.layer, InputLayer)}
         # What lies outside a limit of the model itself is the same to it; what it declares not to be is wrong in any case.
@@ -63,11 +63,11 @@ class Alerts:
     @cached_property
     def _emulator(self) -> Emulator:
         """Return the emulator of the program up to the watched casts."""
-        return Emulator(self.watch.program)
+        return Emulator(self.lossy.program)
 
     def losses(self, batches: Sequence[Batch]) -> Losses:
         """All values that leave their formats inside the circuit."""
-        return self.watch.run(self._emulator, batches)
+        return self.lossy.run(self._emulator, batches)
 
     def tell_approximate(self) -> None:
         """Repeat once what of the model is approximate."""
@@ -81,11 +81,11 @@ class Alerts:
         Indices of no row are wrong in any case.
         """
         wrong = [self._tell_no_rows(op.name, batch) for op, batch in zip(emulator.inputs, batches, strict=True)]
-        told = {
+        rejected = {
             op.name for op, found in zip(emulator.inputs, wrong, strict=True) if found and op.name in self._declared
         }
         counts = {op: count for op, count in zip(emulator.inputs, outside, strict=True) if op.name not in self._limited}
-        counts = {op: count for op, count in counts.items() if count and op.name not in told}
+        counts = {op: count for op, count in counts.items() if count and op.name not in rejected}
         if not counts or not (
             self._network is None
             or any(op.name in self._declared for op in counts)
@@ -103,19 +103,19 @@ class Alerts:
 
     def _tell_no_rows(self, name: str, batch: Batch) -> bool:
         """Warn of indices that embeddings have no row for, of which frameworks make errors; True if there were some."""
-        told = False
-        for each in self._look_ups.get(name, ()):
-            seen = batch.reshape(len(batch), -1)[:, each.places]
-            count = int(np.count_nonzero((seen <= -1) | (seen >= each.rows)))
+        warned = False
+        for look_up in self._look_ups.get(name, ()):
+            seen = batch.reshape(len(batch), -1)[:, look_up.places]
+            count = int(np.count_nonzero((seen <= -1) | (seen >= look_up.rows)))
             if count:
                 warnings.warn(
-                    f"input {name!r}: {count} values are not the index of a row of {each.layer!r}, 0..{each.rows - 1}; "
+                    f"input {name!r}: {count} values are not the index of a row of {look_up.layer!r}, 0..{look_up.rows - 1}; "
                     "the nearest row is taken",
                     InputRangeWarning,
                     stacklevel=users_line(),
                 )
-            told = told or count > 0
-        return told
+            warned = warned or count > 0
+        return warned
 
     def tell(
         self,
@@ -149,7 +149,7 @@ class Alerts:
             return
         wrapped = any(cast.overflow is Overflow.WRAP for cast in left.casts)
         picked = whole if wrapped or self._outside_rows(batches) else None
-        if picked is None and self.watch.saturates:
+        if picked is None and self.lossy.saturates:
             picked = self._picks.of(batches) if self._stretch is None else whole if self._stretch.twice() else None
         losses = [] if picked is None else [loss for loss in self.losses(picked) if loss.matters]
         losses = [loss for loss in losses if not (self._limits_told and loss.of_auto)]
@@ -167,15 +167,15 @@ class Alerts:
 
     def _outside_rows(self, batches: Sequence[Batch]) -> bool:
         """Return True if an index that the network computes is that of no row."""
-        if not self.watch.indices:
+        if not self.lossy.indices:
             return False
-        watch, emulator = self._of_indices
-        return len(watch.run(emulator, batches)) > 0
+        lossy, emulator = self._of_indices
+        return len(lossy.run(emulator, batches)) > 0
 
     @cached_property
-    def _of_indices(self) -> tuple[Watch, Emulator]:
-        watch = self.watch.of_indices()
-        return watch, Emulator(watch.program)
+    def _of_indices(self) -> tuple[LossyCasts, Emulator]:
+        lossy = self.lossy.of_indices()
+        return lossy, Emulator(lossy.program)
 
     def tell_off(self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator, left: Left) -> None:
         """Compare a few ``outputs`` until some were wrong, unless values outside the inputs' formats have changed them.
@@ -220,7 +220,7 @@ class Alerts:
         else:
             limited, seen = np.arange(some[0], len(beyond)), np.arange(len(beyond))
         self._looked += len(limited)
-        worst = predictions.saturated(batches, outputs, limited, limiting(self.watch, left)) if limited.size else None
+        worst = predictions.saturated(batches, outputs, limited, limiting(self.lossy, left)) if limited.size else None
         if worst is None:
             return None
         self._limits_told = True

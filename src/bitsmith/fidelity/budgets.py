@@ -17,23 +17,23 @@ _WIDE = 24
 
 def made_by(nodes: Mapping[str, NetworkNode], name: str) -> list[NetworkNode]:
     """The node called ``name``, and those that are folded into it."""
-    found, waiting = [], [name]
+    group, waiting = [], [name]
     while waiting:
         node = nodes[waiting.pop()]
-        found.append(node)
+        group.append(node)
         waiting += [before for before in node.inputs if nodes[before].folded]
-    return found
+    return group
 
 
 def budgets(nodes: Iterable[NetworkNode]) -> dict[str, int]:
     """The least budgets of ``nodes``, of results and, if they have any, of weights."""
-    found: dict[str, int] = {}
+    least: dict[str, int] = {}
     for node in nodes:
         bits = node.settings.bits
-        found["result"] = min(bits.result, found.get("result", bits.result))
+        least["result"] = min(bits.result, least.get("result", bits.result))
         if FACTORS.intersection(node.layer.variables()):
-            found["weight"] = min(bits.weight, found.get("weight", bits.weight))
-    return found
+            least["weight"] = min(bits.weight, least.get("weight", bits.weight))
+    return least
 
 
 def excused(nodes: Iterable[NetworkNode]) -> bool:

@@ -92,15 +92,15 @@ class Causes:
         fmt = node.settings.precision.get("result")
         if would_wrap(node, self._span(name)):
             reached = self._span(name)
-            found = f"its float results reach {reached.lo + 0.0:.4g} .. {reached.hi:.4g}, beyond {fmt}"
-            return Problem(name, found, self._room(name, "result", reached))
+            symptom = f"its float results reach {reached.lo + 0.0:.4g} .. {reached.hi:.4g}, beyond {fmt}"
+            return Problem(name, symptom, self._room(name, "result", reached))
         if channel is not None and (finer := self._finer_formats(node, channel)):
-            found = f"its steps are too large for a range of {channel.size:.3g} (channel {channel.index})"
-            return Problem(name, found, f"give it {_listed(finer)}")
+            symptom = f"its steps are too large for a range of {channel.size:.3g} (channel {channel.index})"
+            return Problem(name, symptom, f"give it {_listed(finer)}")
         if fmt is not None and 2.0**-fmt.frac * 8 > self._span(name).size:
             wanted = _enough(fmt, self._span(name))
-            found = f"the steps of {fmt} are too large for a range of {self._span(name).size:.3g}"
-            return Problem(name, found, f"give it result: {wanted}")
+            symptom = f"the steps of {fmt} are too large for a range of {self._span(name).size:.3g}"
+            return Problem(name, symptom, f"give it result: {wanted}")
         for variable, values in node.layer.weights().items():
             given = node.settings.precision.get(variable)
             if given is not None and not _holds(given, _span(values)):
@@ -128,10 +128,10 @@ class Causes:
             return Problem(
                 name, "small errors of what it reads become large in it", "give the layers before it more bits"
             )
-        found = f"it differs from its float meaning by {percent(row.own)} of its range, at worst by {percent(row.own_worst)}"
+        off = f"it differs from its float meaning by {percent(row.own)} of its range, at worst by {percent(row.own_worst)}"
         if channel is not None:
-            found = f"its channel {channel.index} differs from its float meaning by {percent(channel.added)} of that one's range"
-        return Problem(name, found, "no format of yours is to blame: please report it with the model")
+            off = f"its channel {channel.index} differs from its float meaning by {percent(channel.added)} of that one's range"
+        return Problem(name, off, "no format of yours is to blame: please report it with the model")
 
     def are_steps_coarse(self, node: NetworkNode, channel: Channel) -> bool:
         """True if formats of the layer have steps that are too large for a channel."""
@@ -142,16 +142,16 @@ class Causes:
         before, looked_at = [node.name], {node.name}
         while before:
             name = before.pop()
-            reached, found = self._span(name) if name in self.measured.layers else None, self.nodes[name]
-            auto = isinstance(found.layer, Input) and "result" not in found.settings.precision
+            reached, layer = self._span(name) if name in self.measured.layers else None, self.nodes[name]
+            auto = isinstance(layer.layer, Input) and "result" not in layer.settings.precision
             if auto and reached is not None and reached.lo <= min(_DEEP, -_LEVEL * abs(reached.hi)):
                 return Problem(
                     name,
                     f"its data reach down to {reached.lo:.4g}, as a mask does, so that little is left for other numbers",
                     "give the mask as an input of its own, or this one a format that saturates, as result: fixed<16,7,RND,SAT>",
                 )
-            before += [each for each in found.inputs if each not in looked_at]
-            looked_at.update(found.inputs)
+            before += [each for each in layer.inputs if each not in looked_at]
+            looked_at.update(layer.inputs)
         return None
 
     def _short_of_bits(self, name: str, own: float) -> Problem:
@@ -167,9 +167,9 @@ class Causes:
 
     def _finer_formats(self, node: NetworkNode, channel: Channel) -> dict[str, FixedFormat]:
         """The formats of a layer that are too coarse for a channel, made finer; those of ``auto`` as if they were given."""
-        trained, given = node.layer.weights(), node.settings.precision
-        found: dict[str, FixedFormat] = {}
-        for variable in given or ("result", *trained):
+        trained, asked = node.layer.weights(), node.settings.precision
+        finer: dict[str, FixedFormat] = {}
+        for variable in asked or ("result", *trained):
             if variable in trained:
                 size, reached = _least_column(trained[variable]), _span(trained[variable])
                 step = math.ldexp(reached.largest, -node.settings.bits.of(variable))
@@ -177,11 +177,11 @@ class Causes:
                 size, reached, step = channel.size, self._span(node.name), channel.step
             else:
                 continue
-            fmt = given.get(variable, FixedFormat(True, 1, 0))
-            step = 2.0**-fmt.frac if given else step
+            fmt = asked.get(variable, FixedFormat(True, 1, 0))
+            step = 2.0**-fmt.frac if asked else step
             if step * _COARSE > size:
-                found[variable] = _enough(fmt, reached, size)
-        return found
+                finer[variable] = _enough(fmt, reached, size)
+        return finer
 
     def _span(self, name: str) -> Span:
         return self.measured.layers[name].span

@@ -318,7 +318,7 @@ def _agreement(
         run = framework_run(model, network, inputs, layers, insist=insist)
         if run is None:
             return Agreement()
-        found = [_aligned(x, y) for x, y in zip(wanted, _as_many(run.outputs, len(wanted)), strict=True)]
+        outputs = [_aligned(x, y) for x, y in zip(wanted, _as_many(run.outputs, len(wanted)), strict=True)]
     except NotComparedError as error:
         if insist:
             raise ConfigError(
@@ -327,7 +327,7 @@ def _agreement(
                 remedy=remedy("without ", given(check=True), " they are compared only where they can be had"),
             ) from error
         return Agreement(reason=str(error), unjudged=bool(layers))
-    agreement = _compared(model, network, inputs, wanted, found, run)
+    agreement = _compared(model, network, inputs, wanted, outputs, run)
     if agreement.problem is None or not layers:
         return agreement
     return replace(agreement, problem=replace(agreement.problem, remedy=_OWN))
@@ -339,11 +339,11 @@ def _as_many(outputs: Sequence[Floats], count: int) -> Sequence[Floats]:
     return outputs
 
 
-def _aligned(wanted: Floats, found: Floats) -> Floats:
-    """``found``, with axes of size 1 as ``wanted`` has them."""
-    if [n for n in found.shape if n > 1] != [n for n in wanted.shape if n > 1]:
-        raise NotComparedError(f"it returns the shape {found.shape} instead of {wanted.shape}")
-    return found.reshape(wanted.shape)
+def _aligned(wanted: Floats, output: Floats) -> Floats:
+    """``output``, with axes of size 1 as ``wanted`` has them."""
+    if [n for n in output.shape if n > 1] != [n for n in wanted.shape if n > 1]:
+        raise NotComparedError(f"it returns the shape {output.shape} instead of {wanted.shape}")
+    return output.reshape(wanted.shape)
 
 
 def _compared(
@@ -351,16 +351,16 @@ def _compared(
     network: Network,
     inputs: Sequence[Floats],
     wanted: Sequence[Floats],
-    found: Sequence[Floats],
+    outputs: Sequence[Floats],
     run: FrameworkRun,
 ) -> Agreement:
     limit = HALF_ERROR if run.half else ACCELERATOR_ERROR if run.accelerated else FRAMEWORK_ERROR
     # Rounding errors of single precision decide between two codes now and then.
     jumps = is_quantized(network) or any(node.layer.jumps for node in network.nodes)
-    errors = [deviation(y, x, spans(y).whole.size).error for x, y in zip(wanted, found, strict=True)]
+    errors = [deviation(y, x, spans(y).whole.size).error for x, y in zip(wanted, outputs, strict=True)]
 
     def differing() -> list[int]:
-        return [k for k, (x, y) in enumerate(zip(wanted, found, strict=True)) if _differ(x, y, limit, jumps=jumps)]
+        return [k for k, (x, y) in enumerate(zip(wanted, outputs, strict=True)) if _differ(x, y, limit, jumps=jumps)]
 
     bad = differing()
     if bad:

@@ -37,12 +37,12 @@ def confidence(output: Floats, labels: Floats, threshold: float) -> Floats:
     classes = logits.shape[-1]
     rows, right = logits.reshape(-1, classes), labels.astype(np.int64).reshape(-1, 1)
     few = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(np.int64))
-    found = []
+    fits = []
     for scale in _SCALES:
         said = np.take_along_axis(_softmax(rows[few] * scale), right[few], axis=-1)
         surprises = ((-np.log((1 - wrong) * said + wrong / classes + _LEAST).mean(), wrong) for wrong in _WRONG)
-        found.append((*min(surprises), scale))
-    _, wrong, scale = min(found)
+        fits.append((*min(surprises), scale))
+    _, wrong, scale = min(fits)
     return np.asarray((1.0 - wrong) * _softmax(logits * scale) + wrong / classes)
 
 

@@ -149,11 +149,11 @@ def _is_right(layers: Mapping[str, Comparison], name: str) -> bool:
 def _shown(network: Network) -> set[str]:
     """The nodes between inputs and outputs whose errors some output shows, because no layer jumps after them."""
     outputs = {*network.outputs}
-    found = {*outputs}
+    showing = {*outputs}
     for node in reversed(network.nodes):
-        if node.name in found and not node.layer.jumps:
-            found.update(node.inputs)
-    return found - outputs - {*network.inputs}
+        if node.name in showing and not node.layer.jumps:
+            showing.update(node.inputs)
+    return showing - outputs - {*network.inputs}
 
 
 def _inside(

@@ -8,17 +8,17 @@ import numpy as np
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
-from bitsmith.emulate.watch import Left
-from bitsmith.fidelity.losses import Watch
+from bitsmith.emulate.notes import Left
+from bitsmith.fidelity.losses import LossyCasts
 from bitsmith.fidelity.predictions import float_outputs_and_shown
 from bitsmith.fidelity.shortfall import furthest
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode, Revision
 
 
-def limiting(watch: Watch, left: Left) -> Revision | None:
+def limiting(lossy: LossyCasts, left: Left) -> Revision | None:
     """Return what limits the results of layers as the casts do that were ``left``; None if some are steps of a layer."""
-    known = {id(each.cast): each for each in watch.casts if each.limits}
+    known = {id(each.cast): each for each in lossy.casts if each.limits}
     casts = [known[id(cast)] for cast in left.casts if id(cast) in known]
     if any(each.variable != "result" for each in casts):
         return None

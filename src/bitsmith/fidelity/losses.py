@@ -18,8 +18,8 @@ import numpy.typing as npt
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.bounds import overflows, rounded_range
+from bitsmith.emulate.notes import SPARE
 from bitsmith.emulate.quantize import fast, quantize_exactly, quantize_into
-from bitsmith.emulate.watch import SPARE
 from bitsmith.emulate.workspace import States
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
@@ -121,7 +121,7 @@ class Losses(Shown):
 
 
 @dataclass(frozen=True, slots=True)
-class _Watched:
+class _LossyCast:
     """A cast, and where its operand is: elements ``start`` to ``stop`` of a row of output ``place``, or all of it."""
 
     layer: str
@@ -141,11 +141,11 @@ class _Watched:
 
 
 @dataclass(frozen=True)
-class Watch:
+class LossyCasts:
     """Casts that may lose values. ``program`` has their operands as its outputs ``operand0``, ``operand1``, ..."""
 
     program: Program
-    casts: tuple[_Watched, ...]
+    casts: tuple[_LossyCast, ...]
 
     @cached_property
     def saturates(self) -> bool:
@@ -153,9 +153,9 @@ class Watch:
         return any(each.cast.overflow is not Overflow.WRAP for each in self.casts)
 
     @staticmethod
-    def of(program: Program, network: Network) -> Watch:
-        """Return the watch on ``program``, which ``network`` became."""
-        nodes, found, wanted = list(program.nodes), list[_Watched](), list[int]()
+    def of(program: Program, network: Network) -> LossyCasts:
+        """Return the casts of ``program``, which ``network`` became, that may lose values."""
+        nodes, casts, wanted = list(program.nodes), list[_LossyCast](), list[int]()
         users, readers = {node.name: node for node in network.nodes}, network.readers()
         ends, of_inputs = _ends(program), {each.layer for found in look_ups(network).values() for each in found}
         for index, node in enumerate(program.nodes):
@@ -167,23 +167,23 @@ class Watch:
                 told_apart = not _beyond_all(node.op, readers.get(node.layer, ()))
                 if variable is not None and told_apart and _may_lose(node.op, program, node.args[0]):
                     shape = program.nodes[node.args[0]].type.shape
-                    found.append(_Watched(node.layer, *variable, node.op, shape, len(wanted), rows=rows))
+                    casts.append(_LossyCast(node.layer, *variable, node.op, shape, len(wanted), rows=rows))
                     wanted.append(node.args[0])
             elif isinstance(node.op, ops.Scan):
                 inside = list(_inside(node.op, users, node.layer, len(wanted)))
                 if inside:
-                    found += [each for each, _ in inside]
+                    casts += [each for each, _ in inside]
                     nodes.append(_opened(node, [operand for _, operand in inside], nodes))
                     wanted.append(len(nodes) - 1)
         outputs = tuple(Output(f"operand{place}", index) for place, index in enumerate(wanted))
-        return Watch(Program(tuple(nodes), outputs), tuple(found))
+        return LossyCasts(Program(tuple(nodes), outputs), tuple(casts))
 
-    def of_indices(self) -> Watch:
-        """Return the watch on indices alone, which computes little more than these."""
+    def of_indices(self) -> LossyCasts:
+        """Return the casts of indices alone, whose program computes little more than these."""
         kept = [each for each in self.casts if each.rows is not None]
         outputs = tuple(self.program.outputs[each.place] for each in kept)
         casts = (replace(each, place=place) for place, each in enumerate(kept))
-        return Watch(replace(self.program, outputs=outputs), tuple(casts))
+        return LossyCasts(replace(self.program, outputs=outputs), tuple(casts))
 
     @property
     def indices(self) -> Mapping[str, range]:
@@ -201,16 +201,16 @@ class Watch:
 
     def run(self, emulator: Emulator, inputs: Sequence[Batch]) -> Losses:
         """Return the losses for these inputs; ``emulator`` executes :attr:`program`."""
-        found: list[list[Loss]] = [[] for _ in self.casts]
+        by_cast: list[list[Loss]] = [[] for _ in self.casts]
         states: States = {}
         for start in range(0, len(inputs[0]) if self.casts else 0, _AT_ONCE):
             operands, _, _ = emulator.run_watched([x[start : start + _AT_ONCE] for x in inputs], states)
-            for losses, each in zip(found, self.casts, strict=True):
+            for losses, each in zip(by_cast, self.casts, strict=True):
                 losses.append(_loss(each, operands[each.place]))
-        return _listed(found)
+        return _listed(by_cast)
 
 
-def _listed(found: Sequence[Sequence[Loss]]) -> Losses:
+def _listed(by_cast: Sequence[Sequence[Loss]]) -> Losses:
     """The losses of each cast as one, if there are any."""
     joined = (
         replace(
@@ -220,7 +220,7 @@ def _listed(found: Sequence[Sequence[Loss]]) -> Losses:
             lo=min(part.lo for part in parts),
             hi=max(part.hi for part in parts),
         )
-        for parts in found
+        for parts in by_cast
         if parts
     )
     return Losses(tuple(loss for loss in joined if loss.count))
@@ -228,25 +228,25 @@ def _listed(found: Sequence[Sequence[Loss]]) -> Losses:
 
 def _ends(program: Program) -> set[int]:
     """The nodes whose elements are the results of layers."""
-    found: set[int] = set()
+    ends: set[int] = set()
     for result in (*program.probes, *program.outputs):
         index = result.node
         while isinstance(program.nodes[index].op, ops.Movement) and len(program.nodes[index].args) == 1:
             index = program.nodes[index].args[0]
-        found.add(index)
-    return found
+        ends.add(index)
+    return ends
 
 
 def _variable(cast: ops.Cast, node: NetworkNode | None, *, at_end: bool) -> tuple[str, FixedFormat | None] | None:
     """The precision variable of a layer that ``cast`` stands for, and its format if it is the user's; None: it is a step."""
     if node is None:
         return None
-    given: Mapping[str, FixedFormat] = node.settings.precision
+    formats: Mapping[str, FixedFormat] = node.settings.precision
     trained = node.layer.weights()
-    named = [name for name, fmt in given.items() if name not in trained and _is_cast_to(cast, fmt)]
+    named = [name for name, fmt in formats.items() if name not in trained and _is_cast_to(cast, fmt)]
     if named:
         first = next((name for name in named if (name == "result") == at_end), named[0])
-        return first, given[first]
+        return first, formats[first]
     return ("result", None) if at_end and _limits(cast, node, "result") else None
 
 
@@ -314,7 +314,9 @@ def _may_lose(cast: ops.Cast, program: Program, operand: int) -> bool:
     return overflows(cast, *rounded_range(cast, program.nodes[operand].type))
 
 
-def _inside(scan: ops.Scan, users: Mapping[str, NetworkNode], outer: str, place: int) -> Iterator[tuple[_Watched, int]]:
+def _inside(
+    scan: ops.Scan, users: Mapping[str, NetworkNode], outer: str, place: int
+) -> Iterator[tuple[_LossyCast, int]]:
     """The casts of a body to the user's formats, or which limit states and results of layers, and their operands in it."""
     start, states, ends = 0, _states(scan), _ends_within(scan.body)
     for index, inner in enumerate(scan.body.nodes):
@@ -328,7 +330,7 @@ def _inside(scan: ops.Scan, users: Mapping[str, NetworkNode], outer: str, place:
         if variable is not None and _may_lose(inner.op, scan.body, operand):
             shape = scan.body.nodes[operand].type.shape
             stop = start + math.prod(shape)
-            yield _Watched(layer, *variable, inner.op, shape, place, start, stop), operand
+            yield _LossyCast(layer, *variable, inner.op, shape, place, start, stop), operand
             start = stop
 
 
@@ -348,22 +350,14 @@ def _opened(node: Node, operands: Sequence[int], outer: Sequence[Node]) -> Node:
     return Node(opened, node.args, infer(opened, [outer[arg].type for arg in node.args]), node.layer)
 
 
-def _loss(watched: _Watched, values: Floats) -> Loss:
-    if watched.start is not None:
-        values = values[..., watched.start : watched.stop].reshape(-1, *watched.shape)
-    limited = np.count_nonzero(_limited(watched.cast, values)) if watched.limits else None
-    count = _outside(watched.cast, watched.shape, values) if limited is None else int(limited)
+def _loss(lossy: _LossyCast, values: Floats) -> Loss:
+    if lossy.start is not None:
+        values = values[..., lossy.start : lossy.stop].reshape(-1, *lossy.shape)
+    limited = np.count_nonzero(_limited(lossy.cast, values)) if lossy.limits else None
+    count = _outside(lossy.cast, lossy.shape, values) if limited is None else int(limited)
     lo, hi = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     return Loss(
-        watched.layer,
-        watched.variable,
-        watched.cast.overflow,
-        watched.format,
-        count,
-        max(values.size, 1),
-        lo,
-        hi,
-        watched.rows,
+        lossy.layer, lossy.variable, lossy.cast.overflow, lossy.format, count, max(values.size, 1), lo, hi, lossy.rows
     )
 
 

@@ -17,7 +17,7 @@ from bitsmith.base.blas import one_thread
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.channels import Channel, Channels
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
-from bitsmith.fidelity.losses import Loss, Watch
+from bitsmith.fidelity.losses import Loss, LossyCasts
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Fracs, Overflow
 from bitsmith.layers.auto import exact_frac
@@ -80,9 +80,9 @@ class Circuit:
 
     def __init__(self, network: Network, program: Program) -> None:
         self.network, self.program = network, program
-        self._watch = Watch.of(program, network)
-        shown = (*program.outputs, *program.probes, *self._watch.program.outputs)
-        self._emulator = Emulator(replace(self._watch.program, outputs=shown))
+        self._lossy = LossyCasts.of(program, network)
+        shown = (*program.outputs, *program.probes, *self._lossy.program.outputs)
+        self._emulator = Emulator(replace(self._lossy.program, outputs=shown))
 
     def outputs(self, inputs: Sequence[Floats]) -> list[Floats]:
         return self._emulator.run(inputs, len(self.program.outputs))
@@ -91,7 +91,7 @@ class Circuit:
         """The layers' results by name, and the values that left their formats."""
         values, outside = self._emulator.run_counted(inputs)
         shown = values[len(self.program.outputs) :]
-        losses = list(self._watch.losses(shown[len(self.program.probes) :]))
+        losses = list(self._lossy.losses(shown[len(self.program.probes) :]))
         for op, count, x in zip(self.program.input_ops(), outside, inputs, strict=True):
             node = self.network.node(op.name)
             fmt = node.settings.precision.get("result")
@@ -115,9 +115,9 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
         for node, largest, wanted, own in _evaluated(network, inputs, results):
             if node.name in network.outputs:
                 outputs[node.name] = wanted
-            found = results.get(node.name)
+            emulated = results.get(node.name)
             # An output is shown, also where a frontend has moved its axes.
-            if node.name not in known or known[node.name].inner or found is None or found.shape != wanted.shape:
+            if node.name not in known or known[node.name].inner or emulated is None or emulated.shape != wanted.shape:
                 continue
             read_as = known[node.name].layer
             if isinstance(read_as, Input):
@@ -126,7 +126,7 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
             # Trained values are as coarse as they are for steps of the rule.
             frac = fracs[node.name] - known[node.name].finer
             steps = None if node.name in bounded else _steps(frac, wanted.ndim - 1, axis)
-            layer = _compared(known[node.name], wanted, own, found, axis, steps, _CANCELLED * largest)
+            layer = _compared(known[node.name], wanted, own, emulated, axis, steps, _CANCELLED * largest)
             row = _with_losses(layer.row, [loss for loss in losses if loss.layer == node.name])
             layers[node.name] = replace(layer, row=row)
     return Measured(layers, losses, tuple(outputs[name] for name in network.outputs))
@@ -174,20 +174,20 @@ def _evaluated(
         yield node, largest if math.isfinite(largest) else 0.0, node.result_in_model(wanted), node.result_in_model(own)
 
 
-def _by_ties(layer: Layer, operands: Sequence[Floats], result: Floats, found: Floats | None) -> Floats:
-    """The ``result`` of a quantizer, but what is ``found`` where rounding errors of the float model decide.
+def _by_ties(layer: Layer, operands: Sequence[Floats], result: Floats, emulated: Floats | None) -> Floats:
+    """The ``result`` of a quantizer, but what is ``emulated`` where rounding errors of the float model decide.
 
     These are between two codes wherever operands as near to a tie are: circuits are exact there. Operands of few bits have no
     rounding errors.
     """
-    if layer.traits.exactness is not Exactness.GRID or found is None or found.shape != result.shape:
+    if layer.traits.exactness is not Exactness.GRID or emulated is None or emulated.shape != result.shape:
         return result
     operand = operands[0]
-    if np.array_equal(result, found) or _is_short(operand):
+    if np.array_equal(result, emulated) or _is_short(operand):
         return result
     error = _ROUNDED_OFF * float(np.abs(operand).max())
     for other in (layer.reference([operand - error]), layer.reference([operand + error])):
-        result = np.where(np.isclose(found, other, rtol=_ROUNDED_OFF, atol=0.0), other, result)
+        result = np.where(np.isclose(emulated, other, rtol=_ROUNDED_OFF, atol=0.0), other, result)
     return result
 
 
@@ -204,9 +204,9 @@ def _as_stored(node: NetworkNode, found: Floats) -> Floats:
 
 
 def _compared(
-    node: NetworkNode, wanted: Floats, own: Floats, found: Floats, axis: int, steps: Floats | None, noise: float
+    node: NetworkNode, wanted: Floats, own: Floats, emulated: Floats, axis: int, steps: Floats | None, noise: float
 ) -> Comparison:
-    """``found`` beside ``wanted`` and ``own``; ``steps`` are those of the channels, None if these are of no interest.
+    """``emulated`` beside ``wanted`` and ``own``; ``steps`` are those of the channels, None if these are of no interest.
 
     A result of no more than ``noise`` has no range of its own, but that of its operands.
     """
@@ -217,7 +217,7 @@ def _compared(
     if 0.0 < whole.largest <= noise:
         steps, whole = None, Span(0.0, noise / _CANCELLED)
     size = whole.size
-    off, added = deviation(wanted, found, size, axis), deviation(own, found, size, axis)
+    off, added = deviation(wanted, emulated, size, axis), deviation(own, emulated, size, axis)
     row = LayerFidelity(
         layer=node.name,
         error=off.error,
@@ -225,8 +225,8 @@ def _compared(
         snr_db=signal_to_noise(wanted, off.error, size),
         own=added.error,
         own_worst=added.worst,
-        values=found.size,
-        stuck=_stuck(wanted, found),
+        values=emulated.size,
+        stuck=_stuck(wanted, emulated),
         zeroed=sum(_zeroed(node, variable, values) for variable, values in node.layer.weights().items()),
     )
     if steps is None:
@@ -243,13 +243,13 @@ def _with_losses(row: LayerFidelity, losses: Sequence[Loss]) -> LayerFidelity:
     return replace(row, wrapped=wrapped, saturated=sum(loss.count for loss in losses) - wrapped)
 
 
-def _stuck(wanted: Floats, found: Floats) -> int:
+def _stuck(wanted: Floats, emulated: Floats) -> int:
     """Return the number of elements of the circuit's result that never change, though the float model's do."""
-    if len(found) < 2:
+    if len(emulated) < 2:
         return 0
-    if not (found[1] == found[0]).any():
+    if not (emulated[1] == emulated[0]).any():
         return 0
-    still = (found == found[:1]).all(axis=0)
+    still = (emulated == emulated[:1]).all(axis=0)
     return int(np.count_nonzero(still & (wanted != wanted[:1]).any(axis=0))) if still.any() else 0
 
 

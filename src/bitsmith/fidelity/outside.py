@@ -23,11 +23,11 @@ def outputs_show(network: Network, emulator: Emulator, batches: Sequence[Batch])
     rows = _rows(emulator, batches, most_compared(network, every=False))
     inputs = [batch[rows].astype(np.float64) for batch in batches]
     taken = [_taken(emulator, index, x) for index, x in enumerate(inputs)]
-    expected, found = Expected.of(network, inputs), float_outputs(network, taken)
-    if any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(expected.outputs, found, strict=True)):
+    expected, outputs = Expected.of(network, inputs), float_outputs(network, taken)
+    if any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(expected.outputs, outputs, strict=True)):
         return True
     more = float_outputs_beside(network, inputs)
-    return deviating(expected, found, more).worst > USUAL_TOLERANCE.error
+    return deviating(expected, outputs, more).worst > USUAL_TOLERANCE.error
 
 
 def _rows(emulator: Emulator, batches: Sequence[Batch], most: int) -> list[int]:

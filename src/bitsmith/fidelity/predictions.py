@@ -196,12 +196,12 @@ class Predictions:
     def _coarsest(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> tuple[Input, float] | None:
         """The input whose rounding alone makes most of the difference, and its magnitude; None if it is made inside."""
         expected = Expected.of(self._network, inputs)
-        found, most = None, worst.worst / 4.0
+        coarsest, most = None, worst.worst / 4.0
         for index, (op, x) in enumerate(zip(emulator.inputs, inputs, strict=True)):
             raw, _ = emulator.quantize(index, x)
             rounded = [*inputs]
             rounded[index] = np.ldexp(raw.astype(np.float64), -op.frac)
             off = deviating(expected, float_outputs(self._network, rounded))
             if off.worst > most:
-                found, most = (op, float(np.abs(x).max(initial=0.0))), off.worst
-        return found
+                coarsest, most = (op, float(np.abs(x).max(initial=0.0))), off.worst
+        return coarsest

@@ -62,11 +62,11 @@ class AtScale:
 
 def at_scales(network: Network, circuit: Circuit) -> tuple[AtScale, ...]:
     """Return the errors of ``circuit``, which ``network`` became, at each scale; empty if the inputs' is known."""
-    found = []
+    errors = []
     for scale, inputs in _drawn(circuit.network, _SCALES):
         worst = deviating(Expected.of(network, inputs), circuit.outputs(inputs))
-        found.append(AtScale(scale, worst.output, worst.error, worst.worst, worst.wrong))
-    return tuple(found)
+        errors.append(AtScale(scale, worst.output, worst.error, worst.worst, worst.wrong))
+    return tuple(errors)
 
 
 def finer_for_scales(network: Network, lowered: Callable[[Finer], Program]) -> Finer:
@@ -101,16 +101,16 @@ def finer_for_scales(network: Network, lowered: Callable[[Finer], Program]) -> F
 def _fewest(right: Callable[[Finer], bool]) -> Finer:
     """The fewest bits that are ``right``, as the most of all are."""
     most = Finer(_MOST_FINER, _MOST_FINER)
-    found = next((each for each in (replace(most, results=0), replace(most, inputs=0)) if right(each)), most)
+    fewest = next((each for each in (replace(most, results=0), replace(most, inputs=0)) if right(each)), most)
     for bits in _FEWER:
-        if found.inputs and right(fewer := replace(found, inputs=bits)):
-            found = fewer
+        if fewest.inputs and right(fewer := replace(fewest, inputs=bits)):
+            fewest = fewer
             break
     for bits in _FEWER:
-        if found.results and right(fewer := replace(found, results=bits)):
-            found = fewer
+        if fewest.results and right(fewer := replace(fewest, results=bits)):
+            fewest = fewer
             break
-    return found
+    return fewest
 
 
 def _drawn(

@@ -245,13 +245,13 @@ class Yardstick:
         custom = replace(self.custom, labels=[labels[rows] for labels in self.custom.labels])
         return replace(few, measures=(replace(few.measures[0], reference=custom(outputs)),), custom=custom)
 
-    def expected(self, found: Sequence[Floats]) -> tuple[float, ...]:
+    def expected(self, outputs: Sequence[Floats]) -> tuple[float, ...]:
         """The scores that are to be expected of other samples like these."""
         if not self.measures or self.custom is not None:
-            return self.of_outputs(found)
-        return tuple(measure.expected(output) for measure, output in zip(self.measures, found, strict=True))
+            return self.of_outputs(outputs)
+        return tuple(measure.expected(output) for measure, output in zip(self.measures, outputs, strict=True))
 
-    def uncertainty(self, found: Sequence[Floats]) -> float:
+    def uncertainty(self, outputs: Sequence[Floats]) -> float:
         """The standard error of a loss: how far it differs between draws of as many samples, by leaving parts of them out.
 
         Where scores count samples, one sample more or less: if none differs, the next one may.
@@ -263,17 +263,17 @@ class Yardstick:
         for part in range(parts):
             rows = np.flatnonzero(number != part)
             few = self.of_samples(rows)
-            losses.append(few.loss(few.of_outputs([output[rows] for output in found])))
+            losses.append(few.loss(few.of_outputs([output[rows] for output in outputs])))
         counted = any(measure.score in (Score.CORRECT, Score.AGREEMENT) for measure in self.measures)
         return math.hypot(math.sqrt((parts - 1) * float(np.var(losses))), 1 / count if counted else 0.0)
 
-    def of_outputs(self, found: Sequence[Floats]) -> tuple[float, ...]:
+    def of_outputs(self, outputs: Sequence[Floats]) -> tuple[float, ...]:
         """The score of each output with labels; without labels one for all of them."""
         if not self.measures:
-            return (max(_error(x, y) for x, y in zip(found, self.outputs, strict=True)),)
+            return (max(_error(x, y) for x, y in zip(outputs, self.outputs, strict=True)),)
         if self.custom is not None:
-            return (self.custom(found),)
-        return tuple(measure.score_of(output) for measure, output in zip(self.measures, found, strict=True))
+            return (self.custom(outputs),)
+        return tuple(measure.score_of(output) for measure, output in zip(self.measures, outputs, strict=True))
 
     def distance(self, found: Sequence[Floats]) -> float:
         """Return the mean square difference from the float model's outputs, of the worst one, as a share of its variance."""
@@ -339,7 +339,7 @@ def _area(output: Floats, labels: Floats) -> float:
     """Return the area under the curve of true against false positives; of several classes the mean of each against all others."""
     classes = labels.shape != output.shape
     scores = output.reshape(-1, output.shape[-1]) if classes else output.reshape(-1, 1)
-    found = []
+    areas = []
     for kind in range(scores.shape[1]):
         right = labels.ravel() == (kind if classes else 1.0)
         others = np.sort(scores[~right, kind])
@@ -347,8 +347,8 @@ def _area(output: Floats, labels: Floats) -> float:
             others, scores[right, kind], "right"
         )
         if right.any() and len(others):
-            found.append(float(below.mean()) / (2 * len(others)))
-    return float(np.mean(found)) if found else 1.0
+            areas.append(float(below.mean()) / (2 * len(others)))
+    return float(np.mean(areas)) if areas else 1.0
 
 
 def _threshold(output: Floats) -> float:

@@ -92,12 +92,12 @@ def float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision 
 
 
 def _float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision | None) -> list[Floats]:
-    found: dict[str, Floats] = {}
+    outputs: dict[str, Floats] = {}
     with np.errstate(all="ignore"), one_thread():
         for node, _, result in network.evaluation(inputs, revised):
             if node.name in network.outputs:
-                found[node.name] = node.result_in_model(result)
-    return [found[name] for name in network.outputs]
+                outputs[node.name] = node.result_in_model(result)
+    return [outputs[name] for name in network.outputs]
 
 
 def shaken(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
@@ -128,7 +128,7 @@ class Expected:
 
 def deviating(
     expected: Expected,
-    found: Sequence[Floats],
+    outputs: Sequence[Floats],
     more: Sequence[Floats] | None = None,
     tolerance: Tolerance = USUAL_TOLERANCE,
 ) -> Deviating:
@@ -139,7 +139,7 @@ def deviating(
     others = expected.outputs if more is None else more
     looked_at = [
         _deviating(expected, number, values, _span(expected.outputs[number], shown), tolerance)
-        for number, (values, shown) in enumerate(zip(found, others, strict=True))
+        for number, (values, shown) in enumerate(zip(outputs, others, strict=True))
     ]
     return max(looked_at, key=lambda each: (each.wrong, each.worst))
 
@@ -168,17 +168,17 @@ def _span(wanted: Floats, more: Floats) -> Span:
     return Span(min(each.lo for each in ranges), max(each.hi for each in ranges))
 
 
-def _deviating(expected: Expected, number: int, found: Floats, span: Span, tolerance: Tolerance) -> Deviating:
+def _deviating(expected: Expected, number: int, output: Floats, span: Span, tolerance: Tolerance) -> Deviating:
     name, wanted = expected.network.outputs[number], expected.outputs[number]
     size = max(span.size, _STILL * span.largest)
-    off = deviation(wanted, found, size)
+    off = deviation(wanted, output, size)
     before = expected.network.ancestors([name])
     drowned = off.error > LEAST_ERROR and (signal_to_noise(wanted, off.error, size) or 0.0) < LEAST_SNR_DB
     if excused(before) or allowance(before) > 1.0:
         return Deviating(name, off.error, off.worst, drowned)
     wrong = off.worst > tolerance.error
     if wrong and jumping(before):
-        wrong = tolerance.many(wanted, found, size)
+        wrong = tolerance.many(wanted, output, size)
         last = max(deviation(wanted, other[number], size).error for other in expected.shaken) if wrong else off.error
         wrong = wrong and off.error > _SHAKEN * last
     return Deviating(name, off.error, off.worst, wrong)

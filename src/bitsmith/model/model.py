@@ -90,7 +90,7 @@ class Model(Displayed):
     @cached_property
     def emulator(self) -> Emulator:
         """The executable form of the program."""
-        return Emulator(self.program, watched=self._alerts.watch.told, tables=True)
+        return Emulator(self.program, watched=self._alerts.lossy.told, tables=True)
 
     @cached_property
     def _states(self) -> States:

@@ -31,7 +31,7 @@ class Left:
 NOTHING = Left()
 
 
-class Watch:
+class RangeNotes:
     """Notes the ``casts`` whose range some value leaves, and of those that saturate by how much, for each of ``samples``."""
 
     __slots__ = ("_beyond", "_left", "casts")
@@ -42,9 +42,9 @@ class Watch:
         """By identity, since comparing casts takes more time than the rest of a step."""
         self._beyond = np.zeros(samples)
 
-    def alone(self) -> Watch:
-        """A watch on the same casts, for one sample at a time."""
-        return Watch(self.casts)
+    def alone(self) -> RangeNotes:
+        """Notes on the same casts, for one sample at a time."""
+        return RangeNotes(self.casts)
 
     def note(self, op: ops.Cast, x: FloatArray | None = None) -> Kernel | None:
         """A step that notes that some value of ``op`` was beyond the range, if that is watched.
@@ -81,7 +81,7 @@ class Watch:
         self._beyond.fill(0.0)
         return found
 
-    def include(self, inner: Watch, sample: int) -> None:
+    def include(self, inner: RangeNotes, sample: int) -> None:
         """Note what ``inner`` has seen of the one ``sample``."""
         found = inner.take(1)
         self._left.update((id(op), op) for op in found.casts)
