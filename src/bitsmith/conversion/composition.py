@@ -77,11 +77,11 @@ def compose(
         input_data=None,
     )
     notes = dict.fromkeys(note for one in models.values() for note in one.notes)
-    made = Model(network, program, target, tuple(notes))
+    composed = Model(network, program, target, tuple(notes))
     calibrated = [one._calibrated for one in models.values()]
     if None not in calibrated:
-        made._inherited = all(calibrated)
-    return made
+        composed._inherited = all(calibrated)
+    return composed
 
 
 def _end(text: str, known: Mapping[str, Sequence[str]]) -> tuple[str, str]:

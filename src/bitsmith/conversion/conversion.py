@@ -254,16 +254,16 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     questioned = _questioned_clock(target)
     shapes = network.input_shapes()
     batches = None if calibration is None else float_batches(shapes, without_labels(calibration, len(shapes)))
-    said: tuple[str, ...] = ()
+    early: tuple[str, ...] = ()
     rangeless = "" if batches is None else without_range(network, batches)
     if batches is not None:
-        batches, said = settle_outliers(network, batches)
+        batches, early = settle_outliers(network, batches)
     tell("convert: choosing formats")
     compiled, source = compile_network(network, batches), read.source(network, batches)
     for choice in _ways_to_fit(source, compiled, target) if fit else (None,):
-        found = compiled if choice is None else choice.compiled
+        final = compiled if choice is None else choice.compiled
         tell("convert: comparing with the float model")
-        fidelity = certify(network, found.network, found.program, batches, model, wanted.get("check", "auto"), layers)
+        fidelity = certify(network, final.network, final.program, batches, model, wanted.get("check", "auto"), layers)
         if choice is None or choice.bits is None or not fidelity.problems:
             break
     message = "; ".join(filter(None, [rangeless, fidelity.message]))
@@ -271,15 +271,15 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
         raise FidelityError(message, where=network.name)
     if message:
         warnings.warn(message, FidelityWarning, stacklevel=users_line())
-    laid_out = found.network
+    laid_out = final.network
     if choice is not None:
-        said = (*said, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")
+        early = (*early, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
     block = target.known_part.family.delays.block
-    require_pipeline(found.program, replace(directives_of(laid_out, target), block=block))
+    require_pipeline(final.program, replace(directives_of(laid_out, target), block=block))
     idle = idle_notes(project.idle)
-    notes = (*said, *questioned, *found.notes, *map(str, fidelity.bounds), *idle, *notes_on_settings(laid_out, target))
-    return Model(laid_out, found.program, target, notes, fidelity, source)
+    notes = (*early, *questioned, *final.notes, *map(str, fidelity.bounds), *idle, *notes_on_settings(laid_out, target))
+    return Model(laid_out, final.program, target, notes, fidelity, source)
 
 
 def _ways_to_fit(source: Source, compiled: Compiled, target: Target) -> Iterable[Point | None]:

@@ -89,39 +89,39 @@ class Explanation(Shown):
         return f"<Explanation: {len(self.layers)} layers, {len(self.problems)} problems>"
 
 
-def in_words(told: Explanation, typed: Callable[[Call], str] = in_python) -> str:
+def in_words(explained: Explanation, typed: Callable[[Call], str] = in_python) -> str:
     """The size of the circuit, and if it does not fit what would, with calls as ``typed`` has them."""
-    assert told.estimate is not None
-    part, lines = told.estimate.target.part, [f"Circuit as configured: about {told.estimate.area} (estimate)"]
-    lines += map(str, told.estimate.fetched)
-    if told.estimate.fits:
+    assert explained.estimate is not None
+    part, lines = explained.estimate.target.part, [f"Circuit as configured: about {explained.estimate.area} (estimate)"]
+    lines += map(str, explained.estimate.fetched)
+    if explained.estimate.fits:
         return "\n".join(lines)
-    if not told.choices:
+    if not explained.choices:
         lines.append(f"This does not fit {part}, nor does it with fewer bits, any reuse factors, or layers in turn.")
-        if told.obstacle is not None:
-            remedies = way_out(told.obstacle, told.estimate.target.known_part)
-            lines += [f"The smallest circuit takes {told.obstacle} (estimate).", f"What to do: {remedies}."]
+        if explained.obstacle is not None:
+            remedies = way_out(explained.obstacle, explained.estimate.target.known_part)
+            lines += [f"The smallest circuit takes {explained.obstacle} (estimate).", f"What to do: {remedies}."]
         return "\n".join(lines)
     first = typed(given(fit=True))
     lines.append(f"This does not fit {part} with room for routing. Estimated to fit (the first by {first}):")
-    lines += [f"- {choice}: {typed(choice.argued)}" for choice in told.choices]
-    lines += [f"  {choice.margin}" for choice in told.choices if choice.margin]
-    if told.proposal is not None:
+    lines += [f"- {choice}: {typed(choice.argued)}" for choice in explained.choices]
+    lines += [f"  {choice.margin}" for choice in explained.choices if choice.margin]
+    if explained.proposal is not None:
         lines.append(
-            f"  with reuse factors a result every {told.proposal.interval:,} cycles, after {told.proposal.latency:,}"
+            f"  with reuse factors a result every {explained.proposal.interval:,} cycles, after {explained.proposal.latency:,}"
         )
     return "\n".join(lines)
 
 
-def refused(told: Explanation, worded: Callable[[BitsmithError], str] = str) -> list[RenderableType]:
+def refused(explained: Explanation, worded: Callable[[BitsmithError], str] = str) -> list[RenderableType]:
     """The layers, and all that cannot be translated."""
     from rich.text import Text
 
     from bitsmith.report.terminal import LayersTable
 
-    table = [LayersTable("Layers", told.layers)] if told.layers else []
+    table = [LayersTable("Layers", explained.layers)] if explained.layers else []
     heading = Text("These cannot be translated:", style="bold")
-    return [*table, heading, *(Text(f"- {worded(problem)}") for problem in told.problems)]
+    return [*table, heading, *(Text(f"- {worded(problem)}") for problem in explained.problems)]
 
 
 @taking(Further)
@@ -191,7 +191,7 @@ def _translated(network: Network) -> tuple[Program, tuple[BitsmithError, ...]]:
     builder, shapes, observed = ProgramBuilder(), network.shapes(), calibrate(network, None)
     values: dict[str, Value] = {}
     good: list[tuple[str, Value]] = []
-    found: list[BitsmithError] = []
+    problems: list[BitsmithError] = []
     for node in network.nodes:
         lowering = Lowering(node.name, builder, node.settings, observed[node.name])
         try:
@@ -199,6 +199,6 @@ def _translated(network: Network) -> tuple[Program, tuple[BitsmithError, ...]]:
                 values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
             good.append((node.name, values[node.name]))
         except (UnsupportedError, RangeError) as error:
-            found.append(error)
+            problems.append(error)
             values[node.name] = builder.input(node.name, shapes[node.name], DEFAULT_INPUT)
-    return builder.program([(name, values[name]) for name in network.outputs], good), tuple(found)
+    return builder.program([(name, values[name]) for name in network.outputs], good), tuple(problems)

@@ -92,11 +92,11 @@ class Exploration(Shown):
     @property
     def front(self) -> tuple[Point, ...]:
         """The points that no other beats in area, accuracy or speed without being worse in another; the smallest first."""
-        found: list[Point] = []
+        front: list[Point] = []
         for point in sorted(self.points, key=lambda point: (self.area(point), point.loss, point.size.interval)):
-            if all(point.loss < other.loss or point.size.interval < other.size.interval for other in found):
-                found.append(point)
-        return tuple(found)
+            if all(point.loss < other.loss or point.size.interval < other.size.interval for other in front):
+                front.append(point)
+        return tuple(front)
 
     def best(self, loss: float = LOSS) -> Point:
         """The fastest point that fits and is at most ``loss`` worse than the float model; without one the best that fits.
@@ -362,13 +362,13 @@ def explored(
     _check(grid, tests.most)
     model, source = with_open_bits(conversion, "explore", "weight_bits and result_bits say which to try")
     yardstick = yardstick_of(model, tests, conversion.arguments.get("calibration"))
-    found: list[Point] = []
+    circuits: list[Point] = []
     for point in points(source, model.target, yardstick, grid):
-        found.append(point)
-        tell(f"explore: {point.bits}: {len(found)} circuits; {len(grid.bits)} pairs of bits to try")
+        circuits.append(point)
+        tell(f"explore: {point.bits}: {len(circuits)} circuits; {len(grid.bits)} pairs of bits to try")
     part = model.target.known_part
-    decided = len(grid.bits) > 1 and len(found) == 1
-    return Exploration(tuple(found), model.network.name, part, yardstick, configuration, calls, decided)
+    decided = len(grid.bits) > 1 and len(circuits) == 1
+    return Exploration(tuple(circuits), model.network.name, part, yardstick, configuration, calls, decided)
 
 
 def with_open_bits(conversion: Conversion, where: str, instead: str) -> tuple[Model, Source]:

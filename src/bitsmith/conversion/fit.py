@@ -169,7 +169,7 @@ def fitted(
             raise
     judge = _Judge(descent, held)
     points, chosen, stopped = judge.points()
-    made = Fitted(
+    fitted = Fitted(
         *(points, model.network.name, model.target.known_part, held, configuration, calls),
         decided=len({trial.cost for trial in descent.trials}) == 1,
         goal=goal,
@@ -182,9 +182,9 @@ def fitted(
         interrupted=interrupted or stopped,
         converted=partial(_converted, conversion),
     )
-    if made.too_few:
-        warnings.warn(made.too_few, FewSamplesWarning, stacklevel=users_line())
-    return made
+    if fitted.too_few:
+        warnings.warn(fitted.too_few, FewSamplesWarning, stacklevel=users_line())
+    return fitted
 
 
 def _converted(conversion: Conversion, point: Point) -> Model:
@@ -272,19 +272,19 @@ class _Judge:
 
         There is no circuit that meets the goal if none does.
         """
-        found, interrupted = dict[str, list[Point]](), False
+        judged, interrupted = dict[str, list[Point]](), False
         try:
-            self._judge(found)
+            self._judge(judged)
         except KeyboardInterrupt:
             interrupted = True
-            if not found:
+            if not judged:
                 raise
-        every = [point for points in found.values() for point in points]
+        every = [point for points in judged.values() for point in points]
         least = self.descent.goal.minimize
         chosen = min(filter(self._meets, every), key=lambda point: point.rank(least), default=None)
         return tuple(every), chosen, interrupted
 
-    def _judge(self, found: dict[str, list[Point]]) -> None:
+    def _judge(self, judged: dict[str, list[Point]]) -> None:
         """Find the circuits of the front, by the keys of their trials.
 
         The held-out data are asked of good networks from the cheapest on, until no more loss of one is to be expected of other
@@ -295,15 +295,15 @@ class _Judge:
         left = _FASTEST_OF if fast else 1
         for trial in in_order:
             if left and trial.excess <= 0 and self._held(trial)[1] <= 0:
-                found[trial.key] = self._of(trial, _least_shared(found), fast=fast)
-                left -= any(map(self._meets, found[trial.key]))
+                judged[trial.key] = self._of(trial, _least_shared(judged), fast=fast)
+                left -= any(map(self._meets, judged[trial.key]))
         front, loss = list[Trial](), self.descent.yardstick.loss
         for trial in in_order:
             if not front or loss(trial.scores) < loss(front[-1].scores):
                 front.append(trial)
         for trial in front[:: -(-len(front) // _SHOWN)]:
-            if trial.key not in found:
-                found[trial.key] = self._of(trial, _least_shared(found), fast=False)
+            if trial.key not in judged:
+                judged[trial.key] = self._of(trial, _least_shared(judged), fast=False)
 
     def _held(self, trial: Trial) -> tuple[tuple[float, ...], float]:
         """Scores of the held-out samples, and by how much they, or what is to be expected of others, exceed the goal's loss."""
@@ -330,15 +330,15 @@ class _Judge:
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
         laid_out, limits = self.descent.layouts(trial.configuration), self.descent.limits
         (scores, excess), part = self._held(trial), limited(laid_out.part, limits)
-        found = [*laid_out.ways(part, near), *laid_out.slower(limits.get("interval", 1))]
-        shared = [each.size.interval for each in found if each is not laid_out.as_asked]
+        circuits = [*laid_out.ways(part, near), *laid_out.slower(limits.get("interval", 1))]
+        shared = [each.size.interval for each in circuits if each is not laid_out.as_asked]
         if fast and shared:
-            found += laid_out.sooner(part, min(shared))
-        if not any(fits(each.size, part) for each in found):
-            found.append(laid_out.smallest(part))
+            circuits += laid_out.sooner(part, min(shared))
+        if not any(fits(each.size, part) for each in circuits):
+            circuits.append(laid_out.smallest(part))
         own = {name: dials.bits for name, dials in trial.layers.items()}
         points = []
-        for each in found:
+        for each in circuits:
             point = laid_out.point(each, trial.configuration, trial.common.bits).scored(self.held, scores)
             planned = laid_out.program, each.directives, laid_out.target
             latency = planned_cycles(*planned)[0] if self.descent.goal.wants_latency else None

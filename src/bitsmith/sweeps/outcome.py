@@ -43,12 +43,12 @@ class Outcome:
     found: Mapping[str, Json]
 
     @staticmethod
-    def of(name: str, keys: Keys, found: Mapping[str, Json]) -> Outcome:
+    def of(name: str, keys: Keys, record: Mapping[str, Json]) -> Outcome:
         """The outcome that a result says."""
-        figures, estimate = _numbers(found.get("figures")), _numbers(found.get("estimate"))
-        measured = {key: value for key, value in _numbers(found.get("measured")).items() if key in estimate}
-        fits, error = bool(found.get("fits")), str(found.get("error") or "")
-        return Outcome(name, keys, figures, estimate, measured, fits, error, found)
+        figures, estimate = _numbers(record.get("figures")), _numbers(record.get("estimate"))
+        measured = {key: value for key, value in _numbers(record.get("measured")).items() if key in estimate}
+        fits, error = bool(record.get("fits")), str(record.get("error") or "")
+        return Outcome(name, keys, figures, estimate, measured, fits, error, record)
 
     @property
     def said(self) -> str:

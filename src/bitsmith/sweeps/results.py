@@ -93,13 +93,13 @@ class Sweep(Shown):
 
         Errors are shares of what was measured.
         """
-        found: dict[str, tuple[float, float, int]] = {}
+        errors: dict[str, tuple[float, float, int]] = {}
         for name in OBJECTIVES:
             pairs = [(each.estimate[name], each.measured[name]) for each in self.outcomes if name in each.measured]
             off = [abs(expected - measured) / measured for expected, measured in pairs if measured]
             if off:
-                found[name] = statistics.median(off), max(off), len(off)
-        return found
+                errors[name] = statistics.median(off), max(off), len(off)
+        return errors
 
     @property
     def verdict(self) -> str:
@@ -147,11 +147,11 @@ class Sweep(Shown):
     def _sheet(self) -> Sheet | None:
         """The circuits of the chart as pages show them; None where there is no chart."""
         front, circuits = self.front, []
-        for each in self.outcomes:
-            places = [each.figures[goal.name] for goal in self.objectives[:2] if goal.name in each.figures]
+        for trial in self.outcomes:
+            places = [trial.figures[goal.name] for goal in self.objectives[:2] if goal.name in trial.figures]
             for x, y in pairwise(places):
-                mark = Mark(x, y, each.said, each.fits, each in front, bool(front) and each is front[0])
-                circuits.append(circuit_of(each, mark, [*self._cells(each), number(each.fits)], self._calls(each)))
+                mark = Mark(x, y, trial.said, trial.fits, trial in front, bool(front) and trial is front[0])
+                circuits.append(circuit_of(trial, mark, [*self._cells(trial), number(trial.fits)], self._calls(trial)))
         if not circuits:
             return None
         across, up = self.objectives[:2]
@@ -198,13 +198,15 @@ class Sweep(Shown):
         rows.writerow(
             ["trial", *self._keys, *figures, *(f"estimated_{name}" for name in OBJECTIVES), "fits", "front", "error"]
         )
-        for each in self.outcomes:
+        for trial in self.outcomes:
             values = [
-                *(each.figures.get(name, "") for name in figures),
-                *(each.estimate.get(name, "") for name in OBJECTIVES),
+                *(trial.figures.get(name, "") for name in figures),
+                *(trial.estimate.get(name, "") for name in OBJECTIVES),
             ]
-            tried = [each.keys.get(key, "") for key in self._keys]
-            rows.writerow([each.name, *tried, *values, each.fits, each.name in front, each.error.partition("\n")[0]])
+            tried = [trial.keys.get(key, "") for key in self._keys]
+            rows.writerow(
+                [trial.name, *tried, *values, trial.fits, trial.name in front, trial.error.partition("\n")[0]]
+            )
         text = json.dumps(self.document(), indent=1, default=str)
         sheet, drawn = self._sheet, {}
         if sheet is not None:

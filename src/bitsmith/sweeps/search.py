@@ -135,12 +135,12 @@ class Study:
 
     def _keys(self, params: Mapping[str, object]) -> Keys:
         """The configuration of a trial of Optuna."""
-        found: dict[str, object] = {}
+        keys: dict[str, object] = {}
         for key, values in self.grid.items():
             place, ordered = params[key], _ordered(values)
             texts = list(map(_text, values))
-            found[key] = ordered[place] if ordered and isinstance(place, int) else values[texts.index(str(place))]
-        return found
+            keys[key] = ordered[place] if ordered and isinstance(place, int) else values[texts.index(str(place))]
+        return keys
 
     def tell(self, keys: Keys, figures: Mapping[str, float], *, fits: bool) -> None:
         """Take note of the figures of a configuration that the study asked for in this call, and whether the circuit fits."""

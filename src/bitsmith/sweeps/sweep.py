@@ -104,11 +104,11 @@ def sweep(
     """
     from bitsmith.report.live import working
 
-    given = {"part": part, "clock_period": clock_period, **further}
+    options = {"part": part, "clock_period": clock_period, **further}
     base = _named(model, weights, loaded(config))
     arguments: dict[str, object] = {}
     for option in OPTIONS:
-        value = given.get(option.name)
+        value = options.get(option.name)
         if value is not None and option.key is not None:
             put(base, key_path(option.key.path), value)
         elif value is not None:
@@ -304,13 +304,13 @@ class Running:
         done, _ = wait(self._running, return_when=FIRST_COMPLETED)
         for future in done:
             trial, asked = self._running.pop(future)
-            found: Mapping[str, Json]
+            record: Mapping[str, Json]
             if future.cancelled() or (error := future.exception()) is not None:
-                found = {"error": "canceled" if future.cancelled() else f"{error}", "again": True}
+                record = {"error": "canceled" if future.cancelled() else f"{error}", "again": True}
             else:
                 self._project.write({f"{TRIALS}/{trial.name}/{RESULT}": future.result()})
-                found = json.loads(future.result())
-            self._take(trial, asked, found)
+                record = json.loads(future.result())
+            self._take(trial, asked, record)
 
     def _take(self, trial: Trial, asked: Sequence[Keys], found: Mapping[str, Json]) -> None:
         outcome = Outcome.of(trial.name, asked[0], found)

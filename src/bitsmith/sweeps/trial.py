@@ -156,14 +156,14 @@ def read_task(folder: Path) -> Task:
 def result_of(folder: Path) -> dict[str, Json]:
     """Convert and build what a trial's files describe: figures, the estimates beside them, and warnings; or the error."""
     started = time.perf_counter()
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", BitsmithWarning)
         try:
-            found: dict[str, Json] = _figures(folder)
+            record: dict[str, Json] = _figures(folder)
         except BitsmithError as error:
-            found = {"error": str(error), "again": isinstance(error, _PASSING)}
-    notes = [str(each.message) for each in said if issubclass(each.category, BitsmithWarning)]
-    return {**found, "notes": notes, "seconds": round(time.perf_counter() - started, 3)}
+            record = {"error": str(error), "again": isinstance(error, _PASSING)}
+    notes = [str(each.message) for each in warned if issubclass(each.category, BitsmithWarning)]
+    return {**record, "notes": notes, "seconds": round(time.perf_counter() - started, 3)}
 
 
 def _figures(folder: Path) -> dict[str, Json]:
@@ -185,25 +185,25 @@ def _figures(folder: Path) -> dict[str, Json]:
     figures |= {f"{name}_ns": figures[name] * period for name in ("latency", "interval") if name in figures}
     figures |= {"score": yardstick.total(scores), "loss": yardstick.loss(scores)}
     part, corrected = model.target.known_part, model.target.estimates is not None
-    said: dict[str, Json] = {"fits": expected.fits, "scored": yardstick.kinds}
-    said |= {"part": part.name, "family": part.family.name, "corrected": corrected}
-    said |= {"score": yardstick.text(scores), "reference": yardstick.references}
-    said["layers"] = [list(row) for row in layer_rows(rows(model.network, model.program), size.layers)]
-    return {"figures": figures, "estimate": estimate, "measured": measured, **said}
+    context: dict[str, Json] = {"fits": expected.fits, "scored": yardstick.kinds}
+    context |= {"part": part.name, "family": part.family.name, "corrected": corrected}
+    context |= {"score": yardstick.text(scores), "reference": yardstick.references}
+    context["layers"] = [list(row) for row in layer_rows(rows(model.network, model.program), size.layers)]
+    return {"figures": figures, "estimate": estimate, "measured": measured, **context}
 
 
 def _measured(model: Model, build: Mapping[str, Json]) -> dict[str, float]:
     """Counts and measurements of tools for a model."""
     report = model.build(progress=lambda line: None, **among(BuildOptions, build))
     cells, cycles, timing = report.find(Resources), report.find(Latency), report.find(Timing)
-    found: dict[str, float | None] = {}
+    measured: dict[str, float | None] = {}
     if cells is not None:
-        found |= {"lut": cells.lut, "ff": cells.ff, "dsp": cells.dsp, "bram": cells.bram}
+        measured |= {"lut": cells.lut, "ff": cells.ff, "dsp": cells.dsp, "bram": cells.bram}
     if cycles is not None:
-        found |= {"latency": cycles.cycles, "interval": cycles.ii}
+        measured |= {"latency": cycles.cycles, "interval": cycles.ii}
     if timing is not None:
-        found |= {"fmax": timing.fmax_mhz}
-    return {name: value for name, value in found.items() if value is not None}
+        measured |= {"fmax": timing.fmax_mhz}
+    return {name: value for name, value in measured.items() if value is not None}
 
 
 def _end_with_parent() -> None:
