@@ -69,12 +69,12 @@ class Call:
         Raises:
             UnsupportedError: it is computed.
         """
-        found = self.required(number)
-        if isinstance(found, Value) and found.is_trained:
-            return Known((found.elements,), found.label)
-        if isinstance(found, Value):
+        operand = self.required(number)
+        if isinstance(operand, Value) and operand.is_trained:
+            return Known((operand.elements,), operand.label)
+        if isinstance(operand, Value):
             raise UnsupportedError(f"{what} computed from an input", accepted="a constant")
-        return found
+        return operand
 
     def known(self, number: int, what: str) -> Known | None:
         """Operand ``number``, which must be a constant, or None if it is left out."""

@@ -180,15 +180,15 @@ def _graphs_within(bodies: Sequence[Iterable[onnx.NodeProto]], where: str) -> li
     Raises:
         ModelFileError: too many nodes, or graphs within graphs too deep.
     """
-    found: list[onnx.GraphProto] = []
+    graphs: list[onnx.GraphProto] = []
     count, level = 0, [node for body in bodies for node in body]
     for _ in range(_MAX_DEPTH):
         inner = [attribute.g for node in level for attribute in node.attribute if attribute.HasField("g")]
         level = [node for graph in inner for node in graph.node]
-        found += inner
+        graphs += inner
         count += len(level)
         if not inner:
-            return found
+            return graphs
         if count > MAX_NODES:
             raise ModelFileError(f"{count} nodes within others", where=where, accepted=f"at most {MAX_NODES}")
     raise ModelFileError(f"graphs within graphs, {_MAX_DEPTH} times", where=where, accepted="fewer")
@@ -328,12 +328,12 @@ def _constant(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Know
     return Known((array_of(tensor, where, folder, narrow=True),), tensor.name, narrow=tensor.data_type in NARROW)
 
 
-def _ordered(nodes: Sequence[Node], given: set[str], outputs: Sequence[str], where: str) -> tuple[Node, ...]:
+def _ordered(nodes: Sequence[Node], known: set[str], outputs: Sequence[str], where: str) -> tuple[Node, ...]:
     """The nodes that ``outputs`` need, each after those that it reads; in the file's order if that is one."""
     makers: dict[str, int] = {}
     for number, node in enumerate(nodes):
         for name in filter(None, node.outputs):
-            if name in makers or name in given:
+            if name in makers or name in known:
                 raise ModelFileError(f"two values of one name: {name[:100]!r}", where=where)
             makers[name] = number
 

@@ -64,8 +64,8 @@ def _trees(call: Call, of: str, outputs: int) -> list[Tree]:
     unknown = sorted(set(modes.tolist()) - {*_MODES, _LEAF})
     if unknown:
         raise UnsupportedError(f"decisions {unknown[0][:40]}", accepted=", ".join(_MODES))
-    trees, ids, features, yes, no = columns
-    rows = {key: row for row, key in enumerate(zip(trees.tolist(), ids.tolist(), strict=True))}
+    owners, ids, features, yes, no = columns
+    rows = {key: row for row, key in enumerate(zip(owners.tolist(), ids.tolist(), strict=True))}
     if len(rows) != len(modes):
         raise ModelFileError("two nodes of a tree with one number", where=call.attributes.where)
     weights = _weights(call, of, rows, outputs)
@@ -73,14 +73,14 @@ def _trees(call: Call, of: str, outputs: int) -> list[Tree]:
     sets = {int(row): equal_to(values[row]) for row in np.flatnonzero(np.isin(modes, ("BRANCH_EQ", "BRANCH_NEQ")))}
     bounds = np.where(strict, below(values), values)
     then, otherwise = np.where(exchanged, no, yes), np.where(exchanged, yes, no)
-    found = []
-    for tree in np.unique(trees):
-        own = _root_first(np.flatnonzero(trees == tree), ids, (yes, no), modes == _LEAF)
+    trees = []
+    for tree in np.unique(owners):
+        own = _root_first(np.flatnonzero(owners == tree), ids, (yes, no), modes == _LEAF)
         at = {int(ids[row]): number for number, row in enumerate(own)}
         first, second = (np.array([at.get(int(target), -1) for target in part[own]]) for part in (then, otherwise))
         chosen = {number: sets[row] for number, row in enumerate(own.tolist()) if row in sets}
-        found.append(Tree(modes[own] == _LEAF, features[own], bounds[own], chosen, first, second, weights[own]))
-    return found
+        trees.append(Tree(modes[own] == _LEAF, features[own], bounds[own], chosen, first, second, weights[own]))
+    return trees
 
 
 def _root_first(own: Places, ids: Places, following: tuple[Places, Places], leaf: npt.NDArray[np.bool_]) -> Places:

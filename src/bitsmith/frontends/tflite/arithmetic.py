@@ -112,12 +112,12 @@ def _finer(x: Value, left: int) -> Value:
 def _shifted_sum(layer: Layer, call: Call, x: Operand, y: Operand, powers: list[int]) -> Value:
     """A sum of operands of which one is rounded to the other's steps, which are the result's."""
     parts = []
-    for name, one, power in (("first", x, powers[0]), ("second", y, powers[1])):
+    for name, operand, power in (("first", x, powers[0]), ("second", y, powers[1])):
         drop = powers[2] - power
         if drop < 0:
             raise UnsupportedError(f"a sum of steps 2**{power} in steps of 2**{powers[2]}", accepted="coarser results")
         rounded = integers(Fraction(1 << drop), _INT16, Rounding.RND_INF)
-        parts.append(call.quantized(one.value, rounded, name) if drop else one.value)
+        parts.append(call.quantized(operand.value, rounded, name) if drop else operand.value)
     return call.clipped(call.build.joined(layer, *parts, suffix="sum"), call.fused())
 
 
@@ -147,27 +147,27 @@ def _fine_quotient(call: Call) -> Value:
             accepted="8 bits, whose tables have all of them",
         )
     multiplier = Multiplier.of(float(np.float64(x.scale / (y.scale * result.quantized.scale))))
-    one, two = call.build.aligned(x.value, y.value)
+    first, second = call.build.aligned(x.value, y.value)
     limits = call.fused()
-    if two.constant is not None and not np.all(two.constant):
+    if second.constant is not None and not np.all(second.constant):
         raise UnsupportedError("a division by 0", accepted="divisors whose codes are not the zero point")
 
     def quotients(dividends: Integers, divisors: Integers) -> Integers:
         return np.asarray(np.clip(quotient(dividends, divisors, multiplier), *limits), dtype=np.int64)
 
-    shape = np.broadcast_shapes(one.shape, two.shape)
-    if two.constant is not None and one.shape == shape:
-        divisors = two.constant[..., None].astype(np.int64)
-        return call.table(Operand(one, x.tensor), lambda places: quotients(places, divisors))
-    if one.constant is not None and two.shape == shape:
-        dividends = one.constant[..., None].astype(np.int64)
-        return call.table(Operand(two, y.tensor), lambda places: quotients(dividends, places))
+    shape = np.broadcast_shapes(first.shape, second.shape)
+    if second.constant is not None and first.shape == shape:
+        divisors = second.constant[..., None].astype(np.int64)
+        return call.table(Operand(first, x.tensor), lambda places: quotients(places, divisors))
+    if first.constant is not None and second.shape == shape:
+        dividends = first.constant[..., None].astype(np.int64)
+        return call.table(Operand(second, y.tensor), lambda places: quotients(dividends, places))
     places, (low, high) = np.arange(x.limits[0], x.limits[1] + 1), y.limits
     size = high - low + 1
     pair = arithmetic.add(
         call.build.within("pair"),
-        arithmetic.multiply(call.build.within("pair_dividend"), one, constant(float(size))),
-        arithmetic.subtract(call.build.within("pair_divisor"), two, constant(float(low))),
+        arithmetic.multiply(call.build.within("pair_dividend"), first, constant(float(size))),
+        arithmetic.subtract(call.build.within("pair_divisor"), second, constant(float(low))),
     )
     values = quotients(places[:, None], np.arange(low, high + 1)).ravel()
     return call.build.emit(Lookup(as_weights(0.0), int(places[0]) * size, exact(values)), pair)

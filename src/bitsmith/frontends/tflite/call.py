@@ -150,24 +150,24 @@ class Call:
 
     def integers(self, number: int, what: str) -> tuple[int, ...]:
         """The same as a list of integers."""
-        found = self.array(number, what)
-        if found.dtype.kind == "f" and bool(np.all((np.abs(found) <= MAX_SIZE) & (found == np.rint(found)))):
-            found = found.astype(np.int64)
-        if found.ndim > 2 or found.size > _MAX_INTEGERS or found.dtype.kind not in "iu" or found.dtype == np.uint64:
-            raise self.error(f"{what} of type {found.dtype} and shape {found.shape}", "integers")
-        return tuple(int(value) for value in found.ravel())
+        values = self.array(number, what)
+        if values.dtype.kind == "f" and bool(np.all((np.abs(values) <= MAX_SIZE) & (values == np.rint(values)))):
+            values = values.astype(np.int64)
+        if values.ndim > 2 or values.size > _MAX_INTEGERS or values.dtype.kind not in "iu" or values.dtype == np.uint64:
+            raise self.error(f"{what} of type {values.dtype} and shape {values.shape}", "integers")
+        return tuple(int(value) for value in values.ravel())
 
     def weights(self, number: int, what: str) -> tuple[Integers, Tensor]:
         """Input ``number``, a constant, as codes without their zero points."""
         tensor = self.required(number)
-        found = self.array(number, what)
-        if found.dtype.kind not in "iu":
+        values = self.array(number, what)
+        if values.dtype.kind not in "iu":
             raise UnsupportedError(
                 f"{what} of {tensor.dtype}",
                 accepted="integers",
                 remedy="convert the model again, with full integer quantization",
             )
-        return tensor.quantized.centered(found), tensor
+        return tensor.quantized.centered(values), tensor
 
     def bias(self, number: int, units: int) -> Integers | None:
         """Input ``number``, a constant of one integer for each of the ``units``; None if it is left out."""

@@ -64,12 +64,12 @@ class FixedLayers:
 
     def newton(self, half: Value) -> Value:
         """``1 / half``, which is from 1/2 to 1, with two integer bits."""
-        fixed, one = self.fixed, 1 << self.fixed.bits - 3
+        fixed, unit = self.fixed, 1 << self.fixed.bits - 3
         x = self.sum(self.times(half, fixed.constant(-1010580540), "slope"), fixed.constant(1515870810), "start")
         for step in range(3):
-            most = one // _START_ERROR ** (1 << step) + _ROUNDINGS
-            near = self.times(half, x, f"near{step}", (one - most, one + most))
-            missing = subtract(self.build.within(f"missing{step}"), constant(float(one)), near)
+            most = unit // _START_ERROR ** (1 << step) + _ROUNDINGS
+            near = self.times(half, x, f"near{step}", (unit - most, unit + most))
+            missing = subtract(self.build.within(f"missing{step}"), constant(float(unit)), near)
             change = self.raised(self.times(x, missing, f"change{step}"), 2, f"more{step}")
             x = self.sum(x, change, f"step{step}")
         return x

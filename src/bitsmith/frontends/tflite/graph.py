@@ -136,7 +136,7 @@ def _initial(
     numbers = {
         one.options.integer("init_subgraph_index"): one.where for one in graph.operators if one.kind == "CALL_ONCE"
     }
-    found: dict[str, Tensor] = {}
+    initial: dict[str, Tensor] = {}
     for number, where in numbers.items():
         if not 0 < number < len(graphs):
             raise ModelFileError(f"graph {number} of {len(graphs)}", where=where)
@@ -144,14 +144,14 @@ def _initial(
         tensors = [_tensor(table, place, buffers, where) for place, table in enumerate(tables)]
         names: dict[int, str] = {}
         for place, entry in enumerate(graphs[number].tables(GraphField.OPERATORS, MAX_ITEMS)):
-            one = _operator(entry, place, tensors, kinds, where)
-            if one.kind == "VAR_HANDLE" and one.outputs:
-                names[one.outputs[0].number] = one.options.text("shared_name")
-            elif one.kind == "ASSIGN_VARIABLE" and None not in one.inputs and len(one.inputs) == 2:
-                handle, value = (each for each in one.inputs if each is not None)
+            operator = _operator(entry, place, tensors, kinds, where)
+            if operator.kind == "VAR_HANDLE" and operator.outputs:
+                names[operator.outputs[0].number] = operator.options.text("shared_name")
+            elif operator.kind == "ASSIGN_VARIABLE" and None not in operator.inputs and len(operator.inputs) == 2:
+                handle, value = (each for each in operator.inputs if each is not None)
                 if handle.number in names and value.data is not None:
-                    found[names[handle.number]] = value
-    return found
+                    initial[names[handle.number]] = value
+    return initial
 
 
 def content_of(source: TfliteModel) -> tuple[bytes, str]:
@@ -329,12 +329,12 @@ def _check_order(
 
     for operator in operators:
         # Custom operators have room of their own among their operands.
-        for one in () if operator.is_custom else operator.inputs:
-            if one is not None:
-                check(one, operator.where)
-        for one in operator.outputs:
-            if one.number in there or one.data is not None:
-                raise ModelFileError(f"the tensor {one.name[:100]!r} is computed twice", where=operator.where)
-            there.add(one.number)
-    for one in outputs:
-        check(one, where)
+        for tensor in () if operator.is_custom else operator.inputs:
+            if tensor is not None:
+                check(tensor, operator.where)
+        for tensor in operator.outputs:
+            if tensor.number in there or tensor.data is not None:
+                raise ModelFileError(f"the tensor {tensor.name[:100]!r} is computed twice", where=operator.where)
+            there.add(tensor.number)
+    for tensor in outputs:
+        check(tensor, where)

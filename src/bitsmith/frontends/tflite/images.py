@@ -29,13 +29,13 @@ _COARSE = 8
 
 def _sizes(call: Call) -> tuple[int, ...]:
     """The new numbers of rows and columns."""
-    found, (*old, channels) = call.integers(1, "the size"), image(call, 0).value.item
-    if len(found) != len(_AXES) or min(found) < 1:
-        raise call.error(f"an image of size {found[:4]}", "rows and columns")
-    checked_elements((*found, channels), call.operator.where)
-    for pair in zip(old, found, strict=True):
+    size, (*old, channels) = call.integers(1, "the size"), image(call, 0).value.item
+    if len(size) != len(_AXES) or min(size) < 1:
+        raise call.error(f"an image of size {size[:4]}", "rows and columns")
+    checked_elements((*size, channels), call.operator.where)
+    for pair in zip(old, size, strict=True):
         checked_elements(pair, call.operator.where)
-    return found
+    return size
 
 
 def _ratio(call: Call, old: int, new: int) -> tuple[int, int]:
@@ -112,15 +112,15 @@ def _coarse_factors(call: Call, old: int, new: int) -> Integers:
     return _factors(places.astype(np.int64), 1 << _COARSE, old)
 
 
-def _factors(places: Integers, one: int, old: int) -> Integers:
+def _factors(places: Integers, unit: int, old: int) -> Integers:
     """Between the elements before and after each place."""
-    low = np.clip(places // one, 0, old - 1)
-    high = np.clip(-(-places // one), 0, old - 1)
-    found = np.zeros((old, len(places)), dtype=np.int64)
-    columns, rest = np.arange(len(places)), places - low * one
-    np.add.at(found, (low, columns), one - rest)
-    np.add.at(found, (high, columns), rest)
-    return found
+    low = np.clip(places // unit, 0, old - 1)
+    high = np.clip(-(-places // unit), 0, old - 1)
+    factors = np.zeros((old, len(places)), dtype=np.int64)
+    columns, rest = np.arange(len(places)), places - low * unit
+    np.add.at(factors, (low, columns), unit - rest)
+    np.add.at(factors, (high, columns), rest)
+    return factors
 
 
 def _space_to_depth(call: Call) -> Value:

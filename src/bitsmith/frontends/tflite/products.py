@@ -147,15 +147,15 @@ def _groups(call: Call, x: Value, shape: Sequence[int]) -> int:
     return groups
 
 
-def _placed(call: Call, x: Value, shape: Sequence[int], given: int = 0) -> tuple[Taps, tuple[int, ...]]:
+def _placed(call: Call, x: Value, shape: Sequence[int], number: int = 0) -> tuple[Taps, tuple[int, ...]]:
     """Place the kernel (positions..., in, out) of a transposed convolution; return the elements left 0 at the end, too.
 
-    Input ``given`` is the shape of the result.
+    Input ``number`` is the shape of the result.
     """
     *size, channels, _ = shape
     if x.item[-1] != channels:
         raise call.error(f"{x.item[-1]} channels for a kernel of shape {tuple(shape)}")
-    wanted = call.integers(given, "the output shape")
+    wanted = call.integers(number, "the output shape")
     if len(wanted) != len(shape) or min(wanted) < 1:
         raise call.error(f"an output of shape {wanted}", f"{len(shape)} axes")
     taps, pairs, extra = taps_of(call, size, dilated=False), [], []

@@ -58,14 +58,14 @@ def quotients(exponentials: Integers, count: int) -> Quotients | None:
     most = count * int(parts[-1])
     if most.bit_length() > _MOST_TOTAL_BITS:
         return None
-    found = list[tuple[int, dict[int, int]]]()
+    rows = list[tuple[int, dict[int, int]]]()
     for place, (exponential, part) in enumerate(zip(exponentials.tolist(), parts.tolist(), strict=True)):
         least = int(parts[-1]) + (0 if place == len(parts) - 1 else part)
-        found.append(_numerator(exponential, least, most) if least <= most else (0, {}))
-    exceptions = tuple(_in_rows([changes for _, changes in found]))
+        rows.append(_numerator(exponential, least, most) if least <= most else (0, {}))
+    exceptions = tuple(_in_rows([changes for _, changes in rows]))
     if len(exceptions) > _MOST_EXCEPTIONS:
         return None
-    return Quotients(np.array([numerator for numerator, _ in found], dtype=np.int64), exceptions)
+    return Quotients(np.array([numerator for numerator, _ in rows], dtype=np.int64), exceptions)
 
 
 def _in_rows(changes: Sequence[Mapping[int, int]]) -> Iterator[tuple[int, Integers]]:

@@ -192,8 +192,8 @@ class _Reading:
         first = operator.outputs[0] if operator.outputs else None
         name = self.names.take((first and _name_of(first)) or operator.kind)
         with self.refusals.collected(name, operator.kind):
-            found = translation(operator)
-            if found is None or first is None:
+            translated = translation(operator)
+            if translated is None or first is None:
                 self.refusals.add(Refusal(name, operator.kind, *why_unknown(operator)))
                 return
             values = tuple(self._value(tensor, operator.on_codes) for tensor in operator.inputs)
@@ -204,7 +204,7 @@ class _Reading:
                 return  # what it reads was refused
             build = self._builder(name, operator.kind, operator.where)
             before = len(self.draft.nodes)
-            results = self._results(found, Call(operator, values, build, self.kernels))
+            results = self._results(translated, Call(operator, values, build, self.kernels))
             listed = results if isinstance(results, tuple) else (build.named(results, before),)
             if operator.on_codes:
                 self._settle(before)
@@ -216,7 +216,7 @@ class _Reading:
                     )
                 self.values[tensor.number] = value
 
-    def _results(self, found: Translation, call: Call) -> Results:
+    def _results(self, translated: Translation, call: Call) -> Results:
         """Return the results of an operator.
 
         In a model for one sample an axis of size 1 is like any other, so that what would work along that of the samples is tried
@@ -224,7 +224,7 @@ class _Reading:
         """
         before = len(self.draft.nodes)
         try:
-            return found.read(call)
+            return translated.read(call)
         except UnsupportedError:
             if not self.fixed:
                 raise
@@ -233,7 +233,7 @@ class _Reading:
                 self.draft.back_to(before)
                 values = tuple(map(partial(_viewed, call.build), call.values, others))
                 with contextlib.suppress(BitsmithError):
-                    return found.read(replace(call, values=values))
+                    return translated.read(replace(call, values=values))
             self.draft.back_to(before)
             raise
 

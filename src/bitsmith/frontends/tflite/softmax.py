@@ -98,13 +98,13 @@ def _of_8_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
     return rounded(build, moved, 43 - bits - unused, Rounding.RND_INF, "", (0, (1 << bits) - 1))
 
 
-def _by_quotients(build: Builder, below: Value, total: Value, found: Quotients) -> Value:
+def _by_quotients(build: Builder, below: Value, total: Value, quotients: Quotients) -> Value:
     """Codes of differences ``below`` the greatest operand."""
-    numerator = build.emit(Lookup(as_weights(0.0), -255, exact(found.numerators)), below, suffix="numerator")
+    numerator = build.emit(Lookup(as_weights(0.0), -255, exact(quotients.numerators)), below, suffix="numerator")
     dividend = add(build.within("dividend"), numerator, total)
     divisor = multiply(build.within("divisor"), total, constant(2.0))
     code = build.joined(WholeQuotient(Whole.FLOOR), dividend, divisor, suffix="quotient")
-    for number, (change, totals) in enumerate(found.exceptions):
+    for number, (change, totals) in enumerate(quotients.exceptions):
         within = build.within(f"exception{number}")
         at = within.emit(Lookup(as_weights(0.0), -255, exact(totals)), below, suffix="total")
         hit = compare(within, Relation.EQ, total, at, "hit")

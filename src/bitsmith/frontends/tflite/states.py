@@ -142,16 +142,16 @@ def _exchanged(tensors: Iterable[Tensor | None], number: int, other: Tensor) -> 
     return tuple(replace(other, number=number) if one is not None and one.number == number else one for one in tensors)
 
 
-def _check_alike(one: Tensor, other: Tensor, name: str) -> None:
+def _check_alike(tensor: Tensor, other: Tensor, name: str) -> None:
     """Refuse tensors that do not hold the same."""
     quantized = [
         None if each is None else (each.scales.tolist(), each.zero_points.tolist())
-        for each in (one.quantization, other.quantization)
+        for each in (tensor.quantization, other.quantization)
     ]
-    if one.dtype != other.dtype or one.shape != other.shape or quantized[0] != quantized[1]:
+    if tensor.dtype != other.dtype or tensor.shape != other.shape or quantized[0] != quantized[1]:
         raise ModelFileError(
-            f"the variable {shown(name)} of {other.dtype}{list(other.shape)} and of {one.dtype}{list(one.shape)}",
-            where=one.where,
+            f"the variable {shown(name)} of {other.dtype}{list(other.shape)} and of {tensor.dtype}{list(tensor.shape)}",
+            where=tensor.where,
             accepted="one shape, type and scale",
         )
 

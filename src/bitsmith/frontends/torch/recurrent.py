@@ -26,18 +26,18 @@ _Cell: TypeAlias = tuple[Recurrent, Mapping[str, ModelLayout]]
 
 def _weights(call: Call, count: int, order: Sequence[int]) -> list[list[Value]]:
     """The trained tensors of ``count`` cells."""
-    each = 4 if call.flag("has_biases") else 2
+    per_cell = 4 if call.flag("has_biases") else 2
     params = call.tensors("params")
-    if len(params) != each * count:
+    if len(params) != per_cell * count:
         raise UnsupportedError(
             f"{len(params)} weights for {count} layers and directions",
-            accepted=f"{each} per layer and direction",
+            accepted=f"{per_cell} per layer and direction",
             remedy="a projection (proj_size) is not translated: use a linear layer",
         )
     for parameter in params:
         call.trained(parameter, "a weight")
     found = [call.build.draft.shared(each.moved(lambda one: recurrent.columns(one, order))) for each in params]
-    return [found[k : k + each] for k in range(0, len(found), each)]
+    return [found[k : k + per_cell] for k in range(0, len(found), per_cell)]
 
 
 def _cells(call: Call, kind: recurrent.Kind, activation: Layer, count: int, directions: int) -> list[_Cell]:
@@ -80,17 +80,17 @@ def _results(
     for first in range(0, len(cells), directions):
         final = first + directions == len(cells)
         build = call.build if final else call.build.within(f"layer{first // directions}")
-        found = []
+        outputs = []
         for number in range(first, first + directions):
             inner = build if directions == 1 else build.within(DIRECTIONS[number - first])
             initial = recurrent.states_of(inner, states, number)
             cell, layouts = cells[number]
-            found.append(recurrent.run(inner, cell, x, initial, 0, layouts=layouts))
+            outputs.append(recurrent.run(inner, cell, x, initial, 0, layouts=layouts))
             for k, values in last.items():
                 if call.is_used(k):
                     state = inner.within(RESULTS[k])
                     values.append(recurrent.run(state, cell, x, initial, k, layouts=layouts))
-        x = found[0] if directions == 1 else build.emit(Concatenate(-1), *found)
+        x = outputs[0] if directions == 1 else build.emit(Concatenate(-1), *outputs)
     parts = [(call.build.within(f"{RESULTS[k]}s"), values) for k, values in last.items()]
     return (x, *(recurrent.together(build, values, 0) if values else Unknown() for build, values in parts))
 

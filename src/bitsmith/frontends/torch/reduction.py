@@ -58,13 +58,13 @@ def _spread(name: str) -> Translation:
 
     def read(call: Call) -> Result:
         correction = call.number("correction", 1.0) if call.flag("unbiased", True) else 0.0
-        found = REDUCERS[name].of(*_given(call, "biased" if correction else ""))
-        count = math.prod(call.tensor().shape) // max(math.prod(found.shape), 1)
+        reduced = REDUCERS[name].of(*_given(call, "biased" if correction else ""))
+        count = math.prod(call.tensor().shape) // max(math.prod(reduced.shape), 1)
         if not count > correction:
             raise UnsupportedError(f"the variance of {count} elements with the correction {correction:g}")
         factor = count / (count - correction)
         factor = math.sqrt(factor) if name == "std" else factor
-        return call.build.affine(found, constant(factor), ZERO) if correction else found
+        return call.build.affine(reduced, constant(factor), ZERO) if correction else reduced
 
     return Translation(read, "Reduce, and BatchNormalization for the correction")
 

@@ -125,14 +125,14 @@ def _nearest_exact(call: Call, x: Value) -> Value:
     layer.output_shape([x.item])
     steps = layer.scales or (None,) * len(layer.sizes)
     axes = [*zip(x.item, layer.sizes, steps, strict=False)]
-    found = [exact_places(*axis) for axis in axes]
+    exact = [exact_places(*axis) for axis in axes]
     plain = (replace(layer, sizes=(new,), scales=() if scale is None else (scale,)) for _, new, scale in axes)
     lines = (np.arange(old, dtype=np.float64)[None, :, None] for old in x.item)
-    each = zip(plain, lines, found, strict=False)
+    each = zip(plain, lines, exact, strict=False)
     if all(np.array_equal(one.reference([line]).ravel(), places) for one, line, places in each):
         return call.build.each(layer, x)
-    for axis, places in enumerate(found):
-        suffix = "" if axis == len(found) - 1 else f"axis{axis}"
+    for axis, places in enumerate(exact):
+        suffix = "" if axis == len(exact) - 1 else f"axis{axis}"
         x = call.build.within(suffix).each(Gather(tuple(places.tolist()), axis), x)
     return x
 

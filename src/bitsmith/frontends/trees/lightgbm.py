@@ -133,7 +133,7 @@ def _sets(entries: Mapping[str, str], thresholds: Floats, kinds: Places, where: 
         return {}
     ends = np.array([int(_number(word, where)) for word in entries.get("cat_boundaries", "").split()])
     words = [int(_number(word, where)) for word in entries.get("cat_threshold", "").split()]
-    found = {}
+    sets = {}
     for row in rows.tolist():
         number = int(thresholds[row])
         if not 0 <= number < len(ends) - 1 or not 0 <= ends[number] < ends[number + 1] <= len(words):
@@ -141,5 +141,5 @@ def _sets(entries: Mapping[str, str], thresholds: Floats, kinds: Places, where: 
         bits = [words[place] for place in range(ends[number], ends[number + 1])]
         chosen = [32 * place + bit for place, word in enumerate(bits) for bit in range(32) if word >> bit & 1]
         bounds = truncated_to(chosen)
-        found[row] = np.where(bounds == below(0.0), -1.0, bounds)
-    return found
+        sets[row] = np.where(bounds == below(0.0), -1.0, bounds)
+    return sets

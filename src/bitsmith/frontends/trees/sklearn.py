@@ -67,15 +67,15 @@ def _boosted(model: Any) -> _Sums:
     if getattr(model, "init", None) not in (None, "zero") and not _is_constant(model.init_):
         raise UnsupportedError("boosting that begins with another model", where="init", accepted="init=None or 'zero'")
     # Sums of the exponential loss are halves of the logarithm of the odds.
-    scale, found = 2.0 if model.loss == "exponential" else 1.0, []
+    scale, trees = 2.0 if model.loss == "exponential" else 1.0, []
     for stage in range(rows):
         for output in range(outputs):
             tree = model.estimators_[stage, output]
             values = np.zeros((tree.tree_.node_count, outputs))
             values[:, output] = np.asarray(tree.tree_.value)[:, 0, 0]
-            found.append(_tree(tree, values, scale * float(model.learning_rate)))
+            trees.append(_tree(tree, values, scale * float(model.learning_rate)))
     base = scale * np.asarray(first, dtype=np.float64)[0].reshape(outputs)
-    return _Sums(found, base, _link(model, outputs))
+    return _Sums(trees, base, _link(model, outputs))
 
 
 def _is_constant(model: object) -> bool:
@@ -92,7 +92,7 @@ def _link(model: Any, outputs: int) -> Link:
 def _histogram(model: Any) -> _Sums:
     order, categories = _categories(model)
     outputs = model.n_trees_per_iteration_
-    found = []
+    trees = []
     for stage in model._predictors:
         for output, predictor in enumerate(stage):
             nodes = predictor.nodes
@@ -102,9 +102,9 @@ def _histogram(model: Any) -> _Sums:
             yes, no = (nodes[key].astype(np.int64) for key in ("left", "right"))
             feature = order[nodes["feature_idx"].astype(np.int64)]
             sets = _sets(predictor, feature, categories)
-            found.append(Tree(leaf, feature, nodes["num_threshold"].astype(np.float64), sets, yes, no, values))
+            trees.append(Tree(leaf, feature, nodes["num_threshold"].astype(np.float64), sets, yes, no, values))
     base = np.asarray(model._baseline_prediction, dtype=np.float64).reshape(outputs)
-    return _Sums(found, base, _link(model, outputs))
+    return _Sums(trees, base, _link(model, outputs))
 
 
 def _categories(model: Any) -> tuple[Places, dict[int, Floats]]:
@@ -123,15 +123,15 @@ def _categories(model: Any) -> tuple[Places, dict[int, Floats]]:
 
 def _sets(predictor: Any, feature: Places, categories: Mapping[int, Floats]) -> dict[int, Floats]:
     """The bounds of decisions on categories, by rows; a number that is no category goes where missing ones do."""
-    nodes, found = predictor.nodes, {}
+    nodes, sets = predictor.nodes, {}
     for row in np.flatnonzero(nodes["is_categorical"].astype(bool) & ~nodes["is_leaf"].astype(bool)).tolist():
         listed, words = categories[int(feature[row])], predictor.raw_left_cat_bitsets[nodes["bitset_idx"][row]]
         codes = np.arange(listed.size)
         left = (words[codes // 32] >> (codes % 32).astype(np.uint32)) & 1 == 1
         others = bool(nodes["missing_go_to_left"][row])
         bounds = equal_to(listed[left != others])
-        found[row] = np.append(bounds, np.inf) if others else bounds
-    return found
+        sets[row] = np.append(bounds, np.inf) if others else bounds
+    return sets
 
 
 _READERS: Mapping[str, Callable[[Any], _Sums]] = {
@@ -212,17 +212,17 @@ def _isolation(model: Any, name: str) -> Network:
     """
     trees, size, offset = model.estimators_, int(model.n_features_in_), float(model.offset_)
     whole = len(trees) * float(average_path(np.array([model._max_samples]))[0])
-    each, found = math.log2(-offset) / len(trees), []
+    share, isolating = math.log2(-offset) / len(trees), []
     for one, features in zip(trees, model.estimators_features_, strict=True):
         paths = one.tree_.compute_node_depths() + average_path(one.tree_.n_node_samples) - 1
         depths = paths / whole if whole else np.full(paths.shape, 1 / len(trees))
-        tree = _tree(one, as_weights(depths + each)[:, None])
-        found.append(replace(tree, feature=np.asarray(features)[np.where(tree.is_leaf, 0, tree.feature)]))
-    largest = max(float(np.abs(tree.values).max()) for tree in found)
+        tree = _tree(one, as_weights(depths + share)[:, None])
+        isolating.append(replace(tree, feature=np.asarray(features)[np.where(tree.is_leaf, 0, tree.feature)]))
+    largest = max(float(np.abs(tree.values).max()) for tree in isolating)
     base = 0.0
     if model.contamination != "auto" and largest:
         base = 2.0 ** round(math.log2(largest * math.sqrt(len(trees)) * _SPREAD))  # a power of two, which costs a bit
-    return outliers_of(ensemble(found, size, as_weights([base]), name), offset, name)
+    return outliers_of(ensemble(isolating, size, as_weights([base]), name), offset, name)
 
 
 def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
