@@ -228,7 +228,7 @@ class _Hls:
         tool = label(self._driver, self._flow(VendorStep.COSIM).find()[0])
         return (Verification(inputs=len(expected), mismatches=0, tool=tool, method="co-simulation"),)
 
-    def finish(self, folder: Path, found: Sections, room: Room) -> tuple[Sections, tuple[str, ...]]:
+    def finish(self, folder: Path, reported: Sections, room: Room) -> tuple[Sections, tuple[str, ...]]:
         """Add the figures of the vendor's reports, or the estimate without some, and notes on what did not run."""
         notes, driver = [*([room.misfit] if room.misfit else []), *self._too_many_products()], self._driver
         notes += (
@@ -239,7 +239,7 @@ class _Hls:
                 f"No interval is planned: {driver.tool} alone decides how far samples overlap, which its manual leaves open. "
                 f"A process takes {self.code.project.slowest:,} cycles for a sample at most."
             )
-        verified = [section for section in found if isinstance(section, Verification)]
+        verified = [section for section in reported if isinstance(section, Verification)]
         if not verified:
             notes.append("Nothing was checked: a C simulation (csim) compares the C++ with the emulator, bit for bit.")
         if len(verified) > 1:
@@ -255,7 +255,7 @@ class _Hls:
             if last_run(folder) is not None:
                 notes.append(f"The reports of {driver.tool} in the project's folder are of an earlier build.")
         script = next(iter(self.code.dialect.scripts(self.code.target)))
-        left = next((section.paths for section in found if isinstance(section, Files)), {})
+        left = next((section.paths for section in reported if isinstance(section, Files)), {})
         files = Files({**left, "Top": f"firmware/{self.code.target.top}.cpp", "Script": script})
         return (*sections, files), tuple(notes)
 

@@ -198,17 +198,17 @@ class Rtl:
         """Map the circuit to the cells of the part and count them."""
         family, part = self._part.family.name, self._part.name
 
-        def counted(found: Resources) -> Sections:
+        def counted(cells: Resources) -> Sections:
             return (
-                self._by_layer(found),
+                self._by_layer(cells),
                 sections.Resources(
-                    lut=found.lut,
-                    ff=found.ff,
-                    dsp=found.dsp,
-                    bram=found.bram,
-                    uram=found.large.get("URAM"),
-                    spram=found.large.get("SPRAM"),
-                    tool=found.tool,
+                    lut=cells.lut,
+                    ff=cells.ff,
+                    dsp=cells.dsp,
+                    bram=cells.bram,
+                    uram=cells.large.get("URAM"),
+                    spram=cells.large.get("SPRAM"),
+                    tool=cells.tool,
                     part=part,
                     family=family,
                 ),
@@ -350,9 +350,9 @@ class Rtl:
         board = self._board()
         return (board.part.die, board.part.nextpnr) == (self._part.die, self._part.nextpnr)
 
-    def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
+    def finish(self, folder: Path, reported: Sections) -> tuple[Sections, tuple[str, ...]]:
         """Add the estimate and the files."""
-        left = next((section.paths for section in found if isinstance(section, sections.Files)), {})
+        left = next((section.paths for section in reported if isinstance(section, sections.Files)), {})
         top = self._top
         files = {
             **left,
@@ -362,13 +362,13 @@ class Rtl:
             "Avalon-ST": f"rtl/{bus_wrappers.avalon_name(top)}.sv",
             "Driver": self._driver,
         }
-        watching = [section for section in found if isinstance(section, sections.Estimate)]
+        watching = [section for section in reported if isinstance(section, sections.Estimate)]
         figures: dict[str, object] = dict(self._room.size.section())
         for section in watching:
             counted = {"LUT": section.counters_lut, "FF": section.counters_ff, "BRAM": section.counters_bram}
             figures |= {f"Counters{cell}": number for cell, number in counted.items()}
         estimate = sections.section_of("Estimate", figures)
-        others = tuple(section for section in found if section not in watching)
+        others = tuple(section for section in reported if section not in watching)
         return (*_joined(others), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
 
     def _timing(self, found: Timing, what: str = "") -> sections.Timing:

@@ -55,9 +55,9 @@ def system_board(target: Target) -> SystemBoard | None:
 
 
 def system_of(
-    target: Target, made: Callable[[SystemBoard], tuple[Core, Mapping[str, str | bytes]]]
+    target: Target, core_for: Callable[[SystemBoard], tuple[Core, Mapping[str, str | bytes]]]
 ) -> tuple[System, Mapping[str, str | bytes]] | None:
-    """The system of the target's board around the core that is ``made`` for it, and the core's files; None without a system.
+    """The system of the target's board around the core that is ``core_for`` for it, and the core's files; None without a system.
 
     Raises:
         ConfigError: too many streams.
@@ -65,7 +65,7 @@ def system_of(
     board = system_board(target)
     if board is None:
         return None
-    core, files = made(board)
+    core, files = core_for(board)
     match board:
         case Zynq():
             return zynq_system(core, board), files

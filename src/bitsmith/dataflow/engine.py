@@ -152,12 +152,12 @@ class EngineLayer:
         The next one is: in the row, in the next row, at the beginning of the block, of the next block, of the next window, of the
         first window of the next row of windows.
         """
-        op, each = self.op, self.channels // self.blocks
+        op, channels = self.op, self.channels // self.blocks
         tap = op.dilation[0] * self.pitch, op.dilation[1] * self.channels
         beyond = self.numbers - 1
         along = (op.size[1] - 1) * tap[1] + beyond
         span = (op.size[0] - 1) * tap[0] + along
-        others = self.channels - each
+        others = self.channels - channels
         window = op.stride[1] * self.channels
         first = self.source - op.padding[0][0] * self.pitch - op.padding[1][0] * self.channels
         return (
@@ -166,7 +166,7 @@ class EngineLayer:
             tap[1] - beyond,
             tap[0] - along,
             -span,
-            each - span,
+            channels - span,
             window - others - span,
             op.stride[0] * self.pitch - (self.windows[1] - 1) * window - others - span,
         )
@@ -299,17 +299,17 @@ class Engine:
         memory, came = np.zeros((self.positions, self.words), dtype=np.object_), objects(tokens[0])
         parts = came.reshape(-1, self.share(len(came)))
         memory[: len(parts), : parts.shape[1]] = parts
-        emulator, given = Emulator(self.program, threads=1), came
+        emulator, passed = Emulator(self.program, threads=1), came
         for number, layer in enumerate(self._given(tokens[1]) if self.fed else self.layers):
             sums = _sums(layer, memory)
             shape = len(sums) // len(layer.bias), len(layer.bias)
             biases, choices = (np.broadcast_to(each, shape) for each in (layer.bias, layer.choices))
             raws = [objects(each).reshape(-1, 1) for each in (sums, biases, choices)]
-            stored, given = (objects(raw).reshape(-1) for raw in emulator.run_raw(raws))
+            stored, passed = (objects(raw).reshape(-1) for raw in emulator.run_raw(raws))
             if number < len(self.layers) - 1:
                 parts = stored.reshape(layer.positions, -1)
                 memory[: len(parts), layer.target : layer.target + parts.shape[1]] = parts
-        return [objects(given)]
+        return [objects(passed)]
 
     def _given(self, words: Ints) -> list[EngineLayer]:
         """The layers with the weights and biases of the ``words`` that come, as they are first read."""
@@ -317,7 +317,7 @@ class Engine:
         least, _ = self.program.nodes[self.program.inputs[1]].type.raw_range
         half = 1 << (self.bias_bits - 1) if least < 0 else 0
         biases = (parts.sum(axis=1) + half) % (1 << self.bias_bits) - half
-        found, begin, first = list[EngineLayer](), self.biases, 0
+        layers, begin, first = list[EngineLayer](), self.biases, 0
         for layer in self.layers:
             rows = list[Ints]()
             for count, times in layer.fetched:
@@ -326,8 +326,8 @@ class Engine:
             bias = biases[first : first + len(layer.bias)] if self.biases else layer.bias
             first += len(layer.bias)
             weights = objects(np.concatenate(rows)).reshape(layer.weights.shape)
-            found.append(replace(layer, weights=weights, bias=objects(bias)))
-        return found
+            layers.append(replace(layer, weights=weights, bias=objects(bias)))
+        return layers
 
     def _reads(self, tokens: int, latency: int) -> Polyline:
         """The words of biases and weights that have been taken after each action."""

@@ -52,25 +52,19 @@ def _write_parts(value: object) -> str:
 
 def _write_layers(value: object) -> str:
     """Layers of an engine: a list of the text of their fields each, within a string."""
-    layers = cast(tuple[EngineLayer, ...], value)
-    rows = [
-        [
-            write_name(one.name),
-            write_op(one.op),
-            *map(
-                write_tuple,
-                (
-                    one.grid,
-                    (one.pitch, one.channels, one.blocks, one.source, one.target, one.positions, one.part),
-                    tuple(map(int, (one.greatest, one.apart, one.outside))),
-                ),
-            ),
-            *map(write_array, (one.weights, one.bias, one.choices)),
-            *((write_name(one.watched.name), *astuple(one.watched)[1:]) if one.watched else ()),
-        ]
-        for one in layers
+    return json.dumps(json.dumps([_fields(layer) for layer in cast(tuple[EngineLayer, ...], value)]))
+
+
+def _fields(layer: EngineLayer) -> list[object]:
+    places = (layer.pitch, layer.channels, layer.blocks, layer.source, layer.target, layer.positions, layer.part)
+    ends = tuple(map(int, (layer.greatest, layer.apart, layer.outside)))
+    return [
+        write_name(layer.name),
+        write_op(layer.op),
+        *map(write_tuple, (layer.grid, places, ends)),
+        *map(write_array, (layer.weights, layer.bias, layer.choices)),
+        *((write_name(layer.watched.name), *astuple(layer.watched)[1:]) if layer.watched else ()),
     ]
-    return json.dumps(json.dumps(rows))
 
 
 def _write_step(value: object) -> str:

@@ -103,8 +103,8 @@ class RecurrenceWriter(FunctionWriter[Recurrence]):
         promises = self._promises(loop)
         for number, part in enumerate(loop):
             own = name if number == 0 else f"{name}_{number}"
-            made = "made" if sums else "i"
-            step, counting = made if number else "i", _Counting(before, promises=promises)
+            count = "made" if sums else "i"
+            step, counting = count if number else "i", _Counting(before, promises=promises)
             takes = [
                 self._fed(loop, gives, operand, stream)
                 if isinstance(operand, Fed)
@@ -114,7 +114,7 @@ class RecurrenceWriter(FunctionWriter[Recurrence]):
             fed = {other: _feeder(one) for other, one in enumerate(loop) if other > number and _maker(one) == number}
             results = range(len(part.targets))
             gives.append(
-                [self._giving(part, k, f"{own}_out{k}", made, [one for one in fed if fed[one] == k]) for k in results]
+                [self._giving(part, k, f"{own}_out{k}", count, [one for one in fed if fed[one] == k]) for k in results]
             )
             kind = _FollowingWriter if number else _PartWriter
             full = f"{self._name}_{own}"
@@ -147,22 +147,22 @@ class RecurrenceWriter(FunctionWriter[Recurrence]):
         taking = f"kernels::taken_from<{token}, {size}, {row}>({memory}[{place}], {part})"
         return _End("", token, element, scalar, shape, stream.tokens, 1, token, taking, "")
 
-    def _giving(self, part: Part, result: int, name: str, made: str, fed: Sequence[int]) -> _End:
+    def _giving(self, part: Part, result: int, name: str, step: str, fed: Sequence[int]) -> _End:
         """Return the sink of a result's tokens, and the parts of the loop that wait for no others after these."""
-        target, given, stream = part.targets[result], part.gives[result], part.process.results[result]
+        target, end, stream = part.targets[result], part.gives[result], part.process.results[result]
         shape, size = stream.token.shape, stream.token.size
         lines = [_marked(number) for number in fed]
-        if given is not None:
-            lines.insert(0, self._gives[given].given("{token}", f"y{given}"))
+        if end is not None:
+            lines.insert(0, self._gives[end].given("{token}", f"y{end}"))
         if target is not None:
             memory, element, scalar = self._memories[target.memory]
             row = self._process.memories[target.memory].row
-            place, number = self._index(name, target, row // size, made, _Counting([]))
+            place, number = self._index(name, target, row // size, step, _Counting([]))
             put = f"kernels::put_into<{size}, {row}>({{token}}, {number}, {memory}[{place}]);"
             lines.insert(0, f"if (!begun) {put}" if target.once else put)
         giving = "\n".join(lines)
-        if given is not None:
-            return _end(self._gives[given], shape, stream.tokens, giving=giving)
+        if end is not None:
+            return _end(self._gives[end], shape, stream.tokens, giving=giving)
         if target is None:
             scalar = common_format(stream.token)
             element = self._scope.typedef(f"{self._name}_{name}_t", scalar)
@@ -238,12 +238,12 @@ def _expanded(lines: Sequence[str], parts: Sequence[Sequence[str]]) -> Iterator[
     marks = {_marked(number): number for number in range(len(parts))}
     for line in lines:
         space = line[: len(line) - len(line.lstrip())]
-        for each in line.strip().split("\n"):
-            if each not in marks:
-                yield f"{space}{each}"
+        for own in line.strip().split("\n"):
+            if own not in marks:
+                yield f"{space}{own}"
                 continue
             yield f"{space}{{"
-            for inner in map(indented, _expanded(parts[marks[each]], parts)):
+            for inner in map(indented, _expanded(parts[marks[own]], parts)):
                 yield inner if inner.startswith("#") else f"{space}{inner}"
             yield f"{space}}}"
 
@@ -272,14 +272,14 @@ class _PartWriter(ProcessWriter):
         self.lines += paced_lines(self._scope, tokens, lines, outside, self._step_cycles, nested=True)
 
     def _width_converter(self, kind: kinds.WidthConverter) -> str:
-        (taken,), (given,) = self._takes, self._gives
+        (taken,), (sink,) = self._takes, self._gives
         self._looped(
             taken.tokens,
             [
                 f"const {taken.token} item = {taken.taken('x0')};",
-                *token_lines(self._scope, given.token, "result"),
+                *token_lines(self._scope, sink.token, "result"),
                 f"kernels::copy<{taken.size}>(item.data, result.data);",
-                given.given("result", "y0"),
+                sink.given("result", "y0"),
             ],
         )
         return "tokens as they are."
@@ -306,16 +306,16 @@ class _PartWriter(ProcessWriter):
 
     def _summed(self, count: int, added: str, after: Sequence[str]) -> None:
         """A loop of which each ``count``-th step gives what was ``added`` up."""
-        (taken,), (given,) = self._takes, self._gives
+        (taken,), (sink,) = self._takes, self._gives
         self.lines += ["int turn = 0;", "int made = 0;"]
         self._looped(
             taken.tokens,
             [
                 f"const {taken.token} item = {taken.taken('x0')};",
-                *token_lines(self._scope, given.token, "result"),
+                *token_lines(self._scope, sink.token, "result"),
                 added,
                 f"if (turn == {count - 1}) {{",
-                f"    {given.given('result', 'y0')}",
+                f"    {sink.given('result', 'y0')}",
                 "    made++;",
                 "}",
                 f"turn = turn == {count - 1} ? 0 : turn + 1;",

@@ -90,11 +90,11 @@ def sweep_loop(process: Process) -> SweepLoop:
 
 @lru_cache(maxsize=256)
 def _sweep_loop(kind: Sweep, positions: Grid) -> SweepLoop:
-    op, each = kind.op, kind.blocks * kind.parts
+    op, copies = kind.op, kind.blocks * kind.parts
     axes = range(len(positions))
-    units = [each * math.prod(positions[axis + 1 :]) for axis in axes]
-    tokens = each * math.prod(positions)
-    span = each + sum(
+    units = [copies * math.prod(positions[axis + 1 :]) for axis in axes]
+    tokens = copies * math.prod(positions)
+    span = copies + sum(
         units[axis] * dilation * (taps - 1)
         for axis, (taps, dilation) in enumerate(zip(op.size, op.dilation, strict=True))
     )
@@ -151,7 +151,7 @@ def _followed(
 ) -> tuple[Polyline, Polyline]:
     """Tokens taken and given at the end of each step, for windows whose first taps are ``firsts``."""
     begun, came = [0], [0]  # the step at which each window's turn comes, and tokens until then
-    taken, given = [(-1, 0)], [(-1, 0)]  # corners
+    taken, passed = [(-1, 0)], [(-1, 0)]  # corners
     for number, first in enumerate(firsts):
         start, have = begun[-1], came[-1]
         wanted, most = min(first + span, tokens), max(have, min(first + ahead, tokens))
@@ -164,13 +164,13 @@ def _followed(
         end = begins + reads
         now = min(most, have + end - start)
         taken += [(start - 1, have), (start - 1 + now - have, now), (end - 1, now)]
-        given += [(begins - 1, number * reads), (end - 1, (number + 1) * reads)]
+        passed += [(begins - 1, number * reads), (end - 1, (number + 1) * reads)]
         begun.append(end)
         came.append(now)
     end = begun[-1] + tokens - came[-1]  # what no window needs
     taken.append((end - 1, tokens))
-    given.append((end - 1, len(firsts) * reads))
-    return _counts(taken), _counts(given)
+    passed.append((end - 1, len(firsts) * reads))
+    return _counts(taken), _counts(passed)
 
 
 def _counts(corners: Sequence[tuple[int, int]]) -> Polyline:
@@ -238,17 +238,17 @@ def _inside(process: Process) -> list[str]:
     """Conditions for the tap that is read not to be in the padding."""
     kind = process.kind
     assert isinstance(kind, Sweep)
-    found = list[str]()
+    conditions = list[str]()
     for axis, size in enumerate(kind.positions(process.takes[0])):
         windows, (before, _) = _windows(kind, kind.positions(process.takes[0]), axis), kind.op.padding[axis]
         stride, reach = kind.op.stride[axis], kind.op.dilation[axis] * (kind.op.size[axis] - 1)
         parts = [f"from{axis}" if windows > 1 else f"{-before}", *([f"tap{axis}"] if reach else [])]
         place = " + ".join(parts)
         if before:
-            found.append(f"{place} >= 0")
+            conditions.append(f"{place} >= 0")
         if (windows - 1) * stride - before + reach >= size:
-            found.append(f"{place} < {size}")
-    return found
+            conditions.append(f"{place} < {size}")
+    return conditions
 
 
 def _advanced(levels: Sequence[Level], ended: Sequence[str]) -> list[str]:

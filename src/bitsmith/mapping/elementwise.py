@@ -248,21 +248,21 @@ def _viewed(op: ops.Elementwise, shape: tuple[int, ...], view: tuple[int, ...]) 
 
 
 def _with_arrays(
-    op: ops.Elementwise, made: Callable[[Ints | Positions, int], Ints | Positions | None]
+    op: ops.Elementwise, made_of: Callable[[Ints | Positions, int], Ints | Positions | None]
 ) -> ops.Elementwise | None:
-    """An element-wise op with arrays ``made`` of its own, given how many axes are within an element; None if one is None."""
+    """An element-wise op with arrays ``made_of`` of its own, given how many axes are within an element; None if one is None."""
     match op:
         case ops.Cast():
-            parts = [made(part, 0) for part in (op.frac, op.lo, op.hi)]
+            parts = [made_of(part, 0) for part in (op.frac, op.lo, op.hi)]
             if any(part is None for part in parts):
                 return None
             frac, lo, hi = (objects(part) for part in parts if part is not None)
             return ops.Cast(frac.astype(np.int64), lo, hi, op.rounding, op.overflow)
         case ops.Shift():
-            amount = made(op.amount, 0)
+            amount = made_of(op.amount, 0)
             return None if amount is None else ops.Shift(objects(amount).astype(np.int64))
         case ops.Table():
-            values, frac_ = made(op.values, 1), made(op.frac, 0)
+            values, frac_ = made_of(op.values, 1), made_of(op.frac, 0)
             if values is None or frac_ is None:
                 return None
             return ops.Table(op.first, objects(values), objects(frac_).astype(np.int64))

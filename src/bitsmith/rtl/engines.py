@@ -49,7 +49,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     told = [*told, *([index] if kind.by_layer else [])]
     own = [f"{sums}[{k * parameters['SUM']}+:{parameters['SUM']}]" for k in range(kind.positions)]
     cores = [process.core(kind.program, valid, joined([part, *told]), k) for k, part in enumerate(own)]
-    done, (_, given) = cores[0]
+    done, (_, core_result) = cores[0]
     stored = joined([kept.converted([number]) for _, (kept, _) in cores])
     ports = {
         **process.ends(x),
@@ -68,7 +68,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     }
     del ports["y_data"]
     ports |= process.fault("numbers", number.width)
-    process.say(f"assign {process.y[0].data} = {given.converted(process.gives[0])};")
+    process.say(f"assign {process.y[0].data} = {core_result.converted(process.gives[0])};")
     process.instance("engine", parameters, ports)
     if any(layer.watched for layer in kind.layers):
         _taps(process, kind, index, done, number.width, ports["core_stored"])
@@ -140,15 +140,15 @@ def _taps(process: ProcessText, kind: Engine, layer: str, done: str, width: int,
     """Show monitors each number that is stored while a ``layer`` is executed; of the last one each that is given."""
     word = process.word("watched", width)
     process.say(f"assign {word} = {stored};", f"assign {process.wire(f'unused_{word}')} = ^{word};")
-    for number, each in enumerate(kind.layers):
-        if each.watched is None:
+    for number, entry in enumerate(kind.layers):
+        if entry.watched is None:
             continue
-        stream = Stream((kind.results(number),), each.watched.kind)
+        stream = Stream((kind.results(number),), entry.watched.kind)
         valid, data = f"{done} & ({layer} == {address_bits(len(kind.layers))}'d{number})", word
         if number == len(kind.layers) - 1:
             stream, data = process.process.results[0], process.y[0].data
         low = sum(element.width for element in layout(stream.token))
-        process.top.tap(each.watched.name, stream, valid, f"{data}[{low - 1}:0]")
+        process.top.tap(entry.watched.name, stream, valid, f"{data}[{low - 1}:0]")
 
 
 def _pairs(layer: EngineLayer) -> Iterator[tuple[int, int]]:

@@ -143,17 +143,17 @@ def _storage(array: Array, files: Mapping[str, str]) -> Storage:
 
 
 def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
-    made = (f"hls_output/rtl/{top}_{top}.v", f"hls_output/reports/summary.hls.{top}.rpt")
+    synthesized = (f"hls_output/rtl/{top}_{top}.v", f"hls_output/reports/summary.hls.{top}.rpt")
     summary = ("hls_output/reports/summary.results.rpt",)
     # The tool runs the test bench twice, at last with what the simulated hardware gives: that run's results remain.
-    results, found = "tb_data/csim_results.log", "tb_data/rtl_cosim_results.log"
+    results, cosimulated = "tb_data/csim_results.log", "tb_data/rtl_cosim_results.log"
     cosim = (
         Call(("shls", "-s", "cosim"), outputs=(*summary, results)),
         Call(("grep", "^SW/HW co-simulation: *PASS", *summary)),
-        Call(("cp", results, found), outputs=(found,)),
+        Call(("cp", results, cosimulated), outputs=(cosimulated,)),
     )
     return {
-        Stage.SYNTH: (Call(("shls", "-a", "hw"), outputs=made),),
+        Stage.SYNTH: (Call(("shls", "-a", "hw"), outputs=synthesized),),
         Stage.COSIM: cosim,
         Stage.VSYNTH: (Call(("shls", "-s", "rtl_synth"), outputs=summary),),
         Stage.PNR: (Call(("shls", "-s", "fpga"), outputs=summary),),

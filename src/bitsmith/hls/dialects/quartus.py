@@ -162,7 +162,7 @@ def _sources(design: HlsDesign) -> dict[str, str]:
     parameters = [f"const {port.type_name} in{k}[{port.size}]" for k, port in enumerate(inputs)]
     parameters += [f"{port.type_name} out{k}[{port.size}]" for k, port in enumerate(outputs)]
     fields = [f"inputs.{port.name}" for port in inputs] + [f"outputs.{port.name}" for port in outputs]
-    given = [f"    kernels::copy<{port.size}>(in{k}, inputs.{port.name});" for k, port in enumerate(inputs)]
+    copies = [f"    kernels::copy<{port.size}>(in{k}, inputs.{port.name});" for k, port in enumerate(inputs)]
     taken = [f"    kernels::copy<{port.size}>(outputs.{port.name}, out{k});" for k, port in enumerate(outputs)]
     words = {"title": design.title, "top": top, "parameters": ", ".join(parameters)}
     words |= {"guard": f"{top}_component_h".upper(), "mhz": str(math.ceil(1000 / aimed_period_ns(design.target)))}
@@ -184,7 +184,7 @@ def _sources(design: HlsDesign) -> dict[str, str]:
         f"{top}_component.cpp": _SOURCE.format(
             interval="hls_component_ii(1) " if design.unrolled else "",
             fields=", ".join(fields),
-            given="\n".join(given),
+            given="\n".join(copies),
             taken="\n".join(taken),
             **words,
         ),

@@ -50,13 +50,13 @@ def _direct(number: int, maker: Part, part: Part, operand: int) -> Operand:
     """An operand of ``part``, from ``maker`` if these are its very tokens."""
     source, stream = part.operands[operand], part.process.takes[operand]
     for result, target in enumerate(maker.targets):
-        made = maker.process.results[result]
+        result_stream = maker.process.results[result]
         if (
             isinstance(source, Slices)
             and target is not None
             and source.memory == target.memory
-            and made.token.size == stream.token.size
-            and common_format(made.token) == common_format(stream.token)
+            and result_stream.token.size == stream.token.size
+            and common_format(result_stream.token) == common_format(stream.token)
             and bool(np.array_equal(source.places, target.places))
             and bool(np.array_equal(source.places, np.arange(len(source.places))))
         ):

@@ -55,11 +55,11 @@ def _passed(loop: PartLoop) -> tuple[Slices, Slices] | None:
 
 def _uses(loop: PartLoop, memories: set[int]) -> int:
     """Reads and writes of ``memories`` in each step of a loop."""
-    each = [
+    read_or_written = [
         *(slices for part in loop for slices in part.operands),
         *(slices for part in loop for slices in part.targets),
     ]
-    return sum(isinstance(slices, Slices) and slices.memory in memories for slices in each)
+    return sum(isinstance(slices, Slices) and slices.memory in memories for slices in read_or_written)
 
 
 def _moved(part: Part, source: int, target: int) -> Part:

@@ -75,13 +75,13 @@ def regions_of(builder: DataflowBuilder) -> list[Region]:
     """Longest parts of the program that can share an engine."""
     if not builder.directives.engine:
         return []
-    left, found = units_of(builder), list[Region]()
+    left, regions = units_of(builder), list[Region]()
     while left:
         number = _longest(builder, left)
         if sum(unit.is_product for unit in left[:number]) >= _LEAST_PRODUCTS:
-            found.append(_region(builder, left[:number]))
+            regions.append(_region(builder, left[:number]))
         left = left[max(number, 1) :]
-    return found
+    return regions
 
 
 def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
@@ -385,16 +385,16 @@ def require_engine(program: Program, directives: Directives, processes: Iterable
     """
     if not directives.engine or any(isinstance(process.kind, Engine) for process in processes):
         return
-    found = regions_of(builder_of(program, directives))
+    regions = regions_of(builder_of(program, directives))
     where = f"layers {', '.join(repr(name) for name in sorted(directives.engine))}"
-    if not found:
+    if not regions:
         raise UnsupportedError(
             "strategy 'shared', and nothing that layers can share",
             where=where,
             accepted="two dense layers or convolutions or more, one after another, with pooling and sums of tensors between them",
             remedy="parameters that differ by position, and other functions end such a part",
         )
-    region = min(found, key=lambda one: one.needed / one.cycles)
+    region = min(regions, key=lambda one: one.needed / one.cycles)
     names = ", ".join(repr(unit.name) for unit in region.units if unit.is_product)
     raise UnsupportedError(
         f"strategy 'shared' with reuse factors that leave {region.cycles} cycle{'s' * (region.cycles > 1)} for a frame",

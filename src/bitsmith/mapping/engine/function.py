@@ -51,11 +51,11 @@ def token_function(units: Sequence[Unit]) -> TokenFunction:
         builder, "bias", min([*lows, *(-room for room in rooms)]), max([*highs, *(room - 1 for room in rooms)])
     )
     choice = _input(builder, "choice", 0, max(1, *numbers.values()))
-    made = _Functions(builder, units, numbers, choice)
-    results = [(group, made.function(group, total, bias)) for group in groups]
+    functions = _Functions(builder, units, numbers, choice)
+    results = [(group, functions.function(group, total, bias)) for group in groups]
     last = len(units) - 1
-    kept = made.result(results, lambda way: way.unit != last) if last else total
-    given = made.result(results, lambda way: way.unit == last)
+    kept = functions.result(results, lambda way: way.unit != last) if last else total
+    given = functions.result(results, lambda way: way.unit == last)
     given = builder.apply(ops.Shift(np.array([-frac_of(units[-1].kind)], dtype=np.int64)), given)
     return TokenFunction(simplify(builder.program([("stored", kept), ("given", given)])), fracs, biases, choices)
 
