@@ -234,7 +234,7 @@ def test_products_of_other_shapes_have_no_prices() -> None:
     """Those that passes have joined with another layer's, or replaced."""
     model = bitsmith.convert(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]), bits=6, check=False)
     made = list[MadeProduct]()
-    elaborate(drop_dead(model.program, keep_probes=False), model.directives.block_layers, made=made)
+    elaborate(drop_dead(model.program, keep_probes=False), model.directives.block_layers, products=made)
     (node,) = (node for node in model.network.nodes if "weight" in node.layer.weights())
     pricing = _Pricing(model.target.known_part.family, 0.0, exact=False)
     assert isinstance(pricing.layer(node, made, []), LayerCost)

@@ -64,11 +64,11 @@ def cost(model: Model, *, exact: bool = False) -> Cost:
     directives = replace(model.directives, block=part.family.area.block)
     graphs, folded = list[MadeProduct](), list[Process]()
     if directives.unrolled(program):
-        elaborate(program, directives.block_layers, made=graphs)
+        elaborate(program, directives.block_layers, products=graphs)
     else:
         for process in partition(program, directives).processes:
             if isinstance(process.kind, Map):
-                elaborate(process.kind.program, made=graphs)
+                elaborate(process.kind.program, products=graphs)
             elif isinstance(process.kind, FoldedProduct):
                 folded.append(process)
     rough = guess_layout(program, directives, part.family, target.budget_ns(part.family))

@@ -45,12 +45,12 @@ class NetlistBuilder(WordStore):
 
     def add(self, x: WordRef, y: WordRef) -> WordRef:
         """``x + y``."""
-        given = self.value(y)
-        if given is not None:
-            return self.add_constant(x, given)
-        given = self.value(x)
-        if given is not None:
-            return self.add_constant(y, given)
+        constant = self.value(y)
+        if constant is not None:
+            return self.add_constant(x, constant)
+        constant = self.value(x)
+        if constant is not None:
+            return self.add_constant(y, constant)
         if x == y:
             return x.shifted(1)
         minus_x, minus_y = self._negated(x), self._negated(y)
@@ -64,17 +64,17 @@ class NetlistBuilder(WordStore):
 
     def sub(self, x: WordRef, y: WordRef) -> WordRef:
         """``x - y``."""
-        given = self.value(y)
-        if given is not None:
-            return self.add_constant(x, -given)
+        constant = self.value(y)
+        if constant is not None:
+            return self.add_constant(x, -constant)
         if x == y:
             return self.constant(0)
         minus_y = self._negated(y)
         if minus_y is not None:
             return self.add(x, minus_y)
-        given = self.value(x)
-        if given is not None:
-            return self._constant_minus(given, y)
+        constant = self.value(x)
+        if constant is not None:
+            return self._constant_minus(constant, y)
         minus_x = self._negated(x)
         if minus_x is not None:
             return self.neg(self.add(minus_x, y))

@@ -46,16 +46,16 @@ class _Reduced:
 def drop_unread_bits(netlist: Netlist) -> Netlist:
     """``netlist`` with tables of the bits that decide, and without what only the others needed."""
     readers = {index: len(own) for index, own in readers_of(netlist).items()}
-    found: dict[int, _Reduced] = {}
+    tables: dict[int, _Reduced] = {}
     for index in live_words(netlist):
         reduced = _reduced(netlist, index, readers)
         if reduced is not None:
-            found[index] = reduced
+            tables[index] = reduced
 
     def changed(made: Writing, index: int) -> Cell | None:
-        return made.table(found[index].bits, found[index].entries) if index in found else None
+        return made.table(tables[index].bits, tables[index].entries) if index in tables else None
 
-    return reduce_widths(written_again(netlist, changed)) if found else netlist
+    return reduce_widths(written_again(netlist, changed)) if tables else netlist
 
 
 def _reduced(netlist: Netlist, index: int, readers: Mapping[int, int]) -> _Reduced | None:
@@ -83,19 +83,19 @@ def _reduced(netlist: Netlist, index: int, readers: Mapping[int, int]) -> _Reduc
 
 def address_bits(netlist: Netlist, address: int) -> list[int] | None:
     """The bits that an address consists of, the lowest first; None if it is made of something else."""
-    found: dict[int, int] = {}
+    bits: dict[int, int] = {}
     left = [WordRef(address)]
     while left:
         ref = left.pop()
         word = netlist.words[ref.word]
         if isinstance(word.cell, cells.AddSub) and is_wiring(netlist, ref.word) and not word.drop:
             left += [part.shifted(ref.shift) for part in (word.cell.a, word.cell.b)]
-        elif (word.lo, word.hi) != (0, 1) or ref.shift in found:
+        elif (word.lo, word.hi) != (0, 1) or ref.shift in bits:
             return None
         else:
-            found[ref.shift] = ref.word
-    whole = len(found) <= _MOST_BITS and sorted(found) == list(range(len(found)))
-    return [found[place] for place in range(len(found))] if whole else None
+            bits[ref.shift] = ref.word
+    whole = len(bits) <= _MOST_BITS and sorted(bits) == list(range(len(bits)))
+    return [bits[place] for place in range(len(bits))] if whole else None
 
 
 def _level(netlist: Netlist, bit: int) -> _Level:

@@ -50,11 +50,11 @@ def elaborate(
     program: Program,
     blocks: BlockLayers | None = None,
     search: Search = DEFAULT_SEARCH,
-    made: list[MadeProduct] | None = None,
+    products: list[MadeProduct] | None = None,
 ) -> Netlist:
     """The netlist of ``program``: no pipeline, dead words included.
 
-    ``search`` is that of its adder graphs. Products outside of recurrences are appended to ``made``, in the program's order.
+    ``search`` is that of its adder graphs. Products outside of recurrences are appended to ``products``, in the program's order.
     """
     builder = NetlistBuilder()
     fields: list[Field] = []
@@ -66,7 +66,7 @@ def elaborate(
         builder.enter(WordOrigin("", node.op.name))
         refs = _input(builder, fields, node.op.name, node.type)
         inputs.append(RefTensor(refs, node.type))
-    values = _Elaborator(builder, "", search, blocks=blocks, made=made).run(program, inputs)
+    values = _Elaborator(builder, "", search, blocks=blocks, products=products).run(program, inputs)
     outputs: list[Field] = []
     results: list[WordRef] = []
     for output in program.outputs:
@@ -118,7 +118,7 @@ class _Elaborator:
         search: for adder graphs.
         graphs: adder graphs of the steps before, within a recurrence.
         blocks: where constants are multiplied by blocks.
-        made: where products are noted.
+        products: where those with constants are noted.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class _Elaborator:
         layer: str = "",
         graphs: dict[object, AdderGraph] | None = None,
         blocks: BlockLayers | None = None,
-        made: list[MadeProduct] | None = None,
+        products: list[MadeProduct] | None = None,
     ) -> None:
         self._builder = builder
         self._prefix = prefix
@@ -137,14 +137,14 @@ class _Elaborator:
         self._layer = layer
         self._graphs = graphs
         self._blocks = blocks
-        self._made = made
+        self._products = products
         self._ops: dict[tuple[str, str], int] = {}
         self._linears: dict[int, list[Node]] = {}
         """Products with constants by the node that they multiply."""
 
     def run(self, program: Program, inputs: Sequence[RefTensor]) -> list[RefTensor]:
         """The values of all nodes."""
-        given = iter(inputs)
+        ports = iter(inputs)
         values: list[RefTensor] = []
         self._linears = {}
         for node in program.nodes:
@@ -152,7 +152,7 @@ class _Elaborator:
                 self._linears.setdefault(node.args[0], []).append(node)
         for node in program.nodes:
             if isinstance(node.op, ops.Input):
-                values.append(next(given))
+                values.append(next(ports))
                 continue
             self._builder.enter(self._origin(node))
             args = [values[index] for index in node.args]
@@ -293,10 +293,10 @@ class _Elaborator:
         added = [every - blocks for every, blocks in weights]
         varying, by_block = weights[own]
         graph = self._part(added, own, intervals, x.type)
-        if self._made is not None:
+        if self._products is not None:
             live = tuple(float(np.mean([builder.value(ref) is None for ref in column])) for column in rows.T)
             known = varying - by_block, by_block, graph, tuple(intervals), len(rows), live
-            self._made.append(MadeProduct(node.layer or self._layer, *known))
+            self._products.append(MadeProduct(node.layer or self._layer, *known))
         results: list[WordRef] = []
         for row in rows:
             outputs = self._with_products(builder.instantiate(graph, row.tolist()), row, by_block)

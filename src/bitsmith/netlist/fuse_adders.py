@@ -65,7 +65,7 @@ def _without(netlist: Netlist, candidates: Mapping[int, _Sum], gone: Sequence[in
 def _candidates(netlist: Netlist, delays: Delays, budget_ns: float) -> dict[int, _Sum]:
     readers = readers_of(netlist)
     results = {ref.word for ref in netlist.results}
-    found: dict[int, _Sum] = {}
+    candidates: dict[int, _Sum] = {}
     for index, own in readers.items():
         word = netlist.words[index]
         if index in results or not is_sum(netlist, index) or word.drop or len(own) > len(set(own)):
@@ -74,8 +74,8 @@ def _candidates(netlist: Netlist, delays: Delays, budget_ns: float) -> dict[int,
             lost = sum(_row(_joined(netlist, reader, index), netlist.words[reader]) for reader in own)
             saved = luts_of_sum(netlist, word) - (lost - sum(_luts(netlist.words[reader]) for reader in own))
             if saved > 0:
-                found[index] = _Sum(tuple(own), saved)
-    return found
+                candidates[index] = _Sum(tuple(own), saved)
+    return candidates
 
 
 def _fits(netlist: Netlist, reader: int, index: int, delays: Delays, budget_ns: float) -> bool:
@@ -193,17 +193,17 @@ def _heaviest(netlist: Netlist, candidates: Mapping[int, _Sum]) -> list[int]:
 
 
 def _conflicts(netlist: Netlist, candidates: Mapping[int, _Sum]) -> dict[int, set[int]]:
-    found: dict[int, set[int]] = {index: set() for index in candidates}
+    conflicts: dict[int, set[int]] = {index: set() for index in candidates}
     joins: dict[int, list[int]] = {}
     for index, candidate in candidates.items():
         for reader in candidate.readers:
             joins.setdefault(reader, []).append(index)
         for operand in operands(netlist.words[index].cell):
             if operand in candidates:
-                found[index].add(operand)
-                found[operand].add(index)
+                conflicts[index].add(operand)
+                conflicts[operand].add(index)
     for both in joins.values():
         if len(both) == 2:
-            found[both[0]].add(both[1])
-            found[both[1]].add(both[0])
-    return found
+            conflicts[both[0]].add(both[1])
+            conflicts[both[1]].add(both[0])
+    return conflicts

@@ -104,20 +104,20 @@ def _both(first: _Table, other: _Table, inputs: int) -> _Table | None:
 def _with_sums(netlist: Netlist, trees: Mapping[int, Sequence[Term]], joins: Mapping[int, Sequence[_Table]]) -> Netlist:
     """``netlist`` with joined tables in some sums; what these were made of is dead."""
 
-    def changed(made: Writing, index: int) -> Cell | None:
+    def changed(writing: Writing, index: int) -> Cell | None:
         if index not in joins:
             return None
         gone = {term for table in joins[index] for term in table.terms}
         kept = [
-            (minus, WordRef(made.numbers[ref.word], ref.shift))
+            (minus, WordRef(writing.numbers[ref.word], ref.shift))
             for minus, ref in trees[index]
             if (minus, ref) not in gone
         ]
         own = [
-            made.word(made.table(table.bits, table.entries), min(table.entries), max(table.entries))
+            writing.word(writing.table(table.bits, table.entries), min(table.entries), max(table.entries))
             for table in joins[index]
         ]
-        return _Sum(made).of([*((False, ref) for ref in own), *kept])
+        return _Sum(writing).of([*((False, ref) for ref in own), *kept])
 
     return written_again(netlist, changed)
 

@@ -73,18 +73,18 @@ def _is_second(netlist: Netlist, reader: int, index: int) -> bool:
 def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
     """The bits that each bit of a word depends on directly; None if it is not bitwise logic of so few inputs."""
     cell = netlist.words[index].cell
-    found: set[tuple[int, int]] = set()
+    leaves: set[tuple[int, int]] = set()
     match cell:
         case cells.Mux():
-            found |= _bits(netlist, cell.condition)
+            leaves |= _bits(netlist, cell.condition)
             for ref in (cell.a, cell.b):
                 if not isinstance(netlist.words[ref.word].cell, cells.Literal):
-                    found.add((ref.word, LANE - ref.shift))
+                    leaves.add((ref.word, LANE - ref.shift))
         case cells.Comparator():
             for ref in (cell.a, cell.b):
                 if netlist.words[ref.word].width > lut_inputs:
                     return None
-                found |= _bits(netlist, ref.word)
+                leaves |= _bits(netlist, ref.word)
         case (
             cells.InputPort()
             | cells.Literal()
@@ -97,7 +97,7 @@ def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
             return None
         case _:
             assert_never(cell)
-    return frozenset(found) if len(found) <= lut_inputs else None
+    return frozenset(leaves) if len(leaves) <= lut_inputs else None
 
 
 def _bits(netlist: Netlist, index: int) -> set[tuple[int, int]]:

@@ -254,8 +254,8 @@ def live_words(netlist: Netlist) -> Iterator[int]:
 def readers_of(netlist: Netlist) -> dict[int, list[int]]:
     """For each live word, in order, the live words that read it, as often as they do."""
     live = sorted(live_words(netlist))
-    found: dict[int, list[int]] = {index: [] for index in live}
+    readers: dict[int, list[int]] = {index: [] for index in live}
     for index in live:
         for operand in operands(netlist.words[index].cell):
-            found[operand].append(index)
-    return found
+            readers[operand].append(index)
+    return readers

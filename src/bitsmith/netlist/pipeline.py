@@ -346,22 +346,22 @@ class _Scheduler:
         words = self._netlist.words
         ports = frozenset(number[word] for word in self._order if isinstance(words[word].cell, cells.InputPort))
         widths = [self._width[word] for word in self._order]
-        found = fewest_registers(
+        placed = fewest_registers(
             Placement(widths, stages, gaps, reads, results, ports), [self._stage[word] for word in self._order]
         )
         last = dict(results)
-        for word, stage in zip(self._order, found, strict=True):
+        for word, stage in zip(self._order, placed, strict=True):
             self._stage[word] = stage
         for u, v in reads:
-            last[u] = max(last.get(u, 0), found[v])
-        return sum((stage - found[u]) * widths[u] for u, stage in last.items())
+            last[u] = max(last.get(u, 0), placed[v])
+        return sum((stage - placed[u]) * widths[u] for u, stage in last.items())
 
     def _beyond_a_stage(self, word: int) -> list[int]:
         """The nearest words that cannot be ready in a stage in which ``word`` begins."""
         if self._registers_after[word]:
             return []
         ready = {word: self._delay[word]}
-        found: list[int] = []
+        nearest: list[int] = []
         queue = list(self._readers[word])
         heapq.heapify(queue)
         while queue:
@@ -370,13 +370,13 @@ class _Scheduler:
                 continue
             ready[reader] = max(ready.get(x, 0.0) for x in self._reads[reader]) + self._delay[reader]
             if ready[reader] > self.budget:
-                found.append(reader)
+                nearest.append(reader)
             if ready[reader] > self.budget or self._registers_after[reader]:
                 ready[reader] = 0.0
             else:
                 for further in self._readers[reader]:
                     heapq.heappush(queue, further)
-        return found
+        return nearest
 
     def _as_soon_as_possible(self) -> None:
         for word in self._order:

@@ -28,26 +28,26 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
 
     match cell:
         case cells.InputPort() | cells.Literal():
-            found: list[Read] = []
+            reads: list[Read] = []
         case cells.AddSub():
             # Below the other operand's shift, an operand passes unchanged; of a subtrahend it does not.
             passed_a, passed_b = min(low, cell.b.shift), 0 if cell.subtract else min(low, cell.a.shift)
-            found = [part(cell.a, passed_a), part(cell.b, passed_b)]
+            reads = [part(cell.a, passed_a), part(cell.b, passed_b)]
         case cells.TernaryAdder():
-            found = [part(cell.a, min(low, cell.passed)), part(cell.b, 0), part(cell.c, 0)]
+            reads = [part(cell.a, min(low, cell.passed)), part(cell.b, 0), part(cell.c, 0)]
         case cells.Multiplier():
-            found = [part(WordRef(cell.a), 0), part(WordRef(cell.b), 0)]
+            reads = [part(WordRef(cell.a), 0), part(WordRef(cell.b), 0)]
         case cells.View():
-            found = [_part(netlist, cell.a, low, high)]
+            reads = [_part(netlist, cell.a, low, high)]
         case cells.Comparator():
-            found = [Read(ref.word, 0, words[ref.word].width) for ref in (cell.a, cell.b)]
+            reads = [Read(ref.word, 0, words[ref.word].width) for ref in (cell.a, cell.b)]
         case cells.Mux():
-            found = [Read(cell.condition, 0, 1), part(cell.a, low), part(cell.b, low)]
+            reads = [Read(cell.condition, 0, 1), part(cell.a, low), part(cell.b, low)]
         case cells.RomRead():
-            found = [Read(cell.address, 0, words[cell.address].width)]
+            reads = [Read(cell.address, 0, words[cell.address].width)]
         case _:
             assert_never(cell)
-    return [read for read in found if read.low < read.high]
+    return [read for read in reads if read.low < read.high]
 
 
 def _part(netlist: Netlist, source: int, low: int, high: int) -> Read:

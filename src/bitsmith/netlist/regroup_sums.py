@@ -93,15 +93,15 @@ def sum_trees(netlist: Netlist, least: int) -> dict[int, SumTree]:
     readers = readers_of(netlist)
     results = {ref.word for ref in netlist.results}
     parts = {index for index, own in readers.items() if len(own) == 1 and index not in results}
-    found: dict[int, SumTree] = {}
+    trees: dict[int, SumTree] = {}
     inner: set[int] = set()
     for index in reversed(readers):
         if is_sum(netlist, index) and index not in inner:
             tree, below = _tree(netlist, index, parts)
             inner |= below
             if len(tree.terms) >= least:
-                found[index] = tree
-    return found
+                trees[index] = tree
+    return trees
 
 
 def _tree(netlist: Netlist, root: int, parts: Collection[int]) -> tuple[SumTree, set[int]]:
@@ -232,12 +232,12 @@ class _Builder:
     def _rows(self, terms: list[_Term], first: int, word: Word, due: float) -> list[_Row] | None:
         """Rows that add ``terms``, the last of them ``word``; None if they would not be ready in time."""
         top = word.width + word.drop
-        each = self._delays.ternary_adder(top)
-        if each is None or each > self._budget_ns:
+        row_ns = self._delays.ternary_adder(top)
+        if row_ns is None or row_ns > self._budget_ns:
             return None
         rows: list[_Row] = []
         while len(terms) > 1:
-            group = self._group(terms, top, due, each)
+            group = self._group(terms, top, due, row_ns)
             if group is None:
                 return None
             for term in group:
@@ -247,11 +247,11 @@ class _Builder:
             terms.append(_Term(WordRef(first + len(rows) - 1, row.shift), row.lo, row.hi, row.minus, row.ready, False))
         return rows if rows[-1].ready <= due else None
 
-    def _group(self, terms: Sequence[_Term], top: int, due: float, each: float) -> tuple[_Term, ...] | None:
+    def _group(self, terms: Sequence[_Term], top: int, due: float, row_ns: float) -> tuple[_Term, ...] | None:
         """The terms that the next row adds: those of least cost after which there is time for the rest."""
 
         def share(ready: float) -> float:
-            return float(3.0 ** ((ready - due) / each)) if ready < due + each else _NEVER
+            return float(3.0 ** ((ready - due) / row_ns)) if ready < due + row_ns else _NEVER
 
         total = sum(share(term.ready) for term in terms)
         by_top = sorted(terms, key=lambda term: (term.top, term.ready))[:_CHOICES]

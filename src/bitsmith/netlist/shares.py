@@ -41,18 +41,18 @@ class MadeProduct:
 def paid(graph: AdderGraph, inputs: Sequence[InputRange]) -> list[int]:
     """The full adders of each adder; they sum to the cost of the graph."""
     ranges = Nodes(inputs).ranges
-    found = []
+    costs = []
     for adder in graph.adders:
         operands = ranges[adder.a], ranges[adder.b]
-        found.append(adder.paid(*operands))
+        costs.append(adder.paid(*operands))
         ranges.append(adder.range(*operands))
-    return found
+    return costs
 
 
 def shares(graph: AdderGraph, prices: Sequence[float]) -> Floats:
     """The share of each weight (n_in, n_out) in the ``prices`` of the adders."""
     first, n_out = graph.n_inputs, len(graph.outputs)
-    found = np.zeros((first, n_out))
+    charges = np.zeros((first, n_out))
     read = [np.zeros(0)] * (first + len(graph.adders))  # how often each output reads a sum
     readers = [0] * len(read)
     for adder in graph.adders:
@@ -73,10 +73,10 @@ def shares(graph: AdderGraph, prices: Sequence[float]) -> Floats:
         for term in terms:
             read[term] = read[term] + read[sum_] if read[term].size else read[sum_].copy()
             if term < first:
-                found[term] += every / len(terms)
+                charges[term] += every / len(terms)
             else:
                 charged[term] = charged.get(term, 0.0) + every / len(terms)
-    return found
+    return charges
 
 
 def _terms(graph: AdderGraph, prices: Sequence[float], readers: Sequence[int], root: int) -> tuple[list[int], float]:

@@ -63,13 +63,13 @@ class Functions:
 
     def _follow(self, index: int) -> None:
         word = self._netlist.words[index]
-        found: dict[int, Values] = {}
+        functions: dict[int, Values] = {}
         if self._is_followed(word):
             sources = sorted(self._sources(word), key=lambda u: (self._netlist.words[u].width, u))
-            found = {u: self._values(word, u) for u in sources[:_SOURCES]}
-        self.of[index] = found
+            functions = {u: self._values(word, u) for u in sources[:_SOURCES]}
+        self.of[index] = functions
         if 0 < word.width <= _NARROW and not isinstance(word.cell, cells.Literal):
-            sets = [np.unique(values[(values >= word.lo) & (values <= word.hi)]) for values in found.values()]
+            sets = [np.unique(values[(values >= word.lo) & (values <= word.hi)]) for values in functions.values()]
             self.reached[index] = min(sets, key=len) if sets else np.arange(word.lo, word.hi + 1)
 
     def _is_followed(self, word: Word) -> bool:
@@ -92,14 +92,14 @@ class Functions:
 
     def _values(self, word: Word, source: int) -> Values:
         """The values of ``word`` for those that ``source`` can have."""
-        cell, given = word.cell, self.reached[source]
+        cell, inputs = word.cell, self.reached[source]
 
         def of(operand: WordRef | int) -> Values:
             ref = operand if isinstance(operand, WordRef) else WordRef(operand)
             literal = self._netlist.words[ref.word].cell
             if isinstance(literal, cells.Literal):
-                return np.full(len(given), literal.value << ref.shift, dtype=np.int64)
-            return (given if ref.word == source else self.of[ref.word][source]) << ref.shift
+                return np.full(len(inputs), literal.value << ref.shift, dtype=np.int64)
+            return (inputs if ref.word == source else self.of[ref.word][source]) << ref.shift
 
         match cell:
             case cells.AddSub():
@@ -205,14 +205,14 @@ class _Tabulation:
         """Make ``index`` a table, wiring or a constant if that takes fewer look-up tables."""
         for source, values in self._functions.of[index].items():
             fixed = bool((values == values[0]).all())
-            made = self._constant(index, int(values[0])) if fixed else self._table(index, source, values)
-            if made is None:
+            replacement = self._constant(index, int(values[0])) if fixed else self._table(index, source, values)
+            if replacement is None:
                 continue
             for gone in self._cone(index, source):
                 for operand in operands(self._words[gone].cell):
                     self._readers[operand].discard(gone)
-            self._words[index] = made
-            for operand in operands(made.cell):
+            self._words[index] = replacement
+            for operand in operands(replacement.cell):
                 self._readers[operand].add(index)
             return
 
@@ -233,8 +233,8 @@ class _Tabulation:
         if np.array_equal(values, reached):
             return replace(word, cell=cells.View(source), drop=0, lo=int(values.min()), hi=int(values.max()))
         entries = entries_of(address.lo, address.hi, reached, values)
-        made = replace(word, drop=0, lo=min(entries), hi=max(entries))
-        luts = table_luts(entries, address.lo, made.width, self._inputs)
+        table = replace(word, drop=0, lo=min(entries), hi=max(entries))
+        luts = table_luts(entries, address.lo, table.width, self._inputs)
         cone = self._cone(index, source)
         choices = [x for x in cone if not isinstance(self._words[x].cell, cells.AddSub | cells.View)]
         if len(choices) < 2 or luts >= sum(map(self._luts, cone)):
@@ -246,12 +246,12 @@ class _Tabulation:
             if isinstance(word.cell, cells.RomRead)
             else 0
         )
-        if self._registers(address.width, made.width) > before:
+        if self._registers(address.width, table.width) > before:
             return None
         if entries not in self._numbers:
             self._numbers[entries] = len(self._tables)
             self._tables.append(entries)
-        return replace(made, cell=cells.RomRead(source, self._numbers[entries], address.lo))
+        return replace(table, cell=cells.RomRead(source, self._numbers[entries], address.lo))
 
     def _registers(self, address: int, width: int) -> int:
         """The registers after a table of words of ``width`` bits, whatever the clock."""
@@ -283,11 +283,11 @@ class _Tabulation:
             case cells.AddSub():
                 return luts_of_sum(self._netlist, word)
             case cells.Comparator():
-                given = isinstance(self._words[cell.b.word].cell, cells.Literal)
-                return max(1.0, self._words[cell.a.word].width * (_COMPARATOR_SHARE if given else 1.0))
+                fixed = isinstance(self._words[cell.b.word].cell, cells.Literal)
+                return max(1.0, self._words[cell.a.word].width * (_COMPARATOR_SHARE if fixed else 1.0))
             case cells.Mux():
-                given = all(isinstance(self._words[ref.word].cell, cells.Literal) for ref in (cell.a, cell.b))
-                return 0.0 if given else word.width * _CHOICE_SHARE
+                fixed = all(isinstance(self._words[ref.word].cell, cells.Literal) for ref in (cell.a, cell.b))
+                return 0.0 if fixed else word.width * _CHOICE_SHARE
             case cells.Multiplier():
                 return float(self._words[cell.a].width * self._words[cell.b].width)
             case cells.RomRead():
@@ -307,8 +307,8 @@ class _Tabulation:
             if word != source and word not in between:
                 between.add(word)
                 waiting += operands(self._words[word].cell)
-        found = {source: 0.0}
+        arrival = {source: 0.0}
         for word in sorted(between):
             own = 0.0 if self._absorbed[word] else cell_delay(self._netlist, self._words[word], self._delays)
-            found[word] = own + max((found[x] for x in operands(self._words[word].cell)), default=0.0)
-        return found[index]
+            arrival[word] = own + max((arrival[x] for x in operands(self._words[word].cell)), default=0.0)
+        return arrival[index]

@@ -44,8 +44,8 @@ def stages_to_text(stages: PipelineStages) -> str:
 
 
 def _lines(netlist: Netlist) -> Iterator[str]:
-    for each in netlist.inputs:
-        yield f"input {_field(each)}"
+    for port in netlist.inputs:
+        yield f"input {_field(port)}"
     for table in netlist.tables:
         yield f"table {write_array(objects(table))}"
     origins = 0
@@ -58,8 +58,8 @@ def _lines(netlist: Netlist) -> Iterator[str]:
         element = f" [{word.element}]" if word.element >= 0 else ""
         yield f"%{index}: {word.lo}..{word.hi} = {_cell(word.cell)}{drop}{origin}{element}"
     yield from map(_origin, netlist.origins[origins:])
-    for each, ref in zip(netlist.outputs, netlist.results, strict=True):
-        yield f"output {_field(each)} = {_ref(ref)}"
+    for port, ref in zip(netlist.outputs, netlist.results, strict=True):
+        yield f"output {_field(port)} = {_ref(ref)}"
 
 
 def _field(field: Field) -> str:
