@@ -210,20 +210,20 @@ class Network:
 
         Results are those that ``revised`` makes of them; those of nodes in ``held`` are not computed.
         """
-        given: Mapping[str, Floats] = dict(zip(self.inputs, inputs, strict=True))
+        fed: Mapping[str, Floats] = dict(zip(self.inputs, inputs, strict=True))
         if self.states:
-            yield from self._in_order(given, revised, held or {})
+            yield from self._in_order(fed, revised, held or {})
         else:
-            yield from self._evaluation(given, len(inputs[0]), revised, held or {})
+            yield from self._evaluation(fed, len(inputs[0]), revised, held or {})
 
     def _in_order(
-        self, given: Mapping[str, Floats], revised: Revision | None, held: Mapping[str, Floats]
+        self, fed: Mapping[str, Floats], revised: Revision | None, held: Mapping[str, Floats]
     ) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
         """Evaluate sample by sample, each with what the one before gave."""
         states = {each.input: each.initial[None] for each in self.states}
         rows: list[list[tuple[NetworkNode, list[Floats], Floats]]] = []
-        for sample in range(len(next(iter(given.values())))):
-            parts = ({name: x[sample : sample + 1] for name, x in known.items()} for known in (given, held))
+        for sample in range(len(next(iter(fed.values())))):
+            parts = ({name: x[sample : sample + 1] for name, x in known.items()} for known in (fed, held))
             one, kept = parts
             rows.append([*self._evaluation({**one, **states}, 1, revised, kept)])
             results = {node.name: node.result_in_model(result) for node, _, result in rows[-1]}
@@ -233,13 +233,13 @@ class Network:
             yield steps[0][0], operands, np.concatenate([step[2] for step in steps])
 
     def _evaluation(
-        self, given: Mapping[str, Floats], samples: int, revised: Revision | None, held: Mapping[str, Floats]
+        self, fed: Mapping[str, Floats], samples: int, revised: Revision | None, held: Mapping[str, Floats]
     ) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
         """Evaluate all samples at once."""
         last = {name: position for position, node in enumerate(self.nodes) for name in node.inputs}
         results: dict[str, Floats] = {}
         for position, node in enumerate(self.nodes):
-            operands = [given[node.name]] if node.name in given else [results[name] for name in node.inputs]
+            operands = [fed[node.name]] if node.name in fed else [results[name] for name in node.inputs]
             result = held[node.name] if node.name in held else node.layer.reference(operands)
             if not operands:  # a constant, once per sample
                 result = np.broadcast_to(result, (samples, *result.shape[1:]))

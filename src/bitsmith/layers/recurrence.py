@@ -270,10 +270,10 @@ class Recurrent(Layer):
         cell = self._with_one_bias(lowering)
         projected = cell._projected(lowering, inputs[0])
         trained = cell._trained(lowering)
-        given = initial or [builder.const(np.zeros(self.units, dtype=np.int64)) for _ in self.states]
+        start = initial or [builder.const(np.zeros(self.units, dtype=np.int64)) for _ in self.states]
         formats: dict[str, StateFormat] = {}
         within = steps * FRAMES if self.stateful else steps
-        for name, bound in zip(self.states, self._reach(trained, projected, given, within), strict=True):
+        for name, bound in zip(self.states, self._reach(trained, projected, start, within), strict=True):
             formats[name] = StateFormat.chosen(lowering, name, bound, formats["state"].frac if formats else None)
         body = ProgramBuilder()
         states = tuple(formats[name].input(body, name, self.units) for name in self.states)
@@ -292,7 +292,7 @@ class Recurrent(Layer):
             *held.items(),
             ("result", self._combined(body, following)),
         ]
-        first = [formats[name].cast(builder, x) for name, x in zip(self.states, given, strict=True)]
+        first = [formats[name].cast(builder, x) for name, x in zip(self.states, start, strict=True)]
         kept = len(first) if self.stateful else 0
         results = builder.scan(body.program(outputs), [*first, *loaded.values()], sequences, kept)
         return lowering.result(self._taken(builder, results))
@@ -336,13 +336,13 @@ class Recurrent(Layer):
         return {name: of(name, values) for name, values in tensors.items() if values is not None}
 
     def _reach(
-        self, trained: Mapping[str, Trained], projected: Value, given: Sequence[Value], steps: int
+        self, trained: Mapping[str, Trained], projected: Value, start: Sequence[Value], steps: int
     ) -> tuple[Interval, ...]:
         """Return the range of the states: with the weights that are known, or with any of their formats."""
         most = self._bounds(trained, max)
         known = not any(isinstance(each, Value) for each in trained.values())
         on, x = OnIntervals(most if known else self._bounds(trained, min), most), Interval.of(projected.type)
-        return reach(lambda states: self.advance(on, x, states), tuple(Interval.of(y.type) for y in given), steps)
+        return reach(lambda states: self.advance(on, x, states), tuple(Interval.of(y.type) for y in start), steps)
 
     def _bounds(self, trained: Mapping[str, Trained], end: Callable[[Sequence[float]], float]) -> Weights:
         """The weights as they are stored; of those that can be replaced an ``end`` of their range."""

@@ -336,15 +336,15 @@ class Model(Displayed):
         batches = None if inputs is None else self._batches(inputs)
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="inputs of a build", accepted="at least one, or no inputs")
-        made, target = plan(self._job(batches), chosen), self.target
+        planned, target = plan(self._job(batches), chosen), self.target
         if target.write_weights_txt:
-            network, scripts = self.network, made.scripts
-            made = replace(made, scripts=lambda: {**scripts(), **weight_texts(network, WEIGHTS)})
+            network, scripts = self.network, planned.scripts
+            planned = replace(planned, scripts=lambda: {**scripts(), **weight_texts(network, WEIGHTS)})
         folder = target.output_dir.expanduser().absolute()
         archive = folder.with_name(f"{folder.name}{ARCHIVE}") if target.write_tar and folder.name else None
         measured = () if self._certificate is None else (self._certificate.section,)
         command = f"build({', '.join(f'{name}={value}' for name, value in asked.items())})"
-        return replace(made, known=measured, command=command, archive=archive)
+        return replace(planned, known=measured, command=command, archive=archive)
 
     def fitted(self) -> Model:
         """The model with reuse factors with which its circuit fits the part; itself, if that fits as it is.

@@ -46,8 +46,8 @@ def tied(
             values = np.broadcast_to(np.asarray(initial.get(op.name, 0.0), dtype=np.float64), op.shape)
             raws[op.name] = np.asarray(emulator.quantize(number, values[None])[0][0], dtype=np.object_)
             states.append(TiedState(op.name, pairs[op.name], np.array(values)))
-    made = simplify(tie_states(program, pairs, raws))
-    names = {output.name for output in made.outputs}
+    tied = simplify(tie_states(program, pairs, raws))
+    names = {output.name for output in tied.outputs}
     return (
         replace(
             network,
@@ -55,7 +55,7 @@ def tied(
             outputs=tuple(name for name in network.outputs if name in names),
             states=(*network.states, *states),
         ),
-        made,
+        tied,
     )
 
 
@@ -81,11 +81,11 @@ def _check(program: Program, pairs: Mapping[str, str], initial: Mapping[str, npt
         if name not in pairs:
             raise InputDataError(f"an initial value of {name!r}", where=where, accepted=", ".join(map(repr, pairs)))
         try:
-            given = np.broadcast_to(np.asarray(values, dtype=np.float64), inputs[name])
+            start = np.broadcast_to(np.asarray(values, dtype=np.float64), inputs[name])
         except (ValueError, TypeError) as error:
             accepted = f"numbers of shape {inputs[name]}"
             raise InputDataError(f"the initial value of {name!r}", where=where, accepted=accepted) from error
-        if not np.all(np.isfinite(given)):
+        if not np.all(np.isfinite(start)):
             raise InputDataError(
                 f"an initial value of {name!r} that is not finite", where=where, accepted="finite numbers"
             )

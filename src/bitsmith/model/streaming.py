@@ -133,23 +133,23 @@ class _Steps:
             raise self._refused(node.name, "operands that have time along different axes, or not at all")
         if any(self._late[each] < late for each in timed):
             raise self._refused(node.name, "operands of which some are later than others")
-        found = node.layer.step_by_step(axis, [self._shapes[each] for each in node.inputs])
-        if found is None:
+        step = node.layer.step_by_step(axis, [self._shapes[each] for each in node.inputs])
+        if step is None:
             raise self._refused(node.name, f"{node.layer.kind}, which needs several steps at once")
-        if late and (found.past > found.late or found.layer.stateful):
+        if late and (step.past > step.late or step.layer.stateful):
             raise self._refused(node.name, f"{node.layer.kind} that begins with the first whole window of steps")
         inputs = node.inputs
         # A layer of zeros in front has the steps before that a convolution without padding needs.
-        given = min(found.late, *(self._made[each][axis] - 1 for each in timed))
-        past, own = found.past - given, found.late - given
+        given = min(step.late, *(self._made[each][axis] - 1 for each in timed))
+        past, own = step.past - given, step.late - given
         if past:
             name = free_name(f"{node.name}_past", self._taken)
             self._emit(NetworkNode(name, Past(past, axis, stateful=True), inputs, source="Past", inner=True))
             inputs = (name,)
-        self._axes[node.name], self._late[node.name] = found.axis, late + own
-        self._emit(replace(node, layer=found.layer, inputs=inputs))
-        whole = self._shapes[node.name][found.axis] + self._late[node.name]
-        if self._made[node.name][found.axis] - 1 != whole - self._steps:
+        self._axes[node.name], self._late[node.name] = step.axis, late + own
+        self._emit(replace(node, layer=step.layer, inputs=inputs))
+        whole = self._shapes[node.name][step.axis] + self._late[node.name]
+        if self._made[node.name][step.axis] - 1 != whole - self._steps:
             raise self._refused(node.name, f"{node.layer.kind} that changes the number of steps")
 
     def _is_once(self, name: str) -> bool:
