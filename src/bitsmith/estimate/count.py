@@ -135,32 +135,32 @@ class Count:
         """
         groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
-        made = multipliers(kind, x, y, self._area.block)
+        array = multipliers(kind, x, y, self._area.block)
         live, rows = kind.weight_rows
-        used, sums = 1 - padded, max(made.sums * (1 - padded) * live, 1)
-        self.dsp += round(made.blocks * used * used_blocks(kind, made.pairs))
-        each = self._area.multiplier(made.number, made.weight, made.wanted)[1]
-        self.lut += (made.luts + each * lanes * n * m * rows) * used
-        self.add(lanes * (sums - 1) * m, made.product)
+        used, sums = 1 - padded, max(array.sums * (1 - padded) * live, 1)
+        self.dsp += round(array.blocks * used * used_blocks(kind, array.pairs))
+        luts = self._area.multiplier(array.number, array.weight, array.wanted)[1]
+        self.lut += (array.luts + luts * lanes * n * m * rows) * used
+        self.add(lanes * (sums - 1) * m, array.product)
         if steps > 1:
             self.add(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
         (_, unlike), block = kind.kept_bits, self._area.block
-        packs = self._area.block_registers if made.blocks else 0  # synthesis takes so many into blocks without chains
-        alone = made.pairs is Pairs.NONE
-        late, written = _late(n, made.chain), made.weight * n * m * kind.sets
+        packs = self._area.block_registers if array.blocks else 0  # synthesis takes so many into blocks without chains
+        alone = array.pairs is Pairs.NONE
+        late, written = _late(n, array.chain), array.weight * n * m * kind.sets
         in_blocks = bool(kind.loaded) or self._area.memory.takes_table(steps * groups, written)
         self.ff += lanes * m * result
         for each in late:
-            more = self._outside(made, each, packed=made.pairs is Pairs.COLUMNS)
-            self._weights(made, m * kind.sets, unlike / n, int(not in_blocks), more)
-            more = self._outside(made, each, packed=made.pairs is Pairs.LANES)
-            row = 1 + more if made.chain > 1 else 2 - packs if alone else 2 - min(packs, 1)
+            more = self._outside(array, each, packed=array.pairs is Pairs.COLUMNS)
+            self._weights(array, m * kind.sets, unlike / n, int(not in_blocks), more)
+            more = self._outside(array, each, packed=array.pairs is Pairs.LANES)
+            row = 1 + more if array.chain > 1 else 2 - packs if alone else 2 - min(packs, 1)
             self._row(row, lanes * distinct * operand)
-        held = packs > 0 and block is not None and block.holds(made.number, made.weight, made.wanted)
-        terms, inside = made.sums, made.chain > 1 or held
+        held = packs > 0 and block is not None and block.holds(array.number, array.weight, array.wanted)
+        terms, inside = array.sums, array.chain > 1 or held
         for level in range(0, (terms - 1).bit_length() + 1, 2):
-            self.ff += 0 if inside and level == 0 else lanes * m * terms * used * min(made.product + level, result)
+            self.ff += 0 if inside and level == 0 else lanes * m * terms * used * min(array.product + level, result)
             terms = -(-terms // 4)
         if kind.loaded:
             self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m * kind.sets))
@@ -169,26 +169,26 @@ class Count:
         else:
             self.table(steps * groups, unlike)
 
-    def _outside(self, made: Multipliers, late: int, *, packed: bool) -> int:
+    def _outside(self, array: Multipliers, late: int, *, packed: bool) -> int:
         """The registers of a factor that waits ``late`` cycles which are not inside of blocks, two of which could be.
 
         Of two factors that are packed synthesis leaves the first one where it is: bits between them repeat a sign.
         """
-        inside = 2 if made.chain > 1 else self._area.block_registers if made.blocks and made.pairs is Pairs.NONE else 0
-        if packed and made.chain > 1 and self._area.block_registers:
+        inside = 2 if array.chain > 1 else self._area.block_registers * (array.blocks > 0 and array.pairs is Pairs.NONE)
+        if packed and array.chain > 1 and self._area.block_registers:
             return 1 + max(late - inside, 0)
         return max(late + 1 - inside, 0)
 
-    def _weights(self, made: Multipliers, columns: int, unlike: float, read: int, more: int) -> None:
+    def _weights(self, array: Multipliers, columns: int, unlike: float, read: int, more: int) -> None:
         """Registers of a row of weights: ``read`` from a table, which a memory has inside, and ``more`` after it.
 
         Of its bits so many are ``unlike`` each other. The upper one of two that are packed is made less by 1 between, or not.
         """
-        pairs = columns // 2 if made.pairs is Pairs.COLUMNS else 0
+        pairs = columns // 2 if array.pairs is Pairs.COLUMNS else 0
         lower = unlike * (columns - pairs) / columns
         self._row(read + more, lower)
         self._row(read, unlike - lower)
-        self._row(more, pairs * (made.packed - made.product))
+        self._row(more, pairs * (array.packed - array.product))
 
     def _row(self, number: int, bits: float) -> None:
         """So many registers in a row that nothing else reads."""
@@ -209,7 +209,7 @@ class Count:
         inside = blocks > 0 and self._area.block_registers > 1
         self.ff += lanes * (2 * total + (0 if inside else 2 * kind.weight_bits + number))
         for _ in range(positions * kind.banks):
-            self.memory(kind.bank_words, number, column, said=False)
+            self.memory(kind.bank_words, number, column, free=True)
         self._choose(positions * kind.banks * _PARTS_READ * (positions > 1), number)
         self._choose(positions * (2 * kind.banks - 1) * (kind.banks > 1), number)
         self.ff += 0 if inside or kind.banks == 1 else positions * kind.banks * number
@@ -220,7 +220,7 @@ class Count:
         self.shares.split([(one.name, one.weights.size) for one in kind.layers], self.cells.plus(contents, -1.0))
         count, chosen = sum(len(one.bias) for one in kind.layers), 0 if kind.by_layer else choice
         if kind.biases:
-            self.memory(count, bias, 0, said=False)
+            self.memory(count, bias, 0, free=True)
         self.table(count, chosen + (0 if kind.biases else bias))
         address = (kind.words - 1).bit_length()
         self.lut += _ENGINE_LAYER_LUTS * len(kind.layers) + _ENGINE_BLOCK_LUTS * (self.bram - before)
@@ -262,13 +262,13 @@ class Count:
         self.lut += _SWEEP_CHOICES.at(width) * self._area.mux2_luts.per_bit
         self.ff += _SWEEP_COUNTERS.at(width)
         places = 1 << (words - 1).bit_length()
-        if not self.memory(places, bits, column, said=False):  # which has a register of its own
+        if not self.memory(places, bits, column, free=True):  # which has a register of its own
             self.ff += bits
 
-    def memory(self, words: int, bits: float, column: int = 0, *, said: bool = True, read: float = 1.0) -> bool:
+    def memory(self, words: int, bits: float, column: int = 0, *, free: bool = False, read: float = 1.0) -> bool:
         """A memory, or the slots of a FIFO; a larger one than block memory if that has columns of ``column`` bits.
 
-        Many words are ``said`` to be block memory, or synthesis is free to choose. Look-up tables hold a share ``read`` of it,
+        Many words are declared block memory unless synthesis is ``free`` to choose. Look-up tables hold a share ``read`` of it,
         which has a reader. Returns True if it has a register inside.
         """
         if column and takes_block(words, bits, self._area.memory) and self._area.large and self._area.large.ports == 1:
@@ -280,7 +280,7 @@ class Count:
             places = self._area.large.shapes[0][1] // column  # of words in a row
             self.lut += bits * (places // 2) * self.choice_luts
             self.ff += places.bit_length() - 1
-        elif (said and takes_block(words, bits, self._area.memory)) or self._area.prefers_blocks(words, bits):
+        elif (not free and takes_block(words, bits, self._area.memory)) or self._area.prefers_blocks(words, bits):
             self.bram += self._area.memory.count(words, bits)
         else:
             self.lut += self._area.memory_of_luts(words, bits * read)
@@ -308,7 +308,7 @@ class Count:
             self.memory(places, taken.bits, column)
         elif taken.tokens % places == 0 and self._area.memory.takes_table(reads, width):
             self.bram += self._area.memory.count(places, taken.bits)
-        elif not self.memory(places, taken.bits, said=False):
+        elif not self.memory(places, taken.bits, free=True):
             self.ff += taken.bits
 
     def table(self, words: int, bits: float) -> None:

@@ -130,7 +130,7 @@ def _rough(program: Program, directives: Directives, family: Family, budget_ns: 
 
 
 def _by_steps(
-    program: Program, size: Size, guessed: Callable[[Program], Size], made: Callable[[Program], Size], shifting: bool
+    program: Program, size: Size, guessed: Callable[[Program], Size], counted: Callable[[Program], Size], shifting: bool
 ) -> Size:
     """The size of a program, by circuits of the first steps of its only recurrence where these are small; else ``size``."""
     scan = only_scan(program)
@@ -142,7 +142,7 @@ def _by_steps(
     if most == 0:
         return size
     each = min(most, steps // STEPS_MADE)
-    sizes = [made(first_steps(program, scan, each * (k + 1))) for k in range(STEPS_MADE)]
+    sizes = [counted(first_steps(program, scan, each * (k + 1))) for k in range(STEPS_MADE)]
     up_to = extended(sizes, steps / each, shifting=shifting)
     parts = {field: getattr(size, field) - getattr(whole, field) + getattr(up_to, field) for field in FIGURES}
     return replace(size, **parts)
@@ -196,7 +196,7 @@ def _of_network(network: Network, family: Family, budget_ns: float | None, part:
 
 def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipelined]:
     """The circuits of token functions by the number of their process, the first of a network before others."""
-    found: dict[int, Pipelined] = {}
+    circuits: dict[int, Pipelined] = {}
     left = _made_luts()
     for number, process in enumerate(network.processes):
         program = process.kind.logic.program
@@ -204,8 +204,8 @@ def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipe
             size = estimate(program, family).lut
             if size <= left:
                 left -= size
-                found[number] = pipelined(program, family.delays, budget_ns)
-    return found
+                circuits[number] = pipelined(program, family.delays, budget_ns)
+    return circuits
 
 
 def _bits_read(process: Process, operand: int, read: OperandsRead) -> Mask:
@@ -331,7 +331,7 @@ def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
     count.ff += tokens + times + 5 * places + (len(kind.parts) - 1).bit_length() + 1
     count.lut += 2 * (tokens + times) + 6 * places
     count.table(len(kind.parts), tokens + times)
-    count.memory(kind.places, bits, column, said=False)
+    count.memory(kind.places, bits, column, free=True)
 
 
 def _count_window(count: Count, kind: Window, process: Process, column: int) -> None:
