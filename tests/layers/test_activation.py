@@ -116,6 +116,24 @@ def test_table_size_and_binning_are_honoured(binning: Binning) -> None:
     assert sizes and max(sizes) <= 64
 
 
+@pytest.mark.parametrize(("name", "size"), [("tanh", 64), ("sigmoid", 64), ("erf", 16), ("softsign", 32)])
+def test_bins_with_values_of_their_centers_end_where_errors_are_least(name: str, size: int) -> None:
+    """Those around 0 of any width, with the values that are best at and beyond their ends, have no smaller worst error."""
+    table, wide = Settings({"result": RESULT}, table_size=size, binning=Binning.CENTER), FixedFormat(True, 14, 8)
+    outcome = run(network_of(Activation(name), [(64,)], table, {0: wide}), samples=200)
+    raws, errors = np.arange(-(2**13), 2**13), []
+    wanted = FUNCTIONS[name].evaluate(raws / 2.0**8)
+    for bits in range(15):
+        index = np.clip(raws >> bits, -size // 2, size // 2 - 1)
+        middle = FUNCTIONS[name].evaluate((index + 0.5) * 2.0 ** (bits - 8))
+        for end in (index.min(), index.max()):
+            beyond = wanted[index == end]
+            middle[index == end] = (beyond.min() + beyond.max()) / 2.0
+        errors.append(np.max(np.abs(wanted - middle)))
+    assert np.max(np.abs(outcome.fixed - outcome.real)) <= min(errors) + 2.0**-11
+    assert max(node.op.values.shape[-1] for node in outcome.program.nodes if hasattr(node.op, "values")) <= size
+
+
 def test_table_format_is_honoured() -> None:
     table = Settings({"table": FixedFormat(True, 6, 4)}, table_size=1024)
     outcome = run(network_of(Activation("sigmoid"), [(8,)], table), samples=16)

@@ -5,7 +5,8 @@ only ``g`` is tabulated. Where ``g`` no longer changes (to the entries' precisio
 With at most ``EXACT_ENTRIES`` values left (or the user's table size) every operand value has its own, correctly rounded entry.
 Otherwise the operand is cut into ``TableSize`` bins of a power-of-two size and, by default, interpolated linearly between the
 bins' ends, with an error of at most ``step**2 / 8 * max|g''|`` plus one rounding. A table size left open is the least power of
-two from ``DEFAULT_ENTRIES`` to ``EXACT_ENTRIES`` that keeps this error below a quarter of the result's step.
+two from ``DEFAULT_ENTRIES`` to ``EXACT_ENTRIES`` that keeps this error below a quarter of the result's step. So many bins as the
+user says with the values at their centers cover no more than where their worst error is least: those at the ends hold beyond.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ _OCTAVE_POINTS = 64
 
 ENTRY_BITS = 60
 """Most bits of an entry."""
+
+_FINER = 4
+"""Halvings of bins that are looked at, of which the outermost hold for all values beyond."""
 
 _GUARD_BITS = 2
 """Bits of interpolated entries after the result's, so that only the result's rounding counts."""
@@ -187,6 +191,54 @@ def uniform(lowering: Lowering, x: Value) -> Value:
     return lowering.builder.cast_to(x, span.frac, span.lo, span.hi, Rounding.TRN, Overflow.WRAP)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bins:
+    """Bins of ``2**bits`` values from number ``first`` on, each with the value at its center.
+
+    Those at the ends hold beyond, and have the middle of what the function takes there; 0 where it becomes linear. The ``error``
+    is its largest range within a bin.
+    """
+
+    bits: int
+    first: int
+    values: Floats
+    error: float
+
+    @classmethod
+    def best(cls, domain: _Span, whole: _Span, size: int, function: Function) -> _Bins:
+        """Those of so many bins whose error is least: finer ones leave more beyond their ends."""
+        coarse = domain.whole_bins(whole, size, centered=True).bin_bits(size)
+        finest = max(coarse - _FINER, 0)
+        found = (cls._of(domain, whole, size, bits, function) for bits in range(coarse, finest - 1, -1))
+        return min(found, key=lambda bins: bins.error)
+
+    @classmethod
+    def _of(cls, domain: _Span, whole: _Span, size: int, bits: int, function: Function) -> _Bins:
+        """Those of ``2**bits`` values: around 0, on one side of it or at an end, where saturation takes few gates."""
+        lowest, highest = domain.first >> bits, domain.last >> bits
+        count = min(size, highest - lowest + 1)
+        halves = np.arange(2 * lowest, 2 * highest + 3).astype(np.float64)
+        ends = np.ldexp(np.array([whole.first, whole.last], dtype=np.float64), -whole.frac)
+        shown = function.rest(np.clip(np.ldexp(halves, bits - 1 - whole.frac), *ends))
+        within = np.stack([shown[:-1:2], shown[1::2], shown[2::2]])
+        least, most = within.min(axis=0), within.max(axis=0)
+        windows = []
+        for first in (lowest, -size // 2, 0, -size, highest - count + 1):
+            if not lowest <= first <= highest - count + 1:
+                continue
+            start, end = first - lowest, first - lowest + count
+            values, parts = within[1, start:end].copy(), [np.max(most[start:end] - least[start:end])]
+            for place, slope, beyond in (
+                (0, function.left, slice(start + 1)),
+                (-1, function.right, slice(end - 1, None)),
+            ):
+                low, high = least[beyond].min(), most[beyond].max()
+                values[place] = (low + high) / 2.0 if slope == 0.0 else shown[place]
+                parts.append(high - low)
+            windows.append(cls(bits, first, values, float(max(parts))))
+        return min(windows, key=lambda bins: bins.error)
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
     """The bounded rest of ``function`` as a table; entries have the user's format of ``variable`` or ``frac`` fractional bits."""
@@ -212,12 +264,23 @@ class _Table:
         size = next((size for size in self._sizes() if self.is_fine(span, size)), self._sizes()[-1])
         exact = span.last - span.first < (limit or size)
         if not exact and bounds is None:
+            if settings.binning is Binning.CENTER and settings.table_size is not None:
+                return self._in_bins(x, _Bins.best(self._domain(whole), whole, size, self.function))
             span, size = self.bins(whole)
         if span != whole:
             x = self.lowering.builder.cast_to(x, span.frac, span.first, span.last, Rounding.TRN, Overflow.SAT)
         if exact:
             return self.lowering.builder.table(x, span.first, *self._entries(self.function.rest(span.points())))
         return self._binned(x, size)
+
+    def _in_bins(self, x: Value, bins: _Bins) -> Value:
+        """By the entry of the bin of ``x``; those at the ends hold beyond."""
+        builder, whole, last = self.lowering.builder, _Span.of(x), bins.first + len(bins.values) - 1
+        within = whole.part(max(bins.first << bins.bits, whole.first), min(((last + 1) << bins.bits) - 1, whole.last))
+        if within != whole:
+            x = builder.cast_to(x, within.frac, within.first, within.last, Rounding.TRN, Overflow.SAT)
+        index = builder.cast_to(x, within.frac - bins.bits, bins.first, last, Rounding.TRN, Overflow.WRAP)
+        return builder.table(index, bins.first, *self._entries(bins.values))
 
     def _entries(self, values: Floats, guard: int = 0) -> tuple[Ints, int]:
         """Entries rounded to nearest in the user's format, or with ``guard`` bits more than :attr:`frac`; and their ``frac``.
