@@ -86,6 +86,44 @@ def efficientnet_lite0() -> keras.Model:
     return keras.Model(image, layers.Dense(1000, name="fc")(layers.GlobalAveragePooling2D()(x)))
 
 
+def resnet20_v2() -> keras.Model:
+    """ResNet-20 for images of 32x32, with bottlenecks, as in the examples of Keras: 574,090 weights."""
+
+    def after(x: keras.KerasTensor) -> keras.KerasTensor:
+        return layers.ReLU()(layers.BatchNormalization()(x))
+
+    image = keras.Input((32, 32, 3), name="image")
+    x, narrow = after(layers.Conv2D(16, 3, padding="same")(image)), 16
+    for stage in range(3):
+        wide = narrow * (2 if stage else 4)
+        for block in range(2):
+            stride = 2 if stage and not block else 1
+            y = x if not stage and not block else after(x)
+            y = after(layers.Conv2D(narrow, 1, strides=stride)(y))
+            y = after(layers.Conv2D(narrow, 3, padding="same")(y))
+            y = layers.Conv2D(wide, 1)(y)
+            x = layers.Add()([x if block else layers.Conv2D(wide, 1, strides=stride)(x), y])
+        narrow = wide
+    return keras.Model(image, layers.Dense(10, name="fc")(layers.GlobalAveragePooling2D()(after(x))))
+
+
+def yolo_v3_tiny(size: int) -> keras.Model:
+    """YOLOv3-tiny: a stem with poolings, and two heads of 255 channels, the second beside a map from within the stem."""
+
+    def leaky(x: keras.KerasTensor, filters: int, window: int) -> keras.KerasTensor:
+        return layers.LeakyReLU(negative_slope=0.125)(convolved(x, filters, window, relu=False))
+
+    x = image = keras.Input((size, size, 3), name="image")
+    for filters in (16, 32, 64, 128):
+        x = layers.MaxPooling2D(2)(leaky(x, filters, 3))
+    passed = leaky(x, 256, 3)
+    x = leaky(layers.MaxPooling2D(2)(passed), 512, 3)
+    x = leaky(leaky(layers.MaxPooling2D(2, 1, padding="same")(x), 1024, 3), 256, 1)
+    coarse = layers.Conv2D(255, 1, name="coarse")(leaky(x, 512, 3))
+    x = layers.Concatenate()([layers.UpSampling2D(2)(leaky(x, 128, 1)), passed])
+    return keras.Model(image, [coarse, layers.Conv2D(255, 1, name="fine")(leaky(x, 256, 3))])
+
+
 def u_net(size: int, filters: int) -> keras.Model:
     """A U-Net, three times down by pooling and up by repetition, whose maps all have ``filters`` channels."""
     x = image = keras.Input((size, size, 3), name="image")
@@ -101,13 +139,22 @@ def u_net(size: int, filters: int) -> keras.Model:
     return keras.Model(image, layers.Conv2D(2, 1, name="classes")(x))
 
 
-def attended(x: keras.KerasTensor, heads: int, wide: int) -> keras.KerasTensor:
+def attended(x: keras.KerasTensor, heads: int, wide: int, function: str = "relu") -> keras.KerasTensor:
     """A block of an encoder, normalized before its parts."""
     channels = x.shape[-1]
     y = layers.LayerNormalization()(x)
     x = layers.Add()([x, layers.MultiHeadAttention(heads, channels // heads)(y, y)])
-    y = layers.Dense(channels)(layers.Dense(wide, activation="relu")(layers.LayerNormalization()(x)))
+    y = layers.Dense(channels)(layers.Dense(wide, activation=function)(layers.LayerNormalization()(x)))
     return layers.Add()([x, y])
+
+
+def vit_tiny() -> keras.Model:
+    """ViT-tiny (DeiT-T) for images of 224x224: 5.7 million weights; the mean of tokens in place of one of its own."""
+    image = keras.Input((224, 224, 3), name="image")
+    x = layers.Reshape((196, 192))(layers.Conv2D(192, 16, strides=16)(image))
+    for _ in range(12):
+        x = attended(x, 3, 768, "gelu")
+    return keras.Model(image, layers.Dense(1000)(layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))))
 
 
 def vit(size: int, patch: int, channels: int, heads: int, blocks: int) -> keras.Model:

@@ -2,12 +2,14 @@
 
 ``networks_in_turn.py [NAME[:PART,PART...]...]``. Weights are random, the same each time, of the magnitudes of trained ones (He);
 normalizations have the statistics that smooth images show, as after training. Each network is converted at 8 bits, once, in a
-process of its own. Printed are the circuit, cycles and frames in a second of the plan, or what the part lacks; the error of the
-outputs beside the framework's (rms, of their spread); processor time, and memory.
+process of its own. Printed are the circuit of the least reuse factor of those tried that fits, its cycles and frames in a second,
+or what the part lacks; the error of the outputs beside the framework's (rms, of their spread); processor time of the plan, with
+the conversion, and memory.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import subprocess
@@ -15,7 +17,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -27,8 +29,11 @@ import numpy as np
 import bitsmith
 from bitsmith.config.weight_memory import read_weight_memory
 from bitsmith.devices.parts import part_or_typical
+from bitsmith.mapping.builder import builder_of
+from bitsmith.mapping.engine.engines import regions_of
 from bitsmith.model.estimates import Estimate
 from bitsmith.model.model import Model
+from bitsmith.passes.program import drop_dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,17 @@ NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
     "resnet-18": (large_networks.resnet18, 430),
     "mobilenet-v2": (large_networks.mobilenet_v2, 172),
     "efficientnet-lite0": (large_networks.efficientnet_lite0, 172),
+    "mobilenet-v1": (lambda: keras.applications.MobileNet(weights=None, classifier_activation=None), 172),
+    "resnet-20-v2": (large_networks.resnet20_v2, 50),
+    "yolo-v3-tiny": (lambda: large_networks.yolo_v3_tiny(416), 300),
+    "vit-tiny": (large_networks.vit_tiny, 3072),
     "resnet-50": (lambda: keras.applications.ResNet50(weights=None, classifier_activation=None), 900),
 }
 """Networks and the reuse factors that ask for as many multipliers as they keep busy."""
+
+
+SLOWER = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8, 12.5, 20)
+"""Times the reuse factors that are tried, until one fits."""
 
 
 def settled(model: keras.Model, images: np.ndarray) -> keras.Model:
@@ -115,22 +128,47 @@ def planned(name: str, boards: Sequence[str]) -> None:
             weight_memory=first.memory,
         )
     converting = time.process_time() - start
-    wanted = np.asarray(model(x))
-    error = np.sqrt(np.mean((made.predict(x).reshape(wanted.shape) - wanted) ** 2)) / wanted.std()
-    print(f"{name}: {converting:.0f} s to convert, rms error of outputs {error:.1%}", flush=True)
+    errors = ", ".join(f"{error:.1%}" for error in errors_of(made.predict(x), model(x)))
+    print(f"{name}: {converting:.0f} s to convert, rms error of outputs {errors}", flush=True)
     for each in boards:
-        board, start = BOARDS[each], time.process_time()
+        board, begun = BOARDS[each], time.process_time()
         memory = read_weight_memory(board.memory, "the table of boards")
         target = replace(made.target, part=board.part, clock_period_ns=board.clock_ns, weight_memory=memory)
-        told = Model(made.network, made.program, target).estimate()
-        figures = large_networks.figures(told.size, told.interval, board.clock_ns)
-        busy = ", ".join(f"{engine.multipliers} multipliers {engine.busy:.1%} busy" for engine in told.fetched)
+        for told in layouts(Model(made.network, made.program, target)):
+            start = time.process_time()
+            answer = f"{lacking(told, board)}; {large_networks.figures(told.size, told.interval, board.clock_ns)}"
+            if told.fits:
+                break
         seconds = converting + time.process_time() - start
+        busy = ", ".join(f"{engine.multipliers} multipliers {engine.busy:.1%} busy" for engine in told.fetched)
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        tries = time.process_time() - begun
         print(
-            f"{name} on {each}: {lacking(told, board)}; {figures}; {busy}; {seconds:.0f} s, {megabytes:,} MB",
+            f"{name} on {each}: {answer}; {busy}; {seconds:.0f} s ({tries:.0f} s with all tries), {megabytes:,} MB",
             flush=True,
         )
+
+
+def layouts(model: Model) -> Iterator[Estimate]:
+    """Ways to take turns: that of the reuse factors of ``model``, or of the least for which there are cycles, and slower ones."""
+    directives, program = model.directives, drop_dead(model.program, keep_probes=False)
+    regions = regions_of(builder_of(program, directives))
+    most, tried = max([1.0, *(region.needed / region.cycles for region in regions)]), set[int]()
+    for slower in SLOWER:
+        reuse = {name: math.ceil(most * slower * own) for name, own in directives.reuse.items()}
+        asked = replace(directives, reuse=reuse)
+        rows = [region.row for region in regions_of(builder_of(program, asked))]
+        multipliers = sum(row.lanes * row.positions for row in rows if row is not None)
+        if multipliers not in tried and (multipliers <= model.target.known_part.dsps or slower == SLOWER[-1]):
+            yield Estimate(model.program, asked, model.target)
+        tried.add(multipliers)
+
+
+def errors_of(found: object, wanted: object) -> list[float]:
+    """The root mean square of each output's errors, of its spread."""
+    pairs = zip(*(each if isinstance(each, list | tuple) else [each] for each in (found, wanted)), strict=True)
+    arrays = [(np.asarray(one), np.asarray(other)) for one, other in pairs]
+    return [float(np.sqrt(np.mean((one.reshape(other.shape) - other) ** 2)) / other.std()) for one, other in arrays]
 
 
 def lacking(told: Estimate, board: Board) -> str:
