@@ -2,9 +2,9 @@
 
 ``networks_in_turn.py [NAME[:PART,PART...]...]``. Weights are random, the same each time, of the magnitudes of trained ones (He);
 normalizations have the statistics that smooth images show, as after training. Each network is converted at 8 bits, once, in a
-process of its own. Printed are the circuit of the least reuse factor of those tried that fits, its cycles and frames in a second,
-or what the part lacks; the error of the outputs beside the framework's (rms, of their spread); processor time of the plan, with
-the conversion, and memory.
+process of its own. Printed are the fastest circuit of those tried that fits, its cycles and frames in a second, or what the part
+lacks; the error of the outputs beside the framework's (rms, of their spread); processor time of the plan, with the conversion,
+and memory.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
 
 
 SLOWER = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8, 12.5, 20)
-"""Times the reuse factors that are tried, until one fits."""
+"""Times the least cycles that are tried, until a circuit fits."""
 
 
 def settled(model: keras.Model, images: np.ndarray) -> keras.Model:
@@ -150,12 +150,16 @@ def planned(name: str, boards: Sequence[str]) -> None:
 
 
 def layouts(model: Model) -> Iterator[Estimate]:
-    """Ways to take turns: that of the reuse factors of ``model``, or of the least for which there are cycles, and slower ones."""
+    """Ways to take turns, of which the first has the least cycles for a frame that all engines can meet, and others have more."""
     directives, program = model.directives, drop_dead(model.program, keep_probes=False)
-    regions = regions_of(builder_of(program, directives))
-    most, tried = max([1.0, *(region.needed / region.cycles for region in regions)]), set[int]()
+    regions, tried = regions_of(builder_of(program, directives)), set[int]()
+    given, least = (max(getattr(region, name) for region in regions) for name in ("cycles", "needed"))
     for slower in SLOWER:
-        reuse = {name: math.ceil(most * slower * own) for name, own in directives.reuse.items()}
+        cycles = least * slower
+        reuse = {name: math.ceil(own * cycles / given) for name, own in directives.reuse.items()}
+        for region in regions:  # as long as the others, whatever positions its layers have
+            names = {unit.name for unit in region.units}
+            reuse |= {name: math.ceil(directives.reuse[name] * cycles / region.cycles) for name in names}
         asked = replace(directives, reuse=reuse)
         rows = [region.row for region in regions_of(builder_of(program, asked))]
         multipliers = sum(row.lanes * row.positions for row in rows if row is not None)
