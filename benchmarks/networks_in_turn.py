@@ -65,6 +65,10 @@ NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
     "mobilenet-v2": (large_networks.mobilenet_v2, 172),
     "efficientnet-lite0": (large_networks.efficientnet_lite0, 172),
     "mobilenet-v1": (lambda: keras.applications.MobileNet(weights=None, classifier_activation=None), 172),
+    "visual-wake-words": (
+        lambda: keras.applications.MobileNet((96, 96, 3), 0.25, weights=None, classes=2, classifier_activation=None),
+        100,
+    ),
     "resnet-20-v2": (large_networks.resnet20_v2, 50),
     "yolo-v3-tiny": (lambda: large_networks.yolo_v3_tiny(416), 300),
     "vit-tiny": (large_networks.vit_tiny, 3072),
