@@ -24,6 +24,7 @@ from bitsmith.passes.network.channels import refine_channels
 from bitsmith.passes.network.few_digits import few_digits
 from bitsmith.passes.network.finer_steps import Finer, with_finer_steps
 from bitsmith.passes.network.fold_batchnorm import fold_batchnorm, kept_apart
+from bitsmith.passes.network.fold_logistic import fold_logistic
 from bitsmith.passes.network.fold_padding import fold_padding
 from bitsmith.passes.network.fold_thresholds import fold_thresholds
 from bitsmith.passes.network.index_inputs import index_inputs
@@ -76,7 +77,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
         UnsupportedError, RangeError, InputDataError: each naming the layer or input.
     """
     check_sizes(network)
-    network = index_inputs(fold_thresholds(network))
+    network = fold_logistic(index_inputs(fold_thresholds(network)))
     network = dumped("network", stated_scales(quantized_inputs(network, calibration)), network_text)
     network = truth_tables(fold_masks(fold_padding(network), calibration), calibration)
     notes = (*network.notes, *_budgets(network))
