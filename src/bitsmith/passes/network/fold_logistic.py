@@ -1,8 +1,8 @@
 """Spellings of the sigmoid and of softplus by exponentials become these functions, which are bounded or grow slowly.
 
 An exponential spans more than any fixed-point format has, so that ``auto`` has steps for its largest values only.
-Before: ``exp(z) -> 1 + -> reciprocal``. After: ``-z -> sigmoid``. A quotient ``y / (1 + exp(z))`` becomes ``y * sigmoid(-z)``, and
-``log(1 + exp(z))`` softplus. Nodes with a format or a trace of the user's stay.
+Before: ``exp(z) -> 1 + -> reciprocal``. After: ``-z -> sigmoid``. A quotient ``y / (1 + exp(z))`` becomes ``y * sigmoid(-z)``,
+and ``log(1 + exp(z))`` softplus. Nodes with a format or a trace of the user's stay.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from bitsmith.layers.power import Divide, Logarithm, Power
 
 
 def fold_logistic(network: Network) -> Network:
-    """``network`` with sigmoid and softplus in place of what spells them."""
+    """Return ``network`` with sigmoid and softplus in place of what spells them."""
     names = {node.name for node in network.nodes}
     spellings = _Spellings({node.name: node for node in network.nodes}, network.shapes(), names)
-    return network.with_nodes([part for node in network.nodes for part in spellings.replaced(node)]).without_unread(network)
+    return network.with_nodes([part for node in network.nodes for part in spellings.replaced(node)]).without_unread(
+        network
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class _Spellings:
     taken: set[str]
 
     def replaced(self, node: NetworkNode) -> list[NetworkNode]:
-        """What stands for ``node``, which comes last."""
+        """Return the nodes that stand for ``node``, which comes last."""
         layer = node.layer
         if isinstance(layer, Logarithm) and layer.base == math.e:
             operand = self._exponent(node.inputs[0]) if layer.offset == 1 else self._beyond_one(node.inputs[0])
@@ -54,14 +56,16 @@ class _Spellings:
         return [node]
 
     def _beyond_one(self, name: str) -> str | None:
-        """``z`` of ``1 + exp(z)``."""
+        """Return ``z`` of ``1 + exp(z)``."""
         node = self.nodes[name]
         layer = node.layer
-        ones = isinstance(layer, BatchNormalization) and bool(np.all(layer.scale == 1.0) and np.all(layer.offset == 1.0))
+        ones = isinstance(layer, BatchNormalization) and bool(
+            np.all(layer.scale == 1.0) and np.all(layer.offset == 1.0)
+        )
         return self._exponent(node.inputs[0]) if ones and _is_plain(node) else None
 
     def _exponent(self, name: str) -> str | None:
-        """``z`` of ``exp(z)``."""
+        """Return ``z`` of ``exp(z)``."""
         node = self.nodes[name]
         spelled = isinstance(node.layer, Activation) and node.layer.function == "exponential" and _is_plain(node)
         return node.inputs[0] if spelled and self.shapes[name] else None
