@@ -19,14 +19,14 @@ demo: $(VENV)/.user
 test: $(VENV)/.dev
 	$(BIN)/pytest -n $(JOBS)
 
-test-slow: $(VENV)/.dev
+test-slow: $(VENV)/.slow
 	$(BIN)/pytest -n $(JOBS) -m slow
 
-test-tools: $(VENV)/.dev
+test-tools: $(VENV)/.slow
 	$(BIN)/pytest -m tools
 
 # The fixed share of the slow and tools tests that CI runs, and the Keras reader with another backend of Keras than the fast tests take.
-test-ci: $(VENV)/.dev
+test-ci: $(VENV)/.slow
 	KERAS_BACKEND=jax $(BIN)/pytest -n $(JOBS) tests/frontends -k keras
 	$(BIN)/pytest -n $(JOBS) -m 'ci and (slow or tools)'
 
@@ -146,3 +146,10 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml $(NATIVE)
 	@# Intel's headers of SYCL, without the libraries that they belong to. Where there are none, their tests are left out.
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'intel-sycl-rt==2025.0.4'
 	@touch $@ $(VENV)/.user
+
+# What only slow tests use: place and route for iCE40, and qkeras-v3 in a folder of its own, since HGQ2 has a package of that name, too.
+$(VENV)/.slow: $(VENV)/.dev
+	@echo "Installing what slow tests need ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ice40]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/qkeras-v3 qkeras-v3
+	@touch $@

@@ -15,6 +15,7 @@ from tests.flows.runs import netlist, place_and_route, synthesize
 
 
 @pytest.mark.tools
+@pytest.mark.ci
 def test_more_ports_than_the_package_has_pins(tmp_path: Path) -> None:
     board = read_board("icebreaker")
     try:
