@@ -19,9 +19,10 @@ from bitsmith.ir.ops import Table
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.quantization.lookup import Lookup, Staircase
+from bitsmith.layers.quantization.multiplication import near, near_exponent
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, rationals
-from bitsmith.layers.quantization.requantize import near, near_exponent, quantized
+from bitsmith.layers.quantization.requantize import quantized
 from tests.ir.oracle import evaluate
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run

@@ -1,16 +1,14 @@
 """Quantization as core ops: a cast where the grid is one of powers of two, else the smallest exact multiplication.
 
 A quantizer of an operand with finitely many values is a staircase. ``floor((x * m + c) / 2**k)`` is the same staircase for
-suitable integers ``m``, ``c`` and ``k``, although ``m / 2**k`` is only near the true factor: it has to be right where the steps
-are. (T. Granlund, P. Montgomery, "Division by Invariant Integers using Multiplication", PLDI 1994, have the idea for quotients.)
-The least ``k`` is searched, so that the multiplier is as small as can be.
+suitable integers ``m``, ``c`` and ``k``, which :mod:`bitsmith.layers.quantization.multiplication` finds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
@@ -19,7 +17,8 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, machine, objects, width_of
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects, width_of
+from bitsmith.layers.quantization.multiplication import Steps, multiplied, roundest
 from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, binary_exponents, rounded_exactly
 
 _FEW_VALUES = 64
@@ -30,13 +29,8 @@ _TABLE_VALUES = 4096
 
 _MOST_STEPS = 1 << 17
 
-_MACHINE_BITS = 62
-
 _SAVED_BITS = 2
 """Bits of a factor from which on it is worth saturating it before a multiplication."""
-
-_SAMPLED = 512
-"""Steps of a long staircase that a multiplication is tried on first."""
 
 _HALF = Fraction(1, 2)
 
@@ -196,95 +190,14 @@ def _multiplication(of: Staircase) -> _Multiplication | None:
     codes, starts = rising.steps()
     if not codes.size:
         return _Multiplication(0, of.code(of.least), 0)
-    sign = 1 if rising is of else -1
     # What is not a tie is at least 1 / (2 * finest) away from one, so that this many bits do wherever ties are not in the way.
     finest = math.lcm(rising.factor.denominator, rising.offset.denominator)
-    most = (rising.most - rising.least).bit_length() + max(finest, int(codes[-1] - codes[0])).bit_length() + 4
-    fine, steps = max(near_exponent(rising.factor), 0), _Steps.of(codes, starts, rising)
-    for drop in range(fine, fine + most):
-        for factor in near(rising.factor, drop):
-            term = _term(steps, factor, drop)
-            if term is not None:
-                return _Multiplication(sign * factor, term, drop)
-    return None
-
-
-def near_exponent(factor: Fraction) -> int:
-    """``k`` with ``factor * 2**k`` between 1/4 and 1."""
-    return factor.denominator.bit_length() - factor.numerator.bit_length() - 1
-
-
-def near(factor: Fraction, drop: int) -> Iterator[int]:
-    """Integers near ``factor * 2**drop``."""
-    below, rest = divmod(factor.numerator << drop, factor.denominator)
-    nearest = below + (2 * rest + below % 2 > factor.denominator)  # a half goes to the even one
-    yield from (each for each in dict.fromkeys((nearest, below, below + 1)) if each > 0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Steps:
-    """The steps of a rising staircase: codes, and the raw values from which on they are reached.
-
-    ``before`` and ``after`` are codes beyond the ends that are not reached within ``least..most``; None where codes saturate.
-    """
-
-    codes: Ints
-    starts: Ints
-    machine: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None
-    least: int
-    most: int
-    before: int | None
-    after: int | None
-    some: _Steps | None = None
-
-    @staticmethod
-    def of(codes: Ints, starts: Ints, staircase: Staircase) -> _Steps:
-        """Those of a ``staircase``, with ``some`` of them if they are many."""
-        narrow, first, last = (machine(codes), machine(starts)), int(codes[0]), int(codes[-1])
-        steps = _Steps(
-            codes,
-            starts,
-            None if narrow[0] is None or narrow[1] is None else (narrow[0], narrow[1]),
-            staircase.least,
-            staircase.most,
-            first - 1 if staircase.code(staircase.least) > staircase.lo else None,
-            last + 1 if staircase.code(staircase.most) < staircase.hi else None,
-        )
-        if codes.size <= 2 * _SAMPLED:
-            return steps
-        picked = np.linspace(0, codes.size - 1, _SAMPLED).astype(np.int64)
-        return replace(steps, some=_Steps.of(codes[picked], starts[picked], staircase))
-
-    def excess(self, factor: int, drop: int) -> tuple[int, int]:
-        """The least and the greatest number by which a code, ``drop`` bits up, exceeds the product where it begins."""
-        bits = abs(int(self.codes[0])).bit_length() + abs(int(self.codes[-1])).bit_length() + drop
-        bits = max(bits, max(abs(self.least), abs(self.most)).bit_length() + factor.bit_length()) + 2
-        if bits <= _MACHINE_BITS and self.machine is not None:
-            codes, starts = self.machine
-            found = (codes << drop) - factor * starts
-            return int(found.min()), int(found.max())
-        exact = objects((self.codes << drop) - factor * self.starts)
-        return int(exact.min()), int(exact.max())
-
-
-def _term(steps: _Steps, factor: int, drop: int) -> int | None:
-    """A term with which each code begins where it should, and no further one begins within the range; the roundest there is."""
-    if steps.some is not None and _term(steps.some, factor, drop) is None:
+    drops = (rising.most - rising.least).bit_length() + max(finest, int(codes[-1] - codes[0])).bit_length() + 4
+    product = multiplied(rising.factor, drops, [Steps.of(rising, codes, starts, rising.least, rising.most)])
+    if product is None:
         return None
-    most, least = steps.excess(factor, drop)
-    most += factor
-    # Codes beyond those of the range saturate; where they do not, none may be reached too early.
-    if steps.before is not None:
-        least = max(least, (steps.before << drop) - factor * steps.least)
-    if steps.after is not None:
-        most = min(most, (steps.after << drop) - factor * steps.most)
-    if least >= most:
-        return None
-    for zeros in range(drop + 1, -1, -1):
-        term = -(-least >> zeros) << zeros
-        if term < most:
-            return term
-    return least
+    factor, drop, (bounds,) = product
+    return _Multiplication(factor if rising is of else -factor, roundest(*bounds, drop + 1), drop)
 
 
 def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:

@@ -2,12 +2,12 @@
 
 Two roundings make a staircase whose steps lie a little nearer to 0 than those of one rounding. So it is
 ``floor((x * factor + term) / 2**drop)`` with one term for ``x >= 0`` and another for ``x < 0``, and a factor of fewer bits than
-the scale's; :mod:`bitsmith.layers.quantization.requantize` has the idea.
+the scale's; :mod:`bitsmith.layers.quantization.multiplication` has the idea.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -23,8 +23,9 @@ from bitsmith.layers.axis_order import Order
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, StepLayer, Unary, alike_along, broadcasts, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.quantization.multiplication import Steps, multiplied, roundest
 from bitsmith.layers.quantization.quantizer import Quantizer, binary_exponents
-from bitsmith.layers.quantization.requantize import alike, near, near_exponent, quantized_values, saturated
+from bitsmith.layers.quantization.requantize import alike, quantized_values, saturated
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _MOST_STEPS = 4096
@@ -152,54 +153,23 @@ def _searched(of: _Stairs) -> tuple[int, ...] | None:
     if first == last:
         return 0, first, first, 0, of.least, of.least
     codes = np.array(range(first + 1, last + 1), dtype=np.object_)
-    starts, whole = of.starts(codes), of.factor / (1 << of.power)
-    fine = max(near_exponent(whole), 0)
-    for drop in range(fine, fine + (of.most - of.least).bit_length() + (last - first).bit_length() + 4):
-        for factor in near(whole, drop):
-            bounds = [_terms(of, codes, starts, factor, drop, *half) for half in _halves(of)]
-            if all(low <= high for low, high in bounds):
-                return *_chosen(factor, drop, bounds), int(starts[0]) - 1, int(starts[-1])
-    return None
-
-
-def _halves(of: _Stairs) -> Iterator[tuple[int, int]]:
-    """The ranges of numbers from 0 on and below 0."""
-    yield max(of.least, 0), of.most
-    yield of.least, min(of.most, -1)
-
-
-def _terms(of: _Stairs, codes: Ints, starts: Ints, factor: int, drop: int, least: int, most: int) -> tuple[int, int]:
-    """The least and the greatest term with which numbers from ``least`` to ``most`` have their codes."""
-    low, high = -(1 << 200), 1 << 200
-    if least > most:
-        return low, high
-    within = (starts > least) & (starts <= most)
-    if bool(np.any(within)):
-        excess = (codes[within] << drop) - factor * starts[within]
-        low, high = int(excess.max()), int(excess.min()) + factor - 1
-    if of.code(least) > of.lo:
-        low = max(low, (of.code(least) << drop) - factor * least)
-    if of.code(most) < of.hi:
-        high = min(high, (of.code(most) + 1 << drop) - factor * most - 1)
-    return low, high
-
-
-def _chosen(factor: int, drop: int, bounds: Sequence[tuple[int, int]]) -> tuple[int, int, int, int]:
-    """One term for both halves if there is such a one; the roundest there are."""
-    low, high = max(one[0] for one in bounds), min(one[1] for one in bounds)
-    if low <= high:
-        return factor, _round(low, high), _round(low, high), drop
-    positive, negative = (_round(*one) for one in bounds)
-    return factor, positive, negative, drop
+    starts = of.starts(codes)
+    drops = (of.most - of.least).bit_length() + (last - first).bit_length() + 4
+    halves = []
+    for least, most in ((max(of.least, 0), of.most), (of.least, min(of.most, -1))):
+        within = (starts > least) & (starts <= most)
+        halves.append(Steps.of(of, codes[within], starts[within], least, most))
+    product = multiplied(of.factor / (1 << of.power), drops, halves)
+    if product is None:
+        return None
+    factor, drop, bounds = product
+    low, high = max(least for least, _ in bounds), min(most for _, most in bounds)
+    positive, negative = (_round(*each) for each in ([(low, high)] * 2 if low <= high else bounds))
+    return factor, positive, negative, drop, int(starts[0]) - 1, int(starts[-1])
 
 
 def _round(low: int, high: int) -> int:
-    """The number from ``low`` to ``high`` that ends in the most zeros."""
-    for zeros in range((high - low).bit_length() + 1, -1, -1):
-        found = -(-low >> zeros) << zeros
-        if found <= high:
-            return found
-    return low
+    return roundest(low, high, (high - low).bit_length() + 1)
 
 
 EXAMPLES = (

@@ -2,7 +2,7 @@
 
 ``floor((x * first + y * second + term) / 2**drop)`` is the same for all codes ``x`` and ``y`` as rounding the sum of their
 values, for suitable integers, although these are only near the true scales: as
-:mod:`bitsmith.layers.quantization.requantize` has it for one operand. The least ``drop`` is searched.
+:mod:`bitsmith.layers.quantization.multiplication` has it for one operand. The least ``drop`` is searched.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.layers.quantization.multiplication import near, near_exponent, roundest
 from bitsmith.layers.quantization.quantizer import Quantizer
-from bitsmith.layers.quantization.requantize import Staircase, near, near_exponent
+from bitsmith.layers.quantization.requantize import Staircase
 
 _MOST_PAIRS = _MOST_STEPS = 1 << 18
 """Most pairs of codes that are looked at, and places where a sum steps."""
@@ -28,6 +29,7 @@ _MOST_WEIGHTS = 24
 _MOST_CODE = 1 << 16
 """The greatest code that may be reached: all fits into machine integers."""
 _SAMPLED = 16
+_MACHINE_BITS = 62
 
 _Integers = npt.NDArray[np.int64]
 
@@ -92,16 +94,7 @@ class _Steps:
         ends = [(rows[:, 0] << drop) - first * rows[:, 1] - second * rows[:, 2] for rows in (self.low, self.high)]
         least = max(least, int(ends[0].max(initial=least)))
         most = min(most, int(ends[1].min(initial=most + 1)) - 1)
-        return None if least > most else _roundest(least, most)
-
-
-def _roundest(least: int, most: int) -> int:
-    """The number from ``least`` to ``most`` that ends in the most zeros."""
-    roundest = least
-    for zeros in range(63):
-        found = -(-least >> zeros) << zeros
-        roundest = found if found <= most else roundest
-    return roundest
+        return None if least > most else roundest(least, most, _MACHINE_BITS)
 
 
 def tabulated_sum(first: Codes, second: Codes, sums: _Integers, limits: tuple[int, int]) -> WeightedSum | None:
@@ -117,7 +110,7 @@ def tabulated_sum(first: Codes, second: Codes, sums: _Integers, limits: tuple[in
             least = int(excess[sums > limits[0]].max(initial=-(1 << 62)))
             most = int(excess[sums < limits[1]].min(initial=1 << 61)) + (1 << drop) - 1
             if least <= most:
-                return WeightedSum(factor, sign * other, _roundest(least, most), drop)
+                return WeightedSum(factor, sign * other, roundest(least, most, _MACHINE_BITS), drop)
     return None
 
 
