@@ -81,8 +81,7 @@ def test_convolutions_take_them() -> None:
     kernel = shape.unsqueeze(build, rows(), [2]).moved(lambda values: kernel_of(values, 1))
     assert kernel.quantizer is not None
     taps = Taps((1,), (1,), (1,), ((0, 0),))
-    grids_of = {"weight": kernel.quantizer}
-    y = convolution(build, operand(build, 5, 6), kernel.elements, None, taps, quantizers=grids_of)
+    y = convolution(build, operand(build, 5, 6), kernel, None, taps)
     np.testing.assert_array_equal(stored(build, y)["weight"], SCALES.T[None])
 
 

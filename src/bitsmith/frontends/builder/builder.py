@@ -26,6 +26,7 @@ from bitsmith.frontends.builder.value import (
     MixedSamplesError,
     Value,
     checked_elements,
+    layouts_of,
     quantizers_of,
     sample_shape,
 )
@@ -204,18 +205,15 @@ class Builder:
             self.draft.nodes[value.node] = replace(self.draft.nodes[value.node], suffix=self.prefix)
         return value
 
-    def each(
-        self,
-        layer: Layer,
-        operand: Value,
-        suffix: str = "",
-        quantizers: Mapping[str, Quantizer] | None = None,
-        layouts: Mapping[str, ModelLayout] | None = None,
-    ) -> Value:
-        """``layer`` on each item along the first axis, which has the batch and perhaps more."""
+    def each(self, layer: Layer, operand: Value, suffix: str = "", **trained: Value | None) -> Value:
+        """``layer`` on each item along the first axis, which has the batch and perhaps more.
+
+        Its tensors that are given as ``trained`` have the grids and the layouts of these, or else the builder's grids.
+        """
         if operand.is_merged:
             layer = over_time(layer, [operand.item], operand.shape[0])
-        return self.emit(layer, operand, suffix=suffix, quantizers=quantizers, layouts=layouts)
+        quantizers = quantizers_of(**trained) or None
+        return self.emit(layer, operand, suffix=suffix, quantizers=quantizers, layouts=layouts_of(**trained))
 
     def viewed(
         self, value: Value, dims: Shape, batch: Batch | None, suffix: str = "", layer: Layer | None = None

@@ -302,12 +302,6 @@ def _layout(x: Value) -> ModelLayout | None:
     return x.layout(lambda elements: elements)
 
 
-def kernel_layouts(shape: Shape, move: Move) -> dict[str, ModelLayout]:
-    """Return the layout of the kernel that ``move`` makes of the model's, of ``shape``, as a layer's ``weight``."""
-    layout = ModelLayout.of(shape, move)
-    return {} if layout is None or layout.is_plain else {"weight": layout}
-
-
 ONE, ZERO = constant(1.0), constant(0.0)
 
 

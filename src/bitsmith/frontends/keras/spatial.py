@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, kernel_layouts
+from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -68,12 +68,11 @@ def _taps(call: LayerCall, x: Value, key: str = "kernel_size", *, causal: bool =
     return Taps(size, strides, dilation, modes[mode])
 
 
-def _trained(call: LayerCall, width: int, *kernels: tuple[str, Shape]) -> tuple[list[Floats], Floats | None]:
+def _trained(call: LayerCall, width: int, *kernels: tuple[str, Shape]) -> tuple[list[Value], Value | None]:
     """The kernels, and the bias of ``width`` channels if there is one."""
-    if not call.config.flag("use_bias", True):
-        return call.weights(*kernels), None
-    *found, bias = call.weights(*kernels, ("bias", (width,)))
-    return found, bias
+    biased = call.config.flag("use_bias", True)
+    tensors = [constant(values) for values in call.weights(*kernels, *[("bias", (width,))] * biased)]
+    return tensors[: len(kernels)], tensors[-1] if biased else None
 
 
 def _activated(inside: Inside) -> Inside:
@@ -104,8 +103,7 @@ def _depthwise(call: LayerCall, x: Value) -> Value:
     channels, multiplier = x.shape[-1], call.config.positive("depth_multiplier", 1)
     taps = _taps(call, x, both=True)
     (kernel,), bias = _trained(call, channels * multiplier, ("kernel", (*taps.size, channels, multiplier)))
-    layouts = kernel_layouts(kernel.shape, _depthwise_kernel)
-    return spatial.convolution(call.build, x, _depthwise_kernel(kernel), bias, taps, channels, layouts=layouts)
+    return spatial.convolution(call.build, x, kernel.moved(_depthwise_kernel), bias, taps, channels)
 
 
 def _separable(call: LayerCall, x: Value) -> Value:
@@ -116,8 +114,7 @@ def _separable(call: LayerCall, x: Value) -> Value:
     depthwise = "depthwise kernel", (*taps.size, channels, multiplier)
     pointwise = "pointwise kernel", (*ones, channels * multiplier, filters)
     (kernel, mixing), bias = _trained(call, filters, depthwise, pointwise)
-    first, layouts = _depthwise_kernel(kernel), kernel_layouts(kernel.shape, _depthwise_kernel)
-    y = spatial.convolution(call.build, x, first, None, taps, channels, "depthwise", layouts=layouts)
+    y = spatial.convolution(call.build, x, kernel.moved(_depthwise_kernel), None, taps, channels, "depthwise")
     return spatial.convolution(call.build, y, mixing, bias, Taps(ones, ones, ones, ((0, 0),) * rank))
 
 
@@ -138,8 +135,7 @@ def _transposed(call: LayerCall, x: Value) -> Value:
     elif not explicit and taps.padding is not Same.AFTER:
         extra = tuple(max(stride - span, 0) for _, stride, span, _ in axes)
     (kernel,), bias = _trained(call, filters, ("kernel", (*taps.size, filters, channels)))
-    layouts, kernel = kernel_layouts(kernel.shape, _exchanged), as_weights(_exchanged(kernel))
-    return spatial.transposed(call.build, x, kernel, bias, taps, extra=extra, output=output, layouts=layouts)
+    return spatial.transposed(call.build, x, kernel.moved(_exchanged), bias, taps, extra=extra, output=output)
 
 
 def _exchanged(kernel: Floats) -> Floats:

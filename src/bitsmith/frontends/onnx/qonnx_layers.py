@@ -8,7 +8,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value, quantizers_of
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
@@ -61,8 +61,7 @@ def _quant_avg_pool(call: Call) -> Value:
         if kernel > min(y.item[:-1]):
             raise UnsupportedError(f"windows of {kernel} elements in {min(y.item[:-1])}", accepted="windows that fit")
         ones = exact(np.ones((kernel, kernel, 1, y.item[-1])))
-        grids = quantizers_of(weight=ones)
-        return spatial.convolution(call.build, y, ones.elements, None, taps, y.item[-1], "sum", grids)
+        return spatial.convolution(call.build, y, ones, None, taps, y.item[-1], "sum")
 
     y = spatial.along(call.build, x, total, (2,), first=layout == "NCHW")
     one, none, most = as_weights(1.0), as_weights(0.0), 1 << 40

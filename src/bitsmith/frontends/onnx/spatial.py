@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import (
-    MAX_ELEMENTS,
-    Batch,
-    Kind,
-    MixedSamplesError,
-    Value,
-    layouts_of,
-    quantizers_of,
-)
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.reduction import norm
 from bitsmith.frontends.ops.spatial import Same, Taps
-from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.conv import Axes
-from bitsmith.layers.layer import Floats
-from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.reduction import Reduction
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
 from bitsmith.layers.shape import Reshape
@@ -57,43 +46,27 @@ def _taps(call: Call, size: Axes) -> Taps:
     return Taps(size, strides, dilation, modes[mode])
 
 
-@dataclass(frozen=True, slots=True)
-class _Trained:
-    """Trained tensors and settings of a convolution."""
-
-    kernel: Floats
-    bias: Floats | None
-    groups: int
-    quantizers: Mapping[str, Quantizer]
-    layouts: Mapping[str, ModelLayout]
-
-    @staticmethod
-    def of(call: Call, *, transposed: bool = False) -> _Trained:
-        """The kernel, the bias if there is one, and the number of groups."""
-        groups = call.attributes.integer("group", 1)
-        kernel = call.trained(1, "the kernel").moved(
-            lambda elements: spatial.kernel_of(elements, groups, transposed=transposed)
-        )
-        size = kernel.shape[:-2]
-        if (call.attributes.integers("kernel_shape") or size) != size:
-            raise call.attributes.wrong("kernel_shape", f"the kernel's, {size}")
-        bias = None if call.operand(2) is None else call.trained(2, "the bias")
-        kernel, bias = call.build.draft.shared(kernel), None if bias is None else call.build.draft.shared(bias)
-        quantizers, layouts = quantizers_of(weight=kernel, bias=bias), layouts_of(weight=kernel, bias=bias)
-        return _Trained(kernel.elements, None if bias is None else bias.elements, groups, quantizers, layouts)
+def _trained(call: Call, *, transposed: bool = False) -> tuple[Value, Value | None, int]:
+    """The kernel, the bias if there is one, and the number of groups."""
+    groups = call.attributes.integer("group", 1)
+    kernel = call.trained(1, "the kernel").moved(
+        lambda elements: spatial.kernel_of(elements, groups, transposed=transposed)
+    )
+    size = kernel.shape[:-2]
+    if (call.attributes.integers("kernel_shape") or size) != size:
+        raise call.attributes.wrong("kernel_shape", f"the kernel's, {size}")
+    bias = None if call.operand(2) is None else call.build.draft.shared(call.trained(2, "the bias"))
+    return call.build.draft.shared(kernel), bias, groups
 
 
 def _conv(call: Call, x: Value) -> Value:
-    found = _Trained.of(call)
-    taps = _taps(call, found.kernel.shape[:-2])
-    return spatial.convolution(
-        call.build, x, found.kernel, found.bias, taps, found.groups, "", found.quantizers, found.layouts
-    )
+    kernel, bias, groups = _trained(call)
+    return spatial.convolution(call.build, x, kernel, bias, _taps(call, kernel.shape[:-2]), groups)
 
 
 def _conv_transpose(call: Call, x: Value) -> Value:
-    layer = _Trained.of(call, transposed=True)
-    taps = _taps(call, layer.kernel.shape[:-2])
+    kernel, bias, groups = _trained(call, transposed=True)
+    taps = _taps(call, kernel.shape[:-2])
     rank, wanted = len(taps.size), call.attributes.integers("output_shape")
     extra = call.attributes.per_axis("output_padding", rank, 0, least=0)
     if wanted:
@@ -104,9 +77,7 @@ def _conv_transpose(call: Call, x: Value) -> Value:
     elif isinstance(taps.padding, Same):  # of n * stride elements runtimes leave out those that no product goes to
         axes = zip(x.item, taps.strides, taps.spans, extra, strict=False)
         wanted = tuple(min(n * stride, (n - 1) * stride + span + more) for n, stride, span, more in axes)
-    return spatial.transposed(
-        call.build, x, layer.kernel, layer.bias, taps, layer.groups, extra, wanted, layer.quantizers, layer.layouts
-    )
+    return spatial.transposed(call.build, x, kernel, bias, taps, groups, extra, wanted)
 
 
 def _windows(call: Call, x: Value) -> Taps:

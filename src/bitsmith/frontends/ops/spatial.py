@@ -17,15 +17,13 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value, constant
 from bitsmith.frontends.ops.selection import take
-from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers import pooling
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.power import Power
-from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.resample import Crop, Pad, PadMode, Pairs
 
@@ -90,40 +88,29 @@ def kernel_of(weights: Floats, groups: int, *, transposed: bool = False) -> Floa
 
 
 def convolution(
-    build: Builder,
-    x: Value,
-    kernel: Floats,
-    bias: Floats | None,
-    taps: Taps,
-    groups: int = 1,
-    suffix: str = "",
-    quantizers: Mapping[str, Quantizer] | None = None,
-    layouts: Mapping[str, ModelLayout] | None = None,
+    build: Builder, x: Value, kernel: Value, bias: Value | None, taps: Taps, groups: int = 1, suffix: str = ""
 ) -> Value:
-    """A convolution, whose channels are in ``groups``; ``quantizers`` and ``layouts`` are those of "weight" and "bias"."""
-    _check_bias(bias, kernel)
-    layer = Conv(kernel, bias, taps.strides, taps.dilation, _padded(x, taps), groups)
-    return build.each(layer, x, suffix, quantizers, layouts)
+    """A convolution with trained tensors, whose channels are in ``groups``."""
+    layer = Conv(*_elements(kernel, bias), taps.strides, taps.dilation, _padded(x, taps), groups)
+    return build.each(layer, x, suffix, weight=kernel, bias=bias)
 
 
 def transposed(
     build: Builder,
     x: Value,
-    kernel: Floats,
-    bias: Floats | None,
+    kernel: Value,
+    bias: Value | None,
     taps: Taps,
     groups: int = 1,
     extra: Axes = (),
     output: Axes = (),
-    quantizers: Mapping[str, Quantizer] | None = None,
-    layouts: Mapping[str, ModelLayout] | None = None,
 ) -> Value:
-    """A transposed convolution.
+    """A transposed convolution with trained tensors.
 
     Of all elements that products go to, and ``extra`` ones after them, the padding is dropped. With :class:`Same` that
     leaves ``output`` elements, by default ``n * stride``.
     """
-    _check_bias(bias, kernel)
+    tensors = _elements(kernel, bias)
     _padded(x, taps)
     sizes, extra = x.item[:-1], extra or (0,) * len(taps.size)
     axes = zip(sizes, taps.strides, taps.spans, extra, strict=True)
@@ -135,13 +122,14 @@ def transposed(
     else:
         output = tuple(n - sum(pair) for n, pair in zip(full, padding, strict=True))
     crop = tuple(before for before, _ in padding)
-    layer = ConvTranspose(kernel, bias, taps.strides, taps.dilation, crop, output, groups)
-    return build.each(layer, x, quantizers=quantizers, layouts=layouts)
+    layer = ConvTranspose(*tensors, taps.strides, taps.dilation, crop, output, groups)
+    return build.each(layer, x, weight=kernel, bias=bias)
 
 
-def _check_bias(bias: Floats | None, kernel: Floats) -> None:
+def _elements(kernel: Value, bias: Value | None) -> tuple[Floats, Floats | None]:
     if bias is not None and bias.shape != kernel.shape[-1:]:
         raise UnsupportedError(f"a bias of shape {bias.shape}", accepted=f"one for each of {kernel.shape[-1]} channels")
+    return kernel.elements, None if bias is None else bias.elements
 
 
 def _padded(x: Value, taps: Taps) -> Pairs:
@@ -188,8 +176,8 @@ def norm_pool(build: Builder, x: Value, taps: Taps, order: int) -> Value:
     layer = Absolute() if order == 1 else Power(2.0)
     each = build.each(layer, x, "magnitude" if order == 1 else "square")
     channels = x.item[-1]
-    ones = as_weights(np.ones((*taps.size, 1, channels)))
-    total = convolution(build, each, ones, None, taps, channels, "" if order == 1 else "sum")
+    ones = np.ones((*taps.size, 1, channels))
+    total = convolution(build, each, constant(ones), None, taps, channels, "" if order == 1 else "sum")
     return total if order == 1 else build.each(Power(0.5), total)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value, checked_elements, constant, kernel_layouts
+from bitsmith.frontends.builder.value import Value, checked_elements, constant
 from bitsmith.frontends.ops import contraction, spatial
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.frontends.ops.shape import view
@@ -19,9 +19,9 @@ from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.requantize import Kernels, exact, real_step
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.frontends.tflite.tensors import Tensor
-from bitsmith.ir.model_layout import ModelLayout, Move
+from bitsmith.ir.model_layout import Move
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.quantization.quantizer import Quantizer
 
 _ACCUMULATOR = (1 << 31) - 1
@@ -91,8 +91,8 @@ def _rows(call: Call, shape: Sequence[int]) -> Value:
 def _dense(call: Call) -> Value:
     weights = call.trained(1, "the weights")
     rows, bias = _rows(call, weights.shape), call.biases(2, len(weights))
-    layouts = kernel_layouts(weights.shape, np.transpose)
-    return fused(call, lambda build: build.each(Dense(as_weights(weights.T), bias), rows, layouts=layouts))
+    kernel = constant(weights).moved(np.transpose)
+    return fused(call, lambda build: build.each(Dense(kernel.elements, bias), rows, weight=kernel))
 
 
 def _fully_connected(call: Call) -> Value:
@@ -105,8 +105,8 @@ def _fully_connected(call: Call) -> Value:
     wide = _is_wide(call, x, 2)
     if not wide:
         _check_sums(call, x, exact(codes.T), bias)
-    layer, layouts = Dense(exact(codes.T), _bias(bias)), kernel_layouts(codes.shape, np.transpose)
-    y = _of_codes(call, weights, call.tensor(2)).each(layer, rows, layouts=layouts)
+    kernel = constant(exact(codes)).moved(np.transpose)
+    y = _of_codes(call, weights, call.tensor(2)).each(Dense(kernel.elements, _bias(bias)), rows, weight=kernel)
     if call.kernels is Kernels.SINGLE:
         return call.quantized(y, real_step(_factors(x, weights, call.result, units), call.fused()))
     single = weights.quantized.is_plain
@@ -183,40 +183,37 @@ class _Convolution:
 
     def numbers(self, call: Call) -> Value:
         """The convolution of a model that is not quantized."""
-        kernel, layouts = self._kernel(call, call.trained(1, "the kernel"))
-        convolve = self._with(call, kernel, call.biases(3 if self.transposed else 2, kernel.shape[-1]), layouts)
-        return fused(call, convolve)
+        kernel = self._kernel(call, call.trained(1, "the kernel"))
+        return fused(call, self._with(call, kernel, call.biases(3 if self.transposed else 2, kernel.shape[-1])))
 
     def codes(self, call: Call) -> Value:
         codes, weights = call.weights(1, "the kernel")
-        kernel, layouts = self._kernel(call, exact(codes))
+        kernel = self._kernel(call, exact(codes))
         x, units, place = self._image(call), kernel.shape[-1], 3 if self.transposed else 2
         bias, wide = call.bias(place, units), _is_wide(call, x, place)
         if not wide:
-            _check_sums(call, x, kernel.reshape(-1, units), bias)
-        y = self._with(call, kernel, _bias(bias), layouts)(_of_codes(call, weights, call.tensor(place)))
+            _check_sums(call, x, kernel.elements.reshape(-1, units), bias)
+        y = self._with(call, kernel, _bias(bias))(_of_codes(call, weights, call.tensor(place)))
         factors = _factors(x, weights, call.result, units, single=x.tensor.dtype == "uint8")
         return call.rescaled(y, factors, call.fused(), wide=wide)
 
-    def _kernel(self, call: Call, stored: Floats) -> tuple[Floats, Mapping[str, ModelLayout]]:
+    def _kernel(self, call: Call, stored: Floats) -> Value:
         if stored.ndim != self.axes or 0 in stored.shape:
             raise call.error(f"a kernel of shape {stored.shape}", f"{self.axes} axes")
         if self.by_channel and len(stored) != 1:
             raise call.error(f"a kernel of shape {stored.shape}", "one element along the first axis")
-        return as_weights(self.move(stored)), kernel_layouts(stored.shape, self.move)
+        return constant(stored).moved(self.move)
 
     def _image(self, call: Call) -> Operand:
         return image(call, 2 if self.transposed else 0, self.axes - 2)
 
-    def _with(
-        self, call: Call, kernel: Floats, bias: Floats | None, layouts: Mapping[str, ModelLayout]
-    ) -> Callable[[Builder], Value]:
-        x = self._image(call).value
+    def _with(self, call: Call, kernel: Value, biases: Floats | None) -> Callable[[Builder], Value]:
+        x, bias = self._image(call).value, None if biases is None else constant(biases)
         if self.transposed:
             placed, extra = _placed(call, x, kernel.shape)
-            return lambda build: spatial.transposed(build, x, kernel, bias, placed, extra=extra, layouts=layouts)
+            return lambda build: spatial.transposed(build, x, kernel, bias, placed, extra=extra)
         taps, groups = taps_of(call, kernel.shape[:-2]), _groups(call, x, kernel.shape)
-        return lambda build: spatial.convolution(build, x, kernel, bias, taps, groups, layouts=layouts)
+        return lambda build: spatial.convolution(build, x, kernel, bias, taps, groups)
 
 
 def _matrices(call: Call) -> str:

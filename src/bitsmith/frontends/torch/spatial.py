@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value, layouts_of, quantizers_of
+from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.spatial import Same, Taps
@@ -83,13 +83,11 @@ def _convolution(call: Call, x: Value, *, transposed: bool = False) -> Value:
     groups, bias = call.positive("groups", 1), call.trained_value("bias") if call.given("bias") else None
     weight = call.trained_value("weight").moved(lambda one: spatial.kernel_of(one, groups, transposed=transposed))
     weight, bias = call.build.draft.shared(weight), None if bias is None else call.build.draft.shared(bias)
-    kernel, offset = weight.elements, None if bias is None else bias.elements
-    quantizers, layouts = quantizers_of(weight=weight, bias=bias), layouts_of(weight=weight, bias=bias)
-    taps = _taps(call, kernel.shape[:-2], (1,) * (kernel.ndim - 2))
+    taps = _taps(call, weight.shape[:-2], (1,) * (weight.rank - 2))
     if not transposed:
-        return spatial.convolution(call.build, x, kernel, offset, taps, groups, "", quantizers, layouts)
+        return spatial.convolution(call.build, x, weight, bias, taps, groups)
     extra = call.per_axis("output_padding", len(taps.size), 0, least=0)
-    return spatial.transposed(call.build, x, kernel, offset, taps, groups, extra, (), quantizers, layouts)
+    return spatial.transposed(call.build, x, weight, bias, taps, groups, extra)
 
 
 def _pad(call: Call) -> Result:
