@@ -13,6 +13,7 @@ from tests.properties import few
 import bitsmith
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.keras.outputs import keras_outputs
+from bitsmith.frontends.outputs import ModelRun
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
@@ -72,7 +73,7 @@ def test_a_conversion_leaves_the_states_of_the_live_model_as_they_were() -> None
     frames = np.random.default_rng(1).uniform(-1, 1, (4, STEPS, CHANNELS)).astype(np.float32)
     framework(model, frames)
     before = [np.array(each) for each in map(keras.ops.convert_to_numpy, model.layers[1].states)]
-    found = keras_outputs(model, [frames], None, insist=False)
+    found = keras_outputs(ModelRun(model, [frames], None, insist=False))
     after = [keras.ops.convert_to_numpy(each) for each in model.layers[1].states]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)) and np.any(before[0])
     reset(model)

@@ -20,6 +20,7 @@ from torch_samples import assert_same, randomised, save_pt2
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.outputs import ModelRun
 from bitsmith.frontends.torch.outputs import torch_outputs
 from bitsmith.frontends.torch.read import read_torch
 
@@ -56,8 +57,8 @@ def test_a_file_is_read_as_the_module_is(file: Path) -> None:
 def test_a_file_is_run_if_the_caller_insists(file: Path) -> None:
     torch.manual_seed(0)
     x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    assert torch_outputs(file, [x], None, insist=False) is None
-    found = torch_outputs(file, [x], None, insist=True)
+    assert torch_outputs(ModelRun(file, [x], None, insist=False)) is None
+    found = torch_outputs(ModelRun(file, [x], None, insist=True))
     assert found is not None and (found.framework, found.half, found.accelerated) == ("PyTorch", False, False)
     with torch.no_grad():
         np.testing.assert_allclose(found.outputs[0], Tied().eval()(torch.from_numpy(x)).numpy(), atol=1e-6)

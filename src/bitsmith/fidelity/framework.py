@@ -14,7 +14,7 @@ import numpy as np
 
 from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.frameworks import AnyModel, framework_of
-from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
+from bitsmith.frontends.outputs import FrameworkRun, ModelRun, NotComparedError, Numbers
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -40,7 +40,7 @@ def framework_run(
         framework = framework_of(model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return framework.outputs(model, typed, layers, insist=insist)
+            return framework.outputs(ModelRun(model, typed, layers, insist))
     except NotComparedError:
         raise
     except Exception as error:  # whatever a framework raises for a model that it cannot run

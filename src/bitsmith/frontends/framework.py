@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.input_shapes import Example, InputShapes
-from bitsmith.frontends.outputs import FrameworkRun, Numbers
+from bitsmith.frontends.outputs import FrameworkRun, ModelRun, Numbers
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 
@@ -43,19 +43,6 @@ class ReadOptions:
 
 TAKEN = frozenset(field.name for field in fields(ReadOptions)) - {"allow_approximate"}
 """Options that not every framework takes."""
-
-
-class Outputs(Protocol):
-    """A function from a model and its inputs to its framework's own outputs.
-
-    ``layers`` are the user's translations, which may say what computes an operator.
-    Returns None for a file whose framework is slow to load, unless the caller insists. Whatever it raises is why the outputs are
-    not to be had; :class:`NotComparedError` says it in words for users.
-    """
-
-    def __call__(
-        self, model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
-    ) -> FrameworkRun | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +117,8 @@ class Framework:
         folder: a file that each folder of a model has, where models are folders; else None.
         takes: those of :data:`TAKEN` that it takes.
         read: the network of a file or a live model.
-        outputs: outputs of a model as the framework computes them.
+        outputs: outputs of a model as the framework computes them, or None for a file whose framework is slow to load, unless the
+            user insists. Whatever it raises is why they are not to be had; :class:`NotComparedError` says it in words for users.
         layer_results: results of a model's layers as the framework computes them, by names of nodes; empty if it does not give
             them.
         shapeless: None if all of its models say the shapes of their inputs.
@@ -148,7 +136,7 @@ class Framework:
     folder: str | None
     takes: frozenset[str]
     read: Callable[[object, ReadOptions], Network]
-    outputs: Outputs
+    outputs: Callable[[ModelRun], FrameworkRun | None]
     layer_results: Callable[[object, Network, Sequence[Numbers]], Mapping[str, Floats]]
     shapeless: Shapeless | None
     with_inputs: Callable[[object, object], object]

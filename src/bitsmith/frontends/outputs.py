@@ -6,6 +6,7 @@ executed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -18,6 +19,8 @@ from bitsmith.layers.layer import Floats
 if TYPE_CHECKING:
     import torch
 
+    from bitsmith.frontends.custom.call import Layers
+
 Numbers: TypeAlias = npt.NDArray[np.generic]
 Run: TypeAlias = Callable[[Sequence[Numbers]], object]
 """A model, from its inputs to whatever holds its outputs."""
@@ -28,6 +31,24 @@ HALVES = ("float16", "bfloat16")
 
 class NotComparedError(Exception):
     """Reason why a framework's outputs cannot be computed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelRun:
+    """A run of a model by its own framework that is asked for.
+
+    ``layers`` are the user's translations, which may say what computes an operator. The user may ``insist`` on the run of a file.
+    """
+
+    model: object
+    inputs: Sequence[Numbers]
+    layers: Layers | None
+    insist: bool
+
+    @property
+    def is_left_out(self) -> bool:
+        """True of a file, unless the user insists."""
+        return isinstance(self.model, str | os.PathLike) and not self.insist
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,10 @@ from bitsmith.base.files import open_file
 from bitsmith.errors import BitsmithError, ModelFileError
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
 from bitsmith.frontends.input_shapes import NamedInputs
-from bitsmith.frontends.outputs import FrameworkRun, Numbers
+from bitsmith.frontends.outputs import FrameworkRun, ModelRun
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
-    from bitsmith.frontends.custom.call import Layers
     from bitsmith.frontends.formulas.expression import Expression
 
 _MOST_BYTES = 16 << 20
@@ -156,14 +155,14 @@ def _read(model: object, options: ReadOptions) -> Network:
     return replace(found, notes=(*formulas.notes, *found.notes))
 
 
-def _outputs(model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool) -> FrameworkRun | None:
+def _outputs(run: ModelRun) -> FrameworkRun:
     from bitsmith.frontends.formulas.expression import names_of
     from bitsmith.frontends.formulas.outputs import by_sympy, evaluated
 
-    formulas = formulas_of(model)
+    formulas = formulas_of(run.model)
     expressions = formulas.expressions()
     names = tuple(formulas.inputs or names_of(*expressions))
-    x = inputs[0].astype(np.float64)
+    x = run.inputs[0].astype(np.float64)
     if all(isinstance(one, str) for one in formulas.sources):
         return FrameworkRun("NumPy", (evaluated(expressions, names, x),))
     return FrameworkRun("sympy", (by_sympy(formulas.sources, names, x),))

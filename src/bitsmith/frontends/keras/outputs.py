@@ -14,12 +14,12 @@ import numpy as np
 
 from bitsmith.frontends.keras.live import PACKAGES, LiveModel, is_live
 from bitsmith.frontends.keras.subclassed import functional
-from bitsmith.frontends.outputs import HALVES, FrameworkRun, NotComparedError, Numbers, flat, in_parts
+from bitsmith.frontends.outputs import HALVES, FrameworkRun, ModelRun, NotComparedError, Numbers, flat, in_parts
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
-    from bitsmith.frontends.custom.call import Layers
+    pass
 
 
 class _Tensor(Protocol):
@@ -55,17 +55,15 @@ class _Runnable(Protocol):
     def predict(self, x: object, verbose: int) -> list[Floats]: ...
 
 
-def keras_outputs(
-    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
-) -> FrameworkRun | None:
+def keras_outputs(asked: ModelRun) -> FrameworkRun | None:
     """Outputs of a live model; of a file if the caller insists, else None.
 
     Raises:
         NotComparedError: they are not to be had.
     """
-    if is_live(model):
-        return _live_outputs(functional(model), inputs)
-    return _live_outputs(_loaded(Path(str(model))), inputs) if insist else None
+    if is_live(asked.model):
+        return _live_outputs(functional(asked.model), asked.inputs)
+    return _live_outputs(_loaded(Path(str(asked.model))), asked.inputs) if asked.insist else None
 
 
 def _live_outputs(live: LiveModel, inputs: Sequence[Numbers]) -> FrameworkRun:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
 from bitsmith.frontends.lut_networks import KANELE_MARK, LOGICNETS_MARK, TABLES_OF_LAYER
-from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
+from bitsmith.frontends.outputs import FrameworkRun, ModelRun, NotComparedError
 from bitsmith.layers.network import Network
-
-if TYPE_CHECKING:
-    from bitsmith.frontends.custom.call import Layers
 
 
 def _no_live(model: object) -> bool:
@@ -25,9 +22,7 @@ def _is_dwn(model: object) -> bool:
     return isinstance(model, Mapping) and any(TABLES_OF_LAYER.fullmatch(str(name)) for name in model)
 
 
-def _no_outputs(
-    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
-) -> FrameworkRun | None:
+def _no_outputs(run: ModelRun) -> FrameworkRun:
     raise NotComparedError("its tables are the model: nothing else computes them")
 
 

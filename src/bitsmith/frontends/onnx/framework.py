@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
 from bitsmith.frontends.onnx.live import OnnxModel
-from bitsmith.frontends.outputs import FrameworkRun, Numbers
+from bitsmith.frontends.outputs import FrameworkRun, ModelRun
 from bitsmith.layers.network import Network
-
-if TYPE_CHECKING:
-    from bitsmith.frontends.custom.call import Layers
 
 
 def _is_live(model: object) -> bool:
@@ -35,10 +31,10 @@ def _read(model: object, options: ReadOptions) -> Network:
     )
 
 
-def _outputs(model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool) -> FrameworkRun | None:
+def _outputs(run: ModelRun) -> FrameworkRun | None:
     from bitsmith.frontends.onnx.outputs import onnx_outputs
 
-    return onnx_outputs(cast("OnnxModel", _proto(model)), inputs, layers)
+    return onnx_outputs(cast("OnnxModel", _proto(run.model)), run.inputs, run.layers)
 
 
 ONNX = Framework(

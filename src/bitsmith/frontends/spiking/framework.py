@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
-from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers
+from bitsmith.frontends.outputs import FrameworkRun, ModelRun, NotComparedError
 from bitsmith.frontends.spiking import is_neuron
 from bitsmith.frontends.torch.live import is_module
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
     import torch
-
-    from bitsmith.frontends.custom.call import Layers
 
 
 def _is_spiking(model: object) -> bool:
@@ -38,9 +35,7 @@ def _read_nir(model: object, options: ReadOptions) -> Network:
     return read_graph(graph_of_dict(described, "the NIR graph"), options.input_shape, "the NIR graph")
 
 
-def _no_outputs(
-    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
-) -> FrameworkRun | None:
+def _no_outputs(run: ModelRun) -> FrameworkRun:
     raise NotComparedError("NIR is a format: nothing computes it but the tools that read it")
 
 
@@ -50,12 +45,10 @@ def _read_snntorch(model: object, options: ReadOptions) -> Network:
     return read_snntorch(cast("torch.nn.Module", model), options.input_shape)
 
 
-def _snntorch_outputs(
-    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
-) -> FrameworkRun | None:
+def _snntorch_outputs(run: ModelRun) -> FrameworkRun:
     from bitsmith.frontends.spiking.snntorch import run_snntorch
 
-    return FrameworkRun("snnTorch", (run_snntorch(cast("torch.nn.Module", model), inputs),))
+    return FrameworkRun("snnTorch", (run_snntorch(cast("torch.nn.Module", run.model), run.inputs),))
 
 
 NIR = Framework(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_layer_results, own_inputs
-from bitsmith.frontends.outputs import FrameworkRun, Numbers
+from bitsmith.frontends.outputs import FrameworkRun, ModelRun
 from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.layers.network import Network
-
-if TYPE_CHECKING:
-    from bitsmith.frontends.custom.call import Layers
 
 
 def _read(model: object, options: ReadOptions) -> Network:
@@ -20,10 +16,10 @@ def _read(model: object, options: ReadOptions) -> Network:
     return read_tflite(cast("TfliteModel", model), options.rounding or "single")  # it refuses anything else
 
 
-def _outputs(model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool) -> FrameworkRun | None:
+def _outputs(run: ModelRun) -> FrameworkRun | None:
     from bitsmith.frontends.tflite.outputs import tflite_outputs
 
-    return tflite_outputs(cast("TfliteModel", model), inputs, insist=insist)
+    return tflite_outputs(cast("TfliteModel", run.model), run.inputs, insist=run.insist)
 
 
 TFLITE = Framework(

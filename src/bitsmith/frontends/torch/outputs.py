@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers, flat, in_parts
+from bitsmith.frontends.outputs import FrameworkRun, ModelRun, NotComparedError, Numbers, flat, in_parts
 from bitsmith.frontends.torch.live import evaluating, is_exported, is_module, module_results, module_weights
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -17,24 +17,21 @@ from bitsmith.layers.network import Network
 if TYPE_CHECKING:
     import torch
 
-    from bitsmith.frontends.custom.call import Layers
 
-
-def torch_outputs(
-    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
-) -> FrameworkRun | None:
+def torch_outputs(asked: ModelRun) -> FrameworkRun | None:
     """Outputs of a module or an exported program; of a file if the caller insists, else None.
 
     Raises:
         NotComparedError: they are not to be had.
     """
+    model = asked.model
     if is_module(model):
-        return _of_module(model, inputs)
+        return _of_module(model, asked.inputs)
     if not is_exported(model):
-        if not insist:
+        if not asked.insist:
             return None
         model = _loaded_program(Path(str(model)))
-    return FrameworkRun("PyTorch", _exported_outputs(model, inputs))
+    return FrameworkRun("PyTorch", _exported_outputs(model, asked.inputs))
 
 
 def layer_results(model: object, network: Network, inputs: Sequence[Numbers]) -> Mapping[str, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
-from bitsmith.frontends.outputs import FrameworkRun, Numbers
+from bitsmith.frontends.outputs import FrameworkRun, ModelRun
 from bitsmith.frontends.trees import LIGHTGBM_MARK
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
-    from bitsmith.frontends.custom.call import Layers
     from bitsmith.frontends.trees.network import Classes
 
 
@@ -108,45 +107,39 @@ def _begins(*keys: str) -> Callable[[bytes], bool]:
 
 @dataclass(frozen=True, slots=True)
 class _Outputs:
-    """Outputs of a library's live models; of a file if the caller insists, else none."""
+    """Outputs of a library's live models; of a file if the user insists, else none."""
 
     name: str
 
-    def __call__(
-        self, model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
-    ) -> FrameworkRun | None:
+    def __call__(self, run: ModelRun) -> FrameworkRun | None:
         from bitsmith.frontends.trees.outputs import boosted, estimated, loaded
 
-        if isinstance(model, str | os.PathLike):
-            return boosted(self.name, loaded(self.name, model), inputs[0]) if insist else None
-        of = boosted if type(model).__name__ == "Booster" else estimated
-        return of(self.name, model, inputs[0])
+        if run.is_left_out:
+            return None
+        if isinstance(run.model, str | os.PathLike):
+            return boosted(self.name, loaded(self.name, run.model), run.inputs[0])
+        of = boosted if type(run.model).__name__ == "Booster" else estimated
+        return of(self.name, run.model, run.inputs[0])
 
 
-def _catboost_outputs(
-    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
-) -> FrameworkRun | None:
+def _catboost_outputs(run: ModelRun) -> FrameworkRun | None:
     from bitsmith.frontends.trees.outputs import of_catboost
 
-    return None if isinstance(model, str | os.PathLike) and not insist else of_catboost(model, inputs[0])
+    return None if run.is_left_out else of_catboost(run.model, run.inputs[0])
 
 
-def _treelite_outputs(
-    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
-) -> FrameworkRun | None:
+def _treelite_outputs(run: ModelRun) -> FrameworkRun | None:
     from bitsmith.frontends.trees.outputs import of_treelite
 
     # treelite reads no JSON of its own.
-    return None if isinstance(model, str | os.PathLike) else of_treelite(model, inputs[0])
+    return None if isinstance(run.model, str | os.PathLike) else of_treelite(run.model, run.inputs[0])
 
 
-def _ydf_outputs(
-    model: object, inputs: Sequence[Numbers], layers: Layers | None, *, insist: bool
-) -> FrameworkRun | None:
+def _ydf_outputs(run: ModelRun) -> FrameworkRun | None:
     from bitsmith.frontends.trees.outputs import of_ydf
     from bitsmith.frontends.trees.ydf import loaded
 
-    return of_ydf(loaded(model) if isinstance(model, str | os.PathLike) else model, inputs[0])
+    return of_ydf(loaded(run.model) if isinstance(run.model, str | os.PathLike) else run.model, run.inputs[0])
 
 
 SKLEARN = Framework(
