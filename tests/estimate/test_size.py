@@ -21,9 +21,9 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
+from bitsmith.netlist.delays import carry_start
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import AddSub, Mux, live_words
-from bitsmith.netlist.pipeline import carry_start
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.mapping.test_engines import perceptron, residual, shared
 from tests.mapping.test_folding import convolution

@@ -12,6 +12,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist import pipeline as pipelines
+from bitsmith.netlist.delays import registers_after
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import Absorption, absorb
 from bitsmith.netlist.netlist import (
@@ -26,7 +27,7 @@ from bitsmith.netlist.netlist import (
     live_words,
     operands,
 )
-from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline, registers_after
+from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays, dense_program
 from tests.properties import few

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.devices import ULTRASCALE_PLUS
+from bitsmith.netlist.delays import carry_start
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.netlist import AddSub, Netlist, TernaryAdder, live_words
-from bitsmith.netlist.pipeline import carry_start, pipeline
+from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import regroup_sums
 from bitsmith.netlist.text import to_text

@@ -12,9 +12,10 @@ from pyslang.driver import Driver
 
 from bitsmith.building.design import Circuit as LaidOut
 from bitsmith.ir.program import Program
+from bitsmith.netlist.delays import Delays
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
-from bitsmith.netlist.pipeline import Delays, pipeline
+from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import regroup_sums
 from bitsmith.rtl.design import RtlDesign

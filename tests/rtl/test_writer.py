@@ -13,9 +13,10 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Compare, Relation
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.netlist.delays import Delays
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import Field
-from bitsmith.netlist.pipeline import Delays, pipeline
+from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import _described, write

@@ -26,8 +26,8 @@ from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.mapping.memories import paired, table_blocks, takes_block
 from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, used_blocks
 from bitsmith.netlist import csd
+from bitsmith.netlist.delays import lut_inputs
 from bitsmith.netlist.elaborate import BlockLayers
-from bitsmith.netlist.pipeline import lut_inputs
 
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""

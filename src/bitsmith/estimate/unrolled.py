@@ -16,9 +16,10 @@ from bitsmith.estimate.figures import Size
 from bitsmith.estimate.registers import is_memory, registers
 from bitsmith.estimate.tables import unlike
 from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.delays import carry_start, lut_inputs
 from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import Netlist, Word, WordRef, live_words, operands, readers_of
-from bitsmith.netlist.pipeline import PipelineStages, carry_start, lut_inputs
+from bitsmith.netlist.pipeline import PipelineStages
 
 _LEAST_CHAIN = 3
 """Synthesis gives shorter sums no carry chain."""

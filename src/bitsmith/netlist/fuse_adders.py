@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.delays import Delays, carry_start
 from bitsmith.netlist.netlist import Netlist, Word, WordRef, is_wiring, operands, readers_of
-from bitsmith.netlist.pipeline import Delays, Timing, carry_start
+from bitsmith.netlist.pipeline import Timing
 from bitsmith.netlist.renumber import renumbered
 
 _ROUNDS = 4

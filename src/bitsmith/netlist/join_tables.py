@@ -15,9 +15,9 @@ import numpy as np
 
 from bitsmith.ir.types import width_of
 from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.delays import Delays, lut_inputs
 from bitsmith.netlist.drop_unread_bits import address_bits
 from bitsmith.netlist.netlist import Cell, Netlist, WordRef, readers_of
-from bitsmith.netlist.pipeline import Delays, lut_inputs
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import sum_trees
 from bitsmith.netlist.renumber import Writing, written_again

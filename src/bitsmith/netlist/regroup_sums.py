@@ -13,9 +13,10 @@ from itertools import combinations
 from typing import NamedTuple
 
 from bitsmith.ir.types import low_zeros, width_of
+from bitsmith.netlist.delays import Delays, carry_start
 from bitsmith.netlist.fuse_adders import CONSTANT_SHARE, is_exact, is_sum, luts_of_sum
 from bitsmith.netlist.netlist import AddSub, Literal, Netlist, TernaryAdder, View, Word, WordRef, readers_of
-from bitsmith.netlist.pipeline import Delays, Timing, carry_start
+from bitsmith.netlist.pipeline import Timing
 from bitsmith.netlist.renumber import moved, renumbered, with_words
 
 _LEAST_TERMS = 4

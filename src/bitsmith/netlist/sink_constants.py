@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.delays import Delays, lut_inputs
 from bitsmith.netlist.fuse_adders import is_exact, is_sum, luts_of_sum
 from bitsmith.netlist.netlist import Netlist, Word, WordRef, readers_of, reduce_bits
-from bitsmith.netlist.pipeline import Delays, lut_inputs
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.renumber import moved, with_words
 from bitsmith.netlist.tabulate_cones import table_luts

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from bitsmith.ir.types import width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.contents import by_low_bits
+from bitsmith.netlist.delays import Delays, lut_inputs
 from bitsmith.netlist.netlist import Cell, Netlist, Word, WordRef, live_words
-from bitsmith.netlist.pipeline import Delays, Timing, lut_inputs
+from bitsmith.netlist.pipeline import Timing
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.renumber import moved
 from bitsmith.netlist.tabulate_cones import table_luts

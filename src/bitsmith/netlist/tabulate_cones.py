@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from bitsmith.ir.types import width_of
 from bitsmith.netlist import netlist as cells
+from bitsmith.netlist.delays import Delays, cell_delay, lut_inputs
 from bitsmith.netlist.fuse_adders import luts_of_sum
 from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import Netlist, Word, WordRef, is_wiring, live_words, operands, readers_of
-from bitsmith.netlist.pipeline import Delays, cell_delay, lut_inputs
 from bitsmith.netlist.reduce_widths import reduce_widths
 
 _NARROW = 8
