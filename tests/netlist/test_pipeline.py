@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bitsmith.ir.builder import ProgramBuilder
@@ -12,8 +14,9 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist import pipeline as pipelines
-from bitsmith.netlist.delays import registers_after
+from bitsmith.netlist.delays import Delays, carry_start, registers_after
 from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.lut_packing import Absorption, absorb
 from bitsmith.netlist.netlist import (
     AddSub,
@@ -23,17 +26,31 @@ from bitsmith.netlist.netlist import (
     Mux,
     Netlist,
     RomRead,
+    TernaryAdder,
     View,
+    WordRef,
     live_words,
     operands,
 )
 from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
-from tests.netlist.checks import SteadyDelays, dense_program
+from bitsmith.netlist.regroup_sums import regroup_sums
+from tests.netlist.checks import SteadyDelays, TernaryDelays, dense_program
 from tests.properties import few
 from tests.properties.programs import random_program
 
-DELAYS = SteadyDelays()
+
+class SteepDelays(TernaryDelays):
+    """Delays of sums that nearly all their ripples are."""
+
+    def adder(self, width: int) -> float:
+        return 0.1 + 0.25 * width
+
+    def ternary_adder(self, width: int) -> float | None:
+        return 0.2 + 0.25 * width
+
+
+DELAYS, TERNARY, STEEP = SteadyDelays(), TernaryDelays(), SteepDelays()
 LUT_INPUTS = 4
 
 
@@ -41,15 +58,51 @@ def netlist_of(program: Program) -> Netlist:
     return reduce_widths(elaborate(program))
 
 
-def delay(netlist: Netlist, absorbed: Absorption, index: int, budget: float) -> float:
+def delay(netlist: Netlist, absorbed: Absorption, index: int, delays: Delays, budget: float) -> float:
     inputs = absorbed.inputs[index]
-    return DELAYS.table(inputs) if inputs else registers_after(netlist, netlist.words[index], DELAYS, budget)[1]
+    return delays.table(inputs) if inputs else registers_after(netlist, netlist.words[index], delays, budget)[1]
 
 
-def check(netlist: Netlist, schedule: PipelineStages, budget: float) -> None:
-    """Nothing is read before it is made, each stage fits the budget, and the register count is the sum of the delays."""
+def bits_of(netlist: Netlist, absorbed: Absorption, ref: WordRef, times: Mapping[int, list[float]]) -> list[float]:
+    """When each bit of what is read is there; all of an absorbed word at once, as late as the last of its sources."""
+    word = netlist.words[ref.word]
+    if isinstance(word.cell, Literal):
+        found = [0.0] * word.width
+    elif ref.word in times:
+        found = times[ref.word]
+    elif isinstance(word.cell, View):
+        whole = bits_of(netlist, absorbed, WordRef(word.cell.a), times)
+        found = (whole + [max(whole)] * word.width)[word.drop : word.drop + word.width]
+    else:
+        parts = [time for source in absorbed.sources[ref.word] for time in times.get(source, ())]
+        found = [max(parts, default=0.0)] * word.width
+    return [0.0] * ref.shift + found
+
+
+def ready(
+    netlist: Netlist, absorbed: Absorption, index: int, times: Mapping[int, list[float]], delays: Delays, budget: float
+) -> list[float]:
+    """When each bit of a word is there: of a sum by the bits below alone, of others when all that is read is there."""
+    word, cell = netlist.words[index], netlist.words[index].cell
+    if not isinstance(cell, AddSub | TernaryAdder):
+        reads = (source for operand in operands(cell) for source in absorbed.sources[operand])
+        start = max((max(times.get(source, [0.0])) for source in reads), default=0.0)
+        return [start + delay(netlist, absorbed, index, delays, budget)] * word.width
+    refs = (cell.a, cell.b) if isinstance(cell, AddSub) else (cell.a, cell.b, cell.c)
+    chain = delays.adder if isinstance(cell, AddSub) else delays.ternary_adder
+    first = carry_start(cell) if isinstance(cell, AddSub) else cell.passed
+    terms = [bits_of(netlist, absorbed, ref, times) or [0.0] for ref in refs]
+    columns = [max(term[min(place, len(term) - 1)] for term in terms) for place in range(word.drop + word.width)]
+    made = columns[:first]
+    for place in range(first, len(columns)):
+        made.append(max(columns[low] + (chain(place - low + 1) or 0.0) for low in range(first, place + 1)))
+    return made[word.drop :]
+
+
+def check(netlist: Netlist, schedule: PipelineStages, budget: float, delays: Delays = DELAYS) -> None:
+    """Nothing is read before it is made, each bit's way fits the budget, and the register count is the sum of the delays."""
     absorbed = absorb(netlist, LUT_INPUTS, sums_choose=False)
-    finish: dict[int, float] = {}
+    finish: dict[int, list[float]] = {}
     last: dict[int, int] = {}
     for index in sorted(live_words(netlist)):
         word, stage = netlist.words[index], schedule.stage[index]
@@ -58,18 +111,16 @@ def check(netlist: Netlist, schedule: PipelineStages, budget: float) -> None:
         if not staged:
             continue
         assert stage < schedule.stages and (stage == 0 or not isinstance(word.cell, InputPort))
-        start = 0.0
-        for operand in operands(word.cell):
-            for source in absorbed.sources[operand]:
-                if source in finish:
-                    last[source] = max(last.get(source, 0), stage)
-                    after, _ = registers_after(netlist, netlist.words[source], DELAYS, budget)
-                    assert schedule.stage[source] + after <= stage
-                    if schedule.stage[source] == stage:
-                        start = max(start, finish[source])
-        finish[index] = start + delay(netlist, absorbed, index, budget)
-        slow = index in schedule.over_budget or registers_after(netlist, word, DELAYS, budget)[0] > 0
-        assert finish[index] <= budget + 1e-6 or (slow and start == 0)
+        reads = [source for operand in operands(word.cell) for source in absorbed.sources[operand] if source in finish]
+        for source in reads:
+            last[source] = max(last.get(source, 0), stage)
+            after, _ = registers_after(netlist, netlist.words[source], delays, budget)
+            assert schedule.stage[source] + after <= stage
+        registered = {k: bits if schedule.stage[k] == stage else [0.0] * len(bits) for k, bits in finish.items()}
+        finish[index] = ready(netlist, absorbed, index, registered, delays, budget)
+        slow = index in schedule.over_budget or registers_after(netlist, word, delays, budget)[0] > 0
+        start = max((max(registered[source], default=0.0) for source in reads), default=0.0)
+        assert max(finish[index], default=0.0) <= budget + 1e-6 or (slow and start == 0)
     for ref in netlist.results:
         for source in absorbed.sources[ref.word]:
             if source in finish:
@@ -94,6 +145,53 @@ def test_random_programs(seed: int, budget: float) -> None:
 def test_dense_networks(seed: int, budget: float) -> None:
     netlist = netlist_of(dense_program([6, 10, 4], 5, 5, 0.4, seed))
     check(netlist, pipeline(netlist, DELAYS, budget), budget)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 1000), st.floats(1.8, 12.0))
+def test_sums_of_three(seed: int, budget: float) -> None:
+    netlist = netlist_of(dense_program([6, 10, 4], 5, 5, 0.4, seed))
+    netlist = fuse_adders(regroup_sums(netlist, TERNARY, budget), TERNARY, budget)
+    check(netlist, pipeline(netlist, TERNARY, budget), budget, TERNARY)
+
+
+@settings(max_examples=60)
+@example(13272, 2.375, STEEP)  # a shifted sum is later than the registers beside it
+@given(st.integers(0, 10**6), st.floats(1.3, 8.0), st.sampled_from([DELAYS, TERNARY, STEEP]))
+def test_sums_of_what_is_left_of_sums(seed: int, budget: float, delays: Delays) -> None:
+    """Sums are cut at both ends, multiplied, and read at several places."""
+    rng = np.random.default_rng(seed)
+    build = ProgramBuilder()
+    x = build.input("x", (4,), FixedFormat(True, int(rng.integers(2, 12)), 2))
+    values = [build.slice(x, [k], [k + 1]) for k in range(4)]
+    for _ in range(int(rng.integers(4, 12))):
+        a, b = (values[max(-len(values), -1 - int(rng.integers(0, 5)))] for _ in range(2))
+        y = build.add(a, b) if rng.random() < 0.6 else build.sub(a, b)
+        if rng.random() < 0.3:
+            y = build.linear(y, rng.choice([3, 5, 9], (1, 1)))
+        if rng.random() < 0.5:
+            frac = int(rng.integers(-3, 2))
+            y = build.cast(y, FixedFormat(True, int(rng.integers(3, 14)), frac, Rounding.TRN, Overflow.WRAP))
+        values.append(y)
+    netlist = netlist_of(build.program([("y", values[-1]), ("z", values[-2])]))
+    netlist = fuse_adders(regroup_sums(netlist, delays, budget), delays, budget)
+    check(netlist, pipeline(netlist, delays, budget), budget, delays)
+
+
+@given(st.integers(3, 12), st.integers(3, 30))
+def test_only_one_of_the_sums_in_a_row_ripples_over_all_bits(terms: int, bits: int) -> None:
+    """Each further sum takes as long as its few bits above those of the sum before."""
+    build = ProgramBuilder()
+    x = build.input("x", (terms,), FixedFormat(True, bits, 0))
+    total = build.slice(x, [0], [1])
+    for k in range(1, terms):
+        total = build.cast(build.add(total, build.slice(x, [k], [k + 1])), FixedFormat(True, bits, 0))
+    netlist = netlist_of(build.program([("y", total)]))
+    exact = DELAYS.adder(bits) + (terms - 2) * DELAYS.adder(1)
+    for budget, stages in ((exact + 1e-6, 1), (exact - 1e-6, 2)):
+        schedule = pipeline(netlist, DELAYS, budget)
+        check(netlist, schedule, budget)
+        assert schedule.stages == stages
 
 
 @given(st.floats(0.5, 20.0), st.floats(0.0, 60.0), st.floats(0.01, 1.0))

@@ -254,7 +254,7 @@ def test_nothing_is_rebuilt_where_it_takes_more_time_or_saves_nothing() -> None:
 
 
 def test_trees_in_the_way_of_a_clock_stay_and_others_are_rebuilt() -> None:
-    delays, budget = ULTRASCALE_PLUS.delays, 2.2
+    delays, budget = ULTRASCALE_PLUS.delays, 2.0
     netlist = reduce_widths(elaborate(dense_program([12, 8, 4], 5, 5, 0.3, 1)))
     rebuilt = regroup_sums(netlist, delays, budget)
     check(rebuilt)

@@ -1,14 +1,16 @@
-"""Delays of cells, and the registers that must follow them.
+"""Delays of cells, and how much sooner sums may begin that read sums: low bits of a carry chain come first.
 
-In: words, and what operations take in a family. Out: nanoseconds, numbers of registers.
+In: words, and what operations take in a family. Out: nanoseconds, and registers that must follow. Bit ``k`` of a sum waits for
+bits up to ``k`` of what it adds, so that of chains in a row only one ripples over all bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol, assert_never
 
 from bitsmith.netlist import netlist as cells
-from bitsmith.netlist.netlist import Netlist, Word
+from bitsmith.netlist.netlist import Netlist, Word, WordRef
 
 _MAX_LUT_INPUTS = 8
 
@@ -102,3 +104,56 @@ def lut_inputs(delays: Delays) -> int:
     while inputs < _MAX_LUT_INPUTS and delays.table(inputs + 1) <= delays.table(1):
         inputs += 1
     return inputs
+
+
+def sooner(netlist: Netlist, index: int, sources: Sequence[Sequence[int]], delays: Delays) -> Mapping[int, float]:
+    """Nanoseconds by which the sum ``index`` may begin before the top bits of each sum that it reads are there.
+
+    ``sources`` are what each word is made of, as of `absorb`. Only a sum that is read as it is, shifted or cut, is sooner.
+    """
+    word = netlist.words[index]
+    refs, passed = _terms(word.cell)
+    width = word.width + word.drop
+    leads: dict[int, float] = {}
+    for ref in refs:
+        for source in sources[ref.word]:
+            place = _place(netlist, ref, source)
+            ripples = 0 if place is None else place + _rippling(netlist.words[source]) - 1 - passed
+            bits = min(max(ripples, 0), max(width - passed - 1, 0))
+            saved = _chain(word, width - passed, delays) - _chain(word, width - passed - bits, delays) if bits else 0.0
+            leads[source] = min(leads.get(source, saved), saved)
+    return {source: saved for source, saved in leads.items() if saved > 0}
+
+
+def _terms(cell: cells.Cell) -> tuple[tuple[WordRef, ...], int]:
+    """Terms of a sum, and its low bits that are bits of one term, unchanged; nothing of another cell."""
+    match cell:
+        case cells.AddSub():
+            return (cell.a, cell.b), carry_start(cell)
+        case cells.TernaryAdder():
+            return (cell.a, cell.b, cell.c), cell.passed
+        case _:
+            return (), 0
+
+
+def _rippling(word: Word) -> int:
+    """Upper bits of a word that come one after the other; 0 of one that is no sum."""
+    refs, passed = _terms(word.cell)
+    return min(word.width, word.width + word.drop - passed) if refs else 0
+
+
+def _chain(word: Word, width: int, delays: Delays) -> float:
+    """Nanoseconds of a sum like ``word`` of ``width`` bits that ripple."""
+    ternary = delays.ternary_adder(width) if isinstance(word.cell, cells.TernaryAdder) else None
+    return delays.adder(width) if ternary is None else ternary
+
+
+def _place(netlist: Netlist, ref: WordRef, source: int) -> int | None:
+    """Return where bit 0 of ``source`` is in ``ref``, below 0 if it is cut off; None if ``ref`` is not its bits, unchanged."""
+    operand, shift = ref.word, ref.shift
+    while operand != source:
+        word = netlist.words[operand]
+        if not isinstance(word.cell, cells.View):
+            return None
+        operand, shift = word.cell.a, shift - word.drop
+    return shift

@@ -3,7 +3,8 @@
 In: a netlist and how long each cell takes. Out: the stage of every word. Nothing is rewritten: a word of stage ``s`` that is read
 in stage ``t`` passes ``t - s`` registers, shared by all who read it. Stage 0 starts at the unregistered inputs; the outputs are
 registered at the end of the last stage, so that the latency in cycles is the number of stages, at least 1; a new sample can
-enter every cycle. Absorbed words (see `absorb`) belong to no stage: what they are made of is registered instead.
+enter every cycle. A sum may begin while the upper bits of sums in its own stage still ripple. Absorbed words (see `absorb`)
+belong to no stage: what they are made of is registered instead.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from copy import copy
 from dataclasses import dataclass
 
 from bitsmith.netlist import netlist as cells
-from bitsmith.netlist.delays import Delays, lut_inputs, registers_after
+from bitsmith.netlist.delays import Delays, lut_inputs, registers_after, sooner
 from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import Netlist, live_words, operands
 from bitsmith.netlist.place_registers import Placement, fewest_registers
@@ -105,6 +106,7 @@ class _Scheduler:
         self._width = [word.width for word in netlist.words]
         self._delays = delays
         self._reads: list[tuple[int, ...]] = [()] * count
+        self._sooner: list[Mapping[int, float]] = [{}] * count
         self._readers: list[list[int]] = []
         self._delay = [0.0] * count
         self._registers_after = bytearray(count)
@@ -120,7 +122,8 @@ class _Scheduler:
         other = copy(self)
         other._netlist = netlist
         other._order = [word for word in self._order if word not in gone]
-        other._reads, other._delay, other._too_slow = list(self._reads), list(self._delay), list(self._too_slow)
+        other._reads, other._sooner = list(self._reads), list(self._sooner)
+        other._delay, other._too_slow = list(self._delay), list(self._too_slow)
         other._registers_after = bytearray(self._registers_after)
         other._stage, other._finish = list(self._stage), list(self._finish)
         for word in sums:
@@ -139,6 +142,9 @@ class _Scheduler:
             if not isinstance(cell, cells.RomRead) or not self._registers_after[word]:
                 self._too_slow.append(word)
             self._delay[word] = self.budget
+            self._sooner[word] = {}
+        elif isinstance(cell, cells.AddSub | cells.TernaryAdder):
+            self._sooner[word] = sooner(netlist, word, absorbed.sources, delays)
 
     def stages(self) -> int:
         """The number of stages, words as soon as possible."""
@@ -161,7 +167,10 @@ class _Scheduler:
             return max((times[x] for x in self._absorbed.sources[word]), default=start)
         for x in self._reads[word]:
             after = self._registers_after[x]
-            start = max(start, (int((times[x] - _SLACK_NS) / self.budget) + after) * self.budget if after else times[x])
+            begin = int((times[x] - _SLACK_NS) / self.budget) * self.budget  # of its stage
+            start = max(
+                start, begin + after * self.budget if after else times[x] - self._sooner[word].get(x, 0.0), begin
+            )
         return self.after(start, self._delay[word])
 
     def after(self, start: float, delay: float) -> float:
@@ -174,8 +183,8 @@ class _Scheduler:
         due = dict.fromkeys(self._order, (stages - 1, self.budget))
         for word in reversed(self._order):
             stage, finish = due[word]
-            start = finish - self._delay[word]
             for x in self._reads[word]:
+                start = finish - self._delay[word] + self._sooner[word].get(x, 0.0)
                 if self._registers_after[x]:
                     need = (stage - self._registers_after[x], self.budget)
                 else:
@@ -276,7 +285,9 @@ class _Scheduler:
             reader = heapq.heappop(queue)
             if reader in ready:
                 continue
-            ready[reader] = max(ready.get(x, 0.0) for x in self._reads[reader]) + self._delay[reader]
+            lead = self._sooner[reader]
+            start = max(ready[x] - lead.get(x, 0.0) for x in self._reads[reader] if x in ready)
+            ready[reader] = max(start, 0.0) + self._delay[reader]
             if ready[reader] > self.budget:
                 nearest.append(reader)
             if ready[reader] > self.budget or self._registers_after[reader]:
@@ -296,7 +307,9 @@ class _Scheduler:
     def _start(self, word: int) -> tuple[int, float]:
         """The first stage in which all that ``word`` reads is there, and when in it."""
         stage = max((self._stage[x] + self._registers_after[x] for x in self._reads[word]), default=0)
-        return stage, max((self._finish[x] for x in self._reads[word] if self._stage[x] == stage), default=0.0)
+        lead = self._sooner[word]
+        here = [self._finish[x] - lead.get(x, 0.0) for x in self._reads[word] if self._stage[x] == stage]
+        return stage, max([0.0, *here])
 
     def _last_use(self, word: int) -> int:
         uses = self._uses[word]
@@ -316,7 +329,8 @@ class _Scheduler:
             for reader in self._readers[word]:
                 stage = self._stage[reader]
                 limit = min(limit, stage - self._registers_after[word])
-                latest[stage] = min(latest.get(stage, self.budget), self._finish[reader] - self._delay[reader])
+                due = self._finish[reader] - self._delay[reader] + self._sooner[reader].get(word, 0.0)
+                latest[stage] = min(latest.get(stage, self.budget), due)
             here = self._stage[word]
             if isinstance(self._netlist.words[word].cell, cells.InputPort):
                 limit = here
