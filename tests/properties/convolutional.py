@@ -218,13 +218,11 @@ def _rounded(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
 
 
 def in_parts(seed: int) -> Program:
-    """Layers whose windows keep the rows of an image, or halve them, so that tensors are in parts; then a vector of it."""
+    """Layers whose windows keep the rows of an image, and mostly the columns, or halve them; then a vector of it."""
     rng = random.Random(seed)
-    builder, parts = ProgramBuilder(), rng.choice([2, 3, 4, 5])
-    rows = parts * rng.choice([1, 2, 4])
-    x = builder.input(
-        "x", (rows, rng.randint(2, 5), rng.choice([1, 2, 3, 4, 8])), FixedFormat(rng.random() < 0.7, 5, 2)
-    )
+    builder, parts = ProgramBuilder(), (rng.choice([2, 3, 4, 5]), rng.choice([1, 2, 3]))
+    rows, columns = parts[0] * rng.choice([1, 2, 4]), parts[1] * rng.choice([1, 2, 3, 4])
+    x = builder.input("x", (rows, columns, rng.choice([1, 2, 3, 4, 8])), FixedFormat(rng.random() < 0.7, 5, 2))
     for number in range(rng.randint(2, 5)):
         with builder.layer(f"layer{number}"):
             steps = [_kept, _kept, _kept_apart, _summed, _pooled] + [_limited] * (number > 0)
@@ -235,30 +233,42 @@ def in_parts(seed: int) -> Program:
     return builder.program([("y", x)])
 
 
-def _rows_kept(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
-    """Windows (rows, columns, taps, channels) over as many rows as there are, or half of these."""
-    rows, columns, channels = x.shape
-    stride = 2 if rows % 4 == 0 and rng.random() < 0.4 else 1
-    size, dilation = (rng.choice([1, 3, 3, 5]), rng.choice([1, 2, 3])), (rng.choice([1, 1, 2]), 1)
-    before = [rng.randint(0, size[0] - 1), rng.choice([0, 1])]
-    span = dilation[0] * (size[0] - 1)
-    padding = ((min(before[0], span), max(span - min(before[0], span) - (stride - 1), 0)), (before[1], size[1] - 1))
-    strides = (stride, rng.choice([1, 1, 2]))
-    axes = zip((rows, columns), size, strides, dilation, padding, strict=True)
-    places = [window_positions(*axis) for axis in axes]
+def _places_kept(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """Windows (rows, columns, taps, channels) over as many rows as there are, or half of these, and mostly columns alike."""
+    *grid, channels = x.shape
+    axes = [_axis_kept(rng, size) if axis == 0 or rng.random() < 0.7 else _axis(rng) for axis, size in enumerate(grid)]
+    size, strides, dilation, padding = zip(*axes, strict=True)
+    places = [window_positions(*axis) for axis in zip(grid, size, strides, dilation, padding, strict=True)]
     slid = builder.window(x, size, strides, dilation, padding)
     return builder.reshape(slid, (*places, size[0] * size[1], channels))
 
 
+_Axis: TypeAlias = tuple[int, int, int, tuple[int, int]]
+
+
+def _axis_kept(rng: random.Random, places: int) -> _Axis:
+    """Size, stride, dilation and padding of windows at all places, or at half of them."""
+    stride = 2 if places % 4 == 0 and rng.random() < 0.4 else 1
+    size, dilation = rng.choice([1, 3, 3, 5]), rng.choice([1, 1, 2])
+    span = dilation * (size - 1)
+    before = min(rng.randint(0, size - 1), span)
+    return size, stride, dilation, (before, max(span - before - (stride - 1), 0))
+
+
+def _axis(rng: random.Random) -> _Axis:
+    size = rng.choice([1, 2, 3])
+    return size, rng.choice([1, 1, 2]), 1, (rng.choice([0, 1]), size - 1)
+
+
 def _kept(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
-    windows = _rows_kept(builder, rng, x)
+    windows = _places_kept(builder, rng, x)
     flat = builder.reshape(windows, (*windows.shape[:2], windows.shape[2] * windows.shape[3]))
     return builder.linear(flat, _weights(rng, (flat.shape[-1], rng.choice([1, 2, 4, 8]))), 3)
 
 
 def _kept_apart(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
     """A matrix for each channel."""
-    windows = _rows_kept(builder, rng, x)
+    windows = _places_kept(builder, rng, x)
     *positions, taps, channels = windows.shape
     parts = [builder.slice(windows, (0, 0, 0, k), (*positions, taps, k + 1)) for k in range(channels)]
     flat = [builder.reshape(part, (*positions, taps)) for part in parts]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
+from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer, Grid
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -44,12 +44,20 @@ def outside(weights: Sequence[int], positions: int, source: int, target: int) ->
     return EngineLayer("outside", single, (1, positions), positions, 1, 1, *arrays, False, source, target, outside=True)
 
 
-def parts(weights: Sequence[int], rows: int, source: int, target: int) -> EngineLayer:
-    """A window of taps over each of two parts of ``rows`` numbers, zeros before the first one."""
-    taps = np.array(weights, dtype=np.object_).reshape(1, 1, -1, 1)
-    op = ops.Window((taps.shape[2], 1), (1, 1), (1, 1), ((taps.shape[2] - 1, 0), (0, 0)))
-    arrays, at = (objects(taps), objects([1]), objects([0])), (source, target)
-    return EngineLayer("parts", op, (2 * rows, 1), 1, 1, 1, *arrays, False, *at, positions=2, part=rows)
+def parts(weights: Sequence[Sequence[int]], grid: Grid, count: Grid, source: int, target: int) -> EngineLayer:
+    """A window of taps over each of so many parts of rows and columns, zeros before the first ones."""
+    taps = np.array(weights, dtype=np.object_)
+    (tall, wide), pitch = taps.shape, grid[1] // count[1]
+    op = ops.Window((tall, wide), (1, 1), (1, 1), ((tall - 1, 0), (wide - 1, 0)))
+    arrays = objects(taps.reshape(1, 1, -1, 1)), objects([1]), objects([0])
+    return EngineLayer("parts", op, grid, pitch, 1, 1, *arrays, False, source, target, parts=count, apiece=True)
+
+
+def gathered(weights: Sequence[int], grid: Grid, count: Grid, source: int) -> EngineLayer:
+    """The sum of the products of all numbers of rows and columns in parts."""
+    op = ops.Window(grid, (1, 1), (1, 1), ((0, 0), (0, 0)))
+    arrays = objects(np.array(weights, dtype=np.object_).reshape(1, 1, -1, 1)), objects([1]), objects([0])
+    return EngineLayer("gathered", op, grid, grid[1] // count[1], 1, 1, *arrays, False, source, 0, parts=count)
 
 
 def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineLayer:

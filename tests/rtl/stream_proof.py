@@ -23,7 +23,7 @@ _PARTS = {
     "replay": ("replay", "ram"),
     "sweep": ("sweep", "sweep_axis", "ram"),
     "engine": (
-        *("engine", "engine_axis", "engine_lanes", "engine_memory", "engine_parts"),
+        *("engine", "engine_axis", "engine_walk", "engine_lanes", "engine_memory", "engine_parts", "engine_beside"),
         *("ram", "encode", "decode"),
     ),
     "single_port_fifo": ("single_port_fifo", "fifo"),

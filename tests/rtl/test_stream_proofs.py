@@ -6,7 +6,6 @@ Each covers at least two frames of small size, with a few stalls. What a proof s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from bitsmith.rtl.streams import sweep_parameters
-from tests.rtl.engines import apart, convolution, dense, outside, parts, proof_parameters
+from tests.rtl.engines import apart, convolution, dense, gathered, outside, parts, proof_parameters
 from tests.rtl.stream_bench import process
 from tests.rtl.stream_proof import counterexample, files, model
 
@@ -273,8 +272,10 @@ ENGINES = {
     "blocks": ([convolution([1], 1, 2, 0, 2), convolution([-1], 1, 2, 2, 0)], 2, 4),
     "outside": ([outside([1, -1], 2, 0, 2), dense([[1], [-2], [-1], [1]], 1, [1], 2, 0)], 2, 6),
     "single": ([dense([[1]], 1, [1], 0, 1), dense([[-1]], 1, [-2], 1, 0)], 1, 2),
-    "parts": ([parts([1, -1], 1, 0, 1), replace(dense([[1], [-2]], 1, [1], 1, 0), part=1)], 2, 2),
-    "rows": ([parts([1, -1, 1], 2, 0, 2), replace(dense([[1], [-2], [1], [1]], 1, [1], 2, 0), part=2)], 4, 4),
+    "parts": ([parts([[1], [-1]], (2, 1), (2, 1), 0, 1), gathered([1, -2], (2, 1), (2, 1), 1)], 2, 2),
+    "across": ([parts([[1, -1]], (1, 2), (1, 2), 0, 1), gathered([1, -2], (1, 2), (1, 2), 1)], 2, 2),
+    "rows": ([parts([[1], [-1], [1]], (4, 1), (2, 1), 0, 2), gathered([1, -2, 1, 1], (4, 1), (2, 1), 2)], 4, 4),
+    "grid": ([parts([[1, 1], [-1, 1]], (2, 2), (2, 2), 0, 1), gathered([1, -2, 1, 1], (2, 2), (2, 2), 1)], 4, 2),
     "apart": ([apart([[1, -2], [-1, 1]], 0, 4), dense([[1], [-2]], 1, [1], 4, 0)], 4, 6),
 }
 
@@ -287,7 +288,8 @@ ENGINES = {
         "blocks",
         pytest.param("outside", marks=ci),
         pytest.param("parts", marks=ci),
-        *(pytest.param(name, marks=slow) for name in ("convolution", "apart", "rows")),
+        pytest.param("across", marks=ci),
+        *(pytest.param(name, marks=slow) for name in ("convolution", "apart", "rows", "grid")),
     ],
 )
 def test_engine(tmp_path: Path, name: str) -> None:
@@ -428,7 +430,7 @@ def test_every_module_has_a_mutant() -> None:
     modules = {name.removeprefix("bitsmith_").removesuffix(".sv") for name in STREAM_LIBRARY} - {
         "window_axis",
         "sweep_axis",
-        *("engine_axis", "engine_lanes", "engine_memory", "engine_parts"),
+        *("engine_axis", "engine_walk", "engine_lanes", "engine_memory", "engine_parts", "engine_beside"),
         "encode",
         "product_factors",
         "chained_product",

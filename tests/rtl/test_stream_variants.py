@@ -102,8 +102,9 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "LARGE": 9}),
     ("bitsmith_engine", {"SUM": 12}),
     ("bitsmith_engine", {"BIASES": 12, "BIAS_BITS": 4}),
-    ("bitsmith_engine", {"POSITIONS": 2, "SHARE": 8}),
-    ("bitsmith_engine", {"POSITIONS": 3, "PART": 3, "BANKS": 2, "LANES": 3, "OUTSIDE": 1}),
+    ("bitsmith_engine", {"DOWN": 2, "LENGTH": 8}),
+    ("bitsmith_engine", {"DOWN": 2, "ACROSS": 3, "TOKENS": 18, "LENGTH": 1, "PART": 3, "REACH_DOWN": 0}),
+    ("bitsmith_engine", {"ACROSS": 4, "LENGTH": 2, "PART": 3, "BANKS": 2, "LANES": 3, "OUTSIDE": 1}),
     ("bitsmith_read_back", {"ELEMENT": 1, "PARTS": 1, "WORDS": 1}),
     ("bitsmith_read_back", {"ELEMENT": 9, "PARTS": 6, "WORDS": 5}),
     ("bitsmith_register_slice", {"WIDTH": 1, "DEPTH": 1}),
@@ -112,7 +113,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
 
 _RAM = "bitsmith_ram"
 _CODES = ("bitsmith_encode", "bitsmith_decode")
-_ENGINE = tuple(f"bitsmith_engine_{part}" for part in ("axis", "lanes", "memory", "parts"))
+_ENGINE = tuple(f"bitsmith_engine_{part}" for part in ("axis", "walk", "lanes", "memory", "parts", "beside"))
 MADE_OF = [
     ("bitsmith_fifo", _RAM),
     ("bitsmith_delay", _RAM, *_CODES),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from bitsmith.ir.indexing import moved
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, TensorType, objects, width_of
+
+Grid: TypeAlias = tuple[int, int]
+"""Rows and columns."""
 
 ENGINE_STAGES = 4
 """Cycles from a step of an engine until the sum that leaves with it gets to the token function."""
@@ -62,14 +66,14 @@ class EngineLayer:
         source: the word of the operand's first number.
         target: the word of the result's first number; of the last layer nothing is stored.
         watched: its result, if monitors watch it.
-        positions: windows that are computed at once, with the same weights: one of each part of the result, and of the operand.
-            Parts have as many rows of windows each, or columns if there is one row.
-        part: numbers of a part of the operand; 0: it is not in parts. These have the same words, each in a memory of its own.
+        parts: those of rows and columns in which the operand is. They have the same words, each in a memory of its own: rows of
+            as many columns.
+        apiece: a window of each part is computed at once, with the same weights, and the result is in as many parts.
     """
 
     name: str
     op: ops.Window
-    grid: tuple[int, int]
+    grid: Grid
     pitch: int
     channels: int
     blocks: int
@@ -82,8 +86,8 @@ class EngineLayer:
     apart: bool = False
     outside: bool = False
     watched: Watched | None = None
-    positions: int = 1
-    part: int = 0
+    parts: Grid = (1, 1)
+    apiece: bool = False
 
     @property
     def numbers(self) -> int:
@@ -106,15 +110,15 @@ class EngineLayer:
         return int(self.weights.shape[3])
 
     @property
-    def all_windows(self) -> tuple[int, int]:
-        """Rows and columns of windows."""
-        return windows_over(self.op, self.grid)
+    def positions(self) -> int:
+        """Windows that are computed at once."""
+        return math.prod(self.parts) if self.apiece else 1
 
     @property
-    def windows(self) -> tuple[int, int]:
-        """Rows and columns of windows of a position, in turn."""
-        rows, columns = self.all_windows
-        return (rows // self.positions, columns) if rows > 1 else (rows, columns // self.positions)
+    def windows(self) -> Grid:
+        """Rows and columns of windows of a part, in turn."""
+        (rows, columns), (down, across) = windows_over(self.op, self.grid), self.parts if self.apiece else (1, 1)
+        return rows // down, columns // across
 
     @property
     def all_passes(self) -> int:
@@ -146,35 +150,64 @@ class EngineLayer:
         return results - self.lanes + 1, 1 - (math.prod(self.windows) - 1) * results
 
     @property
-    def addresses(self) -> tuple[int, ...]:
-        """The words of the first tap and of the first result, and how far it is from the last number of a tap to the next one.
-
-        The next one is: in the row, in the next row, at the beginning of the block, of the next block, of the next window, of the
-        first window of the next row of windows.
-        """
-        op, channels = self.op, self.channels // self.blocks
-        tap = op.dilation[0] * self.pitch, op.dilation[1] * self.channels
-        beyond = self.numbers - 1
-        along = (op.size[1] - 1) * tap[1] + beyond
-        span = (op.size[0] - 1) * tap[0] + along
-        others = self.channels - channels
-        window = op.stride[1] * self.channels
-        first = self.source - op.padding[0][0] * self.pitch - op.padding[1][0] * self.channels
+    def walks(self) -> tuple[Walk, Walk]:
+        """Words of rows and of columns in the order in which they are read: the sum of both is the word of a number."""
+        op, block, beyond = self.op, self.channels // self.blocks, self.numbers - 1
+        rows, columns = (size // count for size, count in zip(self.grid, self.parts, strict=True))
+        down, across = op.dilation[0] * self.pitch, op.dilation[1] * self.channels
+        tall, wide = (op.size[0] - 1) * down, (op.size[1] - 1) * across + beyond
+        window, others = op.stride[1] * self.channels, self.channels - block
+        leaves = [count > 1 or (self.apiece and any(pad)) for count, pad in zip(self.parts, op.padding, strict=True)]
+        further = op.stride[0] * self.pitch - tall
+        line = -(self.windows[1] - 1) * window - others - wide
         return (
-            first,
-            self.target,
-            tap[1] - beyond,
-            tap[0] - along,
-            -span,
-            channels - span,
-            window - others - span,
-            op.stride[0] * self.pitch - (self.windows[1] - 1) * window - others - span,
+            Walk(
+                self.source,
+                self.source - op.padding[0][0] * self.pitch,
+                (0, down, -tall, -tall, -tall, further),
+                rows * self.pitch if leaves[0] else 0,
+            ),
+            Walk(
+                0,
+                -op.padding[1][0] * self.channels,
+                (across - beyond, -wide, -wide, block - wide, window - others - wide, line),
+                columns * self.channels if leaves[1] else 0,
+            ),
         )
 
     @property
-    def share(self) -> int:
-        """Numbers of a part of the operand from which steps go to the next part; 0: they never do."""
-        return 0 if self.positions > 1 and self.all_windows[0] == 1 else self.part
+    def addresses(self) -> tuple[int, ...]:
+        """The words of the first tap and of the first result, and the steps of both axes together."""
+        rows, columns = self.walks
+        return (rows.first + columns.first, self.target, *map(sum, zip(rows.steps, columns.steps, strict=True)))
+
+    @property
+    def reach(self) -> Grid:
+        """Parts of rows and of columns, at most, that windows are beyond their own."""
+        op, parts = self.op, list[int]()
+        for axis, count in enumerate(self.parts):
+            size, before = self.grid[axis] // count, op.padding[axis][0]
+            last = (self.windows[axis] - 1) * op.stride[axis] + op.dilation[axis] * (op.size[axis] - 1) - before
+            parts.append(min(max(-(-before // size), last // size), count - 1) if self.apiece else 0)
+        return parts[0], parts[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Words of an axis that a layer reads one after another, within a part, and on in the next one.
+
+    Args:
+        base: the first word of a part.
+        first: the first word that is read, which may be outside.
+        steps: from the last number of a tap to the first one of the next: in the row, in the next row, at the beginning of the
+            block, of the next block, of the next window, of the first window of the next row of windows.
+        size: words of a part, after which the next part comes; 0: words never are in another one.
+    """
+
+    base: int
+    first: int
+    steps: tuple[int, ...]
+    size: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,12 +241,28 @@ class Engine:
 
     @property
     def positions(self) -> int:
-        """Windows that are computed at once, each by multipliers and a token function of its own: parts of tensors."""
-        return max(layer.positions for layer in self.layers)
+        """Windows that are computed at once, each by multipliers and a token function of its own."""
+        return math.prod(self.parts)
 
-    def share(self, tokens: int) -> int:
-        """Numbers of a part of those that come; all if these are not in parts."""
-        return self.layers[0].part or tokens
+    @property
+    def parts(self) -> Grid:
+        """Parts of rows and columns in which tensors are."""
+        return self.layers[0].parts
+
+    @property
+    def reach(self) -> Grid:
+        """Parts of rows and of columns, at most, that windows are beyond their own."""
+        rows, columns = zip(*(layer.reach for layer in self.layers), strict=True)
+        return max(rows), max(columns)
+
+    @property
+    def others(self) -> int:
+        """Parts along each axis that a position may read, beside its own."""
+        return sum(min(count - 1, 2 * reach) for count, reach in zip(self.parts, self.reach, strict=True))
+
+    def run_length(self, tokens: int) -> int:
+        """Numbers that come for a part before those of the part beside it."""
+        return tokens // (self.layers[0].grid[0] * self.parts[1])
 
     @property
     def bias_bits(self) -> int:
@@ -297,7 +346,7 @@ class Engine:
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         """The raw values of the last layer for those of a frame, layer by layer."""
         memory, came = np.zeros((self.positions, self.words), dtype=np.object_), objects(tokens[0])
-        parts = came.reshape(-1, self.share(len(came)))
+        parts = _divided(came, self.layers[0].grid, self.parts)
         memory[: len(parts), : parts.shape[1]] = parts
         emulator, passed = Emulator(self.program, threads=1), came
         for number, layer in enumerate(self._given(tokens[1]) if self.fed else self.layers):
@@ -307,7 +356,7 @@ class Engine:
             raws = [objects(each).reshape(-1, 1) for each in (sums, biases, choices)]
             stored, passed = (objects(raw).reshape(-1) for raw in emulator.run_raw(raws))
             if number < len(self.layers) - 1:
-                parts = stored.reshape(layer.positions, -1)
+                parts = _divided(stored, windows_over(layer.op, layer.grid), layer.parts if layer.apiece else (1, 1))
                 memory[: len(parts), layer.target : layer.target + parts.shape[1]] = parts
         return [objects(passed)]
 
@@ -366,19 +415,24 @@ def windows_over(op: ops.Window, grid: tuple[int, int]) -> tuple[int, int]:
     return rows, columns
 
 
+def _divided(numbers: Ints, grid: Grid, parts: Grid) -> Ints:
+    """Numbers of rows and columns, in (parts, words)."""
+    (rows, columns), (down, across) = grid, parts
+    cut = numbers.reshape(down, rows // down, across, columns // across, -1)
+    return objects(cut.transpose(0, 2, 1, 3, 4).reshape(down * across, -1))
+
+
 def _sums(layer: EngineLayer, memory: Ints) -> Ints:
     """The sums of a layer, window by window, of a ``memory`` of (parts, words)."""
-    rows, columns = layer.grid
-    row, column = np.arange(rows)[:, None] * layer.pitch, np.arange(columns) * layer.channels
+    (rows, columns), (down, across) = layer.grid, layer.parts
+    row, column = np.divmod(np.arange(rows), rows // down), np.divmod(np.arange(columns), columns // across)
     taps = moved(layer.op, layer.grid).reshape(-1, 1, layer.op.size[0] * layer.op.size[1], 1)
     block = layer.channels // layer.blocks
     channels = np.arange(layer.channels).reshape(layer.blocks, 1, block)
-    beside, within = (row, column) if layer.part and not layer.share else (0 * row, row + column)
-    within = np.broadcast_to(within, (rows, columns)).reshape(-1)[taps] + channels
-    beside = layer.source + np.broadcast_to(beside, (rows, columns)).reshape(-1)[taps]
-    parts, words = np.divmod(within, layer.part) if layer.part else (0, within)
+    parts = np.add.outer(row[0] * across, column[0]).reshape(-1)[taps]
+    words = np.add.outer(row[1] * layer.pitch, column[1] * layer.channels).reshape(-1)[taps] + layer.source
     of_lanes = block if layer.apart else 1
-    numbers = np.where(taps < 0, 0, memory[parts, beside + words])
+    numbers = np.where(taps < 0, 0, memory[parts, words + channels])
     numbers = numbers.reshape(len(taps), layer.blocks, 1, layer.steps, of_lanes)
     products = numbers * layer.weights  # windows, blocks, passes, steps, lanes
     return objects(products.max(axis=3) if layer.greatest else products.sum(axis=3)).reshape(-1)

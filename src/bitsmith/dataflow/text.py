@@ -56,8 +56,8 @@ def _write_layers(value: object) -> str:
 
 
 def _fields(layer: EngineLayer) -> list[object]:
-    places = (layer.pitch, layer.channels, layer.blocks, layer.source, layer.target, layer.positions, layer.part)
-    ends = tuple(map(int, (layer.greatest, layer.apart, layer.outside)))
+    places = (layer.pitch, layer.channels, layer.blocks, layer.source, layer.target, *layer.parts)
+    ends = tuple(map(int, (layer.greatest, layer.apart, layer.outside, layer.apiece)))
     return [
         write_name(layer.name),
         write_op(layer.op),

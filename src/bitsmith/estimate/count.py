@@ -53,8 +53,8 @@ _ENGINE_CONTROL, _ENGINE_ADDRESS_LUTS, _ENGINE_ADDRESS_FFS = (-150.0, 265.0), 4.
 _ENGINE_LAYER_LUTS, _ENGINE_BLOCK_LUTS = 3.5, 3.0
 """Look-up tables of each layer's descriptor, and of each memory block: the choice of one of several that hold a word's bit."""
 
-_ENGINE_LANE_LUTS, _ENGINE_GREATEST_LUTS, _PARTS_READ = 3.65, 8.0, 3
-"""Look-up tables of each bit of a sum: adder, register, exit; the choices for the greatest product; parts that a position reads.
+_ENGINE_LANE_LUTS, _ENGINE_GREATEST_LUTS = 3.65, 8.0
+"""Look-up tables of each bit of a sum: adder, register, exit; and the choices for the greatest product.
 
 Of 26 circuits with engines on ECP5 and on 7-series look-up tables are 4 % off in the median, 22 % at most.
 """
@@ -210,7 +210,7 @@ class Count:
         self.ff += lanes * (2 * total + (0 if inside else 2 * kind.weight_bits + number))
         for _ in range(positions * kind.banks):
             self.memory(kind.bank_words, number, column, free=True)
-        self._choose(positions * kind.banks * _PARTS_READ * (positions > 1), number)
+        self._choose(positions * kind.banks * kind.others, number)
         self._choose(positions * (2 * kind.banks - 1) * (kind.banks > 1), number)
         self.ff += 0 if inside or kind.banks == 1 else positions * kind.banks * number
         contents = self.cells

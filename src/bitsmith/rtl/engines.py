@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -174,19 +174,16 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
 
     ``number`` is the format of numbers in the memory, ``total`` are the bits of sums.
     """
-    layers, sizes, positions = kind.layers, _sizes(kind), kind.positions
-    walks = [walk_of(layer, sizes["WORD"]) for layer in layers]
-    halo, outside = max(map(_halo, layers)), any(layer.outside for layer in layers)
-    part = max(positions, halo, *(abs(part) for walk in walks for part in walk.parts)).bit_length() + 1
+    layers, sizes, outside = kind.layers, _sizes(kind), any(layer.outside for layer in kind.layers)
+    part = _part_bits(kind) if kind.positions > 1 else 0
     words, weights, biases = list[Fields](), 0, 0
-    for layer, walk in zip(layers, walks, strict=True):
-        fields = _descriptor(layer, walk, sizes, kind.lanes, weights, biases)
+    for layer in layers:
+        fields = _descriptor(layer, sizes, kind.lanes, weights, biases)
         if outside:
             fields.append((math.prod(layer.windows) - 1 if layer.outside else 0, sizes["COUNT"]))
             fields += [*((jump, sizes["WORD"]) for jump in layer.jumps), (int(layer.outside), 1)]
-        if positions > 1:
-            fields += [(moved, part) for moved in walk.parts]
-            fields += [(walk.share, sizes["WORD"] + 1), (walk.beyond, sizes["WORD"] + 1), (int(layer.positions > 1), 1)]
+        first, _, *steps = layer.addresses
+        fields += _walks(layer, sizes["WORD"], part) if part else [(word, sizes["WORD"]) for word in (first, *steps)]
         words.append(fields)
         weights += layer.weights[..., 0].size
         biases += len(layer.bias)
@@ -204,9 +201,10 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "GREATEST": kind.greatest_lanes,
         "OUTSIDE": int(outside),
     }
-    if positions > 1:
-        shared = {"SHARE": kind.share(tokens), "PART": part, "HALO": min(halo, positions - 1)}
-        parameters |= {"POSITIONS": positions, **shared}
+    if part:
+        parameters |= {"PART": part, "LENGTH": kind.run_length(tokens)}
+        for name, count, reach in zip(("DOWN", "ACROSS"), kind.parts, kind.reach, strict=True):
+            parameters |= {name: count, f"REACH_{name}": reach}
     return parameters | {f"{name}_BITS": size for name, size in sizes.items() if name != "WORD"}, words
 
 
@@ -227,9 +225,7 @@ def _sizes(kind: Engine) -> dict[str, int]:
     }
 
 
-def _descriptor(
-    layer: EngineLayer, walk: Walk, sizes: Mapping[str, int], lanes: int, weights: int, biases: int
-) -> Fields:
+def _descriptor(layer: EngineLayer, sizes: Mapping[str, int], lanes: int, weights: int, biases: int) -> Fields:
     """The descriptor of a layer whose ``weights`` and ``biases`` begin there."""
     return [
         *_axis(layer, 1, sizes),
@@ -240,45 +236,32 @@ def _descriptor(
         (layer.lanes, lanes.bit_length()),
         (weights, sizes["WEIGHTS"]),
         (biases, sizes["BIAS"]),
-        *((address, sizes["WORD"]) for address in walk.places),
+        (layer.target, sizes["WORD"]),
         (int(len(layer.weights) < layer.blocks), 1),
         (int(layer.greatest), 1),
         (int(layer.apart), 1),
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """Way in which a layer reads an operand that may be in parts.
-
-    Args:
-        places: the addresses of the layer, in a part.
-        parts: the number of the first part that it reads, and how many parts further steps go; one more if they are ``beyond``.
-        share: numbers of a part; all that there is room for if it never goes to another one.
-        beyond: the place after them.
-    """
-
-    places: Sequence[int]
-    parts: Sequence[int]
-    share: int
-    beyond: int
+def _walks(layer: EngineLayer, bits: int, part: int) -> Fields:
+    """The word that is read first and steps, of columns and rows, with parts that each goes further: one more if it is beyond."""
+    fields = Fields()
+    for walk in layer.walks[::-1]:
+        size = walk.size or 1 << bits
+        base = walk.base if walk.size else 0
+        further = [divmod(walk.first - base, size), *(divmod(step, size) for step in walk.steps)]
+        fields += [(base + further[0][1], bits), *((word, bits) for _, word in further[1:])]
+        fields += [*((parts, part) for parts, _ in further), (size, bits + 1), (base + size, bits + 1)]
+    return [*fields, (int(layer.apiece), 1)]
 
 
-def walk_of(layer: EngineLayer, bits: int) -> Walk:
-    """Return how a layer reads its operand, if places have so many bits."""
-    share, base = (layer.share, layer.source) if layer.share else (1 << bits, 0)
-    first, target, *steps = layer.addresses
-    parts, places = zip(divmod(first - base, share), *(divmod(step, share) for step in steps), strict=True)
-    return Walk((places[0] + base, target, *places[1:]), parts, share, base + share)
-
-
-def _halo(layer: EngineLayer) -> int:
-    """Return how many parts windows are beyond their own."""
-    if layer.positions == 1 or not layer.share:
-        return 0
-    op, rows = layer.op, layer.grid[0] // layer.positions
-    last = (layer.windows[0] - 1) * op.stride[0] + op.dilation[0] * (op.size[0] - 1) - op.padding[0][0]
-    return max(-(-op.padding[0][0] // rows), last // rows)
+def _part_bits(kind: Engine) -> int:
+    """The bits of the number of a part, of those beyond, too."""
+    most = 1
+    for layer in kind.layers:
+        for size, count, padding in zip(layer.grid, layer.parts, layer.op.padding, strict=True):
+            most = max(most, (size + sum(padding)) // (size // count) + 1)
+    return most.bit_length() + 1
 
 
 def _reach(layer: EngineLayer, axis: int) -> int:

@@ -4,11 +4,13 @@ module formal_engine #(
     parameter int unsigned LANES = 1,
     parameter int unsigned WORDS = 4,
     parameter int unsigned BANKS = 1,
-    parameter int unsigned POSITIONS = 1,
+    parameter int unsigned DOWN = 1,
+    parameter int unsigned ACROSS = 1,
+    parameter int unsigned REACH_DOWN = 1,
+    parameter int unsigned REACH_ACROSS = 1,
     parameter int unsigned TOKENS = 2,
-    parameter int unsigned SHARE = TOKENS,
+    parameter int unsigned LENGTH = TOKENS,
     parameter int unsigned PART = 2,
-    parameter int unsigned HALO = 1,
     parameter int unsigned LAYERS = 2,
     parameter int unsigned PLACE_BITS = 2,
     parameter int unsigned TAP_BITS = 1,
@@ -35,6 +37,7 @@ module formal_engine #(
     input logic clk
 );
     localparam int unsigned WIDTH = 2;
+    localparam int unsigned POSITIONS = DOWN * ACROSS;
     localparam int unsigned LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1;
     (* anyseq *) logic weights_come;
     logic rst, eager, w_valid, w_take, x_valid, x_take, y_free, y_claim, y_put, core_valid;
@@ -61,7 +64,7 @@ module formal_engine #(
     );
     bitsmith_engine #(
         .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
-        .POSITIONS(POSITIONS), .SHARE(SHARE), .PART(PART), .HALO(HALO), .LAYERS(LAYERS), .BIASES(FED), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
+        .DOWN(DOWN), .ACROSS(ACROSS), .REACH_DOWN(REACH_DOWN), .REACH_ACROSS(REACH_ACROSS), .LENGTH(LENGTH), .PART(PART), .LAYERS(LAYERS), .BIASES(FED), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
         .BIAS_BITS(BIAS_BITS), .COUNT_BITS(COUNT_BITS), .OUTSIDE(OUTSIDE), .CHECK(CHECK)
     ) dut (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer, Watched, windows_over
+from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer, Grid, Watched
 from bitsmith.dataflow.kinds import Replay, Source
 from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.replay import StoredWeights
@@ -25,7 +25,7 @@ from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of
 from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine.function import TokenFunction, token_function
-from bitsmith.mapping.engine.parts import WHOLE, Share, shares_of
+from bitsmith.mapping.engine.parts import in_parts, parts_for
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element, units_of
 from bitsmith.mapping.folding import divisors
@@ -40,11 +40,16 @@ _FUNCTION_STAGES = 12
 
 @dataclass(frozen=True, slots=True, order=True)
 class Row:
-    """Multipliers, of how many of these each may have a number of its own, and windows that have such multipliers each."""
+    """Multipliers, of how many of these each may have a number of its own, and parts whose windows have such multipliers each."""
 
     lanes: int
     banks: int
-    positions: int = 1
+    parts: Grid = (1, 1)
+
+    @property
+    def multipliers(self) -> int:
+        """Those of all parts."""
+        return self.lanes * math.prod(self.parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,18 +113,19 @@ def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
 def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
     directives = builder.directives
     cycles = max(
-        directives.reuse_factor(unit.name) * (1 if directives.parallel else math.prod(_windows(unit)))
+        directives.reuse_factor(unit.name) * (1 if directives.parallel else unit.windows)
         for unit in units
         if unit.is_product
     )
     tokens = math.prod(builder.shape(units[0].sources[0]))
     tokens += 0 if directives.weights_rate is None else _biases(units)
-    taken = {row: _cycles(units, tokens, row, [WHOLE] * len(units)) for row in _rows(units)}
+    works = {row: _Work.of(units, row) for row in _rows(units)}
+    taken = {row: work.cycles(units, tokens) for row, work in works.items()}
     fitting = [row for row in sorted(taken) if taken[row] <= cycles]
     if not fitting:
-        several = dict(_rows_of_parts(builder, units, [*taken]))
-        taken |= {row: _cycles(units, tokens, row, shares) for row, shares in several.items()}
-        least = sorted(several, key=lambda row: (row.lanes * row.positions, row.positions, row))
+        for parts, divided in _in_parts(builder, units):
+            taken |= {replace(row, parts=parts): work.cycles(divided, tokens) for row, work in works.items()}
+        least = sorted(taken, key=lambda row: (row.multipliers, math.prod(row.parts), row))
         fitting = [row for row in least if taken[row] <= cycles]
     return Region(tuple(units), fitting[0] if fitting else None, cycles, min(taken.values()))
 
@@ -132,21 +138,14 @@ def _rows(units: Sequence[Unit]) -> Iterator[Row]:
         yield from (Row(each, number) for each in {*lanes, number} if each >= number)
 
 
-_MOST_POSITIONS = 64
-
-
-def _rows_of_parts(
-    builder: DataflowBuilder, units: Sequence[Unit], rows: Sequence[Row]
-) -> Iterator[tuple[Row, Sequence[Share]]]:
-    """The same rows for several windows at once each, if the products of some are in parts; where weights come."""
+def _in_parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple[Grid, list[Unit]]]:
+    """The units in parts, if the products of some compute several windows at once; where weights come."""
     if builder.directives.weights_rate is None or builder.directives.taps:
         return
-    axes = [axis for unit in units if unit.is_product for axis in windows_over(unit.op, unit.grid)]
-    numbers = {number for axis in axes for number in divisors(axis) if 1 < number <= _MOST_POSITIONS}
-    for number in sorted(numbers):
-        shares = shares_of(builder, units, number)
-        if any(unit.is_product and own.positions > 1 for unit, own in zip(units, shares, strict=True)):
-            yield from ((replace(row, positions=number), shares) for row in rows)
+    for parts in parts_for(units):
+        divided = in_parts(builder, units, parts)
+        if any(unit.is_product and unit.apiece for unit in divided):
+            yield parts, divided
 
 
 def _biases(units: Sequence[Unit]) -> int:
@@ -164,10 +163,6 @@ def _is_apart(unit: Unit, banks: int) -> bool:
     return 1 < banks <= steps and single
 
 
-def _windows(unit: Unit) -> tuple[int, int]:
-    return windows_over(unit.op, unit.grid)
-
-
 def _layer(
     unit: Unit,
     row: Row,
@@ -177,7 +172,6 @@ def _layer(
     bias: Ints,
     choices: Ints,
     watched: Watched | None = None,
-    share: Share = WHOLE,
 ) -> EngineLayer:
     """A unit with as many lanes as it can use: no more than its steps, so that its results leave in time."""
     apart, (count, steps, columns) = _is_apart(unit, row.banks), unit.weights.shape
@@ -202,20 +196,29 @@ def _layer(
         target,
         apart,
         watched=watched,
-        positions=share.positions,
-        part=share.part,
+        parts=unit.parts,
+        apiece=unit.apiece,
     )
 
 
-def _cycles(units: Sequence[Unit], tokens: int, row: Row, shares: Sequence[Share]) -> int:
-    """Cycles of a frame with a row of multipliers."""
-    layers = [
-        _layer(unit, row, 0, 0, 0, unit.bias, unit.chosen, share=share)
-        for unit, share in zip(units, shares, strict=True)
-    ]
-    steps = sum(layer.all_passes * layer.steps for layer in layers)
-    flush = max(layer.lanes for layer in layers) + ENGINE_STAGES + _FUNCTION_STAGES
-    return tokens + steps + len(layers) * (1 + flush)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Steps of a window of each unit on a row of multipliers, and cycles after each."""
+
+    steps: tuple[int, ...]
+    after: int
+
+    @staticmethod
+    def of(units: Sequence[Unit], row: Row) -> _Work:
+        """Return that of units which are not in parts."""
+        layers = [_layer(unit, row, 0, 0, 0, unit.bias, unit.chosen) for unit in units]
+        steps = tuple(layer.blocks * layer.passes * layer.steps for layer in layers)
+        return _Work(steps, 1 + max(layer.lanes for layer in layers) + ENGINE_STAGES + _FUNCTION_STAGES)
+
+    def cycles(self, units: Sequence[Unit], tokens: int) -> int:
+        """Cycles of a frame of so many tokens, with units that may be in parts."""
+        steps = sum(unit.windows * own for unit, own in zip(units, self.steps, strict=True))
+        return tokens + steps + len(units) * self.after
 
 
 def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: float | None) -> StepId:
@@ -238,14 +241,13 @@ def engine_of(
     builder: DataflowBuilder, region: Region, row: Row, function: TokenFunction, biases: Sequence[Ints], *, fed: bool
 ) -> Engine:
     """The engine of ``region``, with ``biases`` of its units; ``fed``: weights and biases come."""
-    layers, watched, units = list[EngineLayer](), _watched(builder, region), region.units
-    shares = shares_of(builder, units, row.positions)
-    words, places = _places(builder, region, row.banks, shares)
-    for unit, bias, choices, share in zip(units, biases, function.choices, shares, strict=True):
+    layers, watched, units = list[EngineLayer](), _watched(builder, region), in_parts(builder, region.units, row.parts)
+    words, places = _places(builder, units, row.banks)
+    for unit, bias, choices in zip(units, biases, function.choices, strict=True):
         at = [places[one] for one in unit.sources]
-        pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] * unit.channels
+        pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] // unit.parts[1] * unit.channels
         target, seen = places.get(unit.result, 0), watched.get(unit.result)
-        layer = _layer(unit, row, pitch, at[0], target, bias, choices, seen, share)
+        layer = _layer(unit, row, pitch, at[0], target, bias, choices, seen)
         outside = fed and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
         layers.append(replace(layer, outside=outside and math.prod(layer.windows) > 1))
     return Engine(tuple(layers), words, function.program, fed=fed)
@@ -299,15 +301,10 @@ def weights_rates(directives: Directives, placed: Sequence[tuple[Region, Row]]) 
     return [rate * (own / sum(bits)) for own in bits]
 
 
-def _places(
-    builder: DataflowBuilder, region: Region, banks: int, shares: Sequence[Share]
-) -> tuple[int, dict[NodeId, int]]:
+def _places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tuple[int, dict[NodeId, int]]:
     """The words of the memory of a part, and where each tensor begins: in the first of ``banks``."""
-    units = region.units
-    nodes = (region.source, *(unit.result for unit in units[:-1]))
-    numbers = {node: number for number, node in enumerate(nodes, -1)}
-    parts = {region.source: math.prod(builder.shape(region.source)) // shares[0].part if shares[0].part else 1}
-    parts |= {unit.result: share.positions for unit, share in zip(units, shares, strict=True)}
+    parts = {units[0].sources[0]: math.prod(units[0].parts)} | {unit.result: unit.positions for unit in units[:-1]}
+    numbers = {node: number for number, node in enumerate(parts, -1)}
     size = {
         number: -(-math.prod(builder.shape(node)) // (parts[node] * banks)) * banks for node, number in numbers.items()
     }

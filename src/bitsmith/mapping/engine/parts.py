@@ -1,52 +1,73 @@
-"""Tensors of an engine in parts: a window of each is computed at once, where windows have as many parts as their operand."""
+"""Tensors of an engine in parts of rows and columns: a window of each is computed at once, where windows have the same parts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from bitsmith.dataflow.engine import windows_over
-from bitsmith.mapping.builder import DataflowBuilder
+from bitsmith.dataflow.engine import Grid, windows_over
+from bitsmith.mapping.builder import DataflowBuilder, NodeId
 from bitsmith.mapping.engine.units import Unit
+from bitsmith.mapping.folding import divisors
+
+_MOST_PARTS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Windows that a unit computes at once, and numbers of a part of its operand; 0: this is not in parts."""
-
-    positions: int
-    part: int
-
-
-WHOLE = Share(1, 0)
+def parts_for(units: Sequence[Unit]) -> Iterator[Grid]:
+    """Parts of rows and columns that windows of products can have."""
+    grids = [windows_over(unit.op, unit.grid) for unit in units if unit.is_product]
+    down, across = ({each for grid in grids for each in divisors(grid[axis])} for axis in range(2))
+    yield from sorted((one, other) for one in down for other in across if 1 < one * other <= _MOST_PARTS)
 
 
-def shares_of(builder: DataflowBuilder, units: Sequence[Unit], positions: int) -> list[Share]:
-    """Return how the units compute so many windows at once, if tensors are in as many parts; one where they cannot.
+def in_parts(builder: DataflowBuilder, units: Sequence[Unit], parts: Grid) -> list[Unit]:
+    """Return the units with operands in so many parts of rows and columns, of each of which they compute a window at once.
 
-    A unit that takes one window at once makes a tensor that is not in parts. None is, if a sum had operands of either kind.
+    A unit that takes one window at once makes a tensor that is not in parts. None is, if a sum had operands of either kind, or if
+    what is read has rows and columns of its own.
     """
-    whole, shares = [WHOLE] * len(units), list[Share]()
-    if positions == 1 or not _divides(units[0], positions):
+    source, whole, divided = units[0].sources[0], list(units), list[Unit]()
+    *places, _ = builder.shape(source)
+    grids: dict[NodeId, Grid] = {source: (math.prod(places[:-1]), places[-1]) if places else (1, 1)}
+    if len(units[0].sources) > 1 or not _divides(grids[source], parts):
         return whole
-    parts = {units[0].sources[0]}
     for unit in units:
-        own = [source in parts for source in unit.sources]
-        several = all(own) and _divides(unit, positions) and unit is not units[-1]
-        if any(own) and not several and len(own) > 1:
+        seen = {grids.get(one) for one in unit.sources}
+        grid = seen.pop()
+        if grid is None and not seen:
+            divided.append(unit)
+            continue
+        own = _divided(unit, grid, parts) if grid is not None and not seen else None
+        if own is None:
             return whole
-        size = math.prod(builder.shape(unit.sources[0]))
-        shares.append(Share(positions if several else 1, size // positions if any(own) else 0))
-        parts |= {unit.result} if several else set()
-    return shares
+        if unit is units[-1]:
+            own = replace(own, apiece=False)
+        if own.apiece:
+            grids[unit.result] = windows_over(own.op, own.grid) if len(unit.sources) == 1 else grid
+        elif len(unit.sources) > 1:
+            return whole
+        divided.append(own)
+    return divided
 
 
-def _divides(unit: Unit, positions: int) -> bool:
-    """Return True if windows are in as many parts as what they are over: by rows, or where these are one by columns."""
-    rows, columns = windows_over(unit.op, unit.grid)
-    if rows > 1:
-        return rows % positions == 0 and unit.op.stride[0] * rows == unit.grid[0] and len(unit.sources) == 1
-    single = unit.op.size[1] == 1 and unit.op.padding == ((0, 0), (0, 0))
-    alone = single and (unit.grid[0] == 1 or len(unit.sources) > 1)
-    return alone and columns % positions == 0 and unit.op.stride[1] * columns == unit.grid[1]
+def _divides(grid: Grid, parts: Grid) -> bool:
+    return all(size % count == 0 for size, count in zip(grid, parts, strict=True))
+
+
+def _divided(unit: Unit, grid: Grid, parts: Grid) -> Unit | None:
+    """``unit`` over an operand of such rows and columns in parts; None if it has others."""
+    if len(unit.sources) > 1:
+        return replace(unit, parts=(1, math.prod(parts)), apiece=True)
+    op, positions = unit.op, math.prod(grid)
+    if unit.grid != grid and op.size == op.stride == (1, 1) and not any(map(any, op.padding)):
+        if math.prod(unit.grid) == positions:
+            unit = replace(unit, grid=grid)
+        elif unit.grid == (1, 1) and unit.blocks == 1 and unit.channels % positions == 0:
+            unit = replace(unit, op=replace(op, size=grid), grid=grid, channels=unit.channels // positions)
+    if unit.grid != grid:
+        return None
+    windows = windows_over(unit.op, grid)
+    axes = zip(grid, windows, unit.op.stride, parts, strict=True)
+    apiece = all(count == 1 or (steps * stride == size and steps % count == 0) for size, steps, stride, count in axes)
+    return replace(unit, parts=parts, apiece=apiece)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bitsmith.dataflow.engine import windows_over
 from bitsmith.dataflow.tokens import union_type
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
@@ -43,6 +44,8 @@ class Unit:
         room: the magnitude of biases that may come in their place; 0: none do.
         functions: what is done to a sum, each way once; ``chosen`` is the one of each column of all blocks.
         kind: the type of each number of the result.
+        parts: those of rows and columns in which the sources are.
+        apiece: a window of each part is computed at once.
     """
 
     name: str
@@ -65,10 +68,22 @@ class Unit:
     kind: TensorType
     greatest: bool = False
     room: int = 0
+    parts: tuple[int, int] = (1, 1)
+    apiece: bool = False
 
     def frac(self, function: int) -> int:
         """Fractional bits of the sums of the columns that have a function."""
         return int(self.fracs[self.chosen == function][0])
+
+    @property
+    def positions(self) -> int:
+        """Windows that are computed at once."""
+        return math.prod(self.parts) if self.apiece else 1
+
+    @property
+    def windows(self) -> int:
+        """Windows of a part, which are computed in turn."""
+        return math.prod(windows_over(self.op, self.grid)) // self.positions
 
     @property
     def is_product(self) -> bool:

@@ -8,10 +8,10 @@
 // pass, and from there one by one, with the steps after it, through the token function that is connected here (core), into
 // the memory, or, of the last layer, to the result's consumer. Then nothing happens until all are where they belong (FLUSH).
 // A layer may have its passes outside of its windows, if it has one block: each pass over all windows, then the next one.
-// Several windows may be computed at once, as many as tensors have parts: all take the same weights, and each has its own memory,
-// multipliers and token function. A part of a tensor is in one memory, at the same place in each; rows of a window that are beyond
-// a part are in the memory beside it. Tensors that are not in parts are in the first memory, and a layer that makes one computes
-// one window at once, the first one; it may read parts one after another.
+// Several windows may be computed at once, as many as tensors have parts of rows and columns: all take the same weights, and each has
+// its own memory, multipliers and token function. A part of a tensor is in one memory, at the same place in each; rows and columns
+// of a window that are beyond a part are in the memory beside it, down, across or both. Tensors that are not in parts are in the first
+// memory, and a layer that makes one computes one window at once, the first one; it may read parts one after another.
 // Only steps with which a number of the last layer leaves wait for a free place, and steps of RUN for weights that come as
 // tokens, one for each; what is on its way never waits.
 //
@@ -20,9 +20,10 @@
 // WEIGHT, SUM       bits of a weight, at least 2, and of an accumulator, both signed
 // WORDS             numbers in the memory
 // BANKS             parts of the memory, a power of two up to LANES and half of WORDS: number k is in part k modulo BANKS
-// POSITIONS         windows at once, and parts of tensors
-// SHARE             numbers of a part of those that come; TOKENS: these are not in parts
-// PART, HALO        bits of the number of a part, signed, and how many parts at most a window is beyond its own
+// DOWN, ACROSS      parts of the rows and of the columns of tensors, also of what comes: as many windows are computed at once
+// REACH_...         parts at most that a window is beyond its own
+// PART              bits of the number of a part along an axis, signed
+// LENGTH            numbers that come for a part before those of the part beside it
 // TOKENS            numbers of a frame that come
 // LAYERS            layers
 // BIASES            biases that come as the first words of a frame; 0: they do not
@@ -40,11 +41,13 @@ module bitsmith_engine #(
     parameter int SUM = 20,
     parameter int WORDS = 64,
     parameter int BANKS = 1,
-    parameter int POSITIONS = 1,
-    parameter int TOKENS = 16,
-    parameter int SHARE = TOKENS,
+    parameter int DOWN = 1,
+    parameter int ACROSS = 1,
+    parameter int REACH_DOWN = 1,
+    parameter int REACH_ACROSS = 1,
     parameter int PART = 2,
-    parameter int HALO = 1,
+    parameter int TOKENS = 16,
+    parameter int LENGTH = TOKENS,
     parameter int LAYERS = 2,
     parameter int BIASES = 0,
     parameter int LATENCY = 4,
@@ -67,10 +70,11 @@ module bitsmith_engine #(
     parameter int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
     parameter int BANK_BITS = (BANKS > 1) ? $clog2(BANKS) : 1,
     parameter int LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1,
+    parameter int POSITIONS = DOWN * ACROSS,
+    parameter int WALK = 7 * WORD_BITS + ((POSITIONS > 1) ? 7 * PART + 2 * (WORD_BITS + 1) : 0),
     parameter int AXIS = 5 * PLACE_BITS + TAP_BITS + WINDOW_BITS,
     parameter int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
-        + 8 * WORD_BITS + 3 + OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1)
-        + ((POSITIONS > 1) ? 7 * PART + 2 * WORD_BITS + 3 : 0)
+        + WORD_BITS + 3 + OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1) + ((POSITIONS > 1) ? 2 * WALK + 1 : WALK)
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -95,12 +99,12 @@ module bitsmith_engine #(
     output logic                    y_put,
     output logic [             1:0] fault             // of numbers in the memory, as bitsmith_decode has it
 );
-    localparam int INSIDE = DESCRIPTOR - ((POSITIONS > 1) ? 7 * PART + 2 * WORD_BITS + 3 : 0);
+    localparam int INSIDE = DESCRIPTOR - ((POSITIONS > 1) ? 2 * WALK + 1 : WALK);
     localparam int PLAIN = INSIDE - OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1);
     localparam int FLUSH_STEPS = LANES + LATENCY;
     localparam int FLUSH_BITS = $clog2(FLUSH_STEPS);
     localparam logic [FLUSH_BITS-1:0] LAST_FLUSH = FLUSH_BITS'(FLUSH_STEPS - 1);
-    localparam logic [WORD_BITS-1:0] LAST_OF_PART = WORD_BITS'(SHARE - 1);
+    localparam logic [WORD_BITS-1:0] LAST_OF_PART = WORD_BITS'(TOKENS / POSITIONS - 1);
     localparam logic [LAYER_BITS-1:0] LAST_LAYER = LAYER_BITS'(LAYERS - 1);
 
     localparam logic [1:0] LOAD = 2'd0;
@@ -116,20 +120,13 @@ module bitsmith_engine #(
     logic [LANE_BITS-1:0] lanes;  // that the layer uses
     logic [WEIGHTS_BITS-1:0] first_weights;
     logic [BIAS_BITS-1:0] first_bias;
-    logic [WORD_BITS-1:0] source;  // of the first tap, which may be outside
     logic [WORD_BITS-1:0] target;
-    logic [WORD_BITS-1:0] to_column;  // from the last number of a tap to the first one of the next: in a row,
-    logic [WORD_BITS-1:0] to_row;  // in the next row,
-    logic [WORD_BITS-1:0] to_pass;  // at the beginning of the block,
-    logic [WORD_BITS-1:0] to_block;  // of the next block,
-    logic [WORD_BITS-1:0] to_window;  // of the next window,
-    logic [WORD_BITS-1:0] to_line;  // of the first window of the next row of windows
     logic alike;  // all blocks have the same weights
     logic greatest;
     logic apart;  // lanes have numbers of their own
 
-    assign {apart, greatest, alike, to_line, to_window, to_block, to_pass, to_row, to_column, target, source, first_bias,
-        first_weights, lanes, last_block, last_pass, last_channel, rows, columns} = descriptor[PLAIN-1:0];
+    assign {apart, greatest, alike, target, first_bias, first_weights, lanes, last_block, last_pass, last_channel, rows, columns}
+        = descriptor[PLAIN-1:0];
 
     // Of layers with passes outside of windows.
     logic outside;
@@ -253,28 +250,20 @@ module bitsmith_engine #(
 
     logic [WORD_BITS-1:0] read_at;
     logic [WORD_BITS-1:0] write_at;
-    logic [WORD_BITS-1:0] read_step;
     logic [WORD_BITS-1:0] write_step;
-    logic [WORD_BITS-1:0] read_next;
-    logic [PART-1:0] part;  // that the first position reads
+    logic [PART-1:0] part_down;  // that the first position reads
+    logic [PART-1:0] part_across;
+    logic restarts;  // reading
     logic [POSITIONS-1:0] loads;  // the part in which a number that comes is
-    logic is_part_full;
+    logic is_loaded;
+    logic run_ends;  // the next number that comes is at next_load,
+    logic [WORD_BITS-1:0] next_load;
     logic rereads;
     logic [WEIGHTS_BITS-1:0] round_weights;  // of the first pass of windows, or of the one that is outside of them
     logic [BIAS_BITS-1:0] round_bias;
 
-    assign is_part_full = x_take & (write_at == LAST_OF_PART);
+    assign restarts = start | (step & outside & round_ends);
     assign rereads = (window_ends & ~(outside & round_ends)) | (block_ends & alike);
-
-    always_comb begin
-        if (line_ends) read_step = to_line;
-        else if (window_ends) read_step = to_window;
-        else if (block_ends) read_step = to_block;
-        else if (pass_ends) read_step = to_pass;
-        else if (row_ends) read_step = to_row;
-        else if (tap_ends) read_step = to_column;
-        else read_step = WORD_BITS'(1);
-    end
 
     always_ff @(posedge clk) begin
         if (rst) begin
@@ -283,7 +272,7 @@ module bitsmith_engine #(
             flush <= '0;
             left  <= '0;
         end else if (act) begin
-            if (is_part_full & (loads[POSITIONS-1] | (SHARE == TOKENS))) state <= SETUP;
+            if (is_loaded) state <= SETUP;
             if (start) state <= RUN;
             if (layer_ends) state <= FLUSH;
             if (flushed) begin
@@ -301,13 +290,11 @@ module bitsmith_engine #(
             channel <= '0;
             pass <= '0;
             block <= '0;
-            read_at <= source;
             weights_address <= first_weights;
         end else if (step) begin
             channel <= tap_ends ? '0 : channel + 1'b1;
             if (outside ? round_ends : pass_ends) pass <= (pass == last_pass) ? '0 : pass + 1'b1;
             if (block_ends) block <= window_ends ? '0 : block + 1'b1;
-            read_at <= (outside & round_ends) ? source : read_next;
             weights_address <= rereads ? round_weights : weights_address + 1'b1;
         end
         if (act) is_first <= pass_ends | start;
@@ -315,46 +302,88 @@ module bitsmith_engine #(
     end
 
     always_ff @(posedge clk) begin
-        if (rst | (flushed & is_last_layer) | (is_part_full & (SHARE != TOKENS))) write_at <= '0;
+        if (rst | (flushed & is_last_layer)) write_at <= '0;
+        else if (run_ends) write_at <= next_load;
         else if (start) write_at <= target;
         else if (x_take | (core_done & ~is_last_layer)) write_at <= write_at + write_step;
     end
 
     generate
     if (POSITIONS == 1) begin : g_whole
-        assign {apiece, part, loads} = {1'b0, PART'(0), 1'b1};
-        assign read_next = read_at + read_step;
+        logic unused;
+
+        assign {apiece, part_down, part_across, loads} = {1'b0, PART'(0), PART'(0), 1'b1};
+        assign is_loaded = x_take & (write_at == LAST_OF_PART);
+        assign {run_ends, next_load} = '0;
+
+        bitsmith_engine_walk #(
+            .WORD_BITS(WORD_BITS)
+        ) all_axes (
+            .clk    (clk),
+            .restart(restarts),
+            .step   (step),
+            .ends   ({line_ends, window_ends, block_ends, pass_ends, row_ends, tap_ends}),
+            .walk   (descriptor[DESCRIPTOR-1:INSIDE]),
+            .at     (read_at),
+            .part   (unused)
+        );
     end else begin : g_parts
-        logic [WORD_BITS:0] share;  // numbers of a part of the operand,
-        logic [WORD_BITS:0] beyond;  // and the place after them
-        logic [7*PART-1:0] further;  // parts that steps go further, after the first part
-        logic [PART-1:0] first_part;
-        logic [PART-1:0] part_step;
-        logic [WORD_BITS:0] sum;
-        logic over;
+        localparam int RUN_BITS = (LENGTH > 1) ? $clog2(LENGTH) : 1;
+        logic [RUN_BITS-1:0] run;  // numbers of it that have come
+        logic [WORD_BITS-1:0] run_at;  // where it began
+        logic [DOWN-1:0] down;
+        logic [ACROSS-1:0] across;
+        logic is_full;  // are all parts of a row
+        logic [WORD_BITS-1:0] row_at;
+        logic [WORD_BITS-1:0] column_at;
 
-        assign {apiece, beyond, share, further} = descriptor[DESCRIPTOR-1:INSIDE];
-        assign first_part = further[0+:PART];
-        assign sum = {1'b0, read_at} + {1'b0, read_step};
-        assign over = sum >= beyond;
-        assign read_next = WORD_BITS'(over ? sum - share : sum);
-
-        always_comb begin
-            if (line_ends) part_step = further[6*PART+:PART];
-            else if (window_ends) part_step = further[5*PART+:PART];
-            else if (block_ends) part_step = further[4*PART+:PART];
-            else if (pass_ends) part_step = further[3*PART+:PART];
-            else if (row_ends) part_step = further[2*PART+:PART];
-            else if (tap_ends) part_step = further[1*PART+:PART];
-            else part_step = '0;
-        end
+        assign run_ends = x_take & (run == RUN_BITS'(LENGTH - 1));
+        assign is_full = run_ends & across[ACROSS-1] & (write_at == LAST_OF_PART);
+        assign is_loaded = is_full & down[DOWN-1];
+        assign next_load = is_full ? '0 : across[ACROSS-1] ? write_at + 1'b1 : run_at;
+        assign read_at = row_at + column_at;
+        assign apiece = descriptor[DESCRIPTOR-1];
 
         always_ff @(posedge clk) begin
-            if (start | (step & outside & round_ends)) part <= first_part;
-            else if (step) part <= part + part_step + PART'(over);
-            if (rst) loads <= POSITIONS'(1);
-            else if (is_part_full & (SHARE != TOKENS)) loads <= {loads[POSITIONS-2:0], loads[POSITIONS-1]};
+            if (rst) {down, across, run, run_at} <= {DOWN'(1), ACROSS'(1), RUN_BITS'(0), WORD_BITS'(0)};
+            else begin
+                if (x_take) run <= run_ends ? '0 : run + 1'b1;
+                if (run_ends) across <= ACROSS'({across, across[ACROSS-1]});
+                if (run_ends & across[ACROSS-1]) run_at <= next_load;
+                if (is_full) down <= DOWN'({down, down[DOWN-1]});
+            end
         end
+
+        for (k = 0; k < POSITIONS; k = k + 1) begin : g_loads
+            assign loads[k] = down[k/ACROSS] & across[k%ACROSS];
+        end
+
+        bitsmith_engine_walk #(
+            .WORD_BITS(WORD_BITS),
+            .PART     (PART)
+        ) columns_walk (
+            .clk    (clk),
+            .restart(restarts),
+            .step   (step),
+            .ends   ({line_ends, window_ends, block_ends, pass_ends, row_ends, tap_ends}),
+            .walk   (descriptor[INSIDE+:WALK]),
+            .at     (column_at),
+            .part   (part_across)
+        );
+
+        bitsmith_engine_walk #(
+            .WORD_BITS(WORD_BITS),
+            .PART     (PART),
+            .STEP     (0)
+        ) rows_walk (
+            .clk    (clk),
+            .restart(restarts),
+            .step   (step),
+            .ends   ({line_ends, window_ends, block_ends, pass_ends, row_ends, tap_ends}),
+            .walk   (descriptor[INSIDE+WALK+:WALK]),
+            .at     (row_at),
+            .part   (part_down)
+        );
     end
     endgenerate
 
@@ -462,28 +491,31 @@ module bitsmith_engine #(
     endgenerate
 
     bitsmith_engine_parts #(
-        .POSITIONS(POSITIONS),
-        .HALO     (HALO),
-        .PART     (PART),
-        .WIDTH    (WIDTH),
-        .CHECK    (CHECK),
-        .BANKS    (BANKS),
-        .ROWS     (ROWS),
-        .LARGE    (LARGE),
-        .WORD_BITS(WORD_BITS)
+        .DOWN        (DOWN),
+        .ACROSS      (ACROSS),
+        .REACH_DOWN  (REACH_DOWN),
+        .REACH_ACROSS(REACH_ACROSS),
+        .PART        (PART),
+        .WIDTH       (WIDTH),
+        .CHECK       (CHECK),
+        .BANKS       (BANKS),
+        .ROWS        (ROWS),
+        .LARGE       (LARGE),
+        .WORD_BITS   (WORD_BITS)
     ) parts (
-        .clk      (clk),
-        .write    (writes),
-        .write_at (write_at),
-        .written  (written),
-        .read_row (read_at[WORD_BITS-1-:ROW_BITS]),
-        .part     (part),
-        .apiece   (apiece),
-        .is_inside(is_inside),
-        .stored   (stored),
-        .is_real  (is_real),
-        .used     (used),
-        .fault    (fault)
+        .clk        (clk),
+        .write      (writes),
+        .write_at   (write_at),
+        .written    (written),
+        .read_row   (read_at[WORD_BITS-1-:ROW_BITS]),
+        .part_down  (part_down),
+        .part_across(part_across),
+        .apiece     (apiece),
+        .is_inside  (is_inside),
+        .stored     (stored),
+        .is_real    (is_real),
+        .used       (used),
+        .fault      (fault)
     );
 
     always_ff @(posedge clk) begin

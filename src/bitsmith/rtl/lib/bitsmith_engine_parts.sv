@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The memories of bitsmith_engine, one for each part of tensors, and which of them each position reads.
 //
-// Where a layer computes a window of each part at once (apiece), the position p reads part p + part, or zeros if there is none;
-// else the first position reads the part of that number.
+// Where a layer computes a window of each part at once (apiece), a position reads the part that is so many parts further down and
+// across, or zeros if there is none; else the first position reads the part of these numbers.
 //
-// POSITIONS, HALO, PART                        as bitsmith_engine has them
+// DOWN, ACROSS, REACH_DOWN, REACH_ACROSS, PART as bitsmith_engine has them
 // WIDTH, CHECK, BANKS, ROWS, LARGE, WORD_BITS  as bitsmith_engine_memory has them
 module bitsmith_engine_parts #(
-    parameter int POSITIONS = 1,
-    parameter int HALO = 1,
+    parameter int DOWN = 1,
+    parameter int ACROSS = 1,
+    parameter int REACH_DOWN = 1,
+    parameter int REACH_ACROSS = 1,
     parameter int PART = 2,
     parameter int WIDTH = 8,
     parameter int CHECK = 0,
@@ -16,16 +18,18 @@ module bitsmith_engine_parts #(
     parameter int ROWS = 64,
     parameter int LARGE = 0,
     parameter int WORD_BITS = 6,
-    parameter int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1
+    parameter int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
+    parameter int POSITIONS = DOWN * ACROSS
 ) (
     input  logic                             clk,
     input  logic [            POSITIONS-1:0] write,
     input  logic [            WORD_BITS-1:0] write_at,
     input  logic [      POSITIONS*WIDTH-1:0] written,
     input  logic [             ROW_BITS-1:0] read_row,
-    input  logic [                 PART-1:0] part,
+    input  logic [                 PART-1:0] part_down,
+    input  logic [                 PART-1:0] part_across,
     input  logic                             apiece,
-    input  logic [                      1:0] is_inside,  // columns and rows of the number are: rows of an operand in parts by these
+    input  logic [                      1:0] is_inside,  // columns and rows of the number are, if the first position reads alone
     output logic [POSITIONS*BANKS*WIDTH-1:0] stored,     // in the next cycle, of each position
     output logic [            POSITIONS-1:0] is_real,    // and it is a number of the operand
     input  logic [                BANKS-1:0] used,       // memories of each part that give one that matters, in the next cycle
@@ -38,7 +42,7 @@ module bitsmith_engine_parts #(
 
     assign fault = {|(wrong & counts), |(corrected & counts)};
 
-    genvar p, from;
+    genvar p, q;
     generate
     for (p = 0; p < POSITIONS; p = p + 1) begin : g_memory
         bitsmith_engine_memory #(
@@ -63,50 +67,59 @@ module bitsmith_engine_parts #(
     if (POSITIONS == 1) begin : g_whole
         logic unused;
 
-        assign unused = ^{part, apiece};
+        assign unused = ^{part_down, part_across, apiece};
         assign stored = given;
         assign counts = used & {BANKS{is_real}};
 
         always_ff @(posedge clk) is_real <= &is_inside;
     end else begin : g_parts
-        logic [PART-1:0] was;  // the part, in the cycle before
+        // Parts that are beside each other are those of one column first, then of one row.
+        localparam int NUMBERS = BANKS * WIDTH;
+        logic [POSITIONS*NUMBERS-1:0] columns;
+        logic [POSITIONS*NUMBERS-1:0] moved;
+        logic [POSITIONS*NUMBERS-1:0] rows;
+        logic [DOWN-1:0] real_down, read_down;
+        logic [ACROSS-1:0] real_across, read_across;
 
-        always_ff @(posedge clk) was <= part;
+        bitsmith_engine_beside #(
+            .COUNT(ACROSS),
+            .REACH(REACH_ACROSS),
+            .PART (PART),
+            .WIDTH(DOWN * NUMBERS)
+        ) across (
+            .clk      (clk),
+            .part     (part_across),
+            .apiece   (apiece),
+            .is_inside(is_inside[0]),
+            .given    (columns),
+            .taken    (moved),
+            .is_real  (real_across),
+            .is_read  (read_across)
+        );
 
-        for (p = 0; p < POSITIONS; p = p + 1) begin : g_position
-            // The first position may read any part, others those beside their own.
-            localparam int LOW = (p < HALO) ? 0 : p - HALO;
-            localparam int HIGH = (p == 0 || p + HALO >= POSITIONS) ? POSITIONS - 1 : p + HALO;
-            localparam int COUNT = HIGH - LOW + 1;
-            logic [COUNT-1:0] is_from;
-            logic [COUNT-1:0] was_from;
-            logic [COUNT*BANKS*WIDTH-1:0] masked;
-            logic [BANKS*WIDTH-1:0] joined;
+        bitsmith_engine_beside #(
+            .COUNT(DOWN),
+            .REACH(REACH_DOWN),
+            .PART (PART),
+            .WIDTH(ACROSS * NUMBERS)
+        ) down (
+            .clk      (clk),
+            .part     (part_down),
+            .apiece   (apiece),
+            .is_inside(is_inside[1]),
+            .given    (rows),
+            .taken    (stored),
+            .is_real  (real_down),
+            .is_read  (read_down)
+        );
 
-            for (from = 0; from < COUNT; from = from + 1) begin : g_from
-                assign is_from[from] = part == $unsigned(PART'(LOW + from - p));
-                assign was_from[from] = was == $unsigned(PART'(LOW + from - p));
-                assign masked[from*BANKS*WIDTH+:BANKS*WIDTH] =
-                    given[(LOW+from)*BANKS*WIDTH+:BANKS*WIDTH] & {(BANKS * WIDTH) {was_from[from]}};
+        for (p = 0; p < DOWN; p = p + 1) begin : g_down
+            for (q = 0; q < ACROSS; q = q + 1) begin : g_across
+                assign columns[(q*DOWN+p)*NUMBERS+:NUMBERS] = given[(p*ACROSS+q)*NUMBERS+:NUMBERS];
+                assign rows[(p*ACROSS+q)*NUMBERS+:NUMBERS] = moved[(q*DOWN+p)*NUMBERS+:NUMBERS];
+                assign is_real[p*ACROSS+q] = real_down[p] & real_across[q];
+                assign counts[(p*ACROSS+q)*BANKS+:BANKS] = used & {BANKS{read_down[p] & read_across[q]}};
             end
-
-            always_comb begin
-                joined = '0;
-                for (int each = 0; each < COUNT; each = each + 1) joined = joined | masked[each*BANKS*WIDTH+:BANKS*WIDTH];
-            end
-
-            assign stored[p*BANKS*WIDTH+:BANKS*WIDTH] = joined;
-
-            always_ff @(posedge clk) is_real[p] <= is_inside[0] & (apiece ? |is_from : is_inside[1] & (p == 0));
-        end
-
-        for (p = 0; p < POSITIONS; p = p + 1) begin : g_part
-            logic [POSITIONS-1:0] readers;
-
-            for (from = 0; from < POSITIONS; from = from + 1) begin : g_reader
-                assign readers[from] = is_real[from] & (was == $unsigned(PART'(p - from)));
-            end
-            assign counts[p*BANKS+:BANKS] = used & {BANKS{|readers}};
         end
     end
     endgenerate
