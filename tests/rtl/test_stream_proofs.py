@@ -283,12 +283,9 @@ ENGINES = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("dense", marks=ci),
         "lanes",
         "blocks",
-        pytest.param("outside", marks=ci),
-        pytest.param("parts", marks=ci),
-        pytest.param("across", marks=ci),
+        *(pytest.param(name, marks=ci) for name in ("dense", "outside", "parts", "across")),
         *(pytest.param(name, marks=slow) for name in ("convolution", "apart", "rows", "grid")),
     ],
 )
