@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from keras import layers, ops
 from keras_samples import assert_same, inputs_of, randomised
 
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
+from bitsmith.errors import ModelFileError
 from bitsmith.frontends.keras.activations import ACTIVATION_NAMES
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.read import read_keras
@@ -166,8 +170,51 @@ def test_other_merges() -> None:
     ("axes", "shapes"),
     [(1, [(4,), (4,)]), ((2, 1), [(2, 3), (3, 4)]), (-1, [(2, 3), (4, 3)]), ((1, 2), [(3,), (2, 3)])],
 )
-def test_dot(axes: Any, shapes: list[tuple[int, ...]]) -> None:
-    _check(lambda x, y: layers.Dot(axes=axes)([x, y]), *shapes)
+@pytest.mark.parametrize("normalize", [False, True])
+def test_dot(axes: Any, shapes: list[tuple[int, ...]], normalize: bool) -> None:
+    _check(lambda x, y: layers.Dot(axes=axes, normalize=normalize)([x, y]), *shapes)
+
+
+AUGMENTATIONS = [name for name in dir(layers) if name.startswith("Random") and name != "RandomCrop"]
+
+
+@pytest.mark.parametrize("name", [*AUGMENTATIONS, "RandAugment", "AugMix", "CutMix", "MixUp"])
+def test_augmentation_is_left_out(name: str) -> None:
+    takes = inspect.signature(getattr(layers, name)).parameters
+    options = {
+        "factor": 4 if name == "RandomPosterization" else 0.5,
+        "height_factor": 0.5,
+        "width_factor": 0.5,
+        "color_ops": 2,
+        "value_range": (0, 1),
+    }
+    given = {
+        key: value for key, value in options.items() if key in takes and takes[key].default is inspect.Parameter.empty
+    }
+    x = keras.Input((6, 6, 3))
+    model = keras.Model(x, layers.Dense(2)(getattr(layers, name)(**given)(x)))
+    (values,) = inputs_of(model)
+    network = read_keras(model)
+    wanted = model.predict(values, verbose=0)  # called without training=False, Keras's layers change images
+    np.testing.assert_allclose(network.evaluate([values])[network.outputs[0]], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count"])
+@pytest.mark.parametrize("size", [1, 4])
+def test_discretization(mode: str, size: int) -> None:
+    x = keras.Input((size,), name="x")
+    model = keras.Model(x, layers.Discretization([-1.0, 0.25, 0.5], output_mode=mode)(x))
+    values = np.array([-2.0, -1.0, 0.0, 0.25, 0.375, 0.5, 7.0, -1.5])[:, None] + np.zeros(size)
+    network = read_keras(model)
+    wanted = np.asarray(model(values), dtype=np.float64)
+    np.testing.assert_array_equal(network.evaluate([values])[network.outputs[0]], wanted)
+    np.testing.assert_array_equal(Emulator(compile_network(network, [values]).program).run([values])[0], wanted)
+
+
+def test_a_discretization_without_boundaries() -> None:
+    x = keras.Input((2,))
+    with pytest.raises(ModelFileError, match="adapt it to data"):
+        read_keras(keras.Model(x, layers.Discretization(num_bins=3)(x)))
 
 
 @pytest.mark.parametrize(
@@ -251,6 +298,8 @@ def test_layers_have_the_names_of_keras() -> None:
         "SlicingOpLambda",
         "BinaryDense",
         "TernaryDense",
+        "RandomWidth",
+        "RandomHeight",
     }
     of_others = {"GarNet", "GarNetStack"}
     # The class of layers.GroupQueryAttention has another name.

@@ -68,7 +68,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
         _one("LayerNormalization", 64, axis=[1] * 20, scale=False, center=False),
         "at most",
     ),
-    "cosine": (_one("Dot", 3, axes=1, normalize=True), "normalize"),
     "custom activation": (
         _one("Activation", activation={"class_name": "function", "config": "f", "registered_name": "me>relu"}),
         "'me>relu'",
@@ -188,7 +187,10 @@ OPERATIONS = {
     "unknown": (lambda x: ops.sort(x), "Sort"),
     "shrink width": (lambda x: ops.soft_shrink(x, threshold=-0.25), "shrinking by -0.25"),
     "reshape across samples": (lambda x: ops.reshape(x, (4, -1)), "mix samples"),
-    "lambda": (lambda x: layers.Lambda(lambda v: v + 1, (4,), name="fun")(x), "Python code"),
+    "lambda": (
+        lambda x: layers.Lambda(lambda v: np.asarray(v), (4,), name="fun")(x),
+        "does not run on symbolic inputs",
+    ),
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 import bitsmith
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.keras.known import KNOWN
+from bitsmith.frontends.keras.read import read_keras
 
 Dense = keras.layers.Dense
 RNG = np.random.default_rng(0)
@@ -192,3 +193,18 @@ def test_layers_of_packages_that_are_known_are_not_traced(package: str) -> None:
     x = keras.Input((4,))
     with pytest.raises(UnsupportedError, match="Other"):
         bitsmith.convert(keras.Model(x, kind(4)(x)))
+
+
+def test_lambdas_of_a_live_model_are_traced() -> None:
+    inputs = keras.Input((6,)), keras.Input((6,))
+    scale = keras.layers.Lambda(lambda x, by: x * by, arguments={"by": 0.5})
+    apart = keras.layers.Lambda(lambda pair: keras.ops.abs(pair[0] - pair[1]))([scale(Dense(4)(x)) for x in inputs])
+    model = keras.Model(inputs, Dense(2)(apart))
+    x = [RNG.normal(size=(20, 6)).astype("float32") for _ in inputs]
+    network = read_keras(model)
+    found = network.evaluate([part.astype(np.float64) for part in x])[network.outputs[0]]
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-5)
+    chain = keras.Sequential([keras.Input((6,)), Dense(4), keras.layers.Lambda(lambda x: x**2 - 1.0), Dense(2)])
+    network = read_keras(chain)
+    found = network.evaluate([x[0].astype(np.float64)])[network.outputs[0]]
+    np.testing.assert_allclose(found, chain.predict(x[0], verbose=0), atol=1e-5)

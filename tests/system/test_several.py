@@ -100,8 +100,9 @@ def test_what_cannot_be_translated_is_listed_at_once(tmp_path: Path) -> None:
     model = keras.Sequential(
         [
             layers.Input((8, 4)),
-            layers.Lambda(lambda x: x, name="first"),
-            layers.RandomRotation(0.1, name="second"),
+            layers.Reshape((4, 4, 2)),
+            layers.RandomCrop(3, 3, name="first"),
+            layers.RandomCrop(2, 2, name="second"),
             layers.Dense(2),
         ]
     )

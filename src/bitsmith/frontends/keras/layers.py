@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import string
 
+import numpy as np
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, read_activation
 from bitsmith.frontends.keras.attention import ATTENTION
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.garnet import GARNET
 from bitsmith.frontends.keras.graph import declared_shape
 from bitsmith.frontends.keras.masks import MASKING
-from bitsmith.frontends.keras.norm import NORMALIZATIONS
+from bitsmith.frontends.keras.norm import KERAS_EPSILON, NORMALIZATIONS
 from bitsmith.frontends.keras.recurrent import RECURRENT
 from bitsmith.frontends.keras.shape import SHAPES
 from bitsmith.frontends.keras.spatial import SPATIAL
@@ -24,11 +26,13 @@ from bitsmith.frontends.ops.activations import prelu
 from bitsmith.frontends.ops.arithmetic import number_kind
 from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.logic import common_kind, row_index, wrapped
+from bitsmith.frontends.ops.normalization import unit
 from bitsmith.frontends.ops.shape import unsqueeze
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.quantization.lookup import Staircase
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.quantization.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.reduction import Reduce, Reduction
@@ -50,7 +54,7 @@ def _input(call: LayerCall) -> Value:
     shape = declared_shape(config)
     defect = f"the input's shape is {shown(shape)}"
     if not isinstance(shape, list) or not 1 <= len(shape) <= _MAX_AXES:
-        remedy = "build the model (give an Input, or call it once) before saving it"
+        remedy = "build the model (give an Input, or call it once) before you save or convert it"
         raise config.error(defect, "a list of sizes", remedy)
     if None in shape[1:]:
         accepted = "fixed sizes (all but the batch)"
@@ -121,13 +125,17 @@ def _merge(layer: Layer) -> Translation:
 
 
 def _dot(call: LayerCall) -> Value:
-    if call.config.flag("normalize", False):
-        raise UnsupportedError("Dot with normalize (cosine proximity)", accepted="normalize=False")
     operands, axes = _tensors(call), call.config.integers("axes")
     if len(axes) not in (1, 2) or len(operands) != 2:
         found = f"Dot of {len(operands)} operands over the axes {axes}"
         raise UnsupportedError(found, accepted="one axis of each of two")
     x, y = operands
+    if call.config.flag("normalize", False):
+        epsilon = KERAS_EPSILON if call.major >= 3 else 1e-6
+        x, y = (
+            unit(call.build.within(part), operand, (axis,), epsilon=epsilon)
+            for part, operand, axis in (("left", x, axes[0]), ("right", y, axes[-1]))
+        )
     i, j = x.axis(axes[0]) + 1, y.axis(axes[-1]) + 1
     if x.rank == y.rank == 2:  # whose result has an axis, too
         x, i = unsqueeze(call.build.within("row"), x, (1,)), 2
@@ -147,8 +155,23 @@ def _embedding(call: LayerCall) -> Value:
 
 
 def _category_encoding(call: LayerCall) -> Value:
-    x, tokens = row_index(call.build, call.x), call.config.integer("num_tokens")
     mode = call.config.text("output_mode", "multi_hot")
+    return _encoded(call, row_index(call.build, call.x), call.config.integer("num_tokens"), mode)
+
+
+def _discretization(call: LayerCall) -> Value:
+    """The number of boundaries that are at most ``x``, or its code."""
+    bounds, mode = call.config.get("bin_boundaries"), call.config.text("output_mode", "int")
+    if bounds is None:
+        raise call.config.error("a Discretization without boundaries", "a list", "adapt it to data, or give boundaries")
+    thresholds = np.sort(numbers(bounds).ravel())
+    bins = Staircase(as_weights(thresholds), as_weights(np.arange(len(thresholds) + 1)))
+    found = call.build.emit(bins, call.x, suffix="" if mode == "int" else "bins", kind=Kind.INT64)
+    return found if mode == "int" else _encoded(call, found, len(thresholds) + 1, mode)
+
+
+def _encoded(call: LayerCall, x: Value, tokens: int, mode: str) -> Value:
+    """The numbers ``x`` of tokens as codes."""
     if call.config.flag("sparse", False):
         raise UnsupportedError("sparse codes", accepted="dense ones")
     if mode == "one_hot" and x.shape[-1:] != (1,):
@@ -170,6 +193,20 @@ _WITHOUT_EFFECT = (
     *("SpatialDropout3D", "ActivityRegularization", "Identity"),
 )
 
+_AUGMENTATIONS = (
+    *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomShear", "RandomPerspective"),
+    *(
+        "RandomElasticTransform",
+        "RandomContrast",
+        "RandomBrightness",
+        "RandomHue",
+        "RandomSaturation",
+        "RandomSharpness",
+    ),
+    *("RandomGrayscale", "RandomColorJitter", "RandomColorDegeneration", "RandomPosterization", "RandomInvert"),
+    *("RandomGaussianBlur", "RandomErasing", "RandAugment", "AugMix", "CutMix", "MixUp", "RandomWidth", "RandomHeight"),
+)
+
 LAYERS: dict[str, Translation] = {
     "InputLayer": Translation(_input, "Input"),
     "Dense": _dense(),
@@ -183,11 +220,13 @@ LAYERS: dict[str, Translation] = {
     **ACTIVATION_LAYERS,
     "PReLU": Translation(_prelu, "PReLU"),
     **dict.fromkeys(_WITHOUT_EFFECT, Translation(lambda call: call.x, "Identity")),
+    **dict.fromkeys(_AUGMENTATIONS, Translation(lambda call: call.x, "Identity", frozenset({"training"}))),
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
-    "Dot": Translation(_dot, "Einsum, after Reshape for vectors"),
+    "Dot": Translation(_dot, "Einsum, after UnitNormalization and Reshape for vectors"),
     **SPATIAL,
     "Masking": MASKING,
     "Embedding": Translation(_embedding, "Embedding"),
+    "Discretization": Translation(_discretization, "Staircase, and as CategoryEncoding"),
     "CategoryEncoding": Translation(_category_encoding, "OneHot, and Reshape or Reduce"),
     **NORMALIZATIONS,
     **RECURRENT,

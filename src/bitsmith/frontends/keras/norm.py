@@ -13,7 +13,7 @@ from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 
-_KERAS_EPSILON = 1e-7
+KERAS_EPSILON = 1e-7
 """``keras.backend.epsilon()``."""
 
 
@@ -74,7 +74,7 @@ def _unit_normalization(call: LayerCall) -> Value:
 
 
 def _normalize(call: LayerCall) -> Value:
-    order, epsilon = call.config.integer("order", 2), call.config.number("epsilon", _KERAS_EPSILON)
+    order, epsilon = call.config.integer("order", 2), call.config.number("epsilon", KERAS_EPSILON)
     return normalization.unit(call.build, call.x, axes_of(call.config, -1), order, epsilon)
 
 
@@ -97,7 +97,7 @@ def _normalization(call: LayerCall) -> Value:
     if bool(np.any(variance < 0.0)):
         raise config.error("the variance is negative")
     mean, variance = (np.broadcast_to(values, shape).reshape(_spread(x, dims)) for values in (mean, variance))
-    deviation = np.maximum(np.sqrt(variance), _KERAS_EPSILON)
+    deviation = np.maximum(np.sqrt(variance), KERAS_EPSILON)
     scale, offset = (deviation, mean) if config.flag("invert", False) else (1.0 / deviation, -mean / deviation)
     if not bool(np.all(np.isfinite(offset))):
         raise config.error("bias overflows", "finite weights")
@@ -122,7 +122,7 @@ def _layer_norm(call: LayerCall) -> Value:
             values = values.reshape(spread)
         return _without_batch(values, x)
 
-    epsilon = call.config.number("epsilon", _KERAS_EPSILON)
+    epsilon = call.config.number("epsilon", KERAS_EPSILON)
     return _over_axes(call, dims, Parameters(placed(1, "gamma", 1.0), placed(2, "beta", 0.0), epsilon))
 
 
@@ -131,7 +131,7 @@ def _rms_norm(call: LayerCall) -> Value:
         raise UnsupportedError("a mean over all axes, the batch included", accepted="axes within a sample")
     x = call.first
     scale = _without_batch(call.numbers("scale", 1, 1.0), x)
-    epsilon = call.config.number("epsilon", _KERAS_EPSILON)
+    epsilon = call.config.number("epsilon", KERAS_EPSILON)
     return normalization.root_mean_square(call.build, x, axes_of(call.config, -1), scale, epsilon)
 
 

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from bitsmith.frontends.keras.subclassed import functional
 from bitsmith.frontends.outputs import HALVES, FrameworkRun, ModelRun, NotComparedError, Numbers, flat, in_parts
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
-
-if TYPE_CHECKING:
-    pass
 
 
 class _Tensor(Protocol):
@@ -62,7 +59,7 @@ def keras_outputs(asked: ModelRun) -> FrameworkRun | None:
         NotComparedError: they are not to be had.
     """
     if is_live(asked.model):
-        return _live_outputs(functional(asked.model), asked.inputs)
+        return _live_outputs(functional(asked.model, kept=asked.layers or ()), asked.inputs)
     return _live_outputs(_loaded(Path(str(asked.model))), asked.inputs) if asked.insist else None
 
 

@@ -62,7 +62,7 @@ _REASONS = {
     ),
     ("Lambda",): (
         "it holds Python code, which is not part of the file",
-        "replace it by built-in layers or keras.ops, which are saved as such",
+        "give the live model, or replace it by built-in layers or keras.ops, which are saved as such",
     ),
     ("QDense", "QActivation", "QConv"): _QUANTIZED,
     ("ConvLSTM",): ("convolutions within a recurrence are not translated", "use convolutions along the time axis too"),

@@ -47,9 +47,9 @@ def functional(model: LiveModel, shapes: InputShapes | None = None, kept: Contai
     name = str(getattr(model, "name", kind.__name__))
     where = f"live model {name!r}"
     if kind.__name__ in MODEL_CLASSES:
-        if not (own := _traceable(model, kept)):
-            return model
         inputs = _own_inputs(model)
+        if not (own := _traceable(model, kept)) or inputs is None:
+            return model
     else:
         inputs = _own_inputs(model)
         inputs = _inputs(package, model, shapes, where) if inputs is None else inputs
@@ -67,7 +67,10 @@ def _package(kind: type) -> ModuleType | None:
 
 
 def _traceable(model: LiveModel, kept: Container[object]) -> set[type]:
-    """Return the classes of layers within a model that are the user's, and only call others; none where there are masks."""
+    """Return the classes of layers that are the user's, or hold code of the user's, and only call others.
+
+    There are none where there are masks.
+    """
     from bitsmith.frontends.keras.known import KNOWN_PACKAGES
 
     layers = list[object](getattr(model, "_flatten_layers", tuple)())
@@ -76,7 +79,8 @@ def _traceable(model: LiveModel, kept: Container[object]) -> set[type]:
     kinds: dict[type, bool] = {}
     for layer in layers:
         kind, package = type(layer), _package(type(layer))
-        if layer is model or package is None or kind.__module__.partition(".")[0] in KNOWN_PACKAGES:
+        known = kind.__module__.partition(".")[0] in KNOWN_PACKAGES and kind.__name__ != "Lambda"
+        if layer is model or package is None or known:
             continue
         lists = ("_trainable_variables", "_non_trainable_variables", "_trainable_weights", "_non_trainable_weights")
         own = any(getattr(layer, name, ()) for name in lists)
@@ -137,7 +141,7 @@ def _symbolic(package: ModuleType, seen: object, name: str | None = None) -> obj
     """Return inputs for shapes with their batch axis, or for specifications of tensors, in any nesting."""
     if isinstance(seen, Mapping):
         return {key: _symbolic(package, value, str(key)) for key, value in seen.items()}
-    shape = getattr(seen, "shape", seen)
+    shape = tuple(seen.shape) if hasattr(seen, "shape") else seen  # which TensorFlow has a class of its own for
     if isinstance(shape, Sequence) and all(size is None or isinstance(size, int) for size in shape):
         return package.Input(tuple(shape)[1:], dtype=getattr(seen, "dtype", None), name=name)
     return type(seen)(_symbolic(package, value) for value in seen)  # type: ignore[call-arg,attr-defined]
