@@ -339,3 +339,18 @@ def test_pooling_by_other_norms_is_refused() -> None:
     for more in ({"p": 3}, {"ceil_mode": 1}):
         with pytest.raises(UnsupportedError, match="-norm"):
             read_onnx(graph([node("LpPool", "x", "y", kernel_shape=[2], **more)], {"x": [N, 1, 4]}, "y", opset=18))
+
+
+@pytest.mark.parametrize(("start", "end", "step"), [(1, 2**63 - 1, 2), (-1, -(2**63), -2), (-3, 2**31 - 1, 1)])
+def test_bounds_of_slices_that_the_graph_computes(start: int, end: int, step: int) -> None:
+    """As exporters write them without folding of constants: the greatest integer is no number of double precision."""
+    held = {name: np.int64(value) for name, value in zip("abs", (start, end, step), strict=True)}
+    nodes = [node("Unsqueeze", f"{name} zero", f"{name}1") for name in held]
+    model = graph(
+        [*nodes, node("Slice", "x a1 b1 one s1", "y")],
+        {"x": [N, 7]},
+        "y",
+        {**held, "zero": np.array([0]), "one": np.array([1])},
+        opset=18,
+    )
+    assert_agrees(model)

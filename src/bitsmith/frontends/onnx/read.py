@@ -35,7 +35,7 @@ from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integ
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, value_of
 from bitsmith.frontends.ops.selection import stack
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape
 
@@ -373,6 +373,15 @@ def _with_history(known: Known, result: Operand | None) -> Known:
     return replace(known, moved=replace(result, node=as_weights(known.array())))
 
 
+def _typed(values: Floats, dtype: np.dtype[np.generic]) -> Array:
+    """Numbers in double precision in their own type, whose greatest integer may be no double: the end of a slice often is it."""
+    if dtype.kind not in "iu":
+        return values.astype(dtype)
+    most = np.iinfo(dtype).max
+    with np.errstate(invalid="ignore"):
+        return np.where(values >= float(most), most, values.astype(dtype)).astype(dtype)
+
+
 def _array(result: Operand | None, dtypes: Mapping[Kind, str]) -> Array | None:
     """A result of constants."""
     if isinstance(result, Value):
@@ -380,5 +389,5 @@ def _array(result: Operand | None, dtypes: Mapping[Kind, str]) -> Array | None:
             raise UnsupportedError(
                 "constants that are not computed at once", accepted="operands that depend on an input"
             )
-        return result.constant.astype(dtypes[result.kind])
+        return _typed(result.constant, np.dtype(dtypes[result.kind]))
     return None if result is None else result.array()
