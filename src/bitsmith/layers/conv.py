@@ -17,9 +17,8 @@ from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import MAX_ELEMENTS, Fracs, Ints
 from bitsmith.layers.auto import product_scales
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Products, Shape, StepLayer, as_weights, shifted, single
+from bitsmith.layers.layer import Floats, Products, Shape, StepLayer, Weighted, as_weights, shifted, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _BLOCK_CHANNELS = 16
 """Input channels up to which groups are computed together: more emulate slower, fewer are more ops."""
@@ -31,20 +30,15 @@ _Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Convolution(Layer):
+class _Convolution(Weighted):
     """A layer with a kernel (*size, in // groups, out), and a bias (out,) or None.
 
     Input channels and output channels are in ``groups`` blocks, each computed from its own.
     """
 
-    kernel: Floats
-    bias: Floats | None
     strides: Axes
     dilation: Axes
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False, multiplies=True)
-    precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
-    trained: ClassVar[Mapping[str, str]] = {"weight": "kernel", "bias": "bias"}
     options: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     @property

@@ -9,29 +9,24 @@ from typing import ClassVar
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Ints
+from bitsmith.layers.arrays import Exponents, Floats, Shape
 from bitsmith.layers.auto import exponents, product_scales
 from bitsmith.layers.axis_order import Order, unchanged
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Exponents, Floats, Layer, Products, Shape, StepLayer, as_weights, shifted, single
+from bitsmith.layers.layer import Layer, Products, StepLayer, Weighted, as_weights, shifted, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Dense(Layer):
+class Dense(Weighted):
     """``x @ kernel + bias`` over the last axis; kernel (n_in, n_out), bias (n_out,) or None. Any rank.
 
     ``row_scale`` (n_in,) has the factors of a normalization that was folded into the rows of the kernel, if there was one: the
     rows' rounding is in proportion to them.
     """
 
-    kernel: Floats
     bias: Floats | None = None
     row_scale: Floats | None = None
-
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False, multiplies=True)
-    precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
-    trained: ClassVar[Mapping[str, str]] = {"weight": "kernel", "bias": "bias"}
 
     options: ClassVar[frozenset[str]] = frozenset({"weights", "digit_price"})
 

@@ -19,7 +19,7 @@ from bitsmith.layers.axis_order import Order, common
 from bitsmith.layers.enclosure import Enclosure, by_traits
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.resolution import Resolution
-from bitsmith.layers.traits import Traits
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 from bitsmith.layers.words import Operand
 
 
@@ -230,6 +230,23 @@ class Unary(Layer):
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighted(Layer):
+    """A layer of products with a ``kernel``, whose last axis is the result's channels, and a ``bias`` for each, or None."""
+
+    kernel: Floats
+    bias: Floats | None
+
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False, multiplies=True)
+    precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
+    trained: ClassVar[Mapping[str, str]] = {"weight": "kernel", "bias": "bias"}
+
+    def rescaled(self, scale: Floats, offset: Floats) -> Layer:
+        """The layer with ``scale`` times the result plus ``offset``, in each channel."""
+        bias = offset if self.bias is None else offset + self.bias * scale
+        return replace(self, kernel=as_weights(self.kernel * scale), bias=as_weights(bias))
 
 
 def single(inputs: Sequence[Shape], kind: str) -> Shape:

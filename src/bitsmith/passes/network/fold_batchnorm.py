@@ -15,12 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import TypeAlias
 
 from bitsmith.layers.auto import exact_frac
-from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Layer, Shape, as_weights
+from bitsmith.layers.layer import Shape, Weighted, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings, Weights
@@ -28,9 +26,6 @@ from bitsmith.layers.shape import Identity
 from bitsmith.layers.traits import Elements
 
 _SUMS = frozenset({"result", "accum"})
-
-Weighted: TypeAlias = Dense | Conv | ConvTranspose
-"""Layers with a kernel whose last axis is the result's channels, and a bias for each of them."""
 
 
 def fold_batchnorm(network: Network) -> Network:
@@ -82,7 +77,7 @@ def _folded_back(network: Network) -> Network:
         last_axis = _is_last(node.layer.axis, shapes[node.name], shapes[before.name])
         if last_axis and _is_unseen(network, before, _SUMS):
             settings = replace(before.settings, bits=replace(before.settings.bits, result=node.settings.bits.result))
-            layer = _scaled(before.layer, node.layer)
+            layer = before.layer.rescaled(node.layer.scale, node.layer.offset)
             nodes[before.name] = replace(before, layer=layer, settings=settings, folded=True)
             nodes[node.name] = replace(node, layer=Identity())
             nodes.update({name: replace(nodes[name], folded=True) for name in between})
@@ -138,15 +133,6 @@ def _is_unseen(network: Network, node: NetworkNode, variables: AbstractSet[str])
 def _is_exact(weighted: Weighted, settings: Settings) -> bool:
     """True if auto takes the kernel as it is."""
     return exact_frac(weighted.kernel, settings.bits.weight) is not None
-
-
-def _scaled(weighted: Weighted, normalization: BatchNormalization) -> Layer:
-    bias = normalization.offset
-    if weighted.bias is not None:
-        bias = bias + weighted.bias * normalization.scale
-    return weighted.with_weights(
-        {"weight": as_weights(weighted.kernel * normalization.scale), "bias": as_weights(bias)}
-    )
 
 
 def _with_scaled_rows(dense: Dense, normalization: BatchNormalization) -> Dense:
