@@ -20,10 +20,10 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule
 from tests.dataflow.reading import parse
-from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
+from tests.mapping.test_engines import FORMAT, convolved, depthwise, perceptron, residual, shared
 from tests.mapping.test_partition import assert_same
 from tests.properties import shares
-from tests.properties.convolutional import channels_of_their_own, in_parts, random_network, turns
+from tests.properties.convolutional import channels_of_their_own, in_parts, preactivated, random_network, turns
 
 FAST = 1e9
 """Bits in a cycle of a memory that is never waited for."""
@@ -82,6 +82,40 @@ def test_several_windows_at_once(share: int) -> None:
             assert to_text(parse(to_text(network))) == to_text(network)
             found += 1
     assert found > 0
+
+
+@shares(16, fast=1)
+def test_what_is_read_before_and_after_a_function_is_in_the_same_engine(share: int) -> None:
+    """The function has a turn of its own, with one lane, between the others; one by one, or several windows at once."""
+    found = 0
+    for seed in range(share, 48, 16):
+        program = preactivated(seed)
+        for directives in (shared(program, 10_000), at_once(program)):
+            if directives is None:
+                continue
+            network = assert_same(program, directives, seed)
+            engines = [process.kind for process in network.processes if isinstance(process.kind, Engine)]
+            found += sum(layer.name.startswith("function") for engine in engines for layer in engine.layers)
+            assert to_text(parse(to_text(network))) == to_text(network)
+    assert found > 0
+
+
+def test_a_function_at_either_end_is_no_turn_of_an_engine() -> None:
+    """It takes a number in each cycle beside it."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (4, 4, 2), FORMAT)
+    with builder.layer("before"):
+        x = builder.max(x, builder.const(0))
+    with builder.layer("first"):
+        y = convolved(builder, x, 2, 1)
+    with builder.layer("join"):
+        x = builder.add(x, convolved(builder, y, 2, 2))
+    with builder.layer("after"):
+        y = builder.max(x, builder.const(0))
+    program = builder.program([("x", x), ("y", y)])
+    network = assert_same(program, shared(program, 10_000))
+    (engine,) = (process.kind for process in network.processes if isinstance(process.kind, Engine))
+    assert [layer.name for layer in engine.layers] == ["first", "join", "join"]
 
 
 def test_windows_at_once_take_a_part_of_the_cycles() -> None:

@@ -233,6 +233,29 @@ def in_parts(seed: int) -> Program:
     return builder.program([("y", x)])
 
 
+def preactivated(seed: int) -> Program:
+    """Residual blocks whose products read a function of what goes past them as it is; then a vector."""
+    rng = random.Random(seed)
+    builder, parts = ProgramBuilder(), rng.choice([2, 3, 4])
+    x = builder.input("x", (parts * rng.choice([1, 2]), rng.randint(2, 4), 3), FixedFormat(rng.random() < 0.7, 5, 2))
+    with builder.layer("stem"):
+        x = _limited(builder, rng, _kept(builder, rng, x))
+    for number in range(rng.randint(1, 3)):
+        y = x
+        with builder.layer(f"function{number}"):
+            for _ in range(rng.randint(1, 2)):
+                y = rng.choice([_scaled, _limited, _looked_up, _looked_up_apart, _rounded])(builder, rng, y)
+        with builder.layer(f"product{number}"):
+            weights = _weights(rng, (y.shape[-1], y.shape[-1]))
+            y = builder.cast(builder.linear(y, weights, 3), FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT))
+        with builder.layer(f"sum{number}"):
+            x = _rounded(builder, rng, builder.add(x, y))
+    with builder.layer("dense"):
+        flat = builder.reshape(x, (int(np.prod(x.shape)),))
+        x = _rounded(builder, rng, builder.linear(flat, _weights(rng, (flat.shape[0], rng.choice([2, 4, 6]))), 3))
+    return builder.program([("y", x)])
+
+
 def _places_kept(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
     """Windows (rows, columns, taps, channels) over as many rows as there are, or half of these, and mostly columns alike."""
     *grid, channels = x.shape

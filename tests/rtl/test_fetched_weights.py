@@ -15,7 +15,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.mapping.test_engines import depthwise, perceptron, residual, shared
 from tests.mapping.test_fetched_weights import at_once
-from tests.properties.convolutional import channels_of_their_own, in_parts, random_network, turns
+from tests.properties.convolutional import channels_of_their_own, in_parts, preactivated, random_network, turns
 from tests.rtl.streaming import assert_streams, simulated
 
 RATES = (1e9, 24.0, 6.0, 2.0)
@@ -58,6 +58,14 @@ def test_several_windows_at_once(seed: int, tmp_path: Path) -> None:
     directives = at_once(program, RATES[seed % 3])
     if directives is not None:
         assert_streams(program, directives, tmp_path, seed, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 3 else ()) for k in range(20)])
+def test_functions_between_other_layers(seed: int, tmp_path: Path) -> None:
+    program = preactivated(seed)
+    directives = at_once(program, RATES[seed % 3]) or replace(shared(program, 10_000), weights_rate=RATES[seed % 3])
+    assert_streams(program, directives, tmp_path, seed, frames=3)
 
 
 PERIOD, PAUSE = 1560, 70

@@ -82,21 +82,27 @@ def regions_of(builder: DataflowBuilder) -> list[Region]:
         return []
     left, regions = units_of(builder), list[Region]()
     while left:
-        number = _longest(builder, left)
-        if sum(unit.is_product for unit in left[:number]) >= _LEAST_PRODUCTS:
-            regions.append(_region(builder, left[:number]))
-        left = left[max(number, 1) :]
+        longest = _longest(builder, left)
+        if sum(unit.is_product for unit in longest) >= _LEAST_PRODUCTS:
+            regions.append(_region(builder, longest))
+        left = [unit for unit in left if unit not in (longest or left[:1])]
     return regions
 
 
-def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
-    """Return the number of ``units``, from the first on, that have one operand and one result together."""
+def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
+    """Return the longest list of ``units``, from the first on, that have one operand and one result together.
+
+    Single ones neither begin nor end it, and it passes those of other operands.
+    """
     outputs = {NodeId(output.node) for output in builder.program.outputs}
     numbers = {id(node): NodeId(index) for index, node in enumerate(builder.program.nodes)}
-    known, nodes, longest = {units[0].sources[0]}, set[NodeId](), 0
-    for number, unit in enumerate(units):
-        if not known.issuperset(unit.sources):
+    known, nodes, chosen, longest = {units[0].sources[0]}, set[NodeId](), list[Unit](), 0
+    for unit in units:
+        if not known.issuperset(unit.sources) and unit.is_single:
+            continue
+        if not known.issuperset(unit.sources) or units[0].is_single:
             break
+        chosen.append(unit)
         known.add(unit.result)
         nodes |= unit.nodes
         leaving = {
@@ -105,9 +111,9 @@ def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
             if one in outputs
             or any(numbers[id(reader)] not in nodes for reader in builder.readers[id(builder.program.nodes[one])])
         }
-        if leaving == {unit.result}:
-            longest = number + 1
-    return longest
+        if leaving == {unit.result} and not unit.is_single:
+            longest = len(chosen)
+    return chosen[:longest]
 
 
 def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:

@@ -1,7 +1,7 @@
 """Units that an engine can execute: parts of a core program that are sums of products over windows, and functions of these sums.
 
 A unit is a product with constants, a pooling, or the sum of two tensors; what is added, rounded and looked up after it belongs
-to it as long as all positions have that done alike.
+to it as long as all positions have that done alike. What is done so to a tensor that others read, too, is a unit of its own.
 """
 
 from __future__ import annotations
@@ -86,6 +86,11 @@ class Unit:
         return math.prod(windows_over(self.op, self.grid)) // self.positions
 
     @property
+    def is_single(self) -> bool:
+        """Return True if each result is a function of one number: worth an engine's turn only between other units."""
+        return not self.is_product and len(self.sources) == 1 and math.prod(self.op.size) == 1
+
+    @property
     def is_product(self) -> bool:
         """Return True if it multiplies with trained weights."""
         return len(self.sources) == 1 and not self.greatest and bool(np.any(self.weights != self.weights.flat[0]))
@@ -133,9 +138,9 @@ def _head(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
         case ops.Sum() | ops.AMax():
             return _pooling(builder, place, node, node.op)
         case ops.Add() | ops.Sub():
-            return _merge(builder, place, node)
+            return _merge(builder, place, node) or _single(builder, place, node)
         case _:
-            return None
+            return _single(builder, place, node)
 
 
 def _product(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
@@ -197,6 +202,21 @@ def _merge(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
     windows = Windows(first, op, grid, (1, grid[1]), channels)
     made = _unit(builder, place, node, windows, channels, objects(weights), np.array([finest]))
     return None if made is None else replace(made, sources=(first, second), nodes=frozenset({place}))
+
+
+def _single(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
+    """A function of each number of a tensor: windows of one number, and ``node`` after their sums."""
+    others = [arg for arg in builder.operands(node) if not builder.is_constant(arg)]
+    if len(others) != 1 or builder.shape(others[0]) != node.type.shape:
+        return None
+    (arg,), (*positions, channels) = others, node.type.shape
+    grid = (positions[0], math.prod(positions[1:])) if len(positions) > 1 else (1, math.prod(positions))
+    windows = Windows(arg, ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0))), grid, grid, channels)
+    source = replace(builder.program.nodes[arg], layer=node.layer)
+    frac = np.array([frac_of(element(source.type))])
+    made = _unit(builder, arg, source, windows, channels, objects(np.ones((1, 1, 1), dtype=np.object_)), frac)
+    made = None if made is None else _longer(builder, made, arg, node)
+    return None if made is None else replace(made, nodes=frozenset({place}), result=place, kind=element(node.type))
 
 
 def _unit(
