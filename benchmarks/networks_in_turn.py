@@ -57,24 +57,37 @@ BOARDS = {
 UG1393 2021.2, "HBM Configuration and Use", has the last two: 14.375 GB/s for each channel of HBM, 77 GB/s for cards with DDR4.
 """
 
-NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
-    "bert": (lambda: large_networks.bert(32, 128, 2, 2), 2048),
-    "vit": (lambda: large_networks.vit(32, 4, 64, 4, 4), 1024),
-    "u-net": (lambda: large_networks.u_net(256, 16), 1024),
-    "resnet-18": (large_networks.resnet18, 430),
-    "mobilenet-v2": (large_networks.mobilenet_v2, 172),
-    "efficientnet-lite0": (large_networks.efficientnet_lite0, 172),
-    "mobilenet-v1": (lambda: keras.applications.MobileNet(weights=None, classifier_activation=None), 172),
-    "visual-wake-words": (
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A network, and the reuse factor that asks for as many multipliers as it keeps busy.
+
+    ``stem``: that of the layers up to the first pooling, which are then beside the engine.
+    """
+
+    build: Callable[[], keras.Model]
+    reuse: int
+    stem: int = 0
+
+
+NETWORKS = {
+    "bert": Case(lambda: large_networks.bert(32, 128, 2, 2), 2048),
+    "vit": Case(lambda: large_networks.vit(32, 4, 64, 4, 4), 1024),
+    "vit-tiny": Case(large_networks.vit_tiny, 3072),
+    "u-net": Case(lambda: large_networks.u_net(256, 16), 1024),
+    "resnet-18": Case(large_networks.resnet18, 430),
+    "resnet-18-beside-stem": Case(large_networks.resnet18, 1000, 250),
+    "resnet-20-v2": Case(large_networks.resnet20_v2, 50),
+    "resnet-50": Case(lambda: keras.applications.ResNet50(weights=None, classifier_activation=None), 900),
+    "mobilenet-v1": Case(lambda: keras.applications.MobileNet(weights=None, classifier_activation=None), 172),
+    "mobilenet-v2": Case(large_networks.mobilenet_v2, 172),
+    "visual-wake-words": Case(
         lambda: keras.applications.MobileNet((96, 96, 3), 0.25, weights=None, classes=2, classifier_activation=None),
         100,
     ),
-    "resnet-20-v2": (large_networks.resnet20_v2, 50),
-    "yolo-v3-tiny": (lambda: large_networks.yolo_v3_tiny(416), 300),
-    "vit-tiny": (large_networks.vit_tiny, 3072),
-    "resnet-50": (lambda: keras.applications.ResNet50(weights=None, classifier_activation=None), 900),
+    "efficientnet-lite0": Case(large_networks.efficientnet_lite0, 172),
+    "yolo-v3-tiny": Case(lambda: large_networks.yolo_v3_tiny(416), 300),
 }
-"""Networks and the reuse factors that ask for as many multipliers as they keep busy."""
 
 
 SLOWER = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8, 12.5, 20)
@@ -102,6 +115,13 @@ def settled(model: keras.Model, images: np.ndarray) -> keras.Model:
     return model
 
 
+def stem_of(model: keras.Model, reuse: int) -> dict[str, dict[str, object]]:
+    """The settings of layers up to the first pooling."""
+    kinds = [isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers]
+    names = [layer.name for layer in model.layers[1 : kinds.index(True) + 1]]
+    return {name: {"Strategy": "Resource", "ReuseFactor": reuse} for name in names}
+
+
 def samples(shape: tuple[int, ...]) -> np.ndarray:
     """Smooth images, or tokens of an embedding."""
     if len(shape) == 3:
@@ -113,8 +133,8 @@ def planned(name: str, boards: Sequence[str]) -> None:
     """Print the rows of a network."""
     warnings.simplefilter("ignore")
     keras.utils.set_random_seed(0)
-    build, reuse = NETWORKS[name]
-    model = build()
+    case = NETWORKS[name]
+    model = case.build()
     x = samples(model.input_shape[1:])
     settled(model, x)
     start, first = time.process_time(), BOARDS[boards[0]]
@@ -126,7 +146,8 @@ def planned(name: str, boards: Sequence[str]) -> None:
             bits=8,
             io_type="io_stream",
             strategy="shared",
-            reuse_factor=reuse,
+            reuse_factor=case.reuse,
+            config={"LayerName": stem_of(model, case.stem)} if case.stem else None,
             part=first.part,
             clock_period=first.clock_ns,
             weight_memory=first.memory,
@@ -166,7 +187,7 @@ def layouts(model: Model) -> Iterator[Estimate]:
             reuse |= {name: math.ceil(directives.reuse[name] * cycles / region.cycles) for name in names}
         asked = replace(directives, reuse=reuse)
         rows = [region.row for region in regions_of(builder_of(program, asked))]
-        multipliers = sum(row.lanes * row.positions for row in rows if row is not None)
+        multipliers = sum(row.multipliers for row in rows if row is not None)
         if multipliers not in tried and (multipliers <= model.target.known_part.dsps or slower == SLOWER[-1]):
             yield Estimate(model.program, asked, model.target)
         tried.add(multipliers)
