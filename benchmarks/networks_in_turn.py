@@ -60,33 +60,32 @@ UG1393 2021.2, "HBM Configuration and Use", has the last two: 14.375 GB/s for ea
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A network, and the reuse factor that asks for as many multipliers as it keeps busy.
+    """A network, and the least reuse factor that is asked for.
 
-    ``stem``: that of the layers up to the first pooling, which are then beside the engine.
+    ``rows``: layers of images with more are beside the engine, in as many cycles.
     """
 
     build: Callable[[], keras.Model]
     reuse: int
-    stem: int = 0
+    rows: int = 0
 
 
 NETWORKS = {
     "bert": Case(lambda: large_networks.bert(32, 128, 2, 2), 2048),
     "vit": Case(lambda: large_networks.vit(32, 4, 64, 4, 4), 1024),
     "vit-tiny": Case(large_networks.vit_tiny, 3072),
-    "u-net": Case(lambda: large_networks.u_net(256, 16), 1024),
-    "resnet-18": Case(large_networks.resnet18, 430),
-    "resnet-18-beside-stem": Case(large_networks.resnet18, 1000, 250),
-    "resnet-20-v2": Case(large_networks.resnet20_v2, 50),
-    "resnet-50": Case(lambda: keras.applications.ResNet50(weights=None, classifier_activation=None), 900),
-    "mobilenet-v1": Case(lambda: keras.applications.MobileNet(weights=None, classifier_activation=None), 172),
-    "mobilenet-v2": Case(large_networks.mobilenet_v2, 172),
+    "u-net": Case(lambda: large_networks.u_net(256, 16), 100),
+    "resnet-18": Case(large_networks.resnet18, 50),
+    "resnet-18-small": Case(large_networks.resnet18, 20_000, 28),
+    "resnet-20-v2": Case(large_networks.resnet20_v2, 25),
+    "resnet-50": Case(lambda: keras.applications.ResNet50(weights=None, classifier_activation=None), 100),
+    "mobilenet-v1": Case(lambda: keras.applications.MobileNet(weights=None, classifier_activation=None), 25),
+    "mobilenet-v2": Case(large_networks.mobilenet_v2, 25),
     "visual-wake-words": Case(
-        lambda: keras.applications.MobileNet((96, 96, 3), 0.25, weights=None, classes=2, classifier_activation=None),
-        100,
+        lambda: keras.applications.MobileNet((96, 96, 3), 0.25, weights=None, classes=2, classifier_activation=None), 25
     ),
-    "efficientnet-lite0": Case(large_networks.efficientnet_lite0, 172),
-    "yolo-v3-tiny": Case(lambda: large_networks.yolo_v3_tiny(416), 300),
+    "efficientnet-lite0": Case(large_networks.efficientnet_lite0, 25),
+    "yolo-v3-tiny": Case(lambda: large_networks.yolo_v3_tiny(416), 25),
 }
 
 
@@ -115,11 +114,12 @@ def settled(model: keras.Model, images: np.ndarray) -> keras.Model:
     return model
 
 
-def stem_of(model: keras.Model, reuse: int) -> dict[str, dict[str, object]]:
-    """The settings of layers up to the first pooling."""
-    kinds = [isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers]
-    names = [layer.name for layer in model.layers[1 : kinds.index(True) + 1]]
-    return {name: {"Strategy": "Resource", "ReuseFactor": reuse} for name in names}
+def beside(model: keras.Model, case: Case) -> dict[str, dict[str, object]]:
+    """The settings of layers beside the engine."""
+    shapes = {layer.name: layer.output.shape[1:3] for layer in model.layers[1:] if len(layer.output.shape) == 4}
+    larger = {name: shape for name, shape in shapes.items() if case.rows and shape[0] > case.rows}
+    frame = case.reuse * case.rows**2
+    return {name: {"Strategy": "Resource", "ReuseFactor": frame // math.prod(shape)} for name, shape in larger.items()}
 
 
 def samples(shape: tuple[int, ...]) -> np.ndarray:
@@ -147,7 +147,7 @@ def planned(name: str, boards: Sequence[str]) -> None:
             io_type="io_stream",
             strategy="shared",
             reuse_factor=case.reuse,
-            config={"LayerName": stem_of(model, case.stem)} if case.stem else None,
+            config={"LayerName": beside(model, case)},
             part=first.part,
             clock_period=first.clock_ns,
             weight_memory=first.memory,
@@ -175,12 +175,12 @@ def planned(name: str, boards: Sequence[str]) -> None:
 
 
 def layouts(model: Model) -> Iterator[Estimate]:
-    """Ways to take turns, of which the first has the least cycles for a frame that all engines can meet, and others have more."""
+    """Ways to take turns: with the cycles that reuse factors leave, or the least that all engines can meet; and slower ones."""
     directives, program = model.directives, drop_dead(model.program, keep_probes=False)
     regions, tried = regions_of(builder_of(program, directives)), set[int]()
     given, least = (max(getattr(region, name) for region in regions) for name in ("cycles", "needed"))
     for slower in SLOWER:
-        cycles = least * slower
+        cycles = max(given, least) * slower
         reuse = {name: math.ceil(own * cycles / given) for name, own in directives.reuse.items()}
         for region in regions:  # as long as the others, whatever positions its layers have
             names = {unit.name for unit in region.units}
