@@ -38,8 +38,8 @@ def in_parts(builder: DataflowBuilder, units: Sequence[Unit], parts: Grid) -> li
         if grid is None and not seen:
             divided.append(unit)
             continue
-        own = _divided(unit, grid, parts) if grid is not None and not seen else None
-        if own is None:
+        own = None if grid is None or seen else _divided(unit, grid, parts)
+        if grid is None or own is None:
             return whole
         if unit is units[-1]:
             own = replace(own, apiece=False)

@@ -67,12 +67,14 @@ module bitsmith_engine_lanes #(
         logic signed [WEIGHT-1:0] factor;
         logic signed [SUM-1:0] operand;
         logic signed [SUM-1:0] total;
+        logic signed [SUM-1:0] kept;
         logic signed [SUM-1:0] joined;
         logic signed [WIDTH:0] number;
 
         assign number = $signed(numbers[((k<NUMBERS)?k:NUMBERS-1)*(WIDTH+1)+:WIDTH+1]);
         assign factor = $signed(factors[k*WEIGHT+:WEIGHT]);
         assign operand = SUM'(product);
+        assign kept = first ? '0 : total;  // so that a multiplier block with an adder takes both
         assign sums[k*SUM+:SUM] = $unsigned(total);
 
         if (SUM < PRODUCT) begin : g_narrow
@@ -80,14 +82,14 @@ module bitsmith_engine_lanes #(
             assign unused = ^product[PRODUCT-1:SUM];  // the results' range is known to be that of a sum
         end
         if (k < GREATEST) begin : g_greatest
-            assign joined = greatest ? ((operand > total) ? operand : total) : total + operand;
+            assign joined = (greatest & ~first) ? ((operand > total) ? operand : total) : operand + kept;
         end else begin : g_sum
-            assign joined = total + operand;
+            assign joined = operand + kept;
         end
 
         always_ff @(posedge clk) begin
             product <= PRODUCT'(number) * PRODUCT'(factor);
-            if (add) total <= first ? operand : joined;
+            if (add) total <= joined;
         end
     end
 
