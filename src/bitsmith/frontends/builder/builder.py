@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class Builder:
     ``samples`` is the number of samples that the model is fixed to, None if it is left open; ``where`` names the place in errors.
     All suffixes begin with ``prefix``, and ``source`` is that of all layers. With ``steps`` each layer works on so many items
     along a first axis that values here do not show (``TimeDistributed``). A model that was ``built`` by its framework is broken
-    where shapes do not fit. ``quantizers`` are those of the trained tensors of all layers, by precision variable.
+    where shapes do not fit.
     """
 
     draft: Draft
@@ -63,7 +63,6 @@ class Builder:
     source: str = ""
     steps: int | None = None
     built: bool = False
-    quantizers: Mapping[str, Quantizer] = field(default_factory=dict)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -117,10 +116,10 @@ class Builder:
         """``layer`` on the operands; the batch of the result is where that of the first operand with one is.
 
         What depends on constants only is computed at once. Without a ``kind`` the result is real, or, where elements only move,
-        of the kind that all operands have. ``quantizers`` (by
-        default the builder's) are those of the layer's trained tensors, which are on their grids, ``layouts`` those of the model.
+        of the kind that all operands have. ``quantizers`` are those of the layer's trained tensors, which are on their grids,
+        ``layouts`` those of the model.
         """
-        quantizers = checked_quantizers(layer, self.quantizers if quantizers is None else quantizers, self.where)
+        quantizers = checked_quantizers(layer, quantizers or {}, self.where)
         if kind is None:
             kinds = {operand.kind for operand in operands if layer.traits.moves_or_pads}
             kind = kinds.pop() if len(kinds) == 1 else Kind.REAL
@@ -208,12 +207,12 @@ class Builder:
     def each(self, layer: Layer, operand: Value, suffix: str = "", **trained: Value | None) -> Value:
         """``layer`` on each item along the first axis, which has the batch and perhaps more.
 
-        Its tensors that are given as ``trained`` have the grids and the layouts of these, or else the builder's grids.
+        Its tensors that are given as ``trained`` have the grids and the layouts of these.
         """
         if operand.is_merged:
             layer = over_time(layer, [operand.item], operand.shape[0])
-        quantizers = quantizers_of(**trained) or None
-        return self.emit(layer, operand, suffix=suffix, quantizers=quantizers, layouts=layouts_of(**trained))
+        quantizers, layouts = quantizers_of(**trained), layouts_of(**trained)
+        return self.emit(layer, operand, suffix=suffix, quantizers=quantizers, layouts=layouts)
 
     def viewed(
         self, value: Value, dims: Shape, batch: Batch | None, suffix: str = "", layer: Layer | None = None
@@ -341,7 +340,7 @@ class Builder:
         if quantizers:
             quantizers = quantizers_of(scale=_on_grid(slopes), bias=_on_grid(other))
         layer = BatchNormalization(slopes.elements, other.elements, axis)
-        return self.emit(layer, x, suffix=suffix, kind=kind, quantizers=quantizers or None)
+        return self.emit(layer, x, suffix=suffix, kind=kind, quantizers=quantizers)
 
     def _two_steps(self, x: Value, scale: Value, offset: Value, suffix: str, kind: Kind) -> Value:
         plain = _is_all(offset, 0.0, x.shape)

@@ -20,6 +20,7 @@ from bitsmith.frontends.files.chunks import check_chunks
 from bitsmith.frontends.files.heap import check_heaps
 from bitsmith.frontends.files.json import shown
 from bitsmith.layers.layer import Floats, Shape
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 _SIZES = 8, 8
 """Bytes of an offset and of a length, which :mod:`bitsmith.frontends.files.heap` relies on."""
@@ -39,10 +40,11 @@ _H5_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A trained tensor that has not been read yet. ``read`` raises ``ModelFileError``."""
+    """A trained tensor that has not been read yet, and its grid, if it is known. ``read`` raises ``ModelFileError``."""
 
     shape: Shape
     read: Callable[[], Floats]
+    quantizer: Quantizer | None = None
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, Json, constant, is_integer, shown
 from bitsmith.frontends.keras.graph import Constant, Operands
 from bitsmith.frontends.ops.logic import common_kind
-from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.layer import Floats, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,10 @@ class LayerCall:
         return numbers(default if given is None else given)
 
     def weights(self, *wanted: tuple[str, Shape], ignored: int = 0, parts: Sequence[str] = ()) -> list[Floats]:
+        """The elements of the layer's :meth:`trained` tensors."""
+        return [one.elements for one in self.trained(*wanted, ignored=ignored, parts=parts)]
+
+    def trained(self, *wanted: tuple[str, Shape], ignored: int = 0, parts: Sequence[str] = ()) -> list[Value]:
         """The layer's trained tensors, which must have these names' shapes; ``ignored`` more may follow.
 
         ``parts`` are the attributes of Keras's layer that hold its sub-layers, in the order in which it makes them: their
@@ -101,10 +105,10 @@ class LayerCall:
             raise self.config.error(f"{len(stored)} weights are stored for this layer", accepted)
         return [self._read(tensor, *one) for tensor, one in zip(stored, wanted, strict=False)]
 
-    def _read(self, tensor: Stored, name: str, shape: Shape) -> Floats:
+    def _read(self, tensor: Stored, name: str, shape: Shape) -> Value:
         if tensor.shape != shape:
             raise self.config.error(f"{name} has shape {tensor.shape}", f"shape {shape}")
-        return as_weights(finite(tensor.read(), name, self.config.where))
+        return constant_value(finite(tensor.read(), name, self.config.where), quantizer=tensor.quantizer)
 
 
 def numbers(value: Json) -> Floats:

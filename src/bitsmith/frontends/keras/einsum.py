@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -67,11 +67,9 @@ def _einsum_dense(call: LayerCall) -> Value:
     shapes = product_shapes(call)
     wanted = [("kernel", shapes.kernel), *([] if shapes.bias is None else [("bias", shapes.bias)])]
     activation = read_activation(call.config, call.major)
-    kernel, *bias = call.weights(*wanted)
+    kernel, *bias = call.trained(*wanted)
     equation = shapes.equation
-    y = contracted(
-        call.build, equation.operands, equation.result, (call.x, constant(kernel)), 1.0, *map(constant, bias)
-    )
+    y = contracted(call.build, equation.operands, equation.result, (call.x, kernel), 1.0, *bias)
     return activated(call.build, y, activation)
 
 

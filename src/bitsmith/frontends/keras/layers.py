@@ -24,11 +24,10 @@ from bitsmith.frontends.keras.spatial import SPATIAL
 from bitsmith.frontends.keras.wrappers import spectral_normalization, time_distributed
 from bitsmith.frontends.ops.activations import prelu
 from bitsmith.frontends.ops.arithmetic import number_kind
-from bitsmith.frontends.ops.contraction import einsum
+from bitsmith.frontends.ops.contraction import dense, einsum
 from bitsmith.frontends.ops.logic import common_kind, row_index, wrapped
 from bitsmith.frontends.ops.normalization import unit
 from bitsmith.frontends.ops.shape import unsqueeze
-from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
@@ -75,17 +74,14 @@ def _dense(levels: Layer | None = None) -> Translation:
         if not x.shape:
             raise config.error("Dense on scalars")
         bias: list[tuple[str, Shape]] = [("bias", (units,))] if config.flag("use_bias", True) else []
-        kernel, *biases = call.weights(("kernel", (x.shape[-1], units)), *bias)
-        grids: dict[str, Quantizer] = {}
+        kernel, *biases = call.trained(("kernel", (x.shape[-1], units)), *bias)
         if levels is not None:
             scale = math.sqrt(1.5 / sum(kernel.shape)) if config.get("H") == "Glorot" else config.number("H", 1.0)
             if scale <= 0.0:
                 raise config.wrong("H", "a positive number, or 'Glorot'")
-            kernel, grids = (
-                as_weights(scale * levels.reference([kernel / scale])),
-                {"weight": Quantizer.uniform(scale, -1, 1)},
-            )
-        return activated(call.build, call.build.emit(Dense(kernel, *biases), x, quantizers=grids or None), activation)
+            on_levels = scale * levels.reference([kernel.elements / scale])
+            kernel = constant(on_levels, quantizer=Quantizer.uniform(scale, -1, 1))
+        return activated(call.build, dense(call.build, x, kernel, biases[0] if biases else None), activation)
 
     return Translation(read, "Dense, and its activation")
 

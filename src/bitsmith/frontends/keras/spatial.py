@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
+from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -71,7 +71,7 @@ def _taps(call: LayerCall, x: Value, key: str = "kernel_size", *, causal: bool =
 def _trained(call: LayerCall, width: int, *kernels: tuple[str, Shape]) -> tuple[list[Value], Value | None]:
     """The kernels, and the bias of ``width`` channels if there is one."""
     biased = call.config.flag("use_bias", True)
-    tensors = [constant(values) for values in call.weights(*kernels, *[("bias", (width,))] * biased)]
+    tensors = call.trained(*kernels, *[("bias", (width,))] * biased)
     return tensors[: len(kernels)], tensors[-1] if biased else None
 
 

@@ -9,17 +9,17 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Kind, Value, constant, layouts_of
+from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.arithmetic import clip
+from bitsmith.frontends.ops.contraction import dense
 from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.normalization import unit
 from bitsmith.frontends.ops.reduction import extreme_index
 from bitsmith.frontends.ops.selection import take
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation
-from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.shape import Identity
@@ -141,7 +141,7 @@ def _scores(call: Call, rows: int) -> Value:
             accepted=f"{rows * features} and {rows}",
         )
     weight = constant(kernel).moved(lambda elements: elements.reshape(rows, features).T)
-    return call.build.emit(Dense(weight.elements, bias), x, layouts=layouts_of(weight=weight))
+    return dense(call.build, x, weight, constant(bias))
 
 
 def posted(call: Call, scores: Value, word: str | None = None) -> Value:

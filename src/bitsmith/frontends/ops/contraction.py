@@ -108,6 +108,15 @@ def _thinned(build: Builder, term: str, x: Value, large: Set[str]) -> tuple[str,
     return term, squeeze(build.within("thin"), x, gone)
 
 
+def dense(
+    build: Builder, x: Value, weight: Value, bias: Value | None, suffix: str = "", kind: Kind = Kind.REAL
+) -> Value:
+    """A fully connected layer with trained tensors: rows of ``weight`` for the channels of ``x``."""
+    layer, trained = Dense(weight.elements, None if bias is None else bias.elements), {"weight": weight, "bias": bias}
+    quantizers, layouts = quantizers_of(**trained), layouts_of(**trained)
+    return build.emit(layer, x, suffix=suffix, kind=kind, quantizers=quantizers, layouts=layouts)
+
+
 def _product(
     build: Builder, named: Sequence[tuple[str, Value]], result: str, scale: float, bias: Value | None, kind: Kind
 ) -> Value:
@@ -132,18 +141,9 @@ def _product(
     names = "".join(label for axis, label in enumerate(names) if axis not in alone)
     if not names:
         raise UnsupportedError("a product with a single number", accepted="a multiplication")
-    kernel, bias = _with_grid(kernel, build, "weight"), None if bias is None else _with_grid(bias, build, "bias")
     for label, unit, matrix in ((names[0], names[1:], kernel), (names[-1], names[:-1], kernel.moved(np.transpose))):
         fits = bias is None or bias.shape == matrix.shape[1:]
         if kernel.rank == 2 and fits and label == term[-1:] and result == term[:-1] + unit:
-            matrix, bias = build.draft.shared(matrix), None if bias is None else build.draft.shared(bias)
-            dense = Dense(matrix.elements, None if bias is None else bias.elements)
-            tensors = {"weight": matrix, "bias": bias}
-            return build.emit(dense, x, kind=kind, quantizers=quantizers_of(**tensors), layouts=layouts_of(**tensors))
+            return dense(build, x, build.draft.shared(matrix), bias and build.draft.shared(bias), kind=kind)
     layer = EinsumDense(f"{term},{names}->{result}", kernel.elements, None if bias is None else bias.elements)
     return build.emit(layer, x, kind=kind, quantizers=quantizers_of(weight=kernel, bias=bias))
-
-
-def _with_grid(x: Value, build: Builder, variable: str) -> Value:
-    """A trained tensor with its own quantizer, or else the builder's."""
-    return x if x.quantizer is not None else replace(x, quantizer=build.quantizers.get(variable))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -63,17 +63,17 @@ def _check_sums(call: Call, x: Operand, rows: Floats, bias: Integers | None) -> 
         )
 
 
-def _bias(bias: Integers | None) -> Floats | None:
-    return None if bias is None else exact(bias)
+def _weights(codes: Integers, of: Tensor) -> Value:
+    """Codes with the grid of the integers that others may have."""
+    (lo, hi), zeros = of.limits, of.quantized.zero_points
+    return constant(exact(codes), quantizer=Quantizer.uniform(1.0, lo - int(zeros.max()), hi - int(zeros.min())))
 
 
-def _of_codes(call: Call, weights: Tensor, bias: Tensor | None) -> Builder:
-    """The builder of a product of codes, which says of its trained tensors what integers others may have."""
-    (lo, hi), zeros = weights.limits, weights.quantized.zero_points
-    grids = {"weight": Quantizer.uniform(1.0, lo - int(zeros.max()), hi - int(zeros.min()))}
-    if bias is not None and bias.dtype == "int32":
-        grids["bias"] = Quantizer.uniform(1.0, *bias.limits)
-    return replace(call.build.within("product"), quantizers=grids)
+def _bias(bias: Integers | None, of: Tensor | None) -> Value | None:
+    if bias is None:
+        return None
+    wide = of is not None and of.dtype == "int32"
+    return constant(exact(bias), quantizer=Quantizer.uniform(1.0, *of.limits) if of is not None and wide else None)
 
 
 def _rows(call: Call, shape: Sequence[int]) -> Value:
@@ -105,8 +105,9 @@ def _fully_connected(call: Call) -> Value:
     wide = _is_wide(call, x, 2)
     if not wide:
         _check_sums(call, x, exact(codes.T), bias)
-    kernel = constant(exact(codes)).moved(np.transpose)
-    y = _of_codes(call, weights, call.tensor(2)).each(Dense(kernel.elements, _bias(bias)), rows, weight=kernel)
+    kernel, terms = _weights(codes, weights).moved(np.transpose), _bias(bias, call.tensor(2))
+    layer = Dense(kernel.elements, None if terms is None else terms.elements)
+    y = call.build.within("product").each(layer, rows, weight=kernel, bias=terms)
     if call.kernels is Kernels.SINGLE:
         return call.quantized(y, real_step(_factors(x, weights, call.result, units), call.fused()))
     single = weights.quantized.is_plain
@@ -183,32 +184,33 @@ class _Convolution:
 
     def numbers(self, call: Call) -> Value:
         """The convolution of a model that is not quantized."""
-        kernel = self._kernel(call, call.trained(1, "the kernel"))
-        return fused(call, self._with(call, kernel, call.biases(3 if self.transposed else 2, kernel.shape[-1])))
+        kernel = self._kernel(call, constant(call.trained(1, "the kernel")))
+        biases = call.biases(3 if self.transposed else 2, kernel.shape[-1])
+        return fused(call, self._with(call, kernel, None if biases is None else constant(biases)))
 
     def codes(self, call: Call) -> Value:
         codes, weights = call.weights(1, "the kernel")
-        kernel = self._kernel(call, exact(codes))
+        kernel = self._kernel(call, _weights(codes, weights))
         x, units, place = self._image(call), kernel.shape[-1], 3 if self.transposed else 2
         bias, wide = call.bias(place, units), _is_wide(call, x, place)
         if not wide:
             _check_sums(call, x, kernel.elements.reshape(-1, units), bias)
-        y = self._with(call, kernel, _bias(bias))(_of_codes(call, weights, call.tensor(place)))
+        y = self._with(call, kernel, _bias(bias, call.tensor(place)))(call.build.within("product"))
         factors = _factors(x, weights, call.result, units, single=x.tensor.dtype == "uint8")
         return call.rescaled(y, factors, call.fused(), wide=wide)
 
-    def _kernel(self, call: Call, stored: Floats) -> Value:
-        if stored.ndim != self.axes or 0 in stored.shape:
+    def _kernel(self, call: Call, stored: Value) -> Value:
+        if stored.rank != self.axes or 0 in stored.shape:
             raise call.error(f"a kernel of shape {stored.shape}", f"{self.axes} axes")
-        if self.by_channel and len(stored) != 1:
+        if self.by_channel and stored.shape[0] != 1:
             raise call.error(f"a kernel of shape {stored.shape}", "one element along the first axis")
-        return constant(stored).moved(self.move)
+        return stored.moved(self.move)
 
     def _image(self, call: Call) -> Operand:
         return image(call, 2 if self.transposed else 0, self.axes - 2)
 
-    def _with(self, call: Call, kernel: Value, biases: Floats | None) -> Callable[[Builder], Value]:
-        x, bias = self._image(call).value, None if biases is None else constant(biases)
+    def _with(self, call: Call, kernel: Value, bias: Value | None) -> Callable[[Builder], Value]:
+        x = self._image(call).value
         if self.transposed:
             placed, extra = _placed(call, x, kernel.shape)
             return lambda build: spatial.transposed(build, x, kernel, bias, placed, extra=extra)

@@ -17,6 +17,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value, constant, layouts_of
 from bitsmith.frontends.ops import recurrent
+from bitsmith.frontends.ops.contraction import dense
 from bitsmith.frontends.ops.unrolled import Function, QuantizedCell
 from bitsmith.frontends.tflite.arithmetic import exponent_of
 from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, checked, limits_of, zero_point
@@ -25,7 +26,6 @@ from bitsmith.frontends.tflite.fixedpoint import Fixed
 from bitsmith.frontends.tflite.requantize import exact
 from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.types import Rounding
-from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.recurrent import LSTM, LSTM_GATES
 
@@ -245,11 +245,9 @@ def _layers(build: Builder) -> FixedLayers:
     return FixedLayers(build, Fixed(16))
 
 
-def _product(build: Builder, x: Value, suffix: str, **trained: Value) -> Value:
+def _product(build: Builder, x: Value, suffix: str, weight: Value, bias: Value | None = None) -> Value:
     """The product with trained tensors, which all steps share."""
-    found = {name: build.draft.shared(one) for name, one in trained.items()}
-    layer = Dense(found["weight"].elements, found["bias"].elements if "bias" in found else None)
-    return build.emit(layer, x, suffix=suffix, layouts=layouts_of(**found))
+    return dense(build, x, build.draft.shared(weight), bias and build.draft.shared(bias), suffix)
 
 
 RECURRENT: dict[str, Entry] = {

@@ -11,15 +11,14 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ONE, Kind, Value, constant, layouts_of
-from bitsmith.frontends.ops.contraction import einsum
+from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
+from bitsmith.frontends.ops.contraction import dense, einsum
 from bitsmith.frontends.ops.logic import wrapped
 from bitsmith.frontends.ops.selection import concatenate, part
 from bitsmith.frontends.tflite.call import Call, Entry, Translation, checked, limits_of, zero_point
 from bitsmith.frontends.tflite.requantize import exact
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.frontends.tflite.tensors import Tensor
-from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantization.lookup import Lookup
 
@@ -50,11 +49,6 @@ def _memory(build: Builder, state: Value, features: Value, sizes: tuple[int, int
     return concatenate(build.within("memory"), [part(build, kept, {3: range(1, memory)}, "younger"), new], 3)
 
 
-def _features(build: Builder, x: Value, feature: Floats, suffix: str) -> Value:
-    kernel = constant(feature).moved(np.transpose)
-    return build.emit(Dense(kernel.elements, None), x, suffix=suffix, layouts=layouts_of(weight=kernel))
-
-
 def _weighted(build: Builder, memory: Value, time: Floats, sizes: tuple[int, int, int]) -> Value:
     """The sum over the filters of a unit, and the features that each keeps."""
     return einsum(build, "bnrm,nrm->bn", (memory, constant(as_weights(time.reshape(sizes)))))
@@ -63,7 +57,7 @@ def _weighted(build: Builder, memory: Value, time: Floats, sizes: tuple[int, int
 def _real(call: Call) -> tuple[Value, ...]:
     feature, time = call.trained(1, "the weights"), call.trained(2, "the weights of time")
     sizes, build = _sizes(call, feature, time), call.build
-    features = _features(build, call.value(0), feature, "features")
+    features = dense(build, call.value(0), constant(feature).moved(np.transpose), None, "features")
     memory = _memory(build, call.value(_STATE), features, sizes)
     bias = call.biases(3, sizes[0])
 
@@ -87,7 +81,7 @@ def _of_codes(call: Call) -> tuple[Value, ...]:
     if x.tensor.dtype != "int8" or state.dtype not in ("int8", "int16") or not plain:
         raise UnsupportedError(f"an SVDF of {x.tensor.dtype} with a state of {state.dtype}", accepted="int8 or int16")
     sizes, build, unit = _sizes(call, feature, time), call.build, state.quantized.scale
-    product = _features(build, x.value, exact(feature), "product")
+    product = dense(build, x.value, constant(exact(feature)).moved(np.transpose), None, "product")
     factor = float(x.scale * feature_tensor.quantized.scale / unit)
     features = call.rescaled(product, factor, state.limits, "features")
     if zero_point(state):

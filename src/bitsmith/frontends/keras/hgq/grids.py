@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ONE, Value, constant
+from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 from bitsmith.layers.quantization.lookup import Staircase
@@ -129,8 +129,8 @@ class FixedPoint:
             return build.emit(grid, x, suffix=suffix)
         part = build.within(suffix)
         codes, shift = part.emit(grid, x, suffix="scaled"), as_weights(self.shift)
-        exactly = {"scale": Quantizer.uniform(1.0, 1, 1), "bias": Quantizer.holding(shift)}
-        return replace(part, quantizers=exactly).affine(codes, ONE, constant(shift))
+        one = constant(1.0, quantizer=Quantizer.uniform(1.0, 1, 1))
+        return part.affine(codes, one, constant(shift, quantizer=Quantizer.holding(shift)))
 
 
 def _ratio(value: float) -> Fraction:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ZERO, Value, constant
+from bitsmith.frontends.builder.value import Value, constant, quantizers_of
 from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
@@ -82,10 +82,9 @@ def with_trained(class_name: str, tensors: Callable[[LayerCall], Tensors]) -> Tr
     inner = KERAS[class_name]
 
     def read(call: LayerCall) -> Value:
-        values, grids = on_grids(call, tensors(call))
-        stored = [Stored(one.shape, partial(np.array, one)) for one in values.values()]
-        build = replace(call.build, quantizers=grids)
-        return inner.result(replace(call, stored=lambda _: stored, build=build))
+        values = on_grids(call, tensors(call)).values()
+        stored = [Stored(one.shape, partial(np.array, one.elements), one.quantizer) for one in values]
+        return inner.result(replace(call, stored=lambda _: stored))
 
     return _layer(read, inner.becomes)
 
@@ -100,20 +99,20 @@ def _kernel(call: LayerCall) -> Tensors:
     return _plain(call)
 
 
-def on_grids(call: LayerCall, tensors: Tensors) -> tuple[Tensors, Mapping[str, Quantizer]]:
-    """Trained tensors on the grids of a layer's quantizers, and the grids; a quantizer that does nothing has none."""
-    values, grids = dict(tensors), {}
-    for name, one in tensors.items():
-        found = read_quantizer(call, _GRIDS[name])
-        if found is not None:
-            values[name], grids[name] = _on_grid(call.config, name, found, one)
-    return values, grids
+def on_grids(call: LayerCall, tensors: Tensors) -> dict[str, Value]:
+    """Trained tensors on the grids of a layer's quantizers; a quantizer that does nothing has none."""
+    found = {name: (read_quantizer(call, _GRIDS[name]), values) for name, values in tensors.items()}
+    return {name: on_grid(call.config, name, *one) for name, one in found.items()}
 
 
-def _on_grid(config: Fields, name: str, found: FixedPoint, values: Floats) -> tuple[Floats, Quantizer]:
-    if not broadcasts(found.shape, values.shape):
-        raise config.error(f"a {name} of shape {values.shape} with a quantizer of shape {found.shape}")
-    return found.on_grid(values)
+def on_grid(config: Fields, name: str, quantizer: FixedPoint | None, values: Floats) -> Value:
+    """A trained tensor on the grid of its quantizer, if it has one."""
+    if quantizer is None:
+        return constant(values)
+    if not broadcasts(quantizer.shape, values.shape):
+        raise config.error(f"a {name} of shape {values.shape} with a quantizer of shape {quantizer.shape}")
+    elements, grid = quantizer.on_grid(values)
+    return constant(elements, quantizer=grid)
 
 
 def _plain(call: LayerCall) -> Tensors:
@@ -211,15 +210,15 @@ def _batch_normalization(call: LayerCall) -> Value:
     ones = np.ones(shape, np.float32)
     scale = _rescaling(call, found.get("gamma", ones), found["variance"], config.number("epsilon", 1e-3))
     offset = found.get("beta", ones) - found["mean"] * scale
-    values, grids = on_grids(call, {"scale": as_weights(scale), "bias": as_weights(offset)})
-    layer = BatchNormalization(values["scale"], values["bias"], x.axis(dim))
-    return call.build.emit(layer, x, quantizers=grids)
+    trained = on_grids(call, {"scale": as_weights(scale), "bias": as_weights(offset)})
+    layer = BatchNormalization(trained["scale"].elements, trained["bias"].elements, x.axis(dim))
+    return call.build.emit(layer, x, quantizers=quantizers_of(**trained))
 
 
 def _scaled(build: Builder, y: Value, scale: float) -> Value:
     """``y`` times a power of two."""
-    exactly = {"scale": Quantizer.holding(as_weights([scale])), "bias": Quantizer.uniform(1.0, 0, 0)}
-    return replace(build, quantizers=exactly).affine(y, constant(scale), ZERO)
+    factor = constant(scale, quantizer=Quantizer.holding(as_weights([scale])))
+    return build.affine(y, factor, constant(0.0, quantizer=Quantizer.uniform(1.0, 0, 0)))
 
 
 def _nearest_power(value: float) -> float:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
-from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantized_function, quantizer, scalar_function
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
+from bitsmith.frontends.keras.hgq.layers import on_grid
 from bitsmith.frontends.keras.hgq.quantizers import variables
 from bitsmith.frontends.keras.recurrent import weight_shapes
 from bitsmith.frontends.ops.unrolled import Function, Gates, Products, QuantizedCell
-from bitsmith.layers.layer import as_weights, broadcasts
+from bitsmith.layers.layer import as_weights
 from bitsmith.layers.recurrent import GRU, SimpleRNN
 
 _MOST_STEPS = 1024
@@ -50,11 +51,7 @@ class _Class:
         trained: dict[str, Value] = {}
         for name, one in zip(shapes, stored, strict=True):
             values, key = as_weights(finite(one.read(), name, call.config.where)), _TRAINED[name]
-            found = quantizer(call, f"cell/{key}", f"{key}_conf")
-            if found is not None and not broadcasts(found.shape, values.shape):
-                raise call.config.error(f"a {name} of shape {values.shape} with a quantizer of shape {found.shape}")
-            on_grid, grid = (values, None) if found is None else found.on_grid(values)
-            trained[name] = constant(on_grid, quantizer=grid)
+            trained[name] = on_grid(call.config, name, quantizer(call, f"cell/{key}", f"{key}_conf"), values)
         weights = trained["kernel"].elements, trained["recurrent_kernel"].elements
         after = call.config.flag("reset_after", True)
         equations = GRU(*weights, reset_after=after) if self.layer is GRU else SimpleRNN(*weights)

@@ -13,6 +13,7 @@ from bitsmith.frontends.builder.value import Kind, Value, constant, held
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantizer
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
+from bitsmith.frontends.keras.hgq.layers import on_grid
 from bitsmith.frontends.keras.hgq.quantizers import variables
 from bitsmith.frontends.keras.hgq.recurrent import of_steps, sequence
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
@@ -20,7 +21,7 @@ from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.reduction import extreme_index
 from bitsmith.frontends.ops.unrolled import Gates, States, over_steps
 from bitsmith.ir.ops import Relation
-from bitsmith.layers.layer import Floats, as_weights, broadcasts
+from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantization.lookup import Staircase
 
 _LEARNED = {"beta": "learn_beta", "threshold": "learn_threshold", "factor": "learn_graded_spikes_factor"}
@@ -116,10 +117,8 @@ def _trained(call: LayerCall, leaks: bool) -> Mapping[str, Floats]:
     }
     for name, part in (("factor", "graded_spikes_factor_q"), ("beta", "beta_q")):
         grid = quantizer(call, f"cell/{part}", f"{part}_conf", name in numbers)
-        if grid is not None and not broadcasts(grid.shape, numbers[name].shape):
-            raise call.config.error(f"a {name} of shape {numbers[name].shape} with a quantizer of shape {grid.shape}")
         if grid is not None:
-            numbers[name] = grid.on_grid(numbers[name])[0]
+            numbers[name] = on_grid(call.config, name, grid, numbers[name]).elements
     return numbers
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.activations import activated
@@ -22,13 +22,8 @@ from bitsmith.frontends.keras.qkeras.recurrent import RECURRENT
 from bitsmith.frontends.keras.quantizers.quantization import Fixed
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.quantizers.scales import Singles, single
-from bitsmith.ir.types import Ints, compact, objects
 from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.quantization.quantizer import Quantizer
-
-Layout = Callable[[Ints], Ints]
-"""Order of the axes of a Keras kernel in the layer that it becomes."""
 
 _FOLDING = ("ema_stats_folding", "batch_stats_folding")
 """Ways of training; afterwards both are the same."""
@@ -44,31 +39,21 @@ def _activated(call: LayerCall, y: Value) -> Value:
     return activated(call.build, y, activation, axis=-2 if _is_channels_first(call.config) else -1)
 
 
-def _of_keras(call: LayerCall, class_name: str, tensors: Sequence[Floats], **arguments: Json) -> Value:
+def _of_keras(call: LayerCall, class_name: str, tensors: Sequence[Value], **arguments: Json) -> Value:
     """Keras's layer with the ``tensors`` as trained ones, no activation, and other ``arguments``."""
     config = Fields({**call.config.values, "activation": None, **arguments}, call.config.where)
-    stored = [Stored(one.shape, partial(np.array, one)) for one in tensors]
+    stored = [Stored(one.shape, partial(np.array, one.elements), one.quantizer) for one in tensors]
     return KERAS[class_name].result(replace(call, config=config, stored=lambda _: stored))
 
 
-def _quantized(
-    call: LayerCall, keys: Sequence[str], tensors: Sequence[Floats], layout: Layout
-) -> tuple[list[Floats], Mapping[str, Quantizer]]:
-    """A kernel, and perhaps a bias, on the grids of the quantizers with the ``keys``, and the grids as our layer has them."""
-    values, grids = list(tensors), dict[str, Quantizer]()
-    for number, (key, name, tensor) in enumerate(zip(keys, ("weight", "bias"), tensors, strict=False)):
-        found = read_quantizer(call.config.get(key), call.config.where, call.major, trained=name == "weight")
-        if found is not None:
-            values[number], grid = found.on_grid(tensor)
-            grids[name] = _laid_out(grid, tensor.shape, layout) if name == "weight" else grid
-    return values, grids
-
-
-def _laid_out(grid: Quantizer, shape: Shape, layout: Layout) -> Quantizer:
-    if grid.scale.size == 1:
-        return grid
-    scale = objects(compact(layout(np.broadcast_to(grid.scale, shape))))
-    return replace(grid, scale=scale, step=scale)
+def _quantized(call: LayerCall, keys: Sequence[str], tensors: Sequence[Floats]) -> list[Value]:
+    """A kernel, and perhaps a bias, on the grids of the quantizers with the ``keys``."""
+    trained = []
+    for number, (key, tensor) in enumerate(zip(keys, tensors, strict=False)):
+        quantizer = read_quantizer(call.config.get(key), call.config.where, call.major, trained=number == 0)
+        values, grid = (tensor, None) if quantizer is None else quantizer.on_grid(tensor)
+        trained.append(constant(values, quantizer=grid))
+    return trained
 
 
 def _plain(call: LayerCall) -> list[Floats]:
@@ -112,20 +97,15 @@ def _rescaling(config: Fields, tensors: Mapping[str, Singles], width: int) -> Si
 
 
 def _layer(
-    class_name: str,
-    kernel: str = "kernel_quantizer",
-    *,
-    layout: Layout = lambda values: values,
-    tensors: Callable[[LayerCall], list[Floats]] = _plain,
+    class_name: str, kernel: str = "kernel_quantizer", *, tensors: Callable[[LayerCall], list[Floats]] = _plain
 ) -> Translation:
     """Keras's layer; the configuration has the quantizer of its kernel as ``kernel``."""
 
     def read(call: LayerCall) -> Value:
         if call.config.get("mask") is not None:
             raise UnsupportedError("a mask of the kernel", accepted="kernels whose zeros are trained")
-        found, grids = _quantized(call, (kernel, "bias_quantizer"), tensors(call), layout)
-        build = replace(call.build, quantizers=grids)
-        return _activated(call, _of_keras(replace(call, build=build), class_name, found, use_bias=len(found) > 1))
+        found = _quantized(call, (kernel, "bias_quantizer"), tensors(call))
+        return _activated(call, _of_keras(call, class_name, found, use_bias=len(found) > 1))
 
     return Translation(read, f"{KERAS[class_name].becomes}, or Quantize")
 
@@ -139,20 +119,14 @@ def _separable(rank: int) -> Translation:
         names = ("depthwise kernel", "pointwise kernel", "bias")[: 2 + call.config.flag("use_bias", True)]
         wanted = [(name, one.shape) for name, one in zip(names, stored, strict=False)]
         kernel, *mixing = call.weights(*wanted) if len(stored) == len(names) else call.weights(*wanted, ("bias", ()))
-        [kernel], grids = _quantized(call, first, [kernel], _grouped)
-        build = replace(call.build.within("depthwise"), quantizers=grids, source="Conv")
-        y = _of_keras(replace(call, build=build), f"DepthwiseConv{rank}D", [kernel], use_bias=False)
-        mixing, grids = _quantized(call, second, mixing, lambda values: values)
-        inner = replace(call, build=replace(call.build, quantizers=grids), given=replace(call.given, args=(y,)))
+        build = replace(call.build.within("depthwise"), source="Conv")
+        depthwise = _quantized(call, first, [kernel])
+        y = _of_keras(replace(call, build=build), f"DepthwiseConv{rank}D", depthwise, use_bias=False)
+        inner = replace(call, given=replace(call.given, args=(y,)))
         windows: dict[str, Json] = {"kernel_size": 1, "strides": 1, "dilation_rate": 1, "padding": "valid", "groups": 1}
-        return _activated(call, _of_keras(inner, f"Conv{rank}D", mixing, **windows))
+        return _activated(call, _of_keras(inner, f"Conv{rank}D", _quantized(call, second, mixing), **windows))
 
     return Translation(read, "Conv, twice, or Quantize")
-
-
-def _grouped(kernel: Ints) -> Ints:
-    """A depthwise kernel with one input channel for each group."""
-    return kernel.reshape(*kernel.shape[:-2], 1, -1)
 
 
 def _pooled(call: LayerCall, size: Shape, **arguments: Json) -> Value:
@@ -167,10 +141,9 @@ def _pooled(call: LayerCall, size: Shape, **arguments: Json) -> Value:
             f"windows of {size} on an operand of shape {x.shape}", accepted="windows within an image"
         )
     factor, grid = quantizer.on_grid(as_weights(np.full(1, np.float32(1.0) / np.float32(math.prod(size)))))
-    kernel = as_weights(np.full((*size, channels, 1), factor[0]))
-    inner = replace(call, build=replace(call.build, quantizers={"weight": grid}))
+    kernel = constant(np.full((*size, channels, 1), factor[0]), quantizer=grid)
     sizes: list[Json] = list(size)
-    return _of_keras(inner, "DepthwiseConv2D", [kernel], kernel_size=sizes, use_bias=False, **arguments)
+    return _of_keras(call, "DepthwiseConv2D", [kernel], kernel_size=sizes, use_bias=False, **arguments)
 
 
 def _average_pool(call: LayerCall) -> Value:
@@ -229,19 +202,17 @@ def _activation(call: LayerCall) -> Value:
     return call.x if activation is None else activation.of(call.build, call.x)
 
 
-_SWAPPED = partial(np.swapaxes, axis1=-1, axis2=-2)
-
 QKERAS: dict[str, Translation] = {
     "QDense": _layer("Dense"),
     "QConv1D": _layer("Conv1D"),
     "QConv2D": _layer("Conv2D"),
-    "QConv2DTranspose": _layer("Conv2DTranspose", layout=_SWAPPED),
-    "QDepthwiseConv2D": _layer("DepthwiseConv2D", "depthwise_quantizer", layout=_grouped),
+    "QConv2DTranspose": _layer("Conv2DTranspose"),
+    "QDepthwiseConv2D": _layer("DepthwiseConv2D", "depthwise_quantizer"),
     "QSeparableConv1D": _separable(1),
     "QSeparableConv2D": _separable(2),
     "QDenseBatchnorm": _layer("Dense", tensors=_folded),
     "QConv2DBatchnorm": _layer("Conv2D", tensors=_folded),
-    "QDepthwiseConv2DBatchnorm": _layer("DepthwiseConv2D", "depthwise_quantizer", layout=_grouped, tensors=_folded),
+    "QDepthwiseConv2DBatchnorm": _layer("DepthwiseConv2D", "depthwise_quantizer", tensors=_folded),
     "QActivation": Translation(_activation, "Quantize, Lookup or Staircase"),
     "QAdaptiveActivation": Translation(adaptive, "Quantize"),
     "QBatchNormalization": Translation(_batch_normalization, "BatchNormalization"),
