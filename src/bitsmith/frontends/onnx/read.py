@@ -377,7 +377,7 @@ def _typed(values: Floats, dtype: np.dtype[np.generic]) -> Array:
     """Numbers in double precision in their own type, whose greatest integer may be no double: the end of a slice often is it."""
     if dtype.kind not in "iu":
         return values.astype(dtype)
-    most = np.iinfo(dtype).max
+    most = np.iinfo(dtype.name).max
     with np.errstate(invalid="ignore"):
         return np.where(values >= float(most), most, values.astype(dtype)).astype(dtype)
 
