@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.errors import CapacityError
 from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.netlist import TernaryAdder
 from bitsmith.netlist.pipeline import Timing
 from bitsmith.netlist.pipelined import StageGoal, pipelined
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -44,3 +46,15 @@ def test_exactly_so_many_stages(family: Family) -> None:
     assert bits[0] == bits[1] and bits == sorted(bits)
     with pytest.raises(CapacityError, match=rf"(?s)a pipeline of {free.stages} cycles at least.*'={free.stages}'"):
         pipelined(program, family.delays, budget, latency=StageGoal(free.stages - 1, exactly=True))
+
+
+def test_sums_of_three_are_made_though_sums_of_two_could_do_with_fewer_stages() -> None:
+    """Overlapping sums of two fit one stage here, which would take more look-up tables than registers save."""
+    program, delays = dense_program([12, 6], 8, 8, 0.0), ULTRASCALE_PLUS.delays
+    whole = reduce_widths(elaborate(program))
+    budget = next(ns for ns in np.arange(2.0, 9.0, 0.05) if Timing(whole, delays, ns).stages == 1)
+    netlist, found = pipelined(program, delays, budget)
+    assert found.stages == Timing(whole, delays, budget, overlap=False).stages == 2
+    assert sum(isinstance(word.cell, TernaryAdder) for word in netlist.words) > len(netlist.words) / 4
+    _, short = pipelined(program, delays, budget, latency=StageGoal(1, exactly=False))
+    assert (short.stages, short.stage_ns) == (1, budget)

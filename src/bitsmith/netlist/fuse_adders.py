@@ -33,14 +33,17 @@ class _Sum:
     saved: float
 
 
-def fuse_adders(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
-    """``netlist`` with sums of three where these save look-up tables; it has no more stages of ``budget_ns`` than before."""
+def fuse_adders(netlist: Netlist, delays: Delays, budget_ns: float, most: int | None = None) -> Netlist:
+    """``netlist`` with sums of three where these save look-up tables.
+
+    It has ``most`` stages of ``budget_ns`` at most, no more than before if None.
+    """
     if delays.ternary_adder(1) is None:
         return netlist
     candidates = _candidates(netlist, delays, budget_ns)
     gone = _heaviest(netlist, candidates)
     before = Timing(netlist, delays, budget_ns)
-    stages = before.stages
+    stages = before.stages if most is None else max(most, before.stages)
     while gone:
         fused = _without(netlist, candidates, gone)
         timing = before.fused(fused, {reader for index in gone for reader in candidates[index].readers}, set(gone))

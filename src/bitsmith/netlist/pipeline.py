@@ -52,10 +52,10 @@ def pipeline(netlist: Netlist, delays: Delays, budget_ns: float, at_least: int |
 
 
 class Timing:
-    """Earliest times of words, without a search for few registers."""
+    """Earliest times of words, without a search for few registers; ``overlap``: sums ripple while those before them do."""
 
-    def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float) -> None:
-        self._start_with(_Scheduler(netlist, delays, budget_ns))
+    def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float, *, overlap: bool = True) -> None:
+        self._start_with(_Scheduler(netlist, delays, budget_ns, overlap=overlap))
 
     def _start_with(self, scheduler: _Scheduler) -> None:
         self._scheduler = scheduler
@@ -92,8 +92,9 @@ class _Scheduler:
     latest allowed in sweeps from the outputs.
     """
 
-    def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float) -> None:
+    def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float, *, overlap: bool = True) -> None:
         count = len(netlist.words)
+        self._overlap = overlap
         self._netlist = netlist
         self.budget = budget_ns + _SLACK_NS
         absorbed = absorb(netlist, lut_inputs(delays), sums_choose=delays.sums_choose)
@@ -143,7 +144,7 @@ class _Scheduler:
                 self._too_slow.append(word)
             self._delay[word] = self.budget
             self._sooner[word] = {}
-        elif isinstance(cell, cells.AddSub | cells.TernaryAdder):
+        elif self._overlap and isinstance(cell, cells.AddSub | cells.TernaryAdder):
             self._sooner[word] = sooner(netlist, word, absorbed.sources, delays)
 
     def stages(self) -> int:

@@ -82,8 +82,11 @@ def _made(
     netlist = split_tables(netlist, delays, budget_ns)
     if latency is not None and not latency.exactly:
         budget_ns = _long_enough(netlist, delays, budget_ns, latency.stages)
-    netlist = regroup_sums(netlist, delays, budget_ns)
-    netlist = fuse_adders(netlist, delays, budget_ns)
+    # As many as if no sums overlapped: sums of three take longer, and save more than the registers of another stage.
+    apart = Timing(netlist, delays, budget_ns, overlap=False).stages
+    most = apart if latency is None else min(apart, latency.stages)
+    netlist = regroup_sums(netlist, delays, budget_ns, most)
+    netlist = fuse_adders(netlist, delays, budget_ns, most)
     exactly = latency.stages if latency is not None and latency.exactly else None
     stages = pipeline(netlist, delays, budget_ns, exactly)
     if exactly is not None and stages.stages > exactly:

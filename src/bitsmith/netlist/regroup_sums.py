@@ -65,13 +65,16 @@ class SumTree:
     cost: float
 
 
-def regroup_sums(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
-    """``netlist`` with trees of sums of three where these are smaller; it has no more stages of ``budget_ns`` than before."""
+def regroup_sums(netlist: Netlist, delays: Delays, budget_ns: float, most: int | None = None) -> Netlist:
+    """``netlist`` with trees of sums of three where these are smaller.
+
+    It has ``most`` stages of ``budget_ns`` at most, no more than before if None.
+    """
     if delays.ternary_adder(1) is None:
         return netlist
     trees = sum_trees(netlist, _LEAST_TERMS)
     while trees:
-        builder = _Builder(netlist, trees, delays, budget_ns)
+        builder = _Builder(netlist, trees, delays, budget_ns, most)
         rebuilt = builder.run()
         if not builder.made:
             return netlist
@@ -138,17 +141,19 @@ def _is_part(netlist: Netlist, ref: WordRef, top: int, parts: Collection[int]) -
 class _Builder:
     """A netlist under construction: words of the old one, and rows in the place of trees.
 
-    ``made`` has the new word of each old sum whose tree became such rows; ``stages`` are those of the old netlist.
+    ``made`` has the new word of each old sum whose tree became such rows; ``stages`` are those there may be.
     """
 
-    def __init__(self, netlist: Netlist, trees: Mapping[int, SumTree], delays: Delays, budget_ns: float) -> None:
+    def __init__(
+        self, netlist: Netlist, trees: Mapping[int, SumTree], delays: Delays, budget_ns: float, most: int | None
+    ) -> None:
         self.made: dict[int, int] = {}
         self._netlist = netlist
         self._trees = trees
         self._delays = delays
         self._budget_ns = budget_ns
         self._timing = Timing(netlist, delays, budget_ns)
-        self.stages = self._timing.stages
+        self.stages = self._timing.stages if most is None else max(most, self._timing.stages)
         self._due = self._timing.due(self.stages)
         self._words: list[Word] = []
         self._numbers: dict[int, int] = {}
