@@ -33,8 +33,8 @@ def test_expected_losses_are_what_is_lost_on_average(scale: float, wrong: float,
     measure = Measure.of(labels, output)
     assert measure.score is Score.CORRECT and measure.confidence is not None
     lost = measure.loss(measure.score_of(noisy))
-    assert lost > 0.01 and measure.loss(measure.expected(noisy)) == pytest.approx(lost, abs=0.006)
-    assert measure.expected(output) == measure.reference
+    assert lost > 0.01 and measure.loss(measure.expected(noisy, output)) == pytest.approx(lost, abs=0.006)
+    assert measure.expected(output, output) == measure.reference
 
 
 def test_confidence_is_a_probability_of_each_class_and_agrees_with_labels() -> None:

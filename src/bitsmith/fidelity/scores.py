@@ -63,6 +63,9 @@ METRICS = {
 _LEFT_OUT = 50
 """Parts of the samples, each of which is left out once to see how far a loss depends on single samples."""
 
+_NEAR = 4
+"""Samples on either side whose errors a sample has, too, where losses are to be expected."""
+
 CustomMetric: TypeAlias = Callable[[Any, Any], float]
 """A metric of the user's: outputs and labels, each as ``predict`` gives them -> a number, of which more is better."""
 
@@ -119,16 +122,29 @@ class Measure:
             return _area(output, labels)
         return float(np.mean(self._decisions(output) == labels))
 
-    def expected(self, output: Floats) -> float:
-        """The score of an output that is to be expected of other samples like these.
+    def expected(self, output: Floats, plain: Floats) -> float:
+        """The score of an output that is to be expected of other samples like these, of which the float model's is ``plain``.
 
         A decision unlike the float model's counts by how sure that model is, not by the label: where it is in doubt, labels say
-        less of a circuit than of luck.
+        less of a circuit than of luck. Each sample has the errors of those, too, that are decided alike and about as surely.
         """
         if self.confidence is None:
             return self.score_of(output)
-        taken = np.take_along_axis(self.confidence, self._decisions(output)[..., None], axis=-1)
-        return self.reference - float(np.mean(self.confidence.max(axis=-1)) - np.mean(taken))
+        sure = self.confidence.reshape(-1, self.confidence.shape[-1])
+        decided = self._decisions(plain).ravel()
+        rows = plain.reshape(len(decided), -1)
+        lost, most = 0.0, sure.max(axis=-1)
+        order = np.lexsort((most, decided))
+        ranks, near = np.argsort(-rows, axis=-1)[order], min(_NEAR, (len(order) - 1) // 2)
+        errors = np.take_along_axis((output.reshape(rows.shape) - rows)[order], ranks, axis=-1)
+        for shift in range(-near, near + 1):
+            moved = rows[order]
+            np.put_along_axis(
+                moved, ranks, np.take_along_axis(moved, ranks, axis=-1) + np.roll(errors, shift, axis=0), -1
+            )
+            taken = np.take_along_axis(sure[order], self._decisions(moved.reshape(plain.shape)).reshape(-1, 1), axis=-1)
+            lost += float(np.mean(most[order] - taken[:, 0])) / (2 * near + 1)
+        return self.reference - lost
 
     def of_samples(self, rows: npt.NDArray[np.int64], output: Floats) -> Measure:
         """The measure on some of the samples, of which the float model's ``output`` is given; its reference follows."""
@@ -249,7 +265,7 @@ class Yardstick:
         """The scores that are to be expected of other samples like these."""
         if not self.measures or self.custom is not None:
             return self.of_outputs(outputs)
-        return tuple(measure.expected(output) for measure, output in zip(self.measures, outputs, strict=True))
+        return tuple(measure.expected(*pair) for measure, *pair in zip(self.measures, outputs, self.outputs, strict=True))
 
     def uncertainty(self, outputs: Sequence[Floats]) -> float:
         """The standard error of a loss: how far it differs between draws of as many samples, by leaving parts of them out.
