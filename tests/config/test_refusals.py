@@ -27,6 +27,7 @@ from tests.config.test_model import NETWORK, formats, note, refused, settings_of
         ({"Model": {"Precision": None}}, "Model.Precision", "type NoneType"),
         ({"Model": {"Strategy": "Latenzy"}}, "Model.Strategy", "did you mean 'Latency'?"),
         ({"Model": {"ReuseFactor": 0}}, "Model.ReuseFactor", "an integer from 1"),
+        ({"Model": {"Headroom": 0.1}}, "Model.Headroom", "a factor from 0.25 to 16"),
         ({"Model": {"ReuseFactor": True}}, "Model.ReuseFactor", "an integer from 1"),
         ({"Model": {"ReuseFactor": "1"}}, "Model.ReuseFactor", "an integer from 1"),
         ({"Model": {"TraceOutput": "yes"}}, "Model.TraceOutput", "true or false"),

@@ -260,14 +260,15 @@ def test_states_reach_the_least_value_of_a_function_that_turns(function: str) ->
     np.testing.assert_allclose(found, layer.reference([x]), rtol=0, atol=2.0**-12)
 
 
-def test_calibrated_states_have_one_spare_bit() -> None:
+@pytest.mark.parametrize("headroom", [2.0, 0.75])
+def test_calibrated_states_have_a_spare_bit_or_the_headroom_that_is_wanted(headroom: float) -> None:
     layer = made(LSTM, 2, 3, 4)
-    network = network_of(layer, [(40, 2)])
+    network = network_of(layer, [(40, 2)], Settings(headroom=headroom))
     x = np.random.default_rng(0).normal(0, 1, (50, 40, 2))
     cells = layer.internals([x])["cell"]
     (scan,) = scans(compile_network(network, [x]).program)
     reached = scan.body.nodes[scan.body.inputs[1]].type.real_range()
-    assert max(map(abs, reached)) <= 2.0 * np.abs(cells).max() + 1e-3
+    assert max(map(abs, reached)) == pytest.approx(headroom * np.abs(cells).max(), abs=1e-3)
 
 
 def test_nodes_for_output_and_states_share_one_recurrence() -> None:

@@ -141,6 +141,17 @@ def test_calibrated_results_have_one_spare_bit() -> None:
     assert np.all(np.abs(bounded[:, 0]) <= 2.01 * np.abs(made.evaluate([largest])["layer0"][:, 0]))
 
 
+@pytest.mark.parametrize("headroom", [0.5, 1.0, 1.25])
+def test_results_reach_so_many_times_what_calibration_shows(headroom: float) -> None:
+    *others, node = network(dense()).nodes
+    made = replace(network(dense()), nodes=(*others, replace(node, settings=Settings(headroom=headroom))))
+    x = np.random.default_rng(0).uniform(-0.1, 0.1, (200, len(dense().kernel)))
+    wanted = made.evaluate([x])["layer0"]
+    (found,) = Emulator(compile_network(made, [x]).program).run([10.0 * np.sign(x)])
+    assert found.max() == pytest.approx(headroom * wanted.max(), rel=0.01)
+    assert found.min() == pytest.approx(headroom * wanted.min(), rel=0.01)
+
+
 class Shrunk(nn.Module):
     """An output that small inputs leave at 0."""
 

@@ -70,6 +70,7 @@ class Choices:
     softmax: SoftmaxImplementation | None = None
     outliers: Outliers | None = None
     digit_price: float | None = None
+    headroom: float | None = None
 
     def overlaid(self, other: Choices) -> Choices:
         """Return the choices with all that ``other`` mentions in their place."""
@@ -313,6 +314,14 @@ def _digit_price(value: object, where: str) -> float:
     return price
 
 
+def _headroom(value: object, where: str) -> float:
+    accepted = "a factor from 0.25 to 16, such as 1"
+    factor = number(value, where, accepted)
+    if not 0.25 <= factor <= 16:
+        raise ConfigError(f"{factor:g}", where=where, accepted=accepted)
+    return factor
+
+
 def _is_auto(value: object) -> bool:
     return isinstance(value, str) and value.strip().lower() == "auto"
 
@@ -380,6 +389,7 @@ _STABLE = SoftmaxImplementation.STABLE.value
 KEYS: Mapping[str, LayerKey] = {
     "Precision": LayerKey("precision", None, True, True, False, None, None),
     "Bits": LayerKey("bits", None, True, True, False, None, None),
+    "Headroom": LayerKey("headroom", _headroom, True, True, False, None, None),
     "ReuseFactor": LayerKey("reuse_factor", read_reuse_factor, True, True, False, None, None),
     "ParallelizationFactor": LayerKey("parallelization_factor", read_reuse_factor, True, True, False, None, None),
     "RegisterSlices": LayerKey("register_slices", read_register_slices, True, True, False, None, None),

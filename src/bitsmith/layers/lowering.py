@@ -232,10 +232,11 @@ class Lowering:
         drop = objects(x.type.frac) - objects(frac)
         lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
         if seen.limits and x.type.max_width > self.settings.result_bits:
-            # Twice the observed range: one spare bit against data that calibration has not seen. A sign that it has not
-            # seen is as likely as the magnitudes that it has.
-            least = 2.0 * seen.lo if seen.lo < 0.0 else -seen.amplitude
-            most = 2.0 * seen.hi if seen.hi > 0.0 else seen.amplitude
+            # Twice the observed range unless the user says another: one spare bit against data that calibration has not
+            # seen. A sign that it has not seen is as likely as half the magnitudes.
+            room = self.settings.headroom
+            least = room * (seen.lo if seen.lo < 0.0 else -seen.amplitude / 2.0)
+            most = room * (seen.hi if seen.hi > 0.0 else seen.amplitude / 2.0)
             floor = [math.floor(math.ldexp(least, int(f))) for f in frac.ravel()]
             ceiling = [math.ceil(math.ldexp(most, int(f))) for f in frac.ravel()]
             lo = np.maximum(lo, objects(floor).reshape(frac.shape))

@@ -275,7 +275,7 @@ class StateFormat:
     def chosen(lowering: Lowering, variable: str, reach: Interval, least_frac: int | None = None) -> StateFormat:
         """The user's format of ``variable``; else by the rule of auto, in a range that holds ``reach``.
 
-        With the user's calibration data it is twice the observed range, if that is less, as for results. The state has
+        With the user's calibration data it is as much of the observed range as of results, if that is less. The state has
         ``least_frac`` fractional bits or more.
 
         Raises:
@@ -289,7 +289,8 @@ class StateFormat:
         frac = frac if least_frac is None else max(frac, least_frac)
         low, high = _SLACK * min(float(reach.least.min()), 0.0), _SLACK * max(float(reach.most.max()), 0.0)
         if seen.measured and max(-low, high) > math.ldexp(1.0, lowering.settings.bits.result - 1 - frac):
-            low, high = max(low, 2.0 * min(seen.lo, 0.0)), min(high, 2.0 * max(seen.hi, 0.0))
+            room = lowering.settings.headroom
+            low, high = max(low, room * min(seen.lo, 0.0)), min(high, room * max(seen.hi, 0.0))
         largest = max(-low, high)
         if not math.isfinite(largest) or math.frexp(largest)[1] + frac > MAX_STATE_BITS:
             raise RangeError(

@@ -36,18 +36,22 @@ TABLES = (None, 256, 64, 32)
 Of 64 entries of eight bits Yosys makes 8 look-up tables on UltraScale+, of 128 entries about 33.
 """
 
-_ENDS = {"price": len(PRICES) - 1, "table": len(TABLES) - 1}
+ROOMS = (2.0, 1.0, 0.75, 0.5)
+"""Ranges of results that are tried, in those that the fitted samples show. The held-out ones decide whether that is enough."""
+
+_ENDS = {"price": len(PRICES) - 1, "table": len(TABLES) - 1, "room": len(ROOMS) - 1}
 """The last numbers of dials that are turned up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dials:
-    """Bits of weights and results, and the numbers of the price of digits and of the size of tables."""
+    """Bits of weights and results, and the numbers of the price of digits, of the size of tables and of the range of results."""
 
     weight: int = 16
     result: int = 16
     price: int = 0
     table: int = 0
+    room: int = 0
 
     def turned(self, name: str) -> Dials | None:
         """The next setting of the dial ``name``; None at its end."""
@@ -68,7 +72,8 @@ class Dials:
         }
         price = {} if common and common.price == self.price else {"DigitPrice": PRICES[self.price]}
         table = {} if (common or Dials()).table == self.table else self._of_tables()
-        return {**({"Bits": bits} if bits else {}), **price, **table}
+        room = {} if common and common.room == self.room else {"Headroom": ROOMS[self.room]}
+        return {**({"Bits": bits} if bits else {}), **price, **table, **room}
 
     def _of_tables(self) -> dict[str, object]:
         size = TABLES[self.table]
@@ -76,13 +81,15 @@ class Dials:
 
 
 _LADDER = tuple(
-    Dials(*steps)
-    for steps in (
-        *((16, 16, 0), (12, 12, 1), (10, 10, 3), (8, 10, 5), (8, 9, 6), (8, 8, 6), (7, 8, 7), (6, 8, 7)),
-        *((6, 7, 7), (6, 7, 8), (5, 6, 8), (4, 6, 9), (3, 5, 10), (2, 4, 11), (2, 3, 12)),
+    Dials(*steps, room=int(place > 2))
+    for place, steps in enumerate(
+        (
+            *((16, 16, 0), (12, 12, 1), (10, 10, 3), (8, 10, 5), (8, 9, 6), (8, 8, 6), (7, 8, 7), (6, 8, 7)),
+            *((6, 7, 7), (6, 7, 8), (5, 6, 8), (4, 6, 9), (3, 5, 10), (2, 4, 11), (2, 3, 12)),
+        )
     )
 )
-"""Dials of all layers alike that are looked at first."""
+"""Dials of all layers alike that are looked at first; results of many bits have room for more than the samples show."""
 
 _BACK, _BACK_FOR_ROOM, _DEEPER, _CHANCES = (3, 0), (1, 0), 3, 2
 """Steps of the ladder above the last good one from which descents start, also in a scarce part, those that are looked at below
@@ -306,3 +313,5 @@ def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
             yield node.name, "table"
         if node.settings.bits.result == probe.result:
             yield node.name, "result"
+            if node.settings.headroom == ROOMS[probe.room]:
+                yield node.name, "room"
