@@ -198,3 +198,15 @@ def test_every_computed_index_is_looked_at(place: int, batch: int) -> None:
 def test_indices_that_cannot_lie_outside_are_not_noted(limits: tuple[float, float], noted: bool) -> None:
     model = convert(_computed(limits), check=False)
     assert any("looks rows up by" in note for note in model.notes) is noted
+
+
+def test_fractions_of_integers_are_told() -> None:
+    """As of a quantized file, to which somebody gives numbers in place of codes."""
+    nodes = [node("DequantizeLinear", "c s z", "x"), node("Mul", "x k", "y")]
+    stored = {"k": np.float32(0.37), "s": np.float32(1 / 64), "z": np.uint8(3)}
+    model = convert(graph(nodes, {"c": ("n", 2)}, "y", stored, types={"c": np.uint8}))
+    with pytest.warns(InputRangeWarning, match=r"input 'c': 1 values have fractions.*round\(x / scale\) \+ zero_point"):
+        model.predict(np.array([[0.5, 3.0]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(np.array([[7.0, 3.0]]))

@@ -52,6 +52,7 @@ class Alerts:
         # What lies outside a limit of the model itself is the same to it; what it declares not to be is wrong in any case.
         self._limited = frozenset(name for name, layer in inputs.items() if layer.saturates)
         self._declared = frozenset(name for name, layer in inputs.items() if layer.declares)
+        self._integers = frozenset(name for name, layer in inputs.items() if layer.integer and layer.entries is None)
         self._look_ups = look_ups(network)
         self._picks = Picks()
         self._lost_told = self._limits_told = False
@@ -78,9 +79,12 @@ class Alerts:
     def tell_outside(self, emulator: Emulator, batches: Sequence[Batch], outside: Sequence[int]) -> bool:
         """Warn of the counts of values ``outside`` each input's format where an output shows it; True if there was a warning.
 
-        Indices of no row are wrong in any case.
+        Indices of no row are wrong in any case, and so are fractions where the model declares integers.
         """
-        wrong = [self._tell_no_rows(op.name, batch) for op, batch in zip(emulator.inputs, batches, strict=True)]
+        wrong = [
+            self._tell_fractions(op.name, batch) or self._tell_no_rows(op.name, batch)
+            for op, batch in zip(emulator.inputs, batches, strict=True)
+        ]
         rejected = {
             op.name for op, found in zip(emulator.inputs, wrong, strict=True) if found and op.name in self._declared
         }
@@ -100,6 +104,18 @@ class Alerts:
                 stacklevel=users_line(),
             )
         return True
+
+    def _tell_fractions(self, name: str, batch: Batch) -> bool:
+        """Warn of fractions in an input that the model declares as integers; True if there were some."""
+        count = int(np.count_nonzero(batch % 1)) if name in self._integers and batch.dtype.kind == "f" else 0
+        if count:
+            warnings.warn(
+                f"input {name!r}: {count} values have fractions, which are rounded, as the model declares integers there; "
+                "a quantized file takes codes, round(x / scale) + zero_point",
+                InputRangeWarning,
+                stacklevel=users_line(),
+            )
+        return count > 0
 
     def _tell_no_rows(self, name: str, batch: Batch) -> bool:
         """Warn of indices that embeddings have no row for, of which frameworks make errors; True if there were some."""

@@ -172,8 +172,8 @@ class Predictions:
         elif coarse is None and (steps := self._coarse_steps(worst.output)) is not None:
             why, which, remedy = f"The steps of {steps}", "it", "give "
         elif coarse is None:
-            why = f"Formats inside follow from {known}, of another scale than these inputs"
-            which = "the layers"
+            why = f"Formats inside follow from {known}, and are coarse for some of these inputs"
+            which, remedy = "the layers", "give samples like these as calibration, or "
         else:
             op, magnitude = coarse
             why = f"The steps of input {op.name!r} ({input_format(op)}) are coarse for values within +-{magnitude:.3g}"
