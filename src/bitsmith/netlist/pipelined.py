@@ -16,6 +16,7 @@ from bitsmith.netlist.elaborate import BlockLayers, elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.join_tables import join_tables
 from bitsmith.netlist.netlist import Netlist
+from bitsmith.netlist.part_sums import part_sums
 from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.regroup_sums import regroup_sums
@@ -88,6 +89,7 @@ def _made(
     netlist = regroup_sums(netlist, delays, budget_ns, most)
     netlist = fuse_adders(netlist, delays, budget_ns, most)
     exactly = latency.stages if latency is not None and latency.exactly else None
+    netlist = part_sums(netlist, delays, budget_ns, exactly)
     stages = pipeline(netlist, delays, budget_ns, exactly)
     if exactly is not None and stages.stages > exactly:
         raise CapacityError(
