@@ -22,6 +22,9 @@ Rng = np.random.Generator
 DECIMALS = (31, 46, 27, 104)
 """Seeds of samples that are thresholds but for the last place of single precision."""
 
+DOUBLES = (6, 20, 54, 61, 62)
+"""Seeds of samples in double precision that are thresholds, or are on other sides of these in single precision."""
+
 COARSE = (45, 153)
 """Seeds of features for which the steps that decide alike are coarse."""
 
@@ -82,13 +85,23 @@ def _drawn(rng: Rng) -> tuple[Any, Array, Array, bool]:
     labels, numbers, options = choice.model(kind)
     if not real and kind not in ("XGBoost", "boosting") and rng.random() < 0.3:
         options["class_weight"] = "balanced"
-    return (numbers if real else labels)(**options), x.astype(np.float32), y, real
+    return (numbers if real else labels)(**options), x, y, real
 
 
 @few("seed", [*map(judged, (*DECIMALS, *COARSE)), *sorted({*range(200)} - {*DECIMALS, *COARSE})], 0)
 def test_decisions_on_all_data_are_those_of_the_library(seed: int, tmp_path: Path) -> None:
+    _compare(seed, np.float32, tmp_path)
+
+
+@few("seed", [*map(judged, DOUBLES), *sorted({*range(100)} - {*DOUBLES})], DOUBLES[0])
+def test_decisions_on_data_in_double_precision_are_those_of_the_library(seed: int, tmp_path: Path) -> None:
+    """As the data sets of scikit-learn are, whose forests read them in single precision."""
+    _compare(seed, np.float64, tmp_path)
+
+
+def _compare(seed: int, dtype: npt.DTypeLike, tmp_path: Path) -> None:
     model, x, y, real = _drawn(np.random.default_rng(seed))
-    shown, other, targets, _ = train_test_split(x, y, test_size=0.3, random_state=seed)
+    shown, other, targets, _ = train_test_split(x.astype(dtype), y, test_size=0.3, random_state=seed)
     model.fit(shown, targets)
     circuit = bitsmith.convert(model, tmp_path, calibration=shown, check=False)
     for part in (shown, other):

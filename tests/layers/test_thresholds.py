@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -54,5 +55,15 @@ def test_bounds_on_the_grid_are_themselves(raw: int, few: int, frac: int) -> Non
 
 
 @pytest.mark.parametrize("bound", [math.inf, 1e300, -1e300, 0.10001234, 1 / 3, 0.0, 1e-320])
-def test_other_bounds_are_rounded_down(bound: float) -> None:
-    assert rounded_threshold(bound, 5) == raw_threshold(bound, 5)
+def test_other_bounds_are_rounded_as_numbers_are(bound: float) -> None:
+    """So that a bound, which may be a number of the data, stays on its side."""
+    wanted = raw_threshold(bound, 5) if math.isinf(bound) else math.floor(Fraction(bound) * 2**5 + Fraction(1, 2))
+    assert rounded_threshold(bound, 5) == wanted
+
+
+@pytest.mark.parametrize("number", [873.2, 0.15, -1.7, 0.06235])
+@pytest.mark.parametrize("places", [-1, 0, 1])
+def test_numbers_of_double_precision_stay_on_their_side_of_bounds_next_to_them(number: float, places: int) -> None:
+    bound = number + places * math.ulp(number)
+    for frac in range(12, 40):
+        assert (_rounded(number, frac) <= rounded_threshold(bound, frac)) == (number <= bound)

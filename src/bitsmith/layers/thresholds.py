@@ -10,6 +10,9 @@ import numpy as np
 _FAR = 1 << 600
 """The raw value of an infinite threshold."""
 
+_NEXT = 2
+"""Last places by which the threshold of a number of double precision may be beside it."""
+
 
 def raw_threshold(bound: float, frac: int) -> int:
     """The greatest raw value at or below a bound, in steps of ``2**-frac``."""
@@ -20,16 +23,15 @@ def raw_threshold(bound: float, frac: int) -> int:
 
 
 def rounded_threshold(bound: float, frac: int) -> int:
-    """The same for numbers that are rounded to the grid, of which those of few digits stay on their side of the bound.
+    """The same for numbers that are rounded to the grid, of which the bound and those of few digits stay on their side of it.
 
     A bound halfway between two numbers of data is often such a number itself but for its last place: 1.7 in single precision is
     greater than half of 1.6 and 1.8. Where the number next to a bound has at most six digits, and fewer than the number of the
     grid that it is rounded to, the threshold is such that it goes where it belongs.
     """
-    raw = raw_threshold(bound, frac)
-    few = _few_digits(bound)
+    raw, few = raw_threshold(bound, frac), _few_digits(bound)
     if few is None:
-        return raw
+        return raw if math.isinf(bound) else raw_threshold(bound, frac + 1) + 1 >> 1
     number, digits = few
     nearest = raw_threshold(number + math.ldexp(0.5, -frac), frac)
     if _digits(Decimal(math.ldexp(float(nearest), -frac))) <= digits:
@@ -38,10 +40,15 @@ def rounded_threshold(bound: float, frac: int) -> int:
 
 
 def _few_digits(bound: float) -> tuple[float, int] | None:
-    """The number of single precision next to a bound that has at most six digits, and how many; None if none has."""
+    """The number next to a bound that has at most six digits, and how many; None if none has.
+
+    It is of double precision where the bound is next to one of these, and else of single precision.
+    """
     if not abs(bound) < float(np.finfo(np.float32).max):
         return None
     text = f"{bound:.6g}"
+    if abs(float(text) - bound) <= _NEXT * math.ulp(bound):
+        return float(text), _digits(Decimal(text))
     number = np.float32(text)
     lower = np.float32(bound)
     if float(lower) > bound:

@@ -15,6 +15,9 @@ from bitsmith.layers.trees import Places, Trees
 _MOST_BOUNDS = 1 << 24
 """Most numbers that decisions compare with, where each has as many as the one with most."""
 
+_FEW_BITS = 16
+"""Bits of thresholds that are steps of a format, as those between integers are."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tree:
@@ -67,6 +70,24 @@ def below(thresholds: npt.ArrayLike) -> Floats:
         nearest = numbers.astype(np.float32)
     lower = np.nextafter(nearest, np.float32(-np.inf)).astype(np.float64)
     return np.where(nearest < numbers, nearest.astype(np.float64), lower)
+
+
+def of_singles(thresholds: npt.ArrayLike) -> Floats:
+    """The bounds with which ``x <= bound`` means ``x <= threshold`` for the nearest number of single precision.
+
+    0.15 in single precision is greater than half of 0.1 and 0.2, and less in double precision: the bound is where numbers are
+    rounded to the threshold, or to the number below it. A threshold of few bits stays as it is, unless a number of up to six
+    digits is rounded to it.
+    """
+    bounds = np.asarray(thresholds, np.float64)
+    number = np.array([float(f"{bound:.6g}") for bound in bounds.ravel()]).reshape(bounds.shape)
+    with np.errstate(over="ignore"):
+        nearest, single = bounds.astype(np.float32), number.astype(np.float32)
+    lower = np.where(nearest > bounds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+    halfway = (lower.astype(np.float64) + np.nextafter(lower, np.float32(np.inf))) / 2.0
+    last = np.where(halfway.astype(np.float32) == lower, halfway, np.nextafter(halfway, -np.inf))
+    few = (np.ldexp(np.frexp(bounds)[0], _FEW_BITS) % 1.0 == 0.0) & ~((single == lower) & (number > bounds))
+    return np.where(few, bounds, last)
 
 
 def equal_to(numbers: npt.ArrayLike) -> Floats:

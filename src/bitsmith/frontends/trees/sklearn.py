@@ -14,7 +14,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
-from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to
+from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
 from bitsmith.frontends.trees.neighbors import read_neighbors
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
 from bitsmith.layers.layer import Floats, as_weights
@@ -37,7 +37,7 @@ def _tree(model: Any, values: Floats, weight: float = 1.0) -> Tree:
     tree = model.tree_
     leaf = np.asarray(tree.children_left) < 0
     yes, no = (np.where(leaf, 0, np.asarray(part)) for part in (tree.children_left, tree.children_right))
-    return Tree(leaf, np.asarray(tree.feature), np.asarray(tree.threshold), {}, yes, no, values * weight)
+    return Tree(leaf, np.asarray(tree.feature), of_singles(tree.threshold), {}, yes, no, values * weight)
 
 
 def _tree_values(model: Any) -> Floats:

@@ -14,7 +14,7 @@ input: the input gets a fixed-point format with steps as fine and a range 256 ti
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
@@ -261,10 +261,11 @@ def _covering(network: Network, name: str, data: Floats | None) -> Quantizer | N
     return Quantizer.fixed(sign, integer, frac, Rounding.TRN if exact else Rounding.RND, Overflow.SAT)
 
 
-def _between(edges: Edges, data: Floats | None, bits: int) -> Quantizer | None:
-    """The format of each element of an input whose results change after ``edges`` alone; None if one would be too wide.
+def _between(edges: Edges, data: Floats | None, bits: int) -> Quantizer:
+    """The format of each element of an input whose results change after ``edges`` alone.
 
-    Rounding takes no number of ``data`` (samples, ..., elements) across an edge. Elements without edges have no bits.
+    Rounding takes no number of ``data`` (samples, ..., elements) across an edge, if an element's bits are enough for that.
+    Elements without edges have no bits.
     """
     columns = None if data is None else data.reshape(-1, len(edges))
     fracs = [_frac(some, bits, None if columns is None else columns[:, k]) for k, some in enumerate(edges)]
@@ -274,15 +275,14 @@ def _between(edges: Edges, data: Floats | None, bits: int) -> Quantizer | None:
         least, most = (rounded_threshold(float(end), frac) for end in (some[0], some[-1])) if some.size else (0, 0)
         reach = math.ldexp(float(max(-least, most + 1)), -frac)
         integers[k] = math.frexp(reach)[1] if some.size else -frac - signs[k]
-    if np.any(signs + integers + np.array(fracs) > _MOST_BITS):
-        return None
     return Quantizer.fixed(signs, integers, np.array(fracs), Rounding.RND, Overflow.SAT)
 
 
 def _frac(edges: Floats, bits: int, data: Floats | None) -> int:
     """Fractional bits with which numbers on both sides of edges stay apart.
 
-    Edges lie two steps apart at least, and 256 at most if ``bits`` bits are enough for that.
+    Edges lie two steps apart at least, and 256 at most if ``bits`` bits are enough for that. Data next to an edge have more bits,
+    whatever thresholds are; data on an edge may have few digits (see :mod:`bitsmith.layers.thresholds`).
     """
     if not edges.size:
         return 0
@@ -290,17 +290,19 @@ def _frac(edges: Floats, bits: int, data: Floats | None) -> int:
     own = exact_frac(edges, bits)
     apart = -math.floor(math.log2(float(np.diff(edges).min()) if edges.size > 1 else largest))
     most = _SPARE_BITS + (apart if own is None else max(own, apart))
-    frac = min(max(apart + 1, bits - 1 - math.frexp(largest)[1]), most)
+    finest = min(_MOST_BITS - 2 - math.frexp(largest)[1], _FINEST)
+    frac = min(max(apart + 1, bits - 1 - math.frexp(largest)[1]), most, finest)
     if data is None:
         return frac
     sides = np.searchsorted(edges, data)
-    while frac < _FINEST and not all(np.array_equal(sides, found) for found in _sides(edges, frac, data)):
-        frac += 1
-    return frac
+    for thresholds in ((raw_threshold, rounded_threshold), (rounded_threshold,)):
+        for enough in range(frac, finest + 1):
+            if all(np.array_equal(sides, _sides(edges, enough, data, threshold)) for threshold in thresholds):
+                return enough
+    return finest
 
 
-def _sides(edges: Floats, frac: int, data: Floats) -> Iterator[npt.NDArray[np.int64]]:
-    """The edges below each rounded number, where thresholds are just that, and where they favor numbers of few digits."""
+def _sides(edges: Floats, frac: int, data: Floats, threshold: Callable[[float, int], int]) -> npt.NDArray[np.int64]:
+    """The number of edges below each rounded number, of which ``threshold`` makes integers."""
     raw = np.floor(np.ldexp(data, frac) + 0.5)
-    for threshold in (raw_threshold, rounded_threshold):
-        yield np.searchsorted([float(threshold(edge, frac)) for edge in edges.tolist()], raw)
+    return np.searchsorted([float(threshold(edge, frac)) for edge in edges.tolist()], raw)
