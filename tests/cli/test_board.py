@@ -12,7 +12,7 @@ import pytest
 
 from bitsmith.building.design import Circuit
 from bitsmith.building.verification import selftest_frame
-from bitsmith.rtl.driver import driver
+from bitsmith.rtl.driver import DrivenCircuit, driver
 from tests.cli.test_commands import _run
 from tests.rtl.wrapped import DIGEST, layouts_of, made
 from tests.systems.test_zynq import overlay
@@ -74,7 +74,9 @@ class Line:
 def test_a_board_at_a_serial_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     each = made("stream")
     (tmp_path / "driver").mkdir()
-    text = driver(each.program, each.interface, layouts_of(each.program), frame=selftest_frame(each.program))
+    text = driver(
+        DrivenCircuit(each.program, each.interface, layouts_of(each.program), frame=selftest_frame(each.program))
+    )
     (tmp_path / "driver/net.py").write_text(text)
     serial, lines = ModuleType("serial"), list[Line]()
 

@@ -26,7 +26,7 @@ from bitsmith.passes.program.load import ParameterKey, parameters
 from bitsmith.rtl.beats import ANSWERS, COMMANDS, kernel_name
 from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS, avalon_name, axi_lite_name
 from bitsmith.rtl.clock_wrapper import clock_wrapper_name
-from bitsmith.rtl.driver import driver, image_file, images
+from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.writer import Title
 from tests.rtl.bench import compile_bench
@@ -187,7 +187,9 @@ def load_driver(folder: Path, each: Circuit, bus_bytes: int = 0) -> ModuleType:
     layouts, frame = layouts_of(each.program), selftest_frame(each.program)
     for port, data in images(each.interface):
         (folder / image_file(each.interface.top, port)).write_bytes(data)
-    return load_driver_text(folder, driver(each.program, each.interface, layouts, bus_bytes, frame=frame))
+    return load_driver_text(
+        folder, driver(DrivenCircuit(each.program, each.interface, layouts, bus_bytes, frame=frame))
+    )
 
 
 def load_driver_text(folder: Path, text: str) -> ModuleType:

@@ -26,7 +26,7 @@ from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.model import Model
 from bitsmith.passes.program.load import values_of
-from bitsmith.rtl.driver import driver
+from bitsmith.rtl.driver import DrivenCircuit, driver
 from bitsmith.rtl.interface import token_bytes
 from bitsmith.rtl.packing import pack
 from bitsmith.rtl.stream_ports import WeightPort
@@ -78,7 +78,7 @@ def assert_drivers_load(model: Model, loads: Mapping[str, Mapping[str, Floats]],
     """The driver's bytes of the arrays are those of the weights that the model has then."""
     job = model._job()
     made = circuit(job.program, job.directives, ECP5.delays, 8.0, "net", Title("test", "0"))
-    net = load_driver_text(tmp, driver(job.program, made.interface, job.layouts))
+    net = load_driver_text(tmp, driver(DrivenCircuit(job.program, made.interface, job.layouts)))
     sent = {name: data for layer, tensors in loads.items() for name, data in net.weights(layer, **tensors).items()}
     for layer, tensors in loads.items():
         model.load_weights(layer, **tensors)

@@ -22,7 +22,7 @@ from bitsmith.hls.project import HlsProject, HlsTarget
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.beats import with_beats
-from bitsmith.rtl.driver import driver
+from bitsmith.rtl.driver import DrivenCircuit, driver
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.systems.system import Core, core_settings, core_steps, tcl_settings, template
 from tests.hls.compiled import open_headers
@@ -110,7 +110,7 @@ def test_the_drivers_bytes_give_the_emulators_results(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "firmware/bench.cpp").write_text(bench(project, narrow))
-    net = load_driver_text(tmp_path, driver(program, interface, {}, 128, registers=False))
+    net = load_driver_text(tmp_path, driver(DrivenCircuit(program, interface, {}, 128, registers=False)))
     x = inputs_of(program, frames)
     for port, data in zip(narrow.inputs, net.pack(x), strict=True):
         assert len(data) == frames * port.tokens * token_bytes(port)

@@ -19,6 +19,7 @@ from bitsmith.building.design import Circuit, circuit
 from bitsmith.devices import ECP5, Zynq, any_board, system_boards
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.beats import with_beats
+from bitsmith.rtl.driver import DrivenCircuit
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
 from tests.rtl import wrapped
@@ -313,7 +314,7 @@ def at_an_end(each: Circuit, k: int, real: np.ndarray) -> int:
 @pytest.mark.parametrize("clock_hz", [12.5e6, 33_333_333.0, 100e6, 148.5e6, None])
 def test_planned_cycles_are_those_of_a_thousandth_of_a_second(clock_hz: float | None) -> None:
     each = made("pipeline")
-    files = bare_metal(each.program, each.interface, {}, 8, registers=True, counted_hz=clock_hz)
+    files = bare_metal(DrivenCircuit(each.program, each.interface, {}, 8, counted_hz=clock_hz))
     (cycles,) = re.findall(r"CYCLES_OF_MS = (\d+)", files["net_driver.c"])
     assert abs(1000 * int(cycles) - (clock_hz or 0)) <= 500
     assert f"HAS_COUNTERS = {int(clock_hz is not None)}," in files["net_driver.c"]

@@ -17,7 +17,7 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import IpTool
 from bitsmith.hls.project import HlsProject
 from bitsmith.rtl.beats import with_beats
-from bitsmith.rtl.driver import driver
+from bitsmith.rtl.driver import DrivenCircuit, driver
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import Core, bare_metal
@@ -45,15 +45,12 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     write = memory_files if in_memory else axi_files
     files = write(project, code.dialect.streams, title, board.bus_bytes)
     frame = selftest_frame(job.program)
-    text = driver(job.program, interface, {}, WIDEST_BYTES, registers=False, frame=frame)
+    driven = DrivenCircuit(job.program, interface, {}, WIDEST_BYTES, registers=False, frame=frame)
     narrow = with_beats(interface, WIDEST_BYTES)
-    core = core_of(job.target, narrow, tool, tuple(files), text, axi_name(project.top))
+    core = core_of(job.target, narrow, tool, tuple(files), driver(driven), axi_name(project.top))
     if in_memory:
         return replace(core, memory_ports=tuple(memory_names(project).values())), files
-    in_c = bare_metal(
-        *(job.program, interface, {}, WIDEST_BYTES), registers=False, frame=frame, transport=transport_of(board)
-    )
-    return replace(core, bare_metal=in_c), files
+    return replace(core, bare_metal=bare_metal(driven, transport_of(board))), files
 
 
 def _takes(board: SystemBoard, tool: IpTool) -> bool:

@@ -13,7 +13,7 @@ from bitsmith.building.stages import together
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
 from bitsmith.options.building import Asked
-from bitsmith.rtl.driver import driver, image_file, images
+from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
 from bitsmith.systems import EXPORT
 
 
@@ -39,5 +39,5 @@ class _OtherWords(Rtl):
             system, files = self._system
             return {path: text for path, text in together(files, system.files).items() if path.startswith(f"{EXPORT}/")}
         interface = self._circuit.interface
-        texts = {self._driver: driver(self._program, interface, self.job.layouts, frame=None)}
+        texts = {self._driver: driver(DrivenCircuit(self._program, interface, self.job.layouts))}
         return together({f"driver/{image_file(self._top, port)}": data for port, data in images(interface)}, texts)

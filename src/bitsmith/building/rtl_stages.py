@@ -31,7 +31,7 @@ from bitsmith.options.building import Asked
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
-from bitsmith.rtl.driver import Frame, driver, driver_module, image_file, images
+from bitsmith.rtl.driver import DrivenCircuit, Frame, driver, driver_module, image_file, images
 from bitsmith.rtl.integration import bench
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.ranges import MOST_SAMPLES
@@ -140,7 +140,7 @@ class Rtl:
             {f"driver/{image_file(self._top, port)}": data for port, data in images(circuit.interface)},
             {f"rtl/{name}": text for name, text in circuit.sources.items()},
             *(circuit.extras, self._bench()),
-            {self._driver: driver(circuit.program, circuit.interface, self.job.layouts, frame=frame)},
+            {self._driver: driver(DrivenCircuit(circuit.program, circuit.interface, self.job.layouts, frame=frame))},
             *(() if self._system is None else (self._system[1], self._system[0].files)),
         )
         notes = tuple(notes_on_circuit(circuit, self.job, self._part.family, self._budget_ns))

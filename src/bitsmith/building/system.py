@@ -24,7 +24,7 @@ from bitsmith.rtl import bus_wrappers, library, packaging
 from bitsmith.rtl.beats import beats, free_kernel, kernel_name, with_beats
 from bitsmith.rtl.bus_wrappers import Text
 from bitsmith.rtl.counters import counters, counters_cells, read_back_cells
-from bitsmith.rtl.driver import driver, image_file, images
+from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
 from bitsmith.rtl.integration import memory_bench
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.memory_wrapper import master_names, memory, memory_name
@@ -103,19 +103,15 @@ def rtl_core(
     if isinstance(board, SocFpga):
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names, registers=True)
     frame, counted_hz = selftest_frame(circuit.program), 1e9 / target.clock_period_ns if counts else None
-    text = driver(
-        *(circuit.program, interface, layouts, board.bus_bytes), counted_hz=counted_hz, frame=frame, watched=watched
-    )
-    core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), text, module)
-    files_in_c = bare_metal(
+    driven = DrivenCircuit(
         *(circuit.program, interface, layouts, board.bus_bytes),
-        registers=True,
         masters=in_memory,
         counted_hz=counted_hz,
         frame=frame,
         watched=watched,
-        transport=transport_of(board),
     )
+    core = core_of(target, narrow, None, tuple(f"rtl/{name}" for name in names), driver(driven), module)
+    files_in_c = bare_metal(driven, transport_of(board))
     core = replace(core, bare_metal=files_in_c, memory_ports=master_names(narrow) if in_memory else ())
     files = together(texts, library.library((*library.BEATS_LIBRARY, *below)))
     bench = memory_bench(interface, names) if in_memory else {}

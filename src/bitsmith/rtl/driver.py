@@ -7,6 +7,7 @@ import keyword
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 from zlib import crc32
@@ -43,23 +44,39 @@ def driver_module(top: str) -> str:
     return f"{top}_net" if taken else top
 
 
-def driver(
-    program: Program,
-    interface: Interface,
-    layouts: Mapping[ParameterKey, ModelLayout],
-    bus_bytes: int = 0,
-    *,
-    registers: bool = True,
-    counted_hz: float | None = None,
-    frame: Frame | None = None,
-    watched: Sequence[Watch] = (),
-) -> str:
-    """The text of the driver, which needs numpy only.
+@dataclass(frozen=True, slots=True, eq=False)
+class DrivenCircuit:
+    """A circuit as its drivers know it.
 
-    ``layouts`` are those of all weights from outside in the user's model, as which the driver takes them. ``bus_bytes``: its
-    tokens are beats of `bitsmith.rtl.beats` on such a bus. ``registers``: the circuit has some. ``counted_hz`` is
-    the clock of a circuit that counts, ``frame`` that of its self-test, ``watched`` are tensors with monitors.
+    Attributes:
+        layouts: those of all weights from outside in the user's model, as which drivers take them.
+        bus_bytes: width of a bus on which tokens are beats of `bitsmith.rtl.beats`; 0 without one.
+        registers: it has some.
+        masters: it reads and writes memory itself, as these say.
+        counted_hz: the clock of a circuit that counts.
+        frame: that of its self-test.
+        watched: tensors with monitors.
     """
+
+    program: Program
+    interface: Interface
+    layouts: Mapping[ParameterKey, ModelLayout]
+    bus_bytes: int = 0
+    registers: bool = True
+    masters: bool = False
+    counted_hz: float | None = None
+    frame: Frame | None = None
+    watched: Sequence[Watch] = ()
+
+    @property
+    def crcs(self) -> Mapping[str, int]:
+        """The CRCs of trained weights in memories that can be read back, by their ports."""
+        return trained_crcs(self.program, self.interface) if self.registers else {}
+
+
+def driver(circuit: DrivenCircuit) -> str:
+    """The text of the driver, which needs numpy only."""
+    program, interface, bus_bytes = circuit.program, circuit.interface, circuit.bus_bytes
     ports = [*(each.port for each in interface.weights), *(each.port for each in interface.images)]
     shapes = [
         [
@@ -68,19 +85,19 @@ def driver(
         ],
         [program.nodes[output.node].type.shape for output in program.outputs],
     ]
-    crcs = trained_crcs(program, interface) if registers else {}
     design: Mapping[str, _Described] = {
         "top": interface.top,
         "tool": interface.title.tool,
         "digest": interface.title.digest,
-        "registers": registers,
+        "registers": circuit.registers,
         "latency": interface.latency,
         "interval": interface.interval,
-        "counted_hz": counted_hz,
+        "counted_hz": circuit.counted_hz,
         "tensors": [_tensor(op) for op in program.input_ops()],
         "inputs": _streams(interface.inputs, shapes[0], bus_bytes),
         "weights": [
-            _weights(each, layouts, bus_bytes, external=each in interface.weights) | {"crc": crcs.get(each.port.name)}
+            _weights(each, circuit.layouts, bus_bytes, external=each in interface.weights)
+            | {"crc": circuit.crcs.get(each.port.name)}
             for each in (*interface.weights, *interface.loads)
         ],
         "images": [
@@ -88,11 +105,11 @@ def driver(
             for port, data in images(interface, bus_bytes)
         ],
         "outputs": _streams(interface.outputs, shapes[1], bus_bytes),
-        "selftest": _selftest(program, frame),
+        "selftest": _selftest(program, circuit.frame),
         "memories": [f"{each.layer}: {each.content}" for each in interface.checked],
         "ranges": [
             {"page": page, "at": at, "name": x.name, "frac": x.frac, "ends": x.ends, "shares": x.shares}
-            for (page, at), x in zip(addresses(watched), watched, strict=True)
+            for (page, at), x in zip(addresses(circuit.watched), circuit.watched, strict=True)
         ],
     }
     first, *others = (

@@ -17,7 +17,7 @@ from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
 from bitsmith.passes.program.load import ParameterKey
-from bitsmith.rtl.driver import Frame, images, trained_crcs
+from bitsmith.rtl.driver import DrivenCircuit, Frame, images
 from bitsmith.rtl.interface import Interface, runs, token_bytes
 from bitsmith.rtl.ranges import Watch, addresses
 from bitsmith.rtl.selftest import stored_bytes
@@ -81,25 +81,9 @@ CARD = Transport(
 )
 
 
-def bare_metal(
-    program: Program,
-    interface: Interface,
-    layouts: Mapping[ParameterKey, ModelLayout],
-    bus_bytes: int,
-    *,
-    registers: bool,
-    masters: bool = False,
-    counted_hz: float | None = None,
-    frame: Frame | None = None,
-    watched: Sequence[Watch] = (),
-    transport: Transport = ZYNQ,
-) -> Mapping[str, str]:
-    """The driver's files by their names; none for a circuit with elements too wide for it.
-
-    ``layouts`` are those of all weights from outside in the user's model, as which the driver takes them. ``registers``: the
-    circuit has some. ``masters``: it reads and writes memory itself, as these say. ``counted_hz``
-    is the clock of a circuit that counts, ``frame`` that of its self-test. Tensors that are ``watched`` have monitors.
-    """
+def bare_metal(circuit: DrivenCircuit, transport: Transport = ZYNQ) -> Mapping[str, str]:
+    """The driver's files by their names; none for a circuit with elements too wide for it."""
+    program, interface, bus_bytes = circuit.program, circuit.interface, circuit.bus_bytes
     ports = (*interface.inputs, *interface.outputs)
     if any(field.width > _MOST_BITS for port in ports for field in port.fields):
         return {}
@@ -116,13 +100,13 @@ def bare_metal(
         "@title@": f"{interface.title.tool}, project {interface.title.digest}.",
         "@tables@": "\n".join(
             [
-                *_tables(program, interface, bus_bytes, registers, masters, counted_hz),
-                *_movers(interface, bus_bytes, masters, transport),
-                *_loads(interface, layouts, bus_bytes, trained_crcs(program, interface) if registers else {}),
+                *_tables(circuit),
+                *_movers(interface, bus_bytes, circuit.masters, transport),
+                *_loads(interface, circuit.layouts, bus_bytes, circuit.crcs),
                 *_images(interface, bus_bytes),
-                *_selftest(program, interface, bus_bytes, frame),
-                *_watches(watched),
-                *(_memories(interface) if registers else ()),
+                *_selftest(program, interface, bus_bytes, circuit.frame),
+                *_watches(circuit.watched),
+                *(_memories(interface) if circuit.registers else ()),
             ]
         ),
         "@inputs@": str(len(program.inputs)),
@@ -130,8 +114,8 @@ def bare_metal(
         "@images@": str(len(interface.images)),
         "@read@": ", ".join(f"{interface.top}_{each.port.name}".upper() for each in interface.images),
         "@loads@": str(len(interface.weights) + len(interface.loads)),
-        "@ranges@": str(len(watched)),
-        "@memories@": str(len(interface.checked) if registers else 0),
+        "@ranges@": str(len(circuit.watched)),
+        "@memories@": str(len(interface.checked) if circuit.registers else 0),
         "@weights@": ", ".join(
             f"{interface.top}_{each.port.name}".upper() for each in (*interface.weights, *interface.loads)
         ),
@@ -156,10 +140,9 @@ def _fits(op: Input) -> bool:
     )
 
 
-def _tables(
-    program: Program, interface: Interface, bus_bytes: int, registers: bool, masters: bool, counted_hz: float | None
-) -> Iterator[str]:
+def _tables(circuit: DrivenCircuit) -> Iterator[str]:
     """Definitions that differ between circuits."""
+    program, interface, counted_hz = circuit.program, circuit.interface, circuit.counted_hz
     top, ops = interface.top, list(program.input_ops())
     sizes = [prod(program.nodes[output.node].type.shape) for output in program.outputs]
     yield f"const size_t {top}_input_size[] = {{{', '.join(str(prod(op.shape)) for op in ops)}}};"
@@ -168,9 +151,9 @@ def _tables(
         yield f"static const struct range ranges{k}[] = {{{', '.join(_ranges(op))}}};"
     rows = (f"{{{prod(op.shape)}, ranges{k}, {op.rounding.value}, {op.overflow.value}}}" for k, op in enumerate(ops))
     yield f"static const struct tensor input_tensors[] = {{{', '.join(rows)}}};"
-    yield f"#define HAS_REGISTERS {int(registers)}"
+    yield f"#define HAS_REGISTERS {int(circuit.registers)}"
     numbers = {
-        "HAS_MASTERS": int(masters),
+        "HAS_MASTERS": int(circuit.masters),
         "INPUT_STREAMS": len(interface.inputs),
         "OUTPUT_STREAMS": len(interface.outputs),
         "LOADS": len(interface.loads),
@@ -182,7 +165,8 @@ def _tables(
     }
     yield f"enum {{ {', '.join(f'{name} = {number}' for name, number in numbers.items())} }};"
     for side, ports, tensors in (("input", interface.inputs, len(ops)), ("output", interface.outputs, len(sizes))):
-        yield from _streams(side, ports, tensors, bus_bytes, top.upper(), {each.port.name for each in interface.images})
+        images_in = {each.port.name for each in interface.images}
+        yield from _streams(side, ports, tensors, circuit.bus_bytes, top.upper(), images_in)
     digest = int(interface.title.digest, 16)
     yield f"static const uint32_t DIGEST[] = {{0x{digest & 0xFFFFFFFF:08x}, 0x{digest >> 32:08x}}};"
     yield f"static const size_t external = {len(interface.weights)}; /* inputs that are weights, the last ones */"
