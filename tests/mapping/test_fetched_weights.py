@@ -119,18 +119,18 @@ def test_a_function_at_either_end_is_no_turn_of_an_engine() -> None:
 
 
 def test_windows_at_once_take_a_part_of_the_cycles() -> None:
-    """Half of the image, half the cycles; no more multipliers than that takes. The vector's layer has one window alone."""
+    """A third of the image, a third of the cycles; no more multipliers than that takes. The vector's layer has one window alone."""
     program, engines = residual(), list[Engine]()
-    for reuse in (250, 60, 30):
+    for reuse in (250, 36, 20):
         network = assert_same(program, replace(shared(program, reuse), weights_rate=FAST))
         engines += [process.kind for process in network.processes if isinstance(process.kind, Engine)]
-    one, two, nine = engines
-    assert [engine.parts for engine in engines] == [(1, 1), (1, 2), (3, 3)]
-    assert [layer.positions for layer in nine.layers] == [9, 9, 9, 9, 1]
-    assert [layer.positions for layer in two.layers] == [2, 2, 2, 1, 1]
-    assert [engine.words for engine in engines] == [432, 216, 48]
-    assert two.actions(144, 6) < one.actions(144, 6) / 2
-    assert nine.actions(144, 6) < one.actions(144, 6) / 6
+    one, three, nine = engines
+    assert [engine.parts for engine in engines] == [(1, 1), (1, 3), (3, 3)]
+    for engine in (three, nine):
+        assert [layer.positions for layer in engine.layers] == [engine.positions] * 4 + [1]
+    assert [engine.words for engine in engines] == [432, 144, 48]
+    assert three.actions(48, 6) < one.actions(144, 6) / 3
+    assert nine.actions(48, 6) < one.actions(144, 6) / 6
 
 
 def test_windows_that_lose_rows_and_columns_come_one_at_once() -> None:

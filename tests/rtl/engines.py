@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -86,8 +87,9 @@ def proof_parameters(
     bits = sum(width for _, width in descriptors[0])
     rows = [[(int(one), WIDTH) for one in row] for each in layers for row in each.rows(engine.lanes)]
     biases = [(int(one), WIDTH) for each in layers for one in each.bias]
-    (offsets,) = engine.run((), (), [objects(np.zeros((tokens, 1), dtype=np.int64))])
-    units = (objects(row.reshape(-1, 1)) for row in np.eye(tokens, dtype=np.int64))
+    shape = tokens, engine.parts[1]
+    (offsets,) = engine.run((), (), [objects(np.zeros(shape, dtype=np.int64))])
+    units = (objects(row.reshape(shape)) for row in np.eye(math.prod(shape), dtype=np.int64))
     columns = [engine.run((), (), [unit])[0] - offsets for unit in units]
     found: dict[str, int | str] = {
         name: value
@@ -103,7 +105,7 @@ def proof_parameters(
         ),
         "BIASES": vector(biases, WIDTH << parameters["BIAS_BITS"]),
         "MATRIX": vector(
-            [(int(one), WIDTH) for one in np.stack(columns, axis=1).ravel()], WIDTH * tokens * len(offsets)
+            [(int(one), WIDTH) for one in np.stack(columns, axis=1).ravel()], WIDTH * math.prod(shape) * len(offsets)
         ),
         "OFFSETS": vector([(int(one), WIDTH) for one in offsets], WIDTH * len(offsets)),
     }

@@ -212,7 +212,9 @@ class Walk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Engine:
-    """Layers in turn on rows of multipliers: takes a frame of single numbers into memories, gives those of the last layer.
+    """Layers in turn on rows of multipliers: takes a frame into memories, gives the numbers of the last layer one by one.
+
+    Its tokens have a number for each part across.
 
     The words of the weights and the biases are in tables, or they come as tokens of a second operand: first all biases, each in
     the lowest bits of a word, then the weights of each step.
@@ -259,10 +261,6 @@ class Engine:
     def others(self) -> int:
         """Parts along each axis that a position may read, beside its own."""
         return sum(min(count - 1, 2 * reach) for count, reach in zip(self.parts, self.reach, strict=True))
-
-    def run_length(self, tokens: int) -> int:
-        """Numbers that come for a part before those of the part beside it."""
-        return tokens // (self.layers[0].grid[0] * self.parts[1])
 
     @property
     def bias_bits(self) -> int:
@@ -346,7 +344,9 @@ class Engine:
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         """The raw values of the last layer for those of a frame, layer by layer."""
         memory, came = np.zeros((self.positions, self.words), dtype=np.object_), objects(tokens[0])
-        parts = _divided(came, self.layers[0].grid, self.parts)
+        (rows, columns), across = self.layers[0].grid, self.parts[1]
+        image = came.reshape(rows, columns // across, -1, across).transpose(0, 3, 1, 2)
+        parts = _divided(image, (rows, columns), self.parts)
         memory[: len(parts), : parts.shape[1]] = parts
         emulator, passed = Emulator(self.program, threads=1), came
         for number, layer in enumerate(self._given(tokens[1]) if self.fed else self.layers):

@@ -25,7 +25,7 @@ Fields: TypeAlias = list[tuple[int, int]]
 def write_engine(process: ProcessText, kind: Engine) -> None:
     total = kind.program.nodes[kind.program.inputs[0]].type
     number = Element(*kind.number(process.process.takes[0].token), 0)
-    x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)])
+    x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)] * kind.parts[1])
     parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
     check = process.check(number.width)
     parameters |= process.large() | ({"CHECK": check} if check else {})
@@ -202,7 +202,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "OUTSIDE": int(outside),
     }
     if part:
-        parameters |= {"PART": part, "LENGTH": kind.run_length(tokens)}
+        parameters["PART"] = part
         for name, count, reach in zip(("DOWN", "ACROSS"), kind.parts, kind.reach, strict=True):
             parameters |= {name: count, f"REACH_{name}": reach}
     return parameters | {f"{name}_BITS": size for name, size in sizes.items() if name != "WORD"}, words

@@ -9,7 +9,6 @@ module formal_engine #(
     parameter int unsigned REACH_DOWN = 1,
     parameter int unsigned REACH_ACROSS = 1,
     parameter int unsigned TOKENS = 2,
-    parameter int unsigned LENGTH = TOKENS,
     parameter int unsigned PART = 2,
     parameter int unsigned LAYERS = 2,
     parameter int unsigned PLACE_BITS = 2,
@@ -27,7 +26,7 @@ module formal_engine #(
     parameter logic [DESCRIPTOR*LAYERS-1:0] DESCRIPTORS = '0,
     parameter logic [2*LANES*(1<<WEIGHTS_BITS)-1:0] WEIGHTS = '0,
     parameter logic [2*(1<<BIAS_BITS)-1:0] BIASES = '0,
-    parameter logic [2*RESULTS*TOKENS-1:0] MATRIX = '0,
+    parameter logic [2*RESULTS*TOKENS*ACROSS-1:0] MATRIX = '0,
     parameter logic [2*RESULTS-1:0] OFFSETS = '0,
     parameter int unsigned BY = 20,
     parameter int unsigned CHECK = 0,
@@ -38,6 +37,7 @@ module formal_engine #(
 );
     localparam int unsigned WIDTH = 2;
     localparam int unsigned POSITIONS = DOWN * ACROSS;
+    localparam int unsigned NUMBERS = TOKENS * ACROSS;
     localparam int unsigned LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1;
     (* anyseq *) logic weights_come;
     logic rst, eager, w_valid, w_take, x_valid, x_take, y_free, y_claim, y_put, core_valid;
@@ -46,9 +46,10 @@ module formal_engine #(
     logic [BIAS_BITS-1:0] bias_place;
     logic [WIDTH-1:0] biases[1<<BIAS_BITS];
     logic [1:0] fault;
-    logic [WIDTH-1:0] x_data, expected, given, bias;
+    logic [ACROSS*WIDTH-1:0] x_data;
+    logic [WIDTH-1:0] expected, given, bias;
     logic [POSITIONS*WIDTH-1:0] core_sum, core_stored;
-    logic [2*TOKENS*WIDTH-1:0] tokens;
+    logic [2*NUMBERS*WIDTH-1:0] tokens;
     logic [LAYER_BITS-1:0] layer;
     logic [DESCRIPTOR-1:0] descriptor;
     logic [WEIGHTS_BITS-1:0] weights_address;
@@ -56,7 +57,7 @@ module formal_engine #(
     logic [LANES*WIDTH-1:0] weights;
 
     formal_start start (.clk, .rst, .eager, .cycle);
-    formal_operand #(.TOKENS(2 * TOKENS), .WIDTH(WIDTH)) operand (
+    formal_operand #(.TOKENS(2 * TOKENS), .WIDTH(ACROSS * WIDTH)) operand (
         .clk, .rst, .eager(eager | (WAITS != 0)), .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
     );
     formal_result #(.RESULTS(2 * RESULTS), .LATENCY(4), .BY((WAITS != 0) ? 255 : BY)) result (
@@ -64,7 +65,7 @@ module formal_engine #(
     );
     bitsmith_engine #(
         .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
-        .DOWN(DOWN), .ACROSS(ACROSS), .REACH_DOWN(REACH_DOWN), .REACH_ACROSS(REACH_ACROSS), .LENGTH(LENGTH), .PART(PART), .LAYERS(LAYERS), .BIASES(FED), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
+        .DOWN(DOWN), .ACROSS(ACROSS), .REACH_DOWN(REACH_DOWN), .REACH_ACROSS(REACH_ACROSS), .PART(PART), .LAYERS(LAYERS), .BIASES(FED), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
         .BIAS_BITS(BIAS_BITS), .COUNT_BITS(COUNT_BITS), .OUTSIDE(OUTSIDE), .CHECK(CHECK)
     ) dut (
@@ -97,9 +98,9 @@ module formal_engine #(
 
     always_comb begin
         expected = OFFSETS[number*WIDTH+:WIDTH];
-        for (int k = 0; k < TOKENS; ++k) begin
+        for (int k = 0; k < NUMBERS; ++k) begin
             expected = expected
-                + MATRIX[(number*TOKENS+k)*WIDTH+:WIDTH] * tokens[(puts/RESULTS*TOKENS+k)*WIDTH+:WIDTH];
+                + MATRIX[(number*NUMBERS+k)*WIDTH+:WIDTH] * tokens[(puts/RESULTS*NUMBERS+k)*WIDTH+:WIDTH];
         end
     end
 

@@ -22,10 +22,10 @@ from bitsmith.devices.system import beat_bytes
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType, objects
-from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of, parts_of
 from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine.function import TokenFunction, token_function
-from bitsmith.mapping.engine.parts import in_parts, parts_for
+from bitsmith.mapping.engine.parts import across, in_parts, parts_for
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element, units_of
 from bitsmith.mapping.folding import divisors
@@ -123,14 +123,15 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
         for unit in units
         if unit.is_product
     )
-    tokens = math.prod(builder.shape(units[0].sources[0]))
-    tokens += 0 if directives.weights_rate is None else _biases(units)
+    numbers = math.prod(builder.shape(units[0].sources[0]))
+    tokens = numbers + (0 if directives.weights_rate is None else _biases(units))
     works = {row: _Work.of(units, row) for row in _rows(units)}
     taken = {row: work.cycles(units, tokens) for row, work in works.items()}
     fitting = [row for row in sorted(taken) if taken[row] <= cycles]
     if not fitting:
         for parts, divided in _in_parts(builder, units):
-            taken |= {replace(row, parts=parts): work.cycles(divided, tokens) for row, work in works.items()}
+            come = tokens - numbers + max(numbers // parts[1], math.prod(divided[0].grid))
+            taken |= {replace(row, parts=parts): work.cycles(divided, come) for row, work in works.items()}
         least = sorted(taken, key=lambda row: (row.multipliers, math.prod(row.parts), row))
         fitting = [row for row in least if taken[row] <= cycles]
     return Region(tuple(units), fitting[0] if fitting else None, cycles, min(taken.values()))
@@ -230,10 +231,11 @@ class _Work:
 def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: float | None) -> StepId:
     """The engine of ``region``, as the step that has its result; ``rate`` is its own of `weights_rates`."""
     units, source = region.units, region.source
-    kind = element(builder.program.nodes[source].type)
-    operand = narrow(builder, source, 1, ())
-    if builder.stream(operand).token.frac != kind.frac:
-        operand = builder.cast_to(operand, kind)
+    kind, parts = element(builder.program.nodes[source].type), in_parts(builder, units, row.parts)[0].parts
+    operand = narrow(builder, source, 1, ()) if parts[1] == 1 else across(builder, source, parts[1])
+    if np.any(builder.stream(operand).token.frac != kind.frac):
+        broad = (np.broadcast_to(part, (parts[1],)) for part in parts_of(kind))
+        operand = builder.cast_to(operand, TensorType.of((parts[1],), *broad))
     function = token_function(units)
     engine = engine_of(builder, region, row, function, function.biases, fed=rate is not None)
     shape = builder.shape(region.result)

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bitsmith.dataflow.engine import Grid, windows_over
-from bitsmith.mapping.builder import DataflowBuilder, NodeId
+from bitsmith.ir import ops
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
 from bitsmith.mapping.engine.units import Unit
 from bitsmith.mapping.folding import divisors
+from bitsmith.mapping.sweeps import Exchange, narrow, reordered
 
 _MOST_PARTS = 64
 
@@ -49,6 +51,18 @@ def in_parts(builder: DataflowBuilder, units: Sequence[Unit], parts: Grid) -> li
             return whole
         divided.append(own)
     return divided
+
+
+def across(builder: DataflowBuilder, source: NodeId, count: int) -> StepId:
+    """Tokens of the number of each of ``count`` parts of columns that is at the same place in its part."""
+    *_, columns, channels = builder.shape(source)
+    rows, own = math.prod(builder.shape(source)) // (columns * channels), columns // count
+    positions = narrow(builder, source, channels, (rows, columns))
+    moved = reordered(builder, positions, Exchange(rows, count, own, 1))
+    beside = builder.token_op(
+        ops.Transpose((1, 0)), (builder.regroup(moved, (rows, own), (count, channels)),), (rows, own)
+    )
+    return builder.regroup(beside, (rows * columns * channels // count,), (count,))
 
 
 def _divides(grid: Grid, parts: Grid) -> bool:

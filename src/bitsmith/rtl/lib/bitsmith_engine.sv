@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several layers in turn on one row of multipliers, with all their operands and results in one memory.
 //
-// A frame: biases, if they come as well, are put elsewhere, and its tokens, single numbers, taken into the memory (LOAD). Then each layer, as its descriptor says, begins (SETUP) and
+// A frame: biases, if they come as well, are put elsewhere, and its tokens, a number for each part across, taken into the memory (LOAD). Then each layer, as its descriptor says, begins (SETUP) and
 // multiplies (RUN): for each window, each block of channels and each pass over it, a step reads a number (0 outside of the
 // interface) and adds its products with a word of LANES weights to LANES accumulators; if the layer is so described, each of the first
 // BANKS lanes takes a number of its own, of as many that follow each other. Sums move to registers with the last step of a
@@ -23,8 +23,7 @@
 // DOWN, ACROSS      parts of the rows and of the columns of tensors, also of what comes: as many windows are computed at once
 // REACH_...         parts at most that a window is beyond its own
 // PART              bits of the number of a part along an axis, signed
-// LENGTH            numbers that come for a part before those of the part beside it
-// TOKENS            numbers of a frame that come
+// TOKENS            tokens of a frame that come, those for the first parts down first
 // LAYERS            layers
 // BIASES            biases that come as the first words of a frame; 0: they do not
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
@@ -47,7 +46,6 @@ module bitsmith_engine #(
     parameter int REACH_ACROSS = 1,
     parameter int PART = 2,
     parameter int TOKENS = 16,
-    parameter int LENGTH = TOKENS,
     parameter int LAYERS = 2,
     parameter int BIASES = 0,
     parameter int LATENCY = 4,
@@ -79,7 +77,7 @@ module bitsmith_engine #(
     input  logic                    clk,
     input  logic                    rst,
     input  logic                    x_valid,
-    input  logic [       WIDTH-1:0] x_data,
+    input  logic [ACROSS*WIDTH-1:0] x_data,
     output logic                    x_take,
     output logic [  LAYER_BITS-1:0] layer,
     input  logic [  DESCRIPTOR-1:0] descriptor,       // of layer
@@ -104,7 +102,7 @@ module bitsmith_engine #(
     localparam int FLUSH_STEPS = LANES + LATENCY;
     localparam int FLUSH_BITS = $clog2(FLUSH_STEPS);
     localparam logic [FLUSH_BITS-1:0] LAST_FLUSH = FLUSH_BITS'(FLUSH_STEPS - 1);
-    localparam logic [WORD_BITS-1:0] LAST_OF_PART = WORD_BITS'(TOKENS / POSITIONS - 1);
+    localparam logic [WORD_BITS-1:0] LAST_OF_PART = WORD_BITS'(TOKENS / DOWN - 1);
     localparam logic [LAYER_BITS-1:0] LAST_LAYER = LAYER_BITS'(LAYERS - 1);
 
     localparam logic [1:0] LOAD = 2'd0;
@@ -255,13 +253,13 @@ module bitsmith_engine #(
     logic [PART-1:0] part_across;
     logic restarts;  // reading
     logic [POSITIONS-1:0] loads;  // the part in which a number that comes is
+    logic is_part_full;
     logic is_loaded;
-    logic run_ends;  // the next number that comes is at next_load,
-    logic [WORD_BITS-1:0] next_load;
     logic rereads;
     logic [WEIGHTS_BITS-1:0] round_weights;  // of the first pass of windows, or of the one that is outside of them
     logic [BIAS_BITS-1:0] round_bias;
 
+    assign is_part_full = x_take & (write_at == LAST_OF_PART);
     assign restarts = start | (step & outside & round_ends);
     assign rereads = (window_ends & ~(outside & round_ends)) | (block_ends & alike);
 
@@ -302,8 +300,7 @@ module bitsmith_engine #(
     end
 
     always_ff @(posedge clk) begin
-        if (rst | (flushed & is_last_layer)) write_at <= '0;
-        else if (run_ends) write_at <= next_load;
+        if (rst | (flushed & is_last_layer) | is_part_full) write_at <= '0;
         else if (start) write_at <= target;
         else if (x_take | (core_done & ~is_last_layer)) write_at <= write_at + write_step;
     end
@@ -313,8 +310,7 @@ module bitsmith_engine #(
         logic unused;
 
         assign {apiece, part_down, part_across, loads} = {1'b0, PART'(0), PART'(0), 1'b1};
-        assign is_loaded = x_take & (write_at == LAST_OF_PART);
-        assign {run_ends, next_load} = '0;
+        assign is_loaded = is_part_full;
 
         bitsmith_engine_walk #(
             .WORD_BITS(WORD_BITS)
@@ -328,34 +324,21 @@ module bitsmith_engine #(
             .part   (unused)
         );
     end else begin : g_parts
-        localparam int RUN_BITS = (LENGTH > 1) ? $clog2(LENGTH) : 1;
-        logic [RUN_BITS-1:0] run;  // numbers of it that have come
-        logic [WORD_BITS-1:0] run_at;  // where it began
-        logic [DOWN-1:0] down;
-        logic [ACROSS-1:0] across;
-        logic is_full;  // are all parts of a row
+        logic [DOWN-1:0] down;  // parts that what comes is for
         logic [WORD_BITS-1:0] row_at;
         logic [WORD_BITS-1:0] column_at;
 
-        assign run_ends = x_take & (run == RUN_BITS'(LENGTH - 1));
-        assign is_full = run_ends & across[ACROSS-1] & (write_at == LAST_OF_PART);
-        assign is_loaded = is_full & down[DOWN-1];
-        assign next_load = is_full ? '0 : across[ACROSS-1] ? write_at + 1'b1 : run_at;
+        assign is_loaded = is_part_full & down[DOWN-1];
         assign read_at = row_at + column_at;
         assign apiece = descriptor[DESCRIPTOR-1];
 
         always_ff @(posedge clk) begin
-            if (rst) {down, across, run, run_at} <= {DOWN'(1), ACROSS'(1), RUN_BITS'(0), WORD_BITS'(0)};
-            else begin
-                if (x_take) run <= run_ends ? '0 : run + 1'b1;
-                if (run_ends) across <= ACROSS'({across, across[ACROSS-1]});
-                if (run_ends & across[ACROSS-1]) run_at <= next_load;
-                if (is_full) down <= DOWN'({down, down[DOWN-1]});
-            end
+            if (rst) down <= DOWN'(1);
+            else if (is_part_full) down <= DOWN'({down, down[DOWN-1]});
         end
 
         for (k = 0; k < POSITIONS; k = k + 1) begin : g_loads
-            assign loads[k] = down[k/ACROSS] & across[k%ACROSS];
+            assign loads[k] = down[k/ACROSS];
         end
 
         bitsmith_engine_walk #(
@@ -476,7 +459,7 @@ module bitsmith_engine #(
     generate
     for (k = 0; k < POSITIONS; k = k + 1) begin : g_written
         assign writes[k] = x_take ? loads[k] : core_done & ~is_last_layer & (apiece | (k == 0));
-        assign written[k*WIDTH+:WIDTH] = x_take ? x_data : core_stored[k*WIDTH+:WIDTH];
+        assign written[k*WIDTH+:WIDTH] = x_take ? x_data[(k%ACROSS)*WIDTH+:WIDTH] : core_stored[k*WIDTH+:WIDTH];
     end
 
     if (BANKS == 1) begin : g_single
