@@ -9,7 +9,7 @@ import pytest
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
-from bitsmith.netlist.netlist import AddSub, Field, Netlist, WordOrigin, WordRef, live_words
+from bitsmith.netlist.netlist import AddSub, Field, Literal, Mux, Netlist, WordOrigin, WordRef, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.ir.oracle import bring_inside, round_to_integer
 from tests.netlist.evaluate import evaluate
@@ -45,6 +45,15 @@ def test_modes(rounding: Rounding, overflow: Overflow, rectify: bool) -> None:
                     round_to_integer(Fraction(value << shift) / Fraction(2) ** drop, rounding), lo, hi, overflow
                 )
                 assert evaluate(netlist, [x]) == [want] == evaluate(small, [x]), (x, lo, hi, drop, shift)
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+def test_the_upper_limit_is_chosen_last(rectify: bool) -> None:
+    """Otherwise Yosys has two look-up tables in a row between a sum and the register after its rectifier."""
+    netlist = convert(Conversion(0, 0, 7, Rounding.TRN, Overflow.SAT), -16, 15, rectify=rectify)
+    choices = [word.cell for word in netlist.words if isinstance(word.cell, Mux)]
+    arms = [[netlist.words[ref.word].cell for ref in (choice.a, choice.b)] for choice in choices]
+    assert [cell.value for both in arms for cell in both if isinstance(cell, Literal)] == [0, 7]
 
 
 def test_a_bias_a_rectifier_and_rounding_take_one_adder() -> None:

@@ -89,10 +89,13 @@ def _fold_overflow(builder: NetlistBuilder, x: WordRef, lo: int, hi: int, overfl
 
 
 def _saturate(builder: NetlistBuilder, x: WordRef, lo: int, hi: int) -> WordRef:
-    """``x`` clamped; both comparisons look at ``x`` itself, so that they run side by side."""
+    """``x`` clamped; both comparisons look at ``x`` itself, so that they run side by side.
+
+    The upper one, which reads more bits, chooses last: a register then sets its bits by it, where synthesis finds that.
+    """
     least, most = min(max(builder.lo(x), lo), hi), max(min(builder.hi(x), hi), lo)
-    upper = builder.select(builder.above(x, hi), builder.constant(hi), x)
-    clamped = builder.select(builder.below(x, lo), builder.constant(lo), upper)
+    lower = builder.select(builder.below(x, lo), builder.constant(lo), x)
+    clamped = builder.select(builder.above(x, hi), builder.constant(hi), lower)
     return builder.narrow(clamped, least, most)
 
 
