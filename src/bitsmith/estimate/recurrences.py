@@ -71,10 +71,12 @@ def extended(sizes: Sequence[Size], times: float, *, shifting: bool) -> Size:
     """
     more = times - STEPS_MADE
 
-    def beyond(field: str, *, bent: bool) -> int:
+    def beyond(field: str) -> int:
         first, second, third = (int(getattr(size, field)) for size in sizes)
-        bend = third - 2 * second + first if bent else 0
-        return max(round(third + more * (third - second) + more * (more + 1) / 2 * bend), 0)
+        step, bend = float(third - second), 0
+        if field == "ff":  # stages do not end with steps, so that one step has more registers than the next
+            step, bend = ((third - first) / 2, 0) if shifting else (step, third - 2 * second + first)
+        return max(round(third + more * step + more * (more + 1) / 2 * bend), 0)
 
-    lut, ff, dsp, adders, bram = (beyond(field, bent=field == "ff" and not shifting) for field in FIGURES)
+    lut, ff, dsp, adders, bram = map(beyond, FIGURES)
     return Size(lut, ff, dsp, adders, bram)
