@@ -26,6 +26,9 @@ from bitsmith.mapping.sweeps import Windows, windows_of
 _AXES = 2
 """Number of axes of windows."""
 
+_FEW = 256
+"""Weights that are compared before all."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unit:
@@ -88,12 +91,16 @@ class Unit:
     @property
     def is_single(self) -> bool:
         """Return True if each result is a function of one number: worth an engine's turn only between other units."""
-        return not self.is_product and len(self.sources) == 1 and math.prod(self.op.size) == 1
+        return len(self.sources) == 1 and math.prod(self.op.size) == 1 and not self.is_product
 
     @property
     def is_product(self) -> bool:
         """Return True if it multiplies with trained weights."""
-        return len(self.sources) == 1 and not self.greatest and bool(np.any(self.weights != self.weights.flat[0]))
+        weights = self.weights.reshape(-1)
+        differ = (
+            bool(np.any(some != weights[0])) for some in (weights[:_FEW], weights)
+        )  # mostly among few of millions
+        return len(self.sources) == 1 and not self.greatest and any(differ)
 
 
 def element(kind: TensorType) -> TensorType:
