@@ -228,7 +228,8 @@ def _on_sequences() -> list[str]:
         layer = getattr(layers, name, None)
         if (
             layer is None
-            or name.endswith(("2D", "3D"))
+            or name.endswith(("2D", "3D", "Mix", "MixUp"))  # the latter, as others of images, are at work unless told
+            or name.startswith("Rand")
             or name in ("InputLayer", "Masking", "Embedding", "RNN", "Softmax", "Normalization")
         ):
             continue

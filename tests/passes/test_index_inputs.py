@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.embedding import Embedding
-from bitsmith.layers.input import Input
+from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import as_weights
+from bitsmith.layers.logic import Comparison
 from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Flatten, Reshape
+from bitsmith.passes.network.calibration import generated
 from bitsmith.passes.network.index_inputs import index_inputs
 
 
@@ -53,3 +56,20 @@ def test_other_readers() -> None:
     assert _noted(_network(rows, output="x")) is None
     given = NetworkNode("flat", Flatten(), ("x",), settings=Settings({"result": FixedFormat(True, 8, 0)}))
     assert _noted(_network(given, NetworkNode("rows", _rows(5), ("flat",)), output="rows")) is None
+
+
+def test_comparisons_with_an_index_leave_an_index() -> None:
+    """As those of masks do."""
+    rows = NetworkNode("rows", _rows(5), ("x",))
+    for value, entries in ((0.0, 5), (3.0, 5), (0.5, None), (-1.0, None)):
+        constant = NetworkNode("k", Constant(as_weights([value])))
+        mask = NetworkNode("mask", Comparison(Relation.NE), ("x", "k"))
+        assert _noted(_network(constant, mask, rows, output="rows")) == entries
+    assert _noted(_network(constant, mask, output="mask")) is None
+
+
+def test_generated_inputs_of_a_table_that_are_read_as_numbers_too_are_indices() -> None:
+    rows, total = NetworkNode("rows", _rows(5), ("x",)), NetworkNode("sum", Add(), ("x", "x"))
+    network = index_inputs(_network(rows, total, output="rows"))
+    (batch,) = generated(network, 200)
+    assert set(batch.ravel().tolist()) == {0.0, 1.0, 2.0, 3.0, 4.0}

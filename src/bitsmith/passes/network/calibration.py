@@ -21,6 +21,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settled import told_apart
+from bitsmith.passes.network.index_inputs import look_ups
 
 GENERATED_SAMPLES = 512
 _LEAST_SAMPLES = 16
@@ -291,7 +292,7 @@ def _joined_channels(a: ObservedRange, b: ObservedRange) -> tuple[Floats, Floats
 def generated(network: Network, samples: int) -> list[Floats]:
     """Inputs for a network about whose inputs nothing but their formats is known, always the same."""
     rng = np.random.default_rng(0)
-    batches = []
+    batches, indices = [], look_ups(network)
     for name in network.inputs:
         node = network.node(name)
         assert isinstance(node.layer, Input)
@@ -299,7 +300,10 @@ def generated(network: Network, samples: int) -> list[Floats]:
             batches.append(_over_ranges(rng, samples, node.layer.least, node.layer.most))
             continue
         fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.result_bits))
-        batches.append(node.layer.scaled(_drawn(rng, (samples, *node.layer.shape), fmt)))
+        batch = node.layer.scaled(_drawn(rng, (samples, *node.layer.shape), fmt))
+        for each in indices[name] if node.layer.entries is None else ():
+            batch.reshape(samples, -1)[:, each.places] = rng.integers(0, each.rows, (samples, each.places.size))
+        batches.append(batch)
     return batches
 
 

@@ -1,7 +1,8 @@
 """Inputs that only embeddings read hold indices: their format comes from the size of the tables.
 
 Before: an input that the framework describes at most as an integer; after: ``Input(entries=n)``, unsigned, of as few bits as
-the largest of the tables needs. Layers on the way that only move elements are followed.
+the largest of the tables needs. Layers on the way that only move elements are followed. Comparisons with an index, as those of
+masks with 0, may read the input, too.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.layers.embedding import Embedding
-from bitsmith.layers.input import Input
+from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats
+from bitsmith.layers.logic import Comparison
 from bitsmith.layers.network import Network, NetworkNode
 
 
@@ -74,6 +76,8 @@ def _entries(network: Network, name: str) -> int | None:
         return None
     sizes: list[int] = []
     for reader in readers:
+        if _compares_indices(network, reader):
+            continue
         match reader.layer:
             case Embedding() as embedding:
                 entries: int | None = embedding.entries
@@ -84,4 +88,10 @@ def _entries(network: Network, name: str) -> int | None:
         if entries is None:
             return None
         sizes.append(entries)
-    return max(sizes)
+    return max(sizes, default=None)
+
+
+def _compares_indices(network: Network, reader: NetworkNode) -> bool:
+    """True of comparisons with constants that are integers from 0 up."""
+    constants = [layer.value for name in reader.inputs if isinstance(layer := network.node(name).layer, Constant)]
+    return isinstance(reader.layer, Comparison) and any(bool(np.all(np.floor(abs(some)) == some)) for some in constants)
