@@ -29,14 +29,16 @@ def rounded_threshold(bound: float, frac: int) -> int:
     greater than half of 1.6 and 1.8. Where the number next to a bound has at most six digits, and fewer than the number of the
     grid that it is rounded to, the threshold is such that it goes where it belongs.
     """
-    raw, few = raw_threshold(bound, frac), _few_digits(bound)
+    if math.isinf(bound):
+        return raw_threshold(bound, frac)
+    rounded, few = raw_threshold(bound, frac + 1) + 1 >> 1, _few_digits(bound)
     if few is None:
-        return raw if math.isinf(bound) else raw_threshold(bound, frac + 1) + 1 >> 1
+        return rounded
     number, digits = few
     nearest = raw_threshold(number + math.ldexp(0.5, -frac), frac)
     if _digits(Decimal(math.ldexp(float(nearest), -frac))) <= digits:
-        return raw
-    return max(raw, nearest) if number <= bound else min(raw, nearest - 1)
+        return raw_threshold(bound, frac)
+    return rounded if number <= bound else min(rounded, nearest - 1)
 
 
 def _few_digits(bound: float) -> tuple[float, int] | None:
