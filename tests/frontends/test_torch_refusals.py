@@ -218,3 +218,10 @@ def test_modules_that_do_not_export(
     assert caught.value.__cause__ is None
     assert capfd.readouterr() == ("", "")
     assert not [record for record in records if record.levelno >= logging.WARNING]
+
+
+def test_an_example_that_is_a_dictionary() -> None:
+    """As the models of HuggingFace take them, and some of users."""
+    example = {"ids": torch.zeros(1, 4), "mask": torch.zeros(1, 4)}
+    with pytest.raises(ConfigError, match=r"a dictionary of ids, mask\n  accepted: tensors, one for each argument"):
+        read_torch(Of(lambda x: x), example=example)

@@ -111,7 +111,7 @@ class Framework:
         keys: those of project configurations.
         refused: endings of files that its users have, which the reader refuses with what to do instead.
         files: its files, as errors list them.
-        live: its live models, as errors list them.
+        live: its live models, as errors list them; None of files alone.
         is_live: True of such a model.
         is_content: True of the first ``FIRST_NAME_BYTES`` of its files, for those whose ending says nothing.
         folder: a file that each folder of a model has, where models are folders; else None.
@@ -130,7 +130,7 @@ class Framework:
     keys: tuple[ModelKey, ...]
     refused: tuple[str, ...]
     files: str
-    live: str
+    live: str | None
     is_live: Callable[[object], bool]
     is_content: Callable[[bytes], bool]
     folder: str | None

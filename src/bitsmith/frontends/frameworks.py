@@ -80,7 +80,7 @@ def framework_of(model: AnyModel) -> Framework:
         return FORMULAS if FORMULAS.is_live(model) else _of_file(Path(model))
     record = next((record for record in frameworks() if record.is_live(model)), None)
     if record is None:
-        accepted = ", ".join(record.live for record in frameworks())
+        accepted = ", ".join(record.live for record in frameworks() if record.live is not None)
         raise foreign_object(model, f"a path, {accepted}", _READER)
     return record
 

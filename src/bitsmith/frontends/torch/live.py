@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
@@ -287,6 +287,12 @@ def _inputs(
 
     place = next(module.parameters(), torch.zeros(()))
     if examples is not None:
+        if (names := next((list(map(str, x)) for x in examples if isinstance(x, Mapping)), None)) is not None:
+            raise ConfigError(
+                f"an example that is a dictionary of {', '.join(names)}",
+                accepted="tensors, one for each argument of forward()",
+                remedy="give a module whose forward() takes the tensors, in their order, and calls yours with a dictionary",
+            )
         batch = [x if isinstance(x, torch.Tensor) else torch.from_numpy(np.asarray(x)) for x in examples]
         if not batch or any(x.ndim == 0 or len(x) == 0 for x in batch):
             raise ConfigError("an example without samples", accepted="tensors whose first axis counts samples")
