@@ -390,3 +390,20 @@ def test_the_page_and_the_picture_are_whole(model: Path, tmp_path: Path) -> None
     assert f"script-src 'sha256-{allowed}'" in text and not re.search(r'(src|href)="', text)
     picture = ET.fromstring((tmp_path / "exploration.svg").read_bytes())
     assert len(picture.findall(".//{*}circle/{*}title")) == len(found.points)
+
+
+def test_what_layers_say_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds of formulas take seconds."""
+    asked: list[object] = []
+
+    def counted(network: object, *_: object) -> tuple[str, ...]:
+        asked.append(network)
+        return ()
+
+    monkeypatch.setattr("bitsmith.conversion.exploration.bounds", counted)
+    found = bitsmith.explore("x + y", inputs={"x": (-1, 1), "y": (0, 1)}, weight_bits=(8,), result_bits=(8, 10))
+    texts = [str(found) for _ in range(3)]
+    assert texts[0] == texts[2] and len(asked) <= len(found.points)
+    count = len(asked)
+    assert str(found) == texts[0] and found._repr_html_()
+    assert len(asked) == count > 0

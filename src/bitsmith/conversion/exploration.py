@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,10 @@ LOSS = 0.01
 """Loss against the float model that is small: a percent of the samples, or of a range."""
 
 
+_Words: TypeAlias = Callable[[], tuple[str, ...]]
+"""Gives sentences, which are computed when they are first asked for: bounds of formulas take seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exploration(Shown):
     """Circuits of one model, from few bits to many; it prints as a table.
@@ -88,6 +92,10 @@ class Exploration(Shown):
     users: Mapping[str, object]
     calls: Callable[[Point], Mapping[str, str]] | None = None
     decided: bool = False
+    _words: tuple[_Words, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_words", tuple(cache(partial(_words, point)) for point in self.points))
 
     @property
     def front(self) -> tuple[Point, ...]:
@@ -191,7 +199,9 @@ class Exploration(Shown):
             chosen = self.best()
         except CapacityError:
             chosen = front[0]
-        circuits = [self._circuit(point, front, chosen) for point in self.points]
+        circuits = [
+            self._circuit(point, words, front, chosen) for point, words in zip(self.points, self._words, strict=True)
+        ]
         limit = next(round(need.comfortably * need.available) for need in needs(self.points[0].size, self.part))
         marks = [circuit.mark for circuit in circuits]
         score, reference = yardstick.score, yardstick.reference
@@ -212,7 +222,7 @@ class Exploration(Shown):
             circuits=circuits,
         )
 
-    def _circuit(self, point: Point, front: Sequence[Point], chosen: Point) -> Circuit:
+    def _circuit(self, point: Point, words: _Words, front: Sequence[Point], chosen: Point) -> Circuit:
         """A point as the page shows it."""
         area, score, interval = self.area(point), self.yardstick.text(point.scores), point.size.interval
         every = f", a result every {interval:,} cycles" if interval > 1 else ""
@@ -224,7 +234,7 @@ class Exploration(Shown):
         cells = (*point.ranges, score, number(area), number(interval), number(point.fits))
         title = "{} bits of weights, {} bits of results".format(*point.ranges)
         taken, said = needs(point.size, self.part), self._sentence(point, score)
-        return Circuit(mark, title, said, cells, interval > 1, taken, layers, partial(_words, point), calls)
+        return Circuit(mark, title, said, cells, interval > 1, taken, layers, words, calls)
 
     def _sentence(self, point: Point, score: str) -> str:
         """Score and speed of a point."""
