@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from sklearn import ensemble, neighbors, tree
+from sklearn.linear_model import LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.properties import few, judged
@@ -99,3 +101,24 @@ def test_classes_that_are_integers_as_floats_are_no_names(tmp_path: Path) -> Non
     circuit = bitsmith.convert(model, tmp_path, calibration=x)
     np.testing.assert_array_equal(circuit.predict(x)[0].ravel(), model.predict(x))
     assert not circuit.fidelity.agreement.problem and not any("number of a class" in note for note in circuit.notes)
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        ensemble.RandomForestClassifier(3, max_depth=3),
+        ensemble.HistGradientBoostingClassifier(max_iter=2),
+        neighbors.KNeighborsClassifier(1),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_a_classifier_for_each_output(each: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 4)).astype(np.float32)
+    numbers = np.stack([np.digitize(x[:, 0], [-0.5, 0.5]), x[:, 1] > 0.0], 1)
+    model = MultiOutputClassifier(each).fit(x, NAMES[numbers])
+    circuit = bitsmith.convert(model, tmp_path, calibration=x)
+    _check(model, circuit.predict(x), x, 5e-4)
+    said = [note for note in circuit.notes if "0 'ash'" in note]
+    assert sum("_0 gives" in note for note in said) == sum("_1 gives" in note for note in said) > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
@@ -18,7 +18,7 @@ from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to,
 from bitsmith.frontends.trees.neighbors import read_neighbors
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.trees import Places
 
 
@@ -162,6 +162,8 @@ def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
     reader = _reader(model)
     if reader is not None:
         return reader(model, name)
+    if "MultiOutputClassifier" in (base.__name__ for base in type(model).__mro__):
+        return _beside([read_sklearn(each, allow_approximate=allow_approximate) for each in model.estimators_], name)
     steps = list(getattr(model, "steps", ()))
     if steps and _reader(steps[-1][1]) is not None:
         last = read_sklearn(steps[-1][1], allow_approximate=allow_approximate)
@@ -202,6 +204,25 @@ def _joined(first: Network, last: Network) -> Network:
     ]
     outputs = tuple(names[output] for output in last.outputs)
     return replace(first, nodes=(*first.nodes, *nodes), outputs=outputs, notes=(*first.notes, *last.notes))
+
+
+def _beside(networks: Sequence[Network], name: str) -> Network:
+    """The network of several that read the same input, whose nodes have the number of their network after their names."""
+    nodes: list[NetworkNode] = []
+    outputs, notes = list[str](), list[str]()
+    (entry,) = networks[0].inputs
+    for number, network in enumerate(networks):
+        names = {node.name: entry if node.name in network.inputs else f"{node.name}_{number}" for node in network.nodes}
+        own = [node for node in network.nodes if number == 0 or node.name not in network.inputs]
+        nodes += [
+            replace(node, name=names[node.name], inputs=tuple(map(names.__getitem__, node.inputs))) for node in own
+        ]
+        outputs += [names[output] for output in network.outputs]
+        notes += [
+            " ".join((names.get(first, first), rest))
+            for first, _, rest in (note.partition(" ") for note in network.notes)
+        ]
+    return Network(tuple(nodes), (entry,), tuple(outputs), name, tuple(dict.fromkeys(notes)))
 
 
 def _isolation(model: Any, name: str) -> Network:
