@@ -100,7 +100,7 @@ def test_limits_of_known_names_are_found() -> None:
     (keras,) = [frontend for frontend in FRONTENDS if frontend.name == "Keras"]
     read = keras.translations
     for name, text in (
-        ("Dot", "Dot with normalize (cosine proximity); accepted: normalize=False"),
+        ("Dot", "Dot of … operands over the axes …; accepted: one axis of each of two"),
         ("Dense", ", celu, elu, "),
         ("Softmax", "the axes …; accepted: one axis"),
         ("Resizing", "pad_to_aspect_ratio; accepted: images that are stretched or cropped"),

@@ -119,7 +119,7 @@ def test_a_function_at_either_end_is_no_turn_of_an_engine() -> None:
 
 
 def test_windows_at_once_take_a_part_of_the_cycles() -> None:
-    """A third of the image, a third of the cycles; no more multipliers than that takes. The vector's layer has one window alone."""
+    """Threefold parts take a third of the cycles, and no more multipliers than that takes. The vector's layer has one window."""
     program, engines = residual(), list[Engine]()
     for reuse in (250, 36, 20):
         network = assert_same(program, replace(shared(program, reuse), weights_rate=FAST))

@@ -265,7 +265,9 @@ class Yardstick:
         """The scores that are to be expected of other samples like these."""
         if not self.measures or self.custom is not None:
             return self.of_outputs(outputs)
-        return tuple(measure.expected(*pair) for measure, *pair in zip(self.measures, outputs, self.outputs, strict=True))
+        return tuple(
+            measure.expected(*pair) for measure, *pair in zip(self.measures, outputs, self.outputs, strict=True)
+        )
 
     def uncertainty(self, outputs: Sequence[Floats]) -> float:
         """The standard error of a loss: how far it differs between draws of as many samples, by leaving parts of them out.

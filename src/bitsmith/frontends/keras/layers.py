@@ -222,7 +222,7 @@ LAYERS: dict[str, Translation] = {
     **SPATIAL,
     "Masking": MASKING,
     "Embedding": Translation(_embedding, "Embedding"),
-    "Discretization": Translation(_discretization, "Staircase, and as CategoryEncoding"),
+    "Discretization": Translation(_discretization, "Staircase, and OneHot, Reshape or Reduce"),
     "CategoryEncoding": Translation(_category_encoding, "OneHot, and Reshape or Reduce"),
     **NORMALIZATIONS,
     **RECURRENT,
