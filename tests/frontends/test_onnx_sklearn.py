@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -258,3 +259,12 @@ def test_other_models_are_refused_by_name() -> None:
 
     with pytest.raises(UnsupportedError, match=r"Imputer[\s\S]*only Scaler"):
         read_onnx(_exported(SimpleImputer(), *_iris()))
+
+
+def test_an_imputer_is_refused_with_what_to_do() -> None:
+    x, y = load_iris(return_X_y=True)
+    model = make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500)).fit(x, y)
+    with pytest.raises(
+        UnsupportedError, match=r"a circuit has no missing values; convert the pipeline without its imputer"
+    ):
+        bitsmith.convert(model)

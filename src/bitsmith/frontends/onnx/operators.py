@@ -113,6 +113,11 @@ def why_unknown(node: Node) -> tuple[str, str]:
         return _QUANTIZED
     if name in _REMEDIES and not node.domain:
         return _REMEDIES[name]
+    if node.domain == CLASSICAL_DOMAIN and name == "Imputer":
+        return (
+            "a circuit has no missing values",
+            "convert the pipeline without its imputer, and replace missing values before the circuit",
+        )
     if node.domain == CLASSICAL_DOMAIN:
         return (
             f"of the operators of classical models only {', '.join(CLASSICAL_OPERATORS)} are translated",
