@@ -286,7 +286,7 @@ def test_predictions_of_what_was_made_of_models_warn(tmp_path: Path) -> None:
     model.save(tmp_path / "loaded.json")
     for one in (parts, parts[0], joined, model, Model.load(tmp_path / "loaded.json")):
         one.predict(data(1.0))
-        with pytest.warns(FidelityWarning, match="give samples like these as calibration"):
+        with pytest.warns(FidelityWarning, match="as calibration"):
             one.predict(data(0.001))
         one.predict(data(0.001))
     parts[1].predict(np.asarray(parts[0].predict(data(1.0))))

@@ -17,8 +17,9 @@ from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.input import Input
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantization.multiplication import Steps
 from bitsmith.layers.quantization.quantizer import Quantizer
-from bitsmith.layers.quantization.rescale import Rescale, _Stairs, _terms
+from bitsmith.layers.quantization.rescale import Rescale, _Stairs
 from bitsmith.layers.settings import Settings
 
 _INT32 = (-(1 << 31), (1 << 31) - 1)
@@ -119,7 +120,7 @@ def test_the_range_of_terms_has_all_that_are_right(seed: int) -> None:
         codes = np.array(range(of.code(least) + 1, of.code(most) + 1), dtype=np.object_)
         near = max(int(factor / 2**power * 2**drop) + int(rng.integers(0, 2)), 1)
         terms = range(-300, 300)
-        low, high = _terms(of, codes, of.starts(codes), near, drop, least, most)
+        low, high = Steps.of(of, codes, of.starts(codes), least, most).terms(near, drop)
         found = [term for term in terms if low <= term <= high]
         assert found == _terms_by_definition(of, near, drop, least, most, terms), of
         right += bool(found)
