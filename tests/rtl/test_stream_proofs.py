@@ -275,7 +275,6 @@ ENGINES = {
     "parts": ([parts([[1], [-1]], (2, 1), (2, 1), 0, 1), gathered([1, -2], (2, 1), (2, 1), 1)], 2, 2),
     "across": ([parts([[1, -1]], (1, 2), (1, 2), 0, 1), gathered([1, -2], (1, 2), (1, 2), 1)], 1, 2),
     "rows": ([parts([[1], [-1], [1]], (4, 1), (2, 1), 0, 2), gathered([1, -2, 1, 1], (4, 1), (2, 1), 2)], 4, 4),
-    "grid": ([parts([[1, 1], [-1, 1]], (2, 2), (2, 2), 0, 1), gathered([1, -2, 1, 1], (2, 2), (2, 2), 1)], 2, 2),
     "apart": ([apart([[1, -2], [-1, 1]], 0, 4), dense([[1], [-2]], 1, [1], 4, 0)], 4, 6),
 }
 
@@ -286,7 +285,7 @@ ENGINES = {
         "lanes",
         "blocks",
         *(pytest.param(name, marks=ci) for name in ("dense", "outside", "parts", "across")),
-        *(pytest.param(name, marks=slow) for name in ("convolution", "apart", "rows", "grid")),
+        *(pytest.param(name, marks=slow) for name in ("convolution", "apart", "rows")),
     ],
 )
 def test_engine(tmp_path: Path, name: str) -> None:
