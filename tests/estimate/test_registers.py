@@ -95,6 +95,25 @@ def test_the_register_before_a_long_table_that_is_read_at_once_is_after_it(bits:
     assert ff == stages.register_bits + stages.stages - (bits not in SteadyDelays.tables_of_bits) * (bits - 2)
 
 
+@pytest.mark.parametrize(("named", "summed", "after"), [(8, False, True), (7, False, False), (15, True, False)])
+def test_registers_move_behind_case_statements_of_enough_words_of_a_register(
+    named: int, summed: bool, after: bool
+) -> None:
+    """Yosys takes no fewer words for a memory, and finds no register where the address is a sum, though only of wires."""
+    build, wide = ProgramBuilder(), FixedFormat(False, 5, 0)
+    x = build.input("x", (2,), FixedFormat(False, 5, 0))
+    a, b = build.slice(x, [0], [1]), build.slice(x, [1], [2])
+    address = build.cast(build.mul(build.cast(build.mul(a, b), wide), a), wide)
+    if summed:
+        low = build.cast(address, FixedFormat(False, 4, 0))
+        address = build.add(low, build.shift(build.cast(build.mul(low, b), FixedFormat(False, 1, 0)), 4))
+    values = np.concatenate([np.arange(1, named + 1), np.zeros(32 - named, dtype=np.int64)])
+    netlist = reduce_widths(elaborate(build.program([("y", build.add(build.table(address, 0, values, 0), b))])))
+    stages = pipeline(netlist, SteadyDelays(), 4.0)
+    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), JOINED).ff
+    assert (ff != stages.register_bits + stages.stages) == after
+
+
 def test_only_bits_that_are_still_read_are_kept() -> None:
     """The top of a sum is read some stages after the sum itself."""
     build = ProgramBuilder()

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bitsmith.devices import CYCLONE_V, ECP5, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices import CYCLONE_V, ECP5, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -146,13 +146,41 @@ def test_a_choice_of_zero_is_the_reset_of_a_register_if_it_is_the_first(family: 
         assert luts_of(builder, builder.apply(Select(), first, chosen, builder.const([0], 4)), family) == luts
 
 
-@pytest.mark.parametrize("family", [ECP5, CYCLONE_V], ids=lambda family: family.name)
+@pytest.mark.parametrize("family", [ECP5, CYCLONE_V, NEXUS], ids=lambda family: family.name)
 def test_differences_take_the_tables_that_the_family_says_beside_those_of_sums(family: Family) -> None:
     builder = ProgramBuilder()
     x, y = (builder.input(name, (1,), FixedFormat(True, 8, 4)) for name in "xy")
     for z, more in ((builder.add(x, y), 0), (builder.sub(x, y), family.area.subtraction_luts)):
         step = family.area.carry_bits
-        assert luts_of(builder, z, family) == -(-(9 + more) // step) * step
+        assert luts_of(builder, z, family) == -(-(9 + more) // step) * step + family.area.chain_luts
+
+
+def test_bits_that_are_subtracted_are_inverted_once_for_all() -> None:
+    """Yosys makes 9, 17, and 26 cells of these on iCE40: the carries take both operands as they are."""
+    builder = ProgramBuilder()
+    x, y, z = (builder.input(name, (1,), FixedFormat(True, 8, 4)) for name in "xyz")
+    added, one, other = builder.add(x, y), builder.sub(x, y), builder.sub(z, y)
+    assert luts_of(builder, added, ICE40) == 9
+    assert luts_of(builder, one, ICE40) == 9 + 8
+    assert luts_of(builder, builder.concat([one, other], 0), ICE40) == 9 + 8 + 9
+    assert luts_of(builder, one, ECP5) == luts_of(builder, added, ECP5)
+
+
+@pytest.mark.parametrize(("family", "luts"), [(ECP5, (3, 5, 11)), (ULTRASCALE_PLUS, (3, 5, 11))], ids=repr)
+def test_equality_is_a_tree_of_pairs_of_bits(family: Family, luts: tuple[int, ...]) -> None:
+    """Yosys makes 3, 5 and 11 look-up tables of four inputs of it, and 3, 5 and 9 of six."""
+    for bits, expected in zip((4, 8, 16), luts, strict=True):
+        builder = ProgramBuilder()
+        x, y = (builder.input(name, (1,), FixedFormat(False, bits, 0)) for name in "xy")
+        assert luts_of(builder, builder.apply(Compare(Relation.EQ), x, y), family) == expected
+
+
+@pytest.mark.parametrize(("family", "luts"), [(ULTRASCALE_PLUS, (6, 11)), (NEXUS, (11, 19))], ids=repr)
+def test_comparisons_of_variables_are_as_long_as_yosys_makes_them(family: Family, luts: tuple[int, ...]) -> None:
+    for bits, expected in zip((8, 16), luts, strict=True):
+        builder = ProgramBuilder()
+        x, y = (builder.input(name, (1,), FixedFormat(False, bits, 0)) for name in "xy")
+        assert luts_of(builder, builder.apply(Compare(Relation.LT), x, y), family) == expected
 
 
 @pytest.mark.parametrize(

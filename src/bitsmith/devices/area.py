@@ -22,6 +22,8 @@ class AreaModel:
         carry_bits: bits of a sum that share a carry cell, whose look-up tables count together.
         constant_bits: look-up tables of a bit of a carry chain of which one operand is constant, as above an unsigned one.
         subtraction_luts: what the carry of each term that is subtracted begins with.
+        chain_luts: what every carry chain begins with.
+        inverts_apart: True if carries take their operands as they are, so that bits which are subtracted are inverted before.
         constant_comparator_luts: per bit of a comparison with a constant.
         shared_comparisons: ``n`` comparisons of one word with constants take ``n`` to this power times those of one.
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
@@ -51,6 +53,8 @@ class AreaModel:
     carry_bits: int
     constant_bits: int
     subtraction_luts: int
+    chain_luts: int
+    inverts_apart: bool
     constant_comparator_luts: float
     shared_comparisons: float
     bit_sums: float
@@ -78,6 +82,15 @@ class AreaModel:
     def comparator(self, width: int) -> int:
         """Return the look-up tables of an order comparison of ``width`` bits."""
         return math.ceil(self.comparator_luts.at(width))
+
+    @staticmethod
+    def equality(width: int, inputs: int) -> int:
+        """Return the look-up tables of ``inputs`` inputs that compare words for equality: two bits of both each, and a tree."""
+        found = left = -(-width // 2)
+        while left > 1:
+            left = -(-left // inputs)
+            found += left
+        return found
 
     def comparisons(self, number: float, width: float) -> float:
         """Return the look-up tables of ``number`` comparisons of one word of ``width`` bits with constants."""

@@ -17,6 +17,7 @@ import re
 from dataclasses import replace
 
 from bitsmith.devices.blocks import Cut, MultiplierBlock
+from bitsmith.devices.delay import Line
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Die, Family, Packer, PartName, Pin, PlaceAndRoute, YosysMapping, each
 
@@ -103,7 +104,16 @@ NEXUS = Family(
     reserved="",
     clock_period_ns=10.0,
     delays=replace(ECP5.delays, source=_SOURCE, block=_BLOCK),
-    area=replace(ECP5.area, source=_SOURCE, block=_BLOCK),
+    area=replace(
+        ECP5.area,
+        source=_SOURCE,
+        comparator_luts=Line(3.0, 1.0),
+        chain_luts=2,  # the first carry, which has no CIN, only begins
+        # The cell that joins look-up tables counts two, since Yosys has no smaller one for it.
+        table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 6.0, 15.5, 31.0),
+        unlike_power=1.0,
+        block=_BLOCK,
+    ),
     synthesis=YosysMapping(
         command="synth_nexus -noiopad",
         before=(),

@@ -99,11 +99,13 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
         area=AreaModel(
             source=_SOURCE,
             adder_luts=Line(0.0, 1.0),
-            comparator_luts=Line(1.0, 1.0),
+            comparator_luts=Line(0.0, 0.6875),  # two of three bits of both, and a carry: 4, 8, 16 bits take 3, 6, 11
             mux2_luts=Line(0.0, 0.5),
             carry_bits=1,
             constant_bits=0,
             subtraction_luts=0,
+            chain_luts=0,
+            inverts_apart=False,
             constant_comparator_luts=0.3,
             shared_comparisons=0.86,  # of 16 bits, 1, 7, 31, 100 thresholds: 5, 26, 104, 248; of 32 bits, 7: 65
             bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 63, 209, 663 in all

@@ -319,9 +319,9 @@ class Count:
             self.lut += self._area.table((words - 1).bit_length(), round(bits))
 
     def add(self, adders: float, width: float) -> None:
-        """Additions of ``width`` bits; the carry's way in and out of a chain is not charged."""
+        """Additions of ``width`` bits; the carry's way out of a chain is not charged."""
         self.adders += adders
-        self.lut += adders * width * self._area.adder_luts.per_bit
+        self.lut += adders * (width * self._area.adder_luts.per_bit + self._area.chain_luts)
 
     def _choose(self, count: float, width: float) -> None:
         self.lut += count * width * self._area.mux2_luts.per_bit

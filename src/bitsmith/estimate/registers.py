@@ -7,6 +7,7 @@ block memory is the memory's own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -17,9 +18,12 @@ from typing import TypeAlias
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.family import Family
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, live_words, operands
+from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, View, Word, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
+
+_TABLE_WORDS = 8
+"""Yosys takes a case statement of fewer words for logic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, fa
 def _with_registers_of_tables(
     netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel
 ) -> PipelineStages:
-    """Tables that are case statements, and read at once, have the register of their address after them, as a memory has."""
+    """Tables that Yosys takes for memories, and that are read at once, have the register of their address after them."""
     stage = list(stages.stage)
     at_once = {
         operand
@@ -80,12 +84,25 @@ def _with_registers_of_tables(
         word = netlist.words[index]
         if not isinstance(word.cell, RomRead) or index not in at_once:
             continue
-        if index not in stages.tables_of_bits:
-            sources = absorbed.sources[word.cell.address]
-            registered = all(max(stages.stage[source], 0) < stages.stage[index] for source in sources)
+        if index not in stages.tables_of_bits and _words_named(netlist, word, word.cell) >= _TABLE_WORDS:
+            source = _viewed(netlist, word.cell.address)
+            registered = absorbed.sources[source] == (source,) and max(stages.stage[source], 0) < stages.stage[index]
             if registered and not is_memory(netlist, index, stages, area):
                 stage[index] -= 1
     return replace(stages, stage=tuple(stage))
+
+
+def _words_named(netlist: Netlist, word: Word, read: RomRead) -> int:
+    """The words of a table that a case statement names: all but the most frequent one."""
+    kept = Counter(entry >> word.drop & (1 << word.width) - 1 for entry in netlist.tables[read.table])
+    return kept.total() - max(kept.values())
+
+
+def _viewed(netlist: Netlist, index: int) -> int:
+    """The word whose bits a word is; sums stay sums for synthesis then, even of operands that have no bit in common."""
+    while isinstance(cell := netlist.words[index].cell, View):
+        index = cell.a
+    return index
 
 
 def _uses(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> _Uses:
@@ -141,4 +158,6 @@ def is_memory(netlist: Netlist, index: int, stages: PipelineStages, area: AreaMo
     word = netlist.words[index]
     if index in stages.memories or not isinstance(word.cell, RomRead):
         return index in stages.memories
+    if index in stages.tables_of_bits:
+        return False
     return area.memory.takes_any_table(1 << netlist.words[word.cell.address].width, word.width)

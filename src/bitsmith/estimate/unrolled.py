@@ -18,7 +18,7 @@ from bitsmith.estimate.tables import unlike
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.delays import carry_start, lut_inputs
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import Netlist, Word, WordRef, live_words, operands, readers_of
+from bitsmith.netlist.netlist import Netlist, Predicate, Word, WordRef, live_words, operands, readers_of
 from bitsmith.netlist.pipeline import PipelineStages
 
 _LEAST_CHAIN = 3
@@ -30,7 +30,7 @@ def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
     counted = _Counted(netlist, stages, family)
     for index in live_words(netlist):
         counted.add(index)
-    luts = counted.lut + counted.thresholds()
+    luts = counted.lut + counted.thresholds() + counted.inverters()
     kept = registers(netlist, stages, counted.absorbed, family)
     return Size(round(luts) + kept.lut, kept.ff, counted.dsp, counted.adders, counted.bram)
 
@@ -49,6 +49,8 @@ class _Counted:
         self._stages = stages
         self._read_at_once = bytearray(len(netlist.words))
         self._readers = readers_of(netlist)
+        self._inverted: dict[tuple[int, int], int] = {}
+        """Bits that are subtracted from others, by word and stage: a mask."""
         self._compared: Counter[int] = Counter()
         """Comparisons with constants, by the word that is compared."""
         for index in live_words(netlist):
@@ -65,6 +67,8 @@ class _Counted:
         if isinstance(cell, cells.AddSub):
             self.adders += 1
             self.lut += self._sum(word, cell)
+            if cell.subtract and self._area.inverts_apart:
+                self._invert(index, cell.b.word)
         elif isinstance(cell, cells.TernaryAdder):
             self.adders += 2
             self.lut += max(word.width + word.drop - cell.passed, 0)
@@ -81,6 +85,22 @@ class _Counted:
         else:
             self._read(index, word, cell)
 
+    def _invert(self, index: int, subtracted: int) -> None:
+        """Note the bits of a word that word ``index`` subtracts, unless one look-up table of each computes them for it alone."""
+        low, width = 0, self._words[subtracted].width
+        while isinstance(cell := self._words[subtracted].cell, cells.View):
+            low += self._words[subtracted].drop
+            subtracted = cell.a
+        at_once = self._stages.stage[subtracted] == self._stages.stage[index]
+        logic = isinstance(cell, cells.Mux | cells.RomRead) and len(self._readers[subtracted]) == 1
+        if not (isinstance(cell, cells.Literal) or (logic and at_once)):
+            place = subtracted, self._stages.stage[index]
+            self._inverted[place] = self._inverted.get(place, 0) | ((1 << width) - 1) << low
+
+    def inverters(self) -> int:
+        """The look-up tables of bits that are subtracted, where carries take them as they are: one for all that subtract it."""
+        return sum(mask.bit_count() for mask in self._inverted.values())
+
     def thresholds(self) -> float:
         """The look-up tables of comparisons with constants, which share what they can."""
         found = self._compared.items()
@@ -88,13 +108,13 @@ class _Counted:
 
     def _sum(self, word: Word, cell: cells.AddSub) -> float:
         bits = max(word.width + word.drop - carry_start(cell), 0)
-        if bits >= _LEAST_CHAIN and not self._area.constant_bits:
+        if bits < _LEAST_CHAIN:
+            return float(bits)
+        if not self._area.constant_bits:
             tops = [self._top(ref) for ref in (cell.a, cell.b)]
             return max(min(word.width + word.drop, *tops) - carry_start(cell), 0)
-        if bits >= _LEAST_CHAIN and cell.subtract:
-            bits += self._area.subtraction_luts
-        step = self._area.carry_bits if bits >= _LEAST_CHAIN else 1
-        return float(-(-bits // step) * step)
+        bits += self._area.subtraction_luts if cell.subtract else 0
+        return float(-(-bits // self._area.carry_bits) * self._area.carry_bits + self._area.chain_luts)
 
     def _top(self, ref: WordRef) -> int:
         """The bit above which an operand is constant."""
@@ -129,7 +149,9 @@ class _Counted:
         elif given:
             self._compared[cell.a.word] += 1
         else:
-            self.lut += self._area.comparator(max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
+            width = max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b))
+            equal = cell.predicate in (Predicate.EQ, Predicate.NE)
+            self.lut += self._area.equality(width, self._inputs) if equal else self._area.comparator(width)
 
     def _in_sum(self, index: int, address: int) -> bool:
         """Return True if a table is in the look-up tables of the chain that reads it, which take its other operand, too."""
