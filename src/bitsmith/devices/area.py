@@ -86,11 +86,11 @@ class AreaModel:
     @staticmethod
     def equality(width: int, inputs: int) -> int:
         """Return the look-up tables of ``inputs`` inputs that compare words for equality: two bits of both each, and a tree."""
-        found = left = -(-width // 2)
+        tables = left = -(-width // 2)
         while left > 1:
             left = -(-left // inputs)
-            found += left
-        return found
+            tables += left
+        return tables
 
     def comparisons(self, number: float, width: float) -> float:
         """Return the look-up tables of ``number`` comparisons of one word of ``width`` bits with constants."""
