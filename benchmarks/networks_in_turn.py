@@ -46,15 +46,21 @@ class Board:
 
 
 BOARDS = {
-    "xc7z020": Board("xc7z020clg400-1", 10, "32 bits, 1066 MHz, 200 ns, 75 %"),
-    "xczu7ev": Board("xczu7ev-ffvc1156-2-e", 5, "64 bits, 2400 MHz, 200 ns, 75 %"),
-    "xczu9eg": Board("xczu9eg-ffvb1156-2-e", 5, "128 bits, 2400 MHz, 200 ns, 75 %"),
-    "xcu50": Board("xcu50-fsvh2104-2-e", 5, "256 bits, 1800 MHz, 200 ns, 75 %"),
-    "xcu250": Board("xcu250-figd2104-2l-e", 5, "256 bits, 2400 MHz, 200 ns, 75 %"),
+    "xc7z020": Board("xc7z020clg400-1", 10, "64 bits, 262.5 MHz, 200 ns, 75 %"),
+    "xczu7ev": Board("xczu7ev-ffvc1156-2-e", 5, "512 bits, 300 MHz, 200 ns, 75 %"),
+    "xczu9eg": Board("xczu9eg-ffvb1156-2-e", 5, "512 bits, 300 MHz, 200 ns, 75 %"),
+    "xcu50": Board("xcu50-fsvh2104-2-e", 5, "1024 bits, 450 MHz, 200 ns, 75 %"),
+    "xcu250": Board("xcu250-figd2104-2l-e", 5, "2048 bits, 300 MHz, 200 ns, 75 %"),
 }
-"""DDR3 of 32 bits, DDR4 of 64, of two channels, four of the 32 channels of HBM2, and DDR4 of four channels.
+"""Memories as the user's side of their controllers has them, with the bits in a second of the board and no more.
 
-UG1393 2021.2, "HBM Configuration and Use", has the last two: 14.375 GB/s for each channel of HBM, 77 GB/s for cards with DDR4.
+A controller of DDR gives four or eight transfers of the chips as one word. Words under way are those of the controller, of which
+64 are asked for at once: described as 64 bits at 2,400 MHz, DDR4 would be eight times as far away. The boards have:
+
+- PYNQ-Z1: DDR3 of 16 bits, 1,050 million transfers in a second, 2.1 GB/s;
+- ZCU104 and ZCU102: DDR4 of 64 bits, 2,400 million transfers, 19.2 GB/s;
+- U50: four of the 32 channels of HBM2, of 256 bits and 450 MHz, 57.6 GB/s (UG1393 2021.2, "HBM Configuration and Use");
+- U250: four channels of DDR4 of 64 bits, 76.8 GB/s (77 GB/s there).
 """
 
 
@@ -70,6 +76,12 @@ class Case:
     rows: int = 0
 
 
+def mobilenet(size: int, wide: float, classes: int = 1000) -> keras.Model:
+    """The first MobileNet, ``wide`` times as wide, for images of ``size`` x ``size``."""
+    shape = size, size, 3
+    return keras.applications.MobileNet(shape, wide, weights=None, classes=classes, classifier_activation=None)
+
+
 NETWORKS = {
     "bert": Case(lambda: large_networks.bert(32, 128, 2, 2), 2048),
     "vit": Case(lambda: large_networks.vit(32, 4, 64, 4, 4), 1024),
@@ -79,11 +91,11 @@ NETWORKS = {
     "resnet-18-small": Case(large_networks.resnet18, 20_000, 28),
     "resnet-20-v2": Case(large_networks.resnet20_v2, 25),
     "resnet-50": Case(lambda: keras.applications.ResNet50(weights=None, classifier_activation=None), 100),
-    "mobilenet-v1": Case(lambda: keras.applications.MobileNet(weights=None, classifier_activation=None), 25),
+    "mobilenet-v1": Case(lambda: mobilenet(224, 1.0), 25),
+    "mobilenet-v1-160": Case(lambda: mobilenet(160, 0.5), 10),
+    "mobilenet-v1-128": Case(lambda: mobilenet(128, 0.25), 8),
     "mobilenet-v2": Case(large_networks.mobilenet_v2, 25),
-    "visual-wake-words": Case(
-        lambda: keras.applications.MobileNet((96, 96, 3), 0.25, weights=None, classes=2, classifier_activation=None), 25
-    ),
+    "visual-wake-words": Case(lambda: mobilenet(96, 0.25, 2), 25),
     "efficientnet-lite0": Case(large_networks.efficientnet_lite0, 25),
     "yolo-v3-tiny": Case(lambda: large_networks.yolo_v3_tiny(416), 25),
 }
