@@ -1,7 +1,7 @@
 """Estimates before any tool runs beside what Yosys counts: look-up tables, flip-flops, multiplier and memory blocks.
 
-``estimates.py [NAME...] [--random N] [--seed K] [--family ecp5|xcup|both] [--results FILE] [--limits]``. Networks are small
-and varied; ``--random`` draws others, which no figure of a family was fitted to. What Yosys
+``estimates.py [NAME...] [--family ecp5|xcup|both] [--results FILE] [--limits]``. Networks are small
+and varied; ``random_estimates.py`` draws others, which no figure of a family was fitted to. What Yosys
 counted of a circuit is kept in a file, by the circuit's text, so that a run that was stopped goes on where it was. With
 ``--limits`` the exit status is 1 where estimates are farther off than is promised: look-up tables by 10 % in the median and
 25 % at worst, flip-flops by 10 % in the median, blocks not at all.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import random
 import statistics
 import sys
 import tempfile
@@ -23,14 +22,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from drawn import PARTS, Attention, Recurrent
 from rich.console import Console
 from rich.table import Table
 from tests.flows.runs import synthesize
 from torch import nn
 
 import bitsmith
-from bitsmith.building.design import circuit
-from bitsmith.devices import DEFAULT_PART, ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.building.design import Circuit, circuit
+from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.passes.program import drop_dead
@@ -41,33 +41,8 @@ _FEW = 20
 """Of fewer cells than this a share says little: the difference counts as one of this many."""
 
 FAMILIES = (ECP5, ULTRASCALE_PLUS)
-PARTS = {ECP5.name: DEFAULT_PART, ULTRASCALE_PLUS.name: "xcku5p-ffvb676-2-e"}
 
 Maker = Callable[[], nn.Module]
-
-
-class Recurrent(nn.Module):
-    """A recurrent layer and a dense one on its last state."""
-
-    def __init__(self, layer: nn.Module, hidden: int, outputs: int) -> None:
-        super().__init__()
-        self.layer, self.head = layer, nn.Linear(hidden, outputs)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The scores of a batch of sequences."""
-        return self.head(self.layer(x)[0][:, -1])
-
-
-class Attention(nn.Module):
-    """Attention of a sequence to itself, added to it, and a mean."""
-
-    def __init__(self, features: int, heads: int) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(features, heads, batch_first=True)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The mean over the sequence."""
-        return (x + self.attention(x, x, x, need_weights=False)[0]).mean(dim=1)
 
 
 def dense(*sizes: int, act: Callable[[], nn.Module] = nn.ReLU) -> Maker:
@@ -189,38 +164,6 @@ NETWORKS: Mapping[str, Case] = {
 }
 
 
-def drawn(number: int, seed: int) -> Mapping[str, Case]:
-    """Random networks: kinds, sizes, bits, reuse factors and interfaces."""
-    rng = random.Random(seed)
-
-    def size(low: int, high: int) -> int:
-        return rng.randint(low, high)
-
-    def case() -> tuple[str, Case]:
-        kind = rng.choice(("dense", "tables", "conv", "conv1d", "recurrent", "recurrent", "attention"))
-        bits, weight_bits = size(4, 10), size(3, 8)
-        reuse, stream = rng.choice((1, 1, 1, 4, 9, 16)), rng.random() < 0.5
-        zeros = rng.choice((0.0, 0.0, 0.5, 0.8))
-        sizes = [size(4, 24) for _ in range(size(3, 5))]
-        few = [size(1, 2), *(size(2, 6) for _ in range(size(1, 2)))]
-        cell, length = rng.choice((nn.LSTM, nn.GRU, nn.RNN)), rng.choice((4, 8))
-        inputs, hidden, outputs = size(2, 5), size(2, 7), size(2, 4)
-        act = rng.choice((nn.Tanh, nn.Sigmoid)) if kind == "tables" else nn.ReLU
-        make, shape = {
-            "dense": (dense(*sizes, act=act), (sizes[0],)),
-            "tables": (dense(*sizes, act=act), (sizes[0],)),
-            "conv": (conv(*few), (few[0], 8, 8)),
-            "conv1d": (conv1d(*few, length=length), (few[0], length)),
-            "recurrent": (lambda: Recurrent(cell(inputs, hidden, batch_first=True), hidden, outputs), (length, inputs)),
-            "attention": (lambda: Attention(4, 2), (length, 4)),
-        }[kind]
-        stream = stream or kind == "conv"  # as one circuit, images take minutes of synthesis
-        return kind, Case(make, shape, bits, weight_bits, reuse, stream, zeros)
-
-    cases = (case() for _ in range(number))
-    return {f"{kind}-{seed}.{count}": network for count, (kind, network) in enumerate(cases)}
-
-
 @dataclass(frozen=True)
 class Found:
     """Cells that Yosys counts."""
@@ -238,13 +181,21 @@ class Results:
         self._path = path
         self._known: dict[str, dict[str, int]] = json.loads(path.read_text()) if path.exists() else {}
 
+    def knows(self, sources: Mapping[str, str], family: Family) -> bool:
+        """Return True if a design was counted."""
+        return self._digest(sources, family) in self._known
+
     def of(self, top: str, sources: Mapping[str, str], family: Family) -> Found:
         """The cells of a design."""
-        digest = hashlib.sha256(json.dumps([family.name, sorted(sources.items())]).encode()).hexdigest()[:24]
+        digest = self._digest(sources, family)
         if digest not in self._known:
             self._known[digest] = asdict(_synthesized(top, sources, family))
             self._path.write_text(json.dumps(self._known, indent=1))
         return Found(**self._known[digest])
+
+    @staticmethod
+    def _digest(sources: Mapping[str, str], family: Family) -> str:
+        return hashlib.sha256(json.dumps([family.name, sorted(sources.items())]).encode()).hexdigest()[:24]
 
 
 def _synthesized(top: str, sources: Mapping[str, str], family: Family) -> Found:
@@ -256,15 +207,19 @@ def _synthesized(top: str, sources: Mapping[str, str], family: Family) -> Found:
     return Found(found.lut, found.ff, found.dsp, found.bram)
 
 
+def expected(model: bitsmith.Model, family: Family) -> tuple[Size, Circuit]:
+    """What is expected before the circuit is made, and the circuit."""
+    program, target = drop_dead(model.program, keep_probes=False), model.target
+    budget = family.delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
+    size = estimate_layout(program, model.directives, family, budget)
+    return size, circuit(program, model.directives, family.delays, budget, "net", Title("benchmark", ""))
+
+
 def measured(case: Case, family: Family, results: Results) -> tuple[Found, Size]:
     """What Yosys counts, and what was expected."""
     with tempfile.TemporaryDirectory() as folder:
-        model = case.model(PARTS[family.name], folder)
-    program, target = drop_dead(model.program, keep_probes=False), model.target
-    budget = family.delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
-    expected = estimate_layout(program, model.directives, family, budget)
-    made = circuit(program, model.directives, family.delays, budget, "net", Title("benchmark", ""))
-    return results.of(made.top, made.sources, family), expected
+        size, made = expected(case.model(PARTS[family.name], folder), family)
+    return results.of(made.top, made.sources, family), size
 
 
 def ratio(expected: int, found: int) -> float:
@@ -313,9 +268,7 @@ def main() -> None:
     """Print a table per family."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NETWORKS))
-    parser.add_argument("--random", type=int, metavar="N", default=0)
-    parser.add_argument("--seed", type=int, metavar="K", default=0)
-    parser.add_argument("--family", default="both", choices=[*PARTS, "both"])
+    parser.add_argument("--family", default="both", choices=[*(family.name for family in FAMILIES), "both"])
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "bitsmith-estimates.json")
     parser.add_argument("--limits", action="store_true")
     given = parser.parse_args()
@@ -324,9 +277,8 @@ def main() -> None:
         if given.family not in (family.name, "both"):
             continue
         rows = []
-        networks = drawn(given.random, given.seed) if given.random else {name: NETWORKS[name] for name in names}
-        for name, case in networks.items():
-            rows.append(Row(name, family.name, *measured(case, family, results)))
+        for name in names:
+            rows.append(Row(name, family.name, *measured(NETWORKS[name], family, results)))
             print(family.name, *rows[-1].cells(), sep="  ", file=sys.stderr, flush=True)
         near, said = summary(rows)
         kept = kept and near
