@@ -74,7 +74,7 @@ module bitsmith_engine_lanes #(
         assign number = $signed(numbers[((k<NUMBERS)?k:NUMBERS-1)*(WIDTH+1)+:WIDTH+1]);
         assign factor = $signed(factors[k*WEIGHT+:WEIGHT]);
         assign operand = SUM'(product);
-        assign kept = first ? '0 : total;  // so that a multiplier block with an adder takes both
+        assign kept = first ? SUM'(0) : total;  // so that a multiplier block with an adder takes both
         assign sums[k*SUM+:SUM] = $unsigned(total);
 
         if (SUM < PRODUCT) begin : g_narrow

@@ -26,9 +26,9 @@ module bitsmith_engine_walk #(
 
     always_comb begin
         which = 3'd0;
-        for (int k = 0; k < 6; k = k + 1) if (ends[k]) which = 3'(k + 1);
+        for (int k = 0; k < 6; k = k + 1) if (ends[k]) which = $unsigned(3'(k + 1));
         further = WORD_BITS'(STEP);
-        for (int k = 1; k < 7; k = k + 1) if (which == 3'(k)) further = walk[k*WORD_BITS+:WORD_BITS];
+        for (int k = 1; k < 7; k = k + 1) if (which == $unsigned(3'(k))) further = walk[k*WORD_BITS+:WORD_BITS];
     end
 
     always_ff @(posedge clk) begin
@@ -55,7 +55,7 @@ module bitsmith_engine_walk #(
 
         always_comb begin
             moves = '0;
-            for (int k = 1; k < 7; k = k + 1) if (which == 3'(k)) moves = parts[k*PART+:PART];
+            for (int k = 1; k < 7; k = k + 1) if (which == $unsigned(3'(k))) moves = parts[k*PART+:PART];
         end
 
         always_ff @(posedge clk) begin
