@@ -127,8 +127,10 @@ class _Scheduler:
         other._delay, other._too_slow = list(self._delay), list(self._too_slow)
         other._registers_after = bytearray(self._registers_after)
         other._stage, other._finish = list(self._stage), list(self._finish)
-        for word in sums:
-            other._enter(word)
+        changed = frozenset(sums)
+        for word in self._order:  # those that read such a sum, too, which may begin at another of its bits
+            if word in changed or (word not in gone and not changed.isdisjoint(self._reads[word])):
+                other._enter(word)
         return other
 
     def _enter(self, word: int) -> None:
