@@ -37,7 +37,7 @@ def chains(netlist: Netlist) -> int:
 
 
 @settings(max_examples=8)
-@example(7, 3.1, False)  # one is taken apart
+@example(11, 2.8, False)  # one is taken apart
 @given(st.integers(0, 10_000), st.floats(1.8, 8.0), st.booleans())
 def test_results_stay_and_registers_pay(seed: int, budget: float, longer: bool) -> None:
     netlist = networks(seed, budget)
@@ -47,7 +47,9 @@ def test_results_stay_and_registers_pay(seed: int, budget: float, longer: bool) 
     assert parse(to_text(parted)) == parted
     before, after = (pipeline(one, DELAYS, budget, at_least) for one in (netlist, parted))
     assert after.stages <= before.stages
-    assert (parted == netlist) == (chains(parted) == chains(netlist)) and (seed != 7 or parted != netlist)
+    assert (parted == netlist) == (chains(parted) == chains(netlist)) and (
+        (seed, budget) != (11, 2.8) or parted != netlist
+    )
     if parted != netlist:
         assert before.register_bits - after.register_bits > 2 * (chains(parted) - chains(netlist))
     for sample in range(4):

@@ -53,6 +53,10 @@ class _Term:
     minus: bool
 
 
+def _sum_bits(netlist: Netlist) -> int:
+    return sum(word.width for word in netlist.words if isinstance(word.cell, AddSub | TernaryAdder))
+
+
 class _Trial:
     """A netlist of which sums of three are taken apart."""
 
@@ -93,8 +97,8 @@ class _Trial:
         return more
 
     def cost(self, index: int) -> int:
-        """The look-up tables of the inner sum of ``index``."""
-        return self._netlist.words[index].width
+        """The look-up tables of the inner sum of ``index``: the bits of sums that there are more with it."""
+        return _sum_bits(self.netlist({index})) - _sum_bits(self._netlist)
 
     def _outer(self, writing: Writing, index: int) -> Cell:
         """The outer of two sums; the inner one is written before."""
