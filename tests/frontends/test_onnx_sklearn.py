@@ -257,7 +257,7 @@ def test_words_at_constant_places_are_refused() -> None:
 def test_other_models_are_refused_by_name() -> None:
     from sklearn.impute import SimpleImputer
 
-    with pytest.raises(UnsupportedError, match="Imputer.*no missing values"):
+    with pytest.raises(UnsupportedError, match=r"Imputer.*no missing values"):
         read_onnx(_exported(SimpleImputer(), *_iris()))
 
 

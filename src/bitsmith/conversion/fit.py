@@ -311,7 +311,7 @@ class _Judge:
             goal, held, laid_out = self.descent.goal, self.held, self.descent.layouts(trial.configuration)
             outputs = Emulator(laid_out.compiled.program).run(held.inputs)
             scores = held.of_outputs(outputs)
-            self.seen[trial.key] = scores, max(goal.excess(held, each) for each in (scores, held.expected(outputs)))
+            self.seen[trial.key] = scores, goal.excess_of(held, outputs, scores, held.expected(outputs))
         return self.seen[trial.key]
 
     def margin(self, point: Point) -> float:

@@ -293,6 +293,11 @@ class Yardstick:
             return (self.custom(outputs),)
         return tuple(measure.score_of(output) for measure, output in zip(self.measures, outputs, strict=True))
 
+    def tells_nothing(self, outputs: Sequence[Floats]) -> bool:
+        """Return True if an output is the same for all samples while the float model's is not, whatever its score."""
+        pairs = zip(outputs, self.outputs, strict=True)
+        return any(not np.ptp(x, axis=0).any() and bool(np.ptp(y, axis=0).any()) for x, y in pairs)
+
     def distance(self, found: Sequence[Floats]) -> float:
         """Return the mean square difference from the float model's outputs, of the worst one, as a share of its variance."""
         pairs = zip(found, self.outputs, strict=True)

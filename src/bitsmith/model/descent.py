@@ -267,7 +267,7 @@ class Descent:
     def _result(self, keys: Mapping[str, object]) -> Result:
         laid_out, yardstick = self.layouts(keys), self.yardstick
         outputs = Emulator(laid_out.program).run(yardstick.inputs)
-        excess = self.goal.excess(yardstick, yardstick.expected(outputs))
+        excess = self.goal.excess_of(yardstick, outputs, yardstick.expected(outputs))
         cost, scores = self.goal.cost(laid_out.rough, laid_out.part), yardstick.of_outputs(outputs)
         if self._is_scarce():
             cost += _OF_ROOM * self._lacking(laid_out)

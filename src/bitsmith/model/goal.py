@@ -13,6 +13,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import packed_luts
 from bitsmith.fidelity.scores import METRICS, CustomMetric, Score, Yardstick
+from bitsmith.layers.layer import Floats
 from bitsmith.options.signature import answering
 
 Minimized: TypeAlias = Literal["lut", "ff", "dsp", "bram", "interval", "latency"]
@@ -116,6 +117,10 @@ class Goal:
         if self.limit is not None:
             return None
         return LOSS if self.loss is None else self.loss
+
+    def excess_of(self, yardstick: Yardstick, outputs: Sequence[Floats], *scores: Sequence[float]) -> float:
+        """Return by how much the worst of some scores of ``outputs`` is worse than allowed: by all if these tell nothing."""
+        return 1.0 if yardstick.tells_nothing(outputs) else max(self.excess(yardstick, each) for each in scores)
 
     def excess(self, yardstick: Yardstick, scores: Sequence[float]) -> float:
         """Return by how much scores are worse than the goal allows; 0 or less where they are good enough."""
