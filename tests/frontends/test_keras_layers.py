@@ -178,6 +178,7 @@ def test_dot(axes: Any, shapes: list[tuple[int, ...]], normalize: bool) -> None:
 AUGMENTATIONS = [name for name in dir(layers) if name.startswith("Random") and name != "RandomCrop"]
 
 
+@pytest.mark.filterwarnings("ignore:.*Explicitly requested dtype int64:UserWarning")  # MixUp with JAX
 @pytest.mark.parametrize("name", [*AUGMENTATIONS, "RandAugment", "AugMix", "CutMix", "MixUp"])
 def test_augmentation_is_left_out(name: str) -> None:
     takes = inspect.signature(getattr(layers, name)).parameters
