@@ -30,7 +30,7 @@ Data = npt.NDArray[np.float64] | tuple[npt.NDArray[np.float32], npt.NDArray[np.i
 def cnn(folder: Path) -> tuple[AnyModel, Data]:
     """The network, and images to compare it on."""
     path, _ = SMALL.write(folder)
-    return path, np.random.default_rng(0).uniform(-1.0, 1.0, (60, *IMAGE))
+    return path, np.random.default_rng(0).uniform(-1.0, 1.0, (240, *IMAGE))
 
 
 def tagger(_: Path) -> tuple[AnyModel, Data]:
@@ -53,9 +53,9 @@ class Wish:
 
 
 WISHES: Mapping[str, Wish] = {
-    "ecp5": Wish(cnn, bitsmith.Goal(metric="error", loss=0.1, part="LFE5U-45F", minimize="interval"), 20.0, 60, True),
+    "ecp5": Wish(cnn, bitsmith.Goal(metric="error", loss=0.03, part="LFE5U-45F", minimize="interval"), 20.0, 60, True),
     "ice40": Wish(
-        cnn, bitsmith.Goal(metric="error", loss=0.1, part="iCE40UP5K-SG48", minimize="interval"), None, 200, True
+        cnn, bitsmith.Goal(metric="error", loss=0.03, part="iCE40UP5K-SG48", minimize="interval"), None, 200, True
     ),
     "tagger": Wish(
         tagger,
