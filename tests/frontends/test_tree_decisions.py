@@ -9,6 +9,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 import numpy.typing as npt
+import pytest
 import xgboost
 from sklearn import datasets, ensemble, tree
 from sklearn.model_selection import train_test_split
