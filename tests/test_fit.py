@@ -21,7 +21,6 @@ from bitsmith.compiler import Compiled, Source
 from bitsmith.conversion.fitted import Fitted, _rounded
 from bitsmith.errors import CapacityError, ConfigError, FewSamplesWarning, InputDataError, ProjectError
 from bitsmith.estimate.fit import packed_luts
-from bitsmith.fidelity.scores import Yardstick
 from bitsmith.ir.text import to_text
 from bitsmith.model import descent, results
 from bitsmith.model.results import Result, Results
@@ -245,18 +244,6 @@ def test_metrics_are_their_definitions(
     scores = np.asarray(fitted.model.predict(x[held]))
     wanted = reference(scores, floats[held], None) if reference is not None else metric(scores, floats[held])  # type: ignore[operator]
     assert fitted.best().score == pytest.approx(wanted)
-
-
-def test_a_constant_is_no_answer() -> None:
-    """Its mean error may be less than the goal allows, and it takes nothing."""
-    y, goal = np.linspace(0.0, 1.0, 20)[:, None], Goal(metric="error", loss=0.4)
-    yardstick = Yardstick([y], [y, y], ())
-    for outputs in ([y, np.full_like(y, 0.5)], [np.full_like(y, 0.5), y]):
-        scores = yardstick.of_outputs(outputs)
-        assert goal.excess(yardstick, scores) <= 0 < goal.excess_of(yardstick, outputs, scores)
-    assert goal.excess_of(yardstick, [y, y + 0.1], yardstick.of_outputs([y, y + 0.1])) <= 0
-    steady = Yardstick([y], [np.ones_like(y)], ())  # as is the float model
-    assert goal.excess_of(steady, [np.ones_like(y)], steady.of_outputs([np.ones_like(y)])) <= 0
 
 
 def test_an_interruption_keeps_what_was_found(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bitsmith import Goal
 from bitsmith.fidelity.confidence import confidence
 from bitsmith.fidelity.scores import Measure, Score, Yardstick
 
@@ -81,3 +82,15 @@ def test_a_part_of_the_samples_is_measured_as_if_there_were_no_others() -> None:
         few = whole.of_samples(rows)
         assert few.of_outputs([found[rows]]) == (alone.score_of(found[rows]),)
         assert few.reference == alone.reference and len(few.inputs[0]) == len(rows)
+
+
+def test_a_constant_is_no_answer() -> None:
+    """Its mean error may be less than the goal allows, and it takes nothing."""
+    y, goal = np.linspace(0.0, 1.0, 20)[:, None], Goal(metric="error", loss=0.4)
+    yardstick = Yardstick([y], [y, y], ())
+    for outputs in ([y, np.full_like(y, 0.5)], [np.full_like(y, 0.5), y]):
+        scores = yardstick.of_outputs(outputs)
+        assert goal.excess(yardstick, scores) <= 0 < goal.excess_of(yardstick, outputs, scores)
+    assert goal.excess_of(yardstick, [y, y + 0.1], yardstick.of_outputs([y, y + 0.1])) <= 0
+    steady = Yardstick([y], [np.ones_like(y)], ())  # as is the float model
+    assert goal.excess_of(steady, [np.ones_like(y)], steady.of_outputs([np.ones_like(y)])) <= 0
