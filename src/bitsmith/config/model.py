@@ -307,19 +307,19 @@ def read_outliers(value: object, where: str) -> Outliers:
 
 
 def _digit_price(value: object, where: str) -> float:
-    accepted = "a share of the outputs' variance from 0 to 1, such as 0.000003"
-    price = number(value, where, accepted)
-    if not 0 <= price <= 1:
-        raise ConfigError(f"{price:g}", where=where, accepted=accepted)
-    return price
+    return _within(value, where, 0.0, 1.0, "a share of the outputs' variance from 0 to 1, such as 0.000003")
 
 
 def _headroom(value: object, where: str) -> float:
-    accepted = "a factor from 0.25 to 16, such as 1"
-    factor = number(value, where, accepted)
-    if not 0.25 <= factor <= 16:
-        raise ConfigError(f"{factor:g}", where=where, accepted=accepted)
-    return factor
+    return _within(value, where, 0.25, 16.0, "a factor from 0.25 to 16, such as 1")
+
+
+def _within(value: object, where: str, least: float, most: float, accepted: str) -> float:
+    """A number from ``least`` to ``most``."""
+    read = number(value, where, accepted)
+    if not least <= read <= most:
+        raise ConfigError(f"{read:g}", where=where, accepted=accepted)
+    return read
 
 
 def _is_auto(value: object) -> bool:
