@@ -34,14 +34,14 @@ def part_sums(netlist: Netlist, delays: Delays, budget_ns: float, at_least: int 
     parted = set(sorted(waiting, key=lambda index: (-waiting[index], index))[:tries])
     if not parted:
         return netlist
-    after = trial.placed(parted)
+    after, costs = trial.placed(parted), {index: trial.cost(index) for index in parted}
     for index in sorted(parted, key=lambda index: (waiting[index], index)):
         whole = trial.placed(parted - {index})
         more = whole.register_bits - after.register_bits
-        if whole.stages <= after.stages and more <= _FLIP_FLOPS * trial.cost(index):
+        if whole.stages <= after.stages and more <= _FLIP_FLOPS * costs[index]:
             parted, after = parted - {index}, whole
     saved = before.register_bits - after.register_bits
-    pays = saved > _FLIP_FLOPS * sum(map(trial.cost, parted))
+    pays = saved > _FLIP_FLOPS * sum(costs[index] for index in parted)
     return trial.netlist(parted) if pays and after.stages <= before.stages else netlist
 
 
