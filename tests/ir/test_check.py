@@ -8,7 +8,7 @@ import pytest
 
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.check import arity, check
+from bitsmith.ir.check import check
 from bitsmith.ir.ops import Concat
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.text import parse
@@ -52,10 +52,9 @@ def test_numbers_of_operands() -> None:
                 seen.setdefault(type(node.op), (program, index))
     for kind, (program, index) in seen.items():
         node = program.nodes[index]
-        least, most = arity(node.op)
-        assert least <= len(node.args) <= most
+        assert len(node.args) in node.op.arity
         for args in (node.args[1:], (*node.args, 0)):
-            if index and not least <= len(args) <= most:
+            if index and len(args) not in node.op.arity:
                 nodes = (*program.nodes[:index], replace(node, args=args))
                 with pytest.raises(ProgramError, match=f"{len(args)} operands of {kind.__name__}, which"):
                     check(Program(nodes, (Output("y", index),)))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.check import arity, check
+from bitsmith.ir.check import check
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Cast, Compare, Const, Input, Linear, Op, Pad, Parameter, Relation, Shift, Table
 from bitsmith.ir.scaling import linear_weights, rescale
@@ -246,8 +246,8 @@ def _fracs(frac: int) -> dict[str, Op]:
 def test_operations_have_as_many_fractional_bits_as_fit_into_memory(name: str, sign: int) -> None:
     for frac in (1 << 62, MAX_FRAC + 1):
         op = _fracs(sign * frac)[name]
-        args = [TensorType.of((2,), 0, -8, 7)] * (arity(op)[0])
+        args = [TensorType.of((2,), 0, -8, 7)] * op.arity[0]
         with pytest.raises(ProgramError, match=f"more than {MAX_FRAC} fractional bits"):
             infer(op, args)
     op = _fracs(sign * MAX_FRAC)[name]
-    infer(op, [TensorType.of((2,), 0, -8, 7)] * (arity(op)[0]))
+    infer(op, [TensorType.of((2,), 0, -8, 7)] * op.arity[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable, Sequence
-from typing import assert_never
 
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir import ops
@@ -56,9 +55,8 @@ def check_node(op: Op, args: Sequence[int], earlier: Sequence[TensorType], decla
     for arg in args:
         if not 0 <= arg < len(earlier):
             raise ProgramError(f"operand %{arg}, which is not an earlier node")
-    least, most = arity(op)
-    if not least <= len(args) <= most:
-        wanted = str(least) if least == most else f"at least {least}"
+    if len(args) not in op.arity:
+        wanted = f"{'at least ' * (len(op.arity) > 1)}{op.arity[0]}"
         raise ProgramError(f"{len(args)} operands of {type(op).__name__}, which takes {wanted}")
     if isinstance(op, ops.Scan):
         check(op.body)
@@ -74,41 +72,6 @@ def check_node(op: Op, args: Sequence[int], earlier: Sequence[TensorType], decla
     if declared is not None and not declared.contains(result):
         raise ProgramError(f"the type {declared} does not hold all results of {type(op).__name__}, which are {result}")
     return result
-
-
-def arity(op: Op) -> tuple[int, int]:
-    """Least and greatest number of operands."""
-    match op:
-        case ops.Input() | ops.Const() | ops.Parameter():
-            return 0, 0
-        case (
-            ops.Reshape()
-            | ops.Transpose()
-            | ops.Slice()
-            | ops.Pad()
-            | ops.Gather()
-            | ops.Broadcast()
-            | ops.Window()
-            | ops.Linear()
-            | ops.Neg()
-            | ops.Shift()
-            | ops.Abs()
-            | ops.Sum()
-            | ops.AMax()
-            | ops.Table()
-            | ops.Cast()
-        ):
-            return 1, 1
-        case ops.MatMul() | ops.Add() | ops.Sub() | ops.Mul() | ops.Max() | ops.Min() | ops.Compare():
-            return 2, 2
-        case ops.Select():
-            return 3, 3
-        case ops.Concat():
-            return 1, 1 << 20
-        case ops.Scan():
-            return len(op.body.inputs), len(op.body.inputs)
-        case _:
-            assert_never(op)
 
 
 def check_results(kind: str, results: Sequence[Output], nodes: int) -> None:

@@ -50,6 +50,11 @@ RELATIONS: Mapping[Relation, np.ufunc] = {
 class _Op:
     """Equality and hashing by value, arrays included."""
 
+    @property
+    def arity(self) -> range:
+        """Numbers of operands that the op may have."""
+        raise NotImplementedError
+
     def key(self) -> tuple[object, ...]:
         """A hashable value that is equal for equal ops."""
         return (type(self).__name__, *(_hashable(getattr(self, f.name)) for f in fields(self)))
@@ -69,7 +74,22 @@ def _hashable(value: object) -> object:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Input(_Op):
+class _Leaf(_Op):
+    arity: ClassVar[range] = range(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unary(_Op):
+    arity: ClassVar[range] = range(1, 2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Binary(_Op):
+    arity: ClassVar[range] = range(2, 3)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Input(_Leaf):
     """An input of the program. Real numbers become raw ones by this cast before they reach the circuit.
 
     ``frac``, ``lo`` and ``hi`` are those of the declared format and broadcast to ``shape``.
@@ -85,7 +105,7 @@ class Input(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Const(_Op):
+class Const(_Leaf):
     """A constant tensor: element = ``raw * 2**-frac``; ``frac`` broadcasts to the shape of ``raw``."""
 
     raw: Ints
@@ -93,7 +113,7 @@ class Const(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parameter(_Op):
+class Parameter(_Leaf):
     """A constant tensor as :class:`Const`, whose values may be loaded into hardware later: any within ``lo..hi``.
 
     ``name`` says which tensor of its layer it is, ``external`` that it comes from outside for each sample. ``frac``, ``lo`` and
@@ -109,21 +129,21 @@ class Parameter(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reshape(_Op):
+class Reshape(_Unary):
     """The same elements in row-major order under another shape."""
 
     shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Transpose(_Op):
+class Transpose(_Unary):
     """Axes permuted: result axis ``k`` is operand axis ``perm[k]``."""
 
     perm: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slice(_Op):
+class Slice(_Unary):
     """``x[start:stop:step]`` per axis, with ``0 <= start < stop <= n`` and ``step >= 1``."""
 
     start: tuple[int, ...]
@@ -137,9 +157,11 @@ class Concat(_Op):
 
     axis: int
 
+    arity: ClassVar[range] = range(1, (1 << 20) + 1)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pad(_Op):
+class Pad(_Unary):
     """Zeros before and after, per axis."""
 
     before: tuple[int, ...]
@@ -147,7 +169,7 @@ class Pad(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gather(_Op):
+class Gather(_Unary):
     """Slices of the operand picked by constant ``indices`` along ``axis``, whose place the axes of ``indices`` take."""
 
     indices: Positions
@@ -155,14 +177,14 @@ class Gather(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Broadcast(_Op):
+class Broadcast(_Unary):
     """The operand repeated along axes of size 1 (and new leading axes) up to ``shape``."""
 
     shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Window(_Op):
+class Window(_Unary):
     """Sliding windows over the first ``len(size)`` axes, zero-padded by ``padding`` (before, after) per axis.
 
     ``(p1..pk, rest)`` becomes ``(q1..qk, size1..sizek, rest)`` with
@@ -176,7 +198,7 @@ class Window(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Linear(_Op):
+class Linear(_Unary):
     """``x @ W`` over the last axis; ``W = weights * 2**-frac`` is constant, of shape (n_in, n_out).
 
     ``frac`` broadcasts to the shape of ``weights``.
@@ -187,43 +209,43 @@ class Linear(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MatMul(_Op):
+class MatMul(_Binary):
     """``x @ y`` of two variables, ``(..., n, k) @ (..., k, m)``, leading axes broadcast."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Add(_Op):
+class Add(_Binary):
     """``x + y``, broadcasting."""
 
     ufunc: ClassVar[np.ufunc] = np.add
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sub(_Op):
+class Sub(_Binary):
     """``x - y``, broadcasting."""
 
     ufunc: ClassVar[np.ufunc] = np.subtract
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mul(_Op):
+class Mul(_Binary):
     """``x * y``, broadcasting."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Neg(_Op):
+class Neg(_Unary):
     """``-x``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shift(_Op):
+class Shift(_Unary):
     """``x * 2**amount``; ``amount`` broadcasts to the shape of ``x``. Free: only ``frac`` changes."""
 
     amount: Fracs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Max(_Op):
+class Max(_Binary):
     """The larger of ``x`` and ``y``, broadcasting."""
 
     ufunc: ClassVar[np.ufunc] = np.fmax
@@ -231,19 +253,19 @@ class Max(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Min(_Op):
+class Min(_Binary):
     """The smaller of ``x`` and ``y``, broadcasting."""
 
     ufunc: ClassVar[np.ufunc] = np.fmin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Abs(_Op):
+class Abs(_Unary):
     """``|x|``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Compare(_Op):
+class Compare(_Binary):
     """1 where ``x relation y`` holds, else 0; broadcasting."""
 
     relation: Relation
@@ -253,23 +275,25 @@ class Compare(_Op):
 class Select(_Op):
     """``x`` where ``condition`` is not 0, else ``y``; operands (condition, x, y), broadcasting."""
 
+    arity: ClassVar[range] = range(3, 4)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sum(_Op):
+class Sum(_Unary):
     """The sum over ``axes`` (sorted, not negative), which disappear."""
 
     axes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AMax(_Op):
+class AMax(_Unary):
     """The largest element over ``axes`` (sorted, not negative), which disappear."""
 
     axes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table(_Op):
+class Table(_Unary):
     """``values[raw(x) - first] * 2**-frac``: a look-up by the raw value of ``x``.
 
     ``values`` has shape (..., n): its leading axes broadcast to the shape of ``x`` (a table per element or per
@@ -283,7 +307,7 @@ class Table(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cast(_Op):
+class Cast(_Unary):
     """``x`` rounded to multiples of ``2**-frac`` and then brought into the raw interval ``lo..hi``: the only lossy op.
 
     WRAP is modulo ``hi - lo + 1``; SAT clamps; SAT_ZERO gives 0 outside; SAT_SYM clamps to ``max(lo, -hi)..hi``,
@@ -313,6 +337,11 @@ class Scan(_Op):
     body: Program
     states: int
     kept: int
+
+    @property
+    def arity(self) -> range:
+        count = len(self.body.inputs)
+        return range(count, count + 1)
 
 
 Movement: TypeAlias = Reshape | Transpose | Slice | Concat | Pad | Gather | Broadcast | Window
