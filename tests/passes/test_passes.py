@@ -15,7 +15,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.check import check
-from bitsmith.ir.ops import Add, Op, Parameter, Scan
+from bitsmith.ir.ops import Add, Op, Parameter, Scan, Window
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
@@ -87,6 +87,24 @@ def test_windows_pad_what_was_padded(before: tuple[int, ...], after: tuple[int, 
     program = builder.program([("y", y)])
     small = drop_dead(reduce_widths(program))
     assert len(small.nodes) == (3 if before[2] else 2)
+    stimuli = random_stimuli(program, 0, 8)
+    for expected, got in zip(Emulator(program).run_raw(stimuli), Emulator(small).run_raw(stimuli), strict=True):
+        assert np.array_equal(expected, got)
+
+
+@pytest.mark.parametrize("reduce", ["amax", "sum"])
+@pytest.mark.parametrize("rows", [(1, 1), (0, 2), (0, 0)])
+def test_rows_are_padded_where_windows_lie_along_them(reduce: str, rows: tuple[int, int]) -> None:
+    """Not before, where a pooling along columns would make rows of zeros."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (4, 6, 2), FixedFormat(True, 6, 2, Rounding.TRN, Overflow.SAT))
+    pool = getattr(builder, reduce)
+    across = pool(builder.window(x, (1, 3), (1, 2), (1, 1), (rows, (1, 0))), (2, 3))
+    down = pool(builder.window(across, (3, 1), (2, 1), (1, 1), ((1, 0), (0, 0))), (2, 3))
+    program = builder.program([("y", down)])
+    small = drop_dead(reduce_widths(program))
+    paddings = [node.op.padding for node in small.nodes if isinstance(node.op, Window)]
+    assert paddings == [((0, 0), (1, 0)), ((1 + rows[0], rows[1]), (0, 0))]
     stimuli = random_stimuli(program, 0, 8)
     for expected, got in zip(Emulator(program).run_raw(stimuli), Emulator(small).run_raw(stimuli), strict=True):
         assert np.array_equal(expected, got)

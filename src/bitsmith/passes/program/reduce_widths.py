@@ -14,7 +14,7 @@ import numpy as np
 from bitsmith.ir import ops
 from bitsmith.ir.infer import step_type
 from bitsmith.ir.ops import Op
-from bitsmith.ir.program import Program
+from bitsmith.ir.program import Node, Program
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import Overflow, Rounding, TensorType, compact, objects
 from bitsmith.passes.program.rewrite import Rewriter, rewrite
@@ -61,6 +61,8 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
         case ops.Window() if isinstance(inner := new.nodes[args[0]].op, ops.Pad):
             padded = _padded(op, inner)
             return None if padded is None else new.append(padded, new.nodes[args[0]].args, layer)
+        case ops.Window() if isinstance(new.nodes[args[0]].op, ops.AMax | ops.Sum):
+            return _padded_later(new, op, new.nodes[args[0]], layer)
         case ops.Scan():
             return _scan(new, op, args, layer)
         case _:
@@ -80,6 +82,27 @@ def _padded(op: ops.Window, pad: ops.Pad) -> ops.Window | None:
         return None
     own = zip(op.padding, pairs[:rank], strict=True)
     return replace(op, padding=tuple((a + before, b + after) for (a, b), (before, after) in own))
+
+
+def _padded_later(new: Rewriter, op: ops.Window, reduced: Node, layer: str) -> int | None:
+    """``op`` with the padding of what is ``reduced`` over windows, along axes that these leave as they are; None without any.
+
+    Zeros give zeros there. So a pooling axis by axis pads each axis where it pools along it, and makes no rows of zeros before.
+    """
+    inner, rank = new.nodes[reduced.args[0]], len(op.size)
+    assert isinstance(reduced.op, ops.AMax | ops.Sum)
+    if not isinstance(inner.op, ops.Window) or reduced.op.axes != tuple(range(rank, 2 * rank)):
+        return None
+    before, axes = inner.op, range(len(inner.op.size))
+    idle = [before.size[k] == before.stride[k] == 1 and any(before.padding[k]) for k in axes]
+    if len(axes) != rank or not any(idle):
+        return None
+    none = tuple((0, 0) if idle[k] else before.padding[k] for k in axes)
+    windows = new.append(replace(before, padding=none), inner.args, inner.layer)
+    without = new.append(reduced.op, (windows,), reduced.layer)
+    pairs = [tuple(map(sum, zip(op.padding[k], before.padding[k], strict=True))) for k in axes]
+    both = tuple(pairs[k] if idle[k] else op.padding[k] for k in axes)
+    return new.append(replace(op, padding=both), (without,), layer)
 
 
 def _cast(new: Rewriter, op: ops.Cast, arg: int, layer: str) -> int | None:
