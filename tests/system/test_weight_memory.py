@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.report.sections import Latency, Verification
 from tests.rtl.wrapped import load_driver_text
 from tests.system.examples import MODELS, digits
@@ -87,3 +88,14 @@ def test_a_memory_without_layers_in_turn_is_told_to_be_unused(tmp_path: Path) ->
     model, _ = digits(tmp_path, **IN_TURN | {"strategy": "resource"})
     assert any("WeightMemory has no effect" in note for note in model.notes)
     assert model.estimate().fetched == ()
+
+
+def test_too_few_cycles_for_layers_in_turn_are_said_with_the_factor_that_mends_it(tmp_path: Path) -> None:
+    model, _ = digits(tmp_path, **IN_TURN | {"reuse_factor": 1})
+    told = str(model.estimate())
+    (reuse,) = re.findall(r"side by side.*ReuseFactor: (\d+)", told, re.DOTALL)
+    assert "side by side" in str(bitsmith.explain(MODELS / "digits.keras", **IN_TURN | {"reuse_factor": 1}))
+    with pytest.raises(UnsupportedError, match="ReuseFactor"):
+        model.build(synth=False)
+    mended, _ = digits(tmp_path / "mended", **IN_TURN | {"reuse_factor": int(reuse)})
+    assert len(mended.estimate().fetched) == 1 and "side by side" not in str(mended.estimate())

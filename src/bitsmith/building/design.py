@@ -29,7 +29,7 @@ from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives, require_pipeline
-from bitsmith.mapping.engine.engines import require_engine, watched_in_engines
+from bitsmith.mapping.engine.engines import require_engines, watched_in_engines
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.text import stages_to_text, to_text
@@ -166,9 +166,9 @@ def circuit(
     """The circuit of ``program``."""
     directives, in_logic = replace(directives, block=delays.block), ram_in_logic(delays.memory, directives.part)
     require_pipeline(program, directives)
+    require_engines(program, directives)
     shown, in_engines = _with_taps(program, directives)
     if directives.unrolled(program):
-        require_engine(program, directives, ())
         netlist, stages = pipelined(shown, delays, budget_ns, directives.block_layers, latency=directives.latency)
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
@@ -180,7 +180,6 @@ def circuit(
             *(program, core.top, core.parts, cycles, late, stages.stage_ns, title, in_logic, in_engines, (), core)
         )
     network = dumped("token-network", partition(shown, directives), network_to_text)
-    require_engine(program, directives, network.processes)
     design = streams.lay_out(
         network,
         delays,

@@ -93,7 +93,7 @@ def in_words(explained: Explanation, typed: Callable[[Call], str] = in_python) -
     """The size of the circuit, and if it does not fit what would, with calls as ``typed`` has them."""
     assert explained.estimate is not None
     part, lines = explained.estimate.target.part, [f"Circuit as configured: about {explained.estimate.area} (estimate)"]
-    lines += map(str, explained.estimate.fetched)
+    lines += explained.estimate.notes
     if explained.estimate.fits:
         return "\n".join(lines)
     if not explained.choices:

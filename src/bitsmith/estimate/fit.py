@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
-from bitsmith.dataflow.kinds import Engine
 from bitsmith.devices import Part
 from bitsmith.estimate.figures import Cells, Size
 from bitsmith.estimate.size import estimate_layout, estimate_network
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
+from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.engines import regions_of
 from bitsmith.mapping.folding import MultiplierStyle, matrix_shape, weights_of
 from bitsmith.mapping.partition import partition
 
@@ -333,9 +334,10 @@ def in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float, 
 def _in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float | None) -> Fit | None:
     layers = frozenset(node.layer for node in program.nodes)
     directives = replace(wanted, products=dict.fromkeys(layers, MultiplierStyle.SHARED), engine=layers)
-    network = partition(program, replace(directives, block=part.family.area.block))
-    if not any(isinstance(process.kind, Engine) for process in network.processes):
+    regions = regions_of(builder_of(program, directives))
+    if not regions or any(region.row is None for region in regions):
         return None
+    network = partition(program, replace(directives, block=part.family.area.block))
     return Fit(directives, estimate_network(network, part.family, budget_ns, part))
 
 

@@ -14,7 +14,7 @@ from bitsmith.hls.recurrence.rounds import in_rounds
 from bitsmith.hls.writer import write
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.engine.engines import require_engine
+from bitsmith.mapping.engine.engines import require_engines
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program.load import parameters
 
@@ -26,13 +26,12 @@ def write_project(program: Program, directives: Directives, dialect: Dialect, ta
         RangeError: elements of one tensor that have no common format of a reasonable width.
         UnsupportedError: a cast that wraps in a range that is not that of a number format.
     """
+    require_engines(program, directives)
     if directives.unrolled(program):
-        require_engine(program, directives, ())
         return write(program, dialect, target)
     directives = replace(directives, tables=False)
     network = in_rounds(partition(program, directives)) or partition(program, replace(directives, feedback=False))
     network = with_loads(network)
-    require_engine(program, directives, network.processes)
     # Weights from outside come in tiles, and so all that comes with them is in streams, unless ports of tensors are asked for.
     parallel = directives.parallel and dialect.streams.arrays and (dialect.arrays.vectors or not parameters(program))
     beats = token_beats(network, dialect.streams, parallel=parallel)

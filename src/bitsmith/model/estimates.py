@@ -15,7 +15,9 @@ from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import fits, packed_luts
 from bitsmith.estimate.size import guess_layout
 from bitsmith.ir.program import Program
+from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.engines import lacking_cycles, regions_of
 from bitsmith.mapping.partition import partition
 from bitsmith.model.points import size_of
 from bitsmith.passes.program import drop_dead
@@ -69,6 +71,16 @@ class Estimate(Shown):
         directives = replace(self.directives, block=self.target.known_part.family.area.block)
         return tuple(fetched_engines(partition(program, directives)))
 
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on what engines wait for, and on layers that ask for one and have too few cycles: these are side by side here."""
+        if not self.directives.engine:
+            return ()
+        program = drop_dead(self.program, keep_probes=False)
+        lacking = lacking_cycles(regions_of(builder_of(program, self.directives)), self.directives)
+        beside = [] if lacking is None else [f"Layers are counted side by side, which a build refuses: {lacking}"]
+        return (*map(str, self.fetched), *beside)
+
     @property
     def fits(self) -> bool:
         """True if the circuit fits the part, with room for routing."""
@@ -121,7 +133,7 @@ class Estimate(Shown):
         rate = f"{every}, {self.frames_per_second:,.0f} per second at {megahertz:g} MHz"
         author = "rough estimate" if self.rough else "estimate"
         correction = self.target.known_part.family.correction
-        more = [*map(str, self.fetched), *([] if correction is None else [correction.said])]
+        more = [*self.notes, *([] if correction is None else [correction.said])]
         return "\n".join(
             [f"about {self.area} ({author}): {verdict} {self.target.part} with room for routing", rate, *more]
         )

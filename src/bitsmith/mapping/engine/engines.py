@@ -14,7 +14,6 @@ import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer, Grid, Watched
 from bitsmith.dataflow.kinds import Replay, Source
-from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.storage import weight_bits
 from bitsmith.dataflow.tokens import Stream
@@ -33,6 +32,9 @@ from bitsmith.mapping.sweeps import narrow
 
 _LEAST_PRODUCTS = 2
 """Layers with weights that an engine is worth its memory and its control for."""
+
+_NAMED = 6
+"""Layers that an error names."""
 
 _FUNCTION_STAGES = 12
 """Cycles that the token function is taken to have, at most."""
@@ -382,28 +384,39 @@ def watched_in_engines(builder: DataflowBuilder) -> tuple[Program, frozenset[str
     return Program(builder.program.nodes, shown), frozenset(layers)
 
 
-def require_engine(program: Program, directives: Directives, processes: Iterable[Process]) -> None:
-    """Check that layers that ask for an engine have one among the ``processes`` that were made of them.
+def require_engines(program: Program, directives: Directives) -> None:
+    """Check that all layers that ask for an engine and could share one have cycles enough for it.
 
     Raises:
-        UnsupportedError: none has.
+        UnsupportedError: they do not, or there are no such layers.
     """
-    if not directives.engine or any(isinstance(process.kind, Engine) for process in processes):
+    if not directives.engine:
         return
     regions = regions_of(builder_of(program, directives))
-    where = f"layers {', '.join(repr(name) for name in sorted(directives.engine))}"
     if not regions:
         raise UnsupportedError(
             "strategy 'shared', and nothing that layers can share",
-            where=where,
+            where=f"layers {', '.join(repr(name) for name in sorted(directives.engine))}",
             accepted="two dense layers or convolutions or more, one after another, with pooling and sums of tensors between them",
             remedy="parameters that differ by position, and other functions end such a part",
         )
-    region = min(regions, key=lambda one: one.needed / one.cycles)
-    names = ", ".join(repr(unit.name) for unit in region.units if unit.is_product)
-    raise UnsupportedError(
-        f"strategy 'shared' with reuse factors that leave {region.cycles} cycle{'s' * (region.cycles > 1)} for a frame",
+    lacking = lacking_cycles(regions, directives)
+    if lacking is not None:
+        raise lacking
+
+
+def lacking_cycles(regions: Iterable[Region], directives: Directives) -> UnsupportedError | None:
+    """Return the error of the region that has the least share of the cycles that it needs; None if all have enough."""
+    region = min((one for one in regions if one.row is None), key=lambda one: one.cycles / one.needed, default=None)
+    if region is None:
+        return None
+    products = [unit for unit in region.units if unit.is_product]
+    most = max(1 if directives.parallel else unit.windows for unit in products)
+    shown, others = products[:_NAMED], len(products) - _NAMED
+    names = ", ".join(repr(unit.name) for unit in shown) + (f" and {others} more" if others > 0 else "")
+    return UnsupportedError(
+        f"strategy 'shared' with reuse factors that leave {region.cycles:,} cycle{'s' * (region.cycles > 1)} for a frame",
         where=f"layers {names}",
-        accepted=f"{region.needed} cycles or more: the largest product of a reuse factor and a layer's positions",
-        remedy="raise ReuseFactor: the layers take turns on the same multipliers",
+        accepted=f"{region.needed:,} cycles or more: the largest product of a reuse factor and a layer's positions",
+        remedy=f"ReuseFactor: {-(-region.needed // most)} for these layers, which take turns on the same multipliers",
     )
