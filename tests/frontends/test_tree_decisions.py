@@ -9,7 +9,6 @@ from typing import Any
 import lightgbm
 import numpy as np
 import numpy.typing as npt
-import pytest
 import xgboost
 from sklearn import datasets, ensemble, tree
 from sklearn.model_selection import train_test_split
@@ -94,8 +93,6 @@ def test_decisions_on_all_data_are_those_of_the_library(seed: int, tmp_path: Pat
     _compare(seed, np.float32, tmp_path)
 
 
-# The layer by itself takes data that were rounded onto a bound for greater ones, which its thresholds in the circuit do not.
-@pytest.mark.filterwarnings("ignore:results inside differ:bitsmith.errors.FidelityWarning")
 @few("seed", [*map(judged, DOUBLES), *sorted({*range(100)} - {*DOUBLES})], DOUBLES[0])
 def test_decisions_on_data_in_double_precision_are_those_of_the_library(seed: int, tmp_path: Path) -> None:
     """As the data sets of scikit-learn are, whose forests read them in single precision."""

@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
-from bitsmith.layers.settled import decided_inputs, is_quantized
+from bitsmith.layers.settled import decided_inputs, is_quantized, resolution_of
 from bitsmith.passes.network.calibration import generated
 
 SAMPLES = 64
@@ -35,7 +35,19 @@ def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floa
         total = len(calibration[0])
         picked = np.unique(np.linspace(0, total - 1, min(count, total)).astype(np.int64))
         batches = [batch[picked] for batch in calibration]
-    return [batch.astype(np.float32).astype(np.float64) for batch in batches]
+    return [_single(network, name, batch) for name, batch in zip(network.inputs, batches, strict=True)]
+
+
+def _single(network: Network, name: str, batch: Floats) -> Floats:
+    """Numbers in single precision, each on its side of the thresholds of trees that read it."""
+    nearest = batch.astype(np.float32)
+    told = resolution_of(network, name)
+    if told is not None and told.edges is not None and len(told.edges) == batch.shape[-1]:
+        beside = np.nextafter(nearest, np.where(nearest > batch, -np.inf, np.inf).astype(np.float32))
+        for k, edges in enumerate(told.edges):
+            crossed = np.searchsorted(edges, nearest[..., k]) != np.searchsorted(edges, batch[..., k])
+            nearest[..., k] = np.where(crossed, beside[..., k], nearest[..., k])
+    return nearest.astype(np.float64)
 
 
 def _with_ranges_of_the_model(network: Network) -> Network:
