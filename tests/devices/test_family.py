@@ -60,6 +60,16 @@ def test_every_die_is_a_part_of_its_family(family: Family) -> None:
     assert family_named(family.name) is family
 
 
+def test_circuits_of_many_blocks_are_routed_otherwise() -> None:
+    part = resolve_part("lfe5u-85f")
+    flow = part.family.place_and_route
+    assert flow is not None and flow.crowded is not None and flow.crowded.options != flow.options
+    most = int(flow.crowded.share * part.dsps), int(flow.crowded.share * part.brams)
+    assert part.routing(0, 0) == part.routing(*most) == flow.options
+    assert part.routing(most[0] + 1, 0) == part.routing(0, most[1] + 1) == flow.crowded.options
+    assert resolve_part("xc7z020").routing(0, 0) == ()
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

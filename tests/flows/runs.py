@@ -103,11 +103,11 @@ def place_and_route(
     folder: Path, netlist: Path, *, target_mhz: float, part: Part | None = None, progress: Progress | None = None
 ) -> Timing:
     """The clock of a netlist by itself, without pads."""
-    return execute(
-        OutOfContext(inside(folder, netlist), part or resolve_part(DEFAULT_PART), target_mhz), folder, progress
-    )
+    part = part or resolve_part(DEFAULT_PART)
+    return execute(OutOfContext(inside(folder, netlist), part, target_mhz, part.routing(0, 0)), folder, progress)
 
 
 def bitstream(folder: Path, netlist: Path, name: str, *, board: Board) -> tuple[Path, Timing]:
     """The bitstream of a netlist whose top has the ports ``clk``, ``uart_rx`` and ``uart_tx``, and its timing."""
-    return execute(Bitstream(inside(folder, netlist), name, board, board.clock_hz / 1e6), folder)
+    flow = Bitstream(inside(folder, netlist), name, board, board.clock_hz / 1e6, board.part.routing(0, 0))
+    return execute(flow, folder)

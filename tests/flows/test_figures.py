@@ -49,7 +49,7 @@ def read_cells(folder: Path) -> list[float]:
 
 
 def read_report(folder: Path) -> list[float]:
-    found = OutOfContext("n.json", resolve_part("LFE5U-85F"), 100.0).read(folder, (TOOL,))
+    found = OutOfContext("n.json", resolve_part("LFE5U-85F"), 100.0, ()).read(folder, (TOOL,))
     return [found.fmax_mhz, found.clock_period_ns, *(number for pair in found.utilization.values() for number in pair)]
 
 

@@ -25,7 +25,7 @@ PACK = FoundTool("ecppack", Path("/opt/ecppack"), "1.4", Origin.PATH)
 
 
 def test_out_of_context_plan(tmp_path: Path) -> None:
-    flow = OutOfContext("synth/ecp5/netlist.json", resolve_part("LFE5U-45F-8BG256C"), 125.0)
+    flow = OutOfContext("synth/ecp5/netlist.json", resolve_part("LFE5U-45F-8BG256C"), 125.0, ("--router", "router2"))
     (command,) = flow.commands(tmp_path, (TOOL,))
     text = " ".join(command.argv)
     for option in (
@@ -39,7 +39,7 @@ def test_out_of_context_plan(tmp_path: Path) -> None:
 
 
 def test_constraints_of_the_board(tmp_path: Path) -> None:
-    flow = Bitstream("synth/shell/netlist.json", "net", ULX3S, 20.0)
+    flow = Bitstream("synth/shell/netlist.json", "net", ULX3S, 20.0, ())
     text = flow.files()["pnr/net.lpf"]
     for line in ('LOCATE COMP "clk" SITE "G2";', 'COMP "uart_rx" SITE "M1";', 'FREQUENCY PORT "clk" 25 MHZ;'):
         assert line in text
@@ -49,7 +49,7 @@ def test_constraints_of_the_board(tmp_path: Path) -> None:
 
 
 def test_a_board_of_another_family(tmp_path: Path) -> None:
-    flow = Bitstream("synth/shell/netlist.json", "net", read_board("icebreaker"), 12.0)
+    flow = Bitstream("synth/shell/netlist.json", "net", read_board("icebreaker"), 12.0, ())
     text = flow.files()["pnr/net.pcf"]
     for line in ("set_io clk 35", "set_io -pullup yes uart_rx 6", "set_frequency clk 12"):
         assert line in text
@@ -62,13 +62,13 @@ def test_a_board_of_another_family(tmp_path: Path) -> None:
 
 def test_no_open_tool_for_a_part() -> None:
     with pytest.raises(CapacityError, match="no open tool can place and route xc7z020"):
-        OutOfContext("n.json", resolve_part("xc7z020"), 100.0).find()
+        OutOfContext("n.json", resolve_part("xc7z020"), 100.0, ()).find()
 
 
 def test_report(tmp_path: Path) -> None:
     (tmp_path / "pnr").mkdir()
     report = tmp_path / "pnr" / "report.json"
-    flow = OutOfContext("n.json", resolve_part("LFE5U-85F"), 100.0)
+    flow = OutOfContext("n.json", resolve_part("LFE5U-85F"), 100.0, ())
     report.write_text(
         '{"fmax": {"clk": {"achieved": 151.5, "constraint": 100}, "$glb": {"achieved": 125.0, "constraint": 100}},'
         ' "utilization": {"TRELLIS_FF": {"used": 7, "available": 83640}, "DCUA": {"used": 0, "available": 2}}}'
@@ -82,7 +82,7 @@ def test_report(tmp_path: Path) -> None:
 
 
 def test_a_circuit_slower_than_the_board_has_no_bitstream(tmp_path: Path) -> None:
-    flow = Bitstream("n.json", "net", ULX3S, 100.0)
+    flow = Bitstream("n.json", "net", ULX3S, 100.0, ())
     assert 'FREQUENCY PORT "clk" 100 MHZ;' in flow.files()["pnr/net.lpf"]
     (tmp_path / "pnr").mkdir()
     report, bits = tmp_path / "pnr" / "net.report.json", tmp_path / "pnr" / "net.bit"

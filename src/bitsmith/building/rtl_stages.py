@@ -17,7 +17,7 @@ from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import rtl_core, system_board, system_of, watching
 from bitsmith.building.verification import compare, random_stimuli, raw_digest, selftest_frame, stimuli
 from bitsmith.config.values import NO_MONITORS, has_ranges
-from bitsmith.devices import Board, default_board, read_board
+from bitsmith.devices import Board, Part, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.errors.remedies import OPEN, convert, remedy
@@ -264,7 +264,8 @@ class Rtl:
     def pnr(self) -> Stage:
         """Place and route without pads, which measures the clock."""
         target_mhz = self._target_mhz
-        placed = OutOfContext(f"synth/{self._part.family.name}/netlist.json", self._part, target_mhz)
+        routing = self._routing(self._part)
+        placed = OutOfContext(f"synth/{self._part.family.name}/netlist.json", self._part, target_mhz, routing)
 
         return Stage(
             name="pnr",
@@ -272,7 +273,7 @@ class Rtl:
             find=placed.find,
             flow=lambda: Converted(placed, lambda found: (self._timing(found), _utilization(found))),
             needs=("synth",),
-            options=(self._part.name, f"{target_mhz}"),
+            options=(self._part.name, f"{target_mhz}", *routing),
             log="pnr/nextpnr.log",
             seconds=lambda: self._placing,
         )
@@ -282,7 +283,7 @@ class Rtl:
         if self._system is not None:
             return system_bitstream(self._system[0], ("rtl",))
         board, top = self._board(), uart_wrapper.uart_name(self._top)
-        bits = Bitstream("synth/shell/netlist.json", self._top, board, self._target_mhz)
+        bits = Bitstream("synth/shell/netlist.json", self._top, board, self._target_mhz, self._routing(board.part))
 
         def configured(found: tuple[Path, Timing]) -> Sections:
             path, reached = found
@@ -304,7 +305,7 @@ class Rtl:
             find=lambda: (*Synthesis.find(), *bits.find()),
             flow=flow,
             needs=("rtl",),
-            options=(bits.constraints,),
+            options=(bits.constraints, *bits.routing),
             log=f"pnr/{self._top}.nextpnr.log",
             seconds=lambda: self._synthesizing + self._placing,
         )
@@ -344,6 +345,10 @@ class Rtl:
         """Seconds that place and route takes."""
         size = self._room.size
         return _PNR_S[0] + _PNR_S[1] * packed_luts(size, self._part) + _PNR_BLOCK_S * (size.dsp + size.bram)
+
+    def _routing(self, part: Part) -> tuple[str, ...]:
+        """How nextpnr routes the circuit on ``part``."""
+        return part.routing(self._room.size.dsp, self._room.size.bram)
 
     def on_board(self) -> bool:
         """Return True if the board has the part: its place and route then measures the clock of the part as well."""

@@ -114,6 +114,19 @@ class Packer:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowded:
+    """How nextpnr places and routes circuits around whose blocks wires crowd.
+
+    Attributes:
+        share: of a part's multiplier or memory blocks, beyond which they do.
+        options: for those circuits.
+    """
+
+    share: float
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PlaceAndRoute:
     """nextpnr for a family.
 
@@ -130,6 +143,7 @@ class PlaceAndRoute:
         routed: option that names the file which the packer reads.
         packer: makes the bitstream.
         options: how it places and routes.
+        crowded: how it does where wires crowd around blocks; None if in the same way.
         board: name of our board that bitstreams are made for where the user names none.
     """
 
@@ -144,6 +158,7 @@ class PlaceAndRoute:
     routed: str
     packer: Packer
     options: tuple[str, ...]
+    crowded: Crowded | None
     board: str
 
 
@@ -294,3 +309,13 @@ class Part:
     def large(self) -> int:
         """Larger memories."""
         return self.die.large
+
+    def routing(self, dsp: int, bram: int) -> tuple[str, ...]:
+        """Return how nextpnr places and routes a circuit of so many multiplier and memory blocks; nothing without nextpnr."""
+        flow = self.family.place_and_route
+        if flow is None:
+            return ()
+        crowded = flow.crowded
+        if crowded is None or (dsp <= crowded.share * self.dsps and bram <= crowded.share * self.brams):
+            return flow.options
+        return crowded.options

@@ -90,6 +90,7 @@ _PLACE_AND_ROUTE = PlaceAndRoute(
         suffix=".bin",
     ),
     options=(),
+    crowded=None,
     board="ice40-hx8k-evn",
 )
 

@@ -147,6 +147,7 @@ NEXUS = Family(
             suffix=".bit",
         ),
         options=("--router", "router1"),
+        crowded=None,
         board="crosslink-nx-evn",
     ),
     correction=None,

@@ -149,6 +149,8 @@ class OutOfContext:
     """Path inside the project."""
     part: Part
     target_mhz: float
+    routing: tuple[str, ...]
+    """How the part routes the circuit."""
 
     def find(self) -> tuple[FoundTool, ...]:
         return (seek(nextpnr(place_and_route_of(self.part))),)
@@ -163,7 +165,7 @@ class OutOfContext:
                     *(str(tools[0].path), "--quiet", "--log", f"{_FOLDER}/nextpnr.log", *self.part.nextpnr),
                     *(
                         *place_and_route_of(self.part).out_of_context,
-                        *place_and_route_of(self.part).options,
+                        *self.routing,
                         "--json",
                         self.netlist,
                         "--freq",
@@ -198,6 +200,8 @@ class Bitstream:
     name: str
     board: Board
     target_mhz: float
+    routing: tuple[str, ...]
+    """How the board's part routes the circuit."""
 
     def find(self) -> tuple[FoundTool, ...]:
         return seek(nextpnr(self.board.flow)), seek(packer(self.board.flow))
@@ -232,7 +236,7 @@ class Bitstream:
             Command(
                 argv=(
                     *(str(tools[0].path), "--quiet", "--log", f"{base}.nextpnr.log", *self.board.part.nextpnr),
-                    *(*flow.options, "--json", self.netlist, flow.constraints, f"{base}{self._pins}"),
+                    *(*self.routing, "--json", self.netlist, flow.constraints, f"{base}{self._pins}"),
                     *("--freq", f"{max(self.target_mhz, self.board.clock_hz / 1e6):g}", "--seed", "1"),
                     *(flow.routed, routed, "--report", f"{base}.report.json", "--timing-allow-fail"),
                 ),
