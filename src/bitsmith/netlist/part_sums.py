@@ -16,8 +16,8 @@ from bitsmith.netlist.netlist import AddSub, Cell, Netlist, TernaryAdder, WordRe
 from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.renumber import Writing, written_again
 
-_FLIP_FLOPS = 2
-"""Flip-flops that a look-up table is worth: devices have as many for each."""
+_FLIP_FLOPS = 1.5
+"""Flip-flops that a look-up table is worth: devices have two for each, comparisons count both alike."""
 
 _PLACED_WORDS = 8000
 """Words that are placed in all while sums are tried, so that it takes about a second."""
