@@ -58,8 +58,18 @@ class Operator:
     result: Callable[[Case], int]
 
 
+def _sums(count: int, x: str, y: str, rng: random.Random) -> str:
+    """Return ``count`` sums one after another."""
+    further = [f"ys[{rng.randrange(OPERANDS)}]" for _ in range(count - 1)]
+    for term in (y, *further):
+        x = f"({x} {rng.choice('+-')} {term})"
+    return x
+
+
 OPERATORS = {
-    "adder": Operator(lambda _, x, y, rng: f"{x} {rng.choice('+-')} {y}", lambda c: c.a),
+    "adder": Operator(lambda _, x, y, rng: _sums(1, x, y, rng), lambda c: c.a),
+    "two sums": Operator(lambda _, x, y, rng: _sums(2, x, y, rng), lambda c: c.a),
+    "three sums": Operator(lambda _, x, y, rng: _sums(3, x, y, rng), lambda c: c.a),
     "comparator": Operator(lambda _, x, y, _r: f"below({x}, {y})", lambda c: 1),
     "mux2": Operator(lambda c, x, y, _: f"{y}[0] ? {x} : {{{x}[0], {x}[{c.a - 1}:1]}}", lambda c: c.a),
     "maximum": Operator(lambda _, x, y, _r: f"below({x}, {y}) ? {y} : {x}", lambda c: c.a),
@@ -69,6 +79,7 @@ OPERATORS = {
 
 CASES = [
     *(Case("adder", w, w) for w in (3, 4, 5, 6, 8, 12, 16, 24, 32, 40)),
+    *(Case(kind, w, w) for kind in ("two sums", "three sums") for w in (8, 16, 24, 32, 48)),
     *(Case("comparator", w, w) for w in (4, 8, 16, 24, 32, 40)),
     *(Case("mux2", w, w) for w in (8, 16, 32)),
     *(Case("maximum", w, w) for w in (8, 16, 32)),
