@@ -16,6 +16,8 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.memories import Candidate, chosen
+from bitsmith.mapping.partition import partition
+from tests.mapping.test_engines import depthwise, engines, residual, shared
 
 PART = resolve_part("xczu7ev")
 ULTRARAM = LargeMemory("URAM", ((4096, 72), (8192, 36), (16384, 18), (32768, 9)), 2)
@@ -42,6 +44,31 @@ CANDIDATES = (
 def test_those_are_chosen_that_save_most(tables: int, number: int, expected: list[int]) -> None:
     part = replace(PART, die=replace(PART.die, large=number))
     assert sorted(place for place, _ in chosen(CANDIDATES, tables, ULTRARAM, part)) == expected
+
+
+@pytest.mark.parametrize(("blocks", "gap", "memories"), [(30, 1, 0), (6, 2, 1)])
+def test_engines_take_a_memory_of_one_port_where_blocks_are_too_few(blocks: int, gap: int, memories: int) -> None:
+    """They go at half the pace then."""
+    program, whole = residual(12), resolve_part("iCE40UP5K-SG48")
+    part = replace(whole, die=replace(whole.die, brams=blocks))
+    directives = replace(shared(program, 9_000), part=part)
+    (engine,) = engines(partition(program, directives))
+    size, without = (estimate_layout(program, replace(directives, part=one), part.family) for one in (part, None))
+    assert engine.gap == gap
+    assert size.large["SPRAM"] == memories
+    assert (size.bram < without.bram) == bool(memories)
+
+
+def test_engines_have_no_more_parts_than_there_are_memories_of_one_port() -> None:
+    program, whole = depthwise(), resolve_part("iCE40UP5K-SG48")
+    for number, banks in ((4, 4), (2, 2), (1, 1)):
+        part = replace(whole, die=replace(whole.die, brams=0, large=number))
+        found = [
+            engine.banks
+            for reuse in (500, 1_000, 2_000)
+            for engine in engines(partition(program, replace(shared(program, reuse), part=part)))
+        ]
+        assert max(found) == banks
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Networks whose FIFOs of more than two slots are single-port memories: every bit and every cycle as planned."""
+"""Networks whose FIFOs, or numbers of engines, are in single-port memories: every bit and every cycle as planned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from bitsmith.mapping import memories
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
-from tests.properties.convolutional import demands, random_decoder, random_network
+from tests.mapping.test_engines import engines
+from tests.properties.convolutional import demands, random_decoder, random_network, turns
 from tests.properties.pairs import random_pair
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network as random_recurrent_network
@@ -66,3 +67,14 @@ def test_pairs(seed: int, tmp_path: Path) -> None:
 def test_recurrent_networks(seed: int, tmp_path: Path) -> None:
     program = random_recurrent_network(seed)
     check(program, recurrent_demands(seed, program), tmp_path, seed)
+
+
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 3 else ()) for k in range(24)])
+def test_engines_write_between_steps_that_read(seed: int, tmp_path: Path) -> None:
+    program = random_network(seed)
+    wanted = turns(seed, program)
+    directives = replace(wanted, reuse={name: 4 * factor for name, factor in wanted.reuse.items()})
+    check(program, directives, tmp_path, seed)
+    for engine in engines(partition(drop_dead(program, keep_probes=False), replace(directives, part=PART))):
+        assert engine.gap == 2
+        assert ".SINGLE(1)" in (tmp_path / "rtl" / "dut.sv").read_text()

@@ -225,12 +225,14 @@ class Engine:
         program: the token function, of a sum, a bias and a choice: a number of the memory, and one of the result; raw values,
             with no fractional bits, but for the result.
         fed: weights and biases come.
+        gap: cycles from a step to the next: 2 where the memory has a single port, and is written in between.
     """
 
     layers: tuple[EngineLayer, ...]
     words: int
     program: Program
     fed: bool = False
+    gap: int = 1
 
     @property
     def logic(self) -> Logic:
@@ -405,7 +407,7 @@ class Engine:
         taken = begin | {first + tokens - 1: tokens, actions - 1: tokens}
         numbers = Polyline.through(*map(np.array, zip(*taken.items(), strict=True)))
         weights = [self._reads(tokens, latency)] if len(takes) > 1 else []
-        return single([numbers, *weights], [fills], latency)
+        return single([numbers, *weights], [fills], latency, self.gap)
 
 
 def windows_over(op: ops.Window, grid: tuple[int, int]) -> tuple[int, int]:

@@ -4,11 +4,13 @@ In: a network of processes, the depths of its FIFOs and memories, and the part. 
 its columns. A larger memory pays where it replaces block memories with at least half of its bits; where the circuit needs more
 block memories than the part has, other memories follow. The order is by block memories saved for each larger one, or by all that
 they save. Memories with contents from the start (tables, weights that can be loaded) stay. Of larger memories with a single port
-only FIFOs are made, by ``bitsmith_single_port_fifo.sv``, which stores two tokens in a word.
+only FIFOs are made, by ``bitsmith_single_port_fifo.sv``, which stores two tokens in a word, and memories of engines, whose steps
+are in every other cycle then.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bitsmith.dataflow.kinds import Engine, Kind
 from bitsmith.dataflow.processes import gives_back
 from bitsmith.dataflow.schedule import Fifo
 from bitsmith.dataflow.storage import Memory
@@ -32,17 +35,33 @@ FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Memories that can be larger ones, all with columns of ``column`` bits: they take so many of these, or of blocks."""
+    """Memories that can be larger ones, all with columns of ``column`` bits: they take so many of these, or of blocks.
+
+    Those ``made`` for a single port come first.
+    """
 
     place: Place
     column: int
     larger: int
     blocks: int
+    made: bool = False
 
 
 def takes_block(words: int, bits: float, block: MemoryBlock) -> bool:
     """Return True if a memory or FIFO becomes block memory."""
     return words > FIFO_BLOCK_WORDS and words * bits > FIFO_BLOCK_BITS and not block.is_forbidden
+
+
+def shares_port(words: int, bits: int, number: int, contents: int, part: Part | None) -> bool:
+    """Return True if ``number`` memories are to be larger ones of a single port, which are read or written in a cycle.
+
+    That is where there are not enough block memories for them and for ``contents`` of so many bits, which only these hold.
+    """
+    large = None if part is None else part.family.large
+    if part is None or large is None or large.ports > 1:
+        return False
+    blocks = number * part.family.memory.count(words, bits) + math.ceil(contents / part.family.memory.bits)
+    return blocks > part.brams and number * large.count(words, bits, large.column(words, bits)) <= part.large
 
 
 def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) -> Mapping[Place, int]:
@@ -57,7 +76,7 @@ def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) ->
     ]
     tables = sum(table_blocks(memory, part.family.memory) for memories in own for memory in memories if memory.filled)
     every = list(_candidates(wiring, depths, own, large, part.family.memory))
-    possible = [candidate for candidate in every if large.ports > 1 or candidate.place[1] >= 0]
+    possible = [candidate for candidate in every if large.ports > 1 or candidate.place[1] >= 0 or candidate.made]
     staying = tables + sum(candidate.blocks for candidate in every) - sum(candidate.blocks for candidate in possible)
     return chosen(possible, staying, large, part)
 
@@ -67,11 +86,11 @@ def chosen(candidates: Iterable[Candidate], staying: int, large: LargeMemory, pa
 
     First come those that save the most blocks for each larger memory; or if that is not enough, the largest, if this saves more.
     """
-    ranked = sorted(candidates, key=lambda memory: (Fraction(-memory.blocks, memory.larger), memory.place))
+    ranked = sorted(candidates, key=lambda one: (not one.made, Fraction(-one.blocks, one.larger), one.place))
     columns, blocks = _taken(ranked, staying, large, part)
     if blocks <= part.brams:
         return columns
-    others, fewer = _taken(sorted(ranked, key=lambda memory: -memory.blocks), staying, large, part)
+    others, fewer = _taken(sorted(ranked, key=lambda one: (not one.made, -one.blocks)), staying, large, part)
     return others if fewer < blocks else columns
 
 
@@ -83,7 +102,7 @@ def _taken(
     columns: dict[Place, int] = {}
     for memory in ranked:
         pays = 2 * memory.blocks * part.family.memory.bits >= memory.larger * large.bits
-        if memory.larger <= left and (pays or blocks > part.brams):
+        if memory.larger <= left and (pays or memory.made or blocks > part.brams):
             columns[memory.place] = memory.column
             left -= memory.larger
             blocks -= memory.blocks
@@ -100,10 +119,15 @@ def _candidates(
     for place, every in sizes.items():
         taken = [size for size in every if takes_block(*size, block)]
         if taken:
-            written = [size if large.ports > 1 else paired(*size) for size in taken]
+            written = [paired(*size) if large.ports == 1 and place[1] >= 0 else size for size in taken]
             column = large.column(*max(written))
             larger = sum(large.count(*size, column) for size in written)
-            yield Candidate(place, column, larger, sum(block.count(*size) for size in taken))
+            made = place[1] < 0 and _is_made(wiring.network.processes[place[0]].kind)
+            yield Candidate(place, column, larger, sum(block.count(*size) for size in taken), made)
+
+
+def _is_made(kind: Kind) -> bool:
+    return isinstance(kind, Engine) and kind.gap > 1
 
 
 def paired(depth: int, bits: int) -> tuple[int, int]:

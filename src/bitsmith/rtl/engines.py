@@ -28,7 +28,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)] * kind.parts[1])
     parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
     check = process.check(number.width)
-    parameters |= process.large() | ({"CHECK": check} if check else {})
+    parameters |= process.large() | ({"CHECK": check} if check else {}) | ({"SINGLE": 1} if kind.gap > 1 else {})
     parameters["LATENCY"] = ENGINE_STAGES + process.top.cores[process.number].latency
     lanes, weight = parameters["LANES"], parameters["WEIGHT"]
     index = process.word("layer", address_bits(len(kind.layers)))

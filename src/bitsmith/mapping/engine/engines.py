@@ -28,6 +28,7 @@ from bitsmith.mapping.engine.parts import across, in_parts, parts_for
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element, units_of
 from bitsmith.mapping.folding import divisors
+from bitsmith.mapping.memories import shares_port
 from bitsmith.mapping.sweeps import narrow
 
 _LEAST_PRODUCTS = 2
@@ -56,12 +57,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """Units that share an engine with a ``row`` of multipliers, if there are ``cycles`` for it; ``needed`` with the best."""
+    """Units that share an engine with a ``row`` of multipliers, if there are ``cycles`` for it; ``needed`` with the best.
+
+    Steps follow after ``gap`` cycles.
+    """
 
     units: tuple[Unit, ...]
     row: Row | None
     cycles: int
     needed: int
+    gap: int
 
     @property
     def source(self) -> NodeId:
@@ -127,8 +132,9 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
     )
     numbers = math.prod(builder.shape(units[0].sources[0]))
     tokens = numbers + (0 if directives.weights_rate is None else _biases(units))
-    works = {row: _Work.of(units, row) for row in _rows(units)}
-    taken = {row: work.cycles(units, tokens) for row, work in works.items()}
+    rows, gap = _held(builder, units, [*_rows(units)])
+    works = {row: _Work.of(units, row) for row in rows}
+    taken = {row: gap * work.cycles(units, tokens) for row, work in works.items()}
     fitting = [row for row in sorted(taken) if taken[row] <= cycles]
     if not fitting:
         for parts, divided in _in_parts(builder, units):
@@ -136,7 +142,20 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
             taken |= {replace(row, parts=parts): work.cycles(divided, come) for row, work in works.items()}
         least = sorted(taken, key=lambda row: (row.multipliers, math.prod(row.parts), row))
         fitting = [row for row in least if taken[row] <= cycles]
-    return Region(tuple(units), fitting[0] if fitting else None, cycles, min(taken.values()))
+    return Region(tuple(units), fitting[0] if fitting else None, cycles, min(taken.values()), gap)
+
+
+def _held(builder: DataflowBuilder, units: Sequence[Unit], rows: Sequence[Row]) -> tuple[Sequence[Row], int]:
+    """Those of ``rows`` whose numbers can be held, and the cycles of a step: 2 where memories have a single port."""
+    if builder.directives.weights_rate is not None:
+        return rows, 1
+    kinds = [element(builder.program.nodes[units[0].sources[0]].type), *(unit.kind for unit in units[:-1])]
+    bits, (words, _) = max(kind.max_width for kind in kinds), _places(builder, units, 1)
+    contents = sum(unit.weights.size * weight_bits(unit.weights) for unit in units)
+    single = [
+        row for row in rows if shares_port(-(-words // row.banks), bits, row.banks, contents, builder.directives.part)
+    ]
+    return (single, 2) if single else (rows, 1)
 
 
 def _rows(units: Sequence[Unit]) -> Iterator[Row]:
@@ -260,7 +279,7 @@ def engine_of(
         layer = _layer(unit, row, pitch, at[0], target, bias, choices, seen)
         outside = fed and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
         layers.append(replace(layer, outside=outside and math.prod(layer.windows) > 1))
-    return Engine(tuple(layers), words, function.program, fed=fed)
+    return Engine(tuple(layers), words, function.program, fed=fed, gap=region.gap)
 
 
 _LEAST_HELD = 16

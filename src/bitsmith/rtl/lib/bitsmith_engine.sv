@@ -30,6 +30,7 @@
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
 // OUTSIDE           1: layers may have passes outside of windows
 // LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
+// SINGLE            1: the memory has a single port (bitsmith_ram), and steps are in every other cycle, with writes in between
 // CHECK             check bits of a number in the memory (bitsmith_encode); 0: none
 // ..._BITS          of the fields of descriptors
 module bitsmith_engine #(
@@ -52,6 +53,7 @@ module bitsmith_engine #(
     parameter int GREATEST = 0,
     parameter int OUTSIDE = 0,
     parameter int LARGE = 0,
+    parameter bit SINGLE = 1'b0,
     parameter int CHECK = 0,
     parameter int PLACE_BITS = 4,
     parameter int TAP_BITS = 2,
@@ -143,6 +145,8 @@ module bitsmith_engine #(
     logic apiece;  // the layer computes a window of each part at once
 
     logic [1:0] state;
+    logic ready;
+    logic rests;
     logic act;
     logic step;
     logic start;
@@ -158,7 +162,8 @@ module bitsmith_engine #(
     assign is_last_layer = layer == LAST_LAYER;
     assign leaves = left != '0;
     assign y_claim = act & leaves & is_last_layer;
-    assign act = (state == LOAD) ? (fills ? w_valid : x_valid) : (~(leaves & is_last_layer) | y_free) & (w_valid | (state != RUN));
+    assign ready = (state == LOAD) ? (fills ? w_valid : x_valid) : (~(leaves & is_last_layer) | y_free) & (w_valid | (state != RUN));
+    assign act = ready & ~rests;
     assign w_take = step | bias_put;
     assign bias_put = act & (state == LOAD) & fills;
     assign x_take = act & (state == LOAD) & ~fills;
@@ -167,6 +172,12 @@ module bitsmith_engine #(
     assign flushed = act & (state == FLUSH) & (flush == LAST_FLUSH);
 
     generate
+    if (SINGLE) begin : g_rests
+        always_ff @(posedge clk) rests <= ~rst & act;
+    end else begin : g_always
+        assign rests = 1'b0;
+    end
+
     if (BIASES != 0) begin : g_biases
         localparam logic [BIAS_BITS-1:0] LAST_BIAS = BIAS_BITS'(BIASES - 1);
 
@@ -452,6 +463,9 @@ module bitsmith_engine #(
     logic [POSITIONS-1:0] is_real;
     logic [POSITIONS-1:0] writes;
     logic [POSITIONS*WIDTH-1:0] written;
+    logic [POSITIONS-1:0] puts;  // into the memory
+    logic [WORD_BITS-1:0] put_at;
+    logic [POSITIONS*WIDTH-1:0] put_data;
     logic [BANKS-1:0] used;
     logic [BANK_BITS-1:0] bank;  // with the number that all lanes may have
     logic [LANES*WEIGHT-1:0] factors;
@@ -460,6 +474,18 @@ module bitsmith_engine #(
     for (k = 0; k < POSITIONS; k = k + 1) begin : g_written
         assign writes[k] = x_take ? loads[k] : core_done & ~is_last_layer & (apiece | (k == 0));
         assign written[k*WIDTH+:WIDTH] = x_take ? x_data[(k%ACROSS)*WIDTH+:WIDTH] : core_stored[k*WIDTH+:WIDTH];
+    end
+
+    if (SINGLE && LATENCY % 2 == 0) begin : g_later  // steps read when results are there
+        always_ff @(posedge clk) begin
+            puts <= writes & {POSITIONS{~rst}};
+            put_at <= write_at;
+            put_data <= written;
+        end
+    end else begin : g_at_once
+        assign puts = writes;
+        assign put_at = write_at;
+        assign put_data = written;
     end
 
     if (BANKS == 1) begin : g_single
@@ -484,12 +510,13 @@ module bitsmith_engine #(
         .BANKS       (BANKS),
         .ROWS        (ROWS),
         .LARGE       (LARGE),
+        .SINGLE      (SINGLE),
         .WORD_BITS   (WORD_BITS)
     ) parts (
         .clk        (clk),
-        .write      (writes),
-        .write_at   (write_at),
-        .written    (written),
+        .write      (puts),
+        .write_at   (put_at),
+        .written    (put_data),
         .read_row   (read_at[WORD_BITS-1-:ROW_BITS]),
         .part_down  (part_down),
         .part_across(part_across),

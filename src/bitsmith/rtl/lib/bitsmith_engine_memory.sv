@@ -3,7 +3,7 @@
 //
 // WIDTH, CHECK   bits of a number, and its check bits (bitsmith_encode)
 // BANKS, ROWS    memories, a power of two, and numbers in each
-// LARGE          as bitsmith_ram has it
+// LARGE, SINGLE  as bitsmith_ram has it
 // WORD_BITS      of the place of a number
 module bitsmith_engine_memory #(
     parameter int WIDTH = 8,
@@ -11,6 +11,7 @@ module bitsmith_engine_memory #(
     parameter int BANKS = 1,
     parameter int ROWS = 64,
     parameter int LARGE = 0,
+    parameter bit SINGLE = 1'b0,
     parameter int WORD_BITS = 6,
     parameter int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
     parameter int BANK_BITS = (BANKS > 1) ? $clog2(BANKS) : 1
@@ -69,7 +70,8 @@ module bitsmith_engine_memory #(
         bitsmith_ram #(
             .WIDTH(WIDTH + CHECK),
             .DEPTH(ROWS),
-            .LARGE(LARGE)
+            .LARGE(LARGE),
+            .SINGLE(SINGLE)
         ) memory (
             .clk       (clk),
             .write     (is_written),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory with nothing in it at first, that is written and read at the same time: block memory, look-up-table memory or UltraRAM.
+// Memory with nothing in it at first, that is written and read at the same time: block memory, look-up-table memory or UltraRAM;
+// or written or read, as SPRAM.
 //
-// A word that is read comes a cycle later. One that is read while it is written may be anything.
+// A word that is read comes a cycle later. One that is read while it is written may be anything; with a single port, any one is.
 //
 // Larger memory than block memory (UltraRAM) has rows of 72 bits, of which bytes of 9 can be written alone. So a row has one
 // word, or 2, 4 or 8 words of fewer bits; wide words lie in several such memories, a column of bits in each.
@@ -10,12 +11,14 @@
 // DEPTH   words, of larger memory more than a row has
 // BLOCK   whether it is block memory, however few words; otherwise what synthesis prefers
 // LARGE   bits of a column of larger memory (72, 36, 18 or 9), if it is such a one; 0: it is not
+// SINGLE  whether it is larger memory with a single port
 // LOGIC   whether it is of look-up tables or registers, however many words: nothing may be block memory
 module bitsmith_ram #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 16,
     parameter bit BLOCK = 1'b0,
     parameter int LARGE = 0,
+    parameter bit SINGLE = 1'b0,
     parameter bit LOGIC = 1'b0,
     parameter int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1
 ) (
@@ -82,6 +85,17 @@ module bitsmith_ram #(
             end
 
             assign stored[k*LARGE+:LARGE] = row[int'(place)*LARGE+:LARGE];
+        end
+    end else if (SINGLE) begin : g_single_port
+        (* no_rw_check, ramstyle = "no_rw_check", ram_style = "huge" *)
+        logic [WIDTH-1:0] words[DEPTH];
+        logic [ADDRESS_BITS-1:0] at;
+
+        assign at = write ? write_at : read_at;
+
+        always_ff @(posedge clk) begin
+            if (write) words[at] <= write_data;
+            else if (read) read_data <= words[at];
         end
     end else if (LOGIC) begin : g_logic
         (* no_rw_check, ramstyle = "MLAB, no_rw_check", ram_style = "distributed", syn_ramstyle = "distributed" *)
