@@ -48,7 +48,7 @@ def test_inputs_on_both_sides_of_a_threshold_are_counted(seed: int) -> None:
     edges = [np.unique(rng.integers(-90, 90, int(rng.integers(1, 9))) / rng.choice([4, 8, 16])) for _ in range(3)]
     builder = ProgramBuilder()
     value = builder.input("x", (3,), fmt)
-    entry = builder.op(value)
+    entry = builder.origin(value)
     assert isinstance(entry, Input)
     said = undecided(edges, value.type, entry)
     share, most = _tried(fmt, edges)

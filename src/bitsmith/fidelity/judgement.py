@@ -15,7 +15,7 @@ from bitsmith.fidelity.budgets import allowance, made_by
 from bitsmith.fidelity.causes import Causes, Problem, would_wrap
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.measure import Comparison, Measured
-from bitsmith.fidelity.shortfall import decides_anew
+from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, decides_anew
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.report.sections import LayerFidelity, percent
 
@@ -110,6 +110,8 @@ def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wr
     excused = jumps or any(node.settings.precision for node in before)
     limit = None if excused else AUTO_ERROR * allowance(before)
     row, lost = layer.row, layer.lost
+    if jumps and _values_off(row) <= max(USUAL_TOLERANCE.share * row.values, USUAL_TOLERANCE.few):
+        return None
     varies = layer.span.size / layer.span.largest
     if _is_useless(row.error or 0.0, row.snr_db, varies, limit):
         return _Wrong(row)
@@ -119,6 +121,11 @@ def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wr
     if lost is not None and not jumps and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, limit):
         return _Wrong(row, lost)
     return None
+
+
+def _values_off(row: LayerFidelity) -> float:
+    """Number of values off by the worst error that make the mean one; where more are off, some are so by less."""
+    return row.values * (row.error / row.worst) ** 2 if row.error and row.worst else 0.0
 
 
 def _jumps(layers: Mapping[str, Comparison], node: NetworkNode) -> bool:

@@ -66,9 +66,12 @@ class ProgramBuilder:
         self._nodes.append(Node(op, tuple(arg.index for arg in args), result, self._layer))
         return Value(len(self._nodes) - 1, result)
 
-    def op(self, value: Value) -> Op:
-        """The op that a value is the result of."""
-        return self._nodes[value.index].op
+    def origin(self, value: Value) -> Op:
+        """The op that a value, or that whose elements it picks, is the result of."""
+        node = self._nodes[value.index]
+        while isinstance(node.op, ops.Gather | ops.Slice | ops.Reshape):
+            node = self._nodes[node.args[0]]
+        return node.op
 
     def program(self, outputs: Sequence[tuple[str, Value]], probes: Sequence[tuple[str, Value]] = ()) -> Program:
         """The finished program with named ``outputs`` and ``probes``."""

@@ -175,7 +175,7 @@ class Trees(Layer):
         bias, bias_frac = lowering.constant("bias", self.base)
         lo, hi = (np.broadcast_to(objects(bound), x.shape) for bound in (x.type.lo, x.type.hi))
         fracs = np.broadcast_to(x.type.frac, x.shape)
-        entry = builder.op(x)
+        entry = builder.origin(x)
         rounds = isinstance(entry, Input) and entry.rounding is not Rounding.TRN
         asked = Conditions(self.features, _raw_thresholds(self, fracs, rounds=rounds))
         left = reduced(asked, self.branches, self.roots, raw, lo, hi)

@@ -14,7 +14,7 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import label_of, label_of_greatest, labels, posted
 from bitsmith.frontends.ops.arithmetic import maximum, minimum
 from bitsmith.frontends.ops.logic import compare
-from bitsmith.frontends.ops.trees import Tree, below, ensemble, equal_to
+from bitsmith.frontends.ops.trees import Tree, below, ensemble, equal_to, of_singles
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
@@ -72,6 +72,8 @@ def _trees(call: Call, of: str, outputs: int) -> list[Tree]:
     exchanged, strict = (np.array([_MODES.get(mode, (False, False))[k] for mode in modes.tolist()]) for k in (0, 1))
     sets = {int(row): equal_to(values[row]) for row in np.flatnonzero(np.isin(modes, ("BRANCH_EQ", "BRANCH_NEQ")))}
     bounds = np.where(strict, below(values), values)
+    # Who has numbers of double precision has rounded them for ONNX.
+    bounds = bounds if call.attributes.tensor("nodes_values_as_tensor") is not None else of_singles(bounds)
     then, otherwise = np.where(exchanged, no, yes), np.where(exchanged, yes, no)
     trees = []
     for tree in np.unique(owners):

@@ -18,9 +18,9 @@ def estimated(name: str, model: Any, x: Numbers) -> FrameworkRun:
     """Outputs of an estimator: of a classifier the classes, as their numbers if they are none, and the probabilities.
 
     A classifier of several outputs has both for each.
-    Of an outlier detector: 1 or -1, and the score; of what only transforms, that.
+    Of an outlier detector: 1 or -1, and the score; of clusters: the number, and distances; of what only transforms, that.
     """
-    x = x.astype(np.float32)
+    x = x.astype(np.float32).astype(np.float64)  # clusters take the precision that they were fitted in
     if not hasattr(model, "predict"):
         return _run(name, np.asarray(model.transform(x)))
     result = np.asarray(model.predict(x))
@@ -32,6 +32,8 @@ def estimated(name: str, model: Any, x: Numbers) -> FrameworkRun:
         return _run(name, *(part for pair in zip(labels, shares, strict=True) for part in pair))
     if hasattr(model, "offset_") and hasattr(model, "decision_function"):
         return _run(name, result, model.decision_function(x))
+    if hasattr(model, "cluster_centers_") and hasattr(model, "transform"):
+        return _run(name, result, model.transform(x))
     if hasattr(model, "classes_"):
         raise NotComparedError("it gives classes alone, and the exported model scores, too")
     return _run(name, result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import math
 import warnings
@@ -15,6 +16,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
+from bitsmith.frontends.trees.discriminants import discriminant
 from bitsmith.frontends.trees.neighbors import read_neighbors
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
 from bitsmith.layers.layer import Floats, as_weights
@@ -180,7 +182,9 @@ def _reader(model: Any) -> Callable[[Any, str], Network] | None:
         return _isolation
     if "KNeighborsMixin" in bases and hasattr(model, "predict"):
         return read_neighbors
-    return _trees if bases[0] not in _OTHERS and any(base in _READERS for base in bases) else None
+    if any(base in _READERS for base in bases):
+        return _trees if bases[0] not in _OTHERS else None
+    return discriminant(model)
 
 
 def _trees(model: Any, name: str) -> Network:
@@ -255,8 +259,33 @@ def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the exporter reads of other versions of scikit-learn
-            proto = exporter.to_onnx(model, example)
+            proto = exporter.to_onnx(_exportable(model), example)
     except Exception as error:  # whatever the exporter raises
         problem = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise ModelFileError(f"skl2onnx cannot export a {name} ({problem})", where="scikit-learn") from error
+    _choose_by_scores(proto.graph.node)
     return read_onnx(proto, allow_approximate=allow_approximate)
+
+
+def _exportable(model: Any) -> Any:
+    """The model, whose classifiers that vote lack a choice that changes nothing of what they predict, but the export refuses."""
+    kept = copy.copy(model)
+    if hasattr(model, "steps"):
+        kept.steps = [(name, _exportable(step)) for name, step in model.steps]
+    elif hasattr(model, "flatten_transform"):
+        kept.flatten_transform = False
+    return kept
+
+
+def _choose_by_scores(nodes: Sequence[Any]) -> None:
+    """Let the class be that of the greatest score, as scikit-learn does.
+
+    skl2onnx takes the greatest probability, of which several may be 1 where these are limits of scores.
+    """
+    origins = {name: node for node in nodes for name in node.output}
+    for node in nodes:
+        source = origins.get(node.input[0]) if node.op_type == "ArgMax" else None
+        while source is not None and source.op_type in ("Div", "Add", "Clip"):
+            if source.op_type == "Clip":
+                node.input[0] = source.input[0]
+            source = origins.get(source.input[0])

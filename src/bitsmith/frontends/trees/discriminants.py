@@ -1,0 +1,51 @@
+"""Classifiers of scikit-learn that no exporter reads: by squared distances, and one against the others by odds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bitsmith.frontends.trees.network import Chain, Classes
+from bitsmith.layers.activation import Activation, HardActivation
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.merge import Multiply
+from bitsmith.layers.network import Network
+from bitsmith.layers.softmax import Softmax
+
+
+# scikit-learn's classes have no types.
+def _of_ellipses(model: Any, name: str) -> Network:
+    """The network of a quadratic discriminant analysis: each class has axes, along which distances from its mean count."""
+    axes = [turned / np.sqrt(scale) for turned, scale in zip(model.rotations_, model.scalings_, strict=True)]
+    means = [-mean @ own for mean, own in zip(model.means_, axes, strict=True)]
+    sizes = np.array([np.log(scale).sum() for scale in model.scalings_])
+    chain = Chain.of(int(model.n_features_in_), name)
+    away = chain.then("distances", Dense(as_weights(np.concatenate(axes, axis=1)), as_weights(np.concatenate(means))))
+    chain.then("squares", Multiply(), away, away)
+    shares = np.repeat(np.eye(len(axes)), [own.shape[1] for own in axes], axis=0)
+    scores = chain.then("scores", Dense(as_weights(-shares / 2), as_weights(np.log(model.priors_) - sizes / 2)))
+    return chain.classified(scores, chain.then("probabilities", Softmax()), Classes.of(model))
+
+
+def _of_odds(model: Any, name: str) -> Network:
+    """The network of logistic regressions of each class against the others, whose probabilities are divided by their sum.
+
+    These may be nearly 0: their logarithms say which is the greatest. Those that underflow are alike.
+    """
+    chain = Chain.of(int(model.n_features_in_), name)
+    scores = chain.then("scores", Dense(as_weights(model.coef_.T), as_weights(model.intercept_)))
+    least = -float(np.log(np.finfo(model.coef_.dtype).max))
+    chain.then("odds", HardActivation(1.0, 0.0, least, None))
+    chain.then("logarithms", Activation("log_sigmoid"))
+    return chain.classified(scores, chain.then("probabilities", Softmax()), Classes.of(model))
+
+
+def discriminant(model: Any) -> Callable[[Any, str], Network] | None:
+    """The reader of a classifier, by the name of its class or of one that this extends; None if it is another."""
+    bases = [base.__name__ for base in type(model).__mro__]
+    if "SGDClassifier" in bases and model.loss == "log_loss" and len(model.classes_) > 2:
+        return _of_odds
+    return _of_ellipses if "QuadraticDiscriminantAnalysis" in bases else None
