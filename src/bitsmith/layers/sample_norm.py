@@ -34,7 +34,32 @@ _EPSILON_BITS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LayerNormalization(Layer):
+class _OverAxes(Layer):
+    """A normalization by statistics over ``axes`` (without the batch axis). What is trained broadcasts to the operand."""
+
+    axes: tuple[int, ...]
+
+    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
+    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        return dict.fromkeys(self.trained, result)
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = checked_axes(single(inputs, self.kind), self.axes, self.kind)
+        for name, values in self.weights().items():
+            if not broadcasts(values.shape, shape):
+                raise UnsupportedError(f"{name} of shape {values.shape} on an input of shape {shape}")
+        return shape
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        order, shape = orders[0], shapes[0]
+        trained = {name: ordered_weights(values, order, shape) for name, values in self.weights().items()}
+        return replace(self, axes=moved_axes(self.axes, order, shape)).with_weights(trained), order
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerNormalization(_OverAxes):
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, mean and variance over ``axes`` (without the batch axis).
 
     Gamma and beta broadcast to the operand. Without ``centered`` the mean is not subtracted, but the variance is still that
@@ -42,30 +67,13 @@ class LayerNormalization(Layer):
     J. L. Ba et al., "Layer Normalization", 2016, equations 3 and 4.
     """
 
-    axes: tuple[int, ...]
     gamma: Floats
     beta: Floats
     epsilon: float
     centered: bool = True
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("mean", "variance", "table", "scale", "bias", "accum", "result")
     trained: ClassVar[Mapping[str, str]] = {"scale": "gamma", "bias": "beta"}
-    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-
-    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
-        return {"scale": result, "bias": result}
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        shape = checked_axes(single(inputs, self.kind), self.axes, self.kind)
-        for name, values in self.weights().items():
-            _check_broadcast(name, values, shape)
-        return shape
-
-    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
-        order, shape = orders[0], shapes[0]
-        gamma, beta = (ordered_weights(values, order, shape) for values in (self.gamma, self.beta))
-        return replace(self, axes=moved_axes(self.axes, order, shape), gamma=gamma, beta=beta), order
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x, axes = inputs[0], batched(self.axes, inputs[0])
@@ -81,33 +89,17 @@ class LayerNormalization(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RMSNormalization(Layer):
+class RMSNormalization(_OverAxes):
     """``x / sqrt(mean(x**2) + epsilon) * gamma``, the mean over ``axes`` (without the batch axis); gamma broadcasts.
 
     B. Zhang, R. Sennrich, "Root Mean Square Layer Normalization", NeurIPS 2019, equation 4.
     """
 
-    axes: tuple[int, ...]
     gamma: Floats
     epsilon: float
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("variance", "table", "scale", "accum", "result")
     trained: ClassVar[Mapping[str, str]] = {"scale": "gamma"}
-    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-
-    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
-        return {"scale": result}
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        shape = checked_axes(single(inputs, self.kind), self.axes, self.kind)
-        _check_broadcast("scale", self.gamma, shape)
-        return shape
-
-    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
-        order, shape = orders[0], shapes[0]
-        gamma = ordered_weights(self.gamma, order, shape)
-        return replace(self, axes=moved_axes(self.axes, order, shape), gamma=gamma), order
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
@@ -140,7 +132,7 @@ class GroupNormalization(Layer):
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = LayerNormalization.precisions
     trained: ClassVar[Mapping[str, str]] = LayerNormalization.trained
-    options: ClassVar[frozenset[str]] = LayerNormalization.options
+    options: ClassVar[frozenset[str]] = _OverAxes.options
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = checked_axes(single(inputs, self.kind), (self.axis,), self.kind)
@@ -178,21 +170,12 @@ class GroupNormalization(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class UnitNormalization(Layer):
+class UnitNormalization(_OverAxes):
     """``x / max(sqrt(sum(x**2)), epsilon)``, the sum over ``axes`` (without the batch axis): vectors of length 1."""
 
-    axes: tuple[int, ...]
     epsilon: float = 1e-12
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
-    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return checked_axes(single(inputs, self.kind), self.axes, self.kind)
-
-    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
-        return replace(self, axes=moved_axes(self.axes, orders[0], shapes[0])), orders[0]
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
@@ -205,11 +188,6 @@ class UnitNormalization(Layer):
         if self.epsilon > 0.0 and self.epsilon**2 > total.type.span.step:
             total = builder.max(total, _constant(lowering, self.epsilon**2, 2 * _kept(lowering, 1.0)))
         return lowering.result(_quotient(lowering, Statistics(x, total, 1), 0.0, np.ones(()), 1.0))
-
-
-def _check_broadcast(name: str, values: Floats, shape: Shape) -> None:
-    if not broadcasts(values.shape, shape):
-        raise UnsupportedError(f"{name} of shape {values.shape} on an input of shape {shape}")
 
 
 def _kept(lowering: Lowering, greatest: float) -> int:
