@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bitsmith.dataflow.timing import reorder_timing
 from bitsmith.dataflow.tokens import Grid, Numbers
 from bitsmith.hls.assembly import indented
 from bitsmith.ir import ops
@@ -15,17 +16,12 @@ _TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
 
 
 def order_actions(source: Numbers, tokens: int) -> Numbers:
-    """The actions at the head of a FIFO of ``tokens`` tokens, for them to leave as ``source`` says."""
-    actions: list[int] = []
-    taken = 0
-    for number in source.tolist():
-        if number < 0:
-            actions.append(_GIVE_ZEROS)
-            continue
-        actions += [_TAKE] * (number - taken)
-        actions.append(_GIVE | _TAKE if number >= taken else _GIVE)
-        taken = max(taken, number + 1)
-    return np.array(actions + [_TAKE] * (tokens - taken), dtype=np.int64)
+    """The actions at the head of a FIFO of ``tokens`` tokens, for them to leave as ``source`` says: each is taken once needed."""
+    (sequencer,) = reorder_timing(source, tokens).sequencers
+    needs, taken, filled = (row.dense() for (row,) in (sequencer.needs, sequencer.takes, sequencer.fills))
+    takes, gives = np.diff(np.maximum.accumulate(needs), prepend=0), np.diff(filled, prepend=0)
+    given = np.where(needs > np.append(0, taken[:-1]), _GIVE, _GIVE_ZEROS)
+    return np.asarray(_TAKE * takes + given * gives, dtype=np.int64)
 
 
 def axis_flags(op: ops.Window, grid: Grid, axis: int) -> Numbers:
