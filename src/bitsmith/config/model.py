@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from bitsmith.config.reading import (
     integer,
     listed,
     mapping,
+    member,
     named,
     number,
     shown,
     squash,
+    within,
 )
 from bitsmith.config.variables import ALL_VARIABLES, OTHER_VARIABLES
 from bitsmith.errors import ConfigError
@@ -35,7 +38,6 @@ DEFAULT = "default"
 MAXIMUM = "maximum"
 
 _LARGEST_TABLE_RANGE = 2.0**32
-_MOST_SLICES = 16
 
 
 class Auto(enum.Enum):
@@ -240,32 +242,17 @@ def read_maximum(value: object, where: str) -> int | None:
     return None if fmt is None else fmt.width
 
 
+_some_bits = partial(integer, least=LEAST_BITS, most=MOST_BITS)
+
+
 def read_bits(value: object, where: str, problems: Problems) -> dict[str, int]:
     """A budget of ``auto``: one number for weights and results, or a dictionary with either or both."""
     if not isinstance(value, Mapping):
-        both = problems.attempt(_one_for_both, value, where)
+        both = problems.attempt(partial(_some_bits, also=", or {weight: 6, result: 8}"), value, where)
         return {} if both is None else dict.fromkeys(_BUDGETS, both)
     section = Section.read(value, where, _BUDGETS, problems)
     found = {key: section.get(key, _some_bits) for key in section.values}
     return {key: bits for key, bits in found.items() if bits is not None}
-
-
-def _one_for_both(value: object, where: str) -> int:
-    return integer(value, where, LEAST_BITS, MOST_BITS, also=", or {weight: 6, result: 8}")
-
-
-def _some_bits(value: object, where: str) -> int:
-    return integer(value, where, LEAST_BITS, MOST_BITS)
-
-
-def read_reuse_factor(value: object, where: str) -> int:
-    """A reuse factor: products that share a multiplier, one after another."""
-    return integer(value, where, 1, 1 << 30)
-
-
-def read_register_slices(value: object, where: str) -> int:
-    """The registers each way on streams between layers; 0 for none."""
-    return integer(value, where, 0, _MOST_SLICES)
 
 
 def _squashed(value: object) -> str:
@@ -295,31 +282,6 @@ def _strategy(value: object, where: str) -> Strategy:
             "Shared": Strategy.SHARED,
         },
     )
-
-
-def _weights(value: object, where: str) -> Weights:
-    return named(value, where, {one.value: one for one in Weights})
-
-
-def read_outliers(value: object, where: str) -> Outliers:
-    """Read the treatment of calibration samples that lie far outside all others."""
-    return named(value, where, {one.value: one for one in Outliers})
-
-
-def _digit_price(value: object, where: str) -> float:
-    return _within(value, where, 0.0, 1.0, "a share of the outputs' variance from 0 to 1, such as 0.000003")
-
-
-def _headroom(value: object, where: str) -> float:
-    return _within(value, where, 0.25, 16.0, "a factor from 0.25 to 16, such as 1")
-
-
-def _within(value: object, where: str, least: float, most: float, accepted: str) -> float:
-    """A number from ``least`` to ``most``."""
-    read = number(value, where, accepted)
-    if not least <= read <= most:
-        raise ConfigError(f"{read:g}", where=where, accepted=accepted)
-    return read
 
 
 def _is_auto(value: object) -> bool:
@@ -385,6 +347,13 @@ class LayerKey:
 
 
 _STABLE = SoftmaxImplementation.STABLE.value
+_PRICE = "a share of the outputs' variance from 0 to 1, such as 0.000003"
+
+read_reuse_factor = partial(integer, least=1, most=1 << 30)
+read_outliers = member(Outliers)
+_register_slices = partial(integer, least=0, most=16)
+_digit_price = partial(within, least=0.0, most=1.0, accepted=_PRICE)
+_headroom = partial(within, least=0.25, most=16.0, accepted="a factor from 0.25 to 16, such as 1")
 
 KEYS: Mapping[str, LayerKey] = {
     "Precision": LayerKey("precision", None, True, True, False, None, None),
@@ -392,9 +361,9 @@ KEYS: Mapping[str, LayerKey] = {
     "Headroom": LayerKey("headroom", _headroom, True, True, False, None, None),
     "ReuseFactor": LayerKey("reuse_factor", read_reuse_factor, True, True, False, None, None),
     "ParallelizationFactor": LayerKey("parallelization_factor", read_reuse_factor, True, True, False, None, None),
-    "RegisterSlices": LayerKey("register_slices", read_register_slices, True, True, False, None, None),
+    "RegisterSlices": LayerKey("register_slices", _register_slices, True, True, False, None, None),
     "Strategy": LayerKey("strategy", _strategy, True, True, False, None, Strategy),
-    "Weights": LayerKey("weights", _weights, True, True, True, None, Weights),
+    "Weights": LayerKey("weights", member(Weights), True, True, True, None, Weights),
     "TableSize": LayerKey("table_size", _table_size, True, True, True, "auto", None),
     "TableRange": LayerKey("table_range", _table_range, False, True, True, "auto", None),
     "Binning": LayerKey("binning", _binning, True, True, True, "auto", Binning),

@@ -9,13 +9,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
 from bitsmith.errors import ConfigError, ConfigProblemsError, nearest
 from bitsmith.errors.remedies import Remedy
 
 _Read = TypeVar("_Read")
+_Member = TypeVar("_Member", bound=enum.Enum)
 
 _SHOWN = 60
 _MOST_PROBLEMS = 20
@@ -237,6 +238,11 @@ def named(value: object, where: str, names: Mapping[str, _Read]) -> _Read:
     return {squash(name): meant for name, meant in names.items()}[squash(value)]
 
 
+def member(kind: type[_Member]) -> Callable[[object, str], _Member]:
+    """A reader of the values of an enumeration, in any spelling."""
+    return partial(named, names={each.value: each for each in kind})
+
+
 def boolean(value: object, where: str) -> bool:
     """True or False."""
     if not isinstance(value, bool):
@@ -258,6 +264,14 @@ def number(value: object, where: str, accepted: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300 or math.isnan(value):
         raise ConfigError(shown(value), where=where, accepted=accepted)
     return float(value)
+
+
+def within(value: object, where: str, least: float, most: float, accepted: str) -> float:
+    """A number from ``least`` to ``most``."""
+    read = number(value, where, accepted)
+    if not least <= read <= most:
+        raise ConfigError(f"{read:g}", where=where, accepted=accepted)
+    return read
 
 
 def text(value: object, where: str, pattern: re.Pattern[str], accepted: str) -> str:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config.accelerators import accelerator_named
-from bitsmith.config.reading import did_you_mean, named, number, shown, squash, text
+from bitsmith.config.reading import did_you_mean, number, shown, squash, text
 from bitsmith.errors import ConfigError
 
 _LONGEST_CLOCK_PERIOD_NS = 1e6
@@ -123,11 +123,6 @@ def read_bram(value: object, where: str) -> int:
     if value != 0 or isinstance(value, bool):
         raise ConfigError(shown(value), where=where, accepted="0; by default tables and memories are what costs less")
     return 0
-
-
-def read_io_type(value: object, where: str) -> IOType:
-    """The name of an :class:`IOType`, in any spelling."""
-    return named(value, where, {io_type.value: io_type for io_type in IOType})
 
 
 def read_name(value: object, where: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bitsmith.config.files import read_file
-from bitsmith.config.reading import Problems, integer, number, shown
+from bitsmith.config.reading import Problems, integer, shown, within
 from bitsmith.devices import FAMILIES
 from bitsmith.devices.correction import Correction, Measured
 from bitsmith.errors import ConfigError
@@ -63,11 +63,9 @@ def _measured(value: object, where: str) -> Measured:
     if not isinstance(value, Mapping) or set(value) != set(_KEYS):
         raise ConfigError(shown(value), where=where, accepted=f"a dictionary of {', '.join(_KEYS)}")
     bounds = {"factor": (LEAST_FACTOR, MOST_FACTOR), "median": (0.0, _MOST_ERROR), "worst": (0.0, _MOST_ERROR)}
-    numbers: dict[str, float] = {}
-    for name, (least, most) in bounds.items():
-        accepted = f"a number from {least:g} to {most:g}"
-        numbers[name] = number(value[name], f"{where}.{name}", accepted)
-        if not least <= numbers[name] <= most:
-            raise ConfigError(shown(value[name]), where=f"{where}.{name}", accepted=accepted)
+    numbers = {
+        name: within(value[name], f"{where}.{name}", *ends, f"a number from {ends[0]:g} to {ends[1]:g}")
+        for name, ends in bounds.items()
+    }
     circuits = integer(value["circuits"], f"{where}.circuits", 1, _MOST_CIRCUITS)
     return Measured(numbers["factor"], numbers["median"], numbers["worst"], circuits)

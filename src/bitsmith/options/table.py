@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config import values as checks
 from bitsmith.config.accelerators import bus_format
-from bitsmith.config.reading import boolean
+from bitsmith.config.reading import boolean, member
 from bitsmith.config.values import BackendName, IOType, IOTypeName
 from bitsmith.config.weight_memory import WeightMemory, read_weight_memory
 from bitsmith.devices.correction import Correction
@@ -184,7 +184,7 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(
         "io_type",
-        Key("IOType", "io_type", checks.read_io_type, None, None),
+        Key("IOType", "io_type", member(checks.IOType), None, None),
         IOType.PARALLEL.value,
         Flag(str, (), tuple(kind.value for kind in IOType), None, "io_parallel, or io_stream: a token per position."),
         "``io_parallel`` (whole tensors) or ``io_stream`` (a token per position, with back-pressure).",
