@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from bitsmith.cli.options import BUILD_FLAGS, FLAGS
+from bitsmith.config.reading import leaves
 from bitsmith.errors.remedies import OPEN, Argument, Call, Function, Remedy
 from bitsmith.options.option import Flag
 
@@ -33,7 +34,7 @@ def in_shell(call: Call) -> str:
 
 def _option(name: str, value: Argument) -> str:
     if isinstance(value, Mapping):
-        return " ".join(f"--set {path}={leaf}" for path, leaf in _leaves(value))
+        return " ".join(f"--set {'.'.join(path)}={leaf}" for path, leaf in leaves(value))
     flag = _FLAGS[name]
     option = next(iter(flag.names), f"--{name.replace('_', '-')}")
     if value is True:
@@ -42,11 +43,3 @@ def _option(name: str, value: Argument) -> str:
         return f"no {option}" if flag.names else option.replace("--", "--no-", 1)
     shown = flag.values if isinstance(flag.values, str) else "..."
     return f"{option} {shown if value is OPEN else value}"
-
-
-def _leaves(content: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
