@@ -11,7 +11,7 @@ from rich.text import Text
 from bitsmith.cli.model_commands import SAVED_MODEL, Json, save_text
 from bitsmith.cli.options import ModelOptions
 from bitsmith.cli.terminal import FAILED, command
-from bitsmith.errors import ConfigError
+from bitsmith.options.texts import read_setting
 
 if TYPE_CHECKING:
     from bitsmith.model.points import Point
@@ -51,7 +51,8 @@ def fit(
             return {"Project (YAML)": request.written(point.configuration, point.io_type.value)}
 
         with terminal.working("fitting"):
-            asked = Goal.of(dict(map(_bound, goal or ())))
+            accepted = "KEY=VALUE, such as loss=0.01: a number, or a word"
+            asked = Goal.of(dict(read_setting(text, "--goal", accepted) for text in goal or ()))
             outcome = fitted(
                 request.conversion(), read_data(data), asked, Search(held_out, seed, tries, resume), {}, calls
             )
@@ -68,16 +69,3 @@ def fit(
         save_text(output_dir / CONFIGURATION, request.written(best.configuration, best.io_type.value))
         following = f"Written: {page}, fitted.yml and calibration.npy beside it. Next: bitsmith build {output_dir}"
         terminal.show({**document, "project": str(output_dir)}, outcome, Text(following))
-
-
-def _bound(text: str) -> tuple[str, object]:
-    """Return a bound that is typed."""
-    import yaml
-
-    key, found, value = text.partition("=")
-    if not found or not key.strip():
-        raise ConfigError(f"{text[:80]!r}", where="--goal", accepted="KEY=VALUE, such as loss=0.01")
-    try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{text[:80]!r}", where="--goal", accepted="a number, or a word") from error

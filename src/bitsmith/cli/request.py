@@ -19,6 +19,7 @@ from bitsmith.frontends.named import NamedModel, key_of, model_keys
 from bitsmith.options.option import among
 from bitsmith.options.project import ProjectConfig, key_path, parse_yaml_config, project_keys, read_project
 from bitsmith.options.table import OPTIONS, Arguments
+from bitsmith.options.texts import read_setting
 
 Tree = dict[str, object]
 
@@ -116,10 +117,8 @@ def _keys(options: ModelOptions) -> Iterator[tuple[list[str], object]]:
         if option.key is not None and option.name in options.chosen:
             yield key_path(option.key.path), options.meant(option.name)
     for text in options.set_ or ():
-        key, found, value = text.partition("=")
-        if not found or not key.strip():
-            raise ConfigError(f"{text[:80]!r}", where="--set", accepted="KEY=VALUE, such as Model.ReuseFactor=4")
-        yield key_path(key.strip()), _value(value.strip())
+        key, value = read_setting(text, "--set", "KEY=VALUE, such as Model.ReuseFactor=4: a value as in YAML")
+        yield key_path(key), value
 
 
 def _layers(content: Tree) -> Tree:
@@ -128,14 +127,6 @@ def _layers(content: Tree) -> Tree:
     layers: Tree = dict(found) if isinstance(found, Mapping) else {}
     content["HLSConfig"] = layers
     return layers
-
-
-def _value(text: str) -> object:
-    """A value as YAML has it; formats are text."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{text[:80]!r}", where="--set", accepted="a value as in YAML") from error
 
 
 def _put_model(content: Tree, file: Path, weights: Path | None) -> None:

@@ -12,10 +12,10 @@ from rich.text import Text
 from bitsmith.cli.model_commands import Json
 from bitsmith.cli.options import FLAGS, ModelOptions
 from bitsmith.cli.terminal import FAILED, command
-from bitsmith.errors import ConfigError
 from bitsmith.options.building import BuildOptions
 from bitsmith.options.option import among
 from bitsmith.options.table import OPTIONS
+from bitsmith.options.texts import read_setting
 
 
 def sweep(
@@ -66,7 +66,8 @@ def sweep(
             figures,
         )
         with terminal.working("sweeping"):
-            tries = Tries(dict(map(_values, tried)), trials, storage, seed)
+            values = {key: list(each) for key, each in map(_values, tried) if isinstance(each, list)}
+            tries = Tries(values, trials, storage, seed)
             found = swept(plan, output_dir, tries, workers, cluster)
         table = Text(f"All trials: {output_dir / 'sweep.csv'}")
         terminal.show(found.document(), found, table)
@@ -92,16 +93,7 @@ def calibrate(
         terminal.show(asdict(correction), Text(f"{correction.family}: {correction.said}"), Text(following))
 
 
-def _values(text: str) -> tuple[str, list[object]]:
+def _values(text: str) -> tuple[str, object]:
     """Return a key with the values that are typed."""
-    import yaml
-
-    key, equals, values = text.partition("=")
     accepted = "KEY=VALUE,VALUE, such as Model.ReuseFactor=1,4,16; values with commas in quotes"
-    try:
-        read = yaml.safe_load(f"[{values}]")
-    except yaml.YAMLError:
-        read = None
-    if not equals or not key.strip() or not read:
-        raise ConfigError(f"{text[:80]!r}", where="--try", accepted=accepted)
-    return key.strip(), read
+    return read_setting(text, "--try", accepted, several=True)

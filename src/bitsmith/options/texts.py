@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,19 @@ def read_shape(text: str) -> list[int]:
         return [int(part) for part in text.strip("()").split(",") if part.strip()]
     except ValueError as error:
         raise ConfigError(f"{text[:60]!r}", where="--input-shape", accepted="integers, such as 28,28,1") from error
+
+
+def read_setting(text: str, where: str, accepted: str, *, several: bool = False) -> tuple[str, object]:
+    """The key and the value that ``KEY=VALUE`` says, as YAML has it: of ``several`` a list of one or more."""
+    import yaml
+
+    key, found, value = (part.strip() for part in text.partition("="))
+    read, is_read = None, False
+    with contextlib.suppress(yaml.YAMLError):
+        read, is_read = yaml.safe_load(f"[{value}]" if several else value), True
+    if not (key and found and is_read) or (several and not read):
+        raise ConfigError(f"{text[:80]!r}", where=where, accepted=accepted)
+    return key, read
 
 
 def boards() -> Sequence[str]:
