@@ -329,19 +329,31 @@ def in_parts(
     most_bytes: int,
     data: Sequence[bytes],
     wanted: Sequence[int],
+    registers: Registers | None,
+    restart: Callable[[], None] = lambda: None,
 ) -> list[bytes]:
-    """The results of all frames, of which ``move`` gets as many at a time as have so many bytes in each stream, at least one."""
+    """The results of all frames, of which ``move`` gets as many at a time as have so many bytes in each stream, at least one.
+
+    A circuit with ``registers`` is asked each time if it gave them (see `Registers.checked`, for ``restart``, too).
+    """
     frames = _frames(data, wanted)
     sizes = [stream.frame_bytes for stream in INPUTS], [stream.frame_bytes for stream in OUTPUTS]
     most = max(most_bytes // max(*sizes[0], *sizes[1]), 1)
     whole = [bytearray() for _ in wanted]
+
+    def moved(number: int, parts: Sequence[bytes]) -> list[bytes]:
+        given = [number * size for size in sizes[1]]
+        if registers is None:
+            return move(number, parts, given)
+        return registers.checked(number, lambda: move(number, parts, given), restart)
+
     for first in range(0, frames, most):
         number = min(most, frames - first)
         parts = [
             each if is_image(k) else each[first * size : (first + number) * size]
             for k, (each, size) in enumerate(zip(data, sizes[0]))
         ]
-        for result, part in zip(whole, move(number, parts, [number * size for size in sizes[1]])):
+        for result, part in zip(whole, moved(number, parts)):
             result += part
     return [bytes(result) for result in whole]
 
@@ -378,13 +390,7 @@ class Dma:
         self._kept: dict[tuple[str, int], Any] = {}
 
     def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
-        return in_parts(self._checked, self.MOST_BYTES, data, wanted)
-
-    def _checked(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
-        """The results of so many frames; RuntimeError if the circuit says that it gave other ones."""
-        if self._registers is None:
-            return self._exchange(frames, data, wanted)
-        return self._registers.checked(frames, lambda: self._exchange(frames, data, wanted), self.restart)
+        return in_parts(self._exchange, self.MOST_BYTES, data, wanted, self._registers, self.restart)
 
     def restart(self) -> None:
         """Reset the engines."""

@@ -125,14 +125,7 @@ class NeuralNetworkOverlay(Predicting):
 
     def _parts(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         """All frames through the circuit, as many at a time as fit into a buffer, at least one."""
-        moved: list[bytes] = net.in_parts(self._moved, self.MOST_BYTES, data, wanted)
-        return moved
-
-    def _moved(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
-        """So many frames through the circuit."""
-        if self._registers is None:
-            return self._exchanged(frames, data, wanted)
-        moved: list[bytes] = self._registers.checked(frames, lambda: self._exchanged(frames, data, wanted))
+        moved: list[bytes] = net.in_parts(self._exchanged, self.MOST_BYTES, data, wanted, self._registers)
         return moved
 
     def _exchanged(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:

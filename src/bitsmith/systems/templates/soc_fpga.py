@@ -184,13 +184,8 @@ class NeuralNetworkOverlay(Predicting):
         frame = max(stream.frame_bytes for stream in (*net.INPUTS, *net.OUTPUTS))
         if frame > self._room:
             raise RuntimeError(f"a frame has {frame} bytes, of which there is room for {self._room}")
-        moved: list[bytes] = net.in_parts(self._moved, self._room, data, wanted)
-        return moved
-
-    def _moved(self, frames: int, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
-        """So many frames through the circuit."""
-        move = lambda: self._exchanged(frames, data, wanted)  # noqa: E731
-        moved: list[bytes] = self._registers.checked(frames, move, self._reset_engines)
+        ends = self._registers, self._reset_engines
+        moved: list[bytes] = net.in_parts(self._exchanged, self._room, data, wanted, *ends)
         return moved
 
     def _reset_engines(self) -> None:
