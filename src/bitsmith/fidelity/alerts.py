@@ -13,9 +13,8 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.notes import Left
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
-from bitsmith.fidelity.limits import limiting, outputs_differ
 from bitsmith.fidelity.losses import Losses, LossyCasts
-from bitsmith.fidelity.outside import outputs_show
+from bitsmith.fidelity.outside import limiting, outputs_differ, outputs_show
 from bitsmith.fidelity.picks import Picks
 from bitsmith.fidelity.predictions import Predictions
 from bitsmith.fidelity.stretch import Stretch

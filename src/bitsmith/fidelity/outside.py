@@ -1,4 +1,7 @@
-"""Values outside the formats of inputs, and whether outputs show that they were saturated or wrapped."""
+"""Values outside the formats of inputs and the limits of ``auto``, and whether outputs show what the circuit takes them for.
+
+The float model is computed with what saturation, or wrapping, makes of these alone, whatever jumps or rounds elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ import numpy as np
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.bounds import least
-from bitsmith.fidelity.predictions import float_outputs_beside, most_compared
-from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Expected, deviating, float_outputs
-from bitsmith.layers.layer import Floats
-from bitsmith.layers.network import Network
+from bitsmith.emulate.notes import Left
+from bitsmith.fidelity.losses import LossyCasts
+from bitsmith.fidelity.predictions import float_outputs_and_shown, most_compared
+from bitsmith.fidelity.shortfall import float_outputs, furthest
+from bitsmith.layers.layer import Floats, broadcasts
+from bitsmith.layers.network import Network, NetworkNode, Revision
 
 
 def outputs_show(network: Network, emulator: Emulator, batches: Sequence[Batch]) -> bool:
@@ -23,11 +28,41 @@ def outputs_show(network: Network, emulator: Emulator, batches: Sequence[Batch])
     rows = _rows(emulator, batches, most_compared(network, every=False))
     inputs = [batch[rows].astype(np.float64) for batch in batches]
     taken = [_taken(emulator, index, x) for index, x in enumerate(inputs)]
-    expected, outputs = Expected.of(network, inputs), float_outputs(network, taken)
-    if any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(expected.outputs, outputs, strict=True)):
+    wanted, shown = float_outputs_and_shown(network, inputs)
+    found = float_outputs(network, taken)
+    if any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(wanted, found, strict=True)):
         return True
-    more = float_outputs_beside(network, inputs)
-    return deviating(expected, outputs, more).worst > USUAL_TOLERANCE.error
+    return furthest(network, wanted, found, shown).wrong
+
+
+def limiting(lossy: LossyCasts, left: Left) -> Revision | None:
+    """Return what limits the results of layers as the casts do that were ``left``; None if some are steps of a layer."""
+    known = {id(each.cast): each for each in lossy.casts if each.limits}
+    casts = [known[id(cast)] for cast in left.casts if id(cast) in known]
+    if any(each.variable != "result" for each in casts):
+        return None
+    bounds = {
+        each.layer: [np.ldexp(bound.astype(np.float64), -each.cast.frac) for bound in (each.cast.lo, each.cast.hi)]
+        for each in casts
+    }
+
+    def revised(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
+        if node.name not in bounds:
+            return result
+        lo, hi = bounds[node.name]
+        shape = result.shape[1:]
+        if not (broadcasts(lo.shape, shape) and broadcasts(hi.shape, shape)):
+            lo, hi = lo.min(), hi.max()  # the layer's last ops move elements
+        return np.clip(result, lo, hi)
+
+    return revised
+
+
+def outputs_differ(network: Network, emulator: Emulator, batches: Sequence[Batch]) -> bool:
+    """True if an output for some samples differs from the float model's by 1 % of its range."""
+    inputs = [batch.astype(np.float64) for batch in batches]
+    wanted, shown = float_outputs_and_shown(network, inputs)
+    return furthest(network, wanted, emulator.run(batches), shown).wrong
 
 
 def _rows(emulator: Emulator, batches: Sequence[Batch], most: int) -> list[int]:
