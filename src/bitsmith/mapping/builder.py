@@ -25,7 +25,7 @@ from typing import NewType
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.kinds import Kind, Reorder, Rom, WidthConverter
+from bitsmith.dataflow.kinds import Kind, Reduce, Reorder, Rom, WidthConverter
 from bitsmith.dataflow.tokens import Grid, Stream, regrouped, union_type
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
@@ -78,6 +78,12 @@ class DataflowBuilder:
     def token_op(self, op: ops.Op, args: Sequence[StepId], grid: Grid) -> StepId:
         """An op on the tokens of operands of one grid (or constants)."""
         return self.add(op, tuple(args), Stream(grid, infer(op, [self.stream(arg).token for arg in args])))
+
+    def reduced(self, op: ops.Sum | ops.AMax, step: StepId, count: int, grid: Grid) -> StepId:
+        """The sum, or the greatest, of each ``count`` tokens in a row, at the positions of ``grid``."""
+        token = self.stream(step).token
+        several = TensorType.of((count, *token.shape), *(part[None] for part in parts_of(token)))
+        return self.add(Reduce(op, count), (step,), Stream(grid, infer(replace(op, axes=(0,)), [several])))
 
     def stream(self, step: StepId) -> Stream:
         """The tokens of a step."""

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Reduce, Reorder
+from bitsmith.dataflow.kinds import Reorder
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
-from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
-from bitsmith.ir.types import TensorType
-from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
 from bitsmith.mapping.folding import area_of_pairs, area_of_whole_pairs, divisors, weights_of
 from bitsmith.mapping.grouped import loaded_groups
 from bitsmith.mapping.groups_at_once import groups_at_once
@@ -178,8 +176,5 @@ def _tiled(builder: DataflowBuilder, node: Node, tile: _Tile, order: _Order) -> 
     chunks = builder.regroup(chunks, place, (1, tile.rows))
     products = builder.token_op(ops.MatMul(), (chunks, _tiles(builder, node, tile, order)), place)
     if steps > 1:
-        token = builder.stream(products).token
-        several = TensorType.of((steps, *token.shape), *(part[None] for part in parts_of(token)))
-        total = Stream((*batch, n, groups), infer(ops.Sum((0,)), [several]))
-        products = builder.add(Reduce(ops.Sum((0,)), steps), (products,), total)
+        products = builder.reduced(ops.Sum((0,)), products, steps, (*batch, n, groups))
     return with_type_of(builder, products, node, node.type.shape[:-1], node.type.shape[-1:])

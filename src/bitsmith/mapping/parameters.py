@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import FoldedProduct, Reduce, Rom, Source
+from bitsmith.dataflow.kinds import FoldedProduct, Rom, Source
 from bitsmith.dataflow.tokens import Grid, LoadableWeights, Stream, union_type
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
@@ -65,10 +65,7 @@ def product_with_parameter(
         products = _by_tiles(builder, chunks, tiles, sets)
         if steps == 1:
             return builder.regroup(products, (*grid, groups), (lanes, width // sets))
-        token = builder.stream(products).token
-        several = TensorType.of((steps, *token.shape), *(part[None] for part in parts_of(token)))
-        total = Stream((*grid, groups), infer(ops.Sum((0,)), [several]))
-        return builder.add(Reduce(ops.Sum((0,)), steps), (products,), total)
+        return builder.reduced(ops.Sum((0,)), products, steps, (*grid, groups))
     row = TensorType.of((1, steps * size), *(np.tile(np.broadcast_to(part, size), steps) for part in parts_of(element)))
     result = infer(ops.MatMul(), [row, weights.token((steps * size, width))])
     lo, hi = (np.broadcast_to(part, (1, width)).reshape(sets, -1) for part in (result.lo, result.hi))

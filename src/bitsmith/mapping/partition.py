@@ -15,15 +15,14 @@ from typing import assert_never
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Reduce, Reorder, Scan, Sink, Source
+from bitsmith.dataflow.kinds import Reorder, Scan, Sink, Source
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.tokens import Stream, regrouped, union_type
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
-from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType
-from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, builder_of, parts_of
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
 from bitsmith.mapping.engine.engines import engines, placed_region, weights_rates
@@ -68,13 +67,10 @@ def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> Ste
         return step
     kept = [axis for axis in range(axes) if axis not in over]
     places = np.arange(math.prod(grid)).reshape(grid).transpose([*kept, *over]).ravel()
-    stream = builder.stream(step)
     if not bool(np.all(places == np.arange(len(places)))):
-        step = builder.add(Reorder(places), (step,), stream)
+        step = builder.add(Reorder(places), (step,), builder.stream(step))
     number = math.prod(grid[axis] for axis in over)
-    several = TensorType.of((number, *stream.token.shape), *(part[None] for part in parts_of(stream.token)))
-    token = infer(replace(op, axes=(0,)), [several])
-    step = builder.add(Reduce(op, number), (step,), Stream(tuple(grid[axis] for axis in kept), token))
+    step = builder.reduced(op, step, number, tuple(grid[axis] for axis in kept))
     return multiplied_in_parts(builder, node, step)
 
 

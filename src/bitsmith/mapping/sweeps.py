@@ -13,13 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Reduce, Reorder, Sweep
+from bitsmith.dataflow.kinds import Reorder, Sweep
 from bitsmith.dataflow.tokens import Grid, Stream, union_type
 from bitsmith.ir import ops
-from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
-from bitsmith.ir.types import TensorType
-from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of, with_zero
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, with_zero
 from bitsmith.mapping.folding import (
     Factor,
     Folding,
@@ -253,9 +251,7 @@ def reduced(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> Ste
     if not size or areas[size] >= area_of_whole_reduction(windows.taps, windows.channels, have, bits):
         return None
     chunks = swept(builder, windows, size, windows.channels // size, 1)
-    several = TensorType.of((windows.taps, size), *(part[None] for part in parts_of(builder.stream(chunks).token)))
-    token = infer(replace(op, axes=(0,)), [several])
-    step = builder.add(Reduce(op, windows.taps), (chunks,), Stream((*windows.places, windows.channels // size), token))
+    step = builder.reduced(op, chunks, windows.taps, (*windows.places, windows.channels // size))
     return builder.with_native_form(step, node.type.shape[:-1], node.type.shape[-1:])
 
 
@@ -275,9 +271,7 @@ def reduced_in_parts(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Nod
     step = builder.token_op(
         replace(op, axes=(0,)), (builder.regroup(form, (*stream.grid, count), (size,)),), (*stream.grid, count)
     )
-    token = builder.stream(step).token
-    several = TensorType.of((count,), *(part.reshape(-1) for part in parts_of(token)))
-    step = builder.add(Reduce(op, count), (step,), Stream(stream.grid, infer(replace(op, axes=(0,)), [several])))
+    step = builder.reduced(op, step, count, stream.grid)
     wanted = union_type(node.type, rank - 1)
     return step if builder.stream(step).token == wanted else builder.truncated(step, wanted)
 
