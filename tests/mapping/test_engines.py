@@ -22,7 +22,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.engine.engines import placed, watched_in_engines
+from bitsmith.mapping.engine.engines import watched_in_engines
 from bitsmith.mapping.engine.steps import steps_of
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
@@ -411,22 +411,3 @@ def test_a_memory_has_as_many_words_as_are_needed_at_once() -> None:
     (engine,) = engines(partition(program, shared(program, 3000)))
     assert engine.words == 36 * (12 + 3)
     assert_same(program, shared(program, 3000), 3)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_tensors_that_are_needed_at_once_lie_apart(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    banks, units = int(2 ** rng.integers(3)), []
-    for number in range(int(rng.integers(2, 15))):
-        skipped = [int(rng.integers(-1, number - 1))] if number > 1 and rng.random() < 0.4 else []
-        units.append((number - 1, *skipped))
-    size = {number: banks * int(rng.integers(1, 40)) for number in range(-1, len(units))}
-    words, places = placed(units, size)
-    last = {source: number for number, sources in enumerate(units) for source in sources}
-    for number in range(len(units)):
-        needed = sorted((places[one], places[one] + size[one]) for one in places if one <= number <= last[one])
-        assert all(end <= begin for (_, end), (begin, _) in pairwise(needed))
-        assert needed[0][0] >= 0
-        assert needed[-1][1] <= words
-    assert places[-1] == 0
-    assert all(place % banks == 0 for place in places.values())

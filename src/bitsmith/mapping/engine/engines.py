@@ -337,29 +337,49 @@ def _places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tupl
     size = {
         number: -(-math.prod(builder.shape(node)) // (parts[node] * banks)) * banks for node, number in numbers.items()
     }
-    words, places = placed([[numbers[one] for one in unit.sources] for unit in units], size)
+    sources = [[numbers[one] for one in unit.sources] for unit in units]
+    words, places = placed(sources, size, [unit.is_in_place for unit in units])
     return words, {node: places[number] for node, number in numbers.items()}
 
 
-def placed(sources: Sequence[Sequence[int]], size: Mapping[int, int]) -> tuple[int, dict[int, int]]:
+def placed(
+    sources: Sequence[Sequence[int]], size: Mapping[int, int], in_place: Sequence[bool]
+) -> tuple[int, dict[int, int]]:
     """The words that hold tensors of such a ``size``, and the place of each: -1 comes, and 0 and so on are made of ``sources``.
 
-    What comes begins the memory. All others are as high as they can be, the largest first, in as many words as are needed at
-    once; or if that leaves one without a place, as low as they can be, in the order in which they are made. The last one leaves.
+    What comes begins the memory. What may be made ``in_place`` takes the words of a source that nobody reads later. All others
+    are as high as they can be, the largest first, in as many words as are needed at once; or if that leaves one without a place,
+    as low as they can be, in the order in which they are made. The last one leaves.
     """
     last = {source: number for number, one in enumerate(sources) for source in one}
-    held = {made: range(made, last[made] + 1) for made in range(-1, len(sources) - 1)}
+    taken = _taken_over(sources, size, in_place, last)
+    held = {made: range(made, last[made] + 1) for made in range(-1, len(sources) - 1) if made not in taken}
+    for made, first in taken.items():
+        held[first] = range(first, last[made] + 1)
     least = max(sum(size[one] for one in held if number in held[one]) for number in range(len(sources)))
     made = [*held][1:]
     for order, words in ((sorted(made, key=lambda one: -size[one]), least), (made, None)):
         places = {-1: 0}
         for one in order:
             beside = [each for each in places if {*held[each]}.intersection(held[one])]
-            taken = sorted((places[each], places[each] + size[each]) for each in beside)
-            places[one] = _lowest(taken, size[one]) if words is None else _highest(taken, size[one], words)
+            full = sorted((places[each], places[each] + size[each]) for each in beside)
+            places[one] = _lowest(full, size[one]) if words is None else _highest(full, size[one], words)
         if min(places.values()) >= 0:
             break
-    return max(place + size[one] for one, place in places.items()), places
+    words = max(place + size[one] for one, place in places.items())
+    return words, places | {one: places[first] for one, first in taken.items()}
+
+
+def _taken_over(
+    sources: Sequence[Sequence[int]], size: Mapping[int, int], in_place: Sequence[bool], last: Mapping[int, int]
+) -> dict[int, int]:
+    """The tensors that take the words of others, and of these the first ones."""
+    taken = dict[int, int]()
+    for number, one in enumerate(sources[:-1]):
+        free = [each for each in one if last[each] == number and each >= 0 and size[each] == size[number]]
+        if in_place[number] and free:
+            taken[number] = taken.get(free[0], free[0])
+    return taken
 
 
 def _lowest(taken: Sequence[tuple[int, int]], size: int) -> int:

@@ -94,6 +94,12 @@ class Unit:
         return len(self.sources) == 1 and math.prod(self.op.size) == 1 and not self.is_product
 
     @property
+    def is_in_place(self) -> bool:
+        """Return True if each result is of the numbers at its place in the sources, which are read before it is written."""
+        moves = self.op.stride != (1, 1) or any(map(any, self.op.padding))
+        return len(self.sources) > 1 or (self.is_single and not moves)
+
+    @property
     def is_product(self) -> bool:
         """Return True if it multiplies with trained weights."""
         weights = self.weights.reshape(-1)
