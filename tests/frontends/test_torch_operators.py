@@ -269,6 +269,10 @@ REDUCTIONS: dict[str, Any] = {
     "counted": lambda x: x.relu().count_nonzero((1, 2)),
     "differences": lambda x: x.diff(dim=1) + torch.diff(x, prepend=x[..., :1])[:, 1:],
     "distance": lambda x: functional.pairwise_distance(x, x[:, :1], keepdim=True),
+    "distances": lambda x: torch.cdist(x, x[:, :1]),
+    "city_distances": lambda x: torch.cdist(x, x.flip(1), p=1.0),
+    "divisor": lambda x: functional.avg_pool2d(x.unsqueeze(1), 2, divisor_override=3),
+    "negative_divisor": lambda x: functional.avg_pool2d(x.unsqueeze(1), 2, padding=1, divisor_override=-2),
     "city_distance": lambda x: functional.pairwise_distance(x, x.flip(2), p=1.0),
     "cosine": lambda x: (
         functional.cosine_similarity(x, x.flip(2), dim=2) + functional.cosine_similarity(x, 2 * x[:, :1], 2)

@@ -79,7 +79,6 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     ),
     "bicubic": (lambda x: functional.interpolate(x.unsqueeze(1), size=(8, 8), mode="bicubic"), "bilinear"),
     "odd scale": (lambda x: functional.interpolate(x, scale_factor=1.00001), "ratios of integers"),
-    "divisor": (lambda x: functional.avg_pool2d(x.unsqueeze(1), 2, divisor_override=3), "divisor_override"),
     "quotient of samples": (lambda x: x * (x.shape[0] // (x.shape[0] - 7)), "two sizes of tensors"),
     "zero": (lambda x: x / torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0]), "division by zero"),
     "computed weight": (lambda x: functional.conv1d(x, x.new_ones(1, 4, 2) * x.amax()), "batch"),

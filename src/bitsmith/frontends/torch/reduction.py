@@ -18,6 +18,7 @@ from bitsmith.frontends.ops.reduction import (
     running_sum,
 )
 from bitsmith.frontends.ops.selection import concatenate
+from bitsmith.frontends.ops.shape import unsqueeze
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC, as_result
 from bitsmith.frontends.torch.call import Call, Result, Translation
 
@@ -89,6 +90,14 @@ def _distance(call: Call) -> Result:
     return distance(call.build, call.tensor("x1"), call.tensor("x2"), (-1,), call.flag("keepdim"), order, offset)
 
 
+def _distances(call: Call) -> Result:
+    """The distance of each row of one operand from each of the other."""
+    x, y = (call.tensor("x1"), call.tensor("x2"))
+    x = unsqueeze(call.build.within("rows"), x, [x.rank - 1])
+    y = unsqueeze(call.build.within("columns"), y, [y.rank - 2])
+    return distance(call.build, x, y, (-1,), False, call.number("p", 2.0), 0.0)
+
+
 def _cosine(call: Call) -> Result:
     return cosine(call.build, call.tensor("x1"), call.tensor("x2"), (call.integer("dim", 1),), call.number("eps", 1e-8))
 
@@ -113,6 +122,7 @@ REDUCTIONS: dict[str, Translation] = {
     "std": _spread("std"),
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM),
     "diff": Translation(_difference, "Slice and Subtract"),
+    "cdist": Translation(_distances, "Subtract and Reduce"),
     "pairwise_distance": Translation(_distance, "Subtract and Reduce"),
     "cosine_similarity": Translation(_cosine, "Reduce, Divide and Multiply"),
     "cumsum": Translation(

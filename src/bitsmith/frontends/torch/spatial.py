@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.spatial import Same, Taps
@@ -56,8 +56,6 @@ def _taps(call: Call, size: Axes, strides: Axes) -> Taps:
 
 
 def _windows(call: Call, x: Value) -> Taps:
-    if call.get("divisor_override") not in (None, 1):
-        raise UnsupportedError("a divisor_override", accepted="means and sums", remedy="multiply by a constant")
     size = call.per_axis("kernel_size", len(x.item) - 1, 1)
     return _taps(call, size, size)
 
@@ -72,7 +70,11 @@ def _average(call: Call, x: Value) -> Value:
         raise UnsupportedError(
             "means of integers, which drop fractions", accepted="floating point", remedy="cast to floating point first"
         )
-    return spatial.average_pool(call.build, x, _windows(call, x), total=call.given("divisor_override"))
+    divisor = call.integer("divisor_override", 0)
+    if divisor in (0, 1):
+        return spatial.average_pool(call.build, x, _windows(call, x), total=divisor == 1)
+    total = spatial.average_pool(call.build.within("sum"), x, _windows(call, x), total=True)
+    return call.build.affine(total, constant(1 / divisor), ZERO)
 
 
 def _output_size(call: Call, x: Value) -> Axes:
