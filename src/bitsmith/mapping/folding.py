@@ -161,6 +161,7 @@ class Matrix:
         column_pairs, vector_pairs: whether the products of two columns, and those of two vectors, can share a multiplier.
         sets: matrices, of which each is multiplied with an equal share of the vectors that come at once.
         live: the numbers that are no zeros of the padding; None for all.
+        share: that of weights that are not 0. Products with those that are always 0 take nothing.
     """
 
     n: int
@@ -176,6 +177,7 @@ class Matrix:
     vector_pairs: bool = False
     sets: int = 1
     live: Live | None = None
+    share: float = 1.0
 
     @classmethod
     def of(
@@ -184,13 +186,14 @@ class Matrix:
         """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``, with multipliers of ``block``."""
         if isinstance(op, LoadedMatrix):
             (n, m), (lo, hi) = op.shape, op.node.type.raw_range
-            weight_bits, adders, graph_bits = width_of(min(lo, -1), hi), math.inf, math.inf
+            weight_bits, adders, graph_bits, share = width_of(min(lo, -1), hi), math.inf, math.inf, 1.0
         else:
             short = machine(op.weights)
             weights = op.weights if short is None else short
             (n, m), lo, hi = weights.shape, int(weights.min()), int(weights.max())
             weight_bits, adders = width_of(min(lo, -1), hi), csd.estimate(op.weights)
             graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
+            share = float(np.mean(weights != 0))
         weight, number = (lo, hi), x.raw_range
         column_pairs, vector_pairs = (
             block is not None and packed(factor, common, block) is not None
@@ -208,6 +211,7 @@ class Matrix:
             whole=whole,
             column_pairs=column_pairs,
             vector_pairs=vector_pairs,
+            share=share,
         )
 
     def area(self, folding: Folding) -> float:
@@ -274,12 +278,13 @@ class Matrix:
     def _tile(self, folding: Folding, lanes: int, rows: int, width: int) -> float:
         """Multipliers, adders and weights for ``rows`` numbers of ``lanes`` vectors, and the FIFO before them."""
         product, size = product_luts(self.operand, self.weight), max(rows / lanes, 1)
-        luts = _AREA.memory_luts * rows * self.operand + _AREA.control_luts
-        luts += rows * width * product
+        used = 1.0 - (1.0 - self.share) ** (folding.steps * folding.groups)  # in some cycle
+        luts = used * rows * width * product
         shared = max(lanes * (width // 2) * self.column_pairs, lanes // 2 * width * self.vector_pairs)
         packing = self.weight + 2 + (self.result / size if folding.steps == 1 else 0)
-        luts -= size * shared * max(product - packing, 0)
-        luts += max(rows - lanes, 0) * width * (self.operand + self.weight + 1)
+        luts -= used * size * shared * max(product - packing, 0)
+        luts += used * max(rows - lanes, 0) * width * (self.operand + self.weight + 1)
+        luts += _AREA.memory_luts * rows * self.operand + _AREA.control_luts
         luts += lanes * width * self.result * int(folding.steps > 1)
         return luts + rom_area(folding.steps * folding.groups, math.ceil(size) * width * self.sets * self.weight)
 
