@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
@@ -104,6 +107,11 @@ class LayerCall:
             accepted = f"{len(wanted)} ({', '.join(name for name, _ in wanted)})"
             raise self.config.error(f"{len(stored)} weights are stored for this layer", accepted)
         return [self._read(tensor, *one) for tensor, one in zip(stored, wanted, strict=False)]
+
+    def with_trained(self, tensors: Iterable[Value]) -> LayerCall:
+        """The call with these trained tensors in place of what is stored."""
+        stored = [Stored(one.shape, partial(np.array, one.elements), one.quantizer) for one in tensors]
+        return replace(self, stored=lambda _: stored)
 
     def _read(self, tensor: Stored, name: str, shape: Shape) -> Value:
         if tensor.shape != shape:

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -14,7 +13,6 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant, quantizers_of
-from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.einsum import product_shapes
@@ -82,9 +80,7 @@ def with_trained(class_name: str, tensors: Callable[[LayerCall], Tensors]) -> Tr
     inner = KERAS[class_name]
 
     def read(call: LayerCall) -> Value:
-        values = on_grids(call, tensors(call)).values()
-        stored = [Stored(one.shape, partial(np.array, one.elements), one.quantizer) for one in values]
-        return inner.result(replace(call, stored=lambda _: stored))
+        return inner.result(call.with_trained(on_grids(call, tensors(call)).values()))
 
     return _layer(read, inner.becomes)
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value, constant
-from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.activations import activated
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
@@ -42,8 +40,7 @@ def _activated(call: LayerCall, y: Value) -> Value:
 def _of_keras(call: LayerCall, class_name: str, tensors: Sequence[Value], **arguments: Json) -> Value:
     """Keras's layer with the ``tensors`` as trained ones, no activation, and other ``arguments``."""
     config = Fields({**call.config.values, "activation": None, **arguments}, call.config.where)
-    stored = [Stored(one.shape, partial(np.array, one.elements), one.quantizer) for one in tensors]
-    return KERAS[class_name].result(replace(call, config=config, stored=lambda _: stored))
+    return KERAS[class_name].result(replace(call, config=config).with_trained(tensors))
 
 
 def _quantized(call: LayerCall, keys: Sequence[str], tensors: Sequence[Floats]) -> list[Value]:
