@@ -42,11 +42,11 @@ def read_setting(text: str, where: str, accepted: str, *, several: bool = False)
     """The key and the value that ``KEY=VALUE`` says, as YAML has it: of ``several`` a list of one or more."""
     import yaml
 
-    key, found, value = (part.strip() for part in text.partition("="))
+    key, sign, value = (part.strip() for part in text.partition("="))
     read, is_read = None, False
     with contextlib.suppress(yaml.YAMLError):
         read, is_read = yaml.safe_load(f"[{value}]" if several else value), True
-    if not (key and found and is_read) or (several and not read):
+    if not (key and sign and is_read) or (several and not read):
         raise ConfigError(f"{text[:80]!r}", where=where, accepted=accepted)
     return key, read
 
