@@ -125,15 +125,18 @@ class DataflowBuilder:
 
     def native_parallelism(self, node: NodeId) -> int:
         """The number of positions in a token of a node's native form; 1 if a position takes several tokens."""
-        form = None if self.is_constant(node) else self.native_forms.get(self.step_of[node])
-        if form is None:
+        if self.is_constant(node):
             return 1
-        number, rest = divmod(self.node_stream(node).tokens, self.stream(form).tokens)
+        number, rest = divmod(self.node_stream(node).tokens, self.stream(self.made(node)).tokens)
         return max(number, 1) if rest == 0 else 1
+
+    def made(self, node: NodeId) -> StepId:
+        """The step in whose tokens a node's value is made."""
+        return self.native_forms.get(self.step_of[node], self.step_of[node])
 
     def native_form(self, node: NodeId) -> StepId:
         """The step that has a node's value in tokens of `native_parallelism` positions."""
-        return self.native_forms[self.step_of[node]] if self.native_parallelism(node) > 1 else self.step_of[node]
+        return self.made(node) if self.native_parallelism(node) > 1 else self.step_of[node]
 
     def with_native_form(self, step: StepId, grid: Grid, shape: tuple[int, ...]) -> StepId:
         """``step`` as tokens of ``shape`` at ``grid``, of which it is the native form if its tokens have another size."""

@@ -82,7 +82,7 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
         return None
     if single and any(builder.grid_axes(arg) != len(shape) - 1 for arg in bound):
         return None
-    forms = [builder.native_forms.get(builder.step_of[arg], builder.step_of[arg]) for arg in bound]
+    forms = [builder.made(arg) for arg in bound]
     stream = min(map(builder.stream, forms), key=lambda one: one.token.size)
     if stream.token.size == builder.node_stream(bound[0]).token.size:
         return None

@@ -125,7 +125,7 @@ def reshape(builder: DataflowBuilder, op: ops.Reshape, node: Node) -> StepId:
     if is_flat(op.shape) and all(takes_flat(builder, reader) for reader in builder.readers[id(node)]):
         return step  # its readers take the tokens as they come
     axes = max(len(op.shape) - 1, 0)
-    form = builder.native_forms.get(step, step)
+    form = builder.made(arg)
     if builder.stream(form).token.size < math.prod(op.shape[axes:]):
         return builder.with_native_form(form, op.shape[:axes], op.shape[axes:])
     return builder.regroup(step, op.shape[:axes], op.shape[axes:])
@@ -168,7 +168,7 @@ def _joined_in_parts(builder: DataflowBuilder, op: ops.Concat, node: Node) -> St
     args = builder.operands(node)
     if op.axis != len(axes) or not takes_narrow_tokens(builder, node) or any(map(builder.is_constant, args)):
         return None
-    finest = min(_made_in(builder, arg) for arg in args)
+    finest = min(builder.stream(builder.made(arg)).token.size for arg in args)
     channels_of = [builder.shape(arg)[-1] for arg in args]
     sizes = [part for part in divisors(math.gcd(*channels_of)) if part <= finest]
     if finest >= min(channels_of) or channels > sizes[-1] * builder.directives.reuse_factor(node.layer):
@@ -181,12 +181,6 @@ def _joined_in_parts(builder: DataflowBuilder, op: ops.Concat, node: Node) -> St
     return builder.with_native_form(step, tuple(axes), (channels,))
 
 
-def _made_in(builder: DataflowBuilder, arg: NodeId) -> int:
-    """Elements of the tokens in which a value is made."""
-    step = builder.step_of[arg]
-    return builder.stream(builder.native_forms.get(step, step)).token.size
-
-
 def _repeated_in_parts(builder: DataflowBuilder, op: Move, node: Node) -> StepId | None:
     """Each slice along an axis several times over, read from a memory, if it is made in parts of tokens; else None."""
     if not isinstance(op, ops.Gather) or not takes_narrow_tokens(builder, node):
@@ -196,7 +190,7 @@ def _repeated_in_parts(builder: DataflowBuilder, op: Move, node: Node) -> StepId
     times, rest = divmod(len(op.indices), have[op.axis]) if op.indices.ndim == 1 and op.axis < len(axes) else (0, 1)
     if rest or times < 2 or not bool(np.array_equal(op.indices, np.repeat(np.arange(have[op.axis]), times))):
         return None
-    size = math.gcd(_made_in(builder, arg), channels)
+    size = math.gcd(builder.stream(builder.made(arg)).token.size, channels)
     if size == channels or channels > size * builder.directives.reuse_factor(node.layer):
         return None
     slices = math.prod(have[: op.axis + 1])
@@ -214,7 +208,7 @@ def _exchanged_in_parts(builder: DataflowBuilder, op: Move, node: Node) -> StepI
     if not isinstance(op, ops.Transpose) or not takes_narrow_tokens(builder, node):
         return None
     (arg,), *axes, channels = builder.operands(node), *node.type.shape
-    size, have = _made_in(builder, arg), builder.shape(arg)
+    size, have = builder.stream(builder.made(arg)).token.size, builder.shape(arg)
     keeps_tokens = size == 1 or op.perm[-1] == len(have) - 1
     if size >= builder.node_stream(arg).token.size or have[-1] % size or not keeps_tokens:
         return None

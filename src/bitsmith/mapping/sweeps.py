@@ -99,9 +99,8 @@ def windows_of(builder: DataflowBuilder, arg: NodeId, axes: int) -> Windows | No
 
 def narrow(builder: DataflowBuilder, node: NodeId, size: int, grid: Grid) -> StepId:
     """The step that has a node's value in tokens of ``size`` elements, at the positions of ``grid`` and within each."""
-    step = builder.step_of[node]
     total = math.prod(builder.shape(node))
-    return builder.regroup(builder.native_forms.get(step, step), (*grid, total // math.prod(grid) // size), (size,))
+    return builder.regroup(builder.made(node), (*grid, total // math.prod(grid) // size), (size,))
 
 
 def swept(builder: DataflowBuilder, windows: Windows, size: int, blocks: int, times: int) -> StepId:
@@ -195,8 +194,7 @@ def choose_tiles(
     matrix = Matrix.of(op, kind, node.type, 1, builder.directives.block, whole=False)
     n, m = matrix_shape(op)
     come = math.prod(windows.grid) * windows.channels
-    step = builder.step_of[windows.node]
-    have = builder.stream(builder.native_forms.get(step, step)).token.size
+    have = builder.stream(builder.made(windows.node)).token.size
     candidates = [
         tiles
         for tiles in _tilings(windows, n, m // blocks, blocks)
@@ -237,8 +235,8 @@ def reduced(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> Ste
     windows = windows_of(builder, arg, axes)
     if windows is None or windows.taps == 1 or not windows.fits_sweep or op.axes != tuple(range(axes, rank - 1)):
         return None
-    step, cycles = builder.step_of[windows.node], builder.directives.reuse_factor(node.layer)
-    have = builder.stream(builder.native_forms.get(step, step)).token.size
+    cycles = builder.directives.reuse_factor(node.layer)
+    have = builder.stream(builder.made(windows.node)).token.size
     positions, come = math.prod(windows.places), math.prod(windows.grid) * windows.channels
     sizes = [
         size
