@@ -37,7 +37,7 @@ def chains(netlist: Netlist) -> int:
 
 
 @settings(max_examples=8)
-@example(4, 2.8, False)  # some are taken apart
+@example(11, 2.8, False)  # one is taken apart
 @given(st.integers(0, 10_000), st.floats(1.8, 8.0), st.booleans())
 def test_results_stay_and_registers_pay(seed: int, budget: float, longer: bool) -> None:
     netlist = networks(seed, budget)
@@ -48,7 +48,7 @@ def test_results_stay_and_registers_pay(seed: int, budget: float, longer: bool) 
     before, after = (pipeline(one, DELAYS, budget, at_least) for one in (netlist, parted))
     assert after.stages <= before.stages
     assert (parted == netlist) == (chains(parted) == chains(netlist)) and (
-        (seed, budget) != (4, 2.8) or parted != netlist
+        (seed, budget) != (11, 2.8) or parted != netlist
     )
     if parted != netlist:
         assert before.register_bits - after.register_bits > 1.5 * (chains(parted) - chains(netlist))

@@ -347,7 +347,7 @@ class Rtl:
         return _PNR_S[0] + _PNR_S[1] * packed_luts(size, self._part) + _PNR_BLOCK_S * (size.dsp + size.bram)
 
     def _routing(self, part: Part) -> tuple[str, ...]:
-        """How nextpnr routes the circuit on ``part``."""
+        """Return the options that route the circuit on ``part``."""
         return part.routing(self._room.size.dsp, self._room.size.bram)
 
     def on_board(self) -> bool:

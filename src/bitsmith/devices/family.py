@@ -115,7 +115,7 @@ class Packer:
 
 @dataclass(frozen=True, slots=True)
 class Crowded:
-    """How nextpnr places and routes circuits around whose blocks wires crowd.
+    """Options of nextpnr for circuits around whose blocks wires crowd.
 
     Attributes:
         share: of a part's multiplier or memory blocks, beyond which they do.
@@ -311,7 +311,7 @@ class Part:
         return self.die.large
 
     def routing(self, dsp: int, bram: int) -> tuple[str, ...]:
-        """Return how nextpnr places and routes a circuit of so many multiplier and memory blocks; nothing without nextpnr."""
+        """Return nextpnr's options for a circuit of so many multiplier and memory blocks; none without nextpnr."""
         flow = self.family.place_and_route
         if flow is None:
             return ()

@@ -150,7 +150,7 @@ class OutOfContext:
     part: Part
     target_mhz: float
     routing: tuple[str, ...]
-    """How the part routes the circuit."""
+    """Options that route the circuit."""
 
     def find(self) -> tuple[FoundTool, ...]:
         return (seek(nextpnr(place_and_route_of(self.part))),)
@@ -201,7 +201,7 @@ class Bitstream:
     board: Board
     target_mhz: float
     routing: tuple[str, ...]
-    """How the board's part routes the circuit."""
+    """Options that route the circuit."""
 
     def find(self) -> tuple[FoundTool, ...]:
         return seek(nextpnr(self.board.flow)), seek(packer(self.board.flow))
