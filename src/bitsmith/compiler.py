@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 
 from bitsmith.base.dump import dumped
@@ -21,7 +21,7 @@ from bitsmith.layers.settled import is_quantized, settled
 from bitsmith.layers.text import to_text as network_text
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.channels import refine_channels
-from bitsmith.passes.network.few_digits import few_digits
+from bitsmith.passes.network.few_digits import Known, few_digits
 from bitsmith.passes.network.finer_steps import Finer, with_finer_steps
 from bitsmith.passes.network.fold_batchnorm import fold_batchnorm, kept_apart
 from bitsmith.passes.network.fold_logistic import fold_logistic
@@ -58,20 +58,24 @@ class Source:
     """Source that a model was compiled from.
 
     ``changed`` is the same network with keys of a configuration in place of the user's; None if the user chose the bits of the
-    whole model.
+    whole model. What is ``known`` of its float network serves all of them.
     """
 
     network: Network
     calibration: Sequence[Floats] | None
     changed: Callable[[Mapping[str, object]], Network] | None
+    known: Known = field(default_factory=Known, repr=False)
 
 
-def compile_network(network: Network, calibration: Sequence[Floats] | None = None) -> Compiled:
+def compile_network(
+    network: Network, calibration: Sequence[Floats] | None = None, known: Known | None = None
+) -> Compiled:
     """Translate ``network``, whose nodes carry the user's settings.
 
     Args:
         network: what a frontend read and :func:`bitsmith.config.resolve` annotated.
         calibration: one batch per input, of real inputs of the float model; None: ``auto`` works on generated ones.
+        known: of the float network, from a network like this with other settings.
 
     Raises:
         UnsupportedError, RangeError, InputDataError: each naming the layer or input.
@@ -86,7 +90,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     network = layout(network)
     folded = fold_batchnorm(network)
     notes = (*notes, *_unfolded(kept_apart(network, folded)))
-    network = few_digits(folded, calibration)
+    network = few_digits(folded, calibration, known)
     notes = (*notes, *_of_few_digits(folded, network))
     network = dumped("network-laid-out", network, network_text)
     observed = calibrate(network, calibration)

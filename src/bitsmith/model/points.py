@@ -292,7 +292,7 @@ def size_of(program: Program, directives: Directives, target: Target) -> Size:
 def compiled_with(source: Source, keys: Mapping[str, object]) -> Compiled:
     """The network with ``keys`` of a configuration besides the user's, as a conversion makes it."""
     assert source.changed is not None
-    return compile_network(source.changed(keys), source.calibration)
+    return compile_network(source.changed(keys), source.calibration, source.known)
 
 
 def points(source: Source, target: Target, yardstick: Yardstick, grid: Grid) -> Iterator[Point]:

@@ -11,16 +11,18 @@ do it. Then each is looked at again beside all others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.base.blas import one_thread
+from bitsmith.base.project import digest
 from bitsmith.layers.auto import constant_frac
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import FACTORS, Weights
 from bitsmith.passes.network.calibration import input_batches
@@ -48,31 +50,103 @@ _SWEEPS = 3
 """Times that each weight is looked at again."""
 
 
-def few_digits(network: Network, calibration: Sequence[Floats] | None) -> Network:
-    """``network`` with weights of few digits where layers have a price for these."""
+@dataclass(slots=True)
+class Known:
+    """What is known of one float network and its calibration data: the ``content`` of both, and what follows from it.
+
+    Attributes:
+        wanted: what layers are to give, by node and variable.
+        rounded: layers with weights of few digits, by what decided them.
+    """
+
+    content: str = ""
+    wanted: dict[str, dict[str, _Wanted | None]] = field(default_factory=dict)
+    rounded: dict[tuple[_Choice, ...], Layer] = field(default_factory=dict)
+
+
+def few_digits(network: Network, calibration: Sequence[Floats] | None, known: Known | None = None) -> Network:
+    """``network`` with weights of few digits where layers have a price for these.
+
+    What is ``known`` is not computed again, and what is computed is known then.
+    """
     priced = {node.name: free for node in network.nodes if node.settings.digit_price > 0 and (free := _free(node))}
     if not priced:
         return network
     inputs, _ = input_batches(network, calibration)
     few = [batch[_evenly(len(batch), _SAMPLES)] for batch in inputs]
     with np.errstate(all="ignore"), one_thread():
-        sensitivity = Sensitivity.of(network, few)
-        wanted = {
-            node.name: {each: _Wanted.of(node, each, operands, sensitivity) for each in priced[node.name]}
-            for node, operands, _ in network.evaluation(few)
-            if node.name in priced
-        }
-        rounded: dict[str, NetworkNode] = {}
+        known = _of_content(known or Known(), network, few)
+        if any(each not in known.wanted.get(name, ()) for name, free in priced.items() for each in free):
+            sensitivity = Sensitivity.of(network, few)
+            for node, operands, _ in network.evaluation(few):
+                wanted = known.wanted.setdefault(node.name, {})
+                for each in priced.get(node.name, ()):
+                    if each not in wanted:
+                        wanted[each] = _Wanted.of(node, each, operands, sensitivity)
+        rounded, choices = dict[str, NetworkNode](), _choices(network, priced)
 
         def revised(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
             if node.name not in priced:
                 return result
-            rounded[node.name] = _rounded(node, operands, wanted[node.name])
+            decided = choices[node.name]
+            if decided not in known.rounded:
+                wanted = {each: known.wanted[node.name][each] for each in priced[node.name]}
+                known.rounded[decided] = _rounded(node, operands, wanted)
+            rounded[node.name] = replace(node, layer=known.rounded[decided])
             return rounded[node.name].layer.reference(operands)
 
         for _ in network.evaluation(few, revised):
             pass
     return network.with_nodes([rounded.get(node.name, node) for node in network.nodes])
+
+
+_Choice: TypeAlias = tuple[str, tuple[str, ...], int, float, bool]
+"""A node, the variables that are rounded, their bits, the price of digits, and whether a mean error stays."""
+
+
+def _choices(network: Network, priced: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[_Choice, ...]]:
+    """All that decides the weights of each node: its own choice, and those of the nodes that it depends on."""
+    choices = dict[str, tuple[_Choice, ...]]()
+    for node in network.nodes:
+        before = dict.fromkeys(choice for name in node.inputs for choice in choices[name])
+        if node.name in priced:
+            settings = node.settings
+            before[node.name, priced[node.name], settings.bits.weight, settings.digit_price, _stays(node)] = None
+        choices[node.name] = tuple(before)
+    return choices
+
+
+def _of_content(known: Known, network: Network, inputs: Sequence[Floats]) -> Known:
+    """What is known of a network with such inputs: nothing if it was another."""
+    parts = [part for node in network.nodes for part in _content((node.name, node.inputs, node.layer))]
+    content = digest(*parts, *network.outputs, *(batch.tobytes() for batch in inputs))
+    if known.content != content:
+        known.content = content
+        known.wanted.clear()
+        known.rounded.clear()
+    return known
+
+
+def _content(value: object) -> Iterator[str | bytes]:
+    """The parts of a digest that tell a value from others."""
+    if isinstance(value, np.ndarray):
+        yield from (f"{value.dtype}{value.shape}", value.tobytes())
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield type(value).__qualname__
+        for each in fields(value):
+            yield from _content(getattr(value, each.name))
+    elif isinstance(value, Mapping):
+        yield from (part for pair in value.items() for part in _content(pair))
+    elif isinstance(value, tuple | list):
+        yield str(len(value))
+        yield from (part for each in value for part in _content(each))
+    else:
+        yield repr(value)
+
+
+def _stays(node: NetworkNode) -> bool:
+    """Return True if no bias may take a mean error off."""
+    return not (node.layer.trained.keys() - FACTORS).isdisjoint(node.settings.precision)
 
 
 def _free(node: NetworkNode) -> tuple[str, ...]:
@@ -110,10 +184,9 @@ class _Wanted:
         return cls(products, np.broadcast_to(of_columns.reshape(groups, 1, columns), products.shape))
 
 
-def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, _Wanted | None]) -> NetworkNode:
-    """The node with weights of few digits."""
-    layer, bits = node.layer, node.settings.bits.weight
-    fixed = not (layer.trained.keys() - FACTORS).isdisjoint(node.settings.precision)
+def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, _Wanted | None]) -> Layer:
+    """The layer of a node with weights of few digits."""
+    layer, bits, fixed = node.layer, node.settings.bits.weight, _stays(node)
     for variable, goal in wanted.items():
         products = layer.trained_products(variable, operands)
         if goal is None or products is None:
@@ -128,7 +201,7 @@ def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str,
             integers.append(fit.rounded(bits, node.settings.digit_price))
             shifts.append(fit.shift(integers[-1]))
         layer = products.revised(step * np.stack(integers), np.concatenate(shifts))
-    return replace(node, layer=layer)
+    return layer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
