@@ -17,7 +17,7 @@ from bitsmith.base.project import digest
 from bitsmith.building.job import Target
 from bitsmith.compiler import Compiled, Source
 from bitsmith.emulate import Emulator
-from bitsmith.estimate.fit import fits, limited, slowest
+from bitsmith.estimate.fit import fits, limited
 from bitsmith.estimate.obstacle import crowding
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.ir.text import to_text
@@ -284,8 +284,7 @@ class Descent:
         part = limited(laid_out.part, self.limits)
         if fits(laid_out.rough, part):
             return 0.0
-        slow = slowest(laid_out.program, part, replace(laid_out.asked, reuse={}, parallel=False))
-        return max(crowding(slow.size, part) - 1.0, 0.0)
+        return max(min(crowding(each.size, part) for each in laid_out.slowest(part)) - 1.0, 0.0)
 
 
 def _has_room(trial: Trial) -> bool:

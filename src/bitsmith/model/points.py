@@ -261,6 +261,16 @@ class Layouts:
         """The layout with the reuse factors of the least interval ``below`` some cycles, if one fits ``part``."""
         if found := fit.sooner(self.program, part, self.asked, self.budget_ns, below):
             yield found
+        turns = fastest_in_turn(self.program, part, replace(self.asked, parallel=False), self.budget_ns)
+        if turns is not None and turns.size.interval < min(below, *(each.size.interval for each in (found,) if each)):
+            yield turns
+
+    def slowest(self, part: Part) -> Iterator[Fit]:
+        """The layouts of tokens with the greatest reuse factors, side by side and in turn, whether they fit ``part`` or not."""
+        wanted = replace(self.asked, reuse={}, parallel=False)
+        yield fit.slowest(self.program, part, wanted)
+        if (turns := fit.slowest_in_turn(self.program, part, wanted)) is not None:
+            yield turns
 
     def smallest(self, part: Part) -> Fit:
         """The layout with the reuse factors that crowd ``part`` least, whether it fits or not."""
