@@ -31,11 +31,11 @@ from bitsmith.passes.network.sensitivity import Sensitivity
 _SAMPLES, _ROWS = 2048, 1 << 14
 """Most samples, and rows of operands, that are looked at, evenly spaced."""
 
-_DAMPING, _OF_FEW = 0.01, 0.1
-"""Shares of the mean variance of operands that are added to each: always, and for each weight beside so many rows that count.
+_DAMPING = 0.01
+"""Share of the mean variance of operands that is added to each."""
 
-Correlations of few samples are not trusted.
-"""
+_PARTS = 256
+"""Most parts of the samples whose moments are compared."""
 
 _EXACT = 1e-9
 """Share of the mean square of operands below which their variance may be what rounding leaves of constants."""
@@ -197,7 +197,8 @@ def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str,
         for matrix, rows, sums, effects in zip(
             products.matrices, products.rows, goal.products, goal.effects, strict=True
         ):
-            fit = _Fit.of(matrix / step, rows[chosen] * step, sums[chosen], effects[chosen], centered=centered)
+            parts = _parts(chosen, rows, len(operands[0]))
+            fit = _Fit.of(matrix / step, rows[chosen] * step, sums[chosen], effects[chosen], parts, centered=centered)
             integers.append(fit.rounded(bits, node.settings.digit_price))
             shifts.append(fit.shift(integers[-1]))
         layer = products.revised(step * np.stack(integers), np.concatenate(shifts))
@@ -223,11 +224,20 @@ class _Fit:
     effects: Floats
 
     @classmethod
-    def of(cls, matrix: Floats, rows: Floats, sums: Floats, effects: Floats, *, centered: bool) -> _Fit:
+    def of(
+        cls,
+        matrix: Floats,
+        rows: Floats,
+        sums: Floats,
+        effects: Floats,
+        parts: npt.NDArray[np.int64],
+        *,
+        centered: bool,
+    ) -> _Fit:
         """The fit of a ``matrix`` (n, m) that ``rows`` (count, n) are multiplied by, whose errors have ``effects`` (count, m).
 
         Weights without a reason to change stay near the matrix. The mean error does not count where it is ``centered``, as a bias
-        takes it off.
+        takes it off. Correlations count as far as other samples would show them, as ``parts`` of these tell.
         """
         n, m = matrix.shape
         total = effects.mean(axis=0)
@@ -243,8 +253,13 @@ class _Fit:
             means, wanted = np.zeros_like(means), np.zeros_like(wanted)
         moments -= means[:, :, None] * means[:, None, :]
         targets -= means * wanted[:, None]
-        shares = _DAMPING + _OF_FEW * n * (weights**2).sum(axis=0)
-        damping = np.maximum(shares * moments[:, place, place].mean(axis=1), least)
+        kept = 1.0 - _chance(rows - means.mean(axis=0), weights.mean(axis=1), parts)
+        nearby = (moments @ matrix.T[:, :, None])[..., 0]
+        diagonal = moments[:, place, place]
+        moments *= kept
+        moments[:, place, place] = diagonal
+        targets = kept * (targets - nearby) + (moments @ matrix.T[:, :, None])[..., 0]
+        damping = np.maximum(_DAMPING * moments[:, place, place].mean(axis=1), least)
         damping = np.where(damping > 0.0, damping, 1.0)
         moments[:, place, place] += damping[:, None]
         return cls(moments, targets + damping[:, None] * matrix.T, means, wanted, total)
@@ -272,6 +287,31 @@ class _Fit:
     def shift(self, found: Floats) -> Floats:
         """The mean error of each sum, which a bias takes off."""
         return np.asarray(self.sums - (self.means * found.T).sum(axis=1))
+
+
+def _parts(rows: npt.NDArray[np.int64], every: Floats, samples: int) -> npt.NDArray[np.int64]:
+    """Where parts of ``rows`` begin, each of a sample or some, among ``every`` row of so many samples."""
+    of_sample = rows * samples // len(every)
+    part = of_sample * min(samples, _PARTS) // samples
+    return np.flatnonzero(np.diff(part, prepend=-1))
+
+
+def _chance(rows: Floats, weights: Floats, parts: npt.NDArray[np.int64]) -> float:
+    """The share of correlations of operands that other samples would not show.
+
+    It is the mean squared error of these moments beside their mean square, as J. Schafer and K. Strimmer (2005) shrink them. How
+    much moments differ between ``parts`` of the samples tells the error.
+    """
+    if len(parts) < 2:
+        return 0.0
+    total, squares = np.zeros((2, rows.shape[1], rows.shape[1]))
+    for some, weight in zip(np.split(rows, parts[1:]), np.split(weights, parts[1:]), strict=True):
+        moment = (some * weight[:, None]).T @ some
+        total += moment
+        squares += moment**2
+    apart = ~np.eye(len(total), dtype=np.bool_)
+    error = (squares - total**2 / len(parts))[apart].sum() * len(parts) / (len(parts) - 1)
+    return float(min(error / max((total**2)[apart].sum(), np.finfo(np.float64).tiny), 1.0))
 
 
 def _nearest(values: Floats, bits: int, price: Floats) -> Floats:
