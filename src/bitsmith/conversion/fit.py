@@ -33,6 +33,7 @@ from bitsmith.model.goal import Goal
 from bitsmith.model.points import Point, merged
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
+from bitsmith.passes.network.few_digits import Known
 
 LEAST_SAMPLES = 20
 """Fewest samples that are fitted on and held out, together."""
@@ -48,6 +49,10 @@ LEAST_HELD = 10
 
 _FASTEST_OF = 3
 """Networks among which the least interval is sought: the smallest of those that meet the goal."""
+
+_MANY, _WATCHED, _LEAST_WATCHED = 1_000, 1 / 3, 20
+"""Samples that are fitted on from which on weights can hardly make up for errors on these alone. Of fewer, the share that tells
+of networks and that their weights do not follow from while they are searched, and the fewest that can."""
 
 _SHOWN = 12
 """Most networks of the front whose circuits are shown."""
@@ -154,11 +159,14 @@ def fitted(
     data = arrays_of(data)
     network = replace(conversion, arguments={"calibration": data, **_given(conversion)}).network()
     fitting, held = _parts(network, data, goal, search)
+    calibrated = "calibration" in _given(conversion)
     arguments: Arguments = {"calibration": list(fitting.inputs), **_given(conversion)}
     conversion = replace(conversion, arguments={**arguments, "fit": False})
     unchecked = replace(conversion, arguments={**conversion.arguments, "check": False})
     model, source = with_open_bits(unchecked, "fit", "give bits of single layers in the configuration, or none")
-    descent, interrupted = Descent(source, model.target, goal, fitting, search.tries), False
+    watched = 0 if calibrated else _watched(len(fitting.inputs[0]))
+    final, interrupted = Descent(source, model.target, goal, fitting, search.tries), False
+    descent = _apart(final, watched) if watched else final
     if search.resume is not None:
         descent.resume(search.resume)
     try:
@@ -167,7 +175,7 @@ def fitted(
         interrupted = True
         if not descent.trials:
             raise
-    judge = _Judge(descent, held)
+    judge = _Judge(descent, final, held)
     points, chosen, stopped = judge.points()
     fitted = Fitted(
         *(points, model.network.name, model.target.known_part, held, configuration, calls),
@@ -185,6 +193,23 @@ def fitted(
     if fitted.too_few:
         warnings.warn(fitted.too_few, FewSamplesWarning, stacklevel=users_line())
     return fitted
+
+
+def _watched(count: int) -> int:
+    """The last ones of ``count`` samples, of which weights do not follow during the search; 0: all tell of both."""
+    watched = round(_WATCHED * count)
+    return watched if watched >= _LEAST_WATCHED and count < _MANY else 0
+
+
+def _apart(whole: Descent, watched: int) -> Descent:
+    """The search of ``whole`` with networks whose weights follow from other samples than those that tell of them."""
+    calibration, count = whole.source.calibration, len(whole.yardstick.inputs[0])
+    assert calibration is not None
+    some = [batch[: count - watched] for batch in calibration]
+    source = replace(whole.source, calibration=some, known=Known())
+    return replace(
+        whole, source=source, yardstick=whole.yardstick.of_samples(np.arange(count - watched, count)), made={}
+    )
 
 
 def _converted(conversion: Conversion, point: Point) -> Model:
@@ -261,9 +286,13 @@ def _constant(values: npt.NDArray[np.generic]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """Choice among networks that a descent has tried, by exact sizes and ``held`` data; ``seen`` keeps their scores."""
+    """Choice among networks that a descent has tried, by exact sizes and ``held`` data; ``seen`` keeps their scores.
+
+    The networks are ``final`` ones: their weights follow from all samples that are fitted on.
+    """
 
     descent: Descent
+    final: Descent
     held: Yardstick
     seen: dict[str, tuple[tuple[float, ...], float]] = field(default_factory=dict)
 
@@ -308,7 +337,7 @@ class _Judge:
     def _held(self, trial: Trial) -> tuple[tuple[float, ...], float]:
         """Scores of the held-out samples, and by how much they, or what is to be expected of others, exceed the goal's loss."""
         if trial.key not in self.seen:
-            goal, held, laid_out = self.descent.goal, self.held, self.descent.layouts(trial.configuration)
+            goal, held, laid_out = self.descent.goal, self.held, self.final.layouts(trial.configuration)
             outputs = Emulator(laid_out.compiled.program).run(held.inputs)
             scores = held.of_outputs(outputs)
             self.seen[trial.key] = scores, goal.excess_of(held, outputs, scores, held.expected(outputs))
@@ -328,7 +357,7 @@ class _Judge:
         to be ``fast``. Where nothing fits there is the smallest circuit, which says what is in the way.
         """
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
-        laid_out, limits = self.descent.layouts(trial.configuration), self.descent.limits
+        laid_out, limits = self.final.layouts(trial.configuration), self.descent.limits
         (scores, excess), part = self._held(trial), limited(laid_out.part, limits)
         circuits = [*laid_out.ways(part, near), *laid_out.slower(limits.get("interval", 1))]
         shared = [each.size.interval for each in circuits if each is not laid_out.as_asked]
