@@ -209,7 +209,7 @@ class Count:
         before, inside = self.bram, blocks > 0 and self._area.block_registers > 1
         self.ff += lanes * (2 * total + (0 if inside else 2 * kind.weight_bits + number))
         for _ in range(positions * kind.banks):
-            self.memory(kind.bank_words, number, column, free=True, single=kind.gap > 1)
+            self.memory(kind.bank_words, number, column, free=True)
         self._choose(positions * kind.banks * kind.others, number)
         self._choose(positions * (2 * kind.banks - 1) * (kind.banks > 1), number)
         self.ff += 0 if inside or kind.banks == 1 else positions * kind.banks * number
@@ -265,27 +265,21 @@ class Count:
         if not self.memory(places, bits, column, free=True):  # which has a register of its own
             self.ff += bits
 
-    def memory(
-        self, words: int, bits: float, column: int = 0, *, free: bool = False, read: float = 1.0, single: bool = False
-    ) -> bool:
+    def memory(self, words: int, bits: float, column: int = 0, *, free: bool = False, read: float = 1.0) -> bool:
         """A memory, or the slots of a FIFO; a larger one than block memory if that has columns of ``column`` bits.
 
         Many words are declared block memory unless synthesis is ``free`` to choose. Look-up tables hold a share ``read`` of it,
-        which has a reader; a ``single`` port serves both sides. Returns True if it has a register inside.
+        which has a reader. Returns True if it has a register inside.
         """
-        if column and single and self._area.large:
-            self.large += self._area.large.count(words, bits, column)
-        elif (
-            column and takes_block(words, bits, self._area.memory) and self._area.large and self._area.large.ports == 1
-        ):
-            self.large += self._area.large.count(*paired(words, round(bits)), column)
-            self.lut += max(_SINGLE_PORT_LUTS.at(round(bits)), 0.0)
-            self.ff += _SINGLE_PORT_FFS * bits
-        elif column and takes_block(words, bits, self._area.memory) and self._area.large:
-            self.large += self._area.large.count(words, bits, column)
-            places = self._area.large.shapes[0][1] // column  # of words in a row
-            self.lut += bits * (places // 2) * self.choice_luts
-            self.ff += places.bit_length() - 1
+        large = self._area.large if column and takes_block(words, bits, self._area.memory) else None
+        if large is not None and large.ports == 1:
+            self.large += large.count(*((words, bits) if free else paired(words, round(bits))), column)
+            self.lut += 0.0 if free else max(_SINGLE_PORT_LUTS.at(round(bits)), 0.0)
+            self.ff += 0.0 if free else _SINGLE_PORT_FFS * bits
+        elif large is not None:
+            self.large += large.count(words, bits, column)
+            self.lut += bits * (large.shapes[0][1] // column // 2) * self.choice_luts
+            self.ff += (large.shapes[0][1] // column).bit_length() - 1  # by the words in a row
         elif (not free and takes_block(words, bits, self._area.memory)) or self._area.prefers_blocks(words, bits):
             self.bram += self._area.memory.count(words, bits)
         else:

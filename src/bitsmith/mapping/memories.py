@@ -37,14 +37,14 @@ FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
 class Candidate:
     """Memories that can be larger ones, all with columns of ``column`` bits: they take so many of these, or of blocks.
 
-    Those ``made`` for a single port come first.
+    Those of a ``single`` port that readers and writers share come first.
     """
 
     place: Place
     column: int
     larger: int
     blocks: int
-    made: bool = False
+    single: bool = False
 
 
 def takes_block(words: int, bits: float, block: MemoryBlock) -> bool:
@@ -76,7 +76,7 @@ def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) ->
     ]
     tables = sum(table_blocks(memory, part.family.memory) for memories in own for memory in memories if memory.filled)
     every = list(_candidates(wiring, depths, own, large, part.family.memory))
-    possible = [candidate for candidate in every if large.ports > 1 or candidate.place[1] >= 0 or candidate.made]
+    possible = [candidate for candidate in every if large.ports > 1 or candidate.place[1] >= 0 or candidate.single]
     staying = tables + sum(candidate.blocks for candidate in every) - sum(candidate.blocks for candidate in possible)
     return chosen(possible, staying, large, part)
 
@@ -86,11 +86,11 @@ def chosen(candidates: Iterable[Candidate], staying: int, large: LargeMemory, pa
 
     First come those that save the most blocks for each larger memory; or if that is not enough, the largest, if this saves more.
     """
-    ranked = sorted(candidates, key=lambda one: (not one.made, Fraction(-one.blocks, one.larger), one.place))
+    ranked = sorted(candidates, key=lambda one: (not one.single, Fraction(-one.blocks, one.larger), one.place))
     columns, blocks = _taken(ranked, staying, large, part)
     if blocks <= part.brams:
         return columns
-    others, fewer = _taken(sorted(ranked, key=lambda one: (not one.made, -one.blocks)), staying, large, part)
+    others, fewer = _taken(sorted(ranked, key=lambda one: (not one.single, -one.blocks)), staying, large, part)
     return others if fewer < blocks else columns
 
 
@@ -102,7 +102,7 @@ def _taken(
     columns: dict[Place, int] = {}
     for memory in ranked:
         pays = 2 * memory.blocks * part.family.memory.bits >= memory.larger * large.bits
-        if memory.larger <= left and (pays or memory.made or blocks > part.brams):
+        if memory.larger <= left and (pays or memory.single or blocks > part.brams):
             columns[memory.place] = memory.column
             left -= memory.larger
             blocks -= memory.blocks
@@ -122,11 +122,11 @@ def _candidates(
             written = [paired(*size) if large.ports == 1 and place[1] >= 0 else size for size in taken]
             column = large.column(*max(written))
             larger = sum(large.count(*size, column) for size in written)
-            made = place[1] < 0 and _is_made(wiring.network.processes[place[0]].kind)
-            yield Candidate(place, column, larger, sum(block.count(*size) for size in taken), made)
+            single = place[1] < 0 and _is_single(wiring.network.processes[place[0]].kind)
+            yield Candidate(place, column, larger, sum(block.count(*size) for size in taken), single)
 
 
-def _is_made(kind: Kind) -> bool:
+def _is_single(kind: Kind) -> bool:
     return isinstance(kind, Engine) and kind.gap > 1
 
 

@@ -52,7 +52,7 @@ _SWEEPS = 3
 
 @dataclass(slots=True)
 class Known:
-    """What is known of one float network and its calibration data: the ``content`` of both, and what follows from it.
+    """Knowledge of one float network and its calibration data: the ``content`` of both, and what follows from it.
 
     Attributes:
         wanted: what layers are to give, by node and variable.
@@ -117,7 +117,7 @@ def _choices(network: Network, priced: Mapping[str, tuple[str, ...]]) -> dict[st
 
 
 def _of_content(known: Known, network: Network, inputs: Sequence[Floats]) -> Known:
-    """What is known of a network with such inputs: nothing if it was another."""
+    """Return what is known of a network with such inputs: nothing if it was another."""
     parts = [part for node in network.nodes for part in _content((node.name, node.inputs, node.layer))]
     content = digest(*parts, *network.outputs, *(batch.tobytes() for batch in inputs))
     if known.content != content:
@@ -290,7 +290,7 @@ class _Fit:
 
 
 def _parts(rows: npt.NDArray[np.int64], every: Floats, samples: int) -> npt.NDArray[np.int64]:
-    """Where parts of ``rows`` begin, each of a sample or some, among ``every`` row of so many samples."""
+    """The places at which parts of ``rows`` begin, each of a sample or some, among ``every`` row of so many samples."""
     of_sample = rows * samples // len(every)
     part = of_sample * min(samples, _PARTS) // samples
     return np.flatnonzero(np.diff(part, prepend=-1))
