@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import mul
 
 import numpy as np
 
@@ -134,12 +135,14 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
     tokens = numbers + (0 if directives.weights_rate is None else _biases(units))
     rows, gap = _held(builder, units, [*_rows(units)])
     works = {row: _Work.of(units, row) for row in rows}
-    taken = {row: gap * work.cycles(units, tokens) for row, work in works.items()}
+    windows = [unit.windows for unit in units]
+    taken = {row: gap * work.cycles(windows, tokens) for row, work in works.items()}
     fitting = [row for row in sorted(taken) if taken[row] <= cycles]
-    if not fitting:
+    if not fitting and gap == 1:  # a memory for each part, of which parts with such memories have no room
         for parts, divided in _in_parts(builder, units):
             come = tokens - numbers + max(numbers // parts[1], math.prod(divided[0].grid))
-            taken |= {replace(row, parts=parts): work.cycles(divided, come) for row, work in works.items()}
+            windows = [unit.windows for unit in divided]
+            taken |= {replace(row, parts=parts): work.cycles(windows, come) for row, work in works.items()}
         least = sorted(taken, key=lambda row: (row.multipliers, math.prod(row.parts), row))
         fitting = [row for row in least if taken[row] <= cycles]
     return Region(tuple(units), fitting[0] if fitting else None, cycles, min(taken.values()), gap)
@@ -243,10 +246,9 @@ class _Work:
         steps = tuple(layer.blocks * layer.passes * layer.steps for layer in layers)
         return _Work(steps, 1 + max(layer.lanes for layer in layers) + ENGINE_STAGES + _FUNCTION_STAGES)
 
-    def cycles(self, units: Sequence[Unit], tokens: int) -> int:
-        """Cycles of a frame of so many tokens, with units that may be in parts."""
-        steps = sum(unit.windows * own for unit, own in zip(units, self.steps, strict=True))
-        return tokens + steps + len(units) * self.after
+    def cycles(self, windows: Sequence[int], tokens: int) -> int:
+        """Cycles of a frame of so many tokens, with so many windows of each unit, which may be those of a part."""
+        return tokens + sum(map(mul, windows, self.steps)) + len(windows) * self.after
 
 
 def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: float | None) -> StepId:
