@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -68,12 +68,14 @@ A controller of DDR gives four or eight transfers of the chips as one word. Word
 class Case:
     """A network, and the least reuse factor that is asked for.
 
-    ``rows``: layers of images with more are beside the engine, in as many cycles.
+    ``rows``: layers of images with more are beside the engine, in as many cycles. ``results``: formats of layers; one of many
+    bits makes an engine's memory as wide for all.
     """
 
     build: Callable[[], keras.Model]
     reuse: int
     rows: int = 0
+    results: Mapping[str, str] = field(default_factory=dict)
 
 
 def mobilenet(size: int, wide: float, classes: int = 1000) -> keras.Model:
@@ -90,7 +92,11 @@ NETWORKS = {
     "resnet-18": Case(large_networks.resnet18, 50),
     "resnet-18-small": Case(large_networks.resnet18, 20_000, 28),
     "resnet-20-v2": Case(large_networks.resnet20_v2, 25),
-    "resnet-50": Case(lambda: keras.applications.ResNet50(weights=None, classifier_activation=None), 100),
+    "resnet-50": Case(
+        lambda: keras.applications.ResNet50(weights=None, classifier_activation=None),
+        100,
+        results={"avg_pool": "ufixed<11,4,RND,SAT>"},
+    ),
     "mobilenet-v1": Case(lambda: mobilenet(224, 1.0), 25),
     "mobilenet-v1-160": Case(lambda: mobilenet(160, 0.5), 10),
     "mobilenet-v1-128": Case(lambda: mobilenet(128, 0.25), 8),
@@ -126,12 +132,15 @@ def settled(model: keras.Model, images: np.ndarray) -> keras.Model:
     return model
 
 
-def beside(model: keras.Model, case: Case) -> dict[str, dict[str, object]]:
-    """The settings of layers beside the engine."""
+def settings(model: keras.Model, case: Case) -> dict[str, dict[str, object]]:
+    """The settings of layers beside the engine, and of those with formats of their own."""
     shapes = {layer.name: layer.output.shape[1:3] for layer in model.layers[1:] if len(layer.output.shape) == 4}
     larger = {name: shape for name, shape in shapes.items() if case.rows and shape[0] > case.rows}
     frame = case.reuse * case.rows**2
-    return {name: {"Strategy": "Resource", "ReuseFactor": frame // math.prod(shape)} for name, shape in larger.items()}
+    beside = {
+        name: {"Strategy": "Resource", "ReuseFactor": frame // math.prod(shape)} for name, shape in larger.items()
+    }
+    return beside | {name: {"Precision": {"result": kind}} for name, kind in case.results.items()}
 
 
 def samples(shape: tuple[int, ...]) -> np.ndarray:
@@ -159,7 +168,7 @@ def planned(name: str, boards: Sequence[str]) -> None:
             io_type="io_stream",
             strategy="shared",
             reuse_factor=case.reuse,
-            config={"LayerName": beside(model, case)},
+            config={"LayerName": settings(model, case)},
             part=first.part,
             clock_period=first.clock_ns,
             weight_memory=first.memory,
