@@ -353,19 +353,20 @@ def placed(
     are as high as they can be, the largest first, in as many words as are needed at once; or if that leaves one without a place,
     as low as they can be, in the order in which they are made. The last one leaves.
     """
-    last = {source: number for number, one in enumerate(sources) for source in one}
+    last = {source: number for number, those in enumerate(sources) for source in those}
     taken = _taken_over(sources, size, in_place, last)
-    held = {made: range(made, last[made] + 1) for made in range(-1, len(sources) - 1) if made not in taken}
-    for made, first in taken.items():
-        held[first] = range(first, last[made] + 1)
+    held = {one: range(one, last[one] + 1) for one in range(-1, len(sources) - 1) if one not in taken}
+    for one, first in taken.items():
+        held[first] = range(first, last[one] + 1)
     least = max(sum(size[one] for one in held if number in held[one]) for number in range(len(sources)))
-    made = [*held][1:]
-    for order, words in ((sorted(made, key=lambda one: -size[one]), least), (made, None)):
+    _, *after = held
+    ways: tuple[tuple[list[int], int | None], ...] = ((sorted(after, key=lambda one: -size[one]), least), (after, None))
+    for order, most in ways:
         places = {-1: 0}
         for one in order:
             beside = [each for each in places if {*held[each]}.intersection(held[one])]
             full = sorted((places[each], places[each] + size[each]) for each in beside)
-            places[one] = _lowest(full, size[one]) if words is None else _highest(full, size[one], words)
+            places[one] = _lowest(full, size[one]) if most is None else _highest(full, size[one], most)
         if min(places.values()) >= 0:
             break
     words = max(place + size[one] for one, place in places.items())

@@ -100,8 +100,8 @@ def _padded_later(new: Rewriter, op: ops.Window, reduced: Node, layer: str) -> i
     none = tuple((0, 0) if idle[k] else before.padding[k] for k in axes)
     windows = new.append(replace(before, padding=none), inner.args, inner.layer)
     without = new.append(reduced.op, (windows,), reduced.layer)
-    pairs = [tuple(map(sum, zip(op.padding[k], before.padding[k], strict=True))) for k in axes]
-    both = tuple(pairs[k] if idle[k] else op.padding[k] for k in axes)
+    pairs = zip(op.padding, before.padding, idle, strict=True)
+    both = tuple((a + first, b + last) if moves else (a, b) for (a, b), (first, last), moves in pairs)
     return new.append(replace(op, padding=both), (without,), layer)
 
 
