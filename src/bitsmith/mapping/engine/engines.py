@@ -355,22 +355,25 @@ def placed(
     """
     last = {source: number for number, those in enumerate(sources) for source in those}
     taken = _taken_over(sources, size, in_place, last)
-    held = {one: range(one, last[one] + 1) for one in range(-1, len(sources) - 1) if one not in taken}
-    for one, first in taken.items():
-        held[first] = range(first, last[one] + 1)
-    least = max(sum(size[one] for one in held if number in held[one]) for number in range(len(sources)))
+    held = {tensor: range(tensor, last[tensor] + 1) for tensor in range(-1, len(sources) - 1) if tensor not in taken}
+    for tensor, first in taken.items():
+        held[first] = range(first, last[tensor] + 1)
+    least = max(sum(size[tensor] for tensor in held if number in held[tensor]) for number in range(len(sources)))
     _, *after = held
-    ways: tuple[tuple[list[int], int | None], ...] = ((sorted(after, key=lambda one: -size[one]), least), (after, None))
+    ways: tuple[tuple[list[int], int | None], ...] = (
+        (sorted(after, key=lambda tensor: -size[tensor]), least),
+        (after, None),
+    )
     for order, most in ways:
         places = {-1: 0}
-        for one in order:
-            beside = [each for each in places if {*held[each]}.intersection(held[one])]
-            full = sorted((places[each], places[each] + size[each]) for each in beside)
-            places[one] = _lowest(full, size[one]) if most is None else _highest(full, size[one], most)
+        for tensor in order:
+            beside = [other for other in places if {*held[other]}.intersection(held[tensor])]
+            full = sorted((places[other], places[other] + size[other]) for other in beside)
+            places[tensor] = _lowest(full, size[tensor]) if most is None else _highest(full, size[tensor], most)
         if min(places.values()) >= 0:
             break
-    words = max(place + size[one] for one, place in places.items())
-    return words, places | {one: places[first] for one, first in taken.items()}
+    words = max(place + size[tensor] for tensor, place in places.items())
+    return words, places | {tensor: places[first] for tensor, first in taken.items()}
 
 
 def _taken_over(
