@@ -12,7 +12,9 @@ import pytest
 from bitsmith.compiler import Compiled, compile_network
 from bitsmith.config.precision import parse_precision
 from bitsmith.emulate import Emulator
+from bitsmith.ir import ops
 from bitsmith.ir.text import to_text
+from bitsmith.ir.types import objects
 from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
@@ -108,6 +110,26 @@ def test_results_of_layers_in_turn_have_one_step(span: int) -> None:
     assert {name: len(set(frac.tolist())) for name, frac in fracs.items()} == {"layer0": 1, "layer1": 1, "layer3": 3}
     if span == 9:
         assert error(made, compiled, x) < 4e-3
+
+
+def test_weights_of_layers_in_turn_have_a_step_for_each_column() -> None:
+    """One memory has room for ``bits`` bits of each; layers side by side have more for operands of small scale."""
+    scale = np.exp2(np.arange(6.0))
+    made, x = (
+        network((8,), dense(8, 6, scale), ReLU(), compensating(6, 4, scale), dense(4, 3, UNITS)),
+        normal(400, 8).clip(-4, 4),
+    )
+
+    def widest(strategy: Strategy) -> int:
+        settings = Settings(strategy=strategy, bits=Bits(8, 8))
+        compiled = compile_network(made.with_nodes([replace(node, settings=settings) for node in made.nodes]), [x])
+        assert error(made, compiled, x) < 0.2
+        linear = [node.op for node in compiled.program.nodes if isinstance(node.op, ops.Linear)]
+        fracs = [np.broadcast_to(op.frac, op.weights.shape) for op in linear]
+        raws = [abs(op.weights) << objects(frac.max(axis=0) - frac) for op, frac in zip(linear, fracs, strict=True)]
+        return max(int(raw.max()) for raw in raws)
+
+    assert widest(Strategy.SHARED) < 128 < widest(Strategy.LATENCY)
 
 
 def test_outputs_in_unlike_units_of_what_jumped() -> None:

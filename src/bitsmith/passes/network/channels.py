@@ -220,6 +220,8 @@ class _Search:
             held = np.where(coarse, rule.applied(values), values)
             if np.any(held != values):
                 least = _least(scales, frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
+                if node.settings.strategy is Strategy.SHARED and values.ndim > 1 == frac.size:
+                    least = _of_columns(least, frac, values, bits)
                 yield _Candidate(node.name, rule.variable, least, frac, held)
 
     def _channels(self, name: str) -> tuple[Floats, Floats]:
@@ -273,6 +275,14 @@ def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
     """Fractional bits that give each scale ``least_bits``, sign included, and the guard bits: from ``frac`` to ``spare`` more."""
     wanted = least_bits(bits) + _GUARD_BITS - 1 - np.ceil(np.log2(scales))
     return np.asarray(np.clip(wanted, frac, frac + spare), dtype=np.int64)
+
+
+def _of_columns(least: Fracs, frac: Fracs, values: Floats, bits: int) -> Fracs:
+    """Fractional bits for each column of trained values that lie in one memory, where each has ``bits`` bits at most."""
+    axes = tuple(range(values.ndim - 1))
+    largest = np.max(np.abs(values), axis=axes) * (1.0 + 2.0**-bits)  # which rounding does not take beyond
+    whole = np.maximum(bits - 1 - np.frexp(largest)[1], frac)
+    return np.asarray(np.minimum(np.max(np.broadcast_to(least, values.shape), axis=axes), whole))
 
 
 @dataclass(frozen=True, slots=True)
