@@ -24,7 +24,7 @@ _PARTS = {
     "sweep": ("sweep", "sweep_axis", "ram"),
     "engine": (
         *("engine", "engine_axis", "engine_walk", "engine_lanes", "engine_memory", "engine_parts", "engine_beside"),
-        *("ram", "encode", "decode"),
+        *("product_factors", "ram", "encode", "decode"),
     ),
     "single_port_fifo": ("single_port_fifo", "fifo"),
     "axis": ("axis", "axis_fifo"),

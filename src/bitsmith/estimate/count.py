@@ -24,7 +24,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.mapping.memories import paired, table_blocks, takes_block
-from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, used_blocks
+from bitsmith.mapping.multipliers import Multipliers, Pairs, engine_multipliers, multipliers, used_blocks
 from bitsmith.netlist import csd
 from bitsmith.netlist.delays import lut_inputs
 from bitsmith.netlist.elaborate import BlockLayers
@@ -203,7 +203,8 @@ class Count:
         number, _ = kind.number(takes[0].token)
         blocks, luts = self._area.multiplier(number, kind.weight_bits, total)
         positions, lanes = kind.positions, kind.lanes * kind.positions
-        self.dsp, self.adders = self.dsp + lanes * blocks, self.adders + lanes
+        multipliers = engine_multipliers(kind, takes[0].token, self._area.block)
+        self.dsp, self.adders = self.dsp + multipliers * blocks, self.adders + lanes
         always, choices = _ENGINE_LANE
         self.lut += lanes * (luts + (always + choices * self.choice_luts) * total)
         before, inside = self.bram, blocks > 0 and self._area.block_registers > 1

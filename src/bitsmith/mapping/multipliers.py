@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import FoldedProduct
+from bitsmith.dataflow.kinds import Engine, FoldedProduct
 from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency
 from bitsmith.dataflow.tokens import union_type
@@ -115,6 +115,26 @@ def packed(factor: Range, common: Range, block: MultiplierBlock, chain: int = 1)
     scale = 1 + (1 << product)
     factors = _bits((factor[0] * scale, factor[1] * scale))
     return (product, factors) if block.holds(factors, _bits(common)) else None
+
+
+def lanes_alone(kind: Engine) -> int:
+    """Lanes of an engine that may have numbers of their own; all others have one together."""
+    return kind.banks if kind.banks > 1 else 0
+
+
+def packed_lanes(kind: Engine, x: TensorType, block: MultiplierBlock | None) -> tuple[int, int] | None:
+    """The bits of a product and of two packed weights, if lanes of an engine that takes tokens ``x`` share multipliers."""
+    if block is None or kind.lanes < lanes_alone(kind) + 2:
+        return None
+    (number, signed), weight = kind.number(x), 1 << (kind.weight_bits - 1)
+    numbers = (-(1 << (number - 1)), (1 << (number - 1)) - 1) if signed else (0, (1 << number) - 1)
+    return packed((-weight, weight - 1), numbers, block)
+
+
+def engine_multipliers(kind: Engine, x: TensorType, block: MultiplierBlock | None) -> int:
+    """The multipliers of an engine that takes tokens ``x``."""
+    alone = kind.lanes if packed_lanes(kind, x, block) is None else lanes_alone(kind)
+    return kind.positions * (alone + -(-(kind.lanes - alone) // 2))
 
 
 def used_blocks(kind: FoldedProduct, pairs: Pairs) -> float:

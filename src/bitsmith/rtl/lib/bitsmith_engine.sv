@@ -28,6 +28,8 @@
 // BIASES            biases that come as the first words of a frame; 0: they do not
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
+// ALONE             lanes, the first ones, that have a multiplier each: LANES, or BANKS (0 for 1) if two others share one
+// PACKED, SHIFT     bits of two weights that share a multiplier, and of a product of one of them: low + high * 2**SHIFT
 // OUTSIDE           1: layers may have passes outside of windows
 // LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // SINGLE            1: the memory has a single port (bitsmith_ram), and steps are in every other cycle, with writes in between
@@ -51,6 +53,9 @@ module bitsmith_engine #(
     parameter int BIASES = 0,
     parameter int LATENCY = 4,
     parameter int GREATEST = 0,
+    parameter int ALONE = LANES,
+    parameter int PACKED = WEIGHT,
+    parameter int SHIFT = 1,
     parameter int OUTSIDE = 0,
     parameter int LARGE = 0,
     parameter bit SINGLE = 1'b0,
@@ -101,6 +106,7 @@ module bitsmith_engine #(
 );
     localparam int INSIDE = DESCRIPTOR - ((POSITIONS > 1) ? 2 * WALK + 1 : WALK);
     localparam int PLAIN = INSIDE - OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1);
+    localparam int FACTORS = ALONE * WEIGHT + (LANES - ALONE + 1) / 2 * PACKED;
     localparam int FLUSH_STEPS = LANES + LATENCY;
     localparam int FLUSH_BITS = $clog2(FLUSH_STEPS);
     localparam logic [FLUSH_BITS-1:0] LAST_FLUSH = FLUSH_BITS'(FLUSH_STEPS - 1);
@@ -468,7 +474,7 @@ module bitsmith_engine #(
     logic [POSITIONS*WIDTH-1:0] put_data;
     logic [BANKS-1:0] used;
     logic [BANK_BITS-1:0] bank;  // with the number that all lanes may have
-    logic [LANES*WEIGHT-1:0] factors;
+    logic [FACTORS-1:0] factors;
 
     generate
     for (k = 0; k < POSITIONS; k = k + 1) begin : g_written
@@ -529,12 +535,27 @@ module bitsmith_engine #(
     );
 
     always_ff @(posedge clk) begin
-        factors <= weights;
         if (start) bias_address <= first_bias;
         else if (moves[3]) bias_address <= rewinds[3] ? round_bias : bias_address + 1'b1;
     end
 
     generate
+    if (ALONE != 0) begin : g_alone
+        always_ff @(posedge clk) factors[ALONE*WEIGHT-1:0] <= weights[ALONE*WEIGHT-1:0];
+    end
+    if (ALONE < LANES) begin : g_packed
+        bitsmith_product_factors #(
+            .VECTORS     (LANES - ALONE),
+            .WIDTH       (WEIGHT),
+            .SHIFT       (SHIFT),
+            .FACTOR_WIDTH(PACKED)
+        ) pairs (
+            .clk    (clk),
+            .data   (weights[LANES*WEIGHT-1:ALONE*WEIGHT]),
+            .factors(factors[FACTORS-1:ALONE*WEIGHT])
+        );
+    end
+
     for (k = 0; k < POSITIONS; k = k + 1) begin : g_row
         bitsmith_engine_lanes #(
             .LANES   (LANES),
@@ -543,7 +564,10 @@ module bitsmith_engine #(
             .SIGNED  (SIGNED),
             .WEIGHT  (WEIGHT),
             .SUM     (SUM),
-            .GREATEST(GREATEST)
+            .GREATEST(GREATEST),
+            .ALONE   (ALONE),
+            .PACKED  (PACKED),
+            .SHIFT   (SHIFT)
         ) row (
             .clk     (clk),
             .apart   (apart),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A row of multipliers of bitsmith_engine, and its accumulators: the sums of the lanes move to registers, and leave one by one.
+// Two lanes with the same number may share a multiplier, whose product has those of both.
 //
-// LANES, BANKS, WIDTH, SIGNED, WEIGHT, SUM, GREATEST   as bitsmith_engine has them
+// LANES, BANKS, WIDTH, SIGNED, WEIGHT, SUM, GREATEST, ALONE, PACKED, SHIFT   as bitsmith_engine has them
 module bitsmith_engine_lanes #(
     parameter int LANES = 2,
     parameter int BANKS = 1,
@@ -10,7 +11,11 @@ module bitsmith_engine_lanes #(
     parameter int WEIGHT = 8,
     parameter int SUM = 20,
     parameter int GREATEST = 0,
-    parameter int BANK_BITS = (BANKS > 1) ? $clog2(BANKS) : 1
+    parameter int ALONE = LANES,
+    parameter int PACKED = WEIGHT,
+    parameter int SHIFT = 1,
+    parameter int BANK_BITS = (BANKS > 1) ? $clog2(BANKS) : 1,
+    parameter int FACTORS = ALONE * WEIGHT + (LANES - ALONE + 1) / 2 * PACKED
 ) (
     input  logic                    clk,
     input  logic                    apart,     // lanes have numbers of their own
@@ -18,7 +23,7 @@ module bitsmith_engine_lanes #(
     input  logic [ BANKS*WIDTH-1:0] stored,
     input  logic [   BANK_BITS-1:0] bank,      // with the number that all lanes may have
     input  logic                    is_real,   // else numbers are 0
-    input  logic [LANES*WEIGHT-1:0] factors,   // in the next cycle
+    input  logic [     FACTORS-1:0] factors,   // in the next cycle
     input  logic                    add,       // the products, which are there another cycle later,
     input  logic                    first,     // as the first ones
     input  logic                    hold,      // the sums
@@ -26,11 +31,15 @@ module bitsmith_engine_lanes #(
     output logic [         SUM-1:0] sum
 );
     localparam int PRODUCT = WIDTH + WEIGHT;
+    localparam int TERM = (ALONE < LANES && SHIFT > PRODUCT) ? SHIFT : PRODUCT;
+    localparam int MULTIPLIERS = ALONE + (LANES - ALONE + 1) / 2;
     localparam int NUMBERS = (BANKS == 1) ? 1 : (LANES > BANKS) ? BANKS + 1 : BANKS;
 
     // Those that lanes may have by themselves, and the one that others have.
     logic [NUMBERS*(WIDTH+1)-1:0] numbers;
     logic [WIDTH-1:0] single;
+    logic [LANES*TERM-1:0] terms;  // products, those of all lanes
+    logic [LANES-1:0] owed;  // by which they still have to be increased
     logic [LANES*SUM-1:0] sums;
     logic [LANES*SUM-1:0] held;
 
@@ -62,33 +71,69 @@ module bitsmith_engine_lanes #(
         end
     end
 
+    for (k = 0; k < MULTIPLIERS; k = k + 1) begin : g_multiplier
+        localparam int LANE = (k < ALONE) ? k : 2 * k - ALONE;
+        localparam bit PAIR = k >= ALONE && LANE + 1 < LANES;
+        localparam int FACTOR = (k < ALONE) ? WEIGHT : PACKED;
+        localparam int AT = (k < ALONE) ? k * WEIGHT : ALONE * WEIGHT + (k - ALONE) * PACKED;
+        localparam int BITS = PAIR ? 2 * SHIFT : PRODUCT;
+        logic signed [BITS-1:0] product;
+        logic signed [FACTOR-1:0] factor;
+        logic signed [WIDTH:0] number;
+
+        assign number = $signed(numbers[((LANE<NUMBERS)?LANE:NUMBERS-1)*(WIDTH+1)+:WIDTH+1]);
+        assign factor = $signed(factors[AT+:FACTOR]);
+
+        always_ff @(posedge clk) product <= BITS'(number) * BITS'(factor);
+
+        if (PAIR) begin : g_pair
+            logic signed [SHIFT-1:0] low;
+            logic signed [SHIFT-1:0] high;
+
+            assign {high, low} = product;
+            assign terms[LANE*TERM+:TERM] = $unsigned(TERM'(low));
+            assign terms[(LANE+1)*TERM+:TERM] = $unsigned(TERM'(high));
+            assign owed[LANE+:2] = {low[SHIFT-1], 1'b0};  // the high one comes less 1 if the low one is negative
+        end else begin : g_alone
+            logic unused;
+            assign unused = ^factor;  // of a packed one without another the upper bits
+            assign terms[LANE*TERM+:TERM] = $unsigned(TERM'(product));
+            assign owed[LANE] = 1'b0;
+        end
+    end
+
     for (k = 0; k < LANES; k = k + 1) begin : g_lane
-        logic signed [PRODUCT-1:0] product;
-        logic signed [WEIGHT-1:0] factor;
         logic signed [SUM-1:0] operand;
         logic signed [SUM-1:0] total;
         logic signed [SUM-1:0] kept;
         logic signed [SUM-1:0] joined;
-        logic signed [WIDTH:0] number;
+        logic signed [SUM-1:0] added;
 
-        assign number = $signed(numbers[((k<NUMBERS)?k:NUMBERS-1)*(WIDTH+1)+:WIDTH+1]);
-        assign factor = $signed(factors[k*WEIGHT+:WEIGHT]);
-        assign operand = SUM'(product);
+        assign operand = SUM'($signed(terms[k*TERM+:TERM]));
         assign kept = first ? SUM'(0) : total;  // so that a multiplier block with an adder takes both
         assign sums[k*SUM+:SUM] = $unsigned(total);
 
-        if (SUM < PRODUCT) begin : g_narrow
+        if (SUM < TERM) begin : g_narrow
             logic unused;
-            assign unused = ^product[PRODUCT-1:SUM];  // the results' range is known to be that of a sum
+            assign unused = ^terms[k*TERM+:TERM];  // the results' range is known to be that of a sum
+        end
+        if (k >= ALONE && (k - ALONE) % 2 == 1) begin : g_owed
+            logic unused;
+            assign {added, unused} = {operand, 1'b1} + {kept, owed[k]};
+        end else begin : g_full
+            logic unused;
+            assign added = operand + kept;
+            assign unused = owed[k];
         end
         if (k < GREATEST) begin : g_greatest
-            assign joined = (greatest & ~first) ? ((operand > total) ? operand : total) : operand + kept;
+            logic signed [SUM-1:0] whole;
+            assign whole = operand + $signed(SUM'(owed[k]));
+            assign joined = (greatest & ~first) ? ((whole > total) ? whole : total) : added;
         end else begin : g_sum
-            assign joined = operand + kept;
+            assign joined = added;
         end
 
         always_ff @(posedge clk) begin
-            product <= PRODUCT'(number) * PRODUCT'(factor);
             if (add) total <= joined;
         end
     end
