@@ -17,6 +17,7 @@ from bitsmith.rtl.engines import engine_parameters, packed
 from bitsmith.rtl.tokens import Element
 
 WIDTH = 2
+RANGES = ((-2, 1),)
 _SIGNED = FixedFormat(True, WIDTH, 0, Rounding.TRN, Overflow.WRAP)
 
 
@@ -26,7 +27,9 @@ def dense(weights: Sequence[Sequence[int]], lanes: int, bias: Sequence[int], sou
     tiles = matrix.reshape(1, len(matrix), -1, lanes).transpose(0, 2, 1, 3)
     single = ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
     arrays = objects(tiles), objects(list(bias)), objects([0])
-    return EngineLayer("dense", single, (1, 1), len(matrix), len(matrix), 1, *arrays, False, source, target)
+    return EngineLayer(
+        "dense", single, (1, 1), len(matrix), len(matrix), 1, *arrays, False, source, target, ranges=RANGES
+    )
 
 
 def convolution(weights: Sequence[int], size: int, blocks: int, source: int, target: int) -> EngineLayer:
@@ -34,7 +37,9 @@ def convolution(weights: Sequence[int], size: int, blocks: int, source: int, tar
     taps = np.array(weights, dtype=np.object_).reshape(1, 1, -1, 1)
     op = ops.Window((1, taps.shape[2]), (1, 1), (1, 1), ((0, 0), (taps.shape[2] - 1, 0)))
     arrays = objects(taps), objects(np.arange(blocks)), objects([0])
-    return EngineLayer("conv", op, (1, size), size * blocks, blocks, blocks, *arrays, False, source, target)
+    return EngineLayer(
+        "conv", op, (1, size), size * blocks, blocks, blocks, *arrays, False, source, target, ranges=RANGES
+    )
 
 
 def outside(weights: Sequence[int], positions: int, source: int, target: int) -> EngineLayer:
@@ -42,7 +47,9 @@ def outside(weights: Sequence[int], positions: int, source: int, target: int) ->
     tiles = np.array(weights, dtype=np.object_).reshape(1, -1, 1, 1)
     single = ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
     arrays = objects(tiles), objects(np.arange(len(weights))), objects([0])
-    return EngineLayer("outside", single, (1, positions), positions, 1, 1, *arrays, False, source, target, outside=True)
+    return EngineLayer(
+        "outside", single, (1, positions), positions, 1, 1, *arrays, False, source, target, outside=True, ranges=RANGES
+    )
 
 
 def parts(weights: Sequence[Sequence[int]], grid: Grid, count: Grid, source: int, target: int) -> EngineLayer:
@@ -51,14 +58,18 @@ def parts(weights: Sequence[Sequence[int]], grid: Grid, count: Grid, source: int
     (tall, wide), pitch = taps.shape, grid[1] // count[1]
     op = ops.Window((tall, wide), (1, 1), (1, 1), ((tall - 1, 0), (wide - 1, 0)))
     arrays = objects(taps.reshape(1, 1, -1, 1)), objects([1]), objects([0])
-    return EngineLayer("parts", op, grid, pitch, 1, 1, *arrays, False, source, target, parts=count, apiece=True)
+    return EngineLayer(
+        "parts", op, grid, pitch, 1, 1, *arrays, False, source, target, parts=count, apiece=True, ranges=RANGES
+    )
 
 
 def gathered(weights: Sequence[int], grid: Grid, count: Grid, source: int) -> EngineLayer:
     """The sum of the products of all numbers of rows and columns in parts."""
     op = ops.Window(grid, (1, 1), (1, 1), ((0, 0), (0, 0)))
     arrays = objects(np.array(weights, dtype=np.object_).reshape(1, 1, -1, 1)), objects([1]), objects([0])
-    return EngineLayer("gathered", op, grid, grid[1] // count[1], 1, 1, *arrays, False, source, 0, parts=count)
+    return EngineLayer(
+        "gathered", op, grid, grid[1] // count[1], 1, 1, *arrays, False, source, 0, parts=count, ranges=RANGES
+    )
 
 
 def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineLayer:
@@ -66,7 +77,9 @@ def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineL
     taps, channels = np.array(weights, dtype=np.object_).shape
     op = ops.Window((1, taps), (1, 1), (1, 1), ((0, 0), (0, 0)))
     arrays = objects(np.array([[weights]], dtype=np.object_)), objects([1] * channels), objects([0])
-    return EngineLayer("apart", op, (1, taps), taps * channels, channels, 1, *arrays, False, source, target, apart=True)
+    return EngineLayer(
+        "apart", op, (1, taps), taps * channels, channels, 1, *arrays, False, source, target, apart=True, ranges=RANGES
+    )
 
 
 def wrapping() -> Program:
@@ -92,9 +105,7 @@ def proof_parameters(
     units = (objects(row.reshape(shape)) for row in np.eye(math.prod(shape), dtype=np.int64))
     columns = [engine.run((), (), [unit])[0] - offsets for unit in units]
     found: dict[str, int | str] = {
-        name: value
-        for name, value in parameters.items()
-        if name not in ("WIDTH", "SIGNED", "WEIGHT", "SUM", "GREATEST")
+        name: value for name, value in parameters.items() if name not in ("WIDTH", "WEIGHT", "SUM", "GREATEST")
     }
     found |= {
         "DESCRIPTOR": bits,

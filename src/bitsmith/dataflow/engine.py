@@ -69,6 +69,7 @@ class EngineLayer:
         parts: those of rows and columns in which the operand is. They have the same words, each in a memory of its own: rows of
             as many columns.
         apiece: a window of each part is computed at once, with the same weights, and the result is in as many parts.
+        ranges: the least and the greatest number of the operand; or those of its first row, and those of the others.
     """
 
     name: str
@@ -88,6 +89,7 @@ class EngineLayer:
     watched: Watched | None = None
     parts: Grid = (1, 1)
     apiece: bool = False
+    ranges: tuple[tuple[int, int], ...] = ((0, 1),)
 
     @property
     def numbers(self) -> int:
@@ -302,12 +304,16 @@ class Engine:
         """Return True if all choices are the numbers of the layers."""
         return all(one.choices.tolist() == [number] for number, one in enumerate(self.layers))
 
-    def number(self, token: TensorType) -> tuple[int, bool]:
-        """Bits of a number in the memory, and whether it is signed, if tokens of such a type come."""
-        stored = self.program.nodes[self.program.outputs[0].node].type
-        least, most = zip(token.raw_range, stored.raw_range, strict=True)
-        lo, hi = min(least), max(most)
-        return max(width_of(lo, hi), 1), lo < 0
+    @property
+    def range(self) -> tuple[int, int]:
+        """The least and the greatest number that are multiplied."""
+        least, most = zip(*(each for layer in self.layers for each in layer.ranges), strict=True)
+        return min(least), max(most)
+
+    @property
+    def number_bits(self) -> int:
+        """Bits of a number in the memory, which is signed where its layer says so."""
+        return max(1, *(width_of(*each) for layer in self.layers for each in layer.ranges))
 
     @property
     def bank_words(self) -> int:
@@ -323,9 +329,8 @@ class Engine:
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
         """The banks, and the weights; those of biases and choices are small."""
-        number, _ = self.number(takes[0].token)
         return [
-            *[Memory(self.bank_words, number)] * (self.positions * self.banks),
+            *[Memory(self.bank_words, self.number_bits)] * (self.positions * self.banks),
             *([self.table] if len(takes) == 1 else []),
         ]
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, fields
+from itertools import chain
 from typing import cast
 
 from bitsmith.dataflow.engine import EngineLayer
@@ -56,7 +57,15 @@ def _write_layers(value: object) -> str:
 
 
 def _fields(layer: EngineLayer) -> list[object]:
-    places = (layer.pitch, layer.channels, layer.blocks, layer.source, layer.target, *layer.parts)
+    places = (
+        layer.pitch,
+        layer.channels,
+        layer.blocks,
+        layer.source,
+        layer.target,
+        *layer.parts,
+        *chain(*layer.ranges),
+    )
     ends = tuple(map(int, (layer.greatest, layer.apart, layer.outside, layer.apiece)))
     return [
         write_name(layer.name),

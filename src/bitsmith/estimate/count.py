@@ -200,10 +200,10 @@ class Count:
     def engine(self, kind: Engine, takes: Streams, column: int) -> None:
         """The rows of multipliers with their registers, counters and addresses, and all memories; not the token functions."""
         total, bias, choice = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
-        number, _ = kind.number(takes[0].token)
+        number = kind.number_bits
         blocks, luts = self._area.multiplier(number, kind.weight_bits, total)
         positions, lanes = kind.positions, kind.lanes * kind.positions
-        multipliers = engine_multipliers(kind, takes[0].token, self._area.block)
+        multipliers = engine_multipliers(kind, self._area.block)
         self.dsp, self.adders = self.dsp + multipliers * blocks, self.adders + lanes
         always, choices = _ENGINE_LANE
         self.lut += lanes * (luts + (always + choices * self.choice_luts) * total)

@@ -18,7 +18,7 @@ from bitsmith.hls.project import Memory
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import Scalar, common_format, scalar_of
 from bitsmith.hls.scope import Variable
-from bitsmith.ir.types import Ints, objects
+from bitsmith.ir.types import Ints, objects, width_of
 
 
 class EngineWriter(FunctionWriter[Process]):
@@ -37,7 +37,7 @@ class EngineWriter(FunctionWriter[Process]):
         kind, dialect, scope = self._kind, self._scope.dialect, self._scope
         self._memory = scope.names.unique(f"{self._name}_memory")
         self._ranges = _ranges(kind)
-        width, signed = kind.number(self._process.takes[0].token)
+        width, signed = max(width_of(*kind.range), 1), kind.range[0] < 0
         self._number_t = scope.typedef(f"{self._name}_number_t", Scalar(signed, width, width))
         program = kind.program
         names = ("sum", "bias", "choice")

@@ -122,18 +122,19 @@ def lanes_alone(kind: Engine) -> int:
     return kind.banks if kind.banks > 1 else 0
 
 
-def packed_lanes(kind: Engine, x: TensorType, block: MultiplierBlock | None) -> tuple[int, int] | None:
-    """The bits of a product and of two packed weights, if lanes of an engine that takes tokens ``x`` share multipliers."""
+def packed_lanes(kind: Engine, block: MultiplierBlock | None) -> tuple[int, int] | None:
+    """The bits of a product and of two packed weights, if lanes of an engine share multipliers."""
     if block is None or kind.lanes < lanes_alone(kind) + 2:
         return None
-    (number, signed), weight = kind.number(x), 1 << (kind.weight_bits - 1)
-    numbers = (-(1 << (number - 1)), (1 << (number - 1)) - 1) if signed else (0, (1 << number) - 1)
+    (least, most), weight = kind.range, 1 << (kind.weight_bits - 1)
+    bits, low = width_of(0, max(most, 1)), -least - 1
+    numbers = (-(1 << max(low.bit_length(), 0)) if least < 0 else 0, (1 << bits) - 1)
     return packed((-weight, weight - 1), numbers, block)
 
 
-def engine_multipliers(kind: Engine, x: TensorType, block: MultiplierBlock | None) -> int:
-    """The multipliers of an engine that takes tokens ``x``."""
-    alone = kind.lanes if packed_lanes(kind, x, block) is None else lanes_alone(kind)
+def engine_multipliers(kind: Engine, block: MultiplierBlock | None) -> int:
+    """The multipliers of an engine."""
+    alone = kind.lanes if packed_lanes(kind, block) is None else lanes_alone(kind)
     return kind.positions * (alone + -(-(kind.lanes - alone) // 2))
 
 

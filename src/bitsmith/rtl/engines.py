@@ -25,12 +25,12 @@ Fields: TypeAlias = list[tuple[int, int]]
 
 def write_engine(process: ProcessText, kind: Engine) -> None:
     total = kind.program.nodes[kind.program.inputs[0]].type
-    number = Element(*kind.number(process.process.takes[0].token), 0)
+    number = Element(kind.number_bits, kind.range[0] < 0, 0)
     x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)] * kind.parts[1])
     parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
     check = process.check(number.width)
     parameters |= process.large() | ({"CHECK": check} if check else {}) | ({"SINGLE": 1} if kind.gap > 1 else {})
-    pairs = packed_lanes(kind, process.process.takes[0].token, process.top.block)
+    pairs = packed_lanes(kind, process.top.block)
     if pairs is not None:
         parameters |= {"ALONE": lanes_alone(kind), "SHIFT": pairs[0], "PACKED": pairs[1]}
     parameters["LATENCY"] = ENGINE_STAGES + process.top.cores[process.number].latency
@@ -194,7 +194,6 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
     parameters = {
         "LANES": kind.lanes,
         "WIDTH": number.width,
-        "SIGNED": int(number.signed),
         "WEIGHT": kind.weight_bits,
         "SUM": total,
         "WORDS": kind.words,
@@ -244,6 +243,7 @@ def _descriptor(layer: EngineLayer, sizes: Mapping[str, int], lanes: int, weight
         (int(len(layer.weights) < layer.blocks), 1),
         (int(layer.greatest), 1),
         (int(layer.apart), 1),
+        *((int(layer.ranges[which][0] < 0), 1) for which in (0, -1)),
     ]
 
 

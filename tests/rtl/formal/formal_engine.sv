@@ -21,6 +21,9 @@ module formal_engine #(
     parameter int unsigned BIAS_BITS = 2,
     parameter int unsigned COUNT_BITS = 1,
     parameter int unsigned OUTSIDE = 0,
+    parameter int unsigned ALONE = LANES,
+    parameter int unsigned PACKED = 2,
+    parameter int unsigned SHIFT = 1,
     parameter int unsigned DESCRIPTOR = 60,
     parameter int unsigned RESULTS = 1,
     parameter logic [DESCRIPTOR*LAYERS-1:0] DESCRIPTORS = '0,
@@ -64,10 +67,10 @@ module formal_engine #(
         .clk, .rst, .eager(eager | (WAITS != 0)), .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
     bitsmith_engine #(
-        .LANES(LANES), .WIDTH(WIDTH), .SIGNED(1'b1), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
+        .LANES(LANES), .WIDTH(WIDTH), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
         .DOWN(DOWN), .ACROSS(ACROSS), .REACH_DOWN(REACH_DOWN), .REACH_ACROSS(REACH_ACROSS), .PART(PART), .LAYERS(LAYERS), .BIASES(FED), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
-        .BIAS_BITS(BIAS_BITS), .COUNT_BITS(COUNT_BITS), .OUTSIDE(OUTSIDE), .CHECK(CHECK)
+        .BIAS_BITS(BIAS_BITS), .COUNT_BITS(COUNT_BITS), .OUTSIDE(OUTSIDE), .ALONE(ALONE), .PACKED(PACKED), .SHIFT(SHIFT), .CHECK(CHECK)
     ) dut (
         .clk, .rst, .x_valid, .x_data, .x_take, .layer, .descriptor, .w_valid, .w_take, .weights_address, .weights, .bias_put, .bias_place, .bias_address,
         .core_valid, .core_sum, .core_done(core_valid), .core_stored, .y_free, .y_claim, .y_put,

@@ -16,7 +16,7 @@
 // tokens, one for each; what is on its way never waits.
 //
 // LANES             multipliers
-// WIDTH, SIGNED     of a number in the memory
+// WIDTH             of a number in the memory, which is signed if its layer says so
 // WEIGHT, SUM       bits of a weight, at least 2, and of an accumulator, both signed
 // WORDS             numbers in the memory
 // BANKS             parts of the memory, a power of two up to LANES and half of WORDS: number k is in part k modulo BANKS
@@ -38,7 +38,6 @@
 module bitsmith_engine #(
     parameter int LANES = 2,
     parameter int WIDTH = 8,
-    parameter bit SIGNED = 1'b1,
     parameter int WEIGHT = 8,
     parameter int SUM = 20,
     parameter int WORDS = 64,
@@ -79,7 +78,7 @@ module bitsmith_engine #(
     parameter int WALK = 7 * WORD_BITS + ((POSITIONS > 1) ? 7 * PART + 2 * (WORD_BITS + 1) : 0),
     parameter int AXIS = 5 * PLACE_BITS + TAP_BITS + WINDOW_BITS,
     parameter int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
-        + WORD_BITS + 3 + OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1) + ((POSITIONS > 1) ? 2 * WALK + 1 : WALK)
+        + WORD_BITS + 5 + OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1) + ((POSITIONS > 1) ? 2 * WALK + 1 : WALK)
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -131,7 +130,10 @@ module bitsmith_engine #(
     logic greatest;
     logic apart;  // lanes have numbers of their own
 
-    assign {apart, greatest, alike, target, first_bias, first_weights, lanes, last_block, last_pass, last_channel, rows, columns}
+    logic first_signed;  // numbers of the first row of a window are,
+    logic later_signed;  // and others
+
+    assign {later_signed, first_signed, apart, greatest, alike, target, first_bias, first_weights, lanes, last_block, last_pass, last_channel, rows, columns}
         = descriptor[PLAIN-1:0];
 
     // Of layers with passes outside of windows.
@@ -214,6 +216,7 @@ module bitsmith_engine #(
     logic round_ends;  // of all windows
     logic layer_ends;
     logic [1:0] is_inside;
+    logic [1:0] is_first_tap;
     logic [1:0] is_last_tap;
     logic [1:0] is_last_window;
     logic is_first;  // of a pass
@@ -257,6 +260,7 @@ module bitsmith_engine #(
             .last_tap      (last_tap),
             .last_window   (last_window),
             .is_inside     (is_inside[k]),
+            .is_first_tap  (is_first_tap[k]),
             .is_last_tap   (is_last_tap[k]),
             .is_last_window(is_last_window[k])
         );
@@ -473,6 +477,8 @@ module bitsmith_engine #(
     logic [WORD_BITS-1:0] put_at;
     logic [POSITIONS*WIDTH-1:0] put_data;
     logic [BANKS-1:0] used;
+    logic signs;  // the numbers are signed
+    logic unused_tap;
     logic [BANK_BITS-1:0] bank;  // with the number that all lanes may have
     logic [FACTORS-1:0] factors;
 
@@ -534,7 +540,10 @@ module bitsmith_engine #(
         .fault      (fault)
     );
 
+    assign unused_tap = is_first_tap[0];
+
     always_ff @(posedge clk) begin
+        signs <= is_first_tap[1] ? first_signed : later_signed;
         if (start) bias_address <= first_bias;
         else if (moves[3]) bias_address <= rewinds[3] ? round_bias : bias_address + 1'b1;
     end
@@ -561,7 +570,6 @@ module bitsmith_engine #(
             .LANES   (LANES),
             .BANKS   (BANKS),
             .WIDTH   (WIDTH),
-            .SIGNED  (SIGNED),
             .WEIGHT  (WEIGHT),
             .SUM     (SUM),
             .GREATEST(GREATEST),
@@ -572,6 +580,7 @@ module bitsmith_engine #(
             .clk     (clk),
             .apart   (apart),
             .greatest(greatest),
+            .signs   (signs),
             .stored  (stored[k*BANKS*WIDTH+:BANKS*WIDTH]),
             .bank    (bank),
             .is_real (is_real[k]),

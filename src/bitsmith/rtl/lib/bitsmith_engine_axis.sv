@@ -22,6 +22,7 @@ module bitsmith_engine_axis #(
     input  logic [   TAP_BITS-1:0] last_tap,
     input  logic [WINDOW_BITS-1:0] last_window,
     output logic                   is_inside,
+    output logic                   is_first_tap,
     output logic                   is_last_tap,
     output logic                   is_last_window
 );
@@ -30,6 +31,7 @@ module bitsmith_engine_axis #(
     logic [WINDOW_BITS-1:0] window;
 
     assign is_inside = place < size;
+    assign is_first_tap = tap == '0;
     assign is_last_tap = tap == last_tap;
     assign is_last_window = window == last_window;
 

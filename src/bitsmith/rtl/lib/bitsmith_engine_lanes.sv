@@ -2,12 +2,11 @@
 // A row of multipliers of bitsmith_engine, and its accumulators: the sums of the lanes move to registers, and leave one by one.
 // Two lanes with the same number may share a multiplier, whose product has those of both.
 //
-// LANES, BANKS, WIDTH, SIGNED, WEIGHT, SUM, GREATEST, ALONE, PACKED, SHIFT   as bitsmith_engine has them
+// LANES, BANKS, WIDTH, WEIGHT, SUM, GREATEST, ALONE, PACKED, SHIFT   as bitsmith_engine has them
 module bitsmith_engine_lanes #(
     parameter int LANES = 2,
     parameter int BANKS = 1,
     parameter int WIDTH = 8,
-    parameter bit SIGNED = 1'b1,
     parameter int WEIGHT = 8,
     parameter int SUM = 20,
     parameter int GREATEST = 0,
@@ -20,6 +19,7 @@ module bitsmith_engine_lanes #(
     input  logic                    clk,
     input  logic                    apart,     // lanes have numbers of their own
     input  logic                    greatest,
+    input  logic                    signs,     // numbers are signed
     input  logic [ BANKS*WIDTH-1:0] stored,
     input  logic [   BANK_BITS-1:0] bank,      // with the number that all lanes may have
     input  logic                    is_real,   // else numbers are 0
@@ -66,7 +66,7 @@ module bitsmith_engine_lanes #(
         end
 
         always_ff @(posedge clk) begin
-            if (is_real) numbers[k*(WIDTH+1)+:WIDTH+1] <= {SIGNED & number[WIDTH-1], number};
+            if (is_real) numbers[k*(WIDTH+1)+:WIDTH+1] <= {signs & number[WIDTH-1], number};
             else numbers[k*(WIDTH+1)+:WIDTH+1] <= '0;
         end
     end
