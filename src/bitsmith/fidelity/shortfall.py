@@ -100,11 +100,22 @@ def _float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision
     return [outputs[name] for name in network.outputs]
 
 
-def shaken(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
-    """The outputs if fractions of the inputs differ in the last place of single precision."""
+def shaken(network: Network, inputs: Sequence[Floats], revised: Revision | None = None) -> list[Floats]:
+    """The outputs if fractions of the inputs differ in the last place of single precision, of results as they are ``revised``."""
     rng = np.random.default_rng(0)
-    others = [x * (1.0 + rng.choice([-(2.0**-23), 2.0**-23], x.shape)) for x in inputs]
-    return float_outputs(network, [np.where(x == np.rint(x), x, y) for x, y in zip(inputs, others, strict=True)])
+    return float_outputs(network, [np.where(x == np.rint(x), x, _beside(x, rng)) for x in inputs], revised)
+
+
+def _beside(x: Floats, rng: np.random.Generator) -> Floats:
+    return x * (1.0 + rng.choice([-(2.0**-23), 2.0**-23], x.shape))
+
+
+def at_ties(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
+    """The ``result`` of a quantizer whose operands differ in the last place, where single precision does not hold them."""
+    if node.layer.traits.exactness is not Exactness.GRID:
+        return result
+    (x,) = operands
+    return node.layer.reference([np.where(x == x.astype(np.float32), x, _beside(x, np.random.default_rng(0)))])
 
 
 @dataclass(frozen=True, eq=False)
