@@ -16,6 +16,7 @@ import pytest
 
 import bitsmith
 from bitsmith.base.licenses import licensed
+from bitsmith.building import stages
 from bitsmith.building.makefile import MAKEFILE, makefile
 from bitsmith.building.stages import Generated, Sections, Stage
 from bitsmith.errors import CapacityError, ConfigError
@@ -136,6 +137,17 @@ def test_what_results_follow_from(model: Model, tmp_path: Path) -> None:
     slower = options(other, 5)
     assert slower[:2] == [cosim, synth] and slower[2] != pnr
     assert model.plan().sources.digest != other.plan().sources.digest
+
+
+@pytest.mark.parametrize("name", ["_solver.cpython-311-x86_64-linux-gnu.so", "_solver.cp311-win_amd64.pyd"])
+def test_sources_follow_from_the_compiled_solver(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adder graphs of the solver in Python are larger."""
+    monkeypatch.setattr(stages, "__file__", str(tmp_path / "building" / "stages.py"))
+    without = stages._package.__wrapped__()
+    (tmp_path / name).write_bytes(b"compiled")
+    compiled = stages._package.__wrapped__()
+    (tmp_path / name).write_bytes(b"compiled again")
+    assert len({without, compiled, stages._package.__wrapped__()}) == 3
 
 
 def test_boards_of_one_part_have_circuits_of_their_own(tmp_path: Path) -> None:

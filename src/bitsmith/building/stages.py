@@ -125,7 +125,8 @@ def job_digest(job: Job) -> str:
 
 @functools.cache
 def _package() -> str:
-    """A digest of all code of this package."""
+    """A digest of all code of this package, the compiled solver included, without which adder graphs are others."""
     folder = Path(__file__).parents[1]
-    code = (path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".sv", ".v", ".h", ".tcl", ".in"))
+    kinds = (".py", ".sv", ".v", ".h", ".tcl", ".in", ".so", ".pyd")
+    code = (path for path in sorted(folder.rglob("*")) if path.suffix in kinds)
     return digest(*code)
