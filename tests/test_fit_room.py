@@ -91,3 +91,24 @@ def test_trees_take_as_few_turns_as_a_part_needs(tmp_path: Path) -> None:
     assert "ReuseFactor 4" in model.notes[0] and "no result changes" in model.notes[0]
     with pytest.raises(CapacityError, match="most of them for layer 'trees'"):
         bitsmith.convert(forest, tmp_path / "none", calibration=x, part="iCE40LP1K-TQ144", fit=True)
+
+
+def test_few_samples_tell_of_networks_whose_weights_follow_from_others(
+    model: Path, data: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The circuit's weights follow from all samples that are fitted on."""
+    searches = list[descent.Descent]()
+    run = descent.Descent.run
+
+    def seen(search: descent.Descent) -> None:
+        searches.append(search)
+        run(search)
+
+    monkeypatch.setattr(descent.Descent, "run", seen)
+    for count, apart in ((30, False), (400, True)):
+        found = bitsmith.fit(model, data[:count], tries=1)
+        calibration, told = searches[-1].source.calibration, searches[-1].yardstick.inputs
+        assert calibration is not None
+        (both,) = [np.concatenate([*calibration, *told])] if apart else calibration
+        np.testing.assert_array_equal(both, found.calibration[0])
+        assert len(both) == count // 2

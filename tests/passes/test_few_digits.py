@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -20,7 +23,8 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from bitsmith.layers.settings import Bits, Settings, Weights
-from bitsmith.passes.network.few_digits import few_digits
+from bitsmith.passes.network import few_digits as pass_of_digits
+from bitsmith.passes.network.few_digits import Known, few_digits
 
 RNG = np.random.default_rng(0)
 MIXING = RNG.normal(size=(10, 10))
@@ -78,6 +82,73 @@ def test_other_weights_make_up_for_the_errors_of_each() -> None:
         left[place] -= power
     plain = network(Settings(), Dense(as_weights(kernel), as_weights(BIAS)))
     assert error(found, given, [X]) < 0.5 * error(plain, given, [X])
+
+
+def test_correlations_of_few_samples_count_for_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that trusted them have a larger error on other samples; of many samples nearly all is kept."""
+    errors = {True: 0.0, False: 0.0}
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(1_000, 10)) @ rng.normal(size=(10, 10))
+        given = network(Settings(bits=Bits(6, 16), digit_price=1e-3))
+        for shrunk in errors:
+            with monkeypatch.context() as patch:
+                if not shrunk:
+                    patch.setattr(pass_of_digits, "_chance", lambda rows, weights, parts: 0.0)
+                errors[shrunk] += error(few_digits(given, [x[:15]]), given, [x[15:]])
+    assert errors[True] < 0.9 * errors[False]
+
+
+@given(st.integers(0, 1 << 30), st.integers(2, 6), st.integers(1, 4))
+def test_chance_is_the_error_of_moments_beside_these(seed: int, parts: int, size: int) -> None:
+    """By the definition: the variance of the mean of the parts' moments, over all pairs of operands that are not the same."""
+    rng = np.random.default_rng(seed)
+    rows, weights = rng.normal(size=(parts * size, 3)), rng.uniform(0.1, 1.0, parts * size)
+    own = np.array(
+        [
+            [
+                sum(weights[k] * rows[k, i] * rows[k, j] for k in range(part, part + size))
+                for i, j in ((0, 1), (0, 2), (1, 2))
+            ]
+            for part in range(0, parts * size, size)
+        ]
+    )
+    wanted = parts * own.var(axis=0, ddof=1).sum() / (own.sum(axis=0) ** 2).sum()
+    found = pass_of_digits._chance(rows, weights, np.arange(0, parts * size, size))
+    assert found == pytest.approx(min(wanted, 1.0))
+
+
+def deep(first: Settings, second: Settings, scale: float = 1.0) -> Network:
+    layers = (
+        Dense(as_weights(scale * KERNEL), as_weights(BIAS)),
+        Dense(as_weights(KERNEL.T), as_weights(np.zeros(10))),
+    )
+    nodes = [NetworkNode("x", Input((10,)))]
+    for name, before, layer, settings in zip("ab", "xa", layers, (first, second), strict=True):
+        nodes.append(NetworkNode(name, layer, (before,), settings=settings))
+    return Network(tuple(nodes), ("x",), ("b",))
+
+
+def test_what_is_known_gives_the_same_weights_without_rounding_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a layer follow from its own choices and those of layers before it."""
+    known, made, rounded = Known(), list[str](), pass_of_digits._rounded
+
+    def seen(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, Any]) -> Layer:
+        made.append(node.name)
+        return rounded(node, operands, wanted)
+
+    monkeypatch.setattr(pass_of_digits, "_rounded", seen)
+    settings = [Settings(bits=Bits(bits, 16), digit_price=price) for bits in (5, 7) for price in (1e-4, 1e-2)]
+    for first, second in product(settings, repeat=2):
+        found, fresh = few_digits(deep(first, second), [X], known), few_digits(deep(first, second), [X])
+        for name in "ab":
+            np.testing.assert_array_equal(
+                found.node(name).layer.trained["weight"], fresh.node(name).layer.trained["weight"]
+            )
+    assert made.count("a") == 16 + 4 and made.count("b") == 16 + 16
+    for other, inputs in ((deep(settings[0], settings[0], 2.0), X), (deep(settings[0], settings[0]), X[:100])):
+        found, fresh = few_digits(other, [inputs], known), few_digits(other, [inputs])
+        np.testing.assert_array_equal(found.node("b").layer.trained["weight"], fresh.node("b").layer.trained["weight"])
 
 
 def test_the_mean_of_the_result_stays() -> None:
