@@ -211,12 +211,12 @@ def proposal(
 def sooner(program: Program, part: Part, directives: Directives, budget_ns: float, below: int) -> Fit | None:
     """The fastest layout of tokens with an interval ``below`` some cycles that fits ``part``; None without one.
 
-    Every interval is looked at. Bisection, which is quicker, misses layouts where a shorter interval takes fewer multiplier
-    blocks: small multipliers are made of look-up tables.
+    Every interval with nearly room is looked at. Bisection, which is quicker, misses layouts where a shorter interval takes fewer
+    multiplier blocks: small multipliers are made of look-up tables.
     """
     paces = _Paces.of(program, part, replace(directives, reuse={}, parallel=False))
     share = _ROUTED_BLOCKS if part.family.place_and_route else 1.0
-    for step in range(paces.least, max(_step(below), 0)):
+    for step in range(paces.roomy(), _step(below)):
         if _has_room(paces.laid_out(step).size, part, share):
             found = paces.laid_out(step, budget_ns)
             if found.size.interval < below and _has_room(found.size, part, share):
@@ -268,22 +268,27 @@ class _Paces:
         def able(step: int) -> bool:
             return _has_room(self.laid_out(step).size, self.part, blocks)
 
-        def near_enough(step: int) -> bool:
-            found = needs(self.laid_out(step).size, self.part)
-            return all(need.share <= _NEARLY for need in found if need.label != "DSP")
-
         low, high = self.least, self.most
         if near is not None:
             if not able(high):
                 return None
             low, high = _around(min(max(_step(near), low), high), low, high, able)
             low = _first(low, high, able)
-        elif any(need.share > 1 for need in needs(self.laid_out(high).size, self.part) if need.label != "DSP"):
-            return None
         else:
-            low = _first(low, high, near_enough)
+            low = self.roomy()
         worth = (self.laid_out(step, budget_ns) for step in range(low, self.most + 1) if able(step))
         return next((found for found in worth if _has_room(found.size, self.part, blocks)), None)
+
+    def roomy(self) -> int:
+        """The first step with about room for all but multiplier blocks; one after the last if that has none."""
+
+        def room(step: int, share: float) -> bool:
+            found = needs(self.laid_out(step).size, self.part)
+            return all(need.share <= share for need in found if need.label != "DSP")
+
+        return (
+            _first(self.least, self.most, lambda step: room(step, _NEARLY)) if room(self.most, 1.0) else self.most + 1
+        )
 
 
 def _first(low: int, high: int, able: Callable[[int], bool]) -> int:

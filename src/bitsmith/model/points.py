@@ -258,11 +258,13 @@ class Layouts:
             yield self._laid_out(directives)
 
     def sooner(self, part: Part, below: int) -> Iterator[Fit]:
-        """The layout with the reuse factors of the least interval ``below`` some cycles, if one fits ``part``."""
-        if found := fit.sooner(self.program, part, self.asked, self.budget_ns, below):
-            yield found
+        """The layouts with the least interval ``below`` some cycles that fit ``part``, of layers side by side and in turn."""
+        in_tokens = fit.sooner(self.program, part, self.asked, self.budget_ns, below)
+        if in_tokens is not None:
+            yield in_tokens
+            below = in_tokens.size.interval
         turns = fastest_in_turn(self.program, part, replace(self.asked, parallel=False), self.budget_ns)
-        if turns is not None and turns.size.interval < min(below, *(each.size.interval for each in (found,) if each)):
+        if turns is not None and turns.size.interval < below:
             yield turns
 
     def slowest(self, part: Part) -> Iterator[Fit]:
