@@ -274,7 +274,7 @@ class Count:
         """
         large = self._area.large if column and takes_block(words, bits, self._area.memory) else None
         if large is not None and large.ports == 1:
-            self.large += large.count(*((words, bits) if free else paired(words, round(bits))), column)
+            self.large += large.count(*((words, round(bits)) if free else paired(words, round(bits))), column)
             self.lut += 0.0 if free else max(_SINGLE_PORT_LUTS.at(round(bits)), 0.0)
             self.ff += 0.0 if free else _SINGLE_PORT_FFS * bits
         elif large is not None:
