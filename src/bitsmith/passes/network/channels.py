@@ -34,8 +34,11 @@ from bitsmith.passes.network.steepness import Rounded, fine_steps, shares_of_out
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
 
-_SPARE_IN_TURN = 4
-"""The same of all channels of a result that lies in the memory of layers in turn: there a tensor has one step."""
+_WORD_IN_TURN, _SPARE_IN_TURN = 9, 4
+"""The same of all channels of a result that lies in the memory of layers in turn: there a tensor has one step.
+
+Bits up to whole words of block memory cost nothing there.
+"""
 
 _FEWEST_BITS = 4
 """Budgets of fewer bits are taken at their word: there is nothing to give to some values and not to others."""
@@ -189,7 +192,8 @@ class _Search:
         if np.any(coarse):
             least = _least(scales, frac, node.settings.bits.result, _MOST_SPARE)
             if node.settings.strategy is Strategy.SHARED and node.name not in self.network.outputs:
-                least = np.full_like(least, np.minimum(least, frac + _SPARE_IN_TURN).max())
+                spare = min(-node.settings.bits.result % _WORD_IN_TURN, _SPARE_IN_TURN)
+                least = np.full_like(least, np.minimum(least, frac + spare).max())
             yield _Candidate(node.name, "result", least, np.where(coarse, frac, frac + _FINE))
 
     def _rules_of_trained(self, node: NetworkNode) -> Iterator[Rounded]:
