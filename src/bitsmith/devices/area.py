@@ -24,20 +24,22 @@ class AreaModel:
         subtraction_luts: what the carry of each term that is subtracted begins with.
         chain_luts: what every carry chain begins with.
         inverts_apart: True if carries take their operands as they are, so that bits which are subtracted are inverted before.
-        constant_comparator_luts: per bit of a comparison with a constant.
+        constant_comparator_luts: over the width of what is compared with a constant.
+        product_luts: per bit of the products of single bits of a multiplier without blocks, and of its wider operand.
         shared_comparisons: ``n`` comparisons of one word with constants take ``n`` to this power times those of one.
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
         unlike_power: a table of which a share has no like takes this share of them, to this power.
         bit_sums: sums of single bits take this share of the look-up tables of other sums.
-        select_luts: per bit of a word from which a part is selected.
+        select_luts: per bit of a word from which a part is selected, to compare layouts by.
+        choice_share: a bit chosen from several takes this share of what choices of one of two, one after the other, would.
         memory_luts: per bit of a memory of up to `memory_words` words; larger ones in proportion.
         memory_words: words of a memory of look-up tables; 1: it is made of registers.
         memory_bits: bits of a word that a cell of such a memory holds.
         memory_choice_luts: per bit for each further `memory_words` words.
         block_luts: synthesis makes block memory of what would take more look-up tables than these for each block; 0: where it
             is said so.
-        control_luts: counters and flags of a process and of the FIFO before it.
-        pipeline_control_luts: the same of a process that has no counters: those of the FIFO.
+        control_luts: counters and flags of a process and of the FIFO before it, to compare layouts by.
+        counter_luts: counters of a FIFO, over their bits.
         packing_luts: what place and route takes for each addition beyond what synthesis counts.
         block: the multiplier block, None if not all parts of the family have some.
         shift_registers: so many registers in a row that nothing else reads become a look-up table; 0: none do.
@@ -55,19 +57,21 @@ class AreaModel:
     subtraction_luts: int
     chain_luts: int
     inverts_apart: bool
-    constant_comparator_luts: float
+    constant_comparator_luts: Line
+    product_luts: tuple[float, float]
     shared_comparisons: float
     bit_sums: float
     table_luts: tuple[float, ...]
     unlike_power: float
     select_luts: float
+    choice_share: float
     memory_luts: float
     memory_words: int
     memory_bits: int
     memory_choice_luts: float
     block_luts: float
     control_luts: int
-    pipeline_control_luts: int
+    counter_luts: Line
     packing_luts: float
     block: MultiplierBlock | None
     shift_registers: int
@@ -94,7 +98,7 @@ class AreaModel:
 
     def comparisons(self, number: float, width: float) -> float:
         """Return the look-up tables of ``number`` comparisons of one word of ``width`` bits with constants."""
-        return self.constant_comparator_luts * width * float(number**self.shared_comparisons)
+        return self.constant_comparator_luts.at(width) * float(number**self.shared_comparisons)
 
     def mux2(self, width: int) -> int:
         """Return the look-up tables of a choice between two words of ``width`` bits."""
@@ -124,7 +128,10 @@ class AreaModel:
         narrow, wide = sorted((a, b))
         parts = None if self.block is None else self.block.parts(a, b, product)
         if parts is None or parts.blocks == 0:
-            return 0, narrow * self.adder(wide + 1)
+            bits = a + b if product is None else product
+            single = sum(min(wide, max(bits - place, 0)) for place in range(narrow))
+            of_single, of_wide = self.product_luts
+            return 0, max(round(of_single * single + of_wide * min(wide, bits)), 0)
         sums = [*parts.sums]
         for factors in parts.soft:  # a row of single products for each bit; that of the sign is subtracted
             sums += [max(factors) + 1] * max(min(factors) - 1, 1)

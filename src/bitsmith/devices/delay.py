@@ -23,7 +23,7 @@ class Line:
     base: float
     per_bit: float
 
-    def at(self, width: int) -> float:
+    def at(self, width: float) -> float:
         """Return the value at ``width`` bits."""
         return self.base + self.per_bit * width
 

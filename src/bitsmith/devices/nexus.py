@@ -108,10 +108,12 @@ NEXUS = Family(
         ECP5.area,
         source=_SOURCE,
         comparator_luts=Line(3.0, 1.0),
+        constant_comparator_luts=Line(2.0, 1.0),  # of 16 bits, 1, 7, 31 thresholds: 19, 133, 563
         chain_luts=2,  # the first carry, which has no CIN, only begins
         # The cell that joins look-up tables counts two, since Yosys has no smaller one for it.
         table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 6.0, 15.5, 31.0),
         unlike_power=1.0,
+        choice_share=0.9,
         block=_BLOCK,
     ),
     synthesis=YosysMapping(

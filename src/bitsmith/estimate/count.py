@@ -10,13 +10,14 @@ from typing import assert_never
 
 import numpy as np
 
-from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.kinds import FoldedProduct
-from bitsmith.dataflow.tokens import Stream, Streams
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
+from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
+from bitsmith.estimate.control import REGISTERS
 from bitsmith.estimate.figures import Cells, Shares, Size, sums_share
 from bitsmith.estimate.reads import Mask, elements_read, share
 from bitsmith.estimate.tables import unlike
@@ -24,7 +25,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.mapping.memories import paired, table_blocks, takes_block
-from bitsmith.mapping.multipliers import Multipliers, Pairs, engine_multipliers, multipliers, used_blocks
+from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, used_blocks
 from bitsmith.netlist import csd
 from bitsmith.netlist.delays import lut_inputs
 from bitsmith.netlist.elaborate import BlockLayers
@@ -32,8 +33,8 @@ from bitsmith.netlist.elaborate import BlockLayers
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
 
-_CONTROL_FFS = 8
-"""Counters and flags of a process that are not known one by one."""
+_UP_AND_DOWN = 1.0
+"""Look-up tables of a bit of a counter beyond those of a FIFO's, where it is compared with a table's word, too."""
 
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
@@ -46,18 +47,6 @@ Sweeps of 32 to 8,192 tokens have 95 to 202 look-up tables on ECP5, 50 to 103 on
 
 _SINGLE_PORT_LUTS, _SINGLE_PORT_FFS = Line(-30.0, 6.4), 4.0
 """Cells of a FIFO of single-port memory beyond one of block memory, over the bits of a token: of 8, 16 and 32 bits on iCE40."""
-
-_ENGINE_CONTROL, _ENGINE_ADDRESS_LUTS, _ENGINE_ADDRESS_FFS = (-150.0, 265.0), 4.2, 7.0
-"""Look-up tables of an engine's control, always and for those of a choice of a bit; and what each bit of its addresses takes."""
-
-_ENGINE_LAYER_LUTS, _ENGINE_BLOCK_LUTS = 3.5, 3.0
-"""Look-up tables of each layer's descriptor, and of each memory block: the choice of one of several that hold a word's bit."""
-
-_ENGINE_LANE, _ENGINE_GREATEST_LUTS = (0.25, 3.4), 8.0
-"""Look-up tables of each bit of a sum, always and for those of a choice: adder, register, exit; choices for the greatest product.
-
-Of 26 circuits with engines look-up tables were 4 % off in the median; of two each of AMD's, one in six parts, 0.6 to 5 %.
-"""
 
 
 def _late(n: int, chain: int) -> list[int]:
@@ -78,7 +67,7 @@ class Count:
         self.large = 0.0
         self.shares = Shares()
         self._area, self._inputs = family.area, lut_inputs(family.delays)
-        self._sums = sums_share(family)
+        self._sums, self._sums_choose = sums_share(family), family.delays.sums_choose
         self._blocks = blocks
 
     def program(self, program: Program, padded: Mapping[int, float], repeats: float = 1.0) -> None:
@@ -107,6 +96,11 @@ class Count:
         large = {self._area.large.name: round(self.large)} if self._area.large else {}
         lut, ff, dsp, adders, bram = map(round, (self.lut, self.ff, self.dsp, self.adders, self.bram))
         return Size(lut, ff, dsp, adders, bram, large, self.shares.by_layer)
+
+    @property
+    def area(self) -> AreaModel:
+        """The family's areas."""
+        return self._area
 
     @property
     def block(self) -> MultiplierBlock | None:
@@ -143,7 +137,7 @@ class Count:
         self.lut += (array.luts + luts * lanes * n * m * rows) * used
         self.add(lanes * (sums - 1) * m, array.product)
         if steps > 1:
-            self.add(lanes * m, result)
+            self._accumulate(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
         (_, unlike), block = kind.kept_bits, self._area.block
         packs = self._area.block_registers if array.blocks else 0  # synthesis takes so many into blocks without chains
@@ -197,39 +191,6 @@ class Count:
         else:
             self.ff += number * bits
 
-    def engine(self, kind: Engine, takes: Streams, column: int) -> None:
-        """The rows of multipliers with their registers, counters and addresses, and all memories; not the token functions."""
-        total, bias, choice = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
-        number = kind.number_bits
-        blocks, luts = self._area.multiplier(number, kind.weight_bits, total)
-        positions, lanes = kind.positions, kind.lanes * kind.positions
-        multipliers = engine_multipliers(kind, self._area.block)
-        self.dsp, self.adders = self.dsp + multipliers * blocks, self.adders + lanes
-        always, choices = _ENGINE_LANE
-        self.lut += lanes * (luts + (always + choices * self.choice_luts) * total)
-        before, inside = self.bram, blocks > 0 and self._area.block_registers > 1
-        self.ff += lanes * (2 * total + (0 if inside else 2 * kind.weight_bits + number))
-        for _ in range(positions * kind.banks):
-            self.memory(kind.bank_words, number, column, free=True)
-        self._choose(positions * kind.banks * kind.others, number)
-        self._choose(positions * (2 * kind.banks - 1) * (kind.banks > 1), number)
-        self.ff += 0 if inside or kind.banks == 1 else positions * kind.banks * number
-        contents = self.cells
-        self.ff += sum(weights.bits for weights in takes[1:])
-        if not kind.fed:
-            self.table(kind.table.words, kind.table.bits)
-        self.shares.split([(one.name, one.weights.size) for one in kind.layers], self.cells.plus(contents, -1.0))
-        count, chosen = sum(len(one.bias) for one in kind.layers), 0 if kind.by_layer else choice
-        if kind.biases:
-            self.memory(count, bias, 0, free=True)
-        self.table(count, chosen + (0 if kind.biases else bias))
-        address = (kind.words - 1).bit_length()
-        self.lut += _ENGINE_LAYER_LUTS * len(kind.layers) + _ENGINE_BLOCK_LUTS * (self.bram - before)
-        always, choices = _ENGINE_CONTROL
-        self.lut += always + choices * self.choice_luts + _ENGINE_ADDRESS_LUTS * address
-        self.ff += _ENGINE_ADDRESS_FFS * address
-        self.lut += positions * kind.greatest_lanes * _ENGINE_GREATEST_LUTS * total * self.choice_luts
-
     def loadable(self, words: int, bits: float) -> None:
         """A constant table that can be loaded: a memory, its register, and one that collects a word."""
         self.lut += _LOAD_LUTS
@@ -239,14 +200,19 @@ class Count:
         else:
             self.ff += bits
 
-    def control(self, depth: int, flags: int | None) -> None:
-        """The counters of a FIFO of ``depth`` slots, and of the process after it, which are ``flags`` bits if that is known."""
-        self.lut += self._area.pipeline_control_luts if flags == 0 else self._area.control_luts
-        self.ff += 2 * depth.bit_length() + (_CONTROL_FFS if flags is None else flags)
+    def control(self, depth: int, luts: float, ffs: int) -> None:
+        """The counters of a FIFO of ``depth`` slots, and those of the process after it."""
+        places = (depth - 1).bit_length() if depth > REGISTERS else 0
+        self.lut += max(self._area.counter_luts.at(2 * (depth.bit_length() + places)), 0) + luts
+        self.ff += 2 * depth.bit_length() + ffs
 
-    def select(self, bits: float) -> None:
-        """A part selected from ``bits`` bits."""
-        self.lut += self._area.select_luts * bits
+    def places(self, bits: float) -> None:
+        """Counters of so many bits that are added to and subtracted from what tables or other processes say."""
+        self.lut += bits * (self._area.counter_luts.per_bit + _UP_AND_DOWN)
+
+    def select(self, bits: float, chosen: float) -> None:
+        """``chosen`` bits selected from ``bits`` bits."""
+        self._choose(self._area.choice_share, max(bits - chosen, 0.0))
 
     def holds_pair(self, bits: float) -> bool:
         """Return True if two slots of a FIFO are memory of look-up tables."""
@@ -295,6 +261,7 @@ class Count:
         self.ff += 2 * (words - 1).bit_length()
         if inside and not column:
             self.ff += bits * share(read) + 1
+            self._choose(bits, share(read))
 
     def reorder(self, taken: Stream, reads: int, depth: int, column: int) -> None:
         """A memory of ``depth`` tokens, read in the order of a table.
@@ -303,8 +270,11 @@ class Count:
         place, Yosys takes the table's attributes for those of the memory, and makes block memory of either.
         """
         places = 1 << max(depth - 1, 1).bit_length()
-        width = (places - 1).bit_length() + 1 + 2 * depth.bit_length()
+        address = (places - 1).bit_length()
+        width = address + 1 + 2 * depth.bit_length()
         self.table(reads, width)
+        self.places(address + depth.bit_length() + (reads - 1).bit_length())
+        self.ff += address + depth.bit_length()
         if column:
             self.memory(places, taken.bits, column)
         elif taken.tokens % places == 0 and self._area.memory.takes_table(reads, width):
@@ -323,6 +293,21 @@ class Count:
         """Additions of ``width`` bits; the carry's way out of a chain is not charged."""
         self.adders += adders
         self.lut += adders * (width * self._area.adder_luts.per_bit + self._area.chain_luts)
+
+    def reduce(self, op: ops.Sum | ops.AMax, result: Stream) -> None:
+        """The sum of tokens so far, or the greatest of them."""
+        size, width = result.token.size, result.token.max_width
+        if isinstance(op, ops.Sum):
+            self._accumulate(size, width)
+        else:
+            self._compare(size, width)
+            self._choose(size, width)
+        self.ff += result.bits
+
+    def _accumulate(self, count: float, width: float) -> None:
+        """Sums of ``width`` bits with what there is so far, which begin anew: sums of some families choose by themselves."""
+        self.add(count, width)
+        self._choose(0 if self._sums_choose else count, width)
 
     def _choose(self, count: float, width: float) -> None:
         self.lut += count * width * self._area.mux2_luts.per_bit

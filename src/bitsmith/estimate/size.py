@@ -35,8 +35,9 @@ from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.dataflow.wires import Wiring, distinct, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
-from bitsmith.devices.blocks import MultiplierBlock
+from bitsmith.estimate.control import REGISTERS, control
 from bitsmith.estimate.count import Count
+from bitsmith.estimate.engines import count_engine
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import Mask, OperandsRead, operands_read, share
 from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
@@ -54,9 +55,6 @@ from bitsmith.netlist.pipelined import Pipelined, pipelined
 
 _MADE_LUTS, _MADE_LUTS_NAIVELY = 15_000, 4_000
 """Look-up tables of a circuit that is made in a second, by the compiled solver and by the naive one."""
-
-_REGISTERS = 2
-"""FIFOs of so many slots have no memory, or two slots one of look-up tables."""
 
 _PIPELINE = 5
 """Cycles that token functions which are not made are taken to have; longer ones take deeper FIFOs beside them."""
@@ -184,7 +182,7 @@ def _of_network(network: Network, family: Family, budget_ns: float | None, part:
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind, read.operands)
         if isinstance(process.kind, Engine):
-            count.engine(process.kind, process.takes, larger.get((number, -1), 0))
+            count_engine(count, process.kind, process.takes, larger.get((number, -1), 0))
         for operand in range(len(process.args)):
             column = larger.get((number, operand), 0)
             _count_fifo(
@@ -250,7 +248,8 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
         case WidthConverter():
             have, want, part = process.takes[0].bits, process.results[0].bits, share(_bits_read(process, 0, read))
             if have > want:
-                count.select(have * distinct(wiring.of_parts(number)) * part)
+                part *= distinct(wiring.of_parts(number))
+                count.select(have * part, want * part)
             else:
                 count.ff += round(max(want - have, 0) * part)  # the last part goes straight on
         case Window():
@@ -258,7 +257,9 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
         case Sweep():
             count.sweep(process.takes[0], depth, process.results[0].bits, column)
         case Reorder():
-            if not is_monotone(kind.source):
+            if is_monotone(kind.source):
+                count.lut += 2 * (len(kind.source) - 1).bit_length()
+            else:
                 count.reorder(process.takes[0], len(kind.source), depth, column)
         case Replay():
             _count_replay(count, kind, process.takes[0].bits, column)
@@ -268,13 +269,12 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             else:
                 count.table(len(kind.words), process.results[0].bits)
         case Interleave():
-            count.select(sum(stream.bits for stream in process.takes))
+            count.select(sum(stream.bits for stream in process.takes), process.results[0].bits)
         case Reduce():
-            count.add(process.results[0].token.size, process.results[0].token.max_width)
-            count.ff += process.results[0].bits
+            count.reduce(kind.op, process.results[0])
         case Feedback():
             states = process.takes[0].tokens
-            count.select(sum(stream.bits for stream in process.takes))
+            count.select(sum(stream.bits for stream in process.takes), process.results[0].bits)
             count.ff += (states * kind.rounds).bit_length() + 1
             count.lut += (states * kind.rounds).bit_length()
             count.ff += kind.kept * (states * process.results[0].bits + 1)
@@ -294,34 +294,13 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     bits, wires = wiring.network.processes[number].takes[operand].bits, wiring.of_operand(number, operand)
     held = bits * stored(wires)
     count.ff += wiring.network.processes[number].slice(operand) * (round(held) + _SLICE_FLAGS)
-    count.control(depth, _flags(wiring.network.processes[number], operand, count.block))
-    if depth == _REGISTERS and wiring.network.refills(number, operand):
+    if depth == REGISTERS and wiring.network.refills(number, operand):
         depth = 1
-    if depth > _REGISTERS or (depth == _REGISTERS and not repeats(wires) and count.holds_pair(held)):
+    count.control(depth, *control(wiring.network.processes[number], operand, count.block))
+    if depth > REGISTERS or (depth == REGISTERS and not repeats(wires) and count.holds_pair(held)):
         count.queue(depth, round(held), read, column)
     else:
         count.registers(depth, bits * distinct(wires) * share(read))
-
-
-def _flags(process: Process, operand: int, block: MultiplierBlock | None) -> int | None:
-    """The bits of a process's own counters and flags, those of operands after the first without; None if not known."""
-    if operand > 0:
-        return 0
-    match process.kind:
-        case Map() | Scan() | Sink():  # a pipeline of valid samples is counted with the circuit, and so are steps
-            return 0
-        case WidthConverter():
-            have, want = process.takes[0].bits, process.results[0].bits
-            return 2 * (max(have, want) // max(min(have, want), 1)).bit_length()
-        case FoldedProduct() as kind:
-            stages = own_latency(process, block) or 0
-            return 3 * stages + (kind.steps - 1).bit_length() + (kind.groups * kind.steps - 1).bit_length()
-        case Source() | Rom() | Window() | Sweep() | Reduce() | Reorder() | Replay():
-            return None
-        case Interleave() | Feedback() | Engine():
-            return None
-        case _:
-            assert_never(process.kind)
 
 
 def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
@@ -329,7 +308,7 @@ def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
     tokens, times = (max(column).bit_length() for column in zip(*kind.parts, strict=True))
     places = (kind.places - 1).bit_length()
     count.ff += tokens + times + 5 * places + (len(kind.parts) - 1).bit_length() + 1
-    count.lut += 2 * (tokens + times) + 6 * places
+    count.places(tokens + times + 4 * places)
     count.table(len(kind.parts), tokens + times)
     count.memory(kind.places, bits, column, free=True)
 
