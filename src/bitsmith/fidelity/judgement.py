@@ -15,7 +15,7 @@ from bitsmith.fidelity.budgets import allowance, made_by
 from bitsmith.fidelity.causes import Causes, Problem, would_wrap
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.measure import Comparison, Measured
-from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, decides_anew
+from bitsmith.fidelity.shortfall import decides_anew
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.report.sections import LayerFidelity, percent
 
@@ -42,6 +42,9 @@ RIGHT_ERROR, RIGHT_WORST = AUTO_OWN_ERROR, AUTO_OWN_WORST / 4.0
 
 LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
 """Signal to noise below which an output is of no use, if its mean error exceeds the other as well."""
+
+FEW_OFF = 1 / 32
+"""Share of the values of a layer that jumps, or reads what does, that may be others: near a threshold any rounding decides."""
 
 WRAPPED_WORST = 0.25
 """Own error of a layer that shows that values which wrap matter: an accumulator's may, if the result is right again."""
@@ -110,7 +113,7 @@ def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wr
     excused = jumps or any(node.settings.precision for node in before)
     limit = None if excused else AUTO_ERROR * allowance(before)
     row, lost = layer.row, layer.lost
-    if jumps and _values_off(row) <= max(USUAL_TOLERANCE.share * row.values, USUAL_TOLERANCE.few):
+    if jumps and _share_off(row) <= FEW_OFF:
         return None
     varies = layer.span.size / layer.span.largest
     if _is_useless(row.error or 0.0, row.snr_db, varies, limit):
@@ -123,9 +126,9 @@ def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wr
     return None
 
 
-def _values_off(row: LayerFidelity) -> float:
-    """Number of values off by the worst error that make the mean one; where more are off, some are so by less."""
-    return row.values * (row.error / row.worst) ** 2 if row.error and row.worst else 0.0
+def _share_off(row: LayerFidelity) -> float:
+    """Share of values that make the mean error if these are off by the worst, and the others right."""
+    return (row.error / row.worst) ** 2 if row.error and row.worst else 0.0
 
 
 def _jumps(layers: Mapping[str, Comparison], node: NetworkNode) -> bool:
