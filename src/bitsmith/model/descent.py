@@ -154,9 +154,13 @@ class Descent:
         return self.goal.limits(self.target.clock_period_ns)
 
     def run(self) -> None:
-        """Try networks until no step is left, and where room was scarce give bits back that cost none."""
-        for start in self._starts():
-            self._descend(start)
+        """Try networks until no step is left, and where room was scarce give bits back that cost none.
+
+        Descents share what tries are left.
+        """
+        starts = self._starts()
+        for others, start in zip(reversed(range(len(starts))), starts, strict=True):
+            self._descend(start, len(self.known) + (self._of_descents - len(self.known)) // (others + 1))
         if self._is_scarce():
             self._give_back()
 
@@ -174,16 +178,16 @@ class Descent:
         back = _BACK_FOR_ROOM if good and self._is_scarce() else _BACK
         return [rungs[position] for position in dict.fromkeys(max(good[-1] - steps, 0) for steps in back if good)]
 
-    def _descend(self, now: Trial) -> None:
+    def _descend(self, now: Trial, most: int) -> None:
         """Turn dials, the one with the best ratio first; ratios that have become old are renewed before they count.
 
-        Dials whose step broke the bound get a second chance when the others are down.
+        Dials whose step broke the bound get a second chance when the others are down. It ends with ``most`` networks.
         """
-        queue = [(float("-inf"), number, *dial) for number, dial in enumerate(self._dials(now))]
+        queue = [(float("-inf"), number, *dial) for number, dial in enumerate(self._dials(now, most))]
         for _ in range(_CHANCES):
             heapq.heapify(queue)
             waiting: list[tuple[float, int, str, str]] = []
-            while queue and len(self.known) < self._of_descents:
+            while queue and len(self.known) < most:
                 _, number, layer, name = heapq.heappop(queue)
                 turned = now.dials(layer).turned(name)
                 if turned is None:
@@ -221,11 +225,11 @@ class Descent:
                     now = trial
                     break
 
-    def _dials(self, start: Trial) -> Iterator[tuple[str, str]]:
+    def _dials(self, start: Trial, most: int) -> Iterator[tuple[str, str]]:
         """The dials of layers that the user left open and that have an effect."""
         ends = Dials(LEAST_BITS, LEAST_BITS, **_ENDS)
         for layer, name in _open_dials(self.source):
-            if len(self.known) >= self._of_descents:
+            if len(self.known) >= most:
                 return
             trial = self._try(start.common, {layer: replace(start.common, **{name: getattr(ends, name)})})
             if (trial.cost, trial.distance) != (start.cost, start.distance):
