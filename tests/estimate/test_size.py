@@ -206,10 +206,10 @@ def test_synthesis_takes_registers_into_blocks_of_7_series(inputs: int, cycles: 
         ("dense", XILINX_7, 188, 376),
         ("one", ECP5, 580, 536),
         ("one", XILINX_7, 369, 471),
-        ("four", ECP5, 803, 684),
-        ("four", XILINX_7, 540, 565),
-        ("sixteen", ECP5, 1825, 1360),
-        ("sixteen", XILINX_7, 1080, 1021),
+        ("four", ECP5, 791, 684),
+        ("four", XILINX_7, 486, 586),
+        ("sixteen", ECP5, 1805, 1366),
+        ("sixteen", XILINX_7, 948, 1114),
     ],
 )
 def test_engines(name: str, family: Family, luts: int, ffs: int) -> None:

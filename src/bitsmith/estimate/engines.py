@@ -5,7 +5,7 @@ from __future__ import annotations
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.estimate.count import Count
-from bitsmith.mapping.multipliers import engine_multipliers
+from bitsmith.mapping.multipliers import lane_multipliers
 
 _ENGINE_CONTROL, _ENGINE_ADDRESS_LUTS, _ENGINE_ADDRESS_FFS = (-150.0, 265.0), 4.2, 7.0
 """Look-up tables of an engine's control, always and for those of a choice of a bit; and what each bit of its addresses takes."""
@@ -13,21 +13,20 @@ _ENGINE_CONTROL, _ENGINE_ADDRESS_LUTS, _ENGINE_ADDRESS_FFS = (-150.0, 265.0), 4.
 _ENGINE_LAYER_LUTS, _ENGINE_BLOCK_LUTS = 3.5, 3.0
 """Look-up tables of each layer's descriptor, and of each memory block: the choice of one of several that hold a word's bit."""
 
-_ENGINE_LANE, _ENGINE_GREATEST_LUTS = (0.25, 3.4), 8.0
-"""Look-up tables of each bit of a sum, always and for those of a choice: adder, register, exit; choices for the greatest product.
-
-Of 26 circuits with engines look-up tables were 4 % off in the median; of two each of AMD's, one in six parts, 0.6 to 5 %.
-"""
+_ENGINE_LANE, _ENGINE_GREATEST_LUTS = (0.4, 2.2), 8.0
+"""Look-up tables of each bit of a sum, always and for those of a choice (4 to 8 % off, 4 circuits); choices for the greatest."""
 
 
 def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> None:
     """The rows of multipliers with their registers, counters and addresses, and all memories; not the token functions."""
     total, bias, chosen = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
     area, choice = count.area, count.choice_luts
-    number = kind.number_bits
+    number, positions, lanes = kind.number_bits, kind.positions, kind.lanes * kind.positions
     blocks, luts = area.multiplier(number, kind.weight_bits, total)
-    positions, lanes = kind.positions, kind.lanes * kind.positions
-    count.dsp, count.adders = count.dsp + engine_multipliers(kind, area.block) * blocks, count.adders + lanes
+    own = lane_multipliers(kind, area.block)
+    upper = own.pairs * (own.factor - own.product)  # weights that are made less by 1, or not
+    count.lut, count.ff = count.lut + upper, count.ff + own.pairs * kind.weight_bits + upper
+    count.dsp, count.adders = count.dsp + positions * own.number * blocks, count.adders + lanes
     always, choices = _ENGINE_LANE
     count.lut += lanes * (luts + (always + choices * choice) * total)
     before, inside = count.bram, blocks > 0 and area.block_registers > 1

@@ -117,25 +117,32 @@ def packed(factor: Range, common: Range, block: MultiplierBlock, chain: int = 1)
     return (product, factors) if block.holds(factors, _bits(common)) else None
 
 
-def lanes_alone(kind: Engine) -> int:
-    """Lanes of an engine that may have numbers of their own; all others have one together."""
-    return kind.banks if kind.banks > 1 else 0
+@dataclass(frozen=True, slots=True)
+class LaneMultipliers:
+    """The multipliers of the lanes of a window of an engine.
+
+    Args:
+        number: of multipliers.
+        alone: lanes, the first ones, that have one each; all others have numbers in common.
+        pairs: two of these with one multiplier, whose ``product`` has so many bits for each, and its ``factor`` for both weights.
+    """
+
+    number: int
+    alone: int
+    pairs: int = 0
+    product: int = 0
+    factor: int = 0
 
 
-def packed_lanes(kind: Engine, block: MultiplierBlock | None) -> tuple[int, int] | None:
-    """The bits of a product and of two packed weights, if lanes of an engine share multipliers."""
-    if block is None or kind.lanes < lanes_alone(kind) + 2:
-        return None
-    (least, most), weight = kind.range, 1 << (kind.weight_bits - 1)
-    bits, low = width_of(0, max(most, 1)), -least - 1
-    numbers = (-(1 << max(low.bit_length(), 0)) if least < 0 else 0, (1 << bits) - 1)
-    return packed((-weight, weight - 1), numbers, block)
-
-
-def engine_multipliers(kind: Engine, block: MultiplierBlock | None) -> int:
-    """The multipliers of an engine."""
-    alone = kind.lanes if packed_lanes(kind, block) is None else lanes_alone(kind)
-    return kind.positions * (alone + -(-(kind.lanes - alone) // 2))
+def lane_multipliers(kind: Engine, block: MultiplierBlock | None) -> LaneMultipliers:
+    """The multipliers of an engine on a family with ``block``."""
+    alone, (least, most), weight = kind.banks if kind.banks > 1 else 0, kind.range, 1 << (kind.weight_bits - 1)
+    numbers = -(1 << (-least - 1).bit_length()) if least < 0 else 0, (1 << max(most, 1).bit_length()) - 1
+    packing = None if block is None else packed((-weight, weight - 1), numbers, block)
+    pairs = (kind.lanes - alone) // 2
+    if packing is None or pairs < 1:
+        return LaneMultipliers(kind.lanes, kind.lanes)
+    return LaneMultipliers(kind.lanes - pairs, alone, pairs, *packing)
 
 
 def used_blocks(kind: FoldedProduct, pairs: Pairs) -> float:

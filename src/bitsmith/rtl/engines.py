@@ -12,7 +12,7 @@ import numpy as np
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
 from bitsmith.dataflow.replay import Replay
 from bitsmith.dataflow.tokens import Stream
-from bitsmith.mapping.multipliers import lanes_alone, packed_lanes
+from bitsmith.mapping.multipliers import lane_multipliers
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.process_text import ProcessText
 from bitsmith.rtl.protection import CheckedMemory
@@ -30,9 +30,9 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
     check = process.check(number.width)
     parameters |= process.large() | ({"CHECK": check} if check else {}) | ({"SINGLE": 1} if kind.gap > 1 else {})
-    pairs = packed_lanes(kind, process.top.block)
-    if pairs is not None:
-        parameters |= {"ALONE": lanes_alone(kind), "SHIFT": pairs[0], "PACKED": pairs[1]}
+    own = lane_multipliers(kind, process.top.block)
+    if own.pairs:
+        parameters |= {"ALONE": own.alone, "SHIFT": own.product, "PACKED": own.factor}
     parameters["LATENCY"] = ENGINE_STAGES + process.top.cores[process.number].latency
     lanes, weight = parameters["LANES"], parameters["WEIGHT"]
     index = process.word("layer", address_bits(len(kind.layers)))

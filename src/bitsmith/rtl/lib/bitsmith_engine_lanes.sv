@@ -32,6 +32,7 @@ module bitsmith_engine_lanes #(
 );
     localparam int PRODUCT = WIDTH + WEIGHT;
     localparam int TERM = (ALONE < LANES && SHIFT > PRODUCT) ? SHIFT : PRODUCT;
+    localparam int PLACE = (LANES > 1) ? $clog2(LANES) : 1;
     localparam int MULTIPLIERS = ALONE + (LANES - ALONE + 1) / 2;
     localparam int NUMBERS = (BANKS == 1) ? 1 : (LANES > BANKS) ? BANKS + 1 : BANKS;
 
@@ -42,10 +43,11 @@ module bitsmith_engine_lanes #(
     logic [LANES-1:0] owed;  // by which they still have to be increased
     logic [LANES*SUM-1:0] sums;
     logic [LANES*SUM-1:0] held;
-
-    assign sum = held[SUM-1:0];
+    logic [PLACE-1:0] next;  // lane
+    logic [SUM-1:0] following;  // its sum
 
     genvar k;
+    genvar lane;
     generate
     if (BANKS == 1) begin : g_single
         logic unused;
@@ -138,14 +140,31 @@ module bitsmith_engine_lanes #(
         end
     end
 
+    // Sums stay where they are until one of them is chosen, so that each takes a register and little else.
+    for (k = 0; k < SUM; k = k + 1) begin : g_bit
+        logic [(1<<PLACE)-1:0] column;
+
+        for (lane = 0; lane < 1 << PLACE; lane = lane + 1) begin : g_lane
+            if (lane > 0 && lane < LANES) begin : g_held
+                assign column[lane] = held[lane*SUM+k];
+            end else begin : g_never
+                assign column[lane] = 1'b0;
+            end
+        end
+        assign following[k] = column[next];
+    end
+
     if (GREATEST == 0) begin : g_unused
         logic unused;
         assign unused = greatest;
     end
     endgenerate
 
+    logic unused;
+    assign unused = ^held[SUM-1:0];
+
     always_ff @(posedge clk) begin
-        if (hold) held <= sums;
-        else if (move) held <= (LANES * SUM)'({SUM'(0), held} >> SUM);
+        if (hold) {held, sum, next} <= {sums, sums[SUM-1:0], PLACE'(1)};
+        else if (move) {sum, next} <= {following, next + 1'b1};
     end
 endmodule
