@@ -7,7 +7,7 @@ Zeros are not stored, and products with them disappear.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -33,9 +33,10 @@ Wires: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The wires of tokens in a network."""
+    """The wires of tokens in a network; of some processes those of the results that their circuits compute are known."""
 
     network: Network
+    computed: Mapping[int, Sequence[Wires]] = field(default_factory=dict)
     _found: dict[tuple[int, int], Wires] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of_operand(self, number: int, operand: int = 0) -> Wires:
@@ -48,10 +49,16 @@ class Wiring:
         process = self.network.processes[number]
         size, source = process.takes[operand].token.size, process.args[operand]
         maker = self.network.processes[source.process]
+        if source.process in self.computed:
+            return self.computed[source.process][source.port]
         match maker.kind:
             case WidthConverter() if maker.takes[0].token.size >= size:
                 whole = maker.takes[0].token.size == size
                 return self.of_operand(source.process) if whole else self.of_parts(source.process)
+            case WidthConverter():
+                part = self.of_operand(source.process)
+                starts = np.arange(size // len(part))[:, None] * (int(part.max(initial=-1)) + 1)
+                return np.where(part < 0, -1, part + starts).ravel()
             case Map() as kind:
                 return self._of_nodes(source.process, kind.program)[kind.program.outputs[source.port].node]
             case _:

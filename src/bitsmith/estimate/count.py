@@ -255,9 +255,13 @@ class Count:
             return False
         return True
 
-    def queue(self, words: int, bits: float, read: Mask, column: int) -> None:
-        """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put."""
-        inside = self.memory(words, bits, column, read=share(read, self._area.memory_bits))
+    def queue(self, words: int, bits: float, read: Mask, column: int, unlike: float) -> None:
+        """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put.
+
+        Of its bits a share is ``unlike`` the others, of which registers hold each once.
+        """
+        kept = share(read, self._area.memory_bits) * (unlike if self._area.memory_words == 1 else 1.0)
+        inside = self.memory(words, bits, column, read=kept)
         self.ff += 2 * (words - 1).bit_length()
         if inside and not column:
             self.ff += bits * share(read) + 1

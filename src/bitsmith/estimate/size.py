@@ -36,6 +36,7 @@ from bitsmith.dataflow.timing import is_monotone
 from bitsmith.dataflow.wires import Wiring, distinct, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.estimate.control import REGISTERS, control
+from bitsmith.estimate.copies import beside_its_operands, wiring_of_circuits
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.engines import count_engine
 from bitsmith.estimate.figures import Size
@@ -172,11 +173,12 @@ def _of_network(network: Network, family: Family, budget_ns: float | None, part:
     (planned, interval), wiring = fifos(network, latencies), Wiring(network)
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     larger, reads = larger_memories(wiring, planned, part), operands_read(network, cores)
+    wiring = wiring_of_circuits(network, cores, depths)
     for number, process in enumerate(network.processes):
         before, read = count.cells.plus(count.shares.total, -1.0), reads[number]
         for _ in range(process.kind.positions if isinstance(process.kind, Engine) else 1):
             if read.core:
-                count.made(size_of(*read.core, family))
+                count.made(size_of(*beside_its_operands(read.core, wiring, number, depths), family))
             else:
                 _count_process(count, wiring, number, depths.get((number, -1), 0), larger.get((number, -1), 0), read)
         if isinstance(process.kind, Scan):
@@ -251,7 +253,8 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
                 part *= distinct(wiring.of_parts(number))
                 count.select(have * part, want * part)
             else:
-                count.ff += round(max(want - have, 0) * part)  # the last part goes straight on
+                # The last part goes straight on.
+                count.ff += round(max(want - have, 0) * part * distinct(wiring.of_operand(number)))
         case Window():
             _count_window(count, kind, process, column)
         case Sweep():
@@ -298,7 +301,7 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
         depth = 1
     count.control(depth, *control(wiring.network.processes[number], operand, count.block))
     if depth > REGISTERS or (depth == REGISTERS and not repeats(wires) and count.holds_pair(held)):
-        count.queue(depth, round(held), read, column)
+        count.queue(depth, round(held), read, column, distinct(wires) / max(stored(wires), distinct(wires), 1e-9))
     else:
         count.registers(depth, bits * distinct(wires) * share(read))
 
