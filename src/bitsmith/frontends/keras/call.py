@@ -14,7 +14,7 @@ from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.builder.value import constant as constant_value
 from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, Json, constant, is_integer, shown
-from bitsmith.frontends.keras.graph import Constant, Operands
+from bitsmith.frontends.keras.operands import Constant, Operands
 from bitsmith.frontends.ops.logic import common_kind
 from bitsmith.layers.layer import Floats, Shape
 

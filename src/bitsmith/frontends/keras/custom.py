@@ -15,8 +15,8 @@ from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.graph import Call as Use
-from bitsmith.frontends.keras.graph import Operands
 from bitsmith.frontends.keras.live import LiveLayer
+from bitsmith.frontends.keras.operands import Operands
 from bitsmith.frontends.keras.weights import sub_layer
 from bitsmith.frontends.keras.wrappers import distributed
 from bitsmith.layers.layer import Floats, as_weights

@@ -131,3 +131,8 @@ def _from_archive(path: Path, stack: contextlib.ExitStack) -> Source:
     values = {**config.values, "keras_version": metadata.get("keras_version")}
     file = opened_h5(io.BytesIO(data), f"{path}, model.weights.h5", stack)
     return Source(Fields(values, config.where), numbered_weights(file))
+
+
+def declared_shape(config: Fields) -> Json:
+    """The shape of an input as the model says it, that of the batch first."""
+    return config.get("batch_input_shape") if config.get("batch_shape") is None else config.get("batch_shape")

@@ -7,15 +7,16 @@ Knows the JSON's structure, but no layer's meaning. Inbound nodes come in two di
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.input_shapes import InputShapes, filled_sizes
-from bitsmith.frontends.keras.files import Source
+from bitsmith.frontends.keras.files import Source, declared_shape
 from bitsmith.frontends.keras.live import MODEL_CLASSES
+from bitsmith.frontends.keras.operands import Constant, Operands, tensors
 from bitsmith.frontends.keras.weights import LayerPath, Place, numbered_group
 
 MAX_LAYERS = 10_000
@@ -47,43 +48,6 @@ class Result:
     call: Call
     index: int
     dtype: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """An argument without tensors: a plain value, or a list of them."""
-
-    value: Json
-
-
-T = TypeVar("T")
-S = TypeVar("S")
-
-
-@dataclass(frozen=True, slots=True)
-class Operands(Generic[T]):
-    """Operands of a layer's call: tensors (``T``) and constants, lists with tensors opened."""
-
-    args: tuple[T | Constant, ...]
-    kwargs: Mapping[str, tuple[T | Constant, ...]]
-
-    @property
-    def tensors(self) -> tuple[T, ...]:
-        """All tensors: the positional ones, then those that keywords name."""
-        return tensors((self.args, *self.kwargs.values()))
-
-    def mapped(self, change: Callable[[T], S]) -> Operands[S]:
-        """The same arguments, each tensor as ``change`` says."""
-
-        def mapped(items: Sequence[T | Constant]) -> tuple[S | Constant, ...]:
-            return tuple(item if isinstance(item, Constant) else change(item) for item in items)
-
-        return Operands(mapped(self.args), {key: mapped(items) for key, items in self.kwargs.items()})
-
-
-def tensors(arguments: Iterable[Sequence[T | Constant]]) -> tuple[T, ...]:
-    """The tensors among arguments."""
-    return tuple(item for items in arguments for item in items if not isinstance(item, Constant))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +179,6 @@ def _with_sizes(inputs: Sequence[Entry], shapes: InputShapes, where: str) -> lis
     ]
 
 
-def declared_shape(config: Fields) -> Json:
-    """The shape of an input as the model says it, that of the batch first."""
-    return config.get("batch_input_shape") if config.get("batch_shape") is None else config.get("batch_shape")
-
-
 @dataclass(slots=True)
 class _Parser:
     """JSON to models; counts layers over all nesting levels."""
@@ -338,7 +297,7 @@ def _arguments(node: Json, item: Fields) -> Operands[Tensor]:
         for one in listed:
             if isinstance(one, list) and len(one) == 4 and isinstance(one[3], dict):
                 named |= one[3]
-        args = tuple(_reference(one, item) for one in listed)
+        args = tuple(_constant(one) or _reference(one, item) for one in listed)
     else:
         raise item.error(f"inbound_nodes holds {shown(node)}")
     return Operands(args, {key: _argument(value, item) for key, value in named.items()})
@@ -366,6 +325,14 @@ def _argument(value: Json, fields: Fields) -> tuple[Tensor | Constant, ...]:
         parts = [value[key] for key in sorted(value)]
     items = tuple(item for part in parts for item in _argument(part, fields))
     return (Constant(value),) if all(isinstance(item, Constant) for item in items) else items
+
+
+def _constant(value: Json) -> Constant | None:
+    """A constant in place of the first tensor, which operations of TensorFlow may have."""
+    match value:
+        case ["_CONSTANT_VALUE", -1, found, *_]:
+            return Constant(found)
+    return None
 
 
 def _reference(value: Json, fields: Fields) -> Tensor:

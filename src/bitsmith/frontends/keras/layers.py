@@ -14,8 +14,8 @@ from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, r
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
 from bitsmith.frontends.keras.einsum import EINSUMS
+from bitsmith.frontends.keras.files import declared_shape
 from bitsmith.frontends.keras.garnet import GARNET
-from bitsmith.frontends.keras.graph import declared_shape
 from bitsmith.frontends.keras.masks import MASKING
 from bitsmith.frontends.keras.norm import KERAS_EPSILON, NORMALIZATIONS
 from bitsmith.frontends.keras.recurrent import RECURRENT

@@ -15,7 +15,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.graph import Constant
+from bitsmith.frontends.keras.operands import Constant
 from bitsmith.frontends.ops.logic import compare, logical, where
 from bitsmith.frontends.ops.selection import concatenate
 from bitsmith.ir.ops import Relation

@@ -26,17 +26,19 @@ from bitsmith.frontends.keras.activations import check_functions, read_activatio
 from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.custom import CustomLayers
 from bitsmith.frontends.keras.files import Source, opened
-from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
+from bitsmith.frontends.keras.graph import Call, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.hgq.registered import PACKAGES
 from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
 from bitsmith.frontends.keras.known import KNOWN
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.live import LiveModel, ModelLike
 from bitsmith.frontends.keras.masks import hand_on, masks_of_results, with_masks
+from bitsmith.frontends.keras.operands import Constant
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.live import check_quantizers
 from bitsmith.frontends.keras.subclassed import functional
+from bitsmith.frontends.keras.tensorflow_ops import TENSORFLOW_OPS
 from bitsmith.frontends.keras.weights import LayerPath, LiveWeights
 from bitsmith.frontends.keras.wrappers import on_each_step
 from bitsmith.layers.network import Network
@@ -57,7 +59,7 @@ _OF_HGQ1 = (
 )
 _REASONS = {
     ("TFOpLambda", "TensorFlowOpLayer"): (
-        "TensorFlow operations are not read",
+        "this operation of TensorFlow is not read",
         "use the layers Add, Multiply, Rescaling, Activation, ... instead",
     ),
     ("Lambda",): (
@@ -178,6 +180,8 @@ def _translation(entry: Entry, is_operation: bool) -> Translation | None:
     """Return the translation of a class; None if it is not known."""
     if entry.custom:
         return KNOWN.get(entry.registered) if ">" in entry.registered else None
+    if entry.class_name == "TFOpLambda":
+        return TENSORFLOW_OPS.get(entry.config.text("function"))
     return (OPS if is_operation else KNOWN).get(entry.class_name)
 
 

@@ -17,7 +17,7 @@ from bitsmith.frontends.builder.value import ZERO, Kind, Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.graph import Constant
+from bitsmith.frontends.keras.operands import Constant
 from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.logic import compare, where

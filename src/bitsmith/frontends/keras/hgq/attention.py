@@ -14,12 +14,12 @@ from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.graph import Operands
 from bitsmith.frontends.keras.hgq.functions import LEFT_OUT, Softmax, quantizer
 from bitsmith.frontends.keras.hgq.grids import quantized
 from bitsmith.frontends.keras.hgq.layers import LAYERS
 from bitsmith.frontends.keras.hgq.quantizers import variables
 from bitsmith.frontends.keras.hgq.tables_of_edges import TABLES_OF_EDGES
+from bitsmith.frontends.keras.operands import Operands
 from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.logic import logical
 from bitsmith.frontends.ops.spatial import pad

@@ -19,11 +19,11 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import product_shapes
-from bitsmith.frontends.keras.graph import Operands
 from bitsmith.frontends.keras.hgq.functions import own_quantizer, quantized_function, quantizer, scalar_function
 from bitsmith.frontends.keras.hgq.grids import Singles
 from bitsmith.frontends.keras.hgq.quantizers import variables
 from bitsmith.frontends.keras.hgq.tables import looked_up, single_precision
+from bitsmith.frontends.keras.operands import Operands
 from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.reduction import REDUCERS

@@ -1,0 +1,83 @@
+"""Operations of TensorFlow among the layers of Keras 2, as its files have them, against NumPy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from keras_jsons import Config, functional, source, write_model
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.read import read_model
+
+X = np.random.default_rng(0).normal(size=(20, 2, 3))
+
+SELF = ["x", 0, 0]
+
+
+def _operation(function: str, *inbound: Any, **named: Any) -> Config:
+    """An operation on the input, or on what comes ``inbound`` as the file has it."""
+    config = {"name": "y", "trainable": True, "dtype": "float32", "function": function}
+    nodes = [list(inbound) or [*SELF, named]]
+    return {"class_name": "TFOpLambda", "name": "y", "config": config, "inbound_nodes": nodes}
+
+
+def _model(tmp_path: Path, operation: Config) -> Path:
+    return write_model(tmp_path, functional(source("x", 2, 3), operation, outputs=("y",)), {})
+
+
+EXPONENTIAL = np.exp(X)
+
+OPERATIONS: dict[str, tuple[Config, Any]] = {
+    "sum": (_operation("__operators__.add", y=1.5, name=None), X + 1.5),
+    "difference": (_operation("math.subtract", "_CONSTANT_VALUE", -1, 2.0, {"y": SELF, "name": None}), 2 - X),
+    "product": (_operation("math.multiply", y=SELF, name="product"), X * X),
+    "quotient": (_operation("math.truediv", "_CONSTANT_VALUE", -1, 1, {"y": ["x", 0, 0]}), 1 / X),
+    "power": (_operation("math.pow", y=2), X**2),
+    "larger": (_operation("math.maximum", y=[0.5, 0.0, -0.5]), np.maximum(X, [0.5, 0.0, -0.5])),
+    "rectified": (_operation("nn.relu", name=None), np.maximum(X, 0)),
+    "bent": (_operation("math.tanh"), np.tanh(X)),
+    "mean": (_operation("math.reduce_mean", axis=[1, 2]), X.mean(axis=(1, 2))),
+    "greatest": (_operation("math.reduce_max", axis=-1, keepdims=True), X.max(axis=-1, keepdims=True)),
+    "place": (_operation("math.argmax", axis=2), X.argmax(axis=2)),
+    "limited": (_operation("clip_by_value", clip_value_min=-0.5, clip_value_max=0.25), np.clip(X, -0.5, 0.25)),
+    "shares": (_operation("nn.softmax", axis=-1), EXPONENTIAL / EXPONENTIAL.sum(axis=-1, keepdims=True)),
+    "turned": (_operation("compat.v1.transpose", perm=[0, 2, 1], conjugate=False), X.transpose(0, 2, 1)),
+    "shaped": (_operation("reshape", shape=[-1, 3, 2]), X.reshape(-1, 3, 2)),
+    "beside": (
+        _operation("concat", [*SELF, {"axis": 1, "name": "concat"}], [*SELF, {"axis": 1, "name": "concat"}]),
+        np.concatenate([X, X], axis=1),
+    ),
+    "wider": (_operation("expand_dims", axis=1), X[:, None]),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations(name: str, tmp_path: Path) -> None:
+    operation, wanted = OPERATIONS[name]
+    network = read_model(_model(tmp_path, operation))
+    np.testing.assert_allclose(network.evaluate([X])[network.outputs[0]], wanted, rtol=1e-6)
+
+
+REFUSED: dict[str, tuple[Config, type[Exception], str]] = {
+    "unknown": (
+        _operation("image.resize", size=[4, 4]),
+        UnsupportedError,
+        "operation of TensorFlow is not read.*Rescaling",
+    ),
+    "an argument": (_operation("math.reduce_mean", axis=1, weird=2), UnsupportedError, "the argument weird"),
+    "conjugates": (_operation("transpose", perm=[0, 2, 1], conjugate=True), UnsupportedError, "argument conjugate"),
+    "batch": (_operation("math.argmax", axis=0), UnsupportedError, "batch"),
+    "words": (_operation("math.add", "_CONSTANT_VALUE", -1, "words", {"y": SELF}), UnsupportedError, "finite numbers"),
+    "no constant": (_operation("math.add", "_CONSTANT_VALUE", -1, {"y": SELF}), UnsupportedError, "1 arguments"),
+    "nothing": (_operation("math.add", "_CONSTANT_VALUE", -1), ModelFileError, "not a reference to a tensor"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name: str, tmp_path: Path) -> None:
+    operation, error, message = REFUSED[name]
+    with pytest.raises(error, match=f"(?s){message}"):
+        read_model(_model(tmp_path, operation))
