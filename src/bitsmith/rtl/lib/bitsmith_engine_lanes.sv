@@ -92,14 +92,14 @@ module bitsmith_engine_lanes #(
             logic signed [SHIFT-1:0] low;
             logic signed [SHIFT-1:0] high;
 
-            assign {high, low} = product;
-            assign terms[LANE*TERM+:TERM] = $unsigned(TERM'(low));
-            assign terms[(LANE+1)*TERM+:TERM] = $unsigned(TERM'(high));
+            assign {high, low} = $unsigned(product);
+            assign terms[LANE*TERM+:TERM] = {{(TERM - SHIFT + 1) {low[SHIFT-1]}}, low[SHIFT-2:0]};
+            assign terms[(LANE+1)*TERM+:TERM] = {{(TERM - SHIFT + 1) {high[SHIFT-1]}}, high[SHIFT-2:0]};
             assign owed[LANE+:2] = {low[SHIFT-1], 1'b0};  // the high one comes less 1 if the low one is negative
         end else begin : g_alone
             logic unused;
             assign unused = ^factor;  // of a packed one without another the upper bits
-            assign terms[LANE*TERM+:TERM] = $unsigned(TERM'(product));
+            assign terms[LANE*TERM+:TERM] = {{(TERM - PRODUCT + 1) {product[PRODUCT-1]}}, product[PRODUCT-2:0]};
             assign owed[LANE] = 1'b0;
         end
     end
@@ -144,7 +144,7 @@ module bitsmith_engine_lanes #(
     for (k = 0; k < SUM; k = k + 1) begin : g_bit
         logic [(1<<PLACE)-1:0] column;
 
-        for (lane = 0; lane < 1 << PLACE; lane = lane + 1) begin : g_lane
+        for (lane = 0; lane < 1 << PLACE; lane = lane + 1) begin : g_choice
             if (lane > 0 && lane < LANES) begin : g_held
                 assign column[lane] = held[lane*SUM+k];
             end else begin : g_never
@@ -160,8 +160,8 @@ module bitsmith_engine_lanes #(
     end
     endgenerate
 
-    logic unused;
-    assign unused = ^held[SUM-1:0];
+    logic unused_held;
+    assign unused_held = ^held[SUM-1:0];  // which is nobody's: its lane's sum leaves at once
 
     always_ff @(posedge clk) begin
         if (hold) {held, sum, next} <= {sums, sums[SUM-1:0], PLACE'(1)};
