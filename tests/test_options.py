@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import typing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 import bitsmith
 from bitsmith.cli.options import FLAGS
 from bitsmith.config import IOType
+from bitsmith.config.reading import named
 from bitsmith.conversion import conversion, explanation
 from bitsmith.errors import ConfigError
 from bitsmith.layers.settings import Outliers, Strategy
@@ -91,12 +93,22 @@ def test_what_projects_do_only_if_told_is_off_in_their_options() -> None:
     assert all(field.default is keyed[field.name] is False for field in fields)
 
 
+def _returned(read: typing.Callable[..., object]) -> set[object]:
+    """Types of what a reader of a key returns: for one of names those of what the names mean."""
+    if not isinstance(read, partial):
+        return {typing.get_type_hints(read)["return"]}
+    if read.func is named:
+        return {type(meant) for meant in read.keywords["names"].values()}
+    return {typing.get_type_hints(read.func)["return"]}
+
+
 def test_readers_of_keys_give_what_fields_of_projects_hold() -> None:
     fields = typing.get_type_hints(ProjectConfig)
     for option in OPTIONS:
         if option.key is not None and option.key.read is not None:
-            field, returned = fields[option.key.field], typing.get_type_hints(option.key.read)["return"]
-            assert returned == field or returned in typing.get_args(field), option.name
+            field = fields[option.key.field]
+            for returned in _returned(option.key.read):
+                assert returned == field or returned in typing.get_args(field), option.name
 
 
 @pytest.mark.parametrize("function", [conversion.convert, explanation.explain])
