@@ -359,7 +359,8 @@ class _Judge:
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
         laid_out, limits = self.final.layouts(trial.configuration), self.descent.limits
         (scores, excess), part = self._held(trial), limited(laid_out.part, limits)
-        circuits = [*laid_out.ways(part, near), *laid_out.slower(limits.get("interval", 1))]
+        circuits = [*laid_out.ways(part, near)] if trial.has_room else [laid_out.as_asked]
+        circuits += laid_out.slower(limits.get("interval", 1))
         shared = [each.size.interval for each in circuits if each is not laid_out.as_asked]
         if fast and shared:
             circuits += laid_out.sooner(part, min(shared))

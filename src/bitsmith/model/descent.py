@@ -120,6 +120,11 @@ class Trial(Result):
         """The configuration as text, by which the network is known."""
         return str(self.configuration)
 
+    @property
+    def has_room(self) -> bool:
+        """Return True unless a scarce part has no room for it, however slow it is."""
+        return self.cost < _OF_ROOM * _LEAST_LACKING
+
     def dials(self, layer: str) -> Dials:
         """The dials of a layer."""
         return self.layers.get(layer, self.common)
@@ -212,7 +217,7 @@ class Descent:
 
         Memory comes in blocks, so that many bits cost nothing, and the descent took more than it had to.
         """
-        able = [trial for trial in self.trials if trial.excess <= 0 and _has_room(trial)]
+        able = [trial for trial in self.trials if trial.excess <= 0 and trial.has_room]
         if not able:
             return
         now = min(able, key=lambda trial: trial.distance)
@@ -221,7 +226,7 @@ class Descent:
                 if len(self.known) >= self.tries or bits <= getattr(now.dials(layer), name):
                     break
                 trial = self._try(now.common, {**now.layers, layer: replace(now.dials(layer), **{name: bits})})
-                if trial.distance < now.distance and _has_room(trial):
+                if trial.distance < now.distance and trial.has_room:
                     now = trial
                     break
 
@@ -289,10 +294,6 @@ class Descent:
         if fits(laid_out.rough, part):
             return 0.0
         return max(min(crowding(each.size, part) for each in laid_out.slowest(part)) - 1.0, 0.0)
-
-
-def _has_room(trial: Trial) -> bool:
-    return trial.cost < _OF_ROOM * _LEAST_LACKING
 
 
 def _keys(common: Dials, layers: Mapping[str, Dials]) -> dict[str, object]:
