@@ -44,17 +44,17 @@ def convolved(
     return layers.ReLU()(x) if relu else x
 
 
-def resnet18() -> keras.Model:
-    """ResNet-18 for images of 224x224: 11.7 million weights."""
-    image = keras.Input((224, 224, 3), name="image")
-    x = layers.MaxPooling2D(3, 2, padding="same")(convolved(image, 64, 7, 2))
-    for number, filters in enumerate((64, 128, 256, 512)):
+def resnet18(size: int = 224, narrow: int = 64, classes: int = 1000) -> keras.Model:
+    """ResNet-18, whose first layers have ``narrow`` channels: 11.7 million weights."""
+    image = keras.Input((size, size, 3), name="image")
+    x = layers.MaxPooling2D(3, 2, padding="same")(convolved(image, narrow, 7, 2))
+    for number, filters in enumerate(narrow << stage for stage in range(4)):
         for block in range(2):
             stride = 2 if number and not block else 1
             y = convolved(convolved(x, filters, 3, stride), filters, 3, relu=False)
             passed = x if x.shape[-1] == filters else convolved(x, filters, 1, stride, relu=False)
             x = layers.ReLU()(layers.Add()([passed, y]))
-    return keras.Model(image, layers.Dense(1000, name="fc")(layers.GlobalAveragePooling2D()(x)))
+    return keras.Model(image, layers.Dense(classes, name="fc")(layers.GlobalAveragePooling2D()(x)))
 
 
 def mobilenet_v2() -> keras.Model:
@@ -210,6 +210,27 @@ def built(name: str) -> keras.Model:
         }.get(weight.name)
         if drawn is not None:
             weight.assign(drawn(weight.shape))
+    return model
+
+
+def settled(model: keras.Model, images: np.ndarray) -> keras.Model:
+    """``model`` with weights as after training, as far as scales go."""
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        for weight in layer.weights:
+            shape = weight.shape
+            fan = int(np.prod(shape[:2] if isinstance(layer, keras.layers.DepthwiseConv2D) else shape[:-1]))
+            drawn = {
+                "kernel": lambda shape=shape, fan=fan: rng.normal(0, np.sqrt(2 / fan), shape),
+                "gamma": lambda shape=shape: rng.uniform(0.3, 1.5, shape),
+                "beta": lambda shape=shape: rng.normal(0, 0.3, shape),
+                "bias": lambda shape=shape: rng.normal(0, 0.1, shape),
+            }.get(weight.name)
+            if drawn is not None:
+                weight.assign(drawn())
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(images, training=True)
     return model
 
 

@@ -1,0 +1,55 @@
+"""Networks as deep as those that people use, for small images, beside a memory that waits, pauses and fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import pytest
+from benchmarks.large_networks import images, resnet18, settled
+
+import bitsmith
+from tests.systems.whole_networks import simulated
+
+NETWORKS: dict[str, tuple[Callable[[], keras.Model], int]] = {
+    "MobileNet": (
+        lambda: keras.applications.MobileNet((32, 32, 3), 0.25, weights=None, classes=10, classifier_activation=None),
+        300,
+    ),
+    "MobileNetV2": (
+        lambda: keras.applications.MobileNetV2((32, 32, 3), 0.35, weights=None, classes=10, classifier_activation=None),
+        300,
+    ),
+    "ResNet-18": (lambda: resnet18(64, 8, 10), 150),
+}
+"""Networks, and the reuse factor of their layers."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.ci if "18" in name else ()) for name in NETWORKS]
+)
+def test_whole_networks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every bit is right, cycles are at most 3 % more than planned, and as many multipliers are busy as planned."""
+    build, reuse = NETWORKS[name]
+    keras.utils.set_random_seed(0)
+    model = build()
+    x = images(model.input_shape[1:])
+    settled(model, x)
+    converted = bitsmith.convert(
+        model,
+        tmp_path,
+        calibration=x,
+        bits=8,
+        io_type="io_stream",
+        strategy="shared",
+        reuse_factor=reuse,
+        board="zcu104",
+        clock_period=5,
+        project_name="net",
+        weight_memory="128 bits, 300 MHz, 200 ns, 75 %",
+    )
+    found = simulated(converted, x[:2], tmp_path, monkeypatch)
+    assert all(0.9 <= share <= 1.03 for share in found.measured.values())
+    assert found.busy == pytest.approx(found.planned, rel=0.03)
