@@ -18,7 +18,6 @@ from bitsmith.rtl.tokens import Element
 
 WIDTH = 2
 RANGES = ((-2, 1),)
-_SIGNED = FixedFormat(True, WIDTH, 0, Rounding.TRN, Overflow.WRAP)
 
 
 def dense(weights: Sequence[Sequence[int]], lanes: int, bias: Sequence[int], source: int, target: int) -> EngineLayer:
@@ -63,10 +62,11 @@ def parts(weights: Sequence[Sequence[int]], grid: Grid, count: Grid, source: int
     )
 
 
-def gathered(weights: Sequence[int], grid: Grid, count: Grid, source: int) -> EngineLayer:
-    """The sum of the products of all numbers of rows and columns in parts."""
+def gathered(weights: Sequence[int] | Sequence[Sequence[int]], grid: Grid, count: Grid, source: int) -> EngineLayer:
+    """The sums of the products of all numbers of rows and columns in parts, one for each column of weights."""
     op = ops.Window(grid, (1, 1), (1, 1), ((0, 0), (0, 0)))
-    arrays = objects(np.array(weights, dtype=np.object_).reshape(1, 1, -1, 1)), objects([1]), objects([0])
+    tiles = np.array(weights, dtype=np.object_).reshape(1, 1, len(weights), -1)
+    arrays = objects(tiles), objects([1] * tiles.shape[3]), objects([0])
     return EngineLayer(
         "gathered", op, grid, grid[1] // count[1], 1, 1, *arrays, False, source, 0, parts=count, ranges=RANGES
     )
@@ -82,30 +82,33 @@ def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineL
     )
 
 
-def wrapping() -> Program:
+def wrapping(width: int = WIDTH) -> Program:
     """The sum of a sum and a bias, cut to the bits of a number."""
     builder = ProgramBuilder()
     total, bias = (builder.input(name, (1,), FixedFormat(True, 16, 0)) for name in ("sum", "bias"))
     builder.input("choice", (1,), FixedFormat(False, 4, 0))
-    y = builder.cast(builder.add(total, bias), _SIGNED)
+    y = builder.cast(builder.add(total, bias), FixedFormat(True, width, 0, Rounding.TRN, Overflow.WRAP))
     return builder.program([("stored", y), ("given", y)])
 
 
 def proof_parameters(
-    layers: Sequence[EngineLayer], tokens: int, words: int, *, fed: bool = False
+    layers: Sequence[EngineLayer], tokens: int, words: int, *, fed: bool = False, width: int = WIDTH
 ) -> tuple[dict[str, int | str], int]:
-    """The parameters of ``formal_engine``, and the cycle by which two frames are done if nothing waits; ``fed``: biases come."""
-    engine = Engine(tuple(layers), words, wrapping())
-    parameters, descriptors = engine_parameters(engine, tokens, Element(WIDTH, True, 0), WIDTH)
+    """The parameters of ``formal_engine``, and the cycle by which two frames are done if nothing waits; ``fed``: biases come.
+
+    Numbers and sums have ``width`` bits.
+    """
+    engine = Engine(tuple(layers), words, wrapping(width))
+    parameters, descriptors = engine_parameters(engine, tokens, Element(width, True, 0), width)
     bits = sum(width for _, width in descriptors[0])
     rows = [[(int(one), WIDTH) for one in row] for each in layers for row in each.rows(engine.lanes)]
-    biases = [(int(one), WIDTH) for each in layers for one in each.bias]
+    biases = [(int(one), width) for each in layers for one in each.bias]
     shape = tokens, engine.parts[1]
     (offsets,) = engine.run((), (), [objects(np.zeros(shape, dtype=np.int64))])
     units = (objects(row.reshape(shape)) for row in np.eye(math.prod(shape), dtype=np.int64))
     columns = [engine.run((), (), [unit])[0] - offsets for unit in units]
     found: dict[str, int | str] = {
-        name: value for name, value in parameters.items() if name not in ("WIDTH", "WEIGHT", "SUM", "GREATEST")
+        name: value for name, value in parameters.items() if name not in ("WEIGHT", "SUM", "GREATEST")
     }
     found |= {
         "DESCRIPTOR": bits,
@@ -114,11 +117,11 @@ def proof_parameters(
         "WEIGHTS": vector(
             [(packed(row), WIDTH * engine.lanes) for row in rows], WIDTH * engine.lanes << parameters["WEIGHTS_BITS"]
         ),
-        "BIASES": vector(biases, WIDTH << parameters["BIAS_BITS"]),
+        "BIASES": vector(biases, width << parameters["BIAS_BITS"]),
         "MATRIX": vector(
-            [(int(one), WIDTH) for one in np.stack(columns, axis=1).ravel()], WIDTH * math.prod(shape) * len(offsets)
+            [(int(one), width) for one in np.stack(columns, axis=1).ravel()], width * math.prod(shape) * len(offsets)
         ),
-        "OFFSETS": vector([(int(one), WIDTH) for one in offsets], WIDTH * len(offsets)),
+        "OFFSETS": vector([(int(one), width) for one in offsets], width * len(offsets)),
     }
     engine = replace(engine, fed=fed)
     by = 2 * engine.actions(tokens, ENGINE_STAGES)

@@ -293,12 +293,6 @@ def test_engine(tmp_path: Path, name: str) -> None:
     assert_proved(tmp_path, "engine", {**parameters, "CHECK": 1}, by + 2)
 
 
-def test_engine_with_two_lanes_for_a_multiplier(tmp_path: Path) -> None:
-    """Weights and numbers of two bits: a product and 1 less have four, two weights together seven."""
-    parameters, by = proof_parameters(*ENGINES["lanes"])
-    assert_proved(tmp_path, "engine", {**parameters, "ALONE": 0, "SHIFT": 4, "PACKED": 7}, by + 2)
-
-
 @pytest.mark.parametrize(("which", "synchronous"), [([0, 1, 1, 0, 1], 0), ([1, 0, 0], 1)])
 def test_interleave(tmp_path: Path, which: list[int], synchronous: int) -> None:
     parameters = {"ACTIONS": len(which), "WHICH": table(which, 1), "SYNCHRONOUS": bit(synchronous)}

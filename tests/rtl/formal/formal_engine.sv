@@ -1,6 +1,7 @@
 // bitsmith_engine with sums and biases that wrap, so that results are MATRIX times the tokens, and OFFSETS, for each of two frames.
 // FED: so many biases come before them, as words that are stored where the engine says. WAITS: weights come in any cycles, and neighbours never stall; else weights always come.
 module formal_engine #(
+    parameter int unsigned WIDTH = 2,  // of numbers and sums; weights have two bits
     parameter int unsigned LANES = 1,
     parameter int unsigned WORDS = 4,
     parameter int unsigned BANKS = 1,
@@ -28,9 +29,9 @@ module formal_engine #(
     parameter int unsigned RESULTS = 1,
     parameter logic [DESCRIPTOR*LAYERS-1:0] DESCRIPTORS = '0,
     parameter logic [2*LANES*(1<<WEIGHTS_BITS)-1:0] WEIGHTS = '0,
-    parameter logic [2*(1<<BIAS_BITS)-1:0] BIASES = '0,
-    parameter logic [2*RESULTS*TOKENS*ACROSS-1:0] MATRIX = '0,
-    parameter logic [2*RESULTS-1:0] OFFSETS = '0,
+    parameter logic [WIDTH*(1<<BIAS_BITS)-1:0] BIASES = '0,
+    parameter logic [WIDTH*RESULTS*TOKENS*ACROSS-1:0] MATRIX = '0,
+    parameter logic [WIDTH*RESULTS-1:0] OFFSETS = '0,
     parameter int unsigned BY = 20,
     parameter int unsigned CHECK = 0,
     parameter int unsigned WAITS = 0,
@@ -38,7 +39,7 @@ module formal_engine #(
 ) (
     input logic clk
 );
-    localparam int unsigned WIDTH = 2;
+    localparam int unsigned WEIGHT = 2;
     localparam int unsigned POSITIONS = DOWN * ACROSS;
     localparam int unsigned NUMBERS = TOKENS * ACROSS;
     localparam int unsigned LAYER_BITS = (LAYERS > 1) ? $clog2(LAYERS) : 1;
@@ -57,7 +58,7 @@ module formal_engine #(
     logic [DESCRIPTOR-1:0] descriptor;
     logic [WEIGHTS_BITS-1:0] weights_address;
     logic [BIAS_BITS-1:0] bias_address;
-    logic [LANES*WIDTH-1:0] weights;
+    logic [LANES*WEIGHT-1:0] weights;
 
     formal_start start (.clk, .rst, .eager, .cycle);
     formal_operand #(.TOKENS(2 * TOKENS), .WIDTH(ACROSS * WIDTH)) operand (
@@ -67,7 +68,7 @@ module formal_engine #(
         .clk, .rst, .eager(eager | (WAITS != 0)), .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
     bitsmith_engine #(
-        .LANES(LANES), .WIDTH(WIDTH), .WEIGHT(WIDTH), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
+        .LANES(LANES), .WIDTH(WIDTH), .WEIGHT(WEIGHT), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
         .DOWN(DOWN), .ACROSS(ACROSS), .REACH_DOWN(REACH_DOWN), .REACH_ACROSS(REACH_ACROSS), .PART(PART), .LAYERS(LAYERS), .BIASES(FED), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
         .BIAS_BITS(BIAS_BITS), .COUNT_BITS(COUNT_BITS), .OUTSIDE(OUTSIDE), .ALONE(ALONE), .PACKED(PACKED), .SHIFT(SHIFT), .CHECK(CHECK)
@@ -86,7 +87,7 @@ module formal_engine #(
     assign given = core_stored[WIDTH-1:0];
 
     always_ff @(posedge clk) begin
-        weights <= WEIGHTS[weights_address*LANES*WIDTH+:LANES*WIDTH];
+        weights <= WEIGHTS[weights_address*LANES*WEIGHT+:LANES*WEIGHT];
         bias <= (FED != 0) ? biases[bias_address] : BIASES[bias_address*WIDTH+:WIDTH];
         if (bias_put) biases[bias_place] <= BIASES[words*WIDTH+:WIDTH];
         if (rst | (y_put & (puts % RESULTS == RESULTS - 1))) words <= '0;

@@ -1,0 +1,28 @@
+"""Bounded proofs of engines: parts of rows and of columns together, and multipliers of two lanes each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.rtl.engines import gathered, parts, proof_parameters
+from tests.rtl.test_stream_proofs import ENGINES, assert_proved
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_engine_in_parts_of_rows_and_columns(tmp_path: Path) -> None:
+    """Numbers and sums have one bit each, so that the proof is of the places alone: with two it takes more than minutes."""
+    grid = (2, 2)
+    layers = [parts([[0, 1], [1, 1]], grid, grid, 0, 1), gathered([[1, 0], [0, 1], [1, 1], [1, 0]], grid, grid, 1)]
+    parameters, by = proof_parameters(layers, 2, 2, width=1)
+    assert_proved(tmp_path, "engine", parameters, by + 2)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_engine_with_two_lanes_for_a_multiplier(tmp_path: Path) -> None:
+    """Weights and numbers of two bits: a product and 1 less have four, two weights together seven."""
+    parameters, by = proof_parameters(*ENGINES["lanes"])
+    assert_proved(tmp_path, "engine", {**parameters, "ALONE": 0, "SHIFT": 4, "PACKED": 7}, by + 2)
