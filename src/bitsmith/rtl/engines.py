@@ -30,9 +30,9 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
     check = process.check(number.width)
     parameters |= process.large() | ({"CHECK": check} if check else {}) | ({"SINGLE": 1} if kind.gap > 1 else {})
-    own = lane_multipliers(kind, process.top.block)
-    if own.pairs:
-        parameters |= {"ALONE": own.alone, "SHIFT": own.product, "PACKED": own.factor}
+    array = lane_multipliers(kind, process.top.block)
+    if array.pairs:
+        parameters |= {"ALONE": array.alone, "SHIFT": array.product, "PACKED": array.factor}
     parameters["LATENCY"] = ENGINE_STAGES + process.top.cores[process.number].latency
     lanes, weight = parameters["LANES"], parameters["WEIGHT"]
     index = process.word("layer", address_bits(len(kind.layers)))
