@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.mapping.engine.engines import placed
+from bitsmith.mapping.engine.places import placed
 from bitsmith.mapping.partition import partition
 from tests.mapping.test_engines import FORMAT, convolved, engines, shared
 from tests.mapping.test_partition import assert_same

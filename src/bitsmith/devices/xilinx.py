@@ -82,6 +82,42 @@ _LUTS = {
 }
 
 
+def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
+    """Return the area of circuits as Yosys maps them, on families with the multiplier block of ``delays``."""
+    return AreaModel(
+        source=_SOURCE,
+        adder_luts=Line(0.0, 1.0),
+        comparator_luts=Line(0.0, 0.6875),  # two of three bits of both, and a carry: 4, 8, 16 bits take 3, 6, 11
+        mux2_luts=Line(0.0, 0.5),
+        carry_bits=1,
+        constant_bits=0,
+        subtraction_luts=0,
+        chain_luts=0,
+        inverts_apart=False,
+        constant_comparator_luts=Line(0.0, 0.3),
+        product_luts=(2.0, -1.5),  # of 4 by 4 bits 26
+        shared_comparisons=0.86,  # of 16 bits, 1, 7, 31, 100 thresholds: 5, 26, 104, 248; of 32 bits, 7: 65
+        bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 63, 209, 663 in all
+        table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.0, 5.7, 12.0, 24.0),
+        unlike_power=0.75,
+        select_luts=0.67 / 2,
+        choice_share=0.9,
+        memory_luts=2 / 3 if delays.block is _DSP48E1 else 4 / 7,  # RAM32M: 6 bits in 4; RAM32M16: 14 in 8
+        memory_words=32,
+        memory_bits=6 if delays.block is _DSP48E1 else 14,
+        memory_choice_luts=0.25,
+        block_luts=80.0,  # memories of about 76 stay, of 82 for each do not
+        control_luts=22,
+        counter_luts=Line(1.5, 1.0),  # one slot takes 2, 5 slots 15, 32 slots 21
+        packing_luts=0.0,
+        shift_registers=3,
+        block_registers=2 if delays.block is _DSP48E1 else 0,  # Yosys packs none into DSP48E2
+        block=delays.block,
+        memory=_MEMORY,
+        large=large,
+    )
+
+
 def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: LargeMemory | None) -> Family:
     """Return a family of what all of them have in common.
 
@@ -96,38 +132,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
         reserved="xc",
         clock_period_ns=5.0,
         delays=delays,
-        area=AreaModel(
-            source=_SOURCE,
-            adder_luts=Line(0.0, 1.0),
-            comparator_luts=Line(0.0, 0.6875),  # two of three bits of both, and a carry: 4, 8, 16 bits take 3, 6, 11
-            mux2_luts=Line(0.0, 0.5),
-            carry_bits=1,
-            constant_bits=0,
-            subtraction_luts=0,
-            chain_luts=0,
-            inverts_apart=False,
-            constant_comparator_luts=Line(0.0, 0.3),
-            product_luts=(2.0, -1.5),  # of 4 by 4 bits 26
-            shared_comparisons=0.86,  # of 16 bits, 1, 7, 31, 100 thresholds: 5, 26, 104, 248; of 32 bits, 7: 65
-            bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 63, 209, 663 in all
-            table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.0, 5.7, 12.0, 24.0),
-            unlike_power=0.75,
-            select_luts=0.67 / 2,
-            choice_share=0.9,
-            memory_luts=2 / 3 if delays.block is _DSP48E1 else 4 / 7,  # RAM32M: 6 bits in 4; RAM32M16: 14 in 8
-            memory_words=32,
-            memory_bits=6 if delays.block is _DSP48E1 else 14,
-            memory_choice_luts=0.25,
-            block_luts=80.0,  # memories of about 76 stay, of 82 for each do not
-            control_luts=22,
-            counter_luts=Line(1.5, 1.0),  # one slot takes 2, 5 slots 15, 32 slots 21
-            packing_luts=0.0,
-            shift_registers=3,
-            block_registers=2 if delays.block is _DSP48E1 else 0,  # Yosys packs none into DSP48E2
-            block=delays.block,
-            memory=_MEMORY,
-            large=large,
-        ),
+        area=_area(delays, large),
         synthesis=YosysMapping(
             command=f"synth_xilinx -family {name} -noiopad -noclkbuf -flatten",
             before=(

@@ -1,4 +1,4 @@
-"""What circuits compute twice, as one sees only beside those that they read: synthesis makes it once.
+"""Parts of circuits that are computed twice, as one sees only beside those that they read: synthesis makes it once.
 
 In: a network, the circuits of its token functions, and the depths of FIFOs. A circuit may give the same wire as several
 elements, which registers between processes hold once, and of which the next circuit computes the same.

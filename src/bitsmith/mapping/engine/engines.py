@@ -7,7 +7,7 @@ of them. The engine has as few multipliers as that allows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import mul
 
@@ -26,6 +26,7 @@ from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of
 from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine.function import TokenFunction, token_function
 from bitsmith.mapping.engine.parts import across, in_parts, parts_for
+from bitsmith.mapping.engine.places import placed
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element, units_of
 from bitsmith.mapping.folding import divisors
@@ -248,7 +249,8 @@ class _Work:
 
     def cycles(self, windows: Sequence[int], tokens: int) -> int:
         """Cycles of a frame of so many tokens, with so many windows of each unit, which may be those of a part."""
-        return tokens + sum(map(mul, windows, self.steps)) + len(windows) * self.after
+        steps: int = sum(map(mul, windows, self.steps))
+        return tokens + steps + len(windows) * self.after
 
 
 def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: float | None) -> StepId:
@@ -346,65 +348,6 @@ def _places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tupl
     sources = [[numbers[one] for one in unit.sources] for unit in units]
     words, places = placed(sources, size, [unit.is_in_place for unit in units])
     return words, {node: places[number] for node, number in numbers.items()}
-
-
-def placed(
-    sources: Sequence[Sequence[int]], size: Mapping[int, int], in_place: Sequence[bool]
-) -> tuple[int, dict[int, int]]:
-    """The words that hold tensors of such a ``size``, and the place of each: -1 comes, and 0 and so on are made of ``sources``.
-
-    What comes begins the memory. What may be made ``in_place`` takes the words of a source that nobody reads later. All others
-    are as high as they can be, the largest first, in as many words as are needed at once; or if that leaves one without a place,
-    as low as they can be, in the order in which they are made. The last one leaves.
-    """
-    last = {source: number for number, those in enumerate(sources) for source in those}
-    taken = _taken_over(sources, size, in_place, last)
-    held = {tensor: range(tensor, last[tensor] + 1) for tensor in range(-1, len(sources) - 1) if tensor not in taken}
-    for tensor, first in taken.items():
-        held[first] = range(first, last[tensor] + 1)
-    least = max(sum(size[tensor] for tensor in held if number in held[tensor]) for number in range(len(sources)))
-    _, *after = held
-    ways: tuple[tuple[list[int], int | None], ...] = (
-        (sorted(after, key=lambda tensor: -size[tensor]), least),
-        (after, None),
-    )
-    for order, most in ways:
-        places = {-1: 0}
-        for tensor in order:
-            beside = [other for other in places if {*held[other]}.intersection(held[tensor])]
-            full = sorted((places[other], places[other] + size[other]) for other in beside)
-            places[tensor] = _lowest(full, size[tensor]) if most is None else _highest(full, size[tensor], most)
-        if min(places.values()) >= 0:
-            break
-    words = max(place + size[tensor] for tensor, place in places.items())
-    return words, places | {tensor: places[first] for tensor, first in taken.items()}
-
-
-def _taken_over(
-    sources: Sequence[Sequence[int]], size: Mapping[int, int], in_place: Sequence[bool], last: Mapping[int, int]
-) -> dict[int, int]:
-    """The tensors that take the words of others, and of these the first ones."""
-    taken = dict[int, int]()
-    for number, one in enumerate(sources[:-1]):
-        free = [each for each in one if last[each] == number and each >= 0 and size[each] == size[number]]
-        if in_place[number] and free:
-            taken[number] = taken.get(free[0], free[0])
-    return taken
-
-
-def _lowest(taken: Sequence[tuple[int, int]], size: int) -> int:
-    """The lowest place for ``size`` words beside those that are ``taken``, by rising places."""
-    place = 0
-    for begin, end in taken:
-        if place + size <= begin:
-            break
-        place = max(place, end)
-    return place
-
-
-def _highest(taken: Sequence[tuple[int, int]], size: int, words: int) -> int:
-    """The highest place of ``words``; negative if there is none."""
-    return words - size - _lowest(sorted((words - end, words - begin) for begin, end in taken), size)
 
 
 def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, Row]]:

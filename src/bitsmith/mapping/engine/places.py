@@ -1,0 +1,64 @@
+"""Places of tensors in the memory of an engine: those needed at once lie apart, and sums take the words of an operand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def placed(
+    sources: Sequence[Sequence[int]], size: Mapping[int, int], in_place: Sequence[bool]
+) -> tuple[int, dict[int, int]]:
+    """The words that hold tensors of such a ``size``, and the place of each: -1 comes, and 0 and so on are made of ``sources``.
+
+    What comes begins the memory. What may be made ``in_place`` takes the words of a source that nobody reads later. All others
+    are as high as they can be, the largest first, in as many words as are needed at once; or if that leaves one without a place,
+    as low as they can be, in the order in which they are made. The last one leaves.
+    """
+    last = {source: number for number, those in enumerate(sources) for source in those}
+    taken = _taken_over(sources, size, in_place, last)
+    held = {tensor: range(tensor, last[tensor] + 1) for tensor in range(-1, len(sources) - 1) if tensor not in taken}
+    for tensor, first in taken.items():
+        held[first] = range(first, last[tensor] + 1)
+    least = max(sum(size[tensor] for tensor in held if number in held[tensor]) for number in range(len(sources)))
+    _, *after = held
+    ways: tuple[tuple[list[int], int | None], ...] = (
+        (sorted(after, key=lambda tensor: -size[tensor]), least),
+        (after, None),
+    )
+    for order, most in ways:
+        places = {-1: 0}
+        for tensor in order:
+            beside = [other for other in places if {*held[other]}.intersection(held[tensor])]
+            full = sorted((places[other], places[other] + size[other]) for other in beside)
+            places[tensor] = _lowest(full, size[tensor]) if most is None else _highest(full, size[tensor], most)
+        if min(places.values()) >= 0:
+            break
+    words = max(place + size[tensor] for tensor, place in places.items())
+    return words, places | {tensor: places[first] for tensor, first in taken.items()}
+
+
+def _taken_over(
+    sources: Sequence[Sequence[int]], size: Mapping[int, int], in_place: Sequence[bool], last: Mapping[int, int]
+) -> dict[int, int]:
+    """The tensors that take the words of others, and of these the first ones."""
+    taken = dict[int, int]()
+    for number, one in enumerate(sources[:-1]):
+        free = [each for each in one if last[each] == number and each >= 0 and size[each] == size[number]]
+        if in_place[number] and free:
+            taken[number] = taken.get(free[0], free[0])
+    return taken
+
+
+def _lowest(taken: Sequence[tuple[int, int]], size: int) -> int:
+    """The lowest place for ``size`` words beside those that are ``taken``, by rising places."""
+    place = 0
+    for begin, end in taken:
+        if place + size <= begin:
+            break
+        place = max(place, end)
+    return place
+
+
+def _highest(taken: Sequence[tuple[int, int]], size: int, words: int) -> int:
+    """The highest place of ``words``; negative if there is none."""
+    return words - size - _lowest(sorted((words - end, words - begin) for begin, end in taken), size)
