@@ -172,10 +172,13 @@ class Descent:
     def _starts(self) -> list[Trial]:
         """Go down the ladder; the networks on it to start from, none if no network meets the bound.
 
-        The one of fewest bits comes last. In a scarce part others have to be near it, to have room in the end.
+        The one of fewest bits comes last. In a scarce part others have to be near it, to have room in the end, and weights are in
+        memory blocks if it has some, where digits cost nothing.
         """
         rungs: list[Trial] = []
-        for dials in _LADDER:
+        in_memory = self._is_scarce() and self.target.known_part.brams
+        ladder = [replace(dials, price=0) for dials in _LADDER] if in_memory else _LADDER
+        for dials in dict.fromkeys(ladder):
             rungs.append(self._try(dials, {}))
             if len(rungs) > _DEEPER and all(trial.excess > 0 for trial in rungs[-_DEEPER:]):
                 break
