@@ -13,10 +13,8 @@ from tests.systems.whole_networks import simulated
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.ci if "18" in name else ()) for name in NETWORKS]
-)
-def test_whole_networks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.ci
+def test_resnet_18(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every bit is right, cycles are at most 3 % more than planned, and as many multipliers are busy as planned."""
     keras.utils.set_random_seed(0)
     model = resnet18(64, 8, 10)
