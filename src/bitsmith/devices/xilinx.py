@@ -73,6 +73,8 @@ _MEMORY = MemoryBlock(
 # A word of 72 bits has bytes of 9 that are written alone: bitsmith_ram has several words in one.
 _ULTRARAM = LargeMemory(name="URAM", shapes=((4096, 72), (8192, 36), (16384, 18), (32768, 9)), ports=2)
 
+_PRIMITIVES = ("verilog_defines -DBITSMITH_PRIMITIVES=1", "read_verilog -lib +/xilinx/cells_sim.v")
+
 _LUTS = {
     **each("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "SRL16E", "SRLC16E", "SRLC32E"),
     **each("RAM32X1S", "RAM64X1S"),
@@ -135,11 +137,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
         area=_area(delays, large),
         synthesis=YosysMapping(
             command=f"synth_xilinx -family {name} -noiopad -noclkbuf -flatten",
-            before=(
-                "verilog_defines -DBITSMITH_PRIMITIVES=1",
-                "read_verilog -lib +/xilinx/cells_sim.v",
-                *(() if delays.block is _DSP48E1 else _CHAINS),
-            ),
+            before=(*_PRIMITIVES, *(() if delays.block is _DSP48E1 else _CHAINS)),
             prepared=(),
             after=(),
             tables_apart=6,  # ABC finds less in what is joined with carry chains; smaller ones join functions beside them

@@ -33,7 +33,7 @@ REGISTERS = 2
 """FIFOs of so many slots have no memory, or two slots one of look-up tables."""
 
 _HANDSHAKE_LUTS = 2.0
-"""Cells that say when a process acts."""
+"""Logic that decides when a process acts."""
 
 _CONTROL_LUTS, _CONTROL_FFS = 12.0, 8
 """Counters and flags of a process that are not known one by one."""

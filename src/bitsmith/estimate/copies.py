@@ -1,4 +1,4 @@
-"""Parts of circuits that are computed twice, as one sees only beside those that they read: synthesis makes it once.
+"""Words that circuits compute twice, as one sees only beside those that they read: synthesis makes them once.
 
 In: a network, the circuits of its token functions, and the depths of FIFOs. A circuit may give the same wire as several
 elements, which registers between processes hold once, and of which the next circuit computes the same.
