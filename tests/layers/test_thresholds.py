@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitsmith.layers.thresholds import raw_threshold, rounded_threshold
+from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold
 
 
 def _rounded(number: float, frac: int) -> int:
@@ -67,3 +68,27 @@ def test_numbers_of_double_precision_stay_on_their_side_of_bounds_next_to_them(n
     bound = number + places * math.ulp(number)
     for frac in range(12, 40):
         assert (_rounded(number, frac) <= rounded_threshold(bound, frac)) == (number <= bound)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 12))
+def test_thresholds_keep_all_data_on_their_sides_if_any_do(seed: int, frac: int) -> None:
+    """And move no further than that needs."""
+    rng = np.random.default_rng(seed)
+    edges = np.unique(rng.normal(size=int(rng.integers(1, 5))).round(int(rng.integers(1, 4))))
+    beside = [edges, np.nextafter(edges, 9.0), np.nextafter(edges, -9.0), rng.normal(size=4)]
+    data = np.sort(rng.choice(np.concatenate(beside), int(rng.integers(0, 12))))
+    raw = [_rounded(number, frac) for number in data.tolist()]
+    kept = kept_thresholds(edges, frac, data)
+    sides = [[number <= edge for number in data] for edge in edges]
+    alike = any(
+        a == b and one != other
+        for own in sides
+        for (a, one), (b, other) in product(zip(raw, own, strict=True), repeat=2)
+    )
+    assert (kept is None) == alike
+    if kept is None:
+        return
+    for edge, own, threshold in zip(edges.tolist(), sides, kept, strict=True):
+        usual = rounded_threshold(edge, frac)
+        assert [number <= threshold for number in raw] == own
+        assert threshold == usual or [number <= usual for number in raw] != own

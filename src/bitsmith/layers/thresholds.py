@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import numpy as np
 
+from bitsmith.layers.arrays import Floats
+
 _FAR = 1 << 600
 """The raw value of an infinite threshold."""
 
@@ -39,6 +41,19 @@ def rounded_threshold(bound: float, frac: int) -> int:
     if _digits(Decimal(math.ldexp(float(nearest), -frac))) <= digits:
         return raw_threshold(bound, frac)
     return rounded if number <= bound else min(rounded, nearest - 1)
+
+
+def kept_thresholds(edges: Floats, frac: int, data: Floats) -> Floats | None:
+    """The raw values that rounded ``data``, in order, are compared with so that all stay on their sides of ``edges``.
+
+    They are next to those of :func:`rounded_threshold`. None: there are none, as data of both sides of an edge are rounded alike.
+    """
+    raw = np.concatenate([[-np.inf], np.floor(np.ldexp(data, frac) + 0.5), [np.inf]])
+    below = np.searchsorted(data, edges, side="right")
+    least, most = raw[below], raw[below + 1] - 1
+    if np.any(least > most):
+        return None
+    return np.clip([float(rounded_threshold(edge, frac)) for edge in edges.tolist()], least, most)
 
 
 def _few_digits(bound: float) -> tuple[float, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import chain
 from typing import ClassVar
@@ -21,8 +21,9 @@ from bitsmith.layers.decisions import Choices, Conditions, Decisions, Reduced, r
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resolution import Resolution
-from bitsmith.layers.thresholds import raw_threshold, rounded_threshold
+from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 from bitsmith.layers.tree_words import form, undecided
 from bitsmith.layers.walkers import in_turn
@@ -50,7 +51,8 @@ class Trees(Layer):
 
     Node ``n`` goes on with ``branches[n, 0]`` where an odd number of ``thresholds[n]`` are ``x[features[n]]`` or more, and else
     with ``branches[n, 1]``. One threshold is a comparison, several say a set of numbers; ``-inf`` fills up rows.
-    ``leaves`` has a row of outputs for each leaf.
+    ``leaves`` has a row of outputs for each leaf. ``rounded`` is in place of ``thresholds`` of comparisons where operands were
+    rounded; None: it follows from these.
     """
 
     size: int
@@ -60,6 +62,7 @@ class Trees(Layer):
     roots: Places
     leaves: Floats
     base: Floats
+    rounded: Floats | None = None
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     jumps: ClassVar[bool] = True
@@ -169,6 +172,31 @@ class Trees(Layer):
         integers = np.rint(bounds[of_set])
         return np.unique(np.concatenate([bounds[finite & ~of_set], integers - _HALF, integers + _HALF]))
 
+    def keeping(self, grid: Quantizer, data: Floats) -> Trees:
+        """The trees whose decisions on ``data`` (samples, features) stay the same once these are on ``grid``, if any do."""
+        assert grid.fracs is not None
+        fracs = np.broadcast_to(grid.fracs, (self.size,)).tolist()
+        rounded = self.thresholds.max(axis=1)
+        for feature in np.unique(self.features).tolist():
+            edges = self._bounds(feature)
+            kept = kept_thresholds(edges, fracs[feature], np.sort(data[:, feature]))
+            if kept is None:
+                kept = as_weights([rounded_threshold(edge, fracs[feature]) for edge in edges.tolist()])
+            own = np.flatnonzero((self.features == feature) & np.isfinite(rounded))
+            rounded[own] = np.ldexp(kept[np.searchsorted(edges, rounded[own])], -fracs[feature])
+        return replace(self, rounded=as_weights(rounded))
+
+    def comparisons(self, fracs: Sequence[int], *, rounds: bool) -> list[tuple[Floats, Floats]]:
+        """The thresholds of each feature's comparisons, and the raw values that they are on a grid; see :meth:`lower`."""
+        raws = _raw_thresholds(self, np.array(fracs), rounds=rounds)
+        bounds = np.where(np.count_nonzero(self.thresholds > -np.inf, axis=1) == 1, self.thresholds.max(axis=1), np.inf)
+        known = []
+        for feature in range(self.size):
+            own = np.flatnonzero((self.features == feature) & (bounds < np.inf))
+            edges, first = np.unique(bounds[own], return_index=True)
+            known.append((as_weights(edges), as_weights([raws[node][0] for node in own[first].tolist()])))
+        return known
+
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
         raw, frac = lowering.constant("weight", self.leaves)
@@ -211,9 +239,12 @@ def _raw_thresholds(trees: Trees, fracs: npt.NDArray[np.int64], *, rounds: bool)
     Two thresholds with one such value are gone, as no number lies between them. Where operands are rounded to the grid, those of
     comparisons keep numbers of few digits on their side.
     """
-    raws = []
-    for frac, bounds in zip(fracs[trees.features].tolist(), trees.thresholds.tolist(), strict=True):
+    raws = list[tuple[int, ...]]()
+    for node, (frac, bounds) in enumerate(zip(fracs[trees.features].tolist(), trees.thresholds.tolist(), strict=True)):
         own, odd = [bound for bound in bounds if bound > -math.inf], set[int]()
+        if rounds and len(own) == 1 and trees.rounded is not None:
+            raws.append((raw_threshold(float(trees.rounded[node]), frac),))
+            continue
         raw = rounded_threshold if rounds and len(own) == 1 else raw_threshold
         for bound in own:
             odd ^= {raw(bound, frac)}

@@ -33,8 +33,9 @@ from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
 from bitsmith.layers.resolution import Edges
 from bitsmith.layers.settled import resolution_of
 from bitsmith.layers.shape import Identity
-from bitsmith.layers.thresholds import raw_threshold, rounded_threshold
+from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold
 from bitsmith.layers.time_distributed import TimeDistributed
+from bitsmith.layers.trees import Trees
 
 _integer = np.frompyfunc(int, 1, 1)
 
@@ -94,6 +95,8 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
         elif node.name in formats and isinstance(node.layer, Input):
             layer = replace(node.layer, quantizer=formats[node.name], rounds=node.name in rounding)
             nodes.append(replace(node, layer=layer))
+        elif isinstance(node.layer, Trees) and rounding.intersection(node.inputs) and node.inputs[0] in data:
+            nodes.append(replace(node, layer=node.layer.keeping(formats[node.inputs[0]], data[node.inputs[0]])))
         else:
             nodes.append(replace(node, layer=Identity()) if node.name in moved else node)
     return network.with_nodes(nodes)
@@ -282,7 +285,8 @@ def _frac(edges: Floats, bits: int, data: Floats | None) -> int:
     """Fractional bits with which numbers on both sides of edges stay apart.
 
     Edges lie two steps apart at least, and 256 at most if ``bits`` bits are enough for that. Data next to an edge have more bits,
-    whatever thresholds are; data on an edge may have few digits (see :mod:`bitsmith.layers.thresholds`).
+    whatever thresholds are; data on an edge may have few digits (see :mod:`bitsmith.layers.thresholds`). Where no bits are
+    enough, thresholds move by a step.
     """
     if not edges.size:
         return 0
@@ -299,7 +303,8 @@ def _frac(edges: Floats, bits: int, data: Floats | None) -> int:
         for enough in range(frac, finest + 1):
             if all(np.array_equal(sides, _sides(edges, enough, data, threshold)) for threshold in thresholds):
                 return enough
-    return finest
+    data = np.sort(data)
+    return next((enough for enough in range(frac, finest) if kept_thresholds(edges, enough, data) is not None), finest)
 
 
 def _sides(edges: Floats, frac: int, data: Floats, threshold: Callable[[float, int], int]) -> npt.NDArray[np.int64]:
