@@ -14,7 +14,6 @@ import pytest
 import xgboost
 from sklearn import ensemble, tree
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
-from sklearn.ensemble import BaggingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -66,7 +65,9 @@ MODELS: dict[str, tuple[Any, Data]] = {
     "histogram, counts": (ensemble.HistGradientBoostingRegressor(loss="poisson", max_iter=6), REAL),
     "isolation forest": (ensemble.IsolationForest(max_samples=64, max_features=0.5, **FEW), REAL),
     "isolation forest, contaminated": (ensemble.IsolationForest(contamination=0.25, **FEW), (THREE[0][:101], None)),
-    "bagging, by ONNX": (BaggingClassifier(n_estimators=3, random_state=0), THREE),
+    "bagging": (ensemble.BaggingClassifier(max_features=0.5, **FEW), THREE),
+    "bagging of forests": (ensemble.BaggingRegressor(ensemble.RandomForestRegressor(max_depth=4, **FEW), 2), SEVERAL),
+    "boosting by weights, by ONNX": (ensemble.AdaBoostClassifier(n_estimators=3, random_state=0), THREE),
     "pipeline, by ONNX": (make_pipeline(StandardScaler(), LogisticRegression()), TWO),
     "XGBoost, two classes": (xgboost.XGBClassifier(n_estimators=6, max_depth=3), TWO),
     "XGBoost, three classes": (xgboost.XGBClassifier(n_estimators=6, max_depth=3, num_parallel_tree=2), THREE),

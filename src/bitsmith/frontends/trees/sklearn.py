@@ -63,6 +63,25 @@ def _forest(model: Any) -> _Sums:
     return _Sums(found, np.zeros(found[0].values.shape[1]), Link.IDENTITY)
 
 
+def _bagged(model: Any) -> _Sums:
+    """The mean of trees or forests, each of some features, and of some classes by their numbers."""
+    share, bag, outputs = 1 / len(model.estimators_), list[Tree](), 0
+    for one, features in zip(model.estimators_, model.estimators_features_, strict=True):
+        trees = _sums(one).trees
+        outputs = len(model.classes_) if hasattr(model, "classes_") else trees[0].values.shape[1]
+        columns = one.classes_.astype(int) if hasattr(model, "classes_") else np.arange(outputs)
+        for tree in trees:
+            values = np.zeros((len(tree.values), outputs))
+            values[:, columns] = tree.values * share
+            bag.append(_of_features(replace(tree, values=values), features))
+    return _Sums(bag, np.zeros(outputs), Link.IDENTITY)
+
+
+def _of_features(tree: Tree, features: Any) -> Tree:
+    """A tree of some ``features``, by their numbers among all."""
+    return replace(tree, feature=np.asarray(features)[np.where(tree.is_leaf, 0, tree.feature)])
+
+
 def _boosted(model: Any) -> _Sums:
     rows, outputs = model.estimators_.shape
     first = model._raw_predict_init(np.zeros((2, model.n_features_in_), np.float32))
@@ -141,8 +160,12 @@ _READERS: Mapping[str, Callable[[Any], _Sums]] = {
     "BaseForest": _forest,
     "BaseGradientBoosting": _boosted,
     "BaseHistGradientBoosting": _histogram,
+    "BaseBagging": _bagged,
 }
 """Readers of trees by scikit-learn's base classes."""
+
+_MEANS = {"BaseDecisionTree", "BaseForest"}
+"""Those of which bagging is read itself."""
 
 _OTHERS = ("RandomTreesEmbedding",)
 """Forests whose results are others than sums of leaves."""
@@ -183,12 +206,21 @@ def _reader(model: Any) -> Callable[[Any, str], Network] | None:
     if "KNeighborsMixin" in bases and hasattr(model, "predict"):
         return read_neighbors
     if any(base in _READERS for base in bases):
-        return _trees if bases[0] not in _OTHERS else None
+        bagged = (
+            ({base.__name__ for base in type(one).__mro__} for one in model.estimators_)
+            if "BaseBagging" in bases
+            else ()
+        )
+        return _trees if bases[0] not in _OTHERS and all(map(_MEANS.intersection, bagged)) else None
     return discriminant(model)
 
 
+def _sums(model: Any) -> _Sums:
+    return next(_READERS[base.__name__] for base in type(model).__mro__ if base.__name__ in _READERS)(model)
+
+
 def _trees(model: Any, name: str) -> Network:
-    sums = next(_READERS[base.__name__] for base in type(model).__mro__ if base.__name__ in _READERS)(model)
+    sums = _sums(model)
     trees = ensemble(sums.trees, int(model.n_features_in_), as_weights(sums.base), name)
     every = Classes.of(model)
     if len(every) > 1:
@@ -241,8 +273,7 @@ def _isolation(model: Any, name: str) -> Network:
     for one, features in zip(trees, model.estimators_features_, strict=True):
         paths = one.tree_.compute_node_depths() + average_path(one.tree_.n_node_samples) - 1
         depths = paths / whole if whole else np.full(paths.shape, 1 / len(trees))
-        tree = _tree(one, as_weights(depths + share)[:, None])
-        isolating.append(replace(tree, feature=np.asarray(features)[np.where(tree.is_leaf, 0, tree.feature)]))
+        isolating.append(_of_features(_tree(one, as_weights(depths + share)[:, None]), features))
     largest = max(float(np.abs(tree.values).max()) for tree in isolating)
     base = 0.0
     if model.contamination != "auto" and largest:
