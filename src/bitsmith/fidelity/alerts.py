@@ -18,6 +18,7 @@ from bitsmith.fidelity.outside import limiting, outputs_differ, outputs_show
 from bitsmith.fidelity.picks import Picks
 from bitsmith.fidelity.predictions import Predictions
 from bitsmith.fidelity.stretch import Stretch
+from bitsmith.fidelity.thresholds import Thresholds
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
 from bitsmith.layers.input import Input as InputLayer
@@ -56,6 +57,7 @@ class Alerts:
         self._picks = Picks()
         self._lost_told = self._limits_told = False
         self._came = self._looked = 0
+        self._thresholds: Thresholds | None = None
         self._network = None if calibrated is None else network
         self._stretch = Stretch(network) if network.stateful else None
         self._predictions = None if calibrated is None else Predictions(network, calibrated=calibrated)
@@ -213,6 +215,8 @@ class Alerts:
             off = self._predictions.look_in_order(batches, outputs) if due else None
         message = self._predictions.told(*off, emulator) if off is not None else None
         message = self._saturated(self._predictions, batches, outputs, left) or message
+        if message is None and self._stretch is None:
+            message = self._across(self._predictions, batches, outputs, emulator)
         if message is not None:
             self._predictions = None
             warnings.warn(message, FidelityWarning, stacklevel=users_line())
@@ -235,10 +239,27 @@ class Alerts:
         else:
             limited, seen = np.arange(some[0], len(beyond)), np.arange(len(beyond))
         self._looked += len(limited)
-        worst = predictions.saturated(batches, outputs, limited, limiting(self.lossy, left)) if limited.size else None
+        worst = predictions.wrong(batches, outputs, limited, limiting(self.lossy, left)) if limited.size else None
         if worst is None:
             return None
         self._limits_told = True
         listed = self.losses([batch[seen] for batch in batches]).rows[:_LISTED]
         known = "calibration data" if predictions.calibrated else "generated inputs"
         return "\n  ".join([f"{worst}. Values leave what {known} showed:", *map(str, listed)])
+
+    def _across(
+        self, predictions: Predictions, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator
+    ) -> str | None:
+        """Text on samples that are wrong because rounding takes a value across a threshold of trees."""
+        if self._thresholds is None:
+            self._thresholds = Thresholds(predictions.network, emulator.inputs)
+        for name, rows in self._thresholds.crossed(emulator, batches).items():
+            few = rows[: self._room()]
+            self._looked += len(few)
+            worst = predictions.wrong(batches, outputs, few) if few.size else None
+            if worst is not None:
+                return (
+                    f"{worst} on {len(few)} samples of this prediction. Rounding takes values of input {name!r} "
+                    "across thresholds of trees: give samples like these as calibration, which stay on their sides"
+                )
+        return None

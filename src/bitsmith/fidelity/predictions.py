@@ -73,12 +73,12 @@ class Predictions:
     Every value counts where calibration data would have made jumps rarer, or where a jump takes another row.
 
     Attributes:
+        network: the float model.
         calibrated: whether formats follow from calibration data.
     """
 
     def __init__(self, network: Network, *, calibrated: bool) -> None:
-        self.calibrated = calibrated
-        self._network = network
+        self.network, self.calibrated = network, calibrated
         self._look_ups = computed_look_ups(network)
         every = not calibrated or bool(self._look_ups)
         self._tolerance = _NONE if every else USUAL_TOLERANCE
@@ -123,42 +123,42 @@ class Predictions:
         self._due = 2 * len(first[0])
         return self._compared(first, [output[: self._most] for output in outputs])
 
-    def saturated(
+    def wrong(
         self,
         batches: Sequence[Batch],
         outputs: Sequence[Floats],
-        limited: npt.NDArray[np.intp],
-        revised: Revision | None,
+        few: npt.NDArray[np.intp],
+        revised: Revision | None = None,
     ) -> Deviating | None:
-        """The output that is furthest off in samples of the numbers ``limited``, if saturation makes it wrong.
+        """The output that is furthest off in samples of the numbers ``few``, if it is wrong.
 
-        It does if the float model is wrong, too, with results ``revised`` to what limits leave of them; if it is not known
+        It is if the float model is wrong, too, with results ``revised`` to what limits leave of them; if it is not known
         what these leave, differences alone count. Other samples show the range. Of samples in order, the states of those from
         the first one on are others.
         """
         count = len(batches[0])
-        numbers = np.arange(limited[-1] + 1) if self._network.stateful else np.arange(count)[:: -(-count // self._most)]
-        numbers = np.union1d(numbers, limited)
-        rows = np.searchsorted(numbers, limited)
+        numbers = np.arange(few[-1] + 1) if self.network.stateful else np.arange(count)[:: -(-count // self._most)]
+        numbers = np.union1d(numbers, few)
+        rows = np.searchsorted(numbers, few)
         inputs = [batch[numbers].astype(np.float64) for batch in batches]
-        wanted, shown = float_outputs_and_shown(self._network, inputs)
+        wanted, shown = float_outputs_and_shown(self.network, inputs)
 
         def off(found: Sequence[Floats]) -> Deviating:
-            few, theirs = ([values[rows] for values in each] for each in (wanted, found))
-            return furthest(self._network, few, theirs, shown)
+            ours, theirs = ([values[rows] for values in each] for each in (wanted, found))
+            return furthest(self.network, ours, theirs, shown)
 
         worst = off([output[numbers] for output in outputs])
         if not worst.wrong or revised is None:
             return worst if worst.wrong else None
-        return worst if off(float_outputs(self._network, inputs, revised)).wrong else None
+        return worst if off(float_outputs(self.network, inputs, revised)).wrong else None
 
     def _are_smaller(self, magnitudes: Sequence[float]) -> bool:
         pairs = zip(magnitudes, self._magnitudes or [math.inf] * len(magnitudes), strict=True)
         return any(0.0 < size < known / _SMALLER for size, known in pairs) or not self._magnitudes
 
     def _compared(self, inputs: list[Floats], found: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
-        more = float_outputs_beside(self._network, inputs)
-        worst = deviating(Expected.of(self._network, inputs), found, more, self._tolerance)
+        more = float_outputs_beside(self.network, inputs)
+        worst = deviating(Expected.of(self.network, inputs), found, more, self._tolerance)
         return (worst, inputs) if worst.wrong else None
 
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:
@@ -178,14 +178,14 @@ class Predictions:
             op, magnitude = coarse
             why = f"The steps of input {op.name!r} ({input_format(op)}) are coarse for values within +-{magnitude:.3g}"
             which = f"input {op.name!r}"
-            remedy = "give " if self._network.input(op.name).is_chosen else remedy
+            remedy = "give " if self.network.input(op.name).is_chosen else remedy
         return f"{worst} (on {len(inputs[0])} samples of this prediction). {why}: {remedy}{which} a precision"
 
     def _coarse_steps(self, output: str) -> str | None:
         """The factors before ``output`` that a format of the user is coarsest for, and their greatest magnitude."""
         steps = [
             (math.ldexp(1.0, -fmt.frac) / most, f"{name} of layer {node.name!r} ({fmt}) are coarse for +-{most:.3g}")
-            for node in self._network.ancestors([output])
+            for node in self.network.ancestors([output])
             for name, values in node.layer.weights().items()
             if name in FACTORS
             and (fmt := node.settings.precision.get(name)) is not None
@@ -195,13 +195,13 @@ class Predictions:
 
     def _coarsest(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> tuple[Input, float] | None:
         """The input whose rounding alone makes most of the difference, and its magnitude; None if it is made inside."""
-        expected = Expected.of(self._network, inputs)
+        expected = Expected.of(self.network, inputs)
         coarsest, most = None, worst.worst / 4.0
         for index, (op, x) in enumerate(zip(emulator.inputs, inputs, strict=True)):
             raw, _ = emulator.quantize(index, x)
             rounded = [*inputs]
             rounded[index] = np.ldexp(raw.astype(np.float64), -op.frac)
-            off = deviating(expected, float_outputs(self._network, rounded))
+            off = deviating(expected, float_outputs(self.network, rounded))
             if off.worst > most:
                 coarsest, most = (op, float(np.abs(x).max(initial=0.0))), off.worst
         return coarsest

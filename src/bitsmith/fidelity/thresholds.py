@@ -1,0 +1,47 @@
+"""Values of inputs that rounding takes across thresholds of trees, which may lead to other leaves.
+
+No format of few bits keeps all numbers on their sides: a threshold halfway between two numbers is often the next sample but for
+its last place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.emulate import Emulator
+from bitsmith.emulate.batches import Batch
+from bitsmith.ir.ops import Input
+from bitsmith.ir.types import Rounding
+from bitsmith.layers.network import Network
+from bitsmith.layers.trees import Trees
+
+
+class Thresholds:
+    """The thresholds of trees that read the inputs, and what these are in the circuit."""
+
+    def __init__(self, network: Network, entries: Sequence[Input]) -> None:
+        self._compared = []
+        for index, (name, op) in enumerate(zip(network.inputs, entries, strict=True)):
+            fracs = np.broadcast_to(op.frac, op.shape).tolist()
+            rounds = op.rounding is not Rounding.TRN
+            layers = [node.layer for node in network.consumers(name)]
+            self._compared += [
+                (index, layer.comparisons(fracs, rounds=rounds)) for layer in layers if isinstance(layer, Trees)
+            ]
+
+    def crossed(self, emulator: Emulator, batches: Sequence[Batch]) -> dict[str, npt.NDArray[np.intp]]:
+        """The numbers of the samples that have a value on another side of a threshold once rounded, by inputs with any."""
+        samples: dict[str, npt.NDArray[np.intp]] = {}
+        for index, features in self._compared:
+            values, (raw, _) = batches[index], emulator.quantize(index, batches[index])
+            across = np.zeros(len(values), np.bool_)
+            for k, (edges, rounded) in enumerate(features):
+                if edges.size:
+                    across |= np.searchsorted(edges, values[:, k]) != np.searchsorted(rounded, raw[:, k])
+            name, rows = emulator.inputs[index].name, np.flatnonzero(across)
+            if rows.size:
+                samples[name] = np.union1d(samples.get(name, rows), rows)
+        return samples
