@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import re
+import shutil
 import tarfile
 from copy import copy
 from dataclasses import replace
@@ -247,6 +248,41 @@ def test_warnings_name_the_line_of_the_user(tmp_path: Path, name: str) -> None:
             project = {"KerasModel": MODELS / "digits.keras", "OutputDir": out, "HLSConfig": few}
             getattr(converters, name)(project)
     assert [warning.filename for warning in caught] == [__file__]
+
+
+WRITTEN = """
+Backend: Vitis
+ClockPeriod: 5
+ClockUncertainty: 27%
+HLSConfig:
+  LayerName: {}
+  Model: {BitExact: null, BramFactor: 1000000000, Precision: {default: 'fixed<24,10>'}, ReuseFactor: 1, Strategy: Latency}
+IOType: io_parallel
+InputData: null
+InputShapes: {pixels: [64]}
+KerasModel: !keras_model 'model_1/prj/keras_model.keras'
+OutputDir: model_1/prj
+OutputPredictions: null
+OutputShapes: {layer3_out: [10]}
+ProjectName: digits
+Stamp: c925dc14
+WriterConfig: {Namespace: null, TBOutputStream: both, WriteTar: false, WriteWeightsTxt: true}
+"""
+
+
+def test_the_configuration_in_a_project_of_the_incumbent_names_the_model_beside_it(tmp_path: Path) -> None:
+    """Whatever folder the project was written in: its paths are those of another process."""
+    path = tmp_path / "hls4ml_config.yml"
+    path.write_text(WRITTEN)
+    shutil.copy(MODELS / "digits.keras", tmp_path / "keras_model.keras")
+    found, x = converters.convert_from_config(path), np.random.default_rng(0).uniform(0, 1, (8, 64))
+    wanted = converters.convert_from_keras_model(
+        MODELS / "digits.keras", tmp_path / "out", hls_config={"Model": {"Precision": "fixed<24,10>"}}
+    )
+    assert (found.target.backend, found.target.clock_period_ns) == ("vitis", 5)
+    np.testing.assert_array_equal(found.predict(x), wanted.predict(x))
+    with pytest.raises(ConfigError, match="load_saved_model"):
+        converters.convert_from_config(tmp_path / "prj" / path.name)
 
 
 @pytest.mark.parametrize("framework", ["keras", "onnx", "pytorch"])

@@ -81,6 +81,9 @@ _OF_BOARDS = (
     *("axi_mode", "in_stream_buf_size", "out_stream_buf_size"),
 )
 
+_WRITTEN = "hls4ml_config.yml"
+"""The configuration in projects of hls4ml."""
+
 _OF_WRITERS = ("write_weights_txt", "write_tar")
 
 
@@ -227,7 +230,10 @@ def load_saved_model(file_path: str | Path, output_dir: str | Path | None = None
 
 
 def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:
-    """Convert what a project configuration (dict or YAML file) describes, whichever framework's model it names."""
+    """Convert what a project configuration (dict or YAML file) describes, whichever framework's model it names.
+
+    The ``hls4ml_config.yml`` of a project of hls4ml is such a file: it names the ``keras_model.keras`` beside it.
+    """
     return _of_project(config, None).model()
 
 
@@ -269,6 +275,12 @@ def _of_project(config: Mapping[str, object] | str | Path, framework: Framework 
 
 def _content(config: Mapping[str, object] | str | Path) -> Mapping[str, object]:
     """A project configuration as a dictionary."""
+    if isinstance(config, str | Path) and Path(config).name == _WRITTEN and not Path(config).exists():
+        raise ConfigError(
+            "no such file",
+            where=str(config),
+            remedy="model.save('model.json') keeps a model of bitsmith, and load_saved_model('model.json') has it again",
+        )
     content: object = parse_yaml_config(config) if isinstance(config, str | Path) else config
     if not isinstance(content, Mapping):
         raise ConfigError(

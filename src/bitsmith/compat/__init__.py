@@ -52,7 +52,8 @@ INSTEAD: Mapping[str, str] = {
     f"{NAME}.converters.register_onnx_layer_handler": _LAYERS,
     f"{NAME}.converters.register_pytorch_layer_handler": _LAYERS,
     f"{NAME}.converters.utils": _LAYERS,
-    f"{NAME}.backends": "backends are names: convert(model, backend='vitis'); bitsmith.backends.BACKENDS lists them",
+    f"{NAME}.backends": "backends are names: convert(model, backend='vitis'); bitsmith.backends.BACKENDS lists them; "
+    "of a layer of your own, convert(model, layers={MyLayer: translate}) takes what it computes (docs/custom-layers.md)",
     f"{NAME}.contrib": _LAYERS,
     f"{NAME}.model.graph": _GRAPHS,
     f"{NAME}.model.MultiModelGraph": _GRAPHS,

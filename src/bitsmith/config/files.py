@@ -1,12 +1,13 @@
 """Configuration files: YAML and JSON as plain data, read without trusting them.
 
-Bounds: file size, number of values once aliases are written out, nesting. No tags beyond YAML's plain data.
+Bounds: file size, number of values once aliases are written out, nesting. No tags beyond YAML's plain data but hls4ml's tag of a
+model, which is the name of the file that it writes beside the configuration.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Never
 
 from bitsmith.base.files import open_file
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 19
 MAX_VALUES = 200_000
 MAX_DEPTH = 50
+
+_MODEL, _TEXT = "!keras_model", "tag:yaml.org,2002:str"
 
 
 def read_file(path: Path) -> dict[Any, object]:
@@ -111,12 +114,11 @@ def _check(node: yaml.Node, where: str, sizes: dict[int, int], above: tuple[int,
         raise ConfigError("nested beyond reason", where=place, accepted=f"{MAX_DEPTH} levels")
     if id(node) in sizes:
         return sizes[id(node)]
+    if node.tag == _MODEL and isinstance(node, ScalarNode):
+        node.tag, node.value = _TEXT, PurePosixPath(node.value).name
     if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
         raise ConfigError(
-            f"tag {shown(node.tag)}",
-            where=place,
-            accepted="plain data: text, numbers, lists, dictionaries",
-            remedy="write the path of the model as text" if "keras_model" in node.tag else "",
+            f"tag {shown(node.tag)}", where=place, accepted="plain data: text, numbers, lists, dictionaries"
         )
     size = 1
     inside = (*above, id(node))
