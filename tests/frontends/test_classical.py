@@ -201,7 +201,7 @@ def test_features_of_unlike_scales_that_trees_read_scaled(tmp_path: Path) -> Non
     np.testing.assert_array_equal(
         model.predict(x)[0].ravel(), make_pipeline(SCALED(), forest).fit(x, classes).predict(x)
     )
-    assert [row.layer for row in model.fidelity.rows] == ["X", "trees", "label"]
+    assert [row.layer for row in model.fidelity.rows] == ["features", "trees", "label"]
     assert any("could change a decision" in sentence for sentence in model.fidelity.words)
 
 

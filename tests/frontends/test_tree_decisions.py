@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import xgboost
-from sklearn import datasets, ensemble, tree
+from sklearn import datasets, ensemble, pipeline, preprocessing, tree
 from sklearn.model_selection import train_test_split
 from tests.properties import few, judged
 
 import bitsmith
+from bitsmith.layers.trees import Trees
 
 Array = npt.NDArray[Any]
 Rng = np.random.Generator
@@ -179,3 +180,31 @@ def test_bags_of_some_features_and_some_classes_decide_as_the_library(seed: int,
     label, shares = bitsmith.convert(model, tmp_path, calibration=x, check=False).predict(x)
     np.testing.assert_array_equal(label.reshape(-1), model.predict(x))
     np.testing.assert_allclose(shares, model.predict_proba(x), atol=1e-4)
+
+
+SCALERS: list[list[Any]] = [
+    [preprocessing.StandardScaler()],
+    [preprocessing.MinMaxScaler((-1, 3)), preprocessing.MaxAbsScaler()],
+    [preprocessing.RobustScaler(), preprocessing.StandardScaler(with_std=False)],
+]
+
+
+@pytest.mark.parametrize("scalers", SCALERS, ids=lambda some: type(some[0]).__name__)
+@pytest.mark.parametrize("last", [ensemble.HistGradientBoostingRegressor, ensemble.ExtraTreesRegressor])
+def test_thresholds_before_scalers_decide_as_these_to_the_last_place(
+    scalers: list[Any], last: Any, tmp_path: Path
+) -> None:
+    x, y = datasets.load_diabetes(return_X_y=True)
+    depth = {"max_iter": 9} if last is ensemble.HistGradientBoostingRegressor else {"n_estimators": 3, "max_depth": 6}
+    model = pipeline.make_pipeline(*scalers, last(random_state=0, **depth)).fit(x, y)
+    circuit = bitsmith.convert(model, tmp_path, calibration=x)
+    wanted = model.predict(x)
+    np.testing.assert_allclose(circuit.predict(x).reshape(-1), wanted, atol=5e-4 * np.ptp(wanted))
+    (trees,) = (node.layer for node in circuit.network.nodes if isinstance(node.layer, Trees))
+    ours, theirs = [], []
+    for node, feature in enumerate(trees.features.tolist()):
+        beside = np.repeat(x[node % len(x) :][:1], 2, axis=0)
+        beside[:, feature] = trees.thresholds[node, 0], np.nextafter(trees.thresholds[node, 0], np.inf)
+        ours.append(trees.reference([beside]).reshape(-1))
+        theirs.append(model.predict(beside))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)

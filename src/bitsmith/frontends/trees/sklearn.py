@@ -19,6 +19,7 @@ from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to,
 from bitsmith.frontends.trees.discriminants import discriminant
 from bitsmith.frontends.trees.neighbors import read_neighbors
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
+from bitsmith.frontends.trees.scalers import before_scaling, scale_features
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.trees import Places
@@ -191,10 +192,11 @@ def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
         return _beside([read_sklearn(each, allow_approximate=allow_approximate) for each in model.estimators_], name)
     steps = list(getattr(model, "steps", ()))
     if steps and _reader(steps[-1][1]) is not None:
-        last = read_sklearn(steps[-1][1], allow_approximate=allow_approximate)
-        return (
-            last if len(steps) == 1 else _joined(_by_onnx(model[:-1], name, allow_approximate=allow_approximate), last)
-        )
+        last, before = read_sklearn(steps[-1][1], allow_approximate=allow_approximate), [step for _, step in steps[:-1]]
+        if not before:
+            return last
+        scaled = before_scaling(last, before) if scale_features(before) else None
+        return scaled or _joined(_by_onnx(model[:-1], name, allow_approximate=allow_approximate), last)
     return _by_onnx(model, name, allow_approximate=allow_approximate)
 
 
