@@ -23,8 +23,9 @@ from bitsmith.layers.resample import Crop, Pad
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.settled import decided_inputs
-from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice
+from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice
 from bitsmith.layers.time_distributed import TimeDistributed
+from bitsmith.layers.trees import Trees
 from bitsmith.passes.network.quantized_inputs import _covering, _joint, quantized_inputs
 
 _SHAPE = (2, 3, 4)
@@ -294,3 +295,17 @@ def test_ranges_that_wrap_around_are_joined_if_they_are_powers_of_two(end: int, 
     assert (found is not None) == (size & (size - 1) == 0)
     if found is not None:
         assert (found.scale, found.lo, found.hi) == (one.scale, one.lo, one.hi) and found.overflow is Overflow.WRAP
+
+
+@pytest.mark.parametrize("between", [(), (Identity(),)])
+@pytest.mark.parametrize("away", [-1.0, 1.0])
+def test_data_next_to_a_threshold_of_trees_stay_on_their_side(between: tuple[Layer, ...], away: float) -> None:
+    """Though no format tells them from it; what follows an export's scaler is as it is, too."""
+    bound = np.float64(1 / 3)
+    ends = (as_weights([[bound]]), np.array([[-1, -2]]), np.array([0]), as_weights([[0.0], [1.0]]), as_weights([0.0]))
+    network = _chained((1,), *between, Trees(1, np.array([0]), *ends))
+    x = np.array([[0.1], [np.nextafter(bound, 2.0 * away)], [0.9]])
+    compiled = compile_network(network, [x])
+    assert compiled.program.input_ops()[0].frac.max() <= 20
+    (found,) = Emulator(compiled.program).run([x])
+    np.testing.assert_array_equal(found, [[0.0], [float(away > 0)], [1.0]])

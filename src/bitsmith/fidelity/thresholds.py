@@ -17,6 +17,7 @@ from bitsmith.ir.ops import Input
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.network import Network
 from bitsmith.layers.trees import Trees
+from bitsmith.passes.network.quantized_inputs import read_by_trees
 
 
 class Thresholds:
@@ -24,13 +25,12 @@ class Thresholds:
 
     def __init__(self, network: Network, entries: Sequence[Input]) -> None:
         self._compared = []
-        for index, (name, op) in enumerate(zip(network.inputs, entries, strict=True)):
+        for name, read in read_by_trees(network).items():
+            index, layer = network.inputs.index(read), network.node(name).layer
+            assert isinstance(layer, Trees)
+            op = entries[index]
             fracs = np.broadcast_to(op.frac, op.shape).tolist()
-            rounds = op.rounding is not Rounding.TRN
-            layers = [node.layer for node in network.consumers(name)]
-            self._compared += [
-                (index, layer.comparisons(fracs, rounds=rounds)) for layer in layers if isinstance(layer, Trees)
-            ]
+            self._compared.append((index, layer.comparisons(fracs, rounds=op.rounding is not Rounding.TRN)))
 
     def crossed(self, emulator: Emulator, batches: Sequence[Batch]) -> dict[str, npt.NDArray[np.intp]]:
         """The numbers of the samples that have a value on another side of a threshold once rounded, by inputs with any."""

@@ -87,7 +87,7 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
                 rounding |= {node.name} if covering.rounding is Rounding.RND else set()
             elif (held := _holding(_all_readers(network, node.name) or [])) is not None:
                 wide[node.name] = held
-    nodes = []
+    nodes, entries = [], read_by_trees(network)
     for node in network.nodes:
         if node.name in wide and isinstance(node.layer, Input):
             settings = replace(node.settings, precision={**node.settings.precision, "result": wide[node.name]})
@@ -95,11 +95,23 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
         elif node.name in formats and isinstance(node.layer, Input):
             layer = replace(node.layer, quantizer=formats[node.name], rounds=node.name in rounding)
             nodes.append(replace(node, layer=layer))
-        elif isinstance(node.layer, Trees) and rounding.intersection(node.inputs) and node.inputs[0] in data:
-            nodes.append(replace(node, layer=node.layer.keeping(formats[node.inputs[0]], data[node.inputs[0]])))
+        elif isinstance(node.layer, Trees) and (entry := entries.get(node.name)) in rounding and entry in data:
+            nodes.append(replace(node, layer=node.layer.keeping(formats[entry], data[entry])))
         else:
             nodes.append(replace(node, layer=Identity()) if node.name in moved else node)
     return network.with_nodes(nodes)
+
+
+def read_by_trees(network: Network) -> dict[str, str]:
+    """The input that each layer of trees reads as it is, by the layer's name."""
+    entries, same = dict[str, str](), {name: name for name in network.inputs}
+    for node in network.nodes:
+        if node.inputs and node.inputs[0] in same:
+            if isinstance(node.layer, Identity):
+                same[node.name] = same[node.inputs[0]]
+            elif isinstance(node.layer, Trees):
+                entries[node.name] = same[node.inputs[0]]
+    return entries
 
 
 def _readers(network: Network, shapes: Mapping[str, Shape], name: str) -> list[_Reader] | None:
