@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import xgboost
-from sklearn import datasets, ensemble, pipeline, preprocessing, tree
+from sklearn import compose, datasets, ensemble, pipeline, preprocessing, tree
 from sklearn.model_selection import train_test_split
 from tests.properties import few, judged
 
@@ -186,10 +186,21 @@ SCALERS: list[list[Any]] = [
     [preprocessing.StandardScaler()],
     [preprocessing.MinMaxScaler((-1, 3)), preprocessing.MaxAbsScaler()],
     [preprocessing.RobustScaler(), preprocessing.StandardScaler(with_std=False)],
+    [
+        compose.ColumnTransformer(
+            [
+                ("some", preprocessing.StandardScaler(), [8, 2, 3]),
+                ("no", "drop", [0]),
+                ("as they are", "passthrough", [5, 2]),
+            ]
+        ),
+        preprocessing.MaxAbsScaler(),
+    ],
+    [compose.ColumnTransformer([("one", preprocessing.StandardScaler(), [2])], remainder="passthrough")],
 ]
 
 
-@pytest.mark.parametrize("scalers", SCALERS, ids=lambda some: type(some[0]).__name__)
+@pytest.mark.parametrize("scalers", SCALERS, ids=range(len(SCALERS)))
 @pytest.mark.parametrize("last", [ensemble.HistGradientBoostingRegressor, ensemble.ExtraTreesRegressor])
 def test_thresholds_before_scalers_decide_as_these_to_the_last_place(
     scalers: list[Any], last: Any, tmp_path: Path

@@ -1,15 +1,16 @@
-"""Scalers of scikit-learn before trees: thresholds become those of what is scaled, to the last place."""
+"""Scalers of scikit-learn before trees, also of some columns: thresholds become those of what is scaled, to the last place."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.trees import Places, Trees
@@ -25,41 +26,73 @@ _FAR = 2.0**-20
 """Share of a step of a scaler by which numbers are surely on both sides of a threshold."""
 
 
-def scale_features(steps: Sequence[Any]) -> bool:
-    """Return True of steps of a pipeline that are scalers, but those that limit what they give."""
-    return all(type(step).__name__ in _SCALERS and not getattr(step, "clip", False) for step in steps)
-
-
-def before_scaling(network: Network, steps: Sequence[Any]) -> Network | None:
-    """The network of trees for features that ``steps`` scale, by other thresholds; None if none decide the same."""
+def before_scaling(network: Network, steps: Sequence[Any], size: int) -> Network | None:
+    """The network of trees for ``size`` features, which ``steps`` choose and scale; None if none decides the same."""
+    sources = np.arange(size)
+    for step in steps:
+        own = _sources(step, sources.size)
+        if own is None:
+            return None
+        sources = sources[own]
     nodes = []
     for node in network.nodes:
-        if set(node.inputs).isdisjoint(network.inputs):
-            nodes.append(node)
+        if isinstance(node.layer, Input):
+            nodes.append(replace(node, layer=replace(node.layer, shape=(size,))))
             continue
-        if not isinstance(node.layer, Trees):
-            return None
-        trees = node.layer
-        thresholds, (rows, columns) = trees.thresholds.copy(), np.nonzero(np.isfinite(trees.thresholds))
-        pairs, place = np.unique(
-            np.stack([trees.features[rows], thresholds[rows, columns]]), axis=1, return_inverse=True
-        )
-        bounds = _bounds(steps, pairs[0].astype(np.int64), pairs[1], trees.size)
-        if bounds is None:
-            return None
-        thresholds[rows, columns] = bounds[place.ravel()]
-        nodes.append(replace(node, layer=replace(trees, thresholds=as_weights(thresholds))))
+        layer = node.layer
+        if not set(node.inputs).isdisjoint(network.inputs):
+            unscaled = _before(layer, steps, sources, size) if isinstance(layer, Trees) else None
+            if unscaled is None:
+                return None
+            layer = unscaled
+        nodes.append(replace(node, layer=layer))
     return network.with_nodes(nodes)
 
 
-def _bounds(steps: Sequence[Any], features: Places, thresholds: Floats, size: int) -> Floats | None:
-    """The greatest numbers of ``features`` that are scaled to ``thresholds`` or less; None if these are not found."""
-    scaled = partial(_by_feature, [step.transform for step in steps], features, size)
-    unscaled = partial(_by_feature, [step.inverse_transform for step in reversed(steps)], features, size)
-    estimate, ones = unscaled(thresholds), np.ones(len(thresholds))
-    reach = _FAR * np.maximum(np.abs(estimate), unscaled(ones) - unscaled(0.0 * ones))
+def _sources(step: Any, size: int) -> Places | None:
+    """The feature that each number of a step's result is a rising function of; None if it is none of one."""
+    name = type(step).__name__
+    if name in _SCALERS and not getattr(step, "clip", False):
+        return np.arange(size)
+    if name == "FunctionTransformer" and step.func is None:
+        return np.arange(size)
+    read = getattr(step, "_transformer_to_input_indices", None)
+    if name != "ColumnTransformer" or read is None or hasattr(step, "feature_names_in_"):
+        return None
+    parts = []
+    for called, part, _ in sorted(step.transformers_, key=lambda each: step.output_indices_[each[0]].start):
+        columns = np.asarray(read[called], dtype=np.int64)
+        if isinstance(part, str):
+            own = None if part == "drop" else np.arange(columns.size)
+        elif (own := _sources(part, columns.size)) is None:
+            return None
+        parts += [] if own is None else [columns[own]]
+    return np.concatenate(parts) if parts else None
+
+
+def _before(trees: Trees, steps: Sequence[Any], sources: Places, size: int) -> Trees | None:
+    """The trees for features before ``steps``; None if there is no threshold with the same decisions."""
+    thresholds, (rows, columns) = trees.thresholds.copy(), np.nonzero(np.isfinite(trees.thresholds))
+    asked = np.stack([trees.features[rows], thresholds[rows, columns]])
+    pairs, place = np.unique(asked, axis=1, return_inverse=True)
+    features = pairs[0].astype(np.int64)
+    scaled = partial(_by_feature, steps, sources[features], features, size)
+    bounds = _bounds(scaled, pairs[1])
+    if bounds is None:
+        return None
+    thresholds[rows, columns] = bounds[place.ravel()]
+    return replace(trees, size=size, features=sources[trees.features], thresholds=as_weights(thresholds))
+
+
+def _bounds(scaled: Callable[[Floats], Floats], thresholds: Floats) -> Floats | None:
+    """The greatest numbers that are ``scaled`` to ``thresholds`` or less; None if these are not between the usual ones."""
+    ones = np.ones(len(thresholds))
+    first = scaled(0.0 * ones)
+    step = 1.0 / (scaled(ones) - first)
+    estimate = (thresholds - first) * step
+    reach = _FAR * np.maximum(np.abs(estimate), step)
     low, high = estimate - reach, estimate + reach
-    if np.any(scaled(low) > thresholds) or np.any(scaled(high) <= thresholds):
+    if not np.all(np.isfinite(reach)) or np.any(scaled(low) > thresholds) or np.any(scaled(high) <= thresholds):
         return None
     for _ in range(_HALVINGS):
         middle = low + (high - low) / 2
@@ -68,16 +101,17 @@ def _bounds(steps: Sequence[Any], features: Places, thresholds: Floats, size: in
     return low
 
 
-def _by_feature(functions: Sequence[Any], features: Places, size: int, numbers: Floats) -> Floats:
-    """The results of functions of rows of ``size`` features, one after another, for ``numbers``, each of a feature."""
+def _by_feature(steps: Sequence[Any], sources: Places, features: Places, size: int, numbers: Floats) -> Floats:
+    """The ``features`` of results of ``steps`` for ``numbers``, each of a feature of ``sources``."""
     results, rows = np.empty(len(numbers)), max(_ROWS // size, 1)
     for start in range(0, len(numbers), rows):
-        own = features[start : start + rows]
-        x = np.zeros((len(own), size))
-        x[np.arange(len(own)), own] = numbers[start : start + rows]
+        part = slice(start, start + rows)
+        order = np.arange(len(numbers[part]))
+        x = np.zeros((order.size, size))
+        x[order, sources[part]] = numbers[part]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of features that had names
-            for function in functions:
-                x = np.asarray(function(x))
-        results[start : start + rows] = x[np.arange(len(own)), own]
+            for step in steps:
+                x = np.asarray(step.transform(x))
+        results[part] = x[order, features[part]]
     return results

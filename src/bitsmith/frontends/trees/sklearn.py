@@ -19,7 +19,7 @@ from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to,
 from bitsmith.frontends.trees.discriminants import discriminant
 from bitsmith.frontends.trees.neighbors import read_neighbors
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
-from bitsmith.frontends.trees.scalers import before_scaling, scale_features
+from bitsmith.frontends.trees.scalers import before_scaling
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.trees import Places
@@ -195,7 +195,7 @@ def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
         last, before = read_sklearn(steps[-1][1], allow_approximate=allow_approximate), [step for _, step in steps[:-1]]
         if not before:
             return last
-        scaled = before_scaling(last, before) if scale_features(before) else None
+        scaled = before_scaling(last, before, int(model.n_features_in_))
         return scaled or _joined(_by_onnx(model[:-1], name, allow_approximate=allow_approximate), last)
     return _by_onnx(model, name, allow_approximate=allow_approximate)
 
