@@ -12,6 +12,7 @@ import bitsmith
 from tests.systems.whole_networks import simulated
 
 
+@pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")  # of random weights in eight bits
 @pytest.mark.slow
 @pytest.mark.ci
 def test_resnet_18(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
