@@ -11,7 +11,7 @@ import pytest
 from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.storage import Memory
 from bitsmith.dataflow.tokens import Stream
-from bitsmith.devices import ECP5, FAMILIES, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices import ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import _count_window, estimate, estimate_layout, estimate_network
@@ -177,6 +177,16 @@ def test_products_with_zeros_of_the_padding_are_not_counted(cycles: int, product
     """A 3x3 convolution of a whole image of 3x3: of 81 taps 49 are within it. With 3 cycles parts of tokens are chosen."""
     size = estimate_layout(convolution(3), Directives({"conv": cycles}, True, {"conv": MultiplierStyle.SHARED}), ECP5)
     assert size.dsp == products
+
+
+@pytest.mark.parametrize(
+    ("family", "cycles", "luts"),
+    [(ECP5, 36, 1413), (ECP5, 648, 1165), (ICE40, 36, 4108), (ICE40, 648, 1245), (NEXUS, 36, 1471), (NEXUS, 648, 1150)],
+)
+def test_zeros_of_the_padding_are_not_chosen_from(family: Family, cycles: int, luts: int) -> None:
+    """As Yosys counts: of the nine windows of an image of 3x3, a corner of a window has a number in four."""
+    directives = Directives({"conv": cycles}, True, {"conv": MultiplierStyle.SHARED})
+    assert estimate_layout(convolution(3), directives, family).lut == pytest.approx(luts, rel=0.2)
 
 
 @pytest.mark.parametrize(("inputs", "cycles", "ffs"), [(16, 4, 739), (14, 8, 829)])

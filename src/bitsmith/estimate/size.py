@@ -250,8 +250,8 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
         case WidthConverter():
             have, want, part = process.takes[0].bits, process.results[0].bits, share(_bits_read(process, 0, read))
             if have > want:
-                part *= distinct(wiring.of_parts(number))
-                count.select(have * part, want * part)
+                given, chosen = _choices(wiring, number)
+                count.select(have * given * part, want * chosen * part)
             else:
                 # The last part goes straight on.
                 count.ff += round(max(want - have, 0) * part * distinct(wiring.of_operand(number)))
@@ -287,6 +287,13 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             pass
         case _:
             assert_never(kind)
+
+
+def _choices(wiring: Wiring, number: int) -> tuple[float, float]:
+    """The shares of a token and of its parts that a width converter chooses from and gives: what is alike once, no zeros."""
+    parts = wiring.of_operand(number).reshape(-1, wiring.network.processes[number].results[0].token.size)
+    there = np.unique(parts, axis=1) >= 0
+    return np.count_nonzero(there) / parts.size, np.count_nonzero(there.any(axis=0)) / parts.shape[1]
 
 
 def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: int, column: int, read: Mask) -> None:
