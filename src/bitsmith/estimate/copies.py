@@ -14,7 +14,7 @@ import numpy as np
 from bitsmith.dataflow.kinds import Map
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.wires import Wires, Wiring
-from bitsmith.estimate.control import REGISTERS
+from bitsmith.estimate.count import REGISTERS
 from bitsmith.netlist.netlist import InputPort, Literal, Netlist, WordRef
 from bitsmith.netlist.pipelined import Pipelined
 from bitsmith.netlist.renumber import moved

@@ -17,7 +17,6 @@ from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
-from bitsmith.estimate.control import REGISTERS
 from bitsmith.estimate.figures import Cells, Shares, Size, sums_share
 from bitsmith.estimate.reads import Mask, elements_read, share
 from bitsmith.estimate.tables import unlike
@@ -29,6 +28,9 @@ from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, used_b
 from bitsmith.netlist import csd
 from bitsmith.netlist.delays import lut_inputs
 from bitsmith.netlist.elaborate import BlockLayers
+
+REGISTERS = 2
+"""FIFOs of so many slots have no memory, or two slots one of look-up tables."""
 
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""

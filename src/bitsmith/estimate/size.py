@@ -35,9 +35,9 @@ from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.dataflow.wires import Wiring, distinct, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
-from bitsmith.estimate.control import REGISTERS, control
+from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.estimate.copies import beside_its_operands, wiring_of_circuits
-from bitsmith.estimate.count import Count
+from bitsmith.estimate.count import REGISTERS, Count
 from bitsmith.estimate.engines import count_engine
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import Mask, OperandsRead, operands_read, share
@@ -53,6 +53,12 @@ from bitsmith.netlist import native
 from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.netlist import InputPort, live_words
 from bitsmith.netlist.pipelined import Pipelined, pipelined
+
+_HANDSHAKE_LUTS = 2.0
+"""Logic that decides when a process acts; each was synthesized by itself, with tokens of 8 bits, for five families."""
+
+_CONTROL_LUTS, _CONTROL_FFS = 12.0, 8
+"""Counters and flags of a process that are not known one by one."""
 
 _MADE_LUTS, _MADE_LUTS_NAIVELY = 15_000, 4_000
 """Look-up tables of a circuit that is made in a second, by the compiled solver and by the naive one."""
@@ -306,11 +312,41 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     count.ff += wiring.network.processes[number].slice(operand) * (round(held) + _SLICE_FLAGS)
     if depth == REGISTERS and wiring.network.refills(number, operand):
         depth = 1
-    count.control(depth, *control(wiring.network.processes[number], operand, count.block))
+    count.control(depth, *_control(wiring.network.processes[number], operand, count.block))
     if depth > REGISTERS or (depth == REGISTERS and not repeats(wires) and count.holds_pair(held)):
         count.queue(depth, round(held), read, column, distinct(wires) / max(stored(wires), distinct(wires), 1e-9))
     else:
         count.registers(depth, bits * distinct(wires) * share(read))
+
+
+def _control(process: Process, operand: int, block: MultiplierBlock | None) -> tuple[float, int]:
+    """Look-up tables and flip-flops of a process's own counters and flags; those of operands after the first have none."""
+    if operand > 0:
+        return 0.0, 0
+    match process.kind:
+        case (
+            Map() | Scan() | Sink() | Replay() | Feedback()
+        ):  # what these have is counted with the circuit, as are steps
+            return _HANDSHAKE_LUTS, 0
+        case WidthConverter():
+            have, want = process.takes[0].bits, process.results[0].bits
+            parts = (max(have, want) // max(min(have, want), 1) - 1).bit_length()
+            return _HANDSHAKE_LUTS + parts, parts
+        case Reduce(count=tokens):
+            return _HANDSHAKE_LUTS + (tokens - 1).bit_length(), tokens.bit_length()
+        case Reorder(source=source):
+            return _HANDSHAKE_LUTS, (len(source) - 1).bit_length() + (0 if is_monotone(source) else 1)
+        case Interleave(source=source):
+            index = (len(source) - 1).bit_length()
+            return 2.0 * index, index
+        case FoldedProduct() as kind:
+            stages = own_latency(process, block) or 0
+            flags = 3 * stages + (kind.steps - 1).bit_length() + (kind.groups * kind.steps - 1).bit_length()
+            return _CONTROL_LUTS, flags
+        case Source() | Rom() | Window() | Sweep() | Engine():
+            return _CONTROL_LUTS, _CONTROL_FFS
+        case _:
+            assert_never(process.kind)
 
 
 def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
