@@ -130,12 +130,13 @@ def test_what_does_not_fit_unrolled_is_shown_with_the_reuse_factors_of_fit(tmp_p
 @pytest.mark.ci
 @pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
 def test_explain_and_fit_propose_circuits_that_are_points(tmp_path: Path) -> None:
+    """Fewer bits fit, and so do reuse factors with all bits, as the products of the softmax are of few."""
     x, _ = _data("digits")
-    model = _NETWORKS["digits"][0]
-    proposed = bitsmith.explain(model, calibration=x, part=_SMALL, check=False).choices
-    fitted = bitsmith.convert(model, tmp_path, calibration=x, part=_SMALL, fit=True, check=False)
-    results = tuple(choice.bits.result for choice in proposed if choice.bits is not None)
-    found = explore(model, calibration=x, part=_SMALL, check=False, weight_bits=(16,), result_bits=results)
+    model, config = _NETWORKS["digits"][0], {"LayerName": {"output_softmax": {"Bits": {"result": 4}}}}
+    proposed = bitsmith.explain(model, config=config, calibration=x, part=_SMALL, check=False).choices
+    fitted = bitsmith.convert(model, tmp_path, config, x, part=_SMALL, fit=True, check=False)
+    results = tuple(16 if choice.bits is None else choice.bits.result for choice in proposed)
+    found = explore(model, config, x, part=_SMALL, check=False, weight_bits=(16,), result_bits=results)
     circuits = {(point.size.lut, point.size.interval) for point in found.points}
     assert {(choice.size.lut, choice.size.interval) for choice in proposed} <= circuits and len(proposed) > 1
     size = size_of(fitted.program, fitted.directives, fitted.target)

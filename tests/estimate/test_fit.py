@@ -103,13 +103,13 @@ def test_no_faster_layout_of_tokens_is_left_out(tmp_path: Path) -> None:
     model = bitsmith.convert(network, tmp_path, settings, input_shape=(1, 8, 8), io_type="io_stream", bits=8)
     program, whole = drop_dead(model.program, keep_probes=False), resolve_part("LFE5U-12F")
     budget = model.target.budget_ns(whole.family)
-    for most in (300, 500, 900):
-        part = limited(whole, {"lut": most})
+    sizes = [
+        estimate_layout(program, paced(program, model.directives, round(2 ** (step / 4))), whole.family)
+        for step in range(24, 52)  # from a position in each cycle to a product in each
+    ]
+    for limits in ({"lut": 500}, {"lut": 900}, {"lut": 1300}, {"lut": 2600}, {"ff": 900}, {"ff": 1235}, {"bram": 1}):
+        part = limited(whole, limits)
         found = sooner(program, part, model.directives, budget, 100_000)
-        sizes = [
-            estimate_layout(program, paced(program, model.directives, round(2 ** (step / 4))), part.family)
-            for step in range(24, 40)
-        ]
         able = [size.interval for size in sizes if fits(size, part) and size.dsp <= part.dsps / 2]
         assert (found is None) == (not able)
         if found is not None:

@@ -343,6 +343,12 @@ class _Judge:
             self.seen[trial.key] = scores, goal.excess_of(held, outputs, scores, held.expected(outputs))
         return self.seen[trial.key]
 
+    def _fitting(self, trial: Trial) -> tuple[float, ...]:
+        """Scores of the samples that are fitted on, of which the search may have watched a part alone."""
+        if self.final is self.descent:
+            return trial.scores
+        return self.final.yardstick.of_program(self.final.layouts(trial.configuration).compiled.program)
+
     def margin(self, point: Point) -> float:
         """Distance within which the loss of 95 % of other draws of samples is from that of the held-out samples."""
         return _NINETEEN_OF_TWENTY * self.held.uncertainty(Emulator(point.compiled.program).run(self.held.inputs))
@@ -359,6 +365,7 @@ class _Judge:
         tell(f"fit: {trial.common.bits}: sizes and held-out samples")
         laid_out, limits = self.final.layouts(trial.configuration), self.descent.limits
         (scores, excess), part = self._held(trial), limited(laid_out.part, limits)
+        fitting = self._fitting(trial)
         circuits = [*laid_out.ways(part, near)] if trial.has_room else [laid_out.as_asked]
         circuits += laid_out.slower(limits.get("interval", 1))
         shared = [each.size.interval for each in circuits if each is not laid_out.as_asked]
@@ -372,9 +379,7 @@ class _Judge:
             point = laid_out.point(each, trial.configuration, trial.common.bits).scored(self.held, scores)
             planned = laid_out.program, each.directives, laid_out.target
             latency = planned_cycles(*planned)[0] if self.descent.goal.wants_latency else None
-            points.append(
-                replace(point, own=own, fitting=trial.scores, excess=max(trial.excess, excess), latency=latency)
-            )
+            points.append(replace(point, own=own, fitting=fitting, excess=max(trial.excess, excess), latency=latency))
         return points
 
 

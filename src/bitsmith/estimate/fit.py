@@ -211,12 +211,12 @@ def proposal(
 def sooner(program: Program, part: Part, directives: Directives, budget_ns: float, below: int) -> Fit | None:
     """The fastest layout of tokens with an interval ``below`` some cycles that fits ``part``; None without one.
 
-    Every interval with nearly room is looked at. Bisection, which is quicker, misses layouts where a shorter interval takes fewer
-    multiplier blocks: small multipliers are made of look-up tables.
+    Every interval with nearly enough look-up tables is looked at. Bisection, which is quicker, misses layouts where a shorter
+    interval takes fewer multiplier blocks, since small multipliers are made of look-up tables, or fewer registers or memories.
     """
     paces = _Paces.of(program, part, replace(directives, reuse={}, parallel=False))
     share = _ROUTED_BLOCKS if part.family.place_and_route else 1.0
-    for step in range(paces.roomy(), _step(below)):
+    for step in range(paces.roomy(("LUT",), _NEARLY), _step(below)):
         if _has_room(paces.laid_out(step).size, part, share):
             found = paces.laid_out(step, budget_ns)
             if found.size.interval < below and _has_room(found.size, part, share):
@@ -279,16 +279,23 @@ class _Paces:
         worth = (self.laid_out(step, budget_ns) for step in range(low, self.most + 1) if able(step))
         return next((found for found in worth if _has_room(found.size, self.part, blocks)), None)
 
-    def roomy(self) -> int:
-        """The first step with about room for all but multiplier blocks; one after the last if that has none."""
+    def roomy(self, labels: Sequence[str] | None = None, last: float = 1.0) -> int:
+        """The first step with about room for what ``labels`` name, by default for all but multiplier blocks.
+
+        One after the last step if that takes more than the share ``last`` of the room.
+        """
 
         def room(step: int, share: float) -> bool:
             found = needs(self.laid_out(step).size, self.part)
-            return all(need.share <= share for need in found if need.label != "DSP")
+            return all(
+                need.share <= share
+                for need in found
+                if (need.label != "DSP" if labels is None else need.label in labels)
+            )
 
-        return (
-            _first(self.least, self.most, lambda step: room(step, _NEARLY)) if room(self.most, 1.0) else self.most + 1
-        )
+        if not room(self.most, last):
+            return self.most + 1
+        return _first(self.least, self.most, lambda step: room(step, _NEARLY))
 
 
 def _first(low: int, high: int, able: Callable[[int], bool]) -> int:
