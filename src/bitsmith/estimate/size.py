@@ -324,10 +324,8 @@ def _control(process: Process, operand: int, block: MultiplierBlock | None) -> t
     if operand > 0:
         return 0.0, 0
     match process.kind:
-        case (
-            Map() | Scan() | Sink() | Replay() | Feedback()
-        ):  # what these have is counted with the circuit, as are steps
-            return _HANDSHAKE_LUTS, 0
+        case Map() | Scan() | Sink() | Replay() | Feedback():
+            return _HANDSHAKE_LUTS, 0  # counters are counted with the circuit, as are steps
         case WidthConverter():
             have, want = process.takes[0].bits, process.results[0].bits
             parts = (max(have, want) // max(min(have, want), 1) - 1).bit_length()
