@@ -64,7 +64,8 @@ def _read_layer(
     greatest, apart, outside, apiece = map(bool, read_tuple(flags))
     arrays = read_array(weights), read_array(bias), read_array(choices)
     seen = Watched(read_name(watched[0]), *watched[1:]) if watched else None
-    at = source, target, apart, outside, seen, (down, across), apiece, tuple(zip(ends[::2], ends[1::2], strict=True))
+    ranges = tuple(zip(ends[::2], ends[1::2], strict=True))
+    at = source, target, ranges, apart, outside, seen, (down, across), apiece
     return EngineLayer(read_name(name), window, (rows, columns), pitch, channels, blocks, *arrays, greatest, *at)
 
 

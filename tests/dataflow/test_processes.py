@@ -45,9 +45,8 @@ def test_engines_reach_every_number_by_steps_from_the_one_before(
     (channels, blocks), size, before = parts, op.size, [first for first, _ in op.padding]
     own, source, target = channels // blocks, 100, 777
     weights = objects(np.zeros((blocks, passes, size[0] * size[1] * (1 if apart else own), own), np.int64))
-    layer = EngineLayer(
-        "", op, grid, pitch, channels, blocks, weights, objects([0]), objects([0]), False, source, target, apart
-    )
+    arrays, at = (weights, objects([0]), objects([0])), (source, target, ((0, 1),), apart)
+    layer = EngineLayer("", op, grid, pitch, channels, blocks, *arrays, False, *at)
     first, result, *steps = layer.addresses
     along, down, again, block, window, row = steps
     rows, columns = layer.windows

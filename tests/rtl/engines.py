@@ -26,9 +26,7 @@ def dense(weights: Sequence[Sequence[int]], lanes: int, bias: Sequence[int], sou
     tiles = matrix.reshape(1, len(matrix), -1, lanes).transpose(0, 2, 1, 3)
     single = ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
     arrays = objects(tiles), objects(list(bias)), objects([0])
-    return EngineLayer(
-        "dense", single, (1, 1), len(matrix), len(matrix), 1, *arrays, False, source, target, ranges=RANGES
-    )
+    return EngineLayer("dense", single, (1, 1), len(matrix), len(matrix), 1, *arrays, False, source, target, RANGES)
 
 
 def convolution(weights: Sequence[int], size: int, blocks: int, source: int, target: int) -> EngineLayer:
@@ -36,9 +34,7 @@ def convolution(weights: Sequence[int], size: int, blocks: int, source: int, tar
     taps = np.array(weights, dtype=np.object_).reshape(1, 1, -1, 1)
     op = ops.Window((1, taps.shape[2]), (1, 1), (1, 1), ((0, 0), (taps.shape[2] - 1, 0)))
     arrays = objects(taps), objects(np.arange(blocks)), objects([0])
-    return EngineLayer(
-        "conv", op, (1, size), size * blocks, blocks, blocks, *arrays, False, source, target, ranges=RANGES
-    )
+    return EngineLayer("conv", op, (1, size), size * blocks, blocks, blocks, *arrays, False, source, target, RANGES)
 
 
 def outside(weights: Sequence[int], positions: int, source: int, target: int) -> EngineLayer:
@@ -47,7 +43,7 @@ def outside(weights: Sequence[int], positions: int, source: int, target: int) ->
     single = ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
     arrays = objects(tiles), objects(np.arange(len(weights))), objects([0])
     return EngineLayer(
-        "outside", single, (1, positions), positions, 1, 1, *arrays, False, source, target, outside=True, ranges=RANGES
+        "outside", single, (1, positions), positions, 1, 1, *arrays, False, source, target, RANGES, outside=True
     )
 
 
@@ -57,9 +53,7 @@ def parts(weights: Sequence[Sequence[int]], grid: Grid, count: Grid, source: int
     (tall, wide), pitch = taps.shape, grid[1] // count[1]
     op = ops.Window((tall, wide), (1, 1), (1, 1), ((tall - 1, 0), (wide - 1, 0)))
     arrays = objects(taps.reshape(1, 1, -1, 1)), objects([1]), objects([0])
-    return EngineLayer(
-        "parts", op, grid, pitch, 1, 1, *arrays, False, source, target, parts=count, apiece=True, ranges=RANGES
-    )
+    return EngineLayer("parts", op, grid, pitch, 1, 1, *arrays, False, source, target, RANGES, parts=count, apiece=True)
 
 
 def gathered(weights: Sequence[int] | Sequence[Sequence[int]], grid: Grid, count: Grid, source: int) -> EngineLayer:
@@ -67,9 +61,7 @@ def gathered(weights: Sequence[int] | Sequence[Sequence[int]], grid: Grid, count
     op = ops.Window(grid, (1, 1), (1, 1), ((0, 0), (0, 0)))
     tiles = np.array(weights, dtype=np.object_).reshape(1, 1, len(weights), -1)
     arrays = objects(tiles), objects([1] * tiles.shape[3]), objects([0])
-    return EngineLayer(
-        "gathered", op, grid, grid[1] // count[1], 1, 1, *arrays, False, source, 0, parts=count, ranges=RANGES
-    )
+    return EngineLayer("gathered", op, grid, grid[1] // count[1], 1, 1, *arrays, False, source, 0, RANGES, parts=count)
 
 
 def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineLayer:
@@ -78,7 +70,7 @@ def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineL
     op = ops.Window((1, taps), (1, 1), (1, 1), ((0, 0), (0, 0)))
     arrays = objects(np.array([[weights]], dtype=np.object_)), objects([1] * channels), objects([0])
     return EngineLayer(
-        "apart", op, (1, taps), taps * channels, channels, 1, *arrays, False, source, target, apart=True, ranges=RANGES
+        "apart", op, (1, taps), taps * channels, channels, 1, *arrays, False, source, target, RANGES, apart=True
     )
 
 

@@ -65,11 +65,11 @@ class EngineLayer:
         outside: passes are outside of windows: one over all windows, then the next one; of layers of one block, and not the last.
         source: the word of the operand's first number.
         target: the word of the result's first number; of the last layer nothing is stored.
+        ranges: the least and the greatest number of the operand; or those of its first row, and those of the others.
         watched: its result, if monitors watch it.
         parts: those of rows and columns in which the operand is. They have the same words, each in a memory of its own: rows of
             as many columns.
         apiece: a window of each part is computed at once, with the same weights, and the result is in as many parts.
-        ranges: the least and the greatest number of the operand; or those of its first row, and those of the others.
     """
 
     name: str
@@ -84,12 +84,12 @@ class EngineLayer:
     greatest: bool
     source: int
     target: int
+    ranges: tuple[tuple[int, int], ...]
     apart: bool = False
     outside: bool = False
     watched: Watched | None = None
     parts: Grid = (1, 1)
     apiece: bool = False
-    ranges: tuple[tuple[int, int], ...] = ((0, 1),)
 
     @property
     def numbers(self) -> int:

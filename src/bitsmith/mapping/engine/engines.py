@@ -226,6 +226,7 @@ def _layer(
         unit.greatest,
         source,
         target,
+        unit.ranges,
         apart,
         watched=watched,
         parts=unit.parts,
@@ -276,17 +277,13 @@ def engine_of(
     """The engine of ``region``, with ``biases`` of its units; ``fed``: weights and biases come."""
     layers, watched, units = list[EngineLayer](), _watched(builder, region), in_parts(builder, region.units, row.parts)
     words, places = _places(builder, units, row.banks)
-    kinds = {unit.result: unit.kind for unit in units} | {
-        region.source: element(builder.program.nodes[region.source].type)
-    }
     for unit, bias, choices in zip(units, biases, function.choices, strict=True):
         at = [places[one] for one in unit.sources]
         pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] // unit.parts[1] * unit.channels
         target, seen = places.get(unit.result, 0), watched.get(unit.result)
         layer = _layer(unit, row, pitch, at[0], target, bias, choices, seen)
-        ranges = tuple(dict.fromkeys(kinds[one].raw_range for one in unit.sources))
         outside = fed and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
-        layers.append(replace(layer, outside=outside and math.prod(layer.windows) > 1, ranges=ranges))
+        layers.append(replace(layer, outside=outside and math.prod(layer.windows) > 1))
     return Engine(tuple(layers), words, function.program, fed=fed, gap=region.gap)
 
 

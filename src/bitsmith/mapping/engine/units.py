@@ -37,6 +37,7 @@ class Unit:
     Args:
         name: the user's layer.
         nodes: all that it replaces.
+        ranges: the least and the greatest number of the sources: once if they are alike.
         op, grid: windows over rows and columns.
         channels: of a position, in ``blocks``.
         weights: (blocks, or 1 if all have the same; steps; columns), in units of 2**-(sum's frac - source's frac).
@@ -54,6 +55,7 @@ class Unit:
     name: str
     nodes: frozenset[NodeId]
     sources: tuple[NodeId, ...]
+    ranges: tuple[tuple[int, int], ...]
     result: NodeId
     op: ops.Window
     grid: tuple[int, int]
@@ -206,7 +208,8 @@ def _merge(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
     first, second = builder.operands(node)
     if any(builder.is_constant(arg) or builder.shape(arg) != node.type.shape for arg in (first, second)):
         return None
-    fracs = [frac_of(element(builder.program.nodes[arg].type)) for arg in (first, second)]
+    kinds = [element(builder.program.nodes[arg].type) for arg in (first, second)]
+    fracs = [frac_of(kind) for kind in kinds]
     finest = max(fracs)
     sign = -1 if isinstance(node.op, ops.Sub) else 1
     weights = np.array([1 << (finest - fracs[0]), sign << (finest - fracs[1])], dtype=np.object_).reshape(1, 2, 1)
@@ -214,7 +217,8 @@ def _merge(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
     op, grid = ops.Window((2, 1), (1, 1), (1, 1), ((0, 0), (0, 0))), (2, math.prod(positions))
     windows = Windows(first, op, grid, (1, grid[1]), channels)
     made = _unit(builder, place, node, windows, channels, objects(weights), np.array([finest]))
-    return None if made is None else replace(made, sources=(first, second), nodes=frozenset({place}))
+    ranges = tuple(dict.fromkeys(kind.raw_range for kind in kinds))
+    return None if made is None else replace(made, sources=(first, second), ranges=ranges, nodes=frozenset({place}))
 
 
 def _single(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
@@ -258,6 +262,7 @@ def _unit(
         node.layer,
         nodes,
         (windows.node,),
+        (element(builder.program.nodes[windows.node].type).raw_range,),
         place,
         op,
         (rows, columns),
