@@ -158,7 +158,7 @@ def test_samples_on_thresholds_but_for_the_last_place_are_told_or_decided_by_cal
     model = ensemble.HistGradientBoostingRegressor(random_state=0).fit(x[:150], y[:150])
     circuit = bitsmith.convert(model, tmp_path, calibration=x[:trained])
     wanted = model.predict(x)
-    told = pytest.warns(bitsmith.FidelityWarning, match="across thresholds of trees.*calibration")
+    told = pytest.warns(bitsmith.FidelityWarning, match="across thresholds: .*calibration")
     with told if trained < len(x) else nullcontext():
         found = circuit.predict(x).reshape(-1)
     off = np.abs(found - wanted) > 1e-3 * np.ptp(wanted)

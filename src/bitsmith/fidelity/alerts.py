@@ -250,7 +250,7 @@ class Alerts:
     def _across(
         self, predictions: Predictions, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator
     ) -> str | None:
-        """Text on samples that are wrong because rounding takes a value across a threshold of trees."""
+        """Text on samples that are wrong because rounding takes a value across a threshold."""
         if self._thresholds is None:
             self._thresholds = Thresholds(predictions.network, emulator.inputs)
         for name, rows in self._thresholds.crossed(emulator, batches).items():
@@ -260,6 +260,6 @@ class Alerts:
             if worst is not None:
                 return (
                     f"{worst} on {len(few)} samples of this prediction. Rounding takes values of input {name!r} "
-                    "across thresholds of trees: give samples like these as calibration, which stay on their sides"
+                    "across thresholds: give samples like these as calibration, which stay on their sides"
                 )
         return None

@@ -39,7 +39,7 @@ def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floa
 
 
 def _single(network: Network, name: str, batch: Floats) -> Floats:
-    """Numbers in single precision, each on its side of the thresholds of trees that read it."""
+    """Numbers in single precision, each on its side of the thresholds that it is compared with."""
     nearest = batch.astype(np.float32)
     told = resolution_of(network, name)
     if told is not None and told.edges is not None and len(told.edges) == batch.shape[-1]:

@@ -1,4 +1,4 @@
-"""Values of inputs that rounding takes across thresholds of trees, which may lead to other leaves.
+"""Values of inputs that rounding takes across thresholds, of trees for example, which may lead to other results.
 
 No format of few bits keeps all numbers on their sides: a threshold halfway between two numbers is often the next sample but for
 its last place.
@@ -15,19 +15,19 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.ir.ops import Input
 from bitsmith.ir.types import Rounding
+from bitsmith.layers.comparing import Comparing
 from bitsmith.layers.network import Network
-from bitsmith.layers.trees import Trees
-from bitsmith.passes.network.quantized_inputs import read_by_trees
+from bitsmith.passes.network.quantized_inputs import compared_inputs
 
 
 class Thresholds:
-    """The thresholds of trees that read the inputs, and what these are in the circuit."""
+    """The thresholds that inputs are compared with, and what these are in the circuit."""
 
     def __init__(self, network: Network, entries: Sequence[Input]) -> None:
         self._compared = []
-        for name, read in read_by_trees(network).items():
+        for name, read in compared_inputs(network).items():
             index, layer = network.inputs.index(read), network.node(name).layer
-            assert isinstance(layer, Trees)
+            assert isinstance(layer, Comparing)
             op = entries[index]
             fracs = np.broadcast_to(op.frac, op.shape).tolist()
             self._compared.append((index, layer.comparisons(fracs, rounds=op.rounding is not Rounding.TRN)))

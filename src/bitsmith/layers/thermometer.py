@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -13,20 +12,22 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import objects
+from bitsmith.layers.comparing import Comparing
 from bitsmith.layers.example import Example
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.layer import Floats, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.quantization.quantizer import rationals
-from bitsmith.layers.resolution import Resolution
+from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.resolution import Edges
+from bitsmith.layers.thresholds import raw_threshold
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 from bitsmith.layers.tree_words import undecided
 from bitsmith.layers.words import Operand, many
 
-_floor = np.frompyfunc(lambda value, frac: value * Fraction(2) ** int(frac) // 1, 2, 1)
+_raw = np.frompyfunc(lambda bound, frac: raw_threshold(float(bound), int(frac)), 2, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Thermometer(Layer):
+class Thermometer(Comparing):
     """Bit ``k`` is 1 where ``x[features[k]] > thresholds[k]``, of an operand of ``size`` features."""
 
     size: int
@@ -52,31 +53,37 @@ class Thermometer(Layer):
 
     def words(self, operands: Sequence[Operand]) -> tuple[str, ...]:
         """Return the number of different comparisons, and on how many inputs rounding could change a bit."""
-        (operand,), own = operands, np.array(self.features)
-        edges = [np.unique(self.thresholds[own == feature]) for feature in range(self.size)]
-        questions = sum(map(len, edges))
-        size = (
-            f"{many(len(own), 'bit')} by {many(questions, 'comparison')} of {many(len(set(self.features)), 'feature')}."
-        )
+        (operand,), edges = operands, self.edges()
+        bits, questions, features = len(self.features), sum(map(len, edges)), len(set(self.features))
+        size = f"{many(bits, 'bit')} by {many(questions, 'comparison')} of {many(features, 'feature')}."
         return (size,) if operand.entry is None else (size, undecided(edges, operand.type, operand.entry))
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.asarray(inputs[0][:, list(self.features)] > self.thresholds, dtype=np.float64)
 
-    def resolution(self, beyond: Resolution | None) -> Resolution | None:
-        """Return the thresholds of each feature."""
+    def edges(self) -> Edges:
         own = np.array(self.features)
-        edges = tuple(np.unique(self.thresholds[own == feature]) for feature in range(self.size))
-        ends = np.append(self.thresholds, 0.0)
-        step = min((float(np.diff(some).min()) for some in edges if some.size > 1), default=1.0)
-        return Resolution(float(ends.min()), float(ends.max()) + step, step, None, edges)
+        return tuple(np.unique(self.thresholds[own == feature]) for feature in range(self.size))
+
+    def comparisons(self, fracs: Sequence[int], *, rounds: bool) -> list[tuple[Floats, Floats]]:
+        return [
+            (edges, as_weights([raw_threshold(edge, frac) for edge in edges.tolist()]))
+            for edges, frac in zip(self.edges(), fracs, strict=True)
+        ]
+
+    def keeping(self, grid: Quantizer, data: Floats) -> Thermometer:
+        return self  # thresholds are those of the model, whatever rounding does
+
+    def before_scales(self, scale: Floats, offset: Floats) -> Thermometer:
+        own = list(self.features)
+        return replace(self, thresholds=as_weights((self.thresholds - offset[own]) / scale[own]))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder
         x = builder.gather(inputs[0], list(self.features), 0)
         fracs = np.broadcast_to(x.type.frac, x.shape)
         # What is on the grid is greater than a threshold if it is greater than the next number of the grid below.
-        raw = objects(_floor(np.broadcast_to(rationals(self.thresholds), x.shape), fracs))
+        raw = objects(_raw(self.thresholds, fracs))
         return lowering.result(builder.compare(x, Relation.GT, builder.const(raw, fracs)))
 
 

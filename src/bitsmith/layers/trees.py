@@ -17,12 +17,13 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Input, Relation
 from bitsmith.ir.types import Ints, Overflow, Rounding, objects, width_of
+from bitsmith.layers.comparing import Comparing
 from bitsmith.layers.decisions import Choices, Conditions, Decisions, Reduced, reduced
 from bitsmith.layers.example import Example
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.layer import Floats, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantization.quantizer import Quantizer
-from bitsmith.layers.resolution import Resolution
+from bitsmith.layers.resolution import Edges
 from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 from bitsmith.layers.tree_words import form, undecided
@@ -46,7 +47,7 @@ _HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trees(Layer):
+class Trees(Comparing):
     """The sum of the leaves that ``roots`` lead to, and ``base`` (outputs,), for ``size`` features.
 
     Node ``n`` goes on with ``branches[n, 0]`` where an odd number of ``thresholds[n]`` are ``x[features[n]]`` or more, and else
@@ -158,12 +159,9 @@ class Trees(Layer):
         sums: Floats = self.leaves[-1 - places].sum(axis=1)
         return sums
 
-    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+    def edges(self) -> Edges:
         """Return the thresholds of each feature; those of sets are halfway between integers."""
-        edges = tuple(self._edges(feature) for feature in range(self.size))
-        ends = np.concatenate([*edges, [0.0]])
-        step = min((float(np.diff(some).min()) for some in edges if some.size > 1), default=1.0)
-        return Resolution(float(ends.min()), float(ends.max()) + step, step, None, edges)
+        return tuple(self._edges(feature) for feature in range(self.size))
 
     def _edges(self, feature: int) -> Floats:
         bounds = self.thresholds[self.features == feature]
@@ -173,7 +171,6 @@ class Trees(Layer):
         return np.unique(np.concatenate([bounds[finite & ~of_set], integers - _HALF, integers + _HALF]))
 
     def keeping(self, grid: Quantizer, data: Floats) -> Trees:
-        """The trees whose decisions on ``data`` (samples, features) stay the same once these are on ``grid``, if any do."""
         assert grid.fracs is not None
         fracs = np.broadcast_to(grid.fracs, (self.size,)).tolist()
         rounded = self.thresholds.max(axis=1)
@@ -187,7 +184,6 @@ class Trees(Layer):
         return replace(self, rounded=as_weights(rounded))
 
     def comparisons(self, fracs: Sequence[int], *, rounds: bool) -> list[tuple[Floats, Floats]]:
-        """The thresholds of each feature's comparisons, and the raw values that they are on a grid; see :meth:`lower`."""
         raws = _raw_thresholds(self, np.array(fracs), rounds=rounds)
         bounds = np.where(np.count_nonzero(self.thresholds > -np.inf, axis=1) == 1, self.thresholds.max(axis=1), np.inf)
         known = []
@@ -196,6 +192,12 @@ class Trees(Layer):
             edges, first = np.unique(bounds[own], return_index=True)
             known.append((as_weights(edges), as_weights([raws[node][0] for node in own[first].tolist()])))
         return known
+
+    def before_scales(self, scale: Floats, offset: Floats) -> Trees | None:
+        if self.thresholds.shape[1] > 1:
+            return None  # sets are of integers
+        own = (self.thresholds - offset[self.features][:, None]) / scale[self.features][:, None]
+        return replace(self, thresholds=as_weights(own))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]

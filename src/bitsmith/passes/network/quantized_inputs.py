@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.auto import exact_frac
+from bitsmith.layers.comparing import Comparing
 from bitsmith.layers.input import DEFAULT_INPUT, Input
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.network import Network
@@ -35,7 +36,6 @@ from bitsmith.layers.settled import resolution_of
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold
 from bitsmith.layers.time_distributed import TimeDistributed
-from bitsmith.layers.trees import Trees
 
 _integer = np.frompyfunc(int, 1, 1)
 
@@ -60,7 +60,7 @@ class _Reader:
 def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = None) -> Network:
     """``network`` with the formats of quantizers, or quantizers themselves, moved into the inputs.
 
-    ``calibration`` has one batch per input, of which no number changes sides of a threshold of trees by rounding.
+    ``calibration`` has one batch per input, of which no number changes sides of a threshold by rounding.
     """
     shapes = network.shapes()
     given = zip(network.inputs, calibration or (), strict=False)
@@ -87,7 +87,7 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
                 rounding |= {node.name} if covering.rounding is Rounding.RND else set()
             elif (held := _holding(_all_readers(network, node.name) or [])) is not None:
                 wide[node.name] = held
-    nodes, entries = [], read_by_trees(network)
+    nodes, entries = [], compared_inputs(network)
     for node in network.nodes:
         if node.name in wide and isinstance(node.layer, Input):
             settings = replace(node.settings, precision={**node.settings.precision, "result": wide[node.name]})
@@ -95,21 +95,21 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
         elif node.name in formats and isinstance(node.layer, Input):
             layer = replace(node.layer, quantizer=formats[node.name], rounds=node.name in rounding)
             nodes.append(replace(node, layer=layer))
-        elif isinstance(node.layer, Trees) and (entry := entries.get(node.name)) in rounding and entry in data:
+        elif isinstance(node.layer, Comparing) and (entry := entries.get(node.name)) in rounding and entry in data:
             nodes.append(replace(node, layer=node.layer.keeping(formats[entry], data[entry])))
         else:
             nodes.append(replace(node, layer=Identity()) if node.name in moved else node)
     return network.with_nodes(nodes)
 
 
-def read_by_trees(network: Network) -> dict[str, str]:
-    """The input that each layer of trees reads as it is, by the layer's name."""
+def compared_inputs(network: Network) -> dict[str, str]:
+    """The input that each layer with thresholds reads as it is, by the layer's name."""
     entries, same = dict[str, str](), {name: name for name in network.inputs}
     for node in network.nodes:
         if node.inputs and node.inputs[0] in same:
             if isinstance(node.layer, Identity):
                 same[node.name] = same[node.inputs[0]]
-            elif isinstance(node.layer, Trees):
+            elif isinstance(node.layer, Comparing):
                 entries[node.name] = same[node.inputs[0]]
     return entries
 
