@@ -71,16 +71,26 @@ def test_a_product_is_not_wider_than_its_bits() -> None:
     assert XILINX_7.area.block.count(8, 8, 8) == 0
 
 
-def _design(products: Sequence[tuple[int, int]]) -> str:
+def test_factors_without_a_sign_are_wider_where_cells_take_signs() -> None:
+    for family, both in ((ECP5, (18, 18)), (XILINX_7, (19, 19))):
+        assert family.area.block is not None
+        assert family.area.block.factors(18, 18, (False, False)) == both
+        assert family.area.block.factors(18, 18, (True, False)) == (18, 19)
+
+
+def _design(products: Sequence[tuple[int, int]], signs: tuple[bool, bool] = (True, True)) -> str:
     """A module for each product, all in one top."""
     modules, ports, instances = list[str](), list[str](), list[str]()
     for n, (a, b) in enumerate(products):
         given = [
-            f"input signed [{a - 1}:0] a{n}",
-            f"input signed [{b - 1}:0] b{n}",
+            f"input {'signed' * signs[0]} [{a - 1}:0] a{n}",
+            f"input {'signed' * signs[1]} [{b - 1}:0] b{n}",
             f"output signed [{a + b - 1}:0] y{n}",
         ]
-        modules.append(f"(* keep_hierarchy *) module m{n} ({', '.join(given)}); assign y{n} = a{n} * b{n}; endmodule")
+        other = f"b{n}" if signs[0] == signs[1] else f"$signed({a + b}'(b{n}))"
+        modules.append(
+            f"(* keep_hierarchy *) module m{n} ({', '.join(given)}); assign y{n} = a{n} * {other}; endmodule"
+        )
         ports += given
         instances.append(f"m{n} i{n} (a{n}, b{n}, y{n});")
     return "\n".join([*modules, f"module top ({', '.join(ports)});", *instances, "endmodule", ""])
@@ -103,18 +113,33 @@ def test_blocks_are_those_that_yosys_made(family: Family) -> None:
 @pytest.mark.tools
 @pytest.mark.parametrize("family", FAMILIES, ids=repr)
 def test_blocks_are_those_of_yosys(tmp_path: Path, family: Family) -> None:
+    assert RECORDED[family.name] == dict(zip(PAIRS, _blocks_of_yosys(tmp_path, family, _design(PAIRS)), strict=True))
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("signs", [(True, False), (False, False)], ids=str)
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_blocks_of_factors_without_a_sign_are_those_of_yosys(
+    tmp_path: Path, family: Family, signs: tuple[bool, bool]
+) -> None:
+    products = [(a, b) for a, b in PAIRS if a > 4]
+    found = _blocks_of_yosys(tmp_path, family, _design(products, signs))
+    assert found == [family.area.multiplier(a, b, a + b, signs)[0] for a, b in products]
+
+
+def _blocks_of_yosys(folder: Path, family: Family, design: str) -> list[int]:
+    """Multiplier blocks of each module of a design."""
     mapping = family.synthesis
-    (tmp_path / "top.sv").write_text(_design(PAIRS))
+    (folder / "top.sv").write_text(design)
     last = {"synth_xilinx": "map_memory", "synth_intel_alm": "map_bram"}.get(mapping.command.split()[0], "map_ram")
     script = [*mapping.before, "read_verilog -sv top.sv", "proc", f"{mapping.command} -top top -run begin:{last}"]
-    (tmp_path / "top.ys").write_text("\n".join([*script, "tee -q -o cells.json stat -json", ""]))
+    (folder / "top.ys").write_text("\n".join([*script, "tee -q -o cells.json stat -json", ""]))
     argv = [str(find(YOSYS).path), "-q", "-s", "top.ys"]
-    found = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    found = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
-    modules = json.loads((tmp_path / "cells.json").read_text())["modules"]
-    assert RECORDED[family.name] == {
-        product: count(family, modules[f"\\m{n}"]["num_cells_by_type"], "").dsp for n, product in enumerate(PAIRS)
-    }
+    modules = json.loads((folder / "cells.json").read_text())["modules"]
+    number = design.count("keep_hierarchy")
+    return [count(family, modules[f"\\m{n}"]["num_cells_by_type"], "").dsp for n in range(number)]
 
 
 @pytest.mark.tools

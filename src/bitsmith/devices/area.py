@@ -123,10 +123,15 @@ class AreaModel:
             return self.memory.fills(words, bits)
         return 0 < self.block_luts * self.memory.count(words, bits) < self.memory_of_luts(words, bits)
 
-    def multiplier(self, a: int, b: int, product: int | None = None) -> tuple[int, int]:
-        """Return (multiplier blocks, look-up tables) of an ``a`` by ``b`` bit product of which ``product`` bits are wanted."""
+    def multiplier(
+        self, a: int, b: int, product: int | None = None, signed: tuple[bool, bool] = (True, True)
+    ) -> tuple[int, int]:
+        """Return (multiplier blocks, look-up tables) of an ``a`` by ``b`` bit product of which ``product`` bits are wanted.
+
+        Factors that are not ``signed`` may take a bit more in a block.
+        """
         narrow, wide = sorted((a, b))
-        parts = None if self.block is None else self.block.parts(a, b, product)
+        parts = None if self.block is None else self.block.parts(*self.block.factors(a, b, signed), product)
         if parts is None or parts.blocks == 0:
             bits = a + b if product is None else product
             single = sum(min(wide, max(bits - place, 0)) for place in range(narrow))

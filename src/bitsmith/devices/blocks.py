@@ -64,6 +64,15 @@ class MultiplierBlock:
     digits: int
     chain: int
 
+    def factors(self, a: int, b: int, signed: tuple[bool, bool]) -> tuple[int, int]:
+        """Return the bits of factors of ``a`` and ``b`` bits as cells take them, which may be ``signed``.
+
+        One without a sign gets a bit for it beside one that has a sign, and where all factors of cells have signs.
+        """
+        with_signs = any(signed) or self.cuts[0].parts[1] < self.cuts[0].most[1]
+        more = [with_signs and not own for own in signed]
+        return a + more[0], b + more[1]
+
     def count(self, a: int, b: int, product: int | None = None) -> int:
         """Return the blocks that an ``a`` by ``b`` bit product takes of which ``product`` bits (else all) are wanted."""
         return self.parts(a, b, product).blocks

@@ -78,8 +78,8 @@ class _Counted:
         elif isinstance(cell, cells.Comparator):
             self._compare(index, cell)
         elif isinstance(cell, cells.Multiplier):
-            widths = (self._words[cell.a].width, self._words[cell.b].width)
-            blocks, luts = self._area.multiplier(*widths, word.width + word.drop)
+            a, b = self._words[cell.a], self._words[cell.b]
+            blocks, luts = self._area.multiplier(a.width, b.width, word.width + word.drop, (a.signed, b.signed))
             self.dsp += blocks
             self.lut += luts
         else:
