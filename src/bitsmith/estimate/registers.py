@@ -18,7 +18,19 @@ from typing import TypeAlias
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.family import Family
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, View, Word, live_words, operands
+from bitsmith.netlist.netlist import (
+    AddSub,
+    Literal,
+    Multiplier,
+    Mux,
+    Netlist,
+    RomRead,
+    TernaryAdder,
+    View,
+    Word,
+    live_words,
+    operands,
+)
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 
@@ -57,10 +69,10 @@ def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, fa
         first = stages.stage[word]
         if first < 0:
             continue
-        inside = _inside(netlist, word, stages, uses, area)
+        inside, constant = _inside(netlist, word, stages, uses, area), _constant(netlist, word)
         ends = [stage for stage in range(first + 1, max(used) + 1) if stage in used or stage in inside]
         for start, end in pairwise((first, *ends)):
-            width = reduce(or_, (use.mask for stage, use in used.items() if stage >= end)).bit_count()
+            width = (reduce(or_, (use.mask for stage, use in used.items() if stage >= end)) & ~constant).bit_count()
             length = end - start - (end in inside)
             if 0 < area.shift_registers <= length:
                 lut += width
@@ -129,13 +141,29 @@ def _uses(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: 
     return uses
 
 
+def _constant(netlist: Netlist, index: int) -> int:
+    """The lowest bits of a sum that are those of a constant: a mask."""
+    word = netlist.words[index]
+    match word.cell:
+        case TernaryAdder() as cell:
+            lower, passed = cell.a, cell.passed
+        case AddSub() as cell:
+            lower, passed = (cell.a, cell.b.shift) if cell.b.shift else (cell.b, cell.a.shift)
+        case _:
+            return 0
+    fixed = isinstance(netlist.words[lower.word].cell, Literal)
+    return (1 << max(passed - word.drop, 0)) - 1 if fixed else 0
+
+
 def _is_block(netlist: Netlist, index: int, area: AreaModel) -> bool:
     """Return True if a word is the product of one multiplier block."""
     word = netlist.words[index]
     if not isinstance(word.cell, Multiplier):
         return False
-    widths = (netlist.words[word.cell.a].width, netlist.words[word.cell.b].width)
-    return area.block is not None and area.block.holds(*widths, word.width + word.drop)
+    a, b, block = netlist.words[word.cell.a], netlist.words[word.cell.b], area.block
+    if block is None:
+        return False
+    return block.holds(*block.factors(a.width, b.width, (a.signed, b.signed)), word.width + word.drop)
 
 
 def _inside(netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, area: AreaModel) -> set[int]:
