@@ -139,7 +139,7 @@ def test_a_converter_of_widths_reads_the_places_of_what_is_read(taken: int, give
         Process(Map(program), (OutputPort(1),), (streams[1],), results),
         Process(Sink("y"), (OutputPort(2),), results, ()),
     )
-    found = operands_read(Network(processes), {2: pipelined(program, ECP5.delays, 6.0)})
+    found = operands_read(Network(processes), {2: pipelined(program, ECP5.delays, 6.0)}, {})
     assert np.flatnonzero(found[1].operands[0]).tolist() == list(range(1, taken, min(taken, given)))
 
 

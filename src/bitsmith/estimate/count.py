@@ -249,13 +249,20 @@ class Count:
             self.large += large.count(words, bits, column)
             self.lut += bits * (large.shapes[0][1] // column // 2) * self.choice_luts
             self.ff += (large.shapes[0][1] // column).bit_length() - 1  # by the words in a row
-        elif (not free and takes_block(words, bits, self._area.memory)) or self._area.prefers_blocks(words, bits):
+        elif self._in_blocks(words, bits, free):
             self.bram += self._area.memory.count(words, bits)
         else:
             self.lut += self._area.memory_of_luts(words, bits * read)
             self.ff += words * bits * read if self._area.memory_words == 1 else 0
             return False
         return True
+
+    def _in_blocks(self, words: int, bits: float, free: bool) -> bool:
+        return (not free and takes_block(words, bits, self._area.memory)) or self._area.prefers_blocks(words, bits)
+
+    def together(self, words: int, bits: int, *, free: bool) -> int:
+        """Bits of a word of a memory that are in a cell, which keeps all of them if one is read."""
+        return bits if self._in_blocks(words, bits, free) else self._area.memory_bits
 
     def queue(self, words: int, bits: float, read: Mask, column: int, unlike: float) -> None:
         """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bitsmith.dataflow.kinds import Engine, Reorder, Scan, WidthConverter
 from bitsmith.dataflow.processes import Network, Process
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Move, moved
 from bitsmith.ir.program import Node, Program
@@ -36,10 +37,22 @@ def share(read: Mask, together: int = 1) -> float:
     return min(kept / max(read.size, 1), 1.0)
 
 
-def operands_read(network: Network, cores: Mapping[int, Pipelined]) -> Mapping[int, OperandsRead]:
+def _stored(read: Mask, stream: Stream, together: int) -> Mask:
+    """The elements of a token that a memory keeps which has so many bits ``together`` in a cell."""
+    widths = np.broadcast_to(stream.token.width, stream.token.shape).ravel()
+    elements, cells = np.repeat(np.arange(widths.size), widths), np.arange(widths.sum()) // together
+    kept = read.copy()
+    kept[elements[np.isin(cells, cells[read[elements]])]] = True
+    return kept
+
+
+def operands_read(
+    network: Network, cores: Mapping[int, Pipelined], together: Mapping[tuple[int, int], int]
+) -> Mapping[int, OperandsRead]:
     """Return what each process reads; ``cores`` has the circuits of token functions by the number of their process.
 
-    Only circuits that were made, and processes that reorder or cut tokens, are known to leave elements out.
+    Of memories, by process and operand (-1 within), so many bits are ``together`` in a cell. Only circuits that were made, and
+    processes that reorder or cut tokens, are known to leave elements out.
     """
     read = [
         [np.zeros(stream.token.size, dtype=np.bool_) for stream in process.results] for process in network.processes
@@ -51,8 +64,9 @@ def operands_read(network: Network, cores: Mapping[int, Pipelined]) -> Mapping[i
     reads = dict[int, OperandsRead]()
     for number, process in reversed(list(enumerate(network.processes))):
         reads[number] = _of_process(process, read[number], cores.get(number))
-        for source, mask in zip(process.args, reads[number].operands, strict=True):
-            read[source.process][source.port] |= mask
+        for operand, (source, mask) in enumerate(zip(process.args, reads[number].operands, strict=True)):
+            cells = max(together.get((number, operand), 1), together.get((number, -1), 1))
+            read[source.process][source.port] |= _stored(mask, process.takes[operand], cells)
     return reads
 
 

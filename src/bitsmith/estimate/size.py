@@ -178,7 +178,14 @@ def _of_network(network: Network, family: Family, budget_ns: float | None, part:
             latencies.setdefault(number, latency)
     (planned, interval), wiring = fifos(network, latencies), Wiring(network)
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
-    larger, reads = larger_memories(wiring, planned, part), operands_read(network, cores)
+    together = {
+        (number, operand): count.together(
+            depth, network.processes[number].takes[max(operand, 0)].bits, free=operand < 0
+        )
+        for (number, operand), depth in depths.items()
+        if depth > REGISTERS
+    }
+    larger, reads = larger_memories(wiring, planned, part), operands_read(network, cores, together)
     wiring = wiring_of_circuits(network, cores, depths)
     for number, process in enumerate(network.processes):
         before, read = count.cells.plus(count.shares.total, -1.0), reads[number]
