@@ -30,7 +30,7 @@ from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.read import read_model
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.passes.network.sizes import MAX_RESULTS, check_sizes
-from bitsmith.vendors.vendor import read_text
+from bitsmith.vendors.vendor import ReportFile
 from tests.system.examples import MODELS, digits
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -40,7 +40,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "c.json": read_hls_config,
     "x.npy": read_array,
     "s.json": bitsmith.Model.load,
-    "r.rpt": read_text,
+    "r.rpt": lambda path: ReportFile(path).text(),
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bitsmith.building.logic.vivado import _used
 from bitsmith.report.sections import CellUse
+from bitsmith.vendors.vendor import ReportFile
 
 TABLE = """\
 +----------------+------+-------+-----------+-------+
@@ -29,4 +30,6 @@ def test_cells_are_the_first_rows_of_their_names(tmp_path: Path) -> None:
     path.write_text(TABLE, encoding="utf-8")
     wanted = {"CLB LUTs": (1203, 230400), "CLB Registers": (877, 460800), "Block RAM Tile": (2, 312)}
     wanted |= {"URAM": (4, 12), "DSPs": (7, 1728)}
-    assert _used(path) == tuple(CellUse(cell=cell, used=used, available=most) for cell, (used, most) in wanted.items())
+    assert _used(ReportFile(path)) == tuple(
+        CellUse(cell=cell, used=used, available=most) for cell, (used, most) in wanted.items()
+    )

@@ -25,6 +25,7 @@ from bitsmith.report import (
     read_vivado_report,
 )
 from bitsmith.vendors import vendor
+from bitsmith.vendors.vendor import ReportFile
 from tests.report.vendor_projects import DATA, FILES, READERS, project
 
 _CSYNTH = "jet_prj/solution1/syn/report/jet_csynth.xml"
@@ -69,16 +70,16 @@ def test_more_elements_than_any_report_has(part: str, tmp_path: Path, monkeypatc
     path = tmp_path / "many.xml"
     path.write_text(f"<profile>{part * 1000}</profile>")
     with pytest.raises(ProjectError, match="more than 1,000 elements"):
-        vendor.read_xml(path)
+        ReportFile(path).xml()
     path.write_text(f"<profile>{part * 200}</profile>")
-    assert len(vendor.read_xml(path)) == 200
+    assert len(ReportFile(path).xml()) == 200
 
 
 def test_more_lists_than_any_report_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vendor, "MAX_NODES", 1000)
     with pytest.raises(ProjectError, match="more than 1,000 lists"):
-        vendor.read_json("[" + "[]," * 999 + "{}]", Path("x.js"))
-    assert vendor.read_json("[" + "[]," * 998 + "{}]", Path("x.js")) == [[]] * 998 + [{}]
+        ReportFile(Path("x.js")).json("[" + "[]," * 999 + "{}]")
+    assert ReportFile(Path("x.js")).json("[" + "[]," * 998 + "{}]") == [[]] * 998 + [{}]
 
 
 def test_more_lines_than_any_report_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,9 +87,9 @@ def test_more_lines_than_any_report_has(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "many.ndjson"
     path.write_text("1\n" * 1001)
     with pytest.raises(ProjectError, match="more than 1,000 lines"):
-        vendor.read_json_lines(path)
+        ReportFile(path).json_lines()
     path.write_text("1\n\n" * 500)
-    assert vendor.read_json_lines(path) == [1] * 500
+    assert ReportFile(path).json_lines() == [1] * 500
 
 
 def test_json_nested_without_end(tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_a_pipe_in_place_of_a_report_is_not_waited_for(tmp_path: Path) -> None:
     "text", ["9" * 19, "-" + "9" * 18, "0", "-1", "1.5e3", "1e-99", "123456789012345678.5", "true", "null"]
 )
 def test_json_as_long_as_any_figure_is_what_it_says(text: str) -> None:
-    assert vendor.read_json(f" \n[{text}] and more", Path("x")) == [json.loads(text)]
+    assert ReportFile(Path("x")).json(f" \n[{text}] and more") == [json.loads(text)]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_json_as_long_as_any_figure_is_what_it_says(text: str) -> None:
 )
 def test_json_beyond_any_figure_is_refused(text: str) -> None:
     with pytest.raises(ProjectError, match="not a readable JSON value"):
-        vendor.read_json(f"[{text}]" if text[:1] not in ("", "x") else text, Path("x"))
+        ReportFile(Path("x")).json(f"[{text}]" if text[:1] not in ("", "x") else text)
 
 
 def test_limits_of_sizes_are_themselves_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,23 +210,21 @@ def test_limits_of_sizes_are_themselves_allowed(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(vendor, "MAX_NODES", 3)
         monkeypatch.setattr(vendor, "MAX_BYTES", len(text))
         path.write_text(text)
-        read: Callable[[Path], object] = (
-            vendor.read_xml if text[0] == "<" else lambda path: vendor.read_json(vendor.read_text(path), path)
-        )
-        read(path)
+        read: Callable[[ReportFile], object] = ReportFile.xml if text[0] == "<" else lambda file: file.json(file.text())
+        read(ReportFile(path))
         monkeypatch.setattr(vendor, "MAX_NODES", 2)
         with pytest.raises(ProjectError, match="more than 2 "):
-            read(path)
+            read(ReportFile(path))
         monkeypatch.setattr(vendor, "MAX_BYTES", len(text) - 1)
         with pytest.raises(ProjectError, match="a report of more than"):
-            read(path)
+            read(ReportFile(path))
     path.write_text("1\n\n2\n")
     monkeypatch.setattr(vendor, "MAX_BYTES", 99)
     monkeypatch.setattr(vendor, "MAX_NODES", 3)
-    assert vendor.read_json_lines(path) == [1, 2]
+    assert ReportFile(path).json_lines() == [1, 2]
     monkeypatch.setattr(vendor, "MAX_NODES", 2)
     with pytest.raises(ProjectError, match="more than 2 lines"):
-        vendor.read_json_lines(path)
+        ReportFile(path).json_lines()
 
 
 @pytest.mark.parametrize("depth", [1, 64, 65])
@@ -233,10 +232,10 @@ def test_depth_of_elements(tmp_path: Path, depth: int) -> None:
     path = tmp_path / "report.xml"
     path.write_text("<a>" + "<b></b>" * 70 + "<a>" * (depth - 1) + "</a>" * depth)
     if depth <= 64:
-        assert len(list(vendor.read_xml(path).iter())) == 70 + depth
+        assert len(list(ReportFile(path).xml().iter())) == 70 + depth
     else:
         with pytest.raises(ProjectError, match="deeper than 64"):
-            vendor.read_xml(path)
+            ReportFile(path).xml()
 
 
 @given(st.recursive(st.integers(0, 9), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner)),
@@ -264,7 +263,7 @@ def test_digging_is_indexing_that_may_lead_nowhere(value: vendor.Json, steps: li
     ],
 )
 def test_figures_are_numbers_or_signs_for_none(figure: object, value: float | None) -> None:
-    found = vendor.number(figure, "LUT", Path("x"))
+    found = ReportFile(Path("x")).number(figure, "LUT")
     assert found == value and type(found) is type(value)
 
 
@@ -273,17 +272,17 @@ def test_figures_are_numbers_or_signs_for_none(figure: object, value: float | No
 )
 def test_other_figures_are_refused(figure: object) -> None:
     with pytest.raises(ProjectError, match="LUT is "):
-        vendor.number(figure, "LUT", Path("x"))
+        ReportFile(Path("x")).number(figure, "LUT")
 
 
 def test_results_of_simulations_are_numbers_of_any_length(tmp_path: Path) -> None:
     path, long = tmp_path / "log", "-1" + "23" * 40 + "." + "0" * 30 + "5"
     path.write_text(f"1 -2.5\n\n  {long} {'7' * 18} {'7' * 19}\n")
-    assert vendor.samples(path) == [[1, -2.5], [float(long), int("7" * 18), float("7" * 19)]]
+    assert ReportFile(path).samples() == [[1, -2.5], [float(long), int("7" * 18), float("7" * 19)]]
     for wrong, told in (("1 NA", "in line 2 is missing"), ("1 y", "in line 2 is 'y'"), (f"{'7' * 201}", "in line 2")):
         path.write_text(f"0\n{wrong}\n")
         with pytest.raises(ProjectError, match=told):
-            vendor.samples(path)
+            ReportFile(path).samples()
 
 
 def test_what_a_terminal_would_obey_is_dropped_and_nothing_else() -> None:
@@ -305,10 +304,10 @@ def test_rows_of_drawn_tables() -> None:
 
 @pytest.mark.parametrize("name", ["a", "_a.b-c", "A" * 100, "9"])
 def test_names_that_are_parts_of_paths(name: str) -> None:
-    assert vendor.file_name(name, Path("x")) == name
+    assert ReportFile(Path("x")).checked_name(name) == name
     for wrong in ("", f"/{name}", f"{name}/b", f"-{name}", f".{name}", f"{name} ", f"{name}\n", "A" * 101):
         with pytest.raises(ProjectError, match="the name"):
-            vendor.file_name(wrong, Path("x"))
+            ReportFile(Path("x")).checked_name(wrong)
 
 
 def _assert_plain(value: object) -> None:

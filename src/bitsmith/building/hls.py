@@ -33,7 +33,7 @@ from bitsmith.passes.program.load import load, random_values
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.sections import C_SIMULATION, Figures, Files, Resources, Verification, section_of
 from bitsmith.systems import System
-from bitsmith.vendors.vendor import plain, read_text
+from bitsmith.vendors.vendor import ReportFile, plain
 
 _TEST_DATA = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
 _COSIM_RESULTS = "tb_data/rtl_cosim_results.log"
@@ -222,7 +222,7 @@ class _Hls:
 
     def _cosimulated(self, folder: Path) -> Sections:
         """Hold a co-simulation's numbers against those of the emulator, and its interval against the planned one."""
-        expected, lines = self._bench[1], read_text(folder / _COSIM_RESULTS).splitlines()
+        expected, lines = self._bench[1], ReportFile(folder / _COSIM_RESULTS).text().splitlines()
         _compare_numbers([tuple(line.split()) for line in lines], expected, _COSIM_RESULTS)
         self._violated(folder)
         tool = label(self._driver, self._flow(VendorStep.COSIM).find()[0])

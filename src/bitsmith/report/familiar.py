@@ -18,7 +18,7 @@ from bitsmith.report.folder import describes_sources, read_report
 from bitsmith.report.printing import print_text, show
 from bitsmith.report.report import REPORT_JSON, Report, read_own_report
 from bitsmith.report.sections import C_SIMULATION, Figures, Latency, Resources, Timing, Verification
-from bitsmith.vendors.vendor import existing_folder, nothing_found, present, read_text
+from bitsmith.vendors.vendor import ReportFile, existing_folder, nothing_found
 from bitsmith.vendors.vivado_project import find_project, hls_sections
 
 Familiar: TypeAlias = dict[str, object]
@@ -40,9 +40,9 @@ def read_vivado_report(output_dir: str | os.PathLike[str], full_report: bool = F
     print_vivado_report(report if full_report else {k: v for k, v in report.items() if k not in _DETAILS})
     project = find_project(Path(output_dir)) if full_report else None
     if project is not None:
-        page = project.solution / "syn" / "report" / f"{project.top}_csynth.rpt"
-        if present(page):
-            print_text(read_text(page))
+        page = ReportFile(project.solution / "syn" / "report" / f"{project.top}_csynth.rpt")
+        if page.exists:
+            print_text(page.text())
     return report
 
 
@@ -57,7 +57,7 @@ def parse_vivado_report(output_dir: str | os.PathLike[str]) -> Familiar:
     if project is None:
         return familiar(read_report(folder))
     theirs = hls_sections(project)
-    if present(folder / REPORT_JSON):
+    if ReportFile(folder / REPORT_JSON).exists:
         ours = read_own_report(folder / REPORT_JSON)
         return {**dict(ours), **(theirs if describes_sources(folder, ours) else {})}
     if not theirs:

@@ -12,7 +12,7 @@ from pathlib import Path
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.report.sections import Figures
 from bitsmith.vendors.figures import Reports
-from bitsmith.vendors.vendor import malformed
+from bitsmith.vendors.vendor import ReportFile
 
 _READERS = tuple(dict.fromkeys(dialect.reports for dialect in DIALECTS.values()))
 
@@ -45,4 +45,4 @@ def _newest(folder: Path, reports: Reports) -> float | None:
     try:
         return max((path.stat().st_mtime for pattern in reports.files for path in folder.glob(pattern)), default=None)
     except OSError as error:
-        raise malformed(f"cannot be read ({error.strerror})", folder) from error
+        raise ReportFile(folder).wrong(f"cannot be read ({error.strerror})") from error

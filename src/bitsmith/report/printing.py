@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from bitsmith.vendors.catapult import LAYERS, newest_solution, parse_catapult_report
 from bitsmith.vendors.quartus import compiler_folder, parse_quartus_report
-from bitsmith.vendors.vendor import Figures, existing_folder, plain, present, read_text
+from bitsmith.vendors.vendor import Figures, ReportFile, existing_folder, plain
 
 
 def read_catapult_report(output_dir: str | os.PathLike[str], full_report: bool = False) -> dict[str, object]:
@@ -22,8 +22,8 @@ def read_catapult_report(output_dir: str | os.PathLike[str], full_report: bool =
     show(report)
     qofr(report)
     solution = newest_solution(Path(output_dir))
-    if full_report and solution is not None and present(solution / "rtl.rpt"):
-        print_text(read_text(solution / "rtl.rpt"))
+    if full_report and solution is not None and (page := ReportFile(solution / "rtl.rpt")).exists:
+        print_text(page.text())
     return report
 
 
@@ -56,7 +56,7 @@ def read_quartus_report(output_dir: str | os.PathLike[str], open_browser: bool =
     report = parse_quartus_report(folder, write_to_file=False)
     show({"HLS and Quartus": report})
     page = compiler_folder(folder) / "reports" / "report.html"
-    if open_browser and present(page):
+    if open_browser and ReportFile(page).exists:
         import webbrowser
 
         webbrowser.open(f"file://{quote(str(page.resolve()))}")

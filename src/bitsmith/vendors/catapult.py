@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bitsmith.vendors.figures import Reports, Section, of_slack, renamed, scalars_of
-from bitsmith.vendors.vendor import existing_folder, nothing_found, read_text, samples, stages
+from bitsmith.vendors.vendor import ReportFile, existing_folder, nothing_found, stages
 from bitsmith.vendors.vivado_project import timing, utilization
 
 _TOOL = "Catapult"
@@ -30,8 +30,8 @@ def parse_catapult_report(output_dir: str | os.PathLike[str]) -> dict[str, objec
         ProjectError: no such folder, no report in it, or a damaged one (named).
     """
     folder = existing_folder(output_dir)
-    readers: dict[str, tuple[Path, Callable[[Path], object]]] = {
-        "CSimResults": (folder / "tb_data" / "csim_results.log", samples)
+    readers: dict[str, tuple[Path, Callable[[ReportFile], object]]] = {
+        "CSimResults": (folder / "tb_data" / "csim_results.log", ReportFile.samples)
     }
     solution = newest_solution(folder)
     if solution is not None:
@@ -44,8 +44,8 @@ def parse_catapult_report(output_dir: str | os.PathLike[str]) -> dict[str, objec
     return report
 
 
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in read_text(path).splitlines()]
+def _lines(file: ReportFile) -> list[str]:
+    return [line.strip() for line in file.text().splitlines()]
 
 
 def newest_solution(folder: Path) -> Path | None:

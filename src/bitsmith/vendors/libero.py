@@ -12,18 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bitsmith.vendors.figures import Reports, Section, of_clock, renamed, scalars, scalars_of, signed
-from bitsmith.vendors.vendor import (
-    Figures,
-    Number,
-    existing_folder,
-    figures,
-    malformed,
-    nothing_found,
-    number,
-    present,
-    read_text,
-    rows,
-)
+from bitsmith.vendors.vendor import Figures, Number, ReportFile, existing_folder, nothing_found, rows
 
 _FILE = Path("hls_output") / "reports" / "summary.results.rpt"
 _MICROCHIP = {"4LUT": "LUT", "DFF": "FF", "Math": "DSP"}
@@ -49,16 +38,16 @@ def parse_libero_report(output_dir: str | os.PathLike[str]) -> dict[str, object]
         ProjectError: no such folder, no report in it, or a damaged one (named).
     """
     folder = existing_folder(output_dir)
-    path = folder / _FILE
-    if not present(path):
+    file = ReportFile(folder / _FILE)
+    if not file.exists:
         raise nothing_found(folder, "SmartHLS")
-    parts = _parts(read_text(path))
+    parts = _parts(file.text())
     if not parts:
-        raise malformed("not a summary of SmartHLS", path)
+        raise file.wrong("not a summary of SmartHLS")
     report = {
-        "Simulation Result": _simulation(parts.get(1, ""), path),
-        "Timing Result": _timing(parts.get(2, ""), path),
-        "Resource Usage": _resources(parts.get(3, ""), path),
+        "Simulation Result": _simulation(parts.get(1, ""), file),
+        "Timing Result": _timing(parts.get(2, ""), file),
+        "Resource Usage": _resources(parts.get(3, ""), file),
     }
     found: dict[str, object] = {name: section for name, section in report.items() if section}
     if not found:
@@ -79,11 +68,11 @@ def _parts(text: str) -> dict[int, str]:
     return {at: "\n".join(part) for at, part in parts.items()}
 
 
-def _simulation(text: str, path: Path) -> Figures:
+def _simulation(text: str, file: ReportFile) -> Figures:
     section: Figures = {}
-    for cells in _table(text, 1 + len(_SIMULATION), "Top-Level Name", path):
-        section |= figures(dict(zip(_SIMULATION[:2], cells[1:3], strict=True)), path)
-        threes = {key: _three(cell, key, path) for key, cell in zip(_SIMULATION[2:], cells[3:], strict=True)}
+    for cells in _table(text, 1 + len(_SIMULATION), "Top-Level Name", file):
+        section |= file.figures(dict(zip(_SIMULATION[:2], cells[1:3], strict=True)))
+        threes = {key: _three(cell, key, file) for key, cell in zip(_SIMULATION[2:], cells[3:], strict=True)}
         section |= {key: three for key, three in threes.items() if three is not None}
         break
     for line in text.splitlines():
@@ -91,42 +80,42 @@ def _simulation(text: str, path: Path) -> Figures:
         if name.strip() == "SW/HW co-simulation" and value.strip():
             section["Status"] = value.strip()
         elif name.strip() in _LINES:
-            section |= figures({_LINES[name.strip()]: value}, path)
+            section |= file.figures({_LINES[name.strip()]: value})
     return _signed(section, "SmartHLS co-simulation")
 
 
-def _timing(text: str, path: Path) -> Figures:
-    first = next(iter(_table(text, 1 + len(_TIMING), "Clock Domain", path)), ())
+def _timing(text: str, file: ReportFile) -> Figures:
+    first = next(iter(_table(text, 1 + len(_TIMING), "Clock Domain", file)), ())
     cells = [cell.removesuffix(" ns").removesuffix(" MHz") for cell in first[1:]]
-    return _signed(figures(dict(zip(_TIMING, cells, strict=False)), path), "Libero, after place and route")
+    return _signed(file.figures(dict(zip(_TIMING, cells, strict=False))), "Libero, after place and route")
 
 
-def _resources(text: str, path: Path) -> Figures:
+def _resources(text: str, file: ReportFile) -> Figures:
     section: Figures = {}
-    for kind, used, total, share in _table(text, 4, "Resource Type", path):
+    for kind, used, total, share in _table(text, 4, "Resource Type", file):
         # A sum is written out, as in "424 + 36 = 460".
         counts = {"Used": used.rpartition("=")[2], "Total": total, "Percentage": share}
-        section[kind] = _signed(figures(counts, path), "Libero")
+        section[kind] = _signed(file.figures(counts), "Libero")
     return section
 
 
-def _table(text: str, columns: int, heading: str, path: Path) -> Iterable[list[str]]:
+def _table(text: str, columns: int, heading: str, file: ReportFile) -> Iterable[list[str]]:
     """The rows of the table whose first heading is ``heading``."""
     for cells in rows(text):
         if cells[0] == heading:
             continue
         if len(cells) != columns:
-            raise malformed(f"a row of {len(cells)} columns instead of {columns} under {heading}", path)
+            raise file.wrong(f"a row of {len(cells)} columns instead of {columns} under {heading}")
         yield cells
 
 
-def _three(cell: str, what: str, path: Path) -> list[Number] | None:
-    values = [number(word, what, path) for word in cell.split("/")]
+def _three(cell: str, what: str, file: ReportFile) -> list[Number] | None:
+    values = [file.number(word, what) for word in cell.split("/")]
     known = [value for value in values if value is not None]
     if not known:
         return None
     if len(known) != 3:
-        raise malformed(f"{what} is not three numbers", path)
+        raise file.wrong(f"{what} is not three numbers")
     return known
 
 

@@ -13,20 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from bitsmith.vendors.figures import Reports, Section, of_clock, renamed, scalars_of, signed
-from bitsmith.vendors.vendor import (
-    Figures,
-    Json,
-    Number,
-    dig,
-    existing_folder,
-    figures,
-    file_name,
-    malformed,
-    nothing_found,
-    number,
-    read_json_lines,
-    stages,
-)
+from bitsmith.vendors.vendor import Figures, Json, Number, ReportFile, dig, existing_folder, nothing_found, stages
 
 _TOOL = "the oneAPI compiler"
 _AREA = ("alut", "reg", "ram", "dsp", "mlab", "frac_dsp")
@@ -48,9 +35,10 @@ def parse_oneapi_report(output_dir: str | os.PathLike[str]) -> dict[str, object]
         named = _TARGET.fullmatch(project.name)
         if named is None:
             continue
-        target = file_name(named["target"], project)
+        built = ReportFile(project)
+        target = built.checked_name(named["target"])
         if target in report:
-            raise malformed(f"a second project with the target {target}", project)
+            raise built.wrong(f"a second project with the target {target}")
         section = _sections(project, named["project"])
         if section:
             report[target] = section
@@ -65,31 +53,31 @@ def _sections(project: Path, name: str) -> dict[str, object]:
     return stages({"HLS": (summary, _area), "Loop": (loops, _loops), "Quartus": (quartus, partial(_fitted, name=name))})
 
 
-def _area(path: Path) -> dict[str, object]:
+def _area(file: ReportFile) -> dict[str, object]:
     """Return the compiler's estimate of the area, and the resources of the part.
 
     ``frac_dsp`` is there where the version counts multipliers that share a block apart from whole blocks (``dsp``).
     """
     section: dict[str, object] = {}
-    for value in read_json_lines(path):
+    for value in file.json_lines():
         name = dig(value, "name")
         if name not in ("Total", "Available") or dig(value, "parent") not in (None, "estimatedResources"):
             continue
-        area = figures({resource: dig(value, "data", at) for at, resource in enumerate(_AREA)}, path)
+        area = file.figures({resource: dig(value, "data", at) for at, resource in enumerate(_AREA)})
         if area:
             section[str(name).lower()] = area
     if not section:
-        raise malformed("no estimate of the area", path)
+        raise file.wrong("no estimate of the area")
     return {**section, "Tool": f"{_TOOL} (estimate)"}
 
 
-def _loops(path: Path) -> Figures:
+def _loops(file: ReportFile) -> Figures:
     """The lowest clock, and the greatest interval and latency, over all loops and blocks."""
     measured: dict[str, list[Number]] = {"af": [], "ii": [], "lt": []}
-    for value in read_json_lines(path):
+    for value in file.json_lines():
         if all(dig(value, key) is not None for key in measured):
             for key, seen in measured.items():
-                figure = number(_bound(dig(value, key)), key, path)
+                figure = file.number(_bound(dig(value, key)), key)
                 if figure is not None:
                     seen.append(figure)
     worst = {"worstFrequency": measured["af"], "worstII": measured["ii"], "worstLatency": measured["lt"]}
@@ -97,19 +85,19 @@ def _loops(path: Path) -> Figures:
     return {**section, "Tool": f"{_TOOL} (estimate)"} if section else {}
 
 
-def _fitted(path: Path, name: str) -> Figures:
+def _fitted(file: ReportFile, name: str) -> Figures:
     """Clock in MHz and area after the fit; the compiler leaves a note instead of numbers until Quartus has run."""
     data: Json = {}
-    for value in read_json_lines(path):
+    for value in file.json_lines():
         if isinstance(data, dict) and isinstance(value, dict):
             data |= value
-    fmax = number(dig(data, "quartusFitClockSummary", "nodes", 0, "clock fmax"), "clock fmax", path)
+    fmax = file.number(dig(data, "quartusFitClockSummary", "nodes", 0, "clock fmax"), "clock fmax")
     if fmax is None:
         return {}
     nodes = dig(data, "quartusFitResourceUsageSummary", "nodes")
     kernels = {_squeezed(dig(node, "name")): node for node in nodes} if isinstance(nodes, list) else {}
     node = kernels.get(_squeezed(name), dig(nodes, 0))
-    fitted = figures({resource: dig(node, resource) for resource in _FITTED}, path)
+    fitted = file.figures({resource: dig(node, resource) for resource in _FITTED})
     return {"fmax": fmax, **fitted, "Tool": "Quartus"}
 
 

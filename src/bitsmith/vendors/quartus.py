@@ -12,21 +12,7 @@ from pathlib import Path
 
 from bitsmith.base.project import write_atomically
 from bitsmith.vendors.figures import Reports, Section, of_clock, renamed, scalars, signed
-from bitsmith.vendors.vendor import (
-    Figures,
-    Json,
-    dig,
-    existing_folder,
-    figures,
-    file_name,
-    malformed,
-    nothing_found,
-    number,
-    present,
-    read_json,
-    read_text,
-    stages,
-)
+from bitsmith.vendors.vendor import Figures, Json, ReportFile, dig, existing_folder, nothing_found, stages
 
 _TOOL = "Intel HLS compiler"
 _PROJECT = re.compile(r"^(?:export )?PROJECT=\"?([^\s\"]+)\"?$", re.MULTILINE)
@@ -75,63 +61,63 @@ def parse_quartus_report(output_dir: str | os.PathLike[str], write_to_file: bool
 
 def compiler_folder(folder: Path) -> Path:
     """The compiler's folder: named by ``build_lib.sh``, or the only one of its kind."""
-    script = folder / "build_lib.sh"
-    named = _PROJECT.search(read_text(script)) if present(script) else None
+    script = ReportFile(folder / "build_lib.sh")
+    named = _PROJECT.search(script.text()) if script.exists else None
     if named:
-        return folder / f"{file_name(named[1], script)}-fpga.prj"
+        return folder / f"{script.checked_name(named[1])}-fpga.prj"
     found = sorted(folder.glob("*-fpga.prj"))
     if len(found) != 1:
         raise nothing_found(folder, f"the {_TOOL}")
     return found[0]
 
 
-def _variable(path: Path, name: str) -> Json:
+def _variable(file: ReportFile, name: str) -> Json:
     """The value of a variable of a script; None if there is none of that name."""
-    _, found, value = read_text(path).partition(f"var {name}=")
-    return read_json(value, path) if found else None
+    _, found, value = file.text().partition(f"var {name}=")
+    return file.json(value) if found else None
 
 
-def _area(path: Path) -> Figures:
-    area = _variable(path, "areaJSON")
+def _area(file: ReportFile) -> Figures:
+    area = _variable(file, "areaJSON")
     used, shares, capacity = (dig(area, key) for key in ("total", "total_percent", "max_resources"))
     if not isinstance(used, list) or len(used) < len(_AREA):
-        raise malformed("no estimate of the area", path)
+        raise file.wrong("no estimate of the area")
     keys = [f"HLS Estimate {name}" for name in _AREA]
-    section = figures(dict(zip(keys, used, strict=False)), path)
+    section = file.figures(dict(zip(keys, used, strict=False)))
     if capacity is None:
-        return {**section, **figures({key: dig(shares, at) for at, key in enumerate(_PER_CENT)}, path)}
+        return {**section, **file.figures({key: dig(shares, at) for at, key in enumerate(_PER_CENT)})}
     # The compiler's own list of shares does not start with ALUT in every version, so they are computed if possible.
     for at, key in enumerate(keys):
-        most = number(dig(capacity, at), f"the number of {_AREA[at]}", path)
+        most = file.number(dig(capacity, at), f"the number of {_AREA[at]}")
         if most and key in section:
             section[_PER_CENT[at]] = round(100 * section[key] / most, 3)
     return {**section}
 
 
-def _simulation(path: Path) -> Figures:
+def _simulation(file: ReportFile) -> Figures:
     """The first function's calls, latency and interval; the compiler writes an empty object until it was simulated."""
-    data = dig(_variable(path, "verifJSON"), "functions", 0, "data")
+    data = dig(_variable(file, "verifJSON"), "functions", 0, "data")
     if data is None:
         return {}
-    section: Figures = {**figures({"Number of Invoations": dig(data, 0)}, path)}
+    section: Figures = {**file.figures({"Number of Invoations": dig(data, 0)})}
     for at, name in ((1, "Latency"), (2, "ii")):
         triple = dig(data, at)
         values = triple.split(",") if isinstance(triple, str) else []
         if len(values) != 3:
-            raise malformed(f"{name} is not three numbers", path)
+            raise file.wrong(f"{name} is not three numbers")
         keys = [f"{name} ({which})" for which in ("MIN", "MAX", "AVG")]
-        section |= figures(dict(zip(keys, values, strict=True)), path)
+        section |= file.figures(dict(zip(keys, values, strict=True)))
     return section
 
 
-def _fitted(path: Path) -> Figures:
+def _fitted(file: ReportFile) -> Figures:
     """Clock and area after the fit; the compiler writes a note or ``TBD`` until Quartus has run."""
-    data = _variable(path, "quartusJSON")
-    clock = number(dig(data, "quartusFitClockSummary", "nodes", 0, "clock"), "the clock", path)
+    data = _variable(file, "quartusJSON")
+    clock = file.number(dig(data, "quartusFitClockSummary", "nodes", 0, "clock"), "the clock")
     if clock is None:
         return {}
     node = dig(data, "quartusFitResourceUsageSummary", "nodes", -1)
-    return {"Clock": clock, **figures({f"Quartus {name.upper()}": dig(node, name) for name in _FITTED}, path)}
+    return {"Clock": clock, **file.figures({f"Quartus {name.upper()}": dig(node, name) for name in _FITTED})}
 
 
 def _sections_of(folder: Path, target_period_ns: float | None) -> dict[str, Section]:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -45,9 +46,165 @@ _UNPRINTABLE = {
 }
 
 
-def malformed(found: str, path: Path) -> ProjectError:
-    """The error about a report file that is not what its tool writes."""
-    return ProjectError(found, where=str(path), remedy="run that stage of the vendor's tool again")
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """A file that a vendor's tool has left, which is untrusted; errors name it."""
+
+    path: Path
+
+    def wrong(self, found: str) -> ProjectError:
+        """The error about a file that is not what its tool writes."""
+        return ProjectError(found, where=str(self.path), remedy="run that stage of the vendor's tool again")
+
+    @property
+    def exists(self) -> bool:
+        """Return True if it is a regular file.
+
+        Raises:
+            ProjectError: the folders on the way cannot be read.
+        """
+        try:
+            return self.path.is_file()
+        except OSError as error:
+            raise self.wrong(f"cannot be read ({error.strerror})") from error
+
+    def text(self) -> str:
+        """The text without control characters.
+
+        Raises:
+            ProjectError: it cannot be read, or is larger than ``MAX_BYTES``.
+        """
+        return plain(self._read().decode("utf-8", errors="replace"))
+
+    def xml(self) -> Element:
+        """The root of the XML.
+
+        A document type is refused: it is where entities come from, and no vendor's report has one.
+
+        Raises:
+            ProjectError: not well-formed, too deep, too large, or with a document type.
+        """
+        builder = TreeBuilder()
+        depth = nodes = 0
+
+        def start(tag: str, attributes: dict[str, str]) -> None:
+            nonlocal depth, nodes
+            depth, nodes = depth + 1, nodes + 1 + len(attributes)
+            if depth > _MAX_DEPTH:
+                raise self.wrong(f"elements nested deeper than {_MAX_DEPTH}")
+            if nodes > MAX_NODES:
+                raise self.wrong(f"more than {MAX_NODES:,} elements and attributes")
+            builder.start(tag, attributes)
+
+        def end(tag: str) -> None:
+            nonlocal depth
+            depth -= 1
+            builder.end(tag)
+
+        def refuse(*_: object) -> None:
+            raise self.wrong("an XML file with a document type, which can define entities")
+
+        parser = expat.ParserCreate("utf-8")
+        parser.StartDoctypeDeclHandler = refuse
+        parser.StartElementHandler = start
+        parser.EndElementHandler = end
+        parser.CharacterDataHandler = builder.data
+        try:
+            parser.Parse(self._read().lstrip(), True)
+            return builder.close()
+        except (expat.ExpatError, ValueError) as error:
+            raise self.wrong(f"not a readable XML file ({error})") from error
+
+    def json(self, text: str) -> Json:
+        """The JSON value that starts ``text``.
+
+        Raises:
+            ProjectError: the text does not start with a JSON value, or with one of more than ``MAX_NODES`` parts or with
+                numbers beyond what a report can hold.
+        """
+        if text.count("[") + text.count("{") > MAX_NODES:
+            raise self.wrong(f"more than {MAX_NODES:,} lists and objects")
+        decoder = json.JSONDecoder(parse_int=_json_int, parse_float=_json_float, parse_constant=_json_float)
+        try:
+            value: Json = decoder.raw_decode(text.lstrip())[0]
+        except (ValueError, RecursionError) as error:
+            raise self.wrong(f"not a readable JSON value ({error})") from error
+        return value
+
+    def json_lines(self) -> list[Json]:
+        """The JSON values of which it has one to a line.
+
+        Raises:
+            ProjectError: as :meth:`json` of each line, or more than ``MAX_NODES`` lines.
+        """
+        text = self.text()
+        if text.count("\n") > MAX_NODES:
+            raise self.wrong(f"more than {MAX_NODES:,} lines")
+        return [self.json(line) for line in text.splitlines() if line.strip()]
+
+    def number(self, value: object, what: str) -> Number | None:
+        """A figure as a number; None where the tool wrote that it has none.
+
+        Raises:
+            ProjectError: neither a number nor one of the usual signs for a missing one.
+        """
+        if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+            return value
+        if not isinstance(value, str):
+            raise self.wrong(f"{what} is not a number")
+        word = value.strip().replace(",", "")
+        if word.lower() in _NOT_GIVEN:
+            return None
+        if not _NUMBER.fullmatch(word):
+            raise self.wrong(f"{what} is {word[:40]!r}, not a number")
+        return int(word) if word.lstrip("+-").isdecimal() else float(word)
+
+    def figures(self, values: Mapping[str, object]) -> dict[str, Number]:
+        """Those of ``values`` that are there, as numbers.
+
+        Raises:
+            ProjectError: as :meth:`number`.
+        """
+        read = {key: self.number(value, key) for key, value in values.items()}
+        return {key: value for key, value in read.items() if value is not None}
+
+    def checked_name(self, name: str) -> str:
+        """``name`` of a project, solution or function as found in it, fit to be part of a path.
+
+        Raises:
+            ProjectError: it could lead elsewhere.
+        """
+        if not _NAME.fullmatch(name):
+            raise self.wrong(f"the name {name[:60]!r}")
+        return name
+
+    def samples(self) -> list[list[Number]]:
+        """The results of a simulation: a list of numbers per line of the log, the nearest float for one of many digits.
+
+        Raises:
+            ProjectError: a line with something that is not a number.
+        """
+        rows: list[list[Number]] = []
+        for row, line in enumerate(self.text().splitlines(), 1):
+            values = [self._sample(word, f"a result in line {row}") for word in line.split()]
+            if None in values:
+                raise self.wrong(f"a result in line {row} is missing")
+            if values:
+                rows.append([value for value in values if value is not None])
+        return rows
+
+    def _sample(self, word: str, what: str) -> Number | None:
+        return float(word) if len(word) > 18 and _EXACT.fullmatch(word) else self.number(word, what)
+
+    def _read(self) -> bytes:
+        try:
+            with open_file(self.path) as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise self.wrong(f"cannot be read ({error.strerror})") from error
+        if len(data) > MAX_BYTES:
+            raise self.wrong(f"a report of more than {MAX_BYTES >> 20} MiB")
+        return data
 
 
 def existing_folder(output_dir: str | os.PathLike[str]) -> Path:
@@ -79,99 +236,9 @@ def nothing_found(folder: Path, tool: str) -> ProjectError:
     )
 
 
-def present(path: Path) -> bool:
-    """Return True if ``path`` is a regular file.
-
-    Raises:
-        ProjectError: the folders on the way cannot be read.
-    """
-    try:
-        return path.is_file()
-    except OSError as error:
-        raise malformed(f"cannot be read ({error.strerror})", path) from error
-
-
-def read_text(path: Path) -> str:
-    """The text of a report without control characters.
-
-    Raises:
-        ProjectError: it cannot be read, or is larger than ``MAX_BYTES``.
-    """
-    return plain(_read(path).decode("utf-8", errors="replace"))
-
-
 def plain(text: str) -> str:
     """``text`` without what a terminal would obey instead of show."""
     return text.translate(_UNPRINTABLE)
-
-
-def read_xml(path: Path) -> Element:
-    """The root of an XML file.
-
-    A document type is refused: it is where entities come from, and no vendor's report has one.
-
-    Raises:
-        ProjectError: not well-formed, too deep, too large, or with a document type.
-    """
-    builder = TreeBuilder()
-    depth = nodes = 0
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth, nodes
-        depth, nodes = depth + 1, nodes + 1 + len(attributes)
-        if depth > _MAX_DEPTH:
-            raise malformed(f"elements nested deeper than {_MAX_DEPTH}", path)
-        if nodes > MAX_NODES:
-            raise malformed(f"more than {MAX_NODES:,} elements and attributes", path)
-        builder.start(tag, attributes)
-
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(tag)
-
-    def refuse(*_: object) -> None:
-        raise malformed("an XML file with a document type, which can define entities", path)
-
-    parser = expat.ParserCreate("utf-8")
-    parser.StartDoctypeDeclHandler = refuse
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = builder.data
-    try:
-        parser.Parse(_read(path).lstrip(), True)
-        return builder.close()
-    except (expat.ExpatError, ValueError) as error:
-        raise malformed(f"not a readable XML file ({error})", path) from error
-
-
-def read_json(text: str, path: Path) -> Json:
-    """The JSON value that starts ``text``; ``path`` is for the error.
-
-    Raises:
-        ProjectError: the text does not start with a JSON value, or with one of more than ``MAX_NODES`` parts or with
-            numbers beyond what a report can hold.
-    """
-    if text.count("[") + text.count("{") > MAX_NODES:
-        raise malformed(f"more than {MAX_NODES:,} lists and objects", path)
-    decoder = json.JSONDecoder(parse_int=_json_int, parse_float=_json_float, parse_constant=_json_float)
-    try:
-        value: Json = decoder.raw_decode(text.lstrip())[0]
-    except (ValueError, RecursionError) as error:
-        raise malformed(f"not a readable JSON value ({error})", path) from error
-    return value
-
-
-def read_json_lines(path: Path) -> list[Json]:
-    """The JSON values of a file that has one to a line.
-
-    Raises:
-        ProjectError: as :func:`read_json` of each line, or more than ``MAX_NODES`` lines.
-    """
-    text = read_text(path)
-    if text.count("\n") > MAX_NODES:
-        raise malformed(f"more than {MAX_NODES:,} lines", path)
-    return [read_json(line, path) for line in text.splitlines() if line.strip()]
 
 
 def dig(value: Json, *steps: str | int) -> Json:
@@ -186,37 +253,10 @@ def dig(value: Json, *steps: str | int) -> Json:
     return value
 
 
-def number(value: object, what: str, path: Path) -> Number | None:
-    """A figure as a number; None where the tool wrote that it has none.
-
-    Raises:
-        ProjectError: neither a number nor one of the usual signs for a missing one.
-    """
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
-        return value
-    if not isinstance(value, str):
-        raise malformed(f"{what} is not a number", path)
-    word = value.strip().replace(",", "")
-    if word.lower() in _NOT_GIVEN:
-        return None
-    if not _NUMBER.fullmatch(word):
-        raise malformed(f"{what} is {word[:40]!r}, not a number", path)
-    return int(word) if word.lstrip("+-").isdecimal() else float(word)
-
-
-def figures(values: Mapping[str, object], path: Path) -> dict[str, Number]:
-    """Those of ``values`` that are there, as numbers.
-
-    Raises:
-        ProjectError: as :func:`number`.
-    """
-    read = {key: number(value, key, path) for key, value in values.items()}
-    return {key: value for key, value in read.items() if value is not None}
-
-
-def stages(readers: Mapping[str, tuple[Path, Callable[[Path], object]]]) -> Figures:
+def stages(readers: Mapping[str, tuple[Path, Callable[[ReportFile], object]]]) -> Figures:
     """The sections of all stages that have left a report with figures."""
-    read = {name: reader(path) for name, (path, reader) in readers.items() if present(path)}
+    files = {name: (ReportFile(path), reader) for name, (path, reader) in readers.items()}
+    read = {name: reader(file) for name, (file, reader) in files.items() if file.exists}
     return {name: section for name, section in read.items() if section}
 
 
@@ -226,48 +266,6 @@ def rows(text: str) -> Iterator[list[str]]:
         stripped = line.strip()
         if len(stripped) > 1 and stripped.startswith("|") and stripped.endswith("|"):
             yield [cell.strip() for cell in stripped[1:-1].split("|")]
-
-
-def file_name(name: str, path: Path) -> str:
-    """``name`` of a project, solution or function as found in the file ``path``, fit to be part of a path.
-
-    Raises:
-        ProjectError: it could lead elsewhere.
-    """
-    if not _NAME.fullmatch(name):
-        raise malformed(f"the name {name[:60]!r}", path)
-    return name
-
-
-def samples(path: Path) -> list[list[Number]]:
-    """The results of a simulation: a list of numbers per line of the log, the nearest float for one of many digits.
-
-    Raises:
-        ProjectError: a line with something that is not a number.
-    """
-    rows: list[list[Number]] = []
-    for row, line in enumerate(read_text(path).splitlines(), 1):
-        values = [_sample(word, f"a result in line {row}", path) for word in line.split()]
-        if None in values:
-            raise malformed(f"a result in line {row} is missing", path)
-        if values:
-            rows.append([value for value in values if value is not None])
-    return rows
-
-
-def _sample(word: str, what: str, path: Path) -> Number | None:
-    return float(word) if len(word) > 18 and _EXACT.fullmatch(word) else number(word, what, path)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with open_file(path) as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise malformed(f"cannot be read ({error.strerror})", path) from error
-    if len(data) > MAX_BYTES:
-        raise malformed(f"a report of more than {MAX_BYTES >> 20} MiB", path)
-    return data
 
 
 def _json_int(text: str) -> int:

@@ -15,21 +15,7 @@ from xml.etree.ElementTree import Element
 
 from bitsmith.errors import ProjectError
 from bitsmith.vendors.figures import Reports, Section, of_clock, of_slack, renamed, scalars_of
-from bitsmith.vendors.vendor import (
-    Figures,
-    Number,
-    figures,
-    file_name,
-    malformed,
-    number,
-    plain,
-    present,
-    read_text,
-    read_xml,
-    rows,
-    samples,
-    stages,
-)
+from bitsmith.vendors.vendor import Figures, Number, ReportFile, plain, rows, stages
 
 _INDEX_FILES = {"vivado_hls.app": "Vivado HLS", "hls.app": "Vitis HLS"}
 _SETTING = re.compile(r'set (project_name|backend) "([^"]*)"')
@@ -91,34 +77,33 @@ def find_project(folder: Path) -> HlsProject | None:
     Raises:
         ProjectError: several projects, or a damaged script or index file.
     """
-    script = folder / "project.tcl"
+    script = ReportFile(folder / "project.tcl")
     settings: Mapping[str, str] = {}
-    if present(script):
-        settings = {key: value for key, value in _SETTING.findall(read_text(script)) if value}
+    if script.exists:
+        settings = {key: value for key, value in _SETTING.findall(script.text()) if value}
     if "project_name" in settings:
-        candidates = [folder / f"{file_name(settings['project_name'], script)}_prj"]
+        candidates = [folder / f"{script.checked_name(settings['project_name'])}_prj"]
     else:
         candidates = sorted(child for child in folder.glob("*_prj") if child.is_dir())
-    projects = [
-        (path, tool) for child in candidates for file, tool in _INDEX_FILES.items() if present(path := child / file)
-    ]
-    if len({path.parent for path, _ in projects}) > 1:
-        names = ", ".join(path.parent.name for path, _ in projects)
+    indices = ((ReportFile(child / name), tool) for child in candidates for name, tool in _INDEX_FILES.items())
+    projects = [(index, tool) for index, tool in indices if index.exists]
+    if len({index.path.parent for index, _ in projects}) > 1:
+        names = ", ".join(index.path.parent.name for index, _ in projects)
         raise ProjectError(f"several HLS projects: {plain(names)}", where=str(folder), remedy="keep one in the folder")
     if not projects:
         return None
-    path, tool = projects[0]
-    return _indexed(folder, path, tool, settings.get("backend", ""))
+    index, tool = projects[0]
+    return _indexed(folder, index, tool, settings.get("backend", ""))
 
 
-def _indexed(folder: Path, path: Path, tool: str, backend: str) -> HlsProject:
-    index = read_xml(path)
-    project = path.parent
-    name = file_name(project.name.removesuffix("_prj"), path)
+def _indexed(folder: Path, file: ReportFile, tool: str, backend: str) -> HlsProject:
+    index = file.xml()
+    project = file.path.parent
+    name = file.checked_name(project.name.removesuffix("_prj"))
     top = index.get("top") or (f"{name}_axi" if "accelerator" in backend.lower() else name)
-    solutions = [file_name(solution.get("name", ""), path) for solution in index.findall("solutions/solution")]
+    solutions = [file.checked_name(solution.get("name", "")) for solution in index.findall("solutions/solution")]
     built = [project / solution for solution in solutions if (project / solution).is_dir()]
-    return HlsProject(folder, name, built[0] if built else project / "solution1", file_name(top, path), tool)
+    return HlsProject(folder, name, built[0] if built else project / "solution1", file.checked_name(top), tool)
 
 
 def hls_sections(project: HlsProject) -> dict[str, object]:
@@ -130,12 +115,12 @@ def hls_sections(project: HlsProject) -> dict[str, object]:
     folder, reports, top = project.folder, project.solution, project.top
     accelerator = folder / f"{project.name}_vivado_accelerator" / "project_1.runs" / "impl_1"
     routed = folder / "timing.rpt"  # of our own scripts
-    if not present(routed):
+    if not ReportFile(routed).exists:
         routed = accelerator / "design_1_wrapper_timing_summary_routed.rpt"
     return stages(
         {
-            "CSimResults": (folder / "tb_data" / "csim_results.log", samples),
-            "CosimResults": (folder / "tb_data" / "rtl_cosim_results.log", samples),
+            "CSimResults": (folder / "tb_data" / "csim_results.log", ReportFile.samples),
+            "CosimResults": (folder / "tb_data" / "rtl_cosim_results.log", ReportFile.samples),
             "CSynthesisReport": (
                 reports / "syn" / "report" / f"{top}_csynth.xml",
                 partial(csynthesis, tool=project.tool),
@@ -148,47 +133,47 @@ def hls_sections(project: HlsProject) -> dict[str, object]:
     )
 
 
-def csynthesis(path: Path, tool: str = "HLS") -> Figures:
+def csynthesis(file: ReportFile, tool: str = "HLS") -> Figures:
     """Return the estimate of HLS: clock in ns, latency and interval in cycles, area, and the part's resources.
 
     Raises:
         ProjectError: the file is not such a report.
     """
-    root = read_xml(path)
-    section = figures({key: root.findtext(where) for key, where in _PERFORMANCE.items()}, path)
+    root = file.xml()
+    section = file.figures({key: root.findtext(where) for key, where in _PERFORMANCE.items()})
     for prefix, where in (("", "AreaEstimates/Resources"), ("Available", "AreaEstimates/AvailableResources")):
         area = [child for child in root.find(where) or () if child.tag in _AREA]
-        section |= figures({prefix + _AREA[child.tag]: child.text for child in area}, path)
+        section |= file.figures({prefix + _AREA[child.tag]: child.text for child in area})
     if not section:
-        raise malformed("an XML file without results of synthesis", path)
+        raise file.wrong("an XML file without results of synthesis")
     return {**section, "Tool": f"{tool}{_version(root)} (estimate)"}
 
 
-def utilization(path: Path) -> Figures:
+def utilization(file: ReportFile) -> Figures:
     """Return the cells of Vivado's synthesis. Block memories are counted in units of 18 Kbit, two to a tile.
 
     Raises:
         ProjectError: the file is not such a report.
     """
-    text = read_text(path)
+    text = file.text()
     section: dict[str, Number] = {}
     for cells in rows(text):
         key = _SITES.get(cells[0].rstrip("*"))
-        used = None if key is None or key in section or len(cells) < 2 else number(cells[1], cells[0], path)
+        used = None if key is None or key in section or len(cells) < 2 else file.number(cells[1], cells[0])
         if key is not None and used is not None:
             section[key] = round(2 * used) if key == "BRAM_18K" else used
     if not section:
-        raise malformed("no table of a utilization report", path)
+        raise file.wrong("no table of a utilization report")
     return {**section, "Tool": _vivado(text)}
 
 
-def timing(path: Path) -> Figures:
+def timing(file: ReportFile) -> Figures:
     """The slacks of a timing summary, in ns: setup, hold and pulse width, worst and total.
 
     Raises:
         ProjectError: the file is not such a report.
     """
-    text = read_text(path)
+    text = file.text()
     lines = iter(text.splitlines())
     for line in lines:
         if line.split()[:2] == ["WNS(ns)", "TNS(ns)"]:
@@ -196,45 +181,45 @@ def timing(path: Path) -> Figures:
             values = next(lines, "").split()
             break
     else:
-        raise malformed("no design timing summary", path)
+        raise file.wrong("no design timing summary")
     if len(values) != len(_TIMING_COLUMNS):
-        raise malformed(f"a timing summary of {len(values)} columns instead of {len(_TIMING_COLUMNS)}", path)
-    section = figures({key: value for key, value in zip(_TIMING_COLUMNS, values, strict=True) if key is not None}, path)
+        raise file.wrong(f"a timing summary of {len(values)} columns instead of {len(_TIMING_COLUMNS)}")
+    section = file.figures({key: value for key, value in zip(_TIMING_COLUMNS, values, strict=True) if key is not None})
     return {**section, "Tool": _vivado(text)} if section else {}
 
 
-def _cosimulation(path: Path, project: HlsProject) -> Figures:
+def _cosimulation(file: ReportFile, project: HlsProject) -> Figures:
     """Status, and latency and interval in cycles; those of single transactions where the simulator wrote them down."""
     known = False
     section: Figures = {}
-    for cells in rows(read_text(path)):
+    for cells in rows(file.text()):
         if cells[0] not in ("VHDL", "Verilog", "SystemC") or len(cells) < 2 + len(_COSIM_COLUMNS):
             continue
         known = True
         if cells[1] == "NA":  # this language was not simulated
             continue
-        measured = figures(dict(zip(_COSIM_COLUMNS, cells[2:], strict=False)), path)
+        measured = file.figures(dict(zip(_COSIM_COLUMNS, cells[2:], strict=False)))
         section = {"RTL": cells[0], "Status": cells[1], **measured}
     if not known:
-        raise malformed("no table of a co-simulation report", path)
+        raise file.wrong("no table of a co-simulation report")
     if section:
         language = str(section["RTL"]).lower()
-        record = project.solution / "sim" / language / f"{project.top}.performance.result.transaction.xml"
-        if present(record):
+        record = ReportFile(project.solution / "sim" / language / f"{project.top}.performance.result.transaction.xml")
+        if record.exists:
             section.update(_transactions(record))
         section["Tool"] = f"{project.tool} co-simulation"
     return section
 
 
-def _transactions(path: Path) -> Figures:
+def _transactions(file: ReportFile) -> Figures:
     """Least, greatest and mean latency and interval over all transactions (``transaction 0: latency interval``)."""
     section: Figures = {}
     measured: dict[str, list[Number]] = {"Latency": [], "Interval": []}
-    for line in read_text(path).splitlines():
+    for line in file.text().splitlines():
         words = line.split()
         if len(words) == 4 and words[0] == "transaction":
             for key, word in zip(measured, words[2:], strict=True):
-                value = number(word, key, path)
+                value = file.number(word, key)
                 if value is not None:
                     measured[key].append(value)
     for key, values in measured.items():
@@ -243,9 +228,9 @@ def _transactions(path: Path) -> Figures:
     return section
 
 
-def _implementation(path: Path) -> Figures:
+def _implementation(file: ReportFile) -> Figures:
     """The whole design's row of a hierarchical utilization report, in numbers and, where it has them, in per cent."""
-    text = read_text(path)
+    text = file.text()
     headings: list[str] = []
     for cells in rows(text):
         if cells[:2] == ["Instance", "Module"]:
@@ -253,13 +238,13 @@ def _implementation(path: Path) -> Figures:
         elif headings and len(cells) == len(headings) and cells[1] == "(top)":
             break
     else:
-        raise malformed("no row of the whole design in a hierarchical utilization report", path)
+        raise file.wrong("no row of the whole design in a hierarchical utilization report")
     section: Figures = {}
     for heading, cell in zip(headings, cells, strict=True):
         if heading in _HIERARCHY:
             count, _, share = cell.partition("(")
             key = _HIERARCHY[heading]
-            section |= figures({key: count, f"{key}%": share.rstrip("%)").lstrip("<")}, path)
+            section |= file.figures({key: count, f"{key}%": share.rstrip("%)").lstrip("<")})
     section["Tool"] = _vivado(text)
     return section
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bitsmith.building.logic.tool import Found, LogicDesign, LogicTool, Step, figures, io_constraints, label
 from bitsmith.report.sections import CellUse, Resources
-from bitsmith.vendors.vendor import Number, malformed, number, read_text
+from bitsmith.vendors.vendor import Number, ReportFile
 
 _FIGURE = re.compile(r"^\s*(?P<key>[^:]+?)\s*:\s*(?P<value>[^\n]*?)\s*$", re.MULTILINE)
 _USED = re.compile(r"(?P<used>[\d,]+)(?:\s*/\s*(?P<available>[\d,]+)\s*\(.*\))?")
@@ -40,13 +40,13 @@ def _outputs(design: LogicDesign, step: Step) -> tuple[str, ...]:
 
 
 def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
-    cells, *clock = (folder / name for name in _outputs(design, step))
-    summary = {found["key"]: found["value"] for found in _FIGURE.finditer(read_text(cells))}
+    cells, *clock = (ReportFile(folder / name) for name in _outputs(design, step))
+    summary = {found["key"]: found["value"] for found in _FIGURE.finditer(cells.text())}
     version = next((value for key, value in summary.items() if key.startswith("Quartus Prime Version")), "")
 
     def used(key: str) -> tuple[Number | None, Number | None]:
         match = _USED.fullmatch(summary.get(key, ""))
-        return (number(match["used"], key, cells), number(match["available"], key, cells)) if match else (None, None)
+        return (cells.number(match["used"], key), cells.number(match["available"], key)) if match else (None, None)
 
     def count(key: str) -> int | None:
         value = used(key)[0]
@@ -61,7 +61,7 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
         part=design.part,
     )
     if resources.ff is None:
-        raise malformed("a summary without registers", cells)
+        raise cells.wrong("a summary without registers")
     uses = tuple(
         CellUse(cell=cell, used=round(some), available=round(all_))
         for key, cell in _CELLS.items()
@@ -71,7 +71,7 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
     if not clock:
         return Found(resources, uses)
     setup = min(figures(_SETUP, "setup slack", clock[0]))
-    found = {kind: kind.findall(read_text(clock[0])) for kind in (_HOLD, _PULSE)}
+    found = {kind: kind.findall(clock[0].text()) for kind in (_HOLD, _PULSE)}
     hold, pulse = (min(figures(kind, "slack", clock[0])) if texts else None for kind, texts in found.items())
     return Found(resources, uses, design.period_ns - setup, hold_ns=hold, pulse_ns=pulse)
 

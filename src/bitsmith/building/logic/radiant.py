@@ -9,7 +9,7 @@ from pathlib import Path
 from bitsmith.building.logic.tool import Found, LogicDesign, LogicTool, Step, figures, label
 from bitsmith.report.sections import CellUse, Resources
 from bitsmith.rtl.ports import Port
-from bitsmith.vendors.vendor import malformed, read_text
+from bitsmith.vendors.vendor import ReportFile
 
 _IMPL = "impl_1"
 _CELLS = re.compile(r"Number of (?P<cell>[A-Za-z0-9 /]+?)s?:\s+(?P<used>\d{1,15}) out of\s+(?P<available>\d{1,15})\b")
@@ -73,14 +73,14 @@ def _outputs(design: LogicDesign, step: Step) -> tuple[str, ...]:
 
 
 def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
-    cells = folder / _outputs(design, Step.SYNTH)[0]
-    text = read_text(cells)
+    cells = ReportFile(folder / _outputs(design, Step.SYNTH)[0])
+    text = cells.text()
     uses = {
         found["cell"]: CellUse(cell=found["cell"], used=int(found["used"]), available=int(found["available"]))
         for found in _CELLS.finditer(text)
     }
     if "LUT4" not in uses:
-        raise malformed("a map report without look-up tables", cells)
+        raise cells.wrong("a map report without look-up tables")
 
     def count(cell: str) -> int | None:
         return uses[cell].used if cell in uses else None
@@ -96,7 +96,9 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
     if step is Step.SYNTH:
         return Found(resources, tuple(uses.values()))
     return Found(
-        resources, tuple(uses.values()), max(figures(_ACTUAL, "actual period", folder / _outputs(design, step)[0]))
+        resources,
+        tuple(uses.values()),
+        max(figures(_ACTUAL, "actual period", ReportFile(folder / _outputs(design, step)[0]))),
     )
 
 

@@ -20,7 +20,7 @@ from bitsmith.flows.tools import FoundTool, absent
 from bitsmith.flows.vendor import on_path
 from bitsmith.report.sections import CellUse, Resources
 from bitsmith.rtl.ports import Port
-from bitsmith.vendors.vendor import Number, malformed, number, read_text
+from bitsmith.vendors.vendor import Number, ReportFile
 
 _LEAST_NS = 1e-3
 _SCRIPTS = Path(__file__).parent / "scripts"
@@ -159,7 +159,7 @@ class LogicFlow:
         folder = project / self.tool.key
         found = self.tool.read(folder, self.design(), self.step)
         if found.period_ns is not None and found.period_ns < _LEAST_NS:
-            raise malformed(f"a clock period of {found.period_ns:g} ns", folder)
+            raise ReportFile(folder).wrong(f"a clock period of {found.period_ns:g} ns")
         return found
 
 
@@ -169,16 +169,16 @@ def label(name: str, version: re.Pattern[str], text: str) -> str:
     return f"{name} {found[found.lastindex or 0]}" if found else name
 
 
-def figures(pattern: re.Pattern[str], key: str, path: Path) -> list[Number]:
+def figures(pattern: re.Pattern[str], key: str, file: ReportFile) -> list[Number]:
     """The numbers that ``pattern`` finds in a report, at least one.
 
     Raises:
         ProjectError: there is none.
     """
-    found = [number(text, key, path) for text in pattern.findall(read_text(path))]
+    found = [file.number(text, key) for text in pattern.findall(file.text())]
     known = [figure for figure in found if figure is not None]
     if not known:
-        raise malformed(f"no {key} of the clock clk", path)
+        raise file.wrong(f"no {key} of the clock clk")
     return known
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bitsmith.building.logic.tool import Found, LogicDesign, LogicTool, Step, io_constraints
 from bitsmith.report.sections import CellUse, Resources
-from bitsmith.vendors.vendor import malformed, number, read_text, rows
+from bitsmith.vendors.vendor import ReportFile, rows
 from bitsmith.vendors.vivado_project import timing, utilization
 
 _REPORTS = {
@@ -35,11 +35,11 @@ def _regions(design: LogicDesign) -> list[str]:
 
 
 def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
-    _, cells, clock = (folder / name for name in _REPORTS[step])
+    _, cells, clock = (ReportFile(folder / name) for name in _REPORTS[step])
     figures = utilization(cells)
 
     def figure(key: str) -> int | None:
-        value = number(figures.get(key), key, cells)
+        value = cells.number(figures.get(key), key)
         return None if value is None else round(value)
 
     halves = figure("BRAM_18K")
@@ -55,20 +55,20 @@ def _read(folder: Path, design: LogicDesign, step: Step) -> Found:
     if step is Step.SYNTH:
         return Found(resources, _used(cells))
     worst = timing(clock)
-    slack, hold, pulse = (number(worst.get(key), key, clock) for key in ("WNS", "WHS", "WPWS"))
+    slack, hold, pulse = (clock.number(worst.get(key), key) for key in ("WNS", "WHS", "WPWS"))
     if slack is None:
-        raise malformed("no worst slack: no path is constrained", clock)
-    ends = tuple(end.replace("/", ".") for end in _ENDS.findall(read_text(clock))[:2])
+        raise clock.wrong("no worst slack: no path is constrained")
+    ends = tuple(end.replace("/", ".") for end in _ENDS.findall(clock.text())[:2])
     return Found(resources, _used(cells), design.period_ns - slack, ends, hold, pulse)
 
 
-def _used(path: Path) -> tuple[CellUse, ...]:
+def _used(file: ReportFile) -> tuple[CellUse, ...]:
     """The rows of cells that all families have; columns have changed with releases, but Used comes first and Util% last."""
     uses: dict[str, CellUse] = {}
-    for row in rows(read_text(path)):
+    for row in rows(file.text()):
         cell = row[0].rstrip("*")
         if cell in _SHOWN and cell not in uses and len(row) >= 4:
-            used, available = (number(text, cell, path) for text in (row[1], row[-2]))
+            used, available = (file.number(text, cell) for text in (row[1], row[-2]))
             if used is not None and available is not None:
                 uses[cell] = CellUse(cell=cell, used=round(used), available=round(available))
     return tuple(uses.values())
