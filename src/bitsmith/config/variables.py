@@ -3,35 +3,9 @@
 from __future__ import annotations
 
 from bitsmith.layers.layer import Layer
+from bitsmith.layers.table import LAYERS
 
-ALL_VARIABLES = (
-    "result",
-    "weight",
-    "bias",
-    "scale",
-    "accum",
-    "mean",
-    "variance",
-    "table",
-    "exp_table",
-    "inv_table",
-    "inv_inp",
-    "param",
-    "slope",
-    "shift",
-    "recurrent_weight",
-    "recurrent_bias",
-    "peephole_weight",
-    "recurrent_accum",
-    "recurrent_activation",
-    "activation",
-    "state",
-    "cell",
-    "current",
-    "current_scale",
-    "threshold",
-    "rest",
-)
+ALL_VARIABLES = tuple(sorted({variable for layer in LAYERS.values() for variable in layer.precisions}))
 """Every layer's ``precisions``."""
 
 OF_PARTS = {
@@ -57,19 +31,10 @@ INNER = ("edge_weight", "edge_weight_aggr", "aggr", "norm")
 OTHER_VARIABLES = (*OF_PARTS, *ALIASES, *INNER)
 """Variables that only other tools have."""
 
-TRAINED = frozenset(
-    {
-        "weight",
-        "bias",
-        "scale",
-        "recurrent_weight",
-        "recurrent_bias",
-        "peephole_weight",
-        "current_scale",
-        "threshold",
-        "rest",
-    }
-)
+_OF_FUNCTIONS = frozenset({"param"})
+"""Trained constants of functions, which need formats of their own."""
+
+TRAINED = frozenset(variable for layer in LAYERS.values() for variable in layer.trained) - _OF_FUNCTIONS
 """Names of trained tensors."""
 
 _DEFAULTED = TRAINED | {"result", "state", "cell", "current"}
