@@ -1,4 +1,4 @@
-"""A layer is one file and two lines of ``layers/table.py``, as docs/add-a-layer.md has it: passes know its class then."""
+"""A layer is one file and a line of ``layers/table.py``, as docs/add-a-layer.md has it: passes know its class then."""
 
 from __future__ import annotations
 

@@ -2,70 +2,52 @@
 
 from __future__ import annotations
 
-from bitsmith.layers import (
-    activation,
-    conv,
-    dense,
-    einsum,
-    elementwise,
-    embedding,
-    input,
-    integer,
-    logic,
-    merge,
-    nearest,
-    norm,
-    past,
-    pooling,
-    power,
-    recurrent,
-    reduction,
-    resample,
-    sample_norm,
-    shape,
-    softmax,
-    spiking,
-    thermometer,
-    time_distributed,
-    trees,
-    truth_table,
-)
+from importlib import import_module
+
+from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Layer
-from bitsmith.layers.quantization import lookup, quantize, rescale, steps
 
 _MODULES = (
-    activation,
-    conv,
-    dense,
-    einsum,
-    elementwise,
-    embedding,
-    input,
-    integer,
-    nearest,
-    logic,
-    lookup,
-    merge,
-    norm,
-    past,
-    pooling,
-    power,
-    quantize,
-    recurrent,
-    reduction,
-    resample,
-    rescale,
-    sample_norm,
-    shape,
-    softmax,
-    spiking,
-    thermometer,
-    steps,
-    time_distributed,
-    trees,
-    truth_table,
+    "activation",
+    "conv",
+    "dense",
+    "einsum",
+    "elementwise",
+    "embedding",
+    "input",
+    "integer",
+    "logic",
+    "merge",
+    "nearest",
+    "norm",
+    "past",
+    "pooling",
+    "power",
+    "quantization.lookup",
+    "quantization.quantize",
+    "quantization.rescale",
+    "quantization.steps",
+    "recurrent",
+    "reduction",
+    "resample",
+    "sample_norm",
+    "shape",
+    "softmax",
+    "spiking",
+    "thermometer",
+    "time_distributed",
+    "trees",
+    "truth_table",
 )
+"""Modules of layers, each of which has ``EXAMPLES`` of its classes."""
 
-_CLASSES: set[type[Layer]] = {type(example.layer) for module in _MODULES for example in module.EXAMPLES}
 
-LAYERS = {layer.__name__: layer for layer in sorted(_CLASSES, key=lambda layer: layer.__name__)}
+def _classes(module: str) -> set[type[Layer]]:
+    examples: tuple[Example, ...] = import_module(f"bitsmith.layers.{module}").EXAMPLES
+    return {type(example.layer) for example in examples}
+
+
+LAYERS = {
+    layer.__name__: layer
+    for layer in sorted(set[type[Layer]]().union(*map(_classes, _MODULES)), key=lambda layer: layer.__name__)
+}
