@@ -62,6 +62,28 @@ def test_room_comes_before_speed_in_a_part_that_is_too_small(
     assert costs == sorted(costs, reverse=True) and costs[0] > 1e8 and costs[-1] < 1e4
 
 
+def test_dials_of_the_layer_that_takes_most_of_what_is_scarce_come_first(
+    model: Path, data: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No network is tried to know them; in a part with room they come in the order of the layers."""
+    orders = list[tuple[list[str], list[str], str]]()
+
+    def seen(search: descent.Descent) -> None:
+        start = search._try(descent.Dials(8, 8), {})
+        taken = search.layouts(start.configuration).smallest(search.target.known_part).size.shares
+        most = max(filter(None, taken), key=lambda layer: taken[layer].lut)
+        plain = [layer for layer, _ in descent._open_dials(search.source)]
+        orders.append(([layer for layer, _ in search._dials(start)], plain, most))
+        assert len(search.known) == 1
+
+    monkeypatch.setattr(descent.Descent, "run", seen)
+    for part in ("iCE40LP384", "LFE5U-85F"):
+        bitsmith.fit(model, data, Goal(metric="error", loss=0.1, part=part), tries=1)
+    (scarce, plain, most), (with_room, given, _) = orders
+    assert scarce[0] == most != plain[0] and sorted(scarce) == sorted(plain)
+    assert with_room == given == plain
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_bits_that_cost_no_room_are_given_back(tmp_path: Path, data: Floats, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 import bitsmith
 from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices import resolve_part
-from bitsmith.estimate.fit import _around, _Paces, fits, limited, paced, proposal, sooner
+from bitsmith.estimate.fit import _around, _Paces, fits, limited, pace, paced, proposal, sooner
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.mapping.partition import partition
 from bitsmith.model.points import Layouts
@@ -115,6 +115,22 @@ def test_no_faster_layout_of_tokens_is_left_out(tmp_path: Path) -> None:
         if found is not None:
             assert fits(found.size, part) and found.size.interval == min(able)
             assert sooner(program, part, model.directives, budget, found.size.interval) is None
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_pace_is_as_much_longer_than_an_interval_as_room_is_lacking(tmp_path: Path) -> None:
+    """It is about the least interval with room, grows as room gets less, and is never below the least of all."""
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 4, 3))
+    settings = {"Model": {"Strategy": "resource"}}
+    model = bitsmith.convert(network, tmp_path, settings, input_shape=(1, 6, 6), io_type="io_stream", bits=6)
+    program, whole = drop_dead(model.program, keep_probes=False), resolve_part("LFE5U-85F")
+    parts = [limited(whole, {"lut": luts}) for luts in (8_000, 900, 600, 450, 300, 100)]
+    paces = [pace(program, part, model.directives) for part in parts]
+    budget = model.target.budget_ns(whole.family)
+    found = [sooner(program, part, model.directives, budget, 100_000) for part in parts]
+    assert paces == sorted(paces) and found[0] is not None and paces[0] == found[0].size.interval < paces[-1]
+    assert all(about <= 1.5 * each.size.interval for about, each in zip(paces, found, strict=True) if each is not None)
 
 
 def test_the_first_layout_with_room_is_found_however_blocks_rise_and_fall(tmp_path: Path) -> None:

@@ -94,6 +94,14 @@ def test_without_labels_the_worst_output_counts_by_its_range() -> None:
     assert Yardstick.of(network(), [X]).score is Score.ERROR
 
 
+def test_the_same_error_of_some_samples_is_the_same_share_of_the_range() -> None:
+    """As few show a smaller one; also of those that are taken from some."""
+    wanted = np.arange(12.0)[:, None]
+    some = Yardstick([wanted], [wanted]).of_samples(np.arange(6))
+    for yardstick in (some, some.of_samples(np.array([2, 3]))):
+        assert yardstick.of_outputs([yardstick.outputs[0] + 1.1]) == (pytest.approx(0.1),)
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [

@@ -188,9 +188,9 @@ def _with_margin(part: Part, ways: Sequence[_Way], search: Callable[[_Way, float
         return next(filter(None, (search(way, blocks) for way in ways)), None)
 
     fastest = fitted(1.0)
-    if fastest is None or not part.family.place_and_route or fastest.size.dsp <= _ROUTED_BLOCKS * part.dsps:
+    if fastest is None or fastest.size.dsp <= _routed(part) * part.dsps:
         return fastest
-    routed = fitted(_ROUTED_BLOCKS)
+    routed = fitted(_routed(part))
     return fastest if routed is None else replace(routed, faster=fastest)
 
 
@@ -214,14 +214,30 @@ def sooner(program: Program, part: Part, directives: Directives, budget_ns: floa
     Every interval with nearly enough look-up tables is looked at. Bisection, which is quicker, misses layouts where a shorter
     interval takes fewer multiplier blocks, since small multipliers are made of look-up tables, or fewer registers or memories.
     """
-    paces = _Paces.of(program, part, replace(directives, reuse={}, parallel=False))
-    share = _ROUTED_BLOCKS if part.family.place_and_route else 1.0
+    paces, share = _Paces.of(program, part, replace(directives, reuse={}, parallel=False)), _routed(part)
     for step in range(paces.roomy(("LUT",), _NEARLY), _step(below)):
         if _has_room(paces.laid_out(step).size, part, share):
             found = paces.laid_out(step, budget_ns)
             if found.size.interval < below and _has_room(found.size, part, share):
                 return found
     return None
+
+
+def pace(program: Program, part: Part, directives: Directives) -> float:
+    """About the least interval of tokens with room in ``part``, times what a layout takes of it where that is too large."""
+    paces, least = _Paces.of(program, part, replace(directives, reuse={}, parallel=False)), math.inf
+    routed = limited(part, {"dsp": int(_routed(part) * part.dsps)})
+    for step in range(paces.least, paces.most + 1, _STEPS_PER_OCTAVE // 2):
+        if 2 ** (step / _STEPS_PER_OCTAVE) >= least:
+            break
+        size = paces.laid_out(step).size
+        least = min(least, size.interval * max(1.0, *(need.share for need in needs(size, routed))))
+    return least
+
+
+def _routed(part: Part) -> float:
+    """The share of the multiplier blocks of a part that are routed without trouble."""
+    return _ROUTED_BLOCKS if part.family.place_and_route else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +260,8 @@ class _Paces:
         """The layouts of ``program`` with all reuse factors."""
         layers = _layers(program, wanted)
         least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
-        return _Paces(program, part, wanted, layers, least, _most_steps(layers), {})
+        most = _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
+        return _Paces(program, part, wanted, layers, least, most, {})
 
     def laid_out(self, step: int, budget_ns: float | None = None) -> Fit:
         """The layout of a step; its estimate is rough without ``budget_ns``."""
@@ -325,13 +342,8 @@ def _around(start: int, low: int, high: int, able: Callable[[int], bool]) -> tup
 
 def slowest(program: Program, part: Part, wanted: Directives) -> Fit:
     """The layout with the greatest reuse factors, whether it fits or not."""
-    layers = _layers(program, wanted)
-    directives = _paced(layers, wanted, round(2 ** (_most_steps(layers) / _STEPS_PER_OCTAVE)))
-    return Fit(directives, estimate_layout(program, directives, part.family))
-
-
-def _most_steps(layers: Mapping[str, tuple[int, int]]) -> int:
-    return _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
+    paces = _Paces.of(program, part, wanted)
+    return paces.laid_out(paces.most)
 
 
 def in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float, blocks: float = 1.0) -> Fit | None:

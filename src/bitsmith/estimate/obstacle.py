@@ -78,12 +78,21 @@ def crowding(size: Size, part: Part) -> float:
     return _scarcest(size, part).share
 
 
+def takers(size: Size, part: Part) -> dict[str, float]:
+    """How much each layer takes of the resource of ``part`` that is scarcest for a circuit of ``size``."""
+    return _taken(size, _scarcest(size, part))
+
+
+def _taken(size: Size, need: Need) -> dict[str, float]:
+    return {layer: need.among(cells) for layer, cells in size.shares.items() if layer}
+
+
 def _scarcest(size: Size, part: Part) -> Need:
     return max(needs(size, part), key=lambda need: need.share)
 
 
 def _most(size: Size, need: Need) -> tuple[str, int]:
     """The layer that takes most of a resource, and how much."""
-    taken = {layer: round(need.among(cells)) for layer, cells in size.shares.items() if layer}
+    taken = {layer: round(count) for layer, count in _taken(size, need).items()}
     layer = max(taken, key=lambda name: taken[name], default="")
     return (layer, taken[layer]) if taken.get(layer) else ("", 0)

@@ -184,13 +184,15 @@ class Yardstick:
     """Inputs, the float model's outputs for them, and a measure of each output if there are labels.
 
     Without labels circuits are compared with the float model. A circuit of several outputs with labels scores as much as it loses
-    at the worst of them.
+    at the worst of them. Where these are some of the samples, ``every`` has the outputs for all, whose ranges count: few samples
+    show a smaller one, of which the same error would be more.
     """
 
     inputs: Sequence[Floats]
     outputs: Sequence[Floats]
     measures: tuple[Measure, ...] = ()
     custom: Custom | None = None
+    every: Sequence[Floats] = ()
 
     @staticmethod
     def of(
@@ -255,7 +257,7 @@ class Yardstick:
         """The yardstick on some of the samples."""
         inputs, outputs = [batch[rows] for batch in self.inputs], [output[rows] for output in self.outputs]
         measures = (measure.of_samples(rows, each) for measure, each in zip(self.measures, outputs, strict=False))
-        few = Yardstick(inputs, outputs, tuple(measures))
+        few = Yardstick(inputs, outputs, tuple(measures), every=self.every or self.outputs)
         if self.custom is None:
             return few
         custom = replace(self.custom, labels=[labels[rows] for labels in self.custom.labels])
@@ -288,7 +290,8 @@ class Yardstick:
     def of_outputs(self, outputs: Sequence[Floats]) -> tuple[float, ...]:
         """The score of each output with labels; without labels one for all of them."""
         if not self.measures:
-            return (max(_error(x, y) for x, y in zip(outputs, self.outputs, strict=True)),)
+            every = self.every or self.outputs
+            return (max(map(_error, outputs, self.outputs, every)),)
         if self.custom is not None:
             return (self.custom(outputs),)
         return tuple(measure.score_of(output) for measure, output in zip(self.measures, outputs, strict=True))
@@ -379,6 +382,6 @@ def _threshold(output: Floats) -> float:
     return 0.5 if output.min() >= 0.0 and output.max() <= 1.0 else 0.0
 
 
-def _error(found: Floats, wanted: Floats) -> float:
-    span = float(np.ptp(wanted)) or float(np.abs(wanted).max()) or 1.0
+def _error(found: Floats, wanted: Floats, every: Floats) -> float:
+    span = float(np.ptp(every)) or float(np.abs(every).max()) or 1.0
     return float(np.mean(np.abs(found - wanted))) / span

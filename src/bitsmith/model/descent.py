@@ -18,7 +18,7 @@ from bitsmith.building.job import Target
 from bitsmith.compiler import Compiled, Source
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.fit import fits, limited
-from bitsmith.estimate.obstacle import crowding
+from bitsmith.estimate.obstacle import crowding, takers
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.ir.text import to_text
 from bitsmith.layers.settings import FACTORS, LEAST_BITS, MOST_BITS, Bits
@@ -80,6 +80,9 @@ class Dials:
         return {"TableSize": "auto", "Binning": "auto"} if size is None else {"TableSize": size, "Binning": "centre"}
 
 
+_LAST = Dials(LEAST_BITS, LEAST_BITS, **_ENDS)
+"""The ends of all dials."""
+
 _LADDER = tuple(
     Dials(*steps, room=int(place > 2))
     for place, steps in enumerate(
@@ -125,6 +128,10 @@ class Trial(Result):
         """Return True unless a scarce part has no room for it, however slow it is."""
         return self.cost < _OF_ROOM * _LEAST_LACKING
 
+    def is_like(self, other: Trial) -> bool:
+        """Return True if it takes the same and has the same outputs, as far as can be seen."""
+        return (self.cost, self.distance) == (other.cost, other.distance)
+
     def dials(self, layer: str) -> Dials:
         """The dials of a layer."""
         return self.layers.get(layer, self.common)
@@ -134,8 +141,9 @@ class Trial(Result):
 class Descent:
     """A search. Networks that were tried are ``known`` by their keys, so that they stay when it is interrupted.
 
-    ``tries`` are the most of them. Of networks whose ``results`` are there none is made again. The part is ``scarce`` if the
-    network of most bits has no room in it, however slow it is: room comes before what the goal wants least, then.
+    ``tries`` are the most of them. Of networks whose ``results`` are there none is made again. Dials that have no effect to
+    their ends are ``idle``. The part is ``scarce`` if the network of most bits has no room in it, however slow it is: room comes
+    before what the goal wants least, then.
     """
 
     source: Source
@@ -146,6 +154,7 @@ class Descent:
     results: Results = field(default_factory=Results)
     known: dict[str, Trial] = field(default_factory=dict)
     made: dict[str, Compiled] = field(default_factory=dict)
+    idle: set[tuple[str, str]] = field(default_factory=set)
     scarce: bool | None = None
 
     @property
@@ -191,16 +200,15 @@ class Descent:
 
         Dials whose step broke the bound get a second chance when the others are down. It ends with ``most`` networks.
         """
-        queue = [(float("-inf"), number, *dial) for number, dial in enumerate(self._dials(now, most))]
+        queue = [(float("-inf"), number, *dial) for number, dial in enumerate(self._dials(now))]
         for _ in range(_CHANCES):
             heapq.heapify(queue)
             waiting: list[tuple[float, int, str, str]] = []
             while queue and len(self.known) < most:
                 _, number, layer, name = heapq.heappop(queue)
-                turned = now.dials(layer).turned(name)
-                if turned is None:
+                trial = self._turned(now, layer, name, most)
+                if trial is None:
                     continue
-                trial = self._try(now.common, {**now.layers, layer: turned})
                 saved, added = now.cost - trial.cost, trial.distance - now.distance
                 ratio = saved / max(added, _TINY)
                 if trial.excess > 0:
@@ -233,15 +241,29 @@ class Descent:
                     now = trial
                     break
 
-    def _dials(self, start: Trial, most: int) -> Iterator[tuple[str, str]]:
-        """The dials of layers that the user left open and that have an effect."""
-        ends = Dials(LEAST_BITS, LEAST_BITS, **_ENDS)
-        for layer, name in _open_dials(self.source):
+    def _dials(self, start: Trial) -> list[tuple[str, str]]:
+        """The dials of layers that the user left open; in a scarce part those first whose layers take most of what is scarce."""
+        dials = [*_open_dials(self.source)]
+        if self._is_scarce():
+            part = limited(self.target.known_part, self.limits)
+            slowest = self.layouts(start.configuration).slowest(part)
+            taken = takers(min((each.size for each in slowest), key=lambda size: crowding(size, part)), part)
+            dials.sort(key=lambda dial: -taken.get(dial[0], 0.0))
+        return dials
+
+    def _turned(self, now: Trial, layer: str, name: str, most: int) -> Trial | None:
+        """The network with a dial turned as far as it takes to have an effect; None without one up to its end."""
+        turned, end = now.dials(layer).turned(name), replace(now.dials(layer), **{name: getattr(_LAST, name)})
+        while turned is not None and (layer, name) not in self.idle:
             if len(self.known) >= most:
-                return
-            trial = self._try(start.common, {layer: replace(start.common, **{name: getattr(ends, name)})})
-            if (trial.cost, trial.distance) != (start.cost, start.distance):
-                yield layer, name
+                return None
+            trial = self._try(now.common, {**now.layers, layer: turned})
+            if not now.is_like(trial):
+                return trial
+            if now.is_like(self._try(now.common, {**now.layers, layer: end})):
+                self.idle.add((layer, name))
+            turned = turned.turned(name)
+        return None
 
     def resume(self, path: Path | None) -> None:
         """Read the results of the same search from a file, and write further ones there.
@@ -280,10 +302,15 @@ class Descent:
         laid_out, yardstick = self.layouts(keys), self.yardstick
         outputs = Emulator(laid_out.program).run(yardstick.inputs)
         excess = self.goal.excess_of(yardstick, outputs, yardstick.expected(outputs))
-        cost, scores = self.goal.cost(laid_out.rough, laid_out.part), yardstick.of_outputs(outputs)
+        cost, luts = self._cost(laid_out), laid_out.rough.lut
+        return Result(cost, luts, yardstick.of_outputs(outputs), excess, yardstick.distance(outputs))
+
+    def _cost(self, laid_out: Layouts) -> float:
+        """What is to be least, as far as formats decide it; in a scarce part first what is lacking."""
+        cost, part = self.goal.cost(laid_out.rough, laid_out.part), limited(laid_out.part, self.limits)
         if self._is_scarce():
-            cost += _OF_ROOM * self._lacking(laid_out)
-        return Result(cost, laid_out.rough.lut, scores, excess, yardstick.distance(outputs))
+            return cost + _OF_ROOM * self._lacking(laid_out)
+        return laid_out.pace(part) + _TINY * cost if self.goal.minimize == "interval" else cost
 
     def _is_scarce(self) -> bool:
         """Find out once whether the part is scarce."""

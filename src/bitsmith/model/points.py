@@ -267,6 +267,10 @@ class Layouts:
         if turns is not None and turns.size.interval < below:
             yield turns
 
+    def pace(self, part: Part) -> float:
+        """About the least interval with which it has room in ``part``."""
+        return self.rough.interval if fits(self.rough, part) else fit.pace(self.program, part, self.asked)
+
     def slowest(self, part: Part) -> Iterator[Fit]:
         """The layouts of tokens with the greatest reuse factors, side by side and in turn, whether they fit ``part`` or not."""
         wanted = replace(self.asked, reuse={}, parallel=False)
