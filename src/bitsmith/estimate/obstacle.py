@@ -79,7 +79,7 @@ def crowding(size: Size, part: Part) -> float:
 
 
 def takers(size: Size, part: Part) -> dict[str, float]:
-    """How much each layer takes of the resource of ``part`` that is scarcest for a circuit of ``size``."""
+    """Return how much each layer takes of the resource of ``part`` that is scarcest for a circuit of ``size``."""
     return _taken(size, _scarcest(size, part))
 
 

@@ -306,7 +306,7 @@ class Descent:
         return Result(cost, luts, yardstick.of_outputs(outputs), excess, yardstick.distance(outputs))
 
     def _cost(self, laid_out: Layouts) -> float:
-        """What is to be least, as far as formats decide it; in a scarce part first what is lacking."""
+        """Return what is to be least, as far as formats decide it; in a scarce part first what is lacking."""
         cost, part = self.goal.cost(laid_out.rough, laid_out.part), limited(laid_out.part, self.limits)
         if self._is_scarce():
             return cost + _OF_ROOM * self._lacking(laid_out)
