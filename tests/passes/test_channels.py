@@ -112,6 +112,18 @@ def test_results_of_layers_in_turn_have_one_step(span: int) -> None:
         assert error(made, compiled, x) < 4e-3
 
 
+def test_results_of_layers_in_turn_have_no_bit_beyond_words_of_block_memory() -> None:
+    """Eight bits and one for what calibration has not seen are a word of nine bits: no layer asks for more."""
+    scale, in_turn = np.exp2(np.arange(9.0)), Settings(strategy=Strategy.SHARED, bits=Bits(8, 8))
+    made = network((8,), dense(8, 9, scale), ReLU(), compensating(9, 3, scale), dense(3, 3, UNITS))
+    made, x = made.with_nodes([replace(node, settings=in_turn) for node in made.nodes]), normal(400, 8).clip(-4, 4)
+    compiled = compile_network(made, [x])
+    fracs = {node.name for node in compiled.network.nodes if "result" in node.fracs}
+    results = [node for node in compiled.program.nodes if node.layer in {"layer1", "layer2"}]
+    assert fracs == {"layer3"}
+    assert all(node.type.max_width <= 9 for node in results if isinstance(node.op, ops.Cast))
+
+
 def test_weights_of_layers_in_turn_have_a_step_for_each_column() -> None:
     """One memory has room for ``bits`` bits of each; layers side by side have more for operands of small scale."""
     scale = np.exp2(np.arange(6.0))

@@ -37,7 +37,7 @@ _MOST_SPARE = 48
 _WORD_IN_TURN, _SPARE_IN_TURN = 9, 4
 """The same of all channels of a result that lies in the memory of layers in turn: there a tensor has one step.
 
-Bits up to whole words of block memory cost nothing there.
+Bits up to whole words of block memory cost nothing there, above those of the result and of its headroom.
 """
 
 _FEWEST_BITS = 4
@@ -192,9 +192,11 @@ class _Search:
         if np.any(coarse):
             least = _least(scales, frac, node.settings.bits.result, _MOST_SPARE)
             if node.settings.strategy is Strategy.SHARED and node.name not in self.network.outputs:
-                spare = min(-node.settings.bits.result % _WORD_IN_TURN, _SPARE_IN_TURN)
+                width = node.settings.bits.result + math.ceil(math.log2(node.settings.headroom))
+                spare = min(-width % _WORD_IN_TURN, _SPARE_IN_TURN)
                 least = np.full_like(least, np.minimum(least, frac + spare).max())
-            yield _Candidate(node.name, "result", least, np.where(coarse, frac, frac + _FINE))
+            if np.any(least > frac):
+                yield _Candidate(node.name, "result", least, np.where(coarse, frac, frac + _FINE))
 
     def _rules_of_trained(self, node: NetworkNode) -> Iterator[Rounded]:
         """The steps of trained tensors by the rule of auto, as far as it decides them."""
