@@ -53,7 +53,8 @@ def channels_of_their_own(seed: int) -> Program:
         with builder.layer(f"layer{number}"):
             x = rng.choice([_convolved, _convolved, _in_groups, _pooled, _summed])(builder, rng, x)
             for _ in range(rng.randint(0, 2)):
-                x = rng.choice([_scaled, _limited, _limited, _looked_up, _looked_up_apart, _rounded])(builder, rng, x)
+                after = [_scaled, _limited, _limited, _looked_up, _looked_up_apart, _rounded, _forked, _forked]
+                x = rng.choice(after)(builder, rng, x)
             x = _limited(builder, rng, x)
     return builder.program([("y", x)])
 
@@ -187,6 +188,22 @@ def _looked_up_apart(builder: ProgramBuilder, rng: random.Random, x: Value) -> V
     return builder.apply(ops.Table(-8, values, np.array([rng.choice([2, 3])])), x)
 
 
+def _forked(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """Two functions of a number: one of them as a relation says, the larger one, their sum or their difference."""
+    functions = [_scaled, _sloped, _sloped, _looked_up, _looked_up_apart, _rounded]
+    one, other = (rng.choice(functions)(builder, rng, x) if rng.random() < 0.8 else x for _ in range(2))
+    if rng.random() < 0.4:
+        return rng.choice([builder.max, builder.min, builder.add, builder.sub])(one, other)
+    bound = builder.const(rng.choice([0, 0, -3, 1]), 1)
+    return builder.select(builder.compare(rng.choice([x, x, one]), rng.choice([*ops.Relation]), bound), one, other)
+
+
+def _sloped(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """A line through a bound, as rectifiers have below it."""
+    x = builder.sub(x, builder.const(rng.choice([0, 1]), 1))
+    return builder.shift(x, -3) if rng.random() < 0.4 else builder.mul(x, builder.const(rng.choice([-1, 3, 5]), 4))
+
+
 def _transposed(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
     """Several results of each window, laid side by side, some at the borders left out."""
     *positions, taps, channels = (windows := _windows(builder, rng, x)).shape
@@ -244,7 +261,8 @@ def preactivated(seed: int) -> Program:
         y = x
         with builder.layer(f"function{number}"):
             for _ in range(rng.randint(1, 2)):
-                y = rng.choice([_scaled, _limited, _looked_up, _looked_up_apart, _rounded])(builder, rng, y)
+                after = [_scaled, _limited, _looked_up, _looked_up_apart, _rounded, _forked]
+                y = rng.choice(after)(builder, rng, y)
         with builder.layer(f"product{number}"):
             weights = _weights(rng, (y.shape[-1], y.shape[-1]))
             y = builder.cast(builder.linear(y, weights, 3), FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT))

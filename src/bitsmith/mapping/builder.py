@@ -66,6 +66,7 @@ class DataflowBuilder:
         self.native_forms: dict[StepId, StepId] = {}
         """For each step, its native form, where that has tokens of another size."""
         self.layer = ""
+        self.numbers = {id(node): NodeId(index) for index, node in enumerate(program.nodes)}
         self.readers = readers_of(program)
         self._with_grid: dict[tuple[NodeId, int], StepId] = {}
         self._repeated: dict[tuple[StepId, Grid, bytes], StepId] = {}
@@ -92,6 +93,10 @@ class DataflowBuilder:
     def operands(self, node: Node) -> list[NodeId]:
         """The nodes that ``node`` reads."""
         return list(map(NodeId, node.args))
+
+    def reading(self, node: NodeId) -> list[NodeId]:
+        """The nodes that read ``node``."""
+        return [self.numbers[id(reader)] for reader in self.readers[id(self.program.nodes[node])]]
 
     def is_constant(self, node: NodeId) -> bool:
         return isinstance(self.program.nodes[node].op, ops.Const)

@@ -104,7 +104,6 @@ def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
     Single ones neither begin nor end it, and it passes those of other operands.
     """
     outputs = {NodeId(output.node) for output in builder.program.outputs}
-    numbers = {id(node): NodeId(index) for index, node in enumerate(builder.program.nodes)}
     known, nodes, chosen, longest = {units[0].sources[0]}, set[NodeId](), list[Unit](), 0
     for unit in units:
         if not known.issuperset(unit.sources) and unit.is_single:
@@ -114,12 +113,7 @@ def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
         chosen.append(unit)
         known.add(unit.result)
         nodes |= unit.nodes
-        leaving = {
-            one
-            for one in nodes
-            if one in outputs
-            or any(numbers[id(reader)] not in nodes for reader in builder.readers[id(builder.program.nodes[one])])
-        }
+        leaving = {one for one in nodes if one in outputs or not nodes.issuperset(builder.reading(one))}
         if leaving == {unit.result} and not unit.is_single:
             longest = len(chosen)
     return chosen[:longest]

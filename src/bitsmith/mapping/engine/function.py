@@ -18,7 +18,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, Overflow, Rounding, objects
 from bitsmith.mapping.engine.steps import Following, frac_of
 from bitsmith.mapping.engine.units import Unit
-from bitsmith.mapping.engine.ways import Bound, Group, Numbers, Way, groups_of, numbered
+from bitsmith.mapping.engine.ways import Bound, Group, Moved, Numbers, Way, groups_of, numbered
 from bitsmith.passes.program import simplify
 
 
@@ -88,27 +88,27 @@ class _Functions:
         units = [self.units[way.unit] for way in group.ways]
         columns = iter([dict(zip(numbers, each, strict=True)) for each in zip(*group.parameters, strict=True)])
         added = self._moved(bias, -group.bias_frac) if any(bool(np.any(unit.bias != 0)) for unit in units) else None
-        value = total
-        for index in range(len(group.ways[0].steps)):
-            places = {number: -place for number, place in next(columns).items()}
-            value = self._shifted(value, places, [*zip(numbers, (way.comes[index] for way in group.ways), strict=True)])
-            value = self._applied(value if index else self._biased(value, added), group, index, columns)
-        value = value if group.fracs else self._biased(value, added)
-        results = [(number, Bound(*unit.kind.raw_range, 0)) for number, unit in zip(numbers, units, strict=True)]
-        return self._shifted(value, next(columns), results)
+        values = [total]
+        for index, step in enumerate(group.ways[0].steps):
+            if isinstance(step, Following):
+                values.append(self._applied(values, step, group, index, columns))
+                continue
+            places = {number: -fewer for number, fewer in next(columns).items()}
+            those = (way.steps[index] for way in group.ways)
+            bounds = [one.bound for one in those if isinstance(one, Moved)]
+            values.append(self._shifted(values[step.value], places, [*zip(numbers, bounds, strict=True)]))
+            if index == 0 and added is not None:
+                values[-1] = self.builder.apply(ops.Add(), values[-1], added)
+        return values[-1]
 
-    def _biased(self, value: Value, bias: Value | None) -> Value:
-        return value if bias is None else self.builder.apply(ops.Add(), value, bias)
-
-    def _applied(self, value: Value, group: Group, index: int, columns: Iterator[Mapping[int, int]]) -> Value:
-        """Return ``value`` after a step, with limits, a constant or the place of a table of ``columns``."""
-        step: Following = group.ways[0].steps[index]
+    def _applied(
+        self, values: Sequence[Value], step: Following, group: Group, index: int, columns: Iterator[Mapping[int, int]]
+    ) -> Value:
+        """The result of a step on ``values``, with limits, constants or the place of a table of ``columns``."""
         if step.clamps:
-            return self._clamped(value, step.op, next(columns), next(columns))
-        if step.const is not None:
-            args = [value, self._parameter(next(columns), group.fracs[index])]
-            return self.builder.apply(step.op, *(args[::-1] if step.is_first else args))
+            return self._clamped(values[step.values[0]], step.op, next(columns), next(columns))
         if isinstance(step.op, ops.Table):
+            value = values[step.values[0]]
             last = step.op.first + step.op.values.shape[-1] - 1
             value = self.builder.apply(_cast(0, step.op.first, last, Overflow.SAT), value)
             places = next(columns)
@@ -116,7 +116,12 @@ class _Functions:
                 value = self.builder.apply(ops.Add(), value, self._parameter(places, 0))
             entries = objects(np.array(group.tables[index], dtype=np.object_))
             return self.builder.apply(replace(step.op, values=entries), value)
-        return self.builder.apply(step.op, value)
+        fracs = iter(group.fracs[index])
+        args = (
+            self._parameter(next(columns), next(fracs)) if isinstance(one, ops.Const) else values[one]
+            for one in step.operands
+        )
+        return self.builder.apply(step.op, *args)
 
     def result(self, results: Sequence[tuple[Group, Value]], takes: Callable[[Way], bool]) -> Value:
         """The raw value of the result, of those of all groups, for the ways that it ``takes``."""
@@ -130,11 +135,8 @@ class _Functions:
     def _moved(self, value: Value, amount: int) -> Value:
         return self.builder.apply(ops.Shift(np.array([amount], dtype=np.int64)), value)
 
-    def _shifted(self, value: Value, amounts: Mapping[int, int], bounds: Sequence[tuple[int, Bound | None]]) -> Value:
-        """``value`` times two to the power of the amount of the choice, if it has ``bounds`` by choice, in which results are."""
-        known = [(number, bound) for number, bound in bounds if bound is not None]
-        if not known:
-            return value
+    def _shifted(self, value: Value, amounts: Mapping[int, int], known: Sequence[tuple[int, Bound]]) -> Value:
+        """``value`` times two to the power of the amount of the choice; results are ``known`` to be in the bound of a choice."""
         distinct = sorted(set(amounts.values()))
         least, span = distinct[0], distinct[-1] - distinct[0]
         if span.bit_length() >= len(distinct) - 1:
@@ -142,13 +144,14 @@ class _Functions:
             for amount in distinct:
                 members = {number for number, one in amounts.items() if one == amount}
                 own = [bound for number, bound in known if number in members]
-                moved.append((members, self._known(self._moved(value, amount), -amount, own)))
+                other = self._moved(value, amount)
+                moved.append((members, self._known(other, frac_of(other.type), own)))
             return self._chosen(moved)
         value = self._moved(value, least)
         for bit in range(span.bit_length()):
             members = {number for number, amount in amounts.items() if (amount - least) >> bit & 1}
             chosen = self._chosen([(members, self._moved(value, 1 << bit)), (set(), value)])
-            value = self._known(chosen, -least, [bound for _, bound in known])
+            value = self._known(chosen, frac_of(chosen.type), [bound for _, bound in known])
         return value
 
     def _chosen(self, values: Sequence[tuple[Set[int], Value]]) -> Value:

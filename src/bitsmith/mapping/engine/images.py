@@ -37,11 +37,10 @@ def images_of(program: Program, other: Program, directives: Directives) -> list[
 def _require_outside(own: DataflowBuilder, other: Program, regions: Sequence[Region]) -> None:
     """Check that numbers that differ belong to engines."""
     inside = frozenset[NodeId]().union(*(region.nodes for region in regions))
-    numbers = {id(node): NodeId(index) for index, node in enumerate(own.program.nodes)}
     for index, (node, theirs) in enumerate(zip(own.program.nodes, other.nodes, strict=True)):
         if not _differ(node.op, theirs.op):
             continue
-        readers = [numbers[id(reader)] for reader in own.readers[id(node)]]
+        readers = own.reading(NodeId(index))
         if not inside.issuperset(readers if isinstance(node.op, ops.Const) else [NodeId(index)]):
             raise _refused(node.layer, "numbers that lie in the circuit", "those of layers in turn on an engine")
 
@@ -86,9 +85,7 @@ def _words(builder: DataflowBuilder, region: Region, row: Row, others: Region) -
 
 def _functions(unit: Unit) -> list[object]:
     """The steps of the sums of each column."""
-    keys = [
-        tuple((step.op.key(), step.const and step.const.key(), step.is_first) for step in one) for one in unit.functions
-    ]
+    keys = [tuple((step.op.key(), *step.key[2:]) for step in one) for one in unit.functions]
     return [keys[number] for number in unit.chosen.tolist()]
 
 

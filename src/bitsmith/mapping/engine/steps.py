@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,31 +17,46 @@ from bitsmith.ir.types import Ints, Overflow, TensorType, objects
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Following:
-    """An op after a sum, on one number of ``frac`` fractional bits.
+    """An op after a sum, on numbers of which the first has ``frac`` fractional bits.
 
-    Its other operand, if it has one, is ``const``; ``is_first``: that is its first one. ``reach``: of what a cast rounds to.
+    Each of its ``operands`` is a constant, or the number of a value: 0 is the sum, and 1 is made by the first step, and so on.
+    ``reach``: of what a cast rounds to.
     """
 
     op: ops.Op
     frac: int
-    const: ops.Const | None = None
-    is_first: bool = False
+    operands: tuple[int | ops.Const, ...]
     reach: tuple[int, int] = (0, 0)
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for those that do the same."""
-        return (self.op.key(), self.frac, self.const and self.const.key(), self.is_first)
+        operands = (one.key() if isinstance(one, ops.Const) else one for one in self.operands)
+        return (self.op.key(), self.frac, *operands)
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The operands that are no constants."""
+        return tuple(one for one in self.operands if not isinstance(one, ops.Const))
+
+    @property
+    def consts(self) -> tuple[ops.Const, ...]:
+        """The constants among the operands."""
+        return tuple(one for one in self.operands if isinstance(one, ops.Const))
 
     @property
     def clamps(self) -> bool:
         """Return True for a cast that saturates, if it cuts anything."""
         return isinstance(self.op, ops.Cast) and self.op.overflow is Overflow.SAT
 
-    def applied(self, kind: TensorType) -> TensorType:
-        """The type of its result for operands of ``kind``."""
-        args = [kind] if self.const is None else [kind, infer(self.const, ())]
-        return infer(self.op, args[::-1] if self.is_first else args)
+    @property
+    def has_places(self) -> bool:
+        """Return True if its result has fractional bits of its own, whatever those of its operand are worth."""
+        return isinstance(self.op, ops.Cast | ops.Table)
+
+    def applied(self, kinds: Sequence[TensorType]) -> TensorType:
+        """The type of its result for values of these ``kinds``."""
+        return infer(self.op, [infer(one, ()) if isinstance(one, ops.Const) else kinds[one] for one in self.operands])
 
 
 def frac_of(kind: TensorType) -> int:
@@ -65,21 +81,25 @@ def const_by_channel(const: ops.Const, shape: Sequence[int], columns: int) -> li
 
 
 def steps_of(
-    node: Node, before: TensorType, const: ops.Const | None, is_first: bool, columns: int
+    node: Node, before: TensorType, operands: Sequence[int | ops.Const], columns: int
 ) -> list[Following] | None:
-    """Return the steps of ``node`` for each column of an operand of type ``before``; None if it is no such op."""
+    """Return the steps of ``node`` for each column of a first value of type ``before``; None if it is no such op."""
     scalars = _scalars(node, before)
     fracs = by_channel(objects(before.frac), before.shape)
-    if scalars is None or fracs is None or len(scalars) != columns:
+    is_product = isinstance(node.op, ops.Mul) and not any(isinstance(one, ops.Const) for one in operands)
+    if scalars is None or fracs is None or len(scalars) != columns or is_product:
         return None
-    pairs = zip(scalars, fracs.tolist(), strict=True)
-    if const is None:
-        return [Following(op, int(frac)) for op, frac in pairs]
-    operands = const_by_channel(const, node.type.shape, columns)
-    if operands is None:
-        return None
-    singles = (ops.Const(objects([raw]), np.array([places], dtype=np.int64)) for raw, places in operands)
-    return [Following(op, int(frac), one, is_first) for (op, frac), one in zip(pairs, singles, strict=True)]
+    taken = list[Sequence[int | ops.Const]]()
+    for operand in operands:
+        if not isinstance(operand, ops.Const):
+            taken.append((operand,) * columns)
+            continue
+        numbers = const_by_channel(operand, node.type.shape, columns)
+        if numbers is None:
+            return None
+        taken.append([ops.Const(objects([raw]), np.array([places], dtype=np.int64)) for raw, places in numbers])
+    rows = zip(scalars, fracs.tolist(), zip(*taken, strict=True), strict=True)
+    return [Following(op, int(frac), those) for op, frac, those in rows]
 
 
 def _scalars(node: Node, before: TensorType) -> list[ops.Op] | None:
@@ -103,7 +123,17 @@ def _scalars(node: Node, before: TensorType) -> list[ops.Op] | None:
             if fracs is None or tables is None:
                 return None
             return [replace(op, values=one, frac=_single(frac)) for one, frac in zip(tables, fracs, strict=True)]
-        case ops.Add() | ops.Sub() | ops.Mul() | ops.Max() | ops.Min() | ops.Neg() | ops.Abs():
+        case (
+            ops.Add()
+            | ops.Sub()
+            | ops.Mul()
+            | ops.Max()
+            | ops.Min()
+            | ops.Neg()
+            | ops.Abs()
+            | ops.Compare()
+            | ops.Select()
+        ):
             return [op] * shape[-1]
         case _:
             return None
@@ -126,32 +156,44 @@ def canonical(function: Sequence[Following], kind: TensorType) -> tuple[Followin
 
     Casts that neither round nor cut are left out, those that cut nothing saturate, and rectifiers join the cast beside them.
     """
-    steps, kinds = list[Following](), [kind]
-    for origin in function:
-        step = origin
+    steps, kinds, places = list[Following](), [kind], [0]
+    left = Counter(one for step in function for one in step.values)  # steps that read a value,
+    readers = [left[0]]  # and one that is kept
+    for number, origin in enumerate(function, 1):
+        step = replace(
+            origin, operands=tuple(one if isinstance(one, ops.Const) else places[one] for one in origin.operands)
+        )
+        before = steps[-1] if step.values == (len(steps),) and steps and readers[-1] == 1 else None
         if isinstance(origin.op, ops.Cast):
-            step = _cast(origin.op, kinds[-1])
-            bound = _bound(steps[-1], int(origin.op.frac[0])) if steps else None
-            if bound is not None and step.clamps:
-                del steps[-1], kinds[-1]
-                step = _bounded(_cast(step.op, kinds[-1]), bound, after=False)
-            if kinds[-1] == step.applied(kinds[-1]):
+            (value,) = step.values
+            step = _cast(origin.op, value, kinds[value])
+            bound = _bound(before, int(origin.op.frac[0])) if before else None
+            if before and bound is not None and step.clamps:
+                del steps[-1], kinds[-1], readers[-1]
+                (value,) = before.values
+                step = _bounded(_cast(step.op, value, kinds[value]), bound, after=False)
+            if kinds[value] == step.applied(kinds):
+                places.append(value)
+                readers[value] += left[number] - 1
                 continue
-        elif steps and steps[-1].clamps:
-            bound = _bound(origin, frac_of(kinds[-1]))
+        elif before and before.clamps:
+            bound = _bound(step, frac_of(kinds[-1]))
             if bound is not None:
-                kinds.pop()
+                del kinds[-1], readers[-1]
                 step = _bounded(steps.pop(), bound, after=True)
         steps.append(step)
-        kinds.append(step.applied(kinds[-1]))
+        kinds.append(step.applied(kinds))
+        places.append(len(steps))
+        readers.append(left[number])
     return tuple(steps)
 
 
 def _bound(step: Following, frac: int) -> tuple[bool, int] | None:
     """Return True for a least value, False for a greatest one, and its raw value; None if a step is something else."""
-    if not isinstance(step.op, ops.Max | ops.Min) or step.const is None:
+    if not isinstance(step.op, ops.Max | ops.Min) or not step.consts:
         return None
-    raw, places = int(step.const.raw[0]), int(step.const.frac[0])
+    (const,) = step.consts
+    raw, places = int(const.raw[0]), int(const.frac[0])
     if raw == 0:
         return isinstance(step.op, ops.Max), 0
     if places > frac:
@@ -159,8 +201,8 @@ def _bound(step: Following, frac: int) -> tuple[bool, int] | None:
     return isinstance(step.op, ops.Max), raw << (frac - places)
 
 
-def _cast(op: ops.Op, kind: TensorType) -> Following:
-    """A cast of numbers of type ``kind``, which saturates unless it wraps."""
+def _cast(op: ops.Op, value: int, kind: TensorType) -> Following:
+    """A cast of a value of type ``kind``, which saturates unless it wraps."""
     if not isinstance(op, ops.Cast):
         raise AssertionError(f"{op} is not a cast")
     beyond = objects([1 << max(64, 2 * kind.max_width + 64)])
@@ -169,7 +211,7 @@ def _cast(op: ops.Op, kind: TensorType) -> Following:
         op = replace(op, lo=np.maximum(op.lo, -op.hi), overflow=Overflow.SAT)
     if int(op.lo[0]) <= lo and hi <= int(op.hi[0]):
         op = replace(op, overflow=Overflow.SAT)
-    return Following(op, frac_of(kind), reach=(lo, hi))
+    return Following(op, frac_of(kind), (value,), (lo, hi))
 
 
 def _bounded(step: Following, bound: tuple[bool, int], after: bool) -> Following:

@@ -7,7 +7,7 @@ to it as long as all positions have that done alike. What is done so to a tensor
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +28,9 @@ _AXES = 2
 
 _FEW = 256
 """Weights that are compared before all."""
+
+_MOST_FORKED = 8
+"""Steps from one op to the next one in which ways that fork have to meet again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +122,6 @@ def element(kind: TensorType) -> TensorType:
 
 def units_of(builder: DataflowBuilder) -> list[Unit]:
     """The units of the program whose layers ask for an engine, in order."""
-    numbers = {id(node): NodeId(index) for index, node in enumerate(builder.program.nodes)}
     units: list[Unit] = []
     taken: set[NodeId] = set()
     for index, node in enumerate(builder.program.nodes):
@@ -128,7 +130,7 @@ def units_of(builder: DataflowBuilder) -> list[Unit]:
             continue
         unit = _head(builder, place, node)
         if unit is not None:
-            units.append(_extended(builder, unit, numbers))
+            units.append(_extended(builder, unit))
             taken |= units[-1].nodes
     # A part of a product in groups can look like a product.
     kept = [one for one in units if not any(one is not other and one.nodes < other.nodes for other in units)]
@@ -232,8 +234,13 @@ def _single(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
     source = replace(builder.program.nodes[arg], layer=node.layer)
     frac = np.array([frac_of(element(source.type))])
     made = _unit(builder, arg, source, windows, channels, objects(np.ones((1, 1, 1), dtype=np.object_)), frac)
-    made = None if made is None else _longer(builder, made, arg, node)
-    return None if made is None else replace(made, nodes=frozenset({place}), result=place, kind=element(node.type))
+    longest = None
+    for nodes in _forks(builder, arg, place):
+        longer = None if made is None else _longer(builder, made, arg, nodes)
+        if longer is None:
+            break
+        longest = longer
+    return longest
 
 
 def _unit(
@@ -292,44 +299,78 @@ def _between(builder: DataflowBuilder, place: NodeId, source: NodeId) -> frozens
     return frozenset(behind)
 
 
-def _extended(builder: DataflowBuilder, unit: Unit, numbers: Mapping[int, NodeId]) -> Unit:
+def _extended(builder: DataflowBuilder, unit: Unit) -> Unit:
     """``unit`` with what is done to its results by all that reads them, whatever shape positions have meanwhile."""
     outputs = {output.node for output in builder.program.outputs}
     last, reshaped = unit.result, frozenset[NodeId]()
     while True:
-        node = builder.program.nodes[last]
-        readers = builder.readers[id(node)]
-        if len(readers) != 1 or last in outputs or readers[0].type.shape[-1:] != node.type.shape[-1:]:
+        readers = builder.reading(last)
+        if not readers or last in outputs:
             return unit
-        place = numbers[id(readers[0])]
-        if isinstance(readers[0].op, ops.Reshape):
-            last, reshaped = place, reshaped | {place}
+        reader = builder.program.nodes[readers[0]]
+        if len(readers) == 1 and isinstance(reader.op, ops.Reshape):
+            if reader.type.shape[-1:] != builder.shape(last)[-1:]:
+                return unit
+            last, reshaped = readers[0], reshaped | {readers[0]}
             continue
-        longer = _longer(builder, unit, last, readers[0]) if readers[0].type.shape == node.type.shape else None
+        nodes = next((each for each in _forks(builder, last, readers[0]) if {*readers} <= {*each}), [])
+        longer = _longer(builder, unit, last, nodes) if nodes else None
         if longer is None:
             return unit
-        nodes, kind = unit.nodes | reshaped | {place}, element(readers[0].type)
-        unit = replace(longer, nodes=nodes, result=place, kind=kind)
-        last, reshaped = place, frozenset()
+        unit = replace(longer, nodes=longer.nodes | reshaped)
+        last, reshaped = unit.result, frozenset()
 
 
-def _longer(builder: DataflowBuilder, unit: Unit, last: NodeId, node: Node) -> Unit | None:
-    """``unit`` and ``node``, which reads its result as ``last`` has it; None if that is not the same for all positions."""
-    before, operands = builder.program.nodes[last].type, builder.operands(node)
-    others = [arg for arg in operands if arg != last]
-    const = builder.program.nodes[others[0]].op if others else None
-    if const is not None and not isinstance(const, ops.Const):
-        return None
-    columns = len(unit.bias)
-    if isinstance(node.op, ops.Add) and not any(unit.functions) and not np.any(unit.bias != 0) and const is not None:
-        added = const_by_channel(const, node.type.shape, columns)
-        if added is not None:
-            finest = max(frac for _, frac in added)
-            bias = [raw << (finest - frac) for raw, frac in added]
-            return replace(unit, bias=objects(np.array(bias, dtype=np.object_)), bias_frac=finest)
-    steps = steps_of(node, before, const, bool(others) and operands[0] == others[0], columns)
-    if steps is None:
-        return None
+def _forks(builder: DataflowBuilder, last: NodeId, first: NodeId) -> Iterator[list[NodeId]]:
+    """Nodes that are made of ``last``, in order, from ``first`` on to one that alone is read by others; each time a few more."""
+    place, outputs = first, {output.node for output in builder.program.outputs}
+    for _ in range(_MOST_FORKED):
+        nodes = _between(builder, place, last)
+        inside = nodes - {place}
+        if any(builder.shape(one) != builder.shape(last) for one in nodes):
+            return
+        if all(one not in outputs and nodes.issuperset(builder.reading(one)) for one in inside):
+            yield sorted(nodes)
+        readers = builder.reading(place)
+        if not readers or place in outputs:
+            return
+        place = max(readers)
+
+
+def _longer(builder: DataflowBuilder, unit: Unit, last: NodeId, nodes: Sequence[NodeId]) -> Unit | None:
+    """``unit`` and ``nodes``, which read its result as ``last`` has it; None if that is not the same for all positions."""
+    place, forks = {last: len(unit.functions[0])}, sum(last in builder.program.nodes[one].args for one in nodes) > 1
+    for number in nodes:
+        node, columns = builder.program.nodes[number], len(unit.bias)
+        args = [builder.program.nodes[arg] for arg in builder.operands(node)]
+        operands = [
+            each.op if isinstance(each.op, ops.Const) else place.get(arg)
+            for arg, each in zip(builder.operands(node), args, strict=True)
+        ]
+        known = [one for one in operands if one is not None]
+        consts = [one for one in known if isinstance(one, ops.Const)]
+        if len(known) < len(operands) or len(consts) == len(known):
+            return None
+        if isinstance(node.op, ops.Add) and consts and not (forks or any(unit.functions) or np.any(unit.bias != 0)):
+            added = const_by_channel(consts[0], node.type.shape, columns)
+            if added is not None:
+                finest = max(frac for _, frac in added)
+                bias = [raw << (finest - frac) for raw, frac in added]
+                unit = replace(unit, bias=objects(np.array(bias, dtype=np.object_)), bias_frac=finest)
+                place[number] = 0
+                continue
+        before = next(each.type for one, each in zip(known, args, strict=True) if not isinstance(one, ops.Const))
+        steps = steps_of(node, before, known, columns)
+        if steps is None:
+            return None
+        unit = _followed(unit, steps)
+        place[number] = len(unit.functions[0])
+    kind = element(builder.program.nodes[nodes[-1]].type)
+    return replace(unit, nodes=unit.nodes | {*nodes}, result=nodes[-1], kind=kind)
+
+
+def _followed(unit: Unit, steps: Sequence[Following]) -> Unit:
+    """``unit`` with a step more for each column."""
     numbers = dict[tuple[object, ...], int]()
     functions = list[tuple[Following, ...]]()
     chosen = list[int]()

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.ir import ops
-from bitsmith.ir.types import Ints, Overflow, TensorType, objects
+from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.engine.steps import Following, canonical, frac_of
 from bitsmith.mapping.engine.units import Unit
 
@@ -34,23 +34,28 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Moved:
+    """A ``value`` with so many fractional bits fewer, which then is in the ``bound``."""
+
+    value: int
+    fewer: int
+    bound: Bound
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Way:
     """Epilogue of the sums of some channels of a unit.
 
     Args:
         unit, function: which.
-        steps: ops on integers. The last cast or table before a step, and the next one, say what is one.
-        comes: what comes to the first step, without a bias, and after each cast or table to the next; None to others.
-        first: fractional bits of what is 1 in the first step.
-        lift: fractional bits of the whole tensor more than those of the result.
+        steps: ops on integers, of the first of which biases are added to the result. The last one gives raw values of the result.
+        first: fractional bits of what is 1 there.
     """
 
     unit: int
     function: int
-    steps: tuple[Following, ...]
-    comes: tuple[Bound | None, ...]
+    steps: tuple[Following | Moved, ...]
     first: int
-    lift: int
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -64,8 +69,8 @@ class Group:
 
     Args:
         ways: these.
-        parameters: of each way and step the fractional bits of what comes, and the limits of a cast, the place of its first entry
-            in a table, or the raw value of a constant; and at the end the lift.
+        parameters: of each way and step the fractional bits that there are fewer, or the limits of a cast, the place of its first
+            entry in a table, or the raw values of constants.
         tables: by step the entries of all tables, one after another.
         fracs: by step the fractional bits of constants.
         bias_frac: fractional bits of biases.
@@ -74,7 +79,7 @@ class Group:
     ways: tuple[Way, ...]
     parameters: tuple[tuple[int, ...], ...]
     tables: tuple[tuple[int, ...], ...]
-    fracs: tuple[int, ...]
+    fracs: tuple[tuple[int, ...], ...]
     bias_frac: int
 
 
@@ -84,17 +89,20 @@ Numbers: TypeAlias = dict[tuple[int, int], int]
 
 def groups_of(units: Sequence[Unit]) -> list[Group]:
     """The ways of all units, those together that share a circuit."""
+    epilogues = {
+        (number, function): canonical(steps, _summed(unit, function))
+        for number, unit in enumerate(units)
+        for function, steps in enumerate(unit.functions)
+    }
+    casts = (steps[0] for steps in epilogues.values() if len(steps) == 1 and steps[0].clamps)
+    cast = next((step.op for step in casts if isinstance(step.op, ops.Cast)), None)
+    rounds = cast is not None and all(steps or number < len(units) - 1 for (number, _), steps in epilogues.items())
     by_key: dict[object, list[Way]] = {}
-    for number, unit in enumerate(units):
-        for function in range(len(unit.functions)):
-            way = _way(unit, number, function)
-            by_key.setdefault(way.key, []).append(way)
-    alone = by_key.get((), [])
-    casts = (ways[0].steps[0].op for ways in by_key.values() if len(ways[0].steps) == 1)
-    cast = next((op for op in casts if isinstance(op, ops.Cast) and op.overflow is Overflow.SAT), None)
-    if cast is not None and all(way.unit < len(units) - 1 for way in alone):
-        like = by_key[_structure(Following(cast, 0)),]
-        like += [_rounded(units[way.unit], way, cast) for way in by_key.pop((), [])]
+    for (number, function), steps in epilogues.items():
+        unit = units[number]
+        rounded = (_same(_summed(unit, function), cast),) if cast is not None and rounds else ()
+        way = _way(unit, number, function, steps or rounded)
+        by_key.setdefault(way.key, []).append(way)
     return [_group(units, ways) for ways in by_key.values()]
 
 
@@ -111,51 +119,57 @@ def numbered(units: Sequence[Unit], groups: Sequence[Group]) -> tuple[Numbers, t
     return distinct, tuple(objects(one) for one in choices)
 
 
-def _way(unit: Unit, number: int, function: int) -> Way:
+def _way(unit: Unit, number: int, function: int, steps: Sequence[Following]) -> Way:
+    """The way of ``steps``: what each takes has the places that the next cast or table wants, which is where it ends."""
     kinds = [_summed(unit, function)]
-    steps = canonical(unit.functions[function], kinds[0])
     for step in steps:
-        kinds.append(step.applied(kinds[-1]))
-    work, works = frac_of(kinds[-1]), list[int]()
-    for step in reversed(steps):
-        work = _works_on(step, work)
-        works.insert(0, work)
-    comes: list[Bound | None] = [Bound(*unit.total, unit.frac(function) - work)]
-    for step, kind, place in zip(steps, kinds[1:], works[1:], strict=False):
-        ends = isinstance(step.op, ops.Cast | ops.Table)
-        comes.append(Bound(*kind.raw_range, frac_of(kind) - place) if ends else None)
-    moved = tuple(_relative(step, place) for step, place in zip(steps, works, strict=True))
-    return Way(number, function, moved, tuple(comes[: len(steps)]), work, frac_of(unit.kind) - frac_of(kinds[-1]))
+        kinds.append(step.applied(kinds))
+    wanted, ends = {len(steps): (len(steps), frac_of(kinds[-1]))}, list[tuple[int, int]]()
+    for index, step in reversed([*enumerate(steps)]):
+        ends.insert(0, (index, _works_on(step)) if step.has_places else wanted[index + 1])
+        wanted |= dict.fromkeys(step.values, ends[0])
+    first = wanted[0][1]
+    sums = Moved(0, unit.frac(function) - first, Bound(*unit.total, unit.frac(function) - first))
+    moved, places, have = list[Following | Moved]([sums]), {(0, wanted[0][0]): 1}, [(1, first)]
+    for index, (step, (end, work)) in enumerate(zip(steps, ends, strict=True)):
+        for value in step.values:
+            if (value, end) not in places and not isinstance(steps[value - 1].op, ops.Compare):
+                place, now = have[value]
+                bound = Bound(*kinds[value].raw_range, frac_of(kinds[value]) - work)
+                moved.append(Moved(place, now - work, bound))
+                places[value, end] = len(moved)
+        operands = tuple(
+            one if isinstance(one, ops.Const) else places.get((one, end), have[one][0]) for one in step.operands
+        )
+        moved.append(_relative(replace(step, operands=operands), work))
+        have.append((len(moved), frac_of(kinds[index + 1]) if step.has_places else work))
+        if not step.has_places:
+            places[index + 1, end] = len(moved)
+    lift = frac_of(unit.kind) - frac_of(kinds[-1])
+    return Way(number, function, (*moved, Moved(len(moved), -lift, Bound(*unit.kind.raw_range, 0))), first)
 
 
-def _works_on(step: Following, after: int) -> int:
-    """The fractional bits of what is 1 in a step, if it is ``after`` in the next one."""
-    match step.op:
-        case ops.Cast() as op:
-            return int(op.frac[0])
-        case ops.Table():
-            return step.frac
-        case _:
-            return after
+def _works_on(step: Following) -> int:
+    """The fractional bits of what is 1 in a cast or a table."""
+    return int(step.op.frac[0]) if isinstance(step.op, ops.Cast) else step.frac
 
 
 def _relative(step: Following, by: int) -> Following:
     """``step`` on what has ``by`` fractional bits less; a cast or a table gives integers."""
-    op, const = step.op, step.const
+    op = step.op
     if isinstance(op, ops.Cast | ops.Table):
         return replace(step, op=replace(op, frac=np.zeros(1, dtype=np.int64)), frac=0)
-    if const is not None and not isinstance(op, ops.Mul):
-        const = replace(const, frac=const.frac - by)
-    return replace(step, const=const)
+    if isinstance(op, ops.Mul):
+        return step
+    moved = (replace(one, frac=one.frac - by) if isinstance(one, ops.Const) else one for one in step.operands)
+    return replace(step, operands=tuple(moved))
 
 
-def _rounded(unit: Unit, way: Way, like: ops.Cast) -> Way:
-    """A way of no steps with a cast that does nothing."""
-    kind = _summed(unit, way.function)
+def _same(kind: TensorType, like: ops.Cast) -> Following:
+    """A cast of sums that does nothing."""
     lo, hi = (objects([one]) for one in kind.raw_range)
-    same = Following(replace(like, lo=lo, hi=hi), 0, reach=kind.raw_range)
-    sums = Bound(*unit.total, unit.frac(way.function) - frac_of(kind))
-    return replace(way, steps=(same,), comes=(sums,), first=frac_of(kind))
+    op = replace(like, frac=np.array([frac_of(kind)], dtype=np.int64), lo=lo, hi=hi)
+    return Following(op, frac_of(kind), (0,), kind.raw_range)
 
 
 def _summed(unit: Unit, function: int) -> TensorType:
@@ -170,34 +184,36 @@ def _summed(unit: Unit, function: int) -> TensorType:
     )
 
 
-def _structure(step: Following) -> tuple[object, ...]:
+def _structure(step: Following | Moved) -> tuple[object, ...]:
     """Return the structure that all epilogues of one circuit share."""
+    if isinstance(step, Moved):
+        return ("Moved", step.value)
+    values = tuple(None if isinstance(one, ops.Const) else one for one in step.operands)
     if step.clamps and isinstance(step.op, ops.Cast):
-        return ("Cast", step.op.rounding)
+        return ("Cast", step.op.rounding, *values)
     if isinstance(step.op, ops.Table):
-        return ("Table", step.op.first, step.op.values.shape[-1])
-    return (step.op.key(), step.is_first)
+        return ("Table", step.op.first, step.op.values.shape[-1], *values)
+    return (step.op.key(), *values)
 
 
 def _group(units: Sequence[Unit], ways: Sequence[Way]) -> Group:
     """The ways, with parameters that do the same for each, and are the same for many."""
-    columns, tables, fracs = list[Sequence[int]](), list[tuple[int, ...]](), list[int]()
-    for index, step in enumerate(ways[0].steps):
-        steps, comes = [way.steps[index] for way in ways], [way.comes[index] for way in ways]
-        columns.append([0 if bound is None else bound.frac for bound in comes])
-        frac, entries = 0, [tuple(one.op.values.tolist()) for one in steps if isinstance(one.op, ops.Table)]
+    columns, tables, fracs = list[Sequence[int]](), list[tuple[int, ...]](), list[tuple[int, ...]]()
+    for alike in zip(*(way.steps for way in ways), strict=True):
+        steps = [one for one in alike if isinstance(one, Following)]
+        entries = [tuple(one.op.values.tolist()) for one in steps if isinstance(one.op, ops.Table)]
         distinct = {table: number for number, table in enumerate(dict.fromkeys(entries))}
         tables.append(tuple(entry for table in distinct for entry in table))
-        if entries:
+        consts = [*zip(*(one.consts for one in steps), strict=True)]
+        fracs.append(tuple(max(int(one.frac[0]) for one in those) for those in consts))
+        if not steps:
+            columns.append([one.fewer for one in alike if isinstance(one, Moved)])
+        elif entries:
             columns.append([len(table) * distinct[table] for table in entries])
-        elif step.clamps:
+        elif steps[0].clamps:
             columns += [_limits(steps, 0), _limits(steps, 1)]
-        elif step.const is not None:
-            consts = [one.const for one in steps if one.const is not None]
-            frac = max(int(one.frac[0]) for one in consts)
-            columns.append([int(one.raw[0]) << (frac - int(one.frac[0])) for one in consts])
-        fracs.append(frac)
-    columns.append([way.lift for way in ways])
+        for those, frac in zip(consts, fracs[-1], strict=True):
+            columns.append([int(one.raw[0]) << (frac - int(one.frac[0])) for one in those])
     biased = [units[way.unit].bias_frac - way.first for way in ways if np.any(units[way.unit].bias != 0)]
     return Group(tuple(ways), tuple(zip(*columns, strict=True)), tuple(tables), tuple(fracs), max(biased, default=0))
 

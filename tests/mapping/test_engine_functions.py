@@ -1,0 +1,59 @@
+"""Functions of single numbers whose ways fork and meet again, on engines: rectifiers with slopes, tables beside lines."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from tests.mapping.test_engines import FORMAT, engines, shared
+from tests.mapping.test_partition import assert_same
+
+
+def with_functions() -> Program:
+    """Convolutions and a dense layer with functions after them whose ways fork: with slopes, limits, and tables in a part."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(7)
+    x = builder.input("x", (4, 4, 3), FORMAT)
+    values = objects(rng.integers(-40, 40, 32))
+    for number, slopes in enumerate((4, 3, rng.integers(1, 9, 4))):
+        with builder.layer(f"slope{number}"):
+            x = builder.linear(x, rng.integers(-15, 16, (x.shape[-1], 4)), 5)
+            x = builder.add(x, builder.const(rng.integers(-9, 9, 4), 3))
+            is_above = builder.compare(x, ops.Relation.GT, builder.const(0))
+            kept = builder.min(x, builder.const(6)) if number else x
+            x = builder.cast(builder.select(is_above, kept, builder.mul(x, builder.const(slopes, 5))), FORMAT)
+    for number in range(2):
+        with builder.layer(f"bent{number}"):
+            x = builder.linear(x, rng.integers(-15, 16, (4, 4)), 5)
+            near = builder.cast(x, FixedFormat(True, 5, number + 1, Rounding.RND, Overflow.SAT))
+            bend = builder.apply(ops.Table(-16, values, np.array([4])), near)
+            x = builder.cast(builder.add(builder.max(x, builder.const(0)), bend), FORMAT)
+    return builder.program([("y", x)])
+
+
+def test_functions_whose_ways_fork_belong_to_the_product_before() -> None:
+    program = with_functions()
+    network = assert_same(program, shared(program, 100))
+    (engine,) = engines(network)
+    names = [layer.name for layer in engine.layers]
+    assert names == ["slope0", "slope1", "slope2", "bent0", "bent1"]
+
+
+def test_a_function_whose_ways_fork_before_a_product_is_a_layer() -> None:
+    """It is read beside a sum with what it is of."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(7)
+    x = builder.input("x", (4, 4, 3), FORMAT)
+    with builder.layer("stem"):
+        x = builder.cast(builder.linear(x, rng.integers(-15, 16, (3, 3)), 5), FORMAT)
+    with builder.layer("slope"):
+        is_above = builder.compare(x, ops.Relation.GT, builder.const(0))
+        y = builder.select(is_above, x, builder.cast(builder.shift(x, -3), FORMAT))
+    with builder.layer("product"):
+        y = builder.cast(builder.linear(y, rng.integers(-15, 16, (3, 3)), 5), FORMAT)
+    with builder.layer("sum"):
+        y = builder.cast(builder.add(x, y), FORMAT)
+    program = builder.program([("y", y)])
+    (engine,) = engines(assert_same(program, shared(program, 100)))
+    assert [layer.name for layer in engine.layers] == ["stem", "slope", "product", "sum"]
