@@ -21,7 +21,7 @@ def test_comparisons(layer: type[Layer]) -> None:
             continue
         (shape,) = shapes
         scale, offset = 2.0 ** rng.integers(-2, 3, shape), rng.integers(-8, 9, shape) / 4
-        before = instance.before_scales(scale, offset)
+        before = instance.before_scales(lambda own, x, scale=scale, offset=offset: x * scale[own] + offset[own])
         if before is None:
             continue  # edges of sets are those of integers
         places = [np.concatenate([[-9.0], edges, [9.0]]) for edges in instance.edges()]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resolution import Edges, Resolution
+
+Features = npt.NDArray[np.int64]
+
+Scaled = Callable[[Features, Floats], Floats]
+"""What numbers of features become, one each, where these rise with those."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,8 +40,8 @@ class Comparing(Layer):
         """The layer that decides on ``data`` (samples, features) alike once these are on ``grid``, where it can."""
 
     @abstractmethod
-    def before_scales(self, scale: Floats, offset: Floats) -> Self | None:
-        """The layer for an operand of which it compared ``scale`` times the features plus ``offset``; None: there is none."""
+    def before_scales(self, scaled: Scaled) -> Self | None:
+        """The layer for an operand of which it compared what features are ``scaled`` to; None: there is none."""
 
     def resolution(self, beyond: Resolution | None) -> Resolution | None:
         edges = self.edges()

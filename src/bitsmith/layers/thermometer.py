@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -12,13 +13,13 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import objects
-from bitsmith.layers.comparing import Comparing
+from bitsmith.layers.comparing import Comparing, Scaled
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resolution import Edges
-from bitsmith.layers.thresholds import raw_threshold
+from bitsmith.layers.thresholds import raw_threshold, unscaled_bounds
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 from bitsmith.layers.tree_words import undecided
 from bitsmith.layers.words import Operand, many
@@ -74,9 +75,9 @@ class Thermometer(Comparing):
     def keeping(self, grid: Quantizer, data: Floats) -> Thermometer:
         return self  # thresholds are those of the model, whatever rounding does
 
-    def before_scales(self, scale: Floats, offset: Floats) -> Thermometer:
-        own = list(self.features)
-        return replace(self, thresholds=as_weights((self.thresholds - offset[own]) / scale[own]))
+    def before_scales(self, scaled: Scaled) -> Thermometer | None:
+        bounds = unscaled_bounds(partial(scaled, np.array(self.features)), self.thresholds)
+        return None if bounds is None else replace(self, thresholds=as_weights(bounds))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder

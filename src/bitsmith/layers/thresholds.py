@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import Decimal
 
 import numpy as np
@@ -11,6 +12,9 @@ from bitsmith.layers.arrays import Floats
 
 _FAR = 1 << 600
 """The raw value of an infinite threshold."""
+
+_DOUBLINGS, _HALVINGS = 100, 192
+"""Doublings of 1 that reach all thresholds of scaled numbers, and halvings that bring them to the last place."""
 
 _NEXT = 2
 """Last places by which the threshold of a number of double precision may be beside it."""
@@ -54,6 +58,25 @@ def kept_thresholds(edges: Floats, frac: int, data: Floats) -> Floats | None:
     if np.any(least > most):
         return None
     return np.clip([float(rounded_threshold(edge, frac)) for edge in edges.tolist()], least, most)
+
+
+def unscaled_bounds(scaled: Callable[[Floats], Floats], thresholds: Floats) -> Floats | None:
+    """The greatest numbers that are ``scaled``, each by a rising function, to ``thresholds`` or less; None if some are none."""
+    reach = np.ones(len(thresholds))
+    with np.errstate(all="ignore"):
+        for _ in range(_DOUBLINGS):
+            outside = (scaled(-reach) > thresholds) | (scaled(reach) <= thresholds)
+            if not outside.any():
+                break
+            reach = np.where(outside, 2.0 * reach, reach)
+        else:
+            return None
+    low, high = -reach, reach
+    for _ in range(_HALVINGS):
+        middle = low + (high - low) / 2
+        within = scaled(middle) <= thresholds
+        low, high = np.where(within, middle, low), np.where(within, high, middle)
+    return low
 
 
 def _few_digits(bound: float) -> tuple[float, int] | None:

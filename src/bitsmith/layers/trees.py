@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import chain
 from typing import ClassVar
 
@@ -17,14 +17,14 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Input, Relation
 from bitsmith.ir.types import Ints, Overflow, Rounding, objects, width_of
-from bitsmith.layers.comparing import Comparing
+from bitsmith.layers.comparing import Comparing, Scaled
 from bitsmith.layers.decisions import Choices, Conditions, Decisions, Reduced, reduced
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resolution import Edges
-from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold
+from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold, unscaled_bounds
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 from bitsmith.layers.tree_words import form, undecided
 from bitsmith.layers.walkers import in_turn
@@ -193,11 +193,15 @@ class Trees(Comparing):
             known.append((as_weights(edges), as_weights([raws[node][0] for node in own[first].tolist()])))
         return known
 
-    def before_scales(self, scale: Floats, offset: Floats) -> Trees | None:
+    def before_scales(self, scaled: Scaled) -> Trees | None:
         if self.thresholds.shape[1] > 1:
             return None  # sets are of integers
-        own = (self.thresholds - offset[self.features][:, None]) / scale[self.features][:, None]
-        return replace(self, thresholds=as_weights(own))
+        rows, thresholds = np.flatnonzero(np.isfinite(self.thresholds[:, 0])), self.thresholds.copy()
+        bounds = unscaled_bounds(partial(scaled, self.features[rows]), thresholds[rows, 0])
+        if bounds is None:
+            return None
+        thresholds[rows, 0] = bounds
+        return replace(self, thresholds=as_weights(thresholds))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]

@@ -48,7 +48,8 @@ def _scaler(call: Call) -> Value:
         raise ModelFileError(
             f"{offset.size} offsets and {scale.size} scales for {features} features", where=call.attributes.where
         )
-    return call.build.affine(x, constant(scale), constant(-offset * scale), kind=Kind.REAL)
+    centered = call.build.affine(x, constant(1.0), constant(-offset), kind=Kind.REAL)
+    return call.build.affine(centered, constant(scale), constant(0.0), kind=Kind.REAL)
 
 
 def _binarizer(call: Call) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
+from bitsmith.layers.thresholds import unscaled_bounds
 from bitsmith.layers.trees import Places, Trees
 
 _SCALERS = {"StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler"}
@@ -20,10 +21,6 @@ _SCALERS = {"StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler"}
 
 _ROWS = 1 << 20
 """Elements that are scaled at once."""
-
-_HALVINGS = 128
-_FAR = 2.0**-20
-"""Share of a step of a scaler by which numbers are surely on both sides of a threshold."""
 
 
 def before_scaling(network: Network, steps: Sequence[Any], size: int) -> Network | None:
@@ -77,28 +74,11 @@ def _before(trees: Trees, steps: Sequence[Any], sources: Places, size: int) -> T
     pairs, place = np.unique(asked, axis=1, return_inverse=True)
     features = pairs[0].astype(np.int64)
     scaled = partial(_by_feature, steps, sources[features], features, size)
-    bounds = _bounds(scaled, pairs[1])
+    bounds = unscaled_bounds(scaled, pairs[1])
     if bounds is None:
         return None
     thresholds[rows, columns] = bounds[place.ravel()]
     return replace(trees, size=size, features=sources[trees.features], thresholds=as_weights(thresholds))
-
-
-def _bounds(scaled: Callable[[Floats], Floats], thresholds: Floats) -> Floats | None:
-    """The greatest numbers that are ``scaled`` to ``thresholds`` or less; None if these are not between the usual ones."""
-    ones = np.ones(len(thresholds))
-    first = scaled(0.0 * ones)
-    step = 1.0 / (scaled(ones) - first)
-    estimate = (thresholds - first) * step
-    reach = _FAR * np.maximum(np.abs(estimate), step)
-    low, high = estimate - reach, estimate + reach
-    if not np.all(np.isfinite(reach)) or np.any(scaled(low) > thresholds) or np.any(scaled(high) <= thresholds):
-        return None
-    for _ in range(_HALVINGS):
-        middle = low + (high - low) / 2
-        within = scaled(middle) <= thresholds
-        low, high = np.where(within, middle, low), np.where(within, high, middle)
-    return low
 
 
 def _by_feature(steps: Sequence[Any], sources: Places, features: Places, size: int, numbers: Floats) -> Floats:
