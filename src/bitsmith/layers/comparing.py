@@ -17,7 +17,7 @@ from bitsmith.layers.resolution import Edges, Resolution
 Features = npt.NDArray[np.int64]
 
 Scaled = Callable[[Features, Floats], Floats]
-"""What numbers of features become, one each, where these rise with those."""
+"""Scaled numbers of features, one each, which rise with those numbers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
