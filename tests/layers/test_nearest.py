@@ -9,8 +9,7 @@ import pytest
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.nearest import Nearest
-from bitsmith.layers.selection import selection
+from bitsmith.layers.nearest import Nearest, selection
 from tests.properties import few
 
 VALUES = as_weights([[0.5, 1.0], [0.25, 0.0], [0.25, 0.0], [2.0, -1.0]])

@@ -27,8 +27,7 @@ from bitsmith.layers.resolution import Edges
 from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold, unscaled_bounds
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 from bitsmith.layers.tree_words import form, undecided
-from bitsmith.layers.walkers import in_turn
-from bitsmith.layers.walks import MOST_ADDRESS_BITS, Walk, side_by_side_luts, walk
+from bitsmith.layers.walks import MOST_ADDRESS_BITS, Walk, in_turn, side_by_side_luts, walk
 from bitsmith.layers.words import Operand
 
 Places = npt.NDArray[np.int64]
