@@ -24,7 +24,7 @@ from bitsmith import converters
 from bitsmith.config import read_hls_config
 from bitsmith.emulate.batches import read_array
 from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
-from bitsmith.frontends.files.heap import check_heaps
+from bitsmith.frontends.files.hdf5 import check_heaps
 from bitsmith.frontends.files.json import parse_json
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.read import read_model

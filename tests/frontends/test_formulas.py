@@ -18,8 +18,7 @@ from bitsmith.frontends.formulas.framework import Formulas, formulas_of
 from bitsmith.frontends.formulas.functions import FUNCTIONS
 from bitsmith.frontends.formulas.outputs import by_sympy, evaluated
 from bitsmith.frontends.formulas.parse import parse_formula
-from bitsmith.frontends.formulas.ranges import ranges
-from bitsmith.frontends.formulas.read import read_formulas
+from bitsmith.frontends.formulas.read import ranges, read_formulas
 from bitsmith.frontends.formulas.spellings import called
 from bitsmith.frontends.frameworks import framework_of
 

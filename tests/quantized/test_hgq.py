@@ -21,7 +21,7 @@ from tests.properties import few
 import bitsmith
 from bitsmith.errors import BitsmithError
 from bitsmith.frontends.keras.hgq.grids import FixedPoint
-from bitsmith.frontends.keras.hgq.minifloat import Minifloat
+from bitsmith.frontends.keras.hgq.quantizers import Minifloat
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats

@@ -20,10 +20,9 @@ from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.value import constant
 from bitsmith.frontends.tflite.call import Call
 from bitsmith.frontends.tflite.graph import Operator, Options, read_graph
-from bitsmith.frontends.tflite.quotients import quotients
 from bitsmith.frontends.tflite.read import read_tflite
 from bitsmith.frontends.tflite.requantize import Kernels
-from bitsmith.frontends.tflite.softmax import softmax
+from bitsmith.frontends.tflite.softmax import quotients, softmax
 from bitsmith.frontends.tflite.tensors import Quantization, Tensor
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input

@@ -1,14 +1,23 @@
-"""HDF5 files, which are untrusted: links to elsewhere, virtual and external data sets are refused, sizes are checked first."""
+"""HDF5 files, which are untrusted: links to elsewhere, virtual and external data sets are refused, sizes are checked first.
+
+Chunks of data sets may be much larger than the data, or become so when they are unpacked. The HDF5 library makes room for whole
+chunks, and for whatever their bytes unpack to: all is checked before it reads any. Nor does it return from a collection of texts
+with an object of no size. Layout: section III.E of https://docs.hdfgroup.org/hdf5/develop/_f_m_t3.html. A collection begins with
+``GCOL``, its version, and its size; its objects follow, of which number 0 is what is free and counts its own header.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import mmap
+import math
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import TypeAlias
 
 import h5py
 import numpy as np
@@ -16,14 +25,12 @@ import numpy as np
 from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, MAX_WEIGHTS
-from bitsmith.frontends.files.chunks import check_chunks
-from bitsmith.frontends.files.heap import check_heaps
 from bitsmith.frontends.files.json import shown
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.quantization.quantizer import Quantizer
 
 _SIZES = 8, 8
-"""Bytes of an offset and of a length, which :mod:`bitsmith.frontends.files.heap` relies on."""
+"""Bytes of an offset and of a length, which :mod:`bitsmith.frontends.files.hdf5` relies on."""
 
 _H5_ERRORS = (
     OSError,
@@ -36,6 +43,22 @@ _H5_ERRORS = (
     MemoryError,
     zlib.error,
 )
+
+Buffer: TypeAlias = "bytes | mmap"
+
+_BEGIN = b"GCOL\x01\x00\x00\x00"
+_SIZE = struct.Struct("<Q")
+_OBJECT = struct.Struct("<HHIQ")
+"""Number, references, reserved, size."""
+
+_MAX_CHUNK_BYTES = 32 << 20
+_MAX_SLACK_BYTES = 64 << 20
+"""Most bytes of all chunks beside their data: those at the ends of axes are whole, too."""
+_MAX_CHUNKS = 1 << 17
+_SLACK_BYTES = 1 << 16
+"""Bytes that packing may add to a chunk."""
+_CHECKSUM_BYTES = 4
+_DEFLATE, _SHUFFLE, _CHECKSUM = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,5 +182,76 @@ def _check_file(path: Path, where: str) -> None:
         raw = open_file(path)
     except OSError as error:
         raise ModelFileError(f"cannot be opened ({error.strerror})", where=where) from error
-    with raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with raw, mmap(raw.fileno(), 0, access=ACCESS_READ) as content:
         check_heaps(content, where)
+
+
+def check_heaps(content: Buffer, where: str) -> None:
+    """Check each collection in ``content``.
+
+    Raises:
+        ModelFileError: an object that is not within its collection.
+    """
+    place = content.find(_BEGIN)
+    while place >= 0:
+        _check_heap(content, place, where)
+        place = content.find(_BEGIN, place + 1)
+
+
+def _check_heap(content: Buffer, start: int, where: str) -> None:
+    place = start + len(_BEGIN) + _SIZE.size
+    if place > len(content):
+        return
+    (size,) = _SIZE.unpack_from(content, start + len(_BEGIN))
+    end = min(start + size, len(content))
+    while place + _OBJECT.size <= end:
+        number, _, _, length = _OBJECT.unpack_from(content, place)
+        needed = length if number == 0 else _OBJECT.size + -(-length // 8) * 8
+        if needed < _OBJECT.size or place + needed > start + size:
+            raise ModelFileError("the HDF5 data cannot be read (a damaged heap)", where=where)
+        place += needed
+
+
+def check_chunks(data: h5py.Dataset, where: str) -> None:
+    """Do nothing if reading the data set takes about the memory of its elements.
+
+    Raises:
+        ModelFileError: chunks that take more, or that are packed in another way than by zlib.
+    """
+    if data.chunks is None:
+        return
+    size = math.prod(data.chunks) * data.dtype.itemsize
+    count = math.prod(-(-axis // part) for axis, part in zip(data.shape, data.chunks, strict=True))
+    most = 4 * data.nbytes + _MAX_SLACK_BYTES
+    if size > _MAX_CHUNK_BYTES or count > _MAX_CHUNKS or size * count > most:
+        raise ModelFileError(
+            f"a data set of shape {data.shape} in {count} chunks of shape {data.chunks}",
+            where=where,
+            accepted=f"chunks of at most {_MAX_CHUNK_BYTES >> 20} MiB, about as many as the data need",
+        )
+    properties = data.id.get_create_plist()
+    filters = [properties.get_filter(k)[0] for k in range(properties.get_nfilters())]
+    if not {*filters} <= {_DEFLATE, _SHUFFLE, _CHECKSUM} or filters.count(_DEFLATE) > 1:
+        raise ModelFileError(
+            f"a data set packed by the HDF5 filters {filters}",
+            where=where,
+            accepted="plain data sets, or gzip compression",
+            remedy="save the model again",
+        )
+    _check_unpacked(data, filters, size, where)
+
+
+def _check_unpacked(data: h5py.Dataset, filters: list[int], size: int, where: str) -> None:
+    """Refuse chunks that have or unpack to other than ``size`` bytes."""
+    stored: list[tuple[tuple[int, ...], int, int]] = []
+    data.id.chunk_iter(lambda chunk: stored.append((chunk.chunk_offset, chunk.filter_mask, chunk.size)))
+    wrong = ModelFileError(f"a chunk that does not unpack to {size} bytes", where=where, remedy="save the model again")
+    deflate = filters.index(_DEFLATE) if _DEFLATE in filters else None
+    for offset, mask, length in stored:
+        if length > size + _SLACK_BYTES:
+            raise wrong
+        if deflate is not None and not mask >> deflate & 1:
+            most = size + _CHECKSUM_BYTES * filters.count(_CHECKSUM)
+            content = zlib.decompressobj().decompress(data.id.read_direct_chunk(offset)[1], most + 1)
+            if not size <= len(content) <= most:
+                raise wrong

@@ -1,6 +1,8 @@
 """The network of formulas: one layer, or a few, for each function; equal parts are computed once.
 
-All inputs are elements of one vector, in the order of their names, and all results are elements of another.
+All inputs are elements of one vector, in the order of their names, and all results are elements of another. Ranges of all parts
+follow from bounds of the inputs by interval arithmetic on many small boxes. One box would be enough for a proof, but intervals of
+numbers that depend on each other are wider than need be.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.formulas.expression import Call, Expression, Name, Number, names_of, parts, shown
-from bitsmith.frontends.formulas.functions import FUNCTIONS
-from bitsmith.frontends.formulas.ranges import ranges, undefined
+from bitsmith.frontends.formulas.functions import FUNCTIONS, Interval
 from bitsmith.frontends.input_shapes import NamedInputs
 from bitsmith.frontends.ops.selection import concatenate
 from bitsmith.frontends.ops.selection import part as picked
+from bitsmith.layers.enclosure import boxes
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network
@@ -32,6 +34,9 @@ INPUT, RESULT = "inputs", "results"
 _MOST_INPUTS = 1024
 _NAMES = {"+": "sum", "*": "product", "-": "difference", "/": "quotient", "^": "power"}
 _ACCEPTED = "names, as ['x', 'y'], or names with ranges, as {'x': (-1, 1), 'y': (0, 4)}"
+
+Bounds = Mapping[str, tuple[float, float]]
+"""The least and the greatest number of each input."""
 
 
 def check_inputs(inputs: object) -> NamedInputs | None:
@@ -175,3 +180,43 @@ class _Reading:
                 "number is taken for which it is. With inputs={'x': (0, 1), ...} such are found out."
             )
         return tuple(notes)
+
+
+def ranges(expressions: Sequence[Expression], bounds: Bounds) -> dict[Expression, Interval]:
+    """Intervals of all parts of expressions, for each of the boxes."""
+    low, high = boxes([np.array(ends) for ends in zip(*bounds.values(), strict=True)])
+    intervals: dict[Expression, Interval] = {
+        Name(name): (low[:, number], high[:, number]) for number, name in enumerate(bounds)
+    }
+    size = len(low)
+    with np.errstate(all="ignore"):
+        for part in parts(*expressions):
+            if isinstance(part, Call):
+                operands = [intervals[operand] for operand in part.operands]
+                low, high = FUNCTIONS[part.function].span(*operands)
+                intervals[part] = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+            elif not isinstance(part, Name):
+                intervals[part] = np.full(size, part.value), np.full(size, part.value)
+    return intervals
+
+
+def undefined(part: Call, intervals: Mapping[Expression, Interval]) -> str:
+    """The text on operands with which a function may not be defined; empty if there are none."""
+    domain = FUNCTIONS[part.function].domain
+    if domain is None:
+        return ""
+    operands = [intervals[operand] for operand in part.operands]
+    wrong = ~domain.holds(*operands)
+    if not np.any(wrong):
+        return ""
+    reached = " and ".join(
+        f"{operand} may be from {x[0][wrong].min():.4g} to {x[1][wrong].max():.4g}"
+        for operand, x in zip(map(_short, part.operands), operands, strict=True)
+        if not np.all(x[0] == x[1]) or len(operands) == 1
+    )
+    return f"{reached}, and it is defined for {domain.words}"
+
+
+def _short(expression: Expression) -> str:
+    text = str(expression)
+    return text if len(text) <= 40 else f"{text[:37]}..."
