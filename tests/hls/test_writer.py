@@ -7,8 +7,8 @@ import pytest
 
 from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.hls import HlsProject, HlsTarget, write, write_project
-from bitsmith.hls.broadcasting import repeated, suffix
 from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.kernels import repeated, suffix
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.indexing import moved
 from bitsmith.ir.program import Program

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from bitsmith.errors import ProgramError, UnsupportedError
 from bitsmith.hls.assembly import indented
-from bitsmith.hls.broadcasting import repeated, suffix
 from bitsmith.hls.runs import Run, body
 from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw, scalar_of
 from bitsmith.hls.scope import Scope, Variable
@@ -384,3 +383,18 @@ def _format(frac: int, lo: int, hi: int) -> Scalar | None:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return f"({', '.join(map(str, shape))})"
+
+
+def suffix(shape: tuple[int, ...], of: tuple[int, ...]) -> bool:
+    """Return True if a tensor of ``shape`` broadcasts to shape ``of`` by repeating itself in row-major order."""
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    return not shape or of[-len(shape) :] == shape
+
+
+def repeated(
+    values: npt.NDArray[np.object_] | npt.NDArray[np.int64], shape: tuple[int, ...]
+) -> npt.NDArray[np.object_]:
+    """The smallest array that repeats along a tensor of ``shape`` as broadcasting ``values`` to it would."""
+    small = objects(compact(objects(values)))
+    return small if suffix(small.shape, shape) else objects(np.broadcast_to(small, shape).astype(np.object_))

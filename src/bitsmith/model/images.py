@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from bitsmith.base.progress import users_line
 from bitsmith.base.project import Project
+from bitsmith.building.capacity import Room
+from bitsmith.building.design import Circuit
+from bitsmith.building.job import Job
+from bitsmith.building.rtl_stages import Rtl
+from bitsmith.building.stages import together
 from bitsmith.errors import ConfigError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import Ints
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.model.model import Model
+from bitsmith.options.building import Asked
 from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.other_weights import unlike, with_weights_of
+from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
+from bitsmith.systems import EXPORT
 
 
 def write_image(model: Model, other: Model, folder: str | Path) -> Model:
@@ -54,8 +66,8 @@ def write_image(model: Model, other: Model, folder: str | Path) -> Model:
         print(computed.predict(x))
         ```
     """
-    from bitsmith.building.images import host_files
     from bitsmith.mapping.engine.images import images_of
+    from bitsmith.model.images import host_files
 
     if model.target.weight_memory is None:
         raise ConfigError(
@@ -128,3 +140,29 @@ def _comparable(value: object) -> object:
         names = [field.name for field in fields(value)] if is_dataclass(value) else []
         return [type(value), *(_comparable(getattr(value, name)) for name in names if name not in trained)]
     return value
+
+
+def host_files(job: Job, program: Program, words: Sequence[Ints]) -> Mapping[str, str | bytes]:
+    """The driver and the images, by their paths in the project, for other ``words`` in the memories of the circuit of ``job``."""
+    return _OtherWords(job, program, words).host_files()
+
+
+class _OtherWords(Rtl):
+    """A circuit, executing another program."""
+
+    def __init__(self, job: Job, program: Program, words: Sequence[Ints]) -> None:
+        super().__init__(job, Room.of(job), Asked())
+        self._program, self._words = program, words
+
+    @cached_property
+    def _circuit(self) -> Circuit:
+        return super()._circuit.with_words(self._program, self._words)
+
+    def host_files(self) -> Mapping[str, str | bytes]:
+        """Files beside the circuit: of a board those that go to it."""
+        if self._system is not None:
+            system, files = self._system
+            return {path: text for path, text in together(files, system.files).items() if path.startswith(f"{EXPORT}/")}
+        interface = self._circuit.interface
+        texts = {self._driver: driver(DrivenCircuit(self._program, interface, self.job.layouts))}
+        return together({f"driver/{image_file(self._top, port)}": data for port, data in images(interface)}, texts)

@@ -38,8 +38,7 @@ from bitsmith.layers.network import Network, NetworkNode, TiedState
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Bits, Settings
 from bitsmith.layers.table import LAYERS
-from bitsmith.model.npz import Arrays
-from bitsmith.model.saved_grids import decode_affine, decode_quantizer, encode_affine, encode_quantizer, listed
+from bitsmith.model.saved_values import Arrays, decode_affine, decode_quantizer, encode_affine, encode_quantizer, listed
 
 Record = TypeVar("Record")
 

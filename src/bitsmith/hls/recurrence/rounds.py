@@ -17,9 +17,8 @@ import numpy as np
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Numbers, Stream, regrouped
-from bitsmith.hls.recurrence.loops import joined
+from bitsmith.hls.recurrence.loops import in_turns, joined
 from bitsmith.hls.recurrence.parts import Operand, Part, PartMemory, Recurrence, Slices
-from bitsmith.hls.recurrence.turns import in_turns
 from bitsmith.ir.types import TensorType
 
 
