@@ -86,20 +86,6 @@ def test_dials_of_the_layer_that_takes_most_of_what_is_scarce_come_first(
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_bits_that_cost_no_room_are_given_back(tmp_path: Path, data: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A circuit has room, and is nearer to the float model than without; the tries are as many as were allowed."""
-    model = _perceptron(tmp_path, np.random.default_rng(4))  # of most others ranges leave nothing to give
-    goal, found = Goal(metric="error", loss=0.1, part="iCE40LP384", minimize="interval"), []
-    for most in ((8, 6, 5, 4), ()):
-        monkeypatch.setattr(descent, "_GIVEN", most)
-        found.append(bitsmith.fit(model, data, goal, tries=56))
-    given, kept = (min(each.loss for each in one.points if each.fits) for one in found)
-    assert found[0].chosen is not None and found[0].best().fits and found[0].tried <= 56
-    assert given < kept
-
-
-@pytest.mark.slow
-@pytest.mark.ci
 def test_trees_take_as_few_turns_as_a_part_needs(tmp_path: Path) -> None:
     """Which is another program, for the same results; what lacks where no number of turns fits is that of the smallest one."""
     rng = np.random.default_rng(0)

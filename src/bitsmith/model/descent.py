@@ -100,9 +100,6 @@ it, and how often a descent tries dials whose steps broke the bound."""
 
 _TINY, _OF_ROOM, _LEAST_LACKING = 1e-9, 1e12, 1e-4
 
-_GIVEN = (8, 6, 5, 4)
-"""Bits that layers are given back, the most that there is room for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Trial(Result):
@@ -168,15 +165,10 @@ class Descent:
         return self.goal.limits(self.target.clock_period_ns)
 
     def run(self) -> None:
-        """Try networks until no step is left, and where room was scarce give bits back that cost none.
-
-        Descents share what tries are left.
-        """
+        """Try networks until no step is left. Descents share what tries are left."""
         starts = self._starts()
         for others, start in zip(reversed(range(len(starts))), starts, strict=True):
-            self._descend(start, len(self.known) + (self._of_descents - len(self.known)) // (others + 1))
-        if self._is_scarce():
-            self._give_back()
+            self._descend(start, len(self.known) + (self.tries - len(self.known)) // (others + 1))
 
     def _starts(self) -> list[Trial]:
         """Go down the ladder; the networks on it to start from, none if no network meets the bound.
@@ -217,29 +209,6 @@ class Descent:
                     now = trial if not queue or -ratio <= queue[0][0] else now
                     heapq.heappush(queue, (-ratio, number, layer, name))
             queue = waiting
-
-    @property
-    def _of_descents(self) -> int:
-        """Most networks that are tried before bits are given back."""
-        return self.tries * 3 // 4 if self._is_scarce() else self.tries
-
-    def _give_back(self) -> None:
-        """From the network with room that is nearest to the float model, layers get more bits as long as it has room.
-
-        Memory comes in blocks, so that many bits cost nothing, and the descent took more than it had to.
-        """
-        able = [trial for trial in self.trials if trial.excess <= 0 and trial.has_room]
-        if not able:
-            return
-        now = min(able, key=lambda trial: trial.distance)
-        for layer, name in _open_dials(self.source):
-            for bits in _GIVEN if name in ("weight", "result") else ():
-                if len(self.known) >= self.tries or bits <= getattr(now.dials(layer), name):
-                    break
-                trial = self._try(now.common, {**now.layers, layer: replace(now.dials(layer), **{name: bits})})
-                if trial.distance < now.distance and trial.has_room:
-                    now = trial
-                    break
 
     def _dials(self, start: Trial) -> list[tuple[str, str]]:
         """The dials of layers that the user left open; in a scarce part those first whose layers take most of what is scarce."""
