@@ -11,6 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,8 @@ def told(console: Console, wish: Wish, tries: int | None, resume: Path | None, b
             console.print(f"interval {found.best().size.interval:,}, {found.chosen.figures}")
         if build:
             inputs = data[0] if isinstance(data, tuple) else data
-            console.print(found.model.build(inputs=inputs[:1], pnr=wish.routed))
+            with chdir(folder):
+                console.print(found.model.build(inputs=inputs[:1], pnr=wish.routed))
 
 
 def main() -> None:
