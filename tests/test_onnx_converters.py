@@ -70,12 +70,20 @@ class ModelWrapper:
         self.model = model
 
 
-def test_models_in_wrappers_of_qonnx(model: onnx.ModelProto, tmp_path: Path) -> None:
-    _close(bitsmith.convert(ModelWrapper(model), tmp_path / "guessed"))
-    _close(convert_from_onnx_model(ModelWrapper(model), tmp_path / "named"))
-    assert config_from_onnx_model(ModelWrapper(model)) == config_from_onnx_model(model)
+class ONNXProgram:
+    """PyTorch's, which ``torch.onnx.export(dynamo=True)`` returns, as far as it is looked at."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model_proto = model
+
+
+@pytest.mark.parametrize("wrapper", [ModelWrapper, ONNXProgram])
+def test_models_in_wrappers_of_qonnx_and_pytorch(wrapper: type, model: onnx.ModelProto, tmp_path: Path) -> None:
+    _close(bitsmith.convert(wrapper(model), tmp_path / "guessed"))
+    _close(convert_from_onnx_model(wrapper(model), tmp_path / "named"))
+    assert config_from_onnx_model(wrapper(model)) == config_from_onnx_model(model)
     with pytest.raises(ModelFileError):
-        convert_from_onnx_model(ModelWrapper("model.onnx"))  # type: ignore[arg-type]
+        convert_from_onnx_model(wrapper("model.onnx"))
 
 
 def test_names_are_the_users(model: onnx.ModelProto, tmp_path: Path) -> None:

@@ -72,6 +72,19 @@ def test_onnx_is_compared_with_onnxruntime(tmp_path: Path) -> None:
         assert agreement.framework == "onnxruntime" and (agreement.error or 1.0) < 1e-6
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_onnxruntime_computes_in_half_precision_may_be_further_off(tmp_path: Path) -> None:
+    """Whose rounding errors are no misread layer."""
+    proto = onnx_model(helper.make_node("Add", ["half", "third"], ["y"]), [1, 4], [1, 4])
+    proto.graph.node.insert(0, helper.make_node("Cast", ["x"], ["half"], to=TensorProto.FLOAT16))
+    proto.graph.initializer.append(helper.make_tensor("third", TensorProto.FLOAT16, [4], [1 / 3] * 4))
+    proto.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    onnx.save(proto, tmp_path / "net.onnx")
+    for model in (proto, tmp_path / "net.onnx"):
+        agreement = convert(model).fidelity.agreement
+        assert agreement.framework == "onnxruntime" and 3e-5 < (agreement.error or 0.0) < 0.01
+
+
 def test_a_batch_that_is_moved_is_compared_as_one_sample() -> None:
     proto = onnx_model(helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0]), [3, 3], [3, 3])
     model = convert(proto)

@@ -16,8 +16,9 @@ def _is_live(model: object) -> bool:
 
 
 def _proto(model: object) -> object:
-    """The model that QONNX has wrapped, else ``model``."""
-    return getattr(model, "model", None) if type(model).__name__ == "ModelWrapper" else model
+    """The model that QONNX has wrapped, or that ``torch.onnx.export`` has made; else ``model``."""
+    within = {"ModelWrapper": "model", "ONNXProgram": "model_proto"}.get(type(model).__name__)
+    return model if within is None else getattr(model, within, None)
 
 
 def _read(model: object, options: ReadOptions) -> Network:

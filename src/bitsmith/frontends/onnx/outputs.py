@@ -16,7 +16,7 @@ import numpy as np
 from bitsmith.frontends.custom.call import Layers, Table
 from bitsmith.frontends.onnx.custom import operator_classes
 from bitsmith.frontends.onnx.live import OnnxModel
-from bitsmith.frontends.outputs import FrameworkRun, NotComparedError, Numbers, flat, in_parts
+from bitsmith.frontends.outputs import HALVES, FrameworkRun, NotComparedError, Numbers, flat, in_parts
 from bitsmith.layers.layer import Floats
 
 if TYPE_CHECKING:
@@ -65,13 +65,21 @@ def onnx_outputs(model: OnnxModel, inputs: Sequence[Numbers], layers: Layers | N
     import onnx
 
     try:
-        return FrameworkRun("onnxruntime", _outputs(_session(model), inputs))
+        return FrameworkRun("onnxruntime", _outputs(_session(model), inputs), half=_has_halves(model))
     except _UnknownOperatorError:
         live = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
         operators = operator_classes(live, Table.of(layers))
         if not operators:
             raise
     return FrameworkRun("onnx's reference", _outputs(_Reference(live, operators), inputs))
+
+
+def _has_halves(model: OnnxModel) -> bool:
+    import onnx
+
+    live = model if isinstance(model, onnx.ModelProto) else onnx.load(model, load_external_data=False)
+    halves = [getattr(onnx.TensorProto, name.upper()) for name in HALVES]
+    return any(tensor.data_type in halves for tensor in live.graph.initializer)
 
 
 def _session(model: OnnxModel) -> _Session:
