@@ -136,6 +136,8 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "SavedModel": (lambda folder: (folder / "saved_model.pb").touch(), "from_saved_model"),
     "transformers": (lambda folder: (folder / "config.json").touch(), "from_pretrained"),
     "checkpoints": (lambda folder: (folder / "checkpoint").touch(), "load_weights"),
+    "a model is converted already": (lambda folder: (folder / "model.json").touch(), "bitsmith.Model.load("),
+    "a project folder": (lambda folder: (folder / "bitsmith.json").touch(), "converted from"),
     "a folder": (lambda folder: (folder / "net.onnx").touch(), "net.onnx"),
     "folder": (lambda folder: None, "the file of a model"),
 }
@@ -156,6 +158,8 @@ def test_a_path_that_is_not_there_gets_the_nearest_name(tmp_path: Path) -> None:
         bitsmith.convert(tmp_path / "clasifier.keras")
     with pytest.raises(ModelFileError, match=r"no such file(.|\n)*check the path"):
         bitsmith.convert(tmp_path / "nowhere" / "model.onnx")
+    with pytest.raises(ModelFileError, match=r"no such file(.|\n)*download it"):
+        bitsmith.convert("https://example.org/model.onnx", tmp_path)
 
 
 def test_every_kind_is_tried() -> None:

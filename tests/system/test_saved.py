@@ -42,6 +42,17 @@ def test_a_loaded_model_is_the_saved_one(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("saved*")) == ["saved.json", "saved.npz"]
 
 
+def test_the_model_of_a_project_folder_is_loaded_by_its_folder(tmp_path: Path) -> None:
+    """As ``bitsmith convert`` leaves it; one without a saved model says so."""
+    model, x = three_layer(tmp_path / "net")
+    with pytest.raises(ModelFileError, match=r"model\.json: no such file(.|\n)*model\.save"):
+        bitsmith.Model.load(model.write())
+    model.save(tmp_path / "net" / "model.json")
+    loaded = bitsmith.Model.load(tmp_path / "net")
+    assert loaded.output_dir == model.output_dir
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+
+
 GRID = Quantizer.uniform(
     [0.1, 0.375], -8, [7, 3], Rounding.RND, Overflow.WRAP, step=rationals(Fraction(1, 3)), offset=0.25
 )

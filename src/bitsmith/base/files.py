@@ -7,6 +7,9 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+SAVED_MODEL = "model.json"
+"""The saved model inside a project folder."""
+
 
 def open_file(path: Path) -> BinaryIO:
     """``path`` open for reading, if it is a file and nothing else: reading a pipe or a device may never end.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from bitsmith.cli.model_commands import SAVED_MODEL, Json, save_text
+from bitsmith.base.files import SAVED_MODEL
+from bitsmith.cli.model_commands import Json, save_text
 from bitsmith.cli.options import ModelOptions
 from bitsmith.cli.terminal import FAILED, command
 from bitsmith.options.texts import read_setting

@@ -18,6 +18,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from bitsmith.base.files import SAVED_MODEL
 from bitsmith.cli.options import ModelOptions, completing
 from bitsmith.cli.terminal import FAILED, Terminal, command, error_document, said
 from bitsmith.cli.wording import in_shell
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from bitsmith.config import IOType
     from bitsmith.model import Model
     from bitsmith.model.points import Point
-
-SAVED_MODEL = "model.json"
-"""The saved model inside a project folder."""
 
 GRANULARITIES = ("model", "type", "name")
 PLOTS = ("boxplot", "violinplot", "histogram")
@@ -338,7 +336,7 @@ def saved_model(project: Path) -> Model:
         raise ProjectError(
             f"no {SAVED_MODEL} in it", where=str(project), remedy="bitsmith convert FILE --output-dir writes a project"
         )
-    return Model.load(project / SAVED_MODEL, output_dir=project)
+    return Model.load(project, output_dir=project)
 
 
 def _described(model: Model) -> dict[str, object]:

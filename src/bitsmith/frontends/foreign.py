@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitsmith.base.files import SAVED_MODEL
+from bitsmith.base.project import MANIFEST
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.files.archive import first_bytes
 
@@ -138,6 +140,20 @@ OBJECTS = (
 
 FILES = (
     ForeignFile(
+        "a project folder of bitsmith, and a model is converted already",
+        (),
+        _nothing,
+        lambda path: (path / SAVED_MODEL).is_file(),
+        "bitsmith.Model.load({path}) has predict, compile and build",
+    ),
+    ForeignFile(
+        "a project folder of bitsmith",
+        (),
+        _nothing,
+        lambda path: (path / MANIFEST).is_file(),
+        "give the file that its circuit was converted from",
+    ),
+    ForeignFile(
         "a SavedModel of TensorFlow",
         (),
         _nothing,
@@ -259,6 +275,8 @@ def _is_there(path: Path) -> bool:
 def _absent(path: Path) -> ModelFileError:
     close = difflib.get_close_matches(path.name, _names(path.parent), 1)
     remedy = f"did you mean {str(path.parent / close[0])!r}?" if close else "check the path"
+    if path.parts[:1] in (("http:",), ("https:",), ("s3:",)):
+        remedy = "download it, and give the file"
     return ModelFileError("there is no such file", where=str(path), remedy=remedy)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.files import SAVED_MODEL
 from bitsmith.building.job import Job, Target, directives_of, loaded_target, plain_target, watches_layers
 from bitsmith.compiler import Source
 from bitsmith.emulate import Emulator
@@ -411,7 +412,9 @@ class Model(Displayed):
 
     @staticmethod
     def load(path: str | Path, output_dir: str | Path | None = None) -> Model:
-        """The model that :meth:`save` wrote as ``path``; ``output_dir`` replaces its project folder.
+        """The model that :meth:`save` wrote as ``path``, or the command ``convert`` in the folder ``path``.
+
+        ``output_dir`` replaces its project folder.
 
         A file does not choose any folder to write to: its project folder is within that of the file. A model that was saved
         elsewhere than its project has a new one, ``my-hls-test`` beside the file, and a note says so.
@@ -419,8 +422,9 @@ class Model(Displayed):
         Raises:
             ModelFileError: not such a file, or a damaged one.
         """
-        content = serialization.load(Path(path))
-        target, notes = loaded_target(content.target, Path(path), output_dir)
+        file = Path(path) / SAVED_MODEL if Path(path).is_dir() else Path(path)
+        content = serialization.load(file)
+        target, notes = loaded_target(content.target, file, output_dir)
         known = None if content.fidelity is None else Certificate.of_document(content.fidelity, str(path))
         made = Model(content.network, content.program, target, (*content.notes, *notes), known)
         made._inherited = content.calibrated

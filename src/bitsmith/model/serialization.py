@@ -140,7 +140,7 @@ def load(path: Path) -> SavedModel:
         raise
     except FileNotFoundError as error:
         raise ModelFileError(
-            "no such file", where=str(error.filename), remedy="convert the model and save it there"
+            "no such file", where=str(error.filename), remedy="convert the model, and save it: model.save(...)"
         ) from error
     except _DAMAGE as error:
         raise ModelFileError(f"not a saved bitsmith model ({error})", where=str(path)) from error
