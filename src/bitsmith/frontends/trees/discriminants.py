@@ -10,10 +10,15 @@ import numpy as np
 from bitsmith.frontends.trees.network import Chain, Classes
 from bitsmith.layers.activation import Activation, HardActivation
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.elementwise import Sign
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.merge import Multiply
+from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.network import Network
+from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.softmax import Softmax
+
+_NOTHING = 20.0
+"""Half of the logarithm of a share that is as good as none."""
 
 
 # scikit-learn's classes have no types.
@@ -33,13 +38,17 @@ def _of_ellipses(model: Any, name: str) -> Network:
 def _of_odds(model: Any, name: str) -> Network:
     """The network of logistic regressions of each class against the others, whose probabilities are divided by their sum.
 
-    These may be nearly 0: their logarithms say which is the greatest. Those that underflow are alike.
+    These may be nearly 0: their logarithms say which is the greatest. Those that underflow count for nothing, unless all do.
     """
     chain = Chain.of(int(model.n_features_in_), name)
     scores = chain.then("scores", Dense(as_weights(model.coef_.T), as_weights(model.intercept_)))
     least = -float(np.log(np.finfo(model.coef_.dtype).max))
     chain.then("odds", HardActivation(1.0, 0.0, least, None))
-    chain.then("logarithms", Activation("log_sigmoid"))
+    logarithms, ones = chain.then("logarithms", Activation("log_sigmoid")), np.ones(len(model.classes_))
+    chain.then("above", BatchNormalization(as_weights(ones), as_weights(-least * ones)), scores)
+    chain.then("sign", Sign())
+    lost = chain.then("lost", BatchNormalization(as_weights(_NOTHING * ones), as_weights(-_NOTHING * ones)))
+    chain.then("left", Add(), logarithms, lost)
     return chain.classified(scores, chain.then("probabilities", Softmax()), Classes.of(model))
 
 

@@ -38,7 +38,7 @@ def fold_thresholds(network: Network) -> Network:
 
 def _scaling(network: Network, node: NetworkNode) -> list[NetworkNode]:
     """The normalizations of each feature by itself that trees alone read, the last first."""
-    found = list[NetworkNode]()
+    scaling = list[NetworkNode]()
     while node.inputs:
         node = network.node(node.inputs[0])
         layer = node.layer
@@ -47,10 +47,10 @@ def _scaling(network: Network, node: NetworkNode) -> list[NetworkNode]:
             break
         if not isinstance(layer, Identity) and not (isinstance(layer, BatchNormalization) and (layer.scale > 0).all()):
             break
-        found.append(node)
-    while found and isinstance(found[-1].layer, Identity):
-        found.pop()
-    return found
+        scaling.append(node)
+    while scaling and isinstance(scaling[-1].layer, Identity):
+        scaling.pop()
+    return scaling
 
 
 def _scaled(steps: Sequence[BatchNormalization], features: Features, numbers: Floats) -> Floats:
