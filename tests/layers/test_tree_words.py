@@ -16,8 +16,8 @@ from bitsmith.fidelity.words import in_words
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Input
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.comparing import undecided
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.tree_words import undecided
 from bitsmith.model import Model
 
 BITS, FRAC = 5, 2

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bitsmith.base.project import digest
 from bitsmith.building.capacity import Room
-from bitsmith.building.circuit_notes import notes_on_circuit
 from bitsmith.building.design import Circuit, Cosimulated, circuit
 from bitsmith.building.job import Job
+from bitsmith.building.notes import notes_on_circuit
 from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, together
 from bitsmith.building.system import bitstream as system_bitstream
 from bitsmith.building.system import rtl_core, system_board, system_of, watching

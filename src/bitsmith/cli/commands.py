@@ -18,7 +18,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from bitsmith import __version__
-from bitsmith.cli import fit_command, model_commands, sweep_command
+from bitsmith.cli import model_commands, search_commands
 from bitsmith.cli.model_commands import Json, saved_model
 from bitsmith.cli.options import BUILD_FLAGS, FLAGS, Building, Expanded
 from bitsmith.cli.terminal import FAILED, OK, command
@@ -246,9 +246,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "open": open_report,
     "explain": Expanded(model_commands.explain),
     "explore": Expanded(model_commands.explore),
-    "fit": Expanded(fit_command.fit),
-    "sweep": Expanded(sweep_command.sweep, flags={**BUILD_FLAGS, **FLAGS}),
-    "calibrate": sweep_command.calibrate,
+    "fit": Expanded(search_commands.fit),
+    "sweep": Expanded(search_commands.sweep, flags={**BUILD_FLAGS, **FLAGS}),
+    "calibrate": search_commands.calibrate,
     "config": Expanded(model_commands.config),
     "predict": Expanded(model_commands.predict),
     "profile": Expanded(model_commands.profile),

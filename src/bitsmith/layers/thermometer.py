@@ -13,7 +13,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import objects
-from bitsmith.layers.comparing import Comparing, Scaled
+from bitsmith.layers.comparing import Comparing, Scaled, undecided
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
@@ -21,7 +21,6 @@ from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resolution import Edges
 from bitsmith.layers.thresholds import raw_threshold, unscaled_bounds
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
-from bitsmith.layers.tree_words import undecided
 from bitsmith.layers.words import Operand, many
 
 _raw = np.frompyfunc(lambda bound, frac: raw_threshold(float(bound), int(frac)), 2, 1)

@@ -17,7 +17,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Input, Relation
 from bitsmith.ir.types import Ints, Overflow, Rounding, objects, width_of
-from bitsmith.layers.comparing import Comparing, Scaled
+from bitsmith.layers.comparing import Comparing, Scaled, form, undecided
 from bitsmith.layers.decisions import Choices, Conditions, Decisions, Reduced, reduced
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Shape, as_weights, single
@@ -26,7 +26,6 @@ from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resolution import Edges
 from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold, unscaled_bounds
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
-from bitsmith.layers.tree_words import form, undecided
 from bitsmith.layers.walks import MOST_ADDRESS_BITS, Walk, in_turn, side_by_side_luts, walk
 from bitsmith.layers.words import Operand
 
