@@ -345,3 +345,13 @@ def test_trees_after_a_network_of_another_library(tmp_path: Path) -> None:
     whole = bitsmith.compose(parts, {f"trees.{reader.name}": f"network.{source.name}"}, tmp_path / "c")
     np.testing.assert_array_equal(whole.predict(X)[0].ravel(), forest.predict(features))
     assert whole.build(inputs=X[::10], synth=False)["Verification"]["Mismatches"] == 0
+
+
+class _Hashed(ensemble.RandomTreesEmbedding):
+    """Another class whose results are leaves, not sums of what these have."""
+
+
+def test_forests_without_predictions_are_no_sums_of_leaves() -> None:
+    model = _Hashed(3, max_depth=2, random_state=0).fit(load_iris().data)
+    with pytest.raises(ModelFileError, match="cannot export a _Hashed"):
+        read_model(model)

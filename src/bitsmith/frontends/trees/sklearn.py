@@ -168,9 +168,6 @@ _READERS: Mapping[str, Callable[[Any], _Sums]] = {
 _MEANS = {"BaseDecisionTree", "BaseForest"}
 """Those of which bagging is read itself."""
 
-_OTHERS = ("RandomTreesEmbedding",)
-"""Forests whose results are others than sums of leaves."""
-
 _SPREAD = 2.0**-14
 """The share of the largest leaf by which rounding it to 16 bits moves a sum of leaves, over the root of their number, at most."""
 
@@ -207,13 +204,13 @@ def _reader(model: Any) -> Callable[[Any, str], Network] | None:
         return _isolation
     if "KNeighborsMixin" in bases and hasattr(model, "predict"):
         return read_neighbors
-    if any(base in _READERS for base in bases):
+    if any(base in _READERS for base in bases) and hasattr(model, "predict"):  # embeddings have other results than sums
         bagged = (
             ({base.__name__ for base in type(one).__mro__} for one in model.estimators_)
             if "BaseBagging" in bases
             else ()
         )
-        return _trees if bases[0] not in _OTHERS and all(map(_MEANS.intersection, bagged)) else None
+        return _trees if all(map(_MEANS.intersection, bagged)) else None
     return discriminant(model)
 
 
