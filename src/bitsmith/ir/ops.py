@@ -89,6 +89,11 @@ class _Binary(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Commutative(_Binary):
+    """An op whose two operands may change places."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Input(_Leaf):
     """An input of the program. Real numbers become raw ones by this cast before they reach the circuit.
 
@@ -214,7 +219,7 @@ class MatMul(_Binary):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Add(_Binary):
+class Add(Commutative):
     """``x + y``, broadcasting."""
 
     ufunc: ClassVar[np.ufunc] = np.add
@@ -228,7 +233,7 @@ class Sub(_Binary):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mul(_Binary):
+class Mul(Commutative):
     """``x * y``, broadcasting."""
 
 
@@ -245,7 +250,7 @@ class Shift(_Unary):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Max(_Binary):
+class Max(Commutative):
     """The larger of ``x`` and ``y``, broadcasting."""
 
     ufunc: ClassVar[np.ufunc] = np.fmax
@@ -253,7 +258,7 @@ class Max(_Binary):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Min(_Binary):
+class Min(Commutative):
     """The smaller of ``x`` and ``y``, broadcasting."""
 
     ufunc: ClassVar[np.ufunc] = np.fmin

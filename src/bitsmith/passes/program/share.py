@@ -11,8 +11,6 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.passes.program.rewrite import moved
 
-_COMMUTATIVE = (ops.Add, ops.Mul, ops.Max, ops.Min)
-
 
 def share(program: Program) -> Program:
     """The program with equal ops on equal operands merged; the first one's layer is kept."""
@@ -31,5 +29,5 @@ def share(program: Program) -> Program:
 
 def identity(node: Node) -> object:
     """A value that is equal for equal computations."""
-    args = tuple(sorted(node.args)) if isinstance(node.op, _COMMUTATIVE) else node.args
+    args = tuple(sorted(node.args)) if isinstance(node.op, ops.Commutative) else node.args
     return node.op, args, node.type
