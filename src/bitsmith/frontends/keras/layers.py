@@ -110,7 +110,8 @@ def _merge(layer: Layer) -> Translation:
         first, *others = _tensors(call)
         if not others:
             return first
-        kind = (number_kind if isinstance(layer, _OF_NUMBERS) else common_kind)(first, *others)
+        keeps = layer.traits.picks or layer.traits.multiplies  # booleans
+        kind = (common_kind if keeps else number_kind)(first, *others)
         if isinstance(layer, Average):
             if kind.wraps:
                 raise UnsupportedError(f"the mean of {kind.value}", accepted="floating point")
@@ -181,8 +182,6 @@ def _encoded(call: LayerCall, x: Value, tokens: int, mode: str) -> Value:
         raise UnsupportedError(found, accepted="one_hot; multi_hot and count of inputs with one axis")
     return call.build.emit(Reduce(reductions[mode], (0,)), codes)
 
-
-_OF_NUMBERS = (Add, Subtract, Average)
 
 _WITHOUT_EFFECT = (
     *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),
