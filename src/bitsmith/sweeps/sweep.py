@@ -39,8 +39,12 @@ STUDY = "study.db"
 _UP = "../../"
 """From a trial's folder to the sweep's."""
 
-_FILES = ("InputData", "Board", "Latency")
-"""Keys of projects, beside those of models, whose values may be files."""
+_FILES = tuple(
+    option.key.path
+    for option in OPTIONS
+    if option.key is not None and option.key.files is not None and option.name != "estimates"
+)
+"""Keys of projects, beside those of models, whose values may be files; estimates go with the key itself."""
 
 
 @taking(Further)
