@@ -54,7 +54,7 @@ from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title, write
 
 SAMPLES = 200
-BUDGETS = tuple(1.5 * 0.94**k for k in range(16))
+BUDGETS = tuple(1.15 * 0.96**k for k in range(16))
 """Of stages that are to be as fast as a rival's, by its nanoseconds: the delay model is mostly slower than the rules."""
 LONGER = (1.0, 1.2, 1.5, 2.0)
 """Of stages that are as long as there are as many as the rivals have, for the curve; and the shortest of as many."""

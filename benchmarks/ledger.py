@@ -136,7 +136,8 @@ def measured(path: Path, digest: str, rivals: str | None) -> Row:
     others: Iterator[Circuit] = iter(())
     if rivals and path.suffix == ".keras":
         case, names = Step(model=str(path)), frozenset({"alkaid3"})
-        others = Rivals(rivals).made(case, inputs[0][: len(outputs)], outputs, circuit.stages, family, names)
+        samples = np.concatenate([given.reshape(SAMPLES, -1) for given in inputs], axis=1)[: len(outputs)]
+        others = Rivals(rivals).made(case, samples, outputs, circuit.stages, family, names)
     other: tuple[float, ...] = (0, 0, 0.0, 0, 0, 0)
     for made in others:
         found = as_fast(program, family, made.stage_ns)

@@ -70,8 +70,14 @@ def of_da4ml(case: Mapping[str, object]) -> Iterator[tuple[str, object, float]]:
 
 
 def of_model(path: str) -> tuple[object, object]:
-    """The input and the result of a Keras model with layers of HGQ 2, under the names of its versions."""
+    """The input and the result of a Keras model with layers of HGQ 2, under the names of its versions.
+
+    alkaid 0.8.2 loses the axis of samples in reshapes, which layers after these want.
+    """
     os.environ.setdefault("KERAS_BACKEND", "jax")
+    importlib.import_module("alkaid.converter.builtin.keras.layers.ops").ReplayReshape.call = lambda layer, values: (
+        values.reshape(layer.op.compute_output_shape(values.shape))
+    )
     keras, known = importlib.import_module("keras"), vars(importlib.import_module("hgq.layers"))
     classes = {name: kind for name, kind in known.items() if isinstance(kind, type)}
     classes |= {f"hgq2>{name}": kind for name, kind in classes.items()}
