@@ -139,7 +139,7 @@ class Count:
         self.lut += (array.luts + luts * lanes * n * m * rows) * used
         self.add(lanes * (sums - 1) * m, array.product)
         if steps > 1:
-            self._accumulate(lanes * m, result)
+            self.accumulate(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
         (_, unlike), block = kind.kept_bits, self._area.block
         packs = self._area.block_registers if array.blocks else 0  # synthesis takes so many into blocks without chains
@@ -258,7 +258,7 @@ class Count:
         return True
 
     def _in_blocks(self, words: int, bits: float, free: bool) -> bool:
-        return (not free and takes_block(words, bits, self._area.memory)) or self._area.prefers_blocks(words, bits)
+        return self._area.prefers_blocks(words, bits) or (not free and takes_block(words, bits, self._area.memory))
 
     def together(self, words: int, bits: int, *, free: bool) -> int:
         """Bits of a word of a memory that are in a cell, which keeps all of them if one is read."""
@@ -311,19 +311,23 @@ class Count:
         """The sum of tokens so far, or the greatest of them."""
         size, width = result.token.size, result.token.max_width
         if isinstance(op, ops.Sum):
-            self._accumulate(size, width)
+            self.accumulate(size, width)
         else:
-            self._compare(size, width)
-            self._choose(size, width)
+            self.greater(size, width)
         self.ff += result.bits
 
-    def _accumulate(self, count: float, width: float) -> None:
+    def accumulate(self, count: float, width: float) -> None:
         """Sums of ``width`` bits with what there is so far, which begin anew: sums of some families choose by themselves."""
         self.add(count, width)
-        self._choose(0 if self._sums_choose else count, width)
+        self.lut += 0 if self._sums_choose else count * width
 
     def _choose(self, count: float, width: float) -> None:
         self.lut += count * width * self._area.mux2_luts.per_bit
+
+    def greater(self, count: float, width: float) -> None:
+        """The greater of two words of ``width`` bits."""
+        self._compare(count, width)
+        self._choose(count, width)
 
     def _compare(self, count: float, width: float) -> None:
         self.lut += count * width * self._area.comparator_luts.per_bit
@@ -353,18 +357,15 @@ class Count:
                     self._scale(args, constants, size)
                 else:
                     self._products(args[0], args[1], size)
-            case ops.Add() | ops.Sub():
+            case ops.Add() | ops.Sub() | ops.Neg():
                 self.add(size * _nonzero_share(args, constants), width)
-            case ops.Neg():
-                self.add(size, width)
             case ops.Abs():
                 self.add(size, width)
                 self._choose(size, width)
             case ops.Max() | ops.Min():
                 # A rectifier joins the look-up tables of the saturation after it.
                 if not any(constants):
-                    self._compare(size, width)
-                    self._choose(size, width)
+                    self.greater(size, width)
             case ops.Compare():
                 if any(constants):
                     self._compare_constants(program, node.args[constants[0]], size, repeats)
@@ -376,8 +377,7 @@ class Count:
                 terms = args[0].size * repeats * float((args[0].width > 0).mean())
                 self.add(max(terms - size, 0), csd.adder_width(_mean_width(args[0]), width))
             case ops.AMax():
-                self._compare(args[0].size * repeats - size, width)
-                self._choose(args[0].size * repeats - size, width)
+                self.greater(args[0].size * repeats - size, width)
             case ops.Table():
                 self._table(op, args[0], node.type, repeats)
             case ops.Cast():

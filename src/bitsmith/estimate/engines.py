@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.tokens import Streams
+from bitsmith.devices.delay import Line
 from bitsmith.estimate.count import Count
 from bitsmith.mapping.multipliers import lane_multipliers
 
-_ENGINE_CONTROL, _ENGINE_ADDRESS_LUTS, _ENGINE_ADDRESS_FFS = (-150.0, 265.0), 4.2, 7.0
-"""Look-up tables of an engine's control, always and for those of a choice of a bit; and what each bit of its addresses takes."""
+_ENGINE_LUTS, _ENGINE_FFS = Line(12.0, 8.0), Line(45.0, 6.0)
+"""Cells of an engine's control: look-up tables of a bit of its addresses over those of a choice, and registers over such bits."""
 
 _ENGINE_LAYER_LUTS, _ENGINE_BLOCK_LUTS = 3.5, 3.0
 """Look-up tables of each layer's descriptor, and of each memory block: the choice of one of several that hold a word's bit."""
 
-_ENGINE_LANE, _ENGINE_GREATEST_LUTS = (0.4, 2.2), 8.0
-"""Look-up tables of each bit of a sum, always and for those of a choice (4 to 8 % off, 4 circuits); choices for the greatest."""
+_ENGINE_CHOICES = 0.6
+"""Choices of the sum of a lane, of each of its bits, where one of all leaves."""
 
 
 def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> None:
@@ -26,9 +27,9 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     own = lane_multipliers(kind, area.block)
     upper = own.pairs * (own.factor - own.product)  # weights that are made less by 1, or not
     count.lut, count.ff = count.lut + upper, count.ff + own.pairs * kind.weight_bits + upper
-    count.dsp, count.adders = count.dsp + positions * own.number * blocks, count.adders + lanes
-    always, choices = _ENGINE_LANE
-    count.lut += lanes * (luts + (always + choices * choice) * total)
+    count.dsp, count.lut = count.dsp + positions * own.number * blocks, count.lut + lanes * luts
+    count.accumulate(lanes, total)
+    count.lut += lanes * total * _ENGINE_CHOICES * choice
     before, inside = count.bram, blocks > 0 and area.block_registers > 1
     count.ff += lanes * (2 * total + (0 if inside else 2 * kind.weight_bits + number))
     for _ in range(positions * kind.banks):
@@ -47,7 +48,7 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.table(biases, (0 if kind.by_layer else chosen) + (0 if kind.biases else bias))
     address = (kind.words - 1).bit_length()
     count.lut += _ENGINE_LAYER_LUTS * len(kind.layers) + _ENGINE_BLOCK_LUTS * (count.bram - before)
-    always, choices = _ENGINE_CONTROL
-    count.lut += always + choices * choice + _ENGINE_ADDRESS_LUTS * address
-    count.ff += _ENGINE_ADDRESS_FFS * address
-    count.lut += positions * kind.greatest_lanes * _ENGINE_GREATEST_LUTS * total * choice
+    count.lut += address * _ENGINE_LUTS.at(choice)
+    count.ff += _ENGINE_FFS.at(address)
+    count.greater(positions * kind.greatest_lanes, total)
+    count.lut += positions * kind.greatest_lanes * total * choice
