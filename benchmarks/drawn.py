@@ -1,4 +1,4 @@
-"""Random networks of many kinds for all families that Yosys counts, to hold estimates against: see `estimates.py --random`."""
+"""Random networks of many kinds for all families that Yosys counts, to hold estimates against: see `random_estimates.py`."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ def conv1d(channels: list[int], length: int) -> nn.Module:
 
 def _torch(rng: random.Random, kind: str) -> tuple[Callable[[], nn.Module], tuple[int, ...]]:
     """A module of PyTorch, and the shape of a sample."""
-    sizes = [rng.randint(4, 20) for _ in range(rng.randint(3, 4))]
+    sizes = [rng.randint(4, 14) for _ in range(rng.randint(3, 4))]
     few = [rng.randint(1, 2), *(rng.randint(2, 5) for _ in range(rng.randint(1, 2)))]
     cell, length = rng.choice((nn.LSTM, nn.GRU, nn.RNN)), rng.choice((4, 8))
-    inputs, hidden, outputs, draw = rng.randint(2, 5), rng.randint(2, 6), rng.randint(2, 4), rng.random()
+    inputs, hidden, outputs, draw = rng.randint(2, 4), rng.randint(2, 4), rng.randint(2, 4), rng.random()
     plain, curved = (
         rng.choice(acts) for acts in ((nn.ReLU, nn.ReLU, nn.LeakyReLU, nn.Hardtanh), (nn.Tanh, nn.Sigmoid))
     )
@@ -106,7 +106,8 @@ def _torch(rng: random.Random, kind: str) -> tuple[Callable[[], nn.Module], tupl
         "conv1d": (lambda: conv1d(few, length), (few[0], length)),
         "recurrent": (lambda: Recurrent(cell(inputs, hidden, batch_first=True), hidden, outputs), (length, inputs)),
         "attention": (lambda: Attention(4, 2), (length, 4)),
-        "shared": (lambda: dense(sizes, plain), (sizes[0],)),
+        "shared": (lambda: dense(sizes, nn.ReLU), (sizes[0],)),
+        "sharedconv": (lambda: conv(random.Random(draw), few, 8), (few[0], 8, 8)),
     }[kind]
 
 
@@ -115,8 +116,9 @@ def layers(rng: random.Random, kind: str, part: str) -> tuple[str, Callable[[Pat
     make, shape = _torch(rng, kind)
     bits, weight_bits, seed = rng.randint(4, 10), rng.randint(3, 8), rng.randrange(1 << 30)
     reuse, zeros, auto = rng.choice((1, 1, 1, 4, 9, 16)), rng.choice((0.0, 0.0, 0.5, 0.8)), rng.random() < 0.4
-    stream = rng.random() < 0.5 or kind in {"conv", "shared"}  # as one circuit, images take minutes of synthesis
-    strategy, reuse = ("Shared", max(reuse, 9)) if kind == "shared" else ("Latency", reuse)
+    shares = kind.startswith("shared")
+    stream = rng.random() < 0.5 or kind == "conv" or shares  # as one circuit, images take minutes of synthesis
+    strategy, reuse = ("Shared", 100 + 25 * reuse) if shares else ("Latency", reuse)
 
     def convert(folder: Path) -> bitsmith.Model:
         torch.manual_seed(seed)
@@ -193,7 +195,7 @@ def classical(rng: random.Random, kind: str, part: str) -> tuple[str, Callable[[
 
     def convert(folder: Path) -> bitsmith.Model:
         draw = np.random.default_rng(seed)
-        samples = 24 if kind == "vectors" else 400  # of which most become support vectors
+        samples = 12 if kind == "vectors" else 400  # of which most become support vectors
         labels = draw.permutation(np.arange(samples) % classes)
         x = draw.normal(0, 2, (classes, features))[labels] + draw.normal(0, 1, (samples, features))
         model = (
@@ -209,7 +211,7 @@ def classical(rng: random.Random, kind: str, part: str) -> tuple[str, Callable[[
 
 def trained_widths(rng: random.Random, kind: str, part: str) -> tuple[str, Callable[[Path], bitsmith.Model]]:
     """A network of HGQ2 with a width of each weight and value of its own: dense, or with a table for each."""
-    seed, sizes = rng.randrange(1 << 30), [rng.randint(4, 16) for _ in range(rng.randint(3, 4))]
+    seed, sizes = rng.randrange(1 << 30), [rng.randint(4, 10) for _ in range(rng.randint(3, 4))]
 
     def convert(folder: Path) -> bitsmith.Model:
         import keras
@@ -243,7 +245,7 @@ def trained_widths(rng: random.Random, kind: str, part: str) -> tuple[str, Calla
 
 
 _KINDS: Mapping[str, Callable[[random.Random, str, str], tuple[str, Callable[[Path], bitsmith.Model]]]] = {
-    **dict.fromkeys(("dense", "curved", "conv", "conv1d", "recurrent", "attention", "shared"), layers),
+    **dict.fromkeys(("dense", "curved", "conv", "conv1d", "recurrent", "attention", "shared", "sharedconv"), layers),
     "gates": gates,
     "edges": edges,
     **dict.fromkeys(("forest", "turns", "vectors"), classical),

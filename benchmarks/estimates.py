@@ -1,10 +1,10 @@
-"""Estimates before any tool runs beside what Yosys counts: look-up tables, flip-flops, multiplier and memory blocks.
+"""Estimates before any tool runs beside what Yosys counts and a simulation measures: cells, blocks, latency and interval.
 
 ``estimates.py [NAME...] [--family ecp5|xcup|both] [--results FILE] [--limits]``. Networks are small
-and varied; ``random_estimates.py`` draws others, which no figure of a family was fitted to. What Yosys
-counted of a circuit is kept in a file, by the circuit's text, so that a run that was stopped goes on where it was. With
+and varied; ``random_estimates.py`` draws others, which no figure of a family was fitted to. What was
+measured of a circuit is kept in a file, by the circuit's text, so that a run that was stopped goes on where it was. With
 ``--limits`` the exit status is 1 where estimates are farther off than is promised: look-up tables by 10 % in the median and
-25 % at worst, flip-flops by 10 % in the median, blocks not at all.
+25 % at worst, flip-flops by 10 % in the median, blocks and cycles not at all.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ import torch
 from drawn import PARTS, Attention, Recurrent
 from rich.console import Console
 from rich.table import Table
-from tests.flows.runs import synthesize
+from tests.flows.runs import execute, synthesize
 from torch import nn
 
 import bitsmith
 from bitsmith.building.design import Circuit, circuit
+from bitsmith.building.verification import random_stimuli
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
@@ -37,6 +38,9 @@ from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title
 
 MEDIAN, WORST = 0.10, 0.25
+_FRAMES = 4
+"""Samples of a simulation, or as many more as a network takes until they follow at a steady pace."""
+
 _FEW = 20
 """Of fewer cells than this a share says little: the difference counts as one of this many."""
 
@@ -166,30 +170,32 @@ NETWORKS: Mapping[str, Case] = {
 
 @dataclass(frozen=True)
 class Found:
-    """Cells that Yosys counts."""
+    """Cells that Yosys counts, and cycles that Verilator's simulation takes."""
 
     lut: int
     ff: int
     dsp: int
     bram: int
+    latency: int
+    interval: int
 
 
 class Results:
-    """What Yosys counted, kept in a file by a digest of sources and family."""
+    """What was measured, kept in a file by a digest of sources and family."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, dict[str, int]] = json.loads(path.read_text()) if path.exists() else {}
 
     def knows(self, sources: Mapping[str, str], family: Family) -> bool:
-        """Return True if a design was counted."""
+        """Return True if a design was measured."""
         return self._digest(sources, family) in self._known
 
-    def of(self, top: str, sources: Mapping[str, str], family: Family) -> Found:
-        """The cells of a design."""
-        digest = self._digest(sources, family)
+    def of(self, made: Circuit, family: Family) -> Found:
+        """The cells and cycles of a design."""
+        digest = self._digest(made.sources, family)
         if digest not in self._known:
-            self._known[digest] = asdict(_synthesized(top, sources, family))
+            self._known[digest] = asdict(_measured(made, family))
             self._path.write_text(json.dumps(self._known, indent=1))
         return Found(**self._known[digest])
 
@@ -198,13 +204,14 @@ class Results:
         return hashlib.sha256(json.dumps([family.name, sorted(sources.items())]).encode()).hexdigest()[:24]
 
 
-def _synthesized(top: str, sources: Mapping[str, str], family: Family) -> Found:
+def _measured(made: Circuit, family: Family) -> Found:
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / name for name in sources]
+        paths = [Path(folder) / name for name in made.sources]
         for path in paths:
-            path.write_text(sources[path.name])
-        found = synthesize(Path(folder), top, paths, family)
-    return Found(found.lut, found.ff, found.dsp, found.bram)
+            path.write_text(made.sources[path.name])
+        cycles = execute(made.simulation(paths, random_stimuli(made.program, _FRAMES)), Path(folder))
+        found = synthesize(Path(folder), made.top, paths, family)
+    return Found(found.lut, found.ff, found.dsp, found.bram, cycles.latency, cycles.interval)
 
 
 def expected(model: bitsmith.Model, family: Family) -> tuple[Size, Circuit]:
@@ -215,11 +222,11 @@ def expected(model: bitsmith.Model, family: Family) -> tuple[Size, Circuit]:
     return size, circuit(program, model.directives, family.delays, budget, "net", Title("benchmark", ""))
 
 
-def measured(case: Case, family: Family, results: Results) -> tuple[Found, Size]:
-    """What Yosys counts, and what was expected."""
+def measured(case: Case, family: Family, results: Results) -> tuple[Found, Size, int]:
+    """What was measured, and what was expected: the size, and the latency."""
     with tempfile.TemporaryDirectory() as folder:
         size, made = expected(case.model(PARTS[family.name], folder), family)
-    return results.of(made.top, made.sources, family), size
+    return results.of(made, family), size, made.cycles[0]
 
 
 def ratio(expected: int, found: int) -> float:
@@ -236,6 +243,7 @@ class Row:
     family: str
     found: Found
     expected: Size
+    latency: int
 
     @property
     def ratios(self) -> tuple[float, float]:
@@ -244,14 +252,17 @@ class Row:
 
     @property
     def exact(self) -> bool:
-        """Return True if blocks are as expected."""
-        return (self.expected.dsp, self.expected.bram) == (self.found.dsp, self.found.bram)
+        """Return True if blocks and cycles are as expected."""
+        expected, found = self.expected, self.found
+        cycles = (self.latency, expected.interval) == (found.latency, found.interval)
+        return cycles and (expected.dsp, expected.bram) == (found.dsp, found.bram)
 
     def cells(self) -> tuple[str, ...]:
         """The row of the table."""
         found, lut, ff = self.found, *self.ratios
-        blocks = f"{found.dsp} / {found.bram}"
-        said = "" if self.exact else f" not {self.expected.dsp} / {self.expected.bram}"
+        blocks = f"{found.dsp} / {found.bram}, {found.latency} / {found.interval}"
+        expected = self.expected
+        said = "" if self.exact else f" not {expected.dsp} / {expected.bram}, {self.latency} / {expected.interval}"
         return self.name, f"{found.lut:,}", f"{lut:.2f}", f"{found.ff:,}", f"{ff:.2f}", blocks + said
 
 
@@ -260,7 +271,8 @@ def summary(rows: Sequence[Row]) -> tuple[bool, str]:
     offs = [[abs(row.ratios[k] - 1) for row in rows] for k in range(2)]
     lut, worst, ff = statistics.median(offs[0]), max(offs[0]), statistics.median(offs[1])
     inexact = sum(not row.exact for row in rows)
-    said = f"LUT {lut:.1%} off in the median, {worst:.0%} at worst; FF {ff:.1%}, {max(offs[1]):.0%}; blocks of {inexact} differ"
+    said = f"LUT {lut:.1%} off in the median, {worst:.0%} at worst; FF {ff:.1%}, {max(offs[1]):.0%}"
+    said += f"; blocks or cycles of {inexact} differ"
     return lut <= MEDIAN and worst <= WORST and ff <= MEDIAN and not inexact, said
 
 
@@ -269,7 +281,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NETWORKS))
     parser.add_argument("--family", default="both", choices=[*(family.name for family in FAMILIES), "both"])
-    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "bitsmith-estimates.json")
+    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "bitsmith-measured.json")
     parser.add_argument("--limits", action="store_true")
     given = parser.parse_args()
     results, kept, names = Results(given.results), True, given.names or NETWORKS
@@ -282,7 +294,9 @@ def main() -> None:
             print(family.name, *rows[-1].cells(), sep="  ", file=sys.stderr, flush=True)
         near, said = summary(rows)
         kept = kept and near
-        table = Table("network", "LUT", "estimate", "FF", "estimate", "DSP / BRAM", title=family.name, caption=said)
+        table = Table(
+            "network", "LUT", "estimate", "FF", "estimate", "DSP / BRAM, cycles", title=family.name, caption=said
+        )
         for row in rows:
             table.add_row(*row.cells())
         Console(width=110).print(table)

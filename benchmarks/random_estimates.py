@@ -1,9 +1,9 @@
-"""Estimates of random networks, which no figure of a family was fitted to, beside what Yosys counts, for all families.
+"""Estimates of random networks, which no figure of a family was fitted to, beside what Yosys and Verilator find.
 
 ``random_estimates.py [--number N] [--seed K] [--seconds S] [--most LUTS] [--results FILE] [--table FILE]``. Networks of many
-kinds are drawn for a seed, converted, estimated, and synthesized, the smallest first, until the seconds are over: what Yosys
-counted is kept, so that the next run goes on. Those of more than ``LUTS`` look-up tables by estimate are left out. The table
-gets a line for each network that was counted.
+kinds for all families are drawn for a seed, converted, estimated, synthesized and simulated, the smallest first, until the
+seconds are over: what was measured is kept, so that the next run goes on. Those of more than ``LUTS`` look-up tables by estimate
+are left out. The table gets a line for each network that was measured.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RESULTS = Path(__file__).with_suffix(".tsv")
 
 @dataclass(frozen=True)
 class Line:
-    """A network in the table: cells that Yosys counts, and those that were expected."""
+    """A network in the table: cells that Yosys counts, cycles that a simulation takes, and those that were expected."""
 
     name: str
     family: str
@@ -45,13 +45,18 @@ class Line:
     expected_dsp: int
     bram: int
     expected_bram: int
+    latency: int
+    expected_latency: int
+    interval: int
+    expected_interval: int
     network: str
 
     @classmethod
-    def of(cls, name: str, network: Drawn, found: Found, size: Size) -> Line:
-        """The line of a network that was counted."""
+    def of(cls, name: str, network: Drawn, found: Found, size: Size, latency: int) -> Line:
+        """The line of a network that was measured."""
         lut, ff, blocks = (found.lut, size.lut), (found.ff, size.ff), (found.dsp, size.dsp, found.bram, size.bram)
-        return cls(name, network.family, *lut, *ff, *blocks, network.words)
+        cycles = found.latency, latency, found.interval, size.interval
+        return cls(name, network.family, *lut, *ff, *blocks, *cycles, network.words)
 
     @property
     def ratios(self) -> tuple[float, float]:
@@ -62,6 +67,11 @@ class Line:
     def exact(self) -> bool:
         """Return True if blocks are as expected."""
         return (self.dsp, self.bram) == (self.expected_dsp, self.expected_bram)
+
+    @property
+    def punctual(self) -> bool:
+        """Return True if cycles are as expected."""
+        return (self.latency, self.interval) == (self.expected_latency, self.expected_interval)
 
 
 def read(path: Path) -> dict[str, Line]:
@@ -106,6 +116,7 @@ def shown(lines: Sequence[Line]) -> Table:
         "FF",
         "least, most",
         "blocks differ",
+        "cycles differ",
     )
     for family in [*sorted({line.family for line in lines}), "all"]:
         kept = [line for line in lines if family in (line.family, "all")]
@@ -120,6 +131,7 @@ def shown(lines: Sequence[Line]) -> Table:
             f"{medians[1]:.1%}",
             f"{min(ffs):.2f}, {max(ffs):.2f}",
             str(sum(not line.exact for line in kept)),
+            str(sum(not line.punctual for line in kept)),
         )
     return table
 
@@ -131,7 +143,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--most", type=int, default=6000)
-    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "bitsmith-estimates.json")
+    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "bitsmith-measured.json")
     parser.add_argument("--table", type=Path, default=RESULTS)
     given = parser.parse_args()
     networks, results, start = drawn(given.number, given.seed), Results(given.results), time.monotonic()
@@ -141,8 +153,8 @@ def main() -> None:
         if size.lut > given.most or (late and not results.knows(circuit.sources, family)):
             continue
         lines = read(given.table)
-        found = results.of(circuit.top, circuit.sources, family)
-        lines[name] = Line.of(name, networks[name], found, size)
+        found = results.of(circuit, family)
+        lines[name] = Line.of(name, networks[name], found, size, circuit.cycles[0])
         write(given.table, lines)
         print(name, *lines[name].ratios, lines[name], file=sys.stderr, flush=True)
     lines = read(given.table)
