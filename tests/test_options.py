@@ -236,3 +236,12 @@ def test_calls_answer_arguments_that_there_are_not(call: str, converted: Model) 
     own = next(iter(inspect.signature(function).parameters))
     with pytest.raises(TypeError, match=rf"did you mean '{own}'"):
         function(**{f"{own}_y": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("output_dri", "did you mean 'output_dir'"), ("split_layer_names", "bitsmith.split"), ("name", "project_name")],
+)
+def test_arguments_of_other_packages_say_what_takes_their_place(name: str, remedy: str) -> None:
+    with pytest.raises(TypeError, match=remedy):
+        bitsmith.converters.convert_from_keras_model(MODELS / "digits.keras", **{name: "x"})

@@ -43,7 +43,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import require_pipeline
 from bitsmith.model import Model
-from bitsmith.options.option import among, check_names
+from bitsmith.options.option import among, check_arguments, check_names
 from bitsmith.options.project import ProjectConfig, keys_of, read_project, values_of
 from bitsmith.options.signature import taking
 from bitsmith.options.table import MODEL_ARGUMENTS, Arguments, NetworkOptions, Options, ReadingOptions, ResultOptions
@@ -191,7 +191,7 @@ class Conversion:
             ConfigError: values of options without meaning, all at once.
             TypeError: a name that no option has.
         """
-        check_names(arguments, Arguments, "convert")
+        check_arguments(arguments, ("output_dir", *Arguments.__annotations__), "convert")
         data = arguments.get("calibration")
         arguments = {**arguments, "calibration": None if data is None else arrays_of(data)}
         project = read_project({**keys_of({"output_dir": output_dir, **arguments}), **more})

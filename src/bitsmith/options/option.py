@@ -9,7 +9,9 @@ from typing import TypeVar, cast
 from bitsmith.config.reading import did_you_mean
 
 _REASONS = {
-    "verbose": "terminals show the steps, and the logger 'bitsmith' has them: logging.getLogger('bitsmith').setLevel('INFO')"
+    "name": "project_name='...' names the circuit",
+    "split_layer_names": "bitsmith.split gives the parts of a model (docs/split-and-compose.md)",
+    "verbose": "terminals show the steps, and the logger 'bitsmith' has them: logging.getLogger('bitsmith').setLevel('INFO')",
 }
 """Remedies for arguments of other packages' functions."""
 
