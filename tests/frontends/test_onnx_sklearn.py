@@ -19,7 +19,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, Normalizer, RobustScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
+from sklearn.svm import LinearSVC
 
 import bitsmith
 from bitsmith.errors import ModelFileError, UnsupportedError
@@ -255,16 +256,35 @@ def test_words_at_constant_places_are_refused() -> None:
 
 
 def test_other_models_are_refused_by_name() -> None:
-    from sklearn.impute import SimpleImputer
+    from sklearn.neighbors import KNeighborsClassifier
 
-    with pytest.raises(UnsupportedError, match=r"Imputer.*no missing values"):
-        read_onnx(_exported(SimpleImputer(), *_iris()))
+    with pytest.raises(UnsupportedError, match=r"Scan.*give the live estimator"):
+        read_onnx(_exported(KNeighborsClassifier(3), *_iris(), zipmap=False))
 
 
-def test_an_imputer_is_refused_with_what_to_do() -> None:
-    x, y = load_iris(return_X_y=True)
+def test_an_imputer_stays_in_software() -> None:
+    x, y = _iris()
+    x[0, 1] = np.nan
     model = make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500)).fit(x, y)
-    with pytest.raises(
-        UnsupportedError, match=r"a circuit has no missing values; convert the pipeline without its imputer"
-    ):
+    converted = bitsmith.convert(model, calibration=x[1:])
+    labels, _ = converted.predict(x[1:])
+    np.testing.assert_array_equal(labels.ravel(), model.predict(x[1:]))
+    assert any(f"put 5.84333, {np.nanmean(x[:, 1]):.6g}, 3.758, 1.19933 there" in note for note in converted.notes)
+
+
+def test_an_imputer_of_ordinary_numbers_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match=r"an imputer of -1\.0; accepted: one of NaN"):
+        read_onnx(_exported(SimpleImputer(missing_values=-1.0), *_iris()))
+
+
+def test_a_pipeline_may_end_in_a_linear_machine() -> None:
+    x, y = _iris()
+    model = make_pipeline(Normalizer(), LinearSVC()).fit(x, y)
+    labels, _ = bitsmith.convert(model, calibration=x).predict(x)
+    np.testing.assert_array_equal(labels.ravel(), model.predict(x))
+
+
+def test_a_step_that_is_not_exported_is_told_with_what_to_do() -> None:
+    model = make_pipeline(FunctionTransformer(np.log1p), LinearRegression()).fit(*_iris())
+    with pytest.raises(ModelFileError, match=r"FunctionTransformer is not supported(.|\n)*in software"):
         bitsmith.convert(model)

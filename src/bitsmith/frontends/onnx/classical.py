@@ -32,6 +32,10 @@ _MOST_KEYS = 1 << 14
 """Integers from the least key of an encoder to the greatest."""
 
 
+_MOST_SHOWN = 8
+"""Most values that a note lists."""
+
+
 def numbers(call: Call, key: str, default: tuple[float, ...] | None = None) -> Floats:
     found = call.attributes.numbers(key)
     if found is None and default is None:
@@ -50,6 +54,21 @@ def _scaler(call: Call) -> Value:
         )
     centered = call.build.affine(x, constant(1.0), constant(-offset), kind=Kind.REAL)
     return call.build.affine(centered, constant(scale), constant(0.0), kind=Kind.REAL)
+
+
+def _imputer(call: Call) -> Value:
+    """The numbers themselves: none is missing in a circuit."""
+    missing = call.attributes.get(
+        "replaced_value_float" if "replaced_value_float" in call.attributes else "replaced_value_int64"
+    )
+    if not isinstance(missing, float) or not math.isnan(missing):
+        raise UnsupportedError(f"an imputer of {missing}", accepted="one of NaN, which a circuit is never fed with")
+    instead = call.attributes.numbers("imputed_value_floats") or ()
+    shown = ", ".join(f"{value:.6g}" for value in instead[:_MOST_SHOWN]) + (
+        ", ..." if len(instead) > _MOST_SHOWN else ""
+    )
+    call.say(f"{call.name} stays in software: a circuit has no missing values, so put {shown} there before it.")
+    return call.build.emit(Identity(), call.tensor(0))
 
 
 def _binarizer(call: Call) -> Value:
@@ -184,6 +203,7 @@ def _linear_classifier(call: Call) -> tuple[Value | None, ...]:
 
 CLASSICAL: dict[str, Translation] = {
     "Scaler": Translation(_scaler, "BatchNormalization"),
+    "Imputer": Translation(_imputer, "Identity, of numbers of which none is missing"),
     "Binarizer": Translation(_binarizer, "Comparison"),
     "Normalizer": Translation(_normalizer, "UnitNormalization, or Absolute, Reduce and Divide"),
     "ArrayFeatureExtractor": Translation(_feature_extractor, "Slice, Gather, or Embedding and Reshape"),

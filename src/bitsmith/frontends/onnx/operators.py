@@ -69,7 +69,10 @@ CLASSICAL_OPERATORS = {**CLASSICAL, **MACHINES, **TREES}
 _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
 
 _REMEDIES = {
-    "Scan": ("loops are not translated", "use LSTM, GRU or RNN"),
+    "Scan": (
+        "loops are not translated",
+        "of a recurrent network use LSTM, GRU or RNN; of neighbors of scikit-learn give the live estimator",
+    ),
     "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),
     "Unique": _SEQUENCES,
     "Compress": _SEQUENCES,
@@ -113,11 +116,6 @@ def why_unknown(node: Node) -> tuple[str, str]:
         return _QUANTIZED
     if name in _REMEDIES and not node.domain:
         return _REMEDIES[name]
-    if node.domain == CLASSICAL_DOMAIN and name == "Imputer":
-        return (
-            "a circuit has no missing values",
-            "convert the pipeline without its imputer, and replace missing values before the circuit",
-        )
     if node.domain == CLASSICAL_DOMAIN:
         return (
             f"of the operators of classical models only {', '.join(CLASSICAL_OPERATORS)} are translated",
