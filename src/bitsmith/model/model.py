@@ -412,12 +412,11 @@ class Model(Displayed):
 
     @staticmethod
     def load(path: str | Path, output_dir: str | Path | None = None) -> Model:
-        """The model that :meth:`save` wrote as ``path``, or the command ``convert`` in the folder ``path``.
+        """The model that :meth:`save` wrote as ``path``, or that the command ``convert`` saved in this folder.
 
-        ``output_dir`` replaces its project folder.
-
-        A file does not choose any folder to write to: its project folder is within that of the file. A model that was saved
-        elsewhere than its project has a new one, ``my-hls-test`` beside the file, and a note says so.
+        ``output_dir`` replaces its project folder. A file does not choose any folder to write to: its project folder is
+        within that of the file. A model that was saved elsewhere than its project has a new one, ``my-hls-test`` beside the
+        file, and a note says so.
 
         Raises:
             ModelFileError: not such a file, or a damaged one.

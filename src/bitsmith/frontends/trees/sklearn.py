@@ -289,10 +289,18 @@ def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the exporter reads of other versions of scikit-learn
-            proto = exporter.to_onnx(_exportable(model), example)
+            kept = _exportable(model)
+            # Without options a LinearSVC at the end of a pipeline is asked for maps of probabilities, which it has not.
+            last = kept.steps[-1][1] if hasattr(kept, "steps") else kept
+            options = {id(last): {"nocl": False}} if type(last).__name__ == "LinearSVC" else None
+            proto = exporter.to_onnx(kept, example, options=options)
     except Exception as error:  # whatever the exporter raises
         problem = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise ModelFileError(f"skl2onnx cannot export a {name} ({problem})", where="scikit-learn") from error
+        raise ModelFileError(
+            f"skl2onnx cannot export a {name} ({problem})",
+            where="scikit-learn",
+            remedy="convert the rest of it, and compute the step that the exporter names in software",
+        ) from error
     _choose_by_scores(proto.graph.node)
     return read_onnx(proto, allow_approximate=allow_approximate)
 
