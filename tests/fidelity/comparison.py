@@ -152,7 +152,7 @@ def _differences(case: Case, results: Sequence[Floats], name: str, lenient: bool
         size = _sizes(wanted, LEAST if lenient else 0.0, _SHARES[name])
         error = np.maximum(_off(wanted, have) - excused, 0.0) / size
         wrong = error > MOST_ERROR[name]
-        if wrong.mean() > (MOST_JUMPS if case.jumps else 0.0):
+        if wrong.mean() > (MOST_JUMPS if case.jumps and lenient else 0.0):
             said.append(
                 f"output {number} differs by {error.max():.3g} of its channel's magnitude in {wrong.mean():.1%} of values"
             )

@@ -73,7 +73,7 @@ def test_a_single_row_that_rounding_changes_is_told(name: str) -> None:
     x = np.random.default_rng(2).uniform(-1.0, 1.0, (12_000, 3)).astype(np.float32)
     given = {"input_shape": (3,)} if isinstance(net, nn.Module) else {}
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("ignore")
         model = convert(net, calibration=x[:600], **given)
     wanted = computed(x).reshape(len(x), -1)
     found = np.concatenate([convert_quietly(model, part) for part in np.array_split(x, 4)])
@@ -82,12 +82,17 @@ def test_a_single_row_that_rounding_changes_is_told(name: str) -> None:
     data = x[right][:600]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        convert(net, calibration=x[:600], **given).predict(data)
+        convert(net, calibration=data, **given).predict(data)
     for at in (0, 333, 599):
         outside = data.copy()
         outside[at] = x[~right][0]
-        with pytest.warns(FidelityWarning, match="which row .* takes by a number that is nearly an integer"):
-            convert(net, calibration=x[:600], **given).predict(outside)
+        with pytest.warns(FidelityWarning, match="Layers decide by numbers that are nearer"):
+            convert(net, calibration=data, **given).predict(outside)
+    if np.any(~right[:600]):
+        with pytest.warns(
+            FidelityWarning, match=r"of 600 samples are decided otherwise before[\s\S]*with bits=\d\d these"
+        ):
+            convert(net, calibration=x[:600], **given)
 
 
 def convert_quietly(model: Any, x: Any) -> Any:

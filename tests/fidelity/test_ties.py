@@ -6,13 +6,18 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import given
 
-from bitsmith.fidelity.shortfall import at_ties, shaken
+from bitsmith.fidelity.shortfall import shaken
+from bitsmith.fidelity.ties import at_ties, more_bits, open_decisions
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.activation import ReLU
+from bitsmith.layers.elementwise import Sign
 from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
+from bitsmith.layers.reduction import ArgMax
+from bitsmith.layers.trees import EXAMPLES
 
 
 def _network(step: float) -> Network:
@@ -28,7 +33,7 @@ def _network(step: float) -> Network:
 @given(st.floats(0.0078125, 1.0, width=32), st.lists(st.integers(0, 120), min_size=64, max_size=64))
 def test_either_code_beside_a_tie_may_be_the_framework_s(step: float, codes: list[int]) -> None:
     ties = ((np.array(codes) + 0.5) * step).reshape(8, 8)
-    (found,) = shaken(_network(step), [ties], at_ties)
+    (found,) = shaken(_network(step), [ties])
     assert np.all(np.abs(found - ties) < 0.51 * step)
 
 
@@ -36,7 +41,30 @@ def test_what_single_precision_holds_stays_at_its_tie() -> None:
     node = _network(0.1).nodes[-1]
     ties = (np.arange(64) + 0.5).reshape(8, 8)
     held, others = 0.125 * ties, float(np.float32(0.1)) * ties * (1 + 2**-30)
-    assert np.array_equal(at_ties(node, [held], node.layer.reference([held])), node.layer.reference([held]))
-    assert np.any(at_ties(node, [others], node.layer.reference([others])) != node.layer.reference([others]))
+    rng = np.random.default_rng(0)
+    assert np.array_equal(at_ties(rng, node, [held], node.layer.reference([held])), node.layer.reference([held]))
+    assert np.any(at_ties(rng, node, [others], node.layer.reference([others])) != node.layer.reference([others]))
     relu = _network(0.1).nodes[1]
-    assert at_ties(relu, [others], others) is others
+    assert at_ties(rng, relu, [others], others) is others
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([ArgMax(0), Sign(), EXAMPLES[0].layer]))
+def test_decisions_beyond_the_last_places_of_single_precision_are_the_model_s(seed: int, layer: Layer) -> None:
+    """The circuit's are taken nearer to a threshold, and are told with the bits that are enough for them elsewhere."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(300, 2))
+    result = layer.reference([x])
+    near = layer.reference([x + 2.0**-26 * np.abs(x).max(axis=1, keepdims=True) * rng.choice([-1.0, 1.0], x.shape)])
+    np.testing.assert_array_equal(open_decisions(layer, [x], result, near), near)
+    held = x + 2.0 ** -int(rng.integers(4, 14)) * rng.uniform(-1.0, 1.0, x.shape)
+    far = layer.reference([held])
+    at = open_decisions(layer, [x], result, far)
+    margins = [layer.reference([x + 2.0**-18 * np.abs(x).max() * rng.choice([-1.0, 1.0], x.shape)]) for _ in range(64)]
+    sure = np.logical_and.reduce([(other == result).reshape(len(x), -1).all(axis=1) for other in margins])
+    np.testing.assert_array_equal(at[sure], result[sure])
+    bits = more_bits(layer, [x], [held], result)
+    assert (bits == 0) == np.array_equal(far, result)
+    if bits:
+        rows = (far != result).reshape(len(x), -1).any(axis=1)
+        less, enough = (layer.reference([x[rows] + (held - x)[rows] * 2.0**-k]) for k in (bits - 1, bits))
+        assert np.array_equal(enough, result[rows]) and not np.array_equal(less, result[rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from tests.properties import judged
 
 import bitsmith
+from bitsmith import FidelityWarning
 
 Numbers = npt.NDArray[Any]
 
@@ -53,6 +55,18 @@ def test_classes_and_probabilities(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(shares, wanted, atol=0.02)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_odds_that_underflow_count_for_nothing_unless_all_do(dtype: type[np.floating[Any]], tmp_path: Path) -> None:
+    """The greatest of each sample lie around the least number of their type."""
+    x, y = load_iris(return_X_y=True)
+    model = linear_model.SGDClassifier(loss="log_loss", random_state=0).fit(x.astype(dtype), y)
+    model.intercept_ -= dtype(np.log(np.finfo(dtype).max)) - dtype(20.0)
+    wanted = model.predict_proba(x.astype(dtype))
+    label, shares = bitsmith.convert(model, tmp_path, calibration=x, check=False).predict(x.astype(dtype))
+    np.testing.assert_array_equal(label.ravel(), model.predict(x.astype(dtype)))
+    np.testing.assert_allclose(shares, wanted, atol=0.02)
+
+
 def test_trees_of_an_export_decide_on_numbers_of_double_precision_as_after_rounding(tmp_path: Path) -> None:
     x, y = load_diabetes(return_X_y=True)
     model = ensemble.BaggingRegressor(n_estimators=3, random_state=0).fit(x[:150], y[:150])
@@ -62,11 +76,18 @@ def test_trees_of_an_export_decide_on_numbers_of_double_precision_as_after_round
     np.testing.assert_allclose(found, wanted, atol=1e-3 * np.ptp(wanted))
 
 
-@pytest.mark.filterwarnings("error::bitsmith.errors.FidelityWarning")
-def test_one_label_of_many_may_be_the_other_of_two_that_are_nearly_as_good(tmp_path: Path) -> None:
-    """Of 64 samples one lies between two clusters; scikit-learn takes double precision for clusters of these."""
+def test_a_label_that_is_the_other_of_two_nearly_as_good_is_told_with_the_bits_that_mend_it(tmp_path: Path) -> None:
+    """One of 442 samples lies between two clusters, by a share of 2e-4 of its distance."""
     x, _ = load_diabetes(return_X_y=True)
     x = (x - x.mean(axis=0)) / x.std(axis=0) * 0.05
     model = cluster.KMeans(random_state=0).fit(x[:150])
-    circuit = bitsmith.convert(model, tmp_path, calibration=x, check=True)
-    assert np.count_nonzero(circuit.predict(x)[0].ravel() != model.predict(x)) <= 2
+    with pytest.warns(
+        FidelityWarning, match=r"1 of 442 samples are decided otherwise[\s\S]*with bits=\d\d these"
+    ) as told:
+        circuit = bitsmith.convert(model, tmp_path, calibration=x, check=True)
+    assert np.count_nonzero(circuit.predict(x)[0].ravel() != model.predict(x)) == 1
+    bits = int(str(told[0].message).split("bits=")[1][:2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FidelityWarning)
+        circuit = bitsmith.convert(model, tmp_path / "more", calibration=x, bits=bits)
+    np.testing.assert_array_equal(circuit.predict(x)[0].ravel(), model.predict(x))

@@ -18,7 +18,7 @@ from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import NetworkNode
-from bitsmith.layers.settings import SoftmaxImplementation
+from bitsmith.layers.settings import MOST_BITS, SoftmaxImplementation
 from bitsmith.report.sections import LayerFidelity, percent
 
 _SUMS = ("accum", "result")
@@ -35,6 +35,9 @@ _COARSE = 32
 
 _GOOD_ERROR = 0.005
 """Own error to which a proposed budget brings a layer down."""
+
+_SPARE_BITS = 2
+"""Bits beyond those that errors of today need: others are as large as steps allow."""
 
 _DEEP, _LEVEL = -1000.0, 100.0
 """Least value of an input that is taken for a mask's level, and its ratio to the input's greatest number."""
@@ -124,6 +127,8 @@ class Causes:
             return self._short_of_bits(name, own)
         if (level := self._level_before(node)) is not None:
             return level
+        if (more := self.measured.layers[name].bits) != 0:
+            return self._near(name, more)
         if own * _GROWS < ((row.error or 0.0) if channel is None else channel.error):
             return Problem(
                 name, "small errors of what it reads become large in it", "give the layers before it more bits"
@@ -164,6 +169,13 @@ class Causes:
         of, wanted = ("", f"{enough}") if every else (f" of {short[0]}s", f"{{{short[0]}: {enough}}}")
         found = f"auto keeps {few} bits{of}, and it differs from its float meaning by {percent(own)} of its range"
         return Problem(name, found, f"give it Bits: {wanted}")
+
+    def _near(self, name: str, more: int | None) -> Problem:
+        """A layer that decides by operands which lack so many bits of their budget."""
+        bits = min(budgets(self.nodes.values()).values()) + (_MOST_BITS if more is None else more + _SPARE_BITS)
+        remedy = f"with bits={bits} these samples are decided as in the float model"
+        symptom = "it decides by numbers that are nearer to its threshold than they are accurate"
+        return Problem(name, symptom, remedy if bits <= MOST_BITS else "give the layers before it formats of more bits")
 
     def _finer_formats(self, node: NetworkNode, channel: Channel) -> dict[str, FixedFormat]:
         """The formats of a layer that are too coarse for a channel, made finer; those of ``auto`` as if they were given."""

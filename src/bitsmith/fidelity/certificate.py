@@ -23,7 +23,7 @@ from bitsmith.fidelity.judgement import Verdict, judge
 from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.scales import USUAL, AtScale, at_scales
-from bitsmith.fidelity.shortfall import at_ties, shaken
+from bitsmith.fidelity.shortfall import shaken
 from bitsmith.fidelity.words import in_words
 from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.frameworks import AnyModel
@@ -384,7 +384,7 @@ def _compared(
 
 def _shaken(network: Network, inputs: Sequence[Floats], wanted: Sequence[Floats]) -> float:
     """Return the distance of the outputs from those ``wanted`` if inputs, and what quantizers read, differ in the last place."""
-    pairs = zip(wanted, shaken(network, inputs, at_ties), strict=True)
+    pairs = zip(wanted, shaken(network, inputs), strict=True)
     return max(deviation(x, y, spans(x).whole.size).error for x, y in pairs)
 
 

@@ -14,16 +14,13 @@ from dataclasses import dataclass
 from bitsmith.fidelity.budgets import allowance, made_by
 from bitsmith.fidelity.causes import Causes, Problem, would_wrap
 from bitsmith.fidelity.channels import Channel
-from bitsmith.fidelity.measure import Comparison, Measured
-from bitsmith.fidelity.shortfall import decides_anew
+from bitsmith.fidelity.measure import AUTO_WORST, Comparison, Measured
+from bitsmith.fidelity.ties import decides_anew
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.report.sections import LayerFidelity, percent
 
 AUTO_ERROR = 0.01
 """Mean error of an output that formats of ``auto`` never cause."""
-
-AUTO_WORST = 0.02
-"""Greatest error of an output that formats of ``auto`` never cause unless an operation before it is steep."""
 
 MOST_STEP = 2.0**-9
 """The step of ten bits, as a share of a range: ``auto`` gives no coarser ones."""
@@ -44,7 +41,7 @@ LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
 """Signal to noise below which an output is of no use, if its mean error exceeds the other as well."""
 
 FEW_OFF = 1 / 32
-"""Share of the values of a layer that jumps, or reads what does, that may be others: near a threshold any rounding decides."""
+"""Share of values that decisions may make others in generated samples, or anew in each step, where one moves all that come."""
 
 WRAPPED_WORST = 0.25
 """Own error of a layer that shows that values which wrap matter: an accumulator's may, if the result is right again."""
@@ -60,10 +57,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Wrong:
-    """An output that is of no use, or one of its channels."""
+    """An output that is of no use, one of its channels, or samples of it that are decided otherwise, of how many."""
 
     row: LayerFidelity
     channel: Channel | None = None
+    samples: str = ""
 
     @property
     def name(self) -> str:
@@ -77,6 +75,8 @@ class _Wrong:
             else (f"channel {self.channel.index} of output {self.name!r}", (self.channel.error, self.channel.worst))
         )
         mean, worst = map(percent, figures)
+        if self.samples:
+            return f"{self.samples} samples are decided otherwise before {which}, which is off by up to {worst} of its range"
         return f"{which} differs from the float model's by {mean} of its range, at worst by {worst}"
 
 
@@ -85,7 +85,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     nodes = {node.name: node for node in network.nodes}
     layers = measured.layers
     causes = Causes(nodes, measured)
-    outputs = (_wrong(layers, network, name) for name in network.outputs if name in layers)
+    outputs = (_wrong(layers, network, name, calibrated=calibrated) for name in network.outputs if name in layers)
     bad = [wrong for wrong in outputs if wrong is not None]
     if bad:
         return Verdict(_said(bad), tuple(_problems(network, measured, causes, bad)))
@@ -105,16 +105,18 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
 
-def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wrong | None:
+def _wrong(layers: Mapping[str, Comparison], network: Network, name: str, *, calibrated: bool) -> _Wrong | None:
     """Return the fault of an output, if any."""
-    # Where a layer jumps the last place decides, even of 16 bits: in one channel a single jump may be all that happens.
     layer, before = layers[name], network.ancestors([name])
     jumps = any(_jumps(layers, node) for node in before)
-    excused = jumps or any(node.settings.precision for node in before)
+    vague = jumps and (not calibrated or any(map(decides_anew, before)))
+    excused = vague or any(node.settings.precision for node in before)
     limit = None if excused else AUTO_ERROR * allowance(before)
     row, lost = layer.row, layer.lost
-    if jumps and _share_off(row) <= FEW_OFF:
+    if vague and _share_off(row) <= FEW_OFF:
         return None
+    if jumps and limit == AUTO_ERROR and layer.samples:
+        return _Wrong(row, samples=f"{layer.samples:,} of {layer.count:,}")
     varies = layer.span.size / layer.span.largest
     if _is_useless(row.error or 0.0, row.snr_db, varies, limit):
         return _Wrong(row)
@@ -200,12 +202,18 @@ def _said(bad: Sequence[_Wrong]) -> str:
 
 
 def _problems(network: Network, measured: Measured, causes: Causes, bad: Sequence[_Wrong]) -> Iterator[Problem]:
-    """Return the layers where outputs start to be ``bad``; channels count where no output is bad as a whole."""
-    whole = [wrong for wrong in bad if wrong.channel is None]
-    if whole:
-        starts = _starts(network, measured, {wrong.name: None for wrong in whole})
-    else:
-        starts = _starts(network, measured, dict[str, Channel | None](_followed(network, measured, bad)))
+    """Return the layers where outputs start to be ``bad``: those that decide otherwise, or make errors large.
+
+    Channels count where no output is bad as a whole.
+    """
+    whole: dict[str, Channel | None] = {wrong.name: None for wrong in bad if wrong.channel is None}
+    before = network.ancestors([wrong.name for wrong in bad if wrong.samples])
+    starts: dict[str, Channel | None] = {}
+    for node in before:
+        decides = node.name in measured.layers and measured.layers[node.name].bits != 0
+        if decides and starts.keys().isdisjoint(each.name for each in network.ancestors([node.name])):
+            starts[node.name] = None
+    starts = starts or _starts(network, measured, whole or dict(_followed(network, measured, bad)))
     for name, channel in starts.items():
         yield causes.of(measured.layers[name].row, channel)
 

@@ -18,15 +18,15 @@ from bitsmith.emulate import Emulator
 from bitsmith.fidelity.channels import Channel, Channels
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.fidelity.losses import Loss, LossyCasts
+from bitsmith.fidelity.ties import more_bits, open_decisions
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Fracs, Overflow
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settled import exact_variables
-from bitsmith.layers.traits import Exactness
 from bitsmith.report.sections import LayerFidelity
 
 _FAR = 8.0
@@ -38,9 +38,8 @@ _CANCELLED = 2.0**-44
 _SINGLE = 2.0**-24
 """The same of the frameworks' single precision, in sums of operands that cancel in some channels."""
 
-_EXACT_BITS = 48
-_ROUNDED_OFF = 2.0**-40
-"""Share of the greatest value by which some layers in double precision are rounded at most, and bits of numbers that were not."""
+AUTO_WORST = 0.02
+"""Greatest error of an output that formats of ``auto`` never cause unless an operation before it is steep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,8 @@ class Comparison:
 
     ``lost`` is furthest from the float model's beside its own range, and to ``astray`` the layer adds most itself. They are None
     where small channels are as good as 0. ``step`` is the coarsest step of the format, as a share of the range; 0 there.
+    ``samples`` of ``count`` are off by more than :data:`AUTO_WORST` in some value. Operands of a layer that jumps need ``bits``
+    more for all decisions to be the float model's, so far as that is known.
     """
 
     row: LayerFidelity
@@ -56,6 +57,9 @@ class Comparison:
     lost: Channel | None = None
     astray: Channel | None = None
     step: float = 0.0
+    samples: int = 0
+    count: int = 0
+    bits: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
     layers: dict[str, Comparison] = {}
     outputs: dict[str, Floats] = {}
     with np.errstate(all="ignore"), one_thread():
-        for node, largest, wanted, own in _evaluated(network, inputs, results):
+        for node, largest, wanted, own, bits in _evaluated(network, inputs, results):
             if node.name in network.outputs:
                 outputs[node.name] = wanted
             emulated = results.get(node.name)
@@ -128,7 +132,9 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
             steps = None if node.name in bounded else _steps(frac, wanted.ndim - 1, axis)
             layer = _compared(known[node.name], wanted, own, emulated, axis, steps, _CANCELLED * largest)
             row = _with_losses(layer.row, [loss for loss in losses if loss.layer == node.name])
-            layers[node.name] = replace(layer, row=row)
+            apart = np.abs(emulated - wanted).reshape(len(wanted), -1).max(axis=1, initial=0.0)
+            samples = int(np.count_nonzero(apart > AUTO_WORST * layer.span.size))
+            layers[node.name] = replace(layer, row=row, samples=samples, count=len(wanted), bits=bits)
     return Measured(layers, losses, tuple(outputs[name] for name in network.outputs))
 
 
@@ -147,8 +153,8 @@ def _steps(frac: Fracs, rank: int, axis: int) -> Floats:
 
 def _evaluated(
     network: Network, inputs: Sequence[Floats], results: Mapping[str, Floats]
-) -> Iterator[tuple[NetworkNode, float, Floats, Floats]]:
-    """Each node with its operands' greatest magnitude, its float result, and that of the operands that it has in the circuit.
+) -> Iterator[tuple[NetworkNode, float, Floats, Floats, int | None]]:
+    """Each node with its operands' greatest magnitude, its float result, that of the operands in the circuit, and bits it lacks.
 
     Results are as in the user's model.
     """
@@ -157,15 +163,18 @@ def _evaluated(
     held = {node.name: _as_stored(node, results[node.name]) for node in network.nodes if node.name in results}
 
     def decided(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
-        return _by_ties(node.layer, operands, result, held.get(node.name))
+        return open_decisions(node.layer, operands, result, held.get(node.name))
 
     for position, (node, operands, wanted) in enumerate(network.evaluation(inputs, decided)):
         stored = held.get(node.name)
+        bits: int | None = 0
         if node.name in network.inputs:
             own = wanted
         else:
-            operands = [seen[name] for name in node.inputs]
+            exact, operands = operands, [seen[name] for name in node.inputs]
             own = decided(node, operands, node.layer.reference(operands))
+            if node.layer.jumps and stored is not None and not np.array_equal(own, wanted):
+                bits = more_bits(node.layer, exact, operands, wanted)
             own = own if node.inputs else np.broadcast_to(own, wanted.shape)
             if node.layer.jumps and stored is not None and stored.shape == own.shape:
                 # Rounding took operands across a jump of the float meaning, but not of the circuit, which decides as the model.
@@ -174,31 +183,8 @@ def _evaluated(
         for name in {name for name in node.inputs if last[name] == position}:
             del seen[name]
         largest = max((float(np.abs(operand).max(initial=0.0)) for operand in operands), default=0.0)
-        yield node, largest if math.isfinite(largest) else 0.0, node.result_in_model(wanted), node.result_in_model(own)
-
-
-def _by_ties(layer: Layer, operands: Sequence[Floats], result: Floats, emulated: Floats | None) -> Floats:
-    """The ``result`` of a quantizer, but what is ``emulated`` where rounding errors of the float model decide.
-
-    These are between two codes wherever operands as near to a tie are: circuits are exact there. Operands of few bits have no
-    rounding errors.
-    """
-    if layer.traits.exactness is not Exactness.GRID or emulated is None or emulated.shape != result.shape:
-        return result
-    operand = operands[0]
-    if np.array_equal(result, emulated) or _is_short(operand):
-        return result
-    error = _ROUNDED_OFF * float(np.abs(operand).max())
-    for other in (layer.reference([operand - error]), layer.reference([operand + error])):
-        result = np.where(np.isclose(emulated, other, rtol=_ROUNDED_OFF, atol=0.0), other, result)
-    return result
-
-
-def _is_short(values: Floats) -> bool:
-    """Return True if all values have so few bits that they were hardly rounded."""
-    fractions, _ = np.frexp(values)
-    scaled = np.ldexp(fractions, _EXACT_BITS)
-    return bool(np.all(scaled == np.rint(scaled)))
+        largest = largest if math.isfinite(largest) else 0.0
+        yield node, largest, node.result_in_model(wanted), node.result_in_model(own), bits
 
 
 def _as_stored(node: NetworkNode, found: Floats) -> Floats:

@@ -13,20 +13,13 @@ import numpy.typing as npt
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
-from bitsmith.fidelity.shortfall import (
-    USUAL_TOLERANCE,
-    Deviating,
-    Expected,
-    Tolerance,
-    deviating,
-    float_outputs,
-    furthest,
-)
+from bitsmith.fidelity.budgets import budgets
+from bitsmith.fidelity.shortfall import Deviating, Expected, deviating, float_outputs, furthest
+from bitsmith.fidelity.ties import decides
 from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, Revision
-from bitsmith.layers.settings import FACTORS
-from bitsmith.passes.network.index_inputs import computed_look_ups
+from bitsmith.layers.settings import FACTORS, MOST_BITS
 from bitsmith.report.summary import input_format
 
 _SAMPLES, _LEAST_SAMPLES, _MANY_SAMPLES = 128, 32, 1024
@@ -40,8 +33,8 @@ float model takes no longer for a sample than the circuit's emulation.
 _FEW = 16
 """Fewer samples show too little of the outputs' ranges: what halves of the inputs and zeros give is added to these."""
 
-_NONE = Tolerance(share=0.0, few=0)
-"""Tolerance for values that jump by mistake: not a single one."""
+_MORE_BITS = 4
+"""Bits beyond the budget that keep nearly all decisions those of the float model."""
 
 _SMALLER = 4.0
 """Times by which inputs are smaller that are looked at again."""
@@ -70,8 +63,6 @@ def float_outputs_and_shown(network: Network, inputs: Sequence[Floats]) -> tuple
 class Predictions:
     """Looks at the samples of predictions until there were enough, and again when smaller ones come.
 
-    Every value counts where calibration data would have made jumps rarer, or where a jump takes another row.
-
     Attributes:
         network: the float model.
         calibrated: whether formats follow from calibration data.
@@ -79,10 +70,8 @@ class Predictions:
 
     def __init__(self, network: Network, *, calibrated: bool) -> None:
         self.network, self.calibrated = network, calibrated
-        self._look_ups = computed_look_ups(network)
-        every = not calibrated or bool(self._look_ups)
-        self._tolerance = _NONE if every else USUAL_TOLERANCE
-        self._most = most_compared(network, every=every)
+        self._decides = any(decides(node.layer) for node in network.nodes)
+        self._most = most_compared(network, every=self._decides or not calibrated)
         self._magnitudes: list[float] = []
         self._seen: list[tuple[list[Floats], list[Floats]]] = []
         self._count = self._due = 0
@@ -158,7 +147,7 @@ class Predictions:
 
     def _compared(self, inputs: list[Floats], found: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
         more = float_outputs_beside(self.network, inputs)
-        worst = deviating(Expected.of(self.network, inputs), found, more, self._tolerance)
+        worst = deviating(Expected.of(self.network, inputs), found, more)
         return (worst, inputs) if worst.wrong else None
 
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:
@@ -166,9 +155,10 @@ class Predictions:
         coarse = self._coarsest(worst, inputs, emulator)
         known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
         remedy = "give samples of that scale as calibration, or "
-        if self.calibrated and self._look_ups:
-            why = f"Rounding decides which row {self._look_ups[0]!r} takes by a number that is nearly an integer"
-            which, remedy = "what it is computed from", "give "
+        if self.calibrated and self._decides:
+            why = "Layers decide by numbers that are nearer to a threshold than they are accurate"
+            remedy = f"give samples like these as calibration, or bits={self._more_bits()}, or "
+            which = "what is compared"
         elif coarse is None and (steps := self._coarse_steps(worst.output)) is not None:
             why, which, remedy = f"The steps of {steps}", "it", "give "
         elif coarse is None:
@@ -180,6 +170,9 @@ class Predictions:
             which = f"input {op.name!r}"
             remedy = "give " if self.network.input(op.name).is_chosen else remedy
         return f"{worst} (on {len(inputs[0])} samples of this prediction). {why}: {remedy}{which} a precision"
+
+    def _more_bits(self) -> int:
+        return min(min(budgets(self.network.nodes).values()) + _MORE_BITS, MOST_BITS)
 
     def _coarse_steps(self, output: str) -> str | None:
         """The factors before ``output`` that a format of the user is coarsest for, and their greatest magnitude."""

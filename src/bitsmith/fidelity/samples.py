@@ -15,6 +15,9 @@ from bitsmith.layers.settled import decided_inputs, is_quantized, resolution_of
 from bitsmith.passes.network.calibration import generated
 
 SAMPLES = 64
+SAMPLES_OF_DECISIONS = 1024
+"""Samples of the user's where layers decide: a single one of hundreds may be on another side."""
+
 SAMPLES_OF_RANGES = 4096
 """Samples where the user states the ranges of all inputs, so that the worst of them says what is the worst within these."""
 
@@ -26,7 +29,9 @@ _ELEMENTS, _ALL_ELEMENTS = 1 << 20, 1 << 24
 def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floats]:
     """A few of the calibration data, evenly spaced, or generated inputs; all in single precision, as frameworks take them."""
     sizes = [max(math.prod(shape), 1) for shape in network.shapes().values()]
-    most = SAMPLES if any(network.input(name).least is None for name in network.inputs) else SAMPLES_OF_RANGES
+    decides = calibration is not None and any(node.layer.jumps for node in network.nodes)
+    unstated = any(network.input(name).least is None for name in network.inputs)
+    most = SAMPLES_OF_RANGES if not unstated else SAMPLES_OF_DECISIONS if decides else SAMPLES
     count = min(max(min(_ELEMENTS // max(sizes), _ALL_ELEMENTS // sum(sizes)), _LEAST_SAMPLES), most)
     if calibration is None:
         drawn = generated(_with_ranges_of_the_model(network), count)

@@ -16,7 +16,8 @@ import numpy as np
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.measure import Circuit
 from bitsmith.fidelity.samples import samples
-from bitsmith.fidelity.shortfall import Expected, Tolerance, deviating, jumping
+from bitsmith.fidelity.shortfall import Expected, Tolerance, deviating
+from bitsmith.fidelity.ties import decides
 from bitsmith.ir.program import Program
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -39,7 +40,10 @@ _SCALES: Mapping[str, tuple[float, float]] = {
 USUAL = ("0 to 1", "-1 to 1")
 """Ranges that most data are brought to before a network takes them: a circuit that is wrong there is warned of."""
 
-_TOLERANCES = Tolerance(share=0.0, few=0), Tolerance(share=0.0025)
+_FEW = Tolerance(share=0.02, few=2)
+"""Tolerance for inputs that nobody has asked for."""
+
+_TOLERANCES = Tolerance(), Tolerance(share=0.0025, few=2)
 """Goals of finer steps: no value that jumps by mistake, or, where that cannot be, few of them."""
 
 _MOST_FINER, _FEWER = 8, (2, 4, 6)
@@ -64,7 +68,7 @@ def at_scales(network: Network, circuit: Circuit) -> tuple[AtScale, ...]:
     """Return the errors of ``circuit``, which ``network`` became, at each scale; empty if the inputs' is known."""
     errors = []
     for scale, inputs in _drawn(circuit.network, _SCALES):
-        worst = deviating(Expected.of(network, inputs), circuit.outputs(inputs))
+        worst = deviating(Expected.of(network, inputs), circuit.outputs(inputs), tolerance=_FEW)
         errors.append(AtScale(scale, worst.output, worst.error, worst.worst, worst.wrong))
     return tuple(errors)
 
@@ -76,7 +80,7 @@ def finer_for_scales(network: Network, lowered: Callable[[Finer], Program]) -> F
 
     None where it is so already, and where more of them do not help.
     """
-    count = _MORE_SAMPLES if jumping(network.nodes) else _SAMPLES
+    count = _MORE_SAMPLES if any(decides(node.layer) for node in network.nodes) else _SAMPLES
     drawn = [inputs for _, inputs in _drawn(network, USUAL, count, rounding=True)]
     expected = [Expected.of(network, inputs) for inputs in drawn]
 

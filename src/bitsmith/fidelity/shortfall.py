@@ -7,18 +7,18 @@ inputs*. Small inputs have outputs of a small range, for which steps may be coar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from bitsmith.base.blas import one_thread
 from bitsmith.fidelity.budgets import allowance, excused
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
+from bitsmith.fidelity.ties import TRIES, at_ties, decides, decides_anew
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode, Revision
-from bitsmith.layers.traits import Exactness
 from bitsmith.report.sections import percent
 
 
@@ -28,19 +28,16 @@ class Tolerance:
 
     Attributes:
         error: that of a single value, as a share of its output's range.
-        share, few: the share of values, and the number of them, that may exceed it where a layer jumps, or rounds itself: near a
-            threshold any rounding decides.
+        share, few: the share of values, and the number of them, that may exceed it where a layer jumps, or rounds itself.
     """
 
     error: float = 0.01
-    share: float = 0.02
-    few: int = 2
+    share: float = 0.0
+    few: int = 0
 
-    def many(self, wanted: Floats, found: Floats, size: float) -> bool:
-        """True if more values than may be are off by more than the error of a range of ``size``."""
-        with np.errstate(all="ignore"):
-            count = int(np.count_nonzero(np.abs(found - wanted) > self.error * size))
-        return count > max(self.share * wanted.size, self.few)
+    def many(self, distances: Floats, size: float) -> bool:
+        """True if more of the ``distances`` than may be are more than the error of a range of ``size``."""
+        return int(np.count_nonzero(distances > self.error * size)) > max(self.share * distances.size, self.few)
 
 
 USUAL_TOLERANCE = Tolerance()
@@ -56,6 +53,12 @@ _LAST, _TRIES = 2.0**-12, 4
 
 _ELEMENTS = 1 << 23
 """Elements of all results of the samples that are computed at a time, which bounds memory."""
+
+_SINGLE = 2.0**-23
+"""Share of a number that its last place is in single precision, at most."""
+
+_SPIKES = Tolerance(share=0.02, few=2)
+"""Tolerance for what is decided anew in each step, where a single one moves all that come."""
 
 _STILL = 2.0**-12
 """Least range of an output, as a share of its greatest magnitude."""
@@ -100,22 +103,11 @@ def _float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision
     return [outputs[name] for name in network.outputs]
 
 
-def shaken(network: Network, inputs: Sequence[Floats], revised: Revision | None = None) -> list[Floats]:
-    """The outputs if fractions of the inputs differ in the last place of single precision, of results as they are ``revised``."""
-    rng = np.random.default_rng(0)
-    return float_outputs(network, [np.where(x == np.rint(x), x, _beside(x, rng)) for x in inputs], revised)
-
-
-def _beside(x: Floats, rng: np.random.Generator) -> Floats:
-    return x * (1.0 + rng.choice([-(2.0**-23), 2.0**-23], x.shape))
-
-
-def at_ties(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
-    """The ``result`` of a quantizer whose operands differ in the last place, where single precision does not hold them."""
-    if node.layer.traits.exactness is not Exactness.GRID:
-        return result
-    (x,) = operands
-    return node.layer.reference([np.where(x == x.astype(np.float32), x, _beside(x, np.random.default_rng(0)))])
+def shaken(network: Network, inputs: Sequence[Floats], seed: int = 0) -> list[Floats]:
+    """The outputs if fractions of the inputs, and what layers decide by, differ in the last places of single precision."""
+    rng = np.random.default_rng(seed)
+    last = [np.where(x == np.rint(x), x, x * (1.0 + rng.choice([-_SINGLE, _SINGLE], x.shape))) for x in inputs]
+    return float_outputs(network, last, partial(at_ties, rng))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +127,18 @@ class Expected:
     def shaken(self) -> list[list[Floats]]:
         """The outputs for inputs that differ in their last place, and so do trained numbers of layers that decide anew."""
         return [shaken(network, self.inputs) for network in _rounded_anew(self.network)]
+
+    def distances(self, number: int, output: Floats, most: float) -> Floats:
+        """Return those of an ``output`` from what is expected, or what may be where that is more than ``most``."""
+        distances = np.abs(output - self.outputs[number])
+        for seed in range(TRIES):
+            rows = np.flatnonzero(distances.reshape(len(output), -1).max(axis=1, initial=0.0) > most)
+            if not rows.size:
+                break
+            rows = np.arange(len(output)) if self.network.stateful else rows
+            other = shaken(self.network, [x[rows] for x in self.inputs], seed)[number]
+            distances[rows] = np.minimum(distances[rows], np.abs(output[rows] - other))
+        return distances
 
 
 def deviating(
@@ -188,10 +192,12 @@ def _deviating(expected: Expected, number: int, output: Floats, span: Span, tole
     if excused(before) or allowance(before) > 1.0:
         return Deviating(name, off.error, off.worst, drowned)
     wrong = off.worst > tolerance.error
-    if wrong and jumping(before):
-        wrong = tolerance.many(wanted, output, size)
+    if wrong and any(map(decides_anew, before)):
+        wrong = _SPIKES.many(np.abs(output - wanted), size)
         last = max(deviation(wanted, other[number], size).error for other in expected.shaken) if wrong else off.error
         wrong = wrong and off.error > _SHAKEN * last
+    elif wrong and any(decides(node.layer) for node in before):
+        wrong = tolerance.many(expected.distances(number, output, tolerance.error * size), size)
     return Deviating(name, off.error, off.worst, wrong)
 
 
@@ -212,13 +218,3 @@ def _rounded_anew(network: Network) -> list[Network]:
         return replace(node, layer=node.layer.with_weights(changed))
 
     return [network.with_nodes([off(node) for node in network.nodes]) for _ in range(_TRIES)]
-
-
-def decides_anew(node: NetworkNode) -> bool:
-    """Return True if the layer rounds and then decides, so that its last place moves a whole result, such as a spike."""
-    return node.layer.jumps and node.layer.traits.exactness is Exactness.APPROXIMATE
-
-
-def jumping(nodes: Iterable[NetworkNode]) -> bool:
-    """True if small differences of what a layer reads may become large ones of its result."""
-    return any(node.layer.jumps or node.layer.traits.exactness is Exactness.GRID for node in nodes)

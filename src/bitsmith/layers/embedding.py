@@ -31,7 +31,6 @@ class Embedding(Layer):
     from_end: bool = False
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
-    looks_up: ClassVar[bool] = True
     precisions: ClassVar[tuple[str, ...]] = ("weight", "result")
     trained: ClassVar[Mapping[str, str]] = {"weight": "table"}
 
@@ -81,7 +80,6 @@ class OneHot(Layer):
     classes: int
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
-    looks_up: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
     @property

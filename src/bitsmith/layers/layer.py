@@ -102,11 +102,6 @@ class Layer(ABC):
         return by_traits(self.traits, self.reference, operands)
 
     @property
-    def looks_up(self) -> bool:
-        """Return True if operands are numbers of rows, the next of which is nothing alike: a single wrong one counts."""
-        return False
-
-    @property
     def bounded(self) -> bool:
         """Return True if all results lie within -1 to 1, whatever the operands.
 

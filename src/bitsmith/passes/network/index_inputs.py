@@ -42,17 +42,6 @@ def look_ups(network: Network) -> Mapping[str, Sequence[LookUp]]:
     return {name: tuple(_look_ups(network, name, own)) for name, own in places.items()}
 
 
-def computed_look_ups(network: Network) -> tuple[str, ...]:
-    """The layers that look rows up by numbers which the network computes."""
-    return tuple(node.name for node in network.nodes if node.layer.looks_up and not _is_given(network, node))
-
-
-def _is_given(network: Network, reader: NetworkNode) -> bool:
-    """True if all that ``reader`` reads are elements of inputs, or constants."""
-    sources = [network.node(name) for name in reader.inputs]
-    return all(not node.inputs or (node.layer.traits.moves and _is_given(network, node)) for node in sources)
-
-
 def _look_ups(network: Network, name: str, places: Floats) -> Iterator[LookUp]:
     """The look-ups of a node, whose elements are those of an input at the ``places``."""
     for reader in network.consumers(name):

@@ -1,0 +1,91 @@
+"""Decisions of layers that jump: those that single precision leaves open, and the bits that others need.
+
+Frameworks compute in single precision. A number that it does not hold is off by some of its last places, and what is decided
+that near to a threshold may be either. All other decisions are the model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.network import NetworkNode
+from bitsmith.layers.traits import Exactness
+
+_LAST = 2.0**-21
+"""Share of a sample's greatest magnitude by which frameworks' results are off: a few last places of single precision."""
+
+_FEW_BITS = 16
+"""Bits of numbers that nothing has rounded."""
+
+TRIES = 16
+"""Draws of such errors: two values that are compared are off to one another in one of four."""
+
+_MOST_BITS = 12
+"""Most bits beyond those of ``auto`` that are looked at."""
+
+
+def decides_anew(node: NetworkNode) -> bool:
+    """Return True if the layer rounds and then decides, so that its last place moves a whole result, such as a spike."""
+    return node.layer.jumps and node.layer.traits.exactness is Exactness.APPROXIMATE
+
+
+def decides(layer: Layer) -> bool:
+    """Return True if the least change of an operand may lead to another result."""
+    return layer.jumps or layer.traits.exactness is Exactness.GRID
+
+
+def open_decisions(layer: Layer, operands: Sequence[Floats], result: Floats, emulated: Floats | None) -> Floats:
+    """The ``result`` of a layer, but what is nearest to what is ``emulated`` of those that single precision leaves open."""
+    if emulated is None or emulated.shape != result.shape or not decides(layer):
+        return result
+    rows = differing(result, emulated)
+    if not rows.size:
+        return result
+    few, result = [x[rows] for x in operands], result.copy()
+    rng = np.random.default_rng(0)
+    for _ in range(TRIES):
+        other = layer.reference([off(x, rng) for x in few])
+        result[rows] = np.where(
+            np.abs(emulated[rows] - other) < np.abs(emulated[rows] - result[rows]), other, result[rows]
+        )
+    return result
+
+
+def at_ties(rng: np.random.Generator, node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
+    """The ``result`` of a layer, decided by operands as a framework may have them."""
+    return node.layer.reference([off(x, rng) for x in operands]) if decides(node.layer) else result
+
+
+def off(x: Floats, rng: np.random.Generator) -> Floats:
+    """Numbers that differ as a framework's may: by last places of their own, and of their sample's if they need them.
+
+    Numbers of few bits among others of few bits, such as integers, are as they are.
+    """
+    if bool(np.all(np.ldexp(np.frexp(x)[0], _FEW_BITS) % 1.0 == 0.0)):
+        return x
+    most = np.abs(x).max(axis=tuple(range(1, x.ndim)), keepdims=True, initial=0.0)
+    error = _LAST * np.where(x == x.astype(np.float32), np.abs(x) / 2.0, most)
+    return np.asarray(x + error * rng.choice([-1.0, 1.0], x.shape))
+
+
+def differing(result: Floats, other: Floats) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """The numbers of the samples in which anything differs."""
+    return np.flatnonzero((result != other).reshape(len(result), -1).any(axis=1))
+
+
+def more_bits(layer: Layer, operands: Sequence[Floats], held: Sequence[Floats], result: Floats) -> int | None:
+    """The bits that operands need beyond those that they are ``held`` with, for all decisions to be those of the ``result``.
+
+    Each halves the error. None: so many that they are not known.
+    """
+    own = layer.reference(held)
+    rows = differing(result, own)
+    errors = [(x[rows], y[rows] - x[rows]) for x, y in zip(operands, held, strict=True)]
+    for bits in range(_MOST_BITS) if rows.size else ():
+        nearer = layer.reference([x + np.ldexp(error, -bits) for x, error in errors])
+        if np.array_equal(nearer, result[rows]):
+            return bits
+    return None if rows.size else 0
