@@ -3,6 +3,10 @@
 Arrays have the batch as their *last* axis, so that numpy's inner loops run over samples, per-channel constants are
 scalars to them, wiring ops move whole rows, and a linear op is one ``weights.T @ x``. Running a program is calling its
 steps in order. Buffers return to a pool after their last use; element-wise ops work in place where they can.
+
+As long as none of many casts wraps, no cast needs a look of its own. The rounded numbers of casts with the same range are kept
+side by side until the end of a run. If one of them is outside, the run is repeated with a check, and perhaps a wrap, after each
+cast. That is worth it where a call takes longer than its work.
 """
 
 from __future__ import annotations
@@ -17,8 +21,7 @@ import numpy.typing as npt
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.bounds import NumberKind, has_safe_exponents, limb_count
-from bitsmith.emulate.floats import FloatArray, Kernel
-from bitsmith.emulate.guard import Guard
+from bitsmith.emulate.floats import MANY, FloatArray, Kernel, extremes
 from bitsmith.emulate.notes import RangeNotes
 from bitsmith.emulate.storage import Storage, StoragePlan, fitted
 from bitsmith.ir import ops
@@ -38,6 +41,9 @@ States: TypeAlias = dict[int, list[IntArray]]
 
 MUCH = 1 << 12
 """Elements, from which on the time that a call takes by itself does not count."""
+
+_ALIGNED = 16
+"""Elements: numbers of each cast begin at a line of the cache."""
 
 
 class Buffer:
@@ -344,3 +350,28 @@ def copy_limbs(target: Sequence[Array], source: limbs.Limbs) -> None:
     """``source`` written into the limbs of ``target``."""
     for to, part in zip(target, limbs.resize(source, len(target)), strict=True):
         np.copyto(to, part)
+
+
+class Guard:
+    """Numbers of several casts to the range ``lo..hi``, which has 0."""
+
+    __slots__ = ("_hi", "_kept", "_lo", "_used")
+
+    def __init__(self, lo: float, hi: float, dtype: npt.DTypeLike) -> None:
+        self._lo, self._hi = lo, hi
+        self._kept = np.zeros(MANY, dtype)
+        self._used = 0
+
+    def rows(self, count: int, size: int) -> FloatArray | None:
+        """An array (count, size) that is looked at; None if there is no room for it."""
+        start, end = self._used, self._used + count * size
+        if end > self._kept.size:
+            return None
+        self._used = -(-end // _ALIGNED) * _ALIGNED
+        found: FloatArray = self._kept[start:end].reshape(count, size)
+        return found
+
+    def holds(self) -> bool:
+        """Return True if all numbers are within the range."""
+        least, greatest = extremes(self._kept[: self._used])
+        return self._lo <= least and greatest <= self._hi
