@@ -23,7 +23,7 @@ from bitsmith.estimate.tables import unlike
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
-from bitsmith.mapping.memories import paired, table_blocks, takes_block
+from bitsmith.mapping.memories import Words, paired, table_blocks, takes_block
 from bitsmith.mapping.multipliers import Multipliers, Pairs, multipliers, used_blocks
 from bitsmith.netlist import csd
 from bitsmith.netlist.delays import lut_inputs
@@ -198,7 +198,7 @@ class Count:
         self.lut += _LOAD_LUTS
         self.ff += _LOAD_FFS + 2 * bits
         if words > 1:
-            self.memory(words, bits)
+            self.memory(Words.IN_TURN, words, bits)
         else:
             self.ff += bits
 
@@ -231,25 +231,25 @@ class Count:
         self.lut += _SWEEP_CHOICES.at(width) * self._area.mux2_luts.per_bit
         self.ff += _SWEEP_COUNTERS.at(width)
         places = 1 << (words - 1).bit_length()
-        if not self.memory(places, bits, column, free=True):  # which has a register of its own
+        if not self.memory(Words.BY_ADDRESS, places, bits, column):  # which has a register of its own
             self.ff += bits
 
-    def memory(self, words: int, bits: float, column: int = 0, *, free: bool = False, read: float = 1.0) -> bool:
-        """A memory, or the slots of a FIFO; a larger one than block memory if that has columns of ``column`` bits.
+    def memory(self, kind: Words, words: int, bits: float, column: int = 0, *, read: float = 1.0) -> bool:
+        """A memory of so many ``words``, a larger one than block memory if that has columns of ``column`` bits.
 
-        Many words are declared block memory unless synthesis is ``free`` to choose. Look-up tables hold a share ``read`` of it,
-        which has a reader. Returns True if it has a register inside.
+        Look-up tables hold a share ``read`` of it, which has a reader. Returns True if it has a register inside.
         """
+        in_turn = kind is Words.IN_TURN
         large = self._area.large if column and takes_block(words, bits, self._area.memory) else None
         if large is not None and large.ports == 1:
-            self.large += large.count(*((words, round(bits)) if free else paired(words, round(bits))), column)
-            self.lut += 0.0 if free else max(_SINGLE_PORT_LUTS.at(round(bits)), 0.0)
-            self.ff += 0.0 if free else _SINGLE_PORT_FFS * bits
+            self.large += large.count(*(paired(words, round(bits)) if in_turn else (words, round(bits))), column)
+            self.lut += max(_SINGLE_PORT_LUTS.at(round(bits)), 0.0) if in_turn else 0.0
+            self.ff += _SINGLE_PORT_FFS * bits if in_turn else 0.0
         elif large is not None:
             self.large += large.count(words, bits, column)
             self.lut += bits * (large.shapes[0][1] // column // 2) * self.choice_luts
             self.ff += (large.shapes[0][1] // column).bit_length() - 1  # by the words in a row
-        elif self._in_blocks(words, bits, free):
+        elif self._in_blocks(kind, words, bits):
             self.bram += self._area.memory.count(words, bits)
         else:
             self.lut += self._area.memory_of_luts(words, bits * read)
@@ -257,12 +257,13 @@ class Count:
             return False
         return True
 
-    def _in_blocks(self, words: int, bits: float, free: bool) -> bool:
-        return self._area.prefers_blocks(words, bits) or (not free and takes_block(words, bits, self._area.memory))
+    def _in_blocks(self, kind: Words, words: int, bits: float) -> bool:
+        declared = kind is Words.IN_TURN and takes_block(words, bits, self._area.memory)
+        return declared or self._area.prefers_blocks(words, bits)
 
-    def together(self, words: int, bits: int, *, free: bool) -> int:
+    def together(self, kind: Words, words: int, bits: int) -> int:
         """Bits of a word of a memory that are in a cell, which keeps all of them if one is read."""
-        return bits if self._in_blocks(words, bits, free) else self._area.memory_bits
+        return bits if self._in_blocks(kind, words, bits) else self._area.memory_bits
 
     def queue(self, words: int, bits: float, read: Mask, column: int, unlike: float) -> None:
         """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put.
@@ -270,7 +271,7 @@ class Count:
         Of its bits a share is ``unlike`` the others, of which registers hold each once.
         """
         kept = share(read, self._area.memory_bits) * (unlike if self._area.memory_words == 1 else 1.0)
-        inside = self.memory(words, bits, column, read=kept)
+        inside = self.memory(Words.IN_TURN, words, bits, column, read=kept)
         self.ff += 2 * (words - 1).bit_length()
         if inside and not column:
             self.ff += bits * share(read) + 1
@@ -289,10 +290,10 @@ class Count:
         self.places(address + depth.bit_length() + (reads - 1).bit_length())
         self.ff += address + depth.bit_length()
         if column:
-            self.memory(places, taken.bits, column)
+            self.memory(Words.IN_TURN, places, taken.bits, column)
         elif taken.tokens % places == 0 and self._area.memory.takes_table(reads, width):
             self.bram += self._area.memory.count(places, taken.bits)
-        elif not self.memory(places, taken.bits, free=True):
+        elif not self.memory(Words.BY_ADDRESS, places, taken.bits):
             self.ff += taken.bits
 
     def table(self, words: int, bits: float) -> None:

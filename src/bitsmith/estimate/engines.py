@@ -6,6 +6,7 @@ from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.devices.delay import Line
 from bitsmith.estimate.count import Count
+from bitsmith.mapping.memories import Words
 from bitsmith.mapping.multipliers import lane_multipliers
 
 _ENGINE_LUTS, _ENGINE_FFS = Line(12.0, 8.0), Line(45.0, 6.0)
@@ -33,7 +34,7 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     before, inside = count.bram, blocks > 0 and area.block_registers > 1
     count.ff += lanes * (2 * total + (0 if inside else 2 * kind.weight_bits + number))
     for _ in range(positions * kind.banks):
-        count.memory(kind.bank_words, number, column, free=True)
+        count.memory(Words.BY_ADDRESS, kind.bank_words, number, column)
     count.lut += positions * kind.banks * kind.others * number * choice
     count.lut += positions * (2 * kind.banks - 1) * (kind.banks > 1) * number * choice
     count.ff += 0 if inside or kind.banks == 1 else positions * kind.banks * number
@@ -44,7 +45,7 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.shares.split([(one.name, one.weights.size) for one in kind.layers], count.cells.plus(contents, -1.0))
     biases = sum(len(one.bias) for one in kind.layers)
     if kind.biases:
-        count.memory(biases, bias, 0, free=True)
+        count.memory(Words.BY_ADDRESS, biases, bias)
     count.table(biases, (0 if kind.by_layer else chosen) + (0 if kind.biases else bias))
     address = (kind.words - 1).bit_length()
     count.lut += _ENGINE_LAYER_LUTS * len(kind.layers) + _ENGINE_BLOCK_LUTS * (count.bram - before)

@@ -46,7 +46,7 @@ from bitsmith.estimate.stages import stage_registers
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.memories import larger_memories
+from bitsmith.mapping.memories import Words, larger_memories
 from bitsmith.mapping.multipliers import own_latency
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native
@@ -180,7 +180,9 @@ def _of_network(network: Network, family: Family, budget_ns: float | None, part:
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     together = {
         (number, operand): count.together(
-            depth, network.processes[number].takes[max(operand, 0)].bits, free=operand < 0
+            Words.BY_ADDRESS if operand < 0 else Words.IN_TURN,
+            depth,
+            network.processes[number].takes[max(operand, 0)].bits,
         )
         for (number, operand), depth in depths.items()
         if depth > REGISTERS
@@ -361,7 +363,7 @@ def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
     count.ff += tokens + times + 5 * places + (len(kind.parts) - 1).bit_length() + 1
     count.places(tokens + times + 4 * places)
     count.table(len(kind.parts), tokens + times)
-    count.memory(kind.places, bits, column, free=True)
+    count.memory(Words.BY_ADDRESS, kind.places, bits, column)
 
 
 def _count_window(count: Count, kind: Window, process: Process, column: int) -> None:
@@ -371,6 +373,6 @@ def _count_window(count: Count, kind: Window, process: Process, column: int) -> 
         if line.words < _SHORT_DELAY:
             count.ff += line.words * line.bits
         else:
-            count.memory(line.words, line.bits, column)
+            count.memory(Words.IN_TURN, line.words, line.bits, column)
             counters.add(line.words)
     count.ff += sum((length - 1).bit_length() for length in counters)

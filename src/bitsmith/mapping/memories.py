@@ -10,6 +10,7 @@ are in every other cycle then.
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,15 @@ Place: TypeAlias = tuple[int, int]
 
 FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
 """Memories and FIFOs with more of both become block memory, as ``bitsmith_fifo.sv`` has it on all families."""
+
+
+class Words(enum.Enum):
+    """Ways to the words of a memory, from which it follows what it becomes."""
+
+    IN_TURN = "in turn"
+    """As slots of a FIFO: many are declared block memory, and with a single port a word has two tokens, which cells pair."""
+    BY_ADDRESS = "by address"
+    """Wherever the process reads and writes: synthesis chooses, and with a single port words are as they are."""
 
 
 @dataclass(frozen=True, slots=True)
