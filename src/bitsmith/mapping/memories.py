@@ -38,9 +38,9 @@ class Words(enum.Enum):
     """Ways to the words of a memory, from which it follows what it becomes."""
 
     IN_TURN = "in turn"
-    """As slots of a FIFO: many are declared block memory, and with a single port a word has two tokens, which cells pair."""
+    """Slots of a FIFO: many are declared block memory, and with a single port a word has two tokens, which cells pair."""
     BY_ADDRESS = "by address"
-    """Wherever the process reads and writes: synthesis chooses, and with a single port words are as they are."""
+    """Addresses that the process makes: synthesis chooses, and with a single port words are as they are."""
 
 
 @dataclass(frozen=True, slots=True)
