@@ -87,16 +87,16 @@ _LADDER = tuple(
     Dials(*steps, room=int(place > 2))
     for place, steps in enumerate(
         (
-            *((16, 16, 0), (12, 12, 1), (10, 10, 3), (8, 10, 5), (8, 9, 6), (8, 8, 6), (7, 8, 7), (6, 8, 7)),
-            *((6, 7, 7), (6, 7, 8), (5, 6, 8), (4, 6, 9), (3, 5, 10), (2, 4, 11), (2, 3, 12)),
+            *((16, 16, 0), (12, 12, 1), (10, 10, 3), (9, 10, 4), (8, 10, 5), (8, 9, 6), (8, 8, 6), (7, 8, 7)),
+            *((6, 8, 7), (6, 7, 7), (6, 7, 8), (5, 6, 8), (4, 6, 9), (3, 5, 10), (2, 4, 11), (2, 3, 12)),
         )
     )
 )
 """Dials of all layers alike that are looked at first; results of many bits have room for more than the samples show."""
 
-_BACK, _BACK_FOR_ROOM, _DEEPER, _CHANCES = (3, 0), (1, 0), 3, 2
-"""Steps of the ladder above the last good one from which descents start, also in a scarce part, those that are looked at below
-it, and how often a descent tries dials whose steps broke the bound."""
+_BACK, _BACK_FOR_ROOM, _WIDEST, _DEEPER, _CHANCES = (3, 1), (1, 0), 2, 3, 2
+"""Steps of the ladder above the last good one from which descents start, also in a scarce part, and the first one that they
+start from if it may be; those that are looked at below it, and how often a descent tries dials whose steps broke the bound."""
 
 _TINY, _OF_ROOM, _LEAST_LACKING = 1e-9, 1e12, 1e-4
 
@@ -183,9 +183,9 @@ class Descent:
             rungs.append(self._try(dials, {}))
             if len(rungs) > _DEEPER and all(trial.excess > 0 for trial in rungs[-_DEEPER:]):
                 break
-        good = [position for position, trial in enumerate(rungs) if trial.excess <= 0]
-        back = _BACK_FOR_ROOM if good and self._is_scarce() else _BACK
-        return [rungs[position] for position in dict.fromkeys(max(good[-1] - steps, 0) for steps in back if good)]
+        last = max((position for position, trial in enumerate(rungs) if trial.excess <= 0), default=-1)
+        back = (_BACK_FOR_ROOM if self._is_scarce() else _BACK) if last >= 0 else ()
+        return [rungs[position] for position in dict.fromkeys(max(last - steps, min(last, _WIDEST)) for steps in back)]
 
     def _descend(self, now: Trial, most: int) -> None:
         """Turn dials, the one with the best ratio first; ratios that have become old are renewed before they count.
