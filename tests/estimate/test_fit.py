@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 
+import numpy as np
 import pytest
 from torch import nn
 
@@ -16,7 +17,7 @@ from bitsmith.devices import resolve_part
 from bitsmith.estimate.fit import _around, _Paces, fits, limited, pace, paced, proposal, sooner
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.mapping.partition import partition
-from bitsmith.model.points import Layouts
+from bitsmith.model.points import Layouts, keys_of
 from bitsmith.passes.program import drop_dead
 from tests.properties import judged
 
@@ -115,6 +116,26 @@ def test_no_faster_layout_of_tokens_is_left_out(tmp_path: Path) -> None:
         if found is not None:
             assert fits(found.size, part) and found.size.interval == min(able)
             assert sooner(program, part, model.directives, budget, found.size.interval) is None
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_layers_stay_adder_graphs_where_others_need_the_multiplier_blocks(tmp_path: Path) -> None:
+    """A faster circuit than without, of the same program, which its configuration makes again."""
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 24, 3))
+    x = np.random.default_rng(0).uniform(-1.0, 1.0, (20, 1, 18, 18))
+    model = bitsmith.convert(network, tmp_path / "one", calibration=x, io_type="io_stream", bits=10, part="LFE5U-25F")
+    layouts, part = Layouts.of(model, model.target), limited(resolve_part("LFE5U-25F"), {"dsp": 8})
+    found, budget = next(layouts.sooner(part, 100_000)), layouts.budget_ns
+    plain = _Paces.of(layouts.program, part, replace(layouts.asked, reuse={})).fastest(0.5, budget, None)
+    assert found.graphs and plain is not None and fits(found.size, part)
+    assert found.size.interval < plain.size.interval and "Strategy Unrolled for" in found.description
+    keys = keys_of(found)
+    again = bitsmith.convert(
+        network, tmp_path / "two", keys, calibration=x, io_type="io_stream", bits=10, part="LFE5U-25F"
+    )
+    assert again.estimate().size == found.size
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))
 
 
 @pytest.mark.slow

@@ -12,17 +12,18 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from typing import TypeVar
 
 from bitsmith.devices import Part
 from bitsmith.estimate.figures import Cells, Size
+from bitsmith.estimate.products import products_of
 from bitsmith.estimate.size import estimate_layout, estimate_network
-from bitsmith.ir import ops
-from bitsmith.ir.program import Node, Program
+from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import regions_of
-from bitsmith.mapping.folding import MultiplierStyle, matrix_shape, weights_of
+from bitsmith.mapping.folding import MultiplierStyle, weights_of
 from bitsmith.mapping.partition import partition
 
 _FULL = 0.75
@@ -43,12 +44,14 @@ _Way = TypeVar("_Way")
 class Fit:
     """A layout that is estimated to fit. ``reuse`` names the layers with a reuse factor above 1.
 
-    ``faster``: one that fits, too, but takes more multiplier blocks than are routed without trouble.
+    ``faster``: one that fits, too, but takes more multiplier blocks than are routed without trouble. ``graphs``: layers that are
+    adder graphs to leave these blocks to others.
     """
 
     directives: Directives
     size: Size
     faster: Fit | None = None
+    graphs: tuple[str, ...] = ()
 
     @property
     def reuse(self) -> Mapping[str, int]:
@@ -73,6 +76,7 @@ class Fit:
         same = len(set(self.reuse.values())) == 1 and (self.directives.parallel or self.in_turn)
         chosen = f"ReuseFactor {next(iter(self.reuse.values()))} for the model" if same else f"ReuseFactor {factors}"
         chosen = f"Strategy Shared and {chosen}" if self.in_turn else chosen
+        chosen += f", Strategy Unrolled for {', '.join(self.graphs)}" if self.graphs else ""
         return f"{'io_parallel' if self.directives.parallel else 'io_stream'} with {chosen if self.reuse else 'ReuseFactor 1'}"
 
 
@@ -213,11 +217,13 @@ def sooner(program: Program, part: Part, directives: Directives, budget_ns: floa
 
     Every interval with nearly enough look-up tables is looked at. Bisection, which is quicker, misses layouts where a shorter
     interval takes fewer multiplier blocks, since small multipliers are made of look-up tables, or fewer registers or memories.
+    Layers that are adder graphs at the first of these intervals may be so at all, where multiplier blocks are too few.
     """
     paces, share = _Paces.of(program, part, replace(directives, reuse={}, parallel=False)), _routed(part)
-    for step in range(paces.roomy(("LUT",), _NEARLY), _step(below)):
-        if _has_room(paces.laid_out(step).size, part, share):
-            found = paces.laid_out(step, budget_ns)
+    first = paces.roomy(("LUT",), _NEARLY)
+    for step, way in product(range(first, _step(below)), paces.ways(first)):
+        if _has_room(way.laid_out(step).size, part, share):
+            found = way.laid_out(step, budget_ns)
             if found.size.interval < below and _has_room(found.size, part, share):
                 return found
     return None
@@ -227,10 +233,10 @@ def pace(program: Program, part: Part, directives: Directives) -> float:
     """About the least interval of tokens with room in ``part``, times what a layout takes of it where that is too large."""
     paces, least = _Paces.of(program, part, replace(directives, reuse={}, parallel=False)), math.inf
     routed = limited(part, {"dsp": int(_routed(part) * part.dsps)})
-    for step in range(paces.least, paces.most + 1, _STEPS_PER_OCTAVE // 2):
+    for step, way in product(range(paces.least, paces.most + 1, _STEPS_PER_OCTAVE // 2), paces.ways(paces.least)):
         if 2 ** (step / _STEPS_PER_OCTAVE) >= least:
             break
-        size = paces.laid_out(step).size
+        size = way.laid_out(step).size
         least = min(least, size.interval * max(1.0, *(need.share for need in needs(size, routed))))
     return least
 
@@ -254,21 +260,33 @@ class _Paces:
     least: int
     most: int
     rough: dict[int, Fit]
+    graphs: tuple[str, ...] = ()
 
     @staticmethod
     def of(program: Program, part: Part, wanted: Directives) -> _Paces:
         """The layouts of ``program`` with all reuse factors."""
-        layers = _layers(program, wanted)
+        layers = products_of(program, wanted)
         least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
         most = _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
         return _Paces(program, part, wanted, layers, least, most, {})
+
+    def ways(self, step: int) -> tuple[_Paces, ...]:
+        """These, and those in which layers of weights stay adder graphs that take no multiplier blocks at a step."""
+        shares, cheapest = self.laid_out(step).size.shares, MultiplierStyle.CHEAPEST
+        layers = dict.fromkeys(node.layer for node in self.program.nodes if weights_of(self.program, node) is not None)
+        plain = [name for name in layers if name in shares and self.wanted.multiplier_style(name) is cheapest]
+        graphs = [name for name in plain if not shares[name].dsp]
+        products = {**self.wanted.products, **dict.fromkeys(graphs, MultiplierStyle.GRAPHS)}
+        wanted = replace(self.wanted, products=products)
+        return self, *([replace(self, wanted=wanted, rough={}, graphs=tuple(graphs))] if graphs else [])
 
     def laid_out(self, step: int, budget_ns: float | None = None) -> Fit:
         """The layout of a step; its estimate is rough without ``budget_ns``."""
         if budget_ns is None and step in self.rough:
             return self.rough[step]
         directives = _paced(self.layers, self.wanted, round(2 ** (step / _STEPS_PER_OCTAVE)))
-        found = Fit(directives, estimate_layout(self.program, directives, self.part.family, budget_ns))
+        size = estimate_layout(self.program, directives, self.part.family, budget_ns)
+        found = Fit(directives, size, graphs=self.graphs)
         if budget_ns is None:
             self.rough[step] = found
         return found
@@ -392,7 +410,7 @@ def _least_in_turn(program: Program, part: Part, wanted: Directives, blocks: flo
 
 
 def _most_steps_in_turn(program: Program, wanted: Directives) -> int:
-    counts = _layers(program, wanted).values()
+    counts = products_of(program, wanted).values()
     longest = max((tokens for tokens, _ in counts), default=1)
     return _step(2 + 4 * sum(tokens * cycles for tokens, cycles in counts) // longest)
 
@@ -403,7 +421,7 @@ def _same_for_all(program: Program, step: int) -> dict[str, int]:
 
 def paced(program: Program, directives: Directives, interval: int) -> Directives:
     """``directives`` with the reuse factors that a frame in every ``interval`` cycles leaves to each layer."""
-    return _paced(_layers(program, directives), directives, interval)
+    return _paced(products_of(program, directives), directives, interval)
 
 
 def _paced(layers: Mapping[str, tuple[int, int]], directives: Directives, interval: int) -> Directives:
@@ -413,37 +431,3 @@ def _paced(layers: Mapping[str, tuple[int, int]], directives: Directives, interv
 
 def _step(interval: int) -> int:
     return math.ceil(math.log2(interval) * _STEPS_PER_OCTAVE)
-
-
-def _layers(program: Program, directives: Directives) -> dict[str, tuple[int, int]]:
-    """Return, per layer that a reuse factor is for, the tokens at which it multiplies or pools, and the most cycles for each."""
-    factors: dict[str, tuple[int, int]] = {}
-    for node in program.nodes:
-        here = (_pooled(program, node) or _paired(program, node)) if not directives.parallel else None
-        factor = weights_of(program, node)
-        if factor is not None:
-            grid = program.nodes[node.args[0]].type.shape[:-1]
-            positions, (n, m) = math.prod(grid), matrix_shape(factor)
-            number = positions if directives.parallel else directives.parallelism(node.layer, grid)
-            here = positions // number, number * n * m
-        if here is not None:
-            before = factors.get(node.layer, (1, 1))
-            factors[node.layer] = max(here[0], before[0]), max(here[1], before[1])
-    return factors
-
-
-def _paired(program: Program, node: Node) -> tuple[int, int] | None:
-    """The rows of a product of two variables, and the products of one; None if it is something else."""
-    if not isinstance(node.op, ops.MatMul):
-        return None
-    *rows, k = program.nodes[node.args[0]].type.shape
-    return math.prod(rows), k * node.type.shape[-1]
-
-
-def _pooled(program: Program, node: Node) -> tuple[int, int] | None:
-    """The positions of a sum (or the greatest) over windows, and the elements of one; None if it is something else."""
-    if not isinstance(node.op, ops.Sum | ops.AMax):
-        return None
-    positions, elements = math.prod(node.type.shape[:-1]), program.nodes[node.args[0]].type.size
-    over_channels = len(program.nodes[node.args[0]].type.shape) - 1 in node.op.axes
-    return None if over_channels or not node.type.shape else (positions, elements // positions)

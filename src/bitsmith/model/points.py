@@ -175,6 +175,7 @@ class Point:
 
         def chosen(name: str, settings: Settings) -> Settings:
             strategy = Strategy.SHARED if self.fit.in_turn else settings.strategy
+            strategy = Strategy.UNROLLED if name in self.fit.graphs else strategy
             return replace(settings, reuse_factor=self.fit.directives.reuse_factor(name), strategy=strategy)
 
         return network.with_nodes([replace(node, settings=chosen(node.name, node.settings)) for node in network.nodes])
@@ -295,8 +296,10 @@ def keys_of(layout: Fit) -> dict[str, object]:
     model = {"Strategy": Strategy.SHARED.value} if layout.in_turn else {}
     if same is not None:
         return {"Model": {**model, "ReuseFactor": same}}
-    factors = {name: {"ReuseFactor": factor} for name, factor in layout.reuse.items()}
-    return {key: value for key, value in (("Model", model), ("LayerName", factors)) if value}
+    layers: dict[str, dict[str, object]] = {name: {"ReuseFactor": factor} for name, factor in layout.reuse.items()}
+    for name in layout.graphs:
+        layers.setdefault(name, {})["Strategy"] = Strategy.UNROLLED.value
+    return {key: value for key, value in (("Model", model), ("LayerName", layers)) if value}
 
 
 def size_of(program: Program, directives: Directives, target: Target) -> Size:
