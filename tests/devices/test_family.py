@@ -106,6 +106,9 @@ def test_words_lie_in_the_fewest_larger_memories() -> None:
         (16384, 73): (18, 5),
     }
     assert {size: (large.column(*size), large.count(*size, large.column(*size))) for size in sizes} == sizes
+    beside = {(4096, 9, 8): (9, 1), (4096, 9, 16): (9, 2), (2000, 8, 4): (18, 1), (3584, 10, 8): (18, 2)}
+    counted = {size: (large.column(*size), large.count(*size[:2], large.column(*size), size[2])) for size in beside}
+    assert counted == beside
     assert (resolve_part("xczu7ev").large, resolve_part("xczu3eg").large, resolve_part("xc7z020").large) == (96, 0, 0)
 
 

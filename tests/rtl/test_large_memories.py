@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.kinds import Engine, Reorder, Sweep, Window
+from bitsmith.dataflow.storage import Memory
 from bitsmith.devices import ULTRASCALE_PLUS
+from bitsmith.devices.blocks import LargeMemory, MemoryBlock
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -19,13 +21,14 @@ from bitsmith.mapping import memories
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
+from bitsmith.rtl import engines
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.flows import runs
 from tests.flows.runs import synthesize
-from tests.mapping.test_engines import residual, shared
+from tests.mapping.test_engines import depthwise, residual, shared
 from tests.properties.convolutional import demands, random_network, turns
-from tests.rtl.large import PART
+from tests.rtl.large import LARGE, PART
 from tests.rtl.streaming import assert_streams, written
 
 WORD = FixedFormat(True, 8, 4)
@@ -83,15 +86,43 @@ def used(program: Program, directives: Directives) -> set[type | None]:
     return {None if operand >= 0 else type(network.processes[number].kind) for number, operand in places}
 
 
+def beyond_whole(memory: Memory, column: int, large: LargeMemory, block: MemoryBlock) -> int:
+    """The words of a memory of an engine beyond those of whole larger memories."""
+    deep = large.bits // column // large.together(memory.beside, column)
+    return memory.words % deep if memory.splits and memory.words > deep else 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", [False, True])
 @pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 2 else ()) for k in range(60)])
 def test_random_networks(seed: int, engine: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All memories of more words than a row has are larger ones."""
+    """All memories of more words than a row has are larger ones; the last words of every other engine's are blocks."""
     monkeypatch.setattr(memories, "takes_block", lambda words, bits, block: words > 8)
+    if seed % 2:
+        monkeypatch.setattr(memories, "last_words", beyond_whole)
+        monkeypatch.setattr(engines, "last_words", beyond_whole)
     program = drop_dead(random_network(seed), keep_probes=False)
     directives = (turns if engine else demands)(seed, program)
     assert_streams(program, replace(directives, part=PART), tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("split", [False, True])
+def test_rows_have_the_numbers_of_several_banks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: bool) -> None:
+    """As many larger memories as with one bank; the last words may be block memory beside them."""
+    monkeypatch.setattr(memories, "takes_block", lambda words, bits, block: words > 8)
+    if split:
+        for module in (memories, engines):
+            monkeypatch.setattr(module, "last_words", beyond_whole)
+    program = drop_dead(depthwise(), keep_probes=False)
+    directives = replace(shared(depthwise(), 150), part=PART)
+    (engine,) = [each.kind for each in partition(program, directives).processes if isinstance(each.kind, Engine)]
+    assert engine.banks > 1
+    assert (beyond_whole(*engine.memories((), (), 0)[:1], 9, LARGE, PART.family.memory) > 0) or not split
+    assert_streams(program, directives, tmp_path, frames=3)
+    runs.lint([*(tmp_path / "rtl").glob("dut*.sv"), *(tmp_path / "rtl").glob("bitsmith_*.sv")], "dut")
+    assert ("REST" in (tmp_path / "rtl/dut.sv").read_text()) == split
 
 
 @pytest.mark.tools

@@ -69,11 +69,12 @@ def test_fifo_in_larger_memory(tmp_path: Path, depth: int, column: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "depth", "block", "column"),
-    [(10, 9, 0, 9), (3, 2, 0, 72), (37, 3, 0, 36), (18, 7, 1, 18), (4, 5, 0, 0), (4, 5, 1, 0)],
+    ("width", "depth", "column", "together"),
+    [(10, 9, 9, 1), (3, 2, 72, 1), (18, 7, 18, 1), (4, 5, 0, 1), (4, 6, 0, 1), (10, 12, 9, 4), (37, 6, 36, 2)],
 )
-def test_ram(tmp_path: Path, width: int, depth: int, block: int, column: int) -> None:
-    assert_proved(tmp_path, "ram", {"WIDTH": width, "DEPTH": depth, "BLOCK": bit(block), "LARGE": column}, 8)
+def test_ram(tmp_path: Path, width: int, depth: int, column: int, together: int) -> None:
+    parameters = {"WIDTH": width, "DEPTH": depth, "BLOCK": bit(depth % 2), "LARGE": column, "TOGETHER": together}
+    assert_proved(tmp_path, "ram", parameters, 8)
 
 
 @pytest.mark.parametrize(

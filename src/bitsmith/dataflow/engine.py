@@ -330,7 +330,7 @@ class Engine:
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
         """The banks, and the weights; those of biases and choices are small."""
         return [
-            *[Memory(self.bank_words, self.number_bits)] * (self.positions * self.banks),
+            *[Memory(self.bank_words, self.number_bits, beside=self.banks, splits=True)] * self.positions,
             *([self.table] if len(takes) == 1 else []),
         ]
 

@@ -22,12 +22,16 @@ class Memory:
         words, bits: its size.
         filled: it has contents from the start.
         differing: of a table, the bits of a word that are not the same in all words; None if it can be written.
+        beside: memories of this size, a power of two of them, that are read at the same place.
+        splits: the last words may be memory of another kind than the first ones.
     """
 
     words: int
     bits: int
     filled: bool = False
     differing: int | None = None
+    beside: int = 1
+    splits: bool = False
 
 
 def no_memories(kind: object, takes: Streams, results: Streams, depth: int) -> list[Memory]:

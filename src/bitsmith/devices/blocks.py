@@ -139,13 +139,26 @@ class LargeMemory:
         """Capacity."""
         return max(deep * wide for deep, wide in self.shapes)
 
-    def column(self, words: int, bits: float) -> int:
-        """Return the bits of a word in the shape of which ``words`` words of ``bits`` bits take the fewest memories."""
-        return min(self.shapes, key=lambda shape: _blocks((shape,), words, bits))[1]
+    def together(self, beside: int, column: int) -> int:
+        """Return the words of ``column`` bits that a row gives at once to memories ``beside`` each other, read at one place."""
+        return min(beside, self.shapes[0][1] // column)
 
-    def count(self, words: int, bits: float, column: int) -> int:
-        """Return the memories with ``column`` bits in a word that ``words`` words of ``bits`` bits take."""
-        return _blocks(tuple(shape for shape in self.shapes if shape[1] == column), words, bits)
+    def column(self, words: int, bits: float, beside: int = 1) -> int:
+        """Return the bits of a word in the shape of which ``words`` words of ``bits`` bits take the fewest memories."""
+        return min(self.shapes, key=lambda shape: self.count(words, bits, shape[1], beside))[1]
+
+    def count(self, words: int, bits: float, column: int, beside: int = 1) -> int:
+        """Return the memories with ``column`` bits in a word that ``words`` words of ``bits`` bits take, so many times."""
+        together = self.together(beside, column)
+        shapes = tuple(shape for shape in self.shapes if shape[1] == column)
+        return beside // together * _blocks(shapes, words * together, bits)
+
+    def rest(self, words: int, bits: int, column: int, beside: int, block: MemoryBlock) -> int:
+        """Return the last of ``words`` words of each memory that are better block memories: less than half of larger ones."""
+        together = self.together(beside, column)
+        deep = next(deep for deep, wide in self.shapes if wide == column) // together
+        blocks, own = beside * block.count(words % deep, bits), self.count(deep, bits, column, beside)
+        return words % deep if words > deep and self.ports > 1 and 2 * blocks * block.bits < own * self.bits else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,26 +234,33 @@ class Count:
         if not self.memory(Words.BY_ADDRESS, places, bits, column):  # which has a register of its own
             self.ff += bits
 
-    def memory(self, kind: Words, words: int, bits: float, column: int = 0, *, read: float = 1.0) -> bool:
+    def memory(
+        self, kind: Words, words: int, bits: float, column: int = 0, *, read: float = 1.0, beside: int = 1
+    ) -> bool:
         """A memory of so many ``words``, a larger one than block memory if that has columns of ``column`` bits.
 
-        Look-up tables hold a share ``read`` of it, which has a reader. Returns True if it has a register inside.
+        Look-up tables hold a share ``read`` of it, which has a reader. There are so many ``beside`` each other.
+        Returns True if it has a register inside.
         """
         in_turn = kind is Words.IN_TURN
         large = self._area.large if column and takes_block(words, bits, self._area.memory) else None
         if large is not None and large.ports == 1:
-            self.large += large.count(*(paired(words, round(bits)) if in_turn else (words, round(bits))), column)
+            shape = paired(words, round(bits)) if in_turn else (words, round(bits))
+            self.large += large.count(*shape, column, beside)
             self.lut += max(_SINGLE_PORT_LUTS.at(round(bits)), 0.0) if in_turn else 0.0
             self.ff += _SINGLE_PORT_FFS * bits if in_turn else 0.0
         elif large is not None:
-            self.large += large.count(words, bits, column)
-            self.lut += bits * (large.shapes[0][1] // column // 2) * self.choice_luts
-            self.ff += (large.shapes[0][1] // column).bit_length() - 1  # by the words in a row
+            self.large += large.count(words, bits, column, beside)
+            places = (
+                large.shapes[0][1] // column // large.together(beside, column)
+            )  # which a row's words are chosen from
+            self.lut += beside * bits * (places // 2) * self.choice_luts
+            self.ff += places.bit_length() - 1
         elif self._in_blocks(kind, words, bits):
-            self.bram += self._area.memory.count(words, bits)
+            self.bram += beside * self._area.memory.count(words, bits)
         else:
-            self.lut += self._area.memory_of_luts(words, bits * read)
-            self.ff += words * bits * read if self._area.memory_words == 1 else 0
+            self.lut += beside * self._area.memory_of_luts(words, bits * read)
+            self.ff += beside * words * bits * read if self._area.memory_words == 1 else 0
             return False
         return True
 

@@ -6,7 +6,7 @@ from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.devices.delay import Line
 from bitsmith.estimate.count import Count
-from bitsmith.mapping.memories import Words
+from bitsmith.mapping.memories import Words, last_words
 from bitsmith.mapping.multipliers import lane_multipliers
 
 _ENGINE_LUTS, _ENGINE_FFS = Line(12.0, 8.0), Line(45.0, 6.0)
@@ -33,8 +33,12 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.lut += lanes * total * _ENGINE_CHOICES * choice
     before, inside = count.bram, blocks > 0 and area.block_registers > 1
     count.ff += lanes * (2 * total + (0 if inside else 2 * kind.weight_bits + number))
-    for _ in range(positions * kind.banks):
-        count.memory(Words.BY_ADDRESS, kind.bank_words, number, column)
+    for memory in kind.memories(takes, (), 0)[:positions]:
+        rest = last_words(memory, column, area.large, area.memory) if column and area.large else 0
+        count.memory(Words.BY_ADDRESS, memory.words - rest, number, column, beside=kind.banks)
+        if rest:
+            count.memory(Words.IN_TURN, rest, number, beside=kind.banks)
+            count.lut += kind.banks * number * choice
     count.lut += positions * kind.banks * kind.others * number * choice
     count.lut += positions * (2 * kind.banks - 1) * (kind.banks > 1) * number * choice
     count.ff += 0 if inside or kind.banks == 1 else positions * kind.banks * number

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -47,7 +47,7 @@ class Words(enum.Enum):
 class Candidate:
     """Memories that can be larger ones, all with columns of ``column`` bits: they take so many of these, or of blocks.
 
-    Those of a ``single`` port that readers and writers share come first.
+    Those of a ``single`` port that readers and writers share come first. ``rest`` blocks more hold last words in any case.
     """
 
     place: Place
@@ -55,6 +55,7 @@ class Candidate:
     larger: int
     blocks: int
     single: bool = False
+    rest: int = 0
 
 
 def takes_block(words: int, bits: float, block: MemoryBlock) -> bool:
@@ -87,7 +88,8 @@ def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) ->
     tables = sum(table_blocks(memory, part.family.memory) for memories in own for memory in memories if memory.filled)
     every = list(_candidates(wiring, depths, own, large, part.family.memory))
     possible = [candidate for candidate in every if large.ports > 1 or candidate.place[1] >= 0 or candidate.single]
-    staying = tables + sum(candidate.blocks for candidate in every) - sum(candidate.blocks for candidate in possible)
+    rest = sum(candidate.rest for candidate in every)
+    staying = tables + rest + sum(one.blocks for one in every) - sum(one.blocks for one in possible)
     return chosen(possible, staying, large, part)
 
 
@@ -123,17 +125,35 @@ def _candidates(
     wiring: Wiring, depths: Mapping[Place, int], own: Sequence[Sequence[Memory]], large: LargeMemory, block: MemoryBlock
 ) -> Iterator[Candidate]:
     """All memories without contents that would be block memories: FIFOs, and those that processes have as their ``own``."""
-    sizes = {place: [(depth, _held_bits(wiring, *place))] for place, depth in depths.items() if place[1] >= 0}
-    for number, memories in enumerate(own):
-        sizes[number, -1] = [(memory.words, memory.bits) for memory in memories if not memory.filled]
+    sizes = {place: [Memory(depth, _held_bits(wiring, *place))] for place, depth in depths.items() if place[1] >= 0}
+    sizes |= {(number, -1): [memory for memory in memories if not memory.filled] for number, memories in enumerate(own)}
     for place, every in sizes.items():
-        taken = [size for size in every if takes_block(*size, block)]
+        taken = [memory for memory in every if takes_block(memory.words, memory.bits, block)]
         if taken:
-            written = [paired(*size) if large.ports == 1 and place[1] >= 0 else size for size in taken]
-            column = large.column(*max(written))
-            larger = sum(large.count(*size, column) for size in written)
+            fifo = large.ports == 1 and place[1] >= 0
+            written = [_paired(memory) if fifo else memory for memory in taken]
+            first = max(written, key=lambda memory: (memory.words, memory.bits))
+            column = large.column(first.words, first.bits, first.beside)
+            rests = [last_words(memory, column, large, block) for memory in written]
+            larger = sum(
+                large.count(memory.words - rest, memory.bits, column, memory.beside)
+                for memory, rest in zip(written, rests, strict=True)
+            )
             single = place[1] < 0 and _is_single(wiring.network.processes[place[0]].kind)
-            yield Candidate(place, column, larger, sum(block.count(*size) for size in taken), single)
+            blocks = sum(memory.beside * block.count(memory.words, memory.bits) for memory in taken)
+            last = [(one, rest) for one, rest in zip(taken, rests, strict=True) if takes_block(rest, one.bits, block)]
+            staying = sum(one.beside * block.count(rest, one.bits) for one, rest in last)
+            yield Candidate(place, column, larger, blocks - staying, single, staying)
+
+
+def last_words(memory: Memory, column: int, large: LargeMemory, block: MemoryBlock) -> int:
+    """The words of one that is a larger memory with such a ``column`` which are block memory all the same."""
+    return large.rest(memory.words, memory.bits, column, memory.beside, block) if memory.splits else 0
+
+
+def _paired(memory: Memory) -> Memory:
+    words, bits = paired(memory.words, memory.bits)
+    return replace(memory, words=words, bits=bits)
 
 
 def _is_single(kind: Kind) -> bool:

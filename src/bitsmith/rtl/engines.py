@@ -12,6 +12,7 @@ import numpy as np
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
 from bitsmith.dataflow.replay import Replay
 from bitsmith.dataflow.tokens import Stream
+from bitsmith.mapping.memories import last_words
 from bitsmith.mapping.multipliers import lane_multipliers
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.process_text import ProcessText
@@ -30,6 +31,10 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
     check = process.check(number.width)
     parameters |= process.large() | ({"CHECK": check} if check else {}) | ({"SINGLE": 1} if kind.gap > 1 else {})
+    if (large := process.top.large) is not None and "LARGE" in parameters:
+        (memory, *_) = kind.memories(process.process.takes, process.process.results, 0)
+        rest = last_words(memory, parameters["LARGE"], large, process.top.memory)
+        parameters |= {"REST": rest} if rest else {}
     array = lane_multipliers(kind, process.top.block)
     if array.pairs:
         parameters |= {"ALONE": array.alone, "SHIFT": array.product, "PACKED": array.factor}

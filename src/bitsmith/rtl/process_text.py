@@ -151,7 +151,7 @@ class ProcessText:
         taken = (
             x for x in memories if not x.filled and (takes_block(x.words, x.bits, self.top.memory) or self.large())
         )
-        return [memory.words for memory in taken]
+        return [memory.words for memory in taken for _ in range(memory.beside)]
 
     def fault(self, content: str, width: int) -> dict[str, str]:
         """The connection of a module that checks its memories itself."""

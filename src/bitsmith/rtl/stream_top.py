@@ -84,7 +84,8 @@ class StreamTop:
         self._in_logic = ram_in_logic(memory, part)
         self.wiring = Wiring(network)
         self.larger = larger_memories(self.wiring, schedule.fifos, part)
-        self.single_port = part is not None and part.family.large is not None and part.family.large.ports == 1
+        self.large = None if part is None else part.family.large
+        self.single_port = self.large is not None and self.large.ports == 1
         self.inputs: list[StreamPort] = []
         self.outputs: list[StreamPort] = []
         self.weights: list[WeightPort] = []

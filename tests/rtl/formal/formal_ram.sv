@@ -4,7 +4,8 @@ module formal_ram #(
     parameter int unsigned WIDTH = 10,
     parameter int unsigned DEPTH = 9,
     parameter bit BLOCK = 1'b0,
-    parameter int unsigned LARGE = 9
+    parameter int unsigned LARGE = 9,
+    parameter int unsigned TOGETHER = 1
 ) (
     input logic clk
 );
@@ -14,10 +15,11 @@ module formal_ram #(
     (* anyseq *) logic write, read;
     (* anyseq *) logic [ADDRESS_BITS-1:0] write_at, read_at;
     (* anyseq *) logic [WIDTH-1:0] write_data;
-    logic [WIDTH-1:0] read_data, word, wanted;
+    logic [TOGETHER*WIDTH-1:0] read_data;
+    logic [WIDTH-1:0] word, wanted;
     logic known, shown;
 
-    bitsmith_ram #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK), .LARGE(LARGE)) dut (
+    bitsmith_ram #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK), .LARGE(LARGE), .TOGETHER(TOGETHER)) dut (
         .clk, .write, .write_at, .write_data, .read, .read_at, .read_data
     );
 
@@ -29,10 +31,10 @@ module formal_ram #(
             shown <= 1'b0;
         end else begin
             if (write & (write_at == place)) known <= 1'b1;
-            if (read) shown <= known & (read_at == place) & ~(write & (write_at == place));
+            if (read) shown <= known & (read_at / TOGETHER == place / TOGETHER) & ~(write & (write_at == place));
             assume (write_at < DEPTH);
             assume (read_at < DEPTH);
-            if (shown) assert (read_data == wanted);
+            if (shown) assert (read_data[(place%TOGETHER)*WIDTH+:WIDTH] == wanted);
         end
     end
 endmodule

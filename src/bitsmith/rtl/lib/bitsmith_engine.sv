@@ -32,6 +32,7 @@
 // PACKED, SHIFT     bits of two weights that share a multiplier, and of a product of one of them: low + high * 2**SHIFT
 // OUTSIDE           1: layers may have passes outside of windows
 // LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
+// REST              rows of each bank, the last ones, that are block memory beside larger memory
 // SINGLE            1: the memory has a single port (bitsmith_ram), and steps are in every other cycle, with writes in between
 // CHECK             check bits of a number in the memory (bitsmith_encode); 0: none
 // ..._BITS          of the fields of descriptors
@@ -57,6 +58,7 @@ module bitsmith_engine #(
     parameter int SHIFT = 1,
     parameter int OUTSIDE = 0,
     parameter int LARGE = 0,
+    parameter int REST = 0,
     parameter bit SINGLE = 1'b0,
     parameter int CHECK = 0,
     parameter int PLACE_BITS = 4,
@@ -522,6 +524,7 @@ module bitsmith_engine #(
         .BANKS       (BANKS),
         .ROWS        (ROWS),
         .LARGE       (LARGE),
+        .REST        (REST),
         .SINGLE      (SINGLE),
         .WORD_BITS   (WORD_BITS)
     ) parts (

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory of bitsmith_engine: numbers in BANKS memories, number k in the one k modulo BANKS. Reads give one of each.
 //
+// A row of larger memory has the numbers of several banks. The last rows may be block memory, where they would fill little of it.
+//
 // WIDTH, CHECK   bits of a number, and its check bits (bitsmith_encode)
 // BANKS, ROWS    memories, a power of two, and numbers in each
 // LARGE, SINGLE  as bitsmith_ram has it
+// REST           the last rows, that are block memory beside larger memory of a multiple of as many, a power of two
 // WORD_BITS      of the place of a number
 module bitsmith_engine_memory #(
     parameter int WIDTH = 8,
@@ -11,6 +14,7 @@ module bitsmith_engine_memory #(
     parameter int BANKS = 1,
     parameter int ROWS = 64,
     parameter int LARGE = 0,
+    parameter int REST = 0,
     parameter bit SINGLE = 1'b0,
     parameter int WORD_BITS = 6,
     parameter int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
@@ -25,9 +29,23 @@ module bitsmith_engine_memory #(
     output logic [      BANKS-1:0] corrected,
     output logic [      BANKS-1:0] wrong
 );
-    logic [WIDTH+CHECK-1:0] code;
+    localparam int CODE = WIDTH + CHECK;
+    localparam int PLACES = (LARGE == 0) ? 1 : 72 / LARGE;
+    localparam int TOGETHER = (BANKS < PLACES) ? BANKS : PLACES;
+    localparam int MEMORIES = BANKS / TOGETHER;
+    localparam int WITHIN = $clog2(TOGETHER);
+    localparam int FIRST = ROWS - REST;
+    localparam int FIRST_BITS = (REST == 0) ? ROW_BITS : $clog2(FIRST);
+    localparam int REST_BITS = (REST > 1) ? $clog2(REST) : 1;
 
-    genvar k;
+    logic [CODE-1:0] code;
+    logic [BANKS*CODE-1:0] words;
+    logic [ROW_BITS-1:0] write_row;
+    logic writes_rest, reads_rest;
+
+    assign write_row = write_at[WORD_BITS-1-:ROW_BITS];
+
+    genvar k, t;
     generate
     if (CHECK == 0) begin : g_as_it_is
         assign code = written;
@@ -41,46 +59,88 @@ module bitsmith_engine_memory #(
         );
     end
 
-    for (k = 0; k < BANKS; k = k + 1) begin : g_bank
-        logic is_written;
+    if (REST == 0) begin : g_one_kind
+        assign {writes_rest, reads_rest} = 2'b00;
+    end else begin : g_two_kinds
+        assign writes_rest = write_row >= ROW_BITS'(FIRST);
 
-        if (BANKS == 1) begin : g_all
-            assign is_written = write;
-        end else begin : g_one
-            assign is_written = write & (write_at[BANK_BITS-1:0] == $unsigned(BANK_BITS'(k)));
-        end
+        always_ff @(posedge clk) reads_rest <= read_row >= ROW_BITS'(FIRST);
+    end
 
-        logic [WIDTH+CHECK-1:0] word;
-
+    for (k = 0; k < BANKS; k = k + 1) begin : g_number
         if (CHECK == 0) begin : g_plain
-            assign stored[k*WIDTH+:WIDTH] = word;
+            assign stored[k*WIDTH+:WIDTH] = words[k*CODE+:CODE];
             assign {wrong[k], corrected[k]} = 2'b00;
         end else begin : g_checked
             bitsmith_decode #(
                 .WIDTH(WIDTH),
                 .CHECK(CHECK)
             ) decode (
-                .code (word),
+                .code (words[k*CODE+:CODE]),
                 .data (stored[k*WIDTH+:WIDTH]),
                 .fault({wrong[k], corrected[k]})
             );
         end
+    end
+
+    for (k = 0; k < MEMORIES; k = k + 1) begin : g_bank
+        logic is_written;
+        logic [FIRST_BITS+WITHIN-1:0] write_place, read_place;
+        logic [TOGETHER*CODE-1:0] first, last;
+
+        if (MEMORIES == 1) begin : g_all
+            assign is_written = write;
+        end else begin : g_one
+            assign is_written = write & (write_at[BANK_BITS-1:WITHIN] == $unsigned((BANK_BITS - WITHIN)'(k)));
+        end
+
+        if (WITHIN == 0) begin : g_rows
+            assign write_place = write_row[FIRST_BITS-1:0];
+            assign read_place = read_row[FIRST_BITS-1:0];
+        end else begin : g_places
+            assign write_place = {write_row[FIRST_BITS-1:0], write_at[WITHIN-1:0]};
+            assign read_place = {read_row[FIRST_BITS-1:0], {WITHIN{1'b0}}};
+        end
 
         // Writes and reads of a number that matters are never in one cycle.
         bitsmith_ram #(
-            .WIDTH(WIDTH + CHECK),
-            .DEPTH(ROWS),
-            .LARGE(LARGE),
-            .SINGLE(SINGLE)
+            .WIDTH       (CODE),
+            .DEPTH       (FIRST * TOGETHER),
+            .LARGE       (LARGE),
+            .TOGETHER    (TOGETHER),
+            .SINGLE      (SINGLE),
+            .ADDRESS_BITS(FIRST_BITS + WITHIN)
         ) memory (
             .clk       (clk),
-            .write     (is_written),
-            .write_at  (write_at[WORD_BITS-1-:ROW_BITS]),
+            .write     (is_written & ~writes_rest),
+            .write_at  (write_place),
             .write_data(code),
             .read      (1'b1),
-            .read_at   (read_row),
-            .read_data (word)
+            .read_at   (read_place),
+            .read_data (first)
         );
+
+        assign words[k*TOGETHER*CODE+:TOGETHER*CODE] = reads_rest ? last : first;
+
+        for (t = 0; t < TOGETHER; t = t + 1) begin : g_rest
+            if (REST == 0) begin : g_none
+                assign last[t*CODE+:CODE] = '0;
+            end else begin : g_some
+                bitsmith_ram #(
+                    .WIDTH(CODE),
+                    .DEPTH(REST),
+                    .BLOCK(REST > 32 && REST * CODE > 2048)
+                ) memory (
+                    .clk       (clk),
+                    .write     (is_written & writes_rest & (int'(write_place) % TOGETHER == t)),
+                    .write_at  (write_row[REST_BITS-1:0]),
+                    .write_data(code),
+                    .read      (1'b1),
+                    .read_at   (read_row[REST_BITS-1:0]),
+                    .read_data (last[t*CODE+:CODE])
+                );
+            end
+        end
     end
     endgenerate
 endmodule

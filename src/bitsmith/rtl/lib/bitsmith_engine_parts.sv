@@ -5,7 +5,7 @@
 // across, or zeros if there is none; else the first position reads the part of these numbers.
 //
 // DOWN, ACROSS, REACH_DOWN, REACH_ACROSS, PART as bitsmith_engine has them
-// WIDTH, CHECK, BANKS, ROWS, LARGE, SINGLE, WORD_BITS  as bitsmith_engine_memory has them
+// WIDTH, CHECK, BANKS, ROWS, LARGE, REST, SINGLE, WORD_BITS  as bitsmith_engine_memory has them
 module bitsmith_engine_parts #(
     parameter int DOWN = 1,
     parameter int ACROSS = 1,
@@ -17,6 +17,7 @@ module bitsmith_engine_parts #(
     parameter int BANKS = 1,
     parameter int ROWS = 64,
     parameter int LARGE = 0,
+    parameter int REST = 0,
     parameter bit SINGLE = 1'b0,
     parameter int WORD_BITS = 6,
     parameter int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
@@ -52,6 +53,7 @@ module bitsmith_engine_parts #(
             .BANKS    (BANKS),
             .ROWS     (ROWS),
             .LARGE    (LARGE),
+            .REST     (REST),
             .SINGLE   (SINGLE),
             .WORD_BITS(WORD_BITS)
         ) memory (

@@ -7,36 +7,39 @@
 // Larger memory than block memory (UltraRAM) has rows of 72 bits, of which bytes of 9 can be written alone. So a row has one
 // word, or 2, 4 or 8 words of fewer bits; wide words lie in several such memories, a column of bits in each.
 //
-// WIDTH   bits of a word
-// DEPTH   words, of larger memory more than a row has
-// BLOCK   whether it is block memory, however few words; otherwise what synthesis prefers
-// LARGE   bits of a column of larger memory (72, 36, 18 or 9), if it is such a one; 0: it is not
-// SINGLE  whether it is larger memory with a single port
-// LOGIC   whether it is of look-up tables or registers, however many words: nothing may be block memory
+// WIDTH     bits of a word
+// DEPTH     words, of larger memory more than a row has
+// BLOCK     whether it is block memory, however few words; otherwise what synthesis prefers
+// LARGE     bits of a column of larger memory (72, 36, 18 or 9), if it is such a one; 0: it is not
+// TOGETHER  words of a row of larger memory that are read at once: 1, 2, 4 or 8, from a place on that is a multiple of these
+// SINGLE    whether it is larger memory with a single port
+// LOGIC     whether it is of look-up tables or registers, however many words: nothing may be block memory
 module bitsmith_ram #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 16,
     parameter bit BLOCK = 1'b0,
     parameter int LARGE = 0,
+    parameter int TOGETHER = 1,
     parameter bit SINGLE = 1'b0,
     parameter bit LOGIC = 1'b0,
     parameter int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1
 ) (
-    input  logic                    clk,
-    input  logic                    write,
-    input  logic [ADDRESS_BITS-1:0] write_at,
-    input  logic [       WIDTH-1:0] write_data,
-    input  logic                    read,
-    input  logic [ADDRESS_BITS-1:0] read_at,
-    output logic [       WIDTH-1:0] read_data
+    input  logic                      clk,
+    input  logic                      write,
+    input  logic [  ADDRESS_BITS-1:0] write_at,
+    input  logic [         WIDTH-1:0] write_data,
+    input  logic                      read,
+    input  logic [  ADDRESS_BITS-1:0] read_at,
+    output logic [TOGETHER*WIDTH-1:0] read_data
 );
-    genvar k;
+    genvar k, t;
     generate
     if (LARGE != 0) begin : g_large
         localparam int COLUMNS = (WIDTH + LARGE - 1) / LARGE;
         localparam int STORED = COLUMNS * LARGE;
         localparam int PLACES = 72 / LARGE;  // of words in a row
         localparam int PLACE_BITS = (PLACES > 1) ? $clog2(PLACES) : 1;
+        localparam logic [PLACE_BITS-1:0] FIRST = PLACE_BITS'(PLACES - TOGETHER);  // of words that are read at once
         localparam int ROWS = (DEPTH + PLACES - 1) / PLACES;
         localparam int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1;
 
@@ -45,14 +48,16 @@ module bitsmith_ram #(
         logic [PLACES-1:0] writes;
         logic [PLACE_BITS-1:0] place;
         logic [STORED-1:0] written;
-        logic [STORED-1:0] stored;
+        logic [TOGETHER*STORED-1:0] stored;
 
-        assign read_data = stored[WIDTH-1:0];
+        for (t = 0; t < TOGETHER; t = t + 1) begin : g_word
+            assign read_data[t*WIDTH+:WIDTH] = stored[t*STORED+:WIDTH];
+        end
 
         if (STORED > WIDTH) begin : g_spare
             logic unused;
             assign written = {{(STORED - WIDTH) {1'b0}}, write_data};
-            assign unused = ^stored[STORED-1:WIDTH];
+            assign unused = ^stored;
         end else begin : g_full
             assign written = write_data;
         end
@@ -68,7 +73,7 @@ module bitsmith_ram #(
             assign read_row = read_at[ADDRESS_BITS-1:PLACE_BITS];
 
             always_ff @(posedge clk) begin
-                if (read) place <= read_at[PLACE_BITS-1:0];
+                if (read) place <= read_at[PLACE_BITS-1:0] & FIRST;
             end
         end
 
@@ -84,7 +89,9 @@ module bitsmith_ram #(
                 if (read) row <= rows[read_row];
             end
 
-            assign stored[k*LARGE+:LARGE] = row[int'(place)*LARGE+:LARGE];
+            for (t = 0; t < TOGETHER; t = t + 1) begin : g_taken
+                assign stored[t*STORED+k*LARGE+:LARGE] = row[(int'(place)+t)*LARGE+:LARGE];
+            end
         end
     end else if (SINGLE) begin : g_single_port
         (* no_rw_check, ramstyle = "no_rw_check", ram_style = "huge" *)
