@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -68,14 +68,12 @@ A controller of DDR gives four or eight transfers of the chips as one word. Word
 class Case:
     """A network, and the least reuse factor that is asked for.
 
-    ``rows``: layers of images with more are beside the engine, in as many cycles. ``results``: formats of layers; one of many
-    bits makes an engine's memory as wide for all.
+    ``rows``: layers of images with more are beside the engine, in as many cycles.
     """
 
     build: Callable[[], keras.Model]
     reuse: int
     rows: int = 0
-    results: Mapping[str, str] = field(default_factory=dict)
 
 
 def mobilenet(size: int, wide: float, classes: int = 1000) -> keras.Model:
@@ -89,9 +87,6 @@ def resnet50() -> keras.Model:
     return keras.applications.ResNet50(weights=None, classifier_activation=None)
 
 
-MEAN = {"avg_pool": "ufixed<11,4,RND,SAT>"}
-"""A mean in fewer bits than its rule has."""
-
 NETWORKS = {
     "bert": Case(lambda: large_networks.bert(32, 128, 2, 2), 2048),
     "vit": Case(lambda: large_networks.vit(32, 4, 64, 4, 4), 1024),
@@ -100,8 +95,8 @@ NETWORKS = {
     "resnet-18": Case(large_networks.resnet18, 50),
     "resnet-18-small": Case(large_networks.resnet18, 20_000, 28),
     "resnet-20-v2": Case(large_networks.resnet20_v2, 25),
-    "resnet-50": Case(resnet50, 230, results=MEAN),
-    "resnet-50-on-cards": Case(resnet50, 130, results=MEAN),
+    "resnet-50": Case(resnet50, 230),
+    "resnet-50-on-cards": Case(resnet50, 130),
     "mobilenet-v1": Case(lambda: mobilenet(224, 1.0), 25),
     "mobilenet-v1-160": Case(lambda: mobilenet(160, 0.5), 10),
     "mobilenet-v1-128": Case(lambda: mobilenet(128, 0.25), 8),
@@ -118,14 +113,11 @@ SLOWER = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8, 12.5, 20)
 
 
 def settings(model: keras.Model, case: Case) -> dict[str, dict[str, object]]:
-    """The settings of layers beside the engine, and of those with formats of their own."""
+    """The settings of layers beside the engine."""
     shapes = {layer.name: layer.output.shape[1:3] for layer in model.layers[1:] if len(layer.output.shape) == 4}
     larger = {name: shape for name, shape in shapes.items() if case.rows and shape[0] > case.rows}
     frame = case.reuse * case.rows**2
-    beside = {
-        name: {"Strategy": "Resource", "ReuseFactor": frame // math.prod(shape)} for name, shape in larger.items()
-    }
-    return beside | {name: {"Precision": {"result": kind}} for name, kind in case.results.items()}
+    return {name: {"Strategy": "Resource", "ReuseFactor": frame // math.prod(shape)} for name, shape in larger.items()}
 
 
 def samples(shape: tuple[int, ...]) -> np.ndarray:
