@@ -46,7 +46,9 @@ _ROUNDS = 4
 _BOUNDS = (1, 2)
 """Places that are tried for large FIFOs."""
 
-_MOST_TRIED = 12
+_MOST_TRIED, _MOST_CORNERS = 12, 1 << 26
+"""FIFOs that are tried, and corners of all sequences of their trials: where frames have millions of tokens, fewer are tried."""
+
 _LEAST_BITS = 256
 """FIFOs that are not worth a trial have fewer."""
 
@@ -188,7 +190,7 @@ class _SequencerGraph:
                         process.slice(operand),
                     )
                 )
-        self._known: dict[tuple[tuple[int, int, int, int], int], Moves] = {}
+        self._known: tuple[int, dict[tuple[int, int, int, int], Moves]] = 0, {}
         self.sources = [self.first[number] for number in network.sources if number not in constants]
         self._rounds = [
             last[k]
@@ -227,7 +229,8 @@ class _SequencerGraph:
             frames *= 2
         depths, waits = self._places(times, frames), self._waits(free, frames)
         tried: set[int] = set()
-        while len(tried) < _MOST_TRIED:
+        most = min(_MOST_TRIED, 1 + _MOST_CORNERS // sum(len(at.places) for at in times))
+        while len(tried) < most:
             left = [k for k, link in enumerate(self.links) if k not in tried and link.constant is None]
             if not left or max(self._bits([k], depths) for k in left) < _LEAST_BITS:
                 break
@@ -291,9 +294,12 @@ class _SequencerGraph:
 
     def _moves(self, link: Link, frames: int) -> Moves:
         """The tokens of ``link`` in so many frames."""
-        if (link.names, frames) not in self._known:
-            self._known[link.names, frames] = Moves.of(link, self.sequencers, frames)
-        return self._known[link.names, frames]
+        if self._known[0] != frames:
+            self._known = frames, {}
+        known = self._known[1]
+        if link.names not in known:
+            known[link.names] = Moves.of(link, self.sequencers, frames)
+        return known[link.names]
 
     def _most(self, link: Link, times: Sequence[Polyline], frames: int) -> int:
         """The most slots of ``link`` that are taken at once.
