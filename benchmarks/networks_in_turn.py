@@ -108,7 +108,7 @@ NETWORKS = {
 }
 
 
-SLOWER = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8, 12.5, 20)
+SLOWER = tuple(1.06**step for step in range(52))
 """Times the least cycles that are tried, until a circuit fits."""
 
 

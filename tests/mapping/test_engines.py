@@ -204,7 +204,7 @@ def test_sums_of_two_tensors_use_two_lanes_and_no_more() -> None:
         ["join", "pool"],
     )
     assert_same(residual(), shared(residual(), 87))
-    assert engines(partition(residual(), shared(residual(), 86))) == []
+    assert engines(partition(residual(), shared(residual(), 85))) == []
 
 
 def test_depthwise_convolutions_use_several_lanes() -> None:

@@ -121,7 +121,7 @@ def test_a_function_at_either_end_is_no_turn_of_an_engine() -> None:
 def test_windows_at_once_take_a_part_of_the_cycles() -> None:
     """Threefold parts take a third of the cycles, and no more multipliers than that takes. The vector's layer has one window."""
     program, engines = residual(), list[Engine]()
-    for reuse in (250, 36, 20):
+    for reuse in (250, 36, 18):
         network = assert_same(program, replace(shared(program, reuse), weights_rate=FAST))
         engines += [process.kind for process in network.processes if isinstance(process.kind, Engine)]
     one, three, nine = engines

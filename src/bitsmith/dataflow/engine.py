@@ -334,9 +334,9 @@ class Engine:
             *([self.table] if len(takes) == 1 else []),
         ]
 
-    def flush(self, latency: int) -> int:
+    def flush(self, layer: EngineLayer, latency: int) -> int:
         """Steps after a layer, until all its results are where they belong; ``latency`` of the whole pipeline."""
-        return self.lanes + latency
+        return layer.lanes + latency
 
     def results(self, number: int) -> int:
         """Numbers of the result of a layer."""
@@ -345,8 +345,8 @@ class Engine:
 
     def actions(self, tokens: int, latency: int) -> int:
         """Steps of a frame of so many tokens: biases and those that come, and of each layer a first one, its steps, the flush."""
-        steps = sum(layer.all_passes * layer.steps for layer in self.layers)
-        return self.biases + tokens + steps + len(self.layers) * (1 + self.flush(latency))
+        steps = (layer.all_passes * layer.steps + 1 + self.flush(layer, latency) for layer in self.layers)
+        return self.biases + tokens + sum(steps)
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         """The raw values of the last layer for those of a frame, layer by layer."""
@@ -393,7 +393,7 @@ class Engine:
             steps = layer.all_passes * layer.steps
             places += [action + 1, action + 1 + steps]
             values += [count, count + steps]
-            action, count = action + 1 + steps + self.flush(latency), count + steps
+            action, count = action + 1 + steps + self.flush(layer, latency), count + steps
         places, values = [*places, action], [*values, count]
         return Polyline.through(*map(np.array, (places, values)))
 
@@ -401,7 +401,7 @@ class Engine:
         """Biases, then tokens are taken before all else; results leave with the steps that follow each pass of the last layer."""
         tokens, latency = takes[0].tokens, latency + ENGINE_STAGES
         actions, last = self.actions(tokens, latency), self.layers[-1]
-        ends = np.arange(last.all_passes, 0, -1) * -last.steps + actions - self.flush(latency) + last.steps - 1
+        ends = np.arange(last.all_passes, 0, -1) * -last.steps + actions - self.flush(last, latency) + last.steps - 1
         corners = np.stack([ends, ends + last.lanes], axis=1).ravel()
         values = np.arange(last.all_passes + 1).repeat(2)[1:-1] * last.lanes
         fills = Polyline.through(

@@ -75,6 +75,18 @@ def shares_port(words: int, bits: int, number: int, contents: int, part: Part | 
     return blocks > part.brams and number * large.count(words, bits, large.column(words, bits)) <= part.large
 
 
+def has_room(words: int, bits: int, taken: int, share: int, part: Part) -> bool:
+    """Return True if so many words fit into one of ``share`` block memories beside those that are taken, or of larger ones."""
+    large = part.family.large
+    if (
+        large is not None
+        and large.ports > 1
+        and large.count(words, bits, large.column(words, bits)) * share <= part.large
+    ):
+        return True
+    return part.family.memory.count(words, bits) * share <= part.brams - taken
+
+
 def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) -> Mapping[Place, int]:
     """The bits of a column of each memory that is to be a larger one."""
     large = None if part is None else part.family.large

@@ -30,7 +30,7 @@ from bitsmith.mapping.engine.places import placed
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element, units_of
 from bitsmith.mapping.folding import divisors
-from bitsmith.mapping.memories import shares_port
+from bitsmith.mapping.memories import has_room, shares_port
 from bitsmith.mapping.sweeps import narrow
 
 _LEAST_PRODUCTS = 2
@@ -230,7 +230,7 @@ def _layer(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """Steps of a window of each unit on a row of multipliers, and cycles after each."""
+    """Steps of a window of each unit on a row of multipliers, and cycles after all windows of each, together."""
 
     steps: tuple[int, ...]
     after: int
@@ -240,12 +240,12 @@ class _Work:
         """Return that of units which are not in parts."""
         layers = [_layer(unit, row, 0, 0, 0, unit.bias, unit.chosen) for unit in units]
         steps = tuple(layer.blocks * layer.passes * layer.steps for layer in layers)
-        return _Work(steps, 1 + max(layer.lanes for layer in layers) + ENGINE_STAGES + _FUNCTION_STAGES)
+        return _Work(steps, sum(1 + layer.lanes + ENGINE_STAGES + _FUNCTION_STAGES for layer in layers))
 
     def cycles(self, windows: Sequence[int], tokens: int) -> int:
         """Cycles of a frame of so many tokens, with so many windows of each unit, which may be those of a part."""
         steps: int = sum(map(mul, windows, self.steps))
-        return tokens + steps + len(windows) * self.after
+        return tokens + steps + self.after
 
 
 def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: float | None) -> StepId:
@@ -284,6 +284,9 @@ def engine_of(
 _LEAST_HELD = 16
 """Words that are fetched ahead where none comes twice."""
 
+_SHARE_AHEAD = 4
+"""Memory blocks, or larger memories, that an engine leaves, to each that may hold words for later parts."""
+
 
 def _fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
     """The words of biases and of the weights of each step, from a memory outside that gives so many bits in a cycle.
@@ -300,6 +303,24 @@ def _fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
     coming = builder.add(Source(f"{engine.layers[0].name}_weights", stored=stored), (), stream)
     steps = sum(count * times for count, times in parts)
     return builder.add(Replay(parts, places), (coming,), Stream((steps,), stream.token))
+
+
+def _places_ahead(
+    builder: DataflowBuilder, engine: Engine, parts: Sequence[tuple[int, int]], gap: int, bits: int
+) -> int:
+    """Words of so many ``bits`` that are held of ``parts``, of which one comes in ``gap`` cycles."""
+    held = [count if times > 1 else 0 for count, times in parts]
+    places = max(_LEAST_HELD, *(sum(pair) for pair in zip(held, [*held[1:], held[0]], strict=True)))
+    wanted, lacking = places, 0  # when a part begins, of those from it on
+    for own, (count, times) in zip(reversed(held), reversed(parts), strict=True):
+        wanted, lacking = max(wanted, own + lacking), max(0, lacking + count - count * times // gap)
+    part = builder.directives.part
+    if part is None:
+        return places
+    own = engine.positions * engine.banks * part.family.memory.count(engine.bank_words, engine.number_bits)
+    while wanted > places and not has_room(wanted - places, bits, own, _SHARE_AHEAD, part):
+        wanted //= 2
+    return max(wanted, places)
 
 
 def word_cycles(bits: int, rate: float, bus: WeightsBus | None) -> int:

@@ -108,9 +108,8 @@ module bitsmith_engine #(
     localparam int INSIDE = DESCRIPTOR - ((POSITIONS > 1) ? 2 * WALK + 1 : WALK);
     localparam int PLAIN = INSIDE - OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1);
     localparam int FACTORS = ALONE * WEIGHT + (LANES - ALONE + 1) / 2 * PACKED;
-    localparam int FLUSH_STEPS = LANES + LATENCY;
-    localparam int FLUSH_BITS = $clog2(FLUSH_STEPS);
-    localparam logic [FLUSH_BITS-1:0] LAST_FLUSH = FLUSH_BITS'(FLUSH_STEPS - 1);
+    localparam int FLUSH_BITS = $clog2(LATENCY);
+    localparam logic [FLUSH_BITS-1:0] LAST_FLUSH = FLUSH_BITS'(LATENCY - 1);
     localparam logic [WORD_BITS-1:0] LAST_OF_PART = WORD_BITS'(TOKENS / DOWN - 1);
     localparam logic [LAYER_BITS-1:0] LAST_LAYER = LAYER_BITS'(LAYERS - 1);
 
@@ -179,7 +178,7 @@ module bitsmith_engine #(
     assign x_take = act & (state == LOAD) & ~fills;
     assign start = act & (state == SETUP);
     assign step = act & (state == RUN);
-    assign flushed = act & (state == FLUSH) & (flush == LAST_FLUSH);
+    assign flushed = act & (state == FLUSH) & ~leaves & (flush == LAST_FLUSH);
 
     generate
     if (SINGLE) begin : g_rests
@@ -300,7 +299,7 @@ module bitsmith_engine #(
                 state <= is_last_layer ? LOAD : SETUP;
                 layer <= is_last_layer ? '0 : layer + 1'b1;
             end
-            if (state == FLUSH) flush <= flushed ? '0 : flush + 1'b1;
+            if (state == FLUSH && !leaves) flush <= flushed ? '0 : flush + 1'b1;
             if (pass_ends) left <= lanes;
             else if (leaves) left <= left - 1'b1;
         end
