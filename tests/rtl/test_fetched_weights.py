@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import Replay
+from bitsmith.dataflow.kinds import Engine, Replay
+from bitsmith.devices import ECP5
 from bitsmith.flows import streams
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
+from bitsmith.mapping.multipliers import lane_multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
-from tests.mapping.test_engines import depthwise, perceptron, residual, shared
+from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
 from tests.mapping.test_fetched_weights import at_once
 from tests.properties.convolutional import channels_of_their_own, in_parts, preactivated, random_network, turns
 from tests.rtl.streaming import assert_streams, simulated
@@ -66,6 +70,27 @@ def test_functions_between_other_layers(seed: int, tmp_path: Path) -> None:
     program = preactivated(seed)
     directives = at_once(program, RATES[seed % 3]) or replace(shared(program, 10_000), weights_rate=RATES[seed % 3])
     assert_streams(program, directives, tmp_path, seed, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_vector_of_wide_weights_has_multipliers_of_the_first_window_alone(tmp_path: Path) -> None:
+    """Two lanes of all other windows share one."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(5)
+    x = builder.input("x", (6, 6, 4), FORMAT)
+    for number in range(2):
+        with builder.layer(f"image{number}"):
+            x = builder.cast(builder.linear(x, rng.integers(-7, 8, (x.shape[-1], 4)), 3), FORMAT)
+    with builder.layer("vector"):
+        flat = builder.reshape(x, (144,))
+        y = builder.cast(builder.linear(flat, rng.integers(-3000, 3001, (144, 4)), 12), FORMAT)
+    program = builder.program([("y", y)])
+    directives = replace(shared(program, 14), weights_rate=1e9)
+    network = partition(program, directives)
+    (engine,) = (process.kind for process in network.processes if isinstance(process.kind, Engine))
+    array = lane_multipliers(engine, ECP5.delays.block)
+    assert (engine.positions > 1, array.first, array.number) == (True, engine.lanes, engine.lanes // 2)
+    assert_streams(program, directives, tmp_path, frames=3)
 
 
 PERIOD, PAUSE = 1560, 70

@@ -100,6 +100,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_engine", {"LANES": 5, "LAYERS": 3, "WORDS": 33, "TOKENS": 1, "WIDTH": 1}),
     ("bitsmith_engine", {"LANES": 4, "BANKS": 4}),
     ("bitsmith_engine", {"LANES": 4, "ALONE": 0, "SHIFT": 17, "PACKED": 26}),
+    ("bitsmith_engine", {"LANES": 5, "BANKS": 2, "ALONE": 2, "SHIFT": 17, "PACKED": 26, "DOWN": 2, "FIRST": 1}),
     ("bitsmith_engine", {"LANES": 5, "BANKS": 2, "ALONE": 2, "SHIFT": 17, "PACKED": 26, "GREATEST": 1}),
     ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "LARGE": 16, "SINGLE": 1}),
     ("bitsmith_engine", {"LANES": 3, "BANKS": 2, "WORDS": 5, "GREATEST": 1}),

@@ -112,6 +112,11 @@ class EngineLayer:
         return int(self.weights.shape[3])
 
     @property
+    def reach_of_weights(self) -> int:
+        """The power of two that magnitudes of weights do not exceed, nor do those of others that come in their place."""
+        return 1 << (max(abs(int(self.weights.min())), abs(int(self.weights.max())), 1) - 1).bit_length()
+
+    @property
     def positions(self) -> int:
         """Windows that are computed at once."""
         return math.prod(self.parts) if self.apiece else 1

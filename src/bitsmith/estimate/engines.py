@@ -28,7 +28,8 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     own = lane_multipliers(kind, area.block)
     upper = own.pairs * (own.factor - own.product)  # weights that are made less by 1, or not
     count.lut, count.ff = count.lut + upper, count.ff + own.pairs * kind.weight_bits + upper
-    count.dsp, count.lut = count.dsp + positions * own.number * blocks, count.lut + lanes * luts
+    count.dsp, count.lut = count.dsp + ((positions - 1) * own.number + own.first) * blocks, count.lut + lanes * luts
+    count.ff += kind.lanes * kind.weight_bits if own.first > own.number else 0
     count.accumulate(lanes, total)
     count.lut += lanes * total * _ENGINE_CHOICES * choice
     before, inside = count.bram, blocks > 0 and area.block_registers > 1

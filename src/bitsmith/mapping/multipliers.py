@@ -13,11 +13,13 @@ of about the same length. So do those of packed factors, whose lower part then i
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
+from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.kinds import Engine, FoldedProduct
 from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency
@@ -123,11 +125,13 @@ class LaneMultipliers:
 
     Args:
         number: of multipliers.
+        first: the same of the first window, which layers that compute one at once have alone.
         alone: lanes, the first ones, that have one each; all others have numbers in common.
         pairs: two of these with one multiplier, whose ``product`` has so many bits for each, and its ``factor`` for both weights.
     """
 
     number: int
+    first: int
     alone: int
     pairs: int = 0
     product: int = 0
@@ -135,14 +139,25 @@ class LaneMultipliers:
 
 
 def lane_multipliers(kind: Engine, block: MultiplierBlock | None) -> LaneMultipliers:
-    """The multipliers of an engine on a family with ``block``."""
-    alone, (least, most), weight = kind.banks if kind.banks > 1 else 0, kind.range, 1 << (kind.weight_bits - 1)
-    numbers = -(1 << (-least - 1).bit_length()) if least < 0 else 0, (1 << max(most, 1).bit_length()) - 1
-    packing = None if block is None else packed((-weight, weight - 1), numbers, block)
+    """The multipliers of an engine on a family with ``block``: if not all layers allow pairs, all windows but the first may."""
+    alone = kind.banks if kind.banks > 1 else 0
     pairs = (kind.lanes - alone) // 2
-    if packing is None or pairs < 1:
-        return LaneMultipliers(kind.lanes, kind.lanes)
-    return LaneMultipliers(kind.lanes - pairs, alone, pairs, *packing)
+    several = [layer for layer in kind.layers if layer.positions > 1]
+    for layers, first in ((kind.layers, kind.lanes - pairs), (several, kind.lanes)):
+        packing = _lane_pairs(kind, layers, block) if layers and block else None
+        if packing is not None and pairs > 0:
+            return LaneMultipliers(kind.lanes - pairs, first, alone, pairs, *packing)
+    return LaneMultipliers(kind.lanes, kind.lanes, kind.lanes)
+
+
+def _lane_pairs(kind: Engine, layers: Sequence[EngineLayer], block: MultiplierBlock) -> tuple[int, int] | None:
+    """The bits of a product, and of both weights, if two lanes with the same number can share a multiplier in all ``layers``."""
+    ranges = [one for layer in layers for one in layer.ranges]
+    least, most = min(low for low, _ in ranges), max(high for _, high in ranges)
+    numbers = -(1 << (-least - 1).bit_length()) if least < 0 else 0, (1 << max(most, 1).bit_length()) - 1
+    reach = max(layer.reach_of_weights for layer in layers)
+    packing = packed((-reach, reach), numbers, block)
+    return packing if packing and block.holds(packing[1], kind.number_bits + 1) else None
 
 
 def used_blocks(kind: FoldedProduct, pairs: Pairs) -> float:

@@ -38,6 +38,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     array = lane_multipliers(kind, process.top.block)
     if array.pairs:
         parameters |= {"ALONE": array.alone, "SHIFT": array.product, "PACKED": array.factor}
+        parameters |= {"FIRST": 1} if array.first > array.number else {}
     parameters["LATENCY"] = ENGINE_STAGES + process.top.cores[process.number].latency
     lanes, weight = parameters["LANES"], parameters["WEIGHT"]
     index = process.word("layer", address_bits(len(kind.layers)))

@@ -80,6 +80,9 @@ def _words(builder: DataflowBuilder, region: Region, row: Row, others: Region) -
         bits = weight_bits(layer.weights)
         if bits > engine.weight_bits:
             raise _refused(own_layer.name, f"weights of {bits} bits", f"{engine.weight_bits} bits")
+        most = max(one.reach_of_weights for one in engine.layers if one.positions == own_layer.positions)
+        if layer.reach_of_weights > most:
+            raise _refused(own_layer.name, f"weights beyond {most}", f"at most {most} in magnitude")
     return engine.words_of(layers)
 
 

@@ -30,6 +30,7 @@
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
 // ALONE             lanes, the first ones, that have a multiplier each: LANES, or BANKS (0 for 1) if two others share one
 // PACKED, SHIFT     bits of two weights that share a multiplier, and of a product of one of them: low + high * 2**SHIFT
+// FIRST             1: so have all lanes of the first window, for layers of one window at once that are too wide to share
 // OUTSIDE           1: layers may have passes outside of windows
 // LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // REST              rows of each bank, the last ones, that are block memory beside larger memory
@@ -56,6 +57,7 @@ module bitsmith_engine #(
     parameter int ALONE = LANES,
     parameter int PACKED = WEIGHT,
     parameter int SHIFT = 1,
+    parameter bit FIRST = 1'b0,
     parameter int OUTSIDE = 0,
     parameter int LARGE = 0,
     parameter int REST = 0,
@@ -482,6 +484,7 @@ module bitsmith_engine #(
     logic unused_tap;
     logic [BANK_BITS-1:0] bank;  // with the number that all lanes may have
     logic [FACTORS-1:0] factors;
+    logic [LANES*WEIGHT-1:0] plain;  // weights, for multipliers of their own
 
     generate
     for (k = 0; k < POSITIONS; k = k + 1) begin : g_written
@@ -555,19 +558,43 @@ module bitsmith_engine #(
         always_ff @(posedge clk) factors[ALONE*WEIGHT-1:0] <= weights[ALONE*WEIGHT-1:0];
     end
     if (ALONE < LANES) begin : g_packed
+        localparam int SHARED = (PACKED - SHIFT < WEIGHT) ? PACKED - SHIFT : WEIGHT;
+        logic [(LANES-ALONE)*SHARED-1:0] shared;  // weights of layers that may share
+
+        for (k = ALONE; k < LANES; k = k + 1) begin : g_lane
+            assign shared[(k-ALONE)*SHARED+:SHARED] = weights[k*WEIGHT+:SHARED];
+        end
+
         bitsmith_product_factors #(
             .VECTORS     (LANES - ALONE),
-            .WIDTH       (WEIGHT),
+            .WIDTH       (SHARED),
             .SHIFT       (SHIFT),
             .FACTOR_WIDTH(PACKED)
         ) pairs (
             .clk    (clk),
-            .data   (weights[LANES*WEIGHT-1:ALONE*WEIGHT]),
+            .data   (shared),
             .factors(factors[FACTORS-1:ALONE*WEIGHT])
         );
     end
 
+    if (FIRST) begin : g_first
+        always_ff @(posedge clk) plain <= weights;
+    end else begin : g_alike
+        logic unused;
+        assign plain = '0;
+        assign unused = ^{plain, weights};  // of which layers that may share use the low bits
+    end
+
     for (k = 0; k < POSITIONS; k = k + 1) begin : g_row
+        localparam int OWN = (FIRST && k == 0) ? LANES : ALONE;
+        logic [OWN*WEIGHT+(LANES-OWN+1)/2*PACKED-1:0] own;
+
+        if (FIRST && k == 0) begin : g_plain
+            assign own = plain;
+        end else begin : g_shared
+            assign own = factors;
+        end
+
         bitsmith_engine_lanes #(
             .LANES   (LANES),
             .BANKS   (BANKS),
@@ -575,7 +602,7 @@ module bitsmith_engine #(
             .WEIGHT  (WEIGHT),
             .SUM     (SUM),
             .GREATEST(GREATEST),
-            .ALONE   (ALONE),
+            .ALONE   (OWN),
             .PACKED  (PACKED),
             .SHIFT   (SHIFT)
         ) row (
@@ -586,7 +613,7 @@ module bitsmith_engine #(
             .stored  (stored[k*BANKS*WIDTH+:BANKS*WIDTH]),
             .bank    (bank),
             .is_real (is_real[k]),
-            .factors (factors),
+            .factors (own),
             .add     (adds[3]),
             .first   (begins[3]),
             .hold    (ends[4]),
