@@ -40,7 +40,7 @@ class Correction:
         family: its name.
         lut: look-up tables.
         ff: flip-flops.
-        fmax: the clock after place and route, of the one that is asked for; None where no circuit was routed.
+        fmax: the clock after place and route, of the one that was expected; None where no circuit was routed.
     """
 
     family: str

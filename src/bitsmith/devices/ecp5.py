@@ -187,6 +187,7 @@ ECP5 = Family(
         options=("--router", "router1"),
         crowded=Crowded(share=0.25, options=("--router", "router2")),
         board="ulx3s-85f",
+        reached=0.93,
     ),
     correction=None,
 )

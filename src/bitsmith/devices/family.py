@@ -145,6 +145,7 @@ class PlaceAndRoute:
         options: how it places and routes.
         crowded: how it does where wires crowd around blocks; None if in the same way.
         board: name of our board that bitstreams are made for where the user names none.
+        reached: the time of a circuit's longest stage when it is routed, as a share of what delays say; None: not measured.
     """
 
     program: str
@@ -160,6 +161,7 @@ class PlaceAndRoute:
     options: tuple[str, ...]
     crowded: Crowded | None
     board: str
+    reached: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -95,6 +95,7 @@ _PLACE_AND_ROUTE = PlaceAndRoute(
     options=(),
     crowded=None,
     board="ice40-hx8k-evn",
+    reached=None,
 )
 
 

@@ -151,6 +151,7 @@ NEXUS = Family(
         options=("--router", "router1"),
         crowded=None,
         board="crosslink-nx-evn",
+        reached=None,
     ),
     correction=None,
 )

@@ -67,7 +67,8 @@ class Size:
     """About how much a circuit takes; ``adders`` counts two-operand additions, which is what generating it takes time for.
 
     ``large`` has the number of larger memories by their name, of families that have some. ``shares`` has about the cells
-    of each layer; those between layers are of none. ``interval`` is the planned number of cycles from one result to the next.
+    of each layer; those between layers are of none. ``interval`` is the planned number of cycles from one result to the next,
+    ``longest_ns`` the longest stage of what was made for the size, 0 if nothing was.
     """
 
     lut: int
@@ -78,6 +79,7 @@ class Size:
     large: Mapping[str, int] = field(default_factory=dict)
     shares: Mapping[str, Cells] = field(default_factory=dict, compare=False, repr=False)
     interval: int = field(default=1, repr=False)
+    longest_ns: float = field(default=0.0, compare=False, repr=False)
 
     @property
     def layers(self) -> Mapping[str, float]:

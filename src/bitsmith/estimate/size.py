@@ -206,7 +206,8 @@ def _of_network(network: Network, family: Family, budget_ns: float | None, part:
                 count, wiring, number, operand, depths[number, operand], column, _bits_read(process, operand, read)
             )
         count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
-    return replace(count.size(), interval=interval)
+    longest = max((stages.longest_ns for _, stages in cores.values()), default=0.0)
+    return replace(count.size(), interval=interval, longest_ns=longest)
 
 
 def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipelined]:

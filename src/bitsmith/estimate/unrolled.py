@@ -32,7 +32,8 @@ def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
         counted.add(index)
     luts = counted.lut + counted.thresholds() + counted.inverters()
     kept = registers(netlist, stages, counted.absorbed, family)
-    return Size(round(luts) + kept.lut, kept.ff, counted.dsp, counted.adders, counted.bram)
+    cells = round(luts) + kept.lut, kept.ff, counted.dsp, counted.adders, counted.bram
+    return Size(*cells, longest_ns=stages.longest_ns)
 
 
 class _Counted:

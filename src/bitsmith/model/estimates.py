@@ -98,10 +98,16 @@ class Estimate(Shown):
 
     @property
     def fmax_mhz(self) -> float:
-        """The clock that place and route may be expected to reach: the target's, times what circuits of the family reached."""
-        correction = self.target.known_part.family.correction
+        """The clock that place and route may be expected to reach, times what circuits of the family reached of it.
+
+        It follows from the longest stage where the family's was measured, else it is the target's.
+        """
+        family, longest = self.target.known_part.family, self.size.longest_ns
+        flow, correction = family.place_and_route, family.correction
         factor = 1.0 if correction is None or correction.fmax is None else correction.fmax.factor
-        return factor * 1e3 / self.target.clock_period_ns
+        if flow is None or flow.reached is None or not longest:
+            return factor * 1e3 / self.target.clock_period_ns
+        return factor * 1e3 / (flow.reached * (longest + family.delays.register_ns))
 
     @cached_property
     def latency(self) -> int:

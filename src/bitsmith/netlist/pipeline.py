@@ -31,7 +31,7 @@ class PipelineStages:
     """The stage of every word (-1 for constants, absorbed and dead words) and what the pipeline costs.
 
     ``over_budget`` lists words that take longer than a whole stage, which is ``stage_ns`` of logic, ``memories`` the tables
-    that are to be block memory, and ``tables_of_bits`` those that are a constant per bit.
+    that are to be block memory, and ``tables_of_bits`` those that are a constant per bit. The longest stage takes ``longest_ns``.
     """
 
     stages: int
@@ -41,6 +41,7 @@ class PipelineStages:
     stage_ns: float
     memories: frozenset[int]
     tables_of_bits: frozenset[int]
+    longest_ns: float
 
 
 def pipeline(netlist: Netlist, delays: Delays, budget_ns: float, at_least: int | None = None) -> PipelineStages:
@@ -214,9 +215,17 @@ class _Scheduler:
             word for word, rom in roms.items() if words[rom.address].width in self._delays.tables_of_bits
         )
         slow = tuple(self._too_slow)
-        return PipelineStages(
-            stages, tuple(self._stage), bits, slow, self.budget - _SLACK_NS, memories, of_bits - memories
-        )
+        found = stages, tuple(self._stage), bits, slow, self.budget - _SLACK_NS, memories, of_bits - memories
+        return PipelineStages(*found, self._longest())
+
+    def _longest(self) -> float:
+        """Nanoseconds of the longest stage, each word in its own."""
+        ready = [0.0] * len(self._netlist.words)
+        for word in self._order:
+            beside = (x for x in self._reads[word] if self._stage[x] == self._stage[word])
+            start = max((ready[x] - self._sooner[word].get(x, 0.0) for x in beside), default=0.0)
+            ready[word] = max(start, 0.0) + self._delay[word]
+        return max(ready, default=0.0)
 
     def _start_early_or_late(self, stages: int) -> None:
         """Put words where one round of sweeps leaves fewer bits: from as soon as possible, or as late as possible.
