@@ -244,7 +244,7 @@ def trained_widths(rng: random.Random, kind: str, part: str) -> tuple[str, Calla
     return f"{sizes}", convert
 
 
-_KINDS: Mapping[str, Callable[[random.Random, str, str], tuple[str, Callable[[Path], bitsmith.Model]]]] = {
+KINDS: Mapping[str, Callable[[random.Random, str, str], tuple[str, Callable[[Path], bitsmith.Model]]]] = {
     **dict.fromkeys(("dense", "curved", "conv", "conv1d", "recurrent", "attention", "shared", "sharedconv"), layers),
     "gates": gates,
     "edges": edges,
@@ -256,18 +256,20 @@ _KINDS: Mapping[str, Callable[[random.Random, str, str], tuple[str, Callable[[Pa
 def drawn(number: int, seed: int) -> Mapping[str, Drawn]:
     """Random networks by name: kinds in turn, as are families, with all else drawn."""
     rng, found = random.Random(seed), dict[str, Drawn]()
-    kinds, families = [*_KINDS], [*PARTS]
+    kinds, families = [*KINDS], [*PARTS]
     rng.shuffle(kinds)
     for count in range(number):
         if count % len(families) == 0:
             rng.shuffle(families)
         kind, family = kinds[count % len(kinds)], families[count % len(families)]
-        words, convert = _KINDS[kind](random.Random(rng.randrange(1 << 30)), kind, PARTS[family])
-        found[f"{kind}-{seed}.{count}"] = Drawn(kind, family, words, _quiet(convert))
+        words, convert = KINDS[kind](random.Random(rng.randrange(1 << 30)), kind, PARTS[family])
+        found[f"{kind}-{seed}.{count}"] = Drawn(kind, family, words, quiet(convert))
     return found
 
 
-def _quiet(convert: Callable[[Path], bitsmith.Model]) -> Callable[[Path], bitsmith.Model]:
+def quiet(convert: Callable[[Path], bitsmith.Model]) -> Callable[[Path], bitsmith.Model]:
+    """The same without warnings."""
+
     def quietly(folder: Path) -> bitsmith.Model:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
