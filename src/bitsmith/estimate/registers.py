@@ -17,20 +17,9 @@ from typing import TypeAlias
 
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.family import Family
+from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import (
-    AddSub,
-    Literal,
-    Multiplier,
-    Mux,
-    Netlist,
-    RomRead,
-    TernaryAdder,
-    View,
-    Word,
-    live_words,
-    operands,
-)
+from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, View, Word, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 
@@ -145,13 +134,13 @@ def _constant(netlist: Netlist, index: int) -> int:
     """The lowest bits of a sum that are those of a constant: a mask."""
     word = netlist.words[index]
     match word.cell:
-        case TernaryAdder() as cell:
+        case cells.TernaryAdder() as cell:
             lower, passed = cell.a, cell.passed
-        case AddSub() as cell:
+        case cells.AddSub() as cell:
             lower, passed = (cell.a, cell.b.shift) if cell.b.shift else (cell.b, cell.a.shift)
         case _:
             return 0
-    fixed = isinstance(netlist.words[lower.word].cell, Literal)
+    fixed = isinstance(netlist.words[lower.word].cell, cells.Literal)
     return (1 << max(passed - word.drop, 0)) - 1 if fixed else 0
 
 
