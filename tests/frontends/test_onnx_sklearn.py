@@ -277,6 +277,33 @@ def test_an_imputer_stays_in_software() -> None:
     assert any(f"put 5.84333, {np.nanmean(x[:, 1]):.6g}, 3.758, 1.19933 there" in note for note in converted.notes)
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_only_imputers_of_inputs_stay_in_software(scaled: bool) -> None:
+    """A logarithm gives NaN of its own, which an imputer after it replaces."""
+    before = (
+        helper.make_node("Scaler", ["x"], ["z"], scale=[2.0], domain="ai.onnx.ml")
+        if scaled
+        else helper.make_node("Log", ["x"], ["z"])
+    )
+    after = helper.make_node(
+        "Imputer", ["z"], ["y"], imputed_value_floats=[1.0], replaced_value_float=float("nan"), domain="ai.onnx.ml"
+    )
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [before, after],
+        "net",
+        [helper.make_tensor_value_info("x", kind, [None, 3])],
+        [helper.make_tensor_value_info("y", kind, [None, 3])],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)])
+    if scaled:
+        x = np.array([[-1.0, 0.25, 3.0]])
+        np.testing.assert_array_equal(bitsmith.convert(proto, check=False).predict(x), 2 * x)
+    else:
+        with pytest.raises(UnsupportedError, match="after a function that may give it"):
+            read_onnx(proto)
+
+
 def test_an_imputer_of_ordinary_numbers_is_refused() -> None:
     with pytest.raises(UnsupportedError, match=r"an imputer of -1\.0; accepted: one of NaN"):
         read_onnx(_exported(SimpleImputer(missing_values=-1.0), *_iris()))

@@ -263,7 +263,10 @@ def _check_config(config: Fields, is_operation: bool, *, stateful: bool) -> None
         raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
     for key in ("quantization_config", "quantization_mode", "lora_rank"):
         if config.get(key) is not None:
-            raise UnsupportedError(f"{key} is set", accepted="plain floating-point weights")
+            raise UnsupportedError(
+                f"{key} is set",
+                accepted="plain floating-point weights: give the model as it was before quantize or enable_lora",
+            )
     dtype = dtype_policy(config)
     is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
     known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES)
