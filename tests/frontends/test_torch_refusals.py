@@ -219,6 +219,13 @@ def test_modules_that_do_not_export(
     assert not [record for record in records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_modules_with_packed_weights_say_what_to_give_instead() -> None:
+    module = nn.Sequential(nn.Linear(5, 3), nn.ReLU()).eval()
+    packed = torch.ao.quantization.quantize_dynamic(module, {nn.Linear})
+    assert re.search(r"torch\.ao\.quantization(.|\n)*the float module", refusal(packed, (5,)))
+
+
 def test_an_example_that_is_a_dictionary() -> None:
     """As the models of HuggingFace take them, and some of users."""
     example = {"ids": torch.zeros(1, 4), "mask": torch.zeros(1, 4)}

@@ -34,6 +34,10 @@ Showing: TypeAlias = "Callable[[torch.nn.Module, Sequence[torch.Tensor]], contex
 """Changes a module, which is called with these inputs, for the time of a context."""
 
 _SHOWN = 600
+_UNPACKED = (
+    "give the float module, with bits=8 for example; or quantize its torch.export by prepare_pt2e and convert_pt2e"
+)
+
 _SCRIPT_REMEDY = (
     "export it to ONNX and convert that: torch.onnx.export(model, (example,), 'model.onnx', dynamo=False), "
     "where a state that the module keeps becomes a constant, as a call with the example leaves it: have it take and return that"
@@ -122,6 +126,8 @@ def _reason(text: str) -> tuple[str, str]:
     line = f" ({Path(call[1]).name}, line {call[2]}: {call[3]})" if call else ""
     if "data-dependent" in text:
         return f"a choice or a size that depends on the data{line}", _CHOICES
+    if "PackedParams" in text:
+        return "modules of torch.ao.quantization, whose weights are packed for one kind of processor", _UNPACKED
     first, _, _ = text.partition("\n\n")
     return first[:_SHOWN] + line, ""
 
