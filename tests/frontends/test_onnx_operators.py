@@ -225,6 +225,13 @@ TOP = {
     "values": graph([node("TopK", "x k", "v i", axis=1)], {"x": [N, 5, 3]}, "v", {"k": np.array([1])}),
     "indices": graph([node("TopK", "x k", "v i", sorted=0)], {"x": [N, 5, 3]}, "i", {"k": np.array([1])}),
     "least": graph([node("TopK", "x k", "v i", largest=0)], {"x": [N, 5, 3]}, "v i", {"k": np.array([1])}),
+    "several": graph([node("TopK", "x k", "v i", axis=1)], {"x": [N, 5, 3]}, "v i", {"k": np.array([3])}),
+    "all but one, the least": graph(
+        [node("TopK", "x k", "v i", largest=0)], {"x": [N, 5]}, "v i", {"k": np.array([4])}
+    ),
+    "several equal": graph(
+        [node("Sign", "x", "s"), node("TopK", "s k", "v i")], {"x": [N, 5]}, "v i", {"k": np.array([5])}
+    ),
     "equal": graph([node("Sign", "x", "s"), node("TopK", "s k", "v i")], {"x": [N, 5]}, "i", {"k": np.array([1])}),
 }
 
@@ -234,10 +241,11 @@ def test_the_greatest_element_and_its_place(name: str) -> None:
     assert_agrees(TOP[name])
 
 
-def test_several_greatest_elements_are_refused() -> None:
-    made = graph([node("TopK", "x k", "v i")], {"x": [N, 5]}, "i", {"k": np.array([3])})
+@pytest.mark.parametrize("count", [0, 6])
+def test_more_of_the_greatest_elements_than_there_are_are_refused(count: int) -> None:
+    made = graph([node("TopK", "x k", "v i")], {"x": [N, 5]}, "i", {"k": np.array([count])})
     with pytest.raises(
-        UnsupportedError, match=r"the 3 greatest elements, which are sorted; accepted: k = 1; end the model"
+        UnsupportedError, match=rf"the {count} greatest of 5 elements, .*; accepted: 1 to 5; end the model"
     ):
         read_onnx(made)
 

@@ -279,6 +279,7 @@ REDUCTIONS: dict[str, Any] = {
     ),
     "running": lambda x: x.cumsum(1),
     "top": lambda x: x.topk(1)[0] + x.topk(1, 1, largest=False)[1],
+    "several of the top": lambda x: x.topk(2)[0] * x.topk(2, -1, largest=False)[1],
     "of_two": lambda x: torch.max(x, x * 0.5),
 }
 

@@ -12,7 +12,7 @@ from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
-from bitsmith.frontends.ops.reduction import REDUCERS, extreme_index, norm, running_sum
+from bitsmith.frontends.ops.reduction import REDUCERS, extreme_index, greatest, norm, running_sum
 from bitsmith.layers.layer import as_weights, broadcasts
 
 
@@ -73,6 +73,12 @@ def _average(call: LayerCall) -> Value:
     return REDUCERS["sum"].of(call.build, weighted, [axis])
 
 
+def _top(call: LayerCall) -> tuple[Value, Value]:
+    """The greatest elements along the last axis, in order whether they must be or not, and their places."""
+    values, places = greatest(call.build, call.x, (-1,), call.config.integer("k"))
+    return values, replace(places, kind=Kind.INT32)
+
+
 REDUCTIONS: dict[str, Translation] = {
     **{name.capitalize(): _reduction(name) for name in _NAMES},
     "Amax": _reduction("max"),
@@ -81,6 +87,7 @@ REDUCTIONS: dict[str, Translation] = {
     "Argmax": _index(least=False),
     "Argmin": _index(least=True),
     "Average": Translation(_average, "BatchNormalization or Multiply, and Reduce", frozenset({"weights"})),
+    "TopK": Translation(_top, "Reduce and ArgMax, and Comparison and Where for more than one"),
     "Cumsum": Translation(lambda call: running_sum(*_given(call)[:3]), "CumulativeSum"),
 }
 """Operations by class name."""

@@ -69,6 +69,7 @@ _SAME: Mapping[str, _Same] = {
     **{function: _Same(name, (), {}) for function, name in _ONE.items()},
     **{function: _Same(name, ("y",), {}) for function, name in _TWO.items()},
     **{function: _Same(name, (), {"axis": "axis", "keepdims": "keepdims"}) for function, name in _ALONG.items()},
+    "math.top_k": _Same("TopK", (), {"k": "k", "sorted": "sorted"}),
     "where": _Same("Where", ("x", "y"), {}),
     "clip_by_value": _Same("Clip", (), {"clip_value_min": "x_min", "clip_value_max": "x_max"}),
     "reshape": _Same("Reshape", (), {"shape": "newshape"}),

@@ -39,7 +39,7 @@ def _index(*, least: bool) -> Translation:
 
 
 def _top(call: Call) -> tuple[Value, Value]:
-    """The greatest or the least element and its place; runtimes take the first of several, too."""
+    """The greatest or the least elements and their places; runtimes take the first of equal ones, too."""
     attributes = call.attributes
     attributes.ignore("sorted")
     count = call.number(1, "k") if call.opset >= 10 else attributes.integer("k")
@@ -58,6 +58,6 @@ REDUCTIONS: dict[str, Translation] = {
     **{f"Reduce{name}": _reduction(meaning) for name, meaning in _NAMES.items()},
     "ArgMax": _index(least=False),
     "ArgMin": _index(least=True),
-    "TopK": Translation(_top, "Reduce and ArgMax, of k = 1"),
+    "TopK": Translation(_top, "Reduce and ArgMax, and Comparison and Where for more than one"),
 }
 """Operators by name."""

@@ -9,13 +9,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, Batch, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.ops.arithmetic import Unary, absolute, divide, maximum, multiply, subtract
-from bitsmith.frontends.ops.logic import truth, wrapped
-from bitsmith.frontends.ops.selection import flip, part
+from bitsmith.frontends.ops.logic import compare, truth, where, wrapped
+from bitsmith.frontends.ops.selection import concatenate, flip, part
 from bitsmith.frontends.ops.shape import expand
+from bitsmith.ir.ops import Relation
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
@@ -24,6 +27,9 @@ from bitsmith.layers.shape import Identity
 
 EXTREMES = (Reduction.MAX, Reduction.MIN)
 SUMS = (Reduction.SUM, Reduction.PROD)
+
+_MOST_SORTED = 64
+"""Most elements that are looked for one after another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +170,33 @@ def extreme_index(
 
 
 def greatest(build: Builder, x: Value, dims: Sequence[int], count: int, *, least: bool = False) -> tuple[Value, Value]:
-    """The greatest (or ``least``) of the elements along one axis, of which 1 is left, and its number."""
-    if count != 1:
+    """The ``count`` greatest (or ``least``) of the elements along one axis in order, and their numbers: of equal ones the first.
+
+    Each is looked for where those before it are out of reach of all others.
+    """
+    dim, extreme = x.counted(_only(dims, "an extreme")), REDUCERS["min" if least else "max"]
+    size = x.shape[x.axis(dim)]
+    if not 1 <= count <= min(size, _MOST_SORTED):
         raise UnsupportedError(
-            f"the {count} {'least' if least else 'greatest'} elements, which are sorted",
-            accepted="k = 1",
+            f"the {count} {'least' if least else 'greatest'} of {size} elements, which are sorted",
+            accepted=f"1 to {min(size, _MOST_SORTED)}",
             remedy="end the model before it, and sort in the program that reads the results",
         )
-    found = REDUCERS["min" if least else "max"].of(build, x, (_only(dims, "an extreme"),), keepdims=True)
-    return found, extreme_index(build.within("indices"), x, dims, keepdims=True, least=least)
+    values, places = list[Value](), list[Value]()
+    left, beyond = x, x
+    numbers = constant(np.arange(float(size)).reshape([size if k == dim else 1 for k in range(x.rank)]))
+    if count > 1:
+        last = REDUCERS["max" if least else "min"].of(build.within("last"), x, (dim,), keepdims=True)
+        beyond = build.within("beyond").affine(last, ONE, constant(1.0 if least else -1.0))
+    for number in range(count):
+        step = build.within(f"{number}") if count > 1 else build
+        values.append(extreme.of(step, left, (dim,), keepdims=True))
+        places.append(extreme_index(step.within("indices"), left, (dim,), keepdims=True, least=least))
+        if number < count - 1:
+            taken = compare(step.within("taken"), Relation.EQ, places[-1], numbers)
+            left = where(step.within("left"), taken, beyond, replace(left, kind=Kind.REAL))
+    sorted_values = concatenate(build, values, dim)
+    return replace(sorted_values, kind=x.kind), concatenate(build.within("indices"), places, dim)
 
 
 def running_sum(

@@ -94,7 +94,7 @@ def _sum(call: Call) -> Value:
 
 
 def _top(call: Call) -> tuple[Value, Value]:
-    """The greatest element along the last axis and its place."""
+    """The greatest elements along the last axis and their places."""
     (count,) = call.integers(1, "the number of elements")
     x = Operand(call.value(0), call.required(0))
     value, place = greatest(call.build, x.value, (-1,), count)
@@ -154,6 +154,6 @@ POOLING: dict[str, Entry] = {
     "REDUCE_MIN": Entry(Translation(partial(_extreme, Reduction.MIN), "Reduce"), _reduction("min")),
     "REDUCE_PROD": Entry(numbers=_reduction("prod")),
     "SUM": Entry(Translation(_sum, "Reduce and Quantize"), _reduction("sum")),
-    "TOPK_V2": alike(_top, "Reduce and ArgMax, of k = 1"),
+    "TOPK_V2": alike(_top, "Reduce and ArgMax, and Comparison and Where for more than one"),
 }
 """Operators by name."""
