@@ -91,7 +91,6 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "constant": (lambda x: torch.ones(3), "does not depend"),
     "spectral norm": (lambda x: torch.linalg.norm(x, 2, dim=(1, 2)), "order 2 over 2 axes"),
     "order of a norm": (lambda x: x.norm(p=3, dim=1), "order 3"),
-    "projection": (nn.LSTM(5, 4, proj_size=2, batch_first=True), "proj_size"),
     "softplus of nothing": (nn.Softplus(beta=0.0), "accepted: a positive beta"),
     "softplus of less": (nn.Softplus(beta=-1.0), "accepted: a positive beta"),
     "data": (lambda x: x.sum() if bool(x.sum() > 0) else x, "torch.export cannot"),

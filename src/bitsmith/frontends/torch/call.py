@@ -87,6 +87,11 @@ class Call(Arguments):
         spec = self.specs.get(argument.name)
         return item if spec is None else replace(item, kind=kind_of(spec.dtype))
 
+    def is_size(self, name: str) -> bool:
+        """Return True of an argument that depends on the number of samples."""
+        argument = self.get(name)
+        return isinstance(argument, Ref) and isinstance(self.values[argument.name], tuple)
+
     def tensors(self, name: str) -> tuple[Value, ...]:
         """A list of tensors."""
         listed = self.get(name)

@@ -55,7 +55,6 @@ _REMEDIES = {
     "upsample_bicubic": ("bicubic resizing", "use bilinear or nearest"),
     "_upsample": ("resizing with antialiasing", "use antialias=False"),
     "fft": ("Fourier transforms", "multiply by a constant matrix"),
-    "embedding_bag": ("bags of several lengths", "use embedding(x).sum(1) or .mean(1)"),
     "quantized_decomposed.choose_qparams": _DYNAMIC,
     "quantized_decomposed._choose_qparams": _DYNAMIC,
     "torchao.choose_qparams": _DYNAMIC,

@@ -10,8 +10,11 @@ from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
 from bitsmith.frontends.ops.contraction import affine_product, einsum
+from bitsmith.frontends.ops.reduction import REDUCERS
+from bitsmith.frontends.ops.shape import view
 from bitsmith.frontends.torch.arithmetic import operation
-from bitsmith.frontends.torch.call import Call, Result, Translation
+from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
+from bitsmith.frontends.torch.graph import Ref
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import as_weights
 
@@ -69,6 +72,26 @@ def _embedding(call: Call) -> Result:
     return call.build.emit(Embedding(table), x)
 
 
+def _bags(call: Call) -> Result:
+    """Sums, means or greatest elements of the rows of each sample, whose number is the same for all."""
+    x, build, argument = call.tensor("indices"), call.build, call.get("offsets")
+    length = 0 if x.batch is None or x.rank != 1 else x.batch.merged
+    offsets = call.values[argument.name] if isinstance(argument, Ref) else None
+    starts = offsets.constant if isinstance(offsets, Value) else None
+    even = isinstance(offsets, Unknown) or (starts is not None and {*np.diff(starts).tolist()} <= {length})
+    others = [name for name in ("per_sample_weights", "padding_idx") if call.given(name)]
+    if not length or not even or others:
+        raise UnsupportedError(
+            others[0] if others else "bags of several lengths",
+            accepted="all rows of a sample, alike",
+            remedy="use embedding(x).sum(1) or .mean(1)",
+        )
+    bags = view(build.within("bags"), x, [(count, length) for count in build.counts])
+    rows = build.emit(Embedding(call.weight("weight")), bags, suffix="rows")
+    reducer = REDUCERS[("sum", "mean", "max")[call.integer("mode", 0)]]
+    return reducer.of(build, rows, (1,)), Unknown(), Unknown(), Unknown()
+
+
 def _weight_norm(call: Call) -> Result:
     """``v * g / |v|``, the length over all axes but ``dim``, of trained weights."""
     v, g, dim = call.weight("v"), call.weight("g"), call.integer("dim", 0)
@@ -92,5 +115,6 @@ PRODUCTS: dict[str, Translation] = {
     "scaled_dot_product_attention": Translation(_attention, "Einsum and Softmax"),
     "_weight_norm": Translation(_weight_norm, "Constant"),
     "embedding": Translation(_embedding, "Embedding"),
+    "embedding_bag": Translation(_bags, "Embedding and Reduce"),
 }
 """Operators by name."""

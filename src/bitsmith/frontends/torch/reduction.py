@@ -117,7 +117,7 @@ REDUCTIONS: dict[str, Translation] = {
     "min": _extreme("min", least=True),
     "argmax": _index(least=False),
     "argmin": _index(least=True),
-    "topk": Translation(_top, "Reduce and ArgMax, of k = 1"),
+    "topk": Translation(_top, "Reduce and ArgMax, and Comparison and Where for more than one"),
     "var": _spread("var"),
     "std": _spread("std"),
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM),

@@ -1,0 +1,83 @@
+"""Projected LSTMs, bags of rows, and several greatest elements, against PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.properties import few
+from torch import Tensor, nn
+
+import bitsmith
+from bitsmith.errors import UnsupportedError
+
+
+class _Projected(nn.Module):
+    def __init__(self, rng: np.random.Generator) -> None:
+        super().__init__()
+        units = int(rng.integers(2, 6))
+        options = {
+            "bidirectional": bool(rng.integers(2)),
+            "bias": bool(rng.integers(2)),
+            "num_layers": int(rng.integers(1, 3)),
+        }
+        self.lstm = nn.LSTM(3, units, proj_size=int(rng.integers(1, units)), batch_first=True, **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, (hidden, cell) = self.lstm(x)
+        return torch.cat([y.flatten(1), hidden[-1], cell[0]], 1)
+
+
+class _Bags(nn.Module):
+    def __init__(self, mode: str, **options: Any) -> None:
+        super().__init__()
+        self.rows = nn.EmbeddingBag(7, 4, mode=mode, **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rows(x.long())
+
+
+class _Top(nn.Module):
+    def __init__(self, count: int, dim: int, *, largest: bool) -> None:
+        super().__init__()
+        self.options: dict[str, Any] = {"k": count, "dim": dim, "largest": largest}
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        values, places = x.topk(**self.options)
+        return values * 2.0, places
+
+
+def _agrees(module: nn.Module, x: Any) -> None:
+    circuit = bitsmith.convert(module.eval(), calibration=x, input_shape=x.shape[1:], strict=True, check=True)
+    found, wanted = circuit.predict(x), module(torch.from_numpy(x))
+    pairs = zip(found, wanted, strict=True) if isinstance(found, list) else [(found, wanted)]
+    for one, other in pairs:
+        right = other.detach().numpy()
+        np.testing.assert_allclose(one, right, rtol=0.0, atol=2e-3 * max(float(np.ptp(right)), 1e-3))
+
+
+@few("seed", range(12), 0)
+def test_projected_states(seed: int) -> None:
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    _agrees(_Projected(rng), rng.normal(size=(40, 4, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_of_the_rows_of_each_sample(mode: str) -> None:
+    _agrees(_Bags(mode), np.random.default_rng(0).integers(0, 7, (60, 5)))
+
+
+def test_rows_that_count_for_nothing_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="padding_idx; accepted: all rows of a sample, alike"):
+        bitsmith.convert(_Bags("mean", padding_idx=2), input_shape=(5,))
+
+
+@few("seed", range(30), 0)
+def test_the_greatest_or_least_elements_in_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.permuted(np.arange(160.0).reshape(8, 20), axis=1).reshape(8, 4, 5) / 8 - 9
+    count, dim = int(rng.integers(1, 5)), int(rng.choice([1, 2, -1]))
+    _agrees(_Top(count, dim, largest=bool(rng.integers(2))), x.astype(np.float32))
