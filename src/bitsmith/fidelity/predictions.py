@@ -70,8 +70,8 @@ class Predictions:
 
     def __init__(self, network: Network, *, calibrated: bool) -> None:
         self.network, self.calibrated = network, calibrated
-        self._decides = any(decides(node.layer) for node in network.nodes)
-        self._most = most_compared(network, every=self._decides or not calibrated)
+        every = not calibrated or any(decides(node.layer) for node in network.nodes)
+        self._most = most_compared(network, every=every)
         self._magnitudes: list[float] = []
         self._seen: list[tuple[list[Floats], list[Floats]]] = []
         self._count = self._due = 0
@@ -155,7 +155,7 @@ class Predictions:
         coarse = self._coarsest(worst, inputs, emulator)
         known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
         remedy = "give samples of that scale as calibration, or "
-        if self.calibrated and self._decides:
+        if self.calibrated and any(decides(node.layer) for node in self.network.ancestors([worst.output])):
             why = "Layers decide by numbers that are nearer to a threshold than they are accurate"
             remedy = f"give samples like these as calibration, or bits={self._more_bits()}, or "
             which = "what is compared"
