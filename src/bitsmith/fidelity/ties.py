@@ -20,6 +20,9 @@ _LAST = 2.0**-21
 _FEW_BITS = 16
 """Bits of numbers that nothing has rounded."""
 
+_OPEN = 1 / 64
+"""Share of samples that may be left open: where they are more, as where data are thresholds, a user must hear of them."""
+
 TRIES = 16
 """Draws of such errors: two values that are compared are off to one another in one of four."""
 
@@ -38,20 +41,28 @@ def decides(layer: Layer) -> bool:
 
 
 def open_decisions(layer: Layer, operands: Sequence[Floats], result: Floats, emulated: Floats | None) -> Floats:
-    """The ``result`` of a layer, but what is nearest to what is ``emulated`` of those that single precision leaves open."""
+    """The ``result`` of a layer, but what is nearest to what is ``emulated`` of those that single precision leaves open.
+
+    Where it leaves many open they are as they are, unless the layer has a grid that operands may be on.
+    """
     if emulated is None or emulated.shape != result.shape or not decides(layer):
         return result
     rows = differing(result, emulated)
     if not rows.size:
         return result
-    few, result = [x[rows] for x in operands], result.copy()
+    few, decided = [x[rows] for x in operands], result.copy()
     rng = np.random.default_rng(0)
     for _ in range(TRIES):
         other = layer.reference([off(x, rng) for x in few])
-        result[rows] = np.where(
-            np.abs(emulated[rows] - other) < np.abs(emulated[rows] - result[rows]), other, result[rows]
-        )
-    return result
+        nearer = np.abs(emulated[rows] - other) < np.abs(emulated[rows] - decided[rows])
+        decided[rows] = np.where(nearer, other, decided[rows])
+    on_grid = layer.traits.exactness is Exactness.GRID
+    return decided if on_grid or are_few(len(differing(result, decided)), len(result)) else result
+
+
+def are_few(samples: int, among: int) -> bool:
+    """Return True if samples that are left open are so few that a user need not hear of them."""
+    return samples <= max(_OPEN * among, 1)
 
 
 def at_ties(rng: np.random.Generator, node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
