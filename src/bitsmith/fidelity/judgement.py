@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bitsmith.fidelity.budgets import allowance, made_by
+from bitsmith.fidelity.budgets import allowance, excused, made_by
 from bitsmith.fidelity.causes import Causes, Problem, would_wrap
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.measure import AUTO_WORST, Comparison, Measured
@@ -110,8 +110,7 @@ def _wrong(layers: Mapping[str, Comparison], network: Network, name: str, *, cal
     layer, before = layers[name], network.ancestors([name])
     jumps = any(_jumps(layers, node) for node in before)
     vague = jumps and (not calibrated or any(map(decides_anew, before)))
-    excused = vague or any(node.settings.precision for node in before)
-    limit = None if excused else AUTO_ERROR * allowance(before)
+    limit = None if vague or excused(before) else AUTO_ERROR * allowance(before)
     row, lost = layer.row, layer.lost
     if vague and _share_off(row) <= FEW_OFF:
         return None
