@@ -6,8 +6,8 @@ Notes on a circuit that was made say what its clock, its latency and its engines
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from bitsmith.building.design import Circuit
 from bitsmith.building.job import Job, Target, protection
 from bitsmith.config import IOType
 from bitsmith.config.values import LAYERS, MEMORIES, RANGES, is_monitored
@@ -16,6 +16,9 @@ from bitsmith.devices.protection import Protection
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy, Weights
 from bitsmith.mapping.directives import possible_parallelism
+
+if TYPE_CHECKING:
+    from bitsmith.building.design import Circuit
 
 
 def notes_on_settings(network: Network, target: Target) -> Iterator[str]:
