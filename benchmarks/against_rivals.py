@@ -46,7 +46,7 @@ from bitsmith.flows.yosys import Resources, Synthesis
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import Rounding
-from bitsmith.netlist.flow import Flow
+from bitsmith.netlist.place_registers import Flow
 from bitsmith.netlist.netlist import InputPort, Literal, Netlist, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.pipelined import pipelined

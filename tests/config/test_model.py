@@ -14,7 +14,7 @@ from bitsmith.config import HLSConfig, config_from_network, resolve
 from bitsmith.config.building import GRANULARITIES
 from bitsmith.config.model import KEYS
 from bitsmith.config.precision import parse_precision
-from bitsmith.config.types import type_names
+from bitsmith.config.resolving import type_names
 from bitsmith.config.variables import takes_default
 from bitsmith.errors import ConfigError
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.netlist.flow import Flow
-from bitsmith.netlist.place_registers import Placement, fewest_registers
+from bitsmith.netlist.place_registers import Flow, Placement, fewest_registers
 
 
 def bits(placement: Placement, stage: Sequence[int]) -> int | None:

@@ -30,11 +30,11 @@ from bitsmith.config.model import (
     read_bits,
 )
 from bitsmith.config.reading import Idle, Problems, did_you_mean, listed, shown
-from bitsmith.config.types import GENERATED_TYPES, OTHER_TYPES, type_names
 from bitsmith.config.variables import ALIASES, OF_PARTS, OTHER_VARIABLES, TRAINED, takes_default
 from bitsmith.errors import nearest
 from bitsmith.errors.remedies import given, remedy
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.activation import ANY_ACTIVATION
 from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network, NetworkNode
@@ -42,6 +42,7 @@ from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, Retrained
 from bitsmith.layers.settings import FACTORS, MOST_BITS, Bits, Settings
 from bitsmith.layers.settled import decided_inputs, exact_variables, settled
+from bitsmith.layers.table import LAYERS
 from bitsmith.layers.traits import Exactness
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
@@ -59,6 +60,33 @@ _WRITTEN_EVERYWHERE = {"table", "accum", *OTHER_VARIABLES}
 
 _QUANTIZED = "the quantizers of the model hold"
 _HIDDEN = "every layer that it could apply to says 'auto' or has a format from the model"
+
+OTHER_TYPES = frozenset(
+    (
+        *("Constant", "Quant", "IntQuant", "BipolarQuant", "ApplyAlpha", "BatchNormOnnx", "MatMul", "Merge"),
+        *("Conv", "TimeDistributed", "LayerGroup"),
+    )
+)
+"""Other tools' layers that are parts of layers here."""
+
+
+_GENERATED = (
+    *("Input", "InputLayer", "Activation", "HardActivation", "ELU", "LeakyReLU", "PReLU", "ThresholdedReLU", "Softmax"),
+    *("ApplyAlpha", "BatchNormalization", "LayerNormalization", "BiasAdd", "Embedding", "Resize", "Bidirectional"),
+    *("Concatenate", "Dot", "Einsum", "EinsumDense", "GarNet", "GarNetStack", "Reshape", "Transpose", "TernaryTanh"),
+    *("BinaryDense", "TernaryDense", "BinaryConv2D", "QActivation", "QBatchNormalization", "QConv2DBatchnorm"),
+    *(f"{quantized}{name}" for quantized in ("", "Q") for name in ("Dense", "SimpleRNN", "LSTM", "GRU")),
+    *(f"{name}{rank}D" for rank in (1, 2) for name in ("Cropping", "UpSampling", "ZeroPadding")),
+    *(f"{name}Pooling{rank}D" for rank in (1, 2) for name in ("Average", "GlobalAverage", "GlobalMax", "Max")),
+    *(
+        f"{kind}Conv{rank}D"
+        for rank in (1, 2)
+        for kind in ("", "Depthwise", "Separable", "Q", "QDepthwise", "QSeparable")
+    ),
+)
+
+GENERATED_TYPES = OTHER_TYPES.union(_GENERATED, LAYERS)
+"""Types that generated configurations name, whether or not a model has such layers."""
 
 
 def resolve(
@@ -396,3 +424,15 @@ def _check_options(
             accepted=accepted and f"of such keys: {accepted}",
             remedy="remove it",
         )
+
+
+def type_names(node: NetworkNode) -> tuple[str, ...]:
+    """The type names of ``node``, most specific first.
+
+    These are the activation function's name, the framework's class, our class, and what other tools call it or its family
+    (``MaxPooling2D``, ``Activation``, ``Merge``). The framework's ``Activation`` counts as a family, because it says least.
+    """
+    source = node.source if node.source != ANY_ACTIVATION else ""
+    family = ANY_ACTIVATION if node.source == ANY_ACTIVATION else ""
+    names = (*node.layer.functions, source, node.layer.kind, family, *node.layer.families)
+    return tuple(dict.fromkeys(filter(None, names)))
