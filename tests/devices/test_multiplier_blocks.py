@@ -69,6 +69,7 @@ def test_a_product_is_not_wider_than_its_bits() -> None:
     assert ECP5.area.block is not None and XILINX_7.area.block is not None
     assert ECP5.area.block.count(24, 24, 18) == 1
     assert XILINX_7.area.block.count(8, 8, 8) == 0
+    assert ICE40UP.area.multiplier(4, 6, 16)[0] == 0
 
 
 def test_factors_without_a_sign_are_wider_where_cells_take_signs() -> None:

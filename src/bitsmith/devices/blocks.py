@@ -79,7 +79,7 @@ class MultiplierBlock:
 
     def parts(self, a: int, b: int, product: int | None = None) -> Parts:
         """Return what an ``a`` by ``b`` bit product is made of that has ``product`` bits, else all."""
-        bits = a + b if product is None else product
+        bits = a + b if product is None else min(product, a + b)
         return _parts(self.cuts, min(a, bits), min(b, bits), bits)
 
     def holds(self, a: int, b: int, product: int | None = None) -> bool:
