@@ -52,6 +52,8 @@ INSTEAD: Mapping[str, str] = {
     f"{NAME}.converters.register_onnx_layer_handler": _LAYERS,
     f"{NAME}.converters.register_pytorch_layer_handler": _LAYERS,
     f"{NAME}.converters.utils": _LAYERS,
+    f"{NAME}.converters.get_supported_keras_layers": "docs/layers.md lists all layers with their limits",
+    f"{NAME}.converters.link_existing_project": "model.save('model.json') keeps a model, and load_saved_model has it again",
     f"{NAME}.backends": "backends are names: convert(model, backend='vitis'); bitsmith.backends.BACKENDS lists them; "
     "of a layer of your own, convert(model, layers={MyLayer: translate}) takes what it computes (docs/custom-layers.md)",
     f"{NAME}.contrib": _LAYERS,

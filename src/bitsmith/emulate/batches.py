@@ -133,7 +133,11 @@ def _as_batch(x: npt.ArrayLike | Sequence[npt.ArrayLike]) -> Batch:
     try:
         return np.asarray(x)
     except ValueError as error:
-        raise InputDataError(f"samples of different shapes ({error})") from error
+        raise InputDataError(
+            f"samples of different shapes ({error})",
+            accepted="an array whose first axis counts samples",
+            remedy="of a loader of batches with labels: np.concatenate([x for x, _ in loader])",
+        ) from error
 
 
 def read_array(path: Path) -> Batch:
