@@ -46,10 +46,10 @@ from bitsmith.flows.yosys import Resources, Synthesis
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import Rounding
-from bitsmith.netlist.place_registers import Flow
 from bitsmith.netlist.netlist import InputPort, Literal, Netlist, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.pipelined import pipelined
+from bitsmith.netlist.place_registers import Flow
 from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.writer import Title, write
 
