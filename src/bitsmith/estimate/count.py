@@ -19,7 +19,7 @@ from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
 from bitsmith.estimate.figures import Cells, Shares, Size, sums_share
 from bitsmith.estimate.reads import Mask, elements_read, share
-from bitsmith.estimate.tables import unlike
+from bitsmith.estimate.tables import table_area
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
@@ -387,7 +387,8 @@ class Count:
             case ops.AMax():
                 self.greater(args[0].size * repeats - size, width)
             case ops.Table():
-                self._table(op, args[0], node.type, repeats)
+                luts, blocks = table_area(op, args[0], node.type, repeats, self._area, self._inputs)
+                self.lut, self.bram = self.lut + luts, self.bram + blocks
             case ops.Cast():
                 follows_add = isinstance(program.nodes[node.args[0]].op, ops.Add | ops.Max)
                 self._cast(op, args[0], node.type, size, follows_add)
@@ -418,23 +419,6 @@ class Count:
         factors, x = (args[0], args[1]) if constants[0] else (args[1], args[0])
         adders = float(np.maximum(csd.count_digits(factors.lo) - 1, 0).mean()) * count
         self.add(adders, _mean_width(x) + _mean_width(factors) / 2)
-
-    def _table(self, op: ops.Table, x: TensorType, y: TensorType, repeats: float) -> None:
-        """Tables of as many words and bits as each element has."""
-        numbers = np.arange(op.values[..., 0].size).reshape(op.values.shape[:-1])
-        each = np.stack(np.broadcast_arrays(numbers, x.lo - op.first, x.hi - op.first, x.width, y.width)).reshape(5, -1)
-        kinds, counts = np.unique(each.astype(np.int64), axis=1, return_counts=True)
-        numbers_of = counts * (y.size / each.shape[1] * repeats)
-        shapes, group = np.unique(kinds[1:], axis=1, return_inverse=True)
-        rows = op.values.reshape(numbers.size, -1)
-        for number, (low, high, address, width) in enumerate(shapes.T.tolist()):
-            count = numbers_of[group.ravel() == number]
-            if self._area.memory.pays_table(1 << address, width):
-                self.bram += self._area.memory.count(1 << address, width) * count.sum()
-            elif width:
-                words = rows[kinds[0, group.ravel() == number], low : high + 1]
-                share = unlike(words, low + op.first, address, width, self._inputs, self._area.unlike_power)
-                self.lut += self._area.table(address, width) * float(share @ count)
 
     def _cast(self, op: ops.Cast, x: TensorType, y: TensorType, count: float, follows_add: bool) -> None:
         width, dropped = _mean_width(y), x.frac - op.frac

@@ -1,4 +1,4 @@
-"""The area of regular constant tables in look-up tables, as a share of that of random ones.
+"""The area of constant tables: in look-up tables, regular ones take a share of what random ones do.
 
 A table is cut into parts of as many words as a look-up table has. The share is the fraction of parts that are neither
 constant nor equal to another part, to a power below 1: the multiplexers that choose a part stay.
@@ -9,10 +9,33 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import Ints
+from bitsmith.devices.area import AreaModel
+from bitsmith.ir import ops
+from bitsmith.ir.types import Ints, TensorType
 
 _LIMB = 62
 """Bits of a word that are looked at in machine integers together."""
+
+
+def table_area(
+    op: ops.Table, x: TensorType, y: TensorType, repeats: float, area: AreaModel, inputs: int
+) -> tuple[float, float]:
+    """Look-up tables, which have ``inputs`` inputs, and memory blocks of tables of as many words and bits as each element has."""
+    numbers = np.arange(op.values[..., 0].size).reshape(op.values.shape[:-1])
+    each = np.stack(np.broadcast_arrays(numbers, x.lo - op.first, x.hi - op.first, x.width, y.width)).reshape(5, -1)
+    kinds, counts = np.unique(each.astype(np.int64), axis=1, return_counts=True)
+    numbers_of = counts * (y.size / each.shape[1] * repeats)
+    shapes, group = np.unique(kinds[1:], axis=1, return_inverse=True)
+    rows, luts, blocks = op.values.reshape(numbers.size, -1), 0.0, 0.0
+    for number, (low, high, address, width) in enumerate(shapes.T.tolist()):
+        count = numbers_of[group.ravel() == number]
+        if area.memory.pays_table(1 << address, width):
+            blocks += area.memory.count(1 << address, width) * count.sum()
+        elif width:
+            words = rows[kinds[0, group.ravel() == number], low : high + 1]
+            share = unlike(words, low + op.first, address, width, inputs, area.unlike_power)
+            luts += area.table(address, width) * float(share @ count)
+    return luts, blocks
 
 
 def unlike(values: Ints, first: int, address: int, width: int, inputs: int, power: float) -> npt.NDArray[np.float64]:
