@@ -155,7 +155,8 @@ class Predictions:
         coarse = self._coarsest(worst, inputs, emulator)
         known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
         remedy = "give samples of that scale as calibration, or "
-        chosen = coarse is not None and self.network.input(coarse[0].name).is_chosen
+        entry = None if coarse is None else self.network.node(coarse[0].name)
+        chosen = entry is not None and (bool(entry.settings.precision) or self.network.input(entry.name).is_chosen)
         behind = any(decides(node.layer) for node in self.network.ancestors([worst.output]))
         if self.calibrated and behind and not chosen:
             why = "Layers decide by numbers that are nearer to a threshold than they are accurate"
