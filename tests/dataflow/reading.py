@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from bitsmith.dataflow.engine import EngineLayer, Watched
+from bitsmith.dataflow.engine_layer import EngineLayer, Watched
 from bitsmith.dataflow.kinds import Kind
 from bitsmith.dataflow.processes import Network, OutputPort, Process, gives_back, kind_name
 from bitsmith.dataflow.replay import StoredWeights

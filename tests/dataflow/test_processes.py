@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bitsmith.dataflow.engine import EngineLayer
+from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.processes import OutputPort, Process
 from bitsmith.dataflow.tokens import Stream, period

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.engine import Engine, EngineLayer
+from bitsmith.dataflow.engine import Engine
+from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.errors import VerificationError
 from bitsmith.hls import HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS, Dialect

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
-from bitsmith.dataflow.engine import Watched
+from bitsmith.dataflow.engine_layer import Watched
 from bitsmith.dataflow.kinds import Engine
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.text import to_text

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer, Grid
+from bitsmith.dataflow.engine import ENGINE_STAGES, Engine
+from bitsmith.dataflow.engine_layer import EngineLayer, Grid
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program

@@ -5,216 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 
+from bitsmith.dataflow.engine_layer import EngineLayer, Grid, windows_over
 from bitsmith.dataflow.logic import Logic
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.storage import Memory, weight_bits
 from bitsmith.dataflow.timing import ProcessTiming, single
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.emulate import Emulator
-from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
-from bitsmith.ir.infer import window_positions
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Ints, TensorType, objects, width_of
-
-Grid: TypeAlias = tuple[int, int]
-"""Rows and columns."""
+from bitsmith.ir.types import Ints, objects, width_of
 
 ENGINE_STAGES = 4
 """Cycles from a step of an engine until the sum that leaves with it gets to the token function."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A result that monitors watch, number by number: its name, and the format and the bounds of its raw values."""
-
-    name: str
-    frac: int
-    lo: int
-    hi: int
-
-    @property
-    def kind(self) -> TensorType:
-        """The type of a number."""
-        return TensorType.of((1,), self.frac, self.lo, self.hi)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EngineLayer:
-    """One layer: for each window in turn, each block of channels and each pass, the sums of ``lanes`` products per step.
-
-    The result's element at a window, a block, a pass and a lane is the token function of the sum (or the greatest) of the
-    products of the numbers of the block, tap by tap in row-major order, with the weights of the lane, and of the bias.
-
-    Args:
-        name: the user's layer.
-        op: windows over rows and columns of the operand.
-        grid: rows and columns.
-        pitch: words from a row to the next one, of any sign.
-        channels: numbers of a position.
-        blocks: parts of the channels, which have sums of their own.
-        weights: (blocks, or 1 if all have the same; passes; steps; lanes).
-        bias: a number per result of a window.
-        choices: what the token function does, of each result of a window, or of all.
-        greatest: the greatest product in place of the sum.
-        apart: each lane has a number of its own in place of all the same: as many as a block has channels.
-        outside: passes are outside of windows: one over all windows, then the next one; of layers of one block, and not the last.
-        source: the word of the operand's first number.
-        target: the word of the result's first number; of the last layer nothing is stored.
-        ranges: the least and the greatest number of the operand; or those of its first row, and those of the others.
-        watched: its result, if monitors watch it.
-        parts: those of rows and columns in which the operand is. They have the same words, each in a memory of its own: rows of
-            as many columns.
-        apiece: a window of each part is computed at once, with the same weights, and the result is in as many parts.
-    """
-
-    name: str
-    op: ops.Window
-    grid: Grid
-    pitch: int
-    channels: int
-    blocks: int
-    weights: Ints
-    bias: Ints
-    choices: Ints
-    greatest: bool
-    source: int
-    target: int
-    ranges: tuple[tuple[int, int], ...]
-    apart: bool = False
-    outside: bool = False
-    watched: Watched | None = None
-    parts: Grid = (1, 1)
-    apiece: bool = False
-
-    @property
-    def numbers(self) -> int:
-        """Steps that a tap takes."""
-        return 1 if self.apart else self.channels // self.blocks
-
-    @property
-    def passes(self) -> int:
-        """Passes over a block."""
-        return int(self.weights.shape[1])
-
-    @property
-    def steps(self) -> int:
-        """Numbers of a block of a window, or of a lane."""
-        return int(self.weights.shape[2])
-
-    @property
-    def lanes(self) -> int:
-        """Results of a pass."""
-        return int(self.weights.shape[3])
-
-    @property
-    def reach_of_weights(self) -> int:
-        """The power of two that magnitudes of weights do not exceed, nor do those of others that come in their place."""
-        return 1 << (max(abs(int(self.weights.min())), abs(int(self.weights.max())), 1) - 1).bit_length()
-
-    @property
-    def positions(self) -> int:
-        """Windows that are computed at once."""
-        return math.prod(self.parts) if self.apiece else 1
-
-    @property
-    def windows(self) -> Grid:
-        """Rows and columns of windows of a part, in turn."""
-        (rows, columns), (down, across) = windows_over(self.op, self.grid), self.parts if self.apiece else (1, 1)
-        return rows // down, columns // across
-
-    @property
-    def all_passes(self) -> int:
-        """Passes over all blocks of all windows of a position."""
-        return math.prod(self.windows) * self.blocks * self.passes
-
-    def rows(self, lanes: int) -> Ints:
-        """The words of the weights, in the order in which they are read, for so many lanes."""
-        used = self.weights.reshape(-1, self.lanes)
-        rows = np.zeros((len(used), lanes), dtype=np.object_)
-        rows[:, : self.lanes] = used
-        return objects(rows)
-
-    @property
-    def fetched(self) -> tuple[tuple[int, int], ...]:
-        """The words of weights that are read over and over, part by part, and how often each part is."""
-        windows, words = math.prod(self.windows), self.weights[..., 0].size
-        if self.outside:
-            return ((self.steps, windows),) * self.passes
-        return ((words, windows * (self.blocks if len(self.weights) < self.blocks else 1)),)
-
-    @property
-    def jumps(self) -> tuple[int, int]:
-        """Distances from the last result of a pass to the next one, where passes are outside of windows.
-
-        The next one is: of the next window, of the first window in the next pass.
-        """
-        results = self.passes * self.lanes
-        return results - self.lanes + 1, 1 - (math.prod(self.windows) - 1) * results
-
-    @property
-    def walks(self) -> tuple[Walk, Walk]:
-        """Words of rows and of columns in the order in which they are read: the sum of both is the word of a number."""
-        op, block, beyond = self.op, self.channels // self.blocks, self.numbers - 1
-        rows, columns = (size // count for size, count in zip(self.grid, self.parts, strict=True))
-        down, across = op.dilation[0] * self.pitch, op.dilation[1] * self.channels
-        tall, wide = (op.size[0] - 1) * down, (op.size[1] - 1) * across + beyond
-        window, others = op.stride[1] * self.channels, self.channels - block
-        leaves = [count > 1 or (self.apiece and any(pad)) for count, pad in zip(self.parts, op.padding, strict=True)]
-        further = op.stride[0] * self.pitch - tall
-        line = -(self.windows[1] - 1) * window - others - wide
-        return (
-            Walk(
-                self.source,
-                self.source - op.padding[0][0] * self.pitch,
-                (0, down, -tall, -tall, -tall, further),
-                rows * self.pitch if leaves[0] else 0,
-            ),
-            Walk(
-                0,
-                -op.padding[1][0] * self.channels,
-                (across - beyond, -wide, -wide, block - wide, window - others - wide, line),
-                columns * self.channels if leaves[1] else 0,
-            ),
-        )
-
-    @property
-    def addresses(self) -> tuple[int, ...]:
-        """The words of the first tap and of the first result, and the steps of both axes together."""
-        rows, columns = self.walks
-        return (rows.first + columns.first, self.target, *map(sum, zip(rows.steps, columns.steps, strict=True)))
-
-    @property
-    def reach(self) -> Grid:
-        """Parts of rows and of columns, at most, that windows are beyond their own."""
-        op, parts = self.op, list[int]()
-        for axis, count in enumerate(self.parts):
-            size, before = self.grid[axis] // count, op.padding[axis][0]
-            last = (self.windows[axis] - 1) * op.stride[axis] + op.dilation[axis] * (op.size[axis] - 1) - before
-            parts.append(min(max(-(-before // size), last // size), count - 1) if self.apiece else 0)
-        return parts[0], parts[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """Words of an axis that a layer reads one after another, within a part, and on in the next one.
-
-    Args:
-        base: the first word of a part.
-        first: the first word that is read, which may be outside.
-        steps: from the last number of a tap to the first one of the next: in the row, in the next row, at the beginning of the
-            block, of the next block, of the next window, of the first window of the next row of windows.
-        size: words of a part, after which the next part comes; 0: words never are in another one.
-    """
-
-    base: int
-    first: int
-    steps: tuple[int, ...]
-    size: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,8 +29,8 @@ class Engine:
 
     Its tokens have a number for each part across.
 
-    The words of the weights and the biases are in tables, or they come as tokens of a second operand: first all biases, each in
-    the lowest bits of a word, then the weights of each step.
+    The words of the weights and the biases are in tables, or they come as tokens of a second operand: first all biases, as many
+    in the lowest bits of a word as have room there, then the weights of each step.
 
     Args:
         layers: in order.
@@ -283,14 +89,23 @@ class Engine:
         return max(most, -(-self.bias_bits // self.lanes)) if self.fed else most
 
     @property
+    def bias_group(self) -> int:
+        """Biases in a word that comes."""
+        return bias_group(self.lanes * self.weight_bits, self.bias_bits)
+
+    @property
     def biases(self) -> int:
-        """Biases that come with a frame."""
-        return sum(len(layer.bias) for layer in self.layers) if self.fed and self.bias_bits else 0
+        """Words of biases that come with a frame."""
+        count = sum(len(layer.bias) for layer in self.layers)
+        return -(-count // self.bias_group) if self.fed and self.bias_bits else 0
 
     def words_of(self, layers: Sequence[EngineLayer]) -> Ints:
         """The words that come with a frame, for layers with any weights and biases that there is room for."""
-        biases = np.concatenate([layer.bias for layer in layers])[: self.biases, np.newaxis]
-        parts, half = biases >> objects(np.arange(self.lanes) * self.weight_bits), 1 << (self.weight_bits - 1)
+        biases, half = np.concatenate([layer.bias for layer in layers]), 1 << (self.weight_bits - 1)
+        room = np.zeros(self.biases * self.bias_group, dtype=np.object_)
+        room[: len(biases)] = biases[: len(room)] % (1 << self.bias_bits)
+        groups = room.reshape(-1, self.bias_group) << objects(np.arange(self.bias_group) * self.bias_bits)
+        parts = groups.sum(axis=1, keepdims=True) >> objects(np.arange(self.lanes) * self.weight_bits)
         rows = [layer.rows(self.lanes) for layer in layers]
         return objects(np.concatenate([(parts + half) % (2 * half) - half, *rows]))
 
@@ -377,7 +192,8 @@ class Engine:
         parts = (words[: self.biases] % (1 << self.weight_bits)) << objects(np.arange(self.lanes) * self.weight_bits)
         least, _ = self.program.nodes[self.program.inputs[1]].type.raw_range
         half = 1 << (self.bias_bits - 1) if least < 0 else 0
-        biases = (parts.sum(axis=1) + half) % (1 << self.bias_bits) - half
+        groups = parts.sum(axis=1, keepdims=True) >> objects(np.arange(self.bias_group) * self.bias_bits)
+        biases = (groups.reshape(-1) + half) % (1 << self.bias_bits) - half
         layers, begin, first = list[EngineLayer](), self.biases, 0
         for layer in self.layers:
             rows = list[Ints]()
@@ -420,11 +236,9 @@ class Engine:
         return single([numbers, *weights], [fills], latency, self.gap)
 
 
-def windows_over(op: ops.Window, grid: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of windows over a grid."""
-    axes = zip(grid, op.size, op.stride, op.dilation, op.padding, strict=True)
-    rows, columns = (window_positions(*axis) for axis in axes)
-    return rows, columns
+def bias_group(word: int, bias: int) -> int:
+    """Biases of so many bits in a word of others: a power of two, so that low bits of a number say where in a word a bias is."""
+    return next(count for count in (8, 4, 2, 1) if count * bias <= word or count == 1)
 
 
 def _divided(numbers: Ints, grid: Grid, parts: Grid) -> Ints:

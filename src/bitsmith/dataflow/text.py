@@ -21,7 +21,7 @@ from dataclasses import astuple, fields
 from itertools import chain
 from typing import cast
 
-from bitsmith.dataflow.engine import EngineLayer
+from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.processes import Network, gives_back, kind_name
 from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.tokens import LoadableWeights, Stream

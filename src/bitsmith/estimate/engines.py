@@ -50,7 +50,8 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.shares.split([(one.name, one.weights.size) for one in kind.layers], count.cells.plus(contents, -1.0))
     biases = sum(len(one.bias) for one in kind.layers)
     if kind.biases:
-        count.memory(Words.BY_ADDRESS, biases, bias)
+        count.memory(Words.BY_ADDRESS, kind.biases, bias * kind.bias_group)
+        count.lut += (kind.bias_group - 1) * bias * choice
     count.table(biases, (0 if kind.by_layer else chosen) + (0 if kind.biases else bias))
     address = (kind.words - 1).bit_length()
     count.lut += _ENGINE_LAYER_LUTS * len(kind.layers) + _ENGINE_BLOCK_LUTS * (count.bram - before)

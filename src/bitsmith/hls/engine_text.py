@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bitsmith.dataflow.engine import Engine, EngineLayer
+from bitsmith.dataflow.engine import Engine
+from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.processes import Process
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.kernels import write_function

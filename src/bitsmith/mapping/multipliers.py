@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.dataflow.engine import EngineLayer
+from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.kinds import Engine, FoldedProduct
 from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer
+from bitsmith.dataflow.engine import ENGINE_STAGES, Engine
+from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.replay import Replay
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.mapping.memories import last_words
@@ -110,9 +111,10 @@ def _biases_and_choices(
 
 def _stored_biases(process: ProcessText, kind: Engine, address: str, used: str) -> tuple[list[str], dict[str, str]]:
     """The bias at an ``address``, in the cycle after it, if biases come; and the ports of the engine that fill their memory."""
-    count, width, checks = sum(len(layer.bias) for layer in kind.layers), kind.bias_bits, process.top.checks
+    count, group, checks = sum(len(layer.bias) for layer in kind.layers), kind.bias_group, process.top.checks
+    width, low, places = kind.bias_bits * group, group.bit_length() - 1, address_bits(count)
     name = "bias" if kind.biases else "unused_bias"
-    put, place = process.wire(f"{name}_put"), process.word(f"{name}_place", address_bits(count))
+    put, place = process.wire(f"{name}_put"), process.word(f"{name}_place", places)
     ports = {"bias_put": put, "bias_place": place}
     if not kind.biases:
         return [], ports
@@ -123,10 +125,21 @@ def _stored_biases(process: ProcessText, kind: Engine, address: str, used: str) 
         memory = CheckedMemory(label_of(process.process.layers), "biases", count, width, is_table=False)
         process.say(*checks.encoded(name, came, width), *checks.decoded(name, word, memory, used))
         ends = {"write_data": f"{name}_written", "read_data": f"{name}_stored"}
-    addresses = {"clk": "clk", "write": put, "write_at": place, "read": "1'b1", "read_at": address}
-    parameters = {"WIDTH": width + check, "DEPTH": count}
-    process.top.instance("ram", f"{process.instances}_biases", parameters, addresses | ends)
-    return [word], ports
+    at = {"write_at": place, "read_at": address}
+    if low:
+        high, read = address_bits(kind.biases) - 1, f"{address}[{places - 1}:{low}]"
+        at = {"write_at": f"{place}[{high}:0]", "read_at": read if kind.biases > 1 else "1'b0"}
+    parameters = {"WIDTH": width + check, "DEPTH": kind.biases}
+    ends |= {"clk": "clk", "write": put, "read": "1'b1"} | at
+    process.top.instance("ram", f"{process.instances}_biases", parameters, ends)
+    if not low:
+        return [word], ports
+    which = process.word("bias_in_word", low)
+    process.say(
+        f"always_ff @(posedge clk) {which} <= {address}[{low - 1}:0];",
+        f"assign {process.wire('unused_bias_place')} = ^{place};",
+    )
+    return [f"{word}[int'({which})*{kind.bias_bits}+:{kind.bias_bits}]"], ports
 
 
 def write_replay(process: ProcessText, kind: Replay) -> None:

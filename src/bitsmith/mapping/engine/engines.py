@@ -13,7 +13,8 @@ from operator import mul
 
 import numpy as np
 
-from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, EngineLayer, Grid, Watched
+from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, bias_group
+from bitsmith.dataflow.engine_layer import EngineLayer, Grid, Watched
 from bitsmith.dataflow.kinds import Replay, Source
 from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.storage import weight_bits
@@ -21,7 +22,7 @@ from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices.system import beat_bytes
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Output, Program
-from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.ir.types import Ints, TensorType, objects, width_of
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of, parts_of
 from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine.function import TokenFunction, token_function
@@ -127,17 +128,19 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
         if unit.is_product
     )
     numbers = math.prod(builder.shape(units[0].sources[0]))
-    tokens = numbers + (0 if directives.weights_rate is None else _biases(units))
     rows, gap = _held(builder, units, [*_rows(units)])
     works = {row: _Work.of(units, row) for row in rows}
     windows = [unit.windows for unit in units]
-    taken = {row: gap * work.cycles(windows, tokens) for row, work in works.items()}
+    biases = _bias_words(units, works) if directives.weights_rate is not None else dict.fromkeys(works, 0)
+    taken = {row: gap * work.cycles(windows, numbers + biases[row]) for row, work in works.items()}
     fitting = [row for row in sorted(taken) if taken[row] <= cycles]
     if not fitting and gap == 1:  # a memory for each part, of which parts with such memories have no room
         for parts, divided in _in_parts(builder, units):
-            come = tokens - numbers + max(numbers // parts[1], math.prod(divided[0].grid))
+            come = max(numbers // parts[1], math.prod(divided[0].grid))
             windows = [unit.windows for unit in divided]
-            taken |= {replace(row, parts=parts): work.cycles(windows, come) for row, work in works.items()}
+            taken |= {
+                replace(row, parts=parts): work.cycles(windows, come + biases[row]) for row, work in works.items()
+            }
         least = sorted(taken, key=lambda row: (row.multipliers, math.prod(row.parts), row))
         fitting = [row for row in least if taken[row] <= cycles]
     return Region(tuple(units), fitting[0] if fitting else None, cycles, min(taken.values()), gap)
@@ -174,9 +177,11 @@ def _in_parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple
             yield parts, divided
 
 
-def _biases(units: Sequence[Unit]) -> int:
-    """Biases of all units."""
-    return sum(len(unit.bias) for unit in units)
+def _bias_words(units: Sequence[Unit], rows: Iterable[Row]) -> dict[Row, int]:
+    """Words of the biases of all units for each row, if they have no more bits than sums."""
+    bits = max(width_of(*unit.total) for unit in units)
+    weight, count = max(weight_bits(unit.weights) for unit in units), sum(len(unit.bias) for unit in units)
+    return {row: -(-count // bias_group(row.lanes * weight, bits)) for row in rows}
 
 
 _POWERS = (2, 4, 8, 16, 32, 64)
@@ -291,15 +296,15 @@ _SHARE_AHEAD = 4
 def _fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
     """The words of biases and of the weights of each step, from a memory outside that gives so many bits in a cycle.
 
-    There is room for two parts in a row, so that the words of the next one come while one is read over and over.
+    There is room for two parts in a row, so that the words of the next one come while one is read over and over. There is more
+    for later parts that are read faster than they come, if the part of the circuit has memory for them.
     """
     words, half = engine.words_of(engine.layers), 1 << (engine.weight_bits - 1)
     stream = Stream((len(words),), TensorType.of((engine.lanes,), 0, -half, half - 1))
     biases = ((engine.biases, 1),) if engine.biases else ()
     parts = (*biases, *(part for layer in engine.layers for part in layer.fetched))
     stored = StoredWeights(words, word_cycles(stream.bits, rate, builder.directives.weights_bus))
-    held = [count if times > 1 else 0 for count, times in parts]
-    places = max(_LEAST_HELD, *(sum(pair) for pair in zip(held, [*held[1:], held[0]], strict=True)))
+    places = _places_ahead(builder, engine, parts, stored.gap, stream.bits)
     coming = builder.add(Source(f"{engine.layers[0].name}_weights", stored=stored), (), stream)
     steps = sum(count * times for count, times in parts)
     return builder.add(Replay(parts, places), (coming,), Stream((steps,), stream.token))
@@ -344,7 +349,8 @@ def weights_rates(directives: Directives, placed: Sequence[tuple[Region, Row]]) 
     bits = list[int]()
     for region, row in placed:
         layers = [_layer(unit, row, 0, 0, 0, unit.bias, unit.chosen) for unit in region.units]
-        biases = _biases(region.units) if any(bool(np.any(unit.bias != 0)) for unit in region.units) else 0
+        has_biases = any(bool(np.any(unit.bias != 0)) for unit in region.units)
+        biases = _bias_words(region.units, [row])[row] if has_biases else 0
         word = max(layer.lanes for layer in layers) * max(weight_bits(layer.weights) for layer in layers)
         bits.append(word * (biases + sum(layer.weights[..., 0].size for layer in layers)))
     return [rate * (own / sum(bits)) for own in bits]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bitsmith.dataflow.engine import Grid, windows_over
+from bitsmith.dataflow.engine_layer import Grid, windows_over
 from bitsmith.ir import ops
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
 from bitsmith.mapping.engine.units import Unit

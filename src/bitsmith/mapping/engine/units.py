@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bitsmith.dataflow.engine import windows_over
+from bitsmith.dataflow.engine_layer import windows_over
 from bitsmith.dataflow.tokens import union_type
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
