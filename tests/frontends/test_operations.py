@@ -401,7 +401,7 @@ REFUSED: Mapping[str, tuple[Shape, Ours]] = {
     "an image of 3 by 4 in blocks of 2 by 2": ((1, 3, 4), lambda b, x: shape.space_to_depth(b, x, 2)),
     "6 channels as blocks of 2 by 2 positions": ((6, 3, 4), lambda b, x: shape.depth_to_space(b, x, 2)),
     "2 repetitions of 3 elements": ((3,), lambda b, x: selection.repeat(b, x, 1, (1, 2))),
-    "the 2 greatest elements": ((3,), lambda b, x: reduction.greatest(b, x, (1,), 2)),
+    "the 4 greatest of 3 elements": ((3,), lambda b, x: reduction.greatest(b, x, (1,), 4)),
     "indices [3] of an axis of 3 elements": ((3,), lambda b, x: selection.take(b, x, 1, np.array([3]))),
     "indices [-4] of an axis of 3 elements": ((3,), lambda b, x: selection.take(b, x, 1, np.array([-4]))),
     "parts of [1, 1] elements of 3": ((3,), lambda b, x: selection.split(b, x, 1, (1, 1))),

@@ -97,6 +97,8 @@ def _top(call: Call) -> tuple[Value, Value]:
     """The greatest elements along the last axis and their places."""
     (count,) = call.integers(1, "the number of elements")
     x = Operand(call.value(0), call.required(0))
+    if len(call.operator.outputs) != 2:
+        raise call.error("greatest elements without a tensor for their places")
     value, place = greatest(call.build, x.value, (-1,), count)
     return call.as_result(Operand(value, x.tensor)), replace(place, kind=kind_of(call.operator.outputs[1]))
 

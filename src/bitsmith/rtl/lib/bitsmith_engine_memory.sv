@@ -62,9 +62,11 @@ module bitsmith_engine_memory #(
     if (REST == 0) begin : g_one_kind
         assign {writes_rest, reads_rest} = 2'b00;
     end else begin : g_two_kinds
-        assign writes_rest = write_row >= ROW_BITS'(FIRST);
+        localparam logic [ROW_BITS-1:0] FIRST_OF_REST = ROW_BITS'(FIRST);
 
-        always_ff @(posedge clk) reads_rest <= read_row >= ROW_BITS'(FIRST);
+        assign writes_rest = write_row >= FIRST_OF_REST;
+
+        always_ff @(posedge clk) reads_rest <= read_row >= FIRST_OF_REST;
     end
 
     for (k = 0; k < BANKS; k = k + 1) begin : g_number
@@ -126,13 +128,17 @@ module bitsmith_engine_memory #(
             if (REST == 0) begin : g_none
                 assign last[t*CODE+:CODE] = '0;
             end else begin : g_some
+                logic own;
+
+                assign own = is_written & writes_rest & (int'(write_place) % TOGETHER == t);
+
                 bitsmith_ram #(
                     .WIDTH(CODE),
                     .DEPTH(REST),
                     .BLOCK(REST > 32 && REST * CODE > 2048)
-                ) memory (
+                ) rest (
                     .clk       (clk),
-                    .write     (is_written & writes_rest & (int'(write_place) % TOGETHER == t)),
+                    .write     (own),
                     .write_at  (write_row[REST_BITS-1:0]),
                     .write_data(code),
                     .read      (1'b1),
