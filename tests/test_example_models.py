@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 import bitsmith
-from bitsmith.errors import ConfigError, ModelFileError
+from bitsmith.errors import ConfigError, ModelFileError, ProjectError
 from bitsmith.utils.example_models import ExampleWarning, fetch_example_data, fetch_example_list, fetch_example_model
 
 MODELS = Path(__file__).parents[1] / "src" / "bitsmith" / "data" / "models"
@@ -257,3 +258,13 @@ def test_a_public_model_is_the_public_one(tmp_path: Path, monkeypatch: pytest.Mo
         *("bitsmith_3layer.json", "digits.keras"),
         *(name for name in public if not name.endswith("_weights.h5")),
     }
+
+
+@pytest.mark.parametrize("fetch", [fetch_example_data, fetch_example_model])
+def test_a_file_that_cannot_be_written_is_named(
+    fetch: Callable[[str], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("digits.keras").mkdir()  # a superuser may write into any folder
+    with pytest.raises(ProjectError, match=r"digits\.keras could not be written"):
+        fetch("digits.keras")

@@ -14,7 +14,7 @@ import numpy as np
 import pooch
 from numpy.typing import NDArray
 
-from bitsmith.errors import ConfigError, ModelFileError
+from bitsmith.errors import ConfigError, ModelFileError, ProjectError
 from bitsmith.options.project import create_config
 
 _MODELS = resources.files("bitsmith") / "data" / "models"
@@ -50,6 +50,7 @@ def fetch_example_model(name: str, backend: str = "rtl") -> dict[str, Any]:
     Raises:
         ConfigError: no such example.
         ModelFileError: a public example that could not be fetched.
+        ProjectError: the working directory cannot be written to.
 
     Warns:
         ExampleWarning: ours is taken instead.
@@ -79,6 +80,7 @@ def fetch_example_data(name: str) -> tuple[NDArray[np.float32], NDArray[np.int32
 
     Raises:
         ConfigError: the package carries no such model.
+        ProjectError: the working directory cannot be written to.
     """
     if name not in _SHIPPED:
         raise ConfigError(f"no data of an example model {name!r}", accepted=", ".join(_SHIPPED))
@@ -90,11 +92,24 @@ def fetch_example_data(name: str) -> tuple[NDArray[np.float32], NDArray[np.int32
 def _put(shipped: str, name: str) -> tuple[str | None, dict[str, object]]:
     """Write a model that the package carries as ``name``; the name of its weight file, if it has one, and its configuration."""
     *others, config = _SHIPPED[shipped]
-    Path(name).write_bytes((_MODELS / shipped).read_bytes())
+    _write(name, (_MODELS / shipped).read_bytes())
     weights = f"{Path(name).stem}_weights.h5" if others else None
     if weights is not None:
-        Path(weights).write_bytes((_MODELS / others[0]).read_bytes())
+        _write(weights, (_MODELS / others[0]).read_bytes())
     return weights, json.loads((_MODELS / config).read_text(encoding="utf-8"))
+
+
+def _write(name: str, content: bytes) -> None:
+    """Write a file of the working directory."""
+    try:
+        Path(name).write_bytes(content)
+    except OSError as error:
+        raise ProjectError(
+            f"{name} could not be written ({error.strerror})",
+            where=f"working directory {Path.cwd()}",
+            accepted="a folder that can be written to",
+            remedy="change to one and try again",
+        ) from error
 
 
 def _public_or_ours(name: str) -> tuple[str | None, dict[str, object]]:
@@ -141,5 +156,5 @@ def _fetched(name: str) -> str | None:
                 f"{file} could not be fetched ({type(error).__name__})",
                 remedy=f"without a network these work: {', '.join(_SHIPPED)}",
             ) from error
-        Path(file).write_bytes(Path(cached).read_bytes())
+        _write(file, Path(cached).read_bytes())
     return weights if len(files) > 1 else None
