@@ -69,7 +69,7 @@ class ProgramBuilder:
     def origin(self, value: Value) -> Op:
         """The op that a value, or that whose elements it picks, is the result of."""
         node = self._nodes[value.index]
-        while isinstance(node.op, ops.Gather | ops.Slice | ops.Reshape):
+        while isinstance(node.op, ops.Gather | ops.Slice | ops.Reshape | ops.Transpose):
             node = self._nodes[node.args[0]]
         return node.op
 

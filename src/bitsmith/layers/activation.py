@@ -19,6 +19,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, broad
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.tables import Function, tabulated, without_table
+from bitsmith.layers.thresholds import compared
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 ANY_ACTIVATION = "Activation"
@@ -137,7 +138,8 @@ class ReLU(Unary):
         if self.negative_slope != 0.0:
             slope = lowering.number("param", self.negative_slope)
             below = builder.mul(builder.sub(x, threshold), slope)
-        return lowering.result(builder.select(builder.compare(x, Relation.GT, threshold), kept, below))
+        bound = lowering.exact_const("param", as_weights(np.float32(self.threshold)))
+        return lowering.result(builder.select(compared(builder, x, Relation.GT, bound, lowering.gridded), kept, below))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -103,6 +103,11 @@ class ObservedRange:
         return min(self.hi, self.told_apart[1]) if max(self.lo, self.told_apart[0]) >= 0.0 else None
 
     @property
+    def on_grid(self) -> bool:
+        """Return True if the user's data are multiples of a step."""
+        return self.measured and self.frac is not None
+
+    @property
     def limits(self) -> bool:
         """Return True if the range bounds the format: the user's data show it, and not zeros alone."""
         return self.measured and self.amplitude > 0.0

@@ -131,6 +131,11 @@ class Input(Layer):
         return self.entries is not None or self.limits is not None
 
     @property
+    def on_grid(self) -> bool:
+        """True where the model itself says on which grid numbers are: that of integers, or of a quantizer."""
+        return self.integer or self.declares or (self.quantizer is not None and not self.rounds)
+
+    @property
     def saturates(self) -> bool:
         """True where the model itself takes what lies outside for the nearest number within."""
         return self.quantizer is not None or self.floor is not None
@@ -202,7 +207,7 @@ class Constant(Layer):
         return Constant(as_weights(ordered(self.value, order)))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        return lowering.const("weight", self.value)
+        return lowering.exact_const("weight", self.value) if lowering.exact else lowering.const("weight", self.value)
 
 
 EXAMPLES = (Example(Input((3,)), ((3,),)), Example(Constant(quarters(2)), ((2,),)))

@@ -15,7 +15,11 @@ from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
+from bitsmith.layers.thresholds import compared
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
+
+_TURNED = {Relation.LT: Relation.GT, Relation.LE: Relation.GE, Relation.GE: Relation.LE, Relation.GT: Relation.LT}
+"""Relations with exchanged operands, where that makes a difference."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +49,10 @@ class Comparison(Layer):
         return np.asarray(RELATIONS[self.relation](*aligned(inputs)), dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        return lowering.result(lowering.builder.compare(inputs[0], self.relation, inputs[1]))
+        (x, y), relation = inputs, self.relation
+        if bool(np.all(x.type.lo == x.type.hi)):
+            x, y, relation = y, x, _TURNED.get(relation, relation)
+        return lowering.result(compared(lowering.builder, x, relation, y, lowering.gridded))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

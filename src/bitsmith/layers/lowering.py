@@ -61,6 +61,9 @@ class Lowering:
     parameters: dict[tuple[str, str], Value] = field(default_factory=dict)
     """Tensors that can be replaced so far, by owner and variable: layers with the same tensors take one parameter."""
 
+    gridded: Collection[str] = ()
+    """The network's inputs whose numbers are on their grids, as far as the model or the data say so."""
+
     def format(self, variable: str) -> FixedFormat | None:
         """The user's format of ``variable``; None is auto."""
         return self.settings.precision.get(variable)
@@ -114,8 +117,7 @@ class Lowering:
 
     def constant(self, variable: str, values: Floats) -> tuple[Ints, int]:
         """Raw integers and ``frac`` of a trained tensor in the user's format of ``variable``, or by the rule of auto."""
-        if not bool(np.all(np.isfinite(values))):
-            raise UnsupportedError(f"{variable} holds NaN or infinite values", where=f"layer {self.name!r}")
+        self._check_finite(variable, values)
         fmt = self.format(variable)
         if fmt is not None:
             return to_raw(values, fmt), fmt.frac
@@ -124,6 +126,10 @@ class Lowering:
         bits = self.settings.bits.of(variable)
         frac = constant_frac(values, max(bits, _EXACT_BITS) if self._are_kept(values) else bits)
         return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
+
+    def _check_finite(self, variable: str, values: Floats) -> None:
+        if not bool(np.all(np.isfinite(values))):
+            raise UnsupportedError(f"{variable} holds NaN or infinite values", where=f"layer {self.name!r}")
 
     def _are_kept(self, values: Floats) -> bool:
         """Return True of integers that no bit may be lost of."""
@@ -147,6 +153,11 @@ class Lowering:
     def const(self, variable: str, values: Floats) -> Value:
         """A trained tensor as a constant of the program."""
         return self.builder.const(*self.scaled_constant(variable, values))
+
+    def exact_const(self, variable: str, values: Floats) -> Value:
+        """A tensor that nothing may be lost of, whatever the format of ``variable``, as a constant of the program."""
+        self._check_finite(variable, values)
+        return self.builder.const(*exact_raw(values))
 
     def number(self, variable: str, value: float) -> Value:
         """A number of the layer's definition, such as a slope, as a constant of the program.

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Input, Relation
+from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.types import Rounding, objects
 from bitsmith.layers.arrays import Floats
 
 _FAR = 1 << 600
@@ -18,6 +23,9 @@ _DOUBLINGS, _HALVINGS = 100, 192
 
 _NEXT = 2
 """Last places by which the threshold of a number of double precision may be beside it."""
+
+_TYPED = 5
+"""Most digits of the number next to a constant that stands for it: of longer ones there is one next to many constants."""
 
 
 def raw_threshold(bound: float, frac: int) -> int:
@@ -60,6 +68,39 @@ def kept_thresholds(edges: Floats, frac: int, data: Floats) -> Floats | None:
     return np.clip([float(rounded_threshold(edge, frac)) for edge in edges.tolist()], least, most)
 
 
+def rounds(entry: Input) -> bool:
+    """Return True if an input takes numbers to their nearest neighbors on its grid."""
+    return entry.rounding is not Rounding.TRN
+
+
+def compared(
+    builder: ProgramBuilder, x: Value, relation: Relation, constant: Value, gridded: Collection[str] = ()
+) -> Value:
+    """1 where ``x`` has the ``relation`` to a constant, which is brought to the grid of ``x`` without a change of a decision.
+
+    Inputs that round to nearest, but for those whose numbers are on their grids already (``gridded``), round constants as well
+    (see :func:`_beside`): so data that are equal to one stay equal.
+    """
+    if np.any(constant.type.lo != constant.type.hi):
+        return builder.compare(x, relation, constant)
+    shape = np.broadcast_shapes(x.shape, constant.shape)
+    frac, own = (np.broadcast_to(value.type.frac, shape) for value in (x, constant))
+    lo, hi, raw = (objects(np.broadcast_to(part, shape)) for part in (x.type.lo, x.type.hi, constant.type.lo))
+    drop, entry = objects(own - frac), builder.origin(x)
+    below, above = drop_bits(raw, drop, Rounding.TRN), objects(-drop_bits(objects(-raw), drop, Rounding.TRN))
+    between = below != above
+    if isinstance(entry, Input) and rounds(entry) and entry.name not in gridded and np.any(between):
+        for place in map(tuple, np.argwhere(between).tolist()):
+            known = int(raw[place]), int(own[place]), int(frac[place])
+            below[place], above[place] = _beside(*known, int(below[place]), int(above[place]), entry.rounding)
+    # A number of the grid is less than a constant if it is less than the next number of the grid above, and equals none between.
+    level = above if relation in (Relation.LT, Relation.GE) else below
+    if relation in (Relation.EQ, Relation.NE):
+        level = objects(np.where(below == above, below, hi + 1))
+    level = objects(np.minimum(objects(np.maximum(level, lo - 1)), hi + 1))
+    return builder.compare(x, relation, builder.const(level, frac))
+
+
 def unscaled_bounds(scaled: Callable[[Floats], Floats], thresholds: Floats) -> Floats | None:
     """The greatest numbers that are ``scaled``, each by a rising function, to ``thresholds`` or less; None if some are none."""
     reach = np.ones(len(thresholds))
@@ -99,3 +140,21 @@ def _few_digits(bound: float) -> tuple[float, int] | None:
 
 def _digits(number: Decimal) -> int:
     return len(number.normalize().as_tuple().digits)
+
+
+def _beside(raw: int, own: int, frac: int, below: int, above: int, rounding: Rounding) -> tuple[int, int]:
+    """The raw values between which a constant ``raw * 2**-own`` lies for numbers that are rounded to a grid; one if it is that.
+
+    The number of the grid that the constant, or a number of few digits next to it, is rounded to stands for that one.
+    But one of fewer digits than such a number stands for itself.
+    """
+    constant = float(Fraction(raw) * Fraction(2) ** -own)
+    single = np.float32(f"{constant:.{_TYPED}g}")
+    few = abs(float(single) - constant) <= _NEXT * abs(float(np.spacing(single)))
+    number = float(single) if few else constant
+    whole, of = number.as_integer_ratio()
+    nearest = int(drop_bits(objects(whole), objects(of.bit_length() - 1 - frac), rounding))
+    grid = Decimal(float(Fraction(nearest) * Fraction(2) ** -frac))
+    if few and _digits(Decimal(f"{constant:.{_TYPED}g}")) > _digits(grid):
+        return below, above
+    return nearest - int(number > constant), nearest + int(number < constant)

@@ -27,6 +27,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
     builder = ProgramBuilder()
     values: dict[str, Value] = {}
     exact = exact_nodes(network)
+    gridded = {name for name in network.inputs if network.input(name).on_grid or observed[name].on_grid}
     unsettled: set[str] = set()
     """Nodes whose values depend on weights that are not known."""
     parameters: dict[tuple[str, str], Value] = {}
@@ -38,7 +39,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
             seen_there = _unmeasured(seen_there)
         exactly = node.whole or node.name in exact
         given = (builder, node.settings, seen_there, exactly, node.fracs, exact_variables(node), reach(node))
-        lowering = Lowering(node.name, *given, owners[node.name], parameters)
+        lowering = Lowering(node.name, *given, owners[node.name], parameters, gridded)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}

@@ -1,0 +1,121 @@
+"""Comparisons with constants, which are decided as the framework does on data that are equal to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import KBinsDiscretizer
+from sklearn.tree import DecisionTreeClassifier
+
+import bitsmith
+
+Numbers = npt.NDArray[np.float32]
+
+OPERATORS = ("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal")
+
+typed = st.integers(-3000, 3000).map(lambda digits: np.float32(digits / 100))
+"""Numbers of few digits, as data have them."""
+
+
+def _graph(operator: str, constants: Numbers, *, first: bool) -> onnx.ModelProto:
+    """A comparison of all elements of an input with a row of constants."""
+    operands = ["c", "x"] if first else ["x", "c"]
+    float_, bool_ = TensorProto.FLOAT, TensorProto.BOOL
+    graph = helper.make_graph(
+        [helper.make_node(operator, operands, ["z"]), helper.make_node("Cast", ["z"], ["y"], to=float_)],
+        "compared",
+        [helper.make_tensor_value_info("x", float_, ["n", len(constants)])],
+        [helper.make_tensor_value_info("y", float_, ["n", len(constants)])],
+        [numpy_helper.from_array(constants, "c")],
+        value_info=[helper.make_tensor_value_info("z", bool_, ["n", len(constants)])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _right(proto: onnx.ModelProto, x: Numbers) -> Numbers:
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x})[0]
+
+
+def _data(constants: Numbers, others: Numbers) -> Numbers:
+    """Rows in which each constant meets itself, all others, and other numbers."""
+    return np.stack([np.roll(np.concatenate([constants, others]), k)[: len(constants)] for k in range(8)])
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_data_of_many_digits_that_are_equal_to_constants(operator: str) -> None:
+    draw = np.random.default_rng(len(operator))
+    row = (np.round(draw.choice(np.arange(1.0, 12.0, 0.25), 16, replace=False), 3) + 0.0313734).astype(np.float32)
+    proto, x = _graph(operator, row, first=False), np.stack([np.roll(row, k) for k in range(16)])
+    np.testing.assert_array_equal(bitsmith.convert(proto).predict(x), _right(proto, x))
+    np.testing.assert_array_equal(bitsmith.convert(proto, calibration=x).predict(x), _right(proto, x))
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@settings(max_examples=12)
+@given(
+    st.sampled_from(OPERATORS),
+    st.lists(typed, min_size=4, max_size=4),
+    st.lists(typed, min_size=4, max_size=4),
+    st.booleans(),
+    st.sampled_from(["auto", "calibrated", "fixed<24,8,RND,SAT>", "fixed<16,6,RND,SAT>", "fixed<16,6,RND_CONV,SAT>"]),
+)
+def test_data_that_are_equal_to_constants(
+    operator: str, constants: list[np.float32], others: list[np.float32], first: bool, fmt: str
+) -> None:
+    row = np.array(constants, np.float32)
+    proto, x = _graph(operator, row, first=first), _data(row, np.array(others, np.float32))
+    config = {"LayerName": {"x": {"Precision": fmt}}} if fmt.startswith("fixed") else None
+    model = bitsmith.convert(proto, config=config, calibration=x if fmt == "calibrated" else None)
+    np.testing.assert_array_equal(model.predict(x), _right(proto, x))
+
+
+@settings(max_examples=12)
+@given(
+    st.sampled_from(OPERATORS),
+    st.lists(st.floats(-30, 30, width=32), min_size=4, max_size=4),
+    st.lists(st.integers(-240, 240), min_size=4, max_size=4),
+    st.booleans(),
+    st.sampled_from(["calibrated", "fixed<9,6>", "fixed<12,6,TRN,SAT>", "all"]),
+)
+@pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")
+def test_data_on_a_grid_that_constants_are_not_on(
+    operator: str, constants: list[float], others: list[int], first: bool, fmt: str
+) -> None:
+    row = np.array(constants, np.float32)
+    near = np.floor(row * 8.0) / 8.0
+    proto, x = _graph(operator, row, first=first), _data(near.astype(np.float32), np.array(others, np.float32) / 8)
+    x = np.concatenate([x, x + np.float32(0.125)])
+    config: dict[str, object] | None = {"LayerName": {"x": {"Precision": fmt}}} if fmt.startswith("fixed") else None
+    if fmt == "all":
+        config = {"Model": {"Precision": "fixed<10,7>"}}
+    model = bitsmith.convert(proto, config=config, calibration=x if fmt == "calibrated" else None)
+    np.testing.assert_array_equal(model.predict(x), _right(proto, x))
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@settings(max_examples=12)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.sampled_from(["quantile", "uniform", "kmeans"]), st.booleans())
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_trees_of_bins_whose_edges_are_data(seed: int, bins: int, strategy: str, calibrated: bool) -> None:
+    from skl2onnx import to_onnx
+
+    draw = np.random.default_rng(seed)
+    x = np.round(draw.uniform(0.0, 8.0, (80, 3)), 1).astype(np.float32)
+    labels = (x[:, 0] * x[:, 1] > x[:, 2] * 4.0).astype(np.int64) + (x[:, 2] > 4.0)
+    trees = DecisionTreeClassifier(max_depth=5, random_state=0)
+    model = make_pipeline(KBinsDiscretizer(bins, encode="ordinal", strategy=strategy, subsample=None), trees)
+    proto = to_onnx(model.fit(x, labels), x[:1], options={"zipmap": False})
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    converted = bitsmith.convert(proto, calibration=x if calibrated else None)
+    label, _ = converted.predict(x)
+    np.testing.assert_array_equal(np.ravel(label), session.run(None, {"X": x})[0])
