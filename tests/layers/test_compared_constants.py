@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -119,3 +121,19 @@ def test_trees_of_bins_whose_edges_are_data(seed: int, bins: int, strategy: str,
     converted = bitsmith.convert(proto, calibration=x if calibrated else None)
     label, _ = converted.predict(x)
     np.testing.assert_array_equal(np.ravel(label), session.run(None, {"X": x})[0])
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_samples_that_rounding_takes_across_a_constant_are_told(first: bool) -> None:
+    """However few they are."""
+    constants = np.array([0.3, 0.7], np.float32)
+    x = np.tile(np.array([[0.125, 0.25]], np.float32), (20_000, 1))
+    x[12_345] = constants
+    config = {"LayerName": {"x": {"Precision": "fixed<12,4>"}}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bitsmith.errors.FidelityWarning)
+        model = bitsmith.convert(
+            _graph("GreaterOrEqual" if not first else "LessOrEqual", constants, first=first), config=config
+        )
+    with pytest.warns(bitsmith.errors.FidelityWarning, match="across thresholds"):
+        model.predict(x)

@@ -1,4 +1,4 @@
-"""Values of inputs that rounding takes across thresholds, of trees for example, which may lead to other results.
+"""Values of inputs that rounding takes across thresholds or constants, of trees for example, which may lead to other results.
 
 No format of few bits keeps all numbers on their sides: a threshold halfway between two numbers is often the next sample but for
 its last place.
@@ -6,7 +6,8 @@ its last place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,12 @@ import numpy.typing as npt
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.ir.ops import Input
-from bitsmith.ir.types import Rounding
 from bitsmith.layers.comparing import Comparing
+from bitsmith.layers.input import Constant
+from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.logic import Comparison
 from bitsmith.layers.network import Network
+from bitsmith.layers.thresholds import rounds
 from bitsmith.passes.network.quantized_inputs import compared_inputs
 
 
@@ -30,7 +34,8 @@ class Thresholds:
             assert isinstance(layer, Comparing)
             op = entries[index]
             fracs = np.broadcast_to(op.frac, op.shape).tolist()
-            self._compared.append((index, layer.comparisons(fracs, rounds=op.rounding is not Rounding.TRN)))
+            self._compared.append((index, layer.comparisons(fracs, rounds=rounds(op))))
+        self._constants = list(_with_constants(network, entries))
 
     def crossed(self, emulator: Emulator, batches: Sequence[Batch]) -> dict[str, npt.NDArray[np.intp]]:
         """The numbers of the samples that have a value on another side of a threshold once rounded, by inputs with any."""
@@ -44,4 +49,58 @@ class Thresholds:
             name, rows = emulator.inputs[index].name, np.flatnonzero(across)
             if rows.size:
                 samples[name] = np.union1d(samples.get(name, rows), rows)
+        for each in self._constants:
+            values, (raw, _) = batches[each.index], emulator.quantize(each.index, batches[each.index])
+            frac = np.asarray(emulator.inputs[each.index].frac)
+            rows = each.crossed(np.asarray(values, np.float64), np.ldexp(raw.astype(np.float64), -frac))
+            if rows.size:
+                name = emulator.inputs[each.index].name
+                samples[name] = np.union1d(samples.get(name, rows), rows)
         return samples
+
+
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    """A comparison of a constant with the elements of an input that some layers move."""
+
+    index: int
+    moves: list[Layer]
+    comparison: Comparison
+    constant: Floats
+    first: bool
+    near: Floats
+
+    def crossed(self, values: Floats, rounded: Floats) -> npt.NDArray[np.intp]:
+        """The samples that rounding may take across the constant, or onto it."""
+        before, after = self._moved(values), self._moved(rounded)
+        across = (self._holds(before) != self._holds(after)) | (
+            (np.abs(after - self.constant) <= self.near) & (before != self.constant)
+        )
+        return np.flatnonzero(across.reshape(len(across), -1).any(axis=1))
+
+    def _moved(self, values: Floats) -> Floats:
+        for layer in self.moves:
+            values = layer.reference([values])
+        return values
+
+    def _holds(self, values: Floats) -> Floats:
+        return self.comparison.reference([self.constant, values] if self.first else [values, self.constant])
+
+
+def _with_constants(network: Network, entries: Sequence[Input]) -> Iterator[_Constant]:
+    """The comparisons of inputs with constants."""
+    for node in network.nodes:
+        if not isinstance(node.layer, Comparison):
+            continue
+        operands = [network.node(name) for name in node.inputs]
+        for (operand, other), first in ((operands, False), (operands[::-1], True)):
+            moves = list[Layer]()
+            while operand.layer.traits.moves and len(operand.inputs) == 1:
+                moves.insert(0, operand.layer)
+                operand = network.node(operand.inputs[0])
+            if isinstance(other.layer, Constant) and operand.name in network.inputs:
+                index = network.inputs.index(operand.name)
+                op = entries[index]
+                near = np.broadcast_to(np.ldexp(0.5 if rounds(op) else 0.0, -np.asarray(op.frac)), (1, *op.shape))
+                found = _Constant(index, moves, node.layer, other.layer.value[None], first, near)
+                yield replace(found, near=found._moved(near))
