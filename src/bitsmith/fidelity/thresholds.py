@@ -49,12 +49,12 @@ class Thresholds:
             name, rows = emulator.inputs[index].name, np.flatnonzero(across)
             if rows.size:
                 samples[name] = np.union1d(samples.get(name, rows), rows)
-        for each in self._constants:
-            values, (raw, _) = batches[each.index], emulator.quantize(each.index, batches[each.index])
-            frac = np.asarray(emulator.inputs[each.index].frac)
-            rows = each.crossed(np.asarray(values, np.float64), np.ldexp(raw.astype(np.float64), -frac))
+        for against in self._constants:
+            values, (raw, _) = batches[against.index], emulator.quantize(against.index, batches[against.index])
+            frac = np.asarray(emulator.inputs[against.index].frac)
+            rows = against.crossed(np.asarray(values, np.float64), np.ldexp(raw.astype(np.float64), -frac))
             if rows.size:
-                name = emulator.inputs[each.index].name
+                name = emulator.inputs[against.index].name
                 samples[name] = np.union1d(samples.get(name, rows), rows)
         return samples
 
@@ -102,5 +102,5 @@ def _with_constants(network: Network, entries: Sequence[Input]) -> Iterator[_Con
                 index = network.inputs.index(operand.name)
                 op = entries[index]
                 near = np.broadcast_to(np.ldexp(0.5 if rounds(op) else 0.0, -np.asarray(op.frac)), (1, *op.shape))
-                found = _Constant(index, moves, node.layer, other.layer.value[None], first, near)
-                yield replace(found, near=found._moved(near))
+                against = _Constant(index, moves, node.layer, other.layer.value[None], first, near)
+                yield replace(against, near=against._moved(near))
