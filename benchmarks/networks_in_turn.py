@@ -100,7 +100,7 @@ NETWORKS = {
     "mobilenet-v1": Case(lambda: mobilenet(224, 1.0), 25),
     "mobilenet-v1-160": Case(lambda: mobilenet(160, 0.5), 10),
     "mobilenet-v1-128": Case(lambda: mobilenet(128, 0.25), 8),
-    "mobilenet-v2": Case(large_networks.mobilenet_v2, 25),
+    "mobilenet-v2": Case(large_networks.mobilenet_v2, 20),
     "visual-wake-words": Case(lambda: mobilenet(96, 0.25, 2), 25),
     "efficientnet-lite0": Case(large_networks.efficientnet_lite0, 40),
     "efficientnet-lite0-on-cards": Case(large_networks.efficientnet_lite0, 28),
