@@ -23,6 +23,9 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.thresholds import rounds
 from bitsmith.passes.network.quantized_inputs import compared_inputs
 
+_OPEN = 2.0**-22
+"""Share of a constant by which a number beside it may be that constant but for two last places of single precision."""
+
 
 class Thresholds:
     """The thresholds that inputs are compared with, and what these are in the circuit."""
@@ -71,12 +74,14 @@ class _Constant:
     near: Floats
 
     def crossed(self, values: Floats, rounded: Floats) -> npt.NDArray[np.intp]:
-        """The samples that rounding may take across the constant, or onto it."""
+        """The samples that rounding may take across the constant, or onto it, but for those that single precision leaves open."""
         before, after = self._moved(values), self._moved(rounded)
+        apart = np.abs(before - self.constant)
+        told_apart = (apart == 0.0) | (apart > _OPEN * np.abs(self.constant))
         across = (self._holds(before) != self._holds(after)) | (
             (np.abs(after - self.constant) <= self.near) & (before != self.constant)
         )
-        return np.flatnonzero(across.reshape(len(across), -1).any(axis=1))
+        return np.flatnonzero((across & told_apart).reshape(len(across), -1).any(axis=1))
 
     def _moved(self, values: Floats) -> Floats:
         for layer in self.moves:

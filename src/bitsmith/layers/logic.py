@@ -18,8 +18,15 @@ from bitsmith.layers.merge import aligned, broadcast
 from bitsmith.layers.thresholds import compared
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
-_TURNED = {Relation.LT: Relation.GT, Relation.LE: Relation.GE, Relation.GE: Relation.LE, Relation.GT: Relation.LT}
-"""Relations with exchanged operands, where that makes a difference."""
+_TURNED = {
+    Relation.LT: Relation.GT,
+    Relation.LE: Relation.GE,
+    Relation.EQ: Relation.EQ,
+    Relation.NE: Relation.NE,
+    Relation.GE: Relation.LE,
+    Relation.GT: Relation.LT,
+}
+"""Relations of exchanged operands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +58,7 @@ class Comparison(Layer):
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         (x, y), relation = inputs, self.relation
         if bool(np.all(x.type.lo == x.type.hi)):
-            x, y, relation = y, x, _TURNED.get(relation, relation)
+            x, y, relation = y, x, _TURNED[relation]
         return lowering.result(compared(lowering.builder, x, relation, y, lowering.gridded))
 
 

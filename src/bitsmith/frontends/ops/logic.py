@@ -16,7 +16,7 @@ from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.elementwise import Whole, WholeNumber
 from bitsmith.layers.input import Input
 from bitsmith.layers.integer import Bits, Bitwise, WholeQuotient, Wrap
-from bitsmith.layers.layer import Layer, broadcasts
+from bitsmith.layers.layer import Layer, as_weights, broadcasts
 from bitsmith.layers.logic import Comparison, Where
 from bitsmith.layers.merge import Maximum, Minimum
 from bitsmith.layers.shape import Identity
@@ -28,7 +28,16 @@ _OF_TRUTHS = {Bits.AND: Minimum(), Bits.OR: Maximum(), Bits.XOR: Comparison(Rela
 
 def compare(build: Builder, relation: Relation, x: Value, y: Value, suffix: str = "") -> Value:
     """1 where the relation holds, 0 elsewhere."""
-    return build.joined(Comparison(relation), x, y, suffix=suffix, kind=Kind.BOOL)
+    return build.joined(Comparison(relation), _in_single(x), _in_single(y), suffix=suffix, kind=Kind.BOOL)
+
+
+def _in_single(x: Value) -> Value:
+    """A constant as frameworks compare it: in single precision, as 0.3 is then the same as what data of 0.3 are."""
+    number = x.constant
+    if number is None or x.kind is not Kind.REAL or x.quantizer is not None:
+        return x
+    single = np.clip(number, -_LARGEST, _LARGEST).astype(np.float32)
+    return replace(x, node=as_weights(np.where(np.isfinite(number), single, number)))
 
 
 def logical(layer: Layer, build: Builder, x: Value, y: Value) -> Value:
