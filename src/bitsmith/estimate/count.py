@@ -251,9 +251,8 @@ class Count:
             self.ff += _SINGLE_PORT_FFS * bits if in_turn else 0.0
         elif large is not None:
             self.large += large.count(words, bits, column, beside)
-            places = (
-                large.shapes[0][1] // column // large.together(beside, column)
-            )  # which a row's words are chosen from
+            # Of a row so many words are chosen from.
+            places = large.shapes[0][1] // column // large.together(beside, column)
             self.lut += beside * bits * (places // 2) * self.choice_luts
             self.ff += places.bit_length() - 1
         elif self._in_blocks(kind, words, bits):
