@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -42,22 +43,23 @@ class Thresholds:
 
     def crossed(self, emulator: Emulator, batches: Sequence[Batch]) -> dict[str, npt.NDArray[np.intp]]:
         """The numbers of the samples that have a value on another side of a threshold once rounded, by inputs with any."""
-        samples: dict[str, npt.NDArray[np.intp]] = {}
+        quantized = cache(lambda index: emulator.quantize(index, batches[index])[0])
+        crossing = list[tuple[int, npt.NDArray[np.intp]]]()
         for index, features in self._compared:
-            values, (raw, _) = batches[index], emulator.quantize(index, batches[index])
+            values, raw = batches[index], quantized(index)
             across = np.zeros(len(values), np.bool_)
-            for k, (edges, rounded) in enumerate(features):
+            for k, (edges, bounds) in enumerate(features):
                 if edges.size:
-                    across |= np.searchsorted(edges, values[:, k]) != np.searchsorted(rounded, raw[:, k])
-            name, rows = emulator.inputs[index].name, np.flatnonzero(across)
-            if rows.size:
-                samples[name] = np.union1d(samples.get(name, rows), rows)
+                    across |= np.searchsorted(edges, values[:, k]) != np.searchsorted(bounds, raw[:, k])
+            crossing.append((index, np.flatnonzero(across)))
         for against in self._constants:
-            values, (raw, _) = batches[against.index], emulator.quantize(against.index, batches[against.index])
-            frac = np.asarray(emulator.inputs[against.index].frac)
-            rows = against.crossed(np.asarray(values, np.float64), np.ldexp(raw.astype(np.float64), -frac))
+            numbers, frac = batches[against.index], np.asarray(emulator.inputs[against.index].frac)
+            rounded = np.ldexp(quantized(against.index).astype(np.float64), -frac)
+            crossing.append((against.index, against.crossed(np.asarray(numbers, np.float64), rounded)))
+        samples: dict[str, npt.NDArray[np.intp]] = {}
+        for index, rows in crossing:
             if rows.size:
-                name = emulator.inputs[against.index].name
+                name = emulator.inputs[index].name
                 samples[name] = np.union1d(samples.get(name, rows), rows)
         return samples
 
