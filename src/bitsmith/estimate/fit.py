@@ -44,14 +44,14 @@ _Way = TypeVar("_Way")
 class Fit:
     """A layout that is estimated to fit. ``reuse`` names the layers with a reuse factor above 1.
 
-    ``faster``: one that fits, too, but takes more multiplier blocks than are routed without trouble. ``graphs``: layers that are
-    adder graphs to leave these blocks to others.
+    ``graphs``: layers that are adder graphs to leave multiplier blocks to others. ``faster``: one that fits, too, but takes more
+    of these blocks than are routed without trouble.
     """
 
     directives: Directives
     size: Size
+    graphs: tuple[str, ...]
     faster: Fit | None = None
-    graphs: tuple[str, ...] = ()
 
     @property
     def reuse(self) -> Mapping[str, int]:
@@ -260,7 +260,7 @@ class _Paces:
     least: int
     most: int
     rough: dict[int, Fit]
-    graphs: tuple[str, ...] = ()
+    graphs: tuple[str, ...]
 
     @staticmethod
     def of(program: Program, part: Part, wanted: Directives) -> _Paces:
@@ -268,7 +268,7 @@ class _Paces:
         layers = products_of(program, wanted)
         least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
         most = _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
-        return _Paces(program, part, wanted, layers, least, most, {})
+        return _Paces(program, part, wanted, layers, least, most, {}, ())
 
     def ways(self, step: int) -> tuple[_Paces, ...]:
         """These, and those in which layers of weights stay adder graphs that take no multiplier blocks at a step."""
@@ -286,7 +286,7 @@ class _Paces:
             return self.rough[step]
         directives = _paced(self.layers, self.wanted, round(2 ** (step / _STEPS_PER_OCTAVE)))
         size = estimate_layout(self.program, directives, self.part.family, budget_ns)
-        found = Fit(directives, size, graphs=self.graphs)
+        found = Fit(directives, size, self.graphs)
         if budget_ns is None:
             self.rough[step] = found
         return found
@@ -380,7 +380,7 @@ def _in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float 
     if not regions or any(region.row is None for region in regions):
         return None
     network = partition(program, replace(directives, block=part.family.area.block))
-    return Fit(directives, estimate_network(network, part.family, budget_ns, part))
+    return Fit(directives, estimate_network(network, part.family, budget_ns, part), ())
 
 
 def slowest_in_turn(program: Program, part: Part, wanted: Directives) -> Fit | None:

@@ -48,6 +48,8 @@ class Lowering:
     builder: ProgramBuilder
     settings: Settings
     observed: ObservedRange
+    gridded: Collection[str]
+    """The network's inputs whose numbers are on their grids, as far as the model or the data say so."""
     exact: bool = False
     """True if all readers of the result need all of it, and of constants that are integers."""
     fracs: Mapping[str, Fracs] = field(default_factory=dict)
@@ -60,9 +62,6 @@ class Lowering:
     """The first layer with the same trained tensors."""
     parameters: dict[tuple[str, str], Value] = field(default_factory=dict)
     """Tensors that can be replaced so far, by owner and variable: layers with the same tensors take one parameter."""
-
-    gridded: Collection[str] = ()
-    """The network's inputs whose numbers are on their grids, as far as the model or the data say so."""
 
     def format(self, variable: str) -> FixedFormat | None:
         """The user's format of ``variable``; None is auto."""

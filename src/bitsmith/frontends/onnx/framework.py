@@ -11,14 +11,17 @@ from bitsmith.layers.network import Network
 
 
 def _is_live(model: object) -> bool:
-    proto = _proto(model)
-    return type(proto).__name__ == "ModelProto" and callable(getattr(proto, "SerializeToString", None))
+    return _is_proto(_proto(model))
+
+
+def _is_proto(model: object) -> bool:
+    return type(model).__name__ == "ModelProto" and callable(getattr(model, "SerializeToString", None))
 
 
 def _proto(model: object) -> object:
-    """The model that QONNX has wrapped, or that ``torch.onnx.export`` has made; else ``model``."""
-    within = {"ModelWrapper": "model", "ONNXProgram": "model_proto"}.get(type(model).__name__)
-    return model if within is None else getattr(model, within, None)
+    """The model itself, or what holds one: QONNX's wrapper, or what ``torch.onnx.export`` has made."""
+    held = (getattr(model, name, None) for name in ("model", "model_proto"))
+    return next(filter(_is_proto, held), model)
 
 
 def _read(model: object, options: ReadOptions) -> Network:

@@ -156,17 +156,22 @@ def _sets(predictor: Any, feature: Places, categories: Mapping[int, Floats]) -> 
     return sets
 
 
-_READERS: Mapping[str, Callable[[Any], _Sums]] = {
-    "BaseDecisionTree": _single,
-    "BaseForest": _forest,
-    "BaseGradientBoosting": _boosted,
-    "BaseHistGradientBoosting": _histogram,
-    "BaseBagging": _bagged,
-}
-"""Readers of trees by scikit-learn's base classes."""
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A base class of scikit-learn's: the reader of its trees, and whether results are plain sums, which bagging may add up."""
 
-_MEANS = {"BaseDecisionTree", "BaseForest"}
-"""Those of which bagging is read itself."""
+    read: Callable[[Any], _Sums]
+    plain: bool
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "BaseDecisionTree": _Kind(_single, plain=True),
+    "BaseForest": _Kind(_forest, plain=True),
+    "BaseGradientBoosting": _Kind(_boosted, plain=False),
+    "BaseHistGradientBoosting": _Kind(_histogram, plain=False),
+    "BaseBagging": _Kind(_bagged, plain=False),
+}
+"""What has trees, by base classes. All else goes by way of ONNX."""
 
 _SPREAD = 2.0**-14
 """The share of the largest leaf by which rounding it to 16 bits moves a sum of leaves, over the root of their number, at most."""
@@ -204,18 +209,20 @@ def _reader(model: Any) -> Callable[[Any, str], Network] | None:
         return _isolation
     if "KNeighborsMixin" in bases and hasattr(model, "predict"):
         return read_neighbors
-    if any(base in _READERS for base in bases) and hasattr(model, "predict"):  # embeddings have other results than sums
-        bagged = (
-            ({base.__name__ for base in type(one).__mro__} for one in model.estimators_)
-            if "BaseBagging" in bases
-            else ()
-        )
-        return _trees if all(map(_MEANS.intersection, bagged)) else None
+    if (kind := _kind(model)) is not None and hasattr(model, "predict"):  # embeddings have other results than sums
+        bagged = map(_kind, model.estimators_ if kind.read is _bagged else ())
+        return _trees if all(each is not None and each.plain for each in bagged) else None
     return discriminant(model)
 
 
+def _kind(model: Any) -> _Kind | None:
+    return next((_KINDS[base.__name__] for base in type(model).__mro__ if base.__name__ in _KINDS), None)
+
+
 def _sums(model: Any) -> _Sums:
-    return next(_READERS[base.__name__] for base in type(model).__mro__ if base.__name__ in _READERS)(model)
+    kind = _kind(model)
+    assert kind is not None
+    return kind.read(model)
 
 
 def _trees(model: Any, name: str) -> Network:
@@ -290,9 +297,10 @@ def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the exporter reads of other versions of scikit-learn
             kept = _exportable(model)
-            # Without options a LinearSVC at the end of a pipeline is asked for maps of probabilities, which it has not.
+            # Without options a classifier at the end of a pipeline is asked for a map of probabilities, which it may not have.
             last = kept.steps[-1][1] if hasattr(kept, "steps") else kept
-            options = {id(last): {"nocl": False}} if type(last).__name__ == "LinearSVC" else None
+            without = hasattr(last, "classes_") and not hasattr(last, "predict_proba")
+            options = {id(last): {"nocl": False}} if without else None
             proto = exporter.to_onnx(kept, example, options=options)
     except Exception as error:  # whatever the exporter raises
         problem = f"{type(error).__name__}: {error}".splitlines()[0][:200]

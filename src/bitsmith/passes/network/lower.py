@@ -38,8 +38,8 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
             unsettled.add(node.name)
             seen_there = _unmeasured(seen_there)
         exactly = node.whole or node.name in exact
-        given = (builder, node.settings, seen_there, exactly, node.fracs, exact_variables(node), reach(node))
-        lowering = Lowering(node.name, *given, owners[node.name], parameters, gridded)
+        trained = (node.fracs, exact_variables(node), reach(node), owners[node.name], parameters)
+        lowering = Lowering(node.name, builder, node.settings, seen_there, gridded, exactly, *trained)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}
