@@ -38,6 +38,11 @@ MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Mult
 
 _KEYWORDS = frozenset({"initial_state"})
 
+_MOST_STEPS = 1024
+
+_MOST_GROWTH = 24
+"""Most bits that unrolled states without a quantizer may gain: single precision would not have more."""
+
 
 def weight_shapes(kind: recurrent.Kind, config: Fields, channels: int) -> dict[str, Shape]:
     """Shapes of a cell's weights on ``channels`` channels. A GRU may have a bias for the operand and one for the state."""
@@ -218,6 +223,29 @@ def _sequence(call: LayerCall) -> Value:
         found = f"called on operands of shapes {[value.shape for value in call.given.tensors]}"
         raise call.config.error(found, "a sequence of shape (time, channels)")
     return x
+
+
+def unrolled_sequence(call: LayerCall, config: Fields, *unread: str) -> Value:
+    """The operand of a layer that is unrolled, if it has few enough steps; flags that are ``unread`` must not be set."""
+    if len(call.given.tensors) != 1 or call.x.rank != 3:
+        raise UnsupportedError("initial states, or an operand that is not a sequence", accepted="one sequence")
+    if call.x.dims[1] > _MOST_STEPS:
+        raise UnsupportedError(f"{call.x.dims[1]} steps", accepted=f"at most {_MOST_STEPS}")
+    for key in unread:
+        if config.flag(key, False):
+            raise UnsupportedError(f"{key}=True", accepted=f"{key}=False")
+    if call.mask(call.x) is not None:
+        raise UnsupportedError("a mask of steps", accepted="sequences without a mask")
+    return call.x
+
+
+def check_growth(gained: int, steps: int, remedy: str) -> None:
+    """Refuse states without a quantizer that gain so many bits in each step, if these are too many."""
+    if gained * steps > _MOST_GROWTH:
+        raise UnsupportedError(
+            f"states without a quantizer that gain {gained} bits in each of {steps} steps",
+            accepted=f"at most {_MOST_GROWTH} in all, or {remedy}",
+        )
 
 
 def _mask(call: LayerCall) -> Value | None:

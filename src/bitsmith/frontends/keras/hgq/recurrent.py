@@ -13,12 +13,10 @@ from bitsmith.frontends.keras.hgq.functions import quantized_function, quantizer
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.layers import on_grid
 from bitsmith.frontends.keras.hgq.quantizers import variables
-from bitsmith.frontends.keras.recurrent import weight_shapes
+from bitsmith.frontends.keras.recurrent import unrolled_sequence, weight_shapes
 from bitsmith.frontends.ops.unrolled import Function, Gates, Products, QuantizedCell
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.recurrent import GRU, SimpleRNN
-
-_MOST_STEPS = 1024
 
 _TRAINED = {"kernel": "kq", "recurrent_kernel": "rkq", "bias": "bq"}
 
@@ -32,7 +30,7 @@ class _Class:
 
     def read(self, call: LayerCall) -> tuple[Value, ...]:
         """The states of all steps, or the last one; and the last one again if it is returned."""
-        x = sequence(call)
+        x = unrolled_sequence(call, call.config, "zero_output_for_mask")
         for key, accepted in (("enable_iq", True), ("enable_oq", False)):
             if call.config.flag(key, accepted) is not accepted:
                 raise UnsupportedError(f"{key}={not accepted}", accepted=f"{key}={accepted}")
@@ -78,20 +76,6 @@ class _Class:
                 "without when it loads a file"
             )
         return quantizer(call, f"cell/{name}", f"{name}_conf", call.config.get(f"{name}_conf") is not None)
-
-
-def sequence(call: LayerCall) -> Value:
-    """The operand, a sequence of few enough steps."""
-    x = call.x
-    if x.rank != 3:
-        raise call.config.error(f"called on a tensor of axes {x.dims}", "a sequence of shape (time, channels)")
-    if x.dims[1] > _MOST_STEPS:
-        raise UnsupportedError(f"{x.dims[1]} steps", accepted=f"at most {_MOST_STEPS}")
-    if call.config.flag("zero_output_for_mask", False):
-        raise UnsupportedError("zero_output_for_mask=True", accepted="zero_output_for_mask=False")
-    if call.mask(x) is not None:
-        raise UnsupportedError("a mask of steps", accepted="sequences without a mask")
-    return x
 
 
 def of_steps(call: LayerCall, x: Value, grid: FixedPoint | None) -> Value:

@@ -15,7 +15,8 @@ from bitsmith.frontends.keras.hgq.functions import quantizer
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.layers import on_grid
 from bitsmith.frontends.keras.hgq.quantizers import variables
-from bitsmith.frontends.keras.hgq.recurrent import of_steps, sequence
+from bitsmith.frontends.keras.hgq.recurrent import of_steps
+from bitsmith.frontends.keras.recurrent import check_growth, unrolled_sequence
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.reduction import extreme_index
@@ -26,9 +27,6 @@ from bitsmith.layers.quantization.lookup import Staircase
 
 _LEARNED = {"beta": "learn_beta", "threshold": "learn_threshold", "factor": "learn_graded_spikes_factor"}
 _RESETS = ("subtract", "zero", "none")
-
-_MOST_GROWTH = 24
-"""Most bits that a membrane without a quantizer may gain: beyond, single precision would not have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class _Neurons:
 
 
 def _spikes(call: LayerCall) -> tuple[Value, ...]:
-    x, config = sequence(call), call.config
+    x, config = unrolled_sequence(call, call.config, "zero_output_for_mask"), call.config
     leaks = "beta_q_conf" in config.values
     units, trained = config.positive("units"), _trained(call, leaks)
     if x.dims[-1] != units:
@@ -93,7 +91,9 @@ def _spikes(call: LayerCall) -> tuple[Value, ...]:
         for name in ("iq", "sq", "oq")
     )
     beta = trained.get("beta")
-    _check_growth(sq, beta, x.dims[1])
+    if sq is None and beta is not None:
+        places = next(number for number in range(1100) if not np.any(np.ldexp(beta, number) % 1.0))
+        check_growth(places, x.dims[1], "enable_sq=True")
     neurons = _Neurons(
         units, trained["threshold"], trained["factor"], beta, reset, config.flag("inhibition", False), sq, oq
     )
@@ -120,17 +120,6 @@ def _trained(call: LayerCall, leaks: bool) -> Mapping[str, Floats]:
         if grid is not None:
             numbers[name] = on_grid(call.config, name, grid, numbers[name]).elements
     return numbers
-
-
-def _check_growth(sq: FixedPoint | None, beta: Floats | None, steps: int) -> None:
-    """Refuse membranes that get finer from step to step, beyond what single precision has."""
-    if sq is None and beta is not None:
-        places = next(number for number in range(1100) if not np.any(np.ldexp(beta, number) % 1.0))
-        if places * steps > _MOST_GROWTH:
-            raise UnsupportedError(
-                f"a membrane without a quantizer that gains {places} bits in each of {steps} steps",
-                accepted=f"at most {_MOST_GROWTH} in all, or enable_sq=True",
-            )
 
 
 _BECOMES = "Quantize, Staircase, Add and Stack, for each step"

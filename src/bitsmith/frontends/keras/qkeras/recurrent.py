@@ -17,7 +17,14 @@ from bitsmith.frontends.keras.qkeras.activations import read_quantized
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.quantization import Quantization
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
-from bitsmith.frontends.keras.recurrent import backward_layer, merged, weight_shapes, wrapped
+from bitsmith.frontends.keras.recurrent import (
+    backward_layer,
+    check_growth,
+    merged,
+    unrolled_sequence,
+    weight_shapes,
+    wrapped,
+)
 from bitsmith.frontends.ops.unrolled import Function, Gates, Products, QuantizedCell, unchanged
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Shape
@@ -25,11 +32,6 @@ from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.recurrent import GRU, GRU_GATES, LSTM, LSTM_GATES, SimpleRNN
-
-_MOST_STEPS = 1024
-
-_MOST_GROWTH = 24
-"""Most bits that states without a quantizer may gain: QKeras, in single precision, would not have more."""
 
 _QUANTIZERS = {"kernel": "kernel_quantizer", "recurrent_kernel": "recurrent_quantizer", "bias": "bias_quantizer"}
 
@@ -49,7 +51,7 @@ class _Class:
 
         The steps of a cell that runs ``backwards`` within a wrapper are given in the order of the operand's.
         """
-        x = _sequence(call, config)
+        x = unrolled_sequence(call, config, "stateful", "time_major")
         cell, operands = self._cell(call, config, f"{place}cell", x)
         sequences, turned = (config.flag(key, False) for key in ("return_sequences", "go_backwards"))
         result, states = cell.unrolled(call.build, operands, sequences=sequences, backwards=turned, mirrored=backwards)
@@ -67,8 +69,11 @@ class _Class:
         activation = _function(call, config, "activation")
         opening = _function(call, config, "recurrent_activation") if self.layer.gates > 1 else None
         if state is None:
-            grid = quantizers_of(**trained)["recurrent_kernel"]
-            _check_growth(self._gained(config, call.major, grid), call.x.dims[1])
+            gained = self._gained(config, call.major, quantizers_of(**trained)["recurrent_kernel"])
+            if gained is None:
+                found = "states without a quantizer, which get finer from step to step"
+                raise UnsupportedError(found, accepted="a state_quantizer")
+            check_growth(gained, call.x.dims[1], "a state_quantizer")
         weights = trained["kernel"].elements, trained["recurrent_kernel"].elements
         after = config.flag("reset_after", True)
         equations = GRU(*weights, reset_after=after) if self.layer is GRU else self.layer(*weights)
@@ -109,32 +114,6 @@ def _places_of(grid: Quantizer) -> int | None:
     """The binary places of a grid; None if its steps are no powers of two."""
     most = max(step.denominator for step in grid.step.ravel())
     return None if most & (most - 1) else most.bit_length() - 1
-
-
-def _check_growth(gained: int | None, steps: int) -> None:
-    if gained is None:
-        raise UnsupportedError(
-            "states without a quantizer, which get finer from step to step", accepted="a state_quantizer"
-        )
-    if gained * steps > _MOST_GROWTH:
-        raise UnsupportedError(
-            f"states without a quantizer that gain {gained} bits in each of {steps} steps",
-            accepted=f"at most {_MOST_GROWTH} in all, or a state_quantizer",
-        )
-
-
-def _sequence(call: LayerCall, config: Fields) -> Value:
-    """The operand."""
-    if len(call.given.tensors) != 1 or call.x.rank != 3:
-        raise UnsupportedError("initial states, or an operand that is not a sequence", accepted="one sequence")
-    if call.x.dims[1] > _MOST_STEPS:
-        raise UnsupportedError(f"{call.x.dims[1]} steps", accepted=f"at most {_MOST_STEPS}")
-    for key in ("stateful", "time_major"):
-        if config.flag(key, False):
-            raise UnsupportedError(f"{key}=True", accepted=f"{key}=False")
-    if call.mask(call.x) is not None:
-        raise UnsupportedError("a mask of steps", accepted="sequences without a mask")
-    return call.x
 
 
 def _own(call: LayerCall, place: str, shapes: Mapping[str, Shape]) -> list[Floats]:
