@@ -190,4 +190,4 @@ def test_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, io_type: str
     monkeypatch.setattr(Model, "directives", directives)
     assert_equal(model, [x[:100]])
     source = (tmp_path / "project" / "firmware" / f"{model.target.project_name}.cpp").read_text()
-    assert "#pragma HLS DATAFLOW" in source and ("kernels::folded_product" in source) == (reuse > 1)
+    assert "#pragma HLS DATAFLOW" in source and ("kernels::add_products" in source) == (reuse > 1)

@@ -193,8 +193,21 @@ void dense_1_product(dense_1_width_stream_t &x0, dense_1_product_stream_t &y0) {
 #pragma HLS BIND_STORAGE variable=dense_1_product_weights type=rom_np impl=lutram
     dense_1_product_sum_t sums[2];
 #pragma HLS ARRAY_PARTITION variable=sums complete
-    kernels::folded_product<dense_1_product_weights_t, dense_1_product_sum_t, dense_1_width_token_t, dense_1_product_token_t, \
-1, 1, 3, 1, 1, 2, 1>(x0, dense_1_product_weights, sums, y0);
+    int tile = 0;
+    int turn = 0;
+    BITSMITH_STEPS
+    for (int i = 0; i < 3; i++) {
+        BITSMITH_STEP
+        const dense_1_width_token_t item = x0.read();
+        dense_1_product_token_t result;
+        kernels::add_products<dense_1_product_weights_t, dense_1_product_sum_t, 1, 1, 2, 1>(\
+item.data, dense_1_product_weights[tile], turn != 0, sums, result.data);
+        if (turn == 2) {
+            y0.write(result);
+        }
+        turn = turn == 2 ? 0 : turn + 1;
+        tile = tile == 2 ? 0 : tile + 1;
+    }
 }
 """ in files["firmware/net.cpp"]
     assert """\

@@ -149,7 +149,7 @@ class ProcessWriter(FunctionWriter[Process]):
         return "a function of each token."
 
     def _looped(self, tokens: int, steps: list[str]) -> None:
-        """The loop of a token function."""
+        """The loop over the tokens of a frame."""
         self.head += function_head(self._scope, tokens, self._step_cycles)
         self.lines += loop_lines(self._scope, tokens, steps, interval=self._step_cycles)
 
@@ -170,44 +170,47 @@ class ProcessWriter(FunctionWriter[Process]):
 
     def _folded_product(self, kind: kinds.FoldedProduct) -> str:
         (taken,), (out,) = self._takes, self._gives
-        groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
-        lanes = taken.size // n
-        weights_t, sum_t, weights = self._product_parts(kind)
-        sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m, kind.sets)
-        template = ", ".join(map(str, (weights_t, sum_t, taken.token, out.token, *sizes))) + self._paced()
-        self.lines.append(f"kernels::folded_product<{template}>(x0, {weights}, sums, y0);")
-        return f"products with a matrix, {groups * steps} steps each."
-
-    def _product_parts(self, kind: kinds.FoldedProduct) -> tuple[str, str, str]:
-        """The types of weights and sums, and the memory of weights; ``sums`` is declared."""
-        (taken,), (out,) = self._takes, self._gives
-        n, m = kind.tile
+        (n, m), tiles = kind.tile, kind.groups * kind.steps
         each = union_type(self._process.takes[0].token, 1)
         frac = (kind.frac - np.broadcast_to(each.frac, each.shape)).reshape(1, 1, n, 1)
         raw, scalar = common_raw(kind.weights, np.broadcast_to(frac, kind.weights.shape))
         weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
         sum_t = self._scope.typedef(f"{self._name}_sum_t", accumulator(out.scalar, [taken.scalar.frac + scalar.frac]))
-        weights = self._rom_of("weights", objects(raw.reshape(kind.groups * kind.steps, -1)), scalar.frac)
-        self.lines += self._array("sums", sum_t, taken.size // n * m)
-        return weights_t, sum_t, weights
+        weights = self._rom_of("weights", objects(raw.reshape(tiles, -1)), scalar.frac)
+        self.lines += [*self._array("sums", sum_t, taken.size // n * m), "int tile = 0;"]
+        template = f"{weights_t}, {sum_t}, {taken.size // n}, {n}, {m}, {kind.sets}"
+        added = f"kernels::add_products<{template}>(item.data, {weights}[tile], turn != 0, sums, result.data);"
+        self._summed(kind.steps, added, [f"tile = tile == {tiles - 1} ? 0 : tile + 1;"])
+        return f"products with a matrix, {tiles} steps each."
 
     def _reduce(self, kind: kinds.Reduce) -> str:
-        (taken,), (given,) = self._takes, self._gives
-        op, kept = self._reduce_parts(kind)
-        sizes = f"{given.tokens}, {kind.count}, {taken.size}{self._paced()}"
-        template = f"{op}, {kept}, {taken.token}, {given.token}, {sizes}"
-        self.lines.append(f"kernels::reduce_tokens<{template}>(x0, before, y0);")
-        return f"the {'sum' if isinstance(kind.op, ops.Sum) else 'greatest'} of each {kind.count} tokens."
-
-    def _reduce_parts(self, kind: kinds.Reduce) -> tuple[str, str]:
-        """The operation and the type of ``before``, which is declared."""
         (taken,), (out,) = self._takes, self._gives
         op, kept = "kernels::greatest", taken.element
         if isinstance(kind.op, ops.Sum):
             op = "kernels::total"
             kept = self._scope.typedef(f"{self._name}_sum_t", accumulator(out.scalar, [taken.scalar.frac]))
         self.lines += self._array("before", kept, taken.size)
-        return op, kept
+        template = f"{op}, {kept}, {taken.size}"
+        self._summed(kind.count, f"kernels::add_token<{template}>(item.data, turn != 0, before, result.data);", [])
+        return f"the {'sum' if isinstance(kind.op, ops.Sum) else 'greatest'} of each {kind.count} tokens."
+
+    def _summed(self, count: int, added: str, after: Sequence[str]) -> None:
+        """A loop of which each ``count``-th step gives what was ``added`` up."""
+        (taken,), (out,) = self._takes, self._gives
+        self.lines.append("int turn = 0;")
+        self._looped(
+            taken.tokens,
+            [
+                f"const {taken.token} item = {taken.taken('x0')};",
+                *token_lines(self._scope, out.token, "result"),
+                added,
+                f"if (turn == {count - 1}) {{",
+                f"    {out.given('result', 'y0')}",
+                "}",
+                f"turn = turn == {count - 1} ? 0 : turn + 1;",
+                *after,
+            ],
+        )
 
     def _paced(self) -> str:
         """Further arguments of a kernel's template where tokens are cut: beats of each end, and cycles of a step."""

@@ -99,7 +99,7 @@ class RecurrenceWriter(FunctionWriter[Recurrence]):
     def _loop(self, loop: PartLoop, name: str) -> list[str]:
         """One loop, as a block."""
         sums = loop[0].process.kind.logic.accumulates
-        before, gives, writers = list[str](), list[list[_End]](), list[_PartWriter]()
+        before, gives, writers = ["int made = 0;"] * sums, list[list[_End]](), list[_PartWriter]()
         promises = self._promises(loop)
         for number, part in enumerate(loop):
             own = name if number == 0 else f"{name}_{number}"
@@ -116,6 +116,8 @@ class RecurrenceWriter(FunctionWriter[Recurrence]):
             gives.append(
                 [self._giving(part, k, f"{own}_out{k}", count, [one for one in fed if fed[one] == k]) for k in results]
             )
+            if sums and number == 0:  # results are counted once all parts have taken one
+                gives[0] = [replace(end, giving=f"{end.giving}\nmade++;") for end in gives[0]]
             kind = _FollowingWriter if number else _PartWriter
             full = f"{self._name}_{own}"
             writers.append(kind(part, full, takes, gives[-1], self._scope, self._step_cycles, counting))
@@ -283,45 +285,6 @@ class _PartWriter(ProcessWriter):
             ],
         )
         return "tokens as they are."
-
-    def _folded_product(self, kind: kinds.FoldedProduct) -> str:
-        (taken,) = self._takes
-        (n, m), tiles = kind.tile, kind.groups * kind.steps
-        weights_t, sum_t, weights = self._product_parts(kind)
-        self.lines += ["int tile = 0;"]
-        template = f"{weights_t}, {sum_t}, {taken.size // n}, {n}, {m}, {kind.sets}"
-        added = f"kernels::add_products<{template}>(item.data, {weights}[tile], turn != 0, sums, result.data);"
-        self._summed(kind.steps, added, [f"tile = tile == {tiles - 1} ? 0 : tile + 1;"])
-        return f"products with a matrix, {tiles} steps each."
-
-    def _reduce(self, kind: kinds.Reduce) -> str:
-        (taken,) = self._takes
-        op, kept = self._reduce_parts(kind)
-        self._summed(
-            kind.count,
-            f"kernels::add_token<{op}, {kept}, {taken.size}>(item.data, turn != 0, before, result.data);",
-            [],
-        )
-        return f"what {kind.count} tokens become."
-
-    def _summed(self, count: int, added: str, after: Sequence[str]) -> None:
-        """A loop of which each ``count``-th step gives what was ``added`` up."""
-        (taken,), (sink,) = self._takes, self._gives
-        self.lines += ["int turn = 0;", "int made = 0;"]
-        self._looped(
-            taken.tokens,
-            [
-                f"const {taken.token} item = {taken.taken('x0')};",
-                *token_lines(self._scope, sink.token, "result"),
-                added,
-                f"if (turn == {count - 1}) {{",
-                f"    {sink.given('result', 'y0')}",
-                "    made++;",
-                "}",
-                f"turn = turn == {count - 1} ? 0 : turn + 1;",
-                *after,
-            ],
-        )
 
 
 class _FollowingWriter(_PartWriter):

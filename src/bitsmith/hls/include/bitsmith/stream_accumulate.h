@@ -34,29 +34,6 @@ void add_products(const X x[LANES * N], const RAW weights[N * SETS * M], bool mo
     }
 }
 
-/// For each of GROUPS results, the sum over STEPS tokens (LANES, N) of their products with tiles (N, SETS, M) of weights,
-/// of type W, in the order in which they are used; VECTORS times over. There is one set for all lanes, or one for each.
-template <class W, class A, class X, class Y, int VECTORS, int GROUPS, int STEPS, int LANES, int N, int M, int SETS,
-          int X_BEATS = 1, int Y_BEATS = 1, int INTERVAL = 1, class RAW, class IN, class OUT>
-void folded_product(IN &x, const RAW weights[GROUPS * STEPS][N * SETS * M], A sums[LANES * M], OUT &y) {
-    BITSMITH_INLINE
-    int step = 0;
-    int tile = 0;
-    BITSMITH_STEPS
-    for (int i = 0; i < VECTORS * GROUPS * STEPS; i++) {
-        BITSMITH_LONG_STEP
-        const X part = carried<X, LANES * N, X_BEATS>::take(x);
-        Y result;
-        BITSMITH_RESULT(result)
-        add_products<W, A, LANES, N, M, SETS>(part.data, weights[tile], step != 0, sums, result.data);
-        if (step == STEPS - 1) {
-            carried<Y, LANES * M, Y_BEATS>::give(result, y);
-        }
-        step = step == STEPS - 1 ? 0 : step + 1;
-        tile = tile == GROUPS * STEPS - 1 ? 0 : tile + 1;
-    }
-}
-
 /// What becomes of two elements of A's range.
 struct total {
     template <class A> static A of(const A &a, const A &b) { return a + b; }
@@ -77,26 +54,6 @@ template <class OP, class A, int N, class X, class Y> void add_token(const X x[N
         }
         before[n] = reduced;
         result[n] = reduced;
-    }
-}
-
-/// What OP makes of COUNT tokens of N elements each, element by element.
-template <class OP, class A, class X, class Y, int RESULTS, int COUNT, int N, int X_BEATS = 1, int Y_BEATS = 1,
-          int INTERVAL = 1, class IN, class OUT>
-void reduce_tokens(IN &x, A before[N], OUT &y) {
-    BITSMITH_INLINE
-    int step = 0;
-    BITSMITH_STEPS
-    for (int i = 0; i < RESULTS * COUNT; i++) {
-        BITSMITH_LONG_STEP
-        const X item = carried<X, N, X_BEATS>::take(x);
-        Y result;
-        BITSMITH_RESULT(result)
-        add_token<OP, A, N>(item.data, step != 0, before, result.data);
-        if (step == COUNT - 1) {
-            carried<Y, N, Y_BEATS>::give(result, y);
-        }
-        step = step == COUNT - 1 ? 0 : step + 1;
     }
 }
 
