@@ -41,7 +41,7 @@ def not_inlined(name: str, text: str) -> list[str]:
 def test_what_gets_parts_of_arrays_is_inlined() -> None:
     texts = {name: text for name, text in headers("vitis").items() if name not in WHOLE_ARRAYS}
     functions = [match[1] for text in texts.values() for match in FUNCTION.finditer(text)]
-    assert {"copy", "linear", "downsize", "push_rows", "table"} <= set(functions)
+    assert {"copy", "linear", "push", "push_rows", "table"} <= set(functions)
     assert not [problem for name, text in texts.items() for problem in not_inlined(name, text)]
     assert [name for name, text in texts.items() if not_inlined(name, text.replace(INLINE, "", 1))]
     for dialect in ("vitis", "vivado"):
@@ -65,7 +65,7 @@ def test_tokens_of_vivado_hls_are_words() -> None:
     assert not [problem for name, text in texts.items() for problem in not_packed(name, text)]
     without = {name: re.sub(PACKED.format(r"\w+"), "\n", text) for name, text in texts.items()}
     found = {problem for name, text in without.items() for problem in not_packed(name, text)}
-    assert {"firmware/net.cpp: item", "firmware/net.cpp: window", "axi_tokens.h: item", "stream_width.h: part"} <= found
+    assert {"firmware/net.cpp: item", "firmware/net.cpp: window", "axi_tokens.h: item", "stream_token.h: part"} <= found
     assert "BITSMITH_RESULT(name) BITSMITH_PRAGMA(HLS DATA_PACK variable=name)" in files["kernels.h"]
 
 

@@ -129,8 +129,8 @@ def test_choices_with_known_conditions_are_known(trips: str) -> None:
         pytest.param(
             "vitis",
             TOP,
-            "#pragma HLS ARRAY_PARTITION variable=whole complete\n    kernels::downsize<conv1",
-            "kernels::downsize<conv1",
+            "conv1_width_t whole[18];\n#pragma HLS ARRAY_PARTITION variable=whole complete",
+            "conv1_width_t whole[18];",
             r"'conv1_width' takes .* ports of array 'whole'",
             id="partition-removed",
         ),
@@ -162,9 +162,9 @@ def test_choices_with_known_conditions_are_known(trips: str) -> None:
         ),
         pytest.param(
             "vitis",
-            "firmware/bitsmith/stream_width.h",
-            "const X part = carried<X, N, X_BEATS>::take(x);",
-            "const X part = carried<X, N, X_BEATS>::take(x); x.read(); x.read(); x.read();",
+            TOP,
+            "const conv1_token_t item = x0.read();\n        conv2_width",
+            "const conv1_token_t item = x0.read(); x0.read(); x0.read(); x0.read();\n        conv2_width",
             r"'conv2_width' takes 1,080 .* 4 reads of stream 'x0'",
             id="stream-read-twice",
             marks=pytest.mark.slow,

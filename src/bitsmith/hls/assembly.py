@@ -76,7 +76,7 @@ def assembled(
 
 def _kernels(scope: Scope, *, streamed: bool) -> Mapping[str, str]:
     names = (*KERNELS, *(STREAM_KERNELS if streamed else ()), *BESIDE)
-    return {name: kernel(name) for name in names} | dict(scope.dialect.headers(streamed=streamed, cut=scope.cut))
+    return {name: kernel(name) for name in names} | dict(scope.dialect.headers(streamed=streamed))
 
 
 def _header(title: str, top: TopFunction) -> str:

@@ -54,7 +54,7 @@ class NetworkWriter:
         self._beats = token_beats(network, dialect.streams, parallel=parallel)
         self._top = identifier(target.top)
         self._space = namespace(self._top)
-        self._scope = Scope(replace(dialect, in_layer=dialect.streams.in_function), cut=bool(self._beats))
+        self._scope = Scope(replace(dialect, in_layer=dialect.streams.in_function))
         self._locals = Names()
         for taken in (self._top, *BENCH_NAMES):
             self._locals.unique(taken)

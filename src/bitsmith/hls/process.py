@@ -18,7 +18,15 @@ from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.loads import kept_step
 from bitsmith.hls.pipelines import interval_of
-from bitsmith.hls.process_text import FunctionWriter, function_head, lasting, loop_lines, paced_lines, token_lines
+from bitsmith.hls.process_text import (
+    FunctionWriter,
+    StreamType,
+    function_head,
+    lasting,
+    loop_lines,
+    paced_lines,
+    token_lines,
+)
 from bitsmith.hls.project import Memory, WordKind
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import accumulator, common_format, common_raw
@@ -104,11 +112,15 @@ class ProcessWriter(FunctionWriter[Process]):
         if out.tokens == 1:
             self.lines += token_lines(self._scope, out.token, "item")
             self.lines += [f"kernels::constant<{out.size}>({values}[0], item.data);", out.given("item", "y0")]
+            self.head += function_head(self._scope, 1, self._step_cycles)
         else:
-            paced = f", {out.beats}, {self._step_cycles}" if out.beats > 1 else ""
-            sizes = f"{out.tokens}, {len(raw)}, {out.size}{paced}"
-            self.lines.append(f"kernels::constants<{out.token}, {sizes}>({values}, y0);")
-        self.head += function_head(self._scope, out.tokens, self._step_cycles)
+            next_word = f"next = next == {len(raw) - 1} ? 0 : next + 1;"
+            read = [
+                *token_lines(self._scope, out.token, "item"),
+                f"kernels::constant<{out.size}>({values}[next], item.data);",
+            ]
+            self.lines.append("int next = 0;")
+            self._looped(out.tokens, [*read, out.given("item", "y0"), next_word])
         return "constant tokens."
 
     def _kept(self, values: str, words: int) -> str:
@@ -180,7 +192,7 @@ class ProcessWriter(FunctionWriter[Process]):
         self.lines += [*self._array("sums", sum_t, taken.size // n * m), "int tile = 0;"]
         template = f"{weights_t}, {sum_t}, {taken.size // n}, {n}, {m}, {kind.sets}"
         added = f"kernels::add_products<{template}>(item.data, {weights}[tile], turn != 0, sums, result.data);"
-        self._summed(kind.steps, added, [f"tile = tile == {tiles - 1} ? 0 : tile + 1;"])
+        self._summed(kind.steps, [added], [f"tile = tile == {tiles - 1} ? 0 : tile + 1;"], taken, out)
         return f"products with a matrix, {tiles} steps each."
 
     def _reduce(self, kind: kinds.Reduce) -> str:
@@ -191,19 +203,21 @@ class ProcessWriter(FunctionWriter[Process]):
             kept = self._scope.typedef(f"{self._name}_sum_t", accumulator(out.scalar, [taken.scalar.frac]))
         self.lines += self._array("before", kept, taken.size)
         template = f"{op}, {kept}, {taken.size}"
-        self._summed(kind.count, f"kernels::add_token<{template}>(item.data, turn != 0, before, result.data);", [])
+        added = f"kernels::add_token<{template}>(item.data, turn != 0, before, result.data);"
+        self._summed(kind.count, [added], [], taken, out)
         return f"the {'sum' if isinstance(kind.op, ops.Sum) else 'greatest'} of each {kind.count} tokens."
 
-    def _summed(self, count: int, added: str, after: Sequence[str]) -> None:
+    def _summed(
+        self, count: int, added: Sequence[str], after: Sequence[str], taken: StreamType, out: StreamType
+    ) -> None:
         """A loop of which each ``count``-th step gives what was ``added`` up."""
-        (taken,), (out,) = self._takes, self._gives
         self.lines.append("int turn = 0;")
         self._looped(
             taken.tokens,
             [
                 f"const {taken.token} item = {taken.taken('x0')};",
                 *token_lines(self._scope, out.token, "result"),
-                added,
+                *added,
                 f"if (turn == {count - 1}) {{",
                 f"    {out.given('result', 'y0')}",
                 "}",
@@ -212,53 +226,84 @@ class ProcessWriter(FunctionWriter[Process]):
             ],
         )
 
-    def _paced(self) -> str:
-        """Further arguments of a kernel's template where tokens are cut: beats of each end, and cycles of a step."""
-        beats = [each.beats for each in (*self._takes, *self._gives)]
-        return f", {', '.join(map(str, beats))}, {self._step_cycles}" if max(beats) > 1 else ""
-
     def _width_converter(self, kind: kinds.WidthConverter) -> str:
         (taken,), (out,) = self._takes, self._gives
         small, large = sorted((taken, out), key=lambda ends: ends.size)
-        parts, passed = large.size // small.size, whole_parts(large.size // large.beats, small.size // small.beats)
-        upsize = taken.size < out.size
-        if passed and large.beats > 1:  # one beat after the other, as if they were tokens
-            unit, words = small.size // small.beats, (taken.beat, out.beat)
-            if upsize:
-                sizes = [out.tokens * out.beats, passed, unit]
-                self.lines += self._array("whole", out.element, passed * unit)
-            else:
-                sizes = [taken.tokens, large.size // unit, kind.times, unit, passed]
-                self.lines += self._array("whole", out.element, large.size)
-            paced = ""
-        else:
-            sizes = [out.tokens, parts, taken.size] if upsize else [taken.tokens, parts, kind.times, out.size]
-            words, paced = (taken.token, out.token), self._paced()
-            paced = f", {parts}{paced}" if paced and not upsize else paced
-            self.lines += self._array("whole", out.element, large.size)
-        template = f"{', '.join(words)}, {', '.join(map(str, sizes))}{paced}"
-        self.lines.append(f"kernels::{'upsize' if upsize else 'downsize'}<{template}>(x0, whole, y0);")
-        if upsize:
+        parts, unit = large.size // small.size, small.size
+        if large.beats > 1 and whole_parts(large.size // large.beats, small.size // small.beats):
+            # One beat after the other, as if they were tokens.
+            taken, out, self._step_cycles, unit = taken.in_beats, out.in_beats, 1, small.size // small.beats
+        if taken.size < out.size:
+            self.lines += self._array("whole", out.element, out.size)
+            pushed = f"kernels::push<{unit}, {out.size}>(item.data, whole);"
+            self._summed(out.size // unit, [pushed, f"kernels::copy<{out.size}>(whole, result.data);"], [], taken, out)
             return f"{parts} tokens become one."
+        self.lines += [*self._array("whole", out.element, large.size), "int turn = 0;"]
+        count, read = large.size // unit, taken.size // unit
+        due, onward = "turn == 0", []
+        if read < count:
+            self.lines.append("int next = 0;")
+            due, onward = f"turn < {count} && next == 0", [f"next = next == {read - 1} ? 0 : next + 1;"]
+        self._looped(
+            taken.tokens * read * kind.times,
+            [
+                f"if ({due}) {{",
+                f"    const {taken.token} item = {taken.taken('x0')};",
+                f"    kernels::copy<{taken.size}>(item.data, whole);",
+                "}",
+                *token_lines(self._scope, out.token, "result"),
+                f"kernels::copy<{unit}>(whole, result.data);",
+                out.given("result", "y0"),
+                f"kernels::push<{unit}, {large.size}>(result.data, whole);",
+                f"turn = turn == {kind.times * count - 1} ? 0 : turn + 1;",
+                *onward,
+            ],
+        )
         return f"a token becomes {parts}{f', {kind.times} times over' if kind.times > 1 else ''}."
 
     def _reorder(self, kind: kinds.Reorder) -> str:
         (taken,), (out,) = self._takes, self._gives
-        head = f"{taken.token}, {out.token}"
+        take = f"const {taken.token} item = {taken.taken('x0')};"
+        result = token_lines(self._scope, out.token, "result")
         if is_monotone(kind.source):
             actions = order_actions(kind.source, taken.tokens)
             again = period(actions)
             flags = self._listed("actions", actions[:again])
-            self.lines += self._array("head", taken.element, taken.size)
-            self.lines.append(
-                f"kernels::order<{head}, {len(actions)}, {again}, {taken.size}{self._paced()}>(x0, {flags}, head, y0);"
+            self.lines += [*self._array("head", taken.element, taken.size), "int next = 0;"]
+            self._looped(
+                len(actions),
+                [
+                    f"const int flags = {flags}[next];",
+                    "if ((flags & kernels::TAKE) != 0) {",
+                    f"    {take}",
+                    f"    kernels::copy<{taken.size}>(item.data, head);",
+                    "}",
+                    "if ((flags & (kernels::GIVE | kernels::GIVE_ZEROS)) != 0) {",
+                    *map(indented, result),
+                    f"    kernels::copy_if<{taken.size}>((flags & kernels::GIVE) != 0, head, result.data);",
+                    f"    {out.given('result', 'y0')}",
+                    "}",
+                    f"next = next == {again - 1} ? 0 : next + 1;",
+                ],
             )
             return "tokens in the order in which they come, but for some dropped, repeated, or zeros."
         source = self._listed("source", kind.source)
         memory = self._scope.names.unique(f"{self._name}_memory")
         self.lines += self._memory(memory, taken.element, taken.tokens, taken.size)
-        template = f"{head}, {taken.tokens}, {out.tokens}, {taken.size}{self._paced()}"
-        self.lines.append(f"kernels::reorder<{template}>(x0, {source}, {memory}, y0);")
+        self._looped(
+            taken.tokens + out.tokens,
+            [
+                f"if (i < {taken.tokens}) {{",
+                f"    {take}",
+                f"    kernels::copy<{taken.size}>(item.data, {memory}[i]);",
+                "} else {",
+                f"    const int place = {source}[i - {taken.tokens}];",
+                *map(indented, result),
+                f"    kernels::copy_if<{taken.size}>(place >= 0, {memory}[place >= 0 ? place : 0], result.data);",
+                f"    {out.given('result', 'y0')}",
+                "}",
+            ],
+        )
         return f"another order, through a memory of {taken.tokens} tokens."
 
     def _interleave(self, kind: kinds.Interleave) -> str:

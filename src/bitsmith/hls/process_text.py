@@ -6,7 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from bitsmith.dataflow.processes import Process
@@ -38,6 +38,12 @@ class StreamType:
     def size(self) -> int:
         """Elements of a token."""
         return math.prod(self.shape)
+
+    @property
+    def in_beats(self) -> StreamType:
+        """The same, of which each beat is a token."""
+        size, tokens = self.size // self.beats, self.tokens * self.beats
+        return replace(self, token=self.beat, shape=(size,), tokens=tokens, beats=1)
 
     def taken(self, stream: str) -> str:
         """The next token of ``stream``, as an expression."""

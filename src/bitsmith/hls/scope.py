@@ -42,7 +42,7 @@ class Scope:
     """The contents of the project's namespace: names handed out once, typedefs, and texts of constants per function.
 
     ``streams`` between processes, with their slots, and ``memories`` are kept for tools that are told of them by name;
-    ``words`` are those that the tool does not take. ``cut``: there are tokens in beats.
+    ``words`` are those that the tool does not take.
     """
 
     dialect: Dialect
@@ -53,7 +53,6 @@ class Scope:
     streams: list[tuple[str, int]] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
-    cut: bool = False
 
     def __post_init__(self) -> None:
         for name in USED:

@@ -136,19 +136,14 @@ class Dialect:
     reports: Reports
     ip: IpTool | None
 
-    def headers(self, *, streamed: bool = False, cut: bool = False) -> Mapping[str, str]:
-        """``kernels.h``, through which all headers are included, and ``numbers.h``; ``streamed``: with those of streams.
-
-        ``cut``: there are tokens in beats, for which kernels have steps of INTERVAL cycles.
-        """
+    def headers(self, *, streamed: bool = False) -> Mapping[str, str]:
+        """``kernels.h``, through which all headers are included, and ``numbers.h``; ``streamed``: with those of streams."""
         streams = self.streams
         macros = [f"#define BITSMITH_LOOP {self.before_loop}", f"#define BITSMITH_UNROLL {self.in_loop}"]
         macros.append(f"#define BITSMITH_INLINE {self.in_kernel}")
         if streamed:
             steps, step = (line.format(interval=1) for line in (streams.before_loop, streams.in_loop))
-            long = streams.in_loop.format(interval="INTERVAL" if cut else 1)
             macros += [f"#define BITSMITH_STEPS {steps}", f"#define BITSMITH_STEP {step}"]
-            macros += [f"#define BITSMITH_LONG_STEP {long}"]
             macros += ["#define BITSMITH_PRAGMA(text) _Pragma(#text)"] if streams.result else []
             result = f"BITSMITH_PRAGMA({streams.result.removeprefix('#pragma ').format(name='name')})"
             macros.append(f"#define BITSMITH_RESULT(name) {result if streams.result else ''}")

@@ -57,6 +57,34 @@ template <int N, class T> void clear(T x[N]) {
     }
 }
 
+/// The elements, or zeros.
+template <int N, class X, class T> void copy_if(bool real, const X x[N], T result[N]) {
+    BITSMITH_INLINE
+    BITSMITH_LOOP
+    for (int n = 0; n < N; n++) {
+        BITSMITH_UNROLL
+        if (real) {
+            result[n] = x[n];
+        } else {
+            result[n] = 0;
+        }
+    }
+}
+
+/// N elements come to the end of those of a shift register of SIZE, whose first ones go.
+template <int N, int SIZE, class X, class T> void push(const X x[N], T whole[SIZE]) {
+    BITSMITH_INLINE
+    BITSMITH_LOOP
+    for (int n = 0; n < SIZE - N; n++) {
+        BITSMITH_UNROLL
+        whole[n] = whole[n + N];
+    }
+    copy<N>(x, whole + (SIZE - N));
+}
+
+/// What a step of a loop does, by its flags.
+enum action { TAKE = 1, GIVE = 2, GIVE_ZEROS = 4 };
+
 /// A tensor, token by token.
 template <class TOKEN, int TOKENS, int N, class T, class STREAM> void feed(const T x[TOKENS * N], STREAM &stream) {
     BITSMITH_INLINE
@@ -89,22 +117,6 @@ template <class TOKEN, int TOKENS, int N, class T, class STREAM> void drain(STRE
         BITSMITH_STEP
         const TOKEN item = stream.read();
         copy<N>(item.data, result + i * N);
-    }
-}
-
-/// Constant tokens, given as the raw values of those that come over and over.
-template <class TOKEN, int TOKENS, int PERIOD, int N, int BEATS = 1, int INTERVAL = 1, class RAW, class STREAM>
-void constants(const RAW values[PERIOD][N], STREAM &stream) {
-    BITSMITH_INLINE
-    int next = 0;
-    BITSMITH_STEPS
-    for (int i = 0; i < TOKENS; i++) {
-        BITSMITH_LONG_STEP
-        TOKEN item;
-        BITSMITH_RESULT(item)
-        constant<N>(values[next], item.data);
-        carried<TOKEN, N, BEATS>::give(item, stream);
-        next = next == PERIOD - 1 ? 0 : next + 1;
     }
 }
 
