@@ -229,16 +229,27 @@ def sooner(program: Program, part: Part, directives: Directives, budget_ns: floa
     return None
 
 
-def pace(program: Program, part: Part, directives: Directives) -> float:
-    """About the least interval of tokens with room in ``part``, times what a layout takes of it where that is too large."""
-    paces, least = _Paces.of(program, part, replace(directives, reuse={}, parallel=False)), math.inf
-    routed = limited(part, {"dsp": int(_routed(part) * part.dsps)})
-    for step, way in product(range(paces.least, paces.most + 1, _STEPS_PER_OCTAVE // 2), paces.ways(paces.least)):
-        if 2 ** (step / _STEPS_PER_OCTAVE) >= least:
-            break
-        size = way.laid_out(step).size
-        least = min(least, size.interval * max(1.0, *(need.share for need in needs(size, routed))))
-    return least
+def pace(program: Program, part: Part, directives: Directives, near: float) -> float:
+    """About the least interval of tokens with room in ``part``, as far as rough sizes tell, sought from ``near`` on.
+
+    It is the nearer to the interval before, the less that one lacks. Where even the longest lacks room it is as much longer.
+    """
+    paces = _Paces.of(program, part, replace(directives, reuse={}, parallel=False))
+    routed, ways = limited(part, {"dsp": int(_routed(part) * part.dsps)}), paces.ways(paces.least)
+
+    @cache
+    def taken(step: int) -> tuple[float, int]:
+        sizes = (way.laid_out(step).size for way in ways)
+        return min((max(need.share for need in needs(size, routed)), size.interval) for size in sizes)
+
+    share, interval = taken(paces.most)
+    if share > 1:
+        return interval * share
+    start = paces.most if near > interval else max(_step(max(int(near), 1)), paces.least)
+    low, high = _around(start, paces.least, paces.most, lambda step: taken(step)[0] <= 1)
+    first = _first(low, high, lambda step: taken(step)[0] <= 1)
+    (lacking, before), (_, interval) = taken(max(first - 1, paces.least)), taken(first)
+    return interval - max(interval - before, 0) / max(lacking, 1.0)
 
 
 def _routed(part: Part) -> float:

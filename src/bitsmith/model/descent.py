@@ -8,6 +8,7 @@ the dial is turned whose step saves most for the difference from the float model
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -279,7 +280,10 @@ class Descent:
         cost, part = self.goal.cost(laid_out.rough, laid_out.part), limited(laid_out.part, self.limits)
         if self._is_scarce():
             return cost + _OF_ROOM * self._lacking(laid_out)
-        return laid_out.pace(part) + _TINY * cost if self.goal.minimize == "interval" else cost
+        if self.goal.minimize != "interval":
+            return cost
+        near = next(reversed(self.known.values())).cost if self.known else math.inf
+        return laid_out.pace(part, near) + _TINY * cost
 
     def _is_scarce(self) -> bool:
         """Find out once whether the part is scarce."""

@@ -268,9 +268,9 @@ class Layouts:
         if turns is not None and turns.size.interval < below:
             yield turns
 
-    def pace(self, part: Part) -> float:
-        """About the least interval with which it has room in ``part``."""
-        return self.rough.interval if fits(self.rough, part) else fit.pace(self.program, part, self.asked)
+    def pace(self, part: Part, near: float) -> float:
+        """About the least interval with which it has room in ``part``; that of a network like it is ``near``."""
+        return self.rough.interval if fits(self.rough, part) else fit.pace(self.program, part, self.asked, near)
 
     def slowest(self, part: Part) -> Iterator[Fit]:
         """The layouts of tokens with the greatest reuse factors, side by side and in turn, whether they fit ``part`` or not."""
