@@ -272,10 +272,14 @@ class Yardstick:
         )
 
     def uncertainty(self, outputs: Sequence[Floats]) -> float:
-        """The standard error of a loss: how far it differs between draws of as many samples, by leaving parts of them out.
+        """The standard error of a loss; where scores count samples, one sample at least: if none differs, the next one may."""
+        counted = any(measure.score in (Score.CORRECT, Score.AGREEMENT) for measure in self.measures)
+        return math.hypot(self.spread(outputs, Yardstick.of_outputs), 1 / len(self.inputs[0]) if counted else 0.0)
 
-        Where scores count samples, one sample more or less: if none differs, the next one may.
-        """
+    def spread(
+        self, outputs: Sequence[Floats], scores: Callable[[Yardstick, Sequence[Floats]], tuple[float, ...]]
+    ) -> float:
+        """The standard error of a loss by ``scores``, by leaving parts out: how far it differs between draws of samples."""
         count = len(self.inputs[0])
         parts = min(count, _LEFT_OUT)
         number = np.arange(count) % parts
@@ -283,9 +287,8 @@ class Yardstick:
         for part in range(parts):
             rows = np.flatnonzero(number != part)
             few = self.of_samples(rows)
-            losses.append(few.loss(few.of_outputs([output[rows] for output in outputs])))
-        counted = any(measure.score in (Score.CORRECT, Score.AGREEMENT) for measure in self.measures)
-        return math.hypot(math.sqrt((parts - 1) * float(np.var(losses))), 1 / count if counted else 0.0)
+            losses.append(few.loss(scores(few, [output[rows] for output in outputs])))
+        return math.sqrt((parts - 1) * float(np.var(losses)))
 
     def of_outputs(self, outputs: Sequence[Floats]) -> tuple[float, ...]:
         """The score of each output with labels; without labels one for all of them."""
