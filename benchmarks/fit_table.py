@@ -5,10 +5,11 @@
     python benchmarks/fit_table.py --page docs
 
 Results are kept in fit_table.json, by Yosys or as estimates. All ways choose on the same half of the samples that no
-training saw; the other half tells the losses. *uniform* and *fit* are those of ``fits.py``. *HGQ2* trains the same layers with
-HGQ2 from the start, ever dearer, and keeps the smallest network that loses at most half a percent. *loop* is the network of
-PyTorch with weights removed by `bitsmith.cost` while it trains on, and then `fit`. HGQ2 has neither an LSTM nor a layer
-normalization, and `bitsmith.cost` no prices for them: those rows are missing.
+training saw; fresh ones tell the losses, by labels and by how sure the float model is, or the other half where there are none.
+``--halves 6`` chooses on further random halves and prints what each loses. *uniform* and *fit* are those of ``fits.py``.
+*HGQ2* trains the same layers with HGQ2 from the start, ever dearer, and keeps the smallest network that loses at most half a
+percent. *loop* is the network of PyTorch with weights removed by `bitsmith.cost` while it trains on, and then `fit`. HGQ2 has
+neither an LSTM nor a layer normalization, and `bitsmith.cost` no prices for them: those rows are missing.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from fits import CASES, LOSS, PART, Batch, Case, Labels, accuracy, trained, unif
 
 import bitsmith
 from bitsmith.errors import BitsmithWarning, UnsupportedError
+from bitsmith.fidelity.scores import Measure
 from bitsmith.model import Model
 
 KEPT = Path(__file__).with_suffix(".json")
@@ -42,13 +44,18 @@ ROUNDS, KEPT_OF_ROUND = 12, 0.8
 
 @dataclass(frozen=True)
 class Row:
-    """A network's circuit: look-up tables, whether Yosys counted them, the loss on others, and processor time."""
+    """A network's circuit: look-up tables, whether Yosys counted them, the loss on others, processor time, and others.
+
+    Losses are by labels, and ``expected`` by how sure the float model is, of so many ``others``.
+    """
 
     formats: str
     luts: int
     counted: bool
     lost: float
     seconds: float | None
+    expected: float | None = None
+    others: int | None = None
 
 
 @dataclass(frozen=True)
@@ -191,27 +198,35 @@ WAYS = {"uniform": by_uniform, "fit": by_fit, "HGQ2": by_hgq2, "loop": by_loop}
 MISSING = {"HGQ2": {"lstm", "transformer"}, "loop": {"lstm", "transformer"}}
 
 
-def row(case: Case, way: str, yosys: bool) -> Row:
-    """The circuit of a network by one way."""
+def row(case: Case, way: str, yosys: bool, half: int = 0) -> Row:
+    """The circuit of a network by one way, which chooses on a half of the samples that no training saw."""
     x, labels = case.samples()
     net = trained(case, x[: case.trained_on], labels[: case.trained_on])
-    chosen, unseen = np.array_split(np.arange(case.trained_on, len(x)), 2)
+    unseen = np.arange(case.trained_on, len(x))
+    chosen, other = np.array_split(np.random.default_rng(1000 + half).permutation(unseen) if half else unseen, 2)
+    others, wanted = x[other], labels[other]
+    if case.more is not None:
+        others, wanted = (each[len(x) :] for each in case.more())
     with torch.no_grad():
-        at_first, at_last = (accuracy(net(torch.from_numpy(x[at])).numpy(), labels[at]) for at in (chosen, unseen))
+        at_first = accuracy(net(torch.from_numpy(x[chosen])).numpy(), labels[chosen])
+        plain = net(torch.from_numpy(others)).numpy().astype(np.float64)
     seen = x[: case.trained_on], labels[: case.trained_on]
     task = Task(case, net, seen, (x[chosen], labels[chosen]), at_first - LOSS)
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         formats, model = WAYS[way](task, Path(folder))
         seconds = time.process_time() - begun
-        inputs = x[unseen] if way != "HGQ2" else _channels_last(x[unseen], labels)[0]
-        lost = at_last - accuracy(model.predict(inputs), labels[unseen])
+        inputs = others if way != "HGQ2" else _channels_last(others, labels)[0]
+        outputs, measure = np.asarray(model.predict(inputs), np.float64), Measure.of(wanted, plain)
+        lost, expected = (
+            measure.loss(score) for score in (measure.score_of(outputs), measure.expected(outputs, plain))
+        )
         luts = model.estimate().size.lut
         if yosys:
             report = model.build(inputs=inputs[:500])
             assert report.section("Verification")["Mismatches"] == 0
             luts = int(report.section("Resources")["LUT"])
-    return Row(formats, luts, yosys, round(lost, 5), round(seconds))
+    return Row(formats, luts, yosys, round(lost, 5), round(seconds), round(expected, 5), len(others))
 
 
 def kept() -> dict[str, dict[str, Row]]:
@@ -222,7 +237,7 @@ def kept() -> dict[str, dict[str, Row]]:
 
 def table(results: Mapping[str, Mapping[str, Row]]) -> str:
     """All results in Markdown; a star marks estimates."""
-    head = "network", "way", "formats", "LUTs", "lost on others", "of uniform", "of HGQ2", "seconds"
+    head = "network", "way", "formats", "LUTs", "lost on others", "as expected", "of uniform", "of HGQ2", "seconds"
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, case in CASES.items():
         ways = results.get(name, {})
@@ -231,9 +246,9 @@ def table(results: Mapping[str, Mapping[str, Row]]) -> str:
             shares = ("" if other is None else f"{found.luts / other.luts:.2f}" for other in others)
             luts = f"{found.luts:,}{'' if found.counted else ' *'}"
             seconds = "" if found.seconds is None else f"{found.seconds:.0f}"
-            lines.append(
-                f"| {' | '.join((case.name, way, found.formats, luts, f'{found.lost:.2%}', *shares, seconds))} |"
-            )
+            expected = "" if found.expected is None else f"{found.expected:.2%}"
+            told = case.name, way, found.formats, luts, f"{found.lost:.2%}", expected, *shares, seconds
+            lines.append(f"| {' | '.join(told)} |")
     return "\n".join(lines)
 
 
@@ -250,6 +265,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*CASES, []])
     parser.add_argument("--ways", nargs="*", default=[*WAYS], choices=[*WAYS])
     parser.add_argument("--yosys", action="store_true", help="count look-up tables with Yosys, and simulate")
+    parser.add_argument("--halves", type=int, default=1, help="random halves to choose on; the first one is kept")
     parser.add_argument("--page", type=Path, help="write the table into fit.md of this folder")
     given = parser.parse_args()
     warnings.simplefilter("ignore", BitsmithWarning)
@@ -261,6 +277,8 @@ def main() -> None:
                 print(name, way, error)
                 continue
             print(name, way, found, flush=True)
+            for half in range(1, given.halves):
+                print(name, way, f"half {half}:", row(CASES[name], way, False, half), flush=True)
             results = kept()
             results.setdefault(name, {})[way] = found
             text = {one: {each: asdict(line) for each, line in ways.items()} for one, ways in results.items()}

@@ -1,7 +1,7 @@
 """Six float networks with their samples, as `fit_table.py` and others train them, and the smallest uniform format of each.
 
 Half of the samples that no training saw are for choosing: of uniform formats the smallest is taken that loses at most half a
-percent on all of them. The other half tells what is lost on others.
+percent on all of them. Fresh samples tell what is lost on others, or the other half where there are none.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "train"))
 
 PART, LOSS = "xcvu13p-flga2577-2-e", 0.005
 BITS, INTEGERS, MODES = range(5, 13), range(2, 8), ("", ",RND,SAT")
+MORE = 54_000
 
 Batch = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -33,19 +34,20 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Case:
-    """A network, and its samples."""
+    """A network, its samples, how many are trained on, and as many and further ones, of which the latter are for no choice."""
 
     name: str
     network: Callable[[], torch.nn.Module]
     samples: Callable[[], tuple[Batch, Labels]]
     trained_on: int
+    more: Callable[[], tuple[Batch, Labels]] | None = None
 
 
-def jets() -> tuple[Batch, Labels]:
+def jets(count: int = 14_000) -> tuple[Batch, Labels]:
     """The samples of the network that ships with the package."""
     from three_layer import generate
 
-    x, labels = generate(14_000)
+    x, labels = generate(count)
     return x.astype(np.float32), labels.astype(np.int64)
 
 
@@ -137,12 +139,14 @@ def cnn_1d() -> torch.nn.Module:
 
 
 CASES = {
-    "tagger": Case("tagger of jets, 16-64-32-32-5", partial(perceptron, 16, 64, 32, 32, 5), jets, 6_000),
+    "tagger": Case(
+        "tagger of jets, 16-64-32-32-5", partial(perceptron, 16, 64, 32, 32, 5), jets, 6_000, partial(jets, MORE)
+    ),
     "digits": Case("digits, 64-24-16-10", partial(perceptron, 64, 24, 16, 10), digits, 1_000),
     "cnn": Case("digits, convolution", cnn, images, 1_000),
-    "vibrations": Case("vibrations, two 1-D convolutions", cnn_1d, vibrations, 4_000),
-    "lstm": Case("sequences, LSTM of 8", Recurrent, sequences, 4_000),
-    "transformer": Case("sequences, transformer of 8", Transformer, sequences, 4_000),
+    "vibrations": Case("vibrations, two 1-D convolutions", cnn_1d, vibrations, 4_000, partial(vibrations, MORE)),
+    "lstm": Case("sequences, LSTM of 8", Recurrent, sequences, 4_000, partial(sequences, MORE)),
+    "transformer": Case("sequences, transformer of 8", Transformer, sequences, 4_000, partial(sequences, MORE)),
 }
 
 
