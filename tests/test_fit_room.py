@@ -15,7 +15,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 import bitsmith
 from bitsmith import Goal
-from bitsmith.conversion.fit import _BELOW, _Judge
+from bitsmith.conversion.fit import _SURE, _Judge
 from bitsmith.errors import CapacityError
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.model import descent
@@ -106,7 +106,7 @@ def test_trees_take_as_few_turns_as_a_part_needs(tmp_path: Path) -> None:
         bitsmith.convert(forest, tmp_path / "none", calibration=x, part="iCE40LP1K-TQ144", fit=True)
 
 
-def test_of_many_networks_one_that_loses_too_much_is_accepted_in_one_of_twenty_draws() -> None:
+def test_of_many_networks_none_that_loses_too_much_is_accepted_in_most_draws() -> None:
     """Half of 30 networks do; without an order the cheapest that seems good enough does so in most draws."""
     rng, allowed, true = np.random.default_rng(7), 1.0, np.linspace(0.7, 1.3, 30)
     trials = [SimpleNamespace(excess=0.0, has_room=True, distance=lost, cost=1 / lost, key=lost) for lost in true]
@@ -120,13 +120,13 @@ def test_of_many_networks_one_that_loses_too_much_is_accepted_in_one_of_twenty_d
         def asked(
             trial: Any, found: Mapping[float, list[Floats]] = found, seen: Mapping[float, float] = seen
         ) -> object:
-            spread = _BELOW * held.spread(found[trial.key], Yardstick.expected)
+            spread = _SURE * held.spread(found[trial.key], Yardstick.expected)
             return (), seen[trial.key], seen[trial.key] + spread
 
         judge: Any = SimpleNamespace(descent=SimpleNamespace(trials=trials, limits={}), _held=asked)
         too_much.append(any(trial.key > allowed for trial in _Judge._accepted(judge)))
         lucky.append(max(lost for lost in true if seen[lost] <= 0) > allowed)
-    assert np.mean(too_much) < 0.08 and np.mean(lucky) > 0.8
+    assert np.mean(too_much) < 0.16 and np.mean(lucky) > 0.8
 
 
 def test_few_samples_tell_of_networks_whose_weights_follow_from_others(

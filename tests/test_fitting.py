@@ -410,7 +410,7 @@ def test_intervals_of_more_than_a_cycle_are_told(interval: int, told: str) -> No
         too_few="",
         samples=(10, 10),
         margin=0.01,
-        margins=(0.01, 0.02),
+        losses=(0.01, 0.005, 0.002),
         tried=3,
         goal=SimpleNamespace(minimize="lut"),
     )

@@ -58,8 +58,8 @@ of networks and that their weights do not follow from while they are searched, a
 _SHOWN = 12
 """Most networks of the front whose circuits are shown."""
 
-_NINETEEN_OF_TWENTY, _BELOW = 1.96, 1.645
-"""Standard errors within which 95 % of estimates are, and those above which 95 % are."""
+_NINETEEN_OF_TWENTY, _SURE = 1.96, 1.0
+"""Standard errors within which 95 % of estimates are, and those that a loss to be expected must be below what is allowed."""
 
 _CHEAPER = 0.99
 """The most that a network may cost of the one before that is asked of held-out samples."""
@@ -187,7 +187,7 @@ def fitted(
         goal=goal,
         limits=descent.limits,
         chosen=chosen,
-        margins=(0.0, 0.0) if chosen is None else judge.margins(chosen),
+        losses=(0.0, 0.0, 0.0) if chosen is None else judge.losses(chosen),
         samples=(len(fitting.inputs[0]), len(held.inputs[0])),
         calibration=fitting.inputs,
         tried=len(descent.trials),
@@ -338,7 +338,7 @@ class _Judge:
         """Networks that lose no more than the goal allows, as far as held-out samples can tell.
 
         They are asked in an order that fitted samples alone decide, from the most exact network on, and the first that may lose
-        more ends it. So all of them are good in 19 of 20 draws of samples, however many are asked: a fixed sequence of tests.
+        more ends it. So all are good as often as one that is asked alone, however many there are: a fixed sequence of tests.
         """
         able = [trial for trial in self.descent.trials if trial.excess <= 0]
         least = math.inf
@@ -357,7 +357,7 @@ class _Judge:
         if trial.key not in self.seen:
             goal, held, laid_out = self.descent.goal, self.held, self.final.layouts(trial.configuration)
             outputs = Emulator(laid_out.compiled.program).run(held.inputs)
-            scores, spread = held.of_outputs(outputs), _BELOW * held.spread(outputs, Yardstick.expected)
+            scores, spread = held.of_outputs(outputs), _SURE * held.spread(outputs, Yardstick.expected)
             most = goal.excess_of(held, outputs, held.expected(outputs)) + spread
             self.seen[trial.key] = scores, goal.excess_of(held, outputs, scores), most
         return self.seen[trial.key]
@@ -368,11 +368,12 @@ class _Judge:
             return trial.scores
         return self.final.yardstick.of_program(self.final.layouts(trial.configuration).compiled.program)
 
-    def margins(self, point: Point) -> tuple[float, float]:
-        """The distance within which losses of 95 % of other draws are from the held-out one, and the most to be expected."""
+    def losses(self, point: Point) -> tuple[float, float, float]:
+        """The margin of a loss by held-out labels, the loss that is to be expected of other samples, and the margin of that."""
         held, outputs = self.held, Emulator(point.compiled.program).run(self.held.inputs)
-        most = held.loss(held.expected(outputs)) + _BELOW * held.spread(outputs, Yardstick.expected)
-        return _NINETEEN_OF_TWENTY * held.uncertainty(outputs), most
+        margins = held.uncertainty(outputs), held.spread(outputs, Yardstick.expected)
+        by_labels, as_expected = (_NINETEEN_OF_TWENTY * each for each in margins)
+        return by_labels, held.loss(held.expected(outputs)), as_expected
 
     def _meets(self, point: Point) -> bool:
         return point.excess <= 0 and not beyond(point, self.descent.limits)

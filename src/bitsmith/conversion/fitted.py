@@ -46,8 +46,8 @@ class Fitted(Exploration):
         goal: what was asked for.
         limits: bounds of area and speed, in cycles where they are times.
         chosen: the one that meets the goal; None if none does.
-        margins: distance within which the loss of 95 % of other draws of samples is from that of the held-out ones; and the most
-            loss that is to be expected of other samples, as 95 % of draws would show it.
+        losses: margin of the loss by held-out labels, within which 95 % of other draws of samples are; the loss that is to be
+            expected of other samples, as these tell it; and the margin of that.
         samples: numbers of samples that were fitted on, and held out.
         calibration: the inputs that formats follow from, which ``convert`` needs beside the configuration.
         tried: networks that were tried.
@@ -58,7 +58,7 @@ class Fitted(Exploration):
     goal: Goal
     limits: Mapping[str, int]
     chosen: Point | None
-    margins: tuple[float, float]
+    losses: tuple[float, float, float]
     samples: tuple[int, int]
     calibration: Sequence[Floats]
     tried: int
@@ -111,7 +111,7 @@ class Fitted(Exploration):
         return (
             f"{point.text}: {held} {yardstick.kinds} on {self.samples[1]:,} held-out samples ({fitted} on those fitted on"
             f"{float_model}), a loss of "
-            f"{_signed(point.loss)} +- {percent(self.margin)}, of others at most {_signed(self.margins[1])}, "
+            f"{_signed(point.loss)} +- {percent(self.margin)}, of others {_signed(self.losses[1])} +- {percent(self.losses[2])}, "
             f"in {area}{every}. Of {self.tried:,} networks that were tried "
             f"it has the fewest {_NAMES[self.goal.minimize]} within the goal{stopped}.{too_few}"
         )
@@ -119,7 +119,7 @@ class Fitted(Exploration):
     @property
     def margin(self) -> float:
         """Distance within which the loss of 95 % of other draws of samples is from that of the held-out ones."""
-        return self.margins[0]
+        return self.losses[0]
 
     @property
     def too_few(self) -> str:
@@ -178,7 +178,8 @@ class Fitted(Exploration):
                 "fitted_on": list(chosen.fitting),
                 "loss": chosen.loss,
                 "loss_margin": self.margin,
-                "loss_expected_at_most": self.margins[1],
+                "expected_loss": self.losses[1],
+                "expected_loss_margin": self.losses[2],
                 **chosen.figures,
             },
         }
