@@ -1,7 +1,8 @@
 """Six float networks with their samples, as `fit_table.py` and others train them, and the smallest uniform format of each.
 
 Half of the samples that no training saw are for choosing: of uniform formats the smallest is taken that loses at most half a
-percent on all of them. Fresh samples tell what is lost on others, or the other half where there are none.
+percent on all of them, by labels, and as `fit` expects it of others with a standard error. Fresh samples tell what is lost on
+others, or the other half where there are none.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sklearn.datasets import load_digits
 
 import bitsmith
 from bitsmith.errors import BitsmithError
+from bitsmith.fidelity.scores import Measure, Yardstick
 from bitsmith.model import Model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "train"))
@@ -170,10 +172,13 @@ def accuracy(outputs: npt.NDArray[np.generic], labels: Labels) -> float:
 
 
 def uniform(net: torch.nn.Module, x: Batch, labels: Labels, least: float, folder: Path) -> tuple[str, Model]:
-    """The format, and the model, with the fewest look-up tables by estimate that reaches an accuracy.
+    """The format, and the model, with the fewest look-up tables by estimate that reaches an accuracy and passes the test of fits.
 
     Of the fewest bits that do and one more: areas grow with bits.
     """
+    with torch.no_grad():
+        plain = net(torch.from_numpy(x)).numpy().astype(np.float64)
+    yardstick = Yardstick([x], [plain], (Measure.of(labels, plain),))
     found: list[tuple[int, str, Model]] = []
     enough: int | None = None
     for bits, integers, modes in itertools.product(BITS, INTEGERS, MODES):
@@ -186,7 +191,9 @@ def uniform(net: torch.nn.Module, x: Batch, labels: Labels, least: float, folder
             )
         except BitsmithError:
             continue
-        if accuracy(model.predict(x), labels) >= least:
+        outputs = [np.asarray(model.predict(x), np.float64)]
+        lost = yardstick.loss(yardstick.expected(outputs)) + yardstick.spread(outputs, Yardstick.expected)
+        if accuracy(outputs[0], labels) >= least and lost <= LOSS:
             found.append((model.estimate().size.lut, text, model))
             enough = enough or bits
     _, text, model = min(found, key=lambda each: each[0])

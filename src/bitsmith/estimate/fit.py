@@ -34,6 +34,9 @@ _ROUTED_BLOCKS = 0.5
 
 _STEPS_PER_OCTAVE = 4
 
+_STEEP = 4
+"""Power of what the shortest interval lacks by which it counts as longer."""
+
 _NEARLY = 1.25
 """Times the room within which needs may rise from one interval to a longer one, as multipliers become of another kind."""
 
@@ -230,26 +233,12 @@ def sooner(program: Program, part: Part, directives: Directives, budget_ns: floa
 
 
 def pace(program: Program, part: Part, directives: Directives, near: float) -> float:
-    """About the least interval of tokens with room in ``part``, as far as rough sizes tell, sought from ``near`` on.
-
-    It is the nearer to the interval before, the less that one lacks. Where even the longest lacks room it is as much longer.
-    """
-    paces = _Paces.of(program, part, replace(directives, reuse={}, parallel=False))
-    routed, ways = limited(part, {"dsp": int(_routed(part) * part.dsps)}), paces.ways(paces.least)
-
-    @cache
-    def taken(step: int) -> tuple[float, int]:
-        sizes = (way.laid_out(step).size for way in ways)
-        return min((max(need.share for need in needs(size, routed)), size.interval) for size in sizes)
-
-    share, interval = taken(paces.most)
-    if share > 1:
-        return interval * share
-    start = paces.most if near > interval else max(_step(max(int(near), 1)), paces.least)
-    low, high = _around(start, paces.least, paces.most, lambda step: taken(step)[0] <= 1)
-    first = _first(low, high, lambda step: taken(step)[0] <= 1)
-    (lacking, before), (_, interval) = taken(max(first - 1, paces.least)), taken(first)
-    return interval - max(interval - before, 0) / max(lacking, 1.0)
+    """About the least interval of tokens with room in ``part``, as far as rough sizes tell, sought from ``near`` on."""
+    paces, least = _Paces.of(program, part, replace(directives, reuse={}, parallel=False)), math.inf
+    routed = limited(part, {"dsp": int(_routed(part) * part.dsps)})
+    for way in reversed(paces.ways(paces.least)):
+        least = min(least, way.pace(routed, near, least))
+    return least
 
 
 def _routed(part: Part) -> float:
@@ -282,14 +271,46 @@ class _Paces:
         return _Paces(program, part, wanted, layers, least, most, {}, ())
 
     def ways(self, step: int) -> tuple[_Paces, ...]:
-        """These, and those in which layers of weights stay adder graphs that take no multiplier blocks at a step."""
+        """These, and those in which layers of weights stay adder graphs that take no multiplier blocks at a step, or one more."""
         shares, cheapest = self.laid_out(step).size.shares, MultiplierStyle.CHEAPEST
         layers = dict.fromkeys(node.layer for node in self.program.nodes if weights_of(self.program, node) is not None)
         plain = [name for name in layers if name in shares and self.wanted.multiplier_style(name) is cheapest]
-        graphs = [name for name in plain if not shares[name].dsp]
+        rising = sorted(plain, key=lambda name: shares[name].dsp)
+        free = sum(not shares[name].dsp for name in plain)
+        sets = dict.fromkeys((tuple(rising[:free]), tuple(rising[:free] + rising[free:][-1:])))
+        return self, *(self._with_graphs(graphs) for graphs in sets if graphs)
+
+    def _with_graphs(self, graphs: tuple[str, ...]) -> _Paces:
         products = {**self.wanted.products, **dict.fromkeys(graphs, MultiplierStyle.GRAPHS)}
-        wanted = replace(self.wanted, products=products)
-        return self, *([replace(self, wanted=wanted, rough={}, graphs=tuple(graphs))] if graphs else [])
+        return replace(self, wanted=replace(self.wanted, products=products), rough={}, graphs=graphs)
+
+    def pace(self, part: Part, near: float, best: float) -> float:
+        """About the least interval up to ``best`` with room in ``part``, sought from ``near`` on; infinite without one.
+
+        It is the nearer to the interval before, the less that one lacks. The shortest of all counts by what it lacks, too, and
+        the longest if there is no room at all.
+        """
+
+        def taken(step: int) -> tuple[float, int]:
+            size = self.laid_out(step).size
+            return max(need.share for need in needs(size, part)), size.interval
+
+        def able(step: int) -> bool:
+            return taken(step)[0] <= 1
+
+        share, shortest = taken(self.least)
+        if share <= 1:
+            return shortest
+        rushed = shortest * share**_STEEP
+        last = self.most if best > 2 ** (self.most / _STEPS_PER_OCTAVE) else max(_step(int(best)), self.least)
+        if not able(last):
+            lacking, longest = taken(last)
+            return min(rushed, longest * lacking if last == self.most else math.inf)
+        start = last if near > best or math.isinf(near) else min(max(_step(max(int(near), 1)), self.least), last)
+        low, high = _around(start, self.least, last, able)
+        first = _first(low, high, able)
+        (lacking, before), (_, after) = taken(first - 1), taken(first)
+        return min(rushed, after - max(after - before, 0) / max(lacking, 1.0))
 
     def laid_out(self, step: int, budget_ns: float | None = None) -> Fit:
         """The layout of a step; its estimate is rough without ``budget_ns``."""
