@@ -18,7 +18,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.fidelity.channels import Channel, Channels
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.fidelity.losses import Loss, LossyCasts
-from bitsmith.fidelity.ties import more_bits, open_decisions
+from bitsmith.fidelity.ties import LAST_PLACE, more_bits, open_decisions
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Fracs, Overflow
 from bitsmith.layers.auto import exact_frac
@@ -34,9 +34,6 @@ _FAR = 8.0
 
 _CANCELLED = 2.0**-44
 """Share of the operands' magnitude below which a result is the float model's own rounding, as of the mean of what is centered."""
-
-_SINGLE = 2.0**-24
-"""The same of the frameworks' single precision, in sums of operands that cancel in some channels."""
 
 AUTO_WORST = 0.02
 """Greatest error of an output that formats of ``auto`` never cause unless an operation before it is steep."""
@@ -201,7 +198,8 @@ def _compared(
     """
     ranges = spans(wanted, axis)
     if node.layer.traits.sign is not None:
-        ranges = replace(ranges, noise=_SINGLE * noise / _CANCELLED)
+        # What cancels in some channels is rounding of the framework's single precision.
+        ranges = replace(ranges, noise=LAST_PLACE / 2.0 * noise / _CANCELLED)
     whole = ranges.whole
     if 0.0 < whole.largest <= noise:
         steps, whole = None, Span(0.0, noise / _CANCELLED)

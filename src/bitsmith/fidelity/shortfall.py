@@ -16,7 +16,7 @@ import numpy as np
 from bitsmith.base.blas import one_thread
 from bitsmith.fidelity.budgets import allowance, excused
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
-from bitsmith.fidelity.ties import TRIES, are_few, at_ties, decides, decides_anew
+from bitsmith.fidelity.ties import LAST_PLACE, TRIES, are_few, at_ties, decides, decides_anew
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode, Revision
 from bitsmith.report.sections import percent
@@ -53,9 +53,6 @@ _LAST, _TRIES = 2.0**-12, 4
 
 _ELEMENTS = 1 << 23
 """Elements of all results of the samples that are computed at a time, which bounds memory."""
-
-_SINGLE = 2.0**-23
-"""Share of a number that its last place is in single precision, at most."""
 
 _SPIKES = Tolerance(share=0.02, few=2)
 """Tolerance for what is decided anew in each step, where a single one moves all that come."""
@@ -106,7 +103,7 @@ def _float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision
 def shaken(network: Network, inputs: Sequence[Floats], seed: int = 0) -> list[Floats]:
     """The outputs if fractions of the inputs, and what layers decide by, differ in the last places of single precision."""
     rng = np.random.default_rng(seed)
-    last = [np.where(x == np.rint(x), x, x * (1.0 + rng.choice([-_SINGLE, _SINGLE], x.shape))) for x in inputs]
+    last = [np.where(x == np.rint(x), x, x * (1.0 + rng.choice([-LAST_PLACE, LAST_PLACE], x.shape))) for x in inputs]
     return float_outputs(network, last, partial(at_ties, rng))
 
 

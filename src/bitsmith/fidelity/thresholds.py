@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
+from bitsmith.fidelity.ties import LAST_PLACE
 from bitsmith.ir.ops import Input
 from bitsmith.layers.comparing import Comparing
 from bitsmith.layers.input import Constant
@@ -24,7 +25,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.thresholds import rounds
 from bitsmith.passes.network.quantized_inputs import compared_inputs
 
-_OPEN = 2.0**-22
+_OPEN = 2.0 * LAST_PLACE
 """Share of a constant by which a number beside it may be that constant but for two last places of single precision."""
 
 

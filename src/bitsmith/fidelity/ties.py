@@ -14,8 +14,11 @@ from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import NetworkNode
 from bitsmith.layers.traits import Exactness
 
-_LAST = 2.0**-21
-"""Share of a sample's greatest magnitude by which frameworks' results are off: a few last places of single precision."""
+LAST_PLACE = 2.0**-23
+"""Share of a number that its last place in single precision is at most; what is rounded to that is off by half of it."""
+
+_OFF = 4.0 * LAST_PLACE
+"""Share of a sample's greatest magnitude by which frameworks' results are off after some roundings."""
 
 _FEW_BITS = 16
 """Bits of numbers that nothing has rounded."""
@@ -78,7 +81,7 @@ def off(x: Floats, rng: np.random.Generator) -> Floats:
     if bool(np.all(np.ldexp(np.frexp(x)[0], _FEW_BITS) % 1.0 == 0.0)):
         return x
     most = np.abs(x).max(axis=tuple(range(1, x.ndim)), keepdims=True, initial=0.0)
-    error = _LAST * np.where(x == x.astype(np.float32), np.abs(x) / 2.0, most)
+    error = _OFF * np.where(x == x.astype(np.float32), np.abs(x) / 2.0, most)
     return np.asarray(x + error * rng.choice([-1.0, 1.0], x.shape))
 
 
