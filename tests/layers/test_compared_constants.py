@@ -135,5 +135,5 @@ def test_samples_that_rounding_takes_across_a_constant_are_told(first: bool) -> 
         model = bitsmith.convert(
             _graph("GreaterOrEqual" if not first else "LessOrEqual", constants, first=first), config=config
         )
-    with pytest.warns(bitsmith.errors.FidelityWarning, match="across thresholds"):
+    with pytest.warns(bitsmith.errors.FidelityWarning, match="on 1 samples of this prediction"):
         model.predict(x)

@@ -13,6 +13,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.notes import Left
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
+from bitsmith.fidelity.decisions import Decisions
 from bitsmith.fidelity.losses import Losses, LossyCasts
 from bitsmith.fidelity.outside import limiting, outputs_differ, outputs_show
 from bitsmith.fidelity.picks import Picks
@@ -58,6 +59,7 @@ class Alerts:
         self._lost_told = self._limits_told = False
         self._came = self._looked = 0
         self._thresholds: Thresholds | None = None
+        self._decisions = Decisions(network, program)
         self._network = None if calibrated is None else network
         self._stretch = Stretch(network) if network.stateful else None
         self._predictions = None if calibrated is None else Predictions(network, calibrated=calibrated)
@@ -262,4 +264,13 @@ class Alerts:
                     f"{worst} on {len(few)} samples of this prediction. Rounding takes values of input {name!r} "
                     "across thresholds: give samples like these as calibration, which stay on their sides"
                 )
-        return None
+        if not predictions.passed_over:
+            return None
+        rows, looked_at = self._decisions.otherwise(batches, self._room())
+        self._looked += looked_at
+        worst = predictions.wrong(batches, outputs, rows) if rows.size else None
+        return (
+            None
+            if worst is None
+            else predictions.told(worst, [batch[rows].astype(np.float64) for batch in batches], emulator)
+        )

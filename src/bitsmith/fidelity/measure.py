@@ -22,7 +22,6 @@ from bitsmith.fidelity.ties import LAST_PLACE, more_bits, open_decisions
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Fracs, Overflow
 from bitsmith.layers.auto import exact_frac
-from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
@@ -157,7 +156,7 @@ def _evaluated(
     """
     seen: dict[str, Floats] = {}
     last = {name: position for position, node in enumerate(network.nodes) for name in node.inputs}
-    held = {node.name: _as_stored(node, results[node.name]) for node in network.nodes if node.name in results}
+    held = {node.name: node.as_stored(results[node.name]) for node in network.nodes if node.name in results}
 
     def decided(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
         return open_decisions(node.layer, operands, result, held.get(node.name))
@@ -182,11 +181,6 @@ def _evaluated(
         largest = max((float(np.abs(operand).max(initial=0.0)) for operand in operands), default=0.0)
         largest = largest if math.isfinite(largest) else 0.0
         yield node, largest, node.result_in_model(wanted), node.result_in_model(own), bits
-
-
-def _as_stored(node: NetworkNode, found: Floats) -> Floats:
-    """A result of the user's model in the order that the node has it in."""
-    return found if node.order is None else replace(node, order=inverse(node.order)).result_in_model(found)
 
 
 def _compared(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
-from bitsmith.fidelity.budgets import budgets
+from bitsmith.fidelity.budgets import allowance, budgets, excused
 from bitsmith.fidelity.shortfall import Deviating, Expected, deviating, float_outputs, furthest
 from bitsmith.fidelity.ties import decides
 from bitsmith.ir.ops import Input
@@ -66,6 +66,7 @@ class Predictions:
     Attributes:
         network: the float model.
         calibrated: whether formats follow from calibration data.
+        passed_over: whether some samples of the last prediction were not compared value by value.
     """
 
     def __init__(self, network: Network, *, calibrated: bool) -> None:
@@ -75,9 +76,12 @@ class Predictions:
         self._magnitudes: list[float] = []
         self._seen: list[tuple[list[Floats], list[Floats]]] = []
         self._count = self._due = 0
+        self._lenient = excused(network.nodes) or allowance(network.nodes) > 1.0
+        self.passed_over = True
 
     def look(self, batches: Sequence[Batch], outputs: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
         """The output of these predictions that is furthest off, if it is wrong, and the inputs that showed it."""
+        self.passed_over = True
         if not len(batches[0]):
             return None
         picked = slice(None, None, -(-len(batches[0]) // self._most))
@@ -92,6 +96,7 @@ class Predictions:
         if self._count < self._due:
             return None
         self._due = 2 * self._count
+        self.passed_over = self._lenient or len(few[0]) < len(batches[0])
         inputs, found = (
             [np.concatenate(parts) for parts in zip(*kept, strict=True)] for kept in zip(*self._seen, strict=True)
         )

@@ -43,10 +43,13 @@ def decides(layer: Layer) -> bool:
     return layer.jumps or layer.traits.exactness is Exactness.GRID
 
 
-def open_decisions(layer: Layer, operands: Sequence[Floats], result: Floats, emulated: Floats | None) -> Floats:
+def open_decisions(
+    layer: Layer, operands: Sequence[Floats], result: Floats, emulated: Floats | None, among: int | None = None
+) -> Floats:
     """The ``result`` of a layer, but what is nearest to what is ``emulated`` of those that single precision leaves open.
 
-    Where it leaves many open they are as they are, unless the layer has a grid that operands may be on.
+    Where it leaves many open, ``among`` so many samples, they are as they are, unless the layer has a grid that operands may be
+    on.
     """
     if emulated is None or emulated.shape != result.shape or not decides(layer):
         return result
@@ -60,7 +63,7 @@ def open_decisions(layer: Layer, operands: Sequence[Floats], result: Floats, emu
         nearer = np.abs(emulated[rows] - other) < np.abs(emulated[rows] - decided[rows])
         decided[rows] = np.where(nearer, other, decided[rows])
     on_grid = layer.traits.exactness is Exactness.GRID
-    return decided if on_grid or are_few(len(differing(result, decided)), len(result)) else result
+    return decided if on_grid or are_few(len(differing(result, decided)), among or len(result)) else result
 
 
 def are_few(samples: int, among: int) -> bool:

@@ -77,6 +77,10 @@ class NetworkNode:
             result = result[:, list(back)] if result.ndim == 2 else result.transpose(0, *(axis + 1 for axis in back))
         return result if self.affine is None else self.affine.applied(result)
 
+    def as_stored(self, result: Floats) -> Floats:
+        """A batch of results of the user's model in the order that the node has them in."""
+        return result if self.order is None else replace(self, order=inverse(self.order)).result_in_model(result)
+
 
 Revision: TypeAlias = Callable[[NetworkNode, Sequence[Floats], Floats], Floats]
 """Function that replaces a node's result, given its operands and its result."""
