@@ -340,7 +340,7 @@ def test_a_full_disk_is_an_error_that_says_so(
     ("damaged", "said"),
     [
         (lambda x, y: (x[:0], y[:0]), "0 samples|no samples|empty"),
-        (lambda x, y: (x[:2], y[:2]), "2 samples"),
+        (lambda x, y: (x[:2], y[:2]), "1 samples to fit on, and 1 that are held out"),
         (lambda x, y: (x.T, y), "shape"),
         (lambda x, y: (np.where(x > 0.99, np.inf, x), y), "NaN or infinite"),
         (lambda x, y: (np.zeros_like(x), y), "inputs that are all alike"),
@@ -363,7 +363,7 @@ def test_data_from_which_nothing_follows_are_rejected(
 
 def test_a_part_that_is_too_small_to_decide_is_rejected(model: Path, data: tuple[Floats, Labels]) -> None:
     x, labels = data
-    with pytest.raises(InputDataError, match=r"4 samples that are held out(.|\n)*10 or more"):
+    with pytest.raises(InputDataError, match=r"36 samples to fit on, and 4 that are held out(.|\n)*10 or more"):
         bitsmith.fit(model, (x[:40], labels[:40]), held_out=0.1)
 
 

@@ -398,21 +398,7 @@ def test_a_circuit_that_is_just_as_good_and_as_large_as_allowed_meets_a_goal(
 
 @pytest.mark.parametrize(("interval", "told"), [(1, ""), (2, ", a result every 2 cycles"), (1200, " 1,200 cycles")])
 def test_intervals_of_more_than_a_cycle_are_told(interval: int, told: str) -> None:
-    size = SimpleNamespace(interval=interval)
-    point = SimpleNamespace(text="p", scores=(0.9,), fitting=(0.9,), loss=0.01, size=size)
-    yardstick = SimpleNamespace(text=lambda scores: "90 %", references="", kinds="right")
-    fitted: Any = SimpleNamespace(
-        chosen=point,
-        interrupted=False,
-        yardstick=yardstick,
-        area=lambda point: 100,
-        part=SimpleNamespace(luts=1000, name="part"),
-        too_few="",
-        samples=(10, 10),
-        margin=0.01,
-        losses=(0.01, 0.005, 0.002),
-        tried=3,
-        goal=SimpleNamespace(minimize="lut"),
-    )
-    verdict = str(vars(Fitted)["verdict"].fget(fitted))
-    assert told in verdict and ("a result every" in verdict) == bool(told)
+    point: Any = SimpleNamespace(size=SimpleNamespace(interval=interval))
+    fitted: Any = SimpleNamespace(area=lambda point: 100, part=SimpleNamespace(luts=1000, name="part"))
+    said = Fitted.takes(fitted, point)
+    assert told in said and ("a result every" in said) == bool(told)

@@ -147,10 +147,13 @@ class Exploration(Shown):
         score = f"{self.yardstick.text(best.scores)} {self.yardstick.kinds}"
         reference = self.yardstick.references
         float_model = f" (the float model {reference})" if reference else ""
-        area = f"about {self.area(best):,} LUTs, {percent(self.area(best) / self.part.luts)} of {self.part.name}"
-        every = f", a result every {best.size.interval:,} cycles" if best.size.interval > 1 else ""
         far = "" if best.loss <= LOSS else "; no circuit that fits is within a percent of the float model"
-        return f"{best.text}: {score}{float_model} in {area}{every}{far}"
+        return f"{best.text}: {score}{float_model} in {self.takes(best)}{far}"
+
+    def takes(self, point: Point) -> str:
+        """Area and speed of a point in words."""
+        area, every = self.area(point), f", a result every {point.size.interval:,} cycles" * (point.size.interval > 1)
+        return f"about {area:,} LUTs, {percent(area / self.part.luts)} of {self.part.name}{every}"
 
     def write(self, folder: str | Path) -> Path:
         """Write the page ``exploration.html`` and the picture ``exploration.svg`` into a folder; the page's path.

@@ -36,17 +36,14 @@ from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
 from bitsmith.passes.network.few_digits import Known
 
-LEAST_SAMPLES = 20
-"""Fewest samples that are fitted on and held out, together."""
-
 SAMPLES = 10_000
 """Most samples that are fitted on."""
 
 TRIES = 400
 """Most networks that are tried."""
 
-LEAST_HELD = 10
-"""Fewest samples that are held out."""
+LEAST_SAMPLES = 10
+"""Fewest samples that are fitted on, and that are held out."""
 
 _FASTEST_OF = 3
 """Networks among which the least interval is sought: the smallest of those that meet the goal."""
@@ -250,9 +247,12 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple
     """
     inputs, labels = test_data(network, data)
     count = len(inputs[0])
-    if count < LEAST_SAMPLES:
-        accepted = f"{LEAST_SAMPLES} or more, as a part of them is held out"
-        raise InputDataError(f"{count} samples", where="data", accepted=accepted)
+    first = min(round(count * (1 - search.held_out)), SAMPLES)
+    if min(first, count - first) < LEAST_SAMPLES:
+        found = f"{first} samples to fit on, and {count - first} that are held out"
+        raise InputDataError(
+            found, where="data", accepted=f"{LEAST_SAMPLES} or more of both: more data, or other shares"
+        )
     if all(_constant(batch) for batch in inputs):
         raise InputDataError("inputs that are all alike", where="data", accepted="inputs as the circuit will see them")
     for each in labels or ():
@@ -262,11 +262,7 @@ def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple
             accepted = "labels of two classes or more, or values that differ"
             raise InputDataError("labels that are all alike", where="data", accepted=accepted)
     order = np.random.default_rng(search.seed).permutation(count)
-    first = min(round(count * (1 - search.held_out)), SAMPLES)
     every = Yardstick.of(network, inputs, labels, goal.score)
-    if count - first < LEAST_HELD:
-        accepted = f"{LEAST_HELD} or more: more data, or a larger share that is held out"
-        raise InputDataError(f"{count - first} samples that are held out", where="data", accepted=accepted)
     return every.of_samples(order[:first]), every.of_samples(order[first:])
 
 

@@ -105,14 +105,12 @@ class Fitted(Exploration):
         held, fitted = (yardstick.text(scores) for scores in (point.scores, point.fitting))
         reference = yardstick.references
         float_model = f", the float model {reference}" if reference else ""
-        area = f"about {self.area(point):,} LUTs, {percent(self.area(point) / self.part.luts)} of {self.part.name}"
-        every = f", a result every {point.size.interval:,} cycles" if point.size.interval > 1 else ""
         too_few = f" {self.too_few[:1].upper()}{self.too_few[1:]}." if self.too_few else ""
         return (
             f"{point.text}: {held} {yardstick.kinds} on {self.samples[1]:,} held-out samples ({fitted} on those fitted on"
             f"{float_model}), a loss of "
             f"{_signed(point.loss)} +- {percent(self.margin)}, of others {_signed(self.losses[1])} +- {percent(self.losses[2])}, "
-            f"in {area}{every}. Of {self.tried:,} networks that were tried "
+            f"in {self.takes(point)}. Of {self.tried:,} networks that were tried "
             f"it has the fewest {_NAMES[self.goal.minimize]} within the goal{stopped}.{too_few}"
         )
 

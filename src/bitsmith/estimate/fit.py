@@ -295,22 +295,21 @@ class _Paces:
             size = self.laid_out(step).size
             return max(need.share for need in needs(size, part)), size.interval
 
-        def able(step: int) -> bool:
-            return taken(step)[0] <= 1
+        share, interval = taken(self.least)
+        rushed = interval * max(share, 1.0) ** _STEEP
+        last = self.most if math.isinf(best) else min(_step(int(best)), self.most)
+        first = self._first(last, near, lambda step: taken(step)[0] <= 1)
+        if first is None:
+            return min(rushed, math.prod(taken(last)) if last == self.most else math.inf)
+        (share, before), (_, interval) = taken(max(first - 1, self.least)), taken(first)
+        return min(rushed, interval - max(interval - before, 0) / max(share, 1.0))
 
-        share, shortest = taken(self.least)
-        if share <= 1:
-            return shortest
-        rushed = shortest * share**_STEEP
-        last = self.most if best > 2 ** (self.most / _STEPS_PER_OCTAVE) else max(_step(int(best)), self.least)
-        if not able(last):
-            lacking, longest = taken(last)
-            return min(rushed, longest * lacking if last == self.most else math.inf)
-        start = last if near > best or math.isinf(near) else min(max(_step(max(int(near), 1)), self.least), last)
-        low, high = _around(start, self.least, last, able)
-        first = _first(low, high, able)
-        (lacking, before), (_, after) = taken(first - 1), taken(first)
-        return min(rushed, after - max(after - before, 0) / max(lacking, 1.0))
+    def _first(self, last: int, near: float, able: Callable[[int], bool]) -> int | None:
+        """The first step to ``last`` that is ``able``, as all later ones are, about an interval ``near``; None without one."""
+        if last < self.least or not able(last):
+            return None
+        start = last if math.isinf(near) else min(max(_step(int(near)), self.least), last)
+        return _first(*_around(start, self.least, last, able), able)
 
     def laid_out(self, step: int, budget_ns: float | None = None) -> Fit:
         """The layout of a step; its estimate is rough without ``budget_ns``."""
@@ -335,14 +334,9 @@ class _Paces:
         def able(step: int) -> bool:
             return _has_room(self.laid_out(step).size, self.part, blocks)
 
-        low, high = self.least, self.most
-        if near is not None:
-            if not able(high):
-                return None
-            low, high = _around(min(max(_step(near), low), high), low, high, able)
-            low = _first(low, high, able)
-        else:
-            low = self.roomy()
+        low = self.roomy() if near is None else self._first(self.most, near, able)
+        if low is None:
+            return None
         worth = (self.laid_out(step, budget_ns) for step in range(low, self.most + 1) if able(step))
         return next((found for found in worth if _has_room(found.size, self.part, blocks)), None)
 
