@@ -33,7 +33,7 @@ from bitsmith.dataflow.timing import ProcessTiming, Sequencer
 from bitsmith.errors import ProgramError
 
 _FRAMES = 4
-"""Frames beyond those that are under way at once."""
+"""Frames that are looked at first, and of a latency those beyond the ones that are under way at once."""
 
 _MOST_MEASURED = 64
 """Frames after which no more are looked at for a steady pace."""
@@ -217,9 +217,7 @@ class _SequencerGraph:
 
     def depths(self, interval: int) -> list[int]:
         """Places in use at most, with frames every ``interval`` cycles."""
-        free, all_links = [link.constant for link in self.links], range(len(self.links))
-        alone = self.run(free, 1, None)
-        frames = max(times[-1] for times in alone) // interval + _FRAMES
+        free, all_links, frames = [link.constant for link in self.links], range(len(self.links)), _FRAMES
         while True:
             pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.sources}
             times = self.run(free, frames, pace)
@@ -227,7 +225,8 @@ class _SequencerGraph:
             if steady or frames > _MOST_FRAMES:
                 break
             frames *= 2
-        depths, waits = self._places(times, frames), self._waits(free, frames)
+        after = interval if steady else None
+        depths, waits = self._places(times, frames, after), self._waits(free, frames)
         tried: set[int] = set()
         most = min(_MOST_TRIED, 1 + _MOST_CORNERS // sum(len(at.places) for at in times))
         while len(tried) < most:
@@ -240,7 +239,7 @@ class _SequencerGraph:
                 later = self._held_back(self.links[number], times, waits, frames, bound)
                 if not self._is_steady(later, interval, times if steady else ()):
                     continue
-                found = self._places(later, frames, times, depths)
+                found = self._places(later, frames, interval, *((times, depths) if steady else ()))
                 if self._bits(all_links, found) < self._bits(all_links, depths):
                     times, depths, steady = later, found, True
                     break
@@ -270,12 +269,20 @@ class _SequencerGraph:
         )
 
     def _places(
-        self, times: Sequence[Polyline], frames: int, before: Sequence[Polyline] = (), known: Sequence[int] = ()
+        self,
+        times: Sequence[Polyline],
+        frames: int,
+        interval: int | None,
+        before: Sequence[Polyline] = (),
+        known: Sequence[int] = (),
     ) -> list[int]:
-        """Places in use at most; ``known`` are those of the times ``before``, of which many may be the same."""
+        """Places in use at most; ``known`` are those of the times ``before``, of which many may be the same.
+
+        Frames like the last one follow every ``interval`` cycles, if that is given.
+        """
         same = {number for number, (old, new) in enumerate(zip(before, times, strict=False)) if old is new}
         return [
-            known[k] if same.issuperset((link.writer, link.reader)) else self._most(link, times, frames)
+            known[k] if same.issuperset((link.writer, link.reader)) else self._most(link, times, frames, interval)
             for k, link in enumerate(self.links)
         ]
 
@@ -301,8 +308,8 @@ class _SequencerGraph:
             known[link.names] = Moves.of(link, self.sequencers, frames)
         return known[link.names]
 
-    def _most(self, link: Link, times: Sequence[Polyline], frames: int) -> int:
-        """The most slots of ``link`` that are taken at once.
+    def _most(self, link: Link, times: Sequence[Polyline], frames: int, interval: int | None) -> int:
+        """The most slots of ``link`` that are taken at once, as `_places` has it.
 
         A table fills slots as late as its reader allows, which takes a token in each cycle at most. What else gives constants,
         and tables of several readers, have slots for that.
@@ -315,6 +322,13 @@ class _SequencerGraph:
                 return link.constant
             needed = times[link.reader].of_indices(moves.needed.rises())
             filled = needed.plus(-writer.latency - link.slice - 1)
+        if (
+            interval is not None
+        ):  # what comes until the last token has left, of as many frames as are under way meanwhile
+            last = filled.part(len(filled) - len(filled) // frames, len(filled))
+            more = max(left[-1] - last[0], 0) // interval
+            filled = filled.followed_by(last.plus(interval).repeated(more, interval)) if more else filled
+            filled = filled.part(0, max(int(filled.below(np.array(left[-1] + 1))), 1))
         # Between corners of both, what is in use grows or falls: it is most at one of them, or next to it.
         tokens = filled.around(left.values)
         # A place is free in the cycle after its token was taken.

@@ -137,37 +137,24 @@ def reorder_timing(source: Numbers, tokens: int) -> ProcessTiming:
     return ProcessTiming((write, read))
 
 
-def _monotone(source: Numbers, tokens: int) -> tuple[list[int], list[int], list[int]]:
+def _monotone(source: Numbers, tokens: int) -> tuple[Numbers, Numbers, Numbers]:
     """Return the tokens that actions at the head of a FIFO need, have taken and have filled.
 
     Each gives the head (and keeps it, if it comes again), gives zeros, or drops the head.
     """
-    following = np.append(source[1:], -1)
-    for place in range(len(source) - 2, -1, -1):
-        if following[place] < 0:
-            following[place] = following[place + 1]
-    needs: list[int] = []
-    takes: list[int] = []
-    fills: list[int] = []
-    head = 0
-
-    def act(need: int, given: int) -> None:
-        needs.append(need)
-        takes.append(head)
-        fills.append(given)
-
-    for place, number in enumerate(source.tolist()):
-        while head < number:
-            head += 1
-            act(head, place)
-        if number < 0:
-            act(head, place + 1)
-            continue
-        head = number if following[place] == number else number + 1
-        act(number + 1, place + 1)
-    while head < tokens:
-        head += 1
-        act(head, len(source))
+    count, real = len(source), source >= 0
+    places = np.minimum.accumulate(np.where(real, np.arange(count), count)[::-1])[::-1]
+    following = np.append(source, -1)[np.append(places[1:], count)]
+    after = np.maximum.accumulate(np.where(real, source + (following != source), 0))
+    before = np.append(0, after)  # taken before each place, and before the end
+    actions = np.append(np.where(real, source - before[:-1], 0) + 1, tokens - before[-1])
+    ends = np.cumsum(actions)
+    fills, given = np.repeat(np.arange(count + 1), actions), ends[:-1] - 1
+    takes = np.arange(1, len(fills) + 1) + (before - ends + actions)[fills]
+    takes[given] = after
+    needs = takes.copy()
+    needs[given] = np.where(real, source + 1, after)
+    fills[given] += 1
     return needs, takes, fills
 
 
