@@ -289,11 +289,11 @@ def _unit(
 
 
 def _between(builder: DataflowBuilder, place: NodeId, source: NodeId) -> frozenset[NodeId]:
-    """``place`` and all that it is made of from ``source`` on."""
+    """``place`` and all that it is made of after ``source``."""
     behind, left = set[NodeId](), [place]
     while left:
         one = left.pop()
-        if one not in behind and one != source and not builder.is_constant(one):
+        if one not in behind and one > source and not builder.is_constant(one):
             behind.add(one)
             left += builder.operands(builder.program.nodes[one])
     return frozenset(behind)
