@@ -137,6 +137,23 @@ def reorder_timing(source: Numbers, tokens: int) -> ProcessTiming:
     return ProcessTiming((write, read))
 
 
+def reorder_rows(source: Numbers, tokens: int, depth: int) -> tuple[list[int], int]:
+    """The words of the table by which a memory of ``depth`` tokens is read, and their bits.
+
+    From the lowest bit on: the place of a token in its frame, if zeros are given instead, and the tokens that must be there
+    and that are freed, both counted from the first that is not yet freed.
+    """
+    read = reorder_timing(source, tokens).sequencers[-1]
+    taken, low, count = read.takes[0].dense(), max(depth - 1, 1).bit_length(), depth.bit_length()
+    before = np.concatenate([[0], taken[:-1]])
+    parts = zip(source.tolist(), (read.needs[0].dense() - before).tolist(), (taken - before).tolist(), strict=True)
+    rows = [
+        max(place, 0) % (1 << low) | (place < 0) << low | need << low + 1 | take << low + 1 + count
+        for place, need, take in parts
+    ]
+    return rows, low + 1 + 2 * count
+
+
 def _monotone(source: Numbers, tokens: int) -> tuple[Numbers, Numbers, Numbers]:
     """Return the tokens that actions at the head of a FIFO need, have taken and have filled.
 

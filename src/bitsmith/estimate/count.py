@@ -6,11 +6,14 @@ Adder counts come from `bitsmith.netlist.csd.estimate`, areas per operation from
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_, or_
 from typing import assert_never
 
 import numpy as np
 
 from bitsmith.dataflow.kinds import FoldedProduct
+from bitsmith.dataflow.storage import addressed
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
@@ -19,7 +22,7 @@ from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
 from bitsmith.estimate.figures import Cells, Shares, Size, sums_share
 from bitsmith.estimate.reads import Mask, elements_read, share
-from bitsmith.estimate.tables import table_area
+from bitsmith.estimate.tables import table_area, unlike
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
@@ -283,16 +286,15 @@ class Count:
             self.ff += bits * share(read) + 1
             self._choose(bits, share(read))
 
-    def reorder(self, taken: Stream, reads: int, depth: int, column: int) -> None:
-        """A memory of ``depth`` tokens, read in the order of a table.
+    def reorder(self, taken: Stream, rows: Sequence[int], width: int, depth: int, column: int) -> None:
+        """A memory of ``depth`` tokens, read in the order of a table of ``rows`` of ``width`` bits.
 
         The words of the table are addresses of the memory. Where nothing is added to them, since each frame begins at the same
         place, Yosys takes the table's attributes for those of the memory, and makes block memory of either.
         """
-        places = 1 << max(depth - 1, 1).bit_length()
+        places, reads = addressed(depth), len(rows)
         address = (places - 1).bit_length()
-        width = address + 1 + 2 * depth.bit_length()
-        self.table(reads, width)
+        self.contents(rows, width)
         self.places(address + depth.bit_length() + (reads - 1).bit_length())
         self.ff += address + depth.bit_length()
         if column:
@@ -301,6 +303,17 @@ class Count:
             self.bram += self._area.memory.count(places, taken.bits)
         elif not self.memory(Words.BY_ADDRESS, places, taken.bits):
             self.ff += taken.bits
+
+    def contents(self, rows: Sequence[int], width: int) -> None:
+        """A constant table of ``rows`` of ``width`` bits, of which synthesis leaves out those that are the same in all."""
+        differing = (reduce(or_, rows) ^ reduce(and_, rows)).bit_count()
+        block, address = self._area.memory, (len(rows) - 1).bit_length()
+        if block.says_table(len(rows), width) or block.takes_table(len(rows), differing):
+            self.bram += block.table_count(len(rows), width, differing)
+        elif differing:
+            words = np.array([rows], dtype=np.object_)
+            share = unlike(words, 0, address, width, self._inputs, self._area.unlike_power)[0]
+            self.lut += self._area.table(address, width) * share
 
     def table(self, words: int, bits: float) -> None:
         """A constant table."""

@@ -19,12 +19,15 @@ from bitsmith.devices.area import AreaModel
 from bitsmith.devices.family import Family
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, View, Word, live_words, operands
+from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, View, live_words
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 
 _TABLE_WORDS = 8
 """Yosys takes a case statement of fewer words for logic."""
+
+_SPARSE = 4
+"""Yosys takes a case statement for logic that names fewer than one in so many words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +50,22 @@ _Uses: TypeAlias = Mapping[int, Mapping[int, _Use]]
 """By word and stage."""
 
 
-def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, family: Family) -> Registers:
-    """Return the cells of the registers of a pipeline, and those of the pipeline of valid samples."""
+def registers(
+    netlist: Netlist, stages: PipelineStages, absorbed: Absorption, family: Family
+) -> tuple[Registers, Mapping[int, int]]:
+    """Return the cells of the registers of a pipeline with those of valid samples, and the blocks of tables of block memory."""
     area = family.area
-    if not family.synthesis.tables_apart:
-        stages = _with_registers_of_tables(netlist, stages, absorbed, area)
     uses = _uses(netlist, stages, absorbed, area)
+    memories = _memories(netlist, stages, uses, area)
+    if not family.synthesis.tables_apart:
+        moved = _with_registers_of_tables(netlist, stages, uses, memories)
+        stages, uses = moved, uses if moved == stages else _uses(netlist, moved, absorbed, area)
     ff, lut = stages.stages, 0
     for word, used in uses.items():
         first = stages.stage[word]
         if first < 0:
             continue
-        inside, constant = _inside(netlist, word, stages, uses, area), _constant(netlist, word)
+        inside, constant = _inside(netlist, word, stages, uses, area, word in memories), _constant(netlist, word)
         ends = [stage for stage in range(first + 1, max(used) + 1) if stage in used or stage in inside]
         for start, end in pairwise((first, *ends)):
             width = (reduce(or_, (use.mask for stage, use in used.items() if stage >= end)) & ~constant).bit_count()
@@ -67,43 +74,74 @@ def registers(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, fa
                 lut += width
             else:
                 ff += length * width
-    return Registers(ff, lut)
+    return Registers(ff, lut), memories
 
 
 def _with_registers_of_tables(
-    netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel
+    netlist: Netlist, stages: PipelineStages, uses: _Uses, memories: Mapping[int, int]
 ) -> PipelineStages:
     """Tables that Yosys takes for memories, and that are read at once, have the register of their address after them."""
     stage = list(stages.stage)
-    at_once = {
-        operand
-        for index in live_words(netlist)
-        for operand in operands(netlist.words[index].cell)
-        if stages.stage[index] in (-1, stages.stage[operand])
-    }
-    for index in live_words(netlist):
-        word = netlist.words[index]
-        if not isinstance(word.cell, RomRead) or index not in at_once:
-            continue
-        if index not in stages.tables_of_bits and _words_named(netlist, word, word.cell) >= _TABLE_WORDS:
-            source = _viewed(netlist, word.cell.address)
-            registered = absorbed.sources[source] == (source,) and max(stages.stage[source], 0) < stages.stage[index]
-            if registered and not is_memory(netlist, index, stages, area):
-                stage[index] -= 1
+    for index, used in uses.items():
+        is_table = isinstance(netlist.words[index].cell, RomRead) and index not in stages.tables_of_bits
+        if is_table and index not in memories and stage[index] in used and _Table.of(netlist, index).is_memory:
+            stage[index] -= _is_registered(netlist, index, stages, uses, memories)
     return replace(stages, stage=tuple(stage))
 
 
-def _words_named(netlist: Netlist, word: Word, read: RomRead) -> int:
-    """The words of a table that a case statement names: all but the most frequent one."""
-    kept = Counter(entry >> word.drop & (1 << word.width) - 1 for entry in netlist.tables[read.table])
-    return kept.total() - max(kept.values())
+def _is_registered(
+    netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, memories: Mapping[int, int]
+) -> bool:
+    """Return True if the address of a table comes from registers, and not from those within a block memory.
+
+    Sums stay sums for synthesis then, even of operands that have no bit in common. Registers of choices may have a reset.
+    """
+    read = netlist.words[index].cell
+    assert isinstance(read, RomRead)
+    source = read.address
+    while isinstance(cell := netlist.words[source].cell, View):
+        source = cell.a
+    plain = source in uses and source not in memories and not isinstance(cell, Mux)
+    return plain and max(stages.stage[source], 0) < stages.stage[index]
 
 
-def _viewed(netlist: Netlist, index: int) -> int:
-    """The word whose bits a word is; sums stay sums for synthesis then, even of operands that have no bit in common."""
-    while isinstance(cell := netlist.words[index].cell, View):
-        index = cell.a
-    return index
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A case statement as Yosys sees it: words named, all words up to the last of them, bits that differ between words."""
+
+    named: int
+    words: int
+    bits: int
+
+    @classmethod
+    def of(cls, netlist: Netlist, index: int) -> _Table:
+        """The table that a word reads: it names all but the most frequent word."""
+        word = netlist.words[index]
+        assert isinstance(word.cell, RomRead)
+        entries = [entry >> word.drop & (1 << word.width) - 1 for entry in netlist.tables[word.cell.table]]
+        ((usual, _),) = Counter(entries).most_common(1)
+        size = 1 << netlist.words[word.cell.address].width
+        named = [place % size for place, entry in enumerate(entries, word.cell.first) if entry != usual]
+        differing = reduce(or_, (entry ^ usual for entry in entries))
+        return cls(len(named), 1 << max(named, default=0).bit_length(), differing.bit_count())
+
+    @property
+    def is_memory(self) -> bool:
+        """Return True if Yosys takes it for a memory."""
+        return self.named >= _TABLE_WORDS and self.words // self.named <= _SPARSE
+
+
+def _memories(netlist: Netlist, stages: PipelineStages, uses: _Uses, area: AreaModel) -> Mapping[int, int]:
+    """Return the blocks of each table that becomes block memory; without a register at either end none does by itself."""
+    found = dict[int, int]()
+    for index in sorted(uses):
+        if not isinstance(netlist.words[index].cell, RomRead) or index in stages.tables_of_bits:
+            continue
+        table, declared = _Table.of(netlist, index), index in stages.memories
+        clocked = stages.stage[index] not in uses[index] or _is_registered(netlist, index, stages, uses, found)
+        if declared or (clocked and table.is_memory and area.memory.takes_any_table(table.words, table.bits)):
+            found[index] = area.memory.count(table.words, table.bits)
+    return found
 
 
 def _uses(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> _Uses:
@@ -155,8 +193,10 @@ def _is_block(netlist: Netlist, index: int, area: AreaModel) -> bool:
     return block.holds(*block.factors(a.width, b.width, (a.signed, b.signed)), word.width + word.drop)
 
 
-def _inside(netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, area: AreaModel) -> set[int]:
-    """The stages to which registers of a word lead that are inside of blocks."""
+def _inside(
+    netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, area: AreaModel, in_block: bool
+) -> set[int]:
+    """The stages to which registers of a word lead that are inside of blocks, as the word may be ``in_block`` itself."""
     word, first, used = netlist.words[index], stages.stage[index], uses[index]
     last = max(used)
     inside: set[int] = set()
@@ -165,16 +205,6 @@ def _inside(netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, a
         if stage in used and not used[stage].by_blocks:
             break
         inside.add(stage)
-    if first not in used and first < last and is_memory(netlist, index, stages, area):
+    if in_block and first not in used and first < last:
         inside.add(first + 1)
     return inside
-
-
-def is_memory(netlist: Netlist, index: int, stages: PipelineStages, area: AreaModel) -> bool:
-    """Return True if a word is a table of block memory."""
-    word = netlist.words[index]
-    if index in stages.memories or not isinstance(word.cell, RomRead):
-        return index in stages.memories
-    if index in stages.tables_of_bits:
-        return False
-    return area.memory.takes_any_table(1 << netlist.words[word.cell.address].width, word.width)

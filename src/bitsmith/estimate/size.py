@@ -32,7 +32,7 @@ from bitsmith.dataflow.kinds import (
 )
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import fifos
-from bitsmith.dataflow.timing import is_monotone
+from bitsmith.dataflow.timing import is_monotone, reorder_rows
 from bitsmith.dataflow.wires import Wiring, distinct, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.devices.blocks import MultiplierBlock
@@ -279,7 +279,8 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             if is_monotone(kind.source):
                 count.lut += 2 * (len(kind.source) - 1).bit_length()
             else:
-                count.reorder(process.takes[0], len(kind.source), depth, column)
+                rows, width = reorder_rows(kind.source, process.takes[0].tokens, depth)
+                count.reorder(process.takes[0], rows, width, depth, column)
         case Replay():
             _count_replay(count, kind, process.takes[0].bits, column)
         case Rom():

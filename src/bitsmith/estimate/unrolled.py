@@ -13,7 +13,7 @@ import numpy as np
 from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.registers import is_memory, registers
+from bitsmith.estimate.registers import registers
 from bitsmith.estimate.tables import unlike
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.delays import carry_start, lut_inputs
@@ -30,8 +30,7 @@ def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
     counted = _Counted(netlist, stages, family)
     for index in live_words(netlist):
         counted.add(index)
-    luts = counted.lut + counted.thresholds() + counted.inverters()
-    kept = registers(netlist, stages, counted.absorbed, family)
+    luts, kept = counted.lut + counted.thresholds() + counted.inverters(), counted.registers
     cells = round(luts) + kept.lut, kept.ff, counted.dsp, counted.adders, counted.bram
     return Size(*cells, longest_ns=stages.longest_ns)
 
@@ -48,6 +47,7 @@ class _Counted:
         self._inputs, self._sums_choose = lut_inputs(family.delays), family.delays.sums_choose
         self.absorbed = absorb(netlist, self._inputs, sums_choose=self._sums_choose)
         self._stages = stages
+        self.registers, self._memories = registers(netlist, stages, self.absorbed, family)
         self._read_at_once = bytearray(len(netlist.words))
         self._readers = readers_of(netlist)
         self._inverted: dict[tuple[int, int], int] = {}
@@ -170,8 +170,8 @@ class _Counted:
 
     def _read(self, index: int, word: Word, cell: cells.RomRead) -> None:
         address = self._words[cell.address].width
-        if is_memory(self._netlist, index, self._stages, self._area):
-            self.bram += self._area.memory.count(1 << address, word.width)
+        if index in self._memories:
+            self.bram += self._memories[index]
         elif not self._in_sum(index, address):
             entries = np.array([self._netlist.tables[cell.table]], dtype=np.object_) >> word.drop
             share = unlike(entries, cell.first, address, word.width, self._inputs, self._area.unlike_power)[0]

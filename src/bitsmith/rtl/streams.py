@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, kind_name
 from bitsmith.dataflow.schedule import schedule
-from bitsmith.dataflow.timing import is_monotone
+from bitsmith.dataflow.timing import is_monotone, reorder_rows
 from bitsmith.dataflow.tokens import Grid, period, union_type
 from bitsmith.devices.delay import DelayModel
 from bitsmith.devices.family import Part
@@ -337,14 +337,7 @@ def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
         return
     depth = process.depth()
     low, count = address_bits(depth), depth.bit_length()
-    rows = [
-        max(int(place), 0) % (1 << low)
-        | int(place < 0) << low
-        | int(need) << (low + 1)
-        | int(take) << (low + 1 + count)
-        for place, need, take in zip(kind.source, needs, takes, strict=True)
-    ]
-    width = low + 1 + 2 * count
+    rows, width = reorder_rows(kind.source, process.process.takes[0].tokens, depth)
     ports, table = process.lookup("reads", width, rows)
     ports |= {
         "address": f"{table}[{low - 1}:0]",
