@@ -60,12 +60,12 @@ def _read_layer(
     (rows, columns), window = read_tuple(grid), _read_step(json.dumps(op))
     if not isinstance(window, ops.Window):
         raise ProgramError(f"the op {op}", accepted="window")
-    pitch, channels, blocks, source, target, down, across, *ends = read_tuple(numbers)
+    pitch, channels, blocks, source, target, abreast, down, across, *ends = read_tuple(numbers)
     greatest, apart, outside, apiece = map(bool, read_tuple(flags))
     arrays = read_array(weights), read_array(bias), read_array(choices)
     seen = Watched(read_name(watched[0]), *watched[1:]) if watched else None
     ranges = tuple(zip(ends[::2], ends[1::2], strict=True))
-    at = source, target, ranges, apart, outside, seen, (down, across), apiece
+    at = source, target, ranges, apart, outside, seen, (down, across), apiece, abreast
     return EngineLayer(read_name(name), window, (rows, columns), pitch, channels, blocks, *arrays, greatest, *at)
 
 

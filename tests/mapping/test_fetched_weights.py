@@ -23,7 +23,14 @@ from tests.dataflow.reading import parse
 from tests.mapping.test_engines import FORMAT, convolved, depthwise, perceptron, residual, shared
 from tests.mapping.test_partition import assert_same
 from tests.properties import shares
-from tests.properties.convolutional import channels_of_their_own, in_parts, preactivated, random_network, turns
+from tests.properties.convolutional import (
+    channels_of_their_own,
+    in_parts,
+    inverted,
+    preactivated,
+    random_network,
+    turns,
+)
 
 FAST = 1e9
 """Bits in a cycle of a memory that is never waited for."""
@@ -58,14 +65,17 @@ def test_random_networks(share: int) -> None:
     assert found > 0
 
 
-def at_once(program: Program, rate: float = FAST) -> Directives | None:
-    """Cycles for a frame that an engine meets with several windows at once, along both axes if it can; None if there are none."""
+def at_once(program: Program, rate: float = FAST, abreast: int = 1) -> Directives | None:
+    """Cycles for a frame that an engine meets with several windows at once, along both axes if it can; None if there are none.
+
+    With sums ``abreast`` if that is more than 1, and then with one window or several.
+    """
     found: dict[int, Directives] = {}
     for reuse in (100, 60, 40, 30, 20, 14, 10, 7, 5, 3):
         directives = replace(shared(program, reuse), weights_rate=rate)
         network = partition(drop_dead(program, keep_probes=False), directives)
         for engine in (process.kind for process in network.processes if isinstance(process.kind, Engine)):
-            if engine.positions > 1:
+            if engine.abreast >= abreast > 1 or engine.positions > 1 == abreast:
                 found.setdefault(min(engine.parts), directives)
     return found[max(found)] if found else None
 
@@ -82,6 +92,20 @@ def test_several_windows_at_once(share: int) -> None:
             assert to_text(parse(to_text(network))) == to_text(network)
             found += 1
     assert found > 0
+
+
+@shares(16, fast=1)
+def test_two_sums_at_once(share: int) -> None:
+    """Blocks of many channels between few leave no layer waiting for its results, but for the last one."""
+    found = 0
+    for seed in range(share, 48, 16):
+        program = inverted(seed)
+        directives = at_once(program, abreast=2)
+        if directives is not None:
+            network = assert_same(program, directives, seed)
+            assert to_text(parse(to_text(network))) == to_text(network)
+            found += 1
+    assert found > 0 or share not in {0, 1, 3, 5, 14}
 
 
 @shares(16, fast=1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.kinds import FoldedProduct
+from bitsmith.dataflow.storage import Memory
 from bitsmith.devices import resolve_part
 from bitsmith.devices.blocks import LargeMemory
 from bitsmith.estimate.fit import missing
@@ -15,7 +16,7 @@ from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.memories import Candidate, chosen
+from bitsmith.mapping.memories import Candidate, can_hold, chosen
 from bitsmith.mapping.partition import partition
 from tests.mapping.test_engines import depthwise, engines, residual, shared
 
@@ -57,6 +58,15 @@ def test_engines_take_a_memory_of_one_port_where_blocks_are_too_few(blocks: int,
     assert engine.gap == gap
     assert size.large["SPRAM"] == memories
     assert (size.bram < without.bram) == bool(memories)
+
+
+@pytest.mark.parametrize(
+    ("part", "beside", "number", "held"),
+    [("xczu9eg", 16, 49, True), ("xczu7ev", 8, 49, True), ("xczu7ev", 16, 49, False), ("xc7z020", 8, 49, False)],
+)
+def test_a_part_holds_memories_in_blocks_or_in_larger_ones(part: str, beside: int, number: int, held: bool) -> None:
+    """Each 32,768 numbers of 9 bits: 16 block memories, or one of 96 larger ones, two where 16 numbers are read at once."""
+    assert can_hold(Memory(32768 // beside, 9, beside=beside, splits=True), number, resolve_part(part)) is held
 
 
 def test_engines_have_no_more_parts_than_there_are_memories_of_one_port() -> None:

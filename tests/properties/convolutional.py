@@ -274,6 +274,27 @@ def preactivated(seed: int) -> Program:
     return builder.program([("y", x)])
 
 
+def inverted(seed: int) -> Program:
+    """Blocks of many channels with a matrix each, between few; these go past them, too; then a vector."""
+    rng = random.Random(seed)
+    builder, few = ProgramBuilder(), rng.choice([2, 4, 6])
+    grid = rng.choice([1, 2, 4]), rng.choice([2, 4])
+    x = builder.input("x", (*grid, few), FixedFormat(rng.random() < 0.7, 5, 2))
+    for number in range(rng.randint(1, 3)):
+        with builder.layer(f"wide{number}"):
+            y = _rounded(builder, rng, builder.linear(x, _weights(rng, (few, rng.choice([4, 8, 16]))), 3))
+        with builder.layer(f"apart{number}"):
+            y = _rounded(builder, rng, _kept_apart(builder, rng, y))
+        with builder.layer(f"narrow{number}"):
+            y = _rounded(builder, rng, builder.linear(y, _weights(rng, (y.shape[-1], few)), 3))
+        with builder.layer(f"sum{number}"):
+            x = _rounded(builder, rng, builder.add(x, y)) if x.shape == y.shape else y
+    with builder.layer("dense"):
+        flat = builder.reshape(x, (int(np.prod(x.shape)),))
+        x = _rounded(builder, rng, builder.linear(flat, _weights(rng, (flat.shape[0], rng.choice([2, 3, 6]))), 3))
+    return builder.program([("y", x)])
+
+
 def _places_kept(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
     """Windows (rows, columns, taps, channels) over as many rows as there are, or half of these, and mostly columns alike."""
     *grid, channels = x.shape

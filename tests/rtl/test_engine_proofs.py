@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.rtl.engines import gathered, parts, proof_parameters
+from tests.rtl.engines import dense, gathered, parts, proof_parameters
 from tests.rtl.test_stream_proofs import ENGINES, assert_proved
 
 
@@ -18,6 +19,15 @@ def test_engine_in_parts_of_rows_and_columns(tmp_path: Path) -> None:
     layers = [parts([[0, 1], [1, 1]], grid, grid, 0, 1), gathered([[1, 0], [0, 1], [1, 1], [1, 0]], grid, grid, 1)]
     parameters, by = proof_parameters(layers, 2, 2, width=1)
     assert_proved(tmp_path, "engine", parameters, by + 2)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_engine_whose_sums_leave_two_at_once(tmp_path: Path) -> None:
+    """A pass of a step has two sums, which one in a cycle would not leave before the next ones come."""
+    first = replace(dense([[1, -2, -1, 1]], 2, [1, 0, 0, -1], 0, 2), abreast=2)
+    parameters, by = proof_parameters([first, dense([[1], [-2], [1], [-1]], 1, [1], 2, 0)], 1, 6)
+    assert_proved(tmp_path, "engine", {**parameters, "CHECK": 1}, by + 2)
 
 
 @pytest.mark.slow

@@ -19,7 +19,14 @@ from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
 from tests.mapping.test_fetched_weights import at_once
-from tests.properties.convolutional import channels_of_their_own, in_parts, preactivated, random_network, turns
+from tests.properties.convolutional import (
+    channels_of_their_own,
+    in_parts,
+    inverted,
+    preactivated,
+    random_network,
+    turns,
+)
 from tests.rtl.streaming import assert_streams, simulated
 
 RATES = (1e9, 24.0, 6.0, 2.0)
@@ -60,6 +67,15 @@ def test_networks_of_all_kinds_of_layers(
 def test_several_windows_at_once(seed: int, tmp_path: Path) -> None:
     program = in_parts(seed) if seed % 4 else random_network(seed)
     directives = at_once(program, RATES[seed % 3])
+    if directives is not None:
+        assert_streams(program, directives, tmp_path, seed, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k in {1, 3, 14} else ()) for k in range(40)])
+def test_two_sums_at_once(seed: int, tmp_path: Path) -> None:
+    program = inverted(seed)
+    directives = at_once(program, RATES[seed % 3], abreast=2)
     if directives is not None:
         assert_streams(program, directives, tmp_path, seed, frames=3)
 

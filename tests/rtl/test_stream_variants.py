@@ -106,6 +106,8 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_engine", {"LANES": 3, "BANKS": 2, "WORDS": 5, "GREATEST": 1}),
     ("bitsmith_engine", {"LANES": 5, "BANKS": 4, "GREATEST": 4}),
     ("bitsmith_engine", {"LANES": 4, "BANKS": 4, "LARGE": 9}),
+    ("bitsmith_engine", {"LANES": 6, "BANKS": 4, "LARGE": 9, "ABREAST": 2, "OUTSIDE": 1, "CHECK": 5}),
+    ("bitsmith_engine", {"LANES": 7, "BANKS": 4, "ABREAST": 4, "DOWN": 2, "ALONE": 4, "SHIFT": 17, "PACKED": 26}),
     ("bitsmith_engine", {"LANES": 16, "BANKS": 16, "LARGE": 9, "WORDS": 512}),
     ("bitsmith_engine", {"LANES": 16, "BANKS": 16, "LARGE": 9, "WORDS": 144, "REST": 1}),
     ("bitsmith_engine", {"LANES": 2, "LARGE": 9, "WORDS": 70, "REST": 6, "CHECK": 1}),

@@ -84,9 +84,9 @@ class Engine:
 
     @property
     def weight_bits(self) -> int:
-        """Bits of a weight: a word of those that come has room for a bias."""
+        """Bits of a weight: a word of those that come has room for the biases of sums that leave at once."""
         most = max(2, *(weight_bits(layer.weights) for layer in self.layers))
-        return max(most, -(-self.bias_bits // self.lanes)) if self.fed else most
+        return max(most, -(-self.bias_bits * self.abreast // self.lanes)) if self.fed else most
 
     @property
     def bias_group(self) -> int:
@@ -111,8 +111,13 @@ class Engine:
 
     @property
     def banks(self) -> int:
-        """Numbers of the memory that are read at once."""
-        return max((layer.lanes for layer in self.layers if layer.apart), default=1)
+        """Numbers of the memory that are read at once, and at least as many as are written."""
+        return max(self.abreast, *(layer.lanes if layer.apart else 1 for layer in self.layers))
+
+    @property
+    def abreast(self) -> int:
+        """Sums of a window that leave at once, at most, each through a token function of its own."""
+        return max(layer.abreast for layer in self.layers)
 
     @property
     def greatest_lanes(self) -> int:
@@ -156,7 +161,7 @@ class Engine:
 
     def flush(self, layer: EngineLayer, latency: int) -> int:
         """Steps after a layer, until all its results are where they belong; ``latency`` of the whole pipeline."""
-        return layer.lanes + latency
+        return layer.lanes // layer.abreast + latency
 
     def results(self, number: int) -> int:
         """Numbers of the result of a layer."""

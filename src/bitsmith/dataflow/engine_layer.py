@@ -58,6 +58,7 @@ class EngineLayer:
         parts: those of rows and columns in which the operand is. They have the same words, each in a memory of its own: rows of
             as many columns.
         apiece: a window of each part is computed at once, with the same weights, and the result is in as many parts.
+        abreast: sums of a window that leave at once; lanes are a multiple of these.
     """
 
     name: str
@@ -78,6 +79,7 @@ class EngineLayer:
     watched: Watched | None = None
     parts: Grid = (1, 1)
     apiece: bool = False
+    abreast: int = 1
 
     @property
     def numbers(self) -> int:
@@ -137,12 +139,12 @@ class EngineLayer:
 
     @property
     def jumps(self) -> tuple[int, int]:
-        """Distances from the last result of a pass to the next one, where passes are outside of windows.
+        """Distances from the last results of a pass to the next ones, where passes are outside of windows.
 
-        The next one is: of the next window, of the first window in the next pass.
+        These are: of the next window, of the first window in the next pass.
         """
         results = self.passes * self.lanes
-        return results - self.lanes + 1, 1 - (math.prod(self.windows) - 1) * results
+        return results - self.lanes + self.abreast, self.abreast - (math.prod(self.windows) - 1) * results
 
     @property
     def walks(self) -> tuple[Walk, Walk]:

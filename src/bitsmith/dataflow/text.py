@@ -63,6 +63,7 @@ def _fields(layer: EngineLayer) -> list[object]:
         layer.blocks,
         layer.source,
         layer.target,
+        layer.abreast,
         *layer.parts,
         *chain(*layer.ranges),
     )

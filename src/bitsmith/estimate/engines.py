@@ -31,7 +31,8 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.dsp, count.lut = count.dsp + ((positions - 1) * own.number + own.first) * blocks, count.lut + lanes * luts
     count.ff += kind.lanes * kind.weight_bits if own.first > own.number else 0
     count.accumulate(lanes, total)
-    count.lut += lanes * total * _ENGINE_CHOICES * choice
+    leaving = kind.lanes + kind.lanes // kind.abreast * (kind.abreast - 1)  # or may leave, each place of those abreast
+    count.lut += positions * leaving * total * _ENGINE_CHOICES * choice
     before, inside = count.bram, blocks > 0 and area.block_registers > 1
     count.ff += lanes * (2 * total + (0 if inside else 2 * kind.weight_bits + number))
     for memory in kind.memories(takes, (), 0)[:positions]:
@@ -51,8 +52,10 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     biases = sum(len(one.bias) for one in kind.layers)
     if kind.biases:
         count.memory(Words.BY_ADDRESS, kind.biases, bias * kind.bias_group)
-        count.lut += (kind.bias_group - 1) * bias * choice
-    count.table(biases, (0 if kind.by_layer else chosen) + (0 if kind.biases else bias))
+        count.lut += (kind.bias_group - 1 + (kind.bias_group // kind.abreast - 1) * (kind.abreast - 1)) * bias * choice
+    for beside in range(kind.abreast):
+        rows = biases // kind.abreast if beside else biases
+        count.table(rows, (0 if kind.by_layer else chosen) + (0 if kind.biases else bias))
     address = (kind.words - 1).bit_length()
     count.lut += _ENGINE_LAYER_LUTS * len(kind.layers) + _ENGINE_BLOCK_LUTS * (count.bram - before)
     count.lut += address * _ENGINE_LUTS.at(choice)

@@ -191,7 +191,7 @@ def _of_network(network: Network, family: Family, budget_ns: float | None, part:
     wiring = wiring_of_circuits(network, cores, depths)
     for number, process in enumerate(network.processes):
         before, read = count.cells.plus(count.shares.total, -1.0), reads[number]
-        for _ in range(process.kind.positions if isinstance(process.kind, Engine) else 1):
+        for _ in range(process.kind.positions * process.kind.abreast if isinstance(process.kind, Engine) else 1):
             if read.core:
                 count.made(size_of(*beside_its_operands(read.core, wiring, number, depths), family))
             else:

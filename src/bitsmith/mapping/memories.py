@@ -87,6 +87,18 @@ def has_room(words: int, bits: int, taken: int, share: int, part: Part) -> bool:
     return part.family.memory.count(words, bits) * share <= part.brams - taken
 
 
+def can_hold(memory: Memory, number: int, part: Part) -> bool:
+    """Return True if the part has block memories enough for so many memories, or larger ones."""
+    block, large = part.family.memory, part.family.large
+    if number * memory.beside * block.count(memory.words, memory.bits) <= part.brams:
+        return True
+    if large is None or large.ports == 1:
+        return False
+    column = large.column(memory.words, memory.bits, memory.beside)
+    rest = last_words(memory, column, large, block)
+    return number * large.count(memory.words - rest, memory.bits, column, memory.beside) <= part.large
+
+
 def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) -> Mapping[Place, int]:
     """The bits of a column of each memory that is to be a larger one."""
     large = None if part is None else part.family.large

@@ -29,7 +29,7 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     total = kind.program.nodes[kind.program.inputs[0]].type
     number = Element(kind.number_bits, kind.range[0] < 0, 0)
     x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)] * kind.parts[1])
-    parameters, words = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
+    parameters, fields = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
     check = process.check(number.width)
     parameters |= process.large() | ({"CHECK": check} if check else {}) | ({"SINGLE": 1} if kind.gap > 1 else {})
     if (large := process.top.large) is not None and "LARGE" in parameters:
@@ -43,23 +43,21 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     parameters["LATENCY"] = ENGINE_STAGES + process.top.cores[process.number].latency
     lanes, weight = parameters["LANES"], parameters["WEIGHT"]
     index = process.word("layer", address_bits(len(kind.layers)))
-    descriptor = process.top.table(
-        process.named("descriptor"), index, sum(width for _, width in words[0]), list(map(packed, words)), clocked=False
-    )
+    bits_of, rows = sum(width for _, width in fields[0]), list(map(packed, fields))
+    descriptor = process.top.table(process.named("descriptor"), index, bits_of, rows, clocked=False)
     weights_at = process.word("weights_address", parameters["WEIGHTS_BITS"])
     if kind.fed:
         weights = _fetched(process, weights_at, lanes * weight)
     else:
-        rows = [[(int(one), weight) for one in row] for each in kind.layers for row in each.rows(lanes)]
-        weights = process.top.table(
-            process.named("weights"), weights_at, lanes * weight, list(map(packed, rows)), clocked=True
-        )
+        words = ([(int(one), weight) for one in row] for each in kind.layers for row in each.rows(lanes))
+        rows = list(map(packed, words))
+        weights = process.top.table(process.named("weights"), weights_at, lanes * weight, rows, clocked=True)
     bias_at = process.word("bias_address", parameters["BIAS_BITS"])
-    valid, sums = process.wire("core_valid"), process.word("core_sum", kind.positions * parameters["SUM"])
-    told, fills = _biases_and_choices(process, kind, bias_at, valid)
-    told = [*told, *([index] if kind.by_layer else [])]
-    own = [f"{sums}[{k * parameters['SUM']}+:{parameters['SUM']}]" for k in range(kind.positions)]
-    cores = [process.core(kind.program, valid, joined([part, *told]), k) for k, part in enumerate(own)]
+    copies, total_bits = kind.positions * kind.abreast, parameters["SUM"]
+    valid, sums = process.wire("core_valid"), process.word("core_sum", copies * total_bits)
+    told, fills = _biases_and_choices(process, kind, bias_at, valid, index)
+    takes = [[f"{sums}[{k * total_bits}+:{total_bits}]", *told[k % kind.abreast]] for k in range(copies)]
+    cores = [process.core(kind.program, valid, joined(each), k) for k, each in enumerate(takes)]
     done, (_, core_result) = cores[0]
     stored = joined([kept.converted([number]) for _, (kept, _) in cores])
     ports = {
@@ -96,28 +94,35 @@ def _fetched(process: ProcessText, address: str, width: int) -> str:
 
 
 def _biases_and_choices(
-    process: ProcessText, kind: Engine, address: str, used: str
-) -> tuple[list[str], dict[str, str]]:
-    """The words at an ``address``, in the cycle after it, as the token function takes them; and ports of the engine."""
+    process: ProcessText, kind: Engine, address: str, used: str, layer: str
+) -> tuple[list[list[str]], dict[str, str]]:
+    """The words from an ``address`` on, in the next cycle, as token functions of a window take them; and ports of the engine."""
     bias, choice = (kind.program.nodes[index].type for index in kind.program.inputs[1:])
     stored, fills = _stored_biases(process, kind, address, used)
     widths = 0 if kind.biases else bits(layout(bias)), 0 if kind.by_layer else bits(layout(choice))
     values = [packed([*zip(pair, widths, strict=True)]) for each in kind.layers for pair in _pairs(each)]
-    told = process.top.table(process.named("bias"), address, max(sum(widths), 1), values, clocked=True)
-    inverted = (1 << sum(widths)) - (1 << widths[0])
-    told = f"{told} ^ {sum(widths)}'h{inverted:x}" if inverted else told
-    return [*stored, *([told] if sum(widths) else [])], fills
+    values += [0] * (-len(values) % kind.abreast)
+    inverted, shift = (1 << sum(widths)) - (1 << widths[0]), kind.abreast.bit_length() - 1
+    for k, words in enumerate(stored):
+        own, name = (values[k :: kind.abreast], f"bias_{k}") if k else (values, "bias")
+        place = f"{address}[{address_bits(len(values)) - 1}:{shift}]" if k else address
+        told = process.top.table(process.named(name), place, max(sum(widths), 1), own, clocked=True)
+        words += [f"{told} ^ {sum(widths)}'h{inverted:x}" if inverted else told] if sum(widths) else []
+        words += [layer] if kind.by_layer else []
+    return stored, fills
 
 
-def _stored_biases(process: ProcessText, kind: Engine, address: str, used: str) -> tuple[list[str], dict[str, str]]:
-    """The bias at an ``address``, in the cycle after it, if biases come; and the ports of the engine that fill their memory."""
+def _stored_biases(
+    process: ProcessText, kind: Engine, address: str, used: str
+) -> tuple[list[list[str]], dict[str, str]]:
+    """The biases from an ``address`` on, in the next cycle, if they come; and the ports of the engine that fill their memory."""
     count, group, checks = sum(len(layer.bias) for layer in kind.layers), kind.bias_group, process.top.checks
     width, low, places = kind.bias_bits * group, group.bit_length() - 1, address_bits(count)
     name = "bias" if kind.biases else "unused_bias"
     put, place = process.wire(f"{name}_put"), process.word(f"{name}_place", places)
     ports = {"bias_put": put, "bias_place": place}
     if not kind.biases:
-        return [], ports
+        return [[] for _ in range(kind.abreast)], ports
     came, word, check = f"{process.x[1].data}[{width - 1}:0]", process.word("held_bias", width), checks.bits(width)
     ends = {"write_data": came, "read_data": word}
     if check:
@@ -133,13 +138,14 @@ def _stored_biases(process: ProcessText, kind: Engine, address: str, used: str) 
     ends |= {"clk": "clk", "write": put, "read": "1'b1"} | at
     process.top.instance("ram", f"{process.instances}_biases", parameters, ends)
     if not low:
-        return [word], ports
+        return [[word]], ports
     which = process.word("bias_in_word", low)
     process.say(
         f"always_ff @(posedge clk) {which} <= {address}[{low - 1}:0];",
         f"assign {process.wire('unused_bias_place')} = ^{place};",
     )
-    return [f"{word}[int'({which})*{kind.bias_bits}+:{kind.bias_bits}]"], ports
+    of_sums = [f"{which} | {low}'d{k}" if k else which for k in range(kind.abreast)]
+    return [[f"{word}[int'({each})*{kind.bias_bits}+:{kind.bias_bits}]"] for each in of_sums], ports
 
 
 def write_replay(process: ProcessText, kind: Replay) -> None:
@@ -217,6 +223,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "SUM": total,
         "WORDS": kind.words,
         "BANKS": kind.banks,
+        "ABREAST": kind.abreast,
         "TOKENS": tokens,
         "LAYERS": len(layers),
         "BIASES": kind.biases,
@@ -255,13 +262,14 @@ def _descriptor(layer: EngineLayer, sizes: Mapping[str, int], lanes: int, weight
         (layer.numbers - 1, sizes["CHANNEL"]),
         (layer.passes - 1, sizes["PASS"]),
         (layer.blocks - 1, sizes["BLOCK"]),
-        (layer.lanes, lanes.bit_length()),
+        (layer.lanes // layer.abreast, lanes.bit_length()),
         (weights, sizes["WEIGHTS"]),
         (biases, sizes["BIAS"]),
         (layer.target, sizes["WORD"]),
         (int(len(layer.weights) < layer.blocks), 1),
         (int(layer.greatest), 1),
         (int(layer.apart), 1),
+        (int(layer.abreast > 1), 1),
         *((int(layer.ranges[which][0] < 0), 1) for which in (0, -1)),
     ]
 

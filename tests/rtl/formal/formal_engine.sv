@@ -5,6 +5,7 @@ module formal_engine #(
     parameter int unsigned LANES = 1,
     parameter int unsigned WORDS = 4,
     parameter int unsigned BANKS = 1,
+    parameter int unsigned ABREAST = 1,
     parameter int unsigned DOWN = 1,
     parameter int unsigned ACROSS = 1,
     parameter int unsigned REACH_DOWN = 1,
@@ -51,8 +52,9 @@ module formal_engine #(
     logic [WIDTH-1:0] biases[1<<BIAS_BITS];
     logic [1:0] fault;
     logic [ACROSS*WIDTH-1:0] x_data;
-    logic [WIDTH-1:0] expected, given, bias;
-    logic [POSITIONS*WIDTH-1:0] core_sum, core_stored;
+    logic [WIDTH-1:0] expected, given;
+    logic [WIDTH-1:0] bias[ABREAST];
+    logic [POSITIONS*ABREAST*WIDTH-1:0] core_sum, core_stored;
     logic [2*NUMBERS*WIDTH-1:0] tokens;
     logic [LAYER_BITS-1:0] layer;
     logic [DESCRIPTOR-1:0] descriptor;
@@ -68,7 +70,7 @@ module formal_engine #(
         .clk, .rst, .eager(eager | (WAITS != 0)), .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
     bitsmith_engine #(
-        .LANES(LANES), .WIDTH(WIDTH), .WEIGHT(WEIGHT), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .TOKENS(TOKENS),
+        .LANES(LANES), .WIDTH(WIDTH), .WEIGHT(WEIGHT), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .ABREAST(ABREAST), .TOKENS(TOKENS),
         .DOWN(DOWN), .ACROSS(ACROSS), .REACH_DOWN(REACH_DOWN), .REACH_ACROSS(REACH_ACROSS), .PART(PART), .LAYERS(LAYERS), .BIASES(FED), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
         .BIAS_BITS(BIAS_BITS), .COUNT_BITS(COUNT_BITS), .OUTSIDE(OUTSIDE), .ALONE(ALONE), .PACKED(PACKED), .SHIFT(SHIFT), .CHECK(CHECK)
@@ -82,13 +84,13 @@ module formal_engine #(
     assign descriptor = DESCRIPTORS[layer*DESCRIPTOR+:DESCRIPTOR];
 
     always_comb begin
-        for (int k = 0; k < POSITIONS; ++k) core_stored[k*WIDTH+:WIDTH] = core_sum[k*WIDTH+:WIDTH] + bias;
+        for (int k = 0; k < POSITIONS * ABREAST; ++k) core_stored[k*WIDTH+:WIDTH] = core_sum[k*WIDTH+:WIDTH] + bias[k%ABREAST];
     end
     assign given = core_stored[WIDTH-1:0];
 
     always_ff @(posedge clk) begin
         weights <= WEIGHTS[weights_address*LANES*WEIGHT+:LANES*WEIGHT];
-        bias <= (FED != 0) ? biases[bias_address] : BIASES[bias_address*WIDTH+:WIDTH];
+        for (int k = 0; k < ABREAST; ++k) bias[k] <= (FED != 0) ? biases[bias_address|k] : BIASES[(bias_address|k)*WIDTH+:WIDTH];
         if (bias_put) biases[bias_place] <= BIASES[words*WIDTH+:WIDTH];
         if (rst | (y_put & (puts % RESULTS == RESULTS - 1))) words <= '0;
         else if (w_take & (words < FED)) words <= words + 1'b1;

@@ -9,29 +9,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from operator import mul
+from functools import cache, partial
 
 import numpy as np
 
-from bitsmith.dataflow.engine import ENGINE_STAGES, Engine, bias_group
+from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid, Watched
 from bitsmith.dataflow.kinds import Replay, Source
 from bitsmith.dataflow.replay import StoredWeights
-from bitsmith.dataflow.storage import weight_bits
+from bitsmith.dataflow.storage import Memory, weight_bits
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices.system import beat_bytes
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Output, Program
-from bitsmith.ir.types import Ints, TensorType, objects, width_of
+from bitsmith.ir.types import Ints, TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of, parts_of
 from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine.function import TokenFunction, token_function
 from bitsmith.mapping.engine.parts import across, in_parts, parts_for
 from bitsmith.mapping.engine.places import placed
+from bitsmith.mapping.engine.rows import Row, Work, bias_words, layers_on, rows_of
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element, units_of
-from bitsmith.mapping.folding import divisors
-from bitsmith.mapping.memories import has_room, shares_port
+from bitsmith.mapping.memories import can_hold, has_room, shares_port
 from bitsmith.mapping.sweeps import narrow
 
 _LEAST_PRODUCTS = 2
@@ -40,22 +40,11 @@ _LEAST_PRODUCTS = 2
 _NAMED = 6
 """Layers that an error names."""
 
-_FUNCTION_STAGES = 12
-"""Cycles that the token function is taken to have, at most."""
+_PLACES = 8
+"""Numbers that a row of larger memory holds, at most."""
 
-
-@dataclass(frozen=True, slots=True, order=True)
-class Row:
-    """Multipliers, of how many of these each may have a number of its own, and parts whose windows have such multipliers each."""
-
-    lanes: int
-    banks: int
-    parts: Grid = (1, 1)
-
-    @property
-    def multipliers(self) -> int:
-        """Those of all parts."""
-        return self.lanes * math.prod(self.parts)
+_ABREAST = 2
+"""Sums of a window that leave at once, where one in a cycle takes too many cycles."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,13 +117,17 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
         if unit.is_product
     )
     numbers = math.prod(builder.shape(units[0].sources[0]))
-    rows, gap = _held(builder, units, [*_rows(units)])
-    works = {row: _Work.of(units, row) for row in rows}
+    rows, gap = _held(builder, units, [*rows_of(units)])
+    works = {row: Work.of(units, row) for row in rows}
     windows = [unit.windows for unit in units]
-    biases = _bias_words(units, works) if directives.weights_rate is not None else dict.fromkeys(works, 0)
+    biases = bias_words(units, works) if directives.weights_rate is not None else dict.fromkeys(works, 0)
     taken = {row: gap * work.cycles(windows, numbers + biases[row]) for row, work in works.items()}
     fitting = [row for row in sorted(taken) if taken[row] <= cycles]
     if not fitting and gap == 1:  # a memory for each part, of which parts with such memories have no room
+        large = directives.part.large if directives.part else 0
+        banks = _ABREAST * (_PLACES if large else 1)  # so that numbers abreast are not in one row of larger memory
+        works |= {row: Work.of(units, row) for row in rows_of(units, _ABREAST) if row.banks >= banks}
+        biases |= bias_words(units, works)
         for parts, divided in _in_parts(builder, units):
             come = max(numbers // parts[1], math.prod(divided[0].grid))
             windows = [unit.windows for unit in divided]
@@ -143,15 +136,16 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
             }
         least = sorted(taken, key=lambda row: (row.multipliers, math.prod(row.parts), row))
         fitting = [row for row in least if taken[row] <= cycles]
-    return Region(tuple(units), fitting[0] if fitting else None, cycles, min(taken.values()), gap)
+    held = cache(partial(_can_hold, builder, units))
+    row = next((row for row in fitting if held(row.banks, row.parts)), next(iter(fitting), None))
+    return Region(tuple(units), row, cycles, min(taken.values()), gap)
 
 
 def _held(builder: DataflowBuilder, units: Sequence[Unit], rows: Sequence[Row]) -> tuple[Sequence[Row], int]:
     """Those of ``rows`` whose numbers can be held, and the cycles of a step: 2 where memories have a single port."""
     if builder.directives.weights_rate is not None:
         return rows, 1
-    kinds = [element(builder.program.nodes[units[0].sources[0]].type), *(unit.kind for unit in units[:-1])]
-    bits, (words, _) = max(kind.max_width for kind in kinds), _places(builder, units, 1)
+    bits, words = _number_bits(builder, units), _places(builder, units, 1)[0]
     contents = sum(unit.weights.size * weight_bits(unit.weights) for unit in units)
     single = [
         row for row in rows if shares_port(-(-words // row.banks), bits, row.banks, contents, builder.directives.part)
@@ -159,98 +153,28 @@ def _held(builder: DataflowBuilder, units: Sequence[Unit], rows: Sequence[Row]) 
     return (single, 2) if single else (rows, 1)
 
 
-def _rows(units: Sequence[Unit]) -> Iterator[Row]:
-    """Rows of multipliers that a unit can use all of."""
-    lanes = {lanes for unit in units for lanes in divisors(unit.weights.shape[2])}
-    numbers = {count for unit in units for count in _POWERS if _is_apart(unit, count)}
-    for number in {1, *numbers}:
-        yield from (Row(each, number) for each in {*lanes, number} if each >= number)
+def _can_hold(builder: DataflowBuilder, units: Sequence[Unit], banks: int, parts: Grid) -> bool:
+    """Return True if the part of the circuit, if it is known, has room for the numbers of an engine with such memories."""
+    part, (words, _) = builder.directives.part, _places(builder, in_parts(builder, units, parts), banks)
+    memory = Memory(-(-words // banks), _number_bits(builder, units), beside=banks, splits=True)
+    return part is None or can_hold(memory, math.prod(parts), part)
+
+
+def _number_bits(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
+    """The bits of a number in the memory of an engine."""
+    kinds = [element(builder.program.nodes[units[0].sources[0]].type), *(unit.kind for unit in units[:-1])]
+    return max(kind.max_width for kind in kinds)
 
 
 def _in_parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple[Grid, list[Unit]]]:
     """The units in parts, if the products of some compute several windows at once; where weights come."""
     if builder.directives.weights_rate is None or builder.directives.taps:
         return
+    yield (1, 1), [*units]
     for parts in parts_for(units):
         divided = in_parts(builder, units, parts)
         if any(unit.is_product and unit.apiece for unit in divided):
             yield parts, divided
-
-
-def _bias_words(units: Sequence[Unit], rows: Iterable[Row]) -> dict[Row, int]:
-    """Words of the biases of all units for each row, if they have no more bits than sums."""
-    bits = max(width_of(*unit.total) for unit in units)
-    weight, count = max(weight_bits(unit.weights) for unit in units), sum(len(unit.bias) for unit in units)
-    return {row: -(-count // bias_group(row.lanes * weight, bits)) for row in rows}
-
-
-_POWERS = (2, 4, 8, 16, 32, 64)
-
-
-def _is_apart(unit: Unit, banks: int) -> bool:
-    """Return True if several lanes can have blocks of a channel each; their results leave in time."""
-    blocks, steps, columns = unit.blocks, unit.weights.shape[1], unit.weights.shape[2]
-    single = columns == 1 and blocks == unit.channels and blocks % banks == 0
-    return 1 < banks <= steps and single
-
-
-def _layer(
-    unit: Unit,
-    row: Row,
-    pitch: int,
-    source: int,
-    target: int,
-    bias: Ints,
-    choices: Ints,
-    watched: Watched | None = None,
-) -> EngineLayer:
-    """A unit with as many lanes as it can use: no more than its steps, so that its results leave in time."""
-    apart, (count, steps, columns) = _is_apart(unit, row.banks), unit.weights.shape
-    if apart:
-        alike = np.broadcast_to(unit.weights, (max(count, row.banks), steps, 1))
-        weights = alike.reshape(-1, 1, row.banks, steps).transpose(0, 1, 3, 2)
-    else:
-        lanes = max(lanes for lanes in divisors(columns) if lanes <= min(row.lanes, steps))
-        weights = unit.weights.reshape(count, steps, columns // lanes, lanes).transpose(0, 2, 1, 3)
-    return EngineLayer(
-        unit.name,
-        unit.op,
-        unit.grid,
-        pitch,
-        unit.channels,
-        unit.blocks // row.banks if apart else unit.blocks,
-        objects(weights),
-        bias,
-        choices,
-        unit.greatest,
-        source,
-        target,
-        unit.ranges,
-        apart,
-        watched=watched,
-        parts=unit.parts,
-        apiece=unit.apiece,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """Steps of a window of each unit on a row of multipliers, and cycles after all windows of each, together."""
-
-    steps: tuple[int, ...]
-    after: int
-
-    @staticmethod
-    def of(units: Sequence[Unit], row: Row) -> _Work:
-        """Return that of units which are not in parts."""
-        layers = [_layer(unit, row, 0, 0, 0, unit.bias, unit.chosen) for unit in units]
-        steps = tuple(layer.blocks * layer.passes * layer.steps for layer in layers)
-        return _Work(steps, sum(1 + layer.lanes + ENGINE_STAGES + _FUNCTION_STAGES for layer in layers))
-
-    def cycles(self, windows: Sequence[int], tokens: int) -> int:
-        """Cycles of a frame of so many tokens, with so many windows of each unit, which may be those of a part."""
-        steps: int = sum(map(mul, windows, self.steps))
-        return tokens + steps + self.after
 
 
 def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: float | None) -> StepId:
@@ -276,13 +200,14 @@ def engine_of(
     """The engine of ``region``, with ``biases`` of its units; ``fed``: weights and biases come."""
     layers, watched, units = list[EngineLayer](), _watched(builder, region), in_parts(builder, region.units, row.parts)
     words, places = _places(builder, units, row.banks)
-    for unit, bias, choices in zip(units, biases, function.choices, strict=True):
+    for unit, layer, bias, choices in zip(units, layers_on(units, row), biases, function.choices, strict=True):
         at = [places[one] for one in unit.sources]
         pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] // unit.parts[1] * unit.channels
         target, seen = places.get(unit.result, 0), watched.get(unit.result)
-        layer = _layer(unit, row, pitch, at[0], target, bias, choices, seen)
         outside = fed and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
-        layers.append(replace(layer, outside=outside and math.prod(layer.windows) > 1))
+        outside = outside and math.prod(layer.windows) > 1
+        of_unit = replace(layer, pitch=pitch, source=at[0], target=target, bias=bias, choices=choices)
+        layers.append(replace(of_unit, outside=outside, watched=seen))
     return Engine(tuple(layers), words, function.program, fed=fed, gap=region.gap)
 
 
@@ -348,9 +273,9 @@ def weights_rates(directives: Directives, placed: Sequence[tuple[Region, Row]]) 
         return [None] * len(placed)
     bits = list[int]()
     for region, row in placed:
-        layers = [_layer(unit, row, 0, 0, 0, unit.bias, unit.chosen) for unit in region.units]
+        layers = layers_on(region.units, row)
         has_biases = any(bool(np.any(unit.bias != 0)) for unit in region.units)
-        biases = _bias_words(region.units, [row])[row] if has_biases else 0
+        biases = bias_words(region.units, [row])[row] if has_biases else 0
         word = max(layer.lanes for layer in layers) * max(weight_bits(layer.weights) for layer in layers)
         bits.append(word * (biases + sum(layer.weights[..., 0].size for layer in layers)))
     return [rate * (own / sum(bits)) for own in bits]

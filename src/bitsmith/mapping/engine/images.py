@@ -14,8 +14,9 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, builder_of
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.engine.engines import Region, Row, engine_of, engines
+from bitsmith.mapping.engine.engines import Region, engine_of, engines
 from bitsmith.mapping.engine.function import biases_of, token_function
+from bitsmith.mapping.engine.rows import Row
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit
 

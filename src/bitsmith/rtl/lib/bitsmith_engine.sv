@@ -5,8 +5,8 @@
 // multiplies (RUN): for each window, each block of channels and each pass over it, a step reads a number (0 outside of the
 // interface) and adds its products with a word of LANES weights to LANES accumulators; if the layer is so described, each of the first
 // BANKS lanes takes a number of its own, of as many that follow each other. Sums move to registers with the last step of a
-// pass, and from there one by one, with the steps after it, through the token function that is connected here (core), into
-// the memory, or, of the last layer, to the result's consumer. Then nothing happens until all are where they belong (FLUSH).
+// pass, and from there one by one, or several abreast, with the steps after it, through the token functions that are connected here
+// (core), into the memory, or, of the last layer, one by one to the result's consumer. Then nothing happens until all are where they belong (FLUSH).
 // A layer may have its passes outside of its windows, if it has one block: each pass over all windows, then the next one.
 // Several windows may be computed at once, as many as tensors have parts of rows and columns: all take the same weights, and each has
 // its own memory, multipliers and token function. A part of a tensor is in one memory, at the same place in each; rows and columns
@@ -20,6 +20,7 @@
 // WEIGHT, SUM       bits of a weight, at least 2, and of an accumulator, both signed
 // WORDS             numbers in the memory
 // BANKS             parts of the memory, a power of two up to LANES and half of WORDS: number k is in part k modulo BANKS
+// ABREAST           sums that leave at once if the layer says so, a power of two up to BANKS; layers have them in a multiple of these
 // DOWN, ACROSS      parts of the rows and of the columns of tensors, also of what comes: as many windows are computed at once
 // REACH_...         parts at most that a window is beyond its own
 // PART              bits of the number of a part along an axis, signed
@@ -44,6 +45,7 @@ module bitsmith_engine #(
     parameter int SUM = 20,
     parameter int WORDS = 64,
     parameter int BANKS = 1,
+    parameter int ABREAST = 1,
     parameter int DOWN = 1,
     parameter int ACROSS = 1,
     parameter int REACH_DOWN = 1,
@@ -82,7 +84,7 @@ module bitsmith_engine #(
     parameter int WALK = 7 * WORD_BITS + ((POSITIONS > 1) ? 7 * PART + 2 * (WORD_BITS + 1) : 0),
     parameter int AXIS = 5 * PLACE_BITS + TAP_BITS + WINDOW_BITS,
     parameter int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
-        + WORD_BITS + 5 + OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1) + ((POSITIONS > 1) ? 2 * WALK + 1 : WALK)
+        + WORD_BITS + 6 + OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1) + ((POSITIONS > 1) ? 2 * WALK + 1 : WALK)
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -99,9 +101,9 @@ module bitsmith_engine #(
     output logic [   BIAS_BITS-1:0] bias_place,       // of this number
     output logic [   BIAS_BITS-1:0] bias_address,     // the word is taken by the token function in the next cycle
     output logic                    core_valid,
-    output logic [POSITIONS*SUM-1:0] core_sum,
+    output logic [POSITIONS*ABREAST*SUM-1:0] core_sum,
     input  logic                    core_done,
-    input  logic [POSITIONS*WIDTH-1:0] core_stored,
+    input  logic [POSITIONS*ABREAST*WIDTH-1:0] core_stored,
     input  logic                    y_free,
     output logic                    y_claim,
     output logic                    y_put,
@@ -125,18 +127,19 @@ module bitsmith_engine #(
     logic [CHANNEL_BITS-1:0] last_channel;
     logic [PASS_BITS-1:0] last_pass;
     logic [BLOCK_BITS-1:0] last_block;
-    logic [LANE_BITS-1:0] lanes;  // that the layer uses
+    logic [LANE_BITS-1:0] leaves_in;  // cycles in which the sums of a pass leave
     logic [WEIGHTS_BITS-1:0] first_weights;
     logic [BIAS_BITS-1:0] first_bias;
     logic [WORD_BITS-1:0] target;
     logic alike;  // all blocks have the same weights
     logic greatest;
     logic apart;  // lanes have numbers of their own
+    logic abreast;  // ABREAST sums leave at once
 
     logic first_signed;  // numbers of the first row of a window are,
     logic later_signed;  // and others
 
-    assign {later_signed, first_signed, apart, greatest, alike, target, first_bias, first_weights, lanes, last_block, last_pass, last_channel, rows, columns}
+    assign {later_signed, first_signed, abreast, apart, greatest, alike, target, first_bias, first_weights, leaves_in, last_block, last_pass, last_channel, rows, columns}
         = descriptor[PLAIN-1:0];
 
     // Of layers with passes outside of windows.
@@ -164,7 +167,7 @@ module bitsmith_engine #(
     logic flushed;
     logic is_last_layer;
     logic [FLUSH_BITS-1:0] flush;
-    logic [LANE_BITS-1:0] left;  // sums in registers
+    logic [LANE_BITS-1:0] left;  // sums in registers, or those that leave at once
     logic leaves;
     logic is_window_done;  // the sums are the last ones of a window, after which the biases of the next one are the same
     logic is_round_done;  // and of all windows
@@ -273,6 +276,8 @@ module bitsmith_engine #(
     logic [WORD_BITS-1:0] read_at;
     logic [WORD_BITS-1:0] write_at;
     logic [WORD_BITS-1:0] write_step;
+    logic [WORD_BITS-1:0] next_place;  // of results
+    logic are_abreast;  // those that are written
     logic [PART-1:0] part_down;  // that the first position reads
     logic [PART-1:0] part_across;
     logic restarts;  // reading
@@ -282,8 +287,12 @@ module bitsmith_engine #(
     logic rereads;
     logic [WEIGHTS_BITS-1:0] round_weights;  // of the first pass of windows, or of the one that is outside of them
     logic [BIAS_BITS-1:0] round_bias;
+    logic [BIAS_BITS-1:0] next_bias;
 
+    assign are_abreast = abreast & ~x_take;
+    assign next_place = $unsigned(are_abreast ? WORD_BITS'(ABREAST) : WORD_BITS'(1));
     assign is_part_full = x_take & (write_at == LAST_OF_PART);
+    assign next_bias = bias_address + $unsigned(BIAS_BITS'(abreast ? ABREAST : 1));
     assign restarts = start | (step & outside & round_ends);
     assign rereads = (window_ends & ~(outside & round_ends)) | (block_ends & alike);
 
@@ -302,7 +311,7 @@ module bitsmith_engine #(
                 layer <= is_last_layer ? '0 : layer + 1'b1;
             end
             if (state == FLUSH && !leaves) flush <= flushed ? '0 : flush + 1'b1;
-            if (pass_ends) left <= lanes;
+            if (pass_ends) left <= leaves_in;
             else if (leaves) left <= left - 1'b1;
         end
     end
@@ -429,7 +438,7 @@ module bitsmith_engine #(
             if (start) weights_of <= first_weights;
             else if (outside & round_ends) weights_of <= weights_address + 1'b1;
             if (start) bias_of <= first_bias;
-            else if (outside & moves[3] & rounds[3]) bias_of <= bias_address + 1'b1;
+            else if (outside & moves[3] & rounds[3]) bias_of <= next_bias;
         end
     end else begin : g_layers
         logic unused;
@@ -447,11 +456,11 @@ module bitsmith_engine #(
         logic is_last_lane;
         logic is_last_of_all;
 
-        assign is_last_lane = stored_lane == lanes - 1'b1;
+        assign is_last_lane = stored_lane == leaves_in - 1'b1;
         assign is_last_of_all = stored_window == last_of_all;
 
         always_comb begin
-            if (~(outside & is_last_lane) | x_take) write_step = WORD_BITS'(1);
+            if (~(outside & is_last_lane) | x_take) write_step = next_place;
             else write_step = is_last_of_all ? to_round : to_result;
         end
 
@@ -467,7 +476,7 @@ module bitsmith_engine #(
     end else begin : g_follows
         logic unused;
 
-        assign write_step = WORD_BITS'(1);
+        assign write_step = next_place;
         assign unused = ^{to_result, to_round, last_of_all};
     end
     endgenerate
@@ -475,10 +484,11 @@ module bitsmith_engine #(
     logic [POSITIONS*BANKS*WIDTH-1:0] stored;  // numbers for each position
     logic [POSITIONS-1:0] is_real;
     logic [POSITIONS-1:0] writes;
-    logic [POSITIONS*WIDTH-1:0] written;
+    logic [POSITIONS*ABREAST*WIDTH-1:0] written;
     logic [POSITIONS-1:0] puts;  // into the memory
     logic [WORD_BITS-1:0] put_at;
-    logic [POSITIONS*WIDTH-1:0] put_data;
+    logic [POSITIONS*ABREAST*WIDTH-1:0] put_data;
+    logic put_abreast;
     logic [BANKS-1:0] used;
     logic signs;  // the numbers are signed
     logic unused_tap;
@@ -489,7 +499,8 @@ module bitsmith_engine #(
     generate
     for (k = 0; k < POSITIONS; k = k + 1) begin : g_written
         assign writes[k] = x_take ? loads[k] : core_done & ~is_last_layer & (apiece | (k == 0));
-        assign written[k*WIDTH+:WIDTH] = x_take ? x_data[(k%ACROSS)*WIDTH+:WIDTH] : core_stored[k*WIDTH+:WIDTH];
+        assign written[k*ABREAST*WIDTH+:ABREAST*WIDTH]
+            = x_take ? {ABREAST{x_data[(k%ACROSS)*WIDTH+:WIDTH]}} : core_stored[k*ABREAST*WIDTH+:ABREAST*WIDTH];
     end
 
     if (SINGLE && LATENCY % 2 == 0) begin : g_later  // steps read when results are there
@@ -497,11 +508,13 @@ module bitsmith_engine #(
             puts <= writes & {POSITIONS{~rst}};
             put_at <= write_at;
             put_data <= written;
+            put_abreast <= are_abreast;
         end
     end else begin : g_at_once
         assign puts = writes;
         assign put_at = write_at;
         assign put_data = written;
+        assign put_abreast = are_abreast;
     end
 
     if (BANKS == 1) begin : g_single
@@ -511,7 +524,7 @@ module bitsmith_engine #(
     end
 
     for (k = 0; k < BANKS; k = k + 1) begin : g_used
-        assign used[k] = adds[1] & (apart ? lanes > $unsigned(LANE_BITS'(k)) : bank == $unsigned(BANK_BITS'(k)));
+        assign used[k] = adds[1] & (apart ? leaves_in > $unsigned(LANE_BITS'(abreast ? k / ABREAST : k)) : bank == $unsigned(BANK_BITS'(k)));
     end
     endgenerate
 
@@ -524,6 +537,7 @@ module bitsmith_engine #(
         .WIDTH       (WIDTH),
         .CHECK       (CHECK),
         .BANKS       (BANKS),
+        .ABREAST     (ABREAST),
         .ROWS        (ROWS),
         .LARGE       (LARGE),
         .REST        (REST),
@@ -533,6 +547,7 @@ module bitsmith_engine #(
         .clk        (clk),
         .write      (puts),
         .write_at   (put_at),
+        .abreast    (put_abreast),
         .written    (put_data),
         .read_row   (read_at[WORD_BITS-1-:ROW_BITS]),
         .part_down  (part_down),
@@ -550,7 +565,7 @@ module bitsmith_engine #(
     always_ff @(posedge clk) begin
         signs <= is_first_tap[1] ? first_signed : later_signed;
         if (start) bias_address <= first_bias;
-        else if (moves[3]) bias_address <= rewinds[3] ? round_bias : bias_address + 1'b1;
+        else if (moves[3]) bias_address <= rewinds[3] ? round_bias : next_bias;
     end
 
     generate
@@ -598,6 +613,7 @@ module bitsmith_engine #(
         bitsmith_engine_lanes #(
             .LANES   (LANES),
             .BANKS   (BANKS),
+            .ABREAST (ABREAST),
             .WIDTH   (WIDTH),
             .WEIGHT  (WEIGHT),
             .SUM     (SUM),
@@ -609,6 +625,7 @@ module bitsmith_engine #(
             .clk     (clk),
             .apart   (apart),
             .greatest(greatest),
+            .abreast (abreast),
             .signs   (signs),
             .stored  (stored[k*BANKS*WIDTH+:BANKS*WIDTH]),
             .bank    (bank),
@@ -618,7 +635,7 @@ module bitsmith_engine #(
             .first   (begins[3]),
             .hold    (ends[4]),
             .move    (moves[4]),
-            .sum     (core_sum[k*SUM+:SUM])
+            .sum     (core_sum[k*ABREAST*SUM+:ABREAST*SUM])
         );
     end
     endgenerate

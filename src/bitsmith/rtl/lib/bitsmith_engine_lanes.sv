@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A row of multipliers of bitsmith_engine, and its accumulators: the sums of the lanes move to registers, and leave one by one.
+// A row of multipliers of bitsmith_engine, and its accumulators: the sums of the lanes move to registers, and leave one by one, or
+// several abreast.
 // Two lanes with the same number may share a multiplier, whose product has those of both.
 //
-// LANES, BANKS, WIDTH, WEIGHT, SUM, GREATEST, ALONE, PACKED, SHIFT   as bitsmith_engine has them
+// LANES, BANKS, ABREAST, WIDTH, WEIGHT, SUM, GREATEST, ALONE, PACKED, SHIFT   as bitsmith_engine has them
 module bitsmith_engine_lanes #(
     parameter int LANES = 2,
     parameter int BANKS = 1,
+    parameter int ABREAST = 1,
     parameter int WIDTH = 8,
     parameter int WEIGHT = 8,
     parameter int SUM = 20,
@@ -19,6 +21,7 @@ module bitsmith_engine_lanes #(
     input  logic                    clk,
     input  logic                    apart,     // lanes have numbers of their own
     input  logic                    greatest,
+    input  logic                    abreast,   // sums leave so
     input  logic                    signs,     // numbers are signed
     input  logic [ BANKS*WIDTH-1:0] stored,
     input  logic [   BANK_BITS-1:0] bank,      // with the number that all lanes may have
@@ -27,8 +30,8 @@ module bitsmith_engine_lanes #(
     input  logic                    add,       // the products, which are there another cycle later,
     input  logic                    first,     // as the first ones
     input  logic                    hold,      // the sums
-    input  logic                    move,      // to the next sum
-    output logic [         SUM-1:0] sum
+    input  logic                    move,      // to the next sum, or those that leave with it
+    output logic [ ABREAST*SUM-1:0] sum
 );
     localparam int PRODUCT = WIDTH + WEIGHT;
     localparam int TERM = (ALONE < LANES && SHIFT > PRODUCT) ? SHIFT : PRODUCT;
@@ -44,7 +47,8 @@ module bitsmith_engine_lanes #(
     logic [LANES*SUM-1:0] sums;
     logic [LANES*SUM-1:0] held;
     logic [PLACE-1:0] next;  // lane
-    logic [SUM-1:0] following;  // its sum
+    logic [PLACE-1:0] further;
+    logic [ABREAST*SUM-1:0] following;  // its sum, and those that leave with it
 
     genvar k;
     genvar lane;
@@ -141,17 +145,18 @@ module bitsmith_engine_lanes #(
     end
 
     // Sums stay where they are until one of them is chosen, so that each takes a register and little else.
-    for (k = 0; k < SUM; k = k + 1) begin : g_bit
+    for (k = 0; k < ABREAST * SUM; k = k + 1) begin : g_bit
+        localparam int OWN = k / SUM;  // beside the first of those that leave
         logic [(1<<PLACE)-1:0] column;
 
         for (lane = 0; lane < 1 << PLACE; lane = lane + 1) begin : g_choice
-            if (lane > 0 && lane < LANES) begin : g_held
-                assign column[lane] = held[lane*SUM+k];
+            if (lane >= (OWN == 0 ? 1 : ABREAST) && lane < LANES && (OWN == 0 || lane % ABREAST == OWN)) begin : g_held
+                assign column[lane] = held[lane*SUM+k%SUM];
             end else begin : g_never
                 assign column[lane] = 1'b0;
             end
         end
-        assign following[k] = column[next];
+        assign following[k] = column[next | $unsigned(PLACE'(OWN))];
     end
 
     if (GREATEST == 0) begin : g_unused
@@ -160,11 +165,13 @@ module bitsmith_engine_lanes #(
     end
     endgenerate
 
+    assign further = $unsigned(abreast ? PLACE'(ABREAST) : PLACE'(1));
+
     logic unused_held;
     assign unused_held = ^held[SUM-1:0];  // which is nobody's: its lane's sum leaves at once
 
     always_ff @(posedge clk) begin
-        if (hold) {held, sum, next} <= {sums, sums[SUM-1:0], PLACE'(1)};
-        else if (move) {sum, next} <= {following, next + 1'b1};
+        if (hold) {held, sum, next} <= {sums, sums[ABREAST*SUM-1:0], further};
+        else if (move) {sum, next} <= {following, next + further};
     end
 endmodule

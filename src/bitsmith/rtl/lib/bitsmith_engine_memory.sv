@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory of bitsmith_engine: numbers in BANKS memories, number k in the one k modulo BANKS. Reads give one of each.
 //
-// A row of larger memory has the numbers of several banks. The last rows may be block memory, where they would fill little of it.
+// A row of larger memory has the numbers of several banks, none of which are written at once. The last rows may be block memory, where they would fill little of it.
 //
 // WIDTH, CHECK   bits of a number, and its check bits (bitsmith_encode)
 // BANKS, ROWS    memories, a power of two, and numbers in each
+// ABREAST        numbers that may be written at once, from a place on that is a multiple of these; a power of two up to BANKS
 // LARGE, SINGLE  as bitsmith_ram has it
 // REST           the last rows, that are block memory beside larger memory of a multiple of as many, a power of two
 // WORD_BITS      of the place of a number
@@ -12,6 +13,7 @@ module bitsmith_engine_memory #(
     parameter int WIDTH = 8,
     parameter int CHECK = 0,
     parameter int BANKS = 1,
+    parameter int ABREAST = 1,
     parameter int ROWS = 64,
     parameter int LARGE = 0,
     parameter int REST = 0,
@@ -23,7 +25,8 @@ module bitsmith_engine_memory #(
     input  logic                   clk,
     input  logic                   write,
     input  logic [  WORD_BITS-1:0] write_at,
-    input  logic [      WIDTH-1:0] written,
+    input  logic                   abreast,   // so many numbers are written
+    input  logic [ABREAST*WIDTH-1:0] written,
     input  logic [   ROW_BITS-1:0] read_row,
     output logic [BANKS*WIDTH-1:0] stored,    // in the next cycle
     output logic [      BANKS-1:0] corrected,
@@ -31,14 +34,15 @@ module bitsmith_engine_memory #(
 );
     localparam int CODE = WIDTH + CHECK;
     localparam int PLACES = (LARGE == 0) ? 1 : 72 / LARGE;
-    localparam int TOGETHER = (BANKS < PLACES) ? BANKS : PLACES;
+    localparam int TOGETHER = (BANKS / ABREAST < PLACES) ? BANKS / ABREAST : PLACES;
     localparam int MEMORIES = BANKS / TOGETHER;
     localparam int WITHIN = $clog2(TOGETHER);
+    localparam int OF_MEMORIES = $clog2(MEMORIES);
     localparam int FIRST = ROWS - REST;
     localparam int FIRST_BITS = (REST == 0) ? ROW_BITS : $clog2(FIRST);
     localparam int REST_BITS = (REST > 1) ? $clog2(REST) : 1;
 
-    logic [CODE-1:0] code;
+    logic [ABREAST*CODE-1:0] codes;
     logic [BANKS*CODE-1:0] words;
     logic [ROW_BITS-1:0] write_row;
     logic writes_rest, reads_rest;
@@ -47,16 +51,18 @@ module bitsmith_engine_memory #(
 
     genvar k, t;
     generate
-    if (CHECK == 0) begin : g_as_it_is
-        assign code = written;
-    end else begin : g_encoded
-        bitsmith_encode #(
-            .WIDTH(WIDTH),
-            .CHECK(CHECK)
-        ) encode (
-            .data(written),
-            .code(code)
-        );
+    for (k = 0; k < ABREAST; k = k + 1) begin : g_code
+        if (CHECK == 0) begin : g_as_it_is
+            assign codes[k*CODE+:CODE] = written[k*WIDTH+:WIDTH];
+        end else begin : g_encoded
+            bitsmith_encode #(
+                .WIDTH(WIDTH),
+                .CHECK(CHECK)
+            ) encode (
+                .data(written[k*WIDTH+:WIDTH]),
+                .code(codes[k*CODE+:CODE])
+            );
+        end
     end
 
     if (REST == 0) begin : g_one_kind
@@ -89,18 +95,25 @@ module bitsmith_engine_memory #(
         logic is_written;
         logic [FIRST_BITS+WITHIN-1:0] write_place, read_place;
         logic [TOGETHER*CODE-1:0] first, last;
+        logic [CODE-1:0] code;
+
+        assign code = abreast ? codes[k%ABREAST*CODE+:CODE] : codes[CODE-1:0];
 
         if (MEMORIES == 1) begin : g_all
             assign is_written = write;
         end else begin : g_one
-            assign is_written = write & (write_at[BANK_BITS-1:WITHIN] == $unsigned((BANK_BITS - WITHIN)'(k)));
+            localparam logic [OF_MEMORIES-1:0] OTHERS = ~$unsigned(OF_MEMORIES'(ABREAST - 1));
+            logic [OF_MEMORIES-1:0] differs;
+
+            assign differs = write_at[OF_MEMORIES-1:0] ^ $unsigned(OF_MEMORIES'(k));
+            assign is_written = write & ((differs & (abreast ? OTHERS : '1)) == '0);
         end
 
         if (WITHIN == 0) begin : g_rows
             assign write_place = write_row[FIRST_BITS-1:0];
             assign read_place = read_row[FIRST_BITS-1:0];
         end else begin : g_places
-            assign write_place = {write_row[FIRST_BITS-1:0], write_at[WITHIN-1:0]};
+            assign write_place = {write_row[FIRST_BITS-1:0], write_at[BANK_BITS-1:OF_MEMORIES]};
             assign read_place = {read_row[FIRST_BITS-1:0], {WITHIN{1'b0}}};
         end
 
@@ -122,9 +135,9 @@ module bitsmith_engine_memory #(
             .read_data (first)
         );
 
-        assign words[k*TOGETHER*CODE+:TOGETHER*CODE] = reads_rest ? last : first;
-
         for (t = 0; t < TOGETHER; t = t + 1) begin : g_rest
+            assign words[(t*MEMORIES+k)*CODE+:CODE] = reads_rest ? last[t*CODE+:CODE] : first[t*CODE+:CODE];
+
             if (REST == 0) begin : g_none
                 assign last[t*CODE+:CODE] = '0;
             end else begin : g_some

@@ -4,7 +4,7 @@
 // Where a layer computes a window of each part at once (apiece), a position reads the part that is so many parts further down and
 // across, or zeros if there is none; else the first position reads the part of these numbers.
 //
-// DOWN, ACROSS, REACH_DOWN, REACH_ACROSS, PART as bitsmith_engine has them
+// ABREAST, DOWN, ACROSS, REACH_DOWN, REACH_ACROSS, PART as bitsmith_engine has them
 // WIDTH, CHECK, BANKS, ROWS, LARGE, REST, SINGLE, WORD_BITS  as bitsmith_engine_memory has them
 module bitsmith_engine_parts #(
     parameter int DOWN = 1,
@@ -15,6 +15,7 @@ module bitsmith_engine_parts #(
     parameter int WIDTH = 8,
     parameter int CHECK = 0,
     parameter int BANKS = 1,
+    parameter int ABREAST = 1,
     parameter int ROWS = 64,
     parameter int LARGE = 0,
     parameter int REST = 0,
@@ -26,7 +27,8 @@ module bitsmith_engine_parts #(
     input  logic                             clk,
     input  logic [            POSITIONS-1:0] write,
     input  logic [            WORD_BITS-1:0] write_at,
-    input  logic [      POSITIONS*WIDTH-1:0] written,
+    input  logic                             abreast,    // so many numbers are written
+    input  logic [POSITIONS*ABREAST*WIDTH-1:0] written,
     input  logic [             ROW_BITS-1:0] read_row,
     input  logic [                 PART-1:0] part_down,
     input  logic [                 PART-1:0] part_across,
@@ -51,6 +53,7 @@ module bitsmith_engine_parts #(
             .WIDTH    (WIDTH),
             .CHECK    (CHECK),
             .BANKS    (BANKS),
+            .ABREAST  (ABREAST),
             .ROWS     (ROWS),
             .LARGE    (LARGE),
             .REST     (REST),
@@ -60,7 +63,8 @@ module bitsmith_engine_parts #(
             .clk      (clk),
             .write    (write[p]),
             .write_at (write_at),
-            .written  (written[p*WIDTH+:WIDTH]),
+            .abreast  (abreast),
+            .written  (written[p*ABREAST*WIDTH+:ABREAST*WIDTH]),
             .read_row (read_row),
             .stored   (given[p*BANKS*WIDTH+:BANKS*WIDTH]),
             .corrected(corrected[p*BANKS+:BANKS]),

@@ -1,0 +1,126 @@
+"""Rows of multipliers on which layers could take turns, the layers as each executes them, and the cycles that these take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import mul
+
+import numpy as np
+
+from bitsmith.dataflow.engine import ENGINE_STAGES, bias_group
+from bitsmith.dataflow.engine_layer import EngineLayer, Grid
+from bitsmith.dataflow.storage import weight_bits
+from bitsmith.ir.types import objects, width_of
+from bitsmith.mapping.engine.units import Unit
+from bitsmith.mapping.folding import divisors
+
+_FUNCTION_STAGES = 12
+"""Cycles that the token function is taken to have, at most."""
+
+_POWERS = (2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """Multipliers, of how many of these each may have a number of its own, and parts whose windows have such multipliers each.
+
+    ``abreast``: sums of a window that may leave at once.
+    """
+
+    lanes: int
+    banks: int
+    parts: Grid = (1, 1)
+    abreast: int = 1
+
+    @property
+    def multipliers(self) -> int:
+        """Those of all parts."""
+        return self.lanes * math.prod(self.parts)
+
+
+def rows_of(units: Sequence[Unit], abreast: int = 1) -> Iterator[Row]:
+    """Rows of multipliers that a unit can use all of."""
+    lanes = {lanes for unit in units for lanes in divisors(unit.weights.shape[2])}
+    numbers = {count for unit, own in _leaving(units, abreast) for count in _POWERS if _is_apart(unit, count, own)}
+    if any(len(unit.bias) % abreast for unit in units[:-1]):
+        return
+    for number in {1, *numbers}:
+        yield from (Row(each, number, (1, 1), abreast) for each in {*lanes, number} if each >= number)
+
+
+def bias_words(units: Sequence[Unit], rows: Iterable[Row]) -> dict[Row, int]:
+    """Words of the biases of all units for each row, if they have no more bits than sums."""
+    bits = max(width_of(*unit.total) for unit in units)
+    weight, count = max(weight_bits(unit.weights) for unit in units), sum(len(unit.bias) for unit in units)
+    return {row: -(-count // bias_group(row.lanes * weight, bits)) for row in rows}
+
+
+def _leaving(units: Sequence[Unit], abreast: int) -> Iterator[tuple[Unit, int]]:
+    """The units with the sums of each that may leave at once: of the last one a result does."""
+    return zip(units, [*[abreast] * (len(units) - 1), 1], strict=True)
+
+
+def _is_apart(unit: Unit, banks: int, abreast: int) -> bool:
+    """Return True if several lanes can have blocks of a channel each; their results leave in time."""
+    blocks, steps, columns = unit.blocks, unit.weights.shape[1], unit.weights.shape[2]
+    single = columns == 1 and blocks == unit.channels and blocks % banks == 0
+    return 1 < banks <= steps * abreast and single
+
+
+def _layer(unit: Unit, row: Row, abreast: int) -> EngineLayer:
+    """A unit with as many lanes as it can use: no more than leave in its steps, so many ``abreast`` if lanes are a multiple."""
+    apart, (count, steps, columns) = _is_apart(unit, row.banks, abreast), unit.weights.shape
+    if apart:
+        alike = np.broadcast_to(unit.weights, (max(count, row.banks), steps, 1))
+        weights = alike.reshape(-1, 1, row.banks, steps).transpose(0, 1, 3, 2)
+    else:
+        most = ((lanes, steps * (1 if lanes % abreast else abreast)) for lanes in divisors(columns))
+        lanes = max(lanes for lanes, leave in most if lanes <= min(row.lanes, leave))
+        weights = unit.weights.reshape(count, steps, columns // lanes, lanes).transpose(0, 2, 1, 3)
+    return EngineLayer(
+        unit.name,
+        unit.op,
+        unit.grid,
+        0,
+        unit.channels,
+        unit.blocks // row.banks if apart else unit.blocks,
+        objects(weights),
+        unit.bias,
+        unit.chosen,
+        unit.greatest,
+        0,
+        0,
+        unit.ranges,
+        apart,
+        parts=unit.parts,
+        apiece=unit.apiece,
+        abreast=1 if weights.shape[3] % abreast else abreast,
+    )
+
+
+def layers_on(units: Sequence[Unit], row: Row) -> list[EngineLayer]:
+    """The layers of an engine, but for the places of tensors, biases and choices."""
+    return [_layer(unit, row, own) for unit, own in _leaving(units, row.abreast)]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Steps of a window of each unit on a row of multipliers, and cycles after all windows of each, together."""
+
+    steps: tuple[int, ...]
+    after: int
+
+    @staticmethod
+    def of(units: Sequence[Unit], row: Row) -> Work:
+        """Return that of units which are not in parts."""
+        layers = layers_on(units, row)
+        steps = tuple(layer.blocks * layer.passes * layer.steps for layer in layers)
+        flushes = sum(1 + layer.lanes // layer.abreast + ENGINE_STAGES + _FUNCTION_STAGES for layer in layers)
+        return Work(steps, flushes)
+
+    def cycles(self, windows: Sequence[int], tokens: int) -> int:
+        """Cycles of a frame of so many tokens, with so many windows of each unit, which may be those of a part."""
+        steps: int = sum(map(mul, windows, self.steps))
+        return tokens + steps + self.after
