@@ -30,7 +30,7 @@ _COUNTS = """
 
     always_ff @(posedge clk) begin
         clocks <= clocks + 1;
-        if (step) products[layer] <= products[layer] + longint'(lanes) * (apiece ? POSITIONS : 1);
+        if (step) products[layer] <= products[layer] + longint'(leaves_in) * (abreast ? ABREAST : 1) * (apiece ? POSITIONS : 1);
         if (flushed & is_last_layer) begin
             $fwrite(counts, "%0d", clocks);
             for (int at = 0; at < LAYERS; ++at) $fwrite(counts, " %0d", products[at]);
