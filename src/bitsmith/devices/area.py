@@ -23,6 +23,7 @@ class AreaModel:
         constant_bits: look-up tables of a bit of a carry chain of which one operand is constant, as above an unsigned one.
         subtraction_luts: what the carry of each term that is subtracted begins with.
         chain_luts: what every carry chain begins with.
+        least_chain: bits of a sum from which on synthesis gives it a carry chain.
         inverts_apart: True if carries take their operands as they are, so that bits which are subtracted are inverted before.
         constant_comparator_luts: over the width of what is compared with a constant.
         product_luts: per bit of the products of single bits of a multiplier without blocks, and of its wider operand.
@@ -56,6 +57,7 @@ class AreaModel:
     constant_bits: int
     subtraction_luts: int
     chain_luts: int
+    least_chain: int
     inverts_apart: bool
     constant_comparator_luts: Line
     product_luts: tuple[float, float]

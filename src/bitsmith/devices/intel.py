@@ -128,6 +128,7 @@ def _area(delays: DelayModel) -> AreaModel:
         constant_bits=1,
         subtraction_luts=1,
         chain_luts=0,
+        least_chain=1,
         inverts_apart=False,
         constant_comparator_luts=Line(2.0, 1.0),
         product_luts=(2.0, -0.8),  # of 3 by 8 bits 40, 3 by 14 75

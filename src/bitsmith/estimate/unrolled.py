@@ -21,9 +21,6 @@ from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import Netlist, Predicate, Word, WordRef, live_words, operands, readers_of
 from bitsmith.netlist.pipeline import PipelineStages
 
-_LEAST_CHAIN = 3
-"""Synthesis gives shorter sums no carry chain."""
-
 
 def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
     """The size of ``netlist`` with registers as in ``stages``, and those of the pipeline of valid samples."""
@@ -109,8 +106,11 @@ class _Counted:
 
     def _sum(self, word: Word, cell: cells.AddSub) -> float:
         bits = max(word.width + word.drop - carry_start(cell), 0)
-        if bits < _LEAST_CHAIN:
-            return float(bits)
+        if (
+            bits < self._area.least_chain
+        ):  # look-up tables of bits, and of carries where these have more than two before them
+            widest = max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b)) - carry_start(cell)
+            return bits + max(min(bits, widest) - 2, 0.0)
         if not self._area.constant_bits:
             tops = [self._top(ref) for ref in (cell.a, cell.b)]
             return max(min(word.width + word.drop, *tops) - carry_start(cell), 0)
@@ -164,7 +164,7 @@ class _Counted:
         return (
             index in self._stages.tables_of_bits
             and isinstance(cell, cells.AddSub)
-            and word.width + word.drop - carry_start(cell) >= _LEAST_CHAIN
+            and word.width + word.drop - carry_start(cell) >= self._area.least_chain
             and (cell.b.word == index or not isinstance(self._words[cell.b.word].cell, cells.RomRead))
         )
 
