@@ -6,7 +6,7 @@ cell; where bits of an operand are constant (above an unsigned one, or a literal
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class _Counted:
         self._area: AreaModel = family.area
         self._netlist = netlist
         self._inputs, self._sums_choose = lut_inputs(family.delays), family.delays.sums_choose
+        self._in_tables = family.delays.thresholds_in_tables
         self.absorbed = absorb(netlist, self._inputs, sums_choose=self._sums_choose)
         self._stages = stages
         self.registers, self._memories = registers(netlist, stages, self.absorbed, family)
@@ -49,7 +50,7 @@ class _Counted:
         self._readers = readers_of(netlist)
         self._inverted: dict[tuple[int, int], int] = {}
         """Bits that are subtracted from others, by word and stage: a mask."""
-        self._compared: Counter[int] = Counter()
+        self._compared: defaultdict[int, list[int]] = defaultdict(list)
         """Comparisons with constants, by the word that is compared."""
         for index in live_words(netlist):
             for operand in operands(netlist.words[index].cell):
@@ -101,8 +102,22 @@ class _Counted:
 
     def thresholds(self) -> float:
         """The look-up tables of comparisons with constants, which share what they can."""
-        found = self._compared.items()
-        return sum(self._area.comparisons(number, self._words[word].width) for word, number in found)
+        return sum(
+            self._threshold(found[0], self._words[word].width)
+            if self._in_tables and len(found) == 1
+            else self._area.comparisons(len(found), self._words[word].width)
+            for word, found in self._compared.items()
+        )
+
+    def _threshold(self, index: int, width: int) -> int:
+        """A comparison in look-up tables, the last of which joins those of choices where these have inputs left."""
+        tables, readers = 1 + -(-max(width - self._inputs, 0) // (self._inputs - 1)), {index}
+        while absorbed := {
+            reader for reader in readers if reader == index or self.absorbed.sources[reader] != (reader,)
+        }:
+            readers = readers - absorbed | {reader for one in absorbed for reader in self._readers[one]}
+        chosen = (self.absorbed.inputs[one] if isinstance(self._words[one].cell, cells.Mux) else 0 for one in readers)
+        return max(tables - all(0 < 2 * inputs <= self._inputs + 1 for inputs in chosen), 1)
 
     def _sum(self, word: Word, cell: cells.AddSub) -> float:
         bits = max(word.width + word.drop - carry_start(cell), 0)
@@ -148,7 +163,7 @@ class _Counted:
         if self.absorbed.inputs[index]:
             self.lut += 1
         elif given:
-            self._compared[cell.a.word] += 1
+            self._compared[cell.a.word].append(index)
         else:
             width = max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b))
             equal = cell.predicate in (Predicate.EQ, Predicate.NE)
