@@ -21,7 +21,7 @@ class AreaModel:
         adder_luts, comparator_luts, mux2_luts: over the width of the widest operand.
         carry_bits: bits of a sum that share a carry cell, whose look-up tables count together.
         constant_bits: look-up tables of a bit of a carry chain of which one operand is constant, as above an unsigned one.
-        subtraction_luts: what the carry of each term that is subtracted begins with.
+        subtraction_luts: what the carries of all terms that are subtracted begin with: synthesis keeps one cell for them.
         chain_luts: what every carry chain begins with.
         least_chain: bits of a sum from which on synthesis gives it a carry chain.
         inverts_apart: True if carries take their operands as they are, so that bits which are subtracted are inverted before.

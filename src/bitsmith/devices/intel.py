@@ -123,14 +123,14 @@ def _area(delays: DelayModel) -> AreaModel:
     return AreaModel(
         source=_SOURCE,
         adder_luts=Line(0.0, 1.0),
-        comparator_luts=Line(2.0, 1.0),
+        comparator_luts=Line(1.0, 1.0),
         carry_bits=1,
         constant_bits=1,
         subtraction_luts=1,
         chain_luts=0,
         least_chain=1,
         inverts_apart=False,
-        constant_comparator_luts=Line(2.0, 1.0),
+        constant_comparator_luts=Line(1.0, 1.0),
         product_luts=(2.0, -0.8),  # of 3 by 8 bits 40, 3 by 14 75
         shared_comparisons=1.0,  # carry chains, which share nothing
         bit_sums=0.3,

@@ -50,6 +50,10 @@ class _Counted:
         self._readers = readers_of(netlist)
         self._inverted: dict[tuple[int, int], int] = {}
         """Bits that are subtracted from others, by word and stage: a mask."""
+        self._subtracts = False
+        """Whether carry chains subtract: synthesis makes one cell of what all of them begin with."""
+        self._columns = set[tuple[int, int]]()
+        """Bits of tables that are one look-up table, by address and contents: of those that are alike there is one."""
         self._compared: defaultdict[int, list[int]] = defaultdict(list)
         """Comparisons with constants, by the word that is compared."""
         for index in live_words(netlist):
@@ -102,12 +106,15 @@ class _Counted:
 
     def thresholds(self) -> float:
         """The look-up tables of comparisons with constants, which share what they can."""
-        return sum(
-            self._threshold(found[0], self._words[word].width)
-            if self._in_tables and len(found) == 1
-            else self._area.comparisons(len(found), self._words[word].width)
-            for word, found in self._compared.items()
-        )
+        luts = float(self._subtracts * self._area.subtraction_luts)
+        for word, found in self._compared.items():
+            width = self._words[word].width
+            if self._in_tables and len(found) == 1:
+                luts += self._threshold(found[0], width)
+            else:  # the last look-up table of a chain joins that of its only reader
+                joined = 0 if self._in_tables else sum(len(self._readers[one]) == 1 for one in found)
+                luts += self._area.comparisons(len(found), width) - joined * self._area.subtraction_luts
+        return luts
 
     def _threshold(self, index: int, width: int) -> int:
         """A comparison in look-up tables, the last of which joins those of choices where these have inputs left."""
@@ -129,7 +136,7 @@ class _Counted:
         if not self._area.constant_bits:
             tops = [self._top(ref) for ref in (cell.a, cell.b)]
             return max(min(word.width + word.drop, *tops) - carry_start(cell), 0)
-        bits += self._area.subtraction_luts if cell.subtract else 0
+        self._subtracts |= cell.subtract
         return float(-(-bits // self._area.carry_bits) * self._area.carry_bits + self._area.chain_luts)
 
     def _top(self, ref: WordRef) -> int:
@@ -187,7 +194,26 @@ class _Counted:
         address = self._words[cell.address].width
         if index in self._memories:
             self.bram += self._memories[index]
+        elif address <= self._inputs and not self._in_sum(index, address):
+            columns = self._bits_of(word, cell) - self._columns
+            self._columns |= columns
+            self.lut += len(columns) * self._area.table_luts[address]
         elif not self._in_sum(index, address):
             entries = np.array([self._netlist.tables[cell.table]], dtype=np.object_) >> word.drop
             share = unlike(entries, cell.first, address, word.width, self._inputs, self._area.unlike_power)[0]
             self.lut += self._area.table(address, word.width) * share
+
+    def _bits_of(self, word: Word, cell: cells.RomRead) -> set[tuple[int, int]]:
+        """The bits of a table that are neither constant nor bits of its address, by address and contents."""
+        size, entries = 1 << self._words[cell.address].width, self._netlist.tables[cell.table]
+        usual = max(set(entries), key=entries.count)
+        words = dict(
+            zip((place % size for place in range(cell.first, cell.first + len(entries))), entries, strict=True)
+        )
+        wires = [range(size), [0] * size, [-1] * size]
+        plain = {sum((one >> bit & 1) << place for place, one in enumerate(row)) for row in wires for bit in range(7)}
+        columns = (
+            sum((words.get(place, usual) >> bit & 1) << place for place in range(size))
+            for bit in range(word.drop, word.drop + word.width)
+        )
+        return {(cell.address, column) for column in columns if column not in plain}
