@@ -77,7 +77,7 @@ class _Counted:
             self.lut += max(word.width + word.drop - cell.passed, 0)
             self.lut += (cell.subtract_b + cell.subtract_c) * self._area.subtraction_luts
         elif isinstance(cell, cells.Mux):
-            self.lut += self._choice(index, word, cell)
+            self.lut += self._choice(index, word, cell) + self._set_bits(index, word, cell)
         elif isinstance(cell, cells.Comparator):
             self._compare(index, cell)
         elif isinstance(cell, cells.Multiplier):
@@ -157,6 +157,14 @@ class _Counted:
         if len(arms) == 1 and self._chosen_again(index):
             return 1.0
         return float(word.width) * (1.0 if self.absorbed.inputs[index] else self._area.mux2_luts.per_bit)
+
+    def _set_bits(self, index: int, word: Word, cell: cells.Mux) -> int:
+        """The inverters of a register that a constant sets, where registers can only be cleared."""
+        if not self._area.sets_apart or self._read_at_once[index]:
+            return 0
+        arms = ((self._words[ref.word].cell, ref.shift) for ref in (cell.a, cell.b))
+        given = [arm.value << shift >> word.drop for arm, shift in arms if isinstance(arm, cells.Literal)]
+        return sum((value & (1 << word.width) - 1).bit_count() for value in given)
 
     def _chosen_again(self, index: int) -> bool:
         """Return True if a word only goes into another choice: its bits are in that choice's tables."""
