@@ -44,10 +44,12 @@ _UP_AND_DOWN = 1.0
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
 
-_SWEEP_CHOICES, _SWEEP_COUNTERS = Line(45.0, 11.0), Line(17.0, 4.3)
-"""Over the bits of a number of tokens: the choices that a sweep's look-up tables are worth, and the bits of its counters.
+_SWEEP_CHOICES, _SWEEP_AXIS, _SWEEP_COUNTERS = Line(-18.0, 11.0), 40.0, Line(12.0, 4.3)
+"""Over the bits of a number of tokens: the choices that a sweep's look-up tables are worth, more for each axis that has several
+positions, and the bits of its counters.
 
-Sweeps of 32 to 8,192 tokens have 95 to 202 look-up tables on ECP5, 50 to 103 on AMD's families, and 38 to 78 flip-flops.
+Sweeps of 8 to 16 tokens along one axis have 34 to 47 look-up tables on AMD's families and 71 to 100 on ECP5, of 64 and 256 along
+two 70 and 78 on AMD's; 30 to 52 flip-flops.
 """
 
 _SINGLE_PORT_LUTS, _SINGLE_PORT_FFS = Line(-30.0, 6.4), 4.0
@@ -228,10 +230,10 @@ class Count:
         self.ff += words * bits
         self.lut += (words - 1) * bits
 
-    def sweep(self, taken: Stream, words: int, bits: float, column: int) -> None:
-        """A memory of ``words`` tokens, read by counters and constants; ``bits`` of a token that is given."""
+    def sweep(self, taken: Stream, axes: int, words: int, bits: float, column: int) -> None:
+        """A memory of ``words`` tokens, read by counters along ``axes`` and by constants; ``bits`` of a token that is given."""
         width = (taken.tokens + words).bit_length()
-        self.lut += _SWEEP_CHOICES.at(width) * self._area.mux2_luts.per_bit
+        self.lut += (_SWEEP_CHOICES.at(width) + _SWEEP_AXIS * axes) * self._area.mux2_luts.per_bit
         self.ff += _SWEEP_COUNTERS.at(width)
         places = 1 << (words - 1).bit_length()
         if not self.memory(Words.BY_ADDRESS, places, bits, column):  # which has a register of its own

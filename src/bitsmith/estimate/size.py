@@ -274,7 +274,8 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
         case Window():
             _count_window(count, kind, process, column)
         case Sweep():
-            count.sweep(process.takes[0], depth, process.results[0].bits, column)
+            axes = sum(size > 1 for size in kind.positions(process.takes[0]))
+            count.sweep(process.takes[0], axes, depth, process.results[0].bits, column)
         case Reorder():
             if is_monotone(kind.source):
                 count.lut += 2 * (len(kind.source) - 1).bit_length()
@@ -352,7 +353,9 @@ def _control(process: Process, operand: int, block: MultiplierBlock | None) -> t
             stages = own_latency(process, block) or 0
             flags = 3 * stages + (kind.steps - 1).bit_length() + (kind.groups * kind.steps - 1).bit_length()
             return _CONTROL_LUTS, flags
-        case Source() | Rom() | Window() | Sweep() | Engine():
+        case Sweep():
+            return 0.0, 0
+        case Source() | Rom() | Window() | Engine():
             return _CONTROL_LUTS, _CONTROL_FFS
         case _:
             assert_never(process.kind)
