@@ -126,6 +126,7 @@ ECP5 = Family(
         chain_luts=0,
         least_chain=5,
         inverts_apart=False,
+        carries_apart=False,
         sets_apart=False,
         constant_comparator_luts=Line(0.0, 1.0),
         product_luts=(3.0, -2.0),

@@ -129,6 +129,7 @@ def _family(
             chain_luts=0,
             least_chain=3,
             inverts_apart=True,
+            carries_apart=True,
             sets_apart=False,
             constant_comparator_luts=Line(0.0, 0.42),
             product_luts=(3.0, -2.0),  # of 4 by 4 bits 37, 8 by 8 176, 6 by 12 182, 16 by 16 776

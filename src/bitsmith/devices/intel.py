@@ -130,6 +130,7 @@ def _area(delays: DelayModel) -> AreaModel:
         chain_luts=0,
         least_chain=1,
         inverts_apart=False,
+        carries_apart=False,
         sets_apart=True,
         constant_comparator_luts=Line(1.0, 1.0),
         product_luts=(2.0, -0.8),  # of 3 by 8 bits 40, 3 by 14 75

@@ -97,6 +97,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         chain_luts=0,
         least_chain=3,
         inverts_apart=False,
+        carries_apart=False,
         sets_apart=False,
         constant_comparator_luts=Line(0.0, 0.3),
         product_luts=(2.0, -1.5),  # of 4 by 4 bits 26

@@ -135,7 +135,8 @@ class _Counted:
             return bits + max(min(bits, widest) - 2, 0.0)
         if not self._area.constant_bits:
             tops = [self._top(ref) for ref in (cell.a, cell.b)]
-            return max(min(word.width + word.drop, *tops) - carry_start(cell), 0)
+            start = max(carry_start(cell), word.drop if self._area.carries_apart else 0)
+            return max(min(word.width + word.drop, *tops) - start, 0)
         self._subtracts |= cell.subtract
         return float(-(-bits // self._area.carry_bits) * self._area.carry_bits + self._area.chain_luts)
 
