@@ -50,6 +50,8 @@ class _Counted:
         self._readers = readers_of(netlist)
         self._inverted: dict[tuple[int, int], int] = {}
         """Bits that are subtracted from others, by word and stage: a mask."""
+        self._sums = dict[tuple[frozenset[WordRef], int], float]()
+        """Look-up tables of sums, by operands and stage."""
         self._subtracts = False
         """Whether carry chains subtract: synthesis makes one cell of what all of them begin with."""
         self._columns = set[tuple[int, int]]()
@@ -69,7 +71,11 @@ class _Counted:
             return
         if isinstance(cell, cells.AddSub):
             self.adders += 1
-            self.lut += self._sum(word, cell)
+            luts, terms = self._sum(word, cell), (frozenset((cell.a, cell.b)), self._stages.stage[index])
+            if not cell.subtract:  # synthesis makes one of sums that are alike but for the order of their operands
+                before = self._sums.get(terms, 0.0)
+                self._sums[terms], luts = max(before, luts), max(luts - before, 0.0)
+            self.lut += luts
             if cell.subtract and self._area.inverts_apart:
                 self._invert(index, cell.b.word)
         elif isinstance(cell, cells.TernaryAdder):
