@@ -1,9 +1,9 @@
 """Estimates of random networks, which no figure of a family was fitted to, beside what Yosys and Verilator find.
 
-``random_estimates.py [--number N] [--seed K] [--seconds S] [--most LUTS] [--results FILE] [--table FILE]``. Networks of many
-kinds for all families are drawn for a seed, converted, estimated, synthesized and simulated, the smallest first, until the
+``random_estimates.py [NAME...] [--number N] [--seed K] [--seconds S] [--most LUTS] [--results FILE] [--table FILE]``. Networks of
+many kinds for all families are drawn for a seed, converted, estimated, synthesized and simulated, the smallest first, until the
 seconds are over: what was measured is kept, so that the next run goes on. Those of more than ``LUTS`` look-up tables by estimate
-are left out. The table gets a line for each network that was measured.
+are left out. The table gets a line for each network that was measured. With names (``KIND-SEED.PLACE``) only these are.
 """
 
 from __future__ import annotations
@@ -145,20 +145,23 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=6000)
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "bitsmith-measured.json")
     parser.add_argument("--table", type=Path, default=RESULTS)
+    parser.add_argument("names", nargs="*", metavar="NAME")
     given = parser.parse_args()
-    networks, results, start = drawn(given.number, given.seed), Results(given.results), time.monotonic()
+    results, start, chosen = Results(given.results), time.monotonic(), drawn(given.number, given.seed)
+    networks = {name: network for name, network in chosen.items() if name in (given.names or chosen)}
     for _, name, size, circuit in sorted(made(networks), key=lambda one: (one[2].lut, one[0])):
         family = family_named(networks[name].family)
         late = time.monotonic() - start > given.seconds
         if size.lut > given.most or (late and not results.knows(circuit.sources, family)):
+            print(f"{name} on {family.name} is left out: {size.lut} look-up tables", file=sys.stderr)
             continue
-        lines = read(given.table)
-        found = results.of(circuit, family)
+        found, lines = results.of(circuit, family), read(given.table)
         lines[name] = Line.of(name, networks[name], found, size, circuit.cycles[0])
         write(given.table, lines)
         print(name, *lines[name].ratios, lines[name], file=sys.stderr, flush=True)
     lines = read(given.table)
-    Console(width=130).print(shown([line for name, line in lines.items() if name in networks]))
+    if kept := [line for name, line in lines.items() if name in networks]:
+        Console(width=130).print(shown(kept))
 
 
 if __name__ == "__main__":
