@@ -48,6 +48,15 @@ def test_what_single_precision_holds_stays_at_its_tie() -> None:
     assert at_ties(rng, relu, [others], others) is others
 
 
+@given(st.lists(st.floats(2.0**-12, 2.0**-8, width=32), min_size=7, max_size=7), st.integers(0, 32))
+def test_small_inputs_stay_on_their_sides_beside_large_ones(small: list[float], seed: int) -> None:
+    """What single precision holds has no more error for what stands beside it."""
+    nodes = (NetworkNode("x", Input((8,))), NetworkNode("y", Sign(), ("x",)))
+    x = np.array([[*small, 3000.1]]).astype(np.float32).astype(np.float64)
+    (signs,) = shaken(Network(nodes, ("x",), ("y",), "signs"), [np.concatenate([x, -x])], seed)
+    np.testing.assert_array_equal(signs, [[1.0] * 8, [-1.0] * 8])
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([ArgMax(0), Sign(), EXAMPLES[0].layer]))
 def test_decisions_beyond_the_last_places_of_single_precision_are_the_model_s(seed: int, layer: Layer) -> None:
     """The circuit's are taken nearer to a threshold, and are told with the bits that are enough for them elsewhere."""

@@ -103,8 +103,15 @@ def _float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision
 def shaken(network: Network, inputs: Sequence[Floats], seed: int = 0) -> list[Floats]:
     """The outputs if fractions of the inputs, and what layers decide by, differ in the last places of single precision."""
     rng = np.random.default_rng(seed)
-    last = [np.where(x == np.rint(x), x, x * (1.0 + rng.choice([-LAST_PLACE, LAST_PLACE], x.shape))) for x in inputs]
+    last = [np.where(x == np.rint(x), x, _beside(x, rng.choice([-LAST_PLACE, LAST_PLACE], x.shape))) for x in inputs]
     return float_outputs(network, last, partial(at_ties, rng))
+
+
+def _beside(x: Floats, share: Floats) -> Floats:
+    """Numbers that differ by a ``share`` of them, in single precision where they are."""
+    near = x * (1.0 + share)
+    single = near.astype(np.float32)
+    return np.where(x == x.astype(np.float32), single, near)
 
 
 @dataclass(frozen=True, eq=False)
