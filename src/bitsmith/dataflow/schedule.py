@@ -46,7 +46,7 @@ _ROUNDS = 4
 _BOUNDS = (1, 2)
 """Places that are tried for large FIFOs."""
 
-_MOST_TRIED, _MOST_CORNERS = 12, 1 << 26
+_MOST_TRIED, _MOST_CORNERS = 12, 1 << 24
 """FIFOs that are tried, and corners of all sequences of their trials: where frames have millions of tokens, fewer are tried."""
 
 _LEAST_BITS = 256
@@ -139,9 +139,11 @@ def _frames(
     return frames
 
 
-def fifos(network: Network, latencies: Mapping[int, int]) -> tuple[tuple[Fifo, ...], int]:
-    """The FIFOs of the schedule, and its interval, which take a fraction of its time."""
+def fifos(network: Network, latencies: Mapping[int, int], *, planned: bool = True) -> tuple[tuple[Fifo, ...], int]:
+    """The FIFOs of the schedule, and its interval, which take a fraction of its time; those of one place unless ``planned``."""
     graph = _SequencerGraph(network, latencies, Process.timing)
+    if not planned:
+        return graph.fifos([1] * len(graph.links)), graph.slowest
     return graph.fifos(graph.depths(graph.interval)), graph.interval
 
 
@@ -202,13 +204,13 @@ class _SequencerGraph:
     def interval(self) -> int:
         """Fewest cycles per frame of the slowest sequencer, or of a round of those that wait for each other."""
         if not self._rounds:
-            return self._slowest
+            return self.slowest
         times = self.run([link.constant for link in self.links], _ROUNDS, None)
         ends = [(times[number], len(times[number]) - self.sequencers[number].actions) for number in self._rounds]
-        return max(self._slowest, *(at[-1] - at[before - 1] for at, before in ends))
+        return max(self.slowest, *(at[-1] - at[before - 1] for at, before in ends))
 
     @property
-    def _slowest(self) -> int:
+    def slowest(self) -> int:
         """Fewest cycles per frame of the slowest sequencer."""
         return max(sequencer.cycles for sequencer in self.sequencers)
 
@@ -370,7 +372,7 @@ class _SequencerGraph:
         while news:
             if patience == 0:
                 gaps = [sequencer.gap for sequencer in self.sequencers]
-                return settled(times, gaps, offsets, waits, -(-self._slowest // _SLICES), latest)
+                return settled(times, gaps, offsets, waits, -(-self.slowest // _SLICES), latest)
             patience -= 1
             # Cheap ones first: processes that wait for each other in turn settle before what is costly is raised once.
             number = min(news, key=lambda n: (len(times[n].places).bit_length() // _BITS_ALIKE, n))

@@ -18,7 +18,7 @@ from typing import TypeVar
 from bitsmith.devices import Part
 from bitsmith.estimate.figures import Cells, Size
 from bitsmith.estimate.products import products_of
-from bitsmith.estimate.size import estimate_layout, estimate_network
+from bitsmith.estimate.size import Possible, estimate_layout, estimate_network
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
@@ -225,7 +225,7 @@ def sooner(program: Program, part: Part, directives: Directives, budget_ns: floa
     paces, share = _Paces.of(program, part, replace(directives, reuse={}, parallel=False)), _routed(part)
     first = paces.roomy(("LUT",), _NEARLY)
     for step, way in product(range(first, _step(below)), paces.ways(first)):
-        if _has_room(way.laid_out(step).size, part, share):
+        if _has_room(way.laid_out(step, possible=way.nearly).size, part, share):
             found = way.laid_out(step, budget_ns)
             if found.size.interval < below and _has_room(found.size, part, share):
                 return found
@@ -311,14 +311,24 @@ class _Paces:
         start = last if math.isinf(near) else min(max(_step(int(near)), self.least), last)
         return _first(*_around(start, self.least, last, able), able)
 
-    def laid_out(self, step: int, budget_ns: float | None = None) -> Fit:
-        """The layout of a step; its estimate is rough without ``budget_ns``."""
+    def nearly(self, size: Size) -> bool:
+        """Return True if there is about room for a circuit of ``size``, multiplier blocks apart."""
+        return all(need.share <= _NEARLY for need in needs(size, self.part) if need.label != "DSP")
+
+    def laid_out(self, step: int, budget_ns: float | None = None, possible: Possible = None) -> Fit:
+        """The layout of a step; its estimate is rough without ``budget_ns``, and may lack FIFOs if it is not ``possible``."""
         if budget_ns is None and step in self.rough:
             return self.rough[step]
         directives = _paced(self.layers, self.wanted, round(2 ** (step / _STEPS_PER_OCTAVE)))
-        size = estimate_layout(self.program, directives, self.part.family, budget_ns)
+        whole = [True]
+
+        def judged(size: Size) -> bool:
+            whole.append(possible is None or possible(size))
+            return whole[-1]
+
+        size = estimate_layout(self.program, directives, self.part.family, budget_ns, judged)
         found = Fit(directives, size, self.graphs)
-        if budget_ns is None:
+        if budget_ns is None and whole[-1]:
             self.rough[step] = found
         return found
 
@@ -332,7 +342,7 @@ class _Paces:
         """
 
         def able(step: int) -> bool:
-            return _has_room(self.laid_out(step).size, self.part, blocks)
+            return _has_room(self.laid_out(step, possible=self.nearly).size, self.part, blocks)
 
         low = self.roomy() if near is None else self._first(self.most, near, able)
         if low is None:
@@ -346,17 +356,22 @@ class _Paces:
         One after the last step if that takes more than the share ``last`` of the room.
         """
 
-        def room(step: int, share: float) -> bool:
-            found = needs(self.laid_out(step).size, self.part)
-            return all(
-                need.share <= share
-                for need in found
-                if (need.label != "DSP" if labels is None else need.label in labels)
-            )
+        def room(step: int, share: float, possible: Possible = self.nearly) -> bool:
+            found = needs(self.laid_out(step, possible=possible).size, self.part)
+            named = [need for need in found if (need.label != "DSP" if labels is None else need.label in labels)]
+            return all(need.share <= share for need in named)
 
-        if not room(self.most, last):
+        if not room(self.most, last, _never):
             return self.most + 1
-        return _first(self.least, self.most, lambda step: room(step, _NEARLY))
+        low = _first(self.least, self.most, lambda step: room(step, _NEARLY, _never))
+        if room(low, _NEARLY) and (room(low, last) or room(self.most, last)):
+            return low
+        return _first(low, self.most, lambda step: room(step, _NEARLY)) if room(self.most, last) else self.most + 1
+
+
+def _never(_: Size) -> bool:
+    """Return False: FIFOs that take long to plan are left out."""
+    return False
 
 
 def _first(low: int, high: int, able: Callable[[int], bool]) -> int:
@@ -384,10 +399,10 @@ def _around(start: int, low: int, high: int, able: Callable[[int], bool]) -> tup
     return (max(high - stride, low) + 1 if low < high else low), high
 
 
-def slowest(program: Program, part: Part, wanted: Directives) -> Fit:
-    """The layout with the greatest reuse factors, whether it fits or not."""
+def slowest(program: Program, part: Part, wanted: Directives, possible: Possible = None) -> Fit:
+    """The layout with the greatest reuse factors, whether it fits or not; without FIFOs if it is not ``possible``."""
     paces = _Paces.of(program, part, wanted)
-    return paces.laid_out(paces.most)
+    return paces.laid_out(paces.most, possible=possible)
 
 
 def in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float, blocks: float = 1.0) -> Fit | None:
@@ -395,24 +410,26 @@ def in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float, 
 
     None if that leaves too few cycles, or does not fit into the share ``blocks`` of the multiplier blocks of ``part``.
     """
-    found = _in_turn(program, part, wanted, budget_ns)
+    found = _in_turn(program, part, wanted, budget_ns, lambda size: _has_room(size, part, blocks))
     return found if found is not None and _has_room(found.size, part, blocks) else None
 
 
-def _in_turn(program: Program, part: Part, wanted: Directives, budget_ns: float | None) -> Fit | None:
+def _in_turn(
+    program: Program, part: Part, wanted: Directives, budget_ns: float | None, possible: Possible
+) -> Fit | None:
     layers = frozenset(node.layer for node in program.nodes)
     directives = replace(wanted, products=dict.fromkeys(layers, MultiplierStyle.SHARED), engine=layers)
     regions = regions_of(builder_of(program, directives))
     if not regions or any(region.row is None for region in regions):
         return None
     network = partition(program, replace(directives, block=part.family.area.block))
-    return Fit(directives, estimate_network(network, part.family, budget_ns, part), ())
+    return Fit(directives, estimate_network(network, part.family, budget_ns, part, possible), ())
 
 
 def slowest_in_turn(program: Program, part: Part, wanted: Directives) -> Fit | None:
     """The layout of `in_turn` with the greatest reuse factor, whether it fits or not; None if there are no engines."""
     reuse = _same_for_all(program, _most_steps_in_turn(program, wanted))
-    return _in_turn(program, part, replace(wanted, reuse=reuse), None)
+    return _in_turn(program, part, replace(wanted, reuse=reuse), None, None)
 
 
 def fastest_in_turn(program: Program, part: Part, directives: Directives, budget_ns: float) -> Fit | None:

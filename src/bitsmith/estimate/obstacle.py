@@ -67,10 +67,17 @@ def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
 
 def smallest(program: Program, part: Part, directives: Directives) -> Fit:
     """The circuit that crowds ``part`` least of the slowest ones: side by side, in tokens, in turn."""
-    wanted = replace(directives, reuse={})
-    ways = [slowest(program, part, replace(wanted, parallel=parallel)) for parallel in (True, False)]
-    every = [*ways, *filter(None, (slowest_in_turn(program, part, replace(wanted, parallel=False)),))]
-    return min(every, key=lambda found: crowding(found.size, part))
+    tokens = replace(directives, reuse={}, parallel=False)
+    least = slowest(program, part, tokens)
+    turns = slowest_in_turn(program, part, tokens)
+    if turns is not None and crowding(turns.size, part) < crowding(least.size, part):
+        least = turns
+
+    def smaller(size: Size) -> bool:
+        return crowding(size, part) <= crowding(least.size, part)
+
+    whole = slowest(program, part, replace(tokens, parallel=True), smaller)
+    return whole if smaller(whole.size) else least
 
 
 def crowding(size: Size, part: Part) -> float:

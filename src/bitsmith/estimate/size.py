@@ -7,9 +7,9 @@ operation from `bitsmith.devices.area`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from bitsmith.dataflow.kinds import (
     Window,
 )
 from bitsmith.dataflow.processes import Network, Process
-from bitsmith.dataflow.schedule import fifos
+from bitsmith.dataflow.schedule import Fifo, fifos
 from bitsmith.dataflow.timing import is_monotone, reorder_rows
 from bitsmith.dataflow.wires import Wiring, distinct, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
@@ -54,6 +54,9 @@ from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.netlist import InputPort, live_words
 from bitsmith.netlist.pipelined import Pipelined, pipelined
 
+Possible: TypeAlias = Callable[[Size], bool] | None
+"""What tells sizes that are of use, if not all are."""
+
 _HANDSHAKE_LUTS = 2.0
 """Logic that decides when a process acts; each was synthesized by itself, with tokens of 8 bits, for five families."""
 
@@ -62,6 +65,9 @@ _CONTROL_LUTS, _CONTROL_FFS = 12.0, 8
 
 _MADE_LUTS, _MADE_LUTS_NAIVELY = 15_000, 4_000
 """Look-up tables of a circuit that is made in a second, by the compiled solver and by the naive one."""
+
+_MANY = 1 << 17
+"""Tokens of a frame, of all processes together, whose FIFOs take longer to plan than all else."""
 
 _PIPELINE = 5
 """Cycles that token functions which are not made are taken to have; longer ones take deeper FIFOs beside them."""
@@ -80,20 +86,26 @@ def estimate(program: Program, family: Family, blocks: BlockLayers | None = None
     return count.size()
 
 
-def estimate_layout(program: Program, directives: Directives, family: Family, budget_ns: float | None = None) -> Size:
+def estimate_layout(
+    program: Program, directives: Directives, family: Family, budget_ns: float | None = None, possible: Possible = None
+) -> Size:
     """The size of ``program`` as it is laid out for ``directives``: unrolled, or as a network of processes.
+
+    Where FIFOs take long to plan, they are planned only if the size without them is ``possible``; else that is the answer.
 
     Unrolled circuits of some thousand look-up tables are made for it, with stages of ``budget_ns``, of the family's usual clock
     unless given, and so are the token functions of networks of processes, where it is given. Without the compiled solver these
     are fewer.
     """
-    return _size(program, directives, family, budget_ns).corrected(family.correction)
+    return _size(program, directives, family, budget_ns, possible).corrected(family.correction)
 
 
-def _size(program: Program, directives: Directives, family: Family, budget_ns: float | None) -> Size:
+def _size(
+    program: Program, directives: Directives, family: Family, budget_ns: float | None, possible: Possible
+) -> Size:
     directives = replace(directives, block=family.area.block)  # which decides whether to share is worth it
     if not directives.unrolled(program):
-        return _of_network(partition(program, directives), family, budget_ns, directives.part)
+        return _of_network(partition(program, directives), family, budget_ns, directives.part, possible)
     budget_ns = budget_ns or _usual_budget(family)
     size = _rough(program, directives, family, budget_ns)
 
@@ -159,24 +171,45 @@ def _made_luts() -> int:
 
 
 def estimate_network(
-    network: Network, family: Family, budget_ns: float | None = None, part: Part | None = None
+    network: Network,
+    family: Family,
+    budget_ns: float | None = None,
+    part: Part | None = None,
+    possible: Possible = None,
 ) -> Size:
     """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned.
 
     Small token functions are made for it, with stages of ``budget_ns``, where that is given. ``part`` has larger memories.
+    ``possible``: as of `estimate_layout`.
     """
-    return _of_network(network, family, budget_ns, part).corrected(family.correction)
+    return _of_network(network, family, budget_ns, part, possible).corrected(family.correction)
 
 
-def _of_network(network: Network, family: Family, budget_ns: float | None, part: Part | None) -> Size:
-    count = Count(family)
+def _of_network(
+    network: Network, family: Family, budget_ns: float | None, part: Part | None, possible: Possible = None
+) -> Size:
     cores = {} if budget_ns is None else _cores(network, family, budget_ns)
     latencies = {number: stages.stages for number, (_, stages) in cores.items()}
     for number, process in enumerate(network.processes):
         latency = _PIPELINE if process.kind.logic.program else own_latency(process, family.area.block)
         if latency is not None:
             latencies.setdefault(number, latency)
-    (planned, interval), wiring = fifos(network, latencies), Wiring(network)
+    if possible is not None and sum(stream.tokens for one in network.processes for stream in one.takes) > _MANY:
+        least = _with_fifos(network, family, cores, part, fifos(network, latencies, planned=False))
+        if not possible(least.corrected(family.correction)):
+            return least
+    return _with_fifos(network, family, cores, part, fifos(network, latencies))
+
+
+def _with_fifos(
+    network: Network,
+    family: Family,
+    cores: Mapping[int, Pipelined],
+    part: Part | None,
+    plan: tuple[Sequence[Fifo], int],
+) -> Size:
+    """The size of a network with the circuits of its token functions, FIFOs of a ``plan``, and its interval."""
+    count, (planned, interval), wiring = Count(family), plan, Wiring(network)
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     together = {
         (number, operand): count.together(

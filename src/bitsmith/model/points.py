@@ -22,7 +22,7 @@ from bitsmith.errors.remedies import Call, given
 from bitsmith.estimate import fit, obstacle
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, paced, packed_luts, proposal
-from bitsmith.estimate.size import estimate_layout, guess_layout
+from bitsmith.estimate.size import Possible, estimate_layout, guess_layout
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
@@ -302,10 +302,10 @@ def keys_of(layout: Fit) -> dict[str, object]:
     return {key: value for key, value in (("Model", model), ("LayerName", layers)) if value}
 
 
-def size_of(program: Program, directives: Directives, target: Target) -> Size:
-    """The expected size of a program's circuit, with stages as the clock of ``target`` wants them."""
-    family = target.known_part.family
-    return estimate_layout(drop_dead(program, keep_probes=False), directives, family, target.budget_ns(family))
+def size_of(program: Program, directives: Directives, target: Target, possible: Possible = None) -> Size:
+    """The expected size of a program's circuit, with stages as the clock of ``target`` wants them, as `estimate_layout`."""
+    family, program = target.known_part.family, drop_dead(program, keep_probes=False)
+    return estimate_layout(program, directives, family, target.budget_ns(family), possible)
 
 
 def compiled_with(source: Source, keys: Mapping[str, object]) -> Compiled:

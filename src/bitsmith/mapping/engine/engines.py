@@ -75,11 +75,11 @@ class Region:
         return frozenset().union(*(unit.nodes for unit in self.units))
 
 
-def regions_of(builder: DataflowBuilder) -> list[Region]:
-    """Longest parts of the program that can share an engine."""
+def regions_of(builder: DataflowBuilder, units: Sequence[Unit] | None = None) -> list[Region]:
+    """Longest parts of the program that can share an engine; its ``units`` may be known, whatever reuse factors there are."""
     if not builder.directives.engine:
         return []
-    left, regions = units_of(builder), list[Region]()
+    left, regions = list(units_of(builder) if units is None else units), list[Region]()
     while left:
         longest = _longest(builder, left)
         if sum(unit.is_product for unit in longest) >= _LEAST_PRODUCTS:
