@@ -24,7 +24,8 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.devices import resolve_part
-from bitsmith.estimate.fit import missing, paced
+from bitsmith.estimate.fit import paced
+from bitsmith.estimate.needs import missing
 from bitsmith.passes.program import drop_dead
 from bitsmith.report.sections import Resources
 

@@ -16,7 +16,7 @@ from torch import nn
 from bitsmith.conversion.explanation import explain
 from bitsmith.devices import ECP5, resolve_part
 from bitsmith.errors import ConfigError, ModelFileError
-from bitsmith.estimate.fit import fits
+from bitsmith.estimate.needs import fits
 from bitsmith.estimate.size import estimate_layout
 from tests.any_models import Sample, proto, samples
 from tests.properties import few

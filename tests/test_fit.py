@@ -20,7 +20,7 @@ from bitsmith.cli.commands import app
 from bitsmith.compiler import Compiled, Source
 from bitsmith.conversion.fitted import Fitted, _rounded
 from bitsmith.errors import CapacityError, ConfigError, FewSamplesWarning, InputDataError, ProjectError
-from bitsmith.estimate.fit import packed_luts
+from bitsmith.estimate.needs import packed_luts
 from bitsmith.ir.text import to_text
 from bitsmith.model import descent, results
 from bitsmith.model.results import Result, Results

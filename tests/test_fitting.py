@@ -23,7 +23,7 @@ from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.errors.remedies import given
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import fits, missing, packed_luts
+from bitsmith.estimate.needs import fits, missing, packed_luts
 from bitsmith.layers.settings import Bits
 from bitsmith.model import fitting, points
 from bitsmith.model.fitting import edge

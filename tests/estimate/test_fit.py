@@ -14,7 +14,8 @@ from torch import nn
 import bitsmith
 from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices import resolve_part
-from bitsmith.estimate.fit import _around, _Paces, fits, limited, pace, paced, proposal, sooner
+from bitsmith.estimate.fit import _around, _Paces, pace, paced, proposal, sooner
+from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.mapping.partition import partition
 from bitsmith.model.points import Layouts, keys_of

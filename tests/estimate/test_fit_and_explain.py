@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import bitsmith
-from bitsmith.estimate.fit import fits, limited
+from bitsmith.estimate.needs import fits, limited
 from bitsmith.model.points import Layouts
 
 PARTS = {"xc7z010clg400-1": 24, "LFE5U-25F-6BG256C": 28}

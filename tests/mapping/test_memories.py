@@ -11,7 +11,7 @@ from bitsmith.dataflow.kinds import FoldedProduct
 from bitsmith.dataflow.storage import Memory
 from bitsmith.devices import resolve_part
 from bitsmith.devices.blocks import LargeMemory
-from bitsmith.estimate.fit import missing
+from bitsmith.estimate.needs import missing
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat

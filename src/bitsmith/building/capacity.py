@@ -14,7 +14,7 @@ from bitsmith.building.job import Job
 from bitsmith.devices import Part
 from bitsmith.errors import CapacityError
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import missing
+from bitsmith.estimate.needs import missing
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.hls.project import Word, WordKind
 from bitsmith.ir import ops

@@ -21,7 +21,7 @@ from bitsmith.devices import Board, Part, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.errors.remedies import OPEN, convert, remedy
-from bitsmith.estimate.fit import packed_luts
+from bitsmith.estimate.needs import packed_luts
 from bitsmith.flows.cells import Unmapped
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
 from bitsmith.flows.run import Chained, Converted, Flow

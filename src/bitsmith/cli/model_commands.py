@@ -369,7 +369,7 @@ def _next(project: Path, options: ModelOptions) -> str:
 
 def _misfit(model: Model) -> str:
     """Return the resources that the part lacks; empty if the circuit fits."""
-    from bitsmith.estimate.fit import missing
+    from bitsmith.estimate.needs import missing
 
     part = model.target.known_part
     lacking = missing(model.estimate().size, part)

@@ -23,7 +23,7 @@ from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import CapacityError, ConfigError, InputDataError, UnsupportedError
 from bitsmith.errors.remedies import OPEN, given, in_python, remedy
-from bitsmith.estimate.fit import needs, packed_luts
+from bitsmith.estimate.needs import needs, packed_luts
 from bitsmith.fidelity.bounds import bounds
 from bitsmith.fidelity.samples import samples as picked
 from bitsmith.fidelity.scores import Yardstick

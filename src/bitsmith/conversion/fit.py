@@ -23,7 +23,7 @@ from bitsmith.conversion.fitted import Fitted, beyond
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import ConfigError, FewSamplesWarning, InputDataError
-from bitsmith.estimate.fit import fits, limited
+from bitsmith.estimate.needs import fits, limited
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.layers.network import Network

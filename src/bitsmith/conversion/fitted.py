@@ -13,7 +13,7 @@ import yaml
 from bitsmith.base.project import write_atomically
 from bitsmith.conversion.exploration import Exploration
 from bitsmith.errors import CapacityError
-from bitsmith.estimate.fit import needs
+from bitsmith.estimate.needs import needs
 from bitsmith.estimate.obstacle import crowding
 from bitsmith.layers.layer import Floats
 from bitsmith.model import Model

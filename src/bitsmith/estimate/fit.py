@@ -9,14 +9,15 @@ are about equally slow; areas hardly grow with the interval, since more cycles a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from typing import TypeVar
 
 from bitsmith.devices import Part
-from bitsmith.estimate.figures import Cells, Size
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.needs import fits, limited, needs
 from bitsmith.estimate.products import products_of
 from bitsmith.estimate.size import Possible, estimate_layout, estimate_network
 from bitsmith.ir.program import Program
@@ -25,9 +26,6 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import regions_of
 from bitsmith.mapping.folding import MultiplierStyle, weights_of
 from bitsmith.mapping.partition import partition
-
-_FULL = 0.75
-"""The share of look-up tables and flip-flops that is placed and routed without trouble."""
 
 _ROUTED_BLOCKS = 0.5
 """The share of multiplier blocks that nextpnr can route: these are in few rows, where wires crowd (decision 22)."""
@@ -81,102 +79,6 @@ class Fit:
         chosen = f"Strategy Shared and {chosen}" if self.in_turn else chosen
         chosen += f", Strategy Unrolled for {', '.join(self.graphs)}" if self.graphs else ""
         return f"{'io_parallel' if self.directives.parallel else 'io_stream'} with {chosen if self.reuse else 'ReuseFactor 1'}"
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Need of a circuit for one resource of a part.
-
-    Args:
-        label: the resource as reports count it.
-        comfortably: the share of what is available that may be used.
-        among: how much of the resource so many cells are.
-    """
-
-    label: str
-    resource: str
-    needed: int
-    available: int
-    comfortably: float
-    among: Callable[[Cells], float]
-
-    @property
-    def lacking(self) -> bool:
-        """Return True if the part has too little."""
-        return self.needed > self.available
-
-    @property
-    def share(self) -> float:
-        """Times what may be used that is needed; to 1 there is room."""
-        room = self.comfortably * self.available
-        return self.needed / room if room else math.inf if self.needed else 0.0
-
-    @property
-    def beyond(self) -> str:
-        """In words, how many a part must have in which the circuit has room; empty if this one has."""
-        least = math.ceil(self.needed / self.comfortably)
-        return f"{least:,} {self.resource} instead of {self.available:,}" if least > self.available else ""
-
-    def __str__(self) -> str:
-        of = f" of {self.available:,}" if self.available else ", of which it has none"
-        return f"{self.needed:,} {self.resource}{of}"
-
-
-def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int, large: int) -> tuple[Need, ...]:
-    """Return the needs of so many cells on ``part``; larger memories come last, where there are some."""
-    kind = part.family.large
-    larger = (
-        [Need(kind.name, kind.name, large, part.large, 1.0, lambda cells: cells.large)]
-        if kind and (large or part.large)
-        else []
-    )
-    return (
-        Need("LUT", "LUTs", luts, part.luts, _FULL, lambda cells: cells.lut),
-        Need("FF", "flip-flops", ffs, part.ffs, _FULL, lambda cells: cells.ff),
-        Need("DSP", "multiplier blocks", dsps, part.dsps, 1.0, lambda cells: cells.dsp),
-        Need("BRAM", "memory blocks", brams, part.brams, 1.0, lambda cells: cells.bram),
-        *larger,
-    )
-
-
-def needs(size: Size, part: Part) -> tuple[Need, ...]:
-    """Return the needs of a circuit of ``size`` on ``part``; look-up tables as place and route packs them."""
-    return counted(
-        part, luts=packed_luts(size, part), ffs=size.ff, dsps=size.dsp, brams=size.bram, large=sum(size.large.values())
-    )
-
-
-def packed_luts(size: Size, part: Part) -> int:
-    """Look-up tables after packing, which are more than synthesis counts: ends of carry chains take some."""
-    return size.lut + round(part.family.area.packing_luts * size.adders)
-
-
-def limited(part: Part, limits: Mapping[str, int]) -> Part:
-    """A part that holds no more than ``limits``, by the names ``lut``, ``ff``, ``dsp`` and ``bram``."""
-    die = part.die
-
-    def most(name: str, there: int, share: float = 1.0) -> int:
-        return min(there, int(limits[name] / share)) if name in limits else there
-
-    luts, ffs = most("lut", die.luts, _FULL), most("ff", die.ffs, _FULL)
-    return replace(
-        part, die=replace(die, luts=luts, ffs=ffs, dsps=most("dsp", die.dsps), brams=most("bram", die.brams))
-    )
-
-
-def missing(size: Size, part: Part) -> str:
-    """In words, what a circuit of ``size`` needs more of than ``part`` has; empty if it has enough."""
-    return shortage(needs(size, part))
-
-
-def shortage(found: Iterable[Need]) -> str:
-    """In words, what a part has too little of; empty if it has enough."""
-    return " and ".join(str(need) for need in found if need.lacking)
-
-
-def fits(size: Size, part: Part) -> bool:
-    """Return True if a circuit of ``size`` fits ``part``, with room for routing."""
-    return all(need.share <= 1 for need in needs(size, part))
 
 
 def _has_room(size: Size, part: Part, blocks: float) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from bitsmith.devices import Part
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import Fit, Need, needs, slowest, slowest_in_turn
+from bitsmith.estimate.fit import Fit, slowest, slowest_in_turn
+from bitsmith.estimate.needs import Need, needs
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import weights_of

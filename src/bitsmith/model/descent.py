@@ -18,7 +18,7 @@ from bitsmith.base.project import digest
 from bitsmith.building.job import Target
 from bitsmith.compiler import Compiled, Source
 from bitsmith.emulate import Emulator
-from bitsmith.estimate.fit import fits, limited
+from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.obstacle import crowding, takers
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.ir.text import to_text

@@ -12,7 +12,7 @@ from bitsmith.building.design import circuit
 from bitsmith.building.job import Target
 from bitsmith.estimate.fetched import FetchedEngine, fetched_engines
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import fits, packed_luts
+from bitsmith.estimate.needs import fits, packed_luts
 from bitsmith.estimate.size import guess_layout
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import builder_of

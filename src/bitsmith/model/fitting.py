@@ -15,7 +15,8 @@ from bitsmith.base.progress import tell
 from bitsmith.compiler import Source
 from bitsmith.errors import CapacityError
 from bitsmith.errors.remedies import Remedy, build, convert, remedy
-from bitsmith.estimate.fit import Fit, fits, packed_luts
+from bitsmith.estimate.fit import Fit
+from bitsmith.estimate.needs import fits, packed_luts
 from bitsmith.estimate.obstacle import Obstacle, crowding, obstacle, way_out
 from bitsmith.fidelity.judgement import LEAST_ERROR
 from bitsmith.fidelity.samples import samples

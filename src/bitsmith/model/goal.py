@@ -11,7 +11,7 @@ from bitsmith.config.reading import Problems, did_you_mean, listed, shown
 from bitsmith.devices import Part
 from bitsmith.errors import ConfigError
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import packed_luts
+from bitsmith.estimate.needs import packed_luts
 from bitsmith.fidelity.scores import METRICS, CustomMetric, Score, Yardstick
 from bitsmith.layers.layer import Floats
 from bitsmith.options.signature import answering

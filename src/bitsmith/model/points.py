@@ -21,7 +21,8 @@ from bitsmith.devices import Part
 from bitsmith.errors.remedies import Call, given
 from bitsmith.estimate import fit, obstacle
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import Fit, fastest_in_turn, fits, in_turn, paced, packed_luts, proposal
+from bitsmith.estimate.fit import Fit, fastest_in_turn, in_turn, paced, proposal
+from bitsmith.estimate.needs import fits, packed_luts
 from bitsmith.estimate.size import Possible, estimate_layout, guess_layout
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.ir.program import Program

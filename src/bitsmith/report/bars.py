@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bitsmith.estimate.fit import Need
+from bitsmith.estimate.needs import Need
 from bitsmith.report.figures.picture import Content, Direction, picture, svg
 from bitsmith.report.sections import LayerCells, LayerFidelity, number, percent
 from bitsmith.report.summary import Design, LayerRow

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bitsmith.estimate.fit import Need
+from bitsmith.estimate.needs import Need
 from bitsmith.report.bars import Bar, used
 from bitsmith.report.figures.scatter import Mark, Scatter
 from bitsmith.report.html import rendered

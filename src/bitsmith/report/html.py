@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from bitsmith.estimate.fit import shortage
+from bitsmith.estimate.needs import shortage
 from bitsmith.report.bars import Bar, cell_bars, error_bar, used
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.figures.drawing import diagram, range_chart

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bitsmith.devices import resolve_part
 from bitsmith.errors import ConfigError
-from bitsmith.estimate.fit import Need, counted, shortage
+from bitsmith.estimate.needs import Need, counted, shortage
 from bitsmith.report.sections import (
     C_SIMULATION,
     Accuracy,

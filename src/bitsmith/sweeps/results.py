@@ -34,7 +34,7 @@ from collections.abc import Mapping, Sequence
 from bitsmith.base.project import Json
 from bitsmith.devices import resolve_part
 from bitsmith.errors import ConfigError
-from bitsmith.estimate.fit import Need, counted
+from bitsmith.estimate.needs import Need, counted
 from bitsmith.report.exploration import Circuit
 from bitsmith.sweeps.search import Keys
 
