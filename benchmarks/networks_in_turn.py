@@ -2,9 +2,9 @@
 
 ``networks_in_turn.py [NAME[:PART,PART...]...]``. Weights are random, the same each time, of the magnitudes of trained ones (He);
 normalizations have the statistics that smooth images show, as after training. Each network is converted at 8 bits, once, in a
-process of its own. Printed are the fastest circuit of those tried that fits, its cycles and frames in a second, or what the part
-lacks; the error of the outputs beside the framework's (rms, of their spread); processor time of the plan, with the conversion,
-and memory.
+process of its own. Printed are the fastest circuit of those tried that fits, of layers in turn or side by side, its cycles and
+frames in a second, or what the part lacks, and the layer that takes most of it; the error of the outputs beside the framework's
+(rms, of their spread); processor time of the plan, with the conversion, and memory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -28,11 +29,15 @@ import numpy as np
 
 import bitsmith
 from bitsmith.config.weight_memory import read_weight_memory
-from bitsmith.devices.parts import part_or_typical
-from bitsmith.mapping.builder import builder_of
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.fit import fits, missing, proposal
+from bitsmith.estimate.obstacle import takers
+from bitsmith.mapping.builder import DataflowBuilder, builder_of
 from bitsmith.mapping.engine.engines import regions_of
+from bitsmith.mapping.engine.units import units_of
 from bitsmith.model.estimates import Estimate
 from bitsmith.model.model import Model
+from bitsmith.model.points import size_of
 from bitsmith.passes.program import drop_dead
 
 
@@ -153,28 +158,38 @@ def planned(name: str, boards: Sequence[str]) -> None:
     errors = ", ".join(f"{error:.1%}" for error in errors_of(made.predict(x), model(x)))
     print(f"{name}: {converting:.0f} s to convert, rms error of outputs {errors}", flush=True)
     for each in boards:
-        board, begun = BOARDS[each], time.process_time()
-        memory = read_weight_memory(board.memory, "the table of boards")
-        target = replace(made.target, part=board.part, clock_period_ns=board.clock_ns, weight_memory=memory)
-        for told in layouts(Model(made.network, made.program, target)):
-            start = time.process_time()
-            answer = f"{lacking(told, board)}; {large_networks.figures(told.size, told.interval, board.clock_ns)}"
-            if told.fits:
-                break
-        seconds = converting + time.process_time() - start
-        busy = ", ".join(f"{engine.multipliers} multipliers {engine.busy:.1%} busy" for engine in told.fetched)
-        megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        tries = time.process_time() - begun
-        print(
-            f"{name} on {each}: {answer}; {busy}; {seconds:.0f} s ({tries:.0f} s with all tries), {megabytes:,} MB",
-            flush=True,
-        )
+        print(f"{name} on {each}: {row(made, BOARDS[each], converting)}", flush=True)
+
+
+def row(made: Model, board: Board, converting: float) -> str:
+    """The plan of a network for a board: what it takes, and the seconds that it took, beside those of ``converting``."""
+    begun, memory = time.process_time(), read_weight_memory(board.memory, "the table of boards")
+    target = replace(made.target, part=board.part, clock_period_ns=board.clock_ns, weight_memory=memory)
+    every, fitting = [*layouts(Model(made.network, made.program, target))], partial(fits, part=target.known_part)
+    least = size_of(every[-1].program, every[-1].directives, target, lambda _: False)
+    for told in every if fitting(least) else every[-1:]:
+        start = time.process_time()
+        size = size_of(told.program, told.directives, target, fitting)
+        if fitting(size):
+            break
+    beside, part = side_by_side(told), target.known_part
+    turns = f", {', '.join(f'{engine.multipliers} multipliers {engine.busy:.1%} busy' for engine in told.fetched)}"
+    if beside is not None and (beside.interval < size.interval or not fitting(size)):
+        size, turns = beside, ""
+    most = max(found := takers(size, part), key=lambda layer: found[layer])
+    missed = f"does not fit: {missing(size, part) or 'no room for routing'}, most for {most} ({found[most]:,.0f})"
+    answer, now = f"fits {'in turn' if turns else 'side by side'}" if fitting(size) else missed, time.process_time()
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    seconds = f"{converting + now - start:.0f} s ({converting + now - begun:.0f} s with all tries), {megabytes:,} MB"
+    return f"{answer}; {large_networks.figures(size, size.interval, board.clock_ns)}{turns}; {seconds}"
 
 
 def layouts(model: Model) -> Iterator[Estimate]:
     """Ways to take turns: with the cycles that reuse factors leave, or the least that all engines can meet; and slower ones."""
     directives, program = model.directives, drop_dead(model.program, keep_probes=False)
-    regions, tried = regions_of(builder_of(program, directives)), set[int]()
+    builder, tried = builder_of(program, directives), set[int]()
+    units = units_of(builder)
+    regions = regions_of(builder, units)
     given, least = (max(getattr(region, name) for region in regions) for name in ("cycles", "needed"))
     for slower in SLOWER:
         cycles = max(given, least) * slower
@@ -183,11 +198,19 @@ def layouts(model: Model) -> Iterator[Estimate]:
             names = {unit.name for unit in region.units}
             reuse |= {name: math.ceil(directives.reuse[name] * cycles / region.cycles) for name in names}
         asked = replace(directives, reuse=reuse)
-        rows = [region.row for region in regions_of(builder_of(program, asked))]
+        rows = [region.row for region in regions_of(DataflowBuilder(builder.program, asked), units)]
         multipliers = sum(row.multipliers for row in rows if row is not None)
         if multipliers not in tried and (multipliers <= 2 * model.target.known_part.dsps or slower == SLOWER[-1]):
             yield Estimate(model.program, asked, model.target)
         tried.add(multipliers)
+
+
+def side_by_side(told: Estimate) -> Size | None:
+    """The fastest circuit that fits in which layers have multipliers and weights of their own; None without one."""
+    part, program = told.target.known_part, drop_dead(told.program, keep_probes=False)
+    directives = replace(told.directives, products={}, reuse={}, engine=frozenset(), weights_rate=None)
+    found = proposal(program, part, directives, told.target.budget_ns(part.family))
+    return None if found is None else found.size
 
 
 def errors_of(found: object, wanted: object) -> list[float]:
@@ -195,14 +218,6 @@ def errors_of(found: object, wanted: object) -> list[float]:
     pairs = zip(*(each if isinstance(each, list | tuple) else [each] for each in (found, wanted)), strict=True)
     arrays = [(np.asarray(one), np.asarray(other)) for one, other in pairs]
     return [float(np.sqrt(np.mean((one.reshape(other.shape) - other) ** 2)) / other.std()) for one, other in arrays]
-
-
-def lacking(told: Estimate, board: Board) -> str:
-    """What the part has too little of."""
-    part, size = part_or_typical(board.part), told.size
-    of = {"LUT": (size.lut, part.luts), "DSP": (size.dsp, part.dsps), "BRAM": (size.bram, part.brams)}
-    found = [f"{needed:,} of {has:,} {name}" for name, (needed, has) in of.items() if needed > has]
-    return "fits" if told.fits else f"does not fit: {', '.join(found) or 'no room for routing'}"
 
 
 def main() -> None:
