@@ -118,7 +118,8 @@ def schedule(
     graph = _SequencerGraph(network, latencies, timed)
     interval = graph.interval
     depths = graph.depths(interval)
-    latency = graph.latency(graph.run(depths, 1, None), network)
+    alone = graph.run(depths, 1, None)
+    latency = max(alone[graph.first[sink]][-1] for sink in network.sinks)
     return Schedule(
         graph.fifos(depths), latency, interval, partial(_frames, network, latencies, timed, depths, latency)
     )
@@ -227,8 +228,7 @@ class _SequencerGraph:
             if steady or frames > _MOST_FRAMES:
                 break
             frames *= 2
-        after = interval if steady else None
-        depths, waits = self._places(times, frames, after), self._waits(free, frames)
+        depths, waits = self._places(times, frames, interval if steady else None), self._waits(free, frames)
         tried: set[int] = set()
         most = min(_MOST_TRIED, 1 + _MOST_CORNERS // sum(len(at.places) for at in times))
         while len(tried) < most:
@@ -287,10 +287,6 @@ class _SequencerGraph:
             known[k] if same.issuperset((link.writer, link.reader)) else self._most(link, times, frames, interval)
             for k, link in enumerate(self.links)
         ]
-
-    def latency(self, times: Sequence[Polyline], network: Network) -> int:
-        """The cycles from the transfer of a lone frame's first token, at 0, to that of its last one."""
-        return max(times[self.first[sink]][-1] for sink in network.sinks)
 
     def pace(self, times: Sequence[Polyline], network: Network, frames: int) -> int:
         """Cycles per frame, rounded down, over an even number of the last ``frames``, of the slowest input or output."""

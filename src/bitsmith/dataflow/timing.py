@@ -166,12 +166,12 @@ def _monotone(source: Numbers, tokens: int) -> tuple[Numbers, Numbers, Numbers]:
     before = np.append(0, after)  # taken before each place, and before the end
     actions = np.append(np.where(real, source - before[:-1], 0) + 1, tokens - before[-1])
     ends = np.cumsum(actions)
-    fills, given = np.repeat(np.arange(count + 1), actions), ends[:-1] - 1
+    fills, gives = np.repeat(np.arange(count + 1), actions), ends[:-1] - 1
     takes = np.arange(1, len(fills) + 1) + (before - ends + actions)[fills]
-    takes[given] = after
+    takes[gives] = after
     needs = takes.copy()
-    needs[given] = np.where(real, source + 1, after)
-    fills[given] += 1
+    needs[gives] = np.where(real, source + 1, after)
+    fills[gives] += 1
     return needs, takes, fills
 
 

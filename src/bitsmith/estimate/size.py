@@ -55,7 +55,7 @@ from bitsmith.netlist.netlist import InputPort, live_words
 from bitsmith.netlist.pipelined import Pipelined, pipelined
 
 Possible: TypeAlias = Callable[[Size], bool] | None
-"""What tells sizes that are of use, if not all are."""
+"""Judge of sizes that are of use, if not all are."""
 
 _HANDSHAKE_LUTS = 2.0
 """Logic that decides when a process acts; each was synthesized by itself, with tokens of 8 bits, for five families."""
