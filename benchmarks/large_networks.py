@@ -57,9 +57,10 @@ def resnet18(size: int = 224, narrow: int = 64, classes: int = 1000) -> keras.Mo
     return keras.Model(image, layers.Dense(classes, name="fc")(layers.GlobalAveragePooling2D()(x)))
 
 
-def mobilenet_v2() -> keras.Model:
-    """MobileNetV2 for images of 224x224: 3.5 million weights."""
-    return keras.applications.MobileNetV2(weights=None, classifier_activation=None)
+def mobilenet_v2(size: int = 224, wide: float = 1.0, classes: int = 1000) -> keras.Model:
+    """MobileNetV2, ``wide`` times as wide: 3.5 million weights as it is."""
+    shape = size, size, 3
+    return keras.applications.MobileNetV2(shape, wide, weights=None, classes=classes, classifier_activation=None)
 
 
 def efficientnet_lite0() -> keras.Model:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import pytest
-from benchmarks.large_networks import images, resnet18, settled
+from benchmarks.large_networks import images, mobilenet_v2, resnet18, settled
 
 import bitsmith
 from tests.systems.whole_networks import simulated
@@ -15,10 +16,16 @@ from tests.systems.whole_networks import simulated
 @pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning")  # of random weights in eight bits
 @pytest.mark.slow
 @pytest.mark.ci
-def test_resnet_18(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("build", "reuse", "busy"),
+    [(lambda: resnet18(64, 8, 10), 150, 0.8), (lambda: mobilenet_v2(64, 0.35, 10), 100, 0.6)],
+)
+def test_whole_networks(
+    build: Callable[[], keras.Model], reuse: int, busy: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every bit is right, cycles are at most 3 % more than planned, and as many multipliers are busy as planned."""
     keras.utils.set_random_seed(0)
-    model = resnet18(64, 8, 10)
+    model = build()
     x = images(model.input_shape[1:])
     settled(model, x)
     converted = bitsmith.convert(
@@ -28,7 +35,7 @@ def test_resnet_18(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         bits=8,
         io_type="io_stream",
         strategy="shared",
-        reuse_factor=150,
+        reuse_factor=reuse,
         board="zcu104",
         clock_period=5,
         project_name="net",
@@ -37,3 +44,4 @@ def test_resnet_18(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = simulated(converted, x[:2], tmp_path, monkeypatch)
     assert all(0.9 <= share <= 1.03 for share in found.measured.values())
     assert found.busy == pytest.approx(found.planned, rel=0.03)
+    assert found.busy > busy
