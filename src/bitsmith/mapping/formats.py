@@ -50,7 +50,7 @@ def common_cast(op: ops.Cast, x: TensorType) -> ops.Cast | None:
         return None
     overflow = op.overflow
     if not bool(np.any(under | over)):
-        bottom, top, overflow = *_whole_range(bottom, top), Overflow.WRAP
+        bottom, top, overflow = *whole_range(bottom, top), Overflow.WRAP
     return ops.Cast(np.array(common), objects(np.array(bottom)), objects(np.array(top)), op.rounding, overflow)
 
 
@@ -139,7 +139,7 @@ def _shared(bounds: Ints, reached: Flags, otherwise: int) -> int | None:
     return needed.pop() if needed else otherwise
 
 
-def _whole_range(bottom: int, top: int) -> tuple[int, int]:
+def whole_range(bottom: int, top: int) -> tuple[int, int]:
     """The range of the number format that holds ``bottom..top``, for which a cast only leaves bits out."""
     width = max(top.bit_length(), (~bottom).bit_length() if bottom < 0 else 0)
     return (-(1 << width), (1 << width) - 1) if bottom < 0 else (0, (1 << width) - 1)

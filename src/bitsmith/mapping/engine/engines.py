@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from operator import mul
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine.function import TokenFunction, token_function
 from bitsmith.mapping.engine.parts import across, in_parts, parts_for
 from bitsmith.mapping.engine.places import placed
-from bitsmith.mapping.engine.rows import Row, Work, bias_words, layers_on, rows_of
+from bitsmith.mapping.engine.rows import Row, bias_words, layers_on, rows_of, work_of
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element, units_of
 from bitsmith.mapping.memories import can_hold, has_room, shares_port
@@ -118,21 +119,22 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
     )
     numbers = math.prod(builder.shape(units[0].sources[0]))
     rows, gap = _held(builder, units, [*rows_of(units)])
-    works = {row: Work.of(units, row) for row in rows}
-    windows = [unit.windows for unit in units]
+    works = {row: work_of(units, row) for row in rows}
+    windows = [*(unit.windows for unit in units), 1]
     biases = bias_words(units, works) if directives.weights_rate is not None else dict.fromkeys(works, 0)
-    taken = {row: gap * work.cycles(windows, numbers + biases[row]) for row, work in works.items()}
+    taken = {row: gap * (numbers + biases[row] + sum(map(mul, windows, work))) for row, work in works.items()}
     fitting = [row for row in sorted(taken) if taken[row] <= cycles]
     if not fitting and gap == 1:  # a memory for each part, of which parts with such memories have no room
         large = directives.part.large if directives.part else 0
         banks = _ABREAST * (_PLACES if large else 1)  # so that numbers abreast are not in one row of larger memory
-        works |= {row: Work.of(units, row) for row in rows_of(units, _ABREAST) if row.banks >= banks}
+        works |= {row: work_of(units, row) for row in rows_of(units, _ABREAST) if row.banks >= banks}
         biases |= bias_words(units, works)
         for parts, divided in _in_parts(builder, units):
             come = max(numbers // parts[1], math.prod(divided[0].grid))
-            windows = [unit.windows for unit in divided]
+            windows = [*(unit.windows for unit in divided), 1]
             taken |= {
-                replace(row, parts=parts): work.cycles(windows, come + biases[row]) for row, work in works.items()
+                replace(row, parts=parts): come + biases[row] + sum(map(mul, windows, work))
+                for row, work in works.items()
             }
         least = sorted(taken, key=lambda row: (row.multipliers, math.prod(row.parts), row))
         fitting = [row for row in least if taken[row] <= cycles]

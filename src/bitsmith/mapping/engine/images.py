@@ -19,6 +19,7 @@ from bitsmith.mapping.engine.function import biases_of, token_function
 from bitsmith.mapping.engine.rows import Row
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit
+from bitsmith.mapping.formats import whole_range
 
 
 def images_of(program: Program, other: Program, directives: Directives) -> list[Ints]:
@@ -97,17 +98,10 @@ def _require_room(own: Unit, other: Unit) -> None:
     """Check that sums and results have no more bits than those that the circuit was made for."""
     for name, (low, high), (least, most) in (
         ("sums", other.exact, own.total),
-        ("results", other.kind.raw_range, _whole(own.kind.raw_range)),
+        ("results", other.kind.raw_range, whole_range(*own.kind.raw_range)),
     ):
         if low < least or high > most:
             raise _refused(own.name, f"{name} from {low} to {high}", f"{name} from {least} to {most}")
-
-
-def _whole(ends: tuple[int, int]) -> tuple[int, int]:
-    """All numbers of as many bits."""
-    low, high = ends
-    bits = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
-    return -(1 << bits) if low < 0 else 0, (1 << bits) - 1
 
 
 def _refused(layer: str, found: str, accepted: str) -> UnsupportedError:

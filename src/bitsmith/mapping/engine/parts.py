@@ -32,7 +32,7 @@ def in_parts(builder: DataflowBuilder, units: Sequence[Unit], parts: Grid) -> li
     source, whole, divided = units[0].sources[0], list(units), list[Unit]()
     *places, _ = builder.shape(source)
     grids: dict[NodeId, Grid] = {source: (math.prod(places[:-1]), places[-1]) if places else (1, 1)}
-    if len(units[0].sources) > 1 or not _divides(grids[source], parts):
+    if len(units[0].sources) > 1 or any(size % count for size, count in zip(grids[source], parts, strict=True)):
         return whole
     for unit in units:
         seen = {grids.get(one) for one in unit.sources}
@@ -63,10 +63,6 @@ def across(builder: DataflowBuilder, source: NodeId, count: int) -> StepId:
         ops.Transpose((1, 0)), (builder.regroup(moved, (rows, own), (count, channels)),), (rows, own)
     )
     return builder.regroup(beside, (rows * columns * channels // count,), (count,))
-
-
-def _divides(grid: Grid, parts: Grid) -> bool:
-    return all(size % count == 0 for size, count in zip(grid, parts, strict=True))
 
 
 def _divided(unit: Unit, grid: Grid, parts: Grid) -> Unit | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import mul
 
 import numpy as np
 
@@ -105,22 +104,8 @@ def layers_on(units: Sequence[Unit], row: Row) -> list[EngineLayer]:
     return [_layer(unit, row, own) for unit, own in _leaving(units, row.abreast)]
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Steps of a window of each unit on a row of multipliers, and cycles after all windows of each, together."""
-
-    steps: tuple[int, ...]
-    after: int
-
-    @staticmethod
-    def of(units: Sequence[Unit], row: Row) -> Work:
-        """Return that of units which are not in parts."""
-        layers = layers_on(units, row)
-        steps = tuple(layer.blocks * layer.passes * layer.steps for layer in layers)
-        flushes = sum(1 + layer.lanes // layer.abreast + ENGINE_STAGES + _FUNCTION_STAGES for layer in layers)
-        return Work(steps, flushes)
-
-    def cycles(self, windows: Sequence[int], tokens: int) -> int:
-        """Cycles of a frame of so many tokens, with so many windows of each unit, which may be those of a part."""
-        steps: int = sum(map(mul, windows, self.steps))
-        return tokens + steps + self.after
+def work_of(units: Sequence[Unit], row: Row) -> tuple[int, ...]:
+    """The steps of a window of each unit, and, as those of a window more, the cycles after all windows of each, together."""
+    layers = layers_on(units, row)
+    flushes = sum(1 + layer.lanes // layer.abreast + ENGINE_STAGES + _FUNCTION_STAGES for layer in layers)
+    return (*(layer.blocks * layer.passes * layer.steps for layer in layers), flushes)
