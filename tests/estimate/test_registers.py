@@ -39,7 +39,7 @@ def product(*, read_elsewhere: bool) -> Program:
 def found(made: tuple[Netlist, PipelineStages]) -> tuple[Registers, Registers]:
     """What registers become, and what they would be without anything to be part of."""
     absorbed = absorb(made[0], 6, sums_choose=False)
-    with_blocks, without = (registers(*made, absorbed, family) for family in (XILINX_7, NOWHERE))
+    with_blocks, without = (registers(*made, absorbed, family)[0] for family in (XILINX_7, NOWHERE))
     return with_blocks, without
 
 
@@ -91,7 +91,7 @@ def test_the_register_before_a_long_table_that_is_read_at_once_is_after_it(bits:
         2,
         2,
     ]
-    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), JOINED).ff
+    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), JOINED)[0].ff
     assert ff == stages.register_bits + stages.stages - (bits not in SteadyDelays.tables_of_bits) * (bits - 2)
 
 
@@ -110,7 +110,7 @@ def test_registers_move_behind_case_statements_of_enough_words_of_a_register(
     values = np.concatenate([np.arange(1, named + 1), np.zeros(32 - named, dtype=np.int64)])
     netlist = reduce_widths(elaborate(build.program([("y", build.add(build.table(address, 0, values, 0), b))])))
     stages = pipeline(netlist, SteadyDelays(), 4.0)
-    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), JOINED).ff
+    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), JOINED)[0].ff
     assert (ff != stages.register_bits + stages.stages) == after
 
 
@@ -127,5 +127,5 @@ def test_only_bits_that_are_still_read_are_kept() -> None:
     waits = stages.stages - max(stages.stage[k] for k in readers_of(netlist)[index])
     low = netlist.words[index].width - 4
     assert waits > 0 and low > 0
-    without = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), NOWHERE)
+    without = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), NOWHERE)[0]
     assert without.ff == stages.register_bits + stages.stages - waits * low

@@ -10,6 +10,7 @@ import pytest
 
 from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.storage import Memory
+from bitsmith.dataflow.timing import reorder_rows
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices import ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.count import Count
@@ -150,8 +151,31 @@ def test_a_branch_that_waits_is_counted() -> None:
 def test_a_memory_takes_the_attributes_of_the_table_that_addresses_it(tokens: int, blocks: int) -> None:
     """In Yosys; where frames do not begin at the same place, an adder is between them."""
     count = Count(ECP5)
-    count.reorder(Stream((tokens,), TensorType.of((), 0, 0, 127)), 128, 128, 0)
+    source = np.random.default_rng(0).permutation(tokens)
+    count.reorder(Stream((tokens,), TensorType.of((), 0, 0, 127)), *reorder_rows(source, tokens, 128), 128, 0)
     assert count.bram == blocks
+
+
+def test_bits_that_are_alike_in_all_words_of_a_table_take_nothing() -> None:
+    """A table of 24 bits is two blocks of iCE40; of 16 that differ it is one."""
+    rows = np.random.default_rng(0).integers(0, 1 << 16, 128).tolist()
+    for more, blocks in ((0, 1), (1 << 20, 1), (None, 2)):
+        count = Count(ICE40)
+        count.contents([row | (row % 7 << 16 if more is None else more) for row in rows], 24)
+        assert (count.bram, count.lut) == (blocks, 0)
+    small = Count(ICE40)
+    small.contents([5, 4, 5, 4], 24)
+    assert small.bram == 0 and small.lut <= 24
+
+
+@pytest.mark.parametrize(("family", "luts"), [(ULTRASCALE_PLUS, (54, 42, 78)), (ECP5, (135, 83, None))], ids=repr)
+def test_sweeps_take_the_tables_that_yosys_makes_of_them(family: Family, luts: tuple[int | None, ...]) -> None:
+    """Of 16 and 8 tokens of 10 bits along one axis, and of 64 along two, which were synthesized by themselves."""
+    shapes = (((4, 4), 1, 32), ((4, 2), 1, 8), ((8, 8), 2, 32))
+    for (grid, axes, words), found in zip(shapes, luts, strict=True):
+        count = Count(family)
+        count.sweep(Stream(grid, TensorType.of((), 0, -512, 511)), axes, words, 10, 0)
+        assert found is None or count.lut == pytest.approx(found, rel=0.12)
 
 
 def test_lines_of_narrow_tokens_are_memories() -> None:

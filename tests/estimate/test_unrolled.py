@@ -194,3 +194,76 @@ def test_sums_hold_small_tables_of_an_operand(bits: int, family: Family, luts: i
     y = builder.input("y", (8,), FixedFormat(False, 8, 0))
     table = builder.table(x, 0, np.random.default_rng(0).integers(0, 256, (8, 1 << bits)), 0)
     assert luts_of(builder, builder.add(y, table), family) == luts
+
+
+@pytest.mark.parametrize(
+    ("family", "luts"), [(ECP5, (2, 4, 6, 6)), (NEXUS, (2, 4, 6, 8)), (ICE40, (2, 3, 4, 5))], ids=repr
+)
+def test_short_sums_have_no_chain(family: Family, luts: tuple[int, ...]) -> None:
+    """Yosys makes carry chains of Lattice's of five bits and more, of others' of three and more."""
+    for bits, expected in zip(range(2, 6), luts, strict=True):
+        builder = ProgramBuilder()
+        x, y = (builder.input(name, (1,), FixedFormat(True, bits, bits)) for name in "xy")
+        z = builder.cast(builder.add(x, y), FixedFormat(True, bits, bits))
+        assert luts_of(builder, z, family) == expected
+
+
+def test_chains_that_subtract_begin_with_one_cell() -> None:
+    builder = ProgramBuilder()
+    x, y, z = (builder.input(name, (1,), FixedFormat(True, 8, 4)) for name in "xyz")
+    one, other = builder.sub(x, y), builder.sub(z, y)
+    assert luts_of(builder, one, CYCLONE_V) == 9 + 1
+    assert luts_of(builder, builder.concat([one, other], 0), CYCLONE_V) == 9 + 9 + 1
+
+
+@pytest.mark.parametrize("family", [ICE40, ECP5, CYCLONE_V, ULTRASCALE_PLUS], ids=repr)
+def test_sums_of_operands_in_another_order_are_one(family: Family) -> None:
+    builder = ProgramBuilder()
+    x, y = (builder.input(name, (1,), FixedFormat(True, 8, 4)) for name in "xy")
+    both = builder.concat([builder.add(x, y), builder.add(y, x)], 0)
+    assert luts_of(builder, both, family) == luts_of(builder, builder.add(x, y), family)
+
+
+def test_carries_of_ice40_take_no_table_of_bits_that_nothing_reads() -> None:
+    builder = ProgramBuilder()
+    x, y = (builder.input(name, (1,), FixedFormat(True, 8, 4)) for name in "xy")
+    found = [
+        luts_of(builder, builder.cast(builder.add(x, y), FixedFormat(True, 9 - k, 4 - k)), ICE40) for k in range(4)
+    ]
+    assert found == [9, 8, 7, 6]
+
+
+@pytest.mark.parametrize("family", [ICE40, ECP5, ULTRASCALE_PLUS], ids=repr)
+def test_bits_of_small_tables_that_are_alike_are_one(family: Family) -> None:
+    """Bits that are constant, or those of the address, take none."""
+    words = np.array([[1, 2, 4, 7, 11, 13, 14, 8, 1, 6, 9, 12, 3, 10, 5, 15]])
+    builder = ProgramBuilder()
+    x = builder.input("x", (1,), FixedFormat(False, 4, 4))
+    one, same = builder.table(x, 0, words, 0), builder.table(x, 0, words + 32, 0)
+    wires = builder.table(x, 0, np.arange(16)[None], 0)
+    alone = luts_of(builder, one, family)
+    assert 0 < alone <= 4
+    assert luts_of(builder, builder.concat([one, same], 0), family) == alone
+    assert luts_of(builder, wires, family) == 0
+
+
+def test_a_register_that_a_constant_sets_is_inverted_where_it_can_only_be_cleared() -> None:
+    """Yosys makes 8 inverters of an upper limit of 127 for Cyclone V, and none elsewhere."""
+    builder = ProgramBuilder()
+    chosen = builder.input("c", (1,), FixedFormat(False, 1, 1))
+    x = builder.input("x", (1,), FixedFormat(True, 8, 8))
+    zero, limit = (builder.apply(Select(), chosen, x, builder.const([value], 0)) for value in (0, 127))
+    assert luts_of(builder, limit, CYCLONE_V) - luts_of(builder, zero, CYCLONE_V) == 7
+    assert luts_of(builder, limit, ECP5) == luts_of(builder, zero, ECP5)
+
+
+@pytest.mark.parametrize(("words", "memory"), [(256, True), (40, False)])
+def test_tables_of_few_named_words_are_no_memory(words: int, memory: bool) -> None:
+    """Yosys makes block memory of Cyclone V of a case statement that names at least one in four words."""
+    values = np.zeros(256, dtype=np.int64)
+    values[: words - 1] = np.random.default_rng(0).integers(1, 256, words - 1)
+    values[255] = 1
+    builder = ProgramBuilder()
+    x = builder.input("x", (1,), FixedFormat(False, 8, 8))
+    found = estimate_layout(builder.program([("y", builder.table(x, 0, values[None], 0))]), UNROLLED, CYCLONE_V)
+    assert (found.bram > 0) == memory

@@ -85,10 +85,6 @@ class AreaModel:
     memory: MemoryBlock
     large: LargeMemory | None
 
-    def adder(self, width: int) -> int:
-        """Return the look-up tables of an addition or subtraction with ``width`` result bits that ripple."""
-        return math.ceil(self.adder_luts.at(width))
-
     def comparator(self, width: int) -> int:
         """Return the look-up tables of an order comparison of ``width`` bits."""
         return math.ceil(self.comparator_luts.at(width))
@@ -105,10 +101,6 @@ class AreaModel:
     def comparisons(self, number: float, width: float) -> float:
         """Return the look-up tables of ``number`` comparisons of one word of ``width`` bits with constants."""
         return self.constant_comparator_luts.at(width) * float(number**self.shared_comparisons)
-
-    def mux2(self, width: int) -> int:
-        """Return the look-up tables of a choice between two words of ``width`` bits."""
-        return math.ceil(self.mux2_luts.at(width))
 
     def table(self, address_bits: int, width: int) -> int:
         """Return the look-up tables of a constant table of ``2**address_bits`` words of ``width`` bits, at most.

@@ -43,19 +43,8 @@ def unlike(values: Ints, first: int, address: int, width: int, inputs: int, powe
 
     The address has ``address`` bits, and a look-up table ``inputs`` inputs. Unused words are equal to the most frequent one.
     """
-    kept = values & ((1 << width) - 1)
-    limbs = [(kept >> low & ((1 << _LIMB) - 1)).astype(np.int64) for low in range(0, width, _LIMB)]
-    ranks = limbs[0] if len(limbs) == 1 else np.unique(kept, return_inverse=True)[1].reshape(kept.shape)
-    unused = np.argmax(ranks == _most_frequent(ranks)[:, None], axis=1)[:, None]
-    places = np.arange(first, first + kept.shape[1]) % (1 << address)
+    bits = columns(values, first, address, width)
     size = min(1 << inputs, 1 << address)
-    bits = np.empty((len(values), width, 1 << address), dtype=np.uint8)
-    for limb, low in zip(limbs, range(0, width, _LIMB), strict=True):
-        words = np.empty((len(values), 1 << address), dtype=np.int64)
-        words[:] = np.take_along_axis(limb, unused, axis=1)
-        words[:, places] = limb
-        most = min(_LIMB, width - low)
-        bits[:, low : low + most] = words[:, None, :] >> np.arange(most)[:, None] & 1
     parts = np.packbits(bits.reshape(len(values), -1, size), axis=-1)
     full = np.packbits(np.ones(size, dtype=np.uint8))
     differing = np.zeros(len(values))
@@ -65,6 +54,23 @@ def unlike(values: Ints, first: int, address: int, width: int, inputs: int, powe
         differing[row] = len(distinct) - constant
     shares: npt.NDArray[np.float64] = (differing / parts.shape[1]) ** power
     return shares
+
+
+def columns(values: Ints, first: int, address: int, width: int) -> npt.NDArray[np.uint8]:
+    """The lowest ``width`` bits of each row of ``values``, as `unlike` stores them: an axis of bits, and one of words."""
+    kept = values & ((1 << width) - 1)
+    limbs = [(kept >> low & ((1 << _LIMB) - 1)).astype(np.int64) for low in range(0, width, _LIMB)]
+    ranks = limbs[0] if len(limbs) == 1 else np.unique(kept, return_inverse=True)[1].reshape(kept.shape)
+    unused = np.argmax(ranks == _most_frequent(ranks)[:, None], axis=1)[:, None]
+    places = np.arange(first, first + kept.shape[1]) % (1 << address)
+    bits = np.empty((len(values), width, 1 << address), dtype=np.uint8)
+    for limb, low in zip(limbs, range(0, width, _LIMB), strict=True):
+        words = np.empty((len(values), 1 << address), dtype=np.int64)
+        words[:] = np.take_along_axis(limb, unused, axis=1)
+        words[:, places] = limb
+        most = min(_LIMB, width - low)
+        bits[:, low : low + most] = words[:, None, :] >> np.arange(most)[:, None] & 1
+    return bits
 
 
 def _most_frequent(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -14,7 +14,7 @@ from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.registers import registers
-from bitsmith.estimate.tables import unlike
+from bitsmith.estimate.tables import columns, unlike
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.delays import carry_start, lut_inputs
 from bitsmith.netlist.lut_packing import absorb
@@ -27,7 +27,7 @@ def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
     counted = _Counted(netlist, stages, family)
     for index in live_words(netlist):
         counted.add(index)
-    luts, kept = counted.lut + counted.thresholds() + counted.inverters(), counted.registers
+    luts, kept = counted.lut + counted.shared(), counted.registers
     cells = round(luts) + kept.lut, kept.ff, counted.dsp, counted.adders, counted.bram
     return Size(*cells, longest_ns=stages.longest_ns)
 
@@ -54,7 +54,7 @@ class _Counted:
         """Look-up tables of sums, by operands and stage."""
         self._subtracts = False
         """Whether carry chains subtract: synthesis makes one cell of what all of them begin with."""
-        self._columns = set[tuple[int, int]]()
+        self._columns = set[tuple[int, bytes]]()
         """Bits of tables that are one look-up table, by address and contents: of those that are alike there is one."""
         self._compared: defaultdict[int, list[int]] = defaultdict(list)
         """Comparisons with constants, by the word that is compared."""
@@ -106,13 +106,10 @@ class _Counted:
             place = subtracted, self._stages.stage[index]
             self._inverted[place] = self._inverted.get(place, 0) | ((1 << width) - 1) << low
 
-    def inverters(self) -> int:
-        """The look-up tables of bits that are subtracted, where carries take them as they are: one for all that subtract it."""
-        return sum(mask.bit_count() for mask in self._inverted.values())
-
-    def thresholds(self) -> float:
-        """The look-up tables of comparisons with constants, which share what they can."""
+    def shared(self) -> float:
+        """The look-up tables that words share: of comparisons with constants, of bits that carries take inverted."""
         luts = float(self._subtracts * self._area.subtraction_luts)
+        luts += sum(mask.bit_count() for mask in self._inverted.values())
         for word, found in self._compared.items():
             width = self._words[word].width
             if self._in_tables and len(found) == 1:
@@ -134,9 +131,7 @@ class _Counted:
 
     def _sum(self, word: Word, cell: cells.AddSub) -> float:
         bits = max(word.width + word.drop - carry_start(cell), 0)
-        if (
-            bits < self._area.least_chain
-        ):  # look-up tables of bits, and of carries where these have more than two before them
+        if bits < self._area.least_chain:  # look-up tables of bits, and of carries of more than two bits
             widest = max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b)) - carry_start(cell)
             return bits + max(min(bits, widest) - 2, 0.0)
         if not self._area.constant_bits:
@@ -175,16 +170,13 @@ class _Counted:
 
     def _chosen_again(self, index: int) -> bool:
         """Return True if a word only goes into another choice: its bits are in that choice's tables."""
-        readers = self._readers[index]
-        return (
-            len(readers) == 1 and isinstance(self._words[readers[0]].cell, cells.Mux) and self._read_at_once[index] == 1
-        )
+        mine = [isinstance(self._words[reader].cell, cells.Mux) for reader in self._readers[index]]
+        return mine == [True] and self._read_at_once[index] == 1
 
     def _compare(self, index: int, cell: cells.Comparator) -> None:
-        given = isinstance(self._words[cell.b.word].cell, cells.Literal)
         if self.absorbed.inputs[index]:
             self.lut += 1
-        elif given:
+        elif isinstance(self._words[cell.b.word].cell, cells.Literal):
             self._compared[cell.a.word].append(index)
         else:
             width = max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b))
@@ -209,26 +201,15 @@ class _Counted:
         address = self._words[cell.address].width
         if index in self._memories:
             self.bram += self._memories[index]
-        elif address <= self._inputs and not self._in_sum(index, address):
-            columns = self._bits_of(word, cell) - self._columns
-            self._columns |= columns
-            self.lut += len(columns) * self._area.table_luts[address]
         elif not self._in_sum(index, address):
             entries = np.array([self._netlist.tables[cell.table]], dtype=np.object_) >> word.drop
-            share = unlike(entries, cell.first, address, word.width, self._inputs, self._area.unlike_power)[0]
-            self.lut += self._area.table(address, word.width) * share
-
-    def _bits_of(self, word: Word, cell: cells.RomRead) -> set[tuple[int, int]]:
-        """The bits of a table that are neither constant nor bits of its address, by address and contents."""
-        size, entries = 1 << self._words[cell.address].width, self._netlist.tables[cell.table]
-        usual = max(set(entries), key=entries.count)
-        words = dict(
-            zip((place % size for place in range(cell.first, cell.first + len(entries))), entries, strict=True)
-        )
-        wires = [range(size), [0] * size, [-1] * size]
-        plain = {sum((one >> bit & 1) << place for place, one in enumerate(row)) for row in wires for bit in range(7)}
-        columns = (
-            sum((words.get(place, usual) >> bit & 1) << place for place in range(size))
-            for bit in range(word.drop, word.drop + word.width)
-        )
-        return {(cell.address, column) for column in columns if column not in plain}
+            if address > self._inputs:
+                share = unlike(entries, cell.first, address, word.width, self._inputs, self._area.unlike_power)[0]
+                self.lut += self._area.table(address, word.width) * share
+                return
+            wires = np.vstack([np.arange(1 << address) >> np.arange(address)[:, None] & 1, np.full(1 << address, 1)])
+            plain = {row.astype(np.uint8).tobytes() for row in (*wires, 0 * wires[-1])}  # no logic
+            bits = {row.tobytes() for row in columns(entries, cell.first, address, word.width)[0]} - plain
+            before = len(self._columns)
+            self._columns |= {(cell.address, contents) for contents in bits}
+            self.lut += (len(self._columns) - before) * self._area.table_luts[address]
