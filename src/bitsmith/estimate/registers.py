@@ -19,7 +19,7 @@ from bitsmith.devices.area import AreaModel
 from bitsmith.devices.family import Family
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, View, live_words
+from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, View, live_words, operands
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 
@@ -82,9 +82,8 @@ def _with_registers_of_tables(
 ) -> PipelineStages:
     """Tables that Yosys takes for memories, and that are read at once, have the register of their address after them."""
     stage = list(stages.stage)
-    for index, used in uses.items():
-        is_table = isinstance(netlist.words[index].cell, RomRead) and index not in stages.tables_of_bits
-        if is_table and index not in memories and stage[index] in used and _Table.of(netlist, index).is_memory:
+    for index in set(uses) - set(memories):
+        if stage[index] in uses[index] and _stored(netlist, index, stages):
             stage[index] -= _is_registered(netlist, index, stages, uses, memories)
     return replace(stages, stage=tuple(stage))
 
@@ -96,51 +95,39 @@ def _is_registered(
 
     Sums stay sums for synthesis then, even of operands that have no bit in common. Registers of choices may have a reset.
     """
-    read = netlist.words[index].cell
-    assert isinstance(read, RomRead)
-    source = read.address
-    while isinstance(cell := netlist.words[source].cell, View):
-        source = cell.a
+    source, cell = index, netlist.words[index].cell
+    while isinstance(cell, View) or source == index:
+        (source,) = operands(cell)
+        cell = netlist.words[source].cell
     plain = source in uses and source not in memories and not isinstance(cell, Mux)
     return plain and max(stages.stage[source], 0) < stages.stage[index]
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A case statement as Yosys sees it: words named, all words up to the last of them, bits that differ between words."""
+def _stored(netlist: Netlist, index: int, stages: PipelineStages) -> tuple[int, int] | None:
+    """The words, up to the last one that is named, and the unlike bits of a case statement that Yosys takes for a memory.
 
-    named: int
-    words: int
-    bits: int
-
-    @classmethod
-    def of(cls, netlist: Netlist, index: int) -> _Table:
-        """The table that a word reads: it names all but the most frequent word."""
-        word = netlist.words[index]
-        assert isinstance(word.cell, RomRead)
-        entries = [entry >> word.drop & (1 << word.width) - 1 for entry in netlist.tables[word.cell.table]]
-        ((usual, _),) = Counter(entries).most_common(1)
-        size = 1 << netlist.words[word.cell.address].width
-        named = [place % size for place, entry in enumerate(entries, word.cell.first) if entry != usual]
-        differing = reduce(or_, (entry ^ usual for entry in entries))
-        return cls(len(named), 1 << max(named, default=0).bit_length(), differing.bit_count())
-
-    @property
-    def is_memory(self) -> bool:
-        """Return True if Yosys takes it for a memory."""
-        return self.named >= _TABLE_WORDS and self.words // self.named <= _SPARSE
+    All but the most frequent word are named. None of anything else.
+    """
+    word = netlist.words[index]
+    if not isinstance(word.cell, RomRead) or index in stages.tables_of_bits:
+        return None
+    entries = [entry >> word.drop & (1 << word.width) - 1 for entry in netlist.tables[word.cell.table]]
+    ((usual, _),), size = Counter(entries).most_common(1), 1 << netlist.words[word.cell.address].width
+    named = [place % size for place, entry in enumerate(entries, word.cell.first) if entry != usual]
+    words = 1 << max(named, default=0).bit_length()
+    if len(named) < _TABLE_WORDS or words // len(named) > _SPARSE:
+        return None
+    return words, reduce(or_, (entry ^ usual for entry in entries)).bit_count()
 
 
 def _memories(netlist: Netlist, stages: PipelineStages, uses: _Uses, area: AreaModel) -> Mapping[int, int]:
     """Return the blocks of each table that becomes block memory; without a register at either end none does by itself."""
     found = dict[int, int]()
     for index in sorted(uses):
-        if not isinstance(netlist.words[index].cell, RomRead) or index in stages.tables_of_bits:
-            continue
-        table, declared = _Table.of(netlist, index), index in stages.memories
-        clocked = stages.stage[index] not in uses[index] or _is_registered(netlist, index, stages, uses, found)
-        if declared or (clocked and table.is_memory and area.memory.takes_any_table(table.words, table.bits)):
-            found[index] = area.memory.count(table.words, table.bits)
+        if stored := _stored(netlist, index, stages):
+            clocked = stages.stage[index] not in uses[index] or _is_registered(netlist, index, stages, uses, found)
+            if index in stages.memories or (clocked and area.memory.takes_any_table(*stored)):
+                found[index] = area.memory.count(*stored)
     return found
 
 

@@ -139,11 +139,7 @@ class _Timing:
                 rounded = op.rounding is not Rounding.TRN and not joined and bool(np.any(args[0].frac > op.frac))
                 saturated = op.overflow is not Overflow.WRAP and args[0].max_width > width
                 return _Tree(1, rounded * delays.adder(width) + saturated * delays.mux2(width))
-            case ops.Input() | ops.Const() | ops.Parameter() | ops.Shift() | ops.Scan():
-                return _Tree(1, 0.0)
-            case ops.Reshape() | ops.Transpose() | ops.Slice() | ops.Concat():
-                return _Tree(1, 0.0)
-            case ops.Pad() | ops.Gather() | ops.Broadcast() | ops.Window():
+            case _ if isinstance(op, WIRING | ops.Scan):
                 return _Tree(1, 0.0)
             case _:
                 assert_never(op)
