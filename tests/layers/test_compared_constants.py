@@ -9,6 +9,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -137,3 +138,16 @@ def test_samples_that_rounding_takes_across_a_constant_are_told(first: bool) -> 
         )
     with pytest.warns(bitsmith.errors.FidelityWarning, match="on 1 samples of this prediction"):
         model.predict(x)
+
+
+@pytest.mark.parametrize("bound", [0.2, 0.3, 0.7, 1.1])
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_rectified_data_that_are_equal_to_the_threshold(bound: float, calibrated: bool) -> None:
+    """Neither the circuit nor the float model that it is compared with takes them for larger."""
+    draw = np.random.default_rng(0)
+    x = np.round(draw.uniform(-2.0, 2.0, (200, 4)), 1).astype(np.float32)
+    net = torch.nn.Threshold(bound, 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = bitsmith.convert(net, input_shape=(4,), calibration=x if calibrated else None).predict(x)
+    np.testing.assert_allclose(found, net(torch.from_numpy(x)), atol=1e-3)

@@ -7,6 +7,7 @@ meaning for the operands that it has in the circuit, and so leaves out what it i
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Fracs, Overflow
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settled import exact_variables
 from bitsmith.report.sections import LayerFidelity
@@ -172,7 +173,7 @@ def _evaluated(
             if node.layer.jumps and stored is not None and not np.array_equal(own, wanted):
                 bits = more_bits(node.layer, exact, operands, wanted)
             own = own if node.inputs else np.broadcast_to(own, wanted.shape)
-            if node.layer.jumps and stored is not None and stored.shape == own.shape:
+            if _jumps(node.layer) and stored is not None and stored.shape == own.shape:
                 # Rounding took operands across a jump of the float meaning, but not of the circuit, which decides as the model.
                 own = np.where(np.abs(stored - wanted) < np.abs(stored - own), wanted, own)
         seen[node.name] = own if stored is None or stored.shape != own.shape else stored
@@ -181,6 +182,11 @@ def _evaluated(
         largest = max((float(np.abs(operand).max(initial=0.0)) for operand in operands), default=0.0)
         largest = largest if math.isfinite(largest) else 0.0
         yield node, largest, node.result_in_model(wanted), node.result_in_model(own), bits
+
+
+def _jumps(layer: Layer) -> bool:
+    """Return True of a layer that jumps, if only at one place."""
+    return layer.jumps or any(math.nextafter(x, math.inf) == y for x, y in itertools.pairwise(layer.turns or ()))
 
 
 def _compared(

@@ -103,8 +103,13 @@ class ReLU(Unary):
         return ("ThresholdedReLU" if self.negative_slope == 0.0 else "LeakyReLU", ANY_ACTIVATION)
 
     @property
+    def _bound(self) -> float:
+        """The threshold as frameworks compare it."""
+        return float(np.float32(self.threshold))
+
+    @property
     def turns(self) -> tuple[float, ...]:
-        return self.threshold, math.nextafter(self.threshold, math.inf)
+        return (self._bound, math.nextafter(self._bound, math.inf))[: 1 + (self.threshold != 0.0)]
 
     @property
     def traits(self) -> Traits:
@@ -116,7 +121,7 @@ class ReLU(Unary):
         kept = x if self.max_value is None else np.minimum(x, self.max_value)
         if self.threshold == self.negative_slope == 0.0 <= (self.max_value or 0.0):
             return np.maximum(kept, 0.0)  # in a fraction of the time
-        return np.where(x > self.threshold, kept, self.negative_slope * (x - self.threshold))
+        return np.where(x > self._bound, kept, self.negative_slope * (x - self.threshold))
 
     def resolution(self, beyond: Resolution | None) -> Resolution | None:
         if beyond is None or self.threshold != 0.0 or self.negative_slope < 0.0:
@@ -138,7 +143,7 @@ class ReLU(Unary):
         if self.negative_slope != 0.0:
             slope = lowering.number("param", self.negative_slope)
             below = builder.mul(builder.sub(x, threshold), slope)
-        bound = lowering.exact_const("param", as_weights(np.float32(self.threshold)))
+        bound = lowering.exact_const("param", as_weights(self._bound))
         return lowering.result(builder.select(compared(builder, x, Relation.GT, bound, lowering.gridded), kept, below))
 
 

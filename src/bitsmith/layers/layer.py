@@ -87,7 +87,10 @@ class Layer(ABC):
 
     @property
     def turns(self) -> tuple[float, ...] | None:
-        """Places between which the layer, a function of one number, rises or falls; None: it is none, or has no such places."""
+        """Places between which the layer, a function of one number, rises or falls; None: it is none, or has no such places.
+
+        Between places that are next to each other it jumps.
+        """
         return None
 
     def turning(self, least: float, most: float) -> tuple[float, ...] | None:
