@@ -6,7 +6,7 @@ How far operands are from the float model's is measured on a few samples; by tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -15,16 +15,17 @@ import numpy.typing as npt
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
+from bitsmith.fidelity.predictions import most_compared
 from bitsmith.fidelity.ties import decides_anew, differing, open_decisions
 from bitsmith.ir.program import Output, Program
 from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, Layer, Shape
-from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.network import Network, NetworkNode, Revision
 from bitsmith.layers.settled import settled
 from bitsmith.passes.network.quantized_inputs import compared_inputs
 
-_MEASURED, _BEYOND = 256, 2.0
-"""Samples on which errors of operands are measured, and how many times the greatest of them is allowed for."""
+_BEYOND = 2.0
+"""How many times the greatest measured error of an operand is allowed for."""
 
 _ELEMENTS = 1 << 22
 """Elements of all operands of the samples that are looked at together."""
@@ -34,7 +35,7 @@ class Decisions:
     """The layers of a network that decide by numbers which the circuit rounds, and the errors of these."""
 
     def __init__(self, network: Network, program: Program) -> None:
-        self._network = network
+        self._network, self._at_once = network, most_compared(network, every=False)
         probes = {probe.name: probe.node for probe in program.probes}
         shown = {node.name for node in network.nodes if node.name in probes and node.affine is None}
         known = shown | {node.name for node in network.nodes if isinstance(node.layer, Constant)}
@@ -57,11 +58,14 @@ class Decisions:
 
     def otherwise(self, batches: Sequence[Batch], most: int) -> tuple[npt.NDArray[np.intp], int]:
         """The numbers of the samples that are decided otherwise, and of how many samples that was looked at, ``most`` at most."""
-        near = self._near(batches)[:most]
-        if not near.size:
-            return near, 0
-        few, count = [batch[near].astype(np.float64) for batch in batches], len(batches[0])
-        inside, other = self._inside(few), np.zeros(len(near), np.bool_)
+        near, count = self._near(batches)[:most], len(batches[0])
+        parts = [near[at : at + self._at_once] for at in range(0, len(near), self._at_once)]
+        others = [rows[self._decided_otherwise([batch[rows] for batch in batches], count)] for rows in parts]
+        return np.concatenate([near[:0], *others]), len(near)
+
+    def _decided_otherwise(self, batches: Sequence[Batch], count: int) -> npt.NDArray[np.bool_]:
+        """Compare samples, which are some of ``count``, with the float model."""
+        inside, other = self._inside(batches), np.zeros(len(batches[0]), np.bool_)
 
         def decided(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
             if node not in self._nodes:
@@ -71,17 +75,15 @@ class Decisions:
             other[differing(right, own)] = True
             return right
 
-        with np.errstate(all="ignore"):
-            for _ in self._network.evaluation(few, decided):
-                pass
-        return near[other], len(near)
+        self._evaluate(batches, decided)
+        return other
 
     def _near(self, batches: Sequence[Batch]) -> npt.NDArray[np.intp]:
         """The numbers of the samples for which some layer may decide otherwise."""
         if not self._held or not len(batches[0]):
             return np.empty(0, np.intp)
         largest = [float(np.abs(batch).max(initial=0.0)) for batch in batches]
-        if self._measured < _MEASURED or np.any(largest > _BEYOND * self._largest):
+        if self._measured < self._at_once or np.any(largest > _BEYOND * self._largest):
             self._measure(batches)
             self._largest = np.maximum(largest, self._largest)
         shapes = self._network.shapes()
@@ -121,17 +123,22 @@ class Decisions:
 
     def _measure(self, batches: Sequence[Batch]) -> None:
         """Learn from a few samples how far operands are from the float model's."""
-        few = [batch[:: -(-len(batch) // _MEASURED)].astype(np.float64) for batch in batches]
-        inside, wanted = self._inside(few), dict(self._wanted(few))
+        few = [batch[:: -(-len(batch) // self._at_once)] for batch in batches]
+        inside = self._inside(few)
         self._measured += len(few[0])
-        for name, x in inside.items():
-            self._errors[name] = max(self._errors[name], _BEYOND * float(np.abs(wanted[name] - x).max(initial=0.0)))
 
-    def _wanted(self, few: Sequence[Floats]) -> Iterator[tuple[str, Floats]]:
+        def measured(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
+            if node.name in inside:
+                error = _BEYOND * float(np.abs(result - inside[node.name]).max(initial=0.0))
+                self._errors[node.name] = max(self._errors[node.name], error)
+            return result
+
+        self._evaluate(few, measured)
+
+    def _evaluate(self, batches: Sequence[Batch], seen: Revision) -> None:
         with np.errstate(all="ignore"):
-            for node, _, result in self._network.evaluation(few):
-                if node.name in self._held:
-                    yield node.name, result
+            for _ in self._network.evaluation([batch.astype(np.float64) for batch in batches], seen):
+                pass
 
 
 def _directions(layer: Layer, shapes: Sequence[Shape]) -> list[Floats]:
