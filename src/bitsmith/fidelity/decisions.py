@@ -25,7 +25,7 @@ from bitsmith.layers.settled import settled
 from bitsmith.passes.network.quantized_inputs import compared_inputs
 
 _BEYOND = 2.0
-"""How many times the greatest measured error of an operand is allowed for."""
+"""Times the greatest measured error of an operand that are allowed for."""
 
 _ELEMENTS = 1 << 22
 """Elements of all operands of the samples that are looked at together."""
