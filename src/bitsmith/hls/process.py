@@ -67,9 +67,7 @@ class ProcessWriter(FunctionWriter[Process]):
             case kinds.Sweep():
                 return self._sweep(kind)
             case kinds.Source() | kinds.Sink() | kinds.Feedback() | kinds.Engine() | kinds.Replay():
-                raise AssertionError(
-                    "boundaries, recurrences, engines and their weights are written by functions of their own"
-                )
+                raise AssertionError("boundaries, recurrences, engines and their weights have functions of their own")
             case _:
                 assert_never(kind)
 
@@ -139,8 +137,8 @@ class ProcessWriter(FunctionWriter[Process]):
             write = f"kernels::copy<{size}>(item.data, {name}[next]);"
         self.head.append("BITSMITH_KEPT bool holds = false;")
         step = kept_step(self._scope, (taken, out), (values, read, write), words)
-        steps = loop_lines(self._scope, out.tokens + 1, step, self._apart, self._step_cycles)
-        self.lines += ["bool loads = false;", "int next = 0;", *steps]
+        self.lines += ["bool loads = false;", "int next = 0;"]
+        self._looped(out.tokens + 1, step)
         return f"constant tokens, of a memory of {words} that can be loaded."
 
     def _map(self, kind: kinds.Map) -> str:
@@ -163,7 +161,7 @@ class ProcessWriter(FunctionWriter[Process]):
     def _looped(self, tokens: int, steps: list[str]) -> None:
         """The loop over the tokens of a frame."""
         self.head += function_head(self._scope, tokens, self._step_cycles)
-        self.lines += loop_lines(self._scope, tokens, steps, interval=self._step_cycles)
+        self.lines += loop_lines(self._scope, tokens, steps, self._apart, self._step_cycles)
 
     def _called(self, name: str, arguments: Sequence[str], results: Sequence[Variable]) -> list[str]:
         """Lines that call a token function, whose last results become the tokens ``result0``, ``result1``, ..."""
@@ -318,7 +316,8 @@ class ProcessWriter(FunctionWriter[Process]):
             lines.append(f"    const {taken.token} item = {taken.taken(f'x{k}')};")
             lines.append(f"    kernels::copy<{out.size}>(item.data, result.data);")
         lines += ["}", out.given("result", "y0"), f"next = next == {again - 1} ? 0 : next + 1;"]
-        self.lines += ["int next = 0;", *loop_lines(self._scope, out.tokens, lines, interval=self._step_cycles)]
+        self.lines.append("int next = 0;")
+        self._looped(out.tokens, lines)
         return f"tokens of {len(self._takes)} streams in turn."
 
     def _window(self, kind: kinds.Window) -> str:
@@ -329,20 +328,16 @@ class ProcessWriter(FunctionWriter[Process]):
         self.lines += buffers
         self.lines += [f"int at{axis} = 0;" for axis in range(len(grid))]
         flags = [f"{self._listed(f'axis{axis}', axis_flags(op, grid, axis))}[at{axis}]" for axis in range(len(grid))]
-        copied = [
-            f"const {taken.token} real = {taken.taken('x0')};",
-            f"kernels::copy<{taken.size}>(real.data, item.data);",
-        ]
         item_t = f"kernels::token<{out.element}, {taken.size}>"
         actions = len(window_actions(op, grid)[0])
-        self.lines += loop_lines(
-            self._scope,
+        self._looped(
             actions,
             [
                 f"const int flags = {' & '.join(flags)};",
                 *token_lines(self._scope, item_t, "item"),
                 "if ((flags & kernels::TAKE) != 0) {",
-                *map(indented, copied),
+                f"    const {taken.token} real = {taken.taken('x0')};",
+                f"    kernels::copy<{taken.size}>(real.data, item.data);",
                 "} else {",
                 f"    kernels::clear<{taken.size}>(item.data);",
                 "}",
@@ -357,8 +352,6 @@ class ProcessWriter(FunctionWriter[Process]):
                 *(f"    at{axis} = 0;" for axis in range(len(grid))),
                 "}",
             ],
-            self._apart,
-            self._step_cycles,
         )
         return f"windows of {op.size} tokens, from line buffers."
 
@@ -377,7 +370,7 @@ class ProcessWriter(FunctionWriter[Process]):
         ]
         declared, step = sweep_lines(loop, self._process, take, give)
         self.lines += declared
-        self.lines += loop_lines(self._scope, loop.steps, step, self._apart, self._step_cycles)
+        self._looped(loop.steps, step)
         return f"windows of {kind.op.size} tokens, one token after another, from a memory of {loop.places} tokens."
 
     def _promise(self, memory: str, steps: int) -> None:
@@ -413,10 +406,8 @@ class ProcessWriter(FunctionWriter[Process]):
         return declared, pushes or [f"kernels::copy<{taken.size}>(item.data, window.data);"]
 
     def _scan(self, kind: kinds.Scan) -> str:
-        run = body(kind.body)
-        name = self._scope.names.unique(f"{self._name}_step")
-        inputs = {}
-        states = list[Variable]()
+        run, name = body(kind.body), self._scope.names.unique(f"{self._name}_step")
+        inputs, states = dict[int, Variable](), list[Variable]()
         for k, (index, ends) in enumerate(zip(run.operands, self._takes, strict=True)):
             if k < kind.states:
                 node = kind.body.nodes[index].type
@@ -437,8 +428,7 @@ class ProcessWriter(FunctionWriter[Process]):
             lines.append(f"    const {self._takes[k].token} start{k} = {self._takes[k].taken(f'x{k}')};")
             copy = f"kernels::copy<{state.size}>(start{k}.data, {state.name});"
             lines.append(f"    if (!begun) {copy}" if k < kind.kept else f"    {copy}")
-        lines += ["    begun = true;"] if kind.kept else []
-        lines += ["}"]
+        lines += [*(["    begun = true;"] if kind.kept else []), "}"]
         self.head += lasting(self._scope, "bool", "begun", "false") if kind.kept else []
         lines += [
             f"const {ends.token} token{k} = {ends.taken(f'x{k}')};"

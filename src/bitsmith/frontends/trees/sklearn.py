@@ -171,7 +171,7 @@ _KINDS: Mapping[str, _Kind] = {
     "BaseHistGradientBoosting": _Kind(_histogram, plain=False),
     "BaseBagging": _Kind(_bagged, plain=False),
 }
-"""What has trees, by base classes. All else goes by way of ONNX."""
+"""Readers of what has trees, by base classes; all else goes by way of ONNX."""
 
 _SPREAD = 2.0**-14
 """The share of the largest leaf by which rounding it to 16 bits moves a sum of leaves, over the root of their number, at most."""
