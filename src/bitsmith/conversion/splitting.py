@@ -10,6 +10,7 @@ from typing import Unpack
 
 import numpy as np
 
+from bitsmith.base.graphs import reached
 from bitsmith.building.csim import real
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
 from bitsmith.emulate.notes import NOTHING
@@ -304,13 +305,12 @@ def _with_other_names(whole: Network, layers: Sequence[NetworkNode], ports: Coll
 
     The value of such a layer crosses by another name, as one does that only moves what is stored.
     """
-    names = {node.name for node in layers}
-    wanted = [source for node in layers for source in node.inputs]
-    while wanted:
-        name = wanted.pop()
-        if name not in names and name not in ports and not isinstance(whole.node(name).layer, Input):
-            names.add(name)
-            wanted += whole.node(name).inputs
+
+    def onward(name: str) -> list[str]:
+        inputs = whole.node(name).inputs
+        return [one for one in inputs if one not in ports and not isinstance(whole.node(one).layer, Input)]
+
+    names = {*reached((node.name for node in layers), onward)}
     return [node for node in whole.nodes if node.name in names]
 
 

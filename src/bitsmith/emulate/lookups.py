@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bitsmith.base.graphs import reached
 from bitsmith.emulate.bounds import overflows, rounded_range
 from bitsmith.errors import BitsmithError
 from bitsmith.ir import ops
@@ -132,13 +133,7 @@ def _alike(op: Op) -> Op | None:
 
 def _members(program: Program, root: int, end: int) -> tuple[int, ...]:
     """The nodes between ``root`` and ``end``, constants included."""
-    members, todo = set[int](), [end]
-    while todo:
-        index = todo.pop()
-        if index not in members and index != root:
-            members.add(index)
-            todo += program.nodes[index].args
-    return tuple(sorted(members))
+    return tuple(sorted(reached([end], lambda node: {*program.nodes[node].args} - {root})))
 
 
 def _passes(program: Program, chain: _Chain) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from bitsmith.base.graphs import reached
 from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.network import NetworkNode
 from bitsmith.layers.settings import FACTORS
@@ -17,12 +18,8 @@ _WIDE = 24
 
 def made_by(nodes: Mapping[str, NetworkNode], name: str) -> list[NetworkNode]:
     """The node called ``name``, and those that are folded into it."""
-    group, waiting = [], [name]
-    while waiting:
-        node = nodes[waiting.pop()]
-        group.append(node)
-        waiting += [before for before in node.inputs if nodes[before].folded]
-    return group
+    names = reached([name], lambda one: [before for before in nodes[one].inputs if nodes[before].folded])
+    return [nodes[one] for one in names]
 
 
 def budgets(nodes: Iterable[NetworkNode]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bitsmith.base.graphs import reached
 from bitsmith.fidelity.budgets import budgets, explains, made_by
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.deviation import Span, spans
@@ -144,19 +145,15 @@ class Causes:
 
     def _level_before(self, node: NetworkNode) -> Problem | None:
         """An input that the layer is computed of, or is, whose steps are those of a mask's level far below its numbers."""
-        before, looked_at = [node.name], {node.name}
-        while before:
-            name = before.pop()
-            reached, layer = self._span(name) if name in self.measured.layers else None, self.nodes[name]
+        for name in reached([node.name], lambda one: self.nodes[one].inputs):
+            span, layer = self._span(name) if name in self.measured.layers else None, self.nodes[name]
             auto = isinstance(layer.layer, Input) and "result" not in layer.settings.precision
-            if auto and reached is not None and reached.lo <= min(_DEEP, -_LEVEL * abs(reached.hi)):
+            if auto and span is not None and span.lo <= min(_DEEP, -_LEVEL * abs(span.hi)):
                 return Problem(
                     name,
-                    f"its data reach down to {reached.lo:.4g}, as a mask does, so that little is left for other numbers",
+                    f"its data reach down to {span.lo:.4g}, as a mask does, so that little is left for other numbers",
                     "give the mask as an input of its own, or this one a format that saturates, as result: fixed<16,7,RND,SAT>",
                 )
-            before += [each for each in layer.inputs if each not in looked_at]
-            looked_at.update(layer.inputs)
         return None
 
     def _short_of_bits(self, name: str, own: float) -> Problem:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.graphs import reached
 from bitsmith.ir.types import Ints, objects
 
 _MOST_BITS = 12
@@ -151,14 +152,8 @@ def _leaves(number: Number, bits: int) -> list[int]:
 
 def below(numbers: Sequence[Number]) -> list[Decision]:
     """The decisions that ``numbers`` need, each once."""
-    known: dict[int, Decision] = {}
-    waiting = [number for number in numbers if not isinstance(number, int)]
-    while waiting:
-        decision = waiting.pop()
-        if id(decision) not in known:
-            known[id(decision)] = decision
-            waiting += [end for end in (decision.first, decision.second) if not isinstance(end, int)]
-    return list(known.values())
+    starts = (number for number in numbers if isinstance(number, Decision))
+    return list(reached(starts, lambda one: [end for end in (one.first, one.second) if isinstance(end, Decision)]))
 
 
 class _Reducer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
+from bitsmith.base.graphs import reached
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.storage import weight_bits
 from bitsmith.devices.parts import YARDSTICK as _AREA
@@ -37,15 +38,8 @@ def area_of_op(op: ops.Op, args: Sequence[TensorType], result: TensorType) -> fl
 
 def area_of_steps(builder: DataflowBuilder, first: int, result: StepId) -> float:
     """Look-up tables of the steps from number ``first`` on that ``result`` needs."""
-    live = {int(result)}
-    wanted, total = list(live), 0.0
-    while wanted:
-        step = builder.steps[wanted.pop()]
-        total += _area_of_step(builder, step)
-        new = {int(arg) for arg in step.args if arg >= first} - live
-        live |= new
-        wanted += new
-    return total
+    live = reached([result], lambda number: {arg for arg in builder.steps[number].args if arg >= first})
+    return sum(_area_of_step(builder, builder.steps[number]) for number in live)
 
 
 def _area_of_step(builder: DataflowBuilder, step: Step) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bitsmith.base.graphs import reached
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.kinds import Map, Rom, Sink, Source
 from bitsmith.dataflow.processes import Network, OutputPort, Process
@@ -30,7 +31,6 @@ class _Fusion:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = steps
-        self._live = self._reached()
         self._stage: dict[StepId, int] = {}
         self._group: dict[StepId, StepId] = {}
         self._free: set[StepId] = set()
@@ -38,23 +38,14 @@ class _Fusion:
         self._sources: dict[StepId, OutputPort] = {}
         self._given_back: list[tuple[int, int, StepId]] = []
         """Operands of processes that later steps make."""
-        for number in self._live:
-            self._place(number)
-
-    def _reached(self) -> list[StepId]:
-        """The steps that some output needs."""
-        live: set[StepId] = set()
-        wanted = [
+        ends = [
             StepId(number)
-            for number, step in enumerate(self._steps)
+            for number, step in enumerate(steps)
             if isinstance(step.kind, Sink) or (isinstance(step.kind, Source) and not step.kind.loaded)
         ]
-        while wanted:
-            number = wanted.pop()
-            if number not in live:
-                live.add(number)
-                wanted += self._steps[number].args
-        return sorted(live)
+        self._live = sorted(reached(ends, lambda number: steps[number].args))
+        for number in self._live:
+            self._place(number)
 
     def _is_op(self, number: StepId) -> bool:
         return isinstance(self._steps[number].kind, ops.Op)
@@ -172,12 +163,7 @@ class _Fusion:
 
     def _with_free(self, members: Sequence[StepId]) -> list[StepId]:
         """``members``, and the free ops that these read, in order."""
-        needed, wanted = set(members), list(members)
-        while wanted:
-            more = {arg for arg in self._steps[wanted.pop()].args if arg in self._free} - needed
-            needed |= more
-            wanted += more
-        return sorted(needed)
+        return sorted(reached(members, lambda number: self._free.intersection(self._steps[number].args)))
 
     def _taken(self, builder: ProgramBuilder, taken: dict[StepId, Value], arg: StepId) -> Value:
         """An operand from outside, in the shape in which it is taken."""

@@ -16,6 +16,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.graphs import reached
 from bitsmith.ir.types import width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.delays import Delays, cell_delay, lut_inputs
@@ -300,13 +301,7 @@ class _Tabulation:
 
     def _time(self, index: int, source: int) -> float:
         """Nanoseconds from ``source`` to ``index``."""
-        between: set[int] = set()
-        waiting = [index]
-        while waiting:
-            word = waiting.pop()
-            if word != source and word not in between:
-                between.add(word)
-                waiting += operands(self._words[word].cell)
+        between = reached([index], lambda word: {*operands(self._words[word].cell)} - {source})
         arrival = {source: 0.0}
         for word in sorted(between):
             own = 0.0 if self._absorbed[word] else cell_delay(self._netlist, self._words[word], self._delays)

@@ -9,11 +9,12 @@ those that read what they give know the places in memory where it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from bitsmith.base.graphs import reached
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Numbers, Stream, regrouped
@@ -56,16 +57,10 @@ def circles(network: Network) -> list[frozenset[int]]:
         for source in sources:
             after[source].add(number)
     begun = [number for number, process in enumerate(network.processes) if isinstance(process.kind, kinds.Feedback)]
-    return list(dict.fromkeys(frozenset(_reached(one, before) & _reached(one, after)) for one in begun))
-
-
-def _reached(start: int, neighbors: Sequence[Iterable[int]]) -> set[int]:
-    reached, waiting = {start}, [start]
-    while waiting:
-        new = set(neighbors[waiting.pop()]) - reached
-        reached |= new
-        waiting += new
-    return reached
+    found = [
+        {*reached([one], lambda each: before[each])} & {*reached([one], lambda each: after[each])} for one in begun
+    ]
+    return list(dict.fromkeys(map(frozenset, found)))
 
 
 def _ordered(network: Network, unit: Mapping[int, int]) -> list[int]:
