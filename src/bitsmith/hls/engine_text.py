@@ -88,7 +88,7 @@ class EngineWriter(FunctionWriter[Process]):
     def _stored(self, number: str, word: str) -> str:
         """A line that writes a number into the memory."""
         place, single = self._place(word)
-        return f"kernels::engine_store<{self._kind.banks}>({number}, {single}, {self._memory}[{place}]);"
+        return f"kernels::put_into<1, {self._kind.banks}>({number}, {single}, {self._memory}[{place}]);"
 
     def _place(self, word: str) -> tuple[str, str]:
         """The place of a word of the memory, and its number in that."""

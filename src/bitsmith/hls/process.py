@@ -129,7 +129,7 @@ class ProcessWriter(FunctionWriter[Process]):
             declared = f"BITSMITH_KEPT {out.element} {name}[{words * size}]"
             self.head += self._scope.dialect.arrays.declared(name, declared, words * size)
             read = f"item = kernels::taken_from<{out.token}, {size}, {words * size}>({name}, next);"
-            write = f"kernels::put_into<{size}, {words * size}>(item, next, {name});"
+            write = f"kernels::put_into<{size}, {words * size}>(item.data, next, {name});"
         else:
             self.head += self._memory(name, f"BITSMITH_KEPT {out.element}", words, size, apart=True)
             self._promise(name, words)

@@ -47,12 +47,12 @@ class StreamType:
 
     def taken(self, stream: str) -> str:
         """The next token of ``stream``, as an expression."""
-        whole = f"kernels::carried<{self.token}, {self.size}, {self.beats}>::take({stream})"
+        whole = f"kernels::take_beats<{self.token}, {self.size}, {self.beats}>({stream})"
         return f"{stream}.read()" if self.beats == 1 else whole
 
     def given(self, token: str, stream: str) -> str:
         """A statement that puts ``token`` into ``stream``."""
-        whole = f"kernels::carried<{self.token}, {self.size}, {self.beats}>::give({token}, {stream});"
+        whole = f"kernels::give_beats<{self.size}, {self.beats}>({token}, {stream});"
         return f"{stream}.write({token});" if self.beats == 1 else whole
 
 

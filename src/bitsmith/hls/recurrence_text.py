@@ -160,7 +160,7 @@ class RecurrenceWriter(FunctionWriter[Recurrence]):
             memory, element, scalar = self._memories[target.memory]
             row = self._process.memories[target.memory].row
             place, number = self._index(name, target, row // size, step, _Counting([]))
-            put = f"kernels::put_into<{size}, {row}>({{token}}, {number}, {memory}[{place}]);"
+            put = f"kernels::put_into<{size}, {row}>({{token}}.data, {number}, {memory}[{place}]);"
             lines.insert(0, f"if (!begun) {put}" if target.once else put)
         giving = "\n".join(lines)
         if end is not None:

@@ -28,18 +28,6 @@ template <int N, class T> void engine_numbers(const T row[N], int single, bool a
     numbers[N] = one;
 }
 
-/// A number becomes number ``single`` of a row.
-template <int N, class X, class T> void engine_store(const X number[1], int single, T row[N]) {
-    BITSMITH_INLINE
-    BITSMITH_LOOP
-    for (int k = 0; k < N; k++) {
-        BITSMITH_UNROLL
-        if (k == single) {
-            row[k] = number[0];
-        }
-    }
-}
-
 /// The products of numbers, the last one for all further lanes, with a row of weights, of type W, added to the sums of the steps
 /// before, if there are any (``more``); or, where a layer wants that (``greatest``), in so many lanes the greatest of them.
 template <class W, class A, int LANES, int NUMBERS, int GREATEST, class X, class RAW>

@@ -10,43 +10,31 @@ template <class T, int N> struct token {
     T data[N];
 };
 
-/// How a stream has tokens X of N elements: each as BEATS beats, one after another.
-template <class X, int N, int BEATS> struct carried {
-    template <class IN> static X take(IN &x) {
-        BITSMITH_INLINE
-        X item;
-        BITSMITH_RESULT(item)
-        BITSMITH_LOOP
-        for (int beat = 0; beat < BEATS; beat++) {
-            BITSMITH_UNROLL
-            const auto part = x.read();
-            copy<N / BEATS>(part.data, item.data + beat * (N / BEATS));
-        }
-        return item;
+/// A token X of N elements, which come in BEATS beats, one after another.
+template <class X, int N, int BEATS, class IN> X take_beats(IN &x) {
+    BITSMITH_INLINE
+    X item;
+    BITSMITH_RESULT(item)
+    BITSMITH_LOOP
+    for (int beat = 0; beat < BEATS; beat++) {
+        BITSMITH_UNROLL
+        const auto part = x.read();
+        copy<N / BEATS>(part.data, item.data + beat * (N / BEATS));
     }
-    template <class OUT> static void give(const X &item, OUT &y) {
-        BITSMITH_INLINE
-        BITSMITH_LOOP
-        for (int beat = 0; beat < BEATS; beat++) {
-            BITSMITH_UNROLL
-            decltype(y.read()) part;
-            BITSMITH_RESULT(part)
-            copy<N / BEATS>(item.data + beat * (N / BEATS), part.data);
-            y.write(part);
-        }
-    }
-};
+    return item;
+}
 
-template <class X, int N> struct carried<X, N, 1> {
-    template <class IN> static X take(IN &x) {
-        BITSMITH_INLINE
-        return x.read();
+template <int N, int BEATS, class X, class OUT> void give_beats(const X &item, OUT &y) {
+    BITSMITH_INLINE
+    BITSMITH_LOOP
+    for (int beat = 0; beat < BEATS; beat++) {
+        BITSMITH_UNROLL
+        decltype(y.read()) part;
+        BITSMITH_RESULT(part)
+        copy<N / BEATS>(item.data + beat * (N / BEATS), part.data);
+        y.write(part);
     }
-    template <class OUT> static void give(const X &item, OUT &y) {
-        BITSMITH_INLINE
-        y.write(item);
-    }
-};
+}
 
 template <int N, class T> void clear(T x[N]) {
     BITSMITH_INLINE
@@ -80,6 +68,34 @@ template <int N, int SIZE, class X, class T> void push(const X x[N], T whole[SIZ
         whole[n] = whole[n + N];
     }
     copy<N>(x, whole + (SIZE - N));
+}
+
+/// Part ``part`` of a row of W elements, as a token of N elements.
+template <class X, int N, int W, class T> X taken_from(const T row[W], int part) {
+    BITSMITH_INLINE
+    X item;
+    BITSMITH_RESULT(item)
+    copy<N>(row, item.data);
+    BITSMITH_LOOP
+    for (int k = 1; k < W / N; k++) {
+        BITSMITH_UNROLL
+        if (k == part) {
+            copy<N>(row + k * N, item.data);
+        }
+    }
+    return item;
+}
+
+/// N elements become part ``part`` of a row of W elements.
+template <int N, int W, class X, class T> void put_into(const X x[N], int part, T row[W]) {
+    BITSMITH_INLINE
+    BITSMITH_LOOP
+    for (int k = 0; k < W / N; k++) {
+        BITSMITH_UNROLL
+        if (k == part) {
+            copy<N>(x, row + k * N);
+        }
+    }
 }
 
 /// What a step of a loop does, by its flags.
