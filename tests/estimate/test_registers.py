@@ -21,8 +21,6 @@ from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays
 
 AREA = XILINX_7.area
-JOINED = replace(XILINX_7, synthesis=replace(XILINX_7.synthesis, tables_apart=0))
-"""A family whose tables are mapped together with what is around them."""
 NOWHERE = replace(XILINX_7, area=replace(AREA, block_registers=0, shift_registers=0))
 BITS = 9
 
@@ -91,7 +89,7 @@ def test_the_register_before_a_long_table_that_is_read_at_once_is_after_it(bits:
         2,
         2,
     ]
-    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), JOINED)[0].ff
+    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), XILINX_7)[0].ff
     assert ff == stages.register_bits + stages.stages - (bits not in SteadyDelays.tables_of_bits) * (bits - 2)
 
 
@@ -110,7 +108,7 @@ def test_registers_move_behind_case_statements_of_enough_words_of_a_register(
     values = np.concatenate([np.arange(1, named + 1), np.zeros(32 - named, dtype=np.int64)])
     netlist = reduce_widths(elaborate(build.program([("y", build.add(build.table(address, 0, values, 0), b))])))
     stages = pipeline(netlist, SteadyDelays(), 4.0)
-    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), JOINED)[0].ff
+    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), XILINX_7)[0].ff
     assert (ff != stages.register_bits + stages.stages) == after
 
 

@@ -158,7 +158,6 @@ ECP5 = Family(
         before=(),
         prepared=(),
         after=(),
-        tables_apart=0,
         lut={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
         ff=each("TRELLIS_FF"),
         dsp=each("MULT18X18D"),

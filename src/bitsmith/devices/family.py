@@ -56,8 +56,6 @@ class YosysMapping:
         before: commands before sources are read.
         prepared: commands after sources are read and before the synthesis command.
         after: commands after the synthesis command, before cells are counted.
-        tables_apart: address bits from which on a table of look-up tables is mapped before it is joined with what is around
-            it; 0: none is.
         lut, ff, dsp, bram, large: cell types, with their numbers of look-up tables, flip-flops, multiplier and memory blocks, and
             larger memories.
         carry: types of carry cells.
@@ -69,7 +67,6 @@ class YosysMapping:
     before: tuple[str, ...]
     prepared: tuple[str, ...]
     after: tuple[str, ...]
-    tables_apart: int
     lut: Mapping[str, int]
     ff: Mapping[str, int]
     dsp: Mapping[str, int]

@@ -158,7 +158,6 @@ def _family(
             before=(),
             prepared=_ONE_REGISTER if delays.block else (),
             after=(),
-            tables_apart=0,
             lut=each("SB_LUT4"),
             ff=each(*(f"SB_DFF{edge}{kind}" for edge in ("", "N") for kind in _KINDS)),
             dsp=each("SB_MAC16"),

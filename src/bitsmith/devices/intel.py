@@ -99,7 +99,6 @@ def _family(name: str, example: str, dies: Mapping[str, Die], period_ns: float, 
             before=_SHARED_ARITHMETIC if delays.ternary_ns else (),
             prepared=(),
             after=(),
-            tables_apart=0,
             lut={
                 **each(
                     "MISTRAL_NOT", "MISTRAL_ALUT2", "MISTRAL_ALUT3", "MISTRAL_ALUT4", "MISTRAL_ALUT5", "MISTRAL_ALUT6"

@@ -121,7 +121,6 @@ NEXUS = Family(
         before=(),
         prepared=(),
         after=(*_mapped("constants", _CONSTANTS), *_mapped("carries", _FIRST_CARRY), "clean"),
-        tables_apart=0,
         lut={"LUT4": 1, "WIDEFN9": 2, "CCU2": 2, "DPR16X4": 6},
         ff=each("FD1P3BX", "FD1P3DX", "FD1P3IX", "FD1P3JX"),
         dsp={**each("MULT9X9", "MULT18X18"), "MULT18X36": 2, "MULT36X36": 4},

@@ -59,8 +59,8 @@ module DSP48E2 #(parameter AREG = 1, BREG = 1, ACASCREG = 1, BCASCREG = 1, ALUMO
 endmodule
 """
 _CHAINS = ("verilog_defines -DBITSMITH_DSP48E2=1", f"read_verilog -lib <<EOT\n{_DSP48E2_PORTS}EOT")
-_TABLES_OF_BITS = range(1, 8)
-"""Address bits of those that are a constant per bit; small case statements took 2 to 8 % more look-up tables of networks."""
+_TABLES_OF_BITS = range(1, 13)
+"""Address bits of those that are a constant per bit, of which ``tables.v`` makes look-up tables."""
 _MEMORY = MemoryBlock(
     bits=18 * 1024,
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
@@ -103,7 +103,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         product_luts=(2.0, -1.5),  # of 4 by 4 bits 26
         shared_comparisons=0.86,  # of 16 bits, 1, 7, 31, 100 thresholds: 5, 26, 104, 248; of 32 bits, 7: 65
         bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 63, 209, 663 in all
-        table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.0, 5.7, 12.0, 24.0),
+        table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.0, 4.0, 9.0, 17.0),
         unlike_power=0.75,
         select_luts=0.67 / 2,
         choice_share=0.9,
@@ -143,7 +143,6 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             before=(*_PRIMITIVES, *(() if delays.block is _DSP48E1 else _CHAINS)),
             prepared=(),
             after=(),
-            tables_apart=6,  # ABC finds less in what is joined with carry chains; smaller ones join functions beside them
             lut=_LUTS,
             ff=each("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1"),
             dsp=each("DSP48E1", "DSP48E2"),
@@ -151,7 +150,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
             large=each("URAM288") if large else {},
             carry=("CARRY4", "CARRY8"),
             models=(),
-            arithmetic=("adders.v", "thresholds.v"),
+            arithmetic=("adders.v", "thresholds.v", "tables.v"),
         ),
         place_and_route=None,
         correction=None,
@@ -252,7 +251,7 @@ ULTRASCALE_PLUS = _family(
         thresholds_in_tables=True,
         mux2_ns=Line(0.45, 0.003),
         tables_of_bits=_TABLES_OF_BITS,
-        table_ns=(0.0, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.55, 0.6, 1.0, 1.15),
+        table_ns=(0.0, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.55, 0.65, 1.1, 1.15),
         block=_DSP48E2,
         block_ns=2.3,
         block_stage_ns=1.3,

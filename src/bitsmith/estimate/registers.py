@@ -57,9 +57,8 @@ def registers(
     area = family.area
     uses = _uses(netlist, stages, absorbed, area)
     memories = _memories(netlist, stages, uses, area)
-    if not family.synthesis.tables_apart:
-        moved = _with_registers_of_tables(netlist, stages, uses, memories)
-        stages, uses = moved, uses if moved == stages else _uses(netlist, moved, absorbed, area)
+    moved = _with_registers_of_tables(netlist, stages, uses, memories)
+    stages, uses = moved, uses if moved == stages else _uses(netlist, moved, absorbed, area)
     ff, lut = stages.stages, 0
     for word, used in uses.items():
         first = stages.stage[word]

@@ -99,7 +99,7 @@ class Synthesis:
         lines.append(" ".join(("techmap", *(f"-map {self.folder}/{name}" for name in mapping.arithmetic))))
         if any(_CASCADE in source for source in self.sources):
             lines[-1] += f" * *{_CASCADE}* %d"
-        lines += [*mapping.prepared, *self._mapped(), *mapping.after]
+        lines += [*mapping.prepared, f"{mapping.command} -top {self.top}", *mapping.after]
         lines.append(f"tee -q -o {self.folder}/cells.json stat -json")
         if self.parts:  # cells are named after the nets that they drive, and these after the instance that they are in
             lines.append("autoname")
@@ -115,18 +115,6 @@ class Synthesis:
         lines += [f"write_json {self.folder}/{_NETLIST}"] if flow else []
         texts = {f"{self.folder}/{name}": (_MAPS / name).read_text(encoding="utf-8") for name in mapping.arithmetic}
         return {f"{self.folder}/synth.ys": "\n".join(lines) + "\n", **texts}
-
-    def _mapped(self) -> tuple[str, ...]:
-        """The synthesis command, with tables that are mapped apart."""
-        mapping = self.family.synthesis
-        command = f"{mapping.command} -top {self.top}"
-        if not mapping.tables_apart:
-            return (command,)
-        apart = f"A:bitsmith_table>={mapping.tables_apart}"
-        return (
-            *(f"setattr -mod -set keep_hierarchy 1 {apart}", command, f"setattr -mod -unset keep_hierarchy {apart}"),
-            *("flatten", "opt_merge", "opt_clean"),
-        )
 
     @property
     def _counted(self) -> frozenset[str]:

@@ -99,10 +99,8 @@ class TableShape:
 
     @property
     def module_attributes(self) -> list[str]:
-        """The lines before the module; Yosys's commands find tables of look-up tables by the bits of their address."""
-        return [f"(* bitsmith_table = {self.address_width} *)"] * (not self.in_block) + [
-            MODULE_IN_LOGIC
-        ] * self._in_logic
+        """The lines before the module."""
+        return [MODULE_IN_LOGIC] * self._in_logic
 
     @property
     def _in_logic(self) -> bool:
