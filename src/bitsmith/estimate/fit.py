@@ -2,8 +2,8 @@
 
 In: a program, a part, and what its products are made of. Out: the least interval between samples whose circuit is estimated to
 fit, and the reuse factors for it. Method: bisection over the interval for the first with nearly room, and a look at each after
-it. A layer that multiplies at ``k`` positions after one another may take a ``k``-th of the interval for each, so that all layers
-are about equally slow; areas hardly grow with the interval, since more cycles admit every layout of fewer.
+it. A layer that multiplies at ``k`` positions after one another may take a ``k``-th of the interval for each. Areas hardly grow
+with the interval, since more cycles admit every layout of fewer.
 """
 
 from __future__ import annotations
@@ -108,10 +108,8 @@ def proposal(
 ) -> Fit | None:
     """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
 
-    Where nextpnr routes the part, layouts that crowd the multiplier blocks are taken if no other fits.
-
-    Nothing of ``directives`` changes but reuse factors, and whether tensors come whole. Stages have ``budget_ns``. The interval
-    of a program like it may be ``near``: of layouts with about that one fewer are estimated.
+    Where nextpnr routes the part, layouts that crowd the multiplier blocks are taken if no other fits. Nothing of ``directives``
+    changes but reuse factors, and whether tensors come whole. The interval of a program like it may be ``near``.
     """
     ways = [_Paces.of(program, part, replace(directives, reuse={}, parallel=parallel)) for parallel in (True, False)]
     return _with_margin(part, ways, lambda way, blocks: way.fastest(blocks, budget_ns, near))
@@ -120,12 +118,11 @@ def proposal(
 def sooner(program: Program, part: Part, directives: Directives, budget_ns: float, below: int) -> Fit | None:
     """The fastest layout of tokens with an interval ``below`` some cycles that fits ``part``; None without one.
 
-    Every interval with nearly enough look-up tables is looked at. Bisection, which is quicker, misses layouts where a shorter
-    interval takes fewer multiplier blocks, since small multipliers are made of look-up tables, or fewer registers or memories.
-    Layers that are adder graphs at the first of these intervals may be so at all, where multiplier blocks are too few.
+    Every interval with nearly enough look-up tables is looked at: bisection misses layouts where a shorter interval takes fewer
+    multiplier blocks, registers or memories. Layers that are adder graphs at the first of these intervals may be so at all.
     """
     paces, share = _Paces.of(program, part, replace(directives, reuse={}, parallel=False)), _routed(part)
-    first = paces.roomy(("LUT",), _NEARLY)
+    first = paces.roomy(luts=True, last=_NEARLY)
     for step, way in product(range(first, _step(below)), paces.ways(first)):
         if _has_room(way.laid_out(step, possible=way.nearly).size, part, share):
             found = way.laid_out(step, budget_ns)
@@ -180,17 +177,18 @@ class _Paces:
         rising = sorted(plain, key=lambda name: shares[name].dsp)
         free = sum(not shares[name].dsp for name in plain)
         sets = dict.fromkeys((tuple(rising[:free]), tuple(rising[:free] + rising[free:][-1:])))
-        return self, *(self._with_graphs(graphs) for graphs in sets if graphs)
 
-    def _with_graphs(self, graphs: tuple[str, ...]) -> _Paces:
-        products = {**self.wanted.products, **dict.fromkeys(graphs, MultiplierStyle.GRAPHS)}
-        return replace(self, wanted=replace(self.wanted, products=products), rough={}, graphs=graphs)
+        def products(graphs: tuple[str, ...]) -> Directives:
+            return replace(
+                self.wanted, products={**self.wanted.products, **dict.fromkeys(graphs, MultiplierStyle.GRAPHS)}
+            )
+
+        return self, *(replace(self, wanted=products(graphs), rough={}, graphs=graphs) for graphs in sets if graphs)
 
     def pace(self, part: Part, near: float, best: float) -> float:
         """About the least interval up to ``best`` with room in ``part``, sought from ``near`` on; infinite without one.
 
-        It is the nearer to the interval before, the less that one lacks. The shortest of all counts by what it lacks, too, and
-        the longest if there is no room at all.
+        It is nearer to the interval before if that lacks less. The shortest of all counts by what it lacks, and the longest.
         """
 
         def taken(step: int) -> tuple[float, int]:
@@ -237,10 +235,9 @@ class _Paces:
     def fastest(self, blocks: float, budget_ns: float, near: int | None) -> Fit | None:
         """The first layout that fits into the share ``blocks`` of the multiplier blocks; None without one.
 
-        Rough estimates say which ones are worth the estimate that reports have. Look-up tables, registers and memories fall
-        nearly steadily with the interval, so that bisection leaves out layouts with far too many. Multiplier blocks do not, since
-        small multipliers are made of look-up tables: all layouts after these are looked at. Bisection alone, about some
-        interval ``near``, takes fewer estimates, and may miss the first.
+        Rough estimates say which ones are worth the estimate that reports have. Bisection leaves out layouts with far too many
+        look-up tables, registers and memories. Multiplier blocks do not fall steadily, since small multipliers are made of
+        look-up tables: all layouts after these are looked at. Bisection alone, ``near`` some interval, may miss the first.
         """
 
         def able(step: int) -> bool:
@@ -252,16 +249,13 @@ class _Paces:
         worth = (self.laid_out(step, budget_ns) for step in range(low, self.most + 1) if able(step))
         return next((found for found in worth if _has_room(found.size, self.part, blocks)), None)
 
-    def roomy(self, labels: Sequence[str] | None = None, last: float = 1.0) -> int:
-        """The first step with about room for what ``labels`` name, by default for all but multiplier blocks.
-
-        One after the last step if that takes more than the share ``last`` of the room.
-        """
+    def roomy(self, *, luts: bool = False, last: float = 1.0) -> int:
+        """The first step with about room for all but multiplier blocks, or for ``luts`` alone; one after the last without it."""
 
         def room(step: int, share: float, possible: Possible = self.nearly) -> bool:
-            found = needs(self.laid_out(step, possible=possible).size, self.part)
-            named = [need for need in found if (need.label != "DSP" if labels is None else need.label in labels)]
-            return all(need.share <= share for need in named)
+            size = self.laid_out(step, possible=possible).size
+            found = (need for need in needs(size, self.part) if not luts or need.label == "LUT")
+            return all(need.share <= share for need in found if need.label != "DSP")
 
         if not room(self.most, last, _never):
             return self.most + 1

@@ -92,9 +92,8 @@ def limited(part: Part, limits: Mapping[str, int]) -> Part:
         return min(there, int(limits[name] / share)) if name in limits else there
 
     luts, ffs = most("lut", die.luts, _FULL), most("ff", die.ffs, _FULL)
-    return replace(
-        part, die=replace(die, luts=luts, ffs=ffs, dsps=most("dsp", die.dsps), brams=most("bram", die.brams))
-    )
+    dsps, brams = most("dsp", die.dsps), most("bram", die.brams)
+    return replace(part, die=replace(die, luts=luts, ffs=ffs, dsps=dsps, brams=brams))
 
 
 def missing(size: Size, part: Part) -> str:
