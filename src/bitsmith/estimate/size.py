@@ -97,17 +97,11 @@ def estimate_layout(
     unless given, and so are the token functions of networks of processes, where it is given. Without the compiled solver these
     are fewer.
     """
-    return _size(program, directives, family, budget_ns, possible).corrected(family.correction)
-
-
-def _size(
-    program: Program, directives: Directives, family: Family, budget_ns: float | None, possible: Possible
-) -> Size:
     directives = replace(directives, block=family.area.block)  # which decides whether to share is worth it
     if not directives.unrolled(program):
-        return _of_network(partition(program, directives), family, budget_ns, directives.part, possible)
+        return estimate_network(partition(program, directives), family, budget_ns, directives.part, possible)
     budget_ns = budget_ns or _usual_budget(family)
-    size = _rough(program, directives, family, budget_ns)
+    size = _unrolled(program, directives, family, budget_ns)
 
     def made(part: Program) -> Size:
         return size_of(
@@ -121,7 +115,7 @@ def _size(
         counted = _by_steps(program, size, lambda part: estimate(part, family, directives.block_layers), made, shifting)
     share = counted.lut / max(size.lut, 1)
     shares = {layer: replace(cells, lut=cells.lut * share) for layer, cells in size.shares.items()}
-    return replace(counted, shares=shares)
+    return replace(counted, shares=shares).corrected(family.correction)
 
 
 def _usual_budget(family: Family) -> float:
@@ -134,15 +128,15 @@ def guess_layout(program: Program, directives: Directives, family: Family, budge
 
     Stages take ``budget_ns``, by default at the family's usual clock.
     """
-    return _rough(program, directives, family, budget_ns).corrected(family.correction)
-
-
-def _rough(program: Program, directives: Directives, family: Family, budget_ns: float | None) -> Size:
     directives = replace(directives, block=family.area.block)
     if not directives.unrolled(program):
-        return _of_network(partition(program, directives), family, None, directives.part)
+        return estimate_network(partition(program, directives), family, None, directives.part)
+    return _unrolled(program, directives, family, budget_ns or _usual_budget(family)).corrected(family.correction)
+
+
+def _unrolled(program: Program, directives: Directives, family: Family, budget_ns: float) -> Size:
     size = estimate(program, family, directives.block_layers)
-    registers = stage_registers(program, family.delays, budget_ns or _usual_budget(family))
+    registers = stage_registers(program, family.delays, budget_ns)
     return size if registers is None else replace(size, ff=registers)
 
 
@@ -182,12 +176,6 @@ def estimate_network(
     Small token functions are made for it, with stages of ``budget_ns``, where that is given. ``part`` has larger memories.
     ``possible``: as of `estimate_layout`.
     """
-    return _of_network(network, family, budget_ns, part, possible).corrected(family.correction)
-
-
-def _of_network(
-    network: Network, family: Family, budget_ns: float | None, part: Part | None, possible: Possible = None
-) -> Size:
     cores = {} if budget_ns is None else _cores(network, family, budget_ns)
     latencies = {number: stages.stages for number, (_, stages) in cores.items()}
     for number, process in enumerate(network.processes):
@@ -196,7 +184,7 @@ def _of_network(
             latencies.setdefault(number, latency)
     if possible is not None and sum(stream.tokens for one in network.processes for stream in one.takes) > _MANY:
         least = _with_fifos(network, family, cores, part, fifos(network, latencies, planned=False))
-        if not possible(least.corrected(family.correction)):
+        if not possible(least):
             return least
     return _with_fifos(network, family, cores, part, fifos(network, latencies))
 
@@ -240,7 +228,7 @@ def _with_fifos(
             )
         count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
     longest = max((stages.longest_ns for _, stages in cores.values()), default=0.0)
-    return replace(count.size(), interval=interval, longest_ns=longest)
+    return replace(count.size(), interval=interval, longest_ns=longest).corrected(family.correction)
 
 
 def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipelined]:
