@@ -220,15 +220,15 @@ class _Paces:
         if budget_ns is None and step in self.rough:
             return self.rough[step]
         directives = _paced(self.layers, self.wanted, round(2 ** (step / _STEPS_PER_OCTAVE)))
-        whole = [True]
+        judged = list[bool]()
 
-        def judged(size: Size) -> bool:
-            whole.append(possible is None or possible(size))
-            return whole[-1]
+        def judge(size: Size) -> bool:
+            judged.append(possible is None or possible(size))
+            return judged[-1]
 
-        size = estimate_layout(self.program, directives, self.part.family, budget_ns, judged)
+        size = estimate_layout(self.program, directives, self.part.family, budget_ns, judge)
         found = Fit(directives, size, self.graphs)
-        if budget_ns is None and whole[-1]:
+        if budget_ns is None and all(judged):
             self.rough[step] = found
         return found
 

@@ -69,16 +69,11 @@ def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
 def smallest(program: Program, part: Part, directives: Directives) -> Fit:
     """The circuit that crowds ``part`` least of the slowest ones: side by side, in tokens, in turn."""
     tokens = replace(directives, reuse={}, parallel=False)
-    least = slowest(program, part, tokens)
-    turns = slowest_in_turn(program, part, tokens)
-    if turns is not None and crowding(turns.size, part) < crowding(least.size, part):
-        least = turns
-
-    def smaller(size: Size) -> bool:
-        return crowding(size, part) <= crowding(least.size, part)
-
-    whole = slowest(program, part, replace(tokens, parallel=True), smaller)
-    return whole if smaller(whole.size) else least
+    ways = filter(None, (slowest(program, part, tokens), slowest_in_turn(program, part, tokens)))
+    least = min(ways, key=lambda found: crowding(found.size, part))
+    most = crowding(least.size, part)
+    whole = slowest(program, part, replace(tokens, parallel=True), lambda size: crowding(size, part) <= most)
+    return whole if crowding(whole.size, part) <= most else least
 
 
 def crowding(size: Size, part: Part) -> float:
