@@ -59,12 +59,15 @@ class Polyline:
     def treads(values: npt.ArrayLike, length: int) -> Polyline:
         """Each of ``values`` so many times."""
         starts = np.arange(len(np.asarray(values))) * length
-        return _joined(np.stack([starts, starts + length - 1], axis=1).ravel(), np.repeat(np.asarray(values), 2))
+        return Polyline.through(
+            np.stack([starts, starts + length - 1], axis=1).ravel(), np.repeat(np.asarray(values), 2)
+        )
 
     @staticmethod
     def through(places: Numbers, values: Numbers) -> Polyline:
         """The sequence with such corners, of which a place may be named several times in a row, and some may be in line."""
-        return _joined(places, values)
+        new = np.append(True, np.diff(places) > 0)
+        return _through(places[new], values[new])
 
     def __len__(self) -> int:
         return int(self.places[-1]) + 1
@@ -140,7 +143,7 @@ class Polyline:
         values = [np.zeros(2, dtype=np.int64)] if before else []
         ends = before + len(self) - 1 + np.array([1, after] if after else [], dtype=np.int64)
         last = np.full(len(ends), self[-1])
-        return _joined(
+        return Polyline.through(
             np.concatenate([*edges, self.places + before, ends]), np.concatenate([*values, self.values, last])
         )
 
@@ -226,12 +229,6 @@ def _through(places: Numbers, values: Numbers) -> Polyline:
     kept[0] = kept[-1] = True
     np.not_equal(steps[1:], steps[:-1], out=kept[1:-1])
     return Polyline(places[kept], values[kept], steps[kept[:-1]])
-
-
-def _joined(places: Numbers, values: Numbers) -> Polyline:
-    """Return ``_through`` of corners of which one may be named twice in a row."""
-    new = np.append(True, np.diff(places) > 0)
-    return _through(places[new], values[new])
 
 
 def _merged(*sorted_parts: Numbers) -> Numbers:
