@@ -24,8 +24,8 @@ class AreaModel:
         subtraction_luts: what the carries of all terms that are subtracted begin with: synthesis keeps one cell for them.
         chain_luts: what every carry chain begins with.
         least_chain: bits of a sum from which on synthesis gives it a carry chain.
-        inverts_apart: True if carries take their operands as they are, so that bits which are subtracted are inverted before.
-        carries_apart: True if carries take no look-up table, so that the lowest bits of a sum take none if nothing reads them.
+        carries_apart: True if carries are beside look-up tables and take their operands as they are: bits that are subtracted are
+            inverted before, and the lowest bits of a sum that nothing reads take no table.
         sets_apart: True if registers can only be cleared in a cycle, so that bits which are set then are inverted after them.
         constant_comparator_luts: over the width of what is compared with a constant.
         product_luts: per bit of the products of single bits of a multiplier without blocks, and of its wider operand.
@@ -60,7 +60,6 @@ class AreaModel:
     subtraction_luts: int
     chain_luts: int
     least_chain: int
-    inverts_apart: bool
     carries_apart: bool
     sets_apart: bool
     constant_comparator_luts: Line

@@ -125,7 +125,6 @@ ECP5 = Family(
         subtraction_luts=0,
         chain_luts=0,
         least_chain=5,
-        inverts_apart=False,
         carries_apart=False,
         sets_apart=False,
         constant_comparator_luts=Line(0.0, 1.0),

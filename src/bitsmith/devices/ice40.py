@@ -99,6 +99,44 @@ _PLACE_AND_ROUTE = PlaceAndRoute(
 )
 
 
+def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
+    """Areas of parts with the multiplier block of ``delays``."""
+    return AreaModel(
+        source=_SOURCE,
+        adder_luts=Line(0.5, 1.2),
+        comparator_luts=Line(1.0, 1.0),
+        mux2_luts=Line(0.0, 1.0),
+        carry_bits=1,
+        constant_bits=0,
+        subtraction_luts=0,
+        chain_luts=0,
+        least_chain=3,
+        carries_apart=True,
+        sets_apart=False,
+        constant_comparator_luts=Line(0.0, 0.42),
+        product_luts=(3.0, -2.0),  # of 4 by 4 bits 37, 8 by 8 176, 6 by 12 182, 16 by 16 776
+        shared_comparisons=0.87,  # of 16 bits, 1, 7, 31 thresholds: 7, 41, 136; of 8 bits: 3, 12, 49
+        bit_sums=1.0,
+        table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.6, 9.7, 19.6, 37.6, 71.0),
+        unlike_power=1.3,  # waves of 6 and 7 address bits: 0.73 and 0.60 of random words, where 0.85 and 0.69 are unlike
+        select_luts=0.67,
+        choice_share=0.9,
+        memory_luts=0.8,  # registers, and the choice of one
+        memory_words=1,
+        memory_bits=1,
+        memory_choice_luts=0.0,
+        block_luts=52.0,  # 64 bits are the cost of a block
+        control_luts=18,
+        counter_luts=Line(-1.0, 2.0),  # one slot takes 3, 4 slots 22, 32 slots 44
+        packing_luts=0.0,  # areas are what nextpnr counts
+        shift_registers=0,
+        block_registers=0,
+        block=delays.block,
+        memory=_MEMORY,
+        large=large,
+    )
+
+
 def _family(
     name: str,
     dies: Mapping[str, Die],
@@ -118,41 +156,7 @@ def _family(
         reserved="",
         clock_period_ns=period_ns,
         delays=delays,
-        area=AreaModel(
-            source=_SOURCE,
-            adder_luts=Line(0.5, 1.2),
-            comparator_luts=Line(1.0, 1.0),
-            mux2_luts=Line(0.0, 1.0),
-            carry_bits=1,
-            constant_bits=0,
-            subtraction_luts=0,
-            chain_luts=0,
-            least_chain=3,
-            inverts_apart=True,
-            carries_apart=True,
-            sets_apart=False,
-            constant_comparator_luts=Line(0.0, 0.42),
-            product_luts=(3.0, -2.0),  # of 4 by 4 bits 37, 8 by 8 176, 6 by 12 182, 16 by 16 776
-            shared_comparisons=0.87,  # of 16 bits, 1, 7, 31 thresholds: 7, 41, 136; of 8 bits: 3, 12, 49
-            bit_sums=1.0,
-            table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.6, 9.7, 19.6, 37.6, 71.0),
-            unlike_power=1.3,  # waves of 6 and 7 address bits: 0.73 and 0.60 of random words, where 0.85 and 0.69 are unlike
-            select_luts=0.67,
-            choice_share=0.9,
-            memory_luts=0.8,  # registers, and the choice of one
-            memory_words=1,
-            memory_bits=1,
-            memory_choice_luts=0.0,
-            block_luts=52.0,  # 64 bits are the cost of a block
-            control_luts=18,
-            counter_luts=Line(-1.0, 2.0),  # one slot takes 3, 4 slots 22, 32 slots 44
-            packing_luts=0.0,  # areas are what nextpnr counts
-            shift_registers=0,
-            block_registers=0,
-            block=delays.block,
-            memory=_MEMORY,
-            large=large,
-        ),
+        area=_area(delays, large),
         synthesis=YosysMapping(
             command=f"synth_ice40{flags}",
             before=(),

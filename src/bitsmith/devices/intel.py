@@ -128,7 +128,6 @@ def _area(delays: DelayModel) -> AreaModel:
         subtraction_luts=1,
         chain_luts=0,
         least_chain=1,
-        inverts_apart=False,
         carries_apart=False,
         sets_apart=True,
         constant_comparator_luts=Line(1.0, 1.0),

@@ -96,7 +96,6 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         subtraction_luts=0,
         chain_luts=0,
         least_chain=3,
-        inverts_apart=False,
         carries_apart=False,
         sets_apart=False,
         constant_comparator_luts=Line(0.0, 0.3),

@@ -45,11 +45,9 @@ _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
 
 _SWEEP_CHOICES, _SWEEP_AXIS, _SWEEP_COUNTERS = Line(-18.0, 11.0), 40.0, Line(12.0, 4.3)
-"""Over the bits of a number of tokens: the choices that a sweep's look-up tables are worth, more for each axis that has several
-positions, and the bits of its counters.
+"""Over the bits of a number of tokens: choices that a sweep's tables are worth, more for each axis of several, and its counters.
 
-Sweeps of 8 to 16 tokens along one axis have 34 to 47 look-up tables on AMD's families and 71 to 100 on ECP5, of 64 and 256 along
-two 70 and 78 on AMD's; 30 to 52 flip-flops.
+Of 8 to 16 tokens along one axis 34 to 47 look-up tables on AMD's and 71 to 100 on ECP5; of 64 and 256 along two 70 and 78.
 """
 
 _SINGLE_PORT_LUTS, _SINGLE_PORT_FFS = Line(-30.0, 6.4), 4.0
@@ -332,10 +330,7 @@ class Count:
     def reduce(self, op: ops.Sum | ops.AMax, result: Stream) -> None:
         """The sum of tokens so far, or the greatest of them."""
         size, width = result.token.size, result.token.max_width
-        if isinstance(op, ops.Sum):
-            self.accumulate(size, width)
-        else:
-            self.greater(size, width)
+        (self.accumulate if isinstance(op, ops.Sum) else self.greater)(size, width)
         self.ff += result.bits
 
     def accumulate(self, count: float, width: float) -> None:

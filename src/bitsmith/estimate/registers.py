@@ -112,22 +112,22 @@ def _stored(netlist: Netlist, index: int, stages: PipelineStages) -> tuple[int, 
         return None
     entries = [entry >> word.drop & (1 << word.width) - 1 for entry in netlist.tables[word.cell.table]]
     ((usual, _),), size = Counter(entries).most_common(1), 1 << netlist.words[word.cell.address].width
-    named = [place % size for place, entry in enumerate(entries, word.cell.first) if entry != usual]
-    words = 1 << max(named, default=0).bit_length()
-    if len(named) < _TABLE_WORDS or words // len(named) > _SPARSE:
+    places = [place % size for place, entry in enumerate(entries, word.cell.first) if entry != usual]
+    words = 1 << max(places, default=0).bit_length()
+    if len(places) < _TABLE_WORDS or words // len(places) > _SPARSE:
         return None
     return words, reduce(or_, (entry ^ usual for entry in entries)).bit_count()
 
 
 def _memories(netlist: Netlist, stages: PipelineStages, uses: _Uses, area: AreaModel) -> Mapping[int, int]:
     """Return the blocks of each table that becomes block memory; without a register at either end none does by itself."""
-    found = dict[int, int]()
+    blocks = dict[int, int]()
     for index in sorted(uses):
         if stored := _stored(netlist, index, stages):
-            clocked = stages.stage[index] not in uses[index] or _is_registered(netlist, index, stages, uses, found)
+            clocked = stages.stage[index] not in uses[index] or _is_registered(netlist, index, stages, uses, blocks)
             if index in stages.memories or (clocked and area.memory.takes_any_table(*stored)):
-                found[index] = area.memory.count(*stored)
-    return found
+                blocks[index] = area.memory.count(*stored)
+    return blocks
 
 
 def _uses(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> _Uses:

@@ -53,7 +53,7 @@ class _Counted:
         self._sums = dict[tuple[frozenset[WordRef], int], float]()
         """Look-up tables of sums, by operands and stage."""
         self._subtracts = False
-        """Whether carry chains subtract: synthesis makes one cell of what all of them begin with."""
+        """Subtraction by a carry chain: synthesis makes one cell of what all of them begin with."""
         self._columns = set[tuple[int, bytes]]()
         """Bits of tables that are one look-up table, by address and contents: of those that are alike there is one."""
         self._compared: defaultdict[int, list[int]] = defaultdict(list)
@@ -76,7 +76,7 @@ class _Counted:
                 before = self._sums.get(terms, 0.0)
                 self._sums[terms], luts = max(before, luts), max(luts - before, 0.0)
             self.lut += luts
-            if cell.subtract and self._area.inverts_apart:
+            if cell.subtract and self._area.carries_apart:
                 self._invert(index, cell.b.word)
         elif isinstance(cell, cells.TernaryAdder):
             self.adders += 2
@@ -110,13 +110,13 @@ class _Counted:
         """The look-up tables that words share: of comparisons with constants, of bits that carries take inverted."""
         luts = float(self._subtracts * self._area.subtraction_luts)
         luts += sum(mask.bit_count() for mask in self._inverted.values())
-        for word, found in self._compared.items():
+        for word, compared in self._compared.items():
             width = self._words[word].width
-            if self._in_tables and len(found) == 1:
-                luts += self._threshold(found[0], width)
+            if self._in_tables and len(compared) == 1:
+                luts += self._threshold(compared[0], width)
             else:  # the last look-up table of a chain joins that of its only reader
-                joined = 0 if self._in_tables else sum(len(self._readers[one]) == 1 for one in found)
-                luts += self._area.comparisons(len(found), width) - joined * self._area.subtraction_luts
+                joined = 0 if self._in_tables else sum(len(self._readers[one]) == 1 for one in compared)
+                luts += self._area.comparisons(len(compared), width) - joined * self._area.subtraction_luts
         return luts
 
     def _threshold(self, index: int, width: int) -> int:
