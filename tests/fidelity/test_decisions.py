@@ -54,3 +54,22 @@ def test_the_only_sample_of_thousands_that_is_decided_otherwise(kind: str, at_on
     with pytest.warns(FidelityWarning, match="on 1 samples of this prediction"):
         for part in [rows] if at_once else np.split(rows, 4):
             model.predict(part)
+
+
+@pytest.mark.parametrize("kind", DECIDE)
+def test_a_sample_that_formats_of_the_user_decide_otherwise(kind: str) -> None:
+    """Errors of numbers are the user's choice, and what is decided by these is said."""
+    torch.manual_seed(len(kind))
+    net = Deciding(DECIDE[kind]).eval()
+    x = np.random.default_rng(0).uniform(-1.0, 1.0, (20_000, 4)).astype(np.float32)
+    config = {"Model": {"Precision": "fixed<18,8,RND,SAT>"}}
+    shown = convert(net, config=config, input_shape=(4,), check=False)
+    (wanted,), (ours,) = float_outputs(shown.network, [x.astype(np.float64)]), shown.emulator.run([x])
+    apart = np.abs(wanted - ours).max(axis=1) > 0.05
+    model = convert(net, config=config, input_shape=(4,), check=False)
+    rows = np.concatenate([x[~apart][:300], x[apart][:1]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(rows[:300])
+    with pytest.warns(FidelityWarning, match="on 1 samples of this prediction"):
+        model.predict(rows)
