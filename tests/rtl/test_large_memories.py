@@ -27,7 +27,8 @@ from bitsmith.rtl.writer import Title
 from tests.flows import runs
 from tests.flows.runs import synthesize
 from tests.mapping.test_engines import depthwise, residual, shared
-from tests.properties.convolutional import demands, random_network, turns
+from tests.mapping.test_fetched_weights import at_once
+from tests.properties.convolutional import demands, inverted, random_network, turns
 from tests.rtl.large import LARGE, PART
 from tests.rtl.streaming import assert_streams, written
 
@@ -123,6 +124,22 @@ def test_rows_have_the_numbers_of_several_banks(tmp_path: Path, monkeypatch: pyt
     assert_streams(program, directives, tmp_path, frames=3)
     runs.lint([*(tmp_path / "rtl").glob("dut*.sv"), *(tmp_path / "rtl").glob("bitsmith_*.sv")], "dut")
     assert ("REST" in (tmp_path / "rtl/dut.sv").read_text()) == split
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("seed", [13])
+def test_two_numbers_are_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """In two larger memories, however few numbers of banks a row has then."""
+    monkeypatch.setattr(memories, "takes_block", lambda words, bits, block: words > 2)
+    monkeypatch.setattr("bitsmith.mapping.engine.engines._PLACES", 1)
+    program = drop_dead(inverted(seed), keep_probes=False)
+    directives = at_once(program, abreast=2)
+    assert directives is not None
+    assert_streams(program, replace(directives, part=PART), tmp_path, frames=3)
+    top = (tmp_path / "rtl/dut.sv").read_text()
+    assert ".ABREAST(2)" in top
+    assert ".LARGE(9)" in top
 
 
 @pytest.mark.tools
