@@ -98,7 +98,7 @@ def _stored(path: str, values: Floats | None) -> Change:
 _SOFTMAX = "q_multi_head_attention/_softmax"
 
 BROKEN: dict[str, tuple[str, Change, type[BitsmithError], str]] = {
-    "spikes of no sequence": ("functions_raw", _of_class("QLIF"), ModelFileError, "a sequence"),
+    "spikes of no sequence": ("functions_raw", _of_class("QLIF"), UnsupportedError, "a sequence"),
     "reset": ("spiking", _configured("reset_mechanism", "half"), ModelFileError, "reset_mechanism"),
     "neurons": ("spiking", _configured("units", 4), ModelFileError, "channels"),
     "thresholds": ("spiking", _stored("q_simple_snn/cell/vars/0", np.ones(2)), ModelFileError, "variables of shapes"),
