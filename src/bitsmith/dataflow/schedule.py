@@ -320,9 +320,8 @@ class _SequencerGraph:
                 return link.constant
             needed = times[link.reader].of_indices(moves.needed.rises())
             filled = needed.plus(-writer.latency - link.slice - 1)
-        if (
-            interval is not None
-        ):  # what comes until the last token has left, of as many frames as are under way meanwhile
+        if interval is not None:
+            # What comes until the last token has left, of as many frames as are under way meanwhile.
             last = filled.part(len(filled) - len(filled) // frames, len(filled))
             more = max(left[-1] - last[0], 0) // interval
             filled = filled.followed_by(last.plus(interval).repeated(more, interval)) if more else filled
