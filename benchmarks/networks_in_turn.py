@@ -30,7 +30,8 @@ import numpy as np
 import bitsmith
 from bitsmith.config.weight_memory import read_weight_memory
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.fit import fits, missing, proposal
+from bitsmith.estimate.fit import proposal
+from bitsmith.estimate.needs import fits, missing
 from bitsmith.estimate.obstacle import takers
 from bitsmith.mapping.builder import DataflowBuilder, builder_of
 from bitsmith.mapping.engine.engines import regions_of
