@@ -59,7 +59,7 @@ class Alerts:
         self._lost_told = self._limits_told = False
         self._came = self._looked = 0
         self._thresholds: Thresholds | None = None
-        self._decisions = Decisions(network, program)
+        self._program = program
         self._network = None if calibrated is None else network
         self._stretch = Stretch(network) if network.stateful else None
         self._predictions = None if calibrated is None else Predictions(network, calibrated=calibrated)
@@ -68,6 +68,11 @@ class Alerts:
     def _emulator(self) -> Emulator:
         """Return the emulator of the program up to the watched casts."""
         return Emulator(self.lossy.program)
+
+    @cached_property
+    def _decisions(self) -> Decisions:
+        assert self._network is not None
+        return Decisions(self._network, self._program)
 
     def losses(self, batches: Sequence[Batch]) -> Losses:
         """All values that leave their formats inside the circuit."""
@@ -269,8 +274,6 @@ class Alerts:
         rows, looked_at = self._decisions.otherwise(batches, self._room())
         self._looked += looked_at
         worst = predictions.wrong(batches, outputs, rows) if rows.size else None
-        return (
-            None
-            if worst is None
-            else predictions.told(worst, [batch[rows].astype(np.float64) for batch in batches], emulator)
-        )
+        if worst is None:
+            return None
+        return predictions.told(worst, [batch[rows].astype(np.float64) for batch in batches], emulator)
