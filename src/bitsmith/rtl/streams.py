@@ -320,11 +320,11 @@ def _width_converter(process: ProcessText, kind: kinds.WidthConverter) -> None:
 def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
     (want,) = process.gives
     x = process.prepared("x", want)
-    sequencer = process.process.timing(0).sequencers[-1]
-    taken = sequencer.takes[0].dense()
-    before = np.concatenate([[0], taken[:-1]])
-    takes, needs = taken - before, sequencer.needs[0].dense() - before
     if is_monotone(kind.source):
+        sequencer = process.process.timing(0).sequencers[-1]
+        taken = sequencer.takes[0].dense()
+        before = np.concatenate([[0], taken[:-1]])
+        takes, needs = taken - before, sequencer.needs[0].dense() - before
         gives = np.diff(sequencer.fills[0].dense(), prepend=0)
         flags = [
             int(need > 0) | int(take) << 1 | int(give) << 2
@@ -335,9 +335,9 @@ def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
         parameters = {"ACTIONS": len(flags), "WIDTH": bits(want)}
         process.instance("order", parameters, {**process.ends(x), **ports, "flags": table})
         return
-    depth = process.depth()
+    depth, tokens = process.depth(), process.process.takes[0].tokens
     low, count = address_bits(depth), depth.bit_length()
-    rows, width = reorder_rows(kind.source, process.process.takes[0].tokens, depth)
+    rows, width = reorder_rows(kind.source, tokens, depth)
     ports, table = process.lookup("reads", width, rows)
     ports |= {
         "address": f"{table}[{low - 1}:0]",
@@ -345,8 +345,7 @@ def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
         "needed": f"{table}[{low + count}:{low + 1}]",
         "freed": f"{table}[{width - 1}:{low + count + 1}]",
     }
-    tokens = process.process.takes[0].tokens
-    process.buffer("reorder", {"TOKENS": tokens, "READS": sequencer.actions}, ports, x, bits(want))
+    process.buffer("reorder", {"TOKENS": tokens, "READS": len(rows)}, ports, x, bits(want))
 
 
 def _interleave(process: ProcessText, kind: kinds.Interleave) -> None:
