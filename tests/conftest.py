@@ -2,9 +2,13 @@
 
 import gc
 import os
+import random
+import sys
+import zlib
 from collections.abc import Generator
 from typing import TypeVar
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -38,7 +42,7 @@ ALL_TOOLS = bool(os.environ.get("BITSMITH_ALL_TOOLS"))
 MOST_CPU_S = float(os.environ.get("BITSMITH_TEST_CPU_S", 20.0))
 """Processor time, of all threads and programs, that a fast test may take there: four times what the longest one takes."""
 
-_OF_CIRCUITS = ("build", "flows", "hls", "netlist", "rtl", "system")
+_OF_CIRCUITS = ("build", "estimate", "flows", "hls", "netlist", "rtl", "system")
 """Folders of tests whose formats may cost any accuracy, on purpose: they look at circuits."""
 
 _OF_USERS = ("test_build.py", "test_predict.py")
@@ -49,6 +53,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in _OF_CIRCUITS and item.path.name not in _OF_USERS:
             item.add_marker(pytest.mark.filterwarnings("ignore::bitsmith.errors.FidelityWarning"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The weights that a test leaves to a framework are the same whichever tests ran before it."""
+    seed = zlib.crc32(item.nodeid.encode())
+    random.seed(seed)  # Keras draws its seeds from here
+    np.random.seed(seed)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(seed)
 
 
 @pytest.hookimpl(wrapper=True)
