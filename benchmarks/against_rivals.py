@@ -23,16 +23,19 @@ in which registers find narrow places, against the nanoseconds of the rival with
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import stage_times
 from circuits import NETWORKS, converted, slowest
 from rich.console import Console
 from rich.table import Table
@@ -42,6 +45,7 @@ from tests.flows.runs import execute
 from bitsmith.devices import Family, family_named
 from bitsmith.emulate.emulator import Emulator
 from bitsmith.estimate.unrolled import size_of
+from bitsmith.flows.tools import require
 from bitsmith.flows.yosys import Resources, Synthesis
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Output, Program
@@ -56,6 +60,8 @@ from bitsmith.rtl.writer import Title, write
 SAMPLES = 200
 BUDGETS = tuple(1.15 * 0.96**k for k in range(16))
 """Of stages that are to be as fast as a rival's, by its nanoseconds: the delay model is mostly slower than the rules."""
+COUNTS = Path(__file__).with_name("counts")
+"""What Yosys made of circuits, by all that it read: a benchmark that was stopped goes on from there."""
 LONGER = (1.0, 1.2, 1.5, 2.0)
 """Of stages that are as long as there are as many as the rivals have, for the curve; and the shortest of as many."""
 ALLOWED = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5)
@@ -135,14 +141,26 @@ class Circuit:
 
 
 def synthesized(folder: Path, sources: tuple[str, ...], family: Family) -> tuple[Resources, float]:
-    """What Yosys makes of a project, and how long its slowest stage takes."""
+    """What Yosys makes of a project, and how long its slowest stage takes; not made again where COUNTS has it."""
     after = (*family.synthesis.after, "write_json mapped.json")
     mapping = replace(family.synthesis, command=f"{family.synthesis.command} -nobram", after=after)
-    found = execute(Synthesis("all", "top", sources, replace(family, synthesis=mapping)), folder)
-    if "CARRY4" not in family.synthesis.carry:
-        return found, 0.0
-    mapped = folder / "mapped.json"
-    return replace(found, ff=found.ff + shifted(mapped)), slowest_stage(mapped)
+    flow = Synthesis("all", "top", sources, replace(family, synthesis=mapping))
+    read = [(folder / source).read_text() for source in sources]
+    said = [*flow.files().values(), *(tool.label for tool in require(flow.find()))]
+    digest = hashlib.sha256(repr([read, said, mapping, Path(stage_times.__file__).read_text()]).encode()).hexdigest()
+    kept = COUNTS / f"{digest}.json"
+    if kept.exists():
+        found, stage_ns = json.loads(kept.read_text())
+        return Resources(**found), stage_ns
+    resources, stage_ns = execute(flow, folder), 0.0
+    if "CARRY4" in family.synthesis.carry:
+        mapped = folder / "mapped.json"
+        resources, stage_ns = replace(resources, ff=resources.ff + shifted(mapped)), slowest_stage(mapped)
+    COUNTS.mkdir(exist_ok=True)
+    part = kept.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps([asdict(resources), stage_ns]))
+    part.rename(kept)
+    return resources, stage_ns
 
 
 class Rivals:

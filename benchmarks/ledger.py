@@ -1,6 +1,6 @@
 """A ledger of published networks: each converted from its authors' file, verified, and synthesized by one tool with one setting.
 
-    python benchmarks/ledger.py --models FOLDER [--rivals rivals/bin/python] [--only TEXT] [--seconds N]
+    python benchmarks/ledger.py --models FOLDER [--rivals rivals/bin/python] [--only TEXT] [--again] [--seconds N]
     python benchmarks/ledger.py --page docs
 
 FOLDER holds a git repository for each one that ledger.toml names, as for ``public_models.py``. Each network is unrolled for an
@@ -9,8 +9,9 @@ framework on 1,000 random inputs. Look-up tables and flip-flops are Yosys's, tho
 those of the slowest stage by the rules of ``stage_times.py``. With ``--rivals``, the Python of an environment that has alkaid and
 hgq2, alkaid makes circuits of as many stages of the same files, whose outputs must be equal, too.
 
-ledger.tsv gets a line for each network as it ends; one whose file has a line there is not looked at again. ``--page`` writes the
-table and the picture of docs/records.md from it.
+ledger.tsv gets a line for each network as it ends; one whose file has a line there is not looked at again without ``--again``.
+Circuits that Yosys has counted are kept, so that a network whose seconds were too few goes on where it was stopped. ``--page``
+writes the table and the picture of docs/records.md.
 """
 
 from __future__ import annotations
@@ -180,10 +181,10 @@ def run(folder: Path, network: Network, seconds: float, rivals: str | None) -> s
 
 
 def keep(row: Row) -> None:
-    """Append a line to the results."""
-    heading = "" if RESULTS.exists() else "\t".join(field.name for field in fields(Row)) + "\n"
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(heading + "\t".join(str(value) for value in asdict(row).values()) + "\n")
+    """Write a line of the results, in place of an older one of the same file."""
+    rows = {**known(), row.sha256: row}
+    lines = [[field.name for field in fields(Row)], *(map(str, asdict(one).values()) for one in rows.values())]
+    RESULTS.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def table(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:
@@ -287,6 +288,7 @@ def main() -> int:
     parser.add_argument("--models", type=Path, metavar="FOLDER")
     parser.add_argument("--rivals", metavar="PYTHON")
     parser.add_argument("--only", default="", help="networks whose task or path has this text")
+    parser.add_argument("--again", action="store_true", help="networks that have a line, too")
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--page", type=Path, metavar="DOCS")
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
@@ -296,7 +298,7 @@ def main() -> int:
         return 0
     missing = []
     if options.models is not None:
-        done = known()
+        done: Mapping[str, Row] = {} if options.again else known()
         chosen = [n for n in listed() if options.only in f"{n.task} {n.path}" and n.sha256 not in done]
         missing = [
             f"{network.repository}/{network.path}: {reason}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -24,6 +25,14 @@ def test_results_are_of_the_list(ledger: ModuleType) -> None:
     assert len(set(listed)) == len(listed)
     assert set(known) <= set(listed)
     assert all(row.equal == 1.0 and row.bram == 0 for row in known.values())
+
+
+def test_a_network_has_one_line(ledger: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = list(ledger.known().values())[:3]
+    monkeypatch.setattr(ledger, "RESULTS", tmp_path / "results.tsv")
+    for row in (*rows, newer := replace(rows[1], paced_lut=rows[1].paced_lut + 1)):
+        ledger.keep(row)
+    assert list(ledger.known().values()) == [rows[0], newer, rows[2]]
 
 
 def test_the_page_has_the_results(ledger: ModuleType, tmp_path: Path) -> None:
