@@ -1,6 +1,6 @@
 """The reference files of MLPerf Tiny as circuits: int8 TFLite beside the float file at 8 bits, and what others published.
 
-``mlperf_tiny_int8.py FOLDER [--cosim] [--synth] [--samples FOLDER] [NAME...]``. FOLDER holds a checkout of
+``mlperf_tiny_int8.py FOLDER [--cosim] [--synth] [--samples FOLDER] [--board BOARD] [NAME...]``. FOLDER holds a checkout of
 github.com/mlcommons/tiny, ``--samples`` the folder kws01 of github.com/eembc/energyrunner, of which the accuracy of ds-cnn is
 shown. For each published row, on its part and at its clock: reuse factors with which a frame takes no longer than theirs,
 estimates of both files, and how many times the look-up tables of the int8 file theirs are. ``--cosim``: three whole frames are
@@ -83,7 +83,7 @@ def rows(name: str, given: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     rng = np.random.default_rng(0)
     calibration = rng.standard_normal((64, *SHAPES[name]))
     inputs = rng.integers(-128, 128, (FEW, *SHAPES[name])).astype(np.float64)
-    for row in PUBLISHED[name]:
+    for row in (row for row in PUBLISHED[name] if given.board in row.who):
         with tempfile.TemporaryDirectory() as folder:
             model = File(codes).paced(row, folder)
             own = cells(model, inputs, cosim=given.cosim, synth=given.synth)
@@ -114,9 +114,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("networks", nargs="*", default=list(FILES), metavar="NAME")
     parser.add_argument("--samples", type=Path)
+    parser.add_argument("--board", default="", help="rows of this board only")
     for option in ("cosim", "synth"):
         parser.add_argument(f"--{option}", action="store_true")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     warnings.simplefilter("ignore")
     table = Table("network", "as", "LUT", "FF", "DSP", "BRAM18", "float, 8 bits: LUT", "ratio", "factor", "part")
     for name in given.networks:
