@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from bitsmith.base.progress import Progress
 from bitsmith.devices import DEFAULT_PART, ECP5, Board, Family, Part, family_named, resolve_part
 from bitsmith.errors import ToolFailedError
+from bitsmith.flows.cosim import Cosimulation, Simulation, StreamShape
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
 from bitsmith.flows.run import Command, Flow, inside, run
-from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation
 from bitsmith.flows.tools import VERILATOR, find, require
-from bitsmith.flows.verilator import Cosimulation, Simulation
 from bitsmith.flows.yosys import Resources, Synthesis
 
 Words = NDArray[np.uint32]
@@ -42,8 +41,10 @@ def execute(
 def simulate(
     folder: Path, top: str, sources: Sequence[Path], in_width: int, out_width: int, stimuli: Words, latency: int = 0
 ) -> Simulation:
-    """The answer of the circuit ``top`` to every row of ``stimuli``."""
-    return execute(Cosimulation(top, tuple(sources), in_width, out_width, stimuli, latency), folder)
+    """The answer of the circuit ``top``, which does not wait, to every row of ``stimuli``."""
+    source, sink = StreamShape("in", in_width, 1), StreamShape("out", out_width, 1)
+    flow = Cosimulation(top, tuple(sources), (source,), (sink,), (stimuli[:, None],), latency, waits=False)
+    return execute(flow, folder)
 
 
 def simulate_streams(
@@ -57,10 +58,10 @@ def simulate_streams(
     least_frames: int = 4,
     *,
     loads: Sequence[tuple[StreamShape, Words]] = (),
-) -> StreamSimulation:
+) -> Simulation:
     """The answer of the circuit ``top`` to frames of tokens."""
     streams = (tuple(inputs), tuple(outputs), tuple(stimuli))
-    return execute(StreamCosimulation(top, tuple(sources), *streams, latency, least_frames, tuple(loads)), folder)
+    return execute(Cosimulation(top, tuple(sources), *streams, latency, least_frames, tuple(loads)), folder)
 
 
 def lint(sources: Sequence[Path], top: str, log: Path | None = None) -> None:

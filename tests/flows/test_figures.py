@@ -13,11 +13,10 @@ import pytest
 
 from bitsmith.devices import ECP5, resolve_part
 from bitsmith.errors import BitsmithError, ToolFailedError, VerificationError
+from bitsmith.flows.cosim import Cosimulation, StreamShape
 from bitsmith.flows.figures import counted, measured
 from bitsmith.flows.nextpnr import OutOfContext
-from bitsmith.flows.streams import StreamCosimulation, StreamShape
 from bitsmith.flows.tools import FoundTool, Origin
-from bitsmith.flows.verilator import Cosimulation
 from bitsmith.flows.yosys import Synthesis
 
 TOOL = FoundTool("tool", Path("tool"), "1.0", Origin.PATH)
@@ -53,14 +52,9 @@ def read_report(folder: Path) -> list[float]:
     return [found.fmax_mhz, found.clock_period_ns, *(number for pair in found.utilization.values() for number in pair)]
 
 
-def read_simulation(folder: Path) -> list[float]:
-    found = Cosimulation("net", (), 32, 32, np.zeros((2, 1), np.uint32)).read(folder, (TOOL,))
-    return [found.latency_cycles, found.ii_cycles, *found.outputs.ravel().tolist()]
-
-
 def read_streams(folder: Path) -> list[float]:
     shape = StreamShape("x", 32, 1)
-    flow = StreamCosimulation("net", (), (shape,), (shape,), (np.zeros((2, 1, 1), np.uint32),), least_frames=2)
+    flow = Cosimulation("net", (), (shape,), (shape,), (np.zeros((2, 1, 1), np.uint32),), least_frames=2)
     found = flow.read(folder, (TOOL,))
     peaks = [number for pair in found.peaks.values() for number in pair]
     return [
@@ -74,7 +68,6 @@ def read_streams(folder: Path) -> list[float]:
 READERS: dict[str, tuple[str, str, Callable[[Path], list[float]]]] = {
     "yosys": ("cells", "synth/ecp5/cells.json", read_cells),
     "nextpnr": ("report", "pnr/report.json", read_report),
-    "simulation": ("measured", "cosim/measured.json", read_simulation),
     "streams": ("measured", "cosim/measured.json", read_streams),
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.building.design import Words, given_words, other_values
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
-from bitsmith.flows.streams import StreamShape, StreamSimulation
+from bitsmith.flows.cosim import Simulation, StreamShape
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
 from bitsmith.mapping.directives import Directives
@@ -44,7 +44,7 @@ def written(design: StreamDesign, folder: Path) -> list[Path]:
 
 def assert_streams(
     program: Program, directives: Directives, folder: Path, seed: int = 0, frames: int = 5
-) -> StreamSimulation:
+) -> Simulation:
     """The circuit of ``program`` gives the emulator's results in the predicted cycles."""
     design, simulation = simulated(program, directives, folder, seed, frames)
     assert (simulation.latency_cycles, simulation.ii_cycles) == (design.schedule.latency, design.schedule.interval)
@@ -53,7 +53,7 @@ def assert_streams(
 
 def simulated(
     program: Program, directives: Directives, folder: Path, seed: int = 0, frames: int = 5
-) -> tuple[StreamDesign, StreamSimulation]:
+) -> tuple[StreamDesign, Simulation]:
     """The circuit of ``program``, which gives the emulator's results, and what was measured."""
     program = drop_dead(program, keep_probes=False)
     design = lay_out(

@@ -14,7 +14,7 @@ from bitsmith.building.design import Circuit, circuit
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
-from bitsmith.flows.streams import StreamShape
+from bitsmith.flows.cosim import StreamShape
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Input
 from bitsmith.ir.types import Overflow, Rounding, objects

@@ -189,7 +189,7 @@ def test_sixteen_bit_network(tmp_path: Path) -> None:
         tmp_path, "net", sources, design.in_width, design.out_width, pack(design.inputs, [raw]), design.latency
     )
     assert result.latency_cycles == design.latency
-    (got,) = unpack(design.outputs, result.outputs)
+    (got,) = unpack(design.outputs, result.outputs[0][:, 0])
     for sample in range(0, 1000, 50):
         assert got[sample].tolist() == expected(program, [raw.astype(np.object_)], sample)
 

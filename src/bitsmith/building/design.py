@@ -21,9 +21,8 @@ from bitsmith.dataflow.text import to_text as network_to_text
 from bitsmith.devices.delay import DelayModel
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.fetched import FetchedEngine, fetched_engines
+from bitsmith.flows.cosim import COSIM, Cosimulation, Simulation, StreamShape
 from bitsmith.flows.run import Converted, Flow
-from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation
-from bitsmith.flows.verilator import COSIM, Cosimulation
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType, objects
@@ -44,6 +43,9 @@ from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.writer import Title, write
 
 Words: TypeAlias = npt.NDArray[np.uint32]
+
+_FLOWING = 4
+"""Samples of a pipeline's simulation beyond those that fill it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +147,38 @@ class Circuit(ABC):
         assert not words
         return replace(self, program=program)
 
-    @abstractmethod
     def simulation(
         self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM, *, waves: bool = False
     ) -> Flow[Cosimulated]:
         """Return its simulation on ``raws``, one array per input, in a ``folder`` of the project beside ``sources``."""
+        return Converted(replace(self._flow(sources, raws, folder), waves=waves), self._cosimulated)
 
-    @abstractmethod
     def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
         """The files that its simulation on ``raws`` must leave, by their paths in the project."""
+        flow = self._flow((), raws, folder)
+        raws = [raw[np.arange(flow.frames) % len(raw)] for raw in raws]  # as they are repeated, where states live on
+        reloaded = self._words(self._reloaded(), raws) if flow.loads else []
+        return flow.responses(self._words(self.program, raws), reloaded)
 
-    @abstractmethod
     def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
         """The tokens of ``raws`` at each stream that comes in, and of their results at each that goes out."""
+        return self._flow((), raws, COSIM).stimuli, self._words(self.program, raws)
+
+    def _reloaded(self) -> Program:
+        """The program with the weights that the simulation loads."""
+        return load(self.program, other_values(self.program))
+
+    @abstractmethod
+    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> Cosimulation:
+        """The simulation as a flow of words."""
+
+    @abstractmethod
+    def _words(self, program: Program, raws: Sequence[Raw]) -> list[Words]:
+        """The words of each output's tokens that ``program`` gives for ``raws``."""
+
+    @abstractmethod
+    def _cosimulated(self, simulated: Simulation) -> Cosimulated:
+        """The raw values of what was simulated."""
 
 
 def circuit(
@@ -241,30 +262,22 @@ class Pipeline(Circuit):
     def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
         return super().wrapper_sources((*library.AXI_STREAM_LIBRARY, *modules))
 
-    def simulation(
-        self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM, *, waves: bool = False
-    ) -> Flow[Cosimulated]:
-        outputs = self.design.outputs
-        return Converted(
-            replace(self._flow(sources, raws, folder), waves=waves),
-            lambda found: Cosimulated(
-                unpack(outputs, found.outputs), found.latency_cycles, found.ii_cycles, found.tool
-            ),
+    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> Cosimulation:
+        design = self.design
+        source, sink = StreamShape("in", design.in_width, 1), StreamShape("out", design.out_width, 1)
+        words, full = pack(design.inputs, raws)[:, np.newaxis], design.latency + _FLOWING
+        timing = design.latency, full
+        return Cosimulation(
+            design.top, tuple(sources), (source,), (sink,), (words,), *timing, folder=folder, waits=False
         )
 
-    def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
-        expected = Emulator(self.program).run_raw(raws)
-        return self._flow((), raws, folder).responses(pack(self.design.outputs, expected))
+    def _words(self, program: Program, raws: Sequence[Raw]) -> list[Words]:
+        return [pack(self.design.outputs, Emulator(program).run_raw(raws))[:, np.newaxis]]
 
-    def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
-        words = pack(self.design.inputs, raws), pack(self.design.outputs, Emulator(self.program).run_raw(raws))
-        given, found = (each[:, np.newaxis, :] for each in words)
-        return [given], [found]
-
-    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> Cosimulation:
-        design, words = self.design, pack(self.design.inputs, raws)
-        widths = design.in_width, design.out_width
-        return Cosimulation(design.top, tuple(sources), *widths, words, design.latency, folder)
+    def _cosimulated(self, simulated: Simulation) -> Cosimulated:
+        (words,) = simulated.outputs
+        outputs = unpack(self.design.outputs, words[:, 0])
+        return Cosimulated(outputs, simulated.latency_cycles, simulated.ii_cycles, simulated.tool)
 
 
 @dataclass(frozen=True)
@@ -310,21 +323,7 @@ class Streaming(Circuit):
             taps=design.taps,
         )
 
-    def simulation(
-        self, sources: Sequence[Path], raws: Sequence[Raw], folder: str = COSIM, *, waves: bool = False
-    ) -> Flow[Cosimulated]:
-        return Converted(replace(self._flow(sources, raws, folder), waves=waves), self._cosimulated)
-
-    def responses(self, raws: Sequence[Raw], folder: str = COSIM) -> Mapping[str, bytes]:
-        flow = self._flow((), raws, folder)
-        raws = [raw[np.arange(flow.frames) % len(raw)] for raw in raws]  # as they are repeated, where states live on
-        reloaded = self._words(self._reloaded(), raws) if flow.loads else []
-        return flow.responses(self._words(self.program, raws), reloaded)
-
-    def tokens(self, raws: Sequence[Raw]) -> tuple[Sequence[Words], Sequence[Words]]:
-        return self._flow((), raws, COSIM).stimuli, self._words(self.program, raws)
-
-    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> StreamCosimulation:
+    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> Cosimulation:
         design, types = self.design, self.program.types(self.program.inputs)
         stimuli = [_tokens(port, raw, kind) for port, raw, kind in zip(design.inputs, raws, types, strict=True)]
         frames, weights = len(raws[0]), values_of(self.program)
@@ -334,7 +333,7 @@ class Streaming(Circuit):
         images = [image.words for image in design.images]
         stimuli += [np.broadcast_to(words, (frames, *words.shape)) for words in images]
         others = other_values(self.program)
-        return StreamCosimulation(
+        return Cosimulation(
             design.top,
             tuple(sources),
             (
@@ -349,7 +348,7 @@ class Streaming(Circuit):
             folder,
         )
 
-    def _cosimulated(self, simulated: StreamSimulation) -> Cosimulated:
+    def _cosimulated(self, simulated: Simulation) -> Cosimulated:
         memories = ((self.design.memories[name], name, *use) for name, use in simulated.peaks.items())
         fifos = tuple(
             FIFO(fifo=name, layer=memory.layers, width=memory.width, depth=depth, peak=peak)
@@ -359,12 +358,7 @@ class Streaming(Circuit):
         outputs = self._tensors(simulated.outputs)
         return Cosimulated(outputs, simulated.latency_cycles, simulated.ii_cycles, simulated.tool, fifos, reloaded)
 
-    def _reloaded(self) -> Program:
-        """The program with the weights that the simulation loads."""
-        return load(self.program, other_values(self.program))
-
     def _words(self, program: Program, raws: Sequence[Raw]) -> list[Words]:
-        """The words of each output's tokens that ``program`` gives for ``raws``."""
         expected = zip(self.design.outputs, Emulator(program).run_raw(raws), program.outputs, strict=True)
         return [_tokens(port, raw, program.nodes[output.node].type) for port, raw, output in expected]
 

@@ -23,9 +23,9 @@ from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.errors.remedies import OPEN, convert, remedy
 from bitsmith.estimate.needs import packed_luts
 from bitsmith.flows.cells import Unmapped
+from bitsmith.flows.cosim import COSIM, WAVES, Cosimulation
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
 from bitsmith.flows.run import Chained, Converted, Flow
-from bitsmith.flows.verilator import COSIM, WAVES, Cosimulation
 from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.options.building import Asked
 from bitsmith.report import sections

@@ -1,22 +1,34 @@
-// Co-simulation of one generated top: reads stimuli, writes responses and the measured timing.
+// Co-simulation of a top: reads tokens, writes tokens and the measured timing.
 //
-// usage: Vdut STIMULI RESPONSES MEASURED SAMPLES IN_WIDTH PATIENCE
+// usage: Vdut SPEC STIMULI RESPONSES MEASURED FRAMES PATIENCE [WEIGHTS]
 //
-// STIMULI and RESPONSES hold one record per sample: the bits of in_data or out_data, least significant first, in
-// little-endian 32-bit words. MEASURED is a JSON object: either {"latency": .., "interval": ..} or {"mismatch": ".."},
-// the sentence that says where the circuit broke its contract. PATIENCE is the number of cycles without an output
-// after which the circuit is said to hang.
+// SPEC is text: the number of inputs, of outputs and of streams of weights, and whether the circuit waits, then for each stream
+// the 32-bit words of a token, the tokens of a frame (of a load, where weights are loaded), and the cycles from an input's token
+// to the next one. STIMULI and RESPONSES hold all tokens of the first stream, then those of the next; a token's bits are in
+// little-endian words, least significant first. MEASURED is a JSON object: {"latency": .., "interval": ..} or
+// {"mismatch": ".."}. PATIENCE is the number of cycles without a transfer after which the circuit is said to hang. WEIGHTS has
+// the tokens of a load of each stream of weights; they are loaded with random waits before the first run, and once more
+// while tokens are in flight, instead of the reset: a load must do as well.
 //
-// The circuit is run three times without a reset between the first two:
-//   1. all samples back to back: latency and initiation interval must be the same for all of them;
-//   2. a prefix with pseudo-random pauses and garbage on in_data during them: same outputs, same latency;
-//   3. a reset while samples are in flight: none of them may come out, and those that follow must be right.
+// Ports of the top: in_valid, in_ready, out_valid, out_ready (a bit per stream), in_data, out_data (a token per stream, each
+// in whole words) and out_last; load_valid, load_ready and load_data for weights. The circuit is run three times:
+//   1. nobody ever waits: latency (first token in to last token out of the first frame) and interval (cycles per frame of the
+//      slowest input or output, over the last frames: parts that are not connected have a pace each);
+//   2. both sides wait at random, with garbage on in_data meanwhile: the same tokens;
+//   3. a reset while tokens are in flight, then some frames as before.
+// Last flags must come with the last token of each frame, and tokens must not change while they wait.
+//
+// A circuit that does not wait takes a token in every cycle that has one, and gives its result a fixed number of cycles later,
+// whatever the pauses; it gives nothing else. It is not reset between the first two runs, the second of which is short.
 // All registers start with random values, so that what the reset leaves alone cannot matter.
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -27,206 +39,309 @@
 
 namespace {
 
-// A port is an 8, 16, 32 or 64-bit integer or an array of 32-bit words, by its width.
-template <typename Port>
-constexpr std::size_t words_of(const Port&) {
-    return sizeof(Port) <= 4 ? 1 : sizeof(Port) / 4;
-}
+struct Stream {
+    std::size_t words;   // of a token
+    std::size_t tokens;  // of a frame
+    std::size_t offset;  // of the token among the port's words
+    std::size_t start;   // of the first token in the file, in words
+    std::size_t done;    // tokens that went through
+    std::int64_t gap;    // cycles from a token to the next one, at least, where nobody waits
+    std::int64_t next;   // the cycle of the next one then
+};
 
-template <typename Port>
-void drive(Port& port, const std::uint32_t* words) {
-    if constexpr (sizeof(Port) < 4) {
-        port = static_cast<Port>(words[0]);
-    } else {
-        std::memcpy(&port, words, sizeof(Port));
-    }
-}
-
-template <typename Port>
-void sample(const Port& port, std::uint32_t* words) {
-    if constexpr (sizeof(Port) < 4) {
-        words[0] = port;
-    } else {
-        std::memcpy(words, &port, sizeof(Port));
-    }
-}
+template <typename Port> std::uint32_t* words_of(Port& port) { return reinterpret_cast<std::uint32_t*>(&port); }
 
 class Bench {
   public:
-    Bench(std::vector<std::uint32_t> stimuli, std::size_t samples, unsigned in_width, std::int64_t patience)
-        : dut_(randomized(context_)), stimuli_(std::move(stimuli)), samples_(samples), patience_(patience) {
-        in_words_ = words_of(dut_.in_data);
-        out_words_ = words_of(dut_.out_data);
-        if (in_width % 32) top_mask_ = (std::uint32_t{1} << (in_width % 32)) - 1;
-        if (stimuli_.size() != samples_ * in_words_) throw std::runtime_error("the stimuli do not fit in_data");
-        responses_.resize(samples_ * out_words_);
-        current_.resize(out_words_);
-        garbage_.resize(in_words_);
+    // `weights`: what is loaded before, or nothing.
+    Bench(const char* spec, const char* stimuli, const char* weights, std::size_t frames, std::int64_t patience)
+        : waves_(context_, dut_, weights ? "reloaded_waves.vcd" : "waves.vcd"), frames_(frames), patience_(patience) {
+        std::ifstream file(spec);
+        std::size_t inputs = 0, outputs = 0, loads = 0;
+        file >> inputs >> outputs >> loads >> waits_;
+        in_.resize(inputs);
+        out_.resize(outputs);
+        load_.resize(loads);
+        const std::size_t in_words = read(file, in_, frames_), out_words = read(file, out_, frames_);
+        const std::size_t load_words = read(file, load_, 1);
+        if (!file) throw std::runtime_error("the description of the streams cannot be read");
+        responses_.resize(out_words);
+        stimuli_ = filled(in_words, stimuli);
+        if (weights) weights_ = filled(load_words, weights);
     }
-
     ~Bench() { dut_.final(); }
 
     Measured run() {
         reset();
-        back_to_back();
-        with_pauses();
-        reset_in_flight();
-        return measured_;
+        load(2463534242ULL);
+        reset();  // so that latency is measured from the same cycle as ever; memories keep what they have
+        exchange(0, false, 0);
+        const Measured measured{latency(), interval()};
+        if (waits_) {
+            reset();
+        } else {
+            stay_quiet("the last result");
+            forget();
+        }
+        exchange(88172645463325252ULL, true, waits_ ? 0 : first(256));
+        reset();
+        exchange(waits_ ? 362436069362436069ULL : 0, true, some());
+        if (weights_.empty()) {
+            reset();
+        } else {
+            load(521288629546311691ULL);
+        }
+        exchange(521288629521288629ULL, true, first(waits_ ? 2 : 16));
+        return measured;
     }
 
     const std::vector<std::uint32_t>& responses() const { return responses_; }
 
   private:
+    // Loads all weights, if there are any.
+    void load(std::uint64_t seed) {
+        if (weights_.empty()) return;
+        std::uint64_t random = seed | 1, offered = 0;
+        std::int64_t quiet = 0;
+        dut_.in_valid = 0;
+        dut_.out_ready = 0;
+        for (Stream& s : load_) s.done = 0;
+        bool begun = false;
+        for (std::size_t left = load_.size(); left;) {
+            for (std::size_t k = 0; k < load_.size(); k++) {
+                const Stream& s = load_[k];
+                if (s.done < s.tokens && next_random(random) % 3) offered |= std::uint64_t{1} << k;
+                for (std::size_t w = 0; w < s.words; w++) {
+                    const bool given = offered >> k & 1;
+                    words_of(dut_.load_data)[s.offset + w] =
+                        given ? weights_[s.start + s.done * s.words + w] : static_cast<std::uint32_t>(next_random(random));
+                }
+            }
+            dut_.load_valid = offered;
+            dut_.clk = 0;
+            settle();
+            if (begun && dut_.in_ready) throw Mismatch("tokens are taken while weights are loaded");
+            const std::uint64_t taken = offered & dut_.load_ready;
+            for (std::size_t k = 0; k < load_.size(); k++) {
+                if (taken >> k & 1 && ++load_[k].done == load_[k].tokens) left--;
+            }
+            offered &= ~taken;
+            begun = taken != 0;
+            for (const Stream& s : load_) begun |= s.done > 0 && s.done < s.tokens;
+            dut_.clk = 1;
+            settle();
+            quiet = taken ? 0 : quiet + 1;
+            if (quiet > patience_) throw Mismatch("weights are not taken");
+        }
+        dut_.load_valid = 0;
+        for (int k = 0; k < 4; k++) clock();
+        forget();
+    }
+
+    void reset() {
+        dut_.rst = 1;
+        dut_.in_valid = 0;
+        dut_.out_ready = 0;
+        dut_.load_valid = 0;
+        for (int k = 0; k < (waits_ ? 4 : 1); k++) clock();
+        dut_.rst = 0;
+        stay_quiet("a reset");
+        forget();
+    }
+
+    // A circuit that does not wait gives nothing after a reset, and nothing after the last result.
+    void stay_quiet(const char* before) {
+        if (waits_) return;
+        std::uint64_t random = 1;
+        dut_.in_valid = 0;
+        for (std::int64_t left = std::max<std::int64_t>(latency_, 0) + 4; left; left--) {
+            for (Stream& s : in_) show(s, false, random);
+            dut_.clk = 0;
+            settle();
+            if (dut_.out_valid) throw Mismatch(std::string("out_valid is high without an input after ") + before);
+            dut_.clk = 1;
+            settle();
+        }
+    }
+
+    // Puts the next token of an input, or garbage where none is `offered`, on its part of the port.
+    void show(const Stream& s, bool offered, std::uint64_t& random) {
+        std::uint32_t* port = words_of(dut_.in_data) + s.offset;
+        if (offered) {
+            std::memcpy(port, &stimuli_[s.start + s.done * s.words], 4 * s.words);
+        } else {
+            for (std::size_t w = 0; w < s.words; w++) port[w] = static_cast<std::uint32_t>(next_random(random));
+        }
+    }
+
+    // Runs until `until` tokens of the first output came out (all, if 0); `compare`: against the tokens of the first run.
+    void exchange(std::uint64_t seed, bool compare, std::size_t until) {
+        std::uint64_t random = seed | 1;
+        std::int64_t quiet = 0;
+        std::uint64_t held_valid = 0;
+        std::vector<std::uint32_t> held(out_total_words());
+        first_in_ = -1;
+        ends_.assign(out_.size() * frames_, -1);
+        begun_.assign(frames_, -1);
+        std::uint64_t offered = 0;
+        for (std::int64_t cycle = 0;; cycle++) {
+            std::uint64_t ready = 0;
+            for (std::size_t k = 0; k < in_.size(); k++) {
+                const bool left = in_[k].done < in_[k].tokens * frames_;
+                const std::uint64_t bit = std::uint64_t{1} << k;
+                const bool given = seed == 0 ? cycle >= in_[k].next : next_random(random) % 3 != 0;
+                if (left && ((offered & bit) || given)) offered |= bit;
+                show(in_[k], (offered & bit) != 0, random);
+            }
+            for (std::size_t k = 0; k < out_.size(); k++) {
+                // What does not depend on any input never ends: no more than the frames is taken of it.
+                const bool wanted = out_[k].done < out_[k].tokens * frames_;
+                if (wanted && (seed == 0 || !waits_ || next_random(random) % 4 > 1)) ready |= std::uint64_t{1} << k;
+            }
+            dut_.in_valid = offered;
+            dut_.out_ready = ready;
+            dut_.clk = 0;
+            settle();
+            bool moved = false;
+            const std::uint64_t taken = offered & dut_.in_ready, given = ready & dut_.out_valid, valid = dut_.out_valid;
+            for (std::size_t k = 0; k < out_.size(); k++) {
+                const std::uint32_t* port = words_of(dut_.out_data) + out_[k].offset;
+                std::uint32_t* before = &held[out_[k].offset];
+                if (held_valid >> k & 1) {
+                    if (!(valid >> k & 1) || std::memcmp(before, port, 4 * out_[k].words)) {
+                        throw Mismatch("output " + std::to_string(k) + " changes while it waits");
+                    }
+                }
+                std::memcpy(before, port, 4 * out_[k].words);
+                if (given >> k & 1) {
+                    put(k, port, (dut_.out_last >> k & 1) != 0, compare, cycle);
+                    moved = true;
+                }
+            }
+            held_valid = valid & ~given;
+            for (std::size_t k = 0; k < in_.size(); k++) {
+                if (taken >> k & 1) {
+                    if (first_in_ < 0) first_in_ = cycle;
+                    if (!waits_) begun_[in_[k].done] = cycle;
+                    in_[k].done++;
+                    in_[k].next = cycle + in_[k].gap;
+                    offered &= ~(std::uint64_t{1} << k);
+                    moved = true;
+                }
+            }
+            dut_.clk = 1;
+            settle();
+            quiet = moved ? 0 : quiet + 1;
+            if (quiet > patience_) throw Mismatch("nothing moves after " + std::to_string(out_[0].done) + " tokens");
+            if (until ? out_[0].done >= until : finished()) return;
+        }
+    }
+
+    std::int64_t latency() const {
+        std::int64_t last = 0;
+        for (std::size_t k = 0; k < out_.size(); k++) last = std::max(last, ends_[k * frames_]);
+        return last - first_in_;
+    }
+    std::int64_t interval() const {
+        const std::size_t several = std::max<std::size_t>(1, frames_ / 4 * 2);
+        std::int64_t found = 0;
+        for (const Stream& s : in_) found = std::max(found, static_cast<std::int64_t>(s.tokens));
+        for (std::size_t k = 0; k < out_.size(); k++) {
+            const std::int64_t* end = &ends_[(k + 1) * frames_ - 1];
+            found = std::max(found, (end[0] - end[-static_cast<std::ptrdiff_t>(several)]) / static_cast<std::int64_t>(several));
+        }
+        return found;
+    }
+    // Tokens of the first output: some and one more, with which others are in flight; and those of so many frames.
+    std::size_t some() const { return out_[0].tokens * std::min<std::size_t>(frames_ / 2, 2) + 1; }
+    std::size_t first(std::size_t frames) const { return out_[0].tokens * std::min(frames_, frames); }
+
+    void forget() {
+        for (Stream& s : in_) s.done = 0, s.next = 0;
+        for (Stream& s : out_) s.done = 0;
+    }
+    static std::vector<std::uint32_t> filled(std::size_t count, const char* path) {
+        std::vector<std::uint32_t> words = read_words(path);
+        if (words.size() < count) throw std::runtime_error("a short file");
+        return words;
+    }
+    static std::size_t read(std::ifstream& file, std::vector<Stream>& streams, std::size_t frames) {
+        std::size_t offset = 0, start = 0;
+        for (Stream& s : streams) {
+            file >> s.words >> s.tokens >> s.gap;
+            s.offset = offset;
+            s.start = start;
+            offset += s.words;
+            start += s.words * s.tokens * frames;
+        }
+        return start;
+    }
+    std::size_t out_total_words() const { return out_.back().offset + out_.back().words; }
+    bool finished() const {
+        for (const Stream& s : out_) {
+            if (s.done < s.tokens * frames_) return false;
+        }
+        return true;
+    }
+    void put(std::size_t k, const std::uint32_t* port, bool last, bool compare, std::int64_t cycle) {
+        Stream& s = out_[k];
+        if (last != ((s.done + 1) % s.tokens == 0)) throw Mismatch("a wrong last flag at token " + std::to_string(s.done));
+        if (!waits_) check_latency(s.done, cycle);
+        std::uint32_t* place = &responses_[s.start + s.done * s.words];
+        if (compare && std::memcmp(place, port, 4 * s.words)) {
+            throw Mismatch("token " + std::to_string(s.done) + " of output " + std::to_string(k) + " depends on who waits when");
+        }
+        std::memcpy(place, port, 4 * s.words);
+        if (last) ends_[k * frames_ + s.done / s.tokens] = cycle;
+        s.done++;
+        const std::size_t frames = s.done / s.tokens, tenth = frames * 10 / frames_;
+        if (k == 0 && last && !compare && tenth != (frames - 1) * 10 / frames_) {
+            std::printf("%zu of %zu samples simulated\n", frames, frames_);
+            std::fflush(stdout);
+        }
+    }
+    // The latency of a circuit that does not wait is that of its first sample.
+    void check_latency(std::size_t sample, std::int64_t cycle) {
+        if (sample >= in_[0].done) throw Mismatch("out_valid is high without an input in a cycle before");
+        const std::int64_t taken = cycle - begun_[sample];
+        if (latency_ < 0) latency_ = taken;
+        if (taken != latency_) {
+            throw Mismatch("sample " + std::to_string(sample) + " takes " + std::to_string(taken) + " cycles, and others " +
+                           std::to_string(latency_));
+        }
+    }
     void settle() {
         dut_.eval();
         waves_.show();
     }
 
-    // One clock cycle with the given inputs; afterwards current_ and valid_ hold the outputs during that cycle.
-    void cycle(bool rst, bool in_valid, const std::uint32_t* words) {
+    void clock() {
         dut_.clk = 0;
-        dut_.rst = rst;
-        dut_.in_valid = in_valid;
-        drive(dut_.in_data, words);
         settle();
-        valid_ = dut_.out_valid;
-        if (valid_) sample(dut_.out_data, current_.data());
         dut_.clk = 1;
         settle();
-        ++now_;
-    }
-
-    const std::uint32_t* garbage() {
-        for (auto& word : garbage_) word = static_cast<std::uint32_t>(next_random(random_));
-        garbage_.back() &= top_mask_;  // Verilator wants the unused upper bits of a port to be zero
-        return garbage_.data();
-    }
-
-    void reset() {
-        for (int i = 0; i < 2; ++i) cycle(true, false, garbage());
-    }
-
-    const std::uint32_t* stimulus(std::size_t k) const { return &stimuli_[k * in_words_]; }
-
-    void expect(std::size_t k, const char* phase) const {
-        if (std::memcmp(&responses_[k * out_words_], current_.data(), out_words_ * 4) != 0) {
-            throw Mismatch("sample " + std::to_string(k) + " gives another output " + phase);
-        }
-    }
-
-    void expect_quiet(std::int64_t cycles, const char* phase) {
-        for (std::int64_t i = 0; i < cycles; ++i) {
-            cycle(false, false, garbage());
-            if (valid_) throw Mismatch(std::string("out_valid is high without an input ") + phase);
-        }
-    }
-
-    void back_to_back() {
-        const std::int64_t start = now_;
-        std::int64_t last = start;
-        std::size_t sent = 0, received = 0, told = 0;
-        while (received < samples_) {
-            const std::int64_t cycle_number = now_;
-            const bool send = sent < samples_;
-            cycle(false, send, send ? stimulus(sent) : garbage());
-            sent += send;
-            if (valid_) {
-                if (received >= sent) throw Mismatch("out_valid is high before the first input");
-                std::memcpy(&responses_[received * out_words_], current_.data(), out_words_ * 4);
-                measure(received, cycle_number, start, last);
-                last = cycle_number;
-                ++received;
-                if (received * 10 / samples_ > told) {
-                    told = received * 10 / samples_;
-                    std::printf("%zu of %zu samples simulated\n", received, samples_);
-                    std::fflush(stdout);
-                }
-            } else if (cycle_number - last > patience_) {
-                throw Mismatch("no output for " + std::to_string(patience_) + " cycles after " +
-                               std::to_string(received) + " of " + std::to_string(samples_) + " samples");
-            }
-        }
-        expect_quiet(measured_.latency + 4, "after all outputs of back-to-back samples");
-    }
-
-    void measure(std::size_t k, std::int64_t cycle_number, std::int64_t start, std::int64_t last) {
-        if (k == 0) {
-            measured_.latency = cycle_number - start;
-            if (measured_.latency < 1) throw Mismatch("out_valid follows in_valid within the same cycle");
-        } else if (k == 1) {
-            measured_.interval = cycle_number - last;
-        } else if (cycle_number - last != measured_.interval) {
-            throw Mismatch("the initiation interval is " + std::to_string(cycle_number - last) + " cycles at sample " +
-                           std::to_string(k) + " and " + std::to_string(measured_.interval) + " before it");
-        }
-        if (measured_.interval > 1) throw Mismatch("samples given every cycle come out every " +
-                                                   std::to_string(measured_.interval) + " cycles");
-    }
-
-    void with_pauses() {
-        const std::size_t prefix = samples_ < 256 ? samples_ : 256;
-        std::vector<std::int64_t> given(prefix);
-        std::size_t sent = 0, received = 0;
-        std::int64_t last = now_;
-        while (received < prefix) {
-            const std::int64_t cycle_number = now_;
-            const bool send = sent < prefix && (next_random(random_) >> 40) % 3 == 0;
-            cycle(false, send, send ? stimulus(sent) : garbage());
-            if (send) given[sent++] = cycle_number;
-            if (valid_) {
-                if (received >= sent) throw Mismatch("out_valid is high without an input during pauses");
-                expect(received, "when inputs have pauses between them");
-                if (cycle_number - given[received] != measured_.latency) {
-                    throw Mismatch("sample " + std::to_string(received) + " takes " +
-                                   std::to_string(cycle_number - given[received]) + " cycles with pauses and " +
-                                   std::to_string(measured_.latency) + " without");
-                }
-                ++received;
-                last = cycle_number;
-            } else if (cycle_number - last > patience_ + 64) {
-                throw Mismatch("sample " + std::to_string(received) + " does not come out when inputs have pauses");
-            }
-        }
-    }
-
-    void reset_in_flight() {
-        const std::size_t depth = static_cast<std::size_t>(measured_.latency);
-        for (std::size_t i = 0; i < depth; ++i) cycle(false, true, stimulus(i % samples_));
-        cycle(true, false, garbage());
-        expect_quiet(measured_.latency + 4, "after a reset");
-        const std::size_t prefix = samples_ < 16 ? samples_ : 16;
-        std::size_t received = 0;
-        for (std::size_t i = 0; i < prefix + depth; ++i) {
-            cycle(false, i < prefix, i < prefix ? stimulus(i) : garbage());
-            if (valid_) {
-                if (received >= prefix) throw Mismatch("more outputs than inputs after a reset");
-                expect(received++, "after a reset");
-            }
-        }
-        if (received != prefix) throw Mismatch("fewer outputs than inputs after a reset");
     }
 
     VerilatedContext context_;
-    Vdut dut_;
-    Waves<Vdut> waves_{context_, dut_, "waves.vcd"};
-    std::vector<std::uint32_t> stimuli_, responses_, current_, garbage_;
-    std::size_t samples_, in_words_ = 0, out_words_ = 0;
-    std::int64_t patience_, now_ = 0;
-    std::uint32_t top_mask_ = ~std::uint32_t{0};
-    std::uint64_t random_ = 0x9e3779b97f4a7c15u;
-    bool valid_ = false;
-    Measured measured_;
+    Vdut dut_{randomized(context_)};
+    Waves<Vdut> waves_;
+    std::size_t frames_;
+    std::int64_t patience_;
+    std::vector<Stream> in_, out_, load_;
+    std::vector<std::uint32_t> stimuli_, responses_, weights_;
+    std::vector<std::int64_t> ends_;  // of outputs, their frames one after another
+    std::vector<std::int64_t> begun_;  // cycles in which samples were taken, where none waits
+    std::int64_t first_in_ = -1;
+    std::int64_t latency_ = -1;  // of each sample, where none waits
+    bool waits_ = true;          // the circuit, for tokens and for room
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 7) {
-        std::fprintf(stderr, "error: usage: %s STIMULI RESPONSES MEASURED SAMPLES IN_WIDTH PATIENCE\n", argv[0]);
-        return 2;
-    }
-    return simulate(argv[2], argv[3], [&] {
-        return Bench(read_words(argv[1]), std::strtoull(argv[4], nullptr, 10),
-                     static_cast<unsigned>(std::strtoul(argv[5], nullptr, 10)), std::strtoll(argv[6], nullptr, 10));
+    if (argc != 7 && argc != 8) return 2;
+    return simulate(argv[3], argv[4], [&] {
+        return Bench(argv[1], argv[2], argc == 8 ? argv[7] : nullptr, std::strtoul(argv[5], nullptr, 10),
+                     std::strtoll(argv[6], nullptr, 10));
     });
 }
