@@ -6,6 +6,7 @@
 
 Results are kept in fit_table.json, by Yosys or as estimates. All ways choose on the same half of the samples that no
 training saw; fresh ones tell the losses, by labels and by how sure the float model is, or the other half where there are none.
+``--resume FOLDER`` keeps the results of searches in files there, and goes on with those that are there, then without seconds.
 ``--halves 6`` chooses on further random halves and prints what each loses. *uniform* and *fit* are those of ``fits.py``.
 *HGQ2* trains the same layers with HGQ2 from the start, ever dearer, and keeps the smallest network that loses at most half a
 percent. *loop* is the network of PyTorch with weights removed by `bitsmith.cost` while it trains on, and then `fit`. HGQ2 has
@@ -32,7 +33,7 @@ from fits import CASES, LOSS, PART, Batch, Case, Labels, accuracy, trained, unif
 
 import bitsmith
 from bitsmith.errors import BitsmithWarning, UnsupportedError
-from bitsmith.fidelity.scores import Measure
+from bitsmith.fidelity.scores import Measure, Yardstick
 from bitsmith.model import Model
 
 KEPT = Path(__file__).with_suffix(".json")
@@ -41,12 +42,14 @@ BEGIN, END = "<!-- written by benchmarks/fit_table.py --page -->", "<!-- end -->
 HGQ2_EPOCHS, HGQ2_CONVERTED, BETAS = 120, 4, (1e-7, 3e-4)
 ROUNDS, KEPT_OF_ROUND = 12, 0.8
 
+_STAR = {True: "", False: " *"}
+
 
 @dataclass(frozen=True)
 class Row:
     """A network's circuit: look-up tables, whether Yosys counted them, the loss on others, processor time, and others.
 
-    Losses are by labels, and ``expected`` by how sure the float model is, of so many ``others``.
+    Losses of so many ``others`` are by labels, to +- ``margin`` in 19 of 20 draws, and ``expected`` by how sure the model is.
     """
 
     formats: str
@@ -56,6 +59,11 @@ class Row:
     seconds: float | None
     expected: float | None = None
     others: int | None = None
+    margin: float | None = None
+
+    def share(self, other: Row) -> str:
+        """Its look-up tables as a share of those of another."""
+        return f"{self.luts / other.luts:.2f}{_STAR[self.counted and other.counted]}"
 
 
 @dataclass(frozen=True)
@@ -67,10 +75,11 @@ class Task:
     seen: tuple[Batch, Labels]
     chosen: tuple[Batch, Labels]
     least: float
+    resume: Path | None = None
 
     def fit(self, net: torch.nn.Module, goal: bitsmith.Goal) -> tuple[str, Model]:
         """The smallest circuit of a network."""
-        found = bitsmith.fit(net, self.chosen, goal, example=self.chosen[0][:1])
+        found = bitsmith.fit(net, self.chosen, goal, example=self.chosen[0][:1], resume=self.resume)
         return found.best().text, found.model
 
 
@@ -198,7 +207,7 @@ WAYS = {"uniform": by_uniform, "fit": by_fit, "HGQ2": by_hgq2, "loop": by_loop}
 MISSING = {"HGQ2": {"lstm", "transformer"}, "loop": {"lstm", "transformer"}}
 
 
-def row(case: Case, way: str, yosys: bool, half: int = 0) -> Row:
+def row(case: Case, way: str, yosys: bool, half: int = 0, resume: Path | None = None) -> Row:
     """The circuit of a network by one way, which chooses on a half of the samples that no training saw."""
     x, labels = case.samples()
     net = trained(case, x[: case.trained_on], labels[: case.trained_on])
@@ -211,8 +220,8 @@ def row(case: Case, way: str, yosys: bool, half: int = 0) -> Row:
         at_first = accuracy(net(torch.from_numpy(x[chosen])).numpy(), labels[chosen])
         plain = net(torch.from_numpy(others)).numpy().astype(np.float64)
     seen = x[: case.trained_on], labels[: case.trained_on]
-    task = Task(case, net, seen, (x[chosen], labels[chosen]), at_first - LOSS)
-    begun = time.process_time()
+    task = Task(case, net, seen, (x[chosen], labels[chosen]), at_first - LOSS, resume)
+    begun, again = time.process_time(), resume is not None and resume.exists()
     with tempfile.TemporaryDirectory() as folder:
         formats, model = WAYS[way](task, Path(folder))
         seconds = time.process_time() - begun
@@ -221,12 +230,14 @@ def row(case: Case, way: str, yosys: bool, half: int = 0) -> Row:
         lost, expected = (
             measure.loss(score) for score in (measure.score_of(outputs), measure.expected(outputs, plain))
         )
+        margin = 1.96 * Yardstick([others], [plain], (measure,)).uncertainty([outputs])
         luts = model.estimate().size.lut
         if yosys:
             report = model.build(inputs=inputs[:500])
             assert report.section("Verification")["Mismatches"] == 0
             luts = int(report.section("Resources")["LUT"])
-    return Row(formats, luts, yosys, round(lost, 5), round(seconds), round(expected, 5), len(others))
+    losses = round(lost, 5), None if again else round(seconds), round(expected, 5)
+    return Row(formats, luts, yosys, *losses, len(others), round(margin, 5))
 
 
 def kept() -> dict[str, dict[str, Row]]:
@@ -243,11 +254,20 @@ def table(results: Mapping[str, Mapping[str, Row]]) -> str:
         ways = results.get(name, {})
         for way, found in ((way, ways[way]) for way in WAYS if way in ways):
             others = (ways[other] if other in ways and other != way else None for other in ("uniform", "HGQ2"))
-            shares = ("" if other is None else f"{found.luts / other.luts:.2f}" for other in others)
-            luts = f"{found.luts:,}{'' if found.counted else ' *'}"
+            shares = ("" if other is None else found.share(other) for other in others)
             seconds = "" if found.seconds is None else f"{found.seconds:.0f}"
             expected = "" if found.expected is None else f"{found.expected:.2%}"
-            told = case.name, way, found.formats, luts, f"{found.lost:.2%}", expected, *shares, seconds
+            lost = f"{found.lost:.2%}" + ("" if found.margin is None else f" +- {found.margin:.2%}")
+            told = (
+                case.name,
+                way,
+                found.formats,
+                f"{found.luts:,}{_STAR[found.counted]}",
+                lost,
+                expected,
+                *shares,
+                seconds,
+            )
             lines.append(f"| {' | '.join(told)} |")
     return "\n".join(lines)
 
@@ -266,13 +286,15 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", default=[*WAYS], choices=[*WAYS])
     parser.add_argument("--yosys", action="store_true", help="count look-up tables with Yosys, and simulate")
     parser.add_argument("--halves", type=int, default=1, help="random halves to choose on; the first one is kept")
+    parser.add_argument("--resume", type=Path, help="folder of results, from which searches go on")
     parser.add_argument("--page", type=Path, help="write the table into fit.md of this folder")
     given = parser.parse_args()
     warnings.simplefilter("ignore", BitsmithWarning)
     for name in given.names:
         for way in (way for way in given.ways if name not in MISSING.get(way, ())):
             try:
-                found = row(CASES[name], way, given.yosys)
+                resume = given.resume and given.resume / f"{name}_{way}.jsonl"
+                found = row(CASES[name], way, given.yosys, resume=resume)
             except UnsupportedError as error:
                 print(name, way, error)
                 continue
