@@ -170,7 +170,7 @@ def explained(conversion: Conversion) -> Explanation:
     estimate = converted.estimate()
     if estimate.fits:
         return Explanation(layers, (), converted, estimate)
-    laid_out = Layouts.of(converted, converted.target)
+    laid_out = Layouts.of(converted, converted.target, estimate.size)
     ways = tuple(choices(converted.source, laid_out))
     if not ways:
         return Explanation(layers, (), converted, estimate, obstacle=obstacle_of(laid_out))

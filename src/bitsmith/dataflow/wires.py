@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bitsmith.dataflow.kinds import Map, WidthConverter
 from bitsmith.dataflow.processes import Network
 from bitsmith.ir import ops
-from bitsmith.ir.indexing import Move, moved
+from bitsmith.ir.indexing import Move, moved, rearranged
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType
 
@@ -123,16 +123,33 @@ def _computed(op: ops.Elementwise, args: Sequence[tuple[Wires, TensorType]], sha
 
 def places_in_source(program: Program, index: int) -> tuple[Node, Wires]:
     """The node whose elements a node's value has, moved, and the place there of each, -1 for zeros of the padding."""
+    node, moves = _moves(program, index)
+    wires = np.arange(node.type.size)
+    for op, shape in moves:
+        wires = moved_wires(op, shape, wires)
+    return node, wires
+
+
+def padding_of(program: Program, index: int) -> npt.NDArray[np.bool_] | None:
+    """True for the elements of a node's value, moved, that are zeros of the padding; None if nothing is padded."""
+    zeros: npt.NDArray[np.bool_] | None = None
+    for op, shape in _moves(program, index)[1]:
+        if zeros is None and (isinstance(op, ops.Pad) or (isinstance(op, ops.Window) and any(map(any, op.padding)))):
+            zeros = np.zeros(shape, dtype=np.bool_)
+        if zeros is not None and not isinstance(op, ops.Shift):
+            zeros = zeros.reshape(op.shape) if isinstance(op, ops.Reshape) else rearranged(op, zeros, 1)
+    return zeros
+
+
+def _moves(program: Program, index: int) -> tuple[Node, Sequence[tuple[Moving, tuple[int, ...]]]]:
+    """The node whose elements a node's value has, and the ops that move them, in order, with the shapes that they take."""
     moves = list[tuple[Moving, tuple[int, ...]]]()
     node = program.nodes[index]
     while isinstance(node.op, Moving):
         (arg,) = node.args
-        moves.append((node.op, program.nodes[arg].type.shape))
+        moves.insert(0, (node.op, program.nodes[arg].type.shape))
         node = program.nodes[arg]
-    wires = np.arange(node.type.size)
-    for op, shape in reversed(moves):
-        wires = moved_wires(op, shape, wires)
-    return node, wires
+    return node, moves
 
 
 def moved_wires(op: Moving, shape: tuple[int, ...], wires: Wires) -> Wires:

@@ -27,7 +27,7 @@ class Output:
     node: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Program:
     """Nodes in evaluation order and the named outputs. Inputs are the :class:`Input` nodes in order of appearance.
 

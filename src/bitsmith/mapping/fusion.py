@@ -46,6 +46,12 @@ class _Fusion:
         self._live = sorted(reached(ends, lambda number: steps[number].args))
         for number in self._live:
             self._place(number)
+        self._readers: dict[StepId, set[StepId]] = {}
+        """Steps that take the tokens of a step from where these are made."""
+        for number in self._live:
+            for arg in steps[number].args:
+                if not (arg in self._free and self._is_op(number)):
+                    self._readers.setdefault(self._plain(arg), set()).add(number)
 
     def _is_op(self, number: StepId) -> bool:
         return isinstance(self._steps[number].kind, ops.Op)
@@ -126,15 +132,7 @@ class _Fusion:
 
     def _map(self, members: Sequence[StepId]) -> None:
         """A token function of what ``members`` take from outside."""
-        inside = set(members)
-        outer = {
-            self._plain(arg)
-            for number in self._live
-            if number not in inside
-            for arg in self._steps[number].args
-            if not (arg in self._free and self._is_op(number))
-        }
-        results = [number for number in members if number in outer]
+        results = [number for number in members if not self._readers.get(number, set()).issubset(members)]
         if not results:
             return  # reshapes that nothing but their readers' view of them is left of
         builder, values = ProgramBuilder(), dict[StepId, Value]()

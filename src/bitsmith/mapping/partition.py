@@ -10,8 +10,10 @@ The rules are stated per kind of core op. What has no better rule takes its oper
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import replace
 from typing import assert_never
+from weakref import ReferenceType, ref
 
 import numpy as np
 
@@ -37,10 +39,26 @@ from bitsmith.mapping.slices import sliced
 from bitsmith.mapping.sweeps import multiplied_in_parts, reduced, reduced_in_parts
 
 
+_kept = deque[tuple[ReferenceType[Program], Directives, Network]](maxlen=3)
+"""The last networks: what does not fit is laid out by the same directives again, to say what is in the way."""
+
+
 def partition(program: Program, directives: Directives) -> Network:
     """The processes of ``program``."""
+    for known, asked, network in tuple(_kept):
+        if known() is program and asked == directives:
+            return network
     network = fuse(_steps(builder_of(program, directives)))
-    return sliced(joined_constants(network) if directives.tables else network, directives.slices)
+    network = sliced(joined_constants(network) if directives.tables else network, directives.slices)
+    _kept.append((ref(program, _forgotten), directives, network))
+    return network
+
+
+def _forgotten(program: ReferenceType[Program]) -> None:
+    """Networks of a program that is gone go, too."""
+    others = [each for each in _kept if each[0] is not program]
+    _kept.clear()
+    _kept.extend(others)
 
 
 def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.dataflow.kinds import FoldedProduct, WidthConverter
 from bitsmith.dataflow.tokens import Grid, Stream, regrouped, union_type
-from bitsmith.dataflow.wires import places_in_source
+from bitsmith.dataflow.wires import padding_of
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
@@ -57,9 +57,10 @@ def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
         return _at_several_positions(builder, op, node, axes, number)
     whole = builder.directives.parallel and axes == 0
     matrix = Matrix.of(op, kind, node.type, math.prod(kind.shape[axes:-1]), builder.directives.block, whole=whole)
-    _, places = places_in_source(builder.program, arg)
-    zeros = np.all((places < 0).reshape(-1, matrix.vectors, matrix.n), axis=0)
-    matrix = replace(matrix, live=Live(np.logical_not(zeros)) if np.any(zeros) else None)
+    padding = padding_of(builder.program, arg)
+    if padding is not None:
+        zeros = np.all(padding.reshape(-1, matrix.vectors, matrix.n), axis=0)
+        matrix = replace(matrix, live=Live(np.logical_not(zeros)) if np.any(zeros) else None)
     cycles = builder.directives.reuse_factor(layer)
     if builder.directives.parallel:
         cycles = max(cycles // math.prod(kind.shape[:axes]), 1)

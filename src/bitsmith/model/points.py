@@ -200,11 +200,12 @@ class Layouts:
     compiled: Translated
     asked: Directives
     target: Target
+    known: Size | None
 
     @staticmethod
-    def of(compiled: Translated, target: Target) -> Layouts:
-        """The layouts of a network whose settings say what is asked for."""
-        return Layouts(compiled, directives_of(compiled.network, target), target)
+    def of(compiled: Translated, target: Target, known: Size | None = None) -> Layouts:
+        """The layouts of a network whose settings say what is asked for, the size of which may be ``known``."""
+        return Layouts(compiled, directives_of(compiled.network, target), target, known)
 
     @cached_property
     def program(self) -> Program:
@@ -229,7 +230,7 @@ class Layouts:
     @cached_property
     def as_asked(self) -> Fit:
         """The layout that is asked for."""
-        return self._laid_out(self.asked)
+        return self._laid_out(self.asked) if self.known is None else Fit(self.asked, self.known, ())
 
     def _laid_out(self, directives: Directives) -> Fit:
         return Fit(directives, size_of(self.program, directives, self.target), ())
