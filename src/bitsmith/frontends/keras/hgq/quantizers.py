@@ -21,7 +21,7 @@ from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.call import LayerCall, dtype_policy
 from bitsmith.frontends.keras.hgq.grids import Bits, FixedPoint, Singles, of_sample
 from bitsmith.frontends.keras.hgq.reflected import Reflected
-from bitsmith.frontends.keras.hgq.tables import stacked
+from bitsmith.frontends.keras.hgq.tables import of_formats
 from bitsmith.frontends.keras.quantizers.staircases import staircase
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, as_weights
@@ -217,12 +217,9 @@ class Minifloat(FixedPoint):
 
     def staircase(self, x: Value) -> Staircase:
         sample = of_sample(self, x)
-        parts = np.broadcast_arrays(sample.mantissa, sample.lowest, sample.highest)
-        rows = np.stack([part.ravel() for part in parts], axis=1)
-        found = {tuple(row): self._steps(*(np.array(part) for part in row)) for row in rows.tolist()}
-        return stacked([found[tuple(row)] for row in rows.tolist()], sample.shape)
+        return of_formats((sample.mantissa, sample.lowest, sample.highest), self._steps)
 
-    def _steps(self, mantissa: Bits, lowest: Bits, highest: Bits) -> tuple[Floats, Floats]:
+    def _steps(self, mantissa: Bits, lowest: Bits, highest: Bits) -> Staircase:
         """Return the steps of the numbers of one format, and the levels."""
         one = replace(self, mantissa=mantissa, lowest=lowest, highest=highest)
 
@@ -230,5 +227,4 @@ class Minifloat(FixedPoint):
             return one.applied(x.astype(np.float64)).astype(np.float32)
 
         powers = np.exp2(np.arange(int(lowest), int(highest) + 2)) * self.scaler
-        found = staircase(function, [*-powers[::-1], 0.0, *powers])
-        return found.thresholds, found.levels
+        return staircase(function, [*-powers[::-1], 0.0, *powers])

@@ -7,17 +7,16 @@ only rises is then a staircase over all numbers of single precision.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.keras.hgq.grids import FixedPoint, Singles, of_sample
-from bitsmith.frontends.keras.quantizers.staircases import Function, singles
+from bitsmith.frontends.keras.hgq.grids import Bits, FixedPoint, Singles, of_sample
+from bitsmith.frontends.keras.quantizers.staircases import Function, staircase
 from bitsmith.ir.types import Overflow
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.quantization.lookup import Lookup, Staircase
@@ -30,10 +29,7 @@ MAX_CODES = 1 << 16
 MAX_TABLE_VALUES = 1 << 24
 """Most entries of all tables of a layer."""
 
-_MOST_LEVELS = 4096
-"""Most levels of a staircase."""
-
-_GREATEST = int(np.float32(np.finfo(np.float32).max).view(np.int32))
+_GREATEST = np.finfo(np.float32).max
 
 
 def single_precision(layer: Layer) -> Function:
@@ -137,57 +133,41 @@ def stepped(build: Builder, x: Value, function: Function, oq: FixedPoint, suffix
             accepted="a quantizer of the operand",
         )
     grid = of_sample(oq, x)
-    formats = {}
-    shape = np.broadcast_shapes(grid.keep_negative.shape, grid.integer.shape, grid.frac.shape)
-    parts = [np.broadcast_to(one, shape) for one in (grid.keep_negative, grid.integer, grid.frac)]
-    rows = np.stack([one.reshape(-1) for one in parts], -1)
-    for row in np.unique(rows, axis=0):
-        k, i, f = (one.reshape(()) for one in np.split(row, 3))
-        formats[tuple(row.tolist())] = _steps(function, replace(grid, keep_negative=k, integer=i, frac=f))
-    staircase = stacked([formats[tuple(row)] for row in rows.tolist()], shape)
-    return build.emit(staircase, x, suffix=suffix)
+
+    def steps(keep_negative: Bits, integer: Bits, frac: Bits) -> Staircase:
+        return _steps(function, replace(grid, keep_negative=keep_negative, integer=integer, frac=frac))
+
+    return build.emit(of_formats((grid.keep_negative, grid.integer, grid.frac), steps), x, suffix=suffix)
 
 
-def stacked(rows: Sequence[tuple[Floats, Floats]], shape: Shape) -> Staircase:
-    """The staircase of a sample of that shape, with the thresholds and levels of its elements."""
-    most = max(1, *(thresholds.size for thresholds, _ in rows))
-    steps, levels = np.empty((len(rows), most)), np.empty((len(rows), most + 1))
-    for number, (thresholds, values) in enumerate(rows):
+def of_formats(widths: Sequence[Bits], steps: Callable[..., Staircase]) -> Staircase:
+    """The staircase of a sample whose elements have formats of these ``widths``, by the ``steps`` of one format."""
+    parts = np.broadcast_arrays(*widths)
+    rows = [tuple(row) for row in np.stack([part.ravel() for part in parts], axis=1).tolist()]
+    by_format = {row: steps(*map(np.array, row)) for row in dict.fromkeys(rows)}
+    most = max(1, *(stairs.thresholds.size for stairs in by_format.values()))
+    thresholds, levels = [], []
+    for row in rows:
         # Thresholds that no operand reaches, and the last level, fill up the row.
-        steps[number] = np.pad(thresholds, (0, most - thresholds.size), constant_values=float(np.finfo(np.float32).max))
-        levels[number] = np.pad(values, (0, most - thresholds.size), mode="edge")
-    return Staircase(as_weights(steps.reshape(*shape, most)), as_weights(levels.reshape(*shape, most + 1)))
+        stairs = by_format[row]
+        rest = 0, most - stairs.thresholds.size
+        thresholds.append(np.pad(stairs.thresholds, rest, constant_values=float(_GREATEST)))
+        levels.append(np.pad(stairs.levels, rest, mode="edge"))
+    shape = parts[0].shape
+    return Staircase(
+        as_weights(np.reshape(thresholds, (*shape, most))), as_weights(np.reshape(levels, (*shape, most + 1)))
+    )
 
 
-def _steps(function: Function, oq: FixedPoint) -> tuple[Floats, Floats]:
+def _steps(function: Function, oq: FixedPoint) -> Staircase:
     """The numbers at which the quantized function steps, and its levels."""
     grid = oq.quantizer
+    lo, hi = (float(one.reshape(())) for one in (grid.lo, grid.hi))
     step = float(grid.step.reshape(()))
-
-    def codes(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        values = function(singles(order))
-        return np.rint((oq.applied(values.astype(np.float64)) - oq.shift) / step).astype(np.int64)
-
-    ends = np.array([-_GREATEST, _GREATEST], dtype=np.int64)
-    reach = function(singles(ends)).astype(np.float64)
-    first, last = codes(ends).tolist()
-    bounds = float(grid.lo.reshape(())) * step, (float(grid.hi.reshape(())) + 1.0) * step
-    if oq.overflow is Overflow.WRAP and not bounds[0] <= reach[0] <= reach[1] < bounds[1]:
+    least, most = function(np.array([-_GREATEST, _GREATEST])).tolist()
+    if oq.overflow is Overflow.WRAP and not lo * step <= least <= most < (hi + 1.0) * step:
         raise UnsupportedError(
             "a function of an operand without a quantizer, whose result wraps around",
             accepted="a quantizer of the operand, or a result that saturates",
         )
-    if last - first > _MOST_LEVELS:
-        raise UnsupportedError(
-            f"a function of {last - first} levels of an operand without a quantizer", accepted=f"at most {_MOST_LEVELS}"
-        )
-    wanted = np.arange(first + 1, last + 1)
-    low, high = np.full(wanted.shape, ends[0]), np.full(wanted.shape, ends[1])
-    while bool(np.any(high - low > 1)):
-        middle = (low + high) >> 1
-        reached = codes(middle) >= wanted
-        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-    # Codes that are passed over have the threshold of the next one.
-    thresholds = singles(high).astype(np.float64)
-    values = oq.applied(function(singles(np.concatenate([ends[:1], high]))).astype(np.float64))
-    return thresholds, values
+    return staircase(lambda x: oq.applied(as_weights(function(x))).astype(np.float32), ())

@@ -29,7 +29,7 @@ def _ordinals(values: Sequence[float]) -> npt.NDArray[np.int64]:
     return np.where(raw < 0, -(raw & _MAGNITUDE), raw)
 
 
-def singles(ordinals: npt.NDArray[np.int64]) -> Singles:
+def _singles(ordinals: npt.NDArray[np.int64]) -> Singles:
     """Numbers of single precision by their places in rising order, from 0 at place 0."""
     magnitude = np.abs(ordinals).astype(np.int32).view(np.float32)
     return np.where(ordinals < 0, -magnitude, magnitude)
@@ -49,7 +49,7 @@ def staircase(function: Function, cuts: Sequence[float]) -> Staircase:
         before, after = ends[:-1], ends[1:]
         steps = []
         while before.size:
-            differs = function(singles(before)) != function(singles(after))
+            differs = function(_singles(before)) != function(_singles(after))
             before, after = before[differs], after[differs]
             near = after - before == 1
             steps.append(after[near])
@@ -61,5 +61,5 @@ def staircase(function: Function, cuts: Sequence[float]) -> Staircase:
         thresholds = np.sort(np.concatenate(steps))
         if before.size or thresholds.size > MOST_STEPS:
             raise UnsupportedError("a function of too many steps", accepted=f"at most {MOST_STEPS}: fewer bits")
-        levels = function(singles(np.concatenate([at[:1], thresholds])))
-    return Staircase(as_weights(singles(thresholds)), as_weights(levels))
+        levels = function(_singles(np.concatenate([at[:1], thresholds])))
+    return Staircase(as_weights(_singles(thresholds)), as_weights(levels))
