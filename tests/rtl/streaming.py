@@ -20,7 +20,8 @@ from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.load import load, values_of
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from bitsmith.rtl.packing import pack, unpack
-from bitsmith.rtl.stream_ports import StreamDesign, StreamPort
+from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.rtl.stream_top import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import simulate_streams
@@ -63,25 +64,28 @@ def simulated(
     sources = written(alarmed(design), folder)
     raws = random_stimuli(program, seed, frames)
     stimuli = []
-    for port, raw in zip(design.inputs, raws, strict=True):
+    for port, raw in zip(design.interface.own_inputs, raws, strict=True):
         words = pack(port.fields, [raw.reshape(frames * port.tokens, -1)])
         stimuli.append(words.reshape(frames, port.tokens, -1))
-    for given in design.weights:
+    for given in design.interface.weights:
         words = given_words(given, values_of(program))
         stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
-    images = [image.words for image in design.images]
+    images = [image.words for image in design.interface.images]
     stimuli += [np.broadcast_to(words, (frames, *words.shape)) for words in images]
     others = other_values(program)
-    loads = [(shape_of(given.port), given_words(given, others)) for given in design.loads]
+    loads = [(shape_of(given.port), given_words(given, others)) for given in design.interface.loads]
     simulation = simulate_streams(
         folder,
-        design.top,
+        design.interface.top,
         sources,
         [
-            *(shape_of(port) for port in (*design.inputs, *(each.port for each in design.weights))),
-            *(replace(shape_of(image.port), gap=image.stored.gap) for image in design.images),
+            *(
+                shape_of(port)
+                for port in (*design.interface.own_inputs, *(each.port for each in design.interface.weights))
+            ),
+            *(replace(shape_of(image.port), gap=image.stored.gap) for image in design.interface.images),
         ],
-        [shape_of(port) for port in design.outputs],
+        [shape_of(port) for port in design.interface.outputs],
         stimuli,
         design.schedule.latency,
         design.schedule.frames,
@@ -97,11 +101,12 @@ def simulated(
 
 def alarmed(design: StreamDesign) -> StreamDesign:
     """The circuit, whose simulation ends with an error where a memory with check bits has a fault."""
-    name, halt = f"{design.top}.sv", "halt" if design.loads else "rst"
-    bits = 2 * len(design.checked)
+    interface = design.interface
+    name, halt = f"{interface.top}.sv", "halt" if interface.loads else "rst"
+    bits = 2 * len(interface.checked)
     faults = f"memory_fault & {bits}'b{ALARMS or '1' * bits}"
     alarm = f"  always @(posedge clk) if (~{halt} && ({faults}) != '0) $fatal(1);\nendmodule"
-    text = design.sources[name].replace("endmodule", alarm) if design.checked else design.sources[name]
+    text = design.sources[name].replace("endmodule", alarm) if interface.checked else design.sources[name]
     return replace(design, sources={**design.sources, name: text})
 
 
@@ -114,7 +119,7 @@ def assert_outputs(program: Program, design: StreamDesign, raws: Sequence[Ints],
     """``outputs`` are what the emulator gives."""
     frames = len(raws[0])
     expected = Emulator(program).run_raw(raws)
-    for want, words, port, output in zip(expected, outputs, design.outputs, program.outputs, strict=True):
+    for want, words, port, output in zip(expected, outputs, design.interface.outputs, program.outputs, strict=True):
         (found,) = unpack(port.fields, words.reshape(frames * port.tokens, -1))
         have = np.asarray(found, dtype=np.object_).reshape(frames, port.tokens, -1)
         fracs = np.array([field.frac for field in port.fields])

@@ -11,7 +11,7 @@ from bitsmith.devices import ECP5
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
-from bitsmith.rtl.stream_ports import StreamDesign
+from bitsmith.rtl.stream_top import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_parameters import demands, grouped_program, loadable_program
@@ -58,20 +58,21 @@ def test_loaded_weights_of_recurrences(seed: int, tmp_path: Path) -> None:
 
 def test_ports_of_weights() -> None:
     design = laid_out(6, Directives({"conv": 4, "dense": 6}, parallel=False))
-    places = {(each.loaded.layer, each.loaded.name) for each in (*design.weights, *design.loads)}
+    interface = design.interface
+    places = {(each.loaded.layer, each.loaded.name) for each in (*interface.weights, *interface.loads)}
     assert places == {(layer, name) for layer in ("conv", "dense") for name in ("weight", "bias")}
-    assert not {each.port.name for each in design.weights} & {each.port.name for each in design.loads}
-    for each in design.loads:
+    assert not {each.port.name for each in interface.weights} & {each.port.name for each in interface.loads}
+    for each in interface.loads:
         assert each.port.name == f"{each.loaded.layer}_{each.loaded.name}_load"
         assert f"output logic {each.port.name}_ready" in design.sources["dut.sv"]
-    assert [port.name for port in design.inputs] == ["x"]
+    assert [port.name for port in interface.own_inputs] == ["x"]
 
 
 def test_lint(tmp_path: Path) -> None:
     for seed in (1, 2, 6):
         folder = tmp_path / str(seed)
         design = laid_out(seed, demands(seed))
-        lint(written(design, folder), design.top)
+        lint(written(design, folder), design.interface.top)
 
 
 def laid_out(seed: int, directives: Directives) -> StreamDesign:

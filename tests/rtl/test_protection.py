@@ -27,7 +27,7 @@ from bitsmith.passes.program import drop_dead
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.protection import check_blocks, check_cells, fault_registers
-from bitsmith.rtl.stream_ports import StreamDesign
+from bitsmith.rtl.stream_top import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.flows.runs import simulate
@@ -60,8 +60,8 @@ def laid_out(case: str, protection: Protection) -> StreamDesign:
 
 @pytest.mark.parametrize("case", CASES)
 def test_memories_with_check_bits(case: str) -> None:
-    design = laid_out(case, Protection.ECC)
-    assert len(design.checked) == MEMORIES[case] and not laid_out(case, Protection.NONE).checked
+    design = laid_out(case, Protection.ECC).interface
+    assert len(design.checked) == MEMORIES[case] and not laid_out(case, Protection.NONE).interface.checked
     assert all((memory.layer and memory.words > 1) or case == "loads" for memory in design.checked)
     luts, blocks = (
         [found(design.checked, each) for each in (Protection.PARITY, Protection.ECC)]

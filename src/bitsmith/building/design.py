@@ -38,7 +38,8 @@ from bitsmith.rtl import bus_wrappers, clock_wrapper, integration, library, pack
 from bitsmith.rtl.design import TAP, LayerPart, RtlDesign
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.packing import Raw, pack, unpack
-from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
+from bitsmith.rtl.stream_ports import StreamPort, WeightPort
+from bitsmith.rtl.stream_top import StreamDesign
 from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.writer import Title, write
 
@@ -216,7 +217,8 @@ def circuit(
     late = design.over_budget
     fetched = tuple(fetched_engines(network))
     return Streaming(
-        *(program, design.top, design.parts, cycles, late, budget_ns, title, in_logic, in_engines, fetched, design)
+        *(program, design.interface.top, design.parts, cycles, late, budget_ns, title),
+        *(in_logic, in_engines, fetched, design),
     )
 
 
@@ -289,9 +291,10 @@ class Streaming(Circuit):
     def with_words(self, program: Program, words: Sequence[Ints]) -> Circuit:
         images = tuple(
             replace(image, stored=replace(image.stored, raw=raw))
-            for image, raw in zip(self.design.images, words, strict=True)
+            for image, raw in zip(self.interface.images, words, strict=True)
         )
-        return replace(self, program=program, design=replace(self.design, images=images))
+        interface = replace(self.interface, images=images)
+        return replace(self, program=program, design=replace(self.design, interface=interface))
 
     @property
     def sources(self) -> Mapping[str, str]:
@@ -307,44 +310,27 @@ class Streaming(Circuit):
 
     @property
     def interface(self) -> Interface:
-        design = self.design
-        weights = (*(each.port for each in design.weights), *(each.port for each in design.images))
-        return Interface(
-            self.top,
-            (*design.inputs, *weights),
-            design.outputs,
-            *self.cycles,
-            self.title,
-            weights=design.weights,
-            images=design.images,
-            loads=design.loads,
-            read_back=design.read_back,
-            checked=design.checked,
-            taps=design.taps,
-        )
+        return self.design.interface
 
     def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> Cosimulation:
-        design, types = self.design, self.program.types(self.program.inputs)
-        stimuli = [_tokens(port, raw, kind) for port, raw, kind in zip(design.inputs, raws, types, strict=True)]
-        frames, weights = len(raws[0]), values_of(self.program)
-        for given in design.weights:
-            words = given_words(given, weights)
-            stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
-        images = [image.words for image in design.images]
-        stimuli += [np.broadcast_to(words, (frames, *words.shape)) for words in images]
-        others = other_values(self.program)
+        interface, types = self.interface, self.program.types(self.program.inputs)
+        stimuli = [_tokens(port, raw, kind) for port, raw, kind in zip(interface.own_inputs, raws, types, strict=True)]
+        frames, weights, others = len(raws[0]), values_of(self.program), other_values(self.program)
+        always = [
+            *(given_words(given, weights) for given in interface.weights),
+            *(one.words for one in interface.images),
+        ]
+        stimuli += [np.broadcast_to(words, (frames, *words.shape)) for words in always]
+        gaps = {image.port.name: image.stored.gap for image in interface.images}
         return Cosimulation(
-            design.top,
+            self.top,
             tuple(sources),
-            (
-                *_shapes([*design.inputs, *(given.port for given in design.weights)]),
-                *(replace(_shape(image.port), gap=image.stored.gap) for image in design.images),
-            ),
-            _shapes(design.outputs),
+            tuple(replace(_shape(port), gap=gaps.get(port.name, 1)) for port in interface.inputs),
+            tuple(map(_shape, interface.outputs)),
             tuple(stimuli),
             sum(self.cycles),
-            design.schedule.frames,
-            tuple((_shape(given.port), given_words(given, others)) for given in design.loads),
+            self.design.schedule.frames,
+            tuple((_shape(given.port), given_words(given, others)) for given in interface.loads),
             folder,
         )
 
@@ -354,18 +340,18 @@ class Streaming(Circuit):
             FIFO(fifo=name, layer=memory.layers, width=memory.width, depth=depth, peak=peak)
             for memory, name, peak, depth in memories
         )
-        reloaded = (self._reloaded(), self._tensors(simulated.reloaded)) if self.design.loads else None
+        reloaded = (self._reloaded(), self._tensors(simulated.reloaded)) if self.interface.loads else None
         outputs = self._tensors(simulated.outputs)
         return Cosimulated(outputs, simulated.latency_cycles, simulated.ii_cycles, simulated.tool, fifos, reloaded)
 
     def _words(self, program: Program, raws: Sequence[Raw]) -> list[Words]:
-        expected = zip(self.design.outputs, Emulator(program).run_raw(raws), program.outputs, strict=True)
+        expected = zip(self.interface.outputs, Emulator(program).run_raw(raws), program.outputs, strict=True)
         return [_tokens(port, raw, program.nodes[output.node].type) for port, raw, output in expected]
 
     def _tensors(self, results: Sequence[Words]) -> list[Raw]:
         return [
             _tensor(port, words, self.program.nodes[output.node].type)
-            for port, words, output in zip(self.design.outputs, results, self.program.outputs, strict=True)
+            for port, words, output in zip(self.interface.outputs, results, self.program.outputs, strict=True)
         ]
 
 
@@ -380,10 +366,6 @@ def given_words(given: WeightPort, values: Mapping[ParameterKey, Ints]) -> Words
     """The 32-bit words of each token of a port for weights."""
     tokens = given.tokens(values[given.loaded.layer, given.loaded.name])
     return pack(given.port.fields, [tokens])
-
-
-def _shapes(ports: Sequence[StreamPort]) -> tuple[StreamShape, ...]:
-    return tuple(map(_shape, ports))
 
 
 def _shape(port: StreamPort) -> StreamShape:

@@ -15,8 +15,7 @@ from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.names import identifier
 from bitsmith.rtl.protection import FAULT, CheckedMemory
-from bitsmith.rtl.stream_ports import Memory
-from bitsmith.rtl.stream_top import ALWAYS, StreamTop, joined, label_of, operand_wires, result_wires
+from bitsmith.rtl.stream_top import ALWAYS, Memory, StreamTop, joined, label_of, operand_wires, result_wires
 from bitsmith.rtl.tokens import CoreResult, Layout, assignment, bits, converted, fields_layout, layout
 
 

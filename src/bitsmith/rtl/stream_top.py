@@ -7,6 +7,7 @@ A process is written by `bitsmith.rtl.streams` through a :class:`ProcessText`, w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bitsmith.dataflow import kinds
@@ -21,16 +22,42 @@ from bitsmith.mapping.memories import larger_memories
 from bitsmith.mapping.slices import islands
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import DATA, TAKES, LayerPart, RtlDesign, tap_ports
+from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.memory import address_bits, ram, rom
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.protection import CheckedMemory, Checks
-from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightImage, WeightPort
+from bitsmith.rtl.stream_ports import StreamPort, WeightImage, WeightPort
 from bitsmith.rtl.tables import ram_in_logic
 from bitsmith.rtl.tokens import fields
 from bitsmith.rtl.writer import Title
 
 ALWAYS = "1'b1"
 NOTHING = "'0"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A memory for tokens: the layers that take them, and the bits of each."""
+
+    layers: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDesign:
+    """A streaming top as a value: its sources, its interface, and its schedule."""
+
+    interface: Interface
+    sources: Mapping[str, str]
+    schedule: Schedule
+    over_budget: int
+    """Operations that take longer than the clock period."""
+    memories: Mapping[str, Memory]
+    """FIFOs of operands, buffers that reorder tokens, and line buffers of windows, by the instance's name."""
+    parts: Mapping[str, LayerPart]
+    """The layers of each process, by what all names of it in the top begin with."""
+    islands: tuple[tuple[str, ...], ...]
+    """Prefixes of the names of processes, in groups that are joined by register slices alone."""
 
 
 class OperandWires(NamedTuple):
@@ -136,22 +163,29 @@ class StreamTop:
         sources = {f"{self._name}.sv": "\n".join([*text, "endmodule", ""])}
         for core in self.cores.values():
             sources |= core.sources
-        return StreamDesign(
+        streams = (each.port for each in (*self.weights, *self.images))
+        interface = Interface(
             self._name,
-            sources | self._sources,
-            tuple(self.inputs),
+            (*self.inputs, *streams),
             tuple(self.outputs),
-            self.schedule,
-            self._over_budget,
-            self.memories,
-            self.parts,
-            tuple(tuple(f"p{number}" for number in island) for island in islands(self.wiring.network)),
+            self.schedule.latency,
+            self.schedule.interval,
+            self._title,
             tuple(self.weights),
             tuple(self.images),
             tuple(self._loads),
             bool(self._loads) and self._read_back,
             tuple(self.checks.memories),
             tuple(self._taps),
+        )
+        return StreamDesign(
+            interface,
+            sources | self._sources,
+            self.schedule,
+            self._over_budget,
+            self.memories,
+            self.parts,
+            tuple(tuple(f"p{number}" for number in island) for island in islands(self.wiring.network)),
         )
 
     def say(self, *lines: str) -> None:

@@ -33,8 +33,8 @@ from bitsmith.rtl.engines import write_engine, write_replay
 from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.names import identifier
 from bitsmith.rtl.process_text import ProcessText
-from bitsmith.rtl.stream_ports import StreamDesign, WeightImage, WeightPort
-from bitsmith.rtl.stream_top import ALWAYS, NOTHING, StreamTop, joined
+from bitsmith.rtl.stream_ports import WeightImage, WeightPort
+from bitsmith.rtl.stream_top import ALWAYS, NOTHING, StreamDesign, StreamTop, joined
 from bitsmith.rtl.tokens import Element, Layout, bits, fields, fields_layout, layout, uniform
 from bitsmith.rtl.writer import Title, write
 
