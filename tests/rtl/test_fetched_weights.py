@@ -11,7 +11,7 @@ import pytest
 
 from bitsmith.dataflow.kinds import Engine, Replay
 from bitsmith.devices import ECP5
-from bitsmith.flows import streams
+from bitsmith.flows import cosim
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.mapping.multipliers import lane_multipliers
@@ -127,12 +127,12 @@ def test_a_memory_that_pauses(
     network: Callable[[], Program], reuse: int, rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A memory that is as fast as the plan says, but for its refreshes, takes at most their share of cycles more."""
-    text = streams.HARNESS.read_text()
+    text = cosim.HARNESS.read_text()
     given, last = "cycle >= in_[k].next", "k + 1 < in_.size()"
     assert text.count(given) == 1
-    harness = tmp_path / streams.HARNESS.name
+    harness = tmp_path / cosim.HARNESS.name
     harness.write_text(text.replace(given, f"{given} && ({last} || cycle % {PERIOD} >= {PAUSE})"))
-    monkeypatch.setattr(streams, "HARNESS", harness)
+    monkeypatch.setattr(cosim, "HARNESS", harness)
     design, found = simulated(network(), replace(shared(network(), reuse), weights_rate=rate), tmp_path)
     share = PERIOD / (PERIOD - PAUSE)
     assert design.schedule.interval <= found.ii_cycles <= design.schedule.interval * share + PAUSE
