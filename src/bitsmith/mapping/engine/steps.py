@@ -12,6 +12,7 @@ import numpy as np
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
+from bitsmith.ir.rounding import dropped
 from bitsmith.ir.types import Ints, Overflow, TensorType, objects
 
 
@@ -151,8 +152,8 @@ def _single(value: int) -> np.typing.NDArray[np.int64]:
     return np.array([value], dtype=np.int64)
 
 
-def canonical(function: Sequence[Following], kind: TensorType) -> tuple[Following, ...]:
-    """Fewer steps that do the same to numbers of type ``kind``.
+def canonical(function: Sequence[Following], kind: TensorType) -> tuple[tuple[Following, ...], list[TensorType]]:
+    """Fewer steps that do the same to numbers of type ``kind``, and the types of those and of what each step makes.
 
     Casts that neither round nor cut are left out, those that cut nothing saturate, and rectifiers join the cast beside them.
     """
@@ -172,7 +173,8 @@ def canonical(function: Sequence[Following], kind: TensorType) -> tuple[Followin
                 del steps[-1], kinds[-1], readers[-1]
                 (value,) = before.values
                 step = _bounded(_cast(step.op, value, kinds[value]), bound, after=False)
-            if kinds[value] == step.applied(kinds):
+            made = step.applied(kinds)
+            if kinds[value] == made:
                 places.append(value)
                 readers[value] += left[number] - 1
                 continue
@@ -181,11 +183,11 @@ def canonical(function: Sequence[Following], kind: TensorType) -> tuple[Followin
             if bound is not None:
                 del kinds[-1], readers[-1]
                 step = _bounded(steps.pop(), bound, after=True)
+        kinds.append(made if isinstance(origin.op, ops.Cast) else step.applied(kinds))
         steps.append(step)
-        kinds.append(step.applied(kinds))
         places.append(len(steps))
         readers.append(left[number])
-    return tuple(steps)
+    return tuple(steps), kinds
 
 
 def _bound(step: Following, frac: int) -> tuple[bool, int] | None:
@@ -205,8 +207,8 @@ def _cast(op: ops.Op, value: int, kind: TensorType) -> Following:
     """A cast of a value of type ``kind``, which saturates unless it wraps."""
     if not isinstance(op, ops.Cast):
         raise AssertionError(f"{op} is not a cast")
-    beyond = objects([1 << max(64, 2 * kind.max_width + 64)])
-    lo, hi = infer(replace(op, lo=-beyond, hi=beyond - 1, overflow=Overflow.WRAP), [kind]).raw_range
+    drop = frac_of(kind) - int(op.frac[0])
+    lo, hi = (dropped(end, drop, op.rounding) for end in kind.raw_range)
     if op.overflow is Overflow.SAT_SYM:
         op = replace(op, lo=np.maximum(op.lo, -op.hi), overflow=Overflow.SAT)
     if int(op.lo[0]) <= lo and hi <= int(op.hi[0]):

@@ -90,18 +90,19 @@ Numbers: TypeAlias = dict[tuple[int, int], int]
 def groups_of(units: Sequence[Unit]) -> list[Group]:
     """The ways of all units, those together that share a circuit."""
     epilogues = {
-        (number, function): canonical(steps, _summed(unit, function))
+        (number, function): canonical(steps, kind)
         for number, unit in enumerate(units)
-        for function, steps in enumerate(unit.functions)
+        for function, (steps, kind) in enumerate(zip(unit.functions, _summed(unit), strict=True))
     }
-    casts = (steps[0] for steps in epilogues.values() if len(steps) == 1 and steps[0].clamps)
+    casts = (steps[0] for steps, _ in epilogues.values() if len(steps) == 1 and steps[0].clamps)
     cast = next((step.op for step in casts if isinstance(step.op, ops.Cast)), None)
-    rounds = cast is not None and all(steps or number < len(units) - 1 for (number, _), steps in epilogues.items())
+    rounds = cast is not None and all(steps or number < len(units) - 1 for (number, _), (steps, _) in epilogues.items())
     by_key: dict[object, list[Way]] = {}
-    for (number, function), steps in epilogues.items():
-        unit = units[number]
-        rounded = (_same(_summed(unit, function), cast),) if cast is not None and rounds else ()
-        way = _way(unit, number, function, steps or rounded)
+    for (number, function), (steps, kinds) in epilogues.items():
+        if not steps and cast is not None and rounds:
+            steps = (_same(kinds[0], cast),)
+            kinds.append(steps[0].applied(kinds))
+        way = _way(units[number], number, function, steps, kinds)
         by_key.setdefault(way.key, []).append(way)
     return [_group(units, ways) for ways in by_key.values()]
 
@@ -119,17 +120,17 @@ def numbered(units: Sequence[Unit], groups: Sequence[Group]) -> tuple[Numbers, t
     return distinct, tuple(objects(one) for one in choices)
 
 
-def _way(unit: Unit, number: int, function: int, steps: Sequence[Following]) -> Way:
+def _way(
+    unit: Unit, number: int, function: int, steps: tuple[Following, ...], kinds: Sequence[TensorType]
+) -> Way:
     """The way of ``steps``: what each takes has the places that the next cast or table wants, which is where it ends."""
-    kinds = [_summed(unit, function)]
-    for step in steps:
-        kinds.append(step.applied(kinds))
     wanted, ends = {len(steps): (len(steps), frac_of(kinds[-1]))}, list[tuple[int, int]]()
     for index, step in reversed([*enumerate(steps)]):
         ends.insert(0, (index, _works_on(step)) if step.has_places else wanted[index + 1])
         wanted |= dict.fromkeys(step.values, ends[0])
     first = wanted[0][1]
-    sums = Moved(0, unit.frac(function) - first, Bound(*unit.total, unit.frac(function) - first))
+    fewer = unit.frac(function) - first
+    sums = Moved(0, fewer, Bound(*unit.total, fewer))
     moved, places, have = list[Following | Moved]([sums]), {(0, wanted[0][0]): 1}, [(1, first)]
     for index, (step, (end, work)) in enumerate(zip(steps, ends, strict=True)):
         for value in step.values:
@@ -172,16 +173,18 @@ def _same(kind: TensorType, like: ops.Cast) -> Following:
     return Following(op, frac_of(kind), (0,), kind.raw_range)
 
 
-def _summed(unit: Unit, function: int) -> TensorType:
-    """The type of sums with biases of the columns that have a function."""
-    columns = unit.chosen == function
-    places, lows, highs = (objects(part)[columns] for part in unit.sums.full())
-    frac = max(unit.frac(function), unit.bias_frac) if np.any(unit.bias != 0) else unit.frac(function)
-    ups, room = frac - places, unit.room and unit.room << (frac - unit.bias_frac)
-    biases = [0 if room else raw and raw << (frac - unit.bias_frac) for raw in unit.bias[columns]]
-    return TensorType.of(
-        (1,), frac, int(np.min((lows << ups) + biases)) - room, int(np.max((highs << ups) + biases)) + room
-    )
+def _summed(unit: Unit) -> list[TensorType]:
+    """The types of sums with biases of the columns that have each function."""
+    by_function = np.argsort(unit.chosen.astype(np.int64), kind="stable")
+    places, lows, highs = (objects(part)[by_function] for part in unit.sums.full())
+    fracs, biases, room = objects(unit.fracs)[by_function], unit.bias[by_function], unit.room
+    if np.any(biases != 0):
+        fracs = np.maximum(fracs, unit.bias_frac)
+        biases, room = (objects(each << (fracs - unit.bias_frac)) for each in (biases * (room == 0), room))
+    ups, starts = fracs - places, np.unique(unit.chosen[by_function].astype(np.int64), return_index=True)[1]
+    least = np.minimum.reduceat((lows << ups) + biases - room, starts)
+    most = np.maximum.reduceat((highs << ups) + biases + room, starts)
+    return [TensorType.of((1,), *ends) for ends in zip(fracs[starts], least, most, strict=True)]
 
 
 def _structure(step: Following | Moved) -> tuple[object, ...]:
