@@ -31,6 +31,7 @@ from bitsmith.layers.sample_norm import LayerNormalization
 from bitsmith.layers.settings import Bits, Settings, Strategy, Weights
 from bitsmith.layers.shape import Flatten
 from bitsmith.layers.softmax import Softmax
+from bitsmith.passes.network import channels
 from bitsmith.passes.network.calibration import calibrate
 from bitsmith.passes.network.lower import lower
 from bitsmith.passes.program import simplify
@@ -97,6 +98,23 @@ def test_neurons_of_unlike_scale_that_the_next_weights_make_up_for(calibrated: b
     scale = np.exp2(np.arange(-10.0, 10.0))
     made, x = network((8,), dense(8, 20, scale), ReLU(), compensating(20, 3, scale)), normal(400, 8).clip(-4, 4)
     assert error(made, compile_network(made, [x] if calibrated else None), x) < 4e-3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_trials_of_few_samples_each_go_on_from_results_that_nothing_changed(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales = [np.exp2(np.random.default_rng(seed).permutation(12) * 1.5 - 9.0) for _ in range(5)]
+    layers = [one for scale in scales for one in (dense(12, 12, scale), ReLU(), compensating(12, 12, scale), ReLU())]
+    made, x = network((12,), *layers, dense(12, 3, UNITS)), normal(64, 12, seed=seed).clip(-4, 4)
+    early = made.nodes[3].name  # is read by its neighbor, and much later
+    late = [*made.nodes[:-1], NetworkNode("late", Subtract(), (early, made.nodes[-2].name))]
+    made = made.with_nodes([*late, replace(made.nodes[-1], inputs=("late",))])
+    at_once = compile_network(made, [x])
+    monkeypatch.setattr(channels, "_AT_ONCE", 1)
+    one_by_one = compile_network(made, [x])
+    assert refined(at_once) == refined(one_by_one) and refined(at_once)
+    assert to_text(at_once.program) == to_text(one_by_one.program)
 
 
 @pytest.mark.parametrize("span", [9, 20])

@@ -1,12 +1,36 @@
-"""The threads of numpy's linear algebra: several take up to ten times as long where other programs run too, and gain little."""
+"""Threads: those of numpy's linear algebra take up to ten times as long where other programs run too, and gain little.
+
+Whole evaluations of a few samples each gain by all processors.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy  # noqa: F401  # loads the library that is limited
 from threadpoolctl import ThreadpoolController
+
+_Item = TypeVar("_Item")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def any_of(holds: Callable[[_Item], bool], items: Sequence[_Item]) -> bool:
+    """Return True if something holds for one of ``items``, which are looked at on all processors."""
+    if len(items) < 2:
+        return any(map(holds, items))
+    with one_thread(), ThreadPoolExecutor(cores()) as pool:
+        found = any(pool.map(holds, items))
+        pool.shutdown(cancel_futures=True)
+    return found
 
 
 def one_thread() -> AbstractContextManager[object]:

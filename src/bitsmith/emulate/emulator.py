@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -11,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.base.blas import one_thread
+from bitsmith.base.blas import cores, one_thread
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.bind import bind
 from bitsmith.emulate.linear import Float64s
@@ -62,7 +61,7 @@ class Emulator:
         self, program: Program, threads: int | None = None, *, watched: Collection[Cast] = (), tables: bool = False
     ) -> None:
         self.program = program
-        self.threads = threads or min(8, _cores())
+        self.threads = threads or min(8, cores())
         self.inputs = program.input_ops()
         self.shapes = {op.name: op.shape for op in self.inputs}
         self._watched = frozenset(watched)
@@ -336,11 +335,6 @@ def _joined(batch: int, parts: Sequence[tuple[int, Left]]) -> Left:
     for start, part in parts:
         beyond[start : start + len(part.beyond)] = part.beyond
     return Left((*casts.values(),), beyond)
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _chunk(plan: StoragePlan) -> int:

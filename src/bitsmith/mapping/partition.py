@@ -38,7 +38,6 @@ from bitsmith.mapping.recurrence import recurrence, repetition
 from bitsmith.mapping.slices import sliced
 from bitsmith.mapping.sweeps import multiplied_in_parts, reduced, reduced_in_parts
 
-
 _kept = deque[tuple[ReferenceType[Program], Directives, Network]](maxlen=3)
 """The last networks: what does not fit is laid out by the same directives again, to say what is in the way."""
 

@@ -120,9 +120,7 @@ def numbered(units: Sequence[Unit], groups: Sequence[Group]) -> tuple[Numbers, t
     return distinct, tuple(objects(one) for one in choices)
 
 
-def _way(
-    unit: Unit, number: int, function: int, steps: tuple[Following, ...], kinds: Sequence[TensorType]
-) -> Way:
+def _way(unit: Unit, number: int, function: int, steps: tuple[Following, ...], kinds: Sequence[TensorType]) -> Way:
     """The way of ``steps``: what each takes has the places that the next cast or table wants, which is where it ends."""
     wanted, ends = {len(steps): (len(steps), frac_of(kinds[-1]))}, list[tuple[int, int]]()
     for index, step in reversed([*enumerate(steps)]):

@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.base.blas import one_thread
+from bitsmith.base.blas import any_of, one_thread
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Fracs
 from bitsmith.layers.auto import AUTO_BITS, ObservedRange, constant_frac, least_bits
@@ -65,6 +66,9 @@ _AT_ONCE = 1 << 18
 
 _MOST_HALVED = 16
 """Groups of tensors that are looked at by halves."""
+
+_CUTS = 8
+"""Parts of a network from which a trial may go on, as nothing before is rounded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -294,13 +298,15 @@ def _of_columns(least: Fracs, frac: Fracs, values: Floats, bits: int) -> Fracs:
 @dataclass(frozen=True, slots=True)
 class _Trial:
     """Outputs of a trial, and by how much rounding may change their channels where no layer jumps for it: ``held`` are the
-    results of those that might. ``at_once`` samples are looked at together."""
+    results of those that might. ``at_once`` samples are looked at together. ``cuts`` are the results that all nodes from a
+    place on read."""
 
     network: Network
     inputs: Sequence[Floats]
     outputs: Mapping[str, tuple[Floats, Floats]]
     held: Mapping[str, Floats]
     at_once: int
+    cuts: Sequence[tuple[int, Mapping[str, Floats]]]
 
     @classmethod
     def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange], at_once: int) -> _Trial:
@@ -309,7 +315,12 @@ class _Trial:
         bounded = network.bounded()
         jumping: dict[str, Floats] = {}
         outputs: dict[str, tuple[Floats, Floats]] = {}
-        for node, _, result in network.evaluation(inputs):
+        last = {name: place for place, node in enumerate(network.nodes) for name in node.inputs}
+        live, cuts = dict[str, Floats](), list[tuple[int, Mapping[str, Floats]]]()
+        for place, (node, _, result) in enumerate(network.evaluation(inputs)):
+            live = {name: each for name, each in (*live.items(), (node.name, result)) if last.get(name, 0) > place}
+            if at_once < len(inputs[0]) and (place + 1) % -(-len(network.nodes) // _CUTS) == 0 and not network.states:
+                cuts.append((place + 1, live))
             if node.layer.jumps:
                 jumping[node.name] = result
             if node.name in network.outputs:
@@ -319,7 +330,7 @@ class _Trial:
                 if node.name in bounded:
                     scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
                 outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
-        return cls(network, inputs, outputs, jumping, at_once)
+        return cls(network, inputs, outputs, jumping, at_once, cuts)
 
     def needed(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
         """Those without which the outputs would differ: halves are looked at for themselves, the largest groups first."""
@@ -342,20 +353,25 @@ class _Trial:
         for each in candidates:
             if each.held is not None:
                 held.setdefault(each.node, {})[each.variable] = each.held
-        rounded = self.network.with_nodes(
-            [replace(node, layer=with_trained(node.layer, held.get(node.name, {}))) for node in self.network.nodes]
-        )
+        nodes, changed = self.network.nodes, steps.keys() | held.keys()
+        first = next((place for place, node in enumerate(nodes) if node.name in changed), 0)
+        cut, known = max((each for each in self.cuts if each[0] <= first), key=itemgetter(0), default=(0, {}))
+        before = [replace(node, inputs=()) for node in nodes[:cut] if node.name in known]
+        after = [replace(node, layer=with_trained(node.layer, held.get(node.name, {}))) for node in nodes[cut:]]
+        rounded = self.network.with_nodes([*before, *after])
 
         def in_steps(node: NetworkNode, _: Sequence[Floats], result: Floats) -> Floats:
             step = steps.get(node.name)
             return result if step is None else np.rint(result / step) * step
 
         starts = range(0, len(self.inputs[0]), self.at_once)
-        return any(self._changed(rounded, in_steps, slice(start, start + self.at_once)) for start in starts)
+        parts = [slice(start, start + self.at_once) for start in starts]
+        return any_of(partial(self._changed, rounded, in_steps, {**self.held, **known}), parts)
 
-    def _changed(self, rounded: Network, in_steps: Revision, samples: slice) -> bool:
-        """Return True if an output of ``rounded`` differs too much for some ``samples``."""
-        held = {name: results[samples] for name, results in self.held.items()}
+    @np.errstate(all="ignore")  # of its own thread
+    def _changed(self, rounded: Network, in_steps: Revision, known: Mapping[str, Floats], samples: slice) -> bool:
+        """Return True if an output of ``rounded`` differs too much for some ``samples``, of which results are ``known``."""
+        held = {name: results[samples] for name, results in known.items()}
         for node, _, result in rounded.evaluation([batch[samples] for batch in self.inputs], in_steps, held):
             if node.name in self.outputs:
                 wanted, allowed = self.outputs[node.name]
