@@ -10,7 +10,7 @@ import numpy as np
 
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
-from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.ir.types import IntArray, Ints, TensorType, objects
 
 Grid: TypeAlias = tuple[int, int]
 """Rows and columns."""
@@ -67,7 +67,7 @@ class EngineLayer:
     pitch: int
     channels: int
     blocks: int
-    weights: Ints
+    weights: IntArray
     bias: Ints
     choices: Ints
     greatest: bool

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.data_movement import require
-from bitsmith.ir.types import Fracs, Ints, TensorType, low_zeros, machine, objects
+from bitsmith.ir.types import Fracs, IntArray, Ints, TensorType, low_zeros, machine, objects
 
 NO_BITS = -(1 << 40)
 """The ``frac`` that a constant zero needs: none."""
@@ -60,6 +60,12 @@ def linear_weights(op: ops.Linear, x: TensorType) -> tuple[Ints, Fracs]:
     """Integers ``M`` (n_in, n_out) and ``frac`` (n_out) with raw result = raw operand @ M; ``frac`` is the least."""
     weights, frac = machine_weights(op, x)
     return objects(weights), frac
+
+
+def raised(weights: IntArray, lift: Fracs) -> IntArray:
+    """``weights`` times two to the power of ``lift``; in 64-bit integers if they are and all fit."""
+    short = None if weights.dtype == np.object_ else machine(weights)
+    return objects(objects(weights) << objects(lift)) if short is None or not _fits(short, lift) else short << lift
 
 
 def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[np.int64], Fracs]:

@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.dataflow.engine import ENGINE_STAGES, bias_group
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid
 from bitsmith.dataflow.storage import weight_bits
-from bitsmith.ir.types import objects, width_of
+from bitsmith.ir.types import IntArray, width_of
 from bitsmith.mapping.engine.units import Unit
 from bitsmith.mapping.folding import divisors
 
@@ -71,6 +71,7 @@ def _is_apart(unit: Unit, banks: int, abreast: int) -> bool:
 def _layer(unit: Unit, row: Row, abreast: int) -> EngineLayer:
     """A unit with as many lanes as it can use: no more than leave in its steps, so many ``abreast`` if lanes are a multiple."""
     apart, (count, steps, columns) = _is_apart(unit, row.banks, abreast), unit.weights.shape
+    weights: IntArray
     if apart:
         alike = np.broadcast_to(unit.weights, (max(count, row.banks), steps, 1))
         weights = alike.reshape(-1, 1, row.banks, steps).transpose(0, 1, 3, 2)
@@ -85,7 +86,7 @@ def _layer(unit: Unit, row: Row, abreast: int) -> EngineLayer:
         0,
         unit.channels,
         unit.blocks // row.banks if apart else unit.blocks,
-        objects(weights),
+        weights,
         unit.bias,
         unit.chosen,
         unit.greatest,

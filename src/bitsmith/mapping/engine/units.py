@@ -16,8 +16,8 @@ from bitsmith.dataflow.engine_layer import windows_over
 from bitsmith.dataflow.tokens import union_type
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
-from bitsmith.ir.scaling import linear_weights
-from bitsmith.ir.types import Fracs, Ints, TensorType, objects
+from bitsmith.ir.scaling import machine_weights, raised
+from bitsmith.ir.types import Fracs, IntArray, Ints, TensorType, machine, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, parts_of
 from bitsmith.mapping.engine.steps import Following, const_by_channel, frac_of, steps_of
 from bitsmith.mapping.grouped import grouped_product
@@ -64,7 +64,7 @@ class Unit:
     grid: tuple[int, int]
     channels: int
     blocks: int
-    weights: Ints
+    weights: IntArray
     fracs: Fracs
     exact: tuple[int, int]
     total: tuple[int, int]
@@ -175,14 +175,14 @@ def _product(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None
     rows, columns = op.weights.shape
     source = element(builder.program.nodes[windows.node].type)
     operand = TensorType.of((rows,), *(np.broadcast_to(part, (rows,)) for part in parts_of(source)))
-    matrix, least = linear_weights(op, operand)
+    matrix: IntArray
+    matrix, least = machine_weights(op, operand)
     if builder.directives.weights_rate is not None:  # formats that do not depend on values
         have = operand.frac[:, np.newaxis] + np.broadcast_to(op.frac, op.weights.shape)
-        least = have.max(axis=0)
-        matrix = objects(op.weights << objects(least - have))
+        least, short = have.max(axis=0), machine(op.weights)
+        matrix = raised(op.weights if short is None else short, least - have)
     fracs = np.maximum(least, union_type(node.type, len(node.type.shape) - 1).frac)
-    matrix = objects(matrix << objects(fracs - least))
-    weights = objects(matrix.reshape(rows, blocks, columns // blocks).transpose(1, 0, 2))
+    weights = raised(matrix, fracs - least).reshape(rows, blocks, columns // blocks).transpose(1, 0, 2)
     return _unit(builder, place, node, windows, blocks, weights, fracs)
 
 
@@ -244,7 +244,7 @@ def _single(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
 
 
 def _unit(
-    builder: DataflowBuilder, place: NodeId, node: Node, windows: Windows, blocks: int, weights: Ints, fracs: Fracs
+    builder: DataflowBuilder, place: NodeId, node: Node, windows: Windows, blocks: int, weights: IntArray, fracs: Fracs
 ) -> Unit | None:
     """The unit of windows and weights; ``fracs`` are those of the sums of each column, or of all."""
     op, grid = windows.op, windows.grid
