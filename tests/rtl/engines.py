@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from bitsmith.rtl.tokens import Element
 WIDTH = 2
 RANGES = ((-2, 1),)
 
+of_one_part = partial(EngineLayer, apart=False, outside=False, watched=None, parts=(1, 1), apiece=False, abreast=1)
+"""A layer whose sums leave one by one."""
+
 
 def dense(weights: Sequence[Sequence[int]], lanes: int, bias: Sequence[int], source: int, target: int) -> EngineLayer:
     """A matrix (inputs, results) as a layer."""
@@ -27,7 +31,7 @@ def dense(weights: Sequence[Sequence[int]], lanes: int, bias: Sequence[int], sou
     tiles = matrix.reshape(1, len(matrix), -1, lanes).transpose(0, 2, 1, 3)
     single = ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
     arrays = objects(tiles), objects(list(bias)), objects([0])
-    return EngineLayer("dense", single, (1, 1), len(matrix), len(matrix), 1, *arrays, False, source, target, RANGES)
+    return of_one_part("dense", single, (1, 1), len(matrix), len(matrix), 1, *arrays, False, source, target, RANGES)
 
 
 def convolution(weights: Sequence[int], size: int, blocks: int, source: int, target: int) -> EngineLayer:
@@ -35,7 +39,7 @@ def convolution(weights: Sequence[int], size: int, blocks: int, source: int, tar
     taps = np.array(weights, dtype=np.object_).reshape(1, 1, -1, 1)
     op = ops.Window((1, taps.shape[2]), (1, 1), (1, 1), ((0, 0), (taps.shape[2] - 1, 0)))
     arrays = objects(taps), objects(np.arange(blocks)), objects([0])
-    return EngineLayer("conv", op, (1, size), size * blocks, blocks, blocks, *arrays, False, source, target, RANGES)
+    return of_one_part("conv", op, (1, size), size * blocks, blocks, blocks, *arrays, False, source, target, RANGES)
 
 
 def outside(weights: Sequence[int], positions: int, source: int, target: int) -> EngineLayer:
@@ -43,7 +47,7 @@ def outside(weights: Sequence[int], positions: int, source: int, target: int) ->
     tiles = np.array(weights, dtype=np.object_).reshape(1, -1, 1, 1)
     single = ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
     arrays = objects(tiles), objects(np.arange(len(weights))), objects([0])
-    return EngineLayer(
+    return of_one_part(
         "outside", single, (1, positions), positions, 1, 1, *arrays, False, source, target, RANGES, outside=True
     )
 
@@ -54,7 +58,7 @@ def parts(weights: Sequence[Sequence[int]], grid: Grid, count: Grid, source: int
     (tall, wide), pitch = taps.shape, grid[1] // count[1]
     op = ops.Window((tall, wide), (1, 1), (1, 1), ((tall - 1, 0), (wide - 1, 0)))
     arrays = objects(taps.reshape(1, 1, -1, 1)), objects([1]), objects([0])
-    return EngineLayer("parts", op, grid, pitch, 1, 1, *arrays, False, source, target, RANGES, parts=count, apiece=True)
+    return of_one_part("parts", op, grid, pitch, 1, 1, *arrays, False, source, target, RANGES, parts=count, apiece=True)
 
 
 def gathered(weights: Sequence[int] | Sequence[Sequence[int]], grid: Grid, count: Grid, source: int) -> EngineLayer:
@@ -62,7 +66,7 @@ def gathered(weights: Sequence[int] | Sequence[Sequence[int]], grid: Grid, count
     op = ops.Window(grid, (1, 1), (1, 1), ((0, 0), (0, 0)))
     tiles = np.array(weights, dtype=np.object_).reshape(1, 1, len(weights), -1)
     arrays = objects(tiles), objects([1] * tiles.shape[3]), objects([0])
-    return EngineLayer("gathered", op, grid, grid[1] // count[1], 1, 1, *arrays, False, source, 0, RANGES, parts=count)
+    return of_one_part("gathered", op, grid, grid[1] // count[1], 1, 1, *arrays, False, source, 0, RANGES, parts=count)
 
 
 def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineLayer:
@@ -70,7 +74,7 @@ def apart(weights: Sequence[Sequence[int]], source: int, target: int) -> EngineL
     taps, channels = np.array(weights, dtype=np.object_).shape
     op = ops.Window((1, taps), (1, 1), (1, 1), ((0, 0), (0, 0)))
     arrays = objects(np.array([[weights]], dtype=np.object_)), objects([1] * channels), objects([0])
-    return EngineLayer(
+    return of_one_part(
         "apart", op, (1, taps), taps * channels, channels, 1, *arrays, False, source, target, RANGES, apart=True
     )
 

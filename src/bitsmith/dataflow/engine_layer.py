@@ -74,12 +74,12 @@ class EngineLayer:
     source: int
     target: int
     ranges: tuple[tuple[int, int], ...]
-    apart: bool = False
-    outside: bool = False
-    watched: Watched | None = None
-    parts: Grid = (1, 1)
-    apiece: bool = False
-    abreast: int = 1
+    apart: bool
+    outside: bool
+    watched: Watched | None
+    parts: Grid
+    apiece: bool
+    abreast: int
 
     @property
     def numbers(self) -> int:

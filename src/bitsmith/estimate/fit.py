@@ -52,7 +52,7 @@ class Fit:
     directives: Directives
     size: Size
     graphs: tuple[str, ...]
-    faster: Fit | None = None
+    faster: Fit | None
 
     @property
     def reuse(self) -> Mapping[str, int]:
@@ -227,7 +227,7 @@ class _Paces:
             return judged[-1]
 
         size = estimate_layout(self.program, directives, self.part.family, budget_ns, judge)
-        found = Fit(directives, size, self.graphs)
+        found = Fit(directives, size, self.graphs, None)
         if budget_ns is None and all(judged):
             self.rough[step] = found
         return found
@@ -319,7 +319,7 @@ def _in_turn(
     if not regions or any(region.row is None for region in regions):
         return None
     network = partition(program, replace(directives, block=part.family.area.block))
-    return Fit(directives, estimate_network(network, part.family, budget_ns, part, possible), ())
+    return Fit(directives, estimate_network(network, part.family, budget_ns, part, possible), (), None)
 
 
 def slowest_in_turn(program: Program, part: Part, wanted: Directives) -> Fit | None:

@@ -233,7 +233,7 @@ class Layouts:
         return self._laid_out(self.asked) if self.known is None else Fit(self.asked, self.known, ())
 
     def _laid_out(self, directives: Directives) -> Fit:
-        return Fit(directives, size_of(self.program, directives, self.target), ())
+        return Fit(directives, size_of(self.program, directives, self.target), (), None)
 
     def fitting(self, part: Part | None = None, near: int | None = None) -> Fit | None:
         """Reuse factors with which the circuit fits ``part``, or the target's, without any loss of accuracy; None without some.

@@ -163,10 +163,9 @@ class StreamTop:
         sources = {f"{self._name}.sv": "\n".join([*text, "endmodule", ""])}
         for core in self.cores.values():
             sources |= core.sources
-        streams = (each.port for each in (*self.weights, *self.images))
         interface = Interface(
             self._name,
-            (*self.inputs, *streams),
+            (*self.inputs, *(each.port for each in self.weights), *(each.port for each in self.images)),
             tuple(self.outputs),
             self.schedule.latency,
             self.schedule.interval,

@@ -118,7 +118,7 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
         if unit.is_product
     )
     numbers = math.prod(builder.shape(units[0].sources[0]))
-    rows, gap = _held(builder, units, [*rows_of(units)])
+    rows, gap = _held(builder, units, [*rows_of(units, 1)])
     works = {row: work_of(units, row) for row in rows}
     windows = [*(unit.windows for unit in units), 1]
     biases = bias_words(units, works) if directives.weights_rate is not None else dict.fromkeys(works, 0)

@@ -30,8 +30,8 @@ class Row:
 
     lanes: int
     banks: int
-    parts: Grid = (1, 1)
-    abreast: int = 1
+    parts: Grid
+    abreast: int
 
     @property
     def multipliers(self) -> int:
@@ -39,7 +39,7 @@ class Row:
         return self.lanes * math.prod(self.parts)
 
 
-def rows_of(units: Sequence[Unit], abreast: int = 1) -> Iterator[Row]:
+def rows_of(units: Sequence[Unit], abreast: int) -> Iterator[Row]:
     """Rows of multipliers that a unit can use all of."""
     lanes = {lanes for unit in units for lanes in divisors(unit.weights.shape[2])}
     numbers = {count for unit, own in _leaving(units, abreast) for count in _POWERS if _is_apart(unit, count, own)}
@@ -94,6 +94,8 @@ def _layer(unit: Unit, row: Row, abreast: int) -> EngineLayer:
         0,
         unit.ranges,
         apart,
+        outside=False,
+        watched=None,
         parts=unit.parts,
         apiece=unit.apiece,
         abreast=1 if weights.shape[3] % abreast else abreast,
