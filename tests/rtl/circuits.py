@@ -116,7 +116,7 @@ def assert_simulation_equals_oracle(circuits: Sequence[Circuit], folder: Path) -
         latency,
     )
     assert (simulation.latency_cycles, simulation.ii_cycles) == (latency, 1)
-    bits = _bits(simulation.outputs, sum(design.out_width for design in designs))
+    bits = _bits(simulation.outputs[0][:, 0], sum(design.out_width for design in designs))
     low = 0
     for each in circuits:
         tensors = unpack(each.design.outputs, _words(bits[:, low : low + each.design.out_width]))
