@@ -88,6 +88,7 @@ _READERS: dict[object, Callable[[str], object]] = {
     "int": int,
     "bool": lambda text: bool(int(text)),
     "Ints": read_array,
+    "IntArray": read_array,
     "Numbers": lambda text: read_array(text).astype(np.int64),
     "LoadableWeights | None": _read_loaded,
     "StoredWeights | None": _read_stored,

@@ -132,7 +132,7 @@ class FoldedProduct:
     many lanes in a row have one each. What is ``loaded`` can be replaced while the circuit runs.
     """
 
-    weights: Ints
+    weights: IntArray
     frac: int
     loaded: LoadableWeights | None = None
     sets: int = 1
@@ -156,7 +156,7 @@ class FoldedProduct:
     @cached_property
     def _tiles(self) -> IntArray:
         """The weights of all tiles, (groups * steps, n * sets * m), in machine integers if they fit."""
-        short = machine(self.weights)
+        short = machine(self.weights) if self.weights.dtype == np.object_ else self.weights
         return (self.weights if short is None else short).reshape(self.groups * self.steps, -1)
 
     @property

@@ -86,6 +86,7 @@ _WRITERS: dict[object, Callable[[object], str]] = {
     "int": str,
     "bool": lambda value: str(int(bool(value))),
     "Ints": write_array,
+    "IntArray": write_array,
     "Numbers": write_array,
     "LoadableWeights | None": _write_loaded,
     "StoredWeights | None": _write_stored,

@@ -13,8 +13,8 @@ from bitsmith.dataflow.wires import padding_of
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
-from bitsmith.ir.scaling import linear_weights
-from bitsmith.ir.types import TensorType, objects
+from bitsmith.ir.scaling import machine_weights, raised
+from bitsmith.ir.types import IntArray, TensorType, machine, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
 from bitsmith.mapping.elementwise import area_of_elements
 from bitsmith.mapping.folding import (
@@ -257,23 +257,23 @@ def _folded_product(
     lanes, size = stream.token.shape
     n, m = op.weights.shape
     width = -(-m // groups)
-    weights = np.zeros((steps * size, groups * width), dtype=np.object_)
-    weights[:n, :m] = op.weights
-    weights.setflags(write=False)
+    short = machine(op.weights)
+    weights = np.zeros((steps * size, groups * width), dtype=np.object_ if short is None else np.int64)
+    weights[:n, :m] = op.weights if short is None else short
     padded = np.zeros((steps * size, groups * width), dtype=np.int64)
     padded[:n, :m] = op.frac
     each = union_type(stream.token, 1)  # one type for all lanes
     full = TensorType.of((steps, size), *(objects(part).reshape(1, -1) for part in (each.frac, each.lo, each.hi)))
     operand = infer(ops.Reshape((steps * size,)), [full])
     linear = ops.Linear(weights, padded)
-    matrix, fracs = linear_weights(linear, operand)
+    matrix: IntArray
+    matrix, fracs = machine_weights(linear, operand)
     most = int(fracs.max())
     if np.any(fracs != most):
-        matrix = objects(matrix << objects(most - fracs))
+        matrix = raised(matrix, most - fracs)
     result = infer(linear, [operand])
     token = union_type(infer(ops.Reshape((groups, width)), [result]), 1)
     own, lo, hi = (objects(part).reshape(sets, -1) for part in token.full())
     kind = TensorType.of((lanes, width // sets), most, objects(lo << most - own), objects(hi << most - own))
-    tiles = objects(matrix.reshape(steps, size, groups, width).transpose(2, 0, 1, 3))
-    tiles.setflags(write=False)  # so that their machine integers are kept
+    tiles = matrix.reshape(steps, size, groups, width).transpose(2, 0, 1, 3)
     return builder.add(FoldedProduct(tiles, most, sets=sets), (chunks,), Stream((*grid, groups), kind))
