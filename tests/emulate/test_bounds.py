@@ -21,10 +21,10 @@ from bitsmith.emulate.bounds import (
     overflows,
     partial_products,
     partial_sums,
-    rounded_range,
     storable,
 )
 from bitsmith.ir.ops import Cast, MatMul, Sum
+from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
 from tests.ir.oracle import bring_inside, round_to_integer
 
@@ -111,7 +111,7 @@ def test_casts_overflow_where_some_rounded_value_is_outside(
     _, least, most = to.full()
     frac = np.broadcast_to(to.frac, (2,))
     op = Cast(frac, least, most, rounding, overflow)
-    lo, hi = rounded_range(op, x)
+    lo, hi = rounded_range(x, op.frac, op.rounding)
     ends = []
     for k in range(2):
         unit = Fraction(2) ** int(frac[k] - np.broadcast_to(x.frac, (2,))[k])
@@ -133,7 +133,7 @@ def test_casts_are_exact_in_their_kind(
     op = Cast(to.frac, to.lo, to.hi, *modes)
     kind = cast_kind(op, x, stored)
     assert kind >= stored
-    lo, hi = rounded_range(op, x)
+    lo, hi = rounded_range(x, op.frac, op.rounding)
     ends = [abs(int(end)) for end in (*lo, *hi)]
     met = [2 * max(*ends, *(abs(int(end)) for end in (*to.lo, *to.hi)))] if overflows(op, lo, hi) else ends
     exact = [k for k in NumberKind if k >= stored and max(met) <= 1 << k.bits]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bitsmith.emulate.limbs import limbs_for
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
-from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import Fracs, Ints, Overflow, TensorType, objects
 
 
@@ -95,7 +95,7 @@ def can_share_scale(kind: NumberKind, types: Sequence[TensorType]) -> bool:
 
 def cast_kind(op: ops.Cast, x: TensorType, stored: NumberKind) -> NumberKind:
     """The kind in which a cast of ``x``, stored as ``stored``, computes."""
-    lo, hi = rounded_range(op, x)
+    lo, hi = rounded_range(x, op.frac, op.rounding)
     rounded = max(int(np.max(abs(lo))), int(np.max(abs(hi))))
     bound = rounded
     if overflows(op, lo, hi):
@@ -106,12 +106,6 @@ def cast_kind(op: ops.Cast, x: TensorType, stored: NumberKind) -> NumberKind:
         if stored <= kind and bound <= 1 << kind.bits and change < (60 if kind is NumberKind.FLOAT32 else 500):
             return kind
     return NumberKind.LIMBS
-
-
-def rounded_range(op: ops.Cast, x: TensorType) -> tuple[Ints, Ints]:
-    """The raw range of ``x`` after rounding, before its overflow is dealt with."""
-    drop = objects(objects(x.frac) - objects(op.frac))
-    return drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
 
 
 def has_room(op: ops.Cast, x: TensorType, kind: NumberKind) -> bool:

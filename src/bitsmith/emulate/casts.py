@@ -9,13 +9,14 @@ import numpy as np
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
-from bitsmith.emulate.bounds import NumberKind, has_room, least, magnitude_bits, overflows, rounded_range
+from bitsmith.emulate.bounds import NumberKind, has_room, least, magnitude_bits, overflows
 from bitsmith.emulate.floats import FloatArray, folder, rounder, unless_within
 from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.notes import SPARE
 from bitsmith.emulate.storage import Storage
 from bitsmith.emulate.workspace import DTYPES, MUCH, Array, StoredValue, Workspace, spread
 from bitsmith.ir import ops
+from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import IntArray, Overflow, compact, objects
 
 
@@ -23,7 +24,7 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue
     """``x`` rounded and brought into a range."""
     storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
     type_, operand = ws.plan.type(ws.node), ws.plan.type(args[0])
-    fold = overflows(op, *rounded_range(op, operand))
+    fold = overflows(op, *rounded_range(operand, op.frac, op.rounding))
     if kind is NumberKind.LIMBS:
         return _cast_limbs(ws, op, args[0], fold)
     rounds = bool(np.any(operand.frac > op.frac))
@@ -63,7 +64,7 @@ def _scratch(ws: Workspace, like: StoredValue) -> FloatArray:
 
 def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValue:
     operand = ws.plan.type(arg)
-    lo, hi = rounded_range(op, operand)
+    lo, hi = rounded_range(operand, op.frac, op.rounding)
     x = ws.fetch(arg, NumberKind.LIMBS)
     rounded = max(int(np.max(abs(lo))), int(np.max(abs(hi))))
     declared = max(int(np.max(abs(op.lo))), int(np.max(abs(op.hi)))) if fold else 0

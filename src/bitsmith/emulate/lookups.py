@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bitsmith.base.graphs import reached
-from bitsmith.emulate.bounds import overflows, rounded_range
+from bitsmith.emulate.bounds import overflows
 from bitsmith.errors import BitsmithError
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Output, Program
+from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import IntArray, Ints, Overflow, Rounding, TensorType, objects
 
 MOST_ENTRIES = 1 << 17
@@ -111,7 +112,7 @@ def _wraps(program: Program, op: ops.Cast, operand: int) -> bool:
 
 
 def _leaves(program: Program, op: ops.Cast, operand: int) -> bool:
-    return overflows(op, *rounded_range(op, program.nodes[operand].type))
+    return overflows(op, *rounded_range(program.nodes[operand].type, op.frac, op.rounding))
 
 
 def _alike(op: Op) -> Op | None:

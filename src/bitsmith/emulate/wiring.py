@@ -6,14 +6,13 @@ from functools import partial
 from typing import assert_never
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.bounds import NumberKind
 from bitsmith.emulate.storage import Storage
 from bitsmith.emulate.workspace import Array, StoredValue, Workspace
 from bitsmith.ir import ops
-from bitsmith.ir.infer import window_positions
+from bitsmith.ir.indexing import windows_in
 from bitsmith.ir.types import Fracs, TensorType, objects
 
 
@@ -60,7 +59,7 @@ def bind_wiring(ws: Workspace, op: ops.Movement, args: tuple[int, ...]) -> Store
             after = (*(p[1] for p in op.padding), *(0 for _ in x.type.shape[len(op.size) :]))
             shape = tuple(sum(n) for n in zip(before, x.type.shape, after, strict=True))
             padded = _pad(ws, x, before, shape, storage, type_) if shape != x.type.shape else x
-            return StoredValue([_windows(op, part) for part in padded.parts], storage, type_, padded.buffers)
+            return StoredValue([windows_in(op, part) for part in padded.parts], storage, type_, padded.buffers)
         case _:
             assert_never(op)
 
@@ -122,22 +121,3 @@ def _pad(
         ws.do(partial(target.fill, 0), x.varies)
         ws.do(partial(np.copyto, target[inner], part), x.varies)
     return result
-
-
-def _windows(op: ops.Window, part: Array) -> Array:
-    rank = len(op.size)
-    strides = part.strides
-    positions = [
-        window_positions(n, size, stride, dilation, (0, 0))
-        for n, size, stride, dilation in zip(part.shape[:rank], op.size, op.stride, op.dilation, strict=True)
-    ]
-    return as_strided(
-        part,
-        (*positions, *op.size, *part.shape[rank:]),
-        (
-            *(s * step for s, step in zip(strides[:rank], op.stride, strict=True)),
-            *(s * step for s, step in zip(strides[:rank], op.dilation, strict=True)),
-            *strides[rank:],
-        ),
-        writeable=False,
-    )

@@ -17,13 +17,14 @@ import numpy.typing as npt
 
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
-from bitsmith.emulate.bounds import overflows, rounded_range
+from bitsmith.emulate.bounds import overflows
 from bitsmith.emulate.notes import SPARE
 from bitsmith.emulate.quantize import fast, quantize_exactly, quantize_into
 from bitsmith.emulate.workspace import States
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Output, Program
+from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats
@@ -311,7 +312,7 @@ def _beyond_all(cast: ops.Cast, readers: Sequence[NetworkNode]) -> bool:
 
 
 def _may_lose(cast: ops.Cast, program: Program, operand: int) -> bool:
-    return overflows(cast, *rounded_range(cast, program.nodes[operand].type))
+    return overflows(cast, *rounded_range(program.nodes[operand].type, cast.frac, cast.rounding))
 
 
 def _inside(

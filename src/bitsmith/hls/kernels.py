@@ -18,7 +18,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Fracs, Ints, Overflow, TensorType, compact, objects, width_of
 from bitsmith.rtl.names import Names
@@ -274,8 +274,7 @@ class _FunctionWriter:
     def _cast(self, op: ops.Cast, node: Node, x: Variable, result: Variable) -> None:
         kind = self._program.nodes[node.args[0]].type
         frac = objects(compact(objects(op.frac)))
-        drop = objects(kind.frac) - objects(op.frac)
-        least, most = drop_bits(kind.lo, drop, op.rounding), drop_bits(kind.hi, drop, op.rounding)
+        least, most = rounded_range(kind, op.frac, op.rounding)
         floor = objects(np.maximum(op.lo, -op.hi)) if op.overflow is Overflow.SAT_SYM else op.lo
         safe = np.asarray((least >= floor) & (most <= op.hi), dtype=np.bool_)
         lo, hi = (objects(compact(objects(part))) for part in (op.lo, op.hi))

@@ -36,18 +36,17 @@ def rearranged(op: Move, x: npt.NDArray[_Number], zero: int) -> npt.NDArray[_Num
         case ops.Broadcast():
             return np.broadcast_to(x, op.shape)
         case ops.Window():
-            return _window(op, x, zero)
+            around = (*op.padding, *((0, 0),) * (x.ndim - len(op.size)))
+            return windows_in(op, np.pad(x, around, constant_values=zero))
         case _:
             assert_never(op)
 
 
-def _window(op: ops.Window, x: npt.NDArray[_Number], zero: int) -> npt.NDArray[_Number]:
+def windows_in(op: ops.Window, x: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    """A view of the windows over the first axes of ``x``, whose padding is there."""
     rank = len(op.size)
-    counts = [
-        window_positions(*axis)
-        for axis in zip(x.shape[:rank], op.size, op.stride, op.dilation, op.padding, strict=True)
-    ]
-    padded = np.pad(x, (*op.padding, *((0, 0),) * (x.ndim - rank)), constant_values=zero)
-    along, rest = padded.strides[:rank], padded.strides[rank:]
+    axes = zip(x.shape[:rank], op.size, op.stride, op.dilation, strict=True)
+    counts = [window_positions(*axis, (0, 0)) for axis in axes]
+    along, rest = x.strides[:rank], x.strides[rank:]
     steps = (own * step for steps in (op.stride, op.dilation) for own, step in zip(along, steps, strict=True))
-    return as_strided(padded, (*counts, *op.size, *x.shape[rank:]), (*steps, *rest), writeable=False)
+    return as_strided(x, (*counts, *op.size, *x.shape[rank:]), (*steps, *rest), writeable=False)

@@ -16,7 +16,7 @@ from bitsmith.errors import ProgramError
 from bitsmith.ir import data_movement, ops
 from bitsmith.ir.data_movement import require
 from bitsmith.ir.ops import Op, Relation
-from bitsmith.ir.rounding import drop_bits, fold_overflow
+from bitsmith.ir.rounding import fold_overflow, rounded_range
 from bitsmith.ir.scaling import machine_weights, needed_frac, rescale, settled
 from bitsmith.ir.types import MAX_ELEMENTS, MAX_FRAC, Fracs, Ints, Overflow, TensorType, compact, objects
 
@@ -329,8 +329,7 @@ def _cast(op: ops.Cast, x: TensorType) -> TensorType:
     _sane(op.frac)
     require(bool(np.all(op.lo <= op.hi)), "a cast to an empty range")
     require(op.overflow is not Overflow.SAT_SYM or bool(np.all(op.hi >= 0)), "SAT_SYM to a range of negative values")
-    drop = objects(x.frac) - objects(op.frac)
-    lo, hi = drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
+    lo, hi = rounded_range(x, op.frac, op.rounding)
     inside = (lo >= op.lo) & (hi <= op.hi)
     match op.overflow:
         case Overflow.WRAP:

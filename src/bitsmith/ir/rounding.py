@@ -9,7 +9,7 @@ from typing import assert_never
 
 import numpy as np
 
-from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.ir.types import Fracs, Ints, Overflow, Rounding, TensorType, objects
 
 
 def dropped(raw: int, drop: int, rounding: Rounding) -> int:
@@ -58,6 +58,12 @@ _dropped, _folded = np.frompyfunc(dropped, 3, 1), np.frompyfunc(folded, 4, 1)
 def drop_bits(raw: Ints, drop: Ints, rounding: Rounding) -> Ints:
     """`dropped` of each element."""
     return objects(_dropped(objects(raw), objects(drop), rounding))
+
+
+def rounded_range(kind: TensorType, frac: Fracs, rounding: Rounding) -> tuple[Ints, Ints]:
+    """The raw range of a type after rounding to ``frac``, before any overflow is dealt with."""
+    drop = objects(kind.frac) - objects(frac)
+    return drop_bits(kind.lo, drop, rounding), drop_bits(kind.hi, drop, rounding)
 
 
 def fold_overflow(raw: Ints, lo: Ints, hi: Ints, overflow: Overflow) -> Ints:

@@ -13,8 +13,8 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.rounding import drop_bits
-from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.ir.rounding import rounded_range
+from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.enclosure import Enclosure
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Unary
@@ -107,8 +107,7 @@ class WholeNumber(Unary):
         if self.way is Whole.CEIL:
             x = builder.neg(x)
         frac = np.minimum(x.type.frac, 0)
-        drop = objects(x.type.frac - frac)
-        lo, hi = (drop_bits(bound, drop, modes[self.way]) for bound in (x.type.lo, x.type.hi))
+        lo, hi = rounded_range(x.type, frac, modes[self.way])
         x = builder.cast_to(x, frac, lo, hi, modes[self.way], Overflow.SAT)
         return lowering.result(builder.neg(x) if self.way is Whole.CEIL else x)
 

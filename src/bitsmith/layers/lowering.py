@@ -11,7 +11,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects
 from bitsmith.layers.arrays import Exponents, Floats
 from bitsmith.layers.auto import (
@@ -239,8 +239,7 @@ class Lowering:
             return x
         seen = self.seen(variable)
         frac = np.minimum(x.type.frac, self._channel_fracs(x, variable, largest))
-        drop = objects(x.type.frac) - objects(frac)
-        lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
+        lo, hi = rounded_range(x.type, frac, Rounding.RND)
         if seen.limits and x.type.max_width > self.settings.result_bits:
             # Twice the observed range unless the user says another: one spare bit against data that calibration has not
             # seen. A sign that it has not seen is as likely as half the magnitudes.
@@ -251,7 +250,7 @@ class Lowering:
             ceiling = [math.ceil(math.ldexp(most, int(f))) for f in frac.ravel()]
             lo = np.maximum(lo, objects(floor).reshape(frac.shape))
             hi = np.maximum(np.minimum(hi, objects(ceiling).reshape(frac.shape)), lo)
-        elif bool(np.all(drop == 0)) and x.type.max_width <= (self.settings.widest or x.type.max_width):
+        elif bool(np.all(x.type.frac == frac)) and x.type.max_width <= (self.settings.widest or x.type.max_width):
             return x
         if self.settings.widest is not None:
             frac, lo, hi = of_width(frac, lo, hi, self.settings.widest)

@@ -20,8 +20,8 @@ from bitsmith.errors import RangeError
 from bitsmith.errors.remedies import OPEN, given, remedy
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.rounding import drop_bits
-from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, TensorType, objects
+from bitsmith.ir.rounding import rounded_range
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, TensorType
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.settings import Settings
@@ -422,8 +422,7 @@ class OnValues(CellDomain[Value]):
 
     def rounded(self, x: Value, guard: int) -> Value:
         frac = np.minimum(x.type.frac, self._formats["state"].frac + guard)
-        drop = objects(x.type.frac) - objects(frac)
-        lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
+        lo, hi = rounded_range(x.type, frac, Rounding.RND)
         return self._body.cast_to(x, frac, lo, hi, Rounding.RND, Overflow.SAT)
 
 

@@ -15,7 +15,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import step_type
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import Overflow, Rounding, TensorType, compact, objects
 from bitsmith.passes.program.rewrite import Rewriter, rewrite
 
@@ -116,9 +116,8 @@ def _cast(new: Rewriter, op: ops.Cast, arg: int, layer: str) -> int | None:
 
 def holds(op: ops.Cast, x: TensorType) -> bool:
     """True if every rounded value of ``x`` is within the range of the cast."""
-    drop = objects(objects(x.frac) - objects(op.frac))
     least = objects(np.maximum(op.lo, -op.hi)) if op.overflow is Overflow.SAT_SYM else op.lo
-    lo, hi = drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
+    lo, hi = rounded_range(x, op.frac, op.rounding)
     return bool(np.all(lo >= least)) and bool(np.all(hi <= op.hi))
 
 
