@@ -17,7 +17,7 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.check import check
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Cast, Compare, Const, Input, Linear, Op, Pad, Parameter, Relation, Shift, Table
-from bitsmith.ir.scaling import linear_weights, rescale
+from bitsmith.ir.scaling import machine_weights, rescale
 from bitsmith.ir.types import MAX_FRAC, FixedFormat, Overflow, Rounding, TensorType, objects
 from tests.ir.oracle import evaluate
 
@@ -139,7 +139,7 @@ def test_products_with_weights_have_the_fewest_fractional_bits(seed: int, bits: 
     weights[rng.random(shape) < 0.3] = 0
     frac = np.full(shape, 3) if alike else rng.integers(-9, 10, shape)
     x = TensorType.of((rows,), 0 if alike else rng.integers(-4, 5, rows), -1, 1)
-    found, fracs = linear_weights(Linear(weights, frac), x)
+    found, fracs = machine_weights(Linear(weights, frac), x)
     before = [[Fraction(w) / Fraction(2) ** int(f) for w, f in zip(*row, strict=True)]
               for row in zip(weights.tolist(), (x.full()[0][:, None] + frac).tolist(), strict=True)]  # fmt: skip
     assert [[w / Fraction(2) ** int(f) for w, f in zip(row, fracs, strict=True)] for row in found.tolist()] == before

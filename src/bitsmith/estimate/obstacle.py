@@ -66,13 +66,17 @@ def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
     return Obstacle(least, need, layer, taken, weighted)
 
 
+def slowest_ways(program: Program, part: Part, directives: Directives) -> list[Fit]:
+    """The layouts of tokens with the greatest reuse factors, side by side and in turn, whether they fit ``part`` or not."""
+    tokens = replace(directives, reuse={}, parallel=False)
+    return [*filter(None, (slowest(program, part, tokens), slowest_in_turn(program, part, tokens)))]
+
+
 def smallest(program: Program, part: Part, directives: Directives) -> Fit:
     """The circuit that crowds ``part`` least of the slowest ones: side by side, in tokens, in turn."""
-    tokens = replace(directives, reuse={}, parallel=False)
-    ways = filter(None, (slowest(program, part, tokens), slowest_in_turn(program, part, tokens)))
-    least = min(ways, key=lambda found: crowding(found.size, part))
-    most = crowding(least.size, part)
-    whole = slowest(program, part, replace(tokens, parallel=True), lambda size: crowding(size, part) <= most)
+    least = min(slowest_ways(program, part, directives), key=lambda found: crowding(found.size, part))
+    most, together = crowding(least.size, part), replace(directives, reuse={}, parallel=True)
+    whole = slowest(program, part, together, lambda size: crowding(size, part) <= most)
     return whole if crowding(whole.size, part) <= most else least
 
 

@@ -56,12 +56,6 @@ def channel_frac(x: TensorType) -> Fracs:
     return np.broadcast_to(x.frac.reshape(-1), (x.shape[-1],))
 
 
-def linear_weights(op: ops.Linear, x: TensorType) -> tuple[Ints, Fracs]:
-    """Integers ``M`` (n_in, n_out) and ``frac`` (n_out) with raw result = raw operand @ M; ``frac`` is the least."""
-    weights, frac = machine_weights(op, x)
-    return objects(weights), frac
-
-
 def raised(weights: IntArray, lift: Fracs) -> IntArray:
     """``weights`` times two to the power of ``lift``; in 64-bit integers if they are and all fit."""
     short = None if weights.dtype == np.object_ else machine(weights)
@@ -69,7 +63,10 @@ def raised(weights: IntArray, lift: Fracs) -> IntArray:
 
 
 def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[np.int64], Fracs]:
-    """Return :func:`linear_weights` in 64-bit integers if all fit: a million weights take milliseconds then."""
+    """Integers ``M`` (n_in, n_out) and ``frac`` (n_out) with raw result = raw operand @ M; ``frac`` is the least.
+
+    They are in 64 bits if all fit: a million weights take milliseconds then.
+    """
     require(op.frac.ndim <= 2, f"weights of {op.frac.ndim} axes")
     have = channel_frac(x)[:, None] + op.frac
     found = _machine_weights(op.weights, have)

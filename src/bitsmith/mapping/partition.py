@@ -49,15 +49,8 @@ def partition(program: Program, directives: Directives) -> Network:
             return network
     network = fuse(_steps(builder_of(program, directives)))
     network = sliced(joined_constants(network) if directives.tables else network, directives.slices)
-    _kept.append((ref(program, _forgotten), directives, network))
+    _kept.append((ref(program, lambda _: _kept.clear()), directives, network))
     return network
-
-
-def _forgotten(program: ReferenceType[Program]) -> None:
-    """Networks of a program that is gone go, too."""
-    others = [each for each in _kept if each[0] is not program]
-    _kept.clear()
-    _kept.extend(others)
 
 
 def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:

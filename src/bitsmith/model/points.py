@@ -274,12 +274,9 @@ class Layouts:
         """About the least interval with which it has room in ``part``; that of a network like it is ``near``."""
         return self.rough.interval if fits(self.rough, part) else fit.pace(self.program, part, self.asked, near)
 
-    def slowest(self, part: Part) -> Iterator[Fit]:
+    def slowest(self, part: Part) -> list[Fit]:
         """The layouts of tokens with the greatest reuse factors, side by side and in turn, whether they fit ``part`` or not."""
-        wanted = replace(self.asked, reuse={}, parallel=False)
-        yield fit.slowest(self.program, part, wanted)
-        if (turns := fit.slowest_in_turn(self.program, part, wanted)) is not None:
-            yield turns
+        return obstacle.slowest_ways(self.program, part, self.asked)
 
     def smallest(self, part: Part) -> Fit:
         """The layout with the reuse factors that crowd ``part`` least, whether it fits or not."""

@@ -18,7 +18,7 @@ from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.scaling import linear_weights
+from bitsmith.ir.scaling import machine_weights
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, AdderGraph, InputRange, Search, least_depth, solve
 from bitsmith.netlist.builder import NetlistBuilder
@@ -302,7 +302,7 @@ class _Elaborator:
             outputs = self._with_products(builder.instantiate(graph, row.tolist()), row, by_block)
             if fixed.any():
                 given = objects([builder.value(ref) or 0 for ref in row[fixed]])
-                offsets = given @ linear_weights(op, x.type)[0][fixed]
+                offsets = given @ objects(machine_weights(op, x.type)[0])[fixed]
                 outputs = [builder.add_constant(y, int(c)) for y, c in zip(outputs, offsets, strict=True)]
             results += outputs
         return _array(results, (*x.refs.shape[:-1], varying.shape[1]))
@@ -320,7 +320,7 @@ class _Elaborator:
     def _weights(self, node: Node, kind: TensorType, fixed: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
         """The weights of channels that are not ``fixed``, and those of them that blocks multiply; 0 elsewhere."""
         assert isinstance(node.op, ops.Linear)
-        varying = np.where(fixed[:, None], 0, linear_weights(node.op, kind)[0])
+        varying = np.where(fixed[:, None], 0, objects(machine_weights(node.op, kind)[0]))
         return varying, self._by_block(varying, kind, node.layer or self._layer)
 
     def _by_block(self, weights: Ints, kind: TensorType, layer: str) -> Ints:
