@@ -58,11 +58,14 @@ class Unit:
     sources: tuple[Path, ...] = ()
 
 
-def instance(module: str, parameters: Mapping[str, int], ports: Mapping[str, str]) -> str:
-    """``module`` with clock and reset."""
-    values = ", ".join(f".{name}({value})" for name, value in parameters.items())
-    wires = ", ".join(f".{name}({wire})" for name, wire in {"clk": "clk", "rst": "rst", **ports}.items())
-    return f"{module} #({values}) dut ({wires});\n"
+def instance(
+    module: str, parameters: Mapping[str, int], ports: Mapping[str, str], *, name: str = "dut", clocked: bool = True
+) -> str:
+    """``module`` with clock and reset, if it is ``clocked``."""
+    ports = {"clk": "clk", "rst": "rst", **ports} if clocked else ports
+    values = ", ".join(f".{key}({value})" for key, value in parameters.items())
+    wires = ", ".join(f".{port}({wire})" for port, wire in ports.items())
+    return f"{module} #({values}) {name} ({wires});\n"
 
 
 def ports(operand: str = "x0") -> dict[str, str]:

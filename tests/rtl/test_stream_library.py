@@ -239,9 +239,8 @@ def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: bool
     needed = actions.needs[0].dense() > actions.takes[0].dense() - taken
     flags = (needed + 2 * taken + 4 * given).tolist()
     width = 6
-    wires = {"index": "index", "next_index": "next_index", "flags": "flags"}
-    body = tabled(len(flags), [("flags", 3, flags)], synchronous)
-    body += instance("bitsmith_order", {"ACTIONS": len(flags), "WIDTH": width}, {**ports(), **wires})
+    body = tabled([("flags", 3, flags)], synchronous)
+    body += instance("bitsmith_order", {"WIDTH": width}, {**ports(), "act": "act", "flags": "flags"}, clocked=False)
     unit = Unit("order", (width,), width, body)
     check_moves(Bench(tmp_path, unit), unit, process_, tokens, source, width)
 
@@ -273,21 +272,25 @@ def test_reorder(tmp_path: Path, tokens: int, source: list[int], depth: int, syn
         ("freed", count_bits, freed.tolist()),
     ]
     width = 7
-    wires = {"index": "index", "next_index": "next_index"} | {name: name for name, _, _ in table}
-    body = tabled(len(source), table, synchronous)
-    parameters = {"WIDTH": width, "DEPTH": depth, "TOKENS": tokens, "READS": len(source)}
+    wires = {"last": "last"} | {name: name for name, _, _ in table}
+    body = tabled(table, synchronous) + "assign act = y_claim;\n"
+    parameters = {"WIDTH": width, "DEPTH": depth, "TOKENS": tokens}
     body += instance("bitsmith_reorder", parameters, {**ports(), **wires})
     unit = Unit("reorder", (width,), width, body)
     check_moves(Bench(tmp_path, unit), unit, process_, tokens, source, width, depth)
 
 
-def tabled(actions: int, table: Sequence[tuple[str, int, Sequence[int]]], synchronous: bool) -> str:
-    """Tables by action: name, width and values."""
-    text = f"logic [{bits_for(actions) - 1}:0] index, next_index;\n"
-    return text + "".join(
-        lookup(name, width, "next_index" if synchronous else "index", values, synchronous)
-        for name, width, values in table
-    )
+def tabled(table: Sequence[tuple[str, int, Sequence[int]]], synchronous: bool) -> str:
+    """A table by action of fields: name, width and values."""
+    names, widths, columns = zip(*table, strict=True)
+    rows = [sum(value << sum(widths[:place]) for place, value in enumerate(row)) for row in zip(*columns, strict=True)]
+    width, text = sum(widths), f"logic act, last;\nlogic [{bits_for(len(rows)) - 1}:0] index;\n"
+    text += "".join(f"logic [{bits - 1}:0] {name};\n" for name, bits in zip(names, widths, strict=True))
+    parameters = {"ACTIONS": len(rows), "WIDTH": width, "AHEAD": int(synchronous)}
+    wires = {"act": "act", "first": f"{width}'h{rows[0]:x}", "index": "index", "row": "row", "last": "last"}
+    wires["word"] = f"{{{', '.join(reversed(names))}}}"
+    text += lookup("row", width, "index", rows, synchronous)
+    return text + instance("bitsmith_actions", parameters, wires, name="actions")
 
 
 def check_moves(
@@ -308,13 +311,12 @@ def check_moves(
 @pytest.mark.parametrize(("operands", "source"), sets((3, [2, 2, 0, 1, 0, 2]), (1, [0]), (2, [0, 1, 1, 0, 1])))
 def test_interleave(tmp_path: Path, operands: int, source: list[int], synchronous: bool) -> None:
     width = 6
-    wires = {"index": "index", "next_index": "next_index", "which": "which"}
+    wires = {"which": "which"}
     names = [f"x{k}" for k in reversed(range(operands))]
     wires |= {f"x_{port}": f"{{{', '.join(f'{name}_{port}' for name in names)}}}" for port in ("valid", "data", "take")}
     wires |= {f"y_{port}": f"y_{port}" for port in ("free", "claim", "put", "data")}
-    parameters = {"OPERANDS": operands, "WIDTH": width, "ACTIONS": len(source)}
-    body = tabled(len(source), [("which", bits_for(operands), source)], synchronous)
-    body += instance("bitsmith_interleave", parameters, wires)
+    body = tabled([("which", bits_for(operands), source)], synchronous) + "assign act = y_claim;\n"
+    body += instance("bitsmith_interleave", {"OPERANDS": operands, "WIDTH": width}, wires, clocked=False)
     unit = Unit("interleave", (width,) * operands, width, body)
     bench = Bench(tmp_path, unit)
     counts = [source.count(k) for k in range(operands)]
@@ -408,7 +410,8 @@ def test_source(tmp_path: Path, tokens: int, synchronous: bool) -> None:
     raw = numbers((tokens, 1), width)
     wires = {"index": "index", "next_index": "next_index", "table_data": "constants"}
     wires |= {f"y_{port}": f"y_{port}" for port in ("free", "claim", "put", "data")}
-    body = tabled(tokens, [("constants", width, packed(raw, width))], synchronous)
+    body = f"logic [{bits_for(tokens) - 1}:0] index, next_index;\n"
+    body += lookup("constants", width, "next_index" if synchronous else "index", packed(raw, width), synchronous)
     body += instance("bitsmith_rom", {"WIDTH": width, "TOKENS": tokens}, wires)
     unit = Unit("rom", (), width, body)
     bench = Bench(tmp_path, unit)

@@ -57,13 +57,15 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_window", {"SIZE_1": 1, "TAPS_1": 1, "TAPS_2": 1}),
     ("bitsmith_window", {"SIZE_2": 300, "LARGE": 18}),
     ("bitsmith_window", {"BEFORE_1": 1, "AFTER_2": 2, "STRIDE_2": 3, "DILATION_1": 2, "STRIDE_1": 4}),
-    ("bitsmith_order", {"ACTIONS": 1}),
-    ("bitsmith_order", {"ACTIONS": 9}),
+    ("bitsmith_actions", {"ACTIONS": 1, "AHEAD": 1}),
+    ("bitsmith_actions", {"ACTIONS": 9}),
+    ("bitsmith_actions", {"ACTIONS": 9, "WIDTH": 40, "AHEAD": 1}),
+    ("bitsmith_order", {"WIDTH": 1}),
     ("bitsmith_replay", {"DEPTH": 1, "PARTS": 1}),
     ("bitsmith_replay", {"DEPTH": 20, "PARTS": 3, "LARGE": 72}),
-    ("bitsmith_reorder", {"DEPTH": 1, "READS": 1, "TOKENS": 1}),
-    ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40}),
-    ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40, "LARGE": 72}),
+    ("bitsmith_reorder", {"DEPTH": 1, "TOKENS": 1}),
+    ("bitsmith_reorder", {"DEPTH": 20, "TOKENS": 40}),
+    ("bitsmith_reorder", {"DEPTH": 20, "TOKENS": 40, "LARGE": 72}),
     (
         "bitsmith_sweep",
         {
@@ -80,7 +82,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ),
     ("bitsmith_sweep", {"BLOCKS": 3, "PARTS": 5, "TIMES": 2, "DEPTH": 300, "STRIDE_2": 2, "WINDOWS_2": 4}),
     ("bitsmith_sweep", {"DEPTH": 300, "LARGE": 9}),
-    ("bitsmith_interleave", {"OPERANDS": 1, "ACTIONS": 1}),
+    ("bitsmith_interleave", {"OPERANDS": 1}),
     ("bitsmith_interleave", {"OPERANDS": 3}),
     ("bitsmith_scan", {"STEPS": 1, "STATES_WIDTH": 1}),
     ("bitsmith_scan", {"STEPS": 5}),
@@ -125,7 +127,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
 
 _RAM = "bitsmith_ram"
 _CODES = ("bitsmith_encode", "bitsmith_decode")
-_ENGINE = tuple(f"bitsmith_engine_{part}" for part in ("axis", "walk", "lanes", "memory", "parts", "beside"))
+_ENGINE = tuple(f"bitsmith_engine_{part}" for part in ("axis", "count", "walk", "lanes", "memory", "parts", "beside"))
 MADE_OF = [
     ("bitsmith_fifo", _RAM),
     ("bitsmith_delay", _RAM, *_CODES),

@@ -255,13 +255,13 @@ def _sizes(kind: Engine) -> dict[str, int]:
 
 
 def _descriptor(layer: EngineLayer, sizes: Mapping[str, int], lanes: int, weights: int, biases: int) -> Fields:
-    """The descriptor of a layer whose ``weights`` and ``biases`` begin there."""
+    """The descriptor of a layer whose ``weights`` and ``biases`` begin there; counters have their last number less 1."""
     return [
         *_axis(layer, 1, sizes),
         *_axis(layer, 0, sizes),
-        (layer.numbers - 1, sizes["CHANNEL"]),
-        (layer.passes - 1, sizes["PASS"]),
-        (layer.blocks - 1, sizes["BLOCK"]),
+        (layer.numbers - 2, sizes["CHANNEL"]),
+        (layer.passes - 2, sizes["PASS"]),
+        (layer.blocks - 2, sizes["BLOCK"]),
         (layer.lanes // layer.abreast, lanes.bit_length()),
         (weights, sizes["WEIGHTS"]),
         (biases, sizes["BIAS"]),
@@ -306,5 +306,5 @@ def _axis(layer: EngineLayer, axis: int, sizes: Mapping[str, int]) -> Fields:
     op, places = layer.op, sizes["PLACE"]
     span = op.dilation[axis] * (op.size[axis] - 1)
     values = (layer.grid[axis], -op.padding[axis][0], op.dilation[axis], -span, op.stride[axis] - span)
-    last = [(op.size[axis] - 1, sizes["TAP"]), (layer.windows[axis] - 1, sizes["WINDOW"])]
-    return [*((value, places) for value in values), *last]
+    before = [(op.size[axis] - 2, sizes["TAP"]), (layer.windows[axis] - 2, sizes["WINDOW"])]
+    return [*((value, places) for value in values), *before]

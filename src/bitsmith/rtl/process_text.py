@@ -230,17 +230,19 @@ class ProcessText:
             f"assign unused_{y} = ^{y};",
         )
 
-    def lookup(self, suffix: str, width: int, values: Sequence[int]) -> tuple[dict[str, str], str]:
-        """A table of what each action does: the ports that give its address, and its word.
+    def actions(self, suffix: str, width: int, values: Sequence[int], act: str) -> tuple[str, str]:
+        """The word of what the action that waits does, from a table, and whether it is the last one; ``act``: it is done.
 
         Large tables are read synchronously, so that they can be block memory.
         """
-        clocked = self.top.memory.suits_table(len(values) * width)
-        used, unused = ("next_index", "index") if clocked else ("index", "next_index")
-        address = self.word(used, address_bits(len(values)))
-        other = self.top.word(f"unused_{self.named(unused)}", address_bits(len(values)))
-        table = self.top.table(self.named(suffix), address, width, values, clocked=clocked)
-        return {used: address, unused: other}, table
+        clocked, size = self.top.memory.suits_table(len(values) * width), address_bits(len(values))
+        index, word, last = self.word("index", size), self.word(f"{suffix}_word", width), self.wire(f"{suffix}_last")
+        row = self.top.table(self.named(suffix), index, width, values, clocked=clocked)
+        parameters = {"ACTIONS": len(values), "WIDTH": width, "AHEAD": int(clocked)}
+        ports = {"act": act, "first": f"{width}'h{values[0]:x}", "index": index, "row": row, "word": word, "last": last}
+        self.instance("actions", parameters, ports, f"_{suffix}")
+        self.say(f"assign {self.wire('unused_last')} = {last};")
+        return word, last
 
     def core(self, program: Program, fire: str, data: str, copy: int = 0) -> tuple[str, list[CoreResult]]:
         """Instantiate the core of a token function; returns the wire that says that results are there, and the results.

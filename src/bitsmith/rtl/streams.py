@@ -169,14 +169,14 @@ def _sink(process: ProcessText, kind: kinds.Sink) -> None:
 def _rom(process: ProcessText, kind: kinds.Rom) -> None:
     (elements,), token = process.gives, process.process.results[0].token
     values = _packed(kind.words.reshape(len(kind.words), -1), elements)
+    clocked = bool(kind.loaded) or process.top.memory.suits_table(len(values) * bits(elements))
+    used, unused = ("next_index", "index") if clocked else ("index", "next_index")
+    address, name = process.word(used, address_bits(len(values))), process.named("values")
+    ports = {used: address, unused: process.top.word(f"unused_{process.named(unused)}", address_bits(len(values)))}
     if kind.loaded:
-        address = process.word("next_index", address_bits(len(values)))
-        unused = process.top.word(f"unused_{process.named('index')}", address_bits(len(values)))
-        ports = {"next_index": address, "index": unused}
-        stored = fields(kind.loaded.name, token)
-        table = process.top.loadable(process.named("values"), address, values, kind.loaded, stored)
+        table = process.top.loadable(name, address, values, kind.loaded, fields(kind.loaded.name, token))
     else:
-        ports, table = process.lookup("values", bits(elements), values)
+        table = process.top.table(name, address, bits(elements), values, clocked=clocked)
     parameters = {"WIDTH": bits(elements), "TOKENS": len(values)}
     process.instance("rom", parameters, {**ports, "table_data": table, **process.ends()})
 
@@ -331,21 +331,23 @@ def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
             for need, take, give in zip(needs, takes, gives, strict=True)
         ]
         flags = flags[: period(np.array(flags))]
-        ports, table = process.lookup("flags", 3, flags)
-        parameters = {"ACTIONS": len(flags), "WIDTH": bits(want)}
-        process.instance("order", parameters, {**process.ends(x), **ports, "flags": table})
+        act = process.wire("act")
+        word, _ = process.actions("flags", 3, flags, act)
+        ports = {**process.ends(x), "act": act, "flags": word}
+        process.top.instance("order", process.instances, {"WIDTH": bits(want)}, ports)
         return
     depth, tokens = process.depth(), process.process.takes[0].tokens
     low, count = address_bits(depth), depth.bit_length()
     rows, width = reorder_rows(kind.source, tokens, depth)
-    ports, table = process.lookup("reads", width, rows)
-    ports |= {
+    table, last = process.actions("reads", width, rows, process.y[0].claim)
+    ports = {
+        "last": last,
         "address": f"{table}[{low - 1}:0]",
         "zero": f"{table}[{low}]",
         "needed": f"{table}[{low + count}:{low + 1}]",
         "freed": f"{table}[{width - 1}:{low + count + 1}]",
     }
-    process.buffer("reorder", {"TOKENS": tokens, "READS": len(rows)}, ports, x, bits(want))
+    process.buffer("reorder", {"TOKENS": tokens}, ports, x, bits(want))
 
 
 def _interleave(process: ProcessText, kind: kinds.Interleave) -> None:
@@ -354,16 +356,15 @@ def _interleave(process: ProcessText, kind: kinds.Interleave) -> None:
     # The values of an operand may need fewer bits than the result has.
     words = [process.prepared(f"in{k}", want, k) for k in operands]
     source = [int(k) for k in kind.source[: period(kind.source)]]
-    index, table = process.lookup("which", address_bits(len(operands)), source)
+    word, _ = process.actions("which", address_bits(len(operands)), source, process.y[0].claim)
     ports = {
         **process.ends(),
         "x_valid": joined([x.valid for x in process.x]),
         "x_data": joined(words),
         "x_take": joined([x.take for x in process.x]),
-        **index,
-        "which": table,
+        "which": word,
     }
-    process.instance("interleave", {"OPERANDS": len(operands), "WIDTH": bits(want), "ACTIONS": len(source)}, ports)
+    process.top.instance("interleave", process.instances, {"OPERANDS": len(operands), "WIDTH": bits(want)}, ports)
 
 
 def _scan(process: ProcessText, kind: kinds.Scan) -> None:

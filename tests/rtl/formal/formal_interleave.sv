@@ -10,14 +10,14 @@ module formal_interleave #(
     localparam int unsigned INDEX_BITS = (ACTIONS > 1) ? $clog2(ACTIONS) : 1;
     localparam int unsigned RESULTS = 2 * ACTIONS;
     localparam int unsigned WIDTH = 2;
-    logic y_free, y_claim, y_put, which;
+    logic y_free, y_claim, y_put, which, row, last;
     logic [1:0] x_valid, x_take;
     logic [7:0] puts;
     logic [15:0] taken;
     logic [2*WIDTH-1:0] x_data;
     logic [WIDTH-1:0] y_data;
     logic [2*RESULTS*WIDTH-1:0] tokens;
-    logic [INDEX_BITS-1:0] index, next_index;
+    logic [INDEX_BITS-1:0] index;
 
     for (genvar k = 0; k < 2; ++k) begin : g_operand
         formal_operand #(.TOKENS(RESULTS), .WIDTH(WIDTH)) operand (
@@ -28,14 +28,17 @@ module formal_interleave #(
     formal_result #(.RESULTS(RESULTS), .ENDLESS(1'b1), .BY(RESULTS)) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
-    bitsmith_interleave #(.OPERANDS(2), .WIDTH(WIDTH), .ACTIONS(ACTIONS)) dut (
-        .clk, .rst, .x_valid, .x_data, .x_take, .index, .next_index, .which, .y_free, .y_claim, .y_put, .y_data
+    bitsmith_actions #(.ACTIONS(ACTIONS), .WIDTH(1), .AHEAD(SYNCHRONOUS)) actions (
+        .clk, .rst, .act(y_claim), .first(WHICH[0]), .index, .row, .word(which), .last
+    );
+    bitsmith_interleave #(.OPERANDS(2), .WIDTH(WIDTH)) dut (
+        .x_valid, .x_data, .x_take, .which, .y_free, .y_claim, .y_put, .y_data
     );
 
     if (SYNCHRONOUS) begin : g_synchronous
-        always_ff @(posedge clk) which <= WHICH[next_index];
+        always_ff @(posedge clk) row <= WHICH[index];
     end else begin : g_combinational
-        assign which = WHICH[index];
+        assign row = WHICH[index];
     end
 
     // The next token of each operand is that which has not yet been taken.

@@ -16,8 +16,9 @@ module formal_order #(
     logic [7:0] taken, puts;
     logic [WIDTH-1:0] x_data, y_data, expected;
     logic [2*TOKENS*WIDTH-1:0] tokens;
-    logic [INDEX_BITS-1:0] index, next_index;
-    logic [2:0] flags;
+    logic [INDEX_BITS-1:0] index;
+    logic act, last;
+    logic [2:0] flags, row;
 
     formal_operand #(.TOKENS(2 * TOKENS), .WIDTH(WIDTH)) operand (
         .clk, .rst, .eager, .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
@@ -25,14 +26,17 @@ module formal_order #(
     formal_result #(.RESULTS(2 * READS), .ENDLESS(SOURCE[7:0] == 8'd255), .BY(2 * ACTIONS)) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
-    bitsmith_order #(.ACTIONS(ACTIONS), .WIDTH(WIDTH)) dut (
-        .clk, .rst, .x_valid, .x_data, .x_take, .index, .next_index, .flags, .y_free, .y_claim, .y_put, .y_data
+    bitsmith_actions #(.ACTIONS(ACTIONS), .WIDTH(3), .AHEAD(SYNCHRONOUS)) actions (
+        .clk, .rst, .act, .first(FLAGS[2:0]), .index, .row, .word(flags), .last
+    );
+    bitsmith_order #(.WIDTH(WIDTH)) dut (
+        .x_valid, .x_data, .x_take, .act, .flags, .y_free, .y_claim, .y_put, .y_data
     );
 
     if (SYNCHRONOUS) begin : g_synchronous
-        always_ff @(posedge clk) flags <= FLAGS[next_index*3+:3];
+        always_ff @(posedge clk) row <= FLAGS[index*3+:3];
     end else begin : g_combinational
-        assign flags = FLAGS[index*3+:3];
+        assign row = FLAGS[index*3+:3];
     end
 
     logic [7:0] number;

@@ -20,7 +20,10 @@ module formal_reorder #(
     logic [7:0] taken, puts;
     logic [WIDTH-1:0] x_data, y_data, expected;
     logic [2*TOKENS*WIDTH-1:0] tokens;
-    logic [INDEX_BITS-1:0] index, next_index, at;
+    localparam int unsigned WORD = 24;
+    logic [INDEX_BITS-1:0] index, at;
+    logic [WORD-1:0] word;
+    logic last;
 
     formal_operand #(.TOKENS(2 * TOKENS), .WIDTH(WIDTH)) operand (
         .clk, .rst, .eager, .valid(x_valid), .data(x_data), .take(x_take), .tokens, .taken
@@ -28,15 +31,19 @@ module formal_reorder #(
     formal_result #(.RESULTS(2 * READS), .LATENCY(1), .ENDLESS(NEEDED[7:0] == 8'd0), .BY(BY)) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
-    bitsmith_reorder #(.WIDTH(WIDTH), .DEPTH(DEPTH), .TOKENS(TOKENS), .READS(READS)) dut (
-        .clk, .rst, .x_valid, .x_data, .x_take, .index, .next_index,
-        .address(SOURCE[at*8+:ADDRESS_BITS]), .zero(SOURCE[at*8+:8] == 8'd255),
-        .needed(NEEDED[at*8+:COUNT_BITS]), .freed(FREED[at*8+:COUNT_BITS]),
+    bitsmith_actions #(.ACTIONS(READS), .WIDTH(WORD), .AHEAD(SYNCHRONOUS)) actions (
+        .clk, .rst, .act(y_claim), .first({SOURCE[7:0], NEEDED[7:0], FREED[7:0]}), .index,
+        .row({SOURCE[at*8+:8], NEEDED[at*8+:8], FREED[at*8+:8]}), .word, .last
+    );
+    bitsmith_reorder #(.WIDTH(WIDTH), .DEPTH(DEPTH), .TOKENS(TOKENS)) dut (
+        .clk, .rst, .x_valid, .x_data, .x_take, .last,
+        .address(word[16+:ADDRESS_BITS]), .zero(word[23:16] == 8'd255),
+        .needed(word[8+:COUNT_BITS]), .freed(word[COUNT_BITS-1:0]),
         .y_free, .y_claim, .y_put, .y_data
     );
 
     if (SYNCHRONOUS) begin : g_synchronous
-        always_ff @(posedge clk) at <= next_index;
+        always_ff @(posedge clk) at <= index;
     end else begin : g_combinational
         assign at = index;
     end

@@ -124,9 +124,9 @@ module bitsmith_engine #(
 
     logic [AXIS-1:0] columns;
     logic [AXIS-1:0] rows;
-    logic [CHANNEL_BITS-1:0] last_channel;
-    logic [PASS_BITS-1:0] last_pass;
-    logic [BLOCK_BITS-1:0] last_block;
+    logic [CHANNEL_BITS-1:0] before_channel;  // the number of the last one less 1, as of others
+    logic [PASS_BITS-1:0] before_pass;
+    logic [BLOCK_BITS-1:0] before_block;
     logic [LANE_BITS-1:0] leaves_in;  // cycles in which the sums of a pass leave
     logic [WEIGHTS_BITS-1:0] first_weights;
     logic [BIAS_BITS-1:0] first_bias;
@@ -139,7 +139,7 @@ module bitsmith_engine #(
     logic first_signed;  // numbers of the first row of a window are,
     logic later_signed;  // and others
 
-    assign {later_signed, first_signed, abreast, apart, greatest, alike, target, first_bias, first_weights, leaves_in, last_block, last_pass, last_channel, rows, columns}
+    assign {later_signed, first_signed, abreast, apart, greatest, alike, target, first_bias, first_weights, leaves_in, before_block, before_pass, before_channel, rows, columns}
         = descriptor[PLAIN-1:0];
 
     // Of layers with passes outside of windows.
@@ -164,6 +164,8 @@ module bitsmith_engine #(
     logic act;
     logic step;
     logic start;
+    logic begins_layer;  // if it acts
+    logic runs;
     logic flushed;
     logic is_last_layer;
     logic [FLUSH_BITS-1:0] flush;
@@ -173,16 +175,19 @@ module bitsmith_engine #(
     logic is_round_done;  // and of all windows
     logic fills;  // biases come before numbers
 
-    assign is_last_layer = layer == LAST_LAYER;
+    always_ff @(posedge clk) is_last_layer <= layer == LAST_LAYER;  // a cycle later than layer, whose first cycle is one of SETUP
+
     assign leaves = left != '0;
     assign y_claim = act & leaves & is_last_layer;
-    assign ready = (state == LOAD) ? (fills ? w_valid : x_valid) : (~(leaves & is_last_layer) | y_free) & (w_valid | (state != RUN));
+    assign ready = (state == LOAD) ? (fills ? w_valid : x_valid) : (~(leaves & is_last_layer) | y_free) & (w_valid | ~runs);
     assign act = ready & ~rests;
     assign w_take = step | bias_put;
     assign bias_put = act & (state == LOAD) & fills;
     assign x_take = act & (state == LOAD) & ~fills;
-    assign start = act & (state == SETUP);
-    assign step = act & (state == RUN);
+    assign begins_layer = state == SETUP;
+    assign runs = state == RUN;
+    assign start = act & begins_layer;
+    assign step = act & runs;
     assign flushed = act & (state == FLUSH) & ~leaves & (flush == LAST_FLUSH);
 
     generate
@@ -209,10 +214,9 @@ module bitsmith_engine #(
     end
     endgenerate
 
-    // A step ends the numbers of a tap (tap_ends), and what is further out with them.
-    logic [CHANNEL_BITS-1:0] channel;
-    logic [PASS_BITS-1:0] pass;
-    logic [BLOCK_BITS-1:0] block;
+    // The next step ends the numbers of a tap (tap_ends), and what is further out with them. Whether it is taken only enables
+    // registers: it comes late, from the consumer of the results.
+    logic [2:0] is_last_number;  // channel, pass and block are
     logic tap_ends;
     logic row_ends;
     logic pass_ends;
@@ -227,25 +231,25 @@ module bitsmith_engine #(
     logic [1:0] is_last_window;
     logic is_first;  // of a pass
 
-    assign tap_ends = step & (channel == last_channel);
+    assign tap_ends = is_last_number[0];
     assign row_ends = tap_ends & is_last_tap[0];
     assign pass_ends = row_ends & is_last_tap[1];
-    assign block_ends = pass_ends & (outside | (pass == last_pass));
-    assign window_ends = block_ends & (block == last_block);
+    assign block_ends = pass_ends & (outside | is_last_number[1]);
+    assign window_ends = block_ends & is_last_number[2];
     assign line_ends = window_ends & is_last_window[0];
     assign round_ends = line_ends & is_last_window[1];
-    assign layer_ends = round_ends & (pass == last_pass);
+    assign layer_ends = round_ends & is_last_number[1];
 
     genvar k;
     generate
     for (k = 0; k < 2; k = k + 1) begin : g_axis
         logic [PLACE_BITS-1:0] size, first, further, back, onward;
-        logic [TAP_BITS-1:0] last_tap;
-        logic [WINDOW_BITS-1:0] last_window;
+        logic [TAP_BITS-1:0] before_tap;
+        logic [WINDOW_BITS-1:0] before_window;
         logic next_tap;
         logic next_window;
 
-        assign {last_window, last_tap, onward, back, further, first, size} = (k == 0) ? columns : rows;
+        assign {before_window, before_tap, onward, back, further, first, size} = (k == 0) ? columns : rows;
         assign next_tap = (k == 0) ? tap_ends : row_ends;
         assign next_window = (k == 0) ? window_ends : line_ends;
 
@@ -255,7 +259,8 @@ module bitsmith_engine #(
             .WINDOW_BITS(WINDOW_BITS)
         ) axis (
             .clk           (clk),
-            .start         (start),
+            .start         (begins_layer),
+            .go            (start | step),
             .next_tap      (next_tap),
             .next_window   (next_window),
             .size          (size),
@@ -263,8 +268,8 @@ module bitsmith_engine #(
             .further       (further),
             .back          (back),
             .onward        (onward),
-            .last_tap      (last_tap),
-            .last_window   (last_window),
+            .before_tap    (before_tap),
+            .before_window (before_window),
             .is_inside     (is_inside[k]),
             .is_first_tap  (is_first_tap[k]),
             .is_last_tap   (is_last_tap[k]),
@@ -273,6 +278,44 @@ module bitsmith_engine #(
     end
     endgenerate
 
+    logic [2:0] unused_first;
+
+    bitsmith_engine_count #(
+        .BITS(CHANNEL_BITS)
+    ) channels (
+        .clk     (clk),
+        .go      (start | step),
+        .start   (begins_layer),
+        .next    (1'b1),
+        .previous(before_channel),
+        .is_first(unused_first[0]),
+        .is_last (is_last_number[0])
+    );
+
+    bitsmith_engine_count #(
+        .BITS(PASS_BITS)
+    ) passes (
+        .clk     (clk),
+        .go      (start | step),
+        .start   (begins_layer),
+        .next    (outside ? round_ends : pass_ends),
+        .previous(before_pass),
+        .is_first(unused_first[1]),
+        .is_last (is_last_number[1])
+    );
+
+    bitsmith_engine_count #(
+        .BITS(BLOCK_BITS)
+    ) blocks (
+        .clk     (clk),
+        .go      (start | step),
+        .start   (begins_layer),
+        .next    (block_ends),
+        .previous(before_block),
+        .is_first(unused_first[2]),
+        .is_last (is_last_number[2])
+    );
+
     logic [WORD_BITS-1:0] read_at;
     logic [WORD_BITS-1:0] write_at;
     logic [WORD_BITS-1:0] write_step;
@@ -280,7 +323,7 @@ module bitsmith_engine #(
     logic are_abreast;  // those that are written
     logic [PART-1:0] part_down;  // that the first position reads
     logic [PART-1:0] part_across;
-    logic restarts;  // reading
+    logic restarts;  // reading, if it goes on
     logic [POSITIONS-1:0] loads;  // the part in which a number that comes is
     logic is_part_full;
     logic is_loaded;
@@ -293,7 +336,7 @@ module bitsmith_engine #(
     assign next_place = $unsigned(are_abreast ? WORD_BITS'(ABREAST) : WORD_BITS'(1));
     assign is_part_full = x_take & (write_at == LAST_OF_PART);
     assign next_bias = bias_address + $unsigned(BIAS_BITS'(abreast ? ABREAST : 1));
-    assign restarts = start | (step & outside & round_ends);
+    assign restarts = begins_layer | (outside & round_ends);
     assign rereads = (window_ends & ~(outside & round_ends)) | (block_ends & alike);
 
     always_ff @(posedge clk) begin
@@ -305,31 +348,23 @@ module bitsmith_engine #(
         end else if (act) begin
             if (is_loaded) state <= SETUP;
             if (start) state <= RUN;
-            if (layer_ends) state <= FLUSH;
+            if (runs & layer_ends) state <= FLUSH;
             if (flushed) begin
                 state <= is_last_layer ? LOAD : SETUP;
                 layer <= is_last_layer ? '0 : layer + 1'b1;
             end
             if (state == FLUSH && !leaves) flush <= flushed ? '0 : flush + 1'b1;
-            if (pass_ends) left <= leaves_in;
+            if (runs & pass_ends) left <= leaves_in;
             else if (leaves) left <= left - 1'b1;
         end
     end
 
     always_ff @(posedge clk) begin
-        if (start) begin
-            channel <= '0;
-            pass <= '0;
-            block <= '0;
-            weights_address <= first_weights;
-        end else if (step) begin
-            channel <= tap_ends ? '0 : channel + 1'b1;
-            if (outside ? round_ends : pass_ends) pass <= (pass == last_pass) ? '0 : pass + 1'b1;
-            if (block_ends) block <= window_ends ? '0 : block + 1'b1;
-            weights_address <= rereads ? round_weights : weights_address + 1'b1;
+        if (start | step) begin
+            weights_address <= begins_layer ? first_weights : rereads ? round_weights : weights_address + 1'b1;
         end
-        if (act) is_first <= pass_ends | start;
-        if (pass_ends) {is_round_done, is_window_done} <= {round_ends, window_ends & ~(outside & round_ends)};
+        if (act) is_first <= (runs & pass_ends) | begins_layer;
+        if (step & pass_ends) {is_round_done, is_window_done} <= {round_ends, window_ends & ~(outside & round_ends)};
     end
 
     always_ff @(posedge clk) begin
@@ -350,7 +385,7 @@ module bitsmith_engine #(
         ) all_axes (
             .clk    (clk),
             .restart(restarts),
-            .step   (step),
+            .step   (start | step),
             .ends   ({line_ends, window_ends, block_ends, pass_ends, row_ends, tap_ends}),
             .walk   (descriptor[DESCRIPTOR-1:INSIDE]),
             .at     (read_at),
@@ -380,7 +415,7 @@ module bitsmith_engine #(
         ) columns_walk (
             .clk    (clk),
             .restart(restarts),
-            .step   (step),
+            .step   (start | step),
             .ends   ({line_ends, window_ends, block_ends, pass_ends, row_ends, tap_ends}),
             .walk   (descriptor[INSIDE+:WALK]),
             .at     (column_at),
@@ -394,7 +429,7 @@ module bitsmith_engine #(
         ) rows_walk (
             .clk    (clk),
             .restart(restarts),
-            .step   (step),
+            .step   (start | step),
             .ends   ({line_ends, window_ends, block_ends, pass_ends, row_ends, tap_ends}),
             .walk   (descriptor[INSIDE+WALK+:WALK]),
             .at     (row_at),
@@ -418,7 +453,7 @@ module bitsmith_engine #(
             moves <= '0;
         end else begin
             adds  <= {adds[2:1], step};
-            ends  <= {ends[3:1], pass_ends};
+            ends  <= {ends[3:1], step & pass_ends};
             moves <= {moves[3:1], act & leaves};
         end
         begins  <= {begins[2:1], is_first};
@@ -436,7 +471,7 @@ module bitsmith_engine #(
 
         always_ff @(posedge clk) begin
             if (start) weights_of <= first_weights;
-            else if (outside & round_ends) weights_of <= weights_address + 1'b1;
+            else if (step & outside & round_ends) weights_of <= weights_address + 1'b1;
             if (start) bias_of <= first_bias;
             else if (outside & moves[3] & rounds[3]) bias_of <= next_bias;
         end

@@ -32,8 +32,7 @@ module bitsmith_engine_walk #(
     end
 
     always_ff @(posedge clk) begin
-        if (restart) at <= walk[WORD_BITS-1:0];
-        else if (step) at <= next_at;
+        if (step) at <= restart ? walk[WORD_BITS-1:0] : next_at;
     end
 
     generate
@@ -59,8 +58,7 @@ module bitsmith_engine_walk #(
         end
 
         always_ff @(posedge clk) begin
-            if (restart) part <= parts[PART-1:0];
-            else if (step) part <= part + moves + PART'(over);
+            if (step) part <= restart ? parts[PART-1:0] : part + moves + PART'(over);
         end
     end
     endgenerate

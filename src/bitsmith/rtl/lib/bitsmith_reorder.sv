@@ -4,14 +4,13 @@
 // A writer takes tokens into the memory as long as a place is free. A reader does the actions of a frame one after
 // another: it waits until all tokens are there that the action needs, reads one and frees those that will not be
 // read again; the result is put in the next cycle. A token can be read in the cycle after it was taken, its place used again in the
-// cycle after it was freed. What an action does comes from a table outside, in the same cycle as index (a combinational
-// table) or one cycle after next_index (a synchronous one).
+// cycle after it was freed. What an action does comes from a table outside (bitsmith_actions).
 //
 // WIDTH     bits of a token
 // DEPTH     places of the memory (which is rounded up to a power of two), at least as many as any action needs
 // TOKENS    tokens of a frame as they come
-// READS     actions of a frame
 // LARGE     bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
+// last      the action is the last one of a frame
 // address   the token's number in its frame, modulo 2**ADDRESS_BITS
 // zero      give zeros instead
 // needed    tokens that must be there, counted from the first that is not yet freed
@@ -20,19 +19,16 @@ module bitsmith_reorder #(
     parameter int WIDTH = 8,
     parameter int DEPTH = 16,
     parameter int TOKENS = 16,
-    parameter int READS = 16,
     parameter int LARGE = 0,
     parameter int ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1,
-    parameter int COUNT_BITS = $clog2(DEPTH + 1),
-    parameter int INDEX_BITS = (READS > 1) ? $clog2(READS) : 1
+    parameter int COUNT_BITS = $clog2(DEPTH + 1)
 ) (
     input  logic                    clk,
     input  logic                    rst,
     input  logic                    x_valid,
     input  logic [       WIDTH-1:0] x_data,
     output logic                    x_take,
-    output logic [  INDEX_BITS-1:0] index,
-    output logic [  INDEX_BITS-1:0] next_index,
+    input  logic                    last,
     input  logic [ADDRESS_BITS-1:0] address,
     input  logic                    zero,
     input  logic [  COUNT_BITS-1:0] needed,
@@ -42,7 +38,6 @@ module bitsmith_reorder #(
     output logic                    y_put,
     output logic [       WIDTH-1:0] y_data
 );
-    localparam logic [INDEX_BITS-1:0] LAST = INDEX_BITS'(READS - 1);
     localparam int PLACES = 1 << ADDRESS_BITS;
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
     localparam logic [ADDRESS_BITS-1:0] FRAME = ADDRESS_BITS'(TOKENS % PLACES);
@@ -56,14 +51,6 @@ module bitsmith_reorder #(
     assign act = y_free & (held >= needed);
     assign y_claim = act;
 
-    always_comb begin
-        next_index = index;
-        if (act) next_index = (index == LAST) ? '0 : index + 1'b1;
-        if (rst) next_index = '0;
-    end
-
-    always_ff @(posedge clk) index <= next_index;
-
     always_ff @(posedge clk) begin
         if (rst) begin
             write_at <= '0;
@@ -72,7 +59,7 @@ module bitsmith_reorder #(
             y_put <= 1'b0;
         end else begin
             if (x_take) write_at <= write_at + 1'b1;
-            if (act & (index == LAST)) frame_at <= frame_at + FRAME;
+            if (act & last) frame_at <= frame_at + FRAME;
             held  <= (x_take ? held + 1'b1 : held) - (act ? freed : '0);
             y_put <= act;
         end
