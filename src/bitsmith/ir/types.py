@@ -202,6 +202,11 @@ class Span:
     lo: int
     hi: int
 
+    def raw(self, frac: int) -> tuple[int, int]:
+        """The bounds in units of ``2**-frac``."""
+        up, down = max(frac - self.frac, 0), max(self.frac - frac, 0)
+        return self.lo << up >> down, self.hi << up >> down
+
     @property
     def step(self) -> Fraction:
         """The distance between neighbors."""

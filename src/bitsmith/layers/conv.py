@@ -54,6 +54,13 @@ class _Convolution(Weighted):
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         return {"weight": _kernel_scales(operand, result, self.kernel, self.groups), "bias": result}
 
+    def _places(self, positions: Axes) -> Iterator[tuple[Axes, tuple[slice, ...]]]:
+        """Return for each tap the places, of batches, that it is at for so many windows along each axis."""
+        for tap in np.ndindex(*self.size):
+            axes = zip(tap, self.dilation, self.strides, positions, strict=True)
+            places = (slice(t * step, t * step + (n - 1) * stride + 1, stride) for t, step, stride, n in axes)
+            yield tap, (slice(None), *places)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conv(_Convolution):
@@ -106,13 +113,7 @@ class Conv(_Convolution):
         """Return for each tap what it is multiplied with at all positions."""
         positions = self.output_shape([operand.shape[1:]])[:-1]
         x = np.pad(operand, ((0, 0), *self.padding, (0, 0)))
-        for tap in np.ndindex(*self.size):
-            starts = [t * dilation for t, dilation in zip(tap, self.dilation, strict=True)]
-            part = tuple(
-                slice(start, start + (n - 1) * stride + 1, stride)
-                for start, n, stride in zip(starts, positions, self.strides, strict=True)
-            )
-            yield tap, x[(slice(None), *part)]
+        yield from ((tap, x[part]) for tap, part in self._places(positions))
 
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
         parts = [part.reshape(-1, self.groups, self.kernel.shape[-2]) for _, part in self._taps(operands[0])]
@@ -187,17 +188,12 @@ class ConvTranspose(_Convolution):
         return result
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        x, rank = inputs[0], len(self.size)
+        x = inputs[0]
         sizes = _full_sizes(x.shape[1:-1], self.size, self.strides, self.dilation)
         reached = [max(n, crop + kept) for n, crop, kept in zip(sizes, self.crop, self.output, strict=True)]
         full = np.zeros((len(x), *reached, self.kernel.shape[-1]))
-        for tap in np.ndindex(*self.size):
-            starts = [t * dilation for t, dilation in zip(tap, self.dilation, strict=True)]
-            part = tuple(
-                slice(start, start + (n - 1) * stride + 1, stride)
-                for start, n, stride in zip(starts, x.shape[1 : rank + 1], self.strides, strict=True)
-            )
-            full[(slice(None), *part)] += _mixed(x, self.kernel[tap], self.groups)
+        for tap, part in self._places(x.shape[1:-1]):
+            full[part] += _mixed(x, self.kernel[tap], self.groups)
         kept = full[(slice(None), *(slice(crop, crop + n) for crop, n in zip(self.crop, self.output, strict=True)))]
         return kept if self.bias is None else kept + self.bias
 

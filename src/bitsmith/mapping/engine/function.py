@@ -15,10 +15,10 @@ import numpy as np
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.ir.types import Ints, Overflow, Rounding, Span, objects
 from bitsmith.mapping.engine.steps import Following, frac_of
 from bitsmith.mapping.engine.units import Unit
-from bitsmith.mapping.engine.ways import Bound, Group, Moved, Numbers, Way, groups_of, numbered
+from bitsmith.mapping.engine.ways import Group, Moved, Numbers, Way, groups_of, numbered
 from bitsmith.passes.program import simplify
 
 
@@ -130,12 +130,12 @@ class _Functions:
             ({self.numbers[way.unit, way.function] for way in members}, value) for members, value in ways if members
         ]
         kinds = [self.units[way.unit].kind for members, _ in ways for way in members]
-        return self._known(self._chosen(chosen), 0, [Bound(*kind.raw_range, 0) for kind in kinds])
+        return self._known(self._chosen(chosen), 0, [Span(0, *kind.raw_range) for kind in kinds])
 
     def _moved(self, value: Value, amount: int) -> Value:
         return self.builder.apply(ops.Shift(np.array([amount], dtype=np.int64)), value)
 
-    def _shifted(self, value: Value, amounts: Mapping[int, int], known: Sequence[tuple[int, Bound]]) -> Value:
+    def _shifted(self, value: Value, amounts: Mapping[int, int], known: Sequence[tuple[int, Span]]) -> Value:
         """``value`` times two to the power of the amount of the choice; results are ``known`` to be in the bound of a choice."""
         distinct = sorted(set(amounts.values()))
         least, span = distinct[0], distinct[-1] - distinct[0]
@@ -192,7 +192,7 @@ class _Functions:
         limits = min(lows.values()), max(highs.values())
         return self.builder.apply(_cast(0, *limits, Overflow.SAT, op.rounding), value)
 
-    def _known(self, value: Value, frac: int, bounds: Sequence[Bound]) -> Value:
+    def _known(self, value: Value, frac: int, bounds: Sequence[Span]) -> Value:
         """``value``, whose raw values with ``frac`` are known to be in one of ``bounds``: bits are left out."""
         least, most = zip(*(bound.raw(frac) for bound in bounds), strict=True)
         lo, hi = min(least), max(most)

@@ -13,24 +13,9 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.ir import ops
-from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.ir.types import Ints, Span, TensorType, objects
 from bitsmith.mapping.engine.steps import Following, canonical, frac_of
 from bitsmith.mapping.engine.units import Unit
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """The range of a value, in units of ``2**-frac``."""
-
-    lo: int
-    hi: int
-    frac: int
-
-    def raw(self, frac: int) -> tuple[int, int]:
-        """In units of ``2**-frac``."""
-        if frac < self.frac:
-            return self.lo >> (self.frac - frac), self.hi >> (self.frac - frac)
-        return self.lo << (frac - self.frac), self.hi << (frac - self.frac)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +24,7 @@ class Moved:
 
     value: int
     fewer: int
-    bound: Bound
+    bound: Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,13 +113,13 @@ def _way(unit: Unit, number: int, function: int, steps: tuple[Following, ...], k
         wanted |= dict.fromkeys(step.values, ends[0])
     first = wanted[0][1]
     fewer = unit.frac(function) - first
-    sums = Moved(0, fewer, Bound(*unit.total, fewer))
+    sums = Moved(0, fewer, Span(fewer, *unit.total))
     moved, places, have = list[Following | Moved]([sums]), {(0, wanted[0][0]): 1}, [(1, first)]
     for index, (step, (end, work)) in enumerate(zip(steps, ends, strict=True)):
         for value in step.values:
             if (value, end) not in places and not isinstance(steps[value - 1].op, ops.Compare):
                 place, now = have[value]
-                bound = Bound(*kinds[value].raw_range, frac_of(kinds[value]) - work)
+                bound = Span(frac_of(kinds[value]) - work, *kinds[value].raw_range)
                 moved.append(Moved(place, now - work, bound))
                 places[value, end] = len(moved)
         operands = tuple(
@@ -145,7 +130,7 @@ def _way(unit: Unit, number: int, function: int, steps: tuple[Following, ...], k
         if not step.has_places:
             places[index + 1, end] = len(moved)
     lift = frac_of(unit.kind) - frac_of(kinds[-1])
-    return Way(number, function, (*moved, Moved(len(moved), -lift, Bound(*unit.kind.raw_range, 0))), first)
+    return Way(number, function, (*moved, Moved(len(moved), -lift, Span(0, *unit.kind.raw_range))), first)
 
 
 def _works_on(step: Following) -> int:
