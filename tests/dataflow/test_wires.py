@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitsmith.dataflow.wires import Wires, Wiring, repeats
+from bitsmith.dataflow.wires import Wires, Wiring, padding_of, places_in_source, repeats
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
@@ -52,6 +52,33 @@ def wires_of(build: ProgramBuilder, x: Value) -> Wires:
     wiring = Wiring(partition(build.program([("y", y)]), directives))
     tokens = [(stream.token.size, at) for at, one in enumerate(wiring.network.processes) for stream in one.takes[:1]]
     return wiring.of_operand(next(at for size, at in tokens if size == 8))
+
+
+@given(st.integers(0, 1 << 32))
+def test_zeros_of_the_padding_are_those_places_that_have_no_source(seed: int) -> None:
+    rng, build = np.random.default_rng(seed), ProgramBuilder()
+    x = build.input("x", (4, 5, 2), FixedFormat(True, 8, 3))
+    for kind in rng.integers(0, 6, rng.integers(1, 5)):
+        rank, size = len(x.shape), x.shape[0]
+        match int(kind):
+            case 0:
+                before, after = (tuple(rng.integers(0, 2, rank).tolist()) for _ in range(2))
+                x = build.pad(x, before, after)
+            case 1 if size > 1:
+                around = tuple(rng.integers(0, 2, 2).tolist())
+                x = build.window(x, (2,), (int(rng.integers(1, 3)),), (1,), (around,))
+            case 2:
+                x = build.transpose(x, tuple(rng.permutation(rank).tolist()))
+            case 3:
+                x = build.gather(x, rng.integers(0, size, 3), 0)
+            case 4:
+                x = build.reshape(x, (size, -1 if rank < 1 else int(np.prod(x.shape[1:]))))
+            case _:
+                x = build.shift(x, np.array(1))
+    program = build.program([("y", x)])
+    places = places_in_source(program, program.outputs[0].node)[1].reshape(x.shape)
+    padding = padding_of(program, program.outputs[0].node)
+    np.testing.assert_array_equal(np.zeros(x.shape, dtype=np.bool_) if padding is None else padding, places < 0)
 
 
 EIGHT = st.lists(st.integers(0, 1), min_size=8, max_size=8)

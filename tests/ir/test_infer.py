@@ -17,7 +17,7 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.check import check
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Cast, Compare, Const, Input, Linear, Op, Pad, Parameter, Relation, Shift, Table
-from bitsmith.ir.scaling import machine_weights, rescale
+from bitsmith.ir.scaling import machine_weights, raised, rescale
 from bitsmith.ir.types import MAX_FRAC, FixedFormat, Overflow, Rounding, TensorType, objects
 from tests.ir.oracle import evaluate
 
@@ -147,6 +147,12 @@ def test_products_with_weights_have_the_fewest_fractional_bits(seed: int, bits: 
         any(w % 2 for w in column) or (not any(column) and f == 0)
         for column, f in zip(found.T.tolist(), fracs, strict=True)
     )
+
+
+@given(st.lists(st.integers(-(1 << 40), 1 << 40), min_size=1, max_size=4), st.integers(0, 30), st.booleans())
+def test_weights_times_a_power_of_two_are_exact(numbers: list[int], lift: int, in_objects: bool) -> None:
+    weights = objects(numbers) if in_objects else np.array(numbers, dtype=np.int64)
+    assert raised(weights, np.array([lift])).tolist() == [number << lift for number in numbers]
 
 
 @given(st.integers(0, 1 << 32))

@@ -45,6 +45,15 @@ def assert_same(program: Program, directives: Directives, seed: int = 0) -> Netw
     return network
 
 
+def test_a_program_is_laid_out_once_for_equal_directives() -> None:
+    """Others of its layouts have nothing of it, nor have those of an equal program."""
+    program, other = (random_program(3) for _ in range(2))
+    directives = [Directives({}, parallel=parallel) for parallel in (True, False, True)]
+    whole, tokens, again = (partition(program, each) for each in directives)
+    assert again is whole and tokens is not whole
+    assert partition(other, directives[0]) is not whole
+
+
 def assert_equal_values(
     want: npt.NDArray[np.generic],
     want_frac: npt.NDArray[np.int64],
