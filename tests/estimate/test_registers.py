@@ -14,7 +14,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import AddSub, Netlist, RomRead, readers_of
+from bitsmith.netlist.netlist import AddSub, Netlist, readers_of
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -73,43 +73,6 @@ def test_words_that_wait_for_long_are_shift_registers(budget: float, shift: bool
     assert (stages.stages >= AREA.shift_registers) == shift
     with_blocks, _ = found((netlist, stages))
     assert with_blocks.lut == (8 if shift else 0)
-
-
-@pytest.mark.parametrize("bits", [7, 8])
-def test_the_register_before_a_long_table_that_is_read_at_once_is_after_it(bits: int) -> None:
-    """A table of two bits behind a register of the address, whose result a sum reads in the same stage."""
-    build, wide = ProgramBuilder(), FixedFormat(True, bits, 0)
-    x = build.input("x", (2,), FixedFormat(True, 5, 0))
-    a, b = build.slice(x, [0], [1]), build.slice(x, [1], [2])
-    address = build.cast(build.mul(build.cast(build.mul(a, b), wide), a), wide)
-    entry = build.table(address, -1 << bits - 1, np.random.default_rng(0).integers(0, 4, 1 << bits), 0)
-    netlist = reduce_widths(elaborate(build.program([("y", build.add(entry, b))])))
-    stages = pipeline(netlist, SteadyDelays(), 4.0)
-    assert [stages.stage[k] for k, word in enumerate(netlist.words) if isinstance(word.cell, RomRead | AddSub)] == [
-        2,
-        2,
-    ]
-    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), XILINX_7)[0].ff
-    assert ff == stages.register_bits + stages.stages - (bits not in SteadyDelays.tables_of_bits) * (bits - 2)
-
-
-@pytest.mark.parametrize(("named", "summed", "after"), [(8, False, True), (7, False, False), (15, True, False)])
-def test_registers_move_behind_case_statements_of_enough_words_of_a_register(
-    named: int, summed: bool, after: bool
-) -> None:
-    """Yosys takes no fewer words for a memory, and finds no register where the address is a sum, though only of wires."""
-    build, wide = ProgramBuilder(), FixedFormat(False, 5, 0)
-    x = build.input("x", (2,), FixedFormat(False, 5, 0))
-    a, b = build.slice(x, [0], [1]), build.slice(x, [1], [2])
-    address = build.cast(build.mul(build.cast(build.mul(a, b), wide), a), wide)
-    if summed:
-        low = build.cast(address, FixedFormat(False, 4, 0))
-        address = build.add(low, build.shift(build.cast(build.mul(low, b), FixedFormat(False, 1, 0)), 4))
-    values = np.concatenate([np.arange(1, named + 1), np.zeros(32 - named, dtype=np.int64)])
-    netlist = reduce_widths(elaborate(build.program([("y", build.add(build.table(address, 0, values, 0), b))])))
-    stages = pipeline(netlist, SteadyDelays(), 4.0)
-    ff = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), XILINX_7)[0].ff
-    assert (ff != stages.register_bits + stages.stages) == after
 
 
 def test_only_bits_that_are_still_read_are_kept() -> None:

@@ -257,13 +257,13 @@ def test_a_register_that_a_constant_sets_is_inverted_where_it_can_only_be_cleare
     assert luts_of(builder, limit, ECP5) == luts_of(builder, zero, ECP5)
 
 
-@pytest.mark.parametrize(("words", "memory"), [(256, True), (40, False)])
+@pytest.mark.parametrize(("words", "memory"), [(1024, True), (200, False)])
 def test_tables_of_few_named_words_are_no_memory(words: int, memory: bool) -> None:
     """Yosys makes block memory of Cyclone V of a case statement that names at least one in four words."""
-    values = np.zeros(256, dtype=np.int64)
+    values = np.zeros(1024, dtype=np.int64)
     values[: words - 1] = np.random.default_rng(0).integers(1, 256, words - 1)
-    values[255] = 1
+    values[-1] = 1
     builder = ProgramBuilder()
-    x = builder.input("x", (1,), FixedFormat(False, 8, 8))
+    x = builder.input("x", (1,), FixedFormat(False, 10, 10))
     found = estimate_layout(builder.program([("y", builder.table(x, 0, values[None], 0))]), UNROLLED, CYCLONE_V)
     assert (found.bram > 0) == memory

@@ -45,6 +45,7 @@ def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
         'read_verilog -sv "rtl/my table.sv"\n'
         "hierarchy -check -top net\n"
         "proc\n"
+        "memory_map -rom-only * */w:clk %m %d A:rom_style=distributed %u */a:rom_style=block %m %d\n"
         "techmap -map synth/ecp5/adders.v -map synth/ecp5/comparators.v\n"
         "synth_ecp5 -top net\n"
         "tee -q -o synth/ecp5/cells.json stat -json\n"

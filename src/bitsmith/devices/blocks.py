@@ -219,10 +219,6 @@ class MemoryBlock:
         """True if blocks are the cheaper share of a part for a constant table of ``words`` words of ``bits`` bits."""
         return words >= _TABLE_WORDS and words * bits > self.worth_bits * self.count(words, bits)
 
-    def takes_any_table(self, words: int, bits: float) -> bool:
-        """True if Yosys makes block memory of such a table even where it is written as one of look-up tables."""
-        return words >= _TABLE_WORDS and bool(self.filled_bits) and self.fills(words, bits)
-
     def suits_table(self, bits: int) -> bool:
         """True if a constant table of ``bits`` bits is to be read synchronously, so that it can be block memory.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from operator import or_
@@ -19,7 +19,7 @@ from bitsmith.devices.area import AreaModel
 from bitsmith.devices.family import Family
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, View, live_words, operands
+from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, Word, live_words
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 
@@ -57,8 +57,6 @@ def registers(
     area = family.area
     uses = _uses(netlist, stages, absorbed, area)
     memories = _memories(netlist, stages, uses, area)
-    moved = _with_registers_of_tables(netlist, stages, uses, memories)
-    stages, uses = moved, uses if moved == stages else _uses(netlist, moved, absorbed, area)
     ff, lut = stages.stages, 0
     for word, used in uses.items():
         first = stages.stage[word]
@@ -76,43 +74,14 @@ def registers(
     return Registers(ff, lut), memories
 
 
-def _with_registers_of_tables(
-    netlist: Netlist, stages: PipelineStages, uses: _Uses, memories: Mapping[int, int]
-) -> PipelineStages:
-    """Tables that Yosys takes for memories, and that are read at once, have the register of their address after them."""
-    stage = list(stages.stage)
-    for index in set(uses) - set(memories):
-        if stage[index] in uses[index] and _stored(netlist, index, stages):
-            stage[index] -= _is_registered(netlist, index, stages, uses, memories)
-    return replace(stages, stage=tuple(stage))
-
-
-def _is_registered(
-    netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, memories: Mapping[int, int]
-) -> bool:
-    """Return True if the address of a table comes from registers, and not from those within a block memory.
-
-    Sums stay sums for synthesis then, even of operands that have no bit in common. Registers of choices may have a reset.
-    """
-    source, cell = index, netlist.words[index].cell
-    while isinstance(cell, View) or source == index:
-        (source,) = operands(cell)
-        cell = netlist.words[source].cell
-    plain = source in uses and source not in memories and not isinstance(cell, Mux)
-    return plain and max(stages.stage[source], 0) < stages.stage[index]
-
-
-def _stored(netlist: Netlist, index: int, stages: PipelineStages) -> tuple[int, int] | None:
+def _stored(netlist: Netlist, word: Word, rom: RomRead) -> tuple[int, int] | None:
     """The words, up to the last one that is named, and the unlike bits of a case statement that Yosys takes for a memory.
 
-    All but the most frequent word are named. None of anything else.
+    All but the most frequent word are named. None of one that it takes for logic.
     """
-    word = netlist.words[index]
-    if not isinstance(word.cell, RomRead) or index in stages.tables_of_bits:
-        return None
-    entries = [entry >> word.drop & (1 << word.width) - 1 for entry in netlist.tables[word.cell.table]]
-    ((usual, _),), size = Counter(entries).most_common(1), 1 << netlist.words[word.cell.address].width
-    places = [place % size for place, entry in enumerate(entries, word.cell.first) if entry != usual]
+    entries = [entry >> word.drop & (1 << word.width) - 1 for entry in netlist.tables[rom.table]]
+    ((usual, _),), size = Counter(entries).most_common(1), 1 << netlist.words[rom.address].width
+    places = [place % size for place, entry in enumerate(entries, rom.first) if entry != usual]
     words = 1 << max(places, default=0).bit_length()
     if len(places) < _TABLE_WORDS or words // len(places) > _SPARSE:
         return None
@@ -120,13 +89,13 @@ def _stored(netlist: Netlist, index: int, stages: PipelineStages) -> tuple[int, 
 
 
 def _memories(netlist: Netlist, stages: PipelineStages, uses: _Uses, area: AreaModel) -> Mapping[int, int]:
-    """Return the blocks of each table that becomes block memory; without a register at either end none does by itself."""
+    """Return the blocks of each table that becomes block memory."""
     blocks = dict[int, int]()
-    for index in sorted(uses):
-        if stored := _stored(netlist, index, stages):
-            clocked = stages.stage[index] not in uses[index] or _is_registered(netlist, index, stages, uses, blocks)
-            if index in stages.memories or (clocked and area.memory.takes_any_table(*stored)):
-                blocks[index] = area.memory.count(*stored)
+    for index in sorted(stages.memories & uses.keys()):
+        word = netlist.words[index]
+        assert isinstance(word.cell, RomRead)
+        if stored := _stored(netlist, word, word.cell):
+            blocks[index] = area.memory.count(*stored)
     return blocks
 
 

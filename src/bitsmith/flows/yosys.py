@@ -23,6 +23,9 @@ VERILOG = "netlist.v"
 
 _CLOCK = "clk"
 _NAMES = ".names"
+_TABLES_IN_LOGIC = "* */w:clk %m %d A:rom_style=distributed %u */a:rom_style=block %m %d"
+"""Modules whose tables are to be look-up tables. Yosys takes them for memories, and moves registers from before them to after."""
+
 _CASCADE = "bitsmith_chained_product"
 """The module whose sums Yosys is to find as such: it puts them into multiplier blocks."""
 
@@ -95,7 +98,7 @@ class Synthesis:
     def files(self) -> Mapping[str, str | bytes]:
         mapping = self.family.synthesis
         lines = [*mapping.before, *(f"read_verilog -sv {_quoted(source)}" for source in self.sources)]
-        lines += [f"hierarchy -check -top {self.top}", "proc"]
+        lines += [f"hierarchy -check -top {self.top}", "proc", f"memory_map -rom-only {_TABLES_IN_LOGIC}"]
         lines.append(" ".join(("techmap", *(f"-map {self.folder}/{name}" for name in mapping.arithmetic))))
         if any(_CASCADE in source for source in self.sources):
             lines[-1] += f" * *{_CASCADE}* %d"
