@@ -10,7 +10,6 @@ import pytest
 
 from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.storage import Memory
-from bitsmith.dataflow.timing import reorder_rows
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices import ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.count import Count
@@ -145,15 +144,6 @@ def test_a_branch_that_waits_is_counted() -> None:
     alone, beside = builder.program([("y", reduced)]), builder.program([("y", builder.add(reduced, x))])
     sizes = [estimate_layout(program, Directives({}, parallel=False), ECP5) for program in (alone, beside)]
     assert sizes[1].bram == sizes[0].bram + 2  # a row of tokens of 64 bits, until the first window is complete
-
-
-@pytest.mark.parametrize(("tokens", "blocks"), [(128, 2), (96, 1)])
-def test_a_memory_takes_the_attributes_of_the_table_that_addresses_it(tokens: int, blocks: int) -> None:
-    """In Yosys; where frames do not begin at the same place, an adder is between them."""
-    count = Count(ECP5)
-    source = np.random.default_rng(0).permutation(tokens)
-    count.reorder(Stream((tokens,), TensorType.of((), 0, 0, 127)), *reorder_rows(source, tokens, 128), 128, 0)
-    assert count.bram == blocks
 
 
 def test_bits_that_are_alike_in_all_words_of_a_table_take_nothing() -> None:

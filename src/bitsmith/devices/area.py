@@ -38,6 +38,8 @@ class AreaModel:
         memory_luts: per bit of a memory of up to `memory_words` words; larger ones in proportion.
         memory_words: words of a memory of look-up tables; 1: it is made of registers.
         memory_bits: bits of a word that a cell of such a memory holds.
+        memory_folds: so many times the words a cell may hold, of as many times fewer bits.
+        memory_step: bits of a word in steps of which synthesis compares the cost of such a memory with that of a block.
         memory_choice_luts: per bit for each further `memory_words` words.
         block_luts: synthesis makes block memory of what would take more look-up tables than these for each block; 0: where it
             is said so.
@@ -73,6 +75,8 @@ class AreaModel:
     memory_luts: float
     memory_words: int
     memory_bits: int
+    memory_folds: int
+    memory_step: int
     memory_choice_luts: float
     block_luts: float
     control_luts: int
@@ -110,15 +114,20 @@ class AreaModel:
         return math.ceil(self.table_luts[min(address_bits, last)] * width * 2.0 ** max(address_bits - last, 0))
 
     def memory_of_luts(self, words: int, bits: float) -> float:
-        """Return the look-up tables of a memory of ``words`` words of ``bits`` bits that is not in blocks."""
+        """Return the look-up tables of a memory of ``words`` words of ``bits`` bits that is not in blocks: whole cells."""
         rows = -(-words // self.memory_words)
-        return bits * (self.memory_luts * rows + self.memory_choice_luts * (rows - 1))
+        deep = min(rows, self.memory_folds)
+        rows = -(-rows // deep)
+        held = bits if self.memory_bits == 1 else -(-bits * deep // self.memory_bits) * self.memory_bits
+        return self.memory_luts * rows * held + self.memory_choice_luts * (rows - 1) * bits
 
     def prefers_blocks(self, words: int, bits: float) -> bool:
         """Return True if synthesis makes block memory of words that can be read synchronously, by itself."""
         if self.memory.filled_bits:
             return self.memory.fills(words, bits)
-        return 0 < self.block_luts * self.memory.count(words, bits) < self.memory_of_luts(words, bits)
+        rows, held = -(-words // self.memory_words), -(-bits // self.memory_step) * self.memory_step
+        luts = self.memory_luts * rows * held + self.memory_choice_luts * (rows - 1) * bits
+        return 0 < self.block_luts * self.memory.count(words, bits) < luts
 
     def multiplier(
         self, a: int, b: int, product: int | None = None, signed: tuple[bool, bool] = (True, True)

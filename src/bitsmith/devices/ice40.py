@@ -124,6 +124,8 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         memory_luts=0.8,  # registers, and the choice of one
         memory_words=1,
         memory_bits=1,
+        memory_folds=1,
+        memory_step=1,
         memory_choice_luts=0.0,
         block_luts=52.0,  # 64 bits are the cost of a block
         control_luts=18,

@@ -142,6 +142,8 @@ def _area(delays: DelayModel) -> AreaModel:
         memory_luts=1.0,
         memory_words=32,
         memory_bits=1,
+        memory_folds=1,
+        memory_step=1,
         memory_choice_luts=0.0,
         block_luts=0.0,
         control_luts=18,

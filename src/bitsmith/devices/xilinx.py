@@ -109,6 +109,8 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         memory_luts=2 / 3 if delays.block is _DSP48E1 else 4 / 7,  # RAM32M: 6 bits in 4; RAM32M16: 14 in 8
         memory_words=32,
         memory_bits=6 if delays.block is _DSP48E1 else 14,
+        memory_folds=2,
+        memory_step=1,
         memory_choice_luts=0.25,
         block_luts=80.0,  # memories of about 76 stay, of 82 for each do not
         control_luts=22,

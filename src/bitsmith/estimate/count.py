@@ -44,7 +44,7 @@ _UP_AND_DOWN = 1.0
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
 
-_SWEEP_CHOICES, _SWEEP_AXIS, _SWEEP_COUNTERS = Line(-18.0, 11.0), 40.0, Line(12.0, 4.3)
+_SWEEP_CHOICES, _SWEEP_AXIS, _SWEEP_COUNTERS = Line(-21.0, 11.0), 40.0, Line(12.0, 4.3)
 """Over the bits of a number of tokens: choices that a sweep's tables are worth, more for each axis of several, and its counters.
 
 Of 8 to 16 tokens along one axis 34 to 47 look-up tables on AMD's and 71 to 100 on ECP5; of 64 and 256 along two 70 and 78.
@@ -287,11 +287,7 @@ class Count:
             self._choose(bits, share(read))
 
     def reorder(self, taken: Stream, rows: Sequence[int], width: int, depth: int, column: int) -> None:
-        """A memory of ``depth`` tokens, read in the order of a table of ``rows`` of ``width`` bits.
-
-        The words of the table are addresses of the memory. Where nothing is added to them, since each frame begins at the same
-        place, Yosys takes the table's attributes for those of the memory, and makes block memory of either.
-        """
+        """A memory of ``depth`` tokens, read in the order of a table of ``rows`` of ``width`` bits."""
         places, reads = addressed(depth), len(rows)
         address = (places - 1).bit_length()
         self.contents(rows, width)
@@ -299,8 +295,6 @@ class Count:
         self.ff += address + depth.bit_length()
         if column:
             self.memory(Words.IN_TURN, places, taken.bits, column)
-        elif taken.tokens % places == 0 and self._area.memory.takes_table(reads, width):
-            self.bram += self._area.memory.count(places, taken.bits)
         elif not self.memory(Words.BY_ADDRESS, places, taken.bits):
             self.ff += taken.bits
 
@@ -308,6 +302,7 @@ class Count:
         """A constant table of ``rows`` of ``width`` bits, of which synthesis leaves out those that are the same in all."""
         differing = (reduce(or_, rows) ^ reduce(and_, rows)).bit_count()
         block, address = self._area.memory, (len(rows) - 1).bit_length()
+        self.ff += differing * block.suits_table(len(rows) * width)  # it is read ahead, into a register
         if block.says_table(len(rows), width) or block.takes_table(len(rows), differing):
             self.bram += block.table_count(len(rows), width, differing)
         elif differing:

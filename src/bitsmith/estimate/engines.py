@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.tokens import Streams
-from bitsmith.devices.delay import Line
+from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.estimate.count import Count
 from bitsmith.mapping.memories import Words, last_words
 from bitsmith.mapping.multipliers import lane_multipliers
@@ -17,6 +17,11 @@ _ENGINE_LAYER_LUTS, _ENGINE_BLOCK_LUTS = 3.5, 3.0
 
 _ENGINE_CHOICES = 0.6
 """Choices of the sum of a lane, of each of its bits, where one of all leaves."""
+
+
+def walk_ns(kind: Engine, delays: DelayModel) -> float:
+    """The stage in which an engine finds what it reads next: counters choose a step, in three look-up tables, which is added."""
+    return 3 * delays.table(1) + delays.adder((kind.words - 1).bit_length())
 
 
 def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> None:

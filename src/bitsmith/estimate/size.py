@@ -38,7 +38,7 @@ from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.estimate.copies import beside_its_operands, wiring_of_circuits
 from bitsmith.estimate.count import REGISTERS, Count
-from bitsmith.estimate.engines import count_engine
+from bitsmith.estimate.engines import count_engine, walk_ns
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import Mask, OperandsRead, operands_read, share
 from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
@@ -197,7 +197,7 @@ def _with_fifos(
     plan: tuple[Sequence[Fifo], int],
 ) -> Size:
     """The size of a network with the circuits of its token functions, FIFOs of a ``plan``, and its interval."""
-    count, (planned, interval), wiring = Count(family), plan, Wiring(network)
+    count, (planned, interval), wiring, within = Count(family), plan, Wiring(network), 0
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     together = {
         (number, operand): count.together(
@@ -214,7 +214,9 @@ def _with_fifos(
         before, read = count.cells.plus(count.shares.total, -1.0), reads[number]
         for _ in range(process.kind.positions * process.kind.abreast if isinstance(process.kind, Engine) else 1):
             if read.core:
-                count.made(size_of(*beside_its_operands(read.core, wiring, number, depths), family))
+                made = size_of(*beside_its_operands(read.core, wiring, number, depths), family)
+                count.made(made)
+                within += made.bram  # which has registers
             else:
                 _count_process(count, wiring, number, depths.get((number, -1), 0), larger.get((number, -1), 0), read)
         if isinstance(process.kind, Scan):
@@ -227,8 +229,12 @@ def _with_fifos(
                 count, wiring, number, operand, depths[number, operand], column, _bits_read(process, operand, read)
             )
         count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
-    longest = max((stages.longest_ns for _, stages in cores.values()), default=0.0)
-    return replace(count.size(), interval=interval, longest_ns=longest).corrected(family.correction)
+    stages = [stages.longest_ns for _, stages in cores.values()]
+    engines = (process.kind for process in network.processes if isinstance(process.kind, Engine))
+    stages += [walk_ns(kind, family.delays) for kind in engines if cores]
+    longest = max(stages, default=0.0)
+    size = replace(count.size(), interval=interval, longest_ns=longest, reads_memory=count.bram > within)
+    return size.corrected(family.correction)
 
 
 def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipelined]:
