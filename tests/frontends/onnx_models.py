@@ -59,7 +59,9 @@ def graph(
         tensors.append(numpy_helper.from_array(array.astype(np.float32) if array.dtype == np.float64 else array, name))
     results = [onnx.ValueInfoProto(name=name) for name in outputs.split()]
     proto = helper.make_graph(nodes, "graph", values, results, tensors)
-    return helper.make_model(proto, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
+    versions = {"": opset} | {one.domain: 1 for one in nodes if one.domain}
+    imports = [helper.make_opsetid(domain, version) for domain, version in versions.items()]
+    return helper.make_model(proto, opset_imports=imports, ir_version=IR_VERSION)
 
 
 def typed(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known
+from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
+from bitsmith.frontends.ops.contraction import affine_product
+from bitsmith.frontends.ops.logic import compare, truth
+from bitsmith.frontends.ops.selection import split
+from bitsmith.frontends.ops.shape import unsqueeze
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.layer import Floats
 
 
 def _attention(call: Call) -> tuple[Value | None, ...]:
@@ -25,20 +35,33 @@ def _attention(call: Call) -> tuple[Value | None, ...]:
     if not q.rank == k.rank == v.rank or q.rank not in (3, 4):
         raise UnsupportedError(f"operands of {q.rank}, {k.rank} and {v.rank} axes", accepted="three or four axes each")
     flat = q.rank == 3  # (samples, places, heads and channels), else (samples, heads, places, channels)
-    heads, shared = attributes.integer("q_num_heads", 0), attributes.integer("kv_num_heads", 0)
+    cap, mask = attributes.number("softcap", 0.0), _mask(call, k.dims[-2])
     if flat:
-        parts = ((q, heads, "query"), (k, shared, "key"), (v, shared, "value"))
-        q, k, v = (_with_heads(call, *part) for part in parts)
-    dim = 2 if flat else 1
-    k, v = (repeated_heads(build, x, q.shape[q.axis(dim)], dim, suffix) for x, suffix in ((k, "keys"), (v, "values")))
-    scale, cap = attributes.number("scale") if "scale" in attributes else None, attributes.number("softcap", 0.0)
-    mask, suffix = _mask(call, k.dims[3 - dim]), "heads" if flat else ""
-    result, weights, products = attention(build, q, k, v, mask, scale=scale, cap=cap, heads_last=flat, suffix=suffix)
-    if flat:
-        result = build.viewed(result, (*result.dims[:-2], math.prod(result.dims[-2:])), result.batch)
+        heads, shared = attributes.integer("q_num_heads", 0), attributes.integer("kv_num_heads", 0)
+        result, weights, products = _of_heads(call, (q, k, v), (heads, shared, shared), mask, cap)
+    else:
+        k, v = (repeated_heads(build, x, q.shape[q.axis(1)], 1, suffix) for x, suffix in ((k, "keys"), (v, "values")))
+        result, weights, products = attention(build, q, k, v, mask, scale=_scale(call), cap=cap)
     mode = attributes.integer("qk_matmul_output_mode", 0)
     shown = {0: None if cap > 0.0 else products, 3: weights}.get(mode)  # 3 is what the softmax makes of the products
     return result, None, None, shown
+
+
+def _scale(call: Call) -> float | None:
+    return call.attributes.number("scale") if "scale" in call.attributes else None
+
+
+def _of_heads(
+    call: Call, operands: Sequence[Value], heads: Sequence[int], mask: Mask, cap: float = 0.0
+) -> tuple[Value, Value, Value]:
+    """Attention of operands (samples, places, heads and channels), the weights, and the products."""
+    build, names = call.build, ("query", "key", "value")
+    q, k, v = (_with_heads(call, *part) for part in zip(operands, heads, names, strict=True))
+    k, v = (repeated_heads(build, x, heads[0], 2, suffix) for x, suffix in ((k, "keys"), (v, "values")))
+    result, weights, products = attention(
+        build, q, k, v, mask, scale=_scale(call), cap=cap, heads_last=True, suffix="heads"
+    )
+    return build.viewed(result, (*result.dims[:-2], math.prod(result.dims[-2:])), result.batch), weights, products
 
 
 def _with_heads(call: Call, x: Value, heads: int, suffix: str) -> Value:
@@ -70,5 +93,62 @@ def _extended(mask: Array, keys: int) -> Array:
     return np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, missing)], constant_values=left_out)
 
 
+def _columns(start: int, end: int, elements: Floats) -> Floats:
+    return elements[..., start:end]
+
+
+def _merged(call: Call) -> Value:
+    """Attention of onnxruntime, of one operand by weights of queries, keys and values side by side."""
+    whole = call.trained(1, "the weights")
+    sizes = call.attributes.integers("qkv_hidden_sizes") or (whole.shape[-1] // 3,) * 3
+    bias = None if call.operand(2) is None else call.trained(2, "the bias")
+    if len(sizes) != 3 or sum(sizes) != whole.shape[-1]:
+        raise ModelFileError(f"parts {sizes} of {whole.shape[-1]} columns", where=call.attributes.where)
+    parts = []
+    for name, end, size in zip(("query", "key", "value"), accumulate(sizes), sizes, strict=True):
+        columns = partial(_columns, end - size, end)
+        offset = None if bias is None else bias.moved(columns)
+        build = call.build.within(f"{name}_product")
+        parts.append(affine_product(build, "...ij,jk->...ik", call.tensor(0), whole.moved(columns), offset))
+    return _by_runtime(call, parts, mask=3, added=5, past=(4, 6))
+
+
+def _of_three(call: Call) -> Value:
+    """Attention of onnxruntime, of queries, keys and values, which may have a bias side by side."""
+    parts = [call.value(one) for one in call.operands[:3] if one is not None]
+    if [x.rank for x in parts] != [3, 3, 3]:
+        raise UnsupportedError("heads with an axis of their own", accepted="queries, keys and values of three axes")
+    if call.operand(3) is not None:
+        offsets = split(call.build, call.tensor(3), 0, [x.dims[-1] for x in parts])
+        names = ("query_sum", "key_sum", "value_sum")
+        parts = [add(call.build.within(name), *pair) for name, *pair in zip(names, parts, offsets, strict=True)]
+    return _by_runtime(call, parts, mask=4, added=5, past=(6, 7, 8, 9))
+
+
+def _by_runtime(call: Call, parts: Sequence[Value], mask: int, added: int, past: Sequence[int]) -> Value:
+    """Attention with what masks it as onnxruntime's operators say: lengths, truth values, and numbers to be added."""
+    attributes, heads = call.attributes, (call.attributes.integer("num_heads"),) * 3
+    attributes.ignore("mask_filter_value")
+    if any(call.operand(number) is not None for number in past) or attributes.flag("do_rotary", False):
+        raise UnsupportedError("states of the past, or rotated places", accepted="whole sequences without them")
+    masks = [] if call.operand(added) is None else [call.tensor(added)]
+    if call.operand(mask) is not None:
+        kept, keys = call.tensor(mask), parts[1].dims[-2]
+        if kept.rank == 1 and not kept.is_merged:  # lengths
+            kept = unsqueeze(call.build, kept, (1,))
+            kept = compare(call.build, Relation.LT, constant(np.arange(float(keys))), kept, "within")
+        if not 2 <= kept.rank <= 3 or kept.dims[-1] != keys:
+            raise UnsupportedError(f"a mask of axes {kept.dims}", accepted="lengths, or truth values of keys")
+        masks.append(unsqueeze(call.build, truth(call.build, kept, "kept"), (1, 2)[: 4 - kept.rank]))
+    after = 0 if attributes.flag("unidirectional", False) else None
+    return _of_heads(call, parts, heads, Mask(None, after, tuple(masks)))[0]
+
+
 ATTENTION: dict[str, Translation] = {"Attention": Translation(_attention, "Einsum, Softmax and Einsum")}
 """Operators by name."""
+
+MERGED_ATTENTION: dict[str, Translation] = {
+    "Attention": Translation(_merged, "Dense, Einsum, Softmax and Einsum"),
+    "MultiHeadAttention": Translation(_of_three, "Add, Einsum, Softmax and Einsum"),
+}
+"""Operators of the domain ``com.microsoft``, by name."""

@@ -97,7 +97,9 @@ NORMALIZATIONS: dict[str, Translation] = {
     "LayerNormalization": Translation(
         lambda call: (normalization.over_axes(call.build, *_last_axes(call), _parameters(call)),), "LayerNormalization"
     ),
-    "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
+    **dict.fromkeys(
+        ("RMSNormalization", "SimplifiedLayerNormalization"), Translation(_rms_normalization, "RMSNormalization")
+    ),
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), Translation(_groups, "GroupNormalization")),
     "LpNormalization": function(
         normalization.unit,

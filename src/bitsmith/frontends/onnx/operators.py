@@ -124,6 +124,7 @@ def why_unknown(node: Node) -> tuple[str, str]:
     if node.domain:
         return (
             "it belongs to one runtime",
-            "export the model without optimizations for that runtime, or say what it computes (convert(layers={...}))",
+            "export the model without optimizations for that runtime (of onnxruntime's levels at most ORT_ENABLE_EXTENDED), "
+            "or say what it computes (convert(layers={...}))",
         )
     return "it is not an operator that is known here", "replace it by operators that are"

@@ -17,14 +17,9 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
-from bitsmith.frontends.onnx.activations import ACTIVATIONS
-from bitsmith.frontends.onnx.arithmetic import ARITHMETIC
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.products import PRODUCTS
+from bitsmith.frontends.onnx.fused import FUSED, becomes, own
 from bitsmith.frontends.onnx.quantized import QUANTIZED, Along, Grid, dequantized, on_grid, quantized
-from bitsmith.frontends.onnx.reduction import REDUCTIONS
-from bitsmith.frontends.onnx.shape import SHAPES
-from bitsmith.frontends.onnx.spatial import SPATIAL
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.reduction import Reducer
@@ -36,8 +31,6 @@ from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.reduction import Reduction
-
-_REAL: Mapping[str, Translation] = {**ACTIVATIONS, **ARITHMETIC, **PRODUCTS, **REDUCTIONS, **SHAPES, **SPATIAL}
 
 _TENSOR = Along(0)
 """Axis of operands that may have one scale only; more are rejected where they do not fit the axis."""
@@ -89,10 +82,7 @@ def _computed(
 ) -> Value:
     """``operator`` on these operands, quantized as the operands from number ``result`` on say; left out: not at all."""
     plain = call.operand(result) is None
-    build = call.build if plain else call.build.within("real")
-    inner = replace(call, node=replace(call.node, operator=operator, domain=""), operands=tuple(operands), build=build)
-    y = _REAL[operator].read(inner)
-    assert isinstance(y, Value)
+    y = own(call, operator, operands, "" if plain else "real")
     if plain:
         return y
     return quantized(call.build, y, Grid.of(call, result, result + 1, y, _TENSOR), zero_first=zero_first)
@@ -148,14 +138,14 @@ def _concatenation(call: Call) -> Value:
     return _computed(call, "Concat", [_numbers(call, 2 + 3 * number) for number in range(count)], 0)
 
 
-def _translation(read: Callable[[Call], Value], becomes: str) -> Translation:
-    return Translation(read, f"{becomes} and Quantize")
+def _translation(read: Callable[[Call], Value], layers: str) -> Translation:
+    return Translation(read, f"{layers} and Quantize")
 
 
 def _form(
     operator: str, tensors: tuple[int, ...], result: int, plain: tuple[int, ...] = (), *, zero_first: bool = False
 ) -> Translation:
-    return _translation(_Form(operator, tensors, result, plain, zero_first).read, _REAL[operator].becomes)
+    return _translation(_Form(operator, tensors, result, plain, zero_first).read, becomes(operator))
 
 
 def _softmax(call: Call) -> Value:
@@ -227,6 +217,7 @@ QLINEAR: dict[str, Translation] = {
 
 MICROSOFT: dict[str, Translation] = {
     **QUANTIZED,
+    **FUSED,
     "QGemm": _translation(_affine_product, "Dense"),
     **{f"QLinear{name}": _form(name, (0, 3), 6, zero_first=True) for name in ("Add", "Mul")},
     "QLinearAveragePool": _form("AveragePool", (0,), 3, zero_first=True),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import ONE, Kind, MixedSamplesError, Value, constant
+from bitsmith.frontends.builder.value import ONE, Batch, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation, function, integers
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops import selection, shape
@@ -91,9 +91,24 @@ def _split(call: Call) -> tuple[Value, ...]:
     return selection.split(call.build, x, axis, lengths, lambda number: str(number or ""))
 
 
+def _own(call: Call, data: Value, indices: Known) -> Value:
+    """Elements of samples that are merged along the first axis, where each sample has the same ones of its own."""
+    length, counts = data.shape[0], call.build.counts
+    rows = [array.astype(np.int64) for array in indices.at]
+    first = rows[0][:1]
+    for array, count in zip(rows, counts, strict=True):
+        before = np.arange(0, count * length, length).reshape(-1, *(1,) * (first.ndim - 1))
+        if len(array) != count or not np.array_equal(array, before + first):
+            raise MixedSamplesError("picks some of the samples")
+    shapes = [(count, length, *data.dims[1:]) for count in counts]
+    return selection.take(call.build, shape.view(call.build.within("samples"), data, shapes), 1, first[0])
+
+
 def _gather(call: Call) -> Value:
     data, indices, axis = call.required(0), call.required(1), call.attributes.integer("axis", 0)
     if isinstance(indices, Known):
+        if isinstance(data, Value) and data.batch == Batch(0, inner=data.shape[0]) and axis == 0 and not indices.fixed:
+            return _own(call, data, indices)
         return selection.take(call.build, call.value(data), axis, indices.array())
     if isinstance(data, Value):
         raise UnsupportedError(
