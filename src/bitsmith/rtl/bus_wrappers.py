@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bitsmith.rtl.design import DATA, TAKES
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
-from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.library import axi_stream_name, instance
 from bitsmith.rtl.protection import FAULT, fault_registers
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.version import version_numbers
@@ -280,8 +280,6 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
         "busy": "load_busy" if interface.read_back else "1'b0",
         **above,
     }
-    settings = ", ".join(f".{key}({value})" for key, value in parameters.items())
-    connections = ", ".join(f".{key}({value})" for key, value in ports.items())
     lines = [f"wire {ports['clear']};"]
     paged = Text(lines=(f"wire [3:0] {ports['page']};",))
     if interface.read_back:
@@ -296,9 +294,7 @@ def registers(interface: Interface, above: Mapping[str, str], counted: Text | No
     # FRAMES_OUT is of the first output; without counters nothing reads where frames of others end.
     unused = (f"wire unused_out{k} = out{k}_last;" for k in range(1, len(interface.outputs)))
     nothing = Text(lines=("wire [31:0] value_counted = 32'd0;", *unused))
-    return (
-        paged + (counted or nothing) + Text(lines=(*lines, f"bitsmith_control #({settings}) control ({connections});"))
-    )
+    return paged + (counted or nothing) + Text(lines=(*lines, instance("control", "control", parameters, ports)))
 
 
 AXI_LITE = (

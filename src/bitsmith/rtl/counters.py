@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bitsmith.rtl.bus_wrappers import RANGES, Text
 from bitsmith.rtl.interface import Interface, prefix
+from bitsmith.rtl.library import instance
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.rtl.stream_top import joined
 
@@ -36,7 +37,6 @@ def counters(narrow: Interface, *, ranges: bool = False) -> Text:
         "read_word": "s_axi_araddr[9:2]",
         "value": "value_of_counters" if ranges else "value_counted",
     }
-    pins = ", ".join(f".{key}({value})" for key, value in connections.items())
     choice = (
         f"wire [{_WORD - 1}:0] range_value;",
         f"wire [{_WORD - 1}:0] value_of_counters;",
@@ -46,7 +46,7 @@ def counters(narrow: Interface, *, ranges: bool = False) -> Text:
         *(f"wire [{_WORD - 1}:0] data{k} = {text};" for k, text in enumerate(folded)),
         f"wire [{len(narrow.outputs) - 1}:0] limits;",
         *(choice if ranges else (f"wire [{_WORD - 1}:0] value_counted;",)),
-        f"bitsmith_counters #(.STREAMS({len(names)})) counters ({pins});",
+        instance("counters", "counters", {"STREAMS": len(names)}, connections),
     )
     read = (".range_word({page, s_axi_araddr[9:2]})", ".range_value(range_value)") if ranges else ()
     return Text(lines=lines, connections=(".limits(limits)", *read))

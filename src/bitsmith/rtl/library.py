@@ -66,6 +66,14 @@ def library(names: Sequence[str] = WRAPPER_LIBRARY, in_logic: str = "") -> Mappi
     }
 
 
+def instance(module: str, name: str, parameters: Mapping[str, int | str], pins: Mapping[str, str]) -> str:
+    """An instance of the hand-written ``bitsmith_<module>``."""
+    settings, connections = (
+        ", ".join(f".{key}({value})" for key, value in pairs.items()) for pairs in (parameters, pins)
+    )
+    return f"bitsmith_{module} #({settings}) {name} ({connections});"
+
+
 def axi_stream_name(top: str) -> str:
     """The module name, and file name without suffix, of the AXI4-Stream wrapper of ``top``."""
     return f"{top}_axis"

@@ -6,7 +6,7 @@ It is made around ``<top>_dma_axis``, whose streams of beats end in readers and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from bitsmith.rtl.beats import dma_name
@@ -21,7 +21,7 @@ from bitsmith.rtl.bus_wrappers import (
     total,
 )
 from bitsmith.rtl.interface import Interface, prefix
-from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.library import axi_stream_name, instance
 from bitsmith.rtl.stream_ports import StreamPort
 
 _LEAST_BITS = 32
@@ -86,8 +86,8 @@ def _control(streams: int) -> Text:
         "value": "value_above",
     }
     declared = (f"wire [{width * streams - 1}:0] {name};" for name, width in wires.items())
-    instance = _instance("memory_control", "memory_control", {"STREAMS": streams}, connections)
-    return Text(lines=(*declared, "wire written;", "wire [31:0] value_above;", instance))
+    control = instance("memory_control", "memory_control", {"STREAMS": streams}, connections)
+    return Text(lines=(*declared, "wire written;", "wire [31:0] value_above;", control))
 
 
 def _end(number: int, master: str, port: StreamPort, *, again: bool) -> Text:
@@ -122,7 +122,7 @@ def _end(number: int, master: str, port: StreamPort, *, again: bool) -> Text:
         f"assign m_axi_{master}_{identity} = 1'b0;",
         f"wire unused_{master} = m_axi_{master}_{answer};",
         f"assign {name}_tlast = 1'b0;" if reads else f"wire unused_{name}_tlast = {name}_tlast;",
-        _instance("memory_read" if reads else "memory_write", master, parameters, connections),
+        instance("memory_read" if reads else "memory_write", master, parameters, connections),
     )
     return Text(ports=tuple(ports), lines=lines)
 
@@ -136,10 +136,3 @@ def _signals(reads: bool, bits: int) -> Iterator[tuple[str, int]]:
     else:
         yield from (("wvalid", 1), ("wready", 1), ("wdata", bits), ("wstrb", bits // 8), ("wlast", 1))
         yield from (("bvalid", 1), ("bready", 1), ("bresp", 2))
-
-
-def _instance(kind: str, name: str, parameters: Mapping[str, int], connections: Mapping[str, str]) -> str:
-    settings, pins = (
-        ", ".join(f".{key}({value})" for key, value in pairs.items()) for pairs in (parameters, connections)
-    )
-    return f"bitsmith_{kind} #({settings}) {name} ({pins});"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bitsmith.devices.blocks import MemoryBlock
 from bitsmith.devices.protection import Protection, check_bits, with_check_bits
 from bitsmith.errors import ConfigError
+from bitsmith.rtl.library import instance
 
 FAULT = "memory_fault"
 """The port of a circuit with the faults of its memories."""
@@ -99,10 +100,9 @@ def fault_registers(memories: int, first: int) -> list[str]:
         raise ConfigError("CRCs that need the addresses of check bits", where="Monitors", accepted=accepted)
     pins = {name: name for name in ("aclk", "aresetn", "clear")}
     pins |= {"fault": FAULT, "read_word": "s_axi_araddr[7:2]", "value": "faults_value"}
-    connections = ", ".join(f".{key}({value})" for key, value in pins.items())
     return [
         "wire [31:0] faults_value;",
-        f"bitsmith_faults #(.MEMORIES({memories})) faults ({connections});",
+        instance("faults", "faults", {"MEMORIES": memories}, pins),
         f"wire [31:0] value_faults = s_axi_araddr[11:8] == 4'h{_FAULTS >> 8:x} ? faults_value : 32'd0;",
     ]
 

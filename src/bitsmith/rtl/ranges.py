@@ -19,6 +19,7 @@ from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.bus_wrappers import RANGES, Text
 from bitsmith.rtl.design import TAP
 from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.library import instance
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.stream_ports import StreamPort
 
@@ -158,8 +159,7 @@ def range_monitors(watched: Sequence[Watch], moves: Mapping[str, str]) -> Text:
             "read_word": "range_word[3:0]",
             "value": f"range{k}",
         }
-        texts = [", ".join(f".{key}({value})" for key, value in pairs.items()) for pairs in (settings, pins)]
-        lines += [f"logic [{_WORD - 1}:0] range{k};", f"bitsmith_range #({texts[0]}) range{k}_monitor ({texts[1]});"]
+        lines += [f"logic [{_WORD - 1}:0] range{k};", instance("range", f"range{k}_monitor", settings, pins)]
     chosen = " | ".join(f"({{{_WORD}{{range_word[11:4] == 8'd{k}}}}} & range{k})" for k in range(len(watched)))
     ports = ("input logic [11:0] range_word", f"output logic [{_WORD - 1}:0] range_value")
     unused = (

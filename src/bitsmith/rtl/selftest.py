@@ -13,6 +13,7 @@ from bitsmith.ir.types import TensorType, objects
 from bitsmith.rtl.bus_wrappers import Text
 from bitsmith.rtl.driver import Frame
 from bitsmith.rtl.interface import Interface, token_bytes
+from bitsmith.rtl.library import instance
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.protection import FAULT
 from bitsmith.rtl.stream_ports import StreamPort
@@ -84,14 +85,11 @@ def selftest(interface: Interface, stored: StoredBytes, number: str, *, led: boo
         "fault": FAULT if interface.checked else "2'd0",
         "passed": "led" if led else "unused_passed",
     }
-    settings, connections = (
-        ", ".join(f".{key}({value})" for key, value in pairs.items()) for pairs in (parameters, pins)
-    )
     return Text(
         (
             "After configuration and after a break a stored frame is tried, which bitsmith_selftest tells of"
             + (": the light is on if its result is right." if led else "."),
         ),
         ("output logic led",) if led else (),
-        (*(() if led else ("logic unused_passed;",)), f"bitsmith_selftest #({settings}) selftest ({connections});"),
+        (*(() if led else ("logic unused_passed;",)), instance("selftest", "selftest", parameters, pins)),
     )

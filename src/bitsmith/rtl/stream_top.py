@@ -23,6 +23,7 @@ from bitsmith.mapping.slices import islands
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import DATA, TAKES, LayerPart, RtlDesign, tap_ports
 from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.library import instance
 from bitsmith.rtl.memory import address_bits, ram, rom
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.protection import CheckedMemory, Checks
@@ -223,9 +224,7 @@ class StreamTop:
 
     def instance(self, module: str, name: str, parameters: Mapping[str, int], ports: Mapping[str, str]) -> None:
         """Instantiate a hand-written module."""
-        text = ", ".join(f".{key}({value})" for key, value in parameters.items())
-        connections = ", ".join(f".{key}({value})" for key, value in ports.items())
-        self.say(f"bitsmith_{module} #({text}) {name} ({connections});")
+        self.say(instance(module, name, parameters, ports))
 
     def registers(self, words: int, width: int) -> bool:
         """Return True if a clocked table is slow: it is block memory, and several check bits stand after it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bitsmith.errors import ConfigError
 from bitsmith.rtl.bus_wrappers import Text, connected, of_memories, total
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
-from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.library import axi_stream_name, instance
 from bitsmith.rtl.selftest import StoredBytes, selftest
 from bitsmith.rtl.stream_ports import StreamPort
 
@@ -40,9 +41,8 @@ def uart(interface: Interface, clk_hz: int, baud: int, stored: StoredBytes | Non
     sizes = [port.tokens * token_bytes(port) for port in interface.inputs]
     replies = sum(port.tokens * token_bytes(port) for port in interface.outputs)
     number, number_bits = "in_number" if len(sizes) > 1 else "unused_number", max((sum(sizes) - 1).bit_length(), 1)
-    link = _link(
-        f".CLK_HZ({clk_hz}), .BAUD({baud}), .FRAME_BYTES({sum(sizes)})", number, number_bits, tested=stored is not None
-    )
+    settings = {"CLK_HZ": clk_hz, "BAUD": baud, "FRAME_BYTES": sum(sizes)}
+    link = _link(settings, number, number_bits, tested=stored is not None)
     head = Text(
         (
             f"{interface.top} with a serial port of {baud} baud, 8N1, on a clock of {clk_hz} Hz.",
@@ -81,7 +81,7 @@ def uart(interface: Interface, clk_hz: int, baud: int, stored: StoredBytes | Non
     return text.module(interface, uart_name(interface.top), axi_stream_name(interface.top))
 
 
-def _link(settings: str, number: str, number_bits: int, *, tested: bool) -> tuple[str, ...]:
+def _link(settings: Mapping[str, int], number: str, number_bits: int, *, tested: bool) -> tuple[str, ...]:
     """The link, between which and the circuit there is a self-test if it is ``tested``."""
     pins = {name: name for name in ("clk", "uart_rx", "uart_tx", "rst", "out_valid", "out_ready")}
     pins |= {"in_valid": "in_valid", "in_data": "in_byte", "in_number": number, "out_data": "out_byte"}
@@ -97,8 +97,7 @@ def _link(settings: str, number: str, number_bits: int, *, tested: bool) -> tupl
             *(f"logic [7:0] {name}_data;" for name in ("host", "reply")),
             f"logic [{number_bits - 1}:0] host_number;",
         )
-    connections = ", ".join(f".{key}({value})" for key, value in pins.items())
-    return (*wires, f"bitsmith_uart_link #({settings}) link ({connections});")
+    return (*wires, instance("uart_link", "link", settings, pins))
 
 
 def _input(signal: str, port: StreamPort, mine: str) -> Text:
