@@ -43,7 +43,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import require_pipeline
 from bitsmith.model import Model
-from bitsmith.options.option import among, check_arguments, check_names
+from bitsmith.options.option import among, check_arguments
 from bitsmith.options.project import ProjectConfig, keys_of, read_project, values_of
 from bitsmith.options.signature import taking
 from bitsmith.options.table import MODEL_ARGUMENTS, Arguments, NetworkOptions, Options, ReadingOptions, ResultOptions
@@ -120,7 +120,6 @@ def configured(
     model: AnyModel, config: ConfigLike = None, weights: str | Path | None = None, **options: Unpack[NetworkOptions]
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
-    check_names(options, NetworkOptions, "configured")
     framework = framework_of(model)
     return _Read.of(framework, framework.with_inputs(model, None), config, weights, options).network()
 

@@ -102,12 +102,3 @@ _Some = TypeVar("_Some")
 def among(kind: type[_Some], options: Mapping[str, object]) -> _Some:
     """Those of ``options`` that a dictionary of type ``kind`` has."""
     return cast("_Some", {name: value for name, value in options.items() if name in kind.__annotations__})
-
-
-def check_names(options: Mapping[str, object], kind: type, function: str) -> None:
-    """Refuse names that a dictionary of type ``kind`` has not, as Python does.
-
-    Raises:
-        TypeError: there are some.
-    """
-    check_arguments(options, kind.__annotations__, function)
