@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.builder.builder import Builder
@@ -136,6 +136,22 @@ class Table:
 
 def _names(key: type) -> tuple[str, ...]:
     return key.__name__, f"{key.__module__}.{key.__qualname__}"
+
+
+def operator_call(
+    inputs: tuple[Tensor, ...], options: Mapping[str, object], build: Builder, kind: str, where: str
+) -> Call:
+    """A use of an operator, whose constants are its weights, and which has no sub-layers."""
+
+    def refused(*_: object) -> NoReturn:
+        raise ConfigError(
+            f"a sub-layer of {kind}", where=where, accepted="those of live layers of Keras, or weights of modules"
+        )
+
+    def stored(parts: Sequence[str]) -> tuple[Floats, ...]:
+        return refused() if parts else tuple(x.array for x in inputs if x.array is not None)
+
+    return Call(inputs, options, None, build, stored, refused)
 
 
 def translated(translate: Translate, call: Call, where: str) -> tuple[Value, ...]:

@@ -113,6 +113,11 @@ class LayerCall:
         stored = [Stored(one.shape, partial(np.array, one.elements), one.quantizer) for one in tensors]
         return replace(self, stored=lambda _: stored)
 
+    def stored_of(self, part: str) -> Callable[[Sequence[str]], Sequence[Stored]]:
+        """Variables, as by :attr:`stored`, of the sub-layer that is the attribute ``part``."""
+        own = len(self.stored(()))
+        return lambda parts: self.stored((part, *(f"{part}/{one}" for one in parts)))[own:]
+
     def _read(self, tensor: Stored, name: str, shape: Shape) -> Value:
         if tensor.shape != shape:
             raise self.config.error(f"{name} has shape {tensor.shape}", f"shape {shape}")

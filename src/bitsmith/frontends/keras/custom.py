@@ -11,7 +11,6 @@ from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.custom.call import Call, Table, Translate, translated
 from bitsmith.frontends.custom.tensor import Tensor
-from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.graph import Call as Use
@@ -76,14 +75,9 @@ class CustomLayers:
             raise UnsupportedError(
                 f"{class_name} is not a layer that is known here", where=where, remedy="give its translation in layers"
             )
-        own = len(call.stored(()))
-
-        def stored(parts: Sequence[str]) -> Sequence[Stored]:
-            return call.stored([name, *(f"{name}/{one}" for one in parts)])[own:]
-
         build = replace(call.build.within(name.replace("/", "_")), source=class_name)
         given: Operands[Value] = Operands(operands, {})
-        inner = replace(call, config=_config(layer, where), given=given, stored=stored, build=build)
+        inner = replace(call, config=_config(layer, where), given=given, stored=call.stored_of(name), build=build)
         return translation.results(inner)
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bitsmith.errors import ConfigError
-from bitsmith.frontends.custom.call import Call, Operator, Table, Translate, translated
+from bitsmith.frontends.custom.call import Operator, Table, Translate, operator_call, translated
 from bitsmith.frontends.custom.tensor import Tensor
 from bitsmith.frontends.onnx.call import Call as Use
 from bitsmith.frontends.onnx.call import Results, Translation
 from bitsmith.frontends.onnx.graph import Node, with_nested
 from bitsmith.frontends.outputs import Numbers
-from bitsmith.layers.layer import Floats
 
 if TYPE_CHECKING:
     import onnx
@@ -30,23 +28,9 @@ def custom_translation(node: Node, table: Table) -> Translation | None:
 
 
 def _read(translate: Translate, use: Use) -> Results:
-    build = use.build
-    inputs = tuple(Tensor(build, use.value(one)) for one in use.operands if one is not None)
-
-    def stored(parts: Sequence[str]) -> tuple[Floats, ...]:
-        if parts:
-            raise _no_part(use.name)
-        return tuple(x.array for x in inputs if x.array is not None)
-
-    def part(name: str, operands: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        raise _no_part(use.name)
-
-    call = Call(inputs, use.attributes.plain(), None, build, stored, part)
+    inputs = tuple(Tensor(use.build, use.value(one)) for one in use.operands if one is not None)
+    call = operator_call(inputs, use.attributes.plain(), use.build, "an ONNX operator", use.name)
     return translated(translate, call, use.name)
-
-
-def _no_part(where: str) -> ConfigError:
-    return ConfigError("a sub-layer of an ONNX operator", where=where, accepted="those of live layers of Keras")
 
 
 def operator_classes(model: onnx.ModelProto, table: Table) -> list[type[OpRun]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.builder.builder import finite
-from bitsmith.frontends.custom.call import Call, Table, Translate, translated
+from bitsmith.frontends.custom.call import Call, Table, Translate, operator_call, translated
 from bitsmith.frontends.custom.tensor import Tensor
 from bitsmith.frontends.torch.call import Call as Use
 from bitsmith.frontends.torch.call import Result, Translation
@@ -102,17 +102,8 @@ def _read_operator(translate: Translate, use: Use) -> Result:
             inputs += [Tensor(use.build, use.value(one, name)) for one in listed]
         else:
             options[name] = argument
-
-    def stored(parts: Sequence[str]) -> tuple[Floats, ...]:
-        if parts:
-            raise ConfigError(
-                "a sub-layer of a PyTorch operator",
-                where=use.node.name,
-                accepted="those of modules, or of layers of Keras",
-            )
-        return tuple(x.array for x in inputs if x.array is not None)
-
-    return translated(translate, Call(tuple(inputs), options, None, use.build, stored, _no_part), use.node.name)
+    call = operator_call(tuple(inputs), options, use.build, "a PyTorch operator", use.node.name)
+    return translated(translate, call, use.node.name)
 
 
 def _is_tensors(argument: Argument) -> bool:

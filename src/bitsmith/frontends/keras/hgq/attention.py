@@ -11,7 +11,6 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value, constant
-from bitsmith.frontends.files.hdf5 import Stored
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import LEFT_OUT, Softmax, quantizer
@@ -119,14 +118,9 @@ class _Class:
 
 def part_of(call: LayerCall, part: str, x: Value, config: Mapping[str, Json], suffix: str) -> LayerCall:
     """The call of a layer that ``call``'s holds as its attribute ``part``."""
-    own = len(call.stored(()))
-
-    def stored(parts: Sequence[str]) -> Sequence[Stored]:
-        return call.stored((part, *(f"{part}/{one}" for one in parts)))[own:]
-
     fields = Fields(config, f"{call.config.where}, {part}")
     build = replace(call.build.within(suffix), where=fields.where)
-    return replace(call, config=fields, given=Operands((x,), {}), stored=stored, build=build)
+    return replace(call, config=fields, given=Operands((x,), {}), stored=call.stored_of(part), build=build)
 
 
 def _product(

@@ -171,7 +171,7 @@ def _checked(config: Fields, k: Bits, i: Bits, f: Bits, only_rounds: bool) -> tu
 
 def variables(call: LayerCall, part: str) -> Sequence[Stored]:
     """The variables of the sub-layer ``part`` alone."""
-    return call.stored((part,))[len(call.stored(())) :]
+    return call.stored_of(part)(())
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
