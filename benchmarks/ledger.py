@@ -7,7 +7,7 @@ FOLDER holds a git repository for each one that ledger.toml names, as for ``publ
 UltraScale+ part with 2 ns of logic a stage, without block memory. Outputs of the emulator are compared with those of the authors'
 framework on 1,000 random inputs. Look-up tables and flip-flops are Yosys's, those of shift registers among both; nanoseconds are
 those of the slowest stage by the rules of ``stage_times.py``. With ``--rivals``, the Python of an environment that has alkaid and
-hgq2, alkaid makes circuits of as many stages of the same files, whose outputs must be equal, too.
+hgq2, alkaid makes circuits of as many stages of the same files, whose outputs are compared with ours, too.
 
 ledger.tsv gets a line for each network as it ends; one whose file has a line there is not looked at again without ``--again``.
 Circuits that Yosys has counted are kept, so that a network whose seconds were too few goes on where it was stopped. ``--page``
@@ -83,8 +83,8 @@ class Network:
 class Row:
     """A network's circuit: the share of samples whose outputs equal the framework's, cells, stages, nanoseconds.
 
-    ``alkaid_*`` are those of alkaid's circuit of as many stages, and ``paced_*`` those of a small circuit of
-    ours whose slowest stage is no longer than alkaid's; 0 where there is none.
+    ``alkaid_*`` are those of alkaid's circuit of as many stages, beside our outputs, and ``paced_*`` those of a small circuit
+    of ours whose slowest stage is no longer than alkaid's; 0 where there is none.
     """
 
     sha256: str
@@ -96,12 +96,14 @@ class Row:
     stage_ns: float
     estimated_lut: int
     estimated_ff: int
+    alkaid_equal: float
     alkaid_lut: int
     alkaid_ff: int
     alkaid_ns: float
     paced_lut: int
     paced_ff: int
     paced_stages: int
+    paced_ns: float
     seconds: float
 
 
@@ -139,11 +141,11 @@ def measured(path: Path, digest: str, rivals: str | None) -> Row:
         case, names = Step(model=str(path)), frozenset({"alkaid3"})
         samples = np.concatenate([given.reshape(SAMPLES, -1) for given in inputs], axis=1)[: len(outputs)]
         others = Rivals(rivals).made(case, samples, outputs, circuit.stages, family, names)
-    other: tuple[float, ...] = (0, 0, 0.0, 0, 0, 0)
+    other: tuple[float, ...] = (0.0, 0, 0, 0.0, 0, 0, 0, 0.0)
     for made in others:
         found = as_fast(program, family, made.stage_ns)
-        pace = (*cells(found), found.stages) if found else (0, 0, 0)
-        other = (*cells(made), round(made.stage_ns, 2), *pace)
+        pace = (*cells(found), found.stages, round(found.stage_ns, 2)) if found else (0, 0, 0, 0.0)
+        other = (made.equal, *cells(made), round(made.stage_ns, 2), *pace)
     numbers = (*cells(circuit), float(circuit.found.bram or 0), circuit.stages, round(circuit.stage_ns, 2))
     seconds = round(time.process_time() - started, 1)
     return Row(digest, float(equal), *numbers, expected.lut, expected.ff, *other, seconds)
@@ -190,7 +192,7 @@ def keep(row: Row) -> None:
 def table(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:
     """The table of the page, in Markdown."""
     lines = [
-        "| task | score | LUT / FF | stages | slowest | estimates | alkaid, LUT / FF | its slowest | at its pace "
+        "| task | score | LUT / FF | stages | slowest | estimates | alkaid, LUT / FF | its slowest | at its pace, stages "
         "| published, LUT / FF |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
@@ -208,11 +210,17 @@ def table(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:
             f"{row.estimated_lut / row.lut:.2f}, {row.estimated_ff / row.ff:.2f}",
             f"{row.alkaid_lut:,} / {row.alkaid_ff:,}" if row.alkaid_lut else "",
             f"{row.alkaid_ns:.2f} ns" if row.alkaid_lut else "",
-            f"{row.paced_lut:,} / {row.paced_ff:,}, {row.paced_stages} stages" if row.paced_lut else "",
+            paced(row),
             published,
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def paced(row: Row) -> str:
+    """The circuit at the pace of alkaid's; older lines do not say how long its slowest stage takes."""
+    slowest = f" of {row.paced_ns:.2f} ns" if row.paced_ns else " stages"
+    return f"{row.paced_lut:,} / {row.paced_ff:,}, {row.paced_stages}{slowest}" if row.paced_lut else ""
 
 
 def summary(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:
@@ -229,13 +237,14 @@ def summary(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:
             [(row.paced_ff, row.alkaid_ff) for row in pairs if row.paced_lut],
         )
     )
-    equal = sum(row.equal == 1.0 for row in found)
+    equal, alike = sum(row.equal == 1.0 for row in found), sum(row.alkaid_equal == 1.0 for row in pairs)
     return (
         f"Means are geometric, of {len(pairs)} networks. At equal stages the circuits take {luts:.2f} of alkaid's\n"
         f"look-up tables and {ffs:.2f} of its flip-flops. Their slowest stage takes {times:.2f} of the time of alkaid's.\n"
         f"At a slowest stage that is no longer than alkaid's they take {paced_luts:.2f} of its look-up tables\n"
         f"and {paced_ffs:.2f} of its flip-flops.\n"
-        f"Outputs of {equal} of {len(found)} networks equal the framework's on all of {SAMPLES:,} random inputs."
+        f"Outputs of {equal} of {len(found)} networks equal the framework's on all of {SAMPLES:,} random inputs,\n"
+        f"alkaid's those of {alike} of {len(pairs)}."
     )
 
 
