@@ -195,7 +195,7 @@ class FoldedProduct:
         elements = objects(tokens[0] << objects(union_type(have, 1).frac - have.frac))  # in the scale of all lanes
         lanes = elements.shape[1]
         vectors = elements.reshape(-1, groups, steps, lanes, n)
-        weights = self.weights.reshape(groups, steps, n, self.sets, -1)
+        weights = objects(self.weights).reshape(groups, steps, n, self.sets, -1)
         weights = np.tile(weights, (1, 1, 1, lanes // self.sets, 1))
         return [np.asarray(np.einsum("vgsln,gsnlm->vglm", vectors, weights), dtype=np.object_)]
 

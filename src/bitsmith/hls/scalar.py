@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.errors import RangeError
 from bitsmith.ir.scaling import rescale
-from bitsmith.ir.types import Fracs, Ints, TensorType, objects, width_of
+from bitsmith.ir.types import Fracs, IntArray, Ints, TensorType, objects, width_of
 
 MAX_WIDTH = 512
 """Widest scalar in bits: products of two of them are within what the vendors' types are compiled for (1024 bits)."""
@@ -70,7 +70,7 @@ def accumulator(result: Scalar, fracs: Sequence[int]) -> Scalar:
     return Scalar(result.signed, result.integer + frac, result.integer)
 
 
-def common_raw(raw: Ints, frac: Fracs) -> tuple[Ints, Scalar]:
+def common_raw(raw: IntArray, frac: Fracs) -> tuple[Ints, Scalar]:
     """Constants ``raw * 2**-frac`` with one ``frac`` for all, and the format that holds them."""
     raw = objects(raw)
     spread = np.where(raw == 0, int(np.min(frac)), np.broadcast_to(frac, raw.shape)).astype(np.int64)

@@ -5,6 +5,7 @@ Definitions: IEEE 1666-2011 (SystemC), 7.10.9 "Quantization modes" and 7.10.10 "
 
 from __future__ import annotations
 
+from functools import partial
 from typing import assert_never
 
 import numpy as np
@@ -52,12 +53,13 @@ def folded(raw: int, lo: int, hi: int, overflow: Overflow) -> int:
             assert_never(overflow)
 
 
-_dropped, _folded = np.frompyfunc(dropped, 3, 1), np.frompyfunc(folded, 4, 1)
+_dropped = {rounding: np.frompyfunc(partial(dropped, rounding=rounding), 2, 1) for rounding in Rounding}
+_folded = {overflow: np.frompyfunc(partial(folded, overflow=overflow), 3, 1) for overflow in Overflow}
 
 
 def drop_bits(raw: Ints, drop: Ints, rounding: Rounding) -> Ints:
     """`dropped` of each element."""
-    return objects(_dropped(objects(raw), objects(drop), rounding))
+    return objects(_dropped[rounding](objects(raw), objects(drop)))
 
 
 def rounded_range(kind: TensorType, frac: Fracs, rounding: Rounding) -> tuple[Ints, Ints]:
@@ -68,4 +70,4 @@ def rounded_range(kind: TensorType, frac: Fracs, rounding: Rounding) -> tuple[In
 
 def fold_overflow(raw: Ints, lo: Ints, hi: Ints, overflow: Overflow) -> Ints:
     """`folded` of each element."""
-    return objects(_folded(objects(raw), objects(lo), objects(hi), overflow))
+    return objects(_folded[overflow](objects(raw), objects(lo), objects(hi)))

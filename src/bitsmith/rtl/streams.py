@@ -25,7 +25,7 @@ from bitsmith.devices.family import Part
 from bitsmith.devices.protection import Protection
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
-from bitsmith.ir.types import Ints, machine
+from bitsmith.ir.types import IntArray, machine
 from bitsmith.mapping.multipliers import Pairs, multipliers, own_latency
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.rtl.design import TAP, RtlDesign
@@ -418,7 +418,7 @@ def _feedback(process: ProcessText, kind: kinds.Feedback) -> None:
     process.instance("feedback", parameters, ports)
 
 
-def _packed(words: Ints, elements: Layout) -> list[int]:
+def _packed(words: IntArray, elements: Layout) -> list[int]:
     """Rows of raw values as the bits of one word each, the first value lowest."""
     columns = (words if (found := machine(words)) is None else found).T
     bits = [

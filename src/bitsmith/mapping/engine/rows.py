@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.dataflow.engine import ENGINE_STAGES, bias_group
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid
 from bitsmith.dataflow.storage import weight_bits
-from bitsmith.ir.types import IntArray, width_of
+from bitsmith.ir.types import IntArray, objects, width_of
 from bitsmith.mapping.engine.units import Unit
 from bitsmith.mapping.folding import divisors
 
@@ -73,7 +73,7 @@ def _layer(unit: Unit, row: Row, abreast: int) -> EngineLayer:
     apart, (count, steps, columns) = _is_apart(unit, row.banks, abreast), unit.weights.shape
     weights: IntArray
     if apart:
-        alike = np.broadcast_to(unit.weights, (max(count, row.banks), steps, 1))
+        alike = np.broadcast_to(objects(unit.weights), (max(count, row.banks), steps, 1))
         weights = alike.reshape(-1, 1, row.banks, steps).transpose(0, 1, 3, 2)
     else:
         most = ((lanes, steps * (1 if lanes % abreast else abreast)) for lanes in divisors(columns))

@@ -160,10 +160,10 @@ def _summed(unit: Unit) -> list[TensorType]:
     """The types of sums with biases of the columns that have each function."""
     by_function = np.argsort(unit.chosen.astype(np.int64), kind="stable")
     places, lows, highs = (objects(part)[by_function] for part in unit.sums.full())
-    fracs, biases, room = objects(unit.fracs)[by_function], unit.bias[by_function], unit.room
+    fracs, biases, room = objects(unit.fracs)[by_function], unit.bias[by_function], objects([unit.room])
     if np.any(biases != 0):
         fracs = np.maximum(fracs, unit.bias_frac)
-        biases, room = (objects(each << (fracs - unit.bias_frac)) for each in (biases * (room == 0), room))
+        biases, room = (objects(each << fracs - unit.bias_frac) for each in (biases * (unit.room == 0), room))
     ups, starts = fracs - places, np.unique(unit.chosen[by_function].astype(np.int64), return_index=True)[1]
     least = np.minimum.reduceat((lows << ups) + biases - room, starts)
     most = np.maximum.reduceat((highs << ups) + biases + room, starts)
