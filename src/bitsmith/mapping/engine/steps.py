@@ -173,8 +173,8 @@ def canonical(function: Sequence[Following], kind: TensorType) -> tuple[tuple[Fo
                 del steps[-1], kinds[-1], readers[-1]
                 (value,) = before.values
                 step = _bounded(_cast(step.op, value, kinds[value]), bound, after=False)
-            made = step.applied(kinds)
-            if kinds[value] == made:
+            result = step.applied(kinds)
+            if kinds[value] == result:
                 places.append(value)
                 readers[value] += left[number] - 1
                 continue
@@ -183,7 +183,7 @@ def canonical(function: Sequence[Following], kind: TensorType) -> tuple[tuple[Fo
             if bound is not None:
                 del kinds[-1], readers[-1]
                 step = _bounded(steps.pop(), bound, after=True)
-        kinds.append(made if isinstance(origin.op, ops.Cast) else step.applied(kinds))
+        kinds.append(result if isinstance(origin.op, ops.Cast) else step.applied(kinds))
         steps.append(step)
         places.append(len(steps))
         readers.append(left[number])
