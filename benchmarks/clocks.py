@@ -1,8 +1,9 @@
 """Clocks that are expected before any tool runs beside those that nextpnr reaches, of random networks on ECP5.
 
-``clocks.py [--number N] [--seed K] [--most LUTS] [--table FILE]``. Networks of all kinds of ``drawn.py`` but those of HGQ2 are
-drawn for a seed, in turn, synthesized, placed and routed, unless they have fewer than 150 or more than ``LUTS`` look-up tables by
-estimate. The table gets a line for each.
+``clocks.py [--number N] [--seed K] [--seconds S] [--most LUTS] [--results FILE] [--table FILE]``. Networks of all kinds of
+``drawn.py`` but those of HGQ2 are drawn for a seed, in turn, synthesized, placed and routed until the seconds are over, unless
+they have fewer than 150 or more than ``LUTS`` look-up tables by estimate. What was routed is kept: the next run goes on. The
+table gets a line for each.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import csv
 import random
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from drawn import KINDS, PARTS, quiet
-from estimates import expected
+from estimates import Results, expected
 from tests.flows.runs import netlist, place_and_route, synthesize
 
-from bitsmith.devices import ECP5, resolve_part
+from bitsmith.building.design import Circuit
+from bitsmith.devices import ECP5, Family, resolve_part
 from bitsmith.errors import BitsmithError
 
 _LEAST = 150
@@ -32,22 +35,26 @@ def draws(number: int, seed: int) -> Iterator[tuple[str, int]]:
         yield kinds[count % len(kinds)], rng.randrange(1 << 30)
 
 
-def clocks(kind: str, seed: int, most: int) -> tuple[int, float, float] | None:
-    """Look-up tables by estimate, and the clocks that are expected and reached in MHz; None of other sizes."""
+def clocks(kind: str, seed: int, most: int, results: Results, until: float) -> tuple[int, float, float] | None:
+    """Look-up tables by estimate, and the clocks that are expected and reached in MHz; None of other sizes, or ``until`` then."""
     _, convert = KINDS[kind](random.Random(seed), kind, PARTS["ecp5"])
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        model = quiet(convert)(folder / "made")
+        model = quiet(convert)(Path(name) / "made")
         size, made = expected(model, ECP5)
-        if not _LEAST < size.lut < most:
+        if not _LEAST < size.lut < most or (time.monotonic() > until and not results.knows(made.sources, ECP5)):
             return None
+        return size.lut, model.estimate().fmax_mhz, results.kept(made, ECP5, _routed)["mhz"]
+
+
+def _routed(made: Circuit, family: Family) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         paths = [folder / source for source in made.sources]
         for path in paths:
             path.write_text(made.sources[path.name])
-        synthesize(folder, made.top, paths, ECP5)
-        target = 1e3 / model.target.clock_period_ns
-        reached = place_and_route(folder, netlist(folder), target_mhz=target, part=resolve_part(PARTS["ecp5"]))
-        return size.lut, model.estimate().fmax_mhz, reached.fmax_mhz
+        synthesize(folder, made.top, paths, family)
+        target, part = 1e3 / family.clock_period_ns, resolve_part(PARTS[family.name])
+        return {"mhz": place_and_route(folder, netlist(folder), target_mhz=target, part=part).fmax_mhz}
 
 
 def main() -> None:
@@ -55,12 +62,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", type=int, default=39)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--most", type=int, default=1500)
+    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "bitsmith-clocks.json")
     parser.add_argument("--table", type=Path, default=Path(__file__).with_suffix(".tsv"))
     given, lines = parser.parse_args(), list[tuple[str, int, float, float]]()
+    results, until = Results(given.results), time.monotonic() + given.seconds
     for count, (kind, seed) in enumerate(draws(given.number, given.seed)):
         try:
-            found = clocks(kind, seed, given.most)
+            found = clocks(kind, seed, given.most, results, until)
         except BitsmithError as error:
             print(f"{kind}: {error}")
             continue

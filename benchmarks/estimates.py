@@ -180,12 +180,15 @@ class Found:
     interval: int
 
 
+Measure = Callable[[Circuit, Family], dict[str, float]]
+
+
 class Results:
     """What was measured, kept in a file by a digest of sources and family."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, dict[str, int]] = json.loads(path.read_text()) if path.exists() else {}
+        self._known: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
 
     def knows(self, sources: Mapping[str, str], family: Family) -> bool:
         """Return True if a design was measured."""
@@ -193,25 +196,29 @@ class Results:
 
     def of(self, made: Circuit, family: Family) -> Found:
         """The cells and cycles of a design."""
+        return Found(**{name: int(value) for name, value in self.kept(made, family, _cells).items()})
+
+    def kept(self, made: Circuit, family: Family, measure: Measure) -> dict[str, float]:
+        """What is known of a design, measured if nothing is."""
         digest = self._digest(made.sources, family)
         if digest not in self._known:
-            self._known[digest] = asdict(_measured(made, family))
+            self._known[digest] = measure(made, family)
             self._path.write_text(json.dumps(self._known, indent=1))
-        return Found(**self._known[digest])
+        return self._known[digest]
 
     @staticmethod
     def _digest(sources: Mapping[str, str], family: Family) -> str:
         return hashlib.sha256(json.dumps([family.name, sorted(sources.items())]).encode()).hexdigest()[:24]
 
 
-def _measured(made: Circuit, family: Family) -> Found:
+def _cells(made: Circuit, family: Family) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in made.sources]
         for path in paths:
             path.write_text(made.sources[path.name])
         cycles = execute(made.simulation(paths, random_stimuli(made.program, _FRAMES)), Path(folder))
         found = synthesize(Path(folder), made.top, paths, family)
-    return Found(found.lut, found.ff, found.dsp, found.bram, cycles.latency, cycles.interval)
+    return asdict(Found(found.lut, found.ff, found.dsp, found.bram, cycles.latency, cycles.interval))
 
 
 def expected(model: bitsmith.Model, family: Family) -> tuple[Size, Circuit]:

@@ -227,10 +227,13 @@ class MemoryBlock:
         return bits >= self.table_bits
 
     def holds_table(self, words: int, bits: float) -> bool:
-        """True if Yosys makes block memory of a registered constant table of ``words`` words of ``bits`` bits."""
+        """True if Yosys makes block memory of a registered constant table of ``words`` words of ``bits`` bits.
+
+        It counts words up to a power of two, but for families whose blocks it fills.
+        """
         if self.filled_bits:
             return self.fills(words, bits)
-        return words * bits > self.table_bits * self.count(words, bits)
+        return _padded(words) * bits > self.table_bits * self.count(words, bits)
 
     def fills(self, words: int, bits: float) -> bool:
         """True if ``words`` words of ``bits`` bits have `filled_bits` for each block that they take."""
