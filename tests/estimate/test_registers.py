@@ -41,8 +41,8 @@ def found(made: tuple[Netlist, PipelineStages]) -> tuple[Registers, Registers]:
     return with_blocks, without
 
 
-@pytest.mark.parametrize(("read_elsewhere", "inside"), [(False, 2 * BITS), (True, BITS)])
-def test_registers_that_only_blocks_read_are_theirs(read_elsewhere: bool, inside: int) -> None:
+@pytest.mark.parametrize(("read_elsewhere", "inside"), [(False, 4 * BITS), (True, 3 * BITS)])
+def test_registers_that_only_blocks_read_or_fill_are_theirs(read_elsewhere: bool, inside: int) -> None:
     made = pipelined(product(read_elsewhere=read_elsewhere), ULTRASCALE_PLUS.delays, 2.5)
     assert made[1].stages == 2
     with_blocks, without = found(made)

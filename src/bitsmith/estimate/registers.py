@@ -151,7 +151,7 @@ def _is_block(netlist: Netlist, index: int, area: AreaModel) -> bool:
 def _inside(
     netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, area: AreaModel, in_block: bool
 ) -> set[int]:
-    """The stages to which registers of a word lead that are inside of blocks, as the word may be ``in_block`` itself."""
+    """The stages to which registers of a word lead that are inside of blocks, as the word may be itself, if ``in_block`` memory."""
     word, first, used = netlist.words[index], stages.stage[index], uses[index]
     last = max(used)
     inside: set[int] = set()
@@ -160,6 +160,6 @@ def _inside(
         if stage in used and not used[stage].by_blocks:
             break
         inside.add(stage)
-    if in_block and first not in used and first < last:
+    if (in_block or (deepest and _is_block(netlist, index, area))) and first not in used and first < last:
         inside.add(first + 1)
     return inside
