@@ -268,3 +268,17 @@ def test_tensors_of_gates_are_loaded_one_after_the_other_as_the_file_has_them(na
     np.testing.assert_allclose(np.asarray(model.predict(x)), right, rtol=0.0, atol=2e-3)
     with pytest.raises(InputDataError, match=rf"{len(given['kernel'])}, 3, 3"):
         model.load_weights(layer, kernel=np.concatenate([*given["kernel"]]))
+
+
+@cache
+def _keras2() -> dict[str, npt.NDArray[np.generic]]:
+    return dict(np.load(_MODELS / "keras2.npz"))
+
+
+@pytest.mark.parametrize("name", sorted(key.removesuffix("/model") for key in _keras2() if key.endswith("/model")))
+def test_layer_normalization_of_keras_2(name: str) -> None:
+    """It has the steps of all samples as channels, along the axis that the file leaves open; of codes it is theirs."""
+    content, x, y = (_keras2()[f"{name}/{part}"] for part in ("model", "x", "y"))
+    network = read_tflite(content.tobytes())
+    have = network.evaluate([x.astype(np.float64)])[network.outputs[0]]
+    np.testing.assert_allclose(have, y, rtol=0.0, atol=0.0 if name.endswith("int8") else 1e-6)

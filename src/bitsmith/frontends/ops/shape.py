@@ -24,13 +24,16 @@ def completed(shape: Sequence[int], count: int) -> Shape:
     return tuple(count // known if size == -1 else size for size in shape)
 
 
-def _through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[int]) -> tuple[Shape, Batch | None]:
+def _through_reshape(
+    before: Value, after: Sequence[Shape], samples: Sequence[int], best: int | None
+) -> tuple[Shape, Batch | None]:
     """Axes and batch of ``before`` once its elements are in row-major order under another shape.
 
     A tensor (batch, 12) viewed as (batch * 3, 4) has the axes (3, 4) and Batch(0, outer=1, inner=3).
 
     Args:
         after: the model's new shape for each of the numbers ``samples``.
+        best: the axis of the samples, if it can be.
 
     Raises:
         MixedSamplesError: elements of several samples would lie between those of one.
@@ -61,22 +64,25 @@ def _through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[in
             accepted="shapes that keep the batch axis",
         )
 
-    def rank(one: tuple[Shape, Batch]) -> tuple[bool, bool, bool, int]:
+    def rank(one: tuple[Shape, Batch]) -> tuple[bool, bool, bool, bool, int]:
         """A batch of one may be taken for any axis: best one that holds nothing else, and not the channels."""
         _, batch = one
-        return batch.merged > 1, batch.axis == len(first) - 1, batch.outer > 1, batch.axis
+        return batch.axis != best, batch.merged > 1, batch.axis == len(first) - 1, batch.outer > 1, batch.axis
 
     return min(choices, key=rank)
 
 
-def view(build: Builder, x: Value, shapes: Iterable[Sequence[int]], *, flatten: bool = False) -> Value:
+def view(
+    build: Builder, x: Value, shapes: Iterable[Sequence[int]], *, flatten: bool = False, batch_axis: int | None = None
+) -> Value:
     """``x`` under another shape; with ``flatten`` what leaves one axis besides the batch's is called so.
 
     Args:
         shapes: the model's shape for each of ``build.counts``; -1 is what is left.
+        batch_axis: the axis that the model leaves open for the samples, if it says so.
     """
     after = [completed(one, math.prod(sizes)) for sizes, one in zip(build.sizes(x), shapes, strict=True)]
-    dims, batch = _through_reshape(x, after, build.counts)
+    dims, batch = _through_reshape(x, after, build.counts, batch_axis)
     flat = flatten and batch == Batch(0) and len(dims) == 2
     return build.viewed(x, dims, batch, layer=Flatten() if flat else None)
 

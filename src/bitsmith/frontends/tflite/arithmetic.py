@@ -127,7 +127,7 @@ def _product(call: Call) -> Value:
             return constant(np.zeros(np.broadcast_shapes(call.value(0).dims, call.value(1).dims)))
     x, y = call.operand(0), call.operand(1)
     factor = x.scale * y.scale / checked(call.result).quantized.scale
-    total = call.build.joined(Multiply(), *call.build.aligned(x.value, y.value), suffix="product")
+    total = call.build.joined(Multiply(), x.value, y.value, suffix="product")
     return call.rescaled(total, float(np.float64(factor)), call.fused())
 
 

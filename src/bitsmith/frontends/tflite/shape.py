@@ -30,7 +30,9 @@ def _reshape(call: Call) -> Value:
     wanted = call.options.integers("new_shape") if call.tensor(1) is None else call.integers(1, "the new shape")
     if len(wanted) > _MAX_RANK or any(not -1 <= size <= MAX_ELEMENTS for size in wanted):
         raise call.error(f"the new shape {tuple(wanted)[:_MAX_RANK]}")
-    return _moved(call, shape.view(call.build, call.value(0), [wanted]))
+    sizes = call.operator.outputs[0].sizes
+    batch_axis = sizes.index(None) if None in sizes else None
+    return _moved(call, shape.view(call.build, call.value(0), [wanted], batch_axis=batch_axis))
 
 
 def _squeeze(call: Call) -> Value:
