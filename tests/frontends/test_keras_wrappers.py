@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from keras import layers
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.read import read_model
+
+RECURRENT = Path(__file__).parents[1] / "quantized" / "qkeras" / "models" / "recurrent_k3.keras"
 
 
 def picture() -> Any:
@@ -59,3 +63,22 @@ def test_models_on_each_step_of_each_step_are_refused() -> None:
     model = keras.Sequential([keras.Input((2, 2, 3)), layers.TimeDistributed(inner)])
     with pytest.raises(UnsupportedError, match="each step of each step"):
         read_model(model)
+
+
+def test_quantized_layers_in_the_wrapper_of_keras(tmp_path: Path) -> None:
+    """What QKeras's own wrapper makes of QLSTM and QGRU."""
+    path = tmp_path / "both.keras"
+    with zipfile.ZipFile(RECURRENT) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                for layer in config["config"]["layers"]:
+                    if layer["class_name"] == "QBidirectional":
+                        layer |= {"module": "keras.layers", "class_name": "Bidirectional", "registered_name": None}
+                content = json.dumps(config).encode()
+            new.writestr(name, content)
+    network, expected = read_model(path), read_model(RECURRENT)
+    x = np.random.default_rng(0).integers(-8, 8, (9, 5, 3)) / 8.0
+    for result, right in zip(network.outputs, expected.outputs, strict=True):
+        np.testing.assert_array_equal(network.evaluate([x])[result], expected.evaluate([x])[right])

@@ -11,6 +11,7 @@ from bitsmith.frontends.keras.hgq1 import PROXIES
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.live import PACKAGES
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
+from bitsmith.frontends.keras.qkeras.recurrent import EITHER
 from bitsmith.frontends.keras.wrappers import time_distributed
 
 KNOWN: Mapping[str, Translation] = {
@@ -20,6 +21,7 @@ KNOWN: Mapping[str, Translation] = {
     **{f"{module}>{name}": translation for module in GARNET_MODULES for name, translation in GARNET.items()},
     **REGISTERED,
     **PROXIES,
+    "Bidirectional": EITHER,
     "TimeDistributed": time_distributed(lambda: KNOWN),
 }
 """Layers by class name; those that other packages add to Keras, by the name that they have registered.

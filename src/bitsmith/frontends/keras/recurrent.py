@@ -338,14 +338,13 @@ def merged(call: LayerCall, there: tuple[Value, ...], back: tuple[Value, ...]) -
     return (call.build.emit(MERGES[mode], there[0], back[0]), *there[1:], *back[1:])
 
 
+BIDIRECTIONAL = Translation(
+    _bidirectional, "two of SimpleRNN, LSTM or GRU, and Concatenate, Add, Multiply or Average", _KEYWORDS, stateful=True
+)
+
 RECURRENT: dict[str, Translation] = {
     **{name: _recurrent(name, name) for name in ("SimpleRNN", "LSTM", "GRU")},
     "RNN": _recurrent("RNN", "SimpleRNN, LSTM or GRU, one for each cell"),
-    "Bidirectional": Translation(
-        _bidirectional,
-        "two of SimpleRNN, LSTM or GRU, and Concatenate, Add, Multiply or Average",
-        _KEYWORDS,
-        stateful=True,
-    ),
+    "Bidirectional": BIDIRECTIONAL,
 }
 """Layers by class name."""

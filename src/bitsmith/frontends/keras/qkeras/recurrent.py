@@ -18,6 +18,7 @@ from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.quantization import Quantization
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.recurrent import (
+    BIDIRECTIONAL,
     backward_layer,
     check_growth,
     merged,
@@ -154,6 +155,16 @@ def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
     )
 
 
+def _of_either(call: LayerCall) -> Value | tuple[Value, ...]:
+    """Keras's own wrapper, which QKeras's layers may be in."""
+    described = call.config.fields("layer")
+    if not _WRAPPED.keys() & {described.get("class_name"), described.get("registered_name")}:
+        return BIDIRECTIONAL.read(call)
+    if call.mask(call.x) is not None:
+        raise UnsupportedError("a mask of a quantized recurrence", accepted="sequences without one")
+    return _bidirectional(call)
+
+
 def _within(call: LayerCall, name: str) -> LayerCall:
     return replace(call, build=call.build.within(name))
 
@@ -171,3 +182,6 @@ RECURRENT: dict[str, Translation] = {
     ),
 }
 """Layers by class name."""
+
+EITHER = replace(BIDIRECTIONAL, read=_of_either)
+"""Keras's Bidirectional."""
