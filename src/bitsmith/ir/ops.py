@@ -352,7 +352,10 @@ class Scan(_Op):
 Movement: TypeAlias = Reshape | Transpose | Slice | Concat | Pad | Gather | Broadcast | Window
 """Ops that move, repeat or drop elements and compute nothing."""
 
-Elementwise: TypeAlias = Add | Sub | Mul | Neg | Shift | Max | Min | Abs | Compare | Select | Table | Cast
+Plain: TypeAlias = Add | Sub | Mul | Neg | Max | Min | Abs | Compare | Select
+"""Ops without arrays that compute each element of the result from one element of each operand."""
+
+Elementwise: TypeAlias = Plain | Shift | Table | Cast
 """Ops that compute each element of the result from one element of each operand."""
 
 Op: TypeAlias = Input | Const | Parameter | Movement | Linear | MatMul | Elementwise | Sum | AMax | Scan

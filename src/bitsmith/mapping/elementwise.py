@@ -266,20 +266,9 @@ def _with_arrays(
             if values is None or frac_ is None:
                 return None
             return ops.Table(op.first, objects(values), objects(frac_).astype(np.int64))
-        case (
-            ops.Add()
-            | ops.Sub()
-            | ops.Mul()
-            | ops.Neg()
-            | ops.Max()
-            | ops.Min()
-            | ops.Abs()
-            | ops.Compare()
-            | ops.Select()
-        ):
-            return op
-        case _:
-            assert_never(op)
+    if isinstance(op, ops.Plain):
+        return op
+    assert_never(op)
 
 
 def _tail(array: Ints | Positions, kept: int) -> Ints | Positions | None:

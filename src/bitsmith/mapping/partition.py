@@ -119,26 +119,13 @@ def _placed(builder: DataflowBuilder, node: Node) -> StepId:
     lasting = isinstance(op, ops.Scan) and op.kept > 0  # of which each frame differs
     if node.args and not lasting and all(map(builder.is_constant, builder.operands(node))):
         return builder.on_whole_tensors(node)
+    if isinstance(op, ops.Elementwise):
+        return elementwise(builder, op, node)
     match op:
         case ops.Input():
             return _input(builder, op, node.type)
         case ops.Parameter():
             return whole_parameter(builder, op, node)
-        case (
-            ops.Add()
-            | ops.Sub()
-            | ops.Mul()
-            | ops.Neg()
-            | ops.Shift()
-            | ops.Max()
-            | ops.Min()
-            | ops.Abs()
-            | ops.Compare()
-            | ops.Select()
-            | ops.Table()
-            | ops.Cast()
-        ):
-            return elementwise(builder, op, node)
         case ops.Linear():
             return linear(builder, op, node)
         case ops.MatMul():

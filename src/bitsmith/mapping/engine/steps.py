@@ -124,20 +124,8 @@ def _scalars(node: Node, before: TensorType) -> list[ops.Op] | None:
             if fracs is None or tables is None:
                 return None
             return [replace(op, values=one, frac=_single(frac)) for one, frac in zip(tables, fracs, strict=True)]
-        case (
-            ops.Add()
-            | ops.Sub()
-            | ops.Mul()
-            | ops.Max()
-            | ops.Min()
-            | ops.Neg()
-            | ops.Abs()
-            | ops.Compare()
-            | ops.Select()
-        ):
-            return [op] * shape[-1]
         case _:
-            return None
+            return [op] * shape[-1] if isinstance(op, ops.Plain) else None
 
 
 def _tables_by_channel(values: Ints, channels: int) -> list[Ints] | None:
