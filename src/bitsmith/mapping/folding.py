@@ -67,15 +67,11 @@ def weights_of(program: Program, node: Node) -> Factor | None:
         case ops.Linear():
             return node.op
         case ops.MatMul():
-            return _loaded_matrix(program, node.args[1])
+            index = node.args[1]
+            shape, (parameter, places) = program.nodes[index].type.shape, places_in_parameter(program, index)
+            return None if parameter is None or len(shape) != 2 else matrix_of_blocks(parameter, places.reshape(shape))
         case _:
             return None
-
-
-def _loaded_matrix(program: Program, index: int) -> LoadedMatrix | None:
-    """Return a value as a matrix of blocks of a parameter; None if it is something else."""
-    shape, (node, places) = program.nodes[index].type.shape, places_in_parameter(program, index)
-    return None if node is None or len(shape) != 2 else matrix_of_blocks(node, places.reshape(shape))
 
 
 def places_in_parameter(program: Program, index: int) -> tuple[Node | None, Wires]:

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Engine, Kind
+from bitsmith.dataflow.kinds import Engine
 from bitsmith.dataflow.processes import gives_back
 from bitsmith.dataflow.schedule import Fifo
 from bitsmith.dataflow.storage import Memory
@@ -163,7 +163,8 @@ def _candidates(
                 large.count(memory.words - rest, memory.bits, column, memory.beside)
                 for memory, rest in zip(written, rests, strict=True)
             )
-            single = place[1] < 0 and _is_single(wiring.network.processes[place[0]].kind)
+            kind = wiring.network.processes[place[0]].kind
+            single = place[1] < 0 and isinstance(kind, Engine) and kind.gap > 1
             blocks = sum(memory.beside * block.count(memory.words, memory.bits) for memory in taken)
             last = [(one, rest) for one, rest in zip(taken, rests, strict=True) if takes_block(rest, one.bits, block)]
             staying = sum(one.beside * block.count(rest, one.bits) for one, rest in last)
@@ -178,10 +179,6 @@ def last_words(memory: Memory, column: int, large: LargeMemory, block: MemoryBlo
 def _paired(memory: Memory) -> Memory:
     words, bits = paired(memory.words, memory.bits)
     return replace(memory, words=words, bits=bits)
-
-
-def _is_single(kind: Kind) -> bool:
-    return isinstance(kind, Engine) and kind.gap > 1
 
 
 def paired(depth: int, bits: int) -> tuple[int, int]:

@@ -109,7 +109,8 @@ def _way(unit: Unit, number: int, function: int, steps: tuple[Following, ...], k
     """The way of ``steps``: what each takes has the places that the next cast or table wants, which is where it ends."""
     wanted, ends = {len(steps): (len(steps), frac_of(kinds[-1]))}, list[tuple[int, int]]()
     for index, step in reversed([*enumerate(steps)]):
-        ends.insert(0, (index, _works_on(step)) if step.has_places else wanted[index + 1])
+        own = int(step.op.frac[0]) if isinstance(step.op, ops.Cast) else step.frac  # of what is 1 in a cast or a table
+        ends.insert(0, (index, own) if step.has_places else wanted[index + 1])
         wanted |= dict.fromkeys(step.values, ends[0])
     first = wanted[0][1]
     fewer = unit.frac(function) - first
@@ -131,11 +132,6 @@ def _way(unit: Unit, number: int, function: int, steps: tuple[Following, ...], k
             places[index + 1, end] = len(moved)
     lift = frac_of(unit.kind) - frac_of(kinds[-1])
     return Way(number, function, (*moved, Moved(len(moved), -lift, Span(0, *unit.kind.raw_range))), first)
-
-
-def _works_on(step: Following) -> int:
-    """The fractional bits of what is 1 in a cast or a table."""
-    return int(step.op.frac[0]) if isinstance(step.op, ops.Cast) else step.frac
 
 
 def _relative(step: Following, by: int) -> Following:
