@@ -9,11 +9,14 @@ from bitsmith.estimate.count import Count
 from bitsmith.mapping.memories import Words, last_words
 from bitsmith.mapping.multipliers import lane_multipliers
 
-_ENGINE_LUTS, _ENGINE_FFS = Line(12.0, 8.0), Line(45.0, 6.0)
-"""Cells of an engine's control: look-up tables of a bit of its addresses over those of a choice, and registers over such bits."""
+_ENGINE_FFS = Line(49.0, 6.0)
+"""Registers of an engine's control over the bits of its addresses."""
 
-_ENGINE_LAYER_LUTS, _ENGINE_BLOCK_LUTS = 3.5, 3.0
-"""Look-up tables of each layer's descriptor, and of each memory block: the choice of one of several that hold a word's bit."""
+_ADDERS, _COMPARED, _CHOICES = 6, 4, 8.0
+"""Adders of addresses and places in its control, two of which are compared in so many bits; choices of a bit of an address."""
+
+_LAYER_LUTS, _BLOCK_LUTS = 14.0, 3.0
+"""Look-up tables of the descriptor of each layer beyond two, which a wire tells apart, and of choices behind each memory block."""
 
 _ENGINE_CHOICES = 0.6
 """Choices of the sum of a lane, of each of its bits, where one of all leaves."""
@@ -62,8 +65,9 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
         rows = biases // kind.abreast if beside else biases
         count.table(rows, (0 if kind.by_layer else chosen) + (0 if kind.biases else bias))
     address = (kind.words - 1).bit_length()
-    count.lut += _ENGINE_LAYER_LUTS * len(kind.layers) + _ENGINE_BLOCK_LUTS * (count.bram - before)
-    count.lut += address * _ENGINE_LUTS.at(choice)
+    count.lut += _LAYER_LUTS * max(len(kind.layers) - 2, 0) + _BLOCK_LUTS * (count.bram - before)
+    count.lut += _ADDERS * (area.adder_luts.at(address) + area.chain_luts) + 2 * area.comparator(_COMPARED)
+    count.lut += _CHOICES * address
     count.ff += _ENGINE_FFS.at(address)
     count.greater(positions * kind.greatest_lanes, total)
     count.lut += positions * kind.greatest_lanes * total * choice

@@ -151,7 +151,7 @@ def _is_block(netlist: Netlist, index: int, area: AreaModel) -> bool:
 def _inside(
     netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, area: AreaModel, in_block: bool
 ) -> set[int]:
-    """The stages to which registers of a word lead that are inside of blocks, as the word may be itself, if ``in_block`` memory."""
+    """The stages to which registers of a word lead that are inside of blocks, as the word itself may be, ``in_block`` memory."""
     word, first, used = netlist.words[index], stages.stage[index], uses[index]
     last = max(used)
     inside: set[int] = set()
