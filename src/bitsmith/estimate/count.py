@@ -117,14 +117,14 @@ class Count:
         """Look-up tables of a bit that is one of two."""
         return self._area.mux2_luts.per_bit
 
-    def registered(self, program: Program, padded: Mapping[int, float]) -> None:
-        """Count a program and the registers of its pipeline.
+    def registered(self, program: Program, padded: Mapping[int, float], kept: int | None = None) -> None:
+        """Count a program and the registers of its pipeline, ``kept`` if that is known.
 
         Of the operand's elements of a product with a constant matrix a share ``padded``, by node, is always zero.
         """
         before = self.lut
         self.program(program, padded)
-        self.ff += (self.lut - before) * _REGISTERS_PER_LUT * self._sums
+        self.ff += (self.lut - before) * _REGISTERS_PER_LUT * self._sums if kept is None else kept
 
     def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType, padded: float, distinct: float) -> None:
         """A tile of multipliers, the adders after it, their registers, and the weights' memory.

@@ -16,7 +16,7 @@ _ADDERS, _COMPARED, _CHOICES = 6, 4, 8.0
 """Adders of addresses and places in its control, two of which are compared in so many bits; choices of a bit of an address."""
 
 _LAYER_LUTS, _BLOCK_LUTS = 14.0, 3.0
-"""Look-up tables of the descriptor of each layer beyond two, which a wire tells apart, and of choices behind each memory block."""
+"""Look-up tables of the descriptor of each layer beyond two, which a wire tells apart, and of choices behind a memory block."""
 
 _ENGINE_CHOICES = 0.6
 """Choices of the sum of a lane, of each of its bits, where one of all leaves."""

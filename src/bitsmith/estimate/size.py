@@ -176,27 +176,28 @@ def estimate_network(
     Small token functions are made for it, with stages of ``budget_ns``, where that is given. ``part`` has larger memories.
     ``possible``: as of `estimate_layout`.
     """
-    cores = {} if budget_ns is None else _cores(network, family, budget_ns)
+    cores, kept = ({}, {}) if budget_ns is None else _cores(network, family, budget_ns)
     latencies = {number: stages.stages for number, (_, stages) in cores.items()}
     for number, process in enumerate(network.processes):
         latency = _PIPELINE if process.kind.logic.program else own_latency(process, family.area.block)
         if latency is not None:
             latencies.setdefault(number, latency)
     if possible is not None and sum(stream.tokens for one in network.processes for stream in one.takes) > _MANY:
-        least = _with_fifos(network, family, cores, part, fifos(network, latencies, planned=False))
+        least = _with_fifos(network, family, cores, kept, part, fifos(network, latencies, planned=False))
         if not possible(least):
             return least
-    return _with_fifos(network, family, cores, part, fifos(network, latencies))
+    return _with_fifos(network, family, cores, kept, part, fifos(network, latencies))
 
 
 def _with_fifos(
     network: Network,
     family: Family,
     cores: Mapping[int, Pipelined],
+    kept: Mapping[int, int | None],
     part: Part | None,
     plan: tuple[Sequence[Fifo], int],
 ) -> Size:
-    """The size of a network with the circuits of its token functions, FIFOs of a ``plan``, and its interval."""
+    """The size of a network with the circuits of its token functions or registers ``kept`` of these, FIFOs of a ``plan``."""
     count, (planned, interval), wiring, within = Count(family), plan, Wiring(network), 0
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     together = {
@@ -218,7 +219,8 @@ def _with_fifos(
                 count.made(made)
                 within += made.bram  # which has registers
             else:
-                _count_process(count, wiring, number, depths.get((number, -1), 0), larger.get((number, -1), 0), read)
+                depth, column = (found.get((number, -1), 0) for found in (depths, larger))
+                _count_process(count, wiring, number, depth, column, read, kept.get(number))
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind, read.operands)
         if isinstance(process.kind, Engine):
@@ -237,9 +239,9 @@ def _with_fifos(
     return size.corrected(family.correction)
 
 
-def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipelined]:
-    """The circuits of token functions by the number of their process, the first of a network before others."""
-    circuits: dict[int, Pipelined] = {}
+def _cores(network: Network, family: Family, budget_ns: float) -> tuple[dict[int, Pipelined], dict[int, int | None]]:
+    """The circuits of token functions by the number of their process, the first before others, and registers of those left."""
+    circuits, kept = dict[int, Pipelined](), dict[int, int | None]()
     left = _made_luts()
     for number, process in enumerate(network.processes):
         program = process.kind.logic.program
@@ -248,7 +250,9 @@ def _cores(network: Network, family: Family, budget_ns: float) -> dict[int, Pipe
             if size <= left:
                 left -= size
                 circuits[number] = pipelined(program, family.delays, budget_ns)
-    return circuits
+            else:
+                kept[number] = stage_registers(program, family.delays, budget_ns)
+    return circuits, kept
 
 
 def _bits_read(process: Process, operand: int, read: OperandsRead) -> Mask:
@@ -278,13 +282,15 @@ def _count_states(count: Count, kind: Scan, read: Sequence[Mask]) -> None:
     count.lut += bits * count.choice_luts + steps
 
 
-def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column: int, read: OperandsRead) -> None:
+def _count_process(
+    count: Count, wiring: Wiring, number: int, depth: int, column: int, read: OperandsRead, kept: int | None
+) -> None:
     """Count a process with a memory of ``depth`` tokens, whose memories are larger ones if there is a ``column``."""
     process = wiring.network.processes[number]
     kind = process.kind
     match kind:
         case Map():
-            count.registered(kind.program, wiring.of_products(number, kind.program))
+            count.registered(kind.program, wiring.of_products(number, kind.program), kept)
         case FoldedProduct():
             wires = wiring.of_operand(number)
             count.fold(
@@ -327,7 +333,7 @@ def _count_process(count: Count, wiring: Wiring, number: int, depth: int, column
             count.lut += (states * kind.rounds).bit_length()
             count.ff += kind.kept * (states * process.results[0].bits + 1)
         case Scan(program) | Engine(program=program):
-            count.registered(program, {})
+            count.registered(program, {}, kept)
         case Source() | Sink():
             pass
         case _:
