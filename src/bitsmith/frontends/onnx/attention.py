@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from itertools import accumulate
+from operator import itemgetter
 
 import numpy as np
 
@@ -17,11 +17,12 @@ from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
 from bitsmith.frontends.ops.contraction import affine_product
-from bitsmith.frontends.ops.logic import compare, truth
+from bitsmith.frontends.ops.logic import compare, logical, negation, truth
+from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.selection import split
 from bitsmith.frontends.ops.shape import unsqueeze
 from bitsmith.ir.ops import Relation
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.merge import Maximum
 
 
 def _attention(call: Call) -> tuple[Value | None, ...]:
@@ -93,10 +94,6 @@ def _extended(mask: Array, keys: int) -> Array:
     return np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, missing)], constant_values=left_out)
 
 
-def _columns(start: int, end: int, elements: Floats) -> Floats:
-    return elements[..., start:end]
-
-
 def _merged(call: Call) -> Value:
     """Attention of onnxruntime, of one operand by weights of queries, keys and values side by side."""
     whole = call.trained(1, "the weights")
@@ -106,7 +103,7 @@ def _merged(call: Call) -> Value:
         raise ModelFileError(f"parts {sizes} of {whole.shape[-1]} columns", where=call.attributes.where)
     parts = []
     for name, end, size in zip(("query", "key", "value"), accumulate(sizes), sizes, strict=True):
-        columns = partial(_columns, end - size, end)
+        columns = itemgetter((..., slice(end - size, end)))
         offset = None if bias is None else bias.moved(columns)
         build = call.build.within(f"{name}_product")
         parts.append(affine_product(build, "...ij,jk->...ik", call.tensor(0), whole.moved(columns), offset))
@@ -134,12 +131,17 @@ def _by_runtime(call: Call, parts: Sequence[Value], mask: int, added: int, past:
     masks = [] if call.operand(added) is None else [call.tensor(added)]
     if call.operand(mask) is not None:
         kept, keys = call.tensor(mask), parts[1].dims[-2]
-        if kept.rank == 1 and not kept.is_merged:  # lengths
+        if kept.dims == (1,):  # the length
             kept = unsqueeze(call.build, kept, (1,))
             kept = compare(call.build, Relation.LT, constant(np.arange(float(keys))), kept, "within")
         if not 2 <= kept.rank <= 3 or kept.dims[-1] != keys:
             raise UnsupportedError(f"a mask of axes {kept.dims}", accepted="lengths, or truth values of keys")
-        masks.append(unsqueeze(call.build, truth(call.build, kept, "kept"), (1, 2)[: 4 - kept.rank]))
+        kept = truth(call.build, kept, "kept")
+        some = REDUCERS["max"].of(
+            call.build.within("some"), kept, [-1], keepdims=True
+        )  # where it leaves none, all stay
+        kept = logical(Maximum(), call.build.within("seen"), kept, negation(call.build.within("none"), some))
+        masks.append(unsqueeze(call.build, kept, (1, 2)[: 4 - kept.rank]))
     after = 0 if attributes.flag("unidirectional", False) else None
     return _of_heads(call, parts, heads, Mask(None, after, tuple(masks)))[0]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.activations import ACTIVATIONS
 from bitsmith.frontends.onnx.arithmetic import ARITHMETIC, operation
 from bitsmith.frontends.onnx.attention import MERGED_ATTENTION
@@ -21,7 +21,7 @@ from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.shape import SHAPES
 from bitsmith.frontends.onnx.spatial import SPATIAL
 from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Operand
+from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import activations, arithmetic, normalization
 from bitsmith.frontends.ops.contraction import affine_product
 from bitsmith.frontends.ops.normalization import Parameters
@@ -80,10 +80,8 @@ def _product(call: Call) -> Value:
         if call.attributes.flag(f"trans{side}", False):
             axes[-2:] = axes[:-3:-1]
         sides.append(call.build.permuted(x, axes, f"operand{number}"))
-    text = f"...{'ij'[2 - min(sides[0].rank, 2) :]},...{'jk'[: min(sides[1].rank, 2)]}->..."
-    text += "i" * (sides[0].rank > 1) + "k" * (sides[1].rank > 1)
     x, y = sides
-    return affine_product(call.build, text, x, y, None, call.attributes.number("alpha", 1.0))
+    return affine_product(call.build, "...ij,...jk->...ik", x, y, None, call.attributes.number("alpha", 1.0))
 
 
 def _unpacked(packed: Array, rows: int, bits: int, count: int) -> Array:
@@ -98,17 +96,13 @@ def _product_of_few_bits(call: Call) -> Value:
     bits, block, rows, columns = (attributes.integer(key) for key in ("bits", "block_size", "K", "N"))
     attributes.ignore("accuracy_level")  # how the runtime rounds x
     packed, blocks = call.array(1, "the weights"), -(-rows // max(block, 1))
+    zeros = None if call.operand(3) is None else call.array(3, "the zero points")
     if bits not in (2, 4, 8) or packed.dtype != np.uint8 or packed.size * 8 != columns * blocks * block * bits:
         raise ModelFileError(f"{bits} bits, weights of shape {packed.shape}", where=attributes.where)
-    if call.operand(4) is not None or attributes.integer("weight_prepacked", 0):
-        raise UnsupportedError("rows out of order, or weights packed for one processor", accepted="plain weights")
+    if (zeros is not None and zeros.dtype != np.uint8) or call.operand(4) or attributes.integer("weight_prepacked", 0):
+        raise UnsupportedError("real zero points, rows out of order, or other packing", accepted="plain weights")
     codes = _unpacked(packed, columns, bits, rows)
-    zeros = np.array(1 << bits - 1) if call.operand(3) is None else call.array(3, "the zero points")
-    if zeros.dtype == np.uint8:
-        zeros = _unpacked(zeros, columns, bits, blocks)
-    elif bool(np.any(zeros != np.rint(zeros))):
-        raise UnsupportedError("zero points that are no integers", accepted="integers")
-
+    zeros = np.array(1 << bits - 1) if zeros is None else _unpacked(zeros, columns, bits, blocks)
     scales, offsets = (
         np.repeat(np.broadcast_to(one, (columns, blocks)), block, axis=1)[:, :rows].T
         for one in (call.weights(2, "the scales").reshape(columns, blocks), as_weights(zeros))
@@ -118,51 +112,46 @@ def _product_of_few_bits(call: Call) -> Value:
     return affine_product(call.build, "...ij,jk->...ik", call.tensor(0), on_grid(codes.T, grid, ""), bias)
 
 
+def _sum(call: Call, *numbers: int) -> Value:
+    """The sum of those of the operands that there are."""
+    operands = [call.value(one) for one in map(call.operand, numbers) if one is not None]
+    return arithmetic.total(call.build.within("sum"), *operands)
+
+
 def _gelu(approximate: str) -> Translation:
     """GELU of the sum with a bias, if there is one."""
+    return Translation(lambda call: activations.gelu(call.build, _sum(call, 0, 1), approximate), "Add and Activation")
 
-    def read(call: Call) -> Value:
-        x = call.tensor(0)
-        if call.operand(1) is not None:
-            x = arithmetic.add(call.build.within("sum"), x, call.tensor(1))
-        return activations.gelu(call.build, x, approximate)
 
-    return Translation(read, "Add and Activation")
+def _normalized(call: Call, total: Value, scale: int, bias: int) -> Value:
+    """Normalization over the last axis."""
+    beta = as_weights(0.0) if call.operand(bias) is None else call.weights(bias, "the bias")
+    parameters = Parameters(call.weights(scale, "the scale"), beta, call.attributes.number("epsilon", 1e-12))
+    return normalization.over_axes(call.build, total, [-1], parameters)
 
 
 def _sum_normalized(call: Call) -> tuple[Value | None, ...]:
-    """Normalization over the last axis of a sum, which is the fourth result."""
-    simple = call.node.operator == "SkipSimplifiedLayerNormalization"
-    bias = call.operand(3 if simple else 4)
-    total = arithmetic.add(call.build.within("sum"), call.tensor(0), call.tensor(1))
-    if bias is not None:
-        total = arithmetic.add(call.build.within("biased"), total, call.value(bias))
-    beta = as_weights(0.0) if simple or call.operand(3) is None else call.weights(3, "the bias")
-    parameters = Parameters(call.weights(2, "the scale"), beta, call.attributes.number("epsilon", 1e-12))
-    if simple:
-        y = normalization.root_mean_square(call.build, total, [-1], parameters.gamma, parameters.epsilon)
-    else:
-        y = normalization.over_axes(call.build, total, [-1], parameters)
-    return y, None, None, total
+    """The normalization of a sum, which is the fourth result."""
+    total = _sum(call, 0, 1, 4)
+    return _normalized(call, total, 2, 3), None, None, total
+
+
+def _sum_by_square(call: Call) -> tuple[Value | None, ...]:
+    """The same by the root mean square."""
+    total, gamma, epsilon = _sum(call, 0, 1, 3), call.weights(2, "the scale"), call.attributes.number("epsilon", 1e-12)
+    return normalization.root_mean_square(call.build, total, [-1], gamma, epsilon), None, None, total
 
 
 def _embedded(call: Call) -> tuple[Value | None, ...]:
     """The normalized sum of rows of tables for words, places and segments; lengths of the mask; the sum."""
     call.attributes.ignore("mask_index_type")
-    build, words, length = call.build, call.tensor(0), call.tensor(0).dims[-1]
-    places = call.operand(8)
-    rows = call.value(constant(call.weights(3, "the table of places")[:length]))
-    parts = [own(call, "Gather", (call.required(2), words), "words")]
-    parts.append(rows if places is None else own(call, "Gather", (call.required(3), places), "places"))
-    if call.operand(1) is not None:
-        parts.append(own(call, "Gather", (call.required(4), call.required(1)), "segments"))
-    total = arithmetic.total(build.within("sum"), *parts)
-    gamma, beta = (call.weights(number, "a weight") for number in (5, 6))
-    parameters = Parameters(gamma, beta, call.attributes.number("epsilon", 1e-12))
-    y, lengths = normalization.over_axes(build, total, [-1], parameters), None
+    places = call.operand(8) or Known((np.arange(call.tensor(0).dims[-1])[None],))
+    rows = {"words": (2, call.required(0)), "places": (3, places), "segments": (4, call.operand(1))}
+    parts = [own(call, "Gather", (call.required(k), one), name) for name, (k, one) in rows.items() if one is not None]
+    total, lengths = arithmetic.total(call.build.within("sum"), *parts), None
     if call.operand(7) is not None and call.wanted[1:2] == (True,):
-        lengths = Reducer(Reduction.SUM).of(build.within("lengths"), call.tensor(7), [-1])
-    return y, lengths, total
+        lengths = Reducer(Reduction.SUM).of(call.build.within("lengths"), call.tensor(7), [-1])
+    return _normalized(call, total, 5, 6), lengths, total
 
 
 FUSED: dict[str, Translation] = {
@@ -176,7 +165,7 @@ FUSED: dict[str, Translation] = {
     "FusedMatMul": Translation(_product, "Permute, and Dense or Einsum"),
     "MatMulNBits": Translation(_product_of_few_bits, "Dense"),
     "SkipLayerNormalization": Translation(_sum_normalized, "Add and LayerNormalization"),
-    "SkipSimplifiedLayerNormalization": Translation(_sum_normalized, "Add and RMSNormalization"),
+    "SkipSimplifiedLayerNormalization": Translation(_sum_by_square, "Add and RMSNormalization"),
     "EmbedLayerNormalization": Translation(_embedded, "Embedding, Add and LayerNormalization"),
 }
 """Operators by name."""
