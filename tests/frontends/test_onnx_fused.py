@@ -137,7 +137,10 @@ def test_lengths_of_masks() -> None:
     (have,) = (network.evaluate([x.astype(np.float64) for x in fed.values()])[name] for name in network.outputs)
     session = onnxruntime.InferenceSession(typed(model).SerializeToString())
     (want,) = session.run(None, {name: x.astype(np.int32) for name, x in fed.items()})
-    np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-5)
+    some = fed["m"].any(axis=1)  # else kernels add -10000 to all scores, in single precision
+    np.testing.assert_allclose(have[some], want[some], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(have[~some], want[~some], rtol=1e-3, atol=1e-3)
+    assert 0 < np.sum(some) < len(some)
 
 
 OPTIMIZED: dict[str, tuple[list[onnx.NodeProto], Sequence[int], dict[str, npt.ArrayLike]]] = {
