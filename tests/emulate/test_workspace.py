@@ -63,9 +63,11 @@ def test_rows_of_ones_stand_behind_operands_without_a_copy(samples: int, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("raw", "leaves"), [([[9, 3]], False), ([[3, 9]], True), ([[-10, 0]], True), ([[0, 0], [9, -5]], True)]
+    ("raw", "leaves"),
+    [([[9, 3]], False), ([[3, 9]], True), ([[-11, 0]], True), ([[-10, 5]], False), ([[0, 0], [9, -6]], True)],
 )
 def test_channels_have_ranges_of_their_own(raw: list[list[int]], leaves: bool) -> None:
+    """Which a value is to leave by more than a step."""
     build = ProgramBuilder()
     x = build.input("x", (2,), FixedFormat(True, 6, 0))
     y = build.cast_to(x, 0, objects(np.array([-9, -4])), objects(np.array([9, 4])), Rounding.RND, Overflow.SAT)

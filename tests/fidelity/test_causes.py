@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 import bitsmith
 from bitsmith.compiler import compile_network
-from bitsmith.fidelity.causes import _MOST_BITS, Causes, Problem, _enough, _least_column, _listed, would_wrap
+from bitsmith.fidelity.causes import Causes, Problem, _least_column, _listed, would_wrap
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.deviation import Span
+from bitsmith.fidelity.losses import MOST_PLACES, holding
 from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
@@ -105,11 +106,11 @@ def test_proposed_formats_hold_what_is_reached_in_enough_steps(
 ) -> None:
     """With no fewer fractional bits than before, all that there may be of least ranges, and no integer bit that is not needed."""
     reached, before = Span(least, least + size), FixedFormat(signed, 6, frac)
-    found = _enough(before, reached, small)
+    found = holding(before, reached, small)
     assert found.signed == (signed or least < 0) and found.frac >= frac
     assert found.lo * 2.0**-found.frac <= least and least + size < (found.hi + 1) * 2.0**-found.frac
     steps = (small or reached.size) * 2.0**found.frac
-    assert (steps >= 128 or found.frac == _MOST_BITS) and (found.frac == frac or steps < 256)
+    assert (steps >= 128 or found.frac == MOST_PLACES) and (found.frac == frac or steps < 256)
     most = max(reached.hi, -least, 2.0**-frac)
     assert 2.0 ** (found.integer - found.signed) <= 2.0 * most * (1 + 1e-9)
 

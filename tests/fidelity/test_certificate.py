@@ -6,7 +6,6 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,6 @@ from torch import nn
 from bitsmith import FidelityWarning, Model, convert
 from bitsmith.errors import FidelityError
 from bitsmith.fidelity.deviation import deviation, signal_to_noise, spans
-from bitsmith.fidelity.losses import Loss
-from bitsmith.ir.types import FixedFormat, Overflow
 from bitsmith.layers.layer import Floats
 from bitsmith.report import Report
 from bitsmith.report.html import page
@@ -267,16 +264,6 @@ def test_losses_are_counted() -> None:
     assert (loss.count, loss.total) == (np.count_nonzero((rounded < -4) | (rounded > 3.75)), 6000)
     assert (loss.lo, loss.hi) == ((x @ kernel).min(), (x @ kernel).max())
     assert str(model.losses(np.zeros((2, 2)))) == "no value leaves its format"
-
-
-@pytest.mark.parametrize(("lo", "hi"), [(-4.0, 3.75), (-3.0, 2.0)])
-def test_values_that_rounding_explains_are_not_clearly_beyond(lo: float, hi: float) -> None:
-    """Up to a part of 256 of the greatest limit, which is 4; the format is fixed<5,3>."""
-    loss = Loss("fc", "result", Overflow.SAT, FixedFormat(True, 5, 2), 1, 4, lo, hi)
-    assert not loss.clearly and loss.share == 0.25
-    assert not replace(loss, lo=-4.0 - 4 / 256).clearly and replace(loss, lo=-4.0 - 5 / 256).clearly
-    assert not replace(loss, hi=3.75 + 4 / 256).clearly and replace(loss, hi=3.75 + 5 / 256).clearly
-    assert replace(loss, format=None).clearly
 
 
 def test_losses_within_a_recurrence_are_counted() -> None:

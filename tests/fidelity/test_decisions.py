@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from bitsmith import FidelityWarning, convert
+from bitsmith import FidelityWarning, convert, streamed
 from bitsmith.fidelity.shortfall import float_outputs
 
 
@@ -31,6 +32,7 @@ DECIDE: dict[str, Callable[[Tensor], Tensor]] = {
     "another": lambda y: (y[:, :1] > y[:, 1:]).float(),
     "whole": lambda y: torch.floor(3.0 * y),
     "signs": lambda y: torch.sign(y) * (y.abs() + 1.0),
+    "from a number on": lambda y: nn.functional.threshold(y, 0.3, 0.0),
 }
 
 
@@ -73,3 +75,51 @@ def test_a_sample_that_formats_of_the_user_decide_otherwise(kind: str) -> None:
         model.predict(rows[:300])
     with pytest.warns(FidelityWarning, match="on 1 samples of this prediction"):
         model.predict(rows)
+
+
+class OverTime(nn.Module):
+    """What is decided at each step of a recurrence."""
+
+    def __init__(self, decide: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.cell, self.sums, self.decide = nn.RNN(4, 6, batch_first=True), nn.Linear(6, 5), decide
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decide(self.sums(self.cell(x)[0]))
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 2000])
+def test_the_first_frame_of_a_stream_that_is_decided_otherwise(at_once: int) -> None:
+    torch.manual_seed(3)
+    net, rng = OverTime(DECIDE["signs"]).eval(), np.random.default_rng(0)
+    calibration = rng.uniform(-1.0, 1.0, (40, 20, 4)).astype(np.float32)
+    model = streamed(convert(net, input_shape=(20, 4), calibration=calibration, bits=12, check=False))
+    x = rng.uniform(-1.0, 1.0, (2000, 1, 4)).astype(np.float32)
+    (wanted,), (ours,) = float_outputs(model.network, [x.astype(np.float64)]), model.emulator.run([x])
+    first = int(np.flatnonzero(np.abs(wanted - ours).reshape(len(x), -1).max(axis=1) > 0.05)[0])
+    assert 100 < first < 1000
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for start in range(0, first, at_once):
+            model.predict(x[start : min(start + at_once, first)])
+        model.reset_states()
+    with pytest.warns(FidelityWarning, match="Layers decide by numbers"):
+        for start in range(0, first + 1, at_once):
+            model.predict(x[start : start + at_once])
+
+
+def test_what_is_decided_at_each_time_step() -> None:
+    """Of sums that nothing rounds, as in front of what decides once."""
+    keras.utils.set_random_seed(0)
+    inner, x = keras.Input((4,)), keras.Input((6, 4))
+    largest = keras.ops.argmax(keras.layers.Dense(5)(inner), -1, keepdims=True)
+    step = keras.Model(inner, keras.ops.cast(largest, "float32"))
+    net = keras.Model(x, keras.layers.TimeDistributed(step)(x))
+    rows = np.random.default_rng(0).uniform(-1.0, 1.0, (2000, 6, 4)).astype(np.float32)
+    model = convert(net, calibration=rows[:200], check=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(model.predict(rows), net.predict(rows, verbose=0))
+    coarse = convert(net, calibration=rows[:20], bits=10, check=False)
+    with pytest.warns(FidelityWarning, match="Layers decide by numbers"):
+        coarse.predict(rows)

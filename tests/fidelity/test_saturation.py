@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,6 +78,40 @@ def test_a_single_sample_that_saturates_is_told(name: str, at: int) -> None:
         found = model.predict(x)
     assert np.abs(found - wanted).max() > 0.01 * np.ptp(wanted)
     _silently(model, x)  # once is enough
+
+
+def _limited_by_user(mode: str, **options: Any) -> tuple[nn.Module, Model, Floats]:
+    """A network whose first layer has formats of the user, and samples of which one leaves them."""
+    torch.manual_seed(0)
+    net, rng = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 3)).eval(), np.random.default_rng(0)
+    x = _drawn(rng, 400, 16)
+    x[211] = 20.0 * _along(net)
+    formats = {"accum": f"fixed<24,4,RND,{mode}>", "result": f"fixed<18,4,RND,{mode}>"}
+    config = {"LayerName": {"0": {"Precision": formats}}}
+    return net, convert(net, input_shape=(16,), config=config, check=False, **options), x
+
+
+@pytest.mark.parametrize("mode", ["SAT", "SAT_SYM", "SAT_ZERO"])
+def test_a_single_sample_that_saturates_in_a_format_of_the_user_is_told(mode: str) -> None:
+    """However few of a layer's values do, and with the format that would do."""
+    net, model, x = _limited_by_user(mode)
+    for _ in range(4):
+        _silently(model, x[:200])
+    wanted = net(torch.tensor(x)).detach().numpy()
+    with pytest.warns(FidelityWarning, match=r"saturate in fixed<24,4.*; give it accum: fixed<27,7"):
+        found = model.predict(x)
+    assert np.abs(found - wanted)[211].max() > 0.1 * np.ptp(wanted)
+
+
+def test_calibration_data_of_which_a_sample_saturates_are_told_of() -> None:
+    _, _, x = _limited_by_user("SAT")
+    with pytest.warns(
+        FidelityWarning, match=r"saturate in fixed<24,4.*give it accum: fixed<27,7.*, result: fixed<21,7"
+    ):
+        _limited_by_user("SAT", calibration=x[200:240])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _limited_by_user("SAT", calibration=x[:200])
 
 
 def _accumulating(units: int = 8) -> nn.RNN:

@@ -13,7 +13,6 @@ import numpy as np
 from bitsmith.base.graphs import reached
 from bitsmith.building.csim import real
 from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches
-from bitsmith.emulate.notes import NOTHING
 from bitsmith.emulate.transfer import Raws
 from bitsmith.errors import ConfigError, VerificationError
 from bitsmith.ir.composition import OWN, crossings, numbered_parts, part
@@ -63,10 +62,10 @@ class Split:
         alerts.tell_approximate()
         known, warned = self._values(batches)
         outputs = [real(_own(known, output), kind) for output, kind in self._outputs()]
-        left = self.whole.emulator.run_watched(batches)[2] if alerts.lossy.told else NOTHING
-        alerts.tell_lost(batches, left, batches, self.whole.emulator)
+        _, _, left, near = alerts.watched(self.whole.emulator, batches, {})
+        alerts.tell_lost(batches, left, batches)
         if not warned:
-            alerts.tell_off(batches, outputs, self.whole.emulator, left)
+            alerts.tell_off(batches, outputs, self.whole.emulator, left, near)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _outputs(self) -> list[tuple[Output, TensorType]]:

@@ -46,8 +46,8 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue
         scratch = partial(_scratch, ws, result)
         steps = folder(result.floats, lo[..., None], hi[..., None], op.overflow, scratch)
         note = ws.notes.note(op, result.floats)
-        if looked_at or (note and op.overflow is Overflow.SAT and x.varies):
-            steps = [unless_within(result.floats, lo[..., None], hi[..., None], steps, note)]
+        if looked_at or (note and op.overflow is not Overflow.WRAP and x.varies):
+            steps = [unless_within(result.floats, least(op)[..., None], hi[..., None], steps, note)]
         for step in steps:
             ws.do(step, result.varies) if guarded is None else ws.repair(step)
     if storage.kind is kind:
@@ -71,7 +71,7 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValu
     count = limbs_for((rounded + 2 * declared).bit_length() + 1)
     drop = (operand.frac - op.frac)[..., None]
     bring = _limb_folder(op, count) if fold else None
-    watched = fold and x.varies and op in ws.notes.casts and op.overflow in (Overflow.WRAP, Overflow.SAT)
+    watched = fold and x.varies and op in ws.notes.casts
 
     def compute() -> Limbs:
         result = limbs.round_shift(x.limbs, drop, op.rounding, count)
@@ -79,7 +79,7 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValu
         if watched:
             changed = np.any([x != y for x, y in zip(result, brought, strict=True)], axis=0)
             if changed.any():
-                ws.notes.mark(op, changed * (SPARE if op.overflow is Overflow.SAT else 0.0))
+                ws.notes.mark(op, changed * (0.0 if op.overflow is Overflow.WRAP else SPARE))
         return brought
 
     return limb_result(ws, compute, ws.plan.storage[ws.node], x.varies)

@@ -46,6 +46,10 @@ _SMALL = 256
 """Samples that one thread computes; fewer are not worth the microseconds that it takes to limit the threads of BLAS."""
 
 
+See: TypeAlias = Callable[[int, Sequence[Float64s]], None]
+"""Looks at samples from a number on, of which it is given numbers of some nodes."""
+
+
 class Emulator:
     """Executes ``program`` bit-exactly on batches. Compiles on construction; safe to use from several threads.
 
@@ -54,11 +58,18 @@ class Emulator:
 
     Args:
         watched: casts of which :meth:`run_watched` tells.
+        shown: nodes whose real numbers it shows.
         tables: with tables for long computations on narrow numbers, which take some milliseconds to make.
     """
 
     def __init__(
-        self, program: Program, threads: int | None = None, *, watched: Collection[Cast] = (), tables: bool = False
+        self,
+        program: Program,
+        threads: int | None = None,
+        *,
+        watched: Collection[Cast] = (),
+        shown: Sequence[int] = (),
+        tables: bool = False,
     ) -> None:
         self.program = program
         self.threads = threads or min(8, cores())
@@ -68,7 +79,7 @@ class Emulator:
         self._tables = tables
         self._quantizations = tuple(map(Quantization, self.inputs))
         self._settled = settled(program)
-        self._outputs = self._compiled(program.outputs)
+        self._outputs = self._compiled((*program.outputs, *(Output("", index) for index in shown)))
         self._traced: _Compiled | None = None
 
     def _compiled(self, outputs: Sequence[Output]) -> _Compiled:
@@ -94,20 +105,23 @@ class Emulator:
 
     def run(self, inputs: Sequence[npt.ArrayLike], most: int | None = None) -> list[Float64s]:
         """Real outputs (batch, *shape), or ``most`` of them, for real inputs; exact where float64 holds them."""
+        most = len(self.program.outputs) if most is None else most
         return self._run_reals(self._outputs, self._checked(inputs), {}, most)[0]
 
     def run_watched(
-        self, inputs: Sequence[Batch], states: States | None = None
+        self, inputs: Sequence[Batch], states: States | None = None, see: See | None = None
     ) -> tuple[list[Float64s], list[int], Left]:
         """Return :meth:`run_counted` and which watched casts some value left, of which samples; ``inputs`` were checked.
 
-        Seldom a cast is that of a sample that is none: a chunk may have more than are given.
+        Seldom a cast is that of a sample that is none: a chunk may have more than are given. The numbers of the nodes that are
+        shown are given to ``see``, those of some samples at a time, in order where these are.
         """
-        return self._run_reals(self._outputs, inputs, {} if states is None else states)
+        most = len(self.program.outputs)
+        return self._run_reals(self._outputs, inputs, {} if states is None else states, most, see)
 
     def run_counted(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int]]:
         """Return :meth:`run` and, per input, the number of values outside its range."""
-        return self._run_reals(self._outputs, self._checked(inputs), {})[:2]
+        return self.run_watched(self._checked(inputs))[:2]
 
     def trace(
         self, inputs: Sequence[npt.ArrayLike], states: States | None = None
@@ -160,11 +174,16 @@ class Emulator:
         return arrays
 
     def _run_reals(
-        self, compiled: _Compiled, arrays: Sequence[Batch], states: States, most: int | None = None
+        self,
+        compiled: _Compiled,
+        arrays: Sequence[Batch],
+        states: States,
+        most: int | None = None,
+        see: See | None = None,
     ) -> tuple[list[Float64s], list[int], Left]:
         batch = len(arrays[0]) if arrays else 1
         if 0 < batch <= compiled.few:
-            return compiled.execute_few(batch, arrays, states, most)
+            return compiled.execute_few(batch, arrays, states, most, see)
         results = [np.empty((batch, *shape)) for shape in compiled.shapes[:most]]
         outside, counting = [0] * len(arrays), threading.Lock()
 
@@ -176,6 +195,8 @@ class Emulator:
         def store(bound: _Bound, start: int, stop: int) -> None:
             for reader, result in zip(bound.readers[:most], results, strict=True):
                 reader.read(stop - start, result[start:stop])
+            if see is not None:
+                see(start, [reader.of(stop - start) for reader in bound.readers[most:]])
 
         left = compiled.execute(batch, self.threads, states, load, store)
         return results, outside, left
@@ -272,7 +293,7 @@ class _Compiled:
 
     @np.errstate(all="ignore")  # in half the time of a with statement
     def execute_few(
-        self, batch: int, arrays: Sequence[Batch], states: States, most: int | None
+        self, batch: int, arrays: Sequence[Batch], states: States, most: int | None, see: See | None
     ) -> tuple[list[Float64s], list[int], Left]:
         """Run one chunk, without any preparation, which goes on with ``states``.
 
@@ -284,6 +305,8 @@ class _Compiled:
         bound.workspace.samples, bound.workspace.states = batch, states
         outside = bound.run(arrays)
         results = [reader.of(batch) for reader in bound.readers[:most]]
+        if see is not None:
+            see(0, [reader.of(batch) for reader in bound.readers[most:]])
         left = bound.workspace.notes.take(batch)
         self._idle[size].append(bound)  # last: another thread may take it at once
         return results, outside, left

@@ -9,12 +9,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.emulate.bounds import least
 from bitsmith.emulate.floats import FloatArray, Kernel
 from bitsmith.ir import ops
 from bitsmith.ir.types import Overflow
 
 SPARE = 2.0**-8
-"""Share of the greatest limit by which a value must exceed its own to count: less is rounding of what is limited anyway."""
+"""Share of the greatest limit, or a step if that is more, by which a value must exceed its own to count: less is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,10 @@ class RangeNotes:
         """
         if op not in self.casts:
             return None
-        if x is None or op.overflow is not Overflow.SAT:
+        if x is None or op.overflow is Overflow.WRAP:
             return partial(self._left.__setitem__, id(op), op)
-        low, high = (np.ldexp(bound.astype(np.float64), -op.frac) for bound in (op.lo, op.hi))
-        spare = SPARE * float(max(np.abs(low).max(), np.abs(high).max()))
+        low, high = (np.ldexp(bound.astype(np.float64), -op.frac) for bound in (least(op), op.hi))
+        spare = np.maximum(SPARE * float(max(np.abs(low).max(), np.abs(high).max())), np.ldexp(1.0, -op.frac))
         low, high = (np.ldexp(bound, op.frac)[..., None] for bound in (low - spare, high + spare))
         return partial(self._measure, op, x, low, high)
 

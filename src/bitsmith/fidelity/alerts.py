@@ -7,19 +7,20 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.base.progress import users_line
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.notes import Left
+from bitsmith.emulate.workspace import States
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWarning
-from bitsmith.fidelity.decisions import Decisions
-from bitsmith.fidelity.losses import Losses, LossyCasts
-from bitsmith.fidelity.outside import limiting, outputs_differ, outputs_show
-from bitsmith.fidelity.picks import Picks
+from bitsmith.fidelity.decisions import Decisions, Rows
+from bitsmith.fidelity.losses import Loss, Losses, LossyCasts
+from bitsmith.fidelity.outside import limiting, outputs_show
 from bitsmith.fidelity.predictions import Predictions
+from bitsmith.fidelity.shortfall import SATURATED_ERROR, USUAL_TOLERANCE
 from bitsmith.fidelity.stretch import Stretch
-from bitsmith.fidelity.thresholds import Thresholds
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
 from bitsmith.layers.input import Input as InputLayer
@@ -55,10 +56,8 @@ class Alerts:
         self._declared = frozenset(name for name, layer in inputs.items() if layer.declares)
         self._integers = frozenset(name for name, layer in inputs.items() if layer.integer and layer.entries is None)
         self._look_ups = look_ups(network)
-        self._picks = Picks()
-        self._lost_told = self._limits_told = False
+        self._lost_told = False
         self._came = self._looked = 0
-        self._thresholds: Thresholds | None = None
         self._program = program
         self._network = None if calibrated is None else network
         self._stretch = Stretch(network) if network.stateful else None
@@ -73,6 +72,11 @@ class Alerts:
     def _decisions(self) -> Decisions:
         assert self._network is not None
         return Decisions(self._network, self._program)
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The nodes of the program whose numbers a run is to show."""
+        return () if self._network is None else self._decisions.shown
 
     def losses(self, batches: Sequence[Batch]) -> Losses:
         """All values that leave their formats inside the circuit."""
@@ -141,50 +145,51 @@ class Alerts:
             warned = warned or count > 0
         return warned
 
-    def tell(
-        self,
-        emulator: Emulator,
-        batches: Sequence[Batch],
-        outputs: Sequence[Floats],
-        seen: tuple[Sequence[int], Left],
-        *,
-        going_on: bool,
-    ) -> None:
-        """Warn of what a run has ``seen``: how many values of each input were outside, and what left its range inside.
-
-        Samples of a network with states may be ``going_on`` from those before.
-        """
-        outside, left = seen
+    def run(self, emulator: Emulator, batches: Sequence[Batch], states: States) -> list[Floats]:
+        """The outputs for samples that go on with ``states``, if there are any, after a warning of what the run has shown."""
+        going_on = bool(states)
+        outputs, outside, left, near = self.watched(emulator, batches, states)
         wrong, whole = self.tell_outside(emulator, batches, outside), batches
         if self._stretch is not None:
             self._stretch.add(batches, going_on=going_on)
             whole = self._stretch.whole(batches, going_on=going_on)
-        self.tell_lost(batches, left, whole, emulator)
+        self.tell_lost(batches, left, whole)
         if not wrong:
-            self.tell_off(whole, outputs, emulator, left)
+            self.tell_off(whole, outputs, emulator, left, near)
+        return outputs
 
-    def tell_lost(self, batches: Sequence[Batch], left: Left, whole: Sequence[Batch], emulator: Emulator) -> None:
-        """Look at all samples if values have ``left`` a format that wraps, else at a few of them, until something was found.
+    def watched(
+        self, emulator: Emulator, batches: Sequence[Batch], states: States
+    ) -> tuple[list[Floats], list[int], Left, Rows]:
+        """Return :meth:`Emulator.run_watched`, and the samples that may be decided otherwise."""
+        if self._predictions is None or not self.shown:
+            return *emulator.run_watched(batches, states), {}
+        near, begins = dict[str, list[npt.NDArray[np.intp]]](), not states
 
-        Saturation counts if an output shows it. With states, the ``whole`` since a reset is looked at. Of computed indices all
-        are looked at, whose layers are mostly the first ones.
+        def see(start: int, shown: Sequence[Floats]) -> None:
+            part = [batch[start : start + len(shown[0])] for batch in batches]
+            for name, rows in self._decisions.near(part, shown, begins=begins and not start).items():
+                near.setdefault(name, []).append(rows + start)
+
+        seen = emulator.run_watched(batches, states, see)
+        return *seen, {name: np.sort(np.concatenate(parts)) for name, parts in near.items()}
+
+    def tell_lost(self, batches: Sequence[Batch], left: Left, whole: Sequence[Batch]) -> None:
+        """Tell once of values that have ``left`` a format that wraps, or are computed indices of no row.
+
+        Saturation counts here where no output is compared. With states, the ``whole`` since a reset is looked at.
         """
         if self._lost_told:
             return
         wrapped = any(cast.overflow is Overflow.WRAP for cast in left.casts)
-        picked = whole if wrapped or self._outside_rows(batches) else None
-        if picked is None and self.lossy.saturates:
-            picked = self._picks.of(batches) if self._stretch is None else whole if self._stretch.twice() else None
-        losses = [] if picked is None else [loss for loss in self.losses(picked) if loss.matters]
-        losses = [loss for loss in losses if not (self._limits_told and loss.of_auto)]
-        if picked is not None and losses and all(loss.saturates for loss in losses) and self._network is not None:
-            losses = losses if outputs_differ(self._network, emulator, picked) else []
-        if picked is not None and losses:
+        if not (wrapped or (left.casts and self._network is None) or self._outside_rows(batches)):
+            return
+        losses = sorted(self.losses(whole), key=lambda loss: loss.saturates)
+        if losses:
             self._lost_told = True
-            listed = "".join(f"\n  {loss}" for loss in losses[:_LISTED])
             warnings.warn(
-                f"values leave their formats inside the circuit ({len(picked[0])} samples looked at; model.losses(x) counts "
-                f"all):{listed}",
+                f"values leave their formats inside the circuit ({len(whole[0])} samples looked at; model.losses(x) counts "
+                f"all):{_listed(losses)}",
                 FidelityWarning,
                 stacklevel=users_line(),
             )
@@ -201,11 +206,13 @@ class Alerts:
         lossy = self.lossy.of_indices()
         return lossy, Emulator(lossy.program)
 
-    def tell_off(self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator, left: Left) -> None:
+    def tell_off(
+        self, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator, left: Left, near: Rows
+    ) -> None:
         """Compare a few ``outputs`` until some were wrong, unless values outside the inputs' formats have changed them.
 
-        Those of samples whose values have ``left`` limits of ``auto`` are among these. With states, ``outputs`` may be those of
-        the last samples only: the others are computed again.
+        Those of samples whose values have ``left`` limits, or which are ``near`` to another decision, are among these. With
+        states, ``outputs`` may be those of the last samples only: the others are computed again.
         """
         if self._predictions is None or self._lost_told:
             return
@@ -214,16 +221,15 @@ class Alerts:
             off = self._predictions.look(batches, outputs)
         else:
             due = self._predictions.due_in_order(batches)
-            if not due and (not left.beyond.size or len(batches[0]) > self._room()):
+            if not due and not ((left.beyond.size or near) and len(batches[0]) <= self._room()):
                 return
             if len(batches[0]) > len(outputs[0]):
-                outputs, _, left = emulator.run_watched(batches)
+                outputs, _, left, near = self.watched(emulator, batches, {})
                 self._looked += len(batches[0])
             off = self._predictions.look_in_order(batches, outputs) if due else None
         message = self._predictions.told(*off, emulator) if off is not None else None
         message = self._saturated(self._predictions, batches, outputs, left) or message
-        if message is None and self._stretch is None:
-            message = self._across(self._predictions, batches, outputs, emulator)
+        message = message or self._across(self._predictions, batches, outputs, emulator, near)
         if message is not None:
             self._predictions = None
             warnings.warn(message, FidelityWarning, stacklevel=users_line())
@@ -246,34 +252,40 @@ class Alerts:
         else:
             limited, seen = np.arange(some[0], len(beyond)), np.arange(len(beyond))
         self._looked += len(limited)
-        worst = predictions.wrong(batches, outputs, limited, limiting(self.lossy, left)) if limited.size else None
+        casts = self.lossy.saturating(left.casts)
+        of_auto = all(each.limits for each in casts)
+        least = USUAL_TOLERANCE.error if of_auto else SATURATED_ERROR
+        worst = predictions.wrong(batches, outputs, limited, least, limiting(casts)) if limited.size else None
         if worst is None:
             return None
-        self._limits_told = True
-        listed = self.losses([batch[seen] for batch in batches]).rows[:_LISTED]
         known = "calibration data" if predictions.calibrated else "generated inputs"
-        return "\n  ".join([f"{worst}. Values leave what {known} showed:", *map(str, listed)])
+        why = f"Values leave what {known} showed:" if of_auto else "Values saturate inside the circuit:"
+        return f"{worst}. {why}{_listed(self.losses([batch[seen] for batch in batches]).rows)}"
 
     def _across(
-        self, predictions: Predictions, batches: Sequence[Batch], outputs: Sequence[Floats], emulator: Emulator
+        self,
+        predictions: Predictions,
+        batches: Sequence[Batch],
+        outputs: Sequence[Floats],
+        emulator: Emulator,
+        near: Rows,
     ) -> str | None:
-        """Text on samples that are wrong because rounding takes a value across a threshold."""
-        if self._thresholds is None:
-            self._thresholds = Thresholds(predictions.network, emulator.inputs)
-        for name, rows in self._thresholds.crossed(emulator, batches).items():
+        """Text on samples that are wrong because rounding takes a value across a threshold, of an input or inside."""
+        for name, rows in near.items():
             few = rows[: self._room()]
             self._looked += len(few)
-            worst = predictions.wrong(batches, outputs, few) if few.size else None
-            if worst is not None:
-                return (
-                    f"{worst} on {len(few)} samples of this prediction. Rounding takes values of input {name!r} "
-                    "across thresholds: give samples like these as calibration, which stay on their sides"
-                )
-        if not predictions.passed_over:
-            return None
-        rows, looked_at = self._decisions.otherwise(batches, self._room())
-        self._looked += looked_at
-        worst = predictions.wrong(batches, outputs, rows) if rows.size else None
-        if worst is None:
-            return None
-        return predictions.told(worst, [batch[rows].astype(np.float64) for batch in batches], emulator)
+            if name or predictions.passed_over:
+                worst = predictions.wrong(batches, outputs, few, ties=not name) if few.size else None
+                if worst is not None and not name:
+                    return predictions.told(worst, [batch[few].astype(np.float64) for batch in batches], emulator)
+                if worst is not None:
+                    return (
+                        f"{worst} on {worst.samples} samples of this prediction. Rounding takes values of input {name!r} "
+                        "across thresholds: give samples like these as calibration, which stay on their sides"
+                    )
+        return None
+
+
+def _listed(losses: Sequence[Loss]) -> str:
+    """Lines on the first of some losses, with formats that would do."""
+    return "".join(f"\n  {loss}{loss.advice(losses)}" for loss in losses[:_LISTED])

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.emulate.bounds import least as lowest
 from bitsmith.fidelity.lowered import CUTTING, Lowered
 from bitsmith.fidelity.measure import Comparison
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Overflow, objects
+from bitsmith.ir.types import Overflow
 from bitsmith.layers.enclosure import Enclosure, boxes
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
@@ -158,8 +159,7 @@ class _Bounding:
             op = self._program.nodes[self._probes[name]].op
             assert isinstance(op, ops.Input)
             shape, stop = (len(low), *layer.shape), start + int(np.prod(layer.shape))
-            lowest = objects(np.maximum(op.lo, -op.hi)) if op.overflow is Overflow.SAT_SYM else op.lo
-            least, most = (np.ldexp(end.astype(np.float64), -op.frac) for end in (lowest, op.hi))
+            least, most = (np.ldexp(end.astype(np.float64), -op.frac) for end in (lowest(op), op.hi))
             beyond = np.maximum(least - layer.least, layer.most - most)
             if op.overflow not in (Overflow.SAT, Overflow.SAT_SYM):
                 beyond = np.where(beyond > 0.0, np.inf, beyond)

@@ -12,7 +12,7 @@ from bitsmith.base.graphs import reached
 from bitsmith.fidelity.budgets import budgets, explains, made_by
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.deviation import Span, spans
-from bitsmith.fidelity.losses import Loss
+from bitsmith.fidelity.losses import MOST_PLACES, Loss, holding
 from bitsmith.fidelity.measure import Measured
 from bitsmith.ir.types import FixedFormat, Overflow
 from bitsmith.layers.auto import AUTO_BITS
@@ -24,9 +24,6 @@ from bitsmith.report.sections import LayerFidelity, percent
 
 _SUMS = ("accum", "result")
 """Variables whose formats must all hold a layer's sums."""
-
-_STEPS = 128
-"""Steps that a proposed format has within the range of a result."""
 
 _GROWS = 8
 """Times a layer's own error beyond which the error of its result comes from what it reads."""
@@ -42,9 +39,6 @@ _SPARE_BITS = 2
 
 _DEEP, _LEVEL = -1000.0, 100.0
 """Least value of an input that is taken for a mask's level, and its ratio to the input's greatest number."""
-
-_MOST_BITS = 128
-"""Bits on either side of the point beyond which no format is proposed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +96,7 @@ class Causes:
             symptom = f"its steps are too large for a range of {channel.size:.3g} (channel {channel.index})"
             return Problem(name, symptom, f"give it {_listed(finer)}")
         if fmt is not None and 2.0**-fmt.frac * 8 > self._span(name).size:
-            wanted = _enough(fmt, self._span(name))
+            wanted = holding(fmt, self._span(name))
             symptom = f"the steps of {fmt} are too large for a range of {self._span(name).size:.3g}"
             return Problem(name, symptom, f"give it result: {wanted}")
         for variable, values in node.layer.weights().items():
@@ -169,7 +163,7 @@ class Causes:
 
     def _near(self, name: str, more: int | None) -> Problem:
         """A layer that decides by operands which lack so many bits of their budget."""
-        bits = min(budgets(self.nodes.values()).values()) + (_MOST_BITS if more is None else more + _SPARE_BITS)
+        bits = min(budgets(self.nodes.values()).values()) + (MOST_PLACES if more is None else more + _SPARE_BITS)
         remedy = f"with bits={bits} these samples are decided as in the float model"
         symptom = "it decides by numbers that are nearer to its threshold than they are accurate"
         return Problem(name, symptom, remedy if bits <= MOST_BITS else "give the layers before it formats of more bits")
@@ -189,7 +183,7 @@ class Causes:
             fmt = asked.get(variable, FixedFormat(True, 1, 0))
             step = 2.0**-fmt.frac if asked else step
             if step * _COARSE > size:
-                finer[variable] = _enough(fmt, reached, size)
+                finer[variable] = holding(fmt, reached, size)
         return finer
 
     def _span(self, name: str) -> Span:
@@ -204,7 +198,7 @@ class Causes:
     def _room(self, layer: str, variable: str, reached: Span) -> str:
         """The remedy: formats of a layer that hold what is ``reached``."""
         formats = {
-            name: _enough(fmt, reached)
+            name: holding(fmt, reached)
             for name, fmt in self.nodes[layer].settings.precision.items()
             if name == variable or (name in _SUMS and not _holds(fmt, reached))
         }
@@ -213,13 +207,13 @@ class Causes:
     def _clipped(self, node: NetworkNode, variable: str, values: Floats) -> Problem:
         fmt, reached = node.settings.precision[variable], _span(values)
         found = f"its {variable} reaches {reached.lo + 0.0:.4g} .. {reached.hi:.4g} and saturates in {fmt}"
-        return Problem(node.name, found, f"give it {variable}: {_enough(fmt, reached)}")
+        return Problem(node.name, found, f"give it {variable}: {holding(fmt, reached)}")
 
     def _rounded_away(self, row: LayerFidelity, node: NetworkNode) -> Problem:
         trained = node.layer.weights()
         variable, fmt = next((v, f) for v, f in node.settings.precision.items() if v in trained)
         values = trained[variable]
-        wanted = _enough(fmt, _span(values))
+        wanted = holding(fmt, _span(values))
         total = sum(each.size for each in trained.values())
         found = f"{row.zeroed:,} of {total:,} weights are rounded to 0 in {fmt}"
         return Problem(str(row.layer), found, f"give it {variable}: {wanted}")
@@ -246,11 +240,3 @@ def _least_column(values: Floats) -> float:
     """The greatest magnitude of that element of the last axis which has the least, unless all are 0 there."""
     columns = np.abs(values).reshape(-1, values.shape[-1] if values.ndim else 1).max(axis=0)
     return float(columns[columns > 0.0].min(initial=_span(values).largest))
-
-
-def _enough(fmt: FixedFormat, reached: Span, size: float | None = None) -> FixedFormat:
-    """``fmt`` with as many more bits as hold what is ``reached``, in not too few steps of a range of ``size``."""
-    signed = fmt.signed or reached.lo < 0
-    integer = min(math.frexp(max(reached.hi, -reached.lo, 2.0**-fmt.frac))[1] + int(signed), _MOST_BITS)
-    frac = max(fmt.frac, min(math.ceil(math.log2(_STEPS) - math.log2(size or reached.size)), _MOST_BITS))
-    return replace(fmt, signed=signed, width=max(integer + frac, 1), frac=frac)

@@ -15,6 +15,7 @@ from bitsmith.fidelity.budgets import allowance, excused, made_by
 from bitsmith.fidelity.causes import Causes, Problem, would_wrap
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.measure import AUTO_WORST, Comparison, Measured
+from bitsmith.fidelity.shortfall import LEAST_ERROR, LEAST_SNR_DB, SATURATED_ERROR
 from bitsmith.fidelity.ties import decides_anew
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.report.sections import LayerFidelity, percent
@@ -37,9 +38,6 @@ magnitude: in 324 networks of all kinds 3e-5 and 8e-5 at most."""
 RIGHT_ERROR, RIGHT_WORST = AUTO_OWN_ERROR, AUTO_OWN_WORST / 4.0
 """Mean and greatest error of an output below which nothing before it can be wrong in a way that counts."""
 
-LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
-"""Signal to noise below which an output is of no use, if its mean error exceeds the other as well."""
-
 FEW_OFF = 1 / 32
 """Share of values that decisions may make others in generated samples, or anew in each step, where one moves all that come."""
 
@@ -57,11 +55,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Wrong:
-    """An output that is of no use, one of its channels, or samples of it that are decided otherwise, of how many."""
+    """An output that is of no use, one of its channels, or samples of it that are decided otherwise, of how many.
+
+    It may be values that ``saturate`` which make it so.
+    """
 
     row: LayerFidelity
     channel: Channel | None = None
     samples: str = ""
+    saturate: bool = False
 
     @property
     def name(self) -> str:
@@ -85,7 +87,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     nodes = {node.name: node for node in network.nodes}
     layers = measured.layers
     causes = Causes(nodes, measured)
-    outputs = (_wrong(layers, network, name, calibrated=calibrated) for name in network.outputs if name in layers)
+    outputs = (_wrong(measured, network, name, calibrated=calibrated) for name in network.outputs if name in layers)
     bad = [wrong for wrong in outputs if wrong is not None]
     if bad:
         return Verdict(_said(bad), tuple(_problems(network, measured, causes, bad)))
@@ -105,8 +107,9 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
 
-def _wrong(layers: Mapping[str, Comparison], network: Network, name: str, *, calibrated: bool) -> _Wrong | None:
+def _wrong(measured: Measured, network: Network, name: str, *, calibrated: bool) -> _Wrong | None:
     """Return the fault of an output, if any."""
+    layers = measured.layers
     layer, before = layers[name], network.ancestors([name])
     jumps = any(_jumps(layers, node) for node in before)
     vague = jumps and (not calibrated or any(map(decides_anew, before)))
@@ -124,7 +127,8 @@ def _wrong(layers: Mapping[str, Comparison], network: Network, name: str, *, cal
         return _Wrong(row)
     if lost is not None and not jumps and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, limit):
         return _Wrong(row, lost)
-    return None
+    saturate = name in measured.limited and (row.worst or 0.0) > SATURATED_ERROR
+    return _Wrong(row, saturate=True) if saturate else None
 
 
 def _share_off(row: LayerFidelity) -> float:
@@ -206,12 +210,14 @@ def _problems(network: Network, measured: Measured, causes: Causes, bad: Sequenc
     Channels count where no output is bad as a whole.
     """
     whole: dict[str, Channel | None] = {wrong.name: None for wrong in bad if wrong.channel is None}
-    before = network.ancestors([wrong.name for wrong in bad if wrong.samples])
+    before = network.ancestors([wrong.name for wrong in bad if wrong.samples or wrong.saturate])
     starts: dict[str, Channel | None] = {}
     for node in before:
         decides = node.name in measured.layers and measured.layers[node.name].bits != 0
         if decides and starts.keys().isdisjoint(each.name for each in network.ancestors([node.name])):
             starts[node.name] = None
+    if all(wrong.saturate for wrong in bad):
+        starts = {node.name: None for node in before if any(node.name in measured.limited[one] for one in whole)}
     starts = starts or _starts(network, measured, whole or dict(_followed(network, measured, bad)))
     for name, channel in starts.items():
         yield causes.of(measured.layers[name].row, channel)

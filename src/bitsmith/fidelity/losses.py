@@ -8,9 +8,8 @@ data show; the others are what a quantized model itself says, or steps of a comp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from bitsmith.emulate.bounds import overflows
 from bitsmith.emulate.notes import SPARE
 from bitsmith.emulate.quantize import fast, quantize_exactly, quantize_into
 from bitsmith.emulate.workspace import States
+from bitsmith.fidelity.deviation import Span
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Output, Program
@@ -36,8 +36,9 @@ from bitsmith.report.shown import Shown
 _AT_ONCE = 1024
 """Samples whose operands are held at once."""
 
-_SATURATED = 0.02
-"""Share of a layer's values that may saturate unsaid."""
+_STEPS, MOST_PLACES = 128, 128
+"""Steps that a proposed format has within the range of a result, and bits on either side of the point beyond which none is
+proposed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +69,13 @@ class Loss:
         """True if the values are the nearest ones of the range, not others nor the numbers of other rows."""
         return self.rows is None and self.overflow is not Overflow.WRAP
 
-    @property
-    def of_auto(self) -> bool:
-        """True if it is ``auto`` that limits the values to what calibration data show."""
-        return self.format is None and self.rows is None
-
-    @property
-    def clearly(self) -> bool:
-        """True if some value lies beyond the format by more than rounding, such as that of 1 in ``ufixed<10,0>``."""
+    def advice(self, others: Iterable[Loss]) -> str:
+        """Return the text on a format that would do in place of the user's, also for what ``others`` of the layer reach."""
         if self.format is None:
-            return True
-        lo, hi = (math.ldexp(raw, -self.format.frac) for raw in (self.format.lo, self.format.hi))
-        spare = SPARE * max(-lo, hi)
-        return self.lo < lo - spare or self.hi > hi + spare
-
-    @property
-    def matters(self) -> bool:
-        """True if a user should know: values that wrap are wrong; some that saturate, or many by a hair, are ordinary.
-
-        Of an index outside frameworks make an error.
-        """
-        return self.rows is not None or self.overflow is Overflow.WRAP or (self.share > _SATURATED and self.clearly)
+            return ""
+        own = [other for other in others if other.layer == self.layer]
+        reached = Span(min(loss.lo for loss in own), max(loss.hi for loss in own))
+        return f"; give it {self.variable}: {holding(self.format, reached)}"
 
     def __str__(self) -> str:
         if self.rows is not None:
@@ -122,13 +109,17 @@ class Losses(Shown):
 
 
 @dataclass(frozen=True, slots=True)
-class _LossyCast:
-    """A cast, and where its operand is: elements ``start`` to ``stop`` of a row of output ``place``, or all of it."""
+class LossyCast:
+    """A cast, and where its operand is: elements ``start`` to ``stop`` of a row of output ``place``, or all of it.
+
+    It is the one ``of_result`` of a layer if what it leaves is that: the last one, or that of sums which are the result.
+    """
 
     layer: str
     variable: str
     format: FixedFormat | None
     cast: ops.Cast
+    of_result: bool
     shape: tuple[int, ...]
     place: int
     start: int | None = None
@@ -146,17 +137,12 @@ class LossyCasts:
     """Casts that may lose values. ``program`` has their operands as its outputs ``operand0``, ``operand1``, ..."""
 
     program: Program
-    casts: tuple[_LossyCast, ...]
-
-    @cached_property
-    def saturates(self) -> bool:
-        """True if some of the casts do not wrap, and so tell nobody."""
-        return any(each.cast.overflow is not Overflow.WRAP for each in self.casts)
+    casts: tuple[LossyCast, ...]
 
     @staticmethod
     def of(program: Program, network: Network) -> LossyCasts:
         """Return the casts of ``program``, which ``network`` became, that may lose values."""
-        nodes, casts, wanted = list(program.nodes), list[_LossyCast](), list[int]()
+        nodes, casts, wanted = list(program.nodes), list[LossyCast](), list[int]()
         users, readers = {node.name: node for node in network.nodes}, network.readers()
         ends, of_inputs = _ends(program), {each.layer for found in look_ups(network).values() for each in found}
         for index, node in enumerate(program.nodes):
@@ -168,7 +154,8 @@ class LossyCasts:
                 told_apart = not _beyond_all(node.op, readers.get(node.layer, ()))
                 if variable is not None and told_apart and _may_lose(node.op, program, node.args[0]):
                     shape = program.nodes[node.args[0]].type.shape
-                    casts.append(_LossyCast(node.layer, *variable, node.op, shape, len(wanted), rows=rows))
+                    whole = _is_result(variable[0], layer)
+                    casts.append(LossyCast(node.layer, *variable, node.op, whole, shape, len(wanted), rows=rows))
                     wanted.append(node.args[0])
             elif isinstance(node.op, ops.Scan):
                 inside = list(_inside(node.op, users, node.layer, len(wanted)))
@@ -193,8 +180,13 @@ class LossyCasts:
 
     @property
     def told(self) -> list[ops.Cast]:
-        """The casts that values leave seldom: those that wrap, and limits of ``auto``."""
-        return [each.cast for each in self.casts if each.limits or each.cast.overflow is Overflow.WRAP]
+        """The casts of which a run tells: all but those of indices."""
+        return [each.cast for each in self.casts if each.rows is None]
+
+    def saturating(self, casts: Iterable[ops.Cast]) -> list[LossyCast]:
+        """Return those of some ``casts``, which values have left, that saturate."""
+        known = {id(each.cast): each for each in self.casts if each.cast.overflow is not Overflow.WRAP}
+        return [known[id(cast)] for cast in casts if id(cast) in known]
 
     def losses(self, operands: Sequence[Floats]) -> Losses:
         """Return the losses of ``operands``, the values of the outputs of :attr:`program`."""
@@ -209,6 +201,14 @@ class LossyCasts:
             for losses, each in zip(by_cast, self.casts, strict=True):
                 losses.append(_loss(each, operands[each.place]))
         return _listed(by_cast)
+
+
+def holding(fmt: FixedFormat, reached: Span, size: float | None = None) -> FixedFormat:
+    """``fmt`` with as many more bits as hold what is ``reached``, in not too few steps of a range of ``size``."""
+    signed = fmt.signed or reached.lo < 0
+    integer = min(math.frexp(max(reached.hi, -reached.lo, 2.0**-fmt.frac))[1] + int(signed), MOST_PLACES)
+    frac = max(fmt.frac, min(math.ceil(math.log2(_STEPS) - math.log2(size or reached.size)), MOST_PLACES))
+    return replace(fmt, signed=signed, width=max(integer + frac, 1), frac=frac)
 
 
 def _listed(by_cast: Sequence[Sequence[Loss]]) -> Losses:
@@ -249,6 +249,11 @@ def _variable(cast: ops.Cast, node: NetworkNode | None, *, at_end: bool) -> tupl
         first = next((name for name in named if (name == "result") == at_end), named[0])
         return first, formats[first]
     return ("result", None) if at_end and _limits(cast, node, "result") else None
+
+
+def _is_result(variable: str, node: NetworkNode | None) -> bool:
+    """True if a layer's result is what its format of a ``variable`` leaves, but for rounding."""
+    return variable == "result" or (variable == "accum" and node is not None and node.layer.traits.multiplies)
 
 
 def _limits(cast: ops.Cast, node: NetworkNode | None, variable: str) -> bool:
@@ -317,7 +322,7 @@ def _may_lose(cast: ops.Cast, program: Program, operand: int) -> bool:
 
 def _inside(
     scan: ops.Scan, users: Mapping[str, NetworkNode], outer: str, place: int
-) -> Iterator[tuple[_LossyCast, int]]:
+) -> Iterator[tuple[LossyCast, int]]:
     """The casts of a body to the user's formats, or which limit states and results of layers, and their operands in it."""
     start, states, ends = 0, _states(scan), _ends_within(scan.body)
     for index, inner in enumerate(scan.body.nodes):
@@ -331,7 +336,7 @@ def _inside(
         if variable is not None and _may_lose(inner.op, scan.body, operand):
             shape = scan.body.nodes[operand].type.shape
             stop = start + math.prod(shape)
-            yield _LossyCast(layer, *variable, inner.op, shape, place, start, stop), operand
+            yield LossyCast(layer, *variable, inner.op, variable[0] == "result", shape, place, start, stop), operand
             start = stop
 
 
@@ -351,7 +356,7 @@ def _opened(node: Node, operands: Sequence[int], outer: Sequence[Node]) -> Node:
     return Node(opened, node.args, infer(opened, [outer[arg].type for arg in node.args]), node.layer)
 
 
-def _loss(lossy: _LossyCast, values: Floats) -> Loss:
+def _loss(lossy: LossyCast, values: Floats) -> Loss:
     if lossy.start is not None:
         values = values[..., lossy.start : lossy.stop].reshape(-1, *lossy.shape)
     limited = np.count_nonzero(_limited(lossy.cast, values)) if lossy.limits else None

@@ -7,7 +7,6 @@ meaning for the operands that it has in the circuit, and so leaves out what it i
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +17,16 @@ from bitsmith.base.blas import one_thread
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.channels import Channel, Channels
 from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
-from bitsmith.fidelity.losses import Loss, LossyCasts
-from bitsmith.fidelity.ties import LAST_PLACE, more_bits, open_decisions
+from bitsmith.fidelity.losses import Loss, LossyCast, LossyCasts
+from bitsmith.fidelity.outside import limiting
+from bitsmith.fidelity.shortfall import SATURATED_ERROR, Expected, apart, float_outputs
+from bitsmith.fidelity.ties import LAST_PLACE, deciding, more_bits, open_decisions
+from bitsmith.ir.ops import Cast
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Fracs, Overflow
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settled import exact_variables
 from bitsmith.report.sections import LayerFidelity
@@ -61,11 +63,15 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Results of a run: comparisons by layers, in order, losses, and the float outputs."""
+    """Results of a run: comparisons by layers, in order, losses, the float outputs, and layers that alone make one wrong.
+
+    These are layers with formats of the user in which results saturate, by outputs.
+    """
 
     layers: Mapping[str, Comparison]
     losses: tuple[Loss, ...]
     outputs: tuple[Floats, ...]
+    limited: Mapping[str, frozenset[str]]
 
     @property
     def rows(self) -> tuple[LayerFidelity, ...]:
@@ -83,16 +89,17 @@ class Circuit:
         self.network, self.program = network, program
         self._lossy = LossyCasts.of(program, network)
         shown = (*program.outputs, *program.probes, *self._lossy.program.outputs)
-        self._emulator = Emulator(replace(self._lossy.program, outputs=shown))
+        self._emulator = Emulator(replace(self._lossy.program, outputs=shown), watched=self._lossy.told)
 
     def outputs(self, inputs: Sequence[Floats]) -> list[Floats]:
         return self._emulator.run(inputs, len(self.program.outputs))
 
-    def observed(self, inputs: Sequence[Floats]) -> tuple[dict[str, Floats], tuple[Loss, ...]]:
-        """The layers' results by name, and the values that left their formats."""
-        values, outside = self._emulator.run_counted(inputs)
+    def observed(self, inputs: Sequence[Floats]) -> tuple[dict[str, Floats], tuple[Loss, ...], list[LossyCast]]:
+        """The layers' results by name, the values that left their formats, and the formats of the user that limit some."""
+        values, outside, left = self._emulator.run_watched(inputs)
         shown = values[len(self.program.outputs) :]
         losses = list(self._lossy.losses(shown[len(self.program.probes) :]))
+        limits = [each for each in self._lossy.saturating(left.casts) if not each.limits]
         for op, count, x in zip(self.program.input_ops(), outside, inputs, strict=True):
             node = self.network.node(op.name)
             fmt = node.settings.precision.get("result")
@@ -100,13 +107,26 @@ class Circuit:
                 losses.insert(
                     0, Loss(op.name, "result", op.overflow, fmt, count, x.size, float(x.min()), float(x.max()))
                 )
-        return {probe.name: x for probe, x in zip(self.program.probes, shown, strict=False)}, tuple(losses)
+                if fmt is not None and op.overflow is not Overflow.WRAP:
+                    cast = Cast(op.frac, op.lo, op.hi, op.rounding, op.overflow)
+                    limits.append(LossyCast(op.name, "result", fmt, cast, True, op.shape, 0))
+        return {probe.name: x for probe, x in zip(self.program.probes, shown, strict=False)}, tuple(losses), limits
+
+    def limited(self, inputs: Sequence[Floats], limits: Sequence[LossyCast]) -> Mapping[str, frozenset[str]]:
+        """The outputs for ``inputs`` that ``limits`` of results alone make wrong, each with their layers."""
+        limits = [each for each in limits if each.of_result]
+        if not limits:
+            return {}
+        layers = frozenset(each.layer for each in limits)
+        expected, found = Expected.of(self.network, inputs), float_outputs(self.network, inputs, limiting(limits))
+        off = apart(expected, found, expected.outputs, SATURATED_ERROR)
+        return {each.output: layers for each in off if each.wrong}
 
 
 def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Measured:
     """Run ``circuit``, which ``network`` became, and the float model on ``inputs``."""
     compiled, program = circuit.network, circuit.program
-    results, losses = circuit.observed(inputs)
+    results, losses, limits = circuit.observed(inputs)
     known = {node.name: node for node in compiled.nodes if not node.folded}
     fracs = {probe.name: program.nodes[probe.node].type.frac for probe in program.probes}
     bounded = compiled.bounded()
@@ -132,7 +152,8 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
             apart = np.abs(emulated - wanted).reshape(len(wanted), -1).max(axis=1, initial=0.0)
             samples = int(np.count_nonzero(apart > AUTO_WORST * layer.span.size))
             layers[node.name] = replace(layer, row=row, samples=samples, count=len(wanted), bits=bits)
-    return Measured(layers, losses, tuple(outputs[name] for name in network.outputs))
+    limited = circuit.limited(inputs, limits)
+    return Measured(layers, losses, tuple(outputs[name] for name in network.outputs), limited)
 
 
 def _channel_axis(node: NetworkNode, result: Floats) -> int:
@@ -173,7 +194,7 @@ def _evaluated(
             if node.layer.jumps and stored is not None and not np.array_equal(own, wanted):
                 bits = more_bits(node.layer, exact, operands, wanted)
             own = own if node.inputs else np.broadcast_to(own, wanted.shape)
-            if _jumps(node.layer) and stored is not None and stored.shape == own.shape:
+            if deciding(node.layer) and stored is not None and stored.shape == own.shape:
                 # Rounding took operands across a jump of the float meaning, but not of the circuit, which decides as the model.
                 own = np.where(np.abs(stored - wanted) < np.abs(stored - own), wanted, own)
         seen[node.name] = own if stored is None or stored.shape != own.shape else stored
@@ -182,11 +203,6 @@ def _evaluated(
         largest = max((float(np.abs(operand).max(initial=0.0)) for operand in operands), default=0.0)
         largest = largest if math.isfinite(largest) else 0.0
         yield node, largest, node.result_in_model(wanted), node.result_in_model(own), bits
-
-
-def _jumps(layer: Layer) -> bool:
-    """Return True of a layer that jumps, if only at one place."""
-    return layer.jumps or any(math.nextafter(x, math.inf) == y for x, y in itertools.pairwise(layer.turns or ()))
 
 
 def _compared(

@@ -12,10 +12,10 @@ import numpy as np
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.bounds import least
-from bitsmith.emulate.notes import Left
-from bitsmith.fidelity.losses import LossyCasts
+from bitsmith.fidelity.losses import LossyCast
 from bitsmith.fidelity.predictions import float_outputs_and_shown, most_compared
-from bitsmith.fidelity.shortfall import float_outputs, furthest
+from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Expected, apart, float_outputs
+from bitsmith.ir.types import Overflow
 from bitsmith.layers.layer import Floats, broadcasts
 from bitsmith.layers.network import Network, NetworkNode, Revision
 
@@ -32,37 +32,29 @@ def outputs_show(network: Network, emulator: Emulator, batches: Sequence[Batch])
     found = float_outputs(network, taken)
     if any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(wanted, found, strict=True)):
         return True
-    return furthest(network, wanted, found, shown).wrong
+    return any(each.wrong for each in apart(Expected(network, inputs, wanted), found, shown, USUAL_TOLERANCE.error))
 
 
-def limiting(lossy: LossyCasts, left: Left) -> Revision | None:
-    """Return what limits the results of layers as the casts do that were ``left``; None if some are steps of a layer."""
-    known = {id(each.cast): each for each in lossy.casts if each.limits}
-    casts = [known[id(cast)] for cast in left.casts if id(cast) in known]
-    if any(each.variable != "result" for each in casts):
+def limiting(casts: Sequence[LossyCast]) -> Revision | None:
+    """Return what limits the results of layers as ``casts`` do that saturate; None if some are steps of a layer."""
+    if not all(each.of_result for each in casts):
         return None
-    bounds = {
-        each.layer: [np.ldexp(bound.astype(np.float64), -each.cast.frac) for bound in (each.cast.lo, each.cast.hi)]
-        for each in casts
-    }
+    bounds: dict[str, list[tuple[Floats, Floats, bool]]] = {}
+    for each in casts:
+        cast, frac = each.cast, each.cast.frac
+        lo, hi = (np.ldexp(bound.astype(np.float64), -frac) for bound in (least(cast), cast.hi))
+        bounds.setdefault(each.layer, []).append((lo, hi, cast.overflow is Overflow.SAT_ZERO))
 
     def revised(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
-        if node.name not in bounds:
-            return result
-        lo, hi = bounds[node.name]
         shape = result.shape[1:]
-        if not (broadcasts(lo.shape, shape) and broadcasts(hi.shape, shape)):
-            lo, hi = lo.min(), hi.max()  # the layer's last ops move elements
-        return np.clip(result, lo, hi)
+        for lo, hi, to_zero in bounds.get(node.name, ()):
+            if not (broadcasts(lo.shape, shape) and broadcasts(hi.shape, shape)):
+                lo, hi = lo.min(), hi.max()  # the layer's last ops move elements
+            limited = np.clip(result, lo, hi)
+            result = np.where(limited == result, result, 0.0) if to_zero else limited
+        return result
 
     return revised
-
-
-def outputs_differ(network: Network, emulator: Emulator, batches: Sequence[Batch]) -> bool:
-    """True if an output for some samples differs from the float model's by 1 % of its range."""
-    inputs = [batch.astype(np.float64) for batch in batches]
-    wanted, shown = float_outputs_and_shown(network, inputs)
-    return furthest(network, wanted, emulator.run(batches), shown).wrong
 
 
 def _rows(emulator: Emulator, batches: Sequence[Batch], most: int) -> list[int]:

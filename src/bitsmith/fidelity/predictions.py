@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.fidelity.budgets import allowance, budgets, excused
-from bitsmith.fidelity.shortfall import Deviating, Expected, deviating, float_outputs, furthest
+from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Deviating, Expected, apart, deviating, float_outputs
 from bitsmith.fidelity.ties import decides
 from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
@@ -104,6 +104,7 @@ class Predictions:
 
     def due_in_order(self, batches: Sequence[Batch]) -> bool:
         """True if of samples since a reset twice as many came as were looked at, up to a bound, or smaller ones."""
+        self.passed_over = True
         magnitudes = [float(np.abs(batch[: self._most]).max(initial=0.0)) for batch in batches]
         if self._are_smaller(magnitudes):
             self._magnitudes, self._due = magnitudes, 1
@@ -115,6 +116,7 @@ class Predictions:
         """Return :meth:`look` of the first samples after a reset, which go on with the states of those before."""
         first = [batch[: self._most].astype(np.float64) for batch in batches]
         self._due = 2 * len(first[0])
+        self.passed_over = self._lenient or len(first[0]) < len(batches[0])
         return self._compared(first, [output[: self._most] for output in outputs])
 
     def wrong(
@@ -122,24 +124,28 @@ class Predictions:
         batches: Sequence[Batch],
         outputs: Sequence[Floats],
         few: npt.NDArray[np.intp],
+        least: float = USUAL_TOLERANCE.error,
         revised: Revision | None = None,
+        *,
+        ties: bool = False,
     ) -> Deviating | None:
-        """The output that is furthest off in samples of the numbers ``few``, if it is wrong.
+        """The output that is furthest off in samples of the numbers ``few``, if it is wrong, from the ``least`` error on.
 
         It is if the float model is wrong, too, with results ``revised`` to what limits leave of them; if it is not known
-        what these leave, differences alone count. Other samples show the range. Of samples in order, the states of those from
-        the first one on are others.
+        what these leave, differences alone count. Single precision may leave a few of all samples open with ``ties``. Other
+        samples show the range. Of samples in order, the states of those from the first one on are others.
         """
         count = len(batches[0])
         numbers = np.arange(few[-1] + 1) if self.network.stateful else np.arange(count)[:: -(-count // self._most)]
         numbers = np.union1d(numbers, few)
-        rows = np.searchsorted(numbers, few)
+        rows = slice(None) if self.network.stateful and ties else np.searchsorted(numbers, few)
         inputs = [batch[numbers].astype(np.float64) for batch in batches]
         wanted, shown = float_outputs_and_shown(self.network, inputs)
+        ours = Expected(self.network, [x[rows] for x in inputs], [x[rows] for x in wanted])
 
         def off(found: Sequence[Floats]) -> Deviating:
-            ours, theirs = ([values[rows] for values in each] for each in (wanted, found))
-            return furthest(self.network, ours, theirs, shown)
+            theirs = [values[rows] for values in found]
+            return max(apart(ours, theirs, shown, least, count if ties else None), key=lambda each: each.worst)
 
         worst = off([output[numbers] for output in outputs])
         if not worst.wrong or revised is None:
@@ -177,7 +183,7 @@ class Predictions:
             why = f"The steps of input {op.name!r} ({input_format(op)}) are coarse for values within +-{magnitude:.3g}"
             which = f"input {op.name!r}"
             remedy = "give " if self.network.input(op.name).is_chosen else remedy
-        return f"{worst} (on {len(inputs[0])} samples of this prediction). {why}: {remedy}{which} a precision"
+        return f"{worst} (on {worst.samples or len(inputs[0])} samples of this prediction). {why}: {remedy}{which} a precision"
 
     def _more_bits(self) -> int:
         return min(min(budgets(self.network.nodes).values()) + _MORE_BITS, MOST_BITS)

@@ -42,6 +42,9 @@ class Tolerance:
 
 USUAL_TOLERANCE = Tolerance()
 
+SATURATED_ERROR = 0.05
+"""Error of a single value, as a share of its output's range, that values which saturate in formats of the user may cause."""
+
 LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
 """Signal to noise below which an output is of no use, if its mean error exceeds the other as well."""
 
@@ -63,12 +66,16 @@ _STILL = 2.0**-12
 
 @dataclass(frozen=True, slots=True)
 class Deviating:
-    """Distance of an output from the float model's, as shares of its range: in the mean and at worst; ``wrong`` if too large."""
+    """Distance of an output from the float model's, as shares of its range: in the mean and at worst; ``wrong`` if too large.
+
+    So many ``samples`` are, where they are counted.
+    """
 
     output: str
     error: float
     worst: float
     wrong: bool
+    samples: int = 0
 
     def __str__(self) -> str:
         return (
@@ -132,8 +139,11 @@ class Expected:
         """The outputs for inputs that differ in their last place, and so do trained numbers of layers that decide anew."""
         return [shaken(network, self.inputs) for network in _rounded_anew(self.network)]
 
-    def distances(self, number: int, output: Floats, most: float) -> Floats:
-        """Return those of an ``output`` from what is expected, or what may be where that is more than ``most``."""
+    def distances(self, number: int, output: Floats, most: float, among: int) -> Floats:
+        """Return those of an ``output`` from what is expected, or what may be where that is more than ``most``.
+
+        Of ``among`` so many samples, a few may be left open.
+        """
         known = np.abs(output - self.outputs[number])
         distances = known.copy()
         for seed in range(TRIES):
@@ -144,7 +154,7 @@ class Expected:
             other = shaken(self.network, [x[rows] for x in self.inputs], seed)[number]
             distances[rows] = np.minimum(distances[rows], np.abs(output[rows] - other))
         left_open = ((known > most) & (distances <= most)).reshape(len(output), -1).any(axis=1)
-        return distances if are_few(int(np.count_nonzero(left_open)), len(output)) else known
+        return distances if are_few(int(np.count_nonzero(left_open)), among) else known
 
 
 def deviating(
@@ -165,23 +175,25 @@ def deviating(
     return max(looked_at, key=lambda each: (each.wrong, each.worst))
 
 
-def furthest(
-    network: Network, wanted: Sequence[Floats], results: Sequence[Floats], shown: Sequence[Floats]
-) -> Deviating:
-    """The output that is furthest from what is ``wanted``, wrong beyond the usual error whatever jumps or is the user's.
+def apart(
+    expected: Expected, results: Sequence[Floats], shown: Sequence[Floats], least: float, among: int | None = None
+) -> list[Deviating]:
+    """Distances of outputs from what is ``expected``, wrong from the ``least`` error on, whatever jumps or is the user's.
 
-    ``shown`` are results of each that show its range.
+    ``shown`` are results of each that show its range. Of ``among`` so many samples, single precision may leave a few open.
     """
-    return max(
-        (_apart(*each) for each in zip(network.outputs, wanted, results, shown, strict=True)),
-        key=lambda each: each.worst,
-    )
 
+    def of(number: int, output: Floats) -> Deviating:
+        wanted = expected.outputs[number]
+        span = _span(wanted, shown[number])
+        size = max(span.size, _STILL * span.largest)
+        if among is not None:
+            output = wanted + expected.distances(number, output, least * size, among)
+        off = deviation(wanted, output, size)
+        far = (np.abs(output - wanted) > least * size).reshape(len(output), -1).any(axis=1)
+        return Deviating(expected.network.outputs[number], off.error, off.worst, off.worst > least, int(far.sum()))
 
-def _apart(output: str, wanted: Floats, found: Floats, shown: Floats) -> Deviating:
-    span = _span(wanted, shown)
-    off = deviation(wanted, found, max(span.size, _STILL * span.largest))
-    return Deviating(output, off.error, off.worst, off.worst > USUAL_TOLERANCE.error)
+    return list(map(of, range(len(results)), results))
 
 
 def _span(wanted: Floats, more: Floats) -> Span:
@@ -203,7 +215,7 @@ def _deviating(expected: Expected, number: int, output: Floats, span: Span, tole
         last = max(deviation(wanted, other[number], size).error for other in expected.shaken) if wrong else off.error
         wrong = wrong and off.error > _SHAKEN * last
     elif wrong and any(decides(node.layer) for node in before):
-        wrong = tolerance.many(expected.distances(number, output, tolerance.error * size), size)
+        wrong = tolerance.many(expected.distances(number, output, tolerance.error * size, len(output)), size)
     return Deviating(name, off.error, off.worst, wrong)
 
 

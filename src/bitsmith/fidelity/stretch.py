@@ -26,12 +26,10 @@ class Stretch:
         self._most = min(_SAMPLES, max(_ELEMENTS // max(elements, 1), 2))
         self._kept: list[Batch] = []
         self._count = 0
-        self._came, self._due = 0, 1
 
     def add(self, batches: Sequence[Batch], *, going_on: bool) -> None:
         """Keep samples that go on from those before, or come after a reset."""
         count = len(batches[0])
-        self._came += count
         if not going_on:
             self._count = 0
         if self._count + count > self._most:
@@ -55,9 +53,3 @@ class Stretch:
     def whole(self, batches: Sequence[Batch], *, going_on: bool) -> Sequence[Batch]:
         """The samples that were kept, of which ``batches`` are the last; these alone if they came after a reset."""
         return [kept[: self._count] for kept in self._kept] if going_on else batches
-
-    def twice(self) -> bool:
-        """True if twice as many samples came as when this was True before."""
-        due = self._came >= self._due
-        self._due = 2 * self._came if due else self._due
-        return due

@@ -6,12 +6,15 @@ that near to a threshold may be either. All other decisions are the model's.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.network import NetworkNode
+from bitsmith.layers.quantization.lookup import Staircase
 from bitsmith.layers.traits import Exactness
 
 LAST_PLACE = 2.0**-23
@@ -41,6 +44,14 @@ def decides_anew(node: NetworkNode) -> bool:
 def decides(layer: Layer) -> bool:
     """Return True if the least change of an operand may lead to another result."""
     return layer.jumps or layer.traits.exactness is Exactness.GRID
+
+
+def deciding(layer: Layer) -> Sequence[Layer]:
+    """The layer if it jumps, or a staircase of the places at which it does among others; nothing of one that never does."""
+    if layer.jumps:
+        return [layer]
+    edges = [y for x, y in itertools.pairwise(layer.turns or ()) if math.nextafter(x, math.inf) == y]
+    return [Staircase(as_weights(edges), as_weights(range(len(edges) + 1)))] if edges else []
 
 
 def open_decisions(

@@ -78,7 +78,9 @@ class NetworkNode:
         return result if self.affine is None else self.affine.applied(result)
 
     def as_stored(self, result: Floats) -> Floats:
-        """A batch of results of the user's model in the order that the node has them in."""
+        """A batch of results of the user's model as the node has them."""
+        if self.affine is not None:
+            return replace(self, affine=None).as_stored(self.affine.stored(result))
         return result if self.order is None else replace(self, order=inverse(self.order)).result_in_model(result)
 
 

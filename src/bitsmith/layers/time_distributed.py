@@ -30,6 +30,10 @@ class TimeDistributed(Layer):
     def traits(self) -> Traits:
         return self.layer.traits
 
+    @property
+    def jumps(self) -> bool:
+        return self.layer.jumps
+
     def variables(self) -> tuple[str, ...]:
         return self.layer.variables()
 

@@ -18,9 +18,9 @@ from bitsmith.errors.remedies import Remedy, build, convert, remedy
 from bitsmith.estimate.fit import Fit
 from bitsmith.estimate.needs import fits, packed_luts
 from bitsmith.estimate.obstacle import Obstacle, crowding, obstacle, way_out
-from bitsmith.fidelity.judgement import LEAST_ERROR
 from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.scores import Yardstick
+from bitsmith.fidelity.shortfall import LEAST_ERROR
 from bitsmith.layers.settings import Bits
 from bitsmith.model.points import RESULTS, WEIGHTS, Layouts, Point, compiled_with
 

@@ -91,7 +91,8 @@ class Model(Displayed):
     @cached_property
     def emulator(self) -> Emulator:
         """The executable form of the program."""
-        return Emulator(self.program, watched=self._alerts.lossy.told, tables=True)
+        alerts = self._alerts
+        return Emulator(self.program, watched=alerts.lossy.told, shown=alerts.shown, tables=True)
 
     @cached_property
     def _states(self) -> States:
@@ -138,8 +139,8 @@ class Model(Displayed):
 
         Warns:
             InputRangeWarning: values outside the input type change an output by 1 % of its range, or are indices of no row.
-            FidelityWarning: once, when values inside wrap or are indices of no row, or when in one of 32 samples many saturate
-                (:meth:`losses` counts all); once, when the first results are further from the float model's than they should.
+            FidelityWarning: once, when values inside wrap or are indices of no row (:meth:`losses` counts all); once, when
+                results are further from the float model's than they should, as where values saturate.
 
         Examples:
             ```python
@@ -148,10 +149,7 @@ class Model(Displayed):
         """
         batches = self._batches(x)
         self._alerts.tell_approximate()
-        going_on = bool(self._states)
-        outputs, outside, left = self.emulator.run_watched(batches, self._states)
-        self._alerts.tell(self.emulator, batches, outputs, (outside, left), going_on=going_on)
-        return self._results(outputs)
+        return self._results(self._alerts.run(self.emulator, batches, self._states))
 
     def with_states(self, states: Mapping[str, str], initial: Mapping[str, npt.ArrayLike] | None = None) -> Model:
         """The model whose circuit keeps ``states`` itself: each input gets what an output gave for the sample before.

@@ -67,6 +67,10 @@ class Affine:
         """The user's values of stored ones."""
         return values * as_floats(self.scale) + as_floats(self.offset)
 
+    def stored(self, values: Floats) -> Floats:
+        """The stored values of the user's."""
+        return (values - as_floats(self.offset)) / as_floats(self.scale)
+
     def lowered(self, builder: ProgramBuilder, x: Value) -> Value:
         """The same as core ops: exact, but for factors that no binary number is."""
         scaled = times(builder, x, self.scale)
