@@ -10,7 +10,11 @@ from types import ModuleType
 
 import pytest
 
+from bitsmith.devices import ECP5
+from bitsmith.flows.yosys import Resources
+
 ROOT = Path(__file__).parents[2]
+TWO_FLIP_FLOPS = Resources(0, 2, 0, 0, {}, 0, {}, "Yosys")
 
 
 @pytest.fixture
@@ -41,3 +45,19 @@ def test_the_page_has_the_results(ledger: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     ledger.page(tmp_path)
     assert (tmp_path / page.name).read_text() == page.read_text(), "renew it: python benchmarks/ledger.py --page docs"
+
+
+def test_a_circuit_is_counted_once(ledger: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rivals = importlib.import_module("against_rivals")
+    counted: list[str] = []
+
+    def execute(_: object, folder: Path) -> Resources:
+        counted.append((folder / "top.v").read_text())
+        return Resources(len(counted), 2, 0, 0, {}, 0, {}, "Yosys")
+
+    for name, instead in (("COUNTS", tmp_path / "counts"), ("execute", execute), ("require", lambda tools: tools)):
+        monkeypatch.setattr(rivals, name, instead)
+    for text, luts in (("one", 1), ("two", 2), ("one", 1)):
+        (tmp_path / "top.v").write_text(text)
+        assert rivals.synthesized(tmp_path, ("top.v",), ECP5) == (replace(TWO_FLIP_FLOPS, lut=luts), 0.0)
+    assert counted == ["one", "two"]
