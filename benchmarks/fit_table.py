@@ -62,8 +62,8 @@ class Row:
     margin: float | None = None
 
     def share(self, other: Row) -> str:
-        """Its look-up tables as a share of those of another."""
-        return f"{self.luts / other.luts:.2f}{_STAR[self.counted and other.counted]}"
+        """Its look-up tables as a share of those of another; nothing if one of the two alone is counted."""
+        return f"{self.luts / other.luts:.2f}{_STAR[self.counted]}" if self.counted == other.counted else ""
 
 
 @dataclass(frozen=True)
