@@ -11,7 +11,7 @@ import pytest
 from bitsmith.emulate.emulator import Emulator
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from tests.ir import oracle
 from tests.properties.programs import random_stimuli, sample
 
@@ -97,3 +97,17 @@ def test_each_op(name: str, width: int) -> None:
     for index in range(12):
         (wanted,) = oracle.evaluate(program, sample(stimuli, index))
         assert np.asarray(found)[index].tolist() == np.asarray(wanted).tolist(), index
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [(9, 30), (12, 45), (5, 52)])
+def test_products_of_channels_of_few_and_of_many_bits(bits: tuple[int, int], signed: bool) -> None:
+    """Only those of many are multiplied in pieces."""
+    rng, builder = np.random.default_rng(sum(bits)), ProgramBuilder()
+    formats = [FixedFormat(signed, size, 0) for size in bits]
+    parts = [builder.input(f"x{size}", (2, 3), fmt) for size, fmt in zip(bits, formats, strict=True)]
+    weights = rng.integers(-(1 << 22), 1 << 22, (6, 4)) | 1
+    program = builder.program([("y", builder.linear(builder.concat(parts, 1), weights))])
+    raws = [rng.integers(fmt.lo, fmt.hi, (20, 2, 3), endpoint=True) for fmt in formats]
+    (found,) = Emulator(program).run_raw(raws)
+    assert found.tolist() == (objects(np.concatenate(raws, axis=2)) @ objects(weights)).tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -149,13 +150,14 @@ def _wide(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
         x_size = BITS if room - BITS > 8 else BITS // 2
         weight_size = room - x_size - 1
     split = ws.plan.prepared(ws.node, lambda: _split_weights(objects(weights), weight_size))
-    pieces = -(-x_bits // x_size)
+    pieces, wide = -(-x_bits // x_size), [int(most).bit_length() > x_size for most in _channel_magnitude(x)]
+    of_wide = [part[:, wide] for part in split]
     count = max(limbs_for(x_bits + weight_bits + weights.shape[0].bit_length()), 1)
 
     def compute() -> Limbs:
         columns: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)] * count
-        for i, piece in enumerate(_split(x, x_size, pieces)):
-            for j, part in enumerate(split):
+        for i, piece in enumerate(_split(x, x_size, pieces, wide)):
+            for j, part in enumerate(split if piece.shape[-2] == len(wide) else of_wide):
                 _accumulate(columns, np.matmul(part, piece).astype(np.int64), x_size * i + weight_size * j)
         return limbs.normalize(columns)
 
@@ -187,20 +189,23 @@ def _split_weights(weights: Ints, size: int) -> list[Float64s]:
         rest = rest >> size
 
 
-def _split(x: StoredValue, size: int, pieces: int) -> list[Float64s]:
-    """Pieces of ``size`` bits as floats, least significant first; the last one is signed."""
+def _split(x: StoredValue, size: int, pieces: int, wide: Sequence[bool]) -> list[Float64s]:
+    """Pieces of ``size`` bits as floats, least significant first; the last one is signed.
+
+    In floats the first one has all of channels that are not ``wide``, and others have none of them.
+    """
     if x.storage.kind is NumberKind.LIMBS:
         parts = limbs.resize(x.limbs, max(len(x.parts), -(-pieces * size // BITS)))
         if size < BITS:
             parts = tuple(half for part in parts for half in (part & ((1 << size) - 1), part >> size))
         return [part.astype(np.float64) for part in parts]
-    rest = np.asarray(x.part, dtype=np.float64)
-    low = []
+    first = np.array(x.part, dtype=np.float64)
+    parts, rest = [first], first[..., wide, :]
     for _ in range(pieces - 1):
         high = np.floor(rest * 2.0**-size)
-        low.append(rest - high * 2.0**size)
-        rest = high
-    return [*low, rest]
+        parts[-1][..., wide if parts[-1] is first else slice(None), :] = rest - high * 2.0**size
+        parts.append(rest := high)
+    return parts
 
 
 def _accumulate(columns: list[npt.NDArray[np.int64]], number: npt.NDArray[np.int64], shift: int) -> None:
