@@ -106,7 +106,7 @@ def test_products_of_channels_of_few_and_of_many_bits(bits: tuple[int, int], sig
     rng, builder = np.random.default_rng(sum(bits)), ProgramBuilder()
     formats = [FixedFormat(signed, size, 0) for size in bits]
     parts = [builder.input(f"x{size}", (2, 3), fmt) for size, fmt in zip(bits, formats, strict=True)]
-    weights = rng.integers(-(1 << 22), 1 << 22, (6, 4)) | 1
+    weights = rng.integers(-(1 << 44), 1 << 44, (6, 4)) | 1
     program = builder.program([("y", builder.linear(builder.concat(parts, 1), weights))])
     raws = [rng.integers(fmt.lo, fmt.hi, (20, 2, 3), endpoint=True) for fmt in formats]
     (found,) = Emulator(program).run_raw(raws)

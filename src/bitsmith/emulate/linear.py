@@ -200,12 +200,12 @@ def _split(x: StoredValue, size: int, pieces: int, wide: Sequence[bool]) -> list
             parts = tuple(half for part in parts for half in (part & ((1 << size) - 1), part >> size))
         return [part.astype(np.float64) for part in parts]
     first = np.array(x.part, dtype=np.float64)
-    parts, rest = [first], first[..., wide, :]
+    low, rest = [first], first[..., wide, :]
     for _ in range(pieces - 1):
         high = np.floor(rest * 2.0**-size)
-        parts[-1][..., wide if parts[-1] is first else slice(None), :] = rest - high * 2.0**size
-        parts.append(rest := high)
-    return parts
+        low[-1][..., wide if low[-1] is first else slice(None), :] = rest - high * 2.0**size
+        low.append(rest := high)
+    return low
 
 
 def _accumulate(columns: list[npt.NDArray[np.int64]], number: npt.NDArray[np.int64], shift: int) -> None:

@@ -176,7 +176,8 @@ class Splits:
     def _scale_and_offset(self, node: NetworkNode) -> tuple[float, float] | None:
         """The two numbers by which the node multiplies its one operand that is not constant, and that it adds."""
         if isinstance(node.layer, BatchNormalization) and node.settings.weights is Weights.ONCHIP:
-            return _pair(_number(node.layer.scale), _number(node.layer.offset))
+            scale, offset = _number(node.layer.scale), _number(node.layer.offset)
+            return None if scale is None or offset is None else (scale, offset)
         values = [_number(self.constants[name]) if name in self.constants else None for name in node.inputs]
         match node.layer, values:
             case Add(), [None, float() as value] | [float() as value, None]:
@@ -388,7 +389,3 @@ def _floor(numbers: Floats) -> float:
 def _number(values: Floats) -> float | None:
     """The only value of a tensor."""
     return float(values.flat[0]) if values.size and bool(np.all(values == values.flat[0])) else None
-
-
-def _pair(x: float | None, y: float | None) -> tuple[float, float] | None:
-    return None if x is None or y is None else (x, y)
