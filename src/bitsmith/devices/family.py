@@ -124,14 +124,6 @@ class Crowded:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """Stages that were routed: the longest of a circuit as a ``share`` of what delays say, and block memory read into logic."""
-
-    share: float
-    memory_ns: float
-
-
-@dataclass(frozen=True, slots=True)
 class PlaceAndRoute:
     """nextpnr for a family.
 
@@ -150,7 +142,8 @@ class PlaceAndRoute:
         options: how it places and routes.
         crowded: how it does where wires crowd around blocks; None if in the same way.
         board: name of our board that bitstreams are made for where the user names none.
-        reached: how long stages are when they are routed; None: not measured.
+        reached: the time of a circuit's longest stage when it is routed, as a share of what delays say; None: not measured.
+        memory_ns: that of a stage that block memory is read into; 0: not measured.
     """
 
     program: str
@@ -166,7 +159,8 @@ class PlaceAndRoute:
     options: tuple[str, ...]
     crowded: Crowded | None
     board: str
-    reached: Reached | None
+    reached: float | None
+    memory_ns: float
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -152,6 +152,7 @@ NEXUS = Family(
         crowded=None,
         board="crosslink-nx-evn",
         reached=None,
+        memory_ns=0.0,
     ),
     correction=None,
 )

@@ -107,8 +107,8 @@ class Estimate(Shown):
         factor = 1.0 if correction is None or correction.fmax is None else correction.fmax.factor
         if flow is None or flow.reached is None or not longest:
             return factor * 1e3 / self.target.clock_period_ns
-        routed = flow.reached.share * (longest + family.delays.register_ns)
-        return factor * 1e3 / max(routed, flow.reached.memory_ns * self.size.reads_memory)
+        routed = flow.reached * (longest + family.delays.register_ns)
+        return factor * 1e3 / max(routed, flow.memory_ns * self.size.reads_memory)
 
     @cached_property
     def latency(self) -> int:

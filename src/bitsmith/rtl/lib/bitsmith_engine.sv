@@ -124,9 +124,7 @@ module bitsmith_engine #(
 
     logic [AXIS-1:0] columns;
     logic [AXIS-1:0] rows;
-    logic [CHANNEL_BITS-1:0] before_channel;  // the number of the last one less 1, as of others
-    logic [PASS_BITS-1:0] before_pass;
-    logic [BLOCK_BITS-1:0] before_block;
+    logic [CHANNEL_BITS+PASS_BITS+BLOCK_BITS-1:0] previous;  // of channels, passes and blocks the last number less 1, as of others
     logic [LANE_BITS-1:0] leaves_in;  // cycles in which the sums of a pass leave
     logic [WEIGHTS_BITS-1:0] first_weights;
     logic [BIAS_BITS-1:0] first_bias;
@@ -139,7 +137,7 @@ module bitsmith_engine #(
     logic first_signed;  // numbers of the first row of a window are,
     logic later_signed;  // and others
 
-    assign {later_signed, first_signed, abreast, apart, greatest, alike, target, first_bias, first_weights, leaves_in, before_block, before_pass, before_channel, rows, columns}
+    assign {later_signed, first_signed, abreast, apart, greatest, alike, target, first_bias, first_weights, leaves_in, previous, rows, columns}
         = descriptor[PLAIN-1:0];
 
     // Of layers with passes outside of windows.
@@ -278,43 +276,25 @@ module bitsmith_engine #(
     end
     endgenerate
 
-    logic [2:0] unused_first;
+    generate
+    for (k = 0; k < 3; k = k + 1) begin : g_number
+        localparam int BITS = (k == 0) ? CHANNEL_BITS : (k == 1) ? PASS_BITS : BLOCK_BITS;
+        localparam int LOW = (k == 0) ? 0 : (k == 1) ? CHANNEL_BITS : CHANNEL_BITS + PASS_BITS;
+        logic unused;
 
-    bitsmith_engine_count #(
-        .BITS(CHANNEL_BITS)
-    ) channels (
-        .clk     (clk),
-        .go      (start | step),
-        .start   (begins_layer),
-        .next    (1'b1),
-        .previous(before_channel),
-        .is_first(unused_first[0]),
-        .is_last (is_last_number[0])
-    );
-
-    bitsmith_engine_count #(
-        .BITS(PASS_BITS)
-    ) passes (
-        .clk     (clk),
-        .go      (start | step),
-        .start   (begins_layer),
-        .next    (outside ? round_ends : pass_ends),
-        .previous(before_pass),
-        .is_first(unused_first[1]),
-        .is_last (is_last_number[1])
-    );
-
-    bitsmith_engine_count #(
-        .BITS(BLOCK_BITS)
-    ) blocks (
-        .clk     (clk),
-        .go      (start | step),
-        .start   (begins_layer),
-        .next    (block_ends),
-        .previous(before_block),
-        .is_first(unused_first[2]),
-        .is_last (is_last_number[2])
-    );
+        bitsmith_engine_count #(
+            .BITS(BITS)
+        ) count (
+            .clk     (clk),
+            .go      (start | step),
+            .start   (begins_layer),
+            .next    ((k == 0) | ((k == 1) ? (outside ? round_ends : pass_ends) : block_ends)),
+            .previous(previous[LOW+:BITS]),
+            .is_first(unused),
+            .is_last (is_last_number[k])
+        );
+    end
+    endgenerate
 
     logic [WORD_BITS-1:0] read_at;
     logic [WORD_BITS-1:0] write_at;
