@@ -362,3 +362,13 @@ def test_bounds_of_slices_that_the_graph_computes(start: int, end: int, step: in
         opset=18,
     )
     assert_agrees(model)
+
+
+@pytest.mark.parametrize("table", [np.zeros((1, 8)), np.arange(8.0)[None] / 4])
+def test_elements_of_a_constant_row_at_computed_places(table: np.ndarray) -> None:
+    """As RoBERTa looks its token types up, by positions that it counts."""
+    nodes = [node("Cast", "x", "i", to=TensorProto.INT64), node("GatherElements", "t i", "y", axis=1)]
+    model = graph(nodes, {"x": [1, 5]}, "y", {"t": table}, types={"x": np.int32})
+    assert_agrees(model, samples=1)
+    with pytest.raises(UnsupportedError, match="computed from an input"):
+        read_onnx(graph(nodes, {"x": [1, 5]}, "y", {"t": np.ones((2, 8))}, types={"x": np.int32}))

@@ -109,7 +109,8 @@ def _dropout(call: Call) -> tuple[Value, ...]:
     call.attributes.ignore("ratio", "seed", "is_test")
     training = call.operand(2)
     if training is not None and (isinstance(training, Value) or bool(np.any(training.array()))):
-        raise UnsupportedError("dropout in training", accepted="training_mode=False")
+        remedy = "export the model after model.eval()"
+        raise UnsupportedError("dropout in training", accepted="training_mode=False", remedy=remedy)
     return (call.tensor(0),)
 
 

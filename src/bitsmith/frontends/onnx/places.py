@@ -73,7 +73,8 @@ def _scatter_nd(call: Call) -> Value:
 
 def _elements(call: Call) -> tuple[int, Value]:
     """The axis of the indices, and these."""
-    return call.attributes.integer("axis", 0), call.value(_indices(call))
+    given = call.required(1)
+    return call.attributes.integer("axis", 0), given if isinstance(given, Value) else call.value(_indices(call))
 
 
 def _scatter_elements(call: Call) -> Value:
@@ -86,7 +87,7 @@ _READ, _WRITTEN = "Reshape and Gather, at constant places", "Concatenate and Gat
 PLACES: dict[str, Translation] = {
     "GatherND": Translation(_gather_nd, _READ),
     "GatherElements": Translation(
-        lambda call: selection.gather_elements(call.build, call.tensor(0), *_elements(call)), _READ
+        lambda call: selection.gather_elements(call.build, call.tensor(0), *_elements(call)), f"{_READ}; Embedding"
     ),
     "ScatterND": Translation(_scatter_nd, _WRITTEN),
     **dict.fromkeys(("ScatterElements", "Scatter"), Translation(_scatter_elements, _WRITTEN)),

@@ -17,6 +17,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant
 from bitsmith.frontends.ops.logic import common_kind
 from bitsmith.frontends.ops.shape import expand, move, unsqueeze
+from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.merge import Concatenate, Multiply
 from bitsmith.layers.shape import Gather, Reshape, Slice, Stack
@@ -286,7 +287,11 @@ def _each_sample(build: Builder, x: Value, *others: Value) -> list[Value]:
 
 
 def gather_elements(build: Builder, x: Value, dim: int, indices: Value) -> Value:
-    """The elements at constant ``indices`` of an axis, one for each place of the result."""
+    """The elements at constant ``indices`` of an axis, one for each place of the result; a constant row has them at any."""
+    row = x.constant
+    if indices.constant is None and row is not None and row.size == x.shape[x.axis(dim)]:
+        rows = build.emit(Embedding(as_weights(row.reshape(-1, 1)), from_end=True), indices, suffix="rows")
+        return replace(build.emit(Reshape(indices.shape), rows, kind=x.kind), batch=indices.batch)
     x, indices = _each_sample(build, x, indices)
     return _rows_at(build, x, _along(x, dim, indices), len(x.shape), x.batch)
 
