@@ -24,16 +24,8 @@ if TYPE_CHECKING:
     from onnx.reference.op_run import OpRun
 
 
-class _Entry(Protocol):
-    """The attributes of a session's input that are used."""
-
-    name: str
-    type: str
-    shape: Sequence[int | str | None]
-
-
 @dataclass
-class _Given:
+class _Entry:
     """An input as a session describes it."""
 
     name: str
@@ -113,8 +105,8 @@ class _Reference:
         from onnx.reference import ReferenceEvaluator
 
         stored = {tensor.name for tensor in model.graph.initializer}
-        self._entries: list[_Entry] = [
-            _Given(
+        self._entries = [
+            _Entry(
                 entry.name,
                 TensorProto.DataType.Name(entry.type.tensor_type.elem_type).lower(),
                 [size.dim_value or None for size in entry.type.tensor_type.shape.dim],
