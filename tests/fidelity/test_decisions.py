@@ -123,3 +123,21 @@ def test_what_is_decided_at_each_time_step() -> None:
     coarse = convert(net, calibration=rows[:20], bits=10, check=False)
     with pytest.warns(FidelityWarning, match="Layers decide by numbers"):
         coarse.predict(rows)
+
+
+def test_what_is_decided_within_a_recurrence() -> None:
+    """By numbers that no layer has, so that samples are compared, up to a bound."""
+    keras.utils.set_random_seed(1)
+    net = keras.Sequential([keras.Input((5, 3)), keras.layers.SimpleRNN(4, activation="hard_shrink")])
+    x = np.random.default_rng(0).uniform(-2.0, 2.0, (20_000, 5, 3)).astype(np.float32)
+    model = convert(net, calibration=x[:500], check=False)
+    (wanted,), (ours,) = float_outputs(model.network, [x.astype(np.float64)]), model.emulator.run([x])
+    apart = np.abs(wanted - ours).max(axis=1) / np.ptp(wanted)
+    rows, other = x[apart < 0.005][:3000].copy(), x[apart > 0.015][:1]
+    assert len(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(rows)
+    rows[1234] = other
+    with pytest.warns(FidelityWarning, match="on 1 samples of this prediction"):
+        model.predict(rows)

@@ -64,7 +64,8 @@ class Decisions:
         self._steps = {name: float(np.ldexp(1.0, -frac).max(initial=0.0)) for name, frac in fracs.items()}
         self._thresholds = Thresholds(network, program.input_ops())
         entries = (program.inputs[index] for index in self._thresholds.inputs)
-        self.shown = (*(probes[name] for name in self._held), *entries)
+        self._unknown = any(node.layer.jumps_within for node in network.nodes)
+        self.shown = (*(probes[name] for name in self._held), *entries, *[program.outputs[0].node] * self._unknown)
         self._errors = dict.fromkeys(self._held, 0.0)
         self._largest, self._learned, self._learning = np.zeros(len(network.inputs)), 0, Lock()
         shapes = network.shapes()
@@ -72,12 +73,14 @@ class Decisions:
         self._step = max(_ELEMENTS // max(2 * elements * elements.bit_length(), 1), 1)
 
     def near(self, batches: Sequence[Batch], shown: Sequence[Floats], *, begins: bool) -> Rows:
-        """The samples that may be decided otherwise, of a run that has ``shown`` these numbers.
+        """The samples that may be decided otherwise, of a run that has ``shown`` these numbers: all where they do not tell.
 
         A run of samples in order ``begins`` after a reset, or goes on.
         """
         crossing = self._thresholds.crossed(batches, shown[len(self._held) :])
-        if self._held and len(batches[0]):
+        if self._unknown:
+            crossing[""] = np.arange(len(batches[0]))
+        elif self._held and len(batches[0]):
             inside = self._inside(shown)
             if begins or not self.network.stateful:
                 self.learn(batches, shown)

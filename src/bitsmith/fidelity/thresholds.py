@@ -43,7 +43,7 @@ class Thresholds:
 
         A run has ``shown`` what it makes of :attr:`inputs`.
         """
-        rounded = dict(zip(self.inputs, shown, strict=True))
+        rounded = dict(zip(self.inputs, shown, strict=False))
         samples: dict[str, npt.NDArray[np.intp]] = {}
         for name, index, frac, features in self._compared:
             values, raw = batches[index], np.ldexp(rounded[index], frac)

@@ -6,8 +6,6 @@ that near to a threshold may be either. All other decisions are the model's.
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,24 +41,22 @@ def decides_anew(node: NetworkNode) -> bool:
 
 def decides(layer: Layer) -> bool:
     """Return True if the least change of an operand may lead to another result."""
-    return layer.jumps or layer.traits.exactness is Exactness.GRID
+    jumps = layer.jumps or layer.jumps_within or bool(layer.edges_of_jumps)
+    return jumps or layer.traits.exactness is Exactness.GRID
 
 
 def deciding(layer: Layer) -> Sequence[Layer]:
     """The layer if it jumps, or a staircase of the places at which it does among others; nothing of one that never does."""
     if layer.jumps:
         return [layer]
-    edges = [y for x, y in itertools.pairwise(layer.turns or ()) if math.nextafter(x, math.inf) == y]
+    edges = layer.edges_of_jumps
     return [Staircase(as_weights(edges), as_weights(range(len(edges) + 1)))] if edges else []
 
 
-def open_decisions(
-    layer: Layer, operands: Sequence[Floats], result: Floats, emulated: Floats | None, among: int | None = None
-) -> Floats:
+def open_decisions(layer: Layer, operands: Sequence[Floats], result: Floats, emulated: Floats | None) -> Floats:
     """The ``result`` of a layer, but what is nearest to what is ``emulated`` of those that single precision leaves open.
 
-    Where it leaves many open, ``among`` so many samples, they are as they are, unless the layer has a grid that operands may be
-    on.
+    Where it leaves many open, they are as they are, unless the layer has a grid that operands may be on.
     """
     if emulated is None or emulated.shape != result.shape or not decides(layer):
         return result
@@ -74,7 +70,7 @@ def open_decisions(
         nearer = np.abs(emulated[rows] - other) < np.abs(emulated[rows] - decided[rows])
         decided[rows] = np.where(nearer, other, decided[rows])
     on_grid = layer.traits.exactness is Exactness.GRID
-    return decided if on_grid or are_few(len(differing(result, decided)), among or len(result)) else result
+    return decided if on_grid or are_few(len(differing(result, decided)), len(result)) else result
 
 
 def are_few(samples: int, among: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -74,6 +76,16 @@ class Layer(ABC):
     @property
     def jumps(self) -> bool:
         """Return True if the least change of an operand may change the result a lot: ``auto`` rounds nothing in front of it."""
+        return False
+
+    @property
+    def edges_of_jumps(self) -> list[float]:
+        """Places from which on a function of one number, which need not jump elsewhere, has another value than just before."""
+        return [y for x, y in itertools.pairwise(self.turns or ()) if math.nextafter(x, math.inf) == y]
+
+    @property
+    def jumps_within(self) -> bool:
+        """Return True if it decides by numbers that no other layer has, as in the steps of a recurrence."""
         return False
 
     @property

@@ -114,6 +114,10 @@ class Recurrent(Layer):
         """The next states, from ``x @ kernel + bias`` of this time step and the states before."""
 
     @property
+    def jumps_within(self) -> bool:
+        return any(layer.jumps or layer.edges_of_jumps for layer in self._activations())
+
+    @property
     def units(self) -> int:
         """Channels of a state."""
         return len(self.recurrent_kernel)
