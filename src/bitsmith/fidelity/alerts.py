@@ -184,7 +184,8 @@ class Alerts:
         wrapped = any(cast.overflow is Overflow.WRAP for cast in left.casts)
         if not (wrapped or (left.casts and self._network is None) or self._outside_rows(batches)):
             return
-        losses = sorted(self.losses(whole), key=lambda loss: loss.saturates)
+        losses = [loss for loss in self.losses(whole) if loss.clearly or not loss.saturates]
+        losses.sort(key=lambda loss: loss.saturates)
         if losses:
             self._lost_told = True
             warnings.warn(

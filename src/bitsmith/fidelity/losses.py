@@ -69,6 +69,12 @@ class Loss:
         """True if the values are the nearest ones of the range, not others nor the numbers of other rows."""
         return self.rows is None and self.overflow is not Overflow.WRAP
 
+    @property
+    def clearly(self) -> bool:
+        """True if some value lies beyond the format by more than rounding."""
+        most = 0.0 if self.format is None else math.ldexp(max(-self.format.lo, self.format.hi), -self.format.frac)
+        return max(-self.lo, self.hi) > most * (1.0 + SPARE)
+
     def advice(self, others: Iterable[Loss]) -> str:
         """Return the text on a format that would do in place of the user's, also for what ``others`` of the layer reach."""
         if self.format is None:
