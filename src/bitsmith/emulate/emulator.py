@@ -366,7 +366,7 @@ def _chunk(plan: StoragePlan) -> int:
     if plan.bodies:
         step = max(body.widest() for body in plan.bodies.values())
         size = max(size, min(CHUNK_BYTES // step, SEQUENCE_BYTES // plan.widest()))
-    least = min(LEAST_CHUNK, _power_below(LARGE_BYTES // plan.widest()))
+    least = min(LEAST_CHUNK, 1 << max(0, (LARGE_BYTES // plan.widest()).bit_length() - 1))
     return _scattered(min(MAX_CHUNK, max(least, size)))
 
 
@@ -374,11 +374,6 @@ def _scattered(size: int) -> int:
     """About ``size`` samples, so that rows of them begin at many places of the cache: BLAS takes half the time then."""
     lines = size // LEAST_CHUNK
     return LEAST_CHUNK * (lines - 1 + lines % 2) if lines > 1 else size
-
-
-def _power_below(n: int) -> int:
-    """The greatest power of two up to ``n`` (1 for less)."""
-    return 1 << max(0, n.bit_length() - 1)
 
 
 def _power_above(n: int) -> int:

@@ -107,10 +107,6 @@ def _entries(kind: TensorType) -> int:
     return int(kind.hi.max()) - int(kind.lo.min()) + 1
 
 
-def _wraps(program: Program, op: ops.Cast, operand: int) -> bool:
-    return op.overflow is Overflow.WRAP and _leaves(program, op, operand)
-
-
 def _leaves(program: Program, op: ops.Cast, operand: int) -> bool:
     return overflows(op, *rounded_range(program.nodes[operand].type, op.frac, op.rounding))
 
@@ -144,7 +140,8 @@ def _passes(program: Program, chain: _Chain) -> int:
         op = program.nodes[index].op
         match op:
             case ops.Cast():
-                total += 4 if _wraps(program, op, program.nodes[index].args[0]) else 1
+                wraps = op.overflow is Overflow.WRAP and _leaves(program, op, program.nodes[index].args[0])
+                total += 4 if wraps else 1
             case ops.Table():
                 total += 4
             case ops.Select() | ops.Compare():

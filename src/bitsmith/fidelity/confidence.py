@@ -29,7 +29,8 @@ def confidence(output: Floats, labels: Floats, threshold: float) -> Floats:
     ``threshold`` is between the decisions of an element: 0.5 of probabilities, 0 of logits.
     """
     if labels.shape == output.shape:
-        logits = _logits(np.stack([1.0 - output, output], axis=-1)) if threshold else _beside_zero(output)
+        pairs = np.stack([1.0 - output if threshold else np.zeros_like(output), output], axis=-1)
+        logits = _logits(pairs) if threshold else pairs
     else:
         probabilities = output.min() >= 0.0 and np.allclose(output.sum(axis=-1), 1.0, atol=1e-3)
         logits = _logits(output) if probabilities else output
@@ -48,10 +49,6 @@ def confidence(output: Floats, labels: Floats, threshold: float) -> Floats:
 
 def _logits(probabilities: Floats) -> Floats:
     return np.asarray(np.log(np.maximum(probabilities, _LEAST)))
-
-
-def _beside_zero(output: Floats) -> Floats:
-    return np.stack([np.zeros_like(output), output], axis=-1)
 
 
 def _softmax(logits: Floats) -> Floats:

@@ -90,7 +90,8 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     outputs = (_wrong(measured, network, name, calibrated=calibrated) for name in network.outputs if name in layers)
     bad = [wrong for wrong in outputs if wrong is not None]
     if bad:
-        return Verdict(_said(bad), tuple(_problems(network, measured, causes, bad)))
+        more = f" (and {len(bad) - 1} more)" * (len(bad) > 1)
+        return Verdict(f"{bad[0]}{more}", tuple(_problems(network, measured, causes, bad)))
     right, ends = all(_is_right(layers, name) for name in network.outputs), {*network.outputs}
     shown = _shown(network) if right else set[str]()
     problems = [
@@ -115,7 +116,8 @@ def _wrong(measured: Measured, network: Network, name: str, *, calibrated: bool)
     vague = jumps and (not calibrated or any(map(decides_anew, before)))
     limit = None if vague or excused(before) else AUTO_ERROR * allowance(before)
     row, lost = layer.row, layer.lost
-    if vague and _share_off(row) <= FEW_OFF:
+    # The values that make the mean error if these are off by the worst, and the others right.
+    if vague and (not row.error or not row.worst or (row.error / row.worst) ** 2 <= FEW_OFF):
         return None
     if jumps and limit == AUTO_ERROR and layer.samples:
         return _Wrong(row, samples=f"{layer.samples:,} of {layer.count:,}")
@@ -129,11 +131,6 @@ def _wrong(measured: Measured, network: Network, name: str, *, calibrated: bool)
         return _Wrong(row, lost)
     saturate = name in measured.limited and (row.worst or 0.0) > SATURATED_ERROR
     return _Wrong(row, saturate=True) if saturate else None
-
-
-def _share_off(row: LayerFidelity) -> float:
-    """Share of values that make the mean error if these are off by the worst, and the others right."""
-    return (row.error / row.worst) ** 2 if row.error and row.worst else 0.0
 
 
 def _jumps(layers: Mapping[str, Comparison], node: NetworkNode) -> bool:
@@ -198,10 +195,6 @@ def _is_astray(channel: Channel | None, allowed: float) -> bool:
     if channel is None:
         return False
     return channel.own > CHANNEL_OWN_ERROR * allowed or channel.own_worst > CHANNEL_OWN_WORST * allowed
-
-
-def _said(bad: Sequence[_Wrong]) -> str:
-    return f"{bad[0]} (and {len(bad) - 1} more)" if len(bad) > 1 else str(bad[0])
 
 
 def _problems(network: Network, measured: Measured, causes: Causes, bad: Sequence[_Wrong]) -> Iterator[Problem]:

@@ -143,7 +143,8 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
             read_as = known[node.name].layer
             if isinstance(read_as, Input):
                 wanted, own = read_as.as_read(wanted), read_as.as_read(own)
-            axis = _channel_axis(known[node.name], wanted)
+            order = known[node.name].order
+            axis = -1 if order is None or wanted.ndim == 2 else order[-1]  # the last one where the result is stored
             # Trained values are as coarse as they are for steps of the rule.
             frac = fracs[node.name] - known[node.name].finer
             steps = None if node.name in bounded else _steps(frac, wanted.ndim - 1, axis)
@@ -154,11 +155,6 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
             layers[node.name] = replace(layer, row=row, samples=samples, count=len(wanted), bits=bits)
     limited = circuit.limited(inputs, limits)
     return Measured(layers, losses, tuple(outputs[name] for name in network.outputs), limited)
-
-
-def _channel_axis(node: NetworkNode, result: Floats) -> int:
-    """The axis of a sample, as the user has it, that is the last one where the node's result is stored."""
-    return -1 if node.order is None or result.ndim == 2 else node.order[-1]
 
 
 def _steps(frac: Fracs, rank: int, axis: int) -> Floats:

@@ -186,7 +186,7 @@ class Neurons(Layer):
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         x = lowering.builder.aligned(inputs[0], (0,))
         steps, item = x.shape[0], x.shape[1:]
-        stored = self._stored(lowering)
+        stored = {name: lowering.constant(name, values) for name, values in self.weights().items()}
         ranges = self._reach(stored, x, steps * FRAMES if self.stateful else steps)
         formats = {name: StateFormat.chosen(lowering, name, bounds) for name, bounds in ranges.items()}
         body = ProgramBuilder()
@@ -201,10 +201,6 @@ class Neurons(Layer):
         first = [formats[name].cast(lowering.builder, zero) if name in formats else zero for name in states]
         kept = len(first) if self.stateful else 0
         return lowering.result(lowering.builder.scan(body.program(outputs), first, [x], kept))
-
-    def _stored(self, lowering: Lowering) -> dict[str, Stored]:
-        """The parameters as they are stored: raw numbers and their ``frac``."""
-        return {name: lowering.constant(name, values) for name, values in self.weights().items()}
 
     def _reach(self, stored: Mapping[str, Stored], x: Value, steps: int) -> dict[str, Interval]:
         """The range of the states within so many steps, all elements alike."""

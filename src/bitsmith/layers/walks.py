@@ -77,14 +77,12 @@ class Walk:
         """The look-up tables, roughly; features have ``widths``, and what is added ``leaf_bits``."""
         walkers, outputs, size = self.leaves.shape
         choices = sum(len(level.features) for level in self.levels) * max(widths) * _CHOICE_SHARE
-        memories = [level.words.shape[1] * _bits(level.words) for level in self.levels]
+        memories = [
+            level.words.shape[1] * width_of(int(level.words.min()), int(level.words.max())) for level in self.levels
+        ]
         stored = sum(map(_memory_luts, [*memories, *[leaf_bits * size] * outputs]))
         each = choices + outputs * leaf_bits + stored
         return float(_STREAM_LUTS + sum(widths) * _CHOICE_SHARE + walkers * each)
-
-
-def _bits(words: Ints) -> int:
-    return width_of(int(words.min()), int(words.max()))
 
 
 def _memory_luts(bits: int) -> float:

@@ -164,12 +164,9 @@ def _searched(of: _Stairs) -> tuple[int, ...] | None:
         return None
     factor, drop, bounds = product
     low, high = max(least for least, _ in bounds), min(most for _, most in bounds)
-    positive, negative = (_round(*each) for each in ([(low, high)] * 2 if low <= high else bounds))
+    ranges = [(low, high)] * 2 if low <= high else bounds
+    positive, negative = (roundest(least, most, (most - least).bit_length() + 1) for least, most in ranges)
     return factor, positive, negative, drop, int(starts[0]) - 1, int(starts[-1])
-
-
-def _round(low: int, high: int) -> int:
-    return roundest(low, high, (high - low).bit_length() + 1)
 
 
 EXAMPLES = (
