@@ -48,7 +48,9 @@ def biased(
             alone = readers[linear] == 1 and linear not in wanted and kinds[linear] is kinds[index]
             if alone and linear in weights and kinds[index] is not NumberKind.LIMBS:
                 x = program.nodes[linear].args[0]
-                worth = x in varying and (x in written_out or _is_cheap(program.nodes[x], program.nodes[linear]))
+                shape, size = program.nodes[x].type.shape, program.nodes[linear].type.shape[-1]
+                # The operand need not be copied for it, or is copied in less time than a sum takes.
+                worth = x in varying and (x in written_out or len(shape) == 1 or shape[-1] <= 2 * size)
                 if worth and _is_exact(program, index, linear, bias, kinds[index], weights[linear]):
                     sums[linear] = index
     return sums
@@ -65,11 +67,6 @@ def per_channel(node: Node, channels: int) -> tuple[Ints, Fracs] | None:
         np.broadcast_to(objects(raw).reshape(-1), (channels,)),
         np.broadcast_to(node.type.frac.reshape(-1), (channels,)),
     )
-
-
-def _is_cheap(x: Node, linear: Node) -> bool:
-    """Return True if the operand need not be copied for it, or is copied in less time than a sum takes."""
-    return len(x.type.shape) == 1 or x.type.shape[-1] <= 2 * linear.type.shape[-1]
 
 
 def _is_exact(program: Program, index: int, linear: int, bias: int, kind: NumberKind, weights: Scaled) -> bool:

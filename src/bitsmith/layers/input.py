@@ -158,14 +158,12 @@ class Input(Layer):
         """True where the steps are the circuit's own choice, whatever calibration data there are."""
         return self.rounds or self.held
 
-    def _unknown(self, bits: int) -> tuple[FixedFormat, ...]:
-        return (self.default_format(bits),) if self.limited or self.integer else self.stated_formats(bits)
-
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         if self.quantizer is not None:
             return _quantized(lowering, self.shape, self.quantizer)
-        unknown, seen = self.default_format(lowering.settings.result_bits), lowering.observed
-        formats = lowering.input_formats(*self._unknown(lowering.settings.result_bits))
+        bits, seen = lowering.settings.result_bits, lowering.observed
+        unknown = self.default_format(bits)
+        formats = lowering.input_formats(*((unknown,) if self.limited or self.integer else self.stated_formats(bits)))
         if lowering.format("result") is None:
             if self.declares:
                 # What calibration data happen not to hold is valid all the same.
