@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from onnx_models import assert_agrees, graph, node, typed
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 
 N = "batch"
@@ -141,6 +141,27 @@ def test_lengths_of_masks() -> None:
     np.testing.assert_allclose(have[some], want[some], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(have[~some], want[~some], rtol=1e-3, atol=1e-3)
     assert 0 < np.sum(some) < len(some)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 4)], ids=str)
+@pytest.mark.parametrize("causal", [0, 1])
+def test_masks_that_leave_no_key(causal: int, shape: tuple[int, ...]) -> None:
+    """A query whose mask leaves none of its keys, as one of padding on the left does, sees all of them."""
+    shapes = {"x": (4, 6), "m": shape}
+    model = fused("Attention", "x w b m", shapes, MERGED, num_heads=2, unidirectional=causal)
+    rng = np.random.default_rng(2)
+    x, masks = rng.normal(0, 1, (16, 4, 6)), rng.integers(0, 2, (16, *shape))
+    network = read_onnx(model)
+    (have,) = (network.evaluate([x.astype(np.float32), masks.astype(np.float64)])[name] for name in network.outputs)
+    session = onnxruntime.InferenceSession(typed(model).SerializeToString())
+    (want,) = session.run(None, {"x": x.astype(np.float32), "m": masks.astype(np.int32)})
+    np.testing.assert_allclose(have, want, rtol=1e-3, atol=1e-3)  # kernels add -10000 to scores, in single precision
+
+
+def test_a_mask_that_only_lowers_scores() -> None:
+    model = fused("Attention", "x w b m", {"x": (4, 6), "m": (4,)}, MERGED, num_heads=2, mask_filter_value=-3.0)
+    with pytest.raises(ModelFileError, match="mask_filter_value"):
+        read_onnx(model)
 
 
 OPTIMIZED: dict[str, tuple[list[onnx.NodeProto], Sequence[int], dict[str, npt.ArrayLike]]] = {

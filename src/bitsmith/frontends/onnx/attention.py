@@ -22,7 +22,10 @@ from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.selection import split
 from bitsmith.frontends.ops.shape import unsqueeze
 from bitsmith.ir.ops import Relation
-from bitsmith.layers.merge import Maximum
+from bitsmith.layers.merge import Maximum, Minimum
+
+_LEAST = -10_000.0
+"""What onnxruntime adds to scores of keys that a mask leaves out, if a file does not say it."""
 
 
 def _attention(call: Call) -> tuple[Value | None, ...]:
@@ -125,7 +128,9 @@ def _of_three(call: Call) -> Value:
 def _by_runtime(call: Call, parts: Sequence[Value], mask: int, added: int, past: Sequence[int]) -> Value:
     """Attention with what masks it as onnxruntime's operators say: lengths, truth values, and numbers to be added."""
     attributes, heads = call.attributes, (call.attributes.integer("num_heads"),) * 3
-    attributes.ignore("mask_filter_value")
+    causal = attributes.flag("unidirectional", False)
+    if attributes.number("mask_filter_value", _LEAST) > _LEAST:
+        raise attributes.wrong("mask_filter_value", f"{_LEAST:g} or less, which leaves keys out")
     if any(call.operand(number) is not None for number in past) or attributes.flag("do_rotary", False):
         raise UnsupportedError("states of the past, or rotated places", accepted="whole sequences without them")
     masks = [] if call.operand(added) is None else [call.tensor(added)]
@@ -137,13 +142,19 @@ def _by_runtime(call: Call, parts: Sequence[Value], mask: int, added: int, past:
         if not 2 <= kept.rank <= 3 or kept.dims[-1] != keys:
             raise UnsupportedError(f"a mask of axes {kept.dims}", accepted="lengths, or truth values of keys")
         kept = truth(call.build, kept, "kept")
+        if causal:  # each query sees those up to its own
+            kept = kept if kept.rank == 3 else unsqueeze(call.build, kept, (1,))
+            own = constant(np.tri(parts[0].dims[-2], keys, dtype=np.bool_))
+            some = logical(Minimum(), call.build.within("before"), kept, own)
+        else:
+            some = kept
         some = REDUCERS["max"].of(
-            call.build.within("some"), kept, [-1], keepdims=True
+            call.build.within("some"), some, [-1], keepdims=True
         )  # where it leaves none, all stay
-        kept = logical(Maximum(), call.build.within("seen"), kept, negation(call.build.within("none"), some))
+        none = negation(call.build.within("none"), some)
+        kept = logical(Maximum(), call.build.within("seen"), kept, none)
         masks.append(unsqueeze(call.build, kept, (1, 2)[: 4 - kept.rank]))
-    after = 0 if attributes.flag("unidirectional", False) else None
-    return _of_heads(call, parts, heads, Mask(None, after, tuple(masks)))[0]
+    return _of_heads(call, parts, heads, Mask(None, 0 if causal else None, tuple(masks)))[0]
 
 
 ATTENTION: dict[str, Translation] = {"Attention": Translation(_attention, "Einsum, Softmax and Einsum")}
