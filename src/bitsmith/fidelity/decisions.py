@@ -88,19 +88,20 @@ class Decisions:
             near = [
                 self._are_near([x[part] for x in batches], {k: x[part] for k, x in inside.items()}) for part in parts
             ]
-            if (rows := np.flatnonzero(np.concatenate(near))).size:
-                crossing[""] = rows
+            for name in near[0]:
+                if (rows := np.flatnonzero(np.concatenate([part[name] for part in near]))).size:
+                    crossing[name] = np.union1d(crossing.get(name, rows), rows)
         return crossing
 
-    def _are_near(self, batches: Sequence[Batch], inside: Mapping[str, Floats]) -> npt.NDArray[np.bool_]:
-        near = np.zeros(len(batches[0]), np.bool_)
+    def _are_near(self, batches: Sequence[Batch], inside: Mapping[str, Floats]) -> dict[str, npt.NDArray[np.bool_]]:
+        near = dict[str, npt.NDArray[np.bool_]]()
         given = dict(zip(self.network.inputs, batches, strict=True))
         margins = {
             name: np.abs(given[name] - x) if name in given else self._errors[name] + self._steps[name]
             for name, x in inside.items()
         }
         for names, layer in self._deciding.values():
-            operands = [inside[name] if name in inside else self._constant(name, len(near)) for name in names]
+            operands = [inside[name] if name in inside else self._constant(name, len(batches[0])) for name in names]
             apart = [margins.get(name, 0.0) for name in names]
             result = layer.reference(operands)
             signs = _directions(layer, [x.shape[1:] for x in operands])
@@ -109,7 +110,11 @@ class Decisions:
                 for x, way, margin in zip(operands, signs, apart, strict=True)
             ]
             others = layer.reference(moved).reshape(-1, *result.shape)
-            near |= (others != result).any(axis=(0, *range(2, others.ndim)))
+            moves = (others != result).any(axis=(0, *range(2, others.ndim)))
+            # What is an input is no number that single precision has rounded.
+            read = [name for name in names if not isinstance(self.network.node(name).layer, Constant)]
+            by = read[0] if read and all(name in given for name in read) else ""
+            near[by] = near[by] | moves if by in near else moves
         return near
 
     def _constant(self, name: str, count: int) -> Floats:
