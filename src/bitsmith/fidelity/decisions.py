@@ -95,9 +95,9 @@ class Decisions:
 
     def _are_near(self, batches: Sequence[Batch], inside: Mapping[str, Floats]) -> dict[str, npt.NDArray[np.bool_]]:
         near = dict[str, npt.NDArray[np.bool_]]()
-        given = dict(zip(self.network.inputs, batches, strict=True))
+        fed = dict(zip(self.network.inputs, batches, strict=True))
         margins = {
-            name: np.abs(given[name] - x) if name in given else self._errors[name] + self._steps[name]
+            name: np.abs(fed[name] - x) if name in fed else self._errors[name] + self._steps[name]
             for name, x in inside.items()
         }
         for names, layer in self._deciding.values():
@@ -113,7 +113,7 @@ class Decisions:
             moves = (others != result).any(axis=(0, *range(2, others.ndim)))
             # What is an input is no number that single precision has rounded.
             read = [name for name in names if not isinstance(self.network.node(name).layer, Constant)]
-            by = read[0] if read and all(name in given for name in read) else ""
+            by = read[0] if read and all(name in fed for name in read) else ""
             near[by] = near[by] | moves if by in near else moves
         return near
 
