@@ -230,7 +230,7 @@ class Layouts:
     @cached_property
     def as_asked(self) -> Fit:
         """The layout that is asked for."""
-        return self._laid_out(self.asked) if self.known is None else Fit(self.asked, self.known, ())
+        return self._laid_out(self.asked) if self.known is None else Fit(self.asked, self.known, (), None)
 
     def _laid_out(self, directives: Directives) -> Fit:
         return Fit(directives, size_of(self.program, directives, self.target), (), None)
