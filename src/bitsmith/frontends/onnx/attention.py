@@ -25,7 +25,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.layers.merge import Maximum, Minimum
 
 _LEAST = -10_000.0
-"""What onnxruntime adds to scores of keys that a mask leaves out, if a file does not say it."""
+"""Added by onnxruntime to scores of keys that a mask leaves out, if a file does not say it."""
 
 
 def _attention(call: Call) -> tuple[Value | None, ...]:
