@@ -212,7 +212,7 @@ def test_turns_are_proposed_and_taken_in_cpp(deep: Path, data: npt.NDArray[np.fl
     assert told.proposal.document()["Strategy"] == "Shared"
     (found,) = told.choices
     assert found.configuration == {"Model": {"Strategy": "shared", "ReuseFactor": found.fit.of_all}}
-    in_cpp = bitsmith.convert(deep, tmp_path / "cpp", asked, data, part="LFE5U-12F", backend="vitis").fitted()
+    in_cpp = bitsmith.convert(deep, tmp_path / "cpp", asked, data, part="LFE5U-12F", backend="catapult").fitted()
     assert in_cpp.directives.engine and max(in_cpp.directives.reuse.values()) < 20_000
 
 

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import bitsmith
 from bitsmith.config.values import read_backend
+from bitsmith.devices import vendor_of
+from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import dialects
 from bitsmith.hls.dialects import DIALECTS
@@ -32,6 +36,23 @@ EACH = pytest.mark.parametrize("dialect", DIALECTS)
 def test_names_as_users_write_them(name: str) -> None:
     assert read_backend(name, "Backend") == name.lower()
     assert create_config(backend=name)["Backend"] == name
+
+
+@EACH
+def test_parts_of_another_vendor_are_refused(dialect: str, tmp_path: Path) -> None:
+    network = torch.nn.Linear(2, 1)
+    chosen, parts = DIALECTS[dialect], ("LFE5U-25F-6BG256C", "xc7z020clg400-1", "5CSEBA6U23I7")
+    assert vendor_of(chosen.part) in (None, *chosen.vendors)
+    for vendor, part in zip(("Lattice", "AMD", "Intel"), parts, strict=True):
+        assert vendor_of(part) == vendor
+        if vendor in chosen.vendors:
+            assert (
+                bitsmith.convert(network, tmp_path, input_shape=(2,), backend=chosen.name, part=part).target.part
+                == part
+            )
+        else:
+            with pytest.raises(ConfigError, match=f"part {part} of {vendor} with backend '{dialect}'"):
+                bitsmith.convert(network, tmp_path, input_shape=(2,), backend=chosen.name, part=part)
 
 
 @EACH

@@ -28,6 +28,7 @@ from bitsmith.devices import (
     any_board,
     is_reserved,
     resolve_part,
+    vendor_of,
 )
 from bitsmith.emulate.batches import float_batches, shapes_of
 from bitsmith.emulate.samples import Samples, arrays_of, without_labels
@@ -417,6 +418,9 @@ def _part(project: ProjectConfig) -> tuple[str, float]:
     if project.board is not None:
         return _part_on(project.board, project)
     name = project.part or (dialect.part if dialect else DEFAULT_PART)
+    if dialect and (vendor := vendor_of(name)) and vendor not in dialect.vendors:
+        accepted = f"parts of {' or '.join(dialect.vendors) or 'its vendor'}, as {dialect.part}"
+        raise ConfigError(f"part {name} of {vendor} with backend {dialect.name!r}", where="Part", accepted=accepted)
     if dialect and not is_reserved(name):
         return name, dialect.period_ns
     part = resolve_part(name)

@@ -14,11 +14,19 @@ from bitsmith.devices.board import (
 )
 from bitsmith.devices.delay import DEFAULT_CLOCK_UNCERTAINTY
 from bitsmith.devices.ecp5 import ECP5
-from bitsmith.devices.family import Family, Part
+from bitsmith.devices.family import Family, Part, Vendor
 from bitsmith.devices.ice40 import ICE40, ICE40UP
 from bitsmith.devices.intel import AGILEX_7, ARRIA_10, CYCLONE_V, STRATIX_10
 from bitsmith.devices.nexus import NEXUS
-from bitsmith.devices.parts import DEFAULT_PART, FAMILIES, family_named, is_reserved, part_or_typical, resolve_part
+from bitsmith.devices.parts import (
+    DEFAULT_PART,
+    FAMILIES,
+    family_named,
+    is_reserved,
+    part_or_typical,
+    resolve_part,
+    vendor_of,
+)
 from bitsmith.devices.system import Card, Processor, SocFpga, SystemBoard, Zynq
 from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
 
@@ -46,6 +54,7 @@ __all__ = [
     "Processor",
     "SocFpga",
     "SystemBoard",
+    "Vendor",
     "Zynq",
     "any_board",
     "default_board",
@@ -56,4 +65,5 @@ __all__ = [
     "resolve_part",
     "serial_boards",
     "system_boards",
+    "vendor_of",
 ]

@@ -89,6 +89,7 @@ _MEMORY = MemoryBlock(
 
 ECP5 = Family(
     name="ecp5",
+    vendor="Lattice",
     dies={
         "lfe5u-12f": Die(12_000, 12_000, 28, 32),
         "lfe5u-25f": Die(24_288, 24_288, 28, 56),

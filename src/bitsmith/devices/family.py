@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import LargeMemory, MemoryBlock, MultiplierBlock
@@ -16,6 +17,10 @@ from bitsmith.devices.correction import Correction
 from bitsmith.devices.delay import DelayModel
 
 _NAME = re.compile(r"[a-z][a-z0-9]*", re.ASCII)
+
+
+Vendor: TypeAlias = Literal["AMD", "Intel", "Lattice"]
+"""Makers of the families."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,7 @@ class Family:
 
     Attributes:
         name: in reports, and the folder of its synthesis.
+        vendor: whose HLS tools take its parts.
         dies: capacities by name, in lower case, meant to be those of the vendor's product tables.
         read_part: reads a part's name in lower case; None if it is not a name of this family.
         part_form: what follows the die in a part's name, as errors show it.
@@ -182,6 +188,7 @@ class Family:
     """
 
     name: str
+    vendor: Vendor
     dies: Mapping[str, Die]
     read_part: Callable[[str], PartName | None]
     part_form: str

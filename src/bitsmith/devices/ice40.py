@@ -153,6 +153,7 @@ def _family(
     """Return a family of what all of them have in common."""
     return Family(
         name=name,
+        vendor="Lattice",
         dies=dies,
         read_part=_read_part,
         part_form=form,

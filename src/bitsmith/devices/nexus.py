@@ -98,6 +98,7 @@ _CONSTANT_CELLS = "hilomap -singleton -hicell VHI Z -locell VLO Z"
 
 NEXUS = Family(
     name="nexus",
+    vendor="Lattice",
     dies={"lifcl-17": _SMALL, "lifcl-40": _LARGE, "lfd2nx-40": _LARGE},
     read_part=_read_part,
     part_form="a speed of 7, 8, 9 and a package, as in LIFCL-40-9BG400C",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from bitsmith.devices.ecp5 import ECP5
-from bitsmith.devices.family import Die, Family, Part
+from bitsmith.devices.family import Die, Family, Part, Vendor
 from bitsmith.devices.ice40 import ICE40, ICE40UP
 from bitsmith.devices.intel import AGILEX_7, ARRIA_10, CYCLONE_V, STRATIX_10
 from bitsmith.devices.nexus import NEXUS
@@ -67,6 +67,11 @@ def resolve_part(text: str) -> Part:
 def is_reserved(name: str) -> bool:
     """Return True if ``name`` is that of a part in the tables, or misspelled; else a vendor's HLS tool may know it."""
     return any(family.reserved and name.strip().lower().startswith(family.reserved) for family in FAMILIES)
+
+
+def vendor_of(name: str) -> Vendor | None:
+    """The maker of the part named ``name``; None if nothing is known of it."""
+    return next((family.vendor for family in FAMILIES if family.part(name.strip()) is not None), None)
 
 
 def part_or_typical(name: str) -> Part:

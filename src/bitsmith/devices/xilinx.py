@@ -132,6 +132,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel, large: Large
     """
     return Family(
         name=name,
+        vendor="AMD",
         dies=dies,
         read_part=partial(die_first, dies, _SUFFIX),
         part_form="a package, a speed and a grade, as in xcvu13p-flga2577-2-e",

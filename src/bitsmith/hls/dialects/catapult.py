@@ -231,6 +231,7 @@ DIALECT = Dialect(
     family=AC,
     types="#include <ac_fixed.h>\n#include <ac_int.h>",
     part="xcku115-flvb2104-2-i",
+    vendors=("AMD", "Intel", "Lattice"),
     period_ns=5.0,
     scripts=_scripts,
     sources=_directives,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bitsmith.backends import DialectName
+from bitsmith.devices import Vendor
 from bitsmith.hls.dialects.reading import Reading
 from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Roms, Streams
 from bitsmith.hls.headers import KERNELS, STREAM_KERNELS
@@ -90,6 +91,7 @@ class Dialect:
         types: lines that make the types known to it, and to an ordinary compiler with our headers; also what else the
             code needs of it, such as macros that are empty for others.
         part: the device for which projects are made unless users name one.
+        vendors: whose parts in :mod:`bitsmith.devices` the tool takes.
         scripts: the tool's project script, first, and its settings.
         driver: how the tool is started.
         streams: processes that pass tokens.
@@ -116,6 +118,7 @@ class Dialect:
     family: Family
     types: str
     part: str
+    vendors: tuple[Vendor, ...]
     scripts: Callable[[HlsTarget], Mapping[str, str]]
     driver: Driver
     streams: Streams

@@ -170,6 +170,7 @@ DIALECT = Dialect(
     ),
     types=_TYPES,
     part="MPF300",
+    vendors=(),
     scripts=_scripts,
     period_ns=10.0,
     before_loop='_Pragma("HLS loop unroll")',

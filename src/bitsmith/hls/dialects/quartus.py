@@ -209,6 +209,7 @@ DIALECT = Dialect(
     family=AC,
     types=_TYPES,
     part="Arria10",
+    vendors=("Intel",),
     period_ns=5.0,
     scripts=_scripts,
     before_loop='_Pragma("unroll")',

@@ -176,6 +176,7 @@ def xilinx(
         family=AP,
         types=_TYPES,
         part="xcvu13p-flga2577-2-e",
+        vendors=("AMD",),
         period_ns=5.0,
         scripts=scripts,
         sources=no_sources,
