@@ -129,7 +129,8 @@ def _wrong(measured: Measured, network: Network, name: str, *, calibrated: bool)
         return _Wrong(row)
     if lost is not None and not jumps and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, limit):
         return _Wrong(row, lost)
-    saturate = name in measured.limited and (row.worst or 0.0) > SATURATED_ERROR
+    # Which values reach the limits of a format, only the user's data say.
+    saturate = calibrated and name in measured.limited and (row.worst or 0.0) > SATURATED_ERROR
     return _Wrong(row, saturate=True) if saturate else None
 
 
