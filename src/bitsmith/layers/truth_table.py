@@ -80,7 +80,8 @@ class TruthTable(Layer):
         )
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        codes = [x != 0 for x in inputs] if self.bits == 1 else inputs
+        # Codes that are none count as the nearest ones: what judges decisions moves operands.
+        codes = [x != 0 if self.bits == 1 else np.clip(x, 0, (1 << self.bits) - 1) for x in inputs]
         places = sum(code.astype(np.int64) << number * self.bits for number, code in enumerate(codes))
         rows = np.broadcast_to(self.values, (*np.shape(places), self.values.shape[-1]))
         return np.take_along_axis(rows, np.asarray(places)[..., None], axis=-1)[..., 0]
