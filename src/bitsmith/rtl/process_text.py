@@ -240,7 +240,7 @@ class ProcessText:
         row = self.top.table(self.named(suffix), index, width, values, clocked=clocked)
         parameters = {"ACTIONS": len(values), "WIDTH": width, "AHEAD": int(clocked)}
         ports = {"act": act, "first": f"{width}'h{values[0]:x}", "index": index, "row": row, "word": word, "last": last}
-        self.instance("actions", parameters, ports, f"_{suffix}")
+        self.instance("actions", parameters, ports, f"_{suffix}_actions")
         self.say(f"assign {self.wire('unused_last')} = {last};")
         return word, last
 

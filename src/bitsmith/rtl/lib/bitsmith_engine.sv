@@ -276,6 +276,10 @@ module bitsmith_engine #(
     end
     endgenerate
 
+    logic [2:0] goes_on;  // the counters of channels, passes and blocks
+
+    assign goes_on = {block_ends, outside ? round_ends : pass_ends, 1'b1};
+
     generate
     for (k = 0; k < 3; k = k + 1) begin : g_number
         localparam int BITS = (k == 0) ? CHANNEL_BITS : (k == 1) ? PASS_BITS : BLOCK_BITS;
@@ -288,7 +292,7 @@ module bitsmith_engine #(
             .clk     (clk),
             .go      (start | step),
             .start   (begins_layer),
-            .next    ((k == 0) | ((k == 1) ? (outside ? round_ends : pass_ends) : block_ends)),
+            .next    (goes_on[k]),
             .previous(previous[LOW+:BITS]),
             .is_first(unused),
             .is_last (is_last_number[k])
