@@ -48,7 +48,7 @@ CASES: dict[str, tuple[Callable[[], Program], Directives]] = {
 }
 
 
-MEMORIES = {"window": 2, "sweep": 2, "reorder": 2, "engine": 2, "loads": 4}
+MEMORIES = {"window": 2, "sweep": 3, "reorder": 2, "engine": 2, "loads": 4}
 """Memories with check bits of each case."""
 
 
