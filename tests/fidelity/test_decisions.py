@@ -9,6 +9,9 @@ import keras
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from bitsmith import FidelityWarning, convert, streamed
@@ -141,3 +144,16 @@ def test_what_is_decided_within_a_recurrence() -> None:
     rows[1234] = other
     with pytest.warns(FidelityWarning, match="on 1 samples of this prediction"):
         model.predict(rows)
+
+
+@pytest.mark.parametrize("trees", [2, 20])
+def test_features_that_rounding_takes_across_thresholds(trees: int) -> None:
+    """However coarse a feature's steps are, what helps is calibration: more bits move no threshold."""
+    features, labels = load_breast_cancer(return_X_y=True)
+    x, other, y, _ = train_test_split(features.astype(np.float32), labels, test_size=200, random_state=0)
+    forest = RandomForestClassifier(trees, max_depth=2, random_state=0).fit(x, y)
+    with pytest.warns(FidelityWarning, match="across thresholds: give samples like these as calibration"):
+        convert(forest, calibration=x, check=False).predict(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        convert(forest, calibration=features.astype(np.float32), check=False).predict(other)

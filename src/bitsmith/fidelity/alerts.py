@@ -18,7 +18,7 @@ from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWar
 from bitsmith.fidelity.decisions import Decisions, Rows
 from bitsmith.fidelity.losses import Loss, Losses, LossyCasts
 from bitsmith.fidelity.outside import limiting, outputs_show
-from bitsmith.fidelity.predictions import Predictions
+from bitsmith.fidelity.predictions import Predictions, across
 from bitsmith.fidelity.shortfall import SATURATED_ERROR, USUAL_TOLERANCE
 from bitsmith.fidelity.stretch import Stretch
 from bitsmith.ir.program import Program
@@ -280,10 +280,7 @@ class Alerts:
                 if worst is not None and not name:
                     return predictions.told(worst, [batch[few].astype(np.float64) for batch in batches], emulator)
                 if worst is not None:
-                    return (
-                        f"{worst} on {worst.samples} samples of this prediction. Rounding takes values of input {name!r} "
-                        "across thresholds: give samples like these as calibration, which stay on their sides"
-                    )
+                    return f"{worst} on {worst.samples} samples of this prediction. {across(name)}"
         return None
 
 

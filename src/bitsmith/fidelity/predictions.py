@@ -20,6 +20,7 @@ from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, Revision
 from bitsmith.layers.settings import FACTORS, MOST_BITS
+from bitsmith.passes.network.quantized_inputs import compared_inputs
 from bitsmith.report.summary import input_format
 
 _SAMPLES, _LEAST_SAMPLES, _MANY_SAMPLES = 128, 32, 1024
@@ -58,6 +59,14 @@ def float_outputs_and_shown(network: Network, inputs: Sequence[Floats]) -> tuple
     wanted = float_outputs(network, inputs)
     more = float_outputs_beside(network, inputs) or wanted
     return wanted, [np.concatenate(each) for each in zip(wanted, more, strict=True)]
+
+
+def across(name: str) -> str:
+    """Return the text on values of an input that rounding takes to other sides of thresholds."""
+    return (
+        f"Rounding takes values of input {name!r} across thresholds: give samples like these as calibration, which stay on their "
+        "sides"
+    )
 
 
 class Predictions:
@@ -163,12 +172,18 @@ class Predictions:
 
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:
         """Return the message about an output that is wrong for ``inputs``: its error, cause and remedy."""
+        where = f"{worst} (on {worst.samples or len(inputs[0])} samples of this prediction)."
         coarse = self._coarsest(worst, inputs, emulator)
         known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
         remedy = "give samples of that scale as calibration, or "
         entry = None if coarse is None else self.network.node(coarse[0].name)
         chosen = entry is not None and (bool(entry.settings.precision) or self.network.input(entry.name).is_chosen)
-        behind = any(decides(node.layer) for node in self.network.ancestors([worst.output]))
+        behind = [node.name for node in self.network.ancestors([worst.output]) if decides(node.layer)]
+        compared = compared_inputs(self.network)
+        if self.calibrated and behind and {*behind} <= compared.keys():
+            read = self.network.node(compared[behind[0]])
+            if not read.settings.precision:
+                return f"{where} {across(read.name)}"
         if self.calibrated and behind and not chosen:
             why = "Layers decide by numbers that are nearer to a threshold than they are accurate"
             remedy = f"give samples like these as calibration, or bits={self._more_bits()}, or "
@@ -183,7 +198,7 @@ class Predictions:
             why = f"The steps of input {op.name!r} ({input_format(op)}) are coarse for values within +-{magnitude:.3g}"
             which = f"input {op.name!r}"
             remedy = "give " if self.network.input(op.name).is_chosen else remedy
-        return f"{worst} (on {worst.samples or len(inputs[0])} samples of this prediction). {why}: {remedy}{which} a precision"
+        return f"{where} {why}: {remedy}{which} a precision"
 
     def _more_bits(self) -> int:
         return min(min(budgets(self.network.nodes).values()) + _MORE_BITS, MOST_BITS)
