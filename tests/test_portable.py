@@ -50,7 +50,7 @@ _POSIX_ONLY = {
 }
 
 _GUARDED = {
-    ("emulate/emulator.py", "os.sched_getaffinity"),  # where os has it
+    ("base/blas.py", "os.sched_getaffinity"),  # where os has it
     ("flows/groups.py", "os.killpg"),  # but on Windows
     ("flows/groups.py", "signal.SIGKILL"),
 }
