@@ -10,8 +10,7 @@ The rules are stated per kind of core op. What has no better rule takes its oper
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 from weakref import ReferenceType, ref
 
@@ -38,18 +37,31 @@ from bitsmith.mapping.recurrence import recurrence, repetition
 from bitsmith.mapping.slices import sliced
 from bitsmith.mapping.sweeps import multiplied_in_parts, reduced, reduced_in_parts
 
-_kept = deque[tuple[ReferenceType[Program], Directives, Network]](maxlen=3)
-"""The last networks: what does not fit is laid out by the same directives again, to say what is in the way."""
+_MOST_KEPT = 3
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The last networks: what does not fit is laid out by the same directives again, to say what is in the way."""
+
+    networks: tuple[tuple[ReferenceType[Program], Directives, Network], ...] = ()
+
+    def forget(self, gone: ReferenceType[Program]) -> None:
+        """Drop those of a program that is no more; other calls may be going through them."""
+        self.networks = tuple(each for each in self.networks if each[0] is not gone)
+
+
+_kept = _Kept()
 
 
 def partition(program: Program, directives: Directives) -> Network:
     """The processes of ``program``."""
-    for known, asked, network in tuple(_kept):
+    for known, asked, network in _kept.networks:
         if known() is program and asked == directives:
             return network
     network = fuse(_steps(builder_of(program, directives)))
     network = sliced(joined_constants(network) if directives.tables else network, directives.slices)
-    _kept.append((ref(program, lambda _: _kept.clear()), directives, network))
+    _kept.networks = (*_kept.networks[1 - _MOST_KEPT :], (ref(program, _kept.forget), directives, network))
     return network
 
 
