@@ -173,17 +173,17 @@ class Predictions:
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:
         """Return the message about an output that is wrong for ``inputs``: its error, cause and remedy."""
         where = f"{worst} (on {worst.samples or len(inputs[0])} samples of this prediction)."
-        coarse = self._coarsest(worst, inputs, emulator)
-        known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
-        remedy = "give samples of that scale as calibration, or "
-        entry = None if coarse is None else self.network.node(coarse[0].name)
-        chosen = entry is not None and (bool(entry.settings.precision) or self.network.input(entry.name).is_chosen)
         behind = [node.name for node in self.network.ancestors([worst.output]) if decides(node.layer)]
         compared = compared_inputs(self.network)
         if self.calibrated and behind and {*behind} <= compared.keys():
             read = self.network.node(compared[behind[0]])
             if not read.settings.precision:
                 return f"{where} {across(read.name)}"
+        coarse = self._coarsest(worst, inputs, emulator)
+        known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
+        remedy = "give samples of that scale as calibration, or "
+        entry = None if coarse is None else self.network.node(coarse[0].name)
+        chosen = entry is not None and (bool(entry.settings.precision) or self.network.input(entry.name).is_chosen)
         if self.calibrated and behind and not chosen:
             why = "Layers decide by numbers that are nearer to a threshold than they are accurate"
             remedy = f"give samples like these as calibration, or bits={self._more_bits()}, or "
