@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from bitsmith.building import bench_numbers as bench
+from bitsmith.building import hls as bench
 from bitsmith.building.job import Job
 from bitsmith.emulate import Emulator
 from bitsmith.hls import HlsTarget, write_project

@@ -16,10 +16,10 @@ from bitsmith.errors import ApproximateError, BitsmithError, ConfigError, ModelF
 from bitsmith.frontends.formulas.expression import names_of
 from bitsmith.frontends.formulas.framework import Formulas, formulas_of
 from bitsmith.frontends.formulas.functions import FUNCTIONS
-from bitsmith.frontends.formulas.outputs import by_sympy, evaluated
 from bitsmith.frontends.formulas.parse import parse_formula
 from bitsmith.frontends.formulas.read import ranges, read_formulas
 from bitsmith.frontends.formulas.spellings import called
+from bitsmith.frontends.formulas.symbolic import by_sympy, evaluated
 from bitsmith.frontends.frameworks import framework_of
 
 X = np.random.default_rng(0).uniform(0.2, 0.9, (50, 2))

@@ -21,7 +21,7 @@ from pathlib import Path
 import bitsmith
 from bitsmith.hls import HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.report.measured import measured
+from bitsmith.report.folder import measured
 
 config = {"Model": {"ReuseFactor": 8, "Strategy": "resource"}}
 model = bitsmith.convert(sys.argv[1], "project", config, backend="NewHLS", io_type="io_stream", check=False)

@@ -11,9 +11,9 @@ import pytest
 
 from bitsmith.dataflow import kinds
 from bitsmith.hls import HlsTarget, write, write_project
-from bitsmith.hls.actions import order_actions
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.dialects.spelling import Loops, Streams
+from bitsmith.hls.process_text import order_actions
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding

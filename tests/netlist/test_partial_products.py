@@ -10,8 +10,7 @@ from bitsmith.devices.blocks import Cut, MultiplierBlock
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.netlist import Field, Multiplier, Netlist, WordOrigin, WordRef, live_words
-from bitsmith.netlist.partial_products import product
-from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.netlist.reduce_widths import product, reduce_widths
 from tests.netlist.evaluate import evaluate
 
 BLOCK = MultiplierBlock(

@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith.report import Report
-from bitsmith.report.figures.dot import dot
-from bitsmith.report.figures.picture import Content, Direction, picture
+from bitsmith.report.figures.picture import Content, Direction, dot, picture
 from bitsmith.report.figures.picture import svg as picture_svg
 from bitsmith.report.figures.scatter import Mark, Scatter
 from bitsmith.report.figures.scatter import svg as scatter_svg

@@ -9,8 +9,7 @@ import pytest
 
 from bitsmith.errors import ProjectError
 from bitsmith.report import Report, read_report, read_vivado_report
-from bitsmith.report.folder import write_report
-from bitsmith.report.measured import measured
+from bitsmith.report.folder import measured, write_report
 from tests.report.reports import full_report
 from tests.report.vendor_projects import DATA, READERS, project
 

@@ -19,8 +19,7 @@ from bitsmith.building.job import Target
 from bitsmith.errors import ConfigError, ProjectError, ToolMissingError
 from bitsmith.model import Model
 from bitsmith.report.figures import plots
-from bitsmith.report.figures.dot import dot
-from bitsmith.report.figures.picture import Content, Direction, Format, picture, plotted, svg
+from bitsmith.report.figures.picture import Content, Direction, Format, dot, picture, plotted, svg
 from bitsmith.report.summary import Design
 from bitsmith.utils import model_to_dot, plot_model
 from tests.report.networks import lowered, residual

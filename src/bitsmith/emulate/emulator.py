@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from bitsmith.base.blas import cores, one_thread
 from bitsmith.emulate.batches import Batch
+from bitsmith.emulate.biases import settled
 from bitsmith.emulate.bind import bind
 from bitsmith.emulate.linear import Float64s
 from bitsmith.emulate.lookups import with_tables
 from bitsmith.emulate.notes import NOTHING, Left, RangeNotes
 from bitsmith.emulate.quantize import Quantization, checked, fast, quantize_exactly, quantize_into
-from bitsmith.emulate.settled import settled
 from bitsmith.emulate.storage import StoragePlan, plan_storage
 from bitsmith.emulate.transfer import Raws, RealLoader, RealReader, checked_raw, empty_raw, load_raw, narrow, read_raw
 from bitsmith.emulate.workspace import States, Workspace

@@ -12,7 +12,6 @@ from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.timing import is_monotone, window_actions
 from bitsmith.dataflow.tokens import Numbers, period, union_type
-from bitsmith.hls.actions import advanced, axis_flags, order_actions
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
@@ -21,9 +20,12 @@ from bitsmith.hls.pipelines import interval_of
 from bitsmith.hls.process_text import (
     FunctionWriter,
     StreamType,
+    advanced,
+    axis_flags,
     function_head,
     lasting,
     loop_lines,
+    order_actions,
     paced_lines,
     token_lines,
 )

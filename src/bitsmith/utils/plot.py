@@ -8,8 +8,7 @@ from typing import overload
 from bitsmith.base.project import write_atomically
 from bitsmith.errors import ConfigError
 from bitsmith.model import Model
-from bitsmith.report.figures.dot import Dot, dot
-from bitsmith.report.figures.picture import Content, Direction, Format, Picture, picture, plotted, svg
+from bitsmith.report.figures.picture import Content, Direction, Dot, Format, Picture, dot, picture, plotted, svg
 
 __all__ = ["model_to_dot", "plot_model"]
 

@@ -157,7 +157,7 @@ def _read(model: object, options: ReadOptions) -> Network:
 
 def _outputs(run: ModelRun) -> FrameworkRun:
     from bitsmith.frontends.formulas.expression import names_of
-    from bitsmith.frontends.formulas.outputs import by_sympy, evaluated
+    from bitsmith.frontends.formulas.symbolic import by_sympy, evaluated
 
     formulas = formulas_of(run.model)
     expressions = formulas.expressions()

@@ -1,14 +1,19 @@
-"""Expressions of sympy, of which this imports nothing: they are trees of objects with ``func`` and ``args``."""
+"""Expressions of sympy: trees of objects with ``func`` and ``args``, for which it is not imported; and values of formulas."""
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.formulas.expression import MOST_DEPTH, Call, Expression, Name, Number
+from bitsmith.frontends.formulas.expression import MOST_DEPTH, Call, Expression, Name, Number, parts
+from bitsmith.frontends.formulas.functions import FUNCTIONS
 from bitsmith.frontends.formulas.spellings import called
+from bitsmith.layers.layer import Floats
 
 _RELATIONS = {
     "StrictLessThan": "<",
@@ -87,3 +92,24 @@ def _pieces(
     for value, holds in reversed(first):
         result = called("where", [of_sympy(holds, functions, depth + 1), value, result], where)
     return result
+
+
+def evaluated(expressions: Sequence[Expression], names: Sequence[str], x: Floats) -> Floats:
+    """Values of ``expressions`` for samples ``x``, whose last axis has the named inputs."""
+    results: dict[Expression, Floats] = {Name(name): x[:, number] for number, name in enumerate(names)}
+    with np.errstate(all="ignore"):
+        for part in parts(*expressions):
+            if isinstance(part, Call):
+                results[part] = FUNCTIONS[part.function].value(*(results[operand] for operand in part.operands))
+            elif isinstance(part, Number):
+                results[part] = np.full(len(x), part.value)
+    return np.stack([results[expression] for expression in expressions], axis=-1)
+
+
+# Expressions of sympy have no types.
+def by_sympy(expressions: Sequence[Any], names: Sequence[str], x: Floats) -> Floats:
+    """Values of expressions of sympy, as sympy translates them for NumPy."""
+    sympy: Any = importlib.import_module("sympy")
+    function = sympy.lambdify([sympy.Symbol(name) for name in names], [*expressions], modules=["scipy", "numpy"])
+    columns = function(*x.T)
+    return np.stack([np.broadcast_to(np.asarray(column, dtype=np.float64), len(x)) for column in columns], axis=-1)

@@ -1,4 +1,4 @@
-"""ONNX's arithmetic on elements; comparisons, choices and changes of type."""
+"""ONNX's arithmetic on elements; matrix products; comparisons, choices and changes of type."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bitsmith.frontends.onnx.quantized import clipped, clipped_constant
 from bitsmith.frontends.onnx.tensors import dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import arithmetic, logic
+from bitsmith.frontends.ops.contraction import affine_product, einsum
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.shape import Identity
@@ -141,6 +142,22 @@ _SHARED = {
     },
 }
 
+
+def _gemm(call: Call) -> Value:
+    """``alpha * A' B' + beta * C``."""
+    attributes = call.attributes
+    attributes.ignore("broadcast")
+    alpha, beta = attributes.number("alpha", 1.0), attributes.number("beta", 1.0)
+    a = "ki" if attributes.flag("transA", False) else "ik"
+    b = "jk" if attributes.flag("transB", False) else "kj"
+    offset = None if call.operand(2) is None else call.tensor(2)
+    return affine_product(call.build, f"{a},{b}->ij", call.tensor(0), call.tensor(1), offset, alpha, beta)
+
+
+def _einsum(call: Call) -> Value:
+    return einsum(call.build, call.attributes.text("equation"), call.tensors())
+
+
 ARITHMETIC: dict[str, Translation] = {
     **{name: operation(shared) for name, shared in _SHARED.items()},
     **{f"Bitwise{name}": operation(f"bitwise_{name.lower()}") for name in ("And", "Or", "Xor", "Not")},
@@ -156,6 +173,9 @@ ARITHMETIC: dict[str, Translation] = {
     **dict.fromkeys(("IsNaN", "IsInf"), Translation(_is_nan, "a constant")),
     **dict.fromkeys(("Cast", "CastLike"), Translation(_cast, "Identity, WholeNumber or Comparison")),
     "Identity": Translation(_identity, "Identity"),
+    "MatMul": operation("matmul"),
+    "Gemm": Translation(_gemm, "Dense, or Einsum and Add"),
+    "Einsum": Translation(_einsum, "Einsum, or EinsumDense with a constant"),
     "Dropout": Translation(_dropout, "Identity"),
 }
 """Operators by name."""

@@ -15,7 +15,6 @@ from bitsmith.frontends.onnx.arithmetic import ARITHMETIC, operation
 from bitsmith.frontends.onnx.attention import MERGED_ATTENTION
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.products import PRODUCTS
 from bitsmith.frontends.onnx.quantized import Grid, on_grid
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.shape import SHAPES
@@ -30,7 +29,7 @@ from bitsmith.layers.layer import as_weights
 from bitsmith.layers.quantization.quantizer import rationals
 from bitsmith.layers.reduction import Reduction
 
-_REAL: Mapping[str, Translation] = {**ACTIVATIONS, **ARITHMETIC, **PRODUCTS, **REDUCTIONS, **SHAPES, **SPATIAL}
+_REAL: Mapping[str, Translation] = {**ACTIVATIONS, **ARITHMETIC, **REDUCTIONS, **SHAPES, **SPATIAL}
 
 
 def becomes(operator: str) -> str:

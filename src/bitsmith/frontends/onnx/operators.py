@@ -16,7 +16,6 @@ from bitsmith.frontends.onnx.graph import MAX_NODES, Node
 from bitsmith.frontends.onnx.kernels import MACHINES
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.places import PLACES
-from bitsmith.frontends.onnx.products import PRODUCTS
 from bitsmith.frontends.onnx.qlinear import MICROSOFT, QLINEAR, REFUSED
 from bitsmith.frontends.onnx.qonnx_layers import QONNX, QONNX_DOMAIN, QONNX_DOMAINS
 from bitsmith.frontends.onnx.quantized import QUANTIZED, RUNTIME_DOMAIN
@@ -49,7 +48,6 @@ OPERATORS: dict[str, Translation] = {
     **CONSTANTS,
     **NORMALIZATIONS,
     **PLACES,
-    **PRODUCTS,
     **QLINEAR,
     **QUANTIZED,
     **RECURRENT,

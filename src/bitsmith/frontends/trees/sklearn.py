@@ -16,8 +16,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
-from bitsmith.frontends.trees.discriminants import discriminant
-from bitsmith.frontends.trees.neighbors import read_neighbors
+from bitsmith.frontends.trees.discriminants import discriminant, read_neighbors
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
 from bitsmith.frontends.trees.scalers import before_scaling
 from bitsmith.layers.layer import Floats, as_weights

@@ -1,6 +1,7 @@
-"""A picture of a network's layers as a file: SVG of our own, or PNG and PDF through matplotlib (the extra ``report``).
+"""A picture of a network's layers as a file: SVG of our own, PNG and PDF through matplotlib (the extra ``report``), or DOT.
 
-In: a design. Out: bytes. Names come from the user's model: they are escaped, and never read as mathematical markup.
+In: a design. Out: bytes, or the text of Graphviz, which this package does not need. Names come from the user's model: they are
+escaped, and never read as mathematical markup.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
+from bitsmith.base.project import write_atomically
 from bitsmith.report.figures.drawing import Frame, Point, diagram
 from bitsmith.report.figures.plots import figure
 from bitsmith.report.summary import Design, LayerRow
@@ -214,3 +217,42 @@ def plotted(drawn: Picture, kind: Format, dpi: float) -> bytes:
     most = _MOST_RASTER_PX * _PX_PER_IN / max(drawn.width, drawn.height)
     shown.savefig(out, format=kind.value, dpi=min(dpi, most))
     return out.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """The text of a graph; ``dot -Tsvg`` draws it."""
+
+    text: str
+
+    def to_string(self) -> str:
+        """The text."""
+        return self.text
+
+    def write(self, path: str | Path) -> None:
+        """Write the text into a file.
+
+        Raises:
+            ProjectError: it cannot be written.
+        """
+        write_atomically(Path(path), self.text.encode())
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def dot(design: Design, content: Content, direction: Direction) -> Dot:
+    """The layers of ``design``, with what flows between them."""
+    numbers = {row.name: f"n{k}" for k, row in enumerate(design.layers)}
+    lines = [f"digraph {_quoted(design.name)} {{", f"  rankdir={direction};", "  node [shape=box];"]
+    for row in design.layers:
+        label = _quoted("\n".join(lines_of(row, content)))
+        lines.append(f"  {numbers[row.name]} [label={label}];")
+        lines += [f"  {numbers[source]} -> {numbers[row.name]};" for source in row.inputs if source in numbers]
+    return Dot("\n".join([*lines, "}"]) + "\n")
+
+
+def _quoted(text: str) -> str:
+    """``text`` as a quoted string of DOT, where a backslash starts an escape."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
