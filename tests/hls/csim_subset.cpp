@@ -156,7 +156,7 @@ static void deviations() {
     std::ostringstream out;
     out << Fixed<8, 4>(-1.25) << ' ' << Fixed<8, 4>(0) << ' ' << Fixed<4, 8>(-96) << ' ' << Fixed<4, -2>(0.046875) << ' '
         << Int<8>(-56) << ' ' << UInt<200>(1) * UInt<64>(-1) * UInt<64>(-1) << ' ' << Fixed<20, 2>(0.123456789);
-    CHECK(out.str() == "-1.25 0 -96 0.046875 -56 340282366920938463426481119284349108225 0.123455047607421875");
+    CHECK(out.str() == "-1.25 0 -96 0.046875 -56 3.40282e+38 0.123455");
     CHECK((Saturated<8, 4>(1e300).to_double() == 7.9375 && Saturated<8, 4>(-__builtin_inf()).to_double() == -8.0));
     CHECK((Fixed<8, 4>(1e300) == 0 && Saturated<8, 4>(__builtin_nan("")) == 0));
     CHECK((Fixed<8, 4>() == 0));

@@ -8,8 +8,8 @@
 // The subset is the one that generated code needs, so that what compiles here compiles with the vendors' headers:
 //   construction and assignment from integers, float, double and numbers of the same vendor; exact + - * and unary -;
 //   & | ^; << >> by a count, which keep the format; == != < <= > >=; compound assignments, ++ and --; explicit
-//   conversions to numbers and bool; to_int(), to_uint(), to_int64(), to_uint64(), to_double(), to_float(),
-//   to_string(); range(hi, lo), x(hi, lo), range(), slc<W>(lsb), set_slc(lsb, v), x[i]; width, iwidth (i_width), sign,
+//   conversions to numbers and bool; to_int(), to_uint(), to_int64(), to_uint64(), to_double(), to_float();
+//   range(hi, lo), x(hi, lo), range(), slc<W>(lsb), set_slc(lsb, v), x[i]; width, iwidth (i_width), sign,
 //   qmode (q_mode), omode (o_mode), length().
 // Left out: division, ~, arithmetic and comparisons with double, AP_WRAP_SM, AP_WRAP with N > 0, AC_RND_CONV_ODD.
 //
@@ -24,15 +24,13 @@
 //   other is unsigned and has as many integer bits: cast both to one format before comparing;
 //   to_double() of more than 53 bits rounds to the nearest, halves to even, and takes all bits of an integer (ap_int
 //   takes the lowest 64);
-//   << into a text stream writes the exact decimal number (ap_fixed writes six digits, ac_fixed no 0 before the point);
+//   << into a text stream writes six digits (ac_fixed all of them);
 //   a number without initialiser is 0.
 #ifndef BITSMITH_FIXED_H
 #define BITSMITH_FIXED_H
 
 #include <ostream>
-#include <string>
 
-#include "bitsmith_decimal.h"
 #include "bitsmith_integer.h"
 
 namespace bitsmith {
@@ -186,7 +184,6 @@ public:
     constexpr std::uint64_t to_uint64() const { return to_integer<std::uint64_t>(); }
     double to_double() const { return __builtin_ldexp(bitsmith::to_double(raw_), I - W); }
     float to_float() const { return static_cast<float>(to_double()); }
-    std::string to_string() const { return decimal(static_cast<raw_t<max_of(W + 1, 129)>>(raw_), W - I); }
     static constexpr int length() { return W; }
 
     // Bits as natural numbers, the least significant is number 0.
@@ -440,7 +437,7 @@ constexpr auto operator>>(const A& a, const N& n) { return shifted(a, -static_ca
 
 template <Vendor V, int W, int I, bool S, Rounding Q, Overflow O>
 std::ostream& operator<<(std::ostream& out, const fixed<V, W, I, S, Q, O>& v) {
-    return out << v.to_string();
+    return out << v.to_double();
 }
 
 }  // namespace bitsmith
