@@ -14,7 +14,7 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import label_of, label_of_greatest, labels, posted
 from bitsmith.frontends.ops.arithmetic import maximum, minimum
 from bitsmith.frontends.ops.logic import compare
-from bitsmith.frontends.ops.trees import Tree, below, ensemble, equal_to, of_singles
+from bitsmith.frontends.ops.trees import Decision, Tree, below, ensemble, equal_to, of_singles, tree_of
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
@@ -164,20 +164,16 @@ class _Nodes:
     def tree(self, rows: Places, weights: Floats) -> Tree:
         """The tree of the decisions ``rows``, root first, with a row for each leaf that these lead to."""
         leaves = np.unique(self.ends[rows][self.at_leaf[rows]])
-        leaf = np.arange(rows.size + leaves.size) >= rows.size
         at = {int(row): place for place, row in enumerate(rows)}
-        ends = np.array(
-            [
+
+        def decision(row: int) -> Decision:
+            yes, no = (
                 rows.size + int(np.searchsorted(leaves, end)) if last else at[int(end)]
-                for end, last in zip(self.ends[rows].ravel(), self.at_leaf[rows].ravel(), strict=True)
-            ]
-        ).reshape(-1, 2)
-        yes, no = np.concatenate([ends, np.zeros((leaves.size, 2), np.int64)]).T
-        feature = np.append(self.feature[rows], np.zeros(leaves.size, np.int64))
-        bounds = as_weights(np.append(self.bounds[rows], np.zeros(leaves.size)))
-        sets = {at[row]: own for row, own in self.sets.items() if row in at}
-        values = np.concatenate([np.zeros((rows.size, weights.shape[1])), weights[leaves]])
-        return Tree(leaf, feature, bounds, sets, yes, no, as_weights(values))
+                for end, last in zip(self.ends[row], self.at_leaf[row], strict=True)
+            )
+            return Decision(int(self.feature[row]), self.sets.get(row, float(self.bounds[row])), yes, no)
+
+        return tree_of([*map(decision, at), *weights[leaves]])
 
     def below(self, root: int, left: set[int], where: str) -> Places:
         """The decisions from a root on, which are taken from those that are ``left``."""
