@@ -128,6 +128,13 @@ def test_a_sample_without_an_axis_of_samples(tmp_path: Path) -> None:
     assert bitsmith.convert(nn.Sequential(nn.Tanh()), input_shape=(1,)).predict(np.array([0.5])).shape == (1, 1)
 
 
+@pytest.mark.parametrize("name", ["graph", "config"])
+def test_what_models_of_hls4ml_have_is_named_with_what_to_use(name: str, tmp_path: Path) -> None:
+    made = convert_from_pytorch_model(nn.Sequential(nn.Tanh()), tmp_path, input_shape=(1,))
+    with pytest.raises(AttributeError, match="models have get_layers"):
+        getattr(made, name)
+
+
 def test_files_do_not_keep_layouts(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Conv1d(2, 3, 2)).eval()
     made = convert_from_pytorch_model(model, tmp_path, hls_config=config_from_pytorch_model(model, (2, 4)))

@@ -61,6 +61,12 @@ def test_every_way_gives_the_module(module: nn.Module, file: Path, tmp_path: Pat
     close(convert_from_config(described), module)
 
 
+@pytest.mark.parametrize("shape", [[None, 4], (None, 4), [[None, 4]]])
+def test_the_shape_stands_where_older_scripts_have_it(shape: object, tmp_path: Path) -> None:
+    model = convert_from_pytorch_model(nn.Linear(4, 2), shape, output_dir=tmp_path)
+    assert model.output_dir == tmp_path and model.get_input_variables()[0].shape == (4,)
+
+
 def test_configurations_name_the_modules(module: nn.Module, tmp_path: Path) -> None:
     config = config_from_pytorch_model(module, (1, 6, 6), granularity="name", default_precision="fixed<24,8>")
     assert config["InputShape"] == (1, 6, 6)

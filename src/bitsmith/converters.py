@@ -16,6 +16,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.frontends.formulas.framework import formulas_of, symbols
 from bitsmith.frontends.framework import Framework
 from bitsmith.frontends.frameworks import AnyModel, frameworks
+from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.keras.live import ModelLike
 from bitsmith.frontends.named import model_keys
@@ -107,13 +108,21 @@ def convert_from_keras_model(
 
 
 def convert_from_pytorch_model(
-    model: TorchModel, output_dir: str | Path = OUTPUT_DIR, **familiar: Unpack[Familiar]
+    model: TorchModel,
+    *place: str | Path | InputShapes,
+    output_dir: str | Path = OUTPUT_DIR,
+    **familiar: Unpack[Familiar],
 ) -> Model:
     """Convert a PyTorch model with the argument names of `Familiar`.
 
     A configuration of :func:`bitsmith.utils.config_from_pytorch_model` carries the input shape (``InputShape``). Inputs and
-    results have the model's own layout.
+    results have the model's own layout. Behind the model stands the folder, or the input shape as in older scripts.
     """
+    for argument in place:
+        if isinstance(argument, str | Path):
+            output_dir = argument
+        else:
+            familiar["input_shape"] = argument
     return _conversion(model, output_dir, **familiar).model()
 
 

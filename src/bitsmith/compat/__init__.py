@@ -30,6 +30,9 @@ MODULES: Mapping[str, str] = {
     f"{NAME}.optimization.objectives.vivado_objectives": "bitsmith.compat.optimization",
     f"{NAME}.optimization.scheduler": "bitsmith.compat.schedulers",
     f"{NAME}.report": "bitsmith.report",
+    f"{NAME}.report.catapult_report": "bitsmith.report",
+    f"{NAME}.report.oneapi_report": "bitsmith.report",
+    f"{NAME}.report.quartus_report": "bitsmith.report",
     f"{NAME}.report.vivado_report": "bitsmith.report",
     f"{NAME}.utils": "bitsmith.utils",
     f"{NAME}.utils.config": "bitsmith.utils.config",
@@ -43,6 +46,7 @@ _GRAPHS = "bitsmith.split gives the parts of a model, and bitsmith.compose a mod
 _BOARDS = "convert(model, board='pynq-z2'); docs/boards.md lists the boards"
 _PASSES = "formats follow from the model's own quantizers, and circuits from its program: nothing has to be ordered or registered"
 
+_SAVED = "model.save('model.json') keeps a model, and load_saved_model has it again"
 _PRUNING = "bitsmith.cost gives the price of each weight, and masks within budgets (docs/cost.md)"
 
 INSTEAD: Mapping[str, str] = {
@@ -53,13 +57,13 @@ INSTEAD: Mapping[str, str] = {
     f"{NAME}.converters.register_pytorch_layer_handler": _LAYERS,
     f"{NAME}.converters.utils": _LAYERS,
     f"{NAME}.converters.get_supported_keras_layers": "docs/layers.md lists all layers with their limits",
-    f"{NAME}.converters.link_existing_project": "model.save('model.json') keeps a model, and load_saved_model has it again",
+    f"{NAME}.converters.link_existing_project": _SAVED,
     f"{NAME}.backends": "backends are names: convert(model, backend='vitis'); bitsmith.backends.BACKENDS lists them; "
     "of a layer of your own, convert(model, layers={MyLayer: translate}) takes what it computes (docs/custom-layers.md)",
     f"{NAME}.contrib": _LAYERS,
     f"{NAME}.model.graph": _GRAPHS,
     f"{NAME}.model.MultiModelGraph": _GRAPHS,
-    f"{NAME}.model.ModelGraph": "bitsmith.convert gives a bitsmith.Model",
+    f"{NAME}.model.ModelGraph": "models have get_layers, get_weight_variables, get_output_variables, trace and output_dir",
     f"{NAME}.model.layers": _LAYERS,
     f"{NAME}.model.attributes": _LAYERS,
     f"{NAME}.model.optimizer": _PASSES,
@@ -73,6 +77,8 @@ INSTEAD: Mapping[str, str] = {
     f"{NAME}.templates": _BOARDS,
     f"{NAME}.writer": "model.write() writes the project; docs/new-hls-dialect.md says how to add a tool",
     f"{NAME}.utils.fixed_point_utils": "formats are texts such as 'fixed<16,6>' (docs/configuration.md)",
+    f"{NAME}.utils.link": _SAVED,
+    f"{NAME}.utils.serialization": _SAVED,
     f"{NAME}.utils.symbolic_utils": "convert_from_symbolic_expression chooses tables by precision (docs/formulas.md)",
     f"{NAME}.utils.torch": _LAYERS,
 }
@@ -95,8 +101,10 @@ class Alias(ModuleType):
             return importlib.import_module(name)
         if name in INSTEAD:
             # No AttributeError, whose message an import from a module would not show.
-            raise ModuleNotFoundError(_missing(name), name=name)
-        found = getattr(importlib.import_module(MODULES[self.__name__]), attribute)
+            raise ModuleNotFoundError(missing(name), name=name)
+        found = getattr(importlib.import_module(MODULES[self.__name__]), attribute, None)
+        if found is None:
+            raise AttributeError(missing(name))
         return _as_there(attribute, found) if callable(found) else found
 
     def __dir__(self) -> list[str]:
@@ -128,7 +136,7 @@ class Finder(MetaPathFinder, Loader):
         if fullname in MODULES:
             return ModuleSpec(fullname, self, is_package=True)
         if fullname.startswith(f"{NAME}."):
-            raise ModuleNotFoundError(_missing(fullname), name=fullname)
+            raise ModuleNotFoundError(missing(fullname), name=fullname)
         return None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -139,7 +147,8 @@ class Finder(MetaPathFinder, Loader):
         """Do nothing: the names are looked up when they are used."""
 
 
-def _missing(name: str) -> str:
+def missing(name: str) -> str:
+    """The message about a name of hls4ml that bitsmith has not, with what to use instead."""
     above = name
     while above not in INSTEAD and "." in above:
         above = above.rpartition(".")[0]

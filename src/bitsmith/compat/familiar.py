@@ -19,6 +19,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from bitsmith.base.progress import users_line
+from bitsmith.compat import NAME, missing
 from bitsmith.config.files import read_file
 from bitsmith.config.model import KEYS
 from bitsmith.config.reading import squash
@@ -69,6 +70,9 @@ class FlatModel(Model):
     """A model whose arrays have the shapes and the layout that they have in hls4ml."""
 
     _last: ChannelsLast
+
+    def __getattr__(self, name: str) -> object:
+        raise AttributeError(missing(f"{NAME}.model.ModelGraph.{name}"))
 
     @staticmethod
     def of(model: Model, config: object) -> FlatModel:

@@ -19,6 +19,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _PLATFORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_NANOSECONDS = re.compile(r"\s*([0-9]{1,7}(?:\.[0-9]{1,6})?)\s*ns\s*", re.ASCII)
 _PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
 
 
@@ -180,7 +181,8 @@ def read_inputs(value: object, where: str) -> object:
 def read_clock_period(value: object, where: str) -> float:
     """The clock period in ns."""
     accepted = f"nanoseconds, above 0 and at most {_LONGEST_CLOCK_PERIOD_NS:g}"
-    period = number(value, where, accepted)
+    match = _NANOSECONDS.fullmatch(value) if isinstance(value, str) else None
+    period = number(value if match is None else float(match[1]), where, accepted)
     if not 0 < period <= _LONGEST_CLOCK_PERIOD_NS:
         raise ConfigError(shown(value), where=where, accepted=accepted)
     return period
