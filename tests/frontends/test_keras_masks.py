@@ -334,3 +334,16 @@ def test_the_fixed_point_model_is_close(seed: int) -> None:
         wanted = outputs_of(model, [X])
     assert np.abs(found[0] - wanted[0]).max() < 1e-3
     assert np.abs(found[1] - wanted[1])[COUNTED.any(axis=1)].max() < 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_a_state_that_is_always_0(kind: str) -> None:
+    """A state that no step moves has the type of a constant 0."""
+    cell = {"simple": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}[kind]
+    x = keras.Input((STEPS, CHANNELS))
+    positive = layers.Activation("relu")(layers.Masking()(x))
+    net = keras.Model(x, cell(2, activation="relu", use_bias=False, return_sequences=True)(positive))
+    for weight in net.weights:
+        weight.assign(-np.abs(RNG.normal(size=weight.shape)))
+    model = bitsmith.convert(net, calibration=X)
+    assert not model.predict(X).any() and not outputs_of(net, [X])[0].any()

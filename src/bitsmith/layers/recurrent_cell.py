@@ -292,6 +292,7 @@ class StateFormat:
             room = lowering.settings.headroom
             low, high = max(low, room * min(seen.lo, 0.0)), min(high, room * max(seen.hi, 0.0))
         largest = max(-low, high)
+        frac = frac if largest else 0  # as a constant 0 has it, which a mask keeps
         if not math.isfinite(largest) or math.frexp(largest)[1] + frac > MAX_STATE_BITS:
             raise RangeError(
                 f"its {variable} may grow to {largest:.3g} within one sequence",
