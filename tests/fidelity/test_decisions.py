@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -80,6 +81,31 @@ def test_a_sample_that_formats_of_the_user_decide_otherwise(kind: str) -> None:
         model.predict(rows)
 
 
+STEEP: dict[str, Callable[[Tensor], Tensor]] = {
+    "a narrow ramp": lambda y: y.clamp(-0.0005, 0.0005),
+    "a sharp curve": lambda y: torch.sigmoid(10_000.0 * y),
+    "a narrow ramp beyond 0": lambda y: nn.functional.hardtanh(10_000.0 * (y - 0.1)),
+}
+
+
+@pytest.mark.parametrize("kind", STEEP)
+def test_the_only_sample_of_thousands_on_the_slope_of_a_steep_function(kind: str) -> None:
+    torch.manual_seed(1)
+    net = Deciding(STEEP[kind]).eval()
+    x = np.random.default_rng(0).uniform(-1.0, 1.0, (60_000, 4)).astype(np.float32)
+    model = convert(net, calibration=x[:500], input_shape=(4,), check=False)
+    (wanted,), (ours,) = float_outputs(model.network, [x.astype(np.float64)]), model.emulator.run([x])
+    apart = np.abs(wanted - ours).max(axis=1) / np.ptp(wanted)
+    rows, other = x[apart < 0.005][:20_000].copy(), x[apart > 0.02][:1]
+    assert len(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(rows)
+    rows[12_345] = other
+    with pytest.warns(FidelityWarning, match="on 1 samples of this prediction"):
+        model.predict(rows)
+
+
 class OverTime(nn.Module):
     """What is decided at each step of a recurrence."""
 
@@ -128,10 +154,17 @@ def test_what_is_decided_at_each_time_step() -> None:
         coarse.predict(rows)
 
 
-def test_what_is_decided_within_a_recurrence() -> None:
-    """By numbers that no layer has, so that samples are compared, up to a bound."""
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keras.layers.SimpleRNN(4, activation="hard_shrink"),
+        lambda: keras.layers.GRU(4, activation=keras.layers.ReLU(max_value=1e-4)),
+    ],
+)
+def test_what_is_decided_within_a_recurrence(make: Callable[[], Any]) -> None:
+    """By numbers that no layer has, so that samples are compared, up to a bound; a function that is steep decides, too."""
     keras.utils.set_random_seed(1)
-    net = keras.Sequential([keras.Input((5, 3)), keras.layers.SimpleRNN(4, activation="hard_shrink")])
+    net = keras.Sequential([keras.Input((5, 3)), make()])
     x = np.random.default_rng(0).uniform(-2.0, 2.0, (20_000, 5, 3)).astype(np.float32)
     model = convert(net, calibration=x[:500], check=False)
     (wanted,), (ours,) = float_outputs(model.network, [x.astype(np.float64)]), model.emulator.run([x])

@@ -15,10 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate.batches import Batch
+from bitsmith.fidelity.budgets import allowance, excused
 from bitsmith.fidelity.predictions import most_compared
+from bitsmith.fidelity.shortfall import USUAL_TOLERANCE
 from bitsmith.fidelity.thresholds import Thresholds
 from bitsmith.fidelity.ties import decides_anew, deciding
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import TensorType
 from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary
 from bitsmith.layers.network import Network
@@ -50,16 +53,19 @@ class Decisions:
         known = {*probes, *(node.name for node in network.nodes if isinstance(node.layer, Constant))}
         # Thresholds of inputs are looked at themselves, and what a quantized model has settled is exact.
         exact, compared = settled(network), compared_inputs(network)
+        lenient = excused(network.nodes) or allowance(network.nodes) > 1.0
         self._deciding = {
-            node.name: (node.inputs, layer)
+            node.name: (node.inputs, layer, least)
             for node in network.nodes
             if node.name not in compared
             and not decides_anew(node)
             and known >= {*node.inputs}
             and not exact >= {*node.inputs}
-            for layer in deciding(node.layer)
+            for layer, least in _moving(
+                node.layer, [] if lenient else [program.nodes[probes[x]].type for x in node.inputs if x in probes]
+            )
         }
-        self._held = [name for name in probes if any(name in inputs for inputs, _ in self._deciding.values())]
+        self._held = [name for name in probes if any(name in inputs for inputs, *_ in self._deciding.values())]
         fracs = {name: program.nodes[probes[name]].type.frac for name in self._held}
         self._steps = {name: float(np.ldexp(1.0, -frac).max(initial=0.0)) for name, frac in fracs.items()}
         self._thresholds = Thresholds(network, program.input_ops())
@@ -100,17 +106,18 @@ class Decisions:
             name: np.abs(fed[name] - x) if name in fed else self._errors[name] + self._steps[name]
             for name, x in inside.items()
         }
-        for names, layer in self._deciding.values():
+        for names, layer, least in self._deciding.values():
             operands = [inside[name] if name in inside else self._constant(name, len(batches[0])) for name in names]
             apart = [margins.get(name, 0.0) for name in names]
-            result = layer.reference(operands)
             signs = _directions(layer, [x.shape[1:] for x in operands])
             moved = [
                 (x + way[:, None] * margin).reshape(-1, *x.shape[1:])
                 for x, way, margin in zip(operands, signs, apart, strict=True)
             ]
-            others = layer.reference(moved).reshape(-1, *result.shape)
-            moves = (others != result).any(axis=(0, *range(2, others.ndim)))
+            with np.errstate(all="ignore"):
+                result = layer.reference(operands)
+                others = layer.reference(moved).reshape(-1, *result.shape)
+                moves = (np.abs(others - result) > least).any(axis=(0, *range(2, others.ndim)))
             # What is an input is no number that single precision has rounded.
             read = [name for name in names if not isinstance(self.network.node(name).layer, Constant)]
             by = read[0] if read and all(name in fed for name in read) else ""
@@ -141,6 +148,13 @@ class Decisions:
                         self._errors[node.name] = max(self._errors[node.name], error)
             self._learned += len(batches[0][few])
             self._largest = np.maximum(largest, self._largest)
+
+
+def _moving(layer: Layer, operands: Sequence[TensorType]) -> list[tuple[Layer, float]]:
+    """The layers that decide, and by how much results have to differ: any, of a steep function as much as a user notices."""
+    found = [(one, 0.0) for one in deciding(layer)]
+    size = layer.steep(*operands[0].real_range()) if len(operands) == 1 and not found else 0.0
+    return [(layer, USUAL_TOLERANCE.error * size)] if size else found
 
 
 def _directions(layer: Layer, shapes: Sequence[Shape]) -> list[Floats]:

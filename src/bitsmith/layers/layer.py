@@ -41,6 +41,10 @@ class Products:
     biased: bool
 
 
+_PARTS, _MUCH = 1 << 13, 0.01
+"""Parts of a range, by which 16 bits are never off, and the share of results that a user notices."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer(ABC):
     """A layer of the user's model, without its name and wiring. Shapes have no batch axis; arrays in ``reference`` do."""
@@ -108,6 +112,15 @@ class Layer(ABC):
     def turning(self, least: float, most: float) -> tuple[float, ...] | None:
         """Places from ``least`` to ``most`` between which a function of one number rises or falls; None: it is none."""
         return None if self.jumps else self.turns
+
+    def steep(self, least: float = -8.0, most: float = 8.0) -> float:
+        """The range of a function of one number if a small part of ``least`` to ``most`` may make much of it, else 0."""
+        if self.turning(least, most) is None:
+            return 0.0
+        with np.errstate(all="ignore"):
+            y = self.reference([np.linspace(least, most, _PARTS)[None]])
+            size = float(np.ptp(y))
+            return size if _MUCH * size < float(np.abs(np.diff(y)).max()) < np.inf else 0.0
 
     def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure | None:
         """Return what is known of the result, but for the circuit's own error in it; None: nothing.

@@ -115,7 +115,7 @@ class Recurrent(Layer):
 
     @property
     def jumps_within(self) -> bool:
-        return any(layer.jumps or layer.edges_of_jumps for layer in self._activations())
+        return any(one.jumps or one.edges_of_jumps or one.steep() for one in self._activations())
 
     @property
     def units(self) -> int:
