@@ -117,7 +117,7 @@ class Decisions:
             with np.errstate(all="ignore"):
                 result = layer.reference(operands)
                 others = layer.reference(moved).reshape(-1, *result.shape)
-                moves = (np.abs(others - result) > least).any(axis=(0, *range(2, others.ndim)))
+                moves = np.asarray(np.abs(others - result) > least).any(axis=(0, *range(2, others.ndim)))
             # What is an input is no number that single precision has rounded.
             read = [name for name in names if not isinstance(self.network.node(name).layer, Constant)]
             by = read[0] if read and all(name in fed for name in read) else ""

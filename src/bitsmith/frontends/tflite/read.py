@@ -29,7 +29,7 @@ from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, kind_of, zero_point
 from bitsmith.frontends.tflite.graph import Graph, Operator, read_graph
 from bitsmith.frontends.tflite.live import TfliteModel
-from bitsmith.frontends.tflite.operators import OPERATORS, translation, why_unknown
+from bitsmith.frontends.tflite.operators import OPERATORS, translated, translation, why_unknown
 from bitsmith.frontends.tflite.requantize import Kernels
 from bitsmith.frontends.tflite.states import with_states
 from bitsmith.frontends.tflite.tensors import Tensor
@@ -93,7 +93,8 @@ class _Reading:
         for operator in self.graph.operators:
             self._translate(operator)
         if self.refusals.found:
-            raise self.refusals.error(self.graph.where, sorted(OPERATORS))
+            codes = any(operator.on_codes for operator in self.graph.operators)
+            raise self.refusals.error(self.graph.where, translated(codes=codes))
         count = len(self.draft.nodes)
         outputs: list[int] = []
         for tensor in self.graph.outputs:
