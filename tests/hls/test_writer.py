@@ -80,7 +80,7 @@ void dense_1(const x_t x[3], dense_1_result_t result[2]) {
     kernels::constant<2>(dense_1_constant, constant);
     dense_1_add_t add[2];
 #pragma HLS ARRAY_PARTITION variable=add complete
-    kernels::add<2, 2, 2>(linear, constant, add);
+    kernels::pairwise<kernels::add, dense_1_add_t, 2, 2, 2>(linear, constant, add);
     kernels::cast<dense_1_cast_t, 2>(add, result);
 }
 

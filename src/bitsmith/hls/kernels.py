@@ -154,11 +154,11 @@ class _FunctionWriter:
             case ops.MatMul():
                 self._matmul(node, operands, result)
             case ops.Add() | ops.Sub() | ops.Mul():
-                self._elementwise(type(op).__name__.lower(), [], operands, result)
+                self._pairwise(type(op).__name__.lower(), result.type_name, operands, result)
             case ops.Max() | ops.Min():
-                self._elementwise(type(op).__name__.lower(), [self._common(node)], operands, result)
+                self._pairwise(type(op).__name__.lower(), self._common(node), operands, result)
             case ops.Compare():
-                self._elementwise("compare", [f"kernels::{op.relation.name}", self._common(node)], operands, result)
+                self._pairwise(f"holds<kernels::{op.relation.name}>", self._common(node), operands, result)
             case ops.Select():
                 self._elementwise("select", [], operands, result)
             case ops.Neg():
@@ -205,6 +205,9 @@ class _FunctionWriter:
             return x
         return self._arranged(x, np.broadcast_to(_positions(x.shape), shape), shape)
 
+    def _pairwise(self, name: str, held: str, operands: Sequence[Variable], result: Variable) -> None:
+        self._elementwise("pairwise", [f"kernels::{name}", held], operands, result)
+
     def _elementwise(
         self, kernel: str, template: Sequence[str], operands: Sequence[Variable], result: Variable
     ) -> None:
@@ -247,10 +250,8 @@ class _FunctionWriter:
         source = _positions(x.shape).transpose([*kept, *op.axes])
         rows = self._arranged(x, source, source.shape)
         sizes = [result.size, x.size // result.size]
-        if isinstance(op, ops.Sum):
-            self._call("sum", [self._accumulator(result, x.scalar.frac), *sizes], [rows.name, result.name])
-        else:
-            self._call("amax", sizes, [rows.name, result.name])
+        of = ("add", self._accumulator(result, x.scalar.frac)) if isinstance(op, ops.Sum) else ("max", x.type_name)
+        self._call("reduce", [f"kernels::{of[0]}", of[1], *sizes], [rows.name, result.name])
 
     def _table(self, op: ops.Table, node: Node, x: Variable, result: Variable) -> None:
         kind = self._program.nodes[node.args[0]].type

@@ -197,9 +197,9 @@ class ProcessWriter(FunctionWriter[Process]):
 
     def _reduce(self, kind: kinds.Reduce) -> str:
         (taken,), (out,) = self._takes, self._gives
-        op, kept = "kernels::greatest", taken.element
+        op, kept = "kernels::max", taken.element
         if isinstance(kind.op, ops.Sum):
-            op = "kernels::total"
+            op = "kernels::add"
             kept = self._scope.typedef(f"{self._name}_sum_t", accumulator(out.scalar, [taken.scalar.frac]))
         self.lines += self._array("before", kept, taken.size)
         template = f"{op}, {kept}, {taken.size}"

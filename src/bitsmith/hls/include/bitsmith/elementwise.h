@@ -5,30 +5,65 @@
 
 namespace kernels {
 
-template <int N, int NX, int NY, class X, class Y, class R> void add(const X x[NX], const Y y[NY], R result[N]) {
-    BITSMITH_INLINE
-    BITSMITH_LOOP
-    for (int i = 0; i < N; i++) {
-        BITSMITH_UNROLL
-        result[i] = x[i % NX] + y[i % NY];
+/// What becomes of two numbers; C holds the sum, the difference or the product.
+struct add {
+    template <class C, class X, class Y> static C of(const X &a, const Y &b) {
+        BITSMITH_INLINE
+        return a + b;
     }
-}
-
-template <int N, int NX, int NY, class X, class Y, class R> void sub(const X x[NX], const Y y[NY], R result[N]) {
-    BITSMITH_INLINE
-    BITSMITH_LOOP
-    for (int i = 0; i < N; i++) {
-        BITSMITH_UNROLL
-        result[i] = x[i % NX] - y[i % NY];
+};
+struct sub {
+    template <class C, class X, class Y> static C of(const X &a, const Y &b) {
+        BITSMITH_INLINE
+        return a - b;
     }
-}
+};
+struct mul {
+    template <class C, class X, class Y> static C of(const X &a, const Y &b) {
+        BITSMITH_INLINE
+        return a * b;
+    }
+};
 
-template <int N, int NX, int NY, class X, class Y, class R> void mul(const X x[NX], const Y y[NY], R result[N]) {
+/// C holds every value of both operands, here and below.
+struct max {
+    template <class C> static C of(const C &a, const C &b) {
+        BITSMITH_INLINE
+        return a < b ? b : a;
+    }
+};
+struct min {
+    template <class C> static C of(const C &a, const C &b) {
+        BITSMITH_INLINE
+        return b < a ? b : a;
+    }
+};
+
+enum relation { LT, LE, EQ, NE, GE, GT };
+
+/// 1 where the relation holds, else 0.
+template <relation REL> struct holds {
+    template <class C> static int of(const C &a, const C &b) {
+        BITSMITH_INLINE
+        switch (REL) {
+        case LT: return a < b;
+        case LE: return a <= b;
+        case EQ: return a == b;
+        case NE: return a != b;
+        case GE: return a >= b;
+        default: return a > b;
+        }
+    }
+};
+
+/// What OP makes of each two elements.
+template <class OP, class C, int N, int NX, int NY, class X, class Y, class R>
+void pairwise(const X x[NX], const Y y[NY], R result[N]) {
     BITSMITH_INLINE
     BITSMITH_LOOP
     for (int i = 0; i < N; i++) {
         BITSMITH_UNROLL
-        result[i] = x[i % NX] * y[i % NY];
+        result[i] = OP::template of<C>(x[i % NX], y[i % NY]);
     }
 }
 
@@ -41,7 +76,7 @@ template <int N, class X, class R> void neg(const X x[N], R result[N]) {
     }
 }
 
-/// C holds every value of both operands, here and below.
+/// C holds every value of the operand, and minus that.
 template <class C, int N, class X, class R> void abs(const X x[N], R result[N]) {
     BITSMITH_INLINE
     BITSMITH_LOOP
@@ -50,56 +85,6 @@ template <class C, int N, class X, class R> void abs(const X x[N], R result[N]) 
         const C value = x[i];
         const C negated = -value;
         result[i] = value < negated ? negated : value;
-    }
-}
-
-template <class C, int N, int NX, int NY, class X, class Y, class R>
-void max(const X x[NX], const Y y[NY], R result[N]) {
-    BITSMITH_INLINE
-    BITSMITH_LOOP
-    for (int i = 0; i < N; i++) {
-        BITSMITH_UNROLL
-        const C a = x[i % NX];
-        const C b = y[i % NY];
-        result[i] = a < b ? b : a;
-    }
-}
-
-template <class C, int N, int NX, int NY, class X, class Y, class R>
-void min(const X x[NX], const Y y[NY], R result[N]) {
-    BITSMITH_INLINE
-    BITSMITH_LOOP
-    for (int i = 0; i < N; i++) {
-        BITSMITH_UNROLL
-        const C a = x[i % NX];
-        const C b = y[i % NY];
-        result[i] = b < a ? b : a;
-    }
-}
-
-enum relation { LT, LE, EQ, NE, GE, GT };
-
-template <relation REL, class C> bool holds(const C &a, const C &b) {
-    switch (REL) {
-    case LT: return a < b;
-    case LE: return a <= b;
-    case EQ: return a == b;
-    case NE: return a != b;
-    case GE: return a >= b;
-    default: return a > b;
-    }
-}
-
-/// 1 where the relation holds, else 0.
-template <relation REL, class C, int N, int NX, int NY, class X, class Y, class R>
-void compare(const X x[NX], const Y y[NY], R result[N]) {
-    BITSMITH_INLINE
-    BITSMITH_LOOP
-    for (int i = 0; i < N; i++) {
-        BITSMITH_UNROLL
-        const C a = x[i % NX];
-        const C b = y[i % NY];
-        result[i] = holds<REL, C>(a, b) ? 1 : 0;
     }
 }
 

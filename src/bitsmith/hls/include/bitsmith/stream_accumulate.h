@@ -34,15 +34,7 @@ void add_products(const X x[LANES * N], const RAW weights[N * SETS * M], bool mo
     }
 }
 
-/// What becomes of two elements of A's range.
-struct total {
-    template <class A> static A of(const A &a, const A &b) { return a + b; }
-};
-struct greatest {
-    template <class A> static A of(const A &a, const A &b) { return a < b ? b : a; }
-};
-
-/// One of its steps: what OP makes of a token of N elements, and of those before it, if there are any (``more``).
+/// One of the steps of a reduction: what OP makes of a token of N elements, and of those before it, if there are any (``more``).
 template <class OP, class A, int N, class X, class Y> void add_token(const X x[N], bool more, A before[N], Y result[N]) {
     BITSMITH_INLINE
     BITSMITH_LOOP
@@ -50,7 +42,7 @@ template <class OP, class A, int N, class X, class Y> void add_token(const X x[N
         BITSMITH_UNROLL
         A reduced = x[n];
         if (more) {
-            reduced = OP::of(before[n], reduced);
+            reduced = OP::template of<A>(before[n], reduced);
         }
         before[n] = reduced;
         result[n] = reduced;
