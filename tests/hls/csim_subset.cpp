@@ -155,8 +155,8 @@ static void deviations() {
 #ifdef BITSMITH_FIXED_H
     std::ostringstream out;
     out << Fixed<8, 4>(-1.25) << ' ' << Fixed<8, 4>(0) << ' ' << Fixed<4, 8>(-96) << ' ' << Fixed<4, -2>(0.046875) << ' '
-        << Int<8>(-56) << ' ' << UInt<200>(1) * UInt<64>(-1) * UInt<64>(-1) << ' ' << Fixed<20, 2>(0.123456789);
-    CHECK(out.str() == "-1.25 0 -96 0.046875 -56 3.40282e+38 0.123455");
+        << Int<64>(-1234567890123) << ' ' << UInt<64>(-1) << ' ' << UInt<200>(1) * UInt<64>(-1) * UInt<64>(-1) << ' ' << Fixed<20, 2>(0.123456789);
+    CHECK(out.str() == "-1.25 0 -96 0.046875 -1234567890123 18446744073709551615 3.40282e+38 0.123455");
     CHECK((Saturated<8, 4>(1e300).to_double() == 7.9375 && Saturated<8, 4>(-__builtin_inf()).to_double() == -8.0));
     CHECK((Fixed<8, 4>(1e300) == 0 && Saturated<8, 4>(__builtin_nan("")) == 0));
     CHECK((Fixed<8, 4>() == 0));

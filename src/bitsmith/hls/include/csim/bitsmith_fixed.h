@@ -24,7 +24,7 @@
 //   other is unsigned and has as many integer bits: cast both to one format before comparing;
 //   to_double() of more than 53 bits rounds to the nearest, halves to even, and takes all bits of an integer (ap_int
 //   takes the lowest 64);
-//   << into a text stream writes six digits (ac_fixed all of them);
+//   << into a text stream writes six digits, but all of integers of up to 64 bits (ac_fixed and longer ap_int: all);
 //   a number without initialiser is 0.
 #ifndef BITSMITH_FIXED_H
 #define BITSMITH_FIXED_H
@@ -437,6 +437,7 @@ constexpr auto operator>>(const A& a, const N& n) { return shifted(a, -static_ca
 
 template <Vendor V, int W, int I, bool S, Rounding Q, Overflow O>
 std::ostream& operator<<(std::ostream& out, const fixed<V, W, I, S, Q, O>& v) {
+    if constexpr (W == I && W <= 64) return S ? out << v.to_int64() : out << v.to_uint64();
     return out << v.to_double();
 }
 
