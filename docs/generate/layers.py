@@ -25,8 +25,8 @@ from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.hgq.registered import REGISTERED
 from bitsmith.frontends.keras.hgq1 import PROXIES
+from bitsmith.frontends.keras.known import REGISTERED
 from bitsmith.frontends.keras.layers import LAYERS as KERAS_LAYERS
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS

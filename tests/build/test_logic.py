@@ -14,7 +14,7 @@ import pytest
 from bitsmith.building.logic import LOGIC_TOOLS, logic_tool
 from bitsmith.building.logic.tool import LogicDesign, LogicTool, Step
 from bitsmith.errors import ConfigError, ProgramError, ProjectError, ToolFailedError, ToolMissingError
-from bitsmith.rtl.ports import Port, module_ports
+from bitsmith.rtl.integration import Port, module_ports
 from tests.flows.fake_tools import FakeTools
 from tests.system.examples import three_layer
 

@@ -20,7 +20,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import dialects
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.hls.scripts import word
+from bitsmith.hls.project import word
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects

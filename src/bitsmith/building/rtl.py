@@ -21,7 +21,7 @@ from bitsmith.flows.run import Converted
 from bitsmith.flows.vendor import on_path
 from bitsmith.options.building import Asked
 from bitsmith.report import sections
-from bitsmith.rtl.ports import module_ports
+from bitsmith.rtl.integration import module_ports
 
 
 def plan_rtl(job: Job, asked: Asked) -> Plan:

@@ -1,13 +1,16 @@
-"""A generated C++ project as a value."""
+"""A generated C++ project as a value, and what its scripts say of the target in the vendors' languages."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from bitsmith.dataflow.tokens import LoadableWeights
+from bitsmith.errors import ConfigError
+from bitsmith.hls.names import identifier
 from bitsmith.hls.scalar import Scalar
 
 
@@ -54,6 +57,11 @@ class HlsTarget:
     tool: str = "bitsmith"
     digest: str = ""
     stages: tuple[Stage, ...] = (Stage.SYNTH,)
+
+    @property
+    def aimed_period_ns(self) -> float:
+        """The clock's period less what is kept in reserve, for tools that know no uncertainty."""
+        return self.period_ns * (1 - self.uncertainty_percent / 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,3 +213,25 @@ class HlsProject:
     def out_words(self) -> int:
         """64-bit words of a sample's outputs."""
         return sum(port.words for port in self.outputs)
+
+
+def word(text: str) -> str:
+    """``text`` as a word that needs no quotes in Tcl, make, CMake and shells.
+
+    Raises:
+        ConfigError: characters that part names and top functions do not have.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", text, flags=re.ASCII):
+        raise ConfigError(f"{text!r}", where="part", accepted="letters, digits, '_', '.', '+' and '-'")
+    return text
+
+
+def tcl_settings(target: HlsTarget, uncertainty: str, stages: Iterable[Stage]) -> str:
+    """Tcl that sets what a project is for, and to 1 or 0 each of ``stages``, and C simulation, as they run by hand."""
+    return (
+        f"set top {word(identifier(target.top))}\n"
+        f"set part {word(target.part)}\n"
+        f"set clock_period {target.period_ns:g}\n"
+        f"set clock_uncertainty {uncertainty}\n"
+        "set csim 1\n"
+    ) + "".join(f"set {stage.value} {int(stage in target.stages)}\n" for stage in stages)

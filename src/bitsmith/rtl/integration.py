@@ -1,6 +1,6 @@
 """Files that join a circuit to others' projects: a VHDL template, a FuseSoC core, and a cocotb bench.
 
-In: the interface, texts of modules, tokens of frames. Out: texts.
+In: the interface, texts of modules, tokens of frames. Out: texts. Ports of modules are read from the text that we have written.
 """
 
 from __future__ import annotations
@@ -8,17 +8,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.errors import ProgramError
 from bitsmith.rtl.bus_wrappers import axi_lite_name
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
-from bitsmith.rtl.ports import Port, module_ports
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.version import version_numbers
+
+_ATTRIBUTE = re.compile(r"\(\*.*?\*\)|//[^\n]*", re.DOTALL)
+_PORT = re.compile(
+    r"\s*(?P<way>input|output)\s+(?:logic|wire)\s+(?:\[(?P<high>\d+)(?P<less>-1)?:0\]\s+)?(?P<name>\w+)\s*", re.ASCII
+)
 
 Words = npt.NDArray[np.uint32]
 """Tokens as 32-bit words, the lowest first: (frames, tokens, words)."""
@@ -39,6 +45,40 @@ _RESERVED = frozenset(_WORDS.split())
 _RESETS = 64
 _FACTOR = 40
 """The bench waits so many times the planned cycles for a frame, and some for resets, before it gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of a module; a vector of one bit is one, too."""
+
+    name: str
+    is_input: bool
+    width: int
+    is_vector: bool
+
+    @property
+    def pattern(self) -> str:
+        """All of its bits, as Tcl and SDC name them."""
+        return f"{self.name}[*]" if self.is_vector else self.name
+
+
+def module_ports(text: str, module: str) -> tuple[Port, ...]:
+    """Return the ports of ``module``, whose widths are numbers.
+
+    Raises:
+        ProgramError: the text is not of our form.
+    """
+    _, _, after = text.partition(f"module {module} (")
+    header = _ATTRIBUTE.sub("", after).partition(");")[0]
+    return tuple(_port(part, module) for part in header.split(","))
+
+
+def _port(text: str, module: str) -> Port:
+    match = _PORT.fullmatch(text)
+    if match is None:
+        raise ProgramError(f"module {module}: {text.strip()[:60]!r} is not a port of our form")
+    width = 1 if match["high"] is None else int(match["high"]) + (0 if match["less"] else 1)
+    return Port(match["name"], match["way"] == "input", width, match["high"] is not None)
 
 
 def vhdl_template(interface: Interface, wrapper: str) -> str:

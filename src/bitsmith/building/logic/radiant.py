@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bitsmith.building.logic.tool import Found, LogicDesign, LogicTool, Step, figures, label
 from bitsmith.report.sections import CellUse, Resources
-from bitsmith.rtl.ports import Port
+from bitsmith.rtl.integration import Port
 from bitsmith.vendors.vendor import ReportFile
 
 _IMPL = "impl_1"

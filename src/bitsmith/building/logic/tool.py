@@ -19,7 +19,7 @@ from bitsmith.flows.run import Command
 from bitsmith.flows.tools import FoundTool, absent
 from bitsmith.flows.vendor import on_path
 from bitsmith.report.sections import CellUse, Resources
-from bitsmith.rtl.ports import Port
+from bitsmith.rtl.integration import Port
 from bitsmith.vendors.vendor import Number, ReportFile
 
 _LEAST_NS = 1e-3

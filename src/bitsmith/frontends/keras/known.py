@@ -6,13 +6,28 @@ from collections.abc import Mapping
 
 from bitsmith.frontends.keras.call import Translation
 from bitsmith.frontends.keras.garnet import GARNET, GARNET_MODULES
-from bitsmith.frontends.keras.hgq.registered import REGISTERED
+from bitsmith.frontends.keras.hgq.attention import ATTENTION
+from bitsmith.frontends.keras.hgq.functions import FUNCTIONS
+from bitsmith.frontends.keras.hgq.layers import LAYERS as HGQ
+from bitsmith.frontends.keras.hgq.recurrent import RECURRENT
+from bitsmith.frontends.keras.hgq.spiking import SPIKING
+from bitsmith.frontends.keras.hgq.tables_of_edges import TABLES_OF_EDGES
 from bitsmith.frontends.keras.hgq1 import PROXIES
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.live import PACKAGES
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.recurrent import EITHER
 from bitsmith.frontends.keras.wrappers import time_distributed
+
+HGQ_PACKAGES = ("hgq", "hgq2")
+"""The packages under which classes of HGQ2 are registered; which of them differs between classes and versions."""
+
+REGISTERED: dict[str, Translation] = {
+    f"{package}>{name}": one
+    for package in HGQ_PACKAGES
+    for name, one in {**HGQ, **FUNCTIONS, **ATTENTION, **TABLES_OF_EDGES, **RECURRENT, **SPIKING}.items()
+}
+"""Layers of HGQ2 by registered name."""
 
 KNOWN: Mapping[str, Translation] = {
     **QKERAS,

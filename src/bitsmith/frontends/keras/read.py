@@ -27,9 +27,8 @@ from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.custom import CustomLayers
 from bitsmith.frontends.keras.files import Source, opened
 from bitsmith.frontends.keras.graph import Call, Entry, Graph, Result, read_graph
-from bitsmith.frontends.keras.hgq.registered import PACKAGES
 from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
-from bitsmith.frontends.keras.known import KNOWN
+from bitsmith.frontends.keras.known import HGQ_PACKAGES, KNOWN
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.live import LiveModel, ModelLike
 from bitsmith.frontends.keras.masks import hand_on, masks_of_results, with_masks
@@ -191,7 +190,7 @@ def _kind(entry: Entry) -> str:
 
 
 def _is_of_hgq(entry: Entry) -> bool:
-    return entry.registered.partition(">")[0] in PACKAGES
+    return entry.registered.partition(">")[0] in HGQ_PACKAGES
 
 
 def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:

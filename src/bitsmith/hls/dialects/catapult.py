@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
 from bitsmith.hls.dialects.reading import REGISTERS, Array, Pipelines, Reading, Storage
 from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Roms, Streams
-from bitsmith.hls.project import HlsDesign, HlsTarget, Memory, Stage
-from bitsmith.hls.scripts import tcl_settings
+from bitsmith.hls.project import HlsDesign, HlsTarget, Memory, Stage, tcl_settings
 from bitsmith.vendors.catapult import REPORTS
 
 _START = ("catapult", "-shell", "-f", "build_prj.tcl")

@@ -10,8 +10,7 @@ from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way, no_sources
 from bitsmith.hls.dialects.reading import REGISTERS, Array, Pipelines, Reading, Storage
 from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Loops, Roms, Streams
 from bitsmith.hls.names import identifier
-from bitsmith.hls.project import HlsTarget, Stage
-from bitsmith.hls.scripts import aimed_period_ns, word
+from bitsmith.hls.project import HlsTarget, Stage, word
 from bitsmith.vendors.libero import REPORTS
 
 _NUMBERS = """\
@@ -129,7 +128,7 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
     family = next(families, "PolarFire")
     return {
         "Makefile": _MAKEFILE.format(top=word(identifier(target.top))),
-        "config.tcl": _CONFIG.format(family=family, part=part, period=aimed_period_ns(target)),
+        "config.tcl": _CONFIG.format(family=family, part=part, period=target.aimed_period_ns),
     }
 
 

@@ -9,8 +9,7 @@ from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
 from bitsmith.hls.dialects.reading import Pipelines, Reading, copied
 from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.names import identifier
-from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage
-from bitsmith.hls.scripts import aimed_period_ns, word
+from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage, word
 from bitsmith.vendors.oneapi import REPORTS
 
 _CMAKE = """\
@@ -193,7 +192,7 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
     settings = (
         f"set(top {word(identifier(target.top))})\n"
         f"set(device {device})\n"
-        f"set(clock_period {aimed_period_ns(target):g}ns)\n"
+        f"set(clock_period {target.aimed_period_ns:g}ns)\n"
     )
     return {"CMakeLists.txt": _CMAKE, "project.cmake": settings}
 

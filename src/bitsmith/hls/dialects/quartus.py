@@ -10,8 +10,7 @@ from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
 from bitsmith.hls.dialects.reading import Pipelines, Reading, copied
 from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Loops, Roms, Streams
 from bitsmith.hls.names import identifier
-from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage, called
-from bitsmith.hls.scripts import aimed_period_ns, word
+from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage, called, word
 from bitsmith.vendors.quartus import REPORTS
 
 _MAKEFILE = """\
@@ -165,7 +164,7 @@ def _sources(design: HlsDesign) -> dict[str, str]:
     copies = [f"    kernels::copy<{port.size}>(in{k}, inputs.{port.name});" for k, port in enumerate(inputs)]
     taken = [f"    kernels::copy<{port.size}>(outputs.{port.name}, out{k});" for k, port in enumerate(outputs)]
     words = {"title": design.title, "top": top, "parameters": ", ".join(parameters)}
-    words |= {"guard": f"{top}_component_h".upper(), "mhz": str(math.ceil(1000 / aimed_period_ns(design.target)))}
+    words |= {"guard": f"{top}_component_h".upper(), "mhz": str(math.ceil(1000 / design.target.aimed_period_ns))}
     ports = (*inputs, *outputs)
     if any(port.stream for port in ports):
         words["streams"] = ", ".join(f"{port.stream.type_name} &{port.name}" for port in ports if port.stream)

@@ -10,8 +10,7 @@ from bitsmith.backends import DialectName
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, IpTool, Way, no_sources
 from bitsmith.hls.dialects.reading import REGISTERS, Array, Pipelines, Reading, Storage
 from bitsmith.hls.dialects.spelling import AP, Arrays, Bench, Loops, Roms, Streams
-from bitsmith.hls.project import HlsTarget, Stage
-from bitsmith.hls.scripts import tcl_settings
+from bitsmith.hls.project import HlsTarget, Stage, tcl_settings
 from bitsmith.vendors.vivado_project import REPORTS
 from bitsmith.version import version_numbers
 
