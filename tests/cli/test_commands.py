@@ -255,7 +255,7 @@ def test_demo_goes_the_whole_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize("verbose", [True, False])
 def test_progress_shows_stages_and_lines_of_tools_on_demand(terminal: bool, verbose: bool) -> None:
     err = Console(file=io.StringIO(), force_terminal=terminal, width=100)
-    with Terminal(False, Console(), err, verbose).working("building"):
+    with Terminal(False, Console(), err, verbose, False).working("building"):
         tell("synth: LFE5U-85F, expected 2 min 0 s\n", Kind.STAGE)
         tell_of_tool("2.1. Executing [PROC] pass\n")
         tell_of_tool("\n")

@@ -43,7 +43,7 @@ def simulate(
 ) -> Simulation:
     """The answer of the circuit ``top``, which does not wait, to every row of ``stimuli``."""
     source, sink = StreamShape("in", in_width, 1), StreamShape("out", out_width, 1)
-    flow = Cosimulation(top, tuple(sources), (source,), (sink,), (stimuli[:, None],), latency, waits=False)
+    flow = Cosimulation(top, tuple(sources), (source,), (sink,), (stimuli[:, None],), False, latency)
     return execute(flow, folder)
 
 
@@ -61,7 +61,7 @@ def simulate_streams(
 ) -> Simulation:
     """The answer of the circuit ``top`` to frames of tokens."""
     streams = (tuple(inputs), tuple(outputs), tuple(stimuli))
-    return execute(Cosimulation(top, tuple(sources), *streams, latency, least_frames, tuple(loads)), folder)
+    return execute(Cosimulation(top, tuple(sources), *streams, True, latency, least_frames, tuple(loads)), folder)
 
 
 def lint(sources: Sequence[Path], top: str, log: Path | None = None) -> None:

@@ -54,7 +54,7 @@ def read_report(folder: Path) -> list[float]:
 
 def read_streams(folder: Path) -> list[float]:
     shape = StreamShape("x", 32, 1)
-    flow = Cosimulation("net", (), (shape,), (shape,), (np.zeros((2, 1, 1), np.uint32),), least_frames=2)
+    flow = Cosimulation("net", (), (shape,), (shape,), (np.zeros((2, 1, 1), np.uint32),), True, least_frames=2)
     found = flow.read(folder, (TOOL,))
     peaks = [number for pair in found.peaks.values() for number in pair]
     return [

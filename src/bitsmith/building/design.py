@@ -269,9 +269,7 @@ class Pipeline(Circuit):
         source, sink = StreamShape("in", design.in_width, 1), StreamShape("out", design.out_width, 1)
         words, full = pack(design.inputs, raws)[:, np.newaxis], design.latency + _FLOWING
         timing = design.latency, full
-        return Cosimulation(
-            design.top, tuple(sources), (source,), (sink,), (words,), *timing, folder=folder, waits=False
-        )
+        return Cosimulation(design.top, tuple(sources), (source,), (sink,), (words,), False, *timing, folder=folder)
 
     def _words(self, program: Program, raws: Sequence[Raw]) -> list[Words]:
         return [pack(self.design.outputs, Emulator(program).run_raw(raws))[:, np.newaxis]]
@@ -328,6 +326,7 @@ class Streaming(Circuit):
             tuple(replace(_shape(port), gap=gaps.get(port.name, 1)) for port in interface.inputs),
             tuple(map(_shape, interface.outputs)),
             tuple(stimuli),
+            True,
             sum(self.cycles),
             self.design.schedule.frames,
             tuple((_shape(given.port), given_words(given, others)) for given in interface.loads),

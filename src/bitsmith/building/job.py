@@ -249,9 +249,9 @@ class Job:
     emulator: Emulator
     design: Design
     layouts: Mapping[ParameterKey, ModelLayout]
-    inputs: Sequence[Batch] | None = None
-    calibration: Sequence[Batch] | None = None
-    remedy: Callable[[], Remedy | str] = str
+    inputs: Sequence[Batch] | None
+    calibration: Sequence[Batch] | None
+    remedy: Callable[[], Remedy | str]
 
     @cached_property
     def program_digest(self) -> str:

@@ -34,8 +34,8 @@ class Terminal:
     as_json: bool
     out: Console
     err: Console
-    verbose: bool = False
-    resumes: bool = False
+    verbose: bool
+    resumes: bool
 
     def show(self, document: Mapping[str, object], *renderables: RenderableType) -> None:
         """The result: as a document for machines, or rendered for people; text is not broken into lines."""

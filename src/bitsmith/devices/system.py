@@ -33,7 +33,7 @@ class Zynq:
     part: Part
     processor: Processor
     board_part: str
-    connections: str = ""
+    connections: str
 
     @property
     def bus_bytes(self) -> int:
@@ -70,7 +70,7 @@ class SocFpga:
     clock: str
     clock_hz: int
     io_standard: str
-    memory: tuple[tuple[str, str], ...] = ()
+    memory: tuple[tuple[str, str], ...]
 
     bus_bytes: ClassVar[int] = 8
     memory_bytes: ClassVar[int | None] = None

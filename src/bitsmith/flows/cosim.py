@@ -79,12 +79,12 @@ class Cosimulation:
         sources: all SystemVerilog files of the design, absolute or inside the project.
         inputs, outputs: streams; of a circuit that does not wait one each, of a token a frame.
         stimuli: for each input, words of shape (frames, tokens, words of a token), unused upper bits zero.
+        waits: False of a circuit without signals of who is ready, and without last flags.
         latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
         least_frames: frames after which they follow at a steady pace; given ones are repeated until there are so many.
         loads: streams that load weights, with words of shape (transfers, words of one): all is simulated once more with them.
         folder: where to work, inside the project.
         waves: write waveforms, too.
-        waits: False of a circuit without signals of who is ready, and without last flags.
     """
 
     top: str
@@ -92,12 +92,12 @@ class Cosimulation:
     inputs: tuple[StreamShape, ...]
     outputs: tuple[StreamShape, ...]
     stimuli: tuple[NDArray[np.uint32], ...]
+    waits: bool
     latency_hint: int = 0
     least_frames: int = _LEAST_FRAMES
     loads: tuple[tuple[StreamShape, NDArray[np.uint32]], ...] = ()
     folder: str = COSIM
     waves: bool = False
-    waits: bool = True
 
     def __post_init__(self) -> None:
         frames = len(self.stimuli[0])
@@ -237,7 +237,7 @@ def bench(
     outputs: Sequence[StreamShape],
     loads: Sequence[StreamShape] = (),
     *,
-    waits: bool = True,
+    waits: bool,
 ) -> str:
     """A top whose streams lie side by side, each token in whole 32-bit words, so that one harness fits all.
 

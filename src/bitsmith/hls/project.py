@@ -180,8 +180,8 @@ class HlsDesign:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     unrolled: bool
-    streams: tuple[tuple[str, int], ...] = ()
-    memories: tuple[Memory, ...] = ()
+    streams: tuple[tuple[str, int], ...]
+    memories: tuple[Memory, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,8 @@ class RtlDesign:
     cells: Mapping[str, int]
     register_bits: int
     parts: Mapping[str, LayerPart]
-    checked: tuple[CheckedMemory, ...] = ()
-    taps: tuple[tuple[Field, ...], ...] = ()
+    checked: tuple[CheckedMemory, ...]
+    taps: tuple[tuple[Field, ...], ...]
 
     @property
     def in_width(self) -> int:

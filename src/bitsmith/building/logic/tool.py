@@ -61,7 +61,7 @@ class Found:
     """
 
     resources: Resources
-    cells: tuple[CellUse, ...] = ()
+    cells: tuple[CellUse, ...]
     period_ns: float | None = None
     path: tuple[str, ...] = ()
     hold_ns: float | None = None

@@ -66,7 +66,7 @@ class NumberedWeights:
     """
 
     file: H5File
-    separator: str = "/"
+    separator: str
 
     def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
         group: str | None = ""

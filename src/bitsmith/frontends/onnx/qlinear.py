@@ -59,8 +59,8 @@ class _Form:
     operator: str
     tensors: tuple[int, ...]
     result: int
-    plain: tuple[int, ...] = ()
-    zero_first: bool = False
+    plain: tuple[int, ...]
+    zero_first: bool
 
     def read(self, call: Call) -> Value:
         """The operator on numbers, quantized."""

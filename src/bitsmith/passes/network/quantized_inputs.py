@@ -54,7 +54,7 @@ class _Reader:
     """A quantizer as it is for the input. ``name`` is its layer where it may act on the input itself, and empty elsewhere."""
 
     quantizer: Quantizer
-    name: str = ""
+    name: str
 
 
 def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = None) -> Network:

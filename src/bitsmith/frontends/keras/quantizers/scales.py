@@ -39,9 +39,9 @@ class Scaling:
     """Rule for scales: the rule's name, along which axis, and the least and greatest exponents of powers of two."""
 
     alpha: str
-    axis: int | None = None
-    least: int | None = None
-    most: int | None = None
+    axis: int | None
+    least: int | None
+    most: int | None
 
     @property
     def binary(self) -> bool:
