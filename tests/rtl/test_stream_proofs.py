@@ -341,7 +341,7 @@ def table(values: Sequence[int], width: int) -> str:
 
 MUTANTS = [
     ("register_slice", "{claim ^ back[STAGES-1]}", "{claim | back[STAGES-1]}"),
-    ("register_slice", "forward <= {forward[STAGES-2:0], put}", "forward <= {forward[STAGES-2:0], claim}"),
+    ("register_slice", "forward <= STAGES'({forward, put})", "forward <= STAGES'({forward, claim})"),
     ("register_slice", "assign free = claimed != FULL", "assign free = 1'b1"),
     ("read_back", "part == NO_PART) ? '0", "part == NO_PART) ? LAST_PART"),
     ("read_back", "assign reading = scanning | scanned", "assign reading = scanning"),

@@ -28,22 +28,15 @@ module bitsmith_delay #(
     output logic [      1:0] fault
 );
     generate
-    if (LENGTH == 1) begin : g_register
+    if (LENGTH < 4) begin : g_registers
+        logic [LENGTH*WIDTH-1:0] words;
         logic unused;
         assign unused = rst;
         assign fault = 2'b00;
+        assign out_data = words[WIDTH-1:0];
 
         always_ff @(posedge clk) begin
-            if (enable) out_data <= in_data;
-        end
-    end else if (LENGTH < 4) begin : g_registers
-        logic [(LENGTH-1)*WIDTH-1:0] between;
-        logic unused;
-        assign unused = rst;
-        assign fault = 2'b00;
-
-        always_ff @(posedge clk) begin
-            if (enable) {between, out_data} <= {in_data, between};
+            if (enable) words <= (LENGTH * WIDTH)'({in_data, words} >> WIDTH);
         end
     end else begin : g_memory
         localparam bit REGISTERED = BLOCK && CHECK > 1;

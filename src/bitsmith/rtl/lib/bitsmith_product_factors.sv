@@ -74,11 +74,7 @@ module bitsmith_product_factors #(
             localparam int MORE = REGISTERS - 1;
             logic [MORE*FACTOR_WIDTH-1:0] waiting;
             assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = waiting[MORE*FACTOR_WIDTH-1-:FACTOR_WIDTH];
-            if (MORE == 1) begin : g_one
-                always_ff @(posedge clk) waiting <= word;
-            end else begin : g_more
-                always_ff @(posedge clk) waiting <= {waiting[(MORE-1)*FACTOR_WIDTH-1:0], word};
-            end
+            always_ff @(posedge clk) waiting <= (MORE * FACTOR_WIDTH)'({waiting, word});
         end
     end
     endgenerate

@@ -54,12 +54,9 @@ module bitsmith_range #(
             assign low[k*WIDTH+:WIDTH] = lower;
             assign high[k*WIDTH+:WIDTH] = higher;
         end
-        if (LEVELS == 0) begin : g_one
-            always_ff @(posedge aclk) came <= take & aresetn;
-        end else begin : g_more
-            always_ff @(posedge aclk) came <= {came[LEVELS-1:0] & {LEVELS{aresetn}}, take & aresetn};
-        end
     endgenerate
+
+    always_ff @(posedge aclk) came <= aresetn ? (LEVELS + 1)'({came, take}) : '0;
 
     logic [31:0] lowest;
     logic [31:0] highest;

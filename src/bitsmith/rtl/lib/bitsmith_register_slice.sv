@@ -49,29 +49,14 @@ module bitsmith_register_slice #(
         else claimed <= claimed + ({COUNT_BITS{back[STAGES-1] & ~claim}} | ({COUNT_BITS{claim ^ back[STAGES-1]}} & ONE));
     end
 
-    generate
-    if (STAGES == 1) begin : g_one
-        always_ff @(posedge clk) begin
-            words <= put_data;
-            if (rst) begin
-                forward <= '0;
-                back <= '0;
-            end else begin
-                forward <= put;
-                back <= far_take;
-            end
-        end
-    end else begin : g_several
-        always_ff @(posedge clk) begin
-            words <= {words[(STAGES-1)*WIDTH-1:0], put_data};
-            if (rst) begin
-                forward <= '0;
-                back <= '0;
-            end else begin
-                forward <= {forward[STAGES-2:0], put};
-                back <= {back[STAGES-2:0], far_take};
-            end
+    always_ff @(posedge clk) begin
+        words <= (STAGES * WIDTH)'({words, put_data});
+        if (rst) begin
+            forward <= '0;
+            back <= '0;
+        end else begin
+            forward <= STAGES'({forward, put});
+            back <= STAGES'({back, far_take});
         end
     end
-    endgenerate
 endmodule
