@@ -396,7 +396,7 @@ MUTANTS = [
     ("interleave", "assign y_claim = x_valid[which] & y_free", "assign y_claim = |x_valid & y_free"),
     ("load", "transfer | complete | (part", "transfer | (part"),
     ("load", "? '0 : following + 1'b1", "? '0 : following"),
-    ("load", "{load_data, word[ELEMENT*PARTS-1:ELEMENT]}", "{word[ELEMENT*(PARTS-1)-1:0], load_data}"),
+    ("load", "{load_data, word} >> ELEMENT", "{word, load_data}"),
     ("scan", "& ~waiting &", "&"),
     ("scan", "if (core_answers) states", "states"),
     ("feedback", "(y_free | last)", "y_free"),

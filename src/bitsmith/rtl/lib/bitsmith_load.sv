@@ -58,16 +58,8 @@ module bitsmith_load #(
         if (transfer) address <= following;
     end
 
-    generate
     // The first element of a word ends up in its lowest bits.
-    if (PARTS > 1) begin : g_parts
-        always_ff @(posedge clk) begin
-            if (transfer) word <= {load_data, word[ELEMENT*PARTS-1:ELEMENT]};
-        end
-    end else begin : g_whole
-        always_ff @(posedge clk) begin
-            if (transfer) word <= load_data;
-        end
+    always_ff @(posedge clk) begin
+        if (transfer) word <= (ELEMENT * PARTS)'({load_data, word} >> ELEMENT);
     end
-    endgenerate
 endmodule

@@ -107,12 +107,8 @@ module bitsmith_sweep #(
     logic [2:0] is_last_tap;
     logic [2:0] is_last_window;
     logic [2:0] is_before;
-    logic [BITS-1:0] more_0;
-    logic [BITS-1:0] more_1;
-    logic [BITS-1:0] more_2;
-    logic [BITS-1:0] further_0;
-    logic [BITS-1:0] further_1;
-    logic [BITS-1:0] further_2;
+    logic [3*BITS-1:0] more;
+    logic [3*BITS-1:0] further;
     logic unused_is_before;
 
     assign unused_is_before = is_before[2];
@@ -152,80 +148,51 @@ module bitsmith_sweep #(
         end
     end
 
-    bitsmith_sweep_axis #(
-        .SIZE    (SIZE_2),
-        .BEFORE  (BEFORE_2),
-        .TAPS    (TAPS_2),
-        .STRIDE  (STRIDE_2),
-        .DILATION(DILATION_2),
-        .WINDOWS (WINDOWS_2),
-        .UNIT    (UNIT_2),
-        .BITS    (BITS),
-        .NEEDED  (0),
-        .GONE    (0)
-    ) axis_2 (
-        .clk           (clk),
-        .rst           (rst),
-        .act           (act),
-        .ends_tap      (ends_tap),
-        .ends_window   (ends_window),
-        .is_inside     (is_inside[2]),
-        .is_last_tap   (is_last_tap[2]),
-        .is_last_window(is_last_window[2]),
-        .is_before     (is_before[2]),
-        .more          (more_2),
-        .further       (further_2)
-    );
+    // Of the axes, the first in the lowest bits.
+    localparam logic [95:0] SIZE = {SIZE_2, SIZE_1, SIZE_0};
+    localparam logic [95:0] BEFORE = {BEFORE_2, BEFORE_1, BEFORE_0};
+    localparam logic [95:0] TAPS = {TAPS_2, TAPS_1, TAPS_0};
+    localparam logic [95:0] STRIDE = {STRIDE_2, STRIDE_1, STRIDE_0};
+    localparam logic [95:0] DILATION = {DILATION_2, DILATION_1, DILATION_0};
+    localparam logic [95:0] WINDOWS = {WINDOWS_2, WINDOWS_1, WINDOWS_0};
+    localparam logic [95:0] UNIT = {UNIT_2, UNIT_1, UNIT_0};
+    localparam logic [95:0] NEEDED = {32'd0, LAST_2 - FIRST_2, LAST_1 - FIRST_1 + LAST_2 - FIRST_2};
+    localparam logic [95:0] GONE = {32'd0, GONE_2, GONE_1};
+    logic [2:0] ends_taps;
+    logic [2:0] ends_windows;
 
-    bitsmith_sweep_axis #(
-        .SIZE    (SIZE_1),
-        .BEFORE  (BEFORE_1),
-        .TAPS    (TAPS_1),
-        .STRIDE  (STRIDE_1),
-        .DILATION(DILATION_1),
-        .WINDOWS (WINDOWS_1),
-        .UNIT    (UNIT_1),
-        .BITS    (BITS),
-        .NEEDED  (LAST_2 - FIRST_2),
-        .GONE    (GONE_2)
-    ) axis_1 (
-        .clk           (clk),
-        .rst           (rst),
-        .act           (act),
-        .ends_tap      (ends_row),
-        .ends_window   (ends_line),
-        .is_inside     (is_inside[1]),
-        .is_last_tap   (is_last_tap[1]),
-        .is_last_window(is_last_window[1]),
-        .is_before     (is_before[1]),
-        .more          (more_1),
-        .further       (further_1)
-    );
+    assign ends_taps = {ends_tap, ends_row, ends_plane};
+    assign ends_windows = {ends_window, ends_line, ends_sheet};
 
-    bitsmith_sweep_axis #(
-        .SIZE    (SIZE_0),
-        .BEFORE  (BEFORE_0),
-        .TAPS    (TAPS_0),
-        .STRIDE  (STRIDE_0),
-        .DILATION(DILATION_0),
-        .WINDOWS (WINDOWS_0),
-        .UNIT    (UNIT_0),
-        .BITS    (BITS),
-        .NEEDED  (LAST_1 - FIRST_1 + LAST_2 - FIRST_2),
-        .GONE    (GONE_1)
-    ) axis_0 (
-        .clk           (clk),
-        .rst           (rst),
-        .act           (act),
-        .ends_tap      (ends_plane),
-        .ends_window   (ends_sheet),
-        .is_inside     (is_inside[0]),
-        .is_last_tap   (is_last_tap[0]),
-        .is_last_window(is_last_window[0]),
-        .is_before     (is_before[0]),
-        .more          (more_0),
-        .further       (further_0)
-    );
+    genvar a;
+    generate
+    for (a = 0; a < 3; a = a + 1) begin : g_axis
+        bitsmith_sweep_axis #(
+            .SIZE    (SIZE[32*a+:32]),
+            .BEFORE  (BEFORE[32*a+:32]),
+            .TAPS    (TAPS[32*a+:32]),
+            .STRIDE  (STRIDE[32*a+:32]),
+            .DILATION(DILATION[32*a+:32]),
+            .WINDOWS (WINDOWS[32*a+:32]),
+            .UNIT    (UNIT[32*a+:32]),
+            .BITS    (BITS),
+            .NEEDED  (NEEDED[32*a+:32]),
+            .GONE    (GONE[32*a+:32])
+        ) axis (
+            .clk           (clk),
+            .rst           (rst),
+            .act           (act),
+            .ends_tap      (ends_taps[a]),
+            .ends_window   (ends_windows[a]),
+            .is_inside     (is_inside[a]),
+            .is_last_tap   (is_last_tap[a]),
+            .is_last_window(is_last_window[a]),
+            .is_before     (is_before[a]),
+            .more          (more[BITS*a+:BITS]),
+            .further       (further[BITS*a+:BITS])
+        );
+    end
+    endgenerate
 
     // Tokens that have come beyond those that the window needs, and those that are still needed. Either may be negative: some that
     // no window needs may still have to come.
@@ -240,22 +207,14 @@ module bitsmith_sweep #(
     assign in_sheet_before = is_before[0];
     assign in_line_before = is_before[1];
 
-    always_comb begin
-        if (ends_frame) begin
-            spent = BITS'(FIRST_WANTED + TOKENS - LAST_WANTED);
-            freed = BITS'(TOKENS - GONE_0);
-        end else if (ends_sheet) begin
-            spent = more_0;
-            freed = further_0;
-        end else if (ends_line) begin
-            spent = more_1;
-            freed = in_sheet_before ? '0 : further_1;
-        end else begin
-            spent = more_2;
-            freed = (in_sheet_before | in_line_before) ? '0 : further_2;
-        end
-    end
-
+    assign spent = ends_frame ? BITS'(FIRST_WANTED + TOKENS - LAST_WANTED)
+        : ends_sheet ? more[BITS-1:0]
+        : ends_line ? more[2*BITS-1:BITS] : more[3*BITS-1:2*BITS];
+    assign freed = ends_frame ? BITS'(TOKENS - GONE_0)
+        : ends_sheet ? further[BITS-1:0]
+        : in_sheet_before ? '0
+        : ends_line ? further[2*BITS-1:BITS]
+        : in_line_before ? '0 : further[3*BITS-1:2*BITS];
     assign late = LATER != '0 && ends_frame && surplus < LATER;
     assign x_take = x_valid & (held != FULL);
     assign act = y_free & ~surplus[BITS-1] & ~late;

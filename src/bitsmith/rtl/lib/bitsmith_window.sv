@@ -84,56 +84,38 @@ module bitsmith_window #(
     assign y_claim = act & complete_all;
     assign y_put = y_claim;
 
-    bitsmith_window_axis #(
-        .SIZE  (SIZE_2),
-        .BEFORE(BEFORE_2),
-        .PADDED(PADDED_2),
-        .REACH (REACH_2),
-        .STRIDE(STRIDE_2),
-        .LAST  (LAST % PADDED_2)
-    ) axis_2 (
-        .clk        (clk),
-        .restart    (rst | (act & frame_ends)),
-        .enable     (act),
-        .is_inside  (is_inside[2]),
-        .is_complete(is_complete[2]),
-        .is_last    (is_last[2]),
-        .is_edge    (is_edge[2])
-    );
+    // Of the axes, the first in the lowest bits. One moves on where all those after it are at their ends.
+    localparam logic [95:0] SIZE = {SIZE_2, SIZE_1, SIZE_0};
+    localparam logic [95:0] BEFORE = {BEFORE_2, BEFORE_1, BEFORE_0};
+    localparam logic [95:0] PADDED = {PADDED_2, PADDED_1, PADDED_0};
+    localparam logic [95:0] REACH = {REACH_2, REACH_1, REACH_0};
+    localparam logic [95:0] STRIDE = {STRIDE_2, STRIDE_1, STRIDE_0};
+    localparam logic [95:0] LASTS = {LAST % PADDED_2, (LAST / PADDED_2) % PADDED_1, LAST / PADDED_2 / PADDED_1};
+    logic [2:0] moves;
 
-    bitsmith_window_axis #(
-        .SIZE  (SIZE_1),
-        .BEFORE(BEFORE_1),
-        .PADDED(PADDED_1),
-        .REACH (REACH_1),
-        .STRIDE(STRIDE_1),
-        .LAST  ((LAST / PADDED_2) % PADDED_1)
-    ) axis_1 (
-        .clk        (clk),
-        .restart    (rst | (act & frame_ends)),
-        .enable     (act & is_edge[2]),
-        .is_inside  (is_inside[1]),
-        .is_complete(is_complete[1]),
-        .is_last    (is_last[1]),
-        .is_edge    (is_edge[1])
-    );
+    assign moves = {act, act & is_edge[2], act & is_edge[2] & is_edge[1]};
 
-    bitsmith_window_axis #(
-        .SIZE  (SIZE_0),
-        .BEFORE(BEFORE_0),
-        .PADDED(PADDED_0),
-        .REACH (REACH_0),
-        .STRIDE(STRIDE_0),
-        .LAST  (LAST / PADDED_2 / PADDED_1)
-    ) axis_0 (
-        .clk        (clk),
-        .restart    (rst | (act & frame_ends)),
-        .enable     (act & is_edge[2] & is_edge[1]),
-        .is_inside  (is_inside[0]),
-        .is_complete(is_complete[0]),
-        .is_last    (is_last[0]),
-        .is_edge    (is_edge[0])
-    );
+    genvar a;
+    generate
+    for (a = 0; a < 3; a = a + 1) begin : g_axis
+        bitsmith_window_axis #(
+            .SIZE  (SIZE[32*a+:32]),
+            .BEFORE(BEFORE[32*a+:32]),
+            .PADDED(PADDED[32*a+:32]),
+            .REACH (REACH[32*a+:32]),
+            .STRIDE(STRIDE[32*a+:32]),
+            .LAST  (LASTS[32*a+:32])
+        ) axis (
+            .clk        (clk),
+            .restart    (rst | (act & frame_ends)),
+            .enable     (moves[a]),
+            .is_inside  (is_inside[a]),
+            .is_complete(is_complete[a]),
+            .is_last    (is_last[a]),
+            .is_edge    (is_edge[a])
+        );
+    end
+    endgenerate
 
     logic unused;
     assign unused = is_edge[0];  // the frame ends before this axis does
