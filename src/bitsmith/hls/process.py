@@ -144,14 +144,12 @@ class ProcessWriter(FunctionWriter[Process]):
         return f"constant tokens, of a memory of {words} that can be loaded."
 
     def _map(self, kind: kinds.Map) -> str:
-        program = kind.program
-        run = body(program)
+        run, name = body(kind.program), self._scope.names.unique(f"{self._name}_token")
         inputs = {
             index: Variable("x", ends.element, ends.scalar, ends.shape)
             for index, ends in zip(run.operands, self._takes, strict=True)
         }
-        name = self._scope.names.unique(f"{self._name}_token")
-        function = write_function(program, run, name, self._scope, inputs)
+        function = write_function(kind.program, run, name, self._scope, inputs)
         self.texts += function.texts
         steps = [f"const {ends.token} token{k} = {ends.taken(f'x{k}')};" for k, ends in enumerate(self._takes)]
         arguments = [f"token{k}.data" for k in range(len(self._takes))]
@@ -197,15 +195,14 @@ class ProcessWriter(FunctionWriter[Process]):
 
     def _reduce(self, kind: kinds.Reduce) -> str:
         (taken,), (out,) = self._takes, self._gives
-        op, kept = "kernels::max", taken.element
+        op, kept, word = "max", taken.element, "greatest"
         if isinstance(kind.op, ops.Sum):
-            op = "kernels::add"
-            kept = self._scope.typedef(f"{self._name}_sum_t", accumulator(out.scalar, [taken.scalar.frac]))
+            sum_t = self._scope.typedef(f"{self._name}_sum_t", accumulator(out.scalar, [taken.scalar.frac]))
+            op, kept, word = "add", sum_t, "sum"
         self.lines += self._array("before", kept, taken.size)
-        template = f"{op}, {kept}, {taken.size}"
-        added = f"kernels::add_token<{template}>(item.data, turn != 0, before, result.data);"
+        added = f"kernels::add_token<kernels::{op}, {kept}, {taken.size}>(item.data, turn != 0, before, result.data);"
         self._summed(kind.count, [added], [], taken, out)
-        return f"the {'sum' if isinstance(kind.op, ops.Sum) else 'greatest'} of each {kind.count} tokens."
+        return f"the {word} of each {kind.count} tokens."
 
     def _summed(
         self, count: int, added: Sequence[str], after: Sequence[str], taken: StreamType, out: StreamType
