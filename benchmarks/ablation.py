@@ -30,7 +30,6 @@ from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.netlist import adder_graph, elaborate, pipeline, pipelined
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, Search, solve, solved_naively
-from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.netlist import Netlist
 from bitsmith.passes.program import drop_dead
 
@@ -101,17 +100,13 @@ def _as_it_is(netlist: Netlist, *_: object) -> Netlist:
     return netlist
 
 
-def _unsearched(program: Program, blocks: BlockLayers | None, search: Search) -> Netlist:
-    return elaborate.elaborate(program, blocks, _GREEDY)
-
-
 def _unnarrowed(self: object, refs: object, kind: object) -> object:
     return refs
 
 
 NETLISTS: Mapping[str, Changes] = {
     "as it is": (),
-    "adder graphs not searched": [(pipelined, "elaborate", _unsearched)],
+    "adder graphs not searched": [(elaborate, "solve", partial(solve, search=_GREEDY))],
     "ranges of the program not used": [(elaborate._Elaborator, "_narrowed", _unnarrowed)],
     "widths not reduced": [(pipelined, "reduce_widths", _as_it_is)],
     "trees not rebuilt from sums of three": [(pipelined, "regroup_sums", _as_it_is)],

@@ -15,8 +15,7 @@ import pytest
 from bitsmith.building.job import Target
 from bitsmith.building.system import core_of
 from bitsmith.errors import ConfigError
-from bitsmith.hls.axi import WIDEST_BYTES, axi_name
-from bitsmith.hls.axi_memory import memory_files, memory_names
+from bitsmith.hls.axi import WIDEST_BYTES, axi_name, memory_files, memory_names
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.project import HlsProject
 from bitsmith.ir.program import Program

@@ -11,8 +11,7 @@ from bitsmith.building.verification import selftest_frame
 from bitsmith.config.values import AXI_MASTER
 from bitsmith.devices import Card, SocFpga, SystemBoard
 from bitsmith.errors import ConfigError
-from bitsmith.hls.axi import WIDEST_BYTES, axi_files, axi_name, stream_port
-from bitsmith.hls.axi_memory import memory_files, memory_names
+from bitsmith.hls.axi import WIDEST_BYTES, axi_files, axi_name, memory_files, memory_names, stream_port
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import IpTool
 from bitsmith.hls.project import HlsProject

@@ -20,7 +20,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.scaling import machine_weights
 from bitsmith.ir.types import Ints, TensorType, objects
-from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, AdderGraph, InputRange, Search, least_depth, solve
+from bitsmith.netlist.adder_graph import AdderGraph, InputRange, least_depth, solve
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
 from bitsmith.netlist.csd import in_blocks, signed_width
@@ -47,14 +47,11 @@ class BlockLayers:
 
 
 def elaborate(
-    program: Program,
-    blocks: BlockLayers | None = None,
-    search: Search = DEFAULT_SEARCH,
-    products: list[MadeProduct] | None = None,
+    program: Program, blocks: BlockLayers | None = None, products: list[MadeProduct] | None = None
 ) -> Netlist:
     """The netlist of ``program``: no pipeline, dead words included.
 
-    ``search`` is that of its adder graphs. Products outside of recurrences are appended to ``products``, in the program's order.
+    Products outside of recurrences are appended to ``products``, in the program's order.
     """
     builder = NetlistBuilder()
     fields: list[Field] = []
@@ -66,7 +63,7 @@ def elaborate(
         builder.enter(WordOrigin("", node.op.name))
         refs = _input(builder, fields, node.op.name, node.type)
         inputs.append(RefTensor(refs, node.type))
-    values = _Elaborator(builder, "", search, blocks=blocks, products=products).run(program, inputs)
+    values = _Elaborator(builder, "", blocks=blocks, products=products).run(program, inputs)
     outputs: list[Field] = []
     results: list[WordRef] = []
     for output in program.outputs:
@@ -115,7 +112,6 @@ class _Elaborator:
     Args:
         builder: where words are made.
         prefix: names the step of a recurrence in the ops' names.
-        search: for adder graphs.
         graphs: adder graphs of the steps before, within a recurrence.
         blocks: where constants are multiplied by blocks.
         products: where those with constants are noted.
@@ -125,7 +121,6 @@ class _Elaborator:
         self,
         builder: NetlistBuilder,
         prefix: str,
-        search: Search,
         layer: str = "",
         graphs: dict[object, AdderGraph] | None = None,
         blocks: BlockLayers | None = None,
@@ -133,7 +128,6 @@ class _Elaborator:
     ) -> None:
         self._builder = builder
         self._prefix = prefix
-        self._search = search
         self._layer = layer
         self._graphs = graphs
         self._blocks = blocks
@@ -344,14 +338,14 @@ class _Elaborator:
         It takes the ranges of the operand's type then, which hold at every step.
         """
         if self._graphs is None:
-            return solve(weights, intervals, self._search)
+            return solve(weights, intervals)
         _, lo, hi = (part.reshape(-1, kind.shape[-1])[0] for part in kind.union(range(len(kind.shape) - 1)).full())
         ranges = zip(lo.tolist(), hi.tolist(), intervals, strict=True)
         origin = min(interval.arrival for interval in intervals)
         general = tuple(InputRange(least, most, interval.arrival - origin) for least, most, interval in ranges)
         key = (weights.shape, tuple(weights.reshape(-1).tolist()), general)
         if key not in self._graphs:
-            self._graphs[key] = solve(weights, general, self._search)
+            self._graphs[key] = solve(weights, general)
         return self._graphs[key]
 
     def _interval(self, refs: Sequence[WordRef] | Refs) -> InputRange:
@@ -433,7 +427,7 @@ class _Elaborator:
             slices = [x.refs[step, ...] for x in args[op.states :]]
             inputs = [RefTensor(refs, kind) for refs, kind in zip([*states, *slices], kinds, strict=True)]
             prefix, layer = f"{self._prefix}step{step}_", node.layer or self._layer
-            body = _Elaborator(self._builder, prefix, self._search, layer, graphs, self._blocks)
+            body = _Elaborator(self._builder, prefix, layer, graphs, self._blocks)
             values = body.run(op.body, inputs)
             outputs = [values[output.node].refs for output in op.body.outputs]
             states = outputs[: op.states]

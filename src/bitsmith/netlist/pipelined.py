@@ -10,7 +10,6 @@ from bitsmith.devices.delay import DelayModel
 from bitsmith.errors import CapacityError
 from bitsmith.ir.ops import Linear
 from bitsmith.ir.program import Program
-from bitsmith.netlist.adder_graph import DEFAULT_SEARCH, Search
 from bitsmith.netlist.drop_unread_bits import drop_unread_bits
 from bitsmith.netlist.elaborate import BlockLayers, elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
@@ -47,7 +46,6 @@ def pipelined(
     delays: DelayModel,
     budget_ns: float,
     blocks: BlockLayers | None = None,
-    search: Search = DEFAULT_SEARCH,
     latency: StageGoal | None = None,
 ) -> Pipelined:
     """The netlist of ``program``, all of it side by side, and its stages of ``budget_ns``, as many as ``latency`` wants.
@@ -56,7 +54,7 @@ def pipelined(
         CapacityError: exactly so many are too few.
     """
     make = _remembered if _products(program) <= _REMEMBERED else _made
-    return make(program, delays, budget_ns, blocks, search, latency)
+    return make(program, delays, budget_ns, blocks, latency)
 
 
 def _products(program: Program) -> int:
@@ -67,14 +65,9 @@ def _products(program: Program) -> int:
 
 
 def _made(
-    program: Program,
-    delays: DelayModel,
-    budget_ns: float,
-    blocks: BlockLayers | None,
-    search: Search,
-    latency: StageGoal | None,
+    program: Program, delays: DelayModel, budget_ns: float, blocks: BlockLayers | None, latency: StageGoal | None
 ) -> Pipelined:
-    netlist = elaborate(program, blocks, search)
+    netlist = elaborate(program, blocks)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
     netlist = drop_unread_bits(netlist)
     netlist = tabulate_cones(netlist, delays)
