@@ -311,6 +311,29 @@ def test_a_saturation_is_one_look_up_table_per_bit() -> None:
     assert len(absorb(netlist, 2, sums_choose=False).sources[result.word]) == 1
 
 
+def test_a_saturation_and_the_rectifier_after_it_are_one_look_up_table_per_bit() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(True, 8, 0))
+    y = build.max(build.cast(x, FixedFormat(True, 6, 0, Rounding.TRN, Overflow.SAT)), build.const(0))
+    netlist = netlist_of(build.program([("y", y)]))
+    absorbed = absorb(netlist, LUT_INPUTS, sums_choose=False)
+    (result,) = netlist.results
+    assert isinstance(netlist.words[result.word].cell, Mux)
+    assert [k for k in live_words(netlist) if absorbed.inputs[k] and absorbed.sources[k] == (k,)] == [result.word]
+    assert absorbed.inputs[result.word] == 4
+    assert pipeline(netlist, DELAYS, 0.6).stages == 1
+
+
+def test_a_bit_of_a_choice_is_read_with_what_it_is_made_of() -> None:
+    build = ProgramBuilder()
+    x, y = (build.input(name, (1,), FixedFormat(True, 6, 0)) for name in "xy")
+    chosen = build.select(build.compare(y, Relation.LT, build.const(0)), build.const(-3), x)
+    netlist = netlist_of(build.program([("y", build.max(chosen, build.const(0)))]))
+    absorbed = absorb(netlist, LUT_INPUTS, sums_choose=False)
+    (result,) = netlist.results
+    assert absorbed.inputs[result.word] == 3  # the sign of one, and the sign and the bit itself of the other
+
+
 def test_look_up_tables_of_a_sum_choose_its_second_operand() -> None:
     build = ProgramBuilder()
     x, y, z = (build.input(name, (1,), FixedFormat(True, 8, 0)) for name in "xyz")

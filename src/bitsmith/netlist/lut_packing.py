@@ -7,6 +7,7 @@ The second operand of a sum can be a choice where the tables before the carries 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -37,10 +38,7 @@ def absorb(netlist: Netlist, lut_inputs: int, *, sums_choose: bool) -> Absorptio
     ``sums_choose``: whether a sum is such a reader of its second operand.
     """
     leaves: list[Leaves | None] = [_leaves(netlist, index, lut_inputs) for index in range(len(netlist.words))]
-    readers: list[list[int]] = [[] for _ in netlist.words]
-    for index in live_words(netlist):
-        for operand in operands(netlist.words[index].cell):
-            readers[operand].append(index)
+    readers = _readers(netlist, leaves)
     results = {ref.word for ref in netlist.results}
     absorbed = [is_wiring(netlist, index) for index in range(len(netlist.words))]
     # Comparisons first: the choices between them then share their leaves.
@@ -51,7 +49,7 @@ def absorb(netlist: Netlist, lut_inputs: int, *, sums_choose: bool) -> Absorptio
                 continue
             summed = {reader for reader in readers[index] if sums_choose and _is_second(netlist, reader, index)}
             others = [reader for reader in readers[index] if reader not in summed]
-            merged = [_merged(leaves[reader], index, own) for reader in others]
+            merged = [_merged(leaves[reader], index, own, word.drop) for reader in others]
             absorbed[index] = not summed or len(own) < lut_inputs
             absorbed[index] &= all(after is not None and len(after) <= lut_inputs for after in merged)
             if absorbed[index]:
@@ -62,6 +60,21 @@ def absorb(netlist: Netlist, lut_inputs: int, *, sums_choose: bool) -> Absorptio
         inner = (x for operand in operands(word.cell) for x in sources[operand])
         sources.append(tuple(dict.fromkeys(inner)) if absorbed[index] else (index,))
     return Absorption(tuple(sources), tuple(len(own) if own else 0 for own in leaves))
+
+
+def _readers(netlist: Netlist, leaves: Sequence[Leaves | None]) -> list[list[int]]:
+    """The readers of each word; where one reads single bits of a view, it is a reader of what is viewed."""
+    readers: list[list[int]] = [[] for _ in netlist.words]
+    for index in live_words(netlist):
+        for operand in operands(netlist.words[index].cell):
+            readers[operand].append(index)
+    for index in live_words(netlist):
+        cell = netlist.words[index].cell
+        if isinstance(cell, cells.View) and all(
+            (own := leaves[reader]) is not None and all(word != index for word, _ in own) for reader in readers[index]
+        ):
+            readers[cell.a] = [reader for reader in readers[cell.a] if reader != index] + readers[index]
+    return readers
 
 
 def _is_second(netlist: Netlist, reader: int, index: int) -> bool:
@@ -110,8 +123,11 @@ def _bits(netlist: Netlist, index: int) -> set[tuple[int, int]]:
     return {(index, bit) for bit in range(word.width)}
 
 
-def _merged(leaves: Leaves | None, inner: int, own: Leaves) -> Leaves | None:
-    """``leaves`` with those of word ``inner`` in its place."""
+def _merged(leaves: Leaves | None, inner: int, own: Leaves, drop: int) -> Leaves | None:
+    """``leaves`` with those of word ``inner`` in its place, of whose lowest bits so many are left out."""
     if leaves is None:
         return None
-    return frozenset(leaf for leaf in leaves if leaf[0] != inner) | own
+    merged = {leaf for leaf in leaves if leaf[0] != inner} | own
+    for bit in (bit for word, bit in leaves if word == inner and bit >= 0):
+        merged |= {(word, bit + drop + place - LANE) for word, place in own if place < 0}
+    return frozenset(merged)
