@@ -15,6 +15,7 @@ from bitsmith.devices import ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILI
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import _count_window, estimate, estimate_layout, estimate_network
+from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType
@@ -24,6 +25,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.netlist.delays import carry_start
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import AddSub, Mux, live_words
+from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.mapping.test_engines import perceptron, residual, shared
 from tests.mapping.test_folding import convolution
@@ -77,6 +79,19 @@ def test_every_op_is_counted_by_its_positions() -> None:
         assert estimated(build, free) == Size(0, 0, 0, 0)
     for paid in (build.max(x, y), build.abs(x), build.amax(x, (0,)), build.select(x, x, y)):
         assert estimated(build, paid).lut > 0
+
+
+@pytest.mark.parametrize("family", [ECP5, ULTRASCALE_PLUS], ids=lambda family: str(family.name))
+@pytest.mark.parametrize(("rows", "columns"), [(5, 6), (30, 8)])
+def test_layers_of_many_positions_are_estimated_as_they_are_made(family: Family, rows: int, columns: int) -> None:
+    rng, build = np.random.default_rng(rows), ProgramBuilder()
+    x = build.input("x", (2, rows), FixedFormat(False, 7, 3))
+    y = build.linear(x, rng.integers(-60, 60, (rows, columns)), 6)
+    y = build.add(y, build.const(rng.integers(-60, 60, columns), 6))
+    y = build.max(build.cast(y, FixedFormat(True, 8, 5, Rounding.RND, Overflow.SAT)), build.const(0))
+    program = build.program([("y", y)])
+    made = size_of(*pipelined(program, family.delays, 6.0), family)
+    assert estimate(program, family).lut == pytest.approx(made.lut, rel=0.15)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Running totals of what ops, processes and memories take, without making any circuit.
 
-Adder counts come from `bitsmith.netlist.csd.estimate`, areas per operation from `bitsmith.devices.area`.
+Adders are those of `bitsmith.estimate.sums`, areas per operation come from `bitsmith.devices.area`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import and_, or_
 from typing import assert_never
@@ -20,8 +21,9 @@ from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
-from bitsmith.estimate.figures import Cells, Shares, Size, sums_share
+from bitsmith.estimate.figures import Cells, Shares, Size
 from bitsmith.estimate.reads import Mask, elements_read, share
+from bitsmith.estimate.sums import adders_of, sums_share
 from bitsmith.estimate.tables import table_area, unlike
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
@@ -363,12 +365,15 @@ class Count:
                 self._linear(op, args[0], node, repeats * (1 - padded))
             case ops.MatMul():
                 self._products(args[0], args[1], size * args[0].shape[-1])
-                self.add(size * (args[0].shape[-1] - 1), width)
+                terms = csd.adder_width(_mean_width(args[0]) + _mean_width(args[1]), width)
+                self.add(size * (args[0].shape[-1] - 1), self._sums * terms)
             case ops.Mul():
                 if any(constants):
                     self._scale(args, constants, size)
                 else:
                     self._products(args[0], args[1], size)
+            case ops.Add() if any(constants) and self._sums < 1:
+                pass  # it joins the last sum of three
             case ops.Add() | ops.Sub() | ops.Neg():
                 self.add(size * _nonzero_share(args, constants), width)
             case ops.Abs():
@@ -387,7 +392,7 @@ class Count:
                 self._choose(size, width)
             case ops.Sum():
                 terms = args[0].size * repeats * float((args[0].width > 0).mean())
-                self.add(max(terms - size, 0), csd.adder_width(_mean_width(args[0]), width))
+                self.add(max(terms - size, 0), self._sums * csd.adder_width(_mean_width(args[0]), width))
             case ops.AMax():
                 self.greater(args[0].size * repeats - size, width)
             case ops.Table():
@@ -409,9 +414,8 @@ class Count:
             self.dsp += sum(len(set(row[row != 0] // (row & -row)[row != 0])) for row in by_block) * positions
             self.add(int(np.count_nonzero(by_block)) * positions, _mean_width(y))
             weights = weights - by_block
-        adders = csd.estimate(weights) * positions
-        share = self._area.bit_sums if x.max_width == 1 else self._sums
-        self.add(adders, share * csd.adder_width(_mean_width(x), _mean_width(y)))
+        adders, width = adders_of(replace(op, weights=weights), x, y, self._sums)
+        self.add(adders * positions, width * (self._area.bit_sums / self._sums if x.max_width == 1 else 1.0))
 
     def _products(self, x: TensorType, y: TensorType, count: float) -> None:
         blocks, luts = self._area.multiplier(max(x.max_width, 1), max(y.max_width, 1))
@@ -422,7 +426,7 @@ class Count:
         """Products with constants, in shifts and adders."""
         factors, x = (args[0], args[1]) if constants[0] else (args[1], args[0])
         adders = float(np.maximum(csd.count_digits(factors.lo) - 1, 0).mean()) * count
-        self.add(adders, _mean_width(x) + _mean_width(factors) / 2)
+        self.add(adders, self._sums * (_mean_width(x) + _mean_width(factors) / 2))
 
     def _cast(self, op: ops.Cast, x: TensorType, y: TensorType, count: float, follows_add: bool) -> None:
         width, dropped = _mean_width(y), x.frac - op.frac
@@ -430,7 +434,7 @@ class Count:
         if op.rounding is not Rounding.TRN and not (follows_add and op.rounding is Rounding.RND):
             self.add(count * float(((dropped > 0) & (y.width > 0)).mean()), width + 1)
         if op.overflow is not Overflow.WRAP:
-            self._choose(count * float((x.width - np.maximum(dropped, 0) > y.width).mean()), width + 2)
+            self.lut += count * float((x.width - np.maximum(dropped, 0) > y.width).mean()) * width
 
 
 def _mean_width(kind: TensorType) -> float:

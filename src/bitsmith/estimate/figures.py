@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bitsmith.devices import Family
 from bitsmith.devices.correction import Correction
-
-_SUMS_OF_THREE = 0.7
-"""Area of sums of three terms at once, as a share of sums two by two: 0.65 to 0.75 in six perceptrons."""
-
-
-def sums_share(family: Family) -> float:
-    """The area of the sums of an adder graph as a share of that of its adders one by one."""
-    return 1.0 if family.delays.ternary_ns is None else _SUMS_OF_THREE
 
 
 @dataclass(frozen=True, slots=True)

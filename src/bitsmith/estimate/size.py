@@ -66,6 +66,9 @@ _CONTROL_LUTS, _CONTROL_FFS = 12.0, 8
 _MADE_LUTS, _MADE_LUTS_NAIVELY = 15_000, 4_000
 """Look-up tables of a circuit that is made in a second, by the compiled solver and by the naive one."""
 
+_WHOLE = 4
+"""So many times as many of a whole unrolled circuit, which is made once, in some seconds."""
+
 _MANY = 1 << 17
 """Tokens of a frame, of all processes together, whose FIFOs take longer to plan than all else."""
 
@@ -108,7 +111,7 @@ def estimate_layout(
             *pipelined(part, family.delays, budget_ns, directives.block_layers, latency=directives.latency), family
         )
 
-    if size.lut <= _made_luts():
+    if size.lut <= _WHOLE * _made_luts():
         counted = made(program)
     else:
         shifting = family.area.shift_registers > 0

@@ -20,8 +20,8 @@ from bitsmith.base.progress import tell
 from bitsmith.dataflow.kinds import FoldedProduct, Map
 from bitsmith.dataflow.processes import Process
 from bitsmith.devices import Family
-from bitsmith.estimate.figures import sums_share
 from bitsmith.estimate.size import guess_layout
+from bitsmith.estimate.sums import sums_share
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.types import Ints, objects
 from bitsmith.layers.conv import Conv

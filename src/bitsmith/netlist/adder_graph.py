@@ -13,6 +13,7 @@ II 43(10), 1996), every column's remaining terms summed lowest top first, and a 
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -93,12 +94,21 @@ class AdderGraph:
         """Return the graph of the outputs ``first`` to ``end - 1``."""
         return _without_dead(replace(self, outputs=self.outputs[first:end]))
 
-    def cost(self, inputs: Sequence[InputRange]) -> int:
-        """Return the full adders of all adders."""
-        nodes = Nodes(inputs)
+    def cost(self, inputs: Sequence[InputRange], *, of_three: bool = False) -> int:
+        """Return the full adders of all adders; those ``of_three`` terms take up a sum that nothing else reads."""
+        nodes, taken = Nodes(inputs), set[int]()
         for adder in self.adders:
             nodes.add(adder)
-        return sum(adder.paid(nodes.ranges[adder.a], nodes.ranges[adder.b]) for adder in nodes.adders)
+        paid = [0] * self.n_inputs
+        paid += [adder.paid(nodes.ranges[adder.a], nodes.ranges[adder.b]) for adder in nodes.adders]
+        read = Counter(node for adder in self.adders for node in (adder.a, adder.b))
+        read.update(output.node for output in self.outputs if output.node is not None)
+        for node in reversed(range(self.n_inputs, len(paid)) if of_three else ()):
+            adder = self.adders[node - self.n_inputs]
+            alone = [term for term in (adder.a, adder.b) if read[term] == 1 and paid[term] > 0]
+            if alone and node not in taken and paid[node] > 0:
+                taken.add(max(alone, key=lambda term: paid[term]))
+        return sum(paid[node] for node in range(len(paid)) if node not in taken)
 
     def depth(self) -> int:
         """Return the number of adders on the longest path from an input to an output."""
