@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices.delay import Line
 from bitsmith.errors import CapacityError
+from bitsmith.estimate.unrolled import size_of
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.netlist import TernaryAdder
 from bitsmith.netlist.pipeline import Timing
@@ -46,6 +50,24 @@ def test_exactly_so_many_stages(family: Family) -> None:
     assert bits[0] == bits[1] and bits == sorted(bits)
     with pytest.raises(CapacityError, match=rf"(?s)a pipeline of {free.stages} cycles at least.*'={free.stages}'"):
         pipelined(program, family.delays, budget, latency=StageGoal(free.stages - 1, exactly=True))
+
+
+def test_stages_of_large_circuits_leave_time_for_long_wires() -> None:
+    program, budget = dense_program([12, 10, 4], 6, 6, 0.0), 7.0
+    plain = replace(ECP5.delays, reached=None)
+    whole, period = budget + plain.register_ns, (budget + plain.register_ns) / (1 - DEFAULT_CLOCK_UNCERTAINTY)
+    stages = [pipelined(program, plain, budget)[1].stages]
+    for slope in (0.0, 0.005, 0.01, 0.02):
+        delays = replace(plain, reached=Line(0.8, slope))
+        netlist, found = pipelined(program, delays, budget)
+        luts = size_of(netlist, found, replace(ECP5, delays=delays)).lut
+        assert delays.routed(delays.within(budget, luts), luts) == pytest.approx(
+            min(0.8 + slope * luts**0.5, 8 / 7) * whole
+        )
+        assert delays.routed(found.stage_ns, luts) <= period * 1.05
+        stages.append(found.stages)
+    assert stages == sorted(stages) and stages[0] < stages[-1]
+    assert plain.routed(budget, 1e4) == 0.0 and plain.within(budget, 1e6) == budget
 
 
 def test_sums_of_three_are_made_though_sums_of_two_could_do_with_fewer_stages() -> None:

@@ -45,6 +45,8 @@ class DelayModel:
         block_ns: one multiplier block without its registers; 0 without one.
         block_stage_ns: its slowest stage where it takes registers in; 0 without them.
         memory: the block memory that large tables become.
+        reached: the period of a routed circuit as a share of its longest stage with a register, over the square root of its
+            look-up tables, for wires are as long as its sides; None: not measured.
     """
 
     source: str
@@ -61,6 +63,7 @@ class DelayModel:
     block_ns: float
     block_stage_ns: float
     memory: MemoryBlock
+    reached: Line | None
 
     def adder(self, width: int) -> float:
         """Return the delay of an addition or subtraction with ``width`` result bits that ripple."""
@@ -126,6 +129,18 @@ class DelayModel:
         """Return the block that wider products are put together from because several of them take longer than ``budget_ns``."""
         slow = self.block is not None and self.multiplier(self.block.wide + 1, self.block.narrow) > budget_ns
         return self.block if slow else None
+
+    def routed(self, stage_ns: float, luts: float) -> float:
+        """Return the period of a circuit of so many look-up tables whose longest stage is that; 0 where none was measured."""
+        return 0.0 if self.reached is None else self.reached.at(math.sqrt(luts)) * (stage_ns + self.register_ns)
+
+    def within(self, budget_ns: float, luts: float) -> float:
+        """Return the time of a stage of a circuit of so many look-up tables, at most ``budget_ns``.
+
+        Where wires take more than what is usually kept back of a period for them, stages take less.
+        """
+        whole, routed = budget_ns + self.register_ns, self.routed(budget_ns, luts) * (1 - DEFAULT_CLOCK_UNCERTAINTY)
+        return budget_ns if routed <= whole else whole * whole / routed - self.register_ns
 
     def budget(self, clock_period_ns: float, uncertainty_ns: float) -> float:
         """Return the nanoseconds of logic that fit between two registers.

@@ -147,7 +147,6 @@ class PlaceAndRoute:
         options: how it places and routes.
         crowded: how it does where wires crowd around blocks; None if in the same way.
         board: name of our board that bitstreams are made for where the user names none.
-        reached: the time of a circuit's longest stage when it is routed, as a share of what delays say; None: not measured.
         memory_ns: that of a stage that block memory is read into; 0: not measured.
     """
 
@@ -164,7 +163,6 @@ class PlaceAndRoute:
     options: tuple[str, ...]
     crowded: Crowded | None
     board: str
-    reached: float | None
     memory_ns: float
 
 

@@ -95,7 +95,6 @@ _PLACE_AND_ROUTE = PlaceAndRoute(
     options=(),
     crowded=None,
     board="ice40-hx8k-evn",
-    reached=None,
     memory_ns=0.0,
 )
 
@@ -206,6 +205,7 @@ ICE40 = _family(
         block_ns=0.0,
         block_stage_ns=0.0,
         memory=_MEMORY,
+        reached=None,
     ),
     large=None,
     flags="",
@@ -239,6 +239,7 @@ ICE40UP = _family(
         block_ns=18.0,
         block_stage_ns=0.0,
         memory=_MEMORY,
+        reached=None,
     ),
     large=_SPRAM,
     flags=" -dsp",

@@ -176,6 +176,7 @@ def _delays(scale: float, register_ns: float, block: _Block, memory: MemoryBlock
         block_ns=block.ns,
         block_stage_ns=block.stage_ns,
         memory=memory,
+        reached=None,
     )
 
 

@@ -104,7 +104,7 @@ NEXUS = Family(
     part_form="a speed of 7, 8, 9 and a package, as in LIFCL-40-9BG400C",
     reserved="",
     clock_period_ns=10.0,
-    delays=replace(ECP5.delays, source=_SOURCE, block=_BLOCK),
+    delays=replace(ECP5.delays, source=_SOURCE, block=_BLOCK, reached=None),
     area=replace(
         ECP5.area,
         source=_SOURCE,
@@ -152,7 +152,6 @@ NEXUS = Family(
         options=("--router", "router1"),
         crowded=None,
         board="crosslink-nx-evn",
-        reached=None,
         memory_ns=0.0,
     ),
     correction=None,

@@ -189,6 +189,7 @@ XILINX_7 = _family(
         block_ns=4.5,
         block_stage_ns=2.3,
         memory=_MEMORY,
+        reached=None,
     ),
     large=None,
 )
@@ -215,6 +216,7 @@ ULTRASCALE = _family(
         block_ns=3.0,
         block_stage_ns=1.7,
         memory=_MEMORY,
+        reached=None,
     ),
     large=None,
 )
@@ -258,6 +260,7 @@ ULTRASCALE_PLUS = _family(
         block_ns=2.3,
         block_stage_ns=1.3,
         memory=_MEMORY,
+        reached=None,
     ),
     large=_ULTRARAM,
 )

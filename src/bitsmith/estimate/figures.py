@@ -59,7 +59,8 @@ class Size:
 
     ``large`` has the number of larger memories by their name, of families that have some. ``shares`` has about the cells
     of each layer; those between layers are of none. ``interval`` is the planned number of cycles from one result to the next,
-    ``longest_ns`` the longest stage of what was made for the size, 0 if nothing was. ``reads_memory``: logic reads block memory.
+    ``routed_ns`` the period by the longest stage of what was made for it, 0 if nothing was or the family was not measured.
+    ``reads_memory``: logic reads block memory.
     """
 
     lut: int
@@ -70,7 +71,7 @@ class Size:
     large: Mapping[str, int] = field(default_factory=dict)
     shares: Mapping[str, Cells] = field(default_factory=dict, compare=False, repr=False)
     interval: int = field(default=1, repr=False)
-    longest_ns: float = field(default=0.0, compare=False, repr=False)
+    routed_ns: float = field(default=0.0, compare=False, repr=False)
     reads_memory: bool = field(default=False, compare=False, repr=False)
 
     @property

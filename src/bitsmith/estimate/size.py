@@ -139,7 +139,7 @@ def guess_layout(program: Program, directives: Directives, family: Family, budge
 
 def _unrolled(program: Program, directives: Directives, family: Family, budget_ns: float) -> Size:
     size = estimate(program, family, directives.block_layers)
-    registers = stage_registers(program, family.delays, budget_ns)
+    registers = stage_registers(program, family.delays, family.delays.within(budget_ns, size.lut))
     return size if registers is None else replace(size, ff=registers)
 
 
@@ -202,7 +202,7 @@ def _with_fifos(
 ) -> Size:
     """The size of a network with the circuits of its token functions or registers ``kept`` of these, FIFOs of a ``plan``."""
     count, (planned, interval), wiring, within = Count(family), plan, Wiring(network), 0
-    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
+    routed, depths = list[float](), {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     together = {
         (number, operand): count.together(
             Words.BY_ADDRESS if operand < 0 else Words.IN_TURN,
@@ -220,6 +220,7 @@ def _with_fifos(
             if read.core:
                 made = size_of(*beside_its_operands(read.core, wiring, number, depths), family)
                 count.made(made)
+                routed.append(made.routed_ns)
                 within += made.bram  # which has registers
             else:
                 depth, column = (found.get((number, -1), 0) for found in (depths, larger))
@@ -234,11 +235,10 @@ def _with_fifos(
                 count, wiring, number, operand, depths[number, operand], column, _bits_read(process, operand, read)
             )
         count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
-    stages = [stages.longest_ns for _, stages in cores.values()]
     engines = (process.kind for process in network.processes if isinstance(process.kind, Engine))
-    stages += [walk_ns(kind, family.delays) for kind in engines if cores]
-    longest = max(stages, default=0.0)
-    size = replace(count.size(), interval=interval, longest_ns=longest, reads_memory=count.bram > within)
+    routed += [family.delays.routed(walk_ns(kind, family.delays), count.lut) for kind in engines if cores]
+    longest = max(routed, default=0.0)
+    size = replace(count.size(), interval=interval, routed_ns=longest, reads_memory=count.bram > within)
     return size.corrected(family.correction)
 
 
@@ -254,7 +254,7 @@ def _cores(network: Network, family: Family, budget_ns: float) -> tuple[dict[int
                 left -= size
                 circuits[number] = pipelined(program, family.delays, budget_ns)
             else:
-                kept[number] = stage_registers(program, family.delays, budget_ns)
+                kept[number] = stage_registers(program, family.delays, family.delays.within(budget_ns, size))
     return circuits, kept
 
 

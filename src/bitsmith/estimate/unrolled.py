@@ -29,7 +29,7 @@ def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
         counted.add(index)
     luts, kept = counted.lut + counted.shared(), counted.registers
     cells = round(luts) + kept.lut, kept.ff, counted.dsp, counted.adders, counted.bram
-    return Size(*cells, longest_ns=stages.longest_ns)
+    return Size(*cells, routed_ns=family.delays.routed(stages.longest_ns, luts))
 
 
 class _Counted:

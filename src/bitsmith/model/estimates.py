@@ -102,12 +102,11 @@ class Estimate(Shown):
 
         It follows from the longest stage where the family's was measured, else it is the target's.
         """
-        family, longest = self.target.known_part.family, self.size.longest_ns
+        family, routed = self.target.known_part.family, self.size.routed_ns
         flow, correction = family.place_and_route, family.correction
         factor = 1.0 if correction is None or correction.fmax is None else correction.fmax.factor
-        if flow is None or flow.reached is None or not longest:
+        if flow is None or not routed:
             return factor * 1e3 / self.target.clock_period_ns
-        routed = flow.reached * (longest + family.delays.register_ns)
         return factor * 1e3 / max(routed, flow.memory_ns * self.size.reads_memory)
 
     @cached_property

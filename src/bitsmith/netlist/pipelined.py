@@ -14,7 +14,7 @@ from bitsmith.netlist.drop_unread_bits import drop_unread_bits
 from bitsmith.netlist.elaborate import BlockLayers, elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.join_tables import join_tables
-from bitsmith.netlist.netlist import Netlist
+from bitsmith.netlist.netlist import AddSub, Mux, Netlist, live_words
 from bitsmith.netlist.part_sums import part_sums
 from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -70,6 +70,7 @@ def _made(
     netlist = elaborate(program, blocks)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
     netlist = drop_unread_bits(netlist)
+    budget_ns = delays.within(budget_ns, _luts(netlist))
     netlist = tabulate_cones(netlist, delays)
     netlist = join_tables(netlist, delays)
     netlist = sink_constants(netlist, delays)
@@ -92,6 +93,12 @@ def _made(
             remedy=f"allow more, ask for a slower clock, take fewer bits, or give {exactly}, which goes before the clock",
         )
     return netlist, stages
+
+
+def _luts(netlist: Netlist) -> int:
+    """About the look-up tables of a circuit: the bits of its sums and choices."""
+    words = (netlist.words[index] for index in live_words(netlist))
+    return sum(word.width for word in words if isinstance(word.cell, AddSub | Mux))
 
 
 def _long_enough(netlist: Netlist, delays: DelayModel, budget_ns: float, latency: int) -> float:
