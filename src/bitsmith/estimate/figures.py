@@ -60,7 +60,6 @@ class Size:
     ``large`` has the number of larger memories by their name, of families that have some. ``shares`` has about the cells
     of each layer; those between layers are of none. ``interval`` is the planned number of cycles from one result to the next,
     ``routed_ns`` the period by the longest stage of what was made for it, 0 if nothing was or the family was not measured.
-    ``reads_memory``: logic reads block memory.
     """
 
     lut: int
@@ -72,7 +71,6 @@ class Size:
     shares: Mapping[str, Cells] = field(default_factory=dict, compare=False, repr=False)
     interval: int = field(default=1, repr=False)
     routed_ns: float = field(default=0.0, compare=False, repr=False)
-    reads_memory: bool = field(default=False, compare=False, repr=False)
 
     @property
     def layers(self) -> Mapping[str, float]:

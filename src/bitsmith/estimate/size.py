@@ -196,11 +196,11 @@ def _with_fifos(
     network: Network,
     family: Family,
     cores: Mapping[int, Pipelined],
-    kept: Mapping[int, int | None],
+    kept: Mapping[int, tuple[int | None, float]],
     part: Part | None,
     plan: tuple[Sequence[Fifo], int],
 ) -> Size:
-    """The size of a network with the circuits of its token functions or registers ``kept`` of these, FIFOs of a ``plan``."""
+    """The size with the circuits of token functions, or registers ``kept`` of these and their clock; FIFOs of a ``plan``."""
     count, (planned, interval), wiring, within = Count(family), plan, Wiring(network), 0
     routed, depths = list[float](), {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     together = {
@@ -224,7 +224,9 @@ def _with_fifos(
                 within += made.bram  # which has registers
             else:
                 depth, column = (found.get((number, -1), 0) for found in (depths, larger))
-                _count_process(count, wiring, number, depth, column, read, kept.get(number))
+                registers, period = kept.get(number, (None, 0.0))
+                _count_process(count, wiring, number, depth, column, read, registers)
+                routed.append(period)
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind, read.operands)
         if isinstance(process.kind, Engine):
@@ -237,14 +239,16 @@ def _with_fifos(
         count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
     engines = (process.kind for process in network.processes if isinstance(process.kind, Engine))
     routed += [family.delays.routed(walk_ns(kind, family.delays), count.lut) for kind in engines if cores]
-    longest = max(routed, default=0.0)
-    size = replace(count.size(), interval=interval, routed_ns=longest, reads_memory=count.bram > within)
-    return size.corrected(family.correction)
+    if any(routed) and count.bram > within and family.place_and_route is not None:  # logic reads block memory
+        routed.append(family.place_and_route.memory_ns)
+    return replace(count.size(), interval=interval, routed_ns=max(routed, default=0.0)).corrected(family.correction)
 
 
-def _cores(network: Network, family: Family, budget_ns: float) -> tuple[dict[int, Pipelined], dict[int, int | None]]:
-    """The circuits of token functions by the number of their process, the first before others, and registers of those left."""
-    circuits, kept = dict[int, Pipelined](), dict[int, int | None]()
+def _cores(
+    network: Network, family: Family, budget_ns: float
+) -> tuple[dict[int, Pipelined], dict[int, tuple[int | None, float]]]:
+    """The circuits of token functions by their process, the first before others, and registers and periods of those left."""
+    circuits, kept = dict[int, Pipelined](), dict[int, tuple[int | None, float]]()
     left = _made_luts()
     for number, process in enumerate(network.processes):
         program = process.kind.logic.program
@@ -254,7 +258,8 @@ def _cores(network: Network, family: Family, budget_ns: float) -> tuple[dict[int
                 left -= size
                 circuits[number] = pipelined(program, family.delays, budget_ns)
             else:
-                kept[number] = stage_registers(program, family.delays, family.delays.within(budget_ns, size))
+                stage_ns = family.delays.within(budget_ns, size)
+                kept[number] = stage_registers(program, family.delays, stage_ns), family.delays.routed(stage_ns, size)
     return circuits, kept
 
 

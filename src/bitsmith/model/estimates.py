@@ -102,12 +102,9 @@ class Estimate(Shown):
 
         It follows from the longest stage where the family's was measured, else it is the target's.
         """
-        family, routed = self.target.known_part.family, self.size.routed_ns
-        flow, correction = family.place_and_route, family.correction
+        correction = self.target.known_part.family.correction
         factor = 1.0 if correction is None or correction.fmax is None else correction.fmax.factor
-        if flow is None or not routed:
-            return factor * 1e3 / self.target.clock_period_ns
-        return factor * 1e3 / max(routed, flow.memory_ns * self.size.reads_memory)
+        return factor * 1e3 / (self.size.routed_ns or self.target.clock_period_ns)
 
     @cached_property
     def latency(self) -> int:
