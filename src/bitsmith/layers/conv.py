@@ -95,9 +95,9 @@ class Conv(_Convolution):
         return (*positions, self.kernel.shape[-1])
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        positions = self.output_shape([inputs[0].shape[1:]])[:-1]
-        result = np.zeros((len(inputs[0]), *positions, self.kernel.shape[-1]))
-        for tap, part in self._taps(inputs[0]):
+        (tap, first), *others = self._taps(inputs[0])
+        result = _mixed(first, self.kernel[tap], self.groups)
+        for tap, part in others:
             result += _mixed(part, self.kernel[tap], self.groups)
         return result if self.bias is None else result + self.bias
 
@@ -112,7 +112,8 @@ class Conv(_Convolution):
     def _taps(self, operand: Floats) -> Iterator[tuple[Axes, Floats]]:
         """Return for each tap what it is multiplied with at all positions."""
         positions = self.output_shape([operand.shape[1:]])[:-1]
-        x = np.pad(operand, ((0, 0), *self.padding, (0, 0)))
+        padded = any(map(any, self.padding))
+        x = np.pad(operand, ((0, 0), *self.padding, (0, 0))) if padded else operand
         yield from ((tap, x[part]) for tap, part in self._places(positions))
 
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
