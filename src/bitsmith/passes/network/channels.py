@@ -312,25 +312,29 @@ class _Trial:
     def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange], at_once: int) -> _Trial:
         """The trial of a network without rounding; ``seen`` are the ranges of its results."""
         bits = min(min(node.settings.bits.weight, node.settings.bits.result) for node in network.nodes)
-        bounded = network.bounded()
-        jumping: dict[str, Floats] = {}
+        bounded, nodes, samples = network.bounded(), network.nodes, len(inputs[0])
+        last = {name: place for place, node in enumerate(nodes) for name in node.inputs}
+        stride = -(-len(nodes) // _CUTS)
+        places = range(stride, len(nodes) + 1, stride) if at_once < samples and not network.states else ()
+        live = {place: [node.name for node in nodes[:place] if last.get(node.name, 0) >= place] for place in places}
+        jumping = [node.name for node in nodes if node.layer.jumps]
+        wanted = {*jumping, *network.outputs, *(name for names in live.values() for name in names)}
+        at_a_time, rows = samples if network.states else at_once, dict[str, list[Floats]]()
+        for start in range(0, samples, at_a_time):
+            for node, _, result in network.evaluation([batch[start : start + at_a_time] for batch in inputs]):
+                if node.name in wanted:
+                    rows.setdefault(node.name, []).append(result)
+        results = {name: np.concatenate(parts) for name, parts in rows.items()}
         outputs: dict[str, tuple[Floats, Floats]] = {}
-        last = {name: place for place, node in enumerate(network.nodes) for name in node.inputs}
-        live, cuts = dict[str, Floats](), list[tuple[int, Mapping[str, Floats]]]()
-        for place, (node, _, result) in enumerate(network.evaluation(inputs)):
-            live = {name: each for name, each in (*live.items(), (node.name, result)) if last.get(name, 0) > place}
-            if at_once < len(inputs[0]) and (place + 1) % -(-len(network.nodes) // _CUTS) == 0 and not network.states:
-                cuts.append((place + 1, live))
-            if node.layer.jumps:
-                jumping[node.name] = result
-            if node.name in network.outputs:
-                channels = seen[node.name].channels
-                assert channels is not None
-                scales = _scales(channels)
-                if node.name in bounded:
-                    scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
-                outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
-        return cls(network, inputs, outputs, jumping, at_once, cuts)
+        for name in network.outputs:
+            channels = seen[name].channels
+            assert channels is not None
+            scales = _scales(channels)
+            if name in bounded:
+                scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
+            outputs[name] = results[name], np.ldexp(scales, -least_bits(bits))
+        cuts = [(place, {name: results[name] for name in names}) for place, names in live.items()]
+        return cls(network, inputs, outputs, {name: results[name] for name in jumping}, at_once, cuts)
 
     def needed(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
         """Those without which the outputs would differ: halves are looked at for themselves, the largest groups first."""
