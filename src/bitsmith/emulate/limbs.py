@@ -83,6 +83,15 @@ def resize(x: Limbs, count: int) -> Limbs:
     return tuple(parts)
 
 
+def narrowed(x: Limbs) -> Limbs:
+    """The same numbers without last limbs that only repeat signs: those of most numbers, whatever their types allow."""
+    parts = list(x)
+    while len(parts) > 1 and parts[-1].min() >= -1 and parts[-1].max() <= 0:
+        top = parts.pop()
+        parts[-1] = parts[-1] + (top << BITS) if top.any() else parts[-1]
+    return tuple(parts)
+
+
 def add(x: Limbs, y: Limbs, count: int) -> Limbs:
     """``x + y``."""
     return normalize([a + b for a, b in zip(resize(x, count), resize(y, count), strict=True)])

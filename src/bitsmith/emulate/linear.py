@@ -31,6 +31,9 @@ UNCOPIED = 1_000_000
 
 LEAST_COLUMNS = 256
 
+_FEW_COLUMNS = 16
+"""Columns from which on a product is as fast as one of many."""
+
 EXACT_BITS = NumberKind.FLOAT64.bits
 
 
@@ -152,16 +155,26 @@ def _wide(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     split = ws.plan.prepared(ws.node, lambda: _split_weights(objects(weights), weight_size))
     pieces, wide = -(-x_bits // x_size), [int(most).bit_length() > x_size for most in _channel_magnitude(x)]
     of_wide = [part[:, wide] for part in split]
-    count = max(limbs_for(x_bits + weight_bits + weights.shape[0].bit_length()), 1)
 
     def compute() -> Limbs:
+        split_x = _split(x, x_size, pieces, wide)
+        count = limbs_for(x_size * len(split_x) + 1 + weight_bits + weights.shape[0].bit_length())
         columns: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)] * count
-        for i, piece in enumerate(_split(x, x_size, pieces, wide)):
+        for i, piece in enumerate(split_x):
             for j, part in enumerate(split if piece.shape[-2] == len(wide) else of_wide):
-                _accumulate(columns, np.matmul(part, piece).astype(np.int64), x_size * i + weight_size * j)
+                _accumulate(columns, _product(part, piece).astype(np.int64, order="C"), x_size * i + weight_size * j)
         return limbs.normalize(columns)
 
     return limb_result(ws, compute, ws.plan.storage[ws.node], x.varies)
+
+
+def _product(weights: FloatArray, x: Float64s) -> Float64s:
+    """``weights`` times each matrix of ``x``: of few samples all positions at once, since BLAS is slow with narrow matrices."""
+    if x.ndim == 2 or x.shape[-1] >= _FEW_COLUMNS:
+        return np.asarray(np.matmul(weights, x))
+    rows = np.moveaxis(x, -2, 0)
+    products = weights @ rows.reshape(len(rows), -1)
+    return np.moveaxis(products.reshape(-1, *rows.shape[1:]), 0, -2)
 
 
 def _sizes(x_bits: int, weight_bits: int, room: int) -> tuple[int, int]:
@@ -195,7 +208,7 @@ def _split(x: StoredValue, size: int, pieces: int, wide: Sequence[bool]) -> list
     In floats the first one has all of channels that are not ``wide``, and others have none of them.
     """
     if x.storage.kind is NumberKind.LIMBS:
-        parts = limbs.resize(x.limbs, max(len(x.parts), -(-pieces * size // BITS)))
+        parts = limbs.narrowed(limbs.resize(x.limbs, max(len(x.parts), -(-pieces * size // BITS))))
         if size < BITS:
             parts = tuple(half for part in parts for half in (part & ((1 << size) - 1), part >> size))
         return [part.astype(np.float64) for part in parts]
