@@ -25,10 +25,8 @@ _BEYOND = 1 << 400
 
 def common_cast(op: ops.Cast, x: TensorType) -> ops.Cast | None:
     """``op`` on values of type ``x`` with one format for all elements; None if no single one will do."""
-    # Positions alike in type and format are one.
-    shape = np.broadcast_shapes(*(part.shape for part in (op.frac, op.lo, op.hi, x.frac, x.lo, x.hi)))
-    x = TensorType.of(shape, x.frac, x.lo, x.hi)
-    frac, lo, hi = (np.broadcast_to(objects(part), shape).ravel() for part in (op.frac, op.lo, op.hi))
+    x = _distinct(op, x)
+    frac, lo, hi = (np.broadcast_to(objects(part), x.shape).ravel() for part in (op.frac, op.lo, op.hi))
     own, least, greatest = (part.ravel() for part in _unbounded(op, x))
     have = x.full()[0].ravel()
     rounded = np.asarray(have > frac, dtype=np.bool_)
@@ -83,6 +81,7 @@ def cast_by_channel(op: ops.Cast, x: TensorType, frac: int) -> ChannelCast | Non
         return None
     if any(part.ndim > 0 and part.size not in (1, part.shape[-1]) for part in (op.frac, op.lo, op.hi)):
         return None
+    x = _distinct(op, x)
     wanted, lo, hi = (np.broadcast_to(objects(part), x.shape) for part in (op.frac, op.lo, op.hi))
     own, least, greatest = _unbounded(op, x)
     least, greatest = _scaled(least, own, frac), _scaled(greatest, own, frac)
@@ -116,6 +115,12 @@ def cast_by_channel(op: ops.Cast, x: TensorType, frac: int) -> ChannelCast | Non
     return ChannelCast(
         dropped.tolist(), numbers, op.rounding is Rounding.RND, None if unlimited else limits, op.overflow
     )
+
+
+def _distinct(op: ops.Cast, x: TensorType) -> TensorType:
+    """``x`` with positions that are alike in type and format as one."""
+    shape = np.broadcast_shapes(x.shape[-1:], *(part.shape for part in (op.frac, op.lo, op.hi, x.frac, x.lo, x.hi)))
+    return TensorType.of(shape, x.frac, x.lo, x.hi)
 
 
 def _unbounded(op: ops.Cast, x: TensorType) -> tuple[Ints, Ints, Ints]:
