@@ -10,12 +10,13 @@ The rules are stated per kind of core op. What has no better rule takes its oper
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
-from weakref import ReferenceType, ref
 
 import numpy as np
 
+from bitsmith.base.lately import Lately
 from bitsmith.dataflow.kinds import Reorder, Scan, Sink, Source
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.tokens import Stream, regrouped, union_type
@@ -26,7 +27,7 @@ from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
-from bitsmith.mapping.engine.engines import engines, placed_region, weights_rates
+from bitsmith.mapping.engine.engines import Region, are_placed, engines, placed_region, regions_of, weights_rates
 from bitsmith.mapping.fusion import fuse
 from bitsmith.mapping.joined_constants import joined_constants
 from bitsmith.mapping.matmul import matmul
@@ -37,32 +38,33 @@ from bitsmith.mapping.recurrence import recurrence, repetition
 from bitsmith.mapping.slices import sliced
 from bitsmith.mapping.sweeps import multiplied_in_parts, reduced, reduced_in_parts
 
-_MOST_KEPT = 3
-
-
-@dataclass(slots=True)
-class _Kept:
-    """The last networks: what does not fit is laid out by the same directives again, to say what is in the way."""
-
-    networks: tuple[tuple[ReferenceType[Program], Directives, Network], ...] = ()
-
-    def forget(self, gone: ReferenceType[Program]) -> None:
-        """Drop those of a program that is no more; other calls may be going through them."""
-        self.networks = tuple(each for each in self.networks if each[0] is not gone)
-
-
-_kept = _Kept()
+_lately: Lately[tuple[Network, bool]] = Lately(3)
+"""Networks, and whether all layers take turns in them that could."""
 
 
 def partition(program: Program, directives: Directives) -> Network:
     """The processes of ``program``."""
-    for known, asked, network in _kept.networks:
-        if known() is program and asked == directives:
-            return network
-    network = fuse(_steps(builder_of(program, directives)))
+    known = _lately.of(program, directives)
+    if known is None:
+        builder = builder_of(program, directives)
+        known = _laid_out(program, builder, regions_of(builder))
+    return known[0]
+
+
+def partition_in_turn(program: Program, directives: Directives) -> Network | None:
+    """The processes of ``program`` if layers can take turns, and all that do have cycles enough; else None."""
+    known = _lately.of(program, directives)
+    if known is None:
+        builder = builder_of(program, directives)
+        regions = regions_of(builder)
+        known = _laid_out(program, builder, regions) if are_placed(regions) else None
+    return known[0] if known is not None and known[1] else None
+
+
+def _laid_out(program: Program, builder: DataflowBuilder, regions: Sequence[Region]) -> tuple[Network, bool]:
+    directives, network = builder.directives, fuse(_steps(builder, regions))
     network = sliced(joined_constants(network) if directives.tables else network, directives.slices)
-    _kept.networks = (*_kept.networks[1 - _MOST_KEPT :], (ref(program, _kept.forget), directives, network))
-    return network
+    return _lately.keep((network, are_placed(regions)), program, directives)
 
 
 def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:
@@ -160,9 +162,9 @@ def _placed(builder: DataflowBuilder, node: Node) -> StepId:
             assert_never(op)
 
 
-def _steps(builder: DataflowBuilder) -> list[Step]:
+def _steps(builder: DataflowBuilder, regions: Sequence[Region]) -> list[Step]:
     """All steps, operands first."""
-    placed = list(engines(builder))
+    placed = [*engines(regions)]
     rates = weights_rates(builder.directives, placed)
     shared = {place: (*one, rate) for one, rate in zip(placed, rates, strict=True) for place in one[0].nodes}
     for index, node in enumerate(builder.program.nodes):

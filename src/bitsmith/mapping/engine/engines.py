@@ -295,11 +295,16 @@ def _places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tupl
     return words, {node: places[number] for node, number in numbers.items()}
 
 
-def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, Row]]:
+def engines(regions: Iterable[Region]) -> Iterator[tuple[Region, Row]]:
     """The regions that have cycles enough, with their multipliers."""
-    for region in regions_of(builder):
+    for region in regions:
         if region.row is not None:
             yield region, region.row
+
+
+def are_placed(regions: Sequence[Region]) -> bool:
+    """Return True if there are regions, and all of them have cycles enough."""
+    return bool(regions) and all(region.row is not None for region in regions)
 
 
 def _watched(builder: DataflowBuilder, region: Region) -> dict[NodeId, Watched]:
@@ -314,7 +319,7 @@ def _watched(builder: DataflowBuilder, region: Region) -> dict[NodeId, Watched]:
 
 def watched_in_engines(builder: DataflowBuilder) -> tuple[Program, frozenset[str]]:
     """The results that are watched in engines, as outputs of a program; and the layers that engines execute."""
-    placed = [region for region, _ in engines(builder)]
+    placed = [region for region, _ in engines(regions_of(builder))]
     found = {node: one.name for region in placed for node, one in _watched(builder, region).items()}
     layers = {builder.program.nodes[node].layer for region in placed for node in region.nodes}
     shown = tuple(Output(name, node) for node, name in found.items())
