@@ -40,7 +40,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import IntArray, Ints, machine, objects
+from bitsmith.ir.types import IntArray, Ints, objects, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,7 @@ class FoldedProduct:
     @cached_property
     def _tiles(self) -> IntArray:
         """The weights of all tiles, (groups * steps, n * sets * m), in machine integers if they fit."""
-        short = machine(self.weights) if self.weights.dtype == np.object_ else self.weights
-        return (self.weights if short is None else short).reshape(self.groups * self.steps, -1)
+        return short(self.weights).reshape(self.groups * self.steps, -1)
 
     @property
     def kept_bits(self) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from bitsmith.devices.delay import DelayModel
 from bitsmith.estimate.reads import elements_read
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Overflow, Rounding, TensorType, machine
+from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.netlist import csd
 
 _MOST_TIMES = 400
@@ -146,9 +146,7 @@ class _Timing:
 
     def _sums(self, op: ops.Linear, x: TensorType, y: TensorType) -> _Tree:
         """Levels of an adder graph: sums of three halve more than sums of two."""
-        short = machine(op.weights)
-        digits = csd.count_digits(op.weights if short is None else short)
-        terms = digits.sum(axis=0)
+        terms = csd.count_digits(op.weights).sum(axis=0)
         summed = float(np.maximum(terms - 1, 0).sum())
         if not summed:
             return _Tree(0, 0.0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import Fracs, Ints, Overflow, Rounding, machine
+from bitsmith.ir.types import Fracs, IntArray, Ints, Overflow, Rounding, machine
 
 if TYPE_CHECKING:
     from bitsmith.ir.program import Program
@@ -206,10 +206,10 @@ class Window(_Unary):
 class Linear(_Unary):
     """``x @ W`` over the last axis; ``W = weights * 2**-frac`` is constant, of shape (n_in, n_out).
 
-    ``frac`` broadcasts to the shape of ``weights``.
+    ``frac`` broadcasts to the shape of ``weights``. These are in 64-bit integers where a program is built of weights that fit.
     """
 
-    weights: Ints
+    weights: IntArray
     frac: Fracs
 
 

@@ -72,14 +72,14 @@ def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[n
     found = _machine_weights(op.weights, have)
     if found is not None:
         return found
-    have = np.broadcast_to(have, op.weights.shape)
-    need = np.where(op.weights == 0, NO_BITS, have - trailing_zeros(op.weights))
+    weights, have = objects(op.weights), np.broadcast_to(have, op.weights.shape)
+    need = np.where(weights == 0, NO_BITS, have - trailing_zeros(weights))
     frac = settled(need.max(axis=0))
-    have = np.where(op.weights == 0, frac, have)
-    return rescale(op.weights, have, frac), frac
+    have = np.where(weights == 0, frac, have)
+    return rescale(weights, have, frac), frac
 
 
-def _machine_weights(weights: Ints, have: Fracs) -> tuple[npt.NDArray[np.int64], Fracs] | None:
+def _machine_weights(weights: IntArray, have: Fracs) -> tuple[npt.NDArray[np.int64], Fracs] | None:
     """Weights of ``have`` fractional bits with one ``frac`` per column, the least; None if 64 bits might not do."""
     short = machine(weights)
     if short is None:

@@ -144,9 +144,22 @@ _whole = np.frompyfunc(operator.index, 1, 1)
 def machine(values: IntArray) -> npt.NDArray[np.int64] | None:
     """``values`` in 64-bit integers, with which numpy is fast; None if some do not fit."""
     try:
-        return (objects(values) if values.dtype == np.uint64 else values).astype(np.int64)
+        return (objects(values) if values.dtype == np.uint64 else values).astype(np.int64, copy=False)
     except OverflowError:
         return None
+
+
+def short(values: IntArray) -> IntArray:
+    """``values`` in 64-bit integers if all fit."""
+    found = machine(values)
+    return values if found is None else found
+
+
+def frozen_short(values: IntArray) -> IntArray:
+    """``values``, read-only, in 64-bit integers if all fit."""
+    array = short(values).copy()
+    array.setflags(write=False)
+    return array
 
 
 def compact(array: Ints | npt.NDArray[np.int64]) -> Ints | npt.NDArray[np.int64]:

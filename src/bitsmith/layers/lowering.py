@@ -147,7 +147,8 @@ class Lowering:
         if least is None:
             return raw, fracs
         finer = np.maximum(fracs, least)
-        return objects(_whole(np.rint(np.ldexp(values, finer)))), finer
+        steps = np.rint(np.ldexp(values, finer))
+        return objects(steps.astype(np.int64) if np.abs(steps).max(initial=0.0) < 2.0**62 else _whole(steps)), finer
 
     def const(self, variable: str, values: Floats) -> Value:
         """A trained tensor as a constant of the program."""

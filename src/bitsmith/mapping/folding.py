@@ -22,7 +22,7 @@ from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.parts import YARDSTICK as _AREA
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import TensorType, machine, width_of
+from bitsmith.ir.types import TensorType, width_of
 from bitsmith.mapping.live import Live
 from bitsmith.mapping.multipliers import packed
 from bitsmith.netlist import csd
@@ -184,12 +184,10 @@ class Matrix:
             (n, m), (lo, hi) = op.shape, op.node.type.raw_range
             weight_bits, adders, graph_bits, share = width_of(min(lo, -1), hi), math.inf, math.inf, 1.0
         else:
-            short = machine(op.weights)
-            weights = op.weights if short is None else short
-            (n, m), lo, hi = weights.shape, int(weights.min()), int(weights.max())
+            (n, m), lo, hi = op.weights.shape, int(op.weights.min()), int(op.weights.max())
             weight_bits, adders = width_of(min(lo, -1), hi), csd.estimate(op.weights)
             graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
-            share = float(np.mean(weights != 0))
+            share = float(np.mean(op.weights != 0))
         weight, number = (lo, hi), x.raw_range
         column_pairs, vector_pairs = (
             block is not None and packed(factor, common, block) is not None

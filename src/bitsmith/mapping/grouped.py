@@ -12,7 +12,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
 from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Ints, objects
+from bitsmith.ir.types import IntArray, Ints, objects, short
 from bitsmith.mapping.builder import DataflowBuilder, NodeId
 from bitsmith.mapping.folding import Factor, divisors, matrix_of_blocks, places_in_parameter
 from bitsmith.mapping.sweeps import Windows, windows_of
@@ -58,7 +58,7 @@ def grouped_product(builder: DataflowBuilder, node: Node) -> Grouped | None:
         return None
     matrix, frac = (np.concatenate(each).transpose(1, 0, 2) for each in (blocks, fracs))
     rows = len(matrix)
-    op = ops.Linear(objects(matrix.reshape(rows, -1)), frac.reshape(rows, -1).astype(np.int64))
+    op = ops.Linear(short(matrix.reshape(rows, -1)), frac.reshape(rows, -1).astype(np.int64))
     return Grouped(op, windows, first // n_in)
 
 
@@ -98,7 +98,7 @@ def _block_columns(builder: DataflowBuilder, node: Node) -> _BlockColumns | None
     if number == 1 and channels == windows.channels:
         return None
 
-    def cut(array: Ints) -> Ints:
+    def cut(array: IntArray) -> Ints:
         parts = objects(array).reshape(taps, number, channels // number, number, n_out // number)
         diagonal = parts[:, np.arange(number), :, np.arange(number)]
         return objects(diagonal.reshape(number, -1, n_out // number))

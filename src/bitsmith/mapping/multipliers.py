@@ -25,7 +25,7 @@ from bitsmith.dataflow.processes import Process
 from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency
 from bitsmith.dataflow.tokens import union_type
 from bitsmith.devices.blocks import MultiplierBlock
-from bitsmith.ir.types import TensorType, machine, width_of
+from bitsmith.ir.types import TensorType, width_of
 
 Range: TypeAlias = tuple[int, int]
 
@@ -181,9 +181,7 @@ def own_latency(process: Process, block: MultiplierBlock | None) -> int | None:
 def _weights(kind: FoldedProduct) -> Range:
     if kind.loaded:
         return kind.loaded.token(kind.weights.shape[2:]).raw_range
-    short = machine(kind.weights)
-    weights = kind.weights if short is None else short
-    return int(weights.min()), int(weights.max())
+    return int(kind.weights.min()), int(kind.weights.max())
 
 
 def _sums(a: Range, b: Range, terms: int) -> Range:

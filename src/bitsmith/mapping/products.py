@@ -14,7 +14,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
 from bitsmith.ir.scaling import machine_weights, raised
-from bitsmith.ir.types import IntArray, TensorType, machine, objects
+from bitsmith.ir.types import IntArray, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
 from bitsmith.mapping.elementwise import area_of_elements
 from bitsmith.mapping.folding import (
@@ -257,9 +257,8 @@ def _folded_product(
     lanes, size = stream.token.shape
     n, m = op.weights.shape
     width = -(-m // groups)
-    short = machine(op.weights)
-    weights = np.zeros((steps * size, groups * width), dtype=np.object_ if short is None else np.int64)
-    weights[:n, :m] = op.weights if short is None else short
+    weights = np.zeros((steps * size, groups * width), dtype=op.weights.dtype)
+    weights[:n, :m] = op.weights
     padded = np.zeros((steps * size, groups * width), dtype=np.int64)
     padded[:n, :m] = op.frac
     each = union_type(stream.token, 1)  # one type for all lanes

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.devices.blocks import MultiplierBlock
-from bitsmith.ir.types import IntArray, TensorType, low_zeros, machine, width_of
+from bitsmith.ir.types import IntArray, TensorType, low_zeros, machine, objects, width_of
 
 _MACHINE_BITS = 62
 _BYTES = np.array([k.bit_count() for k in range(1 << 8)], dtype=np.uint8)
@@ -34,10 +34,10 @@ def digit_masks(value: int) -> tuple[int, int]:
 def count_digits(weights: IntArray) -> npt.NDArray[np.int64]:
     """Return the number of non-zero signed digits of every entry, in the shape of ``weights`` (any integers)."""
     weights = _machine(weights)
-    if weights.dtype in (object, np.uint64):
+    if weights.dtype == np.object_:
         counts = [sum(mask.bit_count() for mask in digit_masks(int(w))) for w in weights.ravel()]
         return np.array(counts, dtype=np.int64).reshape(weights.shape)
-    magnitude = np.abs(weights.astype(np.int64)).astype(np.uint64)
+    magnitude = np.abs(weights).astype(np.uint64)
     half = magnitude >> np.uint64(1)
     digits = half ^ (magnitude + half)
     total = np.zeros(weights.shape, dtype=np.int64)
@@ -48,13 +48,11 @@ def count_digits(weights: IntArray) -> npt.NDArray[np.int64]:
 
 
 def _machine(weights: IntArray) -> IntArray:
-    """Python integers in 64-bit words if all fit."""
-    if weights.dtype != object or not weights.size:
-        return weights
-    short = machine(weights)
-    if short is None or max(int(short.max()).bit_length(), int(short.min()).bit_length()) > _MACHINE_BITS:
-        return weights
-    return short
+    """Integers in 64-bit words if all fit with a bit to spare, else Python's."""
+    found = machine(weights)
+    if found is None or max(abs(int(end(initial=0))) for end in (found.min, found.max)) >> _MACHINE_BITS:
+        return objects(weights)
+    return found
 
 
 def in_blocks(weights: IntArray, operand: int, block: MultiplierBlock) -> npt.NDArray[np.bool_]:

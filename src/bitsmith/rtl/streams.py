@@ -25,7 +25,7 @@ from bitsmith.devices.family import Part
 from bitsmith.devices.protection import Protection
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
-from bitsmith.ir.types import IntArray, machine
+from bitsmith.ir.types import IntArray, short
 from bitsmith.mapping.multipliers import Pairs, multipliers, own_latency
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.rtl.design import TAP, RtlDesign
@@ -420,7 +420,7 @@ def _feedback(process: ProcessText, kind: kinds.Feedback) -> None:
 
 def _packed(words: IntArray, elements: Layout) -> list[int]:
     """Rows of raw values as the bits of one word each, the first value lowest."""
-    columns = (words if (found := machine(words)) is None else found).T
+    columns = short(words).T
     bits = [
         (column[:, None] >> np.arange(element.width) & 1).astype(np.uint8)
         for column, element in zip(columns, elements, strict=True)

@@ -17,7 +17,7 @@ from bitsmith.dataflow.tokens import union_type
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 from bitsmith.ir.scaling import machine_weights, raised
-from bitsmith.ir.types import Fracs, IntArray, Ints, TensorType, machine, objects
+from bitsmith.ir.types import Fracs, IntArray, Ints, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, parts_of
 from bitsmith.mapping.engine.steps import Following, const_by_channel, frac_of, steps_of
 from bitsmith.mapping.grouped import grouped_product
@@ -179,8 +179,8 @@ def _product(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None
     matrix, least = machine_weights(op, operand)
     if builder.directives.weights_rate is not None:  # formats that do not depend on values
         have = operand.frac[:, np.newaxis] + np.broadcast_to(op.frac, op.weights.shape)
-        least, short = have.max(axis=0), machine(op.weights)
-        matrix = raised(op.weights if short is None else short, least - have)
+        least = have.max(axis=0)
+        matrix = raised(op.weights, least - have)
     fracs = np.maximum(least, union_type(node.type, len(node.type.shape) - 1).frac)
     weights = raised(matrix, fracs - least).reshape(rows, blocks, columns // blocks).transpose(1, 0, 2)
     return _unit(builder, place, node, windows, blocks, weights, fracs)

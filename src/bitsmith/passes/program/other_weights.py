@@ -48,9 +48,9 @@ def _with_numbers(own: ops.Op, theirs: ops.Op, *, alike: bool) -> ops.Op | None:
     """
     match own, theirs:
         case ops.Linear(), ops.Linear():
-            return ops.Linear(_in_steps(own.frac, own.weights, theirs.weights, theirs.frac), own.frac)
+            return ops.Linear(_in_steps(own.frac, own.weights.shape, objects(theirs.weights), theirs.frac), own.frac)
         case ops.Const(), ops.Const():
-            return ops.Const(_in_steps(own.frac, own.raw, theirs.raw, theirs.frac), own.frac)
+            return ops.Const(_in_steps(own.frac, own.raw.shape, theirs.raw, theirs.frac), own.frac)
         case (ops.Input(), ops.Input()) | (ops.Cast(), ops.Cast()):
             return own
         case ops.Table(), ops.Table() if not alike or not np.array_equal(own.frac, theirs.frac):
@@ -59,9 +59,9 @@ def _with_numbers(own: ops.Op, theirs: ops.Op, *, alike: bool) -> ops.Op | None:
             return own if own.key() == theirs.key() else None
 
 
-def _in_steps(own: Fracs, raw: Ints, values: Ints, frac: Fracs) -> Ints:
-    """The ``values`` in steps of ``2**-own``, rounded to the nearest, in the shape of ``raw``."""
-    drop = np.broadcast_to(frac, values.shape) - np.broadcast_to(own, raw.shape)
+def _in_steps(own: Fracs, shape: tuple[int, ...], values: Ints, frac: Fracs) -> Ints:
+    """The ``values`` in steps of ``2**-own``, rounded to the nearest, in a ``shape``."""
+    drop = np.broadcast_to(frac, values.shape) - np.broadcast_to(own, shape)
     return frozen(drop_bits(values, objects(drop), Rounding.RND))
 
 
