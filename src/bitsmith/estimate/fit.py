@@ -21,9 +21,11 @@ from bitsmith.estimate.needs import fits, limited, needs
 from bitsmith.estimate.products import products_of
 from bitsmith.estimate.size import Possible, estimate_layout, estimate_network
 from bitsmith.ir.program import Program
+from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.engines import regions_of
 from bitsmith.mapping.folding import MultiplierStyle, weights_of
-from bitsmith.mapping.partition import partition_in_turn
+from bitsmith.mapping.partition import partition
 
 _ROUTED_BLOCKS = 0.5
 """The share of multiplier blocks that nextpnr can route: these are in few rows, where wires crowd (decision 22)."""
@@ -313,9 +315,11 @@ def _in_turn(
 ) -> Fit | None:
     layers = frozenset(node.layer for node in program.nodes)
     directives = replace(wanted, products=dict.fromkeys(layers, MultiplierStyle.SHARED), engine=layers)
-    network = partition_in_turn(program, replace(directives, block=part.family.area.block))
-    if network is None:
+    with_blocks = replace(directives, block=part.family.area.block)
+    regions = regions_of(builder_of(program, with_blocks))
+    if not regions or any(region.row is None for region in regions):
         return None
+    network = partition(program, with_blocks)
     return Fit(directives, estimate_network(network, part.family, budget_ns, part, possible), (), None)
 
 

@@ -15,7 +15,7 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.scaling import trailing_zeros
-from bitsmith.ir.types import FixedFormat, IntLike, Overflow, Rounding, TensorType, frozen, frozen_short, objects
+from bitsmith.ir.types import FixedFormat, IntLike, Overflow, Rounding, TensorType, frozen, objects, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +143,8 @@ class ProgramBuilder:
 
     def linear(self, x: Value, weights: IntLike, frac: IntLike = 0) -> Value:
         """``x @ (weights * 2**-frac)`` over the last axis."""
-        integers = frozen_short(objects(weights))
-        op = ops.Linear(integers, np.broadcast_to(_fracs(frac), integers.shape))
+        integers = objects(weights)
+        op = ops.Linear(short(frozen(integers)), np.broadcast_to(_fracs(frac), integers.shape))
         return self.apply(op, self.unify(x))
 
     def unify(self, x: Value) -> Value:

@@ -27,7 +27,7 @@ from bitsmith.ir.check import check_node, check_results
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Output, Program
-from bitsmith.ir.types import MAX_ELEMENTS, IntArray, Ints, Overflow, Rounding, TensorType, frozen, frozen_short
+from bitsmith.ir.types import MAX_ELEMENTS, IntArray, Ints, Overflow, Rounding, TensorType, frozen, short
 
 MAX_DEPTH = 8
 """Deepest nesting of scans that is read."""
@@ -129,7 +129,7 @@ _POSITIONS = _Codec(write_array, lambda text: read_array(text).astype(np.int64))
 
 _CODECS: dict[object, _Codec] = {
     "Ints": _Codec(write_array, lambda text: frozen(read_array(text))),
-    "IntArray": _Codec(write_array, lambda text: frozen_short(read_array(text))),
+    "IntArray": _Codec(write_array, lambda text: short(frozen(read_array(text)))),
     "Fracs": _POSITIONS,
     "Positions": _POSITIONS,
     "int": _Codec(str, int),

@@ -150,16 +150,12 @@ def machine(values: IntArray) -> npt.NDArray[np.int64] | None:
 
 
 def short(values: IntArray) -> IntArray:
-    """``values`` in 64-bit integers if all fit."""
+    """``values`` in 64-bit integers if all fit, read-only if they were not so."""
     found = machine(values)
-    return values if found is None else found
-
-
-def frozen_short(values: IntArray) -> IntArray:
-    """``values``, read-only, in 64-bit integers if all fit."""
-    array = short(values).copy()
-    array.setflags(write=False)
-    return array
+    if found is None or found is values:
+        return values
+    found.setflags(write=False)
+    return found
 
 
 def compact(array: Ints | npt.NDArray[np.int64]) -> Ints | npt.NDArray[np.int64]:

@@ -10,7 +10,6 @@ The rules are stated per kind of core op. What has no better rule takes its oper
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -27,7 +26,7 @@ from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
-from bitsmith.mapping.engine.engines import Region, are_placed, engines, placed_region, regions_of, weights_rates
+from bitsmith.mapping.engine.engines import engines, placed_region, weights_rates
 from bitsmith.mapping.fusion import fuse
 from bitsmith.mapping.joined_constants import joined_constants
 from bitsmith.mapping.matmul import matmul
@@ -38,33 +37,16 @@ from bitsmith.mapping.recurrence import recurrence, repetition
 from bitsmith.mapping.slices import sliced
 from bitsmith.mapping.sweeps import multiplied_in_parts, reduced, reduced_in_parts
 
-_lately: Lately[tuple[Network, bool]] = Lately(3)
-"""Networks, and whether all layers take turns in them that could."""
+_lately: Lately[Network] = Lately(3)
 
 
 def partition(program: Program, directives: Directives) -> Network:
     """The processes of ``program``."""
-    known = _lately.of(program, directives)
-    if known is None:
-        builder = builder_of(program, directives)
-        known = _laid_out(program, builder, regions_of(builder))
-    return known[0]
-
-
-def partition_in_turn(program: Program, directives: Directives) -> Network | None:
-    """The processes of ``program`` if layers can take turns, and all that do have cycles enough; else None."""
-    known = _lately.of(program, directives)
-    if known is None:
-        builder = builder_of(program, directives)
-        regions = regions_of(builder)
-        known = _laid_out(program, builder, regions) if are_placed(regions) else None
-    return known[0] if known is not None and known[1] else None
-
-
-def _laid_out(program: Program, builder: DataflowBuilder, regions: Sequence[Region]) -> tuple[Network, bool]:
-    directives, network = builder.directives, fuse(_steps(builder, regions))
+    if (known := _lately.of(program, directives)) is not None:
+        return known
+    network = fuse(_steps(builder_of(program, directives)))
     network = sliced(joined_constants(network) if directives.tables else network, directives.slices)
-    return _lately.keep((network, are_placed(regions)), program, directives)
+    return _lately.keep(network, program, directives)
 
 
 def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:
@@ -162,9 +144,9 @@ def _placed(builder: DataflowBuilder, node: Node) -> StepId:
             assert_never(op)
 
 
-def _steps(builder: DataflowBuilder, regions: Sequence[Region]) -> list[Step]:
+def _steps(builder: DataflowBuilder) -> list[Step]:
     """All steps, operands first."""
-    placed = [*engines(regions)]
+    placed = list(engines(builder))
     rates = weights_rates(builder.directives, placed)
     shared = {place: (*one, rate) for one, rate in zip(placed, rates, strict=True) for place in one[0].nodes}
     for index, node in enumerate(builder.program.nodes):

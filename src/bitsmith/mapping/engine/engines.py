@@ -14,6 +14,7 @@ from operator import mul
 
 import numpy as np
 
+from bitsmith.base.lately import Lately
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid, Watched
 from bitsmith.dataflow.kinds import Replay, Source
@@ -48,6 +49,9 @@ _ABREAST = 2
 """Sums of a window that leave at once, where one in a cycle takes too many cycles."""
 
 
+_lately: Lately[list[Region]] = Lately(2)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
     """Units that share an engine with a ``row`` of multipliers, if there are ``cycles`` for it; ``needed`` with the best.
@@ -80,13 +84,15 @@ def regions_of(builder: DataflowBuilder, units: Sequence[Unit] | None = None) ->
     """Longest parts of the program that can share an engine; its ``units`` may be known, whatever reuse factors there are."""
     if not builder.directives.engine:
         return []
+    if (known := _lately.of(builder.program, builder.directives)) is not None:
+        return known
     left, regions = list(units_of(builder) if units is None else units), list[Region]()
     while left:
         longest = _longest(builder, left)
         if sum(unit.is_product for unit in longest) >= _LEAST_PRODUCTS:
             regions.append(_region(builder, longest))
         left = [unit for unit in left if unit not in (longest or left[:1])]
-    return regions
+    return _lately.keep(regions, builder.program, builder.directives)
 
 
 def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
@@ -295,16 +301,11 @@ def _places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tupl
     return words, {node: places[number] for node, number in numbers.items()}
 
 
-def engines(regions: Iterable[Region]) -> Iterator[tuple[Region, Row]]:
+def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, Row]]:
     """The regions that have cycles enough, with their multipliers."""
-    for region in regions:
+    for region in regions_of(builder):
         if region.row is not None:
             yield region, region.row
-
-
-def are_placed(regions: Sequence[Region]) -> bool:
-    """Return True if there are regions, and all of them have cycles enough."""
-    return bool(regions) and all(region.row is not None for region in regions)
 
 
 def _watched(builder: DataflowBuilder, region: Region) -> dict[NodeId, Watched]:
@@ -319,7 +320,7 @@ def _watched(builder: DataflowBuilder, region: Region) -> dict[NodeId, Watched]:
 
 def watched_in_engines(builder: DataflowBuilder) -> tuple[Program, frozenset[str]]:
     """The results that are watched in engines, as outputs of a program; and the layers that engines execute."""
-    placed = [region for region, _ in engines(regions_of(builder))]
+    placed = [region for region, _ in engines(builder)]
     found = {node: one.name for region in placed for node, one in _watched(builder, region).items()}
     layers = {builder.program.nodes[node].layer for region in placed for node in region.nodes}
     shown = tuple(Output(name, node) for node, name in found.items())

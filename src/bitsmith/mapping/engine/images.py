@@ -14,7 +14,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, builder_of
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.engine.engines import Region, engine_of, engines, regions_of
+from bitsmith.mapping.engine.engines import Region, engine_of, engines
 from bitsmith.mapping.engine.function import biases_of, token_function
 from bitsmith.mapping.engine.rows import Row
 from bitsmith.mapping.engine.steps import frac_of
@@ -31,7 +31,7 @@ def images_of(program: Program, other: Program, directives: Directives) -> list[
     own, theirs = builder_of(program, directives), builder_of(other, directives)
     if [type(node.op) for node in own.program.nodes] != [type(node.op) for node in theirs.program.nodes]:
         raise _refused("", "constants that are alike", "as many as the circuit has")
-    pairs = list(zip(engines(regions_of(own)), engines(regions_of(theirs)), strict=True))
+    pairs = list(zip(engines(own), engines(theirs), strict=True))
     _require_outside(own, theirs.program, [region for (region, _), _ in pairs])
     return [_words(own, region, row, others) for (region, row), (others, _) in pairs]
 
