@@ -151,11 +151,11 @@ def machine(values: IntArray) -> npt.NDArray[np.int64] | None:
 
 def short(values: IntArray) -> IntArray:
     """``values`` in 64-bit integers if all fit, read-only if they were not so."""
-    found = machine(values)
-    if found is None or found is values:
+    words = machine(values)
+    if words is None or words is values:
         return values
-    found.setflags(write=False)
-    return found
+    words.setflags(write=False)
+    return words
 
 
 def compact(array: Ints | npt.NDArray[np.int64]) -> Ints | npt.NDArray[np.int64]:
