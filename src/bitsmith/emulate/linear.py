@@ -31,9 +31,6 @@ UNCOPIED = 1_000_000
 
 LEAST_COLUMNS = 256
 
-_FEW_COLUMNS = 16
-"""Columns from which on a product is as fast as one of many."""
-
 EXACT_BITS = NumberKind.FLOAT64.bits
 
 
@@ -169,9 +166,7 @@ def _wide(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
 
 
 def _product(weights: FloatArray, x: Float64s) -> Float64s:
-    """``weights`` times each matrix of ``x``: of few samples all positions at once, since BLAS is slow with narrow matrices."""
-    if x.ndim == 2 or x.shape[-1] >= _FEW_COLUMNS:
-        return np.asarray(np.matmul(weights, x))
+    """``weights`` times each matrix of ``x``, of all positions at once: BLAS is slow with the narrow ones of few samples."""
     rows = np.moveaxis(x, -2, 0)
     products = weights @ rows.reshape(len(rows), -1)
     return np.moveaxis(products.reshape(-1, *rows.shape[1:]), 0, -2)
