@@ -58,6 +58,15 @@ def test_arithmetic(seed: int) -> None:
     check(limbs.greatest(limbs.from_objects(x.reshape(10, 4), held(x)), 0), x.reshape(10, 4).max(0))
 
 
+@pytest.mark.parametrize("bits", [1, 29, 30, 31, 60, 61, 119])
+def test_limbs_that_only_repeat_signs_are_left_out(bits: int) -> None:
+    rng = random.Random(bits)
+    for x in (numbers(rng, bits), abs(numbers(rng, bits)), np.array([-(1 << bits), 0], dtype=object)):
+        few = limbs.narrowed(limbs.from_objects(x, 5))
+        check(few, x)
+        assert len(few) == -(-bits // limbs.BITS)
+
+
 @pytest.mark.parametrize("rounding", Rounding)
 @pytest.mark.parametrize("bits", [4, 40, 62, 63, 92, 93, 150])
 def test_shifts_and_rounding(rounding: Rounding, bits: int) -> None:

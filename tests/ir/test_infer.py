@@ -180,6 +180,19 @@ def test_scans_have_as_many_operands_as_their_bodies() -> None:
             build.scan(program, states, sequences)
 
 
+@pytest.mark.parametrize("most", [1, (1 << 63) - 1, 1 << 63, 1 << 200])
+def test_weights_are_read_only_machine_integers_where_all_fit(most: int) -> None:
+    builder = ProgramBuilder()
+    numbers = objects([[most, -1]])
+    builder.linear(builder.input("x", (1,), FixedFormat(signed=True, width=8, frac=0)), numbers)
+    op = builder.program([]).nodes[-1].op
+    assert isinstance(op, Linear)
+    assert op.weights.tolist() == numbers.tolist()
+    assert (op.weights.dtype == np.int64) == (most < 1 << 63)
+    assert not op.weights.flags.writeable
+    assert numbers.flags.writeable
+
+
 def test_weights_have_two_axes() -> None:
     kind = TensorType.of((2,), 0, -8, 7)
     infer(Linear(objects(np.ones((2, 3), np.int64)), np.zeros((2, 3), np.int64)), [kind])
