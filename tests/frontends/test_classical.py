@@ -15,8 +15,18 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from skl2onnx import to_onnx
-from sklearn import decomposition, ensemble, linear_model, neighbors, neural_network, preprocessing, svm
+from sklearn import (
+    decomposition,
+    ensemble,
+    gaussian_process,
+    linear_model,
+    neighbors,
+    neural_network,
+    preprocessing,
+    svm,
+)
 from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.gaussian_process import kernels
 from sklearn.pipeline import make_pipeline
 from tests.properties import few, judged
 
@@ -79,6 +89,59 @@ def _close(outputs: Numbers, wanted: Numbers) -> None:
     np.testing.assert_allclose(outputs.reshape(wanted.shape), wanted, atol=1e-4 * max(1.0, np.abs(wanted).max()))
 
 
+def test_probabilities_of_two_classes_are_those_of_the_fitted_odds() -> None:
+    x = np.random.default_rng(3).normal(size=(80, 2)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn says that others take this option's place
+        model = svm.SVC(probability=True, random_state=0).fit(x, np.where(x[:, 0] > 0.3, 5, 2))
+        slope, offset = model.probA_, model.probB_
+    label, shares = _evaluated(model, x)
+    np.testing.assert_array_equal(label.ravel(), model.predict(x))
+    _close(shares[:, 0], 1 / (1 + np.exp(offset - slope * model.decision_function(x))))
+    np.testing.assert_allclose(shares, model.predict_proba(x), atol=0.01)  # libsvm's iteration ends 0.0025 early
+
+
+@few("seed", range(30), 6)
+def test_transformers_by_powers(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.exp(rng.normal(size=(60, 3), scale=0.7)).astype(np.float32)
+    method = ("yeo-johnson", "box-cox")[seed % 2]
+    x = x if seed % 2 else x - rng.normal(size=3).astype(np.float32)
+    model = preprocessing.PowerTransformer(method=method, standardize=seed % 3 > 0).fit(x)
+    model.lambdas_[0] = rng.choice([model.lambdas_[0], 0.0, 2.0])
+    wanted = model.transform(x)
+    _close(_evaluated(model, x)[0], wanted)
+    around = make_pipeline(
+        preprocessing.StandardScaler(), preprocessing.PowerTransformer(), linear_model.LinearRegression()
+    )
+    around.fit(x, x[:, 0] * x[:, 1])
+    _close(_evaluated(around, x)[0], around.predict(x))
+    trees = make_pipeline(model, ensemble.RandomForestRegressor(4, random_state=0)).fit(x, x[:, 0])
+    far = np.abs(_evaluated(trees, x)[0].ravel() - trees.predict(x)) > 1e-4  # decided otherwise, at a threshold
+    assert far.mean() < 0.1
+
+
+@few("seed", range(30), 6)
+def test_gaussian_processes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(int(rng.integers(5, 25)), 3)).astype(np.float32)
+    parts = kernels.RBF(1.3), kernels.Matern(0.8, nu=(0.5, 1.5)[seed % 2]), kernels.RBF([1.0, 2.0, 0.5])
+    kernel = kernels.ConstantKernel(1.5) * parts[seed // 3 % 3] + kernels.WhiteKernel(0.1)
+    model = gaussian_process.GaussianProcessRegressor(kernel, alpha=0.1, optimizer=None, normalize_y=seed % 2 == 0)
+    model.fit(x, np.sin(x[:, 0]) + x[:, 1])
+    z = rng.normal(size=(50, 3)).astype(np.float32)
+    for source in (
+        (model, to_onnx(model, z[:1], options={id(model): {"optim": "cdist"}})) if seed // 3 % 3 != 1 else (model,)
+    ):
+        _close(_evaluated(source, z)[0], model.predict(z))
+
+
+def test_components_of_kernels() -> None:
+    x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+    model = decomposition.KernelPCA(2, kernel="rbf", gamma=0.3).fit(x)
+    _close(_evaluated(model, x[:9])[0], model.transform(x[:9]))
+
+
 Change = Callable[[dict[str, Any]], object]
 
 WRONG: dict[str, tuple[Change, type[BitsmithError], str]] = {
@@ -86,7 +149,7 @@ WRONG: dict[str, tuple[Change, type[BitsmithError], str]] = {
     "vectors": (lambda own: own["support_vectors"].append(0.5), ModelFileError, "numbers of support vectors"),
     "coefficients": (lambda own: own["coefficients"].append(0.5), ModelFileError, "coefficients for"),
     "pairs": (lambda own: own["rho"].append(0.5), ModelFileError, "coefficients for"),
-    "probabilities": (lambda own: own.update(prob_a=[1.0], prob_b=[1.0]), UnsupportedError, "without probability"),
+    "probabilities": (lambda own: own.update(prob_a=[1.0] * 3, prob_b=[1.0] * 3), UnsupportedError, "CalibratedClass"),
     "classes": (lambda own: own["vectors_per_class"].append(1), ModelFileError, "coefficients for"),
     "no labels": (lambda own: own.pop("classlabels_ints"), ModelFileError, "no labels"),
 }

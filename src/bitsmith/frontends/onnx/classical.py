@@ -106,7 +106,11 @@ def entry(call: Call, data: Known, numbers: Value) -> Value:
     """The entry of a list with the number that each sample has; of a list of words that number itself."""
     listed = data.array()
     if listed.size != listed.shape[-1] or math.prod(numbers.shape) != 1 or numbers.batch is None:
-        raise UnsupportedError("several elements at computed indices", accepted="one index per sample, and a list")
+        raise UnsupportedError(
+            "several elements at computed indices",
+            accepted="one index per sample, and a list",
+            remedy="of neighbors of scikit-learn give the live estimator",
+        )
     if data.words:
         call.say(f"{call.name} gives the position of a word, not the word: {_numbered(data.words)}.")
         return replace(numbers, kind=Kind.STRING)

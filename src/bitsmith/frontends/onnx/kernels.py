@@ -7,9 +7,11 @@ from itertools import combinations
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import label_of, label_of_greatest, labels, numbers, posted
+from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.arithmetic import multiply, power
 from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.selection import concatenate
@@ -38,19 +40,46 @@ def _kernels(call: Call) -> Value | None:
     vectors = listed.reshape(-1, features)
     build = call.build.within("kernel")
     if kind == "RBF":
-        # A square of a distance is a weighted sum of features and their squares.
-        weights = np.concatenate([np.full_like(vectors.T, -gamma), 2 * gamma * vectors.T])
-        both = concatenate(build, [multiply(build, x, x), x], -1)
-        bias = as_weights(-gamma * (vectors**2).sum(axis=1))
-        return build.emit(
-            Activation("exponential"), build.emit(Dense(as_weights(weights), bias), both, suffix="distance")
-        )
+        return build.emit(Activation("exponential"), _squared_distances(build, x, vectors, -gamma))
     scale = 1.0 if kind == "LINEAR" else gamma
     shift = None if kind == "LINEAR" else as_weights(np.full(len(vectors), offset))
     products = build.emit(Dense(as_weights(vectors.T * scale), shift), x, suffix="product")
     if kind == "POLY":
         return power(build, products, constant(degree))
     return products if kind == "LINEAR" else build.emit(Activation("tanh"), products)
+
+
+def _squared_distances(build: Builder, x: Value, points: Floats, scale: float) -> Value:
+    """Squares of the distances from ``points`` (points, features): weighted sums of features and their squares."""
+    weights = np.concatenate([np.full_like(points.T, scale), -2 * scale * points.T])
+    both = concatenate(build, [multiply(build, x, x), x], -1)
+    layer = Dense(as_weights(weights), as_weights(scale * (points**2).sum(axis=1)))
+    return build.emit(layer, both, suffix="distance")
+
+
+def _distances(call: Call) -> Value:
+    """Distances from constant points."""
+    metric = call.attributes.text("metric", "sqeuclidean")
+    if metric not in ("euclidean", "sqeuclidean"):
+        raise UnsupportedError(f"the distance {metric[:50]!r}", accepted="euclidean, sqeuclidean")
+    squares = _squared_distances(call.build, call.tensor(0), call.weights(1, "the points"), 1.0)
+    return squares if metric == "sqeuclidean" else power(call.build, squares, constant(0.5))
+
+
+def _scanned_distances(call: Call) -> tuple[Value, Value]:
+    """Squared distances of the samples from each of constant points, as scikit-learn's models are exported; the samples."""
+    body, points = call.node.bodies.get("body"), call.operand(1)
+    kinds = {node.operator for node in body.nodes} if body is not None else set()
+    axes = [one().array().tolist() for one in body.constants.values()] if body is not None else []
+    if kinds != {"Identity", "Sub", "ReduceSumSquare"} or axes != [[1]] or not isinstance(points, Known):
+        raise UnsupportedError(
+            "loops are not translated",
+            accepted="squared distances from constant points",
+            remedy="of a recurrent network use LSTM, GRU or RNN; of scikit-learn give the live estimator",
+        )
+    call.attributes.ignore("body", "num_scan_inputs")
+    squares = _squared_distances(call.build, call.tensor(0), call.weights(1, "the points"), 1.0)
+    return call.tensor(0), call.build.permuted(squares, (1, 0), "by_point")
 
 
 def _weighted(call: Call, coefficients: Floats, bias: Floats) -> Value:
@@ -76,11 +105,14 @@ def _classifier(call: Call) -> tuple[Value | None, ...]:
     Of two classes the second has the score that is positive for the first: so says onnxruntime.
     """
     listed, vectors = labels(call, "classlabels_ints"), call.attributes.integers("vectors_per_class")
-    if numbers(call, "prob_a", ()).size or numbers(call, "prob_b", ()).size:
-        raise UnsupportedError(
-            "probabilities of pairs of classes", accepted="scores", remedy="fit it without probability"
-        )
+    slopes, offsets = numbers(call, "prob_a", ()), numbers(call, "prob_b", ())
     classes = listed.array().size
+    if (slopes.size or offsets.size) and not (classes == 2 and slopes.size == offsets.size == 1):
+        raise UnsupportedError(
+            "probabilities of pairs of classes",
+            accepted="scores, or two classes",
+            remedy="fit it without probability, or within CalibratedClassifierCV",
+        )
     coefficients, bias = numbers(call, "coefficients"), numbers(call, "rho")
     if not vectors:
         scores = _weighted(call, coefficients.reshape(classes, -1), np.resize(bias, classes))
@@ -102,12 +134,27 @@ def _classifier(call: Call) -> tuple[Value | None, ...]:
     if classes == 2:
         if call.wanted[0]:
             label = label_of(call, listed, compare(build, Relation.LE, scores, constant(0.0), "second"))
+        if slopes.size:
+            call.say(
+                f"{call.name} gives probabilities by the fitted odds; libsvm's iteration ends up to 1 % beside these."
+            )
+            odds = Dense(as_weights([[-slopes[0], slopes[0]]]), as_weights([-offsets[0], offsets[0]]))
+            probabilities = call.build.emit(Activation("sigmoid"), call.build.emit(odds, scores, suffix="odds"))
+            return label, posted(call, probabilities)
         return label, posted(call, call.build.emit(Dense(as_weights([[-1.0, 1.0]])), scores, suffix="both"))
     wins = compare(build, Relation.GT, scores, constant(0.0))
     signs = np.array([[(k == i) - (k == j) for k in range(classes)] for i, j in pairs], np.float64)
     votes = build.emit(Dense(as_weights(signs), as_weights(np.arange(classes))), wins)
     return label_of_greatest(call, listed, votes), posted(call, scores)
 
+
+DISTANCES: dict[str, Translation] = {"CDist": Translation(_distances, "Multiply, Concatenate, Dense and Power")}
+"""Operators of the domain ``com.microsoft``, by name."""
+
+LOOPS: dict[str, Translation] = {
+    "Scan": Translation(_scanned_distances, "Multiply, Concatenate and Dense, of distances")
+}
+"""Operators of ONNX's own domain, by name."""
 
 MACHINES: dict[str, Translation] = {
     "SVMRegressor": Translation(_regressor, "Dense and Activation"),

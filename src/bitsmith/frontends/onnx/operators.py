@@ -13,7 +13,7 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.constants import CONSTANTS
 from bitsmith.frontends.onnx.graph import MAX_NODES, Node
-from bitsmith.frontends.onnx.kernels import MACHINES
+from bitsmith.frontends.onnx.kernels import LOOPS, MACHINES
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.qlinear import MICROSOFT, QLINEAR, REFUSED
@@ -46,6 +46,7 @@ OPERATORS: dict[str, Translation] = {
     **ARITHMETIC,
     **ATTENTION,
     **CONSTANTS,
+    **LOOPS,
     **NORMALIZATIONS,
     **PLACES,
     **QLINEAR,
@@ -67,10 +68,6 @@ CLASSICAL_OPERATORS = {**CLASSICAL, **MACHINES, **TREES}
 _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
 
 _REMEDIES = {
-    "Scan": (
-        "loops are not translated",
-        "of a recurrent network use LSTM, GRU or RNN; of neighbors of scikit-learn give the live estimator",
-    ),
     "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),
     "Unique": _SEQUENCES,
     "Compress": _SEQUENCES,

@@ -18,6 +18,7 @@ from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
 from bitsmith.frontends.trees.discriminants import discriminant, read_neighbors
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
+from bitsmith.frontends.trees.powers import read_powers
 from bitsmith.frontends.trees.scalers import before_scaling
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
@@ -191,14 +192,16 @@ def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
         return reader(model, name)
     if "MultiOutputClassifier" in (base.__name__ for base in type(model).__mro__):
         return _beside([read_sklearn(each, allow_approximate=allow_approximate) for each in model.estimators_], name)
-    steps = list(getattr(model, "steps", ()))
-    if steps and _reader(steps[-1][1]) is not None:
-        last, before = read_sklearn(steps[-1][1], allow_approximate=allow_approximate), [step for _, step in steps[:-1]]
-        if not before:
-            return last
-        scaled = before_scaling(last, before, int(model.n_features_in_))
-        return scaled or _joined(_by_onnx(model[:-1], name, allow_approximate=allow_approximate), last)
-    return _by_onnx(model, name, allow_approximate=allow_approximate)
+    steps = [step for _, step in getattr(model, "steps", ())]
+    own = next((number for number, step in enumerate(steps) if _reader(step) is not None), None)
+    if own is None:
+        return _by_onnx(model, name, allow_approximate=allow_approximate)
+    network = read_sklearn(steps[own], allow_approximate=allow_approximate)
+    if before := steps[:own]:
+        scaled = before_scaling(network, before, int(model.n_features_in_))
+        network = scaled or _joined(_by_onnx(model[:own], name, allow_approximate=allow_approximate), network)
+    rest = model[own + 1 :]
+    return _joined(network, read_sklearn(rest, allow_approximate=allow_approximate)) if rest.steps else network
 
 
 def _reader(model: Any) -> Callable[[Any, str], Network] | None:
@@ -208,6 +211,8 @@ def _reader(model: Any) -> Callable[[Any, str], Network] | None:
         return _isolation
     if "KNeighborsMixin" in bases and hasattr(model, "predict"):
         return read_neighbors
+    if "PowerTransformer" in bases:
+        return read_powers
     if (kind := _kind(model)) is not None and hasattr(model, "predict"):  # embeddings have other results than sums
         bagged = map(_kind, model.estimators_ if kind.read is _bagged else ())
         return _trees if all(each is not None and each.plain for each in bagged) else None
