@@ -46,6 +46,19 @@ def test_the_size_is_that_of_explain(io_type: IOTypeName, reuse: int, interval: 
     assert f"about {found.size.lut:,} LUT" in text and f"{50_000_000 // interval:,} per second at 50 MHz" in text
 
 
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+def test_a_reuse_factor_that_nothing_needs_is_told(io_type: IOTypeName, x: Floats, tmp_path: Path) -> None:
+    """Products with few constants take less area side by side, unless the strategy has them share multipliers."""
+    intervals = dict[tuple[int, str], int]()
+    for reuse, strategy in ((1, "Latency"), (2, "Latency"), (2, "Resource"), (2, "DistributedArithmetic")):
+        options: dict[str, Any] = {"weights": WEIGHTS, "bits": 7, "io_type": io_type, "reuse_factor": reuse}
+        found = bitsmith.convert(NETWORK, tmp_path, None, x, strategy=strategy, **options).estimate()
+        intervals[reuse, strategy] = found.interval
+        told = "ReuseFactor 2 allows a result every 2 cycles, and there is one in each" in str(found)
+        assert told == ((reuse, strategy) == (2, "Latency"))
+    assert intervals[2, "Latency"] == 1 < intervals[2, "Resource"] == 2
+
+
 def test_what_does_not_fit_says_so(x: Floats, tmp_path: Path) -> None:
     found = bitsmith.convert(NETWORK, tmp_path, None, x, weights=WEIGHTS, part="ice40up5k").estimate()
     assert not found.fits and "does not fit ice40up5k" in str(found)

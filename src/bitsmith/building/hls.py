@@ -16,6 +16,7 @@ from bitsmith.building.capacity import Room, refused_word, unrolled_products
 from bitsmith.building.csim import HlsCode, in_words, output_types
 from bitsmith.building.hls_system import hls_core
 from bitsmith.building.job import Job
+from bitsmith.building.notes import notes_on_reuse
 from bitsmith.building.plan import Plan
 from bitsmith.building.stages import Sections, Stage, together
 from bitsmith.building.system import bitstream as system_bitstream
@@ -247,6 +248,7 @@ class _Hls:
         notes += (
             [] if self.too_wide is None else [f"The tool would refuse {self.too_wide.found}: {self.too_wide.remedy}."]
         )
+        notes += notes_on_reuse(self._job.program, self._job.directives, self.code.project.interval)
         if self.code.project.interval is None:
             notes.append(
                 f"No interval is planned: {driver.tool} alone decides how far samples overlap, which its manual leaves open. "

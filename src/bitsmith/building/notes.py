@@ -13,9 +13,12 @@ from bitsmith.config import IOType
 from bitsmith.config.values import LAYERS, MEMORIES, RANGES, is_monitored
 from bitsmith.devices import Family
 from bitsmith.devices.protection import Protection
+from bitsmith.ir import ops
+from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy, Weights
-from bitsmith.mapping.directives import possible_parallelism
+from bitsmith.mapping.directives import Directives, possible_parallelism
+from bitsmith.mapping.folding import MultiplierStyle
 
 if TYPE_CHECKING:
     from bitsmith.building.design import Circuit
@@ -116,6 +119,21 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
             )
 
 
+def notes_on_reuse(program: Program, directives: Directives, interval: int | None) -> Iterator[str]:
+    """A note on reuse factors where there is a result in every cycle, as products side by side take less area."""
+    factors = (
+        directives.reuse_factor(node.layer)
+        for node in program.nodes
+        if isinstance(node.op, ops.Linear) and directives.multiplier_style(node.layer) is MultiplierStyle.CHEAPEST
+    )
+    most = max(factors, default=1)
+    if interval == 1 and most > 1:
+        yield (
+            f"ReuseFactor {most} allows a result every {most} cycles, and there is one in each: products with these constants "
+            "take less area side by side. Strategy 'Resource' has them share multipliers all the same."
+        )
+
+
 def notes_on_circuit(circuit: Circuit, job: Job, family: Family, budget_ns: float) -> Iterator[str]:
     """Reasons why a circuit may miss its clock, or the latency that the user wants; and what its engines wait for."""
     target = job.target
@@ -132,6 +150,7 @@ def notes_on_circuit(circuit: Circuit, job: Job, family: Family, budget_ns: floa
             f"clock leaves {budget_ns:.1f}: a period of about {target.clock_period_ns + missing:.1f} ns may be reached."
         )
     yield from map(str, circuit.fetched)
+    yield from notes_on_reuse(job.program, job.directives, circuit.cycles[1])
     if circuit.over_budget:
         yield (
             f"{circuit.over_budget} operations (wide products or sums) take longer than the clock period by the delay model "

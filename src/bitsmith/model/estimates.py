@@ -10,6 +10,7 @@ from functools import cached_property
 
 from bitsmith.building.design import circuit
 from bitsmith.building.job import Target
+from bitsmith.building.notes import notes_on_reuse
 from bitsmith.estimate.fetched import FetchedEngine, fetched_engines
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, packed_luts
@@ -73,9 +74,9 @@ class Estimate(Shown):
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """Notes on what engines wait for, and on layers that ask for one and have too few cycles: these are side by side here."""
+        """Notes on reuse factors without use, on what engines wait for, and on layers side by side for lack of cycles."""
         if not self.directives.engine:
-            return ()
+            return tuple(notes_on_reuse(self.program, self.directives, self.interval))
         program = drop_dead(self.program, keep_probes=False)
         lacking = lacking_cycles(regions_of(builder_of(program, self.directives)), self.directives)
         beside = [] if lacking is None else [f"Layers are counted side by side, which a build refuses: {lacking}"]
