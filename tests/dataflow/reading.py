@@ -33,16 +33,11 @@ _PORT = re.compile(r"%(\d+)(?:\.(\d+))?")
 
 
 def _read_loaded(text: str) -> LoadableWeights:
-    layer, name, matrix, *words = _tokens(json.loads(text))
-    rows, columns = read_tuple(matrix)
-    steps, groups, lo, hi, frac, across = map(int, words[:6])
-    blocks, names = tuple(map(read_tuple, words[6:])), (read_name(layer), read_name(name))
-    return LoadableWeights(*names, (rows, columns), steps, groups, lo, hi, frac, blocks, across)
+    return _record(LoadableWeights, json.loads(json.loads(text)))
 
 
 def _read_stored(text: str) -> StoredWeights:
-    gap, raw = json.loads(text).split(maxsplit=1)
-    return StoredWeights(read_array(raw), int(gap))
+    return _record(StoredWeights, json.loads(json.loads(text)))
 
 
 def _read_parts(text: str) -> tuple[tuple[int, int], ...]:
@@ -51,22 +46,22 @@ def _read_parts(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def _read_layers(text: str) -> tuple[EngineLayer, ...]:
-    return tuple(_read_layer(*row) for row in json.loads(json.loads(text)))
+    return tuple(_record(EngineLayer, row) for row in json.loads(json.loads(text)))
 
 
-def _read_layer(
-    name: str, op: str, grid: str, numbers: str, flags: str, weights: str, bias: str, choices: str, *watched: Any
-) -> EngineLayer:
-    (rows, columns), window = read_tuple(grid), _read_step(json.dumps(op))
-    if not isinstance(window, ops.Window):
-        raise ProgramError(f"the op {op}", accepted="window")
-    pitch, channels, blocks, source, target, abreast, down, across, *ends = read_tuple(numbers)
-    greatest, apart, outside, apiece = map(bool, read_tuple(flags))
-    arrays = read_array(weights), read_array(bias), read_array(choices)
-    seen = Watched(read_name(watched[0]), *watched[1:]) if watched else None
-    ranges = tuple(zip(ends[::2], ends[1::2], strict=True))
-    at = source, target, ranges, apart, outside, seen, (down, across), apiece, abreast
-    return EngineLayer(read_name(name), window, (rows, columns), pitch, channels, blocks, *arrays, greatest, *at)
+def _record(kind: Callable[..., Any], values: Sequence[object]) -> Any:
+    """The record of a kind whose fields hold ``values``."""
+    return kind(*(_field(str(each.type), value) for each, value in zip(fields(kind), values, strict=True)))
+
+
+def _field(annotation: str, value: Any) -> object:
+    if annotation in ("Ints", "IntArray"):
+        return read_array(value)
+    if annotation == "ops.Window":
+        return _read_step(json.dumps(value))
+    if annotation == "Watched | None" and value is not None:
+        return _record(Watched, value)
+    return tuple(_field("", each) for each in value) if isinstance(value, list) else value
 
 
 def _read_step(text: str) -> Op:

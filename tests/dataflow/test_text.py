@@ -31,7 +31,7 @@ SMALL = """\
   output y1 %0
 }
 %9 = sink %8.1 name=y
-%10 = source name="w 0" loaded="dense kernel (4,3) 2 1 -8 7 4 1 (0)" gives (2) (2,3) 4 -8 7
+%10 = source name="w 0" loaded="[\\"dense\\", \\"kernel\\", [4, 3], 2, 1, -8, 7, 4, [[0]], 1]" gives (2) (2,3) 4 -8 7
 """
 
 

@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, fields
-from itertools import chain
+from dataclasses import fields, is_dataclass
 from typing import cast
 
-from bitsmith.dataflow.engine_layer import EngineLayer
+import numpy as np
+
 from bitsmith.dataflow.processes import Network, gives_back, kind_name
-from bitsmith.dataflow.replay import StoredWeights
-from bitsmith.dataflow.tokens import LoadableWeights, Stream
+from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import text as programs
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Program
@@ -32,49 +31,24 @@ from bitsmith.ir.text import write_array, write_name, write_op, write_tuple
 from bitsmith.ir.types import objects
 
 
-def _write_loaded(value: object) -> str:
-    loaded = cast(LoadableWeights, value)
-    numbers = (loaded.steps, loaded.groups, loaded.lo, loaded.hi, loaded.frac, loaded.across)
-    names = map(write_name, (loaded.layer, loaded.name))
-    return json.dumps(
-        " ".join([*names, write_tuple(loaded.matrix), *map(str, numbers), *map(write_tuple, loaded.blocks)])
-    )
+def _write_record(value: object) -> str:
+    """A record, or several, as JSON within a string: what its fields hold, in their order."""
+    return json.dumps(json.dumps(_held(value)))
 
 
-def _write_stored(value: object) -> str:
-    stored = cast(StoredWeights, value)
-    return json.dumps(f"{stored.gap} {write_array(stored.raw)}")
+def _held(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return write_array(value)
+    if isinstance(value, Op):
+        return write_op(value)
+    if is_dataclass(value):
+        return [_held(getattr(value, each.name)) for each in fields(value)]
+    return [*map(_held, value)] if isinstance(value, tuple) else value
 
 
 def _write_parts(value: object) -> str:
     parts = cast(tuple[tuple[int, int], ...], value)
     return write_tuple(tuple(number for part in parts for number in part))
-
-
-def _write_layers(value: object) -> str:
-    """Layers of an engine: a list of the text of their fields each, within a string."""
-    return json.dumps(json.dumps([_fields(layer) for layer in cast(tuple[EngineLayer, ...], value)]))
-
-
-def _fields(layer: EngineLayer) -> list[object]:
-    places = (
-        layer.pitch,
-        layer.channels,
-        layer.blocks,
-        layer.source,
-        layer.target,
-        layer.abreast,
-        *layer.parts,
-        *chain(*layer.ranges),
-    )
-    ends = tuple(map(int, (layer.greatest, layer.apart, layer.outside, layer.apiece)))
-    return [
-        write_name(layer.name),
-        write_op(layer.op),
-        *map(write_tuple, (layer.grid, places, ends)),
-        *map(write_array, (layer.weights, layer.bias, layer.choices)),
-        *((write_name(layer.watched.name), *astuple(layer.watched)[1:]) if layer.watched else ()),
-    ]
 
 
 def _write_step(value: object) -> str:
@@ -88,10 +62,10 @@ _WRITERS: dict[object, Callable[[object], str]] = {
     "Ints": write_array,
     "IntArray": write_array,
     "Numbers": write_array,
-    "LoadableWeights | None": _write_loaded,
-    "StoredWeights | None": _write_stored,
+    "LoadableWeights | None": _write_record,
+    "StoredWeights | None": _write_record,
     "tuple[tuple[int, int], ...]": _write_parts,
-    "tuple[EngineLayer, ...]": _write_layers,
+    "tuple[EngineLayer, ...]": _write_record,
     "ops.Window": _write_step,
     "ops.Sum | ops.AMax": _write_step,
 }
