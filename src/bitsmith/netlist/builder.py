@@ -74,7 +74,7 @@ class NetlistBuilder(WordStore):
             return self.add(x, minus_y)
         constant = self.value(x)
         if constant is not None:
-            return self._constant_minus(constant, y)
+            return self.add_constant(y, constant, negated=True)
         minus_x = self._negated(x)
         if minus_x is not None:
             return self.neg(self.add(minus_x, y))
@@ -84,22 +84,20 @@ class NetlistBuilder(WordStore):
         """``-x``."""
         return self.sub(self.constant(0), x)
 
-    def add_constant(self, x: WordRef, value: int) -> WordRef:
-        """``x + value``; joins a constant that ``x`` is already the sum with."""
-        if not value:
+    def add_constant(self, x: WordRef, value: int, *, negated: bool = False) -> WordRef:
+        """``value + x``, or ``value - x``; joins a constant that ``x`` is already the sum with."""
+        if not (value or negated):
             return x
-        given = self.value(x)
+        sign, given = -1 if negated else 1, self.value(x)
         if given is not None:
-            return self.constant(given + value)
+            return self.constant(value + sign * given)
         cell = self._cells[x.word]
         if isinstance(cell, cells.AddSub) and self._is_exact(x.word):
-            inner = self.value(cell.b)
-            if inner is not None:
-                return self.add_constant(cell.a.shifted(x.shift), (inner << x.shift) + value)
-            inner = self.value(cell.a)
-            if inner is not None:
-                return self._constant_minus((inner << x.shift) + value, cell.b.shifted(x.shift))
-        return self._sum(x, self.constant(value), subtract=False)
+            for constant, other, minus in ((cell.b, cell.a, negated), (cell.a, cell.b, not negated)):
+                if (inner := self.value(constant)) is not None:
+                    return self.add_constant(other.shifted(x.shift), value + sign * (inner << x.shift), negated=minus)
+        operands = (self.constant(value), x) if negated else (x, self.constant(value))
+        return self._sum(*operands, subtract=negated)
 
     def scale(self, x: WordRef, factor: int) -> WordRef:
         """``x * factor``, in shifts and adders."""
@@ -345,18 +343,6 @@ class NetlistBuilder(WordStore):
         if isinstance(cell, cells.AddSub) and cell.subtract and self.value(cell.a) == 0 and self._is_exact(x.word):
             return cell.b.shifted(x.shift)
         return None
-
-    def _constant_minus(self, value: int, y: WordRef) -> WordRef:
-        """``value - y``; joins a constant that ``y`` is already the sum with."""
-        cell = self._cells[y.word]
-        if isinstance(cell, cells.AddSub) and self._is_exact(y.word):
-            inner = self.value(cell.b)
-            if inner is not None:
-                return self._constant_minus(value - (inner << y.shift), cell.a.shifted(y.shift))
-            inner = self.value(cell.a)
-            if inner is not None:
-                return self.add_constant(cell.b.shifted(y.shift), value - (inner << y.shift))
-        return self._sum(self.constant(value), y, subtract=True)
 
     def _sum(self, x: WordRef, y: WordRef, subtract: bool) -> WordRef:
         """``x + y`` or ``x - y`` as an adder, their common trailing zeros left out."""
