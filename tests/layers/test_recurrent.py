@@ -26,7 +26,7 @@ from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from bitsmith.layers.resample import Pad
-from bitsmith.layers.settings import Settings
+from bitsmith.layers.settings import Bits, Settings
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.time_distributed import TimeDistributed
@@ -269,6 +269,18 @@ def test_calibrated_states_have_a_spare_bit_or_the_headroom_that_is_wanted(headr
     (scan,) = scans(compile_network(network, [x]).program)
     reached = scan.body.nodes[scan.body.inputs[1]].type.real_range()
     assert max(map(abs, reached)) == pytest.approx(headroom * np.abs(cells).max(), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", [SimpleRNN, GRU, LSTM])
+def test_states_have_bits_of_their_own_and_a_cell_has_the_steps_of_results(kind: type[Recurrent]) -> None:
+    layer, x = made(kind, 2, 3, 4), np.random.default_rng(0).normal(0, 1, (50, 8, 2))
+    steps = []
+    for bits in (Bits(8, 9), Bits(8, 9, 6), Bits(8, 9, 12)):
+        network = network_of(layer, [(8, 2)], Settings(bits=bits))
+        assert_exact(network, samples=2)
+        (scan,) = scans(compile_network(network, [x]).program)
+        steps.append([int(scan.body.nodes[index].type.frac.max()) for index in scan.body.inputs[: scan.states]])
+    assert steps[0] == steps[2] and [steps[1][0] + 3, *steps[1][1:]] == steps[0]
 
 
 def test_nodes_for_output_and_states_share_one_recurrence() -> None:

@@ -31,7 +31,16 @@ from bitsmith.config.reading import (
 from bitsmith.config.variables import ALL_VARIABLES, OTHER_VARIABLES
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Binning, Outliers, SoftmaxImplementation, Strategy, Weights
+from bitsmith.layers.settings import (
+    LEAST_BITS,
+    MOST_BITS,
+    Binning,
+    Bits,
+    Outliers,
+    SoftmaxImplementation,
+    Strategy,
+    Weights,
+)
 from bitsmith.layers.tables import MAX_ENTRIES
 
 DEFAULT = "default"
@@ -101,7 +110,7 @@ class HLSConfig:
         return replace(self, model=self.model.overlaid(other.model), names={**self.names, **names})
 
 
-_BUDGETS = ("weight", "result")
+_BUDGETS = tuple(field.name for field in fields(Bits))
 _SECTIONS = ("Model", "LayerType", "LayerName")
 _PROJECT_MARK = "HLSConfig"
 
@@ -246,10 +255,10 @@ _some_bits = partial(integer, least=LEAST_BITS, most=MOST_BITS)
 
 
 def read_bits(value: object, where: str, problems: Problems) -> dict[str, int]:
-    """A budget of ``auto``: one number for weights and results, or a dictionary with either or both."""
+    """A budget of ``auto``: one number for weights and results, or a dictionary with some of them and of states."""
     if not isinstance(value, Mapping):
         both = problems.attempt(partial(_some_bits, also=", or {weight: 6, result: 8}"), value, where)
-        return {} if both is None else dict.fromkeys(_BUDGETS, both)
+        return {} if both is None else {"weight": both, "result": both}
     section = Section.read(value, where, _BUDGETS, problems)
     found = {key: section.get(key, _some_bits) for key in section.values}
     return {key: bits for key, bits in found.items() if bits is not None}

@@ -27,7 +27,8 @@ def budgets(nodes: Iterable[NetworkNode]) -> dict[str, int]:
     least: dict[str, int] = {}
     for node in nodes:
         bits = node.settings.bits
-        least["result"] = min(bits.result, least.get("result", bits.result))
+        results = min(map(bits.of, {"result", *node.layer.variables()} - FACTORS))
+        least["result"] = min(results, least.get("result", results))
         if FACTORS.intersection(node.layer.variables()):
             least["weight"] = min(bits.weight, least.get("weight", bits.weight))
     return least

@@ -106,7 +106,7 @@ class Lowering:
         return np.maximum(self._plain_frac(variable, largest), least)
 
     def _plain_frac(self, variable: str, largest: float) -> int:
-        seen, most = self.seen(variable), self.settings.result_bits - 1
+        seen, most = self.seen(variable), min(self.settings.result_bits, self.settings.bits.of(variable)) - 1
         above = seen.read_above if self.settings.strategy is Strategy.SHARED else None
         amplitude = min(seen.read if above is None else above, largest)
         most += above is not None

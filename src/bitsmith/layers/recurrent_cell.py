@@ -288,7 +288,7 @@ class StateFormat:
         frac = lowering.result_frac(variable)
         frac = frac if least_frac is None else max(frac, least_frac)
         low, high = _SLACK * min(float(reach.least.min()), 0.0), _SLACK * max(float(reach.most.max()), 0.0)
-        if seen.measured and max(-low, high) > math.ldexp(1.0, lowering.settings.bits.result - 1 - frac):
+        if seen.measured and max(-low, high) > math.ldexp(1.0, lowering.settings.bits.of(variable) - 1 - frac):
             room = lowering.settings.headroom
             low, high = max(low, room * min(seen.lo, 0.0)), min(high, room * max(seen.hi, 0.0))
         largest = max(-low, high)

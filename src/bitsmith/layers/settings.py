@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.auto import AUTO_BITS
@@ -61,19 +61,31 @@ FACTORS = frozenset({"weight", "recurrent_weight", "peephole_weight", "scale", "
 
 @dataclass(frozen=True, slots=True)
 class Bits:
-    """Bits of relative accuracy that ``auto`` keeps: of trained factors, and of results and all that is added to them."""
+    """Bits of relative accuracy that ``auto`` keeps: of trained factors, and of results and all that is added to them.
+
+    A hidden ``state`` has those of results, if these are not more.
+    """
 
     weight: int = AUTO_BITS
     result: int = AUTO_BITS
+    state: int = MOST_BITS
 
     def __str__(self) -> str:
+        states = f", {self.state} of states" if self.state < self.result else ""
         if self.weight == self.result:
-            return f"{self.weight} bits of weights and results"
-        return f"{self.weight} bits of weights and {self.result} of results"
+            return f"{self.weight} bits of weights and results{states}"
+        return f"{self.weight} bits of weights and {self.result} of results{states}"
 
     def of(self, variable: str) -> int:
         """Those of ``variable``."""
-        return self.weight if variable in FACTORS else self.result
+        if variable in FACTORS:
+            return self.weight
+        return min(self.result, self.state) if variable == "state" else self.result
+
+    @property
+    def keys(self) -> dict[str, int]:
+        """The key of a configuration that says them."""
+        return {name: bits for name, bits in asdict(self).items() if name != "state" or bits < self.result}
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,17 +46,18 @@ _ENDS = {"price": len(PRICES) - 1, "table": len(TABLES) - 1, "room": len(ROOMS) 
 
 @dataclass(frozen=True, slots=True)
 class Dials:
-    """Bits of weights and results, and the numbers of the price of digits, of the size of tables and of the range of results."""
+    """Bits, and the numbers of the price of digits, of the size of tables and of the range of results."""
 
     weight: int = 16
     result: int = 16
     price: int = 0
     table: int = 0
     room: int = 0
+    state: int = MOST_BITS
 
     def turned(self, name: str) -> Dials | None:
         """The next setting of the dial ``name``; None at its end."""
-        value = getattr(self, name)
+        value = self.bits.of(name) if name == "state" else getattr(self, name)
         if name in _ENDS:
             return replace(self, **{name: value + 1}) if value < _ENDS[name] else None
         return replace(self, **{name: value - 1}) if value > LEAST_BITS else None
@@ -64,13 +65,11 @@ class Dials:
     @property
     def bits(self) -> Bits:
         """The bits."""
-        return Bits(self.weight, self.result)
+        return Bits(self.weight, self.result, self.state)
 
     def keys(self, common: Dials | None = None) -> dict[str, object]:
         """The keys of a configuration that say it, without those of ``common``."""
-        bits = {
-            name: count for name, count in asdict(self.bits).items() if not common or getattr(common, name) != count
-        }
+        bits = {name: count for name, count in self.bits.keys.items() if not common or getattr(common, name) != count}
         price = {} if common and common.price == self.price else {"DigitPrice": PRICES[self.price]}
         table = {} if (common or Dials()).table == self.table else self._of_tables()
         room = {} if common and common.room == self.room else {"Headroom": ROOMS[self.room]}
@@ -81,7 +80,7 @@ class Dials:
         return {"TableSize": "auto", "Binning": "auto"} if size is None else {"TableSize": size, "Binning": "centre"}
 
 
-_LAST = Dials(LEAST_BITS, LEAST_BITS, **_ENDS)
+_LAST = Dials(LEAST_BITS, LEAST_BITS, state=LEAST_BITS, **_ENDS)
 """The ends of all dials."""
 
 _LADDER = tuple(
@@ -308,7 +307,7 @@ def _keys(common: Dials, layers: Mapping[str, Dials]) -> dict[str, object]:
 def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
     """Layers and the names of their dials, but those that the user's configuration has turned."""
     assert source.changed is not None
-    probe = Dials(MOST_BITS, MOST_BITS - 1, **_ENDS)
+    probe = Dials(MOST_BITS, MOST_BITS - 1, state=MOST_BITS - 2, **_ENDS)
     for node in source.changed({"Model": probe.keys()}).nodes:
         if node.inner:
             continue
@@ -322,3 +321,5 @@ def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
             yield node.name, "result"
             if node.settings.headroom == ROOMS[probe.room]:
                 yield node.name, "room"
+        if "state" in node.layer.precisions and node.settings.bits.state == probe.state:
+            yield node.name, "state"

@@ -7,7 +7,7 @@ accuracy; reuse factors, and layers that take turns on multipliers, cost cycles 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
@@ -65,7 +65,7 @@ def _most_exact(source: Source, asked: Layouts, tried: Callable[[Layouts], Fit |
 
     def with_bits(bits: Bits) -> Point | None:
         tell(f"fit: {bits}")
-        keys = {"Model": {"Bits": asdict(bits)}}
+        keys = {"Model": {"Bits": bits.keys}}
         laid_out = Layouts(compiled_with(source, keys), asked.asked, asked.target, None)
         found = tried(laid_out)
         if found is None:

@@ -7,7 +7,7 @@ where a circuit does not fit with the layout that ``fit`` takes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Protocol
@@ -322,7 +322,7 @@ def points(source: Source, target: Target, yardstick: Yardstick, grid: Grid) -> 
     for bits in grid.bits:
         scores: dict[str, tuple[float, ...]] = {}
         for factor in sorted(set(grid.reuse)) or (None,):
-            keys = {"Model": {"Bits": asdict(bits), **({} if factor is None else {"ReuseFactor": factor})}}
+            keys = {"Model": {"Bits": bits.keys, **({} if factor is None else {"ReuseFactor": factor})}}
             laid_out = Layouts.of(compiled_with(source, keys), target)
             content = digest(to_text(laid_out.program))
             for layout in laid_out.ways(laid_out.part, near) if factor is None else (laid_out.as_asked,):

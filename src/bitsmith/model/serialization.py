@@ -380,7 +380,6 @@ def _decode_bits(value: Json) -> Bits:
         return Bits()
     if not isinstance(value, dict):
         raise ValueError("a budget of bits that is not an object")
-    bits = Bits(weight=int(str(value["weight"])), result=int(str(value["result"])))
-    if not all(LEAST_BITS <= each <= MOST_BITS for each in (bits.weight, bits.result)):
-        raise ValueError(f"a budget of {bits.weight} and {bits.result} bits")
-    return bits
+    if not all(LEAST_BITS <= int(str(each)) <= MOST_BITS for each in value.values()):
+        raise ValueError(f"a budget of {value} bits")
+    return Bits(**{name: int(str(each)) for name, each in value.items()})
