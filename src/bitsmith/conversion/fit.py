@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.base.progress import Progress, tell, users_line
+from bitsmith.building.job import Target
 from bitsmith.config import ConfigLike, HLSConfig, read_hls_config
 from bitsmith.config.model import loaded
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.conversion.exploration import test_data, with_open_bits
 from bitsmith.conversion.fitted import Fitted, beyond
+from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import ConfigError, FewSamplesWarning, InputDataError
@@ -29,7 +31,7 @@ from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
 from bitsmith.model.descent import Descent, Trial
-from bitsmith.model.estimates import planned_cycles
+from bitsmith.model.estimates import Estimate, planned_cycles
 from bitsmith.model.goal import Goal
 from bitsmith.model.points import Point, merged
 from bitsmith.options.signature import taking
@@ -57,6 +59,7 @@ _SHOWN = 12
 
 _NINETEEN_OF_TWENTY, _SURE = 1.96, 1.0
 """Standard errors within which 95 % of estimates are, and those that a loss to be expected must be below what is allowed."""
+
 
 _CHEAPER = 0.99
 """The most that a network may cost of the one before that is asked of held-out samples."""
@@ -166,7 +169,10 @@ def fitted(
     unchecked = replace(conversion, arguments={**conversion.arguments, "check": False})
     model, source = with_open_bits(unchecked, "fit", "give bits of single layers in the configuration, or none")
     watched = 0 if calibrated else _watched(len(fitting.inputs[0]))
-    final, interrupted = Descent(source, model.target, goal, fitting, search.tries), False
+    target = model.target if goal.fmax is None else _with_margin(model.target, goal.fmax)
+    project = replace(conversion.project, clock_uncertainty=target.clock_uncertainty)
+    conversion = replace(conversion, project=project)
+    final, interrupted = Descent(source, target, goal, fitting, search.tries), False
     descent = _apart(final, watched) if watched else final
     if search.resume is not None:
         descent.resume(search.resume)
@@ -236,7 +242,24 @@ def _on(conversion: Conversion, goal: Goal) -> Conversion:
         if None not in (said, value) and said != value:
             raise ConfigError(f"{said} in the arguments, {value} in the goal", where=name, remedy="keep one of the two")
     chosen = replace(project, part=wanted["part"] or project.part, board=wanted["board"] or project.board)
+    if goal.fmax is not None and chosen.clock_period_ns is None:
+        chosen = replace(chosen, clock_period_ns=1e3 / goal.fmax)
     return replace(conversion, project=chosen)
+
+
+def _with_margin(target: Target, fmax: float) -> Target:
+    """``target`` with stages so short that place and route reaches ``fmax`` if its clock is as much too slow as it ever was.
+
+    Raises:
+        ConfigError: nobody measured that for the family.
+    """
+    family = target.known_part.family
+    flow = family.place_and_route
+    if flow is None or flow.slower is None:
+        remedy = "give clock_period and clock_uncertainty"
+        raise ConfigError(f"a part of {family.name}", where="goal fmax", accepted="ECP5", remedy=remedy)
+    share = (1.0 - DEFAULT_CLOCK_UNCERTAINTY) * (1.0 - flow.slower) * 1e3 / (fmax * target.clock_period_ns)
+    return replace(target, clock_uncertainty=max(target.clock_uncertainty, 1.0 - share))
 
 
 def _parts(network: Network, data: Samples, goal: Goal, search: Search) -> tuple[Yardstick, Yardstick]:
@@ -397,9 +420,10 @@ class _Judge:
             point = laid_out.point(each, trial.configuration, trial.common.bits).scored(self.held, scores)
             planned = laid_out.program, each.directives, laid_out.target
             latency = planned_cycles(*planned)[0] if self.descent.goal.wants_latency else None
-            points.append(
-                replace(point, own=own, fitting=fitting, excess=max(trial.excess, *excesses), latency=latency)
-            )
+            excess, found = max(trial.excess, *excesses), replace(point, own=own, fitting=fitting, latency=latency)
+            if self.descent.goal.fmax is not None:
+                found = replace(found, clock_ps=math.ceil(1e6 / Estimate(*planned, known=each.size).least_mhz))
+            points.append(replace(found, excess=excess))
         return points
 
 

@@ -146,7 +146,8 @@ class Fitted(Exploration):
             able = [each for each in self.points if each.excess <= 0 and beyond(each, self.limits) == {name}]
             if able:
                 least = min(each.figures[name] for each in able)
-                yield f"{name}={least:,} instead of {self.limits[name]:,}"
+                asked = self.limits[name]
+                yield _clocks(least, asked) if name == "clock_ps" else f"{name}={least:,} instead of {asked:,}"
         able = [each for each in self.points if each.excess > 0 and not beyond(each, self.limits)]
         if able:
             near = min(able, key=lambda each: each.excess)
@@ -200,6 +201,10 @@ class Fitted(Exploration):
 
     def __repr__(self) -> str:
         return f"<Fitted: {self.verdict}>"
+
+
+def _clocks(least_ps: int, asked_ps: int) -> str:
+    return f"fmax={1e6 / least_ps:.4g} instead of {1e6 / asked_ps:.4g}"
 
 
 def _signed(loss: float) -> str:

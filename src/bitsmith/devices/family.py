@@ -144,6 +144,7 @@ class PlaceAndRoute:
         pins: the text of that file, for pins, an I/O standard and the clock's frequency in Hz (of the port ``clk``).
         routed: option that names the file which the packer reads.
         packer: makes the bitstream.
+        slower: how much slower than expected a circuit was at worst, as a share of that clock; None: not measured.
         options: how it places and routes.
         crowded: how it does where wires crowd around blocks; None if in the same way.
         board: name of our board that bitstreams are made for where the user names none.
@@ -160,6 +161,7 @@ class PlaceAndRoute:
     pins: Callable[[tuple[Pin, ...], str, int], str]
     routed: str
     packer: Packer
+    slower: float | None
     options: tuple[str, ...]
     crowded: Crowded | None
     board: str

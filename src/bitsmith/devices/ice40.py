@@ -92,6 +92,7 @@ _PLACE_AND_ROUTE = PlaceAndRoute(
         arguments=("{routed}", "{bitstream}"),
         suffix=".bin",
     ),
+    slower=None,
     options=(),
     crowded=None,
     board="ice40-hx8k-evn",

@@ -149,6 +149,7 @@ NEXUS = Family(
             arguments=("pack", "{routed}", "{bitstream}"),
             suffix=".bit",
         ),
+        slower=None,
         options=("--router", "router1"),
         crowded=None,
         board="crosslink-nx-evn",

@@ -48,16 +48,20 @@ class Estimate(Shown):
         directives: how it is laid out.
         target: its part and clock.
         rough: no circuit is made for the size.
+        known: the size, where it is.
     """
 
     program: Program
     directives: Directives
     target: Target
     rough: bool = False
+    known: Size | None = None
 
     @cached_property
     def size(self) -> Size:
         """Look-up tables, flip-flops, multiplier and memory blocks, and the layers' shares of look-up tables."""
+        if self.known is not None:
+            return self.known
         if not self.rough:
             return size_of(self.program, self.directives, self.target)
         program, family = drop_dead(self.program, keep_probes=False), self.target.known_part.family
@@ -106,6 +110,12 @@ class Estimate(Shown):
         correction = self.target.known_part.family.correction
         factor = 1.0 if correction is None or correction.fmax is None else correction.fmax.factor
         return factor * 1e3 / (self.size.routed_ns or self.target.clock_period_ns)
+
+    @property
+    def least_mhz(self) -> float:
+        """The clock that is reached even if the estimate is as wrong as it was at worst; 0 if nobody measured that."""
+        flow = self.target.known_part.family.place_and_route
+        return 0.0 if flow is None or flow.slower is None else self.fmax_mhz * (1.0 - flow.slower)
 
     @cached_property
     def latency(self) -> int:

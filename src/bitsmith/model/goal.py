@@ -44,6 +44,8 @@ class Goal:
         latency_ns: the same in nanoseconds, at the clock of the conversion.
         interval: most cycles from one result to the next.
         frames_per_second: fewest results in a second, at the clock of the conversion.
+        fmax: least clock in MHz that place and route is to reach, also where its estimate is as wrong as it ever was. It is the
+            clock of the conversion unless that has another.
         part: part that must hold the circuit, with room for routing.
         board: board, whose part must.
         minimize: figure that is to be least: ``lut``, ``ff``, ``dsp``, ``bram``, ``interval`` or ``latency``.
@@ -60,6 +62,7 @@ class Goal:
     latency_ns: float | None = None
     interval: int | None = None
     frames_per_second: float | None = None
+    fmax: float | None = None
     part: str | None = None
     board: str | Path | None = None
     minimize: Minimized = "lut"
@@ -140,6 +143,8 @@ class Goal:
         if self.frames_per_second is not None:
             most = int(1e9 / (self.frames_per_second * clock_ns) + _ROUNDING)
             bounds["interval"] = min(bounds["interval"] or _MANY, most)
+        if self.fmax is not None:
+            bounds["clock_ps"] = int(1e6 / self.fmax + _ROUNDING)
         return {name: most for name, most in bounds.items() if most is not None}
 
     def cost(self, size: Size, part: Part) -> float:
@@ -161,7 +166,7 @@ _NUMBERS: tuple[tuple[str, float, type[int] | tuple[type[int], type[float]]], ..
     *((name, 0, int) for name in ("lut", "ff", "dsp", "bram")),
     *((name, 1, int) for name in ("latency", "interval")),
     ("latency_ns", 0.0, (int, float)),
-    ("frames_per_second", 1e-9, (int, float)),
+    *((name, 1e-9, (int, float)) for name in ("frames_per_second", "fmax")),
 )
 """Bounds that are numbers, the least of each, and its types."""
 

@@ -88,6 +88,7 @@ class Point:
         fitting: scores on the data that were fitted on.
         excess: by how much the metric is worse than a goal allows, on the worse of both parts of the data.
         latency: cycles from a sample to its result; None where no goal wants them.
+        clock_ps: the period that is reached even if its estimate is as wrong as it ever was; None where no goal wants it.
     """
 
     compiled: Translated
@@ -103,6 +104,7 @@ class Point:
     fitting: tuple[float, ...] = ()
     excess: float = 0.0
     latency: int | None = None
+    clock_ps: int | None = None
 
     def scored(self, yardstick: Yardstick, scores: tuple[float, ...]) -> Point:
         """The circuit with what the test data of ``yardstick`` say of it."""
@@ -123,7 +125,8 @@ class Point:
         """Area and speed, by the names of the bounds of goals."""
         size = self.size
         area = {"lut": packed_luts(size, self.part), "ff": size.ff, "dsp": size.dsp, "bram": size.bram}
-        return {**area, "interval": size.interval, **({} if self.latency is None else {"latency": self.latency})}
+        wanted = {"latency": self.latency, "clock_ps": self.clock_ps}
+        return {**area, "interval": size.interval, **{name: most for name, most in wanted.items() if most is not None}}
 
     def rank(self, minimized: str) -> tuple[float, ...]:
         """The figure that is to be least, and then interval, area and loss: of several points the least rank is the best."""
