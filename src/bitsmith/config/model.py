@@ -31,16 +31,7 @@ from bitsmith.config.reading import (
 from bitsmith.config.variables import ALL_VARIABLES, OTHER_VARIABLES
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.settings import (
-    LEAST_BITS,
-    MOST_BITS,
-    Binning,
-    Bits,
-    Outliers,
-    SoftmaxImplementation,
-    Strategy,
-    Weights,
-)
+from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Binning, Outliers, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.tables import MAX_ENTRIES
 
 DEFAULT = "default"
@@ -110,7 +101,7 @@ class HLSConfig:
         return replace(self, model=self.model.overlaid(other.model), names={**self.names, **names})
 
 
-_BUDGETS = tuple(field.name for field in fields(Bits))
+_BUDGETS = ("weight", "result", "state")
 _SECTIONS = ("Model", "LayerType", "LayerName")
 _PROJECT_MARK = "HLSConfig"
 

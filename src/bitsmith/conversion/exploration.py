@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Unpack
@@ -180,7 +180,7 @@ class Exploration(Shown):
             "points": [
                 {
                     **point.configuration,
-                    "Bits": point.bits and asdict(point.bits),
+                    "Bits": point.bits and point.bits.keys,
                     "IOType": point.io_type.value,
                     "II": point.size.interval,
                     "Score": point.score,

@@ -170,8 +170,9 @@ def fitted(
     model, source = with_open_bits(unchecked, "fit", "give bits of single layers in the configuration, or none")
     watched = 0 if calibrated else _watched(len(fitting.inputs[0]))
     target = model.target if goal.fmax is None else _with_margin(model.target, goal.fmax)
-    project = replace(conversion.project, clock_uncertainty=target.clock_uncertainty)
-    conversion = replace(conversion, project=project)
+    if target is not model.target:
+        project = replace(conversion.project, clock_uncertainty=target.clock_uncertainty)
+        conversion = replace(conversion, project=project)
     final, interrupted = Descent(source, target, goal, fitting, search.tries), False
     descent = _apart(final, watched) if watched else final
     if search.resume is not None:
@@ -420,10 +421,11 @@ class _Judge:
             point = laid_out.point(each, trial.configuration, trial.common.bits).scored(self.held, scores)
             planned = laid_out.program, each.directives, laid_out.target
             latency = planned_cycles(*planned)[0] if self.descent.goal.wants_latency else None
-            excess, found = max(trial.excess, *excesses), replace(point, own=own, fitting=fitting, latency=latency)
+            clock = None
             if self.descent.goal.fmax is not None:
-                found = replace(found, clock_ps=math.ceil(1e6 / Estimate(*planned, known=each.size).least_mhz))
-            points.append(replace(found, excess=excess))
+                clock = math.ceil(1e6 / Estimate(*planned, known=each.size).least_mhz)
+            excess, more = max(trial.excess, *excesses), {"latency": latency, "clock_ps": clock}
+            points.append(replace(point, own=own, fitting=fitting, excess=excess, **more))
         return points
 
 
