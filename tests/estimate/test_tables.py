@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from bitsmith.estimate.tables import unlike
+from bitsmith.estimate.tables import unlike, unlike_parts
 from bitsmith.ir.types import objects
 
 
@@ -31,3 +31,11 @@ def test_words_of_any_width_are_compared_bit_by_bit(width: int) -> None:
         values = [[pool[number] for number in rng.integers(12, size=length)] for _ in range(2)]
         found = unlike(objects(np.array(values, dtype=np.object_)), first, address, width, 6, 1.0)
         assert found == pytest.approx([naive(row, first, address, width, 6) for row in values])
+
+
+def test_parts_that_are_inverted_are_alike_where_look_up_tables_invert() -> None:
+    bits = default_rng(0).integers(2, size=(3, 16), dtype=np.uint8)
+    table = np.concatenate([bits[0], 1 - bits[0], bits[1], 0 * bits[2]])[None]
+    assert (unlike_parts(table, 4, inverted=False), unlike_parts(table, 4, inverted=True)) == (3 / 4, 2 / 4)
+    both = np.vstack([table, np.concatenate([bits[2], bits[1], bits[1], 1 - bits[2]])[None]])
+    assert (unlike_parts(both, 4, inverted=False), unlike_parts(both, 4, inverted=True)) == (5 / 8, 3 / 8)

@@ -32,6 +32,7 @@ class AreaModel:
         shared_comparisons: ``n`` comparisons of one word with constants take ``n`` to this power times those of one.
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
         unlike_power: a table of which a share has no like takes this share of them, to this power.
+        shares_parts: tables have no other multiplexers: of parts alike, or inverted, of all tables of an address there is one.
         bit_sums: sums of single bits take this share of the look-up tables of other sums.
         select_luts: per bit of a word from which a part is selected, to compare layouts by.
         choice_share: a bit chosen from several takes this share of what choices of one of two, one after the other, would.
@@ -70,6 +71,7 @@ class AreaModel:
     bit_sums: float
     table_luts: tuple[float, ...]
     unlike_power: float
+    shares_parts: bool
     select_luts: float
     choice_share: float
     memory_luts: float

@@ -44,16 +44,16 @@ def unlike(values: Ints, first: int, address: int, width: int, inputs: int, powe
     The address has ``address`` bits, and a look-up table ``inputs`` inputs. Unused words are equal to the most frequent one.
     """
     bits = columns(values, first, address, width)
-    size = min(1 << inputs, 1 << address)
-    parts = np.packbits(bits.reshape(len(values), -1, size), axis=-1)
-    full = np.packbits(np.ones(size, dtype=np.uint8))
-    differing = np.zeros(len(values))
-    for row, table in enumerate(parts):
-        distinct = np.unique(table.view(f"V{table.shape[1]}"))
-        constant = sum(end.view(distinct.dtype)[0] in distinct for end in (0 * full, full))
-        differing[row] = len(distinct) - constant
-    shares: npt.NDArray[np.float64] = (differing / parts.shape[1]) ** power
-    return shares
+    return np.array([unlike_parts(table, inputs, inverted=False) for table in bits]) ** power
+
+
+def unlike_parts(bits: npt.NDArray[np.uint8], inputs: int, *, inverted: bool) -> float:
+    """The share of parts of ``inputs`` address bits that are no constants and unlike all others, also ``inverted`` ones if so."""
+    parts = bits.reshape(-1, min(1 << inputs, bits.shape[-1]))
+    packed = np.packbits(parts ^ parts[:, :1] if inverted else parts, axis=-1)
+    distinct = np.unique(packed.view(f"V{packed.shape[1]}"))
+    ends = (np.packbits(np.full(parts.shape[1], end, dtype=np.uint8)) for end in (0, 1))
+    return (len(distinct) - sum(end.view(distinct.dtype)[0] in distinct for end in ends)) / len(parts)
 
 
 def columns(values: Ints, first: int, address: int, width: int) -> npt.NDArray[np.uint8]:

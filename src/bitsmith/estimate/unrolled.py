@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.registers import registers
-from bitsmith.estimate.tables import columns, unlike
+from bitsmith.estimate.tables import columns, unlike_parts
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.delays import carry_start, lut_inputs
 from bitsmith.netlist.lut_packing import absorb
@@ -54,6 +55,8 @@ class _Counted:
         """Look-up tables of sums, by operands and stage."""
         self._subtracts = False
         """Subtraction by a carry chain: synthesis makes one cell of what all of them begin with."""
+        self._tables: defaultdict[tuple[int, int], list[npt.NDArray[np.uint8]]] = defaultdict(list)
+        """Bits of larger tables, by the word of the address of those that share parts, and by stage."""
         self._columns = set[tuple[int, bytes]]()
         """Bits of tables that are one look-up table, by address and contents: of those that are alike there is one."""
         self._compared: defaultdict[int, list[int]] = defaultdict(list)
@@ -107,9 +110,12 @@ class _Counted:
             self._inverted[place] = self._inverted.get(place, 0) | ((1 << width) - 1) << low
 
     def shared(self) -> float:
-        """The look-up tables that words share: of comparisons with constants, of bits that carries take inverted."""
+        """The look-up tables that words share: of tables, of comparisons with constants, of bits that carries take inverted."""
         luts = float(self._subtracts * self._area.subtraction_luts)
         luts += sum(mask.bit_count() for mask in self._inverted.values())
+        for tables in map(np.vstack, self._tables.values()):
+            share = unlike_parts(tables, self._inputs, inverted=self._area.shares_parts) ** self._area.unlike_power
+            luts += self._area.table(tables.shape[1].bit_length() - 1, len(tables)) * share
         for word, compared in self._compared.items():
             width = self._words[word].width
             if self._in_tables and len(compared) == 1:
@@ -204,8 +210,9 @@ class _Counted:
         elif not self._in_sum(index, address):
             entries = np.array([self._netlist.tables[cell.table]], dtype=np.object_) >> word.drop
             if address > self._inputs:
-                share = unlike(entries, cell.first, address, word.width, self._inputs, self._area.unlike_power)[0]
-                self.lut += self._area.table(address, word.width) * share
+                alike = cell.address if self._area.shares_parts else ~index
+                bits = columns(entries, cell.first, address, word.width)[0]
+                self._tables[alike, self._stages.stage[index]].append(bits)
                 return
             wires = np.vstack([np.arange(1 << address) >> np.arange(address)[:, None] & 1, np.full(1 << address, 1)])
             plain = {row.astype(np.uint8).tobytes() for row in (*wires, 0 * wires[-1])}  # no logic
