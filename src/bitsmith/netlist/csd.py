@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.devices.blocks import MultiplierBlock
-from bitsmith.ir.types import IntArray, TensorType, low_zeros, machine, objects, width_of
+from bitsmith.ir.types import IntArray, TensorType, low_zeros, short, width_of
 
-_MACHINE_BITS = 62
 _BYTES = np.array([k.bit_count() for k in range(1 << 8)], dtype=np.uint8)
 _ONES = np.add.outer(_BYTES, _BYTES).reshape(-1)
 """Ones in each word of 16 bits."""
@@ -33,8 +32,8 @@ def digit_masks(value: int) -> tuple[int, int]:
 
 def count_digits(weights: IntArray) -> npt.NDArray[np.int64]:
     """Return the number of non-zero signed digits of every entry, in the shape of ``weights`` (any integers)."""
-    weights = _machine(weights)
-    if weights.dtype == np.object_:
+    weights = short(weights)
+    if weights.dtype in (object, np.uint64):
         counts = [sum(mask.bit_count() for mask in digit_masks(int(w))) for w in weights.ravel()]
         return np.array(counts, dtype=np.int64).reshape(weights.shape)
     magnitude = np.abs(weights).astype(np.uint64)
@@ -45,14 +44,6 @@ def count_digits(weights: IntArray) -> npt.NDArray[np.int64]:
         total += _ONES[digits & np.uint64(0xFFFF)]
         digits >>= np.uint64(16)
     return total
-
-
-def _machine(weights: IntArray) -> IntArray:
-    """Integers in 64-bit words if all fit with a bit to spare, else Python's."""
-    found = machine(weights)
-    if found is None or max(abs(int(end(initial=0))) for end in (found.min, found.max)) >> _MACHINE_BITS:
-        return objects(weights)
-    return found
 
 
 def in_blocks(weights: IntArray, operand: int, block: MultiplierBlock) -> npt.NDArray[np.bool_]:
@@ -92,7 +83,7 @@ def estimate(weights: IntArray) -> int:
     error on those same matrices is 6 % (root mean square) and 24 % at most; on the 321 that take 200 adders or more
     without sharing 5 % and 19 %. Matrices that ``solve`` cuts into blocks of rows come out too low, about 8 % at 256x64.
     """
-    weights = _machine(weights)
+    weights = short(weights)
     weights = weights[:, (weights != 0).any(axis=0)]
     counts = count_digits(weights)[:, _first_of_equal(weights)]
     rows, columns = float(counts.any(axis=1).sum()), float(counts.shape[1])
