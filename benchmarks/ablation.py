@@ -38,7 +38,6 @@ Changes = Sequence[tuple[object, str, object]]
 
 Solve = Callable[[np.ndarray, Sequence[InputRange]], AdderGraph]
 
-_GREEDY = Search(effort=0)
 _INPUT = InputRange(-128, 127)
 _BUDGET_NS = 4.0
 
@@ -106,7 +105,7 @@ def _unnarrowed(self: object, refs: object, kind: object) -> object:
 
 NETLISTS: Mapping[str, Changes] = {
     "as it is": (),
-    "adder graphs not searched": [(elaborate, "solve", partial(solve, search=_GREEDY))],
+    "adder graphs not searched": [(elaborate, "solve", partial(solve, search=Search(effort=0)))],
     "ranges of the program not used": [(elaborate._Elaborator, "_narrowed", _unnarrowed)],
     "widths not reduced": [(pipelined, "reduce_widths", _as_it_is)],
     "trees not rebuilt from sums of three": [(pipelined, "regroup_sums", _as_it_is)],
@@ -136,7 +135,7 @@ def netlist_of(program: Program, changes: Changes) -> tuple[Netlist, tuple[int, 
             stack.enter_context(patch.object(where, attribute, value))
         adder_graph._remembered.cache_clear()
         start = time.process_time()
-        made = pipelined._made(program, ULTRASCALE_PLUS.delays, _BUDGET_NS, None, adder_graph.DEFAULT_SEARCH, None)
+        made = pipelined._made(program, ULTRASCALE_PLUS.delays, _BUDGET_NS, None, None)
         seconds = time.process_time() - start
         size = size_of(*made, ULTRASCALE_PLUS)
     return made[0], (size.lut, size.ff, seconds)

@@ -7,12 +7,12 @@ The second operand of a sum can be a choice where the tables before the carries 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from bitsmith.netlist import netlist as cells
-from bitsmith.netlist.netlist import Netlist, is_wiring, live_words, operands
+from bitsmith.netlist.netlist import Netlist, is_wiring, operands, readers_of
 
 LANE = -1
 """Stands for "the bit in the same place" among bit numbers; lower by one for each place that it is shifted."""
@@ -44,11 +44,11 @@ def absorb(netlist: Netlist, lut_inputs: int, *, sums_choose: bool) -> Absorptio
     # Comparisons first: the choices between them then share their leaves.
     for kind in (cells.Comparator, cells.Mux):
         for index, word in enumerate(netlist.words):
-            own = leaves[index]
+            own, read_by = leaves[index], readers.get(index, ())
             if own is None or index in results or not isinstance(word.cell, kind):
                 continue
-            summed = {reader for reader in readers[index] if sums_choose and _is_second(netlist, reader, index)}
-            others = [reader for reader in readers[index] if reader not in summed]
+            summed = {reader for reader in read_by if sums_choose and _is_second(netlist, reader, index)}
+            others = [reader for reader in read_by if reader not in summed]
             merged = [_merged(leaves[reader], index, own, word.drop) for reader in others]
             absorbed[index] = not summed or len(own) < lut_inputs
             absorbed[index] &= all(after is not None and len(after) <= lut_inputs for after in merged)
@@ -62,18 +62,15 @@ def absorb(netlist: Netlist, lut_inputs: int, *, sums_choose: bool) -> Absorptio
     return Absorption(tuple(sources), tuple(len(own) if own else 0 for own in leaves))
 
 
-def _readers(netlist: Netlist, leaves: Sequence[Leaves | None]) -> list[list[int]]:
-    """The readers of each word; where one reads single bits of a view, it is a reader of what is viewed."""
-    readers: list[list[int]] = [[] for _ in netlist.words]
-    for index in live_words(netlist):
-        for operand in operands(netlist.words[index].cell):
-            readers[operand].append(index)
-    for index in live_words(netlist):
+def _readers(netlist: Netlist, leaves: Sequence[Leaves | None]) -> Mapping[int, Sequence[int]]:
+    """The readers of each live word; where one reads single bits of a view, it is a reader of what is viewed."""
+    readers = readers_of(netlist)
+    for index, own in readers.items():
         cell = netlist.words[index].cell
         if isinstance(cell, cells.View) and all(
-            (own := leaves[reader]) is not None and all(word != index for word, _ in own) for reader in readers[index]
+            word != index for one in own for word, _ in leaves[one] or {(index, 0)}
         ):
-            readers[cell.a] = [reader for reader in readers[cell.a] if reader != index] + readers[index]
+            readers[cell.a] = [reader for reader in readers[cell.a] if reader != index] + own
     return readers
 
 
