@@ -311,6 +311,20 @@ def test_a_folded_normalization_needs_positive_variances(variance: list[float]) 
         read_keras(LiveModel(text, {"x": [], "fc": tensors}))
 
 
+def test_a_normalization_takes_its_mean_to_beta() -> None:
+    """Exactly: beta may be a tie of the quantizer after it, as any number on a grid."""
+    mean, beta, ones = np.array([0.5, -0.25, 1.0, 2.0]), np.array([0.125, 2.0, -1.0, 0.5]), np.ones(4)
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 4]}},
+        {"class_name": "QBatchNormalization", "config": {"name": "norm", "axis": [1]}},
+    ]
+    text = json.dumps(
+        {"class_name": "Sequential", "config": {"name": "m", "layers": layers}, "keras_version": "2.14.0"}
+    )
+    network = read_keras(LiveModel(text, {"x": [], "norm": [ones, beta, mean, np.array([0.25, 1.0, 4.0, 0.0625])]}))
+    assert np.array_equal(network.evaluate([mean[None]])["norm"][0], beta)
+
+
 @pytest.mark.parametrize(
     ("opening", "steps", "said"),
     [("hard_sigmoid", 4, "finer from step to step"), ("quantized_sigmoid(5)", 6, "gain 5 bits in each of 6 steps")],

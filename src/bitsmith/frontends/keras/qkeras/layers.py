@@ -189,7 +189,9 @@ def _batch_normalization(call: LayerCall) -> Value:
         quantizer = read_quantizer(described, config.where, call.major, trained=name in ("gamma", "variance"))
         trained[name] = (values if quantizer is None else quantizer.on_grid(values)[0]).astype(np.float32)
     scale = _rescaling(config, trained, shape[0])
-    offset = finite(as_weights(trained.get("beta", np.float32(0.0)) - trained["mean"] * scale), "bias", config.where)
+    # Exactly, so that the mean becomes beta, on whose grid a quantizer may have ties.
+    offset = trained.get("beta", np.float32(0.0)) - trained["mean"].astype(np.float64) * scale
+    offset = finite(as_weights(offset), "bias", config.where)
     layer = BatchNormalization(as_weights(scale), offset, x.axis(dim))
     return call.build.emit(layer, x)
 
