@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -129,6 +130,20 @@ def test_attention_is_read() -> None:
     model = bitsmith.convert(module.eval(), input_shape=(3, 4))
     assert model.predict(np.zeros((2, 3, 4))).shape == (2, 3, 4)
     assert any("rules of auto: 'attention.softmax'" in note for note in model.notes)
+
+
+@pytest.mark.parametrize("kind", ["QuantLSTM", "QuantRNN"])
+def test_recurrent_layers_without_biases(kind: str) -> None:
+    """Whose quantizers of these are called for nothing."""
+    torch.manual_seed(0)
+    models = importlib.import_module("brevitas_models")
+    module = models.Recurrent(getattr(qnn, kind)(3, 2, batch_first=True, bias=False))
+    module(torch.randn(32, 3, 3))
+    x = torch.round(256.0 * torch.randn(16, 3, 3)) / 256.0
+    with torch.no_grad():
+        y = module.eval()(x)
+    y = getattr(y, "value", y).numpy()
+    assert np.abs(bitsmith.convert(module, input_shape=(3, 3)).predict(x.numpy()) - y).max() < 1e-3
 
 
 @pytest.mark.parametrize("narrow", [False, True])

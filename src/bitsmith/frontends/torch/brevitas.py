@@ -96,7 +96,7 @@ def _replacement(
         with torch.no_grad():
             match _class(part):
                 case name if name == _PARAMETER:
-                    if isinstance(result, torch.Tensor):  # the quantizer is switched off
+                    if result is None or isinstance(result, torch.Tensor):  # there is nothing, or the quantizer is off
                         return _unchanged(part)
                     results = cycle([_parameter(part, each) for _, each in calls[part]])
                     return lambda *_: next(results)()
