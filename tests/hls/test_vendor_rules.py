@@ -9,7 +9,8 @@ from functools import cache
 
 import pytest
 
-from bitsmith.hls import HlsProject, HlsTarget, streams, write_project
+from bitsmith import hls
+from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -46,7 +47,7 @@ def once(function: Callable[..., object]) -> Callable[..., object]:
     return found
 
 
-PARTITION, SCHEDULED = once(streams.partition), once(streams.scheduled)
+PARTITION, SCHEDULED = once(hls.partition), once(hls.scheduled)
 
 NOT_YET: dict[str, str] = {}
 """What is written against the rules today."""
@@ -70,8 +71,8 @@ def cases(many: bool) -> list[tuple[Program, Directives]]:
 @pytest.fixture(autouse=True)
 def scheduled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processes and schedule of a program, which all dialects share, are found once."""
-    monkeypatch.setattr(streams, "partition", PARTITION)
-    monkeypatch.setattr(streams, "scheduled", SCHEDULED)
+    monkeypatch.setattr(hls, "partition", PARTITION)
+    monkeypatch.setattr(hls, "scheduled", SCHEDULED)
 
 
 def projects(dialect: str, many: bool) -> Iterator[HlsProject]:
