@@ -30,7 +30,7 @@ from rich.table import Table
 from timed import timed
 
 from bitsmith.ir import ops
-from bitsmith.ir.scaling import linear_weights
+from bitsmith.ir.scaling import machine_weights
 from bitsmith.ir.types import width_of
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, Search, _solved
 from bitsmith.netlist.adders import Nodes
@@ -79,7 +79,7 @@ def layers(models: Sequence[Path], largest: int) -> Iterator[tuple[str, np.ndarr
     for name, program in programs.items():
         for number, node in enumerate(program.nodes):
             if isinstance(node.op, ops.Linear) and node.op.weights.size <= largest:
-                weights = linear_weights(node.op, program.nodes[node.args[0]].type)[0].astype(np.int64)
+                weights = machine_weights(node.op, program.nodes[node.args[0]].type)[0].astype(np.int64)
                 weights = weights[(weights != 0).any(axis=1)][:, (weights != 0).any(axis=0)]
                 if weights.size:
                     yield f"{name} %{number} {weights.shape[0]}x{weights.shape[1]}", weights
