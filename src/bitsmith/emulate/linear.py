@@ -134,7 +134,7 @@ def _channel_magnitude(x: StoredValue) -> Ints:
 
 def _wide(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """Operand and weights split into pieces, so that each product of pieces is exact in float64; summed in limbs."""
-    operand = ws.plan.type(args[0])
+    x, operand = ws.values[args[0]], ws.plan.type(args[0])
     weights, frac = ws.plan.weights[ws.node]
     want = channel_frac(ws.plan.type(ws.node))
     if np.any(want != frac):  # a parameter, whose type is that of any values
@@ -142,13 +142,12 @@ def _wide(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     room = EXACT_BITS - weights.shape[0].bit_length()
     x_bits = magnitude_bits(operand)
     weight_bits = max(int(np.max(weights)).bit_length(), int(np.min(weights)).bit_length(), 1)
-    if x_bits <= EXACT_BITS:
-        x = ws.fetch(args[0], NumberKind.FLOAT64, operand.frac)
-        x_size, weight_size = _sizes(max(x_bits, 1), weight_bits, room)
-    else:
-        x = ws.fetch(args[0], NumberKind.LIMBS)
+    if x.storage.kind is NumberKind.LIMBS:
         x_size = BITS if room - BITS > 8 else BITS // 2
         weight_size = room - x_size - 1
+    else:
+        x = ws.fetch(args[0], NumberKind.FLOAT64, operand.frac)
+        x_size, weight_size = _sizes(max(x_bits, 1), weight_bits, room)
     split = ws.plan.prepared(ws.node, lambda: _split_weights(objects(weights), weight_size))
     pieces, wide = -(-x_bits // x_size), [int(most).bit_length() > x_size for most in _channel_magnitude(x)]
     of_wide = [part[:, wide] for part in split]
@@ -206,7 +205,7 @@ def _split(x: StoredValue, size: int, pieces: int, wide: Sequence[bool]) -> list
         parts = limbs.narrowed(limbs.resize(x.limbs, max(len(x.parts), -(-pieces * size // BITS))))
         if size < BITS:
             parts = tuple(half for part in parts for half in (part & ((1 << size) - 1), part >> size))
-        return [part.astype(np.float64) for part in parts]
+        return [part.astype(np.float64, order="C").reshape(*x.type.shape, -1) for part in parts]
     first = np.array(x.part, dtype=np.float64)
     low, rest = [first], first[..., wide, :]
     for _ in range(pieces - 1):

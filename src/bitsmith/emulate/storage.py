@@ -375,15 +375,16 @@ def channel_scale(x: TensorType, scale: Fracs) -> Fracs:
 
 
 def _by_rows(program: Program, computed: Mapping[int, NumberKind], storage: Mapping[int, Storage]) -> frozenset[int]:
-    """Reshapes that put the taps of windows and their channels into one axis, read by one product in floats alone."""
+    """Reshapes that put the taps of windows and their channels into one axis, read by one product alone, which is no wider."""
     readers = Counter(arg for index in storage for arg in program.nodes[index].args)
     flattened: set[int] = set()
     for index in storage:
         node = program.nodes[index]
-        if not isinstance(node.op, ops.Linear) or computed[index] is NumberKind.LIMBS or readers[node.args[0]] > 1:
+        if not isinstance(node.op, ops.Linear) or readers[node.args[0]] > 1:
             continue
         flat, stored = program.nodes[node.args[0]], storage[node.args[0]]
-        if not isinstance(flat.op, ops.Reshape) or len(flat.type.shape) < 2 or stored.kind is NumberKind.LIMBS:
+        widened = (computed[index] is NumberKind.LIMBS) != (stored.kind is NumberKind.LIMBS)
+        if not isinstance(flat.op, ops.Reshape) or len(flat.type.shape) < 2 or widened:
             continue
         windows, positions = program.nodes[flat.args[0]], flat.type.shape[:-1]
         same = windows.type.shape[: len(positions)] == positions and position_free(stored.scale)
