@@ -231,23 +231,6 @@ def test_constants_added_to_products(frac: int, shape: tuple[int, ...], *, toget
     assert_oracle(program, samples=40)
 
 
-@pytest.mark.parametrize("width", [20, 60, 100])
-@pytest.mark.parametrize("used", [9, 45, 99])
-@pytest.mark.parametrize("batch", [1, 17])
-def test_windows_by_wide_weights(width: int, used: int, batch: int) -> None:
-    """Of numbers that have all bits of their type, and of those that have few."""
-    rng, build, bits = random.Random(used), ProgramBuilder(), min(width - 1, used)
-    x = build.input("x", (4, 3, 2), FixedFormat(True, width, 3))
-    windows = build.reshape(build.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1))), (4, 3, 18))
-    weights = np.array([rng.getrandbits(40) - (1 << 39) for _ in range(54)], dtype=object).reshape(18, 3)
-    program = build.program([("y", build.linear(windows, weights))])
-    numbers = [rng.getrandbits(bits) - (rng.getrandbits(1) << bits) for _ in range(24 * batch)]
-    raw = np.array(numbers, dtype=object).reshape(batch, 4, 3, 2)
-    (found,) = Emulator(program).run_raw([raw])
-    for k in {0, batch - 1}:
-        assert found[k].tolist() == oracle.evaluate(program, [raw[k]])[0].tolist()
-
-
 def test_no_negative_zeros() -> None:
     build = ProgramBuilder()
     x = build.input("x", (), FixedFormat(True, 8, 4))

@@ -8,8 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bitsmith.emulate import limbs
-from bitsmith.ir.types import Rounding
+from bitsmith.emulate import Emulator, limbs
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import FixedFormat, Rounding
 from tests.ir import oracle
 
 
@@ -114,3 +115,20 @@ def test_floats_are_rounded_once() -> None:
     ]
     x = np.array([*ties, *(-v for v in ties), *numbers(rng, 118)], dtype=object)
     assert limbs.to_float(limbs.from_objects(x, 4)).tolist() == [float(v) for v in x]
+
+
+@pytest.mark.parametrize("width", [20, 60, 100])
+@pytest.mark.parametrize("used", [9, 45, 99])
+@pytest.mark.parametrize("batch", [1, 17])
+def test_windows_by_wide_weights(width: int, used: int, batch: int) -> None:
+    """Of numbers that have all bits of their type, and of those that have few."""
+    rng, build, bits = random.Random(used), ProgramBuilder(), min(width - 1, used)
+    x = build.input("x", (4, 3, 2), FixedFormat(True, width, 3))
+    windows = build.reshape(build.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1))), (4, 3, 18))
+    weights = np.array([rng.getrandbits(40) - (1 << 39) for _ in range(54)], dtype=object).reshape(18, 3)
+    program = build.program([("y", build.linear(windows, weights))])
+    numbers = [rng.getrandbits(bits) - (rng.getrandbits(1) << bits) for _ in range(24 * batch)]
+    raw = np.array(numbers, dtype=object).reshape(batch, 4, 3, 2)
+    (found,) = Emulator(program).run_raw([raw])
+    for k in {0, batch - 1}:
+        assert found[k].tolist() == oracle.evaluate(program, [raw[k]])[0].tolist()
