@@ -35,7 +35,6 @@ from bitsmith.estimate.needs import fits, missing
 from bitsmith.estimate.obstacle import takers
 from bitsmith.mapping.builder import DataflowBuilder, builder_of
 from bitsmith.mapping.engine.engines import regions_of
-from bitsmith.mapping.engine.units import units_of
 from bitsmith.model.estimates import Estimate
 from bitsmith.model.model import Model
 from bitsmith.model.points import size_of
@@ -189,8 +188,7 @@ def layouts(model: Model) -> Iterator[Estimate]:
     """Ways to take turns: with the cycles that reuse factors leave, or the least that all engines can meet; and slower ones."""
     directives, program = model.directives, drop_dead(model.program, keep_probes=False)
     builder, tried = builder_of(program, directives), set[int]()
-    units = units_of(builder)
-    regions = regions_of(builder, units)
+    regions = regions_of(builder)
     given, least = (max(getattr(region, name) for region in regions) for name in ("cycles", "needed"))
     for slower in SLOWER:
         cycles = max(given, least) * slower
@@ -199,7 +197,7 @@ def layouts(model: Model) -> Iterator[Estimate]:
             names = {unit.name for unit in region.units}
             reuse |= {name: math.ceil(directives.reuse[name] * cycles / region.cycles) for name in names}
         asked = replace(directives, reuse=reuse)
-        rows = [region.row for region in regions_of(DataflowBuilder(builder.program, asked), units)]
+        rows = [region.row for region in regions_of(DataflowBuilder(builder.program, asked))]
         multipliers = sum(row.multipliers for row in rows if row is not None)
         if multipliers not in tried and (multipliers <= 2 * model.target.known_part.dsps or slower == SLOWER[-1]):
             yield Estimate(model.program, asked, model.target)

@@ -1,30 +1,37 @@
-"""Results for objects, kept as long as these live: what does not fit is laid out once more to say what is in the way."""
+"""Results kept as long as what they were made of lives: what does not fit is laid out once more to say what is in the way."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 from weakref import ReferenceType, ref
 
+_Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 
 
-@dataclass(slots=True)
-class Lately(Generic[_Made]):
-    """The ``most`` last results, by the object that each was made of, and the choices that it depends on besides."""
+def lately(most: int) -> Callable[[Callable[_Given, _Made]], Callable[_Given, _Made]]:
+    """Keep the ``most`` last results of a function, by its first argument itself, while that lives, and equal other ones."""
 
-    most: int
-    results: tuple[tuple[ReferenceType[object], object, _Made], ...] = ()
+    def keeping(make: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
+        kept: tuple[tuple[ReferenceType[object], object, _Made], ...] = ()  # which other calls may be going through
 
-    def of(self, source: object, choices: object = None) -> _Made | None:
-        """The result of ``source`` itself and equal ``choices``; None if there is none, or no more."""
-        return next((made for known, asked, made in self.results if known() is source and asked == choices), None)
+        def forget(gone: ReferenceType[object]) -> None:
+            nonlocal kept
+            kept = tuple(each for each in kept if each[0] is not gone)
 
-    def keep(self, made: _Made, source: object, choices: object = None) -> _Made:
-        """The result, kept."""
-        self.results = (*self.results, (ref(source, self._forget), choices, made))[-self.most :]
+        @wraps(make)
+        def made(*args: _Given.args, **named: _Given.kwargs) -> _Made:
+            nonlocal kept
+            choices = args[1:], named
+            for known, asked, result in kept:
+                if known() is args[0] and asked == choices:
+                    return result
+            result = make(*args, **named)
+            kept = (*kept, (ref(args[0], forget), choices, result))[-most:]
+            return result
+
         return made
 
-    def _forget(self, gone: ReferenceType[object]) -> None:
-        """Drop the results of an object that is no more; other calls may be going through them."""
-        self.results = tuple(each for each in self.results if each[0] is not gone)
+    return keeping

@@ -25,7 +25,7 @@ from typing import NewType
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.base.lately import Lately
+from bitsmith.base.lately import lately
 from bitsmith.dataflow.kinds import Kind, Reduce, Reorder, Rom, WidthConverter
 from bitsmith.dataflow.tokens import Grid, Stream, regrouped, union_type
 from bitsmith.errors import ProgramError
@@ -43,9 +43,6 @@ NodeId = NewType("NodeId", int)
 
 StepId = NewType("StepId", int)
 """A step of the builder."""
-
-_lately: Lately[Program] = Lately(2)
-"""Programs as they are laid out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +296,12 @@ class DataflowBuilder:
 
 def builder_of(program: Program, directives: Directives) -> DataflowBuilder:
     """A builder without steps, of what of ``program`` is laid out."""
-    simple = _lately.of(program) or _lately.keep(simplify(drop_dead(program, keep_probes=False)), program)
-    return DataflowBuilder(simple, directives)
+    return DataflowBuilder(_laid_out(program), directives)
+
+
+@lately(2)
+def _laid_out(program: Program) -> Program:
+    return simplify(drop_dead(program, keep_probes=False))
 
 
 def _tokens(op: ops.Const, kind: TensorType, axes: int) -> tuple[Ints, TensorType]:

@@ -15,7 +15,7 @@ from typing import assert_never
 
 import numpy as np
 
-from bitsmith.base.lately import Lately
+from bitsmith.base.lately import lately
 from bitsmith.dataflow.kinds import Reorder, Scan, Sink, Source
 from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.tokens import Stream, regrouped, union_type
@@ -37,16 +37,12 @@ from bitsmith.mapping.recurrence import recurrence, repetition
 from bitsmith.mapping.slices import sliced
 from bitsmith.mapping.sweeps import multiplied_in_parts, reduced, reduced_in_parts
 
-_lately: Lately[Network] = Lately(3)
 
-
+@lately(3)
 def partition(program: Program, directives: Directives) -> Network:
     """The processes of ``program``."""
-    if (known := _lately.of(program, directives)) is not None:
-        return known
     network = fuse(_steps(builder_of(program, directives)))
-    network = sliced(joined_constants(network) if directives.tables else network, directives.slices)
-    return _lately.keep(network, program, directives)
+    return sliced(joined_constants(network) if directives.tables else network, directives.slices)
 
 
 def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:

@@ -14,7 +14,7 @@ from operator import mul
 
 import numpy as np
 
-from bitsmith.base.lately import Lately
+from bitsmith.base.lately import lately
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid, Watched
 from bitsmith.dataflow.kinds import Replay, Source
@@ -49,9 +49,6 @@ _ABREAST = 2
 """Sums of a window that leave at once, where one in a cycle takes too many cycles."""
 
 
-_lately: Lately[list[Region]] = Lately(2)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
     """Units that share an engine with a ``row`` of multipliers, if there are ``cycles`` for it; ``needed`` with the best.
@@ -80,19 +77,22 @@ class Region:
         return frozenset().union(*(unit.nodes for unit in self.units))
 
 
-def regions_of(builder: DataflowBuilder, units: Sequence[Unit] | None = None) -> list[Region]:
-    """Longest parts of the program that can share an engine; its ``units`` may be known, whatever reuse factors there are."""
+@lately(2)
+def _units(program: Program, directives: Directives) -> list[Unit]:
+    return units_of(DataflowBuilder(program, directives))
+
+
+def regions_of(builder: DataflowBuilder) -> list[Region]:
+    """Longest parts of the program that can share an engine; their units are the same whatever reuse factors there are."""
     if not builder.directives.engine:
         return []
-    if (known := _lately.of(builder.program, builder.directives)) is not None:
-        return known
-    left, regions = list(units_of(builder) if units is None else units), list[Region]()
+    left, regions = _units(builder.program, replace(builder.directives, reuse={})), list[Region]()
     while left:
         longest = _longest(builder, left)
         if sum(unit.is_product for unit in longest) >= _LEAST_PRODUCTS:
             regions.append(_region(builder, longest))
         left = [unit for unit in left if unit not in (longest or left[:1])]
-    return _lately.keep(regions, builder.program, builder.directives)
+    return regions
 
 
 def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
