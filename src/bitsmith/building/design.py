@@ -30,7 +30,7 @@ from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives, require_pipeline
 from bitsmith.mapping.engine.engines import require_engines, watched_in_engines
 from bitsmith.mapping.partition import partition
-from bitsmith.netlist.pipelined import pipelined
+from bitsmith.netlist.pipelined import pipelined, stage_budget
 from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.program.load import ParameterKey, load, parameters, random_values, values_of
 from bitsmith.report.sections import FIFO
@@ -191,6 +191,7 @@ def circuit(
     require_engines(program, directives)
     shown, in_engines = _with_taps(program, directives)
     if directives.unrolled(program):
+        budget_ns = stage_budget([shown], delays, budget_ns)
         netlist, stages = pipelined(shown, delays, budget_ns, directives.block_layers, latency=directives.latency)
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)

@@ -9,11 +9,13 @@ whose schedules can be known in advance. There are few kinds of process, and non
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bitsmith.dataflow.kinds import Kind, Rom, Sink, Source
 from bitsmith.dataflow.timing import ProcessTiming
 from bitsmith.dataflow.tokens import Stream
+from bitsmith.ir.program import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,11 @@ class Network:
         if not isinstance(self.processes[source.process].kind, Rom):
             return False
         return sum(process.args.count(source) for process in self.processes) == 1
+
+    @property
+    def programs(self) -> Sequence[Program]:
+        """The programs of token functions."""
+        return [process.kind.logic.program for process in self.processes if process.kind.logic.program is not None]
 
     @property
     def sources(self) -> tuple[int, ...]:

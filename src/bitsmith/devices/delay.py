@@ -45,8 +45,8 @@ class DelayModel:
         block_ns: one multiplier block without its registers; 0 without one.
         block_stage_ns: its slowest stage where it takes registers in; 0 without them.
         memory: the block memory that large tables become.
-        reached: the period of a routed circuit as a share of its longest stage with a register, over the square root of its
-            look-up tables, for wires are as long as its sides; None: not measured.
+        reached: the period of a routed circuit as a share of its longest stage with a register, over its look-up tables, for
+            wires are longer in larger ones; None: not measured.
     """
 
     source: str
@@ -132,7 +132,7 @@ class DelayModel:
 
     def routed(self, stage_ns: float, luts: float) -> float:
         """Return the period of a circuit of so many look-up tables whose longest stage is that; 0 where none was measured."""
-        return 0.0 if self.reached is None else self.reached.at(math.sqrt(luts)) * (stage_ns + self.register_ns)
+        return 0.0 if self.reached is None else self.reached.at(luts) * (stage_ns + self.register_ns)
 
     def within(self, budget_ns: float, luts: float) -> float:
         """Return the time of a stage of a circuit of so many look-up tables, at most ``budget_ns``.

@@ -115,7 +115,9 @@ ECP5 = Family(
         block_ns=7.5,
         block_stage_ns=0.0,
         memory=_MEMORY,
-        reached=Line(0.8, 0.0042),  # 0.93 of 200 to 1,300 look-up tables, 1.13 of 6,600, 1.4 of 21,500
+        reached=Line(
+            0.905, 3.6e-5
+        ),  # 0.93 of 200 to 1,300 look-up tables, 0.98 of 1,900, 1.13 of 6,600, 1.41 of 13,700
     ),
     area=AreaModel(
         source=_SOURCE,

@@ -52,7 +52,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.netlist import native
 from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.netlist import InputPort, live_words
-from bitsmith.netlist.pipelined import Pipelined, pipelined
+from bitsmith.netlist.pipelined import Pipelined, pipelined, stage_budget
 
 Possible: TypeAlias = Callable[[Size], bool] | None
 """Judge of sizes that are of use, if not all are."""
@@ -103,7 +103,7 @@ def estimate_layout(
     directives = replace(directives, block=family.area.block)  # which decides whether to share is worth it
     if not directives.unrolled(program):
         return estimate_network(partition(program, directives), family, budget_ns, directives.part, possible)
-    budget_ns = budget_ns or _usual_budget(family)
+    budget_ns = stage_budget([program], family.delays, budget_ns or _usual_budget(family))
     size = _unrolled(program, directives, family, budget_ns)
 
     def made(part: Program) -> Size:
@@ -139,7 +139,7 @@ def guess_layout(program: Program, directives: Directives, family: Family, budge
 
 def _unrolled(program: Program, directives: Directives, family: Family, budget_ns: float) -> Size:
     size = estimate(program, family, directives.block_layers)
-    registers = stage_registers(program, family.delays, family.delays.within(budget_ns, size.lut))
+    registers = stage_registers(program, family.delays, budget_ns)
     return size if registers is None else replace(size, ff=registers)
 
 
@@ -200,9 +200,9 @@ def _with_fifos(
     part: Part | None,
     plan: tuple[Sequence[Fifo], int],
 ) -> Size:
-    """The size with the circuits of token functions, or registers ``kept`` of these and their clock; FIFOs of a ``plan``."""
+    """The size with circuits of token functions, or registers and the longest stage of those ``kept``; FIFOs of a ``plan``."""
     count, (planned, interval), wiring, within = Count(family), plan, Wiring(network), 0
-    routed, depths = list[float](), {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
+    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     together = {
         (number, operand): count.together(
             Words.BY_ADDRESS if operand < 0 else Words.IN_TURN,
@@ -220,13 +220,10 @@ def _with_fifos(
             if read.core:
                 made = size_of(*beside_its_operands(read.core, wiring, number, depths), family)
                 count.made(made)
-                routed.append(made.routed_ns)
                 within += made.bram  # which has registers
             else:
                 depth, column = (found.get((number, -1), 0) for found in (depths, larger))
-                registers, period = kept.get(number, (None, 0.0))
-                _count_process(count, wiring, number, depth, column, read, registers)
-                routed.append(period)
+                _count_process(count, wiring, number, depth, column, read, kept.get(number, (None, 0.0))[0])
         if isinstance(process.kind, Scan):
             _count_states(count, process.kind, read.operands)
         if isinstance(process.kind, Engine):
@@ -237,18 +234,21 @@ def _with_fifos(
                 count, wiring, number, operand, depths[number, operand], column, _bits_read(process, operand, read)
             )
         count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
+    longest = [*(stages.longest_ns for _, stages in cores.values()), *(stage_ns for _, stage_ns in kept.values())]
     engines = (process.kind for process in network.processes if isinstance(process.kind, Engine))
-    routed += [family.delays.routed(walk_ns(kind, family.delays), count.lut) for kind in engines if cores]
-    if any(routed) and count.bram > within and family.place_and_route is not None:  # logic reads block memory
-        routed.append(family.place_and_route.memory_ns)
-    return replace(count.size(), interval=interval, routed_ns=max(routed, default=0.0)).corrected(family.correction)
+    longest += [walk_ns(kind, family.delays) for kind in engines if cores]
+    routed = family.delays.routed(max(longest), count.lut) if longest else 0.0
+    if routed and count.bram > within and family.place_and_route is not None:  # logic reads block memory
+        routed = max(routed, family.place_and_route.memory_ns)
+    return replace(count.size(), interval=interval, routed_ns=routed).corrected(family.correction)
 
 
 def _cores(
     network: Network, family: Family, budget_ns: float
 ) -> tuple[dict[int, Pipelined], dict[int, tuple[int | None, float]]]:
-    """The circuits of token functions by their process, the first before others, and registers and periods of those left."""
+    """The circuits of token functions by their process, the first before others; registers and longest stages of those left."""
     circuits, kept = dict[int, Pipelined](), dict[int, tuple[int | None, float]]()
+    budget_ns = stage_budget(network.programs, family.delays, budget_ns)
     left = _made_luts()
     for number, process in enumerate(network.processes):
         program = process.kind.logic.program
@@ -258,8 +258,7 @@ def _cores(
                 left -= size
                 circuits[number] = pipelined(program, family.delays, budget_ns)
             else:
-                stage_ns = family.delays.within(budget_ns, size)
-                kept[number] = stage_registers(program, family.delays, stage_ns), family.delays.routed(stage_ns, size)
+                kept[number] = stage_registers(program, family.delays, budget_ns), budget_ns
     return circuits, kept
 
 

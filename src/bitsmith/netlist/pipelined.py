@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -10,11 +11,12 @@ from bitsmith.devices.delay import DelayModel
 from bitsmith.errors import CapacityError
 from bitsmith.ir.ops import Linear
 from bitsmith.ir.program import Program
+from bitsmith.netlist import csd
 from bitsmith.netlist.drop_unread_bits import drop_unread_bits
 from bitsmith.netlist.elaborate import BlockLayers, elaborate
 from bitsmith.netlist.fuse_adders import fuse_adders
 from bitsmith.netlist.join_tables import join_tables
-from bitsmith.netlist.netlist import AddSub, Mux, Netlist, live_words
+from bitsmith.netlist.netlist import Netlist
 from bitsmith.netlist.part_sums import part_sums
 from bitsmith.netlist.pipeline import PipelineStages, Timing, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -39,6 +41,17 @@ class StageGoal:
 
 
 Pipelined: TypeAlias = tuple[Netlist, PipelineStages]
+
+
+def stage_budget(programs: Iterable[Program], delays: DelayModel, budget_ns: float) -> float:
+    """The time of a stage of circuits beside each other, whose products with constants take most of their place."""
+    bits = 0.0
+    for program in programs if delays.reached is not None else ():
+        for node in program.nodes:
+            if isinstance(node.op, Linear):
+                widths = float(program.nodes[node.args[0]].type.width.mean()), float(node.type.width.mean())
+                bits += csd.estimate(node.op.weights) * node.type.size / node.type.shape[-1] * csd.adder_width(*widths)
+    return delays.within(budget_ns, bits)
 
 
 def pipelined(
@@ -70,7 +83,6 @@ def _made(
     netlist = elaborate(program, blocks)
     netlist = reduce_widths(netlist, delays.part_block(budget_ns))
     netlist = drop_unread_bits(netlist)
-    budget_ns = delays.within(budget_ns, _luts(netlist))
     netlist = tabulate_cones(netlist, delays)
     netlist = join_tables(netlist, delays)
     netlist = sink_constants(netlist, delays)
@@ -93,12 +105,6 @@ def _made(
             remedy=f"allow more, ask for a slower clock, take fewer bits, or give {exactly}, which goes before the clock",
         )
     return netlist, stages
-
-
-def _luts(netlist: Netlist) -> int:
-    """About the look-up tables of a circuit: the bits of its sums and choices."""
-    words = (netlist.words[index] for index in live_words(netlist))
-    return sum(word.width for word in words if isinstance(word.cell, AddSub | Mux))
 
 
 def _long_enough(netlist: Netlist, delays: DelayModel, budget_ns: float, latency: int) -> float:

@@ -27,7 +27,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import IntArray, short
 from bitsmith.mapping.multipliers import Pairs, multipliers, own_latency
-from bitsmith.netlist.pipelined import pipelined
+from bitsmith.netlist.pipelined import pipelined, stage_budget
 from bitsmith.rtl.design import TAP, RtlDesign
 from bitsmith.rtl.engines import write_engine, write_replay
 from bitsmith.rtl.memory import address_bits
@@ -58,7 +58,7 @@ def lay_out(
     """
     top = identifier(top)
     cores: dict[int, RtlDesign] = {}
-    over_budget = 0
+    over_budget, budget_ns = 0, stage_budget(network.programs, delays, budget_ns)
     for number, process in enumerate(network.processes):
         program = process.kind.logic.program
         if program is not None:
