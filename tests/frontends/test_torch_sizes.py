@@ -28,6 +28,29 @@ def test_sizes_are_computed_from_the_number_of_samples(count: Callable[[int], in
     assert_same(Counting(), (6,))
 
 
+class _OfOwnRows(nn.Module):
+    """Elements of each sample by the numbers of the samples, as masks of HuggingFace's models have them."""
+
+    def __init__(self, turned: bool) -> None:
+        super().__init__()
+        self.turned = turned
+
+    def forward(self, x: Tensor) -> Tensor:
+        samples = torch.arange(x.shape[0])
+        if self.turned:
+            samples = x.shape[0] - 1 - samples
+        return x[samples[:, None, None], torch.tensor([[2], [0]]), torch.tensor([1, 1, 0])] * 2.0
+
+
+def test_numbers_of_the_samples_pick_elements_of_each() -> None:
+    assert_same(_OfOwnRows(turned=False), (3, 2))
+
+
+def test_numbers_of_other_samples_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="is the number of samples"):
+        assert_same(_OfOwnRows(turned=True), (3, 2))
+
+
 def test_a_fraction_in_place_of_a_masked_whole_number_is_cut_off() -> None:
     class Filling(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

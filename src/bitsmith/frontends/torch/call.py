@@ -32,6 +32,13 @@ class Unknown:
     why: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Numbered(Unknown):
+    """The numbers of the samples along the first of ``rank`` axes, as an index of these."""
+
+    rank: int = 1
+
+
 Item: TypeAlias = "Value | Shape | Unknown"
 """Value that the program holds under a name; a size as that for each of the builder's numbers of samples."""
 
@@ -86,6 +93,11 @@ class Call(Arguments):
             )
         spec = self.specs.get(argument.name)
         return item if spec is None else replace(item, kind=kind_of(spec.dtype))
+
+    def numbered(self, argument: Argument) -> Numbered | None:
+        """The numbers of the samples, if an argument is these."""
+        item = self.values[argument.name] if isinstance(argument, Ref) else None
+        return item if isinstance(item, Numbered) else None
 
     def is_size(self, name: str) -> bool:
         """Return True of an argument that depends on the number of samples."""

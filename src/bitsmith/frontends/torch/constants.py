@@ -8,7 +8,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, checked_elements, constant
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown, function
+from bitsmith.frontends.torch.call import Call, Numbered, Result, Translation, Unknown, function
 
 
 def _typed(call: Call, number: float) -> Value:
@@ -33,7 +33,8 @@ def _filled(value: float | None) -> Translation:
 def _arange(call: Call) -> Result:
     start, step = call.number("start", 0.0), call.number("step", 1.0)
     if call.is_size("end"):
-        return (Unknown("end is the number of samples"),)
+        every = start == 0.0 and step == 1.0 and call.size_of(call.get("end")) == call.build.counts
+        return ((Numbered if every else Unknown)("end is the number of samples"),)
     end = call.number("end")
     if step == 0.0 or not abs((end - start) / step) < 1 << 20:
         raise UnsupportedError(f"a range from {start} to {end} by {step}")

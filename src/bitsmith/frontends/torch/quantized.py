@@ -217,8 +217,8 @@ def on_codes(translation: Translation) -> Translation:
     """An operator that moves codes as it moves numbers."""
 
     def read(call: Call) -> Result:
-        x, y = call.tensor(next(iter(call.node.arguments))), translation.read(call)
-        return replace(y, codes=x.codes) if isinstance(y, Value) else y
+        y = translation.read(call)
+        return replace(y, codes=call.tensor(next(iter(call.node.arguments))).codes) if isinstance(y, Value) else y
 
     return Translation(read, translation.becomes)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.builder.value import Kind, MixedSamplesError, Value
 from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import logic, selection, shape
 from bitsmith.frontends.torch.call import Call, Result, Translation, function
@@ -48,6 +49,10 @@ def _range(call: Call, x: Value) -> tuple[int, range] | None:
 
 
 def _slice(call: Call) -> Result:
+    every = (call.integer("dim", 0), call.get("start") or 0, call.integer("step", 1)) == (0, 0, 1)
+    numbered = call.numbered(call.get("self"))
+    if numbered is not None and every and call.get("end") in (None, sys.maxsize):
+        return (numbered,)
     x = call.tensor()
     taken = _range(call, x)
     return x if taken is None else selection.part(call.build, x, dict([taken]))
@@ -96,6 +101,21 @@ def _keys(call: Call) -> tuple[int, list[selection.Indices]]:
     if not keys or sorted(keys) != list(range(first, first + len(keys))):
         raise UnsupportedError(f"indices of the axes {sorted(keys)}", accepted="axes beside each other")
     return first, list(keys.values())
+
+
+def _index(call: Call) -> Result:
+    """Elements at constant indices; behind the numbers of the samples, those of each sample."""
+    x, listed = call.tensor(), call.get("indices")
+    numbered = call.numbered(listed[0]) if isinstance(listed, tuple) and listed else None
+    if numbered is None or not isinstance(listed, tuple) or x.batch is None or x.batch.axis or x.is_merged:
+        return selection.index(call.build, x, *_keys(call))
+    rest = [call.trained(call.value(item, "indices"), "indices") for item in listed[1:]]
+    if any(key.ndim > numbered.rank for key in rest):
+        raise UnsupportedError("the numbers of the samples along another axis", accepted="the first axis")
+    _, *places = np.broadcast_arrays(np.zeros((1,) * numbered.rank), *rest)
+    if not places or len(places[0]) > 1:
+        raise MixedSamplesError("picks some of the samples")
+    return selection.index(call.build, x, 1, [place[0].astype(np.int64) for place in places])
 
 
 def _index_put(call: Call) -> Result:
@@ -172,7 +192,7 @@ SELECTIONS: dict[str, Translation] = {
     "index_select": function(
         selection.take, "Gather or Slice", integer("dim"), lambda call: call.weight("index").reshape(-1)
     ),
-    "index": Translation(lambda call: selection.index(call.build, call.tensor(), *_keys(call)), f"Slice, or {_READ}"),
+    "index": Translation(_index, f"Slice, or {_READ}"),
     "gather": function(selection.gather_elements, _READ, integer("dim"), lambda call: call.tensor("index")),
     "scatter": Translation(_scatter, _WRITTEN),
     "index_fill": Translation(_index_fill, _WRITTEN),

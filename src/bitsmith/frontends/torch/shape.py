@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
@@ -21,6 +22,13 @@ def _dropout(call: Call) -> Result:
             "dropout while training", accepted="evaluation", remedy="call model.eval() before the export"
         )
     return call.build.emit(Identity(), call.tensor("input"))
+
+
+def _unsqueeze(call: Call) -> Result:
+    numbered = call.numbered(call.get("self"))
+    if numbered is not None and 0 < call.integer("dim") <= numbered.rank:
+        return (replace(numbered, rank=numbered.rank + 1),)
+    return shape.unsqueeze(call.build, call.tensor(), call.integers("dim"))
 
 
 def _viewed(shapes: Callable[[Call], Iterable[Shape]], becomes: str) -> Translation:
@@ -121,7 +129,7 @@ SHAPES: dict[str, Translation] = {
     "flatten": _viewed(_flattened, "Flatten or Reshape"),
     "unflatten": _viewed(_unflattened, "Reshape"),
     "squeeze": Translation(_squeeze, "Reshape"),
-    "unsqueeze": function(shape.unsqueeze, "Reshape", integers("dim")),
+    "unsqueeze": Translation(_unsqueeze, "Reshape"),
     "permute": Translation(_permute, "Permute"),
     **dict.fromkeys(("transpose", "swapdims"), function(shape.swap, "Permute", integer("dim0"), integer("dim1"))),
     "swapaxes": function(shape.swap, "Permute", integer("axis0"), integer("axis1")),
