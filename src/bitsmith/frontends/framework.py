@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from bitsmith.errors import ConfigError
@@ -145,3 +145,15 @@ class Framework:
     def suffixes(self) -> tuple[str, ...]:
         """Endings of the files that its reader gets."""
         return (*(suffix for key in self.keys for suffix in key.suffixes), *self.refused)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainFramework(Framework):
+    """A framework that gives outputs alone, and whose models say themselves what their inputs are."""
+
+    refused: tuple[str, ...] = field(init=False, default=())
+    layer_results: Callable[[object, Network, Sequence[Numbers]], Mapping[str, Floats]] = field(
+        init=False, default=no_layer_results
+    )
+    shapeless: Shapeless | None = field(init=False, default=None)
+    with_inputs: Callable[[object, object], object] = field(init=False, default=own_inputs)

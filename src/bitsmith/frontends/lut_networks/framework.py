@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
+from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions, no_content
 from bitsmith.frontends.lut_networks import KANELE_MARK, LOGICNETS_MARK, TABLES_OF_LAYER
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun, NotComparedError
 from bitsmith.layers.network import Network
@@ -44,11 +44,10 @@ def _read_logicnets(model: object, options: ReadOptions) -> Network:
     return read_logicnets(Path(cast("str | os.PathLike[str]", model)), options.input_shape)
 
 
-DWN = Framework(
+DWN = PlainFramework(
     name="torch_dwn",
     stem="dwn",
     keys=(ModelKey("DwnModel", (), weights=None, live=True),),
-    refused=(),
     files="no files",
     live="a dictionary of the trained tensors of torch_dwn",
     is_live=_is_dwn,
@@ -57,16 +56,12 @@ DWN = Framework(
     takes=frozenset(),
     read=_read_dwn,
     outputs=_no_outputs,
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )
 
-KANELE = Framework(
+KANELE = PlainFramework(
     name="KANELÉ",
     stem="kanele",
     keys=(ModelKey("KaneleModel", (), weights=None, live=False),),
-    refused=(),
     files="truth_tables.json, with config.json beside it,",
     live=None,
     is_live=_no_live,
@@ -75,16 +70,12 @@ KANELE = Framework(
     takes=frozenset(),
     read=_read_kanele,
     outputs=_no_outputs,
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )
 
-LOGICNETS = Framework(
+LOGICNETS = PlainFramework(
     name="LogicNets",
     stem="logicnets",
     keys=(ModelKey("LogicnetsModel", (), weights=None, live=False),),
-    refused=(),
     files="logicnet.v, with the files of its modules beside it,",
     live=None,
     is_live=_no_live,
@@ -93,7 +84,4 @@ LOGICNETS = Framework(
     takes=frozenset({"input_shape"}),
     read=_read_logicnets,
     outputs=_no_outputs,
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
+from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions, no_content
 from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun
 from bitsmith.layers.network import Network
@@ -41,11 +41,10 @@ def _outputs(run: ModelRun) -> FrameworkRun | None:
     return onnx_outputs(cast("OnnxModel", _proto(run.model)), run.inputs, run.layers)
 
 
-ONNX = Framework(
+ONNX = PlainFramework(
     name="ONNX",
     stem="onnx",
     keys=(ModelKey("OnnxModel", (".onnx",), weights=None, live=True),),
-    refused=(),
     files="*.onnx",
     live="an onnx.ModelProto",
     is_live=_is_live,
@@ -54,7 +53,4 @@ ONNX = Framework(
     takes=frozenset({"input_shape", "layers"}),
     read=_read,
     outputs=_outputs,
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )

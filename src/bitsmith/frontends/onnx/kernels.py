@@ -57,15 +57,6 @@ def _squared_distances(build: Builder, x: Value, points: Floats, scale: float) -
     return build.emit(layer, both, suffix="distance")
 
 
-def _distances(call: Call) -> Value:
-    """Distances from constant points."""
-    metric = call.attributes.text("metric", "sqeuclidean")
-    if metric not in ("euclidean", "sqeuclidean"):
-        raise UnsupportedError(f"the distance {metric[:50]!r}", accepted="euclidean, sqeuclidean")
-    squares = _squared_distances(call.build, call.tensor(0), call.weights(1, "the points"), 1.0)
-    return squares if metric == "sqeuclidean" else power(call.build, squares, constant(0.5))
-
-
 def _scanned_distances(call: Call) -> tuple[Value, Value]:
     """Squared distances of the samples from each of constant points, as scikit-learn's models are exported; the samples."""
     body, points = call.node.bodies.get("body"), call.operand(1)
@@ -147,9 +138,6 @@ def _classifier(call: Call) -> tuple[Value | None, ...]:
     votes = build.emit(Dense(as_weights(signs), as_weights(np.arange(classes))), wins)
     return label_of_greatest(call, listed, votes), posted(call, scores)
 
-
-DISTANCES: dict[str, Translation] = {"CDist": Translation(_distances, "Multiply, Concatenate, Dense and Power")}
-"""Operators of the domain ``com.microsoft``, by name."""
 
 LOOPS: dict[str, Translation] = {
     "Scan": Translation(_scanned_distances, "Multiply, Concatenate and Dense, of distances")

@@ -19,7 +19,6 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.fused import FUSED, becomes, own
-from bitsmith.frontends.onnx.kernels import DISTANCES
 from bitsmith.frontends.onnx.quantized import QUANTIZED, Along, Grid, dequantized, on_grid, quantized
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
@@ -219,7 +218,6 @@ QLINEAR: dict[str, Translation] = {
 MICROSOFT: dict[str, Translation] = {
     **QUANTIZED,
     **FUSED,
-    **DISTANCES,
     "QGemm": _translation(_affine_product, "Dense"),
     **{f"QLinear{name}": _form(name, (0, 3), 6, zero_first=True) for name in ("Add", "Mul")},
     "QLinearAveragePool": _form("AveragePool", (0,), 3, zero_first=True),

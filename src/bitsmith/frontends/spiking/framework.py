@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
+from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions, no_content
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun, NotComparedError
 from bitsmith.frontends.spiking import is_neuron
 from bitsmith.frontends.torch.live import is_module
@@ -51,11 +51,10 @@ def _snntorch_outputs(run: ModelRun) -> FrameworkRun:
     return FrameworkRun("snnTorch", (run_snntorch(cast("torch.nn.Module", run.model), run.inputs),))
 
 
-NIR = Framework(
+NIR = PlainFramework(
     name="NIR",
     stem="nir",
     keys=(ModelKey("NirModel", (".nir",), weights=None, live=True),),
-    refused=(),
     files="*.nir of nir.write",
     live="a nir.NIRGraph",
     is_live=_is_graph,
@@ -64,16 +63,12 @@ NIR = Framework(
     takes=frozenset({"input_shape"}),
     read=_read_nir,
     outputs=_no_outputs,
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )
 
-SNNTORCH = Framework(
+SNNTORCH = PlainFramework(
     name="snnTorch",
     stem="snntorch",
     keys=(ModelKey("SnntorchModel", (), weights=None, live=True),),
-    refused=(),
     files="no files",
     live="a torch.nn.Sequential with neurons of snnTorch",
     is_live=_is_spiking,
@@ -82,7 +77,4 @@ SNNTORCH = Framework(
     takes=frozenset({"input_shape"}),
     read=_read_snntorch,
     outputs=_snntorch_outputs,
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )

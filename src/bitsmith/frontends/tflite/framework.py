@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_layer_results, own_inputs
+from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun
 from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.layers.network import Network
@@ -22,11 +22,10 @@ def _outputs(run: ModelRun) -> FrameworkRun | None:
     return tflite_outputs(cast("TfliteModel", run.model), run.inputs, insist=run.insist)
 
 
-TFLITE = Framework(
+TFLITE = PlainFramework(
     name="TensorFlow Lite",
     stem="tflite",
     keys=(ModelKey("TfliteModel", (".tflite",), weights=None, live=True),),
-    refused=(),
     files="*.tflite",
     live="the bytes of a .tflite file",
     is_live=lambda model: isinstance(model, bytes),
@@ -35,7 +34,4 @@ TFLITE = Framework(
     takes=frozenset({"rounding"}),
     read=_read,
     outputs=_outputs,
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results, own_inputs
+from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions, no_content
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun
 from bitsmith.frontends.trees import LIGHTGBM_MARK
 from bitsmith.layers.network import Network
@@ -142,11 +142,10 @@ def _ydf_outputs(run: ModelRun) -> FrameworkRun | None:
     return of_ydf(loaded(run.model) if isinstance(run.model, str | os.PathLike) else run.model, run.inputs[0])
 
 
-SKLEARN = Framework(
+SKLEARN = PlainFramework(
     name="scikit-learn",
     stem="sklearn",
     keys=(ModelKey("SklearnModel", (), weights=None, live=True),),
-    refused=(),
     files="no files",
     live="an estimator of scikit-learn",
     is_live=_is_of("sklearn", "transform"),
@@ -155,16 +154,12 @@ SKLEARN = Framework(
     takes=frozenset(),
     read=_read_sklearn,
     outputs=_Outputs("scikit-learn"),
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )
 
-XGBOOST = Framework(
+XGBOOST = PlainFramework(
     name="XGBoost",
     stem="xgboost",
     keys=(ModelKey("XgboostModel", (), weights=None, live=True),),
-    refused=(),
     files="*.json",
     live="a model of XGBoost",
     is_live=_is_of("xgboost"),
@@ -173,16 +168,12 @@ XGBOOST = Framework(
     takes=frozenset(),
     read=_read_xgboost,
     outputs=_Outputs("XGBoost"),
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )
 
-LIGHTGBM = Framework(
+LIGHTGBM = PlainFramework(
     name="LightGBM",
     stem="lightgbm",
     keys=(ModelKey("LightgbmModel", (), weights=None, live=True),),
-    refused=(),
     files="*.txt",
     live="a model of LightGBM",
     is_live=_is_of("lightgbm"),
@@ -191,16 +182,12 @@ LIGHTGBM = Framework(
     takes=frozenset(),
     read=_read_lightgbm,
     outputs=_Outputs("LightGBM"),
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )
 
-CATBOOST = Framework(
+CATBOOST = PlainFramework(
     name="CatBoost",
     stem="catboost",
     keys=(ModelKey("CatboostModel", (), weights=None, live=True),),
-    refused=(),
     files="*.json",
     live="a model of CatBoost",
     is_live=_is_of("catboost"),
@@ -209,16 +196,12 @@ CATBOOST = Framework(
     takes=frozenset(),
     read=_read_catboost,
     outputs=_catboost_outputs,
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )
 
-TREELITE = Framework(
+TREELITE = PlainFramework(
     name="treelite",
     stem="treelite",
     keys=(ModelKey("TreeliteModel", (), weights=None, live=True),),
-    refused=(),
     files="*.json",
     live="a model of treelite",
     is_live=lambda model: type(model).__module__.startswith("treelite.") and hasattr(model, "dump_as_json"),
@@ -227,16 +210,12 @@ TREELITE = Framework(
     takes=frozenset(),
     read=_read_treelite,
     outputs=_treelite_outputs,
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )
 
-YDF = Framework(
+YDF = PlainFramework(
     name="YDF",
     stem="ydf",
     keys=(ModelKey("YdfModel", (), weights=None, live=True),),
-    refused=(),
     files="the folder of a model",
     live="a model of YDF",
     is_live=_is_of("ydf"),
@@ -245,7 +224,4 @@ YDF = Framework(
     takes=frozenset(),
     read=_read_ydf,
     outputs=_ydf_outputs,
-    layer_results=no_layer_results,
-    shapeless=None,
-    with_inputs=own_inputs,
 )

@@ -18,8 +18,7 @@ from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
 from bitsmith.frontends.trees.discriminants import discriminant, read_neighbors
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
-from bitsmith.frontends.trees.powers import read_powers
-from bitsmith.frontends.trees.scalers import before_scaling
+from bitsmith.frontends.trees.scalers import before_scaling, read_powers
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.trees import Places
