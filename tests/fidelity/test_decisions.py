@@ -84,6 +84,8 @@ def test_a_sample_that_formats_of_the_user_decide_otherwise(kind: str) -> None:
 STEEP: dict[str, Callable[[Tensor], Tensor]] = {
     "a narrow ramp": lambda y: y.clamp(-0.0005, 0.0005),
     "a sharp curve": lambda y: torch.sigmoid(10_000.0 * y),
+    "a logarithm near 0": lambda y: torch.log(y.abs() + 1e-6),
+    "probabilities of large numbers": lambda y: torch.softmax(3000.0 * y, 1),
     "a narrow ramp beyond 0": lambda y: nn.functional.hardtanh(10_000.0 * (y - 0.1)),
 }
 

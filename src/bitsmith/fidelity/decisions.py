@@ -24,7 +24,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType
 from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settled import settled
 from bitsmith.passes.network.quantized_inputs import compared_inputs
 
@@ -53,6 +53,7 @@ class Decisions:
         known = {*probes, *(node.name for node in network.nodes if isinstance(node.layer, Constant))}
         # Thresholds of inputs are looked at themselves, and what a quantized model has settled is exact.
         exact, compared = settled(network), compared_inputs(network)
+        types = {name: program.nodes[number].type for name, number in probes.items()}
         lenient = excused(network.nodes) or allowance(network.nodes) > 1.0
         self._deciding = {
             node.name: (node.inputs, layer, least)
@@ -61,9 +62,7 @@ class Decisions:
             and not decides_anew(node)
             and known >= {*node.inputs}
             and not exact >= {*node.inputs}
-            for layer, least in _moving(
-                node.layer, [] if lenient else [program.nodes[probes[x]].type for x in node.inputs if x in probes]
-            )
+            for layer, least in _moving(node, {} if lenient else types)
         }
         self._held = [name for name in probes if any(name in inputs for inputs, *_ in self._deciding.values())]
         fracs = {name: program.nodes[probes[name]].type.frac for name in self._held}
@@ -117,7 +116,7 @@ class Decisions:
             with np.errstate(all="ignore"):
                 result = layer.reference(operands)
                 others = layer.reference(moved).reshape(-1, *result.shape)
-                moves = np.asarray(np.abs(others - result) > least).any(axis=(0, *range(2, others.ndim)))
+                moves = np.asarray((np.abs(others - result) > least).any(axis=(0, *range(2, others.ndim))))
             # What is an input is no number that single precision has rounded.
             read = [name for name in names if not isinstance(self.network.node(name).layer, Constant)]
             by = read[0] if read and all(name in fed for name in read) else ""
@@ -150,11 +149,14 @@ class Decisions:
             self._largest = np.maximum(largest, self._largest)
 
 
-def _moving(layer: Layer, operands: Sequence[TensorType]) -> list[tuple[Layer, float]]:
+def _moving(node: NetworkNode, types: Mapping[str, TensorType]) -> list[tuple[Layer, float]]:
     """The layers that decide, and by how much results have to differ: any, of a steep function as much as a user notices."""
-    found = [(one, 0.0) for one in deciding(layer)]
-    size = layer.steep(*operands[0].real_range()) if len(operands) == 1 and not found else 0.0
-    return [(layer, USUAL_TOLERANCE.error * size)] if size else found
+    found = [(one, 0.0) for one in deciding(node.layer)]
+    if found or not types.keys() >= {node.name, *node.inputs[:1]}:
+        return found
+    (least, most), (lowest, highest) = (types[name].real_range() for name in (node.inputs[0], node.name))
+    size = node.layer.steep(least, most, highest - lowest)
+    return [(node.layer, USUAL_TOLERANCE.error * size)] if size else []
 
 
 def _directions(layer: Layer, shapes: Sequence[Shape]) -> list[Floats]:

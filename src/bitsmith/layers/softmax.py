@@ -13,7 +13,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.layers.activation import TABLE_OPTIONS
+from bitsmith.layers.activation import TABLE_OPTIONS, Activation
 from bitsmith.layers.axis_order import Order, common, moved_axes, ordered_weights
 from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS
@@ -68,6 +68,10 @@ class Softmax(Layer):
 
     def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
         return self if self.axis < 0 else replace(self, axis=self.axis + 1)
+
+    def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf) -> float:
+        # Of two numbers, it is a sigmoid of their difference.
+        return Activation("sigmoid").steep(least - most, most - least, size)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         axis = self.axis if self.axis < 0 else self.axis + 1
