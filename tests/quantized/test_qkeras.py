@@ -299,30 +299,30 @@ def test_an_alpha_of_several_numbers_scales_channels(tmp_path: Path) -> None:
     assert np.abs(steps).max() <= 8
 
 
+def _chain(shape: list[int], kind: str, config: dict[str, object], *tensors: npt.NDArray[np.generic]) -> LiveModel:
+    """A model of one layer."""
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, *shape]}},
+        {"class_name": kind, "config": {"name": "it", **config}},
+    ]
+    config = {"name": "m", "layers": layers}
+    text = json.dumps({"class_name": "Sequential", "config": config, "keras_version": "2.14.0"})
+    return LiveModel(text, {"x": [], "it": [*tensors]})
+
+
 @pytest.mark.parametrize("variance", [[1.0, -1.0], [-0.001, 2.0]])
 def test_a_folded_normalization_needs_positive_variances(variance: list[float]) -> None:
-    layers = [
-        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 3]}},
-        {"class_name": "QDenseBatchnorm", "config": {"name": "fc", "units": 2}},
-    ]
-    tensors, config = [np.ones((3, 2)), *[np.ones(2)] * 4, np.array(variance)], {"name": "m", "layers": layers}
-    text = json.dumps({"class_name": "Sequential", "config": config, "keras_version": "2.14.0"})
+    tensors = [np.ones((3, 2)), *[np.ones(2)] * 4, np.array(variance)]
     with pytest.raises(UnsupportedError, match="a variance plus epsilon that is not positive"):
-        read_keras(LiveModel(text, {"x": [], "fc": tensors}))
+        read_keras(_chain([3], "QDenseBatchnorm", {"units": 2}, *tensors))
 
 
 def test_a_normalization_takes_its_mean_to_beta() -> None:
     """Exactly: beta may be a tie of the quantizer after it, as any number on a grid."""
-    mean, beta, ones = np.array([0.5, -0.25, 1.0, 2.0]), np.array([0.125, 2.0, -1.0, 0.5]), np.ones(4)
-    layers = [
-        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 4]}},
-        {"class_name": "QBatchNormalization", "config": {"name": "norm", "axis": [1]}},
-    ]
-    text = json.dumps(
-        {"class_name": "Sequential", "config": {"name": "m", "layers": layers}, "keras_version": "2.14.0"}
-    )
-    network = read_keras(LiveModel(text, {"x": [], "norm": [ones, beta, mean, np.array([0.25, 1.0, 4.0, 0.0625])]}))
-    assert np.array_equal(network.evaluate([mean[None]])["norm"][0], beta)
+    mean, beta, variance = [0.5, -0.25, 1.0, 2.0], [0.125, 2.0, -1.0, 0.5], [0.25, 1.0, 4.0, 0.0625]
+    tensors = [np.array(one) for one in ([1.0] * 4, beta, mean, variance)]
+    network = read_keras(_chain([4], "QBatchNormalization", {"axis": [1]}, *tensors))
+    assert network.evaluate([np.array([mean])])["it"].tolist() == [beta]
 
 
 @pytest.mark.parametrize(
@@ -332,14 +332,7 @@ def test_a_normalization_takes_its_mean_to_beta() -> None:
 def test_a_state_that_nothing_quantizes_is_refused(opening: str, steps: int, said: str) -> None:
     config = {"units": 2, "recurrent_activation": opening, "activation": "quantized_tanh(6)", "state_quantizer": None}
     config |= {f"{part}_quantizer": "quantized_bits(5,0,alpha=1)" for part in ("kernel", "recurrent", "bias")}
-    layers = [
-        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, steps, 3]}},
-        {"class_name": "QLSTM", "config": {**config, "name": "lstm"}},
-    ]
-    model = LiveModel("", {"x": [], "lstm": [np.zeros((3, 8)), np.zeros((2, 8)), np.zeros(8)]})
-    model.text = json.dumps(
-        {"class_name": "Sequential", "config": {"name": "m", "layers": layers}, "keras_version": "2.14.0"}
-    )
+    model = _chain([steps, 3], "QLSTM", config, np.zeros((3, 8)), np.zeros((2, 8)), np.zeros(8))
     with pytest.raises(UnsupportedError, match=f"QLSTM.*{said}"):
         read_keras(model)
 
@@ -355,7 +348,7 @@ def test_a_state_that_nothing_quantizes_gains_the_finest_of_a_kernel_s_places(
     for count in (steps, steps + 1):
         model = _cell("QSimpleRNN", 1, "linear", None, recurrent_quantizer=recurrent, state_quantizer=None, steps=count)
         if count == steps:
-            assert read_keras(model).outputs == ("cell",)
+            assert read_keras(model).outputs == ("it",)
         else:
             with pytest.raises(UnsupportedError, match=f"gain {gained} bits in each of {count} steps"):
                 read_keras(model)
@@ -404,18 +397,10 @@ def _spread(*shape: int) -> npt.NDArray[np.float32]:
 
 def _cell(kind: str, gates: int, activation: str, opening: object, steps: int = 4, **more: object) -> LiveModel:
     """A sequence of steps of three channels, and a cell of two units."""
-    config = {"name": "cell", "units": 2, "activation": activation, "state_quantizer": "quantized_bits(8,0,alpha=1)"}
+    config = {"units": 2, "activation": activation, "state_quantizer": "quantized_bits(8,0,alpha=1)"}
     config |= {f"{part}_quantizer": "quantized_bits(5,0,alpha=1)" for part in ("kernel", "recurrent", "bias")}
     config |= {"reset_after": False} | ({"recurrent_activation": opening} if opening else {}) | more
-    layers = [
-        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, steps, 3]}},
-        {"class_name": kind, "config": config},
-    ]
-    model = LiveModel("", {"x": [], "cell": [_spread(3, 2 * gates), _spread(2, 2 * gates), _spread(2 * gates)]})
-    model.text = json.dumps(
-        {"class_name": "Sequential", "config": {"name": "m", "layers": layers}, "keras_version": "2.14.0"}
-    )
-    return model
+    return _chain([steps, 3], kind, config, _spread(3, 2 * gates), _spread(2, 2 * gates), _spread(2 * gates))
 
 
 @pytest.mark.parametrize(("kind", "gates"), [("QGRU", 3), ("QLSTM", 4)])
