@@ -318,7 +318,9 @@ def _agreement(
         run = framework_run(model, network, inputs, layers, insist=insist)
         if run is None:
             return Agreement()
-        outputs = [_aligned(x, y) for x, y in zip(wanted, _as_many(run.outputs, len(wanted)), strict=True)]
+        if len(run.outputs) != len(wanted):
+            raise NotComparedError(f"it returns {len(run.outputs)} outputs instead of {len(wanted)}")
+        outputs = [_aligned(x, y) for x, y in zip(wanted, run.outputs, strict=True)]
     except NotComparedError as error:
         if insist:
             raise ConfigError(
@@ -331,12 +333,6 @@ def _agreement(
     if agreement.problem is None or not layers:
         return agreement
     return replace(agreement, problem=replace(agreement.problem, remedy=_OWN))
-
-
-def _as_many(outputs: Sequence[Floats], count: int) -> Sequence[Floats]:
-    if len(outputs) != count:
-        raise NotComparedError(f"it returns {len(outputs)} outputs instead of {count}")
-    return outputs
 
 
 def _aligned(wanted: Floats, output: Floats) -> Floats:
@@ -364,7 +360,8 @@ def _compared(
 
     bad = differing()
     if bad:
-        limit = max(limit, _SHAKEN * _shaken(network, inputs, wanted))
+        shakes = zip(wanted, shaken(network, inputs), strict=True)
+        limit = max(limit, *(_SHAKEN * deviation(x, y, spans(x).whole.size).error for x, y in shakes))
         bad = differing()
     if not bad:
         return Agreement(run.framework, max(errors))
@@ -380,12 +377,6 @@ def _compared(
             break
     said = f"its float meaning differs from what {run.framework} computes by {percent(error)} of the range"
     return Agreement(run.framework, max(errors), problem=Problem(layer, said, _REPORT))
-
-
-def _shaken(network: Network, inputs: Sequence[Floats], wanted: Sequence[Floats]) -> float:
-    """Return the distance of the outputs from those ``wanted`` if inputs, and what quantizers read, differ in the last place."""
-    pairs = zip(wanted, shaken(network, inputs), strict=True)
-    return max(deviation(x, y, spans(x).whole.size).error for x, y in pairs)
 
 
 def _differ(x: Floats, y: Floats, limit: float, *, jumps: bool) -> bool:

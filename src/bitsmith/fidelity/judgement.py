@@ -112,7 +112,8 @@ def _wrong(measured: Measured, network: Network, name: str, *, calibrated: bool)
     """Return the fault of an output, if any."""
     layers = measured.layers
     layer, before = layers[name], network.ancestors([name])
-    jumps = any(_jumps(layers, node) for node in before)
+    # Elsewhere than in the float model.
+    jumps = any(one.layer.jumps and (one.name not in layers or layers[one.name].row.error != 0.0) for one in before)
     vague = jumps and (not calibrated or any(map(decides_anew, before)))
     limit = None if vague or excused(before) else AUTO_ERROR * allowance(before)
     row, lost = layer.row, layer.lost
@@ -132,11 +133,6 @@ def _wrong(measured: Measured, network: Network, name: str, *, calibrated: bool)
     # Which values reach the limits of a format, only the user's data say.
     saturate = calibrated and name in measured.limited and (row.worst or 0.0) > SATURATED_ERROR
     return _Wrong(row, saturate=True) if saturate else None
-
-
-def _jumps(layers: Mapping[str, Comparison], node: NetworkNode) -> bool:
-    """True if a layer jumps elsewhere than in the float model."""
-    return node.layer.jumps and (node.name not in layers or layers[node.name].row.error != 0.0)
 
 
 def _is_useless(error: float, snr_db: float | None, varies: float, limit: float | None) -> bool:

@@ -160,7 +160,9 @@ class LossyCasts:
                 told_apart = not _beyond_all(node.op, readers.get(node.layer, ()))
                 if variable is not None and told_apart and _may_lose(node.op, program, node.args[0]):
                     shape = program.nodes[node.args[0]].type.shape
-                    whole = _is_result(variable[0], layer)
+                    # A sum is the result of what multiplies, but for rounding.
+                    sums = layer is not None and layer.layer.traits.multiplies
+                    whole = variable[0] in ("result", "accum" if sums else "")
                     casts.append(LossyCast(node.layer, *variable, node.op, whole, shape, len(wanted), rows=rows))
                     wanted.append(node.args[0])
             elif isinstance(node.op, ops.Scan):
@@ -255,11 +257,6 @@ def _variable(cast: ops.Cast, node: NetworkNode | None, *, at_end: bool) -> tupl
         first = next((name for name in named if (name == "result") == at_end), named[0])
         return first, formats[first]
     return ("result", None) if at_end and _limits(cast, node, "result") else None
-
-
-def _is_result(variable: str, node: NetworkNode | None) -> bool:
-    """True if a layer's result is what its format of a ``variable`` leaves, but for rounding."""
-    return variable == "result" or (variable == "accum" and node is not None and node.layer.traits.multiplies)
 
 
 def _limits(cast: ops.Cast, node: NetworkNode | None, variable: str) -> bool:

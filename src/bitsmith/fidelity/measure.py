@@ -149,7 +149,9 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
             frac = fracs[node.name] - known[node.name].finer
             steps = None if node.name in bounded else _steps(frac, wanted.ndim - 1, axis)
             layer = _compared(known[node.name], wanted, own, emulated, axis, steps, _CANCELLED * largest)
-            row = _with_losses(layer.row, [loss for loss in losses if loss.layer == node.name])
+            own_losses = [loss for loss in losses if loss.layer == node.name]
+            wrapped = sum(loss.count for loss in own_losses if loss.overflow is Overflow.WRAP)
+            row = replace(layer.row, wrapped=wrapped, saturated=sum(loss.count for loss in own_losses) - wrapped)
             apart = np.abs(emulated - wanted).reshape(len(wanted), -1).max(axis=1, initial=0.0)
             samples = int(np.count_nonzero(apart > AUTO_WORST * layer.span.size))
             layers[node.name] = replace(layer, row=row, samples=samples, count=len(wanted), bits=bits)
@@ -235,11 +237,6 @@ def _compared(
     if lost is not None and lost.error > _FAR * off.error:
         row = replace(row, channel=lost.index, channel_error=lost.error)
     return Comparison(row, whole, lost, channels.astray(), float(steps.max()) / size)
-
-
-def _with_losses(row: LayerFidelity, losses: Sequence[Loss]) -> LayerFidelity:
-    wrapped = sum(loss.count for loss in losses if loss.overflow is Overflow.WRAP)
-    return replace(row, wrapped=wrapped, saturated=sum(loss.count for loss in losses) - wrapped)
 
 
 def _stuck(wanted: Floats, emulated: Floats) -> int:

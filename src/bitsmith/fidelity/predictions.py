@@ -186,7 +186,8 @@ class Predictions:
         chosen = entry is not None and (bool(entry.settings.precision) or self.network.input(entry.name).is_chosen)
         if self.calibrated and behind and not chosen:
             why = "Layers decide by numbers that are nearer to a threshold than they are accurate"
-            remedy = f"give samples like these as calibration, or bits={self._more_bits()}, or "
+            bits = min(min(budgets(self.network.nodes).values()) + _MORE_BITS, MOST_BITS)
+            remedy = f"give samples like these as calibration, or bits={bits}, or "
             which = "what is compared"
         elif coarse is None and (steps := self._coarse_steps(worst.output)) is not None:
             why, which, remedy = f"The steps of {steps}", "it", "give "
@@ -199,9 +200,6 @@ class Predictions:
             which = f"input {op.name!r}"
             remedy = "give " if self.network.input(op.name).is_chosen else remedy
         return f"{where} {why}: {remedy}{which} a precision"
-
-    def _more_bits(self) -> int:
-        return min(min(budgets(self.network.nodes).values()) + _MORE_BITS, MOST_BITS)
 
     def _coarse_steps(self, output: str) -> str | None:
         """The factors before ``output`` that a format of the user is coarsest for, and their greatest magnitude."""

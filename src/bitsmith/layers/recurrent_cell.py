@@ -84,13 +84,13 @@ class CellDomain(ABC, Generic[T]):
     def chosen(self, condition: T, x: T, y: T) -> T:
         """``x`` where the condition is not 0, else ``y``."""
 
-    @abstractmethod
     def state(self, variable: str, x: T) -> T:
         """``x`` as the next state called ``variable``."""
+        return x
 
-    @abstractmethod
     def rounded(self, x: T, guard: int) -> T:
         """``x``, if need be rounded to ``guard`` bits below the step of the hidden state."""
+        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +165,6 @@ class OnFloats(CellDomain[Floats]):
     def state(self, variable: str, x: Floats) -> Floats:
         return self._noted(variable, x)
 
-    def rounded(self, x: Floats, guard: int) -> Floats:
-        return x
-
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -187,10 +184,6 @@ class Interval:
         """The least interval that holds both."""
         return Interval(np.minimum(self.least, other.least), np.maximum(self.most, other.most))
 
-    def plus(self, other: Interval) -> Interval:
-        """The interval of the sums."""
-        return Interval(self.least + other.least, self.most + other.most)
-
     def within(self, other: Interval) -> bool:
         """Return True if ``other`` holds all of it."""
         return bool(np.all(self.least >= other.least) and np.all(self.most <= other.most))
@@ -203,7 +196,7 @@ class OnIntervals(CellDomain[Interval]):
         self._weights, self._most = least, most
 
     def add(self, x: Interval, y: Interval, name: str = "") -> Interval:
-        return x.plus(y)
+        return Interval(x.least + y.least, x.most + y.most)
 
     def multiply(self, x: Interval, y: Interval, name: str = "") -> Interval:
         corners = [x.least * y.least, x.least * y.most, x.most * y.least, x.most * y.most]
@@ -247,12 +240,6 @@ class OnIntervals(CellDomain[Interval]):
 
     def chosen(self, condition: Interval, x: Interval, y: Interval) -> Interval:
         return x.union(y)
-
-    def state(self, variable: str, x: Interval) -> Interval:
-        return x
-
-    def rounded(self, x: Interval, guard: int) -> Interval:
-        return x
 
 
 def _through(layer: Layer, x: Interval) -> Interval:

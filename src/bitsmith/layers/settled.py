@@ -29,12 +29,9 @@ _ALL = Resolution(-math.inf, math.inf, 0.0)
 
 def is_quantized(network: Network) -> bool:
     """Return True of a network with a quantizer, be it the format of an input."""
-    return any(node.quantizers or _quantizes(node.layer) for node in network.nodes)
-
-
-def _quantizes(layer: Layer) -> bool:
-    own = isinstance(layer, Input) and layer.quantizer is not None and not layer.rounds
-    return layer.traits.exactness is Exactness.GRID or own
+    layers = [node.layer for node in network.nodes]
+    own = any(isinstance(one, Input) and one.quantizer is not None and not one.rounds for one in layers)
+    return own or any(node.quantizers or node.layer.traits.exactness is Exactness.GRID for node in network.nodes)
 
 
 def settled(network: Network) -> set[str]:

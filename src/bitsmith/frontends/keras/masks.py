@@ -13,7 +13,6 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
-from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.operands import Constant
 from bitsmith.frontends.ops.logic import compare, logical, where
@@ -30,12 +29,6 @@ _RECURRENT = ("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional")
 
 Masks: TypeAlias = Sequence[Value | None]
 """The masks (batch, time) of several tensors; None of those without one."""
-
-
-def returns_sequences(config: Fields) -> bool:
-    """Return True of a recurrent layer, or one of both directions, that gives each step."""
-    inner = config.fields("layer").fields("config") if "layer" in config.values else config
-    return inner.flag("return_sequences", False)
 
 
 def masking(call: LayerCall) -> Value:
@@ -72,7 +65,9 @@ def _first_since_3(call: LayerCall, masks: Masks) -> Masks:
 
 def _of_steps(call: LayerCall, masks: Masks) -> Masks:
     """A recurrent layer that gives each step gives their mask, and so do both directions that are not merged."""
-    if not returns_sequences(call.config):
+    both = "layer" in call.config.values
+    own = call.config.fields("layer").fields("config") if both else call.config
+    if not own.flag("return_sequences", False):
         return ()
     unmerged = "merge_mode" in call.config.values and call.config.get("merge_mode") is None
     return (*masks[:1], *masks[:1]) if unmerged else masks[:1]

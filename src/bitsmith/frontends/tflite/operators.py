@@ -53,11 +53,6 @@ def translation(operator: Operator) -> Translation | None:
     return entry.codes if operator.on_codes else entry.numbers
 
 
-def translated(*, codes: bool) -> list[str]:
-    """The operators that have a translation on codes, or on numbers."""
-    return sorted(kind for kind, entry in OPERATORS.items() if (entry.codes if codes else entry.numbers) is not None)
-
-
 def why_unknown(operator: Operator) -> tuple[str, str]:
     """Return why an operator has no translation, and its replacement."""
     kind = operator.kind

@@ -29,7 +29,7 @@ from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, kind_of, zero_point
 from bitsmith.frontends.tflite.graph import Graph, Operator, read_graph
 from bitsmith.frontends.tflite.live import TfliteModel
-from bitsmith.frontends.tflite.operators import OPERATORS, translated, translation, why_unknown
+from bitsmith.frontends.tflite.operators import OPERATORS, translation, why_unknown
 from bitsmith.frontends.tflite.requantize import Kernels
 from bitsmith.frontends.tflite.states import with_states
 from bitsmith.frontends.tflite.tensors import Tensor
@@ -94,7 +94,8 @@ class _Reading:
             self._translate(operator)
         if self.refusals.found:
             codes = any(operator.on_codes for operator in self.graph.operators)
-            raise self.refusals.error(self.graph.where, translated(codes=codes))
+            known = (kind for kind, entry in OPERATORS.items() if (entry.codes if codes else entry.numbers) is not None)
+            raise self.refusals.error(self.graph.where, sorted(known))
         count = len(self.draft.nodes)
         outputs: list[int] = []
         for tensor in self.graph.outputs:
