@@ -184,6 +184,10 @@ class Interval:
         """The least interval that holds both."""
         return Interval(np.minimum(self.least, other.least), np.maximum(self.most, other.most))
 
+    def plus(self, other: Interval) -> Interval:
+        """The interval of the sums."""
+        return Interval(self.least + other.least, self.most + other.most)
+
     def within(self, other: Interval) -> bool:
         """Return True if ``other`` holds all of it."""
         return bool(np.all(self.least >= other.least) and np.all(self.most <= other.most))
@@ -196,7 +200,7 @@ class OnIntervals(CellDomain[Interval]):
         self._weights, self._most = least, most
 
     def add(self, x: Interval, y: Interval, name: str = "") -> Interval:
-        return Interval(x.least + y.least, x.most + y.most)
+        return x.plus(y)
 
     def multiply(self, x: Interval, y: Interval, name: str = "") -> Interval:
         corners = [x.least * y.least, x.least * y.most, x.most * y.least, x.most * y.most]
