@@ -138,12 +138,12 @@ class VariablePower(_OfTwo):
         largest = max(math.ceil(math.log2(max(seen.amplitude, 2.0**-frac))), 1 - frac)
         times = max(abs(bound) for bound in exponent.type.real_range())
         bits = frac + largest + max(math.frexp(times)[1], 0) + _GUARD_BITS - 1
-        logs = logarithm(lowering, uniform(lowering, base), 2.0, min(max(bits, 1), TABLE_BITS), "table")
+        logs = logarithm(lowering, uniform(lowering, base), 2.0, min(max(bits, 1), TABLE_BITS))
         product = uniform(lowering, builder.mul(exponent, logs))
         if lowering.format("result") is None and seen.limits:
             # Far enough beyond the range of the result that what is cut off here saturates there, which is counted.
             product = builder.min(product, builder.const(largest + 2))
-        y = exponential(lowering, product, 2.0, max(frac, 0), "table")
+        y = exponential(lowering, product, 2.0, max(frac, 0))
         none = builder.compare(base, Relation.EQ, builder.const(0))
         zero = builder.select(builder.compare(exponent, Relation.GT, builder.const(0)), builder.const(0), y)
         return lowering.result(builder.select(none, zero, y))
@@ -194,7 +194,7 @@ class Logarithm(_Tabulated):
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder
         x = uniform(lowering, builder.add(inputs[0], builder.const(self.offset)))
-        return lowering.result(logarithm(lowering, x, self.base, max(_result_frac(lowering), 0) + 1, "table"))
+        return lowering.result(logarithm(lowering, x, self.base, max(_result_frac(lowering), 0) + 1))
 
 
 def whole_power(builder: ProgramBuilder, x: Value, exponent: int) -> Value:

@@ -102,7 +102,7 @@ def _times(builder: ProgramBuilder, x: Value, factor: float, frac: int, kept: in
     return cut(builder, product, kept)
 
 
-def logarithm(lowering: Lowering, x: Value, base: float, frac: int, variable: str) -> Value:
+def logarithm(lowering: Lowering, x: Value, base: float, frac: int) -> Value:
     """The logarithm of ``x`` with an error of about ``2**-(frac + 1)``; an ``x`` of less than one step counts as one step."""
     builder = lowering.builder
     parts = _normalized(builder, x, Fraction(0), frac + _SPARE_BITS, 1)
@@ -112,9 +112,7 @@ def logarithm(lowering: Lowering, x: Value, base: float, frac: int, variable: st
         return np.asarray(np.log1p(f) * scale, dtype=np.float64)
 
     places = frac + _SPARE_BITS + 4
-    result = tabulated(
-        lowering, parts.fraction, Function(f"log{base:g}(1+x)", evaluate, ()), frac + _SPARE_BITS, variable
-    )
+    result = tabulated(lowering, parts.fraction, Function(f"log{base:g}(1+x)", evaluate, ()), frac + _SPARE_BITS)
     offset = builder.const(round(math.ldexp(parts.exponent * math.log(2.0) * scale, places)), places)
     result = builder.add(result, offset)
     for count, halved in parts.halvings:
@@ -123,7 +121,7 @@ def logarithm(lowering: Lowering, x: Value, base: float, frac: int, variable: st
     return result
 
 
-def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: str) -> Value:
+def exponential(lowering: Lowering, x: Value, base: float, frac: int) -> Value:
     """``base**x`` with an error of about ``2**-(frac + 1)``: 2 to the fraction of ``x * log2(base)`` by a table, then shifts."""
     builder = lowering.builder
     scale = math.log2(base)
@@ -143,15 +141,14 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: 
     least, most = bounds[0] >> max(kept, 0), bounds[1] >> max(kept, 0)
     whole = builder.cast_to(x, min(kept, 0), least, most, Rounding.TRN, Overflow.SAT)
     fraction = builder.cast_to(x, max(kept, 0), 0, _below(max(kept, 0)), Rounding.TRN, Overflow.WRAP)
-    result = rounded(
-        lowering, tabulated(lowering, fraction, Function("2**x", np.exp2, ()), bits + 1, variable), bits + 1, variable
-    )
+    powers = tabulated(lowering, fraction, Function("2**x", np.exp2, ()), bits + 1)
+    result = rounded(lowering, powers, bits + 1, "table")
     result = builder.shift(result, least)
     above = builder.sub(whole, builder.const(least))
     for place in range((most - least).bit_length()):
         bit = builder.cast_to(above, -place, 0, 1, Rounding.TRN, Overflow.WRAP)
         result = builder.select(bit, builder.shift(result, 1 << place), result)
-    return cut(builder, _at_most(lowering, result, base**hi + 2.0**-frac, variable), frac + _SPARE_BITS)
+    return cut(builder, _at_most(lowering, result, base**hi + 2.0**-frac, "table"), frac + _SPARE_BITS)
 
 
 def cut(builder: ProgramBuilder, x: Value, frac: int) -> Value:

@@ -198,7 +198,7 @@ def _log_sum_exp(lowering: Lowering, x: Value, axes: Sequence[int]) -> Value:
     total = kept_sum(lowering, rounded(lowering, powers, frac + 1, "exp_table"), tuple(axes))
     # The largest operand contributes 1 to the sum.
     total = builder.max(total, builder.const(1))
-    return builder.add(greatest, logarithm(lowering, total, math.e, frac, "table"))
+    return builder.add(greatest, logarithm(lowering, total, math.e, frac))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

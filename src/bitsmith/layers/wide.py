@@ -51,7 +51,7 @@ def powers(lowering: Lowering, x: Value, frac: int, base: float, offset: int = 0
     x = _within_reach(lowering, x, base, frac)
     if _most_bits(x, base) + frac > ENTRY_BITS:
         return None
-    y = exponential(lowering, x, base, max(frac, 0), "table")
+    y = exponential(lowering, x, base, max(frac, 0))
     return lowering.builder.sub(y, lowering.builder.const(offset)) if offset else y
 
 
@@ -103,7 +103,7 @@ def area(lowering: Lowering, x: Value, frac: int) -> Value:
     """``log(|x| + sqrt(x**2 + 1))`` with the sign of ``x``: near 0 it is as accurate, as the sum is at least 1."""
     builder, bits = lowering.builder, max(frac, 1) + _GUARD_BITS
     root = power(lowering, builder.add(square(lowering, x), builder.const(1)), 0.5, Fraction(1), bits, "table")
-    return _with_sign(lowering, x, logarithm(lowering, builder.add(builder.abs(x), root), math.e, bits, "table"))
+    return _with_sign(lowering, x, logarithm(lowering, builder.add(builder.abs(x), root), math.e, bits))
 
 
 def _with_sign(lowering: Lowering, x: Value, magnitude: Value) -> Value:
