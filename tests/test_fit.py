@@ -213,17 +213,6 @@ def test_a_bound_of_the_interval_is_used_for_reuse_factors(model: Path, data: tu
     assert slow.model.estimate().size == slow.best().size
 
 
-def test_a_clock_is_planned_with_the_error_of_its_estimate(model: Path, data: tuple[Floats, Labels]) -> None:
-    plain, sure = (
-        bitsmith.fit(model, data, Goal(loss=0.3, fmax=fmax, part=PART), clock_period=period, tries=1)
-        for fmax, period in ((None, 8.0), (125, None))
-    )
-    assert plain.model.estimate().fmax_mhz < sure.model.estimate().fmax_mhz
-    assert sure.best().figures["clock_ps"] <= 8_000 and sure.model.estimate().least_mhz >= 125
-    with pytest.raises(ConfigError, match="goal fmax"):
-        bitsmith.fit(model, data, Goal(fmax=200, part="xcku115"), tries=1)
-
-
 @pytest.mark.slow
 @pytest.mark.ci
 def test_latencies_are_those_of_the_model(model: Path, data: tuple[Floats, Labels]) -> None:
@@ -412,10 +401,9 @@ def test_names_that_goals_lack_are_rejected_as_python_does() -> None:
 
 
 def test_bounds_in_time_are_cycles_of_the_clock() -> None:
-    goal = Goal(latency_ns=100, latency=30, frames_per_second=1e6, lut=7)
-    assert goal.limits(10.0) == {"lut": 7, "latency": 10, "interval": 100}
+    goal = Goal(latency_ns=100, latency=30, frames_per_second=1e6, lut=7, fmax=50)
+    assert goal.limits(10.0) == {"lut": 7, "latency": 10, "interval": 100, "clock_ps": 20_000}
     assert Goal(latency=3, latency_ns=100).limits(10.0) == {"latency": 3}
-    assert Goal(fmax=50).limits(10.0) == {"clock_ps": 20_000}
 
 
 def test_arguments_without_meaning_are_rejected(model: Path, data: tuple[Floats, Labels]) -> None:

@@ -16,7 +16,7 @@ from sklearn.ensemble import RandomForestRegressor
 import bitsmith
 from bitsmith import Goal
 from bitsmith.conversion.fit import _SURE, _Judge
-from bitsmith.errors import CapacityError
+from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.model import descent
 from bitsmith.model.results import Result, Results
@@ -87,6 +87,17 @@ def test_dials_of_the_layer_that_takes_most_of_what_is_scarce_come_first(
     (scarce, plain, most), (with_room, given, _) = orders
     assert scarce[0] == most != plain[0] and sorted(scarce) == sorted(plain)
     assert with_room == given == plain
+
+
+def test_a_clock_is_planned_with_the_error_of_its_estimate(model: Path, data: Floats) -> None:
+    plain, sure = (
+        bitsmith.fit(model, data, Goal(loss=0.3, fmax=fmax, part="LFE5U-25F"), clock_period=period, tries=1)
+        for fmax, period in ((None, 8.0), (125, None))
+    )
+    assert plain.model.estimate().fmax_mhz < sure.model.estimate().fmax_mhz
+    assert sure.best().figures["clock_ps"] <= 8_000 and sure.model.estimate().least_mhz >= 125
+    with pytest.raises(ConfigError, match="goal fmax"):
+        bitsmith.fit(model, data, Goal(fmax=200, part="xcku115"), tries=1)
 
 
 @pytest.mark.slow

@@ -417,16 +417,18 @@ class _Judge:
             circuits.append(laid_out.smallest(part))
         own = {name: dials.bits for name, dials in trial.layers.items()}
         points = []
-        for each in circuits:
-            point = laid_out.point(each, trial.configuration, trial.common.bits).scored(self.held, scores)
-            planned = laid_out.program, each.directives, laid_out.target
+        for circuit in circuits:
+            point = laid_out.point(circuit, trial.configuration, trial.common.bits).scored(self.held, scores)
+            planned = laid_out.program, circuit.directives, laid_out.target
             latency = planned_cycles(*planned)[0] if self.descent.goal.wants_latency else None
-            clock = None
-            if self.descent.goal.fmax is not None:
-                clock = math.ceil(1e6 / Estimate(*planned, known=each.size).least_mhz)
-            excess, more = max(trial.excess, *excesses), {"latency": latency, "clock_ps": clock}
-            points.append(replace(point, own=own, fitting=fitting, excess=excess, **more))
+            point = replace(point, own=own, fitting=fitting, excess=max(trial.excess, *excesses))
+            clock = self._clock_ps(Estimate(*planned, known=circuit.size))
+            points.append(replace(point, latency=latency, clock_ps=clock))
         return points
+
+    def _clock_ps(self, expected: Estimate) -> int | None:
+        """The period that a circuit reaches for sure, if the goal bounds it."""
+        return None if self.descent.goal.fmax is None else math.ceil(1e6 / expected.least_mhz)
 
 
 def _least_shared(found: Mapping[str, Sequence[Point]]) -> int | None:

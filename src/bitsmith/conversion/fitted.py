@@ -146,8 +146,8 @@ class Fitted(Exploration):
             able = [each for each in self.points if each.excess <= 0 and beyond(each, self.limits) == {name}]
             if able:
                 least = min(each.figures[name] for each in able)
-                asked = self.limits[name]
-                yield _clocks(least, asked) if name == "clock_ps" else f"{name}={least:,} instead of {asked:,}"
+                most = self.limits[name]
+                yield _clocks(least, most) if name == "clock_ps" else f"{name}={least:,} instead of {most:,}"
         able = [each for each in self.points if each.excess > 0 and not beyond(each, self.limits)]
         if able:
             near = min(able, key=lambda each: each.excess)
