@@ -44,7 +44,7 @@ def tagger(_: Path) -> tuple[AnyModel, Data]:
 
 @dataclass(frozen=True)
 class Wish:
-    """A model with its data, a goal, the clock (None: the usual one of the part), networks to try, and whether it is routed."""
+    """A model with its data, a goal, the clock (None: the goal's, or the usual one), tries, and whether it is routed."""
 
     model: Callable[[Path], tuple[AnyModel, Data]]
     goal: bitsmith.Goal
@@ -54,7 +54,9 @@ class Wish:
 
 
 WISHES: Mapping[str, Wish] = {
-    "ecp5": Wish(cnn, bitsmith.Goal(metric="error", loss=0.03, part="LFE5U-45F", minimize="interval"), 20.0, 60, True),
+    "ecp5": Wish(
+        cnn, bitsmith.Goal(metric="error", loss=0.03, part="LFE5U-45F", minimize="interval", fmax=50), None, 60, True
+    ),
     "ice40": Wish(
         cnn, bitsmith.Goal(metric="error", loss=0.03, part="iCE40UP5K-SG48", minimize="interval"), None, 60, True
     ),
