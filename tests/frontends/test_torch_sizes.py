@@ -51,6 +51,14 @@ def test_numbers_of_other_samples_are_refused() -> None:
         assert_same(_OfOwnRows(turned=True), (3, 2))
 
 
+def test_a_part_without_elements_adds_nothing() -> None:
+    class Parted(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([x[..., :4] * 2.0, x[..., 4:]], dim=-1)
+
+    assert_same(Parted(), (3, 4))
+
+
 def test_a_fraction_in_place_of_a_masked_whole_number_is_cut_off() -> None:
     class Filling(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -32,6 +32,9 @@ class Unknown:
     why: str | None = None
 
 
+NOTHING = Unknown("a slice without elements")
+
+
 @dataclass(frozen=True, slots=True)
 class Numbered(Unknown):
     """The numbers of the samples along the first of ``rank`` axes, as an index of these."""
@@ -105,11 +108,12 @@ class Call(Arguments):
         return isinstance(argument, Ref) and isinstance(self.values[argument.name], tuple)
 
     def tensors(self, name: str) -> tuple[Value, ...]:
-        """A list of tensors."""
+        """A list of tensors, without those that have no elements."""
         listed = self.get(name)
         if not isinstance(listed, tuple):
             raise self.wrong(name, "a list of tensors")
-        return tuple(self.value(item, name) for item in listed)
+        some = [item for item in listed if not isinstance(item, Ref) or self.values[item.name] != NOTHING]
+        return tuple(self.value(item, name) for item in some)
 
     def named(self, *names: str) -> str:
         """The first of the ``names`` under which an argument is given."""

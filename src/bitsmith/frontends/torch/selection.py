@@ -11,7 +11,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, MixedSamplesError, Value
 from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import logic, selection, shape
-from bitsmith.frontends.torch.call import Call, Result, Translation, function
+from bitsmith.frontends.torch.call import NOTHING, Call, Result, Translation, function
 
 _OPEN_END = 1 << 62
 """Ends of slices beyond this mean: to the end."""
@@ -55,6 +55,8 @@ def _slice(call: Call) -> Result:
         return (numbered,)
     x = call.tensor()
     taken = _range(call, x)
+    if taken is not None and not taken[1]:
+        return (NOTHING,)
     return x if taken is None else selection.part(call.build, x, dict([taken]))
 
 
