@@ -16,12 +16,15 @@ import pytest
 import bitsmith
 from bitsmith.compat import optimization
 from bitsmith.compat.optimization import (
+    BinaryScheduler,
+    ConstantScheduler,
     LUTEstimator,
+    OptimizationScheduler,
     ParameterEstimator,
+    PolynomialScheduler,
     VivadoDSPEstimator,
     optimize_keras_model_for_hls4ml,
 )
-from bitsmith.compat.schedulers import BinaryScheduler, ConstantScheduler, OptimizationScheduler, PolynomialScheduler
 from bitsmith.errors import BitsmithWarning, ConfigError
 
 

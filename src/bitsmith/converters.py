@@ -176,7 +176,8 @@ def _conversion(model: AnyModel, output_dir: str | Path = OUTPUT_DIR, **argument
     """The conversion that familiar arguments ask for."""
     config = arguments.pop("hls_config", None)
     arguments.setdefault("project_name", PROJECT_NAME)
-    if _names_a_board(arguments) and arguments.get("axi_mode") == AXI_MASTER:
+    of_board = accelerator_named(arguments.get("backend")) is not None
+    if of_board and arguments.get("axi_mode") == AXI_MASTER:
         arguments["interface"] = AXI_MASTER
     others = {
         key: value
@@ -185,16 +186,11 @@ def _conversion(model: AnyModel, output_dir: str | Path = OUTPUT_DIR, **argument
     }
     own = {key: value for key, value in arguments.items() if key not in others}
     writer = {key: others.pop(key) for key in _OF_WRITERS if key in others}
-    on_board = {key: others.pop(key) for key in _OF_BOARDS if key in others} if _names_a_board(arguments) else {}
+    on_board = {key: others.pop(key) for key in _OF_BOARDS if key in others} if of_board else {}
     words, idle_there = check_arguments(on_board)
     conversion = Conversion.of(model, output_dir, config, cast("Arguments", own), {**keys_of(writer), **words})
     idle = (*conversion.project.idle, *idle_of(others), *idle_there)
     return replace(conversion, project=replace(conversion.project, idle=idle))
-
-
-def _names_a_board(arguments: Familiar) -> bool:
-    """Return True if the backend is one of other tools that has a board."""
-    return accelerator_named(arguments.get("backend")) is not None
 
 
 def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
