@@ -57,7 +57,7 @@ def _squared_distances(build: Builder, x: Value, points: Floats, scale: float) -
     return build.emit(layer, both, suffix="distance")
 
 
-def _scanned_distances(call: Call) -> tuple[Value, Value]:
+def scanned_distances(call: Call) -> tuple[Value, Value]:
     """Squared distances of the samples from each of constant points, as scikit-learn's models are exported; the samples."""
     body, points = call.node.bodies.get("body"), call.operand(1)
     kinds = {node.operator for node in body.nodes} if body is not None else set()
@@ -138,11 +138,6 @@ def _classifier(call: Call) -> tuple[Value | None, ...]:
     votes = build.emit(Dense(as_weights(signs), as_weights(np.arange(classes))), wins)
     return label_of_greatest(call, listed, votes), posted(call, scores)
 
-
-LOOPS: dict[str, Translation] = {
-    "Scan": Translation(_scanned_distances, "Multiply, Concatenate and Dense, of distances")
-}
-"""Operators of ONNX's own domain, by name."""
 
 MACHINES: dict[str, Translation] = {
     "SVMRegressor": Translation(_regressor, "Dense and Activation"),

@@ -13,15 +13,14 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.constants import CONSTANTS
 from bitsmith.frontends.onnx.graph import MAX_NODES, Node
-from bitsmith.frontends.onnx.kernels import LOOPS, MACHINES
+from bitsmith.frontends.onnx.kernels import MACHINES, scanned_distances
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
-from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.qlinear import MICROSOFT, QLINEAR, REFUSED
 from bitsmith.frontends.onnx.qonnx_layers import QONNX, QONNX_DOMAIN, QONNX_DOMAINS
 from bitsmith.frontends.onnx.quantized import QUANTIZED, RUNTIME_DOMAIN
 from bitsmith.frontends.onnx.recurrent import RECURRENT
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
-from bitsmith.frontends.onnx.shape import SHAPES
+from bitsmith.frontends.onnx.shape import PLACES, SHAPES
 from bitsmith.frontends.onnx.spatial import SPATIAL
 from bitsmith.frontends.onnx.trees import TREES
 
@@ -46,7 +45,6 @@ OPERATORS: dict[str, Translation] = {
     **ARITHMETIC,
     **ATTENTION,
     **CONSTANTS,
-    **LOOPS,
     **NORMALIZATIONS,
     **PLACES,
     **QLINEAR,
@@ -57,6 +55,7 @@ OPERATORS: dict[str, Translation] = {
     **SPATIAL,
     "If": Translation(_undecided, "the branch that a constant condition chooses"),
     "Loop": Translation(_endless, "copies of its body, and Stack"),
+    "Scan": Translation(scanned_distances, "Multiply, Concatenate and Dense, of distances"),
 }
 """Operators of ONNX's own domain, by name."""
 
