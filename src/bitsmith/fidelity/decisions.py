@@ -65,8 +65,7 @@ class Decisions:
             for layer, least in _moving(node, {} if lenient else types)
         }
         self._held = [name for name in probes if any(name in inputs for inputs, *_ in self._deciding.values())]
-        fracs = {name: program.nodes[probes[name]].type.frac for name in self._held}
-        self._steps = {name: float(np.ldexp(1.0, -frac).max(initial=0.0)) for name, frac in fracs.items()}
+        self._steps = {name: float(np.ldexp(1.0, -types[name].frac).max(initial=0.0)) for name in self._held}
         self._thresholds = Thresholds(network, program.input_ops())
         entries = (program.inputs[index] for index in self._thresholds.inputs)
         self._unknown = any(node.layer.jumps_within for node in network.nodes)

@@ -270,12 +270,6 @@ def _limits(cast: ops.Cast, node: NetworkNode | None, variable: str) -> bool:
     )
 
 
-def _ends_within(body: Program) -> set[int]:
-    """The nodes of layers within a body, if it has some, that no other node of the same layer reads."""
-    read = {arg for node in body.nodes for arg in node.args if node.layer and node.layer == body.nodes[arg].layer}
-    return {index for index, node in enumerate(body.nodes) if node.layer and index not in read}
-
-
 def _states(scan: ops.Scan) -> dict[int, str]:
     """The nodes of the body that make its next states, with their names: also those of which a mask chooses one."""
     names, nodes = dict[int, str](), scan.body.nodes
@@ -327,7 +321,10 @@ def _inside(
     scan: ops.Scan, users: Mapping[str, NetworkNode], outer: str, place: int
 ) -> Iterator[tuple[LossyCast, int]]:
     """The casts of a body to the user's formats, or which limit states and results of layers, and their operands in it."""
-    start, states, ends = 0, _states(scan), _ends_within(scan.body)
+    start, states, nodes = 0, _states(scan), scan.body.nodes
+    # What no other node of the same layer within the body reads.
+    read = {arg for node in nodes for arg in node.args if node.layer and node.layer == nodes[arg].layer}
+    ends = {index for index, node in enumerate(nodes) if node.layer and index not in read}
     for index, inner in enumerate(scan.body.nodes):
         if not isinstance(inner.op, ops.Cast):
             continue
