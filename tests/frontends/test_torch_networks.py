@@ -190,6 +190,8 @@ MODELS: dict[str, tuple[nn.Module, tuple[Shape, ...]]] = {
     "two inputs": (Squeezed(), ((4, 3, 3), (3,))),
     "spectral norm": (nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2)), ((3,),)),
     "weight norm": (nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), ((3,),)),
+    "weight norm along the last axis": (nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 2, 2), dim=2), ((3, 4),)),
+    "weight norm of all": (nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 2, 2), dim=None), ((3, 4),)),
 }
 
 

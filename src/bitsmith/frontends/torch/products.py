@@ -93,9 +93,9 @@ def _bags(call: Call) -> Result:
 
 
 def _weight_norm(call: Call) -> Result:
-    """``v * g / |v|``, the length over all axes but ``dim``, of trained weights."""
+    """``v * g / |v|``, the length over all axes but ``dim``, which is -1 for none, of trained weights."""
     v, g, dim = call.weight("v"), call.weight("g"), call.integer("dim", 0)
-    axes = tuple(axis for axis in range(v.ndim) if axis != dim % v.ndim)
+    axes = tuple(axis for axis in range(v.ndim) if dim == -1 or axis != dim % v.ndim)
     return constant(as_weights(v * g / np.sqrt(np.sum(v * v, axis=axes, keepdims=True))))
 
 
