@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,9 @@ def test_projected_states(seed: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
-def test_bags_of_the_rows_of_each_sample(mode: str) -> None:
-    _agrees(_Bags(mode), np.random.default_rng(0).integers(0, 7, (60, 5)))
+@pytest.mark.parametrize("make", [_Bags, lambda mode: nn.EmbeddingBag(7, 4, mode=mode)])
+def test_bags_of_the_rows_of_each_sample(mode: str, make: Callable[[str], nn.Module]) -> None:
+    _agrees(make(mode), np.random.default_rng(0).integers(0, 7, (60, 5)))
 
 
 def test_rows_that_count_for_nothing_are_refused() -> None:

@@ -49,6 +49,7 @@ _REMEDIES = {
     "sort": ("sorting", "use max, argmax or amax"),
     "lstm_cell": ("a single step of a recurrence", "use LSTM"),
     "gru_cell": ("a single step of a recurrence", "use GRU"),
+    "rnn_": ("a single step of a recurrence", "use RNN"),
     "upsample_bicubic": ("bicubic resizing", "use bilinear or nearest"),
     "_upsample": ("resizing with antialiasing", "use antialias=False"),
     "fft": ("Fourier transforms", "multiply by a constant matrix"),

@@ -145,6 +145,7 @@ SHAPES: dict[str, Translation] = {
     "pixel_unshuffle": function(shape.space_to_depth, _BLOCKS, integer("downscale_factor")),
     "channel_shuffle": function(shape.channel_shuffle, _BLOCKS, integer("groups")),
     "sym_size": Translation(_sym_size, "nothing"),
+    "sym_numel": Translation(lambda call: (tuple(map(math.prod, call.build.sizes(call.tensor()))),), "nothing"),
     **dict.fromkeys(_ARITHMETIC, Translation(_size_arithmetic, "nothing")),
 }
 """Operators by name."""
