@@ -382,10 +382,6 @@ def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Prob
             )
 
 
-_BUDGETED = ("weight", FACTORS), ("state", frozenset({"state"}))
-"""Parts of a budget, and the variables of layers that have them."""
-
-
 def _check_choices(
     choices: Choices, nodes: Sequence[NetworkNode], where: str, kind: str, problems: Problems
 ) -> Iterator[Idle]:
@@ -401,10 +397,10 @@ def _check_choices(
         else:
             at = f"{where}.Precision.{variable}"
             problems.add(f"{kind} has no {variable}", where=at, accepted=listed((DEFAULT, *variables)))
-    lacking = [name for name, having in _BUDGETED if name in choices.bits and not having.intersection(variables)]
-    if lacking and lacking == [*choices.bits]:
-        found, at = f"{kind} has no {lacking[0]}s", f"{where}.Bits"
-        problems.add(found, where=at, accepted="a budget of results", remedy="remove it")
+    for part, having in (("weight", FACTORS), ("state", {"state"})):
+        if choices.bits.keys() == {part} and not having.intersection(variables):
+            found, at = f"{kind} has no {part}s", f"{where}.Bits"
+            problems.add(found, where=at, accepted="a budget of results", remedy="remove it")
     options = {name for node in nodes for name in node.layer.options}
     if choices.softmax is not None and choices.strategy is None and "implementation" not in options:
         accepted = "Latency, Resource, Unrolled, MultiplierBlocks, DistributedArithmetic"

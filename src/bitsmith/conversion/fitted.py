@@ -146,8 +146,8 @@ class Fitted(Exploration):
             able = [each for each in self.points if each.excess <= 0 and beyond(each, self.limits) == {name}]
             if able:
                 least = min(each.figures[name] for each in able)
-                most = self.limits[name]
-                yield _clocks(least, most) if name == "clock_ps" else f"{name}={least:,} instead of {most:,}"
+                clock = f"fmax={1e6 / least:.4g} instead of {self.goal.fmax}"
+                yield clock if name == "clock_ps" else f"{name}={least:,} instead of {self.limits[name]:,}"
         able = [each for each in self.points if each.excess > 0 and not beyond(each, self.limits)]
         if able:
             near = min(able, key=lambda each: each.excess)
@@ -201,10 +201,6 @@ class Fitted(Exploration):
 
     def __repr__(self) -> str:
         return f"<Fitted: {self.verdict}>"
-
-
-def _clocks(least_ps: int, asked_ps: int) -> str:
-    return f"fmax={1e6 / least_ps:.4g} instead of {1e6 / asked_ps:.4g}"
 
 
 def _signed(loss: float) -> str:
