@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from bitsmith.compiler import compile_network
 from bitsmith.errors import BitsmithError, ConfigError, UnsupportedError
+from bitsmith.frontends.torch.live import _reason
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
 
@@ -230,3 +231,8 @@ def test_an_example_that_is_a_dictionary() -> None:
     example = {"ids": torch.zeros(1, 4), "mask": torch.zeros(1, 4)}
     with pytest.raises(ConfigError, match=r"a dictionary of ids, mask\n  accepted: tensors, one for each argument"):
         read_torch(Of(lambda x: x), example=example)
+
+
+def test_a_cache_among_the_results_is_told_with_what_to_set() -> None:
+    told = "Found <class 'transformers.cache_utils.DynamicCache'> in output, which is not a known type."
+    assert _reason(told) == ("a cache of earlier words among its results", "set model.config.use_cache = False")

@@ -77,7 +77,6 @@ INSTEAD: Mapping[str, str] = {
     f"{NAME}.templates": _BOARDS,
     f"{NAME}.writer": "model.write() writes the project; docs/new-hls-dialect.md says how to add a tool",
     f"{NAME}.utils.fixed_point_utils": "formats are texts such as 'fixed<16,6>' (docs/configuration.md)",
-    f"{NAME}.utils.link": _SAVED,
     f"{NAME}.utils.serialization": _SAVED,
     f"{NAME}.utils.symbolic_utils": "convert_from_symbolic_expression chooses tables by precision (docs/formulas.md)",
     f"{NAME}.utils.torch": _LAYERS,

@@ -126,6 +126,8 @@ def _reason(text: str) -> tuple[str, str]:
     line = f" ({Path(call[1]).name}, line {call[2]}: {call[3]})" if call else ""
     if "data-dependent" in text:
         return f"a choice or a size that depends on the data{line}", _CHOICES
+    if "cache_utils" in text:
+        return "a cache of earlier words among its results", "set model.config.use_cache = False"
     if "PackedParams" in text:
         return "modules of torch.ao.quantization, whose weights are packed for one kind of processor", _UNPACKED
     first, _, _ = text.partition("\n\n")
