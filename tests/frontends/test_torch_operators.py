@@ -220,6 +220,7 @@ SHAPES: dict[str, Any] = {
     "expanded": lambda x: x[:, :1].expand(-1, 3, -1, -1),
     "repeated": lambda x: x.repeat(1, 2, 1, 1),
     "interleaved": lambda x: x.repeat_interleave(2, 2),
+    "interleaved each": lambda x: x.repeat_interleave(torch.arange(x.shape[2]) % 3, 2),
     "flipped": lambda x: x.flip(1, 3),
     "quarter_turns": lambda x: [x[:, :, :, :4].rot90(k, (3, 1)) for k in range(4)],
     "all_reversed": lambda x: x[:, :, :3, :3].T.permute(3, 2, 1, 0) + x[:, :, :3, :3].permute(3, 2, 1, 0).T,

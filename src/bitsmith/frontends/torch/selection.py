@@ -30,7 +30,8 @@ def _repeat(call: Call) -> Result:
 def _repeat_interleave(call: Call) -> Result:
     if not call.given("dim"):
         raise UnsupportedError("repeat_interleave of all axes", accepted="one axis")
-    return selection.repeat(call.build, call.tensor(), call.integer("dim"), [call.integer("repeats")])
+    counts = np.atleast_1d(call.weight("repeats")).astype(int).tolist()
+    return selection.repeat(call.build, call.tensor(), call.integer("dim"), counts)
 
 
 def _range(call: Call, x: Value) -> tuple[int, range] | None:
