@@ -92,7 +92,7 @@ class Causes:
             reached = self._span(name)
             symptom = f"its float results reach {reached.lo + 0.0:.4g} .. {reached.hi:.4g}, beyond {fmt}"
             return Problem(name, symptom, self._room(name, "result", reached))
-        if channel is not None and (finer := self._finer_formats(node, channel)):
+        if channel is not None and (finer := self.finer_formats(node, channel)):
             symptom = f"its steps are too large for a range of {channel.size:.3g} (channel {channel.index})"
             return Problem(name, symptom, f"give it {_listed(finer)}")
         if fmt is not None and 2.0**-fmt.frac * 8 > self._span(name).size:
@@ -133,10 +133,6 @@ class Causes:
             off = f"its channel {channel.index} differs from its float meaning by {percent(channel.added)} of that one's range"
         return Problem(name, off, "no format of yours is to blame: please report it with the model")
 
-    def are_steps_coarse(self, node: NetworkNode, channel: Channel) -> bool:
-        """True if formats of the layer have steps that are too large for a channel."""
-        return bool(self._finer_formats(node, channel))
-
     def _level_before(self, node: NetworkNode) -> Problem | None:
         """An input that the layer is computed of, or is, whose steps are those of a mask's level far below its numbers."""
         for name in reached([node.name], lambda one: self.nodes[one].inputs):
@@ -168,7 +164,7 @@ class Causes:
         symptom = "it decides by numbers that are nearer to its threshold than they are accurate"
         return Problem(name, symptom, remedy if bits <= MOST_BITS else "give the layers before it formats of more bits")
 
-    def _finer_formats(self, node: NetworkNode, channel: Channel) -> dict[str, FixedFormat]:
+    def finer_formats(self, node: NetworkNode, channel: Channel) -> dict[str, FixedFormat]:
         """The formats of a layer that are too coarse for a channel, made finer; those of ``auto`` as if they were given."""
         trained, asked = node.layer.weights(), node.settings.precision
         finer: dict[str, FixedFormat] = {}

@@ -103,7 +103,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
         )
         # Inside, steps that are coarse for one of several channels cost nothing where outputs are right. Inputs are only rounded.
         if not (right and channel is not None and node.name not in ends)
-        or not (node.name in network.inputs or causes.are_steps_coarse(node, channel))
+        or not (node.name in network.inputs or causes.finer_formats(node, channel))
     ]
     return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
