@@ -1,4 +1,4 @@
-"""Samples for which a layer may decide otherwise in the circuit, as its operands there are near to where its result jumps.
+"""Samples for which a layer may decide otherwise in the circuit: its operands are near to where its result jumps, or is steep.
 
 How far operands are from the float model's is measured on a few samples; by that all others are judged in the run that computes
 them, without the float model.
