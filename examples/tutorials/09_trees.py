@@ -73,7 +73,7 @@ plt.show()
 
 # %%
 boosted = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=8, random_state=0).fit(x, y)
-for bits in (None, 8, 5):
+for bits in (None, 8, 7):
     narrow = bitsmith.convert(boosted, "boosted", calibration=everything, check=False, bits=bits)
     same = np.mean(narrow.predict(test)[0] == boosted.predict(test))
     print(f"leaves of {bits or 16} bits: {narrow.estimate().size.lut:,} LUT, {same:.1%} of classes equal")
