@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_breast_cancer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
@@ -192,3 +192,16 @@ def test_features_that_rounding_takes_across_thresholds(trees: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         convert(forest, calibration=features.astype(np.float32), check=False).predict(other)
+
+
+def test_leaves_of_few_bits_are_no_values_across_thresholds() -> None:
+    """The cause is the budget where calibration data have kept all features on their sides."""
+    features, labels = load_breast_cancer(return_X_y=True)
+    x = features.astype(np.float32)
+    boosted = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=8, random_state=0).fit(x[:369], labels[:369])
+    coarse = convert(boosted, calibration=x, bits=5, check=False)
+    with pytest.warns(FidelityWarning, match="Formats inside follow from calibration data.* or bits=9"):
+        coarse.predict(x[369:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        convert(boosted, calibration=x, bits=9, check=False).predict(x[369:])

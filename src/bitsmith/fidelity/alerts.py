@@ -18,7 +18,7 @@ from bitsmith.errors import ApproximationWarning, FidelityWarning, InputRangeWar
 from bitsmith.fidelity.decisions import Decisions, Rows
 from bitsmith.fidelity.losses import Loss, Losses, LossyCasts
 from bitsmith.fidelity.outside import limiting, outputs_show
-from bitsmith.fidelity.predictions import Predictions, across
+from bitsmith.fidelity.predictions import Predictions
 from bitsmith.fidelity.shortfall import SATURATED_ERROR, USUAL_TOLERANCE
 from bitsmith.fidelity.stretch import Stretch
 from bitsmith.ir.program import Program
@@ -277,10 +277,8 @@ class Alerts:
             self._looked += len(few)
             if name or predictions.passed_over:
                 worst = predictions.wrong(batches, outputs, few, ties=not name) if few.size else None
-                if worst is not None and not name:
-                    return predictions.told(worst, [batch[few].astype(np.float64) for batch in batches], emulator)
                 if worst is not None:
-                    return f"{worst} on {worst.samples} samples of this prediction. {across(name)}"
+                    return predictions.told(worst, [batch[few].astype(np.float64) for batch in batches], emulator)
         return None
 
 

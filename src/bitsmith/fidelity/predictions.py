@@ -6,7 +6,7 @@ Formats follow from the inputs that a conversion knew of. What is right for thes
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.fidelity.budgets import allowance, budgets, excused
 from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Deviating, Expected, apart, deviating, float_outputs
+from bitsmith.fidelity.thresholds import Thresholds
 from bitsmith.fidelity.ties import decides
 from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
@@ -59,14 +60,6 @@ def float_outputs_and_shown(network: Network, inputs: Sequence[Floats]) -> tuple
     wanted = float_outputs(network, inputs)
     more = float_outputs_beside(network, inputs) or wanted
     return wanted, [np.concatenate(each) for each in zip(wanted, more, strict=True)]
-
-
-def across(name: str) -> str:
-    """Return the text on values of an input that rounding takes to other sides of thresholds."""
-    return (
-        f"Rounding takes values of input {name!r} across thresholds: give samples like these as calibration, which stay on their "
-        "sides"
-    )
 
 
 class Predictions:
@@ -174,32 +167,38 @@ class Predictions:
         """Return the message about an output that is wrong for ``inputs``: its error, cause and remedy."""
         where = f"{worst} (on {worst.samples or len(inputs[0])} samples of this prediction)."
         behind = [node.name for node in self.network.ancestors([worst.output]) if decides(node.layer)]
-        compared = compared_inputs(self.network)
-        if self.calibrated and behind and {*behind} <= compared.keys():
-            read = self.network.node(compared[behind[0]])
-            if not read.settings.precision:
-                return f"{where} {across(read.name)}"
+        crossed = [name for name in self._crossed(inputs, emulator) if not self.network.node(name).settings.precision]
+        if crossed:
+            why = f"Rounding takes values of input {crossed[0]!r} across thresholds"
+            return f"{where} {why}: give samples like these as calibration, which stay on their sides"
         coarse = self._coarsest(worst, inputs, emulator)
+        bits = min(min(budgets(self.network.nodes).values()) + _MORE_BITS, MOST_BITS)
         known = "calibration data" if self.calibrated else "generated inputs, for want of calibration data"
         remedy = "give samples of that scale as calibration, or "
         entry = None if coarse is None else self.network.node(coarse[0].name)
         chosen = entry is not None and (bool(entry.settings.precision) or self.network.input(entry.name).is_chosen)
-        if self.calibrated and behind and not chosen:
+        if self.calibrated and not {*behind} <= compared_inputs(self.network).keys() and not chosen:
             why = "Layers decide by numbers that are nearer to a threshold than they are accurate"
-            bits = min(min(budgets(self.network.nodes).values()) + _MORE_BITS, MOST_BITS)
             remedy = f"give samples like these as calibration, or bits={bits}, or "
             which = "what is compared"
         elif coarse is None and (steps := self._coarse_steps(worst.output)) is not None:
             why, which, remedy = f"The steps of {steps}", "it", "give "
         elif coarse is None:
             why = f"Formats inside follow from {known}, and are coarse for some of these inputs"
-            which, remedy = "the layers", "give samples like these as calibration, or "
+            which, remedy = "the layers", f"give samples like these as calibration, or bits={bits}, or "
         else:
             op, magnitude = coarse
             why = f"The steps of input {op.name!r} ({input_format(op)}) are coarse for values within +-{magnitude:.3g}"
             which = f"input {op.name!r}"
             remedy = "give " if self.network.input(op.name).is_chosen else remedy
         return f"{where} {why}: {remedy}{which} a precision"
+
+    def _crossed(self, inputs: Sequence[Floats], emulator: Emulator) -> Iterable[str]:
+        """The inputs with values that rounding takes to another side of a threshold."""
+        thresholds = Thresholds(self.network, emulator.inputs)
+        raws = [emulator.quantize(index, inputs[index])[0].astype(np.float64) for index in thresholds.inputs]
+        fracs = [emulator.inputs[index].frac for index in thresholds.inputs]
+        return thresholds.crossed(inputs, [np.ldexp(raw, -frac) for raw, frac in zip(raws, fracs, strict=True)])
 
     def _coarse_steps(self, output: str) -> str | None:
         """The factors before ``output`` that a format of the user is coarsest for, and their greatest magnitude."""
