@@ -65,6 +65,8 @@ def test_every_way_gives_the_module(module: nn.Module, file: Path, tmp_path: Pat
 def test_the_shape_stands_where_older_scripts_have_it(shape: object, tmp_path: Path) -> None:
     model = convert_from_pytorch_model(nn.Linear(4, 2), shape, output_dir=tmp_path)
     assert model.output_dir == tmp_path and model.get_input_variables()[0].shape == (4,)
+    with pytest.raises(TypeError, match="takes model, folder and input shape, not 4 values"):
+        convert_from_pytorch_model(nn.Linear(4, 2), shape, tmp_path, "Vivado")
 
 
 def test_configurations_name_the_modules(module: nn.Module, tmp_path: Path) -> None:

@@ -118,6 +118,10 @@ def convert_from_pytorch_model(
     A configuration of :func:`bitsmith.utils.config_from_pytorch_model` carries the input shape (``InputShape``). Inputs and
     results have the model's own layout. Behind the model stands the folder, or the input shape as in older scripts.
     """
+    if len(place) > 2:
+        raise TypeError(
+            f"convert_from_pytorch_model() takes model, folder and input shape, not {len(place) + 1} values"
+        )
     for argument in place:
         if isinstance(argument, str | Path):
             output_dir = argument
