@@ -63,17 +63,17 @@ def test_cells_of_qkeras_by_their_own_names(
     loads = dict(zip(("kernel", "recurrent_kernel", "bias"), given, strict=True))
     loaded.save(tmp_path / "saved.json")
     again = Model.load(tmp_path / "saved.json")
-    assert_drivers_load(Model.load(tmp_path / "saved.json"), {"cell": on_grids(loads)}, tmp_path)
+    assert_drivers_load(Model.load(tmp_path / "saved.json"), {"it": on_grids(loads)}, tmp_path)
     assert not np.array_equal(loaded.predict(x), wanted.predict(x))
     for model in (loaded, again):
-        model.load_weights("cell", **loads)
+        model.load_weights("it", **loads)
         np.testing.assert_array_equal(model.predict(x), wanted.predict(x))
     if after:
         for name, row in (("bias", 0), ("recurrent_bias", 1)):
-            loaded.load_weights("cell", **{name: given[2][row]})
+            loaded.load_weights("it", **{name: given[2][row]})
         np.testing.assert_array_equal(loaded.predict(x), wanted.predict(x))
-    with pytest.raises(InputDataError, match="'cell'"):
-        loaded.load_weights("cell", peephole=np.zeros(2))
+    with pytest.raises(InputDataError, match="'it'"):
+        loaded.load_weights("it", peephole=np.zeros(2))
 
 
 def on_grids(tensors: Mapping[str, Floats]) -> dict[str, Floats]:
