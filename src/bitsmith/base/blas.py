@@ -25,12 +25,9 @@ def cores() -> int:
 
 def any_of(holds: Callable[[_Item], bool], items: Sequence[_Item]) -> bool:
     """Return True if something holds for one of ``items``: for the first, as it mostly does, or others on all processors."""
-    with one_thread():
-        if len(items) < 2 or holds(items[0]):
-            return any(map(holds, items))
-        with ThreadPoolExecutor(cores()) as pool:
-            found = any(pool.map(holds, items[1:]))
-            pool.shutdown(cancel_futures=True)
+    with one_thread(), ThreadPoolExecutor(cores()) as pool:
+        found = any(map(holds, items[:1])) or any(pool.map(holds, items[1:]))
+        pool.shutdown(cancel_futures=True)
     return found
 
 
