@@ -63,7 +63,7 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
     result = FixedFormat(True, 12, 4, Rounding.RND_CONV, Overflow.SAT_SYM)
     settings = Settings(
         precision={"result": result},
-        bits=Bits(weight=6, result=9),
+        bits=Bits(weight=6, result=9, state=7),
         widest=9,
         reuse_factor=3,
         parallelization_factor=2,
@@ -236,6 +236,28 @@ def test_documents_whose_parts_do_not_belong_together_are_refused(
     path.write_text(json.dumps(document | changed))
     with pytest.raises(ModelFileError, match=problem):
         load(path)
+
+
+def test_a_budget_says_all_but_the_bits_of_states(tmp_path: Path) -> None:
+    """Models were saved before there were these."""
+    model, _ = three_layer(tmp_path)
+    path = tmp_path / "saved.json"
+    model.save(path)
+    document = json.loads(path.read_text())
+    node = document["nodes"][1]["settings"]
+    node["bits"] = {"weight": 6, "result": 9}
+    path.write_text(json.dumps(document))
+    assert load(path).network.nodes[1].settings.bits == Bits(weight=6, result=9)
+    for budget in (
+        {"weight": 6},
+        {"result": 9, "state": 7},
+        {"weight": 6, "result": 99},
+        {"weight": 6, "result": 9, "state": 0},
+    ):
+        node["bits"] = budget
+        path.write_text(json.dumps(document))
+        with pytest.raises(ModelFileError):
+            load(path)
 
 
 @pytest.mark.parametrize("fracs", [[3, MAX_FRAC + 1, 3], [-MAX_FRAC - 1, 0, 0], [1, 2], [[1, 2, 3]] * 3])

@@ -380,6 +380,8 @@ def _decode_bits(value: Json) -> Bits:
         return Bits()
     if not isinstance(value, dict):
         raise ValueError("a budget of bits that is not an object")
-    if not all(LEAST_BITS <= int(str(each)) <= MOST_BITS for each in value.values()):
-        raise ValueError(f"a budget of {value} bits")
-    return Bits(**{name: int(str(each)) for name, each in value.items()})
+    known = {"state": MOST_BITS, **value}  # which models had none of that were saved before there was one
+    counts = {part.name: int(str(known[part.name])) for part in fields(Bits)}
+    if not all(LEAST_BITS <= each <= MOST_BITS for each in counts.values()):
+        raise ValueError(f"a budget of {counts} bits")
+    return Bits(**counts)
