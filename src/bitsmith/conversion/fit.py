@@ -21,17 +21,18 @@ from bitsmith.config.model import loaded
 from bitsmith.conversion.conversion import Conversion
 from bitsmith.conversion.exploration import test_data, with_open_bits
 from bitsmith.conversion.fitted import Fitted, beyond
-from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY
+from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, FAMILIES
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import ConfigError, FewSamplesWarning, InputDataError
+from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
 from bitsmith.model.descent import Descent, Trial
-from bitsmith.model.estimates import Estimate, planned_cycles
+from bitsmith.model.estimates import least_mhz, planned_cycles
 from bitsmith.model.goal import Goal
 from bitsmith.model.points import Point, merged
 from bitsmith.options.signature import taking
@@ -59,7 +60,6 @@ _SHOWN = 12
 
 _NINETEEN_OF_TWENTY, _SURE = 1.96, 1.0
 """Standard errors within which 95 % of estimates are, and those that a loss to be expected must be below what is allowed."""
-
 
 _CHEAPER = 0.99
 """The most that a network may cost of the one before that is asked of held-out samples."""
@@ -254,12 +254,13 @@ def _with_margin(target: Target, fmax: float) -> Target:
     Raises:
         ConfigError: nobody measured that for the family.
     """
-    family = target.known_part.family
-    flow = family.place_and_route
-    if flow is None or flow.slower is None:
-        remedy = "give clock_period and clock_uncertainty"
-        raise ConfigError(f"a part of {family.name}", where="goal fmax", accepted="ECP5", remedy=remedy)
-    share = (1.0 - DEFAULT_CLOCK_UNCERTAINTY) * (1.0 - flow.slower) * 1e3 / (fmax * target.clock_period_ns)
+    measured = {each.name: each.place_and_route.slower for each in FAMILIES if each.place_and_route is not None}
+    slower = measured.get(target.known_part.family.name)
+    if slower is None:
+        accepted = ", ".join(name for name, share in measured.items() if share is not None)
+        found, remedy = f"a part of {target.known_part.family.name}", "give clock_period and clock_uncertainty"
+        raise ConfigError(found, where="goal fmax", accepted=accepted, remedy=remedy)
+    share = (1.0 - DEFAULT_CLOCK_UNCERTAINTY) * (1.0 - slower) * 1e3 / (fmax * target.clock_period_ns)
     return replace(target, clock_uncertainty=max(target.clock_uncertainty, 1.0 - share))
 
 
@@ -422,13 +423,13 @@ class _Judge:
             planned = laid_out.program, circuit.directives, laid_out.target
             latency = planned_cycles(*planned)[0] if self.descent.goal.wants_latency else None
             point = replace(point, own=own, fitting=fitting, excess=max(trial.excess, *excesses))
-            clock = self._clock_ps(Estimate(*planned, known=circuit.size))
+            clock = self._clock_ps(circuit.size, laid_out.target)
             points.append(replace(point, latency=latency, clock_ps=clock))
         return points
 
-    def _clock_ps(self, expected: Estimate) -> int | None:
+    def _clock_ps(self, size: Size, target: Target) -> int | None:
         """The period that a circuit reaches for sure, if the goal bounds it."""
-        return None if self.descent.goal.fmax is None else math.ceil(1e6 / expected.least_mhz)
+        return None if self.descent.goal.fmax is None else math.ceil(1e6 / least_mhz(size, target))
 
 
 def _least_shared(found: Mapping[str, Sequence[Point]]) -> int | None:

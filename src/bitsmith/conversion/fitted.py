@@ -146,8 +146,10 @@ class Fitted(Exploration):
             able = [each for each in self.points if each.excess <= 0 and beyond(each, self.limits) == {name}]
             if able:
                 least = min(each.figures[name] for each in able)
-                clock = f"fmax={1e6 / least:.4g} instead of {self.goal.fmax}"
-                yield clock if name == "clock_ps" else f"{name}={least:,} instead of {self.limits[name]:,}"
+                if name == "clock_ps":
+                    yield f"fmax={1e6 / least:.4g} instead of {self.goal.fmax}"
+                else:
+                    yield f"{name}={least:,} instead of {self.limits[name]:,}"
         able = [each for each in self.points if each.excess > 0 and not beyond(each, self.limits)]
         if able:
             near = min(able, key=lambda each: each.excess)

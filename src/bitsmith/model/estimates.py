@@ -37,6 +37,19 @@ def planned_cycles(program: Program, directives: Directives, target: Target) -> 
     return circuit(program, directives, family.delays, budget_ns, target.project_name, Title("", "")).cycles
 
 
+def expected_mhz(size: Size, target: Target) -> float:
+    """Return the clock in MHz that place and route may be expected to reach with a circuit of a ``size``."""
+    correction = target.known_part.family.correction
+    factor = 1.0 if correction is None or correction.fmax is None else correction.fmax.factor
+    return factor * 1e3 / (size.routed_ns or target.clock_period_ns)
+
+
+def least_mhz(size: Size, target: Target) -> float:
+    """Return the clock that is reached even if that is as wrong as it was at worst; 0 if nobody measured that."""
+    flow = target.known_part.family.place_and_route
+    return 0.0 if flow is None or flow.slower is None else expected_mhz(size, target) * (1.0 - flow.slower)
+
+
 @dataclass(frozen=True)
 class Estimate(Shown):
     """About how large and how fast a circuit is, before any tool has run; it prints as two lines.
@@ -48,20 +61,16 @@ class Estimate(Shown):
         directives: how it is laid out.
         target: its part and clock.
         rough: no circuit is made for the size.
-        known: the size, where it is.
     """
 
     program: Program
     directives: Directives
     target: Target
     rough: bool = False
-    known: Size | None = None
 
     @cached_property
     def size(self) -> Size:
         """Look-up tables, flip-flops, multiplier and memory blocks, and the layers' shares of look-up tables."""
-        if self.known is not None:
-            return self.known
         if not self.rough:
             return size_of(self.program, self.directives, self.target)
         program, family = drop_dead(self.program, keep_probes=False), self.target.known_part.family
@@ -107,15 +116,12 @@ class Estimate(Shown):
 
         It follows from the longest stage where the family's was measured, else it is the target's.
         """
-        correction = self.target.known_part.family.correction
-        factor = 1.0 if correction is None or correction.fmax is None else correction.fmax.factor
-        return factor * 1e3 / (self.size.routed_ns or self.target.clock_period_ns)
+        return expected_mhz(self.size, self.target)
 
     @property
     def least_mhz(self) -> float:
         """The clock that is reached even if the estimate is as wrong as it was at worst; 0 if nobody measured that."""
-        flow = self.target.known_part.family.place_and_route
-        return 0.0 if flow is None or flow.slower is None else self.fmax_mhz * (1.0 - flow.slower)
+        return least_mhz(self.size, self.target)
 
     @cached_property
     def latency(self) -> int:
