@@ -15,8 +15,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from bitsmith import FidelityWarning, convert, streamed
+from bitsmith import FidelityWarning, Model, convert, streamed
 from bitsmith.fidelity.shortfall import float_outputs
+from bitsmith.layers.layer import Floats
 
 
 class Deciding(nn.Module):
@@ -90,22 +91,27 @@ STEEP: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def tells_of_one(model: Model, x: Floats, count: int, beyond: float, place: int) -> None:
+    """Nothing is said of ``count`` close samples of ``x``; one that is off by more than ``beyond`` is told among them."""
+    (wanted,), (ours,) = float_outputs(model.network, [x.astype(np.float64)]), model.emulator.run([x])
+    apart = np.abs(wanted - ours).max(axis=1) / np.ptp(wanted)
+    rows, other = x[apart < 0.005][:count].copy(), x[apart > beyond][:1]
+    assert len(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(rows)
+    rows[place] = other
+    with pytest.warns(FidelityWarning, match="on 1 samples of this prediction"):
+        model.predict(rows)
+
+
 @pytest.mark.parametrize("kind", STEEP)
 def test_the_only_sample_of_thousands_on_the_slope_of_a_steep_function(kind: str) -> None:
     torch.manual_seed(1)
     net = Deciding(STEEP[kind]).eval()
     x = np.random.default_rng(0).uniform(-1.0, 1.0, (60_000, 4)).astype(np.float32)
     model = convert(net, calibration=x[:500], input_shape=(4,), check=False)
-    (wanted,), (ours,) = float_outputs(model.network, [x.astype(np.float64)]), model.emulator.run([x])
-    apart = np.abs(wanted - ours).max(axis=1) / np.ptp(wanted)
-    rows, other = x[apart < 0.005][:20_000].copy(), x[apart > 0.02][:1]
-    assert len(other)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.predict(rows)
-    rows[12_345] = other
-    with pytest.warns(FidelityWarning, match="on 1 samples of this prediction"):
-        model.predict(rows)
+    tells_of_one(model, x, 20_000, 0.02, 12_345)
 
 
 class OverTime(nn.Module):
@@ -169,16 +175,7 @@ def test_what_is_decided_within_a_recurrence(make: Callable[[], Any]) -> None:
     net = keras.Sequential([keras.Input((5, 3)), make()])
     x = np.random.default_rng(0).uniform(-2.0, 2.0, (20_000, 5, 3)).astype(np.float32)
     model = convert(net, calibration=x[:500], check=False)
-    (wanted,), (ours,) = float_outputs(model.network, [x.astype(np.float64)]), model.emulator.run([x])
-    apart = np.abs(wanted - ours).max(axis=1) / np.ptp(wanted)
-    rows, other = x[apart < 0.005][:3000].copy(), x[apart > 0.015][:1]
-    assert len(other)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.predict(rows)
-    rows[1234] = other
-    with pytest.warns(FidelityWarning, match="on 1 samples of this prediction"):
-        model.predict(rows)
+    tells_of_one(model, x, 3000, 0.015, 1234)
 
 
 @pytest.mark.parametrize("trees", [2, 20])
