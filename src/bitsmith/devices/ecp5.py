@@ -115,9 +115,8 @@ ECP5 = Family(
         block_ns=7.5,
         block_stage_ns=0.0,
         memory=_MEMORY,
-        reached=Line(
-            0.905, 3.6e-5
-        ),  # 0.93 of 200 to 1,300 look-up tables, 0.98 of 1,900, 1.13 of 6,600, 1.41 of 13,700
+        # 0.93 of 200 to 1,300 look-up tables, 0.98 of 1,900, 1.13 of 6,600, 1.41 of 13,700.
+        reached=Line(0.905, 3.6e-5),
     ),
     area=AreaModel(
         source=_SOURCE,
