@@ -84,13 +84,13 @@ class CellDomain(ABC, Generic[T]):
     def chosen(self, condition: T, x: T, y: T) -> T:
         """``x`` where the condition is not 0, else ``y``."""
 
+    @abstractmethod
     def state(self, variable: str, x: T) -> T:
         """``x`` as the next state called ``variable``."""
-        return x
 
+    @abstractmethod
     def rounded(self, x: T, guard: int) -> T:
         """``x``, if need be rounded to ``guard`` bits below the step of the hidden state."""
-        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,9 @@ class OnFloats(CellDomain[Floats]):
 
     def state(self, variable: str, x: Floats) -> Floats:
         return self._noted(variable, x)
+
+    def rounded(self, x: Floats, guard: int) -> Floats:
+        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,12 @@ class OnIntervals(CellDomain[Interval]):
 
     def chosen(self, condition: Interval, x: Interval, y: Interval) -> Interval:
         return x.union(y)
+
+    def state(self, variable: str, x: Interval) -> Interval:
+        return x
+
+    def rounded(self, x: Interval, guard: int) -> Interval:
+        return x
 
 
 def _through(layer: Layer, x: Interval) -> Interval:
