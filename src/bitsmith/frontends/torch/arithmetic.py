@@ -1,19 +1,17 @@
-"""PyTorch's arithmetic, comparisons, choices and activations, and its tensors that are given rather than computed."""
+"""PyTorch's arithmetic, comparisons and choices."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value, checked_elements, constant
+from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import integer
-from bitsmith.frontends.ops import activations, arithmetic, logic, selection, shape
+from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 from bitsmith.frontends.torch.archive import DTYPES
-from bitsmith.frontends.torch.call import Call, Numbered, Result, Translation, Unknown, function, kind_of
+from bitsmith.frontends.torch.call import Call, Result, Translation, function, kind_of
 from bitsmith.frontends.torch.graph import DType, Ref
 from bitsmith.layers.embedding import OneHot
 
@@ -206,119 +204,5 @@ ARITHMETIC: dict[str, Translation] = {
     "masked_fill": _choice("mask", "value", "self"),
     **dict.fromkeys(("to", "_to_copy", "type_as", "float", "double", "half", "bfloat16", "int", "long", "bool"), _CAST),
     "one_hot": Translation(_one_hot, "OneHot"),
-}
-"""Operators by name."""
-
-
-def _rrelu(call: Call) -> Result:
-    if call.flag("training"):
-        raise UnsupportedError("random slopes", accepted="evaluation", remedy="call model.eval() before the export")
-    slope = (call.number("lower", 0.125) + call.number("upper", 1.0 / 3.0)) / 2.0
-    return activations.relu(call.build, call.tensor(), slope=slope)
-
-
-def _prelu(call: Call) -> Result:
-    x, slopes = call.tensor(), call.weight("weight").reshape(-1)
-    if len(slopes) == 1:
-        return activations.relu(call.build, x, slope=float(slopes[0]))
-    axis = x.axis(1)
-    shape = [-1 if k == axis else 1 for k in range(len(x.shape))]
-    return activations.prelu(call.build, x, constant(slopes.reshape(shape)))
-
-
-def _logit(call: Call) -> Result:
-    return activations.logit(call.build, call.tensor(), call.number("eps") if call.given("eps") else None)
-
-
-def _elu(call: Call) -> Result:
-    if call.number("input_scale", 1.0) != 1.0:
-        raise UnsupportedError(f"elu with the input scale {call.number('input_scale')}", accepted="1")
-    return activations.elu(call.build, call.tensor(), call.number("alpha", 1.0), call.number("scale", 1.0))
-
-
-_SOFTMAX = function(activations.softmax, "Softmax", integer("dim"))
-_LOG_SOFTMAX = function(activations.log_softmax, "Reduce and Subtract", integer("dim"))
-_CURVES = ("relu", "relu6", "selu", "silu", "mish", "sigmoid", "tanh", "log_sigmoid")
-_BOUND = ("lambd", 0.5)
-
-ACTIVATIONS: dict[str, Translation] = {
-    **{name: operation(name) for name in _CURVES},
-    "special_expit": operation("sigmoid"),
-    "hardsigmoid": operation("hard_sigmoid"),
-    "hardswish": operation("hard_silu"),
-    "hardtanh": operation("clip", low=("min_val", -1.0), high=("max_val", 1.0)),
-    "leaky_relu": operation("relu", slope=("negative_slope", 0.01)),
-    "rrelu": Translation(_rrelu, "ReLU"),
-    **dict.fromkeys(("prelu", "_prelu_kernel"), Translation(_prelu, "PReLU or ReLU")),
-    "elu": Translation(_elu, "Activation, and BatchNormalization with a scale"),
-    "celu": operation("celu", alpha=("alpha", 1.0)),
-    "gelu": function(activations.gelu, "Activation", lambda call: call.text("approximate", "none")),
-    "softplus": operation("softplus", beta=("beta", 1.0), linear_from=("threshold", 20.0)),
-    "threshold": operation("threshold", bound=("threshold", None), value=("value", None)),
-    "hardshrink": operation("hard_shrink", bound=_BOUND),
-    "softshrink": operation("soft_shrink", bound=_BOUND),
-    **dict.fromkeys(("logit", "special_logit"), Translation(_logit, "Logarithm and Subtract")),
-    "glu": function(activations.glu, "Slice, Activation and Multiply", integer("dim", -1)),
-    **dict.fromkeys(("softmax", "_softmax"), _SOFTMAX),
-    **dict.fromkeys(("log_softmax", "_log_softmax"), _LOG_SOFTMAX),
-}
-"""Operators by name."""
-
-
-def _typed(call: Call, number: float) -> Value:
-    """A number in the type of the result: an integer has no fraction, and what is not 0 is true."""
-    kind = call.kind_of_result() or Kind.REAL
-    if kind is Kind.BOOL:
-        return constant(float(number != 0.0), kind=kind)
-    return constant(number if kind is Kind.REAL else float(np.trunc(number)), kind=kind)
-
-
-def _filled(value: float | None) -> Translation:
-    """A constant tensor of a shape that is given; None is the argument ``fill_value``."""
-
-    def read(call: Call) -> Result:
-        number = _typed(call, call.number("fill_value") if value is None else value)
-        like = call.node.name.endswith("_like")
-        return shape.expand(call.build, number, call.build.sizes(call.tensor()) if like else call.shapes("size"))
-
-    return Translation(read, "Constant")
-
-
-def _arange(call: Call) -> Result:
-    start, step = call.number("start", 0.0), call.number("step", 1.0)
-    if call.is_size("end"):
-        every = start == 0.0 and step == 1.0 and call.size_of(call.get("end")) == call.build.counts
-        return ((Numbered if every else Unknown)("end is the number of samples"),)
-    end = call.number("end")
-    if step == 0.0 or not abs((end - start) / step) < 1 << 20:
-        raise UnsupportedError(f"a range from {start} to {end} by {step}")
-    return constant(np.arange(start, end, step))
-
-
-def _linspace(call: Call) -> Result:
-    steps = call.integer("steps")
-    checked_elements((steps,))
-    return constant(np.linspace(call.number("start"), call.number("end"), steps))
-
-
-def _eye(call: Call) -> Result:
-    rows, columns = call.integer("n"), call.integer("m", call.integer("n"))
-    checked_elements((rows, columns))
-    return constant(np.eye(rows, columns))
-
-
-_NUMBER = Translation(lambda call: constant(call.number(call.named("s", "data", "self"))), "Constant")
-_TRIANGLE = "Constant or Multiply"
-
-CONSTANTS: dict[str, Translation] = {
-    **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), _filled(0.0)),
-    **dict.fromkeys(("ones", "ones_like", "new_ones"), _filled(1.0)),
-    **dict.fromkeys(("full", "full_like", "new_full"), _filled(None)),
-    "arange": Translation(_arange, "Constant"),
-    "linspace": Translation(_linspace, "Constant"),
-    "tril": function(selection.lower_triangle, _TRIANGLE, integer("diagonal", 0)),
-    "triu": function(selection.upper_triangle, _TRIANGLE, integer("diagonal", 0)),
-    "eye": Translation(_eye, "Constant"),
-    **dict.fromkeys(("item", "scalar_tensor"), _NUMBER),
 }
 """Operators by name."""

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.refusals import Refusal
-from bitsmith.frontends.torch.arithmetic import ACTIVATIONS, ARITHMETIC, CONSTANTS
+from bitsmith.frontends.torch.activations import ACTIVATIONS
+from bitsmith.frontends.torch.arithmetic import ARITHMETIC
 from bitsmith.frontends.torch.call import ON_CODES, Translation
+from bitsmith.frontends.torch.constants import CONSTANTS
 from bitsmith.frontends.torch.graph import Graph, Node, Ref, references
+from bitsmith.frontends.torch.norm import NORMALIZATIONS
 from bitsmith.frontends.torch.products import PRODUCTS
 from bitsmith.frontends.torch.quantized import QUANTIZED, on_codes
 from bitsmith.frontends.torch.recurrent import RECURRENT
-from bitsmith.frontends.torch.reduction import NORMALIZATIONS, REDUCTIONS
+from bitsmith.frontends.torch.reduction import REDUCTIONS
 from bitsmith.frontends.torch.selection import SELECTIONS
 from bitsmith.frontends.torch.shape import SHAPES
 from bitsmith.frontends.torch.spatial import SPATIAL

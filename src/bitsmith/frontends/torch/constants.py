@@ -1,0 +1,70 @@
+"""PyTorch's tensors that are given rather than computed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Kind, Value, checked_elements, constant
+from bitsmith.frontends.files.json import integer
+from bitsmith.frontends.ops import selection, shape
+from bitsmith.frontends.torch.call import Call, Numbered, Result, Translation, Unknown, function
+
+
+def _typed(call: Call, number: float) -> Value:
+    """A number in the type of the result: an integer has no fraction, and what is not 0 is true."""
+    kind = call.kind_of_result() or Kind.REAL
+    if kind is Kind.BOOL:
+        return constant(float(number != 0.0), kind=kind)
+    return constant(number if kind is Kind.REAL else float(np.trunc(number)), kind=kind)
+
+
+def _filled(value: float | None) -> Translation:
+    """A constant tensor of a shape that is given; None is the argument ``fill_value``."""
+
+    def read(call: Call) -> Result:
+        number = _typed(call, call.number("fill_value") if value is None else value)
+        like = call.node.name.endswith("_like")
+        return shape.expand(call.build, number, call.build.sizes(call.tensor()) if like else call.shapes("size"))
+
+    return Translation(read, "Constant")
+
+
+def _arange(call: Call) -> Result:
+    start, step = call.number("start", 0.0), call.number("step", 1.0)
+    if call.is_size("end"):
+        every = start == 0.0 and step == 1.0 and call.size_of(call.get("end")) == call.build.counts
+        return ((Numbered if every else Unknown)("end is the number of samples"),)
+    end = call.number("end")
+    if step == 0.0 or not abs((end - start) / step) < 1 << 20:
+        raise UnsupportedError(f"a range from {start} to {end} by {step}")
+    return constant(np.arange(start, end, step))
+
+
+def _linspace(call: Call) -> Result:
+    steps = call.integer("steps")
+    checked_elements((steps,))
+    return constant(np.linspace(call.number("start"), call.number("end"), steps))
+
+
+def _eye(call: Call) -> Result:
+    rows, columns = call.integer("n"), call.integer("m", call.integer("n"))
+    checked_elements((rows, columns))
+    return constant(np.eye(rows, columns))
+
+
+_NUMBER = Translation(lambda call: constant(call.number(call.named("s", "data", "self"))), "Constant")
+_TRIANGLE = "Constant or Multiply"
+
+CONSTANTS: dict[str, Translation] = {
+    **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), _filled(0.0)),
+    **dict.fromkeys(("ones", "ones_like", "new_ones"), _filled(1.0)),
+    **dict.fromkeys(("full", "full_like", "new_full"), _filled(None)),
+    "arange": Translation(_arange, "Constant"),
+    "linspace": Translation(_linspace, "Constant"),
+    "tril": function(selection.lower_triangle, _TRIANGLE, integer("diagonal", 0)),
+    "triu": function(selection.upper_triangle, _TRIANGLE, integer("diagonal", 0)),
+    "eye": Translation(_eye, "Constant"),
+    **dict.fromkeys(("item", "scalar_tensor"), _NUMBER),
+}
+"""Operators by name."""
