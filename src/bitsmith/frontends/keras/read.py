@@ -33,10 +33,11 @@ from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.live import LiveModel, ModelLike
 from bitsmith.frontends.keras.masks import hand_on, masks_of_results, with_masks
 from bitsmith.frontends.keras.operands import Constant
-from bitsmith.frontends.keras.ops import OPS, TENSORFLOW_OPS
+from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.live import check_quantizers
 from bitsmith.frontends.keras.subclassed import functional
+from bitsmith.frontends.keras.tensorflow_ops import TENSORFLOW_OPS
 from bitsmith.frontends.keras.weights import LayerPath, LiveWeights
 from bitsmith.frontends.keras.wrappers import on_each_step
 from bitsmith.layers.network import Network
