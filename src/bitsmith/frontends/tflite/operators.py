@@ -10,8 +10,9 @@ from bitsmith.frontends.tflite.images import IMAGES
 from bitsmith.frontends.tflite.normalization import NORMALIZATIONS
 from bitsmith.frontends.tflite.pooling import POOLING
 from bitsmith.frontends.tflite.products import PRODUCTS
-from bitsmith.frontends.tflite.recurrent import FILTERS, RECURRENT
+from bitsmith.frontends.tflite.recurrent import RECURRENT
 from bitsmith.frontends.tflite.shape import SHAPES
+from bitsmith.frontends.tflite.svdf import FILTERS
 
 OPERATORS: dict[str, Entry] = {
     **ACTIVATIONS,
