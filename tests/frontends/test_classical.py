@@ -237,6 +237,7 @@ def test_transformers(name: str) -> None:
 PIPELINES = {
     "histograms": make_pipeline(SCALED(), ensemble.HistGradientBoostingClassifier(max_iter=3)),
     "outliers": make_pipeline(SCALED(), ensemble.IsolationForest(n_estimators=5, random_state=0)),
+    "outliers among neighbors": make_pipeline(SCALED(), neighbors.LocalOutlierFactor(5, novelty=True)),
     "neighbors of components": make_pipeline(SCALED(), decomposition.PCA(2), neighbors.KNeighborsClassifier(3)),
     "trees alone": make_pipeline(ensemble.RandomForestClassifier(4, random_state=0)),
     "machine of components": make_pipeline(SCALED(), decomposition.PCA(2), svm.SVC()),

@@ -16,9 +16,11 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
-from bitsmith.frontends.trees.discriminants import discriminant, read_neighbors
+from bitsmith.frontends.trees.discriminants import has_odds, read_ellipses, read_odds
+from bitsmith.frontends.trees.neighbors import read_neighbors
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
-from bitsmith.frontends.trees.scalers import before_scaling, read_powers
+from bitsmith.frontends.trees.powers import read_powers
+from bitsmith.frontends.trees.scalers import before_scaling
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.trees import Places
@@ -156,21 +158,21 @@ def _sets(predictor: Any, feature: Places, categories: Mapping[int, Floats]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _Ensemble:
     """A base class of scikit-learn's: the reader of its trees, and whether results are plain sums, which bagging may add up."""
 
     read: Callable[[Any], _Sums]
     plain: bool
 
 
-_KINDS: Mapping[str, _Kind] = {
-    "BaseDecisionTree": _Kind(_single, plain=True),
-    "BaseForest": _Kind(_forest, plain=True),
-    "BaseGradientBoosting": _Kind(_boosted, plain=False),
-    "BaseHistGradientBoosting": _Kind(_histogram, plain=False),
-    "BaseBagging": _Kind(_bagged, plain=False),
+_ENSEMBLES: Mapping[str, _Ensemble] = {
+    "BaseDecisionTree": _Ensemble(_single, plain=True),
+    "BaseForest": _Ensemble(_forest, plain=True),
+    "BaseGradientBoosting": _Ensemble(_boosted, plain=False),
+    "BaseHistGradientBoosting": _Ensemble(_histogram, plain=False),
+    "BaseBagging": _Ensemble(_bagged, plain=False),
 }
-"""Readers of what has trees, by base classes; all else goes by way of ONNX."""
+"""Sums of trees, by base classes."""
 
 _SPREAD = 2.0**-14
 """The share of the largest leaf by which rounding it to 16 bits moves a sum of leaves, over the root of their number, at most."""
@@ -205,27 +207,26 @@ def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
 
 def _reader(model: Any) -> Callable[[Any, str], Network] | None:
     """The reader of an estimator that is read itself, and not by way of ONNX."""
-    bases = [base.__name__ for base in type(model).__mro__]
-    if "IsolationForest" in bases:
-        return _isolation
-    if "KNeighborsMixin" in bases and hasattr(model, "predict"):
-        return read_neighbors
-    if "PowerTransformer" in bases:
-        return read_powers
-    if (kind := _kind(model)) is not None and hasattr(model, "predict"):  # embeddings have other results than sums
-        bagged = map(_kind, model.estimators_ if kind.read is _bagged else ())
-        return _trees if all(each is not None and each.plain for each in bagged) else None
-    return discriminant(model)
+    known = (_READERS[base.__name__] for base in type(model).__mro__ if base.__name__ in _READERS)
+    return next((reader.read for reader in known if reader.reads(model)), None)
 
 
-def _kind(model: Any) -> _Kind | None:
-    return next((_KINDS[base.__name__] for base in type(model).__mro__ if base.__name__ in _KINDS), None)
+def _ensemble(model: Any) -> _Ensemble | None:
+    return next((_ENSEMBLES[base.__name__] for base in type(model).__mro__ if base.__name__ in _ENSEMBLES), None)
 
 
 def _sums(model: Any) -> _Sums:
-    kind = _kind(model)
+    kind = _ensemble(model)
     assert kind is not None
     return kind.read(model)
+
+
+def _has_sums(model: Any) -> bool:
+    """Return True of trees that predict sums, which embeddings do not, and of bags of such."""
+    kind = _ensemble(model)
+    assert kind is not None
+    bagged = map(_ensemble, model.estimators_ if kind.read is _bagged else ())
+    return hasattr(model, "predict") and all(each is not None and each.plain for each in bagged)
 
 
 def _trees(model: Any, name: str) -> Network:
@@ -288,6 +289,29 @@ def _isolation(model: Any, name: str) -> Network:
     if model.contamination != "auto" and largest:
         base = 2.0 ** round(math.log2(largest * math.sqrt(len(trees)) * _SPREAD))  # a power of two, which costs a bit
     return outliers_of(ensemble(isolating, size, as_weights([base]), name), offset, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """The reader of a class of scikit-learn's, and which models of that class it reads."""
+
+    read: Callable[[Any, str], Network]
+    reads: Callable[[Any], bool]
+
+
+def _all(model: object) -> bool:
+    return True
+
+
+_READERS: Mapping[str, _Reader] = {
+    "IsolationForest": _Reader(_isolation, _all),
+    **dict.fromkeys(_ENSEMBLES, _Reader(_trees, _has_sums)),
+    **dict.fromkeys(("KNeighborsClassifier", "KNeighborsRegressor"), _Reader(read_neighbors, _all)),
+    "PowerTransformer": _Reader(read_powers, _all),
+    "QuadraticDiscriminantAnalysis": _Reader(read_ellipses, _all),
+    "SGDClassifier": _Reader(read_odds, has_odds),
+}
+"""Readers by the names of classes; a model is of the first class that it extends. All else goes by way of ONNX."""
 
 
 def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
