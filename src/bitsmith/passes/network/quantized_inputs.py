@@ -27,7 +27,7 @@ from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.comparing import Comparing
 from bitsmith.layers.input import DEFAULT_INPUT, Input
 from bitsmith.layers.layer import Floats, Layer, Shape
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
@@ -65,41 +65,55 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
     shapes = network.shapes()
     given = zip(network.inputs, calibration or (), strict=False)
     data = {name: batch for name, batch in given if np.shape(batch)[1:] == shapes[name]}
-    formats: dict[str, Quantizer] = {}
-    wide: dict[str, FixedFormat] = {}
-    rounding: set[str] = set()
-    moved: set[str] = set()
+    quantizers, held, moved = dict[str, Input](), dict[str, FixedFormat](), set[str]()
     for node in network.nodes:
         if isinstance(node.layer, Input) and node.layer.limits is None and "result" not in node.settings.precision:
-            if (stated := node.layer.range_grid(node.settings.result_bits)) is not None:
-                formats[node.name] = stated
-                rounding.add(node.name)
-                continue
             readers = _readers(network, shapes, node.name) or []
-            quantizers = [reader.quantizer for reader in readers]
-            if quantizers and all(quantizers[0].is_same(other) for other in quantizers):
-                formats[node.name] = quantizers[0]
-                moved.update(reader.name for reader in readers)
-            elif (joint := _joint(quantizers) if quantizers else None) is not None:
-                formats[node.name] = joint
-            elif (covering := _covering(network, node.name, data.get(node.name))) is not None:
-                formats[node.name] = covering
-                rounding |= {node.name} if covering.rounding is Rounding.RND else set()
-            elif (held := _holding(_all_readers(network, node.name) or [])) is not None:
-                wide[node.name] = held
-    nodes, entries = [], compared_inputs(network)
-    for node in network.nodes:
-        if node.name in wide and isinstance(node.layer, Input):
-            settings = replace(node.settings, precision={**node.settings.precision, "result": wide[node.name]})
-            nodes.append(replace(node, layer=replace(node.layer, held=True), settings=settings))
-        elif node.name in formats and isinstance(node.layer, Input):
-            layer = replace(node.layer, quantizer=formats[node.name], rounds=node.name in rounding)
-            nodes.append(replace(node, layer=layer))
-        elif isinstance(node.layer, Comparing) and (entry := entries.get(node.name)) in rounding and entry in data:
-            nodes.append(replace(node, layer=node.layer.keeping(formats[entry], data[entry])))
-        else:
-            nodes.append(replace(node, layer=Identity()) if node.name in moved else node)
-    return network.with_nodes(nodes)
+            chosen = _quantized(network, node.name, readers, data.get(node.name))
+            if chosen is not None:
+                quantizers[node.name] = replace(node.layer, quantizer=chosen.quantizer, rounds=chosen.rounds)
+                moved.update(reader.name for reader in readers if chosen.theirs)
+            elif (fmt := _holding(_all_readers(network, node.name) or [])) is not None:
+                held[node.name] = fmt
+    entries = compared_inputs(network)
+
+    def revised(node: NetworkNode) -> NetworkNode:
+        layer, name = node.layer, entries.get(node.name, "")
+        grid = quantizers[name].own_grid if name in quantizers and name in data else None
+        if node.name in quantizers:
+            return replace(node, layer=quantizers[node.name])
+        if node.name in held and isinstance(layer, Input):
+            settings = replace(node.settings, precision={**node.settings.precision, "result": held[node.name]})
+            return replace(node, layer=replace(layer, held=True), settings=settings)
+        if isinstance(layer, Comparing) and grid is not None:
+            return replace(node, layer=layer.keeping(grid, data[name]))
+        return replace(node, layer=Identity()) if node.name in moved else node
+
+    return network.with_nodes(list(map(revised, network.nodes)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Choice:
+    """The quantizer of an input, which ``rounds`` where the float model does not; it may be ``theirs`` that all readers have."""
+
+    quantizer: Quantizer
+    rounds: bool
+    theirs: bool
+
+
+def _quantized(network: Network, name: str, readers: Sequence[_Reader], data: Floats | None) -> _Choice | None:
+    """The quantizer of an input: what its user states, what its ``readers`` have, or what is fine enough for all else."""
+    stated = network.input(name).range_grid(network.node(name).settings.result_bits)
+    if stated is not None:
+        return _Choice(stated, rounds=True, theirs=False)
+    quantizers = [reader.quantizer for reader in readers]
+    if quantizers and all(quantizers[0].is_same(other) for other in quantizers):
+        return _Choice(quantizers[0], rounds=False, theirs=True)
+    joint = _joint(quantizers) if quantizers else None
+    if joint is not None:
+        return _Choice(joint, rounds=False, theirs=False)
+    covering = _covering(network, name, data)
+    return None if covering is None else _Choice(covering, covering.rounding is Rounding.RND, theirs=False)
 
 
 def compared_inputs(network: Network) -> dict[str, str]:
