@@ -1,15 +1,15 @@
 """Large networks on parts: what `explain` says of each, and what it takes to ask.
 
-``large_networks.py [--unfit] [--blind] [NAME[:PART]...]``. The networks are built here, with random weights that are the same
-each time; each is converted to 8 bits and explained in a process of its own: seconds of processor time, memory, and the circuit
-that fits, or the layer and the resource that keep it from fitting. Those of images are calibrated with smooth ones of unlike
-brightness and contrast; ``--blind`` does without. ``--unfit`` only converts.
+``large_networks.py [--blind] [NAME[:PART,PART...]]...``. The networks are built here, with random weights that are the same each
+time. A process of its own converts each to 8 bits, once, and explains it for all five parts: the conversion is the same for
+all. Printed are seconds of processor time and the most memory so far, of the conversion and of each part's answer: the circuit
+that fits, or the layer and the resource that keep it from fitting. The answer for a part takes both. Those of images are
+calibrated with smooth ones of unlike brightness and contrast; ``--blind`` does without.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -27,8 +27,10 @@ import numpy as np
 from keras import layers
 
 import bitsmith
-from bitsmith.conversion.explanation import Explanation
+from bitsmith.conversion.explanation import Explanation, of_model
+from bitsmith.devices import resolve_part
 from bitsmith.estimate.figures import Size
+from bitsmith.model import Model
 
 SEED, IMAGES = 0, 8
 LIMIT_S, LIMIT_MB = 120, 8000
@@ -108,6 +110,11 @@ def resnet20_v2() -> keras.Model:
     return keras.Model(image, layers.Dense(10, name="fc")(layers.GlobalAveragePooling2D()(after(x))))
 
 
+def resnet50() -> keras.Model:
+    """ResNet-50 for images of 224x224, without a softmax: 25.6 million weights."""
+    return keras.applications.ResNet50(weights=None, classifier_activation=None)
+
+
 def yolo_v3_tiny(size: int) -> keras.Model:
     """YOLOv3-tiny: a stem with poolings, and two heads of 255 channels, the second beside a map from within the stem."""
 
@@ -176,30 +183,31 @@ def bert(tokens: int, channels: int, heads: int, blocks: int) -> keras.Model:
     return keras.Model(embedded, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A network, and the parts that it is asked for."""
-
-    build: Callable[[], keras.Model]
-    parts: tuple[str, ...]
-
-
-U250, ZU9EG, ZU7EV, Z7020 = "xcu250-figd2104-2l-e", "xczu9eg-ffvb1156-2-e", "xczu7ev-ffvc1156-2-e", "xc7z020clg400-1"
-CASES = {
-    "resnet-18": Case(resnet18, (U250,)),
-    "mobilenet-v2": Case(mobilenet_v2, (U250, ZU9EG)),
-    "efficientnet-lite0": Case(efficientnet_lite0, (U250,)),
-    "u-net 64x64x64": Case(lambda: u_net(64, 64), (ZU9EG, ZU7EV)),
-    "u-net 256x256x16": Case(lambda: u_net(256, 16), (ZU9EG, Z7020)),
-    "vit": Case(lambda: vit(32, 4, 64, 4, 4), (ZU9EG,)),
-    "bert": Case(lambda: bert(32, 128, 2, 2), (ZU9EG, ZU7EV)),
+PARTS = (
+    "xc7z020clg400-1",
+    "xczu7ev-ffvc1156-2-e",
+    "xczu9eg-ffvb1156-2-e",
+    "xcu50-fsvh2104-2-e",
+    "xcu250-figd2104-2l-e",
+)
+CASES: dict[str, Callable[[], keras.Model]] = {
+    "resnet-18": resnet18,
+    "resnet-50": resnet50,
+    "mobilenet-v2": mobilenet_v2,
+    "efficientnet-lite0": efficientnet_lite0,
+    "u-net 256x256x16": lambda: u_net(256, 16),
+    "u-net 64x64x64": lambda: u_net(64, 64),
+    "yolo-v3-tiny": lambda: yolo_v3_tiny(416),
+    "vit-tiny": vit_tiny,
+    "vit": lambda: vit(32, 4, 64, 4, 4),
+    "bert": lambda: bert(32, 128, 2, 2),
 }
 
 
 def built(name: str) -> keras.Model:
     """The network, with the same random weights each time, also of normalizations and biases."""
     keras.utils.set_random_seed(SEED)
-    model = CASES[name].build()
+    model = CASES[name]()
     rng = np.random.default_rng(SEED)
     for weight in model.weights:
         drawn = {
@@ -250,27 +258,22 @@ def images(shape: tuple[int, ...]) -> np.ndarray:
     return np.array(found, dtype=np.float32)
 
 
-def measured(name: str, part: str, *, unfit: bool, blind: bool) -> dict[str, object]:
-    """The figures of a case."""
+def measured(name: str, parts: Sequence[str], *, blind: bool) -> Iterator[tuple[str, float, str]]:
+    """The conversion of a case and the answer for each part, with the seconds that each takes; parts may be none."""
     warnings.simplefilter("ignore")
     model = built(name)
     shape = model.input_shape[1:]
-    start = time.process_time()
-    options = {"part": part, "io_type": "io_stream", "bits": 8}
-    if len(shape) == 3 and not blind:
-        options["calibration"] = images(shape)
-    if unfit:
-        with tempfile.TemporaryDirectory() as folder:
-            bitsmith.convert(model, folder, **options)
-        answer = ""
-    else:
-        answer = answered(bitsmith.explain(model, **options))
-    return {
-        "weights": model.count_params(),
-        "seconds": time.process_time() - start,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "answer": answer,
-    }
+    data = images(shape) if len(shape) == 3 and not blind else None
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
+        converted = bitsmith.convert(model, folder, part=PARTS[0], io_type="io_stream", bits=8, calibration=data)
+        yield f"{model.count_params():,} weights", time.process_time() - start, "converted"
+    for part in parts:
+        start, clock_ns = time.process_time(), resolve_part(part).family.clock_period_ns
+        target = replace(converted.target, part=part, clock_period_ns=clock_ns)
+        own = Model(converted.network, converted.program, target, converted.notes, converted.fidelity, converted.source)
+        answer = answered(of_model(own))
+        yield part, time.process_time() - start, answer
 
 
 def answered(told: Explanation) -> str:
@@ -296,28 +299,28 @@ def figures(size: Size, interval: int, clock_ns: float) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--unfit", action="store_true")
     parser.add_argument("--blind", action="store_true")
     parser.add_argument("--here", action="store_true")
     parser.add_argument("cases", nargs="*")
     given = parser.parse_args()
     if given.here:
-        name, part = given.cases[0].split(":")
-        print(json.dumps(measured(name, part, unfit=given.unfit, blind=given.blind)))
-        return
-    failed = False
-    print("network | weights | part | s | MB | answer")
-    for each in given.cases or CASES:
-        name, _, asked = each.partition(":")
-        for part in (asked,) if asked else CASES[name].parts:
-            flags = [f"--{flag}" for flag in ("unfit", "blind") if getattr(given, flag)]
-            command = [sys.executable, __file__, "--here", f"{name}:{part}", *flags]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            found = json.loads(done.stdout.splitlines()[-1])
-            failed |= found["seconds"] > LIMIT_S or found["megabytes"] > LIMIT_MB
-            cells = (f"{found['weights']:,}", part, f"{found['seconds']:.0f}", f"{found['megabytes']:,}")
-            print(name, *cells, found["answer"], sep=" | ", flush=True)  # as it comes: others take minutes
-    sys.exit(int(failed))
+        name, _, asked = given.cases[0].partition(":")
+        sys.exit(int(printed(name, asked.split(",") if asked else PARTS, blind=given.blind)))
+    print("network | part | s | MB | answer", flush=True)
+    here = [sys.executable, __file__, "--here", *(["--blind"] if given.blind else [])]
+    codes = [subprocess.run([*here, case], check=False).returncode for case in given.cases or CASES]
+    sys.exit(max(codes))
+
+
+def printed(name: str, parts: Sequence[str], *, blind: bool) -> bool:
+    """Print the rows of a case as they come, which takes minutes; return True if an answer takes more than it may."""
+    late, converting = False, 0.0
+    for part, seconds, answer in measured(name, parts, blind=blind):
+        megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        late |= converting + seconds > LIMIT_S or megabytes > LIMIT_MB
+        converting = converting or seconds
+        print(name, part, f"{seconds:.0f}", f"{megabytes:,}", answer, sep=" | ", flush=True)
+    return late
 
 
 if __name__ == "__main__":

@@ -87,11 +87,6 @@ def mobilenet(size: int, wide: float, classes: int = 1000) -> keras.Model:
     return keras.applications.MobileNet(shape, wide, weights=None, classes=classes, classifier_activation=None)
 
 
-def resnet50() -> keras.Model:
-    """ResNet-50 for images of 224x224, without a softmax."""
-    return keras.applications.ResNet50(weights=None, classifier_activation=None)
-
-
 NETWORKS = {
     "bert": Case(lambda: large_networks.bert(32, 128, 2, 2), 2048),
     "vit": Case(lambda: large_networks.vit(32, 4, 64, 4, 4), 1024),
@@ -100,7 +95,7 @@ NETWORKS = {
     "resnet-18": Case(large_networks.resnet18, 50),
     "resnet-18-small": Case(large_networks.resnet18, 20_000, 28),
     "resnet-20-v2": Case(large_networks.resnet20_v2, 25),
-    "resnet-50": Case(resnet50, 130),
+    "resnet-50": Case(large_networks.resnet50, 130),
     "mobilenet-v1": Case(lambda: mobilenet(224, 1.0), 25),
     "mobilenet-v1-160": Case(lambda: mobilenet(160, 0.5), 10),
     "mobilenet-v1-128": Case(lambda: mobilenet(128, 0.25), 8),

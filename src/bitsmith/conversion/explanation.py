@@ -166,6 +166,11 @@ def explained(conversion: Conversion) -> Explanation:
             return Explanation((), (error,))
         program, found = _translated(network)
         return Explanation(rows(network, program), found or (first,))
+    return of_model(converted)
+
+
+def of_model(converted: Model) -> Explanation:
+    """Return the explanation of a model that has been converted, for its target."""
     layers = rows(converted.network, converted.program)
     estimate = converted.estimate()
     if estimate.fits:
