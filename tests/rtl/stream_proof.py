@@ -13,6 +13,7 @@ from bitsmith.flows.tools import YOSYS, find
 from bitsmith.rtl.library import BEATS_LIBRARY, MEMORY_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
 
 _FORMAL = Path(__file__).parent / "formal"
+_ENGINE = [name.removeprefix("bitsmith_").removesuffix(".sv") for name in STREAM_LIBRARY if "_engine" in name]
 _PARTS = {
     "fifo": ("fifo", "ram"),
     "window": ("window", "window_axis", "delay", "encode", "decode"),
@@ -24,10 +25,7 @@ _PARTS = {
     "interleave": ("interleave", "actions"),
     "replay": ("replay", "ram"),
     "sweep": ("sweep", "sweep_axis", "ram"),
-    "engine": (
-        *("engine", "engine_axis", "engine_count", "engine_walk", "engine_lanes", "engine_memory", "engine_parts"),
-        *("engine_beside", "product_factors", "ram", "encode", "decode"),
-    ),
+    "engine": (*_ENGINE, "product_factors", "ram", "encode", "decode"),
     "single_port_fifo": ("single_port_fifo", "fifo"),
     "axis": ("axis", "axis_fifo"),
     "memory_read": ("memory_read", "axis_fifo"),

@@ -64,11 +64,7 @@ def test_an_engine_whose_biases_come(tmp_path: Path, name: str, waits: int) -> N
     ("text", "instead", "cycles"),
     [
         ("bias_place <= (bias_place == LAST_BIAS) ? '0 : bias_place + 1'b1", "bias_place <= '0", _ONE_FRAME),
-        (
-            "else if (flushed & is_last_layer) fills <= 1'b1",
-            "else if (flushed & is_last_layer) fills <= 1'b0",
-            _NEXT_FRAME,
-        ),
+        ("else if (finish) fills <= 1'b1", "else if (finish) fills <= 1'b0", _NEXT_FRAME),
         ("fills <= bias_place != LAST_BIAS", "fills <= 1'b0", _ONE_FRAME),
     ],
 )
@@ -80,5 +76,5 @@ def test_biases_that_are_not_stored_are_found(tmp_path: Path, text: str, instead
 
 def test_an_engine_that_does_not_wait_is_found(tmp_path: Path) -> None:
     parameters, _ = proof_parameters(*ENGINES["blocks"])
-    model(tmp_path, "engine", {**parameters, "WAITS": 1}, ("(w_valid | (state != RUN))", "1'b1"))
+    model(tmp_path, "engine", {**parameters, "WAITS": 1}, ("(w_valid | ~runs)", "1'b1"))
     assert "Assert failed" in counterexample(tmp_path, 20)

@@ -127,7 +127,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
 
 _RAM = "bitsmith_ram"
 _CODES = ("bitsmith_encode", "bitsmith_decode")
-_ENGINE = tuple(f"bitsmith_engine_{part}" for part in ("axis", "count", "walk", "lanes", "memory", "parts", "beside"))
+_ENGINE = tuple(name.removesuffix(".sv") for name in STREAM_LIBRARY if name.startswith("bitsmith_engine_"))
 MADE_OF = [
     ("bitsmith_fifo", _RAM),
     ("bitsmith_delay", _RAM, *_CODES),

@@ -5,7 +5,7 @@
 // go                                  do what these say:
 // start                               the layer begins: go to the first tap of its first window
 // next_tap                            go to the next tap of the window, after the last one to the first
-// next_window                         as well, at the last tap: go to the first tap of the next window, after the last one to the first
+// next_window                         as well, at the last tap: go to the next window's first tap, after the last window to the first
 module bitsmith_engine_axis #(
     parameter int PLACE_BITS = 4,
     parameter int TAP_BITS = 2,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory of bitsmith_engine: numbers in BANKS memories, number k in the one k modulo BANKS. Reads give one of each.
 //
-// A row of larger memory has the numbers of several banks, none of which are written at once. The last rows may be block memory, where they would fill little of it.
+// A row of larger memory has the numbers of several banks, none of which are written at once. The last rows may be block memory,
+// where they would fill little of it.
 //
 // WIDTH, CHECK   bits of a number, and its check bits (bitsmith_encode)
 // BANKS, ROWS    memories, a power of two, and numbers in each
