@@ -216,6 +216,25 @@ def test_chains_that_subtract_begin_with_one_cell() -> None:
     assert luts_of(builder, builder.concat([one, other], 0), CYCLONE_V) == 9 + 9 + 1
 
 
+def test_a_chain_that_compares_with_a_constant_has_a_table_after_it_unless_a_reader_has_room() -> None:
+    """Yosys makes 9 and 1 cells of Cyclone V of a comparison of 8 bits, and 10 and 6 of one of 9 bits and a choice of 6."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (3,), FixedFormat(True, 14, 0))
+    alone = builder.apply(Compare(Relation.GE), x, builder.const(np.array([5, -77, 19])))
+    assert luts_of(builder, alone, CYCLONE_V) == 3 * (14 + 2)
+    y, z = builder.input("y", (1,), FixedFormat(True, 14, 0)), builder.input("z", (1,), FixedFormat(True, 6, 0))
+    above = builder.apply(Compare(Relation.GE), y, builder.const(np.array([21])))
+    assert luts_of(builder, builder.apply(Select(), above, y, z), CYCLONE_V) == 14 + 1 + 14
+
+
+def test_a_sum_of_three_of_two_bits_is_two_chains_where_these_are_so_short() -> None:
+    """Yosys makes 4 cells of Cyclone V, and 2 look-up tables without carries of UltraScale+."""
+    builder = ProgramBuilder()
+    x, y, z = (builder.input(name, (1,), FixedFormat(False, 1, 0)) for name in "xyz")
+    bits = builder.add(builder.add(x, y), z)
+    assert [luts_of(builder, bits, family) for family in (CYCLONE_V, ULTRASCALE_PLUS)] == [4, 2]
+
+
 @pytest.mark.parametrize("family", [ICE40, ECP5, CYCLONE_V, ULTRASCALE_PLUS], ids=repr)
 def test_sums_of_operands_in_another_order_are_one(family: Family) -> None:
     builder = ProgramBuilder()

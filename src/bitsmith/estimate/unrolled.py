@@ -22,6 +22,9 @@ from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import Netlist, Predicate, Word, WordRef, live_words, operands, readers_of
 from bitsmith.netlist.pipeline import PipelineStages
 
+_LEAST_OF_THREE = 3
+"""Bits from which on `bitsmith_ternary_adder` has cells of its own."""
+
 
 def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
     """The size of ``netlist`` with registers as in ``stages``, and those of the pipeline of valid samples."""
@@ -83,8 +86,7 @@ class _Counted:
                 self._invert(index, cell.b.word)
         elif isinstance(cell, cells.TernaryAdder):
             self.adders += 2
-            self.lut += max(word.width + word.drop - cell.passed, 0)
-            self.lut += (cell.subtract_b + cell.subtract_c) * self._area.subtraction_luts
+            self.lut += self._of_three(max(word.width + word.drop - cell.passed, 0), cell)
         elif isinstance(cell, cells.Mux):
             self.lut += self._choice(index, word, cell) + self._set_bits(index, word, cell)
         elif isinstance(cell, cells.Comparator):
@@ -121,7 +123,7 @@ class _Counted:
             if self._in_tables and len(compared) == 1:
                 luts += self._threshold(compared[0], width)
             else:  # the last look-up table of a chain joins that of its only reader
-                joined = 0 if self._in_tables else sum(len(self._readers[one]) == 1 for one in compared)
+                joined = 0 if self._in_tables else sum(map(self._joins_its_reader, compared))
                 luts += self._area.comparisons(len(compared), width) - joined * self._area.subtraction_luts
         return luts
 
@@ -134,6 +136,19 @@ class _Counted:
             readers = readers - absorbed | {reader for one in absorbed for reader in self._readers[one]}
         chosen = (self.absorbed.inputs[one] if isinstance(self._words[one].cell, cells.Mux) else 0 for one in readers)
         return max(tables - all(0 < 2 * inputs <= self._inputs + 1 for inputs in chosen), 1)
+
+    def _joins_its_reader(self, index: int) -> bool:
+        """Return True if a word is in the look-up tables of its only reader, which a register or a sum does not have."""
+        readers = self._readers[index]
+        sums = (cells.AddSub, cells.TernaryAdder)
+        if len(readers) != 1 or not self._read_at_once[index]:
+            return False
+        return not isinstance(self._words[readers[0]].cell, sums) or self.absorbed.sources[readers[0]] != (readers[0],)
+
+    def _of_three(self, bits: int, cell: cells.TernaryAdder) -> int:
+        """A sum of three: a cell for each bit, or of few bits two sums of two, in chains where these are so short."""
+        rows = 2 if self._area.least_chain <= bits < _LEAST_OF_THREE else 1
+        return rows * bits + (cell.subtract_b + cell.subtract_c) * self._area.subtraction_luts
 
     def _sum(self, word: Word, cell: cells.AddSub) -> float:
         bits = max(word.width + word.drop - carry_start(cell), 0)
