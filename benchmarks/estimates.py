@@ -18,6 +18,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -194,9 +195,9 @@ class Results:
         """Return True if a design was measured."""
         return self._digest(sources, family) in self._known
 
-    def of(self, made: Circuit, family: Family) -> Found:
-        """The cells and cycles of a design."""
-        return Found(**{name: int(value) for name, value in self.kept(made, family, _cells).items()})
+    def of(self, made: Circuit, family: Family, limit: float | None = None) -> Found:
+        """The cells and cycles of a design; ``limit`` is the seconds that a tool may take."""
+        return Found(**{name: int(value) for name, value in self.kept(made, family, partial(_cells, limit)).items()})
 
     def kept(self, made: Circuit, family: Family, measure: Measure) -> dict[str, float]:
         """What is known of a design, measured if nothing is."""
@@ -211,13 +212,13 @@ class Results:
         return hashlib.sha256(json.dumps([family.name, sorted(sources.items())]).encode()).hexdigest()[:24]
 
 
-def _cells(made: Circuit, family: Family) -> dict[str, float]:
+def _cells(limit: float | None, made: Circuit, family: Family) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in made.sources]
         for path in paths:
             path.write_text(made.sources[path.name])
-        cycles = execute(made.simulation(paths, random_stimuli(made.program, _FRAMES)), Path(folder))
-        found = synthesize(Path(folder), made.top, paths, family)
+        cycles = execute(made.simulation(paths, random_stimuli(made.program, _FRAMES)), Path(folder), timeout=limit)
+        found = synthesize(Path(folder), made.top, paths, family, timeout=limit)
     return asdict(Found(found.lut, found.ff, found.dsp, found.bram, cycles.latency, cycles.interval))
 
 

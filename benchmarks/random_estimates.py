@@ -1,9 +1,10 @@
 """Estimates of random networks, which no figure of a family was fitted to, beside what Yosys and Verilator find.
 
-``random_estimates.py [NAME...] [--number N] [--seed K] [--seconds S] [--most LUTS] [--results FILE] [--table FILE]``. Networks of
-many kinds for all families are drawn for a seed, converted, estimated, synthesized and simulated, the smallest first, until the
-seconds are over: what was measured is kept, so that the next run goes on. Those of more than ``LUTS`` look-up tables by estimate
-are left out. The table gets a line for each network that was measured. With names (``KIND-SEED.PLACE``) only these are.
+``random_estimates.py [NAME...] [--number N] [--seed K] [--seconds S] [--limit S] [--most LUTS] [--results FILE] [--table FILE]``.
+Networks of many kinds for all families are drawn for a seed, converted, estimated, synthesized and simulated, in the order in
+which they are drawn, until the seconds are over: what was measured is kept, so that the next run goes on. Those of more than
+``LUTS`` look-up tables by estimate are left out, and those that a tool works on for longer than the limit. The table gets a line
+for each network that was measured. With names (``KIND-SEED.PLACE``) only these are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from rich.table import Table
 
 from bitsmith.building.design import Circuit
 from bitsmith.devices import family_named
-from bitsmith.errors import BitsmithError
+from bitsmith.errors import BitsmithError, ToolFailedError
 from bitsmith.estimate.figures import Size
 
 RESULTS = Path(__file__).with_suffix(".tsv")
@@ -93,16 +94,16 @@ def write(path: Path, lines: dict[str, Line]) -> None:
         writer.writerows(astuple(lines[name]) for name in sorted(lines))
 
 
-def made(networks: dict[str, Drawn]) -> Iterator[tuple[int, str, Size, Circuit]]:
-    """Estimates and circuits of networks, with their place."""
-    for place, (name, network) in enumerate(networks.items()):
+def made(networks: dict[str, Drawn]) -> Iterator[tuple[str, Size, Circuit]]:
+    """Estimates and circuits of networks."""
+    for name, network in networks.items():
         with tempfile.TemporaryDirectory() as folder:
             try:
                 size, circuit = expected(network.convert(Path(folder) / "made"), family_named(network.family))
             except BitsmithError as error:
                 print(f"{name} on {network.family}: {error}", file=sys.stderr)
                 continue
-        yield place, name, size, circuit
+        yield name, size, circuit
 
 
 def shown(lines: Sequence[Line]) -> Table:
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=56)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--limit", type=float, default=600.0)
     parser.add_argument("--most", type=int, default=6000)
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "bitsmith-measured.json")
     parser.add_argument("--table", type=Path, default=RESULTS)
@@ -149,13 +151,17 @@ def main() -> None:
     given = parser.parse_args()
     results, start, chosen = Results(given.results), time.monotonic(), drawn(given.number, given.seed)
     networks = {name: network for name, network in chosen.items() if name in (given.names or chosen)}
-    for _, name, size, circuit in sorted(made(networks), key=lambda one: (one[2].lut, one[0])):
+    for name, size, circuit in made(networks):
         family = family_named(networks[name].family)
         late = time.monotonic() - start > given.seconds
         if size.lut > given.most or (late and not results.knows(circuit.sources, family)):
             print(f"{name} on {family.name} is left out: {size.lut} look-up tables", file=sys.stderr)
             continue
-        found, lines = results.of(circuit, family), read(given.table)
+        try:
+            found, lines = results.of(circuit, family, given.limit), read(given.table)
+        except ToolFailedError as error:
+            print(f"{name} on {family.name} is left out: {error}", file=sys.stderr)
+            continue
         lines[name] = Line.of(name, networks[name], found, size, circuit.cycles[0])
         write(given.table, lines)
         print(name, *lines[name].ratios, lines[name], file=sys.stderr, flush=True)

@@ -88,11 +88,12 @@ def synthesize(
     name: str = "",
     pads: bool = False,
     progress: Progress | None = None,
+    timeout: float | None = None,
 ) -> Resources:
     """The cells of ``family`` (or its name) that the design ``top`` takes."""
     chosen = family_named(family) if isinstance(family, str) else family
     names = tuple(inside(folder, source) for source in sources)
-    return execute(Synthesis(name or chosen.name, top, names, chosen, pads), folder, progress)
+    return execute(Synthesis(name or chosen.name, top, names, chosen, pads), folder, progress, timeout)
 
 
 def netlist(folder: Path, name: str = ECP5.name) -> Path:
