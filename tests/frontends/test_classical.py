@@ -19,6 +19,7 @@ from sklearn import (
     decomposition,
     ensemble,
     gaussian_process,
+    kernel_ridge,
     linear_model,
     neighbors,
     neural_network,
@@ -131,6 +132,31 @@ def test_gaussian_processes(seed: int) -> None:
     model.fit(x, np.sin(x[:, 0]) + x[:, 1])
     z = rng.normal(size=(50, 3)).astype(np.float32)
     _close(_evaluated(model, z)[0], model.predict(z))
+
+
+@few("seed", range(24), 8)
+def test_kernel_ridge(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(int(rng.integers(5, 40)), 3))
+    options = {"gamma": None if seed % 3 else 0.2, "coef0": float(rng.choice([0.0, 1.0])), "degree": 2 + seed % 2}
+    model = kernel_ridge.KernelRidge(50.0, kernel=(*KERNELS, "polynomial")[seed % 5], **options)
+    targets = np.stack([np.sin(x[:, 0]) + x[:, 1], x[:, 2]], 1)
+    model.fit(x, targets if seed % 2 else targets[:, 0])
+    z = rng.normal(size=(50, 3))
+    np.testing.assert_allclose(_evaluated(model, z)[0], model.predict(z).reshape(50, -1), atol=1e-9)
+    scaled = make_pipeline(SCALED(), model).fit(x, targets)
+    _close(_evaluated(scaled, z.astype(np.float32))[0], scaled.predict(z))
+
+
+def test_other_kernels_of_ridges_are_named() -> None:
+    x = np.eye(4)
+    with pytest.raises(UnsupportedError, match="the kernel 'laplacian'"):
+        read_model(kernel_ridge.KernelRidge(kernel="laplacian").fit(x, x[:, 0]))
+    large = np.random.default_rng(0).normal(size=(4097, 1))
+    machine = kernel_ridge.KernelRidge(kernel="linear").fit(large[:9], large[:9, 0])
+    machine.set_params(kernel="rbf").X_fit_, machine.dual_coef_ = large, large[:, 0]
+    with pytest.raises(UnsupportedError, match="4097 samples to compare with"):
+        read_model(machine)
 
 
 def test_components_of_kernels() -> None:
@@ -272,6 +298,7 @@ CIRCUITS: dict[str, tuple[Any, Numbers, Numbers]] = {
     "neighbors": (neighbors.KNeighborsClassifier(3), X[::9], Y[::9]),
     "neighbors, real": (neighbors.KNeighborsRegressor(4), REAL[:30], TARGET[:30]),
     "components": (decomposition.PCA(2), X, Y),
+    "ridge": (make_pipeline(SCALED(), kernel_ridge.KernelRidge(0.5, kernel="rbf")), REAL[:60], TARGET[:60]),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.trees.network import Chain, Classes
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.nearest import Nearest
 from bitsmith.layers.network import Network
 
@@ -34,13 +34,7 @@ def read_neighbors(model: Any, name: str) -> Network:
             where=name,
             accepted="'euclidean' with 'uniform'",
         )
-    if len(points) > _MOST_SAMPLES:
-        raise UnsupportedError(
-            f"neighbors among {len(points)} samples",
-            where=name,
-            accepted=f"at most {_MOST_SAMPLES}",
-            remedy="fit it to a part of them, or train trees",
-        )
+    check_number(points, name)
     chain = Chain.of(points.shape[1], name)
     # Which of two points is nearer is told by squares of distances without that of the sample.
     center = points.mean(axis=0)
@@ -55,3 +49,14 @@ def read_neighbors(model: Any, name: str) -> Network:
     sizes = sum(len(classes.labels) for classes in every)
     shares = chain.then("probabilities", Dense(as_weights(np.eye(sizes) / count)))
     return chain.classified(votes, shares, every)
+
+
+def check_number(points: Floats, name: str) -> None:
+    """Raise UnsupportedError where an input would be compared with too many samples (samples, features)."""
+    if len(points) > _MOST_SAMPLES:
+        raise UnsupportedError(
+            f"{len(points)} samples to compare with",
+            where=name,
+            accepted=f"at most {_MOST_SAMPLES}",
+            remedy="fit it to a part of them, or train trees",
+        )
