@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -33,10 +33,10 @@ class LayerCall:
     given: Operands[Value]
     stored: Callable[[Sequence[str]], Sequence[Stored]]
     build: Builder
-    masks: Mapping[int, Value] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    live: Callable[[str], object] = lambda _: None
-    masked: bool = False
+    masks: Mapping[int, Value]
+    notes: list[str]
+    live: Callable[[str], object]
+    masked: bool
 
     def mask(self, x: Value) -> Value | None:
         """Keras's mask (batch, time) of an operand."""

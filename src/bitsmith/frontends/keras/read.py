@@ -8,7 +8,7 @@ names and collects what cannot be translated.
 from __future__ import annotations
 
 import os
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
 import numpy as np
@@ -118,61 +118,93 @@ def read_keras(
         check_quantizers(source)
     with opened(source, weights) as found:
         custom = CustomLayers(Table.of(layers), KNOWN)
-        return _network(read_graph(found, input_shape), found, custom, allow_approximate=allow_approximate)
+        draft = Draft(allow_approximate=allow_approximate)
+        return _Reading(read_graph(found, input_shape), found, custom, draft).network()
 
 
-def _network(graph: Graph, source: Source, custom: CustomLayers, *, allow_approximate: bool) -> Network:
-    names, draft, refusals = UniqueNames(), Draft(allow_approximate=allow_approximate), Refusals()
-    results: dict[Call, tuple[Value, ...]] = {}
-    uses: dict[LayerPath, int] = {}
-    masks: dict[int, Value] = {}
-    notes: list[str] = []
+@dataclass(slots=True)
+class _Reading:
+    """The translation of a graph.
 
-    def value(result: Result) -> Value:
-        if not result.index < len(results[result.call]):
-            raise source.model.error("a result that its layer does not have")
-        found = results[result.call][result.index]
+    ``results`` are those of its calls so far, ``masks`` those of their nodes, and ``uses`` has each layer's first call.
+    """
+
+    graph: Graph
+    source: Source
+    custom: CustomLayers
+    draft: Draft
+    names: UniqueNames = field(default_factory=UniqueNames)
+    refusals: Refusals = field(default_factory=Refusals)
+    results: dict[Call, tuple[Value, ...]] = field(default_factory=dict)
+    uses: dict[LayerPath, int] = field(default_factory=dict)
+    masks: dict[int, Value] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def network(self) -> Network:
+        """The network.
+
+        Raises:
+            BitsmithError: of all layers that cannot be translated.
+        """
+        graph, draft = self.graph, self.draft
+        for call, name in zip(graph.calls, _node_names(graph, self.names), strict=True):
+            entry = call.entry
+            place = draft.begin(name, entry.class_name)
+            build = Builder(draft, place, entry.config.where, source=entry.class_name, built=True)
+            with self.refusals.collected(entry.name, entry.class_name):
+                self._translate(call, build)
+        if self.refusals.found:
+            raise self.refusals.error(self.source.model.where, LAYERS)
+        if any(call.entry.class_name in PROXIES for call in graph.calls):
+            take_exactly(draft)
+        inputs, outputs = ([build.number(self._value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))
+        named = draft.named(range(len(draft.nodes)), self.names)
+        return draft.network(named, inputs, outputs, graph.name, tuple(self.notes))
+
+    def _value(self, result: Result) -> Value:
+        if not result.index < len(self.results[result.call]):
+            raise self.source.model.error("a result that its layer does not have")
+        found = self.results[result.call][result.index]
         # Of integers in a layer Keras says its policy's type, whatever it computes.
-        known = found.kind is not Kind.REAL and not _is_operation(result.call.entry, source.major)
+        known = found.kind is not Kind.REAL and not _is_operation(result.call.entry, self.source.major)
         return found if known else _of_type(found, result.dtype)
 
-    for call, name in zip(graph.calls, _node_names(graph, names), strict=True):
-        entry = call.entry
-        place = draft.begin(name, entry.class_name)
-        build = Builder(draft, place, entry.config.where, source=entry.class_name, built=True)
-        with refusals.collected(entry.name, entry.class_name):
-            is_operation = _is_operation(entry, source.major)
-            live = source.weights.at(call.path) if isinstance(source.weights, LiveWeights) else None
-            translation = custom.translation(call, live) or _translation(entry, is_operation)
-            if translation is None:
-                refusals.add(_unknown(entry))
-                continue
-            _check_config(entry.config, is_operation, stateful=translation.stateful)
-            if not entry.custom:
-                check_functions(entry.config, live)
-            masked = not is_operation and "mask" not in translation.keywords
-            _check_arguments(call, translation, masked=masked)
-            if all(one.call in results for one in call.arguments.tensors):
-                stored = partial(source.weights.variables, call.path)
-                given = call.arguments.mapped(value)
-                layer_call = LayerCall(entry.config, source.major, given, stored, build, masks, notes)
-                if isinstance(source.weights, LiveWeights):
-                    layer_call = replace(layer_call, live=partial(source.weights.part, call.path))
-                layer_call = with_masks(layer_call) if masked else layer_call
-                own = () if is_operation else masks_of_results(_kind(entry), layer_call, each_step=call.each_step)
-                if call.each_step:
-                    translation = on_each_step(translation, entry.class_name)
-                results[call] = _results(layer_call, translation)
-                _share(draft, uses.setdefault(call.path, place), place)
-                hand_on(_kind(entry), layer_call, results[call], own, masks)
-            elif entry.class_name not in QKERAS:  # after a layer that is refused
-                read_activation(entry.config, source.major)
-    if refusals.found:
-        raise refusals.error(source.model.where, LAYERS)
-    if any(call.entry.class_name in PROXIES for call in graph.calls):
-        take_exactly(draft)
-    inputs, outputs = ([build.number(value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))
-    return draft.network(draft.named(range(len(draft.nodes)), names), inputs, outputs, graph.name, tuple(notes))
+    def _translate(self, call: Call, build: Builder) -> None:
+        """Translate a call, if all that it reads was translated."""
+        entry, weights = call.entry, self.source.weights
+        is_operation = _is_operation(entry, self.source.major)
+        live = weights.at(call.path) if isinstance(weights, LiveWeights) else None
+        translation = self.custom.translation(call, live) or _translation(entry, is_operation)
+        if translation is None:
+            self.refusals.add(_unknown(entry))
+            return
+        _check_config(entry.config, is_operation, stateful=translation.stateful)
+        if not entry.custom:
+            check_functions(entry.config, live)
+        masked = not is_operation and "mask" not in translation.keywords
+        _check_arguments(call, translation, masked=masked)
+        if not all(one.call in self.results for one in call.arguments.tensors):  # after a layer that is refused
+            if entry.class_name not in QKERAS:
+                read_activation(entry.config, self.source.major)
+            return
+        layer_call = self._layer_call(call, build)
+        layer_call = with_masks(layer_call) if masked else layer_call
+        own = () if is_operation else masks_of_results(_kind(entry), layer_call, each_step=call.each_step)
+        if call.each_step:
+            translation = on_each_step(translation, entry.class_name)
+        self.results[call] = _results(layer_call, translation)
+        _share(self.draft, self.uses.setdefault(call.path, build.origin), build.origin)
+        hand_on(_kind(entry), layer_call, self.results[call], own, self.masks)
+
+    def _layer_call(self, call: Call, build: Builder) -> LayerCall:
+        """The layer on the values of its operands, with its variables."""
+        config, weights = call.entry.config, self.source.weights
+        stored = partial(weights.variables, call.path)
+        live = partial(weights.part, call.path) if isinstance(weights, LiveWeights) else lambda _: None
+        given = call.arguments.mapped(self._value)
+        return LayerCall(
+            config, self.source.major, given, stored, build, self.masks, self.notes, live=live, masked=False
+        )
 
 
 def _translation(entry: Entry, is_operation: bool) -> Translation | None:

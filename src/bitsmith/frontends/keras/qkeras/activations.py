@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
@@ -44,7 +46,7 @@ def adaptive(call: LayerCall) -> Value:
         found = "QAdaptiveActivation without its range, which a live model does not give, nor a .keras file of Keras 2"
         raise UnsupportedError(found, accepted="a model saved as .h5")
     shape = (call.x.shape[-1],) if config.flag("per_channel", False) else (1,)
-    inner = LayerCall(config, call.major, call.given, lambda _: stored, call.build)
+    inner = replace(call, stored=lambda _: stored)
     least, most = inner.weights(("ema_min", shape), ("ema_max", shape), ignored=1)
     slope = config.number("relu_neg_slope", 0.0)
     signed = name == "quantized_bits" or slope != 0.0

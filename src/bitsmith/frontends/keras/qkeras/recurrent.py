@@ -123,7 +123,7 @@ def _own(call: LayerCall, place: str, shapes: Mapping[str, Shape]) -> list[Float
     stored = call.stored(parts)
     half = len(stored) // len(parts)
     own = stored[half:] if place.startswith("backward") else stored[:half]
-    return LayerCall(call.config, call.major, call.given, lambda _: own, call.build).weights(*shapes.items())
+    return replace(call, stored=lambda _: own).weights(*shapes.items())
 
 
 def _needed(config: Fields, key: str, major: int, *, trained: bool) -> Quantization:
