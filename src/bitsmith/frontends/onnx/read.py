@@ -164,28 +164,31 @@ class _Reading:
         with self.refusals.collected(name, node.kind):
             values = tuple(self._value(source) for source in node.inputs)
             _check_words(node, values)
-            reads_refused = any(value is None and source for value, source in zip(values, node.inputs, strict=True))
-            entry = custom_translation(node, self.table)
-            node = with_domain(node) if entry is None else node
-            entry = entry or translation(node)
+            custom = custom_translation(node, self.table)
+            node = with_domain(node) if custom is None else node
+            entry = custom or translation(node)
             if entry is None:
                 self.refusals.add(Refusal(name, node.kind, *why_unknown(node)))
-            elif reads_refused:
-                pass
+            elif any(value is None and source for value, source in zip(values, node.inputs, strict=True)):
+                pass  # it reads what was refused
             elif node.kind == "If" and isinstance(values[0], Known):
                 self._choose(node, values[0])
             elif (steps := self._steps(node, values)) is not None:
                 self._repeat(node, name, values, steps)
             else:
-                build = self._builder(name, f"qonnx.{node.operator}" if node.domain in QONNX_DOMAINS else node.kind)
-                operands = (
-                    values if takes_codes(node, values) else tuple(with_integers(build, value) for value in values)
-                )
-                call = Call(node, name, self.graph.opset, operands, wanted, build, self.notes.append)
-                computed = entry.valued or any(isinstance(value, Value) or (value and value.words) for value in values)
-                results = self._read(entry, call) if computed else self._constant(entry, call)
-                node.attributes.check_all_read()
-                self._keep(node, results, wanted)
+                self._keep(node, self._computed(entry, node, name, values, wanted), wanted)
+
+    def _computed(
+        self, entry: Translation, node: Node, name: str, values: tuple[Operand | None, ...], wanted: tuple[bool, ...]
+    ) -> Results:
+        """The results of an operator: layers, or constants where all of its operands are constants."""
+        build = self._builder(name, f"qonnx.{node.operator}" if node.domain in QONNX_DOMAINS else node.kind)
+        operands = values if takes_codes(node, values) else tuple(with_integers(build, value) for value in values)
+        call = Call(node, name, self.graph.opset, operands, wanted, build, self.notes.append)
+        computed = entry.valued or any(isinstance(value, Value) or (value and value.words) for value in values)
+        results = self._read(entry, call) if computed else self._constant(entry, call)
+        node.attributes.check_all_read()
+        return results
 
     def _choose(self, node: Node, condition: Known) -> None:
         """Translate that branch of ``node`` that the condition, a constant, chooses."""

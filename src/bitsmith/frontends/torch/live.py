@@ -295,17 +295,7 @@ def _inputs(
 
     place = next(module.parameters(), torch.zeros(()))
     if examples is not None:
-        if (names := next((list(map(str, x)) for x in examples if isinstance(x, Mapping)), None)) is not None:
-            raise ConfigError(
-                f"an example that is a dictionary of {', '.join(names)}",
-                accepted="tensors, one for each argument of forward()",
-                remedy="give a module whose forward() takes the tensors, in their order, and calls yours with a dictionary",
-            )
-        batch = [x if isinstance(x, torch.Tensor) else torch.from_numpy(np.asarray(x)) for x in examples]
-        if not batch or any(x.ndim == 0 or len(x) == 0 for x in batch):
-            raise ConfigError("an example without samples", accepted="tensors whose first axis counts samples")
-        # Examples from numpy are in double precision more often than the module is.
-        batch = [(x.to(place.dtype) if x.dtype == torch.float64 else x).to(place.device) for x in batch]
+        batch = _tensors(examples, place)
         for axes in _axes_of_samples(module, [tuple(x.shape) for x in batch]):
             yield [torch.cat([x, x], axis) for x, axis in zip(batch, axes, strict=True)], axes
         return
@@ -316,6 +306,23 @@ def _inputs(
         for axes in _axes_of_samples(module, [(2, *shape) for shape in complete], of_samples=True):
             sizes = [(*shape[:axis], 2, *shape[axis:]) for shape, axis in zip(complete, axes, strict=True)]
             yield [torch.zeros(size, dtype=dtype, device=place.device) for size in sizes], axes
+
+
+def _tensors(examples: Sequence[Example], place: torch.Tensor) -> list[torch.Tensor]:
+    """The user's examples as tensors on the device of ``place``, and in its precision where they have double precision."""
+    import torch
+
+    if (names := next((list(map(str, x)) for x in examples if isinstance(x, Mapping)), None)) is not None:
+        raise ConfigError(
+            f"an example that is a dictionary of {', '.join(names)}",
+            accepted="tensors, one for each argument of forward()",
+            remedy="give a module whose forward() takes the tensors, in their order, and calls yours with a dictionary",
+        )
+    batch = [x if isinstance(x, torch.Tensor) else torch.from_numpy(np.asarray(x)) for x in examples]
+    if not batch or any(x.ndim == 0 or len(x) == 0 for x in batch):
+        raise ConfigError("an example without samples", accepted="tensors whose first axis counts samples")
+    # Examples from numpy are in double precision more often than the module is.
+    return [(x.to(place.dtype) if x.dtype == torch.float64 else x).to(place.device) for x in batch]
 
 
 def _check_no_batch(module: torch.nn.Module, shape: Shape, asked: InputShapes | None, place: torch.Tensor) -> None:
