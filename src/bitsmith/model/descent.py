@@ -98,6 +98,9 @@ _BACK, _BACK_FOR_ROOM, _WIDEST, _DEEPER, _CHANCES = (3, 1), (1, 0), 2, 3, 2
 """Steps of the ladder above the last good one from which descents start, also in a scarce part, and the first one that they
 start from if it may be; those that are looked at below it, and how often a descent tries dials whose steps broke the bound."""
 
+_JUMP = 0.02
+"""The share of a network's cost by which a step adds to it that is no chance of rounding: a table has become another, say."""
+
 _TINY, _OF_ROOM, _LEAST_LACKING = 1e-9, 1e12, 1e-4
 
 
@@ -190,12 +193,15 @@ class Descent:
     def _descend(self, now: Trial, most: int) -> None:
         """Turn dials, the one with the best ratio first; ratios that have become old are renewed before they count.
 
-        Dials whose step broke the bound get a second chance when the others are down. It ends with ``most`` networks.
+        Dials whose step broke the bound get a second chance when the others are down. Those whose step made the network much
+        larger are looked at again after each step that is taken: beside other formats they may save.
+
+        It ends with ``most`` networks.
         """
         queue = [(float("-inf"), number, *dial) for number, dial in enumerate(self._dials(now))]
         for _ in range(_CHANCES):
             heapq.heapify(queue)
-            waiting: list[tuple[float, int, str, str]] = []
+            waiting, aside = list[tuple[float, int, str, str]](), list[tuple[float, int, str, str]]()
             while queue and len(self.known) < most:
                 _, number, layer, name = heapq.heappop(queue)
                 trial = self._turned(now, layer, name, most)
@@ -205,10 +211,16 @@ class Descent:
                 ratio = saved / max(added, _TINY)
                 if trial.excess > 0:
                     waiting.append((float("-inf"), number, layer, name))
+                elif added > 0 > saved + _JUMP * now.cost:
+                    aside.append((float("-inf"), number, layer, name))
                 elif saved > 0 or added <= 0:
-                    now = trial if not queue or -ratio <= queue[0][0] else now
+                    if not queue or -ratio <= queue[0][0]:
+                        now = trial
+                        queue += aside
+                        heapq.heapify(queue)
+                        aside.clear()
                     heapq.heappush(queue, (-ratio, number, layer, name))
-            queue = waiting
+            queue = waiting + aside
 
     def _dials(self, start: Trial) -> list[tuple[str, str]]:
         """The dials of layers that the user left open; in a scarce part those first whose layers take most of what is scarce."""
