@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.auto import ObservedRange
-from bitsmith.layers.functions import FUNCTIONS
+from bitsmith.layers.functions import FUNCTIONS, erf
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import NetworkNode
@@ -62,6 +63,15 @@ def test_far_out_only_the_linear_part_is_left(name: str, ends: list[float], binn
     far = (outcome.real > 16.0) | np.any([np.abs(outcome.real - end) < 1e-5 for end in ends], axis=0)
     expected = np.floor(np.rint(outcome.real * 2.0**12) / 2.0**9) / 8.0
     np.testing.assert_array_equal(outcome.fixed[far], expected[far])
+
+
+def test_the_error_function_is_that_of_the_standard_library() -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 2, 10_000), rng.uniform(-7, 7, 10_000), np.ldexp(1.0, np.arange(-1070, 4))])
+    wanted = np.array([math.erf(value) for value in x])
+    assert np.all(np.abs(erf(x) - wanted) <= 4 * np.spacing(np.abs(wanted)))
+    assert np.all(erf(-x) == -erf(x)) and np.signbit(erf(np.array(-0.0)))
+    assert erf(np.array([np.inf, -np.inf])).tolist() == [1.0, -1.0] and np.isnan(erf(np.array(np.nan)))
 
 
 @pytest.mark.parametrize("name", ["silu", "softplus", "gelu", "tanh", "elu"])

@@ -18,7 +18,34 @@ SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772
 """G. Klambauer et al., "Self-Normalizing Neural Networks", NIPS 2017."""
 
-_erf = np.frompyfunc(math.erf, 1, 1)
+_ERF_STEPS, _ERF_ONE, _ERF_TERMS = 1024, 6, 6
+"""Points of a unit about which ``erf`` is a series, the number from which on it rounds to 1, and terms of a series.
+
+What is left out is below 1e-20: terms fall as the powers of half the distance of points.
+"""
+
+
+def _erf_series() -> Floats:
+    """The coefficients of all series, by term and point: derivatives follow the recurrence of Hermite polynomials."""
+    points = np.arange(_ERF_ONE * _ERF_STEPS + 1) / _ERF_STEPS
+    derivatives = [np.array([math.erf(x) for x in points]), 2.0 / math.sqrt(math.pi) * np.exp(-points * points)]
+    for order in range(1, _ERF_TERMS - 1):
+        derivatives.append(-2.0 * points * derivatives[order] - 2.0 * (order - 1) * derivatives[order - 1])
+    return np.array([values / math.factorial(order) for order, values in enumerate(derivatives)])
+
+
+_ERF_SERIES = _erf_series()
+
+
+def erf(x: Floats) -> Floats:
+    """The error function, within a few units in the last place: an eighth of the time of a call for each number."""
+    beyond = np.minimum(np.abs(x), float(_ERF_ONE)) * _ERF_STEPS
+    nearest = np.rint(np.fmin(beyond, float(_ERF_ONE * _ERF_STEPS)))
+    beyond, places = (beyond - nearest) / _ERF_STEPS, nearest.astype(np.intp)
+    total = _ERF_SERIES[-1].take(places)
+    for terms in _ERF_SERIES[-2::-1]:
+        total = total * beyond + terms.take(places)
+    return np.asarray(np.copysign(total, x))
 
 
 def sigmoid(x: Floats) -> Floats:
@@ -33,7 +60,7 @@ def softplus(x: Floats) -> Floats:
 
 
 def _gelu(x: Floats) -> Floats:
-    return np.asarray(0.5 * x * (1.0 + np.asarray(_erf(x / math.sqrt(2.0)), dtype=np.float64)), dtype=np.float64)
+    return np.asarray(0.5 * x * (1.0 + erf(x / math.sqrt(2.0))), dtype=np.float64)
 
 
 def _gelu_tanh(x: Floats) -> Floats:
@@ -72,7 +99,7 @@ FUNCTIONS: dict[str, Function] = {
         ),
         Function("asinh", np.arcsinh, (), wide=wide.area, interpolates=True),
         Function("atan", np.arctan, (), wide=wide.arctangent, interpolates=True),
-        Function("erf", lambda x: np.asarray(_erf(x), dtype=np.float64), (), bounded=True),
+        Function("erf", erf, (), bounded=True),
         Function(
             "selu", lambda x: SELU_SCALE * (np.maximum(x, 0.0) + SELU_ALPHA * _negative_part(x)), (), right=SELU_SCALE
         ),
