@@ -260,6 +260,19 @@ def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...])
     return limb_result(ws, compute, storage, a.varies)
 
 
+_BY_LIBRARY = 10
+"""Products for each number of all matrices from which on a library of linear algebra outweighs that numbers are moved for it."""
+
+
+def _multiply(first: Array, second: Array, out: Array) -> None:
+    """Write the products of matrices to ``out``, with samples along the last axis of all."""
+    if out.size * first.shape[-2] < _BY_LIBRARY * (first.size + second.size + out.size):
+        np.einsum("...nkb,...kmb->...nmb", first, second, out=out)
+        return
+    matrices = (np.ascontiguousarray(np.moveaxis(each, -1, 0)) for each in (first, second))
+    np.copyto(out, np.moveaxis(np.matmul(*matrices), 0, -1))
+
+
 def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """``x @ y`` over the last two axes of both."""
     storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
@@ -271,7 +284,7 @@ def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
         batch = result.part.shape[-1]
         first = np.broadcast_to(x.part, (*left.shape, batch))
         second = np.broadcast_to(y.part, (*right.shape, batch))
-        ws.do(partial(np.einsum, "...nkb,...kmb->...nmb", first, second, out=result.part), result.varies)
+        ws.do(partial(_multiply, first, second, result.part), result.varies)
         change = storage.scale - sum(scales)
         if np.any(change):
             ws.do(partial(np.multiply, result.part, factors(change), out=result.part), result.varies)

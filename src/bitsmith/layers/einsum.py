@@ -164,8 +164,9 @@ class Einsum(Layer):
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         equation = _parsed(self.equation)
         batch = next(letter for letter in _LETTERS if letter not in str(equation))
-        text = f"{','.join(batch + labels for labels in equation.operands)}->{batch}{equation.result}"
-        return np.asarray(np.einsum(text, *inputs, optimize=True) * self.scale, dtype=np.float64)
+        operands = [batch + labels for labels in equation.operands]
+        product = _float_product(inputs, operands, batch + equation.result)
+        return np.asarray(product * self.scale, dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         equation = _parsed(self.equation)
@@ -178,6 +179,27 @@ class Einsum(Layer):
         if self.scale != 1.0:
             product = builder.mul(product, lowering.number("scale", self.scale))
         return lowering.result(lowering.cast("accum", product))
+
+
+def _float_product(inputs: Sequence[Floats], operands: Sequence[str], result: str) -> Floats:
+    """The product as of `numpy.einsum`, which computes batches of matrices one number at a time: here as matrices."""
+    text = f"{','.join(operands)}->{result}"
+    sizes = {pair for labels, x in zip(operands, inputs, strict=True) for pair in zip(labels, x.shape, strict=True)}
+    known = dict(sizes)
+    groups = None if len(operands) == 1 else _Groups.of(operands[0], operands[1], result)
+    if groups is None or len(known) < len(sizes) or not set(groups.left + groups.right) <= set(result):
+        return np.asarray(np.einsum(text, *inputs, optimize=True))  # of sums of one operand, or with sizes of 1
+
+    def matrices(x: Floats, labels: str, rows: str, columns: str) -> Floats:
+        batch = [known[label] for label in groups.batch]
+        shape = [*batch, *(math.prod(known[label] for label in part) for part in (rows, columns))]
+        return x.transpose([labels.index(label) for label in groups.batch + rows + columns]).reshape(shape)
+
+    left = matrices(inputs[0], operands[0], groups.left, groups.contracted)
+    right = matrices(inputs[1], operands[1], groups.contracted, groups.right)
+    order = groups.batch + groups.left + groups.right
+    product = np.matmul(left, right).reshape([known[label] for label in order])
+    return np.asarray(product.transpose([order.index(label) for label in result]))
 
 
 def _product(builder: ProgramBuilder, inputs: Sequence[Value], equation: Equation) -> tuple[Value, str]:
