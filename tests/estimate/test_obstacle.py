@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from bitsmith.devices import resolve_part
+from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.obstacle import obstacle, way_out
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
@@ -35,16 +35,38 @@ def test_the_layer_with_most_weights_is_in_the_way_of_memory() -> None:
     assert found.need.lacking and found.need.available == part.brams == 32
     assert 300 * 400 * 8 / 4096 <= found.taken <= found.need.needed
     assert str(found.taken) in str(found) and "32" in str(found)
-    assert "Weights: external for layer 'layer1'" in way_out(found, part) and "empty" not in way_out(found, part)
-    assert "WeightMemory" in way_out(found, part)
-    fetched = replace(found.smallest, directives=replace(found.smallest.directives, weights_rate=8.0))
-    assert "WeightMemory" not in way_out(replace(found, smallest=fetched), part)
-    assert "external" not in way_out(replace(found, weighted=False), part)
-    assert "URAM is empty at first" in way_out(found, resolve_part("xczu7ev-ffvc1156-2-e"))
+    ways = str(way_out(found, part, tried_bits=False))
+    assert found.external == ("layer1",) and "Weights: external for layer 'layer1'" in ways
+    assert "fewer bits" in ways and "fewer bits" not in str(way_out(found, part, tried_bits=True))
+    assert found.fetched is not None and fits(found.fetched.size, part)
+    assert (
+        "weight_memory='64 bits" in ways
+        and f"{found.fetched.size.bram} memory blocks of 32" in ways
+        and "empty" not in ways
+    )
+    large = resolve_part("xczu7ev-ffvc1156-2-e")
+    assert "URAM is empty at first" in str(way_out(found, large, tried_bits=False))
+
+
+def test_what_does_not_help_is_no_remedy() -> None:
+    part, program = resolve_part("ice40hx8k-ct256"), _dense(16, 300, 400, 8)
+    fed = obstacle(program, part, Directives({}, parallel=False, weights_rate=8.0))
+    assert fed.fetched is None and "weight_memory" not in str(way_out(fed, part, tried_bits=False))
+    tiny = limited(part, {"bram": 8})
+    found = obstacle(program, tiny, Directives({}, parallel=True))
+    assert found.need.needed - found.taken > tiny.brams and len(found.external) > 1
+    assert "Weights: external for layers 'layer1', 'layer0'" in str(way_out(found, tiny, tried_bits=False))
+    many, none_left = _dense(16, *[64] * 9), limited(part, {"bram": 1})
+    none = obstacle(many, none_left, Directives({}, parallel=True))
+    assert none.external == () and none.fetched is None
+    assert (
+        str(way_out(none, none_left, tried_bits=False))
+        == "a larger part, fewer bits, more pruning, or a smaller network"
+    )
 
 
 def test_look_up_tables_that_leave_no_room_for_wires_are_an_obstacle() -> None:
     part = resolve_part("ice40lp384-qn32")
     found = obstacle(_dense(4, 3), part, Directives({}, parallel=True))
     assert found.need.resource == "LUTs" and found.layer == "layer0" and found.taken > 0
-    assert "external" not in way_out(found, part)
+    assert "external" not in str(way_out(found, part, tried_bits=False))

@@ -22,7 +22,7 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network
 from bitsmith.model import Model
 from bitsmith.model.estimates import Estimate, planned_cycles
-from bitsmith.model.fitting import choices, obstacle_of
+from bitsmith.model.fitting import choices, obstacle_of, tries_bits
 from bitsmith.model.points import Layouts, Point
 from bitsmith.options.signature import taking
 from bitsmith.options.table import Arguments, Further
@@ -97,10 +97,15 @@ def in_words(explained: Explanation, typed: Callable[[Call], str] = in_python) -
     if explained.estimate.fits:
         return "\n".join(lines)
     if not explained.choices:
-        lines.append(f"This does not fit {part}, nor does it with fewer bits, any reuse factors, or layers in turn.")
+        tried_bits = explained.model is not None and tries_bits(explained.model.source)
+        bits = "fewer bits, " if tried_bits else ""
+        lines.append(f"This does not fit {part}, nor does it with {bits}any reuse factors, or layers in turn.")
         if explained.obstacle is not None:
-            remedies = way_out(explained.obstacle, explained.estimate.target.known_part)
-            lines += [f"The smallest circuit takes {explained.obstacle} (estimate).", f"What to do: {remedies}."]
+            ways = way_out(explained.obstacle, explained.estimate.target.known_part, tried_bits=tried_bits)
+            lines += [
+                f"The smallest circuit takes {explained.obstacle} (estimate).",
+                f"What to do: {ways.rendered(typed)}.",
+            ]
         return "\n".join(lines)
     first = typed(given(fit=True))
     lines.append(f"This does not fit {part} with room for routing. Estimated to fit (the first by {first}):")

@@ -9,14 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bitsmith.devices import Part
+from bitsmith.errors.remedies import Remedy, given, remedy
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import Fit, slowest, slowest_in_turn
-from bitsmith.estimate.needs import Need, needs
+from bitsmith.estimate.needs import Need, fits, needs
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import weights_of
 
 _MEMORY = "memory blocks"
+
+
+_NAMED = 4
+"""Layers with weights from outside that are worth a remedy."""
+
+_RATE, _MEMORY_OUTSIDE = 64.0, "64 bits, 200 MHz, 200 ns, 75 %"
+"""Bits of weights in a cycle that an engine is tried with, as room hardly depends on them; a memory as users describe theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +36,16 @@ class Obstacle:
         need: how much of the resource that takes, of how much.
         layer: the layer that takes most of it; empty if what there is lies between layers.
         taken: how much that layer takes.
-        weighted: the layer has weights.
+        external: the fewest layers without whose weights the resource is enough; empty if these are many, or not enough.
+        fetched: the smallest circuit of layers in turn whose weights lie in a memory outside, if that fits; None if it is no use.
     """
 
     smallest: Fit
     need: Need
     layer: str
     taken: int
-    weighted: bool
+    external: tuple[str, ...]
+    fetched: Fit | None
 
     def __str__(self) -> str:
         need = self.need
@@ -44,26 +54,52 @@ class Obstacle:
         return f"about {need}{short}{most}"
 
 
-def way_out(obstacle: Obstacle, part: Part) -> str:
-    """Return what the user may do about an obstacle."""
-    ways = "a larger part, fewer bits, more pruning, or a smaller network"
-    if obstacle.need.resource != _MEMORY or not obstacle.weighted:
-        return ways
+def way_out(obstacle: Obstacle, part: Part, *, tried_bits: bool) -> Remedy:
+    """Return what the user may do about an obstacle, without what was tried in vain: fewer bits, a memory of weights."""
+    ways = [remedy(f"a larger part, {'' if tried_bits else 'fewer bits, '}more pruning, or a smaller network")]
+    if obstacle.fetched is not None:
+        asked = given(io_type="io_stream", strategy="shared", weight_memory=_MEMORY_OUTSIDE)
+        needs_of = ", ".join(map(str, needs(obstacle.fetched.size, part)))
+        ways.append(remedy(asked, f" as your memory is, for weights outside: at least about {needs_of}"))
+    if obstacle.external:
+        layers = f"layer{'s' if len(obstacle.external) > 1 else ''} {', '.join(map(repr, obstacle.external))}"
+        ways.append(remedy(f"Weights: external for {layers}, whose weights then come in with every frame"))
+    parts = [part for way in ways for part in ("; or ", way)][1:]
     large = part.family.large
-    empty = f"; {large.name} is empty at first, so that it holds no weights" if large is not None and part.large else ""
-    external = f"Weights: external for layer {obstacle.layer!r}, whose weights then come in with every frame"
-    if obstacle.smallest.directives.weights_rate is None:
-        external = f"WeightMemory and Strategy: Shared, with weights in a memory outside; or {external}"
-    return f"{ways}; or {external}{empty}"
+    if len(ways) > 1 and large is not None and part.large:
+        parts.append(f"; {large.name} is empty at first, so that it holds no weights")
+    return remedy(*parts)
 
 
 def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
     """The obstacle of a program in ``part``, by its smallest circuit."""
     least = smallest(program, part, directives)
     need = _scarcest(least.size, part)
-    layer, taken = _most(least.size, need)
-    weighted = any(node.layer == layer and weights_of(program, node) is not None for node in program.nodes)
-    return Obstacle(least, need, layer, taken, weighted)
+    if need.resource != _MEMORY:
+        return Obstacle(least, need, *_most(least.size, need), (), None)
+    external, fetched = _external(program, least.size, need), _fetched(program, part, directives)
+    return Obstacle(least, need, *_most(least.size, need), external, fetched)
+
+
+def _external(program: Program, size: Size, need: Need) -> tuple[str, ...]:
+    """The layers of `Obstacle.external`, the largest first."""
+    weighted = {node.layer for node in program.nodes if weights_of(program, node) is not None}
+    taken, left = _taken(size, need), float(need.needed)
+    layers = sorted(weighted & taken.keys(), key=lambda layer: -taken[layer])[:_NAMED]
+    for number, layer in enumerate(layers, 1):
+        left -= taken[layer]
+        if left <= need.comfortably * need.available:
+            return tuple(layers[:number])
+    return ()
+
+
+def _fetched(program: Program, part: Part, directives: Directives) -> Fit | None:
+    """The circuit of `Obstacle.fetched`; None if weights lie outside as it is."""
+    if directives.weights_rate is not None:
+        return None
+    tokens = replace(directives, reuse={}, parallel=False, weights_rate=_RATE)
+    least = slowest_in_turn(program, part, tokens)
+    return least if least is not None and fits(least.size, part) else None
 
 
 def slowest_ways(program: Program, part: Part, directives: Directives) -> list[Fit]:

@@ -33,6 +33,11 @@ _MOST_TURNS = 1 << 12
 _Found = TypeVar("_Found")
 
 
+def tries_bits(source: Source | None) -> bool:
+    """Return True if a network may have other bits: the user chose none for the whole model."""
+    return source is not None and source.changed is not None
+
+
 def edge(tried: Callable[[Bits], _Found | None]) -> Iterator[_Found]:
     """Return the successes of ``tried`` at the edge of what fits: for each number of bits of results the most of weights.
 
@@ -59,7 +64,7 @@ def fewer_bits(source: Source, asked: Layouts) -> Point | None:
 
 def _most_exact(source: Source, asked: Layouts, tried: Callable[[Layouts], Fit | None]) -> Point | None:
     """The point with the least error of those ``tried`` with other bits; None if the user chose these, or all are of no use."""
-    if source.changed is None:
+    if not tries_bits(source):
         return None
     yardstick = Yardstick.of(source.network, samples(source.network, source.calibration))
 
@@ -160,7 +165,7 @@ def ways_to_fit(source: Source | None, asked: Layouts) -> Iterator[Point | None]
     raise CapacityError(
         f"no reuse factors make the circuit fit {asked.part.name}: the smallest takes {lacking} (estimated)",
         where="fit",
-        remedy=way_out(lacking, asked.part),
+        remedy=way_out(lacking, asked.part, tried_bits=tries_bits(source)),
     )
 
 
