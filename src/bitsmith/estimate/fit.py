@@ -323,10 +323,10 @@ def _in_turn(
     return Fit(directives, estimate_network(network, part.family, budget_ns, part, possible), (), None)
 
 
-def slowest_in_turn(program: Program, part: Part, wanted: Directives) -> Fit | None:
-    """The layout of `in_turn` with the greatest reuse factor, whether it fits or not; None if there are no engines."""
+def slowest_in_turn(program: Program, part: Part, wanted: Directives, possible: Possible = None) -> Fit | None:
+    """The layout of `in_turn` with the greatest reuse factor, as :func:`slowest`; None if there are no engines."""
     reuse = _same_for_all(program, _most_steps_in_turn(program, wanted))
-    return _in_turn(program, part, replace(wanted, reuse=reuse), None, None)
+    return _in_turn(program, part, replace(wanted, reuse=reuse), None, possible)
 
 
 def fastest_in_turn(program: Program, part: Part, directives: Directives, budget_ns: float) -> Fit | None:

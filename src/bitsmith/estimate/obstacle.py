@@ -7,6 +7,7 @@ layer that takes most of it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bitsmith.devices import Part
 from bitsmith.errors.remedies import Remedy, given, remedy
@@ -98,14 +99,17 @@ def _fetched(program: Program, part: Part, directives: Directives) -> Fit | None
     if directives.weights_rate is not None:
         return None
     tokens = replace(directives, reuse={}, parallel=False, weights_rate=_RATE)
-    least = slowest_in_turn(program, part, tokens)
+    least = slowest_in_turn(program, part, tokens, partial(fits, part=part))
     return least if least is not None and fits(least.size, part) else None
 
 
 def slowest_ways(program: Program, part: Part, directives: Directives) -> list[Fit]:
-    """The layouts of tokens with the greatest reuse factors, side by side and in turn, whether they fit ``part`` or not."""
-    tokens = replace(directives, reuse={}, parallel=False)
-    return [*filter(None, (slowest(program, part, tokens), slowest_in_turn(program, part, tokens)))]
+    """The layouts of tokens with the greatest reuse factors, side by side and in turn, whether they fit ``part`` or not.
+
+    What does not fit without its FIFOs comes without them where they take long to plan.
+    """
+    tokens, room = replace(directives, reuse={}, parallel=False), partial(fits, part=part)
+    return [*filter(None, (way(program, part, tokens, room) for way in (slowest, slowest_in_turn)))]
 
 
 def smallest(program: Program, part: Part, directives: Directives) -> Fit:
