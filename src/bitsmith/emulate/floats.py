@@ -21,7 +21,7 @@ MANY = 1 << 14
 """Elements, from which on reductions over all of an array no longer take longer to begin than to do."""
 
 
-def rounder(x: FloatArray, out: FloatArray, rounding: Rounding, *, roomy: bool = False) -> Kernel:
+def rounder(x: FloatArray, out: FloatArray, rounding: Rounding, *, roomy: bool) -> Kernel:
     """A step that rounds ``x`` to integers; exact for any finite ``x``. ``out`` may be ``x``.
 
     ``roomy`` promises that adding or subtracting a half is exact, which makes some modes faster.

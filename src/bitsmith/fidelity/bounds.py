@@ -59,9 +59,9 @@ class Bound:
     output: str
     errors: tuple[float, ...]
     size: float
-    sampled: tuple[str, ...] = ()
-    jumping: tuple[float, ...] = ()
-    jumps: tuple[tuple[str, float], ...] = ()
+    sampled: tuple[str, ...]
+    jumping: tuple[float, ...]
+    jumps: tuple[tuple[str, float], ...]
 
     @property
     def proved(self) -> bool:

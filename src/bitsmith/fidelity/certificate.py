@@ -98,10 +98,10 @@ class Certificate(Shown):
     samples: int
     calibrated: bool
     verdict: Verdict
-    agreement: Agreement = Agreement()
-    scales: tuple[AtScale, ...] = ()
-    words: tuple[str, ...] = ()
-    bounds: tuple[Bound, ...] = ()
+    agreement: Agreement
+    scales: tuple[AtScale, ...]
+    words: tuple[str, ...]
+    bounds: tuple[Bound, ...]
 
     @property
     def problems(self) -> tuple[Problem, ...]:

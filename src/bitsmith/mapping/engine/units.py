@@ -48,9 +48,10 @@ class Unit:
         exact: the range of the raw values of all sums.
         total: the same with room for other weights, if these may come.
         bias: of each column of all blocks, with ``bias_frac``.
-        room: the magnitude of biases that may come in their place; 0: none do.
         functions: what is done to a sum, each way once; ``chosen`` is the one of each column of all blocks.
         kind: the type of each number of the result.
+        greatest: the windows' greatest elements are taken, not their sums.
+        room: the magnitude of biases that may come in place of ``bias``; 0: none do.
         parts: those of rows and columns in which the sources are.
         apiece: a window of each part is computed at once.
     """
@@ -74,10 +75,10 @@ class Unit:
     functions: tuple[tuple[Following, ...], ...]
     chosen: Ints
     kind: TensorType
-    greatest: bool = False
-    room: int = 0
-    parts: tuple[int, int] = (1, 1)
-    apiece: bool = False
+    greatest: bool
+    room: int
+    parts: tuple[int, int]
+    apiece: bool
 
     def frac(self, function: int) -> int:
         """Fractional bits of the sums of the columns that have a function."""
@@ -266,25 +267,29 @@ def _unit(
     distinct, chosen = np.unique(fracs, return_inverse=True)
     nodes = _between(builder, place, windows.node)
     return Unit(
-        node.layer,
-        nodes,
-        (windows.node,),
-        (element(builder.program.nodes[windows.node].type).raw_range,),
-        place,
-        op,
-        (rows, columns),
-        windows.channels,
-        blocks,
-        weights,
-        fracs,
-        exact,
-        exact,
-        sums,
-        objects(bias),
-        0,
-        ((),) * len(distinct),
-        objects(chosen),
-        element(node.type),
+        name=node.layer,
+        nodes=nodes,
+        sources=(windows.node,),
+        ranges=(element(builder.program.nodes[windows.node].type).raw_range,),
+        result=place,
+        op=op,
+        grid=(rows, columns),
+        channels=windows.channels,
+        blocks=blocks,
+        weights=weights,
+        fracs=fracs,
+        exact=exact,
+        total=exact,
+        sums=sums,
+        bias=objects(bias),
+        bias_frac=0,
+        functions=((),) * len(distinct),
+        chosen=objects(chosen),
+        kind=element(node.type),
+        greatest=False,
+        room=0,
+        parts=(1, 1),
+        apiece=False,
     )
 
 
