@@ -402,3 +402,19 @@ def test_intervals_of_more_than_a_cycle_are_told(interval: int, told: str) -> No
     fitted: Any = SimpleNamespace(area=lambda point: 100, part=SimpleNamespace(luts=1000, name="part"))
     said = Fitted.takes(fitted, point)
     assert told in said and ("a result every" in said) == bool(told)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_remedies_of_an_explanation_help(tmp_path: Path) -> None:
+    """What it says of a memory of weights is taken: then reuse factors fit. Bits that the user gave were not tried."""
+    rng = np.random.default_rng(0)
+    kernels = [rng.standard_normal(shape) / np.sqrt(shape[0]) for shape in pairwise((16, 300, 400, 8))]
+    model = write_dense(tmp_path, kernels)
+    asked = partial(explain, model, bits=8, part="ice40hx8k-ct256", calibration=rng.uniform(0.0, 1.0, (50, 16)))
+    text = str(asked())
+    assert "nor does it with any reuse factors" in text and "fewer bits, more pruning" in text
+    memory = re.search(r"io_type='io_stream', strategy='shared', weight_memory='([^']*)'", text)
+    assert memory is not None and "memory blocks of 32" in text and "of which it has none" not in text
+    helped = asked(io_type="io_stream", strategy="shared", weight_memory=memory[1])
+    assert helped.proposal is not None and helped.proposal.fit.in_turn

@@ -60,7 +60,7 @@ def way_out(obstacle: Obstacle, part: Part, *, tried_bits: bool) -> Remedy:
     ways = [remedy(f"a larger part, {'' if tried_bits else 'fewer bits, '}more pruning, or a smaller network")]
     if obstacle.fetched is not None:
         asked = given(io_type="io_stream", strategy="shared", weight_memory=_MEMORY_OUTSIDE)
-        needs_of = ", ".join(map(str, needs(obstacle.fetched.size, part)))
+        needs_of = ", ".join(str(need) for need in needs(obstacle.fetched.size, part) if need.needed)
         ways.append(remedy(asked, f" as your memory is, for weights outside: at least about {needs_of}"))
     if obstacle.external:
         layers = f"layer{'s' if len(obstacle.external) > 1 else ''} {', '.join(map(repr, obstacle.external))}"
