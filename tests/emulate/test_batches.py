@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from bitsmith.emulate.batches import Arrays, checked_batches, float_batches
+from bitsmith.emulate.batches import Arrays, checked_batches, float_batches, read_array
 from bitsmith.errors import InputDataError
 
 ONE, TWO = {"x": (3,)}, {"image": (2, 2), "scale": ()}
@@ -63,3 +65,35 @@ def test_what_does_not_fit(x: Arrays, found: str) -> None:
 def test_numbers_beyond_single_precision_are_refused_by_name(most: float) -> None:
     with pytest.raises(InputDataError, match=r"input 'x': values up to .*e\+[\s\S]*up to 3.4e\+38"):
         float_batches(ONE, [[0.0, 1.0, most]])
+
+
+NO_ARRAYS: dict[str, tuple[bytes, str]] = {
+    "x.csv": (b"0.5,1\n2,3\n", "x.csv: a text"),
+    "x.tsv": (b"0.5\t1\n2\t3\n", "x.tsv: a text"),
+    "x.txt": (b"0.5 1\n2 3\n", "x.txt: a text"),
+    "x.npz": (b"", "x.npz: an archive of several arrays: inputs, labels"),
+}
+
+
+@pytest.mark.parametrize("name", NO_ARRAYS)
+def test_the_error_of_another_file_has_the_line_that_makes_an_array_of_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, words = NO_ARRAYS[name]
+    monkeypatch.chdir(tmp_path)
+    wanted = np.array([[0.5, 1.0], [2.0, 3.0]])
+    if content:
+        Path(name).write_bytes(content)
+    else:
+        np.savez(name, inputs=wanted, labels=np.arange(2))
+    with pytest.raises(InputDataError, match=words) as caught:
+        read_array(Path(name))
+    exec(str(caught.value.remedy), {"np": np})
+    np.testing.assert_array_equal(read_array(Path("x.npy")), wanted)
+
+
+def test_files_that_are_nothing_of_the_sort_are_told_how_to_write_one(tmp_path: Path) -> None:
+    for name, content in (("a.npy", b"what"), ("b.npz", b"PK\5\6" + bytes(18))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputDataError, match=r"not an array file[\s\S]*write it with np\.save"):
+            read_array(tmp_path / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tokenize
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.base.files import open_file
-from bitsmith.errors import InputDataError
+from bitsmith.errors import InputDataError, nearest
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -155,9 +156,31 @@ def read_array(path: Path) -> Batch:
         ) from error
     # A header may declare any size, and numpy's reader of headers has errors of its own.
     except (OSError, ValueError, TypeError, EOFError, MemoryError, SyntaxError, tokenize.TokenError) as error:
-        raise InputDataError(
-            f"not an array file ({error})",
-            where=str(path),
-            accepted=".npy without pickles",
-            remedy="write it with np.save('x.npy', x); of an .npz archive: x = np.load(path)[name]",
-        ) from error
+        raise _not_an_array(path, error) from error
+
+
+def _not_an_array(path: Path, error: Exception) -> InputDataError:
+    """The error of a file that is no array, with the line that makes an array of what it is."""
+    kind, name = f"not an array file ({error})", str(path)
+    remedy = "write it with np.save('x.npy', x)"
+    if _is_archive(path):
+        with zipfile.ZipFile(path) as archive:
+            arrays = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
+        if arrays:
+            kind = f"an archive of several arrays: {nearest((), arrays)}"
+            remedy = f"np.save('x.npy', np.load({name!r})[{arrays[0]!r}])"
+    elif path.suffix in _SEPARATORS:
+        kind = "a text"
+        remedy = f"np.save('x.npy', np.loadtxt({name!r}, delimiter={_SEPARATORS[path.suffix]!r}))"
+    return InputDataError(kind, where=name, accepted=".npy without pickles", remedy=remedy)
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except ValueError:  # of a name that no file can have
+        return False
+
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": " "}
+"""Separators of the numbers of a text, by the ending of its name."""
