@@ -73,6 +73,23 @@ def test_every_argument_of_convert_is_an_option() -> None:
     assert FLAGS["strategy"].values == tuple(strategy.value for strategy in Strategy)
 
 
+NO_PROJECTS: dict[str, tuple[str, str]] = {
+    "net.keras": ("a file, not a project folder", "bitsmith convert net.keras --output-dir DIR"),
+    "nowhere": ("nowhere: there is no such folder", "bitsmith convert FILE"),
+    ".": ("no model.json in it", "accepted: digits"),
+}
+
+
+@pytest.mark.parametrize("name", NO_PROJECTS)
+def test_what_is_no_project_is_told_what_would_be_one(
+    name: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.parent)
+    Path("net.keras").write_bytes(b"")
+    result, (problem, help) = _run("build", name), NO_PROJECTS[name]
+    assert result.exit_code == 1 and problem in result.stderr and help in result.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "project", "layers"),
     [

@@ -23,7 +23,7 @@ from bitsmith.cli.options import ModelOptions, completing
 from bitsmith.cli.terminal import FAILED, Terminal, command, error_document, said
 from bitsmith.cli.wording import in_shell
 from bitsmith.config.reading import leaves
-from bitsmith.errors import ConfigError, ProjectError
+from bitsmith.errors import ConfigError, ProjectError, nearest
 from bitsmith.errors.remedies import Call, in_python
 
 if TYPE_CHECKING:
@@ -333,8 +333,15 @@ def saved_model(project: Path) -> Model:
     from bitsmith.model import Model
 
     if not (project / SAVED_MODEL).is_file():
+        is_file, is_there = project.is_file(), project.exists()
+        problem = "a file, not a project folder" if is_file else f"no {SAVED_MODEL} in it"
+        inside = sorted(str(saved.parent) for saved in project.glob(f"*/{SAVED_MODEL}"))
+        file = shlex.quote(str(project)) if is_file else "FILE"
         raise ProjectError(
-            f"no {SAVED_MODEL} in it", where=str(project), remedy="bitsmith convert FILE --output-dir writes a project"
+            problem if is_there else "there is no such folder",
+            where=str(project),
+            accepted=nearest([project.name], inside),
+            remedy=f"bitsmith convert {file} --output-dir DIR writes a project",
         )
     return Model.load(project, output_dir=project)
 
