@@ -269,7 +269,7 @@ def test_errors_of_a_configuration_are_results(tmp_path: Path) -> None:
         ({"grid": {}}, "grid"),
         ({"grid": {"bits": []}}, "grid"),
         ({"grid": {"bits": 4}}, "grid"),
-        ({"grid": {"bites": [4]}}, "bites"),
+        ({"grid": {"bites": [4]}}, r"nothing .*'bites'[\s\S]*did you mean 'bits'"),
         ({"grid": {"bits": [4]}, "minimize": ["luts"]}, "minimize"),
         ({"grid": {"bits": [4]}, "minimize": []}, "minimize"),
         ({"grid": {"bits": [4]}, "trials": 0}, "trials"),

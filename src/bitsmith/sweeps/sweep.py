@@ -16,9 +16,9 @@ from bitsmith.base.progress import Progress, tell
 from bitsmith.base.project import Json, Project, digest
 from bitsmith.config import ConfigLike
 from bitsmith.config.model import loaded
-from bitsmith.config.reading import put, squash
+from bitsmith.config.reading import did_you_mean, put, squash
 from bitsmith.emulate.samples import Samples
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, nearest
 from bitsmith.frontends.frameworks import AnyModel
 from bitsmith.frontends.named import key_of, model_keys
 from bitsmith.options.estimates import read_correction
@@ -219,6 +219,8 @@ class Plan:
         for name, value in plain(keys).items():
             path = key_path(_KEYS.get(squash(name), name))
             if path[0] not in project_keys():
+                if len(path) == 1:
+                    raise _unknown(name)
                 path = ["HLSConfig", *path]
             put(content, path, value)
         read_project(content)
@@ -234,6 +236,17 @@ class Plan:
 
 _KEYS = {squash(option.name): option.key.path for option in OPTIONS if option.key is not None}
 """Keys of projects by the arguments that say the same."""
+
+
+def _unknown(name: str) -> ConfigError:
+    """The error of a key that is neither an option nor in a section of the configuration."""
+    names = [option.name for option in OPTIONS if option.key is not None]
+    return ConfigError(
+        f"nothing to try has the name {name!r}",
+        where="sweep",
+        accepted=f"{nearest([name], names)}; or a key of the configuration, such as Model.ReuseFactor",
+        remedy=did_you_mean(name, names),
+    )
 
 
 def plain(values: Mapping[str, object]) -> dict[str, Json]:
