@@ -76,13 +76,7 @@ def few_digits(network: Network, calibration: Sequence[Floats] | None, known: Kn
     few = [batch[_evenly(len(batch), _SAMPLES)] for batch in inputs]
     with np.errstate(all="ignore"), one_thread():
         known = _of_content(known or Known(), network, few)
-        if any(each not in known.wanted.get(name, ()) for name, free in priced.items() for each in free):
-            sensitivity = Sensitivity.of(network, few)
-            for node, operands, _ in network.evaluation(few):
-                wanted = known.wanted.setdefault(node.name, {})
-                for each in priced.get(node.name, ()):
-                    if each not in wanted:
-                        wanted[each] = _Wanted.of(node, each, operands, sensitivity)
+        _learn(known, network, few, priced)
         rounded, choices = dict[str, NetworkNode](), _choices(network, priced)
 
         def revised(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
@@ -98,6 +92,18 @@ def few_digits(network: Network, calibration: Sequence[Floats] | None, known: Kn
         for _ in network.evaluation(few, revised):
             pass
     return network.with_nodes([rounded.get(node.name, node) for node in network.nodes])
+
+
+def _learn(known: Known, network: Network, inputs: Sequence[Floats], priced: Mapping[str, tuple[str, ...]]) -> None:
+    """Let ``known`` have what is wanted of each of the ``priced`` variables."""
+    if all(each in known.wanted.get(name, ()) for name, free in priced.items() for each in free):
+        return
+    sensitivity = Sensitivity.of(network, inputs)
+    for node, operands, _ in network.evaluation(inputs):
+        wanted = known.wanted.setdefault(node.name, {})
+        for each in priced.get(node.name, ()):
+            if each not in wanted:
+                wanted[each] = _Wanted.of(node, each, operands, sensitivity)
 
 
 _Choice: TypeAlias = tuple[str, tuple[str, ...], int, float, bool]

@@ -99,30 +99,32 @@ class _Tabulation:
         self.taken = {node.name for node in self.before.nodes}
 
     def follow(self, node: NetworkNode) -> None:
-        """Find what ``node`` is of bits, if it is."""
-        traits = node.layer.traits
-        known = [self.functions.get(name) for name in node.inputs]
-        functions = [function for function in known if function is not None]
-        function: _Function | None = None
-        if node.name in self.bits:
-            function = self._leaf(node.name)
-        elif not node.inputs and not isinstance(node.layer, Input):
-            function = _Function((), node.layer.reference([]))
-        elif len(functions) == len(known) and not node.is_given:
-            if traits.moves_or_pads and len(functions) == 1:
-                function = self._moved(node, functions[0])
-            elif traits.elementwise or traits.affine:
-                function = self._computed(node, functions)
-            elif traits.picks and all(function.leaves and not function.layers for function in functions):
-                function = self._leaf(node.name)
-        if function is not None and self._ends(node, function):
-            if len(function.layers) > 1:
-                self._tabulate(node, function)
-            function = self._leaf(node.name)
-        if function is None and traits.bits:
+        """Find what ``node`` is of bits, if it is, and make a table of it where that ends in bits."""
+        function = self._of_bits(node)
+        ends = function is not None and self._ends(node, function)
+        if function is not None and ends and len(function.layers) > 1:
+            self._tabulate(node, function)
+        if ends or (function is None and node.layer.traits.bits):
             function = self._leaf(node.name)
         if function is not None:
             self.functions[node.name] = function
+
+    def _of_bits(self, node: NetworkNode) -> _Function | None:
+        """The function of bits that a node is, by those of its operands; None if it is none."""
+        if node.name in self.bits:
+            return self._leaf(node.name)
+        if not node.inputs:
+            return None if isinstance(node.layer, Input) else _Function((), node.layer.reference([]))
+        known = [self.functions.get(name) for name in node.inputs]
+        functions, traits = [function for function in known if function is not None], node.layer.traits
+        if len(functions) < len(known) or node.is_given:
+            return None
+        if traits.moves_or_pads and len(functions) == 1:
+            return self._moved(node, functions[0])
+        if traits.elementwise or traits.affine:
+            return self._computed(node, functions)
+        picks = traits.picks and all(function.leaves and not function.layers for function in functions)
+        return self._leaf(node.name) if picks else None
 
     def _leaf(self, name: str) -> _Function:
         shape = self.shapes[name]
