@@ -24,9 +24,11 @@ from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.example import quarters
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.recurrent import SimpleRNN
 from bitsmith.layers.settings import Bits, Settings, SoftmaxImplementation
 from bitsmith.layers.softmax import Softmax
 from tests.fidelity.functions import Function
@@ -168,6 +170,16 @@ def test_the_cause_that_is_named(name: str) -> None:
     layer, settings, changes, found, wanted = CAUSES[name]
     problem = _caused(layer, settings, X, **{"own": 0.3, "own_worst": 0.3, "error": 0.3, **changes})
     assert problem.layer == "y" and re.search(found, problem.found) and wanted in problem.remedy, problem
+
+
+@pytest.mark.parametrize(
+    ("bits", "remedy"), [(16, "give it Bits: 22"), (20, "give it Bits: 24"), (24, "please report it")]
+)
+def test_states_that_feed_back_make_rounding_larger(bits: int, remedy: str) -> None:
+    """Errors of a recurrence that its bits do not explain: more bits help, as far as there are any."""
+    layer = SimpleRNN(quarters(3, 2), quarters(2, 2))
+    problem = _caused(layer, Settings(bits=Bits(bits, bits)), X.reshape(-1, 4, 3), own=0.01, own_worst=0.3, error=0.01)
+    assert remedy in problem.remedy and ("feed back" in problem.found) == (bits < 24)
 
 
 @pytest.mark.parametrize(

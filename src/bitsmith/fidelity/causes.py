@@ -19,6 +19,7 @@ from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import NetworkNode
+from bitsmith.layers.recurrence import Recurrent
 from bitsmith.layers.settings import MOST_BITS, SoftmaxImplementation
 from bitsmith.report.sections import LayerFidelity, percent
 
@@ -66,6 +67,15 @@ def _asked_for(node: NetworkNode) -> str | None:
     if node.settings.implementation is SoftmaxImplementation.ARGMAX:
         return "it gives 1 to the largest and 0 to all others, as Implementation: argmax asks"
     return None
+
+
+def _off(row: LayerFidelity) -> str:
+    return f"it differs from its float meaning by {percent(row.own)} of its range, at worst by {percent(row.own_worst)}"
+
+
+def _enough(bits: int, error: float, most: int) -> int:
+    """The budget that brings an error down to a good one, where one of ``bits`` leaves it."""
+    return min(bits + math.ceil(math.log2(max(error / _GOOD_ERROR, 2.0))), most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +130,11 @@ class Causes:
         own = (row.own or 0.0) if channel is None else channel.added
         if explains(made_by(self.nodes, name), own):
             return self._short_of_bits(name, own)
+        if isinstance(node.layer, Recurrent) and (few := min(budgets([node]).values())) < MOST_BITS:
+            enough = _enough(few, row.own_worst or own, MOST_BITS)
+            return Problem(
+                name, f"its states feed back, which makes their rounding larger: {_off(row)}", f"give it Bits: {enough}"
+            )
         if (level := self._level_before(node)) is not None:
             return level
         if (more := self.measured.layers[name].bits) != 0:
@@ -128,7 +143,7 @@ class Causes:
             return Problem(
                 name, "small errors of what it reads become large in it", "give the layers before it more bits"
             )
-        off = f"it differs from its float meaning by {percent(row.own)} of its range, at worst by {percent(row.own_worst)}"
+        off = _off(row)
         if channel is not None:
             off = f"its channel {channel.index} differs from its float meaning by {percent(channel.added)} of that one's range"
         return Problem(name, off, "no format of yours is to blame: please report it with the model")
@@ -150,7 +165,7 @@ class Causes:
         """A layer whose budget costs an error of ``own``."""
         kept = budgets(made_by(self.nodes, name))
         few = min(kept.values())
-        enough = min(few + math.ceil(math.log2(max(own / _GOOD_ERROR, 2.0))), AUTO_BITS)
+        enough = _enough(few, own, AUTO_BITS)
         short = [budget for budget, bits in kept.items() if bits == few]
         every = len(short) == len(kept)
         of, wanted = ("", f"{enough}") if every else (f" of {short[0]}s", f"{{{short[0]}: {enough}}}")
