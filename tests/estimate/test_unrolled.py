@@ -252,6 +252,17 @@ def test_carries_of_ice40_take_no_table_of_bits_that_nothing_reads() -> None:
     assert found == [9, 8, 7, 6]
 
 
+def test_tables_of_ice40_add_carries_to_bits_of_one_operand_but_for_the_last() -> None:
+    """Yosys makes so many look-up tables of 8 bits and 4 unsigned ones, and of half of 8 bits and 1."""
+    for signed, sum_luts, half_luts in ((False, 8, 7), (True, 9, 8)):
+        builder = ProgramBuilder()
+        x = builder.input("x", (1,), FixedFormat(signed, 8, 0))
+        y = builder.input("y", (1,), FixedFormat(False, 4, 0))
+        assert luts_of(builder, builder.add(x, y), ICE40) == sum_luts
+        half = builder.cast(builder.add(x, builder.const(1)), FixedFormat(signed, 8, -1, Rounding.TRN))
+        assert luts_of(builder, half, ICE40) == half_luts
+
+
 @pytest.mark.parametrize("family", [ICE40, ECP5, ULTRASCALE_PLUS], ids=repr)
 def test_bits_of_small_tables_that_are_alike_are_one(family: Family) -> None:
     """Bits that are constant, or those of the address, take none."""

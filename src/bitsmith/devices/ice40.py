@@ -108,7 +108,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         comparator_luts=Line(1.0, 1.0),
         mux2_luts=Line(0.0, 1.0),
         carry_bits=1,
-        constant_bits=0,
+        constant_bits=1,  # the table of a bit adds the carry
         subtraction_luts=0,
         chain_luts=0,
         least_chain=3,

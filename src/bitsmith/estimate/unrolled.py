@@ -77,7 +77,7 @@ class _Counted:
             return
         if isinstance(cell, cells.AddSub):
             self.adders += 1
-            luts, terms = self._sum(word, cell), (frozenset((cell.a, cell.b)), self._stages.stage[index])
+            luts, terms = self._sum(index, word, cell), (frozenset((cell.a, cell.b)), self._stages.stage[index])
             if not cell.subtract:  # synthesis makes one of sums that are alike but for the order of their operands
                 before = self._sums.get(terms, 0.0)
                 self._sums[terms], luts = max(before, luts), max(luts - before, 0.0)
@@ -150,17 +150,39 @@ class _Counted:
         rows = 2 if self._area.least_chain <= bits < _LEAST_OF_THREE else 1
         return rows * bits + (cell.subtract_b + cell.subtract_c) * self._area.subtraction_luts
 
-    def _sum(self, word: Word, cell: cells.AddSub) -> float:
+    def _sum(self, index: int, word: Word, cell: cells.AddSub) -> float:
         bits = max(word.width + word.drop - carry_start(cell), 0)
         if bits < self._area.least_chain:  # look-up tables of bits, and of carries of more than two bits
             widest = max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b)) - carry_start(cell)
             return bits + max(min(bits, widest) - 2, 0.0)
+        tops = [self._top(ref) for ref in (cell.a, cell.b)]
+        if self._area.carries_apart:  # where both operands are constant the sum is the last carry
+            top = word.width + word.drop if cell.subtract else min(word.width + word.drop, max(tops))
+            joined = self._chosen_bits(index) if min(tops) == 0 else 0
+            return max(top - max(carry_start(cell), word.drop) - joined, 0)
         if not self._area.constant_bits:
-            tops = [self._top(ref) for ref in (cell.a, cell.b)]
-            start = max(carry_start(cell), word.drop if self._area.carries_apart else 0)
-            return max(min(word.width + word.drop, *tops) - start, 0)
+            return max(min(word.width + word.drop, *tops) - carry_start(cell), 0)
         self._subtracts |= cell.subtract
         return float(-(-bits // self._area.carry_bits) * self._area.carry_bits + self._area.chain_luts)
+
+    def _chosen_bits(self, index: int) -> int:
+        """Bits of a sum with a constant that only one choice reads, whose look-up tables have room for them.
+
+        Such a table has two conditions of the choice beside the bit of the other operand and the carry.
+        """
+        others, left, finals = 0, [index], set[int]()
+        while left:
+            place = left.pop()
+            for reader in self._readers[place]:
+                word = self._words[reader]
+                if isinstance(word.cell, cells.View) and place == index:
+                    others |= ((1 << word.width) - 1) << word.drop
+                elif self.absorbed.sources[reader] == (reader,):
+                    finals.add(reader)
+                else:
+                    left.append(reader)
+        chosen = len(finals) == 1 and self._read_at_once[index] and isinstance(self._words[min(finals)].cell, cells.Mux)
+        return max(self._words[index].width - others.bit_count(), 0) if chosen else 0
 
     def _top(self, ref: WordRef) -> int:
         """The bit above which an operand is constant."""
