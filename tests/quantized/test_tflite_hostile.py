@@ -12,8 +12,8 @@ import pytest
 from tests.properties import JUDGED, few
 
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
-from bitsmith.frontends.tflite.flatbuffer import FlatBuffer
-from bitsmith.frontends.tflite.graph import read_graph
+from bitsmith.frontends.tflite.flatbuffer import FlatBuffer, Table
+from bitsmith.frontends.tflite.graph import Operator, Options, _options, read_graph
 from bitsmith.frontends.tflite.read import read_tflite
 from bitsmith.frontends.tflite.schema import TYPES
 
@@ -173,3 +173,26 @@ def test_bytes_are_read_as_often_as_sixteen_times(size: int, most: int) -> None:
         buffer.visit(size - 4, 4)
     with pytest.raises(ModelFileError, match="the same bytes again and again"):
         buffer.visit(0, 1)
+
+
+def test_options_that_nobody_reads_are_refused() -> None:
+    """A translation that does not know of one would do without it in silence."""
+    operator = Operator("BATCH_MATMUL", (), (), (), Options({"adj_x": True, "adj_y": False}, "x"), "x")
+    with pytest.raises(UnsupportedError, match=r"adj_x is True\n  accepted: False"):
+        operator.check_options()
+    operator.options.flag("adj_x")
+    operator.check_options()
+
+
+@pytest.mark.parametrize("later", [0, 7])
+def test_options_of_a_later_schema_are_refused(later: int) -> None:
+    """A product of which the first operand is turned, that has one more option, unless it is left out."""
+    slots = struct.pack("<HH5H2x", 14, 12, 0, 0, 0, 4, 8)
+    operator = struct.pack("<iB3xI", len(slots), 101, 16)
+    options = struct.pack("<HH4HiBB2B", 12, 8, 4, 5, 0, later, 12, 1, 0, 0, 1)
+    table = Table(FlatBuffer(slots + operator + options, "x"), len(slots))
+    if not later:
+        assert _options(table, "BATCH_MATMUL", "x") == {"adj_x": True, "adj_y": False}
+    else:
+        with pytest.raises(UnsupportedError, match=r"its options \(3,\), of a later schema"):
+            _options(table, "BATCH_MATMUL", "x")

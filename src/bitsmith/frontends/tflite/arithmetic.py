@@ -46,7 +46,7 @@ def _sum(layer: Layer, call: Call) -> Value:
     x, y = call.operand(0), call.operand(1)
     result, limits = checked(call.result), call.fused()
     scales = (x.scale, y.scale, result.quantized.scale)
-    if x.is_wide and call.options.flag("pot_scale_int16"):
+    if call.options.flag("pot_scale_int16") and x.is_wide:
         powers = [exponent_of(scale) for scale in scales]
         if None not in powers:
             return _shifted_sum(layer, call, x, y, [power for power in powers if power is not None])

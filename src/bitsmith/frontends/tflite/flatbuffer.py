@@ -23,6 +23,9 @@ _MAX_VISITS = 16
 
 _LEAST_VISITS = 1 << 16
 
+_MAX_FIELDS = 64
+"""Fields of a table that are looked through."""
+
 _OFFSET, _DISTANCE, _SLOT = struct.Struct("<I"), struct.Struct("<i"), struct.Struct("<H")
 
 
@@ -92,6 +95,12 @@ class Table:
         if distance + size > self.file.number(slots + 2, _SLOT):
             raise self.file.error(f"field {number} of a table at {self.position} is outside it")
         return self.position + distance if distance else None
+
+    def fields_from(self, number: int) -> tuple[int, ...]:
+        """The numbers of fields from that one on that are not left out."""
+        slots = self.position - self.file.number(self.position, _DISTANCE)
+        count = min((self.file.number(slots, _SLOT) - 4) // 2, _MAX_FIELDS)
+        return tuple(k for k in range(number, count) if self.file.number(slots + 4 + 2 * k, _SLOT))
 
     def scalar(self, number: int, form: str, default: int | float | bool = 0) -> int | float | bool:
         """A number, by its form of :mod:`struct`."""

@@ -16,7 +16,7 @@ import numpy as np
 from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
-from bitsmith.frontends.files.json import Arguments
+from bitsmith.frontends.files.json import Arguments, shown
 from bitsmith.frontends.tflite import schema
 from bitsmith.frontends.tflite.flatbuffer import FlatBuffer, Table
 from bitsmith.frontends.tflite.live import TfliteModel
@@ -51,9 +51,22 @@ class Options(Arguments):
 
     values: Mapping[str, object]
     where: str
+    _read: set[str] = field(default_factory=set, init=False)
 
     def get(self, key: str) -> object:
+        self._read.add(key)
         return self.values[key]
+
+    def ignore(self, *keys: str) -> None:
+        """Say that these change no number."""
+        self._read.update(keys)
+
+    def check_all_read(self, defaults: Mapping[str, object]) -> None:
+        """Refuse options that were neither read nor ignored, and are no defaults, lest they would have mattered."""
+        unread = [key for key, value in self.values.items() if key not in self._read and value != defaults[key]]
+        if unread:
+            found = ", ".join(f"{key} is {shown(self.values[key])}" for key in unread)
+            raise UnsupportedError(found, accepted=", ".join(shown(defaults[key]) for key in unread))
 
     def wrong(self, key: str, accepted: str) -> ModelFileError:
         """The error of an option that is something else."""
@@ -83,6 +96,10 @@ class Operator:
         """Return True if a result or a computed operand is quantized: with quantized weights alone an operator is on numbers."""
         operands = [one for one in self.inputs if one is not None and one.data is None and not one.is_variable]
         return any(one.is_quantized for one in (*operands, *self.outputs))
+
+    def check_options(self) -> None:
+        """Refuse options that no translation has read."""
+        self.options.check_all_read(_defaults(self.kind))
 
     @property
     def is_custom(self) -> bool:
@@ -298,10 +315,21 @@ def _options(table: Table, kind: str, where: str) -> dict[str, object]:
     known = schema.OPTIONS.get(kind)
     if known is None:
         return {}
-    found, number = table.table(OperatorField.OPTIONS), table.integer(OperatorField.OPTIONS_KIND, "B")
-    if found is not None and number != known.kind:
+    options, number = table.table(OperatorField.OPTIONS), table.integer(OperatorField.OPTIONS_KIND, "B")
+    if options is not None and number != known.kind:
         raise ModelFileError(f"options of kind {number}", where=where, accepted=f"those of {kind}")
-    return {key: _option(found, entry, key, where) for key, entry in known.entries.items()}
+    later = () if options is None else options.fields_from(known.count)
+    if later:
+        raise UnsupportedError(
+            f"its options {later}, of a later schema", where=where, accepted=f"{known.count} options"
+        )
+    return {key: _option(options, entry, key, where) for key, entry in known.entries.items()}
+
+
+def _defaults(kind: str) -> dict[str, object]:
+    """The options of an operator that says none."""
+    known = schema.OPTIONS.get(kind)
+    return {} if known is None else {key: _option(None, entry, key, "") for key, entry in known.entries.items()}
 
 
 def _option(table: Table | None, entry: schema.Entry, key: str, where: str) -> object:

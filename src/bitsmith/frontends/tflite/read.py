@@ -207,6 +207,7 @@ class _Reading:
             build = self._builder(name, operator.kind, operator.where)
             before = len(self.draft.nodes)
             results = self._results(translated, Call(operator, values, build, self.kernels))
+            operator.check_options()
             listed = results if isinstance(results, tuple) else (build.named(results, before),)
             if operator.on_codes:
                 self._settle(before)

@@ -136,9 +136,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of an operator: the number of their kind, and their entries."""
+    """The options of an operator: the number of their kind, how many there are, and the entries of those that matter."""
 
     kind: int
+    count: int
     entries: Mapping[str, Entry]
 
 
@@ -151,10 +152,10 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
 _OPTIONS = """
 ADD 11 | fused_activation_function pot_scale_int16:?=1
 AVERAGE_POOL_2D L2_POOL_2D MAX_POOL_2D 5 | padding stride_w stride_h filter_width filter_height fused_activation_function
-BATCH_MATMUL 101 | adj_x:? adj_y:?
+BATCH_MATMUL 101 | adj_x:? adj_y:? -
 CALL_ONCE 103 | init_subgraph_index
 CONCATENATION 10 | axis fused_activation_function
-CONV_2D 1 | padding stride_w stride_h fused_activation_function dilation_w_factor:i=1 dilation_h_factor:i=1
+CONV_2D 1 | padding stride_w stride_h fused_activation_function dilation_w_factor:i=1 dilation_h_factor:i=1 -
 CONV_3D CONV_3D_TRANSPOSE 106 | padding stride_d stride_w stride_h fused_activation_function \
     dilation_d_factor:i=1 dilation_w_factor:i=1 dilation_h_factor:i=1
 CUMSUM 102 | exclusive:? reverse:?
@@ -162,7 +163,7 @@ DEPTHWISE_CONV_2D 2 | padding stride_w stride_h - fused_activation_function dila
 DEPTH_TO_SPACE 94 | block_size
 DIV 29 | fused_activation_function
 FAKE_QUANT 58 | min:f max:f num_bits narrow_range:?
-FULLY_CONNECTED 8 | fused_activation_function weights_format:b keep_num_dims:?
+FULLY_CONNECTED 8 | fused_activation_function weights_format:b keep_num_dims:? - -
 GATHER 23 | axis batch_dims
 GELU 116 | approximate:?
 L2_NORMALIZATION 12 | fused_activation_function
@@ -181,13 +182,16 @@ SPACE_TO_DEPTH 19 | block_size
 SQUEEZE 30 | squeeze_dims:*
 STRIDED_SLICE 32 | begin_mask end_mask ellipsis_mask new_axis_mask shrink_axis_mask offset:?
 SUB 28 | fused_activation_function pot_scale_int16:?=1
-SVDF 6 | rank fused_activation_function
-TRANSPOSE_CONV 49 | padding stride_w stride_h fused_activation_function
+SVDF 6 | rank fused_activation_function -
+TRANSPOSE_CONV 49 | padding stride_w stride_h fused_activation_function -
 UNIDIRECTIONAL_SEQUENCE_LSTM 71 | fused_activation_function cell_clip:f - time_major:? - diagonal_recurrent_tensors:?
 UNPACK 64 | - axis
 VAR_HANDLE 111 | - shared_name:s
 """
-"""Operators, the number of their options' kind, and the fields in order: ``name:form=default``, of 32 bits and 0 if left out."""
+"""Operators, the number of their options' kind, and the fields in order: ``name:form=default``, of 32 bits and 0 if left out.
+
+Those that change no number here are dashes: repetitions of shapes, types that tensors have, and how a runtime rounds operands.
+"""
 
 
 def _entry(number: int, text: str) -> tuple[str, Entry]:
@@ -202,7 +206,7 @@ def _options(text: str) -> Iterator[tuple[str, Options]]:
         head, _, listed = line.partition(" | ")
         *names, kind = head.split()
         fields = [_entry(number, text) for number, text in enumerate(listed.split()) if text != "-"]
-        yield from ((name, Options(int(kind), dict(fields))) for name in names)
+        yield from ((name, Options(int(kind), len(listed.split()), dict(fields))) for name in names)
 
 
 OPTIONS: Mapping[str, Options] = MappingProxyType(dict(_options(_OPTIONS)))

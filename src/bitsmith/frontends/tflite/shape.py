@@ -27,6 +27,7 @@ def _moved(call: Call, y: Value, number: int = 0) -> Value:
 
 
 def _reshape(call: Call) -> Value:
+    call.options.ignore("new_shape")
     wanted = call.options.integers("new_shape") if call.tensor(1) is None else call.integers(1, "the new shape")
     if len(wanted) > _MAX_RANK or any(not -1 <= size <= MAX_ELEMENTS for size in wanted):
         raise call.error(f"the new shape {tuple(wanted)[:_MAX_RANK]}")

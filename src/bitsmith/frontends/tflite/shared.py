@@ -25,8 +25,9 @@ _FUSED: dict[str, Layer] = {
 
 def fused(call: Call, make: Callable[[Builder], Value]) -> Value:
     """Emit ``make`` and the activation that the options name."""
-    name = call.options.values.get("fused_activation_function", "NONE")
-    return make(call.build) if name == "NONE" else activated(call, str(name), make(call.build.within("linear")))
+    key = "fused_activation_function"
+    name = call.options.text(key) if key in call.options.values else "NONE"
+    return make(call.build) if name == "NONE" else activated(call, name, make(call.build.within("linear")))
 
 
 def activated(call: Call, name: str, x: Value) -> Value:
@@ -46,6 +47,7 @@ def operation(name: str, **numbers: str) -> Translation:
     shared = OPERATIONS[name]
 
     def read(call: Call) -> Value:
+        call.options.ignore("pot_scale_int16")  # which codes alone have
         given = {key: call.options.number(option) for key, option in numbers.items()}
         operands = [call.value(number) for number in range(shared.count)]
         return fused(call, lambda build: shared.make(build, *operands, **given))

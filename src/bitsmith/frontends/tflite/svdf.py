@@ -74,6 +74,7 @@ def _next(call: Call, memory: Value) -> Value:
 
 def _of_codes(call: Call) -> tuple[Value, ...]:
     """Compute as the kernels: features of 8 or 16 bits, and sums of 32 that wrap around."""
+    call.options.ignore("fused_activation_function")  # as kernels of codes do, whose results have all of their codes
     x, result, state = call.operand(0), checked(call.result), checked(call.required(_STATE))
     feature, feature_tensor = call.weights(1, "the weights")
     time, time_tensor = call.weights(2, "the weights of time")
