@@ -262,6 +262,19 @@ def test_hostile_files_are_refused(name: str, file: Path, tmp_path: Path) -> Non
         read_torch(rewritten(file, tmp_path / "bad.pt2", HOSTILE[name]))
 
 
+def test_an_argument_that_no_translation_reads_is_refused(file: Path, tmp_path: Path) -> None:
+    """One of a later version may change what an operator computes."""
+
+    def change(given: dict[str, Any]) -> Path:
+        more = {"name": "scale_result", "arg": given, "kind": 1}
+        edit = edited("models/model.json", lambda v: _graph(v)["nodes"][0]["inputs"].append(more))
+        return rewritten(file, tmp_path / "more.pt2", edit)
+
+    read_torch(change({"as_none": True}))
+    with pytest.raises(UnsupportedError, match=r"linear.*the argument 'scale_result'; accepted: none of this name"):
+        read_torch(change({"as_float": 2.0}))
+
+
 def test_parts_of_archives_that_may_be_left_out(tmp_path: Path) -> None:
     """Constants of a model that has none, the order of bytes, and that a tensor is not pickled."""
 

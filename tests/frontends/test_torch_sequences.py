@@ -50,6 +50,9 @@ class _Top(nn.Module):
         return values * 2.0, places
 
 
+_SAMPLES = torch.export.Dim("samples", min=4)
+
+
 def _agrees(module: nn.Module, x: Any) -> None:
     circuit = bitsmith.convert(module.eval(), calibration=x, input_shape=x.shape[1:], strict=True, check=True)
     found, wanted = circuit.predict(x), module(torch.from_numpy(x))
@@ -70,6 +73,59 @@ def test_projected_states(seed: int) -> None:
 @pytest.mark.parametrize("make", [_Bags, lambda mode: nn.EmbeddingBag(7, 4, mode=mode)])
 def test_bags_of_the_rows_of_each_sample(mode: str, make: Callable[[str], nn.Module]) -> None:
     _agrees(make(mode), np.random.default_rng(0).integers(0, 7, (60, 5)))
+
+
+class _Parts(nn.Module):
+    """Bags that begin at places of all rows after one another."""
+
+    def __init__(self, first: int, step: int, last: int = 0, **options: Any) -> None:
+        super().__init__()
+        self.rows = nn.EmbeddingBag(7, 4, mode="sum", **options)
+        self.first, self.step, self.last = first, step, last
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rows(x.reshape(-1), torch.arange(self.first, x.numel() + self.last, self.step))
+
+
+def test_bags_that_begin_with_each_sample() -> None:
+    _agrees(_Parts(0, 4), np.random.default_rng(0).integers(0, 7, (60, 4)))
+
+
+@pytest.mark.parametrize("module", [_Parts(0, 2), _Parts(0, 8), _Parts(0, 1), _Parts(0, 4, 4)])
+@pytest.mark.parametrize("samples", [3, None])
+def test_bags_that_are_no_samples_are_refused(module: nn.Module, samples: int | None) -> None:
+    """Of open and fixed numbers of samples."""
+    exported = torch.export.export(
+        module,
+        (torch.zeros((samples or 4, 4), dtype=torch.int64),),
+        dynamic_shapes=None if samples else ({0: _SAMPLES},),
+    )
+    with pytest.raises(UnsupportedError, match="bags of several lengths; accepted: all rows of a sample, alike"):
+        bitsmith.convert(exported)
+
+
+def test_a_last_bag_that_only_ends_the_one_before_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="include_last_offset; accepted: all rows of a sample, alike"):
+        bitsmith.convert(_Parts(0, 4, 1, include_last_offset=True), input_shape=(4,))
+
+
+class _Fixed(nn.Module):
+    """Two bags of all rows, whatever their number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.EmbeddingBag(7, 4, mode="sum")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rows(x.reshape(-1), torch.tensor([0, 4]))
+
+
+def test_bags_of_as_many_samples_as_an_example_had_are_refused() -> None:
+    x = torch.zeros((2, 4), dtype=torch.int64)
+    exported = torch.export.export(_Fixed(), (x,), dynamic_shapes=({0: torch.export.Dim("samples")},))
+    with pytest.raises(UnsupportedError, match="bags of several lengths"):
+        bitsmith.convert(exported)
+    bitsmith.convert(torch.export.export(_Fixed(), (x,)))
 
 
 def test_rows_that_count_for_nothing_are_refused() -> None:

@@ -72,7 +72,8 @@ def test_a_fraction_in_place_of_a_masked_whole_number_is_cut_off() -> None:
 def _computed(name: str, *sizes: tuple[int, ...]) -> object:
     """A size from others, of which there is one for each number of samples."""
     node = SimpleNamespace(name=f"_operator.{name}", arguments=dict(enumerate(sizes)))
-    call = SimpleNamespace(node=node, size_of=lambda size: size, build=SimpleNamespace(counts=(2, 3)))
+    build = SimpleNamespace(counts=(2, 3))
+    call = SimpleNamespace(node=node, get=node.arguments.get, size_of=lambda size: size, build=build)
     return _size_arithmetic(call)  # type: ignore[arg-type]
 
 

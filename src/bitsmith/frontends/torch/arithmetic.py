@@ -112,7 +112,7 @@ def _bound(call: Call, name: str, kind: Kind) -> float | None:
 
 def _cast(call: Call) -> Result:
     """A change of type: to integers it cuts fractions off, to truth values it compares with 0."""
-    x = call.tensor(next(iter(call.node.arguments)))
+    x = call.tensor(call.first)
     number = next((value.number for value in call.node.arguments.values() if isinstance(value, DType)), None)
     other = call.get("other")
     if number is None and other is not None:

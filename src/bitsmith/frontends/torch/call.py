@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -22,6 +22,15 @@ ON_CODES = frozenset(
 )
 """Operators that move the codes of a quantizer, and so the numbers that these stand for."""
 
+_WITHOUT_EFFECT = frozenset(
+    (
+        *("device", "layout", "pin_memory", "memory_format", "non_blocking", "copy", "implicit", "requires_grad"),
+        *("dtype", "out_dtype", "half_to_float"),  # which the result's description tells
+        *("sparse", "sparse_grad", "scale_grad_by_freq"),  # of gradients
+    )
+)
+"""Arguments that change no number of any operator."""
+
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -36,7 +45,14 @@ NOTHING = Unknown("a slice without elements")
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered(Unknown):
+class Counted(Unknown):
+    """Integers, those of a range for each of the builder's numbers of samples."""
+
+    ranges: tuple[range, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered(Counted):
     """The numbers of the samples along the first of ``rank`` axes, as an index of these."""
 
     rank: int = 1
@@ -48,13 +64,14 @@ Item: TypeAlias = "Value | Shape | Unknown"
 
 @dataclass(frozen=True, slots=True)
 class Call(Arguments):
-    """An operator on values."""
+    """An operator on values; arguments that nobody reads are refused, lest they would have mattered."""
 
     node: Node
     values: dict[str, Item]
     specs: Mapping[str, TensorSpec]
     build: Builder
     used: frozenset[str]
+    _read: set[str] = field(default_factory=set, init=False)
 
     def is_used(self, result: int) -> bool:
         """Return True if anything reads the result of this number."""
@@ -62,7 +79,24 @@ class Call(Arguments):
 
     def get(self, key: str) -> Argument:
         """The argument, or None."""
+        self._read.add(key)
         return self.node.arguments.get(key)
+
+    @property
+    def first(self) -> str:
+        """The name of the first argument."""
+        return next(iter(self.node.arguments))
+
+    def ignore(self, *keys: str) -> None:
+        """Say that these change no number."""
+        self._read.update(keys)
+
+    def check_all_read(self) -> None:
+        """Refuse arguments that were neither read nor ignored."""
+        given = {key for key, value in self.node.arguments.items() if value is not None}
+        unread = sorted(given - self._read - _WITHOUT_EFFECT)
+        if unread:
+            raise UnsupportedError(f"the argument {', '.join(map(shown, unread))}", accepted="none of this name")
 
     def wrong(self, key: str, accepted: str) -> UnsupportedError:
         """The error for an argument that is something else, which may be right and not known here."""

@@ -8,7 +8,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, checked_elements, constant
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Numbered, Result, Translation, Unknown, function
+from bitsmith.frontends.torch.call import Call, Counted, Numbered, Result, Translation, Unknown, function
 
 
 def _typed(call: Call, number: float) -> Value:
@@ -24,6 +24,7 @@ def _filled(value: float | None) -> Translation:
 
     def read(call: Call) -> Result:
         number = _typed(call, call.number("fill_value") if value is None else value)
+        call.ignore("self")  # of which only the type counts
         like = call.node.name.endswith("_like")
         return shape.expand(call.build, number, call.build.sizes(call.tensor()) if like else call.shapes("size"))
 
@@ -33,8 +34,12 @@ def _filled(value: float | None) -> Translation:
 def _arange(call: Call) -> Result:
     start, step = call.number("start", 0.0), call.number("step", 1.0)
     if call.is_size("end"):
-        every = start == 0.0 and step == 1.0 and call.size_of(call.get("end")) == call.build.counts
-        return ((Numbered if every else Unknown)("end is the number of samples"),)
+        why, ends = "end is the number of samples", call.size_of(call.get("end"))
+        if not (start.is_integer() and step.is_integer() and step):
+            return (Unknown(why),)
+        ranges = tuple(range(int(start), end, int(step)) for end in ends)
+        every = ranges == tuple(map(range, call.build.counts))
+        return ((Numbered if every else Counted)(why, ranges),)
     end = call.number("end")
     if step == 0.0 or not abs((end - start) / step) < 1 << 20:
         raise UnsupportedError(f"a range from {start} to {end} by {step}")

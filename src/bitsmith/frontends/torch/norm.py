@@ -23,6 +23,7 @@ def _parameters(call: Call, shape: Shape, epsilon: float = 1e-5) -> Parameters:
 
 
 def _batch_norm(call: Call) -> Value:
+    call.ignore("momentum", "cudnn_enabled")
     if call.flag("training") or call.flag("use_input_stats") or not call.given("running_mean"):
         raise UnsupportedError(
             "batch normalization by the statistics of the batch, which mixes samples",
@@ -37,6 +38,7 @@ def _groups(call: Call) -> Value:
     """Normalize as many groups as are given, or as there are channels; instances may have trained statistics."""
     if call.node.name == "instance_norm" and not call.flag("use_input_stats", True):
         return _batch_norm(call)
+    call.ignore("momentum", "cudnn_enabled", "use_input_stats")
     x = call.tensor("input")
     channels = x.shape[x.axis(1)]
     number = channels if call.node.name == "instance_norm" else call.integer("num_groups")
@@ -45,6 +47,7 @@ def _groups(call: Call) -> Value:
 
 def _last(call: Call) -> tuple[Value, range, Shape]:
     """The operand, its axes that ``normalized_shape`` names, and that."""
+    call.ignore("cudnn_enable")
     x, sizes = call.tensor("input"), call.integers("normalized_shape")
     if not sizes or x.dims[-len(sizes) :] != sizes:
         raise UnsupportedError(f"a normalization over {sizes} of axes {x.dims}", accepted="the last axes")

@@ -13,7 +13,7 @@ from bitsmith.frontends.ops.contraction import affine_product, einsum
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.shape import view
 from bitsmith.frontends.torch.arithmetic import operation
-from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
+from bitsmith.frontends.torch.call import Call, Counted, Result, Translation, Unknown
 from bitsmith.frontends.torch.graph import Ref
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import as_weights
@@ -66,21 +66,31 @@ def _bilinear(call: Call) -> Result:
 
 
 def _embedding(call: Call) -> Result:
+    call.ignore("padding_idx")  # of gradients
     table, x = call.weight("weight"), call.tensor("indices")
     if x.batch is not None and x.batch.merged > 1:
         raise UnsupportedError("an embedding of a batch that is merged with other axes", accepted="the batch by itself")
     return call.build.emit(Embedding(table), x)
 
 
+def _starts(call: Call) -> list[list[int]]:
+    """The first places of bags, for each of the builder's numbers of samples; nothing if they are computed."""
+    argument = call.get("offsets")
+    offsets = call.values[argument.name] if isinstance(argument, Ref) else None
+    if isinstance(offsets, Counted):
+        return [[*places] for places in offsets.ranges]
+    constants = offsets.constant if isinstance(offsets, Value) else None
+    return [] if constants is None else [constants.tolist()] * len(call.build.counts)
+
+
 def _bags(call: Call) -> Result:
     """Sums, means or greatest elements of the rows of each sample, whose number is the same for all."""
-    x, build, argument = call.tensor("indices"), call.build, call.get("offsets")
+    x, build = call.tensor("indices"), call.build
     length = 0 if x.batch is None or x.rank != 1 else x.batch.merged
-    offsets = call.values[argument.name] if isinstance(argument, Ref) else None
-    starts = offsets.constant if isinstance(offsets, Value) else None
-    even = isinstance(offsets, Unknown) or (starts is not None and {*np.diff(starts).tolist()} <= {length})
+    even = length and _starts(call) == [[*range(0, count * length, length)] for count in build.counts]
     others = [name for name in ("per_sample_weights", "padding_idx") if call.given(name)]
-    if not length or not even or others:
+    others += ["include_last_offset"] * call.flag("include_last_offset")
+    if not even or others:
         raise UnsupportedError(
             others[0] if others else "bags of several lengths",
             accepted="all rows of a sample, alike",

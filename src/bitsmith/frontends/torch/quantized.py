@@ -161,6 +161,7 @@ def _per_block(call: Call) -> _Grid:
     zero = as_weights(np.zeros(scale.shape)) if zeros is None or not zeros.size else zeros
     least, most = kind.limits
     lo, hi = (int(call.number(name, bound)) for name, bound in (("quant_min", least), ("quant_max", most)))
+    call.ignore("block_size")
     if scale.size == zero.size == 1:
         return _checked(call, _Grid(scale.reshape(()), zero.reshape(()), lo, hi, kind))
     sizes = call.per_axis("block_size", x.rank)
@@ -176,6 +177,7 @@ def _per_block(call: Call) -> _Grid:
 
 def _kind(call: Call) -> Kind:
     """The type of the codes."""
+    call.ignore("output_dtype", "input_dtype")
     given = call.get(call.named("dtype", "output_dtype", "input_dtype"))
     kind = kind_of(given.number) if isinstance(given, DType) else Kind.INT32
     if not kind.is_integer:
@@ -218,7 +220,7 @@ def on_codes(translation: Translation) -> Translation:
 
     def read(call: Call) -> Result:
         y = translation.read(call)
-        return replace(y, codes=call.tensor(next(iter(call.node.arguments))).codes) if isinstance(y, Value) else y
+        return replace(y, codes=call.tensor(call.first).codes) if isinstance(y, Value) else y
 
     return Translation(read, translation.becomes)
 

@@ -145,7 +145,10 @@ class _Reading:
         if translation is None:
             self._refusals.add(unknown(_called(node), node))
         elif all(self._values[name] != Unknown() for name in references(node)):  # none is refused
-            result = translation.read(Call(node, self._values, self._graph.tensors, self._builder(node), self._used))
+            call = Call(node, self._values, self._graph.tensors, self._builder(node), self._used)
+            result = translation.read(call)
+            if translation is translation_of(node):
+                call.check_all_read()
             found = result if isinstance(result, tuple) else (result,)
             for name, value in zip(node.results, found, strict=False):
                 if name is not None:
@@ -168,7 +171,7 @@ class _Reading:
             # Of a mask torch does not say how much it picks.
             actual = [None if size is None else own for size, own in zip(sizes, actual, strict=True)]
             if self._samples is None:
-                actual[value.batch.axis] = sizes[value.batch.axis]
+                actual[value.batch.axis] = None
         if actual != list(sizes):
             raise ModelFileError(
                 f"{shown(name)} is said to have the sizes {sizes} and has {tuple(actual)}", where=self._where

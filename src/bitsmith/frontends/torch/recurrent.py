@@ -86,6 +86,7 @@ def _recurrent(kind: recurrent.Kind, activation: Layer = TANH) -> Translation:
             )
         if call.flag("train"):
             raise UnsupportedError("a recurrent layer while training", remedy="call model.eval() before the export")
+        call.ignore("dropout")
         x = call.tensor("input").plain(0 if call.flag("batch_first") else 1)
         directions, layers = 1 + call.flag("bidirectional"), call.positive("num_layers", 1)
         states = call.tensors("hx") if kind is LSTM else (call.tensor("hx"),)

@@ -30,6 +30,7 @@ def _repeat(call: Call) -> Result:
 def _repeat_interleave(call: Call) -> Result:
     if not call.given("dim"):
         raise UnsupportedError("repeat_interleave of all axes", accepted="one axis")
+    call.ignore("output_size")  # which the result's description has
     counts = np.atleast_1d(call.weight("repeats")).astype(int).tolist()
     return selection.repeat(call.build, call.tensor(), call.integer("dim"), counts)
 

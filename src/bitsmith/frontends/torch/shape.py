@@ -17,11 +17,17 @@ from bitsmith.layers.shape import Identity
 
 
 def _dropout(call: Call) -> Result:
+    call.ignore("p")
     if call.flag("train") or call.flag("training"):
         raise UnsupportedError(
             "dropout while training", accepted="evaluation", remedy="call model.eval() before the export"
         )
     return call.build.emit(Identity(), call.tensor("input"))
+
+
+def _same(call: Call) -> Result:
+    call.ignore("nan", "posinf", "neginf")  # fixed-point numbers are finite
+    return call.tensor(call.first)
 
 
 def _unsqueeze(call: Call) -> Result:
@@ -90,14 +96,14 @@ def _like(name: str, other: str) -> Translation:
 
 
 def _sym_size(call: Call) -> Result:
-    x = call.tensor(next(iter(call.node.arguments)))
+    x = call.tensor(call.first)
     dim = x.counted(call.integer("dim"))
     return (tuple(sizes[dim] for sizes in call.build.sizes(x)),)
 
 
 def _size_arithmetic(call: Call) -> Result:
     """A size from two."""
-    name, sizes = call.node.name, [call.size_of(item) for item in call.node.arguments.values()]
+    name, sizes = call.node.name, [call.size_of(call.get(key)) for key in call.node.arguments]
     if len(sizes) == 2 and not (name.endswith("div") and 0 in sizes[1]):
         found = tuple(map(_ARITHMETIC[name], *sizes))
         if max(map(abs, found)) <= MAX_ELEMENTS * max(call.build.counts):
@@ -122,7 +128,7 @@ _MOVE = function(shape.move, "Permute", integers("source"), integers("destinatio
 _BLOCKS = "Reshape and Permute"
 
 SHAPES: dict[str, Translation] = {
-    **dict.fromkeys(_SAMES, Translation(lambda call: call.tensor(next(iter(call.node.arguments))), "nothing")),
+    **dict.fromkeys(_SAMES, Translation(_same, "nothing")),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _IDENTITY),
     **dict.fromkeys(("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"), _VIEW),
     **dict.fromkeys(("view_as", "reshape_as"), _VIEW_AS),

@@ -87,6 +87,7 @@ def _convolution(call: Call, x: Value, *, transposed: bool = False) -> Value:
     weight, bias = call.build.draft.shared(weight), None if bias is None else call.build.draft.shared(bias)
     taps = _taps(call, weight.shape[:-2], (1,) * (weight.rank - 2))
     if not transposed:
+        call.ignore("output_padding")
         return spatial.convolution(call.build, x, weight, bias, taps, groups)
     extra = call.per_axis("output_padding", len(taps.size), 0, least=0)
     return spatial.transposed(call.build, x, weight, bias, taps, groups, extra)
