@@ -239,6 +239,11 @@ def test_weights_elsewhere_are_refused(tmp_path: Path, location: str, entries: d
         read_onnx(_external(folder, location, **entries))
 
 
+def test_weights_that_were_left_behind_are_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"'absent.bin', which is not there[\s\S]*copy that file beside"):
+        read_onnx(_external(tmp_path, "absent.bin"))
+
+
 def test_weights_beside_a_live_model(tmp_path: Path) -> None:
     model = onnx.load(_external(tmp_path, "weights.bin", offset="8"), load_external_data=False)
     with pytest.raises(ModelFileError, match="give the path"):

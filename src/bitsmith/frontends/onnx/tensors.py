@@ -111,8 +111,13 @@ def _external(entries: Iterable[onnx.StringStringEntryProto], size: int, where: 
         path = (root / place).resolve()
         outside = not location or place.is_absolute() or ".." in place.parts or not path.is_relative_to(root)
         if outside or not path.is_file():
+            is_missing = "" if outside else ", which is not there"
             raise ModelFileError(
-                f"its data are in {location[:200]!r}", where=where, accepted="a file in the model's folder"
+                f"its data are in {location[:200]!r}{is_missing}",
+                where=where,
+                accepted="a file in the model's folder",
+                remedy="copy that file beside the model's; or write one file where both are: "
+                "onnx.save(onnx.load(path), 'whole.onnx')",
             )
         if offset < 0 or length != size or path.stat().st_size < offset + size:
             raise ModelFileError(
