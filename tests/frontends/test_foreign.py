@@ -81,6 +81,8 @@ FOUND: dict[str, tuple[bytes, str]] = {
     "weights.bin": (b"GGUF\3\0\0\0", "language model"),
     "a.pte": (b"\x20\0\0\0ET12", "ExecuTorch"),
     "renamed": (b"\x20\0\0\0ET12", "ExecuTorch"),
+    "net.ort": (b"\x20\0\0\0ORTM", "onnxruntime has laid out"),
+    "net.bin": (b"\x20\0\0\0ORTM", "onnxruntime has laid out"),
     "xgb.ubj": (b"{L\0\0\0\0\0\0\0\7learner", "XGBoost"),
     "cat.cbm": (b"CBM1\0\0", "CatBoost"),
     "data.npy": (b"\x93NUMPY\1\0", "numbers"),

@@ -183,6 +183,13 @@ FILES = (
         _nowhere,
         f"bitsmith.convert({_LITE.replace('tf.', 'tf.compat.v1.')}.from_frozen_graph({{path}}, inputs, outputs).convert())",
     ),
+    ForeignFile(
+        "a model that onnxruntime has laid out for itself",
+        (".ort",),
+        lambda first: first[4:8] == b"ORTM",
+        _nowhere,
+        "give the .onnx file that it was made from",
+    ),
     ForeignFile("a program of ExecuTorch", (".pte",), lambda first: first[4:8] == b"ET12", _nowhere, _EXPORTED),
     ForeignFile(
         "weights of a language model",
