@@ -181,6 +181,18 @@ def test_each_choice_of_a_generated_configuration_reaches_it(made: Callable[[], 
     assert configure(model, *options.values(), *(value for _, value in placed)) == wanted
 
 
+def test_choices_for_a_whole_module_need_no_shape(tmp_path: Path) -> None:
+    """As scripts of hls4ml 0.8 have it, which give the shape to the conversion alone."""
+    _, convert, model, _ = of_torch()
+    config = utils.config_from_pytorch_model(model, default_precision="fixed<12,4>", default_reuse_factor=2)
+    assert {**config, "InputShape": (4,)} == utils.config_from_pytorch_model(
+        model, (4,), default_precision="fixed<12,4>", default_reuse_factor=2
+    )
+    convert(model, (None, 4), hls_config=config, output_dir=tmp_path)
+    with pytest.raises(ConfigError, match="says nothing of its inputs"):
+        utils.config_from_pytorch_model(model, granularity="name")
+
+
 def test_layouts_that_are_not_converted_are_kept_in_the_configuration() -> None:
     _, _, model, _ = of_torch()
     for conversion in ("full", "internal", "off"):

@@ -21,6 +21,7 @@ from bitsmith.frontends.tflite.framework import TFLITE
 from bitsmith.frontends.tflite.live import TfliteModel
 from bitsmith.frontends.torch.framework import TORCH
 from bitsmith.frontends.torch.live import TorchModel
+from bitsmith.layers.network import Network
 from bitsmith.options.project import create_config
 from bitsmith.options.signature import answering
 
@@ -120,7 +121,7 @@ def config_from_pytorch_model(
 
     Args:
         input_shape: of a live module, the shape of one sample of the input, or one for each input; the configuration keeps it
-            for :func:`bitsmith.converters.convert_from_pytorch_model`.
+            for :func:`bitsmith.converters.convert_from_pytorch_model`. Choices for the whole model need none.
         channels_last_conversion: ``full``: layouts are converted inside; ``internal`` and ``off`` are noted at conversion, since
             inputs and results always have the model's own layout.
         transpose_outputs: either, for the same reason.
@@ -154,8 +155,12 @@ def _config(
     input_shape: InputShapes | None = None,
 ) -> dict[str, Any]:
     """A configuration of all choices of a model of ``framework``."""
+    if granularity == "model" and input_shape is None and example is None and hasattr(model, "forward"):
+        network = Network((), (), (), type(model).__name__)  # no choice names a layer, and a shape alone shows them
+    else:
+        network = read_as(framework, model, ReadOptions(example=example, input_shape=input_shape, layers=layers))
     return config_from_network(
-        read_as(framework, model, ReadOptions(example=example, input_shape=input_shape, layers=layers)),
+        network,
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,
