@@ -6,8 +6,10 @@ layer that takes most of it.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 
 from bitsmith.devices import Part
 from bitsmith.errors.remedies import Remedy, given, remedy
@@ -78,20 +80,15 @@ def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
     need = _scarcest(least.size, part)
     if need.resource != _MEMORY:
         return Obstacle(least, need, *_most(least.size, need), (), None)
-    external, fetched = _external(program, least.size, need), _fetched(program, part, directives)
-    return Obstacle(least, need, *_most(least.size, need), external, fetched)
-
-
-def _external(program: Program, size: Size, need: Need) -> tuple[str, ...]:
-    """The layers of `Obstacle.external`, the largest first."""
-    weighted = {node.layer for node in program.nodes if weights_of(program, node) is not None}
-    taken, left = _taken(size, need), float(need.needed)
-    layers = sorted(weighted & taken.keys(), key=lambda layer: -taken[layer])[:_NAMED]
-    for number, layer in enumerate(layers, 1):
-        left -= taken[layer]
-        if left <= need.comfortably * need.available:
-            return tuple(layers[:number])
-    return ()
+    taken, room = _taken(least.size, need), need.comfortably * need.available
+    weighted = {node.layer for node in program.nodes if weights_of(program, node) is not None} & taken.keys()
+    layers = sorted(weighted, key=lambda layer: -taken[layer])
+    left = list(accumulate((taken[layer] for layer in layers), operator.sub, initial=float(need.needed)))
+    if left[-1] > room:  # whatever becomes of weights; a plan with these in a memory outside may take a minute
+        return Obstacle(least, need, *_most(least.size, need), (), None)
+    fewest = next(number for number, blocks in enumerate(left) if blocks <= room)
+    external = tuple(layers[:fewest]) if fewest <= _NAMED else ()
+    return Obstacle(least, need, *_most(least.size, need), external, _fetched(program, part, directives))
 
 
 def _fetched(program: Program, part: Part, directives: Directives) -> Fit | None:
