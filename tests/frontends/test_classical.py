@@ -334,7 +334,7 @@ def test_more_neighbors_cost_little(seed: int, tmp_path: Path) -> None:
     sizes = []
     for count in counts[seed % 2 :: 2]:
         model = neighbors.KNeighborsClassifier(count).fit(x, kinds)
-        circuit = bitsmith.convert(model, tmp_path, calibration=x, check=False, part="xcvu9p-flga2104-2-e")
+        circuit = bitsmith.convert(model, tmp_path, calibration=x, bits=20, check=False, part="xcvu9p-flga2104-2-e")
         found, wanted = circuit.predict(z)[0].ravel(), model.predict(z)
         assert np.mean(found == wanted) >= 0.99, count
         sizes.append(circuit.estimate().size.lut)
