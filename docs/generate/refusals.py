@@ -21,6 +21,8 @@ _UNKNOWN = "…"
 def limits(function: object, within: str, owner: type | None = None) -> tuple[str, ...]:
     """The limits of ``function`` and of the functions in the package ``within`` that it calls.
 
+    Methods that it calls may be those of classes of its module.
+
     Args:
         owner: the class whose methods are what ``function`` calls as ``x.name(...)``.
     """
@@ -53,6 +55,8 @@ def _reachable(function: object, within: str, owner: type | None) -> Iterator[Fu
         modules = [value for value in map(one.__globals__.get, names) if isinstance(value, ModuleType)]
         for name in names:
             value = one.__globals__.get(name)
+            if isinstance(value, type) and value.__module__ == one.__module__:
+                owners.append(value)
             waiting += list(value.values()) if isinstance(value, dict) else [value]
             waiting += [inspect.getattr_static(holder, name, None) for holder in (*owners, *modules)]
 
