@@ -263,6 +263,15 @@ def test_tables_of_ice40_add_carries_to_bits_of_one_operand_but_for_the_last() -
         assert luts_of(builder, half, ICE40) == half_luts
 
 
+@pytest.mark.parametrize("bits", [4, 5, 6])
+def test_tables_of_ice40_choose_between_a_limit_and_a_sum_with_a_constant(bits: int) -> None:
+    """Yosys makes 11 of a number of 8 bits and 3 that saturates to ``bits`` unsigned ones; the sum alone takes 8."""
+    builder = ProgramBuilder()
+    added = builder.add(builder.input("x", (1,), FixedFormat(True, 8, 0)), builder.const(3))
+    limited = builder.cast(added, FixedFormat(False, bits, 0, Rounding.TRN, Overflow.SAT))
+    assert luts_of(builder, limited, ICE40) == pytest.approx(11, abs=2)
+
+
 @pytest.mark.parametrize("family", [ICE40, ECP5, ULTRASCALE_PLUS], ids=repr)
 def test_bits_of_small_tables_that_are_alike_are_one(family: Family) -> None:
     """Bits that are constant, or those of the address, take none."""
