@@ -14,6 +14,9 @@ from tests.docs import prose
 ROOT = Path(__file__).parents[2]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
+OTHERS = (".c", ".cpp", ".css", ".h", ".hpp", ".html", ".sv", ".tcl", ".v")
+"""Suffixes of files in other languages than Python."""
+
 FILE_LINES, FUNCTION_LINES = 450, 60
 """A file or a function that is longer is two things; docstrings of functions are not counted."""
 
@@ -58,6 +61,13 @@ def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
 
 def test_files_and_functions_are_short() -> None:
     assert [f"{path.relative_to(ROOT)}{fault}" for path in (*prose.SOURCES, *TESTS) for fault in too_long(path)] == []
+
+
+def test_files_of_other_languages_are_short() -> None:
+    files = [path for folder in ("src", "native/src") for path in (ROOT / folder).rglob("*") if path.suffix in OTHERS]
+    assert len(files) > 80
+    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert {name: count for name, count in lines.items() if count > FILE_LINES} == {}
 
 
 def too_long(path: Path) -> Iterator[str]:
