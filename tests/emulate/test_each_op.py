@@ -111,3 +111,14 @@ def test_products_of_channels_of_few_and_of_many_bits(bits: tuple[int, int], sig
     raws = [rng.integers(fmt.lo, fmt.hi, (20, 2, 3), endpoint=True) for fmt in formats]
     (found,) = Emulator(program).run_raw(raws)
     assert found.tolist() == (objects(np.concatenate(raws, axis=2)) @ objects(weights)).tolist()
+
+
+@pytest.mark.parametrize("width", [6, 20])
+def test_products_of_large_matrices_are_those_of_integers(width: int) -> None:
+    """The oracle would take long: numpy's integers have room here."""
+    shapes, rng, build = {"x": (2, 33, 35), "y": (2, 35, 31)}, np.random.default_rng(width), ProgramBuilder()
+    factors = [build.input(name, shape, FixedFormat(True, width, 0)) for name, shape in shapes.items()]
+    emulator = Emulator(build.program([("z", build.matmul(*factors))]))
+    x, y = (rng.integers(-(2 ** (width - 1)), 2 ** (width - 1), (3, *shape)) for shape in shapes.values())
+    (z,) = emulator.run_raw([x, y])
+    assert np.array_equal(np.asarray(z), x @ y)
