@@ -39,7 +39,7 @@ for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"):
 ALL_TOOLS = bool(os.environ.get("BITSMITH_ALL_TOOLS"))
 """Where a change is judged (.ci/run), every optional tool is there: a test that skips for the lack of one has failed."""
 
-MOST_CPU_S = float(os.environ.get("BITSMITH_TEST_CPU_S", 20.0))
+MOST_CPU_S = float(os.environ.get("BITSMITH_TEST_CPU_S", 60.0))
 """Processor time, of all threads and programs, that a fast test may take there: four times what the longest one takes."""
 
 _OF_CIRCUITS = ("build", "estimate", "flows", "hls", "netlist", "rtl", "system")
