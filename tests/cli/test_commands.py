@@ -199,11 +199,13 @@ def test_convert_refuses_a_folder_with_other_things(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("name", ["text.npy", "empty.npy", "archive.npz", "missing.npy", "."])
+@pytest.mark.parametrize("name", ["text.npy", "empty.npy", "archive.npz", "damaged.npz", "missing.npy", "."])
 def test_calibration_that_is_no_array_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.npy").write_text("nothing")
     (tmp_path / "empty.npy").touch()
     np.savez(tmp_path / "archive.npz", x=np.zeros((2, 64)))
+    whole = (tmp_path / "archive.npz").read_bytes()
+    (tmp_path / "damaged.npz").write_bytes(whole.replace(b"PK\1\2", b"PK\0\0"))  # its end is as it was
     result = _run("explain", MODELS / "digits.keras", "--calibration", tmp_path / name)
     assert result.exit_code == 1
     told = {

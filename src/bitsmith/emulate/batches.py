@@ -163,23 +163,22 @@ def _not_an_array(path: Path, error: Exception) -> InputDataError:
     """The error of a file that is no array, with the line that makes an array of what it is."""
     kind, name = f"not an array file ({error})", str(path)
     remedy = "write it with np.save('x.npy', x)"
-    if _is_archive(path):
-        with zipfile.ZipFile(path) as archive:
-            arrays = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
-        if arrays:
-            kind = f"an archive of several arrays: {nearest((), arrays)}"
-            remedy = f"np.save('x.npy', np.load({name!r})[{arrays[0]!r}])"
+    if arrays := _arrays_in(path):
+        kind = f"an archive of several arrays: {nearest((), arrays)}"
+        remedy = f"np.save('x.npy', np.load({name!r})[{arrays[0]!r}])"
     elif path.suffix in _SEPARATORS:
         kind = "a text"
         remedy = f"np.save('x.npy', np.loadtxt({name!r}, delimiter={_SEPARATORS[path.suffix]!r}))"
     return InputDataError(kind, where=name, accepted=".npy without pickles", remedy=remedy)
 
 
-def _is_archive(path: Path) -> bool:
+def _arrays_in(path: Path) -> list[str]:
+    """The names of the arrays of an archive; none of a damaged one, or of anything else."""
     try:
-        return zipfile.is_zipfile(path)
-    except ValueError:  # of a name that no file can have
-        return False
+        with zipfile.ZipFile(path) as archive:
+            return [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
+        return []
 
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": " "}
