@@ -9,7 +9,7 @@ import reprlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import TypeAlias, TypeGuard
@@ -152,6 +152,20 @@ class Arguments(ABC):
         if len(values) != rank or min(values) < least or max(values) > MAX_SIZE:
             raise self.wrong(key, f"an integer from {least} to {MAX_SIZE}, or {rank} of them")
         return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched(Arguments):
+    """Arguments of which those that nobody reads can be refused, lest they would have mattered.
+
+    `get` notes its key in ``read``.
+    """
+
+    read: set[str] = field(default_factory=set, init=False)
+
+    def ignore(self, *keys: str) -> None:
+        """Say that these change no number."""
+        self.read.update(keys)
 
 
 def integer(key: str, default: int | None = None) -> Callable[[Arguments], int]:

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.files.json import Arguments
+from bitsmith.frontends.files.json import Watched
 from bitsmith.frontends.onnx.tensors import Array
 
 
-class Attributes(Arguments):
+@dataclass(frozen=True, slots=True, eq=False)
+class Attributes(Watched):
     """Attributes by name: numbers, words, tuples of them, functions that read a tensor."""
 
-    def __init__(self, values: Mapping[str, object], where: str) -> None:
-        self.where = where
-        self._values = values
-        self._read: set[str] = set()
+    values: Mapping[str, object]
+    where: str
 
     def __contains__(self, key: str) -> bool:
-        return key in self._values
-
-    def ignore(self, *keys: str) -> None:
-        """Say that these change no number."""
-        self._read.update(keys)
+        return key in self.values
 
     def check_all_read(self) -> None:
         """Refuse attributes that were neither read nor ignored."""
-        unread = sorted(set(self._values) - self._read)
+        unread = sorted(set(self.values) - self.read)
         if unread:
             raise UnsupportedError(
                 f"the attribute {', '.join(key[:50] for key in unread)}", accepted="none of this name"
@@ -35,12 +31,12 @@ class Attributes(Arguments):
 
     def get(self, key: str) -> object:
         """The attribute, or None."""
-        self._read.add(key)
-        return self._values.get(key)
+        self.read.add(key)
+        return self.values.get(key)
 
     def plain(self) -> dict[str, object]:
         """All attributes: numbers, words, tuples of them, and tensors as arrays."""
-        return {key: self.tensor(key) if callable(value) else self.get(key) for key, value in self._values.items()}
+        return {key: self.tensor(key) if callable(value) else self.get(key) for key, value in self.values.items()}
 
     def wrong(self, key: str, accepted: str) -> ModelFileError:
         """The error of an attribute that is something else."""

@@ -16,7 +16,7 @@ import numpy as np
 from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
-from bitsmith.frontends.files.json import Arguments, shown
+from bitsmith.frontends.files.json import Watched, shown
 from bitsmith.frontends.tflite import schema
 from bitsmith.frontends.tflite.flatbuffer import FlatBuffer, Table
 from bitsmith.frontends.tflite.live import TfliteModel
@@ -46,24 +46,19 @@ _MAX_SCALES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Options(Arguments):
+class Options(Watched):
     """The options of an operator."""
 
     values: Mapping[str, object]
     where: str
-    _read: set[str] = field(default_factory=set, init=False)
 
     def get(self, key: str) -> object:
-        self._read.add(key)
+        self.read.add(key)
         return self.values[key]
-
-    def ignore(self, *keys: str) -> None:
-        """Say that these change no number."""
-        self._read.update(keys)
 
     def check_all_read(self, defaults: Mapping[str, object]) -> None:
         """Refuse options that were neither read nor ignored, and are no defaults, lest they would have mattered."""
-        unread = [key for key, value in self.values.items() if key not in self._read and value != defaults[key]]
+        unread = [key for key, value in self.values.items() if key not in self.read and value != defaults[key]]
         if unread:
             found = ", ".join(f"{key} is {shown(self.values[key])}" for key in unread)
             raise UnsupportedError(found, accepted=", ".join(shown(defaults[key]) for key in unread))

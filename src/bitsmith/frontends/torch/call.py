@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Kind, Value, constant
-from bitsmith.frontends.files.json import Arguments, is_integer, shown
+from bitsmith.frontends.files.json import Watched, is_integer, shown
 from bitsmith.frontends.torch.archive import DTYPES, FLOATS
 from bitsmith.frontends.torch.graph import Argument, Node, Ref, TensorSpec
 from bitsmith.layers.layer import Floats, Shape
@@ -63,7 +63,7 @@ Item: TypeAlias = "Value | Shape | Unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Arguments):
+class Call(Watched):
     """An operator on values; arguments that nobody reads are refused, lest they would have mattered."""
 
     node: Node
@@ -71,7 +71,6 @@ class Call(Arguments):
     specs: Mapping[str, TensorSpec]
     build: Builder
     used: frozenset[str]
-    _read: set[str] = field(default_factory=set, init=False)
 
     def is_used(self, result: int) -> bool:
         """Return True if anything reads the result of this number."""
@@ -79,7 +78,7 @@ class Call(Arguments):
 
     def get(self, key: str) -> Argument:
         """The argument, or None."""
-        self._read.add(key)
+        self.read.add(key)
         return self.node.arguments.get(key)
 
     @property
@@ -87,14 +86,10 @@ class Call(Arguments):
         """The name of the first argument."""
         return next(iter(self.node.arguments))
 
-    def ignore(self, *keys: str) -> None:
-        """Say that these change no number."""
-        self._read.update(keys)
-
     def check_all_read(self) -> None:
         """Refuse arguments that were neither read nor ignored."""
         given = {key for key, value in self.node.arguments.items() if value is not None}
-        unread = sorted(given - self._read - _WITHOUT_EFFECT)
+        unread = sorted(given - self.read - _WITHOUT_EFFECT)
         if unread:
             raise UnsupportedError(f"the argument {', '.join(map(shown, unread))}", accepted="none of this name")
 
