@@ -175,7 +175,7 @@ def _not_an_array(path: Path, error: Exception) -> InputDataError:
 def _arrays_in(path: Path) -> list[str]:
     """The names of the arrays of an archive; none of a damaged one, or of anything else."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
             return [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
         return []
