@@ -16,8 +16,9 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
 
+# A test that waits for ever fails by itself and names the line, before a whole run is ended.
 test: $(VENV)/.dev
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --timeout 600
 
 test-slow: $(VENV)/.slow
 	$(BIN)/pytest -n $(JOBS) -m slow
@@ -27,8 +28,8 @@ test-tools: $(VENV)/.slow
 
 # The fixed share of the slow and tools tests that CI runs, and the Keras reader with another backend of Keras than the fast tests take.
 test-ci: $(VENV)/.slow
-	KERAS_BACKEND=jax $(BIN)/pytest -n $(JOBS) tests/frontends -k keras
-	$(BIN)/pytest -n $(JOBS) -m 'ci and (slow or tools)'
+	KERAS_BACKEND=jax $(BIN)/pytest -n $(JOBS) --timeout 600 tests/frontends -k keras
+	$(BIN)/pytest -n $(JOBS) --timeout 1800 -m 'ci and (slow or tools)'
 
 # Small mistakes put into copies of src, each of which named tests must notice; half an hour.
 mutants: $(VENV)/.dev
