@@ -30,7 +30,7 @@ from bitsmith.layers.settings import Strategy, Weights
 from bitsmith.passes.network.calibration import input_batches, observe
 from bitsmith.passes.network.lower import exact_nodes
 from bitsmith.passes.network.outliers import outlying
-from bitsmith.passes.network.steepness import Rounded, fine_steps, shares_of_outputs, steep_operands, with_trained
+from bitsmith.passes.network.steepness import Rounded, fine_steps, shares_of_outputs, steep_operands
 
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
@@ -361,7 +361,7 @@ class _Trial:
         first = next((place for place, node in enumerate(nodes) if node.name in changed), 0)
         cut, known = max((each for each in self.cuts if each[0] <= first), key=itemgetter(0), default=(0, {}))
         before = [replace(node, inputs=()) for node in nodes[:cut] if node.name in known]
-        after = [replace(node, layer=with_trained(node.layer, held.get(node.name, {}))) for node in nodes[cut:]]
+        after = [replace(node, layer=node.layer.with_weights(held.get(node.name, {}))) for node in nodes[cut:]]
         rounded = self.network.with_nodes([*before, *after])
 
         def in_steps(node: NetworkNode, _: Sequence[Floats], result: Floats) -> Floats:

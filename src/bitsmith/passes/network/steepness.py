@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bitsmith.ir.types import Fracs
 from bitsmith.layers.auto import AUTO_BITS, ObservedRange, least_bits
-from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 
 _GUARD_BITS = 2
@@ -105,7 +105,7 @@ def _change(
     values = rounded.values
     if values is not None:
         node = network.node(rounded.node)
-        changed = replace(node, layer=with_trained(node.layer, {rounded.variable: rounded.applied(values)}))
+        changed = replace(node, layer=node.layer.with_weights({rounded.variable: rounded.applied(values)}))
         network = network.with_nodes([changed if each is node else each for each in network.nodes])
 
     def in_steps(node: NetworkNode, _: Sequence[Floats], result: Floats) -> Floats:
@@ -117,15 +117,3 @@ def _change(
             change = float(np.nanmax(np.abs(result - wanted[node.name]), initial=0.0))
             most = max(most, change / allowed[node.name])
     return most if math.isfinite(most) else 0.0
-
-
-def with_trained(layer: Layer, values: Mapping[str, Floats]) -> Layer:
-    """``layer`` with other trained tensors."""
-    trained = layer.weights()
-    changes = {
-        each.name: values[variable]
-        for each in fields(layer)
-        for variable in values
-        if getattr(layer, each.name) is trained[variable]
-    }
-    return replace(layer, **changes)
