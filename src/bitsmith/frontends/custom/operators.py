@@ -14,12 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.ops import arithmetic, logic
-from bitsmith.ir.ops import Relation
-from bitsmith.layers.elementwise import Whole
-from bitsmith.layers.integer import Bits
+from bitsmith.frontends.ops import arithmetic
+from bitsmith.frontends.ops.operations import OPERATIONS
 
 Number: TypeAlias = "float | npt.NDArray[np.generic] | Sequence[float]"
 """Constants: they broadcast as NumPy's arrays do."""
@@ -35,51 +32,20 @@ _CHOICE = "where(condition, x, y), maximum, minimum and clip of bitsmith.custom 
 _OWN = "use operators, methods of the tensor, or where, maximum, minimum, concatenate and einsum of bitsmith.custom"
 
 
-def _related(relation: Relation) -> Make:
-    def make(build: Builder, x: Value, y: Value) -> Value:
-        return logic.compare(build, relation, x, y)
-
-    return make
-
-
-def _of_bits(operation: Bits) -> Make:
-    def make(build: Builder, x: Value, y: Value) -> Value:
-        return logic.bitwise(operation, build, x, y)
-
-    return make
-
-
-def _floored(build: Builder, x: Value, y: Value) -> Value:
-    return arithmetic.whole_quotient(Whole.FLOOR, build, x, y)
-
-
-def _rest(build: Builder, x: Value, y: Value) -> Value:
-    return arithmetic.remainder(Whole.FLOOR, build, x, y)
-
-
-def _to_whole(way: Whole) -> Make:
-    def make(build: Builder, x: Value) -> Value:
-        return logic.whole(build, x, way)
-
-    return make
-
-
-_RELATIONS = {relation: _related(relation) for relation in Relation}
-_BITS = {operation: _of_bits(operation) for operation in Bits}
-
-
 def refused(found: str, remedy: str) -> UnsupportedError:
     """The error for what tensors of a translation cannot do."""
     return UnsupportedError(f"{found} of a tensor, which has no value yet", where="a translation", remedy=remedy)
 
 
-def _joining(name: str, make: Make, *, reflected: bool = False) -> Callable[[Operators[T], T | Number], T]:
-    """A method that joins the tensor and another operand."""
+def _joining(name: str, operation: str, *, reflected: bool = False) -> Callable[[Operators[T], T | Number], T]:
+    """A method that joins the tensor and another operand by a shared operation, under a ``name``."""
+    make = OPERATIONS[operation].make
     return lambda x, other: x._joined(name, make, other, reflected=reflected)
 
 
-def _changing(name: str, make: Make) -> Callable[[Operators[T]], T]:
+def _changing(name: str, operation: str) -> Callable[[Operators[T]], T]:
     """A method that changes the tensor alone."""
+    make = OPERATIONS[operation].make
     return lambda x: x._changed(name, make)
 
 
@@ -102,16 +68,16 @@ class Operators(ABC, Generic[T]):
 
     # Arithmetic.
 
-    __add__ = __radd__ = _joining("add", arithmetic.add)
-    __sub__ = _joining("subtract", arithmetic.subtract)
-    __rsub__ = _joining("subtract", arithmetic.subtract, reflected=True)
-    __mul__ = __rmul__ = _joining("multiply", arithmetic.multiply)
-    __truediv__ = _joining("divide", arithmetic.true_divide)
-    __rtruediv__ = _joining("divide", arithmetic.true_divide, reflected=True)
-    __floordiv__ = _joining("floor_divide", _floored)
-    __rfloordiv__ = _joining("floor_divide", _floored, reflected=True)
-    __mod__ = _joining("remainder", _rest)
-    __rmod__ = _joining("remainder", _rest, reflected=True)
+    __add__ = __radd__ = _joining("add", "add")
+    __sub__ = _joining("subtract", "subtract")
+    __rsub__ = _joining("subtract", "subtract", reflected=True)
+    __mul__ = __rmul__ = _joining("multiply", "multiply")
+    __truediv__ = _joining("divide", "true_divide")
+    __rtruediv__ = _joining("divide", "true_divide", reflected=True)
+    __floordiv__ = _joining("floor_divide", "floor_divide")
+    __rfloordiv__ = _joining("floor_divide", "floor_divide", reflected=True)
+    __mod__ = _joining("remainder", "mod")
+    __rmod__ = _joining("remainder", "mod", reflected=True)
 
     def __divmod__(self, other: T | Number) -> tuple[T, T]:
         return self // other, self % other
@@ -124,36 +90,36 @@ class Operators(ABC, Generic[T]):
             raise refused("a power with a modulus", "write x**y % z")
         return self._joined("power", arithmetic.power, other)
 
-    __rpow__ = _joining("power", arithmetic.power, reflected=True)
-    __neg__ = _changing("negative", arithmetic.negative)
+    __rpow__ = _joining("power", "power", reflected=True)
+    __neg__ = _changing("negative", "negative")
 
     def __pos__(self) -> T:
         return self * 1.0
 
-    __abs__ = _changing("absolute", arithmetic.absolute)
+    __abs__ = _changing("absolute", "absolute")
 
     def __round__(self, digits: int | None = None) -> T:
         return self._changed("round", lambda build, x: arithmetic.round_half_to_even(build, x, digits or 0))
 
-    __floor__ = _changing("floor", _to_whole(Whole.FLOOR))
-    __ceil__ = _changing("ceil", _to_whole(Whole.CEIL))
-    __trunc__ = _changing("trunc", _to_whole(Whole.TRUNC))
+    __floor__ = _changing("floor", "floor")
+    __ceil__ = _changing("ceil", "ceil")
+    __trunc__ = _changing("trunc", "trunc")
 
     # Comparisons, and what joins them.
 
-    __eq__ = _joining("compare", _RELATIONS[Relation.EQ])  # type: ignore[assignment]
-    __ne__ = _joining("compare", _RELATIONS[Relation.NE])  # type: ignore[assignment]
-    __lt__ = _joining("compare", _RELATIONS[Relation.LT])
-    __le__ = _joining("compare", _RELATIONS[Relation.LE])
-    __gt__ = _joining("compare", _RELATIONS[Relation.GT])
-    __ge__ = _joining("compare", _RELATIONS[Relation.GE])
+    __eq__ = _joining("compare", "equal")  # type: ignore[assignment]
+    __ne__ = _joining("compare", "not_equal")  # type: ignore[assignment]
+    __lt__ = _joining("compare", "less")
+    __le__ = _joining("compare", "less_equal")
+    __gt__ = _joining("compare", "greater")
+    __ge__ = _joining("compare", "greater_equal")
 
     __hash__ = object.__hash__
 
-    __and__ = __rand__ = _joining("and", _BITS[Bits.AND])
-    __or__ = __ror__ = _joining("or", _BITS[Bits.OR])
-    __xor__ = __rxor__ = _joining("xor", _BITS[Bits.XOR])
-    __invert__ = _changing("not", logic.bitwise_not)
+    __and__ = __rand__ = _joining("and", "bitwise_and")
+    __or__ = __ror__ = _joining("or", "bitwise_or")
+    __xor__ = __rxor__ = _joining("xor", "bitwise_xor")
+    __invert__ = _changing("not", "bitwise_not")
 
     def __lshift__(self, other: object) -> NoReturn:
         raise refused("a shift", "multiply by a power of two")
