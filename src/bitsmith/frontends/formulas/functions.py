@@ -156,6 +156,16 @@ def _composed(
     return Function(emit, value, _monotone(value), (1, 1), domain)
 
 
+def _rising(emit: Callable[..., Value], value: np.ufunc) -> Function:
+    """A function of any number of operands that rises with each of them."""
+
+    def span(*x: Interval) -> Interval:
+        least, most = zip(*x, strict=True)
+        return reduce(value, least), reduce(value, most)
+
+    return Function(emit, lambda *x: np.asarray(reduce(value, x)), span, (1, _MANY), None)
+
+
 def _at_least(least: float) -> Domain:
     return Domain(f"{least:g} and more", lambda x: x[0] >= least - _CLOSE * (np.abs(x[1]) + abs(least)))
 
@@ -293,13 +303,7 @@ def _remainder_span(x: Interval, y: Interval) -> Interval:
 
 
 FUNCTIONS: Mapping[str, Function] = {
-    "+": Function(
-        _sum,
-        lambda *x: np.asarray(reduce(np.add, x)),
-        lambda *x: (reduce(np.add, [one[0] for one in x]), reduce(np.add, [one[1] for one in x])),
-        (1, _MANY),
-        None,
-    ),
+    "+": _rising(_sum, np.add),
     "*": Function(
         _product, lambda *x: np.asarray(reduce(np.multiply, x)), lambda *x: reduce(_products, x), (1, _MANY), None
     ),
@@ -341,20 +345,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "erf": _tabulated("erf"),
     "erfc": _composed(_erfc, lambda x: 1.0 - _erf(x)),
     "sigmoid": _tabulated("sigmoid"),
-    "max": Function(
-        arithmetic.maximum,
-        lambda *x: np.asarray(reduce(np.maximum, x)),
-        lambda *x: (reduce(np.maximum, [one[0] for one in x]), reduce(np.maximum, [one[1] for one in x])),
-        (1, _MANY),
-        None,
-    ),
-    "min": Function(
-        arithmetic.minimum,
-        lambda *x: np.asarray(reduce(np.minimum, x)),
-        lambda *x: (reduce(np.minimum, [one[0] for one in x]), reduce(np.minimum, [one[1] for one in x])),
-        (1, _MANY),
-        None,
-    ),
+    "max": _rising(arithmetic.maximum, np.maximum),
+    "min": _rising(arithmetic.minimum, np.minimum),
     "clip": Function(_clipped, lambda x, low, high: np.minimum(np.maximum(x, low), high), _clipped_span, (3, 3), None),
     "<": _related(Relation.LT),
     "<=": _related(Relation.LE),
