@@ -201,18 +201,12 @@ class NetlistBuilder(WordStore):
     def compare(self, x: WordRef, relation: Relation, y: WordRef) -> WordRef:
         """1 where the relation holds, else 0."""
         match relation:
-            case Relation.LT:
-                return self.ordered(cells.Predicate.LT, x, y)
             case Relation.GT:
                 return self.ordered(cells.Predicate.LT, y, x)
-            case Relation.GE:
-                return self.ordered(cells.Predicate.GE, x, y)
             case Relation.LE:
                 return self.ordered(cells.Predicate.GE, y, x)
-            case Relation.EQ:
-                return self.ordered(cells.Predicate.EQ, x, y)
-            case Relation.NE:
-                return self.ordered(cells.Predicate.NE, x, y)
+            case Relation.LT | Relation.GE | Relation.EQ | Relation.NE:
+                return self.ordered(cells.Predicate[relation.name], x, y)
 
     def below(self, x: WordRef, value: int) -> WordRef:
         """1 where ``x < value``."""
