@@ -16,6 +16,7 @@
 // after another.
 // Only steps with which a number of the last layer leaves wait for a free place, and steps of RUN for weights that come as
 // tokens, one for each; what is on its way never waits.
+// Its parts name what they share as it does, so that `.*` connects them, and rejects what differs in width.
 //
 // LANES             multipliers
 // WIDTH             of a number in the memory, which is signed if its layer says so
@@ -220,24 +221,11 @@ module bitsmith_engine #(
         .BLOCK_BITS  (BLOCK_BITS),
         .WORD_BITS   (WORD_BITS)
     ) steps (
-        .clk         (clk),
-        .begins      (begins_layer),
-        .go          (start | step),
-        .outside     (outside),
-        .columns     (columns),
-        .rows        (rows),
-        .previous    (previous),
-        .walks       (descriptor[INSIDE+:WALKS]),
-        .pass_ends   (pass_ends),
-        .block_ends  (block_ends),
-        .window_ends (window_ends),
-        .round_ends  (round_ends),
-        .layer_ends  (layer_ends),
-        .is_inside   (is_inside),
-        .is_first_row(is_first_row),
-        .at          (read_at),
-        .part_down   (part_down),
-        .part_across (part_across)
+        .*,
+        .begins(begins_layer),
+        .go    (start | step),
+        .walks (descriptor[INSIDE+:WALKS]),
+        .at    (read_at)
     );
 
     logic is_loaded;
@@ -258,28 +246,13 @@ module bitsmith_engine #(
         .WORD_BITS (WORD_BITS),
         .COUNT_BITS(COUNT_BITS)
     ) writes (
-        .clk        (clk),
-        .rst        (rst),
-        .take       (x_take),
-        .tokens     (x_data),
-        .start      (start),
-        .done       (core_done),
-        .store      (core_done & ~is_last_layer),
-        .apiece     (apiece),
-        .results    (core_stored),
-        .finish     (flushed & is_last_layer),
-        .abreast    (abreast),
-        .leaves_in  (leaves_in),
-        .target     (target),
-        .outside    (outside),
-        .last_of_all(last_of_all),
-        .to_result  (to_result),
-        .to_round   (to_round),
-        .is_loaded  (is_loaded),
-        .write      (write),
-        .write_at   (write_at),
-        .are_abreast(are_abreast),
-        .written    (written)
+        .*,
+        .take   (x_take),
+        .tokens (x_data),
+        .done   (core_done),
+        .store  (core_done & ~is_last_layer),
+        .results(core_stored),
+        .finish (flushed & is_last_layer)
     );
 
     always_ff @(posedge clk) begin
@@ -341,27 +314,11 @@ module bitsmith_engine #(
         .WEIGHTS_BITS(WEIGHTS_BITS),
         .BIAS_BITS   (BIAS_BITS)
     ) addresses (
-        .clk            (clk),
-        .rst            (rst),
-        .start          (start),
-        .step           (step),
-        .pass_ends      (pass_ends),
-        .block_ends     (block_ends),
-        .window_ends    (window_ends),
-        .round_ends     (round_ends),
-        .is_last        (left == $unsigned(LANE_BITS'(1))),
-        .move           (moves[3]),
-        .finish         (flushed & is_last_layer),
-        .abreast        (abreast),
-        .alike          (alike),
-        .outside        (outside),
-        .first_weights  (first_weights),
-        .first_bias     (first_bias),
-        .weights_address(weights_address),
-        .bias_address   (bias_address),
-        .fills          (fills),
-        .put            (bias_put),
-        .bias_place     (bias_place)
+        .*,
+        .is_last(left == $unsigned(LANE_BITS'(1))),
+        .move   (moves[3]),
+        .finish (flushed & is_last_layer),
+        .put    (bias_put)
     );
 
     logic [POSITIONS*BANKS*WIDTH-1:0] stored;  // numbers for each position
@@ -399,20 +356,9 @@ module bitsmith_engine #(
         .SINGLE      (SINGLE),
         .WORD_BITS   (WORD_BITS)
     ) parts (
-        .clk        (clk),
-        .write      (write),
-        .write_at   (write_at),
-        .abreast    (are_abreast),
-        .written    (written),
-        .read_row   (read_at[WORD_BITS-1-:ROW_BITS]),
-        .part_down  (part_down),
-        .part_across(part_across),
-        .apiece     (apiece),
-        .is_inside  (is_inside),
-        .stored     (stored),
-        .is_real    (is_real),
-        .used       (used),
-        .fault      (fault)
+        .*,
+        .abreast (are_abreast),
+        .read_row(read_at[WORD_BITS-1-:ROW_BITS])
     );
 
     bitsmith_engine_rows #(
@@ -429,20 +375,12 @@ module bitsmith_engine #(
         .SHIFT    (SHIFT),
         .FIRST    (FIRST)
     ) multipliers (
-        .clk     (clk),
-        .apart   (apart),
-        .greatest(greatest),
-        .abreast (abreast),
-        .signs   (signs),
-        .stored  (stored),
-        .bank    (bank),
-        .is_real (is_real),
-        .weights (weights),
-        .add     (adds[3]),
-        .first   (begins[3]),
-        .hold    (ends[4]),
-        .move    (moves[4]),
-        .sums    (core_sum)
+        .*,
+        .add  (adds[3]),
+        .first(begins[3]),
+        .hold (ends[4]),
+        .move (moves[4]),
+        .sums (core_sum)
     );
 
     assign core_valid = moves[4];

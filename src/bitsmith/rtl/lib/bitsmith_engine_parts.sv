@@ -60,12 +60,9 @@ module bitsmith_engine_parts #(
             .SINGLE   (SINGLE),
             .WORD_BITS(WORD_BITS)
         ) memory (
-            .clk      (clk),
+            .*,
             .write    (write[p]),
-            .write_at (write_at),
-            .abreast  (abreast),
             .written  (written[p*ABREAST*WIDTH+:ABREAST*WIDTH]),
-            .read_row (read_row),
             .stored   (given[p*BANKS*WIDTH+:BANKS*WIDTH]),
             .corrected(corrected[p*BANKS+:BANKS]),
             .wrong    (wrong[p*BANKS+:BANKS])

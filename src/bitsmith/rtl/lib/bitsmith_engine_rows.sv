@@ -92,20 +92,11 @@ module bitsmith_engine_rows #(
             .PACKED  (PACKED),
             .SHIFT   (SHIFT)
         ) row (
-            .clk     (clk),
-            .apart   (apart),
-            .greatest(greatest),
-            .abreast (abreast),
-            .signs   (signs),
-            .stored  (stored[k*BANKS*WIDTH+:BANKS*WIDTH]),
-            .bank    (bank),
-            .is_real (is_real[k]),
-            .factors (own),
-            .add     (add),
-            .first   (first),
-            .hold    (hold),
-            .move    (move),
-            .sum     (sums[k*ABREAST*SUM+:ABREAST*SUM])
+            .*,
+            .stored (stored[k*BANKS*WIDTH+:BANKS*WIDTH]),
+            .is_real(is_real[k]),
+            .factors(own),
+            .sum    (sums[k*ABREAST*SUM+:ABREAST*SUM])
         );
     end
     endgenerate
