@@ -20,11 +20,8 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import NetworkNode
 from bitsmith.layers.recurrence import Recurrent
-from bitsmith.layers.settings import MOST_BITS, SoftmaxImplementation
+from bitsmith.layers.settings import MOST_BITS, SUMS, SoftmaxImplementation
 from bitsmith.report.sections import LayerFidelity, percent
-
-_SUMS = ("accum", "result")
-"""Variables whose formats must all hold a layer's sums."""
 
 _GROWS = 8
 """Times a layer's own error beyond which the error of its result comes from what it reads."""
@@ -187,7 +184,7 @@ class Causes:
             if variable in trained:
                 size, reached = _least_column(trained[variable]), _span(trained[variable])
                 step = math.ldexp(reached.largest, -node.settings.bits.of(variable))
-            elif variable in _SUMS:
+            elif variable in SUMS:
                 size, reached, step = channel.size, self._span(node.name), channel.step
             else:
                 continue
@@ -211,7 +208,7 @@ class Causes:
         formats = {
             name: holding(fmt, reached)
             for name, fmt in self.nodes[layer].settings.precision.items()
-            if name == variable or (name in _SUMS and not _holds(fmt, reached))
+            if name == variable or (name in SUMS and not _holds(fmt, reached))
         }
         return f"give it {_listed(formats)}"
 

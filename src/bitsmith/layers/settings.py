@@ -58,6 +58,9 @@ LEAST_BITS, MOST_BITS = 2, 24
 FACTORS = frozenset({"weight", "recurrent_weight", "peephole_weight", "scale", "current_scale"})
 """Variables of trained factors."""
 
+SUMS = frozenset({"accum", "result"})
+"""Variables of a layer's sums."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bits:

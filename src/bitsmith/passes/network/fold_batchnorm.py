@@ -21,11 +21,9 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Shape, Weighted, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.settings import Settings, Weights
+from bitsmith.layers.settings import SUMS, Settings, Weights
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.traits import Elements
-
-_SUMS = frozenset({"result", "accum"})
 
 
 def fold_batchnorm(network: Network) -> Network:
@@ -75,7 +73,7 @@ def _folded_back(network: Network) -> Network:
         if before.settings.weights is not Weights.ONCHIP:
             continue  # what is loaded are the layer's own weights
         last_axis = _is_last(node.layer.axis, shapes[node.name], shapes[before.name])
-        if last_axis and _is_unseen(network, before, _SUMS):
+        if last_axis and _is_unseen(network, before, SUMS):
             settings = replace(before.settings, bits=replace(before.settings.bits, result=node.settings.bits.result))
             layer = before.layer.rescaled(node.layer.scale, node.layer.offset)
             nodes[before.name] = replace(before, layer=layer, settings=settings, folded=True)
@@ -90,7 +88,7 @@ def _folded_forward(network: Network) -> Network:
     shapes = network.shapes()
     for node in reversed(network.nodes):
         layer = nodes[node.name].layer
-        if not isinstance(layer, BatchNormalization) or not _is_unseen(network, node, {"scale", "bias", *_SUMS}):
+        if not isinstance(layer, BatchNormalization) or not _is_unseen(network, node, {"scale", "bias", *SUMS}):
             continue
         after, between = nodes[network.consumers(node.name)[0].name], [node.name]
         while after.layer.traits.elements is Elements.VIEW and _is_unseen(network, after, {"result"}):
