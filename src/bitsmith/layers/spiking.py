@@ -72,17 +72,6 @@ class Neurons(Layer):
     stateful: bool = False
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
-    precisions: ClassVar[tuple[str, ...]] = (
-        "scale",
-        "threshold",
-        "rest",
-        "current_scale",
-        "bias",
-        "recurrent_weight",
-        "state",
-        "current",
-        "result",
-    )
     trained: ClassVar[Mapping[str, str]] = {
         "scale": "decay",
         "threshold": "threshold",
@@ -91,6 +80,7 @@ class Neurons(Layer):
         "bias": "drive",
         "recurrent_weight": "kernel",
     }
+    precisions: ClassVar[tuple[str, ...]] = (*trained, "state", "current", "result")
 
     @property
     def jumps(self) -> bool:
