@@ -167,6 +167,15 @@ class Watched(Arguments):
         """Say that these change no number."""
         self.read.update(keys)
 
+    def number(self, key: str, default: float | None = None) -> float:
+        """A finite number; ``default`` if the argument is absent or null."""
+        value = self.get(key)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, float) or not math.isfinite(value):
+            raise self.wrong(key, "a finite number")
+        return value
+
 
 def integer(key: str, default: int | None = None) -> Callable[[Arguments], int]:
     """Return a reader of an argument that is an integer."""

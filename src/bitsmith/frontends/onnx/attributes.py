@@ -42,15 +42,6 @@ class Attributes(Watched):
         """The error of an attribute that is something else."""
         return ModelFileError(self.found(key), where=self.where, accepted=accepted)
 
-    def number(self, key: str, default: float | None = None) -> float:
-        """A finite number."""
-        value = self.get(key)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, float) or not math.isfinite(value):
-            raise self.wrong(key, "a finite number")
-        return value
-
     def numbers(self, key: str) -> tuple[float, ...] | None:
         """Finite numbers; None if left out."""
         found = self._several(key)

@@ -67,13 +67,6 @@ class Options(Watched):
         """The error of an option that is something else."""
         return ModelFileError(self.found(key), where=self.where, accepted=accepted)
 
-    def number(self, key: str) -> float:
-        """A finite number."""
-        value = self.get(key)
-        if not isinstance(value, float) or not math.isfinite(value):
-            raise self.wrong(key, "a finite number")
-        return value
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operator:
