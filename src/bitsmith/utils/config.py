@@ -155,7 +155,8 @@ def _config(
     input_shape: InputShapes | None = None,
 ) -> dict[str, Any]:
     """A configuration of all choices of a model of ``framework``."""
-    if granularity == "model" and input_shape is None and example is None and hasattr(model, "forward"):
+    shapeless = framework.shapeless is not None and framework.shapeless.is_one(model)
+    if granularity == "model" and input_shape is None and example is None and shapeless:
         network = Network((), (), (), type(model).__name__)  # no choice names a layer, and a shape alone shows them
     else:
         network = read_as(framework, model, ReadOptions(example=example, input_shape=input_shape, layers=layers))
