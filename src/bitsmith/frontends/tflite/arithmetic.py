@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.ops import arithmetic, logic
-from bitsmith.frontends.ops.operations import OPERATIONS
+from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, checked, kind_of, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.requantize import Multiplier, exact, integers, quotient
@@ -249,14 +249,6 @@ def _cast(call: Call) -> Value:
 
 _ADD, _SUBTRACT = (Translation(partial(_sum, layer), f"Quantize and {layer.kind}") for layer in (Add(), Subtract()))
 _MAXIMUM, _MINIMUM = (Translation(partial(_extremum, layer), layer.kind) for layer in (Maximum(), Minimum()))
-_RELATIONS = {
-    "EQUAL": "equal",
-    "GREATER": "greater",
-    "GREATER_EQUAL": "greater_equal",
-    "LESS": "less",
-    "LESS_EQUAL": "less_equal",
-    "NOT_EQUAL": "not_equal",
-}
 
 ARITHMETIC: dict[str, Entry] = {
     "ADD": Entry(_ADD, operation("add")),
@@ -276,7 +268,7 @@ ARITHMETIC: dict[str, Entry] = {
         Translation(_squared_difference, "Subtract and Power"),
     ),
     "SUB": Entry(_SUBTRACT, operation("subtract")),
-    **on_numbers(**_RELATIONS),
+    **on_numbers(**{name.upper(): name for name in RELATIONS}),
     **on_numbers(
         ATAN2="atan2",
         CEIL="ceil",
