@@ -10,6 +10,7 @@ import json
 import sys
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
@@ -127,7 +128,7 @@ def doctor(
         with terminal.working("looking for tools"):
             findings = examine()
         said = verdict(findings)
-        document = {"verdict": said, "findings": [finding.as_json() for finding in findings]}
+        document = {"verdict": said, "findings": [asdict(finding) for finding in findings]}
         terminal.show(document, Text(said, style="bold"), *(_finding(finding) for finding in findings))
 
 
@@ -148,7 +149,7 @@ def vendor_check(
             terminal.show({"runner": str(runner)}, Text(said))
             return
         with terminal.working("reading reports"):
-            rows = [row.plain() for row in read_kit(folder)]
+            rows = [asdict(row) for row in read_kit(folder)]
         terminal.show({"designs": rows}, _table(rows))
 
 

@@ -7,7 +7,7 @@ import platform
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from bitsmith.cli.wording import worded
 from bitsmith.flows.nextpnr import TOOLS as PLACE_AND_ROUTE_TOOLS
@@ -33,10 +33,6 @@ class Finding:
     problem: str
     install: str
     needed_for: str
-
-    def as_json(self) -> dict[str, object]:
-        """The finding as plain values."""
-        return asdict(self)
 
 
 def examine() -> tuple[Finding, ...]:

@@ -6,7 +6,7 @@ The kit needs Python, make and the tools, and not this package. It is read in th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
@@ -112,10 +112,6 @@ class Checked:
     cycles: int | None = None
     interval: int | None = None
     error: str = ""
-
-    def plain(self) -> dict[str, object]:
-        """The row as plain values."""
-        return asdict(self)
 
 
 def write_kit(folder: Path, tools: Sequence[str]) -> Path:
