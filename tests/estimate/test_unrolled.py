@@ -263,13 +263,49 @@ def test_tables_of_ice40_add_carries_to_bits_of_one_operand_but_for_the_last() -
         assert luts_of(builder, half, ICE40) == half_luts
 
 
-@pytest.mark.parametrize("bits", [4, 5, 6])
-def test_tables_of_ice40_choose_between_a_limit_and_a_sum_with_a_constant(bits: int) -> None:
-    """Yosys makes 11 of a number of 8 bits and 3 that saturates to ``bits`` unsigned ones; the sum alone takes 8."""
+@pytest.mark.parametrize(
+    ("signed", "bits", "rounded", "summed"),
+    [
+        (False, 3, 11, 12),
+        (False, 5, 10, 11),
+        (False, 7, 9, 11),
+        (True, 3, 16, 18),
+        (True, 5, 17, 18),
+        (True, 7, 17, 19),
+    ],
+)
+def test_tables_of_ice40_choose_by_one_bit_between_a_limit_and_a_sum(
+    signed: bool, bits: int, rounded: int, summed: int
+) -> None:
+    """Yosys makes so many of 9 bits that saturate to ``bits``: of half a number, and of a sum of two."""
+    for luts, rounding, frac in ((rounded, Rounding.RND, 1), (summed, Rounding.TRN, 0)):
+        builder = ProgramBuilder()
+        z, y = (builder.input(name, (1,), FixedFormat(True, 9, frac)) for name in "xy")
+        z = z if frac else builder.add(z, y)
+        limited = builder.cast(z, FixedFormat(signed, bits, 0, rounding, Overflow.SAT))
+        assert luts_of(builder, limited, ICE40) == pytest.approx(luts, abs=2 if signed else 1)
+
+
+def test_a_sum_that_waits_for_its_choice_has_tables_of_its_own() -> None:
+    """Yosys makes 27 cells of iCE40 of half a number of 9 bits that saturates to 7 unsigned bits, and a sum, in three stages."""
     builder = ProgramBuilder()
-    added = builder.add(builder.input("x", (1,), FixedFormat(True, 8, 0)), builder.const(3))
-    limited = builder.cast(added, FixedFormat(False, bits, 0, Rounding.TRN, Overflow.SAT))
-    assert luts_of(builder, limited, ICE40) == pytest.approx(11, abs=2)
+    x, y = (builder.input(name, (1,), FixedFormat(True, 9, frac)) for name, frac in (("x", 1), ("y", 0)))
+    limited = builder.cast(x, FixedFormat(False, 7, 0, Rounding.RND, Overflow.SAT))
+    program, budget = builder.program([("z", builder.add(limited, y))]), ICE40.delays.adder_ns.at(9) + 0.5
+    assert size_of(*pipelined(program, ICE40.delays, budget), ICE40).lut == pytest.approx(27, abs=1)
+
+
+def test_tables_of_ice40_give_bits_inverted_that_are_only_subtracted() -> None:
+    """Yosys makes so many cells of each."""
+    builder = ProgramBuilder()
+    x, y, z, w = (builder.input(name, (1,), FixedFormat(True, 8, 0)) for name in "xyzw")
+    added, subtracted = builder.add(y, z), builder.sub(y, z)
+    both = builder.concat([builder.sub(x, added), builder.sub(w, added)], 0)
+    deep = builder.sub(x, builder.sub(y, builder.sub(z, w)))
+    for value, luts in ((builder.sub(x, added), 19), (both, 29), (builder.sub(x, subtracted), 27), (deep, 37)):
+        assert luts_of(builder, value, ICE40) == luts
+    plain = builder.concat([builder.sub(x, added), builder.add(added, w)], 0)
+    assert luts_of(builder, plain, ICE40) == 19 + 9 + 10
 
 
 @pytest.mark.parametrize("family", [ICE40, ECP5, ULTRASCALE_PLUS], ids=repr)

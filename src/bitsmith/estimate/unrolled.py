@@ -7,6 +7,7 @@ cell; where bits of an operand are constant (above an unsigned one, or a literal
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,13 @@ from bitsmith.netlist.delays import carry_start, lut_inputs
 from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import Netlist, Predicate, Word, WordRef, live_words, operands, readers_of
 from bitsmith.netlist.pipeline import PipelineStages
+from bitsmith.netlist.reads import Read, reads
 
 _LEAST_OF_THREE = 3
 """Bits from which on `bitsmith_ternary_adder` has cells of its own."""
+
+_A_BIT_BY_ANOTHER = 2
+"""Inputs of a choice between a bit and a constant."""
 
 
 def size_of(netlist: Netlist, stages: PipelineStages, family: Family) -> Size:
@@ -52,8 +57,6 @@ class _Counted:
         self.registers, self._memories = registers(netlist, stages, self.absorbed, family)
         self._read_at_once = bytearray(len(netlist.words))
         self._readers = readers_of(netlist)
-        self._inverted: dict[tuple[int, int], int] = {}
-        """Bits that are subtracted from others, by word and stage: a mask."""
         self._sums = dict[tuple[frozenset[WordRef], int], float]()
         """Look-up tables of sums, by operands and stage."""
         self._subtracts = False
@@ -82,8 +85,6 @@ class _Counted:
                 before = self._sums.get(terms, 0.0)
                 self._sums[terms], luts = max(before, luts), max(luts - before, 0.0)
             self.lut += luts
-            if cell.subtract and self._area.carries_apart:
-                self._invert(index, cell.b.word)
         elif isinstance(cell, cells.TernaryAdder):
             self.adders += 2
             self.lut += self._of_three(max(word.width + word.drop - cell.passed, 0), cell)
@@ -99,22 +100,42 @@ class _Counted:
         else:
             self._read(index, word, cell)
 
-    def _invert(self, index: int, subtracted: int) -> None:
-        """Note the bits of a word that word ``index`` subtracts, unless one look-up table of each computes them for it alone."""
-        low, width = 0, self._words[subtracted].width
-        while isinstance(cell := self._words[subtracted].cell, cells.View):
-            low += self._words[subtracted].drop
-            subtracted = cell.a
-        at_once = self._stages.stage[subtracted] == self._stages.stage[index]
-        logic = isinstance(cell, cells.Mux | cells.RomRead) and len(self._readers[subtracted]) == 1
-        if not (isinstance(cell, cells.Literal) or (logic and at_once)):
-            place = subtracted, self._stages.stage[index]
-            self._inverted[place] = self._inverted.get(place, 0) | ((1 << width) - 1) << low
+    def _computed(self, read: Read) -> Iterator[Read]:
+        """The same bits where they are computed: views, and those of one operand below a chain, are wires."""
+        word, low, high = read
+        cell, passed = self._words[word].cell, low
+        if self.absorbed.sources[word] != (word,):
+            passed = high
+        elif isinstance(cell, cells.AddSub):
+            passed = min(max(carry_start(cell) - self._words[word].drop, low), high)
+        for inner in reads(self._netlist, word, low, passed) if low < passed else []:
+            yield from self._computed(inner)
+        if passed < high:
+            yield Read(word, passed, high)
+
+    def _inverters(self) -> int:
+        """Bits that carries take inverted, but for those that look-up tables in the same stage compute for these alone."""
+        plain, inverted = defaultdict[int, int](int), defaultdict[tuple[int, int], int](int)
+        taken = [(Read(ref.word, 0, self._words[ref.word].width), False, -1) for ref in self._netlist.results]
+        for index in live_words(self._netlist):
+            cell, stage = self._words[index].cell, self._stages.stage[index]
+            subtracts = isinstance(cell, cells.AddSub) and cell.subtract
+            operands = [] if isinstance(cell, cells.View) else reads(self._netlist, index, 0, self._words[index].width)
+            taken += [(read, subtracts and read is operands[-1], stage) for read in operands]
+        for read, subtracted, stage in taken:
+            for word, low, high in self._computed(read):
+                mask, logic = (1 << high) - (1 << low), (cells.AddSub, cells.Mux, cells.RomRead)
+                at_once = self._stages.stage[word] == stage and isinstance(self._words[word].cell, logic)
+                if subtracted and not isinstance(self._words[word].cell, cells.Literal):
+                    inverted[word, stage] |= mask
+                if not (subtracted and at_once):
+                    plain[word] |= mask
+        return sum((mask & plain[word]).bit_count() for (word, _), mask in inverted.items())
 
     def shared(self) -> float:
         """The look-up tables that words share: of tables, of comparisons with constants, of bits that carries take inverted."""
         luts = float(self._subtracts * self._area.subtraction_luts)
-        luts += sum(mask.bit_count() for mask in self._inverted.values())
+        luts += self._inverters() if self._area.carries_apart else 0
         for tables in map(np.vstack, self._tables.values()):
             share = unlike_parts(tables, self._inputs, inverted=self._area.shares_parts) ** self._area.unlike_power
             luts += self._area.table(tables.shape[1].bit_length() - 1, len(tables)) * share
@@ -158,31 +179,42 @@ class _Counted:
         tops = [self._top(ref) for ref in (cell.a, cell.b)]
         if self._area.carries_apart:  # where both operands are constant the sum is the last carry
             top = word.width + word.drop if cell.subtract else min(word.width + word.drop, max(tops))
-            joined = self._chosen_bits(index) if min(tops) == 0 else 0
-            return max(top - max(carry_start(cell), word.drop) - joined, 0)
+            return max(top - max(carry_start(cell), word.drop) - self._chosen_bits(index), 0)
         if not self._area.constant_bits:
             return max(min(word.width + word.drop, *tops) - carry_start(cell), 0)
         self._subtracts |= cell.subtract
         return float(-(-bits // self._area.carry_bits) * self._area.carry_bits + self._area.chain_luts)
 
     def _chosen_bits(self, index: int) -> int:
-        """Bits of a sum with a constant that only one choice reads, whose look-up tables have room for them.
+        """Bits of a sum in the look-up tables of the only choice that reads them: one input of these is beside a carry's three.
 
-        Such a table has two conditions of the choice beside the bit of the other operand and the carry.
+        The outermost choice of a register between a sum and a constant is its set or reset.
         """
-        others, left, finals = 0, [index], set[int]()
-        while left:
-            place = left.pop()
-            for reader in self._readers[place]:
-                word = self._words[reader]
-                if isinstance(word.cell, cells.View) and place == index:
-                    others |= ((1 << word.width) - 1) << word.drop
-                elif self.absorbed.sources[reader] == (reader,):
-                    finals.add(reader)
+        others, chosen = 0, dict[int, int]()
+        views = {reader for reader in self._readers[index] if isinstance(self._words[reader].cell, cells.View)}
+        for source in (index, *views):
+            mask = ((1 << self._words[source].width) - 1) << (self._words[source].drop if source in views else 0)
+            for reader in {*self._readers[source]} - views:
+                cell = self._words[reader].cell
+                if isinstance(cell, cells.Mux) and source != cell.condition:
+                    chosen[reader] = chosen.get(reader, 0) | mask
                 else:
-                    left.append(reader)
-        chosen = len(finals) == 1 and self._read_at_once[index] and isinstance(self._words[min(finals)].cell, cells.Mux)
-        return max(self._words[index].width - others.bit_count(), 0) if chosen else 0
+                    others |= mask
+        choices = [*chosen]
+        while choices and self.absorbed.sources[choices[-1]] != (choices[-1],):
+            choices += self._readers[choices[-1]][:1]
+        if len(chosen) != 1 or self._stages.stage[choices[-1]] != self._stages.stage[index]:
+            return 0
+        first, last = (self._words[choice].cell for choice in (choices[0], choices[-1]))
+        if not isinstance(first, cells.Mux) or not isinstance(last, cells.Mux):
+            return 0
+        if not self._read_at_once[choices[-1]] and len(self._variables(last)) == 1:
+            choices.pop()
+        joined = choices and self.absorbed.inputs[choices[-1]] == _A_BIT_BY_ANOTHER
+        compared = isinstance(
+            self._words[first.condition].cell, cells.Comparator
+        )  # whose look-up table has more inputs
+        return (sum(chosen.values()) & ~others).bit_count() if joined and not compared else 0
 
     def _top(self, ref: WordRef) -> int:
         """The bit above which an operand is constant."""
@@ -193,7 +225,7 @@ class _Counted:
 
     def _choice(self, index: int, word: Word, cell: cells.Mux) -> float:
         """A choice; one of a constant is the reset of a register if nothing reads it before that."""
-        arms = [ref.word for ref in (cell.a, cell.b) if not isinstance(self._words[ref.word].cell, cells.Literal)]
+        arms = self._variables(cell)
         alone = not any(
             isinstance(self._words[arm].cell, cells.Mux) and self.absorbed.sources[arm] != (arm,) for arm in arms
         )
@@ -202,6 +234,10 @@ class _Counted:
         if len(arms) == 1 and self._chosen_again(index):
             return 1.0
         return float(word.width) * (1.0 if self.absorbed.inputs[index] else self._area.mux2_luts.per_bit)
+
+    def _variables(self, cell: cells.Mux) -> list[int]:
+        """The words that a choice is between but for constants."""
+        return [ref.word for ref in (cell.a, cell.b) if not isinstance(self._words[ref.word].cell, cells.Literal)]
 
     def _set_bits(self, index: int, word: Word, cell: cells.Mux) -> int:
         """The inverters of a register that a constant sets, where registers can only be cleared."""
