@@ -18,8 +18,6 @@ from bitsmith.dataflow.storage import addressed
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
-from bitsmith.devices.area import AreaModel
-from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.devices.delay import Line
 from bitsmith.estimate.figures import Cells, Shares, Size
 from bitsmith.estimate.reads import Mask, elements_read, share
@@ -73,7 +71,7 @@ class Count:
         self.bram = 0.0
         self.large = 0.0
         self.shares = Shares()
-        self._area, self._inputs = family.area, lut_inputs(family.delays)
+        self.area, self._inputs = family.area, lut_inputs(family.delays)
         self._sums, self._sums_choose = sums_share(family), family.delays.sums_choose
         self._blocks = blocks
 
@@ -100,24 +98,9 @@ class Count:
 
     def size(self) -> Size:
         """The totals."""
-        large = {self._area.large.name: round(self.large)} if self._area.large else {}
+        large = {self.area.large.name: round(self.large)} if self.area.large else {}
         lut, ff, dsp, adders, bram = map(round, (self.lut, self.ff, self.dsp, self.adders, self.bram))
         return Size(lut, ff, dsp, adders, bram, large, self.shares.by_layer)
-
-    @property
-    def area(self) -> AreaModel:
-        """The family's areas."""
-        return self._area
-
-    @property
-    def block(self) -> MultiplierBlock | None:
-        """The family's multiplier block."""
-        return self._area.block
-
-    @property
-    def choice_luts(self) -> float:
-        """Look-up tables of a bit that is one of two."""
-        return self._area.mux2_luts.per_bit
 
     def registered(self, program: Program, padded: Mapping[int, float], kept: int | None = None) -> None:
         """Count a program and the registers of its pipeline, ``kept`` if that is known.
@@ -136,21 +119,21 @@ class Count:
         """
         groups, steps, (n, m) = kind.groups, kind.steps, kind.tile
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
-        array = multipliers(kind, x, y, self._area.block)
+        array = multipliers(kind, x, y, self.area.block)
         live, rows = kind.weight_rows
         used, sums = 1 - padded, max(array.sums * (1 - padded) * live, 1)
         self.dsp += round(array.blocks * used * used_blocks(kind, array.pairs))
-        luts = self._area.multiplier(array.number, array.weight, array.wanted)[1]
+        luts = self.area.multiplier(array.number, array.weight, array.wanted)[1]
         self.lut += (array.luts + luts * lanes * n * m * rows) * used
         self.add(lanes * (sums - 1) * m, array.product)
         if steps > 1:
             self.accumulate(lanes * m, result)
         # There are registers after operands and weights, products and every second level of adders.
-        (_, unlike), block = kind.kept_bits, self._area.block
-        packs = self._area.block_registers if array.blocks else 0  # synthesis takes so many into blocks without chains
+        (_, unlike), block = kind.kept_bits, self.area.block
+        packs = self.area.block_registers if array.blocks else 0  # synthesis takes so many into blocks without chains
         alone = array.pairs is Pairs.NONE
         late, written = _late(n, array.chain), array.weight * n * m * kind.sets
-        in_blocks = bool(kind.loaded) or self._area.memory.takes_table(steps * groups, written)
+        in_blocks = bool(kind.loaded) or self.area.memory.takes_table(steps * groups, written)
         self.ff += lanes * m * result
         for each in late:
             more = self._outside(array, each, packed=array.pairs is Pairs.COLUMNS)
@@ -166,7 +149,7 @@ class Count:
         if kind.loaded:
             self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m * kind.sets))
         elif in_blocks:
-            self.bram += table_blocks(kind.table, self._area.memory)
+            self.bram += table_blocks(kind.table, self.area.memory)
         else:
             self.table(steps * groups, unlike)
 
@@ -175,8 +158,8 @@ class Count:
 
         Of two factors that are packed synthesis leaves the first one where it is: bits between them repeat a sign.
         """
-        inside = 2 if array.chain > 1 else self._area.block_registers * (array.blocks > 0 and array.pairs is Pairs.NONE)
-        if packed and array.chain > 1 and self._area.block_registers:
+        inside = 2 if array.chain > 1 else self.area.block_registers * (array.blocks > 0 and array.pairs is Pairs.NONE)
+        if packed and array.chain > 1 and self.area.block_registers:
             return 1 + max(late - inside, 0)
         return max(late + 1 - inside, 0)
 
@@ -193,7 +176,7 @@ class Count:
 
     def _row(self, number: int, bits: float) -> None:
         """So many registers in a row that nothing else reads."""
-        if 0 < self._area.shift_registers <= number:
+        if 0 < self.area.shift_registers <= number:
             self.lut += bits
         else:
             self.ff += number * bits
@@ -210,20 +193,16 @@ class Count:
     def control(self, depth: int, luts: float, ffs: int) -> None:
         """The counters of a FIFO of ``depth`` slots, and those of the process after it."""
         places = (depth - 1).bit_length() if depth > REGISTERS else 0
-        self.lut += max(self._area.counter_luts.at(2 * (depth.bit_length() + places)), 0) + luts
+        self.lut += max(self.area.counter_luts.at(2 * (depth.bit_length() + places)), 0) + luts
         self.ff += 2 * depth.bit_length() + ffs
 
     def places(self, bits: float) -> None:
         """Counters of so many bits that are added to and subtracted from what tables or other processes say."""
-        self.lut += bits * (self._area.counter_luts.per_bit + _UP_AND_DOWN)
+        self.lut += bits * (self.area.counter_luts.per_bit + _UP_AND_DOWN)
 
     def select(self, bits: float, chosen: float) -> None:
         """``chosen`` bits selected from ``bits`` bits."""
-        self._choose(self._area.choice_share, max(bits - chosen, 0.0))
-
-    def holds_pair(self, bits: float) -> bool:
-        """Return True if two slots of a FIFO are memory of look-up tables."""
-        return self._area.memory.holds_pair(bits)
+        self._choose(self.area.choice_share, max(bits - chosen, 0.0))
 
     def registers(self, words: int, bits: float) -> None:
         """The slots of a FIFO as registers, each filled from outside or from the one after it: a look-up table for each bit."""
@@ -233,7 +212,7 @@ class Count:
     def sweep(self, taken: Stream, axes: int, words: int, bits: float, column: int) -> None:
         """A memory of ``words`` tokens, read by counters along ``axes`` and by constants; ``bits`` of a token that is given."""
         width = (taken.tokens + words).bit_length()
-        self.lut += (_SWEEP_CHOICES.at(width) + _SWEEP_AXIS * axes) * self._area.mux2_luts.per_bit
+        self.lut += (_SWEEP_CHOICES.at(width) + _SWEEP_AXIS * axes) * self.area.mux2_luts.per_bit
         self.ff += _SWEEP_COUNTERS.at(width)
         places = 1 << (words - 1).bit_length()
         if not self.memory(Words.BY_ADDRESS, places, bits, column):  # which has a register of its own
@@ -248,7 +227,7 @@ class Count:
         Returns True if it has a register inside.
         """
         in_turn = kind is Words.IN_TURN
-        large = self._area.large if column and takes_block(words, bits, self._area.memory) else None
+        large = self.area.large if column and takes_block(words, bits, self.area.memory) else None
         if large is not None and large.ports == 1:
             shape = paired(words, round(bits)) if in_turn else (words, round(bits))
             self.large += large.count(*shape, column, beside)
@@ -258,30 +237,30 @@ class Count:
             self.large += large.count(words, bits, column, beside)
             # Of a row so many words are chosen from.
             places = large.shapes[0][1] // column // large.together(beside, column)
-            self.lut += beside * bits * (places // 2) * self.choice_luts
+            self.lut += beside * bits * (places // 2) * self.area.mux2_luts.per_bit
             self.ff += places.bit_length() - 1
         elif self._in_blocks(kind, words, bits):
-            self.bram += beside * self._area.memory.count(words, bits)
+            self.bram += beside * self.area.memory.count(words, bits)
         else:
-            self.lut += beside * self._area.memory_of_luts(words, bits * read)
-            self.ff += beside * words * bits * read if self._area.memory_words == 1 else 0
+            self.lut += beside * self.area.memory_of_luts(words, bits * read)
+            self.ff += beside * words * bits * read if self.area.memory_words == 1 else 0
             return False
         return True
 
     def _in_blocks(self, kind: Words, words: int, bits: float) -> bool:
-        declared = kind is Words.IN_TURN and takes_block(words, bits, self._area.memory)
-        return declared or self._area.prefers_blocks(words, bits)
+        declared = kind is Words.IN_TURN and takes_block(words, bits, self.area.memory)
+        return declared or self.area.prefers_blocks(words, bits)
 
     def together(self, kind: Words, words: int, bits: int) -> int:
         """Bits of a word of a memory that are in a cell, which keeps all of them if one is read."""
-        return bits if self._in_blocks(kind, words, bits) else self._area.memory_bits
+        return bits if self._in_blocks(kind, words, bits) else self.area.memory_bits
 
     def queue(self, words: int, bits: float, read: Mask, column: int, unlike: float) -> None:
         """The slots of a FIFO as a memory, with counters; one of blocks has a word beside it, which is shown if just put.
 
         Of its bits a share is ``unlike`` the others, of which registers hold each once.
         """
-        kept = share(read, self._area.memory_bits) * (unlike if self._area.memory_words == 1 else 1.0)
+        kept = share(read, self.area.memory_bits) * (unlike if self.area.memory_words == 1 else 1.0)
         inside = self.memory(Words.IN_TURN, words, bits, column, read=kept)
         self.ff += 2 * (words - 1).bit_length()
         if inside and not column:
@@ -303,26 +282,26 @@ class Count:
     def contents(self, rows: Sequence[int], width: int) -> None:
         """A constant table of ``rows`` of ``width`` bits, of which synthesis leaves out those that are the same in all."""
         differing = (reduce(or_, rows) ^ reduce(and_, rows)).bit_count()
-        block, address = self._area.memory, (len(rows) - 1).bit_length()
+        block, address = self.area.memory, (len(rows) - 1).bit_length()
         self.ff += differing * block.suits_table(len(rows) * width)  # it is read ahead, into a register
         if block.says_table(len(rows), width) or block.takes_table(len(rows), differing):
             self.bram += block.table_count(len(rows), width, differing)
         elif differing:
             words = np.array([rows], dtype=np.object_)
-            share = unlike(words, 0, address, width, self._inputs, self._area.unlike_power)[0]
-            self.lut += self._area.table(address, width) * share
+            share = unlike(words, 0, address, width, self._inputs, self.area.unlike_power)[0]
+            self.lut += self.area.table(address, width) * share
 
     def table(self, words: int, bits: float) -> None:
         """A constant table."""
-        if self._area.memory.takes_table(words, bits):
-            self.bram += self._area.memory.table_count(words, round(bits), bits)
+        if self.area.memory.takes_table(words, bits):
+            self.bram += self.area.memory.table_count(words, round(bits), bits)
         elif words > 1:
-            self.lut += self._area.table((words - 1).bit_length(), round(bits))
+            self.lut += self.area.table((words - 1).bit_length(), round(bits))
 
     def add(self, adders: float, width: float) -> None:
         """Additions of ``width`` bits; the carry's way out of a chain is not charged."""
         self.adders += adders
-        self.lut += adders * (width * self._area.adder_luts.per_bit + self._area.chain_luts)
+        self.lut += adders * (width * self.area.adder_luts.per_bit + self.area.chain_luts)
 
     def reduce(self, op: ops.Sum | ops.AMax, result: Stream) -> None:
         """The sum of tokens so far, or the greatest of them."""
@@ -336,7 +315,7 @@ class Count:
         self.lut += 0 if self._sums_choose else count * width
 
     def _choose(self, count: float, width: float) -> None:
-        self.lut += count * width * self._area.mux2_luts.per_bit
+        self.lut += count * width * self.area.mux2_luts.per_bit
 
     def greater(self, count: float, width: float) -> None:
         """The greater of two words of ``width`` bits."""
@@ -344,7 +323,7 @@ class Count:
         self._choose(count, width)
 
     def _compare(self, count: float, width: float) -> None:
-        self.lut += count * width * self._area.comparator_luts.per_bit
+        self.lut += count * width * self.area.comparator_luts.per_bit
 
     def _compare_constants(self, program: Program, operand: int, count: float, repeats: float) -> None:
         """``count`` comparisons of the elements of ``operand``, each of which may be in many places, with constants."""
@@ -352,7 +331,7 @@ class Count:
         while isinstance(words.op, ops.Broadcast | ops.Reshape):
             words = program.nodes[words.args[0]]
         number = min(words.type.size * repeats, count)
-        self.lut += number * self._area.comparisons(count / number, _mean_width(words.type))
+        self.lut += number * self.area.comparisons(count / number, _mean_width(words.type))
 
     def _node(self, node: Node, program: Program, repeats: float, padded: float) -> None:
         op, args = node.op, program.types(node.args)
@@ -396,7 +375,7 @@ class Count:
             case ops.AMax():
                 self.greater(args[0].size * repeats - size, width)
             case ops.Table():
-                luts, blocks = table_area(op, args[0], node.type, repeats, self._area, self._inputs)
+                luts, blocks = table_area(op, args[0], node.type, repeats, self.area, self._inputs)
                 self.lut, self.bram = self.lut + luts, self.bram + blocks
             case ops.Cast():
                 follows_add = isinstance(program.nodes[node.args[0]].op, ops.Add | ops.Max)
@@ -415,10 +394,10 @@ class Count:
             self.add(int(np.count_nonzero(by_block)) * positions, _mean_width(y))
             weights = weights - by_block
         adders, width = adders_of(replace(op, weights=weights), x, y, self._sums)
-        self.add(adders * positions, width * (self._area.bit_sums / self._sums if x.max_width == 1 else 1.0))
+        self.add(adders * positions, width * (self.area.bit_sums / self._sums if x.max_width == 1 else 1.0))
 
     def _products(self, x: TensorType, y: TensorType, count: float) -> None:
-        blocks, luts = self._area.multiplier(max(x.max_width, 1), max(y.max_width, 1))
+        blocks, luts = self.area.multiplier(max(x.max_width, 1), max(y.max_width, 1))
         self.dsp += blocks * count
         self.lut += luts * count
 

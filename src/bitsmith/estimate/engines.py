@@ -30,7 +30,7 @@ def walk_ns(kind: Engine, delays: DelayModel) -> float:
 def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> None:
     """The rows of multipliers with their registers, counters and addresses, and all memories; not the token functions."""
     total, bias, chosen = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
-    area, choice = count.area, count.choice_luts
+    area, choice = count.area, count.area.mux2_luts.per_bit
     number, positions, lanes = kind.number_bits, kind.positions, kind.lanes * kind.positions
     blocks, luts = area.multiplier(number, kind.weight_bits, total)
     own = lane_multipliers(kind, area.block)

@@ -286,7 +286,7 @@ def _count_states(count: Count, kind: Scan, read: Sequence[Mask]) -> None:
     bits = sum(int(width[mask].sum()) for width, mask in zip(widths, read[: kind.states], strict=True))
     steps = kind.steps.bit_length()
     count.ff += bits + steps + 1 + (kind.kept > 0)
-    count.lut += bits * count.choice_luts + steps
+    count.lut += bits * count.area.mux2_luts.per_bit + steps
 
 
 def _count_process(
@@ -364,8 +364,8 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     count.ff += wiring.network.processes[number].slice(operand) * (round(held) + _SLICE_FLAGS)
     if depth == REGISTERS and wiring.network.refills(number, operand):
         depth = 1
-    count.control(depth, *_control(wiring.network.processes[number], operand, count.block))
-    if depth > REGISTERS or (depth == REGISTERS and not repeats(wires) and count.holds_pair(held)):
+    count.control(depth, *_control(wiring.network.processes[number], operand, count.area.block))
+    if depth > REGISTERS or (depth == REGISTERS and not repeats(wires) and count.area.memory.holds_pair(held)):
         count.queue(depth, round(held), read, column, distinct(wires) / max(stored(wires), distinct(wires), 1e-9))
     else:
         count.registers(depth, bits * distinct(wires) * share(read))
