@@ -308,6 +308,19 @@ def test_tables_of_ice40_give_bits_inverted_that_are_only_subtracted() -> None:
     assert luts_of(builder, plain, ICE40) == 19 + 9 + 10
 
 
+@pytest.mark.parametrize(
+    ("relation", "before", "after"), [(Relation.GE, 13, 24), (Relation.LT, 13, 24), (Relation.GT, 24, 13)]
+)
+def test_comparisons_of_ice40_invert_what_they_subtract(relation: Relation, before: int, after: int) -> None:
+    """Yosys makes so many cells of a comparison of 12 bits with a choice, and of the choice with these, and 12 without it."""
+    builder = ProgramBuilder()
+    chosen = builder.input("c", (1,), FixedFormat(False, 1, 0))
+    x, y, z = (builder.input(name, (1,), FixedFormat(True, 12, 0)) for name in "xyz")
+    choice = builder.apply(Select(), chosen, y, z)
+    for operands, luts in (((x, choice), before), ((choice, x), after), ((x, y), 12)):
+        assert luts_of(builder, builder.apply(Compare(relation), *operands), ICE40) == pytest.approx(luts, abs=1)
+
+
 @pytest.mark.parametrize("family", [ICE40, ECP5, ULTRASCALE_PLUS], ids=repr)
 def test_bits_of_small_tables_that_are_alike_are_one(family: Family) -> None:
     """Bits that are constant, or those of the address, take none."""

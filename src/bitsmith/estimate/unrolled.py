@@ -119,8 +119,10 @@ class _Counted:
         taken = [(Read(ref.word, 0, self._words[ref.word].width), False, -1) for ref in self._netlist.results]
         for index in live_words(self._netlist):
             cell, stage = self._words[index].cell, self._stages.stage[index]
-            subtracts = isinstance(cell, cells.AddSub) and cell.subtract
             operands = [] if isinstance(cell, cells.View) else reads(self._netlist, index, 0, self._words[index].width)
+            compares = isinstance(cell, cells.Comparator) and cell.predicate in (Predicate.LT, Predicate.GE)
+            subtracts = isinstance(cell, cells.AddSub) and cell.subtract
+            subtracts |= compares and len(operands) > 1 and not self.absorbed.inputs[index]
             taken += [(read, subtracts and read is operands[-1], stage) for read in operands]
         for read, subtracted, stage in taken:
             for word, low, high in self._computed(read):
@@ -134,8 +136,7 @@ class _Counted:
 
     def shared(self) -> float:
         """The look-up tables that words share: of tables, of comparisons with constants, of bits that carries take inverted."""
-        luts = float(self._subtracts * self._area.subtraction_luts)
-        luts += self._inverters() if self._area.carries_apart else 0
+        luts = float(self._inverters() if self._area.carries_apart else self._subtracts * self._area.subtraction_luts)
         for tables in map(np.vstack, self._tables.values()):
             share = unlike_parts(tables, self._inputs, inverted=self._area.shares_parts) ** self._area.unlike_power
             luts += self._area.table(tables.shape[1].bit_length() - 1, len(tables)) * share
@@ -211,10 +212,10 @@ class _Counted:
         if not self._read_at_once[choices[-1]] and len(self._variables(last)) == 1:
             choices.pop()
         joined = choices and self.absorbed.inputs[choices[-1]] == _A_BIT_BY_ANOTHER
-        compared = isinstance(
-            self._words[first.condition].cell, cells.Comparator
-        )  # whose look-up table has more inputs
-        return (sum(chosen.values()) & ~others).bit_count() if joined and not compared else 0
+        # The look-up table of a comparison has more inputs.
+        if not joined or isinstance(self._words[first.condition].cell, cells.Comparator):
+            return 0
+        return (sum(chosen.values()) & ~others).bit_count()
 
     def _top(self, ref: WordRef) -> int:
         """The bit above which an operand is constant."""
@@ -259,8 +260,10 @@ class _Counted:
             self._compared[cell.a.word].append(index)
         else:
             width = max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b))
-            equal = cell.predicate in (Predicate.EQ, Predicate.NE)
-            self.lut += self._area.equality(width, self._inputs) if equal else self._area.comparator(width)
+            if cell.predicate in (Predicate.EQ, Predicate.NE):
+                self.lut += self._area.equality(width, self._inputs)
+            else:  # the bits that are inverted are counted apart
+                self.lut += self._area.comparator(0 if self._area.carries_apart else width)
 
     def _in_sum(self, index: int, address: int) -> bool:
         """Return True if a table is in the look-up tables of the chain that reads it, which take its other operand, too."""
