@@ -10,7 +10,9 @@ import pytest
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder
-from tests.mapping.test_engines import FORMAT, made, shared
+from bitsmith.mapping.builder import builder_of
+from bitsmith.mapping.engine.engines import regions_of
+from tests.mapping.test_engines import FORMAT, made, perceptron, shared
 
 
 def test_one_engine_of_two_that_lacks_cycles_is_refused() -> None:
@@ -35,3 +37,10 @@ def test_one_engine_of_two_that_lacks_cycles_is_refused() -> None:
     last_two(named)
     with pytest.raises(UnsupportedError):
         last_two(named - 1)
+
+
+def test_functions_of_sums_are_made_once_whatever_cycles_there_are() -> None:
+    program = perceptron((24, 32, 24, 8))
+    (slow,), (fast,) = (regions_of(builder_of(program, shared(program, factor))) for factor in (9999, 300))
+    assert slow.row != fast.row
+    assert slow.function() is fast.function()

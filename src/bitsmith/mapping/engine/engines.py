@@ -7,7 +7,7 @@ of them. The engine has as few multipliers as that allows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import mul
@@ -53,19 +53,15 @@ _ABREAST = 2
 class Region:
     """Units that share an engine with a ``row`` of multipliers, if there are ``cycles`` for it; ``needed`` with the best.
 
-    Steps follow after ``gap`` cycles.
+    Steps follow after ``gap`` cycles. The ``function`` of sums is made once, however many multipliers there are.
     """
 
     units: tuple[Unit, ...]
+    function: Callable[[], TokenFunction]
     row: Row | None
     cycles: int
     needed: int
     gap: int
-
-    @property
-    def source(self) -> NodeId:
-        """Operand of the engine."""
-        return self.units[0].sources[0]
 
     @property
     def result(self) -> NodeId:
@@ -78,21 +74,23 @@ class Region:
 
 
 @lately(2)
-def _units(program: Program, directives: Directives) -> list[Unit]:
-    return units_of(DataflowBuilder(program, directives))
+def _shared(program: Program, directives: Directives) -> list[tuple[tuple[Unit, ...], Callable[[], TokenFunction]]]:
+    """The longest parts of the program that can share an engine, with their functions."""
+    builder, parts = DataflowBuilder(program, directives), list[tuple[Unit, ...]]()
+    left = units_of(builder)
+    while left:
+        longest = _longest(builder, left)
+        parts += [tuple(longest)] if sum(unit.is_product for unit in longest) >= _LEAST_PRODUCTS else []
+        left = [unit for unit in left if unit not in (longest or left[:1])]
+    return [(units, cache(partial(token_function, units))) for units in parts]
 
 
 def regions_of(builder: DataflowBuilder) -> list[Region]:
-    """Longest parts of the program that can share an engine; their units are the same whatever reuse factors there are."""
+    """Parts of the program that share an engine; their units are the same whatever reuse factors there are."""
     if not builder.directives.engine:
         return []
-    left, regions = _units(builder.program, replace(builder.directives, reuse={})), list[Region]()
-    while left:
-        longest = _longest(builder, left)
-        if sum(unit.is_product for unit in longest) >= _LEAST_PRODUCTS:
-            regions.append(_region(builder, longest))
-        left = [unit for unit in left if unit not in (longest or left[:1])]
-    return regions
+    shared = _shared(builder.program, replace(builder.directives, reuse={}))
+    return [_region(builder, units, function) for units, function in shared]
 
 
 def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
@@ -116,7 +114,7 @@ def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
     return chosen[:longest]
 
 
-def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
+def _region(builder: DataflowBuilder, units: tuple[Unit, ...], function: Callable[[], TokenFunction]) -> Region:
     directives = builder.directives
     cycles = max(
         directives.reuse_factor(unit.name) * (1 if directives.parallel else unit.windows)
@@ -146,7 +144,7 @@ def _region(builder: DataflowBuilder, units: Sequence[Unit]) -> Region:
         fitting = [row for row in least if taken[row] <= cycles]
     held = cache(partial(_can_hold, builder, units))
     row = next((row for row in fitting if held(row.banks, row.parts)), next(iter(fitting), None))
-    return Region(tuple(units), row, cycles, min(taken.values()), gap)
+    return Region(units, function, row, cycles, min(taken.values()), gap)
 
 
 def _held(builder: DataflowBuilder, units: Sequence[Unit], rows: Sequence[Row]) -> tuple[Sequence[Row], int]:
@@ -187,13 +185,13 @@ def _in_parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple
 
 def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: float | None) -> StepId:
     """The engine of ``region``, as the step that has its result; ``rate`` is its own of `weights_rates`."""
-    units, source = region.units, region.source
+    units, source = region.units, region.units[0].sources[0]
     kind, parts = element(builder.program.nodes[source].type), in_parts(builder, units, row.parts)[0].parts
     operand = narrow(builder, source, 1, ()) if parts[1] == 1 else across(builder, source, parts[1])
     if np.any(builder.stream(operand).token.frac != kind.frac):
         broad = (np.broadcast_to(part, (parts[1],)) for part in parts_of(kind))
         operand = builder.cast_to(operand, TensorType.of((parts[1],), *broad))
-    function = token_function(units)
+    function = region.function()
     engine = engine_of(builder, region, row, function, function.biases, fed=rate is not None)
     shape = builder.shape(region.result)
     result = Stream((math.prod(shape),), units[-1].kind)

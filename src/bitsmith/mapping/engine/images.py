@@ -15,7 +15,7 @@ from bitsmith.ir.types import Ints
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import Region, engine_of, engines
-from bitsmith.mapping.engine.function import biases_of, token_function
+from bitsmith.mapping.engine.function import biases_of
 from bitsmith.mapping.engine.rows import Row
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit
@@ -60,7 +60,7 @@ def _differ(own: ops.Op, other: ops.Op) -> bool:
 
 def _words(builder: DataflowBuilder, region: Region, row: Row, others: Region) -> Ints:
     """The words of an engine for units of the same functions."""
-    function = token_function(region.units)
+    function = region.function()
     engine = engine_of(builder, region, row, function, function.biases, fed=True)
     for own, other in zip(region.units, others.units, strict=True):
         same = np.array_equal(own.fracs, other.fracs) and frac_of(own.kind) == frac_of(other.kind)
