@@ -67,8 +67,7 @@ class Wiring:
     def of_parts(self, number: int) -> Wires:
         """The wires of the flat elements of the parts that a width converter makes of a token."""
         parts = self.of_operand(number).reshape(-1, self.network.processes[number].results[0].token.size)
-        _, same = np.unique(parts, axis=1, return_inverse=True)
-        return np.where(np.all(parts < 0, axis=0), -1, same.ravel())
+        return np.where(np.all(parts < 0, axis=0), -1, numbered(parts))
 
     def of_products(self, number: int, program: Program) -> dict[int, float]:
         """The share of zeros of the padding in the operand of each product of a token function, by node."""
@@ -102,6 +101,12 @@ class Wiring:
         return of_nodes
 
 
+def numbered(parts: Wires) -> Wires:
+    """Numbers of the columns of ``parts``, the same for those that are alike."""
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(column.tobytes(), len(numbers)) for column in parts.T], dtype=np.int64)
+
+
 def _computed(op: ops.Elementwise, args: Sequence[tuple[Wires, TensorType]], shape: tuple[int, ...]) -> Wires:
     """Numbers of the results of an op, the same where they are computed alike from the same wires."""
 
@@ -118,7 +123,7 @@ def _computed(op: ops.Elementwise, args: Sequence[tuple[Wires, TensorType]], sha
             each = op.values.shape[:-1]
             alike += map(over, (np.arange(math.prod(each)).reshape(each), op.frac))
     numbers = [np.unique(part, return_inverse=True)[1] for part in alike]
-    return np.unique(np.stack(numbers), axis=1, return_inverse=True)[1].ravel()
+    return numbered(np.stack(numbers))
 
 
 def places_in_source(program: Program, index: int) -> tuple[Node, Wires]:

@@ -22,7 +22,6 @@ from bitsmith.mapping.folding import weights_of
 
 _MEMORY = "memory blocks"
 
-
 _NAMED = 4
 """Layers with weights from outside that are worth a remedy."""
 

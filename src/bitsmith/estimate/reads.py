@@ -39,6 +39,8 @@ def share(read: Mask, together: int = 1) -> float:
 
 def _stored(read: Mask, stream: Stream, together: int) -> Mask:
     """The elements of a token that a memory keeps which has so many bits ``together`` in a cell."""
+    if together == 1 or read.all():
+        return read
     widths = np.broadcast_to(stream.token.width, stream.token.shape).ravel()
     elements, cells = np.repeat(np.arange(widths.size), widths), np.arange(widths.sum()) // together
     kept = read.copy()

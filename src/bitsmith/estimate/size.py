@@ -33,7 +33,7 @@ from bitsmith.dataflow.kinds import (
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Fifo, fifos
 from bitsmith.dataflow.timing import is_monotone, reorder_rows
-from bitsmith.dataflow.wires import Wiring, distinct, repeats, stored
+from bitsmith.dataflow.wires import Wiring, distinct, numbered, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.estimate.copies import beside_its_operands, wiring_of_circuits
@@ -350,7 +350,7 @@ def _count_process(
 def _choices(wiring: Wiring, number: int) -> tuple[float, float]:
     """The shares of a token and of its parts that a width converter chooses from and gives: what is alike once, no zeros."""
     parts = wiring.of_operand(number).reshape(-1, wiring.network.processes[number].results[0].token.size)
-    there = np.unique(parts, axis=1) >= 0
+    there = parts[:, np.unique(numbered(parts), return_index=True)[1]] >= 0
     return np.count_nonzero(there) / parts.size, np.count_nonzero(there.any(axis=0)) / parts.shape[1]
 
 

@@ -246,10 +246,6 @@ class Matrix:
         luts += _AREA.memory_luts * -(-min(words, 4 * _AREA.memory_words) // _AREA.memory_words) * size * self.operand
         return luts + area_of_regrouping(have, size, self.operand)
 
-    def area_of_window(self) -> float:
-        """The registers of a window, and of the FIFO after it."""
-        return 2 * self.n * self.operand
-
     def _operands(self, folding: Folding, lanes: int) -> float:
         """The FIFO of the operand, the selection of one position after another, and of the parts of those."""
         bits, held = (number * self.n * self.operand for number in (self.vectors, lanes))

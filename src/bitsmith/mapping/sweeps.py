@@ -211,7 +211,7 @@ def choose_tiles(
         return best  # in groups, products are not folded otherwise
     # Positions that are made in parts are gathered before wide products; those of a vector are multiplied as they come.
     gathered = have < windows.channels and builder.node_stream(windows.node).tokens == math.prod(windows.grid)
-    held = matrix.area_of_window() if windows.moves or gathered else 0.0
+    held = 2 * matrix.n * matrix.operand if windows.moves or gathered else 0.0  # by a window, and by the FIFO after it
     return best if area(best) < matrix.area(choose_folding(matrix, cycles, style)) + held else None
 
 
