@@ -214,6 +214,9 @@ PLACES: dict[str, onnx.ModelProto] = {
         {"d": np.array(4), "v": np.array([-1.0, 2.0])},
         types={"x": np.int64},
     ),
+    "one-hot of fractions": graph(
+        [node("OneHot", "x d v", "y")], {"x": [N, 5]}, "y", {"d": np.array(4.0), "v": np.array([0.0, 1.0])}
+    ),
     "last extreme": graph(
         [node("Sign", "x", "s"), node("ArgMax", "s", "y", axis=1, select_last_index=1, keepdims=0)], {"x": [N, 5]}, "y"
     ),
