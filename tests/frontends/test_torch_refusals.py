@@ -94,6 +94,7 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "order of a norm": (lambda x: x.norm(p=3, dim=1), "order 3"),
     "softplus of nothing": (nn.Softplus(beta=0.0), "accepted: a positive beta"),
     "softplus of less": (nn.Softplus(beta=-1.0), "accepted: a positive beta"),
+    "celu of less": (nn.CELU(-1.0), "accepted: a positive alpha"),
     "data": (lambda x: x.sum() if bool(x.sum() > 0) else x, "torch.export cannot"),
 }
 

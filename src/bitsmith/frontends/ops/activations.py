@@ -97,7 +97,9 @@ def elu(build: Builder, x: Value, alpha: float = 1.0, scale: float = 1.0) -> Val
 
 
 def celu(build: Builder, x: Value, alpha: float = 1.0) -> Value:
-    """``max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)``."""
+    """``x`` from 0 on, ``alpha * (exp(x / alpha) - 1)`` below."""
+    if alpha <= 0.0:
+        raise UnsupportedError(f"celu of alpha {alpha:g}", accepted="a positive alpha")
     return build.emit(Activation("celu", alpha), x)
 
 
