@@ -97,11 +97,9 @@ class Alerts:
             self._tell_fractions(op.name, batch) or self._tell_no_rows(op.name, batch)
             for op, batch in zip(emulator.inputs, batches, strict=True)
         ]
-        rejected = {
-            op.name for op, found in zip(emulator.inputs, wrong, strict=True) if found and op.name in self._declared
-        }
-        counts = {op: count for op, count in zip(emulator.inputs, outside, strict=True) if op.name not in self._limited}
-        counts = {op: count for op, count in counts.items() if count and op.name not in rejected}
+        told = {op.name for op, found in zip(emulator.inputs, wrong, strict=True) if found}
+        exempt = self._limited | told & self._declared
+        counts = {op: n for op, n in zip(emulator.inputs, outside, strict=True) if n and op.name not in exempt}
         if not counts or not (
             self._network is None
             or any(op.name in self._declared for op in counts)
@@ -109,9 +107,10 @@ class Alerts:
         ):
             return any(wrong)
         for op, count in counts.items():
+            remedy = "" if op.name in self._declared else "; give such samples as calibration, or the input a precision"
             warnings.warn(
                 f"input {op.name!r}: {count} values lie outside {input_range(op)}; "
-                f"{op.overflow.value} applies ({input_format(op)})",
+                f"{op.overflow.value} applies ({input_format(op)}){remedy}",
                 InputRangeWarning,
                 stacklevel=users_line(),
             )
