@@ -93,6 +93,25 @@ def test_a_code_that_flips_in_one_of_a_thousand_samples_is_told(at: int) -> None
         model.predict(x)
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["unknown", "calibrated"])
+def test_few_bits_that_are_too_few_for_inputs_of_another_scale_are_told(known: bool) -> None:
+    """Formats of generated inputs, though 8 bits do for these: of the scale that is theirs, the same bits are right."""
+    rng = np.random.default_rng(3)
+    nodes = [node("MatMul", "x v", "h"), node("Tanh", "h", "t"), node("MatMul", "t w", "y")]
+    stored = {
+        "v": rng.normal(0.0, 0.3, (8, 8)).astype(np.float32),
+        "w": rng.normal(0.0, 0.3, (8, 2)).astype(np.float32),
+    }
+    x = rng.normal(0.0, 1.0, (64, 8))
+    model = convert(graph(nodes, {"x": ("n", 8)}, "y", stored), bits=8, calibration=x / 10.0 if known else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(x / 10.0 if known else x)
+    if not known:
+        with pytest.warns(FidelityWarning, match="give samples of that scale as calibration, or input 'x' a precision"):
+            model.predict(x / 10.0)
+
+
 @pytest.mark.parametrize(("samples", "looked_at"), [(1, 1), (128, 128), (1024, 1024), (1025, 513), (9000, 1000)])
 def test_of_many_samples_some_all_over_are_compared(compared: list[int], samples: int, looked_at: int) -> None:
     _look(Predictions(_network(3), calibrated=False), np.random.default_rng(0).uniform(-1.0, 1.0, (samples, 3)))

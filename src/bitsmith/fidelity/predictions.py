@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.fidelity.budgets import allowance, budgets, excused
-from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Deviating, Expected, apart, deviating, float_outputs
+from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Deviating, Expected, Tolerance, apart, deviating, float_outputs
 from bitsmith.fidelity.thresholds import Thresholds
 from bitsmith.fidelity.ties import decides
 from bitsmith.ir.ops import Input
@@ -40,6 +40,9 @@ _MORE_BITS = 4
 
 _SMALLER = 4.0
 """Times by which inputs are smaller that are looked at again."""
+
+_UNKNOWN = 2.0**-13
+"""Mean error for inputs of which a conversion knew nothing: some four times what a budget costs those like the generated ones."""
 
 
 def most_compared(network: Network, *, every: bool) -> int:
@@ -73,8 +76,7 @@ class Predictions:
 
     def __init__(self, network: Network, *, calibrated: bool) -> None:
         self.network, self.calibrated = network, calibrated
-        every = not calibrated or any(decides(node.layer) for node in network.nodes)
-        self._most = most_compared(network, every=every)
+        self._most = most_compared(network, every=not calibrated or any(decides(node.layer) for node in network.nodes))
         self._magnitudes: list[float] = []
         self._seen: list[tuple[list[Floats], list[Floats]]] = []
         self._count = self._due = 0
@@ -159,8 +161,9 @@ class Predictions:
         return any(0.0 < size < known / _SMALLER for size, known in pairs) or not self._magnitudes
 
     def _compared(self, inputs: list[Floats], found: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
+        tolerance = Tolerance(mean=math.inf if self.calibrated else _UNKNOWN)
         more = float_outputs_beside(self.network, inputs)
-        worst = deviating(Expected.of(self.network, inputs), found, more)
+        worst = deviating(Expected.of(self.network, inputs), found, more, tolerance)
         return (worst, inputs) if worst.wrong else None
 
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:

@@ -29,11 +29,13 @@ class Tolerance:
     Attributes:
         error: that of a single value, as a share of its output's range.
         share, few: the share of values, and the number of them, that may exceed it where a layer jumps, or rounds itself.
+        mean: the mean error where nothing jumps, which that of fewer bits may be as many times as their steps are.
     """
 
     error: float = 0.01
     share: float = 0.0
     few: int = 0
+    mean: float = math.inf
 
     def many(self, distances: Floats, size: float) -> bool:
         """True if more of the ``distances`` than may be are more than the error of a range of ``size``."""
@@ -117,8 +119,7 @@ def shaken(network: Network, inputs: Sequence[Floats], seed: int = 0) -> list[Fl
 def _beside(x: Floats, share: Floats) -> Floats:
     """Numbers that differ by a ``share`` of them, in single precision where they are."""
     near = x * (1.0 + share)
-    single = near.astype(np.float32)
-    return np.where(x == x.astype(np.float32), single, near)
+    return np.where(x == x.astype(np.float32), near.astype(np.float32), near)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,8 +208,9 @@ def _deviating(expected: Expected, number: int, output: Floats, span: Span, tole
     off = deviation(wanted, output, size)
     before = expected.network.ancestors([name])
     drowned = off.error > LEAST_ERROR and (signal_to_noise(wanted, off.error, size) or 0.0) < LEAST_SNR_DB
-    if excused(before) or allowance(before) > 1.0:
-        return Deviating(name, off.error, off.worst, drowned)
+    if (few := math.inf if excused(before) else allowance(before)) > 1.0:
+        coarse = off.error > tolerance.mean * few and not any(node.layer.jumps for node in before)
+        return Deviating(name, off.error, off.worst, drowned or coarse)
     wrong = off.worst > tolerance.error
     if wrong and any(map(decides_anew, before)):
         wrong = _SPIKES.many(np.abs(output - wanted), size)
