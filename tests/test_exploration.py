@@ -393,6 +393,14 @@ def test_the_page_and_the_picture_are_whole(model: Path, tmp_path: Path) -> None
     assert len(picture.findall(".//{*}circle/{*}title")) == len(found.points)
 
 
+def test_data_that_are_not_given_are_missed_aloud(model: Path) -> None:
+    x, bits = np.random.default_rng(0).uniform(-1, 1, (64, 6)), {"weight_bits": (8,), "result_bits": (8,)}
+    assert "formats and scores are those of generated inputs" in explore(model, **bits).verdict
+    assert "formats are those of generated inputs" in explore(model, test=x, **bits).verdict
+    assert "generated" not in explore(model, calibration=x, **bits).verdict
+    assert "generated" not in explore("x + y", inputs={"x": (-1, 1), "y": (0, 1)}, **bits).verdict
+
+
 def test_what_layers_say_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds of formulas take seconds."""
     asked: list[object] = []

@@ -226,7 +226,8 @@ def test_predict(project: Path, inputs: Path, tmp_path: Path) -> None:
     values = _json("predict", DIGITS, inputs, "--config", MODELS / "digits.config.json", "--no-check")["values"]
     assert values == {"output_softmax": np.asarray(expected).tolist()}
     shown = _run("predict", project, inputs)
-    assert "... and 10 more" in shown.stdout and "20 samples" in shown.stdout
+    assert "... and 10 more" in shown.stdout and "20 samples" in shown.stdout and not shown.stderr
+    assert "note: No calibration data" in _run("predict", DIGITS, inputs).stderr
 
 
 @pytest.mark.slow

@@ -253,7 +253,7 @@ def predict(
         from bitsmith.emulate.batches import read_array
 
         with terminal.working("computing"):
-            model, x = model_of(options), read_array(inputs)
+            model, x = model_of(options, terminal), read_array(inputs)
             started = time.perf_counter()
             found = model.predict(x)
             seconds = time.perf_counter() - started
@@ -291,7 +291,7 @@ def profile(
         from bitsmith.emulate.batches import read_array
 
         with terminal.working("drawing"):
-            model = model_of(options)
+            model = model_of(options, terminal)
             x = None if inputs is None else read_array(inputs)
             names = ("weights", "weights-in-the-circuit", "results", "results-in-the-circuit")
             drawn = profiling.numerical(hls_model=model, X=x, plot=kind)
@@ -315,17 +315,21 @@ def plot(
         from bitsmith.utils import plot_model
 
         with terminal.working("drawing"):
-            plot_model(model_of(options), str(output), show_shapes=True, show_layer_names=True, show_precision=True)
+            plot_model(
+                model_of(options, terminal), str(output), show_shapes=True, show_layer_names=True, show_precision=True
+            )
         terminal.show({"written": str(output)}, Text(f"Written: {output}"))
 
 
-def model_of(options: ModelOptions) -> Model:
-    """The model of a project folder, or the one that the options ask for."""
+def model_of(options: ModelOptions, terminal: Terminal) -> Model:
+    """The model of a project folder, or the one that the options ask for, with what its conversion notes."""
     from bitsmith.cli.request import Request
 
     if options.file is not None and options.file.is_dir():
         return saved_model(options.file)
-    return Request.of(options).conversion().model()
+    model = Request.of(options).conversion().model()
+    terminal.note(model.notes)
+    return model
 
 
 def saved_model(project: Path) -> Model:

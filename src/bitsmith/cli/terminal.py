@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
@@ -44,6 +44,11 @@ class Terminal:
             return
         for renderable in renderables:
             self.out.print(renderable, soft_wrap=isinstance(renderable, Text))
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Notes on a result, on standard error; silent for machines."""
+        for text in () if self.as_json else notes:
+            self.err.print(Text(f"note: {text}"), soft_wrap=True)
 
     def fail(self, found: Mapping[str, str], message: str) -> None:
         """An error: a message, and for machines its parts."""

@@ -25,7 +25,7 @@ from bitsmith.errors import CapacityError, ConfigError, InputDataError, Unsuppor
 from bitsmith.errors.remedies import OPEN, given, in_python, remedy
 from bitsmith.estimate.needs import needs, packed_luts
 from bitsmith.fidelity.bounds import bounds
-from bitsmith.fidelity.samples import samples as picked
+from bitsmith.fidelity.samples import samples, without_data
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.fidelity.words import in_words
 from bitsmith.frontends.frameworks import AnyModel
@@ -83,6 +83,7 @@ class Exploration(Shown):
         users: the user's configuration, without bits.
         calls: texts that lead to a circuit, by heading, for the page.
         decided: no bits make another circuit, as of a model whose quantizers decide all types.
+        assumed: what took the place of data that were not given, as a sentence; empty where none were needed.
     """
 
     points: tuple[Point, ...]
@@ -92,6 +93,7 @@ class Exploration(Shown):
     users: Mapping[str, object]
     calls: Callable[[Point], Mapping[str, str]] | None = None
     decided: bool = False
+    assumed: str = ""
     _words: tuple[_Words, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -147,8 +149,9 @@ class Exploration(Shown):
         score = f"{self.yardstick.text(best.scores)} {self.yardstick.kinds}"
         reference = self.yardstick.references
         float_model = f" (the float model {reference})" if reference else ""
+        beside = f". {self.assumed}" if self.assumed else ""
         far = "" if best.loss <= LOSS else "; no circuit that fits is within a percent of the float model"
-        return f"{best.text}: {score}{float_model} in {self.takes(best)}{far}"
+        return f"{best.text}: {score}{float_model} in {self.takes(best)}{far}{beside}"
 
     def takes(self, point: Point) -> str:
         """Area and speed of a point in words."""
@@ -381,7 +384,8 @@ def explored(
         tell(f"explore: {point.bits}: {len(circuits)} circuits; {len(grid.bits)} pairs of bits to try")
     part = model.target.known_part
     decided = len(grid.bits) > 1 and len(circuits) == 1
-    return Exploration(tuple(circuits), model.network.name, part, yardstick, configuration, calls, decided)
+    assumed = without_data(model.network, source.calibration, tests.data)
+    return Exploration(tuple(circuits), model.network.name, part, yardstick, configuration, calls, decided, assumed)
 
 
 def with_open_bits(conversion: Conversion, where: str, instead: str) -> tuple[Model, Source]:
@@ -411,7 +415,7 @@ def yardstick_of(model: Model, tests: Tests, calibration: Samples | None) -> Yar
     assert model.source is not None
     network, data = model.source.network, calibration if tests.data is None else tests.data
     if data is None:
-        return Yardstick.of(network, picked(network, None))
+        return Yardstick.of(network, samples(network, None))
     batches, labels = test_data(network, data)
     count = len(batches[0])
     few = np.unique(np.linspace(0, count - 1, min(count, tests.most)).astype(np.int64))

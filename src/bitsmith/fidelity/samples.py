@@ -43,6 +43,14 @@ def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floa
     return [_single(network, name, batch) for name, batch in zip(network.inputs, batches, strict=True)]
 
 
+def without_data(network: Network, calibration: object, tests: object) -> str:
+    """Return what takes the place of data that are not given, and what to do; empty where nothing is missing."""
+    if calibration is not None or not network.unknown_inputs():
+        return ""
+    scores = " and scores" * (tests is None)
+    return f"No calibration data: formats{scores} are those of generated inputs; give samples as calibration"
+
+
 def _single(network: Network, name: str, batch: Floats) -> Floats:
     """Numbers in single precision, each on its side of the thresholds that it is compared with."""
     nearest = batch.astype(np.float32)

@@ -225,7 +225,8 @@ class Sweep(Shown):
         wanted = ", ".join(each.title for each in self.objectives)
         none = "" if self.front else f"; no circuit that fits has these figures: {wanted}"
         beside = f"; median errors of estimates: {', '.join(off)}" if off else ""
-        return f"{counts}{' (interrupted)' if self.interrupted else ''}{none}{beside}"
+        data = f". {assumed}" if (assumed := self._said("assumed")) else ""
+        return f"{counts}{' (interrupted)' if self.interrupted else ''}{none}{beside}{data}"
 
     def document(self) -> dict[str, object]:
         """The sweep as plain values."""

@@ -32,6 +32,7 @@ from bitsmith.errors import (
     ToolFailedError,
     ToolMissingError,
 )
+from bitsmith.fidelity.samples import without_data
 from bitsmith.options.building import BuildOptions
 from bitsmith.options.option import among
 from bitsmith.options.project import read_project
@@ -188,6 +189,7 @@ def _figures(folder: Path) -> dict[str, Json]:
     context: dict[str, Json] = {"fits": expected.fits, "scored": yardstick.kinds}
     context |= {"part": part.name, "family": part.family.name, "corrected": corrected}
     context |= {"score": yardstick.text(scores), "reference": yardstick.references}
+    context["assumed"] = without_data(model.network, conversion.arguments.get("calibration"), test)
     context["layers"] = [list(row) for row in layer_rows(rows(model.network, model.program), size.layers)]
     return {"figures": figures, "estimate": estimate, "measured": measured, **context}
 
