@@ -94,6 +94,7 @@ FOUND: dict[str, tuple[bytes, str]] = {
     "clf.pkl": (pickle.dumps(MLPClassifier()), "scikit-learn"),
     "model.ckpt.index": (b"\0\0", "checkpoints"),
     "model.ckpt.data-00000-of-00001": (b"\0\0", "checkpoints"),
+    "checkpoint": (b"model_checkpoint_path:", "checkpoints"),
     "model.engine": (b"ftrt", "one kind of machine"),
 }
 
@@ -152,6 +153,14 @@ def test_folders(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError) as caught:
         bitsmith.convert(tmp_path)
     assert name in caught.value.found and remedy in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("name", ["", "saved_model.pb"])
+def test_a_saved_model_is_loaded_from_its_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(ModelFileError) as caught:
+        bitsmith.convert(tmp_path / name)
+    assert str(caught.value.remedy).count(f"({str(tmp_path)!r})") == 2
 
 
 def test_a_path_that_is_not_there_gets_the_nearest_name(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class ForeignFile:
         suffixes: its endings, in lower case; () if they say nothing.
         is_content: True of the first bytes of such a file; of a folder they are empty.
         is_path: True of such a path, where neither an ending nor the first bytes say enough.
-        remedy: what to do; ``{path}`` stands for the path.
+        remedy: what to do; ``{path}`` stands for the path, ``{folder}`` for the folder that it is or is in.
     """
 
     found: str
@@ -158,8 +158,8 @@ FILES = (
         (),
         _nothing,
         lambda path: (path / "saved_model.pb").is_file() or path.name == "saved_model.pb",
-        "of a model of Keras: give its .keras or .h5 file; otherwise: "
-        f"bitsmith.convert({_LITE}.from_saved_model({{path}}).convert())",
+        "of a model of Keras 2: bitsmith.convert(tf_keras.models.load_model({folder})), or its .keras or .h5 file; otherwise: "
+        f"bitsmith.convert({_LITE}.from_saved_model({{folder}}).convert())",
     ),
     ForeignFile(
         "a model of transformers",
@@ -172,7 +172,7 @@ FILES = (
         "checkpoints of TensorFlow: weights without their model",
         (".index",),
         _nothing,
-        lambda path: (path / "checkpoint").is_file() or ".data-0000" in path.name,
+        lambda path: (path / "checkpoint").is_file() or ".data-0000" in path.name or path.name == "checkpoint",
         "model.load_weights(...) in Keras, then give the live model or a .keras file of it",
     ),
     ForeignFile("an empty file", (), lambda first: not first, _nowhere, "write it again"),
@@ -261,9 +261,8 @@ def foreign_file(path: Path, suffixes: Iterable[str]) -> ModelFileError | None:
     for record in FILES:
         fits = record.suffixes and path.suffix.lower() in record.suffixes
         if fits or record.is_path(path) or (not path.is_dir() and record.is_content(first)):
-            return ModelFileError(
-                record.found, where=str(path), remedy=record.remedy.replace("{path}", repr(str(path)))
-            )
+            remedy = record.remedy.replace("{folder}", repr(str(path if path.is_dir() else path.parent)))
+            return ModelFileError(record.found, where=str(path), remedy=remedy.replace("{path}", repr(str(path))))
     if not path.is_dir():
         return None
     endings = tuple(suffixes)
