@@ -6,6 +6,7 @@ import functools
 import io
 import pickle
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,6 +162,27 @@ def test_a_saved_model_is_loaded_from_its_folder(name: str, tmp_path: Path) -> N
     with pytest.raises(ModelFileError) as caught:
         bitsmith.convert(tmp_path / name)
     assert str(caught.value.remedy).count(f"({str(tmp_path)!r})") == 2
+
+
+@pytest.mark.parametrize("name", ["", "config.json", "model.safetensors", "model.safetensors.index.json"])
+def test_each_file_of_a_model_of_transformers_leads_to_its_folder(name: str, tmp_path: Path) -> None:
+    for file in ("config.json", "model.safetensors", "model.safetensors.index.json"):
+        (tmp_path / file).write_text("{}")
+    with pytest.raises(ModelFileError, match="a model of transformers") as caught:
+        bitsmith.convert(tmp_path / name)
+    assert f"from_pretrained({str(tmp_path)!r})" in str(caught.value.remedy)
+
+
+def test_an_unpacked_keras_file_is_read_by_its_configuration(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        archive.extractall(tmp_path / "folder")
+    with pytest.raises(ModelFileError, match=r"an unpacked .keras file(.|\n)*config\.json"):
+        bitsmith.convert(tmp_path / "folder")
+    read = bitsmith.convert(tmp_path / "folder" / "config.json", tmp_path / "out")
+    x = np.ones((1, 2))
+    assert np.array_equal(read.predict(x), bitsmith.convert(tmp_path / "model.keras", tmp_path / "same").predict(x))
 
 
 def test_a_path_that_is_not_there_gets_the_nearest_name(tmp_path: Path) -> None:

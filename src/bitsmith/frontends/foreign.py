@@ -70,6 +70,14 @@ def _nowhere(path: Path) -> bool:
     return False
 
 
+def _is_of_transformers(path: Path) -> bool:
+    """Return True of a file without weights of such a model's folder, or of weights beside their configuration."""
+    beside = (path.parent / "config.json").is_file()
+    if path.name == "config.json":
+        return any(Path(name).suffix == ".safetensors" for name in _names(path.parent))
+    return path.name.endswith(".index.json") or (beside and path.suffix == ".safetensors")
+
+
 _CBM = "model = catboost.CatBoostClassifier().load_model({path}), or a CatBoostRegressor(); bitsmith.convert(model)"
 _CONVERT = "bitsmith.convert(model, input_shape=...)"
 _LITE = "tf.lite.TFLiteConverter"
@@ -162,11 +170,18 @@ FILES = (
         f"bitsmith.convert({_LITE}.from_saved_model({{folder}}).convert())",
     ),
     ForeignFile(
+        "an unpacked .keras file",
+        (),
+        _nothing,
+        lambda path: (path / "model.weights.h5").is_file(),
+        "bitsmith.convert({folder} + '/config.json')",
+    ),
+    ForeignFile(
         "a model of transformers",
         (),
         _nothing,
-        lambda path: (path / "config.json").is_file(),
-        "model = transformers.AutoModel.from_pretrained({path}); bitsmith.convert(model, example=...)",
+        lambda path: (path / "config.json").is_file() or _is_of_transformers(path),
+        "model = transformers.AutoModel.from_pretrained({folder}); bitsmith.convert(model, example=...)",
     ),
     ForeignFile(
         "checkpoints of TensorFlow: weights without their model",

@@ -104,6 +104,7 @@ def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) ->
 
 def _weights_beside(path: Path) -> Path:
     candidates = [path.with_name(path.stem + ending) for ending in ("_weights.h5", ".weights.h5", ".h5")]
+    candidates += [path.with_name("model.weights.h5")] * (path.name == "config.json")  # of a .keras file, unpacked
     for candidate in candidates:
         if candidate.is_file():
             return candidate
