@@ -11,16 +11,24 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+import skl2onnx
 from onnx import helper
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    RobustScaler,
+    StandardScaler,
+)
 from sklearn.svm import LinearSVC
 
 import bitsmith
@@ -320,3 +328,15 @@ def test_a_step_that_is_not_exported_is_told_with_what_to_do() -> None:
     model = make_pipeline(FunctionTransformer(np.log1p), LinearRegression()).fit(*_iris())
     with pytest.raises(ModelFileError, match=r"FunctionTransformer is not supported(.|\n)*in software"):
         bitsmith.convert(model)
+
+
+@pytest.mark.parametrize("unknown", ["error", "ignore"])
+def test_codes_of_categories(unknown: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.choice([-3, 0, 1, 7], size=(40, 2))
+    encoder = OneHotEncoder(sparse_output=False, handle_unknown=unknown)
+    model = make_pipeline(encoder, Ridge()).fit(x, x[:, 0] * x[:, 1])
+    z = x if unknown == "error" else rng.integers(-9, 9, size=(40, 2))
+    network = read_onnx(skl2onnx.to_onnx(model, x[:1]))
+    result = network.evaluate([z])[network.outputs[0]]
+    np.testing.assert_allclose(result.ravel(), model.predict(z), atol=1e-5)

@@ -134,21 +134,33 @@ def _label_encoder(call: Call) -> Value:
         raise UnsupportedError(
             "an encoder of words, or of fractions", accepted="keys_int64s, and values that are numbers"
         )
-    least, size = min(keys), max(keys) - min(keys) + 1
-    if len(keys) != len(values) or size > _MOST_KEYS:
-        raise UnsupportedError(
-            f"{len(keys)} keys from {least} to {max(keys)} for {len(values)} values",
-            accepted=f"as many, within {_MOST_KEYS} integers",
-        )
-    whole = "values_int64s" in call.attributes
-    rows = np.full(size + 2, other[0] if whole else other[1])
-    rows[np.array(keys) - least + 1] = values
-    x = call.tensor(0)
-    build = call.build.within("key")
-    number = clip(build, build.affine(x, constant(1.0), constant(1.0 - least), kind=x.kind), 0.0, size + 1.0)
-    kind = x.kind if whole else Kind.REAL
-    found = call.build.emit(Embedding(as_weights(rows).reshape(-1, 1)), number, suffix="entry", kind=kind)
+    if len(keys) != len(values):
+        raise UnsupportedError(f"{len(keys)} keys for {len(values)} values", accepted="as many")
+    x, whole = call.tensor(0), "values_int64s" in call.attributes
+    rows = np.asarray(values, np.float64).reshape(-1, 1)
+    found = _rows(call, keys, as_weights(rows), float(other[0] if whole else other[1]), x.kind if whole else Kind.REAL)
     return call.build.viewed(found, x.dims, x.batch)
+
+
+def _rows(call: Call, keys: Sequence[int], values: Floats, other: float, kind: Kind) -> Value:
+    """The row of ``values`` for each integer, along a new axis; that of all that are not among ``keys`` is ``other``."""
+    least, size = min(keys), max(keys) - min(keys) + 1
+    if size > _MOST_KEYS:
+        raise UnsupportedError(f"keys from {least} to {max(keys)}", accepted=f"within {_MOST_KEYS} integers")
+    rows = np.full((size + 2, values.shape[1]), other)
+    rows[np.array(keys) - least + 1] = values
+    x, build = call.tensor(0), call.build.within("key")
+    number = clip(build, build.affine(x, constant(1.0), constant(1.0 - least), kind=x.kind), 0.0, size + 1.0)
+    return call.build.emit(Embedding(as_weights(rows)), number, suffix="entry", kind=kind)
+
+
+def _one_hot_encoder(call: Call) -> Value:
+    """A column for each category, which is 1 where it comes; without ``zeros`` others are no input of the model."""
+    keys = call.attributes.integers("cats_int64s")
+    call.attributes.ignore("zeros")
+    if not keys or call.tensor(0).kind is Kind.REAL:
+        raise UnsupportedError("an encoder of words, or of fractions", accepted="cats_int64s, and integers")
+    return _rows(call, keys, as_weights(np.eye(len(keys))), 0.0, Kind.REAL)
 
 
 def _zip_map(call: Call) -> Value:
@@ -217,6 +229,7 @@ CLASSICAL: dict[str, Translation] = {
     "Normalizer": Translation(_normalizer, "UnitNormalization, or Absolute, Reduce and Divide"),
     "ArrayFeatureExtractor": Translation(_feature_extractor, "Slice, Gather, or Embedding and Reshape"),
     "LabelEncoder": Translation(_label_encoder, "HardActivation and Embedding, of integers as numbers"),
+    "OneHotEncoder": Translation(_one_hot_encoder, "HardActivation and Embedding, of integers"),
     "ZipMap": Translation(_zip_map, "Identity"),
     "LinearRegressor": Translation(
         lambda call: posted(call, _scores(call, call.attributes.integer("targets", 1))), "Dense"
