@@ -16,7 +16,9 @@ from onnx import helper
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.feature_selection import SelectKBest
+from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -34,6 +36,7 @@ from sklearn.svm import LinearSVC
 import bitsmith
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.frontends.read import read_model
 from bitsmith.layers.network import Network
 
 Numbers = npt.NDArray[np.float32]
@@ -340,3 +343,15 @@ def test_codes_of_categories(unknown: str) -> None:
     network = read_onnx(skl2onnx.to_onnx(model, x[:1]))
     result = network.evaluate([z])[network.outputs[0]]
     np.testing.assert_allclose(result.ravel(), model.predict(z), atol=1e-5)
+
+
+def test_what_can_be_done_with_estimators_that_are_rejected(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    classes = (x[:, 0] > 0) + 0
+    with pytest.raises(UnsupportedError, match="within CalibratedClassifierCV"):
+        read_model(GaussianProcessClassifier(optimizer=None).fit(x, classes))
+    model = QuadraticDiscriminantAnalysis().fit(x, classes)
+    (tmp_path / "model.onnx").write_bytes(skl2onnx.to_onnx(model, x[:1]).SerializeToString())
+    with pytest.raises(UnsupportedError) as caught:
+        read_model(tmp_path / "model.onnx")
+    assert caught.value.remedy == "give the estimator of scikit-learn itself"

@@ -59,10 +59,10 @@ class Refusals:
         except UnsupportedError as error:
             self.add(refused(name, class_name, error))
 
-    def error(self, where: str, accepted: Iterable[str]) -> UnsupportedError:
+    def error(self, where: str, accepted: Iterable[str], remedy: str = "") -> UnsupportedError:
         """One error for all layers that cannot be translated; those of one class and reason share a line.
 
-        Those of the ``accepted`` classes that are most like the ones that are not known follow.
+        Those of the ``accepted`` classes that are most like the ones that are not known follow, and a ``remedy`` of all.
         """
         refusals = list(self.found.values())
         named: dict[str, list[str]] = {}
@@ -74,7 +74,7 @@ class Refusals:
         unknown = [refusal.class_name for refusal in refusals if not refusal.class_known]
         classes = nearest(unknown[:_SHOWN], accepted) if unknown else ""
         noun = "layer" if len(refusals) == 1 else "layers"
-        kind = ApproximateError if all(refusal.approximable for refusal in refusals) else UnsupportedError
-        return kind(
-            "\n    ".join([f"{len(refusals)} {noun} cannot be translated", *lines]), where=where, accepted=classes
-        )
+        found = "\n    ".join([f"{len(refusals)} {noun} cannot be translated", *lines])
+        if all(refusal.approximable for refusal in refusals):
+            return ApproximateError(found, where=where, accepted=classes)
+        return UnsupportedError(found, where=where, accepted=classes, remedy=remedy)

@@ -109,6 +109,7 @@ class Graph:
     opset: int
     inputs: tuple[GraphInput, ...]
     body: Body
+    producer: str
 
 
 def read_graph(source: OnnxModel, whole: Callable[[str, str], bool] = lambda domain, name: False) -> Graph:
@@ -280,7 +281,7 @@ def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) 
             f"{len(body.inputs)} inputs and {len(body.outputs)} outputs", where=where, accepted="one or more"
         )
     inputs = tuple(_input(value, where) for value in model.graph.input if value.name in body.inputs)
-    return Graph(model.graph.name or "model", where, opset, inputs, body)
+    return Graph(model.graph.name or "model", where, opset, inputs, body, model.producer_name)
 
 
 def _node(proto: onnx.NodeProto, where: str, folder: Path | None) -> Node:

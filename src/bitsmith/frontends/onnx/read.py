@@ -10,6 +10,7 @@ fed with at once is one sample; or, if there cannot be none (time before samples
 
 from __future__ import annotations
 
+import os
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -64,6 +65,7 @@ def read_onnx(
         ConfigError: an input shape that is not one of the model's.
     """
     table = Table.of(layers)
+    is_file = isinstance(source, str | os.PathLike)
     graph = read_graph(source, lambda domain, name: table.named(f"{domain}::{name}", name) is not None)
     graph = graph if input_shape is None else _with_sizes(graph, input_shape)
     failed: list[Refusals] = []
@@ -76,7 +78,8 @@ def read_onnx(
         if len(failed) == 1 and not reading.mixed:
             break
     fewest = min(failed, key=lambda refusals: len(refusals.found))
-    raise fewest.error(graph.where, sorted(OPERATORS))
+    remedy = "give the estimator of scikit-learn itself" if graph.producer == "skl2onnx" and is_file else ""
+    raise fewest.error(graph.where, sorted(OPERATORS), remedy)
 
 
 def _with_sizes(graph: Graph, shapes: InputShapes) -> Graph:

@@ -20,6 +20,12 @@ _KERNELS = ("linear", "poly", "polynomial", "rbf", "sigmoid")
 
 
 # scikit-learn's classes have no types.
+def refuse_posteriors(model: Any, name: str) -> Network:
+    """Refuse a classifier that solves linear equations for each sample, whose exported operators do not say what to do."""
+    remedy = "train an SVC, which takes the same kernels, within CalibratedClassifierCV"
+    raise UnsupportedError("probabilities of a posterior distribution", where=name, remedy=remedy)
+
+
 def read_kernels(model: Any, name: str) -> Network:
     """The network of a kernel ridge regression: sums of the kernels of all samples that it was fitted to.
 

@@ -17,7 +17,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
 from bitsmith.frontends.trees.discriminants import has_odds, read_ellipses, read_odds
-from bitsmith.frontends.trees.kernels import read_kernels
+from bitsmith.frontends.trees.kernels import read_kernels, refuse_posteriors
 from bitsmith.frontends.trees.neighbors import read_neighbors
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
 from bitsmith.frontends.trees.powers import read_powers
@@ -308,6 +308,7 @@ _READERS: Mapping[str, _Reader] = {
     "IsolationForest": _Reader(_isolation, _all),
     **dict.fromkeys(_ENSEMBLES, _Reader(_trees, _has_sums)),
     **dict.fromkeys(("KNeighborsClassifier", "KNeighborsRegressor"), _Reader(read_neighbors, _all)),
+    "GaussianProcessClassifier": _Reader(refuse_posteriors, _all),
     "KernelRidge": _Reader(read_kernels, _all),
     "PowerTransformer": _Reader(read_powers, _all),
     "QuadraticDiscriminantAnalysis": _Reader(read_ellipses, _all),
