@@ -40,16 +40,12 @@ class ForeignFile:
 
     Args:
         found: what it is.
-        suffixes: its endings, in lower case; () if they say nothing.
-        is_content: True of the first bytes of such a file; of a folder they are empty.
-        is_path: True of such a path, where neither an ending nor the first bytes say enough.
+        is_one: True of such a path, given also the first bytes of a file; of a folder they are empty.
         remedy: what to do; ``{path}`` stands for the path, ``{folder}`` for the folder that it is or is in.
     """
 
     found: str
-    suffixes: tuple[str, ...]
-    is_content: Callable[[bytes], bool]
-    is_path: Callable[[Path], bool]
+    is_one: Callable[[Path, bytes], bool]
     remedy: str
 
 
@@ -62,12 +58,11 @@ def _is_weights(thing: object, modules: tuple[str, ...]) -> bool:
     return isinstance(thing, Mapping) and bool(thing) and all(hasattr(value, "shape") for value in thing.values())
 
 
-def _nothing(first: bytes) -> bool:
-    return False
-
-
-def _nowhere(path: Path) -> bool:
-    return False
+def _file(suffixes: tuple[str, ...], magic: bytes | None = None, at: int = 0) -> Callable[[Path, bytes], bool]:
+    """A test for files with one of these endings, in lower case, or with such bytes from one place on."""
+    return lambda path, first: (
+        path.suffix.lower() in suffixes or (magic is not None and first[at : at + len(magic)] == magic)
+    )
 
 
 def _is_of_transformers(path: Path) -> bool:
@@ -149,99 +144,76 @@ OBJECTS = (
 FILES = (
     ForeignFile(
         "a project folder of bitsmith, and a model is converted already",
-        (),
-        _nothing,
-        lambda path: (path / SAVED_MODEL).is_file(),
+        lambda path, first: (path / SAVED_MODEL).is_file(),
         "bitsmith.Model.load({path}) has predict, compile and build",
     ),
     ForeignFile(
         "a project folder of bitsmith",
-        (),
-        _nothing,
-        lambda path: (path / MANIFEST).is_file(),
+        lambda path, first: (path / MANIFEST).is_file(),
         "give the file that its circuit was converted from",
     ),
     ForeignFile(
         "a SavedModel of TensorFlow",
-        (),
-        _nothing,
-        lambda path: (path / "saved_model.pb").is_file() or path.name == "saved_model.pb",
+        lambda path, first: (path / "saved_model.pb").is_file() or path.name == "saved_model.pb",
         "of a model of Keras 2: bitsmith.convert(tf_keras.models.load_model({folder})), or its .keras or .h5 file; otherwise: "
         f"bitsmith.convert({_LITE}.from_saved_model({{folder}}).convert())",
     ),
     ForeignFile(
         "an unpacked .keras file",
-        (),
-        _nothing,
-        lambda path: (path / "model.weights.h5").is_file(),
+        lambda path, first: (path / "model.weights.h5").is_file(),
         "bitsmith.convert({folder} + '/config.json')",
     ),
     ForeignFile(
         "a model of transformers",
-        (),
-        _nothing,
-        lambda path: (path / "config.json").is_file() or _is_of_transformers(path),
+        lambda path, first: (path / "config.json").is_file() or _is_of_transformers(path),
         "model = transformers.AutoModel.from_pretrained({folder}); bitsmith.convert(model, example=...)",
     ),
     ForeignFile(
         "checkpoints of TensorFlow: weights without their model",
-        (".index",),
-        _nothing,
-        lambda path: (path / "checkpoint").is_file() or ".data-0000" in path.name or path.name == "checkpoint",
+        lambda path, first: (
+            (path / "checkpoint").is_file()
+            or path.suffix.lower() == ".index"
+            or path.name == "checkpoint"
+            or ".data-0000" in path.name
+        ),
         "model.load_weights(...) in Keras, then give the live model or a .keras file of it",
     ),
-    ForeignFile("an empty file", (), lambda first: not first, _nowhere, "write it again"),
+    ForeignFile("an empty file", lambda path, first: not first and not path.is_dir(), "write it again"),
     ForeignFile(
         "a graph of TensorFlow 1",
-        (".pb",),
-        _nothing,
-        _nowhere,
+        _file((".pb",)),
         f"bitsmith.convert({_LITE.replace('tf.', 'tf.compat.v1.')}.from_frozen_graph({{path}}, inputs, outputs).convert())",
     ),
     ForeignFile(
         "a model that onnxruntime has laid out for itself",
-        (".ort",),
-        lambda first: first[4:8] == b"ORTM",
-        _nowhere,
+        _file((".ort",), b"ORTM", 4),
         "give the .onnx file that it was made from",
     ),
-    ForeignFile("a program of ExecuTorch", (".pte",), lambda first: first[4:8] == b"ET12", _nowhere, _EXPORTED),
+    ForeignFile("a program of ExecuTorch", _file((".pte",), b"ET12", 4), _EXPORTED),
     ForeignFile(
         "weights of a language model",
-        (".gguf", ".ggml"),
-        lambda first: first[:4] == b"GGUF",
-        _nowhere,
+        _file((".gguf", ".ggml"), b"GGUF"),
         "such networks are larger than any FPGA that is known here",
     ),
-    ForeignFile("a model of Core ML", (".mlmodel", ".mlpackage"), _nothing, _nowhere, _ONNX),
+    ForeignFile("a model of Core ML", _file((".mlmodel", ".mlpackage")), _ONNX),
     ForeignFile(
-        "a model for one kind of machine",
-        (".engine", ".plan", ".trt", ".hef", ".xmodel", ".mar"),
-        _nothing,
-        _nowhere,
-        _ONNX,
+        "a model for one kind of machine", _file((".engine", ".plan", ".trt", ".hef", ".xmodel", ".mar")), _ONNX
     ),
     ForeignFile(
         "an XGBoost model in binary JSON",
-        (".ubj",),
-        _nothing,
-        _nowhere,
+        _file((".ubj",)),
         "booster = xgboost.Booster(model_file={path}); booster.save_model('model.json'), and give that file",
     ),
-    ForeignFile("a CatBoost model", (".cbm",), lambda first: first.startswith(b"CBM1"), _nowhere, _CBM),
+    ForeignFile("a CatBoost model", _file((".cbm",), b"CBM1"), _CBM),
     ForeignFile(
         "numbers, which are not a model",
-        (".npy", ".npz", ".csv", ".parquet"),
-        lambda first: first.startswith(b"\x93NUMPY"),
-        _nowhere,
+        _file((".npy", ".npz", ".csv", ".parquet"), b"\x93NUMPY"),
         "give the model; data go into calibration=",
     ),
-    ForeignFile("a program", (".py", ".ipynb"), _nothing, _nowhere, "run it, and give the model that it makes"),
+    ForeignFile("a program", _file((".py", ".ipynb")), "run it, and give the model that it makes"),
     ForeignFile(
         "a Python object of joblib or scikit-learn, whose loading could run arbitrary code",
-        (".joblib",),
-        lambda first: b"sklearn." in first,
-        _nowhere,
+        lambda path, first: path.suffix.lower() == ".joblib" or b"sklearn." in first,
         "if you trust the file: bitsmith.convert(joblib.load({path}))",
     ),
 )
@@ -274,8 +246,7 @@ def foreign_file(path: Path, suffixes: Iterable[str]) -> ModelFileError | None:
         return _absent(path)
     first = b"" if path.is_dir() else first_bytes(path, FIRST_BYTES)
     for record in FILES:
-        fits = record.suffixes and path.suffix.lower() in record.suffixes
-        if fits or record.is_path(path) or (not path.is_dir() and record.is_content(first)):
+        if record.is_one(path, first):
             remedy = record.remedy.replace("{folder}", repr(str(path if path.is_dir() else path.parent)))
             return ModelFileError(record.found, where=str(path), remedy=remedy.replace("{path}", repr(str(path))))
     if not path.is_dir():
