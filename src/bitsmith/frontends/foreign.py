@@ -7,6 +7,7 @@ Nothing here imports the package that a thing belongs to, or reads more of a fil
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -242,7 +243,7 @@ def foreign_file(path: Path, suffixes: Iterable[str]) -> ModelFileError | None:
         path: a file or folder, or nothing.
         suffixes: endings of models, of which a folder's files are told; not asked for otherwise.
     """
-    if "\0" not in str(path) and not _is_there(path):
+    if "\0" not in str(path) and not os.path.exists(path):  # noqa: PTH110  # False of a path that no file can have
         return _absent(path)
     first = b"" if path.is_dir() else first_bytes(path, FIRST_BYTES)
     for record in FILES:
@@ -255,13 +256,6 @@ def foreign_file(path: Path, suffixes: Iterable[str]) -> ModelFileError | None:
     models = [repr(str(path / name)) for name in _names(path) if name.lower().endswith(endings)]
     remedy = f"give {', or '.join(models[:3])}" if models else "give the file of a model"
     return ModelFileError("a folder", where=str(path), remedy=remedy)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a path that no file can have
-        return False
 
 
 def _absent(path: Path) -> ModelFileError:
