@@ -94,17 +94,16 @@ def _read(members: Members) -> Archive:
     """The whole archive."""
     programs = [name for name in members.by_name if name.endswith(".json") and "/models/" in f"/{name}"]
     if len(programs) != 1:
+        file = repr(members.where.replace("\\", "/").rpartition("/")[2])
         if any("code/" in name for name in members.by_name):
-            name = repr(members.where.replace("\\", "/").rpartition("/")[2])
             raise ModelFileError(
                 "TorchScript, which holds code that loading and calling runs",
                 where=members.where,
                 accepted=_LIVE,
-                remedy=f"if you trust the file: bitsmith.convert(torch.jit.load({name}), input_shape=...)",
+                remedy=f"if you trust the file: bitsmith.convert(torch.jit.load({file}), input_shape=...)",
             )
         if any(name.rpartition("/")[2] == "data.pkl" for name in members.by_name):
-            name = repr(members.where.replace("\\", "/").rpartition("/")[2])
-            raise ModelFileError(_PICKLE, where=members.where, accepted=_LIVE, remedy=_loaded(name))
+            raise ModelFileError(_PICKLE, where=members.where, accepted=_LIVE, remedy=_loaded(file))
         if any(name.endswith(_PICKLES) for name in members.by_name):
             raise UnsupportedError(
                 "pickled tensors, whose reading could run arbitrary code",
