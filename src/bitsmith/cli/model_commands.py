@@ -350,16 +350,12 @@ def saved_model(project: Path) -> Model:
     return Model.load(project, output_dir=project)
 
 
-def _described(model: Model) -> dict[str, object]:
-    """A converted model as plain values."""
+def _told(model: Model) -> dict[str, object]:
+    """A converted model and its fidelity as plain values."""
     from bitsmith.report.summary import design_to_json
 
-    return design_to_json(replace(model.design(), name=model.network.name))
-
-
-def _told(model: Model) -> dict[str, object]:
-    """The same with its fidelity."""
-    return {**_described(model), "fidelity": model.fidelity.document()}
+    design = replace(model.design(), name=model.network.name)
+    return {**design_to_json(design), "fidelity": model.fidelity.document()}
 
 
 def _layers(model: Model) -> RenderableType:
