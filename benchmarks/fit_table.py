@@ -8,10 +8,10 @@ Results are kept in fit_table.json, by Yosys or as estimates. All ways but HGQ2 
 training saw; fresh ones tell the losses, by labels and by how sure the float model is, or the other half where there are none.
 ``--resume FOLDER`` keeps the results of searches in files there, and goes on with those that are there, then without seconds.
 ``--halves 6`` chooses on further random halves and prints what each loses. *uniform* and *fit* are those of ``fits.py``.
-*HGQ2* trains the same layers with HGQ2 from the start, ever dearer. It keeps the smallest network that loses no more on others
-than that of *fit*, which is measured before. Being chosen on others helps it. *loop* is the network of PyTorch with weights
-removed by `bitsmith.cost` while it trains on, and then `fit`. HGQ2 has neither an LSTM nor a layer normalization, and
-`bitsmith.cost` no prices for them: those rows are missing.
+*HGQ2* trains the same layers with HGQ2 from the start, ever dearer, or takes what ``hgq2_fits.py`` has trained into a folder, by
+``--trained FOLDER``. It keeps the smallest network that loses no more on others than that of *fit*, which is measured before.
+Being chosen on others helps it. *loop* is the network of PyTorch with weights removed by `bitsmith.cost` while it trains on, and
+then `fit`. `bitsmith.cost` has no prices for an LSTM or a layer normalization: those rows are missing.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from fits import CASES, LOSS, PART, Batch, Case, Labels, accuracy, trained, uniform
+from hgq2_fits import Samples, network, states_of
 
 import bitsmith
 from bitsmith.errors import BitsmithWarning, UnsupportedError
@@ -76,7 +79,9 @@ class Task:
     seen: tuple[Batch, Labels]
     chosen: tuple[Batch, Labels]
     least: float
+    others: tuple[Batch, Labels]
     resume: Path | None = None
+    trained: Path | None = None
 
     def fit(self, net: torch.nn.Module, goal: bitsmith.Goal) -> tuple[str, Model]:
         """The smallest circuit of a network."""
@@ -134,85 +139,65 @@ def by_loop(task: Task, _: Path) -> tuple[str, Model]:
     return task.fit(net.eval(), bitsmith.Goal(metric="accuracy", limit=task.least, part=PART))
 
 
-def by_hgq2(task: Task, _: Path) -> tuple[str, Model]:
+def by_hgq2(task: Task, folder: Path) -> tuple[str, Model]:
     """Trained by HGQ2 with bits that cost ever more; the smallest of the last networks that keep the accuracy."""
-    import keras
-    from hgq.config import LayerConfigScope
     from hgq.utils import trace_minmax
+
+    (x, _), (chosen, wanted) = (_in_keras(task.case, *each) for each in (task.seen, task.chosen))
+    name = next(name for name, case in CASES.items() if case is task.case)
+    net = network(name, price=BETAS[0])
+    stored = None if task.trained is None else states_of(task.trained / f"{name}.npz")[:HGQ2_CONVERTED]
+    models = []
+    for values in stored or _trained_once(task, net):
+        for variable, value in zip((*net.trainable_variables, *net.non_trainable_variables), values, strict=True):
+            variable.assign(value)
+        trace_minmax(net, x, verbose=0)
+        model = bitsmith.convert(net, folder / str(len(models)), part=PART, check=False)
+        if accuracy(model.predict(chosen), wanted) >= task.least:
+            models.append(model)
+    if not models:
+        raise UnsupportedError("no network that was trained keeps the accuracy")
+    return "trained", min(models, key=lambda model: model.estimate().size.lut)
+
+
+def _trained_once(task: Task, net: Any) -> list[list[npt.NDArray[Any]]]:
+    """The values of all variables of the cheapest networks of one training."""
+    import keras
     from hgq.utils.sugar import BetaScheduler, FreeEBOPs
 
-    keras.utils.set_random_seed(0)
-    (x, labels), (chosen, wanted) = (_channels_last(*each) for each in (task.seen, task.chosen))
-    with LayerConfigScope(enable_ebops=True, beta0=BETAS[0]):
-        net = keras.Sequential([keras.Input(x.shape[1:]), *HGQ2[task.case.name]()])
+    (x, labels), (chosen, wanted) = (_in_keras(task.case, *each) for each in (task.seen, task.chosen))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     net.compile(keras.optimizers.Adam(3e-3), loss)
-    found: list[tuple[float, list[np.ndarray]]] = []
+    found: list[tuple[float, list[npt.NDArray[Any]]]] = []
 
     class Kept(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
             if epoch < HGQ2_EPOCHS // 4:
                 return
             if accuracy(net.predict(chosen, batch_size=20_000, verbose=0), wanted) >= task.least:
-                found.append(((logs or {})["ebops"], net.get_weights()))
+                variables = (*net.trainable_variables, *net.non_trainable_variables)
+                found.append(((logs or {})["ebops"], [np.array(each) for each in variables]))
                 found.sort(key=lambda each: each[0])
                 del found[HGQ2_CONVERTED:]
 
     low, high = BETAS
     dearer = BetaScheduler(lambda epoch: low * (high / low) ** min(epoch / HGQ2_EPOCHS, 1))
     net.fit(x, labels, batch_size=100, epochs=HGQ2_EPOCHS, callbacks=[dearer, FreeEBOPs(), Kept()], verbose=0)
-    models = []
-    for _, weights in found:
-        net.set_weights(weights)
-        trace_minmax(net, x, verbose=0)
-        model = bitsmith.convert(net, part=PART, check=False)
-        if accuracy(model.predict(chosen), wanted) >= task.least:
-            models.append(model)
-    if not models:
-        raise UnsupportedError(f"no network of {HGQ2_EPOCHS} passes keeps the accuracy")
-    return "trained", min(models, key=lambda model: model.estimate().size.lut)
+    return [values for _, values in found]
 
 
-def _channels_last(x: Batch, labels: Labels) -> tuple[Batch, Labels]:
-    return (np.moveaxis(x, 1, -1) if x.ndim > 2 else x), labels
+def _in_keras(case: Case, x: Batch, labels: Labels) -> tuple[Batch, Labels]:
+    return np.moveaxis(x, case.channels, -1), labels
 
-
-def _dense(*widths: int) -> list[object]:
-    from hgq.layers import QDense
-
-    return [QDense(width, activation="relu") for width in widths[:-1]] + [QDense(widths[-1])]
-
-
-def _image() -> list[object]:
-    from hgq.layers import QConv2D
-    from keras.layers import Flatten, MaxPooling2D
-
-    return [QConv2D(6, 3, activation="relu"), MaxPooling2D(2), Flatten(), *_dense(10)]
-
-
-def _signal() -> list[object]:
-    from hgq.layers import QAveragePooling1D, QConv1D
-    from keras.layers import Flatten
-
-    layers = [QConv1D(6, 5, strides=2, activation="relu"), QConv1D(8, 5, strides=2, activation="relu")]
-    return [*layers, QAveragePooling1D(13), Flatten(), *_dense(4)]
-
-
-HGQ2: Mapping[str, Callable[[], list[object]]] = {
-    CASES["tagger"].name: lambda: _dense(64, 32, 32, 5),
-    CASES["digits"].name: lambda: _dense(24, 16, 10),
-    CASES["cnn"].name: _image,
-    CASES["vibrations"].name: _signal,
-}
 
 WAYS = {"uniform": by_uniform, "fit": by_fit, "HGQ2": by_hgq2, "loop": by_loop}
 RETRAINED = {"HGQ2", "loop"}
 """Ways whose networks are others, so that the float model's doubts say nothing of theirs."""
-MISSING = {"HGQ2": {"lstm", "transformer"}, "loop": {"lstm", "transformer"}}
+MISSING = {"loop": {"lstm", "transformer"}}
 
 
-def row(case: Case, way: str, yosys: bool, half: int = 0, resume: Path | None = None) -> Row:
-    """The circuit of a network by one way, which chooses on a half of the samples that no training saw."""
+def task_of(case: Case, way: str, half: int = 0) -> Task:
+    """A network to find a circuit for by one way, which chooses on a half of the samples that no training saw."""
     x, labels = case.samples()
     net = trained(case, x[: case.trained_on], labels[: case.trained_on])
     unseen = np.arange(case.trained_on, len(x))
@@ -222,17 +207,34 @@ def row(case: Case, way: str, yosys: bool, half: int = 0, resume: Path | None = 
         others, wanted = (each[len(x) :] for each in case.more())
     with torch.no_grad():
         at_first = accuracy(net(torch.from_numpy(x[chosen])).numpy(), labels[chosen])
-        plain = net(torch.from_numpy(others)).numpy().astype(np.float64)
+        at_last = accuracy(net(torch.from_numpy(others)).numpy(), wanted)
     seen = x[: case.trained_on], labels[: case.trained_on]
-    task = Task(case, net, seen, (x[chosen], labels[chosen]), at_first - LOSS, resume)
+    task = Task(case, net, seen, (x[chosen], labels[chosen]), at_first - LOSS, (others, wanted))
     if way == "HGQ2":
         (fitted,) = (ways["fit"] for name, ways in kept().items() if CASES[name] is case)
-        task = replace(task, chosen=(others, wanted), least=accuracy(plain, wanted) - fitted.lost)
-    begun, again = time.process_time(), resume is not None and resume.exists()
+        task = replace(task, chosen=(others, wanted), least=at_last - fitted.lost)
+    return task
+
+
+def samples_of(name: str) -> Samples:
+    """What HGQ2 is trained on, and what chooses."""
+    task = task_of(CASES[name], "HGQ2")
+    return Samples(_in_keras(task.case, *task.seen), _in_keras(task.case, *task.chosen), task.least)
+
+
+def row(
+    case: Case, way: str, yosys: bool, half: int = 0, resume: Path | None = None, states: Path | None = None
+) -> Row:
+    """The circuit of a network by one way."""
+    task = replace(task_of(case, way, half), resume=resume, trained=states)
+    others, wanted = task.others
+    with torch.no_grad():
+        plain = task.net(torch.from_numpy(others)).numpy().astype(np.float64)
+    begun, again = time.process_time(), states is not None or (resume is not None and resume.exists())
     with tempfile.TemporaryDirectory() as folder:
         formats, model = WAYS[way](task, Path(folder))
         seconds = time.process_time() - begun
-        inputs = others if way != "HGQ2" else _channels_last(others, labels)[0]
+        inputs = _in_keras(case, others, wanted)[0] if way == "HGQ2" else others
         outputs, measure = np.asarray(model.predict(inputs), np.float64), Measure.of(wanted, plain)
         lost, expected = (
             measure.loss(score) for score in (measure.score_of(outputs), measure.expected(outputs, plain))
@@ -294,6 +296,7 @@ def main() -> None:
     parser.add_argument("--yosys", action="store_true", help="count look-up tables with Yosys, and simulate")
     parser.add_argument("--halves", type=int, default=1, help="random halves to choose on; the first one is kept")
     parser.add_argument("--resume", type=Path, help="folder of results, from which searches go on")
+    parser.add_argument("--trained", type=Path, help="folder of networks of HGQ2 that hgq2_fits.py has trained")
     parser.add_argument("--page", type=Path, help="write the table into fit.md of this folder")
     given = parser.parse_args()
     warnings.simplefilter("ignore", BitsmithWarning)
@@ -301,7 +304,7 @@ def main() -> None:
         for way in (way for way in given.ways if name not in MISSING.get(way, ())):
             try:
                 resume = given.resume and given.resume / f"{name}_{way}.jsonl"
-                found = row(CASES[name], way, given.yosys, resume=resume)
+                found = row(CASES[name], way, given.yosys, resume=resume, states=given.trained)
             except UnsupportedError as error:
                 print(name, way, error)
                 continue

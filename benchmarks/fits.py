@@ -36,12 +36,16 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its samples, how many are trained on, and as many and further ones, of which the latter are for no choice."""
+    """A network, its samples, how many are trained on, and as many and further ones, of which the latter are for no choice.
+
+    ``channels``: the axis of samples that is the last one in Keras.
+    """
 
     name: str
     network: Callable[[], torch.nn.Module]
     samples: Callable[[], tuple[Batch, Labels]]
     trained_on: int
+    channels: int
     more: Callable[[], tuple[Batch, Labels]] | None = None
 
 
@@ -142,13 +146,13 @@ def cnn_1d() -> torch.nn.Module:
 
 CASES = {
     "tagger": Case(
-        "tagger of jets, 16-64-32-32-5", partial(perceptron, 16, 64, 32, 32, 5), jets, 6_000, partial(jets, MORE)
+        "tagger of jets, 16-64-32-32-5", partial(perceptron, 16, 64, 32, 32, 5), jets, 6_000, -1, partial(jets, MORE)
     ),
-    "digits": Case("digits, 64-24-16-10", partial(perceptron, 64, 24, 16, 10), digits, 1_000),
-    "cnn": Case("digits, convolution", cnn, images, 1_000),
-    "vibrations": Case("vibrations, two 1-D convolutions", cnn_1d, vibrations, 4_000, partial(vibrations, MORE)),
-    "lstm": Case("sequences, LSTM of 8", Recurrent, sequences, 4_000, partial(sequences, MORE)),
-    "transformer": Case("sequences, transformer of 8", Transformer, sequences, 4_000, partial(sequences, MORE)),
+    "digits": Case("digits, 64-24-16-10", partial(perceptron, 64, 24, 16, 10), digits, 1_000, -1),
+    "cnn": Case("digits, convolution", cnn, images, 1_000, 1),
+    "vibrations": Case("vibrations, two 1-D convolutions", cnn_1d, vibrations, 4_000, 1, partial(vibrations, MORE)),
+    "lstm": Case("sequences, LSTM of 8", Recurrent, sequences, 4_000, -1, partial(sequences, MORE)),
+    "transformer": Case("sequences, transformer of 8", Transformer, sequences, 4_000, -1, partial(sequences, MORE)),
 }
 
 
