@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from bitsmith.compiler import compile_network
 from bitsmith.errors import BitsmithError, ConfigError, UnsupportedError
-from bitsmith.frontends.torch.live import _reason
+from bitsmith.frontends.torch.live import TorchModel, _reason
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
 
@@ -188,6 +188,17 @@ def test_programs_with_other_open_sizes_are_refused() -> None:
     program = torch.export.export(nn.ReLU(), (torch.zeros(2, 3),), dynamic_shapes=(axes,))
     with pytest.raises(UnsupportedError, match="leaves sizes open"):
         read_torch(program)
+
+
+class _Largest(nn.Module):
+    def forward(self, x: Tensor) -> object:
+        return x.max(1)
+
+
+@pytest.mark.parametrize("model", [_Largest(), torch.export.export(_Largest(), (torch.zeros(3, 4),))])
+def test_results_that_no_archive_holds_name_those_to_return(model: TorchModel) -> None:
+    with pytest.raises(UnsupportedError, match=r"torch.return_types(.|\n)*tuple\(x.max\(1\)\)"):
+        read_torch(model, input_shape=(4,) if isinstance(model, nn.Module) else None)
 
 
 class _Chooses(nn.Module):

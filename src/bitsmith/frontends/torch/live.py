@@ -130,6 +130,8 @@ def _reason(text: str) -> tuple[str, str]:
         return "a cache of earlier words among its results", "set model.config.use_cache = False"
     if "PackedParams" in text:
         return "modules of torch.ao.quantization, whose weights are packed for one kind of processor", _UNPACKED
+    if "return_types" in text:
+        return "a result of torch.return_types, as x.max(1) has", "return a tuple, tuple(x.max(1)), or x.max(1).values"
     first, _, _ = text.partition("\n\n")
     return first[:_SHOWN] + line, ""
 
@@ -165,7 +167,11 @@ def _unscripted(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torc
 
 
 def saved(program: torch.export.ExportedProgram) -> bytes:
-    """A .pt2 archive of ``program``; where that writes into parts of tensors, of one that makes new tensors instead."""
+    """A .pt2 archive of ``program``; where that writes into parts of tensors, of one that makes new tensors instead.
+
+    Raises:
+        UnsupportedError: results that such archives do not hold.
+    """
     import torch
 
     buffer = io.BytesIO()
@@ -173,7 +179,11 @@ def saved(program: torch.export.ExportedProgram) -> bytes:
         warnings.simplefilter("ignore")
         if any(map(_is_seen_elsewhere, program.graph.nodes)):
             program = program.run_decompositions({})
-        torch.export.save(program, buffer)
+        try:
+            torch.export.save(program, buffer)
+        except NotImplementedError as error:
+            reason, remedy = _reason(str(error))
+            raise UnsupportedError(f"torch.export.save cannot write the program: {reason}", remedy=remedy) from error
     return buffer.getvalue()
 
 
