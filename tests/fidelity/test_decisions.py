@@ -88,6 +88,9 @@ STEEP: dict[str, Callable[[Tensor], Tensor]] = {
     "a logarithm near 0": lambda y: torch.log(y.abs() + 1e-6),
     "probabilities of large numbers": lambda y: torch.softmax(3000.0 * y, 1),
     "a narrow ramp beyond 0": lambda y: nn.functional.hardtanh(10_000.0 * (y - 0.1)),
+    "a normalization of one": lambda y: nn.functional.rms_norm(y.unsqueeze(-1), (1,), eps=1e-7).squeeze(-1),
+    "a normalization of two": lambda y: nn.functional.layer_norm(y[:, :4].reshape(-1, 2, 2), (2,), eps=1e-7).flatten(1),
+    "groups of two": lambda y: nn.functional.group_norm(y[:, :4], 2, eps=1e-7),
 }
 
 

@@ -55,6 +55,7 @@ class Decisions:
         exact, compared = settled(network), compared_inputs(network)
         types = {name: program.nodes[number].type for name, number in probes.items()}
         lenient = excused(network.nodes) or allowance(network.nodes) > 1.0
+        shapes = network.shapes()
         self._deciding = {
             node.name: (node.inputs, layer, least)
             for node in network.nodes
@@ -62,7 +63,7 @@ class Decisions:
             and not decides_anew(node)
             and known >= {*node.inputs}
             and not exact >= {*node.inputs}
-            for layer, least in _moving(node, {} if lenient else types)
+            for layer, least in _moving(node, {} if lenient else types, shapes)
         }
         self._held = [name for name in probes if any(name in inputs for inputs, *_ in self._deciding.values())]
         self._steps = {name: float(np.ldexp(1.0, -types[name].frac).max(initial=0.0)) for name in self._held}
@@ -72,7 +73,6 @@ class Decisions:
         self.shown = (*(probes[name] for name in self._held), *entries, *[program.outputs[0].node] * self._unknown)
         self._errors = dict.fromkeys(self._held, 0.0)
         self._largest, self._learned, self._learning = np.zeros(len(network.inputs)), 0, Lock()
-        shapes = network.shapes()
         elements = sum(math.prod(shapes[name]) for name in self._held)
         self._step = max(_ELEMENTS // max(2 * elements * elements.bit_length(), 1), 1)
 
@@ -148,13 +148,15 @@ class Decisions:
             self._largest = np.maximum(largest, self._largest)
 
 
-def _moving(node: NetworkNode, types: Mapping[str, TensorType]) -> list[tuple[Layer, float]]:
+def _moving(
+    node: NetworkNode, types: Mapping[str, TensorType], shapes: Mapping[str, Shape]
+) -> list[tuple[Layer, float]]:
     """The layers that decide, and by how much results have to differ: any, of a steep function as much as a user notices."""
     found = [(one, 0.0) for one in deciding(node.layer)]
     if found or not types.keys() >= {node.name, *node.inputs[:1]}:
         return found
     (least, most), (lowest, highest) = (types[name].real_range() for name in (node.inputs[0], node.name))
-    size = node.layer.steep(least, most, highest - lowest)
+    size = node.layer.steep(least, most, highest - lowest, shapes[node.inputs[0]])
     return [(node.layer, USUAL_TOLERANCE.error * size)] if size else []
 
 

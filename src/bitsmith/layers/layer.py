@@ -41,7 +41,7 @@ class Products:
     biased: bool
 
 
-_PARTS, _MUCH = 1 << 13, 0.01
+PARTS, MUCH = 1 << 13, 0.01
 """Parts of a range, by which 16 bits are never off, and the share of results that a user notices."""
 
 
@@ -113,18 +113,18 @@ class Layer(ABC):
         """Places from ``least`` to ``most`` between which a function of one number rises or falls; None: it is none."""
         return None if self.jumps else self.turns
 
-    def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf) -> float:
-        """The range of a function of one number, ``size`` at most, if a small part of ``least`` to ``most`` may make much of it.
+    def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf, shape: Shape = ()) -> float:
+        """The range of results, ``size`` at most, if a small part of operands ``least`` to ``most`` may make much of it; else 0.
 
-        Else 0.
+        Of functions of one number, and of few: the operand has a ``shape``.
         """
         if self.turning(least, most) is None:
             return 0.0
         with np.errstate(all="ignore"):
-            y = self.reference([np.linspace(least, most, _PARTS)[None]])
+            y = self.reference([np.linspace(least, most, PARTS)[None]])
         y = y[np.isfinite(y)]
         size = min(size, float(np.ptp(y))) if y.size > 1 else 0.0
-        return size if float(np.abs(np.diff(y)).max(initial=0.0)) > _MUCH * size else 0.0
+        return size if float(np.abs(np.diff(y)).max(initial=0.0)) > MUCH * size else 0.0
 
     def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure | None:
         """Return what is known of the result, but for the circuit's own error in it; None: nothing.

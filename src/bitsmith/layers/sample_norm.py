@@ -9,6 +9,7 @@ accuracy that keeps the result's error below one step at any magnitude of the op
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,7 +22,7 @@ from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.axis_order import Order, moved_axes, ordered_weights
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts, single
+from bitsmith.layers.layer import MUCH, PARTS, Floats, Layer, Shape, as_weights, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.reciprocal import cut, power
 from bitsmith.layers.statistics import Statistics, batched, checked_axes, given_variance, kept_sum, square, variance
@@ -31,6 +32,9 @@ from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 _GUARD_BITS = 2
 _EPSILON_BITS = 3
 """Bits of epsilon beyond those of the result, by which its rounding disappears."""
+
+_FEW = 3
+"""Numbers that are often small together, so that little makes much of their result."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +46,19 @@ class _OverAxes(Layer):
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=False, affine=False)
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
 
+    @property
+    @abstractmethod
+    def least(self) -> float:
+        """The size of numbers below which results follow them rather than being of size 1."""
+
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         return dict.fromkeys(self.trained, result)
+
+    def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf, shape: Shape = ()) -> float:
+        count = math.prod(shape[axis] for axis in self.axes) if shape else np.inf
+        if count > _FEW or (most - least) / PARTS < MUCH * 2.0 * self.least:
+            return 0.0
+        return min(size, 2.0 * math.sqrt(count) * float(np.abs(self.weights().get("scale", np.ones(()))).max()))
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = checked_axes(single(inputs, self.kind), self.axes, self.kind)
@@ -75,6 +90,10 @@ class LayerNormalization(_OverAxes):
     precisions: ClassVar[tuple[str, ...]] = ("mean", "variance", "table", "scale", "bias", "accum", "result")
     trained: ClassVar[Mapping[str, str]] = {"scale": "gamma", "bias": "beta"}
 
+    @property
+    def least(self) -> float:
+        return math.sqrt(self.epsilon)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x, axes = inputs[0], batched(self.axes, inputs[0])
         centered = x - x.mean(axis=axes, keepdims=True) if self.centered else x
@@ -100,6 +119,10 @@ class RMSNormalization(_OverAxes):
 
     precisions: ClassVar[tuple[str, ...]] = ("variance", "table", "scale", "accum", "result")
     trained: ClassVar[Mapping[str, str]] = {"scale": "gamma"}
+
+    @property
+    def least(self) -> float:
+        return math.sqrt(self.epsilon)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
@@ -158,6 +181,12 @@ class GroupNormalization(Layer):
         gamma, beta = as_weights(self.gamma.reshape(parameters)), as_weights(self.beta.reshape(parameters))
         return split, LayerNormalization(axes, gamma, beta, self.epsilon)
 
+    def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf, shape: Shape = ()) -> float:
+        if not shape:
+            return 0.0
+        split, inner = self._inner(shape)
+        return inner.steep(least, most, size, split)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
         split, inner = self._inner(x.shape[1:])
@@ -176,6 +205,10 @@ class UnitNormalization(_OverAxes):
     epsilon: float = 1e-12
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
+
+    @property
+    def least(self) -> float:
+        return self.epsilon
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]

@@ -69,7 +69,7 @@ class Softmax(Layer):
     def over_steps(self, steps: int, inputs: Sequence[Shape]) -> Layer | None:
         return self if self.axis < 0 else replace(self, axis=self.axis + 1)
 
-    def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf) -> float:
+    def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf, shape: Shape = ()) -> float:
         # Of two numbers, it is a sigmoid of their difference.
         return Activation("sigmoid").steep(least - most, most - least, size)
 
