@@ -308,6 +308,17 @@ def test_tables_of_ice40_give_bits_inverted_that_are_only_subtracted() -> None:
     assert luts_of(builder, plain, ICE40) == 19 + 9 + 10
 
 
+def test_long_chains_of_sums_that_pass_their_lowest_bit_on() -> None:
+    """Each sum is one bit wider than its carries, all the way down."""
+    builder = ProgramBuilder()
+    first, y = (builder.input(name, (1,), FixedFormat(True, 8, 0)) for name in "xy")
+    total, doubled = first, builder.mul(y, builder.const(2))
+    for _ in range(1100):
+        total = builder.add(total, doubled)
+    plain, inverted = (luts_of(builder, join(y, total), ICE40) for join in (builder.add, builder.sub))
+    assert 0 < inverted - plain < 20
+
+
 @pytest.mark.parametrize(
     ("relation", "before", "after"), [(Relation.GE, 13, 24), (Relation.LT, 13, 24), (Relation.GT, 24, 13)]
 )

@@ -7,7 +7,6 @@ cell; where bits of an operand are constant (above an unsigned one, or a literal
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +56,7 @@ class _Counted:
         self.registers, self._memories = registers(netlist, stages, self.absorbed, family)
         self._read_at_once = bytearray(len(netlist.words))
         self._readers = readers_of(netlist)
+        self._passed = dict[Read, list[Read]]()
         self._sums = dict[tuple[frozenset[WordRef], int], float]()
         """Look-up tables of sums, by operands and stage."""
         self._subtracts = False
@@ -100,18 +100,22 @@ class _Counted:
         else:
             self._read(index, word, cell)
 
-    def _computed(self, read: Read) -> Iterator[Read]:
-        """The same bits where they are computed: views, and those of one operand below a chain, are wires."""
-        word, low, high = read
-        cell, passed = self._words[word].cell, low
-        if self.absorbed.sources[word] != (word,):
-            passed = high
-        elif isinstance(cell, cells.AddSub):
-            passed = min(max(carry_start(cell) - self._words[word].drop, low), high)
-        for inner in reads(self._netlist, word, low, passed) if low < passed else []:
-            yield from self._computed(inner)
-        if passed < high:
-            yield Read(word, passed, high)
+    def _computed(self, read: Read) -> list[Read]:
+        """The same bits where they are computed: views, and those of one operand below a chain, are wires.
+
+        Sums that follow each other pass the same bits on, so that what is known of operands is kept.
+        """
+        if read not in self._passed:
+            word, low, high = read
+            cell, passed = self._words[word].cell, low
+            if self.absorbed.sources[word] != (word,):
+                passed = high
+            elif isinstance(cell, cells.AddSub):
+                passed = min(max(carry_start(cell) - self._words[word].drop, low), high)
+            inside = reads(self._netlist, word, low, passed) if low < passed else []
+            own = [Read(word, passed, high)] if passed < high else []
+            self._passed[read] = [part for inner in inside for part in self._computed(inner)] + own
+        return self._passed[read]
 
     def _inverters(self) -> int:
         """Bits that carries take inverted, but for those that look-up tables in the same stage compute for these alone."""
@@ -119,11 +123,12 @@ class _Counted:
         taken = [(Read(ref.word, 0, self._words[ref.word].width), False, -1) for ref in self._netlist.results]
         for index in live_words(self._netlist):
             cell, stage = self._words[index].cell, self._stages.stage[index]
-            operands = [] if isinstance(cell, cells.View) else reads(self._netlist, index, 0, self._words[index].width)
+            bits = [] if isinstance(cell, cells.View) else reads(self._netlist, index, 0, self._words[index].width)
             compares = isinstance(cell, cells.Comparator) and cell.predicate in (Predicate.LT, Predicate.GE)
             subtracts = isinstance(cell, cells.AddSub) and cell.subtract
-            subtracts |= compares and len(operands) > 1 and not self.absorbed.inputs[index]
-            taken += [(read, subtracts and read is operands[-1], stage) for read in operands]
+            subtracts |= compares and len(bits) > 1 and not self.absorbed.inputs[index]
+            taken += [(read, subtracts and read is bits[-1], stage) for read in bits]
+        taken.sort(key=lambda each: each[0].word)  # operands before those that pass their bits on
         for read, subtracted, stage in taken:
             for word, low, high in self._computed(read):
                 mask, logic = (1 << high) - (1 << low), (cells.AddSub, cells.Mux, cells.RomRead)
