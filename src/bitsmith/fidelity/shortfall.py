@@ -29,7 +29,7 @@ class Tolerance:
     Attributes:
         error: that of a single value, as a share of its output's range.
         share, few: the share of values, and the number of them, that may exceed it where a layer jumps, or rounds itself.
-        mean: the mean error where nothing jumps, which that of fewer bits may be as many times as their steps are.
+        mean: the mean error where nothing jumps, for 16 bits; that for a budget of fewer bits grows with their steps.
     """
 
     error: float = 0.01
@@ -208,8 +208,9 @@ def _deviating(expected: Expected, number: int, output: Floats, span: Span, tole
     off = deviation(wanted, output, size)
     before = expected.network.ancestors([name])
     drowned = off.error > LEAST_ERROR and (signal_to_noise(wanted, off.error, size) or 0.0) < LEAST_SNR_DB
-    if (few := math.inf if excused(before) else allowance(before)) > 1.0:
-        coarse = off.error > tolerance.mean * few and not any(node.layer.jumps for node in before)
+    coarser = math.inf if excused(before) else allowance(before)
+    if coarser > 1.0:
+        coarse = off.error > tolerance.mean * coarser and not any(node.layer.jumps for node in before)
         return Deviating(name, off.error, off.worst, drowned or coarse)
     wrong = off.worst > tolerance.error
     if wrong and any(map(decides_anew, before)):

@@ -48,15 +48,15 @@ class _OverAxes(Layer):
 
     @property
     @abstractmethod
-    def least(self) -> float:
-        """The size of numbers below which results follow them rather than being of size 1."""
+    def floor(self) -> float:
+        """The size of numbers below which the result is proportional to them, which epsilon sets."""
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         return dict.fromkeys(self.trained, result)
 
     def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf, shape: Shape = ()) -> float:
         count = math.prod(shape[axis] for axis in self.axes) if shape else np.inf
-        if count > _FEW or (most - least) / PARTS < MUCH * 2.0 * self.least:
+        if count > _FEW or (most - least) / PARTS < MUCH * 2.0 * self.floor:
             return 0.0
         return min(size, 2.0 * math.sqrt(count) * float(np.abs(self.weights().get("scale", np.ones(()))).max()))
 
@@ -91,7 +91,7 @@ class LayerNormalization(_OverAxes):
     trained: ClassVar[Mapping[str, str]] = {"scale": "gamma", "bias": "beta"}
 
     @property
-    def least(self) -> float:
+    def floor(self) -> float:
         return math.sqrt(self.epsilon)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
@@ -121,7 +121,7 @@ class RMSNormalization(_OverAxes):
     trained: ClassVar[Mapping[str, str]] = {"scale": "gamma"}
 
     @property
-    def least(self) -> float:
+    def floor(self) -> float:
         return math.sqrt(self.epsilon)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
@@ -207,7 +207,7 @@ class UnitNormalization(_OverAxes):
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
 
     @property
-    def least(self) -> float:
+    def floor(self) -> float:
         return self.epsilon
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
