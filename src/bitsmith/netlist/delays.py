@@ -7,51 +7,17 @@ bits up to ``k`` of what it adds, so that of chains in a row only one ripples ov
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, assert_never
+from typing import TypeAlias, assert_never
 
+from bitsmith.devices.delay import DelayModel
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.netlist import Netlist, Word, WordRef
 
 _MAX_LUT_INPUTS = 8
 
 
-class Delays(Protocol):
-    """Nanoseconds that operations take, the way to them included; widths in bits."""
-
-    @property
-    def sums_choose(self) -> bool:
-        """Return True if the look-up tables of a sum hold a choice of its second operand, too."""
-
-    @property
-    def tables_of_bits(self) -> range:
-        """Address bits of tables of look-up tables that are a constant per bit."""
-
-    def adder(self, width: int) -> float:
-        """Addition or subtraction."""
-
-    def ternary_adder(self, width: int) -> float | None:
-        """Sum of three; None if that takes as much as two additions."""
-
-    def comparator(self, width: int) -> float:
-        """Comparison."""
-
-    def threshold(self, width: int, lut_inputs: int) -> float:
-        """Comparison with a constant, where look-up tables have so many inputs."""
-
-    def mux2(self, width: int) -> float:
-        """Choice of two."""
-
-    def table(self, address_bits: int) -> float:
-        """Look-up in a constant table."""
-
-    def table_registers(self, address_bits: int, width: int, budget_ns: float) -> int:
-        """Registers that follow a constant table that is to be block memory; 0 of one of look-up tables."""
-
-    def multiplier(self, a: int, b: int) -> float:
-        """Product of two words."""
-
-    def staged_multiplier(self, a: int, b: int) -> tuple[int, float]:
-        """Registers that follow a product that is cut into stages, and the slowest of these; 0 registers if none can."""
+Delays: TypeAlias = DelayModel
+"""Nanoseconds that operations take in a family, the way to them included."""
 
 
 def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
