@@ -49,48 +49,14 @@ def pipeline(netlist: Netlist, delays: Delays, budget_ns: float, at_least: int |
 
     There are ``at_least`` so many stages, with further registers where these have the fewest bits.
     """
-    return _Scheduler(netlist, delays, budget_ns).run(at_least or 1)
+    return Timing(netlist, delays, budget_ns).run(at_least or 1)
 
 
 class Timing:
-    """Earliest times of words, without a search for few registers; ``overlap``: sums ripple while those before them do."""
-
-    def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float, *, overlap: bool = True) -> None:
-        self._start_with(_Scheduler(netlist, delays, budget_ns, overlap=overlap))
-
-    def _start_with(self, scheduler: _Scheduler) -> None:
-        self._scheduler = scheduler
-        self.stages = scheduler.stages()
-
-    def fused(self, netlist: Netlist, sums: Collection[int], gone: Collection[int]) -> Timing:
-        """Return the timing of ``netlist``, in which the words ``sums`` add what the sums ``gone`` did, which are dead."""
-        other = copy(self)
-        other._start_with(self._scheduler.fused(netlist, sums, gone))
-        return other
-
-    def late(self, stages: int) -> frozenset[int]:
-        """The words that are ready too late for ``stages`` stages."""
-        return self._scheduler.late(stages)
-
-    def ready(self, word: int, times: Sequence[float]) -> float:
-        """Nanoseconds from the first stage's start until ``word`` is ready, its operands being ready at ``times``."""
-        return self._scheduler.ready(word, times)
-
-    def due(self, stages: int) -> Mapping[int, float]:
-        """Nanoseconds from the first stage's start until words are needed, in ``stages`` stages."""
-        budget = self._scheduler.budget
-        return {word: stage * budget + finish for word, (stage, finish) in self._scheduler.due(stages).items()}
-
-    def after(self, start: float, delay: float) -> float:
-        """Return the time at which a cell of ``delay`` is ready that begins at ``start`` or in the next stage."""
-        return self._scheduler.after(start, delay)
-
-
-class _Scheduler:
     """Stages of words under search: as soon as possible first, then moved where that saves registers.
 
-    ``finish`` holds the time within its stage at which a word is ready: the earliest possible in sweeps from the inputs, the
-    latest allowed in sweeps from the outputs.
+    ``overlap``: sums ripple while those before them do. ``finish`` holds the time within its stage at which a word is ready: the
+    earliest possible in sweeps from the inputs, the latest allowed in sweeps from the outputs.
     """
 
     def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float, *, overlap: bool = True) -> None:
@@ -118,9 +84,10 @@ class _Scheduler:
         self._uses: list[list[int]] = []
         for word in self._order:
             self._enter(word)
+        self.stages = self._soonest()
 
-    def fused(self, netlist: Netlist, sums: Collection[int], gone: Collection[int]) -> _Scheduler:
-        """Return the timing of ``netlist``; what is absorbed stays, for sums that are wiring do not change."""
+    def fused(self, netlist: Netlist, sums: Collection[int], gone: Collection[int]) -> Timing:
+        """Return the timing of ``netlist``, whose words ``sums`` add what the sums ``gone`` did, which are dead; wiring stays."""
         other = copy(self)
         other._netlist = netlist
         other._order = [word for word in self._order if word not in gone]
@@ -132,6 +99,7 @@ class _Scheduler:
         for word in self._order:  # those that read such a sum, too, which may begin at another of its bits
             if word in changed or (word not in gone and not changed.isdisjoint(self._reads[word])):
                 other._enter(word)
+        other.stages = other._soonest()
         return other
 
     def _enter(self, word: int) -> None:
@@ -150,14 +118,14 @@ class _Scheduler:
         elif self._overlap and isinstance(cell, cells.AddSub | cells.TernaryAdder):
             self._sooner[word] = sooner(netlist, word, absorbed.sources, delays)
 
-    def stages(self) -> int:
+    def _soonest(self) -> int:
         """The number of stages, words as soon as possible."""
         self._as_soon_as_possible()
         return max((self._stage[word] for word in self._order), default=0) + 1
 
     def late(self, stages: int) -> frozenset[int]:
         """Words that cannot be ready, as soon as possible as they are, when they are needed in the last of ``stages``."""
-        due = self.due(stages)
+        due = self._due(stages)
         return frozenset(
             word
             for word, (stage, finish) in due.items()
@@ -165,7 +133,7 @@ class _Scheduler:
         )
 
     def ready(self, word: int, times: Sequence[float]) -> float:
-        """Return the time of a word, counted from the first stage's start; ``times`` are those of all words before it."""
+        """Nanoseconds from the first stage's start until ``word`` is ready, all words before it being ready at ``times``."""
         start = 0.0
         if self._absorbed.sources[word] != (word,):
             return max((times[x] for x in self._absorbed.sources[word]), default=start)
@@ -182,7 +150,11 @@ class _Scheduler:
         end = (int((start + _SLACK_NS) / self.budget) + 1) * self.budget
         return start + delay if start + delay <= end else end + delay
 
-    def due(self, stages: int) -> dict[int, tuple[int, float]]:
+    def due(self, stages: int) -> Mapping[int, float]:
+        """Nanoseconds from the first stage's start until words are needed, in ``stages`` stages."""
+        return {word: stage * self.budget + finish for word, (stage, finish) in self._due(stages).items()}
+
+    def _due(self, stages: int) -> dict[int, tuple[int, float]]:
         """The stage in which each word is needed, as late as possible, and when in it."""
         due = dict.fromkeys(self._order, (stages - 1, self.budget))
         for word in reversed(self._order):
@@ -197,7 +169,7 @@ class _Scheduler:
         return due
 
     def run(self, at_least: int) -> PipelineStages:
-        stages = max(self.stages(), at_least)
+        stages = max(self.stages, at_least)
         self._readers = [[] for _ in self._netlist.words]
         for word in self._order:
             for x in self._reads[word]:
@@ -235,7 +207,7 @@ class _Scheduler:
         bits = self._swept(stages, 1)
         early = self._stage, self._finish
         self._stage, self._finish = list(self._stage), list(self._finish)
-        for word, (stage, finish) in self.due(stages).items():
+        for word, (stage, finish) in self._due(stages).items():
             if not isinstance(self._netlist.words[word].cell, cells.InputPort):
                 self._stage[word], self._finish[word] = stage, finish
         if self._swept(stages, 1) >= bits:
