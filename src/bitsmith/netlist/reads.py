@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, assert_never
 
 from bitsmith.netlist import netlist as cells
-from bitsmith.netlist.netlist import Netlist, WordRef
+from bitsmith.netlist.netlist import Netlist, WordRef, is_wiring
 
 
 class Read(NamedTuple):
@@ -31,7 +31,9 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
             reads: list[Read] = []
         case cells.AddSub():
             # Below the other operand's shift, an operand passes unchanged; of a subtrahend it does not.
-            passed_a, passed_b = min(low, cell.b.shift), 0 if cell.subtract else min(low, cell.a.shift)
+            wired = is_wiring(netlist, index)  # without carries
+            passed_a = low if wired else min(low, cell.b.shift)
+            passed_b = low if wired else 0 if cell.subtract else min(low, cell.a.shift)
             reads = [part(cell.a, passed_a), part(cell.b, passed_b)]
         case cells.TernaryAdder():
             reads = [part(cell.a, min(low, cell.passed)), part(cell.b, 0), part(cell.c, 0)]
