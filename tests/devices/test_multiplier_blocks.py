@@ -61,7 +61,9 @@ def test_the_narrowest_and_widest_factors_of_cells_of_intel(factors: tuple[int, 
 
 def test_a_part_without_a_sign_needs_one_in_a_block() -> None:
     """As the lower 17 of 35 bits do, which are as wide then as the narrowest factor that becomes a block here."""
-    block = MultiplierBlock(18, 18, (Cut((18, 18), (18, 2), 0, (17, 17), 1),), registers=0, digits=1, chain=1)
+    block = MultiplierBlock(
+        18, 18, (Cut((18, 18), (18, 2), 0, (17, 17), 1),), registers=0, digits=1, chain=1, adds=False
+    )
     assert block.parts(35, 4) == Parts(2, (), (22,))
 
 

@@ -46,7 +46,7 @@ def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
         "hierarchy -check -top net\n"
         "proc\n"
         "memory_map -rom-only * */w:clk %m %d A:rom_style=distributed %u */a:rom_style=block %m %d\n"
-        "techmap -map synth/ecp5/adders.v -map synth/ecp5/comparators.v\n"
+        "techmap -map synth/ecp5/adders.v -map synth/ecp5/comparators.v * */t:$add */a:use_dsp %i %d\n"
         "synth_ecp5 -top net\n"
         "tee -q -o synth/ecp5/cells.json stat -json\n"
         "write_verilog -noattr synth/ecp5/netlist.v\n"
@@ -54,7 +54,7 @@ def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
     )
     assert list(files) == ["synth/ecp5/synth.ys", "synth/ecp5/adders.v", "synth/ecp5/comparators.v"]
     chains = replace(flow, sources=("rtl/net.sv", "rtl/bitsmith_chained_product.sv")).files()["synth/ecp5/synth.ys"]
-    assert "-map synth/ecp5/comparators.v * *bitsmith_chained_product* %d\n" in str(chains)
+    assert "-map synth/ecp5/comparators.v * */t:$add */a:use_dsp %i %d *bitsmith_chained_product* %d\n" in str(chains)
     (command,) = flow.commands(tmp_path, (TOOL,))
     assert command.argv == ("/opt/yosys", "-q", "-l", "synth/ecp5/yosys.log", "-s", "synth/ecp5/synth.ys")
     assert list(tmp_path.iterdir()) == []

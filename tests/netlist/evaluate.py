@@ -30,6 +30,8 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
                 value = cell.value
             case cells.AddSub():
                 value = of(cell.a) - of(cell.b) if cell.subtract else of(cell.a) + of(cell.b)
+            case cells.BlockSum():
+                value = of(cell.a) + of(cell.b)
             case cells.TernaryAdder():
                 value = of(cell.a)
                 value += -of(cell.b) if cell.subtract_b else of(cell.b)

@@ -107,6 +107,8 @@ def _read_cell(kind: str, args: list[str]) -> Cell:
         case (("addadd" | "addsub" | "subadd" | "subsub"), [a, b, c]):
             refs = (_read_ref(a), _read_ref(b), _read_ref(c))
             return cells.TernaryAdder(*refs, kind.startswith("sub"), kind.endswith("sub"))
+        case "blocksum", [a, b]:
+            return cells.BlockSum(_read_ref(a), _read_ref(b))
         case "mul", [a, b]:
             return cells.Multiplier(_read_word(a), _read_word(b))
         case "view", [a]:

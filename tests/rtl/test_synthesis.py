@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit as circuit_of_layout
-from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS, Family
+from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.flows.yosys import Resources
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from tests.estimate.test_unrolled import UNROLLED
@@ -77,6 +77,24 @@ def test_weights_take_the_blocks_that_are_estimated(cycles: int, bits: int, bloc
     made = circuit_of_layout(program, directives, ECP5.delays, 8.0, "dut", TITLE)
     found = synthesize(tmp_path, "dut", save(made, tmp_path), ECP5)
     assert found.bram == estimate_layout(program, directives, ECP5).bram == blocks
+
+
+@pytest.mark.parametrize(("bits", "budget_ns"), [(17, 5.0), (25, 8.0), (25, 5.0)])
+def test_blocks_of_7_series_add_what_is_added_to_their_products(bits: int, budget_ns: float, tmp_path: Path) -> None:
+    """A rescaling whose factor and term come beside its operand: only the saturation is left, with a factor of two parts, too."""
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(True, 19, 19))
+    factor = build.input("factor", (1,), FixedFormat(False, bits, bits))
+    term = build.input("term", (1,), FixedFormat(False, 12, 19))
+    y = build.cast(build.add(build.mul(x, factor), term), FixedFormat(True, 8, 8, Rounding.TRN, Overflow.SAT))
+    program = build.program([("y", y)])
+    made = circuit_of_layout(program, UNROLLED, XILINX_7.delays, budget_ns, "dut", TITLE)
+    found = synthesize(tmp_path, "dut", save(made, tmp_path), XILINX_7)
+    expected = estimate_layout(program, UNROLLED, XILINX_7, budget_ns)
+    assert found.dsp == expected.dsp == (2 if bits > 17 else 1)
+    assert found.lut == pytest.approx(expected.lut, abs=4)
+    assert budget_ns < 8.0 or found.ff == expected.ff
+    assert (bits > 17 and budget_ns < 8.0) or not found.carry
 
 
 @pytest.mark.parametrize("seed", [1, 2])

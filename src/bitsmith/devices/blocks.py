@@ -54,7 +54,7 @@ class MultiplierBlock:
     Products become blocks by ``cuts``: of what one of them leaves, the next one makes some, and what the last one leaves becomes
     look-up tables. ``registers`` that follow a product are taken into its block, so that the block has
     shorter stages. Constants of ``digits`` signed digits and more are worth a block. Up to ``chain`` blocks in a row add up their
-    products if these are written as a chain; 1 where sums are better written as trees.
+    products if these are written as a chain; 1 where sums are better written as trees. One that ``adds`` takes a sum behind it.
     """
 
     wide: int
@@ -63,6 +63,7 @@ class MultiplierBlock:
     registers: int
     digits: int
     chain: int
+    adds: bool
 
     def factors(self, a: int, b: int, signed: tuple[bool, bool]) -> tuple[int, int]:
         """Return the bits of factors of ``a`` and ``b`` bits as cells take them, which may be ``signed``.

@@ -128,7 +128,7 @@ class DelayModel:
     def part_block(self, budget_ns: float) -> MultiplierBlock | None:
         """Return the block that wider products are put together from because several of them take longer than ``budget_ns``."""
         slow = self.block is not None and self.multiplier(self.block.wide + 1, self.block.narrow) > budget_ns
-        return self.block if slow else None
+        return self.block if self.block is not None and (slow or self.block.adds) else None
 
     def routed(self, stage_ns: float, luts: float) -> float:
         """Return the period of a circuit of so many look-up tables whose longest stage is that; 0 where none was measured."""

@@ -76,6 +76,7 @@ _BLOCK = MultiplierBlock(
     registers=0,
     digits=4,
     chain=1,
+    adds=False,
 )
 _MEMORY = MemoryBlock(
     bits=18 * 1024,

@@ -237,6 +237,7 @@ ICE40UP = _family(
             registers=0,
             digits=4,
             chain=1,
+            adds=False,
         ),
         block_ns=18.0,
         block_stage_ns=0.0,

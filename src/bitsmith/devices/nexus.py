@@ -37,6 +37,7 @@ _BLOCK = MultiplierBlock(
     registers=0,
     digits=4,
     chain=1,
+    adds=False,
 )
 _SMALL, _LARGE = Die(13_824, 13_824, 24, 24), Die(32_256, 32_256, 56, 84)
 _USUAL = {"lifcl-17": "bg256", "lifcl-40": "bg400", "lfd2nx-40": "bg256"}

@@ -46,6 +46,7 @@ _DSP48E1, _DSP48E2 = (
         registers=2,
         digits=4,
         chain=4,
+        adds=wide == 25,  # Yosys puts no sum into a DSP48E2
     )
     for wide in (25, 27)
 )

@@ -19,7 +19,7 @@ from bitsmith.devices.area import AreaModel
 from bitsmith.devices.family import Family
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.lut_packing import Absorption
-from bitsmith.netlist.netlist import Multiplier, Mux, Netlist, RomRead, Word, live_words
+from bitsmith.netlist.netlist import BlockSum, Multiplier, Mux, Netlist, RomRead, Word, live_words
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 
@@ -160,6 +160,7 @@ def _inside(
         if stage in used and not used[stage].by_blocks:
             break
         inside.add(stage)
-    if (in_block or (deepest and _is_block(netlist, index, area))) and first not in used and first < last:
+    made = isinstance(word.cell, BlockSum) or _is_block(netlist, index, area)
+    if (in_block or (deepest and made)) and first not in used and first < last:
         inside.add(first + 1)
     return inside

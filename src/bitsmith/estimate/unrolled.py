@@ -97,6 +97,8 @@ class _Counted:
             blocks, luts = self._area.multiplier(a.width, b.width, word.width + word.drop, (a.signed, b.signed))
             self.dsp += blocks
             self.lut += luts
+        elif isinstance(cell, cells.BlockSum):  # which a block with two registers before it leaves to look-up tables
+            self.lut += word.width * (self._stages.stage[index] > self._stages.stage[cell.a.word] + 1)
         else:
             self._read(index, word, cell)
 

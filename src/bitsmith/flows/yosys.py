@@ -99,9 +99,10 @@ class Synthesis:
         mapping = self.family.synthesis
         lines = [*mapping.before, *(f"read_verilog -sv {_quoted(source)}" for source in self.sources)]
         lines += [f"hierarchy -check -top {self.top}", "proc", f"memory_map -rom-only {_TABLES_IN_LOGIC}"]
-        lines.append(" ".join(("techmap", *(f"-map {self.folder}/{name}" for name in mapping.arithmetic))))
+        maps = " ".join(f"-map {self.folder}/{name}" for name in mapping.arithmetic)
+        lines.append(f"techmap {maps} * */t:$add */a:use_dsp %i %d")  # sums that blocks make are left to later passes
         if any(_CASCADE in source for source in self.sources):
-            lines[-1] += f" * *{_CASCADE}* %d"
+            lines[-1] += f" *{_CASCADE}* %d"
         lines += [*mapping.prepared, f"{mapping.command} -top {self.top}", *mapping.after]
         lines.append(f"tee -q -o {self.folder}/cells.json stat -json")
         if self.parts:  # cells are named after the nets that they drive, and these after the instance that they are in

@@ -28,6 +28,8 @@ def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
             return 0.0
         case cells.AddSub():
             return delays.adder(max(word.width + word.drop - carry_start(cell), 1))
+        case cells.BlockSum():
+            return delays.adder(word.width + word.drop)
         case cells.TernaryAdder():
             width = max(word.width + word.drop - cell.passed, 1)
             return delays.ternary_adder(width) or 2.0 * delays.adder(width)

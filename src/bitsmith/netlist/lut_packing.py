@@ -100,6 +100,7 @@ def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
             | cells.Literal()
             | cells.AddSub()
             | cells.TernaryAdder()
+            | cells.BlockSum()
             | cells.Multiplier()
             | cells.View()
             | cells.RomRead()

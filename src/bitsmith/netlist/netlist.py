@@ -88,6 +88,14 @@ class TernaryAdder:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockSum:
+    """``a + b``, where the multiplier block of the product ``a`` adds ``b``."""
+
+    a: WordRef
+    b: WordRef
+
+
+@dataclass(frozen=True, slots=True)
 class Multiplier:
     """``a * b``."""
 
@@ -129,7 +137,9 @@ class RomRead:
     first: int
 
 
-Cell: TypeAlias = InputPort | Literal | AddSub | TernaryAdder | Multiplier | View | Comparator | Mux | RomRead
+Cell: TypeAlias = (
+    InputPort | Literal | AddSub | TernaryAdder | BlockSum | Multiplier | View | Comparator | Mux | RomRead
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +216,7 @@ def operands(cell: Cell) -> tuple[int, ...]:
     match cell:
         case InputPort() | Literal():
             return ()
-        case AddSub() | Comparator():
+        case AddSub() | BlockSum() | Comparator():
             return (cell.a.word, cell.b.word)
         case TernaryAdder():
             return (cell.a.word, cell.b.word, cell.c.word)

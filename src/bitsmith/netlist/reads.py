@@ -37,6 +37,8 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
             reads = [part(cell.a, passed_a), part(cell.b, passed_b)]
         case cells.TernaryAdder():
             reads = [part(cell.a, min(low, cell.passed)), part(cell.b, 0), part(cell.c, 0)]
+        case cells.BlockSum():
+            reads = [part(cell.a, 0), part(cell.b, 0)]
         case cells.Multiplier():
             reads = [part(WordRef(cell.a), 0), part(WordRef(cell.b), 0)]
         case cells.View():

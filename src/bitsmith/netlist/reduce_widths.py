@@ -5,6 +5,7 @@ Before: ``s = a + b`` (20 bits), of which only ``s[15:4]`` is read. After: a wor
 
 Products that are wider than a multiplier block become sums of products that are not, so that registers can stand between these.
 Before: ``x * y`` with 29 and 16 bits, two blocks and an adder in one cell. After: ``(x >> 17) * y * 2**17 + (x mod 2**17) * y``.
+What alone reads a product to add something may be added by its blocks, one after the other.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from bitsmith.devices.blocks import MultiplierBlock
+from bitsmith.devices.blocks import MultiplierBlock, Parts
 from bitsmith.ir.types import width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.builder import NetlistBuilder
-from bitsmith.netlist.netlist import Netlist, Word, WordRef, live_words, reduce_bits
+from bitsmith.netlist.netlist import Netlist, Word, WordRef, live_words, readers_of, reduce_bits
 from bitsmith.netlist.reads import Read, reads
 
 
@@ -56,6 +57,9 @@ class _Rebuild:
         self._wanted = wanted
         self._block = block
         self._builder = NetlistBuilder()
+        readers = readers_of(netlist) if block is not None and block.adds else {}
+        results = {ref.word for ref in netlist.results}
+        self._read_once = {word for word, own in readers.items() if len(own) == 1 and word not in results}
         self._new: list[WordRef | None] = [None] * len(netlist.words)
 
     def run(self) -> Netlist:
@@ -93,7 +97,10 @@ class _Rebuild:
             case cells.InputPort():
                 return builder.reduced(cell, drop, lo, hi)
             case cells.AddSub():
-                return self._sum(cell, drop, lo, hi)
+                whole = self._in_blocks(cell)
+                return self._part(builder.drop(whole, drop), lo, hi) if whole else self._sum(cell, drop, lo, hi)
+            case cells.BlockSum():
+                return self._reduced(cells.BlockSum(self._operand(cell.a), self._operand(cell.b)), drop, lo, hi)
             case cells.TernaryAdder():
                 refs = (self._operand(cell.a), self._operand(cell.b), self._operand(cell.c))
                 return self._reduced(replace(cell, a=refs[0], b=refs[1], c=refs[2]), drop, lo, hi)
@@ -131,6 +138,16 @@ class _Rebuild:
         """``x`` in the bits of ``lo..hi``, which hold what is read of its value."""
         return self._builder.narrow(self._builder.low(x, width_of(lo, hi), lo < 0), lo, hi)
 
+    def _in_blocks(self, cell: cells.AddSub) -> WordRef | None:
+        """``cell`` as a product whose blocks add the other operand; None if they cannot."""
+        builder, block = self._builder, self._block
+        for ref, other in ((cell.a, cell.b), (cell.b, cell.a)):
+            factors = self._old.words[ref.word].cell
+            if block and not cell.subtract and ref.word in self._read_once and isinstance(factors, cells.Multiplier):
+                x, y = self._operand(WordRef(factors.a)), self._operand(WordRef(factors.b))
+                return _added(builder, x, y, self._operand(other), x.shift + y.shift + ref.shift, block)
+        return None
+
     def _sum(self, cell: cells.AddSub, drop: int, lo: int, hi: int) -> WordRef:
         builder = self._builder
         a, b = self._operand(cell.a), self._operand(cell.b)
@@ -155,7 +172,7 @@ class _Rebuild:
         return self._reduced(cells.AddSub(a, b, cell.subtract), drop, lo, hi)
 
     def _reduced(
-        self, cell: cells.AddSub | cells.TernaryAdder | cells.Multiplier, drop: int, lo: int, hi: int
+        self, cell: cells.AddSub | cells.TernaryAdder | cells.BlockSum | cells.Multiplier, drop: int, lo: int, hi: int
     ) -> WordRef:
         """``cell`` without ``drop`` bits, or with ``-drop`` zeros appended."""
         if drop >= 0:
@@ -165,24 +182,51 @@ class _Rebuild:
 
 def is_wider(builder: NetlistBuilder, x: WordRef, y: WordRef, block: MultiplierBlock) -> bool:
     """Return True if ``x * y`` takes more than one ``block``, or other cells beside it."""
-    parts = block.parts(_width(builder, x), _width(builder, y))
-    return parts.blocks > 1 or bool(parts.sums)
+    parts, given = _made(builder, x, y, block), (builder.value(WordRef(factor.word)) is not None for factor in (x, y))
+    return not any(given) and (parts.blocks > 1 or bool(parts.sums))  # shifts and adders multiply by constants
 
 
 def product(builder: NetlistBuilder, x: WordRef, y: WordRef, block: MultiplierBlock) -> WordRef:
     """``x * y``, no part of it wider than ``block``."""
     if not is_wider(builder, x, y, block):
         return builder.mul(x, y)
-    wide, other = sorted((WordRef(x.word), WordRef(y.word)), key=lambda ref: _width(builder, ref), reverse=True)
-    bits = block.narrow - 1  # of an unsigned part; with a sign it fills the narrow factor
-    low, high = builder.low(wide, bits, signed=False), builder.drop(wide, bits)
+    low, high, other, bits = _cut(builder, x, y, block)
     parts = builder.add(product(builder, high, other, block).shifted(bits), product(builder, low, other, block))
-    corners = [p * q for p in (builder.lo(wide), builder.hi(wide)) for q in (builder.lo(other), builder.hi(other))]
-    least = max(builder.lo(wide), -builder.hi(wide), 0) ** 2 if wide == other else min(corners)
+    a, b = WordRef(x.word), WordRef(y.word)
+    corners = [p * q for p in (builder.lo(a), builder.hi(a)) for q in (builder.lo(b), builder.hi(b))]
+    least = max(builder.lo(a), -builder.hi(a), 0) ** 2 if a == b else min(corners)
     return builder.narrow(parts, least, max(corners)).shifted(x.shift + y.shift)
 
 
+def _added(
+    builder: NetlistBuilder, x: WordRef, y: WordRef, total: WordRef, place: int, block: MultiplierBlock
+) -> WordRef:
+    """``total`` and the product of two words, which begins at bit ``place``: lower parts first."""
+    if is_wider(builder, x, y, block):
+        low, high, factor, bits = _cut(builder, x, y, block)
+        return _added(builder, high, factor, _added(builder, low, factor, total, place, block), place + bits, block)
+    part, upper = builder.mul(WordRef(x.word), WordRef(y.word), by_block=True), builder.drop(total, place)
+    lo, hi = builder.lo(part) + builder.lo(upper), builder.hi(part) + builder.hi(upper)
+    fits = _made(builder, x, y, block) == Parts(1, (), ())
+    cell = cells.BlockSum(part, upper) if fits else cells.AddSub(part, upper, subtract=False)
+    added = builder.reduced(cell, 0, lo, hi).shifted(place)
+    return builder.add(added, builder.low(total, place, signed=False))
+
+
+def _cut(
+    builder: NetlistBuilder, x: WordRef, y: WordRef, block: MultiplierBlock
+) -> tuple[WordRef, WordRef, WordRef, int]:
+    """The low and the high part of the wider factor, unshifted, the other factor, and the bits of the low part."""
+    wide, other = sorted((WordRef(x.word), WordRef(y.word)), key=lambda ref: _width(builder, ref), reverse=True)
+    bits = block.narrow - 1  # of an unsigned part; with a sign it fills the narrow factor
+    return builder.low(wide, bits, signed=False), builder.drop(wide, bits), other, bits
+
+
+def _made(builder: NetlistBuilder, x: WordRef, y: WordRef, block: MultiplierBlock) -> Parts:
+    """Parts that synthesis makes of ``x * y``."""
+    return block.parts(*block.factors(_width(builder, x), _width(builder, y), (builder.lo(x) < 0, builder.lo(y) < 0)))
+
+
 def _width(builder: NetlistBuilder, x: WordRef) -> int:
-    """Bits of a variable, unshifted; a constant has none here, since shifts and adders multiply by it."""
-    word = WordRef(x.word)
-    return 0 if builder.value(word) is not None else width_of(builder.lo(word), builder.hi(word))
+    """Bits of a word, unshifted."""
+    return width_of(builder.lo(WordRef(x.word)), builder.hi(WordRef(x.word)))

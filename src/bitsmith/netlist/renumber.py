@@ -68,7 +68,7 @@ def moved(cell: Cell, numbers: Mapping[int, int]) -> Cell:
     match cell:
         case cells.InputPort() | cells.Literal():
             return cell
-        case cells.AddSub() | cells.Comparator():
+        case cells.AddSub() | cells.BlockSum() | cells.Comparator():
             return replace(cell, a=ref(cell.a), b=ref(cell.b))
         case cells.TernaryAdder():
             return replace(cell, a=ref(cell.a), b=ref(cell.b), c=ref(cell.c))

@@ -83,7 +83,7 @@ class Functions:
         if isinstance(word.cell, cells.RomRead):
             entries = self._netlist.tables[word.cell.table]
             return max(max(entries), -min(entries)).bit_length() <= _WIDEST
-        return not isinstance(word.cell, cells.InputPort | cells.Literal | cells.TernaryAdder)
+        return not isinstance(word.cell, cells.InputPort | cells.Literal | cells.TernaryAdder | cells.BlockSum)
 
     def _sources(self, word: Word) -> set[int]:
         """The narrow words that all varying operands of a word are functions of."""
@@ -118,7 +118,7 @@ class Functions:
                     self._tables[cell.table] = np.array(self._netlist.tables[cell.table], dtype=np.int64)
                 entries = self._tables[cell.table]
                 values = entries[np.clip(of(cell.address) - cell.first, 0, len(entries) - 1)]  # others never occur
-            case cells.InputPort() | cells.Literal() | cells.TernaryAdder():
+            case cells.InputPort() | cells.Literal() | cells.TernaryAdder() | cells.BlockSum():
                 raise TypeError(f"{type(cell).__name__} is not followed")
             case _:
                 assert_never(cell)
@@ -294,7 +294,7 @@ class _Tabulation:
             case cells.RomRead():
                 entries = tuple(entry >> word.drop for entry in self._tables[cell.table])
                 return float(table_luts(entries, cell.first, word.width, self._inputs))
-            case cells.InputPort() | cells.Literal() | cells.TernaryAdder() | cells.View():
+            case cells.InputPort() | cells.Literal() | cells.TernaryAdder() | cells.BlockSum() | cells.View():
                 return 0.0
             case _:
                 assert_never(cell)

@@ -85,6 +85,8 @@ def _cell(cell: Cell) -> str:
         case cells.TernaryAdder():
             signs = "".join("sub" if subtract else "add" for subtract in (cell.subtract_b, cell.subtract_c))
             return f"{signs} {_ref(cell.a)} {_ref(cell.b)} {_ref(cell.c)}"
+        case cells.BlockSum():
+            return f"blocksum {_ref(cell.a)} {_ref(cell.b)}"
         case cells.Multiplier():
             return f"mul %{cell.a} %{cell.b}"
         case cells.View():

@@ -60,6 +60,8 @@ class Expressions:
         match cell:
             case cells.AddSub():
                 result = self._joined(word, cell.a, "-" if cell.subtract else "+", cell.b, select)
+            case cells.BlockSum():
+                result = self._joined(word, cell.a, '+ (* use_dsp = "yes" *)', cell.b, select)
             case cells.Multiplier():
                 result = self._joined(word, WordRef(cell.a), "*", WordRef(cell.b), select)
             case cells.View():
