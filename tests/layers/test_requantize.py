@@ -76,3 +76,16 @@ def test_operands_of_few_values_are_looked_up(ranges: list[tuple[int, int]], dat
     np.testing.assert_array_equal(codes, np.clip(np.array(wanted, dtype=np.int64), -9, 9))
     count = max(hi for _, hi in ranges) - min(lo for lo, _ in ranges)
     assert any(isinstance(node.op, Table) for node in program.nodes) is (count < 64)
+
+
+@pytest.mark.parametrize(
+    ("width", "bits", "saturates"),
+    [(21, 19, False), (21, 18, True), (18, 16, True), (24, 19, True), (19, 18, False), (23, 14, True)],
+)
+def test_factors_are_saturated_where_that_saves_a_block_or_many_bits(width: int, bits: int, saturates: bool) -> None:
+    builder = ProgramBuilder()
+    x = builder.input("x", (1,), FixedFormat(True, width, width))
+    half = 1 << bits - 1
+    found = requantize.saturated(builder, x, objects([-half]), objects([half - 1]))
+    assert (found is not x) == saturates
+    assert int(found.type.width.max()) == (bits if saturates else width)

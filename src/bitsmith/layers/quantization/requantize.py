@@ -29,8 +29,8 @@ _TABLE_VALUES = 4096
 
 _MOST_STEPS = 1 << 17
 
-_SAVED_BITS = 2
-"""Bits of a factor from which on it is worth saturating it before a multiplication."""
+_SAVED_BITS, _SHARE, _FACTOR_BITS = 2, 4, 18
+"""A factor is saturated before a product if that saves so many bits; a share of those left if these are too many for a block."""
 
 _HALF = Fraction(1, 2)
 
@@ -248,7 +248,8 @@ def saturated(builder: ProgramBuilder, x: Value, low: Ints, high: Ints) -> Value
     bits = width_of(least, most)
     lowest = -(1 << bits - 1) if least < 0 else 0
     wide = np.broadcast_to(x.type.width, np.broadcast_shapes(x.type.width.shape, counts.shape))
-    if bits + _SAVED_BITS > int(wide[np.broadcast_to(counts, wide.shape)].max()):
+    saved = int(wide[np.broadcast_to(counts, wide.shape)].max()) - bits
+    if saved < (_SAVED_BITS if bits <= _FACTOR_BITS else bits // _SHARE):
         return x
     return builder.cast_to(x, frac, lowest, lowest + (1 << bits) - 1, Rounding.TRN, Overflow.SAT)
 
