@@ -127,9 +127,10 @@ class AreaModel:
         """Return True if synthesis makes block memory of words that can be read synchronously, by itself."""
         if self.memory.filled_bits:
             return self.memory.fills(words, bits)
-        rows, held = -(-words // self.memory_words), -(-bits // self.memory_step) * self.memory_step
-        luts = self.memory_luts * rows * held + self.memory_choice_luts * (rows - 1) * bits
-        return 0 < self.block_luts * self.memory.count(words, bits) < luts
+        held = -(-bits // self.memory_step) * self.memory_step
+        cells = [(deep * held, -(-words // (deep * self.memory_words))) for deep in (1, self.memory_folds)]
+        luts = (self.memory_luts * own * rows + self.memory_choice_luts * (rows - 1) * bits for own, rows in cells)
+        return 0 < self.block_luts * self.memory.count(words, bits) < min(luts)
 
     def multiplier(
         self, a: int, b: int, product: int | None = None, signed: tuple[bool, bool] = (True, True)

@@ -114,7 +114,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         memory_folds=2,
         memory_step=1,
         memory_choice_luts=0.25,
-        block_luts=80.0,  # memories of about 76 stay, of 82 for each do not
+        block_luts=64.5,  # Yosys counts 129 for a block, 16 for 8 look-up tables of memory
         control_luts=22,
         counter_luts=Line(1.5, 1.0),  # one slot takes 2, 5 slots 15, 32 slots 21
         packing_luts=0.0,

@@ -292,8 +292,8 @@ class Count:
             self.lut += self.area.table(address, width) * share
 
     def table(self, words: int, bits: float) -> None:
-        """A constant table."""
-        if self.area.memory.takes_table(words, bits):
+        """A constant table, which has a register only if it can fill a block."""
+        if self.area.memory.suits_table(round(words * bits)) and self.area.memory.takes_table(words, bits):
             self.bram += self.area.memory.table_count(words, round(bits), bits)
         elif words > 1:
             self.lut += self.area.table((words - 1).bit_length(), round(bits))
