@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bitsmith.building.design import Pipeline, circuit
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices import ECP5, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -71,7 +72,7 @@ def test_products_of_short_periods_have_registers_that_blocks_take_in() -> None:
 
 @pytest.mark.slow
 @pytest.mark.ci
-@pytest.mark.parametrize(("family", "clock_ns"), [(ECP5, 20.0), (ULTRASCALE_PLUS, 2.0)])
+@pytest.mark.parametrize(("family", "clock_ns"), [(ECP5, 20.0), (ULTRASCALE_PLUS, 2.0), (XILINX_7, 8.0)])
 def test_simulation(tmp_path: Path, family: Family, clock_ns: float) -> None:
     design = made(family, clock_ns).design
     sources, raws = save(design, tmp_path), samples(200)
@@ -86,9 +87,39 @@ def test_simulation(tmp_path: Path, family: Family, clock_ns: float) -> None:
 
 @pytest.mark.tools
 @pytest.mark.ci
-@pytest.mark.parametrize(("family", "clock_ns"), [(ECP5, 20.0), (ULTRASCALE_PLUS, 2.0)])
+@pytest.mark.parametrize(("family", "clock_ns"), [(ECP5, 20.0), (ULTRASCALE_PLUS, 2.0), (XILINX_7, 8.0)])
 def test_yosys_makes_the_planned_blocks(tmp_path: Path, family: Family, clock_ns: float) -> None:
     design = made(family, clock_ns).design
     found = synthesize(tmp_path, "net", save(design, tmp_path), family)
     assert found.dsp == estimate_layout(wide(), BLOCKS, family).dsp == 4
     assert found.lut < estimate_layout(wide(), Directives({}, True), family).lut
+
+
+def summed() -> Program:
+    """Numbers times a constant for each of two tensors, added: a rescaled sum."""
+    build = ProgramBuilder()
+    x, y = (build.input(name, (6, 1), FixedFormat(True, 9, 0)) for name in "xy")
+    with build.layer("wide"):
+        z = build.add(
+            build.add(build.mul(x, build.const([11_469])), build.mul(y, build.const([-22_938]))), build.const([5])
+        )
+    return build.program([("z", z)])
+
+
+def test_constants_of_elements_are_multiplied_by_blocks_in_streams_too() -> None:
+    blocks, graphs = (replace(BLOCKS, parallel=False, products=one) for one in (BLOCKS.products, {}))
+    for family in (XILINX_7, ULTRASCALE_PLUS):
+        sizes = [estimate_layout(summed(), one, family, 8.0) for one in (blocks, graphs)]
+        assert [size.dsp for size in sizes] == [2, 0]
+        assert sizes[0].lut < sizes[1].lut
+
+
+@pytest.mark.tools
+@pytest.mark.ci
+def test_yosys_makes_the_planned_blocks_of_streams(tmp_path: Path) -> None:
+    directives = replace(BLOCKS, parallel=False)
+    design = circuit(summed(), directives, XILINX_7.delays, 8.0, "net", Title("test", "0"))
+    found = synthesize(tmp_path, "net", save(design, tmp_path), XILINX_7)
+    planned = estimate_layout(summed(), directives, XILINX_7, 8.0)
+    assert found.dsp == planned.dsp == 2
+    assert found.lut == pytest.approx(planned.lut, rel=0.2)

@@ -210,6 +210,7 @@ def circuit(
         top,
         title,
         directives.part,
+        directives.block_layers,
         read_back=directives.read_back,
         protection=directives.protection,
     )

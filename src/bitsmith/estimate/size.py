@@ -102,7 +102,8 @@ def estimate_layout(
     """
     directives = replace(directives, block=family.area.block)  # which decides whether to share is worth it
     if not directives.unrolled(program):
-        return estimate_network(partition(program, directives), family, budget_ns, directives.part, possible)
+        network, blocks = partition(program, directives), directives.block_layers
+        return estimate_network(network, family, budget_ns, directives.part, possible, blocks)
     budget_ns = stage_budget([program], family.delays, budget_ns or _usual_budget(family))
     size = _unrolled(program, directives, family, budget_ns)
 
@@ -173,13 +174,14 @@ def estimate_network(
     budget_ns: float | None = None,
     part: Part | None = None,
     possible: Possible = None,
+    blocks: BlockLayers | None = None,
 ) -> Size:
     """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned.
 
     Small token functions are made for it, with stages of ``budget_ns``, where that is given. ``part`` has larger memories.
     ``possible``: as of `estimate_layout`.
     """
-    cores, kept = ({}, {}) if budget_ns is None else _cores(network, family, budget_ns)
+    cores, kept = ({}, {}) if budget_ns is None else _cores(network, family, budget_ns, blocks)
     latencies = {number: stages.stages for number, (_, stages) in cores.items()}
     for number, process in enumerate(network.processes):
         latency = _PIPELINE if process.kind.logic.program else own_latency(process, family.area.block)
@@ -244,7 +246,7 @@ def _with_fifos(
 
 
 def _cores(
-    network: Network, family: Family, budget_ns: float
+    network: Network, family: Family, budget_ns: float, blocks: BlockLayers | None
 ) -> tuple[dict[int, Pipelined], dict[int, tuple[int | None, float]]]:
     """The circuits of token functions by their process, the first before others; registers and longest stages of those left."""
     circuits, kept = dict[int, Pipelined](), dict[int, tuple[int | None, float]]()
@@ -256,7 +258,7 @@ def _cores(
             size = estimate(program, family).lut
             if size <= left:
                 left -= size
-                circuits[number] = pipelined(program, family.delays, budget_ns)
+                circuits[number] = pipelined(program, family.delays, budget_ns, blocks)
             else:
                 kept[number] = stage_registers(program, family.delays, budget_ns), budget_ns
     return circuits, kept

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -204,7 +205,7 @@ class _Elaborator:
             case ops.Min():
                 return self._pairwise(builder.min, args, kind)
             case ops.Mul():
-                return _each(builder.mul, kind.shape, args[0].refs, args[1].refs)
+                return _each(partial(self._times, node), kind.shape, args[0].refs, args[1].refs)
             case ops.Neg():
                 return _each(builder.neg, kind.shape, args[0].refs)
             case ops.Shift():
@@ -322,6 +323,15 @@ class _Elaborator:
         if self._blocks is None or layer not in self._blocks.layers:
             return np.zeros_like(weights)
         return np.where(in_blocks(weights, signed_width(kind), self._blocks.block), weights, 0)
+
+    def _times(self, node: Node, x: WordRef, y: WordRef) -> WordRef:
+        """``x * y``, by a block where one of them is a constant that is worth it."""
+        builder = self._builder
+        constant, other = (builder.value(y), x) if builder.value(x) is None else (builder.value(x), y)
+        if constant is None or builder.value(other) is not None:
+            return builder.mul(x, y)
+        kind, layer = TensorType.of((), 0, builder.lo(other), builder.hi(other)), node.layer or self._layer
+        return builder.mul(x, y, by_block=bool(self._by_block(objects([constant]), kind, layer).any()))
 
     def _with_products(self, sums: Sequence[WordRef], row: Refs, weights: Ints) -> list[WordRef]:
         """``sums`` and the products of ``row`` with each column of ``weights``."""

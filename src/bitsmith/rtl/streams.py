@@ -27,6 +27,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import IntArray, short
 from bitsmith.mapping.multipliers import Pairs, multipliers, own_latency
+from bitsmith.netlist.elaborate import BlockLayers
 from bitsmith.netlist.pipelined import pipelined, stage_budget
 from bitsmith.rtl.design import TAP, RtlDesign
 from bitsmith.rtl.engines import write_engine, write_replay
@@ -46,15 +47,16 @@ def lay_out(
     top: str,
     title: Title,
     part: Part | None = None,
+    blocks: BlockLayers | None = None,
     *,
     read_back: bool = False,
     protection: Protection = Protection.NONE,
 ) -> StreamDesign:
     """The hardware of ``network``, its token functions pipelined for stages of ``budget_ns``.
 
-    ``part`` has larger memories; with ``read_back`` those that can be loaded are checked after each reset and load.
-    ``protection`` says what words in block memory have beside them. Outputs of `TAP` are not
-    ports, but what monitors watch.
+    ``part`` has larger memories; constants of ``blocks`` are multiplied by these. With ``read_back`` memories that can be loaded
+    are checked after each reset and load. ``protection`` says what words in block memory have beside them. Outputs of `TAP` are
+    no ports, but what monitors watch.
     """
     top = identifier(top)
     cores: dict[int, RtlDesign] = {}
@@ -62,7 +64,7 @@ def lay_out(
     for number, process in enumerate(network.processes):
         program = process.kind.logic.program
         if program is not None:
-            netlist, stages = pipelined(program, delays, budget_ns)
+            netlist, stages = pipelined(program, delays, budget_ns, blocks)
             over_budget += len(stages.over_budget)
             cores[number] = write(netlist, stages, f"{top}_core{number}", title, protection)
     latencies = {number: core.latency for number, core in cores.items()}
