@@ -60,7 +60,7 @@ class File:
         return self._configured(row, folder, {name: {"ReuseFactor": factor} for name, factor in reuse.items()})
 
     def _configured(self, row: Published, folder: str, layers: Mapping[str, object]) -> bitsmith.Model:
-        config = {"Model": {"Strategy": "resource"}, "LayerName": layers}
+        config = {"Model": {"Strategy": "MultiplierBlocks"}, "LayerName": layers}
         _, _, board = row.who.partition(", ")
         options = {"io_type": "io_stream", "part": PARTS[board], "clock_period": 1e3 / row.megahertz}
         return bitsmith.convert(self.path, Path(folder) / "project", config, **options, **self.settings)
