@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 from torch import nn
 
 from bitsmith import FidelityWarning, InputRangeWarning, convert
@@ -199,6 +199,25 @@ def test_computed_indices_of_no_row_are_said_where_the_framework_makes_an_error_
         np.testing.assert_allclose(found, wanted, atol=1e-3)
     (note,) = (note for note in model.notes if "looks rows up by" in note)
     assert ("-9..8" if framework == "onnx" else "0..8") in note
+
+
+@pytest.mark.parametrize("keys", [[0, 1, 2, 3], [-3, 0, 1, 7]], ids=str)
+@pytest.mark.parametrize("zeros", [0, 1])
+def test_unknown_categories_are_said_where_the_framework_makes_an_error_of_them(keys: list[int], zeros: int) -> None:
+    """Also where the format of the input makes a known one of it."""
+    encoder = node("OneHotEncoder", "x", "y", cats_int64s=keys, zeros=zeros, domain="ai.onnx.ml")
+    source = graph([encoder], {"x": ("N", 2)}, "y", types={"x": np.int64})
+    known = np.resize(keys, (8, 2))
+    for x in (known, np.where(known == keys[0], 2, known), 100 * known):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = convert(source, calibration=known).predict(x)
+        try:
+            wanted = runtime(source, {"x": x})[0]
+        except Fail:
+            assert caught
+        else:
+            assert np.array_equal(found, wanted) or (caught and x is not known)
 
 
 @pytest.mark.parametrize("place", [1, 500, 998])

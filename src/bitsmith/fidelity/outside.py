@@ -18,19 +18,26 @@ from bitsmith.fidelity.shortfall import USUAL_TOLERANCE, Expected, apart, float_
 from bitsmith.ir.types import Overflow
 from bitsmith.layers.layer import Floats, broadcasts
 from bitsmith.layers.network import Network, NetworkNode, Revision
+from bitsmith.passes.network.index_inputs import look_ups
 
 
 def outputs_show(network: Network, emulator: Emulator, batches: Sequence[Batch]) -> bool:
     """True if an output of the float model changes by 1 % of its range once values outside are what the circuit takes them for.
 
-    Only samples furthest outside are looked at, and some others for the range.
+    So it is if the model computes indices of no row. Only samples furthest outside are looked at, and some others for the range.
     """
     rows = _rows(emulator, batches, most_compared(network, every=False))
     inputs = [batch[rows].astype(np.float64) for batch in batches]
     taken = [_taken(emulator, index, x) for index, x in enumerate(inputs)]
-    wanted, shown = float_outputs_and_shown(network, inputs)
+    told, errors = {each.layer for found in look_ups(network).values() for each in found}, list[str]()
+
+    def noted(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
+        errors.extend([node.name] * (node.name not in told and node.layer.errs(operands)))
+        return result
+
+    wanted, shown = float_outputs_and_shown(network, inputs, noted)
     found = float_outputs(network, taken)
-    if any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(wanted, found, strict=True)):
+    if errors or any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(wanted, found, strict=True)):
         return True
     return any(each.wrong for each in apart(Expected(network, inputs, wanted), found, shown, USUAL_TOLERANCE.error))
 

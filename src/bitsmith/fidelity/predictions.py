@@ -58,9 +58,11 @@ def float_outputs_beside(network: Network, inputs: Sequence[Floats]) -> list[Flo
     return float_outputs(network, [np.concatenate([x / 2.0, 0.0 * x]) for x in inputs])
 
 
-def float_outputs_and_shown(network: Network, inputs: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:
-    """Outputs of the float model, and the same with further ones, which show their ranges."""
-    wanted = float_outputs(network, inputs)
+def float_outputs_and_shown(
+    network: Network, inputs: Sequence[Floats], revised: Revision | None = None
+) -> tuple[list[Floats], list[Floats]]:
+    """Outputs of the float model, ``revised``, and the same with further ones, which show their ranges."""
+    wanted = float_outputs(network, inputs, revised)
     more = float_outputs_beside(network, inputs) or wanted
     return wanted, [np.concatenate(each) for each in zip(wanted, more, strict=True)]
 

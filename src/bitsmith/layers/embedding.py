@@ -47,6 +47,9 @@ class Embedding(Layer):
         """The numbers that are the index of a row."""
         return range(-self.entries if self.from_end else 0, self.entries)
 
+    def errs(self, inputs: Sequence[Floats]) -> bool:
+        return bool(np.any((inputs[0] <= self.indices[0] - 1) | (inputs[0] >= self.entries)))
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if self.entries > MAX_ENTRIES:
             raise UnsupportedError(

@@ -155,12 +155,15 @@ def _rows(call: Call, keys: Sequence[int], values: Floats, other: float, kind: K
 
 
 def _one_hot_encoder(call: Call) -> Value:
-    """A column for each category, which is 1 where it comes; without ``zeros`` others are no input of the model."""
-    keys = call.attributes.integers("cats_int64s")
-    call.attributes.ignore("zeros")
-    if not keys or call.tensor(0).kind is Kind.REAL:
+    """A column for each category, which is 1 where it comes; without ``zeros`` others are the index of no row."""
+    keys, x = call.attributes.integers("cats_int64s"), call.tensor(0)
+    if not keys or x.kind is Kind.REAL:
         raise UnsupportedError("an encoder of words, or of fractions", accepted="cats_int64s, and integers")
-    return _rows(call, keys, as_weights(np.eye(len(keys))), 0.0, Kind.REAL)
+    columns, count = as_weights(np.eye(len(keys))), len(keys)
+    if call.attributes.integer("zeros", 1):
+        return _rows(call, keys, columns, 0.0, Kind.REAL)
+    number = _rows(call, keys, np.arange(float(count)).reshape(-1, 1), float(count), x.kind)
+    return call.build.emit(Embedding(columns), call.build.viewed(number, x.dims, x.batch), kind=Kind.REAL)
 
 
 def _zip_map(call: Call) -> Value:
