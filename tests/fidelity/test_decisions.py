@@ -90,6 +90,8 @@ STEEP: dict[str, Callable[[Tensor], Tensor]] = {
     "a narrow ramp beyond 0": lambda y: nn.functional.hardtanh(10_000.0 * (y - 0.1)),
     "a normalization of one": lambda y: nn.functional.rms_norm(y.unsqueeze(-1), (1,), eps=1e-7).squeeze(-1),
     "a normalization of two": lambda y: nn.functional.layer_norm(y[:, :4].reshape(-1, 2, 2), (2,), eps=1e-7).flatten(1),
+    "a number over its size": lambda y: nn.functional.normalize(y.unsqueeze(-1), dim=-1).squeeze(-1),
+    "two numbers over their length": lambda y: nn.functional.normalize(y[:, :4].reshape(-1, 2, 2), dim=-1).flatten(1),
     "groups of two": lambda y: nn.functional.group_norm(y[:, :4], 2, eps=1e-7),
 }
 

@@ -71,7 +71,7 @@ class Decisions:
         entries = (program.inputs[index] for index in self._thresholds.inputs)
         self._unknown = any(node.layer.jumps_within for node in network.nodes)
         self.shown = (*(probes[name] for name in self._held), *entries, *[program.outputs[0].node] * self._unknown)
-        self._errors = dict.fromkeys(self._held, 0.0)
+        self._errors, self._sizes = dict.fromkeys(self._held, 0.0), dict.fromkeys(self._deciding, 0.0)
         self._largest, self._learned, self._learning = np.zeros(len(network.inputs)), 0, Lock()
         elements = sum(math.prod(shapes[name]) for name in self._held)
         self._step = max(_ELEMENTS // max(2 * elements * elements.bit_length(), 1), 1)
@@ -104,7 +104,8 @@ class Decisions:
             name: np.abs(fed[name] - x) if name in fed else self._errors[name] + self._steps[name]
             for name, x in inside.items()
         }
-        for names, layer, least in self._deciding.values():
+        for node, (names, layer, least) in self._deciding.items():
+            least = min(least, USUAL_TOLERANCE.error * self._sizes[node])
             operands = [inside[name] if name in inside else self._constant(name, len(batches[0])) for name in names]
             apart = [margins.get(name, 0.0) for name in names]
             signs = _directions(layer, [x.shape[1:] for x in operands])
@@ -115,7 +116,7 @@ class Decisions:
             with np.errstate(all="ignore"):
                 result = layer.reference(operands)
                 others = layer.reference(moved).reshape(-1, *result.shape)
-                moves = np.asarray((np.abs(others - result) > least).any(axis=(0, *range(2, others.ndim))))
+                moves = np.asarray((~(np.abs(others - result) <= least)).any(axis=(0, *range(2, others.ndim))))
             # What is an input is no number that single precision has rounded.
             read = [name for name in names if not isinstance(self.network.node(name).layer, Constant)]
             by = read[0] if read and all(name in fed for name in read) else ""
@@ -131,7 +132,7 @@ class Decisions:
         return {name: self.network.node(name).as_stored(x) for name, x in zip(self._held, shown, strict=False)}
 
     def learn(self, batches: Sequence[Batch], shown: Sequence[Floats]) -> None:
-        """Learn from a few samples, in order those after a reset, how far operands are from the float model's."""
+        """Learn from a few samples, in order those after a reset, how far operands are off, and the ranges of results."""
         largest = np.array([float(np.abs(batch).max(initial=0.0)) for batch in batches])
         with self._learning:
             if self._learned >= self._at_once and not np.any(largest > _BEYOND * self._largest):
@@ -144,6 +145,8 @@ class Decisions:
                     if node.name in inside:
                         error = _BEYOND * float(np.abs(result - inside[node.name]).max(initial=0.0))
                         self._errors[node.name] = max(self._errors[node.name], error)
+                    if node.name in self._sizes and (finite := result[np.isfinite(result)]).size:
+                        self._sizes[node.name] = max(self._sizes[node.name], float(np.ptp(finite)))
             self._learned += len(batches[0][few])
             self._largest = np.maximum(largest, self._largest)
 
@@ -153,9 +156,9 @@ def _moving(
 ) -> list[tuple[Layer, float]]:
     """The layers that decide, and by how much results have to differ: any, of a steep function as much as a user notices."""
     found = [(one, 0.0) for one in deciding(node.layer)]
-    if found or not types.keys() >= {node.name, *node.inputs[:1]}:
+    if found or not types.keys() >= {node.name, *node.inputs[-1:]}:
         return found
-    (least, most), (lowest, highest) = (types[name].real_range() for name in (node.inputs[0], node.name))
+    (least, most), (lowest, highest) = (types[name].real_range() for name in (node.inputs[-1], node.name))
     size = node.layer.steep(least, most, highest - lowest, shapes[node.inputs[0]])
     return [(node.layer, USUAL_TOLERANCE.error * size)] if size else []
 

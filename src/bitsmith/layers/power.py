@@ -19,7 +19,7 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.enclosure import Enclosure
 from bitsmith.layers.example import COUNT, Example
-from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.layer import MUCH, PARTS, Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
 from bitsmith.layers.reciprocal import cut, exponential, logarithm, nonnegative, power
@@ -154,6 +154,11 @@ class Divide(_OfTwo):
     """The first input over the second, by a normalized reciprocal; a divisor of 0 counts as its type's least positive step."""
 
     joined: ClassVar[np.ufunc] = np.divide
+
+    def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf, shape: Shape = ()) -> float:
+        # A dividend as near to 0 as the divisor may be as large as that: quotients of lengths are, of any number of numbers.
+        nearest = max(least, -most, 0.0)
+        return size if (most - least) / PARTS > MUCH * size * nearest else 0.0
 
     def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure:
         x, y = operands
