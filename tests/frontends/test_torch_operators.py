@@ -226,6 +226,11 @@ SHAPES: dict[str, Any] = {
     "all_reversed": lambda x: x[:, :, :3, :3].T.permute(3, 2, 1, 0) + x[:, :, :3, :3].permute(3, 2, 1, 0).T,
     "windows": lambda x: x.unfold(2, 3, 1).unfold(-2, 2, 3),
     "padded_numbers": lambda x: functional.pad(x.argmax(1), (1, 0), value=1.97) * 0.5,
+    "factors_of_numbers": lambda x: torch.addcmul(x.argmax(1), x.argmax(1), x.argmin(1), value=1.5),
+    "bounds_of_numbers": lambda x: functional.hardtanh(functional.threshold(x.argmax(1), 1.5, 2.5), -0.5, 2.5),
+    "products_of_numbers": lambda x: torch.baddbmm(
+        x.argmax(1)[:, :, :4], x.argmin(1), x.argmin(1).mT, beta=0.5, alpha=1.5
+    ),
     "filled": lambda x: torch.full_like(x.argmax(1), 1.75) * x[:, 0] + x.argmax(1).new_full((4, 5), -0.5),
     "patches": lambda x: functional.unfold(x, (2, 3), dilation=(2, 1), padding=(0, 1), stride=(1, 2)),
     "no_nan": torch.nan_to_num,

@@ -22,7 +22,7 @@ def operation(name: str, *arguments: str, **numbers: tuple[str, float | None]) -
     names = arguments or ("self", "other")[: shared.count]
 
     def read(call: Call) -> Result:
-        given = {key: call.number(*one) for key, one in numbers.items()}
+        given = {key: call.scalar(*one) for key, one in numbers.items()}
         return shared.make(call.build, *_values(call, *names), **given)
 
     return Translation(read, shared.becomes)
@@ -73,7 +73,7 @@ def _sum_with(name: str, suffix: str) -> Translation:
     def read(call: Call) -> Result:
         x, left, right = _values(call, "self", "tensor1", "tensor2")
         found = shared.make(call.build.within(suffix), left, right)
-        return arithmetic.add_scaled(call.build, x, found, call.number("value", 1.0))
+        return arithmetic.add_scaled(call.build, x, found, call.scalar("value", 1.0))
 
     return Translation(read, f"{shared.becomes}, and Add")
 

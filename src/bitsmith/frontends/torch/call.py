@@ -198,6 +198,11 @@ class Call(Watched):
             raise self.wrong(name, "a number")
         return found
 
+    def scalar(self, name: str, default: float | None = None) -> float:
+        """A number as of the result's type: an integer has no fraction."""
+        number = self.number(name, default)
+        return number if self.kind_of_result() in (None, Kind.REAL) else float(np.trunc(number))
+
     def kind_of_result(self) -> Kind | None:
         """The kind of the first result; None if the program does not say it."""
         spec = self.specs.get(self.node.results[0] or "") if self.node.results else None

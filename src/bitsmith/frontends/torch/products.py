@@ -24,7 +24,7 @@ def _product(text: str, x: str, y: str, offset: str, becomes: str) -> Translatio
 
     def read(call: Call) -> Result:
         added = _finite(call, offset, masks=True) if call.given(offset) else None
-        factors = call.number("alpha", 1.0), call.number("beta", 1.0)
+        factors = call.scalar("alpha", 1.0), call.scalar("beta", 1.0)
         return affine_product(call.build, text, call.tensor(x), _finite(call, y), added, *factors)
 
     return Translation(read, becomes)

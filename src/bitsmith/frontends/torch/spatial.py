@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -99,8 +98,7 @@ def _pad(call: Call) -> Result:
     if word not in _MODES or len(given) % 2 or len(given) // 2 > x.rank:
         raise UnsupportedError(f"padding {given} in the mode {shown(word)}", accepted=", ".join(_MODES))
     pairs = {-1 - place: pair for place, pair in enumerate(zip(given[::2], given[1::2], strict=True))}
-    value = call.number("value", 0.0)
-    return spatial.pad(call.build, x, pairs, _MODES[word], value if x.kind is Kind.REAL else float(math.trunc(value)))
+    return spatial.pad(call.build, x, pairs, _MODES[word], call.scalar("value", 0.0))
 
 
 def _resizing(layer: Resize, call: Call, x: Value, *multiples: int) -> Resize:
