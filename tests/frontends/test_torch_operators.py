@@ -359,6 +359,14 @@ def test_comparisons_have_two_names_each() -> None:
     assert_same(Each({**functions, **methods}), (2, 3), (2, 3))
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_normalizations_are_read_of_a_decomposed_program() -> None:
+    net = randomised(nn.Sequential(nn.GroupNorm(2, 4), nn.LayerNorm(5, eps=0.25), nn.GroupNorm(4, 4, affine=False)))
+    batch = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(net, (torch.zeros(2, 4, 5),), dynamic_shapes=batch).run_decompositions()
+    assert_same(net, network=read_torch(program))
+
+
 def test_turns_end_in_the_operator() -> None:
     """What else a turn takes has a name of its own."""
     for quarters in range(-1, 5):

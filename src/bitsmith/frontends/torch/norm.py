@@ -38,10 +38,10 @@ def _groups(call: Call) -> Value:
     """Normalize as many groups as are given, or as there are channels; instances may have trained statistics."""
     if call.node.name == "instance_norm" and not call.flag("use_input_stats", True):
         return _batch_norm(call)
-    call.ignore("momentum", "cudnn_enabled", "use_input_stats")
+    call.ignore("momentum", "cudnn_enabled", "use_input_stats", "N", "C", "HxW")
     x = call.tensor("input")
     channels = x.shape[x.axis(1)]
-    number = channels if call.node.name == "instance_norm" else call.integer("num_groups")
+    number = channels if call.node.name == "instance_norm" else call.integer("num_groups", call.integer("group", 1))
     return normalization.groups(call.build, x, number, 1, _parameters(call, (channels,)))
 
 
@@ -68,8 +68,8 @@ def _rms_norm(call: Call) -> Value:
 NORMALIZATIONS: dict[str, Translation] = {
     "batch_norm": Translation(_batch_norm, "BatchNormalization"),
     "_native_batch_norm_legit_no_training": Translation(_batch_norm, "BatchNormalization"),
-    **dict.fromkeys(("instance_norm", "group_norm"), Translation(_groups, "GroupNormalization")),
-    "layer_norm": Translation(_layer_norm, "LayerNormalization"),
+    **dict.fromkeys(("instance_norm", "group_norm", "native_group_norm"), Translation(_groups, "GroupNormalization")),
+    **dict.fromkeys(("layer_norm", "native_layer_norm"), Translation(_layer_norm, "LayerNormalization")),
     "rms_norm": Translation(_rms_norm, "RMSNormalization"),
 }
 """Operators by name."""
