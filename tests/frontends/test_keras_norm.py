@@ -254,7 +254,7 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "order of a norm": (lambda x: ops.norm(x, ord=3, axis=1), "order 3"),
     "decimals": (lambda x: ops.round(x, 1), "2 decimals|1 decimals"),
     "division by zero": (lambda x: x / 0.0, "division by zero"),
-    "power of two tensors": (lambda x: ops.cast(x, "int32") ** ops.cast(x + 1.0, "int32"), "a power of two variables"),
+    "power of two tensors": (lambda x: ops.cast(x, "int32") ** ops.cast(x + 1.0, "int32"), "a power of integers"),
     "constant per sample": (lambda x: ops.maximum(x, np.ones((5, 3, 4), dtype="float32")), "between samples"),
     "tensors of different rank": (lambda x: ops.maximum(x, ops.sum(x, axis=1)), "batch axes differ"),
     "one-hot first": (lambda x: ops.one_hot(ops.cast(x, "int32"), 5, axis=1), "axis=-1"),

@@ -298,6 +298,8 @@ def test_whole_results_are_saved(tmp_path: Path) -> None:
     ("nodes", "dtype", "words"),
     [
         ([node("ReduceMean", "x", "y", axes=[1])], np.int64, "ReduceMean of type int64"),
+        ([node("ReduceLogSum", "x", "y", axes=[1])], np.int64, "ReduceLogSum of type int64"),
+        ([node("Constant", "", "c", value_int=3), node("Pow", "c x", "y")], np.int64, "a power of integers"),
         ([node("Sub", "x x", "y")], np.bool_, "arithmetic on truth values"),
         ([node("MaxPool", "x", "y", kernel_shape=[2])], np.uint8, "operands of type uint8"),
     ],

@@ -18,7 +18,8 @@ def _reduction(name: str, since: int = 18) -> Translation:
         keepdims, nothing = attributes.flag("keepdims", True), attributes.flag("noop_with_empty_axes", False)
         if not dims and nothing:
             return reducer.of_no_axis(call.build, x)
-        if x.kind is not Kind.REAL and reducer.reduction not in EXTREMES + SUMS * x.kind.is_integer:
+        exact = EXTREMES + SUMS * (x.kind.is_integer and reducer.after is None)
+        if x.kind is not Kind.REAL and reducer.reduction not in exact:
             raise UnsupportedError(
                 f"{call.node.operator} of type {x.kind.value}, which wraps around or is rounded",
                 accepted="floating point",

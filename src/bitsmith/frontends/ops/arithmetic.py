@@ -143,14 +143,14 @@ def power(build: Builder, x: Value, y: Value) -> Value:
         if x.kind is not Kind.REAL and not (exponent >= 0.0 and exponent.is_integer() and x.kind.is_integer):
             raise UnsupportedError(f"integers to the power of {exponent:g}", accepted="floating point")
         return wrapped(build, x.kind, lambda inner: inner.emit(Power(exponent), x, kind=x.kind))
-    if base is not None and base > 0.0 and x.rank <= y.rank:
+    if base is not None and base > 0.0 and x.rank <= y.rank and Kind.REAL in (x.kind, y.kind):
         if base == 2.0:
             return build.emit(Activation("exp2"), y)
         scaled = y if base == math.e else multiply(build.within("scaled"), y, constant(math.log(base)))
         return build.emit(Activation("exponential"), scaled)
     if Kind.REAL not in (x.kind, y.kind) or (base is not None and base <= 0.0):
         raise UnsupportedError(
-            "a power of two variables that are integers" if base is None else f"powers of {base:g}",
+            "a power of integers" if Kind.REAL not in (x.kind, y.kind) else f"powers of {base:g}",
             accepted="floating point, and positive bases",
         )
     return build.joined(VariablePower(), x, y)
