@@ -103,3 +103,18 @@ def test_masks_are_refused() -> None:
     model = stateful(lambda x: layers.LSTM(2, stateful=True)(layers.Masking()(x)))
     with pytest.raises(UnsupportedError, match="a mask for a stateful layer"):
         bitsmith.convert(model)
+
+
+@pytest.mark.parametrize(("count", "whole"), [(40, False), (70, True)])
+def test_a_model_of_many_layers_is_compiled_as_a_whole_and_gives_the_same(count: int, *, whole: bool) -> None:
+    x = keras.Input((CHANNELS,))
+    y = layers.Dense(3)(x)
+    for _ in range(count):
+        y = layers.ReLU(negative_slope=0.9)(y)
+    model = keras.Model(x, [layers.Dense(2)(y), y])
+    frames = np.random.default_rng(2).uniform(-1, 1, (40, CHANNELS)).astype(np.float32)
+    run = keras_outputs(ModelRun(model, [frames], None, insist=False))
+    assert run is not None
+    for found, wanted in zip(run.outputs, model(frames), strict=True):
+        np.testing.assert_allclose(found, keras.ops.convert_to_numpy(wanted), rtol=1e-4, atol=1e-6)
+    assert (model.predict_function is not None) == (whole and keras.backend.backend() == "jax")

@@ -12,8 +12,8 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from bitsmith.frontends.keras.live import PACKAGES, LiveModel, is_live
-from bitsmith.frontends.keras.subclassed import functional
+from bitsmith.frontends.keras.live import LiveModel, is_live
+from bitsmith.frontends.keras.subclassed import functional, package_of
 from bitsmith.frontends.outputs import HALVES, FrameworkRun, ModelRun, NotComparedError, Numbers, flat, in_parts
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -49,7 +49,11 @@ class _Runnable(Protocol):
 
     def __call__(self, x: object, training: bool) -> object: ...
     def _flatten_layers(self) -> Iterable[_Layer]: ...
-    def predict(self, x: object, verbose: int) -> list[Floats]: ...
+    def predict(self, x: object, batch_size: int, verbose: int) -> list[Floats]: ...
+
+
+_MANY = 64
+"""Layers from which on JAX takes less time to compile a model as a whole than each function for each shape on its own."""
 
 
 def keras_outputs(asked: ModelRun) -> FrameworkRun | None:
@@ -59,19 +63,23 @@ def keras_outputs(asked: ModelRun) -> FrameworkRun | None:
         NotComparedError: they are not to be had.
     """
     if is_live(asked.model):
-        return _live_outputs(functional(asked.model, kept=asked.layers or ()), asked.inputs)
+        return _live_outputs(functional(asked.model, kept=asked.layers or ()), asked.inputs, whole=not asked.layers)
     return _live_outputs(_loaded(Path(str(asked.model))), asked.inputs) if asked.insist else None
 
 
-def _live_outputs(live: LiveModel, inputs: Sequence[Numbers]) -> FrameworkRun:
-    model = cast("_Runnable", live)
+def _live_outputs(live: LiveModel, inputs: Sequence[Numbers], *, whole: bool = True) -> FrameworkRun:
+    """The outputs of a model, compiled as a ``whole`` where that is faster and possible."""
+    model, keras, states = cast("_Runnable", live), package_of(type(live)), _states(live)
+    many = len(list(model._flatten_layers())) >= _MANY and not states
+    whole = whole and many and keras is not None and keras.backend.backend() == "jax"
     typed = [x.astype(_type_name(tensor.dtype)) for x, tensor in zip(inputs, model.inputs, strict=True)]
 
     def run(batch: Sequence[Numbers]) -> object:
-        return model(batch if len(batch) > 1 else batch[0], training=False)
+        x = batch if len(batch) > 1 else batch[0]
+        return model.predict(x, len(batch[0]), verbose=0) if whole else model(x, training=False)
 
     size = model.inputs[0].shape[0]
-    if _states(live):
+    if states:
         outputs = _in_order(live, run, typed, size if isinstance(size, int) else 1)
     else:
         outputs = in_parts(run, typed, size) if isinstance(size, int) else flat(run(typed))
@@ -173,11 +181,10 @@ def layer_results(source: object, network: Network, inputs: Sequence[Numbers]) -
         name = after.get(layer.name, layer.name) if getattr(layer, "activation", None) is not None else layer.name
         if name in known and len(getattr(layer, "_inbound_nodes", ())) == 1 and hasattr(layer.output, "shape"):
             tensors[name] = layer.output
-    if not tensors:
+    keras = package_of(type(live))
+    if not tensors or keras is None:
         return {}
-    package = next(kind.__module__ for kind in type(source).__mro__ if kind.__module__.partition(".")[0] in PACKAGES)
-    keras = importlib.import_module(package.partition(".")[0])
     inner: _Runnable = keras.Model(model.inputs, list(tensors.values()))
-    predicted = inner.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0)
+    predicted = inner.predict(list(inputs) if len(inputs) > 1 else inputs[0], len(inputs[0]), verbose=0)
     results = predicted if isinstance(predicted, list) else [predicted]
     return {name: np.asarray(y, dtype=np.float64) for name, y in zip(tensors, results, strict=True)}

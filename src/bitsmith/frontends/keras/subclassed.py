@@ -41,7 +41,7 @@ def functional(model: LiveModel, shapes: InputShapes | None = None, kept: Contai
         ConfigError: nothing says what the shapes of the inputs are.
         UnsupportedError: ``call`` does not run on symbolic inputs.
     """
-    kind, package = type(model), _package(type(model))
+    kind, package = type(model), package_of(type(model))
     if package is None:
         return model
     name = str(getattr(model, "name", kind.__name__))
@@ -60,7 +60,7 @@ def functional(model: LiveModel, shapes: InputShapes | None = None, kept: Contai
     return cast("LiveModel", package.Model(inputs, outputs, name=name))
 
 
-def _package(kind: type) -> ModuleType | None:
+def package_of(kind: type) -> ModuleType | None:
     """Return the package of Keras that a class derives from."""
     modules = [base.__module__.partition(".")[0] for base in kind.__mro__]
     return next((sys.modules[name] for name in modules if name in PACKAGES), None)
@@ -78,7 +78,7 @@ def _traceable(model: LiveModel, kept: Container[object]) -> set[type]:
         return set()  # what a mask does to a layer is the layer's own to say
     kinds: dict[type, bool] = {}
     for layer in layers:
-        kind, package = type(layer), _package(type(layer))
+        kind, package = type(layer), package_of(type(layer))
         known = kind.__module__.partition(".")[0] in KNOWN_PACKAGES and kind.__name__ != "Lambda"
         if layer is model or package is None or known:
             continue
