@@ -92,6 +92,14 @@ def test_shifts_and_rounding(rounding: Rounding, bits: int) -> None:
     )
 
 
+@pytest.mark.parametrize("bits", [20, 61, 150])
+def test_each_row_of_samples_is_shifted_by_its_own_amount(bits: int) -> None:
+    x = numbers(random.Random(bits), bits)[:24].reshape(2, 4, 3)
+    amounts = np.array([0, 31, -45, 31], dtype=np.int64)[:, None]
+    expected = (x << np.maximum(amounts, 0).astype(object)) >> np.maximum(-amounts, 0).astype(object)
+    check(limbs.shift(limbs.from_objects(x, held(x)), amounts, held(expected)), expected)
+
+
 @pytest.mark.parametrize("bits", [20, 61, 80])
 @pytest.mark.parametrize("span", [8, 13, 1 << 33, (1 << 65) + 1, 1 << 70])
 def test_wrap(bits: int, span: int) -> None:

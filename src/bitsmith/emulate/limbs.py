@@ -182,16 +182,24 @@ def greatest(x: Limbs, axis: int) -> Limbs:
 
 def shift(x: Limbs, amount: Int64s, count: int) -> Limbs:
     """``floor(x * 2**amount)``; ``amount`` may differ from element to element."""
-    return _each_amount(x, amount, lambda n: _shift_one(x, n, count))
+    return _each_amount(x, amount, lambda part, n: _shift_one(part, n, count))
 
 
-def _each_amount(x: Limbs, amount: Int64s, compute: Callable[[int], Limbs]) -> Limbs:
-    distinct = np.unique(amount)
-    result = compute(int(distinct[0]))
-    for n in distinct[1:]:
-        other = compute(int(n))
-        result = tuple(np.where(amount == n, b, a) for a, b in zip(result, other, strict=True))
-    return result
+def _each_amount(x: Limbs, amount: Int64s, compute: Callable[[Limbs, int], Limbs]) -> Limbs:
+    """Compute the numbers of each amount, in as few limbs as they need."""
+    x, distinct, results = narrowed(x), np.unique(amount), tuple[Int64s, ...]()
+    if len(distinct) == 1:
+        return compute(x, int(distinct[0]))
+    shape = np.broadcast_shapes(amount.shape, *(part.shape for part in x))
+    same = amount.shape[-1] == 1  # for all samples
+    amounts = np.broadcast_to(amount[..., 0], shape[:-1]) if same else np.broadcast_to(amount, shape)
+    for n in distinct:
+        chosen = amounts == n
+        parts = compute(tuple(np.broadcast_to(part, shape)[chosen] for part in x), int(n))
+        results = results or tuple(np.empty(shape, np.int64) for _ in parts)
+        for whole, part in zip(results, parts, strict=True):
+            whole[chosen] = part
+    return results
 
 
 def _shift_one(x: Limbs, amount: int, count: int) -> Limbs:
@@ -214,7 +222,7 @@ def _shift_one(x: Limbs, amount: int, count: int) -> Limbs:
 
 def round_shift(x: Limbs, drop: Int64s, rounding: Rounding, count: int) -> Limbs:
     """``x / 2**drop`` rounded to integers; a negative ``drop`` multiplies. ``count`` limbs hold the result."""
-    return _each_amount(x, drop, lambda n: _round_one(x, n, rounding, count))
+    return _each_amount(x, drop, lambda part, n: _round_one(part, n, rounding, count))
 
 
 def _round_one(x: Limbs, drop: int, rounding: Rounding, count: int) -> Limbs:
