@@ -100,9 +100,14 @@ class Polyline:
         return _DENSE * len(self.places) >= length
 
     def at(self, places: Numbers) -> Numbers:
-        """The elements at ``places``."""
+        """The elements at ``places``, which never fall."""
         if len(self.places) == len(self):
             return self.values[places]
+        if places.ndim and len(places) > len(self.places):
+            ends = places.searchsorted(self.places[1:-1])
+            lengths = np.diff(ends, prepend=0, append=len(places))
+            start = self.values[:-1] - self.steps * self.places[:-1]
+            return np.asarray(start.repeat(lengths) + self.steps.repeat(lengths) * places)
         corner = self.places[1:-1].searchsorted(places, side="right")
         found: Numbers = self.values[corner] + self.steps[corner] * (places - self.places[corner])
         return found

@@ -96,9 +96,9 @@ Streams: TypeAlias = tuple[Stream, ...]
 def period(rows: Ints | Numbers) -> int:
     """The least number of rows of which all are repetitions."""
     for number in range(1, len(rows) // 2 + 1):
-        if not np.array_equal(rows[number], rows[0]):
+        if len(rows) % number or not np.array_equal(rows[number], rows[0]):
             continue  # which most show that are no repetitions
-        if len(rows) % number == 0 and bool(np.all(rows[number:] == rows[:-number])):
+        if bool(np.all(rows[number:] == rows[:-number])):
             return number
     return len(rows)
 
