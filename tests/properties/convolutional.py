@@ -24,6 +24,22 @@ def random_decoder(seed: int) -> Program:
     return random_network(seed, (_transposed,) * 6)
 
 
+def random_borders(seed: int) -> Program:
+    """Poolings that repeat elements beyond the borders, between layers of an engine; some are read by two."""
+    rng = random.Random(seed)
+    builder, grid = ProgramBuilder(), tuple(rng.randint(2, 5) for _ in range(rng.choice([1, 2, 2])))
+    x = builder.input("x", (*grid, rng.choice([1, 2, 4])), FixedFormat(rng.random() < 0.7, 5, 2))
+    for number in range(rng.randint(2, 4)):
+        with builder.layer(f"product{number}"):
+            y = rng.choice([_limited, _rounded, _forked])(
+                builder, rng, rng.choice([_convolved, _summed])(builder, rng, x)
+            )
+            x = _limited(builder, rng, y)
+        with builder.layer(f"pool{number}"):
+            x = _bordered(builder, rng, x)
+    return builder.program([("y", x)])
+
+
 def random_network(seed: int, more: Sequence[_Step] = ()) -> Program:
     """Up to five layers over an image or a sequence, and ``more`` kinds of them."""
     rng = random.Random(seed)
@@ -129,6 +145,18 @@ def _pooled(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
     windows = _windows(builder, rng, x)
     axis = len(windows.shape) - 2
     return builder.amax(windows, (axis,)) if rng.random() < 0.5 else builder.sum(windows, (axis,))
+
+
+def _bordered(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:
+    """The greatest of windows along one axis, then along the next; padding repeats the first element, or the last one."""
+    rank = len(x.shape) - 1
+    for axis, length in enumerate(x.shape[:-1]):
+        size = min(rng.choice([1, 2, 2, 3]), length)
+        before, after = (rng.randint(0, size - 1) for _ in range(2))
+        x = builder.gather(x, np.arange(-before, length + after).clip(0, length - 1), axis)
+        sizes, strides = ([number if k == axis else 1 for k in range(rank)] for number in (size, rng.choice([1, 1, 2])))
+        x = builder.amax(builder.window(x, sizes, strides, [1] * rank, [(0, 0)] * rank), range(rank, 2 * rank))
+    return x
 
 
 def _summed(builder: ProgramBuilder, rng: random.Random, x: Value) -> Value:

@@ -24,6 +24,7 @@ from tests.properties.convolutional import (
     in_parts,
     inverted,
     preactivated,
+    random_borders,
     random_network,
     turns,
 )
@@ -39,6 +40,17 @@ def test_random_networks(seed: int, tmp_path: Path) -> None:
     directives = replace(turns(seed, program), weights_rate=RATES[seed % 4])
     network = partition(drop_dead(program, keep_probes=False), directives)
     if any(isinstance(process.kind, Replay) for process in network.processes):
+        assert_streams(program, directives, tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 3 else ()) for k in range(40)])
+def test_poolings_beyond_the_borders(seed: int, tmp_path: Path) -> None:
+    """They are layers of an engine, with weights from memory or in tables."""
+    program = random_borders(seed)
+    directives = replace(turns(seed, program), weights_rate=RATES[seed % 4] if seed % 2 else None)
+    network = partition(drop_dead(program, keep_probes=False), directives)
+    if any(isinstance(process.kind, Engine) for process in network.processes):
         assert_streams(program, directives, tmp_path, seed, frames=4)
 
 

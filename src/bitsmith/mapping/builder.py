@@ -37,6 +37,7 @@ from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program import drop_dead, simplify
+from bitsmith.passes.program.pad_windows import pad_windows
 
 NodeId = NewType("NodeId", int)
 """A node of the program."""
@@ -296,12 +297,12 @@ class DataflowBuilder:
 
 def builder_of(program: Program, directives: Directives) -> DataflowBuilder:
     """A builder without steps, of what of ``program`` is laid out."""
-    return DataflowBuilder(_laid_out(program), directives)
+    return DataflowBuilder(_laid_out(program, frozenset() if directives.taps else directives.engine), directives)
 
 
 @lately(2)
-def _laid_out(program: Program) -> Program:
-    return simplify(drop_dead(program, keep_probes=False))
+def _laid_out(program: Program, in_turn: frozenset[str]) -> Program:
+    return simplify(pad_windows(drop_dead(program, keep_probes=False), in_turn))
 
 
 def _tokens(op: ops.Const, kind: TensorType, axes: int) -> tuple[Ints, TensorType]:
