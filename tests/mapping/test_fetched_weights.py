@@ -15,6 +15,7 @@ from bitsmith.dataflow.text import to_text
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives, WeightsBus
+from bitsmith.mapping.engine import engines
 from bitsmith.mapping.engine.engines import word_cycles
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
@@ -28,6 +29,7 @@ from tests.properties.convolutional import (
     in_parts,
     inverted,
     preactivated,
+    random_maps,
     random_network,
     turns,
 )
@@ -63,6 +65,62 @@ def test_random_networks(share: int) -> None:
         assert sum(isinstance(process.kind, Replay) for process in network.processes) == engines
         found += engines
     assert found > 0
+
+
+def copied(program: Program, rate: float) -> Directives | None:
+    """Cycles for a frame that an engine meets with a copy after its last product; None if there are none."""
+    for reuse in (12, 60, 10_000):
+        directives = replace(shared(program, reuse), weights_rate=rate)
+        network = partition(drop_dead(program, keep_probes=False), directives)
+        ends = [process.kind.layers[-2:] for process in network.processes if isinstance(process.kind, Engine)]
+        if any(last.name == f"{before.name}_copy" for before, last in ends):
+            return directives
+    return None
+
+
+@shares(4, fast=1)
+def test_results_of_the_last_product_are_copied(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That product computes several windows at once, or has the weights of a pass alone, as others do."""
+    monkeypatch.setattr(engines, "_WORTH", -(10**9))
+    found = 0
+    for seed in range(share + 1, 17, 4):
+        program = random_maps(seed)
+        directives = copied(program, (FAST, 16.0, 3.0)[seed % 3])
+        if directives is not None:
+            found += 1
+            assert_same(program, directives, seed)
+    assert found > 1
+
+
+def test_a_copy_is_made_where_fewer_weights_are_held_or_few_cycles_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the last product computes one window at once, and its weights are held as a whole."""
+    channels = 4, 16, 64
+    steps, most = 9 * channels[1], 9 * channels[1] * channels[2]
+
+    def planned(reuse: int) -> tuple[Engine, int]:
+        builder = ProgramBuilder()
+        x = builder.input("x", (3, 3, channels[0]), FORMAT)
+        for number, count in enumerate(channels[1:]):
+            with builder.layer(f"layer{number}"):
+                x = convolved(builder, x, count, number)
+        program = builder.program([("y", x)])
+        network = partition(drop_dead(program, keep_probes=False), replace(shared(program, reuse), weights_rate=FAST))
+        (engine,) = (process.kind for process in network.processes if isinstance(process.kind, Engine))
+        (replay,) = (process.kind for process in network.processes if isinstance(process.kind, Replay))
+        return engine, replay.places
+
+    (saving, held), (fast, _) = planned(most // 2), planned(steps - 1)
+    assert len(saving.layers) == len(fast.layers) == 3
+    assert held == 2 * steps
+    monkeypatch.setattr(engines, "_WORTH", 10**9)
+    whole, places = planned(most // 2)
+    assert (len(whole.layers), whole.positions) == (2, 1)
+    assert whole.lanes * places > most > saving.lanes * held
+    assert whole.lanes >= saving.lanes * saving.positions
+    assert len(planned(steps - 1)[0].layers) == 3
+    monkeypatch.setattr(engines, "copied", lambda *_: None)
+    with pytest.raises(ValueError, match="not enough values"):
+        planned(steps - 1)
 
 
 def at_once(program: Program, rate: float = FAST, abreast: int = 1) -> Directives | None:

@@ -40,6 +40,19 @@ def random_borders(seed: int) -> Program:
     return builder.program([("y", x)])
 
 
+def random_maps(seed: int) -> Program:
+    """Products over an image whose rows they mostly keep; the last one makes a map."""
+    rng = random.Random(seed)
+    builder, grid = ProgramBuilder(), (rng.choice([2, 4, 6]), rng.choice([2, 3, 4]))
+    x = builder.input("x", (*grid, rng.choice([1, 2, 4])), FixedFormat(rng.random() < 0.7, 5, 2))
+    for number in range(rng.randint(2, 3)):
+        with builder.layer(f"layer{number}"):
+            x = rng.choice([_kept, _kept, _convolved])(builder, rng, x)
+            x = rng.choice([_rounded, _limited, _forked])(builder, rng, x)
+            x = _limited(builder, rng, x)
+    return builder.program([("y", x)])
+
+
 def random_network(seed: int, more: Sequence[_Step] = ()) -> Program:
     """Up to five layers over an image or a sequence, and ``more`` kinds of them."""
     rng = random.Random(seed)

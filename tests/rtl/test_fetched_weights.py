@@ -14,17 +14,19 @@ from bitsmith.devices import ECP5
 from bitsmith.flows import cosim
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
+from bitsmith.mapping.engine import engines
 from bitsmith.mapping.multipliers import lane_multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.mapping.test_engines import FORMAT, depthwise, perceptron, residual, shared
-from tests.mapping.test_fetched_weights import at_once
+from tests.mapping.test_fetched_weights import at_once, copied
 from tests.properties.convolutional import (
     channels_of_their_own,
     in_parts,
     inverted,
     preactivated,
     random_borders,
+    random_maps,
     random_network,
     turns,
 )
@@ -51,6 +53,16 @@ def test_poolings_beyond_the_borders(seed: int, tmp_path: Path) -> None:
     directives = replace(turns(seed, program), weights_rate=RATES[seed % 4] if seed % 2 else None)
     network = partition(drop_dead(program, keep_probes=False), directives)
     if any(isinstance(process.kind, Engine) for process in network.processes):
+        assert_streams(program, directives, tmp_path, seed, frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k in {1, 5, 6} else ()) for k in range(40)])
+def test_results_of_the_last_product_are_copied(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_WORTH", -(10**9))
+    program = random_maps(seed)
+    directives = copied(program, RATES[seed % 4])
+    if directives is not None:
         assert_streams(program, directives, tmp_path, seed, frames=4)
 
 

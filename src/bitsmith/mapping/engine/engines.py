@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import mul
+from typing import TypeAlias
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from bitsmith.mapping.engine.parts import across, in_parts, parts_for
 from bitsmith.mapping.engine.places import placed
 from bitsmith.mapping.engine.rows import Row, bias_words, layers_on, rows_of, work_of
 from bitsmith.mapping.engine.steps import frac_of
-from bitsmith.mapping.engine.units import Unit, element, units_of
+from bitsmith.mapping.engine.units import Unit, copied, element, units_of
 from bitsmith.mapping.memories import can_hold, has_room, shares_port
 from bitsmith.mapping.sweeps import narrow
 
@@ -41,6 +42,12 @@ _LEAST_PRODUCTS = 2
 
 _NAMED = 6
 """Layers that an error names."""
+
+_NUMBERS = 1024
+"""Numbers in memory that cost as much as a multiplier: in a block of memory there is room for two of these."""
+
+_WORTH = 4096
+"""Numbers that a copy has to save."""
 
 _PLACES = 8
 """Numbers that a row of larger memory holds, at most."""
@@ -73,24 +80,61 @@ class Region:
         return frozenset().union(*(unit.nodes for unit in self.units))
 
 
+Way: TypeAlias = tuple[tuple[Unit, ...], Callable[[], TokenFunction]]
+"""Units in turn, and their function."""
+
+
 @lately(2)
-def _shared(program: Program, directives: Directives) -> list[tuple[tuple[Unit, ...], Callable[[], TokenFunction]]]:
-    """The longest parts of the program that can share an engine, with their functions."""
+def _shared(program: Program, directives: Directives) -> list[list[Way]]:
+    """The longest parts of the program that can share an engine, each in all ways, with their functions."""
     builder, parts = DataflowBuilder(program, directives), list[tuple[Unit, ...]]()
     left = units_of(builder)
     while left:
         longest = _longest(builder, left)
         parts += [tuple(longest)] if sum(unit.is_product for unit in longest) >= _LEAST_PRODUCTS else []
         left = [unit for unit in left if unit not in (longest or left[:1])]
-    return [(units, cache(partial(token_function, units))) for units in parts]
+    return [[(way, cache(partial(token_function, way))) for way in _ways(builder, units)] for units in parts]
+
+
+def _ways(builder: DataflowBuilder, units: tuple[Unit, ...]) -> Iterator[tuple[Unit, ...]]:
+    """``units``; and with a copy after a product whose weights come: in the memory its results need no order."""
+    last, directives = units[-1], builder.directives
+    yield units
+    if directives.weights_rate is not None and not directives.taps and last.is_product and last.windows > 1:
+        copy = copied(builder, last.result, f"{last.name}_copy")
+        if copy is not None:
+            yield (*units, copy)
 
 
 def regions_of(builder: DataflowBuilder) -> list[Region]:
     """Parts of the program that share an engine; their units are the same whatever reuse factors there are."""
     if not builder.directives.engine:
         return []
-    shared = _shared(builder.program, replace(builder.directives, reuse={}))
-    return [_region(builder, units, function) for units, function in shared]
+    return [_least(builder, ways) for ways in shared_units(builder)]
+
+
+def shared_units(builder: DataflowBuilder) -> list[list[Way]]:
+    """The units of each region, in all ways, with their functions."""
+    return _shared(builder.program, replace(builder.directives, reuse={}))
+
+
+def _least(builder: DataflowBuilder, ways: Sequence[Way]) -> Region:
+    """The region of the way that takes least; of the fewest cycles, if there are too few for any."""
+    regions = [_region(builder, *way) for way in ways]
+    fitting = [(region.row, region) for region in regions if region.row is not None]
+    if len(fitting) < len(ways):
+        return min((region for _, region in fitting), default=min(regions, key=lambda one: one.needed), key=id)
+    taken = [row.multipliers * _NUMBERS + _numbers(builder, region.units, row) for row, region in fitting]
+    return regions[-1] if taken[-1] + _WORTH < taken[0] else regions[0]
+
+
+def _numbers(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> int:
+    """Numbers that an engine holds: of tensors, and about twice the most weights that are read over and over."""
+    divided = in_parts(builder, units, row.parts)
+    *others, last = layers_on(divided, row)
+    held = [layer.steps if layer.blocks == 1 else layer.weights[..., 0].size for layer in others]
+    held.append(last.weights[..., 0].size)
+    return 2 * row.lanes * max(held) + _places(builder, divided, row.banks)[0] * math.prod(row.parts)
 
 
 def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
@@ -128,7 +172,7 @@ def _region(builder: DataflowBuilder, units: tuple[Unit, ...], function: Callabl
     biases = bias_words(units, works) if directives.weights_rate is not None else dict.fromkeys(works, 0)
     taken = {row: gap * (numbers + biases[row] + sum(map(mul, windows, work))) for row, work in works.items()}
     fitting = [row for row in sorted(taken) if taken[row] <= cycles]
-    if not fitting and gap == 1:  # a memory for each part, of which parts with such memories have no room
+    if (not fitting or units[-1].is_single) and gap == 1:  # of which a part has room
         large = directives.part.large if directives.part else 0
         banks = _ABREAST * (_PLACES if large else 1)  # so that numbers abreast are not in one row of larger memory
         works |= {row: work_of(units, row) for row in rows_of(units, _ABREAST) if row.banks >= banks}
@@ -140,10 +184,12 @@ def _region(builder: DataflowBuilder, units: tuple[Unit, ...], function: Callabl
                 replace(row, parts=parts): come + biases[row] + sum(map(mul, windows, work))
                 for row, work in works.items()
             }
-        least = sorted(taken, key=lambda row: (row.multipliers, math.prod(row.parts), row))
+        held = max(unit.weights.shape[1] for unit in units) * 2 if units[-1].is_single else 0
+        cost = {row: row.multipliers * _NUMBERS + row.lanes * held for row in taken}
+        least = sorted(taken, key=lambda row: (cost[row], math.prod(row.parts), row))
         fitting = [row for row in least if taken[row] <= cycles]
-    held = cache(partial(_can_hold, builder, units))
-    row = next((row for row in fitting if held(row.banks, row.parts)), next(iter(fitting), None))
+    holds = cache(partial(_can_hold, builder, units))
+    row = next((row for row in fitting if holds(row.banks, row.parts)), next(iter(fitting), None))
     return Region(units, function, row, cycles, min(taken.values()), gap)
 
 

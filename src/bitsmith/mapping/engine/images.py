@@ -14,7 +14,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, builder_of
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.engine.engines import Region, engine_of, engines
+from bitsmith.mapping.engine.engines import Region, Way, engine_of, regions_of, shared_units
 from bitsmith.mapping.engine.function import biases_of
 from bitsmith.mapping.engine.rows import Row
 from bitsmith.mapping.engine.steps import frac_of
@@ -31,9 +31,9 @@ def images_of(program: Program, other: Program, directives: Directives) -> list[
     own, theirs = builder_of(program, directives), builder_of(other, directives)
     if [type(node.op) for node in own.program.nodes] != [type(node.op) for node in theirs.program.nodes]:
         raise _refused("", "constants that are alike", "as many as the circuit has")
-    pairs = list(zip(engines(own), engines(theirs), strict=True))
-    _require_outside(own, theirs.program, [region for (region, _), _ in pairs])
-    return [_words(own, region, row, others) for (region, row), (others, _) in pairs]
+    placed = [(one, one.row, ways) for one, ways in zip(regions_of(own), shared_units(theirs), strict=True) if one.row]
+    _require_outside(own, theirs.program, [region for region, *_ in placed])
+    return [_words(own, *each) for each in placed]
 
 
 def _require_outside(own: DataflowBuilder, other: Program, regions: Sequence[Region]) -> None:
@@ -58,17 +58,18 @@ def _differ(own: ops.Op, other: ops.Op) -> bool:
             return False
 
 
-def _words(builder: DataflowBuilder, region: Region, row: Row, others: Region) -> Ints:
+def _words(builder: DataflowBuilder, region: Region, row: Row, ways: Sequence[Way]) -> Ints:
     """The words of an engine for units of the same functions."""
+    others = next(units for units, _ in ways if len(units) == len(region.units))
     function = region.function()
     engine = engine_of(builder, region, row, function, function.biases, fed=True)
-    for own, other in zip(region.units, others.units, strict=True):
+    for own, other in zip(region.units, others, strict=True):
         same = np.array_equal(own.fracs, other.fracs) and frac_of(own.kind) == frac_of(other.kind)
         if not same or _functions(own) != _functions(other):
             raise _refused(own.name, "constants of functions", "weights and biases alone")
         _require_room(own, other)
     biases = list[Ints]()
-    for own, other, fracs in zip(region.units, others.units, function.fracs, strict=True):
+    for own, other, fracs in zip(region.units, others, function.fracs, strict=True):
         finer = other.bias_frac - own.bias_frac
         least, most = (int(end(other.bias)) << max(-finer, 0) for end in (np.min, np.max))
         if (least or most) and other.bias_frac > min(fracs):
@@ -77,7 +78,7 @@ def _words(builder: DataflowBuilder, region: Region, row: Row, others: Region) -
         if least < -room or most > max(room - 1, 0):
             raise _refused(own.name, "biases that are larger", "such of about twice the magnitude at most")
         biases.append(biases_of(other, fracs))
-    layers = engine_of(builder, replace(region, units=others.units), row, function, biases, fed=True).layers
+    layers = engine_of(builder, replace(region, units=others), row, function, biases, fed=True).layers
     for own_layer, layer in zip(engine.layers, layers, strict=True):
         bits = weight_bits(layer.weights)
         if bits > engine.weight_bits:

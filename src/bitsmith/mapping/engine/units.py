@@ -229,19 +229,24 @@ def _single(builder: DataflowBuilder, place: NodeId, node: Node) -> Unit | None:
     others = [arg for arg in builder.operands(node) if not builder.is_constant(arg)]
     if len(others) != 1 or builder.shape(others[0]) != node.type.shape:
         return None
-    (arg,), (*positions, channels) = others, node.type.shape
-    grid = (positions[0], math.prod(positions[1:])) if len(positions) > 1 else (1, math.prod(positions))
-    windows = Windows(arg, ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0))), grid, grid, channels)
-    source = replace(builder.program.nodes[arg], layer=node.layer)
-    frac = np.array([frac_of(element(source.type))])
-    made = _unit(builder, arg, source, windows, channels, objects(np.ones((1, 1, 1), dtype=np.object_)), frac)
-    longest = None
+    (arg,), longest = others, None
+    made = copied(builder, arg, node.layer)
     for nodes in _forks(builder, arg, place):
         longer = None if made is None else _longer(builder, made, arg, nodes)
         if longer is None:
             break
         longest = longer
     return longest
+
+
+def copied(builder: DataflowBuilder, arg: NodeId, layer: str) -> Unit | None:
+    """Each number of a tensor as it is: windows of one number."""
+    *positions, channels = builder.shape(arg)
+    grid = (positions[0], math.prod(positions[1:])) if len(positions) > 1 else (1, math.prod(positions))
+    windows = Windows(arg, ops.Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0))), grid, grid, channels)
+    source = replace(builder.program.nodes[arg], layer=layer)
+    frac = np.array([frac_of(element(source.type))])
+    return _unit(builder, arg, source, windows, channels, objects(np.ones((1, 1, 1), dtype=np.object_)), frac)
 
 
 def _unit(
