@@ -56,13 +56,14 @@ def in_parts(builder: DataflowBuilder, units: Sequence[Unit], parts: Grid) -> li
 def across(builder: DataflowBuilder, source: NodeId, count: int) -> StepId:
     """Tokens of the number of each of ``count`` parts of columns that is at the same place in its part."""
     *_, columns, channels = builder.shape(source)
-    rows, own = math.prod(builder.shape(source)) // (columns * channels), columns // count
-    positions = narrow(builder, source, channels, (rows, columns))
-    moved = reordered(builder, positions, Exchange(rows, count, own, 1))
-    beside = builder.token_op(
-        ops.Transpose((1, 0)), (builder.regroup(moved, (rows, own), (count, channels)),), (rows, own)
-    )
-    return builder.regroup(beside, (rows * columns * channels // count,), (count,))
+    size = min(
+        each for each in divisors(channels) if each >= min(count, channels)
+    )  # no wider than the engine's pace needs
+    rows, own = math.prod(builder.shape(source)) // (columns * channels), columns // count * (channels // size)
+    tokens = narrow(builder, source, size, (rows, count * own))
+    moved = reordered(builder, tokens, Exchange(rows, count, own, 1))
+    beside = builder.token_op(ops.Transpose((1, 0)), (builder.regroup(moved, (rows, own), (count, size)),), (rows, own))
+    return builder.regroup(beside, (rows * own * size,), (count,))
 
 
 def _divided(unit: Unit, grid: Grid, parts: Grid) -> Unit | None:
