@@ -68,6 +68,35 @@ def test_a_mobilenet_is_one_engine(tmp_path: Path) -> None:
     assert engine.busy > 0.6
 
 
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_network_with_two_heads_is_three_engines(tmp_path: Path) -> None:
+    """As YOLOv3-tiny: padding beside negative numbers, a map that is read again, and results that are copied out of a memory."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+
+    def leaky(x: Any, filters: int, window: int) -> Any:
+        return layers.LeakyReLU(negative_slope=0.125)(layers.Conv2D(filters, window, padding="same")(x))
+
+    image = keras.Input((8, 8, 3))
+    passed = leaky(image, 8, 3)
+    x = layers.MaxPooling2D(2, 1, padding="same")(leaky(layers.MaxPooling2D(2)(passed), 16, 3))
+    x = leaky(leaky(x, 32, 3), 24, 3)
+    coarse = layers.Conv2D(21, 1)(leaky(x, 32, 3))
+    x = layers.Concatenate()([layers.UpSampling2D(2)(leaky(x, 8, 1)), passed])
+    made = keras.Model(image, [coarse, layers.Conv2D(21, 1)(leaky(x, 16, 3))])
+    wanted = {**IN_TURN, "reuse_factor": 400, "part": "xczu7ev-ffvc1156-2-e"}
+    frames = np.random.default_rng(0).random((16, 8, 8, 3))
+    model = bitsmith.convert(made, calibration=frames, output_dir=tmp_path / "project", **wanted)
+    report = model.build(synth=False)
+    verified, latency = report.find(Verification), report.find(Latency)
+    assert verified is not None and verified.mismatches == 0
+    assert latency is not None and latency.ii == model.estimate().interval
+    names = [[layer.name for layer in engine.layers] for engine in model.estimate().fetched]
+    assert [len(each) for each in names] == [8, 3, 2]
+    assert names[0][-1] == f"{names[0][-2]}_copy"
+
+
 @pytest.mark.parametrize(
     ("arguments", "accepted"),
     [
