@@ -73,7 +73,7 @@ A controller of DDR gives four or eight transfers of the chips as one word. Word
 class Case:
     """A network, and the least reuse factor that is asked for.
 
-    ``rows``: layers of images with more are beside the engine, in as many cycles.
+    ``rows``: layers that read images with more are beside the engine, in as many cycles.
     """
 
     build: Callable[[], keras.Model]
@@ -103,7 +103,7 @@ NETWORKS = {
     "visual-wake-words": Case(lambda: mobilenet(96, 0.25, 2), 25),
     "efficientnet-lite0": Case(large_networks.efficientnet_lite0, 40),
     "efficientnet-lite0-on-cards": Case(large_networks.efficientnet_lite0, 28),
-    "yolo-v3-tiny": Case(lambda: large_networks.yolo_v3_tiny(416), 25),
+    "yolo-v3-tiny": Case(lambda: large_networks.yolo_v3_tiny(416), 2012, 26),
 }
 
 
@@ -113,10 +113,14 @@ SLOWER = tuple(1.06**step for step in range(52))
 
 def settings(model: keras.Model, case: Case) -> dict[str, dict[str, object]]:
     """The settings of layers beside the engine."""
-    shapes = {layer.name: layer.output.shape[1:3] for layer in model.layers[1:] if len(layer.output.shape) == 4}
-    larger = {name: shape for name, shape in shapes.items() if case.rows and shape[0] > case.rows}
+    read = {layer.name: layer.input[0] if isinstance(layer.input, list) else layer.input for layer in model.layers[1:]}
+    larger = {name: one for name, one in read.items() if len(one.shape) == 4 and one.shape[1] > case.rows > 0}
+    ends = {
+        layer.name: layer.output for layer in model.layers if layer.weights
+    }  # others have all of what they read to pass
+    positions = {name: math.prod(ends.get(name, one).shape[1:3]) for name, one in larger.items()}
     frame = case.reuse * case.rows**2
-    return {name: {"Strategy": "Resource", "ReuseFactor": frame // math.prod(shape)} for name, shape in larger.items()}
+    return {name: {"Strategy": "Resource", "ReuseFactor": frame // count} for name, count in positions.items()}
 
 
 def samples(shape: tuple[int, ...]) -> np.ndarray:
@@ -189,7 +193,7 @@ def layouts(model: Model) -> Iterator[Estimate]:
         cycles = max(given, least) * slower
         reuse = {name: math.ceil(own * cycles / given) for name, own in directives.reuse.items()}
         for region in regions:  # as long as the others, whatever positions its layers have
-            names = {unit.name for unit in region.units}
+            names = {unit.name for unit in region.units if unit.is_product}
             reuse |= {name: math.ceil(directives.reuse[name] * cycles / region.cycles) for name in names}
         asked = replace(directives, reuse=reuse)
         rows = [region.row for region in regions_of(DataflowBuilder(builder.program, asked))]
