@@ -55,7 +55,7 @@ class Wish:
 
 WISHES: Mapping[str, Wish] = {
     "ecp5": Wish(
-        cnn, bitsmith.Goal(metric="error", loss=0.03, part="LFE5U-45F", minimize="interval", fmax=50), None, 60, True
+        cnn, bitsmith.Goal(metric="error", loss=0.03, part="LFE5U-45F", minimize="interval", fmax=50), 16.0, 60, True
     ),
     "ice40": Wish(
         cnn, bitsmith.Goal(metric="error", loss=0.03, part="iCE40UP5K-SG48", minimize="interval"), None, 60, True

@@ -15,9 +15,6 @@ class _Landscape(Descent):
     def __init__(self) -> None:
         self.known, self.idle, self.scarce = {}, set(), False
 
-    def _dials(self, start: Trial) -> list[tuple[str, str]]:
-        return [("x", "result"), ("cells", "table")]
-
     def _try(self, common: Dials, layers: Mapping[str, Dials]) -> Trial:
         table, fewer = layers.get("cells", common).table, common.result - layers.get("x", common).result
         cost, distance = 1000.0 - 100 * table + (50 if table == 0 else -10) * fewer, 0.001 * (table + fewer)
@@ -28,6 +25,33 @@ class _Landscape(Descent):
 
 def test_a_dial_whose_step_cost_area_is_turned_once_it_saves_some() -> None:
     descent = _Landscape()
-    descent._descend(descent._try(Dials(), {}), 100)
+    descent._descend(descent._try(Dials(), {}), 100, [("x", "result"), ("cells", "table")])
     best = min((trial for trial in descent.trials if trial.excess <= 0), key=lambda trial: trial.cost)
     assert best.configuration == {"table": 3, "fewer": 2}
+
+
+class _Many(Descent):
+    """Ten layers whose results have fewer bits as long as the sum of errors is within the bound."""
+
+    def __init__(self) -> None:
+        self.known, self.idle, self.scarce, self.tries = {}, set(), False, 12
+
+    def _starts(self) -> list[Trial]:
+        return [self._try(Dials(), {})]
+
+    def _dials(self, start: Trial) -> list[tuple[str, str]]:
+        return [(f"layer {number}", "result") for number in range(10)]
+
+    def _try(self, common: Dials, layers: Mapping[str, Dials]) -> Trial:
+        left = [layers.get(f"layer {number}", common).result for number in range(10)]
+        distance = sum(1e-5 * 4 ** (16 - bits) for bits in left)
+        keys = {str(number): bits for number, bits in enumerate(left)}
+        trial = Trial(10.0 * sum(left), sum(left), (), distance - BOUND, distance, common, layers, keys)
+        return self.known.setdefault(trial.key, trial)
+
+
+def test_few_tries_reach_far_since_all_layers_are_turned_at_once_first() -> None:
+    descent = _Many()
+    descent.run()
+    best = min((trial for trial in descent.trials if trial.excess <= 0), key=lambda trial: trial.cost)
+    assert best.configuration == {str(number): 14 for number in range(10)}

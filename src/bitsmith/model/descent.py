@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -98,6 +98,9 @@ _BACK, _BACK_FOR_ROOM, _WIDEST, _DEEPER, _CHANCES = (3, 1), (1, 0), 2, 3, 2
 """Steps of the ladder above the last good one from which descents start, also in a scarce part, and the first one that they
 start from if it may be; those that are looked at below it, and how often a descent tries dials whose steps broke the bound."""
 
+_TOGETHER = "result", "weight", "price", "room"
+"""Dials that are turned at all layers at once before single layers are: few networks tell what the ladder couples."""
+
 _JUMP = 0.02
 """The share of a network's cost by which a step adds to it that is no chance of rounding: a table has become another, say."""
 
@@ -168,10 +171,14 @@ class Descent:
         return self.goal.limits(self.target.clock_period_ns)
 
     def run(self) -> None:
-        """Try networks until no step is left. Descents share what tries are left."""
+        """Try networks until no step is left. Descents share what tries are left; one of all layers at once comes first."""
         starts = self._starts()
+        for start in starts[:1]:
+            open_names = {name for _, name in self._dials(start)}
+            self._descend(start, self.tries, [("", name) for name in _TOGETHER if name in open_names])
         for others, start in zip(reversed(range(len(starts))), starts, strict=True):
-            self._descend(start, len(self.known) + (self.tries - len(self.known)) // (others + 1))
+            most = len(self.known) + (self.tries - len(self.known)) // (others + 1)
+            self._descend(start, most, self._dials(start))
 
     def _starts(self) -> list[Trial]:
         """Go down the ladder; the networks on it to start from, none if no network meets the bound.
@@ -190,15 +197,15 @@ class Descent:
         back = (_BACK_FOR_ROOM if self._is_scarce() else _BACK) if last >= 0 else ()
         return [rungs[position] for position in dict.fromkeys(max(last - steps, min(last, _WIDEST)) for steps in back)]
 
-    def _descend(self, now: Trial, most: int) -> None:
-        """Turn dials, the one with the best ratio first; ratios that have become old are renewed before they count.
+    def _descend(self, now: Trial, most: int, dials: Sequence[tuple[str, str]]) -> None:
+        """Turn ``dials``, the one with the best ratio first; ratios that have become old are renewed before they count.
 
         Dials whose step broke the bound get a second chance when the others are down. Those whose step made the network much
         larger are looked at again after each step that is taken: beside other formats they may save.
 
         It ends with ``most`` networks.
         """
-        queue = [(float("-inf"), number, *dial) for number, dial in enumerate(self._dials(now))]
+        queue = [(float("-inf"), number, *dial) for number, dial in enumerate(dials)]
         for _ in range(_CHANCES):
             heapq.heapify(queue)
             waiting, aside = list[tuple[float, int, str, str]](), list[tuple[float, int, str, str]]()
@@ -233,7 +240,13 @@ class Descent:
         return dials
 
     def _turned(self, now: Trial, layer: str, name: str, most: int) -> Trial | None:
-        """The network with a dial turned as far as it takes to have an effect; None without one up to its end."""
+        """The network with a dial turned as far as it takes to have an effect; None without one up to its end.
+
+        Without a layer it is the dial of all that have none of their own, which is turned once.
+        """
+        if not layer:
+            common = now.common.turned(name)
+            return None if common is None else self._try(common, now.layers)
         turned, end = now.dials(layer).turned(name), replace(now.dials(layer), **{name: getattr(_LAST, name)})
         while turned is not None and (layer, name) not in self.idle:
             if len(self.known) >= most:
