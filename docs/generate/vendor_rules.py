@@ -40,6 +40,9 @@ values. `tests/build/test_rules_of_plans.py` compares the plans of all backends,
 (`tests/build/goldens`) with the last tables below: the inputs of systems for boards and of logic tools, and the start of each
 program. The constraints of nextpnr are also read by the tool itself in tests.
 
+Instances in our SystemVerilog name each port, `.x(x)`. Quartus takes the wildcard `.*` (its help, "Section 23—Modules and
+Hierarchy", 23.3.2.4), and UG901, "Connecting Modules", has `.x` for Vivado. No manual of Radiant that we know lists either.
+
 ## What a review found, and what is written now
 
 Numbers are the review's, and items of its sections in their order: 1 is what would not have compiled or met its plan, 2 what

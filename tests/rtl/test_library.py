@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,15 @@ def test_every_library_file_is_read() -> None:
         KERNEL_LIBRARY,
     )
     assert set(library()).union(*parts) == {path.name for path in folder.iterdir()}
+
+
+def test_ports_are_connected_by_name() -> None:
+    """No manual of Lattice's synthesis says that it takes ``.*``."""
+    import bitsmith.rtl
+
+    texts = [path.read_text(encoding="utf-8") for path in Path(bitsmith.rtl.__file__).parent.rglob("*.sv")]
+    assert any(".clk(clk)" in text for text in texts)
+    assert not [text for text in texts if re.search(r"[(,]\s*\.\*", text)]
 
 
 @pytest.mark.parametrize("depth", [1, *(pytest.param(depth, marks=JUDGED) for depth in (2, 5, 8))])

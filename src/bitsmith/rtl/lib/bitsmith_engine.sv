@@ -16,7 +16,6 @@
 // after another.
 // Only steps with which a number of the last layer leaves wait for a free place, and steps of RUN for weights that come as
 // tokens, one for each; what is on its way never waits.
-// Its parts name what they share as it does, so that `.*` connects them, and rejects what differs in width.
 //
 // LANES             multipliers
 // WIDTH             of a number in the memory, which is signed if its layer says so
@@ -211,17 +210,12 @@ module bitsmith_engine #(
     logic [PART-1:0] part_across;
 
     bitsmith_engine_steps #(
-        .POSITIONS   (POSITIONS),
-        .PART        (PART),
-        .PLACE_BITS  (PLACE_BITS),
-        .TAP_BITS    (TAP_BITS),
-        .WINDOW_BITS (WINDOW_BITS),
-        .CHANNEL_BITS(CHANNEL_BITS),
-        .PASS_BITS   (PASS_BITS),
-        .BLOCK_BITS  (BLOCK_BITS),
-        .WORD_BITS   (WORD_BITS)
+        .POSITIONS(POSITIONS), .PART(PART), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
+        .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WORD_BITS(WORD_BITS)
     ) steps (
-        .*,
+        .clk(clk), .outside(outside), .columns(columns), .rows(rows), .previous(previous), .pass_ends(pass_ends),
+        .block_ends(block_ends), .window_ends(window_ends), .round_ends(round_ends), .layer_ends(layer_ends),
+        .is_inside(is_inside), .is_first_row(is_first_row), .part_down(part_down), .part_across(part_across),
         .begins(begins_layer),
         .go    (start | step),
         .walks (descriptor[INSIDE+:WALKS]),
@@ -235,18 +229,13 @@ module bitsmith_engine #(
     logic [POSITIONS*ABREAST*WIDTH-1:0] written;
 
     bitsmith_engine_writes #(
-        .TOKENS    (TOKENS),
-        .DOWN      (DOWN),
-        .ACROSS    (ACROSS),
-        .WIDTH     (WIDTH),
-        .ABREAST   (ABREAST),
-        .OUTSIDE   (OUTSIDE),
-        .LATER     (SINGLE && LATENCY % 2 == 0),  // steps read when results are there
-        .LANE_BITS (LANE_BITS),
-        .WORD_BITS (WORD_BITS),
-        .COUNT_BITS(COUNT_BITS)
+        .TOKENS(TOKENS), .DOWN(DOWN), .ACROSS(ACROSS), .WIDTH(WIDTH), .ABREAST(ABREAST), .OUTSIDE(OUTSIDE),
+        .LANE_BITS(LANE_BITS), .WORD_BITS(WORD_BITS), .COUNT_BITS(COUNT_BITS),
+        .LATER(SINGLE && LATENCY % 2 == 0)  // steps read when results are there
     ) writes (
-        .*,
+        .clk(clk), .rst(rst), .start(start), .apiece(apiece), .abreast(abreast), .leaves_in(leaves_in), .target(target),
+        .outside(outside), .last_of_all(last_of_all), .to_result(to_result), .to_round(to_round), .is_loaded(is_loaded),
+        .write(write), .write_at(write_at), .are_abreast(are_abreast), .written(written),
         .take   (x_take),
         .tokens (x_data),
         .done   (core_done),
@@ -308,13 +297,12 @@ module bitsmith_engine #(
     end
 
     bitsmith_engine_addresses #(
-        .ABREAST     (ABREAST),
-        .BIASES      (BIASES),
-        .OUTSIDE     (OUTSIDE),
-        .WEIGHTS_BITS(WEIGHTS_BITS),
-        .BIAS_BITS   (BIAS_BITS)
+        .ABREAST(ABREAST), .BIASES(BIASES), .OUTSIDE(OUTSIDE), .WEIGHTS_BITS(WEIGHTS_BITS), .BIAS_BITS(BIAS_BITS)
     ) addresses (
-        .*,
+        .clk(clk), .rst(rst), .start(start), .step(step), .pass_ends(pass_ends), .block_ends(block_ends),
+        .window_ends(window_ends), .round_ends(round_ends), .abreast(abreast), .alike(alike), .outside(outside),
+        .first_weights(first_weights), .first_bias(first_bias), .weights_address(weights_address),
+        .bias_address(bias_address), .fills(fills), .bias_place(bias_place),
         .is_last(left == $unsigned(LANE_BITS'(1))),
         .move   (moves[3]),
         .finish (flushed & is_last_layer),
@@ -341,41 +329,23 @@ module bitsmith_engine #(
     endgenerate
 
     bitsmith_engine_parts #(
-        .DOWN        (DOWN),
-        .ACROSS      (ACROSS),
-        .REACH_DOWN  (REACH_DOWN),
-        .REACH_ACROSS(REACH_ACROSS),
-        .PART        (PART),
-        .WIDTH       (WIDTH),
-        .CHECK       (CHECK),
-        .BANKS       (BANKS),
-        .ABREAST     (ABREAST),
-        .ROWS        (ROWS),
-        .LARGE       (LARGE),
-        .REST        (REST),
-        .SINGLE      (SINGLE),
-        .WORD_BITS   (WORD_BITS)
+        .DOWN(DOWN), .ACROSS(ACROSS), .REACH_DOWN(REACH_DOWN), .REACH_ACROSS(REACH_ACROSS), .PART(PART), .WIDTH(WIDTH),
+        .CHECK(CHECK), .BANKS(BANKS), .ABREAST(ABREAST), .ROWS(ROWS), .LARGE(LARGE), .REST(REST), .SINGLE(SINGLE),
+        .WORD_BITS(WORD_BITS)
     ) parts (
-        .*,
+        .clk(clk), .write(write), .write_at(write_at), .written(written), .part_down(part_down),
+        .part_across(part_across), .apiece(apiece), .is_inside(is_inside), .stored(stored), .is_real(is_real),
+        .used(used), .fault(fault),
         .abreast (are_abreast),
         .read_row(read_at[WORD_BITS-1-:ROW_BITS])
     );
 
     bitsmith_engine_rows #(
-        .LANES    (LANES),
-        .BANKS    (BANKS),
-        .ABREAST  (ABREAST),
-        .POSITIONS(POSITIONS),
-        .WIDTH    (WIDTH),
-        .WEIGHT   (WEIGHT),
-        .SUM      (SUM),
-        .GREATEST (GREATEST),
-        .ALONE    (ALONE),
-        .PACKED   (PACKED),
-        .SHIFT    (SHIFT),
-        .FIRST    (FIRST)
+        .LANES(LANES), .BANKS(BANKS), .ABREAST(ABREAST), .POSITIONS(POSITIONS), .WIDTH(WIDTH), .WEIGHT(WEIGHT),
+        .SUM(SUM), .GREATEST(GREATEST), .ALONE(ALONE), .PACKED(PACKED), .SHIFT(SHIFT), .FIRST(FIRST)
     ) multipliers (
-        .*,
+        .clk(clk), .apart(apart), .greatest(greatest), .abreast(abreast), .signs(signs), .stored(stored), .bank(bank),
+        .is_real(is_real), .weights(weights),
         .add  (adds[3]),
         .first(begins[3]),
         .hold (ends[4]),

@@ -50,17 +50,10 @@ module bitsmith_engine_parts #(
     generate
     for (p = 0; p < POSITIONS; p = p + 1) begin : g_memory
         bitsmith_engine_memory #(
-            .WIDTH    (WIDTH),
-            .CHECK    (CHECK),
-            .BANKS    (BANKS),
-            .ABREAST  (ABREAST),
-            .ROWS     (ROWS),
-            .LARGE    (LARGE),
-            .REST     (REST),
-            .SINGLE   (SINGLE),
-            .WORD_BITS(WORD_BITS)
+            .WIDTH(WIDTH), .CHECK(CHECK), .BANKS(BANKS), .ABREAST(ABREAST), .ROWS(ROWS), .LARGE(LARGE), .REST(REST),
+            .SINGLE(SINGLE), .WORD_BITS(WORD_BITS)
         ) memory (
-            .*,
+            .clk(clk), .write_at(write_at), .abreast(abreast), .read_row(read_row),
             .write    (write[p]),
             .written  (written[p*ABREAST*WIDTH+:ABREAST*WIDTH]),
             .stored   (given[p*BANKS*WIDTH+:BANKS*WIDTH]),

@@ -81,18 +81,12 @@ module bitsmith_engine_rows #(
         end
 
         bitsmith_engine_lanes #(
-            .LANES   (LANES),
-            .BANKS   (BANKS),
-            .ABREAST (ABREAST),
-            .WIDTH   (WIDTH),
-            .WEIGHT  (WEIGHT),
-            .SUM     (SUM),
-            .GREATEST(GREATEST),
-            .ALONE   (OWN),
-            .PACKED  (PACKED),
-            .SHIFT   (SHIFT)
+            .LANES(LANES), .BANKS(BANKS), .ABREAST(ABREAST), .WIDTH(WIDTH), .WEIGHT(WEIGHT), .SUM(SUM),
+            .GREATEST(GREATEST), .PACKED(PACKED), .SHIFT(SHIFT),
+            .ALONE(OWN)
         ) row (
-            .*,
+            .clk(clk), .apart(apart), .greatest(greatest), .abreast(abreast), .signs(signs), .bank(bank), .add(add),
+            .first(first), .hold(hold), .move(move),
             .stored (stored[k*BANKS*WIDTH+:BANKS*WIDTH]),
             .is_real(is_real[k]),
             .factors(own),

@@ -71,11 +71,10 @@ module bitsmith_engine_steps #(
         assign next_window = (k == 0) ? window_ends : line_ends;
 
         bitsmith_engine_axis #(
-            .PLACE_BITS (PLACE_BITS),
-            .TAP_BITS   (TAP_BITS),
-            .WINDOW_BITS(WINDOW_BITS)
+            .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS)
         ) axis (
-            .*,
+            .clk(clk), .go(go), .next_tap(next_tap), .next_window(next_window), .size(size), .first(first),
+            .further(further), .back(back), .onward(onward), .before_tap(before_tap), .before_window(before_window),
             .start         (begins),
             .is_inside     (is_inside[k]),
             .is_first_tap  (is_first_tap[k]),

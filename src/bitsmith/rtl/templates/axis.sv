@@ -23,7 +23,11 @@ module @name@ (
         .OUT_WIDTH(@out_width@),
         .LATENCY(@latency@)
     ) ports (
-        .*
+        .aclk(aclk), .aresetn(aresetn), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
+        .s_axis_tdata(s_axis_tdata), .s_axis_tlast(s_axis_tlast), .m_axis_tvalid(m_axis_tvalid),
+        .m_axis_tready(m_axis_tready), .m_axis_tdata(m_axis_tdata), .m_axis_tlast(m_axis_tlast), .core_rst(core_rst),
+        .core_in_valid(core_in_valid), .core_in_data(core_in_data), .core_out_valid(core_out_valid),
+        .core_out_data(core_out_data)
     );
 
     @top@ core (
