@@ -107,6 +107,7 @@ def test_what_does_not_fit_gets_reuse_factors_that_do() -> None:
     told = explain(_MODELS / "bitsmith_3layer.json", _MODELS / "bitsmith_3layer_weights.h5", config, part="LFE5U-12F")
     assert told.estimate is not None and told.estimate.size.lut > 9_000 and not told.estimate.fits
     assert told.proposal is not None
+    assert f"Circuit as configured: {told.estimate}\nEstimated to fit" in str(told)
     fit, part = told.proposal.fit, resolve_part("LFE5U-12F")
     assert fits(fit.size, part) and fit.size.dsp <= 28
     assert 1 < told.proposal.interval <= max(fit.reuse.values())
@@ -133,6 +134,7 @@ def test_the_size_is_that_of_a_build_at_the_clock(io_type: str) -> None:
 def test_what_fits_gets_no_proposal() -> None:
     told = explain(_MODELS / "digits.keras", config=_MODELS / "digits.config.json")
     assert told.estimate is not None and told.estimate.fits and told.proposal is None
+    assert str(told).endswith(f"Circuit as configured: {told.estimate}") and "): fits LFE5U" in str(told)
 
 
 @pytest.fixture(scope="module")

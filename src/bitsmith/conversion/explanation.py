@@ -92,14 +92,13 @@ class Explanation(Shown):
 def in_words(explained: Explanation, typed: Callable[[Call], str] = in_python) -> str:
     """The size of the circuit, and if it does not fit what would, with calls as ``typed`` has them."""
     assert explained.estimate is not None
-    part, lines = explained.estimate.target.part, [f"Circuit as configured: about {explained.estimate.area} (estimate)"]
-    lines += explained.estimate.notes
+    lines = [f"Circuit as configured: {explained.estimate}"]
     if explained.estimate.fits:
         return "\n".join(lines)
     if not explained.choices:
         tried_bits = explained.model is not None and tries_bits(explained.model.source)
         bits = "fewer bits, " if tried_bits else ""
-        lines.append(f"This does not fit {part}, nor does it with {bits}any reuse factors, or layers in turn.")
+        lines.append(f"It does not fit, nor does it with {bits}any reuse factors, or layers in turn.")
         if explained.obstacle is not None:
             ways = way_out(explained.obstacle, explained.estimate.target.known_part, tried_bits=tried_bits)
             lines += [
@@ -108,7 +107,7 @@ def in_words(explained: Explanation, typed: Callable[[Call], str] = in_python) -
             ]
         return "\n".join(lines)
     first = typed(given(fit=True))
-    lines.append(f"This does not fit {part} with room for routing. Estimated to fit (the first by {first}):")
+    lines.append(f"Estimated to fit (the first by {first}):")
     lines += [f"- {choice}: {typed(choice.argued)}" for choice in explained.choices]
     lines += [f"  {choice.margin}" for choice in explained.choices if choice.margin]
     if explained.proposal is not None:
