@@ -74,6 +74,15 @@ def test_details_go_before_names_are_cut_short() -> None:
     assert "Constants" not in text and "Range" in text and LONG[:16] in text
 
 
+def test_details_go_before_types_are_broken() -> None:
+    """A terminal of 132 columns broke ``ufixed<1..15,-8..10,RND,SAT>`` where one of 106 did not."""
+    mixed = "ufixed<1..15,-8..10,RND,SAT>"
+    rows = (replace(_wide("features"), declared=f"{mixed} mean 11.7 bits 0..15"),)
+    texts = [as_text(LayersTable("net", rows), width) for width in range(124, 160)]
+    assert all(mixed in text and "Range" in text for text in texts)
+    assert "Constants" not in texts[0] and "Constants" in texts[-1]
+
+
 @given(st.text(st.sampled_from("abc\u4e2d\u6587"), max_size=40), st.integers(3, 30))
 def test_names_lose_their_middle_and_no_more_than_they_must(name: str, width: int) -> None:
     """Characters of East Asia take two places."""

@@ -60,7 +60,7 @@ _LISTS = tuple(kind.__name__ for kind in get_args(Rows))
 """Sections that are lists."""
 _DETAILS = ("Nonzero", "Constants")
 """Columns that are left out before others become narrower than they should be."""
-_SHORTENED = {"Layer": 24, "Range": 8, "Result": 12, "Type": 12}
+_SHORTENED = {"Layer": 24, "Range": 8, "Result": 12, "Type": 12, "Constants": 20}
 """Columns that may be narrower than what they hold, in this order, and how narrow: names lose their middles, others wrap."""
 
 
@@ -330,10 +330,13 @@ def _widths(columns: Mapping[str, Sequence[str]], available: int) -> dict[str, i
         for heading, cells in columns.items()
     }
     least = {heading: min(width, _SHORTENED.get(heading, width)) for heading, width in widths.items()}
+    for heading in {"Result", "Constants"} & least.keys():  # a type breaks within its numbers otherwise
+        least[heading] = max(least[heading], *(cell_len(word) for cell in columns[heading] for word in cell.split()), 0)
     if sum(least.values()) + 2 * len(least) > available:
         widths = {heading: width for heading, width in widths.items() if heading not in _DETAILS}
     excess = sum(widths.values()) + 2 * len(widths) - available
-    for heading, bound in (*((heading, least.get(heading, 0)) for heading in _SHORTENED), ("Layer", 8)):
+    last = (("Result", _SHORTENED["Result"]), ("Layer", 8))
+    for heading, bound in (*((heading, least.get(heading, 0)) for heading in _SHORTENED), *last):
         if heading in widths and excess > 0:
             narrower = max(widths[heading] - excess, bound)
             excess -= widths[heading] - narrower
