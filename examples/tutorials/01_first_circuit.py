@@ -24,8 +24,8 @@ model = bitsmith.convert("digits.keras", "digits", config=project["HLSConfig"], 
 print(model)
 
 # %% [markdown]
-# The table shows for each layer the formats of weights and results, and how many weights are not zero. The last column is the
-# range that results were *proved* to stay in. As a picture:
+# The table shows for each layer the formats of results; a terminal of 124 columns also shows those of weights, and how many
+# weights are not zero. The last column is the range that results were *proved* to stay in. As a picture:
 
 # %%
 bitsmith.utils.plot_model(model, to_file=None, show_shapes=True, show_precision=True)
@@ -60,7 +60,7 @@ print(report["Estimate"])
 
 # %% [markdown]
 # which is counted on the circuit itself, before any tool. `model.build()` synthesizes it with Yosys, and `model.build(pnr=True)`
-# places and routes it for a Lattice ECP5: 3,728 look-up tables at 103.2 MHz ([the report](../samples/digits-report.html)).
+# places and routes it for a Lattice ECP5: 3,640 look-up tables at 114.3 MHz ([the report](../samples/digits-report.html)).
 #
 # ## What was written
 

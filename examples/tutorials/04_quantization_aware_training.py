@@ -106,8 +106,9 @@ assert report["Verification"]["Mismatches"] == 0
 # ## QKeras: a file is enough
 #
 # `examples/train/digits_qkeras.py` trained this model with `quantized_bits(4, 1)` for its weights and `quantized_relu(5, 3)`
-# between layers. The file has the quantizers; neither QKeras nor its release of Keras is needed. The scores that QKeras
-# computed lie beside it. This network has no quantizer in front, so that calibration data say what its inputs are.
+# between layers. The file has the quantizers; neither QKeras nor its release of Keras is needed. Model and scores of QKeras
+# are in the source tree's `examples/tutorials/models`; copy this folder to where you work. This network has no quantizer in
+# front, so that calibration data say what its inputs are.
 
 # %%
 from_qkeras = bitsmith.convert("models/digits_qkeras.keras", "qkeras", calibration=x_train)
