@@ -74,10 +74,12 @@ def check_batch(batch: Batch, name: str, shape: Shape) -> None:
         InputDataError: another shape, another kind of numbers.
     """
     if batch.dtype.kind not in "fiub" or batch.dtype.itemsize > 8:
+        is_text = batch.dtype.kind == "U"
         raise InputDataError(
-            f"an array of {batch.dtype}",
+            "text" if is_text else f"an array of {batch.dtype}",
             where=f"input {name!r}",
             accepted="float16, float32, float64, integers or booleans",
+            remedy="numpy.load reads the array of a file" if is_text else "",
         )
     if not batch.ndim or batch.shape[1:] != shape:
         accepted = f"(samples, {', '.join(map(str, shape))})" if shape else "(samples,)"
@@ -131,8 +133,11 @@ def shapes_of(x: Arrays | None) -> list[Shape] | None:
 
 
 def _as_batch(x: npt.ArrayLike | Sequence[npt.ArrayLike]) -> Batch:
+    detach = getattr(x, "detach", None)  # a tensor of PyTorch may need gradients, or lie on another device
     try:
-        return np.asarray(x)
+        return np.asarray(x if detach is None else detach().cpu())
+    except TypeError as error:
+        raise InputDataError(str(error), accepted="arrays of numbers that numpy knows") from error
     except ValueError as error:
         raise InputDataError(
             f"samples of different shapes ({error})",
