@@ -48,6 +48,7 @@ THINGS = {
     "array": (jax.numpy.zeros(3), "calibration="),
     "keras.Dense, a layer": (keras.layers.Dense(3), "keras.Input"),
     "a class": (torch.nn.Linear, "instance"),
+    "a class, which": (keras.Sequential, "instance"),
     "a function": (lambda x: x, "torch.nn.Module"),
     "which is not a model": (functools.partial(np.add, 1), "torch.nn.Module"),
     "None": (None, "path of its file"),

@@ -82,8 +82,13 @@ _EXPORTED = "give the ExportedProgram that it was lowered from, or its .pt2 file
 
 OBJECTS = (
     ForeignObject(
+        "a class, which is not a model yet",
+        lambda thing, modules: isinstance(thing, type),
+        "make an instance of it, load its weights, and give that",
+    ),
+    ForeignObject(
         "an array, which is not a model",
-        lambda thing, modules: hasattr(thing, "__array__") and not isinstance(thing, type),
+        lambda thing, modules: hasattr(thing, "__array__"),
         "give the model; data go into calibration=",
     ),
     ForeignObject(
@@ -122,11 +127,6 @@ OBJECTS = (
         "{name}, which is converted",
         _of("bitsmith"),
         "it is converted: its methods predict, compile and build are next",
-    ),
-    ForeignObject(
-        "a class, which is not a model yet",
-        lambda thing, modules: isinstance(thing, type),
-        "make an instance of it, load its weights, and give that",
     ),
     ForeignObject(
         "a function, which is not a model",

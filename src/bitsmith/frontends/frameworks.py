@@ -78,7 +78,7 @@ def framework_of(model: AnyModel) -> Framework:
     """
     if isinstance(model, str | os.PathLike):
         return FORMULAS if FORMULAS.is_live(model) else _of_file(Path(model))
-    record = next((record for record in frameworks() if record.is_live(model)), None)
+    record = next((record for record in frameworks() if not isinstance(model, type) and record.is_live(model)), None)
     if record is None:
         accepted = ", ".join(record.live for record in frameworks() if record.live is not None)
         raise foreign_object(model, f"a path, {accepted}", _READER)
