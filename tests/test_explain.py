@@ -92,6 +92,8 @@ def test_wrong_arguments_and_files_are_errors(tmp_path: Path) -> None:
         explain(_MODELS / "digits.keras", part="nonsense")
     with pytest.raises(ModelFileError):
         explain(tmp_path / "nothing.keras")
+    with pytest.raises(ModelFileError, match="config="):
+        explain(_MODELS / "digits.keras", {"Model": {"ReuseFactor": 4}})  # type: ignore[arg-type]
 
 
 def test_calibration_data_give_ranges() -> None:

@@ -159,3 +159,9 @@ def test_few_samples_tell_of_networks_whose_weights_follow_from_others(
         (both,) = [np.concatenate([*calibration, *told])] if apart else calibration
         np.testing.assert_array_equal(both, found.calibration[0])
         assert len(both) == count // 2
+
+
+def test_goals_of_other_kinds_are_rejected(model: Path, data: Floats) -> None:
+    for goal, said in (("loss<1%", "accepted: a dictionary"), (np.zeros(len(data)), r"data=\(x, labels\)")):
+        with pytest.raises(ConfigError, match=said):
+            bitsmith.fit(model, data, goal)  # type: ignore[arg-type]

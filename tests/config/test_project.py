@@ -141,6 +141,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
     ("config", "where", "said"),
     [
         ({"OutputDir": b"a"}, "OutputDir", "the path of a file or folder"),
+        ({"OutputDir": {"Model": {}}}, "OutputDir", "name the arguments: config="),
         ({"OutputDirr": "a"}, "", "did you mean 'OutputDir'?"),
         ({"ProjectName": "a b"}, "ProjectName", "letters, digits and underscores"),
         ({"ProjectName": "../x"}, "ProjectName", "letters, digits and underscores"),

@@ -269,6 +269,8 @@ def test_errors_of_a_configuration_are_results(tmp_path: Path) -> None:
         ({"grid": {}}, "grid"),
         ({"grid": {"bits": []}}, "grid"),
         ({"grid": {"bits": 4}}, "grid"),
+        ({"grid": [4, 6]}, "list of dictionaries"),
+        ({"grid": {"bits": [4]}, "output_dir": {"Bits": 4}}, "output_dir: a dict[\\s\\S]*config="),
         ({"grid": {"bites": [4]}}, r"nothing .*'bites'[\s\S]*did you mean 'bits'"),
         ({"grid": {"bits": [4]}, "minimize": ["luts"]}, "minimize"),
         ({"grid": {"bits": [4]}, "minimize": []}, "minimize"),

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import TypeVar
 
 from bitsmith.errors import ConfigError, ConfigProblemsError, nearest
-from bitsmith.errors.remedies import Remedy
+from bitsmith.errors.remedies import NAMED, Remedy
 
 _Read = TypeVar("_Read")
 _Member = TypeVar("_Member", bound=enum.Enum)
@@ -213,7 +213,10 @@ def mapping(content: object, where: str, problems: Problems) -> dict[str, object
     if content is None:
         return {}
     if not isinstance(content, Mapping):
-        problems.add(f"{shown(content)} where a dictionary is needed", where=where or "the configuration")
+        remedy = "" if where else NAMED
+        problems.add(
+            f"{shown(content)} where a dictionary is needed", where=where or "the configuration", remedy=remedy
+        )
         return {}
     texts = {key: value for key, value in content.items() if isinstance(key, str)}
     for key in content:

@@ -12,6 +12,7 @@ from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config.accelerators import accelerator_named
 from bitsmith.config.reading import did_you_mean, number, shown, squash, text
 from bitsmith.errors import ConfigError
+from bitsmith.errors.remedies import NAMED
 
 _LONGEST_CLOCK_PERIOD_NS = 1e6
 _LONGEST_PATH = 4096
@@ -156,7 +157,8 @@ def read_path(value: object, where: str) -> Path:
     accepted = "the path of a file or folder"
     path = str(value) if isinstance(value, Path) else value
     if not isinstance(path, str) or not path.strip() or len(path) > _LONGEST_PATH or not path.isprintable():
-        raise ConfigError(shown(path), where=where, accepted=accepted)
+        remedy = "" if isinstance(path, str) else NAMED
+        raise ConfigError(shown(path), where=where, accepted=accepted, remedy=remedy)
     if path.startswith("~"):
         raise ConfigError(f"{shown(path)}: ~ is not expanded", where=where, accepted=accepted)
     return Path(path)

@@ -20,6 +20,9 @@ class Open(enum.Enum):
 
 OPEN = Open.OPEN
 
+NAMED = "name the arguments: config={...}, calibration=x, output_dir='folder'"
+"""The remedy for an argument in the place of another."""
+
 Argument: TypeAlias = "str | int | Open | Mapping[str, object]"
 """A value that can be typed, one that the user chooses, or a configuration."""
 

@@ -68,7 +68,7 @@ class Goal:
     minimize: Minimized = "lut"
 
     @staticmethod
-    def of(goal: Goal | Mapping[str, object] | None) -> Goal:
+    def of(goal: object) -> Goal:
         """A goal, also of a dictionary; None is one without bounds but the usual loss.
 
         Raises:
@@ -77,6 +77,9 @@ class Goal:
         if isinstance(goal, Goal):
             return goal
         names = [field.name for field in fields(Goal)]
+        if not isinstance(goal, Mapping | None):
+            remedy = "" if isinstance(goal, str) else "give samples and labels as one argument: data=(x, labels)"
+            raise ConfigError(shown(goal), where="goal", accepted='a dictionary, such as {"loss": 0.01}', remedy=remedy)
         for name in goal or {}:
             if name not in names:
                 raise ConfigError(shown(name), where="goal", accepted=listed(names), remedy=did_you_mean(name, names))

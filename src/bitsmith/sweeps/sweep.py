@@ -17,6 +17,7 @@ from bitsmith.base.project import Json, Project, digest
 from bitsmith.config import ConfigLike
 from bitsmith.config.model import loaded
 from bitsmith.config.reading import did_you_mean, put, squash
+from bitsmith.config.values import read_path
 from bitsmith.emulate.samples import Samples
 from bitsmith.errors import ConfigError, nearest
 from bitsmith.frontends.frameworks import AnyModel
@@ -120,7 +121,7 @@ def sweep(
     asked = {} if build is True else None if build is False else build
     plan = Plan.of(base, arguments, calibration, test, asked, minimize)
     with working("sweeping", progress):
-        return swept(plan, Path(output_dir), Tries(grid, trials, storage, seed), workers, cluster)
+        return swept(plan, read_path(output_dir, "output_dir"), Tries(grid, trials, storage, seed), workers, cluster)
 
 
 def _named(model: AnyModel, weights: str | Path | None, config: object) -> dict[str, object]:
@@ -158,9 +159,12 @@ class Tries:
 
     def check(self) -> None:
         """Raise a ConfigError for a grid that has nothing, or numbers without meaning."""
+        by_key = isinstance(self.grid, Mapping)
         values = list(self.grid.values()) if isinstance(self.grid, Mapping) else [self.grid]
-        if not values or any(isinstance(each, str) or not isinstance(each, Sequence) or not each for each in values):
-            raise ConfigError("nothing to try", where="grid", accepted="a list of values for each key")
+        empty = any(isinstance(each, str) or not isinstance(each, Sequence) or not each for each in values)
+        if not values or empty or not (by_key or all(isinstance(each, Mapping) for each in self.grid)):
+            accepted = "a dictionary with a list of values for each key, or a list of dictionaries"
+            raise ConfigError("nothing to try", where="grid", accepted=accepted)
         if self.trials is not None and self.trials < 1:
             raise ConfigError(f"{self.trials}", where="trials", accepted="1 or more")
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors.remedies import NAMED
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
 from bitsmith.frontends.files.hdf5 import opened_h5
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
@@ -48,7 +49,7 @@ def opened(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLik
         ModelFileError: no Keras model, or one that is broken.
     """
     if not isinstance(weights, str | os.PathLike | None):
-        raise ModelFileError(f"a {type(weights).__name__} is not a weight file", accepted="a path")
+        raise ModelFileError(f"a {type(weights).__name__} is not a weight file", accepted="a path", remedy=NAMED)
     if isinstance(source, str | os.PathLike):
         with contextlib.ExitStack() as stack:
             yield _from_path(Path(source), None if weights is None else Path(weights), stack)
