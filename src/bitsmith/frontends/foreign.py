@@ -89,7 +89,7 @@ OBJECTS = (
     ForeignObject(
         "an array, which is not a model",
         lambda thing, modules: hasattr(thing, "__array__"),
-        "give the model; data go into calibration=",
+        "give the model; data are given as calibration",
     ),
     ForeignObject(
         "{name}, a layer without the shape of its input",
@@ -209,7 +209,7 @@ FILES = (
     ForeignFile(
         "numbers, which are not a model",
         _file((".npy", ".npz", ".csv", ".parquet"), b"\x93NUMPY"),
-        "give the model; data go into calibration=",
+        "give the model; data are given as calibration",
     ),
     ForeignFile("a program", _file((".py", ".ipynb")), "run it, and give the model that it makes"),
     ForeignFile(
