@@ -143,6 +143,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"OutputDir": b"a"}, "OutputDir", "the path of a file or folder"),
         ({"OutputDir": {"Model": {}}}, "OutputDir", "name the arguments: config="),
         ({"OutputDirr": "a"}, "", "did you mean 'OutputDir'?"),
+        ({"XilinxPart": "xc7z020"}, "", "did you mean 'Part'?"),
         ({"ProjectName": "a b"}, "ProjectName", "letters, digits and underscores"),
         ({"ProjectName": "../x"}, "ProjectName", "letters, digits and underscores"),
         ({"ProjectName": "x;$finish"}, "ProjectName", "letters"),

@@ -66,9 +66,10 @@ def shown(value: object) -> str:
 
 
 def did_you_mean(found: str, names: Iterable[str]) -> str:
-    """A proposal for a mistyped name, or nothing if no name is close."""
-    by_squashed = {squash(name): name for name in names}
-    close = difflib.get_close_matches(squash(found), by_squashed, n=1)
+    """A proposal for a mistyped name, or for one with more in front (``XilinxPart``); nothing if no name is close."""
+    wanted, by_squashed = squash(found), {squash(name): name for name in names}
+    close = difflib.get_close_matches(wanted, by_squashed, n=1)
+    close = close or [name for name in by_squashed if len(name) > 3 and wanted.endswith(name)]
     return f"did you mean {by_squashed[close[0]]!r}?" if close else ""
 
 
