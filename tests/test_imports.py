@@ -45,3 +45,8 @@ def test_import_of_the_package_is_that_of_nothing_else() -> None:
 def test_completion_offers_the_public_names(name: str) -> None:
     module = importlib.import_module(name)
     assert dir(module) == sorted(module.__all__)
+
+
+def test_a_mistyped_name_is_proposed_as_python_does() -> None:
+    done = subprocess.run([sys.executable, "-c", "import bitsmith; bitsmith.convrt"], capture_output=True, text=True)
+    assert done.stderr.rstrip().endswith("has no attribute 'convrt'. Did you mean: 'convert'?")

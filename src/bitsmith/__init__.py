@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 from bitsmith.version import __version__
@@ -81,7 +82,7 @@ def __getattr__(name: str) -> object:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in __all__:
         return importlib.import_module(f"bitsmith.{name}")
-    raise AttributeError(f"module 'bitsmith' has no attribute {name!r}")
+    raise AttributeError(f"module 'bitsmith' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:
