@@ -116,8 +116,10 @@ def test_live_model_gives_what_its_file_gives(files: Path, model: Any) -> None:
 
 def test_weights_named_or_found_beside(files: Path, model: Any, tmp_path: Path) -> None:
     shutil.copy(files / "arch.json", tmp_path / "a.json")
-    with pytest.raises(ModelFileError, match="no weights beside"):
+    with pytest.raises(ModelFileError, match=r"no weights beside[\s\S]*name it: weights="):
         read_keras(tmp_path / "a.json")
+    with pytest.raises(ModelFileError, match=r"absent\.h5: cannot be opened[\s\S]*check the path"):
+        read_keras(tmp_path / "a.json", tmp_path / "absent.h5")
     assert_same(read_keras(tmp_path / "a.json", files / "arch.weights.h5"), model)
     assert_same(read_keras(tmp_path / "a.json", files / "old_weights.h5"), model)
     shutil.copy(files / "old_weights.h5", tmp_path / "a.h5")

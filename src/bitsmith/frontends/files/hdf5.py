@@ -181,7 +181,7 @@ def _check_file(path: Path, where: str) -> None:
     try:
         raw = open_file(path)
     except OSError as error:
-        raise ModelFileError(f"cannot be opened ({error.strerror})", where=where) from error
+        raise ModelFileError(f"cannot be opened ({error.strerror})", where=where, remedy="check the path") from error
     with raw, mmap(raw.fileno(), 0, access=ACCESS_READ) as content:
         check_heaps(content, where)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.errors.remedies import NAMED
+from bitsmith.errors.remedies import NAMED, OPEN, given, remedy
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
 from bitsmith.frontends.files.hdf5 import opened_h5
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
@@ -110,7 +110,7 @@ def _weights_beside(path: Path) -> Path:
         if candidate.is_file():
             return candidate
     found, accepted = "there are no weights beside this architecture", " or ".join(one.name for one in candidates)
-    raise ModelFileError(found, where=str(path), accepted=accepted, remedy="name the weights file")
+    raise ModelFileError(found, where=str(path), accepted=accepted, remedy=remedy("name it: ", given(weights=OPEN)))
 
 
 def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:
