@@ -7,7 +7,7 @@ import pytest
 
 from bitsmith.ir.types import objects
 from bitsmith.netlist.adder_graph import InputRange, solve
-from bitsmith.netlist.shares import paid, shares
+from bitsmith.netlist.shares import shares
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -17,7 +17,7 @@ def test_shares_sum_to_the_adders(seed: int) -> None:
     weights = rng.integers(-(1 << bits), 1 << bits, (n, m)) * (rng.random((n, m)) < rng.choice([0.3, 0.8, 1.0]))
     ranges = [InputRange(-int(rng.integers(1, 200)), int(rng.integers(1, 200))) for _ in range(n)]
     graph = solve(objects(weights), ranges)
-    costs = paid(graph, ranges)
+    costs = graph.paid(ranges)
     found = shares(graph, costs)
     assert sum(costs) == graph.cost(ranges)
     assert found.sum() == pytest.approx(graph.cost(ranges))
@@ -32,7 +32,7 @@ def test_terms_of_a_sum_have_equal_shares() -> None:
 
 def test_a_single_term_takes_nothing() -> None:
     graph = solve(objects(np.array([[4, 0], [0, -8]])), [InputRange(-8, 7)] * 2)
-    assert not shares(graph, paid(graph, [InputRange(-8, 7)] * 2)).any()
+    assert not shares(graph, graph.paid([InputRange(-8, 7)] * 2)).any()
 
 
 def test_columns_that_are_equal_share_one_sum() -> None:

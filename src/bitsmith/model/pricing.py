@@ -36,7 +36,7 @@ from bitsmith.model.model import Model
 from bitsmith.netlist.adder_graph import solve
 from bitsmith.netlist.csd import count_digits
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.shares import MadeProduct, paid, shares
+from bitsmith.netlist.shares import MadeProduct, shares
 from bitsmith.passes.program import drop_dead
 
 _Numbers: TypeAlias = npt.NDArray[np.int64]
@@ -132,7 +132,7 @@ class _Pricing:
     def _of_graph(self, graph: MadeProduct) -> _Found:
         """Return the prices of weights of an adder graph, and of those that blocks multiply."""
         times = graph.positions * np.asarray(graph.live)[:, None]
-        costs = paid(graph.graph, graph.inputs)
+        costs = graph.graph.paid(graph.inputs)
         adders = shares(graph.graph, costs) * times
         wider = shares(graph.graph, [float(each > 0) for each in costs]) * times
         if self.exact:

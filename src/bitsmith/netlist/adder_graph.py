@@ -94,13 +94,19 @@ class AdderGraph:
         """Return the graph of the outputs ``first`` to ``end - 1``."""
         return _without_dead(replace(self, outputs=self.outputs[first:end]))
 
+    def paid(self, inputs: Sequence[InputRange]) -> list[int]:
+        """Return the full adders of each adder."""
+        ranges = [(i.lo, i.hi) for i in inputs]
+        paid = []
+        for adder in self.adders:
+            operands = ranges[adder.a], ranges[adder.b]
+            paid.append(adder.paid(*operands))
+            ranges.append(adder.range(*operands))
+        return paid
+
     def cost(self, inputs: Sequence[InputRange], *, of_three: bool = False) -> int:
         """Return the full adders of all adders; those ``of_three`` terms take up a sum that nothing else reads."""
-        nodes, taken = Nodes(inputs), set[int]()
-        for adder in self.adders:
-            nodes.add(adder)
-        paid = [0] * self.n_inputs
-        paid += [adder.paid(nodes.ranges[adder.a], nodes.ranges[adder.b]) for adder in nodes.adders]
+        paid, taken = [0] * self.n_inputs + self.paid(inputs), set[int]()
         read = Counter(node for adder in self.adders for node in (adder.a, adder.b))
         read.update(output.node for output in self.outputs if output.node is not None)
         for node in reversed(range(self.n_inputs, len(paid)) if of_three else ()):

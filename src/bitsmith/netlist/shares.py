@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bitsmith.ir.types import Ints
 from bitsmith.netlist.adder_graph import AdderGraph
-from bitsmith.netlist.adders import InputRange, Nodes
+from bitsmith.netlist.adders import InputRange
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,17 +36,6 @@ class MadeProduct:
     inputs: tuple[InputRange, ...]
     positions: int
     live: tuple[float, ...]
-
-
-def paid(graph: AdderGraph, inputs: Sequence[InputRange]) -> list[int]:
-    """The full adders of each adder; they sum to the cost of the graph."""
-    ranges = Nodes(inputs).ranges
-    costs = []
-    for adder in graph.adders:
-        operands = ranges[adder.a], ranges[adder.b]
-        costs.append(adder.paid(*operands))
-        ranges.append(adder.range(*operands))
-    return costs
 
 
 def shares(graph: AdderGraph, prices: Sequence[float]) -> Floats:
