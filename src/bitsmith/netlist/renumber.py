@@ -33,9 +33,9 @@ class Writing:
     words: list[Word] = field(default_factory=list)
     numbers: dict[int, int] = field(default_factory=dict)
 
-    def word(self, cell: Cell, lo: int, hi: int) -> WordRef:
+    def word(self, cell: Cell, lo: int, hi: int, drop: int = 0) -> WordRef:
         """Append a word that is made for the next one."""
-        self.words.append(Word(cell, lo, hi, 0, self.next.origin, -1))
+        self.words.append(Word(cell, lo, hi, drop, self.next.origin, -1))
         return WordRef(len(self.words) - 1)
 
     def table(self, bits: Sequence[int], entries: tuple[int, ...]) -> Cell:
@@ -44,8 +44,12 @@ class Writing:
         for place, bit in enumerate(bits[1:], 1):
             joined = cells.AddSub(address, WordRef(self.numbers[bit], place), subtract=False)
             address = self.word(joined, 0, (2 << place) - 1)
+        return self.read(address.word, entries)
+
+    def read(self, address: int, entries: tuple[int, ...]) -> Cell:
+        """The cell that reads a new table at a word."""
         self.tables.append(entries)
-        return cells.RomRead(address.word, len(self.tables) - 1, 0)
+        return cells.RomRead(address, len(self.tables) - 1, 0)
 
 
 def written_again(netlist: Netlist, changed: Callable[[Writing, int], Cell | None]) -> Netlist:

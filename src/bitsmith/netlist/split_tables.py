@@ -9,7 +9,7 @@ and one that saturates has even fewer. Any run of bits can be what ``inner`` rea
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -19,10 +19,10 @@ from bitsmith.ir.types import width_of
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.contents import by_low_bits
 from bitsmith.netlist.delays import Delays, lut_inputs
-from bitsmith.netlist.netlist import Cell, Netlist, Word, WordRef, live_words
+from bitsmith.netlist.netlist import Cell, Netlist, WordRef, live_words
 from bitsmith.netlist.pipeline import Timing
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.netlist.renumber import moved
+from bitsmith.netlist.renumber import Writing, written_again
 from bitsmith.netlist.tabulate_cones import table_luts
 
 _MOST_BITS = 12
@@ -110,18 +110,20 @@ def split_tables(netlist: Netlist, delays: Delays, budget_ns: float) -> Netlist:
 
 def _with(netlist: Netlist, tables: Mapping[int, _Table]) -> tuple[Netlist, Mapping[int, range]]:
     """``netlist`` with ``tables`` in place of what words read, and the words that stand for each."""
-    making, numbers, parts = _Making([], list(netlist.tables)), dict[int, int](), dict[int, range]()
-    for index, word in enumerate(netlist.words):
-        cell, begin = moved(word.cell, numbers), len(making.words)
-        if index in tables and isinstance(cell, cells.RomRead):
-            table, like = tables[index], replace(word, element=-1)
-            address = making.part(cell.address, 0, _bits(table.entries), like)
-            assert address is not None
-            cell = making.cell(table, address, like)
-        numbers[index] = making.word(replace(word, cell=cell))
-        parts[index] = range(begin, len(making.words))
-    results = tuple(WordRef(numbers[ref.word], ref.shift) for ref in netlist.results)
-    return replace(netlist, words=tuple(making.words), tables=tuple(making.tables), results=results), parts
+    parts = dict[int, range]()
+
+    def changed(writing: Writing, index: int) -> Cell | None:
+        cell = netlist.words[index].cell
+        if index not in tables or not isinstance(cell, cells.RomRead):
+            return None
+        making, begin = _Making(writing), len(writing.words)
+        address = making.part(writing.numbers[cell.address], 0, _bits(tables[index].entries))
+        assert address is not None
+        split = making.cell(tables[index], address)
+        parts[index] = range(begin, len(writing.words) + 1)
+        return split
+
+    return written_again(netlist, changed), parts
 
 
 def _entries(netlist: Netlist, index: int, delays: Delays, budget_ns: float) -> Entries | None:
@@ -248,45 +250,36 @@ def _number_bits(count: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """Appends words and tables to those of a netlist."""
+    """Appends the words and tables of splits."""
 
-    words: list[Word]
-    tables: list[Entries]
+    writing: Writing
 
-    def word(self, word: Word) -> int:
-        self.words.append(word)
-        return len(self.words) - 1
-
-    def cell(self, table: _Table, address: int, like: Word) -> Cell:
-        """The cell of ``table``, of which ``like`` is the word, or a part."""
+    def cell(self, table: _Table, address: int) -> Cell:
+        """The cell of ``table``."""
         split = table.split
         if split is None:
-            self.tables.append(table.entries)
-            return cells.RomRead(address, len(self.tables) - 1, 0)
+            return self.writing.read(address, table.entries)
         end, width = split.first + split.bits, _bits(table.entries)
-        below, above = (self.part(address, *run, like) for run in ((0, split.first), (end, width - end)))
-        number = self._table(split.number, self._joined(below, split.first, above, like), like)
-        own = self.part(address, split.first, split.bits, like)
-        inner = self._joined(own, split.bits, number if max(split.number.entries) else None, like)
+        below, above = (self.part(address, *run) for run in ((0, split.first), (end, width - end)))
+        number = self._table(split.number, self._joined(below, split.first, above))
+        own = self.part(address, split.first, split.bits)
+        inner = self._joined(own, split.bits, number if max(split.number.entries) else None)
         if split.upper is None:
-            return self.cell(split.inner, inner, like)
-        low, high = self._table(split.inner, inner, like), self._table(split.upper, address, like)
+            return self.cell(split.inner, inner)
+        low, high = self._table(split.inner, inner), self._table(split.upper, address)
         return cells.AddSub(WordRef(low), WordRef(high, split.low), subtract=False)
 
-    def _table(self, table: _Table, address: int, like: Word) -> int:
-        return self.word(
-            replace(like, cell=self.cell(table, address, like), lo=min(table.entries), hi=max(table.entries))
-        )
+    def _table(self, table: _Table, address: int) -> int:
+        return self.writing.word(self.cell(table, address), min(table.entries), max(table.entries)).word
 
-    def part(self, address: int, first: int, bits: int, like: Word) -> int | None:
+    def part(self, address: int, first: int, bits: int) -> int | None:
         """The ``bits`` bits of a word from ``first`` on, if there are any."""
-        part = replace(like, cell=cells.View(address), lo=0, hi=(1 << bits) - 1, drop=first)
-        return self.word(part) if bits else None
+        return self.writing.word(cells.View(address), 0, (1 << bits) - 1, first).word if bits else None
 
-    def _joined(self, low: int | None, bits: int, high: int | None, like: Word) -> int:
+    def _joined(self, low: int | None, bits: int, high: int | None) -> int:
         """The ``bits`` bits ``low``, and the bits ``high`` above them; there are some of either."""
         if low is None or high is None:
             (whole,) = (part for part in (low, high) if part is not None)
             return whole
         cell = cells.AddSub(WordRef(low), WordRef(high, bits), subtract=False)
-        return self.word(replace(like, cell=cell, lo=0, hi=((self.words[high].hi + 1) << bits) - 1))
+        return self.writing.word(cell, 0, ((self.writing.words[high].hi + 1) << bits) - 1).word
