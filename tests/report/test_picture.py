@@ -64,10 +64,10 @@ def test_everything_lies_within_the_picture_and_arrows_end_at_boxes(direction: D
     entries = {round(box.y if down else box.x, 3) for box in drawn.boxes}
     for box in drawn.boxes:
         assert 0 <= box.x <= drawn.width - drawn.box_width and 0 <= box.y <= drawn.height - drawn.box_height
-    for points, arrives in drawn.edges:
-        assert all(0 <= x <= drawn.width and 0 <= y <= drawn.height for x, y in points)
-        assert not arrives or round(points[-1][1 if down else 0], 3) in entries
-    assert sum(arrives for _, arrives in drawn.edges) == sum(len(row.inputs) for row in design().layers)
+    for edge in drawn.edges:
+        assert all(0 <= x <= drawn.width and 0 <= y <= drawn.height for x, y in edge.points)
+        assert not edge.arrives or round(edge.points[-1][1 if down else 0], 3) in entries
+    assert sum(edge.arrives for edge in drawn.edges) == sum(len(row.inputs) for row in design().layers)
     assert [box.output for box in drawn.boxes] == [False] * 4 + [True]
 
 
@@ -81,10 +81,10 @@ def test_a_file_has_each_box_and_arrow_where_the_picture_has_it(direction: Direc
     assert whole == pytest.approx([0.0, 0.0, drawn.width, drawn.height], abs=0.06)
     for box, found in zip(drawn.boxes, boxes, strict=True):
         assert found == pytest.approx([box.x, box.y, drawn.box_width, drawn.box_height], abs=0.06)
-    for (points, _), path in zip(drawn.edges, root.iter(f"{_SVG}path"), strict=True):
+    for edge, path in zip(drawn.edges, root.iter(f"{_SVG}path"), strict=True):
         numbers = [float(number) for number in re.findall(r"[\d.]+", path.get("d", ""))]
-        assert numbers == pytest.approx([number for point in points for number in point], abs=0.06)
-    assert len(list(root.iter(f"{_SVG}polygon"))) == sum(arrives for _, arrives in drawn.edges)
+        assert numbers == pytest.approx([number for point in edge.points for number in point], abs=0.06)
+    assert len(list(root.iter(f"{_SVG}polygon"))) == sum(edge.arrives for edge in drawn.edges)
 
 
 @pytest.mark.parametrize("direction", list(Direction))
@@ -167,7 +167,7 @@ def test_tips_of_arrows_have_no_strokes(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("bitsmith.report.figures.picture.figure", figure)
     plotted(drawn, Format.PNG, 50)
     tips = [patch for patch in made[0].axes[0].patches if isinstance(patch, Polygon)]
-    assert len(tips) == sum(arrives for _, arrives in drawn.edges) > 0
+    assert len(tips) == sum(edge.arrives for edge in drawn.edges) > 0
     assert {tip.get_linewidth() for tip in tips} == {0}
     polygons = list(ElementTree.fromstring(svg(drawn)).iter(f"{_SVG}polygon"))
     assert not any("stroke" in polygon.attrib for polygon in polygons)

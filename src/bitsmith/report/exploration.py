@@ -17,9 +17,9 @@ from rich.text import Text
 from bitsmith.estimate.needs import Need
 from bitsmith.report.bars import Bar, used
 from bitsmith.report.figures.scatter import Mark, Scatter
-from bitsmith.report.html import rendered
 from bitsmith.report.sections import number
 from bitsmith.report.summary import LayerRow
+from bitsmith.report.template import rendered
 from bitsmith.report.terminal import constant_text, rows_table
 
 _BETWEEN = "between layers"

@@ -5,9 +5,7 @@ In: a report. Out: the page's text. Every name on it comes from a user's model o
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from bitsmith.estimate.needs import shortage
 from bitsmith.report.bars import Bar, cell_bars, error_bar, used
@@ -18,37 +16,11 @@ from bitsmith.report.key_figures import area_of, key_figures, resources, verdict
 from bitsmith.report.report import Report
 from bitsmith.report.sections import Fidelity, FIFOs, Files, Layers, Origin, Resources, Stages, Utilization, number
 from bitsmith.report.summary import LayerRow
-from bitsmith.report.terminal import (
-    USE_COLUMNS,
-    cell_table,
-    cell_use,
-    constant_text,
-    declared_text,
-    left_text,
-    range_text,
-    totals,
-)
+from bitsmith.report.template import rendered
+from bitsmith.report.terminal import USE_COLUMNS, cell_table, cell_use, totals
 
 _LONG = 24
 """Networks of more layers are folded on the page."""
-
-
-def rendered(template: str, **values: object) -> str:
-    """A template with values, all of them escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("bitsmith.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=number, href=_href, constant=constant_text, declared=declared_text, left=left_text
-    )
-    environment.globals.update(range_text=range_text)
-    return environment.get_template(template).render(**values)
 
 
 def page(report: Report) -> str:
@@ -129,12 +101,3 @@ def _bits(rows: Sequence[LayerRow]) -> list[tuple[str, list[Bar]]]:
 def _histogram(bits: BitCounts) -> list[Bar]:
     most = max(count for _, count in bits)
     return [Bar(f"{width} bits", number(count), 100 * count / most) for width, count in bits]
-
-
-def _href(path: object) -> str:
-    """A link to a file inside the project, "" for anything that may lead elsewhere."""
-    text = str(path)
-    pure = PurePosixPath(text)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in text or not text:
-        return ""
-    return "./" + urllib.parse.quote(text)

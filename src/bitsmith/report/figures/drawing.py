@@ -65,6 +65,12 @@ class Edge:
         start, bend, *curve = (f"{x:.1f} {y:.1f}" for x, y in self.points)
         return f"M{start}L{bend}C{' '.join(curve)}"
 
+    @property
+    def turned(self) -> Edge:
+        """The piece of a network that flows to the right."""
+        first, second, third, fourth, last = ((y, x) for x, y in self.points)
+        return Edge((first, second, third, fourth, last), self.arrives)
+
 
 @dataclass(frozen=True, slots=True)
 class Diagram:

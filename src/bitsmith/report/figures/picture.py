@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import enum
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from bitsmith.base.project import write_atomically
-from bitsmith.report.figures.drawing import Frame, Point, diagram
+from bitsmith.report.figures.drawing import Edge, Frame, Point, diagram
 from bitsmith.report.figures.plots import figure
 from bitsmith.report.summary import Design, LayerRow
+from bitsmith.report.template import rendered
 from bitsmith.report.terminal import constant_text, left_text, range_text
 
 _LINE_PX, _PADDING_PX, _CHAR_PX, _FONT_PX = 17.0, 9.0, 6.9, 12.0
@@ -65,7 +64,7 @@ class _Box:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Boxes of one size, and connections: polylines with curves, the last point being that of an arrow's tip or not.
+    """Boxes of one size, and the connections between them.
 
     As the value of a notebook's cell it is drawn.
     """
@@ -76,13 +75,18 @@ class Picture:
     box_height: float
     direction: Direction
     boxes: tuple[_Box, ...]
-    edges: tuple[tuple[tuple[Point, ...], bool], ...]
+    edges: tuple[Edge, ...]
 
     def __repr__(self) -> str:
         return f"<Picture of {len(self.boxes)} layers>"
 
     def _repr_svg_(self) -> str:
         return svg(self).decode()
+
+    def texts(self, box: _Box) -> list[tuple[float, float, str]]:
+        """The lines of a box, each with its middle."""
+        top = box.y + (self.box_height - _LINE_PX * len(box.lines)) / 2
+        return [(box.x + self.box_width / 2, top + _LINE_PX * (k + 0.5), line) for k, line in enumerate(box.lines)]
 
     def tip(self, at: Point) -> tuple[Point, Point, Point]:
         """The triangle of an arrow that ends in ``at``."""
@@ -109,7 +113,7 @@ def picture(design: Design, content: Content, direction: Direction) -> Picture:
     for box in drawn.boxes:
         x, y = placed((box.x - frame.box_width / 2, box.y))
         boxes.append(_Box(x, y, lines[box.layer.name], box.empty, box.output))
-    edges = tuple((tuple(placed(point) for point in edge.points), edge.arrives) for edge in drawn.edges)
+    edges = drawn.edges if down else tuple(edge.turned for edge in drawn.edges)
     return Picture(*placed((drawn.width, drawn.height)), width, height, direction, tuple(boxes), edges)
 
 
@@ -140,33 +144,7 @@ def _shown(text: str) -> str:
 
 def svg(drawn: Picture) -> bytes:
     """``drawn`` as a file of SVG 1.1."""
-    size = f'width="{drawn.width:.1f}" height="{drawn.height:.1f}" viewBox="0 0 {drawn.width:.1f} {drawn.height:.1f}"'
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="{_FONT_PX:g}">',
-        f'<rect width="{drawn.width:.1f}" height="{drawn.height:.1f}" fill="#ffffff"/>',
-    ]
-    for points, arrives in drawn.edges:
-        start, bend, *curve = (f"{x:.1f} {y:.1f}" for x, y in points)
-        parts.append(f'<path d="M{start}L{bend}C{" ".join(curve)}" fill="none" stroke="{_LINE}" stroke-width="1.4"/>')
-        if arrives:
-            corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn.tip(points[-1]))
-            parts.append(f'<polygon points="{corners}" fill="{_LINE}"/>')
-    for box in drawn.boxes:
-        stroke = _LINE if box.empty else _STROKE
-        parts.append(
-            f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{drawn.box_width:.1f}" height="{drawn.box_height:.1f}" rx="6" '
-            f'fill="{_EMPTY if box.empty else _FILL}" stroke="{stroke}" stroke-width="{2.4 if box.output else 1}"/>'
-        )
-        for k, (x, y, line) in enumerate(_places(drawn, box)):
-            style = f'font-weight="600" fill="{_TEXT}"' if k == 0 else f'fill="{_SOFT}"'
-            parts.append(f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle" {style}>{escape(line)}</text>')
-    return "\n".join([*parts, "</svg>", ""]).encode()
-
-
-def _places(drawn: Picture, box: _Box) -> Sequence[tuple[float, float, str]]:
-    """The middle of each line of text."""
-    top = box.y + (drawn.box_height - _LINE_PX * len(box.lines)) / 2
-    return [(box.x + drawn.box_width / 2, top + _LINE_PX * (k + 0.5), line) for k, line in enumerate(box.lines)]
+    return rendered("picture.svg", drawn=drawn, colors=(_LINE, _TEXT, _SOFT, _STROKE, _FILL, _EMPTY)).encode()
 
 
 def plotted(drawn: Picture, kind: Format, dpi: float) -> bytes:
@@ -185,10 +163,10 @@ def plotted(drawn: Picture, kind: Format, dpi: float) -> bytes:
     axes.set_ylim(drawn.height, 0.0)
     axes.axis("off")
     codes = [Curve.MOVETO, Curve.LINETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
-    for points, arrives in drawn.edges:
-        axes.add_patch(PathPatch(Curve(points, codes), fill=False, edgecolor=_LINE, linewidth=1.05))
-        if arrives:
-            axes.add_patch(Polygon(drawn.tip(points[-1]), facecolor=_LINE, linewidth=0))
+    for edge in drawn.edges:
+        axes.add_patch(PathPatch(Curve(edge.points, codes), fill=False, edgecolor=_LINE, linewidth=1.05))
+        if edge.arrives:
+            axes.add_patch(Polygon(drawn.tip(edge.points[-1]), facecolor=_LINE, linewidth=0))
     for box in drawn.boxes:
         axes.add_patch(
             FancyBboxPatch(
@@ -201,7 +179,7 @@ def plotted(drawn: Picture, kind: Format, dpi: float) -> bytes:
                 linewidth=1.8 if box.output else 0.75,
             )
         )
-        for k, (x, y, line) in enumerate(_places(drawn, box)):
+        for k, (x, y, line) in enumerate(drawn.texts(box)):
             axes.text(
                 x,
                 y,

@@ -6,9 +6,10 @@ In: areas, scores, the front, and limits. Out: positions in percent of the frame
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+
+from bitsmith.report.template import rendered
 
 _PADDING = 0.05
 """Share of an axis that is free at each end."""
@@ -24,11 +25,6 @@ _WORST = 0.15
 
 _NEAR = 2.0
 """A limit is drawn if it is within so many times the largest area."""
-
-_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 760, 440, 80, 50, 20, 60
-_LINE, _TEXT, _SOFT, _BLUE, _RED, _GREEN, _PAPER = (
-    *("#dfe4ea", "#1b2430", "#5a6675", "#2b6a99", "#b3261e", "#20744a", "#ffffff"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,64 +137,4 @@ class Scatter:
 
 def svg(drawn: Scatter, title: str) -> bytes:
     """``drawn`` as a file of SVG 1.1."""
-    size = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13">'
-    paper = f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="{_PAPER}"/>'
-    parts = [*_frame(drawn), *_lines(drawn), *_marks(drawn)]
-    return "\n".join([head, paper, _text(_LEFT, 24, title, "start", _TEXT), *parts, "</svg>", ""]).encode()
-
-
-def _frame(drawn: Scatter) -> Iterator[str]:
-    """The grid, and what the axes mean."""
-    for value in drawn.x.ticks():
-        x = _x(drawn.x.at(value))
-        yield _line(x, _TOP, x, _HEIGHT - _BOTTOM, _LINE)
-        yield _text(x, _HEIGHT - _BOTTOM + 18, f"{value:,.0f}", "middle", _SOFT)
-    for value in drawn.y.ticks():
-        y = _y(drawn.y.at(value))
-        yield _line(_LEFT, y, _WIDTH - _RIGHT, y, _LINE)
-        yield _text(_LEFT - 8, y + 4, drawn.tick(value), "end", _SOFT)
-    yield _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 16, drawn.area, "middle", _TEXT)
-    yield _text(_WIDTH - _RIGHT, _TOP - 8, f"better upwards: {drawn.score}", "end", _SOFT)
-
-
-def _lines(drawn: Scatter) -> Iterator[str]:
-    """The front, the part's limit, and the float model."""
-    corners = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in drawn.steps)
-    yield f'<polyline points="{corners}" fill="none" stroke="{_BLUE}" stroke-width="1.6"/>'
-    if drawn.has_limit and drawn.limit is not None:
-        x = _x(drawn.x.at(drawn.limit))
-        yield _line(x, _TOP, x, _HEIGHT - _BOTTOM, _RED, dashes="6 4")
-        yield _text(x - 6, _HEIGHT - _BOTTOM - 8, "limit of the part", "end", _RED)
-    if drawn.reference is not None and drawn.reference > 0:
-        y = _y(drawn.y.at(drawn.reference))
-        yield _line(_LEFT, y, _WIDTH - _RIGHT, y, _GREEN, dashes="2 3")
-        yield _text(_LEFT + 6, y - 6, "float model", "start", _GREEN)
-
-
-def _marks(drawn: Scatter) -> Iterator[str]:
-    for mark in sorted(drawn.marks, key=lambda mark: (mark.chosen, mark.front)):
-        x, y = _x(drawn.x.at(mark.area)), _y(drawn.y.at(mark.score))
-        color = _BLUE if mark.fits else _RED
-        fill = color if mark.front else _PAPER
-        middle = f'cx="{x:.1f}" cy="{y:.1f}" stroke-width="1.6"'
-        yield f'<circle {middle} r="5" fill="{fill}" stroke="{color}"><title>{escape(mark.label)}</title></circle>'
-        if mark.chosen:
-            yield f'<circle {middle} r="9" fill="none" stroke="{_TEXT}"/>'
-
-
-def _x(percent: float) -> float:
-    return _LEFT + (_WIDTH - _LEFT - _RIGHT) * percent / 100
-
-
-def _y(percent: float) -> float:
-    return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * percent / 100
-
-
-def _line(x0: float, y0: float, x1: float, y1: float, color: str, dashes: str = "none") -> str:
-    ends = f'x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}"'
-    return f'<line {ends} stroke="{color}" stroke-dasharray="{dashes}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str, color: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}">{escape(text)}</text>'
+    return rendered("scatter.svg", chart=drawn, title=title).encode()
