@@ -217,7 +217,7 @@ def test_programs_that_break_a_rule_are_refused(tmp_path: Path, old: str, new: s
         ({"program": []}, "saved.json"),
         ({"format": "other"}, "another format or version"),
         ({"version": 0}, "another format or version"),
-        ({"target": 3}, "no target"),
+        ({"target": 3}, "a target"),
         ({"fidelity": 3}, "a certificate"),
         ({"calibrated": 0.5}, "calibrated"),
         ({"name": 3}, "no name"),
@@ -238,18 +238,17 @@ def test_documents_whose_parts_do_not_belong_together_are_refused(
         load(path)
 
 
-def test_a_budget_says_all_but_the_bits_of_states(tmp_path: Path) -> None:
-    """Models were saved before there were these."""
+def test_a_budget_says_the_bits_of_all_within_bounds(tmp_path: Path) -> None:
     model, _ = three_layer(tmp_path)
     path = tmp_path / "saved.json"
     model.save(path)
     document = json.loads(path.read_text())
     node = document["nodes"][1]["settings"]
-    node["bits"] = {"weight": 6, "result": 9}
+    node["bits"] = {"weight": 6, "result": 9, "state": 7}
     path.write_text(json.dumps(document))
-    assert load(path).network.nodes[1].settings.bits == Bits(weight=6, result=9)
+    assert load(path).network.nodes[1].settings.bits == Bits(weight=6, result=9, state=7)
     for budget in (
-        {"weight": 6},
+        {"weight": 6, "result": 9},
         {"result": 9, "state": 7},
         {"weight": 6, "result": 99},
         {"weight": 6, "result": 9, "state": 0},

@@ -34,6 +34,13 @@ def listed(value: Json) -> list[Json]:
     return value
 
 
+def keyed(value: Json, what: str) -> dict[str, Json]:
+    """Return an object, which is ``what``, or raise a ValueError."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is no object")
+    return value
+
+
 def encode_quantizer(quantizer: Quantizer) -> Json:
     """Return a quantizer as plain values."""
     encoded = {name: _encode_fractions(getattr(quantizer, name)) for name in _QUANTIZER_PARTS}
@@ -43,14 +50,13 @@ def encode_quantizer(quantizer: Quantizer) -> Json:
 
 def decode_quantizer(value: Json) -> Quantizer:
     """Return the quantizer of plain values; they raise a ValueError or a LookupError if they are damaged."""
-    if not isinstance(value, dict):
-        raise ValueError("a quantizer that is not an object")
-    scale, step, offset, lo, hi = (_decode_fractions(value[name]) for name in _QUANTIZER_PARTS)
+    parts = keyed(value, "a quantizer")
+    scale, step, offset, lo, hi = (_decode_fractions(parts[name]) for name in _QUANTIZER_PARTS)
     if any(each.denominator != 1 for each in (*lo.flat, *hi.flat)):
         raise ValueError("codes that are not integers")
     lo, hi = (np.array([int(each) for each in part.flat], dtype=np.object_).reshape(part.shape) for part in (lo, hi))
-    rounding, overflow = Rounding(value["rounding"]), Overflow(value["overflow"])
-    retrained = Retrained(value.get("retrained", Retrained.REJECTED.value))
+    rounding, overflow = Rounding(parts["rounding"]), Overflow(parts["overflow"])
+    retrained = Retrained(parts["retrained"])
     return Quantizer.uniform(scale, lo, hi, rounding, overflow, step=step, offset=offset, retrained=retrained)
 
 
@@ -65,9 +71,8 @@ def decode_affine(value: Json) -> Affine | None:
     """Return scales and offsets of plain values; they raise a ValueError or a LookupError if they are damaged."""
     if value is None:
         return None
-    if not isinstance(value, dict):
-        raise ValueError("a scale that is not an object")
-    return Affine(_decode_fractions(value["scale"]), _decode_fractions(value["offset"]))
+    parts = keyed(value, "a scale")
+    return Affine(_decode_fractions(parts["scale"]), _decode_fractions(parts["offset"]))
 
 
 def _encode_fractions(values: npt.NDArray[np.object_]) -> Json:
@@ -75,14 +80,13 @@ def _encode_fractions(values: npt.NDArray[np.object_]) -> Json:
 
 
 def _decode_fractions(value: Json) -> npt.NDArray[np.object_]:
-    if not isinstance(value, dict):
-        raise ValueError("numbers that are not an object")
-    texts = [str(text) for text in listed(value["values"])]
+    parts = keyed(value, "an array of fractions")
+    texts = [str(text) for text in listed(parts["values"])]
     if not all(_FRACTION.fullmatch(text) for text in texts):
         raise ValueError("numbers that are not fractions")
     found = np.empty(len(texts), dtype=np.object_)
     found[:] = [Fraction(text) for text in texts]
-    return found.reshape([int(str(size)) for size in listed(value["shape"])])
+    return found.reshape([int(str(size)) for size in listed(parts["shape"])])
 
 
 class Arrays:

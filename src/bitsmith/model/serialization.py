@@ -38,7 +38,15 @@ from bitsmith.layers.network import Network, NetworkNode, TiedState
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Bits, Settings
 from bitsmith.layers.table import LAYERS
-from bitsmith.model.saved_values import Arrays, decode_affine, decode_quantizer, encode_affine, encode_quantizer, listed
+from bitsmith.model.saved_values import (
+    Arrays,
+    decode_affine,
+    decode_quantizer,
+    encode_affine,
+    encode_quantizer,
+    keyed,
+    listed,
+)
 
 Record = TypeVar("Record")
 
@@ -159,7 +167,7 @@ def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
     nodes = tuple(_decode_node(node, arrays) for node in listed(document["nodes"]))
     network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), _name(document["name"]))
     shapes = network.shapes()
-    tied = (_decode_state(each, network, shapes) for each in listed(document.get("states", [])))
+    tied = (_decode_state(each, network, shapes) for each in listed(document["states"]))
     network = replace(network, states=tuple(tied))
     if any(node.order is not None and not is_order(node.order, shapes[node.name]) for node in nodes):
         raise ValueError("a layer whose axes are in no order")
@@ -170,16 +178,11 @@ def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
         raise ValueError("a program whose inputs are not the network's")
     if not set(network.outputs) <= set(shapes) or len(program.outputs) != len(network.outputs):
         raise ValueError("a program whose outputs are not the network's")
-    target = document["target"]
-    if not isinstance(target, dict):
-        raise ValueError("no target")
-    fidelity = document.get("fidelity")
-    if not isinstance(fidelity, dict | None):
-        raise ValueError("a certificate that is not an object")
-    calibrated = document.get("calibrated")
+    target, fidelity, calibrated = keyed(document["target"], "a target"), document["fidelity"], document["calibrated"]
     if not isinstance(calibrated, bool | None):
         raise ValueError("calibrated is neither true nor false")
-    return SavedModel(network, program, target, _notes(document["notes"]), fidelity, calibrated)
+    certificate = None if fidelity is None else keyed(fidelity, "a certificate")
+    return SavedModel(network, program, target, _notes(document["notes"]), certificate, calibrated)
 
 
 def _names(value: Json) -> tuple[str, ...]:
@@ -228,9 +231,7 @@ def _plain(value: Json | Enum) -> Json:
 
 
 def _decode_quantizers(value: Json, trained: Mapping[str, Floats]) -> dict[str, Quantizer]:
-    if not isinstance(value, dict):
-        raise ValueError("quantizers that are not an object")
-    quantizers = {name: decode_quantizer(each) for name, each in value.items()}
+    quantizers = {name: decode_quantizer(each) for name, each in keyed(value, "a map of quantizers").items()}
     for name, each in quantizers.items():
         if name not in trained or not broadcasts(each.shape, trained[name].shape) or not each.holds(trained[name]):
             raise ValueError(f"a quantizer of {name}")
@@ -263,34 +264,35 @@ def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> d
 
 
 def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
-    if not isinstance(value, dict):
-        raise ValueError("a node is no object")
-    layer = _decode_layer(value, arrays)
+    parts = keyed(value, "a node")
+    layer = _decode_layer(parts, arrays)
     return NetworkNode(
-        _name(value["name"]),
+        _name(parts["name"]),
         layer,
-        _names(value["inputs"]),
-        _name(value["source"]),
-        _decode_settings(value["settings"], arrays),
-        bool(value["folded"]),
-        None if value["order"] is None else _integers(value["order"]),
-        bool(value.get("inner", False)),
-        _decode_quantizers(value.get("quantizers", {}), layer.weights()),
-        fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
-        finer=min(max(int(str(value.get("finer", 0))), 0), MAX_FRAC),
-        whole=bool(value.get("whole", False)),
-        affine=decode_affine(value.get("affine")),
-        layouts=_decode_layouts(value.get("layouts", {}), layer.weights()),
+        _names(parts["inputs"]),
+        _name(parts["source"]),
+        _decode_settings(parts["settings"], arrays),
+        bool(parts["folded"]),
+        None if parts["order"] is None else _integers(parts["order"]),
+        bool(parts["inner"]),
+        _decode_quantizers(parts["quantizers"], layer.weights()),
+        fracs=_decode_fracs(parts["fracs"], layer.weights()),
+        finer=min(max(int(str(parts["finer"])), 0), MAX_FRAC),
+        whole=bool(parts["whole"]),
+        affine=decode_affine(parts["affine"]),
+        layouts=_decode_layouts(parts["layouts"], layer.weights()),
     )
 
 
 def _decode_layouts(value: Json, trained: Mapping[str, Floats]) -> dict[str, ModelLayout]:
     layouts = {}
-    for name, entry in value.items() if isinstance(value, dict) else ():
-        shape, starts, places, factor, argument, *rest = listed(entry)
+    for name, entry in keyed(value, "a map of layouts").items():
+        shape, starts, places, factor, argument, cell = listed(entry)
         lines = tuple(map(_integers, listed(places)))
-        cell = None if rest in ([], [None]) else _cell(rest[0])
-        layouts[name] = ModelLayout(_integers(shape), _integers(starts), lines, float(str(factor)), str(argument), cell)
+        owner = None if cell is None else _cell(cell)
+        layouts[name] = ModelLayout(
+            _integers(shape), _integers(starts), lines, float(str(factor)), str(argument), owner
+        )
         if name not in trained or not layouts[name].fits(trained[name].shape):
             raise ValueError(f"the layout of {name}")
     return layouts
@@ -306,9 +308,7 @@ def _integers(value: Json) -> tuple[int, ...]:
 
 
 def _decode_fracs(value: Json, trained: Mapping[str, Floats]) -> dict[str, Fracs]:
-    if not isinstance(value, dict):
-        raise ValueError("fractional bits that are no object")
-    fracs_of = {name: np.array(fracs, dtype=np.int64) for name, fracs in value.items()}
+    fracs_of = {name: np.array(fracs, dtype=np.int64) for name, fracs in keyed(value, "fractional bits").items()}
     for name, fracs in fracs_of.items():
         if np.any(np.abs(fracs) > MAX_FRAC) or (name in trained and not broadcasts(fracs.shape, trained[name].shape)):
             raise ValueError(f"fractional bits of {name}")
@@ -316,12 +316,9 @@ def _decode_fracs(value: Json, trained: Mapping[str, Floats]) -> dict[str, Fracs
 
 
 def _decode_layer(value: Mapping[str, Json], arrays: Arrays) -> Layer:
-    fields = value["fields"]
-    if not isinstance(fields, dict):
-        raise ValueError("a layer without fields")
-    kind = LAYERS[str(value["kind"])]
-    values = {name: _decode_field(field, arrays) for name, field in fields.items()}
-    return _of_fields(kind, values)
+    found = keyed(value["fields"], "a layer's content")
+    values = {name: _decode_field(field, arrays) for name, field in found.items()}
+    return _of_fields(LAYERS[str(value["kind"])], values)
 
 
 def _of_fields(kind: Callable[..., Record], values: dict[str, object]) -> Record:
@@ -359,28 +356,21 @@ def _decode_field(value: Json, arrays: Arrays) -> object:
 
 
 def _decode_settings(value: Json, arrays: Arrays) -> Settings:
-    if not isinstance(value, dict):
-        raise ValueError("a node without settings")
-    plain = {name: _decode_field(entry, arrays) for name, entry in value.items() if name not in ("precision", "bits")}
-    formats, bits = _decode_formats(value["precision"]), _decode_bits(value.get("bits"))
+    parts = keyed(value, "a record of settings")
+    plain = {name: _decode_field(entry, arrays) for name, entry in parts.items() if name not in ("precision", "bits")}
+    formats, bits = _decode_formats(parts["precision"]), _decode_bits(parts["bits"])
     return replace(_of_fields(Settings, plain), precision=formats, bits=bits)
 
 
 def _decode_formats(value: Json) -> dict[str, FixedFormat]:
     """Formats by variable."""
-    if not isinstance(value, dict):
-        raise ValueError("formats that are not an object")
-    formats = {name: parse_precision(str(text)) for name, text in value.items()}
+    formats = {name: parse_precision(str(text)) for name, text in keyed(value, "a map of formats").items()}
     return {name: fmt for name, fmt in formats.items() if fmt is not None}
 
 
 def _decode_bits(value: Json) -> Bits:
-    """A budget; models saved before there were any have the default."""
-    if value is None:
-        return Bits()
-    if not isinstance(value, dict):
-        raise ValueError("a budget of bits that is not an object")
-    known = {"state": MOST_BITS, **value}  # which models had none of that were saved before there was one
+    """A budget, bounded."""
+    known = keyed(value, "a budget of bits")
     counts = {part.name: int(str(known[part.name])) for part in fields(Bits)}
     if not all(LEAST_BITS <= each <= MOST_BITS for each in counts.values()):
         raise ValueError(f"a budget of {counts} bits")
