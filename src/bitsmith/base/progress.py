@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -64,9 +65,9 @@ def listening(listener: Listener) -> Iterator[None]:
         _LISTENER.reset(before)
 
 
-def users_line() -> int:
-    """Return the ``stacklevel``, of a warning of the caller, that names the first line outside this package."""
-    own, frame, level = f"{Path(__file__).parents[1]}{os.sep}", sys._getframe(1), 1
+def warn(category: type[Warning], message: str) -> None:
+    """Warn at the first line outside this package."""
+    own, frame, level = f"{Path(__file__).parents[1]}{os.sep}", sys._getframe(), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(own):
         frame, level = frame.f_back, level + 1
-    return level
+    warnings.warn(message, category, stacklevel=level)

@@ -17,7 +17,6 @@ import reprlib
 import shutil
 import tarfile
 import time
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -27,7 +26,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 from bitsmith.base import seals
 from bitsmith.base.files import open_file
 from bitsmith.base.licenses import licensed
-from bitsmith.base.progress import users_line
+from bitsmith.base.progress import warn
 from bitsmith.errors import ProjectError, ProjectWarning
 from bitsmith.errors.remedies import OPEN, given, remedy
 
@@ -339,7 +338,7 @@ class Project:
 
 def _warn_replaced(folder: Path, before: str, now: str) -> None:
     text = f"{folder} has {before}, which {now} replaces. Another output_dir keeps both."
-    warnings.warn(text, ProjectWarning, stacklevel=users_line())
+    warn(ProjectWarning, text)
 
 
 def _canonical(content: Mapping[str, Json]) -> bytes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from bitsmith.base.progress import users_line
+from bitsmith.base.progress import warn
 from bitsmith.compat import NAME, missing
 from bitsmith.config.files import read_file
 from bitsmith.config.model import KEYS
@@ -169,7 +168,7 @@ def _as_read(config: object) -> object:
     if idle:
         named = ", ".join(repr(key) for key in idle)
         message = f"hls4ml reads {named} inside 'Model' only, and so does this: what stands beside it is left out"
-        warnings.warn(message, BitsmithWarning, stacklevel=users_line())
+        warn(BitsmithWarning, message)
     return {key: value for key, value in config.items() if key not in idle}
 
 

@@ -5,7 +5,6 @@ Prices are those of :func:`bitsmith.cost`, of the circuit that ``hls_config`` gi
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.base.progress import tell, users_line
+from bitsmith.base.progress import tell, warn
 from bitsmith.config import ConfigLike
 from bitsmith.conversion.conversion import convert
 from bitsmith.errors import BitsmithWarning, ConfigError
@@ -226,7 +225,7 @@ def _warn_of_no_effect(**given: Sequence[object]) -> None:
         message = (
             f"{named}: no effect here, as no regularization is tuned and groups are taken by importance for their price"
         )
-        warnings.warn(message, BitsmithWarning, stacklevel=users_line())
+        warn(BitsmithWarning, message)
 
 
 @dataclass(frozen=True, slots=True)

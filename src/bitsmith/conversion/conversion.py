@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from bitsmith.backends import Backend
-from bitsmith.base.progress import tell, users_line
+from bitsmith.base.progress import tell, warn
 from bitsmith.building.job import Target, directives_of, reads_memory
 from bitsmith.building.notes import notes_on_settings
 from bitsmith.compiler import Compiled, Source, compile_network
@@ -270,7 +269,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     if message and project.strict:
         raise FidelityError(message, where=network.name)
     if message:
-        warnings.warn(message, FidelityWarning, stacklevel=users_line())
+        warn(FidelityWarning, message)
     laid_out = final.network
     if choice is not None:
         early = (*early, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")

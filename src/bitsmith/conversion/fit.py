@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.base.progress import Progress, tell, users_line
+from bitsmith.base.progress import Progress, tell, warn
 from bitsmith.building.job import Target
 from bitsmith.config import ConfigLike, HLSConfig, read_hls_config
 from bitsmith.config.model import loaded
@@ -199,7 +198,7 @@ def fitted(
         converted=partial(_converted, conversion),
     )
     if fitted.too_few:
-        warnings.warn(fitted.too_few, FewSamplesWarning, stacklevel=users_line())
+        warn(FewSamplesWarning, fitted.too_few)
     return fitted
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.base.progress import users_line
+from bitsmith.base.progress import warn
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.emulate.notes import Left
@@ -86,7 +85,7 @@ class Alerts:
         """Repeat once what of the model is approximate."""
         if self._approximate:
             said, self._approximate = self._approximate, []
-            warnings.warn("\n".join(said), ApproximationWarning, stacklevel=users_line())
+            warn(ApproximationWarning, "\n".join(said))
 
     def tell_outside(self, emulator: Emulator, batches: Sequence[Batch], outside: Sequence[int]) -> bool:
         """Warn of the counts of values ``outside`` each input's format where an output shows it; True if there was a warning.
@@ -108,11 +107,10 @@ class Alerts:
             return any(wrong)
         for op, count in counts.items():
             remedy = "" if op.name in self._declared else "; give such samples as calibration, or the input a precision"
-            warnings.warn(
+            warn(
+                InputRangeWarning,
                 f"input {op.name!r}: {count} values lie outside {input_range(op)}; "
                 f"{op.overflow.value} applies ({input_format(op)}){remedy}",
-                InputRangeWarning,
-                stacklevel=users_line(),
             )
         return True
 
@@ -120,11 +118,10 @@ class Alerts:
         """Warn of fractions in an input that the model declares as integers; True if there were some."""
         count = int(np.count_nonzero(batch % 1)) if name in self._integers and batch.dtype.kind == "f" else 0
         if count:
-            warnings.warn(
+            warn(
+                InputRangeWarning,
                 f"input {name!r}: {count} values have fractions, which are rounded, as the model declares integers there; "
                 "a quantized file takes codes, round(x / scale) + zero_point",
-                InputRangeWarning,
-                stacklevel=users_line(),
             )
         return count > 0
 
@@ -135,11 +132,10 @@ class Alerts:
             seen = batch.reshape(len(batch), -1)[:, look_up.places]
             count = int(np.count_nonzero((seen <= -1) | (seen >= look_up.rows)))
             if count:
-                warnings.warn(
+                warn(
+                    InputRangeWarning,
                     f"input {name!r}: {count} values are not the index of a row of {look_up.layer!r}, 0..{look_up.rows - 1}; "
                     "the nearest row is taken",
-                    InputRangeWarning,
-                    stacklevel=users_line(),
                 )
             warned = warned or count > 0
         return warned
@@ -187,11 +183,10 @@ class Alerts:
         losses.sort(key=lambda loss: loss.saturates)
         if losses:
             self._lost_told = True
-            warnings.warn(
+            warn(
+                FidelityWarning,
                 f"values leave their formats inside the circuit ({len(whole[0])} samples looked at; model.losses(x) counts "
                 f"all):{_listed(losses)}",
-                FidelityWarning,
-                stacklevel=users_line(),
             )
 
     def _outside_rows(self, batches: Sequence[Batch]) -> bool:
@@ -232,7 +227,7 @@ class Alerts:
         message = message or self._across(self._predictions, batches, outputs, emulator, near)
         if message is not None:
             self._predictions = None
-            warnings.warn(message, FidelityWarning, stacklevel=users_line())
+            warn(FidelityWarning, message)
 
     def _room(self) -> int:
         """The number of samples that may be looked at."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bitsmith.base.progress import users_line
+from bitsmith.base.progress import warn
 from bitsmith.base.project import Project
 from bitsmith.building.capacity import Room
 from bitsmith.building.design import Circuit
@@ -87,7 +86,7 @@ def write_image(model: Model, other: Model, folder: str | Path) -> Model:
         found, *_ = fidelity.message.split(". It starts here")
         remedy = "the image is of use where this does not matter; else build a circuit of the other model"
         message = f"{found}. Formats and ranges stay those of the circuit's model: {remedy}"
-        warnings.warn(message, FidelityWarning, stacklevel=users_line())
+        warn(FidelityWarning, message)
     return Model(network, circuit, model.target, model.notes, fidelity)
 
 
