@@ -267,23 +267,6 @@ _CONVOLUTIONS = ("im2col", "winograd", "combination")
 """Implementations of a convolution that other tools choose from."""
 
 
-def _strategy(value: object, where: str) -> Strategy:
-    return named(
-        value,
-        where,
-        {
-            "Latency": Strategy.LATENCY,
-            "Resource": Strategy.RESOURCE,
-            "Unrolled": Strategy.UNROLLED,
-            "ResourceUnrolled": Strategy.UNROLLED,
-            "MultiplierBlocks": Strategy.MULTIPLIER_BLOCKS,
-            "DistributedArithmetic": Strategy.DISTRIBUTED_ARITHMETIC,
-            "da": Strategy.DISTRIBUTED_ARITHMETIC,
-            "Shared": Strategy.SHARED,
-        },
-    )
-
-
 def _is_auto(value: object) -> bool:
     return isinstance(value, str) and value.strip().lower() == "auto"
 
@@ -306,22 +289,6 @@ def _table_range(value: object, where: str) -> tuple[float, float] | Auto:
     if not -_LARGEST_TABLE_RANGE <= low < high <= _LARGEST_TABLE_RANGE:
         raise ConfigError(f"a range from {low:g} to {high:g}", where=where, accepted=accepted)
     return low, high
-
-
-def _binning(value: object, where: str) -> Binning | Auto:
-    names: dict[str, Binning | Auto] = {
-        "floor": Binning.FLOOR,
-        "centre": Binning.CENTER,
-        "center": Binning.CENTER,
-        "linear": Binning.LINEAR,
-        "auto": Auto.AUTO,
-    }
-    return named(value, where, names)
-
-
-def _implementation(value: object, where: str) -> SoftmaxImplementation | Auto:
-    names: dict[str, SoftmaxImplementation | Auto] = {**_SOFTMAX, "auto": Auto.AUTO}
-    return named(value, where, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +318,27 @@ _PRICE = "a share of the outputs' variance from 0 to 1, such as 0.000003"
 
 read_reuse_factor = partial(integer, least=1, most=1 << 30)
 read_outliers = member(Outliers)
+_STRATEGIES = {
+    "Latency": Strategy.LATENCY,
+    "Resource": Strategy.RESOURCE,
+    "Unrolled": Strategy.UNROLLED,
+    "ResourceUnrolled": Strategy.UNROLLED,
+    "MultiplierBlocks": Strategy.MULTIPLIER_BLOCKS,
+    "DistributedArithmetic": Strategy.DISTRIBUTED_ARITHMETIC,
+    "da": Strategy.DISTRIBUTED_ARITHMETIC,
+    "Shared": Strategy.SHARED,
+}
+_BINNINGS = {
+    "floor": Binning.FLOOR,
+    "centre": Binning.CENTER,
+    "center": Binning.CENTER,
+    "linear": Binning.LINEAR,
+    "auto": Auto.AUTO,
+}
+
+_strategy = partial(named, names=_STRATEGIES)
+_binning = partial(named, names=_BINNINGS)
+_implementation = partial(named, names={**_SOFTMAX, "auto": Auto.AUTO})
 _register_slices = partial(integer, least=0, most=16)
 _digit_price = partial(within, least=0.0, most=1.0, accepted=_PRICE)
 _headroom = partial(within, least=0.25, most=16.0, accepted="a factor from 0.25 to 16, such as 1")
