@@ -45,9 +45,9 @@ class Case:
                 return min(OPERANDS, 4096 >> self.a)
             case "multiplier":
                 blocks = part.family.block.count(self.a, self.b) if part.family.block else 1
-                return min(OPERANDS, part.dsps // max(blocks, 1))
+                return min(OPERANDS, part.die.dsps // max(blocks, 1))
             case _:
-                return min(INSTANCES, part.luts // (3 * self.a))
+                return min(INSTANCES, part.die.luts // (3 * self.a))
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,7 @@ def rows(given: str, asked: Asked) -> Iterator[tuple[str, ...]]:
         network = Converted(name, Path(folder), asked)
         if reuse == "fit":
             part = resolve_part(asked.part)
-            has = (part.luts, part.ffs, part.dsps, part.brams)
+            has = (part.die.luts, part.die.ffs, part.die.dsps, part.die.brams)
             yield network.row(network.configured(fit=True), "as explain proposes", has)
             yield (part.name, "", *(f"{number:,}" for number in has), *("",) * 6)
             return

@@ -198,7 +198,7 @@ def layouts(model: Model) -> Iterator[Estimate]:
         asked = replace(directives, reuse=reuse)
         rows = [region.row for region in regions_of(DataflowBuilder(builder.program, asked))]
         multipliers = sum(row.multipliers for row in rows if row is not None)
-        if multipliers not in tried and (multipliers <= 2 * model.target.known_part.dsps or slower == SLOWER[-1]):
+        if multipliers not in tried and (multipliers <= 2 * model.target.known_part.die.dsps or slower == SLOWER[-1]):
             yield Estimate(model.program, asked, model.target)
         tried.add(multipliers)
 

@@ -83,7 +83,7 @@ def test_every_resource_counts() -> None:
 
 
 def test_a_part_without_a_name_of_ours_is_a_typical_one() -> None:
-    assert part_or_typical("Arria10").luts > 100_000
+    assert part_or_typical("Arria10").die.luts > 100_000
     assert part_or_typical("lfe5u-85f").family is ECP5
 
 
@@ -399,7 +399,9 @@ def test_a_circuit_that_is_just_as_good_and_as_large_as_allowed_meets_a_goal(
 @pytest.mark.parametrize(("interval", "told"), [(1, ""), (2, ", a result every 2 cycles"), (1200, " 1,200 cycles")])
 def test_intervals_of_more_than_a_cycle_are_told(interval: int, told: str) -> None:
     point: Any = SimpleNamespace(size=SimpleNamespace(interval=interval))
-    fitted: Any = SimpleNamespace(area=lambda point: 100, part=SimpleNamespace(luts=1000, name="part"))
+    fitted: Any = SimpleNamespace(
+        area=lambda point: 100, part=SimpleNamespace(die=SimpleNamespace(luts=1000), name="part")
+    )
     said = Fitted.takes(fitted, point)
     assert told in said and ("a result every" in said) == bool(told)
 

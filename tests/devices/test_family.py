@@ -64,7 +64,7 @@ def test_circuits_of_many_blocks_are_routed_otherwise() -> None:
     part = resolve_part("lfe5u-85f")
     flow = part.family.place_and_route
     assert flow is not None and flow.crowded is not None and flow.crowded.options != flow.options
-    most = int(flow.crowded.share * part.dsps), int(flow.crowded.share * part.brams)
+    most = int(flow.crowded.share * part.die.dsps), int(flow.crowded.share * part.die.brams)
     assert part.routing(0, 0) == part.routing(*most) == flow.options
     assert part.routing(most[0] + 1, 0) == part.routing(0, most[1] + 1) == flow.crowded.options
     assert resolve_part("xc7z020").routing(0, 0) == ()
@@ -109,7 +109,11 @@ def test_words_lie_in_the_fewest_larger_memories() -> None:
     beside = {(4096, 9, 8): (9, 1), (4096, 9, 16): (9, 2), (2000, 8, 4): (18, 1), (3584, 10, 8): (18, 2)}
     counted = {size: (large.column(*size), large.count(*size[:2], large.column(*size), size[2])) for size in beside}
     assert counted == beside
-    assert (resolve_part("xczu7ev").large, resolve_part("xczu3eg").large, resolve_part("xc7z020").large) == (96, 0, 0)
+    assert (
+        resolve_part("xczu7ev").die.large,
+        resolve_part("xczu3eg").die.large,
+        resolve_part("xc7z020").die.large,
+    ) == (96, 0, 0)
 
 
 def test_unknown_family() -> None:

@@ -43,8 +43,8 @@ from bitsmith.errors import ConfigError
 )
 def test_resolves(text: str, family: Family, luts: int) -> None:
     part = resolve_part(text)
-    assert (part.name, part.family, part.luts) == (text.strip(), family, luts)
-    assert part.ffs >= part.luts
+    assert (part.name, part.family, part.die.luts) == (text.strip(), family, luts)
+    assert part.die.ffs >= part.die.luts
     assert bool(part.nextpnr) == (family in (ECP5, ICE40, ICE40UP, NEXUS))
 
 

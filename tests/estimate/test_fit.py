@@ -52,12 +52,12 @@ def test_as_many_blocks_are_proposed_as_can_be_placed(tmp_path: Path, name: str,
     found = proposal(
         drop_dead(model.program, keep_probes=False), part, model.directives, model.target.budget_ns(part.family)
     )
-    assert found is not None and least * part.dsps < found.size.dsp <= most * part.dsps, found
+    assert found is not None and least * part.die.dsps < found.size.dsp <= most * part.die.dsps, found
     if most == 1.0:
         assert found.faster is None
     else:  # what fits without a margin is told
         faster = found.faster
-        assert faster is not None and fits(faster.size, part) and most * part.dsps < faster.size.dsp
+        assert faster is not None and fits(faster.size, part) and most * part.die.dsps < faster.size.dsp
         assert all(faster.directives.reuse[name] <= factor for name, factor in found.directives.reuse.items())
         choice = Layouts.of(model, model.target).point(found, {}, None)
         assert choice.margin.startswith("io_stream with ReuseFactor") and "multiplier blocks" in choice.note
@@ -112,7 +112,7 @@ def test_no_faster_layout_of_tokens_is_left_out(tmp_path: Path) -> None:
     for limits in ({"lut": 500}, {"lut": 900}, {"lut": 1300}, {"lut": 2600}, {"ff": 900}, {"ff": 1235}, {"bram": 1}):
         part = limited(whole, limits)
         found = sooner(program, part, model.directives, budget, 100_000)
-        able = [size.interval for size in sizes if fits(size, part) and size.dsp <= part.dsps / 2]
+        able = [size.interval for size in sizes if fits(size, part) and size.dsp <= part.die.dsps / 2]
         assert (found is None) == (not able)
         if found is not None:
             assert fits(found.size, part) and found.size.interval == min(able)

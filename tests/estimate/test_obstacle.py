@@ -32,7 +32,7 @@ def test_the_layer_with_most_weights_is_in_the_way_of_memory() -> None:
     part = resolve_part("ice40hx8k-ct256")
     found = obstacle(_dense(16, 300, 400, 8), part, Directives({}, parallel=True))
     assert (found.need.resource, found.layer) == ("memory blocks", "layer1")
-    assert found.need.lacking and found.need.available == part.brams == 32
+    assert found.need.lacking and found.need.available == part.die.brams == 32
     assert 300 * 400 * 8 / 4096 <= found.taken <= found.need.needed
     assert str(found.taken) in str(found) and "32" in str(found)
     ways = str(way_out(found, part, tried_bits=False))
@@ -54,7 +54,7 @@ def test_what_does_not_help_is_no_remedy() -> None:
     assert fed.fetched is None and "weight_memory" not in str(way_out(fed, part, tried_bits=False))
     tiny = limited(part, {"bram": 8})
     found = obstacle(program, tiny, Directives({}, parallel=True))
-    assert found.need.needed - found.taken > tiny.brams and len(found.external) > 1
+    assert found.need.needed - found.taken > tiny.die.brams and len(found.external) > 1
     assert "Weights: external for layers 'layer1', 'layer0'" in str(way_out(found, tiny, tried_bits=False))
     many, none_left = _dense(16, *[64] * 9), limited(part, {"bram": 1})
     none = obstacle(many, none_left, Directives({}, parallel=True))

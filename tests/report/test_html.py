@@ -190,13 +190,13 @@ def _bars(report: Report) -> list[tuple[str, float, bool, str]]:
 @pytest.mark.parametrize("dsps", [0, 3])
 def test_bars_of_resources_are_shares_of_the_part(dsps: int) -> None:
     part = resolve_part("ice40hx8k-ct256")
-    area = {"LUT": part.luts // 4, "FF": 2 * part.ffs, "DSP": dsps, "BRAM": 0, "Part": part.name, "Tool": "t"}
-    assert part.dsps == 0
+    area = {"LUT": part.die.luts // 4, "FF": 2 * part.die.ffs, "DSP": dsps, "BRAM": 0, "Part": part.name, "Tool": "t"}
+    assert part.die.dsps == 0
     assert _bars(Report({"Resources": area})) == [
-        ("LUT", 25.0, False, f"{part.luts // 4:,} of {part.luts:,} (25 %)"),
-        ("FF", 100.0, True, f"{2 * part.ffs:,} of {part.ffs:,} (200 %)"),
+        ("LUT", 25.0, False, f"{part.die.luts // 4:,} of {part.die.luts:,} (25 %)"),
+        ("FF", 100.0, True, f"{2 * part.die.ffs:,} of {part.die.ffs:,} (200 %)"),
         ("DSP", 100.0 if dsps else 0.0, dsps > 0, f"{dsps}; the part has none"),
-        ("BRAM", 0.0, False, f"0 of {part.brams} (0 %)"),
+        ("BRAM", 0.0, False, f"0 of {part.die.brams} (0 %)"),
     ]
 
 

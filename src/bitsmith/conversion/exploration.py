@@ -156,7 +156,7 @@ class Exploration(Shown):
     def takes(self, point: Point) -> str:
         """Area and speed of a point in words."""
         area, every = self.area(point), f", a result every {point.size.interval:,} cycles" * (point.size.interval > 1)
-        return f"about {area:,} LUTs, {percent(area / self.part.luts)} of {self.part.name}{every}"
+        return f"about {area:,} LUTs, {percent(area / self.part.die.luts)} of {self.part.name}{every}"
 
     def write(self, folder: str | Path) -> Path:
         """Write the page ``exploration.html`` and the picture ``exploration.svg`` into a folder; the page's path.

@@ -293,37 +293,12 @@ class Part:
         """The part as circuits show its family that were built."""
         return replace(self, family=self.family.corrected(correction))
 
-    @property
-    def luts(self) -> int:
-        """Look-up tables."""
-        return self.die.luts
-
-    @property
-    def ffs(self) -> int:
-        """Flip-flops."""
-        return self.die.ffs
-
-    @property
-    def dsps(self) -> int:
-        """Multiplier blocks."""
-        return self.die.dsps
-
-    @property
-    def brams(self) -> int:
-        """Memory blocks."""
-        return self.die.brams
-
-    @property
-    def large(self) -> int:
-        """Larger memories."""
-        return self.die.large
-
     def routing(self, dsp: int, bram: int) -> tuple[str, ...]:
         """Return nextpnr's options for a circuit of so many multiplier and memory blocks; none without nextpnr."""
         flow = self.family.place_and_route
         if flow is None:
             return ()
         crowded = flow.crowded
-        if crowded is None or (dsp <= crowded.share * self.dsps and bram <= crowded.share * self.brams):
+        if crowded is None or (dsp <= crowded.share * self.die.dsps and bram <= crowded.share * self.die.brams):
             return flow.options
         return crowded.options

@@ -83,7 +83,7 @@ class Fit:
 
 def _has_room(size: Size, part: Part, blocks: float) -> bool:
     """Return True if a circuit fits into the share ``blocks`` of the multiplier blocks."""
-    return fits(size, part) and size.dsp <= blocks * part.dsps
+    return fits(size, part) and size.dsp <= blocks * part.die.dsps
 
 
 def _with_margin(part: Part, ways: Sequence[_Way], search: Callable[[_Way, float], Fit | None]) -> Fit | None:
@@ -97,7 +97,7 @@ def _with_margin(part: Part, ways: Sequence[_Way], search: Callable[[_Way, float
         return next(filter(None, (search(way, blocks) for way in ways)), None)
 
     fastest = fitted(1.0)
-    if fastest is None or fastest.size.dsp <= _routed(part) * part.dsps:
+    if fastest is None or fastest.size.dsp <= _routed(part) * part.die.dsps:
         return fastest
     routed = fitted(_routed(part))
     return fastest if routed is None else replace(routed, faster=fastest)
@@ -134,7 +134,7 @@ def sooner(program: Program, part: Part, directives: Directives, budget_ns: floa
 def pace(program: Program, part: Part, directives: Directives, near: float) -> float:
     """About the least interval of tokens with room in ``part``, as far as rough sizes tell, sought from ``near`` on."""
     paces, least = _Paces.of(program, part, replace(directives, reuse={}, parallel=False)), math.inf
-    routed = limited(part, {"dsp": int(_routed(part) * part.dsps)})
+    routed = limited(part, {"dsp": int(_routed(part) * part.die.dsps)})
     for way in reversed(paces.ways(paces.least)):
         least = min(least, way.pace(routed, near, least))
     return least

@@ -59,15 +59,15 @@ def counted(part: Part, *, luts: int, ffs: int, dsps: int, brams: int, large: in
     """Return the needs of so many cells on ``part``; larger memories come last, where there are some."""
     kind = part.family.large
     larger = (
-        [Need(kind.name, kind.name, large, part.large, 1.0, lambda cells: cells.large)]
-        if kind and (large or part.large)
+        [Need(kind.name, kind.name, large, part.die.large, 1.0, lambda cells: cells.large)]
+        if kind and (large or part.die.large)
         else []
     )
     return (
-        Need("LUT", "LUTs", luts, part.luts, _FULL, lambda cells: cells.lut),
-        Need("FF", "flip-flops", ffs, part.ffs, _FULL, lambda cells: cells.ff),
-        Need("DSP", "multiplier blocks", dsps, part.dsps, 1.0, lambda cells: cells.dsp),
-        Need("BRAM", "memory blocks", brams, part.brams, 1.0, lambda cells: cells.bram),
+        Need("LUT", "LUTs", luts, part.die.luts, _FULL, lambda cells: cells.lut),
+        Need("FF", "flip-flops", ffs, part.die.ffs, _FULL, lambda cells: cells.ff),
+        Need("DSP", "multiplier blocks", dsps, part.die.dsps, 1.0, lambda cells: cells.dsp),
+        Need("BRAM", "memory blocks", brams, part.die.brams, 1.0, lambda cells: cells.bram),
         *larger,
     )
 

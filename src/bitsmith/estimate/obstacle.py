@@ -68,7 +68,7 @@ def way_out(obstacle: Obstacle, part: Part, *, tried_bits: bool) -> Remedy:
         ways.append(remedy(f"Weights: external for {layers}, whose weights then come in with every frame"))
     parts = [part for way in ways for part in ("; or ", way)][1:]
     large = part.family.large
-    if len(ways) > 1 and large is not None and part.large:
+    if len(ways) > 1 and large is not None and part.die.large:
         parts.append(f"; {large.name} is empty at first, so that it holds no weights")
     return remedy(*parts)
 

@@ -72,7 +72,7 @@ def shares_port(words: int, bits: int, number: int, contents: int, part: Part | 
     if part is None or large is None or large.ports > 1:
         return False
     blocks = number * part.family.memory.count(words, bits) + math.ceil(contents / part.family.memory.bits)
-    return blocks > part.brams and number * large.count(words, bits, large.column(words, bits)) <= part.large
+    return blocks > part.die.brams and number * large.count(words, bits, large.column(words, bits)) <= part.die.large
 
 
 def has_room(words: int, bits: int, taken: int, share: int, part: Part) -> bool:
@@ -81,28 +81,28 @@ def has_room(words: int, bits: int, taken: int, share: int, part: Part) -> bool:
     if (
         large is not None
         and large.ports > 1
-        and large.count(words, bits, large.column(words, bits)) * share <= part.large
+        and large.count(words, bits, large.column(words, bits)) * share <= part.die.large
     ):
         return True
-    return part.family.memory.count(words, bits) * share <= part.brams - taken
+    return part.family.memory.count(words, bits) * share <= part.die.brams - taken
 
 
 def can_hold(memory: Memory, number: int, part: Part) -> bool:
     """Return True if the part has block memories enough for so many memories, or larger ones."""
     block, large = part.family.memory, part.family.large
-    if number * memory.beside * block.count(memory.words, memory.bits) <= part.brams:
+    if number * memory.beside * block.count(memory.words, memory.bits) <= part.die.brams:
         return True
     if large is None or large.ports == 1:
         return False
     column = large.column(memory.words, memory.bits, memory.beside)
     rest = last_words(memory, column, large, block)
-    return number * large.count(memory.words - rest, memory.bits, column, memory.beside) <= part.large
+    return number * large.count(memory.words - rest, memory.bits, column, memory.beside) <= part.die.large
 
 
 def larger_memories(wiring: Wiring, fifos: Iterable[Fifo], part: Part | None) -> Mapping[Place, int]:
     """The bits of a column of each memory that is to be a larger one."""
     large = None if part is None else part.family.large
-    if part is None or large is None or not part.large:
+    if part is None or large is None or not part.die.large:
         return {}
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos}
     own = [
@@ -124,7 +124,7 @@ def chosen(candidates: Iterable[Candidate], staying: int, large: LargeMemory, pa
     """
     ranked = sorted(candidates, key=lambda one: (not one.single, Fraction(-one.blocks, one.larger), one.place))
     columns, blocks = _taken(ranked, staying, large, part)
-    if blocks <= part.brams:
+    if blocks <= part.die.brams:
         return columns
     others, fewer = _taken(sorted(ranked, key=lambda one: (not one.single, -one.blocks)), staying, large, part)
     return others if fewer < blocks else columns
@@ -134,11 +134,11 @@ def _taken(
     ranked: Sequence[Candidate], staying: int, large: LargeMemory, part: Part
 ) -> tuple[Mapping[Place, int], int]:
     """The columns of those for which there is room, the first first, and the block memories that are needed then."""
-    blocks, left = staying + sum(memory.blocks for memory in ranked), part.large
+    blocks, left = staying + sum(memory.blocks for memory in ranked), part.die.large
     columns: dict[Place, int] = {}
     for memory in ranked:
         pays = 2 * memory.blocks * part.family.memory.bits >= memory.larger * large.bits
-        if memory.larger <= left and (pays or memory.single or blocks > part.brams):
+        if memory.larger <= left and (pays or memory.single or blocks > part.die.brams):
             columns[memory.place] = memory.column
             left -= memory.larger
             blocks -= memory.blocks

@@ -187,7 +187,7 @@ class Descent:
         memory blocks if it has some, where digits cost nothing.
         """
         rungs: list[Trial] = []
-        in_memory = self._is_scarce() and self.target.known_part.brams
+        in_memory = self._is_scarce() and self.target.known_part.die.brams
         ladder = [replace(dials, price=0) for dials in _LADDER] if in_memory else _LADDER
         for dials in dict.fromkeys(ladder):
             rungs.append(self._try(dials, {}))

@@ -57,7 +57,7 @@ def edge(tried: Callable[[Bits], _Found | None]) -> Iterator[_Found]:
 
 def fewer_bits(source: Source, asked: Layouts) -> Point | None:
     """The bits of weights and results with the least error that make the circuit fit; None without some."""
-    if packed_luts(asked.as_asked.size, asked.part) > _MOST * asked.part.luts:
+    if packed_luts(asked.as_asked.size, asked.part) > _MOST * asked.part.die.luts:
         return None
     return _most_exact(source, asked, lambda tried: tried.as_asked if fits(tried.as_asked.size, tried.part) else None)
 

@@ -169,7 +169,7 @@ class Point:
         faster = self.fit.faster
         if faster is None:
             return ""
-        blocks = f"{faster.size.dsp:,} instead of {self.size.dsp:,} of {self.part.dsps:,} multiplier blocks"
+        blocks = f"{faster.size.dsp:,} instead of {self.size.dsp:,} of {self.part.die.dsps:,} multiplier blocks"
         return (
             f"{faster.description} is faster and fits, too, with {blocks}, more than half of which may not be routed."
         )
@@ -188,7 +188,7 @@ class Point:
         said = [] if self.bits is None else [str(self.bits)]
         said += [self.fit.description] if self.fit.reuse or not self.fit.directives.parallel else []
         pace = f", a result every {self.size.interval:,} cycles" if self.size.interval > 1 else ""
-        return f"{', '.join(said)} (about {packed_luts(self.size, self.part):,} of {self.part.luts:,} LUTs{pace})"
+        return f"{', '.join(said)} (about {packed_luts(self.size, self.part):,} of {self.part.die.luts:,} LUTs{pace})"
 
 
 def _range(numbers: Sequence[int]) -> str:

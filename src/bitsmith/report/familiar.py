@@ -139,11 +139,11 @@ def _synthesis(report: Report) -> Figures:
     }
     if part is not None:
         figures |= {
-            "AvailableBRAM_18K": part.brams * part.family.memory.bits // _BLOCK_BITS,
-            "AvailableDSP": part.dsps,
-            "AvailableFF": part.ffs,
-            "AvailableLUT": part.luts,
-            "AvailableURAM": part.large if resources.uram is not None else None,
+            "AvailableBRAM_18K": part.die.brams * part.family.memory.bits // _BLOCK_BITS,
+            "AvailableDSP": part.die.dsps,
+            "AvailableFF": part.die.ffs,
+            "AvailableLUT": part.die.luts,
+            "AvailableURAM": part.die.large if resources.uram is not None else None,
         }
     return _known(figures, "; ".join(f"{figure}: {tool}" for figure, tool in tools.items() if tool))
 

@@ -173,7 +173,7 @@ def _region(builder: DataflowBuilder, units: tuple[Unit, ...], function: Callabl
     taken = {row: gap * (numbers + biases[row] + sum(map(mul, windows, work))) for row, work in works.items()}
     fitting = [row for row in sorted(taken) if taken[row] <= cycles]
     if (not fitting or units[-1].is_single) and gap == 1:  # of which a part has room
-        large = directives.part.large if directives.part else 0
+        large = directives.part.die.large if directives.part else 0
         banks = _ABREAST * (_PLACES if large else 1)  # so that numbers abreast are not in one row of larger memory
         works |= {row: work_of(units, row) for row in rows_of(units, _ABREAST) if row.banks >= banks}
         biases |= bias_words(units, works)
