@@ -22,17 +22,17 @@ def moved(op: Move, shape: tuple[int, ...]) -> Positions:
     return rearranged(op, np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape), -1)
 
 
-def rearranged(op: Move, x: npt.NDArray[_Number], zero: int) -> npt.NDArray[_Number]:
+def rearranged(op: Move, x: npt.NDArray[_Number], zero: npt.NDArray[_Number] | int) -> npt.NDArray[_Number]:
     """The elements of ``x`` as ``op`` moves them, ``zero`` for zeros."""
     match op:
         case ops.Transpose():
             return x.transpose(op.perm)
         case ops.Slice():
-            return x[tuple(map(slice, op.start, op.stop, op.step))]
+            return np.asarray(x[tuple(map(slice, op.start, op.stop, op.step))])
         case ops.Pad():
             return np.pad(x, tuple(zip(op.before, op.after, strict=True)), constant_values=zero)
         case ops.Gather():
-            return np.take(x, op.indices, axis=op.axis)
+            return np.asarray(np.take(x, op.indices, axis=op.axis))
         case ops.Broadcast():
             return np.broadcast_to(x, op.shape)
         case ops.Window():

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
+from bitsmith.ir.indexing import rearranged
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.scaling import machine_weights
 from bitsmith.ir.types import Ints, TensorType, objects
@@ -93,12 +94,6 @@ def _array(refs: Sequence[WordRef], shape: Sequence[int]) -> Refs:
     for index, ref in enumerate(refs):
         array[index] = ref
     return array.reshape(tuple(shape))
-
-
-def _picked(refs: Refs, *indices: slice | npt.NDArray[np.int64]) -> Refs:
-    """``refs[indices]``, an array even if that is one element."""
-    picked: Refs = refs[(*indices, Ellipsis)]
-    return picked
 
 
 def _each(function: Callable[..., WordRef], shape: Sequence[int], *arrays: Refs | npt.NDArray[np.int64]) -> Refs:
@@ -178,20 +173,16 @@ class _Elaborator:
                 return _each(builder.constant, kind.shape, objects(op.raw))
             case ops.Reshape():
                 return args[0].refs.reshape(op.shape)
-            case ops.Transpose():
-                return args[0].refs.transpose(op.perm)
-            case ops.Slice():
-                return _picked(args[0].refs, *map(slice, op.start, op.stop, op.step))
+            case ops.Transpose() | ops.Slice() | ops.Gather() | ops.Broadcast():
+                return rearranged(op, args[0].refs, 0)
             case ops.Concat():
                 return np.concatenate([x.refs for x in args], axis=op.axis)
             case ops.Pad():
-                return self._padded(args[0].refs, tuple(zip(op.before, op.after, strict=True)))
-            case ops.Gather():
-                return np.take(args[0].refs, op.indices.reshape(-1), axis=op.axis).reshape(kind.shape)
-            case ops.Broadcast():
-                return np.broadcast_to(args[0].refs, op.shape)
+                return rearranged(op, args[0].refs, _array([builder.constant(0)], ()))
             case ops.Window():
-                return self._window(op, args[0], kind)
+                rank = len(op.size)
+                frac = kind.frac.reshape((1,) * rank + kind.frac.shape[2 * rank :])
+                return rearranged(op, self._rescaled(args[0], frac), _array([builder.constant(0)], ()))
             case ops.Linear():
                 return self._linear(op, node, args[0])
             case ops.MatMul():
@@ -251,28 +242,6 @@ class _Elaborator:
             return self._builder.compare(a, op.relation, b)
 
         return _each(compare, kind.shape, self._rescaled(x, frac), self._rescaled(y, frac))
-
-    def _padded(self, refs: Refs, padding: Sequence[tuple[int, int]]) -> Refs:
-        """``refs`` with zeros around the first ``len(padding)`` axes."""
-        widths = [*padding, *[(0, 0)] * (refs.ndim - len(padding))]
-        shape = [n + before + after for n, (before, after) in zip(refs.shape, widths, strict=True)]
-        padded = np.full(shape, self._builder.constant(0), dtype=np.object_)
-        padded[tuple(slice(before, before + n) for n, (before, _) in zip(refs.shape, widths, strict=True))] = refs
-        return padded
-
-    def _window(self, op: ops.Window, x: RefTensor, kind: TensorType) -> Refs:
-        rank = len(op.size)
-        have = np.broadcast_to(x.type.frac, x.type.shape)
-        want = kind.frac.reshape((1,) * rank + kind.frac.shape[2 * rank :])
-        refs = self._padded(_each(self._shifted, x.type.shape, x.refs, want - have), op.padding)
-        picks: list[npt.NDArray[np.int64]] = []
-        for axis in range(rank):
-            positions = np.arange(kind.shape[axis]) * op.stride[axis]
-            taps = np.arange(op.size[axis]) * op.dilation[axis]
-            shape = [1] * (2 * rank)
-            shape[axis], shape[rank + axis] = kind.shape[axis], op.size[axis]
-            picks.append((positions[:, None] + taps).reshape(shape))
-        return _picked(refs, *picks)
 
     def _linear(self, op: ops.Linear, node: Node, x: RefTensor) -> Refs:
         """One adder graph for the weights, instantiated at each position; channels that are constant do not take part.
