@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate import limbs
-from bitsmith.emulate.bounds import NumberKind, limb_count, magnitude
+from bitsmith.emulate.bounds import NumberKind, aligned_bits, limb_count
 from bitsmith.emulate.floats import Kernel
 from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.storage import Storage
 from bitsmith.emulate.workspace import MUCH, Array, StoredValue, Workspace, copy_limbs, factors, spread
 from bitsmith.ir import ops
 from bitsmith.ir.ops import RELATIONS, Relation
-from bitsmith.ir.types import Fracs, objects
+from bitsmith.ir.types import Fracs
 
 Pairwise: TypeAlias = ops.Add | ops.Sub | ops.Max | ops.Min
 
@@ -244,7 +244,7 @@ def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...])
         return result
     a = ws.fetch(args[0], NumberKind.LIMBS)
     frac = operand.frac.max(axis=op.axes, keepdims=True)
-    bits = int(objects(magnitude(operand) << objects(objects(frac) - objects(operand.frac))).max()).bit_length()
+    bits = aligned_bits(operand, frac)
     aligned = limbs_for(bits)
     count = limbs_for(bits + operand.size.bit_length())
 
@@ -292,10 +292,7 @@ def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     # Products with one ``frac`` for all, then one sum; rare and only as fast as it needs to be.
     a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
     tops = [np.asarray(x.frac.max()) for x in (left, right)]
-    bits = [
-        int(objects(magnitude(x) << objects(objects(top) - objects(x.frac))).max()).bit_length()
-        for x, top in zip((left, right), tops, strict=True)
-    ]
+    bits = [aligned_bits(x, top) for x, top in zip((left, right), tops, strict=True)]
     product, total = limbs_for(sum(bits)), limbs_for(sum(bits) + left.shape[-1].bit_length())
     change = ws.plan.type(ws.node).frac - sum(tops)
 
@@ -333,9 +330,7 @@ def _fresh(ws: Workspace, storage: Storage, varies: bool) -> StoredValue:
 
 def _aligned_count(x: StoredValue, frac: Fracs) -> int:
     """Limbs that hold the raw values of ``x`` expressed with ``frac`` fractional bits."""
-    amount = objects(objects(frac) - objects(x.type.frac))
-    raised = objects(magnitude(x.type) << objects(np.maximum(amount, 0)))
-    return max(len(x.parts), limbs_for(int(raised.max()).bit_length()))
+    return max(len(x.parts), limbs_for(aligned_bits(x.type, frac)))
 
 
 def _aligned(x: StoredValue, frac: Fracs, count: int) -> Limbs:

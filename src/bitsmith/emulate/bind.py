@@ -86,16 +86,7 @@ def _bind_node(ws: Workspace, node: Node) -> StoredValue:
             return bind_cast(ws, op, node.args)
         case ops.Scan():
             return _bind_scan(ws, op, node.args)
-        case (
-            ops.Reshape()
-            | ops.Transpose()
-            | ops.Slice()
-            | ops.Concat()
-            | ops.Pad()
-            | ops.Gather()
-            | ops.Broadcast()
-            | ops.Window()
-        ):
+        case _ if isinstance(op, ops.Movement):
             return bind_wiring(ws, op, node.args)
         case _:
             assert_never(op)

@@ -48,6 +48,12 @@ def magnitude_bits(x: TensorType) -> int:
     return greatest_magnitude(x).bit_length()
 
 
+def aligned_bits(x: TensorType, frac: Fracs) -> int:
+    """Bits of the greatest ``|raw|`` expressed with ``frac`` fractional bits, where these are more."""
+    raised = objects(np.maximum(objects(frac) - objects(x.frac), 0))
+    return int(objects(magnitude(x) << raised).max()).bit_length()
+
+
 def limb_count(x: TensorType) -> int:
     """Number of limbs that hold raw values of ``x``."""
     return limbs_for(magnitude_bits(x))

@@ -8,12 +8,12 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.emulate import limbs
-from bitsmith.emulate.bounds import NumberKind
+from bitsmith.emulate.bounds import NumberKind, aligned_bits
 from bitsmith.emulate.storage import Storage
 from bitsmith.emulate.workspace import Array, StoredValue, Workspace
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import windows_in
-from bitsmith.ir.types import Fracs, TensorType, objects
+from bitsmith.ir.types import Fracs, TensorType
 
 
 def bind_wiring(ws: Workspace, op: ops.Movement, args: tuple[int, ...]) -> StoredValue:
@@ -80,8 +80,7 @@ def _align(ws: Workspace, x: StoredValue, op: ops.Window) -> StoredValue:
     amount = frac - x.type.frac
     if not np.any(amount):
         return x
-    raw = objects(objects(np.maximum(abs(x.type.lo), abs(x.type.hi))) << objects(amount))
-    count = limbs.limbs_for(int(raw.max()).bit_length())
+    count = limbs.limbs_for(aligned_bits(x.type, frac))
     result = ws.new(x.type.shape, Storage(NumberKind.LIMBS, frac), x.type, varies=x.varies, count=count)
 
     def step() -> None:

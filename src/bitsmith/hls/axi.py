@@ -69,7 +69,7 @@ def axi_source(project: HlsProject, streams: Streams, title: str, bus_bytes: int
             *(['#include "bitsmith/axi_tokens.h"'] if tokens else []),
             "",
             f"void {axi_name(project.top)}({', '.join(parameters)}) {{",
-            *(line if line.startswith("#") else f"    {line}" for line in body),
+            *_indented(body, 4),
             "}",
             "",
         ]
