@@ -7,8 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from bitsmith.ir.rounding import rounded_exactly
 from bitsmith.ir.types import Rounding
-from bitsmith.layers.quantization.quantizer import Quantizer, rationals, rounded_exactly
+from bitsmith.layers.quantization.quantizer import Quantizer, rationals
 from bitsmith.layers.quantization.weighted_sum import Codes, tabulated_sum, weighted_sum
 
 

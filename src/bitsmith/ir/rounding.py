@@ -5,6 +5,8 @@ Definitions: IEEE 1666-2011 (SystemC), 7.10.9 "Quantization modes" and 7.10.10 "
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from functools import partial
 from typing import assert_never
 
@@ -17,25 +19,36 @@ def dropped(raw: int, drop: int, rounding: Rounding) -> int:
     """``raw / 2**drop`` rounded to an integer; a negative ``drop`` multiplies, which is exact."""
     if drop <= 0:
         return raw << -drop
-    floor, rest, half = raw >> drop, raw & ((1 << drop) - 1), 1 << (drop - 1)
+    floor, rest = raw >> drop, raw & ((1 << drop) - 1)
+    return floor + _goes_up(floor, rest, 1 << (drop - 1), rounding)
+
+
+def rounded_exactly(value: Fraction, rounding: Rounding) -> int:
+    """``value`` rounded to an integer."""
+    floor = math.floor(value)
+    return floor + _goes_up(floor, value - floor, Fraction(1, 2), rounding)
+
+
+def _goes_up(floor: int, rest: int | Fraction, half: int | Fraction, rounding: Rounding) -> bool:
+    """Return True if ``rest`` beyond ``floor`` is rounded up; ``half`` is that of a tie."""
     match rounding:
         case Rounding.TRN:
-            return floor
+            return False
         case Rounding.TRN_ZERO:
-            return floor + (raw < 0 < rest)
+            return floor < 0 < rest
         case Rounding.RND:
             tie_up = True
         case Rounding.RND_MIN_INF:
             tie_up = False
         case Rounding.RND_ZERO:
-            tie_up = raw < 0
+            tie_up = floor < 0
         case Rounding.RND_INF:
-            tie_up = raw >= 0
+            tie_up = floor >= 0
         case Rounding.RND_CONV:
             tie_up = floor & 1 == 1
         case _:
             assert_never(rounding)
-    return floor + (rest > half or (rest == half and tie_up))
+    return rest > half or (rest == half and tie_up)
 
 
 def folded(raw: int, lo: int, hi: int, overflow: Overflow) -> int:

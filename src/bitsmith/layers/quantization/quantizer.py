@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.ir.rounding import rounded_exactly
 from bitsmith.ir.types import FixedFormat, Fracs, IntLike, Ints, Overflow, Rounding, compact, frozen, objects, width_of
 from bitsmith.layers.arrays import Floats, Shape
 from bitsmith.layers.auto import exact_raw
@@ -378,25 +378,3 @@ def _may_tie(values: Floats, size: Floats, rounding: Rounding) -> npt.NDArray[np
     off = steps - np.rint(steps)
     # Infinity less infinity is no number, and so at no tie.
     return np.asarray(np.abs(off) <= _ROUNDED_OFF * size)
-
-
-def rounded_exactly(value: Fraction, rounding: Rounding) -> int:
-    """``value`` rounded to an integer."""
-    floor = math.floor(value)
-    rest = value - floor
-    match rounding:
-        case Rounding.TRN:
-            return floor
-        case Rounding.TRN_ZERO:
-            return math.trunc(value)
-        case Rounding.RND_CONV:
-            return round(value)
-        case Rounding.RND:
-            up = True
-        case Rounding.RND_MIN_INF:
-            up = False
-        case Rounding.RND_ZERO:
-            up = value < 0
-        case Rounding.RND_INF:
-            up = value >= 0
-    return floor + int(rest > Fraction(1, 2) or (rest == Fraction(1, 2) and up))

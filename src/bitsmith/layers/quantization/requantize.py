@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.rounding import rounded_exactly
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects, width_of
 from bitsmith.layers.quantization.multiplication import Steps, multiplied, roundest
-from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, binary_exponents, rounded_exactly
+from bitsmith.layers.quantization.quantizer import Quantizer, Rationals, binary_exponents
 
 _FEW_VALUES = 64
 """Operands with no more values than that are looked up: a bit of the result is one look-up table of a device then."""
