@@ -14,7 +14,7 @@ from bitsmith.devices import FAMILIES, Family
 from bitsmith.errors import CapacityError
 from bitsmith.flows.run import Command
 from bitsmith.flows.tools import YOSYS, FoundTool, seek
-from bitsmith.flows.yosys import VERILOG
+from bitsmith.flows.yosys import VERILOG, scripted
 
 _NETLIST = "simulated.v"
 _SHARED = "+/"
@@ -69,17 +69,7 @@ class Unmapped:
         return {f"{self.folder}/unmap.ys": "\n".join(lines) + "\n", **files}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        folder = project / self.folder
-        return (
-            Command(
-                argv=(str(tools[0].path), "-q", "-l", f"{self.folder}/unmap.log", "-s", f"{self.folder}/unmap.ys"),
-                cwd=project,
-                log=folder / "unmap.log",
-                outputs=(project / self.netlist,),
-                writes_log=True,
-                error_pattern=r"\bERROR:",
-            ),
-        )
+        return (scripted(project, tools[0], self.folder, "unmap.log", "unmap.ys", project / self.netlist),)
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Path:
         return project / self.netlist

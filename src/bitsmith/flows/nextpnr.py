@@ -141,6 +141,25 @@ class _Utilization:
             )
 
 
+def _placed(
+    project: Path, tool: FoundTool, part: Part, files: str, mhz: float, options: Sequence[str], *outputs: Path
+) -> Command:
+    """Place and route for a part: names of the log and of the report begin with ``files``."""
+    log, report = f"{files}nextpnr.log", f"{files}report.json"
+    return Command(
+        argv=(
+            *(str(tool.path), "--quiet", "--log", log, *part.nextpnr, *options),
+            *("--freq", f"{mhz:g}", "--seed", "1", "--timing-allow-fail", "--report", report),
+        ),
+        cwd=project,
+        log=project / log,
+        outputs=(*outputs, project / report),
+        writes_log=True,
+        error_pattern=_ERROR,
+        watch=_Utilization(part),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class OutOfContext:
     """The flow: place and route a netlist without pads, for its Fmax alone."""
@@ -159,30 +178,8 @@ class OutOfContext:
         return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        return (
-            Command(
-                argv=(
-                    *(str(tools[0].path), "--quiet", "--log", f"{_FOLDER}/nextpnr.log", *self.part.nextpnr),
-                    *(
-                        *place_and_route_of(self.part).out_of_context,
-                        *self.routing,
-                        "--json",
-                        self.netlist,
-                        "--freq",
-                        f"{self.target_mhz:g}",
-                        "--seed",
-                        "1",
-                    ),
-                    *("--timing-allow-fail", "--report", f"{_FOLDER}/report.json"),
-                ),
-                cwd=project,
-                log=project / _FOLDER / "nextpnr.log",
-                outputs=(project / _FOLDER / "report.json",),
-                writes_log=True,
-                error_pattern=_ERROR,
-                watch=_Utilization(self.part),
-            ),
-        )
+        options = (*place_and_route_of(self.part).out_of_context, *self.routing, "--json", self.netlist)
+        return (_placed(project, tools[0], self.part, f"{_FOLDER}/", self.target_mhz, options),)
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Timing:
         return _read_timing(project / _FOLDER / "report.json", tools[0].label)
@@ -232,21 +229,10 @@ class Bitstream:
         base, flow = self._base, self.board.flow
         routed = f"{base}.config"
         pack = [word.format(routed=routed, bitstream=self.bitstream) for word in flow.packer.arguments]
+        options = (*self.routing, "--json", self.netlist, flow.constraints, f"{base}{self._pins}", flow.routed, routed)
+        mhz = max(self.target_mhz, self.board.clock_hz / 1e6)
         return (
-            Command(
-                argv=(
-                    *(str(tools[0].path), "--quiet", "--log", f"{base}.nextpnr.log", *self.board.part.nextpnr),
-                    *(*self.routing, "--json", self.netlist, flow.constraints, f"{base}{self._pins}"),
-                    *("--freq", f"{max(self.target_mhz, self.board.clock_hz / 1e6):g}", "--seed", "1"),
-                    *(flow.routed, routed, "--report", f"{base}.report.json", "--timing-allow-fail"),
-                ),
-                cwd=project,
-                log=project / f"{base}.nextpnr.log",
-                outputs=(project / routed, project / f"{base}.report.json"),
-                writes_log=True,
-                error_pattern=_ERROR,
-                watch=_Utilization(self.board.part),
-            ),
+            _placed(project, tools[0], self.board.part, f"{base}.", mhz, options, project / routed),
             Command(
                 argv=(str(tools[1].path), *pack),
                 cwd=project,

@@ -133,19 +133,7 @@ class Synthesis:
             outputs.append(folder / _NETLIST)
         if self.family.synthesis.models and not self.pads:
             outputs.append(folder / VERILOG)
-        return (
-            Command(
-                argv=(
-                    *(str(tools[0].path), "-q", "-l", f"{self.folder}/yosys.log"),
-                    *("-s", f"{self.folder}/synth.ys"),
-                ),
-                cwd=project,
-                log=folder / "yosys.log",
-                outputs=tuple(outputs),
-                writes_log=True,
-                error_pattern=r"\bERROR:",
-            ),
-        )
+        return (scripted(project, tools[0], self.folder, "yosys.log", "synth.ys", *outputs),)
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Resources:
         path = project / self.folder / "cells.json"
@@ -163,6 +151,18 @@ class Synthesis:
             for line in lines:
                 counters.setdefault(part_of(line.partition("/")[2], self.parts), Counter())[kind] += 1
         return {part: count(self.family, cells, tool) for part, cells in sorted(counters.items())}
+
+
+def scripted(project: Path, tool: FoundTool, folder: str, log: str, script: str, *outputs: Path) -> Command:
+    """Yosys with a script in a ``folder`` of the project."""
+    return Command(
+        argv=(str(tool.path), "-q", "-l", f"{folder}/{log}", "-s", f"{folder}/{script}"),
+        cwd=project,
+        log=project / folder / log,
+        outputs=outputs,
+        writes_log=True,
+        error_pattern=r"\bERROR:",
+    )
 
 
 def part_of(name: str, parts: Collection[str]) -> str:
