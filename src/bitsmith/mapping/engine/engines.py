@@ -123,7 +123,7 @@ def _least(builder: DataflowBuilder, ways: Sequence[Way]) -> Region:
     regions = [_region(builder, *way) for way in ways]
     fitting = [(region.row, region) for region in regions if region.row is not None]
     if len(fitting) < len(ways):
-        return min((region for _, region in fitting), default=min(regions, key=lambda one: one.needed), key=id)
+        return next((region for _, region in fitting), min(regions, key=lambda one: one.needed))
     taken = [row.multipliers * _NUMBERS + _numbers(builder, region.units, row) for row, region in fitting]
     return regions[-1] if taken[-1] + _WORTH < taken[0] else regions[0]
 
