@@ -1,7 +1,5 @@
 """bitsmith: trained neural networks in, verified bit-exact FPGA firmware out."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from typing import TYPE_CHECKING

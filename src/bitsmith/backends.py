@@ -1,7 +1,5 @@
 """The names of the backends."""
 
-from __future__ import annotations
-
 from typing import Literal, TypeAlias, get_args
 
 DialectName: TypeAlias = Literal["vitis", "vivado", "oneapi", "quartus", "catapult", "libero"]

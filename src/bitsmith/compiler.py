@@ -1,7 +1,5 @@
 """The compiler, read from top to bottom: a network with settings in, a core program out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial

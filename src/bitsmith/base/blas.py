@@ -3,8 +3,6 @@
 Whole evaluations of a few samples each gain by all processors.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

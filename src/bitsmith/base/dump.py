@@ -4,8 +4,6 @@ Where the environment variable ``BITSMITH_DUMP`` names a folder, each step write
 numbered in order: ``000-network.txt``, ``001-network-laid-out.txt`` and so on. Knows nothing of what it writes.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

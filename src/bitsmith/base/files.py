@@ -1,7 +1,5 @@
 """Files of users, opened with care."""
 
-from __future__ import annotations
-
 import errno
 import stat
 from pathlib import Path

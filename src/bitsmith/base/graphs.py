@@ -1,7 +1,5 @@
 """Walks through graphs of whatever kind."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TypeVar
 

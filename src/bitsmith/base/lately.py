@@ -1,7 +1,5 @@
 """Results kept as long as what they were made of lives: what does not fit is laid out once more to say what is in the way."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar

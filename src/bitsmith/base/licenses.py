@@ -3,8 +3,6 @@
 A circuit is the user's. Drivers, benches and scripts come from templates of this package, and carry the line of its license.
 """
 
-from __future__ import annotations
-
 from pathlib import PurePosixPath
 
 LINE = "SPDX-License-Identifier: Apache-2.0"

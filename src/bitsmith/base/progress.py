@@ -3,8 +3,6 @@
 Knows nothing of what is done, nor of terminals.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -5,8 +5,6 @@ owner of the key can make, so that a folder cannot vouch for itself. The key lie
 kept, what earlier processes made counts as not sealed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

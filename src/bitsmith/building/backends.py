@@ -1,7 +1,5 @@
 """The plan of a build, by its backend, which is imported with the first plan of it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bitsmith.building.job import Job

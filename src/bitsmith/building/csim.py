@@ -4,8 +4,6 @@ The digest of what the library was made of is kept in the project's manifest, un
 compiled here, of the very sources that the job gives, is ever loaded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property

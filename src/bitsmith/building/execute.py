@@ -4,8 +4,6 @@ What has not changed since it last ended well is not done again, so that an inte
 error ends the build.
 """
 
-from __future__ import annotations
-
 import functools
 import threading
 import time

@@ -1,7 +1,5 @@
 """HLS C++: a project of a vendor's tool, its C simulation by an ordinary compiler, and the vendor's stages."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The part of a board's system that is C++: the circuit with AXI4-Streams for DMA engines."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

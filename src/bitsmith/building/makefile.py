@@ -1,7 +1,5 @@
 """Stages as a Makefile that runs without this package, on any machine that has the tools."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Sequence

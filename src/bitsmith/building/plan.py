@@ -4,8 +4,6 @@ These are the same on every machine that has the tools, in whatever folders. Mak
 (`bitsmith.building.makefile`).
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import sys

@@ -1,7 +1,5 @@
 """SystemVerilog: the circuit, its co-simulation, synthesis, place and route, and a bitstream, by open tools."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path

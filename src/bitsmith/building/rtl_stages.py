@@ -1,7 +1,5 @@
 """The sources and stages of a circuit in SystemVerilog, with open tools."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property

@@ -3,8 +3,6 @@
 Nothing here knows a tool, a device or a vendor.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

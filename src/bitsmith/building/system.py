@@ -1,7 +1,5 @@
 """A board's system around a circuit: its files beside the circuit's, and the stage of the vendor's tools."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never

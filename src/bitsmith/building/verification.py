@@ -1,7 +1,5 @@
 """Inputs for simulations, and the comparison of their outputs with the emulator's."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

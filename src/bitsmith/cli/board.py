@@ -1,7 +1,5 @@
 """The self-test of a board by the drivers in a project, on the machine that the board is in, or at its serial port."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The demonstration: the digits classifier that the package carries, from its Keras file to a circuit on a real part."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Programs and packages of this machine that bitsmith can use."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import platform
 import re

@@ -1,7 +1,5 @@
 """Output of commands: results to standard output, progress and errors to standard error, JSON for machines."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

@@ -3,8 +3,6 @@
 The kit needs Python, make and the tools, and not this package. It is read in the folder that comes back, which is untrusted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources

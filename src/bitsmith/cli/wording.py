@@ -1,7 +1,5 @@
 """Remedies in the words of the command line."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Modules have what bitsmith has under the same names. A name that hls4ml has and 
 instead.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Mapping, Sequence

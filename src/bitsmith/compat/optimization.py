@@ -3,8 +3,6 @@
 Prices are those of :func:`bitsmith.cost`, of the circuit that ``hls_config`` gives; importances are magnitudes of weights.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ In: untrusted dictionaries and files. Out: a network whose layers carry :class:`
 is written takes effect, is refused with its key, or is listed in a note. Knows no file format of models and no backend.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING
 

@@ -3,8 +3,6 @@
 In: a project configuration with such a backend. Out: the same with our backend, board and platform, and what of it has no effect.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Configurations to start from: every key that has an effect on a network, with a value that changes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Set as AbstractSet
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Keys of other tools that mean nothing here: which there are, why, and the one note that lists those of a configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from bitsmith.config.reading import Idle, Inert, Problems, Section

@@ -1,7 +1,5 @@
 """Layers that the names of a configuration mean, names that other tools give included."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Knows the spellings of ``ap_fixed``/``ap_int`` (AMD UG1399, arbitrary precision 
 Algorithmic C datatypes) and the bare ones. ``str(format)`` is one of the spellings, so text and format round-trip.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable

@@ -5,8 +5,6 @@ A format of ``LayerName`` or ``LayerType`` where the model has another quantizer
 there gives the model's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields, replace

@@ -1,7 +1,5 @@
 """Values of a project's keys, each with its reader: text, numbers and names as users write them -> what they say."""
 
-from __future__ import annotations
-
 import enum
 import re
 from collections.abc import Mapping, Sequence

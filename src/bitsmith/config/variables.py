@@ -1,7 +1,5 @@
 """The variables whose format a user may choose, and which of them a ``default`` precision reaches."""
 
-from __future__ import annotations
-
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.table import LAYERS
 

@@ -1,7 +1,5 @@
 """A memory outside of the circuit, from which engines take their weights, as the user states it."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ a row of an image at a time, each time with all that comes later and with all ot
 one, only what happens there is raised, until it is settled, and nothing later can change it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """The arithmetic of a step of a process, whatever language it is written in."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bitsmith.ir.program import Program

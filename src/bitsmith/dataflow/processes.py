@@ -6,8 +6,6 @@ data are: the network is a static data-flow graph (E. Lee, D. Messerschmitt, "Sy
 whose schedules can be known in advance. There are few kinds of process, and none knows a layer.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -15,8 +15,6 @@ So frames follow at the interval of the slowest sequencer, whatever parts a netw
 a part that takes long catches up with a slow one that began early.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial

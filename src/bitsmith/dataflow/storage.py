@@ -1,7 +1,5 @@
 """The memories within processes, whatever they are made of."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

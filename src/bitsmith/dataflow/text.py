@@ -13,8 +13,6 @@ A stream is the grid, the shape of a token, and the ``frac``, ``lo`` and ``hi`` 
 2. Programs are indented blocks in braces. ``slices=(2,0)`` are registers each way on the way of each operand.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass

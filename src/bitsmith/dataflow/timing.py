@@ -6,8 +6,6 @@ fills slots, in that cycle. Its results are put into their slots ``latency`` cyc
 place is free again in the cycle after its token was taken.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

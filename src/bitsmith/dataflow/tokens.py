@@ -3,8 +3,6 @@
 A token holds the elements of the remaining axes.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import TypeAlias

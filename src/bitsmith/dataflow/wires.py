@@ -4,8 +4,6 @@ Synthesis makes what depends on the same wires once: elements that are computed 
 Zeros are not stored, and products with them disappear.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

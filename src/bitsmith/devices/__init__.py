@@ -1,7 +1,5 @@
 """FPGA families, parts and boards, as data: one record per family, one file per board."""
 
-from __future__ import annotations
-
 from bitsmith.devices.board import (
     BOARDS,
     AnyBoard,

@@ -3,8 +3,6 @@
 In: operand widths. Out: look-up tables and multiplier blocks. Reports quote these numbers together with their ``source``.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

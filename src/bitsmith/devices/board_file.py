@@ -1,7 +1,5 @@
 """The schema of a board's file; apart from `board`, since pydantic takes a tenth of a second to import."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -1,7 +1,5 @@
 """Corrections of estimates: what circuits that were built say of the figures that had been expected of them."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass
 

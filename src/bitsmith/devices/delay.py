@@ -4,8 +4,6 @@ In: operand widths. Out: nanoseconds. Knows no netlist: pipelining adds up these
 them together with their ``source``.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -29,8 +29,6 @@ less than comparator and multiplexer together, so that their summed delays err o
 Multipliers are MULT18X18D, memories DP16KD of 18 Kib. A block memory is slow to answer (5.6 ns), hence two registers.
 """
 
-from __future__ import annotations
-
 import re
 
 from bitsmith.devices.area import AreaModel

@@ -30,8 +30,6 @@ Memories are SB_RAM40_4K of 4 Kib. nextpnr-ice40 puts pads at all ports, so that
 clock.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import replace

@@ -25,8 +25,6 @@ reports for 10AS066 and 10AX115, DSP blocks in the handbook (683461), 10AT115 in
 AGFB014 (ALMs, DSP blocks), M20K and all of AGF and AGI 027 in the product catalog.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import partial

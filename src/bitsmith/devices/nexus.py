@@ -11,8 +11,6 @@ Capacities are those of nextpnr's data base. Multipliers count products of 18 by
 numbers of four bits and more.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The table of families, and parts by name."""
 
-from __future__ import annotations
-
 import difflib
 
 from bitsmith.devices.ecp5 import ECP5

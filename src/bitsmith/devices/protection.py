@@ -5,8 +5,6 @@ Hsiao's (``bitsmith_encode.sv`` makes the same), of which each bit of a word cha
 zeros.
 """
 
-from __future__ import annotations
-
 from enum import Enum
 from functools import cache
 from itertools import combinations, count

@@ -1,7 +1,5 @@
 """Boards with a processor beside the FPGA, or a host that feeds it: what a system around a circuit must know of them."""
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias

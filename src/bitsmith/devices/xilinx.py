@@ -24,8 +24,6 @@ UltraScale lies between them; nothing was found for it. Multipliers are DSP48E1 
 9 bits and more; chains of DSP48E2 are written as cells, since it makes none. Memories count in halves of 18 Kib.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """Element-wise ops, reductions and the product of two variables."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import TypeAlias, assert_never
 

@@ -1,7 +1,5 @@
 """Arrays that users give, as batches: one array per input of a program."""
 
-from __future__ import annotations
-
 import tokenize
 import zipfile
 from collections.abc import Mapping, Sequence

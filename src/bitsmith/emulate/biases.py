@@ -4,8 +4,6 @@ Circuits' parameters are constants. Constants that are added to products with co
 BLAS adds them for nearly nothing.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping

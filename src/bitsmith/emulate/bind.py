@@ -1,7 +1,5 @@
 """Binds each node of a program: the one place that knows which op is handled where."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import assert_never, cast

@@ -5,8 +5,6 @@ by, and up to ``2**53`` it is a float64. Sums of products are exact if the sum o
 last place, stays within that bound: then so does every partial sum in any order. What no float can hold goes to limbs.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Casts and tables: the ops that look at raw integers."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import cast
 

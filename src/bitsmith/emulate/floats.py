@@ -3,8 +3,6 @@
 Every step is exact, by the bounds that :mod:`bitsmith.emulate.storage` proves; nothing here checks them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias, assert_never

@@ -6,8 +6,6 @@ All functions are exact provided that the result fits the limbs asked for; the c
 Arrays broadcast as in numpy. Knows nothing of programs.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """Products with constant matrices: one BLAS call where a float holds all partial sums, several on split numbers else."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

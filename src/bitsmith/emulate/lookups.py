@@ -4,8 +4,6 @@ In: a program and its wanted nodes. Out: a program whose wanted nodes have the s
 holds was computed by the ops that it stands for, an entry for each raw value of their operand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Real numbers to raw input values, exactly: every finite float64 is a rational number, and it is cast as one."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import cast

@@ -1,7 +1,5 @@
 """Data sets as users hold them: files, pairs with labels, and loaders of batches -> arrays of a model's inputs."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Moves samples between the user's arrays, whose first axis is the batch, and workspaces, whose last axis it is."""
 
-from __future__ import annotations
-
 from typing import TypeAlias, cast
 
 import numpy as np

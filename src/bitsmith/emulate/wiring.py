@@ -1,7 +1,5 @@
 """Wiring ops: views where numpy can express them, row copies where it cannot."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import assert_never
 

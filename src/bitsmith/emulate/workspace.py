@@ -9,8 +9,6 @@ side by side until the end of a run. If one of them is outside, the run is repea
 cast. That is worth it where a call takes longer than its work.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

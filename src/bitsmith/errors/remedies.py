@@ -3,8 +3,6 @@
 ``str`` of one is for Python; `bitsmith.cli.wording` renders the same for the command line.
 """
 
-from __future__ import annotations
-
 import enum
 import json
 from collections.abc import Callable, Mapping

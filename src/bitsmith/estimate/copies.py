@@ -4,8 +4,6 @@ In: a network, the circuits of its token functions, and the depths of FIFOs. A c
 elements, which registers between processes hold once, and of which the next circuit computes the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 Adders are those of `bitsmith.estimate.sums`, areas per operation come from `bitsmith.devices.area`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce

@@ -1,7 +1,5 @@
 """The size of an engine: rows of multipliers, counters and addresses, and memories; not its token functions."""
 
-from __future__ import annotations
-
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.devices.delay import DelayModel, Line

@@ -1,7 +1,5 @@
 """Cycles of engines whose weights come from a memory outside: those of the memory, and those of their multipliers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 In: sizes of circuits, parts. Out: what is needed and available of each resource, and in words what a part lacks.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace

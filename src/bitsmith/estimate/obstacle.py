@@ -4,8 +4,6 @@ In: a program that no reuse factors make fit, and the part. Out: the resource th
 layer that takes most of it.
 """
 
-from __future__ import annotations
-
 import operator
 from dataclasses import dataclass, replace
 from functools import partial

@@ -3,8 +3,6 @@
 In: a program, and directives. Out: the tokens at which each layer multiplies or pools, and the most cycles for each.
 """
 
-from __future__ import annotations
-
 import math
 
 from bitsmith.ir import ops

@@ -1,7 +1,5 @@
 """The elements of results that are read: synthesis removes all others."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress

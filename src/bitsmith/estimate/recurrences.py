@@ -6,8 +6,6 @@ their square, or linearly, too, where those that wait are shift registers in loo
 three numbers of steps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

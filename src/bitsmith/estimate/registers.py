@@ -5,8 +5,6 @@ multiplier blocks read goes into these (those with a reset do not, which a choic
 block memory is the memory's own.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass

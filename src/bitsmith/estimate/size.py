@@ -5,8 +5,6 @@ weights, and serves to refuse what would take hours. Adder counts come from `bit
 operation from `bitsmith.devices.area`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, assert_never

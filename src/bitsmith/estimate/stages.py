@@ -5,8 +5,6 @@ there, and trees of sums take it level by level. So it is known which bits are t
 where the fewest are: as few cuts as the stages allow.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

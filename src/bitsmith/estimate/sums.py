@@ -1,7 +1,5 @@
 """The adders of products with a constant matrix, before the circuit is made."""
 
-from __future__ import annotations
-
 from bitsmith.devices import Family
 from bitsmith.ir import ops
 from bitsmith.ir.scaling import machine_weights

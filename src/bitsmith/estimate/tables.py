@@ -4,8 +4,6 @@ A table is cut into parts of as many words as a look-up table has. The share is 
 constant nor equal to another part, to a power below 1: the multiplexers that choose a part stay.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -4,8 +4,6 @@ In: a netlist, its stages and a family's areas. Out: look-up tables, flip-flops,
 cell; where bits of an operand are constant (above an unsigned one, or a literal) chains of some families take no look-up table.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 import numpy as np

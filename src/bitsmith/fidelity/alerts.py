@@ -1,7 +1,5 @@
 """Warnings of predictions: approximations, values outside the inputs' formats, values lost inside, results of lost accuracy."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 

@@ -5,8 +5,6 @@ of operands do to its result follows from the layer. What the circuit adds is kn
 run, or is the rounding alone. Where neither is so, samples say what it may be, and the bound says of which layers.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Errors that are excused by the bits that the user lets ``auto`` keep."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from bitsmith.base.graphs import reached

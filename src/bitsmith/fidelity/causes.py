@@ -1,7 +1,5 @@
 """Causes of a layer's wrong results, and remedies: formats of enough range, in steps that are fine enough."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

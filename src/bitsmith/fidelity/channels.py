@@ -3,8 +3,6 @@
 Of two outputs of unlike scale the small one may be lost while the whole looks right.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ probabilities, and their scale need not be right: it is fitted to the labels, as
 and so is the share of labels that are wrong however sure the model is.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from bitsmith.layers.layer import Floats

@@ -4,8 +4,6 @@ How far operands are from the float model's is measured on a few samples; by tha
 them, without the float model.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from threading import Lock

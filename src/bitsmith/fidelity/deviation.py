@@ -3,8 +3,6 @@
 Results are batches. Their channels are the elements of one axis of a sample, of any axis; a result without axes is one channel.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ In: what ``convert`` was given, and inputs. Out: the framework's outputs, or why
 them (:class:`bitsmith.frontends.framework.Framework`).
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias

@@ -6,8 +6,6 @@ away from what ordinary networks show: those of ``auto`` stay below 0.1 % of the
 power of (16 - bits) times that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

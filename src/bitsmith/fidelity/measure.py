@@ -5,8 +5,6 @@ values. A layer's error is compared with the range of its float result; its *own
 meaning for the operands that it has in the circuit, and so leaves out what it inherits.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@
 The float model is computed with what saturation, or wrapping, makes of these alone, whatever jumps or rounds elsewhere.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 Formats follow from the inputs that a conversion knew of. What is right for these may be lost for smaller ones.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 

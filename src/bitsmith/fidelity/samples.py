@@ -1,7 +1,5 @@
 """The inputs on which a program and the float model are compared: few, so that a conversion hardly takes longer."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ Without calibration data formats follow from generated inputs of scale 1. These 
 them says for which inputs it is right.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The inputs of a network with states since its last reset: a stretch of samples in order."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

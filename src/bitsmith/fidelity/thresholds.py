@@ -4,8 +4,6 @@ No format of few bits keeps all numbers on their sides: a threshold halfway betw
 its last place.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

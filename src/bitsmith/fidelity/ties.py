@@ -4,8 +4,6 @@ Frameworks compute in single precision. A number that it does not hold is off by
 that near to a threshold may be either. All other decisions are the model's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

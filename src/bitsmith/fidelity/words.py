@@ -1,7 +1,5 @@
 """Layers in their own words, as they are in a circuit."""
 
-from __future__ import annotations
-
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network

@@ -4,8 +4,6 @@ In: the Verilog netlist that `bitsmith.flows.yosys` leaves. Out: one module with
 Yosys, and ours of cells that Yosys only declares.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ and gives the result of each token a fixed number of cycles later. Out: every bi
 cycles, and the most slots that each FIFO had in use. What the bits mean is not known here.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ the headers of the package (or from a vendor's, in another ``include`` folder); 
 of this process, as a shared library, or without this package, as a program. What the words mean is not known here.
 """
 
-from __future__ import annotations
-
 import ctypes
 import hashlib
 from collections.abc import Mapping, Sequence

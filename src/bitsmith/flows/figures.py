@@ -3,8 +3,6 @@
 In: a path. Out: JSON, and numbers within what a report can say. What they mean is not known here.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import reprlib

@@ -6,8 +6,6 @@ Run as a script, this module watches one: ``groups.py GROUP`` ends it, unless th
 of that. The other end of the pipe belongs to the process that started both, so that the death of that is the end.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

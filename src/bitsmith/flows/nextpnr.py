@@ -4,8 +4,6 @@ In: the JSON netlist that `bitsmith.flows.yosys` leaves. Out: timing and utiliza
 file that configures a real part.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

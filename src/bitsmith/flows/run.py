@@ -5,8 +5,6 @@ runs) and `read` (the tools' own reports as a typed result). `execute` is the on
 knows what a network is.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The vendors' tools on a system: the calls that make what goes to a board."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Mapping, Sequence

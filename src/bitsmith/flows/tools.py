@@ -3,8 +3,6 @@
 In: a `Tool`. Out: its path and version, or an error that says how to install it. What a program is used for is not known here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.metadata
 import importlib.util

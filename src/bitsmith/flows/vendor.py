@@ -4,8 +4,6 @@ In: a dialect's description of how its tool is started, and the project's folder
 what they say is read elsewhere. No vendor is named here.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil

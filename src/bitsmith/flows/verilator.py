@@ -1,7 +1,5 @@
 """Simulators that Verilator makes: the commands that turn SystemVerilog and a C++ program into one, and what they share."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

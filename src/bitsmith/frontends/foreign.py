@@ -4,8 +4,6 @@ In: an object or a path. Out: the error to raise. A record has no default, so th
 Nothing here imports the package that a thing belongs to, or reads more of a file than its first bytes.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping

@@ -4,8 +4,6 @@ Readers that other packages bring are found under :data:`GROUP` in the entry poi
 (``docs/add-a-framework.md``). They come after the table, and are looked for where that has no answer.
 """
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Iterator

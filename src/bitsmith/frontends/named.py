@@ -1,7 +1,5 @@
 """The model that the keys of a project configuration name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

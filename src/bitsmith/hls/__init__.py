@@ -4,8 +4,6 @@ In: a program whose nodes carry the names of the user's layers. Out: the files o
 a layer, runs a tool or writes a file.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bitsmith.hls.beats import token_beats

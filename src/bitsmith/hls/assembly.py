@@ -1,7 +1,5 @@
 """Puts a project together: its headers, its source, its test bench and bridge, the vendor's files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

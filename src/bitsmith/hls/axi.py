@@ -5,8 +5,6 @@ last beat of a frame whose input had one. Beats in memory have none: the functio
 tensor lie, and how many frames there are; processes load and store them while the top function is called once for each frame.
 """
 
-from __future__ import annotations
-
 from bitsmith.devices.system import beat_bytes
 from bitsmith.hls.dialects.spelling import Streams
 from bitsmith.hls.headers import kernel

@@ -8,8 +8,6 @@ The argument for depths (:mod:`bitsmith.dataflow.schedule`) holds for beats: the
 had the tokens, and which has places for the beats of as many tokens, and of one more, since an end may be amid a token.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 

@@ -1,7 +1,5 @@
 """Programs around the top function: the vendor's test bench, and the bridge that hands over exact values."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

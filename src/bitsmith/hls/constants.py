@@ -1,7 +1,5 @@
 """Constant arrays as C++ text: machine integers up to 64 bits, else 64-bit words, least significant first."""
 
-from __future__ import annotations
-
 import textwrap
 
 import numpy as np

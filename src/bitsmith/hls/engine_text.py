@@ -3,8 +3,6 @@
 What differs between layers are numbers in constant arrays, which the function reads before each loop.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

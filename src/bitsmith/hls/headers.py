@@ -1,7 +1,5 @@
 """The kernel headers of the package, as texts for projects."""
 
-from __future__ import annotations
-
 from importlib import resources
 
 KERNELS = ("cast.h", "elementwise.h", "linear.h", "reduce.h", "table.h", "wiring.h")

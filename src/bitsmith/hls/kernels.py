@@ -1,7 +1,5 @@
 """The statements of one function: a kernel call per node, and the types and constants that it needs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never

@@ -4,8 +4,6 @@ A frame of such a port is a token that says whether weights follow, and then the
 frame new weights begin, and none waits for another (G. Kahn, Information Processing 74).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from bitsmith.dataflow.kinds import Rom, Sink, Source

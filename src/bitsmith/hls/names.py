@@ -1,7 +1,5 @@
 """Identifiers of generated C++: made of the user's names, legal, unique, no macro of the headers that are included."""
 
-from __future__ import annotations
-
 import re
 
 _RESERVED = """

@@ -4,8 +4,6 @@ The files are those of :mod:`bitsmith.hls.writer`. The top function takes and gi
 (``io_parallel``); those of weights are streams. All processes run at once in hardware, and one after another in C simulation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -12,8 +12,6 @@ back fewer behaves, together with the further places, as the one that the schedu
 parts of a network cannot lock it up, and stay as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never

@@ -1,7 +1,5 @@
 """The C++ function of one process: it takes the tokens of a frame from streams and puts others into streams."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import assert_never

@@ -1,7 +1,5 @@
 """The C++ function of a recurrence whose states go round: a loop over its steps, and a loop for each of their parts in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The C++ functions of a program: runs of nodes that came from the same layer of the user's model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import groupby
 

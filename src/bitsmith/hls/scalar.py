@@ -1,7 +1,5 @@
 """One fixed-point type for all elements of a tensor, since C arrays have elements of one type."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

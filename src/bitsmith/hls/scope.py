@@ -1,7 +1,5 @@
 """Names, types and constants of a project while its functions are being written."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -8,8 +8,6 @@ A step of the loop gives the next token of the window if it may, and takes the n
 depends on its number alone.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Raw tensors as the 64-bit words that the bridge of a C++ project takes and gives."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np

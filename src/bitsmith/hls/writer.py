@@ -5,8 +5,6 @@ as decimal numbers), ``firmware/bitsmith/`` with the kernels, ``<top>_test.cpp``
 ``<top>_bridge.cpp`` (exact values as 64-bit words), and the vendor's scripts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Writes core programs: each method appends one op and infers its type."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Checks that a program obeys the rules of the IR. Runs after every pass in tests, and on whatever comes from outside."""
 
-from __future__ import annotations
-
 import reprlib
 from collections.abc import Iterable, Sequence
 

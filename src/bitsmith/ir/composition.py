@@ -1,7 +1,5 @@
 """Programs cut into parts that hand values on, and programs joined to one: the numbers stay the same."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

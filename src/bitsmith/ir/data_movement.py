@@ -1,7 +1,5 @@
 """The types of elements that are only moved: they stay as small as they are, however large the tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """States of a recurrence that never change: how what can be loaded gets into its body."""
 
-from __future__ import annotations
-
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 

@@ -1,7 +1,5 @@
 """Origins of elements: the ops that only move data, as arrays of positions."""
 
-from __future__ import annotations
-
 from typing import TypeAlias, TypeVar, assert_never
 
 import numpy as np

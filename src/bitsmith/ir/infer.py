@@ -3,8 +3,6 @@
 Every rule gives a type that holds all results for all operands of the given types; it is as tight as intervals allow.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import assert_never

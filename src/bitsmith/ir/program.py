@@ -1,7 +1,5 @@
 """A core program: nodes in evaluation order, each an op with operands, a type and the layer it came from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

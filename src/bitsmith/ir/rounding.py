@@ -3,8 +3,6 @@
 Definitions: IEEE 1666-2011 (SystemC), 7.10.9 "Quantization modes" and 7.10.10 "Overflow modes".
 """
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 from functools import partial

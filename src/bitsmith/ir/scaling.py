@@ -3,8 +3,6 @@
 Every function is exact or raises; nothing here rounds.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

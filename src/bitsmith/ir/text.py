@@ -9,8 +9,6 @@ type is wider than its op's results says ``within`` and the exact arrays. Arrays
 without brackets for rank 0; ``5*3`` stands for ``5 5 5``. The body of a scan is an indented block in braces.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

@@ -1,7 +1,5 @@
 """Activations: piecewise linear ones as arithmetic, all other scalar functions as tables."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Types of the arrays of a layer; :mod:`bitsmith.layers.layer` has them too, for all that is outside of its own imports."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 import numpy as np

@@ -4,8 +4,6 @@ Of a tensor with several axes an order permutes the axes, of a vector its elemen
 user's axes (elements) is the ``k``-th of the stored tensor.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Layers that compare numbers with thresholds of their own, and their size and rounding in words."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence

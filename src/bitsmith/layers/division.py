@@ -1,7 +1,5 @@
 """Division by constants whose rounding is that of the exact quotient, for every possible operand."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bitsmith.ir.builder import ProgramBuilder, Value

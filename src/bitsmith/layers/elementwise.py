@@ -1,7 +1,5 @@
 """Functions of one variable that need no table, or a table of one period: magnitude, sign, integers, sine."""
 
-from __future__ import annotations
-
 import enum
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Look-ups by index: trained rows (embedding) and one-hot codes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Facts of a tensor where inputs are known to be within boxes: for each box, ends, and how far a circuit may be off."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product

@@ -1,7 +1,5 @@
 """Small uses of layers: what the documentation's table and the tests of all layers try. Each layer's file has its own."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 Definitions: the Keras 3 and PyTorch reference pages of the functions of these names.
 """
 
-from __future__ import annotations
-
 import math
 from functools import cache, partial
 

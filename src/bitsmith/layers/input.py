@@ -1,7 +1,5 @@
 """Sources of a network: inputs and constants."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Arithmetic of integers of the frameworks: what does not fit wraps around, and quotients have no fraction."""
 
-from __future__ import annotations
-
 import enum
 import math
 from collections.abc import Sequence

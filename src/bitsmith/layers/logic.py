@@ -1,7 +1,5 @@
 """Comparisons and choices; truth values are 0 and 1."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """The context in which a layer's ``lower`` works: the builder, the user's settings and, for what they leave out, ``auto``."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

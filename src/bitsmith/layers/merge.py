@@ -1,7 +1,5 @@
 """Layers that join branches; any number of inputs, broadcasting as the frameworks do."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce

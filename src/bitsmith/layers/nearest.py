@@ -4,8 +4,6 @@ Networks of comparisons find the least keys: lists of the least of each half, me
 "Sorting networks and their applications", 1968), without what no key of the result needs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias

@@ -1,7 +1,5 @@
 """Steps of the samples before, for layers that look back along time where a sample is one step."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar

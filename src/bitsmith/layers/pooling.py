@@ -4,8 +4,6 @@ Windows of several axes are taken one axis after the other, the last one first: 
 results, and the order of maxima and of exact sums does not matter.
 """
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence

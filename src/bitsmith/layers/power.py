@@ -4,8 +4,6 @@ Operands outside a function's domain (a negative one under a root, 0 under a rec
 value within it that the operand's type has: 0, or the least positive step. What the float model makes of them is not a number.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ By its leading one, ``x = m * 2**e`` with ``1 <= m < 2**p`` and ``e`` a multiple
 ``p`` is such that ``c * e`` is a whole number, if a small one does that (1 for reciprocals, 2 for roots): a shift then.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from fractions import Fraction

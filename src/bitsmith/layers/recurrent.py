@@ -1,7 +1,5 @@
 """Cells of recurrent layers: simple, LSTM and GRU."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

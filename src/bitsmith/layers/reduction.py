@@ -3,8 +3,6 @@
 ``keepdims`` leaves reduced axes with size 1.
 """
 
-from __future__ import annotations
-
 import enum
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Layers that change the number of positions without trained weights: padding, cropping and resizing."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

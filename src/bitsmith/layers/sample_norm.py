@@ -6,8 +6,6 @@ Sums and sums of squares are exact, and nothing is divided by the number ``n`` o
 accuracy that keeps the result's error below one step at any magnitude of the operand.
 """
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Settings of one layer, resolved; everything left out is decided by the lowering (``auto``)."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

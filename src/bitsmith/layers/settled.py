@@ -6,8 +6,6 @@ quantized model defines. Layers with float weights, and functions that are table
 model.
 """
 
-from __future__ import annotations
-
 import math
 from functools import reduce
 

@@ -1,7 +1,5 @@
 """Layers that move, pick and repeat elements and change none, and what is the identity at inference."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Softmax, by tables on a sum that is first normalized, so that its accuracy does not depend on the number of classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction

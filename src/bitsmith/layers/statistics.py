@@ -1,7 +1,5 @@
 """Exact statistics of each sample, as the normalizations and reductions need them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """All layers by name: what a saved model may contain."""
 
-from __future__ import annotations
-
 from importlib import import_module
 
 from bitsmith.layers.example import Example

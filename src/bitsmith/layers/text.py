@@ -1,7 +1,5 @@
 """Networks of layers as text, for reading: a line per node with its shape, layer, operands, fields and settings."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Mapping
 from dataclasses import fields

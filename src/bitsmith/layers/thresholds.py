@@ -1,7 +1,5 @@
 """Thresholds on a grid: the integers that numbers are compared with after they were rounded to it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """A layer applied to each time step on its own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

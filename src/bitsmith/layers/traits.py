@@ -1,7 +1,5 @@
 """Traits of layers, from which passes conclude what they may do without knowing a class. No trait has a default."""
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Functions of a few bits, given by their values."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -9,8 +9,6 @@ operand gives it again in each turn, beside the first nodes. All else is done al
 pipeline; the sum is over turns and walkers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 All have an error below a step of ``frac`` fractional bits, up to a relative accuracy of about ``2**-TABLE_BITS``.
 """
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 

@@ -1,7 +1,5 @@
 """Operands of a layer in a circuit, for what it says of itself there (``Layer.words``), and numbers in words."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bitsmith.ir.ops import Input

@@ -1,7 +1,5 @@
 """About how many look-up tables ops and processes take: what one layout of a few ops is compared with another by."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import assert_never
 

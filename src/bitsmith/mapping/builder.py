@@ -15,8 +15,6 @@ form* of its result, from which the tokens above are regrouped for those who wan
     tokens      [rgb    rgb]  [rgb    rgb]  ...               grid (12,),  token (2, 3)
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

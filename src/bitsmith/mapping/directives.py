@@ -1,7 +1,5 @@
 """The user's directives for the layout of a circuit: reuse factors, multiplier styles, tensors whole or in tokens."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Element-wise ops in tokens: at the finest grid of the operands, or in tokens of the size in which an operand is made."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import assert_never

@@ -4,8 +4,6 @@ An element that is never rounded keeps its value in any format with enough fract
 with enough range; what is rounded or overflows decides the common format.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias

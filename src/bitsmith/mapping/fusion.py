@@ -1,7 +1,5 @@
 """From steps to processes: neighboring ops on tokens of one grid become token functions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

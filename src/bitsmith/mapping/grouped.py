@@ -1,7 +1,5 @@
 """Products in groups: blocks of channels, each by a matrix of its own."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

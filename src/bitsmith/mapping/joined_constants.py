@@ -3,8 +3,6 @@
 Before: a bias, a factor and a term for each channel, from three tables. After: one table, whose words have all three.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from dataclasses import replace
 

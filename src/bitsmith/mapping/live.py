@@ -4,8 +4,6 @@ A map has few kinds of borders, so that most of its windows have the same zeros:
 pattern once.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

@@ -8,8 +8,6 @@ only FIFOs are made, by ``bitsmith_single_port_fifo.sv``, which stores two token
 are in every other cycle then.
 """
 
-from __future__ import annotations
-
 import enum
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence

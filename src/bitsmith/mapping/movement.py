@@ -1,7 +1,5 @@
 """Ops that move elements, in tokens: windows, reshapes, concatenation, and every other move."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -10,8 +10,6 @@ Blocks that add up their products on the way from one to the next take adders aw
 of about the same length. So do those of packed factors, whose lower part then is a sum, if they are wide enough for it.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Parameters in tokens: from a memory that can be loaded, or from outside for each frame."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -7,8 +7,6 @@ reordering put between them; then neighboring ops on tokens of one grid become t
 The rules are stated per kind of core op. What has no better rule takes its operands whole, as one token per frame.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import assert_never

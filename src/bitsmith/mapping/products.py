@@ -1,7 +1,5 @@
 """Products of matrices in tokens: unrolled, folded over several cycles, or added up as tokens come."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

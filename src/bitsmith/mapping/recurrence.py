@@ -4,8 +4,6 @@ What a step computes is the same for all of them, but for what it waits for. So 
 with the steps as an axis before all others, and each state is a stream that later processes give back (`Feedback`).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -5,8 +5,6 @@ Each stream that enters a layer gets a slice, with three exceptions. Constants n
 readers. Outputs of the circuit are in registers already. A slice in a recurrence would make each round longer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

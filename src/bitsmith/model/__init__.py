@@ -1,7 +1,5 @@
 """A converted model, and the profiles of its numbers."""
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING
 

@@ -3,8 +3,6 @@
 For loops that prune and quantize while they train. :mod:`bitsmith.model.pricing` finds the prices.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias

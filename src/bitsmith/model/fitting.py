@@ -4,8 +4,6 @@ In: what a model was compiled from, and its layouts. Out: points, the nearest to
 accuracy; reuse factors, and layers that take turns on multipliers, cost cycles and no accuracy.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count

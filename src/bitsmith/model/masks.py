@@ -3,8 +3,6 @@
 In: the price, group and importance of each weight, by layer, and budgets. Out: masks, True where a weight stays.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

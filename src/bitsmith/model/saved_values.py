@@ -3,8 +3,6 @@
 The file is untrusted: sizes are checked before anything is read.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import reprlib

@@ -1,7 +1,5 @@
 """Models whose states are inputs and outputs, as models that keep them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 In: ranges and arrival times of the inputs. Out: adders with exact ranges and arrival times. Knows nothing of matrices.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ In: requests for sums, products, comparisons and so on, of references. Out: a :c
 weights and dead channels vanish here, word by word, so that no pass has to look for them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Look-up tables as netlists hold them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 

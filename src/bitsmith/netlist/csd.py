@@ -3,8 +3,6 @@
 In: integer matrices. Out: digit masks per entry, digit counts. Knows nothing of graphs.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -4,8 +4,6 @@ In: words, and what operations take in a family. Out: nanoseconds, and registers
 bits up to ``k`` of what it adds, so that of chains in a row only one ripples over all bits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, assert_never
 

@@ -6,8 +6,6 @@ thermometer: the word lies between two of them. Other bits may have any values. 
 which get the value that leaves most bits unread; bits that only one table reads go first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias

@@ -4,8 +4,6 @@ In: a program. Out: the netlist of all its positions side by side, recurrences u
 arrays of references; an element's real value is ``reference * 2**-frac`` with the ``frac`` of the program's type.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

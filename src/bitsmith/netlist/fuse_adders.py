@@ -6,8 +6,6 @@ that stays would save nothing. Each sum takes up one other at most, so that what
 conflicts; the heaviest one is sought greedily, then by exchanges.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

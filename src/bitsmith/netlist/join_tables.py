@@ -4,8 +4,6 @@ Before: ``y = one[a] + other[b] + z``, with ``a`` and ``b`` of three bits. After
 six inputs for each bit takes the place of two and of an adder. Bits that both addresses have count once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice

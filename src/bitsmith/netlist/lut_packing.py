@@ -5,8 +5,6 @@ top bits and two choices, three words; but every bit of its result is one functi
 The second operand of a sum can be a choice where the tables before the carries have inputs left.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never

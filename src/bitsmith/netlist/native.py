@@ -3,8 +3,6 @@
 In and out: arrays of integers. Values that do not fit its 64-bit words are refused.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Sequence
 from typing import Protocol

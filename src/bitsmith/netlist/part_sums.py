@@ -5,8 +5,6 @@ Before: ``t = a + b + c``, whose terms wait for it over the end of a stage. Afte
 apart that save ``_FLIP_FLOPS`` for each of these. Where the registers then are is found by placing all of them anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The netlist that is written as a circuit: all passes in order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache

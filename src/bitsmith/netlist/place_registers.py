@@ -7,8 +7,6 @@ which a minimum cut gives (J. Picard, 1976); stages that fit the clock are diffe
 The greatest flow through a network finds its least cut.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass

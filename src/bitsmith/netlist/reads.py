@@ -1,7 +1,5 @@
 """Reads: the bits of its operands that a word reads, for the bits of it that are wanted."""
 
-from __future__ import annotations
-
 from typing import NamedTuple, assert_never
 
 from bitsmith.netlist import netlist as cells

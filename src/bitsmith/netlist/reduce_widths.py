@@ -8,8 +8,6 @@ Before: ``x * y`` with 29 and 16 bits, two blocks and an adder in one cell. Afte
 What alone reads a product to add something may be added by its blocks, one after the other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never

@@ -5,8 +5,6 @@ is a sum and those sums below it that nothing else reads. The terms with the lea
 time allows (Huffman's rule for three, with Kraft's inequality for what is left); of three terms the lowest is never subtracted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Writes netlists again: without words that reach no output, or with other cells."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never

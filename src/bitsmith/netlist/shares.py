@@ -6,8 +6,6 @@ Adders that one sum alone reads are of this sum, whose terms have equal shares i
 of these in proportion to how often they read it, and go down to its terms in the same way.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

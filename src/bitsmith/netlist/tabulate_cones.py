@@ -5,8 +5,6 @@ table, and no comparisons. The values of narrow words are known exactly: all of 
 on. A word that has one value is a constant, one that is the narrow word itself is wiring.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence

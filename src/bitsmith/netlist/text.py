@@ -14,8 +14,6 @@ belong to the origin above them, or to the one after ``@``, counted from 0. ``ta
 end; ``rom %3 0 -2`` reads table 0, whose first entry is for -2.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import assert_never
 

@@ -3,8 +3,6 @@
 Knows no arithmetic beyond constants; :class:`bitsmith.netlist.builder.NetlistBuilder` does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bitsmith.ir.types import low_zeros, width_of

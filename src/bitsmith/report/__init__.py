@@ -1,7 +1,5 @@
 """Reports of builds, as mappings, terminal tables and one HTML page; and readers of the vendors' reports."""
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING
 

@@ -3,8 +3,6 @@
 In: rows of sections and of layers. Out: bars as values, and the markup of notebooks.
 """
 
-from __future__ import annotations
-
 import html
 import math
 from collections.abc import Iterable, Sequence

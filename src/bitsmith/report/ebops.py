@@ -9,8 +9,6 @@ Source: C. Sun et al., "Gradient-based Automatic Mixed Precision Quantization fo
 measure; HGQ2 0.2 for what counts as a bit.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -4,8 +4,6 @@ In: circuits with their scores and areas. Out: renderables and texts. On the pag
 style sheets show the circuit whose button is chosen; the one script copies texts.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence

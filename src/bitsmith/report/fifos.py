@@ -3,8 +3,6 @@
 In: the rows of the section ``FIFOs``. Out: rows to show, and the total.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

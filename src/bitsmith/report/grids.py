@@ -1,7 +1,5 @@
 """The grids of quantizers in the user's units, as texts, and how many elements have how many bits."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TypeAlias
 

@@ -3,8 +3,6 @@
 In: a report. Out: the page's text. Every name on it comes from a user's model or from a file, so everything is escaped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bitsmith.estimate.needs import shortage

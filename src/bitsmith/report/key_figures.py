@@ -3,8 +3,6 @@
 In: the sections of a report, and the design. Out: labeled figures with who measured them, shares of the part, a sentence.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Progress on a terminal during long work: the step, for how long, and how long it is expected to take."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -5,8 +5,6 @@ field carries its public key and the way in which tables show it, so that a new 
 ``SECTIONS``, and what the HTML page should have of it.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import reprlib

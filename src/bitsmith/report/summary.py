@@ -4,8 +4,6 @@ In: the user's network and its core program. Out: rows for ``print(model)``, for
 page. Nothing here knows a tool or a folder.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -3,8 +3,6 @@
 In: values. Out: text. Every name comes from a user's model or from a file, so everything is escaped.
 """
 
-from __future__ import annotations
-
 import urllib.parse
 from pathlib import PurePosixPath
 

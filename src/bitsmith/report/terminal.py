@@ -4,8 +4,6 @@ In: reports and rows. Out: renderables of rich, or plain text. Names come from t
 are, never as markup.
 """
 
-from __future__ import annotations
-
 import html
 import io
 import shutil

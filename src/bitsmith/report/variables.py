@@ -1,7 +1,5 @@
 """A model's inputs, outputs and trained tensors as scripts ask for them."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass

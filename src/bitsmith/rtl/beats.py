@@ -4,8 +4,6 @@ In: the interface of ``<top>_axis``. Out: the interface of ``<top>_dma_axis``, w
 that module. All other wrappers can be made around it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 Every function takes the interface of a circuit and returns the text of one file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from bitsmith.rtl.bus_wrappers import Text, axis_ports, connected, of_memories, total

@@ -3,8 +3,6 @@
 In: the interface of streams of beats, and ports whose tokens are results. Out: parts of wrappers.
 """
 
-from __future__ import annotations
-
 from bitsmith.rtl.bus_wrappers import RANGES, Text
 from bitsmith.rtl.interface import Interface, prefix
 from bitsmith.rtl.library import instance

@@ -1,7 +1,5 @@
 """A generated SystemVerilog project as a value."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Writes the Python driver of a circuit: ``rtl/templates/driver*.py`` as one file, with a description of the circuit in it."""
 
-from __future__ import annotations
-
 import json
 import keyword
 import re

@@ -1,7 +1,5 @@
 """Engines as SystemVerilog: the descriptors of their layers, and the tables around the module."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

@@ -5,8 +5,6 @@ In: a netlist and its schedule. Out: per module what it computes, delays, import
 ``s``. Delays of a word are in its own layer's module, so that all readers share them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 In: the interface, texts of modules, tokens of frames. Out: texts. Ports of modules are read from the text that we have written.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

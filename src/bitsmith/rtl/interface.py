@@ -3,8 +3,6 @@
 A pipeline has one stream of whole samples on each side, without a name; a network of processes one per input and output.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby

@@ -1,7 +1,5 @@
 """AXI4-Stream ports for a pipeline, and the hand-written modules of ``rtl/lib``, read with `library`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 In: words as integers. Out: the text of a module, which has a file of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

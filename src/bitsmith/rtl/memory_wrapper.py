@@ -3,8 +3,6 @@
 It is made around ``<top>_dma_axis``, whose streams of beats end in readers and writers; registers tell them where and how much.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Identifiers of generated SystemVerilog: made of the user's names, legal, unique and stable."""
 
-from __future__ import annotations
-
 import re
 
 _RESERVED = """

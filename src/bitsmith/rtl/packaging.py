@@ -1,7 +1,5 @@
 """Tcl scripts that describe a wrapper to a vendor's tools: an IP for Vivado, a component for Platform Designer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS, avalon_name, axi_lite_name, empty_bits

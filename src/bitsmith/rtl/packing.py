@@ -4,8 +4,6 @@ A packed sample is a row of 32-bit words, least significant first; its elements 
 without gaps. All samples are handled at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """The text of one process of a streaming top: its wires, the FIFOs of its operands, and its parts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 

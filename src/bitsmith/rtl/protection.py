@@ -4,8 +4,6 @@
 bits for each such memory, as ``bitsmith_decode`` has them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 In: the circuit's program and interface, and samples. Out: parts of wrappers, and values for drivers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby

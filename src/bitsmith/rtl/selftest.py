@@ -3,8 +3,6 @@
 In: raw values of the frame and of its result. Out: the bytes of each stream, and a part of a wrapper.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bitsmith.devices.system import beat_bytes

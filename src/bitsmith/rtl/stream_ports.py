@@ -1,7 +1,5 @@
 """Streams at the interface of a circuit."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bitsmith.dataflow.replay import StoredWeights

@@ -4,8 +4,6 @@ A process is written by `bitsmith.rtl.streams` through a :class:`ProcessText`, w
 ``process.x[0].take`` is the name of a wire, and a wire that does not exist is an error in Python.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -6,8 +6,6 @@ with each frame have ports as inputs have. A memory that can be loaded has ports
 from the first to the last of them everything else is held in reset.
 """
 
-from __future__ import annotations
-
 import math
 from itertools import starmap
 from typing import assert_never

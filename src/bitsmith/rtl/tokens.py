@@ -3,8 +3,6 @@
 A token's elements are packed from bit 0 up, row-major, each in its own width without gaps, as those of a core's ports do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The module ``<top>_uart``: ``<top>_axis`` with a serial port, which needs no other pin but a clock."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

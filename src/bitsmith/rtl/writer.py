@@ -5,8 +5,6 @@ The top's ports: ``clk``, ``rst`` (synchronous, active high, clears the valid pi
 ``fc1_<op>_t<n>`` inside of an op; ``_r2`` is the word two registers later.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

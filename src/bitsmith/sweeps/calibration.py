@@ -5,8 +5,6 @@ factor is the median of what was measured per estimate, which makes the median e
 The error of a circuit is that with the factor of all others.
 """
 
-from __future__ import annotations
-
 import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence

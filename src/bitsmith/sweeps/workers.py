@@ -4,8 +4,6 @@ Workers are handed files and give files back; nothing of the user's code or memo
 own, so that one that is killed takes no other with it.
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 import subprocess

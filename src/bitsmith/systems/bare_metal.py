@@ -1,7 +1,5 @@
 """A driver in C: tables of a circuit's formats in ``driver.c`` and ``driver.h``, and what a kind of board adds to these."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 ``v++`` links them: each stream of the circuit has a kernel that reads it from a memory of the card, or writes it there.
 """
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 from bitsmith.devices import Card

@@ -1,7 +1,5 @@
 """Intel's boards with a hard processor: a Platform Designer system with DMA engines, and the Quartus project around it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bitsmith.devices import SocFpga

@@ -1,7 +1,5 @@
 """A system as a value: files, and the calls that make a bitstream of them; and the circuit as it sees it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Boards with an AMD processing system: a block design with DMA engines, its bitstream, and an overlay for PYNQ."""
 
-from __future__ import annotations
-
 from bitsmith.devices import Zynq
 from bitsmith.systems.system import EXPORT, FOLDER, Core, Step, System, assembled, core_settings, core_steps
 

@@ -1,7 +1,5 @@
 """The familiar helper names: configurations from models, example models, and pictures of models."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from bitsmith.utils.config import (

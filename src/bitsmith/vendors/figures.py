@@ -1,7 +1,5 @@
 """Figures of vendors' reports under our names, signed by the tool that each comes from."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

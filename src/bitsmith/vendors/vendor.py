@@ -4,8 +4,6 @@ In: report files, which are untrusted. Out: bounded text without control charact
 and numbers. What the figures mean is known to the reader of each tool, not here.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

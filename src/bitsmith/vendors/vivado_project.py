@@ -4,8 +4,6 @@ In: the folder of the project. Out: the familiar sections with numbers; a stage 
 those of Vivado HLS 2018 to 2020, Vitis HLS from 2020 on, and Vivado of the same years.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

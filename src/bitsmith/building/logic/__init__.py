@@ -1,7 +1,5 @@
 """The vendors' logic tools: synthesis, place and route of a circuit without pads. A tool is a file here, and its scripts."""
 
-from __future__ import annotations
-
 from bitsmith.building.logic.quartus import QUARTUS
 from bitsmith.building.logic.radiant import RADIANT
 from bitsmith.building.logic.tool import LogicTool

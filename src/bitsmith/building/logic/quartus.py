@@ -1,7 +1,5 @@
 """Intel Quartus Prime, Standard and Pro; ports are virtual pins, so that circuits with more ports than pins are placed."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lattice Radiant (Nexus, iCE40 UltraPlus), which places circuits with pads only: shift registers stand around the circuit."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path

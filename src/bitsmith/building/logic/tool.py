@@ -4,8 +4,6 @@ The tool's own scripts are files beside this one; they are written into the proj
 work on, and with constraints. Nothing here knows a vendor.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence

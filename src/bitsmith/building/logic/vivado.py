@@ -1,7 +1,5 @@
 """AMD Vivado, out of context: Vivado 2020.1 and newer read these scripts (UG835, UG904, UG949)."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """All layers that have been emitted for a model, and the network that they become."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 

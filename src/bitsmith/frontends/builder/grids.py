@@ -1,7 +1,5 @@
 """Quantizers of trained tensors, as readers move these about until a layer has them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Names of nodes, which are given once each, and which anything may print: generated code and reports have them in comments."""
 
-from __future__ import annotations
-
 
 def printable(name: str) -> str:
     """``name`` with ``_`` for control characters, marks that change the order of a text, and what else has no shape."""

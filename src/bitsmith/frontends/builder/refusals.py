@@ -1,7 +1,5 @@
 """Messages about layers and operators that are not translated: the reason and the nearest thing that works."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Files and zip archives, which are untrusted: sizes and names are checked before anything is read."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import lzma

@@ -6,8 +6,6 @@ with an object of no size. Layout: section III.E of https://docs.hdfgroup.org/hd
 ``GCOL``, its version, and its size; its objects follow, of which number 0 is what is free and counts its own header.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import math

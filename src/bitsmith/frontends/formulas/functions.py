@@ -1,7 +1,5 @@
 """The functions that formulas may have: for each its layers, its values, its range, and where it is defined."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

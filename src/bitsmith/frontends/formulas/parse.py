@@ -1,7 +1,5 @@
 """Formulas as text, untrusted: Python's parser makes a tree of it, of which a few kinds of node are read. Nothing is executed."""
 
-from __future__ import annotations
-
 import ast
 import math
 import re

@@ -1,7 +1,5 @@
 """Other names and forms of functions, as PySR, SymbolicRegression.jl, sympy and people write them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 from bitsmith.errors import UnsupportedError

@@ -1,7 +1,5 @@
 """Expressions of sympy: trees of objects with ``func`` and ``args``, for which it is not imported; and values of formulas."""
 
-from __future__ import annotations
-
 import importlib
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Keras's activations, by name or serialized, as layers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import FunctionType

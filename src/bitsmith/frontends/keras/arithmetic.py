@@ -3,8 +3,6 @@
 Operations align shapes from the right with the batch axis included, so that tensors must have one rank.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

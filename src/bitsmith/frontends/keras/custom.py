@@ -1,7 +1,5 @@
 """Keras layers of the user's own, by the user's translations."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

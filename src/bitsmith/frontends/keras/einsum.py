@@ -1,7 +1,5 @@
 """Keras's products of tensors: EinsumDense, and the operations einsum, matmul, dot and tensordot."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ What leaves is the model's JSON, the version of Keras that wrote it and its weig
 All sizes are checked before anything is read.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

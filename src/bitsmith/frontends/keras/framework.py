@@ -1,7 +1,5 @@
 """The record of Keras."""
 
-from __future__ import annotations
-
 from typing import cast
 
 from bitsmith.frontends.files.archive import first_member

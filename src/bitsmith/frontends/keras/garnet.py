@@ -4,8 +4,6 @@ Source: Y. Iiyama et al., "Distance-Weighted Graph Neural Networks on FPGAs for 
 Physics", Frontiers in Big Data 3 (2021), section 3: the simplified network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

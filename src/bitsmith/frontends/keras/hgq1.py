@@ -3,8 +3,6 @@
 ``HGQ.to_proxy_model`` writes them. Bit widths are variables, of one number or of one for each element.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The layers of Keras, and those that other packages add to it, by name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from bitsmith.frontends.keras.call import Translation

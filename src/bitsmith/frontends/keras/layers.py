@@ -1,7 +1,5 @@
 """Translations of Keras layers: the table from class names to layers of ours."""
 
-from __future__ import annotations
-
 import math
 import string
 

@@ -1,7 +1,5 @@
 """Protocols of live Keras models, without importing Keras or anything that reads files."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias, TypeGuard, runtime_checkable

@@ -3,8 +3,6 @@
 A file does not say where masks go: Keras attaches them to tensors while it calls layers. They are followed here like that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias

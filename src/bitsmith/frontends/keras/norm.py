@@ -1,7 +1,5 @@
 """Keras's scalings and normalizations, as layers and as operations."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

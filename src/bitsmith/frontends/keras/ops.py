@@ -3,8 +3,6 @@
 Unlike merge layers, operations align shapes from the right with the batch axis included, and may have constants as operands.
 """
 
-from __future__ import annotations
-
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown

@@ -1,7 +1,5 @@
 """Outputs of Keras's models, and results of their layers, as Keras computes them; it opens archives in its safe mode."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """Keras 3 reductions."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Keras layers and operations that move, pick, repeat and join elements. Axes count the batch axis, which must stay first."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Keras's convolutions, pooling, resizing, padding and cropping along one to three axes, as layers and as operations."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Operations of TensorFlow among the layers of Keras 2 (``TFOpLambda``), each as that of Keras 3 which computes the same."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

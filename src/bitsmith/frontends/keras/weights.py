@@ -1,7 +1,5 @@
 """Places of the trained tensors of a Keras model: three layouts for one question, "the variables of this layer"."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections import Counter

@@ -1,7 +1,5 @@
 """Keras's wrappers of any layer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 

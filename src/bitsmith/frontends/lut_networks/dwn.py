@@ -5,8 +5,6 @@ number of ``classes``. A layer's bit is 1 where its table has a positive number 
 these is the lowest bit of the index. Out: the set bits of each class, which torch_dwn divides by its ``tau``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 

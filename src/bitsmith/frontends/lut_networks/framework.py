@@ -1,7 +1,5 @@
 """The records of networks of look-up tables."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ its pairs have for the inputs' codes, and saturates. Codes of inputs are unsigne
 stand in ``config.json`` beside.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

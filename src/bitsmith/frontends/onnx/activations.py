@@ -1,7 +1,5 @@
 """ONNX's activations."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """ONNX's arithmetic on elements; matrix products; comparisons, choices and changes of type."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """ONNX's attention in one operator: scores, softmax and weighted sum."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import accumulate

@@ -1,7 +1,5 @@
 """The attributes of an ONNX node, checked on access; those that nobody reads are refused, lest they would have mattered."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Operators of the domain ``ai.onnx.ml`` that scikit-learn's networks and linear models are exported with."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

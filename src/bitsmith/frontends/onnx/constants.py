@@ -1,7 +1,5 @@
 """ONNX operators whose operands are constants, as those are that compute sizes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The record of ONNX."""
 
-from __future__ import annotations
-
 from typing import cast
 
 from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions, no_content

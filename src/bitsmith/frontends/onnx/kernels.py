@@ -1,7 +1,5 @@
 """Support vector machines, operators of the domain ``ai.onnx.ml``: kernels of all support vectors, and sums of these."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

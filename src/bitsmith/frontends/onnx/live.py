@@ -1,7 +1,5 @@
 """The type of models of ONNX; nothing of it is opened here."""
 
-from __future__ import annotations
-
 import os
 from typing import TYPE_CHECKING, TypeAlias
 

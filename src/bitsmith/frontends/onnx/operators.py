@@ -1,7 +1,5 @@
 """The table of ONNX's operators, and what is said about those that are not in it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError

@@ -4,8 +4,6 @@ What they compute is that of qonnx's own executor, which clips before it rounds,
 constants on their grids in single precision.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

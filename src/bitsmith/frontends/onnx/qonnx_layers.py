@@ -3,8 +3,6 @@
 Minifloats, too: few bits of exponent and mantissa, of constants and of tensors.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

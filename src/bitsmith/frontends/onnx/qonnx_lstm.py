@@ -3,8 +3,6 @@
 The operator is the whole layer, all steps of it. Source: ``_QuantLSTMCell`` of Brevitas 0.13, which each step follows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter

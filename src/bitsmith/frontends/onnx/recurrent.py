@@ -1,7 +1,5 @@
 """ONNX's recurrent operators: LSTM, GRU and RNN of one or two directions."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

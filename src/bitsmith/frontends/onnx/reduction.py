@@ -1,7 +1,5 @@
 """ONNX's reductions over axes."""
 
-from __future__ import annotations
-
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation

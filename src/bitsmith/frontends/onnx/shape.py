@@ -1,7 +1,5 @@
 """ONNX operators that move, pick, write and repeat elements; what they need to know of sizes is constant."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

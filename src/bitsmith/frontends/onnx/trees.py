@@ -1,7 +1,5 @@
 """Ensembles of decision trees, operators of the domain ``ai.onnx.ml``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Activations, also those of several layers and those along an axis."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

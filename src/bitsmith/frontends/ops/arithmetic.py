@@ -1,7 +1,5 @@
 """Arithmetic on elements of values that broadcast: sums, products, powers, bounds and roundings."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

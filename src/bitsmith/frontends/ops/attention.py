@@ -3,8 +3,6 @@
 A. Vaswani et al., "Attention Is All You Need", NIPS 2017, section 3.2.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import partial, reduce

@@ -1,7 +1,5 @@
 """Products of tensors in Einstein's notation: of one or two tensors, or of a tensor and trained weights."""
 
-from __future__ import annotations
-
 import math
 import string
 from collections.abc import Sequence, Set

@@ -1,7 +1,5 @@
 """Functions of one number that are one layer each, by names that the frameworks' vocabularies share."""
 
-from __future__ import annotations
-
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.elementwise import Absolute, Sign, Sinusoid, Wave, Whole, WholeNumber
 from bitsmith.layers.layer import Layer

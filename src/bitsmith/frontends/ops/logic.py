@@ -1,7 +1,5 @@
 """Comparisons, truth values, choices and changes of type."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

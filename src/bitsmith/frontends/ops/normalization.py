@@ -3,8 +3,6 @@
 Axes are the model's; scales (gamma) and offsets (beta) are constants.
 """
 
-from __future__ import annotations
-
 import math
 import string
 from collections.abc import Sequence

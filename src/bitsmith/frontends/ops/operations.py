@@ -1,7 +1,5 @@
 """The operations that frameworks call by name: functions of values, and of numbers, which frameworks name as they like."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

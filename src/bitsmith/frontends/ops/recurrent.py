@@ -3,8 +3,6 @@
 A cell gives, by number, the hidden states after all steps (0), the last one (1), and the last state of an LSTM's cell (2).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias

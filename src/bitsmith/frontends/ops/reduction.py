@@ -3,8 +3,6 @@
 Axes are the model's. Reduced ones disappear, unless ``keepdims`` leaves them with size 1.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Elements that are picked, repeated, parted and joined; running sums, and elements at constant places."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Other axes for the same elements: views, orders of axes, repetitions along axes of size 1."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ All but :func:`pad` work on operands (batch, positions..., channels); :func:`alo
 (*size, in // groups, out).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Decision trees of any framework, as one layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ In: the equations of a recurrent layer, trained tensors on their grids, and a fr
 one step after the other.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

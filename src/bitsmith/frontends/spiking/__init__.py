@@ -1,7 +1,5 @@
 """Readers of spiking networks: graphs of NIR, and modules of snnTorch."""
 
-from __future__ import annotations
-
 
 def is_neuron(module: object) -> bool:
     """Return True of a neuron of snnTorch; without importing it."""

@@ -1,7 +1,5 @@
 """The records of NIR and snnTorch."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast

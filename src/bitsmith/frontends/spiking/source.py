@@ -1,7 +1,5 @@
 """NIR graphs as they are found: the dictionaries of live ones, and HDF5 files, whose subgraphs are resolved."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path

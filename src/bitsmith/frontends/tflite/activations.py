@@ -1,7 +1,5 @@
 """Activations: of 8 bits from tables, of 16 bits in their kernels' own arithmetic."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

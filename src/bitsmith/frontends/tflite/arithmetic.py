@@ -1,7 +1,5 @@
 """Sums, products, greatest and least elements of two tensors, and changes of scale."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial

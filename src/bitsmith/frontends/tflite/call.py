@@ -3,8 +3,6 @@
 Values of quantized tensors are codes with the zero point taken off, so that padding is 0 and products need no correction.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction

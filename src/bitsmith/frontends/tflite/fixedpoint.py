@@ -4,8 +4,6 @@ The functions have the names and constants of Google's gemmlowp (``fixedpoint/fi
 ``bits`` bits has ``bits - 1`` fractional bits less the integer bits that the function states.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar

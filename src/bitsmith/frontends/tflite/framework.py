@@ -1,7 +1,5 @@
 """The record of TensorFlow Lite."""
 
-from __future__ import annotations
-
 from typing import cast
 
 from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions

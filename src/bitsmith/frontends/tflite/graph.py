@@ -3,8 +3,6 @@
 Knows the format, but no operator's meaning.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Images in other sizes: the nearest or interpolated elements, and blocks of positions as channels."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 import numpy as np

@@ -4,8 +4,6 @@ The sum of squares is brought to ``2**27..2**29`` by a power of 4; the inverse r
 steps, which each round.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

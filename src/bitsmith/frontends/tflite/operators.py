@@ -1,7 +1,5 @@
 """The table of TensorFlow Lite's operators, and what is said about those that are not in it."""
 
-from __future__ import annotations
-
 from bitsmith.frontends.tflite.activations import ACTIVATIONS
 from bitsmith.frontends.tflite.arithmetic import ARITHMETIC
 from bitsmith.frontends.tflite.call import Entry, Translation

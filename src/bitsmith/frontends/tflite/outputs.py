@@ -1,7 +1,5 @@
 """Outputs of TensorFlow Lite models in floating point as LiteRT computes them; integers are computed as the file says."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """Pooling, and means, extremes and their places over axes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction

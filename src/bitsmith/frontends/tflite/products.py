@@ -1,7 +1,5 @@
 """Products with weights: fully connected layers, convolutions, and products of two tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

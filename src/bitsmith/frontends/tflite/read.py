@@ -10,8 +10,6 @@ The samples lie along the first axis of each input. A quantized input takes code
 who call an interpreter know them; inputs and outputs of floating point have the quantization beside them in the model.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Set
 from dataclasses import dataclass, field, replace

@@ -5,8 +5,6 @@ gemmlowp's functions of 16 bits. Each sample begins with states of 0, as after a
 Where there is one step only, the states are operands and results.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

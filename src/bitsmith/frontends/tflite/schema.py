@@ -3,8 +3,6 @@
 Source: ``schema.fbs`` of version 3, https://github.com/tensorflow/tensorflow/tree/master/tensorflow/compiler/mlir/lite/schema.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum

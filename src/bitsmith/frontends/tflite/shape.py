@@ -1,7 +1,5 @@
 """Operators that move elements: views, orders of axes, parts, padding, joins."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Operators on numbers that mean what they do in other frameworks, and the activations that kernels fuse with them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from bitsmith.errors import UnsupportedError

@@ -4,8 +4,6 @@ Before: operators that read and assign variables, and operators with a variable 
 a variable holds at first, and one that is an output for what it holds at last. A call depends on nothing but its inputs then.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 

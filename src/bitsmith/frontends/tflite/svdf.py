@@ -4,8 +4,6 @@ Source: P. Nakkiran et al., "Compressing Deep Neural Networks using a Rank-Const
 an operand and a result (:mod:`bitsmith.frontends.tflite.states`): (1, filters * memory), the newest feature of each filter last.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

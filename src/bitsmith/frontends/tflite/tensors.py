@@ -1,7 +1,5 @@
 """Tensors of a graph: their sizes, elements and quantization."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """Functions of 16 bits: tables with straight lines between their places."""
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 

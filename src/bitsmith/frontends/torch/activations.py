@@ -1,7 +1,5 @@
 """PyTorch's activations."""
 
-from __future__ import annotations
-
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import constant
 from bitsmith.frontends.files.json import integer

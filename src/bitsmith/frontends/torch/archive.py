@@ -3,8 +3,6 @@
 Nothing in the archive is executed and nothing is unpickled; torch is not needed. All sizes are checked before anything is read.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

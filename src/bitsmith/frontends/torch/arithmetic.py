@@ -1,7 +1,5 @@
 """PyTorch's arithmetic, comparisons and choices."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -6,8 +6,6 @@ does is found by running it, not by its class: any of Brevitas's scales, ranges 
 function belongs to it. Nothing of Brevitas is imported.
 """
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence

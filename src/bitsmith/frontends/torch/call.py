@@ -1,7 +1,5 @@
 """The arguments of one operator of a PyTorch program, all checked on access, and the builder of what it becomes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

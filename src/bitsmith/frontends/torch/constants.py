@@ -1,7 +1,5 @@
 """PyTorch's tensors that are given rather than computed."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bitsmith.errors import UnsupportedError

@@ -3,8 +3,6 @@
 What leaves is typed and refers only to values that exist. No operator has been interpreted.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """PyTorch's normalizations."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bitsmith.errors import UnsupportedError

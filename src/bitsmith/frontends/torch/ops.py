@@ -1,7 +1,5 @@
 """Translations of PyTorch's operators, and messages about those that are not translated."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from bitsmith.errors import UnsupportedError

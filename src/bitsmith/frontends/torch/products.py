@@ -1,7 +1,5 @@
 """PyTorch's products: linear layers, matrix products, Einstein sums, attention and embeddings."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bitsmith.errors import UnsupportedError

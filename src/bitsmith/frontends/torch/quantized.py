@@ -6,8 +6,6 @@ are, and is taken as exactly the number that it is. Elsewhere ``x`` has errors o
 is ``x / scale``: of means of codes that keep their scale halves are frequent, and are halves in single precision too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """PyTorch's recurrent layers: one layer of ours for each layer and direction."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """PyTorch's reductions."""
 
-from __future__ import annotations
-
 import math
 
 from bitsmith.errors import UnsupportedError

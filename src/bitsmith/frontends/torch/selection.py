@@ -1,7 +1,5 @@
 """PyTorch's operators that pick, repeat, join and part elements, and write them at constant places."""
 
-from __future__ import annotations
-
 import sys
 from itertools import pairwise
 

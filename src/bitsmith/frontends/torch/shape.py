@@ -1,7 +1,5 @@
 """PyTorch's operators that give a tensor other axes, and those on sizes."""
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """PyTorch's convolutions, pooling, padding and resizing, whose channels come first."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction

@@ -8,8 +8,6 @@
 The tensors but ``x`` broadcast to it. Only live modules need this module, which imports torch.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from typing import TypeAlias

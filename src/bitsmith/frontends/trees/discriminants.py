@@ -1,7 +1,5 @@
 """Classifiers of scikit-learn that no exporter reads: by squared distances, and one against the others by odds."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Kernel ridge regressions of scikit-learn, for small sets: kernels of all samples of the training."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

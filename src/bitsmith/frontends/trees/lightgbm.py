@@ -1,7 +1,5 @@
 """Models of LightGBM: its text, which live models give too (https://lightgbm.readthedocs.io)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Nearest neighbors of scikit-learn, for small sets: comparisons with all samples of the training."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

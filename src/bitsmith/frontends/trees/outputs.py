@@ -1,7 +1,5 @@
 """Outputs of models of trees, as their own libraries compute them."""
 
-from __future__ import annotations
-
 import importlib
 import os
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Scikit-learn's ``PowerTransformer``, by logarithms and powers of e that are defined for every input."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scalers of scikit-learn before trees, also of some columns: thresholds become those of what is scaled, to the last place."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Live models of scikit-learn: trees directly, all others by way of ONNX."""
 
-from __future__ import annotations
-
 import copy
 import importlib
 import math

@@ -1,7 +1,5 @@
 """Models of treelite: the JSON of ``Model.dump_as_json``, which live models give too (https://treelite.readthedocs.io)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np

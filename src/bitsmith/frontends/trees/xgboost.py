@@ -1,7 +1,5 @@
 """Models of XGBoost: its JSON, which live models give too (https://xgboost.readthedocs.io, "Introduction to Model IO")."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """The dialects, by the names that users write."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType

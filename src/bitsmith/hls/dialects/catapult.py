@@ -1,7 +1,5 @@
 """Siemens Catapult, for FPGAs of AMD: logic synthesis is Vivado's, simulation is Questa's."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

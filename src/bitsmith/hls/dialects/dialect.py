@@ -1,7 +1,5 @@
 """The spelling that a vendor's compiler wants. A dialect is one value of this class in a file of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Microchip SmartHLS, which hands its hardware to Libero."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

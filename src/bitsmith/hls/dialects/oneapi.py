@@ -1,7 +1,5 @@
 """Intel oneAPI DPC++ compiler for FPGAs (``icpx``): a SYCL kernel around the top function, fed through pipes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

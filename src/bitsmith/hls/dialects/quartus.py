@@ -1,7 +1,5 @@
 """Intel HLS compiler (``i++``), which hands its hardware to Quartus."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

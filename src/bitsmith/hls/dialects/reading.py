@@ -1,7 +1,5 @@
 """Parts of dialects: the pipelines and memories that a tool makes of C++, as the check of its structure asks."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

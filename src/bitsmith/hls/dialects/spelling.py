@@ -1,7 +1,5 @@
 """Parts of dialects: the spelling of numbers, arrays in registers, streams and test benches in a vendor's C++."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from bitsmith.hls.headers import kernel

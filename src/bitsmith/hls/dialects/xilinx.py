@@ -1,7 +1,5 @@
 """The common parts of Vivado HLS and Vitis HLS: pragmas, the Tcl that both read, and Vivado on what they make."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ next ones, which change places after each step. So a loop may read the states wh
 these on.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A recurrence as one process in C++: loops over the steps of its parts, and memories between them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TypeAlias
 

@@ -6,8 +6,6 @@ becomes one function, with a loop over the steps and a loop for each process in 
 those that read what they give know the places in memory where it was.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ Staircases are core ops that are exact, in the smallest of three forms. Operands
 thresholds are compared, or a binary search looks up the next one by what is known.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Sequence

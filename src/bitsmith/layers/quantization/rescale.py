@@ -5,8 +5,6 @@ Two roundings make a staircase whose steps lie a little nearer to 0 than those o
 the scale's; :mod:`bitsmith.layers.quantization.multiplication` has the idea.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction

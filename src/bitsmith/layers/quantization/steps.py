@@ -3,8 +3,6 @@
 (I. Hubara et al., "Binarized Neural Networks", NIPS 2016; F. Li et al., "Ternary Weight Networks", 2016.)
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

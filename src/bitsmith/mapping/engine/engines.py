@@ -4,8 +4,6 @@ The reuse factors of the layers say how many cycles there are, as for layers sid
 of them. The engine has as few multipliers as that allows.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ and limits and constants come from tables. A number, the choice, says which of t
 layer differ one that is stored for each channel.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 

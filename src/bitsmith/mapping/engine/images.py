@@ -1,7 +1,5 @@
 """Words of a memory outside with which the engines of one program execute another one, that has other weights and biases."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Tensors of an engine in parts of rows and columns: a window of each is computed at once, where windows have the same parts."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

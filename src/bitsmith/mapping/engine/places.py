@@ -1,7 +1,5 @@
 """Places of tensors in the memory of an engine: those needed at once lie apart, and sums take the words of an operand."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 

@@ -1,7 +1,5 @@
 """Rows of multipliers on which layers could take turns, the layers as each executes them, and the cycles that these take."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Steps applied to each sum of an engine: ops of single numbers, in one form for all layers."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence

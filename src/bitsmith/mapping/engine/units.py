@@ -4,8 +4,6 @@ A unit is a product with constants, a pooling, or the sum of two tensors; what i
 to it as long as all positions have that done alike. What is done so to a tensor that others read, too, is a unit of its own.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ In a way all that a cast or a table takes, and gives, is integers, and fractiona
 share a circuit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias

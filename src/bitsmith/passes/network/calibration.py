@@ -5,8 +5,6 @@ each feature (element of the last axis) is looked at on its own. An input whose 
 below it, if numbers between the points of the grid change an output, unless all of the grid seems to be there.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ Before: a network that generated inputs were run through. After: the same with :
 nothing is known, and of results that ``auto`` rounds. Ranges stay as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

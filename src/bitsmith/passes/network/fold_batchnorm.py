@@ -10,8 +10,6 @@ Before: ``batch normalization -> dense``, as where inputs are scaled first. Afte
 where the normalization's result is not observable, and the precision of the dense layer's own weights is auto as well.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace

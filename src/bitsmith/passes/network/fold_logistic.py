@@ -5,8 +5,6 @@ Before: ``exp(z) -> 1 + -> reciprocal``. After: ``-z -> sigmoid``. A quotient ``
 and ``log(1 + exp(z))`` softplus. Nodes with a format or a trace of the user's stay.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

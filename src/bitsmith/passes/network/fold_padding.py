@@ -3,8 +3,6 @@
 Before: ``Pad(value=-inf) -> permute -> MaxPool``. After: ``identity -> permute -> MaxPool(padding=...)``.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError

@@ -6,8 +6,6 @@ Only where nothing else reads the normalizations, no precision is given for them
 sets have none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial

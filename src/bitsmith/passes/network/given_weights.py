@@ -1,7 +1,5 @@
 """Weights that users give to layers whose weights can be loaded: checked, and put into the program as raw values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias

@@ -5,8 +5,6 @@ the largest of the tables needs. Layers on the way that only move elements are f
 masks with 0, may read the input, too.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

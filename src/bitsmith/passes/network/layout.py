@@ -12,8 +12,6 @@ giving each node the best order that a neighbor has, until nothing gets better: 
 network as it was.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

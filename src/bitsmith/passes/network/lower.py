@@ -1,7 +1,5 @@
 """Network -> core program: each layer lowers itself."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

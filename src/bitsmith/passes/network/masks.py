@@ -16,8 +16,6 @@ are so large that floats cannot hold the scores beside them, all elements are eq
 constant mask is refused then, and one that depends on inputs gives 0. So is -inf refused that does not lead to a softmax.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

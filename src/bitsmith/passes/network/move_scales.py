@@ -7,8 +7,6 @@ exactly the same staircase (see :mod:`bitsmith.layers.quantization.requantize`).
 multiplication in front of it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

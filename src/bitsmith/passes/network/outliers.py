@@ -7,8 +7,6 @@ Ranges hold them, or, where the user wants them to saturate, are those of all ot
 the others (:mod:`bitsmith.passes.network.channels`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias

@@ -11,8 +11,6 @@ input: the input gets a fixed-point format with steps as fine and a range 256 ti
 (``Input.held``).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Bounds on what a network computes: conversion takes 30 to 130 bytes of memory for each element of each result."""
 
-from __future__ import annotations
-
 import math
 
 from bitsmith.errors import UnsupportedError

@@ -4,8 +4,6 @@ Before: an input about which nothing is known, read by a batch normalization, a 
 constants alone. After: ``Input(center=..., spread=...)``, of the features that become 0, and that far from 0 as 1.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

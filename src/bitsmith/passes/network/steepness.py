@@ -7,8 +7,6 @@ rounding each of them does to the operand is looked at by itself.
 Where the user states the ranges of all inputs, what rounding does to the outputs is looked at in the same way.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Before: a sigmoid between ``Quantize`` layers, which ``auto`` would round once b
 After: a :class:`Lookup` from codes to codes. The function is computed in double precision.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -9,8 +9,6 @@ becomes a table if it is 0 or 1 for all values of at most six bits at the same p
 two layers or more compute it. Elements may move between.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace

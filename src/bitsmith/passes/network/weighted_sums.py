@@ -5,8 +5,6 @@ After: ``Quantize(codes * 69 + codes * 256)``, which gives the same for all code
 :mod:`bitsmith.layers.quantization.weighted_sum`). The sum itself stays for traces; nothing in the circuit reads it.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction
 

@@ -3,8 +3,6 @@
 Before: ``%5`` feeds neither an output nor a probe. After: gone, and later nodes move up.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bitsmith.ir import ops

@@ -3,8 +3,6 @@
 Before: ``%2 = add %0 %1`` of two constants. After: ``%2 = const``, the sum.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

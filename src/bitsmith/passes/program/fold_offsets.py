@@ -3,8 +3,6 @@
 Before: ``linear(x + c, W) + b``. After: ``linear(x, W) + (linear(c, W) + b)``: one sum for each result, none for each operand.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

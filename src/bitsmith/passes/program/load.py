@@ -3,8 +3,6 @@
 Before: ``%1 = parameter name=weight raw=1[3]``. After: ``raw=1[5]``; types do not change, since they do not depend on values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias

@@ -4,8 +4,6 @@ Before: ``%2 = linear %1 weights=3[...]`` of one program, and ``%2 = linear %1 w
 structure. After: the first one with the other's numbers, rounded to its own steps. Formats of results, limits and tables stay.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from bitsmith.errors import UnsupportedError

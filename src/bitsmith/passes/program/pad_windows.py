@@ -3,8 +3,6 @@
 Before: ``amax(window(gather(x)))``. After: ``amax(window(x + c, padded)) - c``, where ``x + c`` is nowhere negative.
 """
 
-from __future__ import annotations
-
 from collections.abc import Set
 from dataclasses import replace
 

@@ -5,8 +5,6 @@ Before: ``%1 = cast %0`` to a format that holds all of ``%0`` with as many fract
 The states of a recurrence are in the range of the first and the next ones, where their formats hold more.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Rebuilds programs node by node, with replacements: what most passes are made of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 Before: ``%3 = add %0 %1`` and ``%4 = add %1 %0``. After: ``%3`` alone, used twice.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bitsmith.ir import ops

@@ -4,8 +4,6 @@ Before: ``h`` is an input and ``h_next`` an output. After: the ops between them 
 state lives on between samples. All other ops stay where they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

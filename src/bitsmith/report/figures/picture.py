@@ -4,8 +4,6 @@ In: a design. Out: bytes, or the text of Graphviz, which this package does not n
 escaped, and never read as mathematical markup.
 """
 
-from __future__ import annotations
-
 import enum
 import io
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 In: areas, scores, the front, and limits. Out: positions in percent of the frame, ticks, bytes.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

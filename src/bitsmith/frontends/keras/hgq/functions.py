@@ -1,7 +1,5 @@
 """HGQ2's layers of quantized functions: unary ones by table, and softmax of two tables."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """HGQ2's layers: those of Keras, on quantized operands, with trained tensors on their grids, and their results quantized."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """HGQ2's recurrent layers, unrolled: one step after the other, each of quantized products."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

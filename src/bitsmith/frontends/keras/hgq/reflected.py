@@ -1,7 +1,5 @@
 """The overflow mode WRAP_SM: what is out of range is reflected at its ends, as HGQ2 and HGQ 1 do it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

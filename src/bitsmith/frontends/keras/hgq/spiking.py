@@ -1,7 +1,5 @@
 """HGQ2's layers of spiking neurons, unrolled: a membrane that gathers its operands, fires above a threshold and is reset."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ A table has an entry for each code of the operand's quantizer. Without one, the 
 only rises is then a staircase over all numbers of single precision.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Activations of QKeras's layers: quantizers, functions of QKeras's own, and those of Keras."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

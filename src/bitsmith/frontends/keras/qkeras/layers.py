@@ -1,7 +1,5 @@
 """QKeras's layers: those of Keras, with trained tensors on the grids of their quantizers, and quantizers as activations."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

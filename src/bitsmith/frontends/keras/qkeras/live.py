@@ -1,7 +1,5 @@
 """Behavior of a live model's quantizers that QKeras writes neither into JSON nor into a file."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 

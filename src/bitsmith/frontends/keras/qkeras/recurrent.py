@@ -3,8 +3,6 @@
 A state is quantized where the next step reads it, so that all values are on grids that do not grow from step to step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

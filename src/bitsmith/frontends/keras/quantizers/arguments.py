@@ -1,7 +1,5 @@
 """Quantizers as QKeras writes them down: serialized objects, names, and calls in the text ``quantized_bits(6, 0, alpha=1)``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -4,8 +4,6 @@ A quantizer adds ``quantized(x) - x`` to ``x`` in single precision, so that wher
 error away from its grid. Here it gives the grid's own numbers. The random ones are as they are outside of training.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 

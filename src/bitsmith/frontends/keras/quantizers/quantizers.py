@@ -1,7 +1,5 @@
 """Readers of QKeras's quantizers, from their serialized arguments."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -4,8 +4,6 @@ A rule makes of a tensor, laid out as Keras has it, integer codes and their scal
 index of the last axis unless said otherwise; a tensor of one axis has one for each element.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """Functions that are constant between steps, as the staircases that they are in single precision."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
