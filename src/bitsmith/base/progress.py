@@ -63,7 +63,7 @@ def listening(listener: Listener) -> Iterator[None]:
         _LISTENER.reset(before)
 
 
-def warn(category: type[Warning], message: str) -> None:
+def warn(message: str, category: type[Warning]) -> None:
     """Warn at the first line outside this package."""
     own, frame, level = f"{Path(__file__).parents[1]}{os.sep}", sys._getframe(), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(own):

@@ -338,7 +338,7 @@ class Project:
 
 def _warn_replaced(folder: Path, before: str, now: str) -> None:
     text = f"{folder} has {before}, which {now} replaces. Another output_dir keeps both."
-    warn(ProjectWarning, text)
+    warn(text, ProjectWarning)
 
 
 def _canonical(content: Mapping[str, Json]) -> bytes:

@@ -168,7 +168,7 @@ def _as_read(config: object) -> object:
     if idle:
         named = ", ".join(repr(key) for key in idle)
         message = f"hls4ml reads {named} inside 'Model' only, and so does this: what stands beside it is left out"
-        warn(BitsmithWarning, message)
+        warn(message, BitsmithWarning)
     return {key: value for key, value in config.items() if key not in idle}
 
 

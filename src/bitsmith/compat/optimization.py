@@ -223,7 +223,7 @@ def _warn_of_no_effect(**given: Sequence[object]) -> None:
         message = (
             f"{named}: no effect here, as no regularization is tuned and groups are taken by importance for their price"
         )
-        warn(BitsmithWarning, message)
+        warn(message, BitsmithWarning)
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     if message and project.strict:
         raise FidelityError(message, where=network.name)
     if message:
-        warn(FidelityWarning, message)
+        warn(message, FidelityWarning)
     laid_out = final.network
     if choice is not None:
         early = (*early, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")

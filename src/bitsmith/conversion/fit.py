@@ -198,7 +198,7 @@ def fitted(
         converted=partial(_converted, conversion),
     )
     if fitted.too_few:
-        warn(FewSamplesWarning, fitted.too_few)
+        warn(fitted.too_few, FewSamplesWarning)
     return fitted
 
 

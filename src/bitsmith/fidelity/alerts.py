@@ -83,7 +83,7 @@ class Alerts:
         """Repeat once what of the model is approximate."""
         if self._approximate:
             said, self._approximate = self._approximate, []
-            warn(ApproximationWarning, "\n".join(said))
+            warn("\n".join(said), ApproximationWarning)
 
     def tell_outside(self, emulator: Emulator, batches: Sequence[Batch], outside: Sequence[int]) -> bool:
         """Warn of the counts of values ``outside`` each input's format where an output shows it; True if there was a warning.
@@ -106,9 +106,9 @@ class Alerts:
         for op, count in counts.items():
             remedy = "" if op.name in self._declared else "; give such samples as calibration, or the input a precision"
             warn(
-                InputRangeWarning,
                 f"input {op.name!r}: {count} values lie outside {input_range(op)}; "
                 f"{op.overflow.value} applies ({input_format(op)}){remedy}",
+                InputRangeWarning,
             )
         return True
 
@@ -117,9 +117,9 @@ class Alerts:
         count = int(np.count_nonzero(batch % 1)) if name in self._integers and batch.dtype.kind == "f" else 0
         if count:
             warn(
-                InputRangeWarning,
                 f"input {name!r}: {count} values have fractions, which are rounded, as the model declares integers there; "
                 "a quantized file takes codes, round(x / scale) + zero_point",
+                InputRangeWarning,
             )
         return count > 0
 
@@ -131,9 +131,9 @@ class Alerts:
             count = int(np.count_nonzero((seen <= -1) | (seen >= look_up.rows)))
             if count:
                 warn(
-                    InputRangeWarning,
                     f"input {name!r}: {count} values are not the index of a row of {look_up.layer!r}, 0..{look_up.rows - 1}; "
                     "the nearest row is taken",
+                    InputRangeWarning,
                 )
             warned = warned or count > 0
         return warned
@@ -182,9 +182,9 @@ class Alerts:
         if losses:
             self._lost_told = True
             warn(
-                FidelityWarning,
                 f"values leave their formats inside the circuit ({len(whole[0])} samples looked at; model.losses(x) counts "
                 f"all):{_listed(losses)}",
+                FidelityWarning,
             )
 
     def _outside_rows(self, batches: Sequence[Batch]) -> bool:
@@ -225,7 +225,7 @@ class Alerts:
         message = message or self._across(self._predictions, batches, outputs, emulator, near)
         if message is not None:
             self._predictions = None
-            warn(FidelityWarning, message)
+            warn(message, FidelityWarning)
 
     def _room(self) -> int:
         """The number of samples that may be looked at."""

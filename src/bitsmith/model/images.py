@@ -86,7 +86,7 @@ def write_image(model: Model, other: Model, folder: str | Path) -> Model:
         found, *_ = fidelity.message.split(". It starts here")
         remedy = "the image is of use where this does not matter; else build a circuit of the other model"
         message = f"{found}. Formats and ranges stay those of the circuit's model: {remedy}"
-        warn(FidelityWarning, message)
+        warn(message, FidelityWarning)
     return Model(network, circuit, model.target, model.notes, fidelity)
 
 
