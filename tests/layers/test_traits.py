@@ -286,6 +286,18 @@ def test_bits() -> None:
     assert told
 
 
+def test_indices() -> None:
+    rng = np.random.default_rng(9)
+    told = [given for layer in CLASSES for given in instances(layer) if given[0].traits.indices is not None]
+    for layer, shapes in told:
+        indices = layer.traits.indices
+        assert indices is not None
+        numbers = [rng.uniform(indices.start - 3.0, indices.stop + 3.0, x.shape) for x in operands(layer, shapes, rng)]
+        nearest = [np.clip(np.trunc(x), indices.start, indices.stop - 1) for x in numbers]
+        np.testing.assert_array_equal(result(layer, numbers), result(layer, nearest))
+    assert told
+
+
 @pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
 def test_bounded(layer: type[Layer]) -> None:
     """Results of one that says so are within -1 to 1 everywhere; those of others leave that for some operands."""

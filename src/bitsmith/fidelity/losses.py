@@ -26,7 +26,6 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.traits import Exactness
@@ -288,9 +287,7 @@ def _states(scan: ops.Scan) -> dict[int, str]:
 
 def _rows(cast: ops.Cast, node: NetworkNode | None) -> range | None:
     """The numbers that ``cast`` may have if it is the index of a row."""
-    if node is None or not isinstance(node.layer, Embedding) or cast.rounding is not Rounding.TRN_ZERO:
-        return None
-    return node.layer.indices
+    return node.layer.traits.indices if node is not None and cast.rounding is Rounding.TRN_ZERO else None
 
 
 def _is_cast_to(cast: ops.Cast, fmt: FixedFormat) -> bool:

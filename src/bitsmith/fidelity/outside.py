@@ -27,15 +27,17 @@ def outputs_show(network: Network, emulator: Emulator, batches: Sequence[Batch])
     rows = _rows(emulator, batches, most_compared(network, every=False))
     inputs = [batch[rows].astype(np.float64) for batch in batches]
     taken = [_taken(emulator, index, x) for index, x in enumerate(inputs)]
-    told, errors = {each.layer for found in look_ups(network).values() for each in found}, list[str]()
+    of_inputs, errors = {each.layer for found in look_ups(network).values() for each in found}, list[bool]()
 
     def noted(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
-        errors.extend([node.name] * (node.name not in told and node.layer.errs(operands)))
+        indices = node.layer.traits.indices
+        if indices is not None and node.name not in of_inputs:
+            errors.append(bool(np.any((operands[0] <= indices.start - 1) | (operands[0] >= indices.stop))))
         return result
 
     wanted, shown = float_outputs_and_shown(network, inputs, noted)
     found = float_outputs(network, taken)
-    if errors or any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(wanted, found, strict=True)):
+    if any(errors) or any(np.any(np.isfinite(x) != np.isfinite(y)) for x, y in zip(wanted, found, strict=True)):
         return True
     return any(each.wrong for each in apart(Expected(network, inputs, wanted), found, shown, USUAL_TOLERANCE.error))
 

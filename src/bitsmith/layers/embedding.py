@@ -14,7 +14,7 @@ from bitsmith.layers.example import COUNT, Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.tables import MAX_ENTRIES, uniform
-from bitsmith.layers.traits import Exactness, Scales, Traits, computed
+from bitsmith.layers.traits import Exactness, Scales, Traits, computed, looked_up
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,9 +28,12 @@ class Embedding(Layer):
     table: Floats
     from_end: bool = False
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     precisions: ClassVar[tuple[str, ...]] = ("weight", "result")
     trained: ClassVar[Mapping[str, str]] = {"weight": "table"}
+
+    @property
+    def traits(self) -> Traits:
+        return looked_up(self._indices)
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         return {"weight": result}
@@ -41,12 +44,8 @@ class Embedding(Layer):
         return int(self.table.shape[0])
 
     @property
-    def indices(self) -> range:
-        """The numbers that are the index of a row."""
+    def _indices(self) -> range:
         return range(-self.entries if self.from_end else 0, self.entries)
-
-    def errs(self, inputs: Sequence[Floats]) -> bool:
-        return bool(np.any((inputs[0] <= self.indices[0] - 1) | (inputs[0] >= self.entries)))
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if self.entries > MAX_ENTRIES:
@@ -65,7 +64,7 @@ class Embedding(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder
-        index = _index(lowering, inputs[0], self.indices)
+        index = _index(lowering, inputs[0], self._indices)
         raw, frac = lowering.scaled_constant("weight", self.table)
         rows = builder.broadcast(builder.reshape(index, (*index.shape, 1)), (*index.shape, int(self.table.shape[1])))
         return lowering.result(builder.table(rows, 0, raw.T, frac))

@@ -126,10 +126,6 @@ class Layer(ABC):
         size = min(size, float(np.ptp(y))) if y.size > 1 else 0.0
         return size if float(np.abs(np.diff(y)).max(initial=0.0)) > MUCH * size else 0.0
 
-    def errs(self, inputs: Sequence[Floats]) -> bool:
-        """Return True if frameworks make an error of some ``inputs``, such as an index of no row."""
-        return False
-
     def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure | None:
         """Return what is known of the result, but for the circuit's own error in it; None: nothing.
 

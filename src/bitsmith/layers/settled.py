@@ -10,12 +10,10 @@ import math
 from functools import reduce
 
 from bitsmith.layers.auto import exact_frac
-from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.resolution import Resolution
-from bitsmith.layers.time_distributed import TimeDistributed
 from bitsmith.layers.traits import Exactness
 
 _ANY = Resolution(-1.0, 1.0, 1.0)
@@ -89,8 +87,7 @@ def decided_inputs(network: Network) -> set[str]:
 
 def _decides(layer: Layer) -> bool:
     """Return True of a layer that distinguishes no more values of its operand than a format of few bits has."""
-    layer = layer.layer if isinstance(layer, TimeDistributed) else layer
-    return layer.traits.exactness is Exactness.GRID or isinstance(layer, Embedding)
+    return layer.traits.exactness is Exactness.GRID or layer.traits.indices is not None
 
 
 def exact_variables(node: NetworkNode) -> set[str]:

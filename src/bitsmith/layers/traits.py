@@ -53,6 +53,8 @@ class Traits:
             is one; at least two of these.
         sign: the sign of all operands after the first, if the result is the sum of these and the first.
         bits: the result has no values but 0 and 1, whatever the operands.
+        indices: numbers of rows that elements of the operand may be, cut off to integers: frameworks make an error of all others,
+            and the layer takes the nearest; None if the operands are any numbers.
     """
 
     elements: Elements
@@ -63,6 +65,7 @@ class Traits:
     multiplies: bool
     sign: int | None
     bits: bool
+    indices: range | None
 
     @property
     def keeps(self) -> bool:
@@ -98,7 +101,7 @@ def extreme(*, elementwise: bool) -> Traits:
 def computed(
     scales: Scales, exactness: Exactness, *, elementwise: bool, affine: bool, multiplies: bool = False
 ) -> Traits:
-    """The traits of a layer with new values that are no sums of its operands."""
+    """The traits of a layer with new values, of any numbers, that are no sums of its operands."""
     return Traits(
         elements=Elements.COMPUTED,
         scales=scales,
@@ -108,7 +111,13 @@ def computed(
         multiplies=multiplies,
         sign=None,
         bits=False,
+        indices=None,
     )
+
+
+def looked_up(indices: range) -> Traits:
+    """The traits of a layer that looks up trained rows by the ``indices`` that its operand holds."""
+    return replace(computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False), indices=indices)
 
 
 def summed(sign: int) -> Traits:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.logic import Comparison
@@ -43,8 +42,8 @@ def look_ups(network: Network) -> Mapping[str, Sequence[LookUp]]:
 def _look_ups(network: Network, name: str, places: Floats) -> Iterator[LookUp]:
     """The look-ups of a node, whose elements are those of an input at the ``places``."""
     for reader in network.consumers(name):
-        if isinstance(reader.layer, Embedding):
-            yield LookUp(reader.name, reader.layer.entries, places.astype(np.int64).ravel())
+        if (indices := reader.layer.traits.indices) is not None:
+            yield LookUp(reader.name, indices.stop, places.astype(np.int64).ravel())
         elif reader.layer.traits.moves and len(reader.inputs) == 1:
             yield from _look_ups(network, reader.name, reader.layer.reference([places]))
 
@@ -65,13 +64,11 @@ def _entries(network: Network, name: str) -> int | None:
     for reader in readers:
         if _compares_indices(network, reader):
             continue
-        match reader.layer:
-            case Embedding() as embedding:
-                entries: int | None = embedding.entries
-            case layer if layer.traits.moves and "result" not in reader.settings.precision:
-                entries = _entries(network, reader.name)
-            case _:
-                entries = None
+        traits, entries = reader.layer.traits, None
+        if traits.indices is not None:
+            entries = traits.indices.stop
+        elif traits.moves and "result" not in reader.settings.precision:
+            entries = _entries(network, reader.name)
         if entries is None:
             return None
         sizes.append(entries)
