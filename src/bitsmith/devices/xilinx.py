@@ -44,9 +44,9 @@ _DSP48E1, _DSP48E2 = (
         registers=2,
         digits=4,
         chain=4,
-        adds=wide == 25,  # Yosys puts no sum into a DSP48E2
+        adds=adds,
     )
-    for wide in (25, 27)
+    for wide, adds in ((25, True), (27, False))  # Yosys puts no sum into a DSP48E2
 )
 # The ports that bitsmith_chained_product connects: Yosys declares the cell in a file of all cells, which takes seconds to read.
 _DSP48E2_PORTS = """\
