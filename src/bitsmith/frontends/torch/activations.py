@@ -34,8 +34,9 @@ def _elu(call: Call) -> Result:
     return activations.elu(call.build, call.tensor(), call.number("alpha", 1.0), call.number("scale", 1.0))
 
 
-_SOFTMAX = function(activations.softmax, "Softmax", integer("dim"))
-_LOG_SOFTMAX = function(activations.log_softmax, "Reduce and Subtract", integer("dim"))
+_TYPES = ("dtype", "half_to_float")
+_SOFTMAX = function(activations.softmax, "Softmax", integer("dim")).ignoring(*_TYPES)
+_LOG_SOFTMAX = function(activations.log_softmax, "Reduce and Subtract", integer("dim")).ignoring(*_TYPES)
 _ALIKE = ("relu", "relu6", "selu", "silu", "mish", "sigmoid", "tanh", "log_sigmoid")
 _BOUND = ("lambd", 0.5)
 

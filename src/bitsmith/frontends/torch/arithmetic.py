@@ -9,7 +9,7 @@ from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 from bitsmith.frontends.torch.archive import DTYPES
-from bitsmith.frontends.torch.call import Call, Result, Translation, function, kind_of
+from bitsmith.frontends.torch.call import STORAGE, Call, Result, Translation, function, kind_of
 from bitsmith.frontends.torch.graph import DType, Ref
 from bitsmith.layers.embedding import OneHot
 
@@ -171,7 +171,7 @@ _OTHERWISE = {
 }
 _DIVIDE = Translation(_divide, OPERATIONS["divide"].becomes)
 _CLAMP = Translation(_clamp, OPERATIONS["clip"].becomes)
-_CAST = Translation(_cast, "nothing, WholeNumber or Comparison")
+_CAST = Translation(_cast, "nothing, WholeNumber or Comparison").ignoring(*STORAGE, "non_blocking", "copy")
 
 ARITHMETIC: dict[str, Translation] = {
     **{name: operation(name) for name in _ALIKE},

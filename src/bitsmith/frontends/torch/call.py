@@ -1,5 +1,7 @@
 """The arguments of one operator of a PyTorch program, all checked on access, and the builder of what it becomes."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,14 +22,8 @@ ON_CODES = frozenset(
 )
 """Operators that move the codes of a quantizer, and so the numbers that these stand for."""
 
-_WITHOUT_EFFECT = frozenset(
-    (
-        *("device", "layout", "pin_memory", "memory_format", "non_blocking", "copy", "implicit", "requires_grad"),
-        *("dtype", "out_dtype", "half_to_float"),  # which the result's description tells
-        *("sparse", "sparse_grad", "scale_grad_by_freq"),  # of gradients
-    )
-)
-"""Arguments that change no number of any operator."""
+STORAGE = ("device", "layout", "pin_memory", "memory_format", "dtype")
+"""Arguments of operators that make tensors: where these lie, and their type, which the result's description tells."""
 
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
 
@@ -87,7 +83,7 @@ class Call(Watched):
     def check_all_read(self) -> None:
         """Refuse arguments that were neither read nor ignored."""
         given = {key for key, value in self.node.arguments.items() if value is not None}
-        unread = sorted(given - self.read - _WITHOUT_EFFECT)
+        unread = sorted(given - self.read)
         if unread:
             raise UnsupportedError(f"the argument {', '.join(map(shown, unread))}", accepted="none of this name")
 
@@ -214,10 +210,18 @@ Translator: TypeAlias = Callable[[Call], Result]
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """Reader of an operator, and ``becomes``, the kinds of layer that it turns into, for documentation."""
+    """Reader of an operator, and ``becomes``, the kinds of layer that it turns into, for documentation.
+
+    The ``ignored`` arguments change no number.
+    """
 
     read: Translator
     becomes: str
+    ignored: frozenset[str] = frozenset()
+
+    def ignoring(self, *arguments: str) -> Translation:
+        """The same of an operator with these arguments, which change no number."""
+        return replace(self, ignored=frozenset(arguments))
 
 
 def function(make: Callable[..., Result], becomes: str, *reads: Callable[[Call], object]) -> Translation:

@@ -6,7 +6,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, checked_elements, constant
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Counted, Numbered, Result, Translation, Unknown, function
+from bitsmith.frontends.torch.call import STORAGE, Call, Counted, Numbered, Result, Translation, Unknown, function
 
 
 def _typed(call: Call, number: float) -> Value:
@@ -26,7 +26,7 @@ def _filled(value: float | None) -> Translation:
         like = call.node.name.endswith("_like")
         return shape.expand(call.build, number, call.build.sizes(call.tensor()) if like else call.shapes("size"))
 
-    return Translation(read, "Constant")
+    return Translation(read, "Constant").ignoring(*STORAGE)
 
 
 def _arange(call: Call) -> Result:
@@ -56,18 +56,20 @@ def _eye(call: Call) -> Result:
     return constant(np.eye(rows, columns))
 
 
-_NUMBER = Translation(lambda call: constant(call.number(call.named("s", "data", "self"))), "Constant")
+_NUMBER = Translation(lambda call: constant(call.number(call.named("s", "data", "self"))), "Constant").ignoring(
+    *STORAGE
+)
 _TRIANGLE = "Constant or Multiply"
 
 CONSTANTS: dict[str, Translation] = {
     **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), _filled(0.0)),
     **dict.fromkeys(("ones", "ones_like", "new_ones"), _filled(1.0)),
     **dict.fromkeys(("full", "full_like", "new_full"), _filled(None)),
-    "arange": Translation(_arange, "Constant"),
-    "linspace": Translation(_linspace, "Constant"),
+    "arange": Translation(_arange, "Constant").ignoring(*STORAGE),
+    "linspace": Translation(_linspace, "Constant").ignoring(*STORAGE),
     "tril": function(selection.lower_triangle, _TRIANGLE, integer("diagonal", 0)),
     "triu": function(selection.upper_triangle, _TRIANGLE, integer("diagonal", 0)),
-    "eye": Translation(_eye, "Constant"),
+    "eye": Translation(_eye, "Constant").ignoring(*STORAGE),
     **dict.fromkeys(("item", "scalar_tensor"), _NUMBER),
 }
 """Operators by name."""

@@ -107,13 +107,15 @@ def _weight_norm(call: Call) -> Result:
     return constant(as_weights(v * g / np.sqrt(np.sum(v * v, axis=axes, keepdims=True))))
 
 
+_OF_GRADIENTS = ("sparse", "scale_grad_by_freq")
+
 PRODUCTS: dict[str, Translation] = {
     "linear": _product("...j,kj->...k", "input", "weight", "bias", "Dense"),
-    "addmm": _product("ij,jk->ik", "mat1", "mat2", "self", "Dense, or Einsum and Add"),
+    "addmm": _product("ij,jk->ik", "mat1", "mat2", "self", "Dense, or Einsum and Add").ignoring("out_dtype"),
     "addmv": _product("ij,j->i", "mat", "vec", "self", "EinsumDense, or Einsum and Add"),
-    "baddbmm": _product("bij,bjk->bik", "batch1", "batch2", "self", "Einsum and Add"),
+    "baddbmm": _product("bij,bjk->bik", "batch1", "batch2", "self", "Einsum and Add").ignoring("out_dtype"),
     **dict.fromkeys(("matmul", "linalg_matmul", "vdot"), operation("matmul")),
-    **dict.fromkeys(("mm", "bmm"), operation("matmul", "self", "mat2")),
+    **dict.fromkeys(("mm", "bmm"), operation("matmul", "self", "mat2").ignoring("out_dtype")),
     "dot": operation("matmul", "self", "tensor"),
     "mv": operation("matmul", "self", "vec"),
     "einsum": Translation(
@@ -122,7 +124,7 @@ PRODUCTS: dict[str, Translation] = {
     "bilinear": Translation(_bilinear, "EinsumDense, Einsum and Add"),
     "scaled_dot_product_attention": Translation(_attention, "Einsum and Softmax"),
     "_weight_norm": Translation(_weight_norm, "Constant"),
-    "embedding": Translation(_embedding, "Embedding"),
-    "embedding_bag": Translation(_bags, "Embedding and Reduce"),
+    "embedding": Translation(_embedding, "Embedding").ignoring(*_OF_GRADIENTS),
+    "embedding_bag": Translation(_bags, "Embedding and Reduce").ignoring(*_OF_GRADIENTS),
 }
 """Operators by name."""

@@ -175,7 +175,7 @@ def _per_block(call: Call) -> _Grid:
 
 def _kind(call: Call) -> Kind:
     """The type of the codes."""
-    call.ignore("output_dtype", "input_dtype")
+    call.ignore("output_dtype", "input_dtype", "out_dtype")
     given = call.get(call.named("dtype", "output_dtype", "input_dtype"))
     kind = kind_of(given.number) if isinstance(given, DType) else Kind.INT32
     if not kind.is_integer:
@@ -220,7 +220,7 @@ def on_codes(translation: Translation) -> Translation:
         y = translation.read(call)
         return replace(y, codes=call.tensor(call.first).codes) if isinstance(y, Value) else y
 
-    return Translation(read, translation.becomes)
+    return replace(translation, read=read)
 
 
 def _quantize(call: Call) -> Result:

@@ -148,6 +148,7 @@ class _Reading:
             call = Call(node, self._values, self._graph.tensors, self._builder(node), self._used)
             result = translation.read(call)
             if translation is translation_of(node):
+                call.ignore(*translation.ignored)
                 call.check_all_read()
             found = result if isinstance(result, tuple) else (result,)
             for name, value in zip(node.results, found, strict=False):

@@ -110,7 +110,8 @@ def _top(call: Call) -> Result:
 _NORM = Translation(_norm, "Reduce, after Absolute for other orders than 2")
 
 REDUCTIONS: dict[str, Translation] = {
-    **{name: _reduction(name) for name in ("sum", "mean", "prod", "logsumexp", "any", "all", "count_nonzero")},
+    **{name: _reduction(name).ignoring("dtype") for name in ("sum", "mean", "prod")},
+    **{name: _reduction(name) for name in ("logsumexp", "any", "all", "count_nonzero")},
     "amax": _reduction("max"),
     "amin": _reduction("min"),
     "max": _extreme("max", least=False),
@@ -120,13 +121,13 @@ REDUCTIONS: dict[str, Translation] = {
     "topk": Translation(_top, "Reduce and ArgMax, and Comparison and Where for more than one"),
     "var": _spread("var"),
     "std": _spread("std"),
-    **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM),
+    **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM.ignoring("dtype")),
     "diff": Translation(_difference, "Slice and Subtract"),
     "cdist": Translation(_distances, "Subtract and Reduce"),
     "pairwise_distance": Translation(_distance, "Subtract and Reduce"),
     "cosine_similarity": Translation(_cosine, "Reduce, Divide and Multiply"),
     "cumsum": Translation(
         lambda call: running_sum(call.build, as_result(call, call.tensor()), call.integers("dim")), "CumulativeSum"
-    ),
+    ).ignoring("dtype"),
 }
 """Operators by name."""

@@ -195,7 +195,9 @@ SELECTIONS: dict[str, Translation] = {
         selection.take, "Gather or Slice", integer("dim"), lambda call: call.weight("index").reshape(-1)
     ),
     "index": Translation(_index, f"Slice, or {_READ}"),
-    "gather": function(selection.gather_elements, _READ, integer("dim"), lambda call: call.tensor("index")),
+    "gather": function(selection.gather_elements, _READ, integer("dim"), lambda call: call.tensor("index")).ignoring(
+        "sparse_grad"
+    ),
     "scatter": Translation(_scatter, _WRITTEN),
     "index_fill": Translation(_index_fill, _WRITTEN),
     "diagonal": Translation(_diagonal, f"Permute, {_READ}"),

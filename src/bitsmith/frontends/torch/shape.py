@@ -123,10 +123,11 @@ _IDENTITY = Translation(_dropout, "Identity")
 _VIEW = _viewed(lambda call: call.shapes(call.named("size", "shape")), "Reshape or Flatten")
 _VIEW_AS = _viewed(lambda call: call.build.sizes(call.tensor("other")), "Reshape or Flatten")
 _MOVE = function(shape.move, "Permute", integers("source"), integers("destination"))
+_EXPAND = function(shape.expand, "Broadcast", lambda call: call.shapes("size"))
 _BLOCKS = "Reshape and Permute"
 
 SHAPES: dict[str, Translation] = {
-    **dict.fromkeys(_SAMES, Translation(_same, "nothing")),
+    **dict.fromkeys(_SAMES, Translation(_same, "nothing").ignoring("memory_format", "requires_grad")),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _IDENTITY),
     **dict.fromkeys(("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"), _VIEW),
     **dict.fromkeys(("view_as", "reshape_as"), _VIEW_AS),
@@ -141,9 +142,9 @@ SHAPES: dict[str, Translation] = {
     "rot90": Translation(_turned_by, "Slice and Permute"),
     "numpy_T": Translation(_reversed, "Permute"),
     **dict.fromkeys(("movedim", "moveaxis"), _MOVE),
-    **dict.fromkeys(("expand", "broadcast_to"), function(shape.expand, "Broadcast", lambda call: call.shapes("size"))),
+    **dict.fromkeys(("expand", "broadcast_to"), _EXPAND.ignoring("implicit")),
     "expand_as": _like("self", "other"),
-    "copy": _like("src", "self"),
+    "copy": _like("src", "self").ignoring("non_blocking"),
     "fill": _like("value", "self"),
     "pixel_shuffle": function(shape.depth_to_space, _BLOCKS, integer("upscale_factor")),
     "pixel_unshuffle": function(shape.space_to_depth, _BLOCKS, integer("downscale_factor")),
