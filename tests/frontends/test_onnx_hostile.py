@@ -191,7 +191,7 @@ def test_files(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ModelFileError):
             read_onnx(path)
-    with pytest.raises(ModelFileError, match="cannot be read"):
+    with pytest.raises(ModelFileError, match="cannot be opened"):
         read_onnx(tmp_path / "absent.onnx")
 
 

@@ -3,11 +3,13 @@
 import contextlib
 import io
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError
@@ -40,11 +42,30 @@ def first_bytes(path: Path, count: int) -> bytes:
     Raises:
         ModelFileError: no file that can be read.
     """
+    with _opened(path) as file:
+        return file.read(count)
+
+
+def whole_file(path: Path, most: int) -> bytes:
+    """All of a file, which has at ``most`` so many bytes.
+
+    Raises:
+        ModelFileError: a larger file, or none that can be read.
+    """
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise ModelFileError(f"a file of {size} bytes", where=str(path), accepted=f"at most {most} bytes")
+        return file.read()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     if "\0" in str(path):
         raise ModelFileError("a path with a null character", where=str(path).replace("\0", "\\0"))
     try:
         with open_file(path) as file:
-            return file.read(count)
+            yield file
     except OSError as error:
         raise ModelFileError(f"cannot be opened ({error.strerror})", where=str(path)) from error
     except UnicodeEncodeError:

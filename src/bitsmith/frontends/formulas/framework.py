@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bitsmith.base.files import open_file
 from bitsmith.errors import BitsmithError, ModelFileError
+from bitsmith.frontends.files.archive import whole_file
 from bitsmith.frontends.framework import Framework, ModelKey, ReadOptions, no_content, no_layer_results
 from bitsmith.frontends.input_shapes import NamedInputs
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun
@@ -115,12 +115,7 @@ def _of_table(path: Path) -> Formulas:
     """The equation of a table that PySR would choose: of those of less than 1.5 times the least loss the one before which the
     logarithm of the loss falls most for each step of complexity (PySR's model_selection="best").
     """
-    try:
-        with open_file(path) as file:
-            text = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise ModelFileError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    rows = [*csv.DictReader(text.decode("utf-8", "replace").splitlines())] if len(text) <= _MOST_BYTES else []
+    rows = [*csv.DictReader(whole_file(path, _MOST_BYTES).decode("utf-8", "replace").splitlines())]
     accepted = "PySR's hall_of_fame.csv: Complexity, Loss, Equation"
     if not rows or not {"Complexity", "Loss", "Equation"} <= set(rows[0]):
         raise ModelFileError("not a table of equations", where=str(path), accepted=accepted)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.frontends.files.archive import first_bytes
+from bitsmith.frontends.files.archive import whole_file
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, parse_json
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.dense import Dense
@@ -46,9 +46,9 @@ def read_kanele(path: Path) -> Network:
     Raises:
         ModelFileError: these are no such tables, or ``config.json`` is not beside them.
     """
-    layers = _layers(Fields(parse_json(_text(path), str(path)), str(path)))
+    layers = _layers(Fields(parse_json(whole_file(path, MAX_JSON_BYTES), str(path)), str(path)))
     config_path = path.with_name("config.json")
-    config = Fields(parse_json(_text(config_path), str(config_path)), str(config_path))
+    config = Fields(parse_json(whole_file(config_path, MAX_JSON_BYTES), str(config_path)), str(config_path))
     bits = config.integers("layers_bitwidth")
     if len(bits) != len(layers) + 1 or not all(1 <= each <= _MOST_BITS for each in bits):
         raise config.wrong("layers_bitwidth", f"bits of the input and of {len(layers)} layers, each 1 to {_MOST_BITS}")
@@ -59,10 +59,6 @@ def read_kanele(path: Path) -> Network:
             raise config.error(f"{layer.entries} entries of tables of layer {number} for codes of {read} bits")
         nodes += _nodes(number, layer, first, written, nodes[-1].name)
     return Network(tuple(nodes), ("codes",), (nodes[-1].name,), "kanele")
-
-
-def _text(path: Path) -> bytes:
-    return first_bytes(path, MAX_JSON_BYTES + 1)
 
 
 def _layers(tables: Fields) -> list[_Layer]:

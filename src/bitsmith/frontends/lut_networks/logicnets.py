@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
-from bitsmith.frontends.files.archive import first_bytes
+from bitsmith.frontends.files.archive import whole_file
 from bitsmith.frontends.input_shapes import InputShapes, sample_shapes
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights
@@ -82,10 +82,8 @@ class _Modules:
 
     def add(self, path: Path) -> None:
         """Read a file."""
-        text = first_bytes(path, _MOST_BYTES + 1)
-        if len(text) > _MOST_BYTES:
-            raise ModelFileError(f"more than {_MOST_BYTES} bytes", where=str(path))
-        for part in _COMMENTS.sub(" ", text.decode("ascii", "replace")).split("endmodule"):
+        text = whole_file(path, _MOST_BYTES).decode("ascii", "replace")
+        for part in _COMMENTS.sub(" ", text).split("endmodule"):
             module = _MODULE.search(part)
             if module is not None and (match := _PORTS.fullmatch(module[2])):
                 name, body = module[1], module[3]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
+from bitsmith.frontends.files.archive import whole_file
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.live import OnnxModel
 from bitsmith.frontends.onnx.tensors import NARROW, STRING, array_of, dtype_of
@@ -142,14 +142,7 @@ def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
     if not isinstance(source, str | os.PathLike):
         raise ModelFileError(f"an object of type {type(source).__name__}", accepted="a path, or an onnx.ModelProto")
     path = Path(source)
-    where = str(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelFileError("a file of more than 2 GiB", where=where, remedy="keep the weights in external data")
-        with open_file(path) as file:
-            content = file.read()
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"the file cannot be read ({error})", where=where) from error
+    where, content = str(path), whole_file(path, MAX_BYTES)
     try:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # protobuf's own class, whose module differs between its implementations

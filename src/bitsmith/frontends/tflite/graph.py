@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bitsmith.base.files import open_file
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
+from bitsmith.frontends.files.archive import whole_file
 from bitsmith.frontends.files.json import Watched, shown
 from bitsmith.frontends.tflite import schema
 from bitsmith.frontends.tflite.flatbuffer import FlatBuffer, Table
@@ -167,14 +167,7 @@ def content_of(source: TfliteModel) -> tuple[bytes, str]:
         return source, "TensorFlow Lite model"
     if not isinstance(source, str | os.PathLike):
         raise ModelFileError(f"an object of type {type(source).__name__}", accepted="a path, or the content of a file")
-    path = Path(source)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelFileError("a file of more than 2 GiB", where=str(path))
-        with open_file(path) as file:
-            return file.read(), str(path)
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"the file cannot be read ({error})", where=str(path)) from error
+    return whole_file(Path(source), MAX_BYTES), str(source)
 
 
 def _kind(code: Table) -> str:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitsmith.base.files import open_file
-from bitsmith.errors import ModelFileError
+from bitsmith.frontends.files.archive import whole_file
 from bitsmith.frontends.framework import ModelKey, PlainFramework, ReadOptions, no_content
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun
 from bitsmith.frontends.trees import LIGHTGBM_MARK
@@ -38,14 +37,6 @@ def _classes(model: object) -> Classes | None:
     return Classes(list(model.classes_)) if hasattr(model, "predict_proba") and hasattr(model, "classes_") else None
 
 
-def _content(model: str | os.PathLike[str], most: int) -> bytes:
-    try:
-        with open_file(Path(model)) as file:
-            return file.read(most + 1)
-    except OSError as error:
-        raise ModelFileError(f"cannot be read: {error.strerror}", where=str(model)) from error
-
-
 def _read_sklearn(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.trees.sklearn import read_sklearn
 
@@ -58,7 +49,7 @@ def _read_xgboost(model: Any, options: ReadOptions) -> Network:
     from bitsmith.frontends.trees.xgboost import read_xgboost
 
     if isinstance(model, str | os.PathLike):
-        return read_xgboost(_content(model, MAX_JSON_BYTES), str(model), None)
+        return read_xgboost(whole_file(Path(model), MAX_JSON_BYTES), str(model), None)
     booster, best = model, None
     if hasattr(model, "get_booster"):
         booster, best = model.get_booster(), getattr(model, "best_iteration", None)
@@ -71,7 +62,7 @@ def _read_lightgbm(model: Any, options: ReadOptions) -> Network:
     from bitsmith.frontends.trees.lightgbm import MOST_BYTES, read_lightgbm
 
     if isinstance(model, str | os.PathLike):
-        return read_lightgbm(_content(model, MOST_BYTES), str(model), None)
+        return read_lightgbm(whole_file(Path(model), MOST_BYTES), str(model), None)
     booster = getattr(model, "booster_", model)
     return read_lightgbm(booster.model_to_string().encode(), "LightGBM", _classes(model))
 
@@ -81,7 +72,7 @@ def _read_catboost(model: Any, options: ReadOptions) -> Network:
     from bitsmith.frontends.trees.catboost import read_catboost, text_of
 
     if isinstance(model, str | os.PathLike):
-        return read_catboost(_content(model, MAX_JSON_BYTES), str(model), raw=False)
+        return read_catboost(whole_file(Path(model), MAX_JSON_BYTES), str(model), raw=False)
     return read_catboost(text_of(model), "CatBoost", raw=type(model).__name__ == "CatBoost")
 
 
@@ -90,7 +81,7 @@ def _read_treelite(model: Any, options: ReadOptions) -> Network:
     from bitsmith.frontends.trees.treelite import read_treelite
 
     if isinstance(model, str | os.PathLike):
-        return read_treelite(_content(model, MAX_JSON_BYTES), str(model))
+        return read_treelite(whole_file(Path(model), MAX_JSON_BYTES), str(model))
     return read_treelite(model.dump_as_json(pretty_print=False).encode(), "treelite")
 
 
