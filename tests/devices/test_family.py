@@ -28,6 +28,7 @@ from bitsmith.devices import (
 from bitsmith.devices.blocks import table_parts
 from bitsmith.devices.family import Die
 from bitsmith.errors import ConfigError
+from bitsmith.layers.quantization.requantize import FACTOR_BITS
 
 
 def test_no_field_has_a_default() -> None:
@@ -275,3 +276,8 @@ def test_tables_are_cut_where_parts_save_blocks(family: Family) -> None:
             words,
             width,
         )
+
+
+def test_programs_count_on_the_factors_of_all_blocks_but_the_smallest() -> None:
+    narrow = {family.area.block.narrow for family in FAMILIES if family.area.block is not None}
+    assert min(narrow - {min(narrow)}) == FACTOR_BITS

@@ -30,7 +30,10 @@ _TABLE_VALUES = 4096
 
 _MOST_STEPS = 1 << 17
 
-_SAVED_BITS, _SHARE, _FACTOR_BITS = 2, 4, 18
+FACTOR_BITS = 18
+"""The widest factor that multiplier blocks of all families take but the smallest: a program is one for all parts."""
+
+_SAVED_BITS, _SHARE = 2, 4
 """A factor is saturated before a product if that saves so many bits; a share of those left if these are too many for a block."""
 
 _HALF = Fraction(1, 2)
@@ -250,7 +253,7 @@ def saturated(builder: ProgramBuilder, x: Value, low: Ints, high: Ints) -> Value
     lowest = -(1 << bits - 1) if least < 0 else 0
     wide = np.broadcast_to(x.type.width, np.broadcast_shapes(x.type.width.shape, counts.shape))
     saved = int(wide[np.broadcast_to(counts, wide.shape)].max()) - bits
-    if saved < (_SAVED_BITS if bits <= _FACTOR_BITS else bits // _SHARE):
+    if saved < (_SAVED_BITS if bits <= FACTOR_BITS else bits // _SHARE):
         return x
     return builder.cast_to(x, frac, lowest, lowest + (1 << bits) - 1, Rounding.TRN, Overflow.SAT)
 
