@@ -190,7 +190,7 @@ def _sought(tool: Tool) -> FoundTool:
     return absent(tool.name, tool.commands[0], error)
 
 
-def survey(tools: Sequence[Tool] = TOOLS) -> list[ToolStatus]:
+def survey(tools: Sequence[Tool]) -> list[ToolStatus]:
     """Every tool with its version and place, or with what is missing and how to install it."""
     statuses = []
     for tool in tools:

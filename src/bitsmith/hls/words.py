@@ -15,7 +15,7 @@ _WORD = (1 << 64) - 1
 
 
 def given_weights(
-    ports: Sequence[Port], values: Mapping[tuple[str, str], Ints], batch: int, loads: Iterable[int] = ()
+    ports: Sequence[Port], values: Mapping[tuple[str, str], Ints], batch: int, loads: Iterable[int]
 ) -> tuple[list[TensorType], list[Raws]]:
     """The types and raw values (batch, elements) of those of ``ports`` through which weights come, ``values`` by layer and name.
 

@@ -108,7 +108,7 @@ def _merged(call: Call) -> Value:
         offset = None if bias is None else bias.moved(columns)
         build = call.build.within(f"{name}_product")
         parts.append(affine_product(build, "...ij,jk->...ik", call.tensor(0), whole.moved(columns), offset))
-    return _by_runtime(call, parts, mask=3, added=5, past=(4, 6))
+    return _by_runtime(call, parts, mask=3, past=(4, 6))
 
 
 def _of_three(call: Call) -> Value:
@@ -120,10 +120,10 @@ def _of_three(call: Call) -> Value:
         offsets = split(call.build, call.tensor(3), 0, [x.dims[-1] for x in parts])
         names = ("query_sum", "key_sum", "value_sum")
         parts = [add(call.build.within(name), *pair) for name, *pair in zip(names, parts, offsets, strict=True)]
-    return _by_runtime(call, parts, mask=4, added=5, past=(6, 7, 8, 9))
+    return _by_runtime(call, parts, mask=4, past=(6, 7, 8, 9))
 
 
-def _by_runtime(call: Call, parts: Sequence[Value], mask: int, added: int, past: Sequence[int]) -> Value:
+def _by_runtime(call: Call, parts: Sequence[Value], mask: int, past: Sequence[int]) -> Value:
     """Attention with what masks it as onnxruntime's operators say: lengths, truth values, and numbers to be added."""
     attributes, heads = call.attributes, (call.attributes.integer("num_heads"),) * 3
     causal = attributes.flag("unidirectional", False)
@@ -131,7 +131,7 @@ def _by_runtime(call: Call, parts: Sequence[Value], mask: int, added: int, past:
         raise attributes.wrong("mask_filter_value", f"{_LEAST:g} or less, which leaves keys out")
     if any(call.operand(number) is not None for number in past) or attributes.flag("do_rotary", False):
         raise UnsupportedError("states of the past, or rotated places", accepted="whole sequences without them")
-    masks = [] if call.operand(added) is None else [call.tensor(added)]
+    masks = [] if call.operand(5) is None else [call.tensor(5)]
     if call.operand(mask) is not None:
         kept, keys = call.tensor(mask), parts[1].dims[-2]
         if kept.dims == (1,):  # the length

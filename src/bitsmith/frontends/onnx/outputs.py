@@ -48,7 +48,7 @@ class _UnknownOperatorError(NotComparedError):
     """An operator that onnxruntime does not have."""
 
 
-def onnx_outputs(model: OnnxModel, inputs: Sequence[Numbers], layers: Layers | None = None) -> FrameworkRun:
+def onnx_outputs(model: OnnxModel, inputs: Sequence[Numbers], layers: Layers | None) -> FrameworkRun:
     """Outputs of a file or a live model; ``layers`` may have functions that compute its operators.
 
     Raises:

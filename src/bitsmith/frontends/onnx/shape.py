@@ -20,9 +20,10 @@ from bitsmith.layers.shape import Reshape
 _MAX_CLASSES = 1 << 20
 
 
-def _lists(call: Call, number: int, what: str) -> list[tuple[int, ...]]:
-    """Constant integers for each of the batch's sizes."""
-    found = call.constant(number, what)
+def _shapes(call: Call) -> list[Shape]:
+    """The constant shape that operand 1 is, for each of the batch's sizes."""
+    what = "the shape"
+    found = call.constant(1, what)
     return [integers(array, what) for array in (found.at * len(call.build.counts) if found.fixed else found.at)]
 
 
@@ -37,7 +38,7 @@ def _viewed(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
 def _reshape(call: Call) -> Value:
     x, allow_zero = call.tensor(0), call.attributes.flag("allowzero", False)
     shapes = []
-    for sizes, wanted in zip(call.build.sizes(x), _lists(call, 1, "the shape"), strict=True):
+    for sizes, wanted in zip(call.build.sizes(x), _shapes(call), strict=True):
         copied = {k: size for k, size in enumerate(sizes) if not allow_zero}
         target = [copied.get(k, 0) if size == 0 else size for k, size in enumerate(wanted)]
         shapes.append(shape.completed(target, math.prod(sizes)))
@@ -196,7 +197,7 @@ SHAPES: dict[str, Translation] = {
     ),
     "Gather": Translation(_gather, "Slice, Gather or Embedding, and Reshape"),
     "OneHot": Translation(_one_hot, "OneHot"),
-    "Expand": function(shape.expand, "Broadcast", lambda call: _lists(call, 1, "the shape")),
+    "Expand": function(shape.expand, "Broadcast", _shapes),
     "Tile": Translation(_tile, "Gather"),
     "Shape": Translation(_shape, "a constant"),
     "Size": Translation(_size, "a constant"),

@@ -109,7 +109,7 @@ def swish(build: Builder, x: Value, alpha: float = 1.0) -> Value:
     return multiply(build, x, build.emit(Activation("sigmoid"), scaled, suffix="sigmoid"))
 
 
-def logit(build: Builder, x: Value, least: float | None = None) -> Value:
+def logit(build: Builder, x: Value, least: float | None) -> Value:
     """``log(x / (1 - x))``, of ``x`` clipped to ``least..1 - least`` if that is given."""
     x = x if least is None else clip(build.within("clipped"), x, least, 1.0 - least)
     rest = subtract(build.within("rest"), ONE, x)

@@ -86,7 +86,7 @@ def _is_input(build: Builder, x: Value) -> bool:
     return node is not None and isinstance(node.layer, Input)
 
 
-def _within_sample(x: Value, values: Floats, *, steps: int = 0) -> Floats:
+def _within_sample(x: Value, values: Floats, *, steps: int) -> Floats:
     """Numbers that broadcast to the model's axes, as they do to one sample; the last axes, ``steps`` of them, are others."""
     ahead = values.shape[: values.ndim - steps]
     if all(size == 1 for size in ahead):
