@@ -13,7 +13,6 @@ from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
-from bitsmith.mapping.folding import product_luts
 from bitsmith.mapping.formats import cast_by_channel, common_cast
 from bitsmith.mapping.parameters import viewed_parameter
 
@@ -210,22 +209,6 @@ def _viewed_constant(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ..
     raw, frac = (np.broadcast_to(objects(part), shape).reshape(stream.shape) for part in (node.op.raw, node.op.frac))
     const = ops.Const(objects(raw), frac.astype(np.int64))
     return builder.constant_tokens(const, infer(const, []), len(stream.grid), stream.grid)
-
-
-def area_of_elements(builder: DataflowBuilder, node: Node) -> float:
-    """Look-up tables per element of all multiplications by constants of their own that follow ``node`` element by element."""
-    area, seen, left = 0.0, {id(node)}, [node]
-    while left:
-        taken = left.pop()
-        for reader in builder.readers[id(taken)]:
-            if id(reader) in seen or not isinstance(reader.op, ops.Elementwise) or reader.type.shape != node.type.shape:
-                continue
-            seen.add(id(reader))
-            left.append(reader)
-            others = [builder.program.nodes[arg].type for arg in reader.args if builder.is_constant(NodeId(arg))]
-            if isinstance(reader.op, ops.Mul) and others and others[0].size > 1:
-                area += product_luts(taken.type.max_width, others[0].max_width)
-    return area
 
 
 def _on_tokens(op: ops.Elementwise, axes: int, rank: int) -> ops.Elementwise | None:

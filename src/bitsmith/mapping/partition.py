@@ -20,7 +20,6 @@ from bitsmith.dataflow.tokens import Stream, regrouped, union_type
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
@@ -94,12 +93,12 @@ def _scan(builder: DataflowBuilder, op: ops.Scan, node: Node) -> StepId:
     return builder.add(Scan(op.body, op.states, steps, op.kept), tuple(args), Stream((steps,), result))
 
 
-def _input(builder: DataflowBuilder, op: ops.Input, kind: TensorType) -> StepId:
+def _input(builder: DataflowBuilder, op: ops.Input, node: Node) -> StepId:
     axes = 0 if builder.directives.parallel else max(len(op.shape) - 1, 0)
-    grid, token = op.shape[:axes], union_type(kind, axes)
+    grid, token = op.shape[:axes], union_type(node.type, axes)
     number = builder.directives.parallelism(builder.layer, grid)
     if number == 1:
-        return builder.add(Source(op.name), (), Stream(grid, token))
+        return multiplied_in_parts(builder, node, builder.add(Source(op.name), (), Stream(grid, token)))
     several = Stream((math.prod(grid) // number,), regrouped(token, (number, *token.shape)))
     return builder.with_native_form(builder.add(Source(op.name), (), several), grid, token.shape)
 
@@ -113,7 +112,7 @@ def _placed(builder: DataflowBuilder, node: Node) -> StepId:
         return elementwise(builder, op, node)
     match op:
         case ops.Input():
-            return _input(builder, op, node.type)
+            return _input(builder, op, node)
         case ops.Parameter():
             return whole_parameter(builder, op, node)
         case ops.Linear():

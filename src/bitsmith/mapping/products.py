@@ -13,18 +13,16 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
 from bitsmith.ir.scaling import machine_weights, raised
 from bitsmith.ir.types import IntArray, TensorType, objects
+from bitsmith.mapping.areas import size_of_parts
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
-from bitsmith.mapping.elementwise import area_of_elements
 from bitsmith.mapping.folding import (
     Factor,
     Folding,
     LoadedMatrix,
     Matrix,
     MultiplierStyle,
-    area_of_regrouping,
     choose_folding,
     choose_folding_of_tokens,
-    divisors,
     matrix_shape,
     weights_of,
 )
@@ -227,12 +225,9 @@ def _in_turn(builder: DataflowBuilder, results: StepId, node: Node) -> StepId:
     kind, stream = builder.steps[results].kind, builder.stream(results)
     if not isinstance(kind, FoldedProduct):
         return results
-    have, bits = stream.token.size, node.type.max_width
-    size = next(size for size in divisors(have) if size * kind.steps >= have)
-    saved = (have - size) * area_of_elements(builder, node)
-    if saved <= 2 * area_of_regrouping(have, size, bits):
-        return results
-    return builder.regroup(results, (*stream.grid, have // size), (size,))
+    have = stream.token.size
+    size = size_of_parts(builder, node, have, kind.steps)
+    return results if size == have else builder.regroup(results, (*stream.grid, have // size), (size,))
 
 
 def _tiled(

@@ -17,6 +17,7 @@ from bitsmith.dataflow.kinds import Reorder, Sweep
 from bitsmith.dataflow.tokens import Grid, Stream, union_type
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
+from bitsmith.mapping.areas import followers, size_of_parts
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, with_zero
 from bitsmith.mapping.folding import (
     Factor,
@@ -275,27 +276,20 @@ def reduced_in_parts(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Nod
 
 
 def multiplied_in_parts(builder: DataflowBuilder, node: Node, step: StepId) -> StepId:
-    """The ``step`` of a reduction, a few channels at a time where these are multiplied next, so that they share multipliers."""
-    stream, cycles = builder.stream(step), builder.directives.reuse_factor(node.layer)
-    if not takes_narrow_tokens(builder, node) or len(stream.token.shape) != 1 or not _is_multiplied(builder, node):
+    """The ``step`` of a node, a few channels at a time where these are multiplied next, so that they share multipliers.
+
+    What has a reader that takes all channels at once, as windows and matrices do, stays as it is.
+    """
+    stream = builder.stream(step)
+    multiplied = [follower for follower in followers(builder, node) if isinstance(follower.op, ops.Mul)]
+    if len(stream.token.shape) != 1 or not all(takes_narrow_tokens(builder, product) for product in multiplied):
         return step
+    if any(isinstance(reader.op, ops.Window | ops.Linear | ops.MatMul) for reader in builder.readers[id(node)]):
+        return step
+    cycles = min((builder.directives.reuse_factor(product.layer) for product in multiplied), default=1)
     channels = stream.token.size
-    size = next(size for size in divisors(channels) if channels // size <= cycles)
+    size = size_of_parts(builder, node, channels, cycles)
     if size == channels:
         return step
     parts = builder.regroup(step, (*stream.grid, channels // size), (size,))
     return builder.with_native_form(parts, stream.grid, stream.token.shape)
-
-
-def _is_multiplied(builder: DataflowBuilder, node: Node) -> bool:
-    """Return True if elements of ``node`` are multiplied by constants, one by one, before anything else needs them all."""
-    left, seen = [node], {id(node)}
-    while left:
-        for reader in builder.readers[id(left.pop())]:
-            if id(reader) in seen or not isinstance(reader.op, ops.Elementwise | ops.Reshape):
-                continue
-            if isinstance(reader.op, ops.Mul) and any(map(builder.is_constant, builder.operands(reader))):
-                return True
-            seen.add(id(reader))
-            left.append(reader)
-    return False
