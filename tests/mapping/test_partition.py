@@ -239,6 +239,21 @@ def test_ops_that_read_tokens_repeated_alike_share_a_process() -> None:
     assert sum(isinstance(process.kind, Reorder) for process in network.processes) == 1
 
 
+def test_functions_of_a_repeated_number_read_its_tokens_repeated_unless_they_are_narrower() -> None:
+    builder, kind = ProgramBuilder(), FixedFormat(True, 5, 3)
+    x, row = builder.input("x", (4, 6, 3), kind), builder.input("row", (6, 3), kind)
+    further = builder.neg(builder.shift(builder.add(row, builder.const(1)), 1))
+    program = builder.program([("y", builder.add(builder.mul(x, row), further))])
+    assert _repeated_bits(assert_same(program, Directives({}, parallel=False))) == [15]
+    narrow = builder.cast(row, FixedFormat(True, 3, 3))
+    program = builder.program([("y", builder.add(x, narrow))])
+    assert _repeated_bits(assert_same(program, Directives({}, parallel=False))) == [9]
+
+
+def _repeated_bits(network: Network) -> list[int]:
+    return [process.results[0].bits for process in network.processes if isinstance(process.kind, Reorder)]
+
+
 @pytest.mark.parametrize(("varying", "size"), [((), 3), ((2,), 3), ((1, 2), 6), ((1,), 6), ((0, 1, 2), 24)])
 def test_formats_that_vary_by_position_are_told_apart_within_as_small_tokens_as_can_be(
     varying: tuple[int, ...], size: int

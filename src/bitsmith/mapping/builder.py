@@ -195,9 +195,8 @@ class DataflowBuilder:
 
         ``grid``: the positions at which it is wanted, if not its own.
         """
-        op = self._const(node)
         kind = self.program.nodes[node].type
-        return self.constant_tokens(op, kind, axes, kind.shape[:axes] if grid is None else grid)
+        return self.constant_tokens(self._const(node), kind, axes, kind.shape[:axes] if grid is None else grid)
 
     def constant_tokens(self, op: ops.Const, kind: TensorType, axes: int, grid: Grid) -> StepId:
         """A constant of type ``kind`` as a token constant or a ROM, for the positions of ``grid``."""
@@ -208,8 +207,7 @@ class DataflowBuilder:
         return self.add(Rom(objects(tokens[source])), (), Stream(grid, token))
 
     def token_constant(self, raw: Ints, frac: Positions) -> StepId:
-        const = ops.Const(raw, frac)
-        return self.add(const, (), Stream((), infer(const, [])))
+        return self.token_op(ops.Const(raw, frac), (), ())
 
     def as_stream(self, node: NodeId, axes: int) -> StepId:
         """A node's value as a stream, even if it is constant."""
@@ -245,6 +243,13 @@ class DataflowBuilder:
 
     def repeated(self, step: StepId, source: Positions, grid: Grid) -> StepId:
         """The tokens ``source`` of a step at the positions of ``grid``: one process for all ops that read them so."""
+        own = self.steps[step]
+        # Functions of one number, with no fewer bits than it has, are computed of it after it is repeated once.
+        moving = [arg for arg in own.args if not isinstance(self.steps[arg].kind, ops.Const)]
+        widens = len(moving) == 1 and own.stream.bits >= self.stream(moving[0]).bits
+        if widens and isinstance(own.kind, ops.Neg | ops.Shift | ops.Cast | ops.Add):
+            args = [self.repeated(arg, source, grid) if arg in moving else arg for arg in own.args]
+            return self.token_op(own.kind, args, grid)
         key = step, grid, source.tobytes()
         if key not in self._repeated:
             self._repeated[key] = self.add(Reorder(source), (step,), Stream(grid, self.stream(step).token))
@@ -320,8 +325,7 @@ def _with_zeros_alike(kind: TensorType, zeros: npt.NDArray[np.bool_]) -> TensorT
     frac, _, _ = kind.full()
     if kind.frac.size == 1 or not bool(np.any(zeros)):
         return kind
-    least = int(frac.min())
-    others = np.where(zeros, least, frac).max(axis=tuple(range(frac.ndim - 1)))
+    others = np.where(zeros, int(frac.min()), frac).max(axis=tuple(range(frac.ndim - 1)))
     alike = np.where(zeros, others, frac)
     return kind if bool(np.array_equal(alike, frac)) else TensorType.of(kind.shape, alike, kind.lo, kind.hi)
 

@@ -71,13 +71,11 @@ def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: N
 def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
     """At the finest grid of native forms that have parts of tokens; None without them, or if positions differ in type."""
     shape, args = node.type.shape, builder.operands(node)
-    single = [arg for arg in args if _is_single(builder, arg, shape)]
-    bound = [
-        arg for arg in args if not builder.is_constant(arg) and not builder.is_parameter(arg) and arg not in single
-    ]  # to one size of tokens
-    if not bound or any(builder.shape(arg) != shape for arg in bound):
-        return None
-    if single and any(builder.grid_axes(arg) != len(shape) - 1 for arg in bound):
+    computed = [arg for arg in args if not builder.is_constant(arg) and not builder.is_parameter(arg)]
+    single = [arg for arg in computed if _is_single(builder.shape(arg), shape)]
+    bound = [arg for arg in computed if arg not in single]  # to one size of tokens
+    axes = [builder.grid_axes(arg) for arg in bound if single]
+    if not bound or any(builder.shape(arg) != shape for arg in bound) or any(each != len(shape) - 1 for each in axes):
         return None
     forms = [builder.made(arg) for arg in bound]
     stream = min(map(builder.stream, forms), key=lambda one: one.token.size)
@@ -106,12 +104,9 @@ def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> Step
     return builder.with_native_form(builder.token_op(on_tokens, operands, stream.grid), grid, shape[len(grid) :])
 
 
-def _is_single(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...]) -> bool:
-    """Return True of an operand with one element for all channels of each position of a result of ``shape``."""
-    own = builder.shape(arg)
-    full = (1,) * (len(shape) - len(own)) + own
-    computed = not builder.is_constant(arg) and not builder.is_parameter(arg)
-    return computed and full != shape and full == (*shape[:-1], 1)
+def _is_single(own: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Return True of operands with one element for all channels of each position of a result of ``shape``."""
+    return shape != (1,) * (len(shape) - len(own)) + own == (*shape[:-1], 1)
 
 
 def _repeated(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...], stream: Stream) -> StepId:
