@@ -1,10 +1,11 @@
 """The reference files of MLPerf Tiny as circuits: int8 TFLite beside the float file at 8 bits, and what others published.
 
-``mlperf_tiny_int8.py FOLDER [--cosim] [--synth] [--samples FOLDER] [--board BOARD] [NAME...]``. FOLDER holds a checkout of
-github.com/mlcommons/tiny, ``--samples`` the folder kws01 of github.com/eembc/energyrunner, of which the accuracy of ds-cnn is
-shown. For each published row, on its part and at its clock: reuse factors with which a frame takes no longer than theirs,
-estimates of both files, and how many times the look-up tables of the int8 file theirs are. ``--cosim``: three whole frames are
-simulated, and any bit or cycle that differs is an error. ``--synth``: cells are those of Yosys.
+``mlperf_tiny_int8.py FOLDER [--cosim] [--synth] [--layers] [--samples FOLDER] [--board BOARD] [NAME...]``. FOLDER holds a
+checkout of github.com/mlcommons/tiny, ``--samples`` the folder kws01 of github.com/eembc/energyrunner, of which the accuracy of
+ds-cnn is shown. For each published row, on its part and at its clock: reuse factors with which a frame takes no longer than
+theirs, estimates of both files, and how many times the look-up tables of the int8 file theirs are. ``--cosim``: three whole
+frames are simulated, and any bit or cycle that differs is an error. ``--synth``: cells are those of Yosys. ``--layers``: of
+each row the shares of both estimates by layer, with the bits of operands and constants of the int8 file's multipliers.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.devices import resolve_part
+from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import paced
 from bitsmith.estimate.needs import missing
+from bitsmith.ir import ops
+from bitsmith.ir.program import Program
 from bitsmith.passes.program import drop_dead
 from bitsmith.report.sections import Resources
 
@@ -43,6 +47,7 @@ PARTS = {
     "Arty A7-100T": "xc7a100tcsg324-1",
 }
 FEW = 3
+KINDS = ("lut", "ff", "dsp")
 
 
 @dataclass(frozen=True)
@@ -86,14 +91,40 @@ def rows(name: str, given: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     for row in (row for row in PUBLISHED[name] if given.board in row.who):
         with tempfile.TemporaryDirectory() as folder:
             model = File(codes).paced(row, folder)
+            program = drop_dead(model.program, keep_probes=False)
             own = cells(model, inputs, cosim=given.cosim, synth=given.synth)
             beside = File(numbers, {"bits": 8, "calibration": calibration}).paced(row, folder).estimate().size
             size = model.estimate().size
+        if given.layers:
+            Console(width=160).print(by_layer(f"{name}, {row.who}", program, size, beside))
         lacking = missing(size, resolve_part(PARTS[row.who.partition(", ")[2]]))
         figures = (f"{number:,}" for number in own)
         luts = f"{beside.lut:,}", f"{size.lut / beside.lut:.2f}"
         yield (name, row.who, *figures, *luts, f"{row.cells[0] / own[0]:.1f}", lacking or "fits")
         yield ("", "published", *(f"{number:,.0f}" for number in row.cells), "", "", "", "")
+
+
+def by_layer(title: str, program: Program, codes: Size, numbers: Size) -> Table:
+    """The cells of both files for each layer of the float one."""
+    layers = sorted({layer.removesuffix("_linear") for layer in numbers.shares}, key=len, reverse=True)
+
+    def of(layer: str) -> str:
+        return next((known for known in layers if layer.startswith(known)), "")
+
+    factors = {of(node.layer): list[str]() for node in program.nodes if of(node.layer)}
+    for node in program.nodes:
+        operands = factors.get(of(node.layer), [])
+        if isinstance(node.op, ops.Mul):
+            operands.append(" x ".join(str(program.nodes[arg].type.max_width) for arg in node.args))
+    table = Table("layer", "multipliers", title=title)
+    for kind in KINDS:
+        for file in ("int8", "8 bits"):
+            table.add_column(f"{kind}, {file}", justify="right")
+    for layer, multipliers in factors.items():
+        sides = [[cells for name, cells in size.shares.items() if of(name) == layer] for size in (codes, numbers)]
+        figures = (f"{sum(getattr(each, kind) for each in side):,.0f}" for kind in KINDS for side in sides)
+        table.add_row(layer, ", ".join(multipliers), *figures)
+    return table
 
 
 def accuracy(given: argparse.Namespace) -> str:
@@ -115,7 +146,7 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", default=list(FILES), metavar="NAME")
     parser.add_argument("--samples", type=Path)
     parser.add_argument("--board", default="", help="rows of this board only")
-    for option in ("cosim", "synth"):
+    for option in ("cosim", "synth", "layers"):
         parser.add_argument(f"--{option}", action="store_true")
     given = parser.parse_intermixed_args()
     warnings.simplefilter("ignore")
