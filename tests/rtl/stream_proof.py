@@ -1,10 +1,11 @@
-"""Bounded proofs of modules of the library, with Yosys and z3."""
+"""Bounded proofs of modules of the library, with Yosys and Bitwuzla or z3."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from bitsmith.errors import ToolFailedError
@@ -13,6 +14,11 @@ from bitsmith.flows.tools import YOSYS, find
 from bitsmith.rtl.library import BEATS_LIBRARY, MEMORY_LIBRARY, STREAM_LIBRARY, WRAPPER_LIBRARY, library
 
 _FORMAL = Path(__file__).parent / "formal"
+_PROGRAMS = (Path(__file__).parent / "solver", Path(sys.executable).parent)
+OF_PARITIES = "z3"
+"""It takes a second for words of many check bits, for which Bitwuzla takes a minute."""
+SOLVER = "bitwuzla" if find_spec("bitwuzla") else "z3"
+"""Where there are registers, Bitwuzla takes seconds where z3 takes minutes or hours."""
 _ENGINE = [name.removeprefix("bitsmith_").removesuffix(".sv") for name in STREAM_LIBRARY if "_engine" in name]
 _PARTS = {
     "fifo": ("fifo", "ram"),
@@ -80,19 +86,19 @@ def model(
     )
 
 
-def counterexample(folder: Path, cycles: int) -> str:
+def counterexample(folder: Path, cycles: int, solver: str = SOLVER) -> str:
     """Which assertion of the model in ``folder`` can fail within ``cycles`` cycles; empty if none can."""
     yosys = find(YOSYS).path
     log = folder / "smtbmc.log"
-    # All cycles in one question without functions, which z3 answers far sooner than one at a time.
+    # All cycles in one question without functions, which solvers answer far sooner than one at a time.
     question = ("--presat", "--unroll", "--noincr", "-t", f"0:{cycles}:{cycles}")
     try:
         run(
             Command(
-                argv=(str(yosys.with_name(f"{yosys.name}-smtbmc")), "-s", "z3", *question, "model.smt2"),
+                argv=(str(yosys.with_name(f"{yosys.name}-smtbmc")), "-s", solver, *question, "model.smt2"),
                 cwd=folder,
                 log=log,
-                env=(("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"),),
+                env=(("PATH", os.pathsep.join((*map(str, _PROGRAMS), os.environ["PATH"]))),),
             )
         )
     except ToolFailedError:

@@ -19,17 +19,19 @@ from bitsmith.rtl.library import STREAM_LIBRARY, library
 from bitsmith.rtl.streams import sweep_parameters
 from tests.rtl.engines import apart, convolution, dense, gathered, outside, parts, proof_parameters
 from tests.rtl.stream_bench import process
-from tests.rtl.stream_proof import counterexample, files, model
+from tests.rtl.stream_proof import OF_PARITIES, SOLVER, counterexample, files, model
 
 pytestmark = pytest.mark.tools
 slow = pytest.mark.slow
 ci = pytest.mark.ci
 
 
-def assert_proved(folder: Path, module: str, parameters: dict[str, int | str], cycles: int) -> None:
+def assert_proved(
+    folder: Path, module: str, parameters: dict[str, int | str], cycles: int, solver: str = SOLVER
+) -> None:
     """No assertion of ``formal_<module>`` can fail."""
     model(folder, module, parameters)
-    assert counterexample(folder, cycles) == ""
+    assert counterexample(folder, cycles, solver) == ""
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_delay(tmp_path: Path, length: int, block: int, check: int) -> None:
     ("width", "check"), [(1, 1), (6, 1), (1, 3), (4, 4), (5, 5), pytest.param(11, 6, marks=ci), (21, 7)]
 )
 def test_decode(tmp_path: Path, width: int, check: int) -> None:
-    assert_proved(tmp_path, "decode", {"WIDTH": width, "CHECK": check}, 2)
+    assert_proved(tmp_path, "decode", {"WIDTH": width, "CHECK": check}, 2, OF_PARITIES)
 
 
 @pytest.mark.parametrize(
