@@ -35,6 +35,7 @@ _PARTS = {
     "single_port_fifo": ("single_port_fifo", "fifo"),
     "axis": ("axis", "axis_fifo"),
     "memory_read": ("memory_read", "axis_fifo"),
+    "memory_write": ("memory_write", "axis_fifo"),
     "from_bytes": ("from_bytes", "fifo"),
     "to_bytes": ("to_bytes", "fifo", "framer"),
 }
