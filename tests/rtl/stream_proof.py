@@ -88,7 +88,11 @@ def model(
 
 
 def counterexample(folder: Path, cycles: int, solver: str = SOLVER) -> str:
-    """Which assertion of the model in ``folder`` can fail within ``cycles`` cycles; empty if none can."""
+    """Which assertion of the model in ``folder`` can fail within ``cycles`` cycles; empty if none can.
+
+    The reset takes one of them, and a clock edge finds what is false in the cycle before it: a result that has to be there
+    by cycle ``BY`` is asked for with ``BY`` + 3.
+    """
     yosys = find(YOSYS).path
     log = folder / "smtbmc.log"
     # All cycles in one question without functions, which solvers answer far sooner than one at a time.

@@ -293,7 +293,7 @@ ENGINES = {
 )
 def test_engine(tmp_path: Path, name: str) -> None:
     parameters, by = proof_parameters(*ENGINES[name])
-    assert_proved(tmp_path, "engine", {**parameters, "CHECK": 1}, by + 2)
+    assert_proved(tmp_path, "engine", {**parameters, "CHECK": 1}, by + 3)
 
 
 @pytest.mark.parametrize(("which", "synchronous"), [([0, 1, 1, 0, 1], 0), ([1, 0, 0], 1)])

@@ -24,7 +24,7 @@ PROOFS = [
     ("axis", {"LATENCY": 3}, 14),
     ("framer", {"TOKENS": 1}, 10),
     pytest.param("framer", {"TOKENS": 3}, 14, marks=ci),
-    pytest.param("from_bytes", {"BYTES": 2, "TOKENS": 2}, 18, marks=ci),
+    pytest.param("from_bytes", {"BYTES": 2, "TOKENS": 2}, 19, marks=ci),
     ("from_bytes", {"BYTES": 1, "TOKENS": 1}, 12),
     ("from_bytes", {"BYTES": 3, "TOKENS": 1}, 18),
     pytest.param("from_bytes", {"BYTES": 1, "TOKENS": 3}, 20, marks=slow),
