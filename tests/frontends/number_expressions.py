@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.layers.network import Network
 
 Numbers = npt.NDArray[Any]
@@ -101,13 +101,13 @@ def drawn(
 
 
 def refusal(read: Callable[[], Network], inputs: Sequence[Numbers], wanted: Numbers, text: str) -> str | None:
-    """Compare what the emulator computes, exactly. Returns why the reader refused the model, None if it did not."""
-    try:
-        network = read()
-    except UnsupportedError as error:
-        return f"{text}: {error}"
+    """Compare what the emulator computes, exactly. Returns why the model is refused, None if it is not."""
     given = [np.asarray(x, dtype=np.float64) for x in inputs]
-    (found,) = Emulator(compile_network(network, given).program).run(given)
+    try:
+        program = compile_network(read(), given).program
+    except (UnsupportedError, RangeError) as error:
+        return f"{text}: {error}"
+    (found,) = Emulator(program).run(given)
     wanted = np.asarray(wanted).astype(np.float64)
     np.testing.assert_array_equal(found.reshape(wanted.shape), wanted, err_msg=text)
     return None

@@ -76,7 +76,7 @@ OPERATORS: list[Operator] = [
     ),
     *(
         Operator("Cast", ["float32"], attributes={"to": _CODES[name]})
-        for name in ("int16", "int32", "bool", "int64")  # which hold all that are drawn
+        for name in ("int8", "uint8", "int16", "int32", "bool", "int64")
     ),
     Operator("Slice", _ALL, others=[np.array([-1]), np.array([-99]), _AXIS, np.array([-1])]),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -121,8 +122,8 @@ TORCH: dict[str, tuple[int, Function]] = {
 
 _CASTS = frozenset({"to int8", "to int16", "to int32", "to bool"})
 _REAL = _CASTS | {"less", "equal", "from 0", "above 100", "floor", "round", "flip", "relu", "argmax"}
-TORCH_REAL = _REAL - {"to int8"} | {"floor of a third", "where", "amax"}
-"""Those that are exact of real numbers, and that a processor defines for all of ours."""
+TORCH_REAL = _REAL | {"to uint8", "floor of a third", "where", "amax"}
+"""Those that are exact of real numbers."""
 
 
 def _of_32_bits(function: Function) -> Function:
@@ -144,18 +145,6 @@ def _keras_divisor(y: Any) -> Any:
 def _alike(number: int, x: Any) -> Any:
     """A number beside ``x``, of its type where that is uint32: on NumPy Keras makes both int32, but not of symbols."""
     return np.asarray(number, x.dtype) if isinstance(x, np.ndarray) and x.dtype == np.uint32 else number
-
-
-def _cast(dtype: str) -> Function:
-    """Real numbers beyond an integer type become the nearest as on XLA, where NumPy, as C, defines nothing."""
-
-    def cast(x: Any) -> Any:
-        if isinstance(x, np.ndarray) and x.dtype.kind == "f" and np.dtype(dtype).kind in "iu":
-            about = np.iinfo(dtype)
-            x = np.clip(np.trunc(x.astype(np.float64)), about.min, about.max)
-        return ops.cast(x, dtype)
-
-    return cast
 
 
 _KERAS_PAIRS: dict[str, Function] = {
@@ -219,6 +208,6 @@ KERAS: dict[str, tuple[int, Function]] = {
     "square by power": (1, lambda x: x**2),
     "cube": (1, lambda x: ops.power(x, 3)),
     "flip": (1, lambda x: ops.flip(x, 1)),
-    **{f"to {dtype}": (1, _cast(dtype)) for dtype in KERAS_TYPES},
+    **{f"to {dtype}": (1, partial(ops.cast, dtype=dtype)) for dtype in KERAS_TYPES},
 }
 KERAS_REAL = _REAL | {"to uint8", "floor of a third", "max"}

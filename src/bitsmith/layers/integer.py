@@ -23,10 +23,14 @@ from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wrap(Unary):
-    """Integers in so many ``bits``, ``signed`` ones as two's complement: of others the upper bits are lost."""
+    """Integers in so many ``bits``, ``signed`` ones as two's complement: of others the upper bits are lost.
+
+    An operand that may leave the limits of ``defined`` is an error: frameworks make different integers of such numbers.
+    """
 
     bits: int
     signed: bool
+    defined: tuple[int, int] | None
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
     jumps: ClassVar[bool] = True
@@ -36,6 +40,14 @@ class Wrap(Unary):
         return np.asarray(np.mod(np.floor(inputs[0]) - least, 2.0**self.bits) + least, dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        least, greatest = inputs[0].type.real_range()
+        if self.defined is not None and not self.defined[0] <= least <= greatest <= self.defined[1]:
+            kind = f"{'' if self.signed else 'u'}int{self.bits}"
+            raise RangeError(
+                f"a cast of {least:g}..{greatest:g} to {kind}, of which versions of frameworks make different integers",
+                accepted=f"numbers within {self.defined[0]}..{self.defined[1]}",
+                remedy="clip them in the model, or give the layer in front a `result` precision within these limits",
+            )
         fmt = FixedFormat(self.signed, self.bits, 0, Rounding.TRN, Overflow.WRAP)
         return lowering.cast("result", lowering.builder.cast(inputs[0], fmt))
 
@@ -170,6 +182,6 @@ _INTEGERS = FixedFormat(True, 5, 0, Rounding.RND, Overflow.SAT)
 
 EXAMPLES = (
     Example(Bitwise(Bits.XOR), ((2, 3), (2, 3)), _INTEGERS),
-    Example(Wrap(3, signed=True), ((3,),), _INTEGERS),
+    Example(Wrap(3, signed=True, defined=None), ((3,),), _INTEGERS),
     Example(WholeQuotient(Whole.FLOOR), ((2, 3), (2, 3))),
 )

@@ -13,6 +13,7 @@ from bitsmith.frontends.files.json import integer, shown
 from bitsmith.frontends.keras.call import LayerCall, Translation, configured
 from bitsmith.frontends.keras.weights import snake_case
 from bitsmith.frontends.ops import arithmetic, logic
+from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.layers.embedding import OneHot
 from bitsmith.layers.layer import as_weights
@@ -40,8 +41,12 @@ def _kind(call: LayerCall) -> Kind:
     return kind
 
 
+def _cast(call: LayerCall) -> Value:
+    return logic.cast(call.build, call.x, _kind(call), Beyond.UNDEFINED)
+
+
 def _as_tensor(call: LayerCall) -> Value:
-    return call.x if call.config.get("dtype") is None else logic.cast(call.build, call.x, _kind(call))
+    return call.x if call.config.get("dtype") is None else _cast(call)
 
 
 def _alike(number: float | None) -> Translation:
@@ -82,7 +87,7 @@ ARITHMETIC: dict[str, Translation] = {
     **dict.fromkeys(("RightShift", "BitwiseRightShift"), operation("right_shift")),
     "Clip": operation("clip", low=("x_min", None), high=("x_max", None)),
     "Round": configured(arithmetic.round_half_to_even, "WholeNumber", integer("decimals", 0)),
-    "Cast": Translation(lambda call: logic.cast(call.build, call.x, _kind(call)), "Identity or WholeNumber"),
+    "Cast": Translation(_cast, "Identity or WholeNumber"),
     "ConvertToTensor": Translation(_as_tensor, "Identity or WholeNumber"),
     "ZerosLike": _alike(0.0),
     "OnesLike": _alike(1.0),

@@ -5,7 +5,7 @@ Physics", Frontiers in Big Data 3 (2021), section 3: the simplified network.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import add, multiply
 from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.functions import FUNCTIONS
-from bitsmith.frontends.ops.logic import cast, compare, where
+from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.frontends.ops.reduction import Reducer
 from bitsmith.frontends.ops.shape import unsqueeze
 from bitsmith.ir.ops import Relation
@@ -89,7 +89,7 @@ class _Vertices:
         weights = self.weights(build, layer)
         gathered = self.gathered(build, layer, weights)
         summed = einsum(build.within("summed"), "bvs->bs", (weights,), scale)
-        there = cast(build.within("counted"), self.there, Kind.REAL)
+        there = replace(self.there, kind=Kind.REAL)
         vertices = einsum(build.within("vertices"), "bvs->bs", (there,), scale)
         y = einsum(build.within("returned"), "bs,bso->bo", (summed, gathered))
         return add(build, y, multiply(build.within("bias"), vertices, layer.bias))

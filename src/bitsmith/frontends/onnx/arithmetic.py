@@ -13,6 +13,7 @@ from bitsmith.frontends.onnx.tensors import dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.contraction import affine_product, einsum
+from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.shape import Identity
@@ -96,11 +97,11 @@ def _cast(call: Call) -> Value:
     """To a type that is named, or that of another operand."""
     call.attributes.ignore("saturate", "round_mode")
     if call.node.operator == "CastLike":
-        return logic.cast(call.build, call.tensor(0), call.required(1).kind)
+        return logic.cast(call.build, call.tensor(0), call.required(1).kind, Beyond.WRAPS)
     x, kind = call.tensor(0), Kind.of(dtype_of(call.attributes.integer("to"), call.attributes.where))
     if x.kind is Kind.INT32 and kind is Kind.REAL:
         return call.build.emit(Identity(), x, kind=kind)  # which _was_integer finds
-    return logic.cast(call.build, x, kind)
+    return logic.cast(call.build, x, kind, Beyond.WRAPS)
 
 
 def _dropout(call: Call) -> tuple[Value, ...]:

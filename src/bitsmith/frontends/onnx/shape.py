@@ -11,6 +11,7 @@ from bitsmith.frontends.onnx.call import Call, Translation, function, integers
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops import logic, selection, shape
+from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.reduction import running_sum
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Shape, as_weights
@@ -125,7 +126,7 @@ def _gather(call: Call) -> Value:
 
 def _one_hot(call: Call) -> Value:
     build, values = call.build, call.array(2, "the values").astype(np.float64)
-    x = logic.cast(build.within("index"), call.tensor(0), Kind.INT64)
+    x = logic.cast(build.within("index"), call.tensor(0), Kind.INT64, Beyond.WRAPS)
     depth = call.number(1, "the depth")
     if not 0.0 < depth < _MAX_CLASSES or values.shape != (2,):
         raise ModelFileError(f"{depth} classes and {values.size} values", where=call.attributes.where)

@@ -1,5 +1,6 @@
 """Comparisons, truth values, choices and changes of type."""
 
+import enum
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,16 @@ from bitsmith.layers.merge import Maximum, Minimum
 from bitsmith.layers.shape import Identity
 
 _LARGEST = float(np.finfo(np.float32).max)
+
+
+class Beyond(enum.Enum):
+    """Ways of a set of operators with real numbers beyond an integer type."""
+
+    WRAPS = "wraps"
+    """Integers of 32 bits lose the upper ones, as on x86; real numbers beyond 32 bits are not defined."""
+    UNDEFINED = "undefined"
+    """Backends or versions differ: some wrap, some take the nearest."""
+
 
 _OF_TRUTHS = {Bits.AND: Minimum(), Bits.OR: Maximum(), Bits.XOR: Comparison(Relation.NE)}
 
@@ -121,7 +132,7 @@ def wrapped(build: Builder, kind: Kind, make: Callable[[Builder], Value]) -> Val
     if not kind.wraps:
         return make(build)
     y = make(build.within("exact"))
-    return replace(build.emit(Wrap(kind.bits, kind.signed), y, kind=kind), batch=y.batch)
+    return replace(build.emit(Wrap(kind.bits, kind.signed, None), y, kind=kind), batch=y.batch)
 
 
 def where(build: Builder, condition: Value, x: Value, y: Value) -> Value:
@@ -141,18 +152,20 @@ def _covers(x: Value, *others: Value) -> bool:
     return all(broadcasts(other.sizes(1), x.sizes(1)) for other in others)
 
 
-def cast(build: Builder, x: Value, kind: Kind) -> Value:
+def cast(build: Builder, x: Value, kind: Kind, beyond: Beyond) -> Value:
     """``x`` as another kind: fractions are cut off, integers lose their upper bits, and what is not 0 is true.
 
-    A real number beyond integers of 8 or 16 bits, of which frameworks make anything, is the nearest of them.
+    ``beyond`` says what real numbers outside of an integer type become; those outside of int64 are not looked for.
     """
     if kind is Kind.BOOL:
         return truth(build, x)
     if x.kind is Kind.REAL and kind.is_integer:
-        least, greatest = kind.limits if kind.is_small else (-math.inf if kind.signed else 0, math.inf)
-        clips = least > -math.inf
-        y = whole(build.within("whole") if clips else build, x, Whole.TRUNC, kind)
-        return build.emit(clipping(least, greatest), y, kind=kind) if clips else y
+        if kind is Kind.INT64:
+            return whole(build, x, Whole.TRUNC, kind)
+        y, (least, greatest) = whole(build.within("whole"), x, Whole.TRUNC, kind), kind.limits
+        if beyond is Beyond.WRAPS and kind.wraps:
+            least, greatest = min(least, Kind.INT32.limits[0]), max(greatest, Kind.INT32.limits[1])
+        return build.emit(Wrap(kind.bits, kind.signed, (least, greatest)), y, kind=kind)
     if _holds(kind, x.kind) or (kind is Kind.INT32 and _is_input(build, x)):
         return replace(x, kind=kind)
     return wrapped(build, kind, lambda _: x)

@@ -9,6 +9,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.ops import arithmetic, logic
+from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, checked, kind_of, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers
@@ -242,7 +243,7 @@ def _numbers_of_codes(call: Call) -> Value:
 
 
 def _cast(call: Call) -> Value:
-    return logic.cast(call.build, call.value(0), kind_of(call.result))
+    return logic.cast(call.build, call.value(0), kind_of(call.result), Beyond.UNDEFINED)
 
 
 _ADD, _SUBTRACT = (Translation(partial(_sum, layer), f"Quantize and {layer.kind}") for layer in (Add(), Subtract()))

@@ -7,6 +7,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import arithmetic, logic
+from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 from bitsmith.frontends.torch.archive import DTYPES
 from bitsmith.frontends.torch.call import STORAGE, Call, Result, Translation, function, kind_of
@@ -38,7 +39,7 @@ def _comparison(name: str) -> Translation:
     def read(call: Call) -> Result:
         x, y = call.tensor("self"), call.tensor("other")
         if x.kind.wraps and y.kind is Kind.REAL and y.number is not None and y.number.is_integer():
-            y = logic.cast(call.build, replace(y, kind=Kind.INT64), x.kind)
+            y = logic.cast(call.build, replace(y, kind=Kind.INT64), x.kind, Beyond.WRAPS)
         return shared.make(call.build, x, y)
 
     return Translation(read, shared.becomes)
@@ -51,7 +52,7 @@ def as_result(call: Call, x: Value) -> Value:
         return x
     if kind.is_integer and x.kind is Kind.REAL:  # a number that is written out
         x = replace(x, kind=Kind.INT64)
-    return logic.cast(call.build.within("operand"), x, kind)
+    return logic.cast(call.build.within("operand"), x, kind, Beyond.WRAPS)
 
 
 def _sum(sign: float, first: str, second: str, becomes: str) -> Translation:
@@ -105,7 +106,7 @@ def _bound(call: Call, name: str, kind: Kind) -> float | None:
     number = call.number(name)
     if not kind.wraps or not number.is_integer():
         return number
-    return logic.cast(call.build, constant(number, kind=Kind.INT64), kind).number
+    return logic.cast(call.build, constant(number, kind=Kind.INT64), kind, Beyond.WRAPS).number
 
 
 def _cast(call: Call) -> Result:
@@ -119,7 +120,7 @@ def _cast(call: Call) -> Result:
         return x
     if number not in DTYPES:
         raise UnsupportedError(f"numbers of type {number}", accepted="real numbers and integers")
-    return logic.cast(call.build, x, kind_of(number))
+    return logic.cast(call.build, x, kind_of(number), Beyond.WRAPS)
 
 
 def _choice(condition: str, chosen: str, other: str) -> Translation:
@@ -132,7 +133,7 @@ def _choice(condition: str, chosen: str, other: str) -> Translation:
         if kind is Kind.BOOL:
             x, y = (logic.truth(call.build, value, "truth") for value in (x, y))
         elif kind is not None and kind.is_integer and x.constant is not None:  # masked_fill cuts fractions off
-            x = logic.cast(call.build.within("value"), replace(x, kind=Kind.REAL), kind)
+            x = logic.cast(call.build.within("value"), replace(x, kind=Kind.REAL), kind, Beyond.WRAPS)
         return shared.make(call.build, call.tensor(condition), x, y)
 
     return Translation(read, shared.becomes)

@@ -9,6 +9,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, MixedSamplesError, Value
 from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import logic, selection, shape
+from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.torch.call import NOTHING, Call, Result, Translation, function
 
 _OPEN_END = 1 << 62
@@ -62,7 +63,7 @@ def _slice(call: Call) -> Result:
 
 def _written(call: Call, name: str) -> Value:
     """Return the numbers written into a tensor, as numbers of its type."""
-    return logic.cast(call.build.within(name), call.tensor(name), call.tensor().kind)
+    return logic.cast(call.build.within(name), call.tensor(name), call.tensor().kind, Beyond.WRAPS)
 
 
 def _slice_scatter(call: Call) -> Result:

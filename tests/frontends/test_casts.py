@@ -1,0 +1,111 @@
+"""Casts of real numbers to integers: what the framework makes of numbers beyond the type, or an error where versions differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+import torch
+from keras import ops
+from onnx import TensorProto
+from onnx_models import graph, node
+from torch import Tensor, nn
+
+from bitsmith import convert
+from bitsmith.errors import RangeError
+from bitsmith.layers.integer import Wrap
+from bitsmith.model import Model
+
+_X = np.array([[-300.75, -200.5, -129.0, -1.5, -0.75, 0.5, 127.5, 128.5, 255.5, 300.75, 40000.5, -40000.5]], np.float32)
+
+
+def _input(form: str) -> dict[str, object]:
+    return {"LayerName": {"x": {"Precision": {"result": form}}}}
+
+
+_EXACT = _input("fixed<24,18>")
+
+
+class _Cast(nn.Module):
+    def __init__(self, cast: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.cast = cast
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.cast(x)
+
+
+def _converted(model: object, config: object = _EXACT, x: npt.NDArray[np.float32] = _X) -> Model:
+    return convert(model, config=config, calibration=[x], check=False)
+
+
+@pytest.mark.parametrize(
+    "cast",
+    [
+        *(lambda x, dtype=dtype: x.to(dtype) for dtype in (torch.int8, torch.int16, torch.uint16, torch.int32)),
+        *(
+            Tensor.byte,
+            Tensor.char,
+            Tensor.bool,
+            lambda x: x.type(torch.uint8),
+            lambda x: x.to(torch.int8).float() * 0.5,
+        ),
+    ],
+)
+def test_casts_of_pytorch_wrap(cast: Callable[[Tensor], Tensor]) -> None:
+    x = torch.tensor(_X)
+    model = _converted(torch.export.export(_Cast(cast), (x,)))
+    np.testing.assert_array_equal(model.predict(_X), cast(x).numpy().astype(float))
+
+
+@pytest.mark.parametrize("kind", ["INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "BOOL"])
+@pytest.mark.parametrize("like", [False, True])
+def test_casts_of_onnx_wrap(kind: str, like: bool) -> None:
+    model = _onnx(kind, like)
+    (wanted,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": _X})
+    np.testing.assert_array_equal(_converted(model).predict(_X), wanted.astype(float))
+
+
+def _onnx(kind: str, like: bool = False) -> onnx.ModelProto:
+    code = getattr(TensorProto, kind)
+    one = np.ones(1, onnx.helper.tensor_dtype_to_np_dtype(code))
+    cast = node("CastLike", "x c", "y") if like else node("Cast", "x", "y", to=code, saturate=1)
+    return graph([cast], {"x": (1, _X.shape[1])}, "y", {"c": one} if like else {}, opset=19)
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"), [("UINT64", "fixed<24,18>"), ("INT32", "fixed<48,40>"), ("INT8", "fixed<48,40>")]
+)
+def test_what_processors_make_different_numbers_of_is_refused(kind: str, form: str) -> None:
+    with pytest.raises(RangeError, match=f"layer 'y_node': a cast of .* to {kind.lower()}, of which"):
+        _converted(_onnx(kind), _input(form))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint32"])
+def test_casts_of_keras_are_refused_where_backends_differ(dtype: str) -> None:
+    x = keras.Input((_X.shape[1],), name="x")
+    with pytest.raises(RangeError, match=f"to {dtype}, of which versions of frameworks make different integers"):
+        _converted(keras.Model(x, ops.cast(x, dtype)))
+    clipped = keras.Model(x, ops.cast(ops.clip(x, 0, 127), dtype))
+    np.testing.assert_array_equal(_converted(clipped).predict(_X), np.trunc(np.clip(_X, 0, 127)))
+
+
+def test_casts_of_numbers_that_fit_cost_nothing() -> None:
+    x = np.linspace(-31.5, 31.5, 48, dtype=np.float32).reshape(4, 12)
+    narrow = keras.Input((12,))
+    found = _converted(keras.Model(narrow, ops.cast(narrow, "int8")), None, x)
+    np.testing.assert_array_equal(found.predict(x), np.trunc(x))
+    programs = [
+        [type(one.op).__name__ for one in _converted(model, None, x).program.nodes]
+        for model in (keras.Model(narrow, ops.cast(narrow, "int8")), keras.Model(narrow, ops.trunc(narrow)))
+    ]
+    assert programs[0] == programs[1]
+
+
+def test_casts_wrap_in_floating_point_too() -> None:
+    assert Wrap(8, signed=True, defined=(-1, 3)).reference([np.array([127.0, 128.0])]).tolist() == [127.0, -128.0]
