@@ -274,3 +274,28 @@ def test_refused(name: str) -> None:
 def test_saved_files(tmp_path: Path) -> None:
     model = _model(lambda x: ops.std(layers.LayerNormalization()(x), axis=1) + 1.5, (3, 4))
     assert_same(read_keras(save(model, tmp_path / "model.keras")), model)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "bool"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.LayerNormalization,
+        layers.RMSNormalization,
+        lambda: layers.GroupNormalization(groups=2),
+        layers.UnitNormalization,
+        layers.Softmax,
+        lambda: layers.ReLU(negative_slope=0.5),
+        layers.PReLU,
+        lambda: layers.Activation("gelu"),
+        lambda: keras.Sequential([layers.Reshape((4, 1)), layers.AveragePooling1D(2)]),
+        lambda: keras.Sequential([layers.Reshape((2, 2, 1)), layers.UpSampling2D(2, interpolation="bilinear")]),
+        lambda: keras.Sequential([layers.Reshape((2, 2, 1)), layers.Resizing(3, 3)]),
+    ],
+)
+def test_functions_of_integers_which_keras_cuts_off_are_refused(layer: Callable[[], Any], dtype: str) -> None:
+    x = keras.Input((4,), dtype=dtype)
+    cast = keras.Model(x, layer()(ops.cast(x, "float32")))
+    assert len(read_keras(cast).outputs) == 1
+    with pytest.raises(UnsupportedError, match=f"of type {dtype}"):
+        read_keras(keras.Model(x, layer()(x)))

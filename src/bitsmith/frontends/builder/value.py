@@ -312,6 +312,13 @@ def sample_shape(dims: Shape, batch: Batch | None) -> Shape:
     return (*dims[: batch.axis], *dims[batch.axis + 1 :])
 
 
+def real(x: Value) -> Value:
+    """``x``, if it is of real numbers: functions of integers are cut off, wrap or are errors, by layer and backend."""
+    if x.kind is not Kind.REAL:
+        raise UnsupportedError(f"operands of type {x.kind.value}", accepted="floating point", remedy="cast them before")
+    return x
+
+
 def checked_elements(shape: Shape, where: str = "") -> Shape:
     """``shape``, if a tensor of it is of sensible size."""
     if math.prod(shape) > MAX_ELEMENTS or any(size < 0 for size in shape):

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from bitsmith.errors import UnsupportedError, nearest
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.builder.value import Value, constant, real
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.live import PACKAGES
@@ -80,7 +80,7 @@ _LAYERS: dict[str, tuple[str, Callable[[Fields], Layer]]] = {
 
 
 def _layer(read: Callable[[Fields], Layer], becomes: str) -> Translation:
-    return Translation(lambda call: call.build.emit(read(call.config), call.x), becomes)
+    return Translation(lambda call: call.build.emit(read(call.config), real(call.x)), becomes)
 
 
 def along_axis(make: AlongAxis, becomes: str) -> Translation:
@@ -118,7 +118,7 @@ class Activated:
     def of(self, build: Builder, x: Value, axis: int = -1) -> Value:
         """The activation of ``x``, where Keras's last axis is ``axis``."""
         build = replace(build, source="Softmax" if self.name == "softmax" else "Activation")
-        return build.emit(self.function, x) if isinstance(self.function, Layer) else self.function(build, x, axis)
+        return build.emit(self.function, real(x)) if isinstance(self.function, Layer) else self.function(build, x, axis)
 
 
 def quantized_activation(quantizer: Quantization) -> Activated:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value
+from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, real
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -167,7 +167,11 @@ def _global(reduction: Reduction, rank: int) -> Translation:
 
 def _up_sampling(call: LayerCall, x: Value) -> Value:
     sizes = tuple(n * factor for n, factor in zip(x.shape, _per_axis(call, x, "size", 2), strict=False))
-    return call.build.emit(Resize(sizes, _interpolation(call, "nearest")), x)
+    return _sampled(call, x, sizes, _interpolation(call, "nearest"))
+
+
+def _sampled(call: LayerCall, x: Value, sizes: Shape, way: Interpolation) -> Value:
+    return call.build.emit(Resize(sizes, way), x if way is Interpolation.NEAREST else real(x))
 
 
 def _interpolation(call: LayerCall, default: str) -> Interpolation:
@@ -189,7 +193,7 @@ def _resized(call: LayerCall, x: Value, sizes: Shape) -> Value:
     if call.config.flag("antialias", False) and interpolation is Interpolation.LINEAR and shrinks:
         found = "antialias on an image that becomes smaller"
         raise UnsupportedError(found, accepted="antialias=False", remedy="use AveragePooling2D")
-    return call.build.emit(Resize(sizes, interpolation), x)
+    return _sampled(call, x, sizes, interpolation)
 
 
 def _proportioned(call: LayerCall, x: Value, sizes: Shape) -> Value:
@@ -203,7 +207,7 @@ def _center_crop(call: LayerCall, x: Value, sizes: Shape) -> Value:
     """The middle of an image; one that is too small is resized in its proportions."""
     if min(sizes) < 1 or all(n >= size for n, size in zip(x.shape, sizes, strict=False)):
         return _center(call, x, sizes)
-    return call.build.emit(Resize(sizes, Interpolation.LINEAR), _proportioned(call, x, sizes))
+    return _sampled(call, _proportioned(call, x, sizes), sizes, Interpolation.LINEAR)
 
 
 def _center(call: LayerCall, x: Value, sizes: Shape, suffix: str = "") -> Value:
@@ -249,13 +253,13 @@ def _pad(call: LayerCall) -> Value:
 _RESIZE = "Resize (after Crop for crop_to_aspect_ratio)"
 _POOLS: dict[str, tuple[Inside, str]] = {
     "Max": (lambda call, x: spatial.max_pool(call.build, x, _taps(call, x, "pool_size")), "MaxPool"),
-    "Average": (lambda call, x: spatial.average_pool(call.build, x, _taps(call, x, "pool_size")), "AveragePool"),
+    "Average": (lambda call, x: spatial.average_pool(call.build, real(x), _taps(call, x, "pool_size")), "AveragePool"),
     "AdaptiveMax": (
         lambda call, x: spatial.adaptive_max_pool(call.build, x, _per_axis(call, x, "output_size")),
         "Reduce or AdaptiveMaxPool",
     ),
     "AdaptiveAverage": (
-        lambda call, x: spatial.adaptive_average_pool(call.build, x, _per_axis(call, x, "output_size")),
+        lambda call, x: spatial.adaptive_average_pool(call.build, real(x), _per_axis(call, x, "output_size")),
         "Reduce or AdaptiveAveragePool",
     ),
 }

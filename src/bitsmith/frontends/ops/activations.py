@@ -6,7 +6,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
+from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant, real
 from bitsmith.frontends.ops.arithmetic import clip, divide, maximum, minimum, multiply, subtract
 from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.frontends.ops.selection import part
@@ -40,7 +40,7 @@ def prelu(build: Builder, x: Value, slopes: Value) -> Value:
     aligned, factors = build.aligned(x, slopes)
     if factors.constant is None or aligned.batch != x.batch:
         raise UnsupportedError("slopes of more axes than the tensor", accepted="slopes that broadcast to it")
-    return build.emit(PReLU(factors.constant), aligned)
+    return build.emit(PReLU(factors.constant), real(aligned))
 
 
 def threshold(build: Builder, x: Value, bound: float, value: float) -> Value:
@@ -167,13 +167,13 @@ def softmax(build: Builder, x: Value, dim: int, *kept: Value) -> Value:
         else:
             mask = mask * truth.constant
     layer = Softmax(axis - len(x.shape), None if bool(np.all(mask)) else as_weights(mask))
-    return build.emit(layer, x, *computed)
+    return build.emit(layer, real(x), *computed)
 
 
 def log_softmax(build: Builder, x: Value, dim: int) -> Value:
     """``x - log(sum(exp(x)))``."""
     layer = Reduce(Reduction.LOG_SUM_EXP, (x.axis(dim),), keepdims=True)
-    return subtract(build, x, build.emit(layer, x, suffix="log_sum_exp"))
+    return subtract(build, x, build.emit(layer, real(x), suffix="log_sum_exp"))
 
 
 def hard_max(build: Builder, x: Value, dim: int) -> Value:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value, checked_elements, constant
+from bitsmith.frontends.builder.value import Value, checked_elements, constant, real
 from bitsmith.frontends.ops.arithmetic import clip, divide, multiply
 from bitsmith.frontends.ops.contraction import contracted
 from bitsmith.frontends.ops.reduction import REDUCERS
@@ -51,29 +51,29 @@ def batch(build: Builder, x: Value, dim: int, mean: Floats, variance: Floats, pa
 def over_axes(build: Builder, x: Value, dims: Sequence[int], parameters: Parameters, *, centered: bool = True) -> Value:
     """Layer normalization over ``dims``; without ``centered`` the mean is not subtracted, and beta does not count."""
     axes, beta = tuple(x.axis(dim) for dim in dims), parameters.beta if centered else as_weights(0.0)
-    return build.emit(LayerNormalization(axes, parameters.gamma, beta, _checked(parameters.epsilon), centered), x)
+    return build.emit(LayerNormalization(axes, parameters.gamma, beta, _checked(parameters.epsilon), centered), real(x))
 
 
 def root_mean_square(build: Builder, x: Value, dims: Sequence[int], gamma: Floats, epsilon: float) -> Value:
     """``x / sqrt(mean(x**2) + epsilon) * gamma``, the mean over ``dims``."""
-    return build.emit(RMSNormalization(tuple(x.axis(dim) for dim in dims), gamma, _checked(epsilon)), x)
+    return build.emit(RMSNormalization(tuple(x.axis(dim) for dim in dims), gamma, _checked(epsilon)), real(x))
 
 
 def groups(build: Builder, x: Value, number: int, dim: int, parameters: Parameters) -> Value:
     """Layer normalization within each of ``number`` equal groups along an axis; the samples are along the first one."""
     axis = x.axis(dim) - (len(x.shape) - len(x.item))
     layer = GroupNormalization(number, axis, parameters.gamma, parameters.beta, _checked(parameters.epsilon))
-    return build.each(layer, x)
+    return build.each(layer, real(x))
 
 
 def unit(build: Builder, x: Value, dims: Sequence[int], order: int = 2, epsilon: float = _LEAST) -> Value:
     """``x`` over its norm along ``dims``, which counts as at least epsilon."""
     if order == 1:
-        total = REDUCERS["l1"].of(build.within("norm"), x, dims, keepdims=True)
+        total = REDUCERS["l1"].of(build.within("norm"), real(x), dims, keepdims=True)
         return divide(build, x, clip(build.within("bounded_norm"), total, epsilon) if epsilon > _LEAST else total)
     if order != 2:
         raise UnsupportedError(f"vectors of length 1 in the norm {order}", accepted="order 1, order 2")
-    return build.emit(UnitNormalization(tuple(x.axis(dim) for dim in dims), _checked(epsilon)), x)
+    return build.emit(UnitNormalization(tuple(x.axis(dim) for dim in dims), _checked(epsilon)), real(x))
 
 
 def around(build: Builder, x: Value, dim: int, size: int, alpha: float, beta: float, bias: float) -> Value:
