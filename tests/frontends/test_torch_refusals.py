@@ -248,3 +248,36 @@ def test_an_example_that_is_a_dictionary() -> None:
 def test_a_cache_among_the_results_is_told_with_what_to_set() -> None:
     told = "Found <class 'transformers.cache_utils.DynamicCache'> in output, which is not a known type."
     assert _reason(told) == ("a cache of earlier words among its results", "set model.config.use_cache = False")
+
+
+class Padded(nn.Module):
+    """An encoder with padding where numbers are negative, given by position or by name."""
+
+    def __init__(self, *, named: bool, mask: Tensor | None = None, **options: bool) -> None:
+        super().__init__()
+        self.named, self.mask = named, mask
+        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 1, **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = x[..., 0] < 0
+        if self.named:
+            return self.encoder(x, mask=self.mask, src_key_padding_mask=padding)
+        return self.encoder(x, self.mask, padding)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("named", [False, True])
+def test_padded_encoders_whose_nested_tensors_follow_gradients_are_refused(named: bool) -> None:
+    module = Padded(named=named).eval()
+    x = torch.cat([torch.ones(2, 3, 4), -torch.ones(2, 2, 4)], 1)
+    with torch.no_grad():
+        nested = module(x)
+    assert float((nested - module(x).detach()).abs().max()) > 0.1
+    said = refusal(module, (5, 4))
+    assert "'encoder'" in said and "encoder.use_nested_tensor = False" in said
+    module.encoder.use_nested_tensor = False
+    for other in (module, Padded(named=named, enable_nested_tensor=False), Padded(named=named, mask=torch.zeros(5, 5))):
+        assert read_torch(other.eval(), input_shape=(5, 4)).outputs
+    with torch.no_grad():
+        plain = module(x)
+    torch.testing.assert_close(plain, module(x).detach())

@@ -13,6 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
@@ -100,7 +101,7 @@ def exported(
                 except Exception as raised:
                     error = error or raised
                     continue
-            with shown_quantizers(module, inputs), shown_modules(module, inputs):
+            with shown_quantizers(module, inputs), shown_modules(module, inputs), _refusing_nested(module):
                 for traced in (False, True):
                     try:
                         return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
@@ -134,6 +135,37 @@ def _reason(text: str) -> tuple[str, str]:
         return "a result of torch.return_types, as x.max(1) has", "return a tuple, tuple(x.max(1)), or x.max(1).values"
     first, _, _ = text.partition("\n\n")
     return first[:_SHOWN] + line, ""
+
+
+@contextlib.contextmanager
+def _refusing_nested(module: torch.nn.Module) -> Iterator[None]:
+    """Refuse encoders called with padding that make nested tensors: these have 0 at padded steps, but not with gradients on.
+
+    Raises:
+        UnsupportedError: such a call in the time of the context.
+    """
+    import torch
+
+    padded = list[str]()
+
+    def see(name: str, _: object, args: Sequence[object], named: Mapping[str, object]) -> None:
+        given = dict(zip(("src", "mask", "src_key_padding_mask"), args, strict=False)) | dict(named)
+        padded.extend([name] * (given.get("src_key_padding_mask") is not None and given.get("mask") is None))
+
+    hooks = [
+        part.register_forward_pre_hook(partial(see, name or "module"), with_kwargs=True)
+        for name, part in module.named_modules()
+        if isinstance(part, torch.nn.TransformerEncoder) and part.use_nested_tensor
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for name in padded:
+        found = f"padding in the TransformerEncoder {name!r}, whose padded steps are 0, but not where gradients are on"
+        remedy = f"set {name}.use_nested_tensor = False"
+        raise UnsupportedError(found, accepted="encoders without nested tensors", remedy=remedy)
 
 
 @contextlib.contextmanager
