@@ -96,3 +96,13 @@ def test_two_sizes_make_one(name: str, sizes: tuple[tuple[int, ...], ...], wante
 def test_other_sizes_are_refused_by_name(name: str, sizes: tuple[tuple[int, ...], ...]) -> None:
     with pytest.raises(UnsupportedError, match=f"{name} of the sizes"):
         _computed(name, *sizes)
+
+
+@pytest.mark.parametrize("pad", [(-3, 4, 0, 1), (4, -3, 0, 0), (-1, 2, 4, -3), (-2, -1, 0, 1)])
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "constant"])
+def test_padding_beside_elements_that_are_taken_away(pad: tuple[int, ...], mode: str) -> None:
+    class Padding(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.pad(x, pad, mode=mode)
+
+    assert_same(Padding(), (2, 6, 6))

@@ -92,10 +92,14 @@ def _convolution(call: Call, x: Value, *, transposed: bool = False) -> Value:
 
 def _pad(call: Call) -> Result:
     """A pair for each axis, from the last one on."""
-    x, given, word = call.tensor(), call.integers("pad"), call.text("mode", "constant")
-    if word not in _MODES or len(given) % 2 or len(given) // 2 > x.rank:
-        raise UnsupportedError(f"padding {given} in the mode {shown(word)}", accepted=", ".join(_MODES))
-    pairs = {-1 - place: pair for place, pair in enumerate(zip(given[::2], given[1::2], strict=True))}
+    x, numbers, word = call.tensor(), call.integers("pad"), call.text("mode", "constant")
+    if word not in _MODES or len(numbers) % 2 or len(numbers) // 2 > x.rank:
+        raise UnsupportedError(f"padding {numbers} in the mode {shown(word)}", accepted=", ".join(_MODES))
+    pairs = {-1 - place: pair for place, pair in enumerate(zip(numbers[::2], numbers[1::2], strict=True))}
+    if word == "reflect" and min(numbers, default=0) < 0:  # elements are taken away of what is reflected
+        grown = {dim: (max(before, 0), max(after, 0)) for dim, (before, after) in pairs.items()}
+        x = spatial.pad(call.build.within("reflected"), x, grown, PadMode.REFLECT)
+        pairs = {dim: (min(before, 0), min(after, 0)) for dim, (before, after) in pairs.items()}
     return spatial.pad(call.build, x, pairs, _MODES[word], call.scalar("value", 0.0))
 
 
