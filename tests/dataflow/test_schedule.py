@@ -196,7 +196,7 @@ def test_engines(seed: int) -> None:
 
 @pytest.mark.parametrize("seeds", [range(500, 502), judged(range(502, 530))])
 def test_slices_of_time_give_the_same_schedules(monkeypatch: pytest.MonkeyPatch, seeds: range) -> None:
-    monkeypatch.setattr("bitsmith.dataflow.schedule._PATIENCE", 0)
+    monkeypatch.setattr("bitsmith.dataflow.advance._PATIENCE", 0)
     for seed in seeds:
         found, wanted = schedule(*small(seed)), dense_schedule(*small(seed))
         assert (found, found.frames) == (wanted, wanted.frames)
@@ -275,7 +275,7 @@ def test_fifos_that_are_too_short_are_reported(monkeypatch: pytest.MonkeyPatch) 
     graph = _SequencerGraph(partition(program, Directives({}, parallel=False)), {}, Process.timing)
     assert max(graph.depths(6)) > 1
     for patience in (4, 0):
-        monkeypatch.setattr("bitsmith.dataflow.schedule._PATIENCE", patience)
+        monkeypatch.setattr("bitsmith.dataflow.advance._PATIENCE", patience)
         with pytest.raises(ProgramError, match="locks up"):
             graph.run([1] * len(graph.links), 1, None)
 

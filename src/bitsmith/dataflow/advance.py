@@ -5,13 +5,19 @@ a row of an image at a time, each time with all that comes later and with all ot
 one, only what happens there is raised, until it is settled, and nothing later can change it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.errors import ProgramError
+
+_PATIENCE = 4
+"""Raises of each sequencer, on average, after which the rest is found slice by slice."""
+
+_BITS_ALIKE = 3
+"""Sequences are about equally costly if their numbers of corners have as many bits, in steps of so many."""
 
 _FEW, _MANY = 12, 24
 """Raises of each process in a slice, on average, with which the next slice is longer, and shorter."""
@@ -25,6 +31,38 @@ class Wait:
     actions: Polyline
     other: int
     cycles: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Times that keep all rules, and are the least that do, but for those of sequencers ``held`` back.
+
+    If one comes later, no other comes later by more than that: rules hold for times that are all later by the same.
+    """
+
+    times: Sequence[Polyline]
+    held: frozenset[int]
+    spare: dict[tuple[int, int], bool] = field(default_factory=dict)
+    """By sequencer and wait, whether it never waits so long that this shows."""
+
+    def later(
+        self, number: int, waits: Sequence[Wait], rises: Sequence[int | None], most: int | None
+    ) -> Polyline | None:
+        """The times of a sequencer if they are later by ``most``, as is all that it ever waits for; None if that is not known."""
+        if most is None or number in self.held or all(rises[wait.other] != most for wait in waits):
+            return None
+        if not all(rises[wait.other] == most or self._spares(number, k, wait) for k, wait in enumerate(waits)):
+            return None
+        begun = [wait for wait in waits if wait.first == 0 and rises[wait.other] == most]
+        first = max((self.times[wait.other][wait.actions[0]] + wait.cycles for wait in begun), default=-1)
+        return self.times[number].plus(most) if first == self.times[number][0] else None
+
+    def _spares(self, number: int, place: int, wait: Wait) -> bool:
+        if (number, place) not in self.spare:
+            own, other = self.times[number], self.times[wait.other].of_indices(wait.actions)
+            left = own.part(wait.first, wait.first + len(other)).plus_each(other, -1)
+            self.spare[number, place] = int(left.values.min()) > wait.cycles
+        return self.spare[number, place]
 
 
 @dataclass(slots=True)
@@ -93,6 +131,70 @@ class _Track:
         if self.now is not None:
             self.past = self.now if self.past is None else self.past.followed_by(self.now)
             self.now = None
+
+
+def least_times(
+    least: Sequence[Polyline],
+    gaps: Sequence[int],
+    offsets: Sequence[Polyline | None],
+    waits: Sequence[Sequence[Wait]],
+    changed: Iterable[int],
+    step: int,
+    latest: int,
+    known: Known | None,
+) -> list[Polyline]:
+    """The least times not before ``least`` that keep all rules; of ``changed`` there are those that break one of others.
+
+    They are raised where a rule is broken, until none is. Where that creeps, time goes on in slices, first of ``step`` cycles.
+    All that is not changed is as it is ``known``.
+
+    Raises:
+        ProgramError: the network locks up: something would come after ``latest``.
+    """
+    patience, times = _PATIENCE * len(least), list(least)
+    before = [] if known is None else known.times
+    rises = [new.rise_over(old) for new, old in zip(times, before, strict=False)]
+    moved = (times[k].plus_each(before[k], -1) for k, rise in enumerate(rises) if rise != 0)
+    most = max((int(later.values.max()) for later in moved), default=None)
+    waiting: list[set[int]] = [set() for _ in times]
+    for number, ahead in enumerate(waits):
+        for wait in ahead:
+            waiting[wait.other].add(number)
+    news: dict[int, set[int]] = {}
+    """By sequencer, the others that it waits for and that were raised since it was."""
+    for number in changed:
+        for reader in waiting[number]:
+            news.setdefault(reader, set()).add(number)
+    while news:
+        if patience == 0:
+            return settled(times, gaps, offsets, waits, step, latest)
+        patience -= 1
+        # Cheap ones first: processes that wait for each other in turn settle before what is costly is raised once.
+        # What comes later by the same costs nothing, if it is raised after all that it waits for.
+        number = min(news, key=lambda n: (0 if before else len(times[n].places).bit_length() // _BITS_ALIKE, n))
+        others = news.pop(number)
+        later = None if known is None else known.later(number, waits[number], rises, most)
+        if later is None:
+            ahead = [wait for wait in waits[number] if wait.other in others]
+            later = raised(times, times[number], ahead, gaps[number], offsets[number])
+        if later[-1] > latest:
+            raise ProgramError("a network of processes that locks up", where="schedule")
+        if later != times[number]:
+            times[number] = later
+            if before:
+                rises[number] = later.rise_over(before[number])
+            for reader in waiting[number]:
+                news.setdefault(reader, set()).add(number)
+    return times
+
+
+def raised(
+    times: Sequence[Polyline], own: Polyline, waits: Sequence[Wait], gap: int, offsets: Polyline | None
+) -> Polyline:
+    """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbors, and ``offsets``."""
+    for wait in waits:
+        own = own.raised(wait.first, times[wait.other].of_indices(wait.actions).plus(wait.cycles))
+    return spaced(own, gap, offsets)
 
 
 def settled(

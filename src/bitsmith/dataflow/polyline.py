@@ -84,6 +84,15 @@ class Polyline:
             and np.array_equal(self.values, other.values)
         )
 
+    def rise_over(self, other: Polyline) -> int | None:
+        """By how much each element is greater than that of ``other``, which is as long; None if that differs."""
+        rise = int(self.values[0] - other.values[0])
+        if self is other or (
+            np.array_equal(self.places, other.places) and bool(np.all(self.values - other.values == rise))
+        ):
+            return rise
+        return None
+
     def dense(self) -> Numbers:
         """All elements."""
         if len(self.places) == len(self):
@@ -104,8 +113,9 @@ class Polyline:
         if len(self.places) == len(self):
             return self.values[places]
         if places.ndim and len(places) > len(self.places):
-            ends = places.searchsorted(self.places[1:-1])
-            lengths = np.diff(ends, prepend=0, append=len(places))
+            ends = np.empty(len(self.places), dtype=np.int64)
+            ends[0], ends[1:-1], ends[-1] = 0, places.searchsorted(self.places[1:-1]), len(places)
+            lengths = ends[1:] - ends[:-1]
             start = self.values[:-1] - self.steps * self.places[:-1]
             return np.asarray(start.repeat(lengths) + self.steps.repeat(lengths) * places)
         corner = self.places[1:-1].searchsorted(places, side="right")

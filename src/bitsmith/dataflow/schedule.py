@@ -22,13 +22,12 @@ from itertools import zip_longest
 
 import numpy as np
 
-from bitsmith.dataflow.advance import Wait, settled, spaced
+from bitsmith.dataflow.advance import Known, Wait, least_times, raised
 from bitsmith.dataflow.kinds import Feedback, Source
 from bitsmith.dataflow.links import Link, Moves, indices, round_trips
 from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer
-from bitsmith.errors import ProgramError
 
 _FRAMES = 4
 """Frames that are looked at first, and of a latency those beyond the ones that are under way at once."""
@@ -50,14 +49,8 @@ _MOST_TRIED, _MOST_CORNERS = 12, 1 << 24
 _LEAST_BITS = 256
 """FIFOs that are not worth a trial have fewer."""
 
-_PATIENCE = 4
-"""Raises of each sequencer, on average, after which the rest is found slice by slice."""
-
 _SLICES = 16
 """Slices of the interval, before it is known which length suits the network."""
-
-_BITS_ALIKE = 3
-"""Sequences are about equally costly if their numbers of corners have as many bits, in steps of so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,13 +214,16 @@ class _SequencerGraph:
         free, all_links, frames = [link.constant for link in self.links], range(len(self.links)), _FRAMES
         while True:
             pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.sources}
-            times = self.run(free, frames, pace)
+            waits = self._waits(free, frames)
+            times = self._settled(
+                self._least(frames, pace), waits, range(len(waits)), self._offsets(free, frames), None
+            )
             steady = self._is_steady(times, interval)
             if steady or frames > _MOST_FRAMES:
                 break
             frames *= 2
-        depths, waits = self._places(times, frames, interval if steady else None), self._waits(free, frames)
-        tried: set[int] = set()
+        depths = self._places(times, frames, interval if steady else None)
+        tried, known = set[int](), Known(times, frozenset())
         most = min(_MOST_TRIED, 1 + _MOST_CORNERS // sum(len(at.places) for at in times))
         while len(tried) < most:
             left = [k for k, link in enumerate(self.links) if k not in tried and link.constant is None]
@@ -236,12 +232,13 @@ class _SequencerGraph:
             number = max(left, key=lambda k: self._bits([k], depths))
             tried.add(number)
             for bound in _BOUNDS:
-                later = self._held_back(self.links[number], times, waits, frames, bound)
+                later = self._held_back(self.links[number], known, waits, frames, bound)
                 if not self._is_steady(later, interval, times if steady else ()):
                     continue
                 found = self._places(later, frames, interval, *((times, depths) if steady else ()))
                 if self._bits(all_links, found) < self._bits(all_links, depths):
                     times, depths, steady = later, found, True
+                    known = Known(times, known.held | {self.links[number].writer})
                     break
         chosen = [not link.within or link.constant is not None for link in self.links]
         return [depth if is_chosen else _rounded(depth) for is_chosen, depth in zip(chosen, depths, strict=True)]
@@ -251,13 +248,13 @@ class _SequencerGraph:
         return sum(self.links[k].bits * depths[k] for k in links)
 
     def _held_back(
-        self, link: Link, times: Sequence[Polyline], waits: Sequence[Sequence[Wait]], frames: int, bound: int
+        self, link: Link, known: Known, waits: Sequence[Sequence[Wait]], frames: int, bound: int
     ) -> list[Polyline]:
-        """The times if what fills ``link`` acts only when all but ``bound`` of its tokens are taken as ``times`` has it."""
-        held, wait = list(times), self._waits_for_room(link, frames, bound)
+        """The times if what fills ``link`` acts only when all but ``bound`` of its tokens are taken as ``known`` has it."""
+        times, wait = list(known.times), self._waits_for_room(link, frames, bound)
         if wait is not None:
-            held[link.writer] = _raised(times, times[link.writer], [wait], 1, None)
-        return self._settled(held, waits, [link.writer], [None] * len(held))
+            times[link.writer] = raised(known.times, times[link.writer], [wait], 1, None)
+        return self._settled(times, waits, [link.writer], [None] * len(times), known)
 
     def _is_steady(self, times: Sequence[Polyline], interval: int, before: Sequence[Polyline] = ()) -> bool:
         """Return True if the last two frames are alike, as they are ``before``, where times may be the same."""
@@ -280,9 +277,11 @@ class _SequencerGraph:
 
         Frames like the last one follow every ``interval`` cycles, if that is given.
         """
-        same = {number for number, (old, new) in enumerate(zip(before, times, strict=False)) if old is new}
+        later = [new.rise_over(old) for old, new in zip(before, times, strict=False)]
         return [
-            known[k] if same.issuperset((link.writer, link.reader)) else self._most(link, times, frames, interval)
+            known[k]
+            if later and later[link.writer] is not None and later[link.writer] == later[link.reader]
+            else self._most(link, times, frames, interval)
             for k, link in enumerate(self.links)
         ]
 
@@ -335,50 +334,23 @@ class _SequencerGraph:
         Raises:
             ProgramError: the network locks up.
         """
-        times = [Polyline.line(one.actions * frames, 0, one.gap) for one in self.sequencers]
-        for number, least in (pace or {}).items():
-            times[number] = least
-        return self._settled(times, self._waits(depths, frames), range(len(times)), self._offsets(depths, frames))
+        waits, offsets = self._waits(depths, frames), self._offsets(depths, frames)
+        return self._settled(self._least(frames, pace or {}), waits, range(len(waits)), offsets, None)
+
+    def _least(self, frames: int, pace: Mapping[int, Polyline]) -> list[Polyline]:
+        """The times of all actions that wait for nothing, those of ``pace`` as it has them."""
+        return [pace.get(k, Polyline.line(one.actions * frames, 0, one.gap)) for k, one in enumerate(self.sequencers)]
 
     def _settled(
         self,
         least: Sequence[Polyline],
         waits: Sequence[Sequence[Wait]],
-        raised: Iterable[int],
+        changed: Iterable[int],
         offsets: Sequence[Polyline | None],
+        known: Known | None,
     ) -> list[Polyline]:
-        """The least times not before ``least`` that keep all rules; of ``raised`` there are those that break one of others.
-
-        They are raised where a rule is broken, until none is. Where that creeps, time goes on in slices.
-        """
-        patience = _PATIENCE * len(least)
-        times, latest = list(least), self._latest(least)
-        waiting: list[set[int]] = [set() for _ in times]
-        for number, ahead in enumerate(waits):
-            for wait in ahead:
-                waiting[wait.other].add(number)
-        news: dict[int, set[int]] = {}
-        """By sequencer, the others that it waits for and that were raised since it was."""
-        for number in raised:
-            for reader in waiting[number]:
-                news.setdefault(reader, set()).add(number)
-        while news:
-            if patience == 0:
-                gaps = [sequencer.gap for sequencer in self.sequencers]
-                return settled(times, gaps, offsets, waits, -(-self.slowest // _SLICES), latest)
-            patience -= 1
-            # Cheap ones first: processes that wait for each other in turn settle before what is costly is raised once.
-            number = min(news, key=lambda n: (len(times[n].places).bit_length() // _BITS_ALIKE, n))
-            others = news.pop(number)
-            ahead = [wait for wait in waits[number] if wait.other in others]
-            later = _raised(times, times[number], ahead, self.sequencers[number].gap, offsets[number])
-            if later[-1] > latest:
-                raise ProgramError("a network of processes that locks up", where="schedule")
-            if later != times[number]:
-                times[number] = later
-                for reader in waiting[number]:
-                    news.setdefault(reader, set()).add(number)
-        return times
+        gaps, step = [sequencer.gap for sequencer in self.sequencers], -(-self.slowest // _SLICES)
+        return least_times(least, gaps, offsets, waits, changed, step, self._latest(least), known)
 
     def _latest(self, times: Sequence[Polyline]) -> int:
         """No chain of actions that each occur once, the first at the latest of ``times``, takes longer."""
@@ -429,15 +401,6 @@ def _rounded(depth: int) -> int:
     What waits for the last one to be free would otherwise often wait for what it makes, around a whole network, in turn.
     """
     return 1 << (depth - 1).bit_length()
-
-
-def _raised(
-    times: Sequence[Polyline], own: Polyline, waits: Sequence[Wait], gap: int, offsets: Polyline | None
-) -> Polyline:
-    """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbors, and ``offsets``."""
-    for wait in waits:
-        own = own.raised(wait.first, times[wait.other].of_indices(wait.actions).plus(wait.cycles))
-    return spaced(own, gap, offsets)
 
 
 def _even(actions: int, interval: int, frames: int) -> Polyline:

@@ -93,12 +93,9 @@ Streams: TypeAlias = tuple[Stream, ...]
 
 def period(rows: Ints | Numbers) -> int:
     """The least number of rows of which all are repetitions."""
-    for number in range(1, len(rows) // 2 + 1):
-        if len(rows) % number or not np.array_equal(rows[number], rows[0]):
-            continue  # which most show that are no repetitions
-        if bool(np.all(rows[number:] == rows[:-number])):
-            return number
-    return len(rows)
+    divisors = np.flatnonzero(len(rows) % np.arange(1, len(rows) // 2 + 1) == 0) + 1
+    starting = (number for number in divisors.tolist() if np.array_equal(rows[number], rows[0]))  # which few do
+    return next((number for number in starting if bool(np.all(rows[number:] == rows[:-number]))), len(rows))
 
 
 def union_type(kind: TensorType, axes: int) -> TensorType:
