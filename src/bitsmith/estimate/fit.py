@@ -2,17 +2,17 @@
 
 In: a program, a part, and what its products are made of. Out: the least interval between samples whose circuit is estimated to
 fit, and the reuse factors for it. Method: bisection over the interval for the first with nearly room, and a look at each after
-it. A layer that multiplies at ``k`` positions after one another may take a ``k``-th of the interval for each. Areas hardly grow
-with the interval, since more cycles admit every layout of fewer.
+it; FIFOs take longest to plan, and come last. A layer that multiplies at ``k`` positions after one another may take a ``k``-th of
+the interval for each. Areas hardly grow with the interval, since more cycles admit every layout of fewer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import product
+from itertools import islice, product
 from typing import TypeVar
 
 from bitsmith.devices import Part
@@ -37,6 +37,9 @@ _STEEP = 4
 
 _NEARLY = 1.25
 """Times the room within which needs may rise from one interval to a longer one, as multipliers become of another kind."""
+
+_LOOKED = 3
+"""Intervals that are looked at with their FIFOs before the longest one is: mostly one of them has room."""
 
 _Way = TypeVar("_Way")
 
@@ -122,7 +125,7 @@ def sooner(program: Program, part: Part, directives: Directives, budget_ns: floa
     multiplier blocks, registers or memories. Layers that are adder graphs at the first of these intervals may be so at all.
     """
     paces, share = _Paces.of(program, part, replace(directives, reuse={}, parallel=False)), _routed(part)
-    first = paces.roomy(luts=True, last=_NEARLY)
+    first = paces.roomy()
     for step, way in product(range(first, _step(below)), paces.ways(first)):
         if _has_room(way.laid_out(step, possible=way.nearly).size, part, share):
             found = way.laid_out(step, budget_ns)
@@ -149,7 +152,7 @@ def _routed(part: Part) -> float:
 class _Paces:
     """Layouts of a program by their intervals, in steps of a fraction of an octave from ``least`` to ``most``.
 
-    Rough estimates, without circuits of token functions, are kept.
+    Rough estimates, without circuits of token functions, are kept, and those that lack FIFOs, too, in ``bare``.
     """
 
     program: Program
@@ -159,6 +162,7 @@ class _Paces:
     least: int
     most: int
     rough: dict[int, Fit]
+    bare: dict[int, Fit]
     graphs: tuple[str, ...]
 
     @staticmethod
@@ -167,7 +171,7 @@ class _Paces:
         layers = products_of(program, wanted)
         least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
         most = _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
-        return _Paces(program, part, wanted, layers, least, most, {}, ())
+        return _Paces(program, part, wanted, layers, least, most, {}, {}, ())
 
     def ways(self, step: int) -> tuple[_Paces, ...]:
         """These, and those in which layers of weights stay adder graphs that take no multiplier blocks at a step, or one more."""
@@ -183,7 +187,9 @@ class _Paces:
                 self.wanted, products={**self.wanted.products, **dict.fromkeys(graphs, MultiplierStyle.GRAPHS)}
             )
 
-        return self, *(replace(self, wanted=products(graphs), rough={}, graphs=graphs) for graphs in sets if graphs)
+        return self, *(
+            replace(self, wanted=products(graphs), rough={}, bare={}, graphs=graphs) for graphs in sets if graphs
+        )
 
     def pace(self, part: Part, near: float, best: float) -> float:
         """About the least interval up to ``best`` with room in ``part``, sought from ``near`` on; infinite without one.
@@ -219,10 +225,14 @@ class _Paces:
         """The layout of a step; its estimate is rough without ``budget_ns``, and may lack FIFOs if it is not ``possible``."""
         if budget_ns is None and step in self.rough:
             return self.rough[step]
+        if budget_ns is None and possible is not None and step in self.bare and not possible(self.bare[step].size):
+            return self.bare[step]
         directives = _paced(self.layers, self.wanted, round(2 ** (step / _STEPS_PER_OCTAVE)))
         judged = list[bool]()
 
         def judge(size: Size) -> bool:
+            if budget_ns is None:
+                self.bare[step] = Fit(directives, size, self.graphs, None)
             judged.append(possible is None or possible(size))
             return judged[-1]
 
@@ -240,29 +250,55 @@ class _Paces:
         look-up tables: all layouts after these are looked at. Bisection alone, ``near`` some interval, may miss the first.
         """
 
-        def able(step: int) -> bool:
-            return _has_room(self.laid_out(step, possible=self.nearly).size, self.part, blocks)
+        def possible(size: Size) -> bool:
+            return self.nearly(size) and size.dsp <= blocks * self.part.die.dsps
 
-        low = self.roomy() if near is None else self._first(self.most, near, able)
-        if low is None:
-            return None
-        worth = (self.laid_out(step, budget_ns) for step in range(low, self.most + 1) if able(step))
+        def able(step: int, planned: Possible = possible) -> bool:
+            size = self.laid_out(step, possible=planned).size
+            return _has_room(size, self.part, blocks) if planned is possible or step in self.rough else possible(size)
+
+        if near is None:
+            steps = self._worth(lambda step: able(step, _never), able)
+        else:
+            low = self._first(self.most, near, able)
+            steps = iter(()) if low is None else filter(able, range(low, self.most + 1))
+        worth = (self.laid_out(step, budget_ns, possible) for step in steps)
         return next((found for found in worth if _has_room(found.size, self.part, blocks)), None)
 
-    def roomy(self, *, luts: bool = False, last: float = 1.0) -> int:
-        """The first step with about room for all but multiplier blocks, or for ``luts`` alone; one after the last without it."""
+    def _worth(self, promising: Callable[[int], bool], able: Callable[[int], bool]) -> Iterator[int]:
+        """Steps that may have room: first ones that are ``promising`` without FIFOs, later ones that are ``able`` with them."""
+        if self._lacks(self.most, 1.0, _never):
+            return
+        bare = _first(self.least, self.most, lambda step: not self._lacks(step, _NEARLY, _never))
+        steps = filter(promising, range(bare, self.most + 1))
+        yield from islice(steps, _LOOKED)
+        if (following := next(steps, None)) is None or self._lacks(self.most, 1.0, self.nearly):
+            return
 
-        def room(step: int, share: float, possible: Possible = self.nearly) -> bool:
-            size = self.laid_out(step, possible=possible).size
-            found = (need for need in needs(size, self.part) if not luts or need.label == "LUT")
-            return all(need.share <= share for need in found if need.label != "DSP")
+        def roomy(step: int) -> bool:
+            return not self._lacks(step, _NEARLY, self.nearly)
 
-        if not room(self.most, last, _never):
+        low = _first(*_around(following, following, self.most, roomy), roomy)
+        yield from filter(able, range(low, self.most + 1))
+
+    def _lacks(self, step: int, share: float, possible: Possible) -> bool:
+        """Return True if a layout takes more than so many times what there is, multiplier blocks apart."""
+        size = self.laid_out(step, possible=possible).size
+        return any(need.share > share for need in needs(size, self.part) if need.label != "DSP")
+
+    def roomy(self) -> int:
+        """The first step with nearly room for look-up tables; one after the last without it."""
+
+        def room(step: int, possible: Possible = self.nearly) -> bool:
+            luts = needs(self.laid_out(step, possible=possible).size, self.part)[0]
+            return luts.share <= _NEARLY
+
+        if not room(self.most, _never):
             return self.most + 1
-        low = _first(self.least, self.most, lambda step: room(step, _NEARLY, _never))
-        if room(low, _NEARLY) and (room(low, last) or room(self.most, last)):
+        low = _first(self.least, self.most, lambda step: room(step, _never))
+        if room(low):
             return low
-        return _first(low, self.most, lambda step: room(step, _NEARLY)) if room(self.most, last) else self.most + 1
+        return _first(low, self.most, room) if room(self.most) else self.most + 1
 
 
 def _never(_: Size) -> bool:

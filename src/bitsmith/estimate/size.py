@@ -185,15 +185,16 @@ def estimate_network(
         latency = _PIPELINE if process.kind.logic.program else own_latency(process, family.area.block)
         if latency is not None:
             latencies.setdefault(number, latency)
+    wiring = Wiring(network)
     if possible is not None and sum(stream.tokens for one in network.processes for stream in one.takes) > _MANY:
-        least = _with_fifos(network, family, cores, kept, part, fifos(network, latencies, planned=False))
+        least = _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies, planned=False))
         if not possible(least):
             return least
-    return _with_fifos(network, family, cores, kept, part, fifos(network, latencies))
+    return _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies))
 
 
 def _with_fifos(
-    network: Network,
+    wiring: Wiring,
     family: Family,
     cores: Mapping[int, Pipelined],
     kept: Mapping[int, tuple[int | None, float]],
@@ -201,7 +202,7 @@ def _with_fifos(
     plan: tuple[Sequence[Fifo], int],
 ) -> Size:
     """The size with circuits of token functions, or registers and the longest stage of those ``kept``; FIFOs of a ``plan``."""
-    count, (planned, interval), wiring, within = Count(family), plan, Wiring(network), 0
+    count, (planned, interval), network, within = Count(family), plan, wiring.network, 0
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in planned}
     together = {
         (number, operand): count.together(
@@ -213,7 +214,7 @@ def _with_fifos(
         if depth > REGISTERS
     }
     larger, reads = larger_memories(wiring, planned, part), operands_read(network, cores, together)
-    wiring = wiring_of_circuits(network, cores, depths)
+    wiring = wiring_of_circuits(network, cores, depths) if cores else wiring
     for number, process in enumerate(network.processes):
         before, read = count.cells.plus(count.shares.total, -1.0), reads[number]
         for _ in range(process.kind.positions * process.kind.abreast if isinstance(process.kind, Engine) else 1):
