@@ -187,7 +187,7 @@ def of_model(converted: Model) -> Explanation:
     proposed = (
         None
         if shared is None
-        else Proposal(shared, *planned_cycles(converted.program, shared.directives, converted.target))
+        else Proposal(shared, *planned_cycles(laid_out.program, shared.directives, converted.target))
     )
     return Explanation(layers, (), converted, estimate, proposed, ways)
 

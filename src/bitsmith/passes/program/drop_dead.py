@@ -12,9 +12,11 @@ from bitsmith.passes.program.rewrite import moved
 
 def drop_dead(program: Program, *, keep_probes: bool = True) -> Program:
     """The program without dead nodes. Inputs stay: they are its interface. Probes keep nodes alive, or go too."""
-    if not keep_probes:
+    if not keep_probes and program.probes:
         program = Program(program.nodes, program.outputs)
     wanted = reached(program)
+    if len(wanted) == len(program.nodes) and not any(isinstance(node.op, ops.Scan) for node in program.nodes):
+        return program  # of which layouts may be known
     nodes: list[Node] = []
     place: list[int] = []
     for index, node in enumerate(program.nodes):
