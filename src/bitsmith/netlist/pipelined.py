@@ -26,6 +26,9 @@ from bitsmith.netlist.tabulate_cones import tabulate_cones
 _REMEMBERED = 1 << 15
 """Products of a program whose netlist is kept for the next time; it takes some tens of megabytes at most."""
 
+_MANY = 1 << 10
+"""Those of a program that is one of many: netlists of all of these are kept, of a megabyte at most."""
+
 _LONGEST_NS, _STAGE_STEP_NS = 1e5, 0.01
 """The longest stages that are sought for a latency, and how exactly these are."""
 
@@ -64,7 +67,8 @@ def pipelined(
     Raises:
         CapacityError: exactly so many are too few.
     """
-    make = _remembered if _products(program) <= _REMEMBERED else _made
+    products = _products(program)
+    make = _all_remembered if products <= _MANY else _remembered if products <= _REMEMBERED else _made
     return make(program, delays, budget_ns, blocks, latency)
 
 
@@ -122,3 +126,6 @@ def _long_enough(netlist: Netlist, delays: DelayModel, budget_ns: float, latency
 
 _remembered = lru_cache(maxsize=2)(_made)
 """A circuit that is written has just been estimated."""
+
+_all_remembered = lru_cache(maxsize=128)(_made)
+"""So have the token functions of a network, of which there are many."""
