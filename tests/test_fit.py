@@ -441,10 +441,10 @@ def test_the_command_writes_a_project_that_is_built_and_converted_again(
     assert wrong.exit_code == 1 and "did you mean 'lut'" in wrong.stderr
     missed = CliRunner().invoke(app, [*asked, "--goal", "lut=3", "--goal", "interval=1"])
     assert missed.exit_code == 1 and "instead of 3" in missed.stdout
+    few = CliRunner().invoke(app, [*asked, "--goal", "loss=0.005", "--tries", "3"])
+    assert few.exit_code == 0 and " ".join(few.output.split()).count("held-out samples tell") == 1
 
 
-@pytest.mark.parametrize(
-    ("count", "said"), [(1.0, 1), (7.2, 8), (99, 99), (101, 110), (12_345, 13_000), (12_000, 12_000)]
-)
+@pytest.mark.parametrize(("count", "said"), [(1, 1), (7.2, 8), (99, 99), (101, 110), (12345, 13000), (12000, 12000)])
 def test_numbers_of_samples_are_rounded_up_to_two_figures(count: float, said: int) -> None:
     assert _rounded(count) == said

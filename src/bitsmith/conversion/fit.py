@@ -128,7 +128,10 @@ def fit(
     tree = loaded(config)
     with working("fitting", progress):
         search = Search(held_out, seed, tries, None if resume is None else Path(resume))
-        return fitted(conversion, data, Goal.of(goal), search, tree if isinstance(tree, Mapping) else {})
+        found = fitted(conversion, data, Goal.of(goal), search, tree if isinstance(tree, Mapping) else {})
+    if found.too_few:
+        warn(found.too_few, FewSamplesWarning)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,7 @@ def fitted(
     configuration: Mapping[str, object],
     calls: Callable[[Point], Mapping[str, str]] | None = None,
 ) -> Fitted:
-    """Return the fit of a model that is converted so; raises as :func:`fit`."""
+    """Return the fit of a model that is converted so, whose verdict warns of few samples; raises as :func:`fit`."""
     search.check()
     conversion = _on(conversion, goal)
     data = arrays_of(data)
@@ -184,7 +187,7 @@ def fitted(
             raise
     judge = _Judge(descent, final, held)
     points, chosen, stopped = judge.points()
-    fitted = Fitted(
+    return Fitted(
         *(points, model.network.name, model.target.known_part, held, configuration, calls),
         decided=len({trial.cost for trial in descent.trials}) == 1,
         goal=goal,
@@ -197,9 +200,6 @@ def fitted(
         interrupted=interrupted or stopped,
         converted=partial(_converted, conversion),
     )
-    if fitted.too_few:
-        warn(fitted.too_few, FewSamplesWarning)
-    return fitted
 
 
 def _watched(count: int) -> int:
