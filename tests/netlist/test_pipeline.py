@@ -9,6 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bitsmith.devices.ice40 import ICE40
+from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.program import Program
@@ -322,6 +324,20 @@ def test_a_saturation_and_the_rectifier_after_it_are_one_look_up_table_per_bit()
     assert [k for k in live_words(netlist) if absorbed.inputs[k] and absorbed.sources[k] == (k,)] == [result.word]
     assert absorbed.inputs[result.word] == 4
     assert pipeline(netlist, DELAYS, 0.6).stages == 1
+
+
+def test_a_choice_whose_bits_are_the_result_is_counted() -> None:
+    """Without its place a choice that no other word reads was in no look-up table, and the count of it did not end."""
+    build = ProgramBuilder()
+    x, y = (build.input(name, (1,), FixedFormat(True, 6, 0)) for name in "xy")
+    chosen = build.select(build.compare(y, Relation.LT, build.const(0)), x, build.add(x, y))
+    netlist = netlist_of(build.program([("y", build.cast(chosen, FixedFormat(False, 7, 0, overflow=Overflow.WRAP)))]))
+    (result,) = netlist.results
+    view = netlist.words[result.word].cell
+    assert isinstance(view, View) and isinstance(netlist.words[view.a].cell, Mux)
+    assert absorb(netlist, LUT_INPUTS, sums_choose=False).sources[result.word] == (view.a,)
+    counted = size_of(netlist, pipeline(netlist, DELAYS, 50.0), ICE40)
+    assert counted.lut >= netlist.words[view.a].width
 
 
 def test_a_bit_of_a_choice_is_read_with_what_it_is_made_of() -> None:

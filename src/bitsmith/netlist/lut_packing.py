@@ -5,7 +5,7 @@ top bits and two choices, three words; but every bit of its result is one functi
 The second operand of a sum can be a choice where the tables before the carries have inputs left.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -36,8 +36,8 @@ def absorb(netlist: Netlist, lut_inputs: int, *, sums_choose: bool) -> Absorptio
     ``sums_choose``: whether a sum is such a reader of its second operand.
     """
     leaves: list[Leaves | None] = [_leaves(netlist, index, lut_inputs) for index in range(len(netlist.words))]
-    readers = _readers(netlist, leaves)
     results = {ref.word for ref in netlist.results}
+    readers = _readers(netlist, leaves, results)
     absorbed = [is_wiring(netlist, index) for index in range(len(netlist.words))]
     # Comparisons first: the choices between them then share their leaves.
     for kind in (cells.Comparator, cells.Mux):
@@ -60,14 +60,12 @@ def absorb(netlist: Netlist, lut_inputs: int, *, sums_choose: bool) -> Absorptio
     return Absorption(tuple(sources), tuple(len(own) if own else 0 for own in leaves))
 
 
-def _readers(netlist: Netlist, leaves: Sequence[Leaves | None]) -> Mapping[int, Sequence[int]]:
-    """The readers of each live word; where one reads single bits of a view, it is a reader of what is viewed."""
+def _readers(netlist: Netlist, leaves: Sequence[Leaves | None], results: Set[int]) -> Mapping[int, Sequence[int]]:
+    """The readers of each live word; where one reads single bits of a view that is no result, it reads what is viewed."""
     readers = readers_of(netlist)
     for index, own in readers.items():
-        cell = netlist.words[index].cell
-        if isinstance(cell, cells.View) and all(
-            word != index for one in own for word, _ in leaves[one] or {(index, 0)}
-        ):
+        cell, whole = netlist.words[index].cell, (word for one in own for word, _ in leaves[one] or {(index, 0)})
+        if index not in results and isinstance(cell, cells.View) and index not in whole:
             readers[cell.a] = [reader for reader in readers[cell.a] if reader != index] + own
     return readers
 
