@@ -140,6 +140,15 @@ def test_of_many_networks_none_that_loses_too_much_is_accepted_in_most_draws() -
     assert np.mean(too_much) < 0.16 and np.mean(lucky) > 0.8
 
 
+def test_networks_that_lose_less_on_fitted_samples_are_asked_first() -> None:
+    """Whatever their distance from the float model; the first that may lose too much ends it."""
+    trials = [SimpleNamespace(excess=-k, has_room=True, distance=k, cost=4 + k, key=k) for k in range(4)]
+    judge: Any = SimpleNamespace(
+        descent=SimpleNamespace(trials=trials, limits={}), _held=lambda trial: ((), 0.0, 1.5 - trial.key)
+    )
+    assert [trial.key for trial in _Judge._accepted(judge)] == [3, 2]
+
+
 def test_few_samples_tell_of_networks_whose_weights_follow_from_others(
     model: Path, data: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:

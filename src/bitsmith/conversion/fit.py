@@ -357,12 +357,12 @@ class _Judge:
     def _accepted(self) -> Iterator[Trial]:
         """Networks that lose no more than the goal allows, as far as held-out samples can tell.
 
-        They are asked in an order that fitted samples alone decide, from the most exact network on, and the first that may lose
-        more ends it. So all are good as often as one that is asked alone, however many there are: a fixed sequence of tests.
+        They are asked in the order of what they lose on fitted samples, which alone decide it, and the first that may lose more
+        ends it. So all are good as often as one that is asked alone, however many there are: a fixed sequence of tests.
         """
         able = [trial for trial in self.descent.trials if trial.excess <= 0]
         least = math.inf
-        for trial in sorted(able, key=lambda trial: (not trial.has_room, trial.distance, trial.cost)):
+        for trial in sorted(able, key=lambda trial: (not trial.has_room, trial.excess, trial.distance)):
             if not self.descent.limits and trial.cost > _CHEAPER * least:
                 continue
             least = min(least, trial.cost)
