@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.base.lately import lately
 from bitsmith.ir.types import Ints, TensorType, objects
 
 Grid: TypeAlias = tuple[int, ...]
@@ -91,8 +92,9 @@ Streams: TypeAlias = tuple[Stream, ...]
 """Operands as a process takes them, or its results."""
 
 
+@lately(512)
 def period(rows: Ints | Numbers) -> int:
-    """The least number of rows of which all are repetitions."""
+    """The least number of rows of which all are repetitions; kept of constants, which each look at a network asks for."""
     divisors = np.flatnonzero(len(rows) % np.arange(1, len(rows) // 2 + 1) == 0) + 1
     starting = (number for number in divisors.tolist() if np.array_equal(rows[number], rows[0]))  # which few do
     return next((number for number in starting if bool(np.all(rows[number:] == rows[:-number]))), len(rows))
