@@ -219,7 +219,11 @@ class _Paces:
 
     def nearly(self, size: Size) -> bool:
         """Return True if there is about room for a circuit of ``size``, multiplier blocks apart."""
-        return all(need.share <= _NEARLY for need in needs(size, self.part) if need.label != "DSP")
+        return self._fullest(size) <= _NEARLY
+
+    def _fullest(self, size: Size) -> float:
+        """The greatest share of what there is that a circuit of ``size`` takes, multiplier blocks apart."""
+        return max(need.share for need in needs(size, self.part) if need.label != "DSP")
 
     def laid_out(self, step: int, budget_ns: float | None = None, possible: Possible = None) -> Fit:
         """The layout of a step; its estimate is rough without ``budget_ns``, and may lack FIFOs if it is not ``possible``."""
@@ -283,8 +287,7 @@ class _Paces:
 
     def _lacks(self, step: int, share: float, possible: Possible) -> bool:
         """Return True if a layout takes more than so many times what there is, multiplier blocks apart."""
-        size = self.laid_out(step, possible=possible).size
-        return any(need.share > share for need in needs(size, self.part) if need.label != "DSP")
+        return self._fullest(self.laid_out(step, possible=possible).size) > share
 
     def roomy(self) -> int:
         """The first step with nearly room for look-up tables; one after the last without it."""

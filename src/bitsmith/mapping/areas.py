@@ -79,8 +79,8 @@ def size_of_parts(builder: DataflowBuilder, node: Node, size: int, cycles: int) 
     All of them if there are none, or if sharing them and the ops beside them saves nothing.
     """
     part = next(part for part in divisors(size) if part * cycles >= size)
-    after = list(followers(builder, node))
-    if part == size or not any(isinstance(follower.op, ops.Mul) for follower in after):
+    after = list(followers(builder, node)) if part < size else []
+    if not any(isinstance(follower.op, ops.Mul) for follower in after):
         return size
     saved = 0.0
     for follower in after:
