@@ -11,10 +11,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from expressions import Of
 from keras import ops
 from onnx import TensorProto
 from onnx_models import graph, node
-from torch import Tensor, nn
+from torch import Tensor
 
 from bitsmith import convert
 from bitsmith.errors import RangeError
@@ -29,15 +30,6 @@ def _input(form: str) -> dict[str, object]:
 
 
 _EXACT = _input("fixed<24,18>")
-
-
-class _Cast(nn.Module):
-    def __init__(self, cast: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.cast = cast
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.cast(x)
 
 
 def _converted(model: object, config: object = _EXACT, x: npt.NDArray[np.float32] = _X) -> Model:
@@ -59,7 +51,7 @@ def _converted(model: object, config: object = _EXACT, x: npt.NDArray[np.float32
 )
 def test_casts_of_pytorch_wrap(cast: Callable[[Tensor], Tensor]) -> None:
     x = torch.tensor(_X)
-    model = _converted(torch.export.export(_Cast(cast), (x,)))
+    model = _converted(torch.export.export(Of(cast), (x,)))
     np.testing.assert_array_equal(model.predict(_X), cast(x).numpy().astype(float))
 
 
