@@ -26,6 +26,7 @@ from bitsmith.emulate.batches import read_array
 from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.files.hdf5 import check_heaps
 from bitsmith.frontends.files.json import parse_json
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.read import read_model
 from bitsmith.layers.quantization.quantizer import Quantizer
@@ -35,7 +36,7 @@ from tests.system.examples import MODELS, digits
 
 READERS: dict[str, Callable[[Path], object]] = {
     **{f"m{ending}": read_model for ending in (".keras", ".h5", ".json", ".onnx", ".pt2", ".tflite")},
-    "w.h5": lambda path: read_model(MODELS / "bitsmith_3layer.json", weights=path),
+    "w.h5": lambda path: read_model(MODELS / "bitsmith_3layer.json", ReadOptions(weights=path)),
     "p.yml": converters.convert_from_config,
     "c.json": read_hls_config,
     "x.npy": read_array,

@@ -22,6 +22,7 @@ from bitsmith.config import config_from_network
 from bitsmith.config.building import GRANULARITIES
 from bitsmith.config.precision import parse_precision
 from bitsmith.errors import ConfigError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.framework import KERAS
 from bitsmith.frontends.onnx.framework import ONNX
 from bitsmith.frontends.read import read_model
@@ -167,7 +168,7 @@ CHOICES: dict[str, object] = {
 def test_each_choice_of_a_generated_configuration_reaches_it(made: Callable[[], Made]) -> None:
     """By its name and in its place; alike for all frameworks."""
     configure, _, model, options = made()
-    network = read_model(model, **options)
+    network = read_model(model, ReadOptions(**options))
     shape = {"InputShape": options["input_shape"]} if options else {}
     single = (
         () if made is of_torch else tuple({name: value} for name, value in CHOICES.items())

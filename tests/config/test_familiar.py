@@ -17,6 +17,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.config import resolve
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.read import read_model
 from bitsmith.ir.types import FixedFormat
@@ -163,7 +164,7 @@ def of_layers(layers: list[Config], folder: Path) -> Network:
         },
     }
     (folder / "model.json").write_text(json.dumps(model))
-    return read_keras(folder / "model.json", folder / "model_weights.h5")
+    return read_keras(folder / "model.json", ReadOptions(weights=folder / "model_weights.h5"))
 
 
 def garnet(config: Config, features: int) -> dict[str, np.ndarray]:

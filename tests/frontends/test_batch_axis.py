@@ -14,6 +14,7 @@ from onnx_models import graph, node, typed
 from torch import Tensor, nn
 
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.read import read_model
 from bitsmith.frontends.torch.read import read_torch
@@ -106,7 +107,7 @@ def test_open_sizes_are_those_of_the_input_shape() -> None:
     model = graph([node("Add", "x y", "s"), node("Flatten", "s", "z")], inputs, "z")
     with pytest.raises(UnsupportedError, match=r"give input_shape="):
         read_onnx(model)
-    model_of = read_model(model, input_shape=[(3, 4, 5), (None, 3, 4, 5)])
+    model_of = read_model(model, ReadOptions(input_shape=[(3, 4, 5), (None, 3, 4, 5)]))
     assert model_of.input_shapes() == {"x": (3, 4, 5), "y": (3, 4, 5)}
     assert model_of.shapes()[model_of.outputs[0]] == (60,)
     for shapes, said in (
@@ -115,7 +116,7 @@ def test_open_sizes_are_those_of_the_input_shape() -> None:
         ((3, 4, 5), "1 input shapes for 2 inputs"),
     ):
         with pytest.raises(ConfigError, match=said):
-            read_model(model, input_shape=shapes)
+            read_model(model, ReadOptions(input_shape=shapes))
 
 
 class Moved(nn.Module):
@@ -145,7 +146,7 @@ MOVES: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
 @pytest.mark.parametrize("name", MOVES)
 def test_torch_results_elsewhere(name: str) -> None:
     with pytest.raises(UnsupportedError, match="its batch axis is"):
-        read_torch(Moved(MOVES[name][0]), input_shape=(3, 4))
+        read_torch(Moved(MOVES[name][0]), ReadOptions(input_shape=(3, 4)))
 
 
 @pytest.mark.parametrize("name", MOVES)
@@ -154,7 +155,7 @@ def test_torch_moves_and_back(name: str) -> None:
     move, axis = MOVES[name]
     module = Moved(lambda x: move(x).movedim(axis, 0).reshape(x.shape[0], -1))
     x = torch.arange(-42.0, 42.0).reshape(7, 3, 4)
-    network = read_torch(module, input_shape=(3, 4))
+    network = read_torch(module, ReadOptions(input_shape=(3, 4)))
     found = network.evaluate([x.numpy().astype(np.float64)])[network.outputs[0]]
     np.testing.assert_array_equal(found, module(x).numpy())
 
@@ -181,14 +182,14 @@ def test_torch_expands_constants_by_the_number_of_samples(name: str) -> None:
 
     module = Moved(expanded)
     x = torch.ones(7, 2)
-    network = read_torch(module, input_shape=(2,))
+    network = read_torch(module, ReadOptions(input_shape=(2,)))
     found = network.evaluate([x.numpy().astype(np.float64)])[network.outputs[0]]
     np.testing.assert_array_equal(found, np.broadcast_to(module(x).numpy(), found.shape))
 
 
 def test_states_of_recurrent_layers_are_given_sample_by_sample() -> None:
     module = nn.LSTM(3, 4, num_layers=2, batch_first=True).eval()
-    network = read_torch(module, input_shape=(5, 3))
+    network = read_torch(module, ReadOptions(input_shape=(5, 3)))
     x = torch.randn(6, 5, 3)
     y, (h, c) = module(x)
     found = network.evaluate([x.numpy().astype(np.float64)])

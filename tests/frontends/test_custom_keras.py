@@ -12,6 +12,7 @@ from test_custom_layers import Scaled, X, keras_model, scaled
 from bitsmith import custom
 from bitsmith.custom import Call, Tensor
 from bitsmith.errors import BitsmithError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.layers.dense import Dense
 
@@ -45,7 +46,7 @@ def block(call: Call) -> Tensor:
 
 def _keras_error(model: keras.Model, layers: custom.Layers) -> float:
     x = np.random.default_rng(4).normal(size=(50, 6))
-    network = read_keras(model, layers=layers)
+    network = read_keras(model, ReadOptions(layers=layers))
     return float(np.abs(np.asarray(model(x)) - network.evaluate([x])[network.outputs[0]]).max())
 
 
@@ -54,7 +55,7 @@ def test_a_keras_layer_by_class_and_by_name_live_and_from_a_file(tmp_path: Path)
     assert _keras_error(model, {Scaled: scaled}) < 1e-5
     assert _keras_error(model, {Scaled: scaled, "Dense": _dense}) < 1e-5
     model.save(tmp_path / "model.keras")
-    network = read_keras(tmp_path / "model.keras", layers={"Scaled": scaled})
+    network = read_keras(tmp_path / "model.keras", ReadOptions(layers={"Scaled": scaled}))
     assert [node.name for node in network.nodes if node.source == "Scaled"][:3] == [
         "mine_multiply",
         "mine_tanh",
@@ -75,9 +76,9 @@ def test_a_keras_layer_of_layers() -> None:
     model = keras.Model(inputs, Block(6)(Block(6)(x)))
     assert _keras_error(model, {Block: block, Scaled: scaled}) < 1e-5
     with pytest.raises(UnsupportedError, match="Scaled is not a layer that is known"):
-        read_keras(model, layers={Block: block})
+        read_keras(model, ReadOptions(layers={Block: block}))
     with pytest.raises(BitsmithError, match="no attribute 'other'"):
-        read_keras(model, layers={Block: lambda call: call.apply("other", call.inputs[0])})
+        read_keras(model, ReadOptions(layers={Block: lambda call: call.apply("other", call.inputs[0])}))
 
 
 class Nameless(keras.layers.Layer):  # type: ignore[misc]
@@ -110,6 +111,6 @@ def test_a_keras_layer_on_each_time_step(live: bool, tmp_path: Path) -> None:
 
     model.save(tmp_path / "model.keras")
     layers: custom.Layers = {Scaled: translate} if live else {"Scaled": translate}
-    network = read_keras(model if live else tmp_path / "model.keras", layers=layers)
+    network = read_keras(model if live else tmp_path / "model.keras", ReadOptions(layers=layers))
     wanted = np.maximum(np.asarray(model(X)), 0.01)
     np.testing.assert_allclose(network.evaluate([X])[network.outputs[0]], wanted, atol=1e-5)

@@ -17,6 +17,7 @@ import bitsmith
 from bitsmith import custom
 from bitsmith.custom import Call, Tensor
 from bitsmith.errors import BitsmithError, ConfigError, FidelityError, FidelityWarning, ProjectError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
@@ -51,7 +52,7 @@ def _onnx(outputs: int = 1, **attributes: object) -> onnx.ModelProto:
 
 
 def _evaluated(translate: custom.Translate) -> Floats:
-    network = read_onnx(_onnx(), layers={"my.ops::Mine": translate})
+    network = read_onnx(_onnx(), ReadOptions(layers={"my.ops::Mine": translate}))
     return network.evaluate([X, Y])[network.outputs[0]]
 
 
@@ -131,7 +132,7 @@ def test_an_onnx_operator_has_attributes_constants_and_several_results() -> None
         assert repr(x) == "Tensor(shape=(3, 4))" and len(x) == 3
         return x * call.options["k"] + call.constant(call.options["q"]), y
 
-    network = read_onnx(_onnx(2, k=2, q=[1.0, 2.0, 3.0, 4.0]), layers={"my.ops::Mine": translate})
+    network = read_onnx(_onnx(2, k=2, q=[1.0, 2.0, 3.0, 4.0]), ReadOptions(layers={"my.ops::Mine": translate}))
     found = network.evaluate([X, Y])
     np.testing.assert_allclose(found[network.outputs[0]], X * 2.0 + [1.0, 2.0, 3.0, 4.0])
     np.testing.assert_allclose(found[network.outputs[1]], Y)
@@ -212,7 +213,7 @@ def mixed(call: Call) -> tuple[Tensor, Tensor]:
 def test_a_module_that_torch_cannot_export() -> None:
     torch.manual_seed(6)
     model = Net().eval()
-    network = read_torch(model, input_shape=(4,), layers={Mixed: mixed})
+    network = read_torch(model, ReadOptions(input_shape=(4,), layers={Mixed: mixed}))
     assert {"first", "mixed", "mixed_1", "others.0"} <= {node.name for node in network.nodes}
     x = Y.astype(np.float32)
     with torch.no_grad():
@@ -238,7 +239,7 @@ class Embedded(torch.nn.Module):
 def test_a_module_after_integers() -> None:
     torch.manual_seed(9)
     model = Embedded().eval()
-    network = read_torch(model, input_shape=(3,), layers={Mixed: mixed})
+    network = read_torch(model, ReadOptions(input_shape=(3,), layers={Mixed: mixed}))
     x = np.arange(15).reshape(5, 3) % 5
     with torch.no_grad():
         wanted = model(torch.from_numpy(x)).numpy()
@@ -264,12 +265,14 @@ class Cubes(torch.nn.Module):
 def test_an_operator_that_was_added_to_torch(tmp_path: Path) -> None:
     path = tmp_path / "cubes.pt2"
     torch.export.save(torch.export.export(Cubes(), (torch.zeros(2, 4),)), path)
-    network = read_torch(path, layers={"bitsmith_tests::cube": _cubes})
+    network = read_torch(path, ReadOptions(layers={"bitsmith_tests::cube": _cubes}))
     np.testing.assert_allclose(network.evaluate([Y])[network.outputs[0]], Y**3 * 0.5)
     with pytest.raises(UnsupportedError, match="custom-layers"):
         read_torch(path)
     with pytest.raises(ConfigError, match="a sub-layer of a PyTorch operator"):
-        read_torch(path, layers={"bitsmith_tests::cube": lambda call: call.inputs[0] * call.weights("part")[0]})
+        read_torch(
+            path, ReadOptions(layers={"bitsmith_tests::cube": lambda call: call.inputs[0] * call.weights("part")[0]})
+        )
 
 
 class Doubled(Unary):
@@ -414,7 +417,7 @@ def test_a_layer_of_core_ops(tmp_path: Path) -> None:
 )
 def test_wrong_translations(layers: custom.Layers, said: str) -> None:
     with pytest.raises(BitsmithError, match=said):
-        read_keras(keras_model(), layers=layers)
+        read_keras(keras_model(), ReadOptions(layers=layers))
 
 
 def test_tensorflow_lite_has_none() -> None:

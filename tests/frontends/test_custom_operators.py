@@ -16,6 +16,7 @@ from test_custom_layers import ROW, X, Y, _onnx
 from bitsmith.custom import Call, Tensor
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.custom.operators import UFUNCS
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.layers.layer import Floats
 
@@ -34,7 +35,7 @@ def evaluated(translate: Callable[..., Any], x: Floats = X) -> Floats:
             else call.constant(np.asarray(found, dtype=float)) + call.inputs[0].sum() * 0.0
         )
 
-    network = read_onnx(_onnx(), layers={"my.ops::Mine": made})
+    network = read_onnx(_onnx(), ReadOptions(layers={"my.ops::Mine": made}))
     return network.evaluate([x, Y])[network.outputs[0]]
 
 
@@ -230,7 +231,7 @@ def test_tensors_are_keys_and_are_found_by_what_they_are() -> None:
         assert known[x] == 2.0 and x in (x, y) and f"{x}" == "Tensor(shape=(3, 4))"
         return x * known[x]
 
-    network = read_onnx(_onnx(), layers={"my.ops::Mine": translate})
+    network = read_onnx(_onnx(), ReadOptions(layers={"my.ops::Mine": translate}))
     np.testing.assert_array_equal(network.evaluate([X, Y])[network.outputs[0]], X * 2.0)
 
 

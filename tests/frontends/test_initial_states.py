@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.read import read_model
 from bitsmith.layers.layer import Floats, Shape
 
@@ -56,7 +57,11 @@ def test_of_a_live_module(name: str, shown: bool) -> None:
         torch.from_numpy(np.moveaxis(x, 0, 1 if place else first)).float().contiguous()
         for place, x in enumerate(inputs)
     ]
-    network = read_model(module, example=given) if shown else read_model(module, input_shape=[*shapes])
+    network = (
+        read_model(module, ReadOptions(example=given))
+        if shown
+        else read_model(module, ReadOptions(input_shape=[*shapes]))
+    )
     with torch.no_grad():
         result = module(*given)
     for found, wanted in zip(network.outputs, [result] if isinstance(result, Tensor) else result, strict=True):
@@ -77,7 +82,7 @@ def test_samples_that_a_module_counts_itself_are_refused_beside_states() -> None
             return self.gru(x.reshape(len(x), STEPS, 3), h)[0]  # type: ignore[no-any-return]
 
     with pytest.raises(UnsupportedError, match="cannot export"):
-        read_model(Counting().eval(), input_shape=[(STEPS, 3), (1, 4)])
+        read_model(Counting().eval(), ReadOptions(input_shape=[(STEPS, 3), (1, 4)]))
 
 
 @pytest.mark.parametrize("layout", [0, 1])

@@ -19,6 +19,7 @@ from keras_samples import assert_same, inputs_of, keras2_json, randomised, save,
 
 from bitsmith.converters import convert, convert_from_config
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.read import read_model
 from bitsmith.layers.activation import ReLU
@@ -119,9 +120,9 @@ def test_weights_named_or_found_beside(files: Path, model: Any, tmp_path: Path) 
     with pytest.raises(ModelFileError, match=r"no weights beside[\s\S]*name it: weights="):
         read_keras(tmp_path / "a.json")
     with pytest.raises(ModelFileError, match=r"absent\.h5: cannot be opened[\s\S]*check the path"):
-        read_keras(tmp_path / "a.json", tmp_path / "absent.h5")
-    assert_same(read_keras(tmp_path / "a.json", files / "arch.weights.h5"), model)
-    assert_same(read_keras(tmp_path / "a.json", files / "old_weights.h5"), model)
+        read_keras(tmp_path / "a.json", ReadOptions(weights=tmp_path / "absent.h5"))
+    assert_same(read_keras(tmp_path / "a.json", ReadOptions(weights=files / "arch.weights.h5")), model)
+    assert_same(read_keras(tmp_path / "a.json", ReadOptions(weights=files / "old_weights.h5")), model)
     shutil.copy(files / "old_weights.h5", tmp_path / "a.h5")
     assert_same(read_keras(tmp_path / "a.json"), model)
 
@@ -130,9 +131,9 @@ def test_weights_named_or_found_beside(files: Path, model: Any, tmp_path: Path) 
 def test_other_weights_than_the_files_own(name: str, files: Path, tmp_path: Path) -> None:
     other = randomised(nested_model(), seed=5)
     save(other, tmp_path / "other.weights.h5")
-    assert_same(read_keras(files / name, tmp_path / "other.weights.h5"), other)
+    assert_same(read_keras(files / name, ReadOptions(weights=tmp_path / "other.weights.h5")), other)
     with pytest.raises(ModelFileError, match="has its own"):
-        read_keras(other, tmp_path / "other.weights.h5")
+        read_keras(other, ReadOptions(weights=tmp_path / "other.weights.h5"))
 
 
 def _keras_213(source: Path, target: Path) -> Path:
@@ -259,7 +260,7 @@ def test_weight_names_in_pieces(files: Path, model: Any, tmp_path: Path) -> None
             names = group.attrs["weight_names"]
             del group.attrs["weight_names"]
             group.attrs["weight_names0"], group.attrs["weight_names1"] = names[:1], names[1:]
-    assert_same(read_keras(files / "old.json", tmp_path / "w.h5"), model)
+    assert_same(read_keras(files / "old.json", ReadOptions(weights=tmp_path / "w.h5")), model)
 
 
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
@@ -279,7 +280,7 @@ def test_numbering_is_by_class_not_by_name(tmp_path: Path) -> None:
     save(model, tmp_path / "w.weights.h5")
     text = model.to_json().replace('"name": "a"', '"name": "tmp"').replace('"name": "b"', '"name": "a"')
     (tmp_path / "m.json").write_text(text.replace('"name": "tmp"', '"name": "b"'))
-    network = read_keras(tmp_path / "m.json", tmp_path / "w.weights.h5")
+    network = read_keras(tmp_path / "m.json", ReadOptions(weights=tmp_path / "w.weights.h5"))
     assert [node.name for node in network.nodes][1:] == ["a", "b"]
     assert_same(network, model)
 
@@ -348,7 +349,7 @@ def test_open_sizes_are_filled(tmp_path: Path, name: str) -> None:
     for source in (model, *(tmp_path / file for file in ("model.keras", "model.h5", "arch.json")), older):
         with pytest.raises(UnsupportedError, match="give input_shape"):
             read_model(source)
-        assert_same(read_model(source, input_shape=shape), fixed)
+        assert_same(read_model(source, ReadOptions(input_shape=shape)), fixed)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +365,7 @@ def test_open_sizes_are_filled(tmp_path: Path, name: str) -> None:
 def test_input_shapes_are_those_of_the_model(shape: Any, said: str) -> None:
     model = keras.Sequential([keras.Input((None, 4), name="x"), layers.LSTM(2)])
     with pytest.raises(ConfigError, match=said) as caught:
-        read_model(model, input_shape=shape)
+        read_model(model, ReadOptions(input_shape=shape))
     assert "example" not in str(caught.value)  # which only PyTorch takes
 
 

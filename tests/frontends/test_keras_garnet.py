@@ -11,6 +11,7 @@ import pytest
 
 from bitsmith import convert
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.read import read_keras
 
 FOLDER = Path(__file__).parent / "garnet"
@@ -30,7 +31,7 @@ def changed(folder: Path, stem: str, **config: object) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("stem", MODELS)
 def test_the_network_is_what_keras_computes(stem: str) -> None:
-    network = read_keras(FOLDER / f"{stem}.json", FOLDER / f"{stem}_weights.h5")
+    network = read_keras(FOLDER / f"{stem}.json", ReadOptions(weights=FOLDER / f"{stem}_weights.h5"))
     np.testing.assert_allclose(network.evaluate(INPUTS)["gar"], EXPECTED[stem], rtol=1e-5, atol=1e-5)
 
 
@@ -56,7 +57,8 @@ def test_transforms_of_older_models_are_ternary(tmp_path: Path) -> None:
         group.attrs["weight_names"] = list(found)
         for name, values in found.items():
             group[name] = levels.get(name, values)
-    ternary, given = read_keras(path, weights), read_keras(FOLDER / "mean.json", tmp_path / "levels.h5")
+    ternary = read_keras(path, ReadOptions(weights=weights))
+    given = read_keras(FOLDER / "mean.json", ReadOptions(weights=tmp_path / "levels.h5"))
     np.testing.assert_array_equal(ternary.evaluate(INPUTS)["gar"], given.evaluate(INPUTS)["gar"])
 
 
@@ -74,5 +76,6 @@ def test_transforms_of_older_models_are_ternary(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_refused(tmp_path: Path, config: dict[str, object], error: type[BitsmithError], said: str) -> None:
+    path, weights = changed(tmp_path, "mean", **config)
     with pytest.raises(error, match=said):
-        read_keras(*changed(tmp_path, "mean", **config))
+        read_keras(path, ReadOptions(weights=weights))

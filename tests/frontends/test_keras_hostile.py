@@ -21,12 +21,13 @@ from keras_jsons import functional, layer, small_model, source, write_model, wri
 
 from bitsmith.errors import BitsmithError, ModelFileError
 from bitsmith.frontends.files.json import MAX_JSON_BYTES
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.read import read_keras
 
 
 def _refused(path: Path, message: str, weights: Path | None = None) -> str:
     with pytest.raises(ModelFileError, match=message) as caught:
-        read_keras(path, weights)
+        read_keras(path, ReadOptions(weights=weights))
     return str(caught.value)
 
 

@@ -16,6 +16,7 @@ from keras_samples import assert_same, inputs_of, outputs_of, randomised, save, 
 import bitsmith
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir import ops
 from bitsmith.layers.recurrent import SimpleRNN
@@ -122,7 +123,7 @@ def test_files_hold_what_the_live_model_does(samples: dict[str, Any], group: str
     inputs = [values.astype(np.float64) for values in inputs_of(model, 2)]
     live = read_keras(model)
     expected = live.evaluate(inputs)
-    for network in (*map(read_keras, whole), read_keras(text, weights)):
+    for network in (*map(read_keras, whole), read_keras(text, ReadOptions(weights=weights))):
         found = network.evaluate(inputs)
         for have, want in zip(network.outputs, live.outputs, strict=True):
             np.testing.assert_array_equal(found[have], expected[want])

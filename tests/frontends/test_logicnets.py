@@ -12,6 +12,7 @@ from tests.properties import few
 
 import bitsmith
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.read import read_model
 
 Integers = npt.NDArray[np.int64]
@@ -168,7 +169,7 @@ def test_entries_that_are_left_out_are_those_of_codes_that_there_are_not(tmp_pat
     modules = _small()
     lines = modules["layer0_N0"].splitlines()
     modules["layer0_N0"] = "\n".join(line for line in lines if "4'b11" not in line)
-    network = read_model(written(tmp_path, modules), input_shape=2)
+    network = read_model(written(tmp_path, modules), ReadOptions(input_shape=2))
     found = network.evaluate([np.array([[0.0, 2.0], [3.0, 2.0], [1.0, 3.0]])])["layer0"]
     np.testing.assert_array_equal(found, [[0], [3], [0]])
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.outputs import NotComparedError, flat, in_parts
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Floats
@@ -73,5 +74,5 @@ def test_a_module_that_gives_states_names_the_layer_that_computes_the_last() -> 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.lstm(x)[1][0]
 
-    network = read_torch(Last().eval(), input_shape=(4, 3))
+    network = read_torch(Last().eval(), ReadOptions(input_shape=(4, 3)))
     assert [node.name for node in network.nodes] == ["x", "lstm_layer0", "lstm_layer0_state", "lstm", "lstm_states"]

@@ -22,6 +22,7 @@ from onnx_models import Floats, graph
 from torch import nn
 
 from bitsmith.compiler import compile_network
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
@@ -118,7 +119,7 @@ def test_mlp(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")  # of what Keras does when torch is loaded too
         model.set_weights([arrays[0].T, arrays[1], arrays[2].T, arrays[3]])
         model.save(tmp_path / "model.keras")
-    wanted = _program(read_torch(module, input_shape=(6,)))
+    wanted = _program(read_torch(module, ReadOptions(input_shape=(6,))))
     assert _program(read_onnx(_exported(module, torch.zeros(1, 6)))) == wanted
     assert _program(read_onnx(_mlp_of_tf2onnx(arrays))) == wanted
     assert _program(read_keras(tmp_path / "model.keras")) == wanted
@@ -129,7 +130,7 @@ def test_cnn() -> None:
     module = nn.Sequential(
         nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3)
     ).eval()
-    wanted = _program(read_torch(module, input_shape=(2, 4, 4)))
+    wanted = _program(read_torch(module, ReadOptions(input_shape=(2, 4, 4))))
     assert _program(read_onnx(_exported(module, torch.zeros(1, 2, 4, 4)))) == wanted
     arrays = [values.detach().numpy().astype(np.float64) for values in module.parameters()]
     assert _program(read_onnx(_cnn_of_tf2onnx(arrays))) == wanted

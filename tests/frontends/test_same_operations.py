@@ -36,6 +36,7 @@ from torch.nn import functional
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
@@ -289,7 +290,7 @@ CASES: dict[str, Case] = {
 
 def test_angles_in_all_directions() -> None:
     places = np.array([(x, y) for x in (-2.0, -0.5, 0.0, 0.5, 2.0) for y in (-1.5, -0.5, 0.0, 0.5, 1.5)])
-    network = read_torch(Of(lambda x: torch.atan2(x[:, 1], x[:, 0])[:, None]), input_shape=(2,))
+    network = read_torch(Of(lambda x: torch.atan2(x[:, 1], x[:, 0])[:, None]), ReadOptions(input_shape=(2,)))
     wanted = np.arctan2(places[:, 1], places[:, 0])[:, None]
     np.testing.assert_allclose(network.evaluate([places])[network.outputs[0]], wanted, atol=1e-6)
     (found,) = Emulator(compile_network(network, [places]).program).run([places])
@@ -310,7 +311,7 @@ def test_an_expression_means_the_same(name: str, tmp_path: Path) -> None:
     x = np.floor(np.random.default_rng(3).normal(0.0, 24.0, (64, *SHAPE))) / 16.0 + 1.0 / 32.0  # not at any bound
     x[0] = 0.0
     networks = {
-        "torch": read_torch(Of(case.torch), input_shape=SHAPE),
+        "torch": read_torch(Of(case.torch), ReadOptions(input_shape=SHAPE)),
         "onnx": read_onnx(graph(case.onnx, {"x": ("N", *SHAPE)}, "y", case.held, case.opset)),
     }
     if case.keras is not None:

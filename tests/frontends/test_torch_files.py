@@ -20,6 +20,7 @@ from torch_samples import assert_same, randomised, save_pt2
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.outputs import ModelRun
 from bitsmith.frontends.torch.outputs import torch_outputs
 from bitsmith.frontends.torch.read import read_torch
@@ -129,7 +130,7 @@ def test_torchscript_is_read_live(how: str, tmp_path: Path) -> None:
             bitsmith.convert((tmp_path / "m.pt").rename(tmp_path / name))
     loaded = torch.jit.load(tmp_path / "m.jit")
     x = torch.randn(6, 2, 4, 4)
-    network = read_torch(loaded, input_shape=(2, 4, 4))
+    network = read_torch(loaded, ReadOptions(input_shape=(2, 4, 4)))
     found = network.evaluate([x.double().numpy()])[network.outputs[0]]
     np.testing.assert_allclose(found, module(x).detach().numpy(), atol=1e-6)
 
@@ -144,9 +145,9 @@ class Choosing(nn.Module):
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_torchscript_that_chooses_by_the_data_says_what_else_there_is() -> None:
     with pytest.raises(UnsupportedError, match=r"depends on the data; compute both, and choose with torch.where"):
-        read_torch(torch.jit.script(Choosing()), input_shape=(3,))
+        read_torch(torch.jit.script(Choosing()), ReadOptions(input_shape=(3,)))
     with pytest.raises(UnsupportedError, match=r"torch.onnx.export\(model, \(example,\), 'model.onnx', dynamo=False\)"):
-        read_torch(torch.jit.script(nn.LSTM(3, 2)), input_shape=(4, 3))
+        read_torch(torch.jit.script(nn.LSTM(3, 2)), ReadOptions(input_shape=(4, 3)))
 
 
 def test_what_is_no_model() -> None:

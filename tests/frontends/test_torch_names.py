@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch_samples import assert_same, inputs_of, randomised
 
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.merge import Concatenate
 from bitsmith.layers.recurrent import GRU
@@ -84,5 +85,5 @@ class Gated(nn.Module):
 
 def test_what_moves_and_stacks_results_does_not_have_the_name() -> None:
     """The cell has it, and of two cells what joins their sequences."""
-    network = read_torch(randomised(Gated()), input_shape=(4, 2))
+    network = read_torch(randomised(Gated()), ReadOptions(input_shape=(4, 2)))
     assert (type(network.node("one").layer), type(network.node("two").layer)) == (GRU, Concatenate)

@@ -15,6 +15,7 @@ from torch_samples import assert_fixed_point, assert_same, exact, fixed_point, i
 
 from bitsmith.config import resolve
 from bitsmith.errors import ModelFileError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
 
@@ -234,7 +235,7 @@ def test_models_are_torch_own(name: str) -> None:
 @pytest.mark.parametrize("name", [pytest.param("attentions", marks=pytest.mark.ci), "turned", "frames", "recurrences"])
 def test_long_models_in_fixed_point(name: str) -> None:
     module, shapes = MODELS[name]
-    assert_fixed_point(read_torch(randomised(module), input_shape=shapes), 2.0**-8)
+    assert_fixed_point(read_torch(randomised(module), ReadOptions(input_shape=shapes)), 2.0**-8)
 
 
 @pytest.mark.slow
@@ -256,12 +257,12 @@ def test_token_numbers_are_inputs() -> None:
     module = randomised(ByHand())
     network = assert_same(module, (6,))
     assert network.node(network.inputs[0]).layer.integer  # type: ignore[attr-defined]
-    again = read_torch(module, example=torch.zeros((1, 6), dtype=torch.int64))
+    again = read_torch(module, ReadOptions(example=torch.zeros((1, 6), dtype=torch.int64)))
     assert [node.name for node in again.nodes] == [node.name for node in network.nodes]
 
 
 def test_names_are_the_module_paths() -> None:
-    network = read_torch(randomised(Residual()), input_shape=(1, 8, 8))
+    network = read_torch(randomised(Residual()), ReadOptions(input_shape=(1, 8, 8)))
     names = [node.name for node in network.nodes if "channels" not in node.name]
     assert names == [
         "x",
@@ -369,14 +370,13 @@ def test_attention_with_keys_and_values_of_its_own(zeros: bool) -> None:
 
 
 def test_a_single_module_has_the_name_of_its_class() -> None:
-    assert [node.name for node in read_torch(nn.Linear(3, 2).double(), input_shape=(3,)).nodes] == ["input", "linear"]
+    network = read_torch(nn.Linear(3, 2).double(), ReadOptions(input_shape=(3,)))
+    assert [node.name for node in network.nodes] == ["input", "linear"]
 
 
 def test_a_module_keeps_its_mode() -> None:
     module = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Dropout(0.5)).eval(), nn.BatchNorm1d(3))
-    module.train()
-    module[1].eval()
-    read_torch(module, input_shape=[(3,)])
+    read_torch(module, ReadOptions(input_shape=[(3,)]))
     assert [part.training for part in module.modules()] == [True, True, False, False, True]
 
 
@@ -401,7 +401,7 @@ class Summing(nn.Module):
 def test_exact_weights_give_torch_bits(seed: int) -> None:
     """With weights and inputs of few bits both torch's single precision and the formats here are exact."""
     module = exact(Summing(), seed)
-    network = resolve(read_torch(module, input_shape=(2, 5, 5)), {"Model": {"Precision": "fixed<40,16>"}})
+    network = resolve(read_torch(module, ReadOptions(input_shape=(2, 5, 5))), {"Model": {"Precision": "fixed<40,16>"}})
     rng = np.random.default_rng(seed)
     x = rng.integers(-16, 17, (5, 2, 5, 5)) / 4.0
     for got, wanted in zip(fixed_point(network, [x]), outputs_of(module, [x.astype(np.float32)]), strict=True):
@@ -446,4 +446,4 @@ def test_weights_must_be_numbers() -> None:
     with torch.no_grad():
         module.weight[0, 1] = math.nan
     with pytest.raises(ModelFileError, match="1 NaN"):
-        read_torch(module, input_shape=(3,))
+        read_torch(module, ReadOptions(input_shape=(3,)))

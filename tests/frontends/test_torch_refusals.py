@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from bitsmith.compiler import compile_network
 from bitsmith.errors import BitsmithError, ConfigError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.live import TorchModel, _reason
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
@@ -35,7 +36,7 @@ class Of(nn.Module):
 def refusal(function: Callable[..., object] | nn.Module, shape: Shape = (4, 5)) -> str:
     module = function if isinstance(function, nn.Module) else Of(function)
     with pytest.raises(BitsmithError) as caught:
-        read_torch(module.eval(), input_shape=shape)
+        read_torch(module.eval(), ReadOptions(input_shape=shape))
     return str(caught.value)
 
 
@@ -106,7 +107,9 @@ def test_refusals_say_why(name: str) -> None:
 
 
 def test_minus_infinity_is_refused_but_before_softmax() -> None:
-    network = read_torch(Of(lambda x: x.masked_fill(torch.eye(4, 5) > 0.5, -torch.inf) * 2.0), input_shape=(4, 5))
+    network = read_torch(
+        Of(lambda x: x.masked_fill(torch.eye(4, 5) > 0.5, -torch.inf) * 2.0), ReadOptions(input_shape=(4, 5))
+    )
     with pytest.raises(UnsupportedError, match="-inf only as a softmax mask"):
         compile_network(network)
 
@@ -124,7 +127,7 @@ def test_minus_infinity_is_refused_but_before_softmax() -> None:
     ],
 )
 def test_minus_infinity_is_refused_but_around_maxima(function: Callable[[Tensor], Tensor], words: str) -> None:
-    network = read_torch(Of(function), input_shape=(4, 6))
+    network = read_torch(Of(function), ReadOptions(input_shape=(4, 6)))
     with pytest.raises(UnsupportedError, match=words):
         compile_network(network)
 
@@ -152,9 +155,9 @@ def test_all_refusals_come_in_one_error_with_names() -> None:
 def test_a_module_needs_a_shape_or_an_example() -> None:
     for shape in (None, (), (3, -2), ("x",), [(3,), ()]):
         with pytest.raises(ConfigError, match="input_shape"):
-            read_torch(nn.Linear(3, 2), input_shape=shape)  # type: ignore[arg-type]
+            read_torch(nn.Linear(3, 2), ReadOptions(input_shape=shape))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="example"):
-        read_torch(nn.Linear(3, 2), example=torch.zeros(0, 3))
+        read_torch(nn.Linear(3, 2), ReadOptions(example=torch.zeros(0, 3)))
 
 
 @pytest.mark.parametrize(
@@ -163,9 +166,9 @@ def test_a_module_needs_a_shape_or_an_example() -> None:
 )
 def test_shapes_whose_first_axis_may_count_samples_are_refused(module: nn.Module, shape: Shape) -> None:
     with pytest.raises(ConfigError, match="may count samples") as refused:
-        read_torch(module, input_shape=shape)
+        read_torch(module, ReadOptions(input_shape=shape))
     assert f"input_shape={tuple(shape[1:])}" in str(refused.value)
-    network = read_torch(module, input_shape=(None, *shape))
+    network = read_torch(module, ReadOptions(input_shape=(None, *shape)))
     assert network.input_shapes() == {name: tuple(shape) for name in network.inputs}
 
 
@@ -179,7 +182,7 @@ def test_shapes_whose_first_axis_may_count_samples_are_refused(module: nn.Module
     ],
 )
 def test_first_axes_of_samples_themselves_are_kept(module: nn.Module, shape: Shape) -> None:
-    network = read_torch(module, input_shape=shape)
+    network = read_torch(module, ReadOptions(input_shape=shape))
     assert list(network.input_shapes().values()) == [shape]
 
 
@@ -198,7 +201,7 @@ class _Largest(nn.Module):
 @pytest.mark.parametrize("model", [_Largest(), torch.export.export(_Largest(), (torch.zeros(3, 4),))])
 def test_results_that_no_archive_holds_name_those_to_return(model: TorchModel) -> None:
     with pytest.raises(UnsupportedError, match=r"torch.return_types(.|\n)*tuple\(x.max\(1\)\)"):
-        read_torch(model, input_shape=(4,) if isinstance(model, nn.Module) else None)
+        read_torch(model, ReadOptions(input_shape=(4,) if isinstance(model, nn.Module) else None))
 
 
 class _Chooses(nn.Module):
@@ -224,7 +227,7 @@ def test_modules_that_do_not_export(
 ) -> None:
     """The reason is one line, and nothing of what torch logs and prints for its own developers is left."""
     with logged(logging.WARNING, "torch") as records, pytest.raises(UnsupportedError) as caught:
-        read_torch(module, input_shape=(4,))
+        read_torch(module, ReadOptions(input_shape=(4,)))
     assert re.search(said, caught.value.found) and re.search(remedy, str(caught.value.remedy))
     assert caught.value.__cause__ is None
     assert capfd.readouterr() == ("", "")
@@ -242,7 +245,7 @@ def test_an_example_that_is_a_dictionary() -> None:
     """As the models of HuggingFace take them, and some of users."""
     example = {"ids": torch.zeros(1, 4), "mask": torch.zeros(1, 4)}
     with pytest.raises(ConfigError, match=r"a dictionary of ids, mask\n  accepted: tensors, one for each argument"):
-        read_torch(Of(lambda x: x), example=example)
+        read_torch(Of(lambda x: x), ReadOptions(example=example))
 
 
 def test_a_cache_among_the_results_is_told_with_what_to_set() -> None:
@@ -277,7 +280,7 @@ def test_padded_encoders_whose_nested_tensors_follow_gradients_are_refused(named
     assert "'encoder'" in said and "encoder.use_nested_tensor = False" in said
     module.encoder.use_nested_tensor = False
     for other in (module, Padded(named=named, enable_nested_tensor=False), Padded(named=named, mask=torch.zeros(5, 5))):
-        assert read_torch(other.eval(), input_shape=(5, 4)).outputs
+        assert read_torch(other.eval(), ReadOptions(input_shape=(5, 4))).outputs
     with torch.no_grad():
         plain = module(x)
     torch.testing.assert_close(plain, module(x).detach())

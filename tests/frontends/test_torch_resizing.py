@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.read import read_model
 from bitsmith.frontends.torch.spatial import exact_places
 from bitsmith.layers.shape import Gather
@@ -38,7 +39,7 @@ def test_a_network_where_single_precision_is_noticed() -> None:
     old, new = next((old, new) for old in range(1, 41) for new in range(1, 41) if noticed(old, new))
     module = nn.Upsample(size=(3, new), mode="nearest-exact")
     x = np.random.default_rng(1).normal(size=(2, 2, 3, old))
-    network = read_model(module, input_shape=(2, 3, old))
+    network = read_model(module, ReadOptions(input_shape=(2, 3, old)))
     with torch.no_grad():
         wanted = module(torch.from_numpy(x)).numpy()
     np.testing.assert_array_equal(network.evaluate([x])[network.outputs[0]], wanted)

@@ -15,6 +15,7 @@ from torch_samples import randomised
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.ir.model_layout import ModelLayout
@@ -50,7 +51,10 @@ def assert_own(network: Network, tensors: list[Floats]) -> None:
 def test_of_modules(name: str) -> None:
     made, shape = MODULES[name]
     module = randomised(made())
-    assert_own(read_torch(module, input_shape=shape), [one.detach().double().numpy() for one in module.parameters()])
+    assert_own(
+        read_torch(module, ReadOptions(input_shape=shape)),
+        [one.detach().double().numpy() for one in module.parameters()],
+    )
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.5])
@@ -124,7 +128,7 @@ class Twice(nn.Module):
 
 def test_layers_that_share_a_tensor_have_the_same_array() -> None:
     torch.manual_seed(0)
-    network = read_torch(Twice().eval(), input_shape=(4,))
+    network = read_torch(Twice().eval(), ReadOptions(input_shape=(4,)))
     first, second, third = (network.node(name).layer.weights()["weight"] for name in ("first", "second", "third"))
     assert first is second and first is not third
     build = Builder(Draft(), 0, "model")

@@ -19,6 +19,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.config import config_from_network, resolve
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
@@ -188,7 +189,7 @@ def test_torch(rank: int) -> None:
         for name, layer in module.named_children():
             y = layer(y)
             expected[name] = y.numpy()
-    network = read_torch(module, input_shape=shape)
+    network = read_torch(module, ReadOptions(input_shape=shape))
     known = {node.name for node in network.nodes}
     assert_seen(network, x, {name: values for name, values in expected.items() if name in known})
     assert len(known & set(expected)) > len(expected) - 3  # but for what is no layer of its own
@@ -210,7 +211,7 @@ def test_torch_several_images_per_sample() -> None:
     with torch.no_grad():
         expected = module.conv(torch.from_numpy(x).reshape(-1, 2, 4, 5)).numpy().reshape(3, 3, 3, 3, 4)
         assert module(torch.from_numpy(x)).shape == (3, 3, 36)
-    compiled = compile_network(resolve(read_torch(module, input_shape=(3, 2, 4, 5)), FINE))
+    compiled = compile_network(resolve(read_torch(module, ReadOptions(input_shape=(3, 2, 4, 5))), FINE))
     _, traced, _ = Emulator(compiled.program).trace([x.astype(np.float64)])
     np.testing.assert_allclose(traced["conv"], expected, rtol=BOUND, atol=BOUND)
 
@@ -227,7 +228,7 @@ def test_torch_attention_that_gives_its_weights_too(batch_first: bool) -> None:
             result, weights = self.attention(y, y, y)
             return result.sum(0 if not batch_first else 1), weights
 
-    network = read_torch(randomised_torch(Both()), input_shape=(3, 4))
+    network = read_torch(randomised_torch(Both()), ReadOptions(input_shape=(3, 4)))
     assert isinstance(network.node("attention").layer, Dense)
 
 

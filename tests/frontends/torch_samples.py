@@ -12,6 +12,7 @@ from torch import nn
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.network import Network
@@ -58,7 +59,7 @@ def outputs_of(module: nn.Module, inputs: Sequence[np.ndarray]) -> list[np.ndarr
 
 def assert_same(module: nn.Module, *shapes: Shape, network: Network | None = None) -> Network:
     """The network's float reference is what the module computes, output by output."""
-    network = network or read_torch(module, input_shape=shapes)
+    network = network or read_torch(module, ReadOptions(input_shape=shapes))
     inputs = inputs_of(network)
     results = network.evaluate([values.astype(np.float64) for values in inputs])
     expected = outputs_of(module, inputs)

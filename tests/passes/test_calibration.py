@@ -18,6 +18,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.config.precision import parse_precision
 from bitsmith.emulate import Emulator
 from bitsmith.errors import FidelityError, FidelityWarning
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Input as InputOp
@@ -209,7 +210,7 @@ def trained() -> nn.Module:
 
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 def test_values_of_which_none_is_finite_are_seen_as_zeros() -> None:
-    network = read_torch(Logarithm(), input_shape=(3,))
+    network = read_torch(Logarithm(), ReadOptions(input_shape=(3,)))
     seen = calibrate(network, [np.zeros((4, 3))])["log"]
     assert (seen.lo, seen.hi, seen.frac) == (0.0, 0.0, 0)
     assert all(np.array_equal(each, np.zeros(3)) for each in seen.channels)

@@ -14,6 +14,7 @@ from tests.quantized.qdq.quantized_operators import Model
 from torch import Tensor, nn
 
 from bitsmith.compiler import compile_network
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.input import Input
@@ -76,7 +77,7 @@ class Greatest(nn.Module):
 
 
 def of_torch(greatest: Callable[[Tensor], Tensor]) -> Network:
-    return read_torch(Greatest(greatest), input_shape=[(3, 4, 4)])
+    return read_torch(Greatest(greatest), ReadOptions(input_shape=[(3, 4, 4)]))
 
 
 ALIKE: dict[str, list[Callable[[], Network]]] = {

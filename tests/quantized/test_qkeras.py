@@ -20,6 +20,7 @@ from tests.properties import JUDGED, few
 
 from bitsmith.converters import convert
 from bitsmith.errors import BitsmithError, FidelityWarning, ModelFileError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
 from bitsmith.frontends.keras.read import read_keras
@@ -422,7 +423,7 @@ def test_functions_without_a_quantizer_are_approximate(
     model = _cell(kind, gates, activation, opening)
     with pytest.raises(UnsupportedError, match="without a quantizer"):
         read_keras(model)
-    network = read_keras(model, allow_approximate=True)
+    network = read_keras(model, ReadOptions(allow_approximate=True))
     assert any("Approximate" in note and "without a quantizer" in note for note in network.notes)
     x = np.rint(_spread(2, 4, 3).astype(np.float64) * 16) / 16
     np.testing.assert_allclose(network.evaluate([x])[network.outputs[0]], want, atol=2e-6)

@@ -20,6 +20,7 @@ import bitsmith
 from bitsmith.building.design import circuit
 from bitsmith.devices import ECP5
 from bitsmith.errors import InputDataError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.read import read_model
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, Layer
@@ -53,7 +54,7 @@ def loaded(layer: Layer) -> dict[str, object]:
 
 def converted(model: Any, x: np.ndarray, **options: Any) -> Model:
     """The model with weights that can be loaded everywhere."""
-    network = read_model(model, **options)
+    network = read_model(model, ReadOptions(**options))
     config = {"LayerName": {node.name: loaded(node.layer) for node in trained(network)}}
     return bitsmith.convert(model, config=config, check=False, calibration=x.astype(np.float64), **options)
 

@@ -25,11 +25,12 @@ class ReadOptions:
     """Options of reading a model; those of :data:`TAKEN` are refused where a framework does not take them.
 
     Args:
-        weights: the weight file of a model that consists of two.
+        weights: the weight file of a model that consists of two, instead of its own or of the one beside it.
         example: an input, or one for each; the first axis counts samples.
-        input_shape: the shape of one sample of the input, or one for each input.
+        input_shape: the shape of one sample of the input, or one for each input; of a live module instead of an example, of other
+            models where these leave sizes open.
         rounding: of fully connected layers of TensorFlow Lite.
-        layers: translations of layers of the user's own, by class or name.
+        layers: translations of layers of the user's own, by class or name, which come before those that are known here.
         allow_approximate: take what can only be approximated, with a note.
     """
 
@@ -41,6 +42,7 @@ class ReadOptions:
     allow_approximate: bool = False
 
 
+NO_OPTIONS = ReadOptions()
 TAKEN = frozenset(field.name for field in fields(ReadOptions)) - {"allow_approximate"}
 """Options that not every framework takes."""
 

@@ -3,49 +3,24 @@
 A framework's own reader is imported when a model of it is read: all of them together take longer than a small conversion.
 """
 
-from __future__ import annotations
-
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bitsmith.errors import ConfigError
-from bitsmith.frontends.framework import TAKEN, Framework, ReadOptions
+from bitsmith.frontends.framework import NO_OPTIONS, TAKEN, Framework, ReadOptions
 from bitsmith.frontends.frameworks import AnyModel, check_file, framework_of, frameworks
-from bitsmith.frontends.input_shapes import Example, InputShapes
 from bitsmith.layers.network import Network
-
-if TYPE_CHECKING:
-    from bitsmith.frontends.custom.call import Layers
 
 __all__ = ["AnyModel", "read_as", "read_model"]
 
 
-def read_model(
-    model: AnyModel,
-    *,
-    weights: str | os.PathLike[str] | None = None,
-    example: Example | Sequence[Example] | None = None,
-    input_shape: InputShapes | None = None,
-    rounding: str | None = None,
-    allow_approximate: bool = False,
-    layers: Layers | None = None,
-) -> Network:
-    """The network of ``model``; the options are those of :class:`ReadOptions`.
+def read_model(model: AnyModel, options: ReadOptions = NO_OPTIONS) -> Network:
+    """The network of ``model``.
 
     Raises:
         ModelFileError, UnsupportedError, ToolMissingError: as of the framework's own reader; or a model of no known framework.
         ConfigError: an option that models of this framework do not take, or one that a live module lacks.
     """
-    options = ReadOptions(
-        weights=weights,
-        example=example,
-        input_shape=input_shape,
-        rounding=rounding,
-        layers=layers,
-        allow_approximate=allow_approximate,
-    )
     return read_as(framework_of(model), model, options)
 
 

@@ -17,7 +17,7 @@ from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import ConfigError
 from bitsmith.fidelity.framework import layer_results
 from bitsmith.frontends.custom.call import Layers
-from bitsmith.frontends.framework import Shapeless
+from bitsmith.frontends.framework import ReadOptions, Shapeless
 from bitsmith.frontends.frameworks import AnyModel, framework_of
 from bitsmith.frontends.input_shapes import InputShapes
 from bitsmith.frontends.read import read_model
@@ -200,11 +200,12 @@ def _network(
 ) -> Network:
     """The float model's layers; a live PyTorch module gets its inputs' shapes from what is given beside it."""
     if _shapeless(model) is None or input_shape is not None:
-        return read_model(model, input_shape=input_shape, layers=layers)
+        return read_model(model, ReadOptions(input_shape=input_shape, layers=layers))
     if hls_model is not None:
-        return read_model(model, input_shape=[op.shape for op in hls_model.program.input_ops()], layers=layers)
+        shapes = [op.shape for op in hls_model.program.input_ops()]
+        return read_model(model, ReadOptions(input_shape=shapes, layers=layers))
     given = X if isinstance(X, list | tuple) else () if X is None else (X,)
-    return read_model(model, example=[np.asarray(batch) for batch in given] or None, layers=layers)
+    return read_model(model, ReadOptions(example=[np.asarray(batch) for batch in given] or None, layers=layers))
 
 
 def _float_results(model: AnyModel, network: Network, X: Arrays) -> dict[str, Floats]:

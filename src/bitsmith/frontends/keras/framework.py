@@ -18,13 +18,7 @@ def _is_content(first: bytes) -> bool:
 def _read(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.keras.read import read_keras
 
-    return read_keras(
-        cast("ModelLike", model),  # read_keras refuses anything else
-        options.weights,
-        input_shape=options.input_shape,
-        allow_approximate=options.allow_approximate,
-        layers=options.layers,
-    )
+    return read_keras(cast("ModelLike", model), options)  # which refuses anything else
 
 
 KERAS = Framework(

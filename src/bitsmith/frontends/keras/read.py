@@ -7,7 +7,6 @@ names and collects what cannot be translated.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
@@ -19,9 +18,9 @@ from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Kind, Value
-from bitsmith.frontends.custom.call import Layers, Table
+from bitsmith.frontends.custom.call import Table
 from bitsmith.frontends.files.json import Fields, shown
-from bitsmith.frontends.input_shapes import InputShapes
+from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
 from bitsmith.frontends.keras.activations import check_functions, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.custom import CustomLayers
@@ -87,26 +86,12 @@ _REASONS = {
 """Messages about a class that has one of the texts in its name, the first that fits."""
 
 
-def read_keras(
-    source: ModelLike,
-    weights: str | os.PathLike[str] | None = None,
-    *,
-    input_shape: InputShapes | None = None,
-    allow_approximate: bool = False,
-    layers: Layers | None = None,
-) -> Network:
-    """The network of a Keras model, with the user's layer names.
+def read_keras(source: ModelLike, options: ReadOptions = NO_OPTIONS) -> Network:
+    """The network of a Keras model, a file or a live one, with the user's layer names.
 
     An activation within a layer becomes a node of its own, ``<layer>_<activation>``; layers of nested models keep their names
-    unless these are taken; a layer used again is ``<layer>_1``. Layers that no output needs are left out.
-
-    Args:
-        source: a file, or a live model.
-        weights: a weights file to use instead of the model's own. For a JSON file the default is ``X_weights.h5``,
-            ``X.weights.h5`` or ``X.h5`` beside ``X.json``.
-        input_shape: the shape of one sample, or one for each input, of a model that leaves sizes open.
-        allow_approximate: take what can only be approximated.
-        layers: translations of layers of the user's own, which come before those that are known here.
+    unless these are taken; a layer used again is ``<layer>_1``. Layers that no output needs are left out. The weights of
+    ``X.json`` are those of ``X_weights.h5``, ``X.weights.h5`` or ``X.h5`` beside it, unless the options name others.
 
     Raises:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
@@ -114,12 +99,12 @@ def read_keras(
         ConfigError: an input shape that is not one of the model's.
     """
     if isinstance(source, LiveModel):
-        source = functional(source, input_shape, layers or ())
+        source = functional(source, options.input_shape, options.layers or ())
         check_quantizers(source)
-    with opened(source, weights) as found:
-        custom = CustomLayers(Table.of(layers), KNOWN)
-        draft = Draft(allow_approximate=allow_approximate)
-        return _Reading(read_graph(found, input_shape), found, custom, draft).network()
+    with opened(source, options.weights) as found:
+        custom = CustomLayers(Table.of(options.layers), KNOWN)
+        draft = Draft(allow_approximate=options.allow_approximate)
+        return _Reading(read_graph(found, options.input_shape), found, custom, draft).network()
 
 
 @dataclass(slots=True)

@@ -25,12 +25,7 @@ def _proto(model: object) -> object:
 def _read(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.onnx.read import read_onnx
 
-    return read_onnx(
-        cast("OnnxModel", _proto(model)),  # read_onnx refuses anything else
-        input_shape=options.input_shape,
-        allow_approximate=options.allow_approximate,
-        layers=options.layers,
-    )
+    return read_onnx(cast("OnnxModel", _proto(model)), options)  # which refuses anything else
 
 
 def _outputs(run: ModelRun) -> FrameworkRun | None:

@@ -23,7 +23,8 @@ from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
-from bitsmith.frontends.custom.call import Layers, Table
+from bitsmith.frontends.custom.call import Table
+from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
 from bitsmith.frontends.input_shapes import InputShapes, filled_sizes
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.custom import custom_translation
@@ -43,34 +44,24 @@ from bitsmith.layers.shape import Reshape
 __all__ = ["OnnxModel", "read_onnx"]
 
 
-def read_onnx(
-    source: OnnxModel,
-    *,
-    input_shape: InputShapes | None = None,
-    allow_approximate: bool = False,
-    layers: Layers | None = None,
-) -> Network:
+def read_onnx(source: OnnxModel, options: ReadOptions = NO_OPTIONS) -> Network:
     """The network of an ONNX model, with the names of its nodes (of a node without one, that of its first result).
 
     Shapes are those of the model, without the axis of the samples. Weights that stand beside tensors become nodes named as in the
-    model. Nodes that no output needs are left out. ``input_shape`` is the shape of one sample, or one for each input, of a model
-    that leaves more sizes open than that of the samples, which are along the first axis then. With ``allow_approximate`` what can
-    only be approximated is taken. ``layers`` are translations of operators of the user's own, which come before those that are
-    known here.
-
+    model. Nodes that no output needs are left out. Samples are along the first axis of a model whose input shapes are given.
     Raises:
         ToolMissingError: the package ``onnx`` is not installed.
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
         UnsupportedError: nodes that cannot be translated, all of them in one message.
         ConfigError: an input shape that is not one of the model's.
     """
-    table = Table.of(layers)
+    table = Table.of(options.layers)
     is_file = isinstance(source, str | os.PathLike)
     graph = read_graph(source, lambda domain, name: table.named(f"{domain}::{name}", name) is not None)
-    graph = graph if input_shape is None else _with_sizes(graph, input_shape)
+    graph = graph if options.input_shape is None else _with_sizes(graph, options.input_shape)
     failed: list[Refusals] = []
     for axes in _sample_axes(graph):
-        reading = _Reading(graph, axes, table, draft=Draft(allow_approximate=allow_approximate))
+        reading = _Reading(graph, axes, table, draft=Draft(allow_approximate=options.allow_approximate))
         network = reading.network()
         if network is not None:
             return network

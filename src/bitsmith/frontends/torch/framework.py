@@ -12,13 +12,7 @@ from bitsmith.layers.network import Network
 def _read(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.torch.read import read_torch
 
-    return read_torch(
-        cast("TorchModel", model),  # read_torch refuses anything else
-        example=options.example,
-        input_shape=options.input_shape,
-        allow_approximate=options.allow_approximate,
-        layers=options.layers,
-    )
+    return read_torch(cast("TorchModel", model), options)  # which refuses anything else
 
 
 TORCH = Framework(

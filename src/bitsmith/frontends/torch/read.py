@@ -18,9 +18,9 @@ from bitsmith.frontends.builder.draft import Draft, Emitted
 from bitsmith.frontends.builder.names import UniqueNames, joined_names
 from bitsmith.frontends.builder.refusals import Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, Value
-from bitsmith.frontends.custom.call import Layers, Table
+from bitsmith.frontends.custom.call import Table
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.input_shapes import Example, InputShapes
+from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
 from bitsmith.frontends.torch.archive import Archive, open_archive
 from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
 from bitsmith.frontends.torch.custom import OPERATOR, CustomModules
@@ -32,53 +32,34 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Stack
 
 
-def read_torch(
-    source: TorchModel,
-    *,
-    example: Example | Sequence[Example] | None = None,
-    input_shape: InputShapes | None = None,
-    allow_approximate: bool = False,
-    layers: Layers | None = None,
-) -> Network:
-    """The network of a PyTorch model.
+def read_torch(source: TorchModel, options: ReadOptions = NO_OPTIONS) -> Network:
+    """The network of a PyTorch model: a file, a live module or an exported program.
 
     Layers have the module's path (``features.0``), what is computed outside of torch's own modules the path of the user's
     module and the operator's name (``block.add``, ``cat``). Used again, a module has a number: ``features.0_1``. Shapes are
     those of the model without the batch axis, which is the first one of each input, or the only dynamic one of an exported
     program; results have it in front.
 
-    Args:
-        source: a file, a live module or an exported program.
-        example: for a live module one input, or one for each of its parameters; the first axis counts samples.
-        input_shape: instead of an example the shape of one sample, or one for each input.
-        allow_approximate: take what can only be approximated.
-        layers: translations of modules and operators of the user's own, which come before those that are known here.
-
     Raises:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
         UnsupportedError: operators that cannot be translated, all of them in one message.
         ConfigError: a live module without example and shape.
     """
-    custom = CustomModules(Table.of(layers))
-    archive, where = _opened(source, example, input_shape, custom)
-    return _Reading(read_graph(archive), where, custom, allow_approximate=allow_approximate).network()
+    custom = CustomModules(Table.of(options.layers))
+    archive, where = _opened(source, options, custom)
+    return _Reading(read_graph(archive), where, custom, allow_approximate=options.allow_approximate).network()
 
 
-def _opened(
-    source: TorchModel,
-    example: Example | Sequence[Example] | None,
-    input_shape: InputShapes | None,
-    custom: CustomModules,
-) -> tuple[Archive, str]:
+def _opened(source: TorchModel, options: ReadOptions, custom: CustomModules) -> tuple[Archive, str]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         return open_archive(path, str(path)), str(path)
     if is_exported(source):
         return open_archive(saved(source), "exported program"), "exported program"
     if is_module(source):
+        example, where = options.example, type(source).__name__
         examples = tuple(example) if isinstance(example, tuple | list) else None if example is None else (example,)
-        where = type(source).__name__
-        return open_archive(exported(source, examples, input_shape, custom.shown), where), where
+        return open_archive(exported(source, examples, options.input_shape, custom.shown), where), where
     raise ModelFileError(
         f"a {type(source).__name__} is not a PyTorch model",
         accepted="a .pt2 file, a torch.nn.Module, or an ExportedProgram",

@@ -40,7 +40,7 @@ def _classes(model: object) -> Classes | None:
 def _read_sklearn(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.trees.sklearn import read_sklearn
 
-    return read_sklearn(model, allow_approximate=options.allow_approximate)
+    return read_sklearn(model, options)
 
 
 # Boosters have no types.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
 from bitsmith.frontends.trees.discriminants import has_odds, read_ellipses, read_odds
@@ -177,7 +178,7 @@ _SPREAD = 2.0**-14
 """The share of the largest leaf by which rounding it to 16 bits moves a sum of leaves, over the root of their number, at most."""
 
 
-def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
+def read_sklearn(model: Any, options: ReadOptions) -> Network:
     """The network of a fitted estimator or pipeline.
 
     Raises:
@@ -191,17 +192,17 @@ def read_sklearn(model: Any, *, allow_approximate: bool) -> Network:
     if reader is not None:
         return reader(model, name)
     if "MultiOutputClassifier" in (base.__name__ for base in type(model).__mro__):
-        return _beside([read_sklearn(each, allow_approximate=allow_approximate) for each in model.estimators_], name)
+        return _beside([read_sklearn(each, options) for each in model.estimators_], name)
     steps = [step for _, step in getattr(model, "steps", ())]
     own = next((number for number, step in enumerate(steps) if _reader(step) is not None), None)
     if own is None:
-        return _by_onnx(model, name, allow_approximate=allow_approximate)
-    network = read_sklearn(steps[own], allow_approximate=allow_approximate)
+        return _by_onnx(model, name, options)
+    network = read_sklearn(steps[own], options)
     if before := steps[:own]:
         scaled = before_scaling(network, before, int(model.n_features_in_))
-        network = scaled or _joined(_by_onnx(model[:own], name, allow_approximate=allow_approximate), network)
+        network = scaled or _joined(_by_onnx(model[:own], name, options), network)
     rest = model[own + 1 :]
-    return _joined(network, read_sklearn(rest, allow_approximate=allow_approximate)) if rest.steps else network
+    return _joined(network, read_sklearn(rest, options)) if rest.steps else network
 
 
 def _reader(model: Any) -> Callable[[Any, str], Network] | None:
@@ -315,7 +316,7 @@ _READERS: Mapping[str, _Reader] = {
 """Readers by the names of classes; a model is of the first class that it extends. All else goes by way of ONNX."""
 
 
-def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
+def _by_onnx(model: Any, name: str, options: ReadOptions) -> Network:
     if find_spec("skl2onnx") is None:
         raise ModelFileError(
             f"a {name}, which is read by way of ONNX", where="scikit-learn", remedy="pip install skl2onnx"
@@ -328,8 +329,8 @@ def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
             # Without options a classifier at the end of a pipeline is asked for a map of probabilities, which it may not have.
             last = kept.steps[-1][1] if hasattr(kept, "steps") else kept
             without = hasattr(last, "classes_") and not hasattr(last, "predict_proba")
-            options = {id(last): {"nocl": False}} if without else None
-            proto = exporter.to_onnx(kept, example, options=options)
+            chosen = {id(last): {"nocl": False}} if without else None
+            proto = exporter.to_onnx(kept, example, options=chosen)
     except Exception as error:  # whatever the exporter raises
         problem = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise ModelFileError(
@@ -338,7 +339,7 @@ def _by_onnx(model: Any, name: str, *, allow_approximate: bool) -> Network:
             remedy="convert the rest of it, and compute the step that the exporter names in software",
         ) from error
     _choose_by_scores(proto.graph.node)
-    return read_onnx(proto, allow_approximate=allow_approximate)
+    return read_onnx(proto, options)
 
 
 def _exportable(model: Any) -> Any:
