@@ -140,7 +140,7 @@ BROKEN: dict[str, tuple[str, Change, type[BitsmithError], str]] = {
     "window": ("tables_convolved", _configured("kernel_size", [9]), UnsupportedError, "windows"),
     "state": ("recurrent", _configured("stateful", True), UnsupportedError, "stateful"),
     "grid": ("gated", _stored("qgru/cell/rkq/quantizer/vars/2", np.ones((3, 6))), ModelFileError, "one shape"),
-    "units": ("gated", _configured("units", 7), ModelFileError, "weights of shapes"),
+    "units": ("gated", _configured("units", 7), ModelFileError, "kernel has shape"),
 }
 
 

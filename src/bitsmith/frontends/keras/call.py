@@ -162,6 +162,13 @@ def dtype_policy(config: Fields) -> Json:
     return dtype
 
 
+def check_flags(config: Fields, **accepted: bool) -> None:
+    """Refuse flags that say something else than what is ``accepted``, which they say by default."""
+    for key, value in accepted.items():
+        if config.flag(key, value) is not value:
+            raise UnsupportedError(f"{key}={not value}", accepted=f"{key}={value}")
+
+
 def axes_of(config: Fields, *default: int) -> tuple[int, ...]:
     """The axes along which a call works."""
     axes = config.integers("axis") or default

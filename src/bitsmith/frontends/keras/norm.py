@@ -6,7 +6,9 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Value, checked_elements, constant
+from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of
+from bitsmith.frontends.keras.quantizers.scales import Singles
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
@@ -24,6 +26,22 @@ def _parameters(call: LayerCall, shape: Shape, *further: str) -> tuple[Parameter
     gamma, beta = found.get("gamma", np.ones(checked_elements(shape))), found.get("beta", np.zeros(shape))
     parameters = Parameters(as_weights(gamma), as_weights(beta), config.number("epsilon", 1e-3))
     return parameters, [found[name] for name in further]
+
+
+def statistics(call: LayerCall, shape: Shape, *, prefix: str = "", ignored: int = 0) -> dict[str, Singles]:
+    """The tensors of a batch normalization in single precision: mean and variance, and gamma and beta if it has them."""
+    scaled, centered = (call.config.flag(f"{prefix}{key}", True) for key in ("scale", "center"))
+    names = ["gamma"] * scaled + ["beta"] * centered + ["mean", "variance"]
+    found = call.weights(*((name, shape) for name in names), ignored=ignored)
+    return {name: values.astype(np.float32) for name, values in zip(names, found, strict=True)}
+
+
+def deviation(config: Fields, variance: Singles, epsilon: float) -> Singles:
+    """The divisor of a batch normalization in single precision."""
+    spread = variance + np.float32(epsilon)
+    if not bool(np.all(spread > 0.0)):
+        raise config.error("the variance is negative")
+    return np.asarray(np.sqrt(spread), np.float32)
 
 
 def _spread(x: Value, dims: tuple[int, ...]) -> Shape:

@@ -16,7 +16,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Kind, Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import LayerCall, Translation, check_flags
 from bitsmith.frontends.keras.operands import Constant
 from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops import recurrent
@@ -105,8 +105,7 @@ class _Network:
         """
         zeros = config.flag("return_sequences" if part else "zero_output_for_mask", False)
         channels = _sequence(call).shape[1]
-        if config.flag("time_major", False):
-            raise UnsupportedError("time_major=True", accepted="time_major=False")
+        check_flags(config, time_major=False)
         part, cells = f"{part}/cell" if part else "cell", []
         found = _cells(config, part) if class_name == "RNN" else [(_CELLS[f"{class_name}Cell"], config, part)]
         for kind, own, place in found:
@@ -231,9 +230,7 @@ def unrolled_sequence(call: LayerCall, config: Fields, *unread: str) -> Value:
         raise UnsupportedError("initial states, or an operand that is not a sequence", accepted="one sequence")
     if call.x.dims[1] > _MOST_STEPS:
         raise UnsupportedError(f"{call.x.dims[1]} steps", accepted=f"at most {_MOST_STEPS}")
-    for key in unread:
-        if config.flag(key, False):
-            raise UnsupportedError(f"{key}=True", accepted=f"{key}=False")
+    check_flags(config, **dict.fromkeys(unread, False))
     if call.mask(call.x) is not None:
         raise UnsupportedError("a mask of steps", accepted="sequences without a mask")
     return call.x

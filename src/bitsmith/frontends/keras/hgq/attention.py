@@ -12,11 +12,11 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import Fields, Json
-from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.hgq.functions import LEFT_OUT, Softmax, quantizer
+from bitsmith.frontends.keras.call import LayerCall, Translation, check_flags
+from bitsmith.frontends.keras.hgq.functions import LEFT_OUT, Softmax
 from bitsmith.frontends.keras.hgq.grids import quantized
 from bitsmith.frontends.keras.hgq.layers import LAYERS
-from bitsmith.frontends.keras.hgq.quantizers import variables
+from bitsmith.frontends.keras.hgq.quantizers import read_quantizer, variables
 from bitsmith.frontends.keras.hgq.tables_of_edges import TABLES_OF_EDGES
 from bitsmith.frontends.keras.operands import Operands
 from bitsmith.frontends.ops.contraction import einsum
@@ -107,7 +107,10 @@ class _Class:
         if self.mixed is not None:
             scores = self.mixed(call, scores)
         axes = tuple(range(scores.rank - len(columns), scores.rank))
-        scaler, oq = 1.0 / math.sqrt(float(projected.query.dims[-1])), quantizer(call, "_softmax/oq", "softmax_oq_conf")
+        scaler, oq = (
+            1.0 / math.sqrt(float(projected.query.dims[-1])),
+            read_quantizer(call, "_softmax/oq", "softmax_oq_conf"),
+        )
         stable = call.config.flag("stable_softmax", True)
         softmax = Softmax(axes, scaler, stable, None, oq, "_softmax/", "softmax_", least)
         shares = softmax.of(call, build.within("softmax"), scores, _mask(call, build, scores, len(columns)))
@@ -166,9 +169,7 @@ def _check(call: LayerCall, operands: _Triple) -> None:
     axes = config.integers("attention_axes")
     if axes and axes != tuple(range(1, query.rank - 1)):
         raise UnsupportedError(f"attention along the axes {axes}", accepted="all axes between batch and channels")
-    for key_of in ("use_gate", "enable_oq"):
-        if config.flag(key_of, False):
-            raise UnsupportedError(f"{key_of}=True", accepted=f"{key_of}=False")
+    check_flags(config, use_gate=False, enable_oq=False)
     if config.get("sliding_window") is not None:
         raise UnsupportedError("sliding_window", accepted="attention_mask and use_causal_mask")
 
@@ -184,7 +185,7 @@ def _fused(call: LayerCall, operands: _Triple) -> tuple[_Triple, tuple[str, ...]
     holder = next((name for name in groups[fuse] if _has(call, f"{name}_dense/iq")), None)
     if holder is None:
         raise call.config.error("the quantizer of fused operands is missing")
-    iq, done = quantizer(call, f"{holder}_dense/iq", "qkvo_iq_conf"), dict[int, Value]()
+    iq, done = read_quantizer(call, f"{holder}_dense/iq", "qkvo_iq_conf"), dict[int, Value]()
     originals, shared = dict(operands.items()), dict(operands.items())
     for name in groups[fuse]:
         place = call.build.number(originals[name])
@@ -225,7 +226,7 @@ def _greatest_score(call: LayerCall) -> float:
     """A power of two above the magnitudes of all products of queries and keys, as their formats bound them."""
     bits = call.config.positive("key_dim").bit_length() + 1
     for name in ("query", "key"):
-        found = quantizer(call, f"{name}_dense/oq", "qkvo_oq_conf")
+        found = read_quantizer(call, f"{name}_dense/oq", "qkvo_oq_conf")
         if found is None or (found.scaler, found.slope, found.shift) != (1.0, 1.0, 0.0):
             return -LEFT_OUT
         bits += int(found.integer.max())

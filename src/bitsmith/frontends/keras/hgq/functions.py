@@ -11,7 +11,7 @@ from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, Singles, quantized
-from bitsmith.frontends.keras.hgq.quantizers import quantizer_of
+from bitsmith.frontends.keras.hgq.quantizers import own_quantizer, read_quantizer
 from bitsmith.frontends.keras.hgq.tables import looked_up, single_precision, stepped
 from bitsmith.frontends.keras.quantizers.staircases import Function
 from bitsmith.frontends.ops.arithmetic import multiply, subtract
@@ -32,16 +32,6 @@ _RISING = (
     *("hard_sigmoid", "leaky_relu", "squareplus", "sparse_sigmoid"),
 )
 """Functions that only rise, by Keras's names."""
-
-
-def quantizer(call: LayerCall, part: str, key: str, enabled: bool = True) -> FixedPoint | None:
-    """The quantizer ``part`` of a layer, as the entry ``key`` configures it, if it is ``enabled``."""
-    return quantizer_of(call, part, call.config.fields(key)) if enabled else None
-
-
-def own_quantizer(call: LayerCall, name: str, default: bool) -> FixedPoint | None:
-    """The quantizer of the operand (``iq``) or result (``oq``) of a layer, if it has one."""
-    return quantizer(call, name, f"{name}_conf", call.config.flag(f"enable_{name}", default))
 
 
 def scalar_function(config: Fields, major: int, key: str = "activation") -> tuple[str, Layer]:
@@ -167,8 +157,8 @@ class Softmax:
     ) -> Value:
         """A table of the layer's; the function must rise with an operand that is not quantized first."""
         part = f"{self.part}{name}_table"
-        iq = quantizer(call, f"{part}/iq", f"{self.conf}{name}_iq_conf", quantized_first)
-        oq = quantizer(call, f"{part}/oq", f"{self.conf}{name}_oq_conf")
+        iq = read_quantizer(call, f"{part}/iq", f"{self.conf}{name}_iq_conf", enabled=quantized_first)
+        oq = read_quantizer(call, f"{part}/oq", f"{self.conf}{name}_oq_conf")
         rises = float(self.scaler) > 0.0
         return tabulated(build, x, function, iq, oq, rises=rises, suffix=f"{name}_table")
 

@@ -72,14 +72,17 @@ class FixedPoint:
 
     def applied(self, values: Floats) -> Floats:
         """``values`` on the grid, computed in single precision as HGQ2 does."""
-        scaler, x = np.float32(self.scaler), values.astype(np.float32)
-        x = x / scaler
+        return as_weights(self.scaled(self._on_grid(values.astype(np.float32) / np.float32(self.scaler))))
+
+    def scaled(self, x: Singles) -> Singles:
+        """Numbers of the grid as the quantizer gives them."""
+        return x * np.float32(self.scaler) * np.float32(self.slope) + np.float32(self.shift)
+
+    def _on_grid(self, x: Singles) -> Singles:
         scale = np.exp2(self.frac).astype(np.float32)
         if self.only_rounds:
-            x = ROUNDED[self.rounding](x * scale) / scale
-        else:
-            x = np.where(self.keep_negative + self.integer + self.frac > 0, self._in_range(x, scale), np.float32(0.0))
-        return as_weights(x * scaler * np.float32(self.slope) + np.float32(self.shift))
+            return ROUNDED[self.rounding](x * scale) / scale
+        return np.where(self.keep_negative + self.integer + self.frac > 0, self._in_range(x, scale), np.float32(0.0))
 
     def _in_range(self, x: Singles, scale: Singles) -> Singles:
         top, k = np.exp2(self.integer).astype(np.float32), self.keep_negative.astype(np.float32)

@@ -15,8 +15,9 @@ from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.einsum import product_shapes
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, Singles, quantized
-from bitsmith.frontends.keras.hgq.quantizers import quantizer_of, read_quantizer
+from bitsmith.frontends.keras.hgq.quantizers import own_quantizer, quantizer_of, read_quantizer
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
+from bitsmith.frontends.keras.norm import deviation, statistics
 from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.reduction import REDUCERS
@@ -59,7 +60,7 @@ def _on(call: LayerCall, xs: Sequence[Value]) -> LayerCall:
 
 def _result(call: LayerCall, y: Value) -> Value:
     """The result as the layer quantizes it."""
-    return quantized(call.build, y, read_quantizer(call, "oq"), "oq") if call.config.flag("enable_oq", False) else y
+    return quantized(call.build, y, own_quantizer(call, "oq", False), "oq")
 
 
 def _layer(read: Read, becomes: str) -> Translation:
@@ -85,7 +86,7 @@ def with_trained(class_name: str, tensors: Callable[[LayerCall], Tensors]) -> Tr
 
 def _kernel(call: LayerCall) -> Tensors:
     """Those of a convolution. Causal padding comes before the quantizer, which must leave its zeros as they are."""
-    found = read_quantizer(call, "iq") if call.config.flag("enable_iq", True) else None
+    found = own_quantizer(call, "iq", True)
     if call.config.get("padding") == "causal" and found is not None and found.shift:
         raise UnsupportedError(
             "causal padding in front of a quantizer that shifts", accepted="an affine without an offset"
@@ -145,14 +146,7 @@ def _normalized(
     named += [("moving mean", shape), ("moving variance", shape)]
     found = [values.astype(np.float32) for values in call.weights(*named)]
     gamma = found[len(wanted)] if scaled else np.ones(shape, np.float32)
-    return found[: len(wanted)], _Normalization(_rescaling(call, gamma, found[-1], epsilon), found[-2])
-
-
-def _rescaling(call: LayerCall, gamma: Singles, variance: Singles, epsilon: float) -> Singles:
-    spread = variance + np.float32(epsilon)
-    if bool(np.any(spread <= 0.0)):
-        raise call.config.error("the variance is negative")
-    return np.asarray(gamma / np.sqrt(spread), np.float32)
+    return found[: len(wanted)], _Normalization(gamma / deviation(call.config, found[-1], epsilon), found[-2])
 
 
 def _of_normalized_operands(call: LayerCall) -> Tensors:
@@ -196,13 +190,10 @@ def _of_normalized_result(call: LayerCall) -> Tensors:
 
 def _batch_normalization(call: LayerCall) -> Value:
     """Without ``center`` HGQ2 adds 1."""
-    config, x, dim = call.config, call.x, axis_of(call.config, -1)
+    x, dim = call.x, axis_of(call.config, -1)
     shape = (x.shape[x.axis(dim)],)
-    names = ["gamma"] * config.flag("scale", True) + ["beta"] * config.flag("center", True) + ["mean", "variance"]
-    read = call.weights(*((name, shape) for name in names), ignored=_BOOKKEEPING)
-    found = {name: values.astype(np.float32) for name, values in zip(names, read, strict=True)}
-    ones = np.ones(shape, np.float32)
-    scale = _rescaling(call, found.get("gamma", ones), found["variance"], config.number("epsilon", 1e-3))
+    found, ones = statistics(call, shape, ignored=_BOOKKEEPING), np.ones(shape, np.float32)
+    scale = found.get("gamma", ones) / deviation(call.config, found["variance"], call.config.number("epsilon", 1e-3))
     offset = found.get("beta", ones) - found["mean"] * scale
     trained = on_grids(call, {"scale": as_weights(scale), "bias": as_weights(offset)})
     layer = BatchNormalization(trained["scale"].elements, trained["bias"].elements, x.axis(dim))

@@ -24,7 +24,6 @@ from bitsmith.frontends.keras.hgq.reflected import Reflected
 from bitsmith.frontends.keras.hgq.tables import of_formats
 from bitsmith.frontends.keras.quantizers.staircases import staircase
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantization.lookup import Staircase
 
 _CONFIGS: Mapping[str, Mapping[str, Json]] = {
@@ -53,14 +52,22 @@ _MINIFLOATS = (
 _EPSILON = np.float32(1e-7)
 
 
-def read_quantizer(call: LayerCall, part: str, key: str | None = None) -> FixedPoint | None:
-    """The quantizer that is the attribute ``part`` of a layer, configured by ``key`` (``iq_conf``); None if it does nothing.
+def read_quantizer(call: LayerCall, part: str, key: str = "", *, enabled: bool = True) -> FixedPoint | None:
+    """The quantizer that is the attribute ``part`` (``cell/iq``) of a layer; None if it does nothing, or is not ``enabled``.
+
+    Its configuration is the entry ``key``, by default that of its name (``iq_conf``).
 
     Raises:
         ModelFileError: a configuration or variables that are broken.
         UnsupportedError: a quantizer that cannot be honored.
     """
-    return quantizer_of(call, part, call.config.fields(f"{part}_conf" if key is None else key))
+    key = key or f"{part.rpartition('/')[2]}_conf"
+    return quantizer_of(call, part, call.config.fields(key)) if enabled else None
+
+
+def own_quantizer(call: LayerCall, name: str, default: bool) -> FixedPoint | None:
+    """The quantizer of the operand (``iq``) or result (``oq``) of a layer, if it has one."""
+    return read_quantizer(call, name, enabled=call.config.flag(f"enable_{name}", default))
 
 
 def quantizer_of(call: LayerCall, part: str, configuration: Fields) -> FixedPoint | None:
@@ -202,15 +209,12 @@ class Minifloat(FixedPoint):
         mantissa, lowest, highest = (change(part) for part in (self.mantissa, self.lowest, self.highest))
         return replace(FixedPoint.mapped(self, change), mantissa=mantissa, lowest=lowest, highest=highest)
 
-    def applied(self, values: Floats) -> Floats:
-        scaler, x = np.float32(self.scaler), values.astype(np.float32)
-        x = x / scaler
+    def _on_grid(self, x: Singles) -> Singles:
         wanted = np.frexp(np.abs(x) + _EPSILON)[1] - 1
         exponent = np.clip(wanted, self.lowest, self.highest)
         step = np.exp2(exponent - self.mantissa).astype(np.float32)
         most = np.exp2(self.mantissa + 1).astype(np.float32) - (exponent == self.highest)
-        result = np.clip(np.rint(x / step), -most, most).astype(np.float32) * step
-        return as_weights(result * scaler * np.float32(self.slope) + np.float32(self.shift))
+        return np.asarray(np.clip(np.rint(x / step), -most, most).astype(np.float32) * step, np.float32)
 
     def of(self, build: Builder, x: Value, suffix: str) -> Value:
         return build.emit(self.staircase(x), x, suffix=suffix)

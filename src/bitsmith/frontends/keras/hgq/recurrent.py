@@ -1,19 +1,16 @@
 """HGQ2's recurrent layers, unrolled: one step after the other, each of quantized products."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.hgq.functions import quantized_function, quantizer, scalar_function
+from bitsmith.frontends.keras.call import LayerCall, Translation, check_flags
+from bitsmith.frontends.keras.hgq.functions import quantized_function, scalar_function
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.layers import on_grid
-from bitsmith.frontends.keras.hgq.quantizers import variables
+from bitsmith.frontends.keras.hgq.quantizers import read_quantizer
 from bitsmith.frontends.keras.recurrent import unrolled_sequence, weight_shapes
 from bitsmith.frontends.ops.unrolled import Function, Gates, Products, QuantizedCell
-from bitsmith.layers.layer import as_weights
 from bitsmith.layers.recurrent import GRU, SimpleRNN
 
 _TRAINED = {"kernel": "kq", "recurrent_kernel": "rkq", "bias": "bq"}
@@ -29,10 +26,8 @@ class _Class:
     def read(self, call: LayerCall) -> tuple[Value, ...]:
         """The states of all steps, or the last one; and the last one again if it is returned."""
         x = unrolled_sequence(call, call.config, "zero_output_for_mask")
-        for key, accepted in (("enable_iq", True), ("enable_oq", False)):
-            if call.config.flag(key, accepted) is not accepted:
-                raise UnsupportedError(f"{key}={not accepted}", accepted=f"{key}={accepted}")
-        operands = of_steps(call, x, quantizer(call, "cell/iq", "iq_conf"))
+        check_flags(call.config, enable_iq=True, enable_oq=False)
+        operands = of_steps(call, x, read_quantizer(call, "cell/iq"))
         sequences, backwards = (call.config.flag(key, False) for key in ("return_sequences", "go_backwards"))
         cell, products = self._cell(call, operands)
         shown, states = cell.unrolled(call.build, products, sequences=sequences, backwards=backwards)
@@ -41,13 +36,11 @@ class _Class:
     def _cell(self, call: LayerCall, x: Value) -> tuple[QuantizedCell, Gates]:
         """The cell, and the products of its operand with its weights."""
         shapes = weight_shapes(self.layer, call.config, call.x.dims[-1])
-        stored = variables(call, "cell")
-        if [one.shape for one in stored] != list(shapes.values()):
-            raise call.config.error(f"weights of shapes {[one.shape for one in stored]}", f"{list(shapes.values())}")
-        trained: dict[str, Value] = {}
-        for name, one in zip(shapes, stored, strict=True):
-            values, key = as_weights(finite(one.read(), name, call.config.where)), _TRAINED[name]
-            trained[name] = on_grid(call.config, name, quantizer(call, f"cell/{key}", f"{key}_conf"), values)
+        own = replace(call, stored=call.stored_of("cell")).weights(*shapes.items())
+        trained = {
+            name: on_grid(call.config, name, read_quantizer(call, f"cell/{_TRAINED[name]}"), values)
+            for name, values in zip(shapes, own, strict=True)
+        }
         weights = trained["kernel"].elements, trained["recurrent_kernel"].elements
         after = call.config.flag("reset_after", True)
         equations = GRU(*weights, reset_after=after) if self.layer is GRU else SimpleRNN(*weights)
@@ -73,7 +66,7 @@ class _Class:
                 f"{call.config.where}: its state is quantized, as it was where the file was written; HGQ2 0.2.0 itself does "
                 "without when it loads a file"
             )
-        return quantizer(call, f"cell/{name}", f"{name}_conf", call.config.get(f"{name}_conf") is not None)
+        return read_quantizer(call, f"cell/{name}", enabled=call.config.get(f"{name}_conf") is not None)
 
 
 def of_steps(call: LayerCall, x: Value, grid: FixedPoint | None) -> Value:

@@ -12,7 +12,6 @@ from bitsmith.frontends.keras.hgq.tables import looked_up
 from bitsmith.frontends.keras.quantizers.staircases import Function
 from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.layers.layer import Floats, as_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,16 +35,12 @@ class Reflected(FixedPoint):
         signs = np.where(self.keep_negative + self.integer + self.frac > 0, 1, 0)
         return FixedPoint(signs, self.integer, self.frac, Rounding.RND, Overflow.SAT)
 
-    def applied(self, values: Floats) -> Floats:
-        x = values.astype(np.float32) / np.float32(self.scaler)
-        return as_weights(self._scaled(self._reflected(x, *self._parts)))
+    def _on_grid(self, x: Singles) -> Singles:
+        return self._reflected(x, *self._parts)
 
     @property
     def _parts(self) -> tuple[Bits, Bits, Bits]:
         return self.keep_negative, self.integer, self.frac
-
-    def _scaled(self, x: Singles) -> Singles:
-        return x * np.float32(self.scaler) * np.float32(self.slope) + np.float32(self.shift)
 
     def _reflected(self, x: Singles, k: Bits, i: Bits, f: Bits) -> Singles:
         """Return the reflection as the package ``quantizers`` computes it."""
@@ -64,10 +59,10 @@ class Reflected(FixedPoint):
         k, i, f = (part[..., None] for part in sample._parts)
         step = np.exp2(-f).astype(np.float32)
         some = k + i + f > 0
-        fault = np.where(some, self._scaled(-step) - self._scaled(np.zeros_like(step)), np.float32(0.0))
+        fault = np.where(some, self.scaled(-step) - self.scaled(np.zeros_like(step)), np.float32(0.0))
 
         def period(points: Singles) -> Singles:
-            return self._scaled(self._reflected(np.rint(points / (scaler * step)) * step, k, i, f))
+            return self.scaled(self._reflected(np.rint(points / (scaler * step)) * step, k, i, f))
 
         def corrected(points: Singles) -> Singles:
             halves = np.rint(points / (scaler * step) * np.float32(2.0))

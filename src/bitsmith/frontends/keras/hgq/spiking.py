@@ -9,10 +9,9 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Kind, Value, constant, held
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.hgq.functions import quantizer
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.layers import on_grid
-from bitsmith.frontends.keras.hgq.quantizers import variables
+from bitsmith.frontends.keras.hgq.quantizers import read_quantizer, variables
 from bitsmith.frontends.keras.hgq.recurrent import of_steps
 from bitsmith.frontends.keras.recurrent import check_growth, unrolled_sequence
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
@@ -85,7 +84,7 @@ def _spikes(call: LayerCall) -> tuple[Value, ...]:
     if not of_itself and config.fields("spike_grad").text("class_name") != "ATan":
         raise UnsupportedError("a function of spikes of another package", accepted="ATan, which gives 0 and 1")
     iq, sq, oq = (
-        quantizer(call, f"cell/{name}", f"{name}_conf", config.flag(f"enable_{name}", name != "oq"))
+        read_quantizer(call, f"cell/{name}", enabled=config.flag(f"enable_{name}", name != "oq"))
         for name in ("iq", "sq", "oq")
     )
     beta = trained.get("beta")
@@ -114,7 +113,7 @@ def _trained(call: LayerCall, leaks: bool) -> Mapping[str, Floats]:
         name: as_weights(finite(one.read(), name, call.config.where)) for name, one in zip(names, stored, strict=True)
     }
     for name, part in (("factor", "graded_spikes_factor_q"), ("beta", "beta_q")):
-        grid = quantizer(call, f"cell/{part}", f"{part}_conf", name in numbers)
+        grid = read_quantizer(call, f"cell/{part}", enabled=name in numbers)
         if grid is not None:
             numbers[name] = on_grid(call.config, name, grid, numbers[name]).elements
     return numbers

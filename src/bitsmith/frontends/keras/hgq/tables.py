@@ -112,9 +112,8 @@ def _points(inner: FixedPoint, grid: Quantizer, shape: Shape) -> tuple[int, Sing
     first, last = grid.code_range
     codes = np.arange(first, last + 1)
     inside = np.clip(codes, grid.lo.astype(np.int64)[..., None], grid.hi.astype(np.int64)[..., None])
-    values = np.ldexp(inside.astype(np.float32), -inner.frac[..., None]) * np.float32(inner.scaler)
-    values = np.broadcast_to(values * np.float32(inner.slope) + np.float32(inner.shift), (*shape, codes.size))
-    return first, values.astype(np.float32)
+    values = inner.scaled(np.ldexp(inside.astype(np.float32), -inner.frac[..., None]))
+    return first, np.broadcast_to(values, (*shape, codes.size)).astype(np.float32)
 
 
 def _on_grid(values: Singles, oq: FixedPoint) -> Floats:

@@ -19,10 +19,11 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import product_shapes
-from bitsmith.frontends.keras.hgq.functions import own_quantizer, quantized_function, quantizer, scalar_function
+from bitsmith.frontends.keras.hgq.functions import quantized_function, scalar_function
 from bitsmith.frontends.keras.hgq.grids import Singles
-from bitsmith.frontends.keras.hgq.quantizers import variables
+from bitsmith.frontends.keras.hgq.quantizers import own_quantizer, read_quantizer, variables
 from bitsmith.frontends.keras.hgq.tables import looked_up, single_precision
+from bitsmith.frontends.keras.norm import deviation, statistics
 from bitsmith.frontends.keras.operands import Operands
 from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops import spatial
@@ -183,14 +184,10 @@ def _read(call: LayerCall, part: str, *names: str) -> list[Singles]:
 
 def _of_results(call: LayerCall, edges: _Edges) -> _Normalization:
     """Keras's normalization along the last axis, as QDenseT has it."""
-    names, shape = _statistics(call), (edges.sizes[edges.labels[-1]],)
-    statistics = dict(zip(names, _read(call, "bn_module", *names), strict=True))
-    if any(one.shape != shape for one in statistics.values()):
-        raise call.config.error(
-            f"normalization by tensors of shapes {[one.shape for one in statistics.values()]}", f"{shape}"
-        )
-    scale = np.float32(1.0) / _root(call, statistics["variance"]) * statistics.get("gamma", np.float32(1.0))
-    offset = -statistics["mean"] * scale + statistics.get("beta", np.float32(0.0))
+    own = replace(call, stored=call.stored_of("bn_module"))
+    found = statistics(own, (edges.sizes[edges.labels[-1]],), prefix="bn_")
+    scale = np.float32(1.0) / _deviation(call, found["variance"]) * found.get("gamma", np.float32(1.0))
+    offset = -found["mean"] * scale + found.get("beta", np.float32(0.0))
     return _Normalization(scale[..., None], offset[..., None], np.float32(math.sqrt(edges.operands)))
 
 
@@ -200,27 +197,16 @@ def _of_tables(call: LayerCall, edges: _Edges) -> _Normalization:
     axes = axes or "".join(label for label in edges.kernel if label in edges.result)
     if not isinstance(axes, str) or not set(axes) <= set(edges.labels[1:]) or len(set(axes)) != len(axes):
         raise call.config.wrong("normalize_axes", "axes of the kernel")
-    names, shape = _statistics(call), tuple(edges.sizes[label] for label in axes)
-    values = [one.astype(np.float32) for one in call.weights(*((name, shape) for name in names), ignored=2)]
-    found = dict(zip(names, values, strict=True))
-    scale = found.get("gamma", np.float32(1.0)) / _root(call, found["variance"])
+    found = statistics(call, tuple(edges.sizes[label] for label in axes), prefix="bn_", ignored=2)
+    scale = found.get("gamma", np.float32(1.0)) / _deviation(call, found["variance"])
     offset = -found["mean"] * scale + found.get("beta", np.float32(0.0))
     # As HGQ2 does it: without regard to the order of the axes.
     spread = (*(edges.sizes[label] if label in axes else 1 for label in edges.labels[1:]), 1)
     return _Normalization(scale.reshape(spread), offset.reshape(spread), np.float32(math.sqrt(edges.operands)))
 
 
-def _statistics(call: LayerCall) -> list[str]:
-    """The variables of a normalization."""
-    scaled, centered = call.config.flag("bn_scale", True), call.config.flag("bn_center", True)
-    return ["gamma"] * scaled + ["beta"] * centered + ["mean", "variance"]
-
-
-def _root(call: LayerCall, variance: Singles) -> Singles:
-    spread = variance + np.float32(call.config.number("bn_epsilon", 1e-3))
-    if bool(np.any(spread <= 0.0)):
-        raise call.config.error("the variance is negative")
-    return np.asarray(np.sqrt(spread), dtype=np.float32)
+def _deviation(call: LayerCall, variance: Singles) -> Singles:
+    return deviation(call.config, variance, call.config.number("bn_epsilon", 1e-3))
 
 
 def _summed(call: LayerCall, edges: _Edges, network: _Network) -> Value:
@@ -231,7 +217,7 @@ def _summed(call: LayerCall, edges: _Edges, network: _Network) -> Value:
     build, x, rank = call.build, call.x, len(edges.labels)
     thin = build.viewed(x, (*x.dims, *(1,) * (rank - x.rank)), x.batch, "operands")
     copies = expand(build.within("copies"), thin, [(size, *edges.shape) for size in build.counts])
-    toq = quantizer(call, "toq", "toq_conf")
+    toq = read_quantizer(call, "toq")
     table = looked_up(build, copies, network.of, iq, toq, "tables", network.shape(edges))
     name, function = scalar_function(call.config, call.major)
     oq = own_quantizer(call, "oq", False)

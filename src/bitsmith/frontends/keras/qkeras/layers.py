@@ -13,6 +13,7 @@ from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.activations import activated
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
+from bitsmith.frontends.keras.norm import deviation, statistics
 from bitsmith.frontends.keras.qkeras.activations import adaptive, read_quantized
 from bitsmith.frontends.keras.qkeras.recurrent import RECURRENT
 from bitsmith.frontends.keras.quantizers.quantization import Fixed
@@ -85,10 +86,8 @@ def _folded(call: LayerCall) -> list[Floats]:
 
 def _rescaling(config: Fields, tensors: Mapping[str, Singles], width: int) -> Singles:
     """Return the factor of a batch normalization."""
-    spread = tensors["variance"] + np.float32(config.number("epsilon", 1e-3))
-    if not bool(np.all(spread > 0.0)):
-        raise UnsupportedError("a variance plus epsilon that is not positive", accepted="positive ones")
-    return single(tensors.get("gamma", np.ones(width, np.float32)) * (np.float32(1.0) / np.sqrt(spread)))
+    inverse = np.float32(1.0) / deviation(config, tensors["variance"], config.number("epsilon", 1e-3))
+    return single(tensors.get("gamma", np.ones(width, np.float32)) * inverse)
 
 
 def _layer(
@@ -180,12 +179,11 @@ def _batch_normalization(call: LayerCall) -> Value:
     if config.get("inverse_quantizer") is not None:
         raise UnsupportedError("an inverse_quantizer", accepted="quantizers of gamma, beta, mean and variance")
     shape = (x.shape[x.axis(dim)],)
-    names = ["gamma"] * config.flag("scale", True) + ["beta"] * config.flag("center", True) + ["mean", "variance"]
     trained: dict[str, Singles] = {}
-    for name, values in zip(names, call.weights(*((name, shape) for name in names)), strict=True):
+    for name, values in statistics(call, shape).items():
         described = config.values.get(f"{name}_quantizer", _NORMALIZATION[name])
         quantizer = read_quantizer(described, config.where, call.major, trained=name in ("gamma", "variance"))
-        trained[name] = (values if quantizer is None else quantizer.on_grid(values)[0]).astype(np.float32)
+        trained[name] = values if quantizer is None else single(quantizer.on_grid(values.astype(np.float64))[0])
     scale = _rescaling(config, trained, shape[0])
     # Exactly, so that the mean becomes beta, on whose grid a quantizer may have ties.
     offset = trained.get("beta", np.float32(0.0)) - trained["mean"].astype(np.float64) * scale
