@@ -10,7 +10,6 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
-from types import ModuleType
 from typing import TypeAlias
 
 import numpy as np
@@ -18,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.torch.hooks import hooked, replaced
 from bitsmith.frontends.torch.staircases import MOST_LEVELS, ROUNDINGS, Function, staircase, uniform, uniform_parts
 from bitsmith.layers.layer import Floats, broadcasts
 
@@ -42,25 +42,15 @@ def shown_quantizers(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) ->
     with contextlib.ExitStack() as stack:
         attention = sys.modules.get("brevitas.nn.quant_mha")
         if attention is not None:  # what is traced has no address
-            _replace(stack, attention, "check_tensors_same_ptr", lambda given: all(x is given[0] for x in given))
+            replaced(stack, attention, "check_tensors_same_ptr", lambda given: all(x is given[0] for x in given))
         inside = {part.trunc_quant for part in calls if _class(part) in (_POOL, _ADAPTIVE_POOL)}
         for path, part in module.named_modules() if calls else ():
             for name, value in (("return_quant_tensor", False), ("skip_create_quant_tensor", True)):
                 if hasattr(part, name):
-                    _replace(stack, part, name, value)
+                    replaced(stack, part, name, value)
             if part in calls and part not in inside:
-                _replace(stack, part, "forward", _replacement(path, part, calls))
+                replaced(stack, part, "forward", _replacement(path, part, calls))
         yield
-
-
-def _replace(stack: contextlib.ExitStack, part: torch.nn.Module | ModuleType, name: str, value: object) -> None:
-    """Give an attribute another value until the stack is left."""
-    own = vars(part)
-    if name in own:
-        stack.callback(own.__setitem__, name, own[name])
-    else:
-        stack.callback(own.pop, name)
-    own[name] = value
 
 
 def _class(part: torch.nn.Module) -> str | None:
@@ -71,17 +61,13 @@ def _class(part: torch.nn.Module) -> str | None:
 def _calls(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> dict[torch.nn.Module, list[_Call]]:
     """The calls of all quantizers, in order. An error of the module is left to the export."""
     calls: dict[torch.nn.Module, list[_Call]] = {}
-    handles = [
+    hooks = (
         part.register_forward_hook(lambda part, given, result: calls.setdefault(part, []).append((given, result)))
         for part in module.modules()
         if _class(part) is not None
-    ]
-    try:
-        with torch.no_grad(), contextlib.suppress(Exception):
-            module(*inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
+    )
+    with hooked(hooks), torch.no_grad(), contextlib.suppress(Exception):
+        module(*inputs)
     return calls
 
 

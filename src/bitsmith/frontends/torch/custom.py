@@ -20,6 +20,7 @@ from bitsmith.frontends.custom.tensor import Tensor
 from bitsmith.frontends.torch.call import Call as Use
 from bitsmith.frontends.torch.call import Result, Translation
 from bitsmith.frontends.torch.graph import Argument, Node, Ref
+from bitsmith.frontends.torch.hooks import hooked, replaced
 from bitsmith.layers.layer import Floats, as_weights
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ class CustomModules:
             stack.enter_context(_results_of(self.runs))
             for path, runs in self.runs.items():
                 part = self.modules[path]
-                own = part.__dict__.get("forward")
-                part.__dict__["forward"] = _operator(path, part, runs)
-                stack.callback(_restore, part, own)
+                replaced(stack, part, "forward", _operator(path, part, runs))
             yield
 
     def translation(self, node: Node) -> Translation | None:
@@ -130,17 +129,14 @@ def _runs(
 
         return hook
 
-    handles = [part.register_forward_hook(record(path), with_kwargs=True) for path, part in wanted.items()]
+    hooks = (part.register_forward_hook(record(path), with_kwargs=True) for path, part in wanted.items())
     try:
-        with torch.no_grad():
+        with hooked(hooks), torch.no_grad():
             module(*inputs)
     except UnsupportedError:
         raise
     except Exception:  # whatever the module's code raises
         return {}
-    finally:
-        for handle in handles:
-            handle.remove()
     return runs
 
 
@@ -201,13 +197,6 @@ def _operator(path: str, part: torch.nn.Module, runs: Sequence[_Run]) -> Callabl
         return results[0] if single else tuple(results)
 
     return forward
-
-
-def _restore(part: torch.nn.Module, own: object) -> None:
-    if own is None:
-        del part.__dict__["forward"]
-    else:
-        part.__dict__["forward"] = own
 
 
 _exporting: list[Mapping[str, Sequence[_Run]]] = []

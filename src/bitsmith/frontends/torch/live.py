@@ -23,6 +23,7 @@ import numpy.typing as npt
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.input_shapes import Example, InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import LiveModel
+from bitsmith.frontends.torch.hooks import hooked
 from bitsmith.layers.layer import Floats, Shape
 
 if TYPE_CHECKING:
@@ -152,16 +153,13 @@ def _refusing_nested(module: torch.nn.Module) -> Iterator[None]:
         given = dict(zip(("src", "mask", "src_key_padding_mask"), args, strict=False)) | dict(named)
         padded.extend([name] * (given.get("src_key_padding_mask") is not None and given.get("mask") is None))
 
-    hooks = [
+    hooks = (
         part.register_forward_pre_hook(partial(see, name or "module"), with_kwargs=True)
         for name, part in module.named_modules()
         if isinstance(part, torch.nn.TransformerEncoder) and part.use_nested_tensor
-    ]
-    try:
+    )
+    with hooked(hooks):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
     for name in padded:
         found = f"padding in the TransformerEncoder {name!r}, whose padded steps are 0, but not where gradients are on"
         remedy = f"set {name}.use_nested_tensor = False"
@@ -267,19 +265,15 @@ def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.gene
     import torch
 
     seen: dict[str, list[object]] = {}
-    handles = [
+    hooks = (
         part.register_forward_hook(lambda _, __, result, path=path: seen.setdefault(path, []).append(result))
         for path, part in module.named_modules()
         if path
-    ]
+    )
     place = next(module.parameters(), torch.zeros(()))
     given = [torch.from_numpy(x).to(place.device) for x in map(np.ascontiguousarray, inputs)]
-    try:
-        with evaluating(module), torch.no_grad():
-            module(*(x.to(place.dtype) if x.is_floating_point() else x for x in given))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with hooked(hooks), evaluating(module), torch.no_grad():
+        module(*(x.to(place.dtype) if x.is_floating_point() else x for x in given))
     single = {path: results[0] for path, results in seen.items() if len(results) == 1}
     single = {path: getattr(result, "value", result) for path, result in single.items()}  # of Brevitas's own tensors
     return {
