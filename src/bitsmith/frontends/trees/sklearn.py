@@ -15,11 +15,16 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
-from bitsmith.frontends.trees.discriminants import has_odds, read_ellipses, read_odds
-from bitsmith.frontends.trees.kernels import read_kernels, refuse_posteriors
-from bitsmith.frontends.trees.neighbors import read_neighbors
+from bitsmith.frontends.trees.estimators import (
+    has_odds,
+    read_ellipses,
+    read_kernels,
+    read_neighbors,
+    read_odds,
+    read_powers,
+    refuse_posteriors,
+)
 from bitsmith.frontends.trees.network import Chain, Classes, Link, network_of, outliers_of
-from bitsmith.frontends.trees.powers import read_powers
 from bitsmith.frontends.trees.scalers import before_scaling
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
