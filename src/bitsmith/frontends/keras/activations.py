@@ -9,7 +9,7 @@ from bitsmith.errors import UnsupportedError, nearest
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant, real
 from bitsmith.frontends.files.json import Fields, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.live import PACKAGES
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
 from bitsmith.frontends.keras.quantizers.quantization import Quantization
@@ -101,11 +101,10 @@ def _softmax(call: LayerCall) -> Value:
     return activations.softmax(call.build, first, axis_of(call.config, -1), kept)
 
 
-ACTIVATION_LAYERS: dict[str, Translation] = {
+ACTIVATION_LAYERS: ByClass = {
     **{name: _layer(read, read(Fields({}, "")).kind) for name, (_, read) in _LAYERS.items()},
     "Softmax": Translation(_softmax, "Softmax", frozenset({"mask"})),
 }
-"""Layers by class name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, configured
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, configured
 from bitsmith.frontends.keras.weights import snake_case
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.logic import Beyond
@@ -75,7 +75,7 @@ _ALIKE = (
     *("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot"),
 )
 
-ARITHMETIC: dict[str, Translation] = {
+ARITHMETIC: ByClass = {
     **{name: operation(snake_case(name)) for name in _ALIKE},
     "Arcsinh": operation("asinh"),
     "Arctan": operation("atan"),
@@ -94,4 +94,3 @@ ARITHMETIC: dict[str, Translation] = {
     "FullLike": _alike(None),
     "OneHot": Translation(_one_hot, "OneHot"),
 }
-"""Operations by class name."""

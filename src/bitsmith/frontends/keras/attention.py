@@ -14,7 +14,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.files.json import is_integer
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
 from bitsmith.frontends.ops.attention import Mask, additive_scores, attention, attention_weights, repeated_heads
 from bitsmith.frontends.ops.contraction import einsum, matrix_product
@@ -245,7 +245,7 @@ _NAMED = _SWITCHES | {"query", "value", "key", "attention_mask"}
 _HEADS = "EinsumDense, Einsum and Softmax"
 _GROUPS = Translation(_group_query_attention, f"{_HEADS}, and Gather", _NAMED)
 
-ATTENTION: dict[str, Translation] = {
+ATTENTION: ByClass = {
     "MultiHeadAttention": Translation(_multi_head_attention, _HEADS, _NAMED),
     **dict.fromkeys(("GroupQueryAttention", "GroupedQueryAttention"), _GROUPS),
     "Attention": Translation(_attention, "Einsum and Softmax", _SWITCHES),
@@ -253,4 +253,3 @@ ATTENTION: dict[str, Translation] = {
         _additive_attention, "Add, Activation, EinsumDense, Softmax and Einsum", _SWITCHES
     ),
 }
-"""Layers by class name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
@@ -206,6 +207,10 @@ class Translation:
         """The only result of a call."""
         (found,) = self.results(call)
         return found
+
+
+ByClass: TypeAlias = dict[str, Translation]
+"""Translations of layers or of operations, by class name."""
 
 
 def configured(make: Callable[..., Value], becomes: str, *reads: Callable[[Fields], object]) -> Translation:

@@ -7,7 +7,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import activated, read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.ops.contraction import contracted, einsum, matrix_product, tensor_product
 from bitsmith.frontends.ops.logic import common_kind
 from bitsmith.layers.einsum import Equation, parse_equation
@@ -104,15 +104,11 @@ def _matmul(call: LayerCall) -> Value:
 
 _BECOMES = "Dense, EinsumDense or Einsum"
 
-EINSUMS: dict[str, Translation] = {
-    "EinsumDense": Translation(_einsum_dense, "Dense or EinsumDense, and its activation")
-}
-"""Layers by class name."""
+EINSUMS: ByClass = {"EinsumDense": Translation(_einsum_dense, "Dense or EinsumDense, and its activation")}
 
-EINSUM_OPS: dict[str, Translation] = {
+EINSUM_OPS: ByClass = {
     "Einsum": Translation(lambda call: einsum(call.build, call.config.text("subscripts"), _factors(call)), _BECOMES),
     "Matmul": Translation(_matmul, _BECOMES),
     "Dot": Translation(_dot, _BECOMES),
     "Tensordot": Translation(_tensordot, _BECOMES),
 }
-"""Operations by class name."""

@@ -10,7 +10,7 @@ from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, read_activation
 from bitsmith.frontends.keras.attention import ATTENTION
-from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, numbers
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.files import declared_shape
 from bitsmith.frontends.keras.garnet import GARNET
@@ -200,7 +200,7 @@ _AUGMENTATIONS = (
     *("RandomGaussianBlur", "RandomErasing", "RandAugment", "AugMix", "CutMix", "MixUp", "RandomWidth", "RandomHeight"),
 )
 
-LAYERS: dict[str, Translation] = {
+LAYERS: ByClass = {
     "InputLayer": Translation(_input, "Input"),
     "Dense": _dense(),
     "BinaryDense": _dense(BinaryTanh()),
@@ -230,4 +230,3 @@ LAYERS: dict[str, Translation] = {
     **EINSUMS,
     **SHAPES,
 }
-"""Layers by class name."""

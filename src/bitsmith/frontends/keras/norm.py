@@ -7,7 +7,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Value, checked_elements, constant
 from bitsmith.frontends.files.json import Fields
-from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axes_of, axis_of
 from bitsmith.frontends.keras.quantizers.scales import Singles
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
@@ -154,7 +154,7 @@ def _rms_norm(call: LayerCall) -> Value:
 _AFFINE = "BatchNormalization, or Multiply and Add"
 _BATCH = ("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")
 
-NORMALIZATIONS: dict[str, Translation] = {
+NORMALIZATIONS: ByClass = {
     "Rescaling": Translation(_rescaling, _AFFINE),
     "Normalization": Translation(_normalization, _AFFINE),
     **dict.fromkeys(_BATCH, Translation(_batch_normalization, "BatchNormalization")),
@@ -163,11 +163,9 @@ NORMALIZATIONS: dict[str, Translation] = {
     "GroupNormalization": Translation(_group_normalization, "GroupNormalization"),
     "UnitNormalization": Translation(_unit_normalization, "UnitNormalization"),
 }
-"""Layers by class name."""
 
-NORMALIZATION_OPS: dict[str, Translation] = {
+NORMALIZATION_OPS: ByClass = {
     "Normalize": Translation(_normalize, "UnitNormalization; or Absolute, Reduce, HardActivation and Divide"),
     "LayerNorm": Translation(_layer_norm, "LayerNormalization", frozenset({"gamma", "beta"})),
     "RMSNorm": Translation(_rms_norm, "RMSNormalization", frozenset({"scale"})),
 }
-"""Operations by class name."""

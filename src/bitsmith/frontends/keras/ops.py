@@ -8,7 +8,7 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, along_axis
 from bitsmith.frontends.keras.arithmetic import ARITHMETIC, operation
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUM_OPS
 from bitsmith.frontends.keras.norm import NORMALIZATION_OPS
 from bitsmith.frontends.keras.reduction import REDUCTIONS
@@ -34,7 +34,7 @@ _FUNCTIONS = (
     *("HardSilu", "LogSigmoid", "TanhShrink", "SparsePlus", "SparseSigmoid"),
 )
 
-OPS: dict[str, Translation] = {
+OPS: ByClass = {
     **ARITHMETIC,
     **REDUCTIONS,
     **NORMALIZATION_OPS,
@@ -55,4 +55,3 @@ OPS: dict[str, Translation] = {
     **EINSUM_OPS,
     **SHAPE_OPS,
 }
-"""Operations by class name."""

@@ -16,7 +16,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Kind, Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation, check_flags
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, check_flags
 from bitsmith.frontends.keras.operands import Constant
 from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops import recurrent
@@ -339,9 +339,8 @@ BIDIRECTIONAL = Translation(
     _bidirectional, "two of SimpleRNN, LSTM or GRU, and Concatenate, Add, Multiply or Average", _KEYWORDS, stateful=True
 )
 
-RECURRENT: dict[str, Translation] = {
+RECURRENT: ByClass = {
     **{name: _recurrent(name, name) for name in ("SimpleRNN", "LSTM", "GRU")},
     "RNN": _recurrent("RNN", "SimpleRNN, LSTM or GRU, one for each cell"),
     "Bidirectional": BIDIRECTIONAL,
 }
-"""Layers by class name."""

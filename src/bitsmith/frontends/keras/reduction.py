@@ -8,7 +8,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
 from bitsmith.frontends.ops.reduction import REDUCERS, extreme_index, greatest, norm, running_sum
 from bitsmith.layers.layer import as_weights, broadcasts
@@ -77,7 +77,7 @@ def _top(call: LayerCall) -> tuple[Value, Value]:
     return values, replace(places, kind=Kind.INT32)
 
 
-REDUCTIONS: dict[str, Translation] = {
+REDUCTIONS: ByClass = {
     **{name.capitalize(): _reduction(name) for name in _NAMES},
     "Amax": _reduction("max"),
     "Amin": _reduction("min"),
@@ -88,4 +88,3 @@ REDUCTIONS: dict[str, Translation] = {
     "TopK": Translation(_top, "Reduce and ArgMax, and Comparison and Where for more than one"),
     "Cumsum": Translation(lambda call: running_sum(*_given(call)[:3]), "CumulativeSum"),
 }
-"""Operations by class name."""

@@ -10,7 +10,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.files.json import Json, integer, integers, is_integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of, configured, numbers
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axes_of, axis_of, configured, numbers
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
 
@@ -142,7 +142,7 @@ _CONCATENATE = Translation(
     lambda call: selection.concatenate(call.build, call.operands(), axis_of(call.config, -1)), "Concatenate"
 )
 
-SHAPES: dict[str, Translation] = {
+SHAPES: ByClass = {
     "Flatten": Translation(_flatten, "Flatten (after Permute for channels_first)"),
     "Reshape": Translation(_reshape, "Reshape"),
     "Permute": Translation(_permute, "Permute"),
@@ -150,9 +150,8 @@ SHAPES: dict[str, Translation] = {
     "RepeatVector": Translation(_repeat_vector, "Reshape and Broadcast"),
     "SlicingOpLambda": _GET_ITEM,
 }
-"""Layers by class name."""
 
-SHAPE_OPS: dict[str, Translation] = {
+SHAPE_OPS: ByClass = {
     "Reshape": configured(
         lambda build, x, sizes: shape.view(build, x, [sizes] * len(build.counts)), "Reshape", integers("newshape")
     ),
@@ -179,4 +178,3 @@ SHAPE_OPS: dict[str, Translation] = {
     "Tril": configured(selection.lower_triangle, "Multiply", integer("k", 0)),
     "Triu": configured(selection.upper_triangle, "Multiply", integer("k", 0)),
 }
-"""Operations by class name."""

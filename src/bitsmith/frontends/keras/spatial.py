@@ -11,7 +11,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, real
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import activated, read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.arithmetic import divide, maximum
 from bitsmith.frontends.ops.logic import where
@@ -280,7 +280,7 @@ _LAYERS: dict[str, tuple[Inside, str]] = {
 }
 """Layers along one to three axes."""
 
-SPATIAL: dict[str, Translation] = {
+SPATIAL: ByClass = {
     **{
         name.format(rank): Translation(_along(inside, rank), becomes)
         for name, (inside, becomes) in _LAYERS.items()
@@ -291,11 +291,9 @@ SPATIAL: dict[str, Translation] = {
     "Resizing": _image(_resized, _RESIZE),
     "CenterCrop": _image(_center_crop, "Crop, or Resize where the image is smaller"),
 }
-"""Layers by class name."""
 
-SPATIAL_OPS: dict[str, Translation] = {
+SPATIAL_OPS: ByClass = {
     **{f"{name}Pool": Translation(_along(inside), becomes) for name, (inside, becomes) in _POOLS.items()},
     "Resize": Translation(_along(lambda call, x: _resized(call, x, _per_axis(call, x, "size")), 2), _RESIZE),
     "Pad": Translation(_pad, "Pad", frozenset({"constant_values"})),
 }
-"""Operations by class name."""

@@ -7,7 +7,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import MixedSamplesError, Value
 from bitsmith.frontends.onnx.arithmetic import operation
-from bitsmith.frontends.onnx.call import Call, Translation, function
+from bitsmith.frontends.onnx.call import Call, Operators, Translation, function
 from bitsmith.frontends.ops import activations
 from bitsmith.layers.functions import SELU_ALPHA, SELU_SCALE
 from bitsmith.layers.shape import Reshape
@@ -46,7 +46,7 @@ def _along_axis(make: Callable[[Builder, Value, int], Value], becomes: str) -> T
 
 _ALIKE = ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Mish", "Erf")
 
-ACTIVATIONS: dict[str, Translation] = {
+ACTIVATIONS: Operators = {
     **{name: operation(name.lower()) for name in _ALIKE},
     "HardSwish": operation("hard_silu"),
     "LeakyRelu": operation("relu", slope=("alpha", 0.01)),
@@ -63,4 +63,3 @@ ACTIVATIONS: dict[str, Translation] = {
     "Hardmax": _along_axis(activations.hard_max, "ArgMax and Comparison"),
     "LogSoftmax": _along_axis(activations.log_softmax, "Reduce and Subtract"),
 }
-"""Operators by name."""

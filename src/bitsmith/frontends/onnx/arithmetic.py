@@ -7,7 +7,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.onnx.quantized import clipped, clipped_constant
 from bitsmith.frontends.onnx.tensors import dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
@@ -157,7 +157,7 @@ def _einsum(call: Call) -> Value:
     return einsum(call.build, call.attributes.text("equation"), call.tensors())
 
 
-ARITHMETIC: dict[str, Translation] = {
+ARITHMETIC: Operators = {
     **{name: operation(shared) for name, shared in _SHARED.items()},
     **{f"Bitwise{name}": operation(f"bitwise_{name.lower()}") for name in ("And", "Or", "Xor", "Not")},
     "BitShift": Translation(_shift, "BatchNormalization and Wrap, or WholeQuotient"),
@@ -177,4 +177,3 @@ ARITHMETIC: dict[str, Translation] = {
     "Einsum": Translation(_einsum, "Einsum, or EinsumDense with a constant"),
     "Dropout": Translation(_dropout, "Identity"),
 }
-"""Operators by name."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Value, constant
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.arithmetic import add
@@ -155,8 +155,7 @@ def _by_runtime(call: Call, parts: Sequence[Value], mask: int, past: Sequence[in
     return _of_heads(call, parts, heads, Mask(None, 0 if causal else None, tuple(masks)))[0]
 
 
-ATTENTION: dict[str, Translation] = {"Attention": Translation(_attention, "Einsum, Softmax and Einsum")}
-"""Operators by name."""
+ATTENTION: Operators = {"Attention": Translation(_attention, "Einsum, Softmax and Einsum")}
 
 MERGED_ATTENTION: dict[str, Translation] = {
     "Attention": Translation(_merged, "Dense, Einsum, Softmax and Einsum"),

@@ -148,6 +148,10 @@ class Translation:
     valued: bool = False
 
 
+Operators: TypeAlias = dict[str, Translation]
+"""Translations of operators, by name."""
+
+
 def function(make: Callable[..., Results], becomes: str, *reads: Callable[[Call], object]) -> Translation:
     """``make`` of the builder, the first operand and what the ``reads`` give."""
     return Translation(lambda call: make(call.build, call.tensor(0), *(read(call) for read in reads)), becomes)

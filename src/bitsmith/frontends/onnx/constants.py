@@ -7,7 +7,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, checked_elements
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known
 
@@ -57,10 +57,9 @@ def _known(compute: Callable[[Call], Array]) -> Translation:
     return Translation(read, "a constant")
 
 
-CONSTANTS: dict[str, Translation] = {
+CONSTANTS: Operators = {
     "Constant": _known(_constant),
     "ConstantOfShape": _known(_constant_of_shape),
     "Range": _known(_range),
     "NonZero": _known(lambda call: np.array(np.nonzero(call.array(0, "the operand")), dtype=np.int64)),
 }
-"""Operators by name."""

@@ -14,7 +14,7 @@ from bitsmith.frontends.onnx.activations import ACTIVATIONS
 from bitsmith.frontends.onnx.arithmetic import ARITHMETIC, operation
 from bitsmith.frontends.onnx.attention import MERGED_ATTENTION
 from bitsmith.frontends.onnx.attributes import Attributes
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.onnx.quantized import Grid, on_grid
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.shape import SHAPES
@@ -153,7 +153,7 @@ def _embedded(call: Call) -> tuple[Value | None, ...]:
     return _normalized(call, total, 5, 6), lengths, total
 
 
-FUSED: dict[str, Translation] = {
+FUSED: Operators = {
     **MERGED_ATTENTION,
     "Gelu": operation("gelu"),
     "QuickGelu": operation("silu", alpha=("alpha", 1.702)),
@@ -167,4 +167,3 @@ FUSED: dict[str, Translation] = {
     "SkipSimplifiedLayerNormalization": Translation(_sum_by_square, "Add and RMSNormalization"),
     "EmbedLayerNormalization": Translation(_embedded, "Embedding, Add and LayerNormalization"),
 }
-"""Operators by name."""

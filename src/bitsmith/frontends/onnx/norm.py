@@ -4,7 +4,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Batch, Value, constant
-from bitsmith.frontends.onnx.call import Call, Translation, function
+from bitsmith.frontends.onnx.call import Call, Operators, Translation, function
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
 from bitsmith.layers.layer import Floats, as_weights
@@ -90,7 +90,7 @@ def _local_response_normalization(call: Call) -> Value:
     return normalization.around(call.build, call.tensor(0), 1, size, alpha, beta, bias)
 
 
-NORMALIZATIONS: dict[str, Translation] = {
+NORMALIZATIONS: Operators = {
     "BatchNormalization": Translation(_batch_normalization, "BatchNormalization; Subtract, Power, Multiply and Add"),
     "LayerNormalization": Translation(
         lambda call: (normalization.over_axes(call.build, *_last_axes(call), _parameters(call)),), "LayerNormalization"
@@ -107,4 +107,3 @@ NORMALIZATIONS: dict[str, Translation] = {
     ),
     "LRN": Translation(_local_response_normalization, "Power, EinsumDense, BatchNormalization, Power and Multiply"),
 }
-"""Operators by name."""

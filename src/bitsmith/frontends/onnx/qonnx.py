@@ -15,7 +15,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, Value, constant
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.ir.types import Rounding, objects
 from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.layer import Floats, as_weights, broadcasts
@@ -260,9 +260,8 @@ def _trunc(call: Call) -> Value:
     return call.build.affine(quantized(call.build.within("with_zero"), y, grid, mode), ONE, exact(-rest * step))
 
 
-QUANTIZERS: dict[str, Translation] = {
+QUANTIZERS: Operators = {
     **dict.fromkeys(("Quant", "IntQuant"), Translation(_quant, "Quantize, or a constant", valued=True)),
     "BipolarQuant": Translation(_bipolar_quant, "Staircase, or a constant", valued=True),
     "Trunc": Translation(_trunc, "Quantize twice"),
 }
-"""Operators by name."""

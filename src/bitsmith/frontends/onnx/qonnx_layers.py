@@ -14,7 +14,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.onnx.call import Call, Results, Translation
+from bitsmith.frontends.onnx.call import Call, Operators, Results, Translation
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.qonnx import (
     MODES,
@@ -240,7 +240,7 @@ def _scaled(x: Value, scale: Floats, values: Floats) -> Floats:
     return as_weights(per_sample(x, broadcast(x, scale, "the scale"))[..., None] * values)
 
 
-QONNX: dict[str, Translation] = {
+QONNX: Operators = {
     **QUANTIZERS,
     "FloatQuant": Translation(_float_quant, "Staircase twice and Add, or a constant", valued=True),
     "MultiThreshold": Translation(_multi_threshold, "Staircase"),
@@ -251,7 +251,6 @@ QONNX: dict[str, Translation] = {
     "Im2Col": Translation(_im2col, "Gather and Permute"),
     "DebugMarker": Translation(_debug_marker, "Identity"),
 }
-"""Operators by name."""
 
 CHANNELS_LAST: dict[str, Translation] = {
     **{name: _channels_last(SPATIAL[name]) for name in ("Conv", "MaxPool")},

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import ONE, Codes, Kind, Value, constant, held
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.onnx.graph import Node
 from bitsmith.frontends.onnx.tensors import NARROW, Array, dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
@@ -266,8 +266,7 @@ def _dequantize(call: Call) -> Value:
     return dequantized(call, 0, 1, 2, Along.of(call))
 
 
-QUANTIZED: dict[str, Translation] = {
+QUANTIZED: Operators = {
     "QuantizeLinear": Translation(_quantize, "Quantize"),
     "DequantizeLinear": Translation(_dequantize, "Identity, or Quantize; a constant with a quantizer", valued=True),
 }
-"""Operators by name."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Value, constant
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
@@ -179,5 +179,4 @@ def _results(
     return tuple(results)
 
 
-RECURRENT: dict[str, Translation] = {name: _recurrent(name) for name in _KINDS}
-"""Operators by name."""
+RECURRENT: Operators = {name: _recurrent(name) for name in _KINDS}

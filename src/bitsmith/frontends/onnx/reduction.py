@@ -2,7 +2,7 @@
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.ops.reduction import EXTREMES, REDUCERS, SUMS, extreme_index, greatest
 
 
@@ -52,11 +52,10 @@ _NAMES = {
     "LogSum": "log_sum",
 }
 
-REDUCTIONS: dict[str, Translation] = {
+REDUCTIONS: Operators = {
     "ReduceSum": _reduction("sum", 13),
     **{f"Reduce{name}": _reduction(meaning) for name, meaning in _NAMES.items()},
     "ArgMax": _index(least=False),
     "ArgMin": _index(least=True),
     "TopK": Translation(_top, "Reduce and ArgMax, and Comparison and Where for more than one"),
 }
-"""Operators by name."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Batch, Kind, MixedSamplesError, Value, constant
-from bitsmith.frontends.onnx.call import Call, Translation, function, integers
+from bitsmith.frontends.onnx.call import Call, Operators, Translation, function, integers
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops import logic, selection, shape
@@ -185,7 +185,7 @@ def _blocks(make: Callable[..., Value], becomes: str) -> Translation:
     return Translation(read, becomes)
 
 
-SHAPES: dict[str, Translation] = {
+SHAPES: Operators = {
     "Reshape": Translation(_reshape, "Reshape"),
     "Flatten": Translation(_flatten, "Reshape"),
     "Squeeze": function(shape.squeeze, "Reshape", lambda call: call.listed("axes", 1, 13)),
@@ -207,7 +207,6 @@ SHAPES: dict[str, Translation] = {
     "SpaceToDepth": _blocks(shape.space_to_depth, "Reshape, Permute and Reshape"),
     "DepthToSpace": _blocks(shape.depth_to_space, "Reshape, Permute and Reshape"),
 }
-"""Operators by name."""
 
 
 def _indices(call: Call) -> Known:
@@ -282,7 +281,7 @@ def _scatter_elements(call: Call) -> Value:
 
 _READ, _WRITTEN = "Reshape and Gather, at constant places", "Concatenate and Gather, at constant places"
 
-PLACES: dict[str, Translation] = {
+PLACES: Operators = {
     "GatherND": Translation(_gather_nd, _READ),
     "GatherElements": Translation(
         lambda call: selection.gather_elements(call.build, call.tensor(0), *_elements(call)), f"{_READ}; Embedding"
@@ -290,4 +289,3 @@ PLACES: dict[str, Translation] = {
     "ScatterND": Translation(_scatter_nd, _WRITTEN),
     **dict.fromkeys(("ScatterElements", "Scatter"), Translation(_scatter_elements, _WRITTEN)),
 }
-"""Operators by name."""

@@ -9,7 +9,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Operators, Translation
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.reduction import norm
 from bitsmith.frontends.ops.spatial import Same, Taps
@@ -191,7 +191,7 @@ def _scaled(call: Call, x: Value, axes: Axes, number: int) -> tuple[Axes, tuple[
     return spatial.scaled(x.shape, np.asarray(along, np.float32))
 
 
-SPATIAL: dict[str, Translation] = {
+SPATIAL: Operators = {
     "Conv": Translation(_along(_conv), "Conv"),
     "ConvTranspose": Translation(_along(_conv_transpose), "ConvTranspose"),
     "MaxPool": Translation(_along(lambda call, x: spatial.max_pool(call.build, x, _windows(call, x))), "MaxPool"),
@@ -208,4 +208,3 @@ SPATIAL: dict[str, Translation] = {
     "Pad": Translation(_pad, "Pad, Crop"),
     **dict.fromkeys(("Resize", "Upsample"), Translation(_resize, "Resize")),
 }
-"""Operators by name."""

@@ -12,7 +12,7 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.activations import relu
 from bitsmith.frontends.ops.arithmetic import absolute, add, multiply, subtract
-from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, activated, checked, limits_of
+from bitsmith.frontends.tflite.call import Call, Entry, Operand, Operators, Translation, activated, checked, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product, interpolated, nearest
 from bitsmith.frontends.tflite.requantize import Multiplier, exact
 from bitsmith.frontends.tflite.shared import activation, on_numbers, operation
@@ -196,7 +196,7 @@ def _table(function: Callable[[Singles], Singles], kind: str) -> Translation:
 
 _RELUS = ("RELU", "RELU_0_TO_1", "RELU6", "RELU_N1_TO_1")
 
-ACTIVATIONS: dict[str, Entry] = {
+ACTIVATIONS: Operators = {
     "ABS": Entry(Translation(_absolute, "Absolute and Quantize"), operation("absolute")),
     "EXP": Entry(_table(lambda x: np.exp(x.astype(np.float64)).astype(np.float32), "EXP"), operation("exp")),
     "GELU": Entry(Translation(_gelu, "Lookup"), Translation(_real_gelu, "Activation")),
@@ -218,4 +218,3 @@ ACTIVATIONS: dict[str, Entry] = {
     "TANH": Entry(_table(_tanh, "TANH"), operation("tanh")),
     **on_numbers(ELU="elu"),
 }
-"""Operators by name."""

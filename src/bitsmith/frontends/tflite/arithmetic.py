@@ -11,7 +11,7 @@ from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
-from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, checked, kind_of, limits_of
+from bitsmith.frontends.tflite.call import Call, Entry, Operand, Operators, Translation, checked, kind_of, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.requantize import Multiplier, exact, integers, quotient
 from bitsmith.frontends.tflite.shared import fused, on_numbers, operation
@@ -249,7 +249,7 @@ def _cast(call: Call) -> Value:
 _ADD, _SUBTRACT = (Translation(partial(_sum, layer), f"Quantize and {layer.kind}") for layer in (Add(), Subtract()))
 _MAXIMUM, _MINIMUM = (Translation(partial(_extremum, layer), layer.kind) for layer in (Maximum(), Minimum()))
 
-ARITHMETIC: dict[str, Entry] = {
+ARITHMETIC: Operators = {
     "ADD": Entry(_ADD, operation("add")),
     "ADD_N": Entry(
         numbers=Translation(lambda call: arithmetic.total(call.build, *call.all_values()), OPERATIONS["add"].becomes)
@@ -289,4 +289,3 @@ ARITHMETIC: dict[str, Entry] = {
         SQUARE="square",
     ),
 }
-"""Operators by name."""

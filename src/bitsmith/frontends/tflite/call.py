@@ -312,6 +312,10 @@ class Entry:
     numbers: Translation | None = None
 
 
+Operators: TypeAlias = dict[str, Entry]
+"""Readers of operators, by name."""
+
+
 def alike(read: Translator, becomes: str) -> Entry:
     """An operator that does the same with codes and with numbers."""
     found = Translation(read, becomes)

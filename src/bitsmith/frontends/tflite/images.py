@@ -7,7 +7,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value, checked_elements, constant
 from bitsmith.frontends.ops import contraction, selection
-from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, alike, limits_of, zero_point
+from bitsmith.frontends.tflite.call import Call, Entry, Operand, Operators, Translation, alike, limits_of, zero_point
 from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.products import image
 from bitsmith.frontends.tflite.requantize import exact, integers
@@ -145,10 +145,9 @@ def _rearranged(call: Call, x: Operand, split: Shape, target: Shape) -> Value:
     return call.as_result(Operand(call.build.viewed(y, (1, *target), y.batch), x.tensor))
 
 
-IMAGES: dict[str, Entry] = {
+IMAGES: Operators = {
     "DEPTH_TO_SPACE": alike(_depth_to_space, "Reshape and Permute"),
     "RESIZE_BILINEAR": Entry(Translation(_bilinear, "EinsumDense and Quantize"), Translation(_real_bilinear, "Resize")),
     "RESIZE_NEAREST_NEIGHBOR": alike(_nearest, "Gather"),
     "SPACE_TO_DEPTH": alike(_space_to_depth, "Reshape and Permute"),
 }
-"""Operators by name."""

@@ -14,7 +14,7 @@ from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.arithmetic import multiply, subtract
 from bitsmith.frontends.ops.reduction import Reducer
-from bitsmith.frontends.tflite.call import Call, Entry, Translation, checked, limits_of
+from bitsmith.frontends.tflite.call import Call, Entry, Operators, Translation, checked, limits_of
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
 from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers, divided, shifted
 from bitsmith.frontends.tflite.requantize import Multiplier
@@ -142,7 +142,7 @@ def _around(call: Call) -> Value:
     return normalization.around(call.build, call.value(0), -1, size, alpha * size, beta, bias)
 
 
-NORMALIZATIONS: dict[str, Entry] = {
+NORMALIZATIONS: Operators = {
     "L2_NORMALIZATION": Entry(
         Translation(_normalized, "Multiply, Reduce, Staircase and Quantize"), Translation(_unit, "UnitNormalization")
     ),
@@ -151,4 +151,3 @@ NORMALIZATIONS: dict[str, Entry] = {
         numbers=Translation(_around, "Power, EinsumDense, BatchNormalization, Power and Multiply")
     ),
 }
-"""Operators by name."""

@@ -2,7 +2,7 @@
 
 from bitsmith.frontends.tflite.activations import ACTIVATIONS
 from bitsmith.frontends.tflite.arithmetic import ARITHMETIC
-from bitsmith.frontends.tflite.call import Entry, Translation
+from bitsmith.frontends.tflite.call import Operators, Translation
 from bitsmith.frontends.tflite.graph import Operator
 from bitsmith.frontends.tflite.images import IMAGES
 from bitsmith.frontends.tflite.normalization import NORMALIZATIONS
@@ -12,7 +12,7 @@ from bitsmith.frontends.tflite.recurrent import RECURRENT
 from bitsmith.frontends.tflite.shape import SHAPES
 from bitsmith.frontends.tflite.svdf import FILTERS
 
-OPERATORS: dict[str, Entry] = {
+OPERATORS: Operators = {
     **ACTIVATIONS,
     **ARITHMETIC,
     **IMAGES,
@@ -23,7 +23,6 @@ OPERATORS: dict[str, Entry] = {
     **SHAPES,
     **FILTERS,
 }
-"""Operators by name."""
 
 _CONTROL = (
     "its number of steps is not fixed",

@@ -12,7 +12,7 @@ from bitsmith.frontends.ops import contraction, spatial
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.frontends.ops.shape import view
 from bitsmith.frontends.ops.spatial import Same, Taps
-from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, Translator, checked, limits_of
+from bitsmith.frontends.tflite.call import Call, Entry, Operand, Operators, Translation, Translator, checked, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.requantize import Kernels, exact, real_step
 from bitsmith.frontends.tflite.shared import fused
@@ -243,7 +243,7 @@ _DEPTHWISE = _Convolution(4, lambda kernel: np.moveaxis(kernel, 0, 2), by_channe
 _TRANSPOSED = _Convolution(4, _units_last, by_channel=False, transposed=True)
 _TRANSPOSED_3D = _Convolution(5, lambda kernel: np.swapaxes(kernel, -1, -2), by_channel=False, transposed=True)
 
-PRODUCTS: dict[str, Entry] = {
+PRODUCTS: Operators = {
     "BATCH_MATMUL": Entry(
         Translation(_batch_matmul, "Einsum and Quantize"), Translation(_matrix_product, OPERATIONS["matmul"].becomes)
     ),
@@ -254,4 +254,3 @@ PRODUCTS: dict[str, Entry] = {
     "FULLY_CONNECTED": _entry(_fully_connected, _dense, "Dense"),
     "TRANSPOSE_CONV": _entry(_TRANSPOSED.codes, _TRANSPOSED.numbers, "ConvTranspose"),
 }
-"""Operators by name."""

@@ -18,7 +18,7 @@ from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.contraction import dense
 from bitsmith.frontends.ops.unrolled import Function, QuantizedCell
 from bitsmith.frontends.tflite.arithmetic import exponent_of
-from bitsmith.frontends.tflite.call import Call, Entry, Results, Translation, checked, limits_of, zero_point
+from bitsmith.frontends.tflite.call import Call, Entry, Operators, Results, Translation, checked, limits_of, zero_point
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
 from bitsmith.frontends.tflite.fixedpoint import Fixed
 from bitsmith.frontends.tflite.requantize import exact
@@ -248,9 +248,8 @@ def _product(build: Builder, x: Value, suffix: str, weight: Value, bias: Value |
     return dense(build, x, build.draft.shared(weight), bias and build.draft.shared(bias), suffix)
 
 
-RECURRENT: dict[str, Entry] = {
+RECURRENT: Operators = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Entry(
         Translation(_lstm, "Dense, Quantize, Multiply, Lookup and Stack, step by step"), Translation(_layer, "LSTM")
     )
 }
-"""Operators by name."""

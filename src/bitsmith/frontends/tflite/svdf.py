@@ -13,7 +13,7 @@ from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
 from bitsmith.frontends.ops.contraction import dense, einsum
 from bitsmith.frontends.ops.logic import wrapped
 from bitsmith.frontends.ops.selection import concatenate, part
-from bitsmith.frontends.tflite.call import Call, Entry, Translation, checked, limits_of, zero_point
+from bitsmith.frontends.tflite.call import Call, Entry, Operators, Translation, checked, limits_of, zero_point
 from bitsmith.frontends.tflite.requantize import exact
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.frontends.tflite.tensors import Tensor
@@ -107,10 +107,9 @@ def _with_zero_point(call: Call, features: Value, state: Tensor) -> Value:
     return call.build.emit(Lookup(as_weights(0.0), low, stored), features, suffix="stored")
 
 
-FILTERS: dict[str, Entry] = {
+FILTERS: Operators = {
     "SVDF": Entry(
         Translation(_of_codes, "Dense, Quantize, Concatenate and EinsumDense"),
         Translation(_real, "Dense, Concatenate and EinsumDense"),
     )
 }
-"""Operators by name."""

@@ -5,7 +5,7 @@ from bitsmith.frontends.builder.value import constant
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.torch.arithmetic import operation
-from bitsmith.frontends.torch.call import Call, Result, Translation, function
+from bitsmith.frontends.torch.call import Call, Operators, Result, Translation, function
 
 
 def _rrelu(call: Call) -> Result:
@@ -40,7 +40,7 @@ _LOG_SOFTMAX = function(activations.log_softmax, "Reduce and Subtract", integer(
 _ALIKE = ("relu", "relu6", "selu", "silu", "mish", "sigmoid", "tanh", "log_sigmoid")
 _BOUND = ("lambd", 0.5)
 
-ACTIVATIONS: dict[str, Translation] = {
+ACTIVATIONS: Operators = {
     **{name: operation(name) for name in _ALIKE},
     "special_expit": operation("sigmoid"),
     "hardsigmoid": operation("hard_sigmoid"),
@@ -61,4 +61,3 @@ ACTIVATIONS: dict[str, Translation] = {
     **dict.fromkeys(("softmax", "_softmax"), _SOFTMAX),
     **dict.fromkeys(("log_softmax", "_log_softmax"), _LOG_SOFTMAX),
 }
-"""Operators by name."""

@@ -10,7 +10,7 @@ from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 from bitsmith.frontends.torch.archive import DTYPES
-from bitsmith.frontends.torch.call import STORAGE, Call, Result, Translation, function, kind_of
+from bitsmith.frontends.torch.call import STORAGE, Call, Operators, Result, Translation, function, kind_of
 from bitsmith.frontends.torch.graph import DType, Ref
 from bitsmith.layers.embedding import OneHot
 
@@ -174,7 +174,7 @@ _DIVIDE = Translation(_divide, OPERATIONS["divide"].becomes)
 _CLAMP = Translation(_clamp, OPERATIONS["clip"].becomes)
 _CAST = Translation(_cast, "nothing, WholeNumber or Comparison").ignoring(*STORAGE, "non_blocking", "copy")
 
-ARITHMETIC: dict[str, Translation] = {
+ARITHMETIC: Operators = {
     **{name: operation(name) for name in _ALIKE},
     **{name: operation(shared) for name, shared in _OTHERWISE.items()},
     **{name: _comparison(name) for name in RELATIONS if name != "equal"},  # which compares whole tensors
@@ -204,4 +204,3 @@ ARITHMETIC: dict[str, Translation] = {
     **dict.fromkeys(("to", "_to_copy", "type_as", "float", "double", "half", "bfloat16", "int", "long", "bool"), _CAST),
     "one_hot": Translation(_one_hot, "OneHot"),
 }
-"""Operators by name."""

@@ -224,6 +224,10 @@ class Translation:
         return replace(self, ignored=frozenset(arguments))
 
 
+Operators: TypeAlias = dict[str, Translation]
+"""Translations of operators, by name."""
+
+
 def function(make: Callable[..., Result], becomes: str, *reads: Callable[[Call], object]) -> Translation:
     """``make`` of the builder, the operand and what the ``reads`` give."""
     return Translation(lambda call: make(call.build, call.tensor(), *(read(call) for read in reads)), becomes)

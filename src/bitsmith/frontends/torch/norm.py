@@ -6,7 +6,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
-from bitsmith.frontends.torch.call import Call, Translation
+from bitsmith.frontends.torch.call import Call, Operators, Translation
 from bitsmith.layers.layer import Shape, as_weights
 
 _SINGLE_EPSILON = 2.0**-23
@@ -63,11 +63,10 @@ def _rms_norm(call: Call) -> Value:
     return normalization.root_mean_square(call.build, x, dims, gamma, epsilon)
 
 
-NORMALIZATIONS: dict[str, Translation] = {
+NORMALIZATIONS: Operators = {
     "batch_norm": Translation(_batch_norm, "BatchNormalization"),
     "_native_batch_norm_legit_no_training": Translation(_batch_norm, "BatchNormalization"),
     **dict.fromkeys(("instance_norm", "group_norm", "native_group_norm"), Translation(_groups, "GroupNormalization")),
     **dict.fromkeys(("layer_norm", "native_layer_norm"), Translation(_layer_norm, "LayerNormalization")),
     "rms_norm": Translation(_rms_norm, "RMSNormalization"),
 }
-"""Operators by name."""

@@ -11,7 +11,7 @@ from bitsmith.frontends.ops.contraction import affine_product, einsum
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.shape import view
 from bitsmith.frontends.torch.arithmetic import operation
-from bitsmith.frontends.torch.call import Call, Counted, Result, Translation, Unknown
+from bitsmith.frontends.torch.call import Call, Counted, Operators, Result, Translation, Unknown
 from bitsmith.frontends.torch.graph import Ref
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import as_weights
@@ -109,7 +109,7 @@ def _weight_norm(call: Call) -> Result:
 
 _OF_GRADIENTS = ("sparse", "scale_grad_by_freq")
 
-PRODUCTS: dict[str, Translation] = {
+PRODUCTS: Operators = {
     "linear": _product("...j,kj->...k", "input", "weight", "bias", "Dense"),
     "addmm": _product("ij,jk->ik", "mat1", "mat2", "self", "Dense, or Einsum and Add").ignoring("out_dtype"),
     "addmv": _product("ij,j->i", "mat", "vec", "self", "EinsumDense, or Einsum and Add"),
@@ -127,4 +127,3 @@ PRODUCTS: dict[str, Translation] = {
     "embedding": Translation(_embedding, "Embedding").ignoring(*_OF_GRADIENTS),
     "embedding_bag": Translation(_bags, "Embedding and Reduce").ignoring(*_OF_GRADIENTS),
 }
-"""Operators by name."""

@@ -9,7 +9,7 @@ from bitsmith.frontends.builder.value import Batch, Value, constant, layouts_of
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.contraction import affine_product
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
-from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
+from bitsmith.frontends.torch.call import Call, Operators, Result, Translation, Unknown
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.layer import Layer, as_weights
@@ -119,10 +119,9 @@ def _results(
     return (x, *(recurrent.together(build, values, 0) if values else Unknown() for build, values in parts))
 
 
-RECURRENT: dict[str, Translation] = {
+RECURRENT: Operators = {
     "lstm": _recurrent(LSTM),
     "gru": _recurrent(GRU),
     "rnn_tanh": _recurrent(SimpleRNN),
     "rnn_relu": _recurrent(SimpleRNN, ReLU()),
 }
-"""Operators by name."""

@@ -18,7 +18,7 @@ from bitsmith.frontends.ops.reduction import (
 from bitsmith.frontends.ops.selection import concatenate
 from bitsmith.frontends.ops.shape import unsqueeze
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC, as_result
-from bitsmith.frontends.torch.call import Call, Result, Translation
+from bitsmith.frontends.torch.call import Call, Operators, Result, Translation
 
 
 def _given(call: Call, suffix: str = "") -> tuple[Builder, Value, tuple[int, ...], bool]:
@@ -109,7 +109,7 @@ def _top(call: Call) -> Result:
 
 _NORM = Translation(_norm, "Reduce, after Absolute for other orders than 2")
 
-REDUCTIONS: dict[str, Translation] = {
+REDUCTIONS: Operators = {
     **{name: _reduction(name).ignoring("dtype") for name in ("sum", "mean", "prod")},
     **{name: _reduction(name) for name in ("logsumexp", "any", "all", "count_nonzero")},
     "amax": _reduction("max"),
@@ -130,4 +130,3 @@ REDUCTIONS: dict[str, Translation] = {
         lambda call: running_sum(call.build, as_result(call, call.tensor()), call.integers("dim")), "CumulativeSum"
     ).ignoring("dtype"),
 }
-"""Operators by name."""

@@ -10,7 +10,7 @@ from bitsmith.frontends.builder.value import Kind, MixedSamplesError, Value
 from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import logic, selection, shape
 from bitsmith.frontends.ops.logic import Beyond
-from bitsmith.frontends.torch.call import NOTHING, Call, Result, Translation, function
+from bitsmith.frontends.torch.call import NOTHING, Call, Operators, Result, Translation, function
 
 _OPEN_END = 1 << 62
 """Ends of slices beyond this mean: to the end."""
@@ -186,7 +186,7 @@ _CAT = Translation(_cat, "Concatenate")
 _SPLIT = Translation(_split, "Slice")
 _READ, _WRITTEN = "Reshape and Gather, at constant places", "Concatenate and Gather, at constant places"
 
-SELECTIONS: dict[str, Translation] = {
+SELECTIONS: Operators = {
     **dict.fromkeys(("repeat", "tile"), Translation(_repeat, "Gather")),
     "repeat_interleave": Translation(_repeat_interleave, "Gather"),
     "slice": Translation(_slice, "Slice"),
@@ -216,4 +216,3 @@ SELECTIONS: dict[str, Translation] = {
     "tensor_split": Translation(_tensor_split, "Slice"),
     **dict.fromkeys(("split", "split_with_sizes", "unsafe_split", "chunk"), _SPLIT),
 }
-"""Operators by name."""

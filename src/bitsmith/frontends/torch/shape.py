@@ -9,7 +9,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
 from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Result, Translation, function
+from bitsmith.frontends.torch.call import Call, Operators, Result, Translation, function
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.shape import Identity
 
@@ -126,7 +126,7 @@ _MOVE = function(shape.move, "Permute", integers("source"), integers("destinatio
 _EXPAND = function(shape.expand, "Broadcast", lambda call: call.shapes("size"))
 _BLOCKS = "Reshape and Permute"
 
-SHAPES: dict[str, Translation] = {
+SHAPES: Operators = {
     **dict.fromkeys(_SAMES, Translation(_same, "nothing").ignoring("memory_format", "requires_grad")),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _IDENTITY),
     **dict.fromkeys(("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"), _VIEW),
@@ -153,4 +153,3 @@ SHAPES: dict[str, Translation] = {
     "sym_numel": Translation(lambda call: (tuple(map(math.prod, call.build.sizes(call.tensor()))),), "nothing"),
     **dict.fromkeys(_ARITHMETIC, Translation(_size_arithmetic, "nothing")),
 }
-"""Operators by name."""

@@ -13,7 +13,7 @@ from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.spatial import Same, Taps
-from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
+from bitsmith.frontends.torch.call import Call, Operators, Result, Translation, Unknown
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
 from bitsmith.layers.shape import Gather
@@ -171,7 +171,7 @@ _INSIDE: dict[str, tuple[Inside, str]] = {
 }
 _INDICES = ("max_pool{}d_with_indices", "adaptive_max_pool{}d")
 
-SPATIAL: dict[str, Translation] = {
+SPATIAL: Operators = {
     **{
         name.format(rank): Translation(_along(inside, rank, indices=name in _INDICES), f"{becomes} between Permute")
         for name, (inside, becomes) in _INSIDE.items()
@@ -188,4 +188,3 @@ SPATIAL: dict[str, Translation] = {
     "im2col": Translation(_patches, "Pad and Gather"),
     **dict.fromkeys(("pad", "constant_pad_nd"), Translation(_pad, "Pad, Crop")),
 }
-"""Operators by name."""

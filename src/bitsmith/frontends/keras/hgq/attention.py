@@ -12,7 +12,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import Fields, Json
-from bitsmith.frontends.keras.call import LayerCall, Translation, check_flags
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, check_flags
 from bitsmith.frontends.keras.hgq.functions import LEFT_OUT, Softmax
 from bitsmith.frontends.keras.hgq.grids import quantized
 from bitsmith.frontends.keras.hgq.layers import LAYERS
@@ -316,11 +316,10 @@ def _convolved(call: LayerCall, scores: Value) -> Value:
 _BECOMES = "Quantize, EinsumDense, Einsum, Reduce, Subtract, Lookup and Multiply"
 _NAMED = frozenset({"query", "value", "key", "attention_mask", "use_causal_mask", "return_attention_scores"})
 
-ATTENTION: dict[str, Translation] = {
+ATTENTION: ByClass = {
     "QMultiHeadAttention": Translation(_Class().read, _BECOMES, _NAMED),
     "QMultiHeadAttentionT": Translation(_Class(by_tables=True).read, _BECOMES, _NAMED),
     "QLinformerAttention": Translation(_Class(shortened=_linformer).read, _BECOMES, _NAMED),
     "QLinformerAttentionT": Translation(_Class(by_tables=True, shortened=_linformer).read, _BECOMES, _NAMED),
     "QSALTAttention": Translation(_Class(shortened=_salt, mixed=_convolved).read, f"{_BECOMES}; and Conv", _NAMED),
 }
-"""Layers by class name."""

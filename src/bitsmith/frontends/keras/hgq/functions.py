@@ -9,7 +9,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.activations import read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, Singles, quantized
 from bitsmith.frontends.keras.hgq.quantizers import own_quantizer, read_quantizer
 from bitsmith.frontends.keras.hgq.tables import looked_up, single_precision, stepped
@@ -185,11 +185,10 @@ def _softmax(call: LayerCall) -> Value:
     return found.of(call, call.build, x, kept)
 
 
-FUNCTIONS: dict[str, Translation] = {
+FUNCTIONS: ByClass = {
     "QUnaryFunctionLUT": Translation(_unary, "Quantize and Lookup, Staircase or ReLU"),
     "QAffinedUnaryFunctionLUT": Translation(_affined, "Quantize and Lookup, or Staircase"),
     "QSoftmax": Translation(
         _softmax, "Reduce, Subtract, Quantize, Lookup or Staircase, and Multiply", frozenset({"mask"})
     ),
 }
-"""Layers by class name."""

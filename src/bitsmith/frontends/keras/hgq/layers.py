@@ -12,7 +12,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant, quantizers_of
 from bitsmith.frontends.files.json import Fields
-from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.einsum import product_shapes
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, Singles, quantized
 from bitsmith.frontends.keras.hgq.quantizers import own_quantizer, quantizer_of, read_quantizer
@@ -266,7 +266,7 @@ _SAME = (
 )
 """Layers of Keras's that have no trained tensors: only operands and results are quantized."""
 
-LAYERS: dict[str, Translation] = {
+LAYERS: ByClass = {
     "Quantizer": Translation(
         lambda call: quantized(call.build, call.x, quantizer_of(call, "", call.config.fields("config"))), "Quantize"
     ),
@@ -283,4 +283,3 @@ LAYERS: dict[str, Translation] = {
     "QMeanPow2": _layer(lambda call: _sum(call, _mean_scale(call)), "Reduce and BatchNormalization"),
     "QEinsum": _layer(lambda call: einsum(call.build, call.config.text("equation"), call.given.tensors), "Einsum"),
 }
-"""Layers by class name."""

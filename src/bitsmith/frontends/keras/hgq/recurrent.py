@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.keras.call import LayerCall, Translation, check_flags
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, check_flags
 from bitsmith.frontends.keras.hgq.functions import quantized_function, scalar_function
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.layers import on_grid
@@ -79,8 +79,7 @@ def of_steps(call: LayerCall, x: Value, grid: FixedPoint | None) -> Value:
 _SIMPLE = _Class(SimpleRNN, {"activation": ("paq", "")})
 _GATED = _Class(GRU, {"activation": ("", "paq"), "recurrent_activation": ("", "praq")})
 
-RECURRENT: dict[str, Translation] = {
+RECURRENT: ByClass = {
     "QSimpleRNN": Translation(_SIMPLE.read, "Quantize, Dense, Slice, Add and Stack, for each step"),
     "QGRU": Translation(_GATED.read, "Quantize, Dense, Slice, Add, Multiply and Stack, for each step"),
 }
-"""Layers by class name."""

@@ -8,7 +8,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Kind, Value, constant, held
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
 from bitsmith.frontends.keras.hgq.layers import on_grid
 from bitsmith.frontends.keras.hgq.quantizers import read_quantizer, variables
@@ -121,5 +121,4 @@ def _trained(call: LayerCall, leaks: bool) -> Mapping[str, Floats]:
 
 _BECOMES = "Quantize, Staircase, Add and Stack, for each step"
 
-SPIKING: dict[str, Translation] = {name: Translation(_spikes, _BECOMES) for name in ("QSimpleSNN", "QLIF")}
-"""Layers by class name."""
+SPIKING: ByClass = {name: Translation(_spikes, _BECOMES) for name in ("QSimpleSNN", "QLIF")}

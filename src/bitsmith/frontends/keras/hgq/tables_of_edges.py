@@ -17,7 +17,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, Json
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.keras.einsum import product_shapes
 from bitsmith.frontends.keras.hgq.functions import quantized_function, scalar_function
 from bitsmith.frontends.keras.hgq.grids import Singles
@@ -253,10 +253,9 @@ def _convolution(rank: int) -> Translation:
 
 _BECOMES = "Broadcast, Quantize, Lookup and Reduce"
 
-TABLES_OF_EDGES: dict[str, Translation] = {
+TABLES_OF_EDGES: ByClass = {
     "QDenseT": Translation(_dense, _BECOMES),
     "QEinsumDenseT": Translation(_einsum, f"{_BECOMES}, and Permute"),
     "QConvT1D": _convolution(1),
     "QConvT2D": _convolution(2),
 }
-"""Layers by class name."""

@@ -11,7 +11,7 @@ from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.activations import activated
-from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.norm import deviation, statistics
 from bitsmith.frontends.keras.qkeras.activations import adaptive, read_quantized
@@ -197,7 +197,7 @@ def _activation(call: LayerCall) -> Value:
     return call.x if activation is None else activation.of(call.build, call.x)
 
 
-QKERAS: dict[str, Translation] = {
+QKERAS: ByClass = {
     "QDense": _layer("Dense"),
     "QConv1D": _layer("Conv1D"),
     "QConv2D": _layer("Conv2D"),
@@ -215,4 +215,3 @@ QKERAS: dict[str, Translation] = {
     "QGlobalAveragePooling2D": Translation(_global_average_pool, "Conv or Reduce, or Quantize"),
     **RECURRENT,
 }
-"""Layers by class name."""

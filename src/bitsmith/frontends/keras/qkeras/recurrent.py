@@ -10,7 +10,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value, constant, quantizers_of
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.activations import Activated, quantized_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.keras.qkeras.activations import read_quantized
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.quantization import Quantization
@@ -173,13 +173,12 @@ def _recurrent(found: _Class) -> Translation:
 
 _BECOMES = "Quantize, Dense, Slice, Add, Multiply and Stack, for each step"
 
-RECURRENT: dict[str, Translation] = {
+RECURRENT: ByClass = {
     **{name: _recurrent(found) for name, found in _CLASSES.items()},
     "QBidirectional": Translation(
         _bidirectional, f"{_BECOMES} and direction, and Concatenate, Add, Multiply or Average"
     ),
 }
-"""Layers by class name."""
 
 EITHER = replace(BIDIRECTIONAL, read=_of_either)
 """Keras's Bidirectional."""
