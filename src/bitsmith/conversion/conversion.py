@@ -293,11 +293,8 @@ def _with_outliers(network: Network, outliers: str | None) -> Network:
     if outliers is None:
         return network
     chosen = read_outliers(outliers, "outliers")
-    return network.with_nodes(
-        [
-            replace(node, settings=replace(node.settings, outliers=chosen)) if node.name in network.inputs else node
-            for node in network.nodes
-        ]
+    return network.with_changed(
+        network.inputs, lambda node: replace(node, settings=replace(node.settings, outliers=chosen))
     )
 
 

@@ -266,11 +266,8 @@ def _readers(program: Program) -> list[set[int]]:
 
 def _as_stored(network: Network, moved: Mapping[str, bool]) -> Network:
     """The network in which results of layers are as they are stored, those ``moved`` in their order, too."""
-    return network.with_nodes(
-        [
-            replace(node, affine=None, order=None if moved[node.name] else node.order) if node.name in moved else node
-            for node in network.nodes
-        ]
+    return network.with_changed(
+        moved, lambda node: replace(node, affine=None, order=None if moved[node.name] else node.order)
     )
 
 

@@ -63,12 +63,8 @@ def _single(network: Network, name: str, batch: Floats) -> Floats:
 
 def _with_ranges_of_the_model(network: Network) -> Network:
     """The network without the user's formats of inputs that the model quantizes: those may be narrower than its own."""
-    decided = decided_inputs(network)
-    return network.with_nodes(
-        [
-            replace(node, settings=replace(node.settings, precision={})) if node.name in decided else node
-            for node in network.nodes
-        ]
+    return network.with_changed(
+        decided_inputs(network), lambda node: replace(node, settings=replace(node.settings, precision={}))
     )
 
 

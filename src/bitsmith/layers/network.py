@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeAlias
@@ -173,6 +173,10 @@ class Network:
     def with_nodes(self, nodes: Sequence[NetworkNode]) -> Network:
         """Return this network with other nodes."""
         return replace(self, nodes=tuple(nodes))
+
+    def with_changed(self, names: Container[str], change: Callable[[NetworkNode], NetworkNode]) -> Network:
+        """Return this network with what ``change`` makes of the nodes of these names."""
+        return self.with_nodes([change(node) if node.name in names else node for node in self.nodes])
 
     def without_unread(self, before: Network) -> Network:
         """Return this network without the nodes that nothing reads, but for those that nothing read ``before``."""

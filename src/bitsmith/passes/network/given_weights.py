@@ -70,12 +70,8 @@ def _given(layout: ModelLayout | None, variable: str, arrays: Mapping[str, _Arra
 def _with(network: Network, name: str, now: Mapping[str, Floats], known: Mapping[ParameterKey, Node]) -> Network:
     """Return the network with other tensors of the node called ``name``, and of those that have the same ones."""
     node = network.node(name)
-    return network.with_nodes(
-        [
-            replace(each, layer=each.layer.with_weights(now)) if each is node or _shares(each, node, known) else each
-            for each in network.nodes
-        ]
-    )
+    same = {each.name for each in network.nodes if each is node or _shares(each, node, known)}
+    return network.with_changed(same, lambda each: replace(each, layer=each.layer.with_weights(now)))
 
 
 def _shares(node: NetworkNode, owner: NetworkNode, known: Mapping[ParameterKey, Node]) -> bool:
