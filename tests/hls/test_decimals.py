@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from bitsmith.hls.dialects.spelling import AC, AP
 from tests.hls.test_csim_types import OURS, STRICT, Format
 
 CHECKED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-D_GLIBCXX_ASSERTIONS")
@@ -170,7 +171,7 @@ def test_test_benches_read_and_write_exact_numbers(tmp_path: Path, family: str) 
     source = (
         f'#include <iostream>\n#include "{family}_fixed.h"\n#include "{family}_int.h"\n'
         "#define BITSMITH_INLINE\n#define BITSMITH_LOOP\n#define BITSMITH_UNROLL\n"
-        f'#include "numbers_{family}.h"\n#include "decimal.h"\n'
+        '#include "numbers.h"\n#include "decimal.h"\n'
         "template <class T> void echo(int count) {\n    std::string number;\n"
         "    for (; count > 0 && std::cin >> number; --count) {\n"
         '        std::cout << kernels::to_decimal(kernels::from_decimal<T>(number)) << "\\n";\n    }\n}\n'
@@ -178,6 +179,7 @@ def test_test_benches_read_and_write_exact_numbers(tmp_path: Path, family: str) 
         + "".join(f"    echo<{form.cpp(family)}>({len(own)});\n" for form, own in cases)
         + f'    std::cout << kernels::to_decimal(kernels::from_decimal<{FORMATS[0].cpp(family)}>("")) << "\\n";\n}}\n'
     )
+    (tmp_path / "numbers.h").write_text({"ap": AP, "ac": AC}[family].header)
     lines = output(tmp_path, source, "\n".join(number for _, own in cases for number in own) + "\n")
     wanted = [(form, number, expected(form, number)) for form, own in cases for number in own]
     assert [(form, number, line) for (form, number, _), line in zip(wanted, lines, strict=False)] == wanted

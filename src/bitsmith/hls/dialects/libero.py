@@ -11,49 +11,6 @@ from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage, word
 from bitsmith.vendors.libero import REPORTS
 
-_NUMBERS = """\
-// The few things that kernels need and that are spelled differently per family of types: here hls::ap_fixpt and hls::ap_int.
-#ifndef BITSMITH_KERNELS_NUMBERS_H
-#define BITSMITH_KERNELS_NUMBERS_H
-
-namespace kernels {
-
-/// A signed integer of W bits.
-template <int W> using integer = hls::ap_int<W>;
-
-/// An integer of W bits without a sign.
-template <int W> using natural = hls::ap_uint<W>;
-
-/// Width and fractional bits of a fixed-point type, and a signed type with one more bit that holds its values.
-template <class T> struct format {
-    static const int width = T::width;
-    static const int integer_bits = T::BITSMITH_INTEGER_BITS;
-    static const int fraction = width - integer_bits;
-    typedef hls::ap_fixpt<width + 1, integer_bits + 1> wider;
-};
-
-/// The bits of x as a number: x * 2**fraction.
-template <class T> integer<format<T>::width + 1> raw(const T &x) {
-    typename format<T>::wider wide = x;
-    const hls::ap_uint<format<T>::width + 1> bits = wide(format<T>::width, 0);
-    return bits;
-}
-
-/// The number that has the low bits of n: n * 2**-fraction.
-template <class T, int W> T from_integer(const integer<W> &n) {
-    const hls::ap_uint<format<T>::width> bits = n;
-    T x = 0;
-    x(format<T>::width - 1, 0) = bits;
-    return x;
-}
-
-} // namespace kernels
-
-#include "raw.h"
-
-#endif
-"""
-
 _TYPES = """\
 #if __has_include(<hls/ap_fixpt.hpp>)
 #include <hls/ap_fixpt.hpp>
@@ -163,7 +120,18 @@ DIALECT = Dialect(
         signed="hls::ap_fixpt<{width}, {integer}{modes}>",
         unsigned="hls::ap_ufixpt<{width}, {integer}{modes}>",
         mode=", hls::AP_{mode}",
-        header=_NUMBERS,
+        integer="hls::ap_int<W>",
+        natural="hls::ap_uint<W>",
+        integer_bits="BITSMITH_INTEGER_BITS",
+        raw="""\
+    typename format<T>::wider wide = x;
+    const hls::ap_uint<format<T>::width + 1> bits = wide(format<T>::width, 0);
+    return bits;""",
+        from_integer="""\
+    const hls::ap_uint<format<T>::width> bits = n;
+    T x = 0;
+    x(format<T>::width - 1, 0) = bits;
+    return x;""",
     ),
     types=_TYPES,
     part="MPF300",

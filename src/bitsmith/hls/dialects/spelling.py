@@ -1,6 +1,7 @@
 """Parts of dialects: the spelling of numbers, arrays in registers, streams and test benches in a vendor's C++."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import asdict, dataclass, field
 
 from bitsmith.hls.headers import kernel
 from bitsmith.hls.scalar import Scalar
@@ -14,13 +15,20 @@ class Family:
     Args:
         signed, unsigned: a fixed-point type of ``{width}`` bits, ``{integer}`` of them integer bits, with ``{modes}``.
         mode: how each mode of rounding and overflow is appended, by its ``{mode}``.
-        header: text of the kernel header that gives ``kernels::integer``, ``format``, ``raw`` and ``from_integer``.
+        integer, natural: an integer of ``W`` bits with a sign, and one without.
+        integer_bits: the member of a fixed-point type that has its integer bits.
+        raw: statements of ``kernels::raw``, which return the bits of ``x`` as a number.
+        from_integer: statements of ``kernels::from_integer``, which return the number with the low bits of ``n``.
     """
 
     signed: str
     unsigned: str
     mode: str
-    header: str
+    integer: str
+    natural: str
+    integer_bits: str
+    raw: str
+    from_integer: str
 
     def fixed(self, scalar: Scalar, modes: tuple[Rounding, Overflow] | None = None) -> str:
         """The C++ type of ``scalar``; ``modes`` apply to what is assigned to it (truncate and wrap without them)."""
@@ -28,18 +36,50 @@ class Family:
         spelling = self.signed if scalar.signed else self.unsigned
         return spelling.format(width=scalar.width, integer=scalar.integer, modes=suffix)
 
+    @property
+    def header(self) -> str:
+        """The kernel header that gives ``kernels::integer``, ``format``, ``raw`` and ``from_integer``."""
+        words = {
+            "fixed": self.signed.partition("<")[0],
+            "int": self.integer.partition("<")[0],
+            "wider": self.signed.format(width="T::width + 1", integer=f"T::{self.integer_bits} + 1", modes=""),
+            **asdict(self),
+        }
+        return re.sub("@([a-z_]+)@", lambda word: words[word[1]], kernel("numbers.h"))
+
 
 AP = Family(
     signed="ap_fixed<{width}, {integer}{modes}>",
     unsigned="ap_ufixed<{width}, {integer}{modes}>",
     mode=", AP_{mode}",
-    header=kernel("numbers_ap.h"),
+    integer="ap_int<W>",
+    natural="ap_uint<W>",
+    integer_bits="iwidth",
+    raw="""\
+    const typename format<T>::wider wide = x;
+    const ap_uint<format<T>::width + 1> bits = wide.range(format<T>::width, 0);
+    return bits;""",
+    from_integer="""\
+    const ap_uint<format<T>::width> bits = n;
+    T x = 0;
+    x.range(format<T>::width - 1, 0) = bits;
+    return x;""",
 )
 AC = Family(
     signed="ac_fixed<{width}, {integer}, true{modes}>",
     unsigned="ac_fixed<{width}, {integer}, false{modes}>",
     mode=", AC_{mode}",
-    header=kernel("numbers_ac.h"),
+    integer="ac_int<W, true>",
+    natural="ac_int<W, false>",
+    integer_bits="i_width",
+    raw="""\
+    const typename format<T>::wider wide = x;
+    return wide.template slc<format<T>::width + 1>(0);""",
+    from_integer="""\
+    const integer<format<T>::width + 1> bits = n;
+    typename format<T>::wider wide = 0;
+    wide.set_slc(0, bits);
+    return wide;""",
 )
 
 
