@@ -40,15 +40,7 @@ class Text:
         """The module ``name`` around an instance of ``inside``."""
         unused = ("logic unused;", f"assign unused = ^{{{', '.join(self.unused)}}};") if self.unused else ()
         lines = (*self.lines, *unused, f"{inside} core ({', '.join(self.connections)});")
-        text = [
-            interface.header,
-            *(f"// {line}" for line in self.about),
-            f"module {name} (",
-            ",\n".join(f"  {port}" for port in self.ports),
-            ");",
-            *(f"  {line}" for line in lines),
-        ]
-        return "\n".join([*text, "endmodule", ""])
+        return interface.title.module(name, self.ports, lines, self.about)
 
 
 def total(parts: Iterable[Text]) -> Text:

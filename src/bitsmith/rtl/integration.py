@@ -85,7 +85,7 @@ def vhdl_template(interface: Interface, wrapper: str) -> str:
     ports = module_ports(wrapper, name)
     declared = ";\n".join(f"        {_vhdl(port.name)} : {_mode(port)}" for port in ports)
     connected = ",\n".join(f"    {_vhdl(port.name)} => {_vhdl(port.name)}" for port in ports)
-    return f"""-- Written by {interface.title.tool}, project {interface.title.digest}.
+    return f"""-- {interface.title.line}
 -- Component: copy it into the declarations of an architecture that uses ieee.std_logic_1164.
 component {_vhdl(name)} is
     port (
@@ -114,14 +114,15 @@ def fusesoc_core(interface: Interface, axi_stream: Sequence[str], axi_lite: Sequ
     top = interface.top
     lines = [
         "CAPI=2:",
-        f"# Written by {interface.title.tool}, project {interface.title.digest}.",
+        f"# {interface.title.line}",
         f"name: bitsmith:networks:{top}:{'.'.join(map(str, version_numbers()))}",
         f"description: A neural network with AXI4-Streams and a latency of {interface.latency} cycles",
         "filesets:",
     ]
     for fileset, names in (("axis", axi_stream), ("axil", [name for name in axi_lite if name not in axi_stream])):
         lines += [f"  {fileset}:", "    files:"]
-        lines += [f"      - rtl/{name}{_type(name)}" for name in names]
+        verilog = ": {file_type: verilogSource}"
+        lines += [f"      - rtl/{name}{verilog if name.endswith('.v') else ''}" for name in names]
         lines.append("    file_type: systemVerilogSource")
     tops = {"default": axi_stream_name(top), "axil": axi_lite_name(top)}
     lines.append("targets:")
@@ -136,10 +137,6 @@ def fusesoc_core(interface: Interface, axi_stream: Sequence[str], axi_lite: Sequ
         *("    tools:", "      verilator:", "        mode: lint-only"),
     ]
     return "\n".join([*lines, ""])
-
-
-def _type(name: str) -> str:
-    return ": {file_type: verilogSource}" if name.endswith(".v") else ""
 
 
 def bench(

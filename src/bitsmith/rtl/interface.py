@@ -45,11 +45,6 @@ class Interface:
         """The streams of ``loads``: a token is an element, a frame a load."""
         return tuple(each.port for each in self.loads)
 
-    @property
-    def header(self) -> str:
-        """The first line of a generated file."""
-        return f"// Written by {self.title.tool}, project {self.title.digest}."
-
 
 def prefix(side: str, port: StreamPort) -> str:
     """The prefix of the signals of a stream; ``side`` names the direction."""

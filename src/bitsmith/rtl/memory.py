@@ -31,32 +31,31 @@ def rom(module: str, width: int, values: Sequence[int], title: Title, block: Mem
         f"{style if len(starts) == 1 else ''}output logic [{width - 1}:0] value",
     ]
     if len(starts) == 1:
-        return _module(
-            module, ports, _looked_up("value", "address", width, values, clocked), title, [MODULE_IN_LOGIC] * in_logic
-        )
+        body = _looked_up("value", "address", width, values, clocked)
+        return title.module(module, ports, body, (), *[MODULE_IN_LOGIC] * in_logic)
     choice = address_bits(len(starts))
-    body = [f"  logic [{choice - 1}:0] which;"]
+    body = [f"logic [{choice - 1}:0] which;"]
     for number, (start, end) in enumerate(pairwise([*starts, len(values)])):
-        body.append(f"  {style}logic [{width - 1}:0] part{number};")
+        body.append(f"{style}logic [{width - 1}:0] part{number};")
         within = f"address[{address_bits(end - start) - 1}:0]"
         body += _looked_up(f"part{number}", within, width, values[start:end], clocked)
     later = [f"{choice}'(address >= {bits}'d{start})" for start in starts[1:]]
-    body.append(f"  always_ff @(posedge clk) which <= {' + '.join(later)};")
+    body.append(f"always_ff @(posedge clk) which <= {' + '.join(later)};")
     chosen = "".join(f"which == {choice}'d{number} ? part{number} : " for number in range(len(starts) - 1))
-    body.append(f"  assign value = {chosen}part{len(starts) - 1};")
-    return _module(module, ports, body, title)
+    body.append(f"assign value = {chosen}part{len(starts) - 1};")
+    return title.module(module, ports, body)
 
 
 def _looked_up(name: str, address: str, width: int, values: Sequence[int], clocked: bool) -> list[str]:
     """The lines that give ``name`` the word of ``values`` at an address."""
     bits, assign = address_bits(len(values)), "<=" if clocked else "="
     return [
-        "  always_ff @(posedge clk) begin" if clocked else "  always_comb begin",
-        f"    case ({address})",
-        *(f"      {bits}'d{at}: {name} {assign} {width}'h{value:x};" for at, value in enumerate(values)),
-        f"      default: {name} {assign} '0;",
-        "    endcase",
-        "  end",
+        "always_ff @(posedge clk) begin" if clocked else "always_comb begin",
+        f"  case ({address})",
+        *(f"    {bits}'d{at}: {name} {assign} {width}'h{value:x};" for at, value in enumerate(values)),
+        f"    default: {name} {assign} '0;",
+        "  endcase",
+        "end",
     ]
 
 
@@ -69,25 +68,25 @@ def ram(module: str, width: int, values: Sequence[int], title: Title, in_logic: 
     bits = address_bits(len(values))
     if len(values) == 1:
         body = [
-            f"  logic [{width - 1}:0] word;",
-            f"  initial word = {width}'h{values[0]:x};",
-            "  logic unused;",
-            "  assign unused = ^{write_address, address};",
-            "  always @(posedge clk) begin",
-            "    if (write) word <= write_word;",
-            "    else value <= word;",
-            "  end",
+            f"logic [{width - 1}:0] word;",
+            f"initial word = {width}'h{values[0]:x};",
+            "logic unused;",
+            "assign unused = ^{write_address, address};",
+            "always @(posedge clk) begin",
+            "  if (write) word <= write_word;",
+            "  else value <= word;",
+            "end",
         ]
     else:
         body = [
-            f"  {f'(* {in_logic} *) ' * bool(in_logic)}logic [{width - 1}:0] words[{len(values)}];",
-            "  initial begin",
-            *(f"    words[{at}] = {width}'h{value:x};" for at, value in enumerate(values)),
-            "  end",
-            "  always @(posedge clk) begin",
-            "    if (write) words[write_address] <= write_word;",
-            "    else value <= words[address];",
-            "  end",
+            f"{f'(* {in_logic} *) ' * bool(in_logic)}logic [{width - 1}:0] words[{len(values)}];",
+            "initial begin",
+            *(f"  words[{at}] = {width}'h{value:x};" for at, value in enumerate(values)),
+            "end",
+            "always @(posedge clk) begin",
+            "  if (write) words[write_address] <= write_word;",
+            "  else value <= words[address];",
+            "end",
         ]
     ports = [
         "input logic clk",
@@ -97,11 +96,4 @@ def ram(module: str, width: int, values: Sequence[int], title: Title, in_logic: 
         f"input logic [{bits - 1}:0] address",
         f"output logic [{width - 1}:0] value",
     ]
-    return _module(module, ports, body, title)
-
-
-def _module(name: str, ports: Sequence[str], body: Sequence[str], title: Title, attributes: Sequence[str] = ()) -> str:
-    head = f"// Written by {title.tool}, project {title.digest}."
-    return "\n".join(
-        [head, *attributes, f"module {name} (", ",\n".join(f"  {port}" for port in ports), ");", *body, "endmodule", ""]
-    )
+    return title.module(module, ports, body)

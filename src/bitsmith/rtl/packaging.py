@@ -24,7 +24,7 @@ def vivado_script(interface: Interface, files: Sequence[str]) -> str:
     """Tcl for Vivado that makes an IP of ``<top>_axil``; ``files`` are beside it."""
     name = axi_lite_name(interface.top)
     lines = [
-        f"# Written by {interface.title.tool}, project {interface.title.digest}.",
+        f"# {interface.title.line}",
         f"# Makes an IP of {name} in the folder {name}_ip:  vivado -mode batch -source {name}_ip.tcl",
         "set here [file dirname [file normalize [info script]]]",
         f"create_project -in_memory {name}",
@@ -57,7 +57,7 @@ def platform_designer_script(interface: Interface, files: Sequence[str], *, regi
     """The ``_hw.tcl`` that tells Platform Designer of ``<top>_avalon``, perhaps with ``registers``; ``files`` are beside it."""
     name = avalon_name(interface.top)
     lines = [
-        f"# Written by {interface.title.tool}, project {interface.title.digest}.",
+        f"# {interface.title.line}",
         "package require -exact qsys 16.1",
         f"set_module_property NAME {name}",
         f"set_module_property DISPLAY_NAME {name}",

@@ -145,10 +145,7 @@ class StreamTop:
 
     def design(self) -> StreamDesign:
         """All sources, the top's first."""
-        header = [
-            f"// Written by {self._title.tool}, project {self._title.digest}.",
-            f"// Frames of tokens: latency {self.schedule.latency} cycles, a frame every {self.schedule.interval} cycles.",
-        ]
+        frames = f"latency {self.schedule.latency} cycles, a frame every {self.schedule.interval} cycles"
         if self._loading:
             self.say("", f"assign halt = rst | {' | '.join(self._loading)};")
         if self._loads and self._read_back:
@@ -156,10 +153,8 @@ class StreamTop:
             self.say(f"assign load_crc = {joined(self._crcs)};", f"assign load_busy = {' | '.join(self._loading)};")
         ports = ["input logic clk", "input logic rst", *self._ports, *self.checks.port()]
         ports += tap_ports([tap.fields for tap in self._taps])
-        text = [*header, f"module {self._name} (", ",\n".join(f"  {port}" for port in ports), ");"]
-        text += ["  logic halt;"] if self._loading else []
-        text += [f"  {line}" for line in self._lines]
-        sources = {f"{self._name}.sv": "\n".join([*text, "endmodule", ""])}
+        body = [*["logic halt;"] * bool(self._loading), *self._lines]
+        sources = {f"{self._name}.sv": self._title.module(self._name, ports, body, [f"Frames of tokens: {frames}."])}
         for core in self.cores.values():
             sources |= core.sources
         interface = Interface(

@@ -98,12 +98,7 @@ class TableShape:
         )
 
     @property
-    def module_attributes(self) -> list[str]:
-        """The lines before the module."""
-        return [MODULE_IN_LOGIC] * self._in_logic
-
-    @property
-    def _in_logic(self) -> bool:
+    def in_logic(self) -> bool:
         """True if some tool might make block memory of a table that is to be of look-up tables."""
         return not self.in_block and self.width << self.address_width > _MAYBE_BLOCK_BITS
 
@@ -114,7 +109,7 @@ class TableShape:
 
     def ports(self) -> list[str]:
         """Declarations of the ports."""
-        style = IN_BLOCK if self.in_block else IN_LOGIC * self._in_logic
+        style = IN_BLOCK if self.in_block else IN_LOGIC * self.in_logic
         return [
             *(["input logic clk"] if self.clocked else []),
             f"input logic {'signed ' if self.address_signed else ''}[{self.address_width - 1}:0] address",

@@ -31,7 +31,7 @@ from bitsmith.rtl.hierarchy import TOP, Bits, Layout, Part, Signal
 from bitsmith.rtl.library import PROTECTION_LIBRARY, TERNARY_LIBRARY, library
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.protection import FAULT, CheckedMemory, Checks
-from bitsmith.rtl.tables import TableShape
+from bitsmith.rtl.tables import MODULE_IN_LOGIC, TableShape
 
 _INDENT = "  "
 
@@ -45,6 +45,19 @@ class Title:
 
     tool: str
     digest: str
+
+    @property
+    def line(self) -> str:
+        """The comment, without what begins one."""
+        return f"Written by {self.tool}, project {self.digest}."
+
+    def module(
+        self, name: str, ports: Sequence[str], body: Sequence[str], about: Sequence[str] = (), *attributes: str
+    ) -> str:
+        """The text of a module, ``about`` which there are further comments."""
+        lines = [*(f"// {line}".rstrip() for line in (self.line, *about)), *attributes, f"module {name} ("]
+        lines += [f"{_INDENT}{port}{',' if k + 1 < len(ports) else ''}" for k, port in enumerate(ports)]
+        return "\n".join([*lines, ");", *(f"{_INDENT}{line}" for line in body), "endmodule", ""])
 
 
 def write(
@@ -98,8 +111,8 @@ class _Writer:
         sources = {f"{self._top}.sv": self._top_module(parts), **modules}
         checked = self._checks[TOP].memories
         for shape, name in self._tables.items():
-            body, attributes = shape.body(self._netlist), shape.module_attributes
-            sources[f"{name}.sv"] = self._module(name, ["Look-up table."], shape.ports(), body, attributes)
+            attributes, body = [MODULE_IN_LOGIC] * shape.in_logic, shape.body(self._netlist)
+            sources[f"{name}.sv"] = self._title.module(name, shape.ports(), body, ["Look-up table."], *attributes)
         if any(isinstance(self._netlist.words[word].cell, TernaryAdder) for word in self._live):
             sources |= library(TERNARY_LIBRARY)
         sources |= library(PROTECTION_LIBRARY) if checked else {}
@@ -147,11 +160,6 @@ class _Writer:
         is_rom = isinstance(self._netlist.words[signal.word].cell, RomRead)
         return is_rom and signal.stage == self._schedule.stage[signal.word] and self._layout.is_registered(signal.word)
 
-    def _header(self, lines: Sequence[str]) -> list[str]:
-        return [
-            f"// {line}".rstrip() for line in (f"Written by {self._title.tool}, project {self._title.digest}.", *lines)
-        ]
-
     def _declared(self, signal: Signal) -> str:
         """Type and name of a signal."""
         word = self._netlist.words[signal.word]
@@ -166,12 +174,9 @@ class _Writer:
         """The same where the signal is made: products with constants are to be blocks, as each vendor's manual says it."""
         cell = self._netlist.words[signal.word].cell
         here = signal.stage == self._schedule.stage[signal.word]
-        if not (here and isinstance(cell, Multiplier) and self._is_constant(cell)):
-            return self._declared(signal)
-        return f"{_IN_BLOCK} {self._declared(signal)}"
-
-    def _is_constant(self, cell: Multiplier) -> bool:
-        return any(isinstance(self._netlist.words[word].cell, Literal) for word in (cell.a, cell.b))
+        factors = (cell.a, cell.b) if here and isinstance(cell, Multiplier) else ()
+        is_constant = any(isinstance(self._netlist.words[word].cell, Literal) for word in factors)
+        return f"{_IN_BLOCK} {self._declared(signal)}" if is_constant else self._declared(signal)
 
     def _bits(self, signal: Signal, low: int, high: int) -> str:
         """Bits of a signal; the whole signal by its name alone."""
@@ -288,20 +293,7 @@ class _Writer:
         ports += [f"output {self._declared(signal)}" for signal in part.exports]
         body = [*self._body(part), *self._unread(part)]
         ports += self._checks[part.layer].port()
-        return self._module(part.name, [f"Layer {' '.join(part.layer.split())}."], ports, body)
-
-    def _module(
-        self,
-        name: str,
-        comment: Sequence[str],
-        ports: Sequence[str],
-        body: Sequence[str],
-        attributes: Sequence[str] = (),
-    ) -> str:
-        lines = [*self._header(comment), *attributes, f"module {name} ("]
-        lines += [f"{_INDENT}{port}{',' if k + 1 < len(ports) else ''}" for k, port in enumerate(ports)]
-        lines += [");", *(f"{_INDENT}{line}" for line in body), "endmodule"]
-        return "\n".join(lines) + "\n"
+        return self._title.module(part.name, ports, body, [f"Layer {' '.join(part.layer.split())}."])
 
     def _top_module(self, parts: Sequence[Part]) -> str:
         netlist, stages = self._netlist, self._schedule.stages
@@ -336,7 +328,7 @@ class _Writer:
             *_described("in_data", netlist.inputs),
             *_described("out_data", self._outputs),
         ]
-        return self._module(self._top, comment, [*ports, *self._checks[TOP].port(), *tap_ports(self._taps)], body)
+        return self._title.module(self._top, [*ports, *self._checks[TOP].port(), *tap_ports(self._taps)], body, comment)
 
     def _instance(self, part: Part) -> str:
         return f"{part.name.removeprefix(f'{self._top}_')}_inst"  # no word's name ends like this
@@ -400,24 +392,14 @@ class _Writer:
 
 def _described(port: str, items: Sequence[Field]) -> list[str]:
     """The packing of a port, runs of like elements in one line each."""
-    lines = [f"{port}, from bit 0 up:"]
-    starts = [0, *accumulate(item.width for item in items)]
-    first = 0
-    for k in range(1, len(items) + 1):
-        item = items[first]
-        same = k < len(items) and (items[k].tensor, items[k].width, items[k].signed, items[k].frac) == (
-            item.tensor,
-            item.width,
-            item.signed,
-            item.frac,
+    lines, low = [f"{port}, from bit 0 up:"], 0
+    for _, equal in groupby(items, key=lambda item: (item.tensor, item.width, item.signed, item.frac)):
+        item, *others = equal
+        span = f"{item.index}..{others[-1].index}" if others else f"{item.index}"
+        high, kind = low + item.width * (1 + len(others)), "signed" if item.signed else "unsigned"
+        lines.append(
+            f"  [{high - 1}:{low}] {' '.join(item.tensor.split())}[{span}], {item.width} bits each, {kind}, "
+            f"{item.frac} fractional bits"
         )
-        if not same:
-            span = f"{item.index}" if k - 1 == first else f"{item.index}..{items[k - 1].index}"
-            kind = "signed" if item.signed else "unsigned"
-            name = " ".join(item.tensor.split())
-            lines.append(
-                f"  [{starts[k] - 1}:{starts[first]}] {name}[{span}], {item.width} bits each, {kind}, "
-                f"{item.frac} fractional bits"
-            )
-            first = k
+        low = high
     return lines
