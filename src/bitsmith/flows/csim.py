@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import bitsmith.hls
 from bitsmith.errors import InputDataError, ToolFailedError
-from bitsmith.flows.run import Command, inside
+from bitsmith.flows.run import Command, Flow, inside
 from bitsmith.flows.tools import GXX, FoundTool, seek
 from bitsmith.hls.project import HlsProject
 
@@ -38,7 +38,7 @@ Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
-class BridgeLibrary:
+class BridgeLibrary(Flow[Path]):
     """The flow: compile the bridge and the top function of a project, which its folder holds, to a shared library.
 
     The library is called after all that it is made of: a process that has loaded one never takes it for another.
@@ -50,9 +50,6 @@ class BridgeLibrary:
     @staticmethod
     def find() -> tuple[FoundTool, ...]:
         return (seek(GXX),)
-
-    def files(self) -> Mapping[str, str | bytes]:
-        return {}
 
     @staticmethod
     def environment(include: Path = INCLUDE) -> str:

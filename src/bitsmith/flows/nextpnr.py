@@ -14,7 +14,7 @@ from bitsmith.devices.family import PlaceAndRoute
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.errors.remedies import OPEN, build, given, remedy
 from bitsmith.flows.figures import counted, measured, read_json, reading
-from bitsmith.flows.run import Command
+from bitsmith.flows.run import Command, Flow
 from bitsmith.flows.tools import FoundTool, Tool, seek
 
 _FOLDER = "pnr"
@@ -159,7 +159,7 @@ def _placed(
 
 
 @dataclass(frozen=True, slots=True)
-class OutOfContext:
+class OutOfContext(Flow[Timing]):
     """The flow: place and route a netlist without pads, for its Fmax alone."""
 
     netlist: str
@@ -171,9 +171,6 @@ class OutOfContext:
 
     def find(self) -> tuple[FoundTool, ...]:
         return (seek(nextpnr(place_and_route_of(self.part))),)
-
-    def files(self) -> Mapping[str, str | bytes]:
-        return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         options = (*place_and_route_of(self.part).out_of_context, *self.routing, "--json", self.netlist)

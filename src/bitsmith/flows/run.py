@@ -272,7 +272,8 @@ class Flow(Protocol[Result_co]):
         """The tools it needs, also those that are not there."""
 
     def files(self) -> Mapping[str, str | bytes]:
-        """The scripts, settings and data that the commands read: path inside the project -> content. Pure."""
+        """The scripts, settings and data that the commands read: path inside the project -> content; usually none. Pure."""
+        return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         """The calls, in order. Pure."""
@@ -282,7 +283,7 @@ class Flow(Protocol[Result_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Computed(Generic[After]):
+class Computed(Flow[After]):
     """Work of this process, without files or commands: a function of the project's folder; ``tools`` made what it uses."""
 
     compute: Callable[[Path], After]
@@ -290,9 +291,6 @@ class Computed(Generic[After]):
 
     def find(self) -> tuple[FoundTool, ...]:
         return self.tools
-
-    def files(self) -> Mapping[str, str | bytes]:
-        return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         return ()

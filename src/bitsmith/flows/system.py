@@ -1,23 +1,22 @@
 """The vendors' tools on a system: the calls that make what goes to a board."""
 
 import re
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bitsmith.errors import ToolMissingError
 from bitsmith.errors.remedies import remedy, write
-from bitsmith.flows.run import Command
-from bitsmith.flows.tools import FoundTool, Origin, absent
-from bitsmith.flows.vendor import version_in
+from bitsmith.flows.run import Command, Flow
+from bitsmith.flows.tools import FoundTool, absent
+from bitsmith.flows.vendor import on_path
 from bitsmith.systems import Step, System
 
 _ERROR = r"^(?:ERROR|CRITICAL ERROR|Error)\b(?!.*\b0 errors)"
 
 
 @dataclass(frozen=True, slots=True)
-class SystemFlow:
+class SystemFlow(Flow[None]):
     """The flow of a system's steps."""
 
     system: System
@@ -25,9 +24,6 @@ class SystemFlow:
     def find(self) -> tuple[FoundTool, ...]:
         """The programs of all steps, each once; one that is missing says what a user types where it is."""
         return tuple(dict.fromkeys(self._program(step) for step in self.system.steps))
-
-    def files(self) -> Mapping[str, str | bytes]:
-        return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         commands = []
@@ -56,9 +52,8 @@ class SystemFlow:
 
     def _program(self, step: Step) -> FoundTool:
         for start in step.programs:
-            place = shutil.which(start[0])
-            if place is not None:
-                return FoundTool(start[0], Path(place), version_in(place), Origin.PATH)
+            if (tool := on_path(start[0])) is not None:
+                return tool
         names = " nor ".join(start[0] for start in step.programs)
         first = self.system.steps[0]
         typed = " ".join((*first.programs[0], *first.arguments))

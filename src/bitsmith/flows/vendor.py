@@ -7,14 +7,14 @@ what they say is read elsewhere. No vendor is named here.
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bitsmith.base.progress import Progress
 from bitsmith.errors import ToolMissingError
 from bitsmith.errors.remedies import build, remedy
-from bitsmith.flows.run import Command
+from bitsmith.flows.run import Command, Flow
 from bitsmith.flows.tools import FoundTool, Origin, absent
 from bitsmith.hls.dialects.dialect import Call, Driver
 from bitsmith.hls.project import Stage
@@ -54,7 +54,7 @@ def by_hand(driver: Driver, top: str, stages: Sequence[Stage]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class VendorStage:
+class VendorStage(Flow[Path]):
     """The flow of one stage.
 
     Args:
@@ -82,9 +82,6 @@ class VendorStage:
             on_path(name) or absent(name, name, self._missing(name, name)) for name in programs if name != main.name
         )
         return main, *others
-
-    def files(self) -> Mapping[str, str | bytes]:
-        return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         paths = {tool.name: str(tool.path) for tool in tools}
