@@ -72,12 +72,21 @@ template <class T, class... OPTIONS> using stream_out = ::hls::stream<T>;
 
 _HEADER = """\
 {title}
-// The top function as a component: its arguments and results are one structure each, all elements side by side.
+// The top function as a component{about}.
 #ifndef {guard}
 #define {guard}
 
 #include "firmware/{top}.h"
 
+{declared};
+
+/// The component, called {caller}.
+void {top}_simulated({parameters});
+
+#endif
+"""
+
+_STRUCTURES = """\
 struct {top}_inputs {{
 {inputs}
 }};
@@ -86,12 +95,6 @@ struct {top}_outputs {{
 {outputs}
 }};
 
-component {top}_outputs {top}_component({top}_inputs inputs);
-
-/// The component, called as the top function is.
-void {top}_simulated({parameters});
-
-#endif
 """
 
 _SOURCE = """\
@@ -101,46 +104,8 @@ _SOURCE = """\
 #include "firmware/{top}.cpp"
 
 {interval}hls_scheduler_target_fmax_mhz({mhz})
-component {top}_outputs {top}_component({top}_inputs inputs) {{
-    hls_register {top}_outputs outputs;
-    {top}({fields});
-    return outputs;
-}}
-
-void {top}_simulated({parameters}) {{
-    {top}_inputs inputs;
-{given}
-    const {top}_outputs outputs = {top}_component(inputs);
-{taken}
-}}
-"""
-
-
-_STREAM_HEADER = """\
-{title}
-// The top function as a component, whose arguments are streams.
-#ifndef {guard}
-#define {guard}
-
-#include "firmware/{top}.h"
-
-component void {top}_component({streams});
-
-/// The component, called with whole tensors.
-void {top}_simulated({parameters});
-
-#endif
-"""
-
-_STREAM_SOURCE = """\
-{title}
-#include "{top}_component.h"
-
-#include "firmware/{top}.cpp"
-
-hls_scheduler_target_fmax_mhz({mhz})
-component void {top}_component({streams}) {{
-    {top}({arguments});
+{component} {{
+{calls}
 }}
 
 void {top}_simulated({parameters}) {{
@@ -158,34 +123,32 @@ def _sources(design: HlsDesign) -> dict[str, str]:
     top, inputs, outputs = design.top, design.inputs, design.outputs
     parameters = [f"const {port.type_name} in{k}[{port.size}]" for k, port in enumerate(inputs)]
     parameters += [f"{port.type_name} out{k}[{port.size}]" for k, port in enumerate(outputs)]
-    fields = [f"inputs.{port.name}" for port in inputs] + [f"outputs.{port.name}" for port in outputs]
-    copies = [f"    kernels::copy<{port.size}>(in{k}, inputs.{port.name});" for k, port in enumerate(inputs)]
-    taken = [f"    kernels::copy<{port.size}>(outputs.{port.name}, out{k});" for k, port in enumerate(outputs)]
     words = {"title": design.title, "top": top, "parameters": ", ".join(parameters)}
     words |= {"guard": f"{top}_component_h".upper(), "mhz": str(math.ceil(1000 / design.target.aimed_period_ns))}
-    ports = (*inputs, *outputs)
+    ports, interval = (*inputs, *outputs), ""
     if any(port.stream for port in ports):
-        words["streams"] = ", ".join(f"{port.stream.type_name} &{port.name}" for port in ports if port.stream)
+        streams = ", ".join(f"{port.stream.type_name} &{port.name}" for port in ports if port.stream)
+        component, about = f"component void {top}_component({streams})", ", whose arguments are streams"
+        structures, caller = "", "with whole tensors"
+        calls = [f"{top}({', '.join(port.name for port in ports)});"]
         names = ([f"in{k}" for k in range(len(inputs))], [f"out{k}" for k in range(len(outputs))])
         body = called(f"{top}_component", inputs, outputs, names, DIALECT.streams.declared)
-        return {
-            f"{top}_component.h": _STREAM_HEADER.format(**words),
-            f"{top}_component.cpp": _STREAM_SOURCE.format(
-                arguments=", ".join(port.name for port in ports),
-                body="\n".join(f"    {line}" for line in body),
-                **words,
-            ),
-        }
-    return {
-        f"{top}_component.h": _HEADER.format(inputs=_fields(inputs), outputs=_fields(outputs), **words),
-        f"{top}_component.cpp": _SOURCE.format(
-            interval="hls_component_ii(1) " if design.unrolled else "",
-            fields=", ".join(fields),
-            given="\n".join(copies),
-            taken="\n".join(taken),
-            **words,
-        ),
-    }
+    else:
+        component = f"component {top}_outputs {top}_component({top}_inputs inputs)"
+        about = ": its arguments and results are one structure each, all elements side by side"
+        caller = "as the top function is"
+        interval = "hls_component_ii(1) " if design.unrolled else ""
+        structures = _STRUCTURES.format(top=top, inputs=_fields(inputs), outputs=_fields(outputs))
+        fields = [f"inputs.{port.name}" for port in inputs] + [f"outputs.{port.name}" for port in outputs]
+        calls = [f"hls_register {top}_outputs outputs;", f"{top}({', '.join(fields)});", "return outputs;"]
+        body = [f"{top}_inputs inputs;"]
+        body += [f"kernels::copy<{port.size}>(in{k}, inputs.{port.name});" for k, port in enumerate(inputs)]
+        body.append(f"const {top}_outputs outputs = {top}_component(inputs);")
+        body += [f"kernels::copy<{port.size}>(outputs.{port.name}, out{k});" for k, port in enumerate(outputs)]
+    calls_text, body_text = ("\n".join(f"    {line}" for line in lines) for lines in (calls, body))
+    words |= {"about": about, "declared": f"{structures}{component}", "caller": caller, "interval": interval}
+    words |= {"component": component, "calls": calls_text, "body": body_text}
+    return {f"{top}_component.h": _HEADER.format(**words), f"{top}_component.cpp": _SOURCE.format(**words)}
 
 
 def _fields(ports: Sequence[Port]) -> str:
