@@ -6,6 +6,7 @@ tensor lie, and how many frames there are; processes load and store them while t
 """
 
 from bitsmith.devices.system import beat_bytes
+from bitsmith.hls.assembly import indented
 from bitsmith.hls.dialects.spelling import Streams
 from bitsmith.hls.headers import kernel
 from bitsmith.hls.names import identifier
@@ -67,7 +68,7 @@ def axi_source(project: HlsProject, streams: Streams, title: str, bus_bytes: int
             *(['#include "bitsmith/axi_tokens.h"'] if tokens else []),
             "",
             f"void {axi_name(project.top)}({', '.join(parameters)}) {{",
-            *_indented(body, 4),
+            *map(indented, body),
             "}",
             "",
         ]
@@ -156,13 +157,13 @@ def memory_files(project: HlsProject, streams: Streams, title: str, bus_bytes: i
         f"static void {name}_frames(int frames, {', '.join(beat_streams(project, bus_bytes))}) {{",
         "    for (int frame = 0; frame < frames; frame++) {",
         "#pragma HLS DATAFLOW",
-        *_indented(frame_lines(project, streams, bus_bytes), 8),
+        *map(indented, map(indented, frame_lines(project, streams, bus_bytes))),
         "    }",
         "}",
         "",
         *(f"// {memory} is {tensor}." for tensor, memory in memory_names(project).items()),
         f"void {name}({', '.join(_parameters(project, bus_bytes))}, int frames) {{",
-        *_indented(_body(project, bus_bytes), 4),
+        *map(indented, _body(project, bus_bytes)),
         "}",
         "",
     ]
@@ -170,10 +171,6 @@ def memory_files(project: HlsProject, streams: Streams, title: str, bus_bytes: i
         f"firmware/{name}.cpp": "\n".join(lines),
         **{f"firmware/bitsmith/{header}": kernel(header) for header in headers},
     }
-
-
-def _indented(lines: list[str], spaces: int) -> list[str]:
-    return [line if line.startswith("#") else " " * spaces + line for line in lines]
 
 
 def _parameters(project: HlsProject, bus_bytes: int) -> list[str]:

@@ -7,20 +7,8 @@ from bitsmith.hls.dialects.spelling import Bench, Streams
 from bitsmith.hls.project import Port, called
 
 BENCH_NAMES = (
-    *(
-        "expected",
-        "features",
-        "in",
-        "line",
-        "out",
-        "predictions",
-        "print",
-        "read",
-        "results",
-        "results_file",
-        "samples",
-    ),
-    *("text", "wrong"),
+    *("expected", "features", "in", "line", "out", "predictions", "print", "read", "results", "results_file"),
+    *("samples", "text", "wrong"),
 )
 """Names of the programs' own variables, which no tensor may take."""
 

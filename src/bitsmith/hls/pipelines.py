@@ -243,8 +243,3 @@ def _op_stages(op: Op, shapes: Sequence[tuple[int, ...]]) -> int:
 def _levels(terms: int) -> int:
     """Levels of a tree of two-operand additions."""
     return (max(terms, 1) - 1).bit_length()
-
-
-def interval_of(process: Process) -> int:
-    """Cycles between steps of a process's loop: a recurrence waits for its own results."""
-    return stages_of(process) + 1 if isinstance(process.kind, kinds.Scan) else 1

@@ -14,7 +14,7 @@ from bitsmith.hls.assembly import indented
 from bitsmith.hls.beats import whole_parts
 from bitsmith.hls.kernels import write_function
 from bitsmith.hls.loads import kept_step
-from bitsmith.hls.pipelines import interval_of
+from bitsmith.hls.pipelines import stages_of
 from bitsmith.hls.process_text import (
     FunctionWriter,
     StreamType,
@@ -441,7 +441,7 @@ class ProcessWriter(FunctionWriter[Process]):
             f"kernels::copy<{state.size}>({after.name}, {state.name});"
             for state, after in zip(states, following, strict=True)
         ]
-        interval = max(interval_of(self._process), self._step_cycles)
+        interval = max(stages_of(self._process) + 1, self._step_cycles)  # it waits for its own results
         lines.append(self._gives[0].given("result0", "y0"))
         self.lines += paced_lines(self._scope, kind.steps, lines, interval=interval)
         return f"{kind.steps} steps of a recurrence."

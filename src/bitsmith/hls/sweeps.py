@@ -193,7 +193,8 @@ def sweep_lines(
     declared += [f"int {level.name} = {level.start};" for level in loop.levels]
     settled = "settled" if loop.is_apart else "came"
     first = "first" if _moves(loop) else str(loop.first)
-    ready, ends = f"{settled} >= {min(loop.first + loop.span, loop.tokens)}", _ends_early(loop)
+    ready = f"{settled} >= {min(loop.first + loop.span, loop.tokens)}"
+    ends = len(loop.fills) > 1 and loop.fills[-2] == loop.fills[-1]  # tokens are taken after the last read
     if _moves(loop):
         ready = f"{settled} - first >= {loop.span} || {settled} == {loop.tokens}"
     if ends:
@@ -225,11 +226,6 @@ def sweep_lines(
 def _moves(loop: SweepLoop) -> bool:
     """Return True if there are several windows."""
     return any(level.further for level in loop.levels)
-
-
-def _ends_early(loop: SweepLoop) -> bool:
-    """Return True if tokens are taken after the last read."""
-    return len(loop.fills) > 1 and loop.fills[-2] == loop.fills[-1]
 
 
 def _inside(process: Process) -> list[str]:

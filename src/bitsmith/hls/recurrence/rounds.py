@@ -121,7 +121,8 @@ class _Circle:
         )
         layers = tuple(dict.fromkeys(layer for _, each in members for layer in each.layers))
         loops, halved = in_turns(joined(self._parts), tuple(memories), len(states))
-        lasting = frozenset(state for state, (_, each) in enumerate(states) if lives_on(each))
+        kept = [isinstance(each.kind, kinds.Feedback) and each.kind.kept for _, each in states]
+        lasting = frozenset(state for state, lives_on in enumerate(kept) if lives_on)
         recurrence = Recurrence(
             kinds.Feedback(self._rounds, bool(lasting)),
             tuple(self._args),
@@ -265,11 +266,6 @@ class _Circle:
         """A new result of the whole."""
         self._given.append(port)
         return len(self._given) - 1
-
-
-def lives_on(process: Process) -> bool:
-    """Return True for a state that goes round and lives on between frames."""
-    return isinstance(process.kind, kinds.Feedback) and process.kind.kept
 
 
 class _DifferError(Exception):
