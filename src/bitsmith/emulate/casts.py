@@ -47,7 +47,7 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue
         if looked_at or (note and op.overflow is not Overflow.WRAP and x.varies):
             steps = [unless_within(result.floats, least(op)[..., None], hi[..., None], steps, note)]
         for step in steps:
-            ws.do(step, result.varies) if guarded is None else ws.repair(step)
+            ws.do(step, result.varies) if guarded is None else ws.steps.append(step)
     if storage.kind is kind:
         return result
     ws.discard(result)

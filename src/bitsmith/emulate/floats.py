@@ -75,7 +75,7 @@ def folder(x: FloatArray, lo: Ints, hi: Ints, overflow: Overflow, scratch: Calla
         case Overflow.SAT_SYM:
             return [partial(x.clip, _bound(x, np.maximum(lo, -hi)), most, x)]
         case Overflow.SAT_ZERO:
-            return [partial(_zero_outside, x, least, most)]
+            return [lambda: np.copyto(x, 0, where=(x < least) | (x > most))]
         case Overflow.WRAP:
             return _wrap(x, lo, np.asarray(hi - lo + 1, dtype=np.object_), scratch)
         case _:
@@ -110,10 +110,6 @@ def _bound(x: FloatArray, value: Ints) -> float | FloatArray:
     """A bound as a number if there is only one (numpy is faster then), else in the precision of ``x``."""
     array = np.asarray(value)
     return float(array.ravel()[0]) if array.size == 1 else array.astype(x.dtype)
-
-
-def _zero_outside(x: FloatArray, least: float | FloatArray, most: float | FloatArray) -> None:
-    np.copyto(x, 0, where=(x < least) | (x > most))
 
 
 def _wrap(x: FloatArray, lo: Ints, span: Ints, scratch: Callable[[], FloatArray]) -> list[Kernel]:

@@ -180,10 +180,6 @@ class Workspace:
         whole, used = array.view(np.uint8).reshape(-1), array.nbytes - self.batch * array.itemsize
         return StoredValue([array[:-1].reshape(shape)], storage, type_, [Buffer(whole, used, kept=True)])
 
-    def repair(self, step: Kernel) -> None:
-        """Add a step that a guarded value needs only if it is not as it should be."""
-        self.steps.append(step)
-
     def temporary(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
         """An array that is free again when the node is finished."""
         buffer, array = self._array((*shape, self.batch), np.dtype(dtype))

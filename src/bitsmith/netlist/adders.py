@@ -74,7 +74,7 @@ class Nodes:
         node = len(self.ranges)
         self._known[adder] = node
         self.adders.append(adder)
-        self.ranges.append(self.range_of(adder))
+        self.ranges.append(adder.range(self.ranges[adder.a], self.ranges[adder.b]))
         self.arrivals.append(max(self.arrivals[adder.a], self.arrivals[adder.b]) + 1)
         return node
 
@@ -84,10 +84,6 @@ class Nodes:
             return None
         adder = self.adders[node - self._inputs]
         return self.add(Adder(adder.b, adder.a, adder.shift_b, adder.shift_a, True))
-
-    def range_of(self, adder: Adder) -> tuple[int, int]:
-        """Return the interval of the values that ``adder`` can take."""
-        return adder.range(self.ranges[adder.a], self.ranges[adder.b])
 
     def width(self, node: int) -> int:
         """Return how many bits hold every value of ``node``."""

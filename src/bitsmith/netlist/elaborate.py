@@ -345,7 +345,8 @@ class _Elaborator:
         kept = [axis for axis in range(rank) if axis not in op.axes]
         want = np.expand_dims(np.broadcast_to(kind.frac, kind.shape), op.axes)
         aligned = self._rescaled(x, want).transpose(kept + list(op.axes))
-        fold = self._total if isinstance(op, ops.Sum) else self._greatest
+        greatest = partial(self._balanced, join=self._builder.max)
+        fold = self._total if isinstance(op, ops.Sum) else greatest
         return self._folded(aligned.reshape((*kind.shape, -1)), kind.shape, fold)
 
     def _folded(self, terms: Refs, shape: Sequence[int], fold: Callable[[Sequence[WordRef]], WordRef]) -> Refs:
@@ -358,9 +359,6 @@ class _Elaborator:
         varying = [ref for ref in terms if self._builder.value(ref) is None]
         total = self._balanced(varying, self._builder.add) if varying else self._builder.constant(0)
         return self._builder.add_constant(total, sum(constants))
-
-    def _greatest(self, terms: Sequence[WordRef]) -> WordRef:
-        return self._balanced(terms, self._builder.max)
 
     def _balanced(self, terms: Sequence[WordRef], join: Callable[[WordRef, WordRef], WordRef]) -> WordRef:
         """``terms`` joined two by two, those first that come first."""

@@ -37,15 +37,11 @@ def parse_catapult_report(output_dir: str | os.PathLike[str]) -> dict[str, objec
     if solution is not None:
         readers["UtilizationReport"] = solution / "vivado_concat_v/utilization_synth.rpt", utilization
         readers["TimingReport"] = solution / "vivado_concat_v/timing_summary_synth.rpt", timing
-        readers[LAYERS] = solution / "nnet_layer_results.txt", _lines
+        readers[LAYERS] = solution / "nnet_layer_results.txt", lambda file: [*map(str.strip, file.text().splitlines())]
     report = stages(readers)
     if not report:
         raise nothing_found(folder, _TOOL)
     return report
-
-
-def _lines(file: ReportFile) -> list[str]:
-    return [line.strip() for line in file.text().splitlines()]
 
 
 def newest_solution(folder: Path) -> Path | None:
