@@ -33,6 +33,7 @@ clock.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.blocks import Cut, LargeMemory, MemoryBlock, MultiplierBlock
@@ -67,6 +68,17 @@ _MEMORY = MemoryBlock(
     registers=2,
     filled_bits=0,
     pair_bits=0,
+)
+_delays = partial(
+    DelayModel,
+    source=_SOURCE,
+    ternary_ns=None,
+    sums_choose=False,
+    thresholds_in_tables=True,
+    tables_of_bits=range(6, 8),
+    block_stage_ns=0.0,
+    memory=_MEMORY,
+    reached=None,
 )
 _SPRAM = LargeMemory(name="SPRAM", shapes=((16 * 1024, 16),), ports=1)
 # Yosys 0.70 loses a product that two registers follow: it lets both the second one and the block that takes that in drive the
@@ -190,22 +202,14 @@ ICE40 = _family(
     },
     form="a package, as in iCE40HX8K-CT256",
     period_ns=25.0,
-    delays=DelayModel(
-        source=_SOURCE,
+    delays=_delays(
         register_ns=0.9,
         adder_ns=Line(2.0, 0.17),
-        ternary_ns=None,
-        sums_choose=False,
         comparator_ns=Line(2.8, 0.175),
-        thresholds_in_tables=True,
         mux2_ns=Line(1.7, 0.04),
-        tables_of_bits=range(6, 8),
         table_ns=(0.0, 1.7, 1.7, 1.7, 1.7, 3.1, 4.0, 5.9, 6.9, 8.9),
         block=None,
         block_ns=0.0,
-        block_stage_ns=0.0,
-        memory=_MEMORY,
-        reached=None,
     ),
     large=None,
     flags="",
@@ -217,16 +221,11 @@ ICE40UP = _family(
     dies={"ice40up5k": Die(5_280, 5_280, 8, 30, large=4)},
     form="a package, as in iCE40UP5K-SG48",
     period_ns=50.0,
-    delays=DelayModel(
-        source=_SOURCE,
+    delays=_delays(
         register_ns=2.2,
         adder_ns=Line(4.8, 0.4),
-        ternary_ns=None,
-        sums_choose=False,
         comparator_ns=Line(6.9, 0.35),
-        thresholds_in_tables=True,
         mux2_ns=Line(4.3, 0.027),
-        tables_of_bits=range(6, 8),
         table_ns=(0.0, 4.4, 4.4, 4.4, 4.4, 8.1, 10.0, 15.3, 18.6),
         block=MultiplierBlock(
             wide=16,
@@ -238,9 +237,6 @@ ICE40UP = _family(
             adds=False,
         ),
         block_ns=18.0,
-        block_stage_ns=0.0,
-        memory=_MEMORY,
-        reached=None,
     ),
     large=_SPRAM,
     flags=" -dsp",

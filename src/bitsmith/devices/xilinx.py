@@ -58,8 +58,6 @@ module DSP48E2 #(parameter AREG = 1, BREG = 1, ACASCREG = 1, BCASCREG = 1, ALUMO
 endmodule
 """
 _CHAINS = ("verilog_defines -DBITSMITH_DSP48E2=1", f"read_verilog -lib <<EOT\n{_DSP48E2_PORTS}EOT")
-_TABLES_OF_BITS = range(1, 13)
-"""Address bits of those that are a constant per bit, of which ``tables.v`` makes look-up tables."""
 _MEMORY = MemoryBlock(
     bits=18 * 1024,
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
@@ -68,6 +66,15 @@ _MEMORY = MemoryBlock(
     registers=2,
     filled_bits=0,
     pair_bits=64,
+)
+_delays = partial(
+    DelayModel,
+    source=_SOURCE,
+    sums_choose=True,
+    thresholds_in_tables=True,
+    tables_of_bits=range(1, 13),  # those that are a constant per bit, of which ``tables.v`` makes look-up tables
+    memory=_MEMORY,
+    reached=None,
 )
 # A word of 72 bits has bytes of 9 that are written alone: bitsmith_ram has several words in one.
 _ULTRARAM = LargeMemory(name="URAM", shapes=((4096, 72), (8192, 36), (16384, 18), (32768, 9)), ports=2)
@@ -174,22 +181,16 @@ XILINX_7 = _family(
         "xc7z020": Die(53_200, 106_400, 220, 280),
         "xc7z045": Die(218_600, 437_200, 900, 1_090),
     },
-    delays=DelayModel(
-        source=_SOURCE,
+    delays=_delays(
         register_ns=0.6,
         adder_ns=Line(1.4, 0.03),
         ternary_ns=Line(2.3, 0.03),
-        sums_choose=True,
         comparator_ns=Line(1.5, 0.03),
-        thresholds_in_tables=True,
         mux2_ns=Line(0.9, 0.005),
-        tables_of_bits=_TABLES_OF_BITS,
         table_ns=(0.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 1.1, 1.3, 2.0, 2.4),
         block=_DSP48E1,
         block_ns=4.5,
         block_stage_ns=2.3,
-        memory=_MEMORY,
-        reached=None,
     ),
     large=None,
 )
@@ -201,22 +202,16 @@ ULTRASCALE = _family(
         "xcku060": Die(331_680, 663_360, 2_760, 2_160),
         "xcku115": Die(663_360, 1_326_720, 5_520, 4_320, regions=2),
     },
-    delays=DelayModel(
-        source=_SOURCE,
+    delays=_delays(
         register_ns=0.2,
         adder_ns=Line(0.75, 0.02),
         ternary_ns=Line(1.35, 0.02),
-        sums_choose=True,
         comparator_ns=Line(0.8, 0.02),
-        thresholds_in_tables=True,
         mux2_ns=Line(0.6, 0.004),
-        tables_of_bits=_TABLES_OF_BITS,
         table_ns=(0.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 1.3, 1.5),
         block=_DSP48E2,
         block_ns=3.0,
         block_stage_ns=1.7,
-        memory=_MEMORY,
-        reached=None,
     ),
     large=None,
 )
@@ -245,22 +240,16 @@ ULTRASCALE_PLUS = _family(
         "xczu28dr": Die(425_280, 850_560, 4_272, 2_160, 80),
         "xczu48dr": Die(425_280, 850_560, 4_272, 2_160, 80),
     },
-    delays=DelayModel(
-        source=_SOURCE,
+    delays=_delays(
         register_ns=0.12,
         adder_ns=Line(0.6, 0.015),
         ternary_ns=Line(1.05, 0.015),
-        sums_choose=True,
         comparator_ns=Line(0.65, 0.015),
-        thresholds_in_tables=True,
         mux2_ns=Line(0.45, 0.003),
-        tables_of_bits=_TABLES_OF_BITS,
         table_ns=(0.0, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.55, 0.65, 1.1, 1.15),
         block=_DSP48E2,
         block_ns=2.3,
         block_stage_ns=1.3,
-        memory=_MEMORY,
-        reached=None,
     ),
     large=_ULTRARAM,
 )
