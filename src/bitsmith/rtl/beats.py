@@ -7,7 +7,6 @@ that module. All other wrappers can be made around it.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bitsmith.devices.system import beat_bytes
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.bus_wrappers import (
     AXI_LITE,
@@ -22,7 +21,7 @@ from bitsmith.rtl.bus_wrappers import (
 )
 from bitsmith.rtl.counters import limit
 from bitsmith.rtl.design import DATA, TAKES, tap_ports
-from bitsmith.rtl.interface import Interface, prefix, token_bytes
+from bitsmith.rtl.interface import Interface, prefix, token_beats, token_bytes
 from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.ranges import Watch, range_monitors
 from bitsmith.rtl.stream_ports import StreamPort
@@ -37,10 +36,9 @@ def with_beats(interface: Interface, bus_bytes: int) -> Interface:
     """The interface of ``<top>_dma``, whose tokens are beats of ``interface``'s on a bus of ``bus_bytes``."""
 
     def beats(port: StreamPort) -> StreamPort:
-        size = token_bytes(port)
-        beat = beat_bytes(size, bus_bytes)
+        beat, count = token_beats(port, bus_bytes)
         whole = Field(port.name, 0, 0, (1 << 8 * beat) - 1, 0)
-        return StreamPort(port.name, (whole,), port.tokens * -(-size // beat))
+        return StreamPort(port.name, (whole,), port.tokens * count)
 
     return replace(
         interface,

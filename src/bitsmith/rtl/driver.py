@@ -2,6 +2,7 @@
 
 import json
 import keyword
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +13,11 @@ from zlib import crc32
 
 import numpy as np
 
-from bitsmith.devices.system import beat_bytes
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.passes.program.load import ParameterKey, values_of
-from bitsmith.rtl.interface import Interface, runs, token_bytes
+from bitsmith.rtl.interface import Interface, runs, token_beats, token_bytes
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.ranges import Watch, addresses
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
@@ -124,10 +124,9 @@ def images(interface: Interface, bus_bytes: int = 0) -> Iterator[tuple[StreamPor
     """
     for image in interface.images:
         words = image.words.astype("<u4")
-        size = token_bytes(image.port)
-        rows = words.view(np.uint8).reshape(len(words), -1)[:, :size]
-        beat = beat_bytes(size, bus_bytes) if bus_bytes else size
-        yield image.port, np.pad(rows, ((0, 0), (0, -size % beat))).tobytes()
+        rows = words.view(np.uint8).reshape(len(words), -1)[:, : token_bytes(image.port)]
+        whole = math.prod(token_beats(image.port, bus_bytes))
+        yield image.port, np.pad(rows, ((0, 0), (0, whole - rows.shape[1]))).tobytes()
 
 
 def image_file(top: str, port: StreamPort) -> str:
@@ -210,9 +209,8 @@ def _streams(ports: Sequence[StreamPort], shapes: Sequence[tuple[int, ...]], bus
 
 
 def _stream(port: StreamPort, shapes: Sequence[tuple[int, ...]], bus_bytes: int) -> _Described:
-    size = token_bytes(port)
     return {
-        "beat": beat_bytes(size, bus_bytes) if bus_bytes else size,
+        "beat": token_beats(port, bus_bytes)[0],
         "tokens": port.tokens,
         "runs": [[count, width, signed, frac] for count, width, signed, frac in runs(port.fields)],
         "shapes": [list(shape) for shape in shapes],

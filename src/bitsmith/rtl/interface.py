@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from bitsmith.devices.system import beat_bytes
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.protection import CheckedMemory
 from bitsmith.rtl.stream_ports import StreamPort, WeightImage, WeightPort
@@ -54,6 +55,13 @@ def prefix(side: str, port: StreamPort) -> str:
 def token_bytes(port: StreamPort) -> int:
     """Bytes of a token, whose unused upper bits are 0."""
     return -(-port.width // 8)
+
+
+def token_beats(port: StreamPort, bus_bytes: int) -> tuple[int, int]:
+    """Bytes of a beat of a token on a bus of ``bus_bytes``, or (0) of a whole token; and the beats of a token."""
+    size = token_bytes(port)
+    beat = beat_bytes(size, bus_bytes) if bus_bytes else size
+    return beat, -(-size // beat)
 
 
 def runs(fields: Sequence[Field]) -> Iterator[tuple[int, int, bool, int]]:

@@ -5,12 +5,11 @@ In: raw values of the frame and of its result. Out: the bytes of each stream, an
 
 from collections.abc import Sequence
 
-from bitsmith.devices.system import beat_bytes
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType, objects
 from bitsmith.rtl.bus_wrappers import Text
 from bitsmith.rtl.driver import Frame
-from bitsmith.rtl.interface import Interface, token_bytes
+from bitsmith.rtl.interface import Interface, token_beats
 from bitsmith.rtl.library import instance
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.protection import FAULT
@@ -40,8 +39,7 @@ def _side(ports: Sequence[StreamPort], raws: Sequence[Raw], types: Sequence[Tens
 
 def _frame_bytes(port: StreamPort, tensors: Sequence[tuple[Raw, TensorType]], bus_bytes: int) -> bytes:
     """The tokens of one frame of ``port``, in which a token has a part of each of the ``tensors``."""
-    size = token_bytes(port)
-    beat = beat_bytes(size, bus_bytes) if bus_bytes else size
+    beat, beats = token_beats(port, bus_bytes)
     parts = [
         (objects(objects(raw) << objects(kind.frac.max() - kind.frac)).reshape(port.tokens, -1), int(kind.frac.max()))
         for raw, kind in tensors
@@ -54,7 +52,7 @@ def _frame_bytes(port: StreamPort, tensors: Sequence[tuple[Raw, TensorType]], bu
             raw = number << max(field.frac - frac, 0) >> max(frac - field.frac, 0)
             word |= (raw & (1 << field.width) - 1) << low
             low += field.width
-        content += word.to_bytes(-(-size // beat) * beat, "little")
+        content += word.to_bytes(beats * beat, "little")
     return bytes(content)
 
 

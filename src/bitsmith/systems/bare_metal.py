@@ -9,14 +9,13 @@ from zlib import crc32
 
 import numpy as np
 
-from bitsmith.devices.system import beat_bytes
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.rtl.driver import DrivenCircuit, Frame, images
-from bitsmith.rtl.interface import Interface, runs, token_bytes
+from bitsmith.rtl.interface import Interface, runs, token_beats
 from bitsmith.rtl.ranges import Watch, addresses
 from bitsmith.rtl.selftest import stored_bytes
 from bitsmith.rtl.stream_ports import StreamPort
@@ -177,7 +176,7 @@ def _movers(interface: Interface, bus_bytes: int, masters: bool, transport: Tran
         places = ["0"] if masters else [f"XPAR_AXI_DMA_{k}_BASEADDR" for k in range(engines)]
         yield f"static const UINTPTR engines[] = {{{', '.join(places)}}};"
     if transport.kernels:
-        beats = [str(beat_bytes(token_bytes(port), bus_bytes)) for port in interface.load_ports]
+        beats = [str(token_beats(port, bus_bytes)[0]) for port in interface.load_ports]
         yield f"static const size_t beats_of_loads[] = {{{', '.join(beats or ['0'])}}};"
 
 
@@ -237,9 +236,7 @@ def _loads(
     """The weights that come with each frame, whose buffers are those of their streams, and those that can be loaded."""
     rows, external = list[str](), len(interface.weights)
     for k, (port, loaded) in enumerate((each.port, each.loaded) for each in (*interface.weights, *interface.loads)):
-        size = token_bytes(port)
-        beat = beat_bytes(size, bus_bytes)
-        token, fields = -(-size // beat) * beat, len(port.fields)
+        token, fields = prod(token_beats(port, bus_bytes)), len(port.fields)
         copies, buffer = f"{interface.top.upper()}_FRAMES", f"input_buffer{len(interface.own_inputs) + k}"
         if k >= external:
             copies, buffer = "1", f"load_buffer{k}"
@@ -286,9 +283,8 @@ def _streams(
     """All tensors are in the one stream of a pipeline, else each is in its own; images that are ``read`` have one frame."""
     rows = list[str]()
     for k, port in enumerate(ports):
-        size = token_bytes(port)
-        beat = beat_bytes(size, bus_bytes)
-        token = -(-size // beat) * beat
+        beat, beats = token_beats(port, bus_bytes)
+        token = beats * beat
         formats = ", ".join(
             f"{{{count}, {width}, {int(signed)}, {frac}}}" for count, width, signed, frac in runs(port.fields)
         )
