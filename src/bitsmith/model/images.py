@@ -66,7 +66,6 @@ def write_image(model: Model, other: Model, folder: str | Path) -> Model:
         ```
     """
     from bitsmith.mapping.engine.images import images_of
-    from bitsmith.model.images import host_files
 
     if model.target.weight_memory is None:
         raise ConfigError(
