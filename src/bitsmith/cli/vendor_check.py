@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from bitsmith import __version__
 from bitsmith.backends import Backend
@@ -61,10 +61,12 @@ _DESIGNS: Mapping[str, _Design] = {
 }
 
 
-class _Listed(BaseModel):
-    """A project of the kit."""
+class _Read(BaseModel, strict=True, extra="forbid"):
+    """Content of a kit that comes back."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+
+class _Listed(_Read):
+    """A project of the kit."""
 
     tool: str
     design: str
@@ -72,19 +74,15 @@ class _Listed(BaseModel):
     digest: str
 
 
-class _Kit(BaseModel):
+class _Kit(_Read):
     """The list of a kit: its version and its projects."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
     bitsmith: str
     projects: list[_Listed]
 
 
-class _Ran(BaseModel):
+class _Ran(_Read):
     """The record that the runner leaves in a project."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
     digest: str
     code: int

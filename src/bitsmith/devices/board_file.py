@@ -2,16 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 _Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\z")]
 _Word = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_]{1,16}\z")]
 
 
-class Pins(BaseModel):
-    """Sites of the ports of `<top>_uart`."""
+class _Table(BaseModel, strict=True, extra="forbid"):
+    """Known keys alone, each of its own type."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+
+class Pins(_Table):
+    """Sites of the ports of `<top>_uart`."""
 
     clk: _Word
     uart_rx: _Word
@@ -27,10 +29,8 @@ _Said = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 ./]{0,31}\z")] | 
 _Dotteds = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 _.:-]{0,255}\z")]
 
 
-class BoardFile(BaseModel):
+class BoardFile(_Table):
     """The schema of the file of a board with a serial port."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
     name: _Name
     part: _Name
@@ -39,30 +39,24 @@ class BoardFile(BaseModel):
     pins: Pins
 
 
-class ZynqTable(BaseModel):
+class ZynqTable(_Table):
     """An AMD board with a processing system."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
     processor: Literal["zynq", "zynq_ultrascale"]
     board_part: _Dotted
     connections: _Dotteds | None = None
 
 
-class CardTable(BaseModel):
+class CardTable(_Table):
     """An accelerator card of AMD."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
     platform: _Dotted
     memory: Literal["DDR", "HBM"]
     banks: Annotated[int, Field(ge=1, le=64)]
 
 
-class SocFpgaTable(BaseModel):
+class SocFpgaTable(_Table):
     """An Intel board with a hard processor system."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
     family: _Name
     clock: _Word
@@ -71,10 +65,8 @@ class SocFpgaTable(BaseModel):
     memory: Annotated[dict[_Setting, _Said], Field(max_length=64)] = {}
 
 
-class SystemFile(BaseModel):
+class SystemFile(_Table):
     """The schema of the file of a board with a processor or in a host: one of the tables."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
     name: _Name
     part: _Name
