@@ -155,8 +155,8 @@ def divided(kind, divisor=False, dividend=False, fused=0):
     return draft.content(inputs, [r]), *given
 
 
-def signed(content, x, y):
-    """A model of unsigned codes, its inputs and outputs with signed ones, which mean the same."""
+def signed(content, x):
+    """A model of unsigned codes and its inputs, with signed ones, which mean the same."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     for tensor in model.subgraphs[0].tensors:
         if tensor.type == schema.TensorType.UINT8:
@@ -166,23 +166,34 @@ def signed(content, x, y):
             )
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output()), *((codes.astype(int) - 128).astype("int8") for codes in (x, y))
+    return bytes(builder.Output()), (x.astype(int) - 128).astype("int8")
 
 
 def signed_sums():
-    """Models of signed codes, inputs and what the kernel is meant to give: the reference kernel takes int8 for uint8."""
-    for key, *fields in (("", [1, 2], True), ("_rows", [3], False), ("_same", [1], True, True)):
-        content, x = summed(*fields)
-        yield f"sum_int8{key}", *signed(content, x, outputs(content, [x])[0])
+    """Models of signed codes, inputs and what optimized kernels give: the reference kernel takes int8 for uint8."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    drafts.rng.bit_generator.state = np.random.default_rng(14).bit_generator.state
+    for key, *fields in (
+        ("", [1, 2], True),
+        ("_rows", [3], False),
+        ("_same", [1], True, True),
+        ("_halves", [1, 2], True, False, 2),
+        ("_near_halves", [1, 2], True, False, 42),
+    ):
+        content, x = signed(*summed(*fields))
+        interpreter = Interpreter(model_content=content, experimental_op_resolver_type=kernels)
+        yield f"sum_int8{key}", content, x, outputs(content, [x], interpreter)[0]
 
 
-def summed(axes, keep, same=False):
+def summed(axes, keep, same=False, ratio=5):
     """Sums of unsigned codes over axes, also into their own scale and zero point."""
     kept = [1 if k in axes else n for k, n in enumerate((1, 4, 5, 3))]
     out = kept if keep else [n for k, n in enumerate((1, 4, 5, 3)) if k not in axes]
     s, z = drafts.scale(), drafts.zero("uint8")
     return drafts.unary(
-        "SUM", "uint8", "ReducerOptions", s=s, z=z, out=s if same else np.float32(s * 5), zout=z if same else None,
+        "SUM", "uint8", "ReducerOptions", s=s, z=z, out=s if same else np.float32(s * ratio), zout=z if same else None,
         shape=(1, 4, 5, 3), oshape=out, extra=[np.array(axes, np.int32)], version=2, keepDims=keep,
     )  # fmt: skip
 

@@ -25,11 +25,19 @@ from bitsmith.frontends.tflite.call import (
     limits_of,
     zero_point,
 )
+from bitsmith.frontends.tflite.fixedpoint import nearest
 from bitsmith.frontends.tflite.products import image, taps_of
 from bitsmith.frontends.tflite.requantize import Multiplier, integers
 from bitsmith.frontends.tflite.shared import fused
+from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.types import Rounding
+from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.reduction import Reduction
+
+_MOST_SUMS = 1 << 24
+"""Values of a sum that are looked at."""
 
 
 def _windows(call: Call) -> Taps:
@@ -82,13 +90,33 @@ def _mean(call: Call) -> Value:
 
 
 def _sum(call: Call) -> Value:
-    """Sums in the result's steps, as the kernel is meant: LiteRT's reference kernel takes int8 for uint8."""
+    """Sums in the result's steps; of int8 in single precision as optimized kernels: the reference kernel takes int8 for uint8."""
     x, result = call.operand(0), checked(call.result)
     if x.is_wide:
         raise UnsupportedError("SUM of 16 bits, on whose results kernels do not agree", accepted="8 bits")
-    axes = sorted({x.value.counted(axis) for axis in call.integers(1, "the axes")})
+    axes, limits = sorted({x.value.counted(axis) for axis in call.integers(1, "the axes")}), limits_of(result)
     total = Reducer(Reduction.SUM).of(call.build.within("sum"), x.value, axes, call.options.flag("keep_dims"))
-    return call.rescaled(total, float(np.float64(x.scale) / np.float64(result.quantized.scale)), limits_of(result))
+    if x.tensor.dtype == "int8":
+        count = int(np.prod([x.value.dims[axis] for axis in axes]))
+        return call.build.emit(_single(count, x.tensor, result), total)
+    return call.rescaled(total, float(np.float64(x.scale) / np.float64(result.quantized.scale)), limits)
+
+
+def _single(count: int, x: Tensor, result: Tensor) -> Layer:
+    """The codes that kernels make of sums of ``count`` elements of ``x``; sums that they clip are not looked at."""
+    (low, high), zero, (least, most) = limits_of(result), zero_point(x), limits_of(x)
+    factor = np.float32(x.quantized.scale) / np.float32(result.quantized.scale)
+    first, last = max(count * least, int(low / factor) - 2), min(count * most, int(high / factor) + 2)
+    if last - first > _MOST_SUMS:
+        raise UnsupportedError(f"a SUM of {last - first} values", accepted=f"at most {_MOST_SUMS}", remedy="use MEAN")
+    sums = np.arange(first, last + 1)
+    bias = np.float32(-zero) * factor * np.float32(count)
+    codes = np.clip(nearest((sums + zero * count).astype(np.float32) * factor + bias), low, high)
+    quantizer = integers(1 / Fraction(float(factor)), (low, high), Rounding.RND_INF)
+    if np.array_equal(quantizer.codes(sums.astype(np.float64)), codes):
+        return Quantize(quantizer)
+    levels, places = np.unique(codes, return_index=True)  # near halves single precision decides
+    return Staircase(as_weights(sums[places[1:]]), as_weights(levels))
 
 
 def _top(call: Call) -> tuple[Value, Value]:
