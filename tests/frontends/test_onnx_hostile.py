@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -193,6 +194,9 @@ def test_files(tmp_path: Path) -> None:
             read_onnx(path)
     with pytest.raises(ModelFileError, match="cannot be opened"):
         read_onnx(tmp_path / "absent.onnx")
+    os.truncate(path, 1 << 31)  # a file of one hole
+    with pytest.raises(ModelFileError, match="keep the weights in external data"):
+        read_onnx(path)
 
 
 def _external(path: Path, location: str, **entries: str) -> Path:

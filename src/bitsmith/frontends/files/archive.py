@@ -46,8 +46,8 @@ def first_bytes(path: Path, count: int) -> bytes:
         return file.read(count)
 
 
-def whole_file(path: Path, most: int) -> bytes:
-    """All of a file, which has at ``most`` so many bytes.
+def whole_file(path: Path, most: int, remedy: str = "") -> bytes:
+    """All of a file, which has at ``most`` so many bytes; of larger ones the ``remedy`` is told.
 
     Raises:
         ModelFileError: a larger file, or none that can be read.
@@ -55,7 +55,8 @@ def whole_file(path: Path, most: int) -> bytes:
     with _opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
-            raise ModelFileError(f"a file of {size} bytes", where=str(path), accepted=f"at most {most} bytes")
+            accepted = f"at most {most} bytes"
+            raise ModelFileError(f"a file of {size} bytes", where=str(path), accepted=accepted, remedy=remedy)
         return file.read()
 
 

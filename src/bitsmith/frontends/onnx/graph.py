@@ -142,7 +142,7 @@ def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
     if not isinstance(source, str | os.PathLike):
         raise ModelFileError(f"an object of type {type(source).__name__}", accepted="a path, or an onnx.ModelProto")
     path = Path(source)
-    where, content = str(path), whole_file(path, MAX_BYTES)
+    where, content = str(path), whole_file(path, MAX_BYTES, "keep the weights in external data")
     try:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # protobuf's own class, whose module differs between its implementations
