@@ -106,3 +106,18 @@ def test_padding_beside_elements_that_are_taken_away(pad: tuple[int, ...], mode:
             return nn.functional.pad(x, pad, mode=mode)
 
     assert_same(Padding(), (2, 6, 6))
+
+
+@pytest.mark.parametrize("pad", [(-3, 4), (4, -3), (-2, 4), (4, -2), (-5, 1), (1, -5), (2, -5), (-1, 6)])
+def test_circular_padding_by_more_than_is_left_is_refused_as_in_pytorch(pad: tuple[int, int]) -> None:
+    class Padding(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.pad(x, pad, mode="circular")
+
+    try:
+        Padding()(torch.zeros(1, 1, 6))  # of two channels PyTorch does not see that it reads what it has not written
+    except RuntimeError:
+        with pytest.raises(UnsupportedError, match="more elements than are left"):
+            assert_same(Padding(), (2, 6))
+    else:
+        assert_same(Padding(), (2, 6))

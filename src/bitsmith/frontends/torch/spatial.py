@@ -100,6 +100,9 @@ def _pad(call: Call) -> Result:
         grown = {dim: (max(before, 0), max(after, 0)) for dim, (before, after) in pairs.items()}
         x = spatial.pad(call.build.within("reflected"), x, grown, PadMode.REFLECT)
         pairs = {dim: (min(before, 0), min(after, 0)) for dim, (before, after) in pairs.items()}
+    # PyTorch reads of these what it has not written yet, which it sees of one channel alone.
+    if word == "circular" and any(max(pair) > x.dims[dim] + min(*pair, 0) for dim, pair in pairs.items()):
+        raise UnsupportedError(f"circular padding {numbers} by more elements than are left", accepted="fewer")
     return spatial.pad(call.build, x, pairs, _MODES[word], call.scalar("value", 0.0))
 
 
