@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -18,7 +18,11 @@ from onnx_models import graph, node
 from torch import Tensor
 
 from bitsmith import convert
-from bitsmith.errors import RangeError
+from bitsmith.errors import RangeError, UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.draft import Draft
+from bitsmith.frontends.builder.value import Kind, constant
+from bitsmith.frontends.ops.logic import Beyond, cast
 from bitsmith.layers.integer import Wrap
 from bitsmith.model import Model
 
@@ -71,11 +75,42 @@ def _onnx(kind: str, like: bool = False) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize(
-    ("kind", "form"), [("UINT64", "fixed<24,18>"), ("INT32", "fixed<48,40>"), ("INT8", "fixed<48,40>")]
+    ("kind", "form"),
+    [("UINT64", "fixed<24,18>"), ("INT32", "fixed<48,40>"), ("INT8", "fixed<48,40>"), ("INT64", "fixed<70,66>")],
 )
 def test_what_processors_make_different_numbers_of_is_refused(kind: str, form: str) -> None:
     with pytest.raises(RangeError, match=f"layer 'y_node': a cast of .* to {kind.lower()}, of which"):
         _converted(_onnx(kind), _input(form))
+
+
+def _of_constants(kind: str, numbers: Sequence[float]) -> onnx.ModelProto:
+    code = getattr(TensorProto, kind)
+    nodes = [node("Cast", "c", "i", to=code), node("Cast", "i", "f", to=TensorProto.FLOAT), node("Add", "x f", "y")]
+    return graph(nodes, {"x": (1, len(numbers))}, "y", {"c": np.array(numbers, np.float32)}, opset=19)
+
+
+@pytest.mark.parametrize("kind", ["INT8", "UINT8", "INT16", "INT32", "INT64", "UINT64"])
+def test_casts_of_constants_are_those_of_onnxruntime(kind: str) -> None:
+    model, x = _of_constants(kind, (1.75, 300.5, 70000.0)), np.array([[0.5, -0.25, 0.0]], np.float32)
+    (wanted,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_array_equal(_converted(model, _input("fixed<40,30>"), x).predict(x), wanted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [("INT8", 3e9), ("UINT64", -1.0), ("INT64", 1e19), ("INT64", np.nan), ("INT32", -np.inf)]
+)
+def test_casts_of_constants_that_are_not_defined_are_refused(kind: str, number: float) -> None:
+    with pytest.raises(UnsupportedError, match=f"i_node.*a cast of constants beyond {kind.lower()}"):
+        _converted(_of_constants(kind, (number, 1.0)), _EXACT, np.zeros((1, 2), np.float32))
+
+
+def test_constants_of_keras_are_refused_where_backends_differ() -> None:
+    build = Builder(Draft(), 0, "y", samples=1)
+    for number in (300.0, -129.0):
+        with pytest.raises(UnsupportedError, match="a cast of constants beyond int8"):
+            cast(build, constant(number), Kind.INT8, Beyond.UNDEFINED)
+    for number in (127.75, -128.75):
+        assert cast(build, constant(number), Kind.INT8, Beyond.UNDEFINED).number == int(number)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint32"])

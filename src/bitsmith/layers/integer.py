@@ -36,8 +36,9 @@ class Wrap(Unary):
     jumps: ClassVar[bool] = True
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        least = -(2.0 ** (self.bits - 1)) if self.signed else 0.0
-        return np.asarray(np.mod(np.floor(inputs[0]) - least, 2.0**self.bits) + least, dtype=np.float64)
+        x, count, least = np.floor(inputs[0]), 2.0**self.bits, -(2.0 ** (self.bits - 1)) if self.signed else 0.0
+        wrapped = np.mod(x - least, count) + least  # which loses the last bits of integers of more than 53
+        return np.asarray(np.where((x >= least) & (x < least + count), x, wrapped), dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         least, greatest = inputs[0].type.real_range()

@@ -155,16 +155,19 @@ def _covers(x: Value, *others: Value) -> bool:
 def cast(build: Builder, x: Value, kind: Kind, beyond: Beyond) -> Value:
     """``x`` as another kind: fractions are cut off, integers lose their upper bits, and what is not 0 is true.
 
-    ``beyond`` says what real numbers outside of an integer type become; those outside of int64 are not looked for.
+    ``beyond`` says what real numbers outside of an integer type become; beyond 64 bits none are defined.
     """
     if kind is Kind.BOOL:
         return truth(build, x)
     if x.kind is Kind.REAL and kind.is_integer:
-        if kind is Kind.INT64:
-            return whole(build, x, Whole.TRUNC, kind)
-        y, (least, greatest) = whole(build.within("whole"), x, Whole.TRUNC, kind), kind.limits
+        least, greatest = kind.limits
         if beyond is Beyond.WRAPS and kind.wraps:
             least, greatest = min(least, Kind.INT32.limits[0]), max(greatest, Kind.INT32.limits[1])
+        if x.constant is not None and not bool(np.all((x.constant > least - 1) & (x.constant < greatest + 1))):
+            raise UnsupportedError(
+                f"a cast of constants beyond {kind.value}", accepted=f"numbers within {least}..{greatest}"
+            )
+        y = whole(build.within("whole"), x, Whole.TRUNC, kind)
         return build.emit(Wrap(kind.bits, kind.signed, (least, greatest)), y, kind=kind)
     if _holds(kind, x.kind) or (kind is Kind.INT32 and _is_input(build, x)):
         return replace(x, kind=kind)
