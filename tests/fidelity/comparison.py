@@ -51,6 +51,9 @@ _SHARES = {"auto": LEAST_CHANNEL, "wide": LEAST_CHANNEL_WIDE}
 LEAST = 2.0**-8
 """Magnitude of an output below which it is judged by this: where functions saturate, accuracy is absolute."""
 
+LEAST_TOLD = 1e-2
+"""Greatest difference, as a share of the range of an output or a channel, from which a warning is true."""
+
 SPREADS = 4.0
 """How often the spread that a case states is excused: it is the greatest of a few draws."""
 
@@ -113,8 +116,8 @@ def compared(case: Case, *, wide: bool = False) -> Result:
     error = _error(case, results, name)
     if differences := _differences(case, results, name):
         return Result(Outcome.WARNED if warned else Outcome.WRONG, "; ".join([*differences, *warned]), error)
-    if warned and (differences := _differences(case, results, name, lenient=False)):
-        return Result(Outcome.WARNED, "; ".join([*differences, *warned]), error)
+    if warned and any(map(_differs_in_range, case.outputs, results)):
+        return Result(Outcome.WARNED, "; ".join(warned), error)
     return Result(Outcome.FALSE_ALARM, warned[0], error) if warned else Result(Outcome.AGREES, error=error)
 
 
@@ -139,8 +142,15 @@ def _sizes(wanted: Floats, least: float, share: float) -> Floats:
     return np.maximum(channels, max(share * size.max(initial=0.0), least, np.finfo(np.float64).tiny))
 
 
-def _differences(case: Case, results: Sequence[Floats], name: str, lenient: bool = True) -> list[str]:
-    """What is wrong with which output; without lenience, not even a spread or an output of nearly nothing is an excuse."""
+def _differs_in_range(wanted: Floats, have: Floats) -> bool:
+    """Return True if an output that hardly varies, or a channel that does, is off by what a warning may tell."""
+    off, axes = _off(wanted, have), tuple(range(max(np.ndim(wanted) - 1, 1)))
+    whole, channels = np.ptp(wanted), np.ptp(wanted, axis=axes, keepdims=True)
+    return bool(off.max(initial=0.0) > LEAST_TOLD * whole or np.any(off > LEAST_TOLD * channels))
+
+
+def _differences(case: Case, results: Sequence[Floats], name: str) -> list[str]:
+    """What is wrong with which output."""
     if len(results) != len(case.outputs):
         return [f"{len(results)} outputs, not {len(case.outputs)}"]
     said = []
@@ -148,11 +158,10 @@ def _differences(case: Case, results: Sequence[Floats], name: str, lenient: bool
         if np.shape(wanted) != have.shape:
             said.append(f"output {number} has shape {have.shape}, not {np.shape(wanted)}")
             continue
-        excused = SPREADS * case.spread[name][number] if case.spread and lenient else 0.0
-        size = _sizes(wanted, LEAST if lenient else 0.0, _SHARES[name])
-        error = np.maximum(_off(wanted, have) - excused, 0.0) / size
+        excused = SPREADS * case.spread[name][number] if case.spread else 0.0
+        error = np.maximum(_off(wanted, have) - excused, 0.0) / _sizes(wanted, LEAST, _SHARES[name])
         wrong = error > MOST_ERROR[name]
-        if wrong.mean() > (MOST_JUMPS if case.jumps and lenient else 0.0):
+        if wrong.mean() > (MOST_JUMPS if case.jumps else 0.0):
             said.append(
                 f"output {number} differs by {error.max():.3g} of its channel's magnitude in {wrong.mean():.1%} of values"
             )

@@ -116,7 +116,8 @@ class Draft:
         if rng.random() < 0.1:
             x += rng.choice((-20.0, 5.0, 100.0))
         if rng.random() < 0.1:
-            x[:, 0] = rng.choice((0.0, 1.0))
+            level = rng.choice((0.0, 1.0))
+            x[:, : shape[0] > 1] = level  # of an only channel nothing would follow, which is warned of
         return torch.from_numpy(x.astype(np.float32))
 
     def step(self) -> bool:
