@@ -140,13 +140,16 @@ def test_of_many_networks_none_that_loses_too_much_is_accepted_in_most_draws() -
     assert np.mean(too_much) < 0.16 and np.mean(lucky) > 0.8
 
 
-def test_networks_that_lose_less_on_fitted_samples_are_asked_first() -> None:
-    """Whatever their distance from the float model; the first that may lose too much ends it."""
-    trials = [SimpleNamespace(excess=-k, has_room=True, distance=k, cost=4 + k, key=k) for k in range(4)]
+def test_networks_that_lose_little_and_are_near_the_float_model_are_asked_first() -> None:
+    """A small loss far from it is luck; the first network that may lose too much ends it."""
+    trials = [
+        SimpleNamespace(excess=excess, has_room=True, distance=distance, cost=cost, key=key)
+        for key, excess, distance, cost in (("near", -2, 1.0, 5), ("lucky", -3, 3.0, 4), ("far", -1, 2.5, 3))
+    ]
     judge: Any = SimpleNamespace(
-        descent=SimpleNamespace(trials=trials, limits={}), _held=lambda trial: ((), 0.0, 1.5 - trial.key)
+        descent=SimpleNamespace(trials=trials, limits={}), _held=lambda trial: ((), 0.0, float(trial.key == "far"))
     )
-    assert [trial.key for trial in _Judge._accepted(judge)] == [3, 2]
+    assert [trial.key for trial in _Judge._accepted(judge)] == ["near", "lucky"]
 
 
 def test_few_samples_tell_of_networks_whose_weights_follow_from_others(

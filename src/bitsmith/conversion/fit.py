@@ -24,7 +24,6 @@ from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, FAMILIES
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.samples import Samples, arrays_of
 from bitsmith.errors import ConfigError, FewSamplesWarning, InputDataError
-from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.frontends.frameworks import AnyModel
@@ -60,8 +59,9 @@ _SHOWN = 12
 _NINETEEN_OF_TWENTY, _SURE = 1.96, 1.0
 """Standard errors within which 95 % of estimates are, and those that a loss to be expected must be below what is allowed."""
 
-_CHEAPER = 0.99
-"""The most that a network may cost of the one before that is asked of held-out samples."""
+_CHEAPER, _STEADIER = 0.99, 2.0
+"""The most that a network may cost of the one before that is asked of held-out samples, and how much more its distance from the
+float model says of others than what it loses on fitted samples."""
 
 
 @taking(Further)
@@ -333,8 +333,8 @@ class _Judge:
             if not judged:
                 raise
         every = [point for points in judged.values() for point in points]
-        least = self.descent.goal.minimize
-        chosen = min(filter(self._meets, every), key=lambda point: point.rank(least), default=None)
+        goal = self.descent.goal
+        chosen = min(filter(self._meets, every), key=lambda point: point.rank(goal.minimize), default=None)
         return tuple(every), chosen, interrupted
 
     def _judge(self, judged: dict[str, list[Point]]) -> None:
@@ -357,12 +357,12 @@ class _Judge:
     def _accepted(self) -> Iterator[Trial]:
         """Networks that lose no more than the goal allows, as far as held-out samples can tell.
 
-        They are asked in the order of what they lose on fitted samples, which alone decide it, and the first that may lose more
-        ends it. So all are good as often as one that is asked alone, however many there are: a fixed sequence of tests.
+        They are asked in an order that fitted samples alone decide, and the first that may lose more ends it. So all are good
+        as often as one that is asked alone, however many there are: a fixed sequence of tests.
         """
         able = [trial for trial in self.descent.trials if trial.excess <= 0]
         least = math.inf
-        for trial in sorted(able, key=lambda trial: (not trial.has_room, trial.excess, trial.distance)):
+        for trial in _least_likely_to_lose_first(able):
             if not self.descent.limits and trial.cost > _CHEAPER * least:
                 continue
             least = min(least, trial.cost)
@@ -415,20 +415,24 @@ class _Judge:
             circuits += laid_out.sooner(part, min(shared))
         if not any(fits(each.size, part) for each in circuits):
             circuits.append(laid_out.smallest(part))
-        own = {name: dials.bits for name, dials in trial.layers.items()}
-        points = []
+        own, goal, points = {name: dials.bits for name, dials in trial.layers.items()}, self.descent.goal, []
         for circuit in circuits:
             point = laid_out.point(circuit, trial.configuration, trial.common.bits).scored(self.held, scores)
             planned = laid_out.program, circuit.directives, laid_out.target
-            latency = planned_cycles(*planned)[0] if self.descent.goal.wants_latency else None
+            latency = planned_cycles(*planned)[0] if goal.wants_latency else None
             point = replace(point, own=own, fitting=fitting, excess=max(trial.excess, *excesses))
-            clock = self._clock_ps(circuit.size, laid_out.target)
+            clock = None if goal.fmax is None else math.ceil(1e6 / least_mhz(circuit.size, laid_out.target))
             points.append(replace(point, latency=latency, clock_ps=clock))
         return points
 
-    def _clock_ps(self, size: Size, target: Target) -> int | None:
-        """The period that a circuit reaches for sure, if the goal bounds it."""
-        return None if self.descent.goal.fmax is None else math.ceil(1e6 / least_mhz(size, target))
+
+def _least_likely_to_lose_first(trials: Sequence[Trial]) -> list[Trial]:
+    """Networks by losses on fitted samples, which may be luck, and distances, which have less of it, as shares of their means."""
+    least = min((trial.excess for trial in trials), default=0.0)
+    lost = sum(trial.excess - least for trial in trials) or 1.0
+    far = sum(trial.distance for trial in trials) / _STEADIER or 1.0
+    doubts = {trial.key: (trial.excess - least) / lost + trial.distance / far for trial in trials}
+    return sorted(trials, key=lambda trial: (not trial.has_room, doubts[trial.key], trial.cost))
 
 
 def _least_shared(found: Mapping[str, Sequence[Point]]) -> int | None:
