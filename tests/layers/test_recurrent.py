@@ -283,6 +283,20 @@ def test_states_have_bits_of_their_own_and_a_cell_has_the_steps_of_results(kind:
     assert steps[0] == steps[2] and [steps[1][0] + 3, *steps[1][1:]] == steps[0]
 
 
+@pytest.mark.parametrize("kind", [SimpleRNN, GRU, LSTM])
+def test_activations_within_have_bits_of_their_own_and_states_those_of_results(kind: type[Recurrent]) -> None:
+    layer, x = made(kind, 2, 3, 4), np.random.default_rng(0).normal(0, 1, (50, 8, 2))
+    steps, states = [], []
+    for bits in (Bits(8, 9), Bits(8, 9, gate=6), Bits(8, 9, gate=12)):
+        network = network_of(layer, [(8, 2)], Settings(bits=bits))
+        assert_exact(network, samples=2)
+        (scan,) = scans(compile_network(network, [x]).program)
+        nodes = scan.body.nodes
+        steps.append([int(node.type.frac.max()) for node in nodes if isinstance(node.op, ops.Table)])
+        states.append([int(nodes[index].type.frac.max()) for index in scan.body.inputs[: scan.states]])
+    assert steps[0] == steps[2] == [frac + 3 for frac in steps[1]] and states[0] == states[1] == states[2]
+
+
 def test_nodes_for_output_and_states_share_one_recurrence() -> None:
     layer = made(LSTM, 2, 3, 5, return_sequences=True, return_state=True)
     layers = {

@@ -244,14 +244,14 @@ def test_a_budget_says_the_bits_of_all_within_bounds(tmp_path: Path) -> None:
     model.save(path)
     document = json.loads(path.read_text())
     node = document["nodes"][1]["settings"]
-    node["bits"] = {"weight": 6, "result": 9, "state": 7}
+    whole = {"weight": 6, "result": 9, "state": 7, "gate": 5}
+    node["bits"] = whole
     path.write_text(json.dumps(document))
-    assert load(path).network.nodes[1].settings.bits == Bits(weight=6, result=9, state=7)
+    assert load(path).network.nodes[1].settings.bits == Bits(weight=6, result=9, state=7, gate=5)
     for budget in (
-        {"weight": 6, "result": 9},
-        {"result": 9, "state": 7},
-        {"weight": 6, "result": 99},
-        {"weight": 6, "result": 9, "state": 0},
+        *({key: bits for key, bits in whole.items() if key != missing} for missing in whole),
+        whole | {"result": 99},
+        whole | {"state": 0},
     ):
         node["bits"] = budget
         path.write_text(json.dumps(document))

@@ -101,7 +101,7 @@ class HLSConfig:
         return replace(self, model=self.model.overlaid(other.model), names={**self.names, **names})
 
 
-_BUDGETS = ("weight", "result", "state")
+_BUDGETS = ("weight", "result", "state", "gate")
 _SECTIONS = ("Model", "LayerType", "LayerName")
 _PROJECT_MARK = "HLSConfig"
 

@@ -38,7 +38,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, Retrained
-from bitsmith.layers.settings import FACTORS, MOST_BITS, Bits, Settings
+from bitsmith.layers.settings import FACTORS, LIMITED, MOST_BITS, Bits, Settings
 from bitsmith.layers.settled import decided_inputs, exact_variables, settled
 from bitsmith.layers.table import LAYERS
 from bitsmith.layers.traits import Exactness
@@ -395,7 +395,7 @@ def _check_choices(
         else:
             at = f"{where}.Precision.{variable}"
             problems.add(f"{kind} has no {variable}", where=at, accepted=listed((DEFAULT, *variables)))
-    for part, having in (("weight", FACTORS), ("state", {"state"})):
+    for part, having in {"weight": FACTORS, **LIMITED}.items():
         if choices.bits.keys() == {part} and not having.intersection(variables):
             found, at = f"{kind} has no {part}s", f"{where}.Bits"
             problems.add(found, where=at, accepted="a budget of results", remedy="remove it")

@@ -24,7 +24,7 @@ from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, TensorType
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.settings import Settings
+from bitsmith.layers.settings import Bits, Settings
 
 MAX_STATE_BITS = 63
 """Widest state that is made without being asked for."""
@@ -399,8 +399,9 @@ class OnValues(CellDomain[Value]):
         wanted = {"result": outer.format(variable), "table": outer.format("table")}
         precision: dict[str, FixedFormat] = {name: fmt for name, fmt in wanted.items() if fmt is not None}
         given = outer.settings
+        bits = Bits(given.bits.weight, given.bits.of(variable))
         settings = Settings(
-            precision, given.bits, table_size=given.table_size, table_range=given.table_range, binning=given.binning
+            precision, bits, table_size=given.table_size, table_range=given.table_range, binning=given.binning
         )
         return layer.lower(Lowering(outer.name, self._body, settings, outer.seen(variable), outer.gridded), [x])
 

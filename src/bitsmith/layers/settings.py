@@ -59,34 +59,38 @@ FACTORS = frozenset({"weight", "recurrent_weight", "peephole_weight", "scale", "
 SUMS = frozenset({"accum", "result"})
 """Variables of a layer's sums."""
 
+LIMITED = {"state": frozenset({"state"}), "gate": frozenset({"activation", "recurrent_activation"})}
+"""Variables that have the bits of results, or fewer of their own, by what these are called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bits:
     """Bits of relative accuracy that ``auto`` keeps: of trained factors, and of results and all that is added to them.
 
-    A hidden ``state`` has those of results, if these are not more.
+    A hidden ``state``, and what activations within a recurrence give (``gate``), have those of results, if these are not more.
     """
 
     weight: int = AUTO_BITS
     result: int = AUTO_BITS
     state: int = MOST_BITS
+    gate: int = MOST_BITS
 
     def __str__(self) -> str:
-        states = f", {self.state} of states" if self.state < self.result else ""
-        if self.weight == self.result:
-            return f"{self.weight} bits of weights and results{states}"
-        return f"{self.weight} bits of weights and {self.result} of results{states}"
+        parts = "".join(f", {bits} of {name}s" for name, bits in self.keys.items() if name in LIMITED)
+        apart = "" if self.weight == self.result else f"{self.result} of "
+        return f"{self.weight} bits of weights and {apart}results{parts}"
 
     def of(self, variable: str) -> int:
         """Those of ``variable``."""
         if variable in FACTORS:
             return self.weight
-        return min(self.result, self.state) if variable == "state" else self.result
+        limits: list[int] = [getattr(self, name) for name, variables in LIMITED.items() if variable in variables]
+        return min([self.result, *limits])
 
     @property
     def keys(self) -> dict[str, int]:
         """The key of a configuration that says them."""
-        return {name: bits for name, bits in asdict(self).items() if name != "state" or bits < self.result}
+        return {name: bits for name, bits in asdict(self).items() if name not in LIMITED or bits < self.result}
 
 
 @dataclass(frozen=True, slots=True)

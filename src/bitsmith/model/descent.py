@@ -22,7 +22,7 @@ from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.obstacle import crowding, takers
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.ir.text import to_text
-from bitsmith.layers.settings import FACTORS, LEAST_BITS, MOST_BITS, Bits
+from bitsmith.layers.settings import FACTORS, LEAST_BITS, LIMITED, MOST_BITS, Bits
 from bitsmith.model.goal import Goal
 from bitsmith.model.points import Layouts, compiled_with
 from bitsmith.model.results import Result, Results
@@ -54,10 +54,11 @@ class Dials:
     table: int = 0
     room: int = 0
     state: int = MOST_BITS
+    gate: int = MOST_BITS
 
     def turned(self, name: str) -> Dials | None:
         """The next setting of the dial ``name``; None at its end."""
-        value = self.bits.of(name) if name == "state" else getattr(self, name)
+        value = min(getattr(self, name), self.result) if name in LIMITED else getattr(self, name)
         if name in _ENDS:
             return replace(self, **{name: value + 1}) if value < _ENDS[name] else None
         return replace(self, **{name: value - 1}) if value > LEAST_BITS else None
@@ -65,7 +66,7 @@ class Dials:
     @property
     def bits(self) -> Bits:
         """The bits."""
-        return Bits(self.weight, self.result, self.state)
+        return Bits(self.weight, self.result, self.state, self.gate)
 
     def keys(self, common: Dials | None = None) -> dict[str, object]:
         """The keys of a configuration that say it, without those of ``common``."""
@@ -80,7 +81,7 @@ class Dials:
         return {"TableSize": "auto", "Binning": "auto"} if size is None else {"TableSize": size, "Binning": "centre"}
 
 
-_LAST = Dials(LEAST_BITS, LEAST_BITS, state=LEAST_BITS, **_ENDS)
+_LAST = Dials(LEAST_BITS, LEAST_BITS, state=LEAST_BITS, gate=LEAST_BITS, **_ENDS)
 """The ends of all dials."""
 
 _LADDER = tuple(
@@ -332,7 +333,7 @@ def _keys(common: Dials, layers: Mapping[str, Dials]) -> dict[str, object]:
 def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
     """Layers and the names of their dials, but those that the user's configuration has turned."""
     assert source.changed is not None
-    probe = Dials(MOST_BITS, MOST_BITS - 1, state=MOST_BITS - 2, **_ENDS)
+    probe = Dials(MOST_BITS, MOST_BITS - 1, state=MOST_BITS - 2, gate=MOST_BITS - 2, **_ENDS)
     for node in source.changed({"Model": probe.keys()}).nodes:
         if node.inner:
             continue
@@ -346,5 +347,6 @@ def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
             yield node.name, "result"
             if node.settings.headroom == ROOMS[probe.room]:
                 yield node.name, "room"
-        if "state" in node.layer.precisions and node.settings.bits.state == probe.state:
-            yield node.name, "state"
+        for name, variables in LIMITED.items():
+            if variables.intersection(node.layer.precisions) and getattr(node.settings.bits, name) == MOST_BITS - 2:
+                yield node.name, name
