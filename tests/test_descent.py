@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
 
+from bitsmith.layers.activation import Activation
+from bitsmith.layers.settings import Bits, Settings
+from bitsmith.layers.shape import Identity, Reshape
+from bitsmith.model import descent
 from bitsmith.model.descent import Descent, Dials, Trial
 
 BOUND = 0.0055
@@ -24,10 +30,20 @@ class _Landscape(Descent):
 
 
 def test_a_dial_whose_step_cost_area_is_turned_once_it_saves_some() -> None:
-    descent = _Landscape()
-    descent._descend(descent._try(Dials(), {}), 100, [("x", "result"), ("cells", "table")])
-    best = min((trial for trial in descent.trials if trial.excess <= 0), key=lambda trial: trial.cost)
+    search = _Landscape()
+    search._descend(search._try(Dials(), {}), 100, [("x", "result"), ("cells", "table")])
+    best = min((trial for trial in search.trials if trial.excess <= 0), key=lambda trial: trial.cost)
     assert best.configuration == {"table": 3, "fewer": 2}
+
+
+def test_layers_that_only_move_elements_have_no_dials() -> None:
+    few = Settings(bits=Bits(24, 23, 22, 22), headroom=descent.ROOMS[-1], table_size=descent.TABLES[-1])
+    nodes = [
+        SimpleNamespace(name=layer.kind, layer=layer, settings=few, inner=False)
+        for layer in (Reshape((4,)), Identity(), Activation("relu"))
+    ]
+    source: Any = SimpleNamespace(changed=lambda keys: SimpleNamespace(nodes=nodes))
+    assert {layer for layer, _ in descent._open_dials(source)} == {"Activation"}
 
 
 class _Many(Descent):
@@ -51,7 +67,7 @@ class _Many(Descent):
 
 
 def test_few_tries_reach_far_since_all_layers_are_turned_at_once_first() -> None:
-    descent = _Many()
-    descent.run()
-    best = min((trial for trial in descent.trials if trial.excess <= 0), key=lambda trial: trial.cost)
+    search = _Many()
+    search.run()
+    best = min((trial for trial in search.trials if trial.excess <= 0), key=lambda trial: trial.cost)
     assert best.configuration == {str(number): 14 for number in range(10)}

@@ -343,7 +343,7 @@ def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
             yield node.name, "price"
         if "table_size" in node.layer.options and node.settings.table_size == TABLES[probe.table]:
             yield node.name, "table"
-        if node.settings.bits.result == probe.result:
+        if node.settings.bits.result == probe.result and not node.layer.traits.moves:
             yield node.name, "result"
             if node.settings.headroom == ROOMS[probe.room]:
                 yield node.name, "room"
