@@ -36,6 +36,24 @@ def test_a_dial_whose_step_cost_area_is_turned_once_it_saves_some() -> None:
     assert best.configuration == {"table": 3, "fewer": 2}
 
 
+class _Exact(_Landscape):
+    """Fewer bits of ``x`` cost area and are more exact, until the table of ``cells`` is smaller: from then on they save most."""
+
+    def _try(self, common: Dials, layers: Mapping[str, Dials]) -> Trial:
+        table, fewer = layers.get("cells", common).table, common.result - layers.get("x", common).result
+        cost, distance = 1000.0 - 20 * table + (50 if table == 0 else -200) * fewer, 0.002 + 0.001 * table
+        keys = {"table": table, "fewer": fewer}
+        distance -= 0.0001 * fewer
+        trial = Trial(cost, round(cost), (), distance - BOUND, distance, common, layers, keys)
+        return self.known.setdefault(trial.key, trial)
+
+
+def test_a_dial_whose_step_cost_area_is_turned_soon_also_if_it_was_more_exact() -> None:
+    search = _Exact()
+    search._descend(search._try(Dials(), {}), 4, [("x", "result"), ("cells", "table")])
+    assert [trial.configuration for trial in search.trials][-1] == {"table": 1, "fewer": 1}
+
+
 def test_layers_that_only_move_elements_have_no_dials() -> None:
     few = Settings(bits=Bits(24, 23, 22, 22), headroom=descent.ROOMS[-1], table_size=descent.TABLES[-1])
     nodes = [

@@ -219,7 +219,7 @@ class Descent:
                 ratio = saved / max(added, _TINY)
                 if trial.excess > 0:
                     waiting.append((float("-inf"), number, layer, name))
-                elif added > 0 > saved + _JUMP * now.cost:
+                elif saved < -_JUMP * now.cost:
                     aside.append((float("-inf"), number, layer, name))
                 elif saved > 0 or added <= 0:
                     if not queue or -ratio <= queue[0][0]:
