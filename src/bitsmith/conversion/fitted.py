@@ -135,10 +135,9 @@ class Fitted(Exploration):
     @property
     def _tight(self) -> str:
         """The bounds, each of which alone would have to be relaxed, and to what."""
-        ways = list(self._relaxations())
-        if ways:
-            return f"it takes {' or '.join(ways)}, with all other bounds as they are."
-        return "no bound alone is in the way; relax several, or take a larger part."
+        ways = " or ".join(self._relaxations())
+        none = "no bound alone is in the way; relax several, or take a larger part."
+        return f"it takes {ways}, with all other bounds as they are." if ways else none
 
     def _relaxations(self) -> Iterator[str]:
         """For each bound what the best circuit has that meets all others."""

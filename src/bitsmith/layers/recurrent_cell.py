@@ -362,9 +362,8 @@ class OnValues(CellDomain[Value]):
             raw, frac = kernel
             return self._body.linear(x, raw[:, columns], frac)
         matrix = self._body.slice(kernel, [0, columns.start], [units, columns.stop])
-        return self._body.reshape(
-            self._body.matmul(self._body.reshape(x, (1, units)), matrix), (columns.stop - columns.start,)
-        )
+        rows = self._body.reshape(x, (1, units))
+        return self._body.reshape(self._body.matmul(rows, matrix), (columns.stop - columns.start,))
 
     def add(self, x: Value, y: Value, name: str = "") -> Value:
         return self._body.add(x, y)

@@ -72,13 +72,11 @@ class Dials:
         """The keys of a configuration that say it, without those of ``common``."""
         bits = {name: count for name, count in self.bits.keys.items() if not common or getattr(common, name) != count}
         price = {} if common and common.price == self.price else {"DigitPrice": PRICES[self.price]}
-        table = {} if (common or Dials()).table == self.table else self._of_tables()
+        size = TABLES[self.table]
+        sized = {"TableSize": size or "auto", "Binning": "centre" if size else "auto"}
+        table = {} if (common or Dials()).table == self.table else sized
         room = {} if common and common.room == self.room else {"Headroom": ROOMS[self.room]}
         return {**({"Bits": bits} if bits else {}), **price, **table, **room}
-
-    def _of_tables(self) -> dict[str, object]:
-        size = TABLES[self.table]
-        return {"TableSize": "auto", "Binning": "auto"} if size is None else {"TableSize": size, "Binning": "centre"}
 
 
 _LAST = Dials(LEAST_BITS, LEAST_BITS, state=LEAST_BITS, gate=LEAST_BITS, **_ENDS)
@@ -135,10 +133,6 @@ class Trial(Result):
     def is_like(self, other: Trial) -> bool:
         """Return True if it takes the same and has the same outputs, as far as can be seen."""
         return (self.cost, self.distance) == (other.cost, other.distance)
-
-    def dials(self, layer: str) -> Dials:
-        """The dials of a layer."""
-        return self.layers.get(layer, self.common)
 
 
 @dataclass(slots=True)
@@ -248,7 +242,8 @@ class Descent:
         if not layer:
             common = now.common.turned(name)
             return None if common is None else self._try(common, now.layers)
-        turned, end = now.dials(layer).turned(name), replace(now.dials(layer), **{name: getattr(_LAST, name)})
+        dials = now.layers.get(layer, now.common)
+        turned, end = dials.turned(name), replace(dials, **{name: getattr(_LAST, name)})
         while turned is not None and (layer, name) not in self.idle:
             if len(self.known) >= most:
                 return None
@@ -334,9 +329,7 @@ def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
     """Layers and the names of their dials, but those that the user's configuration has turned."""
     assert source.changed is not None
     probe = Dials(MOST_BITS, MOST_BITS - 1, state=MOST_BITS - 2, gate=MOST_BITS - 2, **_ENDS)
-    for node in source.changed({"Model": probe.keys()}).nodes:
-        if node.inner:
-            continue
+    for node in (node for node in source.changed({"Model": probe.keys()}).nodes if not node.inner):
         if FACTORS.intersection(node.layer.weights()) and node.settings.bits.weight == probe.weight:
             yield node.name, "weight"
         if "digit_price" in node.layer.options and node.settings.digit_price == PRICES[probe.price]:

@@ -65,9 +65,8 @@ class Results:
             if whole != lines or not lines:
                 write_atomically(path, ("".join(whole) or first).encode())
         except (OSError, ValueError, TypeError) as error:
-            raise ConfigError(
-                f"{path} cannot be used ({error})", where="resume", accepted="the path of a file"
-            ) from error
+            found = f"{path} cannot be used ({error})"
+            raise ConfigError(found, where="resume", accepted="the path of a file") from error
         return results
 
     def add(self, keys: str, result: Result) -> None:
@@ -83,8 +82,6 @@ class Results:
             with self.path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps([keys, asdict(result)]) + "\n")
         except OSError as error:
-            raise ProjectError(
-                f"a result cannot be written: {error.strerror}",
-                where=str(self.path),
-                remedy="make room and call again: it goes on from the results that are there",
-            ) from error
+            remedy = "make room and call again: it goes on from the results that are there"
+            found = f"a result cannot be written: {error.strerror}"
+            raise ProjectError(found, where=str(self.path), remedy=remedy) from error
