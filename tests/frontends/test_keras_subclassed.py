@@ -97,6 +97,18 @@ def same_weights() -> Iterator[None]:
 X, Y = RNG.normal(size=(20, 3)).astype(np.float32), RNG.normal(size=(20, 5)).astype(np.float32)
 Z = RNG.normal(size=(20, 3)).astype(np.float32)
 
+
+def wavy(x: Any) -> Any:
+    return keras.ops.sin(x) * x
+
+
+def ending_in_functions() -> keras.Model:
+    """Layers of Keras with activations of the user's; one is used twice."""
+    x, shared = keras.Input((3,)), Dense(4, activation=lambda x: keras.ops.maximum(x, 0.1 * keras.ops.tanh(x)))
+    hidden = keras.layers.Activation(wavy)(shared(x) - shared(x * 2.0))
+    return keras.Model(x, keras.layers.Conv1D(2, 2, activation=wavy)(keras.ops.expand_dims(hidden, -1)))
+
+
 MODELS: dict[str, tuple[Callable[[], keras.Model], Any]] = {
     "plain": (Plain, X),
     "two inputs and outputs": (TwoInputs, (X, Z)),
@@ -105,6 +117,7 @@ MODELS: dict[str, tuple[Callable[[], keras.Model], Any]] = {
     "wired": (Wired, X),
     "blocks in a functional model": (functional, X),
     "blocks in a sequential model": (sequential, X),
+    "activations of the user's": (ending_in_functions, X),
 }
 
 

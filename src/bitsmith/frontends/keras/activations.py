@@ -10,7 +10,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant, real
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axis_of
-from bitsmith.frontends.keras.live import PACKAGES
+from bitsmith.frontends.keras.live import WITH_KERAS
 from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
 from bitsmith.frontends.keras.quantizers.quantization import Quantization
 from bitsmith.frontends.keras.quantizers.quantizers import read_quantizer
@@ -50,10 +50,7 @@ _ALONG_AXIS: dict[str, AlongAxis] = {
 }
 
 ACTIVATION_NAMES = (*sorted([*NAMED, *_ALONG_AXIS, "hard_sigmoid", "linear"]),)
-_WITH_KERAS = frozenset({*PACKAGES, "tensorflow", "qkeras", "HGQ"})
-"""Packages whose functions mean in Keras what their names say."""
-
-_OWN = "call your own function on the layer's result in a functional model, x = function(Dense(8)(x)): its keras.ops are read"
+_OWN = "give a live model, where the function ends a layer or is called on its result, function(Dense(8)(x)): keras.ops are read"
 
 
 def _relu(config: Fields) -> Layer:
@@ -145,7 +142,7 @@ def check_functions(config: Fields, live: object) -> None:
         if (
             isinstance(value, str)
             and isinstance(held, FunctionType)
-            and held.__module__.partition(".")[0] not in _WITH_KERAS
+            and held.__module__.partition(".")[0] not in WITH_KERAS
         ):
             found = f"the {key} is the function {shown(value)} of {shown(held.__module__)}, which Keras saves by that name alone"
             raise UnsupportedError(found, accepted=f"{key}={value!r}, the function of Keras", remedy=_OWN)

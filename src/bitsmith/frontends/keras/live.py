@@ -28,6 +28,9 @@ class LiveModel(Protocol):
 PACKAGES = ("keras", "tf_keras")
 """Packages of Keras itself."""
 
+WITH_KERAS = frozenset({*PACKAGES, "tensorflow", "qkeras", "HGQ"})
+"""Packages whose functions mean in Keras what their names say."""
+
 MODEL_CLASSES = frozenset({"Sequential", "Functional", "Model"})
 """Classes of models whose wiring Keras saves."""
 

@@ -10,14 +10,14 @@ import re
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Protocol, cast
 
 import numpy as np
 
 from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.input_shapes import InputShapes, sample_shapes
-from bitsmith.frontends.keras.live import MODEL_CLASSES, PACKAGES, LiveModel
+from bitsmith.frontends.keras.live import MODEL_CLASSES, PACKAGES, WITH_KERAS, LiveModel
 
 
 class _Called(Protocol):
@@ -48,15 +48,21 @@ def functional(model: LiveModel, shapes: InputShapes | None = None, kept: Contai
     where = f"live model {name!r}"
     if kind.__name__ in MODEL_CLASSES:
         inputs = _own_inputs(model)
-        if not (own := _traceable(model, kept)) or inputs is None:
+        own, plain = _traceable(model, kept), _without_functions(model, package, kept)
+        if not (own or plain) or inputs is None:
             return model
     else:
         inputs = _own_inputs(model)
         inputs = _inputs(package, model, shapes, where) if inputs is None else inputs
         _evaluated(cast("_Called", model), inputs, where)  # builds the layers, and lets later calls know the shapes
-        own = _traceable(model, kept)
-    with _inlined(own):
-        outputs = _evaluated(cast("_Called", model).call, inputs, where)
+        own, plain = _traceable(model, kept), _without_functions(model, package, kept)
+    with _inlined(own, plain):
+        try:
+            outputs = _evaluated(cast("_Called", model).call, inputs, where)
+        except UnsupportedError:
+            if own or kind.__name__ not in MODEL_CLASSES:
+                raise
+            return model  # whose layers are refused by name
     return cast("LiveModel", package.Model(inputs, outputs, name=name))
 
 
@@ -73,9 +79,7 @@ def _traceable(model: LiveModel, kept: Container[object]) -> set[type]:
     """
     from bitsmith.frontends.keras.known import KNOWN_PACKAGES
 
-    layers = list[object](getattr(model, "_flatten_layers", tuple)())
-    if any(type(layer).__name__ == "Masking" or getattr(layer, "mask_zero", False) for layer in layers):
-        return set()  # what a mask does to a layer is the layer's own to say
+    layers = _unmasked_layers(model)
     kinds: dict[type, bool] = {}
     for layer in layers:
         kind, package = type(layer), package_of(type(layer))
@@ -89,10 +93,36 @@ def _traceable(model: LiveModel, kept: Container[object]) -> set[type]:
     return {kind for kind, traced in kinds.items() if traced}
 
 
+def _unmasked_layers(model: LiveModel) -> list[object]:
+    """Return all layers within; none where there are masks: what a mask does to a layer is the layer's own to say."""
+    layers = list[object](getattr(model, "_flatten_layers", tuple)())
+    return [] if any(type(one).__name__ == "Masking" or getattr(one, "mask_zero", False) for one in layers) else layers
+
+
+def _without_functions(model: LiveModel, package: ModuleType, kept: Container[object]) -> dict[_Called, _Called]:
+    """Return Keras's own layers that end with a function of the user's, each with a copy that lacks the function."""
+    plain: dict[_Called, _Called] = {}
+    for layer in cast("list[_Called]", _unmasked_layers(model)):
+        own, kind = vars(layer).get("activation"), type(layer)
+        ends = kind.__module__.partition(".")[0] in PACKAGES and not kind.__name__.endswith("Cell") and kind not in kept
+        if ends and isinstance(own, FunctionType) and own.__module__.partition(".")[0] not in WITH_KERAS:
+            plain[layer] = object.__new__(kind)  # Keras's own copies have other weights
+            vars(plain[layer]).update(vars(layer), activation=package.activations.linear)
+    return plain
+
+
 @contextmanager
-def _inlined(kinds: Iterable[type]) -> Iterator[None]:
-    """Let calls of layers of these classes run what they call, and not become calls of a layer."""
-    own = {kind: vars(kind).get("__call__") for kind in kinds}
+def _inlined(kinds: Iterable[type], plain: Mapping[_Called, _Called]) -> Iterator[None]:
+    """Let calls of layers of these classes run what they call, and not become calls of a layer.
+
+    A layer of ``plain`` is its copy there, and then its own function.
+    """
+    ending = {type(layer): type(layer).__call__ for layer in plain}
+    own = {kind: vars(kind).get("__call__") for kind in {*kinds, *ending}}
+
+    def ended(layer: _Called, *args: object, **options: object) -> object:
+        result = ending[type(layer)](plain.get(layer, layer), *args, **options)
+        return vars(layer)["activation"](result) if layer in plain else result
 
     def call(layer: _Called, *args: object, **options: object) -> object:
         taken = inspect.signature(layer.call).parameters
@@ -102,7 +132,7 @@ def _inlined(kinds: Iterable[type]) -> Iterator[None]:
 
     try:
         for kind in own:
-            kind.__call__ = call  # type: ignore[method-assign]
+            kind.__call__ = ended if kind in ending else call  # type: ignore[method-assign]
         yield
     finally:
         for kind, method in own.items():
