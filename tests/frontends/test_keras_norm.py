@@ -149,6 +149,10 @@ REDUCTIONS: dict[str, Build] = {
     "half of an index": lambda x: ops.argmax(x, axis=1) / 2,
     "argmin": lambda x: ops.argmin(x, axis=-1, keepdims=True),
     "cumsum": lambda x: ops.cumsum(x, axis=1),
+    "sorted": lambda x: ops.sort(x, axis=1),
+    "order": lambda x: ops.argsort(x, axis=-1),
+    "differences": lambda x: ops.diff(x, axis=1),
+    "logarithm of a sum": lambda x: ops.logaddexp(x, 3 * x - 1),
     "to scalars": lambda x: ops.sum(x, axis=(1, 2)),
 }
 

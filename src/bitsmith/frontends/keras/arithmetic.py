@@ -69,7 +69,7 @@ def _one_hot(call: LayerCall) -> Value:
 _ALIKE = (
     *("Add", "Subtract", "Multiply", "TrueDivide", "FloorDivide", "Mod", "Fmod", "Maximum", "Minimum", "Negative"),
     *("Power", "Absolute", "Square", "Sqrt", "Rsqrt", "Reciprocal", "Sign", "Floor", "Ceil", "Trunc"),
-    *("Log", "Log2", "Log10", "Log1p", "Exp", "Exp2", "Expm1", "Erf", "Sin", "Cos", "Sinh", "Cosh"),
+    *("Log", "Log2", "Log10", "Log1p", "Exp", "Exp2", "Expm1", "Erf", "Sin", "Cos", "Sinh", "Cosh", "Logaddexp"),
     *("Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual"),
     *("LogicalAnd", "LogicalOr", "LogicalXor", "LogicalNot", "Where"),
     *("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot"),

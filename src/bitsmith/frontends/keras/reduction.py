@@ -10,7 +10,7 @@ from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
-from bitsmith.frontends.ops.reduction import REDUCERS, extreme_index, greatest, norm, running_sum
+from bitsmith.frontends.ops.reduction import REDUCERS, difference, extreme_index, greatest, norm, running_sum
 from bitsmith.layers.layer import as_weights, broadcasts
 
 
@@ -77,6 +77,20 @@ def _top(call: LayerCall) -> tuple[Value, Value]:
     return values, replace(places, kind=Kind.INT32)
 
 
+def _sorted(call: LayerCall) -> tuple[Value, Value]:
+    """All elements along one axis, from the least to the greatest, and their places."""
+    values, places = greatest(call.build, call.x, call.config.integers("axis"), None, least=True)
+    return values, replace(places, kind=Kind.INT32)
+
+
+def _difference(call: LayerCall) -> Value:
+    if call.config.integer("n", 1) != 1:
+        raise UnsupportedError(
+            f"differences of order {call.config.integer('n')}", accepted="1", remedy="call it repeatedly"
+        )
+    return difference(call.build, call.x, call.config.integers("axis"))
+
+
 REDUCTIONS: ByClass = {
     **{name.capitalize(): _reduction(name) for name in _NAMES},
     "Amax": _reduction("max"),
@@ -86,5 +100,8 @@ REDUCTIONS: ByClass = {
     "Argmin": _index(least=True),
     "Average": Translation(_average, "BatchNormalization or Multiply, and Reduce", frozenset({"weights"})),
     "TopK": Translation(_top, "Reduce and ArgMax, and Comparison and Where for more than one"),
+    "Sort": Translation(lambda call: _sorted(call)[0], "Reduce, ArgMax, Comparison and Where"),
+    "Argsort": Translation(lambda call: _sorted(call)[1], "Reduce, ArgMax, Comparison and Where"),
+    "Diff": Translation(_difference, "Slice and Subtract"),
     "Cumsum": Translation(lambda call: running_sum(*_given(call)[:3]), "CumulativeSum"),
 }

@@ -7,7 +7,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant, real
-from bitsmith.frontends.ops.arithmetic import clip, divide, maximum, minimum, multiply, subtract
+from bitsmith.frontends.ops.arithmetic import add, clip, divide, maximum, minimum, multiply, subtract
 from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.frontends.ops.selection import part
 from bitsmith.ir.ops import Relation
@@ -115,6 +115,13 @@ def logit(build: Builder, x: Value, least: float | None) -> Value:
     rest = subtract(build.within("rest"), ONE, x)
     logs = (build.emit(Logarithm(), value, suffix=name) for value, name in ((x, "log"), (rest, "log_rest")))
     return subtract(build, *logs)
+
+
+def log_of_sum(build: Builder, x: Value, y: Value) -> Value:
+    """``log(exp(x) + exp(y))``: the greater of the two, and at most ``log(2)``."""
+    apart = build.emit(Absolute(), subtract(build.within("difference"), x, y), suffix="distance")
+    excess = build.emit(Activation("softplus"), build.affine(apart, constant(-1.0), ZERO, "negative"), suffix="excess")
+    return add(build, maximum(build.within("greater"), x, y), excess)
 
 
 def angle(build: Builder, y: Value, x: Value) -> Value:

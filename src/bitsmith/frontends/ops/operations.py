@@ -72,6 +72,7 @@ OPERATIONS: dict[str, Operation] = {
     "sign": Operation(arithmetic.sign, "Sign"),
     "fraction": Operation(arithmetic.fraction, "WholeNumber and Subtract"),
     "atan2": Operation(activations.angle, "Divide, ReLU, Activation, Comparison and Where", 2),
+    "logaddexp": Operation(activations.log_of_sum, "Absolute, Activation, Maximum and Add", 2),
     "hypot": Operation(arithmetic.hypotenuse, "Power and Add", 2),
     "lerp": Operation(arithmetic.between, "Subtract, Multiply and Add", 3),
     "matmul": Operation(contraction.matrix_product, "Dense, EinsumDense or Einsum", 2),

@@ -167,13 +167,16 @@ def extreme_index(
     return build.affine(y, constant(-1.0), constant(x.shape[axis] - 1.0), kind=y.kind) if last else y
 
 
-def greatest(build: Builder, x: Value, dims: Sequence[int], count: int, *, least: bool = False) -> tuple[Value, Value]:
-    """The ``count`` greatest (or ``least``) of the elements along one axis in order, and their numbers: of equal ones the first.
+def greatest(
+    build: Builder, x: Value, dims: Sequence[int], count: int | None, *, least: bool = False
+) -> tuple[Value, Value]:
+    """The ``count`` (if None, all) greatest or ``least`` elements along one axis in order; numbers of them, first of equals.
 
     Each is looked for where those before it are out of reach of all others.
     """
     dim, extreme = x.counted(_only(dims, "an extreme")), REDUCERS["min" if least else "max"]
     size = x.shape[x.axis(dim)]
+    count = size if count is None else count
     if not 1 <= count <= min(size, _MOST_SORTED):
         raise UnsupportedError(
             f"the {count} {'least' if least else 'greatest'} of {size} elements, which are sorted",

@@ -209,12 +209,33 @@ def saved(program: torch.export.ExportedProgram) -> bytes:
         warnings.simplefilter("ignore")
         if any(map(_is_seen_elsewhere, program.graph.nodes)):
             program = program.run_decompositions({})
+        program = _decomposed(program)
         try:
             torch.export.save(program, buffer)
         except NotImplementedError as error:
             reason, remedy = _reason(str(error))
             raise UnsupportedError(f"torch.export.save cannot write the program: {reason}", remedy=remedy) from error
     return buffer.getvalue()
+
+
+def _decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """``program`` with known operators in place of unknown ones, where torch itself defines all of these by others."""
+    import torch
+
+    from bitsmith.frontends.torch.ops import is_known
+
+    def is_unknown(operator: object) -> bool:
+        known = is_known(getattr(operator, "__name__", "").partition(".")[0])
+        return getattr(operator, "namespace", "") == "aten" and not known
+
+    if not any(is_unknown(node.target) for node in program.graph.nodes):
+        return program
+    rules = torch.export.default_decompositions().materialize()
+    rules = {operator: rule for operator, rule in rules.items() if is_unknown(operator)}
+    with contextlib.suppress(Exception), torch.no_grad():  # a rule may meet what it cannot do
+        known = program.run_decompositions(rules)
+        return program if any(is_unknown(node.target) for node in known.graph.nodes) else known
+    return program
 
 
 def _is_seen_elsewhere(node: torch.fx.Node) -> bool:

@@ -47,11 +47,9 @@ _REMEDIES = {
     "bernoulli": ("random numbers", "call model.eval() before the export"),
     "nonzero": ("a result whose size depends on the data", "use a mask"),
     "higher_order.": ("a choice or a loop that depends on the data", "compute both, and choose with torch.where"),
-    "sort": ("sorting", "use max, argmax or amax"),
-    "lstm_cell": ("a single step of a recurrence", "use LSTM"),
-    "gru_cell": ("a single step of a recurrence", "use GRU"),
-    "rnn_": ("a single step of a recurrence", "use RNN"),
-    "upsample_bicubic": ("bicubic resizing", "use bilinear or nearest"),
+    "lstm_cell": ("a single step of a recurrence", "give the live module, or use LSTM"),
+    "gru_cell": ("a single step of a recurrence", "give the live module, or use GRU"),
+    "rnn_": ("a single step of a recurrence", "give the live module, or use RNN"),
     "_upsample": ("resizing with antialiasing", "use antialias=False"),
     "fft": ("Fourier transforms", "multiply by a constant matrix"),
     "quantized_decomposed.choose_qparams": _DYNAMIC,
@@ -66,6 +64,11 @@ _REMEDIES = {
 def translation_of(node: Node) -> Translation | None:
     """Return the translation of the operator."""
     return OPERATORS.get(node.name) or OPERATORS.get(node.name.removesuffix("_"))
+
+
+def is_known(name: str) -> bool:
+    """Return True if the operator of this name is translated, or needs no translation."""
+    return name in OPERATORS or name.removesuffix("_") in OPERATORS or name.startswith(_CHECKS)
 
 
 def is_check(node: Node) -> bool:

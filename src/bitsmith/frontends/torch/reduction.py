@@ -102,9 +102,10 @@ def _cosine(call: Call) -> Result:
 
 
 def _top(call: Call) -> Result:
-    call.ignore("sorted")  # without it any order is right
-    dim, least = call.integer("dim", -1), not call.flag("largest", True)
-    return greatest(call.build, call.tensor(), (dim,), call.integer("k"), least=least)
+    call.ignore("sorted", "stable")  # without these any order, or that of equal ones, is right
+    least = not (call.flag("largest", True) if call.given("k") else call.flag("descending", False))
+    count = call.integer("k") if call.given("k") else None
+    return greatest(call.build, call.tensor(), (call.integer("dim", -1),), count, least=least)
 
 
 _NORM = Translation(_norm, "Reduce, after Absolute for other orders than 2")
@@ -118,7 +119,9 @@ REDUCTIONS: Operators = {
     "min": _extreme("min", least=True),
     "argmax": _index(least=False),
     "argmin": _index(least=True),
-    "topk": Translation(_top, "Reduce and ArgMax, and Comparison and Where for more than one"),
+    **dict.fromkeys(
+        ("topk", "sort"), Translation(_top, "Reduce and ArgMax, and Comparison and Where for more than one")
+    ),
     "var": _spread("var"),
     "std": _spread("std"),
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM.ignoring("dtype")),

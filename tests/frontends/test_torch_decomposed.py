@@ -1,0 +1,71 @@
+"""Operators that no table has, and that torch itself defines by others which are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from tests.frontends.torch_samples import assert_same, randomised
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
+from bitsmith.frontends.torch.read import read_torch
+
+
+class Of(nn.Module):
+    """A function of each input as a module."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *given: Tensor) -> object:
+        return self.function(*given)
+
+
+class Stepped(nn.Module):
+    """A cell in a loop of the user's."""
+
+    def __init__(self, cell: nn.LSTMCell | nn.GRUCell | nn.RNNCell) -> None:
+        super().__init__()
+        self.cell, self.last = cell, nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state: Tensor | tuple[Tensor, Tensor] = x.new_zeros(len(x), 3)
+        if isinstance(self.cell, nn.LSTMCell):
+            state = (x.new_zeros(len(x), 3),) * 2
+        for step in x.unbind(1):
+            state = self.cell(step, state)
+        return self.last(state[0] if isinstance(state, tuple) else state)
+
+
+@pytest.mark.parametrize("cell", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_cells_in_a_loop(cell: type[nn.LSTMCell]) -> None:
+    assert_same(randomised(Stepped(cell(2, 3))), (3, 2))
+
+
+@pytest.mark.parametrize(
+    ("function", "count"),
+    [
+        (lambda x: functional.interpolate(x[:, None], scale_factor=2, mode="bicubic"), 1),
+        (lambda x, y: torch.hstack([x, y]), 2),
+        (lambda x: torch.tensordot(x, torch.arange(8.0).reshape(4, 2), dims=1), 1),
+        (lambda x, y: torch.linalg.vecdot(x, y), 2),
+        (lambda x: torch.argsort(x, dim=1, descending=True), 1),
+        (lambda x: torch.take_along_dim(x, torch.tensor([[[0], [2]]]), 1), 1),
+    ],
+)
+def test_operators_that_torch_defines_by_others(function: Callable[..., object], count: int) -> None:
+    assert_same(Of(function), *[(3, 4)] * count)
+
+
+def test_sorting_and_logarithms_of_sums() -> None:
+    assert_same(Of(lambda x, y: (*x.sort(1), *y.sort(-1, descending=True), torch.logaddexp(3 * x, y))), (3, 4), (3, 4))
+
+
+def test_operators_are_named_as_the_user_wrote_them_where_some_stay_unknown() -> None:
+    with pytest.raises(UnsupportedError, match=r"fft_rfft \(fft_rfft\): Fourier transforms"):
+        read_torch(Of(lambda x: torch.fft.rfft(x).abs()), ReadOptions(input_shape=(4,)))
