@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import erf
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,27 @@ OPERATIONS: dict[str, tuple[Config, Any]] = {
         _operation("concat", [*SELF, {"axis": 1, "name": "concat"}], [*SELF, {"axis": 1, "name": "concat"}]),
         np.concatenate([X, X], axis=1),
     ),
+    "deviation": (_operation("math.reduce_std", axis=-1), X.std(axis=-1)),
+    "variance": (_operation("math.reduce_variance", axis=1, keepdims=True), X.var(axis=1, keepdims=True)),
+    "of length one": (_operation("math.l2_normalize", axis=-1), X / np.linalg.norm(X, axis=-1, keepdims=True)),
+    "leaking": (_operation("nn.leaky_relu", alpha=0.1), np.where(X > 0, X, 0.1 * X)),
+    "smooth": (
+        _operation("nn.gelu", approximate=False),
+        [[[v * (1 + erf(v / 2**0.5)) / 2 for v in r] for r in x] for x in X],
+    ),
+    "logarithms": (
+        _operation("nn.log_softmax", axis=-1),
+        np.log(EXPONENTIAL / EXPONENTIAL.sum(axis=-1, keepdims=True)),
+    ),
+    "products": (
+        _operation("linalg.matmul", b=[[1.0, 2.0], [0.5, -1.0], [3.0, 0.25]]),
+        X @ np.array([[1.0, 2.0], [0.5, -1.0], [3.0, 0.25]]),
+    ),
+    "remainder": (_operation("math.floormod", y=0.75), np.mod(X, 0.75)),
+    "cut off": (_operation("cast", dtype="int32"), np.trunc(X)),
+    "backwards": (_operation("reverse", axis=[2]), X[..., ::-1]),
+    "rolled": (_operation("roll", shift=1, axis=2), np.roll(X, 1, axis=2)),
+    "repeated": (_operation("tile", multiples=[1, 2, 1]), np.tile(X, (1, 2, 1))),
     "wider": (_operation("expand_dims", axis=1), X[:, None]),
 }
 
