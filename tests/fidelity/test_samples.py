@@ -20,9 +20,10 @@ def _network(layer: Input, fmt: FixedFormat | None = None) -> Network:
     return Network((NetworkNode("x", layer, settings=settings), NetworkNode("y", ReLU(), ("x",))), ("x",), ("y",))
 
 
+@pytest.mark.parametrize("fmt", [None, FixedFormat(True, 40, 24)])
 @pytest.mark.parametrize("entries", [1, 2, 3, 5, 8, 100])
-def test_indices_are_those_of_rows(entries: int) -> None:
-    (x,) = samples(_network(Input((7,), integer=True, entries=entries)), None)
+def test_indices_are_those_of_rows(entries: int, fmt: FixedFormat | None) -> None:
+    (x,) = samples(_network(Input((7,), integer=True, entries=entries), fmt), None)
     assert set(np.unique(x)) <= set(range(entries)) and (entries > 8 or set(np.unique(x)) == set(range(entries)))
 
 

@@ -297,7 +297,9 @@ def generated(network: Network, samples: int) -> list[Floats]:
         if node.layer.least is not None and node.layer.most is not None:
             batches.append(_over_ranges(rng, samples, node.layer.least, node.layer.most))
             continue
-        fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.result_bits))
+        fmt = node.layer.default_format(node.settings.result_bits)
+        if node.layer.entries is None:  # whatever their format, indices are those of rows
+            fmt = node.settings.precision.get("result", fmt)
         batch = node.layer.scaled(_drawn(rng, (samples, *node.layer.shape), fmt))
         for each in indices[name] if node.layer.entries is None else ():
             batch.reshape(samples, -1)[:, each.places] = rng.integers(0, each.rows, (samples, each.places.size))
