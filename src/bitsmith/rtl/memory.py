@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from bitsmith.devices.blocks import MemoryBlock, table_parts
-from bitsmith.rtl.tables import IN_BLOCK, IN_LOGIC, MODULE_IN_LOGIC
+from bitsmith.rtl.tables import IN_BLOCK, IN_LOGIC, MODULE_IN_LOGIC, chosen_bits
 from bitsmith.rtl.writer import Title
 
 
@@ -16,10 +16,13 @@ def address_bits(words: int) -> int:
     return max((words - 1).bit_length(), 1)
 
 
-def rom(module: str, width: int, values: Sequence[int], title: Title, block: MemoryBlock, *, clocked: bool) -> str:
+def rom(
+    module: str, width: int, values: Sequence[int], title: Title, block: MemoryBlock, *, clocked: bool, of_bits: bool
+) -> str:
     """A constant table of ``values``. With ``clocked``, a word comes a cycle after its address, as from block memory.
 
     Synthesis may make tables of a power of two words, so those are cut into such that take fewer of the family's ``block`` then.
+    With ``of_bits`` it is a constant for each bit.
     """
     bits = address_bits(len(values))
     starts = table_parts(len(values), width, block) if clocked else [0]
@@ -30,6 +33,9 @@ def rom(module: str, width: int, values: Sequence[int], title: Title, block: Mem
         f"input logic [{bits - 1}:0] address",
         f"{style if len(starts) == 1 else ''}output logic [{width - 1}:0] value",
     ]
+    if of_bits:
+        words = [*values, *[0] * ((1 << bits) - len(values))]
+        return title.module(module, ports, chosen_bits(words, width, clocked=clocked))
     if len(starts) == 1:
         body = _looked_up("value", "address", width, values, clocked)
         return title.module(module, ports, body, (), *[MODULE_IN_LOGIC] * in_logic)

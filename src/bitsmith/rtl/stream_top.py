@@ -111,6 +111,8 @@ class StreamTop:
         self.wiring = Wiring(network)
         self.larger = larger_memories(self.wiring, schedule.fifos, part)
         self.large = None if part is None else part.family.large
+        of_bits = part.family.delays.tables_of_bits if part else range(0)
+        self._of_bits = of_bits[5:] if 1 in of_bits else ()  # elsewhere synthesis makes nothing smaller of these
         self.single_port = self.large is not None and self.large.ports == 1
         self.inputs: list[StreamPort] = []
         self.outputs: list[StreamPort] = []
@@ -224,11 +226,20 @@ class StreamTop:
         return self.memory.takes_table(words, width) and self.checks.bits(width) > 1
 
     def table(
-        self, name: str, index: str, width: int, values: Sequence[int], *, clocked: bool, ahead: bool = False
+        self,
+        name: str,
+        index: str,
+        width: int,
+        values: Sequence[int],
+        *,
+        clocked: bool,
+        ahead: bool = False,
+        unlike: bool = False,
     ) -> str:
         """The word ``name``: ``values`` looked up by ``index`` in a module of their own; the next cycle's if ``clocked``.
 
         ``ahead``: where `registers` says that it is slow, ``index`` comes a cycle earlier, for a register before its check bits.
+        ``unlike``: there is no order in the values.
         """
         self.word(name, width)
         stored = name
@@ -242,7 +253,9 @@ class StreamTop:
                 stored = read
             values, width = self.checks.codes(values, width), width + self.checks.bits(width)
         module = f"{self._name}_{name}_rom"
-        self._sources[f"{module}.sv"] = rom(module, width, values, self._title, self.memory, clocked=clocked)
+        of_bits = unlike and not clocked and address_bits(len(values)) in self._of_bits
+        text = rom(module, width, values, self._title, self.memory, clocked=clocked, of_bits=of_bits)
+        self._sources[f"{module}.sv"] = text
         clock = ".clk(clk), " if clocked else ""
         self.say(f"{module} {name}_rom_inst ({clock}.address({index}), .value({stored}));")
         return name

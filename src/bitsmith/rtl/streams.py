@@ -176,7 +176,7 @@ def _rom(process: ProcessText, kind: kinds.Rom) -> None:
     if kind.loaded:
         table = process.top.loadable(name, address, values, kind.loaded, fields(kind.loaded.name, token))
     else:
-        table = process.top.table(name, address, bits(elements), values, clocked=clocked)
+        table = process.top.table(name, address, bits(elements), values, clocked=clocked, unlike=True)
     parameters = {"WIDTH": bits(elements), "TOKENS": len(values)}
     process.instance("rom", parameters, {**ports, "table_data": table, **process.ends()})
 

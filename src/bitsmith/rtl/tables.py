@@ -10,6 +10,7 @@ case statements of one address in a decoder, and finds the small functions of it
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bitsmith.devices.blocks import MemoryBlock
@@ -138,12 +139,16 @@ class TableShape:
         words = [usual] * (1 << self.address_width)
         for place, value in enumerate(values):
             words[(self.first + place) % len(words)] = value
-        # Concatenated, since an address with a sign would be a negative index.
-        choices, constants = [], []
-        for bit in range(self.width):
-            column = sum((word >> bit & 1) << address for address, word in enumerate(words))
-            constants.append(f"localparam logic [{len(words) - 1}:0] BIT_{bit} = {len(words)}'h{column:x};")
-            choices.append(f"value[{bit}] {'<=' if self.clocked else '='} BIT_{bit}[{{address}}];")
-        if not self.clocked:
-            return [*constants, *(f"assign {choice}" for choice in choices)]
-        return [*constants, "always_ff @(posedge clk) begin", *(f"  {choice}" for choice in choices), "end"]
+        return chosen_bits(words, self.width, clocked=self.clocked)
+
+
+def chosen_bits(words: Sequence[int], width: int, *, clocked: bool) -> list[str]:
+    """A constant for each bit of ``value``, and the choices of an address that has a value for each of ``words``."""
+    # Concatenated, since an address with a sign would be a negative index.
+    choices = [f"value[{bit}] {'<=' if clocked else '='} BIT_{bit}[{{address}}];" for bit in range(width)]
+    columns = [sum((word >> bit & 1) << address for address, word in enumerate(words)) for bit in range(width)]
+    size = len(words)
+    lines = [f"localparam logic [{size - 1}:0] BIT_{bit} = {size}'h{column:x};" for bit, column in enumerate(columns)]
+    if not clocked:
+        return [*lines, *(f"assign {choice}" for choice in choices)]
+    return [*lines, "always_ff @(posedge clk) begin", *(f"  {choice}" for choice in choices), "end"]
