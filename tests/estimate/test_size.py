@@ -12,6 +12,7 @@ from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.storage import Memory
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices import CYCLONE_V, ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices.blocks import table_parts
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import _count_window, estimate, estimate_layout, estimate_network
@@ -225,6 +226,28 @@ def test_registers_of_products_are_inside_of_blocks_in_chains(inputs: int, cycle
     size = estimate_layout(dense_program((inputs, 8), 8, 8, 0.0), directives, ULTRASCALE_PLUS, 3.775)
     assert size.dsp == inputs * 8 // cycles // 2
     assert size.ff == pytest.approx(ffs, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("family", "inputs", "cycles", "luts"),
+    [(XILINX_7, 16, 4, 835), (XILINX_7, 14, 8, 675), (ULTRASCALE_PLUS, 16, 4, 460), (ULTRASCALE_PLUS, 14, 8, 522)],
+)
+def test_two_bits_of_a_sum_that_packs_factors_take_look_up_tables(
+    family: Family, inputs: int, cycles: int, luts: int
+) -> None:
+    """As Yosys counts: the carry chains of AMD take the others as they are."""
+    directives = Directives({"dense_0": cycles}, False, {"dense_0": MultiplierStyle.SHARED})
+    size = estimate_layout(dense_program((inputs, 8), 8, 8, 0.0), directives, family, 3.775)
+    assert size.lut == pytest.approx(luts, rel=0.12)
+
+
+@pytest.mark.parametrize(("words", "parts"), [(2048, 1), (2560, 2)])
+def test_parts_of_a_table_in_blocks_are_chosen(words: int, parts: int) -> None:
+    """As Yosys counts: a look-up table for each bit of a word that comes from one part or another."""
+    count = Count(XILINX_7)
+    count.table(words, 256.0)
+    assert len(table_parts(words, 256, XILINX_7.area.memory)) == parts
+    assert count.lut == 256 * (parts - 1)
 
 
 @pytest.mark.parametrize(

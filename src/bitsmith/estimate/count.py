@@ -3,6 +3,7 @@
 Adders are those of `bitsmith.estimate.sums`, areas per operation come from `bitsmith.devices.area`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -16,6 +17,7 @@ from bitsmith.dataflow.storage import addressed
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.dataflow.wires import WIRING
 from bitsmith.devices import Family
+from bitsmith.devices.blocks import table_parts
 from bitsmith.devices.delay import Line
 from bitsmith.estimate.figures import Cells, Shares, Size
 from bitsmith.estimate.reads import Mask, elements_read, share
@@ -47,6 +49,9 @@ _SWEEP_CHOICES, _SWEEP_AXIS, _SWEEP_COUNTERS = Line(-21.0, 11.0), 40.0, Line(12.
 
 Of 8 to 16 tokens along one axis 34 to 47 look-up tables on AMD's and 71 to 100 on ECP5; of 64 and 256 along two 70 and 78.
 """
+
+_PACKING_LUTS = 2
+"""Look-up tables that pack two factors where carry chains take single bits as they are: of 16 and 32 pairs on Zynq 32 and 64."""
 
 _SINGLE_PORT_LUTS, _SINGLE_PORT_FFS = Line(-30.0, 6.4), 4.0
 """Cells of a FIFO of single-port memory beyond one of block memory, over the bits of a token: of 8, 16 and 32 bits on iCE40."""
@@ -122,7 +127,9 @@ class Count:
         used, sums = 1 - padded, max(array.sums * (1 - padded) * live, 1)
         self.dsp += round(array.blocks * used * used_blocks(kind, array.pairs))
         luts = self.area.multiplier(array.number, array.weight, array.wanted)[1]
-        self.lut += (array.luts + luts * lanes * n * m * rows) * used
+        width = array.weight if array.pairs is Pairs.COLUMNS else array.number
+        joined = 0 if self.area.constant_bits else array.packing // width  # to carry chains: bits that are packed
+        self.lut += (array.luts - joined * (width - _PACKING_LUTS) + luts * lanes * n * m * rows) * used
         self.add(lanes * (sums - 1) * m, array.product)
         if steps > 1:
             self.accumulate(lanes * m, result)
@@ -148,8 +155,14 @@ class Count:
             self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m * kind.sets))
         elif in_blocks:
             self.bram += table_blocks(kind.table, self.area.memory)
+            self._cuts(steps * groups, written, unlike + joined * (width - 1))  # carry chains take bits twice
         else:
             self.table(steps * groups, unlike)
+
+    def _cuts(self, words: int, width: int, bits: float) -> None:
+        """Choices between the parts of a table in blocks, of ``bits`` that are not constant."""
+        parts = len(table_parts(words, width, self.area.memory))
+        self.lut += math.ceil((parts - 1) * self.area.mux2_luts.per_bit) * bits
 
     def _outside(self, array: Multipliers, late: int, *, packed: bool) -> int:
         """The registers of a factor that waits ``late`` cycles which are not inside of blocks, two of which could be.
@@ -284,6 +297,7 @@ class Count:
         self.ff += differing * block.suits_table(len(rows) * width)  # it is read ahead, into a register
         if block.says_table(len(rows), width) or block.takes_table(len(rows), differing):
             self.bram += block.table_count(len(rows), width, differing)
+            self._cuts(len(rows), width, differing)
         elif differing:
             words = np.array([rows], dtype=np.object_)
             share = unlike(words, 0, address, width, self._inputs, self.area.unlike_power)[0]
@@ -293,6 +307,7 @@ class Count:
         """A constant table, which has a register only if it can fill a block."""
         if self.area.memory.suits_table(round(words * bits)) and self.area.memory.takes_table(words, bits):
             self.bram += self.area.memory.table_count(words, round(bits), bits)
+            self._cuts(words, round(bits), bits)
         elif words > 1:
             self.lut += self.area.table((words - 1).bit_length(), round(bits))
 

@@ -48,7 +48,8 @@ class Multipliers:
         pairs: which products share a multiplier.
         packed: bits of two factors that are packed, signed.
         blocks: multiplier blocks; 0 where products are made of look-up tables.
-        luts: about the look-up tables that pack factors and correct products.
+        packing: bits of the sums that pack factors.
+        luts: about the look-up tables of these, and of what corrects products.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Multipliers:
     pairs: Pairs
     packed: int
     blocks: int
+    packing: int
     luts: int
 
 
@@ -74,12 +76,12 @@ def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Multip
     held = block is not None and block.holds(number_bits, weight_bits, wanted)
     chains = _chains(n, block.chain if block and held else 1)
 
-    def made(chain: int, product: int, pairs: Pairs, factors: int, blocks: int, luts: int) -> Multipliers:
+    def made(chain: int, product: int, pairs: Pairs, factors: int, blocks: int, *luts: int) -> Multipliers:
         sums = -(-n // chain)
-        return Multipliers(number_bits, weight_bits, product, chain, sums, wanted, pairs, factors, blocks, luts)
+        return Multipliers(number_bits, weight_bits, product, chain, sums, wanted, pairs, factors, blocks, *luts)
 
     product = _bits(_sums(operand, weight, chains[0]))
-    choices = [made(chains[0], product, Pairs.NONE, weight_bits, single * lanes * n * m, 0)]
+    choices = [made(chains[0], product, Pairs.NONE, weight_bits, single * lanes * n * m, 0, 0)]
     if block is None or not held or kind.sets > 1:
         return choices[0]
     for pairs, factor, common, (vectors, others) in (
@@ -91,9 +93,9 @@ def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Multip
         both, left = divmod(vectors, 2)
         if packing is None or both == 0:
             continue
-        luts = n * both * _bits(factor) if factor[0] < 0 else 0
-        luts += others * both * (-(-n // chain) + (result if steps == 1 else 0))
-        choices.append(made(chain, packing[0], pairs, packing[1], n * others * (both + left), luts))
+        joined = n * both * _bits(factor) if factor[0] < 0 else 0
+        luts = joined + others * both * (-(-n // chain) + (result if steps == 1 else 0))
+        choices.append(made(chain, packing[0], pairs, packing[1], n * others * (both + left), joined, luts))
     each_luts = min(number_bits, weight_bits) * (max(number_bits, weight_bits) + 1)
     return min(choices, key=lambda one: one.blocks * each_luts + one.luts + lanes * m * (one.sums - 1) * one.product)
 
