@@ -73,12 +73,14 @@ A controller of DDR gives four or eight transfers of the chips as one word. Word
 class Case:
     """A network, and the least reuse factor that is asked for.
 
-    ``rows``: layers that read images with more are beside the engine, in as many cycles.
+    ``rows``: layers that read images with more are beside the engine, in as many cycles. ``attention``: the reuse factor of the
+    products of attention, if it is another one.
     """
 
     build: Callable[[], keras.Model]
     reuse: int
     rows: int = 0
+    attention: int = 0
 
 
 def mobilenet(size: int, wide: float, classes: int = 1000) -> keras.Model:
@@ -89,6 +91,7 @@ def mobilenet(size: int, wide: float, classes: int = 1000) -> keras.Model:
 
 NETWORKS = {
     "bert": Case(lambda: large_networks.bert(32, 128, 2, 2), 2048),
+    "bert-on-one-engine": Case(lambda: large_networks.bert(32, 128, 2, 2), 8353, attention=256),
     "vit": Case(lambda: large_networks.vit(32, 4, 64, 4, 4), 1024),
     "vit-tiny": Case(large_networks.vit_tiny, 3072),
     "u-net": Case(lambda: large_networks.u_net(256, 16), 100),
@@ -120,7 +123,10 @@ def settings(model: keras.Model, case: Case) -> dict[str, dict[str, object]]:
     }  # others have all of what they read to pass
     positions = {name: math.prod(ends.get(name, one).shape[1:3]) for name, one in larger.items()}
     frame = case.reuse * case.rows**2
-    return {name: {"Strategy": "Resource", "ReuseFactor": frame // count} for name, count in positions.items()}
+    attention = [layer.name for layer in model.layers if case.attention and "attention" in layer.name]
+    products = [f"{name}_{product}" for name in attention for product in ("scores", "context")]
+    beside = {name: {"Strategy": "Resource", "ReuseFactor": frame // count} for name, count in positions.items()}
+    return beside | {name: {"ReuseFactor": case.attention} for name in products}
 
 
 def samples(shape: tuple[int, ...]) -> np.ndarray:

@@ -40,8 +40,10 @@ def execute(
     }
     while True:  # each time a round more is right
         after = dict(states)
-        outputs, values = _executed(network, frame, weights or {}, back, after)
+        outputs, values, outside = _executed(network, frame, weights or {}, back, after)
         if all(bool(np.array_equal(tokens, values[port])) for port, tokens in back.items()):
+            if outside:
+                raise ProgramError(f"tokens of processes {outside} outside of their types")
             states.update(after)
             return outputs
         back = {port: values[port] for port in back}
@@ -58,8 +60,9 @@ def _executed(
     weights: Mapping[tuple[str, str], Ints],
     back: Mapping[tuple[int, int], Ints],
     left: Left,
-) -> tuple[list[Ints], dict[tuple[int, int], Ints]]:
-    """Raw outputs and the tokens of all results, if those that go ``back`` are these."""
+) -> tuple[list[Ints], dict[tuple[int, int], Ints], list[int]]:
+    """Raw outputs and the tokens of all results, if those that go ``back`` are these, and processes that leave their types."""
+    outside = list[int]()
     values: dict[tuple[int, int], Ints] = dict(back)
     given = iter(frame)
     outputs = []
@@ -92,6 +95,7 @@ def _executed(
         for port, (result, stream) in enumerate(zip(results, process.results, strict=True)):
             tokens = objects(result).reshape(stream.tokens, *stream.token.shape)
             if bool(np.any(tokens < stream.token.lo)) or bool(np.any(tokens > stream.token.hi)):
-                raise ProgramError(f"tokens of process {number} outside of their type")
+                outside.append(number)  # wrong, unless what went back is
+                tokens = objects(np.clip(tokens, stream.token.lo, stream.token.hi))
             values[number, port] = tokens
-    return outputs, values
+    return outputs, values, outside

@@ -16,7 +16,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives, WeightsBus
 from bitsmith.mapping.engine import engines
-from bitsmith.mapping.engine.engines import word_cycles
+from bitsmith.mapping.engine.fetched import word_cycles
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.program import drop_dead
 from tests.dataflow.dense_schedule import dense_schedule

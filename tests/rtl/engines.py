@@ -21,7 +21,9 @@ from bitsmith.rtl.tokens import Element
 WIDTH = 2
 RANGES = ((-2, 1),)
 
-of_one_part = partial(EngineLayer, apart=False, outside=False, watched=None, parts=(1, 1), apiece=False, abreast=1)
+of_one_part = partial(
+    EngineLayer, apart=False, outside=False, watched=None, parts=(1, 1), apiece=False, abreast=1, loads=0, leaves=False
+)
 """A layer whose sums leave one by one."""
 
 

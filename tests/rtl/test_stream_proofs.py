@@ -392,7 +392,7 @@ MUTANTS = [
     ("sweep", "(held != FULL)", "1'b1"),
     ("sweep", "~surplus[BITS-1]", "(~surplus[BITS-1] | &surplus)"),
     ("sweep", "empty <= ~(&is_inside)", "empty <= 1'b0"),
-    ("engine", "~(leaves & is_last_layer) | y_free", "1'b1"),
+    ("engine", "~(leaves & gives) | y_free", "1'b1"),
     ("engine", "(ends_window | (block_ends & alike)) ? round_weights", "(ends_round) ? round_weights"),
     ("engine", "is_real <= &is_inside", "is_real <= 1'b1"),
     ("interleave", "assign y_claim = x_valid[which] & y_free", "assign y_claim = |x_valid & y_free"),

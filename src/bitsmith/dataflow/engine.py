@@ -27,9 +27,10 @@ ENGINE_STAGES = 4
 class Engine:
     """Layers in turn on rows of multipliers: takes a frame into memories, gives the numbers of the last layer one by one.
 
-    Its tokens have a number for each part across.
+    Its tokens have a number for each part across. There may be several *visits*: each has an operand and results of its own, and
+    other processes may make the operand of a later one of the results of one before.
 
-    The words of the weights and the biases are in tables, or they come as tokens of a second operand: first all biases, as many
+    The words of the weights and the biases are in tables, or they come as tokens of a last operand: first all biases, as many
     in the lowest bits of a word as have room there, then the weights of each step.
 
     Args:
@@ -55,6 +56,17 @@ class Engine:
     def lanes(self) -> int:
         """Multipliers of a position."""
         return max(layer.lanes for layer in self.layers)
+
+    @property
+    def begins(self) -> tuple[int, ...]:
+        """The layers before which an operand comes: the first one of each visit."""
+        return (0, *(number for number, layer in enumerate(self.layers) if number and layer.loads))
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The layers whose results leave, of each operand at least one."""
+        last = len(self.layers) - 1
+        return (*(number for number, layer in enumerate(self.layers) if number < last and layer.leaves), last)
 
     @property
     def positions(self) -> int:
@@ -156,7 +168,7 @@ class Engine:
         """The banks, and the weights; those of biases and choices are small."""
         return [
             *[Memory(self.bank_words, self.number_bits, beside=self.banks, splits=True)] * self.positions,
-            *([self.table] if len(takes) == 1 else []),
+            *([] if self.fed else [self.table]),
         ]
 
     def flush(self, layer: EngineLayer, latency: int) -> int:
@@ -174,23 +186,26 @@ class Engine:
         return self.biases + tokens + sum(steps)
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
-        """The raw values of the last layer for those of a frame, layer by layer."""
-        memory, came = np.zeros((self.positions, self.words), dtype=np.object_), objects(tokens[0])
-        (rows, columns), across = self.layers[0].grid, self.parts[1]
-        image = came.reshape(rows, columns // across, -1, across).transpose(0, 3, 1, 2)
-        parts = _divided(image, (rows, columns), self.parts)
-        memory[: len(parts), : parts.shape[1]] = parts
-        emulator, passed = Emulator(self.program, threads=1), came
-        for number, layer in enumerate(self._given(tokens[1]) if self.fed else self.layers):
+        """The raw values of the layers whose results leave for those of a frame, layer by layer."""
+        memory, leaving = np.zeros((self.positions, self.words), dtype=np.object_), list[Ints]()
+        emulator, came = Emulator(self.program, threads=1), iter(tokens)
+        for number, layer in enumerate(self._given(tokens[-1]) if self.fed else self.layers):
+            if number in self.begins:
+                (rows, columns), across = layer.grid, self.parts[1]
+                image = objects(next(came)).reshape(rows, columns // across, -1, across).transpose(0, 3, 1, 2)
+                parts = _divided(image, (rows, columns), self.parts)
+                memory[: len(parts), : parts.shape[1]] = parts
             sums = _sums(layer, memory)
             shape = len(sums) // len(layer.bias), len(layer.bias)
             biases, choices = (np.broadcast_to(each, shape) for each in (layer.bias, layer.choices))
             raws = [objects(each).reshape(-1, 1) for each in (sums, biases, choices)]
             stored, passed = (objects(raw).reshape(-1) for raw in emulator.run_raw(raws))
-            if number < len(self.layers) - 1:
-                parts = _divided(stored, windows_over(layer.op, layer.grid), layer.parts if layer.apiece else (1, 1))
-                memory[: len(parts), layer.target : layer.target + parts.shape[1]] = parts
-        return [objects(passed)]
+            if number in self.ends:
+                leaving.append(passed if number == len(self.layers) - 1 else stored)
+                continue
+            parts = _divided(stored, windows_over(layer.op, layer.grid), layer.parts if layer.apiece else (1, 1))
+            memory[: len(parts), layer.target : layer.target + parts.shape[1]] = parts
+        return leaving
 
     def _given(self, words: Ints) -> list[EngineLayer]:
         """The layers with the weights and biases of the ``words`` that come, as they are first read."""
@@ -211,34 +226,45 @@ class Engine:
             layers.append(replace(layer, weights=weights, bias=objects(bias)))
         return layers
 
-    def _reads(self, tokens: int, latency: int) -> Polyline:
+    def _starts(self, tokens: Sequence[int], latency: int) -> list[int]:
+        """The first action of each layer, with ``tokens`` of each visit that come before, and that after the last layer."""
+        action, starts, coming = self.biases, list[int](), iter(tokens)
+        for number, layer in enumerate(self.layers):
+            starts.append(action + (next(coming) if number in self.begins else 0))
+            action = starts[-1] + 1 + layer.all_passes * layer.steps + self.flush(layer, latency)
+        return [*starts, action]
+
+    def _reads(self, starts: Sequence[int]) -> Polyline:
         """The words of biases and weights that have been taken after each action."""
         begin = {0: 1, self.biases - 1: self.biases} if self.biases else {0: 0}
-        places, values, action, count = [*begin], [*begin.values()], self.biases + tokens - 1, self.biases
-        for layer in self.layers:
+        places, values, count = [*begin], [*begin.values()], self.biases
+        for layer, start in zip(self.layers, starts, strict=False):
             steps = layer.all_passes * layer.steps
-            places += [action + 1, action + 1 + steps]
+            places += [start, start + steps]
             values += [count, count + steps]
-            action, count = action + 1 + steps + self.flush(layer, latency), count + steps
-        places, values = [*places, action], [*values, count]
-        return Polyline.through(*map(np.array, (places, values)))
+            count += steps
+        return Polyline.through(*map(np.array, ([*places, starts[-1] - 1], [*values, count])))
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
-        """Biases, then tokens are taken before all else; results leave with the steps that follow each pass of the last layer."""
-        tokens, latency = takes[0].tokens, latency + ENGINE_STAGES
-        actions, last = self.actions(tokens, latency), self.layers[-1]
-        ends = np.arange(last.all_passes, 0, -1) * -last.steps + actions - self.flush(last, latency) + last.steps - 1
-        corners = np.stack([ends, ends + last.lanes], axis=1).ravel()
-        values = np.arange(last.all_passes + 1).repeat(2)[1:-1] * last.lanes
-        fills = Polyline.through(
-            np.concatenate([[0], corners, [actions - 1]]), np.concatenate([[0], values, values[-1:]])
-        )
-        first = self.biases
-        begin = {0: 0, first - 1: 0, first: 1} if first else {0: 1}
-        taken = begin | {first + tokens - 1: tokens, actions - 1: tokens}
-        numbers = Polyline.through(*map(np.array, zip(*taken.items(), strict=True)))
-        weights = [self._reads(tokens, latency)] if len(takes) > 1 else []
-        return single([numbers, *weights], [fills], latency, self.gap)
+        """Biases, then tokens are taken before all else; results leave with the steps that follow each pass of their layer."""
+        latency, tokens = latency + ENGINE_STAGES, [taken.tokens for taken in takes[: len(self.begins)]]
+        starts = self._starts(tokens, latency)
+        numbers, last = list[Polyline](), starts[-1] - 1
+        for number, count in zip(self.begins, tokens, strict=True):
+            first = starts[number] - count
+            begin = {0: 0, first - 1: 0, first: 1} if first else {0: 1}
+            taken = begin | {first + count - 1: count, last: count}
+            numbers.append(Polyline.through(*map(np.array, zip(*taken.items(), strict=True))))
+        weights = [self._reads(starts)] if self.fed else []
+        fills = [self._fills(self.layers[number], starts[number], last) for number in self.ends]
+        return single([*numbers, *weights], fills, latency, self.gap)
+
+    def _fills(self, layer: EngineLayer, start: int, last: int) -> Polyline:
+        """The results of a layer that have left after each action, from its first one to the ``last`` of the frame."""
+        ends = start + np.arange(1, layer.all_passes + 1) * layer.steps
+        corners = np.stack([ends, ends + layer.lanes], axis=1).ravel()
+        values = np.arange(layer.all_passes + 1).repeat(2)[1:-1] * layer.lanes
+        return Polyline.through(np.concatenate([[0], corners, [last]]), np.concatenate([[0], values, values[-1:]]))
 
 
 def bias_group(word: int, bias: int) -> int:

@@ -59,6 +59,8 @@ class EngineLayer:
             as many columns.
         apiece: a window of each part is computed at once, with the same weights, and the result is in as many parts.
         abreast: sums of a window that leave at once; lanes are a multiple of these.
+        loads: numbers of a further operand that come before it, in place of those before; 0: none.
+        leaves: its result leaves, although it is not the last one, which always does.
     """
 
     name: str
@@ -80,6 +82,8 @@ class EngineLayer:
     parts: Grid
     apiece: bool
     abreast: int
+    loads: int
+    leaves: bool
 
     @property
     def numbers(self) -> int:

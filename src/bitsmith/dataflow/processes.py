@@ -50,7 +50,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Processes, operands first, but for what is given back to a `Feedback`."""
+    """Processes, operands first, but for what is given back to a `Feedback`, or to later visits of an `Engine`."""
 
     processes: tuple[Process, ...]
 

@@ -23,10 +23,10 @@ from itertools import zip_longest
 import numpy as np
 
 from bitsmith.dataflow.advance import Known, Wait, least_times, raised
-from bitsmith.dataflow.kinds import Feedback, Source
+from bitsmith.dataflow.kinds import Source
 from bitsmith.dataflow.links import Link, Moves, indices, round_trips
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.processes import Network, Process
+from bitsmith.dataflow.processes import Network, Process, gives_back
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer
 
 _FRAMES = 4
@@ -189,7 +189,7 @@ class _SequencerGraph:
         self._rounds = [
             last[k]
             for k, one in enumerate(network.processes)
-            if isinstance(one.kind, Feedback) or places[k] is not None
+            if places[k] is not None or any(gives_back(k, source) for source in one.args)
         ]
 
     @cached_property

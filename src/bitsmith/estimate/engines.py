@@ -19,6 +19,9 @@ _LAYER_LUTS, _BLOCK_LUTS = 14.0, 3.0
 _ENGINE_CHOICES = 0.6
 """Choices of the sum of a lane, of each of its bits, where one of all leaves."""
 
+_PORT_LUTS = 4.0
+"""Choices of a result's port: which one has a place, and is filled."""
+
 
 def walk_ns(kind: Engine, delays: DelayModel) -> float:
     """The stage in which an engine finds what it reads next: counters choose a step, in three look-up tables, which is added."""
@@ -51,7 +54,8 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.lut += positions * (2 * kind.banks - 1) * (kind.banks > 1) * number * choice
     count.ff += 0 if inside or kind.banks == 1 else positions * kind.banks * number
     contents = count.cells
-    count.ff += sum(weights.bits for weights in takes[1:])
+    count.ff += sum(weights.bits for weights in takes[len(kind.begins) :])
+    count.lut += ((len(kind.begins) - 1) * number + (len(kind.ends) - 1) * _PORT_LUTS) * choice
     if not kind.fed:
         count.table(kind.table.words, kind.table.bits)
     count.shares.split([(one.name, one.weights.size) for one in kind.layers], count.cells.plus(contents, -1.0))

@@ -82,9 +82,9 @@ class FetchedEngine:
 def fetched_engines(network: Network) -> Iterator[FetchedEngine]:
     """All engines of a network whose weights come from a memory outside."""
     for process in network.processes:
-        if not isinstance(process.kind, Engine) or len(process.args) < 2:
+        if not isinstance(process.kind, Engine) or not process.kind.fed:
             continue
-        replay = network.processes[process.args[1].process]
+        replay = network.processes[process.args[-1].process]
         source = network.processes[replay.args[0].process].kind
         assert isinstance(source, Source) and source.stored is not None
         gap = source.stored.gap

@@ -45,10 +45,17 @@ StepId = NewType("StepId", int)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """An op on tokens, a process, or a constant token, whose stream has no grid and meets tokens at any."""
+class Port:
+    """A result of a process with several, of which the first operand is a step; the others are what it needs for this one."""
 
-    kind: ops.Op | Kind
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An op on tokens, a process, one of its results, or a constant token, whose stream has no grid and meets tokens at any."""
+
+    kind: ops.Op | Kind | Port
     args: tuple[StepId, ...]
     stream: Stream
     layer: str
@@ -71,7 +78,7 @@ class DataflowBuilder:
         self._with_grid: dict[tuple[NodeId, int], StepId] = {}
         self._repeated: dict[tuple[StepId, Grid, bytes], StepId] = {}
 
-    def add(self, kind: ops.Op | Kind, args: tuple[StepId, ...], stream: Stream) -> StepId:
+    def add(self, kind: ops.Op | Kind | Port, args: tuple[StepId, ...], stream: Stream) -> StepId:
         """A new step."""
         self.steps.append(Step(kind, args, stream, self.layer))
         return StepId(len(self.steps) - 1)

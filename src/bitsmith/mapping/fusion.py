@@ -10,7 +10,7 @@ from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.mapping.builder import Step, StepId
+from bitsmith.mapping.builder import Port, Step, StepId
 from bitsmith.passes.program import simplify
 
 
@@ -118,11 +118,19 @@ class _Fusion:
     def _process(self, number: StepId) -> None:
         step = self._steps[number]
         assert not isinstance(step.kind, ops.Op)
+        if isinstance(step.kind, Port):
+            self._sources[number] = OutputPort(self._sources[step.args[0]].process, step.kind.number)
+            return
         place = len(self._processes)
         self._given_back += [(place, operand, arg) for operand, arg in enumerate(step.args) if arg > number]
         args = tuple(OutputPort(place) if arg > number else self._sources[self._plain(arg)] for arg in step.args)
         takes = tuple(self._steps[arg].stream for arg in step.args)
-        results = () if isinstance(step.kind, Sink) else (step.stream,)
+        ports = sorted(
+            (each.kind.number, each.stream)
+            for each in self._steps
+            if isinstance(each.kind, Port) and each.args[0] == number
+        )
+        results = () if isinstance(step.kind, Sink) else tuple(stream for _, stream in ports) or (step.stream,)
         names = [layer.name for layer in step.kind.layers] if isinstance(step.kind, Engine) else [step.layer]
         layers = tuple(dict.fromkeys(name for name in names if name))
         self._processes.append(Process(step.kind, args, takes, results, layers))

@@ -23,7 +23,8 @@ from bitsmith.ir.program import Node, Program
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
-from bitsmith.mapping.engine.engines import engines, placed_region, weights_rates
+from bitsmith.mapping.engine.engines import engines, placed_region
+from bitsmith.mapping.engine.fetched import weights_rates
 from bitsmith.mapping.fusion import fuse
 from bitsmith.mapping.joined_constants import joined_constants
 from bitsmith.mapping.matmul import matmul
@@ -140,15 +141,17 @@ def _placed(builder: DataflowBuilder, node: Node) -> StepId:
 def _steps(builder: DataflowBuilder) -> list[Step]:
     """All steps, operands first."""
     placed = list(engines(builder))
-    rates = weights_rates(builder.directives, placed)
+    rates = weights_rates(builder.directives, [(region.units, row) for region, row in placed])
     shared = {place: (*one, rate) for one, rate in zip(placed, rates, strict=True) for place in one[0].nodes}
+    turns = dict[NodeId, dict[NodeId, StepId]]()
     for index, node in enumerate(builder.program.nodes):
         if isinstance(node.op, ops.Const):
             continue
         if NodeId(index) in shared:
             region, row, rate = shared[NodeId(index)]
-            if region.result == index:
-                builder.step_of[region.result] = placed_region(builder, region, row, rate)
+            if index in region.results:
+                own = turns.setdefault(region.results[-1], {})
+                builder.step_of[NodeId(index)] = placed_region(builder, region, row, rate, own, NodeId(index))
             continue
         builder.layer = node.layer
         builder.step_of[NodeId(index)] = _placed(builder, node)

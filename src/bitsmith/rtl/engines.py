@@ -1,7 +1,7 @@
 """Engines as SystemVerilog: the descriptors of their layers, and the tables around the module."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -26,7 +26,6 @@ Fields: TypeAlias = list[tuple[int, int]]
 def write_engine(process: ProcessText, kind: Engine) -> None:
     total = kind.program.nodes[kind.program.inputs[0]].type
     number = Element(kind.number_bits, kind.range[0] < 0, 0)
-    x = process.prepared("x", [replace(number, frac=process.takes[0][0].frac)] * kind.parts[1])
     parameters, fields = engine_parameters(kind, process.process.takes[0].tokens, number, int(total.max_width))
     check = process.check(number.width)
     parameters |= process.large() | ({"CHECK": check} if check else {}) | ({"SINGLE": 1} if kind.gap > 1 else {})
@@ -59,11 +58,11 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
     done, (_, core_result) = cores[0]
     stored = joined([kept.converted([number]) for _, (kept, _) in cores])
     ports = {
-        **process.ends(x),
+        **_ends(process, kind, index, number),
         "layer": index,
         "descriptor": descriptor,
-        "w_valid": process.x[1].valid if kind.fed else ALWAYS,
-        "w_take": process.x[1].take if kind.fed else process.wire("unused_w_take"),
+        "w_valid": process.x[-1].valid if kind.fed else ALWAYS,
+        "w_take": process.x[-1].take if kind.fed else process.wire("unused_w_take"),
         "weights_address": weights_at,
         "weights": weights,
         "bias_address": bias_at,
@@ -73,17 +72,65 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         "core_stored": stored,
         **fills,
     }
-    del ports["y_data"]
     ports |= process.fault("numbers", number.width)
-    process.say(f"assign {process.y[0].data} = {core_result.converted(process.gives[0])};")
+    kept, _ = cores[0][1]
+    for result, gives in zip(process.y[:-1], process.gives, strict=False):
+        process.say(f"assign {result.data} = {kept.converted([replace(element, frac=0) for element in gives])};")
+    process.say(f"assign {process.y[-1].data} = {core_result.converted(process.gives[-1])};")
     process.instance("engine", parameters, ports)
     if any(layer.watched for layer in kind.layers):
         _taps(process, kind, index, done, number.width, ports["core_stored"])
 
 
+def _ends(process: ProcessText, kind: Engine, layer: str, number: Element) -> dict[str, str]:
+    """The connections of operands and results: of the visit, or the result, of a ``layer`` if there are several."""
+    frames = [
+        process.prepared(f"x{k}" if k else "x", [replace(number, frac=process.takes[k][0].frac)] * kind.parts[1], k)
+        for k in range(len(kind.begins))
+    ]
+    if len(frames) == 1:
+        ports = process.ends(frames[0])
+        del ports["y_data"]
+        return ports
+    visits = [sum(first <= one for first in kind.begins) - 1 for one in range(len(kind.layers))]
+    results = [kind.ends.index(one) if one in kind.ends else 0 for one in range(len(kind.layers))]
+    taken, leaving = (_told(process, f"{name}_of", layer, each) for name, each in (("x", visits), ("y", results)))
+    valid, free = (
+        [getattr(wires, name) for wires in ends] for ends, name in ((process.x, "valid"), (process.y, "free"))
+    )
+    take, claim, put = (process.wire(name) for name in ("take", "claim", "put"))
+    for wires, mine in zip(process.x, taken, strict=False):
+        process.say(f"assign {wires.take} = {take} & {mine};")
+    for result, mine in zip(process.y, leaving, strict=True):
+        process.say(f"assign {result.claim} = {claim} & {mine};", f"assign {result.put} = {put} & {mine};")
+    data = [f"({{{number.width}{{{mine}}}}} & {frame})" for mine, frame in zip(taken, frames, strict=True)]
+    chosen = process.word("x_chosen", number.width)
+    process.say(f"assign {chosen} = {' | '.join(data)};")
+    return {
+        "x_valid": _any(taken, valid),
+        "x_data": chosen,
+        "x_take": take,
+        "y_free": _any(leaving, free),
+        "y_claim": claim,
+        "y_put": put,
+    }
+
+
+def _any(flags: Sequence[str], wires: Sequence[str]) -> str:
+    """The wire of the flag that is set."""
+    return " | ".join(f"({flag} & {wire})" for flag, wire in zip(flags, wires, strict=False))
+
+
+def _told(process: ProcessText, name: str, layer: str, numbers: Sequence[int]) -> list[str]:
+    """A flag for each number: it is that of the ``layer``."""
+    width = address_bits(max(numbers) + 1)
+    told = process.top.table(process.named(name), layer, width, numbers, clocked=False)
+    return [f"({told} == {width}'d{number})" for number in range(max(numbers) + 1)]
+
+
 def _fetched(process: ProcessText, address: str, width: int) -> str:
     """The word of weights that came with a step, in the cycle after it; nothing needs its ``address``."""
-    held, x = process.word("weights", width), process.x[1]
+    held, x = process.word("weights", width), process.x[-1]
     process.say(
         f"always_ff @(posedge clk) if ({x.take}) {held} <= {x.data};",
         f"assign {process.wire('unused_address')} = ^{address};",
@@ -121,7 +168,7 @@ def _stored_biases(
     ports = {"bias_put": put, "bias_place": place}
     if not kind.biases:
         return [[] for _ in range(kind.abreast)], ports
-    came, word, check = f"{process.x[1].data}[{width - 1}:0]", process.word("held_bias", width), checks.bits(width)
+    came, word, check = f"{process.x[-1].data}[{width - 1}:0]", process.word("held_bias", width), checks.bits(width)
     ends = {"write_data": came, "read_data": word}
     if check:
         name = process.named("biases")
@@ -211,6 +258,10 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
             fields += [*((jump, sizes["WORD"]) for jump in layer.jumps), (int(layer.outside), 1)]
         first, _, *steps = layer.addresses
         fields += _walks(layer, sizes["WORD"], part) if part else [(word, sizes["WORD"]) for word in (first, *steps)]
+        if len(kind.begins) > 1:
+            after = len(words) + 1
+            flags = after == len(layers) or layers[after].loads > 0, len(words) in kind.ends
+            fields += [(layer.loads - 1, sizes["WORD"]), *((int(flag), 1) for flag in flags)]
         words.append(fields)
         weights += layer.weights[..., 0].size
         biases += len(layer.bias)
@@ -224,6 +275,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "ABREAST": kind.abreast,
         "TOKENS": tokens,
         "LAYERS": len(layers),
+        **({"VISITS": len(kind.begins)} if len(kind.begins) > 1 else {}),
         "BIASES": kind.biases,
         "GREATEST": kind.greatest_lanes,
         "OUTSIDE": int(outside),

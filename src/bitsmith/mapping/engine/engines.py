@@ -16,23 +16,22 @@ import numpy as np
 from bitsmith.base.lately import lately
 from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.engine_layer import EngineLayer, Grid, Watched
-from bitsmith.dataflow.kinds import Replay, Source
-from bitsmith.dataflow.replay import StoredWeights
 from bitsmith.dataflow.storage import Memory, weight_bits
 from bitsmith.dataflow.tokens import Stream
-from bitsmith.devices.system import beat_bytes
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType
-from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, builder_of, parts_of
-from bitsmith.mapping.directives import Directives, WeightsBus
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, Port, StepId, builder_of, parts_of
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.fetched import fetched
 from bitsmith.mapping.engine.function import TokenFunction, token_function
 from bitsmith.mapping.engine.parts import across, in_parts, parts_for
 from bitsmith.mapping.engine.places import placed
 from bitsmith.mapping.engine.rows import Row, bias_words, layers_on, rows_of, work_of
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, copied, element, units_of
-from bitsmith.mapping.memories import can_hold, has_room, shares_port
+from bitsmith.mapping.engine.visits import is_copy, joined, visits_of, waiting
+from bitsmith.mapping.memories import can_hold, shares_port
 from bitsmith.mapping.sweeps import narrow
 
 _LEAST_PRODUCTS = 2
@@ -69,8 +68,10 @@ class Region:
     gap: int
 
     @property
-    def result(self) -> NodeId:
-        return self.units[-1].result
+    def results(self) -> Sequence[NodeId]:
+        """Those of its last unit, or of all visits."""
+        *others, last = self.units
+        return [*(unit.result for unit in others if is_copy(unit)), last.result]
 
     @property
     def nodes(self) -> frozenset[NodeId]:
@@ -85,13 +86,33 @@ Way: TypeAlias = tuple[tuple[Unit, ...], Callable[[], TokenFunction]]
 @lately(2)
 def _shared(program: Program, directives: Directives) -> list[list[Way]]:
     """The longest parts of the program that can share an engine, each in all ways, with their functions."""
-    builder, parts = DataflowBuilder(program, directives), list[tuple[Unit, ...]]()
+    builder = DataflowBuilder(program, directives)
+    parts = [units for units in _parts(builder) if _products(units) >= _LEAST_PRODUCTS]
+    return [[(way, cache(partial(token_function, way))) for way in _ways(builder, units)] for units in parts]
+
+
+def _parts(builder: DataflowBuilder) -> Iterator[tuple[Unit, ...]]:
+    """The longest parts of the program with at least a product."""
     left = units_of(builder)
     while left:
         longest = _longest(builder, left)
-        parts += [tuple(longest)] if sum(unit.is_product for unit in longest) >= _LEAST_PRODUCTS else []
+        if _products(longest):
+            yield tuple(longest)
         left = [unit for unit in left if unit not in (longest or left[:1])]
-    return [[(way, cache(partial(token_function, way))) for way in _ways(builder, units)] for units in parts]
+
+
+def _products(units: Sequence[Unit]) -> int:
+    return sum(unit.is_product for unit in units)
+
+
+@lately(2)
+def _visiting(program: Program, directives: Directives) -> Way | None:
+    """All parts of the program that share one engine, with their function: single products if they need no more memory."""
+    builder = DataflowBuilder(program, directives)
+    words = {units: _places(builder, units, 1)[0] for units in _parts(builder)}
+    most = max((size for units, size in words.items() if _products(units) >= _LEAST_PRODUCTS), default=0)
+    units = joined(builder, [units for units, size in words.items() if size <= most])
+    return None if not units or len(visits_of(units)) == 1 else (units, cache(partial(token_function, units)))
 
 
 def _ways(builder: DataflowBuilder, units: tuple[Unit, ...]) -> Iterator[tuple[Unit, ...]]:
@@ -112,8 +133,16 @@ def regions_of(builder: DataflowBuilder) -> list[Region]:
 
 
 def shared_units(builder: DataflowBuilder) -> list[list[Way]]:
-    """The units of each region, in all ways, with their functions."""
-    return _shared(builder.program, replace(builder.directives, reuse={}))
+    """The units of each region, in all ways, with their functions.
+
+    All share an engine where attention lies between them, weights come, and cycles are enough for both, one after the other.
+    """
+    directives, alike = builder.directives, replace(builder.directives, reuse={})
+    if directives.weights_rate is not None and not directives.taps and waiting(builder):
+        way = _visiting(builder.program, alike)
+        if way is not None and _region(builder, *way).row is not None:
+            return [[way]]
+    return _shared(builder.program, alike)
 
 
 def _least(builder: DataflowBuilder, ways: Sequence[Way]) -> Region:
@@ -163,14 +192,17 @@ def _region(builder: DataflowBuilder, units: tuple[Unit, ...], function: Callabl
         for unit in units
         if unit.is_product
     )
-    numbers = math.prod(builder.shape(units[0].sources[0]))
+    visits = visits_of(units)
+    numbers = sum(math.prod(builder.shape(visit[0].sources[0])) for visit in visits)
+    if len(visits) > 1:
+        cycles -= waiting(builder)
     rows, gap = _held(builder, units, [*rows_of(units, 1)])
     works = {row: work_of(units, row) for row in rows}
     windows = [*(unit.windows for unit in units), 1]
     biases = bias_words(units, works) if directives.weights_rate is not None else dict.fromkeys(works, 0)
     taken = {row: gap * (numbers + biases[row] + sum(map(mul, windows, work))) for row, work in works.items()}
     fitting = [row for row in sorted(taken) if taken[row] <= cycles]
-    if (not fitting or units[-1].is_single) and gap == 1:  # of which a part has room
+    if (not fitting or units[-1].is_single) and gap == len(visits) == 1:  # of which a part has room
         large = directives.part.die.large if directives.part else 0
         banks = _ABREAST * (_PLACES if large else 1)  # so that numbers abreast are not in one row of larger memory
         works |= {row: work_of(units, row) for row in rows_of(units, _ABREAST) if row.banks >= banks}
@@ -212,8 +244,8 @@ def _can_hold(builder: DataflowBuilder, units: Sequence[Unit], banks: int, parts
 
 def _number_bits(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
     """The bits of a number in the memory of an engine."""
-    kinds = [element(builder.program.nodes[units[0].sources[0]].type), *(unit.kind for unit in units[:-1])]
-    return max(kind.max_width for kind in kinds)
+    come = (element(builder.program.nodes[visit[0].sources[0]].type) for visit in visits_of(units))
+    return max(kind.max_width for kind in (*come, *(unit.kind for unit in units[:-1])))
 
 
 def _in_parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple[Grid, list[Unit]]]:
@@ -227,21 +259,44 @@ def _in_parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple
             yield parts, divided
 
 
-def placed_region(builder: DataflowBuilder, region: Region, row: Row, rate: float | None) -> StepId:
-    """The engine of ``region``, as the step that has its result; ``rate`` is its own of `weights_rates`."""
-    units, source = region.units, region.units[0].sources[0]
+def placed_region(
+    builder: DataflowBuilder, region: Region, row: Row, rate: float | None, turns: dict[NodeId, StepId], result: NodeId
+) -> StepId:
+    """The step that has a ``result`` of ``region``; ``rate`` is that of its engine of `weights_rates`.
+
+    ``turns`` of the region have what is made already: operands of visits by their source, and the engine by its last result.
+    """
+    visits = visits_of(region.units)
+    number = next(number for number, visit in enumerate(visits) if any(unit.result == result for unit in visit))
+    unit = next(unit for unit in reversed(visits[number]) if unit.result == result)
+    source, shape, last = visits[number][0].sources[0], builder.shape(result), region.results[-1]
+    if source not in turns:
+        turns[source] = _operand(builder, region.units, source, row)
+    operand = turns[source]
+    stream = Stream((math.prod(shape),), unit.kind)
+    builder.layer = unit.name
+    if last not in turns:
+        function = region.function()
+        engine = engine_of(builder, region, row, function, function.biases, fed=rate is not None)
+        words = () if rate is None else (fetched(builder, engine, rate),)
+        turns[last] = builder.add(engine, (operand,) * len(visits) + words, stream)
+    if len(visits) == 1:
+        return builder.with_native_form(turns[last], shape[:-1], shape[-1:])
+    step = builder.steps[turns[last]]
+    operands = (*step.args[:number], operand, *step.args[number + 1 :])
+    builder.steps[turns[last]] = replace(step, args=operands)
+    port = builder.add(Port([*region.results].index(result)), (turns[last], operand), stream)
+    return builder.with_native_form(port, shape[:-1], shape[-1:])
+
+
+def _operand(builder: DataflowBuilder, units: Sequence[Unit], source: NodeId, row: Row) -> StepId:
+    """The numbers of ``source`` as an engine takes them, one of each part across at once."""
     kind, parts = element(builder.program.nodes[source].type), in_parts(builder, units, row.parts)[0].parts
     operand = narrow(builder, source, 1, ()) if parts[1] == 1 else across(builder, source, parts[1])
     if np.any(builder.stream(operand).token.frac != kind.frac):
         broad = (np.broadcast_to(part, (parts[1],)) for part in parts_of(kind))
         operand = builder.cast_to(operand, TensorType.of((parts[1],), *broad))
-    function = region.function()
-    engine = engine_of(builder, region, row, function, function.biases, fed=rate is not None)
-    shape = builder.shape(region.result)
-    result = Stream((math.prod(shape),), units[-1].kind)
-    builder.layer = units[-1].name
-    operands = (operand,) if rate is None else (operand, _fetched(builder, engine, rate))
-    return builder.with_native_form(builder.add(engine, operands, result), shape[:-1], shape[-1:])
+    return operand
 
 
 def engine_of(
@@ -249,98 +304,42 @@ def engine_of(
 ) -> Engine:
     """The engine of ``region``, with ``biases`` of its units; ``fed``: weights and biases come."""
     layers, watched, units = list[EngineLayer](), _watched(builder, region), in_parts(builder, region.units, row.parts)
-    words, places = _places(builder, units, row.banks)
+    words, placed = _places(builder, units, row.banks)
+    visits = visits_of(units)
+    firsts, places = {id(visit[0]): own for visit, own in zip(visits, placed, strict=True)}, dict[NodeId, int]()
     for unit, layer, bias, choices in zip(units, layers_on(units, row), biases, function.choices, strict=True):
+        places = firsts.get(id(unit), places)
         at = [places[one] for one in unit.sources]
         pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] // unit.parts[1] * unit.channels
         target, seen = places.get(unit.result, 0), watched.get(unit.result)
         outside = fed and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
         outside = outside and math.prod(layer.windows) > 1
         of_unit = replace(layer, pitch=pitch, source=at[0], target=target, bias=bias, choices=choices)
-        layers.append(replace(of_unit, outside=outside, watched=seen))
+        comes = math.prod(builder.shape(unit.sources[0])) if len(visits) > 1 and id(unit) in firsts else 0
+        leaves = len(visits) > 1 and is_copy(unit)
+        layers.append(replace(of_unit, outside=outside, watched=seen, loads=comes, leaves=leaves))
     return Engine(tuple(layers), words, function.program, fed=fed, gap=region.gap)
 
 
-_LEAST_HELD = 16
-"""Words that are fetched ahead where none comes twice."""
-
-_SHARE_AHEAD = 4
-"""Memory blocks, or larger memories, that an engine leaves, to each that may hold words for later parts."""
-
-
-def _fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
-    """The words of biases and of the weights of each step, from a memory outside that gives so many bits in a cycle.
-
-    There is room for two parts in a row, so that the words of the next one come while one is read over and over. There is more
-    for later parts that are read faster than they come, if the part of the circuit has memory for them.
-    """
-    words, half = engine.words_of(engine.layers), 1 << (engine.weight_bits - 1)
-    stream = Stream((len(words),), TensorType.of((engine.lanes,), 0, -half, half - 1))
-    biases = ((engine.biases, 1),) if engine.biases else ()
-    parts = (*biases, *(part for layer in engine.layers for part in layer.fetched))
-    stored = StoredWeights(words, word_cycles(stream.bits, rate, builder.directives.weights_bus))
-    places = _places_ahead(builder, engine, parts, stored.gap, stream.bits)
-    coming = builder.add(Source(f"{engine.layers[0].name}_weights", stored=stored), (), stream)
-    steps = sum(count * times for count, times in parts)
-    return builder.add(Replay(parts, places), (coming,), Stream((steps,), stream.token))
+def _places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tuple[int, list[dict[NodeId, int]]]:
+    """The words of the memory of a part, and for each visit where each tensor begins: in the first of ``banks``."""
+    visits = [_visit_places(builder, visit, banks) for visit in visits_of(units)]
+    return max(words for words, _ in visits), [places for _, places in visits]
 
 
-def _places_ahead(
-    builder: DataflowBuilder, engine: Engine, parts: Sequence[tuple[int, int]], gap: int, bits: int
-) -> int:
-    """Words of so many ``bits`` that are held of ``parts``, of which one comes in ``gap`` cycles."""
-    held = [count if times > 1 else 0 for count, times in parts]
-    places = max(_LEAST_HELD, *(sum(pair) for pair in zip(held, [*held[1:], held[0]], strict=True)))
-    wanted, lacking = places, 0  # when a part begins, of those from it on
-    for own, (count, times) in zip(reversed(held), reversed(parts), strict=True):
-        wanted, lacking = max(wanted, own + lacking), max(0, lacking + count - count * times // gap)
-    part = builder.directives.part
-    if part is None:
-        return places
-    own = engine.positions * engine.banks * part.family.memory.count(engine.bank_words, engine.number_bits)
-    while wanted > places and not has_room(wanted - places, bits, own, _SHARE_AHEAD, part):
-        wanted //= 2
-    return max(wanted, places)
-
-
-def word_cycles(bits: int, rate: float, bus: WeightsBus | None) -> int:
-    """Cycles from one word of ``bits`` to the next, of a memory that gives ``rate`` bits in a cycle."""
-    if bus is None:
-        return max(math.ceil(bits / rate), 1)
-    size = -(-bits // 8)
-    beat = beat_bytes(size, bus.beat_bytes)
-    beats = -(-size // beat)
-    return max(math.ceil(8 * beat * beats / rate), math.ceil(beats * bus.beat_cycles), beats)
-
-
-def weights_rates(directives: Directives, placed: Sequence[tuple[Region, Row]]) -> list[float | None]:
-    """The bits of weights that each engine takes from the memory outside in a cycle: as many times more as it needs for a frame.
-
-    None: theirs are in tables.
-    """
-    rate = directives.weights_rate
-    if rate is None:
-        return [None] * len(placed)
-    bits = list[int]()
-    for region, row in placed:
-        layers = layers_on(region.units, row)
-        has_biases = any(bool(np.any(unit.bias != 0)) for unit in region.units)
-        biases = bias_words(region.units, [row])[row] if has_biases else 0
-        word = max(layer.lanes for layer in layers) * max(weight_bits(layer.weights) for layer in layers)
-        bits.append(word * (biases + sum(layer.weights[..., 0].size for layer in layers)))
-    return [rate * (own / sum(bits)) for own in bits]
-
-
-def _places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tuple[int, dict[NodeId, int]]:
-    """The words of the memory of a part, and where each tensor begins: in the first of ``banks``."""
-    parts = {units[0].sources[0]: math.prod(units[0].parts)} | {unit.result: unit.positions for unit in units[:-1]}
-    numbers = {node: number for number, node in enumerate(parts, -1)}
+def _visit_places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -> tuple[int, dict[NodeId, int]]:
+    source = units[0].sources[0]
+    numbers = {unit.result: number for number, unit in reversed([*enumerate(units)])} | {source: -1}
+    parts = [(source, math.prod(units[0].parts)), *((unit.result, unit.positions) for unit in units[:-1])]
     size = {
-        number: -(-math.prod(builder.shape(node)) // (parts[node] * banks)) * banks for node, number in numbers.items()
+        number: -(-math.prod(builder.shape(node)) // (count * banks)) * banks
+        for number, (node, count) in enumerate(parts, -1)
     }
+    copies = [number for number, unit in enumerate(units) if is_copy(unit)]
     sources = [[numbers[one] for one in unit.sources] for unit in units]
-    words, places = placed(sources, size, [unit.is_in_place for unit in units])
-    return words, {node: places[number] for node, number in numbers.items()}
+    in_place = [unit.is_in_place and not is_copy(unit) for unit in units]
+    words, places = placed(sources, size | dict.fromkeys(copies, 0), in_place)
+    return words, {node: places[number] for node, number in numbers.items() if number in places}
 
 
 def engines(builder: DataflowBuilder) -> Iterator[tuple[Region, Row]]:

@@ -14,7 +14,8 @@ def placed(
     """
     last = {source: number for number, those in enumerate(sources) for source in those}
     taken = _taken_over(sources, size, in_place, last)
-    held = {tensor: range(tensor, last[tensor] + 1) for tensor in range(-1, len(sources) - 1) if tensor not in taken}
+    kept = (tensor for tensor in range(-1, len(sources) - 1) if tensor not in taken)
+    held = {tensor: range(tensor, last.get(tensor, tensor) + 1) for tensor in kept}
     for tensor, first in taken.items():
         held[first] = range(first, last[tensor] + 1)
     least = max(sum(size[tensor] for tensor in held if number in held[tensor]) for number in range(len(sources)))

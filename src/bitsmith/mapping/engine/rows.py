@@ -97,6 +97,8 @@ def _layer(unit: Unit, row: Row, abreast: int) -> EngineLayer:
         parts=unit.parts,
         apiece=unit.apiece,
         abreast=1 if weights.shape[3] % abreast else abreast,
+        loads=0,
+        leaves=False,
     )
 
 

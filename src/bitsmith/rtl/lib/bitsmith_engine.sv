@@ -8,6 +8,9 @@
 // follow each other. Sums move to registers with the last step of a pass, and from there one by one, or several abreast, with
 // the steps after it, through the token functions that are connected here (core), into the memory, or, of the last layer, one by
 // one to the result's consumer. Then nothing happens until all are where they belong (FLUSH).
+// There may be several visits: layers after which the engine takes tokens again (LOAD), in place of all numbers, before the next
+// layer begins. The results of some layers then leave as those of the last one do; what is connected here chooses by the layer
+// which operand is taken, and which result is given.
 // A layer may have its passes outside of its windows, if it has one block: each pass over all windows, then the next one.
 // Several windows may be computed at once, as many as tensors have parts of rows and columns: all take the same weights, and
 // each has its own memory, multipliers and token function. A part of a tensor is in one memory, at the same place in each; rows
@@ -28,6 +31,7 @@
 // PART              bits of the number of a part along an axis, signed
 // TOKENS            tokens of a frame that come, those for the first parts down first
 // LAYERS            layers
+// VISITS            times that tokens come in a frame: those of one position, in numbers that descriptors say if there are several
 // BIASES            biases that come as the first words of a frame; 0: they do not
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
@@ -55,6 +59,7 @@ module bitsmith_engine #(
     parameter int PART = 2,
     parameter int TOKENS = 16,
     parameter int LAYERS = 2,
+    parameter int VISITS = 1,
     parameter int BIASES = 0,
     parameter int LATENCY = 4,
     parameter int GREATEST = 0,
@@ -88,6 +93,7 @@ module bitsmith_engine #(
     parameter int WALKS = (POSITIONS > 1) ? 2 * WALK : WALK,
     parameter int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
         + WORD_BITS + 6 + OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1) + WALKS + ((POSITIONS > 1) ? 1 : 0)
+        + ((VISITS > 1) ? WORD_BITS + 2 : 0)
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -112,7 +118,8 @@ module bitsmith_engine #(
     output logic                    y_put,
     output logic [             1:0] fault             // of numbers in the memory, as bitsmith_decode has it
 );
-    localparam int INSIDE = DESCRIPTOR - WALKS - ((POSITIONS > 1) ? 1 : 0);
+    localparam int AFTER = DESCRIPTOR - ((VISITS > 1) ? WORD_BITS + 2 : 0);
+    localparam int INSIDE = AFTER - WALKS - ((POSITIONS > 1) ? 1 : 0);
     localparam int PLAIN = INSIDE - OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1);
     localparam int FLUSH_BITS = $clog2(LATENCY);
     localparam logic [FLUSH_BITS-1:0] LAST_FLUSH = FLUSH_BITS'(LATENCY - 1);
@@ -173,12 +180,25 @@ module bitsmith_engine #(
     logic leaves;
     logic fills;  // biases come before numbers
 
+    logic [WORD_BITS-1:0] last_token;  // of those that come before the layer
+    logic ends_visit;  // the layer does
+    logic gives;  // results of the layer leave
+
+    generate
+    if (VISITS > 1) begin : g_visits
+        assign {gives, ends_visit, last_token} = descriptor[DESCRIPTOR-1:AFTER];
+    end else begin : g_visit
+        assign {gives, ends_visit} = {2{is_last_layer}};
+        assign last_token = WORD_BITS'(TOKENS / DOWN - 1);
+    end
+    endgenerate
+
     // A cycle later than layer, whose first cycle is one of SETUP.
     always_ff @(posedge clk) is_last_layer <= layer == LAST_LAYER;
 
     assign leaves = left != '0;
-    assign y_claim = act & leaves & is_last_layer;
-    assign ready = (state == LOAD) ? (fills ? w_valid : x_valid) : (~(leaves & is_last_layer) | y_free) & (w_valid | ~runs);
+    assign y_claim = act & leaves & gives;
+    assign ready = (state == LOAD) ? (fills ? w_valid : x_valid) : (~(leaves & gives) | y_free) & (w_valid | ~runs);
     assign act = ready & ~rests;
     assign w_take = step | bias_put;
     assign bias_put = act & (state == LOAD) & fills;
@@ -229,19 +249,19 @@ module bitsmith_engine #(
     logic [POSITIONS*ABREAST*WIDTH-1:0] written;
 
     bitsmith_engine_writes #(
-        .TOKENS(TOKENS), .DOWN(DOWN), .ACROSS(ACROSS), .WIDTH(WIDTH), .ABREAST(ABREAST), .OUTSIDE(OUTSIDE),
+        .DOWN(DOWN), .ACROSS(ACROSS), .WIDTH(WIDTH), .ABREAST(ABREAST), .OUTSIDE(OUTSIDE),
         .LANE_BITS(LANE_BITS), .WORD_BITS(WORD_BITS), .COUNT_BITS(COUNT_BITS),
         .LATER(SINGLE && LATENCY % 2 == 0)  // steps read when results are there
     ) writes (
         .clk(clk), .rst(rst), .start(start), .apiece(apiece), .abreast(abreast), .leaves_in(leaves_in), .target(target),
         .outside(outside), .last_of_all(last_of_all), .to_result(to_result), .to_round(to_round), .is_loaded(is_loaded),
-        .write(write), .write_at(write_at), .are_abreast(are_abreast), .written(written),
+        .last_token(last_token), .write(write), .write_at(write_at), .are_abreast(are_abreast), .written(written),
         .take   (x_take),
         .tokens (x_data),
         .done   (core_done),
-        .store  (core_done & ~is_last_layer),
+        .store  (core_done & ~gives),
         .results(core_stored),
-        .finish (flushed & is_last_layer)
+        .finish (flushed & ends_visit)
     );
 
     always_ff @(posedge clk) begin
@@ -255,7 +275,7 @@ module bitsmith_engine #(
             if (start) state <= RUN;
             if (runs & layer_ends) state <= FLUSH;
             if (flushed) begin
-                state <= is_last_layer ? LOAD : SETUP;
+                state <= ends_visit ? LOAD : SETUP;
                 layer <= is_last_layer ? '0 : layer + 1'b1;
             end
             if (state == FLUSH && !leaves) flush <= flushed ? '0 : flush + 1'b1;
@@ -273,7 +293,7 @@ module bitsmith_engine #(
     if (POSITIONS == 1) begin : g_whole
         assign apiece = 1'b0;
     end else begin : g_parts
-        assign apiece = descriptor[DESCRIPTOR-1];
+        assign apiece = descriptor[AFTER-1];
     end
     endgenerate
 
@@ -354,5 +374,5 @@ module bitsmith_engine #(
     );
 
     assign core_valid = moves[4];
-    assign y_put = core_done & is_last_layer;
+    assign y_put = core_done & gives;
 endmodule

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What bitsmith_engine writes into its memories, and where: tokens that come, and the results of layers.
 //
-// TOKENS, DOWN, ACROSS, WIDTH, ABREAST, OUTSIDE, ..._BITS   as bitsmith_engine has them
+// DOWN, ACROSS, WIDTH, ABREAST, OUTSIDE, ..._BITS   as bitsmith_engine has them
 // LATER                                                     1: a cycle later
 module bitsmith_engine_writes #(
-    parameter int TOKENS = 16,
     parameter int DOWN = 1,
     parameter int ACROSS = 1,
     parameter int WIDTH = 8,
@@ -25,7 +24,8 @@ module bitsmith_engine_writes #(
     input  logic                               store,        // and it is put into the memories,
     input  logic                               apiece,       // of all positions, else of the first one
     input  logic [POSITIONS*ABREAST*WIDTH-1:0] results,
-    input  logic                               finish,       // the frame ends
+    input  logic                               finish,       // the next token begins the memories again
+    input  logic [              WORD_BITS-1:0] last_token,   // the number of the last one for a part down
     input  logic                               abreast,      // the layer's results are
     input  logic [              LANE_BITS-1:0] leaves_in,    // results of a pass, or times that some leave abreast
     input  logic [              WORD_BITS-1:0] target,       // of the layer's first result
@@ -39,8 +39,6 @@ module bitsmith_engine_writes #(
     output logic                               are_abreast,  // so many numbers are written
     output logic [POSITIONS*ABREAST*WIDTH-1:0] written
 );
-    localparam logic [WORD_BITS-1:0] LAST_OF_PART = WORD_BITS'(TOKENS / DOWN - 1);
-
     logic [WORD_BITS-1:0] at;
     logic [DOWN-1:0] down;  // parts that a token is for
     logic is_part_full;
@@ -52,7 +50,7 @@ module bitsmith_engine_writes #(
 
     assign more = abreast & ~take;
     assign next_place = $unsigned(more ? WORD_BITS'(ABREAST) : WORD_BITS'(1));
-    assign is_part_full = take & (at == LAST_OF_PART);
+    assign is_part_full = take & (at == last_token);
     assign is_loaded = is_part_full & down[DOWN-1];
 
     always_ff @(posedge clk) begin

@@ -1,0 +1,88 @@
+"""The words of weights and biases of engines that come from a memory outside: what each reads of it, and what is held."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bitsmith.dataflow.engine import Engine
+from bitsmith.dataflow.kinds import Replay, Source
+from bitsmith.dataflow.replay import StoredWeights
+from bitsmith.dataflow.storage import weight_bits
+from bitsmith.dataflow.tokens import Stream
+from bitsmith.devices.system import beat_bytes
+from bitsmith.ir.types import TensorType
+from bitsmith.mapping.builder import DataflowBuilder, StepId
+from bitsmith.mapping.directives import Directives, WeightsBus
+from bitsmith.mapping.engine.rows import Row, bias_words, layers_on
+from bitsmith.mapping.engine.units import Unit
+from bitsmith.mapping.memories import has_room
+
+_LEAST_HELD = 16
+"""Words that are fetched ahead where none comes twice."""
+
+_SHARE_AHEAD = 4
+"""Memory blocks, or larger memories, that an engine leaves, to each that may hold words for later parts."""
+
+
+def fetched(builder: DataflowBuilder, engine: Engine, rate: float) -> StepId:
+    """The words of biases and of the weights of each step, from a memory outside that gives so many bits in a cycle.
+
+    There is room for two parts in a row, so that the words of the next one come while one is read over and over. There is more
+    for later parts that are read faster than they come, if the part of the circuit has memory for them.
+    """
+    words, half = engine.words_of(engine.layers), 1 << (engine.weight_bits - 1)
+    stream = Stream((len(words),), TensorType.of((engine.lanes,), 0, -half, half - 1))
+    biases = ((engine.biases, 1),) if engine.biases else ()
+    parts = (*biases, *(part for layer in engine.layers for part in layer.fetched))
+    stored = StoredWeights(words, word_cycles(stream.bits, rate, builder.directives.weights_bus))
+    places = _places_ahead(builder, engine, parts, stored.gap, stream.bits)
+    coming = builder.add(Source(f"{engine.layers[0].name}_weights", stored=stored), (), stream)
+    steps = sum(count * times for count, times in parts)
+    return builder.add(Replay(parts, places), (coming,), Stream((steps,), stream.token))
+
+
+def _places_ahead(
+    builder: DataflowBuilder, engine: Engine, parts: Sequence[tuple[int, int]], gap: int, bits: int
+) -> int:
+    """Words of so many ``bits`` that are held of ``parts``, of which one comes in ``gap`` cycles."""
+    held = [count if times > 1 else 0 for count, times in parts]
+    places = max(_LEAST_HELD, *(sum(pair) for pair in zip(held, [*held[1:], held[0]], strict=True)))
+    wanted, lacking = places, 0  # when a part begins, of those from it on
+    for own, (count, times) in zip(reversed(held), reversed(parts), strict=True):
+        wanted, lacking = max(wanted, own + lacking), max(0, lacking + count - count * times // gap)
+    part = builder.directives.part
+    if part is None:
+        return places
+    own = engine.positions * engine.banks * part.family.memory.count(engine.bank_words, engine.number_bits)
+    while wanted > places and not has_room(wanted - places, bits, own, _SHARE_AHEAD, part):
+        wanted //= 2
+    return max(wanted, places)
+
+
+def word_cycles(bits: int, rate: float, bus: WeightsBus | None) -> int:
+    """Cycles from one word of ``bits`` to the next, of a memory that gives ``rate`` bits in a cycle."""
+    if bus is None:
+        return max(math.ceil(bits / rate), 1)
+    size = -(-bits // 8)
+    beat = beat_bytes(size, bus.beat_bytes)
+    beats = -(-size // beat)
+    return max(math.ceil(8 * beat * beats / rate), math.ceil(beats * bus.beat_cycles), beats)
+
+
+def weights_rates(directives: Directives, placed: Sequence[tuple[Sequence[Unit], Row]]) -> list[float | None]:
+    """The bits of weights that each engine takes from the memory outside in a cycle: as many times more as it needs for a frame.
+
+    None: theirs are in tables.
+    """
+    rate = directives.weights_rate
+    if rate is None:
+        return [None] * len(placed)
+    bits = list[int]()
+    for units, row in placed:
+        layers = layers_on(units, row)
+        has_biases = any(bool(np.any(unit.bias != 0)) for unit in units)
+        biases = bias_words(units, [row])[row] if has_biases else 0
+        word = max(layer.lanes for layer in layers) * max(weight_bits(layer.weights) for layer in layers)
+        bits.append(word * (biases + sum(layer.weights[..., 0].size for layer in layers)))
+    return [rate * (own / sum(bits)) for own in bits]

@@ -1,0 +1,85 @@
+"""Random small transformers, and directives with which all of their dense layers share one engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+
+FORMAT = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
+
+
+def transformer(seed: int) -> Program:
+    """One block or two: attention of a few heads, a dense layer or two, sums beside both, and a mean if the seed is even."""
+    rng, builder = np.random.default_rng(seed), ProgramBuilder()
+    tokens, heads, size, blocks = (
+        int(rng.integers(least, most + 1)) for least, most in ((2, 4), (1, 2), (1, 3), (1, 2))
+    )
+    x = builder.input("x", (tokens, heads * size), FORMAT)
+    for block in range(blocks):
+        y = _attention(builder, _normalized(builder, x, f"norm{block}"), heads, rng, f"block{block}")
+        with builder.layer(f"add{block}"):
+            x = builder.cast(builder.add(x, y), FORMAT)
+        wide = heads * size + int(rng.integers(0, 4))
+        y = _dense(builder, _normalized(builder, x, f"middle{block}"), wide, rng, f"wide{block}")
+        with builder.layer(f"relu{block}"):
+            y = builder.max(y, builder.const(0))
+        y = _dense(builder, y, heads * size, rng, f"narrow{block}")
+        with builder.layer(f"sum{block}"):
+            x = builder.cast(builder.add(x, y), FORMAT)
+    if seed % 2 == 0:
+        with builder.layer("mean"):
+            x = builder.cast(builder.shift(builder.sum(x, (0,)), -2), FORMAT)
+        x = _dense(builder, x, 2, rng, "classes")
+    return builder.program([("y", x)])
+
+
+def _dense(builder: ProgramBuilder, x: Value, columns: int, rng: np.random.Generator, layer: str) -> Value:
+    with builder.layer(layer):
+        y = builder.linear(x, rng.integers(-15, 16, (x.shape[-1], columns)), 4)
+        return builder.cast(builder.add(y, builder.const(rng.integers(-9, 10, columns), 3)), FORMAT)
+
+
+def _normalized(builder: ProgramBuilder, x: Value, layer: str) -> Value:
+    """What each token lacks of its largest number, with a step of its own for each channel."""
+    with builder.layer(layer):
+        most = builder.reshape(builder.amax(x, (1,)), (x.shape[0], 1))
+        frac = np.resize([2, 3], x.shape[1])
+        cast = ops.Cast(frac, objects([-30]), objects([30]), Rounding.RND, Overflow.SAT)
+        return builder.unify(builder.apply(cast, builder.sub(x, most)))
+
+
+def _attention(builder: ProgramBuilder, x: Value, heads: int, rng: np.random.Generator, layer: str) -> Value:
+    tokens, channels = x.shape
+    read = [_dense(builder, x, channels, rng, f"{layer}_{name}") for name in ("query", "key", "value")]
+    apart = [builder.reshape(each, (tokens, heads, channels // heads)) for each in read]
+    with builder.layer(f"{layer}_scores"):
+        query, key = builder.transpose(apart[0], (1, 0, 2)), builder.transpose(apart[1], (1, 2, 0))
+        scores = builder.cast(builder.matmul(query, key), FORMAT)
+        most = builder.reshape(builder.amax(scores, (2,)), (heads, tokens, 1))
+        scores = builder.cast(builder.sub(scores, most), FORMAT)
+        scores = builder.table(scores, -32, rng.integers(0, 16, 64), 4)
+    with builder.layer(f"{layer}_context"):
+        context = builder.matmul(scores, builder.transpose(apart[2], (1, 0, 2)))
+        context = builder.cast(builder.transpose(context, (1, 0, 2)), FORMAT)
+        flat = builder.reshape(context, (tokens, channels))
+    return _dense(builder, flat, channels, rng, layer)
+
+
+def in_visits(program: Program, seed: int, rate: float) -> Directives:
+    """All layers in turn, with cycles enough for attention beside them; weights come at a ``rate``."""
+    rng = np.random.default_rng(seed)
+    layers = frozenset(node.layer for node in program.nodes if node.layer)
+    reuse = {
+        layer: int(rng.integers(1, 9)) if layer.endswith(("_scores", "_context")) else int(rng.integers(200, 2000))
+        for layer in sorted(layers)
+    }
+    shared = Directives(reuse, False, dict.fromkeys(layers, MultiplierStyle.SHARED), engine=layers)
+    return replace(shared, weights_rate=rate)
