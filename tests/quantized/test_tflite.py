@@ -147,6 +147,15 @@ def test_the_only_axis_of_a_bias_has_its_scales_whatever_the_file_says() -> None
     np.testing.assert_array_equal(dense.bias, [5, 6, 7])
 
 
+def test_graphs_that_are_left_out_are_said() -> None:
+    network = read_tflite(_MODELS / "two_signatures.tflite")
+    assert [note for note in network.notes if "'shifted'" in note] and not any(
+        "'scaled'" in note for note in network.notes
+    )
+    found = network.evaluate([np.array([[1.0, 2.0, -3.0, 4.0]])])[network.outputs[0]]
+    np.testing.assert_array_equal(found, [[0.5, 1.0, 0.0, 2.0]])
+
+
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"\0" * 64, b"\x18\0\0\0TFL3", b"\xff" * 4 + b"TFL3" + b"\xff" * 64])
 def test_other_bytes_are_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "model.tflite"

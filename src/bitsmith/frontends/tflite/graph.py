@@ -24,6 +24,7 @@ from bitsmith.frontends.tflite.schema import (
     ModelField,
     OperatorField,
     QuantizationField,
+    SignatureField,
     TensorField,
 )
 from bitsmith.frontends.tflite.tensors import Quantization, Tensor
@@ -106,6 +107,8 @@ class Graph:
     """Values of variables before the first call, by name."""
     states: Mapping[str, str] = field(default_factory=dict)
     """The last inputs and outputs, which are states, and what these are at first, in words."""
+    beside: tuple[str, ...] = ()
+    """Names of signatures of other graphs of the file."""
 
 
 def read_graph(source: TfliteModel) -> Graph:
@@ -129,7 +132,9 @@ def read_graph(source: TfliteModel) -> Graph:
     tables = graphs[0].tables(GraphField.TENSORS, MAX_ITEMS)
     tensors = [_tensor(table, number, buffers, where) for number, table in enumerate(tables)]
     graph = _graph(graphs[0], tensors, kinds, where)
-    return replace(graph, initial=_initial(graph, graphs, kinds, buffers))
+    signatures = root.tables(ModelField.SIGNATURES, MAX_ITEMS)
+    beside = tuple(one.text(SignatureField.NAME) for one in signatures if one.integer(SignatureField.GRAPH, "I") != 0)
+    return replace(graph, initial=_initial(graph, graphs, kinds, buffers), beside=beside)
 
 
 def _initial(

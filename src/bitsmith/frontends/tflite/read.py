@@ -103,8 +103,11 @@ class _Reading:
         return self.draft.network(names, inputs, outputs, self.graph.name, self._notes())
 
     def _notes(self) -> tuple[str, ...]:
-        """Return notes on the rounding of quantized operators, and on weights that are quantized alone."""
+        """Return notes on graphs that are left out, the rounding of operators, weights that are quantized alone, and states."""
         notes = []
+        if self.graph.beside:
+            listed = ", ".join(map(repr, self.graph.beside))
+            notes.append(f"Only the first graph of the file is read, without the signatures {listed} of others.")
         if any(map(_rounds, self.graph.operators)):
             notes.append(f"Fully connected layers {_SAID[self.kernels]}; all other operators round twice.")
         if any(map(_has_quantized_weights, self.graph.operators)):

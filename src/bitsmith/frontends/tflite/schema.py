@@ -16,6 +16,7 @@ class ModelField(IntEnum):
     """Fields of the file's root."""
 
     VERSION, OPERATOR_CODES, GRAPHS, DESCRIPTION, BUFFERS = range(5)
+    SIGNATURES = 7
 
 
 class CodeField(IntEnum):
@@ -28,6 +29,12 @@ class GraphField(IntEnum):
     """Fields of a graph."""
 
     TENSORS, INPUTS, OUTPUTS, OPERATORS, NAME = range(5)
+
+
+class SignatureField(IntEnum):
+    """Fields of the signature of a graph."""
+
+    NAME, GRAPH = 2, 4
 
 
 class TensorField(IntEnum):
