@@ -124,7 +124,8 @@ def measured(
         dict.fromkeys(layers, reuse), case.parallel, dict.fromkeys(layers, products), dict.fromkeys(layers, positions)
     )
     delays, period = family.delays, family.clock_period_ns
-    made = design.circuit(program, directives, delays, delays.budget(period, period / 8), "net", Title("benchmark", ""))
+    budget_ns = delays.budget(period, period / 8)
+    made = design.circuit(program, directives, delays, budget_ns, "net", Title("benchmark", ""))
     with tempfile.TemporaryDirectory() as folder:
         root, paths = Path(folder), []
         for name, text in made.sources.items():
@@ -134,7 +135,7 @@ def measured(
         if simulate:
             _simulated(program, made, root, paths)
         found = runs.synthesize(root, made.top, paths, family)
-    return Row(reuse, made.cycles, found, estimate_layout(program, directives, family))
+    return Row(reuse, made.cycles, found, estimate_layout(program, directives, family, budget_ns))
 
 
 def _simulated(program: Program, made: design.Circuit, root: Path, paths: Sequence[Path]) -> None:
