@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from number_graphs import drawn_graph
 from number_operations import KERAS, KERAS_REAL, KERAS_TYPES, TORCH, TORCH_REAL, TORCH_TYPES
 from onnx import TensorProto, helper
 from onnx_models import graph, node
-from torch import Tensor, nn
+from tests.frontends.torch_samples import Of
 
 from bitsmith import convert
 from bitsmith.compiler import compile_network
@@ -43,23 +43,12 @@ _AT_ONCE = 20
 _FAST = {"torch": 4, "keras": 3, "onnx": 12}
 
 
-class _Of(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *inputs: Tensor) -> Any:
-        return self.function(*inputs)
-
-
 def _torch(seed: int) -> str | None:
     found = drawn(seed, TORCH, TORCH_REAL, TORCH_TYPES, torch.tensor)
     inputs = [data(dtype) for dtype in found.dtypes]
     given = tuple(torch.tensor(x) for x in inputs)
     try:
-        exported = torch.export.export(_Of(found), given)
+        exported = torch.export.export(Of(found), given)
     except RuntimeError as error:  # shifts of truth values, which only live modules have
         return str(error)
     return refusal(lambda: read_torch(exported), inputs, found(*given).numpy(), str(found))
@@ -116,7 +105,7 @@ def test_each_operation_of_torch_by_itself(dtype: str) -> None:
         inputs = [data(dtype) for _ in one.dtypes]
         given = tuple(torch.tensor(x) for x in inputs)
         try:
-            exported = torch.export.export(_Of(one), given)
+            exported = torch.export.export(Of(one), given)
         except RuntimeError:  # shifts of truth values, which only live modules have
             continue
         refused.append(refusal(partial(read_torch, exported), inputs, one(*given).numpy(), str(one)))
@@ -168,7 +157,7 @@ def _several(*inputs: Any) -> list[Any]:
 
 def test_what_everyone_meets_in_pytorch_and_keras() -> None:
     inputs = [data(dtype) for dtype in ("int8", "uint8", "int16", "bool")]
-    modules = torch.export.export(_Of(_several), tuple(torch.tensor(x) for x in inputs))
+    modules = torch.export.export(Of(_several), tuple(torch.tensor(x) for x in inputs))
     _agree(read_torch(modules), inputs, [y.numpy() for y in _several(*(torch.tensor(x) for x in inputs))])
     symbols = [keras.Input(x.shape[1:], dtype=str(x.dtype)) for x in inputs]
     # Keras has no operator for & and +.

@@ -6,24 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tests.frontends.torch_samples import assert_same, randomised
+from tests.frontends.torch_samples import Of, assert_same, randomised
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.read import read_torch
-
-
-class Of(nn.Module):
-    """A function of each input as a module."""
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *given: Tensor) -> object:
-        return self.function(*given)
 
 
 class Stepped(nn.Module):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.frontends.torch_samples import Of
 from tests.logged import logged
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,19 +19,6 @@ from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.live import TorchModel, _reason
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
-
-
-class Of(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[..., object], **parts: nn.Module) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            self.add_module(name, part)
-
-    def forward(self, x: Tensor) -> object:
-        return self.function(x)
 
 
 def refusal(function: Callable[..., object] | nn.Module, shape: Shape = (4, 5)) -> str:

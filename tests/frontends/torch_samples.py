@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
@@ -16,6 +16,19 @@ from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.network import Network
+
+
+class Of(nn.Module):
+    """A function of each input as a module; ``parts`` are modules that it calls."""
+
+    def __init__(self, function: Callable[..., object], **parts: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, *inputs: Tensor) -> object:
+        return self.function(*inputs)
 
 
 def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
