@@ -192,7 +192,7 @@ def test_cycles_decide_how_many_multipliers_there_are() -> None:
     found = [engines(partition(program, shared(program, reuse)))[0] for reuse in (100, 150, 250, 600)]
     assert [engine.lanes for engine in found] == [4, 4, 2, 1]
     for reuse, engine in zip((100, 150, 250, 600), found, strict=True):
-        assert engine.actions(144, 12) <= reuse * 36
+        assert engine.starts([144], 12)[-1] <= reuse * 36
 
 
 def test_sums_of_two_tensors_use_two_lanes_and_no_more() -> None:
@@ -216,7 +216,7 @@ def test_depthwise_convolutions_use_several_lanes() -> None:
         (engine,) = engines(partition(program, directives))
         found[reuse] = engine.lanes, engine.banks, [layer.apart for layer in engine.layers]
         assert_same(program, directives)
-        assert engine.actions(75, 16) <= 25 * reuse
+        assert engine.starts([75], 16)[-1] <= 25 * reuse
         assert all(layer.source % engine.banks == 0 for layer in engine.layers)
         assert all(layer.lanes <= layer.steps for layer in engine.layers)
     kinds = [False, True, False, True]

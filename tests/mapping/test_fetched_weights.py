@@ -211,8 +211,8 @@ def test_windows_at_once_take_a_part_of_the_cycles() -> None:
     for engine in (three, nine):
         assert [layer.positions for layer in engine.layers] == [engine.positions] * 4 + [1]
     assert [engine.words for engine in engines] == [432, 144, 48]
-    assert three.actions(48, 6) < one.actions(144, 6) / 3
-    assert nine.actions(48, 6) < one.actions(144, 6) / 6
+    assert three.starts([48], 6)[-1] < one.starts([144], 6)[-1] / 3
+    assert nine.starts([48], 6)[-1] < one.starts([144], 6)[-1] / 6
 
 
 def test_windows_that_lose_rows_and_columns_come_one_at_once() -> None:

@@ -123,7 +123,7 @@ def proof_parameters(
         "OFFSETS": vector([(int(one), width) for one in offsets], width * len(offsets)),
     }
     engine = replace(engine, fed=fed)
-    by = 2 * engine.actions(tokens, ENGINE_STAGES)
+    by = 2 * engine.starts([tokens], ENGINE_STAGES)[-1]
     return found | {"BY": by, "FED": engine.biases}, by
 
 

@@ -180,11 +180,6 @@ class Engine:
         layer = self.layers[number]
         return layer.all_passes * layer.lanes * layer.positions
 
-    def actions(self, tokens: int, latency: int) -> int:
-        """Steps of a frame of so many tokens: biases and those that come, and of each layer a first one, its steps, the flush."""
-        steps = (layer.all_passes * layer.steps + 1 + self.flush(layer, latency) for layer in self.layers)
-        return self.biases + tokens + sum(steps)
-
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         """The raw values of the layers whose results leave for those of a frame, layer by layer."""
         memory, leaving = np.zeros((self.positions, self.words), dtype=np.object_), list[Ints]()
@@ -226,7 +221,7 @@ class Engine:
             layers.append(replace(layer, weights=weights, bias=objects(bias)))
         return layers
 
-    def _starts(self, tokens: Sequence[int], latency: int) -> list[int]:
+    def starts(self, tokens: Sequence[int], latency: int) -> list[int]:
         """The first action of each layer, with ``tokens`` of each visit that come before, and that after the last layer."""
         action, starts, coming = self.biases, list[int](), iter(tokens)
         for number, layer in enumerate(self.layers):
@@ -248,7 +243,7 @@ class Engine:
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
         """Biases, then tokens are taken before all else; results leave with the steps that follow each pass of their layer."""
         latency, tokens = latency + ENGINE_STAGES, [taken.tokens for taken in takes[: len(self.begins)]]
-        starts = self._starts(tokens, latency)
+        starts = self.starts(tokens, latency)
         numbers, last = list[Polyline](), starts[-1] - 1
         for number, count in zip(self.begins, tokens, strict=True):
             first = starts[number] - count
