@@ -38,6 +38,7 @@ class DelayModel:
         ternary_ns: a sum of three in one row of look-up tables with carries; None where the family has none.
         sums_choose: whether the look-up tables of a sum hold a choice of its second operand, too.
         tables_of_bits: address bits of tables of look-up tables that are a constant per bit, not a case statement.
+        tokens_of_bits: the same of constant tokens, in whose words there is no order; synthesis makes others no smaller so.
         table_ns: by address bits, from 0; longer tables grow on like the last two.
         block: the multiplier block, None if not all parts of the family have some.
         block_ns: one multiplier block without its registers; 0 without one.
@@ -56,6 +57,7 @@ class DelayModel:
     thresholds_in_tables: bool
     mux2_ns: Line
     tables_of_bits: range
+    tokens_of_bits: range
     table_ns: tuple[float, ...]
     block: MultiplierBlock | None
     block_ns: float

@@ -109,6 +109,7 @@ ECP5 = Family(
         thresholds_in_tables=False,
         mux2_ns=Line(2.15, 0.012),
         tables_of_bits=range(6, 8),
+        tokens_of_bits=range(0),
         table_ns=(0.0, 1.5, 1.5, 1.5, 1.5, 2.2, 2.5, 3.0, 4.0, 5.7, 6.7),
         block=_BLOCK,
         block_ns=7.5,

@@ -76,6 +76,7 @@ _delays = partial(
     sums_choose=False,
     thresholds_in_tables=True,
     tables_of_bits=range(6, 8),
+    tokens_of_bits=range(0),
     block_stage_ns=0.0,
     memory=_MEMORY,
     reached=None,

@@ -73,6 +73,7 @@ _delays = partial(
     sums_choose=True,
     thresholds_in_tables=True,
     tables_of_bits=range(1, 13),  # those that are a constant per bit, of which ``tables.v`` makes look-up tables
+    tokens_of_bits=range(6, 13),
     memory=_MEMORY,
     reached=None,
 )

@@ -111,8 +111,7 @@ class StreamTop:
         self.wiring = Wiring(network)
         self.larger = larger_memories(self.wiring, schedule.fifos, part)
         self.large = None if part is None else part.family.large
-        of_bits = part.family.delays.tables_of_bits if part else range(0)
-        self._of_bits = of_bits[5:] if 1 in of_bits else ()  # elsewhere synthesis makes nothing smaller of these
+        self._of_bits = part.family.delays.tokens_of_bits if part else range(0)
         self.single_port = self.large is not None and self.large.ports == 1
         self.inputs: list[StreamPort] = []
         self.outputs: list[StreamPort] = []
