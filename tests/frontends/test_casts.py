@@ -96,6 +96,13 @@ def test_casts_of_constants_are_those_of_onnxruntime(kind: str) -> None:
     np.testing.assert_array_equal(_converted(model, _input("fixed<40,30>"), x).predict(x), wanted)
 
 
+@pytest.mark.parametrize(("kind", "number"), [("INT64", -(2.0**63)), ("INT32", -(2.0**31)), ("INT64", 2.0**62)])
+def test_constants_at_the_end_of_a_range_are_cast(kind: str, number: float) -> None:
+    model, x = _of_constants(kind, (number, 1.0)), np.array([[0.0, 2.0]], np.float32)
+    exact = {"Model": {"Precision": "fixed<70,66>"}}
+    np.testing.assert_array_equal(_converted(model, exact, x).predict(x), [[number, 3.0]])
+
+
 @pytest.mark.parametrize(
     ("kind", "number"), [("INT8", 3e9), ("UINT64", -1.0), ("INT64", 1e19), ("INT64", np.nan), ("INT32", -np.inf)]
 )

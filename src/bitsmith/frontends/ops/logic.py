@@ -163,7 +163,7 @@ def cast(build: Builder, x: Value, kind: Kind, beyond: Beyond) -> Value:
         least, greatest = kind.limits
         if beyond is Beyond.WRAPS and kind.wraps:
             least, greatest = min(least, Kind.INT32.limits[0]), max(greatest, Kind.INT32.limits[1])
-        if x.constant is not None and not bool(np.all((x.constant > least - 1) & (x.constant < greatest + 1))):
+        if x.constant is not None and not bool(np.all((np.trunc(x.constant) >= least) & (x.constant < greatest + 1))):
             raise UnsupportedError(
                 f"a cast of constants beyond {kind.value}", accepted=f"numbers within {least}..{greatest}"
             )
