@@ -14,7 +14,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.config import resolve
 from bitsmith.fidelity.certificate import certify
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.layers.activation import ReLU
+from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, as_weights
@@ -66,7 +66,8 @@ def test_what_quantizers_limit_is_not_lost(scale: float, overflow: Overflow, cal
     given = network(scale, overflow=overflow)
     model = converted(given, [SAMPLES] if calibrated else None)
     assert model.fidelity.message == ""
-    assert "exact" in model.fidelity.summary
+    # Before a quantizer that wraps, the normalization is rounded as ``auto`` says.
+    assert ("e exact" if overflow is Overflow.SAT else "e equal") in model.fidelity.summary
     assert all(not row.saturated and not row.wrapped and not row.zeroed for row in model.fidelity.rows)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -105,6 +106,18 @@ def test_ties_that_double_precision_decides_are_not_defects(
     certificate = converted(Network(nodes, ("x",), ("r",)), [np.rint(SAMPLES * 16) / 16]).fidelity
     assert certificate.message == ""
     assert "r exact" in certificate.summary
+
+
+def test_outputs_after_layers_that_round_are_equal_and_not_exact() -> None:
+    grid = Quantize(Quantizer.uniform(0.25, -4, 3))
+    nodes = [
+        NetworkNode("x", Input((3,))),
+        NetworkNode("f", Activation("tanh"), ("x",)),
+        NetworkNode("q", grid, ("f",)),
+    ]
+    found = converted(Network(tuple(nodes), ("x",), ("q",)), [SAMPLES]).fidelity
+    assert found.rows[-1].error == 0.0 and found.rows[1].error
+    assert found.summary == "fidelity: q equal, on 64 calibration samples"
 
 
 def test_float_layers_are_named() -> None:

@@ -153,11 +153,10 @@ class Certificate(Shown):
         worst = max(rows, key=lambda row: row.error or 0.0, default=None)
         if worst is None:
             return f"fidelity: nothing to compare on {self._data}"
-        noise = (
-            "exact"
-            if worst.snr_db is None
-            else f"error {percent(worst.error)} of range, at worst {percent(worst.worst)}"
-        )
+        # A layer's float meaning is itself off by some last places.
+        same = "equal" if any((row.error or 0.0) > 1e-12 for row in self.rows) else "exact"
+        error = f"error {percent(worst.error)} of range, at worst {percent(worst.worst)}"
+        noise = same if worst.snr_db is None else error
         ratio = "" if worst.snr_db is None else f", {worst.snr_db:.0f} dB"
         wrong = ", ".join(str(each) for each in self.scales if each.wrong)
         others = f"; off by {wrong} for inputs of these ranges" if wrong else ""
