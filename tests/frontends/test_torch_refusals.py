@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import torch
 from tests.frontends.torch_samples import Of
 from tests.logged import logged
 from torch import Tensor, nn
+from torch.ao import quantization as ao
 from torch.nn import functional
 
 from bitsmith.compiler import compile_network
@@ -225,6 +227,19 @@ def test_modules_with_packed_weights_say_what_to_give_instead() -> None:
     module = nn.Sequential(nn.Linear(5, 3), nn.ReLU()).eval()
     packed = torch.ao.quantization.quantize_dynamic(module, {nn.Linear})
     assert re.search(r"torch\.ao\.quantization(.|\n)*the float module", refusal(packed, (5,)))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_modules_that_watch_data_are_told_and_left_as_they_are() -> None:
+    """Fake quantizers take ranges from whatever a module is called with, in evaluation mode, too."""
+    module = nn.Sequential(ao.QuantStub(), nn.Linear(5, 3))
+    watching = ao.FakeQuantize.with_args(observer=ao.MovingAverageMinMaxObserver)
+    module.qconfig = ao.QConfig(activation=watching, weight=ao.default_weight_fake_quant)
+    watched = ao.prepare_qat(module.train())
+    watched(torch.ones(4, 5))
+    before = copy.deepcopy(watched.state_dict())
+    assert re.search(r"torch\.ao\.quantization, which watch data(.|\n)*the float module", refusal(watched.eval(), (5,)))
+    assert all(torch.equal(values, before[name]) for name, values in watched.state_dict().items())
 
 
 def test_an_example_that_is_a_dictionary() -> None:

@@ -36,9 +36,11 @@ Showing: TypeAlias = "Callable[[torch.nn.Module, Sequence[torch.Tensor]], contex
 """Changes a module, which is called with these inputs, for the time of a context."""
 
 _SHOWN = 600
-_UNPACKED = (
-    "give the float module, with bits=8 for example; or quantize its torch.export by prepare_pt2e and convert_pt2e"
+_FOR_PROCESSORS = (
+    "modules of torch.ao.quantization, which watch data or pack weights for one kind of processor",
+    "give the float module, with bits=8 for example; or quantize its torch.export by prepare_pt2e and convert_pt2e",
 )
+_WATCHING = ("torch.ao.quantization.fake_quantize", "torch.ao.quantization.observer")
 
 _SCRIPT_REMEDY = (
     "export it to ONNX and convert that: torch.onnx.export(model, (example,), 'model.onnx', dynamo=False), "
@@ -108,7 +110,8 @@ def exported(
                         return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
                     except Exception as raised:  # torch hands on whatever the module's code raises
                         error = error or raised
-    reason, remedy = _reason(str(error))
+    watched = any(type(part).__module__ in _WATCHING for part in module.modules())
+    reason, remedy = _FOR_PROCESSORS if watched else _reason(str(error))
     if is_script(module):
         remedy = _SCRIPT_REMEDY
     elif not remedy:
@@ -126,12 +129,12 @@ def _reason(text: str) -> tuple[str, str]:
     """The reason that an error of an export gives, without torch's hints to its own developers; and the remedy if it is known."""
     call = _CALL.search(text)
     line = f" ({Path(call[1]).name}, line {call[2]}: {call[3]})" if call else ""
+    if "PackedParams" in text or "aten.dequantize" in text:
+        return _FOR_PROCESSORS
     if "data-dependent" in text:
         return f"a choice or a size that depends on the data{line}", _CHOICES
     if "cache_utils" in text:
         return "a cache of earlier words among its results", "set model.config.use_cache = False"
-    if "PackedParams" in text:
-        return "modules of torch.ao.quantization, whose weights are packed for one kind of processor", _UNPACKED
     if "return_types" in text:
         return "a result of torch.return_types, as x.max(1) has", "return a tuple, tuple(x.max(1)), or x.max(1).values"
     first, _, _ = text.partition("\n\n")
@@ -315,7 +318,7 @@ def module_weights(module: torch.nn.Module) -> dict[str, Floats]:
 
 @contextlib.contextmanager
 def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, without fused operators, for the time of the context.
+    """The module in evaluation mode, without fused operators, for the time of the context; its buffers are kept.
 
     Transformers do not look whether a mask is causal: that decides nothing but speed, and an export cannot follow it.
     """
@@ -324,10 +327,11 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
 
     asked = transformer._detect_is_causal_mask
     training = {part: part.training for part in module.modules() if hasattr(part, "training")}  # frozen ones have none
+    of_parts = [part._buffers for part in module.modules()]
+    buffers = [(held, name, x, x.clone()) for held in of_parts for name, x in held.items() if x is not None]
     fused = torch.backends.mha.get_fastpath_enabled()
-    with contextlib.suppress(
-        NotImplementedError, AttributeError
-    ):  # of modules that were exported or frozen it is fixed
+    # Of modules that were exported or frozen it is fixed.
+    with contextlib.suppress(NotImplementedError, AttributeError):
         module.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
@@ -338,6 +342,9 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fused)
         for part, was in training.items():
             part.training = was
+        with torch.no_grad():
+            for held, name, x, values in buffers:
+                held[name] = x.resize_(values.shape).copy_(values)
 
 
 def _inputs(
