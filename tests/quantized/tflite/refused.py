@@ -61,3 +61,24 @@ def refused():
     b = draft.tensor((3,), "int32", [0.001, 0.002, 0.003], 0, values=[5, 6, 7], axis=3)
     draft.operator("FULLY_CONNECTED", [x, w, b], [y], "FullyConnectedOptions", 4)
     yield "axis", draft.content([x], [y])
+    yield from far_finer()
+
+
+def far_finer():
+    """Results in steps so small that kernels lose upper bits of 32, as where a converter saw nothing but zeros."""
+    draft = Draft()
+    x, y = draft.tensor((1, 4), "int8", 20.0, 3, name="x"), draft.tensor((1, 3), "int8", 8e-9, 0, name="y")
+    w = draft.tensor((3, 4), "int8", 0.1, 0, values=np.ones((3, 4)))
+    draft.operator("FULLY_CONNECTED", [x, w, -1], [y], "FullyConnectedOptions", 3)
+    yield "dead_dense", draft.content([x], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, 3, 3, 1), "int8", step, 0, name=name) for step, name in ((20.0, "x"), (8e-9, "y")))
+    w = draft.tensor((1, 1, 1, 1), "int8", 0.1, 0, values=np.full((1, 1, 1, 1), -3))
+    b = draft.tensor((1,), "int32", 2.0, 0, values=[0])
+    options = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1, "fusedActivationFunction": 1}
+    draft.operator("CONV_2D", [x, w, b], [y], "Conv2DOptions", 3, **options)
+    yield "dead_conv", draft.content([x], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, 4), "int16", step, 0, name=name) for step, name in ((1.0, "x"), (1e-5, "y")))
+    draft.operator("QUANTIZE", [x], [y])
+    yield "fine", draft.content([x], [y])

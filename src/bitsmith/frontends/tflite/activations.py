@@ -14,7 +14,7 @@ from bitsmith.frontends.ops.activations import relu
 from bitsmith.frontends.ops.arithmetic import absolute, add, multiply, subtract
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Operators, Translation, activated, checked, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product, interpolated, nearest
-from bitsmith.frontends.tflite.requantize import Multiplier, exact
+from bitsmith.frontends.tflite.requantize import INT32, Multiplier, exact
 from bitsmith.frontends.tflite.shared import activation, on_numbers, operation
 from bitsmith.frontends.tflite.softmax import real_softmax, softmax
 from bitsmith.frontends.tflite.wide import straight_lines, wide_function
@@ -31,7 +31,7 @@ Singles = npt.NDArray[np.float32]
 def _relu(activation: str, call: Call) -> Value:
     x, result = call.operand(0), checked(call.result)
     factor = np.float64(x.scale / result.quantized.scale)
-    return call.rescaled(x.value, float(factor), activated(result, activation))
+    return call.rescaled(x.value, [float(factor)], activated(result, activation), most=x.most)
 
 
 def _function(function: Callable[[Singles], Singles], kind: str, call: Call) -> Value:
@@ -102,7 +102,7 @@ def _absolute(call: Call) -> Value:
     size, limits = absolute(call.build.within("size"), x.value), limits_of(result)
     if x.scale == result.quantized.scale:
         return call.clipped(size, limits)
-    return call.rescaled(size, float(np.float64(x.scale / result.quantized.scale)), limits)
+    return call.rescaled(size, [float(np.float64(x.scale / result.quantized.scale))], limits, most=x.most)
 
 
 def _leaky_relu(call: Call) -> Value:
@@ -123,8 +123,7 @@ def _leaky_relu(call: Call) -> Value:
 
 def _sloped(multiplier: Multiplier, places: Integers) -> Integers:
     """A multiplication by a number that may be negative."""
-    size = Multiplier(abs(multiplier.mantissa), multiplier.shift)
-    found = size.applied(places)
+    found = Multiplier(abs(multiplier.mantissa), multiplier.shift).applied(places)
     return found if multiplier.mantissa >= 0 else -found
 
 
@@ -135,9 +134,8 @@ def _two_slopes(call: Call, x: Operand, scaled: Value, multipliers: tuple[Multip
         raise UnsupportedError("a negative slope of 16 bits", accepted="positive ones")
     positive = relu(build.within("positive"), x.value)
     negative = subtract(build.within("negative"), x.value, positive) if scaled is x.value else scaled
-    large = (-(1 << 31), (1 << 31) - 1)
-    above = call.multiplied(positive, [multipliers[0]], large, "above")
-    below = call.multiplied(negative, [multipliers[1]], large, "below")
+    above = call.multiplied(positive, [multipliers[0]], INT32, "above")
+    below = call.multiplied(negative, [multipliers[1]], INT32, "below")
     return call.clipped(add(build.within("sum"), above, below), limits)
 
 

@@ -1,5 +1,6 @@
 """Sums, products, greatest and least elements of two tensors, and changes of scale."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -13,7 +14,7 @@ from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Operators, Translation, checked, kind_of, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers
-from bitsmith.frontends.tflite.requantize import Multiplier, exact, integers, quotient
+from bitsmith.frontends.tflite.requantize import INT32, Multiplier, exact, integers, quotient
 from bitsmith.frontends.tflite.shared import fused, on_numbers, operation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Layer, as_weights
@@ -22,7 +23,6 @@ from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.quantization.weighted_sum import Codes, tabulated_sum
 
-_INT32 = (-(1 << 31), (1 << 31) - 1)
 _INT16 = (-(1 << 15), (1 << 15) - 1)
 
 _SUMMED_BITS = 20
@@ -55,21 +55,15 @@ def _sum(layer: Layer, call: Call) -> Value:
         weighted = _weighted_sum(layer, call, x, y, widest)
         if weighted is not None:
             return weighted
-    parts = []
-    for name, one in (("first", x), ("second", y)):
-        parts.append(_scaled_part(call, one, Multiplier.of(float(np.float64(one.scale) / widest)), left, name))
-    total = call.build.joined(layer, *parts, suffix="sum")
+    total = call.build.joined(layer, *_fine_parts(call, x, y, widest, left), suffix="sum")
     factor = widest / np.float64(np.float32(1 << left) * result.quantized.scale)
-    return call.rescaled(total, float(factor), limits)
+    return call.rescaled(total, [float(factor)], limits, most=x.most + y.most << left)
 
 
 def _weighted_sum(layer: Layer, call: Call, x: Operand, y: Operand, widest: np.float64) -> Value | None:
     """The sum of codes of 8 bits times integers, cut off at once; None if no integers give what the kernels do for all codes."""
-    limits, scale, sign = (
-        call.fused(),
-        np.float64(call.result.quantized.scale),
-        -1 if isinstance(layer, Subtract) else 1,
-    )
+    limits, scale = call.fused(), np.float64(call.result.quantized.scale)
+    sign = -1 if isinstance(layer, Subtract) else 1
     parts = [
         Multiplier.of(float(np.float64(one.scale) / widest)).applied(np.arange(low, high + 1) << _SUMMED_BITS)
         for one in (x, y)
@@ -90,22 +84,17 @@ def _weighted_sum(layer: Layer, call: Call, x: Operand, y: Operand, widest: np.f
     return call.quantized(total, integers(size, limits, Rounding.TRN, weights.term / size))
 
 
-def _scaled_part(call: Call, x: Operand, multiplier: Multiplier, left: int, name: str) -> Value:
-    """An operand in finer steps, as the sum takes it."""
-    fine = Fraction(1, 1 << left)
-    if x.value.constant is not None:
-        return call.multiplied(_finer(x.value, left), [multiplier], _INT32, name)
-    once, twice = multiplier.scales(wide=False)
-    value = call.quantized(
-        x.value, integers(once * fine, _INT32, Rounding.RND), name if twice == 1 else f"{name}_product"
-    )
-    return value if twice == 1 else call.quantized(value, integers(twice, _INT32, Rounding.RND_INF), name)
-
-
-def _finer(x: Value, left: int) -> Value:
-    """A constant times a power of two."""
-    assert x.constant is not None
-    return replace(x, node=x.constant * float(1 << left))
+def _fine_parts(call: Call, x: Operand, y: Operand, widest: np.float64, left: int) -> Iterator[Value]:
+    """Both operands in finer steps, as sums take them."""
+    for name, one in (("first", x), ("second", y)):
+        multiplier, value = Multiplier.of(float(np.float64(one.scale) / widest)), one.value
+        if value.constant is not None:
+            yield call.multiplied(replace(value, node=value.constant * float(1 << left)), [multiplier], INT32, name)
+            continue
+        once, twice = multiplier.scales(wide=False)
+        first = integers(once / (1 << left), INT32, Rounding.RND)
+        value = call.quantized(value, first, name if twice == 1 else f"{name}_product")
+        yield value if twice == 1 else call.quantized(value, integers(twice, INT32, Rounding.RND_INF), name)
 
 
 def _shifted_sum(layer: Layer, call: Call, x: Operand, y: Operand, powers: list[int]) -> Value:
@@ -127,7 +116,7 @@ def _product(call: Call) -> Value:
     x, y = call.operand(0), call.operand(1)
     factor = x.scale * y.scale / checked(call.result).quantized.scale
     total = call.build.joined(Multiply(), x.value, y.value, suffix="product")
-    return call.rescaled(total, float(np.float64(factor)), call.fused())
+    return call.rescaled(total, [float(np.float64(factor))], call.fused(), most=x.most * y.most)
 
 
 def _quotient(call: Call) -> Value:
@@ -201,14 +190,11 @@ def _fine_squared_difference(call: Call) -> Value:
     if x.tensor.dtype != "int8":
         raise UnsupportedError(f"SQUARED_DIFFERENCE of {x.tensor.dtype}", accepted="int8, as the kernels")
     result, widest = checked(call.result), 2.0 * np.float64(max(x.scale, y.scale))
-    parts = [
-        _scaled_part(call, one, Multiplier.of(float(np.float64(one.scale) / widest)), _SQUARED_BITS, name)
-        for name, one in (("first", x), ("second", y))
-    ]
+    parts = _fine_parts(call, x, y, widest, _SQUARED_BITS)
     difference = call.build.joined(Subtract(), *parts, suffix="difference")
     square = call.build.joined(Multiply(), difference, difference, suffix="square")
     factor = widest * widest / (np.float64(1 << 2 * _SQUARED_BITS) * np.float64(result.quantized.scale))
-    return call.rescaled(square, float(factor), limits_of(result))
+    return call.rescaled(square, [float(factor)], limits_of(result), most=(x.most + y.most << _SQUARED_BITS) ** 2)
 
 
 def _extremum(layer: Layer, call: Call) -> Value:
@@ -226,7 +212,7 @@ def _quantize(call: Call) -> Value:
         return call.quantized(call.value(0), integers(scale, limits, Rounding.RND_INF))
     x = call.operand(0)
     factor = np.float64(x.scale) / np.float64(result.quantized.scale)
-    return call.rescaled(x.value, float(factor), limits)
+    return call.rescaled(x.value, [float(factor)], limits, most=x.most)
 
 
 def _dequantize(call: Call) -> Value:

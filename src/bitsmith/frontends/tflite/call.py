@@ -17,7 +17,7 @@ from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
 from bitsmith.frontends.files.json import MAX_SIZE
 from bitsmith.frontends.tflite.fixedpoint import Integers, nearest
 from bitsmith.frontends.tflite.graph import Operator, Options
-from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, integers, step_of
+from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, check_room, integers, step_of
 from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import Floats, as_weights
@@ -46,6 +46,11 @@ class Operand:
     def scale(self) -> np.float32:
         """Return the quantization scale."""
         return self.tensor.quantized.scale
+
+    @property
+    def most(self) -> int:
+        """The greatest magnitude of a value."""
+        return max(map(abs, self.limits))
 
     @property
     def limits(self) -> Limits:
@@ -181,11 +186,11 @@ class Call:
         return activated(self.result, self.options.text("fused_activation_function"))
 
     def rescaled(
-        self, x: Value, reals: float | Sequence[float], limits: Limits, suffix: str = "", *, wide: bool = False
+        self, x: Value, reals: Sequence[float], limits: Limits, suffix: str = "", *, most: int, wide: bool = False
     ) -> Value:
-        """``x`` times the real numbers (of the channels) as the kernels multiply, within ``limits``."""
-        multipliers = [Multiplier.of(real) for real in ([reals] if isinstance(reals, float) else reals)]
-        return self.multiplied(x, multipliers, limits, suffix, wide=wide)
+        """Integers of up to ``most`` times the reals (of the channels) as the kernels multiply, within ``limits``."""
+        check_room(reals, most)
+        return self.multiplied(x, [Multiplier.of(real) for real in reals], limits, suffix, wide=wide)
 
     def multiplied(
         self, x: Value, multipliers: Sequence[Multiplier], limits: Limits, suffix: str = "", *, wide: bool = False

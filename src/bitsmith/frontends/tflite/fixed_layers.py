@@ -12,15 +12,13 @@ from bitsmith.frontends.builder.value import ZERO, Value, constant
 from bitsmith.frontends.ops.arithmetic import absolute, add, minimum, multiply, subtract
 from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.frontends.tflite.fixedpoint import POWERS, Fixed
-from bitsmith.frontends.tflite.requantize import exact, integers
+from bitsmith.frontends.tflite.requantize import INT32, exact, integers
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.elementwise import Sign
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
-
-_INT32 = (-(1 << 31), (1 << 31) - 1)
 
 _START_ERROR = 17
 """Part of its value that the first approximation of a reciprocal is off by, at most; each step of Newton squares it."""
@@ -30,7 +28,7 @@ _ROUNDINGS = 8
 
 
 def rounded(
-    build: Builder, x: Value, exponent: int, rounding: Rounding, suffix: str, limits: tuple[int, int] = _INT32
+    build: Builder, x: Value, exponent: int, rounding: Rounding, suffix: str, limits: tuple[int, int] = INT32
 ) -> Value:
     """``x / 2**exponent`` as an integer."""
     return build.emit(Quantize(integers(Fraction(1 << exponent), limits, rounding)), x, suffix=suffix)
@@ -47,7 +45,7 @@ class FixedLayers:
         """The same for a part."""
         return replace(self, build=self.build.within(suffix))
 
-    def times(self, x: Value, y: Value | int, suffix: str, limits: tuple[int, int] = _INT32) -> Value:
+    def times(self, x: Value, y: Value | int, suffix: str, limits: tuple[int, int] = INT32) -> Value:
         """The product, whose integer bits are those of both."""
         factor = constant(float(y)) if isinstance(y, int) else y
         product = multiply(self.build.within(f"{suffix}_product"), x, factor)

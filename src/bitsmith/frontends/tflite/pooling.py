@@ -27,7 +27,7 @@ from bitsmith.frontends.tflite.call import (
 )
 from bitsmith.frontends.tflite.fixedpoint import nearest
 from bitsmith.frontends.tflite.products import image, taps_of
-from bitsmith.frontends.tflite.requantize import Multiplier, integers
+from bitsmith.frontends.tflite.requantize import Multiplier, check_room, integers
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.types import Rounding
@@ -78,7 +78,9 @@ def _mean(call: Call) -> Value:
     x, result = call.operand(0), checked(call.result)
     axes = sorted({x.value.counted(axis) for axis in call.integers(1, "the axes")})
     count = int(np.prod([x.value.dims[axis] for axis in axes]))
-    factor = Multiplier.of(float(np.float64(x.scale) / np.float64(result.quantized.scale)))
+    real = float(np.float64(x.scale) / np.float64(result.quantized.scale))
+    factor = Multiplier.of(real)
+    check_room([real], 2 * x.most)
     if not axes or not count:
         raise UnsupportedError("a mean over no elements", accepted="axes with elements")
     # The number of elements is divided out of the multiplier, with as many more bits as it can have.
@@ -96,10 +98,11 @@ def _sum(call: Call) -> Value:
         raise UnsupportedError("SUM of 16 bits, on whose results kernels do not agree", accepted="8 bits")
     axes, limits = sorted({x.value.counted(axis) for axis in call.integers(1, "the axes")}), limits_of(result)
     total = Reducer(Reduction.SUM).of(call.build.within("sum"), x.value, axes, call.options.flag("keep_dims"))
+    count = int(np.prod([x.value.dims[axis] for axis in axes]))
     if x.tensor.dtype == "int8":
-        count = int(np.prod([x.value.dims[axis] for axis in axes]))
         return call.build.emit(_single(count, x.tensor, result), total)
-    return call.rescaled(total, float(np.float64(x.scale) / np.float64(result.quantized.scale)), limits)
+    factor = float(np.float64(x.scale) / np.float64(result.quantized.scale))
+    return call.rescaled(total, [factor], limits, most=count * x.most)
 
 
 def _single(count: int, x: Tensor, result: Tensor) -> Layer:

@@ -14,16 +14,13 @@ from bitsmith.frontends.ops.shape import view
 from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Operators, Translation, Translator, checked, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Integers
-from bitsmith.frontends.tflite.requantize import Kernels, exact, real_step
+from bitsmith.frontends.tflite.requantize import INT32, Kernels, check_room, exact, real_step
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.model_layout import Move
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.quantization.quantizer import Quantizer
-
-_ACCUMULATOR = (1 << 31) - 1
-"""The greatest sum of products in 32 bits."""
 
 
 def _factors(x: Operand, weights: Tensor, result: Tensor, units: int, *, single: bool = False) -> list[float]:
@@ -50,15 +47,16 @@ def _is_wide(call: Call, x: Operand, bias: int) -> bool:
     return x.is_wide and tensor.dtype == "int64"
 
 
-def _check_sums(call: Call, x: Operand, rows: Floats, bias: Integers | None) -> None:
-    """Refuse sums of products (of the columns of ``rows``) that may leave 32 bits, where kernels wrap around."""
-    most = np.abs(rows).sum(axis=0) * max(map(abs, x.limits)) + (0 if bias is None else np.abs(bias))
-    if int(most.max(initial=0)) > _ACCUMULATOR:
+def _most(x: Operand, rows: Floats, bias: Integers | None, *, wide: bool) -> int:
+    """Return the greatest sum of products (of the columns of ``rows``); none may leave 32 bits, where kernels wrap around."""
+    most = int((np.abs(rows).sum(axis=0) * x.most + (0 if bias is None else np.abs(bias))).max(initial=0))
+    if most > INT32[1] and not wide:
         raise UnsupportedError(
-            f"sums of products of up to {int(most.max())}, which may wrap around",
+            f"sums of products of up to {most}, which may wrap around",
             accepted="sums within 32 bits",
             remedy="fewer inputs or smaller weights",
         )
+    return most
 
 
 def _weights(codes: Integers, of: Tensor) -> Value:
@@ -101,15 +99,16 @@ def _fully_connected(call: Call) -> Value:
     x = call.operand(0)
     bias = call.bias(2, units)
     wide = _is_wide(call, x, 2)
-    if not wide:
-        _check_sums(call, x, exact(codes.T), bias)
+    most = _most(x, exact(codes.T), bias, wide=wide)
     kernel, terms = _weights(codes, weights).moved(np.transpose), _bias(bias, call.tensor(2))
     layer = Dense(kernel.elements, None if terms is None else terms.elements)
     y = call.build.within("product").each(layer, rows, weight=kernel, bias=terms)
-    if call.kernels is Kernels.SINGLE:
-        return call.quantized(y, real_step(_factors(x, weights, call.result, units), call.fused()))
-    single = weights.quantized.is_plain
-    return call.rescaled(y, _factors(x, weights, call.result, units, single=single), call.fused(), wide=wide)
+    once = call.kernels is Kernels.SINGLE
+    factors = _factors(x, weights, call.result, units, single=weights.quantized.is_plain and not once)
+    if once:
+        check_room(factors, most)
+        return call.quantized(y, real_step(factors, call.fused()))
+    return call.rescaled(y, factors, call.fused(), most=most, wide=wide)
 
 
 def taps_of(call: Call, size: Sequence[int], *, dilated: bool = True) -> Taps:
@@ -191,11 +190,10 @@ class _Convolution:
         kernel = self._kernel(call, _weights(codes, weights))
         x, units, place = self._image(call), kernel.shape[-1], 3 if self.transposed else 2
         bias, wide = call.bias(place, units), _is_wide(call, x, place)
-        if not wide:
-            _check_sums(call, x, kernel.elements.reshape(-1, units), bias)
+        most = _most(x, kernel.elements.reshape(-1, units), bias, wide=wide)
         y = self._with(call, kernel, _bias(bias, call.tensor(place)))(call.build.within("product"))
         factors = _factors(x, weights, call.result, units, single=x.tensor.dtype == "uint8")
-        return call.rescaled(y, factors, call.fused(), wide=wide)
+        return call.rescaled(y, factors, call.fused(), most=most, wide=wide)
 
     def _kernel(self, call: Call, stored: Value) -> Value:
         if stored.rank != self.axes or 0 in stored.shape:
@@ -230,7 +228,8 @@ def _batch_matmul(call: Call) -> Value:
     x, y = call.operand(0), call.operand(1)
     total = contraction.einsum(call.build.within("product"), _matrices(call), (x.value, y.value))
     factor = float(np.float64(x.scale * y.scale) / np.float64(call.result.quantized.scale))
-    return call.rescaled(total, factor, limits_of(checked(call.result)), wide=x.is_wide)
+    most = x.value.dims[-2 if call.options.flag("adj_x") else -1] * x.most * y.most
+    return call.rescaled(total, [factor], limits_of(checked(call.result)), most=most, wide=x.is_wide)
 
 
 def _entry(codes: Translator, numbers: Translator, layer: str) -> Entry:

@@ -21,7 +21,7 @@ from bitsmith.frontends.tflite.arithmetic import exponent_of
 from bitsmith.frontends.tflite.call import Call, Entry, Operators, Results, Translation, checked, limits_of, zero_point
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
 from bitsmith.frontends.tflite.fixedpoint import Fixed
-from bitsmith.frontends.tflite.requantize import exact
+from bitsmith.frontends.tflite.requantize import INT32, exact
 from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import Floats
@@ -48,6 +48,10 @@ class _Weights:
 
     kernel: Value
     factors: tuple[float, ...]
+
+    def most(self, bias: Floats | float) -> int:
+        """Return the greatest sum of products with codes of 8 bits, and a bias."""
+        return int((255.0 * np.abs(self.kernel.elements).sum(axis=0) + np.abs(bias)).max())
 
 
 def _check_plain(call: Call, refused: Mapping[int, str]) -> None:
@@ -174,7 +178,7 @@ class _Steps:
         biases = [np.zeros(units, np.int64) if one is None else one for one in found]
         bias = constant(exact(np.stack(biases))).moved(np.ravel)
         product = _product(call.build, x, "inputs", weight=inputs.kernel, bias=bias)
-        projected = call.rescaled(product, inputs.factors, _INT16, "projected")
+        projected = call.rescaled(product, inputs.factors, _INT16, "projected", most=inputs.most(bias.elements))
         weights = np.zeros((x.dims[2], 4 * units)), np.zeros((units, 4 * units))
         coupled = len(self.gates) < 4
         cell = QuantizedCell(
@@ -191,7 +195,7 @@ class _Steps:
     def _again(self, build: Builder, state: Value, weights: _Weights) -> Value:
         """The product of a state."""
         product = _product(build, state, "recurrent", weight=weights.kernel)
-        return self._at(build).rescaled(product, weights.factors, (-(1 << 31), (1 << 31) - 1), "repeated")
+        return self._at(build).rescaled(product, weights.factors, INT32, "repeated", most=weights.most(0.0))
 
     def _functions(self) -> Mapping[str, Function]:
         """The functions of results of the equations, by name."""
@@ -236,7 +240,7 @@ class _Steps:
         if len(inner) != 5 or len({*map(zero_point, (inner[4], self.hidden, call.result))}) > 1:
             raise call.error("an LSTM without the scale of its hidden state, or with several zero points")
         scale = np.float32(2.0**-15 / float(inner[4].quantized.scale) * 2.0**-15)
-        return call.rescaled(product, float(scale), limits_of(self.hidden))
+        return call.rescaled(product, [float(scale)], limits_of(self.hidden), most=1 << 30)
 
 
 def _layers(build: Builder) -> FixedLayers:

@@ -23,7 +23,7 @@ from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, Rationals
 from bitsmith.layers.quantization.rescale import Rescale
 
-_INT32 = (-(1 << 31), (1 << 31) - 1)
+INT32 = (-(1 << 31), (1 << 31) - 1)
 
 _TO_ZERO = Fraction(1 << 62)
 """A scale by which everything rounds to 0."""
@@ -67,8 +67,20 @@ class Multiplier:
 
     def applied(self, x: Integers) -> Integers:
         """The product with integers of 32 bits."""
+        check_room([math.ldexp(0.5, self.shift)], int(np.abs(x).max(initial=0)))
         product = high_product(x << max(self.shift, 0), self.mantissa)
         return divided(product, max(-self.shift, 0))
+
+
+def check_room(reals: Sequence[float], most: int) -> None:
+    """Refuse integers of up to ``most`` that kernels shift beyond 32 bits: by up to twice the real number, before they limit."""
+    finer = max(map(abs, reals), default=0.0)
+    if finer * most >= 1 << 30:
+        raise UnsupportedError(
+            f"a result {finer:.3g} times as fine as its operands, in which integers of 32 bits may wrap around",
+            accepted="results whose steps hold their operands",
+            remedy="convert the model again, with representative data that this result is not 0 for",
+        )
 
 
 def quotient(x: Integers, y: Integers, multiplier: Multiplier) -> Integers:
@@ -106,7 +118,7 @@ def step_of(multipliers: Sequence[Multiplier], limits: tuple[int, int], *, wide:
     once, twice = (_array([pair[k] for pair in pairs]) for k in (0, 1))
     if all(second == 1 for _, second in pairs):
         return Quantize(integers(once, limits, Rounding.RND))
-    return Rescale(integers(once, _INT32, Rounding.RND), integers(twice, limits, Rounding.RND_INF))
+    return Rescale(integers(once, INT32, Rounding.RND), integers(twice, limits, Rounding.RND_INF))
 
 
 def real_step(factors: Sequence[float], limits: tuple[int, int]) -> Quantizer:

@@ -158,7 +158,7 @@ def _of_16_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
     build = call.build
     factor = float(np.float32(x.scale * np.float32(beta))) / (10.0 / 65535.0)
     limits = (-65535, 0)
-    places = call.rescaled(below, factor, limits, "places")
+    places = call.rescaled(below, [factor], limits, "places", most=65535)
     centered = call.shifted(places, 32767, "centered")
     table = interpolated(np.exp, np.float64((10.0 / 65535) * -65535), np.float64(0.0), _UNIT)
     fine = straight_lines(build.within("exp"), centered, table, 7)

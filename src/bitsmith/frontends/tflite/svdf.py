@@ -14,15 +14,13 @@ from bitsmith.frontends.ops.contraction import dense, einsum
 from bitsmith.frontends.ops.logic import wrapped
 from bitsmith.frontends.ops.selection import concatenate, part
 from bitsmith.frontends.tflite.call import Call, Entry, Operators, Translation, checked, limits_of, zero_point
-from bitsmith.frontends.tflite.requantize import exact
+from bitsmith.frontends.tflite.requantize import INT32, exact
 from bitsmith.frontends.tflite.shared import fused
 from bitsmith.frontends.tflite.tensors import Tensor
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantization.lookup import Lookup
 
 _STATE = 4
-_MOST = (1 << 31) - 1
-"""The greatest sum in 32 bits."""
 
 
 def _sizes(call: Call, feature: npt.NDArray[np.generic], time: npt.NDArray[np.generic]) -> tuple[int, int, int]:
@@ -82,7 +80,8 @@ def _of_codes(call: Call) -> tuple[Value, ...]:
     sizes, build, unit = _sizes(call, feature, time), call.build, state.quantized.scale
     product = dense(build, x.value, constant(exact(feature)).moved(np.transpose), None, "product")
     factor = float(x.scale * feature_tensor.quantized.scale / unit)
-    features = call.rescaled(product, factor, state.limits, "features")
+    most = int(np.abs(feature).sum(axis=1).max()) * x.most
+    features = call.rescaled(product, [factor], state.limits, "features", most=most)
     if zero_point(state):
         features = _with_zero_point(call, features, state)
     memory = _memory(build, call.value(_STATE), features, sizes)
@@ -90,13 +89,13 @@ def _of_codes(call: Call) -> tuple[Value, ...]:
     total = _weighted(build.within("sum"), memory, exact(time), sizes)
     if bias is not None:
         total = build.affine(total, ONE, constant(exact(bias)), "biased")
-    most = np.abs(time).reshape(sizes).sum(axis=(1, 2)) * max(map(abs, limits_of(state))) + (
+    sums = np.abs(time).reshape(sizes).sum(axis=(1, 2)) * max(map(abs, limits_of(state))) + (
         0 if bias is None else np.abs(bias)
     )
-    if int(most.max()) > _MOST:
+    if int(sums.max()) > INT32[1]:
         total = wrapped(build.within("wrapped"), Kind.INT32, lambda _: total)
     factor = float(unit * time_tensor.quantized.scale / result.quantized.scale)
-    return call.rescaled(total, factor, limits_of(result)), _next(call, memory)
+    return call.rescaled(total, [factor], limits_of(result), most=min(int(sums.max()), INT32[1])), _next(call, memory)
 
 
 def _with_zero_point(call: Call, features: Value, state: Tensor) -> Value:

@@ -12,7 +12,7 @@ from bitsmith.frontends.ops.arithmetic import absolute, add, multiply, subtract
 from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.frontends.tflite.call import Call, Operand
 from bitsmith.frontends.tflite.fixedpoint import Integers
-from bitsmith.frontends.tflite.requantize import exact, integers
+from bitsmith.frontends.tflite.requantize import INT32, exact, integers
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
@@ -21,13 +21,11 @@ from bitsmith.layers.quantization.quantize import Quantize
 
 _MOST = 30
 
-_INT32 = (-(1 << 31), (1 << 31) - 1)
-
 
 def straight_lines(build: Builder, x: Value, table: Integers, bits: int) -> Value:
     """A table with 513 places, ``2**bits`` apart, of ``x`` from ``-256 * 2**bits`` on: rounded to integers."""
     total = _line(build, x, bits, -256, table[:-1] << bits, np.diff(table))
-    return build.emit(Quantize(integers(Fraction(1 << bits), _INT32, Rounding.RND)), total)
+    return build.emit(Quantize(integers(Fraction(1 << bits), INT32, Rounding.RND)), total)
 
 
 def _line(build: Builder, x: Value, bits: int, first: int, bases: Integers, slopes: Integers) -> Value:
@@ -50,7 +48,7 @@ def wide_function(call: Call, x: Operand, kind: str) -> Value:
         raise UnsupportedError(f"{kind} into steps of {scale:g}", accepted="2**-15, as the kernels")
     build, is_logistic = call.build, kind == "LOGISTIC"
     numerator, shift = _input_scale(float(x.scale), 0 if is_logistic else 1)
-    inside = call.quantized(x.value, integers(Fraction(1 << shift, numerator), _INT32, Rounding.RND), "input")
+    inside = call.quantized(x.value, integers(Fraction(1 << shift, numerator), INT32, Rounding.RND), "input")
     bits = 9 if is_logistic else 8
     table = _sigmoid()
     # From the last place on both functions are as near to 1 as can be.
@@ -60,7 +58,7 @@ def wide_function(call: Call, x: Operand, kind: str) -> Value:
     start = 0 if is_logistic else 1 << 23
     drop = 10 if is_logistic else 8
     shifted = call.shifted(total, -start, "centered")
-    positive = call.quantized(shifted, integers(Fraction(1 << drop), _INT32, Rounding.RND), "positive")
+    positive = call.quantized(shifted, integers(Fraction(1 << drop), INT32, Rounding.RND), "positive")
     negative = subtract(build.within("negative"), constant(32768.0 if is_logistic else 0.0), positive)
     return where(build, compare(build, Relation.GE, inside, ZERO, "sign"), positive, negative)
 
