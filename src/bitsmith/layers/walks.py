@@ -78,13 +78,10 @@ class Walk:
         memories = [
             level.words.shape[1] * width_of(int(level.words.min()), int(level.words.max())) for level in self.levels
         ]
-        stored = sum(map(_memory_luts, [*memories, *[leaf_bits * size] * outputs]))
+        held = [*memories, *[leaf_bits * size] * outputs]
+        stored = sum(min(bits / _MEMORY_SHARE, _BLOCK_LUTS * -(-bits // _BLOCK_BITS)) for bits in held)
         each = choices + outputs * leaf_bits + stored
         return float(_STREAM_LUTS + sum(widths) * _CHOICE_SHARE + walkers * each)
-
-
-def _memory_luts(bits: int) -> float:
-    return min(bits / _MEMORY_SHARE, _BLOCK_LUTS * -(-bits // _BLOCK_BITS))
 
 
 def side_by_side_luts(trees: Sequence[Number], widths: Sequence[int], outputs: int, leaf_bits: int) -> float:

@@ -143,7 +143,8 @@ class _Fusion:
             return  # reshapes that nothing but their readers' view of them is left of
         builder, values = ProgramBuilder(), dict[StepId, Value]()
         taken: dict[StepId, Value] = {}
-        for number in self._with_free(members):
+        # Members, and the free ops that these read, in order.
+        for number in sorted(reached(members, lambda one: self._free.intersection(self._steps[one].args))):
             step = self._steps[number]
             assert isinstance(step.kind, ops.Op)
             with builder.layer(step.layer):
@@ -164,10 +165,6 @@ class _Fusion:
             self._sources[number] = OutputPort(len(self._processes), port)
         streams = tuple(self._steps[number].stream for number in results)
         self._processes.append(Process(Map(simplify(program)), sources, takes, streams, layers))
-
-    def _with_free(self, members: Sequence[StepId]) -> list[StepId]:
-        """``members``, and the free ops that these read, in order."""
-        return sorted(reached(members, lambda number: self._free.intersection(self._steps[number].args)))
 
     def _taken(self, builder: ProgramBuilder, taken: dict[StepId, Value], arg: StepId) -> Value:
         """An operand from outside, in the shape in which it is taken."""

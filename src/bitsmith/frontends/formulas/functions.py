@@ -103,10 +103,6 @@ def _truth_span(*operands: Interval) -> Interval:
     return np.zeros(size), np.ones(size)
 
 
-def _hull(x: Interval, y: Interval) -> Interval:
-    return np.minimum(x[0], y[0]), np.maximum(x[1], y[1])
-
-
 def _power_span(x: Interval, y: Interval) -> Interval:
     """The span of a power: exact for exponents that are one number, else of positive bases."""
     with np.errstate(all="ignore"):
@@ -354,6 +350,6 @@ FUNCTIONS: Mapping[str, Function] = {
     "!=": _related(Relation.NE),
     "logical_and": _joined(partial(logic.logical, Minimum()), np.logical_and),
     "logical_or": _joined(partial(logic.logical, Maximum()), np.logical_or),
-    "where": Function(_chosen, _where, lambda c, x, y: _hull(x, y), (3, 3), None),
+    "where": Function(_chosen, _where, lambda c, x, y: (np.minimum(x[0], y[0]), np.maximum(x[1], y[1])), (3, 3), None),
 }
 """Functions by the names that expressions have; ``spellings.py`` has others."""

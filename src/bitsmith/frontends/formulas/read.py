@@ -161,13 +161,9 @@ class _Reading:
         for part in limited:
             assert isinstance(part, Call)
             if said := undefined(part, found):
-                where = f"{shown(part)!r}"
-                self._builder_at(where).approximate(
+                Builder(self._draft, 0, f"{shown(part)!r}").approximate(
                     said, "the nearest number is taken for which it is defined", "ranges in inputs= within which it is"
                 )
-
-    def _builder_at(self, where: str) -> Builder:
-        return Builder(self._draft, 0, where)
 
     def _notes(self, expressions: Sequence[Expression]) -> tuple[str, ...]:
         notes = [f"Elements of {INPUT!r}: {', '.join(self._names)}."]

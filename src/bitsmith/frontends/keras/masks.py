@@ -56,11 +56,6 @@ def _of_embedding(call: LayerCall) -> Value | None:
 _BEGINNINGS: Mapping[str, Callable[[LayerCall], Value | None]] = {"Masking": _of_masking, "Embedding": _of_embedding}
 
 
-def _first_since_3(call: LayerCall, masks: Masks) -> Masks:
-    """The same of layers that lose masks in Keras 2."""
-    return masks[:1] if call.major >= 3 else ()
-
-
 def _of_steps(call: LayerCall, masks: Masks) -> Masks:
     """A recurrent layer that gives each step gives their mask, and so do both directions that are not merged."""
     both = "layer" in call.config.values
@@ -139,7 +134,8 @@ _HANDED_ON = (
 
 _MASKS: Mapping[str, Callable[[LayerCall, Masks], Masks]] = {
     **dict.fromkeys(_HANDED_ON, lambda call, masks: masks[:1]),
-    **dict.fromkeys(("Identity", "Normalization", "Rescaling"), _first_since_3),
+    # These lose masks in Keras 2.
+    **dict.fromkeys(("Identity", "Normalization", "Rescaling"), lambda call, masks: masks[: int(call.major >= 3)]),
     **dict.fromkeys(_RECURRENT, _of_steps),
     **dict.fromkeys(("Add", "Average", "Subtract"), _merged),
     **dict.fromkeys(("Maximum", "Minimum", "Multiply"), _extreme),

@@ -15,11 +15,6 @@ def _no_live(model: object) -> bool:
     return False
 
 
-def _is_dwn(model: object) -> bool:
-    """Return True of a mapping with the tables of a layer of torch_dwn."""
-    return isinstance(model, Mapping) and any(TABLES_OF_LAYER.fullmatch(str(name)) for name in model)
-
-
 def _no_outputs(run: ModelRun) -> FrameworkRun:
     raise NotComparedError("its tables are the model: nothing else computes them")
 
@@ -48,7 +43,7 @@ DWN = PlainFramework(
     keys=(ModelKey("DwnModel", (), weights=None, live=True),),
     files="no files",
     live="a dictionary of the trained tensors of torch_dwn",
-    is_live=_is_dwn,
+    is_live=lambda model: isinstance(model, Mapping) and any(TABLES_OF_LAYER.fullmatch(str(name)) for name in model),
     is_content=no_content,
     folder=None,
     takes=frozenset(),

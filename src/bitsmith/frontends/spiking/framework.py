@@ -19,10 +19,6 @@ def _is_spiking(model: object) -> bool:
     return is_module(model) and any(is_neuron(module) for module in model.modules())
 
 
-def _is_graph(model: object) -> bool:
-    return type(model).__name__ == "NIRGraph" and type(model).__module__.split(".")[0] == "nir"
-
-
 def _read_nir(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.spiking.nir import read_graph
     from bitsmith.frontends.spiking.source import graph_of_dict, graph_of_file
@@ -55,7 +51,7 @@ NIR = PlainFramework(
     keys=(ModelKey("NirModel", (".nir",), weights=None, live=True),),
     files="*.nir of nir.write",
     live="a nir.NIRGraph",
-    is_live=_is_graph,
+    is_live=lambda model: type(model).__name__ == "NIRGraph" and type(model).__module__.split(".")[0] == "nir",
     is_content=no_content,
     folder=None,
     takes=frozenset({"input_shape"}),
