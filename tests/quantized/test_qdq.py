@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from qdq.exact import exact_operand
-from qdq.quantized_operators import U8, Model
+from qdq.quantized_operators import S8, U8, Model
 from tests.properties import few
 
 import bitsmith
@@ -182,6 +182,21 @@ def test_scales_that_do_not_fit(scale: list[float], zero: list[int], attributes:
     grid = m.grid(scale, zero)
     m.out(m.node("MatMul", "x", m.dq(m.codes(5, 4), grid, **attributes)))
     refused(m, BitsmithError)
+
+
+def test_scales_of_trained_integers_may_be_negative_or_0() -> None:
+    """As in symmetric blocks, whose farthest weight has the least code, and in blocks of zeros; those of activations not."""
+    weights, scales = np.array([[-128, 3], [5, 127], [0, -7]], np.int8), np.array([-0.25, 0.0], np.float32)
+    m = Model(3)
+    m.out(m.node("MatMul", "x", m.dq(m.const(weights, S8), (m.const(scales), m.const([0, 0], S8)), axis=1)))
+    network = read_onnx(m.made())
+    (output,), x = network.outputs, np.array([[0.5, 1.0, -2.0]])
+    np.testing.assert_array_equal(network.evaluate([x])[output], x @ (weights * scales))
+    (grid,) = (node.quantizers["weight"] for node in network.nodes if node.quantizers)
+    assert np.all(grid.scale > 0) and grid.holds(np.array([[32.0, 0.0]])) and not grid.holds(np.array([[-32.0, 0.0]]))
+    m = Model(3)
+    m.out(m.q("x", m.grid(-0.25)))
+    assert "a scale of 0 or less" in refused(m, ModelFileError)
 
 
 def test_files_that_are_wrong() -> None:

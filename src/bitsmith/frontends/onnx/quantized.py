@@ -73,13 +73,22 @@ class Grid:
     kind: Kind
 
     @staticmethod
-    def of(call: Call, scale: int | None, zero: int, x: Value, along: Along, kind: Kind | None = None) -> Grid:
+    def of(
+        call: Call,
+        scale: int | None,
+        zero: int,
+        x: Value,
+        along: Along,
+        kind: Kind | None = None,
+        *,
+        trained: bool = False,
+    ) -> Grid:
         """The grid of ``x``; the operands' numbers are given (without a scale it is 1), and the ``kind`` of the codes if there
-        is no zero point.
+        is no zero point. Scales of what is ``trained`` may be 0 or negative.
         """
         known = call.known(zero, "the zero point")
         zeros = np.zeros((), dtype=np.int64) if known is None else known.array()
-        factors = as_weights(np.ones(zeros.shape)) if scale is None else _scales(call, scale)
+        factors = as_weights(np.ones(zeros.shape)) if scale is None else _scales(call, scale, trained)
         if zeros.dtype.kind not in "iu" or (zeros.size != 1 and zeros.shape != factors.shape):
             raise ModelFileError(
                 f"a zero point of type {zeros.dtype} and shape {zeros.shape} for scales of shape {factors.shape}",
@@ -124,12 +133,12 @@ def limits(kind: Kind, *, narrow: bool) -> tuple[int, int]:
     return kind.limits
 
 
-def _scales(call: Call, number: int) -> Floats:
+def _scales(call: Call, number: int, trained: bool) -> Floats:
     found = call.array(number, "the scale")
     if found.dtype.kind != "f" or not found.size:
         raise UnsupportedError(f"scales of type {found.dtype} and shape {found.shape}", accepted="floating point")
     scales = finite(as_weights(found), "the scale", call.attributes.where)
-    if not bool(np.all(scales > 0)):
+    if not (trained or bool(np.all(scales > 0))):
         raise ModelFileError("a scale of 0 or less", where=call.attributes.where, accepted="positive numbers")
     return scales
 
@@ -234,15 +243,20 @@ def _trained(call: Call, codes: Known, scale: int | None, zero: int, along: Alon
     """A trained tensor on its grid."""
     values = codes.array()
     lo, hi = codes.limits or limits(codes.kind, narrow=codes.narrow)
-    grid = replace(Grid.of(call, scale, zero, call.value(codes), along, codes.kind), lo=lo, hi=hi)
+    grid = replace(Grid.of(call, scale, zero, call.value(codes), along, codes.kind, trained=True), lo=lo, hi=hi)
     return on_grid(values, grid, codes.name)
 
 
 def on_grid(codes: Array, grid: Grid, name: str) -> Value:
-    """Return the real numbers of trained integers."""
-    numbers = (codes.astype(np.int64) - grid.zero) * grid.scale.astype(np.float64)
+    """Return the real numbers of trained integers, all of which are 0 for a scale of 0."""
+    scale, low, high = grid.scale, grid.lo - grid.zero, grid.hi - grid.zero
+    numbers = (codes.astype(np.int64) - grid.zero) * scale.astype(np.float64)
+    if bool(np.any(scale <= 0)):
+        scale, turned = rationals(np.where(scale == 0, rationals(1.0), abs(scale))), scale < 0
+        low, high = np.where(turned, -high, low), np.where(turned, -low, high)
+    quantizer = Quantizer.uniform(scale, low, high)
     retrained = Retrained.REJECTED if np.any(grid.zero) else Retrained.QUANTIZED
-    return constant(as_weights(numbers), name, quantizer=replace(grid.quantizer, retrained=retrained))
+    return constant(as_weights(numbers), name, quantizer=replace(quantizer, retrained=retrained))
 
 
 def _quantize(call: Call) -> Operand:
