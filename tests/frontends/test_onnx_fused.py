@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 from onnx_models import assert_agrees, graph, node, typed
 
+import bitsmith
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 
@@ -121,6 +122,25 @@ def test_weights_of_few_bits(bits: int, zeros: str) -> None:
     network = assert_agrees(model, tolerance=1e-4, emulated=False)
     quantizer = network.node("y_node").quantizers["weight"]
     assert np.all(quantizer.hi - quantizer.lo == (1 << bits) - 1)
+
+
+def _of_few_bits(scales: npt.NDArray[np.float32], **attributes: int) -> onnx.ModelProto:
+    held = {"w": codes(3, 3, 8), "s": scales}
+    return fused("MatMulNBits", "x w s", {"x": (2, 40)}, held, bits=4, K=40, N=3, block_size=16, **attributes)
+
+
+def test_scales_of_few_bits_may_be_negative_or_0_as_onnxruntime_writes_them() -> None:
+    scales = numbers(3, 3)
+    scales[0], scales[1] = -np.abs(scales[0]), 0.0
+    network = assert_agrees(_of_few_bits(scales), tolerance=1e-4, emulated=False)
+    assert np.all(network.node("y_node").quantizers["weight"].scale > 0)
+
+
+def test_operands_that_runtimes_round_are_said_and_compared_without() -> None:
+    model = bitsmith.convert(_of_few_bits(np.abs(numbers(3, 3)), accuracy_level=4), check=True)
+    assert "y_node rounds its operand in runtimes, by its accuracy_level; the circuit does not." in model.notes
+    assert model.fidelity.agreement.problem is None and (model.fidelity.agreement.error or 0.0) < 1e-6
+    assert not any("accuracy_level" in note for note in bitsmith.convert(_of_few_bits(np.abs(numbers(3, 3)))).notes)
 
 
 def test_lengths_of_masks() -> None:

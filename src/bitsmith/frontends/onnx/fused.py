@@ -93,7 +93,8 @@ def _product_of_few_bits(call: Call) -> Value:
     """A product with weights of few bits, of which each block of rows has a scale."""
     attributes = call.attributes
     bits, block, rows, columns = (attributes.integer(key) for key in ("bits", "block_size", "K", "N"))
-    attributes.ignore("accuracy_level")  # how the runtime rounds x
+    if attributes.integer("accuracy_level", 0) > 1:
+        call.say(f"{call.name} rounds its operand in runtimes, by its accuracy_level; the circuit does not.")
     packed, blocks = call.array(1, "the weights"), -(-rows // max(block, 1))
     zeros = None if call.operand(3) is None else call.array(3, "the zero points")
     if bits not in (2, 4, 8) or packed.dtype != np.uint8 or packed.size * 8 != columns * blocks * block * bits:
