@@ -375,13 +375,31 @@ def test_tables_of_channels_are_steps_and_those_of_positions_are_not(positions: 
     y = builder.apply(ops.Table(-8, objects(values), np.array([0])), x)
     program = builder.program([("y", y)])
     node = program.nodes[program.outputs[0].node]
-    found = steps_of(node, program.nodes[node.args[0]].type, [0], 4)
+    found = steps_of(node, program.nodes[node.args[0]].type, [0], [len(positions)])
     if np.prod(positions) > 1:
         assert found is None
         return
     assert found is not None
     made = [step.op.values.tolist() for step in found if isinstance(step.op, ops.Table)]
     assert made == np.broadcast_to(values, (*positions, 4, 16)).reshape(4, 16).tolist()
+
+
+def test_channels_that_heads_part_are_those_of_the_layer_before() -> None:
+    """Biases and formats of each channel of each head belong to the product whose results they are."""
+    rng, builder = np.random.default_rng(0), ProgramBuilder()
+    x = builder.input("x", (5, 4), FORMAT)
+    with builder.layer("first"):
+        y = builder.reshape(builder.linear(x, rng.integers(-15, 16, (4, 6)), 4), (5, 2, 3))
+        y = builder.add(y, builder.const(rng.integers(-9, 10, (2, 3)), 3))
+        ends = objects(rng.integers(20, 40, (1, 2, 3)))
+        y = builder.apply(ops.Cast(np.array([[[2]]]), -ends, ends, Rounding.RND, Overflow.SAT), y)
+        y = builder.unify(y)
+    with builder.layer("second"):
+        y = builder.cast(builder.linear(builder.reshape(y, (5, 6)), rng.integers(-15, 16, (6, 2)), 4), FORMAT)
+    program = builder.program([("y", y)])
+    (engine,) = engines(assert_same(program, shared(program, 100)))
+    assert [layer.name for layer in engine.layers] == ["first", "second"]
+    assert np.any(engine.layers[0].bias != 0)
 
 
 def test_monitors_watch_what_engines_store() -> None:

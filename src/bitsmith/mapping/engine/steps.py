@@ -63,37 +63,39 @@ def frac_of(kind: TensorType) -> int:
     return int(np.asarray(kind.frac).reshape(-1)[0])
 
 
-def by_channel(values: Ints, shape: Sequence[int]) -> Ints | None:
-    """Return the value of each channel of ``values``, which broadcast to ``shape``; None if positions differ."""
-    if values.ndim < 2 or values.size == values.shape[-1]:
-        return objects(np.broadcast_to(values.reshape(-1), (shape[-1],)))
-    rows = values.reshape(-1, values.shape[-1])
-    return by_channel(rows[0], shape) if bool(np.all(rows == rows[:1])) else None
+def by_channel(values: Ints, shape: Sequence[int], axes: Sequence[int]) -> Ints | None:
+    """The value of each channel (place along ``axes``) of ``values``, which broadcast to ``shape``; None if positions differ."""
+    whole = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
+    others = [axis for axis in range(len(shape)) if axis not in axes]
+    moved = whole.transpose([*others, *axes])
+    rows = moved.reshape(-1, *moved.shape[len(others) :])
+    alike = bool(np.all(rows == rows[:1]))
+    return objects(np.broadcast_to(rows[0], [shape[axis] for axis in axes]).reshape(-1)) if alike else None
 
 
-def const_by_channel(const: ops.Const, shape: Sequence[int], columns: int) -> list[tuple[int, int]] | None:
-    """Raw values and fractional bits of a constant for each of so many columns; None if it differs by position."""
-    raw, frac = (by_channel(objects(part), shape) for part in (const.raw, const.frac))
-    if raw is None or frac is None or len(raw) != columns:
+def const_by_channel(const: ops.Const, shape: Sequence[int], axes: Sequence[int]) -> list[tuple[int, int]] | None:
+    """Raw values and fractional bits of a constant for each channel; None if it differs by position."""
+    raw, frac = (by_channel(objects(part), shape, axes) for part in (const.raw, const.frac))
+    if raw is None or frac is None:
         return None
     return [(int(one), int(places)) for one, places in zip(raw, frac, strict=True)]
 
 
 def steps_of(
-    node: Node, before: TensorType, operands: Sequence[int | ops.Const], columns: int
+    node: Node, before: TensorType, operands: Sequence[int | ops.Const], axes: Sequence[int]
 ) -> list[Following] | None:
-    """Return the steps of ``node`` for each column of a first value of type ``before``; None if it is no such op."""
-    scalars = _scalars(node, before)
-    fracs = by_channel(objects(before.frac), before.shape)
+    """The steps of ``node`` for each place along ``axes`` of a first value of type ``before``; None if it is no such op."""
+    scalars = _scalars(node, before, axes)
+    fracs = by_channel(objects(before.frac), before.shape, axes)
     is_product = isinstance(node.op, ops.Mul) and not any(isinstance(one, ops.Const) for one in operands)
-    if scalars is None or fracs is None or len(scalars) != columns or is_product:
+    if scalars is None or fracs is None or is_product:
         return None
     taken = list[Sequence[int | ops.Const]]()
     for operand in operands:
         if not isinstance(operand, ops.Const):
-            taken.append((operand,) * columns)
+            taken.append((operand,) * len(scalars))
             continue
-        numbers = const_by_channel(operand, node.type.shape, columns)
+        numbers = const_by_channel(operand, node.type.shape, axes)
         if numbers is None:
             return None
         taken.append([ops.Const(objects([raw]), np.array([places], dtype=np.int64)) for raw, places in numbers])
@@ -101,12 +103,12 @@ def steps_of(
     return [Following(op, int(frac), those) for op, frac, those in rows]
 
 
-def _scalars(node: Node, before: TensorType) -> list[ops.Op] | None:
+def _scalars(node: Node, before: TensorType, axes: Sequence[int]) -> list[ops.Op] | None:
     """Ops of single numbers that do to each channel what a node does; None if there are none such."""
     op, shape = node.op, before.shape
     match op:
         case ops.Cast():
-            parts = [by_channel(objects(part), shape) for part in (op.frac, op.lo, op.hi)]
+            parts = [by_channel(objects(part), shape, axes) for part in (op.frac, op.lo, op.hi)]
             fracs, lows, highs = parts
             if fracs is None or lows is None or highs is None:
                 return None
@@ -115,23 +117,22 @@ def _scalars(node: Node, before: TensorType) -> list[ops.Op] | None:
                 for frac, lo, hi in zip(fracs, lows, highs, strict=True)
             ]
         case ops.Shift():
-            amounts = by_channel(objects(op.amount), shape)
+            amounts = by_channel(objects(op.amount), shape, axes)
             return None if amounts is None else [ops.Shift(_single(amount)) for amount in amounts]
         case ops.Table():
-            fracs, tables = by_channel(objects(op.frac), shape), _tables_by_channel(op.values, shape[-1])
+            fracs, tables = by_channel(objects(op.frac), shape, axes), _tables_by_channel(op.values, shape, axes)
             if fracs is None or tables is None:
                 return None
             return [replace(op, values=one, frac=_single(frac)) for one, frac in zip(tables, fracs, strict=True)]
         case _:
-            return [op] * shape[-1] if isinstance(op, ops.Plain) else None
+            return [op] * math.prod(shape[axis] for axis in axes) if isinstance(op, ops.Plain) else None
 
 
-def _tables_by_channel(values: Ints, channels: int) -> list[Ints] | None:
+def _tables_by_channel(values: Ints, shape: Sequence[int], axes: Sequence[int]) -> list[Ints] | None:
     """The entries for each channel; None if they differ by position."""
-    if values.ndim > 2 and math.prod(values.shape[:-2]) > 1:
-        return None
-    rows = values.reshape(-1, values.shape[-1])
-    return [objects(rows[k % len(rows)]) for k in range(channels)]
+    *own, entries = values.shape
+    tables = by_channel(objects(np.arange(math.prod(own)).reshape(own)), shape, axes)
+    return None if tables is None else [objects(values.reshape(-1, entries)[number]) for number in tables]
 
 
 def _single(value: int) -> np.typing.NDArray[np.int64]:

@@ -317,7 +317,7 @@ def _extended(builder: DataflowBuilder, unit: Unit) -> Unit:
             return unit
         reader = builder.program.nodes[readers[0]]
         if len(readers) == 1 and isinstance(reader.op, ops.Reshape):
-            if reader.type.shape[-1:] != builder.shape(last)[-1:]:
+            if _axes(unit, reader.type.shape) is None:
                 return unit
             last, reshaped = readers[0], reshaped | {readers[0]}
             continue
@@ -327,6 +327,12 @@ def _extended(builder: DataflowBuilder, unit: Unit) -> Unit:
             return unit
         unit = replace(longer, nodes=longer.nodes | reshaped)
         last, reshaped = unit.result, frozenset()
+
+
+def _axes(unit: Unit, shape: Sequence[int]) -> Sequence[int] | None:
+    """The last axes of ``shape`` that have a place for each result of a window; None if none have."""
+    ranks = range(len(shape) - 1, -1, -1)
+    return next((range(rank, len(shape)) for rank in ranks if math.prod(shape[rank:]) == len(unit.bias)), None)
 
 
 def _forks(builder: DataflowBuilder, last: NodeId, first: NodeId) -> Iterator[list[NodeId]]:
@@ -348,8 +354,11 @@ def _forks(builder: DataflowBuilder, last: NodeId, first: NodeId) -> Iterator[li
 def _longer(builder: DataflowBuilder, unit: Unit, last: NodeId, nodes: Sequence[NodeId]) -> Unit | None:
     """``unit`` and ``nodes``, which read its result as ``last`` has it; None if that is not the same for all positions."""
     place, forks = {last: len(unit.functions[0])}, sum(last in builder.program.nodes[one].args for one in nodes) > 1
+    axes = _axes(unit, builder.shape(last))
+    if axes is None:
+        return None
     for number in nodes:
-        node, columns = builder.program.nodes[number], len(unit.bias)
+        node = builder.program.nodes[number]
         args = [builder.program.nodes[arg] for arg in builder.operands(node)]
         operands = [
             each.op if isinstance(each.op, ops.Const) else place.get(arg)
@@ -360,7 +369,7 @@ def _longer(builder: DataflowBuilder, unit: Unit, last: NodeId, nodes: Sequence[
         if len(known) < len(operands) or len(consts) == len(known):
             return None
         if isinstance(node.op, ops.Add) and consts and not (forks or any(unit.functions) or np.any(unit.bias != 0)):
-            added = const_by_channel(consts[0], node.type.shape, columns)
+            added = const_by_channel(consts[0], node.type.shape, axes)
             if added is not None:
                 finest = max(frac for _, frac in added)
                 bias = [raw << (finest - frac) for raw, frac in added]
@@ -368,7 +377,7 @@ def _longer(builder: DataflowBuilder, unit: Unit, last: NodeId, nodes: Sequence[
                 place[number] = 0
                 continue
         before = next(each.type for one, each in zip(known, args, strict=True) if not isinstance(one, ops.Const))
-        steps = steps_of(node, before, known, columns)
+        steps = steps_of(node, before, known, axes)
         if steps is None:
             return None
         unit = _followed(unit, steps)
