@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from bitsmith.dataflow.engine_layer import EngineLayer, Watched
+from bitsmith.dataflow.engine_layer import EngineLayer, Held, Watched
 from bitsmith.dataflow.kinds import Kind
 from bitsmith.dataflow.processes import Network, OutputPort, Process, gives_back, kind_name
 from bitsmith.dataflow.replay import StoredWeights
@@ -59,8 +59,9 @@ def _field(annotation: str, value: Any) -> object:
         return read_array(value)
     if annotation == "ops.Window":
         return _read_step(json.dumps(value))
-    if annotation == "Watched | None" and value is not None:
-        return _record(Watched, value)
+    kinds: dict[str, Callable[..., object]] = {"Watched | None": Watched, "Held | None": Held}
+    if annotation in kinds and value is not None:
+        return _record(kinds[annotation], value)
     return tuple(_field("", each) for each in value) if isinstance(value, list) else value
 
 

@@ -47,7 +47,8 @@ def test_engines_reach_every_number_by_steps_from_the_one_before(
     weights = objects(np.zeros((blocks, passes, size[0] * size[1] * (1 if apart else own), own), np.int64))
     arrays, at = (weights, objects([0]), objects([0])), (source, target, ((0, 1),), apart)
     layer = EngineLayer(
-        "", op, grid, pitch, channels, blocks, *arrays, False, *at, False, None, (1, 1), False, 1, 0, False
+        *("", op, grid, pitch, channels, blocks, *arrays, False, *at, False, None, (1, 1), False, 1, 0, False),
+        *(False, 0, None, None),
     )
     first, result, *steps = layer.addresses
     along, down, again, block, window, row = steps

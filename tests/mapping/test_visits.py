@@ -1,4 +1,4 @@
-"""All dense layers of a transformer share one engine, with attention beside it between its visits."""
+"""All dense layers and attention's products of a transformer share one engine, with softmax beside it between its visits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.dataflow.kinds import Engine, Source
+from bitsmith.dataflow.kinds import Engine, FoldedProduct, Source
 from bitsmith.dataflow.processes import Network, gives_back
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.text import to_text
+from bitsmith.devices.protection import Protection
 from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
@@ -27,12 +29,17 @@ from tests.dataflow.reading import parse
 from tests.mapping.test_fetched_weights import FAST, latencies
 from tests.mapping.test_images import assert_is_other, changed
 from tests.mapping.test_partition import assert_same
-from tests.properties.transformers import in_visits, transformer
+from tests.properties.transformers import FORMAT, dense, in_few_cycles, in_visits, transformer
 
 
 def engine_of(network: Network) -> Engine:
     (engine,) = (process.kind for process in network.processes if isinstance(process.kind, Engine))
     return engine
+
+
+def beside(directives: Directives) -> Directives:
+    """The same with products of two computed operands beside the engine."""
+    return replace(directives, protection=Protection.PARITY)
 
 
 def layers_with_weights(program: Program) -> set[str]:
@@ -44,7 +51,8 @@ def assert_one_engine(program: Program, directives: Directives, seed: int) -> Ne
     network = assert_same(program, directives, seed)
     engine = engine_of(network)
     assert len(engine.begins) > 1
-    names = {layer.name for layer in engine.layers if np.any(layer.weights != layer.weights.reshape(-1)[0])}
+    trained = [layer for layer in engine.layers if layer.row is None]
+    names = {layer.name for layer in trained if np.any(layer.weights != layer.weights.reshape(-1)[0])}
     assert names <= layers_with_weights(program) <= {layer.name for layer in engine.layers}
     assert sum(isinstance(one.kind, Source) and one.kind.stored is not None for one in network.processes) == 1
     assert any(gives_back(number, source) for number, one in enumerate(network.processes) for source in one.args)
@@ -58,9 +66,11 @@ def test_a_transformer_is_one_engine() -> None:
     engine = engine_of(network)
     text = to_text(network)
     assert to_text(parse(text)) == text
-    copies = [layer.name for layer in engine.layers if layer.leaves]
-    assert copies[:4] == [f"block0_{name}_copy" for name in ("query", "key", "value")] + ["block0_copy"]
-    assert [engine.layers[number].name for number in engine.begins[:3]] == ["block0_query", "block0", "wide0"]
+    leaving = [engine.layers[number].name for group in engine.ends for number in group]
+    assert leaving[:3] == ["block0_scores", "block0_scores", "block0_copy"]
+    assert [engine.layers[number].name for number in engine.begins[:3]] == ["block0_query", "block0_context", "wide0"]
+    assert [layer.name for layer in engine.layers if layer.held] == ["block0_key", "block0_value"]
+    assert not any(isinstance(process.kind, FoldedProduct) for process in network.processes)
 
 
 @pytest.mark.slow
@@ -69,19 +79,72 @@ def test_a_transformer_is_one_engine() -> None:
 @given(st.integers(0, 10**6), st.sampled_from([FAST, 16.0, 3.0]))
 def test_random_transformers(seed: int, rate: float) -> None:
     """The processes compute what the program does, and have the schedule that a naive scheduler finds."""
-    program = transformer(seed)
-    network = assert_same(program, in_visits(program, seed, rate), seed)
-    found = schedule(network, latencies(network))
-    assert found == dense_schedule(network, latencies(network))
+    program = transformer(seed, more=seed % 3)
+    for directives in (in_visits(program, seed, rate), in_few_cycles(program, seed, rate)):
+        network = assert_same(program, directives, seed)
+        found = schedule(network, latencies(network))
+        assert found == dense_schedule(network, latencies(network))
+
+
+@pytest.mark.parametrize("seed", [1, 6, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.ci])])
+def test_products_of_two_computed_operands_are_on_the_multipliers_of_the_engine(seed: int) -> None:
+    """Each head is a layer, which reads what others left as weights; the weights of other layers alone come from the memory."""
+    program = transformer(seed, more=3)
+    network = assert_one_engine(program, in_few_cycles(program, seed, FAST), seed)
+    engine = engine_of(network)
+    held, read = ([layer for layer in engine.layers if getattr(layer, name) is not None] for name in ("held", "row"))
+    assert engine.lanes > 1 and len(held) % 2 == 0 < len(held) < len(read)
+    (stored,) = (one.kind.stored for one in network.processes if isinstance(one.kind, Source) and one.kind.stored)
+    assert len(stored.raw) == engine.biases + sum(layer.words for layer in engine.layers)
+    assert all(layer.words == 0 for layer in read)
+    assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
+
+
+def attention(change: str) -> Program:
+    """Scores of two heads and their contexts, between dense layers; but for a ``change``."""
+    rng, builder = np.random.default_rng(0), ProgramBuilder()
+    x = builder.input("x", (3, 4), FORMAT)
+    query, key, value = (dense(builder, x, 4, rng, name) for name in ("query", "key", "value"))
+    if change == "rectified":
+        with builder.layer("key"):
+            key = builder.max(key, builder.const(0))
+    parts = [builder.reshape(one, (3, 2, 2)) for one in (key if change == "itself" else query, key, value)]
+    with builder.layer("scores"):
+        first, second = builder.transpose(parts[0], (1, 0, 2)), builder.transpose(parts[1], (1, 2, 0))
+        scores = builder.cast(builder.matmul(first, second), FORMAT)
+        scores = builder.cast(builder.sub(scores, builder.reshape(builder.amax(scores, (2,)), (2, 3, 1))), FORMAT)
+        scores = builder.table(scores, -32, rng.integers(0, 16, 64), 4)
+    with builder.layer("context"):
+        context = builder.transpose(builder.matmul(scores, builder.transpose(parts[2], (1, 0, 2))), (1, 0, 2))
+        flat = builder.reshape(builder.cast(context, FORMAT), (3, 4))
+    y = dense(builder, dense(builder, flat, 4, rng, "first"), 4, rng, "second")
+    return builder.program([("y", y), *([("key", key)] if change == "output" else [])])
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"), [("", ["key", "value"]), ("output", []), ("itself", []), ("rectified", ["value"])]
+)
+def test_what_is_held_is_signed_and_read_as_weights_alone(change: str, wanted: list[str]) -> None:
+    """Other products are beside the engine: of keys that leave as well, that are queries, too, or that are not signed."""
+    program = attention(change)
+    network = assert_same(program, in_visits(program, 0, FAST))
+    kinds = [process.kind for process in network.processes]
+    held = [layer.name for kind in kinds if isinstance(kind, Engine) for layer in kind.layers if layer.held is not None]
+    assert held == wanted
 
 
 def test_attention_leaves_cycles_enough_or_parts_have_engines_of_their_own() -> None:
-    """Those of the engine with its longest row, and of attention, one after the other."""
+    """Those of the engine with its longest row, and of attention, one after the other: memory that is checked has no weights."""
     program = drop_dead(transformer(6), keep_probes=False)
-    directives, tokens = in_visits(program, 6, FAST), program.nodes[program.inputs[0]].type.shape[0]
+    directives, tokens = beside(in_visits(program, 6, FAST)), program.nodes[program.inputs[0]].type.shape[0]
     builder = builder_of(program, directives)
-    (region,), waits = regions_of(builder), waiting(builder)
-    assert region.row is not None and len(visits_of(region.units)) > 1 and waits > tokens
+    (region,), waits = regions_of(builder), waiting(builder, ())
+    assert (
+        waiting(builder, region.units) == waits
+        and region.row is not None
+        and len(visits_of(region.units)) > 1
+        and waits > tokens
+    )
 
     def regions(cycles: int, **others: object) -> list[Region]:
         dense = dict.fromkeys(layers_with_weights(program), -(-cycles // tokens))
@@ -107,6 +170,6 @@ def test_the_engine_executes_a_network_with_other_weights() -> None:
 def test_an_engine_waits_for_what_attention_makes(seed: int) -> None:
     """A frame takes longer than all steps of the engine, and the next one follows no sooner."""
     program = transformer(seed)
-    network = partition(drop_dead(program, keep_probes=False), in_visits(program, seed, FAST))
+    network = partition(drop_dead(program, keep_probes=False), beside(in_visits(program, seed, FAST)))
     engine, found = engine_of(network), schedule(network, latencies(network))
     assert found.interval > engine.starts([layer.loads for layer in engine.layers if layer.loads], 10)[-1]

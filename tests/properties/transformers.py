@@ -10,17 +10,23 @@ from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.engines import regions_of
 from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.passes.program import drop_dead
 
 FORMAT = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
 
 
-def transformer(seed: int) -> Program:
-    """One block or two: attention of a few heads, a dense layer or two, sums beside both, and a mean if the seed is even."""
+def transformer(seed: int, more: int = 0) -> Program:
+    """One block or two: attention of a few heads, a dense layer or two, sums beside both, and a mean if the seed is even.
+
+    ``more`` tokens, heads and channels of these than a few.
+    """
     rng, builder = np.random.default_rng(seed), ProgramBuilder()
     tokens, heads, size, blocks = (
-        int(rng.integers(least, most + 1)) for least, most in ((2, 4), (1, 2), (1, 3), (1, 2))
+        int(rng.integers(least, most + 1)) for least, most in ((2, 4 + more), (1, 2 + more), (1, 3 + more), (1, 2))
     )
     x = builder.input("x", (tokens, heads * size), FORMAT)
     for block in range(blocks):
@@ -28,20 +34,20 @@ def transformer(seed: int) -> Program:
         with builder.layer(f"add{block}"):
             x = builder.cast(builder.add(x, y), FORMAT)
         wide = heads * size + int(rng.integers(0, 4))
-        y = _dense(builder, _normalized(builder, x, f"middle{block}"), wide, rng, f"wide{block}")
+        y = dense(builder, _normalized(builder, x, f"middle{block}"), wide, rng, f"wide{block}")
         with builder.layer(f"relu{block}"):
             y = builder.max(y, builder.const(0))
-        y = _dense(builder, y, heads * size, rng, f"narrow{block}")
+        y = dense(builder, y, heads * size, rng, f"narrow{block}")
         with builder.layer(f"sum{block}"):
             x = builder.cast(builder.add(x, y), FORMAT)
     if seed % 2 == 0:
         with builder.layer("mean"):
             x = builder.cast(builder.shift(builder.sum(x, (0,)), -2), FORMAT)
-        x = _dense(builder, x, 2, rng, "classes")
+        x = dense(builder, x, 2, rng, "classes")
     return builder.program([("y", x)])
 
 
-def _dense(builder: ProgramBuilder, x: Value, columns: int, rng: np.random.Generator, layer: str) -> Value:
+def dense(builder: ProgramBuilder, x: Value, columns: int, rng: np.random.Generator, layer: str) -> Value:
     with builder.layer(layer):
         y = builder.linear(x, rng.integers(-15, 16, (x.shape[-1], columns)), 4)
         return builder.cast(builder.add(y, builder.const(rng.integers(-9, 10, columns), 3)), FORMAT)
@@ -58,7 +64,7 @@ def _normalized(builder: ProgramBuilder, x: Value, layer: str) -> Value:
 
 def _attention(builder: ProgramBuilder, x: Value, heads: int, rng: np.random.Generator, layer: str) -> Value:
     tokens, channels = x.shape
-    read = [_dense(builder, x, channels, rng, f"{layer}_{name}") for name in ("query", "key", "value")]
+    read = [dense(builder, x, channels, rng, f"{layer}_{name}") for name in ("query", "key", "value")]
     apart = [builder.reshape(each, (tokens, heads, channels // heads)) for each in read]
     with builder.layer(f"{layer}_scores"):
         query, key = builder.transpose(apart[0], (1, 0, 2)), builder.transpose(apart[1], (1, 2, 0))
@@ -70,7 +76,17 @@ def _attention(builder: ProgramBuilder, x: Value, heads: int, rng: np.random.Gen
         context = builder.matmul(scores, builder.transpose(apart[2], (1, 0, 2)))
         context = builder.cast(builder.transpose(context, (1, 0, 2)), FORMAT)
         flat = builder.reshape(context, (tokens, channels))
-    return _dense(builder, flat, channels, rng, layer)
+    return dense(builder, flat, channels, rng, layer)
+
+
+def in_few_cycles(program: Program, seed: int, rate: float) -> Directives:
+    """The same with as many multipliers as leave the fewest cycles, or with a few less."""
+    directives, program = in_visits(program, seed, rate), drop_dead(program, keep_probes=False)
+    needed = max((region.needed for region in regions_of(builder_of(program, directives))), default=1)
+    cycles = needed * int(np.random.default_rng(seed).integers(10, 30)) // 10
+    tokens = program.nodes[program.inputs[0]].type.shape[0]
+    dense = {node.layer: -(-cycles // tokens) for node in program.nodes if isinstance(node.op, ops.Linear)}
+    return replace(directives, reuse={**directives.reuse, **dense})
 
 
 def in_visits(program: Program, seed: int, rate: float) -> Directives:

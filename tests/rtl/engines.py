@@ -22,7 +22,19 @@ WIDTH = 2
 RANGES = ((-2, 1),)
 
 of_one_part = partial(
-    EngineLayer, apart=False, outside=False, watched=None, parts=(1, 1), apiece=False, abreast=1, loads=0, leaves=False
+    EngineLayer,
+    apart=False,
+    outside=False,
+    watched=None,
+    parts=(1, 1),
+    apiece=False,
+    abreast=1,
+    loads=0,
+    leaves=False,
+    continues=False,
+    spread=0,
+    row=None,
+    held=None,
 )
 """A layer whose sums leave one by one."""
 

@@ -1,4 +1,4 @@
-"""Engines with several visits in simulation: every bit and every cycle, while attention beside them makes what they read next."""
+"""Engines with several visits in simulation: every bit and every cycle, while softmax beside them makes what they read next."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mapping.test_visits import assert_one_engine
-from tests.properties.transformers import in_visits, transformer
+from tests.mapping.test_fetched_weights import FAST
+from tests.mapping.test_visits import assert_one_engine, beside
+from tests.properties.transformers import in_few_cycles, in_visits, transformer
 from tests.rtl.streaming import assert_streams
 
 RATES = (1e9, 16.0, 3.0)
@@ -24,3 +25,21 @@ def test_random_transformers(seed: int, tmp_path: Path) -> None:
     assert_streams(program, directives, tmp_path, seed, frames=4)
     if seed in CHECKED:
         assert_one_engine(program, directives, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "seed", [pytest.param(k, marks=pytest.mark.ci if k in (9, 12) else ()) for k in (0, 1, 4, 9, 11, 12)]
+)
+def test_attention_on_several_lanes(seed: int, tmp_path: Path) -> None:
+    """Positions and channels of several heads are lanes of what is held, in one row or in several."""
+    program = transformer(seed, more=3)
+    assert_streams(program, in_few_cycles(program, seed, RATES[seed % 3]), tmp_path, seed, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_attention_beside_an_engine(tmp_path: Path) -> None:
+    """Memory that is checked has no weights that are computed."""
+    program = transformer(6)
+    assert_streams(program, beside(in_visits(program, 6, FAST)), tmp_path, 6, frames=3)

@@ -63,10 +63,22 @@ class Engine:
         return (0, *(number for number, layer in enumerate(self.layers) if number and layer.loads))
 
     @property
-    def ends(self) -> tuple[int, ...]:
-        """The layers whose results leave, of each operand at least one."""
-        last = len(self.layers) - 1
-        return (*(number for number, layer in enumerate(self.layers) if number < last and layer.leaves), last)
+    def ends(self) -> tuple[tuple[int, ...], ...]:
+        """The layers whose results leave, of each operand at least one: those that give one result together."""
+        groups, last = list[tuple[int, ...]](), len(self.layers) - 1
+        for number, layer in enumerate(self.layers):
+            if layer.continues:
+                groups[-1] += (number,)
+            elif layer.leaves or number == last:
+                groups.append((number,))
+        return tuple(groups)
+
+    @property
+    def held(self) -> Memory | None:
+        """The memory of results from which later layers read weights, of a number for each lane; None without any."""
+        read = [layer for layer in self.layers if layer.row is not None]
+        rows = max((math.prod(layer.weights.shape[:3]) + (layer.row or 0) for layer in read), default=0)
+        return Memory(rows, self.number_bits, beside=max(layer.lanes for layer in read)) if read else None
 
     @property
     def positions(self) -> int:
@@ -137,9 +149,16 @@ class Engine:
         return max((layer.lanes for layer in self.layers if layer.greatest), default=0)
 
     @property
+    def choices(self) -> list[int] | None:
+        """The choice of each layer; None if one has several."""
+        return (
+            [int(one.choices[0]) for one in self.layers] if all(one.choices.size == 1 for one in self.layers) else None
+        )
+
+    @property
     def by_layer(self) -> bool:
         """Return True if all choices are the numbers of the layers."""
-        return all(one.choices.tolist() == [number] for number, one in enumerate(self.layers))
+        return self.choices == [*range(len(self.layers))]
 
     @property
     def range(self) -> tuple[int, int]:
@@ -160,12 +179,12 @@ class Engine:
     @property
     def table(self) -> Memory:
         """The weights, those of a step in each word."""
-        words = sum(layer.weights[..., 0].size for layer in self.layers)
+        words = sum(layer.words for layer in self.layers)
         bits = self.lanes * self.weight_bits
         return Memory(words, bits, filled=True, differing=bits)
 
     def memories(self, takes: Streams, results: Streams, depth: int) -> list[Memory]:
-        """The banks, and the weights; those of biases and choices are small."""
+        """The banks, and the weights; those of biases and choices are small, and what is held is no larger memory."""
         return [
             *[Memory(self.bank_words, self.number_bits, beside=self.banks, splits=True)] * self.positions,
             *([] if self.fed else [self.table]),
@@ -182,7 +201,8 @@ class Engine:
 
     def run(self, takes: Streams, results: Streams, tokens: Sequence[Ints]) -> list[Ints]:
         """The raw values of the layers whose results leave for those of a frame, layer by layer."""
-        memory, leaving = np.zeros((self.positions, self.words), dtype=np.object_), list[Ints]()
+        memory, leaving = np.zeros((self.positions, self.words), dtype=np.object_), dict[int, Ints]()
+        held = np.zeros((self.held.words, self.held.beside) if self.held else (0, 0), dtype=np.object_)
         emulator, came = Emulator(self.program, threads=1), iter(tokens)
         for number, layer in enumerate(self._given(tokens[-1]) if self.fed else self.layers):
             if number in self.begins:
@@ -190,17 +210,28 @@ class Engine:
                 image = objects(next(came)).reshape(rows, columns // across, -1, across).transpose(0, 3, 1, 2)
                 parts = _divided(image, (rows, columns), self.parts)
                 memory[: len(parts), : parts.shape[1]] = parts
+            shape = layer.weights.shape
+            if layer.row is not None:
+                read = held[layer.row : layer.row + math.prod(shape[:3]), : layer.lanes]
+                layer = replace(layer, weights=objects(read.reshape(shape)))
             sums = _sums(layer, memory)
             shape = len(sums) // len(layer.bias), len(layer.bias)
             biases, choices = (np.broadcast_to(each, shape) for each in (layer.bias, layer.choices))
             raws = [objects(each).reshape(-1, 1) for each in (sums, biases, choices)]
             stored, passed = (objects(raw).reshape(-1) for raw in emulator.run_raw(raws))
-            if number in self.ends:
-                leaving.append(passed if number == len(self.layers) - 1 else stored)
+            if any(number in group for group in self.ends):
+                leaving[number] = passed if number in self.ends[-1] else stored
                 continue
-            parts = _divided(stored, windows_over(layer.op, layer.grid), layer.parts if layer.apiece else (1, 1))
-            memory[: len(parts), layer.target : layer.target + parts.shape[1]] = parts
-        return leaving
+            windows = windows_over(layer.op, layer.grid)
+            if layer.held is not None:
+                held[layer.held.places(math.prod(windows), len(layer.bias))] = stored
+                continue
+            parts = _divided(stored, windows, layer.parts if layer.apiece else (1, 1))
+            words = np.arange(parts.shape[1])
+            if layer.spread:
+                words = words // len(layer.bias) * layer.spread + words % len(layer.bias)
+            memory[: len(parts), layer.target + words] = parts
+        return [objects(np.concatenate([leaving[number] for number in group])) for group in self.ends]
 
     def _given(self, words: Ints) -> list[EngineLayer]:
         """The layers with the weights and biases of the ``words`` that come, as they are first read."""
@@ -217,7 +248,7 @@ class Engine:
                 begin += count * times
             bias = biases[first : first + len(layer.bias)] if self.biases else layer.bias
             first += len(layer.bias)
-            weights = objects(np.concatenate(rows)).reshape(layer.weights.shape)
+            weights = objects(np.concatenate(rows)).reshape(layer.weights.shape) if rows else layer.weights
             layers.append(replace(layer, weights=weights, bias=objects(bias)))
         return layers
 
@@ -234,9 +265,9 @@ class Engine:
         begin = {0: 1, self.biases - 1: self.biases} if self.biases else {0: 0}
         places, values, count = [*begin], [*begin.values()], self.biases
         for layer, start in zip(self.layers, starts, strict=False):
-            steps = layer.all_passes * layer.steps
-            places += [start, start + steps]
-            values += [count, count + steps]
+            steps = layer.all_passes * layer.steps if layer.row is None else 0
+            places += [start, start + steps] if steps else []
+            values += [count, count + steps] if steps else []
             count += steps
         return Polyline.through(*map(np.array, ([*places, starts[-1] - 1], [*values, count])))
 
@@ -251,15 +282,19 @@ class Engine:
             taken = begin | {first + count - 1: count, last: count}
             numbers.append(Polyline.through(*map(np.array, zip(*taken.items(), strict=True))))
         weights = [self._reads(starts)] if self.fed else []
-        fills = [self._fills(self.layers[number], starts[number], last) for number in self.ends]
+        fills = [self._fills(group, starts) for group in self.ends]
         return single([*numbers, *weights], fills, latency, self.gap)
 
-    def _fills(self, layer: EngineLayer, start: int, last: int) -> Polyline:
-        """The results of a layer that have left after each action, from its first one to the ``last`` of the frame."""
-        ends = start + np.arange(1, layer.all_passes + 1) * layer.steps
-        corners = np.stack([ends, ends + layer.lanes], axis=1).ravel()
-        values = np.arange(layer.all_passes + 1).repeat(2)[1:-1] * layer.lanes
-        return Polyline.through(np.concatenate([[0], corners, [last]]), np.concatenate([[0], values, values[-1:]]))
+    def _fills(self, group: Sequence[int], starts: Sequence[int]) -> Polyline:
+        """The results of a group of layers that have left after each action, from its first one to the last of the frame."""
+        places, values, count = [0], [0], 0
+        for number in group:
+            layer = self.layers[number]
+            ends = starts[number] + np.arange(1, layer.all_passes + 1) * layer.steps
+            places += np.stack([ends, ends + layer.lanes], axis=1).ravel().tolist()
+            values += (count + np.arange(layer.all_passes + 1).repeat(2)[1:-1] * layer.lanes).tolist()
+            count = values[-1]
+        return Polyline.through(*map(np.array, ([*places, starts[-1] - 1], [*values, count])))
 
 
 def bias_group(word: int, bias: int) -> int:

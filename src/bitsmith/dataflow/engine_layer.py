@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bitsmith.dataflow.tokens import Numbers
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import IntArray, Ints, TensorType, objects
@@ -29,6 +30,30 @@ class Watched:
     def kind(self) -> TensorType:
         """The type of a number."""
         return TensorType.of((1,), self.frac, self.lo, self.hi)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Places of results from which later layers read weights: a row has a number for each lane, from row ``first`` on.
+
+    Later layers read so many ``passes`` of ``steps`` for each head. Windows have a lane each where that is ``by_window``, and
+    channels are their steps; or channels have, and windows are steps.
+    """
+
+    first: int
+    by_window: bool
+    passes: int
+    steps: int
+    lanes: int
+
+    def places(self, windows: int, channels: int) -> tuple[Numbers, Numbers]:
+        """The row and the lane of each channel of each window."""
+        window, channel = np.divmod(np.arange(windows * channels), channels)
+        if not self.by_window:
+            return self.first + channel // self.lanes * self.steps + window, channel % self.lanes
+        head, step = np.divmod(channel, self.steps)
+        row = (head * self.passes + window // self.lanes) * self.steps + step
+        return self.first + row, window % self.lanes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +86,10 @@ class EngineLayer:
         abreast: sums of a window that leave at once; lanes are a multiple of these.
         loads: numbers of a further operand that come before it, in place of those before; 0: none.
         leaves: its result leaves, although it is not the last one, which always does.
+        continues: its result leaves after that of the layer before, as more of it.
+        spread: words from the first result of a window to that of the next one, where passes are outside; 0: they are all.
+        row: of the results that are held from which weights are read; None: weights are trained.
+        held: its results are put there, not into the memory.
     """
 
     name: str
@@ -84,6 +113,10 @@ class EngineLayer:
     abreast: int
     loads: int
     leaves: bool
+    continues: bool
+    spread: int
+    row: int | None
+    held: Held | None
 
     @property
     def numbers(self) -> int:
@@ -126,9 +159,14 @@ class EngineLayer:
         """Passes over all blocks of all windows of a position."""
         return math.prod(self.windows) * self.blocks * self.passes
 
+    @property
+    def words(self) -> int:
+        """The words of its trained weights."""
+        return 0 if self.row is not None else self.weights[..., 0].size
+
     def rows(self, lanes: int) -> Ints:
         """The words of the weights, in the order in which they are read, for so many lanes."""
-        used = self.weights.reshape(-1, self.lanes)
+        used = self.weights.reshape(-1, self.lanes)[: self.words]
         rows = np.zeros((len(used), lanes), dtype=np.object_)
         rows[:, : self.lanes] = used
         return objects(rows)
@@ -136,7 +174,9 @@ class EngineLayer:
     @property
     def fetched(self) -> tuple[tuple[int, int], ...]:
         """The words of weights that are read over and over, part by part, and how often each part is."""
-        windows, words = math.prod(self.windows), self.weights[..., 0].size
+        windows, words = math.prod(self.windows), self.words
+        if words == 0:
+            return ()
         if self.outside:
             return ((self.steps, windows),) * self.passes
         return ((words, windows * (self.blocks if len(self.weights) < self.blocks else 1)),)
@@ -147,7 +187,7 @@ class EngineLayer:
 
         These are: of the next window, of the first window in the next pass.
         """
-        results = self.passes * self.lanes
+        results = self.spread or self.passes * self.lanes
         return results - self.lanes + self.abreast, self.abreast - (math.prod(self.windows) - 1) * results
 
     @property

@@ -19,6 +19,9 @@ _LAYER_LUTS, _BLOCK_LUTS = 14.0, 3.0
 _ENGINE_CHOICES = 0.6
 """Choices of the sum of a lane, of each of its bits, where one of all leaves."""
 
+_HELD_ADDERS = 5
+"""Adders and registers of places in rows of results that are held, about, of as many bits."""
+
 _PORT_LUTS = 4.0
 """Choices of a result's port: which one has a place, and is filled."""
 
@@ -56,16 +59,21 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     contents = count.cells
     count.ff += sum(weights.bits for weights in takes[len(kind.begins) :])
     count.lut += ((len(kind.begins) - 1) * number + (len(kind.ends) - 1) * _PORT_LUTS) * choice
+    if kind.held is not None:
+        count.memory(Words.IN_TURN, kind.held.words, number, beside=kind.held.beside)
+        place = (kind.held.words - 1).bit_length()
+        count.lut += kind.held.beside * kind.weight_bits * choice + _HELD_ADDERS * area.adder_luts.at(place)
+        count.ff += _HELD_ADDERS * place
     if not kind.fed:
         count.table(kind.table.words, kind.table.bits)
-    count.shares.split([(one.name, one.weights.size) for one in kind.layers], count.cells.plus(contents, -1.0))
+    count.shares.split([(one.name, one.words * one.lanes) for one in kind.layers], count.cells.plus(contents, -1.0))
     biases = sum(len(one.bias) for one in kind.layers)
     if kind.biases:
         count.memory(Words.BY_ADDRESS, kind.biases, bias * kind.bias_group)
         count.lut += (kind.bias_group - 1 + (kind.bias_group // kind.abreast - 1) * (kind.abreast - 1)) * bias * choice
     for beside in range(kind.abreast):
         rows = biases // kind.abreast if beside else biases
-        count.table(rows, (0 if kind.by_layer else chosen) + (0 if kind.biases else bias))
+        count.table(rows, (0 if kind.choices else chosen) + (0 if kind.biases else bias))
     address = (kind.words - 1).bit_length()
     count.lut += _LAYER_LUTS * max(len(kind.layers) - 2, 0) + _BLOCK_LUTS * (count.bram - before)
     count.lut += _ADDERS * (area.adder_luts.at(address) + area.chain_luts) + 2 * area.comparator(_COMPARED)

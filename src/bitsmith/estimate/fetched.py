@@ -56,10 +56,11 @@ class FetchedEngine:
             sum(getattr(layer, name) for layer in self.layers) for name in ("memory_cycles", "multiplier_cycles")
         )
         words, memory = sum(layer.words for layer in self.layers) + self.biases, memory + self.biases * self.gap
+        trained = sum(layer.words > 0 for layer in self.layers)
         comes = "one in each cycle" if self.gap == 1 else f"one in {self.gap} cycles"
         bound = "the memory is" if memory > multipliers else "multipliers are"
         text = (
-            f"Weights and biases of {len(self.layers)} layers in turn come from a memory with each frame: {words:,} words of "
+            f"Weights and biases of {trained} layers in turn come from a memory with each frame: {words:,} words of "
             f"{self.bits} bits, {comes}. The memory takes {memory:,} cycles for them, multipliers take "
             f"{multipliers:,}: {bound} what bounds the rate. {self.busy:.0%} of the {self.multipliers} multipliers are busy "
             f"meanwhile{self._idle()}."
@@ -95,6 +96,6 @@ def fetched_engines(network: Network) -> Iterator[FetchedEngine]:
 def _layers(kind: Engine, gap: int) -> Iterator[FetchedLayer]:
     """The layers of an engine that takes a word in ``gap`` cycles."""
     for layer in kind.layers:
-        words = layer.weights[..., 0].size
+        words = layer.words
         cycles = layer.all_passes * layer.steps
         yield FetchedLayer(layer.name, words, words * gap, cycles, cycles * layer.lanes * layer.positions)

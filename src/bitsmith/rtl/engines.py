@@ -8,8 +8,9 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.dataflow.engine import ENGINE_STAGES, Engine
-from bitsmith.dataflow.engine_layer import EngineLayer
+from bitsmith.dataflow.engine_layer import EngineLayer, Held
 from bitsmith.dataflow.replay import Replay
+from bitsmith.dataflow.storage import Memory
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.mapping.memories import last_words
 from bitsmith.mapping.multipliers import lane_multipliers
@@ -93,7 +94,8 @@ def _ends(process: ProcessText, kind: Engine, layer: str, number: Element) -> di
         del ports["y_data"]
         return ports
     visits = [sum(first <= one for first in kind.begins) - 1 for one in range(len(kind.layers))]
-    results = [kind.ends.index(one) if one in kind.ends else 0 for one in range(len(kind.layers))]
+    port = {one: number for number, group in enumerate(kind.ends) for one in group}
+    results = [port.get(one, 0) for one in range(len(kind.layers))]
     taken, leaving = (_told(process, f"{name}_of", layer, each) for name, each in (("x", visits), ("y", results)))
     valid, free = (
         [getattr(wires, name) for wires in ends] for ends, name in ((process.x, "valid"), (process.y, "free"))
@@ -144,7 +146,7 @@ def _biases_and_choices(
     """The words from an ``address`` on, in the next cycle, as token functions of a window take them; and ports of the engine."""
     bias, choice = (kind.program.nodes[index].type for index in kind.program.inputs[1:])
     stored, fills = _stored_biases(process, kind, address, used)
-    widths = 0 if kind.biases else bits(layout(bias)), 0 if kind.by_layer else bits(layout(choice))
+    widths = 0 if kind.biases else bits(layout(bias)), 0 if kind.choices else bits(layout(choice))
     values = [packed([*zip(pair, widths, strict=True)]) for each in kind.layers for pair in _pairs(each)]
     values += [0] * (-len(values) % kind.abreast)
     inverted, shift = (1 << sum(widths)) - (1 << widths[0]), kind.abreast.bit_length() - 1
@@ -153,8 +155,14 @@ def _biases_and_choices(
         place = f"{address}[{address_bits(len(values)) - 1}:{shift}]" if k else address
         told = process.top.table(process.named(name), place, max(sum(widths), 1), own, clocked=True)
         words += [f"{told} ^ {sum(widths)}'h{inverted:x}" if inverted else told] if sum(widths) else []
-        words += [layer] if kind.by_layer else []
+        words += [_choice(process, kind, layer, kind.choices)] if kind.choices else []
     return stored, fills
+
+
+def _choice(process: ProcessText, kind: Engine, layer: str, choices: Sequence[int]) -> str:
+    """The choice of all results of a ``layer``."""
+    width = bits(layout(kind.program.nodes[kind.program.inputs[2]].type))
+    return layer if kind.by_layer else process.top.table(process.named("choice"), layer, width, choices, clocked=False)
 
 
 def _stored_biases(
@@ -252,7 +260,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
     part = _part_bits(kind) if kind.positions > 1 else 0
     words, weights, biases = list[Fields](), 0, 0
     for layer in layers:
-        fields = _descriptor(layer, sizes, kind.lanes, weights, biases)
+        fields = _descriptor(layer, sizes, kind.lanes, weights if layer.row is None else layer.row, biases)
         if outside:
             fields.append((math.prod(layer.windows) - 1 if layer.outside else 0, sizes["COUNT"]))
             fields += [*((jump, sizes["WORD"]) for jump in layer.jumps), (int(layer.outside), 1)]
@@ -260,10 +268,12 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         fields += _walks(layer, sizes["WORD"], part) if part else [(word, sizes["WORD"]) for word in (first, *steps)]
         if len(kind.begins) > 1:
             after = len(words) + 1
-            flags = after == len(layers) or layers[after].loads > 0, len(words) in kind.ends
+            gives = any(len(words) in group for group in kind.ends)
+            flags = after == len(layers) or layers[after].loads > 0, gives
             fields += [(layer.loads - 1, sizes["WORD"]), *((int(flag), 1) for flag in flags)]
+        fields += _held(layer, kind.held, sizes["HELD_STEP"]) if kind.held is not None else []
         words.append(fields)
-        weights += layer.weights[..., 0].size
+        weights += layer.words
         biases += len(layer.bias)
     parameters = {
         "LANES": kind.lanes,
@@ -276,6 +286,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         "TOKENS": tokens,
         "LAYERS": len(layers),
         **({"VISITS": len(kind.begins)} if len(kind.begins) > 1 else {}),
+        **({"HELD": kind.held.words, "HELD_LANES": kind.held.beside} if kind.held is not None else {}),
         "BIASES": kind.biases,
         "GREATEST": kind.greatest_lanes,
         "OUTSIDE": int(outside),
@@ -284,7 +295,7 @@ def engine_parameters(kind: Engine, tokens: int, number: Element, total: int) ->
         parameters["PART"] = part
         for name, count, reach in zip(("DOWN", "ACROSS"), kind.parts, kind.reach, strict=True):
             parameters |= {name: count, f"REACH_{name}": reach}
-    return parameters | {f"{name}_BITS": size for name, size in sizes.items() if name != "WORD"}, words
+    return parameters | {f"{name}_BITS": size for name, size in sizes.items() if name != "WORD" and size}, words
 
 
 def _sizes(kind: Engine) -> dict[str, int]:
@@ -297,10 +308,11 @@ def _sizes(kind: Engine) -> dict[str, int]:
         "CHANNEL": address_bits(max(layer.numbers for layer in layers)),
         "PASS": address_bits(max(layer.passes for layer in layers)),
         "BLOCK": address_bits(max(layer.blocks for layer in layers)),
-        "WEIGHTS": address_bits(sum(layer.weights[..., 0].size for layer in layers)),
+        "WEIGHTS": address_bits(max(sum(layer.words for layer in layers), kind.held.words if kind.held else 0)),
         "BIAS": address_bits(sum(len(layer.bias) for layer in layers)),
         "WORD": address_bits(kind.words),
         "COUNT": address_bits(max((math.prod(layer.windows) for layer in layers if layer.outside), default=1)),
+        "HELD_STEP": max((address_bits(layer.held.steps) for layer in layers if layer.held), default=0),
     }
 
 
@@ -321,6 +333,18 @@ def _descriptor(layer: EngineLayer, sizes: Mapping[str, int], lanes: int, weight
         (int(layer.apart), 1),
         (int(layer.abreast > 1), 1),
         *((int(layer.ranges[which][0] < 0), 1) for which in (0, -1)),
+    ]
+
+
+def _held(layer: EngineLayer, memory: Memory, steps: int) -> Fields:
+    """Places of the results of a layer that are held in a ``memory``, and whether they are, and weights are read from it."""
+    held, rows = layer.held or Held(0, by_window=False, passes=1, steps=1, lanes=1), address_bits(memory.words)
+    onward = (held.passes - 1) * held.steps + 1
+    return [
+        (held.lanes - 1, address_bits(memory.beside)),
+        (held.steps - 1, steps),
+        *((place, rows) for place in (held.first, held.steps, onward)),
+        *((int(flag), 1) for flag in (held.by_window, layer.held is not None, layer.row is not None)),
     ]
 
 

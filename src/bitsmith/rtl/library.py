@@ -39,7 +39,7 @@ STREAM_LIBRARY = (
     *("bitsmith_engine.sv", "bitsmith_engine_steps.sv", "bitsmith_engine_addresses.sv", "bitsmith_engine_writes.sv"),
     *("bitsmith_engine_axis.sv", "bitsmith_engine_count.sv", "bitsmith_engine_walk.sv"),
     *("bitsmith_engine_parts.sv", "bitsmith_engine_beside.sv", "bitsmith_engine_memory.sv"),
-    *("bitsmith_engine_rows.sv", "bitsmith_engine_lanes.sv"),
+    *("bitsmith_engine_rows.sv", "bitsmith_engine_lanes.sv", "bitsmith_engine_held.sv"),
     *("bitsmith_interleave.sv", "bitsmith_scan.sv", "bitsmith_feedback.sv", "bitsmith_rom.sv", "bitsmith_load.sv"),
     *("bitsmith_read_back.sv", *PROTECTION_LIBRARY),
 )

@@ -23,6 +23,7 @@ from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Port, StepId, builder_of, parts_of
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.attention import are_whole, heads_of, held_places, with_computed
 from bitsmith.mapping.engine.fetched import fetched
 from bitsmith.mapping.engine.function import TokenFunction, token_function
 from bitsmith.mapping.engine.parts import across, in_parts, parts_for
@@ -30,7 +31,7 @@ from bitsmith.mapping.engine.places import placed
 from bitsmith.mapping.engine.rows import Row, bias_words, layers_on, rows_of, work_of
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, copied, element, units_of
-from bitsmith.mapping.engine.visits import is_copy, joined, visits_of, waiting
+from bitsmith.mapping.engine.visits import joined, visits_of, waiting
 from bitsmith.mapping.memories import can_hold, shares_port
 from bitsmith.mapping.sweeps import narrow
 
@@ -71,7 +72,7 @@ class Region:
     def results(self) -> Sequence[NodeId]:
         """Those of its last unit, or of all visits."""
         *others, last = self.units
-        return [*(unit.result for unit in others if is_copy(unit)), last.result]
+        return [*(unit.result for unit in others if unit.leaves), last.result]
 
     @property
     def nodes(self) -> frozenset[NodeId]:
@@ -87,13 +88,13 @@ Way: TypeAlias = tuple[tuple[Unit, ...], Callable[[], TokenFunction]]
 def _shared(program: Program, directives: Directives) -> list[list[Way]]:
     """The longest parts of the program that can share an engine, each in all ways, with their functions."""
     builder = DataflowBuilder(program, directives)
-    parts = [units for units in _parts(builder) if _products(units) >= _LEAST_PRODUCTS]
+    parts = [units for units in _parts(builder, units_of(builder)) if _products(units) >= _LEAST_PRODUCTS]
     return [[(way, cache(partial(token_function, way))) for way in _ways(builder, units)] for units in parts]
 
 
-def _parts(builder: DataflowBuilder) -> Iterator[tuple[Unit, ...]]:
-    """The longest parts of the program with at least a product."""
-    left = units_of(builder)
+def _parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple[Unit, ...]]:
+    """The longest parts of ``units`` with at least a product."""
+    left = list(units)
     while left:
         longest = _longest(builder, left)
         if _products(longest):
@@ -106,13 +107,25 @@ def _products(units: Sequence[Unit]) -> int:
 
 
 @lately(2)
-def _visiting(program: Program, directives: Directives) -> Way | None:
-    """All parts of the program that share one engine, with their function: single products if they need no more memory."""
-    builder = DataflowBuilder(program, directives)
-    words = {units: _places(builder, units, 1)[0] for units in _parts(builder)}
-    most = max((size for units, size in words.items() if _products(units) >= _LEAST_PRODUCTS), default=0)
-    units = joined(builder, [units for units, size in words.items() if size <= most])
-    return None if not units or len(visits_of(units)) == 1 else (units, cache(partial(token_function, units)))
+def _visiting(program: Program, directives: Directives) -> list[Way]:
+    """All parts of the program that share one engine, with their function: single products if they need no more memory.
+
+    Products of two computed operands are among them, or in a second way none are.
+    """
+    builder, ways = DataflowBuilder(program, directives), list[Way]()
+    alone = units_of(builder)
+    for some in (with_computed(builder, alone), alone):
+        words = {units: _places(builder, units, 1)[0] for units in _parts(builder, some)}
+        several = {
+            units
+            for units in words
+            if _products(units) + sum(unit.computed is not None for unit in units) >= _LEAST_PRODUCTS
+        }
+        most = max((words[units] for units in several), default=0)
+        units = joined(builder, [units for units, size in words.items() if size <= most])
+        if units and len(visits_of(units)) > 1 and are_whole(units, some):
+            ways.append((units, cache(partial(token_function, units))))
+    return ways
 
 
 def _ways(builder: DataflowBuilder, units: tuple[Unit, ...]) -> Iterator[tuple[Unit, ...]]:
@@ -138,10 +151,11 @@ def shared_units(builder: DataflowBuilder) -> list[list[Way]]:
     All share an engine where attention lies between them, weights come, and cycles are enough for both, one after the other.
     """
     directives, alike = builder.directives, replace(builder.directives, reuse={})
-    if directives.weights_rate is not None and not directives.taps and waiting(builder):
-        way = _visiting(builder.program, alike)
-        if way is not None and _region(builder, *way).row is not None:
-            return [[way]]
+    if directives.weights_rate is not None and not directives.taps and waiting(builder, ()):
+        for way in _visiting(builder.program, alike):
+            row = _region(builder, *way).row
+            if row is not None and _can_hold(builder, way[0], row.banks, row.parts):
+                return [[way]]
     return _shared(builder.program, alike)
 
 
@@ -171,6 +185,7 @@ def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
     """
     outputs = {NodeId(output.node) for output in builder.program.outputs}
     known, nodes, chosen, longest = {units[0].sources[0]}, set[NodeId](), list[Unit](), 0
+    held = {unit.computed.held for unit in units if unit.computed is not None}
     for unit in units:
         if not known.issuperset(unit.sources) and unit.is_single:
             continue
@@ -180,7 +195,7 @@ def _longest(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]:
         known.add(unit.result)
         nodes |= unit.nodes
         leaving = {one for one in nodes if one in outputs or not nodes.issuperset(builder.reading(one))}
-        if leaving == {unit.result} and not unit.is_single:
+        if leaving - held == {unit.result} and not unit.is_single:
             longest = len(chosen)
     return chosen[:longest]
 
@@ -195,7 +210,7 @@ def _region(builder: DataflowBuilder, units: tuple[Unit, ...], function: Callabl
     visits = visits_of(units)
     numbers = sum(math.prod(builder.shape(visit[0].sources[0])) for visit in visits)
     if len(visits) > 1:
-        cycles -= waiting(builder)
+        cycles -= waiting(builder, units)
     rows, gap = _held(builder, units, [*rows_of(units, 1)])
     works = {row: work_of(units, row) for row in rows}
     windows = [*(unit.windows for unit in units), 1]
@@ -305,19 +320,23 @@ def engine_of(
     """The engine of ``region``, with ``biases`` of its units; ``fed``: weights and biases come."""
     layers, watched, units = list[EngineLayer](), _watched(builder, region), in_parts(builder, region.units, row.parts)
     words, placed = _places(builder, units, row.banks)
-    visits = visits_of(units)
+    visits, on_row = visits_of(units), layers_on(units, row)
     firsts, places = {id(visit[0]): own for visit, own in zip(visits, placed, strict=True)}, dict[NodeId, int]()
-    for unit, layer, bias, choices in zip(units, layers_on(units, row), biases, function.choices, strict=True):
+    held = held_places(units, on_row)
+    for unit, layer, bias, choices in zip(units, on_row, biases, function.choices, strict=True):
         places = firsts.get(id(unit), places)
         at = [places[one] for one in unit.sources]
         pitch = at[1] - at[0] if len(at) > 1 else unit.grid[1] // unit.parts[1] * unit.channels
         target, seen = places.get(unit.result, 0), watched.get(unit.result)
         outside = fed and seen is None and layer.blocks == 1 < layer.passes and unit is not units[-1]
-        outside = outside and math.prod(layer.windows) > 1
+        outside = (outside and math.prod(layer.windows) > 1) or unit.result in held
         of_unit = replace(layer, pitch=pitch, source=at[0], target=target, bias=bias, choices=choices)
         comes = math.prod(builder.shape(unit.sources[0])) if len(visits) > 1 and id(unit) in firsts else 0
-        leaves = len(visits) > 1 and is_copy(unit)
-        layers.append(replace(of_unit, outside=outside, watched=seen, loads=comes, leaves=leaves))
+        own = replace(of_unit, outside=outside, watched=seen, loads=comes, leaves=len(visits) > 1 and unit.leaves)
+        if unit.computed is not None:
+            layers += heads_of(own, unit.computed, held[unit.computed.held].first)
+        else:
+            layers.append(replace(own, held=held.get(unit.result)))
     return Engine(tuple(layers), words, function.program, fed=fed, gap=region.gap)
 
 
@@ -335,10 +354,11 @@ def _visit_places(builder: DataflowBuilder, units: Sequence[Unit], banks: int) -
         number: -(-math.prod(builder.shape(node)) // (count * banks)) * banks
         for number, (node, count) in enumerate(parts, -1)
     }
-    copies = [number for number, unit in enumerate(units) if is_copy(unit)]
+    held = {unit.computed.held for unit in units if unit.computed is not None}
+    elsewhere = [number for number, unit in enumerate(units) if unit.leaves or unit.result in held]
     sources = [[numbers[one] for one in unit.sources] for unit in units]
-    in_place = [unit.is_in_place and not is_copy(unit) for unit in units]
-    words, places = placed(sources, size | dict.fromkeys(copies, 0), in_place)
+    in_place = [unit.is_in_place and not unit.leaves for unit in units]
+    words, places = placed(sources, size | dict.fromkeys(elsewhere, 0), in_place)
     return words, {node: places[number] for node, number in numbers.items() if number in places}
 
 

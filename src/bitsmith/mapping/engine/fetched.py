@@ -84,5 +84,5 @@ def weights_rates(directives: Directives, placed: Sequence[tuple[Sequence[Unit],
         has_biases = any(bool(np.any(unit.bias != 0)) for unit in units)
         biases = bias_words(units, [row])[row] if has_biases else 0
         word = max(layer.lanes for layer in layers) * max(weight_bits(layer.weights) for layer in layers)
-        bits.append(word * (biases + sum(layer.weights[..., 0].size for layer in layers)))
+        bits.append(word * (biases + sum(layer.words for layer in layers)))
     return [rate * (own / sum(bits)) for own in bits]

@@ -29,7 +29,7 @@ def placed(
         for tensor in order:
             beside = [other for other in places if {*held[other]}.intersection(held[tensor])]
             full = sorted((places[other], places[other] + size[other]) for other in beside)
-            places[tensor] = _lowest(full, size[tensor]) if most is None else _highest(full, size[tensor], most)
+            places[tensor] = lowest(full, size[tensor]) if most is None else _highest(full, size[tensor], most)
         if min(places.values()) >= 0:
             break
     words = max(place + size[tensor] for tensor, place in places.items())
@@ -48,7 +48,7 @@ def _taken_over(
     return taken
 
 
-def _lowest(taken: Sequence[tuple[int, int]], size: int) -> int:
+def lowest(taken: Sequence[tuple[int, int]], size: int) -> int:
     """The lowest place for ``size`` words beside those that are ``taken``, by rising places."""
     place = 0
     for begin, end in taken:
@@ -60,4 +60,4 @@ def _lowest(taken: Sequence[tuple[int, int]], size: int) -> int:
 
 def _highest(taken: Sequence[tuple[int, int]], size: int, words: int) -> int:
     """The highest place of ``words``; negative if there is none."""
-    return words - size - _lowest(sorted((words - end, words - begin) for begin, end in taken), size)
+    return words - size - lowest(sorted((words - end, words - begin) for begin, end in taken), size)

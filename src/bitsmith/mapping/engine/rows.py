@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import mul
 
 import numpy as np
 
@@ -99,6 +100,10 @@ def _layer(unit: Unit, row: Row, abreast: int) -> EngineLayer:
         abreast=1 if weights.shape[3] % abreast else abreast,
         loads=0,
         leaves=False,
+        continues=False,
+        spread=0,
+        row=None if unit.computed is None else 0,
+        held=None,
     )
 
 
@@ -110,5 +115,7 @@ def layers_on(units: Sequence[Unit], row: Row) -> list[EngineLayer]:
 def work_of(units: Sequence[Unit], row: Row) -> tuple[int, ...]:
     """The steps of a window of each unit, and, as those of a window more, the cycles after all windows of each, together."""
     layers = layers_on(units, row)
-    flushes = sum(1 + layer.lanes // layer.abreast + ENGINE_STAGES + _FUNCTION_STAGES for layer in layers)
+    times = [1 if layer.row is None else layer.blocks for layer in layers]
+    after = (1 + layer.lanes // layer.abreast + ENGINE_STAGES + _FUNCTION_STAGES for layer in layers)
+    flushes = sum(map(mul, times, after))
     return (*(layer.blocks * layer.passes * layer.steps for layer in layers), flushes)

@@ -31,6 +31,23 @@ _MOST_FORKED = 8
 """Steps from one op to the next one in which ways that fork have to meet again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Properties of a unit that multiplies two computed operands, of as many blocks as there are heads.
+
+    Args:
+        held: the second operand, which has heads inside of positions.
+        by_window: columns of weights are positions of it, and steps are channels; or the other way round.
+        inner: heads are inside of positions of the source, not outside.
+        turned: so they are in the result.
+    """
+
+    held: NodeId
+    by_window: bool
+    inner: bool
+    turned: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Unit:
     """A layer for an engine: windows over ``sources`` (two of them: rows of their numbers), of which the ``result`` is made.
@@ -52,6 +69,8 @@ class Unit:
         room: the magnitude of biases that may come in place of ``bias``; 0: none do.
         parts: those of rows and columns in which the sources are.
         apiece: a window of each part is computed at once.
+        leaves: the result leaves the engine, although it is not the last one.
+        computed: of a product of two computed operands; the weights are the least number that may come, and greatest ones.
     """
 
     name: str
@@ -77,6 +96,8 @@ class Unit:
     room: int
     parts: tuple[int, int]
     apiece: bool
+    leaves: bool
+    computed: Computed | None
 
     def frac(self, function: int) -> int:
         """Fractional bits of the sums of the columns that have a function."""
@@ -95,7 +116,7 @@ class Unit:
     @property
     def is_single(self) -> bool:
         """Return True if each result is a function of one number: worth an engine's turn only between other units."""
-        return len(self.sources) == 1 and math.prod(self.op.size) == 1 and not self.is_product
+        return len(self.sources) == 1 and math.prod(self.op.size) == 1 and not (self.is_product or self.computed)
 
     @property
     def is_in_place(self) -> bool:
@@ -106,6 +127,8 @@ class Unit:
     @property
     def is_product(self) -> bool:
         """Return True if it multiplies with trained weights."""
+        if self.computed is not None:
+            return False
         weights = self.weights.reshape(-1)
         differ = (
             bool(np.any(some != weights[0])) for some in (weights[:_FEW], weights)
@@ -129,7 +152,7 @@ def units_of(builder: DataflowBuilder) -> list[Unit]:
             continue
         unit = _head(builder, place, node)
         if unit is not None:
-            units.append(_extended(builder, unit))
+            units.append(extended(builder, unit))
             taken |= units[-1].nodes
     # A part of a product in groups can look like a product.
     kept = [one for one in units if not any(one is not other and one.nodes < other.nodes for other in units)]
@@ -293,6 +316,8 @@ def _unit(
         room=0,
         parts=(1, 1),
         apiece=False,
+        leaves=False,
+        computed=None,
     )
 
 
@@ -307,7 +332,7 @@ def _between(builder: DataflowBuilder, place: NodeId, source: NodeId) -> frozens
     return frozenset(behind)
 
 
-def _extended(builder: DataflowBuilder, unit: Unit) -> Unit:
+def extended(builder: DataflowBuilder, unit: Unit) -> Unit:
     """``unit`` with what is done to its results by all that reads them, whatever shape positions have meanwhile."""
     outputs = {output.node for output in builder.program.outputs}
     last, reshaped = unit.result, frozenset[NodeId]()
@@ -315,9 +340,17 @@ def _extended(builder: DataflowBuilder, unit: Unit) -> Unit:
         readers = builder.reading(last)
         if not readers or last in outputs:
             return unit
-        reader = builder.program.nodes[readers[0]]
+        reader, computed = builder.program.nodes[readers[0]], unit.computed
+        apart = computed is not None and not computed.turned
+        if apart and len(readers) == 1 and isinstance(reader.op, ops.Transpose) and reader.op.perm == (1, 0, 2):
+            assert computed is not None
+            unit = replace(
+                unit, nodes=unit.nodes | {*readers}, result=readers[0], computed=replace(computed, turned=True)
+            )
+            last = unit.result
+            continue
         if len(readers) == 1 and isinstance(reader.op, ops.Reshape):
-            if _axes(unit, reader.type.shape) is None:
+            if apart or _axes(unit, reader.type.shape) is None:
                 return unit
             last, reshaped = readers[0], reshaped | {readers[0]}
             continue
@@ -330,7 +363,9 @@ def _extended(builder: DataflowBuilder, unit: Unit) -> Unit:
 
 
 def _axes(unit: Unit, shape: Sequence[int]) -> Sequence[int] | None:
-    """The last axes of ``shape`` that have a place for each result of a window; None if none have."""
+    """The axes of ``shape`` that have a place for each result of a window, mostly the last ones; None if none have."""
+    if unit.computed is not None and not unit.computed.turned:
+        return 0, len(shape) - 1
     ranks = range(len(shape) - 1, -1, -1)
     return next((range(rank, len(shape)) for rank in ranks if math.prod(shape[rank:]) == len(unit.bias)), None)
 

@@ -15,21 +15,19 @@ from bitsmith.mapping.formats import whole_range
 
 
 def joined(builder: DataflowBuilder, parts: Sequence[Sequence[Unit]]) -> tuple[Unit, ...] | None:
-    """The units of all ``parts``, in the order of their results, of which each is copied; None if one cannot be."""
+    """The units of all ``parts``, in the order of their results, of which each leaves, mostly as a copy; None if one cannot."""
     units = list[Unit]()
     for *others, last in sorted(parts, key=lambda part: part[-1].result):
+        if last.computed is not None and (last.blocks == 1 or not last.computed.turned):
+            units += [*others, replace(last, leaves=True)]
+            continue
         copy = copied(builder, last.result, f"{last.name}_copy")
         if copy is None:
             return None
         reach = whole_range(*copy.total)  # other weights may make other numbers of as many bits
         sums = TensorType.of(copy.sums.shape, copy.fracs, *reach)
-        units += [*others, last, replace(copy, total=reach, sums=sums)]
+        units += [*others, last, replace(copy, total=reach, sums=sums, leaves=True)]
     return tuple(units)
-
-
-def is_copy(unit: Unit) -> bool:
-    """Return True if what a unit makes is what it reads, which so leaves."""
-    return unit.sources == (unit.result,)
 
 
 def visits_of(units: Sequence[Unit]) -> list[list[Unit]]:
@@ -44,13 +42,14 @@ def visits_of(units: Sequence[Unit]) -> list[list[Unit]]:
     return visits
 
 
-def waiting(builder: DataflowBuilder) -> int:
-    """Cycles that the products of two variables take which are beside an engine, one after another; 0 if there are none."""
+def waiting(builder: DataflowBuilder, units: Sequence[Unit]) -> int:
+    """Cycles that the products of two variables take which are not among ``units``, one after another; 0 if there are none."""
     cycles, directives = 0, builder.directives
-    for node in builder.program.nodes:
+    inside = frozenset[NodeId]().union(*(unit.nodes for unit in units))
+    for index, node in enumerate(builder.program.nodes):
         operands = builder.operands(node)
         fixed = any(builder.is_constant(arg) or builder.is_parameter(arg) for arg in operands)
-        if isinstance(node.op, ops.MatMul) and node.layer in directives.engine and not fixed:
+        if isinstance(node.op, ops.MatMul) and node.layer in directives.engine and not (fixed or index in inside):
             products = math.prod(builder.shape(operands[1])[-2:])
             cycles += math.prod(node.type.shape[:-1]) * min(directives.reuse_factor(node.layer), products)
     return cycles

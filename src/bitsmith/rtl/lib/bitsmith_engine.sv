@@ -12,6 +12,7 @@
 // layer begins. The results of some layers then leave as those of the last one do; what is connected here chooses by the layer
 // which operand is taken, and which result is given.
 // A layer may have its passes outside of its windows, if it has one block: each pass over all windows, then the next one.
+// Results of some layers may be held in place of weights, for later layers, which multiply two computed operands so.
 // Several windows may be computed at once, as many as tensors have parts of rows and columns: all take the same weights, and
 // each has its own memory, multipliers and token function. A part of a tensor is in one memory, at the same place in each; rows
 // and columns of a window that are beyond a part are in the memory beside it, down, across or both. Tensors that are not in
@@ -32,6 +33,7 @@
 // TOKENS            tokens of a frame that come, those for the first parts down first
 // LAYERS            layers
 // VISITS            times that tokens come in a frame: those of one position, in numbers that descriptors say if there are several
+// HELD, HELD_LANES  rows of results that are held for later layers, and lanes that have these weights; 0: none are
 // BIASES            biases that come as the first words of a frame; 0: they do not
 // LATENCY           cycles from a step to the result that leaves the registers with it: 4, and those of the token function
 // GREATEST          lanes, the first ones, of which a layer may want the greatest of their products in place of the sum
@@ -60,6 +62,8 @@ module bitsmith_engine #(
     parameter int TOKENS = 16,
     parameter int LAYERS = 2,
     parameter int VISITS = 1,
+    parameter int HELD = 0,
+    parameter int HELD_LANES = 1,
     parameter int BIASES = 0,
     parameter int LATENCY = 4,
     parameter int GREATEST = 0,
@@ -81,7 +85,11 @@ module bitsmith_engine #(
     parameter int WEIGHTS_BITS = 6,
     parameter int BIAS_BITS = 4,
     parameter int COUNT_BITS = 1,
+    parameter int HELD_STEP_BITS = 1,
     parameter int LANE_BITS = $clog2(LANES + 1),
+    parameter int HELD_BITS = (HELD > 1) ? $clog2(HELD) : 1,
+    parameter int HELD_LANE_BITS = (HELD_LANES > 1) ? $clog2(HELD_LANES) : 1,
+    parameter int HOLDS = (HELD > 0) ? 3 * HELD_BITS + HELD_LANE_BITS + HELD_STEP_BITS + 3 : 0,
     parameter int WORD_BITS = (WORDS > 1) ? $clog2(WORDS) : 1,
     parameter int ROWS = (WORDS + BANKS - 1) / BANKS,
     parameter int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1,
@@ -93,7 +101,7 @@ module bitsmith_engine #(
     parameter int WALKS = (POSITIONS > 1) ? 2 * WALK : WALK,
     parameter int DESCRIPTOR = 2 * AXIS + CHANNEL_BITS + PASS_BITS + BLOCK_BITS + LANE_BITS + WEIGHTS_BITS + BIAS_BITS
         + WORD_BITS + 6 + OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1) + WALKS + ((POSITIONS > 1) ? 1 : 0)
-        + ((VISITS > 1) ? WORD_BITS + 2 : 0)
+        + ((VISITS > 1) ? WORD_BITS + 2 : 0) + HOLDS
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -118,7 +126,8 @@ module bitsmith_engine #(
     output logic                    y_put,
     output logic [             1:0] fault             // of numbers in the memory, as bitsmith_decode has it
 );
-    localparam int AFTER = DESCRIPTOR - ((VISITS > 1) ? WORD_BITS + 2 : 0);
+    localparam int VISIT = DESCRIPTOR - HOLDS;
+    localparam int AFTER = VISIT - ((VISITS > 1) ? WORD_BITS + 2 : 0);
     localparam int INSIDE = AFTER - WALKS - ((POSITIONS > 1) ? 1 : 0);
     localparam int PLAIN = INSIDE - OUTSIDE * (2 * WORD_BITS + COUNT_BITS + 1);
     localparam int FLUSH_BITS = $clog2(LATENCY);
@@ -186,7 +195,7 @@ module bitsmith_engine #(
 
     generate
     if (VISITS > 1) begin : g_visits
-        assign {gives, ends_visit, last_token} = descriptor[DESCRIPTOR-1:AFTER];
+        assign {gives, ends_visit, last_token} = descriptor[VISIT-1:AFTER];
     end else begin : g_visit
         assign {gives, ends_visit} = {2{is_last_layer}};
         assign last_token = WORD_BITS'(TOKENS / DOWN - 1);
@@ -196,11 +205,16 @@ module bitsmith_engine #(
     // A cycle later than layer, whose first cycle is one of SETUP.
     always_ff @(posedge clk) is_last_layer <= layer == LAST_LAYER;
 
+    logic computes;  // weights of the layer are held,
+    logic holds;  // its results are
+    logic pass_done;  // with the result of the token function,
+    logic round_done;
+
     assign leaves = left != '0;
     assign y_claim = act & leaves & gives;
-    assign ready = (state == LOAD) ? (fills ? w_valid : x_valid) : (~(leaves & gives) | y_free) & (w_valid | ~runs);
+    assign ready = (state == LOAD) ? (fills ? w_valid : x_valid) : (~(leaves & gives) | y_free) & (w_valid | computes | ~runs);
     assign act = ready & ~rests;
-    assign w_take = step | bias_put;
+    assign w_take = (step & ~computes) | bias_put;
     assign bias_put = act & (state == LOAD) & fills;
     assign x_take = act & (state == LOAD) & ~fills;
     assign begins_layer = state == SETUP;
@@ -259,7 +273,9 @@ module bitsmith_engine #(
         .take   (x_take),
         .tokens (x_data),
         .done   (core_done),
-        .store  (core_done & ~gives),
+        .store  (core_done & ~gives & ~holds),
+        .pass_done(pass_done),
+        .round_done(round_done),
         .results(core_stored),
         .finish (flushed & ends_visit)
     );
@@ -329,6 +345,28 @@ module bitsmith_engine #(
         .put    (bias_put)
     );
 
+    logic [LANES*WEIGHT-1:0] factors;  // weights of the layer
+
+    generate
+    if (HELD > 0) begin : g_held
+        bitsmith_engine_held #(
+            .LANES(LANES), .OWN(HELD_LANES), .WIDTH(WIDTH), .WEIGHT(WEIGHT), .ROWS(HELD), .STEP_BITS(HELD_STEP_BITS)
+        ) held (
+            .clk(clk), .start(start), .done(core_done), .pass_ends(pass_done), .round_ends(round_done), .weights(weights),
+            .computes(computes), .holds(holds), .factors(factors),
+            .fields  (descriptor[DESCRIPTOR-1:VISIT]),
+            .result  (core_stored[WIDTH-1:0]),
+            .read_row(weights_address[HELD_BITS-1:0])
+        );
+    end else begin : g_trained
+        logic unused_done;
+
+        assign {computes, holds} = 2'b00;
+        assign factors = weights;
+        assign unused_done = pass_done ^ round_done;
+    end
+    endgenerate
+
     logic [POSITIONS*BANKS*WIDTH-1:0] stored;  // numbers for each position
     logic [POSITIONS-1:0] is_real;
     logic [BANKS-1:0] used;
@@ -365,7 +403,7 @@ module bitsmith_engine #(
         .SUM(SUM), .GREATEST(GREATEST), .ALONE(ALONE), .PACKED(PACKED), .SHIFT(SHIFT), .FIRST(FIRST)
     ) multipliers (
         .clk(clk), .apart(apart), .greatest(greatest), .abreast(abreast), .signs(signs), .stored(stored), .bank(bank),
-        .is_real(is_real), .weights(weights),
+        .is_real(is_real), .weights(factors),
         .add  (adds[3]),
         .first(begins[3]),
         .hold (ends[4]),

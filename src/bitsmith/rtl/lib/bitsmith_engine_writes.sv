@@ -33,6 +33,8 @@ module bitsmith_engine_writes #(
     input  logic [             COUNT_BITS-1:0] last_of_all,  // windows
     input  logic [              WORD_BITS-1:0] to_result,    // from a pass's last result to the next window's first one,
     input  logic [              WORD_BITS-1:0] to_round,     // of the first window in the next pass
+    output logic                               pass_done,    // the last result of a pass,
+    output logic                               round_done,   // of its last window, if passes may be outside of windows
     output logic                               is_loaded,    // with the token that comes
     output logic [              POSITIONS-1:0] write,
     output logic [              WORD_BITS-1:0] write_at,
@@ -96,6 +98,7 @@ module bitsmith_engine_writes #(
         logic is_last_lane;
         logic is_last_window;
 
+        assign {pass_done, round_done} = {is_last_lane, is_last_window};
         assign is_last_lane = lane == leaves_in - 1'b1;
         assign is_last_window = window == last_of_all;
 
@@ -116,6 +119,7 @@ module bitsmith_engine_writes #(
     end else begin : g_follows
         logic unused;
 
+        assign {pass_done, round_done} = 2'b00;
         assign further = next_place;
         assign unused = ^{done, outside, leaves_in, to_result, to_round, last_of_all};
     end
