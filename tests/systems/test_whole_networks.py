@@ -1,4 +1,4 @@
-"""Networks as deep as those that people use, for small images, beside a memory that waits, pauses and fails."""
+"""Networks as deep as those that people use, for small images or few tokens, beside a memory that waits, pauses and fails."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
-from benchmarks.large_networks import images, mobilenet_v2, resnet18, settled
+from benchmarks.large_networks import bert, images, mobilenet_v2, resnet18, settled
 
 import bitsmith
 from tests.systems.whole_networks import simulated
@@ -18,7 +19,11 @@ from tests.systems.whole_networks import simulated
 @pytest.mark.ci
 @pytest.mark.parametrize(
     ("build", "reuse", "busy"),
-    [(lambda: resnet18(64, 8, 10), 150, 0.8), (lambda: mobilenet_v2(64, 0.35, 10), 100, 0.6)],
+    [
+        (lambda: resnet18(64, 8, 10), 150, 0.8),
+        (lambda: mobilenet_v2(64, 0.35, 10), 100, 0.6),
+        (lambda: bert(8, 32, 2, 1), 2000, 0.8),
+    ],
 )
 def test_whole_networks(
     build: Callable[[], keras.Model], reuse: int, busy: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -26,7 +31,9 @@ def test_whole_networks(
     """Every bit is right, cycles are at most 3 % more than planned, and as many multipliers are busy as planned."""
     keras.utils.set_random_seed(0)
     model = build()
-    x = images(model.input_shape[1:])
+    shape = model.input_shape[1:]
+    tokens = np.random.default_rng(0).normal(size=(20, *shape)).astype(np.float32)
+    x = images(shape) if len(shape) == 3 else tokens
     settled(model, x)
     converted = bitsmith.convert(
         model,
