@@ -52,16 +52,17 @@ module bitsmith_sweep_axis #(
     // Positions between the last one that a window needs and the end, where the next window reaches beyond that.
     localparam int LEFT = (REACH - BEFORE < SIZE) ? (SIZE - 1 - REACH + BEFORE) % STRIDE : 0;
     localparam int FIRST_GONE = NEGATIVE * STRIDE - BEFORE;
+    localparam bit BEYOND = LAST_ORIGIN + REACH >= SIZE;  // the last windows reach beyond the end
 
     logic [PLACE_BITS-1:0] place;
     logic [TAP_BITS-1:0] tap;
 
-    assign is_inside = place < BORDER;
+    assign is_inside = BEYOND ? place < BORDER : BEFORE == 0 || ~place[PLACE_BITS-1];
     assign is_last_tap = TAPS == 1 || tap == LAST_TAP;
     assign is_last_window = place == END;
 
     always_comb begin
-        if (place + BESIDE < BORDER) more = BITS'(STRIDE * UNIT - NEEDED);
+        if (!BEYOND || place + BESIDE < BORDER) more = BITS'(STRIDE * UNIT - NEEDED);
         else if (is_inside) more = BITS'(LEFT * UNIT - NEEDED);
         else more = BITS'(-NEEDED);
         if (~is_before) further = BITS'(STRIDE * UNIT - GONE);
