@@ -10,7 +10,6 @@ import pytest
 
 from bitsmith.dataflow.kinds import Sweep
 from bitsmith.dataflow.storage import Memory
-from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices import CYCLONE_V, ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.devices.blocks import table_parts
 from bitsmith.estimate.count import Count
@@ -19,7 +18,7 @@ from bitsmith.estimate.size import _count_window, estimate, estimate_layout, est
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
@@ -172,16 +171,6 @@ def test_bits_that_are_alike_in_all_words_of_a_table_take_nothing() -> None:
     small = Count(ICE40)
     small.contents([5, 4, 5, 4], 24)
     assert small.bram == 0 and small.lut <= 24
-
-
-@pytest.mark.parametrize(("family", "luts"), [(ULTRASCALE_PLUS, (54, 42, 78)), (ECP5, (135, 83, None))], ids=repr)
-def test_sweeps_take_the_tables_that_yosys_makes_of_them(family: Family, luts: tuple[int | None, ...]) -> None:
-    """Of 16 and 8 tokens of 10 bits along one axis, and of 64 along two, which were synthesized by themselves."""
-    shapes = (((4, 4), 1, 32), ((4, 2), 1, 8), ((8, 8), 2, 32))
-    for (grid, axes, words), found in zip(shapes, luts, strict=True):
-        count = Count(family)
-        count.sweep(Stream(grid, TensorType.of((), 0, -512, 511)), axes, words, 10, 0)
-        assert found is None or count.lut == pytest.approx(found, rel=0.12)
 
 
 def test_lines_of_narrow_tokens_are_memories() -> None:

@@ -44,12 +44,6 @@ _UP_AND_DOWN = 1.0
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
 
-_SWEEP_CHOICES, _SWEEP_AXIS, _SWEEP_COUNTERS = Line(-21.0, 11.0), 40.0, Line(12.0, 4.3)
-"""Over the bits of a number of tokens: choices that a sweep's tables are worth, more for each axis of several, and its counters.
-
-Of 8 to 16 tokens along one axis 34 to 47 look-up tables on AMD's and 71 to 100 on ECP5; of 64 and 256 along two 70 and 78.
-"""
-
 _PACKING_LUTS = 2
 """Look-up tables that pack two factors where carry chains take single bits as they are: of 16 and 32 pairs on Zynq 32 and 64."""
 
@@ -131,8 +125,8 @@ class Count:
         joined = 0 if self.area.constant_bits else array.packing // width  # to carry chains: bits that are packed
         self.lut += (array.luts - joined * (width - _PACKING_LUTS) + luts * lanes * n * m * rows) * used
         self.add(lanes * (sums - 1) * m, array.product)
-        if steps > 1:
-            self.accumulate(lanes * m, result)
+        if steps > 1:  # a sum that chooses its first operand takes look-up tables for that, too
+            self.accumulate(lanes * m, result, chooses=n > 1 or array.pairs is not Pairs.NONE)
         # There are registers after operands and weights, products and every second level of adders.
         (_, unlike), block = kind.kept_bits, self.area.block
         packs = self.area.block_registers if array.blocks else 0  # synthesis takes so many into blocks without chains
@@ -219,15 +213,6 @@ class Count:
         """The slots of a FIFO as registers, each filled from outside or from the one after it: a look-up table for each bit."""
         self.ff += words * bits
         self.lut += (words - 1) * bits
-
-    def sweep(self, taken: Stream, axes: int, words: int, bits: float, column: int) -> None:
-        """A memory of ``words`` tokens, read by counters along ``axes`` and by constants; ``bits`` of a token that is given."""
-        width = (taken.tokens + words).bit_length()
-        self.lut += (_SWEEP_CHOICES.at(width) + _SWEEP_AXIS * axes) * self.area.mux2_luts.per_bit
-        self.ff += _SWEEP_COUNTERS.at(width)
-        places = 1 << (words - 1).bit_length()
-        if not self.memory(Words.BY_ADDRESS, places, bits, column):  # which has a register of its own
-            self.ff += bits
 
     def memory(
         self, kind: Words, words: int, bits: float, column: int = 0, *, read: float = 1.0, beside: int = 1
@@ -322,10 +307,10 @@ class Count:
         (self.accumulate if isinstance(op, ops.Sum) else self.greater)(size, width)
         self.ff += result.bits
 
-    def accumulate(self, count: float, width: float) -> None:
-        """Sums of ``width`` bits with what there is so far, which begin anew: sums of some families choose by themselves."""
+    def accumulate(self, count: float, width: float, *, chooses: bool = True) -> None:
+        """Sums of ``width`` bits with what there is so far, which begin anew: of some families a sum ``chooses`` by itself."""
         self.add(count, width)
-        self.lut += 0 if self._sums_choose else count * width
+        self.lut += 0 if self._sums_choose and chooses else count * width
 
     def _choose(self, count: float, width: float) -> None:
         self.lut += count * width * self.area.mux2_luts.per_bit

@@ -41,6 +41,7 @@ from bitsmith.estimate.figures import Size
 from bitsmith.estimate.reads import Mask, OperandsRead, operands_read, share
 from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
 from bitsmith.estimate.stages import stage_registers
+from bitsmith.estimate.sweeps import count_sweep
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -315,8 +316,7 @@ def _count_process(
         case Window():
             _count_window(count, kind, process, column)
         case Sweep():
-            axes = sum(size > 1 for size in kind.positions(process.takes[0]))
-            count.sweep(process.takes[0], axes, depth, process.results[0].bits, column)
+            count_sweep(count, kind, process.takes[0], depth, process.results[0].bits, column)
         case Reorder():
             if is_monotone(kind.source):
                 count.lut += 2 * (len(kind.source) - 1).bit_length()
