@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
+from bitsmith.ir import ops
 from bitsmith.ir.text import to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
-from bitsmith.layers.settings import Settings
+from bitsmith.layers.settings import Binning, Settings
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
 
@@ -174,6 +176,40 @@ def _networks() -> dict[str, Network]:
         "unit": (UnitNormalization((-1,)), (3,)),
     }
     return {name: network_of(layer, [shape], formats={0: NARROW}) for name, (layer, shape) in layers.items()}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        LayerNormalization((-1,), ONE, ZERO, 1e-3),
+        RMSNormalization((-1,), ONE, 1e-3),
+        GroupNormalization(2, -1, as_weights(np.ones(8)), as_weights(np.zeros(8)), 1e-3),
+    ],
+)
+def test_a_coarse_table_has_the_variances_that_calibration_shows(layer: Layer) -> None:
+    """Without a search for the leading one; a variance beyond counts as the one at the end."""
+    rng = np.random.default_rng(4)
+    few = Settings(table_size=256, binning=Binning.CENTER, headroom=1.0)
+    x = rng.standard_normal((400, 8)) * np.exp2(rng.uniform(-1.0, 0.5, (400, 1)))
+    x = x[np.all([x[:, part].var(axis=-1) > 0.15 for part in (slice(4), slice(4, 8))], axis=0)]
+    networks = [network_of(layer, [(8,)], settings) for settings in (few, Settings())]
+    seen, sought = (compile_network(network, [x]).program for network in networks)
+    assert any(isinstance(node.op, ops.Select) for node in sought.nodes)
+    assert not any(isinstance(node.op, ops.Select) for node in seen.nodes)
+    wanted = networks[0].evaluate([x])["layer"]
+    (found,) = Emulator(seen).run([x])
+    np.testing.assert_allclose(found, wanted, rtol=0.06, atol=0.01)
+    (ends,) = Emulator(seen).run([0.01 * x])
+    assert 0.0 < np.max(np.abs(ends)) < 0.2 * np.max(np.abs(wanted))
+
+
+def test_a_table_that_would_be_too_coarse_is_of_the_normalized_variance() -> None:
+    coarse = Settings(table_size=32, binning=Binning.CENTER)
+    x = np.random.default_rng(5).standard_normal((400, 4)) * np.exp2(np.linspace(-3.0, 2.0, 400))[:, None]
+    x = np.rint(256.0 * x) / 256.0
+    network = network_of(LayerNormalization((-1,), ONE, ZERO, 1e-3), [(4,)], coarse)
+    (found,) = Emulator(compile_network(network, [x]).program).run([x])
+    np.testing.assert_allclose(found, network.evaluate([x])["layer"], atol=0.1)
 
 
 @pytest.mark.slow

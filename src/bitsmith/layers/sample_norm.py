@@ -23,13 +23,17 @@ from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import MUCH, PARTS, Floats, Layer, Shape, as_weights, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.reciprocal import cut, power
+from bitsmith.layers.settings import Binning
 from bitsmith.layers.statistics import Statistics, batched, checked_axes, given_variance, kept_sum, square, variance
-from bitsmith.layers.tables import uniform
+from bitsmith.layers.tables import Function, tabulated, uniform
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
 _GUARD_BITS = 2
 _EPSILON_BITS = 3
 """Bits of epsilon beyond those of the result, by which its rounding disappears."""
+
+_COARSEST = 0.25
+"""The largest bin of a table of reciprocal roots, as a share of the geometric mean of the least variance and the greatest."""
 
 _FEW = 3
 """Numbers that are often small together, so that little makes much of their result."""
@@ -98,6 +102,9 @@ class LayerNormalization(_OverAxes):
         scale = 1.0 / np.sqrt(x.var(axis=axes, keepdims=True) + self.epsilon)
         return np.asarray(centered * scale * self.gamma + self.beta, dtype=np.float64)
 
+    def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
+        return {"variance": inputs[0].var(axis=batched(self.axes, inputs[0]))}
+
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         found = variance(lowering, inputs[0], self.axes, centered=self.centered)
         # By Cauchy-Schwarz; a mean that is rounded first may be off by as much as the spread.
@@ -126,6 +133,9 @@ class RMSNormalization(_OverAxes):
         x = inputs[0]
         square = np.mean(x * x, axis=batched(self.axes, x), keepdims=True)
         return np.asarray(x / np.sqrt(square + self.epsilon) * self.gamma, dtype=np.float64)
+
+    def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
+        return {"variance": np.mean(inputs[0] ** 2, axis=batched(self.axes, inputs[0]))}
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
@@ -190,6 +200,10 @@ class GroupNormalization(Layer):
         split, inner = self._inner(x.shape[1:])
         return inner.reference([x.reshape(x.shape[0], *split)]).reshape(x.shape)
 
+    def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
+        split, inner = self._inner(inputs[0].shape[1:])
+        return inner.internals([inputs[0].reshape(-1, *split)])
+
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         x = inputs[0]
         split, inner = self._inner(x.shape)
@@ -252,18 +266,37 @@ def _quotient(lowering: Lowering, statistics: Statistics, epsilon: float, gamma:
         bound = min(bound, limit)
     # One relative step of the reciprocal root is a quarter of a step of the result, whatever is multiplied by it.
     bits = max(kept + math.ceil(math.log2(max(bound, 2.0**-16))), 1)
-    # Where the spread is 0 so is a numerator around it: an epsilon that is nothing beside the least other spread does not matter.
-    if limit is None or added > math.ldexp(finest, -bits - _EPSILON_BITS):
-        constant = _constant(lowering, added, bits + _EPSILON_BITS)
-        spread = builder.add(spread, constant)
-        least = max(spread.type.span.least, Fraction(0))
-    root = power(lowering, spread, -0.5, least, bits, "table")
-    if lowering.format("table") is None:
-        root = cut(builder, root, kept + max(math.ceil(math.log2(max(largest, finest))), 0) + 1)
+    fine = kept + max(math.ceil(math.log2(max(largest, finest))), 0) + 1
+    root = _root_of_seen(lowering, spread, statistics.count**2, added, fine)
+    if root is None:
+        # Where the spread is 0 so is a numerator around it: an epsilon that is nothing beside the least other does not matter.
+        if limit is None or added > math.ldexp(finest, -bits - _EPSILON_BITS):
+            spread = builder.add(spread, _constant(lowering, added, bits + _EPSILON_BITS))
+            least = max(spread.type.span.least, Fraction(0))
+        root = power(lowering, spread, -0.5, least, bits, "table")
+        if lowering.format("table") is None:
+            root = cut(builder, root, fine)
     y = builder.mul(numerator, root)
     whole = math.ceil(math.ldexp(bound, kept))
     lo = -whole if y.type.span.lo < 0 else 0
     return builder.cast_to(y, kept, lo, whole, Rounding.RND, Overflow.SAT)
+
+
+def _root_of_seen(lowering: Lowering, spread: Value, scale: int, added: float, frac: int) -> Value | None:
+    """``1 / sqrt(spread + added)`` in one table over ``scale`` times the variances that calibration shows, and some room.
+
+    A spread beyond counts as that at the table's end. It takes fewer look-up tables than to seek a leading one. None unless the
+    user says the table's size, with values at the middles of bins, or if these would be too coarse.
+    """
+    settings, seen = lowering.settings, lowering.observed.inner.get("variance")
+    if seen is None or not seen.limits or settings.table_size is None or settings.binning is not Binning.CENTER:
+        return None
+    room, finest = max(settings.headroom, 1.0) ** 2, float(spread.type.span.step)
+    least, most = seen.lo / room, seen.hi * room
+    if most - least > _COARSEST * settings.table_size * math.sqrt(seen.lo * seen.hi):
+        return None
+    root = Function("1 / sqrt(x)", lambda x: np.asarray((np.maximum(x, finest) + added) ** -0.5, dtype=np.float64), ())
+    return tabulated(lowering, spread, root, frac, bounds=(scale * least, scale * most))
 
 
 def _affine(lowering: Lowering, y: Value, gamma: Floats, beta: Floats | None) -> Value:
