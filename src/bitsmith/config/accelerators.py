@@ -82,7 +82,8 @@ def split_accelerator(
         idle += section.idle
         idle += _checked(section)
         kept = {key: value for key, value in section.values.items() if key in _KEYS and value is not None}
-        if _is_platform_file(kept.get("Platform")):
+        file = kept.get("Platform")  # what ``VitisUnified`` links to, on boards that are not cards
+        if isinstance(file, str | Path) and Path(file).suffix in (".xpfm", ".xsa"):
             idle.append(Idle("Platform", str(kept.pop("Platform"))[:80], _FILE))
         merged |= kept | _words(section)
         if "axi_master" in (section.values.get("Interface"), section.values.get("AxiMode")):
@@ -90,11 +91,6 @@ def split_accelerator(
     merged["Backend"] = accelerator.backend
     merged.setdefault("Board", accelerator.board)
     return accelerator, merged, tuple(idle)
-
-
-def _is_platform_file(value: object) -> bool:
-    """Return True for what ``VitisUnified`` links to, on boards that are not cards."""
-    return isinstance(value, str | Path) and Path(value).suffix in (".xpfm", ".xsa")
 
 
 def _checked(section: Section) -> Iterator[Idle]:

@@ -154,7 +154,8 @@ class LossyCasts:
             if isinstance(node.op, ops.Cast):
                 layer = users.get(node.layer)
                 # Of inputs that hold indices predictions warn on their own.
-                rows = None if node.layer in of_inputs else _rows(node.op, layer)
+                is_index = node.op.rounding is Rounding.TRN_ZERO and node.layer not in of_inputs
+                rows = layer.layer.traits.indices if layer is not None and is_index else None
                 variable = ("index", None) if rows else _variable(node.op, layer, at_end=index in ends)
                 told_apart = not _beyond_all(node.op, readers.get(node.layer, ()))
                 if variable is not None and told_apart and _may_lose(node.op, program, node.args[0]):
@@ -283,11 +284,6 @@ def _states(scan: ops.Scan) -> dict[int, str]:
             else:
                 names[index] = output.name
     return names
-
-
-def _rows(cast: ops.Cast, node: NetworkNode | None) -> range | None:
-    """The numbers that ``cast`` may have if it is the index of a row."""
-    return node.layer.traits.indices if node is not None and cast.rounding is Rounding.TRN_ZERO else None
 
 
 def _is_cast_to(cast: ops.Cast, fmt: FixedFormat) -> bool:

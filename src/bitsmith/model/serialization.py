@@ -182,16 +182,12 @@ def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
     if not isinstance(calibrated, bool | None):
         raise ValueError("calibrated is neither true nor false")
     certificate = None if fidelity is None else keyed(fidelity, "a certificate")
-    return SavedModel(network, program, target, _notes(document["notes"]), certificate, calibrated)
+    notes = tuple("\n".join(map(_name, str(note).split("\n"))) for note in listed(document["notes"]))
+    return SavedModel(network, program, target, notes, certificate, calibrated)
 
 
 def _names(value: Json) -> tuple[str, ...]:
     return tuple(map(_name, listed(value)))
-
-
-def _notes(value: Json) -> tuple[str, ...]:
-    """Sentences, some of several lines."""
-    return tuple("\n".join(map(_name, str(note).split("\n"))) for note in listed(value))
 
 
 def _name(value: Json) -> str:

@@ -121,7 +121,9 @@ class Table:
         """The translation of the first of the names that has one; a class has its own name and, with dots, its module's."""
         for name in filter(None, names):
             for key, translate in self.found.items():
-                if name in (_names(key) if isinstance(key, type) else (key,)):
+                if name == key or (
+                    isinstance(key, type) and name in (key.__name__, f"{key.__module__}.{key.__qualname__}")
+                ):
                     return translate
         return None
 
@@ -132,10 +134,6 @@ class Table:
             if translate is not None and base is not object:
                 return translate
         return None
-
-
-def _names(key: type) -> tuple[str, ...]:
-    return key.__name__, f"{key.__module__}.{key.__qualname__}"
 
 
 def operator_call(

@@ -224,20 +224,16 @@ def _rounded(build: Builder, x: Value, scale: Floats, form: _Format) -> Value:
         if len(steps) > _MOST_LEVELS:
             raise UnsupportedError("a minifloat of too many values", accepted=f"at most {_MOST_LEVELS}, or constants")
     steps.sort()
-    parts = []
+    parts, factor = [], per_sample(x, broadcast(x, scale, "the scale"))[..., None]
     for above in (False, True):
         ties, jumps = (
             np.array([step[part] for step in steps if step[2] is above], dtype=np.float64) for part in (0, 1)
         )
         rises = np.concatenate([[-np.sum(jumps[ties < 0])], jumps])
-        thresholds, levels = (_scaled(x, scale, values) for values in (ties, np.cumsum(rises)))
+        thresholds, levels = (as_weights(factor * values) for values in (ties, np.cumsum(rises)))
         name = "above" if above else "from"
         parts.append(build.emit(Staircase(thresholds, levels, above), x, suffix=name))
     return build.emit(Add(), *parts)
-
-
-def _scaled(x: Value, scale: Floats, values: Floats) -> Floats:
-    return as_weights(per_sample(x, broadcast(x, scale, "the scale"))[..., None] * values)
 
 
 QONNX: Operators = {

@@ -84,7 +84,7 @@ class Sensitivity:
         for node in self.network.nodes:
             if not results.keys().isdisjoint(node.inputs):
                 plain = ((each, self.results[each][:samples]) for each in node.inputs)
-                operands = [results[each] if each in results else _repeated(result, times) for each, result in plain]
+                operands = [results[x] if x in results else np.concatenate(times * [y]) for x, y in plain]
                 results[node.name] = node.layer.reference(operands)
             if node.name in results and node.name in self.network.outputs:
                 every = self.results[node.name]
@@ -101,7 +101,3 @@ class Sensitivity:
             return np.ones(result.shape)
         below, above = (readers[0].layer.reference([result + each * step]) for each in (-1.0, 1.0))
         return np.asarray(((above - below) / (2.0 * step)) ** 2)
-
-
-def _repeated(result: Floats, times: int) -> Floats:
-    return np.broadcast_to(result, (times, *result.shape)).reshape(-1, *result.shape[1:])
