@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import given
 
+import bitsmith
 from bitsmith.fidelity.shortfall import shaken
-from bitsmith.fidelity.ties import at_ties, more_bits, open_decisions
+from bitsmith.fidelity.ties import at_ties, more_bits, open_decisions, rounded_alike
+from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.elementwise import Sign
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer
+from bitsmith.layers.logic import Comparison
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
@@ -77,3 +81,21 @@ def test_decisions_beyond_the_last_places_of_single_precision_are_the_model_s(se
         rows = (far != result).reshape(len(x), -1).any(axis=1)
         less, enough = (layer.reference([x[rows] + (held - x)[rows] * 2.0**-k]) for k in (bits - 1, bits))
         assert np.array_equal(enough, result[rows]) and not np.array_equal(less, result[rows])
+
+
+@pytest.mark.parametrize(("constant", "stays"), [(2.4, True), (2.6, False), (3.0, True), (3.4, False), (3.6, True)])
+def test_decisions_that_rounding_leaves_open_are_not_those_of_equality(constant: float, stays: bool) -> None:
+    operands = [np.array([[3.0]]), np.array([[constant]])]
+    for relation in (Relation.LT, Relation.LE, Relation.GT, Relation.GE):
+        layer = Comparison(relation)
+        own = layer.reference(operands)
+        decided = rounded_alike(layer, operands, [0.5, 0.0], own, 1.0 - own)
+        np.testing.assert_array_equal(decided, own if stays else 1.0 - own)
+        np.testing.assert_array_equal(rounded_alike(layer, operands, [0.5, 0.0], own, own), own)
+
+
+def test_numbers_of_the_input_s_grid_beside_a_constant_are_no_defect() -> None:
+    """Both are rounded to the same number, so that the constant is not less than itself; one of the samples is such a number."""
+    constant = 17726.3125 * 2.0**-14
+    model = bitsmith.convert(f"(1.25 if x < {constant!r} else 1.25*x^3)", inputs={"x": (0, 2)})
+    assert not model.fidelity.problems

@@ -18,7 +18,7 @@ from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.fidelity.losses import Loss, LossyCast, LossyCasts
 from bitsmith.fidelity.outside import limiting
 from bitsmith.fidelity.shortfall import SATURATED_ERROR, Expected, apart, float_outputs
-from bitsmith.fidelity.ties import LAST_PLACE, deciding, more_bits, open_decisions
+from bitsmith.fidelity.ties import LAST_PLACE, deciding, more_bits, open_decisions, rounded_alike
 from bitsmith.ir.ops import Cast
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Fracs, Overflow
@@ -131,7 +131,7 @@ def measure(network: Network, circuit: Circuit, inputs: Sequence[Floats]) -> Mea
     layers: dict[str, Comparison] = {}
     outputs: dict[str, Floats] = {}
     with np.errstate(all="ignore"), one_thread():
-        for node, largest, wanted, own, bits in _evaluated(network, inputs, results):
+        for node, largest, wanted, own, bits in _evaluated(network, inputs, results, fracs):
             if node.name in network.outputs:
                 outputs[node.name] = wanted
             emulated = results.get(node.name)
@@ -166,7 +166,7 @@ def _steps(frac: Fracs, rank: int, axis: int) -> Floats:
 
 
 def _evaluated(
-    network: Network, inputs: Sequence[Floats], results: Mapping[str, Floats]
+    network: Network, inputs: Sequence[Floats], results: Mapping[str, Floats], fracs: Mapping[str, Fracs]
 ) -> Iterator[tuple[NetworkNode, float, Floats, Floats, int | None]]:
     """Each node with its operands' greatest magnitude, its float result, that of the operands in the circuit, and bits it lacks.
 
@@ -175,6 +175,7 @@ def _evaluated(
     seen: dict[str, Floats] = {}
     last = {name: position for position, node in enumerate(network.nodes) for name in node.inputs}
     held = {node.name: node.as_stored(results[node.name]) for node in network.nodes if node.name in results}
+    halves: dict[str, Floats] = {}  # of the steps of inputs that round, also where elements of them are picked
 
     def decided(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
         return open_decisions(node.layer, operands, result, held.get(node.name))
@@ -182,6 +183,10 @@ def _evaluated(
     for position, (node, operands, wanted) in enumerate(network.evaluation(inputs, decided)):
         stored = held.get(node.name)
         bits: int | None = 0
+        rounds = not node.layer.on_grid if isinstance(node.layer, Input) else node.inputs and node.layer.traits.moves
+        if rounds and stored is not None and node.affine is None and halves.keys() >= {*node.inputs}:
+            half = np.ldexp(0.5, -fracs[node.name])
+            halves[node.name] = node.as_stored(np.broadcast_to(half, results[node.name].shape))
         if node.name in network.inputs:
             own = wanted
         else:
@@ -193,6 +198,7 @@ def _evaluated(
             if deciding(node.layer) and stored is not None and stored.shape == own.shape:
                 # Rounding took operands across a jump of the float meaning, but not of the circuit, which decides as the model.
                 own = np.where(np.abs(stored - wanted) < np.abs(stored - own), wanted, own)
+                own = rounded_alike(node.layer, operands, [halves.get(name, 0.0) for name in node.inputs], own, stored)
         seen[node.name] = own if stored is None or stored.shape != own.shape else stored
         for name in {name for name in node.inputs if last[name] == position}:
             del seen[name]

@@ -28,6 +28,9 @@ _OPEN = 1 / 64
 TRIES = 16
 """Draws of such errors: two values that are compared are off to one another in one of four."""
 
+_BESIDE = 2.0**-10
+"""Share of half a step that is right beside a number."""
+
 _MOST_BITS = 12
 """Most bits beyond those of ``auto`` that are looked at."""
 
@@ -74,6 +77,23 @@ def open_decisions(layer: Layer, operands: Sequence[Floats], result: Floats, emu
 def are_few(samples: int, among: int) -> bool:
     """Return True if samples that are left open are so few that a user need not hear of them."""
     return samples <= max(_OPEN * among, 1)
+
+
+def rounded_alike(
+    layer: Layer, held: Sequence[Floats], halves: Sequence[Floats | float], own: Floats, stored: Floats
+) -> Floats:
+    """Decisions of a layer's ``own``, but what is ``stored`` where it is that of other numbers with the same rounding.
+
+    An input that rounds to nearest takes constants beside it along (:func:`~bitsmith.layers.thresholds.compared`). ``halves`` of
+    its steps reach to the others. What changes right beside a number that is ``held`` depends on equality, and stays.
+    """
+    for side in (-1.0, 1.0) if layer.jumps and not np.array_equal(own, stored) else ():
+        near, far = (
+            layer.reference([x + side * share * half for x, half in zip(held, halves, strict=True)])
+            for share in (_BESIDE, 1.0)
+        )
+        own = np.where((near == own) & (np.abs(stored - far) < np.abs(stored - own)), far, own)
+    return own
 
 
 def at_ties(rng: np.random.Generator, node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
