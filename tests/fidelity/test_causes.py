@@ -205,6 +205,6 @@ def test_steps_of_weights_are_too_large_for_a_small_channel(given: FixedFormat |
         compiled = compile_network(network, [X])
         measured = measure(network, Circuit(compiled.network, compiled.program), [X])
         causes = Causes({node.name: node for node in nodes}, measured)
-        channel = Channel(1, Span(-1.0, 1.0), 1.0, 1.0, 2.0**-15, 0.5, 0.5, None, 0.5, 0.5, 0.5)
+        channel = Channel(1, 1.0, 1.0, 2.0**-15, 0.5, 0.5, None, 0.5, 0.5, 0.5)
         fine = {None: not small, 3: factor > 1, 14: factor >= 2.0**-14 * 32}[given and given.frac]
         assert bool(causes.finer_formats(nodes[1], channel)) != fine

@@ -59,7 +59,6 @@ def test_figures_of_a_channel_are_those_of_its_own_numbers(seed: int) -> None:
     for channel in (made.lost(), made.astray()):
         assert channel is not None
         k = channel.index
-        assert (channel.span.lo, channel.span.hi) == (WANTED[:, k].min(), WANTED[:, k].max())
         assert (channel.size, channel.step) == (pytest.approx(sizes[k]), step)
         assert channel.largest == pytest.approx(max(sizes[k], largest[k]))
         figures = (channel.error, channel.worst, channel.added)

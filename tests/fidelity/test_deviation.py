@@ -73,7 +73,7 @@ def test_spans_reach_from_the_least_to_the_greatest_finite_number(
     for channel, row in enumerate(rows):
         numbers = row[np.isfinite(row)]
         least, most = (numbers.min(), numbers.max()) if numbers.size else (0.0, 0.0)
-        assert (found.of(channel).lo, found.of(channel).hi) == (least, most)
+        assert (found.least[channel], found.most[channel]) == (least, most)
     assert (found.whole.lo, found.whole.hi) == (found.least.min(), found.most.max())
     assert found.few is (values.size // len(rows) < FEW_VALUES)
 

@@ -14,7 +14,6 @@ from onnx import TensorProto, helper, numpy_helper
 from bitsmith import FidelityWarning, convert
 from bitsmith.compiler import compile_network
 from bitsmith.fidelity.channels import Channel
-from bitsmith.fidelity.deviation import Span
 from bitsmith.fidelity.judgement import (
     AUTO_ERROR,
     AUTO_OWN_ERROR,
@@ -65,7 +64,7 @@ def test_a_layer_is_blamed_for_a_channel_by_its_mean_or_its_greatest_error(
     name: str, factor: float, allowed: float
 ) -> None:
     limit = {"own": CHANNEL_OWN_ERROR, "own_worst": CHANNEL_OWN_WORST}[name] * allowed
-    fine = Channel(0, Span(-1.0, 1.0), 2.0, 1.0, 2.0**-10, 0.5, 0.5, None, 0.5, own=0.0, own_worst=0.0)
+    fine = Channel(0, 2.0, 1.0, 2.0**-10, 0.5, 0.5, None, 0.5, own=0.0, own_worst=0.0)
     changed: dict[str, Any] = {name: limit * factor}
     assert _is_astray(replace(fine, **changed), allowed) == (factor > 1)
     assert not _is_astray(fine, allowed) and not _is_astray(None, allowed)

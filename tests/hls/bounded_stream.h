@@ -40,6 +40,15 @@ public:
     }
 };
 
+/// A process in a thread of its own, which ends before the function that started it does.
+class process {
+    std::thread thread;
+
+public:
+    template <class FUNCTION> explicit process(FUNCTION function) : thread(function) {}
+    ~process() { thread.join(); }
+};
+
 } // namespace bounded
 
 #endif

@@ -40,8 +40,7 @@ THREADS = Streams(
     loops=Loops(flush=False, rewind=False),
     types=f'#include "{Path(__file__).parent / "bounded_stream.h"}"',
     type="bounded::stream<{token}, {depth}>",
-    start="std::thread {name}([&] {{ {function}({arguments}); }});",
-    finish="{name}.join();",
+    start="bounded::process {name}([&] {{ {function}({arguments}); }});",
 )
 """Each process in a thread of its own, and FIFOs that fill."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.fidelity.deviation import MOST, Deviation, Span, Spans, signal_to_noise
+from bitsmith.fidelity.deviation import MOST, Deviation, Spans, signal_to_noise
 from bitsmith.layers.layer import Floats
 
 LEAST_ERROR = 0.01
@@ -26,7 +26,6 @@ class Channel:
     """
 
     index: int
-    span: Span
     size: float
     largest: float
     step: float
@@ -76,7 +75,6 @@ class Channels:
         numbers = np.take(self.wanted, index, self.axis if self.axis < 0 else self.axis + 1)
         return Channel(
             index=index,
-            span=self.spans.of(index),
             size=float(self.spans.sizes()[index]),
             largest=float(self.spans.largest()[index]),
             step=float(np.broadcast_to(self.steps, self.spans.least.shape)[index]),

@@ -64,11 +64,8 @@ class Spans:
 
     @property
     def whole(self) -> Span:
-        """Return the deviation of all channels."""
+        """Return the least and the greatest value of all channels."""
         return Span(float(self.least.min()), float(self.most.max()))
-
-    def of(self, channel: int) -> Span:
-        return Span(float(self.least[channel]), float(self.most[channel]))
 
     def sizes(self) -> Floats:
         """The range of each channel; that of the whole for a channel that shows no scale: a constant, or few values."""

@@ -66,7 +66,6 @@ class NetworkWriter:
         self._global: list[str] = []  # or before all functions
         self._texts: list[str] = []  # functions
         self._calls: list[str] = []
-        self._ends: list[str] = []  # lines that wait for what was started
 
     def project(self) -> HlsProject:
         """All files."""
@@ -102,7 +101,7 @@ class NetworkWriter:
             for number, port in self._ports.items()
             if not port.stream and number in network.sources and not self._readers(number)
         ]
-        body = (*(f"(void){name};" for name in unused), *self._declared, *self._calls, *self._ends)
+        body = (*(f"(void){name};" for name in unused), *self._declared, *self._calls)
         whole_head = (*streams.in_top, *head)
         top = TopFunction(self._top, tuple(parameters), streams.before_top, whole_head, body, unrolled=False)
         made = assembled(self._target, scope, [*self._global, *self._texts], top, tuple(inputs), tuple(outputs))
@@ -291,8 +290,6 @@ class NetworkWriter:
             "name": self._locals.unique(f"{function}_task"),
         }
         self._calls.append(streams.start.format(**words))
-        if streams.finish:
-            self._ends.append(streams.finish.format(**words))
 
 
 def _label(layers: Sequence[str]) -> str:

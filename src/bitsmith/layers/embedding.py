@@ -82,11 +82,6 @@ class OneHot(Layer):
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     bounded: ClassVar[bool] = True
 
-    @property
-    def entries(self) -> int:
-        """The number of indices."""
-        return self.classes
-
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if not 1 <= self.classes <= MAX_ENTRIES:
             raise UnsupportedError(f"{self.classes} classes", accepted=f"1 to {MAX_ENTRIES}")

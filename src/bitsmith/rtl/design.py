@@ -38,9 +38,8 @@ class RtlDesign:
 
     ``sources`` maps file names to texts, the top module's first. ``inputs`` and ``outputs`` are the elements packed into
     ``in_data`` and ``out_data``, from bit 0 up, without gaps. ``latency`` is in clock cycles; a sample can enter in each.
-    ``cells`` counts words that are computed, by kind; ``register_bits`` is before synthesis drops what it can. ``parts`` are the
-    layers by their instances in the top module, ``checked`` memories with check bits. ``taps`` are layers'
-    results that monitors watch.
+    ``cells`` counts words that are computed, by kind. ``parts`` are the layers by their instances in the top module, ``checked``
+    memories with check bits. ``taps`` are layers' results that monitors watch.
     """
 
     top: str
@@ -49,7 +48,6 @@ class RtlDesign:
     outputs: tuple[Field, ...]
     latency: int
     cells: Mapping[str, int]
-    register_bits: int
     parts: Mapping[str, LayerPart]
     checked: tuple[CheckedMemory, ...]
     taps: tuple[tuple[Field, ...], ...]

@@ -123,7 +123,6 @@ class _Writer:
             self._outputs,
             self._schedule.stages,
             Counter(type(self._netlist.words[word].cell).__name__ for word in sorted(self._live)),
-            self._schedule.register_bits,
             {self._instance(part): _layer_part(part) for part in parts},
             tuple(checked),
             self._taps,

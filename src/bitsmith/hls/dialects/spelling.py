@@ -118,6 +118,9 @@ class Arrays:
         return [self.parameter.format(name=name) for name in parameters if self.parameter]
 
 
+_FEW_PLACES = 64
+
+
 @dataclass(frozen=True, slots=True)
 class Roms:
     """The spelling of constants that are read at variable places, ``{name}[rows][words]``.
@@ -128,7 +131,7 @@ class Roms:
         before_words, before_tables: a line before the definition of words that are read a row at a time, or of tables.
         word: a line where all words of a row are read at once, so that they are one wide word.
         banks: a line where each row is a table of its own, read apart from the others.
-        small, large: a line that says what the memory is made of, if it has few places, up to ``small_places``, or more.
+        small, large: a line that says what the memory is made of, if it has few places, up to `_FEW_PLACES`, or more.
     """
 
     before_words: str = ""
@@ -137,7 +140,6 @@ class Roms:
     banks: str = ""
     small: str = ""
     large: str = ""
-    small_places: int = 64
 
     def words(self, name: str, places: int) -> list[str]:
         """Lines for a memory of ``places`` wide words."""
@@ -148,7 +150,7 @@ class Roms:
         return self._lines(name, self.banks if tables > 1 else "", places)
 
     def _lines(self, name: str, shape: str, places: int) -> list[str]:
-        storage = self.small if places <= self.small_places else self.large
+        storage = self.small if places <= _FEW_PLACES else self.large
         return [line.format(name=name) for line in (shape, storage) if line]
 
 
@@ -205,8 +207,7 @@ class Streams:
         arrays: the top function may take arrays; if not, it takes streams of one token, which has all elements.
         sequential: processes run one after another, so that each stream has slots for a frame and is global.
         declaration: a stream.
-        before, qualifier, after: a line before the declaration of a stream between processes, what that starts with,
-            and lines after it.
+        qualifier, after: what the declaration of a stream between processes starts with, and lines after it.
         port: a line at the head of the top function for each stream that is a parameter of it.
         port_bits: of the widest token that such a parameter of the top function may have, its elements filled up to bytes; 0
             for any. Wider tokens come in beats.
@@ -225,8 +226,7 @@ class Streams:
         reset: a line after a variable ``{name}`` that is static, where a reset would leave it as it is.
         apart_inside: the line is the first one in a loop that is within another one, of which it would else be said.
         frames: what the body of a process stands in, as a block; it handles a frame.
-        start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows after all calls; ``{name}``
-            is free for what they share.
+        start: the call of process ``{function}`` with ``{arguments}``; ``{name}`` is free for what it needs.
     """
 
     types: str
@@ -241,7 +241,6 @@ class Streams:
     parameter: str = "{type} &{name}"
     known: str = ""
     declaration: str = "{type} {name};"
-    before: str = ""
     qualifier: str = ""
     after: str = ""
     port: str = ""
@@ -260,7 +259,6 @@ class Streams:
     apart_inside: bool = False
     frames: str = ""
     start: str = "{function}({arguments});"
-    finish: str = ""
 
     def declared(self, type_name: str, name: str, depth: int) -> str:
         """The declaration of the stream called ``name``."""
@@ -268,5 +266,5 @@ class Streams:
 
     def between(self, type_name: str, name: str, depth: int) -> list[str]:
         """Lines that declare a stream between processes."""
-        before, after = (lines.format(name=name, depth=depth).splitlines() for lines in (self.before, self.after))
-        return [*before, f"{self.qualifier}{self.declared(type_name, name, depth)}", *after]
+        after = self.after.format(name=name, depth=depth).splitlines()
+        return [f"{self.qualifier}{self.declared(type_name, name, depth)}", *after]
