@@ -92,6 +92,7 @@ IMAGES: dict[str, Any] = {
     "padded": nn.ReflectionPad2d((1, 2, 0, 1)),
     "prelu": nn.PReLU(4),
     "dropout": nn.Dropout2d(0.3),
+    "dropout in place": nn.Sequential(nn.ReLU(), nn.Dropout(0.3, inplace=True), nn.Dropout2d(0.3, inplace=True)),
     "softmax": nn.Softmax2d(),
     "flat": nn.Sequential(nn.Flatten(), nn.Linear(4 * 6 * 5, 3)),
     "mean": lambda x: x.mean((2, 3)),

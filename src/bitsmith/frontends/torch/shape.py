@@ -20,7 +20,7 @@ def _dropout(call: Call) -> Result:
         raise UnsupportedError(
             "dropout while training", accepted="evaluation", remedy="call model.eval() before the export"
         )
-    return call.build.emit(Identity(), call.tensor("input"))
+    return call.build.emit(Identity(), call.tensor(call.first))  # in place, it is "self"
 
 
 def _same(call: Call) -> Result:
