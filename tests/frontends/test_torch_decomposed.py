@@ -58,3 +58,19 @@ def test_sorting_and_logarithms_of_sums() -> None:
 def test_operators_are_named_as_the_user_wrote_them_where_some_stay_unknown() -> None:
     with pytest.raises(UnsupportedError, match=r"fft_rfft \(fft_rfft\): Fourier transforms"):
         read_torch(Of(lambda x: torch.fft.rfft(x).abs()), ReadOptions(input_shape=(4,)))
+
+
+def test_graphs_within_graphs() -> None:
+    """``torch.vmap``, as masks of transformers have it, and operators without autocast."""
+
+    def masked(x: Tensor) -> Tensor:
+        steps = torch.arange(4)
+        later = torch.vmap(torch.vmap(lambda row, column: row < column, (None, 0)), (0, None))(steps, steps)
+        return x.masked_fill(later, -1.0)
+
+    def precise(x: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return functional.relu(x) @ torch.ones(4, 2)
+
+    assert_same(Of(masked), (4, 4))
+    assert_same(Of(precise), (3, 4))

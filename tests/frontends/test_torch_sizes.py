@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch_samples import assert_same
+from torch_samples import Of, assert_same
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.torch.shape import _size_arithmetic
@@ -44,6 +44,14 @@ class _OfOwnRows(nn.Module):
 
 def test_numbers_of_the_samples_pick_elements_of_each() -> None:
     assert_same(_OfOwnRows(turned=False), (3, 2))
+
+
+def test_numbers_of_the_samples_as_columns_pick_elements_of_each() -> None:
+    def picked(x: Tensor) -> Tensor:
+        samples = torch.arange(x.shape[0])
+        return x[samples.view(-1, 1), torch.tensor([2, 0])] + x[samples.reshape(x.shape[0], 1), torch.tensor([[1]])]
+
+    assert_same(Of(picked), (3,))
 
 
 def test_numbers_of_other_samples_are_refused() -> None:

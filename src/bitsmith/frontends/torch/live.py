@@ -242,8 +242,10 @@ def _decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedP
 
 
 def _is_seen_elsewhere(node: torch.fx.Node) -> bool:
-    """Return True if the operator writes into a part of a tensor, or into one that is read later."""
-    name = getattr(node.target, "__name__", "")
+    """Return True if the operator writes into a part of a tensor, or into one that is read later; of a graph within, too."""
+    name, library = (getattr(node.target, key, "") for key in ("__name__", "namespace"))
+    if "higher_order" in library or "predispatch" in getattr(node.target, "__module__", ""):  # of torch.vmap
+        return True
     in_place = name.partition(".")[0].endswith("_")
     return name.startswith(_WRITES) or (in_place and any(reader > node for reader in _readers(node)))
 

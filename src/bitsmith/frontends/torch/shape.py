@@ -37,7 +37,14 @@ def _unsqueeze(call: Call) -> Result:
 
 def _viewed(shapes: Callable[[Call], Iterable[Shape]], becomes: str) -> Translation:
     """The operand under other shapes, given for each number of samples."""
-    return Translation(lambda call: shape.view(call.build, call.tensor(), shapes(call), flatten=True), becomes)
+
+    def read(call: Call) -> Result:
+        numbered = call.numbered(call.get("self"))
+        if numbered is not None and not any(set(sizes[1:]) - {1} for sizes in shapes(call)):
+            return (replace(numbered, rank=len(next(iter(shapes(call))))),)
+        return shape.view(call.build, call.tensor(), shapes(call), flatten=True)
+
+    return Translation(read, becomes)
 
 
 def _flattened(call: Call) -> Iterable[Shape]:
