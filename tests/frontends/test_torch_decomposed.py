@@ -60,6 +60,31 @@ def test_operators_are_named_as_the_user_wrote_them_where_some_stay_unknown() ->
         read_torch(Of(lambda x: torch.fft.rfft(x).abs()), ReadOptions(input_shape=(4,)))
 
 
+def test_what_torch_computes_of_weights_alone() -> None:
+    """A learned image that is resized or convolved, standardized weights."""
+    image, kernel = torch.linspace(-1.0, 1.0, 32).reshape(1, 2, 4, 4), torch.linspace(-1.0, 1.0, 36).reshape(2, 2, 3, 3)
+
+    def resized(x: Tensor) -> Tensor:
+        return x + functional.interpolate(image, size=(5, 5), mode="bicubic", antialias=True)
+
+    def standardized(x: Tensor) -> Tensor:
+        rows = functional.batch_norm(kernel.reshape(1, 2, -1), None, None, training=True)
+        return functional.conv2d(x, rows.reshape(kernel.shape))
+
+    assert_same(Of(resized), (2, 5, 5))
+    assert_same(Of(standardized), (2, 5, 5))
+    assert_same(Of(lambda x: x * functional.conv2d(image, kernel)), (2, 2, 2))
+
+
+def test_casts_of_weights_that_no_integer_holds_are_refused_still() -> None:
+    def added(x: Tensor) -> Tensor:
+        resized = functional.interpolate(torch.full((1, 1, 2, 2), 1e20), size=(4, 4), mode="bicubic", antialias=True)
+        return x + resized.to(torch.int64)
+
+    with pytest.raises(UnsupportedError, match="antialiasing"):
+        read_torch(Of(added), ReadOptions(input_shape=(1, 4, 4)))
+
+
 def test_graphs_within_graphs() -> None:
     """``torch.vmap``, as masks of transformers have it, and operators without autocast."""
 

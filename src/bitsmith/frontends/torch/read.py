@@ -7,8 +7,10 @@ operator each (as exported, before decomposition), and this module gives names a
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -21,13 +23,15 @@ from bitsmith.frontends.builder.value import Batch, Kind, Value
 from bitsmith.frontends.custom.call import Table
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
-from bitsmith.frontends.torch.archive import Archive, open_archive
+from bitsmith.frontends.torch.archive import open_archive
 from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
+from bitsmith.frontends.torch.computed import computed_constants
 from bitsmith.frontends.torch.custom import OPERATOR, CustomModules
 from bitsmith.frontends.torch.graph import Graph, Module, Node, TensorSpec, read_graph, references
 from bitsmith.frontends.torch.live import TorchModel, exported, is_exported, is_module, saved
 from bitsmith.frontends.torch.ops import changed_in_place, is_check, translation_of, unknown
 from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Stack
 
@@ -47,19 +51,27 @@ def read_torch(source: TorchModel, options: ReadOptions = NO_OPTIONS) -> Network
     """
     custom = CustomModules(Table.of(options.layers))
     archive, where = _opened(source, options, custom)
-    return _Reading(read_graph(archive), where, custom, allow_approximate=options.allow_approximate).network()
+    graph = read_graph(open_archive(archive, where))
+    reading = partial(_Reading, graph, where, custom, allow_approximate=options.allow_approximate)
+    try:
+        return reading({}).network()
+    except UnsupportedError:
+        if isinstance(archive, bytes):  # nothing of others runs
+            with contextlib.suppress(Exception):  # of torch, or of a model that is refused as before
+                return reading(computed_constants(archive)).network()
+        raise
 
 
-def _opened(source: TorchModel, options: ReadOptions, custom: CustomModules) -> tuple[Archive, str]:
+def _opened(source: TorchModel, options: ReadOptions, custom: CustomModules) -> tuple[Path | bytes, str]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        return open_archive(path, str(path)), str(path)
+        return path, str(path)
     if is_exported(source):
-        return open_archive(saved(source), "exported program"), "exported program"
+        return saved(source), "exported program"
     if is_module(source):
         example, where = options.example, type(source).__name__
         examples = tuple(example) if isinstance(example, tuple | list) else None if example is None else (example,)
-        return open_archive(exported(source, examples, options.input_shape, custom.shown), where), where
+        return exported(source, examples, options.input_shape, custom.shown), where
     raise ModelFileError(
         f"a {type(source).__name__} is not a PyTorch model",
         accepted="a .pt2 file, a torch.nn.Module, or an ExportedProgram",
@@ -69,17 +81,26 @@ def _opened(source: TorchModel, options: ReadOptions, custom: CustomModules) -> 
 class _Reading:
     """The translation of one graph."""
 
-    def __init__(self, graph: Graph, where: str, custom: CustomModules, *, allow_approximate: bool) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        where: str,
+        custom: CustomModules,
+        computed: Mapping[str, Floats],
+        *,
+        allow_approximate: bool,
+    ) -> None:
         self._graph = graph
         self._where = where
         self._custom = custom
         self._samples = _samples(graph, where)
         self._draft = Draft(allow_approximate=allow_approximate)
         self._origins: list[Node] = []
-        self._used = _needed(graph)
+        self._used = _needed(graph) - computed.keys()
         self._values: dict[str, Item] = {
             name: Value(values, values.shape, None, label) for name, (label, values) in graph.constants.items()
         }
+        self._values.update({name: Value(values, values.shape, None, name) for name, values in computed.items()})
         self._refusals = Refusals()
 
     def network(self) -> Network:
