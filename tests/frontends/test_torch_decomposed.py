@@ -55,6 +55,19 @@ def test_sorting_and_logarithms_of_sums() -> None:
     assert_same(Of(lambda x, y: (*x.sort(1), *y.sort(-1, descending=True), torch.logaddexp(3 * x, y))), (3, 4), (3, 4))
 
 
+def test_medians_and_ranks() -> None:
+    assert_same(Of(lambda x: (*x.median(1), *x.median(-1, keepdim=True), *x.kthvalue(2, 1), *x.nanmedian(-1))), (3, 4))
+
+
+def test_medians_over_samples_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="mix samples"):
+        read_torch(Of(lambda x: x + x.median()), ReadOptions(input_shape=(4,)))
+
+
+def test_spreads_with_means() -> None:
+    assert_same(Of(lambda x: (*torch.var_mean(x, (1, 2)), *torch.std_mean(x, -1, correction=0, keepdim=True))), (3, 4))
+
+
 def test_operators_are_named_as_the_user_wrote_them_where_some_stay_unknown() -> None:
     with pytest.raises(UnsupportedError, match=r"fft_rfft \(fft_rfft\): Fourier transforms"):
         read_torch(Of(lambda x: torch.fft.rfft(x).abs()), ReadOptions(input_shape=(4,)))

@@ -63,7 +63,7 @@ def test_what_mixes_samples_is_refused(name: str) -> None:
 REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "indices": (lambda x: functional.max_pool1d(x, 2, return_indices=True), "indices of maxima"),
     "comparison of whole tensors": (lambda x: x * torch.equal(x, x + 1.0), "equal"),
-    "median": (lambda x: x.median(1)[0], "median"),
+    "mode": (lambda x: x.mode(1)[0], "mode (mode)"),
     "random": (nn.Sequential(Of(lambda x: x + torch.rand(4, 5))), "0.rand (rand): random"),
     "quantile": (
         nn.Sequential(Of(lambda x: x.quantile(0.5, dim=1))),

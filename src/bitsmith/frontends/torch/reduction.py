@@ -15,8 +15,8 @@ from bitsmith.frontends.ops.reduction import (
     norm,
     running_sum,
 )
-from bitsmith.frontends.ops.selection import concatenate
-from bitsmith.frontends.ops.shape import unsqueeze
+from bitsmith.frontends.ops.selection import concatenate, part
+from bitsmith.frontends.ops.shape import squeeze, unsqueeze
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC, as_result
 from bitsmith.frontends.torch.call import Call, Operators, Result, Translation
 
@@ -53,7 +53,7 @@ def _extreme(name: str, *, least: bool) -> Translation:
 
 
 def _spread(name: str) -> Translation:
-    """A variance or deviation; torch divides by one less than the number of elements if not told otherwise."""
+    """A variance or deviation, perhaps with the mean; torch divides by one less than the number of elements by default."""
 
     def read(call: Call) -> Result:
         correction = call.number("correction", 1.0) if call.flag("unbiased", True) else 0.0
@@ -63,7 +63,8 @@ def _spread(name: str) -> Translation:
             raise UnsupportedError(f"the variance of {count} elements with the correction {correction:g}")
         factor = count / (count - correction)
         factor = math.sqrt(factor) if name == "std" else factor
-        return call.build.affine(reduced, constant(factor), ZERO) if correction else reduced
+        found = call.build.affine(reduced, constant(factor), ZERO) if correction else reduced
+        return (found, REDUCERS["mean"].of(*_given(call, "mean"))) if call.node.name.endswith("_mean") else found
 
     return Translation(read, "Reduce, and BatchNormalization for the correction")
 
@@ -108,6 +109,16 @@ def _top(call: Call) -> Result:
     return greatest(call.build, call.tensor(), (call.integer("dim", -1),), count, least=least)
 
 
+def _ranked(call: Call) -> Result:
+    """The ``k``-th least elements along an axis, or the middle, of two the lower one; with their indices."""
+    build, x, dims, keepdim = _given(call)
+    dims = dims or ((-1,) if call.given("k") else tuple(range(x.rank)))
+    rank = call.integer("k") if call.given("k") else -(-math.prod(x.shape[x.axis(dim)] for dim in dims) // 2)
+    found = greatest(build.within("sorted"), x, dims, rank, least=True)
+    kept = [part(build, one, {dim: range(rank - 1, rank) for dim in dims}) for one in found]
+    return tuple(one if keepdim else squeeze(build, one, dims) for one in kept)
+
+
 _NORM = Translation(_norm, "Reduce, after Absolute for other orders than 2")
 
 REDUCTIONS: Operators = {
@@ -122,8 +133,11 @@ REDUCTIONS: Operators = {
     **dict.fromkeys(
         ("topk", "sort"), Translation(_top, "Reduce and ArgMax, and Comparison and Where for more than one")
     ),
-    "var": _spread("var"),
-    "std": _spread("std"),
+    **dict.fromkeys(("var", "var_mean"), _spread("var")),
+    **dict.fromkeys(("std", "std_mean"), _spread("std")),
+    **dict.fromkeys(
+        ("median", "nanmedian", "kthvalue"), Translation(_ranked, "Reduce and ArgMax, Comparison and Where, and Slice")
+    ),
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM.ignoring("dtype")),
     "diff": Translation(_difference, "Slice and Subtract"),
     "cdist": Translation(_distances, "Subtract and Reduce"),
