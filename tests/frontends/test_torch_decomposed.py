@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
-from tests.frontends.torch_samples import Of, assert_same, randomised
+from tests.frontends.torch_samples import Of, assert_same, randomised, save_pt2
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -112,3 +114,30 @@ def test_graphs_within_graphs() -> None:
 
     assert_same(Of(masked), (4, 4))
     assert_same(Of(precise), (3, 4))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: functional.adaptive_avg_pool2d(x, (2, 3)),
+        lambda x: functional.pad(x, (1, 2, 0, 1), mode="reflect"),
+        lambda x: functional.pad(x, (1, -1, 2, 1), mode="replicate"),
+        lambda x: functional.pad(x[:, :, :, 0], (1, 2), mode="reflect"),
+        lambda x: functional.pad(x[:, None], (1, 2, 1, 0, 0, 1), mode="replicate"),
+        lambda x: functional.adaptive_avg_pool3d(x[:, None], (1, 2, 3)),
+        lambda x: torch.cdist(x, x + 1.0),
+    ],
+)
+def test_programs_of_core_operators(function: Callable[..., Tensor]) -> None:
+    """``run_decompositions`` leaves operators of torch's core alone, which have names of their own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about itself
+        program = torch.export.export(Of(function), (torch.zeros(3, 2, 4, 6),)).run_decompositions()
+    assert_same(Of(function), (2, 4, 6), network=read_torch(program))
+
+
+def test_files_with_operators_that_torch_defines_by_others_lead_to_the_live_program(tmp_path: Path) -> None:
+    resized = nn.Upsample(scale_factor=2, mode="bicubic")
+    with pytest.raises(UnsupportedError, match=r"(?s)upsample_bicubic2d.*torch\.export\.load"):
+        read_torch(save_pt2(resized, tmp_path / "model.pt2", (1, 3, 3)))
+    assert_same(resized, (1, 3, 3), network=read_torch(torch.export.load(tmp_path / "model.pt2")))

@@ -47,9 +47,6 @@ _REMEDIES = {
     "bernoulli": ("random numbers", "call model.eval() before the export"),
     "nonzero": ("a result whose size depends on the data", "use a mask"),
     "higher_order.": ("a choice or a loop that depends on the data", "compute both, and choose with torch.where"),
-    "lstm_cell": ("a single step of a recurrence", "give the live module, or use LSTM"),
-    "gru_cell": ("a single step of a recurrence", "give the live module, or use GRU"),
-    "rnn_": ("a single step of a recurrence", "give the live module, or use RNN"),
     "_upsample": ("resizing with antialiasing", "use antialias=False"),
     "fft": ("Fourier transforms", "multiply by a constant matrix"),
     "quantized_decomposed.choose_qparams": _DYNAMIC,
@@ -82,7 +79,9 @@ def unknown(name: str, node: Node) -> Refusal:
     for start, (why, remedy) in _REMEDIES.items():
         if node.name.startswith(start):
             return Refusal(name, shown, why, remedy)
-    remedy = "replace it by operators that are"
+    remedy = (
+        "replace it by operators that are; of a file give torch.export.load(file), where torch may define it by others"
+    )
     if "." in node.name:
         remedy = "say what it computes (convert(layers={...}), docs/custom-layers.md), or replace it by torch's own operators"
     return Refusal(name, shown, "it is not an operator that is known here", remedy)

@@ -140,7 +140,7 @@ REDUCTIONS: Operators = {
     ),
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM.ignoring("dtype")),
     "diff": Translation(_difference, "Slice and Subtract"),
-    "cdist": Translation(_distances, "Subtract and Reduce"),
+    **dict.fromkeys(("cdist", "_cdist_forward"), Translation(_distances, "Subtract and Reduce")),
     "pairwise_distance": Translation(_distance, "Subtract and Reduce"),
     "cosine_similarity": Translation(_cosine, "Reduce, Divide and Multiply"),
     "cumsum": Translation(

@@ -90,9 +90,9 @@ def _convolution(call: Call, x: Value, *, transposed: bool = False) -> Value:
     return spatial.transposed(call.build, x, weight, bias, taps, groups, extra)
 
 
-def _pad(call: Call) -> Result:
+def _pad(call: Call, mode: str = "constant") -> Result:
     """A pair for each axis, from the last one on."""
-    x, numbers, word = call.tensor(), call.integers("pad"), call.text("mode", "constant")
+    x, numbers, word = call.tensor(), call.integers(call.named("pad", "padding")), call.text("mode", mode)
     if word not in _MODES or len(numbers) % 2 or len(numbers) // 2 > x.rank:
         raise UnsupportedError(f"padding {numbers} in the mode {shown(word)}", accepted=", ".join(_MODES))
     pairs = {-1 - place: pair for place, pair in enumerate(zip(numbers[::2], numbers[1::2], strict=True))}
@@ -169,6 +169,7 @@ _INSIDE: dict[str, tuple[Inside, str]] = {
     "avg_pool{}d": (_average, "AveragePool"),
     "adaptive_max_pool{}d": (_pooled(spatial.adaptive_max_pool, _output_size), "Reduce or AdaptiveMaxPool"),
     "adaptive_avg_pool{}d": (_ADAPTIVE_MEAN, "Reduce or AdaptiveAveragePool"),
+    "_adaptive_avg_pool{}d": (_ADAPTIVE_MEAN, "Reduce or AdaptiveAveragePool"),
     "upsample_nearest{}d": (_nearest, "Resize"),
     "_upsample_nearest_exact{}d": (_nearest_exact, "Resize or Gather"),
 }
@@ -190,4 +191,6 @@ SPATIAL: Operators = {
     ),
     "im2col": Translation(_patches, "Pad and Gather"),
     **dict.fromkeys(("pad", "constant_pad_nd"), Translation(_pad, "Pad, Crop")),
+    **{f"reflection_pad{rank}d": Translation(lambda call: _pad(call, "reflect"), "Pad, Crop") for rank in (1, 2, 3)},
+    **{f"replication_pad{rank}d": Translation(lambda call: _pad(call, "replicate"), "Pad, Crop") for rank in (1, 2, 3)},
 }
