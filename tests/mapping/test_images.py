@@ -114,3 +114,22 @@ def test_biases_have_a_bit_more_than_their_own(
     else:
         with pytest.raises(UnsupportedError, match=refused):
             images_of(program, biased(*others), directives)
+
+
+def test_numbers_that_part_what_an_engine_does_are_refused() -> None:
+    program, other = (placed(*biases) for biases in ((1, 1, 1, 1), (1, 2, 3, 4)))
+    directives = replace(shared(program, 9999), weights_rate=8.0)
+    assert_is_other(program, placed(2, 2, 2, 2), directives)
+    with pytest.raises(UnsupportedError, match="numbers with which other layers take turns"):
+        images_of(program, other, directives)
+
+
+def placed(*biases: int) -> Program:
+    """Dense layers for tokens, each of which has biases of its own."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    x = builder.input("x", (len(biases), 8), FORMAT)
+    for number in range(3):
+        with builder.layer(f"dense{number}"):
+            added = builder.const(np.repeat(np.array(biases)[:, None], 8, axis=1), 3)
+            x = builder.cast(builder.add(builder.linear(x, rng.integers(-15, 16, (8, 8)), 6), added), FORMAT)
+    return builder.program([("y", x)])

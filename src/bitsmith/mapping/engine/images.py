@@ -19,6 +19,8 @@ from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit
 from bitsmith.mapping.formats import whole_range
 
+_OTHER_UNITS = "numbers with which other layers take turns", "such as leave the same layers in turn"
+
 
 def images_of(program: Program, other: Program, directives: Directives) -> list[Ints]:
     """The words of each engine of ``program`` for ``other``, which differs from it in trained numbers alone.
@@ -29,7 +31,10 @@ def images_of(program: Program, other: Program, directives: Directives) -> list[
     own, theirs = builder_of(program, directives), builder_of(other, directives)
     if [type(node.op) for node in own.program.nodes] != [type(node.op) for node in theirs.program.nodes]:
         raise _refused("", "constants that are alike", "as many as the circuit has")
-    placed = [(one, one.row, ways) for one, ways in zip(regions_of(own), shared_units(theirs), strict=True) if one.row]
+    regions, shared = regions_of(own), shared_units(theirs)
+    if len(regions) != len(shared):
+        raise _refused("", *_OTHER_UNITS)
+    placed = [(one, one.row, ways) for one, ways in zip(regions, shared, strict=True) if one.row]
     _require_outside(own, theirs.program, [region for region, *_ in placed])
     return [_words(own, *each) for each in placed]
 
@@ -58,7 +63,9 @@ def _differ(own: ops.Op, other: ops.Op) -> bool:
 
 def _words(builder: DataflowBuilder, region: Region, row: Row, ways: Sequence[Way]) -> Ints:
     """The words of an engine for units of the same functions."""
-    others = next(units for units, _ in ways if len(units) == len(region.units))
+    others = next((units for units, _ in ways if len(units) == len(region.units)), None)
+    if others is None:
+        raise _refused(region.units[0].name, *_OTHER_UNITS)
     function = region.function()
     engine = engine_of(builder, region, row, function, function.biases, fed=True)
     for own, other in zip(region.units, others, strict=True):
