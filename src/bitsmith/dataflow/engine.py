@@ -77,7 +77,7 @@ class Engine:
     def held(self) -> Memory | None:
         """The memory of results from which later layers read weights, of a number for each lane; None without any."""
         read = [layer for layer in self.layers if layer.row is not None]
-        rows = max((math.prod(layer.weights.shape[:3]) + (layer.row or 0) for layer in read), default=0)
+        rows = max((layer.all_words + (layer.row or 0) for layer in read), default=0)
         return Memory(rows, self.number_bits, beside=max(layer.lanes for layer in read)) if read else None
 
     @property
@@ -210,10 +210,9 @@ class Engine:
                 image = objects(next(came)).reshape(rows, columns // across, -1, across).transpose(0, 3, 1, 2)
                 parts = _divided(image, (rows, columns), self.parts)
                 memory[: len(parts), : parts.shape[1]] = parts
-            shape = layer.weights.shape
             if layer.row is not None:
-                read = held[layer.row : layer.row + math.prod(shape[:3]), : layer.lanes]
-                layer = replace(layer, weights=objects(read.reshape(shape)))
+                read = held[layer.row : layer.row + layer.all_words, : layer.lanes]
+                layer = replace(layer, weights=objects(read.reshape(layer.weights.shape)))
             sums = _sums(layer, memory)
             shape = len(sums) // len(layer.bias), len(layer.bias)
             biases, choices = (np.broadcast_to(each, shape) for each in (layer.bias, layer.choices))

@@ -160,9 +160,14 @@ class EngineLayer:
         return math.prod(self.windows) * self.blocks * self.passes
 
     @property
+    def all_words(self) -> int:
+        """The words of its weights: trained ones, or rows of results that are held."""
+        return self.weights[..., 0].size
+
+    @property
     def words(self) -> int:
         """The words of its trained weights."""
-        return 0 if self.row is not None else self.weights[..., 0].size
+        return 0 if self.row is not None else self.all_words
 
     def rows(self, lanes: int) -> Ints:
         """The words of the weights, in the order in which they are read, for so many lanes."""

@@ -150,7 +150,7 @@ def held_places(units: Sequence[Unit], layers: Sequence[EngineLayer]) -> dict[No
         if unit.result in readers:
             last, computed = readers[unit.result]
             layer = layers[last]
-            size = math.prod(layer.weights.shape[:3])
+            size = layer.all_words
             first = lowest(sorted((begin, end) for other, begin, end in taken if other > number), size)
             taken.append((last, first, first + size))
             places[unit.result] = Held(first, computed.by_window, layer.passes, layer.steps, layer.lanes)

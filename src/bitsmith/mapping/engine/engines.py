@@ -173,8 +173,8 @@ def _numbers(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> int:
     """Numbers that an engine holds: of tensors, and about twice the most weights that are read over and over."""
     divided = in_parts(builder, units, row.parts)
     *others, last = layers_on(divided, row)
-    held = [layer.steps if layer.blocks == 1 else layer.weights[..., 0].size for layer in others]
-    held.append(last.weights[..., 0].size)
+    held = [layer.steps if layer.blocks == 1 else layer.all_words for layer in others]
+    held.append(last.all_words)
     return 2 * row.lanes * max(held) + _places(builder, divided, row.banks)[0] * math.prod(row.parts)
 
 
