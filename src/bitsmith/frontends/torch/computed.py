@@ -32,7 +32,11 @@ def computed_constants(archive: bytes) -> dict[str, Floats]:
             values[node] = stored[trained[node.name]].detach()
         elif callable(node.target) and all(one in values for one in node.all_input_nodes):
             tags, library = getattr(node.target, "tags", ()), getattr(node.target, "namespace", "aten")
-            if library == "aten" and "quantize" not in node.name and torch.Tag.nondeterministic_seeded not in tags:
+            if (
+                library == "aten"
+                and "quantize" not in str(node.target)
+                and torch.Tag.nondeterministic_seeded not in tags
+            ):
                 args, named = torch.fx.map_arg((node.args, node.kwargs), values.__getitem__)
                 found = node.target(*args, **named)
                 if not is_integer(found) or all(map(is_integer, filter(torch.is_tensor, args))):
