@@ -119,6 +119,7 @@ class Arrays:
 
 
 _FEW_PLACES = 64
+"""Places of the largest memory that is not made of blocks."""
 
 
 @dataclass(frozen=True, slots=True)
