@@ -87,6 +87,19 @@ def test_scales_of_channels_beside_samples(batch: str | int) -> None:
     np.testing.assert_array_equal(found, np.clip(np.rint(x / scales), -8, 7) * scales.astype(np.float64))
 
 
+@pytest.mark.parametrize("signed", [0, 1])
+def test_the_rounding_that_brevitas_names_otherwise(signed: int) -> None:
+    """Brevitas writes ROUND_TO_ZERO, which the executor calls DOWN."""
+    x = np.arange(-48, 48).reshape(3, 4, 8) / 8.0
+    made = [
+        one_node("Quant", 0.5, 3, 4, signed=signed, narrow=0, rounding_mode=mode) for mode in ("ROUND_TO_ZERO", "DOWN")
+    ]
+    found, wanted = (bitsmith.convert(model).predict(x) for model in made)
+    np.testing.assert_array_equal(found, wanted)
+    codes = np.trunc(np.clip(x / 0.5 + 3, *((-8, 7) if signed else (0, 15))))
+    np.testing.assert_array_equal(found, (codes - 3) * 0.5)
+
+
 def node_of(name: str, output: str) -> tuple[onnx.NodeProto, list[Floats], dict[str, object]]:
     """The node that makes an output, its constants and its attributes."""
     graph = onnx.load(MODELS / f"{name}.onnx").graph

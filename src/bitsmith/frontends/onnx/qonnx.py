@@ -46,13 +46,13 @@ MODES: Mapping[str, _Mode] = {
     "FLOOR": _Mode(np.floor, Rounding.TRN, Rounding.TRN),
     "CEIL": _Mode(np.ceil, None, None),
     "UP": _Mode(lambda x: np.sign(x) * np.ceil(np.abs(x)), None, None),
-    "DOWN": _Mode(np.trunc, Rounding.TRN_ZERO, Rounding.TRN),
+    **dict.fromkeys(("DOWN", "ROUND_TO_ZERO"), _Mode(np.trunc, Rounding.TRN_ZERO, Rounding.TRN)),
     "HALF_UP": _Mode(lambda x: np.sign(x) * np.floor(np.abs(x) + np.float32(0.5)), Rounding.RND_INF, Rounding.RND),
     "HALF_DOWN": _Mode(
         lambda x: np.sign(x) * np.ceil(np.abs(x) - np.float32(0.5)), Rounding.RND_ZERO, Rounding.RND_MIN_INF
     ),
 }
-"""Without a rounding: CEIL is the floor of what is mirrored; UP is CEIL above 0 and FLOOR below."""
+"""Without a rounding: CEIL is the floor of what is mirrored; UP is CEIL above 0 and FLOOR below. Brevitas says ROUND_TO_ZERO."""
 
 
 @dataclass(frozen=True, slots=True)
