@@ -230,15 +230,16 @@ def test_modules_with_packed_weights_say_what_to_give_instead() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_modules_that_watch_data_are_told_and_left_as_they_are() -> None:
+@pytest.mark.parametrize("kind", [ao.FakeQuantize, ao.FusedMovingAvgObsFakeQuantize])
+def test_modules_that_watch_data_are_told_and_left_as_they_are(kind: type[ao.FakeQuantize]) -> None:
     """Fake quantizers take ranges from whatever a module is called with, in evaluation mode, too."""
     module = nn.Sequential(ao.QuantStub(), nn.Linear(5, 3))
-    watching = ao.FakeQuantize.with_args(observer=ao.MovingAverageMinMaxObserver)
+    watching = kind.with_args(observer=ao.MovingAverageMinMaxObserver)
     module.qconfig = ao.QConfig(activation=watching, weight=ao.default_weight_fake_quant)
     watched = ao.prepare_qat(module.train())
     watched(torch.ones(4, 5))
     before = copy.deepcopy(watched.state_dict())
-    assert re.search(r"torch\.ao\.quantization, which watch data(.|\n)*the float module", refusal(watched.eval(), (5,)))
+    assert re.search(r"torch\.ao\.quantization, which watch(.|\n)*the float module", refusal(watched.eval(), (5,)))
     assert all(torch.equal(values, before[name]) for name, values in watched.state_dict().items())
 
 

@@ -53,6 +53,7 @@ _REMEDIES = {
     "quantized_decomposed._choose_qparams": _DYNAMIC,
     "torchao.choose_qparams": _DYNAMIC,
     "torchao.choose_scale": _DYNAMIC,
+    "fused_moving_avg_obs": ("torch.ao.quantization, which watches data", "give the float module, with bits=8"),
     "_transformer_encoder_layer_fwd": _FUSED,
     "_native_multi_head_attention": _FUSED,
 }
