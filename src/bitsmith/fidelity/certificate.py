@@ -23,7 +23,8 @@ from bitsmith.fidelity.judgement import Verdict, judge
 from bitsmith.fidelity.measure import Circuit, measure
 from bitsmith.fidelity.samples import samples
 from bitsmith.fidelity.scales import USUAL, AtScale, at_scales
-from bitsmith.fidelity.shortfall import shaken
+from bitsmith.fidelity.shortfall import float_outputs, shaken
+from bitsmith.fidelity.ties import in_single
 from bitsmith.fidelity.words import in_words
 from bitsmith.frontends.custom.call import Layers
 from bitsmith.frontends.frameworks import AnyModel
@@ -172,7 +173,9 @@ class Certificate(Shown):
             return f"; misread, says {self.agreement.framework}"
         if self.agreement.reason:
             return f"; not compared with the framework: {self.agreement.reason[:_SHOWN]}"
-        return f"; read as {self.agreement.framework} computes it" if self.agreement.error is not None else ""
+        error, framework = self.agreement.error or 0.0, self.agreement.framework
+        rounding = f", whose rounding differs by {percent(error)} of range" if error > FRAMEWORK_ERROR else ""
+        return f"; read as {framework} computes it{rounding}" if self.agreement.error is not None else ""
 
     def document(self) -> dict[str, object]:
         """The certificate as plain values."""
@@ -359,7 +362,8 @@ def _compared(
 
     bad = differing()
     if bad:
-        shakes = zip(wanted, shaken(network, inputs), strict=True)
+        others = [*shaken(network, inputs), *float_outputs(network, inputs, in_single)]
+        shakes = zip([*wanted, *wanted], others, strict=True)
         limit = max(limit, *(_SHAKEN * deviation(x, y, spans(x).whole.size).error for x, y in shakes))
         bad = differing()
     if not bad:

@@ -101,6 +101,11 @@ def at_ties(rng: np.random.Generator, node: NetworkNode, operands: Sequence[Floa
     return node.layer.reference([off(x, rng) for x in operands]) if decides(node.layer) else result
 
 
+def in_single(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
+    """The ``result`` of a layer, decided by operands in single precision: codes of unlike scales may be equal there alone."""
+    return node.layer.reference([as_weights(x.astype(np.float32)) for x in operands]) if decides(node.layer) else result
+
+
 def off(x: Floats, rng: np.random.Generator) -> Floats:
     """Numbers that differ as a framework's may: by last places of their own, and of their sample's if they need them.
 
