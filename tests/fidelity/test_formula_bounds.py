@@ -47,6 +47,24 @@ def test_the_steps_of_inputs(text: str, rounding: str, tmp_path: Path) -> None:
     assert worst <= bound * (1 + 1e-12) and bound < 1.15 * worst + (rounding == "TRN") * 0.07
 
 
+@pytest.mark.filterwarnings("ignore")  # of inputs in steps that are coarse on purpose
+def test_an_operand_of_which_nothing_is_known_reaches_all_of_its_format(tmp_path: Path) -> None:
+    """Its divisor may be 0 in the circuit, whose results are no nearer to the formula's than what limits them says."""
+    config = {"LayerType": {"Input": {"Precision": {"result": "fixed<4,4,TRN,SAT>"}}}}
+    model = bitsmith.convert(["Min(5, 0.1/(x0**2 + 1))"], tmp_path, inputs={"x0": (-1.0, -0.99)}, config=config, bits=8)
+    x = np.linspace(-1.0, -0.99, 257)[:, None]
+    (found,) = model.fidelity.bounds
+    assert np.abs(model.predict(x).ravel() - 0.1 / (x.ravel() ** 2 + 1)).max() <= found.errors[0] < math.inf
+
+
+def test_a_constant_beside_a_formula(tmp_path: Path) -> None:
+    model = bitsmith.convert(["x0*x1", "cos(0.5*Abs(0.1))"], tmp_path, inputs={"x0": (-1.0, 1.0), "x1": (0.0, 1.0)})
+    (found,) = model.fidelity.bounds
+    x = np.random.default_rng(0).uniform(0.0, 1.0, (500, 2))
+    wanted = np.stack([x[:, 0] * x[:, 1], np.full(500, np.cos(0.05))], axis=1)
+    assert np.all(np.abs(model.predict(x) - wanted).max(axis=0) <= found.errors)
+
+
 COMPOSED: dict[str, Callable[[Floats], Floats]] = {
     "tanh(exp(x0) - 1)": lambda x: np.tanh(np.exp(x) - 1),
     "exp(x0)*sin(2*x0)": lambda x: np.exp(x) * np.sin(2 * x),

@@ -230,7 +230,10 @@ class _Bounding:
         else:
             points = _points(*self._program.nodes[self._probes[node.inputs[0]]].type.real_range())
             firsts, lasts = points[:-1], points[1:]
-            results = [reference([np.clip(part, *ends)]) for part in (firsts, lasts)]
+            results = []
+            for part in (firsts, lasts):  # errors of the operand may take it beyond its ends, but not beyond its format
+                there, nearest = reference([part]), reference([np.clip(part, *ends)])
+                results.append(np.where(np.isfinite(there), there, nearest))
             own = self._sampled(node)
         strict = node.layer.jumps and not self._anywhere
         error = np.zeros(x.error.shape) if strict else x.error * (1.0 + _FLOATS)

@@ -26,6 +26,11 @@ class Enclosure:
         """The ends of what the circuit's values may be."""
         return self.least - self.error, self.most + self.error
 
+    def of_boxes(self, boxes: int) -> "Enclosure":
+        """The same in each of so many boxes."""
+        parts = (self.least, self.most, self.error)
+        return Enclosure(*(np.broadcast_to(part, (boxes, *part.shape[1:])) for part in parts))
+
     @property
     def magnitude(self) -> Floats:
         """The greatest magnitude of an exact value."""
@@ -37,6 +42,8 @@ def by_traits(
 ) -> Enclosure | None:
     """The enclosure that a layer's traits tell, its own rounding left out; None if they tell none."""
     if traits.picks:
+        boxes = max(len(x.least) for x in operands)  # constants have one
+        operands = [x.of_boxes(boxes) for x in operands]
         least, most = (reference([getattr(x, end) for x in operands]) for end in ("least", "most"))
         if traits.moves:
             return Enclosure(least, most, reference([x.error for x in operands]))
