@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 import warnings
 from pathlib import Path
 
@@ -55,6 +57,7 @@ TEXTS = {
     "sqrt(hypot(x, y)) + abs(x - y) * relu(x - y)": np.sqrt(np.hypot(x, y)) + np.abs(x - y) * np.maximum(x - y, 0),
     "2^x + x^y + pow_abs(x - y, 2.0) + sin_lut(pi*x)": 2**x + x**y + (x - y) ** 2 + np.sin(np.pi * x),
     "x*x*x - (x*x)*y": x**3 - x**2 * y,
+    "2*2*x + 1.5*y*1.5*y*1.5 - sin(3*3)": 4 * x + 1.5**3 * y**2 - np.sin(9),
 }
 
 
@@ -65,6 +68,31 @@ def test_texts_mean_what_they_say(text: str) -> None:
     assert len(names) <= 2
     columns = X if len(names) == 2 else X[:, :1]
     np.testing.assert_allclose(evaluated([expression], names, columns)[:, 0], TEXTS[text], rtol=1e-9)
+
+
+def text_of(rng: random.Random, depth: int) -> str:
+    """A text as people write it, with numbers that are often equal, whose meaning for Python is the same."""
+    if depth == 0:
+        return rng.choice(["x", "y", "2", "2", "0.5", "3", "-1.5"])
+    operands = [f"({text_of(rng, depth - 1)})" if rng.random() < 0.5 else text_of(rng, depth - 1) for _ in range(3)]
+    kind = rng.choice(["+", "-", "*", "*", "/", "**", "sin", "max", "if"])
+    if kind.isidentifier():
+        first, second, third = operands
+        kinds = {"sin": f"sin({first})", "max": f"max({first}, {second}, {third})"}
+        return kinds.get(kind, f"({first} if {second} < {third} else {third})")
+    return f"{operands[0]}**{rng.choice('123')}" if kind == "**" else f" {kind} ".join(operands[: rng.choice([2, 3])])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_texts_mean_what_they_say(seed: int) -> None:
+    rng = random.Random(seed)
+    for text in (text_of(rng, rng.choice([1, 2, 3])) for _ in range(60)):
+        try:
+            wanted = [eval(text, {"x": a, "y": b, "sin": math.sin, "max": max}) for a, b in X[:8]]
+        except ZeroDivisionError:
+            continue
+        found = evaluated([parse_formula(text)], ("x", "y"), X[:8])[:, 0]
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9, err_msg=text)
 
 
 def test_the_layers_of_texts_compute_what_they_say() -> None:

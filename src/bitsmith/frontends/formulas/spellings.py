@@ -126,7 +126,10 @@ def _simple(function: str, operands: Sequence[Expression]) -> Expression:
         ]
     if function == "*":
         counts = {x: operands.count(x) for x in operands}
-        operands = [x if n == 1 or isinstance(x, Number) else _power(x, float(n)) for x, n in counts.items()]
+        powers = [
+            (x, n) if isinstance(x, Number) else (_power(x, float(n)) if n > 1 else x, 1) for x, n in counts.items()
+        ]
+        operands = [x for x, n in powers for _ in range(n)]
     if len(operands) == 1 and function in ("+", "*", "max", "min"):
         return operands[0]
     return Call(function, tuple(operands))
