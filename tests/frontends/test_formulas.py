@@ -6,6 +6,7 @@ import math
 import random
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -363,13 +364,15 @@ def test_formulas_without_inputs_are_rejected() -> None:
             bitsmith.convert(formulas)
 
 
-def judged(seed: int, folder: Path, count: int) -> str:
-    """Compare a random formula's circuit with sympy; the reason if it was rejected."""
+def judged(seed: int, folder: Path, count: int, **options: Any) -> str:
+    """Compare a random formula's circuit with sympy; the reason if it was rejected, or has no bound."""
     formula, bounds = drawn(seed)
     try:
-        model = bitsmith.convert(formula, folder, inputs=bounds)
+        model = bitsmith.convert(formula, folder, inputs=bounds, **options)
     except (ApproximateError, RangeError) as error:
         return str(error)
+    if options and not model.fidelity.bounds:
+        return "no bound"
     inputs = points(bounds, seed, count)
     wanted = exactly(formula, list(bounds), inputs)
     error = np.abs(model.predict(inputs).ravel() - wanted)
@@ -390,6 +393,18 @@ def test_errors_of_random_formulas_are_within_the_bounds_of_certificates(seed: i
 def test_errors_of_many_random_formulas_are_within_the_bounds_of_certificates(first: int, tmp_path: Path) -> None:
     rejected = [reason for seed in range(first, first + 40) if (reason := judged(seed, tmp_path, 500))]
     assert len(rejected) <= 2, rejected
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.filterwarnings("ignore")  # of steps that are coarse on purpose
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_errors_with_coarse_formats_are_within_the_bounds_of_certificates(first: int, tmp_path: Path) -> None:
+    for seed in range(first, first + 20):
+        rng = random.Random(seed)
+        formats = {"result": f"fixed<{rng.randint(6, 12)},4,{rng.choice(['RND', 'TRN'])},SAT>"}
+        config = {"LayerType": {"Input": {"Precision": formats}}}
+        judged(seed, tmp_path, 500, bits=rng.choice([8, 12, 16]), config=config)
 
 
 SIMULATED = [
