@@ -26,6 +26,7 @@ from bitsmith.cli import demo
 from bitsmith.cli.commands import app
 from bitsmith.cli.terminal import Terminal
 from bitsmith.errors import ToolMissingError
+from bitsmith.flows.tools import FoundTool, Tool, absent
 from bitsmith.report import Report
 from bitsmith.report.folder import write_report
 from tests.any_models import samples
@@ -305,10 +306,10 @@ def test_doctor_says_what_packages_are_for() -> None:
 
 
 def test_doctor_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere(name: str) -> None:
-        raise ToolMissingError("not there", where=name)
+    def nowhere(tool: Tool) -> FoundTool:
+        return absent(tool.name, tool.name, ToolMissingError("not there", where=tool.name))
 
-    monkeypatch.setattr("bitsmith.flows.tools.find", lambda tool: nowhere(tool.name))
+    monkeypatch.setattr("bitsmith.cli.doctor.seek", nowhere)
     result = _run("doctor")
     assert result.exit_code == 0
     first = result.stdout.splitlines()[0]
@@ -324,7 +325,8 @@ def test_report_of_a_vendors_project() -> None:
 
 
 def test_doctor_lists_vendors_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bitsmith.cli.doctor.survey", lambda _: [])
+    for tools in ("TOOLS", "PLACE_AND_ROUTE_TOOLS"):
+        monkeypatch.setattr(f"bitsmith.cli.doctor.{tools}", ())
     fakes = FakeTools(tmp_path / "2023.2" / "bin", monkeypatch)
     none = [line for line in _run("doctor").stdout.splitlines() if "vendors' HLS tools" in line]
     assert len(none) == 1 and "vitis-run" in none[0]

@@ -20,7 +20,7 @@ from bitsmith.errors import ToolFailedError, ToolMissingError
 from bitsmith.flows import groups
 from bitsmith.flows.groups import end, signal_tree, start, watched
 from bitsmith.flows.run import Command, Made, run
-from bitsmith.flows.tools import TOOLS, YOSYS, FoundTool, Origin, Tool, find, survey
+from bitsmith.flows.tools import TOOLS, YOSYS, FoundTool, Origin, Tool, find, seek
 from tests.flows.runs import execute
 
 FAKE = Tool(
@@ -135,11 +135,11 @@ def test_path_comes_first(path: Path) -> None:
     assert find(YOSYS) == FoundTool("yosys", program, "0.99", Origin.PATH)
 
 
-def test_survey_lists_every_tool(path: Path) -> None:
-    statuses = survey((*TOOLS, FAKE))
-    assert [status.name for status in statuses] == [tool.name for tool in TOOLS] + ["forge"]
-    assert all((status.found is None) == bool(status.problem) for status in statuses)
-    assert statuses[-1].found is None
+def test_what_is_not_there_stands_in_for_itself(path: Path) -> None:
+    sought = [seek(tool) for tool in (*TOOLS, FAKE)]
+    assert [program.name for program in sought] == [tool.name for tool in TOOLS] + ["forge"]
+    assert all(program.missing is None or program.missing.found for program in sought)
+    assert sought[-1].missing is not None
 
 
 def test_progress_and_log(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bitsmith.cli.wording import worded
 from bitsmith.flows.nextpnr import TOOLS as PLACE_AND_ROUTE_TOOLS
-from bitsmith.flows.tools import GXX, MAKE, TOOLS, VERILATOR, YOSYS, Origin, survey
+from bitsmith.flows.tools import GXX, MAKE, TOOLS, VERILATOR, YOSYS, Origin, seek
 from bitsmith.flows.vendor import find_driver
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.netlist.native import SOLVE
@@ -56,17 +56,18 @@ def verdict(findings: Sequence[Finding]) -> str:
 
 
 def _tools() -> Iterator[Finding]:
-    for status in survey((*TOOLS, *PLACE_AND_ROUTE_TOOLS)):
-        program = status.found
+    for tool in (*TOOLS, *PLACE_AND_ROUTE_TOOLS):
+        program = seek(tool)
+        missing = program.missing
         yield Finding(
             kind="tool",
-            name=status.name,
-            found=program is not None,
-            version="" if program is None else program.version,
-            where="" if program is None else _place(str(program.path), program.origin),
-            problem=status.problem,
-            install=status.install,
-            needed_for="" if program is not None else f"without it: {worded(status.without)}",
+            name=tool.name,
+            found=missing is None,
+            version=program.version,
+            where=_place(str(program.path), program.origin) if missing is None else "",
+            problem="" if missing is None else missing.found,
+            install=tool.install,
+            needed_for="" if missing is None else f"without it: {worded(tool.without)}",
         )
 
 

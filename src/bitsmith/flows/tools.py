@@ -75,17 +75,6 @@ class FoundTool:
         return f"{self.name} {self.version}".strip()
 
 
-@dataclass(frozen=True, slots=True)
-class ToolStatus:
-    """One line of the survey: the tool if it was found, else the problem and its remedy."""
-
-    name: str
-    found: FoundTool | None
-    problem: str
-    install: str
-    without: Remedy
-
-
 VERILATOR = Tool(
     name="verilator",
     commands=("verilator",),
@@ -188,17 +177,6 @@ def _sought(tool: Tool) -> FoundTool:
         remedy=remedy(f"{tool.install}. Without it: ", tool.without),
     )
     return absent(tool.name, tool.commands[0], error)
-
-
-def survey(tools: Sequence[Tool]) -> list[ToolStatus]:
-    """Every tool with its version and place, or with what is missing and how to install it."""
-    statuses = []
-    for tool in tools:
-        try:
-            statuses.append(ToolStatus(tool.name, find(tool), "", tool.install, tool.without))
-        except ToolMissingError as error:
-            statuses.append(ToolStatus(tool.name, None, error.found, tool.install, tool.without))
-    return statuses
 
 
 def _find_wheel(tool: Tool, tried: list[str]) -> FoundTool | None:
