@@ -260,11 +260,6 @@ class Exploration(Shown):
     def __rich__(self) -> RenderableType:
         return table(self._sheet)
 
-    def __str__(self) -> str:
-        from bitsmith.report.terminal import as_text
-
-        return as_text(self.__rich__())
-
     def __repr__(self) -> str:
         return f"<Exploration of {len(self.points)} circuits: {self.verdict}>"
 

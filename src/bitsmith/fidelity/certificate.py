@@ -231,11 +231,6 @@ class Certificate(Shown):
             parts.append(Text(f"not compared with the framework: {self.agreement.reason}"))
         return Group(*parts, *(Text(f"wrong: {problem}") for problem in self.problems))
 
-    def __str__(self) -> str:
-        from bitsmith.report.terminal import as_text
-
-        return as_text(self.__rich__())
-
     def __repr__(self) -> str:
         return f"<{self.summary}>"
 

@@ -142,9 +142,6 @@ class Report(Shown, Mapping[str, object]):
     def __rich__(self) -> RenderableType:
         return report_summary(self.sections, self._design)
 
-    def __str__(self) -> str:
-        return as_text(self.__rich__())
-
     def __repr__(self) -> str:
         return f"<Report: {', '.join(self._sections) or 'empty'}>"
 

@@ -341,11 +341,6 @@ class Sweep(Shown):
         warned = Text("\n".join(each.warned for each in self.front if each.warned), style="yellow")
         return Group(Text(self.verdict, style="bold"), table, *(text for text in (failed, warned) if text))
 
-    def __str__(self) -> str:
-        from bitsmith.report.terminal import as_text
-
-        return as_text(self.__rich__())
-
     def __repr__(self) -> str:
         return f"<Sweep: {self.verdict}>"
 
