@@ -1,9 +1,8 @@
 """bitsmith: trained neural networks in, verified bit-exact FPGA firmware out."""
 
-import importlib
-import sys
 from typing import TYPE_CHECKING
 
+from bitsmith.base.homes import imported_from
 from bitsmith.version import __version__
 
 if TYPE_CHECKING:
@@ -52,35 +51,26 @@ __all__ = [
     "write_image",
 ]
 
-_HOMES = {
-    "ApproximationWarning": "bitsmith.errors",
-    "FewSamplesWarning": "bitsmith.errors",
-    "FidelityWarning": "bitsmith.errors",
-    "InputRangeWarning": "bitsmith.errors",
-    "Goal": "bitsmith.model.goal",
-    "Model": "bitsmith.model",
-    "Report": "bitsmith.report",
-    "Split": "bitsmith.conversion.splitting",
-    "compose": "bitsmith.conversion.composition",
-    "convert": "bitsmith.conversion.conversion",
-    "cost": "bitsmith.model.pricing",
-    "explain": "bitsmith.conversion.explanation",
-    "explore": "bitsmith.conversion.exploration",
-    "fit": "bitsmith.conversion.fit",
-    "split": "bitsmith.conversion.splitting",
-    "streamed": "bitsmith.model.streaming",
-    "sweep": "bitsmith.sweeps.sweep",
-    "write_image": "bitsmith.model.images",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import parts of the package when they are first used: ``import bitsmith`` alone stays cheap."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in __all__:
-        return importlib.import_module(f"bitsmith.{name}")
-    raise AttributeError(f"module 'bitsmith' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+__getattr__ = imported_from(
+    __name__,
+    {
+        "bitsmith.conversion.composition": ("compose",),
+        "bitsmith.conversion.conversion": ("convert",),
+        "bitsmith.conversion.explanation": ("explain",),
+        "bitsmith.conversion.exploration": ("explore",),
+        "bitsmith.conversion.fit": ("fit",),
+        "bitsmith.conversion.splitting": ("Split", "split"),
+        "bitsmith.errors": ("ApproximationWarning", "FewSamplesWarning", "FidelityWarning", "InputRangeWarning"),
+        "bitsmith.model.goal": ("Goal",),
+        "bitsmith.model.images": ("write_image",),
+        "bitsmith.model.model": ("Model",),
+        "bitsmith.model.pricing": ("cost",),
+        "bitsmith.model.streaming": ("streamed",),
+        "bitsmith.report.report": ("Report",),
+        "bitsmith.sweeps.sweep": ("sweep",),
+    },
+    ("converters", "custom", "errors", "model", "profiling", "report", "utils"),
+)
 
 
 def __dir__() -> list[str]:

@@ -4,8 +4,9 @@ In: untrusted dictionaries and files. Out: a network whose layers carry :class:`
 is written takes effect, is refused with its key, or is listed in a note. Knows no file format of models and no backend.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from bitsmith.base.homes import imported_from
 
 if TYPE_CHECKING:
     from bitsmith.config.building import config_from_network
@@ -25,17 +26,13 @@ __all__ = [
     "resolve",
 ]
 
-_HOMES = {
-    "building": ("config_from_network",),
-    "model": ("HLSConfig", "read_hls_config"),
-    "resolving": ("BitsLike", "ConfigLike", "resolve"),
-    "values": ("BackendName", "IOType", "IOTypeName"),
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a module when a name of it is first used: the command line reads values of options without knowing any layer."""
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(f"bitsmith.config.{module}"), name)
-    raise AttributeError(f"module 'bitsmith.config' has no attribute {name!r}")
+# The command line reads values of options without knowing any layer.
+__getattr__ = imported_from(
+    __name__,
+    {
+        "bitsmith.config.building": ("config_from_network",),
+        "bitsmith.config.model": ("HLSConfig", "read_hls_config"),
+        "bitsmith.config.resolving": ("BitsLike", "ConfigLike", "resolve"),
+        "bitsmith.config.values": ("BackendName", "IOType", "IOTypeName"),
+    },
+)

@@ -1,8 +1,8 @@
 """A converted model, and the profiles of its numbers."""
 
-import importlib
 from typing import TYPE_CHECKING
 
+from bitsmith.base.homes import imported_from
 from bitsmith.model.model import Model
 
 if TYPE_CHECKING:
@@ -10,9 +10,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "profiling"]
 
-
-def __getattr__(name: str) -> object:
-    """Import the profiles when they are first used."""
-    if name == "profiling":
-        return importlib.import_module("bitsmith.model.profiling")
-    raise AttributeError(f"module 'bitsmith.model' has no attribute {name!r}")
+__getattr__ = imported_from(__name__, {}, ("profiling",))

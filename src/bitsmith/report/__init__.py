@@ -1,7 +1,8 @@
 """Reports of builds, as mappings, terminal tables and one HTML page; and readers of the vendors' reports."""
 
-import importlib
 from typing import TYPE_CHECKING
+
+from bitsmith.base.homes import imported_from
 
 if TYPE_CHECKING:
     from bitsmith.report.familiar import (
@@ -35,29 +36,21 @@ __all__ = [
     "read_vivado_report",
 ]
 
-_HOMES = {
-    "Report": "bitsmith.report.report",
-    "aggregate_graph_reports": "bitsmith.report.familiar",
-    "parse_catapult_report": "bitsmith.vendors.catapult",
-    "parse_libero_report": "bitsmith.vendors.libero",
-    "parse_oneapi_report": "bitsmith.vendors.oneapi",
-    "parse_quartus_report": "bitsmith.vendors.quartus",
-    "parse_vivado_report": "bitsmith.report.familiar",
-    "print_oneapi_report": "bitsmith.report.printing",
-    "print_vivado_report": "bitsmith.report.familiar",
-    "qofr": "bitsmith.report.printing",
-    "read_catapult_report": "bitsmith.report.printing",
-    "read_quartus_report": "bitsmith.report.printing",
-    "read_report": "bitsmith.report.folder",
-    "read_vivado_report": "bitsmith.report.familiar",
-}
+_FAMILIAR = ("aggregate_graph_reports", "parse_vivado_report", "print_vivado_report", "read_vivado_report")
 
-
-def __getattr__(name: str) -> object:
-    """Import a part of the package when it is first used: models need few of them."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'bitsmith.report' has no attribute {name!r}")
+__getattr__ = imported_from(
+    __name__,
+    {
+        "bitsmith.report.familiar": _FAMILIAR,
+        "bitsmith.report.folder": ("read_report",),
+        "bitsmith.report.printing": ("print_oneapi_report", "qofr", "read_catapult_report", "read_quartus_report"),
+        "bitsmith.report.report": ("Report",),
+        **{
+            f"bitsmith.vendors.{name}": (f"parse_{name}_report",)
+            for name in ("catapult", "libero", "oneapi", "quartus")
+        },
+    },
+)
 
 
 def __dir__() -> list[str]:

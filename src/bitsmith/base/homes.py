@@ -1,0 +1,21 @@
+"""Packages whose names are imported when they are first used: models need few of them."""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+
+def imported_from(
+    package: str, homes: Mapping[str, Sequence[str]], modules: Sequence[str] = ()
+) -> Callable[[str], object]:
+    """The ``__getattr__`` of a package, by the modules that its names are in, and those ``modules`` that are names of it."""
+    known = {name: home for home, names in homes.items() for name in names}
+
+    def attribute(name: str) -> object:
+        if name in known:
+            return getattr(importlib.import_module(known[name]), name)
+        if name in modules:
+            return importlib.import_module(f"{package}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
+
+    return attribute
