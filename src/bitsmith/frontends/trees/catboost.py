@@ -15,11 +15,9 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.ops.trees import Decision, Tree, ensemble, equal_to, tree_of
-from bitsmith.frontends.trees.network import Classes, Link, network_of
+from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
-
-_MOST_OUTPUTS = 1024
 
 _MOST_FEATURES = 1 << 16
 
@@ -77,8 +75,8 @@ def read_catboost(text: bytes, where: str, *, raw: bool) -> Network:
         raise model.wrong("scale_and_bias", "two entries")
     parts = Fields({"scale": pair[0], "bias": pair[1]}, where)
     scale, bias = parts.number("scale"), as_weights(parts.constant("bias").ravel())
-    if not 1 <= bias.size <= _MOST_OUTPUTS:
-        raise UnsupportedError(f"{bias.size} outputs", where=where, accepted=f"at most {_MOST_OUTPUTS}")
+    if not 1 <= bias.size <= MOST_OUTPUTS:
+        raise UnsupportedError(f"{bias.size} outputs", where=where, accepted=f"at most {MOST_OUTPUTS}")
     if "oblivious_trees" in model.values:
         trees = [_oblivious(tree, features, bias.size, scale) for tree in model.objects("oblivious_trees")]
     else:

@@ -8,7 +8,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.ops.trees import Tree, below, ensemble, truncated_to
 from bitsmith.frontends.trees import LIGHTGBM_MARK
-from bitsmith.frontends.trees.network import Classes, Link, network_of
+from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.trees import Places
@@ -16,26 +16,13 @@ from bitsmith.layers.trees import Places
 MOST_BYTES = 64 << 20
 """Most bytes of a file."""
 
-_MOST_OUTPUTS = 1024
-
+_PLAIN = ("regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank", "rank_xendcg", "custom")
 _LINKS = {
-    "regression": Link.IDENTITY,
-    "regression_l1": Link.IDENTITY,
-    "huber": Link.IDENTITY,
-    "fair": Link.IDENTITY,
-    "quantile": Link.IDENTITY,
-    "mape": Link.IDENTITY,
-    "lambdarank": Link.IDENTITY,
-    "rank_xendcg": Link.IDENTITY,
-    "custom": Link.IDENTITY,
-    "binary": Link.SIGMOID,
-    "cross_entropy": Link.SIGMOID,
+    **dict.fromkeys(_PLAIN, Link.IDENTITY),
+    **dict.fromkeys(("binary", "cross_entropy", "multiclassova"), Link.SIGMOID),
     "cross_entropy_lambda": Link.SOFTPLUS,
-    "poisson": Link.EXPONENTIAL,
-    "gamma": Link.EXPONENTIAL,
-    "tweedie": Link.EXPONENTIAL,
+    **dict.fromkeys(("poisson", "gamma", "tweedie"), Link.EXPONENTIAL),
     "multiclass": Link.SOFTMAX,
-    "multiclassova": Link.SIGMOID,
 }
 """Functions of sums by objectives."""
 
@@ -61,7 +48,7 @@ def read_lightgbm(text: bytes, where: str, classes: Classes | None) -> Network:
             f"the objective {' '.join([objective, *options])[:50]!r}", where=where, accepted=", ".join(_LINKS)
         )
     (outputs,) = _numbers(described, "num_tree_per_iteration", 1, where).astype(int)
-    if not 1 <= outputs <= _MOST_OUTPUTS or not blocks:
+    if not 1 <= outputs <= MOST_OUTPUTS or not blocks:
         raise ModelFileError("a model without trees, or without outputs", where=where)
     slopes = [option.partition(":")[2] for option in options if option.startswith("sigmoid:")]
     scale = _number(slopes[0], where) if slopes else 1.0

@@ -24,6 +24,9 @@ from bitsmith.layers.shape import Gather, Reshape
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.trees import Trees
 
+MOST_OUTPUTS = 1024
+"""Most sums of trees."""
+
 
 class Link(enum.Enum):
     """Functions of the sums of trees: names of nodes and their layers, one after another, and the inverse.

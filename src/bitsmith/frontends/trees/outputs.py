@@ -2,7 +2,6 @@
 
 import importlib
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,27 +39,27 @@ def estimated(name: str, model: Any, x: Numbers) -> FrameworkRun:
 def boosted(name: str, model: Any, x: Numbers) -> FrameworkRun:
     """Outputs of a booster."""
     x = x.astype(np.float32)
-    return _run(name, model.predict(importlib.import_module(name.lower()).DMatrix(x) if name == "XGBoost" else x))
+    return _run(name, model.predict(_library(name).DMatrix(x) if name == "XGBoost" else x))
+
+
+def _library(name: str) -> Any:
+    """The package of a library."""
+    try:
+        return importlib.import_module(name.lower())
+    except ImportError as error:
+        raise NotComparedError(f"{name} is not installed") from error
 
 
 def loaded(name: str, model: object) -> object:
     """The booster of a file."""
-    try:
-        library = importlib.import_module(name.lower())
-    except ImportError as error:
-        raise NotComparedError(f"{name} is not installed") from error
-    load: Callable[..., object] = library.Booster
-    return load(model_file=os.fspath(str(model)))
+    return _library(name).Booster(model_file=os.fspath(str(model)))
 
 
 def of_catboost(model: Any, x: Numbers) -> FrameworkRun:
     """Outputs of a model of CatBoost; of a file those of a classifier or a regressor, by its loss."""
     if isinstance(model, str | os.PathLike):
-        try:
-            library = importlib.import_module("catboost")
-        except ImportError as error:
-            raise NotComparedError("CatBoost is not installed") from error
-        path, plain = os.fspath(model), library.CatBoost()
+        library, path = _library("CatBoost"), os.fspath(model)
+        plain = library.CatBoost()
         classifies = len(plain.load_model(path, format="json").classes_) > 0
         model = (library.CatBoostClassifier if classifies else library.CatBoostRegressor)()
         model.load_model(path, format="json")

@@ -7,11 +7,9 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.ops.trees import Decision, Tree, below, ensemble, equal_to, tree_of, truncated_to
-from bitsmith.frontends.trees.network import Link, network_of
+from bitsmith.frontends.trees.network import MOST_OUTPUTS, Link, network_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
-
-_MOST_OUTPUTS = 1024
 
 _LINKS: Mapping[str, tuple[Link, Callable[[Fields], float]]] = {
     "identity": (Link.IDENTITY, lambda model: 1.0),
@@ -40,8 +38,8 @@ def read_treelite(text: bytes, where: str) -> Network:
     if name not in _LINKS:
         raise UnsupportedError(f"the postprocessor {name[:50]!r}", where=where, accepted=", ".join(_LINKS))
     link, factor = _LINKS[name]
-    if not classes or min(classes) < 1 or len(classes) * max(classes) > _MOST_OUTPUTS:
-        raise model.wrong("num_class", f"numbers of classes, for at most {_MOST_OUTPUTS} outputs")
+    if not classes or min(classes) < 1 or len(classes) * max(classes) > MOST_OUTPUTS:
+        raise model.wrong("num_class", f"numbers of classes, for at most {MOST_OUTPUTS} outputs")
     if link is Link.SOFTMAX and len(set(classes)) > 1:
         raise UnsupportedError(
             f"softmax of targets of {min(classes)} to {max(classes)} classes", where=where, accepted="equal numbers"

@@ -9,36 +9,26 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.files.json import Fields, parse_json
 from bitsmith.frontends.ops.trees import Tree, below, ensemble, truncated_to
-from bitsmith.frontends.trees.network import Classes, Link, network_of
+from bitsmith.frontends.trees.network import MOST_OUTPUTS, Classes, Link, network_of
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
-
-_MOST_OUTPUTS = 1024
 
 _Objective: TypeAlias = tuple[Link, Link, bool]
 """The function of sums; the one that makes the base score of what sums begin with; whether the class is all that is predicted."""
 
+_PLAIN = (
+    *("reg:squarederror", "reg:linear", "reg:absoluteerror", "reg:pseudohubererror", "reg:squaredlogerror"),
+    *("reg:quantileerror", "rank:ndcg", "rank:map", "rank:pairwise"),
+)
+_COUNTS = ("count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft")
 _OBJECTIVES: dict[str, _Objective] = {
-    "binary:logistic": (Link.SIGMOID, Link.SIGMOID, False),
-    "reg:logistic": (Link.SIGMOID, Link.SIGMOID, False),
+    **dict.fromkeys(("binary:logistic", "reg:logistic"), (Link.SIGMOID, Link.SIGMOID, False)),
     "binary:logitraw": (Link.IDENTITY, Link.SIGMOID, False),
     "multi:softprob": (Link.SOFTMAX, Link.IDENTITY, False),
     "multi:softmax": (Link.SOFTMAX, Link.IDENTITY, True),
-    "reg:squarederror": (Link.IDENTITY, Link.IDENTITY, False),
-    "reg:linear": (Link.IDENTITY, Link.IDENTITY, False),
-    "reg:absoluteerror": (Link.IDENTITY, Link.IDENTITY, False),
-    "reg:pseudohubererror": (Link.IDENTITY, Link.IDENTITY, False),
-    "reg:squaredlogerror": (Link.IDENTITY, Link.IDENTITY, False),
-    "reg:quantileerror": (Link.IDENTITY, Link.IDENTITY, False),
+    **dict.fromkeys(_PLAIN, (Link.IDENTITY, Link.IDENTITY, False)),
     "binary:hinge": (Link.STEP, Link.IDENTITY, False),
-    "count:poisson": (Link.EXPONENTIAL, Link.EXPONENTIAL, False),
-    "reg:gamma": (Link.EXPONENTIAL, Link.EXPONENTIAL, False),
-    "reg:tweedie": (Link.EXPONENTIAL, Link.EXPONENTIAL, False),
-    "survival:cox": (Link.EXPONENTIAL, Link.EXPONENTIAL, False),
-    "survival:aft": (Link.EXPONENTIAL, Link.EXPONENTIAL, False),
-    "rank:ndcg": (Link.IDENTITY, Link.IDENTITY, False),
-    "rank:map": (Link.IDENTITY, Link.IDENTITY, False),
-    "rank:pairwise": (Link.IDENTITY, Link.IDENTITY, False),
+    **dict.fromkeys(_COUNTS, (Link.EXPONENTIAL, Link.EXPONENTIAL, False)),
 }
 
 
@@ -55,8 +45,8 @@ def read_xgboost(text: bytes, where: str, classes: Classes | None) -> Network:
         raise UnsupportedError(f"the objective {name[:50]!r}", where=where, accepted=", ".join(_OBJECTIVES))
     link, based, label = _OBJECTIVES[name]
     outputs = max(_count(described, "num_class"), 1) * max(_count(described, "num_target"), 1)
-    if outputs > _MOST_OUTPUTS:
-        raise UnsupportedError(f"{outputs} outputs", where=where, accepted=f"at most {_MOST_OUTPUTS}")
+    if outputs > MOST_OUTPUTS:
+        raise UnsupportedError(f"{outputs} outputs", where=where, accepted=f"at most {MOST_OUTPUTS}")
     trees = _trees(learner.fields("gradient_booster"), outputs, where)
     base = _sums(based, _base(described, outputs), described)
     layer = ensemble(trees, _count(described, "num_feature"), as_weights(base), where)
