@@ -30,7 +30,7 @@ def _of(places: list[str]) -> str:
 
 _FOLDING = "ReuseFactor is what trades time against multipliers"
 _UNROLLED = "steps share hardware as ReuseFactor says"
-_PARTS = "all parts of a layer have its ReuseFactor"
+_PARTS = ("Forward", "Backward", "ForwardRecurrent", "BackwardRecurrent", "Depthwise", "Pointwise")
 _PASSES = "the order of the passes is fixed"
 _TABLES = "both tables of a softmax have the size that TableSize says"
 _SWITCH = "a switch of another tool"
@@ -50,29 +50,19 @@ MODEL_INERT: Mapping[str, Inert] = _SHARED_INERT | {
     "ChannelsLastConversion": Inert("inputs and results have the model's own layout", ("full",)),
     "TransposeOutputs": Inert(_SWITCH, (True, False)),
     "BitExact": Inert("precision 'auto' already keeps quantized models exact", (None, False)),
-    "AllowDAFallback": Inert(_SWITCH, (False, True)),
-    "AllowV2Fallback": Inert(_SWITCH, (False, True)),
+    **dict.fromkeys(("AllowDAFallback", "AllowV2Fallback"), Inert(_SWITCH, (False, True))),
 }
 LAYER_INERT: Mapping[str, Inert] = _SHARED_INERT | {
     "Static": Inert("states begin again with each sample"),
-    "Direction": Inert("the model says it"),
-    "Algorithm": Inert("the model says it"),
-    "RecurrentReuseFactor": Inert(_UNROLLED),
-    "ForwardReuseFactor": Inert(_PARTS),
-    "BackwardReuseFactor": Inert(_PARTS),
-    "ForwardRecurrentReuseFactor": Inert(_PARTS),
-    "BackwardRecurrentReuseFactor": Inert(_PARTS),
-    "DepthwiseReuseFactor": Inert(_PARTS),
-    "PointwiseReuseFactor": Inert(_PARTS),
+    **dict.fromkeys(("Direction", "Algorithm"), Inert("the model says it")),
+    **dict.fromkeys(("RecurrentReuseFactor", "TimeStepLoopParallelism"), Inert(_UNROLLED)),
+    **{f"{part}ReuseFactor": Inert("all parts of a layer have its ReuseFactor") for part in _PARTS},
     "TableRangePower2": Inert("TableRange says it"),
-    "TimeStepLoopParallelism": Inert(_UNROLLED),
-    "ExpTableSize": Inert(_TABLES, refused=True),
-    "InvTableSize": Inert(_TABLES, refused=True),
+    **dict.fromkeys(("ExpTableSize", "InvTableSize"), Inert(_TABLES, refused=True)),
 }
 SECTIONS_INERT: Mapping[str, Inert] = {
     "Flows": Inert(_PASSES, _FIFO_FLOWS, refused=True),
-    "Optimizers": Inert(_PASSES, refused=True),
-    "SkipOptimizers": Inert(_PASSES, refused=True),
+    **dict.fromkeys(("Optimizers", "SkipOptimizers"), Inert(_PASSES, refused=True)),
     "InputShape": Inert("give it to convert as input_shape", refused=True),
     "PytorchModel": Inert("give the model to convert", refused=True),
 }
@@ -81,23 +71,13 @@ _EXPECTED = Inert("the emulator gives the expected outputs", (None,))
 _VENDOR = "it belongs to a vendor's flow and has no counterpart here"
 _AFTERWARDS = "another tool wrote it after a conversion; it is not a setting"
 PROJECT_INERT: Mapping[str, Inert] = {
-    "AcceleratorConfig": Inert(_VENDOR, (None,)),
-    "FPGAFamily": Inert(_VENDOR),
-    "SmartHLSPath": Inert(_VENDOR, (None,)),
-    "Technology": Inert(_VENDOR),
-    "Tech": Inert(_VENDOR),
-    "ASICLibs": Inert(_VENDOR),
-    "FIFO": Inert(_VENDOR, (None,)),
+    **dict.fromkeys(("AcceleratorConfig", "SmartHLSPath", "FIFO", "Interface"), Inert(_VENDOR, (None,))),
+    **dict.fromkeys(("FPGAFamily", "Technology", "Tech", "ASICLibs", "Driver"), Inert(_VENDOR)),
+    **dict.fromkeys(("InputType", "OutputType"), Inert(_VENDOR)),
     "HyperoptHandshake": Inert(_VENDOR, (False,)),
-    "Interface": Inert(_VENDOR, (None,)),
-    "Driver": Inert(_VENDOR),
-    "InputType": Inert(_VENDOR),
-    "OutputType": Inert(_VENDOR),
     "TraceOutput": Inert("write it under HLSConfig.Model", (False,), refused=True),
     "ProjectDir": Inert("OutputDir is the project's folder", (None,)),
-    "InputShapes": Inert(_AFTERWARDS),
-    "OutputShapes": Inert(_AFTERWARDS),
-    "Stamp": Inert(_AFTERWARDS),
+    **dict.fromkeys(("InputShapes", "OutputShapes", "Stamp"), Inert(_AFTERWARDS)),
 }
 WRITER_INERT: Mapping[str, Inert] = {
     "Namespace": Inert("the generated C++ has the project's name for its namespace", (None,)),
