@@ -14,28 +14,18 @@ from types import ModuleType
 
 NAME = "hls4ml"
 
+_SAME = (
+    *("converters", "model", "model.profiling", "report", "utils"),
+    *("utils.config", "utils.example_models", "utils.plot"),
+)
+_PRUNERS = ("", ".objectives", ".objectives.vivado_objectives", ".scheduler")
+
 MODULES: Mapping[str, str] = {
     NAME: "bitsmith",
-    f"{NAME}.converters": "bitsmith.converters",
-    f"{NAME}.model": "bitsmith.model",
-    f"{NAME}.model.profiling": "bitsmith.model.profiling",
-    f"{NAME}.optimization": "bitsmith.compat.optimization",
-    f"{NAME}.optimization.dsp_aware_pruning": "bitsmith.compat.optimization",
-    f"{NAME}.optimization.dsp_aware_pruning.objectives": "bitsmith.compat.optimization",
-    f"{NAME}.optimization.dsp_aware_pruning.objectives.vivado_objectives": "bitsmith.compat.optimization",
-    f"{NAME}.optimization.dsp_aware_pruning.scheduler": "bitsmith.compat.optimization",
-    f"{NAME}.optimization.objectives": "bitsmith.compat.optimization",
-    f"{NAME}.optimization.objectives.vivado_objectives": "bitsmith.compat.optimization",
-    f"{NAME}.optimization.scheduler": "bitsmith.compat.optimization",
-    f"{NAME}.report": "bitsmith.report",
-    f"{NAME}.report.catapult_report": "bitsmith.report",
-    f"{NAME}.report.oneapi_report": "bitsmith.report",
-    f"{NAME}.report.quartus_report": "bitsmith.report",
-    f"{NAME}.report.vivado_report": "bitsmith.report",
-    f"{NAME}.utils": "bitsmith.utils",
-    f"{NAME}.utils.config": "bitsmith.utils.config",
-    f"{NAME}.utils.example_models": "bitsmith.utils.example_models",
-    f"{NAME}.utils.plot": "bitsmith.utils.plot",
+    **{f"{NAME}.{name}": f"bitsmith.{name}" for name in _SAME},
+    **{f"{NAME}.optimization{name}": "bitsmith.compat.optimization" for name in _PRUNERS},
+    **{f"{NAME}.optimization.dsp_aware_pruning{name}": "bitsmith.compat.optimization" for name in _PRUNERS},
+    **{f"{NAME}.report.{tool}_report": "bitsmith.report" for tool in ("catapult", "oneapi", "quartus", "vivado")},
 }
 """Modules of hls4ml, and those here that have their names."""
 
@@ -47,37 +37,29 @@ _PASSES = "formats follow from the model's own quantizers, and circuits from its
 _SAVED = "model.save('model.json') keeps a model, and load_saved_model has it again"
 _PRUNING = "bitsmith.cost gives the price of each weight, and masks within budgets (docs/cost.md)"
 
+_HANDLERS = ("keras", "keras_v2", "keras_v3", "onnx", "pytorch")
+
 INSTEAD: Mapping[str, str] = {
-    f"{NAME}.converters.register_keras_layer_handler": _LAYERS,
-    f"{NAME}.converters.register_keras_v2_layer_handler": _LAYERS,
-    f"{NAME}.converters.register_keras_v3_layer_handler": _LAYERS,
-    f"{NAME}.converters.register_onnx_layer_handler": _LAYERS,
-    f"{NAME}.converters.register_pytorch_layer_handler": _LAYERS,
-    f"{NAME}.converters.utils": _LAYERS,
+    **{f"{NAME}.converters.register_{framework}_layer_handler": _LAYERS for framework in _HANDLERS},
+    **dict.fromkeys((f"{NAME}.converters.utils", f"{NAME}.contrib", f"{NAME}.utils.torch"), _LAYERS),
+    **dict.fromkeys((f"{NAME}.model.layers", f"{NAME}.model.attributes"), _LAYERS),
+    **{f"{NAME}.optimization.{name}": _PRUNING for name in ("keras", "attributes", "config", "knapsack")},
+    f"{NAME}.optimization.objectives.gpu_objectives": _PRUNING,
     f"{NAME}.converters.get_supported_keras_layers": "docs/layers.md lists all layers with their limits",
     f"{NAME}.converters.link_existing_project": _SAVED,
     f"{NAME}.backends": "backends are names: convert(model, backend='vitis'); bitsmith.backends.BACKENDS lists them; "
     "of a layer of your own, convert(model, layers={MyLayer: translate}) takes what it computes (docs/custom-layers.md)",
-    f"{NAME}.contrib": _LAYERS,
     f"{NAME}.model.graph": _GRAPHS,
     f"{NAME}.model.MultiModelGraph": _GRAPHS,
     f"{NAME}.model.ModelGraph": "models have get_layers, get_weight_variables, get_output_variables, trace and output_dir",
-    f"{NAME}.model.layers": _LAYERS,
-    f"{NAME}.model.attributes": _LAYERS,
     f"{NAME}.model.optimizer": _PASSES,
     f"{NAME}.model.flow": _PASSES,
     f"{NAME}.model.types": "formats are texts such as 'fixed<16,6>' (docs/configuration.md)",
-    f"{NAME}.optimization.keras": _PRUNING,
-    f"{NAME}.optimization.attributes": _PRUNING,
-    f"{NAME}.optimization.config": _PRUNING,
-    f"{NAME}.optimization.knapsack": _PRUNING,
-    f"{NAME}.optimization.objectives.gpu_objectives": _PRUNING,
     f"{NAME}.templates": _BOARDS,
     f"{NAME}.writer": "model.write() writes the project; docs/new-hls-dialect.md says how to add a tool",
     f"{NAME}.utils.fixed_point_utils": "formats are texts such as 'fixed<16,6>' (docs/configuration.md)",
     f"{NAME}.utils.serialization": _SAVED,
     f"{NAME}.utils.symbolic_utils": "convert_from_symbolic_expression chooses tables by precision (docs/formulas.md)",
-    f"{NAME}.utils.torch": _LAYERS,
 }
 """Modules and names of hls4ml without a counterpart of the name, and what to use instead."""
 
