@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from bitsmith.layers.settings import Settings
 from bitsmith.report.grids import bits_text, grid_text, mean_bits
 from bitsmith.report.html import page
 from bitsmith.report.report import Report
-from bitsmith.report.summary import Design, LayerRow, design_from_json, design_to_json, rows
+from bitsmith.report.summary import Design, LayerRow, design_from_json, rows
 from bitsmith.report.terminal import LayersTable, as_text, constant_text, declared_text
 
 INPUT = Settings({"result": FixedFormat(True, 10, 6)})
@@ -108,7 +108,7 @@ def test_tables_and_pages_have_them() -> None:
     assert f", {total:,} EBOPs" in text.splitlines()[0]
     assert "EBOPs" in text.splitlines()[2] and "weight 4 bits of 0.07" in text
     design = Design("net", "", 10.0, layers, ("e",))
-    assert design_from_json(design_to_json(design)) == design
+    assert design_from_json(asdict(design)) == design
     shown = page(Report((), design=design))
     assert "EBOPs</th>" in shown and "Bits of the quantizers" in shown and "e, weight: 3.50 bits on the mean" in shown
     bare = tuple(replace(row, ebops=None, bits=(), constants=()) for row in layers)

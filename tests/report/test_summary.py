@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings
 from bitsmith.passes.network.fold_batchnorm import fold_batchnorm
 from bitsmith.passes.network.lower import lower
-from bitsmith.report.summary import design_from_json, design_to_json, rows
+from bitsmith.report.summary import design_from_json, rows
 from bitsmith.report.terminal import render
 from tests.report.networks import INPUT, lowered, residual
 from tests.report.reports import design
@@ -135,11 +135,11 @@ def test_render_fits_narrow_terminals_and_still_tells_the_sizes() -> None:
 
 
 def test_design_round_trip() -> None:
-    assert design_from_json(design_to_json(design())) == design()
+    assert design_from_json(asdict(design())) == design()
 
 
 def test_a_damaged_design_is_refused_with_its_place() -> None:
-    document = design_to_json(design())
+    document = asdict(design())
     with pytest.raises(ProjectError, match=r"design\.layers\.0\.result"):
         layers = document["layers"]
         assert isinstance(layers, tuple)

@@ -10,7 +10,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -352,10 +352,8 @@ def saved_model(project: Path) -> Model:
 
 def _told(model: Model) -> dict[str, object]:
     """A converted model and its fidelity as plain values."""
-    from bitsmith.report.summary import design_to_json
-
     design = replace(model.design(), name=model.network.name)
-    return {**design_to_json(design), "fidelity": model.fidelity.document()}
+    return {**asdict(design), "fidelity": model.fidelity.document()}
 
 
 def _layers(model: Model) -> RenderableType:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -17,7 +18,7 @@ from bitsmith.errors import ProjectError
 from bitsmith.report.key_figures import resources
 from bitsmith.report.sections import SECTIONS, Figures, Kind, Layers, Section, find, plain, section_of
 from bitsmith.report.shown import Shown
-from bitsmith.report.summary import Design, design_from_json, design_to_json
+from bitsmith.report.summary import Design, design_from_json
 from bitsmith.report.terminal import as_text, report_summary, report_table
 
 REPORT_JSON = "report.json"
@@ -102,7 +103,7 @@ class Report(Shown, Mapping[str, object]):
             "format": _FORMAT,
             "version": _VERSION,
             "sections": dict(self),
-            "design": None if self._design is None else design_to_json(self._design),
+            "design": None if self._design is None else asdict(self._design),
         }
         return json.dumps(document, indent=1, allow_nan=False) + "\n"
 

@@ -6,7 +6,7 @@ page. Nothing here knows a tool or a folder.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -387,13 +387,8 @@ def _result(program: Program, place: int, affine: Affine | None) -> ResultRow:
     )
 
 
-def design_to_json(design: Design) -> dict[str, object]:
-    """``design`` as plain values."""
-    return asdict(design)
-
-
 def design_from_json(document: object) -> Design:
-    """The design that :func:`design_to_json` wrote; ``document`` is untrusted.
+    """The design of its fields as plain values (``dataclasses.asdict``); ``document`` is untrusted.
 
     Raises:
         ProjectError: a missing field or one of the wrong kind.
