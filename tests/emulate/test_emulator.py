@@ -104,8 +104,8 @@ def test_few_singles_are_cast_as_doubles_are(fmt: FixedFormat, values: list[floa
     near = [np.ldexp(bound + half / 2, -fmt.frac) for bound in (fmt.lo, fmt.hi, 0) if abs(bound) < 1 << 60]
     singles = np.array([*values, *near], dtype=np.float64).astype(np.float32)
     emulator = passthrough(fmt)
-    found, outside = emulator.run_counted([singles])
-    truth, counted = emulator.run_counted([singles.astype(np.float64)])
+    found, outside = emulator.run_watched([singles])[:2]
+    truth, counted = emulator.run_watched([singles.astype(np.float64)])[:2]
     np.testing.assert_array_equal(found[0], truth[0])
     assert outside == counted
 
@@ -187,7 +187,7 @@ def test_a_trace_is_the_outputs_and_the_probes_of_one_run(monkeypatch: pytest.Mo
     program = dense(8, 4)
     emulator = Emulator(program)
     x = np.random.default_rng(0).uniform(-9.0, 9.0, (40, 6))
-    expected, outside = emulator.run_counted([x])
+    expected, outside = emulator.run_watched([x])[:2]
     runs: list[Workspace] = []
     run = Workspace.run
     monkeypatch.setattr(Workspace, "run", lambda workspace: (runs.append(workspace), run(workspace)))
@@ -202,7 +202,7 @@ def test_a_trace_is_the_outputs_and_the_probes_of_one_run(monkeypatch: pytest.Mo
 def test_values_outside_are_counted(width: int) -> None:
     x = np.zeros((5000, 6))
     x[::10, 2] = 2.0**60
-    _, outside = Emulator(dense(width, 4)).run_counted([x])
+    _, outside = Emulator(dense(width, 4)).run_watched([x])[:2]
     assert outside == [500]
 
 
@@ -213,7 +213,7 @@ def test_few_values_outside_are_counted() -> None:
     for value in (np.nan, np.inf):
         with pytest.raises(InputDataError, match="1 of 6 values are NaN"):
             emulator.run([np.where(np.eye(2, 6), np.float32(value), x)[:1]])
-    results, outside = emulator.run_counted([np.where(np.eye(2, 6), np.float32(5000), x)])
+    results, outside = emulator.run_watched([np.where(np.eye(2, 6), np.float32(5000), x)])[:2]
     assert outside == [2] and not np.array_equal(results[0], expected)
     np.testing.assert_array_equal(emulator.run([x])[0], expected)
 

@@ -36,7 +36,7 @@ def test_few_samples_whose_casts_do_not_wrap_are_looked_at_once(
     run = Workspace.run
     monkeypatch.setattr(Workspace, "run", lambda workspace: (runs.append(workspace), run(workspace)))
     for value, wrapped in ((0.0, 0.0), (63.0, 126.0), (127.0, -2.0 if signed else 254.0)):
-        (y,), outside = emulator.run_counted([np.full((samples, 6), value, np.float32)])
+        (y,), outside = emulator.run_watched([np.full((samples, 6), value, np.float32)])[:2]
         assert outside == [0] and len(runs) == (wrapped < 0.0)
         np.testing.assert_array_equal(y, np.full((samples, 6), wrapped))
 

@@ -84,7 +84,7 @@ def assert_same(network: Network, *, exact: bool = True, netlist: bool = True) -
     x = np.ldexp(rng.integers(-256, 256, (50, *network.input_shapes()["x"])).astype(np.float64), -5)
     names = [probe.name for probe in compiled.program.probes]
     program = compiled.program
-    values, _ = Emulator(program).run_counted([x])
+    values = Emulator(program).run([x])
     want = network.evaluate([x])
     np.testing.assert_allclose(values[0], want[network.outputs[0]], rtol=1e-9, atol=1e-12)
     own = compiled.network.evaluate([x])
@@ -281,7 +281,7 @@ def test_a_float_layer_after_codes_has_their_values() -> None:
     chain.add(Softmax())
     network = chain.network()
     x = np.linspace(-1, 1, 40).reshape(10, 4)
-    values, _ = Emulator(compile_network(network).program).run_counted([x])
+    values = Emulator(compile_network(network).program).run([x])
     x = np.ldexp(np.floor(np.ldexp(x, 5) + 0.5), -5)
     np.testing.assert_allclose(values[0], network.evaluate([x])[network.outputs[0]], atol=2e-4)
 
@@ -360,7 +360,7 @@ def test_every_exact_layer_between_quantizers(layer: type[Layer]) -> None:
         nodes.append(NetworkNode("r", Quantize(Quantizer.uniform(0.0371, -128, 127)), ("y",)))
         network = Network(tuple(nodes), ("x",), ("r",))
         x = np.ldexp(np.random.default_rng(number).integers(-256, 256, (20, *shapes[0])).astype(np.float64), -5)
-        values, _ = Emulator(compile_network(network).program).run_counted([x])
+        values = Emulator(compile_network(network).program).run([x])
         np.testing.assert_allclose(values[0], network.evaluate([x])["r"], rtol=1e-9, atol=1e-12)
 
 

@@ -111,22 +111,18 @@ class Emulator:
     def run_watched(
         self, inputs: Sequence[Batch], states: States | None = None, see: See | None = None
     ) -> tuple[list[Float64s], list[int], Left]:
-        """Return :meth:`run_counted` and which watched casts some value left, of which samples; ``inputs`` were checked.
+        """Return :meth:`run`, per input the number of values outside its range, and watched casts and samples that values left.
 
-        Seldom a cast is that of a sample that is none: a chunk may have more than are given. The numbers of the nodes that are
-        shown are given to ``see``, those of some samples at a time, in order where these are.
+        ``inputs`` were checked. Seldom a cast is that of a sample that is none: a chunk may have more than are given. The
+        numbers of the nodes that are shown are given to ``see``, those of some samples at a time, in order where these are.
         """
         most = len(self.program.outputs)
         return self._run_reals(self._outputs, inputs, {} if states is None else states, most, see)
 
-    def run_counted(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int]]:
-        """Return :meth:`run` and, per input, the number of values outside its range."""
-        return self.run_watched(self._checked(inputs))[:2]
-
     def trace(
         self, inputs: Sequence[npt.ArrayLike], states: States | None = None
     ) -> tuple[list[Float64s], dict[str, Float64s], list[int]]:
-        """Return :meth:`run_counted` and, of the same run, the real values of the program's probes by name."""
+        """Return :meth:`run` and, of the same run, real values of the probes by name, and values outside each input's range."""
         outputs, probes = self.program.outputs, self.program.probes
         if self._traced is None:
             self._traced = self._compiled((*outputs, *probes))
