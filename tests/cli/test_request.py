@@ -12,7 +12,7 @@ from bitsmith.cli.options import ModelOptions
 from bitsmith.cli.request import Request
 from bitsmith.config import IOType
 from bitsmith.errors import ConfigError
-from bitsmith.frontends.named import key_of, model_keys
+from bitsmith.frontends.named import keys_of_files, model_keys
 
 
 def asked(folder: Path, project: dict[str, Any], *settings: str, **options: Any) -> Request:
@@ -67,7 +67,8 @@ def test_options_stand_above_files_and_single_keys_above_all(tmp_path: Path) -> 
 def test_a_file_that_is_typed_stands_in_place_of_a_model_of_the_project(tmp_path: Path, key: str) -> None:
     found = asked(tmp_path, {key: "other"})
     assert found.model == Path("net.onnx")
-    assert [name for name in found.content if name in {key.name for key in model_keys()}] == [key_of(found.model).name]
+    named = {name: value for name, value in found.content.items() if name in {key.name for key in model_keys()}}
+    assert named == keys_of_files(found.model, None, "")
 
 
 def test_a_project_that_is_written_reads_as_the_same(tmp_path: Path) -> None:

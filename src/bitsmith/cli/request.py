@@ -15,7 +15,7 @@ from bitsmith.cli.options import ModelOptions
 from bitsmith.config.reading import leaves, put, squash
 from bitsmith.conversion.conversion import Conversion, split_shape
 from bitsmith.errors import ConfigError
-from bitsmith.frontends.named import NamedModel, key_of, model_keys
+from bitsmith.frontends.named import NamedModel, keys_of_files, model_keys
 from bitsmith.options.option import among
 from bitsmith.options.project import ProjectConfig, key_path, parse_yaml_config, project_keys, read_project
 from bitsmith.options.table import OPTIONS, Arguments
@@ -57,7 +57,9 @@ class Request:
         for path, value in _keys(options):
             put(content if path[0] in project_keys() else layers, path, value)
         if options.file is not None and options.file.suffix.lower() not in _PROJECT_FILES:
-            _put_model(content, options.file, options.path("weights"))
+            named = keys_of_files(options.file, options.path("weights"), "--weights")
+            others = {key.name for key in model_keys()}
+            content = {**{key: value for key, value in content.items() if key not in others}, **named}
         project = read_project(content)
         if project.model is None:
             accepted = f"FILE, or a project with {', '.join(key.name for key in model_keys())}"
@@ -127,19 +129,6 @@ def _layers(content: Tree) -> Tree:
     layers: Tree = dict(found) if isinstance(found, Mapping) else {}
     content["HLSConfig"] = layers
     return layers
-
-
-def _put_model(content: Tree, file: Path, weights: Path | None) -> None:
-    """Name a model's file and that of its weights, in place of those that are named."""
-    key = key_of(file)
-    for other in model_keys():
-        content.pop(other.name, None)
-    content[key.name] = str(file)
-    if weights is not None and key.weights is None:
-        takers = ", ".join(suffix for key in model_keys() if key.weights for suffix in key.suffixes)
-        raise ConfigError(f"weights for {file.name}", where="--weights", accepted=f"it with {takers}")
-    if weights is not None and key.weights is not None:
-        content[key.weights] = str(weights)
 
 
 def _plain(value: object) -> object:

@@ -47,11 +47,18 @@ def named_model(values: Mapping[str, object]) -> NamedModel | None:
     return None
 
 
-def key_of(path: Path) -> ModelKey:
-    """The key that names such a file.
+def keys_of_files(path: Path, weights: str | Path | None, where: str) -> dict[str, str]:
+    """The keys that name the file of a model, and that of its weights if there is one.
 
     Raises:
         ModelFileError: a file of no known framework.
+        ConfigError: weights for a model that has them in its file; they were said ``where``.
     """
     record = framework_of(path)
-    return next((key for key in record.keys if path.suffix.lower() in key.suffixes), record.keys[0])
+    key = next((key for key in record.keys if path.suffix.lower() in key.suffixes), record.keys[0])
+    if weights is None:
+        return {key.name: str(path)}
+    if key.weights is None:
+        takers = ", ".join(suffix for each in model_keys() if each.weights for suffix in each.suffixes)
+        raise ConfigError(f"weights for {path.name}", where=where, accepted=f"it with {takers}")
+    return {key.name: str(path), key.weights: str(weights)}

@@ -10,33 +10,27 @@ import io
 import json
 import shlex
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitsmith.base.project import write_atomically
-from bitsmith.errors import CapacityError
-from bitsmith.report.exploration import Sheet, page
+from bitsmith.base.project import Json, write_atomically
+from bitsmith.devices import resolve_part
+from bitsmith.errors import CapacityError, ConfigError
+from bitsmith.estimate.needs import Need, counted
+from bitsmith.report.exploration import Circuit, Sheet, page
 from bitsmith.report.figures.scatter import Mark, Scatter, svg
 from bitsmith.report.sections import number, percent
 from bitsmith.report.shown import Shown
-from bitsmith.sweeps.search import OBJECTIVES, Objective
+from bitsmith.sweeps.search import OBJECTIVES, Keys, Objective
 from bitsmith.sweeps.trial import PROJECT, TRIALS, conversion_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from bitsmith.model import Model
-from collections.abc import Mapping, Sequence
-
-from bitsmith.base.project import Json
-from bitsmith.devices import resolve_part
-from bitsmith.errors import ConfigError
-from bitsmith.estimate.needs import Need, counted
-from bitsmith.report.exploration import Circuit
-from bitsmith.sweeps.search import Keys
 
 _CELLS = 4
 """Texts in a row of a layer."""

@@ -21,7 +21,7 @@ from bitsmith.config.values import read_path
 from bitsmith.emulate.samples import Samples
 from bitsmith.errors import ConfigError, nearest
 from bitsmith.frontends.frameworks import AnyModel
-from bitsmith.frontends.named import key_of, model_keys
+from bitsmith.frontends.named import keys_of_files, model_keys
 from bitsmith.options.estimates import read_correction
 from bitsmith.options.project import key_path, project_keys, read_project
 from bitsmith.options.signature import taking
@@ -137,15 +137,7 @@ def _named(model: AnyModel, weights: str | Path | None, config: object) -> dict[
         raise ConfigError(
             f"a {type(config).__name__}", where="config", accepted="a dictionary, or the path of a YAML file"
         )
-    key = key_of(Path(model))
-    base: dict[str, object] = {key.name: str(model), "HLSConfig": dict(config or {})}
-    if weights is not None and key.weights is None:
-        raise ConfigError(
-            f"weights for {Path(model).name}", where="weights", accepted="a model whose weights are in it"
-        )
-    if weights is not None and key.weights is not None:
-        base[key.weights] = str(weights)
-    return base
+    return {**keys_of_files(Path(model), weights, "weights"), "HLSConfig": dict(config or {})}
 
 
 @dataclass(frozen=True, slots=True)
