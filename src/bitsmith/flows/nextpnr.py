@@ -27,29 +27,23 @@ _ERROR = r"^ERROR:|terminate called|Traceback"
 
 def nextpnr(flow: PlaceAndRoute) -> Tool:
     """Return the family's nextpnr."""
-    return Tool(
-        name=flow.program,
-        commands=(flow.program,),
-        minimum=(0, 7),
-        version_pattern=r"nextpnr-(\d+(?:\.\d+)+)",
-        install=f'pip install "bitsmith[{flow.extra}]"',
-        without=remedy("everything up to synthesis works; Fmax and bitstream are left out"),
-        wheel=flow.wheel,
-        wheel_command=flow.wheel,
-    )
+    without = "everything up to synthesis works; Fmax and bitstream are left out"
+    return _tool(flow, flow.program, (0, 7), r"nextpnr-(\d+(?:\.\d+)+)", flow.wheel, without)
 
 
 def packer(flow: PlaceAndRoute) -> Tool:
     """Return the program that makes the family's bitstreams."""
+    without, made = "everything up to place and route works; the bitstream is left out", flow.packer
+    return _tool(flow, made.program, (), made.version, made.wheel_command, without)
+
+
+def _tool(
+    flow: PlaceAndRoute, program: str, minimum: tuple[int, ...], version: str, wheel_command: str, without: str
+) -> Tool:
+    """A program of the family's wheel."""
+    install = f'pip install "bitsmith[{flow.extra}]"'
     return Tool(
-        name=flow.packer.program,
-        commands=(flow.packer.program,),
-        minimum=(),
-        version_pattern=flow.packer.version,
-        install=f'pip install "bitsmith[{flow.extra}]"',
-        without=remedy("everything up to place and route works; the bitstream is left out"),
-        wheel=flow.wheel,
-        wheel_command=flow.packer.wheel_command,
+        program, (program,), minimum, version, install, remedy(without), flow.wheel, wheel_command=wheel_command
     )
 
 
