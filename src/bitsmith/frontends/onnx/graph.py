@@ -10,11 +10,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bitsmith.base.graphs import reached
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
 from bitsmith.frontends.files.archive import whole_file
 from bitsmith.frontends.onnx.attributes import Attributes
@@ -334,25 +336,15 @@ def _ordered(nodes: Sequence[Node], known: set[str], outputs: Sequence[str], whe
     def sources(names: Iterable[str]) -> set[int]:
         return {makers[name] for name in names if name in makers}
 
-    finished: dict[int, bool] = {}  # False while what the node reads is being ordered
-    order: list[int] = []
-    stack = list(sources(outputs))
-    while stack:
-        number = stack[-1]
-        missing = [] if finished.get(number) else [k for k in sources(nodes[number].reads) if not finished.get(k)]
-        if finished.get(number):
-            stack.pop()
-        elif not missing:
-            finished[number] = True
-            order.append(stack.pop())
-        elif number in finished or any(k in finished for k in missing):
-            raise ModelFileError(f"a cycle through {nodes[number].name[:100]!r}", where=where)
-        else:
-            finished[number] = False
-            stack += missing
-    if all(max(sources(nodes[number].reads), default=-1) < number for number in order):
-        order.sort()
-    return tuple(nodes[number] for number in order)
+    read = [sources(node.reads) for node in nodes]
+    needed = {number: read[number] for number in sorted(reached(sources(outputs), read.__getitem__))}
+    order: Iterable[int] = needed
+    if any(max(read[number], default=-1) >= number for number in needed):
+        order = TopologicalSorter(needed).static_order()
+    try:
+        return tuple(nodes[number] for number in order)
+    except CycleError as error:
+        raise ModelFileError(f"a cycle through {nodes[error.args[1][0]].name[:100]!r}", where=where) from None
 
 
 def _input(value: onnx.ValueInfoProto, where: str) -> GraphInput:

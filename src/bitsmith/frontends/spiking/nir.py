@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
 import numpy as np
@@ -119,20 +120,13 @@ def _order(names: Sequence[str], edges: Edges, where: str) -> list[str]:
     Raises:
         UnsupportedError: a cycle.
     """
-    waiting = {name: {source for source, target in edges if target == name} for name in names}
-    ordered: list[str] = []
-    while waiting:
-        ready = [name for name, sources in waiting.items() if not sources & waiting.keys()]
-        if not ready:
-            raise UnsupportedError(
-                f"a cycle through {', '.join(map(shown, list(waiting)[:5]))}",
-                where=where,
-                accepted="cycles of one node of neurons and one of weights",
-            )
-        ordered += ready
-        for name in ready:
-            del waiting[name]
-    return ordered
+    sources = {name: [source for source, target in edges if target == name] for name in names}
+    try:
+        return list(TopologicalSorter(sources).static_order())
+    except CycleError as error:
+        found = f"a cycle through {', '.join(map(shown, error.args[1][:5]))}"
+        accepted = "cycles of one node of neurons and one of weights"
+        raise UnsupportedError(found, where=where, accepted=accepted) from None
 
 
 @dataclass(frozen=True, slots=True)
