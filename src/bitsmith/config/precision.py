@@ -4,12 +4,11 @@ Knows the spellings of ``ap_fixed``/``ap_int`` (AMD UG1399, arbitrary precision 
 Algorithmic C datatypes) and the bare ones. ``str(format)`` is one of the spellings, so text and format round-trip.
 """
 
-import difflib
 import re
-from collections.abc import Iterable
 from enum import Enum
 from typing import TypeVar
 
+from bitsmith.config.reading import did_you_mean
 from bitsmith.errors import ConfigError, RangeError
 from bitsmith.ir.types import MAX_WIDTH, FixedFormat, Overflow, Rounding
 
@@ -81,7 +80,7 @@ def parse_precision(text: object, where: str = "") -> FixedFormat | None:
             remedy="'auto' keeps the accuracy of the float model",
         )
     if name not in _NAMES:
-        raise ConfigError(f"precision {text!r}", where=where, accepted=ACCEPTED, remedy=_guess(name, _NAMES))
+        raise ConfigError(f"precision {text!r}", where=where, accepted=ACCEPTED, remedy=did_you_mean(name, _NAMES))
     parameters = [] if inside is None else [part.strip() for part in inside.split(",")]
     return _Reading(text, where, name, parameters).format()
 
@@ -141,12 +140,7 @@ class _Reading:
             if mode.value == name:
                 return mode
         accepted = ", ".join(str(mode.value) for mode in modes)
-        remedy = _REFUSED_MODES.get(name) or _guess(name, [str(mode.value) for mode in modes])
+        remedy = _REFUSED_MODES.get(name) or did_you_mean(name, [str(mode.value) for mode in modes])
         if name in {mode.value for mode in (*Rounding, *Overflow)}:
             remedy = "the order is: width, integer bits, rounding, overflow"
         raise self.error(f"{part!r} as the {kind} mode", accepted=accepted, remedy=remedy)
-
-
-def _guess(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"did you mean {close[0]!r}?" if close else ""

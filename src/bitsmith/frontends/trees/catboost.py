@@ -25,11 +25,8 @@ _MOST_SPLITS = 16
 """Most decisions of an oblivious tree, one after another: CatBoost's own limit."""
 
 _CLASSIFIERS = {
-    "Logloss": Link.SIGMOID,
-    "CrossEntropy": Link.SIGMOID,
-    "Focal": Link.SIGMOID,
+    **dict.fromkeys(("Logloss", "CrossEntropy", "Focal", "MultiClassOneVsAll"), Link.SIGMOID),
     "MultiClass": Link.SOFTMAX,
-    "MultiClassOneVsAll": Link.SIGMOID,
 }
 """Functions of sums by losses of classifiers."""
 
