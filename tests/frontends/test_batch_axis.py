@@ -13,6 +13,7 @@ import torch
 from onnx_models import graph, node, typed
 from torch import Tensor, nn
 
+import bitsmith
 from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
@@ -105,7 +106,7 @@ def test_sizes_that_exporters_leave_open_as_numbers(size: int) -> None:
 def test_open_sizes_are_those_of_the_input_shape() -> None:
     inputs = {"x": ("batch", 3, "rows", "columns"), "y": ("batch", 3, 4, "columns")}
     model = graph([node("Add", "x y", "s"), node("Flatten", "s", "z")], inputs, "z")
-    with pytest.raises(UnsupportedError, match=r"give input_shape="):
+    with pytest.raises(UnsupportedError, match=r"or input_shape="):
         read_onnx(model)
     model_of = read_model(model, ReadOptions(input_shape=[(3, 4, 5), (None, 3, 4, 5)]))
     assert model_of.input_shapes() == {"x": (3, 4, 5), "y": (3, 4, 5)}
@@ -117,6 +118,15 @@ def test_open_sizes_are_those_of_the_input_shape() -> None:
     ):
         with pytest.raises(ConfigError, match=said):
             read_model(model, ReadOptions(input_shape=shapes))
+
+
+def test_open_sizes_are_those_of_calibration_data() -> None:
+    model = graph([node("Flatten", "x", "z")], {"x": ("batch", 3, "columns")}, "z")
+    wanted = np.arange(24.0).reshape(2, 3, 4)
+    assert bitsmith.convert(model, calibration=wanted).predict(wanted).shape == (2, 12)
+    for other in (wanted.reshape(2, 4, 3), wanted[:, 0], None):
+        with pytest.raises(UnsupportedError, match="give calibration data"):
+            bitsmith.convert(model, calibration=other)
 
 
 class Moved(nn.Module):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -31,7 +33,7 @@ from bitsmith.devices import (
 )
 from bitsmith.emulate.batches import float_batches, shapes_of
 from bitsmith.emulate.samples import Samples, arrays_of, without_labels
-from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
+from bitsmith.errors import BitsmithError, ConfigError, FidelityError, FidelityWarning, InputDataError, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.frontends.framework import Framework, ReadOptions
 from bitsmith.frontends.frameworks import AnyModel, framework_of, frameworks
@@ -211,12 +213,19 @@ class Conversion:
     def _read(self) -> _Read:
         tell("convert: reading the model")
         options = among(NetworkOptions, {**self.arguments, **values_of(self.project)})
-        shapeless = self.framework.shapeless
-        unsaid = options.get("input_shape") is None and split_shape(self.config)[1] is None
-        if shapeless is not None and unsaid and shapeless.is_one(self.source):
-            data = self.arguments.get("calibration")
-            options["input_shape"] = None if data is None else shapes_of(without_labels(data))
-        return _Read.of(self.framework, self.source, self.config, self.arguments.get("weights"), options)
+        data, shapeless = self.arguments.get("calibration"), self.framework.shapeless
+        read = partial(_Read.of, self.framework, self.source, self.config, self.arguments.get("weights"))
+        if data is None or options.get("input_shape") is not None or split_shape(self.config)[1] is not None:
+            return read(options)
+        if shapeless is not None and shapeless.is_one(self.source):
+            return read({**options, "input_shape": shapes_of(without_labels(data))})
+        try:
+            return read(options)
+        except BitsmithError:
+            if "input_shape" in self.framework.takes:  # the model may leave sizes open
+                with contextlib.suppress(ConfigError, InputDataError):  # sizes that are not the model's
+                    return read({**options, "input_shape": shapes_of(without_labels(data))})
+            raise
 
     def model(self) -> Model:
         """The converted model; warnings name the user's line."""

@@ -55,7 +55,7 @@ def _input(call: LayerCall) -> Value:
         raise config.error(defect, "a list of sizes", remedy)
     if None in shape[1:]:
         accepted = "fixed sizes (all but the batch)"
-        remedy = "give input_shape=(...), the shape of one sample; or build the model with the sizes of the hardware"
+        remedy = "give calibration data, or input_shape=(...), that of one sample; or build it with the sizes of the hardware"
         raise UnsupportedError(f"{defect}, which leaves sizes open", accepted=accepted, remedy=remedy)
     sizes = tuple(size for size in shape[1:] if is_integer(size) and size > 0)
     if len(sizes) != len(shape) - 1:

@@ -89,8 +89,8 @@ def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
             f"the sizes of {len(open_axes[several])} axes are left open",
             where=f"{graph.where}, input {several!r}",
             accepted="one open size, that of the batch",
-            remedy="give input_shape=(...), the shape of one sample; or fix the others, with dynamic_axes or dynamic_shapes of "
-            "the exporter, or with python -m onnxruntime.tools.make_dynamic_shape_fixed",
+            remedy="give calibration data, or input_shape=(...), the shape of one sample; or fix the others, with dynamic_axes "
+            "or dynamic_shapes of the exporter, or with python -m onnxruntime.tools.make_dynamic_shape_fixed",
         )
     if any(open_axes.values()):
         yield {name: axes[0] if axes else None for name, axes in open_axes.items()}
