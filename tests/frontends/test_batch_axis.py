@@ -205,3 +205,21 @@ def test_states_of_recurrent_layers_are_given_sample_by_sample() -> None:
     found = network.evaluate([x.numpy().astype(np.float64)])
     for name, wanted in zip(network.outputs, (y, h.movedim(1, 0), c.movedim(1, 0)), strict=True):
         np.testing.assert_allclose(found[name], wanted.detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "module", [nn.LSTM(4, 4), nn.TransformerEncoderLayer(4, 2, 8)], ids=lambda module: type(module).__name__
+)
+def test_models_with_steps_first_are_refused_with_a_module_that_converts(module: nn.Module) -> None:
+    with pytest.raises(UnsupportedError, match=r"give one that takes the samples first.*transpose\(0, 1\)"):
+        read_torch(module, ReadOptions(input_shape=(5, 4)))
+
+    def turned(x: Tensor) -> Tensor:
+        y = module.eval()(x.transpose(0, 1))
+        return (y[0] if isinstance(y, tuple) else y).transpose(0, 1)
+
+    x, outer = torch.randn(3, 5, 4), Moved(turned)
+    outer.module = module
+    network = read_torch(outer, ReadOptions(input_shape=(5, 4)))
+    found = network.evaluate([x.numpy().astype(np.float64)])[network.outputs[0]]
+    np.testing.assert_allclose(found, outer(x).detach().numpy(), atol=1e-5)

@@ -35,6 +35,12 @@ _MAX_AXES = 32
 _FEW_BITS, _MOST_BITS = 16, 64
 """Limits of small integers, and of integers at all."""
 
+SAMPLES_FIRST = (
+    "of a model whose inputs have the steps of a sequence first (batch_first=False), give one that takes the samples first "
+    "and transposes: module(x.transpose(0, 1)).transpose(0, 1)"
+)
+"""The remedy where a model has its samples along the second axis."""
+
 ANY_SAMPLES = (1, 7, 11)
 """Numbers of samples for which sizes are computed where any is allowed: what is the same for all does not depend on it."""
 
@@ -267,7 +273,7 @@ class Value:
         return UnsupportedError(
             f"an operand whose batch is {where}{merged}",
             accepted=f"the batch as axis {axis}",
-            remedy="transpose or reshape the operand before",
+            remedy=f"transpose or reshape the operand before; {SAMPLES_FIRST}",
         )
 
 

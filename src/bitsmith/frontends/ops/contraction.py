@@ -9,7 +9,16 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant, layouts_of, quantizers_of
+from bitsmith.frontends.builder.value import (
+    SAMPLES_FIRST,
+    Batch,
+    Kind,
+    MixedSamplesError,
+    Value,
+    constant,
+    layouts_of,
+    quantizers_of,
+)
 from bitsmith.frontends.ops.arithmetic import add_scaled, number_kind
 from bitsmith.frontends.ops.logic import wrapped
 from bitsmith.frontends.ops.shape import squeeze
@@ -78,7 +87,7 @@ def contracted(
     batches = {(term[x.batch.axis], x.batch.outer, x.batch.inner) for term, x in pairs if x.batch is not None}
     label, outer, inner = next(iter(batches), ("", 1, 1))
     if len(batches) > 1:
-        raise MixedSamplesError("multiplies tensors whose batch axes differ")
+        raise MixedSamplesError("multiplies tensors whose batch axes differ", remedy=SAMPLES_FIRST)
     if label not in result:
         raise MixedSamplesError(
             f"{','.join(terms)}->{result} of axes {[x.dims for x in tensors]}", accepted="products within a sample"
