@@ -53,8 +53,8 @@ class Case:
     part: Callable[[], nn.Module] | None = None
 
 
-def heads() -> nn.Module:
-    return nn.MultiheadAttention(CHANNELS, 2, batch_first=True)
+def heads(**options: bool) -> nn.Module:
+    return nn.MultiheadAttention(CHANNELS, 2, batch_first=True, **options)
 
 
 def encoder_layer() -> nn.TransformerEncoderLayer:
@@ -83,6 +83,16 @@ CASES = {
         lambda m, x: m(x, x, x, attn_mask=CAUSAL_FLOAT, average_attn_weights=False), [X], heads
     ),
     "keys": Case(lambda m, x, k: m(x, x, x, key_padding_mask=k, need_weights=False)[0], [X, KEYS], heads),
+    "keys and a padded key": Case(
+        lambda m, x, k: m(x, x, x, key_padding_mask=k, need_weights=False)[0],
+        [X, left_out(STEPS, every=4)],
+        lambda: heads(add_bias_kv=True),
+    ),
+    "padded keys and a constant": Case(
+        lambda m, x, k: m(x, x, x, key_padding_mask=k, attn_mask=CAUSAL_FLOAT)[0],
+        [X, KEYS],
+        lambda: heads(add_zero_attn=True, add_bias_kv=True),
+    ),
     "keys and a constant": Case(
         lambda m, x, k: m(x, x, x, key_padding_mask=k, attn_mask=CAUSAL_FLOAT)[0], [X, KEYS], heads
     ),
@@ -113,7 +123,7 @@ CASES = {
         lambda x, k: torch.softmax(scores(x) + k[:, None].float() * -1e4, -1), [X, left_out(STEPS, every=4)]
     ),
 }
-SLOW = {"encoder", "encoder layer", "decoder", "keys and a constant", "keys as numbers"}
+SLOW = {"encoder", "encoder layer", "decoder", "keys and a constant", "padded keys and a constant", "keys as numbers"}
 
 
 @pytest.mark.filterwarnings("ignore:Support for mismatched")

@@ -21,6 +21,7 @@ from bitsmith.layers.logic import Comparison, Where
 from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.resample import Pad, PadMode
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Broadcast, Identity
 
@@ -208,6 +209,8 @@ class Splits:
                 return self._product(node)
             case BatchNormalization() as layer if node.settings.weights is Weights.ONCHIP:
                 return self._normalized(node, layer)
+            case Pad(mode=PadMode.CONSTANT) as layer if layer.value > -FAR:
+                return self._padded(node, layer)
         if node.layer.traits.moves and len(node.inputs) == 1 and node.inputs[0] in self.splits:
             split, shape = self.splits[node.inputs[0]], self.shapes[node.inputs[0]]
             full = self.broadcast(f"{node.name}_full", split.kept, shape)
@@ -216,6 +219,18 @@ class Splits:
                 rest = self.add(f"{node.name}_rest", node.layer, self._full_rest(node, node.inputs[0]), of=node)
             return Split(kept, rest, node.layer.reference([np.broadcast_to(split.level, shape)[None]])[0])
         return None
+
+    def _padded(self, node: NetworkNode, layer: Pad) -> Split | None:
+        """A split with elements around it, all of which are kept."""
+        (name,) = node.inputs
+        if name not in self.splits:
+            return None
+        split, shape = self.splits[name], self.shapes[name]
+        full = self.broadcast(f"{node.name}_full", split.kept, shape)
+        kept = self.add(f"{node.name}_kept", replace(layer, value=1.0), full)
+        rest = self.add(f"{node.name}_rest", layer, self._full_rest(node, name), of=node)
+        level = replace(layer, value=0.0).reference([np.broadcast_to(split.level, shape)[None]])[0]
+        return Split(kept, rest, level if kept in self.constants else np.full((1,), split.highest))
 
     def _split_of_truth(self, node: NetworkNode) -> Split | None:
         """A tensor of two values of which one is far below 0."""
