@@ -91,7 +91,7 @@ def test_attention(name: str) -> None:
         (graph([node("GatherND", "x x", "y")], {"x": [N, 1]}, "y", types={"x": np.int64}), "places that are computed"),
         (
             graph(
-                [node("ScatterND", "x i u", "y", reduction="add")],
+                [node("ScatterND", "x i u", "y", reduction="mul")],
                 {"x": [N, 3], "u": [N, 1]},
                 "y",
                 {"i": np.array([[0]])},

@@ -53,12 +53,45 @@ def test_operators_that_torch_defines_by_others(function: Callable[..., object],
     assert_same(Of(function), *[(3, 4)] * count)
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+def test_samples_of_a_constant_grid(mode: str, padding: str) -> None:
+    grid = torch.linspace(-1.3, 1.2, 18).reshape(1, 3, 3, 2)
+    options = {"mode": mode, "padding_mode": padding, "align_corners": padding == "border"}
+    sampled = Of(lambda x: functional.grid_sample(x, grid.expand(x.shape[0], -1, -1, -1), **options))
+    assert_same(sampled, (2, 4, 5))
+
+
+def test_messages_along_constant_edges_are_added() -> None:
+    """A layer of a graph network: edges are buffers."""
+    source, target = torch.tensor([[0, 1, 2, 3, 0, 4], [1, 2, 0, 4, 3, 1]])
+
+    def passed(x: Tensor) -> Tensor:
+        message = torch.relu(torch.cat([x[:, source], x[:, target]], -1))
+        return torch.zeros(len(x), 5, 6).index_add(1, target, message)
+
+    assert_same(Of(passed), (5, 3))
+
+
 def test_sorting_and_logarithms_of_sums() -> None:
     assert_same(Of(lambda x, y: (*x.sort(1), *y.sort(-1, descending=True), torch.logaddexp(3 * x, y))), (3, 4), (3, 4))
 
 
 def test_medians_and_ranks() -> None:
     assert_same(Of(lambda x: (*x.median(1), *x.median(-1, keepdim=True), *x.kthvalue(2, 1), *x.nanmedian(-1))), (3, 4))
+
+
+def test_quantiles() -> None:
+    assert_same(
+        Of(lambda x: (x.quantile(0.3, dim=1), torch.quantile(x, 0.8, -1, True, interpolation="nearest"))), (3, 4)
+    )
+
+
+def test_guards_of_logarithms_are_refused() -> None:
+    """torch takes the other number where an input is below 0; here a logarithm of any number is a number."""
+    guarded = Of(lambda x: torch.where(torch.isnan(x.log()), -3.0, x.log()))
+    with pytest.raises(UnsupportedError, match="results of Logarithm that are no numbers"):
+        read_torch(guarded, ReadOptions(input_shape=(4,)))
 
 
 def test_medians_over_samples_are_refused() -> None:

@@ -246,6 +246,15 @@ SHAPES: dict[str, Any] = {
     "gathered": lambda x: x.gather(2, torch.tensor([3, 0]).view(1, 1, 2, 1).expand(x.shape[0], 3, -1, 4)),
     "scattered": lambda x: x.scatter(3, torch.tensor([[4], [0]]).expand(x.shape[0], 3, 2, 1), x[:, :, 1:3, :1]),
     "scattered_number": lambda x: x.scatter(1, torch.ones(1, 1, 2, 3).long().expand(x.shape[0], -1, -1, -1), 0.5),
+    "scatter_added": lambda x: x.scatter_add(
+        3, torch.tensor([[4, 0, 4]]).expand(x.shape[0], 3, 2, 3), x[:, :, 1:3, :3]
+    ),
+    "scatter_summed": lambda x: x.scatter_reduce(
+        2, torch.ones(1, 3, 3, 2).long().expand(x.shape[0], -1, -1, -1), x[:, :, :3, :2], "sum"
+    ),
+    "index_added": lambda x: x.index_add(2, torch.tensor([3, 0, 3, 1]), x.flip(2), alpha=0.5),
+    "put_and_added": lambda x: torch.ops.aten.index_put(x, [None, torch.tensor([2, 0, 2])], x[:, :1] * 2.0, True),
+    "folded": lambda x: functional.fold(x.transpose(1, 2).flatten(2), (8, 4), (2, 2), padding=(1, 0), stride=(2, 1)),
     "slice_written": lambda x: torch.slice_scatter(x, x[:, :, :2] * 2.0, 2, 1, 4, 2),
     "number_written": lambda x: torch.select_scatter(x, x[:, 0], 1, -1),
     "assigned": _assigned,

@@ -65,9 +65,9 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "comparison of whole tensors": (lambda x: x * torch.equal(x, x + 1.0), "equal"),
     "mode": (lambda x: x.mode(1)[0], "mode (mode)"),
     "random": (nn.Sequential(Of(lambda x: x + torch.rand(4, 5))), "0.rand (rand): random"),
-    "quantile": (
-        nn.Sequential(Of(lambda x: x.quantile(0.5, dim=1))),
-        "0.quantile (quantile): it is not an operator that",
+    "cumulative maximum": (
+        nn.Sequential(Of(lambda x: x.cummax(1)[0])),
+        "0.cummax (cummax): it is not an operator that",
     ),
     "odd scale": (lambda x: functional.interpolate(x, scale_factor=1.00001), "ratios of integers"),
     "quotient of samples": (lambda x: x * (x.shape[0] // (x.shape[0] - 7)), "two sizes of tensors"),
@@ -78,7 +78,7 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "many places": (lambda x: x[:, torch.zeros(1100, 1).long(), torch.zeros(1, 1100).long()], "1210000 indices"),
     "computed places": (lambda x: x.gather(1, x.argmax(1, keepdim=True)), "computed"),
     "places apart": (lambda x: x[:, None][:, [0], :, [2]], "beside each other"),
-    "added updates": (lambda x: x.scatter(1, torch.zeros(2, 1, 5).long(), x, reduce="add"), "combined"),
+    "multiplied updates": (lambda x: x.scatter(1, torch.zeros(2, 1, 5).long(), x, reduce="multiply"), "combined"),
     "constant": (lambda x: torch.ones(3), "does not depend"),
     "spectral norm": (lambda x: torch.linalg.norm(x, 2, dim=(1, 2)), "order 2 over 2 axes"),
     "order of a norm": (lambda x: x.norm(p=3, dim=1), "order 3"),

@@ -249,13 +249,12 @@ def _columns(call: Call, *values: Value) -> tuple[int, list[Array]]:
     return 1, list(np.moveaxis(sample.constant, -1, 0))
 
 
-def _written(call: Call) -> tuple[Value, Value]:
+def _written(call: Call) -> tuple[Value, Value, bool]:
     """Operands 0 and 2: a tensor, and elements that replace some of its own."""
-    if call.attributes.text("reduction", "none") != "none":
-        raise UnsupportedError(
-            "updates that are combined with what is there", accepted="reduction=none", remedy="use Add"
-        )
-    return call.tensor(0), call.tensor(2)
+    way = call.attributes.text("reduction", "none")
+    if way not in ("none", "add"):
+        raise UnsupportedError("updates that are combined with what is there", accepted="reduction=none or add")
+    return call.tensor(0), call.tensor(2), way == "add"
 
 
 def _gather_nd(call: Call) -> Value:
@@ -264,8 +263,8 @@ def _gather_nd(call: Call) -> Value:
 
 
 def _scatter_nd(call: Call) -> Value:
-    x, new = _written(call)
-    return selection.with_index(call.build, x, *_columns(call, x, new), new)
+    x, new, added = _written(call)
+    return selection.with_index(call.build, x, *_columns(call, x, new), new, added=added)
 
 
 def _elements(call: Call) -> tuple[int, Value]:
@@ -275,8 +274,8 @@ def _elements(call: Call) -> tuple[int, Value]:
 
 
 def _scatter_elements(call: Call) -> Value:
-    x, new = _written(call)
-    return selection.scatter_elements(call.build, x, *_elements(call), new)
+    x, new, added = _written(call)
+    return selection.scatter_elements(call.build, x, *_elements(call), new, added=added)
 
 
 _READ, _WRITTEN = "Reshape and Gather, at constant places", "Concatenate and Gather, at constant places"
@@ -286,6 +285,6 @@ PLACES: Operators = {
     "GatherElements": Translation(
         lambda call: selection.gather_elements(call.build, call.tensor(0), *_elements(call)), f"{_READ}; Embedding"
     ),
-    "ScatterND": Translation(_scatter_nd, _WRITTEN),
-    **dict.fromkeys(("ScatterElements", "Scatter"), Translation(_scatter_elements, _WRITTEN)),
+    "ScatterND": Translation(_scatter_nd, f"{_WRITTEN}; Reduce of sums"),
+    **dict.fromkeys(("ScatterElements", "Scatter"), Translation(_scatter_elements, f"{_WRITTEN}; Reduce of sums")),
 }

@@ -18,6 +18,7 @@ from bitsmith.frontends.ops.shape import expand, move, unsqueeze
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.merge import Concatenate, Multiply
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.shape import Gather, Reshape, Slice, Stack
 
 Indices: TypeAlias = npt.NDArray[np.generic]
@@ -236,16 +237,35 @@ def _rows_at(build: Builder, x: Value, places: Places, count: int, batch: Batch 
     return replace(build.emit(Reshape((*places.shape, *x.shape[count:])), y, kind=x.kind), batch=batch)
 
 
-def _with_rows(build: Builder, x: Value, places: Places, count: int, new: Value) -> Value:
-    """``x`` with the rows ``new`` at ``places`` of the first ``count`` axes of a sample taken as one."""
+def _with_rows(build: Builder, x: Value, places: Places, count: int, new: Value, *, added: bool = False) -> Value:
+    """``x`` with the rows ``new`` at ``places`` of the first ``count`` axes of a sample taken as one, or ``added`` there."""
     if new.shape != (*places.shape, *x.shape[count:]):
         raise UnsupportedError(f"updates of shape {new.shape} at {places.shape} places")
-    rows, added = _rows(build, x, count), _rows(build, new, places.ndim)
-    source = np.arange(rows.shape[0])
-    source[places.ravel()] = rows.shape[0] + np.arange(places.size)
-    both = replace(build.emit(Concatenate(0), rows, added, suffix="both", kind=x.kind), batch=None)
-    y = build.emit(Reshape(x.shape), _gathered(build, both, 0, source, "elements"), kind=x.kind)
-    return replace(y, batch=x.batch)
+    rows, updates = _rows(build, x, count), _rows(build, new, places.ndim)
+    source, numbers = np.arange(rows.shape[0]), rows.shape[0] + np.arange(places.size)
+    parts = [rows, updates]
+    if added:
+        parts.append(constant(np.zeros((1, *rows.shape[1:]))))
+        source = _terms(source, numbers, places.ravel())
+    else:
+        source[places.ravel()] = numbers
+    both = replace(build.emit(Concatenate(0), *parts, suffix="both", kind=x.kind), batch=None)
+    y = _gathered(build, both, 0, source.ravel(), "elements")
+    if added:
+        terms = build.emit(Reshape((*source.shape, *rows.shape[1:])), y, suffix="terms", kind=x.kind)
+        y = build.emit(Reduce(Reduction.SUM, (0,)), terms, suffix="sums", kind=x.kind)
+    return replace(build.emit(Reshape(x.shape), y, kind=x.kind), batch=x.batch)
+
+
+def _terms(source: Places, numbers: Places, places: Places) -> Places:
+    """By term and row, the number of what is added there; of rows with fewer terms that of a zero, which comes last."""
+    order = np.argsort(places, kind="stable")
+    targets = places[order]
+    turn = np.arange(places.size) - np.searchsorted(targets, targets)
+    terms = np.full((2 + int(turn.max()), source.size), numbers[-1] + 1)
+    checked_elements(terms.shape)
+    terms[0], terms[1 + turn, targets] = source, numbers[order]
+    return terms
 
 
 def _rows(build: Builder, x: Value, count: int) -> Value:
@@ -294,10 +314,10 @@ def gather_elements(build: Builder, x: Value, dim: int, indices: Value) -> Value
     return _rows_at(build, x, _along(x, dim, indices), len(x.shape), x.batch)
 
 
-def scatter_elements(build: Builder, x: Value, dim: int, indices: Value, new: Value) -> Value:
-    """``x`` with the elements of ``new`` at constant ``indices`` of an axis."""
+def scatter_elements(build: Builder, x: Value, dim: int, indices: Value, new: Value, *, added: bool = False) -> Value:
+    """``x`` with the elements of ``new`` at constant ``indices`` of an axis, or ``added`` there."""
     x, indices, new = _each_sample(build, x, indices, new)
-    return _with_rows(build, x, _along(x, dim, indices), len(x.shape), new)
+    return _with_rows(build, x, _along(x, dim, indices), len(x.shape), new, added=added)
 
 
 def _at(x: Value, dim: int, indices: Sequence[Indices]) -> tuple[Places, int, Batch | None]:
@@ -319,14 +339,16 @@ def index(build: Builder, x: Value, dim: int, indices: Sequence[Indices]) -> Val
     return _rows_at(build, x, *_at(x, dim, indices))
 
 
-def with_index(build: Builder, x: Value, dim: int, indices: Sequence[Indices], new: Value) -> Value:
-    """``x`` with the elements of ``new``, which broadcasts, at constant indices of as many axes from ``dim`` on."""
+def with_index(
+    build: Builder, x: Value, dim: int, indices: Sequence[Indices], new: Value, *, added: bool = False
+) -> Value:
+    """``x`` with the elements of ``new``, which broadcasts, at, or ``added`` at, constant indices of the axes from ``dim`` on."""
     if x.batch is None and new.batch is not None:
         x = build.per_sample(x, new.batch)
     places, count, batch = _at(x, dim, indices)
     like = Value(-1, (*places.shape, *x.shape[count:]), batch)
     new = expand(build.within("updates"), new, build.sizes(like))
-    return _with_rows(build, x, places, count, build.aligned(like, new)[1])
+    return _with_rows(build, x, places, count, build.aligned(like, new)[1], added=added)
 
 
 def with_part(build: Builder, x: Value, dim: int, picked: range, new: Value) -> Value:

@@ -7,6 +7,7 @@ from bitsmith.frontends.builder.value import Kind, Value, checked_elements, cons
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.torch.call import STORAGE, Call, Counted, Numbered, Result, Translation, Unknown, function
+from bitsmith.layers.traits import Exactness
 
 
 def _typed(call: Call, number: float) -> Value:
@@ -23,10 +24,23 @@ def _filled(value: float | None) -> Translation:
     def read(call: Call) -> Result:
         number = _typed(call, call.number("fill_value") if value is None else value)
         call.ignore("self")  # of which only the type counts
-        like = call.node.name.endswith("_like")
-        return shape.expand(call.build, number, call.build.sizes(call.tensor()) if like else call.shapes("size"))
+        sizes = call.shapes("size") if call.given("size") else call.build.sizes(call.tensor())
+        return shape.expand(call.build, number, sizes)
 
     return Translation(read, "Constant").ignoring(*STORAGE)
+
+
+def _is_nan(call: Call) -> Result:
+    """False, where torch computes a number of all numbers: logarithms and quotients, for example, may be none."""
+    x = call.tensor()
+    nodes = call.build.draft.nodes
+    for number in call.build.draft.needed([x.node] if isinstance(x.node, int) else []):
+        layer = nodes[number].layer
+        if layer.traits.exactness is not Exactness.EXACT:
+            raise UnsupportedError(
+                f"a test for results of {layer.kind} that are no numbers", accepted="sums and products"
+            )
+    return shape.expand(call.build, constant(0.0, kind=Kind.BOOL), call.build.sizes(x))
 
 
 def _arange(call: Call) -> Result:
@@ -65,6 +79,7 @@ CONSTANTS: dict[str, Translation] = {
     **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), _filled(0.0)),
     **dict.fromkeys(("ones", "ones_like", "new_ones"), _filled(1.0)),
     **dict.fromkeys(("full", "full_like", "new_full"), _filled(None)),
+    "isnan": Translation(_is_nan, "Constant"),
     "arange": Translation(_arange, "Constant").ignoring(*STORAGE),
     "linspace": Translation(_linspace, "Constant").ignoring(*STORAGE),
     "tril": function(selection.lower_triangle, _TRIANGLE, integer("diagonal", 0)),

@@ -233,7 +233,7 @@ def _decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedP
 
     if not any(is_unknown(node.target) for node in program.graph.nodes):
         return program
-    rules = torch.export.default_decompositions().materialize()
+    rules = {**torch._decomp.decomposition_table, **torch.export.default_decompositions().materialize()}
     rules = {operator: rule for operator, rule in rules.items() if is_unknown(operator)}
     with contextlib.suppress(Exception), torch.no_grad():  # a rule may meet what it cannot do
         known = program.run_decompositions(rules)

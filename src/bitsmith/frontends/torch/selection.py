@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, MixedSamplesError, Value
+from bitsmith.frontends.builder.value import ZERO, Batch, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import logic, selection, shape
 from bitsmith.frontends.ops.logic import Beyond
@@ -112,7 +112,7 @@ def _index(call: Call) -> Result:
     numbered = call.numbered(listed[0]) if isinstance(listed, tuple) and listed else None
     if numbered is None or not isinstance(listed, tuple) or x.batch is None or x.batch.axis or x.is_merged:
         return selection.index(call.build, x, *_keys(call))
-    rest = [call.trained(call.value(item, "indices"), "indices") for item in listed[1:]]
+    rest = [_for_each_sample(call, call.value(item, "indices")) for item in listed[1:]]
     if any(key.ndim > numbered.rank for key in rest):
         raise UnsupportedError("the numbers of the samples along another axis", accepted="the first axis")
     _, *places = np.broadcast_arrays(np.zeros((1,) * numbered.rank), *rest)
@@ -121,10 +121,21 @@ def _index(call: Call) -> Result:
     return selection.index(call.build, x, 1, [place[0].astype(np.int64) for place in places])
 
 
+def _for_each_sample(call: Call, indices: Value) -> selection.Indices:
+    """Constant indices, with an axis of one sample if they were repeated for all."""
+    values = indices.constant
+    return call.trained(indices, "indices") if values is None or indices.batch != Batch(0) else values[None]
+
+
 def _index_put(call: Call) -> Result:
-    if call.flag("accumulate"):
-        raise UnsupportedError("updates that are added to what is there", accepted="accumulate=False")
-    return selection.with_index(call.build, call.tensor(), *_keys(call), _written(call, "values"))
+    keys, new = _keys(call), _written(call, "values")
+    return selection.with_index(call.build, call.tensor(), *keys, new, added=call.flag("accumulate"))
+
+
+def _index_add(call: Call) -> Result:
+    new = call.build.within("scaled").affine(_written(call, "source"), constant(call.number("alpha", 1.0)), ZERO)
+    index = call.weight("index").reshape(-1)
+    return selection.with_index(call.build, call.tensor(), call.integer("dim"), [index], new, added=True)
 
 
 def _index_fill(call: Call) -> Result:
@@ -143,13 +154,15 @@ def _diagonal(call: Call) -> Result:
 
 
 def _scatter(call: Call) -> Result:
-    index = call.tensor("index")
+    index, added = call.tensor("index"), call.node.name == "scatter_add"
     if call.given("reduce"):
-        raise UnsupportedError("updates that are combined with what is there", accepted="no reduce")
+        added = call.get("reduce") in ("add", "sum") and call.flag("include_self", True)
+        if not added:
+            raise UnsupportedError("updates that are combined with what is there", accepted="sums with what is there")
     new = _written(call, "src" if call.given("src") else "value")
     if not new.rank:
         new = shape.expand(call.build.within("updates"), new, call.build.sizes(index))
-    return selection.scatter_elements(call.build, call.tensor(), call.integer("dim"), index, new)
+    return selection.scatter_elements(call.build, call.tensor(), call.integer("dim"), index, new, added=added)
 
 
 def _cat(call: Call) -> Result:
@@ -199,10 +212,11 @@ SELECTIONS: Operators = {
     "gather": function(selection.gather_elements, _READ, integer("dim"), lambda call: call.tensor("index")).ignoring(
         "sparse_grad"
     ),
-    "scatter": Translation(_scatter, _WRITTEN),
+    **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), Translation(_scatter, f"{_WRITTEN}; Reduce of sums")),
+    "index_add": Translation(_index_add, f"{_WRITTEN}, and Reduce"),
     "index_fill": Translation(_index_fill, _WRITTEN),
     "diagonal": Translation(_diagonal, f"Permute, {_READ}"),
-    "index_put": Translation(_index_put, _WRITTEN),
+    "index_put": Translation(_index_put, f"{_WRITTEN}; Reduce of sums"),
     "slice_scatter": Translation(_slice_scatter, _WRITTEN),
     "select_scatter": Translation(_select_scatter, _WRITTEN),
     "unfold": function(selection.windows, "Gather", integer("dimension"), integer("size"), integer("step")),
