@@ -286,3 +286,17 @@ def test_padded_encoders_whose_nested_tensors_follow_gradients_are_refused(named
     with torch.no_grad():
         plain = module(x)
     torch.testing.assert_close(plain, module(x).detach())
+
+
+def test_packed_sequences_are_refused_with_what_to_do() -> None:
+    lstm = nn.LSTM(3, 4, batch_first=True)
+
+    def packed(x: Tensor) -> Tensor:
+        lengths = torch.full((x.shape[0],), x.shape[1])
+        states = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        return nn.utils.rnn.pad_packed_sequence(lstm(states)[0], batch_first=True)[0]
+
+    module = Of(packed)
+    module.lstm = lstm
+    with pytest.raises(UnsupportedError, match=r"packed sequences(.|\n)*drop pack_padded_sequence"):
+        read_torch(module, ReadOptions(input_shape=(5, 3)))

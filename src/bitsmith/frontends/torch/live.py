@@ -104,7 +104,7 @@ def exported(
                 except Exception as raised:
                     error = error or raised
                     continue
-            with shown_quantizers(module, inputs), shown_modules(module, inputs), _refusing_nested(module):
+            with shown_quantizers(module, inputs), shown_modules(module, inputs), _refusing_lengths(module):
                 for traced in (False, True):
                     try:
                         return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
@@ -127,10 +127,14 @@ def exported(
 
 def _reason(text: str) -> tuple[str, str]:
     """The reason that an error of an export gives, without torch's hints to its own developers; and the remedy if it is known."""
+    from bitsmith.frontends.torch.recurrent import PACKED
+
     call = _CALL.search(text)
     line = f" ({Path(call[1]).name}, line {call[2]}: {call[3]})" if call else ""
     if "PackedParams" in text or "aten.dequantize" in text:
         return _FOR_PROCESSORS
+    if PACKED[0] in text:
+        return PACKED
     if "data-dependent" in text:
         return f"a choice or a size that depends on the data{line}", _CHOICES
     if "cache_utils" in text:
@@ -142,13 +146,17 @@ def _reason(text: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _refusing_nested(module: torch.nn.Module) -> Iterator[None]:
-    """Refuse encoders called with padding that make nested tensors: these have 0 at padded steps, but not with gradients on.
+def _refusing_lengths(module: torch.nn.Module) -> Iterator[None]:
+    """Refuse packed sequences, and encoders called with padding that make nested tensors.
+
+    Padded steps of the latter are 0, but not with gradients on.
 
     Raises:
         UnsupportedError: such a call in the time of the context.
     """
     import torch
+
+    from bitsmith.frontends.torch.recurrent import PACKED
 
     padded = list[str]()
 
@@ -156,10 +164,16 @@ def _refusing_nested(module: torch.nn.Module) -> Iterator[None]:
         given = dict(zip(("src", "mask", "src_key_padding_mask"), args, strict=False)) | dict(named)
         padded.extend([name] * (given.get("src_key_padding_mask") is not None and given.get("mask") is None))
 
+    def refuse(_: object, args: Sequence[object]) -> None:
+        if any(isinstance(x, torch.nn.utils.rnn.PackedSequence) for x in args):
+            raise UnsupportedError(PACKED[0])
+
     hooks = (
         part.register_forward_pre_hook(partial(see, name or "module"), with_kwargs=True)
+        if isinstance(part, torch.nn.TransformerEncoder)
+        else part.register_forward_pre_hook(refuse)
         for name, part in module.named_modules()
-        if isinstance(part, torch.nn.TransformerEncoder) and part.use_nested_tensor
+        if getattr(part, "use_nested_tensor", isinstance(part, torch.nn.RNNBase))
     )
     with hooked(hooks):
         yield

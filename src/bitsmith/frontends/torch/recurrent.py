@@ -19,6 +19,13 @@ from bitsmith.layers.recurrent import GRU, LSTM, TANH, Recurrent, SimpleRNN
 _ORDERS: dict[recurrent.Kind, tuple[int, ...]] = {SimpleRNN: (0,), LSTM: (0, 1, 2, 3), GRU: (1, 0, 2)}
 """The numbers of our gates among torch's."""
 
+PACKED = (
+    "packed sequences, whose lengths differ",
+    "pad to one length and drop pack_padded_sequence and pad_packed_sequence, which change nothing where all have that length; "
+    "of shorter ones no state is frozen then",
+)
+"""The reason for which packed sequences are refused, and the remedy."""
+
 _CELL_STATE = 2
 """The number of the result that nothing projects."""
 
@@ -77,11 +84,8 @@ def _cells(call: Call, kind: recurrent.Kind, activation: Layer, count: int, dire
 def _recurrent(kind: recurrent.Kind, activation: Layer = TANH) -> Translation:
     def read(call: Call) -> Result:
         if call.node.overload != "input":
-            raise UnsupportedError(
-                "packed sequences, whose lengths differ",
-                accepted="sequences of one length",
-                remedy="pad to one length and drop pack_padded_sequence",
-            )
+            reason, remedy = PACKED
+            raise UnsupportedError(reason, accepted="sequences of one length", remedy=remedy)
         if call.flag("train"):
             raise UnsupportedError("a recurrent layer while training", remedy="call model.eval() before the export")
         call.ignore("dropout")
