@@ -204,14 +204,14 @@ def test_convert_refuses_a_folder_with_other_things(tmp_path: Path) -> None:
 def test_calibration_that_is_no_array_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.npy").write_text("nothing")
     (tmp_path / "empty.npy").touch()
-    np.savez(tmp_path / "archive.npz", x=np.zeros((2, 64)))
+    np.savez(tmp_path / "archive.npz", pixels=np.zeros((2, 64)), labels=np.zeros(2))
     whole = (tmp_path / "archive.npz").read_bytes()
     (tmp_path / "damaged.npz").write_bytes(whole.replace(b"PK\1\2", b"PK\0\0"))  # its end is as it was
     result = _run("explain", MODELS / "digits.keras", "--calibration", tmp_path / name)
     assert result.exit_code == 1
     told = {
         "missing.npy": ("no such file", "check the path"),
-        "archive.npz": ("an archive of several arrays: x", "np.save('x.npy', np.load("),
+        "archive.npz": ("arrays for 'pixels', 'labels'", "accepted: "),
     }.get(name, ("not an array file", "np.save('x.npy', x)"))
     assert all(text in result.stderr for text in told)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.emulate.batches import Arrays, checked_batches, float_batches, read_array
+from bitsmith.emulate.batches import Arrays, checked_batches, float_batches, read_array, read_arrays
 from bitsmith.errors import InputDataError
 
 ONE, TWO = {"x": (3,)}, {"image": (2, 2), "scale": ()}
@@ -81,6 +81,22 @@ NO_ARRAYS: dict[str, tuple[bytes, str]] = {
     "x.txt": (b"0.5 1\n2 3\n", "x.txt: a text"),
     "x.npz": (b"", "x.npz: an archive of several arrays: inputs, labels"),
 }
+
+
+def test_archives_have_the_arrays_of_inputs(tmp_path: Path) -> None:
+    several, single = tmp_path / "several.npz", tmp_path / "single.npz"
+    np.savez(several, x=np.zeros((2, 3)), y=np.ones((2, 1)))
+    np.savez_compressed(single, any=np.ones((2, 3)))
+    found = read_arrays(several)
+    assert isinstance(found, dict) and {name: x.shape for name, x in found.items()} == {"x": (2, 3), "y": (2, 1)}
+    np.testing.assert_array_equal(read_arrays(single), np.ones((2, 3)))
+    content = bytearray(single.read_bytes())
+    content[60:90] = bytes(30)
+    single.write_bytes(content)
+    np.savez(several, x=np.array([None]))
+    for path in (single, several):
+        with pytest.raises(InputDataError, match=r"an archive of several arrays|not an array file"):
+            read_arrays(path)
 
 
 @pytest.mark.parametrize("name", NO_ARRAYS)

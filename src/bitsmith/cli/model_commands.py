@@ -44,7 +44,7 @@ _GENERATED = {"precision": "default_precision", "reuse_factor": "default_reuse_f
 _SHOWN_SAMPLES = 10
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Inputs = Annotated[Path, typer.Argument(metavar="INPUTS", help="Inputs, an .npy file.")]
+Inputs = Annotated[Path, typer.Argument(metavar="INPUTS", help="Inputs, an .npy file, or an .npz file of several.")]
 
 
 def convert(
@@ -250,10 +250,10 @@ def predict(
     with command(as_json) as terminal:
         import numpy as np
 
-        from bitsmith.emulate.batches import read_array
+        from bitsmith.emulate.batches import read_arrays
 
         with terminal.working("computing"):
-            model, x = model_of(options, terminal), read_array(inputs)
+            model, x = model_of(options, terminal), read_arrays(inputs)
             started = time.perf_counter()
             found = model.predict(x)
             seconds = time.perf_counter() - started
@@ -276,7 +276,9 @@ def predict(
 
 def profile(
     options: ModelOptions,
-    inputs: Annotated[Path | None, typer.Argument(metavar="[INPUTS]", help="Inputs, an .npy file.")] = None,
+    inputs: Annotated[
+        Path | None, typer.Argument(metavar="[INPUTS]", help="Inputs, an .npy file, or an .npz file of several.")
+    ] = None,
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="The folder for the figures.")] = Path(
         "profile"
     ),
@@ -288,11 +290,11 @@ def profile(
     """Draw the distributions of weights and results beside their formats, and the differences from the float model."""
     with command(as_json) as terminal:
         from bitsmith import profiling
-        from bitsmith.emulate.batches import read_array
+        from bitsmith.emulate.batches import read_arrays
 
         with terminal.working("drawing"):
             model = model_of(options, terminal)
-            x = None if inputs is None else read_array(inputs)
+            x = None if inputs is None else read_arrays(inputs)
             names = ("weights", "weights-in-the-circuit", "results", "results-in-the-circuit")
             drawn = profiling.numerical(hls_model=model, X=x, plot=kind)
             figures = {name: figure for name, figure in zip(names, drawn, strict=True) if figure is not None}

@@ -2,6 +2,7 @@
 
 import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -157,9 +158,32 @@ def read_array(path: Path) -> Batch:
         raise InputDataError(
             "there is no such file", where=str(path), accepted="an .npy file", remedy="check the path"
         ) from error
-    # A header may declare any size, and numpy's reader of headers has errors of its own.
-    except (OSError, ValueError, TypeError, EOFError, MemoryError, SyntaxError, tokenize.TokenError) as error:
+    except _NO_ARRAY as error:
         raise _not_an_array(path, error) from error
+
+
+def read_arrays(path: Path) -> Arrays:
+    """The numbers of an ``.npy`` file; of an ``.npz`` file those of each input by its name, or of the only one.
+
+    Raises:
+        InputDataError: as :func:`read_array`.
+    """
+    names = _arrays_in(path)
+    if not names:
+        return read_array(path)
+    try:
+        with open_file(path) as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: np.asarray(archive[name]) for name in names}
+    except _NO_ARRAY as error:
+        raise _not_an_array(path, error) from error
+    return arrays if len(arrays) > 1 else arrays[names[0]]
+
+
+# A header may declare any size; numpy's reader of headers and archives have errors of their own.
+_NO_ARRAY = (
+    *(OSError, ValueError, TypeError, EOFError, MemoryError, SyntaxError, tokenize.TokenError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, KeyError),
+)
 
 
 def _not_an_array(path: Path, error: Exception) -> InputDataError:

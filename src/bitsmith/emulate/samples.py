@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.emulate.batches import Arrays, read_array
+from bitsmith.emulate.batches import Arrays, read_arrays
 from bitsmith.errors import InputDataError
 
 Samples: TypeAlias = Arrays | os.PathLike[str] | Iterable[object]
-"""Arrays; the path of an ``.npy`` file; a pair of inputs and labels; or a loader that yields batches of any of these."""
+"""Arrays; a path of an ``.npy`` or ``.npz`` file; a pair of inputs and labels; or a loader that yields batches of these."""
 
 MOST_OF_A_LOADER = 1024
 """Samples that are taken of a loader, which may have no end."""
@@ -26,7 +26,7 @@ def arrays_of(data: Samples) -> Arrays:
         InputDataError: a file without numbers, or a loader without a batch or with batches that differ.
     """
     if isinstance(data, str | os.PathLike):
-        return read_array(Path(data))
+        return read_arrays(Path(data))
     if isinstance(data, Mapping | Sequence) or hasattr(data, "__array__") or not isinstance(data, Iterable):
         return data  # type: ignore[return-value]  # what is not an array is rejected where it becomes one
     batches, count = list[tuple[np.ndarray, ...]](), 0

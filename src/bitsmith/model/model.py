@@ -16,7 +16,7 @@ from bitsmith.base.files import SAVED_MODEL
 from bitsmith.building.job import Job, Target, directives_of, loaded_target, plain_target, watches_layers
 from bitsmith.compiler import Source
 from bitsmith.emulate import Emulator
-from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
+from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_arrays
 from bitsmith.emulate.workspace import States
 from bitsmith.errors import InputDataError
 from bitsmith.errors.remedies import Remedy
@@ -331,7 +331,7 @@ class Model(Displayed):
             asked["fit"] = False
             return self.fitted().plan(inputs=inputs, **asked)
         if inputs is None and self.target.input_data is not None:
-            inputs = read_array(self.target.input_data)
+            inputs = read_arrays(self.target.input_data)
         batches = None if inputs is None else self._batches(inputs)
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="inputs of a build", accepted="at least one, or no inputs")

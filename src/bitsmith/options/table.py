@@ -193,9 +193,9 @@ OPTIONS: Sequence[Option] = (
         "calibration",
         None,
         None,
-        Flag(Path, (), "FILE.npy", read_samples, "Real inputs, from which auto precision takes ranges."),
-        "real inputs, from which ``auto`` precision takes ranges: an array or one per input, the path of an ``.npy`` file, a "
-        "pair of inputs and labels, or a loader of batches; the first 1,024 samples of a loader are taken.",
+        Flag(Path, (), "FILE.npy", read_samples, "Real inputs for the ranges of auto precision; .npz of several."),
+        "real inputs, from which ``auto`` precision takes ranges: an array or one per input, the path of an ``.npy`` or ``.npz`` "
+        "file, a pair of inputs and labels, or a loader of batches; the first 1,024 samples of a loader are taken.",
     ),
     Option(
         "outliers",

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from bitsmith.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bitsmith.emulate.batches import Batch
+    from bitsmith.emulate.batches import Arrays
 
 
-def read_samples(path: Path) -> Batch:
-    """The numbers of an ``.npy`` file."""
-    from bitsmith.emulate.batches import read_array
+def read_samples(path: Path) -> Arrays:
+    """The numbers of an ``.npy`` file, or of the inputs in an ``.npz`` file."""
+    from bitsmith.emulate.batches import read_arrays
 
-    return read_array(path)
+    return read_arrays(path)
 
 
 def read_budget(text: str) -> int | dict[str, int]:
