@@ -111,6 +111,12 @@ def test_binary_classifiers(opset: int) -> None:
     _compared(_exported(_classifier(), x, y == 1, target_opset={"": opset, "ai.onnx.ml": 1}), x)
 
 
+def test_a_map_of_probabilities_is_compared_with_onnxruntime() -> None:
+    x, y = _iris()
+    model = bitsmith.convert(_exported(_classifier(), x, y), calibration=x, check=True)
+    assert "read as onnxruntime computes it" in str(model.fidelity)
+
+
 @pytest.mark.parametrize("zipmap", [True, False, "columns"])
 def test_probabilities_as_a_map_a_matrix_or_columns(zipmap: object) -> None:
     x, y = _iris()

@@ -60,6 +60,10 @@ def onnx_outputs(model: OnnxModel, inputs: Sequence[Numbers], layers: Layers | N
     # Runtimes round operands of products with weights of few bits by this.
     for attribute in (one for node in live.graph.node for one in node.attribute if one.name == "accuracy_level"):
         attribute.i = 1
+    # Of dictionaries of probabilities, as scikit-learn's exporter writes them, runtimes choose the order.
+    zipped = {node.output[0]: node.input[0] for node in live.graph.node if node.op_type == "ZipMap"}
+    for output in (entry for entry in live.graph.output if entry.name in zipped):
+        output.CopyFrom(onnx.helper.make_tensor_value_info(zipped[output.name], onnx.TensorProto.FLOAT, None))
     try:
         return FrameworkRun("onnxruntime", _outputs(_session(live), inputs), half=_has_halves(live))
     except _UnknownOperatorError:
