@@ -12,6 +12,7 @@ import pytest
 from keras import layers
 from keras_jsons import functional, layer, source, write_model
 from keras_samples import assert_same, inputs_of, outputs_of, randomised, save_keras2
+from tests.keras_weights import write_weights
 
 import bitsmith
 from bitsmith.errors import BitsmithError
@@ -163,3 +164,26 @@ def test_what_keras_refuses_is_refused(tmp_path: Path, class_name: str, config: 
         group["c/kernel:0"], group["c/bias:0"] = np.ones((2, 2, 4, 4)), np.ones(4)
     with pytest.raises(BitsmithError, match=said):
         read_keras(path).shapes()
+
+
+@pytest.mark.parametrize(("strides", "biased"), [((1, 1), True), ((2, 1), False)])
+def test_kernels_of_each_position(strides: tuple[int, int], biased: bool, tmp_path: Path) -> None:
+    """LocallyConnected2D of Keras 2, by its definition: Keras 3 has none."""
+    rng, (rows, columns, channels), (high, wide), filters = np.random.default_rng(0), (5, 4, 3), (2, 3), 2
+    shape = ((rows - high) // strides[0] + 1, (columns - wide) // strides[1] + 1)
+    kernel, bias = (
+        rng.normal(size=(*shape, high * wide * channels, filters)),
+        rng.normal(size=(*shape, filters)) * biased,
+    )
+    options = {"filters": filters, "kernel_size": [high, wide], "strides": list(strides), "use_bias": biased}
+    own = layer("LocallyConnected2D", "local", "x", **options, padding="valid", implementation=1, activation="relu")
+    path = write_model(tmp_path, functional(source("x", rows, columns, channels), own, outputs=("local",)), {})
+    flat = {"kernel": kernel.reshape(-1, *kernel.shape[2:])} | ({"bias": bias} if biased else {})
+    write_weights(tmp_path / "m_weights.h5", {"local": flat})
+    x, wanted = rng.normal(size=(3, rows, columns, channels)), np.empty((3, *shape, filters))
+    for row, column in np.ndindex(shape):
+        top, left = row * strides[0], column * strides[1]
+        window = x[:, top : top + high, left : left + wide].reshape(3, -1)
+        wanted[:, row, column] = window @ kernel[row, column] + bias[row, column]
+    network = read_keras(path)
+    np.testing.assert_allclose(network.evaluate([x])[network.outputs[0]], np.maximum(wanted, 0.0), rtol=1e-5, atol=1e-5)

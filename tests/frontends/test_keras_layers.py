@@ -301,6 +301,8 @@ def test_layers_have_the_names_of_keras() -> None:
         "TernaryDense",
         "RandomWidth",
         "RandomHeight",
+        "LocallyConnected1D",
+        "LocallyConnected2D",
     }
     of_others = {"GarNet", "GarNetStack"}
     # The class of layers.GroupQueryAttention has another name.

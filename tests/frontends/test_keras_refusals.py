@@ -19,8 +19,8 @@ from bitsmith.frontends.keras.read import read_keras
 def test_all_untranslatable_layers_in_one_message(tmp_path: Path) -> None:
     model = functional(
         source("x", 8, 8, 3),
-        layer("LocallyConnected2D", "conv1", "x", filters=4),
-        layer("LocallyConnected2D", "conv2", "conv1", filters=4),
+        layer("SpatialPyramid2D", "conv1", "x", filters=4),
+        layer("SpatialPyramid2D", "conv2", "conv1", filters=4),
         layer("Flatten", "flat", "conv2"),
         layer("Lambda", "fun", "flat"),
         layer("Dense", "fc", "fun", units=3, activation="wiggle"),
@@ -32,7 +32,7 @@ def test_all_untranslatable_layers_in_one_message(tmp_path: Path) -> None:
         read_keras(write_model(tmp_path, model))
     text = str(caught.value)
     assert "5 layers cannot be translated" in text
-    assert "conv1, conv2 (LocallyConnected2D): it is not a layer that is known here; say what it computes" in text
+    assert "conv1, conv2 (SpatialPyramid2D): it is not a layer that is known here; say what it computes" in text
     assert "fun (Lambda): it holds Python code" in text
     assert "fc (Dense): the activation 'wiggle'" in text
     assert "mine (MyLayer): it is not a layer that is known here" in text

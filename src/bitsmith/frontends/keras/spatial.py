@@ -1,5 +1,6 @@
 """Keras's convolutions, pooling, resizing, padding and cropping along one to three axes, as layers and as operations."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,8 +13,9 @@ from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, real
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation
-from bitsmith.frontends.ops import spatial
+from bitsmith.frontends.ops import selection, spatial
 from bitsmith.frontends.ops.arithmetic import divide, maximum
+from bitsmith.frontends.ops.contraction import affine_product
 from bitsmith.frontends.ops.logic import where
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.frontends.ops.spatial import Same, Taps
@@ -90,6 +92,27 @@ def _conv(call: LayerCall, x: Value) -> Value:
     taps = _taps(call, x, causal=len(x.shape) == 2)
     (kernel,), bias = _trained(call, filters, ("kernel", (*taps.size, channels // groups, filters)))
     return spatial.convolution(call.build, x, kernel, bias, taps, groups)
+
+
+def _local(call: LayerCall, x: Value) -> Value:
+    """A convolution of Keras 2 with a kernel for each position: its windows as rows, each times a matrix of its own."""
+    taps, filters = _taps(call, x), call.config.positive("filters")
+    if taps.padding is Same.AFTER or call.config.integer("implementation", 1) != 1:
+        raise UnsupportedError("weights that are laid out for other implementations", accepted="implementation=1")
+    *positions, channels = x.shape
+    every = tuple(slice(None, None, stride) for stride in taps.strides)
+    numbers = np.arange(math.prod(positions)).reshape(positions)
+    windows = np.lib.stride_tricks.sliding_window_view(numbers, taps.size)[every]
+    sizes, width = windows.shape[: len(positions)], math.prod(taps.size) * channels
+    rows = math.prod(sizes)
+    biases = [("bias", (*sizes, filters))] * call.config.flag("use_bias", True)
+    kernel, *bias = call.trained(("kernel", (rows, width, filters)), *biases)
+    offset = bias[0].moved(lambda elements: elements.reshape(rows, filters)) if bias else None
+    flat = call.build.viewed(x, (1, numbers.size, channels), x.batch, "flat")
+    elements = selection.take(call.build.within("windows"), flat, 1, windows.reshape(rows, -1))
+    rowwise = call.build.viewed(elements, (1, rows, width), x.batch, "rows")
+    y = affine_product(call.build, "nlk,lkf->nlf", rowwise, kernel, offset)
+    return call.build.viewed(y, (1, *sizes, filters), x.batch)
 
 
 def _depthwise_kernel(kernel: Floats) -> Floats:
@@ -271,6 +294,7 @@ _LAYERS: dict[str, tuple[Inside, str]] = {
     "DepthwiseConv{}D": (_activated(_depthwise), "Conv"),
     **dict.fromkeys(("SeparableConv{}D", "SeparableConvolution{}D"), (_activated(_separable), "Conv, twice")),
     **{f"{name}Pooling{{}}D": entry for name, entry in _POOLS.items()},
+    "LocallyConnected{}D": (_activated(_local), "Gather and EinsumDense"),
     "UpSampling{}D": (_up_sampling, "Resize"),
     "ZeroPadding{}D": (
         lambda call, x: spatial.pad(call.build, x, dict(enumerate(_pairs(call, "padding", len(x.shape) - 1), 1))),
@@ -284,7 +308,7 @@ SPATIAL: ByClass = {
     **{
         name.format(rank): Translation(_along(inside, rank), becomes)
         for name, (inside, becomes) in _LAYERS.items()
-        for rank in ((1, 2) if "wise" in name or "Separable" in name else (1, 2, 3))
+        for rank in ((1, 2) if name.startswith(("Depthwise", "Separable", "Locally")) else (1, 2, 3))
     },
     **{f"GlobalMaxPooling{rank}D": _global(Reduction.MAX, rank) for rank in (1, 2, 3)},
     **{f"GlobalAveragePooling{rank}D": _global(Reduction.MEAN, rank) for rank in (1, 2, 3)},
