@@ -46,6 +46,19 @@ def _torch_model(rng: np.random.Generator) -> torch.nn.Module:
     return net.eval()
 
 
+class _Named(torch.nn.Module):
+    """A module whose layers have names, and whose first result is taken."""
+
+    def __init__(self, cells: torch.nn.Module) -> None:
+        super().__init__()
+        self.cells = cells
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.cells(x)
+        result: torch.Tensor = found[0] if isinstance(found, tuple) else found
+        return result
+
+
 def _keras_model(rng: np.random.Generator) -> keras.Model:
     model = keras.Sequential(
         [
@@ -98,6 +111,62 @@ def test_prices_lie_as_the_kernels_of_keras_do(share: int) -> None:
     for name in ("conv", "depthwise", "dense"):
         kernel = np.asarray(model.get_layer(name).get_weights()[0])
         assert prices[name].there.tolist() == (kernel != 0).tolist(), name
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_prices_of_recurrent_layers_lie_as_the_kernels_of_pytorch_do(kind: str) -> None:
+    rng = np.random.default_rng(len(kind))
+    cells = getattr(torch.nn, kind)(2, 3, batch_first=True)
+    with torch.no_grad():
+        for kernel in (cells.weight_ih_l0, cells.weight_hh_l0):
+            kernel.copy_(torch.tensor(_sparse(rng, tuple(kernel.shape))))
+    inputs = rng.normal(size=(8, 3, 2)).astype(np.float32)
+    prices = bitsmith.cost(bitsmith.convert(_Named(cells).eval(), calibration=inputs, bits=6, check=False))
+    assert set(prices) == {"cells", "cells.recurrent_weight"}
+    for name, kernel in (("cells", cells.weight_ih_l0), ("cells.recurrent_weight", cells.weight_hh_l0)):
+        there = kernel.detach().numpy() != 0
+        assert prices[name].there.tolist() == there.tolist()
+        assert (prices[name].weights.adder_bits > 0).sum() > 0.6 * there.sum()
+        assert not prices[name].weights.lut[~there].any()
+        assert prices[name].input_bits.lut.shape == (there.shape[1],)
+    assert prices.whole("cells") > prices["cells"].weights.lut.sum()
+
+
+def test_prices_of_a_recurrence_sum_to_the_adders_of_all_its_steps() -> None:
+    layer = keras.layers.LSTM(3, name="r")
+    model = keras.Sequential([keras.Input((4, 2)), layer])
+    layer.set_weights([_sparse(np.random.default_rng(1), each.shape) for each in layer.get_weights()])
+    model = bitsmith.convert(model, config={"Model": {"Precision": "fixed<12,4>"}}, check=False)
+    made = list[MadeProduct]()
+    elaborate(drop_dead(model.program, keep_probes=False), model.directives.block_layers, products=made)
+    steps = [sum(each.graph.paid(each.inputs)) * each.positions for each in made if each.step]
+    prices = bitsmith.cost(model)
+    assert len(steps) == 4 and steps[0] == 0
+    assert prices["r.recurrent_weight"].weights.adder_bits.sum() == pytest.approx(sum(steps))
+    assert prices["r"].weights.adder_bits.shape == (2, 12)
+
+
+def test_whole_layers_take_what_is_estimated() -> None:
+    block = torch.nn.TransformerEncoderLayer(4, 2, 4, dropout=0.0, batch_first=True)
+    inputs = np.random.default_rng(0).normal(size=(8, 3, 4)).astype(np.float32)
+    model = bitsmith.convert(_Named(block).eval(), calibration=inputs, bits=6, check=False)
+    prices = bitsmith.cost(model)
+    parts = (
+        "self_attn_linear",
+        "self_attn_scaled_dot_product_attention",
+        "self_attn_scaled_dot_product_attention_softmax",
+    )
+    assert prices.whole("cells.self_attn") > 0.8 * sum(prices.whole(f"cells.{part}") for part in parts[:2])
+    assert 0 < prices.whole(f"cells.{parts[2]}") < prices.whole(f"cells.{parts[1]}")
+    assert prices.whole("cells.dropout1") == 0
+    assert prices.whole("cells") == pytest.approx(model.estimate().size.lut, rel=0.25)
+    assert prices.whole("cells", "dsp") == model.estimate().size.dsp
+    assert prices.whole("cells.norm1") > 0 and prices.whole("cells.norm2") > 0
+    assert "cells.norm1" in str(prices)
+    with pytest.raises(UnsupportedError, match=r"no layer of 'cells.norm'"):
+        prices.whole("cells.norm")
+    with pytest.raises(ConfigError, match="bram"):
+        prices.whole("cells", "LUT")
 
 
 def test_prices_are_near_the_estimate() -> None:
@@ -213,13 +282,17 @@ def test_greedy_choice_takes_the_best_for_its_price() -> None:
 
 
 def test_layers_without_prices_say_why() -> None:
-    model = keras.Sequential([keras.Input((4, 2)), keras.layers.LSTM(3, name="lstm"), keras.layers.Dense(2, name="d")])
+    layers = [keras.layers.Conv1DTranspose(3, 2, name="up"), keras.layers.Flatten(), keras.layers.Dense(2, name="d")]
     prices = bitsmith.cost(
-        bitsmith.convert(model, calibration=np.random.default_rng(5).normal(size=(8, 4, 2)), check=False)
+        bitsmith.convert(
+            keras.Sequential([keras.Input((4, 2)), *layers]),
+            calibration=np.random.default_rng(5).normal(size=(8, 4, 2)),
+            check=False,
+        )
     )
     assert list(prices) == ["d"]
-    with pytest.raises(UnsupportedError, match=r"lstm.*LSTM"):
-        prices["lstm"]
+    with pytest.raises(UnsupportedError, match=r"up.*Conv1DTranspose"):
+        prices["up"]
     with pytest.raises(UnsupportedError, match=r"(?s)no such layer.*'d'"):
         prices["nothing"]
     model = keras.Sequential(
@@ -228,6 +301,10 @@ def test_layers_without_prices_say_why() -> None:
     prices = bitsmith.cost(bitsmith.convert(model, strategy="shared", reuse_factor=256, check=False))
     assert list(prices) == []
     assert "engine" in str(prices)
+    model = keras.Sequential([keras.Input((4, 2)), keras.layers.LSTM(3, name="r")])
+    prices = bitsmith.cost(bitsmith.convert(model, bits=6, check=False, io_type="io_stream"))
+    with pytest.raises(UnsupportedError, match="take turns"):
+        prices["r.recurrent_weight"]
 
 
 def test_products_of_other_shapes_have_no_prices() -> None:
@@ -237,9 +314,9 @@ def test_products_of_other_shapes_have_no_prices() -> None:
     elaborate(drop_dead(model.program, keep_probes=False), model.directives.block_layers, products=made)
     (node,) = (node for node in model.network.nodes if "weight" in node.layer.weights())
     pricing = _Pricing(model.target.known_part.family, 0.0, exact=False)
-    assert isinstance(pricing.layer(node, made, []), LayerCost)
+    assert isinstance(pricing.layer(node, "weight", made, []), LayerCost)
     others = [replace(each, weights=each.weights[:-1]) for each in made]
-    assert "joined or replaced" in str(pricing.layer(node, others, []))
+    assert "joined or replaced" in str(pricing.layer(node, "weight", others, []))
 
 
 def test_wrong_arguments_of_masks_are_told() -> None:

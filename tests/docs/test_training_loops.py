@@ -30,6 +30,7 @@ def test_loops_are_short() -> None:
         "prune_hgq2.py",
         "prune_keras.py",
         "prune_qkeras.py",
+        "prune_structures.py",
         "prune_torch.py",
     ]
     assert all(len(program.splitlines()) < 60 for program in PROGRAMS.values())
@@ -45,6 +46,7 @@ QKERAS = Path(sys.prefix) / "qkeras-v3"
     ("name", "needs"),
     [
         pytest.param("prune_torch.py", "torch", marks=_CI),
+        pytest.param("prune_structures.py", "torch", marks=_CI),
         pytest.param("prune_keras.py", "jax", marks=_CI),
         pytest.param("prune_hgq2.py", "jax", marks=_CI),
         pytest.param("prune_brevitas.py", "brevitas", marks=_CI),
@@ -55,7 +57,8 @@ def test_loops_prune_without_losing_accuracy(name: str, needs: str, tmp_path: Pa
     """Also, no weight that was removed has come back."""
     pytest.importorskip(needs)
     pytest.importorskip("sklearn")
-    (tmp_path / name).write_text(PROGRAMS[name] + _REMOVED, encoding="utf-8")
+    check = "" if name == "prune_structures.py" else _REMOVED
+    (tmp_path / name).write_text(PROGRAMS[name] + check, encoding="utf-8")
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     if name == "prune_qkeras.py":
         if not QKERAS.is_dir():

@@ -74,6 +74,7 @@ class Conv(_Convolution):
     groups: int = 1
 
     options: ClassVar[frozenset[str]] = _Convolution.options | {"digit_price"}
+    priced: ClassVar[Mapping[str, bool]] = {"weight": False}
 
     @property
     def kind(self) -> str:
@@ -124,7 +125,7 @@ class Conv(_Convolution):
         return Products(rows, matrices, None, self._revised, self.bias is not None)
 
     def products(self, kernel: Ints) -> list[Ints]:
-        """The matrices of the layer's products, of elements of ``kernel``, and of zeros beside groups."""
+        # With zeros beside groups.
         return list(_matrices(kernel.reshape(-1, *kernel.shape[-2:]), self.groups))
 
     def _revised(self, matrices: Floats, shift: Floats) -> Conv:

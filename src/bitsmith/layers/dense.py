@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
-from bitsmith.ir.types import Ints
 from bitsmith.layers.arrays import Exponents, Floats, Shape
 from bitsmith.layers.auto import exponents, product_scales
 from bitsmith.layers.axis_order import Order, unchanged
@@ -29,6 +28,7 @@ class Dense(Weighted):
     row_scale: Floats | None = None
 
     options: ClassVar[frozenset[str]] = frozenset({"weights", "digit_price"})
+    priced: ClassVar[Mapping[str, bool]] = {"weight": False}
 
     def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
         return exponents(self.row_scale)[:, None] if variable == "weight" and self.row_scale is not None else None
@@ -74,10 +74,6 @@ class Dense(Weighted):
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
         rows = operands[0].reshape(1, -1, operands[0].shape[-1])
         return Products(rows, self.kernel[None], None, self._revised, self.bias is not None)
-
-    def products(self, kernel: Ints) -> list[Ints]:
-        """The matrices of the layer's products, of elements of ``kernel``."""
-        return [kernel]
 
     def _revised(self, matrices: Floats, shift: Floats) -> Dense:
         return replace(self, kernel=as_weights(matrices[0]), bias=shifted(self.bias, shift))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.ir.types import Ints
 from bitsmith.layers.arrays import Exponents as Exponents
 from bitsmith.layers.arrays import Floats as Floats
 from bitsmith.layers.arrays import Shape as Shape
@@ -56,6 +57,8 @@ class Layer(ABC):
 
     trained: ClassVar[Mapping[str, str]] = {}
     """The fields that hold trained tensors, or None, by the precision variables of these."""
+    priced: ClassVar[Mapping[str, bool]] = {}
+    """Trained tensors whose products have prices, by their variables: True if each step of a recurrence has the product."""
 
     @property
     def kind(self) -> str:
@@ -173,6 +176,10 @@ class Layer(ABC):
         of the result's channels are compared with. A tensor that is left out has one step for all its values.
         """
         return {}
+
+    def products(self, kernel: Ints) -> list[Ints]:
+        """The matrices of the products with a trained tensor, of elements of ``kernel``."""
+        return [kernel]
 
     def trained_products(self, variable: str, operands: Sequence[Floats]) -> Products | None:
         """Return the products that a trained tensor is multiplied in, for batches of operands.

@@ -105,6 +105,7 @@ class Recurrent(Layer):
         "result",
     )
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS | {"weights", "digit_price"}
+    priced: ClassVar[Mapping[str, bool]] = {"weight": False, "recurrent_weight": True}
     gates: ClassVar[int] = 1
     states: ClassVar[tuple[str, ...]] = ("state",)
     """The precision variables of the states, the hidden state first."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
+from bitsmith.estimate.figures import Cells
 from bitsmith.layers.layer import Floats
 from bitsmith.model.masks import Candidates, Masks, Structure, knapsack, read_structure
 from bitsmith.report.shown import Shown
@@ -20,6 +21,9 @@ _Numbers: TypeAlias = npt.NDArray[np.int64]
 
 RESOURCES = ("adder_bits", "lut", "ff", "dsp")
 """Units of prices."""
+
+_OF_CELLS = "lut", "dsp", "bram"
+"""Figures of whole layers; registers between layers are of none."""
 
 WEIGHTS = "weights"
 """The number of weights that are not zero, as a resource."""
@@ -41,7 +45,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerCost:
-    """Prices of a dense layer or a convolution.
+    """Prices of a trained tensor of a dense, convolutional or recurrent layer.
 
     Attributes:
         weights: what each weight takes; its removal saves about that. In the shape of the kernel in the user's model.
@@ -94,12 +98,15 @@ class Cost(Shown):
     """Prices by layer, as :func:`bitsmith.cost` finds them; it prints as a table.
 
     Attributes:
-        layers: the prices of each layer that has some.
+        layers: the prices of each layer that has some. A recurrent one has two, those for states by
+            ``"name.recurrent_weight"``.
         without: why other layers with weights have none.
+        cells: about what each layer of the circuit takes whole: also tables, normalizations, products of two operands.
     """
 
     layers: Mapping[str, LayerCost]
     without: Mapping[str, str]
+    cells: Mapping[str, Cells]
 
     def __getitem__(self, name: str) -> LayerCost:
         """Return the prices of a layer.
@@ -122,6 +129,25 @@ class Cost(Shown):
     def total(self, resource: str) -> float:
         """Sum up what all weights take of a resource: ``adder_bits``, ``lut``, ``ff``, ``dsp``, or ``weights``, their number."""
         return sum(float(each.price(resource).sum()) for each in self.layers.values())
+
+    def whole(self, name: str, resource: str = "lut") -> float:
+        """Estimate what a layer takes, or all layers of a module of that name: about what the removal of it saves.
+
+        Args:
+            name: of a layer, or what names of layers begin with: ``block.self_attn`` is also ``block.self_attn_softmax``.
+            resource: ``lut``, ``dsp`` or ``bram``.
+
+        Raises:
+            UnsupportedError: no layer has that name.
+        """
+        known = [
+            layer for layer in self.cells if layer == name or layer.startswith((f"{name}_", f"{name}.", f"{name}/"))
+        ]
+        if not known:
+            raise UnsupportedError(f"no layer of {name!r}", where="cost", accepted=", ".join(map(repr, self.cells)))
+        if resource not in _OF_CELLS:
+            raise ConfigError(repr(resource), where="resource", accepted=", ".join(_OF_CELLS))
+        return sum(float(getattr(self.cells[layer], resource)) for layer in known)
 
     def masks(
         self,
@@ -180,6 +206,11 @@ class Cost(Shown):
             for name, each in self.layers.items()
         ]
         columns = ("Layer", "Weights", "Adder bits", "LUT", "FF", "DSP")
+        rows += [
+            (name, "", "", f"{each.lut:,.0f}", "", f"{each.dsp:,.0f}")
+            for name, each in self.cells.items()
+            if name and name not in self.layers and each.lut + each.dsp >= 1
+        ]
         told = [f"{name!r} has no prices: {reason}" for name, reason in self.without.items()]
         return "\n".join([as_text(rows_table("What weights take (estimate)", columns, rows)), *told])
 

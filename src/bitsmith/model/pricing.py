@@ -1,6 +1,7 @@
 """Prices of the weights of a model, found in the adder graphs and the multipliers that its circuit has.
 
-In: a converted model. Out: the prices of each dense layer and convolution, or why there are none.
+In: a converted model. Out: the prices of each trained tensor that is multiplied with, or why it has none, and
+the cells of whole layers.
 
 Products that lie side by side are adder graphs, and each weight has its share in the adders of the graph that the circuit has
 (:mod:`bitsmith.netlist.shares`). Folded products have multipliers, each of which serves several weights.
@@ -20,13 +21,13 @@ from bitsmith.base.progress import tell
 from bitsmith.dataflow.kinds import FoldedProduct, Map
 from bitsmith.dataflow.processes import Process
 from bitsmith.devices import Family
+from bitsmith.estimate.figures import NO_CELLS
 from bitsmith.estimate.size import guess_layout
 from bitsmith.estimate.sums import sums_share
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.types import Ints, objects
 from bitsmith.layers.conv import Conv
-from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import NetworkNode
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.multipliers import Pairs, multipliers
@@ -77,15 +78,18 @@ def cost(model: Model, *, exact: bool = False) -> Cost:
     for node in model.network.nodes:
         if node.inner or "weight" not in node.layer.weights():
             continue
-        products = [each for each in graphs if each.layer == node.name]
-        processes = [each for each in folded if node.name in each.layers]
         tell(f"cost: {node.name}")
-        cost = pricing.layer(node, products, processes)
-        if isinstance(cost, str):
-            without[node.name] = cost
-        else:
-            layers[node.name] = cost
-    return Cost(layers, without)
+        for variable, step in (node.layer.priced or {"weight": False}).items():
+            products = [each for each in graphs if each.layer == node.name and each.step == step]
+            processes = [each for each in folded if node.name in each.layers and not step]
+            cost = pricing.layer(node, variable, products, processes)
+            name = node.name if variable == "weight" else f"{node.name}.{variable}"
+            if isinstance(cost, str):
+                without[name] = cost
+            else:
+                layers[name] = cost
+    names = [*rough.shares, *(node.name for node in model.network.nodes if not node.inner)]
+    return Cost(layers, without, {name: rough.shares.get(name, NO_CELLS) for name in names})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,19 +111,27 @@ class _Pricing:
     registers: float
     exact: bool
 
-    def layer(self, node: NetworkNode, graphs: Sequence[MadeProduct], folded: Sequence[Process]) -> LayerCost | str:
-        """The prices of a layer, or why it has none."""
+    def layer(
+        self, node: NetworkNode, variable: str, graphs: Sequence[MadeProduct], folded: Sequence[Process]
+    ) -> LayerCost | str:
+        """The prices of a trained tensor of a layer, or why it has none."""
         layer = node.layer
-        if not isinstance(layer, Dense | Conv):
-            return f"a layer of kind {layer.kind}; dense layers and convolutions have prices"
+        if variable not in layer.priced:
+            return f"a layer of kind {layer.kind}; dense layers, convolutions and recurrent layers have prices"
         if node.settings.weights is not Weights.ONCHIP:
             return "weights that are loaded are in memories, whatever their values"
-        if "weight" in node.layouts and not node.layouts["weight"].is_one_to_one:
+        kernel = layer.weights()[variable]
+        layout = node.layouts.get(variable) or ModelLayout.plain(kernel.shape)
+        if not layout.is_one_to_one:
             return "its kernel is no tensor of the model, but made of several"
-        numbers = layer.products(objects(np.arange(1, layer.kernel.size + 1).reshape(layer.kernel.shape)))
+        numbers = layer.products(objects(np.arange(1, kernel.size + 1).reshape(kernel.shape)))
         matrices = [np.asarray(matrix).astype(np.int64) for matrix in numbers]
         if graphs and [each.weights.shape for each in graphs] == [matrix.shape for matrix in matrices]:
             costs = [self._of_graph(each) for each in graphs]
+        elif layer.priced[variable]:
+            if not graphs:
+                return "its steps take turns in a circuit of one step, or in an engine"
+            costs = [self._of_steps(graphs, *matrices)]
         elif len(folded) == 1 and len(matrices) == 1:
             one = self._of_multipliers(folded[0], matrices[0])
             if one is None:
@@ -127,7 +139,18 @@ class _Pricing:
             costs = [one]
         else:
             return "its products are in an engine, or other passes have joined or replaced them"
-        return self._placed(node, layer, matrices, costs)
+        name = node.name if variable == "weight" else f"{node.name}.{variable}"
+        return self._placed(name, layer, layout, matrices, costs)
+
+    def _of_steps(self, graphs: Sequence[MadeProduct], matrix: _Numbers) -> _Found:
+        """Return the prices of the weights of a matrix, of whose columns each step of a recurrence has the products in order."""
+        prices, there, first = np.zeros((3, 3, *matrix.shape)), np.zeros(matrix.shape, dtype=np.bool_), 0
+        for found in map(self._of_graph, graphs):
+            columns = slice(first, first + found.there.shape[1])
+            prices[..., columns] += np.stack([found.weights, found.weight_bits, found.input_bits])
+            there[:, columns] |= found.there
+            first = columns.stop % matrix.shape[1]
+        return _Found(prices[0], prices[1], prices[2], there)
 
     def _of_graph(self, graph: MadeProduct) -> _Found:
         """Return the prices of weights of an adder graph, and of those that blocks multiply."""
@@ -182,10 +205,9 @@ class _Pricing:
         return _Found(weights, weight_bits, input_bits, there, place)
 
     def _placed(
-        self, node: NetworkNode, layer: Dense | Conv, matrices: Sequence[_Numbers], costs: Sequence[_Found]
+        self, name: str, layer: Layer, layout: ModelLayout, matrices: Sequence[_Numbers], costs: Sequence[_Found]
     ) -> LayerCost:
         """Return prices in the shape of the kernel in the user's model."""
-        layout = node.layouts.get("weight") or ModelLayout.plain(layer.kernel.shape)
         index = layout.taken(np.arange(math.prod(layout.shape), dtype=np.float64).reshape(layout.shape)).astype(
             np.int64
         )
@@ -205,7 +227,7 @@ class _Pricing:
         columns = [first + np.arange(len(matrix.T)) for first, matrix in zip(firsts[:-1], matrices, strict=True)]
         multiplier = costs[0].multiplier
         return LayerCost(
-            name=node.name,
+            name=name,
             weights=prices([each.weights for each in costs]),
             weight_bits=prices([each.weight_bits for each in costs]),
             input_bits=_by_channel(prices([each.input_bits for each in costs]), in_model(_channels(layer, index))),
@@ -216,13 +238,13 @@ class _Pricing:
         )
 
 
-def _channels(layer: Dense | Conv, index: _Numbers) -> list[_Numbers]:
+def _channels(layer: Layer, index: _Numbers) -> list[_Numbers]:
     """The input channel of each weight, in the matrices of the products; ``index`` has the places in the user's model."""
-    if isinstance(layer, Dense):
-        number = np.argsort(np.argsort(index[:, 0]))[:, None] + 0 * index
-    else:
+    if isinstance(layer, Conv):
         n_in, n_out = index.shape[-2:]
         number = np.arange(n_in)[:, None] + np.arange(n_out) // (n_out // layer.groups) * n_in + 0 * index
+    else:
+        number = np.argsort(np.argsort(index[:, 0]))[:, None] + 0 * index
     return [np.asarray(matrix).astype(np.int64) for matrix in layer.products(objects(number))]
 
 

@@ -51,7 +51,7 @@ def elaborate(
 ) -> Netlist:
     """The netlist of ``program``: no pipeline, dead words included.
 
-    Products outside of recurrences are appended to ``products``, in the program's order.
+    Products are appended to ``products``, in the program's order; those of recurrences step by step.
     """
     builder = NetlistBuilder()
     fields: list[Field] = []
@@ -257,7 +257,7 @@ class _Elaborator:
         graph = self._part(added, own, intervals, x.type)
         if self._products is not None:
             live = tuple(float(np.mean([builder.value(ref) is None for ref in column])) for column in rows.T)
-            known = varying - by_block, by_block, graph, tuple(intervals), len(rows), live
+            known = varying - by_block, by_block, graph, tuple(intervals), len(rows), live, self._graphs is not None
             self._products.append(MadeProduct(node.layer or self._layer, *known))
         results: list[WordRef] = []
         for row in rows:
@@ -402,7 +402,7 @@ class _Elaborator:
             slices = [x.refs[step, ...] for x in args[op.states :]]
             inputs = [RefTensor(refs, kind) for refs, kind in zip([*states, *slices], kinds, strict=True)]
             prefix, layer = f"{self._prefix}step{step}_", node.layer or self._layer
-            body = _Elaborator(self._builder, prefix, layer, graphs, self._blocks)
+            body = _Elaborator(self._builder, prefix, layer, graphs, self._blocks, self._products)
             values = body.run(op.body, inputs)
             outputs = [values[output.node].refs for output in op.body.outputs]
             states = outputs[: op.states]

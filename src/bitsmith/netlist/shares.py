@@ -24,7 +24,7 @@ class MadeProduct:
     """A product with a constant matrix as it was made, at so many ``positions``.
 
     ``weights`` are what the graph multiplies ``inputs`` by, and ``by_block`` what blocks do; both 0 elsewhere. Of the positions a
-    share ``live`` has an operand of each channel that is not always zero.
+    share ``live`` has an operand of each channel that is not always zero. One of a ``step`` belongs to a recurrence.
     """
 
     layer: str
@@ -34,6 +34,7 @@ class MadeProduct:
     inputs: tuple[InputRange, ...]
     positions: int
     live: tuple[float, ...]
+    step: bool
 
 
 def shares(graph: AdderGraph, prices: Sequence[float]) -> Floats:
