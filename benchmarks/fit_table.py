@@ -8,10 +8,11 @@ Results are kept in fit_table.json, by Yosys or as estimates. All ways but HGQ2 
 training saw; fresh ones tell the losses, by labels and by how sure the float model is, or the other half where there are none.
 ``--resume FOLDER`` keeps the results of searches in files there, and goes on with those that are there, then without seconds.
 ``--halves 6`` chooses on further random halves and prints what each loses. *uniform* and *fit* are those of ``fits.py``.
-*HGQ2* trains the same layers with HGQ2 from the start, ever dearer, or takes what ``hgq2_fits.py`` has trained into a folder, by
-``--trained FOLDER``. It keeps the smallest network that loses no more on others than that of *fit*, which is measured before.
-Being chosen on others helps it. *loop* is the network of PyTorch with weights removed by `bitsmith.cost` while it trains on, and
-then `fit`. `bitsmith.cost` has no prices for an LSTM or a layer normalization: those rows are missing.
+*uniform, no memory blocks* has the format of *uniform*, and runs only if it is named. *HGQ2* trains these layers with HGQ2 from
+the start, ever dearer, or takes what ``hgq2_fits.py`` has trained into a folder, by ``--trained FOLDER``. It keeps the smallest
+network that loses no more on others than that of *fit*, which is measured before. *loop* is the network of PyTorch without
+structures and weights that `fit_loop.py` removes by `bitsmith.cost` while it trains on, and then `fit`. Both train on as long as
+others allow it, which helps them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import numpy as np
 import numpy.typing as npt
 import torch
+from fit_loop import loop
 from fits import CASES, LOSS, PART, Batch, Case, Labels, accuracy, trained, uniform
 from hgq2_fits import Samples, network, states_of
 
@@ -44,7 +46,10 @@ KEPT = Path(__file__).with_suffix(".json")
 BEGIN, END = "<!-- written by benchmarks/fit_table.py --page -->", "<!-- end -->"
 
 HGQ2_EPOCHS, HGQ2_CONVERTED, BETAS = 120, 4, (1e-7, 3e-4)
-ROUNDS, KEPT_OF_ROUND = 12, 0.8
+LEFT_TO_FIT, BITS_OF_LOOP = 0.003, {"weight": 5, "result": 8}
+LOSSES_OF_LOOP = 1.0, 0.5, 0.25
+"""What a loop leaves to formats of the accuracy that may be lost, formats that prices are of, and shares of that which fits
+may lose, until others lose no more."""
 
 _STAR = {True: "", False: " *"}
 
@@ -95,48 +100,39 @@ def by_uniform(task: Task, folder: Path) -> tuple[str, Model]:
     return f"`{text}`", model
 
 
+def by_uniform_without_memory(task: Task, folder: Path) -> tuple[str, Model]:
+    """The format of the uniform circuit, with its tables in look-up tables, as those of `fit` are."""
+    (text,) = (ways["uniform"].formats for name, ways in kept().items() if CASES[name] is task.case)
+    config, x = {"Model": {"Precision": text.strip("`")}}, task.chosen[0]
+    options = {"example": x[:1], "part": PART, "calibration": x, "check": False}
+    return text, bitsmith.convert(task.net, folder, config, bram=0, **options)
+
+
 def by_fit(task: Task, _: Path) -> tuple[str, Model]:
     """As `fit` finds it."""
     return task.fit(task.net, bitsmith.Goal(metric="accuracy", loss=LOSS, part=PART))
 
 
 def by_loop(task: Task, _: Path) -> tuple[str, Model]:
-    """Weights removed by their prices while PyTorch trains on, until accuracy falls; then `fit`."""
-    torch.manual_seed(1)
-    net, (x, labels) = task.net, task.seen
-    layers = {
-        name: module
-        for name, module in net.named_modules()
-        if isinstance(getattr(module, "weight", None), torch.Tensor)
-    }
-    masks = {name: torch.ones_like(layer.weight) for name, layer in layers.items()}
-    good, rate = (
-        {name: value.clone() for name, value in net.state_dict().items()},
-        torch.optim.Adam(net.parameters(), lr=1e-3),
-    )
-    for _ in range(ROUNDS):
-        bits = {"weight": 5, "result": 9}
-        model = bitsmith.convert(net.eval(), calibration=x, bits=bits, example=x[:1], part=PART, check=False)
-        prices = bitsmith.cost(model)
-        importance = {name: np.abs(layer.weight.detach().numpy()) for name, layer in layers.items()}
-        for name, stays in prices.masks(importance, {"lut": KEPT_OF_ROUND}).items():
-            masks[name] *= torch.tensor(stays)
-        for _ in range(20):
-            for rows in torch.randperm(len(x)).split(100):
-                rate.zero_grad()
-                outputs = net(torch.from_numpy(x[rows]))
-                torch.nn.functional.cross_entropy(outputs, torch.from_numpy(labels[rows])).backward()
-                rate.step()
-                with torch.no_grad():
-                    for name, layer in layers.items():
-                        layer.weight *= masks[name]
+    """Structures and weights removed by their prices while PyTorch trains on, until accuracy falls; then `fit`."""
+    (x, _), (others, wanted) = task.seen, task.others
+    torch.backends.mha.set_fastpath_enabled(False)  # which reads weights of normalizations that may be gone
+
+    def reached(net: torch.nn.Module) -> float:
         with torch.no_grad():
-            reached = accuracy(net(torch.from_numpy(task.chosen[0])).numpy(), task.chosen[1])
-        if reached < task.least:
-            break
-        good = {name: value.clone() for name, value in net.state_dict().items()}
-    net.load_state_dict(good)
-    return task.fit(net.eval(), bitsmith.Goal(metric="accuracy", limit=task.least, part=PART))
+            return accuracy(net(torch.from_numpy(others)).numpy(), wanted)
+
+    def circuit(net: torch.nn.Module) -> Model:
+        return bitsmith.convert(net, calibration=x, bits=BITS_OF_LOOP, example=x[:1], part=PART, check=False)
+
+    least = reached(task.net) - LOSS
+    net = loop(task.net, task.seen, lambda trial: reached(trial) >= least + LEFT_TO_FIT, circuit, task.case.rounded)
+    for share in LOSSES_OF_LOOP:
+        text, model = task.fit(net, bitsmith.Goal(metric="accuracy", loss=share * (reached(net) - least), part=PART))
+        print(f"  fit: {model.estimate().size.lut:,} LUT", flush=True)
+        if accuracy(model.predict(others), wanted) >= least:
+            return text, model
+    raise UnsupportedError("formats that fit finds lose more on others")
 
 
 def by_hgq2(task: Task, folder: Path) -> tuple[str, Model]:
@@ -190,10 +186,10 @@ def _in_keras(case: Case, x: Batch, labels: Labels) -> tuple[Batch, Labels]:
     return np.moveaxis(x, case.channels, -1), labels
 
 
-WAYS = {"uniform": by_uniform, "fit": by_fit, "HGQ2": by_hgq2, "loop": by_loop}
+MEMORY = "uniform, no memory blocks"
+WAYS = {"uniform": by_uniform, MEMORY: by_uniform_without_memory, "fit": by_fit, "HGQ2": by_hgq2, "loop": by_loop}
 RETRAINED = {"HGQ2", "loop"}
 """Ways whose networks are others, so that the float model's doubts say nothing of theirs."""
-MISSING = {"loop": {"lstm", "transformer"}}
 
 
 def task_of(case: Case, way: str, half: int = 0) -> Task:
@@ -292,7 +288,7 @@ def main() -> None:
     """Measure what is named, or write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*CASES, []])
-    parser.add_argument("--ways", nargs="*", default=[*WAYS], choices=[*WAYS])
+    parser.add_argument("--ways", nargs="*", default=[way for way in WAYS if way != MEMORY], choices=[*WAYS])
     parser.add_argument("--yosys", action="store_true", help="count look-up tables with Yosys, and simulate")
     parser.add_argument("--halves", type=int, default=1, help="random halves to choose on; the first one is kept")
     parser.add_argument("--resume", type=Path, help="folder of results, from which searches go on")
@@ -301,7 +297,7 @@ def main() -> None:
     given = parser.parse_args()
     warnings.simplefilter("ignore", BitsmithWarning)
     for name in given.names:
-        for way in (way for way in given.ways if name not in MISSING.get(way, ())):
+        for way in given.ways:
             try:
                 resume = given.resume and given.resume / f"{name}_{way}.jsonl"
                 found = row(CASES[name], way, given.yosys, resume=resume, states=given.trained)

@@ -38,7 +38,8 @@ Labels = npt.NDArray[np.int64]
 class Case:
     """A network, its samples, how many are trained on, and as many and further ones, of which the latter are for no choice.
 
-    ``channels``: the axis of samples that is the last one in Keras.
+    ``channels``: the axis of samples that is the last one in Keras. ``rounded``: bits of weights and results of linear layers,
+    with which a loop trains; None: not rounded.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Case:
     trained_on: int
     channels: int
     more: Callable[[], tuple[Batch, Labels]] | None = None
+    rounded: tuple[int, int] | None = None
 
 
 def jets(count: int = 14_000) -> tuple[Batch, Labels]:
@@ -148,11 +150,13 @@ CASES = {
     "tagger": Case(
         "tagger of jets, 16-64-32-32-5", partial(perceptron, 16, 64, 32, 32, 5), jets, 6_000, -1, partial(jets, MORE)
     ),
-    "digits": Case("digits, 64-24-16-10", partial(perceptron, 64, 24, 16, 10), digits, 1_000, -1),
+    "digits": Case("digits, 64-24-16-10", partial(perceptron, 64, 24, 16, 10), digits, 1_000, -1, None, (4, 6)),
     "cnn": Case("digits, convolution", cnn, images, 1_000, 1),
     "vibrations": Case("vibrations, two 1-D convolutions", cnn_1d, vibrations, 4_000, 1, partial(vibrations, MORE)),
     "lstm": Case("sequences, LSTM of 8", Recurrent, sequences, 4_000, -1, partial(sequences, MORE)),
-    "transformer": Case("sequences, transformer of 8", Transformer, sequences, 4_000, -1, partial(sequences, MORE)),
+    "transformer": Case(
+        "sequences, transformer of 8", Transformer, sequences, 4_000, -1, partial(sequences, MORE), (4, 6)
+    ),
 }
 
 
