@@ -99,6 +99,15 @@ def test_small_trees_and_sets_of_numbers_stay_side_by_side() -> None:
     assert not _turns(_program(sets, 100))
 
 
+def test_features_that_all_have_one_format_are_told_apart(tmp_path: Path) -> None:
+    """Their type has one width for all, where each feature of calibrated ones has its own."""
+    model, x = _model(several=True)
+    config = {"Model": {"ReuseFactor": 7, "Precision": "fixed<16,6>"}}
+    circuit = bitsmith.convert(model, tmp_path, calibration=x, check=False, config=config)
+    assert circuit.program.nodes[circuit.program.inputs[0]].type.width.size == 1
+    np.testing.assert_array_equal(circuit.predict(x)[0].reshape(-1), model.predict(x))
+
+
 def _model(several: bool) -> tuple[Any, Any]:
     options: dict[str, Any] = {"n_informative": 4, "n_redundant": 0, "random_state": 0}
     x, y = make_classification(160, 5, n_classes=3 if several else 2, **options)

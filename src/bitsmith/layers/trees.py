@@ -232,7 +232,7 @@ def _folded(left: Reduced, x: Value, cycles: int) -> Walk | None:
     folded = walk(left, cycles, lo, hi)
     if folded is None or folded.address_bits > MOST_ADDRESS_BITS:
         return None
-    widths, outputs = x.type.width.tolist(), folded.leaves.shape[1]
+    widths, outputs = np.broadcast_to(x.type.width, x.type.shape).tolist(), folded.leaves.shape[1]
     bits = width_of(int(folded.leaves.min()), int(folded.leaves.max()))
     return folded if folded.luts(widths, bits) < side_by_side_luts(left.trees, widths, outputs, bits) else None
 
