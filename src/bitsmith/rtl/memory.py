@@ -4,7 +4,9 @@ In: words as integers. Out: the text of a module, which has a file of its own.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
+from operator import and_
 
 from bitsmith.devices.blocks import MemoryBlock, table_parts
 from bitsmith.rtl.tables import IN_BLOCK, IN_LOGIC, MODULE_IN_LOGIC, chosen_bits
@@ -34,7 +36,7 @@ def rom(
         f"{style if len(starts) == 1 else ''}output logic [{width - 1}:0] value",
     ]
     if of_bits:
-        words = [*values, *[0] * ((1 << bits) - len(values))]
+        words = [*values, *[reduce(and_, values)] * ((1 << bits) - len(values))]
         return title.module(module, ports, chosen_bits(words, width, clocked=clocked))
     if len(starts) == 1:
         body = _looked_up("value", "address", width, values, clocked)
@@ -53,13 +55,13 @@ def rom(
 
 
 def _looked_up(name: str, address: str, width: int, values: Sequence[int], clocked: bool) -> list[str]:
-    """The lines that give ``name`` the word of ``values`` at an address."""
+    """The lines that give ``name`` the word of ``values`` at an address. Bits that all of them set are set beyond them, too."""
     bits, assign = address_bits(len(values)), "<=" if clocked else "="
     return [
         "always_ff @(posedge clk) begin" if clocked else "always_comb begin",
         f"  case ({address})",
         *(f"    {bits}'d{at}: {name} {assign} {width}'h{value:x};" for at, value in enumerate(values)),
-        f"    default: {name} {assign} '0;",
+        f"    default: {name} {assign} {width}'h{reduce(and_, values):x};",
         "  endcase",
         "end",
     ]
