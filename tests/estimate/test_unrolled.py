@@ -100,9 +100,21 @@ def test_comparisons_of_one_word_with_constants_share_by_their_number(family: Fa
         limits = np.random.default_rng(0).choice(np.arange(9, (1 << bits) - 9, 2), number, replace=False)
         return luts_of(builder, builder.apply(Compare(Relation.LT), x, builder.const(limits, 0)), family)
 
-    assert luts(12, 200) / luts(12, 50) == pytest.approx(4**family.area.shared_comparisons, rel=0.02)
-    line = family.area.constant_comparator_luts
-    assert luts(20, 100) / luts(10, 100) == pytest.approx(line.at(20) / line.at(10), rel=0.02)
+    comparisons = family.area.comparisons
+    assert luts(12, 200) == pytest.approx(comparisons(200, 12), rel=0.1)
+    assert luts(12, 200) / luts(12, 50) == pytest.approx(comparisons(200, 12) / comparisons(50, 12), rel=0.02)
+    assert luts(20, 100) / luts(10, 100) == pytest.approx(comparisons(100, 20) / comparisons(100, 10), rel=0.02)
+
+
+@pytest.mark.parametrize("family", [XILINX_7, ICE40])
+def test_comparisons_with_constants_are_about_those_of_yosys(family: Family) -> None:
+    """Look-up tables that Yosys makes of so many thresholds of a word of so many bits."""
+    made = {
+        "xc7": {(1, 16): 5, (7, 16): 26, (31, 16): 104, (100, 16): 248, (7, 32): 65},
+        "ice40": {(1, 16): 7, (7, 16): 41, (31, 16): 136, (7, 8): 12, (31, 8): 49},
+    }
+    for (number, width), luts in made[family.name].items():
+        assert family.area.comparisons(number, width) == pytest.approx(luts, rel=0.17)
 
 
 @pytest.mark.parametrize("shift", [0, 1, 3, 6])

@@ -27,7 +27,7 @@ class AreaModel:
         sets_apart: True if registers can only be cleared in a cycle, so that bits which are set then are inverted after them.
         constant_comparator_luts: over the width of what is compared with a constant.
         product_luts: per bit of the products of single bits of a multiplier without blocks, and of its wider operand.
-        shared_comparisons: ``n`` comparisons of one word with constants take ``n`` to this power times those of one.
+        shares_comparisons: comparisons of one word with constants are look-up tables, which share those of its upper bits.
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
         unlike_power: a table of which a share has no like takes this share of them, to this power.
         shares_parts: tables have no other multiplexers: of parts alike, or inverted, of all tables of an address there is one.
@@ -65,7 +65,7 @@ class AreaModel:
     sets_apart: bool
     constant_comparator_luts: Line
     product_luts: tuple[float, float]
-    shared_comparisons: float
+    shares_comparisons: bool
     bit_sums: float
     table_luts: tuple[float, ...]
     unlike_power: float
@@ -102,8 +102,13 @@ class AreaModel:
         return tables
 
     def comparisons(self, number: float, width: float) -> float:
-        """Return the look-up tables of ``number`` comparisons of one word of ``width`` bits with constants."""
-        return self.constant_comparator_luts.at(width) * float(number**self.shared_comparisons)
+        """Return the look-up tables of ``number`` comparisons of one word of ``width`` bits with constants.
+
+        Those that share some tell as many constants apart by their upper bits, of which the last one is in two parts.
+        """
+        upper = min(math.log2(number), width / 2) + 1 if self.shares_comparisons else 0.0
+        shared = (number - 1) * upper * self.constant_comparator_luts.per_bit
+        return max(number * self.constant_comparator_luts.at(width) - shared, number)
 
     def table(self, address_bits: int, width: int) -> int:
         """Return the look-up tables of a constant table of ``2**address_bits`` words of ``width`` bits, at most.

@@ -132,7 +132,7 @@ def _area(delays: DelayModel) -> AreaModel:
         # The chain begins with a one, and a table has the last carry and the sign; it joins that of a reader.
         constant_comparator_luts=Line(2.0, 1.0),
         product_luts=(2.0, -0.8),  # of 3 by 8 bits 40, 3 by 14 75
-        shared_comparisons=1.0,  # carry chains, which share nothing
+        shares_comparisons=False,
         bit_sums=0.3,
         mux2_luts=Line(0.0, 0.5),
         table_luts=(0.0, 0.6, 0.6, 1.0, 1.0, 1.0, 1.0, 3.6),

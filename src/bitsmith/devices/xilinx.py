@@ -107,7 +107,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         sets_apart=False,
         constant_comparator_luts=Line(0.0, 0.3),
         product_luts=(2.0, -1.5),  # of 4 by 4 bits 26
-        shared_comparisons=0.86,  # of 16 bits, 1, 7, 31, 100 thresholds: 5, 26, 104, 248; of 32 bits, 7: 65
+        shares_comparisons=True,  # of 16 bits, 1, 7, 31, 100 thresholds: 5, 26, 104, 248; of 32 bits, 7: 65
         bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 63, 209, 663 in all
         table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.0, 4.0, 9.0, 17.0),
         unlike_power=0.75,

@@ -154,15 +154,15 @@ class _Counted:
                 luts += self._area.comparisons(len(compared), width) - joined * self._area.subtraction_luts
         return luts
 
-    def _threshold(self, index: int, width: int) -> int:
+    def _threshold(self, index: int, width: int) -> float:
         """A comparison in look-up tables, the last of which joins those of choices where these have inputs left."""
-        tables, readers = 1 + -(-max(width - self._inputs, 0) // (self._inputs - 1)), {index}
+        tables, readers = self._area.comparisons(1, width) if width > self._inputs else 1.0, {index}
         while absorbed := {
             reader for reader in readers if reader == index or self.absorbed.sources[reader] != (reader,)
         }:
             readers = readers - absorbed | {reader for one in absorbed for reader in self._readers[one]}
         chosen = (self.absorbed.inputs[one] if isinstance(self._words[one].cell, cells.Mux) else 0 for one in readers)
-        return max(tables - all(0 < 2 * inputs <= self._inputs + 1 for inputs in chosen), 1)
+        return max(tables - all(0 < 2 * inputs <= self._inputs + 1 for inputs in chosen), 1.0)
 
     def _joins_its_reader(self, index: int) -> bool:
         """Return True if a word is in the look-up tables of its only reader, which a register or a sum does not have."""
