@@ -62,7 +62,7 @@ def test_the_narrowest_and_widest_factors_of_cells_of_intel(factors: tuple[int, 
 def test_a_part_without_a_sign_needs_one_in_a_block() -> None:
     """As the lower 17 of 35 bits do, which are as wide then as the narrowest factor that becomes a block here."""
     block = MultiplierBlock(
-        18, 18, (Cut((18, 18), (18, 2), 0, (17, 17), 1),), registers=0, digits=1, chain=1, adds=False
+        18, 18, (Cut((18, 18), (18, 2), 0, (17, 17), 1),), (), registers=0, digits=1, chain=1, adds=False
     )
     assert block.parts(35, 4) == Parts(2, (), (22,))
 
@@ -81,22 +81,25 @@ def test_factors_without_a_sign_are_wider_where_cells_take_signs() -> None:
         assert family.area.block.factors(18, 18, (True, False)) == (18, 19)
 
 
-def _design(products: Sequence[tuple[int, int]], signs: tuple[bool, bool] = (True, True)) -> str:
+def _design(
+    products: Sequence[tuple[int, int]], signs: tuple[bool, bool] = (True, True), *, registered: bool = False
+) -> str:
     """A module for each product, all in one top."""
     modules, ports, instances = list[str](), list[str](), list[str]()
     for n, (a, b) in enumerate(products):
         given = [
             f"input {'signed' * signs[0]} [{a - 1}:0] a{n}",
             f"input {'signed' * signs[1]} [{b - 1}:0] b{n}",
-            f"output signed [{a + b - 1}:0] y{n}",
+            f"output {'reg ' * registered}signed [{a + b - 1}:0] y{n}",
         ]
         other = f"b{n}" if signs[0] == signs[1] else f"$signed({a + b}'(b{n}))"
+        made = f"always @(posedge clk) y{n} <=" if registered else f"assign y{n} ="
         modules.append(
-            f"(* keep_hierarchy *) module m{n} ({', '.join(given)}); assign y{n} = a{n} * {other}; endmodule"
+            f"(* keep_hierarchy *) module m{n} (input clk, {', '.join(given)}); {made} a{n} * {other}; endmodule"
         )
-        ports += given
-        instances.append(f"m{n} i{n} (a{n}, b{n}, y{n});")
-    return "\n".join([*modules, f"module top ({', '.join(ports)});", *instances, "endmodule", ""])
+        ports += [port.replace("reg ", "") for port in given]
+        instances.append(f"m{n} i{n} (clk, a{n}, b{n}, y{n});")
+    return "\n".join([*modules, f"module top (input clk, {', '.join(ports)});", *instances, "endmodule", ""])
 
 
 FAMILIES = [ECP5, ICE40UP, NEXUS, XILINX_7, ULTRASCALE_PLUS, CYCLONE_V]
@@ -128,6 +131,14 @@ def test_blocks_of_factors_without_a_sign_are_those_of_yosys(
     products = [(a, b) for a, b in PAIRS if a > 4]
     found = _blocks_of_yosys(tmp_path, family, _design(products, signs))
     assert found == [family.area.multiplier(a, b, a + b, signs)[0] for a, b in products]
+
+
+@pytest.mark.tools
+def test_blocks_beside_registers_are_those_of_yosys(tmp_path: Path) -> None:
+    """A pass of its own makes them of products of any width; one after a product is enough."""
+    products = [(1, 1), (3, 2), (6, 3), (18, 18), (19, 4), (36, 18), (20, 19), (36, 36)]
+    found = _blocks_of_yosys(tmp_path, NEXUS, _design(products, registered=True))
+    assert found == [NEXUS.area.multiplier(a, b, registered=True)[0] for a, b in products]
 
 
 def _blocks_of_yosys(folder: Path, family: Family, design: str) -> list[int]:

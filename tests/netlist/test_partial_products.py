@@ -29,6 +29,7 @@ BLOCK = MultiplierBlock(
     wide=7,
     narrow=5,
     cuts=(Cut(most=(7, 5), least=(2, 2), product=0, parts=(5, 5), blocks=1),),
+    beside_registers=(),
     registers=0,
     digits=4,
     chain=1,

@@ -136,14 +136,21 @@ class AreaModel:
         return 0 < self.block_luts * self.memory.count(words, bits) < min(luts)
 
     def multiplier(
-        self, a: int, b: int, product: int | None = None, signed: tuple[bool, bool] = (True, True)
+        self,
+        a: int,
+        b: int,
+        product: int | None = None,
+        signed: tuple[bool, bool] = (True, True),
+        *,
+        registered: bool = False,
     ) -> tuple[int, int]:
         """Return (multiplier blocks, look-up tables) of an ``a`` by ``b`` bit product of which ``product`` bits are wanted.
 
-        Factors that are not ``signed`` may take a bit more in a block.
+        Factors that are not ``signed`` may take a bit more in a block. A register is beside those that are ``registered``.
         """
         narrow, wide = sorted((a, b))
-        parts = None if self.block is None else self.block.parts(*self.block.factors(a, b, signed), product)
+        block = self.block
+        parts = block.parts(*block.factors(a, b, signed), product, registered=registered) if block is not None else None
         if parts is None or parts.blocks == 0:
             bits = a + b if product is None else product
             single = sum(min(wide, max(bits - place, 0)) for place in range(narrow))

@@ -52,14 +52,16 @@ class MultiplierBlock:
     """A multiplier block: its signed factors have up to ``wide`` and ``narrow`` bits.
 
     Products become blocks by ``cuts``: of what one of them leaves, the next one makes some, and what the last one leaves becomes
-    look-up tables. ``registers`` that follow a product are taken into its block, so that the block has
-    shorter stages. Constants of ``digits`` signed digits and more are worth a block. Up to ``chain`` blocks in a row add up their
-    products if these are written as a chain; 1 where sums are better written as trees. One that ``adds`` takes a sum behind it.
+    look-up tables. Products beside a register have ``beside_registers`` instead, if any. ``registers`` that follow a product
+    are taken into its block, so that the block has shorter stages. Constants of ``digits`` signed digits and more are worth a
+    block. Up to ``chain`` blocks in a row add up their products if these are written as a chain; 1 where sums are better written
+    as trees. One that ``adds`` takes a sum behind it.
     """
 
     wide: int
     narrow: int
     cuts: tuple[Cut, ...]
+    beside_registers: tuple[Cut, ...]
     registers: int
     digits: int
     chain: int
@@ -78,10 +80,11 @@ class MultiplierBlock:
         """Return the blocks that an ``a`` by ``b`` bit product takes of which ``product`` bits (else all) are wanted."""
         return self.parts(a, b, product).blocks
 
-    def parts(self, a: int, b: int, product: int | None = None) -> Parts:
-        """Return what an ``a`` by ``b`` bit product is made of that has ``product`` bits, else all."""
+    def parts(self, a: int, b: int, product: int | None = None, *, registered: bool = False) -> Parts:
+        """Return what an ``a`` by ``b`` bit product is made of that has ``product`` bits, else all; it may be ``registered``."""
         bits = a + b if product is None else min(product, a + b)
-        return _parts(self.cuts, min(a, bits), min(b, bits), bits)
+        cuts = self.beside_registers if registered and self.beside_registers else self.cuts
+        return _parts(cuts, min(a, bits), min(b, bits), bits)
 
     def holds(self, a: int, b: int, product: int | None = None) -> bool:
         """Return True if an ``a`` by ``b`` bit product is one block and nothing else."""

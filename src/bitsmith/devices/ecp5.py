@@ -71,6 +71,7 @@ _BLOCK = MultiplierBlock(
     wide=18,
     narrow=18,
     cuts=(Cut(most=(18, 18), least=(2, 2), product=0, parts=(18, 18), blocks=1),),
+    beside_registers=(),
     registers=0,
     digits=4,
     chain=1,

@@ -232,6 +232,7 @@ ICE40UP = _family(
             wide=16,
             narrow=16,
             cuts=(Cut(most=(16, 16), least=(2, 2), product=11, parts=(16, 16), blocks=1),),
+            beside_registers=(),
             registers=0,
             digits=4,
             chain=1,

@@ -173,7 +173,7 @@ def _delays(scale: float, register_ns: float, block: _Block, memory: MemoryBlock
         tables_of_bits=range(6, 8),
         tokens_of_bits=range(0),
         table_ns=tuple(scale * ns for ns in table),
-        block=MultiplierBlock(wide=18, narrow=18, cuts=_CUTS, registers=block.registers, digits=4, chain=1, adds=False),
+        block=MultiplierBlock(18, 18, _CUTS, (), registers=block.registers, digits=4, chain=1, adds=False),
         block_ns=block.ns,
         block_stage_ns=block.stage_ns,
         memory=memory,

@@ -8,7 +8,7 @@ issues 4081 and 5639): it is taken away again. Ports need pads at named sites: a
 oscillator instead. The usual router does not always find the way from there to the clock network, the older one does.
 
 Capacities are those of nextpnr's data base. Multipliers count products of 18 by 18 bits. Yosys makes blocks of products of two
-numbers of four bits and more.
+numbers of four bits and more, and of all products beside a register.
 """
 
 import re
@@ -31,6 +31,11 @@ _BLOCK = MultiplierBlock(
         Cut(most=(36, 18), least=(22, 10), product=0, parts=(36, 18), blocks=2),
         Cut(most=(18, 18), least=(10, 4), product=0, parts=(18, 18), blocks=1),
         Cut(most=(9, 9), least=(4, 4), product=0, parts=(9, 9), blocks=1),
+    ),
+    beside_registers=(  # whatever their bits: a pass before all others looks for registers
+        Cut(most=(36, 36), least=(19, 19), product=0, parts=(36, 36), blocks=4),
+        Cut(most=(36, 18), least=(19, 1), product=0, parts=(36, 18), blocks=2),
+        Cut(most=(18, 18), least=(1, 1), product=0, parts=(18, 18), blocks=1),
     ),
     registers=0,
     digits=4,

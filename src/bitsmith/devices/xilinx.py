@@ -41,6 +41,7 @@ _DSP48E1, _DSP48E2 = (
         wide=wide,
         narrow=18,
         cuts=(Cut(most=(wide, 18), least=(2, 2), product=9, parts=(17, 17), blocks=1),),
+        beside_registers=(),
         registers=2,
         digits=4,
         chain=4,

@@ -119,8 +119,10 @@ class Count:
         array = multipliers(kind, x, y, self.area.block)
         live, rows = kind.weight_rows
         used, sums = 1 - padded, max(array.sums * (1 - padded) * live, 1)
+        blocks, luts = self.area.multiplier(array.number, array.weight, array.wanted, registered=True)
+        if array.pairs is Pairs.NONE:
+            array = replace(array, blocks=blocks * lanes * n * m)
         self.dsp += round(array.blocks * used * used_blocks(kind, array.pairs))
-        luts = self.area.multiplier(array.number, array.weight, array.wanted)[1]
         width = array.weight if array.pairs is Pairs.COLUMNS else array.number
         joined = 0 if self.area.constant_bits else array.packing // width  # to carry chains: bits that are packed
         self.lut += (array.luts - joined * (width - _PACKING_LUTS) + luts * lanes * n * m * rows) * used
@@ -128,7 +130,7 @@ class Count:
         if steps > 1:  # a sum that chooses its first operand takes look-up tables for that, too
             self.accumulate(lanes * m, result, chooses=n > 1 or array.pairs is not Pairs.NONE)
         # There are registers after operands and weights, products and every second level of adders.
-        (_, unlike), block = kind.kept_bits, self.area.block
+        _, unlike = kind.kept_bits
         packs = self.area.block_registers if array.blocks else 0  # synthesis takes so many into blocks without chains
         alone = array.pairs is Pairs.NONE
         late, written = _late(n, array.chain), array.weight * n * m * kind.sets
@@ -140,7 +142,7 @@ class Count:
             more = self._outside(array, each, packed=array.pairs is Pairs.LANES)
             row = 1 + more if array.chain > 1 else 2 - packs if alone else 2 - min(packs, 1)
             self._row(row, lanes * distinct * operand)
-        held = packs > 0 and block is not None and block.holds(array.number, array.weight, array.wanted)
+        held = packs > 0 and (blocks, luts) == (1, 0)
         terms, inside = array.sums, array.chain > 1 or held
         for level in range(0, (terms - 1).bit_length() + 1, 2):
             self.ff += 0 if inside and level == 0 else lanes * m * terms * used * min(array.product + level, result)

@@ -36,7 +36,7 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     total, bias, chosen = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
     area, choice = count.area, count.area.mux2_luts.per_bit
     number, positions, lanes = kind.number_bits, kind.positions, kind.lanes * kind.positions
-    blocks, luts = area.multiplier(number, kind.weight_bits, total)
+    blocks, luts = area.multiplier(number, kind.weight_bits, total, registered=True)
     own = lane_multipliers(kind, area.block)
     upper = own.pairs * (own.factor - own.product)  # weights that are made less by 1, or not
     count.lut, count.ff = count.lut + upper, count.ff + own.pairs * kind.weight_bits + upper

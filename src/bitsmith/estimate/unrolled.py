@@ -92,7 +92,9 @@ class _Counted:
             self._compare(index, cell)
         elif isinstance(cell, cells.Multiplier):
             a, b = self._words[cell.a], self._words[cell.b]
-            blocks, luts = self._area.multiplier(a.width, b.width, word.width + word.drop, (a.signed, b.signed))
+            signs, later = (a.signed, b.signed), not self._read_at_once[index]
+            later |= any(self._stages.stage[factor] < self._stages.stage[index] for factor in (cell.a, cell.b))
+            blocks, luts = self._area.multiplier(a.width, b.width, word.width + word.drop, signs, registered=later)
             self.dsp += blocks
             self.lut += luts
         elif isinstance(cell, cells.BlockSum):  # which a block with two registers before it leaves to look-up tables
