@@ -241,7 +241,16 @@ class _Counted:
             return 0.0
         if len(arms) == 1 and self._chosen_again(index):
             return 1.0
+        if self._readers[index] and all(self._equals_its_choice(one, index, arms) for one in self._readers[index]):
+            return 0.0
         return float(word.width) * (1.0 if self.absorbed.inputs[index] else self._area.mux2_luts.per_bit)
+
+    def _equals_its_choice(self, index: int, choice: int, arms: list[int]) -> bool:
+        """Return True if a word says if a choice in its stage is one of its arms: the choice is in its look-up tables."""
+        cell = self._words[index].cell
+        if not isinstance(cell, cells.Comparator) or self._stages.stage[index] != self._stages.stage[choice]:
+            return False
+        return cell.predicate in (Predicate.EQ, Predicate.NE) and {cell.a.word, cell.b.word} <= {choice, *arms}
 
     def _variables(self, cell: cells.Mux) -> list[int]:
         """The words that a choice is between but for constants."""
