@@ -203,3 +203,18 @@ def test_tables_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert_streams(program, Directives(dict.fromkeys(names, 300), False, engine=names), tmp_path)
     texts = [path.read_text() for path in (tmp_path / "rtl").iterdir() if path.name.endswith("_weights_rom.sv")]
     assert texts and all("part1" in text for text in texts)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("first", [1100, 990])
+def test_long_runs_of_operands_are_counted(first: int, tmp_path: Path) -> None:
+    """A table of which tensor each token is of would have more bits than look-up tables hold: it has one for each run."""
+    builder = ProgramBuilder()
+    parts = [builder.input(name, (size, 1), FORMAT) for name, size in (("a", first), ("b", 1100))]
+    program = builder.program([("y", builder.concat(parts, 0))])
+    assert_streams(program, Directives({}, parallel=False), tmp_path, frames=2)
+    (run,) = re.findall(
+        r"assign \w*last_of_run = .* == \d+'d(\d+)\)", "".join(path.read_text() for path in tmp_path.rglob("*.sv"))
+    )
+    assert int(run) + 1 == np.gcd(first, 1100)

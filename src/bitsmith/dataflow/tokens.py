@@ -100,6 +100,11 @@ def period(rows: Ints | Numbers) -> int:
     return next((number for number in starting if bool(np.all(rows[number:] == rows[:-number]))), len(rows))
 
 
+def run_length(numbers: Numbers) -> int:
+    """The greatest length of which all runs of equal numbers are multiples."""
+    return int(np.gcd.reduce(np.append(np.flatnonzero(np.diff(numbers)) + 1, len(numbers))))
+
+
 def union_type(kind: TensorType, axes: int) -> TensorType:
     """A type that the tensor has at every position of its first ``axes`` axes, which disappear."""
     if axes == 0:

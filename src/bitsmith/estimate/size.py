@@ -31,6 +31,7 @@ from bitsmith.dataflow.kinds import (
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Fifo, fifos
 from bitsmith.dataflow.timing import is_monotone, reorder_rows
+from bitsmith.dataflow.tokens import period, run_length
 from bitsmith.dataflow.wires import Wiring, distinct, numbered, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.devices.blocks import MultiplierBlock
@@ -332,6 +333,9 @@ def _count_process(
                 count.table(len(kind.words), process.results[0].bits)
         case Interleave():
             count.select(sum(stream.bits for stream in process.takes), process.results[0].bits)
+            width = (len(process.takes) - 1).bit_length()
+            if count.area.memory.suits_table(period(kind.source) * width):
+                count.places(run_length(kind.source).bit_length())
         case Reduce():
             count.reduce(kind.op, process.results[0])
         case Feedback():

@@ -17,7 +17,7 @@ from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, kind_name
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.timing import is_monotone, reorder_rows
-from bitsmith.dataflow.tokens import Grid, period, union_type
+from bitsmith.dataflow.tokens import Grid, period, run_length, union_type
 from bitsmith.devices.delay import DelayModel
 from bitsmith.devices.family import Part
 from bitsmith.devices.protection import Protection
@@ -355,8 +355,11 @@ def _interleave(process: ProcessText, kind: kinds.Interleave) -> None:
     (want,) = process.gives
     # The values of an operand may need fewer bits than the result has.
     words = [process.prepared(f"in{k}", want, k) for k in operands]
-    source = [int(k) for k in kind.source[: period(kind.source)]]
-    word, _ = process.actions("which", address_bits(len(operands)), source, process.y[0].claim)
+    source, width, act = kind.source[: period(kind.source)], address_bits(len(operands)), process.y[0].claim
+    if process.top.memory.suits_table(len(source) * width):
+        run = run_length(source)
+        source, act = source[::run], _last_of_run(process, run, act)
+    word, _ = process.actions("which", width, source.tolist(), act)
     ports = {
         **process.ends(),
         "x_valid": joined([x.valid for x in process.x]),
@@ -365,6 +368,20 @@ def _interleave(process: ProcessText, kind: kinds.Interleave) -> None:
         "which": word,
     }
     process.top.instance("interleave", process.instances, {"OPERANDS": len(operands), "WIDTH": bits(want)}, ports)
+
+
+def _last_of_run(process: ProcessText, run: int, act: str) -> str:
+    """Every ``run``-th time that ``act`` is set."""
+    size, last = address_bits(run), process.wire("last_of_run")
+    count = process.word("of_run", size)
+    process.say(
+        f"assign {last} = {act} & ({count} == {size}'d{run - 1});",
+        "always_ff @(posedge clk) begin",
+        f"    if ({process.top.reset} | {last}) {count} <= '0;",
+        f"    else if ({act}) {count} <= {count} + 1'b1;",
+        "end",
+    )
+    return last
 
 
 def _scan(process: ProcessText, kind: kinds.Scan) -> None:
