@@ -90,6 +90,7 @@ _READERS: dict[object, Callable[[str], object]] = {
     "StoredWeights | None": _read_stored,
     "tuple[tuple[int, int], ...]": _read_parts,
     "tuple[EngineLayer, ...]": _read_layers,
+    "tuple[int, ...] | None": read_tuple,
     "ops.Window": _read_step,
     "ops.Sum | ops.AMax": _read_step,
 }

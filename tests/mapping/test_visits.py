@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.dataflow.kinds import Engine, FoldedProduct, Source
+from bitsmith.dataflow.kinds import Engine, FoldedProduct, Interleave, Source
 from bitsmith.dataflow.processes import Network, gives_back
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.text import to_text
 from bitsmith.devices.protection import Protection
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.program import Program
+from bitsmith.ir.program import Output, Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.engine.engines import Region, regions_of
@@ -97,6 +97,48 @@ def test_products_of_two_computed_operands_are_on_the_multipliers_of_the_engine(
     (stored,) = (one.kind.stored for one in network.processes if isinstance(one.kind, Source) and one.kind.stored)
     assert len(stored.raw) == engine.biases + sum(layer.words for layer in engine.layers)
     assert all(layer.words == 0 for layer in read)
+    assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
+
+
+def circuits_for_several(network: Network) -> list[int]:
+    """Of how many parts beside an engine each of those circuits takes operands in turn that several have."""
+    return [len(process.args) for process in network.processes if isinstance(process.kind, Interleave)]
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(4, marks=[pytest.mark.slow, pytest.mark.ci])])
+def test_normalizations_that_differ_in_parameters_are_one_circuit(seed: int) -> None:
+    """Numbers, formats and tables are looked up by the number of the normalization; squares are made once."""
+    program = transformer(seed, scaled=True)
+    network = assert_one_engine(program, in_visits(program, seed, FAST), seed)
+    assert circuits_for_several(network) == [4]
+    assert to_text(parse(to_text(network))) == to_text(network)
+    squares = [
+        node
+        for one in network.programs
+        for node in one.nodes
+        if isinstance(node.op, ops.Mul) and len({*node.args}) == 1
+    ]
+    assert len(squares) == 1
+    assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
+
+
+def test_normalizations_that_others_read_have_circuits_of_their_own() -> None:
+    program = drop_dead(transformer(1, scaled=True), keep_probes=False)
+    directives = in_visits(program, 1, FAST)
+    (region,) = regions_of(builder_of(program, directives))
+    first = visits_of(region.units)[0][0].sources[0]
+    shown = Program(program.nodes, (*program.outputs, Output("normalized", first)))
+    assert circuits_for_several(assert_same(program, directives)) == [4]
+    assert circuits_for_several(assert_same(shown, directives)) == [3]
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@settings(deadline=None, max_examples=8)
+@given(st.integers(0, 10**6), st.sampled_from([FAST, 3.0]))
+def test_random_transformers_with_circuits_for_several(seed: int, rate: float) -> None:
+    program = transformer(seed, more=seed % 3, scaled=True)
+    network = assert_same(program, in_visits(program, seed, rate), seed)
     assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
 
 

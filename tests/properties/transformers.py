@@ -19,22 +19,23 @@ from bitsmith.passes.program import drop_dead
 FORMAT = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
 
 
-def transformer(seed: int, more: int = 0) -> Program:
+def transformer(seed: int, more: int = 0, *, scaled: bool = False) -> Program:
     """One block or two: attention of a few heads, a dense layer or two, sums beside both, and a mean if the seed is even.
 
-    ``more`` tokens, heads and channels of these than a few.
+    ``more`` tokens, heads and channels of these than a few. Normalizations may be ``scaled``, each with parameters of its own.
     """
+    normalized = _scaled if scaled else _normalized
     rng, builder = np.random.default_rng(seed), ProgramBuilder()
     tokens, heads, size, blocks = (
         int(rng.integers(least, most + 1)) for least, most in ((2, 4 + more), (1, 2 + more), (1, 3 + more), (1, 2))
     )
     x = builder.input("x", (tokens, heads * size), FORMAT)
     for block in range(blocks):
-        y = _attention(builder, _normalized(builder, x, f"norm{block}"), heads, rng, f"block{block}")
+        y = _attention(builder, normalized(builder, x, f"norm{block}"), heads, rng, f"block{block}")
         with builder.layer(f"add{block}"):
             x = builder.cast(builder.add(x, y), FORMAT)
         wide = heads * size + int(rng.integers(0, 4))
-        y = dense(builder, _normalized(builder, x, f"middle{block}"), wide, rng, f"wide{block}")
+        y = dense(builder, normalized(builder, x, f"middle{block}"), wide, rng, f"wide{block}")
         with builder.layer(f"relu{block}"):
             y = builder.max(y, builder.const(0))
         y = dense(builder, y, heads * size, rng, f"narrow{block}")
@@ -60,6 +61,28 @@ def _normalized(builder: ProgramBuilder, x: Value, layer: str) -> Value:
         frac = np.resize([2, 3], x.shape[1])
         cast = ops.Cast(frac, objects([-30]), objects([30]), Rounding.RND, Overflow.SAT)
         return builder.unify(builder.apply(cast, builder.sub(x, most)))
+
+
+def _scaled(builder: ProgramBuilder, x: Value, layer: str) -> Value:
+    """What each token is beside its sum, times a function of its squares, times and plus numbers for each channel or for all."""
+    rng = np.random.default_rng(list(layer.encode()))
+    tokens, channels = x.shape
+
+    def cast(y: Value, frac: int) -> Value:
+        high, modes = int(rng.integers(9, 32)), (Rounding.RND, Overflow.SAT)
+        return builder.apply(ops.Cast(np.array([frac]), objects([-high]), objects([high]), *modes), y)
+
+    def numbers() -> Value:
+        return builder.const(2 * rng.integers(1, 5, channels if rng.integers(2) else 1) + 1, int(rng.integers(0, 3)))
+
+    with builder.layer(layer):
+        total, square = (builder.sum(one, (1,)) for one in (x, builder.mul(x, x)))
+        place = cast(builder.shift(square, int(rng.integers(-2, 0))), int(rng.integers(0, 2)))
+        first, last = place.type.raw_range
+        scale = builder.table(place, first, rng.integers(1, 16, last - first + 1), int(rng.integers(2, 5)))
+        apart = builder.sub(builder.shift(x, -1), builder.reshape(total, (tokens, 1)))
+        y = cast(builder.mul(apart, builder.reshape(scale, (tokens, 1))), int(rng.integers(1, 4)))
+        return cast(builder.add(builder.mul(y, numbers()), numbers()), int(rng.integers(1, 3)))
 
 
 def _attention(builder: ProgramBuilder, x: Value, heads: int, rng: np.random.Generator, layer: str) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +40,7 @@ class Engine:
             with no fractional bits, but for the result.
         fed: weights and biases come.
         gap: cycles from a step to the next: 2 where the memory has a single port, and is written in between.
+        shares: the operand of each visit, of which several have tokens for one after another; None if each has its own.
     """
 
     layers: tuple[EngineLayer, ...]
@@ -47,6 +48,7 @@ class Engine:
     program: Program
     fed: bool = False
     gap: int = 1
+    shares: tuple[int, ...] | None = None
 
     @property
     def logic(self) -> Logic:
@@ -61,6 +63,11 @@ class Engine:
     def begins(self) -> tuple[int, ...]:
         """The layers before which an operand comes: the first one of each visit."""
         return (0, *(number for number, layer in enumerate(self.layers) if number and layer.loads))
+
+    @property
+    def operands(self) -> tuple[int, ...]:
+        """The number of the operand of each visit."""
+        return self.shares or tuple(range(len(self.begins)))
 
     @property
     def ends(self) -> tuple[tuple[int, ...], ...]:
@@ -203,7 +210,7 @@ class Engine:
         """The raw values of the layers whose results leave for those of a frame, layer by layer."""
         memory, leaving = np.zeros((self.positions, self.words), dtype=np.object_), dict[int, Ints]()
         held = np.zeros((self.held.words, self.held.beside) if self.held else (0, 0), dtype=np.object_)
-        emulator, came = Emulator(self.program, threads=1), iter(tokens)
+        emulator, came = Emulator(self.program, threads=1), iter(self._frames(tokens))
         for number, layer in enumerate(self._given(tokens[-1]) if self.fed else self.layers):
             if number in self.begins:
                 (rows, columns), across = layer.grid, self.parts[1]
@@ -231,6 +238,17 @@ class Engine:
                 words = words // len(layer.bias) * layer.spread + words % len(layer.bias)
             memory[: len(parts), layer.target + words] = parts
         return [objects(np.concatenate([leaving[number] for number in group])) for group in self.ends]
+
+    def _frames(self, tokens: Sequence[Ints]) -> Iterator[Ints]:
+        """The tokens of each visit."""
+        if len(self.begins) == 1:
+            yield tokens[0]
+            return
+        left = list(tokens)
+        for operand, begin in zip(self.operands, self.begins, strict=True):
+            count = self.layers[begin].loads
+            yield left[operand][:count]
+            left[operand] = left[operand][count:]
 
     def _given(self, words: Ints) -> list[EngineLayer]:
         """The layers with the weights and biases of the ``words`` that come, as they are first read."""
@@ -272,14 +290,17 @@ class Engine:
 
     def timing(self, takes: Streams, results: Streams, latency: int) -> ProcessTiming:
         """Biases, then tokens are taken before all else; results leave with the steps that follow each pass of their layer."""
-        latency, tokens = latency + ENGINE_STAGES, [taken.tokens for taken in takes[: len(self.begins)]]
+        latency, count = latency + ENGINE_STAGES, max(self.operands) + 1
+        several = len(self.begins) > 1
+        tokens = [self.layers[begin].loads for begin in self.begins] if several else [takes[0].tokens]
         starts = self.starts(tokens, latency)
-        numbers, last = list[Polyline](), starts[-1] - 1
-        for number, count in zip(self.begins, tokens, strict=True):
-            first = starts[number] - count
-            begin = {0: 0, first - 1: 0, first: 1} if first else {0: 1}
-            taken = begin | {first + count - 1: count, last: count}
-            numbers.append(Polyline.through(*map(np.array, zip(*taken.items(), strict=True))))
+        last, taken = starts[-1] - 1, [dict[int, int]() for _ in range(count)]
+        for number, operand, comes in zip(self.begins, self.operands, tokens, strict=True):
+            first, before = starts[number] - comes, max(taken[operand].values(), default=0)
+            taken[operand] |= ({0: 0} if first and not before else {}) | ({first - 1: before} if first else {})
+            taken[operand] |= {first: before + 1, first + comes - 1: before + comes}
+        ends = ({**own, last: max(own.values())} for own in taken)
+        numbers = [Polyline.through(*map(np.array, zip(*own.items(), strict=True))) for own in ends]
         weights = [self._reads(starts)] if self.fed else []
         fills = [self._fills(group, starts) for group in self.ends]
         return single([*numbers, *weights], fills, latency, self.gap)

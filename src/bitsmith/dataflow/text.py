@@ -64,6 +64,7 @@ _WRITERS: dict[object, Callable[[object], str]] = {
     "StoredWeights | None": _write_record,
     "tuple[tuple[int, int], ...]": _write_parts,
     "tuple[EngineLayer, ...]": _write_record,
+    "tuple[int, ...] | None": write_tuple,
     "ops.Window": _write_step,
     "ops.Sum | ops.AMax": _write_step,
 }

@@ -57,8 +57,8 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.lut += positions * (2 * kind.banks - 1) * (kind.banks > 1) * number * choice
     count.ff += 0 if inside or kind.banks == 1 else positions * kind.banks * number
     contents = count.cells
-    count.ff += sum(weights.bits for weights in takes[len(kind.begins) :])
-    count.lut += ((len(kind.begins) - 1) * number + (len(kind.ends) - 1) * _PORT_LUTS) * choice
+    count.ff += sum(weights.bits for weights in takes[max(kind.operands) + 1 :])
+    count.lut += (max(kind.operands) * number + (len(kind.ends) - 1) * _PORT_LUTS) * choice
     if kind.held is not None:
         count.memory(Words.IN_TURN, kind.held.words, number, beside=kind.held.beside)
         place = (kind.held.words - 1).bit_length()

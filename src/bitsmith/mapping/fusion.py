@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bitsmith.base.graphs import reached
 from bitsmith.dataflow.engine import Engine
-from bitsmith.dataflow.kinds import Map, Rom, Sink, Source
+from bitsmith.dataflow.kinds import Map, Reorder, Rom, Sink, Source
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -57,12 +57,17 @@ class _Fusion:
     def _is_constant(self, number: StepId) -> bool:
         return isinstance(self._steps[number].kind, ops.Const)
 
+    def _is_fixed(self, number: StepId) -> bool:
+        """Return True for constant tokens, and for those repeated."""
+        step = self._steps[number]
+        return isinstance(step.kind, Rom) or (isinstance(step.kind, Reorder) and self._is_fixed(step.args[0]))
+
     def _place(self, number: StepId) -> None:
         step = self._steps[number]
         if self._is_constant(number):
             return
         args = [arg for arg in step.args if arg < number and not self._is_constant(arg)]
-        if self._is_op(number) and all(isinstance(self._steps[arg].kind, Rom) or arg in self._free for arg in args):
+        if self._is_op(number) and all(self._is_fixed(arg) or arg in self._free for arg in args):
             self._free.add(number)
         elif self._is_op(number):
             args = [arg for arg in args if arg not in self._free]

@@ -23,6 +23,7 @@ from bitsmith.ir.program import Node, Program
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, builder_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
+from bitsmith.mapping.engine.alike import alike_parts
 from bitsmith.mapping.engine.engines import engines, placed_region
 from bitsmith.mapping.engine.fetched import weights_rates
 from bitsmith.mapping.fusion import fuse
@@ -143,7 +144,7 @@ def _steps(builder: DataflowBuilder) -> list[Step]:
     placed = list(engines(builder))
     rates = weights_rates(builder.directives, [(region.units, row) for region, row in placed])
     shared = {place: (*one, rate) for one, rate in zip(placed, rates, strict=True) for place in one[0].nodes}
-    turns = dict[NodeId, dict[NodeId, StepId]]()
+    turns, beside = dict[NodeId, dict[NodeId, StepId]](), alike_parts(builder, [region.units for region, _ in placed])
     for index, node in enumerate(builder.program.nodes):
         if isinstance(node.op, ops.Const):
             continue
@@ -151,9 +152,14 @@ def _steps(builder: DataflowBuilder) -> list[Step]:
             region, row, rate = shared[NodeId(index)]
             if index in region.results:
                 own = turns.setdefault(region.results[-1], {})
-                builder.step_of[NodeId(index)] = placed_region(builder, region, row, rate, own, NodeId(index))
+                builder.step_of[NodeId(index)] = placed_region(builder, region, row, rate, own, NodeId(index), beside)
             continue
         builder.layer = node.layer
+        if NodeId(index) in beside:
+            together, part = beside[NodeId(index)]
+            if index == part.nodes[-1]:
+                together.place(builder, part, _placed)
+            continue
         builder.step_of[NodeId(index)] = _placed(builder, node)
     for output in builder.program.outputs:
         place = NodeId(output.node)

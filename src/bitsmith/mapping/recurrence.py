@@ -160,16 +160,16 @@ def _on_all(builder: ProgramBuilder, node: Node, args: list[Value], known: Seque
         case ops.Concat(axis) if not any(known):
             return builder.apply(ops.Concat(axis + 1), *args)
         case _ if isinstance(node.op, ops.Elementwise):
-            aligned = [
-                arg if fixed else _aligned(builder, arg, len(node.type.shape) + 1)
+            alike = [
+                arg if fixed else aligned(builder, arg, len(node.type.shape) + 1)
                 for arg, fixed in zip(args, known, strict=True)
             ]
-            return builder.apply(node.op, *aligned)
+            return builder.apply(node.op, *alike)
         case _:
             return None
 
 
-def _aligned(builder: ProgramBuilder, value: Value, rank: int) -> Value:
+def aligned(builder: ProgramBuilder, value: Value, rank: int) -> Value:
     """``value`` with axes of one element after its first up to ``rank`` axes."""
     first, *rest = value.shape
     return (

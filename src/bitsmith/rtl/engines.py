@@ -87,13 +87,13 @@ def _ends(process: ProcessText, kind: Engine, layer: str, number: Element) -> di
     """The connections of operands and results: of the visit, or the result, of a ``layer`` if there are several."""
     frames = [
         process.prepared(f"x{k}" if k else "x", [replace(number, frac=process.takes[k][0].frac)] * kind.parts[1], k)
-        for k in range(len(kind.begins))
+        for k in range(max(kind.operands) + 1)
     ]
-    if len(frames) == 1:
+    if len(kind.begins) == 1:
         ports = process.ends(frames[0])
         del ports["y_data"]
         return ports
-    visits = [sum(first <= one for first in kind.begins) - 1 for one in range(len(kind.layers))]
+    visits = [kind.operands[sum(first <= one for first in kind.begins) - 1] for one in range(len(kind.layers))]
     port = {one: number for number, group in enumerate(kind.ends) for one in group}
     results = [port.get(one, 0) for one in range(len(kind.layers))]
     taken, leaving = (_told(process, f"{name}_of", layer, each) for name, each in (("x", visits), ("y", results)))

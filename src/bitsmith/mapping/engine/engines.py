@@ -5,7 +5,7 @@ of them. The engine has as few multipliers as that allows.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import mul
@@ -23,6 +23,7 @@ from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Port, StepId, builder_of, parts_of
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.alike import Part, Together
 from bitsmith.mapping.engine.attention import are_whole, heads_of, held_places, with_computed
 from bitsmith.mapping.engine.fetched import fetched
 from bitsmith.mapping.engine.function import TokenFunction, token_function
@@ -275,18 +276,27 @@ def _in_parts(builder: DataflowBuilder, units: Sequence[Unit]) -> Iterator[tuple
 
 
 def placed_region(
-    builder: DataflowBuilder, region: Region, row: Row, rate: float | None, turns: dict[NodeId, StepId], result: NodeId
+    builder: DataflowBuilder,
+    region: Region,
+    row: Row,
+    rate: float | None,
+    turns: dict[NodeId, StepId],
+    result: NodeId,
+    beside: Mapping[NodeId, tuple[Together, Part]],
 ) -> StepId:
     """The step that has a ``result`` of ``region``; ``rate`` is that of its engine of `weights_rates`.
 
     ``turns`` of the region have what is made already: operands of visits by their source, and the engine by its last result.
+    One circuit may make those that are ``beside``: they are one operand.
     """
     visits = visits_of(region.units)
     number = next(number for number, visit in enumerate(visits) if any(unit.result == result for unit in visit))
     unit = next(unit for unit in reversed(visits[number]) if unit.result == result)
     source, shape, last = visits[number][0].sources[0], builder.shape(result), region.results[-1]
+    makers = [beside[one][0] if one in beside else one for one in (visit[0].sources[0] for visit in visits)]
+    distinct = [*dict.fromkeys(makers)]
     if source not in turns:
-        turns[source] = _operand(builder, region.units, source, row)
+        turns[source] = beside[source][0].made if source in beside else _operand(builder, region.units, source, row)
     operand = turns[source]
     stream = Stream((math.prod(shape),), unit.kind)
     builder.layer = unit.name
@@ -294,13 +304,14 @@ def placed_region(
         function = region.function()
         engine = engine_of(builder, region, row, function, function.biases, fed=rate is not None)
         words = () if rate is None else (fetched(builder, engine, rate),)
-        turns[last] = builder.add(engine, (operand,) * len(visits) + words, stream)
+        shares = tuple(map(distinct.index, makers)) if len(distinct) < len(makers) else None
+        turns[last] = builder.add(replace(engine, shares=shares), (operand,) * len(distinct) + words, stream)
     if len(visits) == 1:
         return builder.with_native_form(turns[last], shape[:-1], shape[-1:])
     step = builder.steps[turns[last]]
-    operands = (*step.args[:number], operand, *step.args[number + 1 :])
-    builder.steps[turns[last]] = replace(step, args=operands)
-    port = builder.add(Port([*region.results].index(result)), (turns[last], operand), stream)
+    place, after = distinct.index(makers[number]), beside[source][0].operands[source] if source in beside else operand
+    builder.steps[turns[last]] = replace(step, args=(*step.args[:place], operand, *step.args[place + 1 :]))
+    port = builder.add(Port([*region.results].index(result)), (turns[last], after), stream)
     return builder.with_native_form(port, shape[:-1], shape[-1:])
 
 
