@@ -139,8 +139,9 @@ def test_distributions_are_whole(tmp_path: Path) -> None:
 
 _FIRST_CALL = """
 import bitsmith
+import numpy as np
 config = bitsmith.utils.fetch_example_model("digits.keras")
-model = bitsmith.convert("digits.keras", "digits", bits=6)
+model = bitsmith.convert("digits.keras", "digits", bits=6, calibration=np.random.default_rng(0).random((200, 64)))
 print(model.predict([[0.5] * 64]).shape, model.build(synth=False, cosim=False)["Estimate"]["LUT"] > 0)
 """
 
