@@ -115,11 +115,11 @@ class Pruned:
         """What may be removed, and the look-up tables that it takes."""
         for path, module in self.net.named_modules():
             if isinstance(module, torch.nn.MultiheadAttention | torch.nn.LayerNorm):
-                yield path, prices.whole(path)
+                yield path, prices.whole(f"{path}*")
             elif isinstance(module, torch.nn.LSTM):
                 mask = self.masks.get(f"{path}.bias_ih_l0", torch.ones(4 * module.hidden_size))
                 units = np.flatnonzero(mask[: module.hidden_size].numpy())
-                yield from ((f"{path}[{unit}]", prices.whole(path) / len(units)) for unit in units)
+                yield from ((f"{path}[{unit}]", prices.whole(f"{path}*") / len(units)) for unit in units)
 
     def weights(self, prices: Cost) -> dict[str, str]:
         """The names of parameters by those of prices: ``cells.recurrent_weight`` is ``cells.weight_hh_l0``."""

@@ -5,6 +5,7 @@ For loops that prune and quantize while they train. :mod:`bitsmith.model.pricing
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 import numpy as np
@@ -131,18 +132,16 @@ class Cost(Shown):
         return sum(float(each.price(resource).sum()) for each in self.layers.values())
 
     def whole(self, name: str, resource: str = "lut") -> float:
-        """Estimate what a layer takes, or all layers of a module of that name: about what the removal of it saves.
+        """Estimate what a layer takes, or all layers of a pattern: about what the removal of it saves.
 
         Args:
-            name: of a layer, or what names of layers begin with: ``block.self_attn`` is also ``block.self_attn_softmax``.
+            name: of a layer, or a pattern: ``block.self_attn*`` is also ``block.self_attn_softmax``.
             resource: ``lut``, ``dsp`` or ``bram``.
 
         Raises:
             UnsupportedError: no layer has that name.
         """
-        known = [
-            layer for layer in self.cells if layer == name or layer.startswith((f"{name}_", f"{name}.", f"{name}/"))
-        ]
+        known = [layer for layer in self.cells if layer == name or fnmatchcase(layer, name)]
         if not known:
             raise UnsupportedError(f"no layer of {name!r}", where="cost", accepted=", ".join(map(repr, self.cells)))
         if resource not in _OF_CELLS:
