@@ -153,6 +153,6 @@ def notes_on_circuit(circuit: Circuit, job: Job, family: Family, budget_ns: floa
     yield from notes_on_reuse(job.program, job.directives, circuit.cycles[1])
     if circuit.over_budget:
         yield (
-            f"{circuit.over_budget} operations (wide products or sums) take longer than the clock period by the delay model "
-            f"({family.delays.source}); the clock may not be reached."
+            f"wide products or sums take longer than the clock period by the delay model ({family.delays.source}), "
+            f"{circuit.over_budget} in all; the clock may not be reached."
         )
