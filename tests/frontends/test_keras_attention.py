@@ -20,7 +20,7 @@ from tests.properties import judged
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
-from bitsmith.errors import BitsmithError, UnsupportedError
+from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.keras.read import read_keras
 
 Build = Callable[[Any, Any], Any]
@@ -214,3 +214,12 @@ def test_masks_along_several_axes_are_refused() -> None:
     x = keras.Input((2, 3, 4))
     with pytest.raises(UnsupportedError, match="a mask on attention along several axes"):
         read_keras(keras.Model(x, layers.MultiHeadAttention(2, 3, sliding_window=2)(x, x)))
+
+
+def test_projections_that_keras_has_quantized_are_refused() -> None:
+    x = keras.Input((4, 8))
+    attention = layers.MultiHeadAttention(2, 4)
+    model = keras.Model(x, attention(x, x))
+    attention.query_dense.quantize("int8")
+    with pytest.raises(ModelFileError, match="quantize adds some to layers inside: give the model as it was before"):
+        read_keras(model)

@@ -106,7 +106,9 @@ class LayerCall:
         stored = self.stored(parts)
         if not len(wanted) <= len(stored) <= len(wanted) + ignored:
             accepted = f"{len(wanted)} ({', '.join(name for name, _ in wanted)})"
-            raise self.config.error(f"{len(stored)} weights are stored for this layer", accepted)
+            more = "quantize adds some to layers inside: give the model as it was before"
+            remedy = more if len(stored) > len(wanted) else ""
+            raise self.config.error(f"{len(stored)} weights are stored for this layer", accepted, remedy)
         return [self._read(tensor, *one) for tensor, one in zip(stored, wanted, strict=False)]
 
     def with_trained(self, tensors: Iterable[Value]) -> LayerCall:
