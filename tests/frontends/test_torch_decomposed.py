@@ -94,6 +94,11 @@ def test_guards_of_logarithms_are_refused() -> None:
         read_torch(guarded, ReadOptions(input_shape=(4,)))
 
 
+def test_medians_of_what_may_be_no_number_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="results of Logarithm that are no numbers"):
+        read_torch(Of(lambda x: x.log().nanmedian(1).values), ReadOptions(input_shape=(4,)))
+
+
 def test_medians_over_samples_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="mix samples"):
         read_torch(Of(lambda x: x + x.median()), ReadOptions(input_shape=(4,)))

@@ -16,6 +16,7 @@ from bitsmith.frontends.files.json import Watched, is_integer, shown
 from bitsmith.frontends.torch.archive import DTYPES, FLOATS
 from bitsmith.frontends.torch.graph import Argument, Node, Ref, TensorSpec
 from bitsmith.layers.layer import Floats, Shape
+from bitsmith.layers.traits import Exactness
 
 ON_CODES = frozenset(
     ("view", "reshape", "flatten", "unflatten", "permute", "transpose", "squeeze", "unsqueeze", "contiguous", "clone")
@@ -98,6 +99,20 @@ class Call(Watched):
     def tensor(self, name: str = "self") -> Value:
         """A tensor, or a number as a constant."""
         return self.value(self.get(name), name)
+
+    def number_always(self) -> Value:
+        """The operand ``self``, of which an operator tells numbers from what is none.
+
+        Raises:
+            UnsupportedError: torch may compute no number, as logarithms and quotients do: here they are numbers.
+        """
+        x, draft = self.tensor(), self.build.draft
+        for number in draft.needed([x.node] if isinstance(x.node, int) else []):
+            layer = draft.nodes[number].layer
+            if layer.traits.exactness is not Exactness.EXACT:
+                found = f"a test for results of {layer.kind} that are no numbers"
+                raise UnsupportedError(found, accepted="sums and products")
+        return x
 
     def value(self, argument: Argument, name: str) -> Value:
         """A tensor, or a number as a constant, that is an argument or one of a list."""

@@ -7,7 +7,6 @@ from bitsmith.frontends.builder.value import Kind, Value, checked_elements, cons
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.torch.call import STORAGE, Call, Counted, Numbered, Result, Translation, Unknown, function
-from bitsmith.layers.traits import Exactness
 
 
 def _typed(call: Call, number: float) -> Value:
@@ -31,16 +30,8 @@ def _filled(value: float | None) -> Translation:
 
 
 def _is_nan(call: Call) -> Result:
-    """False, where torch computes a number of all numbers: logarithms and quotients, for example, may be none."""
-    x = call.tensor()
-    nodes = call.build.draft.nodes
-    for number in call.build.draft.needed([x.node] if isinstance(x.node, int) else []):
-        layer = nodes[number].layer
-        if layer.traits.exactness is not Exactness.EXACT:
-            raise UnsupportedError(
-                f"a test for results of {layer.kind} that are no numbers", accepted="sums and products"
-            )
-    return shape.expand(call.build, constant(0.0, kind=Kind.BOOL), call.build.sizes(x))
+    """False, of what is always a number."""
+    return shape.expand(call.build, constant(0.0, kind=Kind.BOOL), call.build.sizes(call.number_always()))
 
 
 def _arange(call: Call) -> Result:

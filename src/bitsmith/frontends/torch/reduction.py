@@ -119,6 +119,13 @@ def _ranked(call: Call) -> Result:
     return tuple(one if keepdim else squeeze(build, one, dims) for one in kept)
 
 
+def _ranked_numbers(call: Call) -> Result:
+    """The middle of the numbers: all are some."""
+    call.number_always()
+    return _ranked(call)
+
+
+_RANKED = "Reduce and ArgMax, Comparison and Where, and Slice"
 _NORM = Translation(_norm, "Reduce, after Absolute for other orders than 2")
 
 REDUCTIONS: Operators = {
@@ -135,9 +142,8 @@ REDUCTIONS: Operators = {
     ),
     **dict.fromkeys(("var", "var_mean"), _spread("var")),
     **dict.fromkeys(("std", "std_mean"), _spread("std")),
-    **dict.fromkeys(
-        ("median", "nanmedian", "kthvalue"), Translation(_ranked, "Reduce and ArgMax, Comparison and Where, and Slice")
-    ),
+    **dict.fromkeys(("median", "kthvalue"), Translation(_ranked, _RANKED)),
+    "nanmedian": Translation(_ranked_numbers, _RANKED),
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM.ignoring("dtype")),
     "diff": Translation(_difference, "Slice and Subtract"),
     **dict.fromkeys(("cdist", "_cdist_forward"), Translation(_distances, "Subtract and Reduce")),
