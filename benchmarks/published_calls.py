@@ -28,35 +28,6 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A number type of the vendor's: width, integer bits, sign, rounding and overflow."""
-
-    signed: bool
-    width: int
-    integer: int
-    rounding: str
-    overflow: str
-
-    def __str__(self) -> str:
-        return f"{'' if self.signed else 'u'}fixed<{self.width},{self.integer},{self.rounding},{self.overflow}>"
-
-    @property
-    def frac(self) -> int:
-        """Bits after the point."""
-        return self.width - self.integer
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The least and the greatest raw value."""
-        return (-(1 << self.width - 1), (1 << self.width - 1) - 1) if self.signed else (0, (1 << self.width) - 1)
-
-    def real(self, raws: npt.NDArray[np.int64]) -> Floats:
-        """The numbers that raw values stand for; those of a signed type may come without their sign."""
-        signed = np.where(raws > self.bounds[1], raws - (1 << self.width), raws)
-        return np.asarray(signed * 2.0**-self.frac, np.float64)
-
-
-@dataclass(frozen=True)
 class Layer:
     """A function of hls4ml's: how many tensors it reads, what to ask of it, and the layers that it becomes."""
 

@@ -34,6 +34,7 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.errors import BitsmithError
+from bitsmith.ir.types import FixedFormat
 
 REPOSITORIES = ("cms-hls4ml/AXOL1TL", "cms-hls4ml/CICADA", "cms-hls4ml/L1TSC4NGJetModel")
 COLUMNS = ("Network", "Events", "Mismatches", "LUT", "FF", "Stages", "Remark")
@@ -102,10 +103,15 @@ def compiled(network: Network, include: Path, scratch: Path) -> Path:
 def random_raws(facts: Facts, events: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Raw inputs: half of the events of the whole range, half of a random part of it."""
     size, kind = facts.count(facts.inputs[0]), facts.types[facts.inputs[0]]
-    low, high = kind.bounds
-    raws = rng.integers(low, high, (events, size), np.int64, endpoint=True)
+    raws = rng.integers(kind.lo, kind.hi, (events, size), np.int64, endpoint=True)
     shifts = np.where(np.arange(events) % 2, rng.integers(0, kind.width, events), 0)
     return raws >> shifts[:, np.newaxis]
+
+
+def reals_of(kind: FixedFormat, raws: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The numbers that raw values stand for; those of a signed type may come without their sign."""
+    signed = np.where(raws > kind.hi, raws - (1 << kind.width), raws)
+    return np.asarray(signed * 2.0**-kind.frac, np.float64)
 
 
 def outputs(program: Path, facts: Facts, raws: npt.NDArray[np.int64]) -> list[npt.NDArray[np.float64]]:
@@ -114,7 +120,7 @@ def outputs(program: Path, facts: Facts, raws: npt.NDArray[np.int64]) -> list[np
     sizes = [facts.count(name) for name in facts.outputs]
     found = np.frombuffer(done.stdout, np.int64).reshape(len(raws), sum(sizes))
     parts = np.split(found, np.cumsum(sizes)[:-1], axis=1)
-    return [facts.types[name].real(part) for name, part in zip(facts.outputs, parts, strict=True)]
+    return [reals_of(facts.types[name], part) for name, part in zip(facts.outputs, parts, strict=True)]
 
 
 def mismatches(model: bitsmith.Model, program: Path, facts: Facts, events: int) -> int:
@@ -122,7 +128,7 @@ def mismatches(model: bitsmith.Model, program: Path, facts: Facts, events: int) 
     rng, differ = np.random.default_rng(0), 0
     for start in range(0, events, CHUNK):
         raws = random_raws(facts, min(CHUNK, events - start), rng)
-        reals = facts.types[facts.inputs[0]].real(raws).reshape(len(raws), *model.program.input_ops()[0].shape)
+        reals = reals_of(facts.types[facts.inputs[0]], raws).reshape(len(raws), *model.program.input_ops()[0].shape)
         found = model.predict(reals)
         wanted = outputs(program, facts, raws)
         for ours, theirs in zip(found if isinstance(found, Sequence) else [found], wanted, strict=True):

@@ -18,7 +18,6 @@ from published_calls import (
     ROUNDINGS,
     Call,
     Floats,
-    Kind,
     Layer,
     Network,
     RefusedError,
@@ -32,6 +31,8 @@ from published_calls import (
 )
 
 import bitsmith.custom
+from bitsmith.config.precision import parse_precision
+from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.quantization.lookup import Lookup
 
 
@@ -41,7 +42,7 @@ class Facts:
 
     network: Network
     exact_sums: bool
-    types: dict[str, Kind] = field(default_factory=dict)
+    types: dict[str, FixedFormat] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     arrays: dict[str, Floats] = field(default_factory=dict)
     names: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -49,17 +50,19 @@ class Facts:
     remarks: list[str] = field(default_factory=list)
 
     @staticmethod
-    def read(network: Network, text: str, *, exact_sums: bool) -> Facts:
-        """The facts that ``text`` has a line for each of."""
+    def read(network: Network, said: str, *, exact_sums: bool) -> Facts:
+        """The facts that ``said`` has a line for each of."""
         facts = Facts(network, exact_sums)
-        for word, name, *values in map(str.split, text.splitlines()):
+        for word, name, *values in map(str.split, said.splitlines()):
             if word == "array":
                 facts.arrays[name] = np.array(values, np.float64)
             elif word == "size":
                 facts.numbers[name] = int(values[0])
             else:
                 sign, width, integer, rounding, overflow = map(int, values)
-                facts.types[name] = Kind(bool(sign), width, integer, ROUNDINGS[rounding], OVERFLOWS[overflow])
+                text = f"{'' if sign else 'u'}fixed<{width},{integer},{ROUNDINGS[rounding]},{OVERFLOWS[overflow]}>"
+                if (kind := parse_precision(text)) is not None:
+                    facts.types[name] = kind
         return facts
 
     @property
@@ -91,7 +94,7 @@ class Facts:
         model = keras.Model(self.tensors[source], [self.tensors[name] for name in self.outputs])
         return model, {"LayerName": self.names}
 
-    def named(self, layer: keras.Layer, *operands: Any, **precision: Kind | str) -> Any:
+    def named(self, layer: keras.Layer, *operands: Any, **precision: FixedFormat | str) -> Any:
         """The result of ``layer`` with these formats."""
         self.names[layer.name] = {"Precision": {key: str(kind) for key, kind in precision.items()}}
         return layer(*operands)
@@ -112,7 +115,7 @@ def rounded_products(facts: Facts, call: Call, weights: Floats) -> bool:
     return rounded and not facts.exact_sums
 
 
-def summed(facts: Facts, call: Call, x: Any, weights: Floats, **kinds: Kind | str) -> Any:
+def summed(facts: Facts, call: Call, x: Any, weights: Floats, **kinds: FixedFormat | str) -> Any:
     """``x`` by ``weights`` along the last axis, plus the bias, with the types of the call."""
     accum = {"accum": facts.types[f"{call.result}.accum"]} if f"{call.result}.accum" in facts.types else {}
     bias = {"bias": accum["accum"]} if accum else {}
@@ -255,12 +258,13 @@ def softmax(facts: Facts, call: Call, x: Any) -> Any:
     facts.remarks.append("softmax as tables")
     exp, inv = (facts.types[f"{call.result}.{name}"] for name in ("exp", "inv"))
 
-    def looked_up(operand: Any, kind: Kind, name: str, entry: Kind) -> Any:
+    def looked_up(operand: Any, kind: FixedFormat, name: str, entry: FixedFormat) -> Any:
         values = facts.arrays[f"{call.result}.{name}"]
-        address = Kind(kind.signed, values.size.bit_length() - 1, kind.integer, "TRN", "WRAP")
+        bits = values.size.bit_length() - 1
+        address = FixedFormat(kind.signed, bits, bits - kind.integer)
         layer = keras.layers.Activation("linear", name=f"{call.result}_{name}_address")
         leading = facts.named(layer, operand, result=address)
-        first = address.bounds[0]
+        first = address.lo
         entries = np.roll(values, -first).tolist()
         return facts.named(Addressed(entries, address.frac, first, name=f"{call.result}_{name}"), leading, result=entry)
 
