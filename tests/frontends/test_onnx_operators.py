@@ -375,3 +375,15 @@ def test_elements_of_a_constant_row_at_computed_places(table: np.ndarray) -> Non
     assert_agrees(model, samples=1)
     with pytest.raises(UnsupportedError, match="computed from an input"):
         read_onnx(graph(nodes, {"x": [1, 5]}, "y", {"t": np.ones((2, 8))}, types={"x": np.int32}))
+
+
+@pytest.mark.parametrize("maker", ["Log", "Sqrt", "Softmax"])
+def test_tests_for_what_is_no_number(maker: str) -> None:
+    """A guard of probabilities, as exporters write, does nothing; one of a logarithm would be wrong."""
+    nodes = [node(maker, "x", "y"), node("IsNaN", "y", "n"), node("Where", "n c y", "z")]
+    model = graph(nodes, {"x": [N, 4]}, "z", {"c": np.float32(-3.0)})
+    if maker == "Softmax":
+        assert_agrees(model, exact=False)
+    else:
+        with pytest.raises(UnsupportedError, match=r"n_node \(IsNaN\): a test for results of .* that are no numbers"):
+            read_onnx(model)

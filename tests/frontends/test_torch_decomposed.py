@@ -87,16 +87,34 @@ def test_quantiles() -> None:
     )
 
 
-def test_guards_of_logarithms_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("guarded", "kind"),
+    [
+        (lambda x: torch.where(torch.isnan(x.log()), -3.0, x.log()), "Logarithm"),
+        (lambda x: torch.where(torch.isfinite(x.sqrt()), x, -3.0), "Power"),
+        (lambda x: torch.where(torch.isinf(1.0 / x), -3.0, x), "Power"),
+        (lambda x: torch.where((y := x.log() * 2.0) != y, -3.0, y), "Logarithm"),
+        (lambda x: torch.nan_to_num(x / x.sum(1, keepdim=True)), "Divide"),
+        (lambda x: torch.nan_to_num(x // x.round()), "WholeQuotient"),
+        (lambda x: x.log().nanmedian(1).values, "Logarithm"),
+    ],
+    ids=["isnan", "isfinite", "isinf", "itself", "nan_to_num", "floor", "nanmedian"],
+)
+def test_tests_for_what_may_be_no_number_are_refused(guarded: Callable[[Tensor], Tensor], kind: str) -> None:
     """torch takes the other number where an input is below 0; here a logarithm of any number is a number."""
-    guarded = Of(lambda x: torch.where(torch.isnan(x.log()), -3.0, x.log()))
-    with pytest.raises(UnsupportedError, match="results of Logarithm that are no numbers"):
-        read_torch(guarded, ReadOptions(input_shape=(4,)))
+    with pytest.raises(UnsupportedError, match=f"results of {kind} that are no numbers"):
+        read_torch(Of(guarded), ReadOptions(input_shape=(4,)))
 
 
-def test_medians_of_what_may_be_no_number_are_refused() -> None:
-    with pytest.raises(UnsupportedError, match="results of Logarithm that are no numbers"):
-        read_torch(Of(lambda x: x.log().nanmedian(1).values), ReadOptions(input_shape=(4,)))
+def test_numbers_are_told_from_none() -> None:
+    """A variance is a number whatever the inputs, and the guard of exported attention is of probabilities."""
+
+    def guarded(x: Tensor) -> Tensor:
+        y = (x - x.mean(1, keepdim=True)) / (x.var(1, keepdim=True) + 1e-3).sqrt()
+        y = torch.where(torch.isnan(y.softmax(1)), 0.0, y)
+        return torch.nan_to_num(torch.where(torch.isfinite(y), y, -3.0)) + (y == y)
+
+    assert_same(Of(guarded), (4,))
 
 
 def test_medians_over_samples_are_refused() -> None:

@@ -3,7 +3,7 @@
 import enum
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -59,7 +59,9 @@ class WholeQuotient(Layer):
 
     way: Whole
 
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False)
+    traits: ClassVar[Traits] = replace(
+        computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=False), total=False
+    )
     jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:

@@ -6,7 +6,7 @@ value within it that the operand's type has: 0, or the least positive step. What
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -39,7 +39,9 @@ class _Tabulated(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-    traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False)
+    traits: ClassVar[Traits] = replace(
+        computed(Scales.NONE, Exactness.APPROXIMATE, elementwise=True, affine=False), total=False
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -55,6 +55,8 @@ class Traits:
         bits: the result has no values but 0 and 1, whatever the operands.
         indices: numbers of rows that elements of the operand may be, cut off to integers: frameworks make an error of all others,
             and the layer takes the nearest; None if the operands are any numbers.
+        total: the result is a number for all operands; of some, frameworks otherwise make NaN or infinity, and the layer takes
+            the nearest operand that has a result.
     """
 
     elements: Elements
@@ -66,6 +68,7 @@ class Traits:
     sign: int | None
     bits: bool
     indices: range | None
+    total: bool
 
     @property
     def keeps(self) -> bool:
@@ -112,6 +115,7 @@ def computed(
         sign=None,
         bits=False,
         indices=None,
+        total=True,
     )
 
 

@@ -14,6 +14,7 @@ from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.contraction import affine_product, einsum
 from bitsmith.frontends.ops.logic import Beyond
+from bitsmith.frontends.ops.numbers import check_numbers
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.shape import Identity
@@ -89,6 +90,7 @@ def _clip(call: Call) -> Operand:
 def _is_nan(call: Call) -> Known:
     """Never: fixed-point numbers are finite."""
     x = call.tensor(0)
+    check_numbers(call.build.draft, x)
     call.attributes.ignore("detect_negative", "detect_positive")
     return Known.of([np.zeros(sizes, dtype=np.bool_) for sizes in call.build.sizes(x)])
 

@@ -14,6 +14,7 @@ from bitsmith.frontends.ops.arithmetic import clip
 from bitsmith.frontends.ops.contraction import dense
 from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.normalization import unit
+from bitsmith.frontends.ops.numbers import check_numbers
 from bitsmith.frontends.ops.reduction import extreme_index
 from bitsmith.frontends.ops.selection import take
 from bitsmith.ir.ops import Relation
@@ -22,7 +23,6 @@ from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
-from bitsmith.layers.traits import Exactness
 
 _POST: dict[str, Layer | None] = {"NONE": None, "SOFTMAX": Softmax(), "LOGISTIC": Activation("sigmoid")}
 """Functions of scores."""
@@ -56,16 +56,14 @@ def _scaler(call: Call) -> Value:
 
 
 def _imputer(call: Call) -> Value:
-    """The numbers themselves: none is missing in inputs of a circuit, nor in what sums, products and moves make of them."""
-    x, draft = call.tensor(0), call.build.draft
-    makers = [draft.nodes[number].layer for number in draft.needed([x.node] if isinstance(x.node, int) else [])]
+    """The numbers themselves: none is missing in inputs of a circuit."""
+    x = call.tensor(0)
     missing = call.attributes.get(
         "replaced_value_float" if "replaced_value_float" in call.attributes else "replaced_value_int64"
     )
     if not isinstance(missing, float) or not math.isnan(missing):
         raise UnsupportedError(f"an imputer of {missing}", accepted="one of NaN, which a circuit is never fed with")
-    if any(layer.traits.exactness is not Exactness.EXACT for layer in makers):
-        raise UnsupportedError("an imputer of NaN after a function that may give it", accepted="one of the inputs")
+    check_numbers(call.build.draft, x)
     instead = call.attributes.numbers("imputed_value_floats") or ()
     shown = ", ".join(f"{value:.6g}" for value in instead[:_MOST_SHOWN]) + (
         ", ..." if len(instead) > _MOST_SHOWN else ""

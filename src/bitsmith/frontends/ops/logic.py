@@ -10,6 +10,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
+from bitsmith.frontends.ops.numbers import check_numbers
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.elementwise import Whole, WholeNumber
@@ -36,7 +37,14 @@ _OF_TRUTHS = {Bits.AND: Minimum(), Bits.OR: Maximum(), Bits.XOR: Comparison(Rela
 
 
 def compare(build: Builder, relation: Relation, x: Value, y: Value, suffix: str = "") -> Value:
-    """1 where the relation holds, 0 elsewhere."""
+    """1 where the relation holds, 0 elsewhere.
+
+    Raises:
+        UnsupportedError: it tells what is no number, which the circuit computes as one (see :func:`check_numbers`).
+    """
+    constants = [each.constant for each in (x, y) if each.constant is not None]
+    if not all(np.all(np.isfinite(known)) for known in constants) or (not constants and x.node == y.node):
+        check_numbers(build.draft, x, y)
     return build.joined(Comparison(relation), _in_single(x), _in_single(y), suffix=suffix, kind=Kind.BOOL)
 
 
@@ -45,8 +53,7 @@ def _in_single(x: Value) -> Value:
     number = x.constant
     if number is None or x.kind is not Kind.REAL or x.quantizer is not None:
         return x
-    single = np.clip(number, -_LARGEST, _LARGEST).astype(np.float32)
-    return replace(x, node=as_weights(np.where(np.isfinite(number), single, number)))
+    return replace(x, node=as_weights(np.clip(number, -_LARGEST, _LARGEST).astype(np.float32)))
 
 
 def logical(layer: Layer, build: Builder, x: Value, y: Value) -> Value:

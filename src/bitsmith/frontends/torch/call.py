@@ -13,10 +13,10 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import Watched, is_integer, shown
+from bitsmith.frontends.ops.numbers import check_numbers
 from bitsmith.frontends.torch.archive import DTYPES, FLOATS
 from bitsmith.frontends.torch.graph import Argument, Node, Ref, TensorSpec
 from bitsmith.layers.layer import Floats, Shape
-from bitsmith.layers.traits import Exactness
 
 ON_CODES = frozenset(
     ("view", "reshape", "flatten", "unflatten", "permute", "transpose", "squeeze", "unsqueeze", "contiguous", "clone")
@@ -101,17 +101,13 @@ class Call(Watched):
         return self.value(self.get(name), name)
 
     def number_always(self) -> Value:
-        """The operand ``self``, of which an operator tells numbers from what is none.
+        """The first operand, of which an operator tells numbers from what is none.
 
         Raises:
             UnsupportedError: torch may compute no number, as logarithms and quotients do: here they are numbers.
         """
-        x, draft = self.tensor(), self.build.draft
-        for number in draft.needed([x.node] if isinstance(x.node, int) else []):
-            layer = draft.nodes[number].layer
-            if layer.traits.exactness is not Exactness.EXACT:
-                found = f"a test for results of {layer.kind} that are no numbers"
-                raise UnsupportedError(found, accepted="sums and products")
+        x = self.tensor(self.first)
+        check_numbers(self.build.draft, x)
         return x
 
     def value(self, argument: Argument, name: str) -> Value:

@@ -70,7 +70,7 @@ CONSTANTS: dict[str, Translation] = {
     **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), _filled(0.0)),
     **dict.fromkeys(("ones", "ones_like", "new_ones"), _filled(1.0)),
     **dict.fromkeys(("full", "full_like", "new_full"), _filled(None)),
-    "isnan": Translation(_is_nan, "Constant"),
+    **dict.fromkeys(("isnan", "isinf"), Translation(_is_nan, "Constant")),
     "arange": Translation(_arange, "Constant").ignoring(*STORAGE),
     "linspace": Translation(_linspace, "Constant").ignoring(*STORAGE),
     "tril": function(selection.lower_triangle, _TRIANGLE, integer("diagonal", 0)),

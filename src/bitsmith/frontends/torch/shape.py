@@ -24,7 +24,6 @@ def _dropout(call: Call) -> Result:
 
 
 def _same(call: Call) -> Result:
-    call.ignore("nan", "posinf", "neginf")  # fixed-point numbers are finite
     return call.tensor(call.first)
 
 
@@ -124,7 +123,7 @@ _ARITHMETIC: dict[str, Callable[[int, int], int]] = {
 }
 _SAMES = (
     *("contiguous", "clone", "detach", "detach_", "alias", "lift_fresh_copy", "lift_fresh", "positive"),
-    *("requires_grad_", "resolve_conj", "resolve_neg", "nan_to_num"),
+    *("requires_grad_", "resolve_conj", "resolve_neg"),
 )
 _IDENTITY = Translation(_dropout, "Identity")
 _VIEW = _viewed(lambda call: call.shapes(call.named("size", "shape")), "Reshape or Flatten")
@@ -134,6 +133,7 @@ _EXPAND = function(shape.expand, "Broadcast", lambda call: call.shapes("size"))
 _BLOCKS = "Reshape and Permute"
 
 SHAPES: Operators = {
+    "nan_to_num": Translation(lambda call: call.number_always(), "nothing").ignoring("nan", "posinf", "neginf"),
     **dict.fromkeys(_SAMES, Translation(_same, "nothing").ignoring("memory_format", "requires_grad")),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _IDENTITY),
     **dict.fromkeys(("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"), _VIEW),
