@@ -18,18 +18,21 @@ from bitsmith.passes.program import drop_dead
 
 FORMAT = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
 
+NARROW = FixedFormat(True, 4, 1, Rounding.RND, Overflow.SAT)
+
 
 def transformer(seed: int, more: int = 0, *, scaled: bool = False) -> Program:
     """One block or two: attention of a few heads, a dense layer or two, sums beside both, and a mean if the seed is even.
 
-    ``more`` tokens, heads and channels of these than a few. Normalizations may be ``scaled``, each with parameters of its own.
+    ``more`` tokens, heads and channels of these than a few. Normalizations may be ``scaled``, each with parameters of its own;
+    then the input has fewer bits than sums.
     """
     normalized = _scaled if scaled else _normalized
     rng, builder = np.random.default_rng(seed), ProgramBuilder()
     tokens, heads, size, blocks = (
         int(rng.integers(least, most + 1)) for least, most in ((2, 4 + more), (1, 2 + more), (1, 3 + more), (1, 2))
     )
-    x = builder.input("x", (tokens, heads * size), FORMAT)
+    x = builder.input("x", (tokens, heads * size), NARROW if scaled else FORMAT)
     for block in range(blocks):
         y = _attention(builder, normalized(builder, x, f"norm{block}"), heads, rng, f"block{block}")
         with builder.layer(f"add{block}"):

@@ -61,24 +61,26 @@ class Together:
         kind = element(self.program.nodes[self.program.inputs[0]].type)
         operand = builder.cast_to(narrow(builder, part.source, 1, ()), kind)
         if not self.operands:
-            self.joins, self.made = self._made(builder, operand, placed)
+            self.joins, self.made = self._made(builder, operand, kind, placed)
         self.operands[part.nodes[-1]] = operand
         args = tuple(self.operands.get(one.nodes[-1], operand) for one in self.parts)
         builder.steps[self.joins] = replace(builder.steps[self.joins], args=args)
 
-    def _made(self, builder: DataflowBuilder, operand: StepId, placed: Placed) -> tuple[StepId, StepId]:
-        """The steps of all parts, whose operands all are this one at first."""
+    def _made(
+        self, builder: DataflowBuilder, operand: StepId, kind: TensorType, placed: Placed
+    ) -> tuple[StepId, StepId]:
+        """The steps of all parts, whose operands are of a ``kind``, and all are this one at first."""
         inner = DataflowBuilder(self.program, replace(builder.directives, parallel=False, positions={}))
         inner.steps, inner.native_forms, inner.layer = builder.steps, builder.native_forms, builder.layer
         count, tokens = len(self.parts), builder.stream(operand).tokens
-        stream, kind = Stream((count * tokens,), builder.stream(operand).token), TensorType.of((1,), 0, 0, count - 1)
-        joins = inner.add(Interleave(np.repeat(np.arange(count), tokens)), (operand,) * count, stream)
+        source, turn = np.repeat(np.arange(count), tokens), TensorType.of((1,), 0, 0, count - 1)
+        joins = inner.add(Interleave(source), (operand,) * count, Stream(source.shape, kind))
         for index in map(NodeId, self.program.inputs):
             *grid, last = inner.shape(index)
             if index == self.program.inputs[0]:
                 inner.step_of[index] = inner.with_native_form(joins, tuple(grid), (last,))
                 continue
-            step = inner.add(Rom(objects(np.arange(count)).reshape(-1, 1)), (), Stream((count,), kind))
+            step = inner.add(Rom(objects(np.arange(count)).reshape(-1, 1)), (), Stream((count,), turn))
             for more in (math.prod(grid) // count, last):  # tables of what is done over and over are small
                 tokens = inner.stream(step).tokens
                 step = inner.repeated(step, np.repeat(np.arange(tokens), more), (tokens * more,))
