@@ -214,7 +214,20 @@ def test_long_runs_of_operands_are_counted(first: int, tmp_path: Path) -> None:
     parts = [builder.input(name, (size, 1), FORMAT) for name, size in (("a", first), ("b", 1100))]
     program = builder.program([("y", builder.concat(parts, 0))])
     assert_streams(program, Directives({}, parallel=False), tmp_path, frames=2)
-    (run,) = re.findall(
-        r"assign \w*last_of_run = .* == \d+'d(\d+)\)", "".join(path.read_text() for path in tmp_path.rglob("*.sv"))
-    )
-    assert int(run) + 1 == np.gcd(first, 1100)
+    assert runs_counted(tmp_path) == [np.gcd(first, 1100)]
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_long_runs_of_tokens_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    builder = ProgramBuilder()
+    x = builder.input("x", (2400, 1), FORMAT)
+    program = builder.program([("y", builder.slice(x, (800, 0), (1600, 1), (1, 1)))])
+    assert_streams(program, Directives({}, parallel=False), tmp_path, frames=2)
+    assert runs_counted(tmp_path) == [800]
+
+
+def runs_counted(folder: Path) -> list[int]:
+    """The lengths of all runs of actions that are counted in the circuit in a ``folder``."""
+    text = "".join(path.read_text() for path in folder.rglob("*.sv"))
+    return [int(last) + 1 for last in re.findall(r"assign \w*last_of_run = .* == \d+'d(\d+)\)", text)]

@@ -17,7 +17,7 @@ from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, kind_name
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.timing import is_monotone, reorder_rows
-from bitsmith.dataflow.tokens import Grid, period, run_length, union_type
+from bitsmith.dataflow.tokens import Grid, Numbers, period, run_length, union_type
 from bitsmith.devices.delay import DelayModel
 from bitsmith.devices.family import Part
 from bitsmith.devices.protection import Protection
@@ -330,10 +330,8 @@ def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
             int(need > 0) | int(take) << 1 | int(give) << 2
             for need, take, give in zip(needs, takes, gives, strict=True)
         ]
-        flags = flags[: period(np.array(flags))]
         act = process.wire("act")
-        word, _ = process.actions("flags", 3, flags, act)
-        ports = {**process.ends(x), "act": act, "flags": word}
+        ports = {**process.ends(x), "act": act, "flags": _in_runs(process, "flags", 3, np.array(flags), act)}
         process.top.instance("order", process.instances, {"WIDTH": bits(want)}, ports)
         return
     depth, tokens = process.depth(), process.process.takes[0].tokens
@@ -355,19 +353,23 @@ def _interleave(process: ProcessText, kind: kinds.Interleave) -> None:
     (want,) = process.gives
     # The values of an operand may need fewer bits than the result has.
     words = [process.prepared(f"in{k}", want, k) for k in operands]
-    source, width, act = kind.source[: period(kind.source)], address_bits(len(operands)), process.y[0].claim
-    if process.top.memory.suits_table(len(source) * width):
-        run = run_length(source)
-        source, act = source[::run], _last_of_run(process, run, act)
-    word, _ = process.actions("which", width, source.tolist(), act)
     ports = {
         **process.ends(),
         "x_valid": joined([x.valid for x in process.x]),
         "x_data": joined(words),
         "x_take": joined([x.take for x in process.x]),
-        "which": word,
+        "which": _in_runs(process, "which", address_bits(len(operands)), kind.source, process.y[0].claim),
     }
     process.top.instance("interleave", process.instances, {"OPERANDS": len(operands), "WIDTH": bits(want)}, ports)
+
+
+def _in_runs(process: ProcessText, name: str, width: int, words: Numbers, act: str) -> str:
+    """The present word of actions that follow each other by ``act``, from a table with one of each run if it is a memory."""
+    words, run = words[: period(words)], 1
+    if process.top.memory.suits_table(len(words) * width):
+        run = run_length(words)
+    word, _ = process.actions(name, width, words[::run].tolist(), _last_of_run(process, run, act) if run > 1 else act)
+    return word
 
 
 def _last_of_run(process: ProcessText, run: int, act: str) -> str:
