@@ -29,7 +29,7 @@ from tests.dataflow.reading import parse
 from tests.mapping.test_fetched_weights import FAST, latencies
 from tests.mapping.test_images import assert_is_other, changed
 from tests.mapping.test_partition import assert_same
-from tests.properties.transformers import FORMAT, dense, in_few_cycles, in_visits, transformer
+from tests.properties.transformers import FORMAT, dense, in_few_cycles, in_visits, scaled_by_token, transformer
 
 
 def engine_of(network: Network) -> Engine:
@@ -122,22 +122,39 @@ def test_normalizations_that_differ_in_parameters_are_one_circuit(seed: int) -> 
     assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
 
 
-def test_normalizations_that_others_read_have_circuits_of_their_own() -> None:
+def test_normalizations_that_others_read_share_the_circuit() -> None:
     program = drop_dead(transformer(1, scaled=True), keep_probes=False)
     directives = in_visits(program, 1, FAST)
     (region,) = regions_of(builder_of(program, directives))
     first = visits_of(region.units)[0][0].sources[0]
     shown = Program(program.nodes, (*program.outputs, Output("normalized", first)))
     assert circuits_for_several(assert_same(program, directives)) == [4]
-    assert circuits_for_several(assert_same(shown, directives)) == [3]
+    assert circuits_for_several(assert_same(shown, directives)) == [4]
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(4, marks=[pytest.mark.slow, pytest.mark.ci])])
+def test_normalizations_after_sums_share_a_circuit(seed: int) -> None:
+    """Sums beside the engine take results of the circuit; casts of others before it are beside the circuit, too."""
+    program = transformer(seed, scaled=True, after=True)
+    network = assert_same(program, in_visits(program, seed, FAST), seed)
+    assert circuits_for_several(network) == [4 if seed % 2 == 0 else 3]  # without the last one, if it is the output
+    assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
+
+
+def test_a_normalization_of_another_one_that_is_visited_first_has_a_circuit_of_its_own() -> None:
+    """Operands come in the order of visits: the second would wait for the first, which is made of it."""
+    program = attention("normalized")
+    network = assert_same(program, in_visits(program, 0, FAST))
+    assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
+    assert circuits_for_several(network) == []
 
 
 @pytest.mark.slow
 @pytest.mark.ci
 @settings(deadline=None, max_examples=8)
-@given(st.integers(0, 10**6), st.sampled_from([FAST, 3.0]))
-def test_random_transformers_with_circuits_for_several(seed: int, rate: float) -> None:
-    program = transformer(seed, more=seed % 3, scaled=True)
+@given(st.integers(0, 10**6), st.sampled_from([FAST, 3.0]), st.booleans())
+def test_random_transformers_with_circuits_for_several(seed: int, rate: float, after: bool) -> None:
+    program = transformer(seed, more=seed % 3, scaled=True, after=after)
     network = assert_same(program, in_visits(program, seed, rate), seed)
     assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
 
@@ -159,7 +176,14 @@ def attention(change: str) -> Program:
     with builder.layer("context"):
         context = builder.transpose(builder.matmul(scores, builder.transpose(parts[2], (1, 0, 2))), (1, 0, 2))
         flat = builder.reshape(builder.cast(context, FORMAT), (3, 4))
-    y = dense(builder, dense(builder, flat, 4, rng, "first"), 4, rng, "second")
+    y = dense(builder, flat, 4, rng, "first")
+    if change == "normalized":
+        first = scaled_by_token(builder, y, "norm")
+        last = scaled_by_token(builder, builder.cast(builder.add(y, first), FORMAT), "norm of sum")
+        return builder.program(
+            [("y", dense(builder, last, 4, rng, "of last")), ("z", dense(builder, first, 4, rng, "of first"))]
+        )
+    y = dense(builder, y, 4, rng, "second")
     return builder.program([("y", y), *([("key", key)] if change == "output" else [])])
 
 

@@ -21,29 +21,35 @@ FORMAT = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
 NARROW = FixedFormat(True, 4, 1, Rounding.RND, Overflow.SAT)
 
 
-def transformer(seed: int, more: int = 0, *, scaled: bool = False) -> Program:
+def transformer(seed: int, more: int = 0, *, scaled: bool = False, after: bool = False) -> Program:
     """One block or two: attention of a few heads, a dense layer or two, sums beside both, and a mean if the seed is even.
 
     ``more`` tokens, heads and channels of these than a few. Normalizations may be ``scaled``, each with parameters of its own;
-    then the input has fewer bits than sums.
+    then the input has fewer bits than sums. They come before attention and dense layers, or ``after`` the sums.
     """
-    normalized = _scaled if scaled else _normalized
+    own = scaled_by_token if scaled else _normalized
+
+    def normalized(x: Value, layer: str, *, here: bool) -> Value:
+        return own(builder, x, layer) if here else x
+
     rng, builder = np.random.default_rng(seed), ProgramBuilder()
     tokens, heads, size, blocks = (
         int(rng.integers(least, most + 1)) for least, most in ((2, 4 + more), (1, 2 + more), (1, 3 + more), (1, 2))
     )
     x = builder.input("x", (tokens, heads * size), NARROW if scaled else FORMAT)
     for block in range(blocks):
-        y = _attention(builder, normalized(builder, x, f"norm{block}"), heads, rng, f"block{block}")
+        y = _attention(builder, normalized(x, f"norm{block}", here=not after), heads, rng, f"block{block}")
         with builder.layer(f"add{block}"):
             x = builder.cast(builder.add(x, y), FORMAT)
+        x = normalized(x, f"norm{block}", here=after)
         wide = heads * size + int(rng.integers(0, 4))
-        y = dense(builder, normalized(builder, x, f"middle{block}"), wide, rng, f"wide{block}")
+        y = dense(builder, normalized(x, f"middle{block}", here=not after), wide, rng, f"wide{block}")
         with builder.layer(f"relu{block}"):
             y = builder.max(y, builder.const(0))
         y = dense(builder, y, heads * size, rng, f"narrow{block}")
         with builder.layer(f"sum{block}"):
             x = builder.cast(builder.add(x, y), FORMAT)
+        x = normalized(x, f"middle{block}", here=after)
     if seed % 2 == 0:
         with builder.layer("mean"):
             x = builder.cast(builder.shift(builder.sum(x, (0,)), -2), FORMAT)
@@ -66,7 +72,7 @@ def _normalized(builder: ProgramBuilder, x: Value, layer: str) -> Value:
         return builder.unify(builder.apply(cast, builder.sub(x, most)))
 
 
-def _scaled(builder: ProgramBuilder, x: Value, layer: str) -> Value:
+def scaled_by_token(builder: ProgramBuilder, x: Value, layer: str) -> Value:
     """What each token is beside its sum, times a function of its squares, times and plus numbers for each channel or for all."""
     rng = np.random.default_rng(list(layer.encode()))
     tokens, channels = x.shape

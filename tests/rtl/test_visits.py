@@ -46,6 +46,13 @@ def test_one_circuit_for_several_normalizations(seed: int, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k == 4 else ()) for k in range(8)])
+def test_sums_beside_an_engine_take_what_the_circuit_makes(seed: int, tmp_path: Path) -> None:
+    program = transformer(seed, scaled=True, after=True)
+    assert_streams(program, in_visits(program, seed, RATES[seed % 3]), tmp_path, seed, frames=3)
+
+
+@pytest.mark.slow
 @pytest.mark.ci
 def test_attention_beside_an_engine(tmp_path: Path) -> None:
     """Memory that is checked has no weights that are computed."""

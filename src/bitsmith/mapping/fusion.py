@@ -124,18 +124,19 @@ class _Fusion:
         step = self._steps[number]
         assert not isinstance(step.kind, ops.Op)
         if isinstance(step.kind, Port):
-            self._sources[number] = OutputPort(self._sources[step.args[0]].process, step.kind.number)
+            first = self._sources[self._plain(step.args[0])]
+            self._sources[number] = replace(first, port=first.port + step.kind.number)
             return
         place = len(self._processes)
         self._given_back += [(place, operand, arg) for operand, arg in enumerate(step.args) if arg > number]
         args = tuple(OutputPort(place) if arg > number else self._sources[self._plain(arg)] for arg in step.args)
         takes = tuple(self._steps[arg].stream for arg in step.args)
-        ports = sorted(
-            (each.kind.number, each.stream)
+        ports = {
+            each.kind.number: each.stream
             for each in self._steps
             if isinstance(each.kind, Port) and each.args[0] == number
-        )
-        results = () if isinstance(step.kind, Sink) else tuple(stream for _, stream in ports) or (step.stream,)
+        }
+        results = () if isinstance(step.kind, Sink) else tuple(ports[k] for k in sorted(ports)) or (step.stream,)
         names = [layer.name for layer in step.kind.layers] if isinstance(step.kind, Engine) else [step.layer]
         layers = tuple(dict.fromkeys(name for name in names if name))
         self._processes.append(Process(step.kind, args, takes, results, layers))

@@ -6,13 +6,15 @@ all others, and what differs is looked up by the number of the part.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Interleave, Rom
+from bitsmith.dataflow.kinds import Interleave, Reorder, Rom
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -20,7 +22,7 @@ from bitsmith.ir.program import Node, Program
 from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.areas import area_of_op
-from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, Port, StepId
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element
 from bitsmith.mapping.engine.visits import visits_of
@@ -37,10 +39,14 @@ Placed: TypeAlias = Callable[[DataflowBuilder, Node], StepId]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``nodes`` in order that are made of a ``source``; nothing else reads any but the last one."""
+    """``nodes`` in order that are made of a ``source``; nothing else reads any but the last one, which an engine reads.
+
+    ``more``: others read that one as well, or it is an output.
+    """
 
     source: NodeId
     nodes: tuple[NodeId, ...]
+    more: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +71,18 @@ class Together:
         self.operands[part.nodes[-1]] = operand
         args = tuple(self.operands.get(one.nodes[-1], operand) for one in self.parts)
         builder.steps[self.joins] = replace(builder.steps[self.joins], args=args)
+        if part.more:
+            builder.step_of[part.nodes[-1]] = self._result(builder, part)
+
+    def _result(self, builder: DataflowBuilder, part: Part) -> StepId:
+        """The step that has the result of ``part`` alone, which comes no sooner than its operand."""
+        kind, stream = builder.program.nodes[part.nodes[-1]].type, builder.stream(self.made)
+        count, number = stream.tokens // len(self.parts), self.parts.index(part)
+        all_parts = builder.add(Port(0), (self.made, self.operands[part.nodes[-1]]), stream)
+        own = Stream((count,), stream.token)
+        step = builder.add(Reorder(np.arange(number * count, number * count + count)), (all_parts,), own)
+        step = builder.token_op(ops.Shift(np.array(-frac_of(element(kind)))), (step,), own.grid)
+        return builder.with_native_form(builder.cast_to(step, element(kind)), kind.shape[:-1], kind.shape[-1:])
 
     def _made(
         self, builder: DataflowBuilder, operand: StepId, kind: TensorType, placed: Placed
@@ -94,20 +112,26 @@ class Together:
 
 def alike_parts(builder: DataflowBuilder, engines: Sequence[Sequence[Unit]]) -> dict[NodeId, tuple[Together, Part]]:
     """The nodes of parts between visits of ``engines`` that one circuit computes, if that takes less than one for each."""
-    shared, outputs = dict[NodeId, tuple[Together, Part]](), {output.node for output in builder.program.outputs}
+    shared = dict[NodeId, tuple[Together, Part]]()
     for units in engines:
-        visits, groups = visits_of(units), dict[object, list[Part]]()
+        visits, groups, ways = visits_of(units), dict[object, list[Part]](), list[dict[object, Part]]()
         inside = frozenset[NodeId]().union(*(unit.nodes for unit in units))
         for source in dict.fromkeys(visit[0].sources[0] for visit in visits if len(visits) > 1):
-            part = _before(builder, source, inside)
-            if part is not None and inside.issuperset(builder.reading(source)) and not outputs.intersection(part.nodes):
-                groups.setdefault(_structure(builder, part), []).append(part)
+            ways.append({_structure(builder, part): part for part in _before(builder, source, inside)})
+        often = Counter(chain.from_iterable(ways))
+        for way in filter(None, ways):
+            structure = max(way, key=lambda one: (often[one], len(way[one].nodes)))
+            part, parts = way[structure], groups.setdefault(structure, [])
+            # What others read is made before what follows in the program: so are all parts of the engine's visits before.
+            if not (part.more and any(other.source > part.nodes[-1] for other in parts)):
+                parts.append(part)
         for parts in groups.values():
             program = _in_turn(builder, parts) if len(parts) > 1 else None
             if program is None:
                 continue
             alone = sum(_area(builder.program, [builder.program.nodes[one] for one in part.nodes]) for part in parts)
-            if _area(program, program.nodes) + len(parts) * _LUTS < alone:
+            places = len(parts) + sum(part.more for part in parts)
+            if _area(program, program.nodes) + places * _LUTS < alone:
                 together = Together(parts, program)
                 shared |= {one: (together, part) for part in parts for one in part.nodes}
     return shared
@@ -119,20 +143,28 @@ def _area(program: Program, nodes: Sequence[Node]) -> float:
     return sum(reduced) + sum(area_of_op(one.op, program.types(one.args), one.type) / one.type.size for one in nodes)
 
 
-def _before(builder: DataflowBuilder, result: NodeId, inside: Set[NodeId]) -> Part | None:
-    """The longest part that makes a ``result`` of one tensor outside of an engine, which has the nodes ``inside``."""
-    longest, taken, left = None, set[NodeId](), {result}
+def _before(builder: DataflowBuilder, result: NodeId, inside: Set[NodeId]) -> list[Part]:
+    """The longest part that makes a ``result`` of one tensor outside of an engine, which has the nodes ``inside``.
+
+    Those without casts at its beginning come before it.
+    """
+    parts, taken, left = list[Part](), set[NodeId](), {result}
+    outputs = {output.node for output in builder.program.outputs}
+    more = result in outputs or not inside >= {*builder.reading(result)}
     while left:
         place = max(left)
         node = builder.program.nodes[place]
         if len(left) == 1 and taken and builder.shape(place) == builder.shape(result):
-            longest = Part(place, tuple(sorted(taken)))
-        read = place == result or taken.issuperset(builder.reading(place))
+            part = Part(place, tuple(sorted(taken)), more)
+            added = part.nodes[: -len(parts[-1].nodes)] if parts else ()
+            casts = all(isinstance(builder.program.nodes[one].op, ops.Cast) for one in added)
+            parts = [*(parts if casts else ()), part]
+        read = place == result or (place not in outputs and taken.issuperset(builder.reading(place)))
         if place in inside or not read or isinstance(node.op, ops.Input | ops.Parameter | ops.Scan):
             break
         taken.add(place)
         left = left - {place} | {arg for arg in builder.operands(node) if not builder.is_constant(arg)}
-    return longest
+    return parts
 
 
 def _structure(builder: DataflowBuilder, part: Part) -> object:
