@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.dataflow.kinds import Engine, FoldedProduct, Interleave, Source
+from bitsmith.dataflow.kinds import Engine, FoldedProduct, Interleave, Map, Reorder, Rom, Source
 from bitsmith.dataflow.processes import Network, gives_back
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.text import to_text
@@ -132,12 +132,30 @@ def test_normalizations_that_others_read_share_the_circuit() -> None:
     assert circuits_for_several(assert_same(shown, directives)) == [4]
 
 
+def read_again(network: Network) -> set[int]:
+    """Constants, repeated or not, that a process reads after another one which it depends on."""
+    fixed, again = set[int](), set[int]()
+    before = dict[int, set[int]]()
+    """By process, constants that it and those before it read."""
+    for number, process in enumerate(network.processes):
+        sources = [source.process for source in process.args if source.process < number]
+        read = set[int]().union(*(before[source] for source in sources))
+        again |= read.intersection(sources)
+        if isinstance(process.kind, Rom) or (isinstance(process.kind, Reorder) and fixed.issuperset(sources)):
+            fixed.add(number)
+        before[number] = read | fixed.intersection(sources)
+    return again
+
+
 @pytest.mark.parametrize("seed", [1, pytest.param(4, marks=[pytest.mark.slow, pytest.mark.ci])])
 def test_normalizations_after_sums_share_a_circuit(seed: int) -> None:
     """Sums beside the engine take results of the circuit; casts of others before it are beside the circuit, too."""
     program = transformer(seed, scaled=True, after=True)
     network = assert_same(program, in_visits(program, seed, FAST), seed)
     assert circuits_for_several(network) == [4 if seed % 2 == 0 else 3]  # without the last one, if it is the output
+    assert not read_again(network)
+    maps = [one for one in network.processes if isinstance(one.kind, Map) and one.layers[:1] == ("norm0",)]
+    assert maps and all(stream.token.size <= 2 for one in maps for stream in one.takes)  # a number, and constants
     assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
 
 

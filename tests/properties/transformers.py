@@ -85,13 +85,19 @@ def scaled_by_token(builder: ProgramBuilder, x: Value, layer: str) -> Value:
         return builder.const(2 * rng.integers(1, 5, channels if rng.integers(2) else 1) + 1, int(rng.integers(0, 3)))
 
     with builder.layer(layer):
-        total, square = (builder.sum(one, (1,)) for one in (x, builder.mul(x, x)))
+        shifted = builder.shift(x, int(rng.integers(1, 3)))
+        total, square = (builder.sum(one, (1,)) for one in (shifted, builder.mul(x, x)))
         place = cast(builder.shift(square, int(rng.integers(-2, 0))), int(rng.integers(0, 2)))
         first, last = place.type.raw_range
         scale = builder.table(place, first, rng.integers(1, 16, last - first + 1), int(rng.integers(2, 5)))
         apart = builder.sub(builder.shift(x, -1), builder.reshape(total, (tokens, 1)))
         y = cast(builder.mul(apart, builder.reshape(scale, (tokens, 1))), int(rng.integers(1, 4)))
-        return cast(builder.add(builder.mul(y, numbers()), numbers()), int(rng.integers(1, 3)))
+        y = builder.add(builder.mul(y, numbers()), numbers())
+        frac, low, high = y.type.full()
+        fewer = int(frac.max()) - 1
+        ends = objects((low.min(axis=0)[None] >> fewer) - 1), objects((high.max(axis=0)[None] >> fewer) + 1)
+        y = builder.apply(ops.Cast(np.array([1]), *ends, Rounding.RND, Overflow.SAT), y)  # beyond what each channel has
+        return cast(y, int(rng.integers(1, 3)))
 
 
 def _attention(builder: ProgramBuilder, x: Value, heads: int, rng: np.random.Generator, layer: str) -> Value:

@@ -26,7 +26,7 @@ from bitsmith.mapping.builder import DataflowBuilder, NodeId, Port, StepId
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element
 from bitsmith.mapping.engine.visits import visits_of
-from bitsmith.mapping.formats import whole_range
+from bitsmith.mapping.formats import common_cast, whole_range
 from bitsmith.mapping.recurrence import aligned
 from bitsmith.mapping.sweeps import narrow
 
@@ -187,9 +187,13 @@ def _in_turn(builder: DataflowBuilder, parts: Sequence[Part]) -> Program | None:
     ends = [end << (frac - frac_of(one)) for one in sources for end in one.raw_range]
     turns = _Turns(target, len(parts), builder.shape(parts[0].source))
     values: dict[int, Value] = {-1: turns.input("x", turns.shape, frac, min(ends), max(ends))}
+    sums = {-1: 0}
     places = [{part.source: -1} | {node: number for number, node in enumerate(part.nodes)} for part in parts]
     for number, those in enumerate(zip(*(part.nodes for part in parts), strict=True)):
         row = [nodes[place] for place in those]
+        before = (places[0].get(NodeId(arg), -1) for arg in row[0].args)
+        turns.sums = max(map(sums.__getitem__, before))
+        sums[number] = turns.sums + isinstance(row[0].op, ops.Sum | ops.AMax)
         with target.layer(row[0].layer):
             args = list[Value]()
             for beside in zip(*(one.args for one in row), strict=True):
@@ -199,7 +203,9 @@ def _in_turn(builder: DataflowBuilder, parts: Sequence[Part]) -> Program | None:
                 if arg is None:
                     return None
                 args.append(arg)
-            value = turns.applied([one.op for one in row], [nodes[one.args[0]].type for one in row], args, row[0])
+            kinds = [nodes[one.args[0]].type for one in row]
+            alike = [one for one in map(_of_one_format, row, kinds) if one is not None]
+            value = turns.applied(alike, kinds, args, row[0]) if len(alike) == len(row) else None
         if value is None:
             return None
         values[number] = value
@@ -213,6 +219,16 @@ def _in_turn(builder: DataflowBuilder, parts: Sequence[Part]) -> Program | None:
     return None if value is None else target.program([("y", target.apply(cast, value))])
 
 
+def _of_one_format(node: Node, kind: TensorType) -> ops.Op | None:
+    """The op on an operand of a ``kind``, whose limits by channel say no more than that; None if they do.
+
+    Of what is looked up the range of each channel is not known: there such limits would take whole positions at once.
+    """
+    op = node.op
+    by_channel = isinstance(op, ops.Cast) and max(op.frac.size, op.lo.size, op.hi.size) > 1
+    return common_cast(op, kind) if isinstance(op, ops.Cast) and by_channel else op
+
+
 @dataclass(slots=True)
 class _Turns:
     """A program for as many parts in turn as there are, on tensors of a shape."""
@@ -220,8 +236,13 @@ class _Turns:
     builder: ProgramBuilder
     count: int
     own: tuple[int, ...]
-    turns: dict[tuple[int, ...], Value] = field(default_factory=dict)
-    """The number of the part, for each element of a tensor of such a shape."""
+    turns: dict[tuple[int, tuple[int, ...]], Value] = field(default_factory=dict)
+    """The number of the part, for each element of a tensor of such a shape, after so many sums.
+
+    One for all would hold numbers of a part back until all before are made: it has few places, and is read before and after.
+    """
+    sums: int = 0
+    """Sums or greatest elements, one after another, that what comes next is made of."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -239,9 +260,10 @@ class _Turns:
         whole = (*positions, 1) if shape == positions else shape
         if whole not in (self.own, (*positions, 1)) or raws.shape[1] not in (1, whole[-1]):
             return None
-        if whole not in self.turns:
-            self.turns[whole] = self.input(f"turn{len(self.turns)}", (self.count, *whole), 0, 0, self.count - 1)
-        place = self.turns[whole]
+        key = self.sums, whole
+        if key not in self.turns:
+            self.turns[key] = self.input(f"turn{len(self.turns)}", (self.count, *whole), 0, 0, self.count - 1)
+        place = self.turns[key]
         if raws.shape[1] > 1:
             firsts = ops.Table(0, objects(np.arange(self.count) * raws.shape[1]), np.array(0))
             place = builder.add(
