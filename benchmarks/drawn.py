@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -67,6 +67,36 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The mean over the sequence."""
         return (x + self.attention(x, x, x, need_weights=False)[0]).mean(dim=1)
+
+
+class Block(nn.Module):
+    """A block of a transformer: attention and two dense layers, each normalized and added, and a mean."""
+
+    def __init__(self, features: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(features, heads, batch_first=True)
+        self.norms = nn.ModuleList([nn.LayerNorm(features), nn.LayerNorm(features)])
+        self.dense = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, features))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The mean over the sequence."""
+        y = self.norms[0](x)
+        x = x + self.attention(y, y, y, need_weights=False)[0]
+        return (x + self.dense(self.norms[1](x))).mean(dim=1)
+
+
+class Separable(nn.Module):
+    """Filters of each channel, dense layers of each position, added to what came, and the greatest of all positions."""
+
+    def __init__(self, channels: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.deep = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.wide = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, channels, 1))
+        self.head = nn.Sequential(nn.MaxPool2d(4), nn.Flatten(), nn.Linear(4 * channels, outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The scores of a batch of images."""
+        return self.head(x + self.wide(self.deep(x)))
 
 
 def dense(sizes: list[int], act: Callable[[], nn.Module]) -> nn.Module:
@@ -140,6 +170,48 @@ def layers(rng: random.Random, kind: str, part: str) -> tuple[str, Callable[[Pat
     formats = f"{bits} bits" if auto else f"fixed<{bits},3>, weights fixed<{weight_bits},1>"
     laid = f"reuse {reuse}, {'tokens' if stream else 'whole'}, {strategy}, {zeros:.0%} zeros"
     return f"{formats}, {laid}", convert
+
+
+def _later(rng: random.Random, kind: str) -> tuple[Callable[[], nn.Module], tuple[int, ...]]:
+    """A module of PyTorch of the kinds that were drawn later, and the shape of a sample."""
+    n, m, outputs, length = rng.randint(3, 8), rng.randint(3, 8), rng.randint(2, 4), rng.choice((4, 6, 8))
+    norm, act = (
+        rng.choice((nn.LayerNorm, nn.LayerNorm, nn.RMSNorm)),
+        rng.choice((nn.GELU, nn.SiLU, nn.Softplus, nn.ELU)),
+    )
+    cell, heads, channels, few = rng.choice((nn.LSTM, nn.GRU)), rng.choice((1, 2)), rng.randint(1, 3), rng.randint(2, 3)
+    return {
+        "norm": (lambda: nn.Sequential(nn.Linear(n, m), norm(m), nn.ReLU(), nn.Linear(m, outputs)), (n,)),
+        "normtokens": (lambda: nn.Sequential(nn.Linear(n, m), norm(m), nn.Linear(m, few)), (length, n)),
+        "transformer": (lambda: Block(4, heads, m), (length, 4)),
+        "engine": (lambda: Block(4, heads, m), (length, 4)),
+        "smooth": (lambda: nn.Sequential(*dense([n, m, few], act), nn.Softmax(dim=-1)), (n,)),
+        "packed": (lambda: conv1d([few, m, outputs], 8), (few, 8)),
+        "packedconv": (lambda: conv(random.Random(n), [channels, few], 8), (channels, 8, 8)),
+        "separable": (lambda: Separable(few, m, outputs), (few, 8, 8)),
+        "stacked": (lambda: Recurrent(cell(few, 2, num_layers=2, batch_first=True), 2, outputs), (4, few)),
+    }[kind]
+
+
+def later(rng: random.Random, kind: str, part: str) -> tuple[str, Callable[[Path], bitsmith.Model]]:
+    """Normalizations, transformers, engines of these, several positions at once: whole or in tokens."""
+    make, shape = _later(rng, kind)
+    bits, seed, reuse = rng.randint(4, 9), rng.randrange(1 << 30), rng.choice((1, 1, 4, 8))
+    stream, at_once = rng.random() < 0.5 or kind in {"packed", "packedconv", "separable", "engine"}, rng.choice((2, 4))
+    strategy, reuse = ("Shared", 100 * reuse) if kind == "engine" else ("Latency", reuse)
+    at_once = at_once if kind.startswith("packed") else 1
+
+    def convert(folder: Path) -> bitsmith.Model:
+        torch.manual_seed(seed)
+        chosen = {"ReuseFactor": reuse, "Strategy": strategy, "ParallelizationFactor": at_once}
+        told: dict[str, Any] = {"calibration": np.random.default_rng(seed).normal(0, 1, (64, *shape)), "bits": bits}
+        io_type = "io_stream" if stream else "io_parallel"
+        return bitsmith.convert(
+            make().eval(), folder, {"Model": chosen}, part=part, io_type=io_type, check=False, **told
+        )
+
+    laid = f"{'tokens' if stream else 'whole'}, {strategy}, {at_once} at once"
+    return f"{bits} bits, {shape}, reuse {reuse}, {laid}", convert
 
 
 def gates(rng: random.Random, kind: str, part: str) -> tuple[str, Callable[[Path], bitsmith.Model]]:
@@ -244,7 +316,10 @@ def trained_widths(rng: random.Random, kind: str, part: str) -> tuple[str, Calla
     return f"{sizes}", convert
 
 
-KINDS: Mapping[str, Callable[[random.Random, str, str], tuple[str, Callable[[Path], bitsmith.Model]]]] = {
+Kind: TypeAlias = Callable[[random.Random, str, str], tuple[str, Callable[[Path], bitsmith.Model]]]
+"""Draws a network: what there is to say of it, and how it is converted in a folder."""
+
+KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("dense", "curved", "conv", "conv1d", "recurrent", "attention", "shared", "sharedconv"), layers),
     "gates": gates,
     "edges": edges,
@@ -252,17 +327,22 @@ KINDS: Mapping[str, Callable[[random.Random, str, str], tuple[str, Callable[[Pat
     **dict.fromkeys(("widths", "learned"), trained_widths),
 }
 
+LATER: Mapping[str, Kind] = dict.fromkeys(
+    ("norm", "normtokens", "transformer", "engine", "smooth", "packed", "packedconv", "separable", "stacked"), later
+)
+"""Kinds that seeds up to 9811 were drawn without."""
 
-def drawn(number: int, seed: int) -> Mapping[str, Drawn]:
+
+def drawn(number: int, seed: int, kinds_of: Mapping[str, Kind] = KINDS) -> Mapping[str, Drawn]:
     """Random networks by name: kinds in turn, as are families, with all else drawn."""
     rng, found = random.Random(seed), dict[str, Drawn]()
-    kinds, families = [*KINDS], [*PARTS]
+    kinds, families = [*kinds_of], [*PARTS]
     rng.shuffle(kinds)
     for count in range(number):
         if count % len(families) == 0:
             rng.shuffle(families)
         kind, family = kinds[count % len(kinds)], families[count % len(families)]
-        words, convert = KINDS[kind](random.Random(rng.randrange(1 << 30)), kind, PARTS[family])
+        words, convert = kinds_of[kind](random.Random(rng.randrange(1 << 30)), kind, PARTS[family])
         found[f"{kind}-{seed}.{count}"] = Drawn(kind, family, words, quiet(convert))
     return found
 

@@ -1,10 +1,12 @@
 """Estimates of random networks, which no figure of a family was fitted to, beside what Yosys and Verilator find.
 
-``random_estimates.py [NAME...] [--number N] [--seed K] [--seconds S] [--limit S] [--most LUTS] [--results FILE] [--table FILE]``.
+``random_estimates.py [NAME...] [--number N] [--seed K] [--later] [--seconds S] [--limit S] [--most LUTS] [--results FILE]
+[--table FILE]``.
 Networks of many kinds for all families are drawn for a seed, converted, estimated, synthesized and simulated, in the order in
 which they are drawn, until the seconds are over: what was measured is kept, so that the next run goes on. Those of more than
 ``LUTS`` look-up tables by estimate are left out, and those that a tool works on for longer than the limit. The table gets a line
-for each network that was measured. With names (``KIND-SEED.PLACE``) only these are.
+for each network that was measured. With names (``KIND-SEED.PLACE``) only these are. ``--later``
+draws the kinds that were added later.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from drawn import Drawn, drawn
+from drawn import KINDS, LATER, Drawn, drawn
 from estimates import Found, Results, expected, ratio
 from rich.console import Console
 from rich.table import Table
@@ -142,6 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", type=int, default=56)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--later", action="store_true")
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--limit", type=float, default=600.0)
     parser.add_argument("--most", type=int, default=6000)
@@ -149,7 +152,8 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=RESULTS)
     parser.add_argument("names", nargs="*", metavar="NAME")
     given = parser.parse_args()
-    results, start, chosen = Results(given.results), time.monotonic(), drawn(given.number, given.seed)
+    results, start = Results(given.results), time.monotonic()
+    chosen = drawn(given.number, given.seed, LATER if given.later else KINDS)
     networks = {name: network for name, network in chosen.items() if name in (given.names or chosen)}
     for name, size, circuit in made(networks):
         family = family_named(networks[name].family)
