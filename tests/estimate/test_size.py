@@ -14,11 +14,12 @@ from bitsmith.devices import CYCLONE_V, ECP5, FAMILIES, ICE40, NEXUS, ULTRASCALE
 from bitsmith.devices.blocks import table_parts
 from bitsmith.estimate.count import Count
 from bitsmith.estimate.figures import Size
+from bitsmith.estimate.reads import Mask
 from bitsmith.estimate.size import _count_window, estimate, estimate_layout, estimate_network
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
@@ -309,13 +310,27 @@ def test_queues_hold_no_bits_that_nothing_reads(family: Family) -> None:
 @pytest.mark.parametrize(("words", "bits"), [(5, 3), (16, 4), (17, 5), (64, 6)])
 def test_lines_of_one_length_share_a_counter_of_their_places(words: int, bits: int) -> None:
     """Places are numbered from 0; a line of three words is registers."""
-    lines = [Memory(words, 8), Memory(words, 8), Memory(3, 8)]
-    kind, process = SimpleNamespace(memories=lambda *_: lines), SimpleNamespace(takes=(), results=())
     count, memories = Count(ECP5), Count(ECP5)
-    _count_window(count, kind, process, 1)  # type: ignore[arg-type]
+    _window_of(count, [Memory(words, 8), Memory(words, 8), Memory(3, 8)], np.ones(4, dtype=np.bool_))
     for _ in range(2):
         memories.memory(words, 8, 1)
     assert count.ff == memories.ff + 3 * 8 + bits
+
+
+def _window_of(count: Count, lines: list[Memory], read: Mask) -> None:
+    """Count a window whose ``lines`` are between taps of which some are ``read``; elements are 8 bits wide."""
+    kind, shape = SimpleNamespace(memories=lambda *_: lines), (read.size // (len(lines) + 1),)
+    token = TensorType.of(shape, 0, -128, 127)
+    process = SimpleNamespace(takes=(SimpleNamespace(token=token),), results=())
+    _count_window(count, kind, process, 0, read)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("family", "luts", "ffs"), [(XILINX_7, 8, 8), (ECP5, 0, 8 + 3 * 8)], ids=repr)
+def test_bits_of_taps_that_nothing_reads_wait_in_shift_registers(family: Family, luts: int, ffs: int) -> None:
+    """The last tap is the newest: of its elements one is read a step later, too, one three steps later, one at once alone."""
+    count, read = Count(family), np.array([[0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=np.bool_)
+    _window_of(count, [Memory(1, 24)] * 3, read.ravel())
+    assert (count.lut, count.ff) == (luts, ffs)
 
 
 def test_a_table_too_small_for_a_register_is_no_block() -> None:

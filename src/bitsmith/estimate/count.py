@@ -141,7 +141,7 @@ class Count:
             self._weights(array, m * kind.sets, unlike / n, int(not in_blocks), more)
             more = self._outside(array, each, packed=array.pairs is Pairs.LANES)
             row = 1 + more if array.chain > 1 else 2 - packs if alone else 2 - min(packs, 1)
-            self._row(row, lanes * distinct * operand)
+            self.row(row, lanes * distinct * operand)
         held = packs > 0 and (blocks, luts) == (1, 0)
         terms, inside = array.sums, array.chain > 1 or held
         for level in range(0, (terms - 1).bit_length() + 1, 2):
@@ -177,11 +177,11 @@ class Count:
         """
         pairs = columns // 2 if array.pairs is Pairs.COLUMNS else 0
         lower = unlike * (columns - pairs) / columns
-        self._row(read + more, lower)
-        self._row(read, unlike - lower)
-        self._row(more, pairs * (array.packed - array.product))
+        self.row(read + more, lower)
+        self.row(read, unlike - lower)
+        self.row(more, pairs * (array.packed - array.product))
 
-    def _row(self, number: int, bits: float) -> None:
+    def row(self, number: int, bits: float) -> None:
         """So many registers in a row that nothing else reads."""
         if 0 < self.area.shift_registers <= number:
             self.lut += bits

@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.kinds import Engine, Reorder, Scan, WidthConverter
+from bitsmith.dataflow.kinds import Engine, Reorder, Scan, WidthConverter, Window
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
@@ -22,10 +22,11 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class OperandsRead:
-    """The elements of each operand of a process that it reads, and its circuit, if it was made, with no other results."""
+    """The elements of each operand of a process that it reads, and its circuit, if it was made, with no other ``results``."""
 
     operands: Sequence[Mask]
     core: Pipelined | None
+    results: Sequence[Mask]
 
 
 def share(read: Mask, together: int = 1) -> float:
@@ -74,13 +75,13 @@ def _of_process(process: Process, results: Sequence[Mask], core: Pipelined | Non
     """The elements of operands that the elements of ``results`` depend on."""
     sizes = [stream.token.size for stream in process.takes]
     if isinstance(process.kind, Reorder):
-        return OperandsRead(results, None)
-    if isinstance(process.kind, WidthConverter):
-        # Parts follow each other: an element of a part stands for those of all others.
+        return OperandsRead(results, None, results)
+    if isinstance(process.kind, WidthConverter | Window):
+        # Parts or taps follow each other: an element of one stands for those of all others.
         parts = results[0].reshape(-1, min(sizes[0], results[0].size)).any(axis=0)
-        return OperandsRead([np.resize(parts, sizes[0])], None)
+        return OperandsRead([np.resize(parts, sizes[0])], None, results)
     if core is None or isinstance(process.kind, Engine):
-        return OperandsRead([np.ones(size, dtype=np.bool_) for size in sizes], core)
+        return OperandsRead([np.ones(size, dtype=np.bool_) for size in sizes], core, results)
     netlist, stages = core
     states = sum(sizes[: process.kind.states]) if isinstance(process.kind, Scan) else 0
     wanted = np.concatenate([np.zeros(states, dtype=np.bool_), *results])
@@ -90,7 +91,7 @@ def _of_process(process: Process, results: Sequence[Mask], core: Pipelined | Non
         reached = np.zeros(len(netlist.inputs), dtype=np.bool_)
         reached[[cell.element for cell in ports if isinstance(cell, InputPort)]] = True
         if not (reached[:states] & ~wanted[:states]).any():
-            return OperandsRead(np.split(reached, np.cumsum(sizes)[:-1]), (left, stages))
+            return OperandsRead(np.split(reached, np.cumsum(sizes)[:-1]), (left, stages), results)
         wanted[:states] |= reached[:states]
 
 

@@ -315,7 +315,7 @@ def _count_process(
                 # The last part goes straight on.
                 count.ff += round(max(want - have, 0) * part * distinct(wiring.of_operand(number)))
         case Window():
-            _count_window(count, kind, process, column)
+            _count_window(count, kind, process, column, read.results[0])
         case Sweep():
             count_sweep(count, kind, process.takes[0], depth, process.results[0].bits, column)
         case Reorder():
@@ -416,13 +416,19 @@ def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
     count.memory(Words.BY_ADDRESS, kind.places, bits, column)
 
 
-def _count_window(count: Count, kind: Window, process: Process, column: int) -> None:
-    """A line of delays from tap to tap: registers between neighbors, memories from row to row."""
-    counters = set[int]()  # lines that are equally long share one
-    for line in kind.memories(process.takes, process.results, 0):
-        if line.words < _SHORT_DELAY:
-            count.ff += line.words * line.bits
-        else:
+def _count_window(count: Count, kind: Window, process: Process, column: int, read: Mask) -> None:
+    """A line of delays from tap to tap: registers between those that ``read`` a bit, memories from row to row."""
+    widths = np.broadcast_to(process.takes[0].token.width, process.takes[0].token.shape).ravel()
+    counters, waited = set[int](), np.zeros_like(widths)  # registers since the last tap that reads an element
+    lines = kind.memories(process.takes, process.results, 0)
+    for tap, line in zip(read.reshape(-1, widths.size)[-2::-1], reversed(lines), strict=True):
+        deep = line.words >= _SHORT_DELAY
+        ends = tap | deep
+        waited += 0 if deep else line.words
+        for number in range(1, int(waited[ends].max(initial=0)) + 1):
+            count.row(number, float(widths[ends & (waited == number)].sum()))
+        waited[ends] = 0
+        if deep:
             count.memory(Words.IN_TURN, line.words, line.bits, column)
-            counters.add(line.words)
+            counters.add(line.words)  # lines that are equally long share one
     count.ff += sum((length - 1).bit_length() for length in counters)
