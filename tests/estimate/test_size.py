@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -331,6 +332,14 @@ def test_bits_of_taps_that_nothing_reads_wait_in_shift_registers(family: Family,
     count, read = Count(family), np.array([[0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=np.bool_)
     _window_of(count, [Memory(1, 24)] * 3, read.ravel())
     assert (count.lut, count.ff) == (luts, ffs)
+
+
+def test_registers_of_bits_that_are_alike_are_joined_where_synthesis_joins_them() -> None:
+    """Windows side by side have elements in common, each of which is in two registers of a word on Cyclone V."""
+    directives = Directives({"conv": 16}, parallel=True)
+    joining = replace(CYCLONE_V, area=replace(CYCLONE_V.area, joins_bits=True))
+    apart, joined = (estimate_layout(convolution(4), directives, family, 6.0) for family in (CYCLONE_V, joining))
+    assert apart.ff > joined.ff and apart.dsp == joined.dsp
 
 
 def test_a_table_too_small_for_a_register_is_no_block() -> None:

@@ -25,6 +25,7 @@ class AreaModel:
         carries_apart: True if carries are beside look-up tables and take their operands as they are: bits that are subtracted are
             inverted before, and the lowest bits of a sum that nothing reads take no table.
         sets_apart: True if registers can only be cleared in a cycle, so that bits which are set then are inverted after them.
+        joins_bits: True if synthesis joins registers of bits that are alike, and not only of whole words.
         constant_comparator_luts: over the width of what is compared with a constant.
         product_luts: per bit of the products of single bits of a multiplier without blocks, and of its wider operand.
         shares_comparisons: comparisons of one word with constants are look-up tables, which share those of its upper bits.
@@ -63,6 +64,7 @@ class AreaModel:
     least_chain: int
     carries_apart: bool
     sets_apart: bool
+    joins_bits: bool
     constant_comparator_luts: Line
     product_luts: tuple[float, float]
     shares_comparisons: bool

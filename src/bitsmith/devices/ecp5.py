@@ -131,6 +131,7 @@ ECP5 = Family(
         least_chain=5,
         carries_apart=False,
         sets_apart=False,
+        joins_bits=True,
         constant_comparator_luts=Line(0.0, 1.0),
         product_luts=(3.0, -2.0),
         shares_comparisons=False,

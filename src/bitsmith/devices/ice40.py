@@ -125,6 +125,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         least_chain=3,
         carries_apart=True,
         sets_apart=False,
+        joins_bits=True,
         constant_comparator_luts=Line(0.0, 0.42),
         product_luts=(3.0, -2.0),  # of 4 by 4 bits 37, 8 by 8 176, 6 by 12 182, 16 by 16 776
         shares_comparisons=True,  # of 16 bits, 1, 7, 31 thresholds: 7, 41, 136; of 8 bits: 3, 12, 49

@@ -129,6 +129,7 @@ def _area(delays: DelayModel) -> AreaModel:
         least_chain=1,
         carries_apart=False,
         sets_apart=True,
+        joins_bits=False,
         # The chain begins with a one, and a table has the last carry and the sign; it joins that of a reader.
         constant_comparator_luts=Line(2.0, 1.0),
         product_luts=(2.0, -0.8),  # of 3 by 8 bits 40, 3 by 14 75

@@ -106,6 +106,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         least_chain=3,
         carries_apart=False,
         sets_apart=False,
+        joins_bits=True,
         constant_comparator_luts=Line(0.0, 0.3),
         product_luts=(2.0, -1.5),  # of 4 by 4 bits 26
         shares_comparisons=True,  # of 16 bits, 1, 7, 31, 100 thresholds: 5, 26, 104, 248; of 32 bits, 7: 65

@@ -32,7 +32,7 @@ from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Fifo, fifos
 from bitsmith.dataflow.timing import is_monotone, reorder_rows
 from bitsmith.dataflow.tokens import period, run_length
-from bitsmith.dataflow.wires import Wiring, distinct, numbered, repeats, stored
+from bitsmith.dataflow.wires import Wires, Wiring, distinct, numbered, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.estimate.copies import beside_its_operands, wiring_of_circuits
@@ -313,7 +313,7 @@ def _count_process(
                 count.select(have * given * part, want * chosen * part)
             else:
                 # The last part goes straight on.
-                count.ff += round(max(want - have, 0) * part * distinct(wiring.of_operand(number)))
+                count.ff += round(max(want - have, 0) * part * _registered(count, wiring.of_operand(number)))
         case Window():
             _count_window(count, kind, process, column, read.results[0])
         case Sweep():
@@ -373,7 +373,12 @@ def _count_fifo(count: Count, wiring: Wiring, number: int, operand: int, depth: 
     if depth > REGISTERS or (depth == REGISTERS and not repeats(wires) and count.area.memory.holds_pair(held)):
         count.queue(depth, round(held), read, column, distinct(wires) / max(stored(wires), distinct(wires), 1e-9))
     else:
-        count.registers(depth, bits * distinct(wires) * share(read))
+        count.registers(depth, bits * _registered(count, wires) * share(read))
+
+
+def _registered(count: Count, wires: Wires) -> float:
+    """The share of elements that have registers of their own."""
+    return distinct(wires) if count.area.joins_bits else stored(wires)
 
 
 def _control(process: Process, operand: int, block: MultiplierBlock | None) -> tuple[float, int]:
