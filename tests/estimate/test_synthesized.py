@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from bitsmith.building.design import circuit
-from bitsmith.devices import CYCLONE_V, ECP5, ULTRASCALE_PLUS, Family
+from bitsmith.devices import CYCLONE_V, ECP5, ICE40, ULTRASCALE_PLUS, Family
+from bitsmith.estimate.figures import Size
 from bitsmith.estimate.size import estimate_layout
+from bitsmith.flows.yosys import Resources
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
@@ -39,13 +41,27 @@ def test_random_tables(tmp_path: Path, family: Family, address_bits: int) -> Non
     compare(build.program([("y", build.table(x, 0, words, 0))]), family, tmp_path)
 
 
+@pytest.mark.tools
+def test_squares(tmp_path: Path) -> None:
+    build = ProgramBuilder()
+    words = [build.input(f"x{bits}", (1,), FixedFormat(True, bits, bits)) for bits in range(3, 9)]
+    program = build.program([(f"y{number}", build.mul(x, x)) for number, x in enumerate(words)])
+    expected, found = sizes(program, ICE40, tmp_path)
+    assert expected.lut == pytest.approx(found.lut, rel=0.1)
+
+
 def compare(program: Program, family: Family, folder: Path) -> None:
     """Estimates of an unrolled program beside what Yosys counts."""
+    expected, found = sizes(program, family, folder)
+    assert expected.lut == pytest.approx(found.lut, rel=0.1)
+    assert (expected.ff, expected.dsp, expected.bram) == (found.ff, found.dsp, found.bram)
+
+
+def sizes(program: Program, family: Family, folder: Path) -> tuple[Size, Resources]:
+    """The estimate of an unrolled program, and what Yosys counts."""
     budget = 6.0
     expected = estimate_layout(program, UNROLLED, family, budget)
     made = circuit(program, UNROLLED, family.delays, budget, "net", Title("test", ""))
     for name, text in made.sources.items():
         (folder / name).write_text(text)
-    found = synthesize(folder, made.top, [folder / name for name in made.sources], family)
-    assert expected.lut == pytest.approx(found.lut, rel=0.1)
-    assert (expected.ff, expected.dsp, expected.bram) == (found.ff, found.dsp, found.bram)
+    return expected, synthesize(folder, made.top, [folder / name for name in made.sources], family)

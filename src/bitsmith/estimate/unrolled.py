@@ -96,6 +96,10 @@ class _Counted:
             later |= any(self._stages.stage[factor] < self._stages.stage[index] for factor in (cell.a, cell.b))
             blocks, luts = self._area.multiplier(a.width, b.width, word.width + word.drop, signs, registered=later)
             self.dsp += blocks
+            # Of a square, products of two of its bits come twice; of few bits each is one look-up table.
+            if cell.a == cell.b:
+                luts *= (a.width + 1) / (2 * a.width)
+                luts = min(luts, 2 * a.width - 1) if a.width <= self._inputs else luts
             self.lut += luts
         elif isinstance(cell, cells.BlockSum):  # which a block with two registers before it leaves to look-up tables
             self.lut += word.width * (self._stages.stage[index] > self._stages.stage[cell.a.word] + 1)
