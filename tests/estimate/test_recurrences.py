@@ -7,14 +7,18 @@ import pytest
 
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate import size
+from bitsmith.estimate.figures import Size
 from bitsmith.estimate.recurrences import first_steps, only_scan
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.recurrent import SimpleRNN
 from bitsmith.mapping.directives import Directives
 from bitsmith.netlist.pipelined import pipelined
 from tests.ir.oracle import evaluate
+from tests.mapping.test_folding import convolution
+from tests.mapping.test_recurrence import cell
 
 STATE = FixedFormat(True, 7, 1, Rounding.RND, Overflow.SAT)
 
@@ -55,3 +59,17 @@ def test_first_steps_compute_what_the_whole_does() -> None:
     raw = np.random.default_rng(1).integers(-32, 32, (6, 3)).astype(object)
     (whole,), (part,) = (evaluate(made, [raw]) for made in (program, first_steps(program, scan, 3)))
     np.testing.assert_array_equal(part, whole[:3])
+
+
+def test_fifos_of_folded_recurrences_are_planned_only_for_sizes_that_are_of_use() -> None:
+    """A plan takes as long as all else there, as the layers wait for what they gave; of other small networks it is quick."""
+    (recurrent, other), directives = (cell(SimpleRNN, 1), convolution(4)), Directives({"layer": 64, "conv": 36}, False)
+
+    def sizes(program: Program) -> list[Size]:
+        uses = lambda _: True, lambda _: False
+        return [size.estimate_layout(program, directives, ECP5, None, use) for use in uses]
+
+    whole, bare = sizes(recurrent)
+    assert bare.lut < whole.lut and bare.dsp == whole.dsp
+    whole, bare = sizes(other)
+    assert bare == whole

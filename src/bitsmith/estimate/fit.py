@@ -237,10 +237,10 @@ class _Paces:
         def judge(size: Size) -> bool:
             if budget_ns is None:
                 self.bare[step] = Fit(directives, size, self.graphs, None)
-            judged.append(possible is None or possible(size))
+            judged.append(possible is not None and possible(size))
             return judged[-1]
 
-        size = estimate_layout(self.program, directives, self.part.family, budget_ns, judge)
+        size = estimate_layout(self.program, directives, self.part.family, budget_ns, judge if possible else None)
         found = Fit(directives, size, self.graphs, None)
         if budget_ns is None and all(judged):
             self.rough[step] = found

@@ -28,7 +28,7 @@ from bitsmith.dataflow.kinds import (
     WidthConverter,
     Window,
 )
-from bitsmith.dataflow.processes import Network, Process
+from bitsmith.dataflow.processes import Network, Process, gives_back
 from bitsmith.dataflow.schedule import Fifo, fifos
 from bitsmith.dataflow.timing import is_monotone, reorder_rows
 from bitsmith.dataflow.tokens import period, run_length
@@ -188,7 +188,9 @@ def estimate_network(
         if latency is not None:
             latencies.setdefault(number, latency)
     wiring = Wiring(network)
-    if possible is not None and sum(stream.tokens for one in network.processes for stream in one.takes) > _MANY:
+    waits = (gives_back(number, given) for number, process in enumerate(network.processes) for given in process.args)
+    tokens = sum(stream.tokens for process in network.processes for stream in process.takes)
+    if possible is not None and (tokens > _MANY or any(waits)):
         least = _with_fifos(wiring, family, cores, kept, part, fifos(network, latencies, planned=False))
         if not possible(least):
             return least
