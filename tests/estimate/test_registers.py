@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, XILINX_7
-from bitsmith.estimate.registers import Registers, registers
+from bitsmith.estimate.registers import Registers, apart, registers
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import AddSub, Netlist, readers_of
+from bitsmith.netlist.netlist import AddSub, BlockSum, Netlist, readers_of
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -49,6 +49,20 @@ def test_registers_that_only_blocks_read_or_fill_are_theirs(read_elsewhere: bool
     assert (without.ff - with_blocks.ff, with_blocks.lut) == (inside, 0)
     assert without.ff == made[1].register_bits + made[1].stages
     assert ECP5.area.block_registers == ULTRASCALE_PLUS.area.block_registers == ECP5.area.shift_registers == 0
+
+
+def test_a_sum_apart_from_its_block_leaves_both_registers_of_the_product_inside() -> None:
+    """A block takes a sum in after one register; after two of them it keeps these, and the sum has its own."""
+    build = ProgramBuilder()
+    x = build.input("x", (3,), FixedFormat(True, 12, 0))
+    a, b, c = (build.slice(x, [k], [k + 1]) for k in range(3))
+    netlist, stages = pipelined(
+        build.program([("y", build.add(build.mul(a, b), build.shift(c, 5)))]), XILINX_7.delays, 3.3
+    )
+    ((index, cell),) = ((k, word.cell) for k, word in enumerate(netlist.words) if isinstance(word.cell, BlockSum))
+    assert apart(cell, index, stages)
+    with_blocks, without = found((netlist, stages))
+    assert without.ff - with_blocks.ff == 2 * netlist.words[cell.a.word].width
 
 
 def test_the_first_register_after_a_block_memory_is_its_own() -> None:

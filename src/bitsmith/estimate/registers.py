@@ -146,6 +146,11 @@ def _is_block(netlist: Netlist, index: int, area: AreaModel) -> bool:
     return block.holds(*block.factors(a.width, b.width, (a.signed, b.signed)), word.width + word.drop)
 
 
+def apart(total: BlockSum, index: int, stages: PipelineStages) -> bool:
+    """Return True if a sum is not in the block of its product, which has both registers that are between inside."""
+    return stages.stage[index] > stages.stage[total.a.word] + 1
+
+
 def _inside(
     netlist: Netlist, index: int, stages: PipelineStages, uses: _Uses, area: AreaModel, in_block: bool
 ) -> set[int]:
@@ -158,7 +163,9 @@ def _inside(
         if stage in used and not used[stage].by_blocks:
             break
         inside.add(stage)
-    made = isinstance(word.cell, BlockSum) or _is_block(netlist, index, area)
+    made = _is_block(netlist, index, area) or (isinstance(word.cell, BlockSum) and not apart(word.cell, index, stages))
     if (in_block or (deepest and made)) and first not in used and first < last:
         inside.add(first + 1)
+        if deepest > 1 and isinstance(word.cell, Multiplier) and first + 1 not in used and first + 1 < last:
+            inside.add(first + 2)
     return inside

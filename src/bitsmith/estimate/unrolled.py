@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.registers import registers
+from bitsmith.estimate.registers import apart, registers
 from bitsmith.estimate.tables import columns, unlike_parts
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.delays import carry_start, lut_inputs
@@ -101,8 +101,9 @@ class _Counted:
                 luts *= (a.width + 1) / (2 * a.width)
                 luts = min(luts, 2 * a.width - 1) if a.width <= self._inputs else luts
             self.lut += luts
-        elif isinstance(cell, cells.BlockSum):  # which a block with two registers before it leaves to look-up tables
-            self.lut += word.width * (self._stages.stage[index] > self._stages.stage[cell.a.word] + 1)
+        elif isinstance(cell, cells.BlockSum):
+            bits = word.width if self._area.constant_bits else min(word.width, *map(self._top, (cell.a, cell.b)))
+            self.lut += bits * apart(cell, index, self._stages)
         else:
             self._read(index, word, cell)
 
