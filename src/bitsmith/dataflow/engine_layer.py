@@ -206,20 +206,13 @@ class EngineLayer:
         leaves = [count > 1 or (self.apiece and any(pad)) for count, pad in zip(self.parts, op.padding, strict=True)]
         further = op.stride[0] * self.pitch - tall
         line = -(self.windows[1] - 1) * window - others - wide
-        return (
-            Walk(
-                self.source,
-                self.source - op.padding[0][0] * self.pitch,
-                (0, down, -tall, -tall, -tall, further),
-                rows * self.pitch if leaves[0] else 0,
-            ),
-            Walk(
-                0,
-                -op.padding[1][0] * self.channels,
-                (across - beyond, -wide, -wide, block - wide, window - others - wide, line),
-                columns * self.channels if leaves[1] else 0,
-            ),
-        )
+        above, before = op.padding[0][0] * self.pitch, op.padding[1][0] * self.channels
+        steps = across - beyond, -wide, -wide, block - wide, window - others - wide, line
+        ends = [
+            end if leave else 0 for end, leave in zip((rows * self.pitch, columns * self.channels), leaves, strict=True)
+        ]
+        down_first = Walk(self.source, self.source - above, (0, down, -tall, -tall, -tall, further), ends[0])
+        return down_first, Walk(0, -before, steps, ends[1])
 
     @property
     def addresses(self) -> tuple[int, ...]:

@@ -161,29 +161,16 @@ class _SequencerGraph:
             last.append(len(self.sequencers) - 1)
             places.append(timing.places)
         for number, process in enumerate(network.processes):
-            if last[number] > self.first[number]:
-                self.links.append(
-                    Link(
-                        *(last[number] - 1, 0, last[number], 0, (number, 0, number, -1)),
-                        *(places[number], process.takes[0].bits, 0),
-                    )
-                )
+            end = last[number]
+            if end > self.first[number]:
+                within = end - 1, 0, end, 0, (number, 0, number, -1)
+                self.links.append(Link(*within, places[number], process.takes[0].bits, 0))
             for operand, source in enumerate(process.args):
                 names = (source.process, source.port, number, operand)
                 there_and_back = self.sequencers[last[source.process]].latency + 2 + 2 * process.slice(operand)
                 constant = there_and_back if source.process in constants else None
-                self.links.append(
-                    Link(
-                        last[source.process],
-                        source.port,
-                        self.first[number],
-                        operand,
-                        names,
-                        constant,
-                        process.takes[operand].bits,
-                        process.slice(operand),
-                    )
-                )
+                ends = last[source.process], source.port, self.first[number], operand
+                self.links.append(Link(*ends, names, constant, process.takes[operand].bits, process.slice(operand)))
         self._known: tuple[int, dict[tuple[int, int, int, int], Moves]] = 0, {}
         self.sources = [self.first[number] for number in network.sources if number not in constants]
         self._rounds = [

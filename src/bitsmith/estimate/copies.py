@@ -36,9 +36,8 @@ def _wires_read(wiring: Wiring, number: int, depths: Mapping[tuple[int, int], in
     """The wires of all elements that a process reads; what comes out of a memory is a wire of its own."""
     parts, first = list[Wires](), 0
     for operand, stream in enumerate(wiring.network.processes[number].takes):
-        wires = (
-            wiring.of_operand(number, operand) if depths[number, operand] <= REGISTERS else np.arange(stream.token.size)
-        )
+        in_registers = depths[number, operand] <= REGISTERS
+        wires = wiring.of_operand(number, operand) if in_registers else np.arange(stream.token.size)
         parts.append(np.where(wires < 0, -1, wires + first))
         first += int(wires.max(initial=-1)) + 1
     return np.concatenate(parts)
@@ -76,10 +75,8 @@ def joined(core: Pipelined, wires: Wires) -> Pipelined:
 def _results(netlist: Netlist) -> Wires:
     """The wires of the elements of results."""
     numbers: dict[WordRef, int] = {}
-    return np.array(
-        [
-            -1 if netlist.words[ref.word].cell == Literal(0) else numbers.setdefault(ref, len(numbers))
-            for ref in netlist.results
-        ],
-        dtype=np.int64,
+    zeros = [netlist.words[ref.word].cell == Literal(0) for ref in netlist.results]
+    wires = (
+        -1 if zero else numbers.setdefault(ref, len(numbers)) for ref, zero in zip(netlist.results, zeros, strict=True)
     )
+    return np.fromiter(wires, dtype=np.int64)

@@ -89,11 +89,5 @@ class Size:
 
     def section(self) -> dict[str, int | str]:
         """The figures as a section of a report, with their author."""
-        return {
-            "LUT": self.lut,
-            "FF": self.ff,
-            "DSP": self.dsp,
-            "BRAM": self.bram,
-            **self.large,
-            "Tool": "bitsmith estimate",
-        }
+        cells = {"LUT": self.lut, "FF": self.ff, "DSP": self.dsp, "BRAM": self.bram, **self.large}
+        return {**cells, "Tool": "bitsmith estimate"}

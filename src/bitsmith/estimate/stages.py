@@ -156,13 +156,9 @@ class _Timing:
         )
         levels = max(math.ceil(math.log(float(terms.max()), base) - 1e-9), 1)
         positions = y.size / y.shape[-1]
-        bits = [
-            float(np.ceil(terms / base**level)[terms > 0].sum())
-            * shared
-            * positions
-            * (narrow + (wide - narrow) * level / levels)
-            for level in range(1, levels)
-        ]
+        sums = [float(np.ceil(terms / base**level)[terms > 0].sum()) * shared for level in range(1, levels)]
+        widths = (narrow + (wide - narrow) * level / levels for level in range(1, levels))
+        bits = [number * positions * width for number, width in zip(sums, widths, strict=True)]
         return _Tree(levels, level_ns, bits)
 
 

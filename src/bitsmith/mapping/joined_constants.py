@@ -31,14 +31,8 @@ def joined_constants(network: Network) -> Network:
             changed[number] = _reading_one(process, operands, changed[first])
     kept = [number for number in range(len(changed)) if number not in tables or tables[number] is changed[number]]
     place = {number: index for index, number in enumerate(kept)}
-    return Network(
-        tuple(
-            replace(
-                changed[number], args=tuple(OutputPort(place[one.process], one.port) for one in changed[number].args)
-            )
-            for number in kept
-        )
-    )
+    args = [tuple(OutputPort(place[one.process], one.port) for one in changed[number].args) for number in kept]
+    return Network(tuple(replace(changed[number], args=read) for number, read in zip(kept, args, strict=True)))
 
 
 def _in_step(network: Network, process: Process, readers: Counter[int]) -> list[int]:
