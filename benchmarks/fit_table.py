@@ -4,15 +4,16 @@
     python benchmarks/fit_table.py digits --ways fit --yosys
     python benchmarks/fit_table.py --page docs
 
-Results are kept in fit_table.json, by Yosys or as estimates. All ways but HGQ2 choose on the same half of the samples that no
+Results are kept in fit_table.json, by Yosys or as estimates. *uniform* and *fit* choose on the same half of the samples that no
 training saw; fresh ones tell the losses, by labels and by how sure the float model is, or the other half where there are none.
 ``--resume FOLDER`` keeps the results of searches in files there, and goes on with those that are there, then without seconds.
-``--halves 6`` chooses on further random halves and prints what each loses. *uniform* and *fit* are those of ``fits.py``.
-*uniform, no memory blocks* has the format of *uniform*, and runs only if it is named. *HGQ2* trains these layers with HGQ2 from
-the start, ever dearer, or takes what ``hgq2_fits.py`` has trained into a folder, by ``--trained FOLDER``. It keeps the smallest
-network that loses no more on others than that of *fit*, which is measured before. *loop* is the network of PyTorch without
-structures and weights that `fit_loop.py` removes by `bitsmith.cost` while it trains on, and then `fit`. Both train on as long as
-others allow it, which helps them.
+``--halves 6`` chooses on further random halves, for networks that train on of other samples, and prints what each loses.
+*uniform* and *fit* are those of ``fits.py``. *uniform, no memory blocks* has the format of *uniform*, and runs if it is named.
+
+*HGQ2* trains these layers with HGQ2 from the start, ever dearer, or takes what ``hgq2_fits.py`` has trained into a folder, by
+``--trained FOLDER``. *loop* is the network of PyTorch without what `fit_loop.py` removes by `bitsmith.cost`
+while it trains on, and then `fit`. Both may lose as much as *fit*, which is measured before, on samples by which they stop: the
+first of the fresh ones, or half of those that no training saw. Others tell what they lose.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import numpy as np
 import numpy.typing as npt
 import torch
-from fit_loop import loop
+from fit_loop import Outputs, Pruned, Steps, loop
 from fits import CASES, LOSS, PART, Batch, Case, Labels, accuracy, trained, uniform
 from hgq2_fits import Samples, network, states_of
 
@@ -46,10 +47,10 @@ KEPT = Path(__file__).with_suffix(".json")
 BEGIN, END = "<!-- written by benchmarks/fit_table.py --page -->", "<!-- end -->"
 
 HGQ2_EPOCHS, HGQ2_CONVERTED, BETAS = 120, 4, (1e-7, 3e-4)
-LEFT_TO_FIT, BITS_OF_LOOP = 0.003, {"weight": 5, "result": 8}
-LOSSES_OF_LOOP = 1.0, 0.5, 0.25
-"""What a loop leaves to formats of the accuracy that may be lost, formats that prices are of, and shares of that which fits
-may lose, until others lose no more."""
+STOPPING = 14_000
+"""Of fresh samples those by which trainings stop; the others judge alone."""
+BITS_OF_LOOP, SHARES_OF_SPARE = {"weight": 5, "result": 8}, (1.0, 0.5)
+"""Formats of loops' circuits, and shares of what the float network has to spare after a loop that fits may lose."""
 
 _STAR = {True: "", False: " *"}
 
@@ -115,24 +116,30 @@ def by_fit(task: Task, _: Path) -> tuple[str, Model]:
 
 def by_loop(task: Task, _: Path) -> tuple[str, Model]:
     """Structures and weights removed by their prices while PyTorch trains on, until accuracy falls; then `fit`."""
-    (x, _), (others, wanted) = task.seen, task.others
+    (x, _), (chosen, wanted), case = task.seen, task.chosen, task.case
     torch.backends.mha.set_fastpath_enabled(False)  # which reads weights of normalizations that may be gone
-
-    def reached(net: torch.nn.Module) -> float:
-        with torch.no_grad():
-            return accuracy(net(torch.from_numpy(others)).numpy(), wanted)
+    bits = BITS_OF_LOOP if case.rounded is None else dict(zip(BITS_OF_LOOP, case.rounded, strict=True))
 
     def circuit(net: torch.nn.Module) -> Model:
-        return bitsmith.convert(net, calibration=x, bits=BITS_OF_LOOP, example=x[:1], part=PART, check=False)
+        return bitsmith.convert(net, calibration=x, bits=bits, example=x[:1], part=PART, check=False)
 
-    least = reached(task.net) - LOSS
-    net = loop(task.net, task.seen, lambda trial: reached(trial) >= least + LEFT_TO_FIT, circuit, task.case.rounded)
-    for share in LOSSES_OF_LOOP:
-        text, model = task.fit(net, bitsmith.Goal(metric="accuracy", loss=share * (reached(net) - least), part=PART))
-        print(f"  fit: {model.estimate().size.lut:,} LUT", flush=True)
-        if accuracy(model.predict(others), wanted) >= least:
-            return text, model
-    raise UnsupportedError("formats that fit finds lose more on others")
+    def good(outputs: Outputs) -> float:
+        return accuracy(outputs(chosen), wanted) - task.least
+
+    net = Steps(task.net, [*range(x.shape[1])]).eval() if case.steps else task.net
+    net, model = loop(net, task.seen, circuit, good, case.rounded, case.passes)
+    spare, found = good(Pruned(net).outputs), []
+    if good(model.predict) >= 0:
+        found.append((f"{bits['weight']} bits of weights and {bits['result']} of results", model))
+    for share in SHARES_OF_SPARE if spare > 0 else ():
+        fitted = task.fit(net, bitsmith.Goal(metric="accuracy", loss=share * spare, part=PART))
+        print(f"  fit: {fitted[1].estimate().size.lut:,} LUT", flush=True)
+        if good(fitted[1].predict) >= 0:
+            found.append(fitted)
+            break
+    if not found:
+        raise UnsupportedError("formats lose too much")
+    return min(found, key=lambda each: each[1].estimate().size.lut)
 
 
 def by_hgq2(task: Task, folder: Path) -> tuple[str, Model]:
@@ -195,21 +202,26 @@ RETRAINED = {"HGQ2", "loop"}
 def task_of(case: Case, way: str, half: int = 0) -> Task:
     """A network to find a circuit for by one way, which chooses on a half of the samples that no training saw."""
     x, labels = case.samples()
+    if half and way in RETRAINED:
+        order = np.random.default_rng(1000 + half).permutation(len(x))
+        x, labels = x[order], labels[order]
     net = trained(case, x[: case.trained_on], labels[: case.trained_on])
     unseen = np.arange(case.trained_on, len(x))
     chosen, other = np.array_split(np.random.default_rng(1000 + half).permutation(unseen) if half else unseen, 2)
-    others, wanted = x[other], labels[other]
+    choice, rest = (x[chosen], labels[chosen]), (x[other], labels[other])
     if case.more is not None:
-        others, wanted = (each[len(x) :] for each in case.more())
-    with torch.no_grad():
-        at_first = accuracy(net(torch.from_numpy(x[chosen])).numpy(), labels[chosen])
-        at_last = accuracy(net(torch.from_numpy(others)).numpy(), wanted)
-    seen = x[: case.trained_on], labels[: case.trained_on]
-    task = Task(case, net, seen, (x[chosen], labels[chosen]), at_first - LOSS, (others, wanted))
-    if way == "HGQ2":
+        further, wanted = (each[len(x) :] for each in case.more())
+        rest = further, wanted
+        if way in RETRAINED:
+            choice, rest = (further[:STOPPING], wanted[:STOPPING]), (further[STOPPING:], wanted[STOPPING:])
+    allowed = LOSS
+    if way in RETRAINED:
         (fitted,) = (ways["fit"] for name, ways in kept().items() if CASES[name] is case)
-        task = replace(task, chosen=(others, wanted), least=at_last - fitted.lost)
-    return task
+        assert fitted.expected is not None
+        allowed = fitted.expected if case.more is None else fitted.lost
+    with torch.no_grad():
+        at_first = accuracy(net(torch.from_numpy(choice[0])).numpy(), choice[1])
+    return Task(case, net, (x[: case.trained_on], labels[: case.trained_on]), choice, at_first - allowed, rest)
 
 
 def samples_of(name: str) -> Samples:

@@ -36,10 +36,11 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its samples, how many are trained on, and as many and further ones, of which the latter are for no choice.
+    """A network, its samples, how many are trained on, and as many and further ones, of which no float network saw the latter.
 
     ``channels``: the axis of samples that is the last one in Keras. ``rounded``: bits of weights and results of linear layers,
-    with which a loop trains; None: not rounded.
+    with which a loop trains; None: not rounded. ``passes`` over its samples it makes in a round. ``steps``: samples are
+    sequences of any length.
     """
 
     name: str
@@ -49,6 +50,8 @@ class Case:
     channels: int
     more: Callable[[], tuple[Batch, Labels]] | None = None
     rounded: tuple[int, int] | None = None
+    passes: int = 30
+    steps: bool = False
 
 
 def jets(count: int = 14_000) -> tuple[Batch, Labels]:
@@ -112,17 +115,61 @@ class Recurrent(torch.nn.Module):
         return read
 
 
+class Mean(torch.nn.Module):
+    """The mean of tokens; with a ``divisor`` their sum, divided by that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.divisor: int | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The mean of each element."""
+        return x.mean(dim=1) if self.divisor is None else x.sum(dim=1) / self.divisor
+
+
 class Transformer(torch.nn.Module):
     """One block of attention with two heads, and the mean of its tokens."""
 
     def __init__(self) -> None:
         super().__init__()
         self.embed, self.read = torch.nn.Linear(4, 8), torch.nn.Linear(8, 3)
-        self.block = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        self.block, self.mean = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True), Mean()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The three logits."""
-        read: torch.Tensor = self.read(self.block(self.embed(x)).mean(dim=1))
+        read: torch.Tensor = self.read(self.mean(self.block(self.embed(x))))
+        return read
+
+    def merged(self) -> torch.nn.Module:
+        """The same without attention and normalizations, where linear layers follow each other and commute with the mean."""
+        if any(isinstance(each, torch.nn.MultiheadAttention | torch.nn.LayerNorm) for each in self.modules()):
+            return self
+        return Tokenwise(self).eval()
+
+
+class Tokenwise(torch.nn.Module):
+    """A transformer of one block without attention and normalizations: one hidden layer for each token, and their mean."""
+
+    def __init__(self, whole: Transformer) -> None:
+        super().__init__()
+        embed, first, second, last = whole.embed, whole.block.linear1, whole.block.linear2, whole.read
+        self.hidden, self.read, self.skip = (
+            torch.nn.Linear(4, 16),
+            torch.nn.Linear(16, 3),
+            torch.nn.Linear(4, 3, bias=False),
+        )
+        self.mean = whole.mean
+        with torch.no_grad():
+            self.hidden.weight.copy_(first.weight @ embed.weight)
+            self.hidden.bias.copy_(first.weight @ embed.bias + first.bias)
+            self.read.weight.copy_(last.weight @ second.weight)
+            self.read.bias.copy_(last.bias + last.weight @ (second.bias + embed.bias))
+            self.skip.weight.copy_(last.weight @ embed.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The three logits; those of a sum of fewer tokens but for their constant."""
+        tokens = self.mean(torch.relu(self.hidden(x)))
+        read: torch.Tensor = self.read(tokens) + self.skip(self.mean(x))
         return read
 
 
@@ -153,9 +200,9 @@ CASES = {
     "digits": Case("digits, 64-24-16-10", partial(perceptron, 64, 24, 16, 10), digits, 1_000, -1, None, (4, 6)),
     "cnn": Case("digits, convolution", cnn, images, 1_000, 1),
     "vibrations": Case("vibrations, two 1-D convolutions", cnn_1d, vibrations, 4_000, 1, partial(vibrations, MORE)),
-    "lstm": Case("sequences, LSTM of 8", Recurrent, sequences, 4_000, -1, partial(sequences, MORE)),
+    "lstm": Case("sequences, LSTM of 8", Recurrent, sequences, 4_000, -1, partial(sequences, MORE), steps=True),
     "transformer": Case(
-        "sequences, transformer of 8", Transformer, sequences, 4_000, -1, partial(sequences, MORE), (4, 6)
+        "sequences, transformer of 8", Transformer, sequences, 4_000, -1, partial(sequences, MORE), (4, 8), 100, True
     ),
 }
 
