@@ -92,8 +92,7 @@ def float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision 
     Samples in order, which go on with states, are computed at once.
     """
     samples = max(len(inputs[0]), 1)
-    step = max(_ELEMENTS // max(sum(map(math.prod, network.shapes().values())), 1), 1)
-    step = samples if network.stateful else step
+    step = samples if network.stateful else max(_ELEMENTS // max(sum(map(math.prod, network.shapes().values())), 1), 1)
     parts = [
         _float_outputs(network, [x[start : start + step] for x in inputs], revised) for start in range(0, samples, step)
     ]
@@ -101,11 +100,9 @@ def float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision 
 
 
 def _float_outputs(network: Network, inputs: Sequence[Floats], revised: Revision | None) -> list[Floats]:
-    outputs: dict[str, Floats] = {}
     with np.errstate(all="ignore"), one_thread():
-        for node, _, result in network.evaluation(inputs, revised):
-            if node.name in network.outputs:
-                outputs[node.name] = node.result_in_model(result)
+        steps = network.evaluation(inputs, revised)
+        outputs = {node.name: node.result_in_model(x) for node, _, x in steps if node.name in network.outputs}
     return [outputs[name] for name in network.outputs]
 
 
@@ -146,13 +143,15 @@ class Expected:
         Of ``among`` so many samples, a few may be left open.
         """
         known = np.abs(output - self.outputs[number])
-        distances = known.copy()
+        distances, names = known.copy(), [self.network.outputs[number]]
+        nodes = self.network.nodes if self.network.states else self.network.ancestors(names)
+        alone = replace(self.network, nodes=nodes, outputs=tuple(names))
         for seed in range(TRIES):
             rows = np.flatnonzero(distances.reshape(len(output), -1).max(axis=1, initial=0.0) > most)
             if not rows.size:
                 break
             rows = np.arange(len(output)) if self.network.stateful else rows
-            other = shaken(self.network, [x[rows] for x in self.inputs], seed)[number]
+            (other,) = shaken(alone, [x[rows] for x in self.inputs], seed)
             distances[rows] = np.minimum(distances[rows], np.abs(output[rows] - other))
         left_open = ((known > most) & (distances <= most)).reshape(len(output), -1).any(axis=1)
         return distances if are_few(int(np.count_nonzero(left_open)), among) else known
