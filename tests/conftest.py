@@ -27,6 +27,8 @@ if os.environ.get("KERAS_BACKEND") != "jax":
 gc.set_threshold(50_000, 50, 100)
 # With jax: compiling each shape costs far more than the optimized code would save.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# PyTorch remembers the shapes of each operator, which modules that are exported once do not read again: a sixth of an export.
+os.environ.setdefault("TORCH_FAKE_TENSOR_DISPATCH_CACHE", "0")
 
 # Workers of pytest share the cores already: threads of linear algebra would only wait for each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

@@ -20,6 +20,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.netlist import native
 from bitsmith.netlist.pipelined import pipelined
 from tests.netlist.checks import compiled, dense_program
+from tests.properties import judged
 
 UNROLLED = Directives({}, parallel=True)
 
@@ -73,7 +74,7 @@ def test_a_faster_clock_takes_more_registers() -> None:
     assert fast.ff > 2 * slow.ff and fast.lut < 1.2 * slow.lut
 
 
-@pytest.mark.parametrize(("sizes", "bits"), [((16, 16, 5), 4), ((64, 32), 8)])
+@pytest.mark.parametrize(("sizes", "bits"), [((16, 16, 5), 4), judged((64, 32), 8)])
 def test_estimates_without_the_native_solver_are_quick(
     sizes: tuple[int, ...], bits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,11 +8,12 @@ import pytest
 from bitsmith import Goal
 from bitsmith.fidelity.confidence import confidence
 from bitsmith.fidelity.scores import Measure, Score, Yardstick
+from tests.properties import few
 
 COUNT = 20_000
 
 
-@pytest.mark.parametrize("scale", [0.1, 1.0, 4.0])
+@few("scale", [0.1, 4.0, 1.0], 2, judged=True)
 @pytest.mark.parametrize("wrong", [0.0, 0.15])
 @pytest.mark.parametrize("kind", ["logits", "probabilities", "decisions", "one probability"])
 def test_expected_losses_are_what_is_lost_on_average(scale: float, wrong: float, kind: str) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from bitsmith import FidelityWarning, Model, convert, streamed
 from bitsmith.fidelity.shortfall import float_outputs
 from bitsmith.layers.layer import Floats
+from tests.properties import few
 
 
 class Deciding(nn.Module):
@@ -42,7 +43,7 @@ DECIDE: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("kind", DECIDE)
-@pytest.mark.parametrize("at_once", [True, False])
+@few("at_once", [True, False], 1, judged=True)
 def test_the_only_sample_of_thousands_that_is_decided_otherwise(kind: str, at_once: bool) -> None:
     torch.manual_seed(len(kind))
     net = Deciding(DECIDE[kind]).eval()

@@ -28,6 +28,7 @@ from bitsmith.layers.settings import Settings
 from bitsmith.layers.softmax import Softmax
 from bitsmith.model import Model
 from bitsmith.passes.network.quantized_inputs import quantized_inputs
+from tests.properties import few
 
 SAMPLES = np.ldexp(np.random.default_rng(3).integers(-(1 << 15), 1 << 15, (200, 3)).astype(np.float64), -10)
 
@@ -76,7 +77,7 @@ def test_what_quantizers_limit_is_not_lost(scale: float, overflow: Overflow, cal
     assert len(model.losses(SAMPLES)) == 0
 
 
-@pytest.mark.parametrize("scale", [0.07, 0.125, 0.33])
+@few("scale", [0.07, 0.125, 0.33], 2, judged=True)
 @pytest.mark.parametrize("rounding", list(Rounding))
 def test_all_results_are_those_of_the_model(scale: float, rounding: Rounding) -> None:
     """Also where scales wait for the next quantizer."""

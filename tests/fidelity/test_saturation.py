@@ -14,6 +14,7 @@ from torch import nn
 from bitsmith import FidelityWarning, Model, convert, split, streamed
 from bitsmith.fidelity import alerts
 from bitsmith.layers.layer import Floats
+from tests.properties import few
 
 SAID = r"layer '\w+': \d+ of .* saturate in the range of auto"
 
@@ -61,7 +62,7 @@ def _along(net: nn.Module) -> Floats:
     return np.sign(next(iter(net.parameters())).detach().numpy()[0])
 
 
-@pytest.mark.parametrize("at", [0, 211, 399])
+@few("at", [0, 399, 211], 2, judged=True)
 @pytest.mark.parametrize("name", [*SATURATING, "squares in parts"])
 def test_a_single_sample_that_saturates_is_told(name: str, at: int) -> None:
     """All of its values lie within the range of the input; those of other samples of the same kind, too."""
@@ -187,6 +188,8 @@ def test_frames_that_saturate_are_told(frames: int, at_once: int) -> None:
     assert off[-3] > 0.01 * np.ptp(wanted) > off[:-3].max()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_stream_that_drifts_is_told_frame_by_frame() -> None:
     """The first frames are right, and there are no single ones to look at."""
     torch.manual_seed(1)

@@ -324,7 +324,7 @@ def test_neighbors_in_a_circuit(tmp_path: Path) -> None:
     assert report["Verification"]["Mismatches"] == 0
 
 
-@few("seed", range(12), 3)
+@few("seed", [0, judged(1), judged(2), *range(3, 12)], 1)
 def test_more_neighbors_cost_little(seed: int, tmp_path: Path) -> None:
     """The circuit has the library's classes and means, of as many neighbors as there may be."""
     rng = np.random.default_rng(seed)

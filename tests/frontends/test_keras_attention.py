@@ -216,6 +216,8 @@ def test_masks_along_several_axes_are_refused() -> None:
         read_keras(keras.Model(x, layers.MultiHeadAttention(2, 3, sliding_window=2)(x, x)))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_projections_that_keras_has_quantized_are_refused() -> None:
     x = keras.Input((4, 8))
     attention = layers.MultiHeadAttention(2, 4)

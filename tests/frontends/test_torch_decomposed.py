@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.frontends.torch_samples import Of, assert_same, randomised, save_pt2
+from tests.properties import judged
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -53,13 +54,16 @@ def test_operators_that_torch_defines_by_others(function: Callable[..., object],
     assert_same(Of(function), *[(3, 4)] * count)
 
 
-@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
-@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
-def test_samples_of_a_constant_grid(mode: str, padding: str) -> None:
+@pytest.mark.parametrize("padding", ["zeros", judged("border"), judged("reflection")])
+def test_samples_of_a_constant_grid(padding: str) -> None:
     grid = torch.linspace(-1.3, 1.2, 18).reshape(1, 3, 3, 2)
-    options = {"mode": mode, "padding_mode": padding, "align_corners": padding == "border"}
-    sampled = Of(lambda x: functional.grid_sample(x, grid.expand(x.shape[0], -1, -1, -1), **options))
-    assert_same(sampled, (2, 4, 5))
+
+    def sampled(x: Tensor) -> tuple[Tensor, ...]:
+        everywhere = grid.expand(x.shape[0], -1, -1, -1)
+        options = {"padding_mode": padding, "align_corners": padding == "border"}
+        return tuple(functional.grid_sample(x, everywhere, mode=mode, **options) for mode in ("bilinear", "nearest"))
+
+    assert_same(Of(sampled), (2, 4, 5))
 
 
 def test_messages_along_constant_edges_are_added() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from tests.frontends.torch_samples import Of
 from tests.logged import logged
+from tests.properties import judged
 from torch import Tensor, nn
 from torch.ao import quantization as ao
 from torch.nn import functional
@@ -271,7 +272,7 @@ class Padded(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
-@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("named", [False, judged(True)])
 def test_padded_encoders_whose_nested_tensors_follow_gradients_are_refused(named: bool) -> None:
     module = Padded(named=named).eval()
     x = torch.cat([torch.ones(2, 3, 4), -torch.ones(2, 2, 4)], 1)

@@ -201,7 +201,7 @@ SCALERS: list[list[Any]] = [
 
 
 @pytest.mark.parametrize("scalers", SCALERS, ids=range(len(SCALERS)))
-@pytest.mark.parametrize("last", [ensemble.HistGradientBoostingRegressor, ensemble.ExtraTreesRegressor])
+@few("last", [ensemble.HistGradientBoostingRegressor, ensemble.ExtraTreesRegressor], 1, judged=True)
 def test_thresholds_before_scalers_decide_as_these_to_the_last_place(
     scalers: list[Any], last: Any, tmp_path: Path
 ) -> None:

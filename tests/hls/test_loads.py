@@ -26,6 +26,7 @@ from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written
 from tests.hls.test_vendor_rules import found_marks
 from tests.mapping.test_parameters import demands, loadable_program
+from tests.properties import judged
 from tests.properties.recurrent import demands as recurrent_demands
 from tests.properties.recurrent import random_network
 from tests.system.test_weights import Net
@@ -77,7 +78,7 @@ def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize(
-    "dialect", ["vitis", *(pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS if name != "vitis")]
+    "dialect", [judged("vitis"), *(pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS if name != "vitis")]
 )
 def test_functions_keep_the_interval_of_the_plan(dialect: str) -> None:
     programs, directives = cases(range(10, 13), range(14, 16))

@@ -27,6 +27,7 @@ from tests.hls.structure.check import check
 from tests.hls.test_execution import COMPILED_DIALECT, EACH_DIALECT, EACH_FAMILY
 from tests.hls.test_streams import bounded
 from tests.hls.test_structure import written
+from tests.properties import judged
 from tests.properties.recurrent import demands, random_network
 
 FEW = (0, 18, 43)
@@ -153,7 +154,7 @@ def test_parts_wait_for_one_another() -> None:
 
 
 @pytest.mark.parametrize(
-    "dialect", ["vitis", *(pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS if name != "vitis")]
+    "dialect", [judged("vitis"), *(pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS if name != "vitis")]
 )
 def test_processes_keep_the_interval_of_the_plan(dialect: str) -> None:
     programs, directives = cases(18)

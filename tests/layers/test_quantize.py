@@ -174,6 +174,8 @@ def test_elements_have_formats_of_their_own(seed: int, rounding: Rounding, overf
 
 @settings(max_examples=25)
 @given(st.integers(0, 999), st.sampled_from(list(Rounding)))
+@pytest.mark.slow
+@pytest.mark.ci
 def test_scales_of_channels(seed: int, rounding: Rounding) -> None:
     rng = np.random.default_rng(seed)
     scales = rng.uniform(0.02, 0.5, 3).astype(np.float32)

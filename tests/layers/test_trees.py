@@ -17,6 +17,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.trees import Trees
+from tests.properties import few
 
 Rng = np.random.Generator
 
@@ -68,7 +69,7 @@ def _decisions(trees: Trees) -> int:
     return sum(node.type.size for node in _program(trees).nodes if isinstance(node.op, ops.Compare))
 
 
-@pytest.mark.parametrize("seed", range(25))
+@few("seed", range(25), 10, judged=True)
 def test_circuits_and_reference_walk_from_each_root(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some trees are tables, others choices of numbers."""
     monkeypatch.setattr(decisions, "_MOST_BITS", seed % 5)

@@ -122,6 +122,8 @@ def test_normalizations_that_differ_in_parameters_are_one_circuit(seed: int) -> 
     assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_normalizations_that_others_read_share_the_circuit() -> None:
     program = drop_dead(transformer(1, scaled=True), keep_probes=False)
     directives = in_visits(program, 1, FAST)

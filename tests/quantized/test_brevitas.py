@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.properties import judged
 
 import bitsmith
 from bitsmith.errors import UnsupportedError
@@ -116,6 +117,8 @@ def test_truncations_that_single_precision_decides_are_refused() -> None:
         bitsmith.convert(Truncated().eval(), input_shape=(3,))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_attention_is_read() -> None:
     class Attention(torch.nn.Module):
         def __init__(self) -> None:
@@ -132,7 +135,7 @@ def test_attention_is_read() -> None:
     assert any("rules of auto: 'attention.softmax'" in note for note in model.notes)
 
 
-@pytest.mark.parametrize("kind", ["QuantLSTM", "QuantRNN"])
+@pytest.mark.parametrize("kind", [judged("QuantLSTM"), "QuantRNN"])
 def test_recurrent_layers_without_biases(kind: str) -> None:
     """Whose quantizers of these are called for nothing."""
     torch.manual_seed(0)

@@ -13,7 +13,7 @@ from bitsmith.rtl.interface import prefix
 from bitsmith.rtl.library import CLOCK_LIBRARY, library
 from tests.hls.rules.book import book
 from tests.hls.rules.tcl import tool_commands
-from tests.properties import JUDGED
+from tests.properties import JUDGED, few
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.circuits import lint
 from tests.rtl.wrapped import TWO_CLOCKS, board, expected, inputs_of, load_driver, made, save
@@ -23,7 +23,7 @@ _DELAY = r"^set_max_delay -datapath_only -from \[get_cells \{(\w+)/(\w+)_reg"
 PERIODS = ((40, 40), (40, 41), (17, 60), (60, 17), (8, 90), (90, 8))
 
 
-@pytest.mark.parametrize("bits", [4, pytest.param(2, marks=JUDGED)])
+@few("bits", [4, 2], fast=0, judged=True)
 def test_no_word_is_lost_doubled_or_out_of_order(bits: int, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in CLOCK_LIBRARY]
     for path in paths:

@@ -198,6 +198,8 @@ def test_the_command_writes_what_conversions_take(tmp_path: Path) -> None:
     assert wrong.exit_code == 1 and not (tmp_path / "ecp5.yml").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_sweeps_say_of_which_family_circuits_are(tmp_path: Path) -> None:
     """And whether their estimates were corrected; workers need no file for it."""
     path = tmp_path / "ecp5.json"

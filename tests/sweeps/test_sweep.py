@@ -34,6 +34,8 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(x)[:100], np.asarray(labels)[:100]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_trials_are_what_conversions_give(tmp_path: Path) -> None:
     """Estimates and scores of trials in processes of their own; a second call runs none of them."""
     x, labels = _digits()

@@ -14,6 +14,8 @@ from bitsmith.report import read_report
 from tests.system.examples import three_layer
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_csim_compares_every_bit(tmp_path: Path) -> None:
     model, inputs = three_layer(tmp_path, backend="Vitis")
     report = model.build(csim=True, inputs=inputs[:200])

@@ -157,6 +157,8 @@ def test_words_that_the_tool_refuses(
         model.build(csim=False, synth=True)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_everything_that_the_vendor_has(fakes: FakeTools, model: bitsmith.Model) -> None:
     report = model.build(csim=False, cosim=True, export=True, pnr=True)
     assert list(stages(report)) == ["vitis", "synth", "cosim", "export", "vsynth", "pnr"]

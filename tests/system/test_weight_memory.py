@@ -119,6 +119,8 @@ def test_a_memory_without_layers_in_turn_is_told_to_be_unused(tmp_path: Path) ->
     assert model.estimate().fetched == ()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_too_few_cycles_for_layers_in_turn_are_said_with_the_factor_that_mends_it(tmp_path: Path) -> None:
     model, _ = digits(tmp_path, **IN_TURN | {"reuse_factor": 1})
     told = str(model.estimate())

@@ -354,7 +354,7 @@ def test_a_build_makes_the_bitstream(tmp_path: Path, fakes: FakeTools) -> None:
     assert fakes.calls() == []
 
 
-@few("missed, said", [("WNS", "500 MHz is"), ("WHS", "hold times are"), ("TPWS", "pulses are")], fast=1, judged=True)
+@few("missed, said", [("WNS", "500 MHz is"), ("WHS", "hold times are"), ("TPWS", "pulses are")], fast=0, judged=True)
 def test_a_missed_time_is_an_error(tmp_path: Path, fakes: FakeTools, missed: str, said: str) -> None:
     fakes.add("vivado", stand_in(missed=missed))
     model = three_layer(tmp_path / "project", board="zcu102", clock_period=2)[0]
@@ -422,7 +422,7 @@ def test_ecc_is_said_to_lower_the_clock(tmp_path: Path) -> None:
         assert any("lowers the clock" in note for note in model.notes) == is_said
 
 
-@few("name, module", [("inspect", "inspect_net"), ("class", "class_net"), ("jets", "jets")], fast=1, judged=True)
+@few("name, module", [("inspect", "inspect_net"), ("class", "class_net"), ("jets", "jets")], fast=0, judged=True)
 def test_drivers_are_imported_whatever_the_circuit_is_called(tmp_path: Path, name: str, module: str) -> None:
     """Python imports its own modules in the folders of the drivers, whose files stand before them."""
     model, _ = three_layer(tmp_path, project_name=name, board="pynq-z2")
