@@ -387,3 +387,12 @@ def test_tests_for_what_is_no_number(maker: str) -> None:
     else:
         with pytest.raises(UnsupportedError, match=r"n_node \(IsNaN\): a test for results of .* that are no numbers"):
             read_onnx(model)
+
+
+def test_elements_of_integer_tables_are_integers() -> None:
+    """Whose quotients drop fractions."""
+    nodes = [node("Gather", "t x", "g"), node("Div", "g two", "d"), node("Cast", "d", "y", to=TensorProto.FLOAT)]
+    held = {"t": np.array([3, -7, 5, 9]), "two": np.array(2)}
+    network = read_onnx(graph(nodes, {"x": [N, 4]}, "y", held, types={"x": np.int64}))
+    (y,) = network.outputs
+    np.testing.assert_array_equal(network.evaluate([np.arange(4.0)[None]])[y], [[1, -3, 2, 4]])

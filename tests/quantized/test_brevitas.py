@@ -119,6 +119,18 @@ def test_truncations_that_single_precision_decides_are_refused() -> None:
 
 @pytest.mark.slow
 @pytest.mark.ci
+
+
+def test_rows_of_embeddings_are_on_their_grid() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(qnn.QuantEmbedding(12, 6)).eval()
+    x = np.arange(12).reshape(4, 3)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(x)).numpy()
+    model = bitsmith.convert(module, input_shape=(3,), check=False)
+    assert np.array_equal(model.predict(x).astype(np.float32), wanted)
+
+
 def test_attention_is_read() -> None:
     class Attention(torch.nn.Module):
         def __init__(self) -> None:

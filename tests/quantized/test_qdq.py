@@ -275,6 +275,31 @@ def test_sums_of_codes_have_scales_by_channel(zeros: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(bitsmith.convert(m.made()).predict(x), wanted)
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 4])
+def test_rows_of_quantized_tables_are_exact(count: int) -> None:
+    """At computed places, of a table with one scale or one for each column, or of integers that are dequantized later."""
+    rng, m = np.random.default_rng(count), Model(3)
+    codes, scales = (
+        rng.integers(-128, 128, (7, 4)).astype(np.int8),
+        rng.uniform(0.01, 0.1, count or 1).astype(np.float32),
+    )
+    table, scale = m.const(codes, np.int8), m.const(scales if count > 1 else scales[0])
+    places = m.node("Cast", "x", to=TensorProto.INT64)
+    if count == 0:
+        m.out(m.node("DequantizeLinear", m.node("Gather", table, places), scale))
+    elif count == 1:
+        m.out(m.node("Gather", m.node("DequantizeLinear", table, scale), places))
+    elif count == 4:
+        m.out(m.node("Gather", m.node("DequantizeLinear", table, scale, axis=1), places))
+    else:  # rows of two axes, of which the first has the scales
+        table = m.const(codes.reshape(7, 2, 2), np.int8)
+        m.out(m.node("Gather", m.node("DequantizeLinear", table, scale, axis=1), places))
+        scales = np.repeat(scales, 2)
+    x = np.array([[0.0, 6.0, 3.0], [1.0, 5.0, 2.0]])
+    y = bitsmith.convert(m.made()).predict(x)
+    np.testing.assert_array_equal(y.reshape(2, 3, 4), codes[x.astype(int)] * scales.astype(np.float64))
+
+
 def _worth(code: float, step: float) -> Fraction:
     return Fraction(code) * Fraction(step)
 

@@ -13,10 +13,9 @@ from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops import logic, selection, shape
 from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.reduction import running_sum
-from bitsmith.layers.embedding import Embedding, OneHot
-from bitsmith.layers.layer import Shape, as_weights
+from bitsmith.layers.embedding import OneHot
+from bitsmith.layers.layer import Shape
 from bitsmith.layers.merge import Add
-from bitsmith.layers.shape import Reshape
 
 _MAX_CLASSES = 1 << 20
 
@@ -111,17 +110,15 @@ def _gather(call: Call) -> Value:
         if isinstance(data, Value) and data.batch == Batch(0, inner=data.shape[0]) and axis == 0 and not indices.fixed:
             return _own(call, data, indices)
         return selection.take(call.build, call.value(data), axis, indices.array())
-    if isinstance(data, Value):
+    if isinstance(data, Value) and not data.is_trained:
         raise UnsupportedError(
             "elements of a tensor at computed indices", accepted="constant indices, or a constant table"
         )
-    table = call.weights(0, "the table")
-    if table.ndim < 1 or axis % table.ndim != 0:
+    call.weights(0, "the table")
+    table = call.value(data)
+    if not table.rank or axis % table.rank != 0:
         raise UnsupportedError(f"a table looked up along axis {axis}", accepted="axis 0")
-    layer = Embedding(as_weights(table.reshape(len(table), -1)), from_end=True)  # its rows, which the operand numbers
-    if table.ndim == 2:
-        return call.build.emit(layer, indices)
-    return call.build.emit(Reshape((*indices.shape, *table.shape[1:])), call.build.emit(layer, indices, suffix="rows"))
+    return selection.rows_of(call.build, table, indices, from_end=True)
 
 
 def _one_hot(call: Call) -> Value:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant
+from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant, quantizers_of
 from bitsmith.frontends.ops.logic import common_kind
 from bitsmith.frontends.ops.shape import expand, move, unsqueeze
 from bitsmith.layers.embedding import Embedding
@@ -304,12 +304,19 @@ def _each_sample(build: Builder, x: Value, *others: Value) -> list[Value]:
     return _alike(build, (x, *others))
 
 
+def rows_of(build: Builder, table: Value, indices: Value, *, from_end: bool = False) -> Value:
+    """The rows of a trained table that the indices number, perhaps ``from_end``; a row may have any axes."""
+    rows = build.viewed(table, (table.dims[0], math.prod(table.dims[1:])), None)
+    named = build if rows.dims == table.dims else build.within("rows")
+    y = named.emit(Embedding(rows.elements, from_end), indices, kind=table.kind, quantizers=quantizers_of(weight=rows))
+    return build.viewed(y, (*indices.dims, *table.dims[1:]), indices.batch)
+
+
 def gather_elements(build: Builder, x: Value, dim: int, indices: Value) -> Value:
     """The elements at constant ``indices`` of an axis, one for each place of the result; a constant row has them at any."""
     row = x.constant
     if indices.constant is None and row is not None and row.size == x.shape[x.axis(dim)]:
-        rows = build.emit(Embedding(as_weights(row.reshape(-1, 1)), from_end=True), indices, suffix="rows")
-        return replace(build.emit(Reshape(indices.shape), rows, kind=x.kind), batch=indices.batch)
+        return rows_of(build, build.viewed(x, (row.size,), None), indices, from_end=True)
     x, indices = _each_sample(build, x, indices)
     return _rows_at(build, x, _along(x, dim, indices), len(x.shape), x.batch)
 

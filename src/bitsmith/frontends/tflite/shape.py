@@ -12,8 +12,8 @@ from bitsmith.frontends.ops import selection, shape, spatial
 from bitsmith.frontends.tflite.call import Call, Entry, Operand, Translation, alike, kind_of, limits_of, zero_point
 from bitsmith.frontends.tflite.fixedpoint import Integers, nearest
 from bitsmith.frontends.tflite.shared import fused
-from bitsmith.layers.embedding import Embedding, OneHot
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.embedding import OneHot
+from bitsmith.layers.layer import as_weights
 from bitsmith.layers.resample import PadMode
 
 _MAX_RANK = 32
@@ -199,20 +199,12 @@ def _gather(call: Call) -> Value:
     if call.value(1).constant is None and x.constant is not None:
         if axis % max(x.rank, 1) or not x.rank:
             raise UnsupportedError(f"a table looked up along axis {axis}", accepted="axis 0")
-        return _moved(call, _looked_up(call, x.constant, call.value(1)))
+        return _moved(call, selection.rows_of(call.build, x, call.value(1)))
     return _moved(call, selection.take(call.build, x, axis, call.array(1, "the indices")))
 
 
-def _looked_up(call: Call, table: Floats, indices: Value) -> Value:
-    """The rows of a table that the indices number."""
-    rows = as_weights(table.reshape(len(table), -1))
-    build = call.build if table.ndim == 2 else call.build.within("rows")
-    y = build.emit(Embedding(rows), indices)
-    return call.build.viewed(y, (*indices.dims, *table.shape[1:]), indices.batch)
-
-
 def _embedding_lookup(call: Call) -> Value:
-    return _looked_up(call, call.trained(1, "the table"), call.value(0))
+    return selection.rows_of(call.build, constant(call.trained(1, "the table")), call.value(0))
 
 
 def _one_hot(call: Call) -> Value:

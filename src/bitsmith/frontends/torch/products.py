@@ -9,11 +9,11 @@ from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
 from bitsmith.frontends.ops.contraction import affine_product, einsum
 from bitsmith.frontends.ops.reduction import REDUCERS
+from bitsmith.frontends.ops.selection import rows_of
 from bitsmith.frontends.ops.shape import view
 from bitsmith.frontends.torch.arithmetic import operation
 from bitsmith.frontends.torch.call import Call, Counted, Operators, Result, Translation, Unknown
 from bitsmith.frontends.torch.graph import Ref
-from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import as_weights
 
 
@@ -65,10 +65,10 @@ def _bilinear(call: Call) -> Result:
 
 def _embedding(call: Call) -> Result:
     call.ignore("padding_idx")  # of gradients
-    table, x = call.weight("weight"), call.tensor("indices")
+    table, x = call.trained_value("weight"), call.tensor("indices")
     if x.batch is not None and x.batch.merged > 1:
         raise UnsupportedError("an embedding of a batch that is merged with other axes", accepted="the batch by itself")
-    return call.build.emit(Embedding(table), x)
+    return rows_of(call.build, table, x)
 
 
 def _starts(call: Call) -> list[list[int]]:
@@ -95,7 +95,7 @@ def _bags(call: Call) -> Result:
             remedy="use embedding(x).sum(1) or .mean(1)",
         )
     bags = view(build.within("bags"), x, [(count, length) for count in build.counts])
-    rows = build.emit(Embedding(call.weight("weight")), bags, suffix="rows")
+    rows = rows_of(build.within("rows"), call.trained_value("weight"), bags)
     reducer = REDUCERS[("sum", "mean", "max")[call.integer("mode", 0)]]
     return reducer.of(build, rows, (1,)), Unknown(), Unknown(), Unknown()
 
