@@ -389,10 +389,13 @@ def test_tests_for_what_is_no_number(maker: str) -> None:
             read_onnx(model)
 
 
-def test_elements_of_integer_tables_are_integers() -> None:
+@pytest.mark.parametrize(
+    ("picks", "wanted"),
+    [(node("Gather", "t x", "g"), [1, -3, 2, 4]), (node("OneHot", "x two t", "g"), [[-3, 1], [1, -3], [1, 1], [1, 1]])],
+)
+def test_elements_of_integer_tables_are_integers(picks: onnx.NodeProto, wanted: list[object]) -> None:
     """Whose quotients drop fractions."""
-    nodes = [node("Gather", "t x", "g"), node("Div", "g two", "d"), node("Cast", "d", "y", to=TensorProto.FLOAT)]
-    held = {"t": np.array([3, -7, 5, 9]), "two": np.array(2)}
+    nodes = [picks, node("Div", "g two", "d"), node("Cast", "d", "y", to=TensorProto.FLOAT)]
+    held = {"t": np.array([3, -7, 5, 9] if picks.op_type == "Gather" else [3, -7]), "two": np.array(2)}
     network = read_onnx(graph(nodes, {"x": [N, 4]}, "y", held, types={"x": np.int64}))
-    (y,) = network.outputs
-    np.testing.assert_array_equal(network.evaluate([np.arange(4.0)[None]])[y], [[1, -3, 2, 4]])
+    np.testing.assert_array_equal(network.evaluate([np.arange(4.0)[None]])[network.outputs[0]], [wanted])

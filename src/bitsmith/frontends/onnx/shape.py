@@ -122,9 +122,10 @@ def _gather(call: Call) -> Value:
 
 
 def _one_hot(call: Call) -> Value:
-    build, values = call.build, call.array(2, "the values").astype(np.float64)
+    build, known = call.build, call.constant(2, "the values")
     x = logic.cast(build.within("index"), call.tensor(0), Kind.INT64, Beyond.WRAPS)
     depth = call.number(1, "the depth")
+    values, kind = known.array().astype(np.float64), known.kind
     if not 0.0 < depth < _MAX_CLASSES or values.shape != (2,):
         raise ModelFileError(f"{depth} classes and {values.size} values", where=call.attributes.where)
     classes, (off, on) = int(depth), values.tolist()
@@ -133,9 +134,9 @@ def _one_hot(call: Call) -> Value:
     both = [build.emit(OneHot(classes), one, suffix=name) for one, name in ((x, "codes"), (behind, "codes_from_end"))]
     axis = x.counted(call.attributes.integer("axis", -1), new=True) if x.rank else 0
     moved, coded = axis < x.rank, (off, on) != (0.0, 1.0)
-    codes = build.joined(Add(), *both, suffix="sum" if moved or coded else "")
+    codes = build.joined(Add(), *both, suffix="sum" if moved or coded else "", kind=kind)
     if coded:
-        codes = build.affine(codes, constant(on - off), constant(off), "values" if moved else "", kind=Kind.REAL)
+        codes = build.affine(codes, constant(on - off), constant(off), "values" if moved else "", kind=kind)
     return shape.move(build, codes, [-1], [axis])
 
 
