@@ -300,6 +300,16 @@ def test_rows_of_quantized_tables_are_exact(count: int) -> None:
     np.testing.assert_array_equal(y.reshape(2, 3, 4), codes[x.astype(int)] * scales.astype(np.float64))
 
 
+@pytest.mark.parametrize("slopes", [[37], [-128, 3, 90]])
+def test_slopes_on_a_grid_are_exact(slopes: list[int]) -> None:
+    m, scale = Model(3), np.float32(0.0137)
+    weights = m.dq(m.const(slopes, np.int8), m.grid(scale, 0, np.int8))
+    m.out(m.node("PRelu", m.qdq("x", 0.25, 0, np.int8), weights))
+    x = np.arange(-9.0, 9.0).reshape(6, 3) / 4
+    wanted = np.where(x < 0, x * (np.array(slopes) * np.float64(scale)), x)
+    np.testing.assert_array_equal(bitsmith.convert(m.made()).predict(x), wanted)
+
+
 def _worth(code: float, step: float) -> Fraction:
     return Fraction(code) * Fraction(step)
 

@@ -58,7 +58,7 @@ ACTIVATIONS: Operators = {
     "Selu": operation("elu", alpha=("alpha", SELU_ALPHA), scale=("gamma", SELU_SCALE)),
     "Swish": operation("silu", alpha=("alpha", 1.0)),
     "Shrink": Translation(_shrink, "Activation, HardActivation and Subtract, or Absolute, Comparison and Where"),
-    "PRelu": function(activations.prelu, "PReLU", lambda call: call.value(call.constant(1, "the slope"))),
+    "PRelu": function(activations.prelu, "PReLU", lambda call: call.trained(1, "the slope")),
     "Softmax": _along_axis(activations.softmax, "Softmax"),
     "Hardmax": _along_axis(activations.hard_max, "ArgMax and Comparison"),
     "LogSoftmax": _along_axis(activations.log_softmax, "Reduce and Subtract"),

@@ -6,7 +6,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant, real
+from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant, quantizers_of, real
 from bitsmith.frontends.ops.arithmetic import add, clip, divide, maximum, minimum, multiply, subtract
 from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.frontends.ops.selection import part
@@ -40,7 +40,7 @@ def prelu(build: Builder, x: Value, slopes: Value) -> Value:
     aligned, factors = build.aligned(x, slopes)
     if factors.constant is None or aligned.batch != x.batch:
         raise UnsupportedError("slopes of more axes than the tensor", accepted="slopes that broadcast to it")
-    return build.emit(PReLU(factors.constant), real(aligned))
+    return build.emit(PReLU(factors.constant), real(aligned), quantizers=quantizers_of(param=factors))
 
 
 def threshold(build: Builder, x: Value, bound: float, value: float) -> Value:

@@ -1,7 +1,6 @@
 """PyTorch's activations."""
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import constant
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.torch.arithmetic import operation
@@ -16,12 +15,11 @@ def _rrelu(call: Call) -> Result:
 
 
 def _prelu(call: Call) -> Result:
-    x, slopes = call.tensor(), call.weight("weight").reshape(-1)
-    if len(slopes) == 1:
-        return activations.relu(call.build, x, slope=float(slopes[0]))
-    axis = x.axis(1)
-    shape = [-1 if k == axis else 1 for k in range(len(x.shape))]
-    return activations.prelu(call.build, x, constant(slopes.reshape(shape)))
+    x, slopes = call.tensor(), call.trained_value("weight")
+    if slopes.number is not None:
+        return activations.relu(call.build, x, slope=slopes.number)
+    shape = tuple(slopes.elements.size if k == x.axis(1) else 1 for k in range(len(x.shape)))
+    return activations.prelu(call.build, x, call.build.viewed(slopes, shape, None))
 
 
 def _logit(call: Call) -> Result:
