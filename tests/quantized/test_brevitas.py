@@ -117,8 +117,21 @@ def test_truncations_that_single_precision_decides_are_refused() -> None:
         bitsmith.convert(Truncated().eval(), input_shape=(3,))
 
 
-@pytest.mark.slow
-@pytest.mark.ci
+def test_resizing_is_of_nearest_neighbors() -> None:
+    """Of others Brevitas rounds what is in between to the operand's grid."""
+
+    def resized(name: str) -> torch.nn.Module:
+        codes = qnn.QuantIdentity(quant.Int8ActPerTensorFixedPoint, bit_width=4, return_quant_tensor=True)
+        module = torch.nn.Sequential(codes, getattr(qnn, name)(scale_factor=2, return_quant_tensor=False))
+        module(torch.randn(4, 2, 3, 3))
+        return module.eval()
+
+    module, x = resized("QuantUpsamplingNearest2d"), np.arange(-9.0, 9.0).reshape(1, 2, 3, 3) / 4
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(x.astype(np.float32))).numpy()
+    assert np.array_equal(bitsmith.convert(module, input_shape=(2, 3, 3), check=False).predict(x), wanted)
+    with pytest.raises(UnsupportedError, match="in between"):
+        bitsmith.convert(resized("QuantUpsamplingBilinear2d"), input_shape=(2, 3, 3), check=False)
 
 
 def test_rows_of_embeddings_are_on_their_grid() -> None:
@@ -131,6 +144,8 @@ def test_rows_of_embeddings_are_on_their_grid() -> None:
     assert np.array_equal(model.predict(x).astype(np.float32), wanted)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_attention_is_read() -> None:
     class Attention(torch.nn.Module):
         def __init__(self) -> None:

@@ -27,7 +27,8 @@ _Call: TypeAlias = tuple[tuple[torch.Tensor, ...], torch.Tensor]
 _ACTIVATION, _PARAMETER = "FusedActivationQuantProxy", "ParameterQuantProxyFromInjector"
 _TRUNCATION, _CLAMP = "TruncQuantProxyFromInjector", "ClampQuantProxyFromInjector"
 _POOL, _ADAPTIVE_POOL = "TruncAvgPool2d", "TruncAdaptiveAvgPool2d"
-_CLASSES = (_ACTIVATION, _PARAMETER, _TRUNCATION, _CLAMP, _POOL, _ADAPTIVE_POOL)
+_RESIZING = ("QuantUpsample", "QuantUpsamplingBilinear2d", "QuantUpsamplingNearest2d")
+_CLASSES = (_ACTIVATION, _PARAMETER, _TRUNCATION, _CLAMP, _POOL, _ADAPTIVE_POOL, *_RESIZING)
 """Brevitas's classes whose calls are replaced."""
 
 
@@ -89,6 +90,10 @@ def _replacement(
                     return lambda x: (operator(x), *rest)
                 case name if name == _CLAMP:
                     return _clamp(part, operands[0])
+                case name if name in _RESIZING and part.mode == "nearest":
+                    return lambda x: torch.nn.Upsample.forward(part, x)
+                case name if name in _RESIZING:
+                    raise UnsupportedError("elements in between that are rounded", accepted="nearest neighbors")
                 case name if name == _TRUNCATION:
                     return _truncation(part, operands[0], result)
                 case _:
