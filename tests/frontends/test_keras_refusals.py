@@ -237,3 +237,15 @@ def test_a_file_has_no_code_of_a_custom_class(tmp_path: Path) -> None:
     keras.Model(x, Dense(name="it")(x)).save(tmp_path / "custom.keras")
     with pytest.raises(UnsupportedError, match=r"it \(Dense\): a custom layer, whose code"):
         read_keras(tmp_path / "custom.keras")
+
+
+@pytest.mark.filterwarnings("ignore:Layer InputLayer")
+def test_a_quantized_model_that_keras_cannot_describe() -> None:
+    """GPTQ's configuration holds the layers that hold it."""
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(4)])
+    blocks = {"pre_block_layers": [], "sequential_blocks": [model]}
+    config = keras.quantizers.GPTQConfig(None, None, quantization_layer_structure=blocks)
+    with pytest.raises(ValueError, match="dataset"):
+        model.quantize("gptq", config=config)
+    with pytest.raises(UnsupportedError, match="as it was before quantize"):
+        read_keras(model)

@@ -63,10 +63,10 @@ def _live(model: LiveModel) -> Source:
     where = f"live model {shown(getattr(model, 'name', '?'))}"
     try:
         text = model.to_json()
-    except (NotImplementedError, TypeError, ValueError) as error:
+    except (NotImplementedError, RecursionError, TypeError, ValueError) as error:
         found = f"Keras cannot describe this model ({shown(str(error))})"
         accepted = "Sequential and functional models of built-in layers"
-        remedy = "rebuild a subclassed model with the functional API"
+        remedy = "rebuild a subclassed model with the functional API; give one as it was before quantize"
         raise UnsupportedError(found, where=where, accepted=accepted, remedy=remedy) from error
     values = parse_json(text, where)
     _name_layers(values, model.layers)
