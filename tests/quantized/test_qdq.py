@@ -310,6 +310,14 @@ def test_slopes_on_a_grid_are_exact(slopes: list[int]) -> None:
     np.testing.assert_array_equal(bitsmith.convert(m.made()).predict(x), wanted)
 
 
+def test_constants_on_a_grid_are_taken_off_exactly() -> None:
+    m, scale = Model(2, 3), np.float32(0.0137)
+    codes = np.array([[1, -128, 127], [5, -77, 0]])
+    m.out(m.node("Sub", m.qdq("x", 0.25, 0, np.int8), m.dq(m.const(codes, np.int8), m.grid(scale, 0, np.int8))))
+    x = np.arange(-6.0, 6.0).reshape(2, 2, 3) / 4
+    np.testing.assert_array_equal(bitsmith.convert(m.made()).predict(x), x - codes * np.float64(scale))
+
+
 def _worth(code: float, step: float) -> Fraction:
     return Fraction(code) * Fraction(step)
 

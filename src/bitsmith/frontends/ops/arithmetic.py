@@ -60,7 +60,7 @@ def add_scaled(build: Builder, x: Value, y: Value, sign: float) -> Value:
 
 def _sum(build: Builder, x: Value, y: Value, sign: float, kind: Kind) -> Value:
     if y.constant is not None and x.constant is None:
-        return build.affine(x, ONE, y if sign == 1.0 else _mapped(y, lambda values: sign * values), kind=kind)
+        return build.affine(x, ONE, y.times(sign), kind=kind)
     if x.constant is not None and y.constant is None:
         return build.affine(y, constant(sign), x, kind=kind)
     if sign not in (1.0, -1.0):
