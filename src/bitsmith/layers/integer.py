@@ -88,7 +88,8 @@ class WholeQuotient(Layer):
         if bool(np.any(divisor.type.hi == 0)):
             raise RangeError("an integer divided by 0", accepted="divisors that are not 0 throughout")
         if divisor.type.is_constant:
-            quotient = whole_quotient(builder, size, objects(divisor.type.lo << -objects(divisor.type.frac)))
+            every = builder.broadcast(size, np.broadcast_shapes(size.shape, divisor.shape))
+            quotient = whole_quotient(builder, every, objects(divisor.type.lo << -objects(divisor.type.frac)))
         else:
             quotient = _long_quotient(builder, size, divisor)
         if self.way is not Whole.TRUNC:
