@@ -183,6 +183,8 @@ def test_training_argument_of_a_nested_model_reaches_its_layers(tmp_path: Path) 
 
 OPERATIONS = {
     "ranks that would mix batches": (lambda x: x + ops.sum(x, axis=1), "batch axes differ"),
+    "softmax of all samples": (lambda x: ops.softmax(x, axis=None), "without an axis"),
+    "mean square of all samples": (lambda x: ops.rms_normalization(x, axis=None), "without an axis"),
     "unknown": (lambda x: ops.median(x, axis=1), "Median"),
     "shrink width": (lambda x: ops.soft_shrink(x, threshold=-0.25), "shrinking by -0.25"),
     "reshape across samples": (lambda x: ops.reshape(x, (4, -1)), "mix samples"),

@@ -173,8 +173,8 @@ def check_flags(config: Fields, **accepted: bool) -> None:
 
 
 def axes_of(config: Fields, *default: int) -> tuple[int, ...]:
-    """The axes along which a call works."""
-    axes = config.integers("axis") or default
+    """The axes along which a call works, by ``default`` if it names none; an axis None is all."""
+    axes = default if "axis" not in config.values else config.integers("axis")
     if not axes:
         raise UnsupportedError("an operation without an axis, which would mix samples", accepted="axes within a sample")
     return axes

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Value, checked_elements, constant
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axes_of, axis_of
@@ -143,8 +142,6 @@ def _layer_norm(call: LayerCall) -> Value:
 
 
 def _rms_norm(call: LayerCall) -> Value:
-    if "axis" in call.config.values and call.config.get("axis") is None:
-        raise UnsupportedError("a mean over all axes, the batch included", accepted="axes within a sample")
     x = call.first
     scale = _without_batch(call.numbers("scale", 1, 1.0), x)
     epsilon = call.config.number("epsilon", KERAS_EPSILON)
