@@ -170,7 +170,7 @@ def _of_keras(i: Any, u: Any, s: Any, b: Any) -> list[Any]:
         *(i + i, i * i, -u, abs(i), u - 200, i + u, s * i, i // 3, i % -3, ops.floor(s / 3.0)),
         *(ops.add(b, u > 5), ops.multiply(b, u > 5), ops.sum(b, axis=-1), ops.sum(u, axis=-1), ops.cumsum(i, axis=-1)),
         *(ops.cast(s, "int8"), ops.cast(s, "bool"), ops.where(b, i, u), ops.left_shift(i, 2), ops.bitwise_not(u)),
-        *(ops.right_shift(i, 2), ops.right_shift(u, 7)),
+        *(ops.right_shift(i, 2), ops.right_shift(u, 7), i * ops.full_like(i, 2.75)),
         ops.floor_divide(i[:, None], np.array([[3], [-6]], np.int8)),
     ]
 

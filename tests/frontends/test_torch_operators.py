@@ -232,6 +232,10 @@ SHAPES: dict[str, Any] = {
     "products_of_numbers": lambda x: torch.baddbmm(
         x.argmax(1)[:, :, :4], x.argmin(1), x.argmin(1).mT, beta=0.5, alpha=1.5
     ),
+    "types_of_constants": lambda x: [
+        x * torch.linspace(0.0, 3.0, 5, dtype=torch.int64) + torch.scalar_tensor(2.7, dtype=torch.int32),
+        x * torch.arange(0.5, 5.5, 1.0, dtype=torch.int32),
+    ],
     "filled": lambda x: torch.full_like(x.argmax(1), 1.75) * x[:, 0] + x.argmax(1).new_full((4, 5), -0.5),
     "patches": lambda x: functional.unfold(x, (2, 3), dilation=(2, 1), padding=(0, 1), stride=(1, 2)),
     "no_nan": torch.nan_to_num,

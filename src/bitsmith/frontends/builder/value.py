@@ -285,6 +285,12 @@ def constant(
     return Value(elements, elements.shape, None, label, kind, quantizer)
 
 
+def typed(values: Floats | float, kind: Kind) -> Value:
+    """Numbers as a constant of the ``kind``: integers have no fraction, and what is not 0 is true."""
+    found = np.trunc(values) if kind.is_integer else np.asarray(values)
+    return constant(as_weights(found != 0.0 if kind is Kind.BOOL else found), kind=kind)
+
+
 def held(x: Value) -> Value:
     """A constant with the grid that holds it, so that it is taken exactly; what is computed as it is."""
     return x if x.constant is None else replace(x, quantizer=Quantizer.holding(x.constant))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.builder.value import Kind, Value, typed
 from bitsmith.frontends.files.json import integer, shown
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, configured
 from bitsmith.frontends.keras.weights import snake_case
@@ -16,7 +16,6 @@ from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.logic import Beyond
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.layers.embedding import OneHot
-from bitsmith.layers.layer import as_weights
 
 
 def operation(name: str, **numbers: tuple[str, float | None]) -> Translation:
@@ -55,7 +54,7 @@ def _alike(number: float | None) -> Translation:
     def read(call: LayerCall) -> Value:
         x, kind = call.first, call.first.kind if call.config.get("dtype") is None else _kind(call)
         elements = np.broadcast_to(call.numbers("fill_value", 1) if number is None else number, x.shape)
-        return Value(as_weights(elements), x.shape, x.batch, kind=kind)
+        return replace(typed(elements, kind), batch=x.batch)
 
     return Translation(read, "Constant", frozenset({"fill_value"}))
 

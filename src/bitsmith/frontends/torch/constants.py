@@ -3,18 +3,16 @@
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value, checked_elements, constant
+from bitsmith.frontends.builder.value import Kind, Value, checked_elements, constant, typed
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.torch.call import STORAGE, Call, Counted, Numbered, Result, Translation, Unknown, function
+from bitsmith.layers.layer import Floats
 
 
-def _typed(call: Call, number: float) -> Value:
-    """A number in the type of the result: an integer has no fraction, and what is not 0 is true."""
-    kind = call.kind_of_result() or Kind.REAL
-    if kind is Kind.BOOL:
-        return constant(float(number != 0.0), kind=kind)
-    return constant(number if kind is Kind.REAL else float(np.trunc(number)), kind=kind)
+def _typed(call: Call, numbers: Floats | float) -> Value:
+    """Numbers in the type of the result."""
+    return typed(numbers, call.kind_of_result() or Kind.REAL)
 
 
 def _filled(value: float | None) -> Translation:
@@ -44,24 +42,23 @@ def _arange(call: Call) -> Result:
         every = ranges == tuple(map(range, call.build.counts))
         return ((Numbered if every else Counted)(why, ranges),)
     end = call.number("end")
-    if step == 0.0 or not abs((end - start) / step) < 1 << 20:
-        raise UnsupportedError(f"a range from {start} to {end} by {step}")
+    fractions = not (start.is_integer() and step.is_integer()) and call.kind_of_result() not in (None, Kind.REAL)
+    if step == 0.0 or fractions or not abs((end - start) / step) < 1 << 20:
+        raise UnsupportedError(f"a range {'of integers ' * fractions}from {start} to {end} by {step}")
     return constant(np.arange(start, end, step))
 
 
 def _linspace(call: Call) -> Result:
-    steps = call.integer("steps")
-    checked_elements((steps,))
-    return constant(np.linspace(call.number("start"), call.number("end"), steps))
+    (steps,) = checked_elements((call.integer("steps"),))
+    return _typed(call, np.linspace(call.number("start"), call.number("end"), steps))
 
 
 def _eye(call: Call) -> Result:
-    rows, columns = call.integer("n"), call.integer("m", call.integer("n"))
-    checked_elements((rows, columns))
+    rows, columns = checked_elements((call.integer("n"), call.integer("m", call.integer("n"))))
     return constant(np.eye(rows, columns))
 
 
-_NUMBER = Translation(lambda call: constant(call.number(call.named("s", "data", "self"))), "Constant").ignoring(
+_NUMBER = Translation(lambda call: _typed(call, call.number(call.named("s", "data", "self"))), "Constant").ignoring(
     *STORAGE
 )
 _TRIANGLE = "Constant or Multiply"
