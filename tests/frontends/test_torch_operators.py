@@ -190,6 +190,8 @@ ARITHMETIC: dict[str, Any] = {
     "division": lambda x, y: torch.div(x, 0.5, rounding_mode="floor"),
     "norm": lambda x, y: functional.normalize(x, dim=2),
     "norm_of_sizes": lambda x, y: functional.normalize(x, p=1.0, dim=2),
+    "types_of_sums": lambda x, y: [x.sum(1, dtype=kind) * 1.5 for kind in (torch.int8, torch.int64, torch.bool)],
+    "types_of_products": lambda x, y: [x.prod(2, dtype=torch.bool) * 1.5, (2.0 * y).cumsum(1, dtype=torch.int32) * 0.5],
 }
 
 SHAPES: dict[str, Any] = {

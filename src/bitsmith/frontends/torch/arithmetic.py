@@ -50,7 +50,7 @@ def as_result(call: Call, x: Value) -> Value:
     kind = call.kind_of_result()
     if kind in (None, Kind.BOOL):
         return x
-    if kind.is_integer and x.kind is Kind.REAL:  # a number that is written out
+    if kind.is_integer and x.kind is Kind.REAL and x.number is not None:  # one that is written out
         x = replace(x, kind=Kind.INT64)
     return logic.cast(call.build.within("operand"), x, kind, Beyond.WRAPS)
 

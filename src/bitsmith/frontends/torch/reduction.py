@@ -4,7 +4,7 @@ import math
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ZERO, Value, constant
+from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.ops.reduction import (
     REDUCERS,
     cosine,
@@ -31,7 +31,8 @@ def _reduction(name: str) -> Translation:
     def read(call: Call) -> Result:
         build, x, dims, keepdims = _given(call)
         x = as_result(call, x) if REDUCERS[name].before is None else x
-        return REDUCERS[name].of(build, x, dims, keepdims)
+        truths = {"sum": "any", "prod": "all"} if call.kind_of_result() is Kind.BOOL else {}
+        return REDUCERS[truths.get(name, name)].of(build, x, dims, keepdims)
 
     return Translation(read, REDUCERS[name].becomes)
 
