@@ -83,6 +83,14 @@ def test_what_processors_make_different_numbers_of_is_refused(kind: str, form: s
         _converted(_onnx(kind), _input(form))
 
 
+def test_negative_integers_are_refused_as_unsigned_ones_of_64_bits() -> None:
+    cast = node("Cast", "x", "y", to=TensorProto.UINT64)
+    model, x = graph([cast], {"x": (1, 2)}, "y", types={"x": np.int32}), np.array([[0, 7]], np.int32)
+    np.testing.assert_array_equal(convert(model, calibration=x).predict(x), x)
+    with pytest.raises(RangeError, match=r"a cast of -.* to uint64"):
+        convert(model, calibration=-x)
+
+
 def _of_constants(kind: str, numbers: Sequence[float]) -> onnx.ModelProto:
     code = getattr(TensorProto, kind)
     nodes = [node("Cast", "c", "i", to=code), node("Cast", "i", "f", to=TensorProto.FLOAT), node("Add", "x f", "y")]

@@ -178,14 +178,15 @@ def cast(build: Builder, x: Value, kind: Kind, beyond: Beyond) -> Value:
         return build.emit(Wrap(kind.bits, kind.signed, (least, greatest)), y, kind=kind)
     if _holds(kind, x.kind) or (kind is Kind.INT32 and _is_input(build, x)):
         return replace(x, kind=kind)
-    return wrapped(build, kind, lambda _: x)
+    defined = None if kind.wraps else kind.limits
+    return replace(build.emit(Wrap(kind.bits, kind.signed, defined), x, kind=kind), batch=x.batch)
 
 
 def _holds(kind: Kind, other: Kind) -> bool:
     """Return True if the ``other`` kind's numbers are of this one, too, as far as they are looked at."""
     if not (kind.is_integer and other.is_integer):
         return True
-    return not kind.wraps or (kind.signed >= other.signed and kind.bits - other.bits >= kind.signed - other.signed)
+    return kind.signed >= other.signed and kind.bits - other.bits >= kind.signed - other.signed
 
 
 def _is_input(build: Builder, x: Value) -> bool:
