@@ -212,10 +212,17 @@ def test_discretization(mode: str, size: int) -> None:
     np.testing.assert_array_equal(Emulator(compile_network(network, [values]).program).run([values])[0], wanted)
 
 
-def test_a_discretization_without_boundaries() -> None:
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (layers.Discretization(num_bins=3), "adapt it to data"),
+        (layers.Discretization([0.5, -1.0]), "accepted: rising numbers"),
+    ],
+)
+def test_refused_boundaries(layer: Any, message: str) -> None:
     x = keras.Input((2,))
-    with pytest.raises(ModelFileError, match="adapt it to data"):
-        read_keras(keras.Model(x, layers.Discretization(num_bins=3)(x)))
+    with pytest.raises(ModelFileError, match=message):
+        read_keras(keras.Model(x, layer(x)))
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,9 @@ def _discretization(call: LayerCall) -> Value:
     bounds, mode = call.config.get("bin_boundaries"), call.config.text("output_mode", "int")
     if bounds is None:
         raise call.config.error("a Discretization without boundaries", "a list", "adapt it to data, or give boundaries")
-    thresholds = np.sort(numbers(bounds).ravel())
+    thresholds = numbers(bounds).ravel()
+    if bool(np.any(np.diff(thresholds) < 0.0)):
+        raise call.config.wrong("bin_boundaries", "rising numbers, of others Keras's backends make different bins")
     bins = Staircase(as_weights(thresholds), as_weights(np.arange(len(thresholds) + 1)))
     found = call.build.emit(bins, call.x, suffix="" if mode == "int" else "bins", kind=Kind.INT64)
     return found if mode == "int" else _encoded(call, found, len(thresholds) + 1, mode)
