@@ -190,16 +190,10 @@ _WITHOUT_EFFECT = (
 
 _AUGMENTATIONS = (
     *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomShear", "RandomPerspective"),
-    *(
-        "RandomElasticTransform",
-        "RandomContrast",
-        "RandomBrightness",
-        "RandomHue",
-        "RandomSaturation",
-        "RandomSharpness",
-    ),
-    *("RandomGrayscale", "RandomColorJitter", "RandomColorDegeneration", "RandomPosterization", "RandomInvert"),
-    *("RandomGaussianBlur", "RandomErasing", "RandAugment", "AugMix", "CutMix", "MixUp", "RandomWidth", "RandomHeight"),
+    *("RandomElasticTransform", "RandomContrast", "RandomBrightness", "RandomHue", "RandomSaturation"),
+    *("RandomSharpness", "RandomGrayscale", "RandomColorJitter", "RandomColorDegeneration", "RandomPosterization"),
+    *("RandomInvert", "RandomGaussianBlur", "RandomErasing", "RandAugment", "AugMix", "CutMix", "MixUp"),
+    *("RandomWidth", "RandomHeight"),
 )
 
 LAYERS: ByClass = {
