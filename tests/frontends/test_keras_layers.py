@@ -41,6 +41,7 @@ VECTOR: dict[str, Build] = {
     "batch norm": layers.BatchNormalization(),
     "batch norm no scale": layers.BatchNormalization(scale=False, epsilon=0.1),
     "batch norm no center": layers.BatchNormalization(center=False),
+    "batch norm of corrected training": layers.BatchNormalization(renorm=True),
     "batch norm neither": layers.BatchNormalization(center=False, scale=False),
     "rescaling": layers.Rescaling(0.5, offset=-1.0),
     "rescaling vector": layers.Rescaling(np.array([0.5, 1.0, 2.0, 4.0]), offset=np.array([0.0, 1.0, 2.0, 3.0])),

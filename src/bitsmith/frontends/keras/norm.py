@@ -21,7 +21,9 @@ def _parameters(call: LayerCall, shape: Shape, *further: str) -> tuple[Parameter
     config, plain = call.config, not call.config.flag("rms_scaling", False)
     names = ["gamma"] * (config.flag("scale", True) or not plain) + ["beta"] * (config.flag("center", True) and plain)
     names += further
-    found = dict(zip(names, call.weights(*((name, shape) for name in names)), strict=True)) if names else {}
+    # Statistics that follow with renorm correct those of a batch in training.
+    values = call.weights(*((name, shape) for name in names), ignored=3 * config.flag("renorm")) if names else []
+    found = dict(zip(names, values, strict=True))
     gamma, beta = found.get("gamma", np.ones(checked_elements(shape))), found.get("beta", np.zeros(shape))
     parameters = Parameters(as_weights(gamma), as_weights(beta), config.number("epsilon", 1e-3))
     return parameters, [found[name] for name in further]
@@ -142,9 +144,8 @@ def _layer_norm(call: LayerCall) -> Value:
 
 
 def _rms_norm(call: LayerCall) -> Value:
-    x = call.first
+    x, epsilon = call.first, call.config.number("epsilon", KERAS_EPSILON)
     scale = _without_batch(call.numbers("scale", 1, 1.0), x)
-    epsilon = call.config.number("epsilon", KERAS_EPSILON)
     return normalization.root_mean_square(call.build, x, axes_of(call.config, -1), scale, epsilon)
 
 
