@@ -99,6 +99,23 @@ def test_attention(name: str) -> None:
             "updates that are combined",
         ),
         (
+            graph(
+                [
+                    node(
+                        *("Resize", "x - - s", "y"),
+                        mode="linear",
+                        coordinate_transformation_mode="tf_half_pixel_for_nn",
+                        nearest_mode="floor",
+                    )
+                ],
+                {"x": [N, 1, 4]},
+                "y",
+                {"s": np.array([1, 1, 2])},
+                opset=11,
+            ),
+            "coordinates 'tf_half_pixel_for_nn', rounded by 'floor'",
+        ),
+        (
             graph([node("GatherElements", "x i", "y", axis=1)], {"x": [N, 4]}, "y", {"i": np.array([[0, 2]])}),
             "for the first of the samples.*expand them",
         ),

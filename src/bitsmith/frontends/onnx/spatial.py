@@ -151,7 +151,8 @@ def _places(call: Call) -> tuple[Coordinates, NearestMode]:
     named = call.attributes.text("coordinate_transformation_mode", "half_pixel")
     rounding = call.attributes.text("nearest_mode", "round_prefer_floor")
     call.attributes.ignore("cubic_coeff_a", "extrapolation_value")
-    if (named, rounding) == ("tf_half_pixel_for_nn", "floor"):  # which is floor((i + 1/2) / scale)
+    chosen = named, rounding, call.attributes.text("mode", "nearest")
+    if chosen == ("tf_half_pixel_for_nn", "floor", "nearest"):  # which is floor((i + 1/2) / scale)
         named, rounding = "half_pixel", "round_prefer_ceil"
     named = "half_pixel" if named == _SYMMETRIC else named  # which it is where lengths are whole
     if named not in set(Coordinates) or rounding not in set(NearestMode):
