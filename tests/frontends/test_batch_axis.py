@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from unittest.mock import Mock
 
 import numpy as np
 import onnxruntime
@@ -14,10 +15,10 @@ from onnx_models import graph, node, typed
 from torch import Tensor, nn
 
 import bitsmith
-from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
+from bitsmith.errors import ConfigError, InputDataError, ModelFileError, UnsupportedError
 from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
-from bitsmith.frontends.read import read_model
+from bitsmith.frontends.read import read_as, read_model
 from bitsmith.frontends.torch.read import read_torch
 
 
@@ -124,9 +125,21 @@ def test_open_sizes_are_those_of_calibration_data() -> None:
     model = graph([node("Flatten", "x", "z")], {"x": ("batch", 3, "columns")}, "z")
     wanted = np.arange(24.0).reshape(2, 3, 4)
     assert bitsmith.convert(model, calibration=wanted).predict(wanted).shape == (2, 12)
-    for other in (wanted.reshape(2, 4, 3), wanted[:, 0], None):
-        with pytest.raises(UnsupportedError, match="give calibration data"):
+    for other in (wanted.reshape(2, 4, 3), wanted[:, 0]):
+        with pytest.raises(InputDataError, match=r"calibration data: the input shape \(.* of sizes \(None, 3, None\)"):
             bitsmith.convert(model, calibration=other)
+    with pytest.raises(UnsupportedError, match="give calibration data"):
+        bitsmith.convert(model)
+
+
+def test_a_model_that_is_refused_with_calibration_data_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Mock(wraps=read_as)
+    monkeypatch.setattr("bitsmith.conversion.conversion.read_as", read)
+    fixed, opened = (graph([node("Det", "x", "z")], {"x": ("batch", 3, size)}, "z") for size in (3, "columns"))
+    for model in (fixed, opened):
+        with pytest.raises(UnsupportedError, match="Det"):
+            bitsmith.convert(model, calibration=np.ones((2, 3, 3)))
+    assert read.call_count == 2
 
 
 class Moved(nn.Module):

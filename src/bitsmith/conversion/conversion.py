@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -33,7 +32,7 @@ from bitsmith.devices import (
 )
 from bitsmith.emulate.batches import float_batches, shapes_of
 from bitsmith.emulate.samples import Samples, arrays_of, without_labels
-from bitsmith.errors import BitsmithError, ConfigError, FidelityError, FidelityWarning, InputDataError, UnsupportedError
+from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, InputDataError, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.frontends.framework import Framework, ReadOptions
 from bitsmith.frontends.frameworks import AnyModel, framework_of, frameworks
@@ -123,7 +122,7 @@ def configured(
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     framework = framework_of(model)
-    return _Read.of(framework, framework.with_inputs(model, None), config, weights, options).network()
+    return _Read.of(framework, framework.with_inputs(model, None), config, weights, options, None).network()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +135,20 @@ class _Read:
 
     @staticmethod
     def of(
-        framework: Framework, model: AnyModel, config: ConfigLike, weights: str | Path | None, options: NetworkOptions
+        framework: Framework,
+        model: AnyModel,
+        config: ConfigLike,
+        weights: str | Path | None,
+        options: NetworkOptions,
+        data: Samples | None,
     ) -> _Read:
         config, shape = split_shape(config)
         reading = ReadOptions(weights=weights, **among(ReadingOptions, options))
         reading = replace(reading, input_shape=shape) if reading.input_shape is None else reading
+        if data is not None and reading.input_shape is None:
+            needed = framework.shapeless is not None and framework.shapeless.is_one(model)
+            with contextlib.suppress(*() if needed else (InputDataError,)):  # data are checked when inputs are known
+                reading = replace(reading, seen=shapes_of(without_labels(data)))
         return _Read(read_as(framework, model, reading), config, options)
 
     def network(self) -> Network:
@@ -213,19 +221,8 @@ class Conversion:
     def _read(self) -> _Read:
         tell("convert: reading the model")
         options = among(NetworkOptions, {**self.arguments, **values_of(self.project)})
-        data, shapeless = self.arguments.get("calibration"), self.framework.shapeless
-        read = partial(_Read.of, self.framework, self.source, self.config, self.arguments.get("weights"))
-        if data is None or options.get("input_shape") is not None or split_shape(self.config)[1] is not None:
-            return read(options)
-        if shapeless is not None and shapeless.is_one(self.source):
-            return read({**options, "input_shape": shapes_of(without_labels(data))})
-        try:
-            return read(options)
-        except BitsmithError:
-            if "input_shape" in self.framework.takes:  # the model may leave sizes open
-                with contextlib.suppress(ConfigError, InputDataError):  # sizes that are not the model's
-                    return read({**options, "input_shape": shapes_of(without_labels(data))})
-            raise
+        weights, data = self.arguments.get("weights"), self.arguments.get("calibration")
+        return _Read.of(self.framework, self.source, self.config, weights, options, data)
 
     def model(self) -> Model:
         """The converted model; warnings name the user's line."""

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from bitsmith.errors import ConfigError
-from bitsmith.frontends.input_shapes import Example, InputShapes
+from bitsmith.errors import ConfigError, InputDataError
+from bitsmith.frontends.input_shapes import Example, InputShapes, filled_sizes
 from bitsmith.frontends.outputs import FrameworkRun, ModelRun, Numbers
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.network import Network
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class ReadOptions:
         example: an input, or one for each; the first axis counts samples.
         input_shape: the shape of one sample of the input, or one for each input; of a live module instead of an example, of other
             models where these leave sizes open.
+        seen: the shapes of samples of the user's data, for a model that leaves sizes open which ``input_shape`` does not say.
         rounding: of fully connected layers of TensorFlow Lite.
         layers: translations of layers of the user's own, by class or name, which come before those that are known here.
         allow_approximate: take what can only be approximated, with a note.
@@ -37,13 +38,33 @@ class ReadOptions:
     weights: str | os.PathLike[str] | None = None
     example: Example | Sequence[Example] | None = None
     input_shape: InputShapes | None = None
+    seen: Sequence[Shape] | None = None
     rounding: str | None = None
     layers: Layers | None = None
     allow_approximate: bool = False
 
+    @property
+    def shapes(self) -> InputShapes | None:
+        """The shapes of one sample of each input of a model that says none itself."""
+        return self.seen if self.input_shape is None else self.input_shape
+
+    def filled(self, inputs: Sequence[tuple[str, Sequence[object]]], where: str) -> tuple[Shape, ...] | None:
+        """The shape of one sample of each input, of its name and sizes with that of the batch, None where they are open.
+
+        There is none if nobody says it, or if data would and no size is open.
+
+        Raises:
+            ConfigError, InputDataError: shapes, said or seen, that are not those of the model's inputs.
+        """
+        if self.input_shape is not None:
+            return filled_sizes(inputs, self.input_shape, where)
+        if self.seen is None or not any(None in sizes[1:] for _, sizes in inputs):
+            return None
+        return filled_sizes(inputs, self.seen, f"{where}, calibration data", InputDataError)
+
 
 NO_OPTIONS = ReadOptions()
-TAKEN = frozenset(field.name for field in fields(ReadOptions)) - {"allow_approximate"}
+TAKEN = frozenset(field.name for field in fields(ReadOptions)) - {"allow_approximate", "seen"}
 """Options that not every framework takes."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.errors import ConfigError
+from bitsmith.errors import BitsmithError, ConfigError
 from bitsmith.layers.layer import Shape
 
 if TYPE_CHECKING:
@@ -56,23 +56,28 @@ def sample_shapes(shapes: InputShapes | None, *, examples: bool) -> tuple[Shape,
     return tuple(whole)
 
 
-def filled_sizes(inputs: Sequence[tuple[str, Sequence[object]]], shapes: InputShapes, where: str) -> tuple[Shape, ...]:
+def filled_sizes(
+    inputs: Sequence[tuple[str, Sequence[object]]],
+    shapes: InputShapes,
+    where: str,
+    wrong: type[BitsmithError] = ConfigError,
+) -> tuple[Shape, ...]:
     """The shape of one sample of each input of a model that may leave sizes open, from the names and sizes of its inputs.
 
     Their first axis is that of the samples; open sizes are None.
 
     Raises:
-        ConfigError: shapes that are not those of the model's inputs.
+        BitsmithError: ``wrong``, of shapes that are not those of the model's inputs.
     """
     samples = sample_shapes(shapes, examples=False)
     for (name, sizes), shape in zip(inputs, samples, strict=False):
         own = sizes[1:]
         if len(own) != len(shape) or any(size not in (None, wanted) for size, wanted in zip(own, shape, strict=True)):
-            raise ConfigError(
+            raise wrong(
                 f"the input shape {shape} for the input {name[:100]!r} of sizes {tuple(sizes)}",
                 where=where,
                 accepted="the shape of one sample, without the first axis, with the sizes that the model fixes",
             )
     if len(samples) != len(inputs):
-        raise ConfigError(f"{len(samples)} input shapes for {len(inputs)} inputs", where=where, accepted="one for each")
+        raise wrong(f"{len(samples)} input shapes for {len(inputs)} inputs", where=where, accepted="one for each")
     return samples

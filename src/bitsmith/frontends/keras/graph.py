@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import Fields, Json, shown
-from bitsmith.frontends.input_shapes import InputShapes, filled_sizes
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.files import Source, declared_shape
 from bitsmith.frontends.keras.live import MODEL_CLASSES
 from bitsmith.frontends.keras.operands import Constant, Operands, tensors
@@ -138,8 +138,8 @@ class Graph:
     outputs: tuple[Result, ...]
 
 
-def read_graph(source: Source, shapes: InputShapes | None = None) -> Graph:
-    """The flat list of the calls that the outputs need, and all inputs, whose open sizes ``shapes`` fill.
+def read_graph(source: Source, options: ReadOptions) -> Graph:
+    """The flat list of the calls that the outputs need, and all inputs, whose open sizes the options fill.
 
     Raises:
         ModelFileError: wiring that dangles, runs in circles, or is not there; more than ``MAX_LAYERS`` layers.
@@ -156,7 +156,7 @@ def read_graph(source: Source, shapes: InputShapes | None = None) -> Graph:
     model = _Parser(source.major).model(source.model, class_name)
     expansion = _Expansion()
     entries = [model.entries[name] for name in model.inputs]
-    entries = entries if shapes is None else _with_sizes(entries, shapes, source.model.where)
+    entries = _with_sizes(entries, options, source.model.where)
     inputs = tuple(expansion.add(entry, (entry.place,), Operands((), {})) for entry in entries)
     outputs = expansion.expand(model, (), inputs, {})
     needed = {result.call for result in (*inputs, *outputs)}
@@ -166,16 +166,16 @@ def read_graph(source: Source, shapes: InputShapes | None = None) -> Graph:
     return Graph(model.name, tuple(call for call in expansion.calls if call in needed), inputs, outputs)
 
 
-def _with_sizes(inputs: Sequence[Entry], shapes: InputShapes, where: str) -> list[Entry]:
+def _with_sizes(inputs: Sequence[Entry], options: ReadOptions, where: str) -> list[Entry]:
     """Inputs with the shapes of one sample of each where the model leaves sizes open."""
-    declared = [declared_shape(entry.config) for entry in inputs]
-    if not all(isinstance(shape, list) and shape for shape in declared):
-        return [*inputs]  # which is refused where inputs are read
-    known = [(entry.name, shape) for entry, shape in zip(inputs, declared, strict=True) if isinstance(shape, list)]
-    found = filled_sizes(known, shapes, where)
+    shapes = [(entry.name, declared_shape(entry.config)) for entry in inputs]
+    known = [(name, shape) for name, shape in shapes if isinstance(shape, list) and shape]
+    filled = options.filled(known, where) if len(known) == len(inputs) else None
+    if filled is None:
+        return [*inputs]  # which is refused where inputs are read, if sizes are open
     return [
         replace(entry, config=Fields({**entry.config.values, "batch_shape": [None, *shape]}, entry.config.where))
-        for entry, shape in zip(inputs, found, strict=True)
+        for entry, shape in zip(inputs, filled, strict=True)
     ]
 
 

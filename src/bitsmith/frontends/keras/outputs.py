@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.keras.live import LiveModel, is_live
 from bitsmith.frontends.keras.subclassed import functional, package_of
 from bitsmith.frontends.outputs import HALVES, FrameworkRun, ModelRun, NotComparedError, Numbers, flat, in_parts
@@ -61,7 +62,9 @@ def keras_outputs(asked: ModelRun) -> FrameworkRun | None:
         NotComparedError: they are not to be had.
     """
     if is_live(asked.model):
-        return _live_outputs(functional(asked.model, kept=asked.layers or ()), asked.inputs, whole=not asked.layers)
+        return _live_outputs(
+            functional(asked.model, ReadOptions(layers=asked.layers)), asked.inputs, whole=not asked.layers
+        )
     return _live_outputs(_loaded(Path(str(asked.model))), asked.inputs) if asked.insist else None
 
 

@@ -99,12 +99,12 @@ def read_keras(source: ModelLike, options: ReadOptions = NO_OPTIONS) -> Network:
         ConfigError: an input shape that is not one of the model's.
     """
     if isinstance(source, LiveModel):
-        source = functional(source, options.input_shape, options.layers or ())
+        source = functional(source, options)
         check_quantizers(source)
     with opened(source, options.weights) as found:
         custom = CustomLayers(Table.of(options.layers), KNOWN)
         draft = Draft(allow_approximate=options.allow_approximate)
-        return _Reading(read_graph(found, options.input_shape), found, custom, draft).network()
+        return _Reading(read_graph(found, options), found, custom, draft).network()
 
 
 @dataclass(slots=True)

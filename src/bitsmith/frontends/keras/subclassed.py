@@ -16,7 +16,8 @@ from typing import Protocol, cast
 import numpy as np
 
 from bitsmith.errors import ConfigError, UnsupportedError
-from bitsmith.frontends.input_shapes import InputShapes, sample_shapes
+from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
+from bitsmith.frontends.input_shapes import sample_shapes
 from bitsmith.frontends.keras.live import MODEL_CLASSES, PACKAGES, WITH_KERAS, LiveModel
 
 
@@ -27,21 +28,20 @@ class _Called(Protocol):
     def call(self, *args: object, **options: object) -> object: ...
 
 
-def functional(model: LiveModel, shapes: InputShapes | None = None, kept: Container[object] = ()) -> LiveModel:
+def functional(model: LiveModel, options: ReadOptions = NO_OPTIONS) -> LiveModel:
     """Return ``model``; of one that has classes of the user's, a functional model that shares all other layers.
 
     Traced are models, and layers without weights of their own.
 
     Args:
-        model: a live model; one of the user's class has been called unless there are ``shapes``.
-        shapes: the shape of one sample of each input.
-        kept: classes, and their names, of which calls are left as they are.
+        model: a live model; one of the user's class has been called unless there are shapes.
+        options: shapes; and ``layers``, classes and their names of which calls are left as they are.
 
     Raises:
         ConfigError: nothing says what the shapes of the inputs are.
         UnsupportedError: ``call`` does not run on symbolic inputs.
     """
-    kind, package = type(model), package_of(type(model))
+    kind, package, kept = type(model), package_of(type(model)), options.layers or ()
     if package is None:
         return model
     name = str(getattr(model, "name", kind.__name__))
@@ -53,7 +53,7 @@ def functional(model: LiveModel, shapes: InputShapes | None = None, kept: Contai
             return model
     else:
         inputs = _own_inputs(model)
-        inputs = _inputs(package, model, shapes, where) if inputs is None else inputs
+        inputs = _inputs(package, model, options, where) if inputs is None else inputs
         _evaluated(cast("_Called", model), inputs, where)  # builds the layers, and lets later calls know the shapes
         own, plain = _traceable(model, kept), _without_functions(model, package, kept)
     with _inlined(own, plain):
@@ -150,13 +150,14 @@ def _own_inputs(model: LiveModel) -> object:
     return inputs[0] if len(inputs) == 1 else getattr(model, "input", inputs)
 
 
-def _inputs(package: ModuleType, model: LiveModel, shapes: InputShapes | None, where: str) -> object:
+def _inputs(package: ModuleType, model: LiveModel, options: ReadOptions, where: str) -> object:
     """Return symbolic inputs in the structure in which ``call`` takes them."""
+    built: Mapping[str, object] = getattr(model, "_build_shapes_dict", None) or {}
+    seen = next(iter(built.values()), None) if len(built) == 1 else getattr(model, "_saved_model_inputs_spec", None)
+    shapes = options.shapes if seen is None else options.input_shape
     if shapes is not None:
         inputs = [package.Input(shape) for shape in sample_shapes(shapes, examples=False)]
         return inputs if len(inputs) > 1 else inputs[0]
-    built: Mapping[str, object] = getattr(model, "_build_shapes_dict", None) or {}
-    seen = next(iter(built.values()), None) if len(built) == 1 else getattr(model, "_saved_model_inputs_spec", None)
     if seen is None:
         raise ConfigError(
             f"a model of class {type(model).__name__!r} that has not been called says nothing of its inputs",

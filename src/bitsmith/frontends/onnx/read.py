@@ -10,6 +10,7 @@ fed with at once is one sample; or, if there cannot be none (time before samples
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
@@ -25,7 +26,6 @@ from bitsmith.frontends.builder.refusals import Refusal, Refusals, refused
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.custom.call import Table
 from bitsmith.frontends.framework import NO_OPTIONS, ReadOptions
-from bitsmith.frontends.input_shapes import InputShapes, filled_sizes
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.custom import custom_translation
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, read_graph
@@ -58,7 +58,8 @@ def read_onnx(source: OnnxModel, options: ReadOptions = NO_OPTIONS) -> Network:
     table = Table.of(options.layers)
     is_file = isinstance(source, str | os.PathLike)
     graph = read_graph(source, lambda domain, name: table.named(f"{domain}::{name}", name) is not None)
-    graph = graph if options.input_shape is None else _with_sizes(graph, options.input_shape)
+    several = any(entry.sizes.count(None) > 1 for entry in graph.inputs)
+    graph = _with_sizes(graph, options if several else replace(options, seen=None))
     failed: list[Refusals] = []
     for axes in _sample_axes(graph):
         reading = _Reading(graph, axes, table, draft=Draft(allow_approximate=options.allow_approximate))
@@ -68,14 +69,19 @@ def read_onnx(source: OnnxModel, options: ReadOptions = NO_OPTIONS) -> Network:
         failed.append(reading.refusals)
         if len(failed) == 1 and not reading.mixed:
             break
+    if options.seen is not None and any(None in entry.sizes[1:] for entry in graph.inputs):  # perhaps that of time
+        with contextlib.suppress(ConfigError):
+            return read_onnx(source, replace(options, input_shape=options.seen, seen=None))
     fewest = min(failed, key=lambda refusals: len(refusals.found))
     remedy = "give the estimator of scikit-learn itself" if graph.producer == "skl2onnx" and is_file else ""
     raise fewest.error(graph.where, sorted(OPERATORS), remedy)
 
 
-def _with_sizes(graph: Graph, shapes: InputShapes) -> Graph:
+def _with_sizes(graph: Graph, options: ReadOptions) -> Graph:
     """The graph with the shapes of one sample of each input where it leaves sizes open."""
-    found = filled_sizes([(entry.name, entry.sizes) for entry in graph.inputs], shapes, graph.where)
+    found = options.filled([(entry.name, entry.sizes) for entry in graph.inputs], graph.where)
+    if found is None:
+        return graph
     pairs = zip(graph.inputs, found, strict=True)
     return replace(graph, inputs=tuple(replace(entry, sizes=(*entry.sizes[:1], *shape)) for entry, shape in pairs))
 

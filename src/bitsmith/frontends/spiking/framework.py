@@ -36,7 +36,7 @@ def _no_outputs(run: ModelRun) -> FrameworkRun:
 def _read_snntorch(model: object, options: ReadOptions) -> Network:
     from bitsmith.frontends.spiking.snntorch import read_snntorch
 
-    return read_snntorch(cast("torch.nn.Module", model), options.input_shape)
+    return read_snntorch(cast("torch.nn.Module", model), options.shapes)
 
 
 def _snntorch_outputs(run: ModelRun) -> FrameworkRun:

@@ -71,7 +71,7 @@ def _opened(source: TorchModel, options: ReadOptions, custom: CustomModules) -> 
     if is_module(source):
         example, where = options.example, type(source).__name__
         examples = tuple(example) if isinstance(example, tuple | list) else None if example is None else (example,)
-        return exported(source, examples, options.input_shape, custom.shown), where
+        return exported(source, examples, options.shapes, custom.shown), where
     raise ModelFileError(
         f"a {type(source).__name__} is not a PyTorch model",
         accepted="a .pt2 file, a torch.nn.Module, or an ExportedProgram",
