@@ -37,20 +37,24 @@ _PASSES = "formats follow from the model's own quantizers, and circuits from its
 _SAVED = "model.save('model.json') keeps a model, and load_saved_model has it again"
 _PRUNING = "bitsmith.cost gives the price of each weight, and masks within budgets (docs/cost.md)"
 
-_HANDLERS = ("keras", "keras_v2", "keras_v3", "onnx", "pytorch")
+_PRUNED = (
+    *("keras", "attributes", "config", "knapsack", "objectives.gpu_objectives"),
+    "get_attributes_from_keras_model_and_hls4ml_config",
+)
+
+_FRAMEWORKS = ("keras", "keras_v2", "keras_v3", "onnx", "pytorch")
 
 INSTEAD: Mapping[str, str] = {
-    **{f"{NAME}.converters.register_{framework}_layer_handler": _LAYERS for framework in _HANDLERS},
-    **dict.fromkeys((f"{NAME}.converters.utils", f"{NAME}.contrib", f"{NAME}.utils.torch"), _LAYERS),
-    **dict.fromkeys((f"{NAME}.model.layers", f"{NAME}.model.attributes"), _LAYERS),
-    **{f"{NAME}.optimization.{name}": _PRUNING for name in ("keras", "attributes", "config", "knapsack")},
-    f"{NAME}.optimization.objectives.gpu_objectives": _PRUNING,
+    **{f"{NAME}.converters.register_{framework}_layer_handler": _LAYERS for framework in _FRAMEWORKS},
+    **{f"{NAME}.converters.{name}": _LAYERS for name in ("utils", *_FRAMEWORKS)},
+    **{f"{NAME}.{name}": _LAYERS for name in ("contrib", "utils.torch", "model.layers", "model.attributes")},
+    **{f"{NAME}.optimization{room}.{name}": _PRUNING for room in ("", ".dsp_aware_pruning") for name in _PRUNED},
     f"{NAME}.converters.get_supported_keras_layers": "docs/layers.md lists all layers with their limits",
     f"{NAME}.converters.link_existing_project": _SAVED,
     f"{NAME}.backends": "backends are names: convert(model, backend='vitis'); bitsmith.backends.BACKENDS lists them; "
     "of a layer of your own, convert(model, layers={MyLayer: translate}) takes what it computes (docs/custom-layers.md)",
     f"{NAME}.model.graph": _GRAPHS,
-    f"{NAME}.model.MultiModelGraph": _GRAPHS,
+    **{f"{NAME}.model.{name}": _GRAPHS for name in ("MultiModelGraph", "to_multi_model_graph")},
     f"{NAME}.model.ModelGraph": "models have get_layers, get_weight_variables, get_output_variables, trace and output_dir",
     f"{NAME}.model.optimizer": _PASSES,
     f"{NAME}.model.flow": _PASSES,
