@@ -121,3 +121,24 @@ def test_files_that_are_nothing_of_the_sort_are_told_how_to_write_one(tmp_path: 
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputDataError, match=r"not an array file[\s\S]*write it with np\.save"):
             read_array(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ((2, 6, 5, 3), r"if channels are the last axis: numpy.moveaxis\(x, -1, 1\)"),
+        ((2, 5, 3, 6), r"if channels are the first axis: numpy.moveaxis\(x, 1, -1\)"),
+        ((2, 90), r"if each row is a sample: x.reshape\(-1, 3, 6, 5\)"),
+    ],
+)
+def test_arrays_in_another_layout_are_told_how_to_turn(found: tuple[int, ...], told: str) -> None:
+    with pytest.raises(InputDataError, match=told):
+        checked_batches({"x": (3, 6, 5)}, np.zeros(found))
+    turned = eval(told.partition(": ")[2].replace("\\", ""), {"x": np.zeros(found), "numpy": np})
+    assert turned.shape == (2, 3, 6, 5)
+
+
+def test_arrays_of_other_sizes_are_not() -> None:
+    with pytest.raises(InputDataError) as caught:
+        checked_batches({"x": (3, 6, 5)}, np.zeros((2, 3, 6, 4)))
+    assert not caught.value.remedy

@@ -149,6 +149,10 @@ class _Read:
             needed = framework.shapeless is not None and framework.shapeless.is_one(model)
             with contextlib.suppress(*() if needed else (InputDataError,)):  # data are checked when inputs are known
                 reading = replace(reading, seen=shapes_of(without_labels(data)))
+            if needed and isinstance(data, Mapping) and reading.example is None:
+                names = ", ".join(map(repr, data))
+                remedy = "give input_shape, or an array for each input, in order: calibration=[x]"
+                raise InputDataError(f"arrays {names} for a model whose inputs have no names yet", remedy=remedy)
         return _Read(read_as(framework, model, reading), config, options)
 
     def network(self) -> Network:

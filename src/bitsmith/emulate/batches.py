@@ -1,5 +1,6 @@
 """Arrays that users give, as batches: one array per input of a program."""
 
+import math
 import tokenize
 import zipfile
 import zlib
@@ -82,7 +83,22 @@ def check_batch(batch: Batch, name: str, shape: Shape) -> None:
         )
     if not batch.ndim or batch.shape[1:] != shape:
         accepted = f"(samples, {', '.join(map(str, shape))})" if shape else "(samples,)"
-        raise InputDataError(f"an array of shape {batch.shape}", where=f"input {name!r}", accepted=accepted)
+        raise InputDataError(
+            f"an array of shape {batch.shape}",
+            where=f"input {name!r}",
+            accepted=accepted,
+            remedy=_moved(batch.shape, shape),
+        )
+
+
+def _moved(own: Shape, shape: Shape) -> str:
+    """The call that makes batches of ``shape`` of an array with its channels elsewhere, or with flat samples."""
+    calls = {
+        (*shape[1:], *shape[:1]): "if channels are the last axis: numpy.moveaxis(x, -1, 1)",
+        (*shape[-1:], *shape[:-1]): "if channels are the first axis: numpy.moveaxis(x, 1, -1)",
+        (math.prod(shape),): f"if each row is a sample: x.reshape(-1, {', '.join(map(str, shape))})",
+    }
+    return calls.get(own[1:], "") if len(shape) > 1 else ""
 
 
 def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np.float64]]:

@@ -46,7 +46,6 @@ _SCRIPT_REMEDY = (
     "export it to ONNX and convert that: torch.onnx.export(model, (example,), 'model.onnx', dynamo=False), "
     "where a state that the module keeps becomes a constant, as a call with the example leaves it: have it take and return that"
 )
-_NO_BATCH = "input_shape is that of one sample, without the axis of samples; or "
 _CHOICES = (
     "torch.where(condition, a, b) computes both and chooses, which a circuit can do; slices need sizes that are known, and "
     "loops a number of rounds"
@@ -115,8 +114,8 @@ def exported(
     if is_script(module):
         remedy = _SCRIPT_REMEDY
     elif not remedy:
-        example = f"{_NO_BATCH if examples is None else ''}give an example input"
-        remedy = f"{example}; or export the module yourself and give the ExportedProgram"
+        told = f"check {shapes}, the shape of one sample without the axis of samples, by input_shape or calibration data; or "
+        remedy = f"{told if examples is None else ''}give an example input; or export it yourself, and give the ExportedProgram"
     raise UnsupportedError(
         f"torch.export cannot export the module: {reason}",
         where=type(module).__name__,
