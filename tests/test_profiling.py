@@ -14,7 +14,7 @@ import torch
 
 import bitsmith
 from bitsmith import profiling
-from bitsmith.errors import ConfigError, InputDataError, ToolMissingError
+from bitsmith.errors import ConfigError, InputDataError, ToolMissingError, UnsupportedError
 from bitsmith.model.profiling import _shares
 from tests.any_models import expected, samples
 from tests.properties import few
@@ -45,6 +45,16 @@ def converted(live: object, tmp_path_factory: pytest.TempPathFactory) -> tuple[b
 def _labels(figure: object) -> list[str]:
     (axes,) = figure.axes  # type: ignore[attr-defined]
     return [text.get_text() for text in axes.get_yticklabels()]
+
+
+def test_open_sizes_are_those_of_the_data() -> None:
+    keras = pytest.importorskip("keras")
+    model = keras.Sequential([keras.Input((None, 3), name="x"), keras.layers.Dense(2, name="only")])
+    figures = profiling.numerical(model, X=np.ones((4, 5, 3), np.float32))
+    assert figures.results is not None
+    assert "only" in _labels(figures.results)
+    with pytest.raises(UnsupportedError, match="leaves sizes open"):
+        profiling.numerical(model)
 
 
 @few("plot", profiling.Plot, fast=1, judged=True)

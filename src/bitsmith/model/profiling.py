@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from bitsmith.emulate.batches import Arrays, float_batches
+from bitsmith.emulate.batches import Arrays, float_batches, shapes_of
 from bitsmith.errors import ConfigError
 from bitsmith.fidelity.framework import layer_results
 from bitsmith.frontends.custom.call import Layers
@@ -198,14 +198,9 @@ def _network(
     input_shape: InputShapes | None = None,
     layers: Layers | None = None,
 ) -> Network:
-    """The float model's layers; a live PyTorch module gets its inputs' shapes from what is given beside it."""
-    if _shapeless(model) is None or input_shape is not None:
-        return read_model(model, ReadOptions(input_shape=input_shape, layers=layers))
-    if hls_model is not None:
-        shapes = [op.shape for op in hls_model.program.input_ops()]
-        return read_model(model, ReadOptions(input_shape=shapes, layers=layers))
-    given = X if isinstance(X, list | tuple) else () if X is None else (X,)
-    return read_model(model, ReadOptions(example=[np.asarray(batch) for batch in given] or None, layers=layers))
+    """The float model's layers; sizes that it leaves open are those of what is given beside it."""
+    seen = shapes_of(X) if hls_model is None else [op.shape for op in hls_model.program.input_ops()]
+    return read_model(model, ReadOptions(input_shape=input_shape, seen=seen, layers=layers))
 
 
 def _float_results(model: AnyModel, network: Network, X: Arrays) -> dict[str, Floats]:
