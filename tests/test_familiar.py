@@ -133,6 +133,10 @@ def test_what_models_of_hls4ml_have_is_named_with_what_to_use(name: str, tmp_pat
     made = convert_from_pytorch_model(nn.Sequential(nn.Tanh()), tmp_path, input_shape=(1,))
     with pytest.raises(AttributeError, match="models have get_layers"):
         getattr(made, name)
+    rows = made.get_layers()
+    assert [row.name for row in rows] == [row.name for row in bitsmith.Model.get_layers(made)]
+    with pytest.raises(AttributeError, match=rf"no hls4ml.model.Layer.{name}: rows of get_layers\(\) have name"):
+        getattr(rows[0], name)
 
 
 def test_files_do_not_keep_layouts(tmp_path: Path) -> None:

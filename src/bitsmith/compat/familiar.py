@@ -28,6 +28,7 @@ from bitsmith.layers.einsum import Einsum
 from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.sample_norm import LayerNormalization
 from bitsmith.model import Model
+from bitsmith.report.summary import LayerRow
 
 _P = ParamSpec("_P")
 
@@ -65,6 +66,13 @@ class ChannelsLast:
         return ChannelsLast(frozenset(inputs), tuple(moved))
 
 
+class Row(LayerRow):
+    """A layer of a model, which names what rows have in place of attributes of hls4ml's layers."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AttributeError(missing(f"{NAME}.model.Layer.{name}"))
+
+
 class FlatModel(Model):
     """A model whose arrays have the shapes and the layout that they have in hls4ml."""
 
@@ -80,6 +88,10 @@ class FlatModel(Model):
         flat.__dict__.update(model.__dict__)
         flat._last = ChannelsLast.of(model, config)
         return flat
+
+    def get_layers(self) -> tuple[LayerRow, ...]:
+        """The layers, as :meth:`Model.get_layers` has them."""
+        return tuple(Row(*(getattr(row, name) for name in row.__slots__)) for row in super().get_layers())
 
     def _batches(self, x: Arrays) -> list[Batch]:
         shapes = self.emulator.shapes
