@@ -62,8 +62,6 @@ BUDGETS = tuple(1.15 * 0.96**k for k in range(16))
 """Of stages that are to be as fast as a rival's, by its nanoseconds: the delay model is mostly slower than the rules."""
 COUNTS = Path(__file__).with_name("counts")
 """What Yosys made of circuits, by all that it read: a benchmark that was stopped goes on from there."""
-SURE = 0.97
-"""Of the share of its budget that a circuit took: others need not be tried whose share would have to be less."""
 LONGER = (1.0, 1.2, 1.5, 2.0)
 """Of stages that are as long as there are as many as the rivals have, for the curve; and the shortest of as many."""
 ALLOWED = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5)
@@ -255,19 +253,15 @@ def as_fast(program: Program, family: Family, stage_ns: float) -> Circuit | None
     """Our circuit whose slowest stage takes ``stage_ns`` at most; None without one.
 
     Of such circuits it is the one that is estimated to have the least product of look-up tables and flip-flops, with short stages
-    only where no longer ones will do. Those are left out that would be too slow by what others took of their budget.
+    only where no longer ones will do.
     """
-    taken = 0.0
     for shares in (BUDGETS[: len(BUDGETS) // 2], BUDGETS[len(BUDGETS) // 2 :]):
         sizes = {ns: size_of(*pipelined(program, family.delays, ns), family) for ns in (stage_ns * x for x in shares)}
         unlike = {(size.lut, size.ff): ns for ns, size in sorted(sizes.items(), reverse=True)}
         for lut, ff in sorted(unlike, key=lambda cells: cells[0] * cells[1]):
-            if (budget_ns := unlike[lut, ff]) * taken > stage_ns:
-                continue
-            mine = ours(program, family, budget_ns)
+            mine = ours(program, family, unlike[lut, ff])
             if mine.stage_ns <= stage_ns:
                 return mine
-            taken = min(taken or np.inf, SURE * mine.stage_ns / budget_ns)
     return None
 
 
