@@ -91,6 +91,12 @@ def test_quantiles() -> None:
     )
 
 
+def test_one_number_with_an_offset_is_tested_below_it() -> None:
+    """Few samples of few numbers would all lie above it."""
+    with pytest.raises(UnsupportedError, match="results of Power that are no numbers"):
+        read_torch(Of(lambda x: torch.nan_to_num((x + 500.0).sqrt())), ReadOptions(input_shape=(1,)))
+
+
 @pytest.mark.parametrize(
     ("guarded", "kind"),
     [
@@ -114,6 +120,7 @@ def test_numbers_are_told_from_none() -> None:
     """A variance is a number whatever the inputs, and the guard of exported attention is of probabilities."""
 
     def guarded(x: Tensor) -> Tensor:
+        x = torch.cat([x, torch.ones(len(x), 1)], 1)  # a constant, for each sample
         y = (x - x.mean(1, keepdim=True)) / (x.var(1, keepdim=True) + 1e-3).sqrt()
         y = torch.where(torch.isnan(y.softmax(1)), 0.0, y)
         return torch.nan_to_num(torch.where(torch.isfinite(y), y, -3.0)) + (y == y)
