@@ -10,7 +10,7 @@ JOBS ?= auto
 # Tests are compiled once, not in each run and worker.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-tools test-ci mutants random-mutants fuzz sessions sample goldens lint check bench docs tutorials site package size clean stale \
+.PHONY: demo test test-slow test-ci mutants random-mutants fuzz sessions sample goldens lint check bench docs tutorials site package size clean stale \
 	scenario-edge
 
 demo: $(VENV)/.user
@@ -20,11 +20,9 @@ demo: $(VENV)/.user
 test: $(VENV)/.dev
 	$(BIN)/pytest -n $(JOBS) --timeout 600
 
+# The slow and tools tests that CI leaves out, for so many minutes, from where the last run ended; tests/slow_runs.tsv has what passed.
 test-slow: $(VENV)/.slow
-	$(BIN)/pytest -n $(JOBS) -m slow
-
-test-tools: $(VENV)/.slow
-	$(BIN)/pytest -m tools
+	$(BIN)/python -m tests.slow_runs --minutes $(MINUTES)
 
 # The fixed share of the slow and tools tests that CI runs, and the Keras reader with another backend of Keras than the fast tests take.
 test-ci: $(VENV)/.slow
