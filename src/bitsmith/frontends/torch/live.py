@@ -13,7 +13,6 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
@@ -24,6 +23,7 @@ from bitsmith.errors import ConfigError, UnsupportedError
 from bitsmith.frontends.input_shapes import Example, InputShapes, sample_shapes
 from bitsmith.frontends.keras.live import LiveModel
 from bitsmith.frontends.torch.hooks import hooked
+from bitsmith.frontends.torch.lengths import PACKED, refusing_lengths
 from bitsmith.layers.layer import Floats, Shape
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def exported(
                 except Exception as raised:
                     error = error or raised
                     continue
-            with shown_quantizers(module, inputs), shown_modules(module, inputs), _refusing_lengths(module):
+            with shown_quantizers(module, inputs), shown_modules(module, inputs), refusing_lengths(module):
                 for traced in (False, True):
                     try:
                         return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
@@ -126,8 +126,6 @@ def exported(
 
 def _reason(text: str) -> tuple[str, str]:
     """The reason that an error of an export gives, without torch's hints to its own developers; and the remedy if it is known."""
-    from bitsmith.frontends.torch.recurrent import PACKED
-
     call = _CALL.search(text)
     line = f" ({Path(call[1]).name}, line {call[2]}: {call[3]})" if call else ""
     if "PackedParams" in text or "aten.dequantize" in text:
@@ -142,44 +140,6 @@ def _reason(text: str) -> tuple[str, str]:
         return "a result of torch.return_types, as x.max(1) has", "return a tuple, tuple(x.max(1)), or x.max(1).values"
     first, _, _ = text.partition("\n\n")
     return first[:_SHOWN] + line, ""
-
-
-@contextlib.contextmanager
-def _refusing_lengths(module: torch.nn.Module) -> Iterator[None]:
-    """Refuse packed sequences, and encoders called with padding that make nested tensors.
-
-    Padded steps of the latter are 0, but not with gradients on.
-
-    Raises:
-        UnsupportedError: such a call in the time of the context.
-    """
-    import torch
-
-    from bitsmith.frontends.torch.recurrent import PACKED
-
-    padded = list[str]()
-
-    def see(name: str, _: object, args: Sequence[object], named: Mapping[str, object]) -> None:
-        given = dict(zip(("src", "mask", "src_key_padding_mask"), args, strict=False)) | dict(named)
-        padded.extend([name] * (given.get("src_key_padding_mask") is not None and given.get("mask") is None))
-
-    def refuse(_: object, args: Sequence[object]) -> None:
-        if any(isinstance(x, torch.nn.utils.rnn.PackedSequence) for x in args):
-            raise UnsupportedError(PACKED[0])
-
-    hooks = (
-        part.register_forward_pre_hook(partial(see, name or "module"), with_kwargs=True)
-        if isinstance(part, torch.nn.TransformerEncoder)
-        else part.register_forward_pre_hook(refuse)
-        for name, part in module.named_modules()
-        if getattr(part, "use_nested_tensor", isinstance(part, torch.nn.RNNBase))
-    )
-    with hooked(hooks):
-        yield
-    for name in padded:
-        found = f"padding in the TransformerEncoder {name!r}, whose padded steps are 0, but not where gradients are on"
-        remedy = f"set {name}.use_nested_tensor = False"
-        raise UnsupportedError(found, accepted="encoders without nested tensors", remedy=remedy)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.contraction import affine_product
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.frontends.torch.call import Call, Operators, Result, Translation, Unknown
+from bitsmith.frontends.torch.lengths import PACKED
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.layer import Layer, as_weights
@@ -18,13 +19,6 @@ from bitsmith.layers.recurrent import GRU, LSTM, TANH, Recurrent, SimpleRNN
 
 _ORDERS: dict[recurrent.Kind, tuple[int, ...]] = {SimpleRNN: (0,), LSTM: (0, 1, 2, 3), GRU: (1, 0, 2)}
 """The numbers of our gates among torch's."""
-
-PACKED = (
-    "packed sequences, whose lengths differ",
-    "pad to one length and drop pack_padded_sequence and pad_packed_sequence, which change nothing where all have that length; "
-    "of shorter ones no state is frozen then",
-)
-"""The reason for which packed sequences are refused, and the remedy."""
 
 _CELL_STATE = 2
 """The number of the result that nothing projects."""
