@@ -426,16 +426,16 @@ def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
 def _count_window(count: Count, kind: Window, process: Process, column: int, read: Mask) -> None:
     """A line of delays from tap to tap: registers between those that ``read`` a bit, memories from row to row."""
     widths = np.broadcast_to(process.takes[0].token.width, process.takes[0].token.shape).ravel()
-    counters, waited = set[int](), np.zeros_like(widths)  # registers since the last tap that reads an element
     lines = kind.memories(process.takes, process.results, 0)
+    behind = np.zeros_like(widths)  # registers of an element since the last tap that reads it, or the last memory
     for tap, line in zip(read.reshape(-1, widths.size)[-2::-1], reversed(lines), strict=True):
         deep = line.words >= _SHORT_DELAY
-        ends = tap | deep
-        waited += 0 if deep else line.words
-        for number in range(1, int(waited[ends].max(initial=0)) + 1):
-            count.row(number, float(widths[ends & (waited == number)].sum()))
-        waited[ends] = 0
+        behind += 0 if deep else line.words
+        ends = np.where(tap | deep, behind, 0)
+        for length in np.unique(ends[ends > 0]):
+            count.row(int(length), float(widths[ends == length].sum()))
+        behind[tap | deep] = 0
         if deep:
             count.memory(Words.IN_TURN, line.words, line.bits, column)
-            counters.add(line.words)  # lines that are equally long share one
-    count.ff += sum((length - 1).bit_length() for length in counters)
+    # Lines that are equally long share a counter.
+    count.ff += sum((words - 1).bit_length() for words in {line.words for line in lines if line.words >= _SHORT_DELAY})
