@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bitsmith.devices import ECP5, XILINX_7
+from bitsmith.devices import ECP5
 from bitsmith.devices.protection import Protection
 from bitsmith.rtl import memory
 from bitsmith.rtl.protection import Checks
@@ -29,7 +29,7 @@ from tests.rtl.circuits import lint
     ],
 )
 def test_parts_that_save_blocks(words: int, width: int, parts: list[int]) -> None:
-    text = memory.rom("weights", width, range(words), Title("test", "0"), ECP5.memory, clocked=True, of_bits=False)
+    text = memory.rom("weights", width, range(words), Title("test", "0"), ECP5.memory, clocked=True)
     found = [len(re.findall("'d", case)) for case in re.findall(r"case(.*?)endcase", text, re.DOTALL)]
     assert found == parts
 
@@ -38,13 +38,13 @@ def test_parts_that_save_blocks(words: int, width: int, parts: list[int]) -> Non
     ("words", "width", "block"), [(7, 512, False), (8, 256, True), (8, 255, False), (256, 8, True)]
 )
 def test_tables_of_enough_long_words_are_block_memory(words: int, width: int, block: bool) -> None:
-    text = memory.rom("weights", width, range(words), Title("test", "0"), ECP5.memory, clocked=True, of_bits=False)
+    text = memory.rom("weights", width, range(words), Title("test", "0"), ECP5.memory, clocked=True)
     assert ("rom_style" in text) == block == ECP5.memory.takes_table(words, width)
 
 
 def test_parts_are_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "table_parts", lambda words, width, block: [0, 8, 10])
-    text = memory.rom("weights", 4, range(11), Title("test", "0"), ECP5.memory, clocked=True, of_bits=False)
+    text = memory.rom("weights", 4, range(11), Title("test", "0"), ECP5.memory, clocked=True)
     (tmp_path / "weights.sv").write_text(text)
     assert "part2" in text
     lint([tmp_path / "weights.sv"], "weights")
@@ -65,7 +65,7 @@ def test_tables_with_several_check_bits_are_slow_where_they_are_block_memory(
 def test_a_table_of_bits_has_the_same_words(tmp_path: Path) -> None:
     """Addresses without a word have zeros."""
     words = [5, 3, 6, 1, 7]
-    text = memory.rom("words", 3, words, Title("test", "0"), XILINX_7.memory, clocked=False, of_bits=True)
+    text = memory.rom_of_bits("words", 3, words, Title("test", "0"))
     (tmp_path / "words.sv").write_text(text)
     lint([tmp_path / "words.sv"], "words")
     columns = [int(column, 16) for column in re.findall("8'h([0-9a-f]+);", text)]

@@ -18,13 +18,10 @@ def address_bits(words: int) -> int:
     return max((words - 1).bit_length(), 1)
 
 
-def rom(
-    module: str, width: int, values: Sequence[int], title: Title, block: MemoryBlock, *, clocked: bool, of_bits: bool
-) -> str:
+def rom(module: str, width: int, values: Sequence[int], title: Title, block: MemoryBlock, *, clocked: bool) -> str:
     """A constant table of ``values``. With ``clocked``, a word comes a cycle after its address, as from block memory.
 
     Synthesis may make tables of a power of two words, so those are cut into such that take fewer of the family's ``block`` then.
-    With ``of_bits`` it is a constant for each bit.
     """
     bits = address_bits(len(values))
     starts = table_parts(len(values), width, block) if clocked else [0]
@@ -35,9 +32,6 @@ def rom(
         f"input logic [{bits - 1}:0] address",
         f"{style if len(starts) == 1 else ''}output logic [{width - 1}:0] value",
     ]
-    if of_bits:
-        words = [*values, *[reduce(and_, values)] * ((1 << bits) - len(values))]
-        return title.module(module, ports, chosen_bits(words, width, clocked=clocked))
     if len(starts) == 1:
         body = _looked_up("value", "address", width, values, clocked)
         return title.module(module, ports, body, (), *[MODULE_IN_LOGIC] * in_logic)
@@ -52,6 +46,14 @@ def rom(
     chosen = "".join(f"which == {choice}'d{number} ? part{number} : " for number in range(len(starts) - 1))
     body.append(f"assign value = {chosen}part{len(starts) - 1};")
     return title.module(module, ports, body)
+
+
+def rom_of_bits(module: str, width: int, values: Sequence[int], title: Title) -> str:
+    """A table as `rom` makes it without a clock, of a constant for each bit."""
+    bits = address_bits(len(values))
+    ports = [f"input logic [{bits - 1}:0] address", f"output logic [{width - 1}:0] value"]
+    words = [*values, *[reduce(and_, values)] * ((1 << bits) - len(values))]
+    return title.module(module, ports, chosen_bits(words, width, clocked=False))
 
 
 def _looked_up(name: str, address: str, width: int, values: Sequence[int], clocked: bool) -> list[str]:

@@ -22,7 +22,7 @@ from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import DATA, TAKES, LayerPart, RtlDesign, tap_ports
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.library import instance
-from bitsmith.rtl.memory import address_bits, ram, rom
+from bitsmith.rtl.memory import address_bits, ram, rom, rom_of_bits
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.protection import CheckedMemory, Checks
 from bitsmith.rtl.stream_ports import StreamPort, WeightImage, WeightPort
@@ -225,20 +225,11 @@ class StreamTop:
         return self.memory.takes_table(words, width) and self.checks.bits(width) > 1
 
     def table(
-        self,
-        name: str,
-        index: str,
-        width: int,
-        values: Sequence[int],
-        *,
-        clocked: bool,
-        ahead: bool = False,
-        unlike: bool = False,
+        self, name: str, index: str, width: int, values: Sequence[int], *, clocked: bool, ahead: bool = False
     ) -> str:
         """The word ``name``: ``values`` looked up by ``index`` in a module of their own; the next cycle's if ``clocked``.
 
         ``ahead``: where `registers` says that it is slow, ``index`` comes a cycle earlier, for a register before its check bits.
-        ``unlike``: there is no order in the values.
         """
         self.word(name, width)
         stored = name
@@ -252,11 +243,18 @@ class StreamTop:
                 stored = read
             values, width = self.checks.codes(values, width), width + self.checks.bits(width)
         module = f"{self._name}_{name}_rom"
-        of_bits = unlike and not clocked and address_bits(len(values)) in self._of_bits
-        text = rom(module, width, values, self._title, self.memory, clocked=clocked, of_bits=of_bits)
-        self._sources[f"{module}.sv"] = text
+        self._sources[f"{module}.sv"] = rom(module, width, values, self._title, self.memory, clocked=clocked)
         clock = ".clk(clk), " if clocked else ""
         self.say(f"{module} {name}_rom_inst ({clock}.address({index}), .value({stored}));")
+        return name
+
+    def tokens(self, name: str, index: str, width: int, values: Sequence[int]) -> str:
+        """Return a `table` without a clock, in whose words there is no order, a constant for each bit if the family's are so."""
+        if address_bits(len(values)) not in self._of_bits:
+            return self.table(name, index, width, values, clocked=False)
+        module = f"{self._name}_{name}_rom"
+        self._sources[f"{module}.sv"] = rom_of_bits(module, width, values, self._title)
+        self.say(f"{module} {name}_rom_inst (.address({index}), .value({self.word(name, width)}));")
         return name
 
     def _decoded(self, name: str, memory: CheckedMemory) -> str:

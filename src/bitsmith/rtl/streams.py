@@ -175,8 +175,10 @@ def _rom(process: ProcessText, kind: kinds.Rom) -> None:
     ports = {used: address, unused: process.top.word(f"unused_{process.named(unused)}", address_bits(len(values)))}
     if kind.loaded:
         table = process.top.loadable(name, address, values, kind.loaded, fields(kind.loaded.name, token))
+    elif clocked:
+        table = process.top.table(name, address, bits(elements), values, clocked=True)
     else:
-        table = process.top.table(name, address, bits(elements), values, clocked=clocked, unlike=True)
+        table = process.top.tokens(name, address, bits(elements), values)
     parameters = {"WIDTH": bits(elements), "TOKENS": len(values)}
     process.instance("rom", parameters, {**ports, "table_data": table, **process.ends()})
 
