@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,8 +146,11 @@ class _Read:
         reading = replace(reading, input_shape=shape) if reading.input_shape is None else reading
         if data is not None and reading.input_shape is None:
             needed = framework.shapeless is not None and framework.shapeless.is_one(model)
-            with contextlib.suppress(*() if needed else (InputDataError,)):  # data are checked when inputs are known
+            try:
                 reading = replace(reading, seen=shapes_of(without_labels(data)))
+            except InputDataError:
+                if needed:
+                    raise  # of other models data are checked when inputs are known
             if needed and isinstance(data, Mapping) and reading.example is None:
                 names = ", ".join(map(repr, data))
                 remedy = "give input_shape, or an array for each input, in order: calibration=[x]"
