@@ -50,7 +50,7 @@ def test_as_many_blocks_are_proposed_as_can_be_placed(tmp_path: Path, name: str,
     )
     part = resolve_part(name)
     found = proposal(
-        drop_dead(model.program, keep_probes=False), part, model.directives, model.target.budget_ns(part.family)
+        drop_dead(model.program, keep_probes=False), part, model.directives, model.target.budget_ns(part.family), None
     )
     assert found is not None and least * part.die.dsps < found.size.dsp <= most * part.die.dsps, found
     if most == 1.0:

@@ -83,5 +83,5 @@ def test_constant_results_need_the_register_of_validity_alone() -> None:
 def test_large_networks_take_a_fraction_of_a_second() -> None:
     program = dense_program((200, 200, 200), 8, 8, 0.5)
     started = time.process_time()
-    guess_layout(program, Directives({}, True), ECP5)
+    guess_layout(program, Directives({}, True), ECP5, None)
     assert time.process_time() - started < 0.5

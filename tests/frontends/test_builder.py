@@ -172,7 +172,7 @@ def test_kernels_of_convolutions(groups: int, transposed: bool) -> None:
 )
 def test_kernels_of_no_convolution(shape: tuple[int, ...], groups: int) -> None:
     with pytest.raises(UnsupportedError, match=f"in {groups} groups"):
-        kernel_of(np.ones(shape), groups)
+        kernel_of(np.ones(shape), groups, transposed=False)
 
 
 @pytest.mark.parametrize("axis", range(3))

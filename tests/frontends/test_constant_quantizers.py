@@ -78,7 +78,7 @@ def test_matrix_products_take_them(transposed: bool) -> None:
 
 def test_convolutions_take_them() -> None:
     build = builder()
-    kernel = shape.unsqueeze(build, rows(), [2]).moved(lambda values: kernel_of(values, 1))
+    kernel = shape.unsqueeze(build, rows(), [2]).moved(lambda values: kernel_of(values, 1, transposed=False))
     assert kernel.quantizer is not None
     taps = Taps((1,), (1,), (1,), ((0, 0),))
     y = convolution(build, operand(build, 5, 6), kernel, None, taps)

@@ -97,7 +97,7 @@ def test_what_is_between_quantizers_is_exact() -> None:
 def test_texts_of_bits() -> None:
     assert bits_text(()) == bits_text(((4, 9),)) == ""
     assert mean_bits(((2, 1), (4, 3))) == 3.5
-    assert grid_text(Quantizer.uniform([0.1, 0.2], -128, 127), modes=False) == "8 bits of 0.1..0.2"
+    assert grid_text(Quantizer.uniform([0.1, 0.2], -128, 127), None, modes=False) == "8 bits of 0.1..0.2"
 
 
 def test_tables_and_pages_have_them() -> None:

@@ -33,6 +33,8 @@ def compile_bench(
         top=top,
         sources=sources,
         parameters=parameters,
+        optimize=0,
+        waves=False,
     ):
         run(command)
 

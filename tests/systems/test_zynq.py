@@ -121,7 +121,7 @@ def test_without_files_of_the_board(tmp_path: Path) -> None:
 
 
 def test_too_many_streams() -> None:
-    core, _ = rtl_core(made("streams"), board_named("pynq-z2"), TARGET, {})
+    core, _ = rtl_core(made("streams"), board_named("pynq-z2"), TARGET, {}, None)
     with pytest.raises(ConfigError, match="at most 3"):
         core.check_streams(3)
     core.check_streams(4)

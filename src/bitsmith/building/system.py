@@ -80,7 +80,7 @@ def rtl_core(
     board: SystemBoard,
     target: Target,
     layouts: Mapping[ParameterKey, ModelLayout],
-    samples: Sequence[Raw] | None = None,
+    samples: Sequence[Raw] | None,
 ) -> tuple[Core, Mapping[str, str | bytes]]:
     """A circuit with streams of beats, and the files for that beside its own; ``samples`` are what monitors expect."""
     interface = circuit.interface

@@ -106,9 +106,7 @@ def _with_margin(part: Part, ways: Sequence[_Way], search: Callable[[_Way, float
     return fastest if routed is None else replace(routed, faster=fastest)
 
 
-def proposal(
-    program: Program, part: Part, directives: Directives, budget_ns: float, near: int | None = None
-) -> Fit | None:
+def proposal(program: Program, part: Part, directives: Directives, budget_ns: float, near: int | None) -> Fit | None:
     """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
 
     Where nextpnr routes the part, layouts that crowd the multiplier blocks are taken if no other fits. Nothing of ``directives``
@@ -362,7 +360,7 @@ def _in_turn(
     return Fit(directives, estimate_network(network, part.family, budget_ns, part, possible), (), None)
 
 
-def slowest_in_turn(program: Program, part: Part, wanted: Directives, possible: Possible = None) -> Fit | None:
+def slowest_in_turn(program: Program, part: Part, wanted: Directives, possible: Possible) -> Fit | None:
     """The layout of `in_turn` with the greatest reuse factor, as :func:`slowest`; None if there are no engines."""
     reuse = _same_for_all(program, _most_steps_in_turn(program, wanted))
     return _in_turn(program, part, replace(wanted, reuse=reuse), None, possible)

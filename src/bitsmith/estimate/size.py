@@ -127,7 +127,7 @@ def _usual_budget(family: Family) -> float:
     return family.delays.budget(family.clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY * family.clock_period_ns)
 
 
-def guess_layout(program: Program, directives: Directives, family: Family, budget_ns: float | None = None) -> Size:
+def guess_layout(program: Program, directives: Directives, family: Family, budget_ns: float | None) -> Size:
     """A rough size, for which no circuit is made: what to compare many layouts or formats by.
 
     Stages take ``budget_ns``, by default at the family's usual clock.

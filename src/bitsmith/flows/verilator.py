@@ -30,8 +30,8 @@ def simulator(
     top: str,
     sources: Sequence[Path],
     parameters: Mapping[str, int] | None = None,
-    optimize: int = 0,
-    waves: bool = False,
+    optimize: int,
+    waves: bool,
 ) -> tuple[Command, ...]:
     """The commands that make ``<folder>/obj/Vdut`` of a design and a C++ program that includes ``Vdut.h``.
 

@@ -38,7 +38,7 @@ def bits_text(bits: BitCounts) -> str:
     return f"mean {mean_bits(bits):.1f} bits {bars} {widths[0]}..{widths[-1]}"
 
 
-def grid_text(quantizer: Quantizer, affine: Affine | None = None, *, modes: bool = True) -> str:
+def grid_text(quantizer: Quantizer, affine: Affine | None, *, modes: bool = True) -> str:
     """A grid as a format, or as bits and steps if these are no powers of two; ``affine`` says what a step is to the user.
 
     ``modes`` are those of rounding and overflow.

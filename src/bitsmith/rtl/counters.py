@@ -14,7 +14,7 @@ _LUTS = 60, 130
 """Look-up tables of ``bitsmith_counters``, and for each stream."""
 
 
-def counters(narrow: Interface, *, ranges: bool = False) -> Text:
+def counters(narrow: Interface, *, ranges: bool) -> Text:
     """Return the counters of all streams of ``narrow`` in the wrapper that has them, and ``limits`` of the circuit in it.
 
     With ``ranges`` the circuit has monitors, too, which `bitsmith.rtl.ranges` puts there.

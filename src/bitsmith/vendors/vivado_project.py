@@ -131,7 +131,7 @@ def hls_sections(project: HlsProject) -> dict[str, object]:
     )
 
 
-def csynthesis(file: ReportFile, tool: str = "HLS") -> Figures:
+def csynthesis(file: ReportFile, tool: str) -> Figures:
     """Return the estimate of HLS: clock in ns, latency and interval in cycles, area, and the part's resources.
 
     Raises:

@@ -73,7 +73,7 @@ class Builder:
         """The model's shape of ``x`` for each of the :attr:`counts`."""
         return [x.sizes(count) for count in self.counts]
 
-    def approximate(self, feature: str, instead: str, accepted: str = "") -> None:
+    def approximate(self, feature: str, instead: str, accepted: str) -> None:
         """Note that ``instead`` of what was ``feature`` something like it is computed.
 
         Raises:

@@ -70,9 +70,7 @@ def _is_name(name: object) -> bool:
     return isinstance(name, str) and bool(name)
 
 
-def read_formulas(
-    expressions: Sequence[Expression], inputs: NamedInputs | None, *, allow_approximate: bool = False
-) -> Network:
+def read_formulas(expressions: Sequence[Expression], inputs: NamedInputs | None, *, allow_approximate: bool) -> Network:
     """The network of expressions, whose results are its one output.
 
     Raises:

@@ -73,7 +73,7 @@ def along(
     return build.spatial(x, inside) if first else inside(x)
 
 
-def kernel_of(weights: Floats, groups: int, *, transposed: bool = False) -> Floats:
+def kernel_of(weights: Floats, groups: int, *, transposed: bool) -> Floats:
     """Weights (out, in // groups, *size), or (in, out // groups, *size) of a transposed convolution, as a kernel."""
     if not 3 <= weights.ndim <= 5 or min(weights.shape) < 1 or groups < 1 or len(weights) % groups:
         raise UnsupportedError(

@@ -109,7 +109,7 @@ def _ratio(exponent: int, mantissa: int) -> Fraction:
     return Fraction(2) ** exponent / mantissa if mantissa else _TO_ZERO
 
 
-def step_of(multipliers: Sequence[Multiplier], limits: tuple[int, int], *, wide: bool = False) -> Layer:
+def step_of(multipliers: Sequence[Multiplier], limits: tuple[int, int], *, wide: bool) -> Layer:
     """The layer that multiplies integers, which are within ``limits`` afterwards.
 
     Several multipliers are those of the channels, along the last axis. ``wide`` are sums of 64 bits, whose multipliers have 15.

@@ -76,10 +76,7 @@ def is_live(model: object) -> TypeGuard[torch.nn.Module | torch.export.ExportedP
 
 
 def exported(
-    module: torch.nn.Module,
-    examples: Sequence[Example] | None,
-    shapes: InputShapes | None,
-    shown_modules: Showing = lambda *_: contextlib.nullcontext(),
+    module: torch.nn.Module, examples: Sequence[Example] | None, shapes: InputShapes | None, shown_modules: Showing
 ) -> bytes:
     """``module`` exported, in evaluation mode, for any number of samples if it allows that.
 

@@ -122,7 +122,7 @@ def _on_grid(values: Singles, oq: FixedPoint) -> Floats:
     return np.moveaxis(oq.applied(rows), 0, -1)
 
 
-def stepped(build: Builder, x: Value, function: Function, oq: FixedPoint, suffix: str = "") -> Value:
+def stepped(build: Builder, x: Value, function: Function, oq: FixedPoint, suffix: str) -> Value:
     """``oq(function(x))`` of a function that only rises."""
     if oq.plain is not oq:
         raise UnsupportedError(
