@@ -15,11 +15,11 @@ import numpy.typing as npt
 from bitsmith.base.project import Project
 from bitsmith.building.execute import Execution
 from bitsmith.building.job import Job
-from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest, no_commands
+from bitsmith.building.stages import Generated, Sections, Sources, Stage, job_digest
 from bitsmith.errors import ConfigError
 from bitsmith.errors.remedies import build, predict, remedy
 from bitsmith.flows.csim import SAMPLES_AT_ONCE, Bridge, BridgeLibrary
-from bitsmith.flows.run import Converted, Flow
+from bitsmith.flows.run import Computed, Converted, Flow
 from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import Dialect
@@ -123,7 +123,7 @@ class HlsCode:
             options=(BridgeLibrary.environment(),),
             log="csim/compile.log",
             reported=False,
-            by_hand=no_commands,
+            by_hand=lambda: Computed(lambda folder: None),
         )
 
     def load(self, folder: Path) -> CompiledProgram:

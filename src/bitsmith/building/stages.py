@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 from bitsmith.base.project import digest
 from bitsmith.building.job import Job
 from bitsmith.errors import ProjectError
-from bitsmith.flows.run import Computed, Flow
+from bitsmith.flows.run import Flow
 from bitsmith.flows.tools import FoundTool
 from bitsmith.report.sections import Section
 
@@ -64,11 +64,6 @@ def together(*writers: Mapping[str, Content]) -> dict[str, Content]:
             if files.setdefault(path, content) != content:
                 raise ProjectError("two contents for one file", where=path, remedy="please report this")
     return files
-
-
-def no_commands() -> Flow[object]:
-    """A flow without commands."""
-    return Computed(lambda folder: None)
 
 
 @dataclass(frozen=True, slots=True)

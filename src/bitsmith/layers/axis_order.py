@@ -29,11 +29,6 @@ def _counted(count: int) -> Order:
     return tuple(range(count))
 
 
-def is_order(order: Order, shape: Shape) -> bool:
-    """Return True if a tensor of ``shape`` may have that order."""
-    return tuple(sorted(order)) == unchanged(shape)
-
-
 @lru_cache(maxsize=256)
 def elements(order: Order, shape: Shape) -> Order:
     """The order of the elements, in a row, of a tensor of ``shape`` in ``order``."""

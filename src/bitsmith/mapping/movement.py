@@ -14,8 +14,8 @@ from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
-from bitsmith.mapping.folding import divisors
-from bitsmith.mapping.products import in_groups, is_flat, takes_flat
+from bitsmith.mapping.folding import divisors, weights_of
+from bitsmith.mapping.products import in_groups, is_flat
 from bitsmith.mapping.sweeps import SINGLE, Exchange, narrow, reordered, takes_narrow_tokens
 
 _MOST_ACTIONS = 4096
@@ -120,8 +120,9 @@ def reshape(builder: DataflowBuilder, op: ops.Reshape, node: Node) -> StepId:
     for axes in range(len(op.shape) + 1):
         if math.prod(op.shape[:axes]) == stream.tokens:
             return builder.regroup(step, op.shape[:axes], op.shape[axes:])
-    if is_flat(op.shape) and all(takes_flat(builder, reader) for reader in builder.readers[id(node)]):
-        return step  # its readers take the tokens as they come
+    readers = builder.readers[id(node)]
+    if is_flat(op.shape) and all(weights_of(builder.program, reader) is not None for reader in readers):
+        return step  # its readers are products, which take the tokens of a single vector as they come
     axes = max(len(op.shape) - 1, 0)
     form = builder.made(arg)
     if builder.stream(form).token.size < math.prod(op.shape[axes:]):

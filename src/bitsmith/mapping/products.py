@@ -24,7 +24,6 @@ from bitsmith.mapping.folding import (
     choose_folding,
     choose_folding_of_tokens,
     matrix_shape,
-    weights_of,
 )
 from bitsmith.mapping.grouped import Grouped, grouped_product
 from bitsmith.mapping.live import Live
@@ -149,11 +148,6 @@ def _lanes(shape: tuple[int, ...], chosen: Folding) -> tuple[int, int]:
 def is_flat(shape: tuple[int, ...]) -> bool:
     """Return True if a tensor of ``shape`` is a single vector."""
     return len(shape) > 0 and math.prod(shape) == shape[-1]
-
-
-def takes_flat(builder: DataflowBuilder, node: Node) -> bool:
-    """Return True if ``node`` is a product that takes a single vector as it comes."""
-    return weights_of(builder.program, node) is not None
 
 
 def _unflattened(builder: DataflowBuilder, flat: NodeId) -> NodeId | None:

@@ -31,7 +31,7 @@ from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs
-from bitsmith.layers.axis_order import is_order
+from bitsmith.layers.axis_order import unchanged
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts
 from bitsmith.layers.network import Network, NetworkNode, TiedState
@@ -169,7 +169,7 @@ def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
     shapes = network.shapes()
     tied = (_decode_state(each, network, shapes) for each in listed(document["states"]))
     network = replace(network, states=tuple(tied))
-    if any(node.order is not None and not is_order(node.order, shapes[node.name]) for node in nodes):
+    if any(node.order is not None and tuple(sorted(node.order)) != unchanged(shapes[node.name]) for node in nodes):
         raise ValueError("a layer whose axes are in no order")
     program = parse("\n".join(str(line) for line in listed(document["program"])) + "\n")
     check(program)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from bitsmith.devices import Part, resolve_part
 from bitsmith.errors import ConfigError
-from bitsmith.report.folder import describes_sources, read_report
+from bitsmith.report.folder import VENDOR_STAGE, ran_since, read_report
 from bitsmith.report.printing import print_text, show
 from bitsmith.report.report import REPORT_JSON, Report, read_own_report
 from bitsmith.report.sections import C_SIMULATION, Figures, Latency, Resources, Timing, Verification
@@ -59,7 +59,8 @@ def parse_vivado_report(output_dir: str | os.PathLike[str]) -> Familiar:
     theirs = hls_sections(project)
     if ReportFile(folder / REPORT_JSON).exists:
         ours = read_own_report(folder / REPORT_JSON)
-        return {**dict(ours), **(theirs if describes_sources(folder, ours) else {})}
+        of_same_sources = any(stage.get("Name") == VENDOR_STAGE for stage in ours.stages()) or ran_since(folder)
+        return {**dict(ours), **(theirs if of_same_sources else {})}
     if not theirs:
         raise nothing_found(folder, project.tool)
     return theirs

@@ -74,11 +74,6 @@ def ran_since(folder: Path) -> bool:
     return newest is not None and newest > (folder / REPORT_JSON).stat().st_mtime
 
 
-def describes_sources(folder: Path, report: Report) -> bool:
-    """Return True if the vendor's reports in ``folder`` and ``report``, our own there, describe the same sources."""
-    return any(stage.get("Name") == VENDOR_STAGE for stage in report.stages()) or ran_since(folder)
-
-
 def measured(folder: Path, target_period_ns: float | None = None) -> dict[str, Figures]:
     """The figures of the vendor's reports in ``folder``; empty without any.
 

@@ -140,11 +140,6 @@ def read_odds(model: Any, name: str) -> Network:
     return chain.classified(scores, chain.then("probabilities", Softmax()), Classes.of(model))
 
 
-def has_odds(model: Any) -> bool:
-    """Return True of a classifier of several classes whose scores are logarithms of odds."""
-    return bool(model.loss == "log_loss" and len(model.classes_) > 2)
-
-
 def read_powers(model: Any, name: str) -> Network:
     """The network of a fitted transformer of the method ``yeo-johnson`` or ``box-cox``."""
     exponents, scaler = np.asarray(model.lambdas_, np.float64), getattr(model, "_scaler", None)

@@ -16,7 +16,6 @@ from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.ops.trees import Tree, average_path, ensemble, equal_to, of_singles
 from bitsmith.frontends.trees.estimators import (
-    has_odds,
     read_ellipses,
     read_kernels,
     read_neighbors,
@@ -316,7 +315,8 @@ _READERS: Mapping[str, _Reader] = {
     "KernelRidge": _Reader(read_kernels, _all),
     "PowerTransformer": _Reader(read_powers, _all),
     "QuadraticDiscriminantAnalysis": _Reader(read_ellipses, _all),
-    "SGDClassifier": _Reader(read_odds, has_odds),
+    # Scores of several classes are logarithms of odds.
+    "SGDClassifier": _Reader(read_odds, lambda model: bool(model.loss == "log_loss" and len(model.classes_) > 2)),
 }
 """Readers by the names of classes; a model is of the first class that it extends. All else goes by way of ONNX."""
 
