@@ -36,7 +36,7 @@ class Row:
     failed: int = 0
     skipped: int = 0
     seconds: float = 0
-    commit: str = ""
+    commit: str = "-"
 
     @property
     def ran(self) -> int:

@@ -37,7 +37,7 @@ CONVERSION, OUTPUTS = "ChannelsLastConversion", "TransposeOutputs"
 _FULL, _INTERNAL, _OFF = "full", "internal", "off"
 
 _OWN_LAYOUT = (Einsum, LayerNormalization)
-"""Layers whose operands and results hls4ml leaves as the model has them."""
+"""Layers whose operands and results hls4ml leaves as the model has them; its pass names these classes, and moves all others."""
 
 
 @dataclass(frozen=True, slots=True)
