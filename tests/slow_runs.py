@@ -22,8 +22,8 @@ from xml.etree import ElementTree
 
 RECORD = Path(__file__).with_suffix(".tsv")
 _HEADER = "file\ttests\tpassed\tfailed\tskipped\tseconds\tcommit\n"
-_FIRST, _CHUNK_S = 10, 240.0
-"""Tests of a file that run in one process at first, and seconds of those that run in each one later."""
+_LONG_S = 300
+"""Seconds after which tests of a file make way for others: a process ends with the test in which they end."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Row:
     @property
     def whole_s(self) -> float:
         """Seconds of all tests, as far as these are known."""
-        return self.seconds / self.ran * self.tests if self.ran else _CHUNK_S
+        return self.seconds / self.ran * self.tests if self.ran else _LONG_S
 
 
 def read(record: Path) -> dict[str, Row]:
@@ -96,16 +96,17 @@ def _pytest(tests: Sequence[str], *options: str) -> tuple[list[str], float]:
 def run(row: Row, names: Sequence[str], commit: str) -> Row:
     """Run further tests of a row, from the first on if others ran at another commit; prints what pytest says of bad ones."""
     row = row if row.commit == commit else Row(row.file, row.tests, commit=commit)
-    most = max(1, int(_CHUNK_S / max(row.whole_s, 1.0) * row.tests)) if row.ran else _FIRST
-    chunk = names[row.ran : row.ran + most]
+    names = names[row.ran :]
     with TemporaryDirectory() as folder:
         results = Path(folder, "results.xml")
-        printed, seconds = _pytest(chunk, "-m", "", "-rs", "--tb=short", "--timeout=7200", f"--junitxml={results}")
+        limits = ("--timeout=7200", f"--session-timeout={_LONG_S}")
+        printed, seconds = _pytest(names, "-m", "", "-rs", "--tb=short", *limits, f"--junitxml={results}")
         cases = list(ElementTree.parse(results).iter("testcase")) if results.exists() else []
     skipped, passed = sum(case.find("skipped") is not None for case in cases), sum(not len(case) for case in cases)
-    row = replace(row, passed=row.passed + passed, skipped=row.skipped + skipped, seconds=round(row.seconds + seconds))
-    row = replace(row, failed=row.failed + len(chunk) - passed - skipped)
-    sys.stdout.write("\n".join(["" if passed == len(chunk) else "\n".join(printed), " ".join(map(str, astuple(row)))]))
+    failed = (len(cases) or len(names)) - passed - skipped  # without results the process has died
+    row = replace(row, passed=row.passed + passed, failed=row.failed + failed, skipped=row.skipped + skipped)
+    row = replace(row, seconds=round(row.seconds + seconds))
+    sys.stdout.write("\n".join([*(printed if failed or skipped else ()), " ".join(map(str, astuple(row))), ""]))
     sys.stdout.flush()
     return row
 
@@ -140,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with ThreadPoolExecutor(asked.jobs) as pool:
         list(pool.map(work, range(asked.jobs)))
-    sys.stdout.write(f"\n{state(rows.values())}\n")
+    sys.stdout.write(f"{state(rows.values())}\n")
     return int(any(row.failed for row in rows.values()))
 
 

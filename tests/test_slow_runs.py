@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,12 @@ def test_a_record_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_or_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that fails to import, or a process that dies, leaves failures."""
+    """A process that dies leaves failures."""
     chunks: list[list[str]] = []
+
+    def pytest_that_dies(tests: list[str], *_: str) -> tuple[list[str], float]:
+        chunks.append(tests)
+        return [], 1.0
 
     def pytest_as_told(tests: list[str], *options: str) -> tuple[list[str], float]:
         chunks.append(tests)
@@ -40,9 +45,10 @@ def test_a_run_goes_on_or_begins_again(tmp_path: Path, monkeypatch: pytest.Monke
         return ["what pytest says"], 60.0
 
     monkeypatch.setattr(slow_runs, "_pytest", pytest_as_told)
-    names = [f"test_{number}" for number in range(12)]
-    row = slow_runs.run(Row("file", 12), names, "c")
-    assert row == Row("file", 12, passed=1, failed=8, skipped=1, seconds=60, commit="c")
-    assert slow_runs.run(row, names, "c").ran == 12
+    names = [f"test_{number}" for number in range(5)]
+    row = slow_runs.run(Row("file", 5), names, "c")
+    assert row == Row("file", 5, passed=1, failed=1, skipped=1, seconds=60, commit="c")
     assert slow_runs.run(row, names, "d").seconds == 60
-    assert chunks == [names[:10], names[10:], names[:10]]
+    monkeypatch.setattr(slow_runs, "_pytest", pytest_that_dies)
+    assert slow_runs.run(row, names, "c") == replace(row, failed=3, seconds=61)
+    assert chunks == [names, names, names[3:]]
