@@ -317,7 +317,7 @@ def test_only_imputers_of_inputs_stay_in_software(scaled: bool) -> None:
         x = np.array([[-1.0, 0.25, 3.0]])
         np.testing.assert_array_equal(bitsmith.convert(proto, check=False).predict(x), 2 * x)
     else:
-        with pytest.raises(UnsupportedError, match="results of Logarithm that are no numbers"):
+        with pytest.raises(UnsupportedError, match="results of Logarithm that are NaN or infinity"):
             read_onnx(proto)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.frontends.torch_samples import Of, assert_same, randomised, save_pt2
@@ -13,7 +15,8 @@ from tests.properties import judged
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bitsmith.errors import UnsupportedError
+import bitsmith
+from bitsmith.errors import ApproximationWarning, UnsupportedError
 from bitsmith.frontends.framework import ReadOptions
 from bitsmith.frontends.torch.read import read_torch
 
@@ -93,7 +96,7 @@ def test_quantiles() -> None:
 
 def test_one_number_with_an_offset_is_tested_below_it() -> None:
     """Few samples of few numbers would all lie above it."""
-    with pytest.raises(UnsupportedError, match="results of Power that are no numbers"):
+    with pytest.raises(UnsupportedError, match="results of Power that are NaN or infinity"):
         read_torch(Of(lambda x: torch.nan_to_num((x + 500.0).sqrt())), ReadOptions(input_shape=(1,)))
 
 
@@ -112,7 +115,7 @@ def test_one_number_with_an_offset_is_tested_below_it() -> None:
 )
 def test_tests_for_what_may_be_no_number_are_refused(guarded: Callable[[Tensor], Tensor], kind: str) -> None:
     """torch takes the other number where an input is below 0; here a logarithm of any number is a number."""
-    with pytest.raises(UnsupportedError, match=f"results of {kind} that are no numbers"):
+    with pytest.raises(UnsupportedError, match=f"results of {kind} that are NaN or infinity"):
         read_torch(Of(guarded), ReadOptions(input_shape=(4,)))
 
 
@@ -126,6 +129,39 @@ def test_numbers_are_told_from_none() -> None:
         return torch.nan_to_num(torch.where(torch.isfinite(y), y, -3.0)) + (y == y)
 
     assert_same(Of(guarded), (4,))
+
+
+@pytest.mark.parametrize(
+    "operand",
+    [
+        lambda x: (x.abs() + 0.5).log(),
+        lambda x: 1.0 / (x * x + 0.5),
+        lambda x: x / (x.pow(2).sum(1, keepdim=True) + 0.5).sqrt(),
+        lambda x: (x.clamp(0.25, 5.0)).log2() + (functional.softplus(x) + 1.0).log1p(),
+        lambda x: (
+            ((x + torch.tensor([0.0, 0.0, -math.inf, 0.0])).softmax(1) + 0.25).log() + 1.0 / (1.0 + x.std(1)[:, None])
+        ),
+        lambda x: x.cos() / (torch.exp(-x.abs()).mean(1, keepdim=True) + x.logsumexp(1, keepdim=True).relu() + 0.5),
+    ],
+    ids=["abs", "square", "norm", "clamp", "shares", "functions"],
+)
+def test_operands_that_are_proved_to_stay_in_the_domain(operand: Callable[[Tensor], Tensor]) -> None:
+    guarded = Of(lambda x: torch.where(torch.isfinite(operand(x)), operand(x), -3.0))
+    assert not read_torch(guarded, ReadOptions(input_shape=(4,))).notes
+    assert_same(guarded, (4,))
+
+
+def test_what_only_samples_say_is_said() -> None:
+    """No sample is as large as 10**6, as inputs may be."""
+    guarded = Of(lambda x: torch.where(torch.isnan((x + 1e6).log()), -3.0, x))
+    model = bitsmith.convert(guarded, input_shape=(4,), config={"Model": {"Precision": "fixed<32,24>"}}, check=False)
+    x = np.array([[1.0, -2e6, 0.0, 2.0]], dtype=np.float32)
+    with pytest.warns(
+        ApproximationWarning, match=r"NaN or infinity, which Logarithm in .*log may give for rare inputs"
+    ):
+        found = model.predict(x)
+    wanted = guarded(torch.from_numpy(x)).numpy()
+    np.testing.assert_array_equal(found == wanted, [[True, False, True, True]])
 
 
 def test_medians_over_samples_are_refused() -> None:

@@ -9,12 +9,14 @@ from bitsmith.layers.elementwise import Absolute, Sign, Sinusoid, Wave, Whole, W
 from bitsmith.layers.enclosure import BOXES, Enclosure, boxes
 from bitsmith.layers.example import Example
 from bitsmith.layers.power import Logarithm, Power
+from bitsmith.layers.reduction import Reduce, Reduction
 from tests.layers.test_traits import CLASSES, examples
 
 BATCH = 400
 _CASES = [
     *(example for layer in CLASSES for example in examples(layer)),
     *(Example(Power(float(exponent)), ((2,),)) for exponent in range(5)),
+    *(Example(Reduce(reduction, (0, 2)), ((3, 2, 2),)) for reduction in Reduction),
 ]
 
 

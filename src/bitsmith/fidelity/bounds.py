@@ -18,7 +18,7 @@ from bitsmith.fidelity.measure import Comparison
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
-from bitsmith.layers.enclosure import Enclosure, boxes
+from bitsmith.layers.enclosure import Enclosure, between_turns, boxes
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.report.sections import percent
@@ -217,10 +217,7 @@ class _Bounding:
         turns = node.layer.turning(*ends) if np.isfinite(ends).all() else None
         if turns is None or len(operands) > 1 or x.least.size > len(x.least):
             return None
-        values = [reference([each]) for each in (x.least, x.most)]
-        for turn in turns:
-            inside = (x.least < turn) & (turn < x.most)
-            values.append(np.where(inside, reference([np.full(x.least.shape, turn)]), values[0]))
+        least_of_all, most_of_all = between_turns(reference, turns, x)
         own = 0.0
         beyond = float(x.error.max())
         reached = ends[0] - beyond, ends[1] + beyond
@@ -250,7 +247,7 @@ class _Bounding:
             most[(firsts - level > ends[1]) | (lasts + level < ends[0])] = 0.0  # no operand is there
             least, greatest = ((end + sign * level)[here] for end, sign in ((x.least, -1.0), (x.most, 1.0)))
             off[here] = _most_within(most, firsts, lasts, least, greatest)
-        return Enclosure(np.minimum.reduce(values), np.maximum.reduce(values), (off + own) * (1.0 + _FLOATS))
+        return Enclosure(least_of_all, most_of_all, (off + own) * (1.0 + _FLOATS))
 
 
 def _levels(error: Floats, *, few: bool) -> list[tuple[float, npt.NDArray[np.bool_]]]:

@@ -56,6 +56,17 @@ def by_traits(
     return _of_corners(reference, operands)
 
 
+def between_turns(
+    reference: Callable[[Sequence[Floats]], Floats], turns: Sequence[float], x: Enclosure
+) -> tuple[Floats, Floats]:
+    """The ends of what a function of one number, which rises or falls between its ``turns``, makes of exact values."""
+    values = [reference([each]) for each in (x.least, x.most)]
+    for turn in turns:
+        inside = (x.least < turn) & (turn < x.most)
+        values.append(np.where(inside, reference([np.full(x.least.shape, turn)]), values[0]))
+    return np.minimum.reduce(values), np.maximum.reduce(values)
+
+
 def _of_corners(reference: Callable[[Sequence[Floats]], Floats], operands: Sequence[Enclosure]) -> Enclosure:
     """The enclosure of what is affine in each operand: there corners are extreme, of values as of differences."""
     values, errors = list[Floats](), list[Floats]()

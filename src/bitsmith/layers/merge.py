@@ -1,7 +1,7 @@
 """Layers that join branches; any number of inputs, broadcasting as the frameworks do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import accumulate
 from typing import ClassVar
@@ -12,6 +12,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.layers.axis_order import Order, moved_axes
 from bitsmith.layers.division import divided
+from bitsmith.layers.enclosure import Enclosure, by_traits
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
@@ -86,6 +87,11 @@ class Multiply(_Merge):
 
     joined: ClassVar[np.ufunc] = np.multiply
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=True, affine=True, multiplies=True)
+
+    def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure | None:
+        product = by_traits(self.traits, self.reference, operands)
+        square = len(operands) == 2 and operands[0] is operands[1]
+        return replace(product, least=np.maximum(product.least, 0.0)) if square and product is not None else product
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(reduce(lowering.builder.mul, inputs))

@@ -16,6 +16,7 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.axis_order import Order, moved_axes, without
 from bitsmith.layers.division import divided
+from bitsmith.layers.enclosure import Enclosure
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
@@ -124,6 +125,25 @@ class Reduce(Layer):
                 result = np.log(np.sum(np.exp(x - greatest), axis=axes, keepdims=self.keepdims))
                 result = result + greatest.reshape(result.shape)
         return np.asarray(result, dtype=np.float64)
+
+    def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure | None:
+        (x,) = operands
+        least, most = self.reference([x.least]), self.reference([x.most])
+        match self.reduction:
+            case Reduction.SUM | Reduction.MEAN:
+                return Enclosure(least, most, self.reference([x.error]))
+            case Reduction.MAX | Reduction.MIN | Reduction.LOG_SUM_EXP:
+                return Enclosure(least, most, replace(self, reduction=Reduction.MAX).reference([x.error]))
+            case Reduction.VARIANCE | Reduction.DEVIATION | Reduction.NORM:
+                size, error = (
+                    replace(self, reduction=Reduction.NORM).reference([part]) for part in (x.magnitude, x.error)
+                )
+                count = 1 if self.reduction is Reduction.NORM else x.least.size // size.size
+                if self.reduction is Reduction.VARIANCE:
+                    size, error, count = size**2, error * (2.0 * size + error), count**2
+                return Enclosure(np.zeros(size.shape), size / count**0.5, error / count**0.5)
+            case Reduction.PROD:
+                return None
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         y = lowering.builder.reshape(self._kept(lowering, inputs[0]), self.output_shape([inputs[0].shape]))

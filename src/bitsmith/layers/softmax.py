@@ -13,6 +13,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.activation import TABLE_OPTIONS, Activation
 from bitsmith.layers.axis_order import Order, common, moved_axes, ordered_weights
+from bitsmith.layers.enclosure import Enclosure
 from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
@@ -70,6 +71,14 @@ class Softmax(Layer):
     def steep(self, least: float = -8.0, most: float = 8.0, size: float = np.inf, shape: Shape = ()) -> float:
         # Of two numbers, it is a sigmoid of their difference.
         return Activation("sigmoid").steep(least - most, most - least, size)
+
+    def enclosed(self, operands: Sequence[Enclosure], *, anywhere: bool) -> Enclosure:
+        axis, (x, *masks) = self.axis if self.axis < 0 else self.axis + 1, operands
+        some = bool(masks) or x.least.max(axis=axis, keepdims=True) > -np.inf  # of -inf alone, frameworks make NaN
+        most = np.broadcast_to(np.where(some, 1.0, np.nan), x.least.shape)
+        # Derivatives of a share are half of 1 in all, at most.
+        error = np.minimum(0.5 * x.error.max(axis=axis, keepdims=True), 1.0)
+        return Enclosure(np.zeros(x.least.shape), most, np.broadcast_to(1.0 if masks else error, x.least.shape))
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         axis = self.axis if self.axis < 0 else self.axis + 1

@@ -63,7 +63,7 @@ def _imputer(call: Call) -> Value:
     )
     if not isinstance(missing, float) or not math.isnan(missing):
         raise UnsupportedError(f"an imputer of {missing}", accepted="one of NaN, which a circuit is never fed with")
-    check_numbers(call.build.draft, x)
+    check_numbers(call.build, x)
     instead = call.attributes.numbers("imputed_value_floats") or ()
     shown = ", ".join(f"{value:.6g}" for value in instead[:_MOST_SHOWN]) + (
         ", ..." if len(instead) > _MOST_SHOWN else ""

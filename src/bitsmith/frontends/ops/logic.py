@@ -44,7 +44,7 @@ def compare(build: Builder, relation: Relation, x: Value, y: Value, suffix: str 
     """
     constants = [each.constant for each in (x, y) if each.constant is not None]
     if not all(np.all(np.isfinite(known)) for known in constants) or (not constants and x.node == y.node):
-        check_numbers(build.draft, x, y)
+        check_numbers(build, x, y)
     return build.joined(Comparison(relation), _in_single(x), _in_single(y), suffix=suffix, kind=Kind.BOOL)
 
 

@@ -107,7 +107,7 @@ class Call(Watched):
             UnsupportedError: torch may compute no number, as logarithms and quotients do: here they are numbers.
         """
         x = self.tensor(self.first)
-        check_numbers(self.build.draft, x)
+        check_numbers(self.build, x)
         return x
 
     def value(self, argument: Argument, name: str) -> Value:
