@@ -213,6 +213,22 @@ def test_integers_beyond_those_that_a_model_declares_are_told_whatever_outputs_s
     assert [each.category for each in caught] == [InputRangeWarning] * (kind == "int8")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [TensorProto.UINT32, TensorProto.UINT64, TensorProto.INT32])
+def test_generated_integers_are_those_of_their_type(kind: int) -> None:
+    """onnxruntime wraps negative ones that become unsigned."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["f", "half"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(*each, [None, 4]) for each in (("x", kind), ("y", TensorProto.FLOAT))]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(np.float32(0.5), "half")])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    x = np.array([[0, 1, 2, 3]], dtype=helper.tensor_dtype_to_np_dtype(kind))
+    (wanted,) = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_array_equal(convert(proto).predict(x), wanted)
+
+
 @pytest.mark.parametrize("index", [-1.0, 20.0])
 def test_indices_beyond_the_vocabulary_are_told(index: float) -> None:
     model = keras.Sequential([layers.Input((3,), dtype="int32"), layers.Embedding(10, 2), layers.Flatten()])

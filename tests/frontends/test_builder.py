@@ -127,12 +127,14 @@ def test_an_input_of_scalars_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind.is_integer])
-def test_inputs_of_few_integers_hold_all_of_their_type(kind: Kind) -> None:
+def test_inputs_of_few_integers_hold_all_of_their_type_and_others_its_usual_part(kind: Kind) -> None:
     draft, limits = Draft(), np.iinfo(kind.value)
     x = Builder(draft, draft.begin("x", "Input"), "model").input((1, 3), Batch(0), kind)
     (layer,) = (node.layer for node in _network(draft, x, x).nodes)
     assert isinstance(layer, Input) and layer.integer
-    assert layer.limits == ((limits.min, limits.max) if limits.bits <= 16 else None)
+    assert layer.limits == (limits.min, limits.max) and layer.holds_limits == (limits.bits <= 16)
+    fmt, usual = layer.default_format(16), (max(limits.min, -(2**15)), 2**15 - 1)
+    assert (fmt.lo, fmt.hi) == (layer.limits if layer.holds_limits else usual)
 
 
 @pytest.mark.parametrize(("known", "accepted"), [(False, "Dense, "), (True, "")])

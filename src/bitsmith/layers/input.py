@@ -37,7 +37,7 @@ def _integers(least: int, greatest: int) -> FixedFormat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Input(Layer):
-    """A model input. ``integer`` says that the framework declares integers, and ``limits`` what they are where these are few.
+    """A model input. ``integer`` says that the framework declares integers, and ``limits`` what they are.
 
     ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``); a
     ``quantizer``, of fixed-point grids, is what all of them begin with (see the pass ``quantized_inputs``), or, if it ``rounds``,
@@ -73,7 +73,8 @@ class Input(Layer):
         if self.entries is not None:
             return FixedFormat(False, max((self.entries - 1).bit_length(), 1), 0, Rounding.TRN_ZERO, Overflow.SAT)
         if self.limits is not None:
-            return _integers(*self.limits)
+            usual, (least, most) = DEFAULT_INTEGER_INPUT, self.limits
+            return _integers(*self.limits if self.holds_limits else (max(least, usual.lo), min(most, usual.hi)))
         if self.integer:
             return DEFAULT_INTEGER_INPUT
         formats = self.stated_formats(bits)
@@ -126,7 +127,12 @@ class Input(Layer):
     @property
     def declares(self) -> bool:
         """True where other integers than the model says are no inputs of it."""
-        return self.entries is not None or self.limits is not None
+        return self.entries is not None or self.holds_limits
+
+    @property
+    def holds_limits(self) -> bool:
+        """True where the model's integers are so few that the input holds all of them, whatever the data."""
+        return self.limits is not None and _integers(*self.limits).width <= DEFAULT_INTEGER_INPUT.width
 
     @property
     def on_grid(self) -> bool:

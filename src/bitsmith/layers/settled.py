@@ -75,7 +75,7 @@ def decided_inputs(network: Network) -> set[str]:
     """The inputs whose format follows from the model: few integers, indices, and what it puts on grids, as it is or moved."""
     readers, names = network.readers(), set[str]()
     for node in reversed(network.nodes):
-        few = isinstance(node.layer, Input) and node.layer.limits is not None
+        few = isinstance(node.layer, Input) and node.layer.holds_limits
         if not few and not isinstance(node.layer, Input) and not node.layer.traits.moves_or_pads:
             continue
         deciding = [_decides(reader.layer) or reader.name in names for reader in readers[node.name]]

@@ -98,7 +98,9 @@ class Builder:
                 remedy="give the input the shape (batch, 1)",
             )
         return replace(
-            self.emit(Input(shape, kind is not Kind.REAL, limits=kind.limits if kind.is_small else None), kind=kind),
+            self.emit(
+                Input(shape, kind is not Kind.REAL, limits=None if kind is Kind.REAL else kind.limits), kind=kind
+            ),
             batch=batch,
         )
 

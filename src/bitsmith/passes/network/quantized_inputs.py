@@ -65,7 +65,7 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
     data = {name: batch for name, batch in given if np.shape(batch)[1:] == shapes[name]}
     quantizers, held, moved = dict[str, Input](), dict[str, FixedFormat](), set[str]()
     for node in network.nodes:
-        if isinstance(node.layer, Input) and node.layer.limits is None and "result" not in node.settings.precision:
+        if isinstance(node.layer, Input) and not node.layer.holds_limits and "result" not in node.settings.precision:
             readers = _readers(network, shapes, node.name) or []
             chosen = _quantized(network, node.name, readers, data.get(node.name))
             if chosen is not None:
