@@ -140,3 +140,12 @@ def test_random_networks(start: int) -> None:
             differ = differs(model, bitsmith.convert(model), x)
             differ |= seed % 2 == 0 and differs(model, loaded(rng, model), x)
         assert not differ or any(issubclass(each.category, BitsmithWarning) for each in told), seed
+
+
+@pytest.mark.ci
+def test_inputs_near_ties_that_go_away_from_0_keep_their_codes() -> None:
+    """One of these inputs is less than half a step of the circuit's below a tie."""
+    rng = np.random.default_rng(180011)
+    model = network(rng)
+    x = rng.normal(0.0, rng.choice([0.3, 1.0, 5.0, 50.0]), (60, *model.input_shape[1:])).astype(np.float32)
+    np.testing.assert_array_equal(bitsmith.convert(model).predict(x), np.asarray(model.predict(x, verbose=0)))

@@ -43,6 +43,9 @@ _SPARE_BITS, _MOST_BITS = 8, 40
 _FINEST = 60
 """Most fractional bits that keep data on their sides of thresholds."""
 
+_CUTTING = ((Rounding.TRN, Rounding.RND), (Rounding.TRN_ZERO, Rounding.RND_INF))
+"""Modes that cut bits off, which take no number across a half that the other one, to nearest, takes on."""
+
 _STEPS_BITS = 16
 """Bits of the number of steps, of no power of two, that a quantizer's operand spans at most: its program grows with them."""
 
@@ -249,22 +252,24 @@ def _all_readers(network: Network, name: str) -> list[Quantizer] | None:
 def _holding(quantizers: Sequence[Quantizer]) -> FixedFormat | None:
     """A format that quantizers do the same to as to what is put into it, far beyond their ranges; None if it is too wide.
 
-    It is exact if their steps are powers of two and ties go upwards; else each of their steps has 256 or more of it, and its
-    range is such that tables of them do not become too long.
+    It is exact if their steps are powers of two, and ties go upwards, or away from 0; else each of their steps has 256 or more of
+    it, and its range is such that tables of them do not become too long.
     """
     if not quantizers:
         return None
     step = min(float(as_floats(abs(each.scale)).min()) for each in quantizers)
     bounds = [as_floats((code - each.offset) * each.scale) for each in quantizers for code in (each.lo, each.hi)]
     reach = max(float(np.abs(bound).max()) for bound in bounds)
-    exact = all(each.fracs is not None and each.rounding in (Rounding.TRN, Rounding.RND) for each in quantizers)
-    halves = any(each.rounding is not Rounding.TRN for each in quantizers)
+    modes, centered = {each.rounding for each in quantizers}, not any(np.any(each.offset) for each in quantizers)
+    halves = not modes <= {cut for cut, _ in _CUTTING}
+    cutting = [cut for cut, nearest in _CUTTING if modes <= {cut, nearest} and (centered or cut is Rounding.TRN)]
+    exact = bool(cutting) and all(each.fracs is not None for each in quantizers)
     frac = -math.floor(math.log2(step)) + (int(halves) if exact else _SPARE_BITS)
     least = math.frexp(reach)[1] + 1
     integer = min(max(least, DEFAULT_INPUT.integer) + _SPARE_BITS, _MOST_BITS - frac)
     if not exact:
         integer = min(integer, max(_STEPS_BITS + math.floor(math.log2(step)), least))
-    rounding = Rounding.TRN if exact else Rounding.RND
+    rounding = cutting[0] if exact else Rounding.RND
     return FixedFormat(True, integer + frac, frac, rounding, Overflow.SAT) if integer >= least else None
 
 
