@@ -14,7 +14,7 @@ from bitsmith.passes.network.calibration import generated
 
 SAMPLES = 64
 SAMPLES_OF_DECISIONS = 1024
-"""Samples where layers decide, of the user's or in steps of formats: a single one of hundreds may be on another side."""
+"""Samples where layers decide, of the user's or in steps of the user's: a single one of hundreds may be on another side."""
 
 SAMPLES_OF_RANGES = 4096
 """Samples where the user states the ranges of all inputs, so that the worst of them says what is the worst within these."""
@@ -27,7 +27,7 @@ _ELEMENTS, _ALL_ELEMENTS = 1 << 20, 1 << 24
 def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floats]:
     """A few of the calibration data, evenly spaced, or generated inputs; all in single precision, as frameworks take them."""
     sizes = [max(math.prod(shape), 1) for shape in network.shapes().values()]
-    rounded = is_quantized(network) and any(node.settings.precision for node in network.nodes)
+    rounded = is_quantized(network) and any(node.is_given for node in network.nodes)
     decides = rounded or (calibration is not None and any(node.layer.jumps for node in network.nodes))
     unstated = any(network.input(name).least is None for name in network.inputs)
     most = SAMPLES_OF_RANGES if not unstated else SAMPLES_OF_DECISIONS if decides else SAMPLES
