@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from sklearn.ensemble import RandomForestRegressor
 
 import bitsmith
@@ -19,6 +20,7 @@ from bitsmith.conversion.fit import _SURE, _Judge
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.model import descent
+from bitsmith.model.goal import Minimized
 from bitsmith.model.results import Result, Results
 from tests.test_fit import _perceptron
 
@@ -177,3 +179,18 @@ def test_goals_of_other_kinds_are_rejected(model: Path, data: Floats) -> None:
     for goal, said in (("loss<1%", "accepted: a dictionary"), (np.zeros(len(data)), r"data=\(x, labels\)")):
         with pytest.raises(ConfigError, match=said):
             bitsmith.fit(model, data, goal)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("minimize", "bram"), [("lut", "tables"), ("ff", None)])
+def test_tables_are_block_memory_where_look_up_tables_are_to_be_least(minimize: Minimized, bram: str | None) -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Tanh()).eval()
+    x = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    part = "LFE5U-25F-6BG256C"
+    goal = bitsmith.Goal(metric="agreement", loss=0.05, part=part, minimize=minimize)
+    found = bitsmith.fit(net, x, goal, tries=4, example=x[:1])
+    config, calibration = found.configuration, found.calibration[0]
+    assert (found.best().size.bram > 0) == (bram is not None)
+    again = bitsmith.convert(net, None, config, calibration, part=part, bram=bram, example=x[:1], check=False)
+    assert again.target.bram == found.model.target.bram and again.estimate().size.bram == found.best().size.bram
+    np.testing.assert_array_equal(again.predict(x), found.model.predict(x))

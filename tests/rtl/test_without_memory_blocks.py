@@ -1,4 +1,4 @@
-"""Circuits in which nothing is block memory, since ``bram=0`` says so."""
+"""Circuits in which nothing is block memory, since ``bram=0`` says so, or all tables are, since ``bram="tables"`` does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.properties import few
 PARTS = {ECP5: "LFE5U-85F-6BG381C", ULTRASCALE_PLUS: "xcku5p-ffvb676-2-e"}
 
 
-def converted(folder: Path, part: str, io_type: str, bram: int | None) -> bitsmith.Model:
+def converted(folder: Path, part: str, io_type: str, bram: int | str | None) -> bitsmith.Model:
     """Tables of 12 bits in a pipeline; or long FIFOs, weights in memories, one of which can be loaded, and their reordering."""
     torch.manual_seed(0)
     if io_type == "io_parallel":
@@ -63,11 +63,38 @@ def test_the_choice_is_saved_and_other_numbers_and_compilers_are_refused(tmp_pat
     model = converted(tmp_path, PARTS[ECP5], "io_parallel", 0)
     model.save(tmp_path / "model.json")
     assert bitsmith.Model.load(tmp_path / "model.json").target == model.target
+    tables = converted(tmp_path, PARTS[ECP5], "io_parallel", "tables")
+    tables.save(tmp_path / "tables.json")
+    assert bitsmith.Model.load(tmp_path / "tables.json").target == tables.target != model.target
     for wrong in (1, False, "none"):
         with pytest.raises(bitsmith.errors.ConfigError, match="BRAM"):
             converted(tmp_path, PARTS[ECP5], "io_parallel", wrong)  # type: ignore[arg-type]
     with pytest.raises(bitsmith.errors.ConfigError, match="BRAM with backend 'vitis'"):
         bitsmith.convert(nn.Linear(2, 2), tmp_path, input_shape=(2,), backend="vitis", bram=0, check=False)
+
+
+def of_small_tables(folder: Path, part: str, bram: str | None) -> bitsmith.Model:
+    """Three tables of 64 words of 8 bits."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh()).eval()
+    config = {"Model": {"Bits": 8, "TableSize": 64, "Binning": "centre"}}
+    return bitsmith.convert(module, folder, config, input_shape=(4,), part=part, bram=bram, check=False)
+
+
+@pytest.mark.parametrize("family", [ECP5, ULTRASCALE_PLUS], ids=repr)
+def test_small_tables_are_block_memory_where_that_is_asked_for(tmp_path: Path, family: Family) -> None:
+    plain, blocks = (of_small_tables(tmp_path, PARTS[family], bram) for bram in (None, "tables"))
+    sizes = [size_of(model.program, model.directives, model.target) for model in (plain, blocks)]
+    assert sizes[0].bram == 0 and sizes[1].bram == 3 and sizes[1].lut < sizes[0].lut
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    np.testing.assert_array_equal(plain.predict(x), blocks.predict(x))
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("family", PARTS, ids=repr)
+def test_synthesis_makes_block_memory_of_small_tables(tmp_path: Path, family: Family) -> None:
+    report = of_small_tables(tmp_path, PARTS[family], "tables").build(progress=lambda _: None)
+    assert report.section("Verification")["Mismatches"] == 0 and report.section("Resources")["BRAM"] == 3
 
 
 @pytest.mark.slow

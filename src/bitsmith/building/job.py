@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
+from typing import assert_never
 
 from bitsmith.base.project import digest
 from bitsmith.config import IOType
 from bitsmith.config.latency import Latency
-from bitsmith.config.values import AXI_MASTER, LAYERS, MEMORIES, is_monitored
+from bitsmith.config.values import AXI_MASTER, LAYERS, MEMORIES, BlockMemory, is_monitored
 from bitsmith.devices import Family, Part, any_board, part_or_typical
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
@@ -85,7 +86,15 @@ class Target(Chosen):
     def known_part(self) -> Part:
         """The part with what may be used of it; one of which nothing is known is taken as a typical one."""
         part = part_or_typical(self.part)
-        part = part if self.bram is None else part.without_memory_blocks()
+        match self.bram:
+            case None:
+                pass
+            case BlockMemory.NONE:
+                part = part.without_memory_blocks()
+            case BlockMemory.TABLES:
+                part = part.with_tables_in_blocks()
+            case _:
+                assert_never(self.bram)
         return part if self.estimates is None else part.corrected(self.estimates)
 
     @property

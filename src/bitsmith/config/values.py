@@ -36,6 +36,14 @@ class IOType(enum.Enum):
     STREAM = "io_stream"
 
 
+class BlockMemory(enum.Enum):
+    """Choice of what is block memory, in place of what costs the smaller share of a part."""
+
+    NONE = 0
+    TABLES = "tables"
+    """Constant tables of pipelines wherever that saves look-up tables."""
+
+
 _ACCEPTED = ", ".join(map(repr, BACKENDS))
 
 _SYMBOLIC = "symbolicexpression"
@@ -118,11 +126,13 @@ def is_monitored(monitors: str | None, name: str) -> bool:
     return monitors is not None and name in monitors.split(",")
 
 
-def read_bram(value: object, where: str) -> int:
-    """0: no other number of block memories can be asked for."""
-    if value != 0 or isinstance(value, bool):
-        raise ConfigError(shown(value), where=where, accepted="0; by default tables and memories are what costs less")
-    return 0
+def read_bram(value: object, where: str) -> BlockMemory:
+    """0 or tables: no other number of block memories can be asked for."""
+    for each in BlockMemory:
+        if not isinstance(value, bool) and value in (each, each.value, str(each.value)):
+            return each
+    accepted = "0 or 'tables'; by default tables and memories are what costs less"
+    raise ConfigError(shown(value), where=where, accepted=accepted)
 
 
 def read_name(value: object, where: str) -> str:

@@ -15,6 +15,9 @@ _TABLE_WORDS = 8
 _NEVER = 1 << 60
 """More bits than any memory has."""
 
+_FEW_BITS = 256
+"""Bits of a table up to which it takes about one look-up table for each bit of its words, on any family."""
+
 _CHOICE_LUTS = 16
 """Look-up tables that choose between parts of a table, for each block memory that these save."""
 
@@ -196,6 +199,10 @@ class MemoryBlock:
     def forbidden(self) -> MemoryBlock:
         """The same memory where nothing may be made of it."""
         return replace(self, table_bits=_NEVER, worth_bits=_NEVER, filled_bits=_NEVER)
+
+    def for_tables(self) -> MemoryBlock:
+        """The same memory where constant tables of pipelines are it wherever that saves look-up tables."""
+        return replace(self, worth_bits=_FEW_BITS)
 
     @property
     def is_forbidden(self) -> bool:

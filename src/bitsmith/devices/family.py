@@ -233,6 +233,11 @@ class Family:
             dies=dies,
         )
 
+    def with_tables_in_blocks(self) -> Family:
+        """The family as it is where tables of pipelines are block memory wherever that saves look-up tables."""
+        memory = self.memory.for_tables()
+        return replace(self, delays=replace(self.delays, memory=memory), area=replace(self.area, memory=memory))
+
     def corrected(self, correction: Correction) -> Family:
         """The family as circuits show it that were built."""
         return replace(self, correction=correction)
@@ -288,6 +293,10 @@ class Part:
     def without_memory_blocks(self) -> Part:
         """The part as it is where neither block memory nor larger memory may be used."""
         return replace(self, family=self.family.without_memory_blocks(), die=self.die.without_memory_blocks())
+
+    def with_tables_in_blocks(self) -> Part:
+        """The part as it is where tables of pipelines are block memory wherever that saves look-up tables."""
+        return replace(self, family=self.family.with_tables_in_blocks())
 
     def corrected(self, correction: Correction) -> Part:
         """The part as circuits show its family that were built."""

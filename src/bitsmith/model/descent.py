@@ -17,6 +17,7 @@ from bitsmith.base.progress import tell
 from bitsmith.base.project import digest
 from bitsmith.building.job import Target
 from bitsmith.compiler import Compiled, Source
+from bitsmith.config.values import BlockMemory
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.obstacle import crowding, takers
@@ -165,6 +166,14 @@ class Descent:
         """Bounds of area and speed."""
         return self.goal.limits(self.target.clock_period_ns)
 
+    def with_tables_in_blocks(self) -> Descent:
+        """The same search where tables are block memory, if look-up tables are to be least and there is room for it."""
+        if self.goal.minimize != "lut" or self.target.bram is not None:
+            return self
+        other = replace(self, target=replace(self.target, bram=BlockMemory.TABLES))
+        size = other.layouts(_keys(_LADDER[0], {})).rough
+        return other if size.bram and fits(size, limited(other.target.known_part, self.limits)) else self
+
     def run(self) -> None:
         """Try networks until no step is left. Descents share what tries are left; one of all layers at once comes first."""
         starts = self._starts()
@@ -265,7 +274,7 @@ class Descent:
         samples = [*self.yardstick.inputs, *self.yardstick.outputs, *(each.labels for each in self.yardstick.measures)]
         metric = self.goal.metric
         goal = replace(self.goal, metric=None), getattr(metric, "__qualname__", metric)
-        of = __version__, program, repr(goal), self.target.known_part.name
+        of = __version__, program, repr(goal), self.target.known_part.name, str(self.target.bram)
         self.results = Results.of(path, digest(*of, *(each.tobytes() for each in samples)))
 
     def layouts(self, keys: Mapping[str, object]) -> Layouts:

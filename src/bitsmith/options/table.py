@@ -15,7 +15,7 @@ from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config import values as checks
 from bitsmith.config.accelerators import bus_format
 from bitsmith.config.reading import boolean, member
-from bitsmith.config.values import BackendName, IOType, IOTypeName
+from bitsmith.config.values import BackendName, BlockMemory, IOType, IOTypeName
 from bitsmith.config.weight_memory import WeightMemory, read_weight_memory
 from bitsmith.devices.correction import Correction
 from bitsmith.options.estimates import read_correction
@@ -49,7 +49,7 @@ class ProjectOptions(TypedDict, total=False):
     platform: str | None
     interface: str | None
     monitors: str | None
-    bram: int | None
+    bram: int | str | None
     weight_memory: str | None
     estimates: str | Path | Mapping[str, object] | None
 
@@ -119,8 +119,8 @@ class Chosen:
     """``AP_VLD``: tensors are ports of HLS C++ in ``io_parallel``; ``AXI_MASTER``: a board's circuit has AXI4 ports; or None."""
     monitors: str | None = None
     """``NO_MONITORS``: the circuit of a board has no counters and no stored frame; None: it has; others: `MONITORS`."""
-    bram: int | None = None
-    """0: nothing in the circuit is block memory; None: what costs the smaller share of the part."""
+    bram: BlockMemory | None = None
+    """Choice of what is block memory; None: what costs the smaller share of the part."""
     weight_memory: WeightMemory | None = None
     """Memory outside of the circuit that holds the weights of engines; None: they are in the circuit."""
     estimates: Correction | None = None
@@ -311,8 +311,9 @@ OPTIONS: Sequence[Option] = (
         "bram",
         Key("BRAM", "bram", checks.read_bram, (), None),
         None,
-        Flag(int, (), None, None, "0: no memory or table of the circuit is block memory."),
-        "``0`` keeps memories and tables of the circuit in look-up tables and registers (``rtl``).",
+        Flag(str, (), "VALUE", None, "0: no memory or table is block memory; tables: those of pipelines are."),
+        "``0`` keeps memories and tables of the circuit in look-up tables and registers. ``'tables'`` makes block memory of "
+        "tables of pipelines wherever that saves look-up tables (``rtl``).",
     ),
     Option(
         "weight_memory",
