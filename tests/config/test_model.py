@@ -136,6 +136,7 @@ def test_every_option_of_every_layer_is_known() -> None:
         "weights",
         "outliers",
         "digit_price",
+        "kept_channels",
     }
 
 

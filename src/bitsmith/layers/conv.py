@@ -73,7 +73,7 @@ class Conv(_Convolution):
     padding: tuple[tuple[int, int], ...]
     groups: int = 1
 
-    options: ClassVar[frozenset[str]] = _Convolution.options | {"digit_price"}
+    options: ClassVar[frozenset[str]] = _Convolution.options | {"digit_price", "kept_channels"}
     priced: ClassVar[Mapping[str, bool]] = {"weight": False}
 
     @property
