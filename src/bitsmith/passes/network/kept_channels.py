@@ -31,7 +31,7 @@ class Kept:
 
 def kept_channels(network: Network, inputs: Sequence[Floats]) -> Mapping[str, Kept]:
     """The channels that come to layers of products, by these layers' names, where fewer are to stay than there are."""
-    found = dict[str, Kept]()
+    kept = dict[str, Kept]()
     for node in (node for node in network.nodes if node.settings.kept_channels < 1.0):
         path = path_to_reader(network, node)
         if not path:
@@ -41,8 +41,8 @@ def kept_channels(network: Network, inputs: Sequence[Floats]) -> Mapping[str, Ke
         channels = result.shape[-1]
         count = max(round(node.settings.kept_channels * channels), 1)
         if count < channels and all(_are_apart(path, result, channel) for channel in range(channels)):
-            found[path[-1].name] = Kept(channels, count)
-    return found
+            kept[path[-1].name] = Kept(channels, count)
+    return kept
 
 
 def path_to_reader(network: Network, node: NetworkNode) -> list[NetworkNode]:
