@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bitsmith.dataflow.kinds import Engine, FoldedProduct, Interleave, Map, Reorder, Rom, Source
@@ -19,6 +19,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Output, Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.engine.alike import alike_parts
 from bitsmith.mapping.engine.engines import Region, regions_of
 from bitsmith.mapping.engine.images import images_of
 from bitsmith.mapping.engine.visits import visits_of, waiting
@@ -100,9 +101,11 @@ def test_products_of_two_computed_operands_are_on_the_multipliers_of_the_engine(
     assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
 
 
-def circuits_for_several(network: Network) -> list[int]:
+def circuits_for_several(program: Program, directives: Directives) -> list[int]:
     """Of how many parts beside an engine each of those circuits takes operands in turn that several have."""
-    return [len(process.args) for process in network.processes if isinstance(process.kind, Interleave)]
+    builder = builder_of(drop_dead(program, keep_probes=False), directives)
+    circuits = alike_parts(builder, [region.units for region in regions_of(builder)]).circuits
+    return [len(one.parts) for one in dict.fromkeys(together for together, _ in circuits.values())]
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(4, marks=[pytest.mark.slow, pytest.mark.ci])])
@@ -110,7 +113,7 @@ def test_normalizations_that_differ_in_parameters_are_one_circuit(seed: int) -> 
     """Numbers, formats and tables are looked up by the number of the normalization; squares are made once."""
     program = transformer(seed, scaled=True)
     network = assert_one_engine(program, in_visits(program, seed, FAST), seed)
-    assert circuits_for_several(network) == [4]
+    assert circuits_for_several(program, in_visits(program, seed, FAST))[0] == 4
     assert to_text(parse(to_text(network))) == to_text(network)
     squares = [
         node
@@ -130,8 +133,9 @@ def test_normalizations_that_others_read_share_the_circuit() -> None:
     (region,) = regions_of(builder_of(program, directives))
     first = visits_of(region.units)[0][0].sources[0]
     shown = Program(program.nodes, (*program.outputs, Output("normalized", first)))
-    assert circuits_for_several(assert_same(program, directives)) == [4]
-    assert circuits_for_several(assert_same(shown, directives)) == [4]
+    for each in (program, shown):
+        assert_same(each, directives)
+        assert circuits_for_several(each, directives)[0] == 4
 
 
 def read_again(network: Network) -> set[int]:
@@ -154,7 +158,8 @@ def test_normalizations_after_sums_share_a_circuit(seed: int) -> None:
     """Sums beside the engine take results of the circuit; casts of others before it are beside the circuit, too."""
     program = transformer(seed, scaled=True, after=True)
     network = assert_same(program, in_visits(program, seed, FAST), seed)
-    assert circuits_for_several(network) == [4 if seed % 2 == 0 else 3]  # without the last one, if it is the output
+    wanted = 4 if seed % 2 == 0 else 3  # without the last one, if it is the output
+    assert wanted in circuits_for_several(program, in_visits(program, seed, FAST))
     assert not read_again(network)
     maps = [one for one in network.processes if isinstance(one.kind, Map) and one.layers[:1] == ("norm0",)]
     assert maps and all(stream.token.size <= 2 for one in maps for stream in one.takes)  # a number, and constants
@@ -166,12 +171,33 @@ def test_a_normalization_of_another_one_that_is_visited_first_has_a_circuit_of_i
     program = attention("normalized")
     network = assert_same(program, in_visits(program, 0, FAST))
     assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
-    assert circuits_for_several(network) == []
+    assert circuits_for_several(program, in_visits(program, 0, FAST)) == []
+
+
+@pytest.mark.usefixtures("sums_wait_in_large_memories")
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("seed", [1, pytest.param(4, marks=[pytest.mark.slow, pytest.mark.ci])])
+def test_sums_of_all_blocks_are_one_circuit(seed: int, *, after: bool) -> None:
+    """Each takes the one before, from one place with the normalization that reads it, and what the engine gives for all of them.
+
+    Each has more bits than the one before, and other fractional bits. Sums of what dense layers read and give are in the engine.
+    """
+    program = transformer(seed, scaled=True, after=after)
+    directives = in_visits(program, seed, FAST)
+    network = assert_same(program, directives, seed)
+    assert circuits_for_several(program, directives)[-1] == (2 if after else 4)
+    sums = [one for one in network.processes if isinstance(one.kind, Map) and len(one.args) > 1]
+    (added,) = (one for one in sums if {"add0", "sum0", "add1"} & {*one.layers})
+    others = [one for one in network.processes if "norm0" in one.layers and added.args[0] in one.args]
+    assert after or (others and isinstance(network.processes[added.args[0].process].kind, Interleave))
+    assert to_text(parse(to_text(network))) == to_text(network)
+    assert schedule(network, latencies(network)) == dense_schedule(network, latencies(network))
 
 
 @pytest.mark.slow
 @pytest.mark.ci
-@settings(deadline=None, max_examples=8)
+@pytest.mark.usefixtures("sums_wait_in_large_memories")
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**6), st.sampled_from([FAST, 3.0]), st.booleans())
 def test_random_transformers_with_circuits_for_several(seed: int, rate: float, after: bool) -> None:
     program = transformer(seed, more=seed % 3, scaled=True, after=after)
@@ -199,7 +225,7 @@ def attention(change: str) -> Program:
     y = dense(builder, flat, 4, rng, "first")
     if change == "normalized":
         first = scaled_by_token(builder, y, "norm")
-        last = scaled_by_token(builder, builder.cast(builder.add(y, first), FORMAT), "norm of sum")
+        last = scaled_by_token(builder, builder.cast(builder.add(y, first), FORMAT), "middle")
         return builder.program(
             [("y", dense(builder, last, 4, rng, "of last")), ("z", dense(builder, first, 4, rng, "of first"))]
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 
@@ -25,12 +26,19 @@ def transformer(seed: int, more: int = 0, *, scaled: bool = False, after: bool =
     """One block or two: attention of a few heads, a dense layer or two, sums beside both, and a mean if the seed is even.
 
     ``more`` tokens, heads and channels of these than a few. Normalizations may be ``scaled``, each with parameters of its own;
-    then the input has fewer bits than sums. They come before attention and dense layers, or ``after`` the sums.
+    then the input has fewer bits than sums, each of these has more than the one before, and what is added differs in its format.
+    Normalizations come before attention and dense layers, or ``after`` the sums.
     """
-    own = scaled_by_token if scaled else _normalized
+    own, bits = scaled_by_token if scaled else _normalized, count(NARROW.width + 1)
 
     def normalized(x: Value, layer: str, *, here: bool) -> Value:
         return own(builder, x, layer) if here else x
+
+    def added(x: Value, y: Value, layer: str) -> Value:
+        number = next(bits)
+        with builder.layer(layer):
+            kind = FixedFormat(True, number, 2 - number % 2, Rounding.RND, Overflow.SAT) if scaled else FORMAT
+            return builder.cast(builder.add(x, y), kind)
 
     rng, builder = np.random.default_rng(seed), ProgramBuilder()
     tokens, heads, size, blocks = (
@@ -39,16 +47,15 @@ def transformer(seed: int, more: int = 0, *, scaled: bool = False, after: bool =
     x = builder.input("x", (tokens, heads * size), NARROW if scaled else FORMAT)
     for block in range(blocks):
         y = _attention(builder, normalized(x, f"norm{block}", here=not after), heads, rng, f"block{block}")
-        with builder.layer(f"add{block}"):
-            x = builder.cast(builder.add(x, y), FORMAT)
+        x = added(x, y, f"add{block}")
         x = normalized(x, f"norm{block}", here=after)
         wide = heads * size + int(rng.integers(0, 4))
         y = dense(builder, normalized(x, f"middle{block}", here=not after), wide, rng, f"wide{block}")
         with builder.layer(f"relu{block}"):
             y = builder.max(y, builder.const(0))
-        y = dense(builder, y, heads * size, rng, f"narrow{block}")
-        with builder.layer(f"sum{block}"):
-            x = builder.cast(builder.add(x, y), FORMAT)
+        kind = FixedFormat(True, 7 - 2 * block, 2 - block, Rounding.RND, Overflow.SAT) if scaled else FORMAT
+        y = dense(builder, y, heads * size, rng, f"narrow{block}", kind)
+        x = added(x, y, f"sum{block}")
         x = normalized(x, f"middle{block}", here=after)
     if seed % 2 == 0:
         with builder.layer("mean"):
@@ -57,10 +64,12 @@ def transformer(seed: int, more: int = 0, *, scaled: bool = False, after: bool =
     return builder.program([("y", x)])
 
 
-def dense(builder: ProgramBuilder, x: Value, columns: int, rng: np.random.Generator, layer: str) -> Value:
+def dense(
+    builder: ProgramBuilder, x: Value, columns: int, rng: np.random.Generator, layer: str, kind: FixedFormat = FORMAT
+) -> Value:
     with builder.layer(layer):
         y = builder.linear(x, rng.integers(-15, 16, (x.shape[-1], columns)), 4)
-        return builder.cast(builder.add(y, builder.const(rng.integers(-9, 10, columns), 3)), FORMAT)
+        return builder.cast(builder.add(y, builder.const(rng.integers(-9, 10, columns), 3)), kind)
 
 
 def _normalized(builder: ProgramBuilder, x: Value, layer: str) -> Value:

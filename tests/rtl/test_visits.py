@@ -38,14 +38,16 @@ def test_attention_on_several_lanes(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("sums_wait_in_large_memories")
 @pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k == 5 else ()) for k in range(8)])
-def test_one_circuit_for_several_normalizations(seed: int, tmp_path: Path) -> None:
+def test_one_circuit_for_several_normalizations_and_sums(seed: int, tmp_path: Path) -> None:
     """Their operands follow each other through it, while the engine waits for one at a time."""
     program = transformer(seed, scaled=True)
     assert_streams(program, in_visits(program, seed, RATES[seed % 3]), tmp_path, seed, frames=3)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("sums_wait_in_large_memories")
 @pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k == 4 else ()) for k in range(8)])
 def test_sums_beside_an_engine_take_what_the_circuit_makes(seed: int, tmp_path: Path) -> None:
     program = transformer(seed, scaled=True, after=True)

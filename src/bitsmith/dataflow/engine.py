@@ -41,6 +41,7 @@ class Engine:
         fed: weights and biases come.
         gap: cycles from a step to the next: 2 where the memory has a single port, and is written in between.
         shares: the operand of each visit, of which several have tokens for one after another; None if each has its own.
+        gives: so the result that each has that leaves, all but the last.
     """
 
     layers: tuple[EngineLayer, ...]
@@ -49,6 +50,7 @@ class Engine:
     fed: bool = False
     gap: int = 1
     shares: tuple[int, ...] | None = None
+    gives: tuple[int, ...] | None = None
 
     @property
     def logic(self) -> Logic:
@@ -71,14 +73,17 @@ class Engine:
 
     @property
     def ends(self) -> tuple[tuple[int, ...], ...]:
-        """The layers whose results leave, of each operand at least one: those that give one result together."""
+        """The layers whose results leave, of each operand at least one: those that give one result of the engine."""
         groups, last = list[tuple[int, ...]](), len(self.layers) - 1
         for number, layer in enumerate(self.layers):
             if layer.continues:
                 groups[-1] += (number,)
             elif layer.leaves or number == last:
                 groups.append((number,))
-        return tuple(groups)
+        ends = dict[int, tuple[int, ...]]()
+        for number, group in zip(self.gives or range(len(groups)), groups, strict=True):
+            ends[number] = ends.get(number, ()) + group
+        return tuple(ends.values())
 
     @property
     def held(self) -> Memory | None:

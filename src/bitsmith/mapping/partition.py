@@ -155,10 +155,8 @@ def _steps(builder: DataflowBuilder) -> list[Step]:
                 builder.step_of[NodeId(index)] = placed_region(builder, region, row, rate, own, NodeId(index), beside)
             continue
         builder.layer = node.layer
-        if NodeId(index) in beside:
-            together, part = beside[NodeId(index)]
-            if index == part.nodes[-1]:
-                together.place(builder, part, _placed)
+        if NodeId(index) in beside.circuits:
+            beside.place(builder, NodeId(index), _placed)
             continue
         builder.step_of[NodeId(index)] = _placed(builder, node)
     for output in builder.program.outputs:

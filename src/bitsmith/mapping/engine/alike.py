@@ -1,140 +1,163 @@
 """Parts of a program between visits of an engine that differ in parameters alone: one circuit computes all of them, in turn.
 
-Softmax and normalizations of a transformer's blocks are such parts, each of one tensor, of which it makes the operand of a visit.
-The engine waits for one of them at a time. Their operands follow each other through the same processes, as along an axis before
-all others, and what differs is looked up by the number of the part.
+Softmax and normalizations of a transformer's blocks are such parts, each of one tensor, of which it makes the operand of a visit;
+and sums of a block and its input. The engine waits for one of them at a time. Their operands follow each other through the same
+processes, as along an axis before all others, and what differs is looked up by the number of the part.
 """
 
-import math
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.dataflow.kinds import Interleave, Reorder, Rom
-from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.areas import area_of_op
-from bitsmith.mapping.builder import DataflowBuilder, NodeId, Port, StepId
+from bitsmith.mapping.builder import DataflowBuilder, NodeId
+from bitsmith.mapping.engine.beside import Beside, Part, Tensors, Together, raw_stream
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit, element
 from bitsmith.mapping.engine.visits import visits_of
 from bitsmith.mapping.formats import common_cast, whole_range
 from bitsmith.mapping.recurrence import aligned
-from bitsmith.mapping.sweeps import narrow
 
 _LUTS = 60
 """Look-up tables, about, with which an operand gets to a circuit for several, and a result to its reader."""
 
-Placed: TypeAlias = Callable[[DataflowBuilder, Node], StepId]
-"""Lays out a node."""
+_BITS = 64
+"""Bits of memory, about, that are worth a look-up table."""
+
+_FEWEST = 2
+"""Parts that are worth a circuit for several."""
+
+Turn: TypeAlias = tuple[tuple[NodeId, ...], tuple[NodeId, ...]]
+"""Operands for which something waits, and what it makes of them, in turn with others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """``nodes`` in order that are made of a ``source``; nothing else reads any but the last one, which an engine reads.
-
-    ``more``: others read that one as well, or it is an output.
-    """
-
-    source: NodeId
-    nodes: tuple[NodeId, ...]
-    more: bool
-
-
-@dataclass(slots=True, eq=False)
-class Together:
-    """``parts`` in turn as one ``program`` of all of them, which gives raw values of their results.
-
-    ``joins`` and ``made`` are the steps with all operands, and with all results; ``operands`` those of each part so far.
-    """
-
-    parts: Sequence[Part]
-    program: Program
-    joins: StepId = field(init=False)
-    made: StepId = field(init=False)
-    operands: dict[NodeId, StepId] = field(default_factory=dict)
-
-    def place(self, builder: DataflowBuilder, part: Part, placed: Placed) -> None:
-        """Lay out what makes the result of ``part``, after the parts before it."""
-        kind = element(self.program.nodes[self.program.inputs[0]].type)
-        operand = builder.cast_to(narrow(builder, part.source, 1, ()), kind)
-        if not self.operands:
-            self.joins, self.made = self._made(builder, operand, kind, placed)
-        self.operands[part.nodes[-1]] = operand
-        args = tuple(self.operands.get(one.nodes[-1], operand) for one in self.parts)
-        builder.steps[self.joins] = replace(builder.steps[self.joins], args=args)
-        if part.more:
-            builder.step_of[part.nodes[-1]] = self._result(builder, part)
-
-    def _result(self, builder: DataflowBuilder, part: Part) -> StepId:
-        """The step that has the result of ``part`` alone, which comes no sooner than its operand."""
-        kind, stream = builder.program.nodes[part.nodes[-1]].type, builder.stream(self.made)
-        count, number = stream.tokens // len(self.parts), self.parts.index(part)
-        all_parts = builder.add(Port(0), (self.made, self.operands[part.nodes[-1]]), stream)
-        own = Stream((count,), stream.token)
-        step = builder.add(Reorder(np.arange(number * count, number * count + count)), (all_parts,), own)
-        step = builder.token_op(ops.Shift(np.array(-frac_of(element(kind)))), (step,), own.grid)
-        return builder.with_native_form(builder.cast_to(step, element(kind)), kind.shape[:-1], kind.shape[-1:])
-
-    def _made(
-        self, builder: DataflowBuilder, operand: StepId, kind: TensorType, placed: Placed
-    ) -> tuple[StepId, StepId]:
-        """The steps of all parts, whose operands are of a ``kind``, and all are this one at first."""
-        inner = DataflowBuilder(self.program, replace(builder.directives, parallel=False, positions={}))
-        inner.steps, inner.native_forms, inner.layer = builder.steps, builder.native_forms, builder.layer
-        count, tokens = len(self.parts), builder.stream(operand).tokens
-        source, turn = np.repeat(np.arange(count), tokens), TensorType.of((1,), 0, 0, count - 1)
-        joins = inner.add(Interleave(source), (operand,) * count, Stream(source.shape, kind))
-        for index in map(NodeId, self.program.inputs):
-            *grid, last = inner.shape(index)
-            if index == self.program.inputs[0]:
-                inner.step_of[index] = inner.with_native_form(joins, tuple(grid), (last,))
-                continue
-            step = inner.add(Rom(objects(np.arange(count)).reshape(-1, 1)), (), Stream((count,), turn))
-            for more in (math.prod(grid) // count, last):  # tables of what is done over and over are small
-                tokens = inner.stream(step).tokens
-                step = inner.repeated(step, np.repeat(np.arange(tokens), more), (tokens * more,))
-            inner.step_of[index] = inner.with_native_form(step, tuple(grid), (last,))
-        for number, node in enumerate(self.program.nodes):
-            if not isinstance(node.op, ops.Const | ops.Input):
-                inner.layer = node.layer
-                inner.step_of[NodeId(number)] = placed(inner, node)
-        return joins, narrow(inner, NodeId(self.program.outputs[0].node), 1, ())
-
-
-def alike_parts(builder: DataflowBuilder, engines: Sequence[Sequence[Unit]]) -> dict[NodeId, tuple[Together, Part]]:
-    """The nodes of parts between visits of ``engines`` that one circuit computes, if that takes less than one for each."""
-    shared = dict[NodeId, tuple[Together, Part]]()
+def alike_parts(builder: DataflowBuilder, engines: Sequence[Sequence[Unit]]) -> Beside:
+    """The parts between visits of ``engines`` that one circuit computes, if that takes less than one for each."""
+    beside = Beside({}, {})
     for units in engines:
-        visits, groups, ways = visits_of(units), dict[object, list[Part]](), list[dict[object, Part]]()
+        visits = visits_of(units)
+        if len(visits) == 1:
+            continue
         inside = frozenset[NodeId]().union(*(unit.nodes for unit in units))
-        for source in dict.fromkeys(visit[0].sources[0] for visit in visits if len(visits) > 1):
-            ways.append({_structure(builder, part): part for part in _before(builder, source, inside)})
-        often = Counter(chain.from_iterable(ways))
-        for way in filter(None, ways):
-            structure = max(way, key=lambda one: (often[one], len(way[one].nodes)))
-            part, parts = way[structure], groups.setdefault(structure, [])
-            # What others read is made before what follows in the program: so are all parts of the engine's visits before.
-            if not (part.more and any(other.source > part.nodes[-1] for other in parts)):
-                parts.append(part)
-        for parts in groups.values():
-            program = _in_turn(builder, parts) if len(parts) > 1 else None
-            if program is None:
-                continue
-            alone = sum(_area(builder.program, [builder.program.nodes[one] for one in part.nodes]) for part in parts)
-            places = len(parts) + sum(part.more for part in parts)
-            if _area(program, program.nodes) + places * _LUTS < alone:
-                together = Together(parts, program)
-                shared |= {one: (together, part) for part in parts for one in part.nodes}
-    return shared
+        orders: list[list[Turn]] = [
+            [((visit[0].sources[0],), tuple(unit.result for unit in visit)) for visit in visits]
+        ]
+        for groups in (_read_by(builder, visits, inside), _sums(builder, inside, beside.circuits)):
+            for parts in groups:
+                _share(builder, parts, orders, beside)
+    return beside
+
+
+def _read_by(builder: DataflowBuilder, visits: Sequence[Sequence[Unit]], inside: Set[NodeId]) -> Iterator[list[Part]]:
+    """Parts alike that each make the operand of a visit of an engine, which has the nodes ``inside``."""
+    groups, ways = dict[object, list[Part]](), list[dict[object, Part]]()
+    for source in dict.fromkeys(visit[0].sources[0] for visit in visits):
+        ways.append({_structure(builder, part): part for part in _before(builder, source, inside)})
+    often = Counter(chain.from_iterable(ways))
+    for way in filter(None, ways):
+        structure = max(way, key=lambda one: (often[one], len(way[one].nodes)))
+        groups.setdefault(structure, []).append(way[structure])
+    yield from groups.values()
+
+
+def _sums(builder: DataflowBuilder, inside: Set[NodeId], taken: Mapping[NodeId, object]) -> Iterator[list[Part]]:
+    """Parts alike that each add what an engine makes to another tensor, with casts after it that are not ``taken``."""
+    groups, nodes = dict[object, list[Part]](), builder.program.nodes
+    for index, node in enumerate(nodes):
+        place, operands = NodeId(index), builder.operands(node)
+        others = [arg for arg in operands if arg not in inside and not builder.is_constant(arg)]
+        if not isinstance(node.op, ops.Add) or place in inside or len(others) != 1 or {*operands} <= {*others}:
+            continue
+        if any(builder.is_constant(arg) or builder.shape(arg) != node.type.shape for arg in operands):
+            continue
+        added, last = [place], builder.reading(place)
+        while len(last) == 1 and last[0] not in inside and last[0] not in taken:
+            reader = nodes[last[0]]
+            if not isinstance(reader.op, ops.Cast) or _of_one_format(reader, nodes[added[-1]].type) is None:
+                break
+            added, last = [*added, last[0]], builder.reading(last[0])
+        made = next(arg for arg in operands if arg in inside)
+        part = Part((*others, made), tuple(added))
+        groups.setdefault(_structure(builder, part), []).append(part)
+    yield from groups.values()
+
+
+def _share(builder: DataflowBuilder, parts: Sequence[Part], orders: list[list[Turn]], beside: Beside) -> None:
+    """One circuit for ``parts`` alike, added to those that are ``beside``, if it takes less; without those that lock it up.
+
+    The first of ``orders`` is that of the engine's visits.
+    """
+    kept = list[Part]()
+    for part in parts:
+        if not _locks(builder, [*orders, _turns_of([*kept, part])]):
+            kept.append(part)
+    if len(kept) < _FEWEST:
+        return
+    gathered = _gathered(builder, kept, [*dict.fromkeys(one for _, results in orders[0] for one in results)])
+    program = _in_turn(builder, kept)
+    if program is None:
+        return
+    together, nodes = Together(kept, program), builder.program.nodes
+    shared = {one: (together, part) for part in kept for one in part.nodes}
+    alone = sum(_area(builder.program, [nodes[one] for one in part.nodes]) + _waiting(builder, part) for part in kept)
+    found = Beside({**beside.circuits, **shared}, {**beside.gathered, **gathered})
+    places = sum(len(found.together(sources)[1]) for sources in together.sources)
+    if _area(program, program.nodes) + _waiting(builder, kept[0]) + places * _LUTS < alone:
+        beside.circuits.update(shared)
+        beside.gathered.update(gathered)
+        orders.append(_turns_of(kept))
+
+
+def _waiting(builder: DataflowBuilder, part: Part) -> int:
+    """Look-up tables, about, of the memory in which an operand of a part waits for another one."""
+    kind = builder.program.nodes[part.sources[0]].type
+    return (len(part.sources) - 1) * (_LUTS + kind.size * kind.max_width // _BITS)
+
+
+def _gathered(builder: DataflowBuilder, parts: Sequence[Part], leaving: Sequence[NodeId]) -> dict[NodeId, Tensors]:
+    """Operands of ``parts`` that are results of an engine, of those ``leaving`` in this order, which nothing else reads.
+
+    The last one leaves in its own format.
+    """
+    gathered, outputs = dict[NodeId, Tensors](), {output.node for output in builder.program.outputs}
+    for sources in zip(*(part.sources for part in parts), strict=True):
+        alone = [
+            one
+            for one, part in zip(sources, parts, strict=True)
+            if one in leaving[:-1] and {*builder.reading(one)} <= {*part.nodes} and one not in outputs
+        ]
+        if alone == [one for one in leaving if one in alone]:
+            gathered |= dict.fromkeys(alone, tuple(alone))
+    return gathered
+
+
+def _turns_of(parts: Sequence[Part]) -> list[Turn]:
+    return [(part.sources, (part.result,)) for part in parts]
+
+
+def _locks(builder: DataflowBuilder, orders: Sequence[Sequence[Turn]]) -> bool:
+    """Return True if what has its turn in some of ``orders`` would wait for what waits for it."""
+    graph: dict[object, set[object]] = {index: {*node.args} for index, node in enumerate(builder.program.nodes)}
+    for number, order in enumerate(orders):
+        for place, (sources, results) in enumerate(order):
+            graph[number, place] = {*sources, *([(number, place - 1)] if place else [])}
+            for result in results:
+                graph[result].add((number, place))
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError:
+        return True
+    return False
 
 
 def _area(program: Program, nodes: Sequence[Node]) -> float:
@@ -150,12 +173,11 @@ def _before(builder: DataflowBuilder, result: NodeId, inside: Set[NodeId]) -> li
     """
     parts, taken, left = list[Part](), set[NodeId](), {result}
     outputs = {output.node for output in builder.program.outputs}
-    more = result in outputs or not inside >= {*builder.reading(result)}
     while left:
         place = max(left)
         node = builder.program.nodes[place]
         if len(left) == 1 and taken and builder.shape(place) == builder.shape(result):
-            part = Part(place, tuple(sorted(taken)), more)
+            part = Part((place,), tuple(sorted(taken)))
             added = part.nodes[: -len(parts[-1].nodes)] if parts else ()
             casts = all(isinstance(builder.program.nodes[one].op, ops.Cast) for one in added)
             parts = [*(parts if casts else ()), part]
@@ -169,35 +191,45 @@ def _before(builder: DataflowBuilder, result: NodeId, inside: Set[NodeId]) -> li
 
 def _structure(builder: DataflowBuilder, part: Part) -> object:
     """Equal for parts that differ in parameters alone."""
-    places = {part.source: -1} | {node: number for number, node in enumerate(part.nodes)}
-    rows = list[object]([builder.shape(part.source)])
+    places = _places(part)
+    rows = list[object]([builder.shape(part.sources[0])])
     for place in part.nodes:
         node = builder.program.nodes[place]
         fixed = isinstance(node.op, ops.Cast | ops.Shift | ops.Table)
-        args = tuple(map(places.get, builder.operands(node)))
-        rows.append((type(node.op).__name__ if fixed else node.op.key(), node.type.shape, args))
+        args = [places.get(arg, len(places)) for arg in builder.operands(node)]
+        args = sorted(args) if isinstance(node.op, ops.Add) else args
+        rows.append((type(node.op).__name__ if fixed else node.op.key(), node.type.shape, *args))
     return tuple(rows)
 
 
+def _places(part: Part) -> dict[NodeId, int]:
+    """Numbers of the nodes of a part; less than 0 for those of which it is made."""
+    sources = {source: ~number for number, source in enumerate(part.sources)}
+    return sources | {node: number for number, node in enumerate(part.nodes)}
+
+
 def _in_turn(builder: DataflowBuilder, parts: Sequence[Part]) -> Program | None:
-    """The program of ``parts`` as along an axis before all others; None if it is not written here for one of their ops."""
+    """The program of ``parts`` as along an axis before all others, on raw values; None if one of their ops has none."""
     nodes, target = builder.program.nodes, ProgramBuilder()
-    sources = [element(nodes[part.source].type) for part in parts]
-    frac = max(map(frac_of, sources))
-    ends = [end << (frac - frac_of(one)) for one in sources for end in one.raw_range]
-    turns = _Turns(target, len(parts), builder.shape(parts[0].source))
-    values: dict[int, Value] = {-1: turns.input("x", turns.shape, frac, min(ends), max(ends))}
-    sums = {-1: 0}
-    places = [{part.source: -1} | {node: number for number, node in enumerate(part.nodes)} for part in parts]
+    turns, values = _Turns(target, len(parts), builder.shape(parts[0].sources[0])), dict[int, Value]()
+    every = [*zip(*(part.sources for part in parts), strict=True)]
+    come = [turns.input(f"x{k}", turns.shape, *raw_stream(builder, one).token.raw_range) for k, one in enumerate(every)]
+    for number, sources in enumerate(every):
+        kinds = [nodes[one].type for one in sources]
+        value = turns.applied([_lifted(kind, -1) for kind in kinds], kinds, [come[number]], nodes[sources[0]])
+        if value is None:
+            return None
+        values[~number] = _known(target, value, kinds)
+    sums, places = dict.fromkeys(values, 0), _places(parts[0])
     for number, those in enumerate(zip(*(part.nodes for part in parts), strict=True)):
         row = [nodes[place] for place in those]
-        before = (places[0].get(NodeId(arg), -1) for arg in row[0].args)
+        before = (places.get(NodeId(arg), -1) for arg in row[0].args)
         turns.sums = max(map(sums.__getitem__, before))
         sums[number] = turns.sums + isinstance(row[0].op, ops.Sum | ops.AMax)
         with target.layer(row[0].layer):
             args = list[Value]()
             for beside in zip(*(one.args for one in row), strict=True):
-                place = places[0].get(NodeId(beside[0]))
+                place = places.get(NodeId(beside[0]))
                 consts = [nodes[one].op for one in beside]
                 arg = values[place] if place is not None else turns.constant(consts, row[0].type.shape)
                 if arg is None:
@@ -209,14 +241,28 @@ def _in_turn(builder: DataflowBuilder, parts: Sequence[Part]) -> Program | None:
         if value is None:
             return None
         values[number] = value
-    results = [element(nodes[part.nodes[-1]].type) for part in parts]
-    raws = [ops.Shift(np.array(frac_of(one))) for one in results]
-    last, types = nodes[parts[0].nodes[-1]], [nodes[part.nodes[-1]].type for part in parts]
-    value = turns.applied(raws, types, [values[len(values) - 2]], last)
-    lows, highs = zip(*(one.raw_range for one in results), strict=True)
-    low, high = whole_range(min(lows), max(highs))
+    types = [nodes[part.result].type for part in parts]
+    last = values[len(parts[0].nodes) - 1]
+    raws = turns.applied([_lifted(kind, 1) for kind in types], types, [last], nodes[parts[0].result])
+    if raws is None:
+        return None
+    low, high = whole_range(*raw_stream(builder, tuple(part.result for part in parts)).token.raw_range)
     cast = ops.Cast(np.array(0), objects(low), objects(high), Rounding.TRN, Overflow.WRAP)
-    return None if value is None else target.program([("y", target.apply(cast, value))])
+    return target.program([("y", target.apply(cast, raws))])
+
+
+def _lifted(kind: TensorType, sign: int) -> ops.Shift:
+    """From elements of a ``kind`` to their raw values for ``sign`` 1, or back for -1."""
+    return ops.Shift(np.array(sign * frac_of(element(kind))))
+
+
+def _known(builder: ProgramBuilder, value: Value, kinds: Sequence[TensorType]) -> Value:
+    """``value``, whose elements are known to be of ``kinds``: bits are left out."""
+    types = [element(kind) for kind in kinds]
+    frac = max(map(frac_of, types))
+    ends = [end << (frac - frac_of(one)) for one in types for end in one.raw_range]
+    low, high = whole_range(min(ends), max(ends))
+    return builder.apply(ops.Cast(np.array(frac), objects(low), objects(high), Rounding.TRN, Overflow.WRAP), value)
 
 
 def _of_one_format(node: Node, kind: TensorType) -> ops.Op | None:
@@ -249,9 +295,9 @@ class _Turns:
         """The shape of all operands."""
         return (self.count, *self.own)
 
-    def input(self, name: str, shape: tuple[int, ...], frac: int, low: int, high: int) -> Value:
-        """An operand, of one format."""
-        ends, places = (objects([low]), objects([high])), np.array([frac], dtype=np.int64)
+    def input(self, name: str, shape: tuple[int, ...], low: int, high: int) -> Value:
+        """An operand of integers."""
+        ends, places = (objects([low]), objects([high])), np.array([0], dtype=np.int64)
         return self.builder.apply(ops.Input(name, shape, places, *ends, Rounding.TRN, Overflow.WRAP))
 
     def looked_up(self, raws: Ints, frac: int, shape: tuple[int, ...]) -> Value | None:
@@ -262,7 +308,7 @@ class _Turns:
             return None
         key = self.sums, whole
         if key not in self.turns:
-            self.turns[key] = self.input(f"turn{len(self.turns)}", (self.count, *whole), 0, 0, self.count - 1)
+            self.turns[key] = self.input(f"turn{len(self.turns)}", (self.count, *whole), 0, self.count - 1)
         place = self.turns[key]
         if raws.shape[1] > 1:
             firsts = ops.Table(0, objects(np.arange(self.count) * raws.shape[1]), np.array(0))

@@ -5,7 +5,7 @@ of them. The engine has as few multipliers as that allows.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import mul
@@ -23,8 +23,8 @@ from bitsmith.ir.program import Output, Program
 from bitsmith.ir.types import Ints, TensorType
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, Port, StepId, builder_of, parts_of
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.engine.alike import Part, Together
 from bitsmith.mapping.engine.attention import are_whole, heads_of, held_places, with_computed
+from bitsmith.mapping.engine.beside import Beside, raw_stream
 from bitsmith.mapping.engine.fetched import fetched
 from bitsmith.mapping.engine.function import TokenFunction, token_function
 from bitsmith.mapping.engine.parts import across, in_parts, parts_for
@@ -282,37 +282,45 @@ def placed_region(
     rate: float | None,
     turns: dict[NodeId, StepId],
     result: NodeId,
-    beside: Mapping[NodeId, tuple[Together, Part]],
+    beside: Beside,
 ) -> StepId:
     """The step that has a ``result`` of ``region``; ``rate`` is that of its engine of `weights_rates`.
 
     ``turns`` of the region have what is made already: operands of visits by their source, and the engine by its last result.
-    One circuit may make those that are ``beside``: they are one operand.
+    Results of a circuit ``beside`` are one operand, and those that one circuit takes are one result.
     """
     visits = visits_of(region.units)
     number = next(number for number, visit in enumerate(visits) if any(unit.result == result for unit in visit))
     unit = next(unit for unit in reversed(visits[number]) if unit.result == result)
     source, shape, last = visits[number][0].sources[0], builder.shape(result), region.results[-1]
-    makers = [beside[one][0] if one in beside else one for one in (visit[0].sources[0] for visit in visits)]
-    distinct = [*dict.fromkeys(makers)]
+    numbers, streams = beside.together(tuple(visit[0].sources[0] for visit in visits))
+    place = numbers[number]
     if source not in turns:
-        turns[source] = beside[source][0].made if source in beside else _operand(builder, region.units, source, row)
+        in_turn = source in beside.circuits
+        turns[source] = (
+            beside.numbers(builder, streams[place]) if in_turn else _operand(builder, region.units, source, row)
+        )
     operand = turns[source]
+    gives, leaving = beside.together(tuple(region.results))
     stream = Stream((math.prod(shape),), unit.kind)
     builder.layer = unit.name
     if last not in turns:
         function = region.function()
         engine = engine_of(builder, region, row, function, function.biases, fed=rate is not None)
         words = () if rate is None else (fetched(builder, engine, rate),)
-        shares = tuple(map(distinct.index, makers)) if len(distinct) < len(makers) else None
-        turns[last] = builder.add(replace(engine, shares=shares), (operand,) * len(distinct) + words, stream)
+        shares, several = (tuple(own) if len({*own}) < len(own) else None for own in (numbers, gives))
+        engine = replace(engine, shares=shares, gives=several)
+        turns[last] = builder.add(engine, (operand,) * len(streams) + words, stream)
     if len(visits) == 1:
         return builder.with_native_form(turns[last], shape[:-1], shape[-1:])
     step = builder.steps[turns[last]]
-    place, after = distinct.index(makers[number]), beside[source][0].operands[source] if source in beside else operand
+    after = beside.ready(builder, source) if source in beside.circuits else operand
     builder.steps[turns[last]] = replace(step, args=(*step.args[:place], operand, *step.args[place + 1 :]))
-    port = builder.add(Port([*region.results].index(result)), (turns[last], after), stream)
-    return builder.with_native_form(port, shape[:-1], shape[-1:])
+    port = gives[[*region.results].index(result)]
+    if result in beside.gathered:
+        return builder.add(Port(port), (turns[last], after), raw_stream(builder, leaving[port]))
+    own = builder.add(Port(port), (turns[last], after), stream)
+    return builder.with_native_form(own, shape[:-1], shape[-1:])
 
 
 def _operand(builder: DataflowBuilder, units: Sequence[Unit], source: NodeId, row: Row) -> StepId:
