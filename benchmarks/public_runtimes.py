@@ -27,13 +27,14 @@ FEW_SAMPLES, MOST_ELEMENTS = 8, 1 << 18
 """Samples that are run where each takes long, and elements of all of their inputs."""
 
 
-def runtimes(path: Path, model: bitsmith.Model, states: bool) -> Iterator[Run]:
+def runtimes(path: Path, model: bitsmith.Model, states: bool, samples: int | None = None) -> Iterator[Run]:
     """The function of the framework that wrote the file, and after it the framework's own approximation of this.
 
     LiteRT rounds the operands of layers whose weights alone are quantized; what the file means are their products with the
     numbers that codes of weights stand for. Of quantized layers its reference kernels are the meaning, from which its usual
     ones differ by single codes. qonnx computes what quantizers read in single precision, in which numbers next to a tie fall to
-    either side; double precision is the meaning. With ``states`` each sample begins with those that the one before left.
+    either side; double precision is the meaning, of the first ``samples``, or of a few. With ``states`` each sample begins with
+    those that the one before left.
     """
     if path.suffix == ".tflite":
         content, rounds = _lite_model(path)
@@ -59,7 +60,7 @@ def runtimes(path: Path, model: bitsmith.Model, states: bool) -> Iterator[Run]:
         return made.outputs
 
     if path.suffix == ".onnx" and _has_quantizers(path):
-        yield lambda inputs: _double_outputs(path, inputs)
+        yield lambda inputs: _double_outputs(path, inputs, samples)
     yield run
 
 
@@ -183,6 +184,8 @@ def _with_slashes(path: Path) -> Path:
     return copy
 
 
+_QUANTIZERS = {"Quant", "BipolarQuant"}
+
 _CHANNELS_LAST = "qonnx.custom_op.channels_last"
 """The domain of operators that are ONNX's own but for the place of channels, also in kernels."""
 
@@ -190,21 +193,30 @@ _CHANNELS_LAST = "qonnx.custom_op.channels_last"
 def _has_quantizers(path: Path) -> bool:
     """Whether the file has quantizers of qonnx, and no other operators than ONNX's besides, wherever channels are."""
     nodes = importlib.import_module("onnx").load(path).graph.node
-    own = {node.op_type for node in nodes if node.op_type == "Quant" or node.domain not in ("", _CHANNELS_LAST)}
-    return own == {"Quant"}
+    own = {node.op_type for node in nodes if node.op_type in _QUANTIZERS or node.domain not in ("", _CHANNELS_LAST)}
+    return bool(own) and own <= _QUANTIZERS
 
 
-def _double_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
-    """The outputs of qonnx's quantizers and of ONNX's reference evaluator in double precision, for the first few samples.
+def _double_outputs(path: Path, inputs: Sequence[Floats], samples: int | None) -> list[Floats]:
+    """The outputs of qonnx's quantizers and of ONNX's reference evaluator in double precision, for the first samples.
 
     The file is as it is: qonnx takes a time that is cubic in the number of nodes to prepare it for its executor.
     """
-    graph = importlib.import_module("onnx").load(path).graph
+    model = importlib.import_module("onnx").load(path)
+    graph, opset = model.graph, next(entry.version for entry in model.opset_import if not entry.domain)
     to_array = importlib.import_module("onnx.numpy_helper").to_array
     trained = {entry.name: _double(to_array(entry)) for entry in graph.initializer}
-    shapes = {entry.name: [size.dim_value for size in entry.type.tensor_type.shape.dim] for entry in graph.input}
-    steps, rows = [(node, _double_step(node)) for node in graph.node], []
-    few = min(max(MOST_ELEMENTS // sum(batch[0].size for batch in inputs), 1), FEW_SAMPLES)
+    places = [entry for entry in graph.input if entry.name not in trained]
+    shapes = {entry.name: [size.dim_value for size in entry.type.tensor_type.shape.dim] for entry in places}
+    steps, rows = [], []
+    for node in graph.node:
+        step = _double_step(node, opset)
+        if trained.keys() >= set(node.input):
+            results = step({name: trained[name] for name in node.input})
+            trained |= {name: _double(result) for name, result in zip(node.output, results, strict=True)}
+        else:
+            steps.append((node, step))
+    few = samples or min(max(MOST_ELEMENTS // sum(batch[0].size for batch in inputs), 1), FEW_SAMPLES)
     for sample in zip(*(batch[:few] for batch in inputs), strict=True):
         values = trained | {name: x.reshape(shape) for (name, shape), x in zip(shapes.items(), sample, strict=True)}
         for node, step in steps:
@@ -214,20 +226,29 @@ def _double_outputs(path: Path, inputs: Sequence[Floats]) -> list[Floats]:
     return [np.stack(batch) for batch in zip(*rows, strict=True)]
 
 
-def _double_step(node: Any) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+def _double_step(node: Any, opset: int) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
     """Function of a node, of its operands by name."""
+    if node.op_type == "BipolarQuant":
+        signs = importlib.import_module("qonnx.custom_op.general.bipolar_quant").binary_quant
+        return lambda operands: [signs(*operands.values())]
     if node.op_type != "Quant":
         plain = copy.deepcopy(node)
         plain.domain = ""
-        evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator(plain)
+        # Normalizations of older opsets would be trained by the evaluator.
+        opset = max(opset, 15) if node.op_type == "BatchNormalization" else opset
+        helper, given = importlib.import_module("onnx.helper"), [name for name in plain.input if name]
+        alone = helper.make_function("alone", "step", given, plain.output, [plain], [helper.make_opsetid("", opset)])
+        evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator(alone)
         if not node.domain:
-            return lambda operands: evaluator.run(None, operands)
+            return lambda operands: evaluator.run(None, operands, {})
         return lambda operands: [
             np.moveaxis(result, 1, -1)
-            for result in evaluator.run(None, {name: _first(values) for name, values in operands.items()})
+            for result in evaluator.run(None, {name: _first(values) for name, values in operands.items()}, {})
         ]
     quantize = importlib.import_module("qonnx.custom_op.general.intquant").int_quant
-    custom = importlib.import_module("qonnx.custom_op.registry").getCustomOp(node)
+    known = copy.deepcopy(node)
+    known.domain = "qonnx.custom_op.general"  # its registry has lost the names of older exporters
+    custom = importlib.import_module("qonnx.custom_op.registry").getCustomOp(known)
     modes = [custom.get_nodeattr(key) for key in ("signed", "narrow", "rounding_mode")]
     return lambda operands: [quantize(*operands.values(), *modes)]
 
