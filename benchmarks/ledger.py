@@ -5,9 +5,10 @@
 
 FOLDER holds a git repository for each one that ledger.toml names, as for ``public_models.py``. Each network is unrolled for an
 UltraScale+ part with 2 ns of logic a stage, without block memory. Outputs of the emulator are compared with those of the authors'
-framework on 1,000 random inputs. Look-up tables and flip-flops are Yosys's, those of shift registers among both; nanoseconds are
-those of the slowest stage by the rules of ``stage_times.py``. With ``--rivals``, the Python of an environment that has alkaid and
-hgq2, alkaid makes circuits of as many stages of the same files, whose outputs are compared with ours, too.
+framework on 1,000 random inputs, and where the list has data, their class with the label. Look-up tables and flip-flops are
+Yosys's, those of shift registers among both; nanoseconds are those of the slowest stage by the rules of ``stage_times.py``. With
+``--rivals``, the Python of an environment that has alkaid and hgq2, alkaid makes circuits of as many stages of the same files,
+whose outputs are compared with ours, too. Files of QONNX need an environment that has qonnx.
 
 ledger.tsv gets a line for each network as it ends; one whose file has a line there is not looked at again without ``--again``.
 Circuits that Yosys has counted are kept, so that a network whose seconds were too few goes on where it was stopped. ``--page``
@@ -17,7 +18,9 @@ writes the table and the picture of docs/records.md.
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
+import importlib
 import math
 import os
 import re
@@ -33,6 +36,7 @@ from pathlib import Path
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import numpy as np
+import numpy.typing as npt
 from against_rivals import Circuit, Rivals, Step, as_fast, ours
 from public_models import Entry, error_of
 from public_runtimes import runtimes
@@ -42,6 +46,7 @@ from rich.progress import track
 import bitsmith
 from bitsmith.devices import family_named
 from bitsmith.estimate.unrolled import size_of
+from bitsmith.layers.layer import Floats
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.passes.program import drop_dead
 
@@ -68,21 +73,41 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Data:
+    """A test set, as two files of MNIST's format in a repository: images with pixels from 0 to 1, and labels."""
+
+    repository: str
+    images: str
+    labels: str
+
+
+@dataclass(frozen=True)
 class Network:
-    """An entry of the list."""
+    """An entry of the list.
+
+    ``config`` is that of the conversion, for what no quantizer decides. ``ends`` is the tensor of an ONNX file that is its result
+    here, "" for the file's own. Inputs are random ``levels`` where their data have few numbers, else normally distributed, and
+    multiples of ``step`` where the port rounds, but no quantizer.
+    """
 
     task: str
     score: str
     repository: str
     path: str
     sha256: str
-    published: Published | None
+    published: Published | None = None
+    config: Mapping[str, object] | None = None
+    ends: str = ""
+    levels: tuple[float, ...] = ()
+    step: float = 0.0
+    data: Data | None = None
 
 
 @dataclass(frozen=True)
 class Row:
     """A network's circuit: the share of samples whose outputs equal the framework's, cells, stages, nanoseconds.
 
+    ``right`` is the share of a test set whose class is its label, 0 without one.
     ``alkaid_*`` are those of alkaid's circuit of as many stages, beside our outputs, and ``paced_*`` those of a small circuit
     of ours whose slowest stage is no longer than alkaid's; 0 where there is none.
     """
@@ -104,14 +129,16 @@ class Row:
     paced_ff: int
     paced_stages: int
     paced_ns: float
+    right: float
     seconds: float
 
 
 def listed() -> list[Network]:
     """The networks of the list, in order."""
     tables = tomllib.loads(LIST.read_text(encoding="utf-8"))["network"]
+    kinds = {"published": Published, "data": Data}
     return [
-        Network(**{**table, "published": Published(**table["published"]) if "published" in table else None})
+        Network(**{key: kinds[key](**value) if key in kinds else value for key, value in table.items()})
         for table in tables
     ]
 
@@ -124,13 +151,13 @@ def known() -> Mapping[str, Row]:
     return {row.sha256: row for row in rows}
 
 
-def measured(path: Path, digest: str, rivals: str | None) -> Row:
+def measured(path: Path, network: Network, models: Path, rivals: str | None) -> Row:
     """Convert a file, compare it with its framework, and synthesize it."""
     started = time.process_time()
-    model = bitsmith.convert(path, path.parent / "project", part=PART, check=False)
-    rng = np.random.default_rng(0)
-    inputs = [rng.normal(0.0, 1.0, (SAMPLES, *shape)).astype(np.float32).astype(np.float64) for shape in shapes(model)]
-    wanted = np.asarray(next(runtimes(path, model, states=False))(inputs)[0], dtype=np.float64)
+    path = ended(path, network.ends) if network.ends else path
+    model = bitsmith.convert(path, path.parent / "project", network.config, part=PART, check=False)
+    inputs = list(drawn(model, network))
+    wanted = np.asarray(next(runtimes(path, model, states=False, samples=SAMPLES))(inputs)[0], dtype=np.float64)
     outputs = np.asarray(model.predict(inputs if len(inputs) > 1 else inputs[0]))[: len(wanted)]
     equal = np.mean([error_of(x, y) <= EXACT for x, y in zip(wanted, outputs, strict=True)])
     program, family = drop_dead(model.program, keep_probes=False), family_named(FAMILY).without_memory_blocks()
@@ -150,8 +177,9 @@ def measured(path: Path, digest: str, rivals: str | None) -> Row:
         pace = (*cells(found), found.stages, round(found.stage_ns, 2)) if found else (0, 0, 0, 0.0)
         other = (made.equal, *cells(made), round(made.stage_ns, 2), *pace)
     numbers = (*cells(circuit), float(circuit.found.bram or 0), circuit.stages, round(circuit.stage_ns, 2))
-    seconds = round(time.process_time() - started, 1)
-    return Row(digest, float(equal), *numbers, expected.lut, held.ff - circuit.stages, *other, seconds)
+    right = accuracy(model, network.data, models) if network.data else 0.0
+    rest: tuple[float, ...] = (*other, right, round(time.process_time() - started, 1))
+    return Row(network.sha256, float(equal), *numbers, expected.lut, held.ff - circuit.stages, *rest)
 
 
 def cells(circuit: Circuit) -> tuple[int, int]:
@@ -161,10 +189,43 @@ def cells(circuit: Circuit) -> tuple[int, int]:
     return circuit.found.lut, circuit.found.ff
 
 
-def shapes(model: bitsmith.Model) -> Iterator[tuple[int, ...]]:
-    """The shapes of one sample of each input."""
+def drawn(model: bitsmith.Model, network: Network) -> Iterator[Floats]:
+    """Random samples of each input."""
+    rng = np.random.default_rng(0)
     for name in model.network.inputs:
-        yield tuple(model.network.input(name).shape)
+        shape = (SAMPLES, *model.network.input(name).shape)
+        numbers = rng.choice(network.levels, shape) if network.levels else rng.normal(0.0, 1.0, shape)
+        numbers = np.rint(numbers / network.step) * network.step if network.step else numbers
+        yield numbers.astype(np.float32).astype(np.float64)
+
+
+def ended(path: Path, tensor: str) -> Path:
+    """A copy of an ONNX file that ends at ``tensor``."""
+    onnx = importlib.import_module("onnx")
+    model, place = onnx.load(path), path.with_name(f"ended_{path.name}")
+    constants = {entry.name for entry in model.graph.initializer}
+    inputs = [entry.name for entry in model.graph.input if entry.name not in constants]
+    del model.graph.quantization_annotation[:]  # the extractor refuses them
+    onnx.save(onnx.utils.Extractor(model).extract_model(inputs, [tensor]), place)
+    return place
+
+
+def accuracy(model: bitsmith.Model, data: Data, models: Path) -> float:
+    """The share of a test set whose largest output is that of its label."""
+    images, labels = (array_of(Entry(data.repository, path, "").content(models)) for path in (data.images, data.labels))
+    inputs = (images / 255.0).astype(np.float32).astype(np.float64)
+    shape = model.network.input(model.network.inputs[0]).shape
+    outputs = np.asarray(model.predict(inputs.reshape(len(inputs), *shape))).reshape(len(inputs), -1)
+    return float(np.mean(outputs.argmax(axis=1) == labels))
+
+
+def array_of(content: bytes | None) -> npt.NDArray[np.uint8]:
+    """The array of a file of MNIST's format: three bytes, the number of sizes, the sizes, the elements."""
+    if content is None:
+        raise FileNotFoundError("the test set is not in the folder")
+    raw = gzip.decompress(content)
+    sizes = np.frombuffer(raw, ">u4", raw[3], 4)
+    return np.frombuffer(raw, np.uint8, offset=4 + sizes.nbytes).reshape(sizes)
 
 
 def run(folder: Path, network: Network, seconds: float, rivals: str | None) -> str:
@@ -177,7 +238,8 @@ def run(folder: Path, network: Network, seconds: float, rivals: str | None) -> s
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / f"network{Path(network.path).suffix}"
         path.write_bytes(content)
-        command = [sys.executable, __file__, "--file", str(path), *(["--rivals", rivals] if rivals else [])]
+        given = ["--file", str(path), "--models", str(folder), *(["--rivals", rivals] if rivals else [])]
+        command = [sys.executable, __file__, *given]
         try:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
         except subprocess.TimeoutExpired:
@@ -206,7 +268,7 @@ def table(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:
         published = f"{other.cells} ({other.who}; {other.source})" if other else ""
         cells = (
             network.task,
-            network.score,
+            scored(network, row),
             f"{row.lut:,} / {row.ff:,}",
             f"{row.stages}",
             f"{row.stage_ns:.2f} ns",
@@ -218,6 +280,11 @@ def table(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def scored(network: Network, row: Row) -> str:
+    """The authors' score, and that of the circuit on a test set."""
+    return f"{network.score}; {100 * row.right:.2f} % here" if network.data else network.score
 
 
 def paced(row: Row) -> str:
@@ -261,16 +328,18 @@ def page(docs: Path) -> None:
 
 
 def draw(networks: Sequence[Network], rows: Mapping[str, Row], picture: Path) -> None:
-    """The networks of jets of 16 features: look-up tables by the authors' accuracy, beside what others published."""
+    """The networks of jets of 16 features: look-up tables by accuracy, beside what others published, and by delay."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     plt.rcParams["svg.hashsalt"] = "records"
-    figure, sides = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
-    for axes, task in zip(sides, ("jets, OpenML", "jets, CERNBox"), strict=True):
+    figure, sides = plt.subplots(1, 3, figsize=(13, 3.6), sharey=True, layout="constrained")
+    pairs = []
+    for axes, task in zip(sides[:2], ("jets, OpenML", "jets, CERNBox"), strict=True):
         chosen = [network for network in networks if network.task == task and network.sha256 in rows]
+        pairs += [row for n in chosen if (row := rows[n.sha256]).alkaid_lut]
         series = {
             "published, Vivado": [(score_of(n.published.who), n.published.luts) for n in chosen if n.published],
             "alkaid 0.8.2, Yosys": [
@@ -281,6 +350,16 @@ def draw(networks: Sequence[Network], rows: Mapping[str, Row], picture: Path) ->
         for (label, points), mark in zip(series.items(), "^so", strict=True):
             axes.plot(*zip(*sorted(points), strict=True), mark, label=label)
         axes.set(title=task, xlabel="accuracy, %", yscale="log")
+    delays = {
+        "alkaid, as many stages": ([(row.stages * row.alkaid_ns, row.alkaid_lut) for row in pairs], "sC1"),
+        "bitsmith": ([(row.stages * row.stage_ns, row.lut) for row in pairs], "oC2"),
+        "bitsmith at alkaid's pace": ([(row.paced_stages * row.paced_ns, row.paced_lut) for row in pairs], "xC2"),
+    }
+    for label, (points, mark) in delays.items():
+        sides[2].plot(*zip(*sorted(points), strict=True), mark, label=label)
+    sides[2].set(title="jets, both", xlabel="stages times the slowest, ns")
+    sides[2].legend()
+    for axes in sides:
         axes.grid(alpha=0.3)
     sides[0].set_ylabel("look-up tables")
     sides[0].legend()
@@ -306,7 +385,9 @@ def main() -> int:
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.file is not None:
-        keep(measured(options.file, hashlib.sha256(options.file.read_bytes()).hexdigest(), options.rivals))
+        digest = hashlib.sha256(options.file.read_bytes()).hexdigest()
+        network = next(network for network in listed() if network.sha256 == digest)
+        keep(measured(options.file, network, options.models, options.rivals))
         return 0
     missing = []
     if options.models is not None:

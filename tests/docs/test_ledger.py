@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from bitsmith.devices import ECP5
 from bitsmith.flows.yosys import Resources
@@ -45,6 +49,24 @@ def test_the_page_has_the_results(ledger: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     ledger.page(tmp_path)
     assert (tmp_path / page.name).read_text() == page.read_text(), "renew it: python benchmarks/ledger.py --page docs"
+
+
+def test_a_test_set_has_the_sizes_that_its_file_says(ledger: ModuleType) -> None:
+    head = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in (2, 3, 2))
+    images = ledger.array_of(gzip.compress(head + bytes(range(12))))
+    assert images.tolist() == np.arange(12).reshape(2, 3, 2).tolist()
+    with pytest.raises(FileNotFoundError, match="test set"):
+        ledger.array_of(None)
+
+
+def test_a_file_ends_at_a_tensor(ledger: ModuleType, tmp_path: Path) -> None:
+    steps = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Softmax", ["y"], ["z"])]
+    first, inner, last = (helper.make_tensor_value_info(name, 1, [1, 2]) for name in "xyz")
+    graph = helper.make_graph(steps, "g", [first], [last], value_info=[inner])
+    onnx.save(helper.make_model(graph), tmp_path / "whole.onnx")
+    cut = onnx.load(ledger.ended(tmp_path / "whole.onnx", "y")).graph
+    assert [node.op_type for node in cut.node] == ["Relu"]
+    assert [entry.name for entry in cut.output] == ["y"]
 
 
 def test_a_circuit_is_counted_once(ledger: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
