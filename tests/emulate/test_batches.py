@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bitsmith.emulate.batches import Arrays, checked_batches, float_batches, read_array, read_arrays
+from bitsmith.emulate.samples import arrays_of
 from bitsmith.errors import InputDataError
 
 ONE, TWO = {"x": (3,)}, {"image": (2, 2), "scale": ()}
@@ -65,8 +68,49 @@ def test_tensors_that_need_gradients_are_their_numbers() -> None:
     torch = pytest.importorskip("torch")
     (batch,) = checked_batches(ONE, torch.ones(2, 3, requires_grad=True) * 2)
     np.testing.assert_array_equal(batch, np.full((2, 3), 2))
-    with pytest.raises(InputDataError, match=r"BFloat16\s+accepted: arrays of numbers that numpy knows"):
-        checked_batches(ONE, torch.ones(2, 3, dtype=torch.bfloat16))
+    (batch,) = checked_batches(ONE, torch.tensor([[1.0, -3.140625, 2.0**100]], dtype=torch.bfloat16))
+    np.testing.assert_array_equal(batch, [[1.0, -3.140625, 2.0**100]])
+    with pytest.raises(InputDataError, match=r"Float8[\s\S]*accepted: arrays of numbers that numpy knows"):
+        checked_batches(ONE, torch.ones(2, 3).to(torch.float8_e5m2))
+
+
+class Table:
+    """A table of columns, which has its rows as numpy's array, and goes through the names of its columns."""
+
+    def __init__(self, *columns: list[object]) -> None:
+        self.columns = columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter("abc")
+
+    def to_numpy(self) -> np.ndarray:
+        return np.array([[column[row] for column in self.columns] for row in range(2)], object)
+
+
+def test_columns_of_unlike_kinds_are_their_numbers() -> None:
+    table = Table([True, False], [1.5, np.float32(2.5)], [np.int64(3), 2**53 - 1])
+    rows = [[1, 1.5, 3], [0, 2.5, 2**53 - 1]]
+    for held in (table, table.to_numpy(), {"x": table}, [table], arrays_of(table)):  # type: ignore[arg-type, list-item, dict-item]
+        (batch,) = checked_batches(ONE, held)
+        assert batch.dtype == np.float64
+        np.testing.assert_array_equal(batch, rows)
+
+
+@pytest.mark.parametrize("strange", [None, "green", 1j, np.complex64(1j), [1, 2]])
+def test_columns_of_anything_else_are_refused_by_an_example(strange: object) -> None:
+    words = rf"input 'x': objects that are no numbers, such as {re.escape(repr(strange))}\s[\s\S]*missing values"
+    with pytest.raises(InputDataError, match=words):
+        checked_batches(ONE, Table([1, 2], [3.5, strange], [True, False]))  # type: ignore[arg-type]
+
+
+def test_masked_values_are_no_numbers() -> None:
+    whole = np.ma.masked_greater(np.arange(6.0).reshape(2, 3), 9)
+    np.testing.assert_array_equal(checked_batches(ONE, whole)[0], np.arange(6.0).reshape(2, 3))
+    rows, scales = np.ma.masked_greater(whole, 4), np.ma.masked_greater(np.arange(5.0), 3)
+    several = [(ONE, rows), (ONE, [rows]), (ONE, {"x": rows}), (TWO, {"image": IMAGES, "scale": scales})]
+    for shapes, held in several:
+        with pytest.raises(InputDataError, match=r"an array with 1 masked values[\s\S]*filled"):
+            float_batches(shapes, held)
 
 
 @pytest.mark.parametrize("most", [3.5e38, 1e100, -1e200])

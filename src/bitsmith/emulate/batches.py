@@ -32,6 +32,18 @@ _MOST = float(np.finfo(np.float32).max)
 """The largest number of single precision."""
 
 
+_NUMBERS = (int, float, np.integer, np.floating, np.bool_)
+
+_SHOWN = 40
+"""Most characters of an element that messages show."""
+
+_KINDS = {
+    "U": ("text", "numpy.load reads the array of a file"),
+    "O": ("objects that are no numbers", "give texts and missing values numbers"),
+}
+"""Names of arrays without numbers, by the letter of their kind, and what to do."""
+
+
 def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
     """``x`` as one array of numbers per input, in the order of ``shapes``, which has the shape of a sample by name.
 
@@ -42,12 +54,8 @@ def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
         InputDataError: arrays by other names or of another number, other shapes, batches of different lengths, or elements that
             are not real numbers.
     """
-    if isinstance(x, np.ndarray) and len(shapes) == 1:
-        for name, shape in shapes.items():
-            if x.shape[1:] != shape or x.dtype.char not in "fd" or not x.ndim:  # what most calls have
-                x = _with_samples(x, shape)
-                check_batch(x, name, shape)
-        return [x]
+    if type(x) is np.ndarray and x.ndim and x.dtype.char in "fd" and [x.shape[1:]] == [*shapes.values()]:
+        return [x]  # what most calls have
     batches = _batches(shapes, x)
     if len(batches) != len(shapes):
         raise InputDataError(
@@ -74,12 +82,14 @@ def check_batch(batch: Batch, name: str, shape: Shape) -> None:
         InputDataError: another shape, another kind of numbers.
     """
     if batch.dtype.kind not in "fiub" or batch.dtype.itemsize > 8:
-        is_text = batch.dtype.kind == "U"
+        kind, remedy = _KINDS.get(batch.dtype.kind, (f"an array of {batch.dtype}", ""))
+        strange = batch.flat if batch.dtype.kind == "O" else ()
+        example = next((f", such as {item!r:.{_SHOWN}}" for item in strange if not isinstance(item, _NUMBERS)), "")
         raise InputDataError(
-            "text" if is_text else f"an array of {batch.dtype}",
+            kind + example,
             where=f"input {name!r}",
             accepted="float16, float32, float64, integers or booleans",
-            remedy="numpy.load reads the array of a file" if is_text else "",
+            remedy=remedy,
         )
     if not batch.ndim or batch.shape[1:] != shape:
         accepted = f"(samples, {', '.join(map(str, shape))})" if shape else "(samples,)"
@@ -125,13 +135,13 @@ def _batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
             raise InputDataError(
                 f"arrays for {', '.join(map(repr, x)) or 'no input'}", accepted=", ".join(map(repr, shapes))
             )
-        return [_as_batch(x[name]) for name in shapes]
+        return [as_array(x[name]) for name in shapes]
     if isinstance(x, (list, tuple)):
         rank = len(next(iter(shapes.values()), ())) + 1
-        several = len(shapes) > 1 or (len(x) == 1 and _as_batch(x[0]).ndim == rank)
+        several = len(shapes) > 1 or (len(x) == 1 and as_array(x[0]).ndim == rank)
         if several or any(isinstance(part, np.ndarray) and part.ndim == rank for part in x):
-            return [_as_batch(part) for part in x]
-    return [_as_batch(x)]
+            return [as_array(part) for part in x]
+    return [as_array(x)]
 
 
 def shapes_of(x: Arrays | None) -> list[Shape] | None:
@@ -142,15 +152,31 @@ def shapes_of(x: Arrays | None) -> list[Shape] | None:
     """
     if x is None or isinstance(x, Mapping):
         return None
-    if isinstance(x, list | tuple) and all(_as_batch(part).ndim > 1 for part in x):
-        return [_as_batch(part).shape[1:] for part in x]
-    return [_as_batch(x).shape[1:]]
+    if isinstance(x, list | tuple) and all(as_array(part).ndim > 1 for part in x):
+        return [as_array(part).shape[1:] for part in x]
+    return [as_array(x).shape[1:]]
 
 
-def _as_batch(x: npt.ArrayLike | Sequence[npt.ArrayLike]) -> Batch:
-    detach = getattr(x, "detach", None)  # a tensor of PyTorch may need gradients, or lie on another device
+def as_array(x: object) -> Batch:
+    """Return ``x`` as an array, also a tensor of PyTorch, and a table whose columns have unlike kinds of numbers.
+
+    Raises:
+        InputDataError: what numpy makes no array of, samples of different shapes, or masked values.
+    """
+    data: Any = x
+    if hasattr(data, "detach"):  # a tensor of PyTorch may need gradients, or lie on another device
+        data = data.detach().cpu()
+        data = data.float() if str(data.dtype) == "torch.bfloat16" else data
+    elif not hasattr(data, "__array__"):
+        data = getattr(data, "to_numpy", lambda: x)()
+    if isinstance(data, np.ma.MaskedArray) and (masked := int(np.sum(np.ma.getmaskarray(data)))):
+        raise InputDataError(
+            f"an array with {masked:,} masked values",
+            accepted="arrays without masked values",
+            remedy="leave these samples out, or give the values numbers: x.filled(0)",
+        )
     try:
-        return np.asarray(x if detach is None else detach().cpu())
+        array = np.asarray(data)
     except TypeError as error:
         raise InputDataError(str(error), accepted="arrays of numbers that numpy knows") from error
     except ValueError as error:
@@ -159,6 +185,12 @@ def _as_batch(x: npt.ArrayLike | Sequence[npt.ArrayLike]) -> Batch:
             accepted="an array whose first axis counts samples",
             remedy="of a loader of batches with labels: np.concatenate([x for x, _ in loader])",
         ) from error
+    return np.array(array.tolist()) if _all_numbers(array) else array
+
+
+def _all_numbers(array: npt.NDArray[Any]) -> bool:
+    """Return True of an array of objects all of which are numbers, as numpy makes of columns of unlike kinds."""
+    return array.dtype.kind == "O" and all(issubclass(kind, _NUMBERS) for kind in set(map(type, array.flat)))
 
 
 def read_array(path: Path) -> Batch:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.emulate.batches import Arrays, read_arrays
+from bitsmith.emulate.batches import Arrays, as_array, read_arrays
 from bitsmith.errors import InputDataError
 
 Samples: TypeAlias = Arrays | os.PathLike[str] | Iterable[object]
@@ -27,12 +27,17 @@ def arrays_of(data: Samples) -> Arrays:
     """
     if isinstance(data, str | os.PathLike):
         return read_arrays(Path(data))
-    if isinstance(data, Mapping | Sequence) or hasattr(data, "__array__") or not isinstance(data, Iterable):
+    if (
+        isinstance(data, Mapping | Sequence)
+        or hasattr(data, "__array__")
+        or hasattr(data, "to_numpy")
+        or not isinstance(data, Iterable)
+    ):
         return data  # type: ignore[return-value]  # what is not an array is rejected where it becomes one
     batches, count = list[tuple[np.ndarray, ...]](), 0
     for batch in data:
         held = batch if isinstance(batch, tuple | list) else (batch,)
-        parts = tuple(np.asarray(part) for part in held if part is not None)
+        parts = tuple(as_array(part) for part in held if part is not None)
         batches.append(parts)
         count += len(parts[0]) if parts and parts[0].ndim else 0
         if count >= MOST_OF_A_LOADER or not parts or not parts[0].ndim:
@@ -53,7 +58,7 @@ def without_labels(arrays: Samples, inputs: int | None = None) -> Arrays:
     """
     if not isinstance(arrays, tuple) or len(arrays) < 2 or not all(hasattr(part, "shape") for part in arrays):
         return arrays  # type: ignore[return-value]  # as above
-    last = np.asarray(arrays[-1])
+    last = as_array(arrays[-1])
     labels = last.ndim == 1 and last.dtype.kind in "iub" if inputs is None else len(arrays) == inputs + 1
     if not labels:
         return arrays
