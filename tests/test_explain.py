@@ -65,7 +65,7 @@ def test_a_model_that_can_be_translated_has_layers_and_a_size() -> None:
 def test_all_layers_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     file = tmp_path / "net.json"
     file.write_text(
-        _sequential(("Lambda", {}), ("Dense", {"units": 2, "use_bias": False}), ("ConvLSTM1D", {"filters": 2}))
+        _sequential(("Lambda", {}), ("Dense", {"units": 2, "use_bias": False}), ("ConvLSTM3D", {"filters": 2}))
     )
     _save_weights(tmp_path / "net_weights.h5", "layer1", np.ones((4, 2), dtype=np.float32))
     told = explain(file)

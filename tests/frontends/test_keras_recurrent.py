@@ -88,6 +88,16 @@ IMAGES: dict[str, Build] = {
     "softmax": layers.TimeDistributed(layers.Softmax(axis=1)),
     "convolution": layers.TimeDistributed(layers.Conv2D(2, 2, activation="relu")),
     "pooling": layers.TimeDistributed(layers.MaxPooling2D(2)),
+    "convolutional": layers.ConvLSTM2D(2, 2),
+    "convolutional sequences": lambda x: layers.ConvLSTM2D(
+        2, (3, 1), strides=(2, 1), padding="same", use_bias=False, return_sequences=True, return_state=True
+    )(x),
+    "convolutional backwards": lambda x: layers.ConvLSTM1D(
+        3, 2, dilation_rate=2, activation="relu", recurrent_activation="hard_sigmoid", go_backwards=True
+    )(layers.Reshape((3, 4, 6))(x)),
+    "convolutional, channels first": layers.ConvLSTM2D(
+        2, 2, padding="same", data_format="channels_first", return_sequences=True
+    ),
     "recurrent": lambda x: layers.TimeDistributed(layers.Bidirectional(layers.LSTM(2)))(layers.Reshape((3, 4, 6))(x)),
 }
 

@@ -97,7 +97,15 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "low rank": (_one("Dense", units=3, lora_rank=2), "lora_rank"),
     "layer of another package": ({**_one("ReLU")}, "a custom layer"),
     "cudnn": (_one("CuDNNLSTM", 2, 3, units=2), "as LSTM or GRU and save it again"),
-    "convolutional recurrence": (_one("ConvLSTM2D", 2, 4, 4, 3), "convolutions within a recurrence"),
+    "convolutional recurrence": (_one("ConvLSTM3D", 2, 4, 4, 4, 3), "convolutions of volumes within a recurrence"),
+    "stateful convolutional recurrence": (
+        _one("ConvLSTM2D", 2, 4, 4, 3, filters=2, kernel_size=2, stateful=True),
+        "a stateful layer",
+    ),
+    "convolutional recurrence with causal padding": (
+        _one("ConvLSTM1D", 2, 4, 3, filters=2, kernel_size=2, padding="causal"),
+        "the padding 'causal'",
+    ),
     "time major": (_one("LSTM", 2, 3, units=2, time_major=True), "time_major=True"),
     "stateful recurrence at each step": (
         _one("TimeDistributed", 4, 2, 3, layer={"class_name": "LSTM", "config": {"units": 2, "stateful": True}}),

@@ -11,6 +11,7 @@ from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, read_activation
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, numbers
+from bitsmith.frontends.keras.conv_recurrent import CONV_RECURRENT
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.files import declared_shape
 from bitsmith.frontends.keras.garnet import GARNET
@@ -219,6 +220,7 @@ LAYERS: ByClass = {
     "CategoryEncoding": Translation(_category_encoding, "OneHot, and Reshape or Reduce"),
     **NORMALIZATIONS,
     **RECURRENT,
+    **CONV_RECURRENT,
     "TimeDistributed": time_distributed(lambda: LAYERS),
     "SpectralNormalization": spectral_normalization(lambda: LAYERS),
     **ATTENTION,

@@ -65,7 +65,7 @@ _REASONS = {
         "give the live model, or replace it by built-in layers or keras.ops, which are saved as such",
     ),
     ("QDense", "QActivation", "QConv"): _QUANTIZED,
-    ("ConvLSTM",): ("convolutions within a recurrence are not translated", "use convolutions along the time axis too"),
+    ("ConvLSTM",): ("convolutions of volumes within a recurrence are not translated", "use ConvLSTM2D or Conv3D"),
     ("Conv",): (
         "this kind of convolution is not translated",
         "use Conv, DepthwiseConv, SeparableConv or ConvTranspose layers",

@@ -77,7 +77,8 @@ class _Cell:
         return recurrent.cell(self.kind, weights, *self.activations, reset_after=after, return_state=return_state)
 
 
-def _activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
+def activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
+    """Return the function that the entry ``key`` names, for Keras of that ``major`` version."""
     if key not in config.values:
         return default
     if (read := read_activation(config, major, key)) is None:
@@ -109,8 +110,8 @@ class _Network:
         part, cells = f"{part}/cell" if part else "cell", []
         found = _cells(config, part) if class_name == "RNN" else [(_CELLS[f"{class_name}Cell"], config, part)]
         for kind, own, place in found:
-            opening = _activation(own, "recurrent_activation", call.major, SIGMOID)
-            activations = _activation(own, "activation", call.major, TANH), opening
+            opening = activation(own, "recurrent_activation", call.major, SIGMOID)
+            activations = activation(own, "activation", call.major, TANH), opening
             cells.append(_Cell(kind, own, place, channels, own.positive("units"), activations))
             channels = cells[-1].units
         return _Network(tuple(cells), config, call.major, zeros)
@@ -224,9 +225,13 @@ def _sequence(call: LayerCall) -> Value:
     return x
 
 
-def unrolled_sequence(call: LayerCall, config: Fields, *unread: str) -> Value:
-    """The operand of a layer that is unrolled, if it has few enough steps; flags that are ``unread`` must not be set."""
-    if len(call.given.tensors) != 1 or call.x.rank != 3:
+def unrolled_sequence(call: LayerCall, config: Fields, *unread: str, axes: int = 3) -> Value:
+    """The operand, of so many ``axes``, of a layer that is unrolled; flags that are ``unread`` must not be set.
+
+    Raises:
+        UnsupportedError: too many steps, another operand, or a mask.
+    """
+    if len(call.given.tensors) != 1 or call.x.rank != axes:
         raise UnsupportedError("initial states, or an operand that is not a sequence", accepted="one sequence")
     if call.x.dims[1] > _MOST_STEPS:
         raise UnsupportedError(f"{call.x.dims[1]} steps", accepted=f"at most {_MOST_STEPS}")
