@@ -19,15 +19,11 @@ import pytest
 from onnx_models import assert_agrees
 
 from bitsmith.compiler import compile_network
-from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.ir.ops import Transpose
 from bitsmith.passes.program import drop_dead
 
 FILES = sorted((Path(__file__).parent / "exported").glob("*.onnx"))
-
-LOOPS = {"tf2onnx_keras2_rnn"}
-"""Recurrent layers as a Loop without a number of steps, which ends by its condition."""
 
 EMULATED = {"tf2onnx_keras2_cnn", "tf2onnx_keras2_mlp_bn", "tf2onnx_keras3_conv1d", "keras3_torch_cnn"}
 
@@ -37,23 +33,15 @@ def _least(file: Path) -> float:
     return 0.0 if "embedding" in file.stem else -2.0
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.stem not in LOOPS], ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_exported_networks(file: Path) -> None:
     assert_agrees(onnx.load(file), exact=False, emulated=file.stem in EMULATED, low=_least(file))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "file", [file for file in FILES if file.stem not in LOOPS | EMULATED], ids=lambda file: file.stem
-)
+@pytest.mark.parametrize("file", [file for file in FILES if file.stem not in EMULATED], ids=lambda file: file.stem)
 def test_exported_networks_in_fixed_point(file: Path) -> None:
     assert_agrees(onnx.load(file), exact=False, low=_least(file))
-
-
-@pytest.mark.parametrize("name", sorted(LOOPS))
-def test_loops_are_refused_by_name(name: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"while_loop \(Loop\)"):
-        read_onnx(next(file for file in FILES if file.stem == name))
 
 
 @pytest.mark.parametrize("name", ["tf2onnx_keras2_cnn", "tf2onnx_keras3_depthwise", "keras3_torch_depthwise"])

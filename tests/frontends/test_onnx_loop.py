@@ -76,14 +76,82 @@ def test_a_condition_that_holds_to_the_last_step_is_none(begin: str) -> None:
     assert_agrees(_looped([node("Less", "count three", "goes_on")], begin=begin), exact=False, emulated=False)
 
 
-def test_a_loop_that_ends_early_or_when_the_data_say_so_is_refused() -> None:
-    for condition, begin in (
-        ([node("Less", "number one", "goes_on")], "begin"),
-        ([node("Cast", "next", "goes_on", to=TensorProto.BOOL)], "begin"),
-        (_UNCHANGED, "begin_not"),
-    ):
-        with pytest.raises(UnsupportedError, match="depends on the data"):
-            read_onnx(_looped(condition, begin=begin))
+@pytest.mark.parametrize("steps", ["steps", "", "many"])
+def test_a_loop_that_a_constant_condition_ends_has_fewer_steps(steps: str) -> None:
+    for most in (1, 3):
+        condition = [node("Less", "number bound", "goes_on")]
+        model = _looped(condition, steps=steps)
+        model.graph.initializer.extend(
+            [onnx.numpy_helper.from_array(np.array(value), name) for name, value in (("bound", most), ("many", 2**62))]
+        )
+        network = assert_agrees(model, exact=False, emulated=steps == "steps")
+        assert sum(found.source == "Tanh" for found in network.nodes) == most + 1
+
+
+def test_a_loop_that_the_data_end_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="depends on the data"):
+        read_onnx(_looped([node("Cast", "next", "goes_on", to=TensorProto.BOOL)]))
+
+
+def test_a_loop_without_a_step_gives_what_it_is_given() -> None:
+    model = _looped(_UNCHANGED, begin="begin_not")
+    with pytest.raises(UnsupportedError, match="rows of a loop that takes no step"):
+        read_onnx(model)
+    del (
+        model.graph.node[0].attribute[0].g.output[3],
+        model.graph.node[0].output[2],
+        model.graph.node[2:],
+        model.graph.output[1:],
+    )
+    assert_agrees(model, exact=False, emulated=False)
+
+
+def _scanned(opset: int = 17, batch: int | str = "N", **attributes: object) -> onnx.ModelProto:
+    """h = tanh(x[k] @ w + h @ u) * v[k] for each k, and all of them times 2."""
+    names = ("state", "row", "factor")
+    body = helper.make_graph(
+        [
+            node("MatMul", "row w", "a"),
+            node("MatMul", "state u", "b"),
+            node("Add", "a b", "s"),
+            node("Tanh", "s", "t"),
+            node("Mul", "t factor", "next"),
+            node("Mul", "next two", "seen"),
+        ],
+        "body",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("next", "seen")],
+    )
+    given = {"scan_input_axes": [1, 0], "scan_output_axes": [1], **attributes}
+    scan = helper.make_node(
+        "Scan", ["start", "x", "v"], ["last", "all"], name="scan", body=body, num_scan_inputs=2, **given
+    )
+    constants = {"w": weights(3, 5) / 4, "u": weights(5, 5) / 8, "v": weights(4, 5) / 2, "two": np.float64(2)}
+    nodes = [scan, node("Identity", "last", "y"), node("Identity", "all", "z")]
+    return graph(nodes, {"x": (batch, 4, 3), "start": (batch, 5)}, "y z", constants, opset)
+
+
+@pytest.mark.parametrize("directions", [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_a_scan_takes_a_row_of_each_sequence_in_each_step(directions: tuple[int, int]) -> None:
+    model = _scanned(scan_input_directions=directions, scan_output_directions=directions[:1])
+    network = assert_agrees(model, exact=False, emulated=directions == (1, 0))
+    assert sum(found.source == "Tanh" for found in network.nodes) == 4
+
+
+def test_a_scan_may_count_axes_from_the_end() -> None:
+    assert_agrees(_scanned(opset=11, scan_input_axes=[-2, 0], scan_output_axes=[-1]), exact=False, emulated=False)
+
+
+def test_scans_over_samples_or_unlike_sequences_are_refused() -> None:
+    unlike = _scanned(scan_input_axes=[1, 1])
+    for model in (unlike, _scanned(opset=8)):
+        with pytest.raises(UnsupportedError, match=r"scan \(Scan\): a scan over samples, or over too many rows"):
+            read_onnx(model)
+    with pytest.raises(ModelFileError, match="scan_input_axes"):
+        read_onnx(_scanned(scan_input_axes=[1]))
+    with pytest.raises(UnsupportedError, match="batch axis"):
+        read_onnx(_scanned(scan_input_axes=[0, 0]))
+    assert_agrees(_scanned(batch=4, scan_input_axes=[0, 0]), exact=False, emulated=False)  # all of it is one sample
 
 
 def test_other_loops_are_refused() -> None:

@@ -9,6 +9,8 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import label_of, label_of_greatest, labels, numbers, posted
+from bitsmith.frontends.onnx.graph import MAX_NODES
+from bitsmith.frontends.onnx.loops import DISTANCES
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.arithmetic import multiply, power
 from bitsmith.frontends.ops.logic import compare
@@ -60,10 +62,10 @@ def scanned_distances(call: Call) -> tuple[Value, Value]:
     body, points = call.node.bodies.get("body"), call.operand(1)
     kinds = {node.operator for node in body.nodes} if body is not None else set()
     axes = [one().array().tolist() for one in body.constants.values()] if body is not None else []
-    if kinds != {"Identity", "Sub", "ReduceSumSquare"} or axes != [[1]] or not isinstance(points, Known):
+    if kinds != DISTANCES or axes != [[1]] or not isinstance(points, Known):
         raise UnsupportedError(
-            "loops are not translated",
-            accepted="squared distances from constant points",
+            "a scan over samples, or over too many rows",
+            accepted=f"rows within a sample, whose steps become at most {MAX_NODES} nodes; squared distances from points",
             remedy="of a recurrent network use LSTM, GRU or RNN; of scikit-learn give the live estimator",
         )
     call.attributes.ignore("body", "num_scan_inputs")

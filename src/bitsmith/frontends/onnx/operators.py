@@ -10,8 +10,9 @@ from bitsmith.frontends.onnx.attention import ATTENTION
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.constants import CONSTANTS
-from bitsmith.frontends.onnx.graph import MAX_NODES, Node
+from bitsmith.frontends.onnx.graph import Node
 from bitsmith.frontends.onnx.kernels import MACHINES, scanned_distances
+from bitsmith.frontends.onnx.loops import endless
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.qlinear import MICROSOFT, QLINEAR, REFUSED
 from bitsmith.frontends.onnx.qonnx_layers import QONNX, QONNX_DOMAIN, QONNX_DOMAINS
@@ -32,10 +33,7 @@ def _undecided(call: Call) -> Value:
 
 
 def _endless(call: Call) -> Value:
-    raise UnsupportedError(
-        f"only loops of a constant number of steps are translated, which become at most {MAX_NODES} nodes",
-        remedy="export the model with fixed sizes",
-    )
+    raise endless()
 
 
 OPERATORS: dict[str, Translation] = {
@@ -53,7 +51,9 @@ OPERATORS: dict[str, Translation] = {
     **SPATIAL,
     "If": Translation(_undecided, "the branch that a constant condition chooses"),
     "Loop": Translation(_endless, "copies of its body, and Stack"),
-    "Scan": Translation(scanned_distances, "Multiply, Concatenate and Dense, of distances"),
+    "Scan": Translation(
+        scanned_distances, "copies of its body, and Stack; Multiply, Concatenate and Dense of distances"
+    ),
 }
 """Operators of ONNX's own domain, by name."""
 

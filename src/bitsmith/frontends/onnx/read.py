@@ -30,12 +30,13 @@ from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.custom import custom_translation
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, read_graph
 from bitsmith.frontends.onnx.live import OnnxModel
+from bitsmith.frontends.onnx.loops import Copies, Operands, endless, goes_on
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown, with_domain
 from bitsmith.frontends.onnx.qlinear import QLINEAR
 from bitsmith.frontends.onnx.qonnx_layers import QONNX_DOMAINS
 from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integers
 from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known, Operand, value_of
+from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops.selection import stack
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
@@ -173,8 +174,8 @@ class _Reading:
                 pass  # it reads what was refused
             elif node.kind == "If" and isinstance(values[0], Known):
                 self._choose(node, values[0])
-            elif (steps := self._steps(node, values)) is not None:
-                self._repeat(node, name, values, steps)
+            elif (loop := self._copies(node, values)) is not None:
+                self._repeat(node, name, loop)
             else:
                 self._keep(node, self._computed(entry, node, name, values, wanted), wanted)
 
@@ -198,40 +199,35 @@ class _Reading:
             raise ModelFileError("an If without a truth value or a branch", where=node.attributes.where)
         self.values.update(zip(node.outputs, self._results(branch, ()), strict=True))
 
-    def _steps(self, node: Node, values: Sequence[Operand | None]) -> int | None:
-        """The number of steps of a loop, if it is a constant, the loop is whole, and its copies are not too many."""
-        body, steps = node.bodies.get("body"), values[0] if values else None
-        if node.kind != "Loop" or body is None or not isinstance(steps, Known) or len(values) != len(body.inputs):
-            return None
-        count, carried = steps.array(), len(values) - 2
-        if count.dtype.kind != "i" or count.size != 1 or not 0 <= carried <= len(node.outputs) < len(body.outputs):
-            return None
-        found = int(count.ravel()[0])
-        return found if 0 < found * max(len(body.nodes), 1) <= MAX_NODES else None
-
-    def _repeat(self, node: Node, name: str, values: Sequence[Operand | None], steps: int) -> None:
-        """Translate a loop as so many copies of its body; its results are what it carries, then all rows of the others."""
-        body = node.bodies["body"]
-        going: Operand | None = values[1] or Known((np.array(True),))
-        carried = values[2:]
-        rows: list[Sequence[Operand | None]] = []
-        for step in range(steps):
-            if not isinstance(going, Known) or not all(bool(np.all(array)) for array in going.at):
-                raise UnsupportedError(
-                    "a loop whose number of steps depends on the data",
-                    remedy="export the model with a fixed number of steps",
-                )
-            given = (Known((np.array(step),)), going, *carried)
-            going, *results = self._results(body, given, f"_step{step}")
+    def _repeat(self, node: Node, name: str, loop: Copies) -> None:
+        """Translate a loop as copies of its body; its results are what it carries, then all rows of the others."""
+        going, carried, rows = loop.going, loop.carried, list[Operands]()
+        for step in range(loop.steps):
+            if going is not None and not goes_on(going):
+                break
+            given = loop.given(self._builder(f"{name}_step{step}", node.kind), step, going, carried)
+            results = self._results(loop.body, given, f"_step{step}")
             if self.refusals.found:
                 return
+            going, results = (None, results) if loop.going is None else (results[0], results[1:])
             carried = results[: len(carried)]
             rows.append(results[len(carried) :])
-        for output, column in zip(node.outputs[len(carried) :], zip(*rows, strict=True), strict=False):
-            build = self._builder(f"{name}_{output}", "Concat")
-            tensors = [value_of(x, build.counts) if isinstance(x, Known) else x for x in column]
-            self.values[output] = stack(build, [x for x in tensors if x is not None], 0)
+        else:
+            if not loop.whole and goes_on(going):
+                raise endless()
+        for number, output in enumerate(node.outputs[len(carried) :]):
+            if output:
+                build = self._builder(f"{name}_{output}", "Concat")
+                self.values[output] = stack(build, *loop.column(build, number, rows))
         self.values.update(zip(node.outputs, carried, strict=False))
+
+    def _copies(self, node: Node, values: Operands) -> Copies | None:
+        """The copies that a loop becomes; with other axes of the samples it may not take these one after the other."""
+        try:
+            return Copies.of(node, values, self.graph.opset)
+        except MixedSamplesError:
+            self.mixed = True
+            raise
 
     def _results(self, body: Body, operands: Sequence[Operand | None], suffix: str = "") -> tuple[Operand | None, ...]:
         """The results of a graph for ``given`` inputs; one within a node reads the values around it."""
