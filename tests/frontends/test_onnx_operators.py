@@ -418,3 +418,10 @@ def test_elements_of_integer_tables_are_integers(picks: onnx.NodeProto, wanted: 
     held = {"t": np.array([3, -7, 5, 9] if picks.op_type == "Gather" else [3, -7]), "two": np.array(2)}
     network = read_onnx(graph(nodes, {"x": [N, 4]}, "y", held, types={"x": np.int64}))
     np.testing.assert_array_equal(network.evaluate([np.arange(4.0)[None]])[network.outputs[0]], [wanted])
+
+
+def test_elements_at_computed_places_that_count_from_the_end() -> None:
+    compared = [node("Greater", "x zero", "above"), node("Cast", "above", "number", to=TensorProto.INT64)]
+    places = [node("Sub", "number three", "i"), node("GatherElements", "x i", "y", axis=1)]
+    constants = {"zero": np.float64(0), "three": np.array(3)}
+    assert_agrees(graph([*compared, *places], {"x": ["N", 5, 2]}, "y", constants))

@@ -249,6 +249,8 @@ SHAPES: dict[str, Any] = {
     "index_selected": lambda x: x.index_select(2, torch.tensor([3, 0])),
     "index_filled": lambda x: x.index_fill(2, torch.tensor([3, -4]), 0.5),
     "diagonals": lambda x: [x.diagonal(offset, 3, 2) for offset in (-1, 0, 2)] + [x.diagonal(dim1=1, dim2=-1)],
+    "gathered at the greatest": lambda x: x.gather(2, x.argmax(2, keepdim=True)),
+    "gathered at computed places": lambda x: x.gather(-1, (x[..., :2] > 0).long() + 1),
     "gathered": lambda x: x.gather(2, torch.tensor([3, 0]).view(1, 1, 2, 1).expand(x.shape[0], 3, -1, 4)),
     "scattered": lambda x: x.scatter(3, torch.tensor([[4], [0]]).expand(x.shape[0], 3, 2, 1), x[:, :, 1:3, :1]),
     "scattered_number": lambda x: x.scatter(1, torch.ones(1, 1, 2, 3).long().expand(x.shape[0], -1, -1, -1), 0.5),

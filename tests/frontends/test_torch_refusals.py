@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "places of bits": (lambda x: x.long() << x.long().abs(), "a shift of int64"),
     "integer means": (lambda x: functional.avg_pool1d(x.long(), 2), "means of integers"),
     "many places": (lambda x: x[:, torch.zeros(1100, 1).long(), torch.zeros(1, 1100).long()], "1210000 indices"),
-    "computed places": (lambda x: x.gather(1, x.argmax(1, keepdim=True)), "computed"),
+    "computed places": (lambda x: x.gather(1, x.argmax(1, keepdim=True)[..., :1]), "computed from an input"),
     "places apart": (lambda x: x[:, None][:, [0], :, [2]], "beside each other"),
     "multiplied updates": (lambda x: x.scatter(1, torch.zeros(2, 1, 5).long(), x, reduce="multiply"), "combined"),
     "constant": (lambda x: torch.ones(3), "does not depend"),

@@ -276,12 +276,13 @@ def _scatter_elements(call: Call) -> Value:
     return selection.scatter_elements(call.build, x, *_elements(call), new, added=added)
 
 
+_CHOSEN = "Reshape and Gather, at constant places; Embedding and Einsum at computed ones"
 _READ, _WRITTEN = "Reshape and Gather, at constant places", "Concatenate and Gather, at constant places"
 
 PLACES: Operators = {
     "GatherND": Translation(_gather_nd, _READ),
     "GatherElements": Translation(
-        lambda call: selection.gather_elements(call.build, call.tensor(0), *_elements(call)), f"{_READ}; Embedding"
+        lambda call: selection.gather_elements(call.build, call.tensor(0), *_elements(call)), _CHOSEN
     ),
     "ScatterND": Translation(_scatter_nd, f"{_WRITTEN}; Reduce of sums"),
     **dict.fromkeys(("ScatterElements", "Scatter"), Translation(_scatter_elements, f"{_WRITTEN}; Reduce of sums")),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
+from string import ascii_lowercase
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant, quantizers_of
+from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.logic import common_kind
 from bitsmith.frontends.ops.shape import expand, move, unsqueeze
 from bitsmith.layers.embedding import Embedding
@@ -26,6 +28,9 @@ Places: TypeAlias = npt.NDArray[np.int64]
 
 MAX_INDICES = 1 << 20
 """Most elements that are picked one by one."""
+
+_MOST_CHOICES = 256
+"""Most elements that a computed index chooses from: each choice is a product with all of them."""
 
 MAX_RESULTS = 1024
 """Most parts of one tensor."""
@@ -313,12 +318,30 @@ def rows_of(build: Builder, table: Value, indices: Value, *, from_end: bool = Fa
 
 
 def gather_elements(build: Builder, x: Value, dim: int, indices: Value) -> Value:
-    """The elements at constant ``indices`` of an axis, one for each place of the result; a constant row has them at any."""
+    """The elements at ``indices`` of an axis, one for each place of the result."""
     row = x.constant
     if indices.constant is None and row is not None and row.size == x.shape[x.axis(dim)]:
         return rows_of(build, build.viewed(x, (row.size,), None), indices, from_end=True)
+    if indices.constant is None and row is None:
+        return _chosen(build, x, dim, indices)
     x, indices = _each_sample(build, x, indices)
     return _rows_at(build, x, _along(x, dim, indices), len(x.shape), x.batch)
+
+
+def _chosen(build: Builder, x: Value, dim: int, indices: Value) -> Value:
+    """The elements of an axis that computed ``indices`` number: sums of products with a row that has a 1 there."""
+    axis, count = x.counted(dim), x.shape[x.axis(dim)]
+    others = [size for place, size in enumerate(x.dims) if place != axis]
+    if count > _MOST_CHOICES or others != [size for place, size in enumerate(indices.dims) if place != axis]:
+        raise UnsupportedError(
+            f"places of shape {indices.dims} that are computed from an input, in a tensor of shape {x.dims}",
+            accepted=f"those of at most {_MOST_CHOICES} elements of an axis, and all of the other axes",
+        )
+    last = move(build.within("places"), indices, [axis], [-1])
+    ones = rows_of(build.within("chosen"), constant(np.eye(count)), last, from_end=True)
+    every, old, new = ascii_lowercase[: x.rank], ascii_lowercase[-1], ascii_lowercase[-2]
+    rest, named = every[:axis] + every[axis + 1 :], [every[:axis] + name + every[axis + 1 :] for name in (old, new)]
+    return einsum(build, f"{named[0]},{rest}{new}{old}->{named[1]}", (x, ones))
 
 
 def scatter_elements(build: Builder, x: Value, dim: int, indices: Value, new: Value, *, added: bool = False) -> Value:

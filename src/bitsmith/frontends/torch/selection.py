@@ -167,13 +167,15 @@ def _scatter(call: Call) -> Result:
 
 def _cat(call: Call) -> Result:
     # torch leaves out empty tensors of one axis.
-    tensors = [x for x in call.tensors("tensors") if x.shape != (0,)]
-    return selection.concatenate(call.build, tensors, call.integer("dim", 0))
+    tensors, dim = [x for x in call.tensors("tensors") if x.shape != (0,)], call.integer("dim", 0)
+    return tensors[0] if len(tensors) == 1 else selection.concatenate(call.build, tensors, dim)
 
 
 def _split(call: Call) -> Result:
     """Parts of given lengths, of one length, or so many equal ones."""
     x, dim, key = call.tensor(), call.integer("dim", 0), call.named("split_size", "split_sizes", "chunks")
+    if key == "chunks" and call.integer(key) == 1:
+        return (x,)  # along any axis, as TabNet's batches of training are one
     size = x.shape[x.axis(dim)]
     if isinstance(call.get(key), tuple):
         return selection.split(call.build, x, dim, call.integers(key))
@@ -197,6 +199,7 @@ def _tensor_split(call: Call) -> Result:
 
 _CAT = Translation(_cat, "Concatenate")
 _SPLIT = Translation(_split, "Slice")
+_CHOSEN = "Reshape and Gather, at constant places; Embedding and Einsum at computed ones"
 _READ, _WRITTEN = "Reshape and Gather, at constant places", "Concatenate and Gather, at constant places"
 
 SELECTIONS: Operators = {
@@ -209,7 +212,7 @@ SELECTIONS: Operators = {
         selection.take, "Gather or Slice", integer("dim"), lambda call: call.weight("index").reshape(-1)
     ),
     "index": Translation(_index, f"Slice, or {_READ}"),
-    "gather": function(selection.gather_elements, _READ, integer("dim"), lambda call: call.tensor("index")).ignoring(
+    "gather": function(selection.gather_elements, _CHOSEN, integer("dim"), lambda call: call.tensor("index")).ignoring(
         "sparse_grad"
     ),
     **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), Translation(_scatter, f"{_WRITTEN}; Reduce of sums")),
