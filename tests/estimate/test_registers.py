@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, XILINX_7
+from bitsmith.estimate.alike import made_of
 from bitsmith.estimate.registers import Registers, apart, registers
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
@@ -37,7 +38,7 @@ def product(*, read_elsewhere: bool) -> Program:
 def found(made: tuple[Netlist, PipelineStages]) -> tuple[Registers, Registers]:
     """What registers become, and what they would be without anything to be part of."""
     absorbed = absorb(made[0], 6, sums_choose=False)
-    with_blocks, without = (registers(*made, absorbed, family)[0] for family in (XILINX_7, NOWHERE))
+    with_blocks, without = (registers(*made, absorbed, made_of(*made), family)[0] for family in (XILINX_7, NOWHERE))
     return with_blocks, without
 
 
@@ -102,5 +103,6 @@ def test_only_bits_that_are_still_read_are_kept() -> None:
     waits = stages.stages - max(stages.stage[k] for k in readers_of(netlist)[index])
     low = netlist.words[index].width - 4
     assert waits > 0 and low > 0
-    without = registers(netlist, stages, absorb(netlist, 6, sums_choose=False), NOWHERE)[0]
+    absorbed = absorb(netlist, 6, sums_choose=False)
+    without = registers(netlist, stages, absorbed, made_of(netlist, stages), NOWHERE)[0]
     assert without.ff == stages.register_bits + stages.stages - waits * low

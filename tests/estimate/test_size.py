@@ -236,7 +236,7 @@ def test_two_bits_of_a_sum_that_packs_factors_take_look_up_tables(
 def test_parts_of_a_table_in_blocks_are_chosen(words: int, parts: int) -> None:
     """As Yosys counts: a look-up table for each bit of a word that comes from one part or another."""
     count = Count(XILINX_7)
-    count.table(words, 256.0)
+    count.table(words, 256.0, clocked=True)
     assert len(table_parts(words, 256, XILINX_7.area.memory)) == parts
     assert count.lut == 256 * (parts - 1)
 
@@ -343,9 +343,9 @@ def test_registers_of_bits_that_are_alike_are_joined_where_synthesis_joins_them(
 
 
 def test_a_table_too_small_for_a_register_is_no_block() -> None:
-    """Of Cyclone V's blocks Yosys fills 5 %, which 30 words of 23 bits do; but they are written without a register."""
-    small, large = Count(CYCLONE_V), Count(CYCLONE_V)
-    small.table(30, 23)
-    large.table(512, 8)
-    assert (small.size().bram, large.size().bram) == (0, 1)
-    assert small.size().lut > 0 == large.size().lut
+    """Of Cyclone V's blocks Yosys fills 5 %, which 30 words of 23 bits do, if they are written with a register."""
+    small, clocked = Count(CYCLONE_V), Count(CYCLONE_V)
+    small.table(30, 23, clocked=False)
+    clocked.table(30, 23, clocked=True)
+    assert (small.size().bram, clocked.size().bram) == (0, 1)
+    assert small.size().lut > 0 == clocked.size().lut

@@ -32,6 +32,7 @@ class AreaModel:
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
         unlike_power: a table of which a share has no like takes this share of them, to this power.
         shares_parts: tables have no other multiplexers: of parts alike, or inverted, of all tables of an address there is one.
+        table_choices: tables of more bits than a look-up table has inputs have multiplexers of their own, which nothing joins.
         bit_sums: sums of single bits take this share of the look-up tables of other sums.
         select_luts: per bit of a word from which a part is selected, to compare layouts by.
         choice_share: a bit chosen from several takes this share of what choices of one of two, one after the other, would.
@@ -72,6 +73,7 @@ class AreaModel:
     table_luts: tuple[float, ...]
     unlike_power: float
     shares_parts: bool
+    table_choices: bool
     select_luts: float
     choice_share: float
     memory_luts: float

@@ -133,6 +133,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.6, 9.7, 19.6, 37.6, 71.0),
         unlike_power=1.6,  # waves of 6 and 7 address bits: 0.73 and 0.60 of random words, where 0.85 and 0.69 are unlike
         shares_parts=True,
+        table_choices=False,
         select_luts=0.67,
         choice_share=0.9,
         memory_luts=0.8,  # registers, and the choice of one

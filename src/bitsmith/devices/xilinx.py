@@ -114,6 +114,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.0, 4.0, 9.0, 17.0),
         unlike_power=0.75,
         shares_parts=False,
+        table_choices=True,
         select_luts=0.67 / 2,
         choice_share=0.9,
         memory_luts=2 / 3 if delays.block is _DSP48E1 else 4 / 7,  # RAM32M: 6 bits in 4; RAM32M16: 14 in 8

@@ -153,7 +153,7 @@ class Count:
             self.bram += table_blocks(kind.table, self.area.memory)
             self._cuts(steps * groups, written, unlike + joined * (width - 1))  # carry chains take bits twice
         else:
-            self.table(steps * groups, unlike)
+            self.table(steps * groups, unlike, clocked=False)
 
     def _cuts(self, words: int, width: int, bits: float) -> None:
         """Choices between the parts of a table in blocks, of ``bits`` that are not constant."""
@@ -290,9 +290,9 @@ class Count:
             share = unlike(words, 0, address, width, self._inputs, self.area.unlike_power)[0]
             self.lut += self.area.table(address, width) * share
 
-    def table(self, words: int, bits: float) -> None:
-        """A constant table, which has a register only if it can fill a block."""
-        if self.area.memory.suits_table(round(words * bits)) and self.area.memory.takes_table(words, bits):
+    def table(self, words: int, bits: float, *, clocked: bool) -> None:
+        """A constant table, which block memory can hold if it is ``clocked``: a register follows it."""
+        if clocked and self.area.memory.takes_table(words, bits):
             self.bram += self.area.memory.table_count(words, round(bits), bits)
             self._cuts(words, round(bits), bits)
         elif words > 1:

@@ -65,7 +65,7 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
         count.lut += kind.held.beside * kind.weight_bits * choice + _HELD_ADDERS * area.adder_luts.at(place)
         count.ff += _HELD_ADDERS * place
     if not kind.fed:
-        count.table(kind.table.words, kind.table.bits)
+        count.table(kind.table.words, kind.table.bits, clocked=True)
     count.shares.split([(one.name, one.words * one.lanes) for one in kind.layers], count.cells.plus(contents, -1.0))
     biases = sum(len(one.bias) for one in kind.layers)
     if kind.biases:
@@ -73,7 +73,7 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
         count.lut += (kind.bias_group - 1 + (kind.bias_group // kind.abreast - 1) * (kind.abreast - 1)) * bias * choice
     for beside in range(kind.abreast):
         rows = biases // kind.abreast if beside else biases
-        count.table(rows, (0 if kind.choices else chosen) + (0 if kind.biases else bias))
+        count.table(rows, (0 if kind.choices else chosen) + (0 if kind.biases else bias), clocked=True)
     address = (kind.words - 1).bit_length()
     count.lut += _LAYER_LUTS * max(len(kind.layers) - 2, 0) + _BLOCK_LUTS * (count.bram - before)
     count.lut += _ADDERS * (area.adder_luts.at(address) + area.chain_luts) + 2 * area.comparator(_COMPARED)

@@ -6,7 +6,7 @@ block memory is the memory's own.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from bitsmith.devices.area import AreaModel
 from bitsmith.devices.family import Family
-from bitsmith.netlist import netlist as cells
+from bitsmith.estimate.alike import CONSTANT, Bit
 from bitsmith.netlist.lut_packing import Absorption
 from bitsmith.netlist.netlist import BlockSum, Multiplier, Mux, Netlist, RomRead, Word, live_words
 from bitsmith.netlist.pipeline import PipelineStages
@@ -49,26 +49,38 @@ _Uses: TypeAlias = Mapping[int, Mapping[int, _Use]]
 
 
 def registers(
-    netlist: Netlist, stages: PipelineStages, absorbed: Absorption, family: Family
+    netlist: Netlist, stages: PipelineStages, absorbed: Absorption, sources: Mapping[int, Sequence[Bit]], family: Family
 ) -> tuple[Registers, Mapping[int, int]]:
-    """Return the cells of the registers of a pipeline with those of valid samples, and the blocks of tables of block memory."""
+    """Return the cells of the registers of a pipeline with those of valid samples, and the blocks of tables of block memory.
+
+    ``sources`` are the bits that those of each word are, as of `made_of`.
+    """
     area = family.area
-    uses = _uses(netlist, stages, absorbed, area)
+    if not area.joins_bits:
+        sources = {
+            index: [bit if bit.word == CONSTANT else Bit(index, number) for number, bit in enumerate(bits)]
+            for index, bits in sources.items()
+        }
+    uses = _uses(netlist, stages, absorbed, area, sources)
     memories = _memories(netlist, stages, uses, area)
     ff, lut = stages.stages, 0
     for word, used in uses.items():
         first = stages.stage[word]
         if first < 0:
             continue
-        inside, constant = _inside(netlist, word, stages, uses, area, word in memories), _constant(netlist, word)
-        ends = [stage for stage in range(first + 1, max(used) + 1) if stage in used or stage in inside]
-        for start, end in pairwise((first, *ends)):
-            width = (reduce(or_, (use.mask for stage, use in used.items() if stage >= end)) & ~constant).bit_count()
-            length = end - start - (end in inside)
-            if 0 < area.shift_registers <= length:
-                lut += width
-            else:
-                ff += length * width
+        inside = _inside(netlist, word, stages, uses, area, word in memories)
+        patterns = Counter(
+            tuple(sorted(stage for stage, use in used.items() if use.mask >> number & 1))
+            for number in range(netlist.words[word].width)
+        )
+        for taps, width in patterns.items():
+            ends = [stage for stage in range(first + 1, max(taps, default=0) + 1) if stage in taps or stage in inside]
+            for start, end in pairwise((first, *ends)):
+                length = end - start - (end in inside)
+                if 0 < area.shift_registers <= length:
+                    lut += width
+                else:
+                    ff += length * width
     return Registers(ff, lut), memories
 
 
@@ -97,8 +109,14 @@ def _memories(netlist: Netlist, stages: PipelineStages, uses: _Uses, area: AreaM
     return blocks
 
 
-def _uses(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: AreaModel) -> _Uses:
-    """Return the bits that are read of each word that is computed."""
+def _uses(
+    netlist: Netlist,
+    stages: PipelineStages,
+    absorbed: Absorption,
+    area: AreaModel,
+    sources: Mapping[int, Sequence[Bit]],
+) -> _Uses:
+    """Return the bits that are read of each word that is computed: those that ``sources`` name."""
     uses: dict[int, dict[int, _Use]] = {}
 
     def use(read: Read, stage: int, *, by_block: bool) -> None:
@@ -106,33 +124,22 @@ def _uses(netlist: Netlist, stages: PipelineStages, absorbed: Absorption, area: 
             for inner in reads(netlist, *read):
                 use(inner, stage, by_block=by_block)
             return
-        found = uses.setdefault(read.word, {}).setdefault(stage, _Use())
-        found.mask |= (1 << read.high) - (1 << read.low)
-        found.by_blocks &= by_block
+        for word, number in sources[read.word][read.low : read.high]:
+            if word != CONSTANT:
+                found = uses.setdefault(word, {}).setdefault(stage, _Use())
+                found.mask |= 1 << number
+                found.by_blocks &= by_block
 
     for ref in netlist.results:
         if width := netlist.words[ref.word].width:
             use(Read(ref.word, 0, width), stages.stages, by_block=False)
     for index in live_words(netlist):
-        if absorbed.sources[index] == (index,):
+        own = [bit.number for bit in sources[index] if bit.word == index]
+        if absorbed.sources[index] == (index,) and own:
             by_block = _is_block(netlist, index, area)
-            for read in reads(netlist, index, 0, netlist.words[index].width):
+            for read in reads(netlist, index, own[0], own[-1] + 1):
                 use(read, stages.stage[index], by_block=by_block)
     return uses
-
-
-def _constant(netlist: Netlist, index: int) -> int:
-    """The lowest bits of a sum that are those of a constant: a mask."""
-    word = netlist.words[index]
-    match word.cell:
-        case cells.TernaryAdder() as cell:
-            lower, passed = cell.a, cell.passed
-        case cells.AddSub() as cell:
-            lower, passed = (cell.a, cell.b.shift) if cell.b.shift else (cell.b, cell.a.shift)
-        case _:
-            return 0
-    fixed = isinstance(netlist.words[lower.word].cell, cells.Literal)
-    return (1 << max(passed - word.drop, 0)) - 1 if fixed else 0
 
 
 def _is_block(netlist: Netlist, index: int, area: AreaModel) -> bool:

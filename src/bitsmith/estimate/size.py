@@ -332,7 +332,8 @@ def _count_process(
             if kind.loaded:
                 count.loadable(kind.loaded.steps * kind.loaded.groups, process.results[0].bits)
             else:
-                count.table(len(kind.words), process.results[0].bits)
+                bits = process.results[0].bits
+                count.table(len(kind.words), bits, clocked=count.area.memory.suits_table(len(kind.words) * bits))
         case Interleave():
             count.select(sum(stream.bits for stream in process.takes), process.results[0].bits)
             width = (len(process.takes) - 1).bit_length()
@@ -419,7 +420,9 @@ def _count_replay(count: Count, kind: Replay, bits: int, column: int) -> None:
     places = (kind.places - 1).bit_length()
     count.ff += tokens + times + 5 * places + (len(kind.parts) - 1).bit_length() + 1
     count.places(tokens + times + 4 * places)
-    count.table(len(kind.parts), tokens + times)
+    count.table(
+        len(kind.parts), tokens + times, clocked=count.area.memory.suits_table(len(kind.parts) * (tokens + times))
+    )
     count.memory(Words.BY_ADDRESS, kind.places, bits, column)
 
 

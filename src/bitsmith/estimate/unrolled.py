@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
+from bitsmith.estimate.alike import CONSTANT, Bit, made_of, tabulated
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.registers import apart, registers
 from bitsmith.estimate.tables import columns, unlike_parts
@@ -51,7 +52,8 @@ class _Counted:
         self._in_tables = family.delays.thresholds_in_tables
         self.absorbed = absorb(netlist, self._inputs, sums_choose=self._sums_choose)
         self._stages = stages
-        self.registers, self._memories = registers(netlist, stages, self.absorbed, family)
+        self._made = made_of(netlist, stages)
+        self.registers, self._memories = registers(netlist, stages, self.absorbed, self._made, family)
         self._read_at_once = bytearray(len(netlist.words))
         self._readers = readers_of(netlist)
         self._passed = dict[Read, list[Read]]()
@@ -69,12 +71,27 @@ class _Counted:
             for operand in operands(netlist.words[index].cell):
                 if stages.stage[index] in (-1, stages.stage[operand]):
                     self._read_at_once[operand] = 1
+        self._tabulated = tabulated(netlist, stages, self._inputs, self._is_logic)
+        self._needed = {ref.word for ref in netlist.results}
+        """Words that something reads but for tables of fewer bits, which synthesis makes in their place."""
+        for index in live_words(netlist):
+            if index in self._needed:
+                table = self._tabulated.get(index)
+                apart = table is not None and self.absorbed.sources[index] == (index,)
+                self._needed |= {table.address} if table and apart else {*operands(netlist.words[index].cell)}
 
     def add(self, index: int) -> None:
         """Count a word."""
         word = self._words[index]
         cell = word.cell
         if isinstance(cell, cells.InputPort | cells.Literal | cells.View) or self.absorbed.sources[index] != (index,):
+            return
+        if index not in self._needed:
+            return
+        if (table := self._tabulated.get(index)) is not None and not self._in_sum(
+            index, self._words[table.address].width
+        ):
+            self._table(table.address, table.first, np.array([table.entries], dtype=np.object_), word.width)
             return
         if isinstance(cell, cells.AddSub):
             self.adders += 1
@@ -107,6 +124,22 @@ class _Counted:
         else:
             self._read(index, word, cell)
 
+    def _is_logic(self, index: int) -> bool:
+        """Return True if synthesis makes look-up tables of a word, no chain and no block."""
+        word = self._words[index]
+        match word.cell:
+            case cells.AddSub() as cell:
+                return word.width + word.drop - carry_start(cell) < self._area.least_chain
+            case cells.Comparator() as cell:
+                return bool(self.absorbed.inputs[index]) or cell.predicate in (Predicate.EQ, Predicate.NE)
+            case cells.RomRead():
+                own = self._area.table_choices and self._words[word.cell.address].width > self._inputs
+                return index not in self._memories and not own
+            case cells.Mux() as cell:
+                return not self._resets(index, cell)
+            case _:
+                return False
+
     def _computed(self, read: Read) -> list[Read]:
         """The same bits where they are computed: views, and those of one operand below a chain, are wires.
 
@@ -138,12 +171,13 @@ class _Counted:
         taken.sort(key=lambda each: each[0].word)  # operands before those that pass their bits on
         for read, subtracted, stage in taken:
             for word, low, high in self._computed(read):
-                mask, logic = (1 << high) - (1 << low), (cells.AddSub, cells.Mux, cells.RomRead)
+                logic = (cells.AddSub, cells.Mux, cells.RomRead)
                 at_once = self._stages.stage[word] == stage and isinstance(self._words[word].cell, logic)
-                if subtracted and not isinstance(self._words[word].cell, cells.Literal):
-                    inverted[word, stage] |= mask
-                if not (subtracted and at_once):
-                    plain[word] |= mask
+                for bit in self._made[word][low:high]:
+                    if subtracted and bit.word != CONSTANT:
+                        inverted[bit.word, stage] |= 1 << bit.number
+                    if not (subtracted and at_once):
+                        plain[bit.word] |= 1 << bit.number
         return sum((mask & plain[word]).bit_count() for (word, _), mask in inverted.items())
 
     def shared(self) -> float:
@@ -152,10 +186,10 @@ class _Counted:
         for tables in map(np.vstack, self._tables.values()):
             share = unlike_parts(tables, self._inputs, inverted=self._area.shares_parts) ** self._area.unlike_power
             luts += self._area.table(tables.shape[1].bit_length() - 1, len(tables)) * share
-        for word, compared in self._compared.items():
-            width = self._words[word].width
+        for compared in self._compared.values():
+            width = sum(self._words[operands(self._words[index].cell)[0]].width for index in compared) / len(compared)
             if self._in_tables and len(compared) == 1:
-                luts += self._threshold(compared[0], width)
+                luts += self._threshold(compared[0], round(width))
             else:  # the last look-up table of a chain joins that of its only reader
                 joined = 0 if self._in_tables else sum(map(self._joins_its_reader, compared))
                 luts += self._area.comparisons(len(compared), width) - joined * self._area.subtraction_luts
@@ -239,16 +273,22 @@ class _Counted:
     def _choice(self, index: int, word: Word, cell: cells.Mux) -> float:
         """A choice; one of a constant is the reset of a register if nothing reads it before that."""
         arms = self._variables(cell)
-        alone = not any(
-            isinstance(self._words[arm].cell, cells.Mux) and self.absorbed.sources[arm] != (arm,) for arm in arms
-        )
-        if len(arms) == 1 and alone and not self._read_at_once[index]:
+        if self._resets(index, cell):
             return 0.0
         if len(arms) == 1 and self._chosen_again(index):
             return 1.0
         if self._readers[index] and all(self._equals_its_choice(one, index, arms) for one in self._readers[index]):
             return 0.0
-        return float(word.width) * (1.0 if self.absorbed.inputs[index] else self._area.mux2_luts.per_bit)
+        own = sum(bit.word == index for bit in self._made[index])
+        return float(own) * (1.0 if self.absorbed.inputs[index] else self._area.mux2_luts.per_bit)
+
+    def _resets(self, index: int, cell: cells.Mux) -> bool:
+        """Return True if a choice of a constant is the reset of a register."""
+        arms = self._variables(cell)
+        alone = not any(
+            isinstance(self._words[arm].cell, cells.Mux) and self.absorbed.sources[arm] != (arm,) for arm in arms
+        )
+        return len(arms) == 1 and alone and not self._read_at_once[index]
 
     def _equals_its_choice(self, index: int, choice: int, arms: list[int]) -> bool:
         """Return True if a word says if a choice in its stage is one of its arms: the choice is in its look-up tables."""
@@ -282,9 +322,28 @@ class _Counted:
         else:
             width = max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b))
             if cell.predicate in (Predicate.EQ, Predicate.NE):
-                self.lut += self._area.equality(width, self._inputs)
+                self.lut += self._area.equality(self._unlike(cell, width), self._inputs)
             else:  # the bits that are inverted are counted apart
                 self.lut += self._area.comparator(0 if self._area.carries_apart else width)
+
+    def _upper(self, index: int) -> int:
+        """The word of which a word is the upper bits: thresholds of both share what tells these apart."""
+        cell, word = self._words[index].cell, self._words[index]
+        while isinstance(cell, cells.View) and word.drop + word.width == self._words[cell.a].width:
+            index, word = cell.a, self._words[cell.a]
+            cell = word.cell
+        return index
+
+    def _unlike(self, cell: cells.Comparator, width: int) -> int:
+        """The pairs of bits that a comparison of so many bits for equality is of: those that may differ, each once."""
+        pairs = set(zip(*(self._bits(ref, width) for ref in (cell.a, cell.b)), strict=True))
+        return sum(a != b for a, b in pairs)
+
+    def _bits(self, ref: WordRef, width: int) -> list[Bit]:
+        """The lowest bits of an operand, above which its sign is repeated."""
+        bits = [Bit(CONSTANT, 0)] * ref.shift + [*self._made[ref.word]]
+        above = bits[-1] if self._words[ref.word].signed else Bit(CONSTANT, 0)
+        return (bits + [above] * width)[:width]
 
     def _in_sum(self, index: int, address: int) -> bool:
         """Return True if a table is in the look-up tables of the chain that reads it, which take its other operand, too."""
@@ -311,9 +370,14 @@ class _Counted:
                 bits = columns(entries, cell.first, address, word.width)[0]
                 self._tables[alike, self._stages.stage[index]].append(bits)
                 return
-            wires = np.vstack([np.arange(1 << address) >> np.arange(address)[:, None] & 1, np.full(1 << address, 1)])
-            plain = {row.astype(np.uint8).tobytes() for row in (*wires, 0 * wires[-1])}  # no logic
-            bits = {row.tobytes() for row in columns(entries, cell.first, address, word.width)[0]} - plain
-            before = len(self._columns)
-            self._columns |= {(cell.address, contents) for contents in bits}
-            self.lut += (len(self._columns) - before) * self._area.table_luts[address]
+            self._table(cell.address, cell.first, entries, word.width)
+
+    def _table(self, address: int, first: int, entries: npt.NDArray[np.object_], width: int) -> None:
+        """A table of as few address bits as look-up tables have inputs."""
+        size = self._words[address].width
+        wires = np.vstack([np.arange(1 << size) >> np.arange(size)[:, None] & 1, np.full(1 << size, 1)])
+        plain = {row.astype(np.uint8).tobytes() for row in (*wires, 0 * wires[-1])}  # no logic
+        bits = {row.tobytes() for row in columns(entries, first, size, width)[0]} - plain
+        before = len(self._columns)
+        self._columns |= {(address, contents) for contents in bits}
+        self.lut += (len(self._columns) - before) * self._area.table_luts[size]

@@ -1,0 +1,53 @@
+"""Bits that synthesis finds alike: one register for all that hold the same bit, one look-up table for logic of few bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitsmith.devices import CYCLONE_V, ECP5, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.estimate.figures import Size
+from bitsmith.estimate.unrolled import size_of
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Compare, Relation
+from bitsmith.ir.types import FixedFormat
+from bitsmith.netlist.pipelined import pipelined
+
+
+def size(build: ProgramBuilder, family: Family, *outputs: Value) -> Size:
+    program = build.program([(f"y{number}", output) for number, output in enumerate(outputs)])
+    return size_of(*pipelined(program, family.delays, 100.0), family)
+
+
+@pytest.mark.parametrize("family", [ICE40, ECP5, XILINX_7], ids=repr)
+def test_bits_of_a_table_that_are_alike_have_one_register(family: Family) -> None:
+    """Of 0 and 0b10111 four bits are alike, and one is constant; Yosys joins registers but on Cyclone V."""
+    build = ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(False, 3, 3))
+    y = build.table(x, 0, np.array([[0, 0, 23, 0, 23, 23, 0, 0]]), 0)
+    assert (size(build, family, y).ff, size(build, CYCLONE_V, y).ff) == (2, 5)
+
+
+def test_sums_pass_bits_on_that_have_a_register() -> None:
+    """Below the place of its other operand a sum is that of the first: it has no registers of its own."""
+    build = ProgramBuilder()
+    x, y = (build.input(name, (1,), FixedFormat(False, 8, 8)) for name in "xy")
+    assert size(build, ECP5, build.add(x, build.shift(y, 5)), x).ff == 1 + 9 + 8
+
+
+@pytest.mark.parametrize(("family", "luts"), [(ICE40, 14), (ECP5, 14), (CYCLONE_V, 14), (XILINX_7, 35)], ids=repr)
+def test_tables_of_a_table_of_few_bits_are_look_up_tables_of_these(family: Family, luts: int) -> None:
+    """But on AMD's families, where the tables of seven bits have multiplexers of their own."""
+    rng, build = np.random.default_rng(0), ProgramBuilder()
+    x = build.input("x", (1,), FixedFormat(False, 4, 4))
+    inner = build.table(x, 0, rng.permutation(128)[None, :16], 0)
+    outer = [build.table(inner, 0, rng.integers(0, 128, (1, 128)), 0) for _ in range(2)]
+    assert size(build, family, *outer).lut == luts
+
+
+def test_words_are_compared_by_the_bits_that_are_unlike() -> None:
+    """Of 0 and 255 all bits are alike: for equality to another such word one pair of bits is compared."""
+    build = ProgramBuilder()
+    x, y = (build.input(name, (1,), FixedFormat(False, 3, 3)) for name in "xy")
+    a, b = (build.table(each, 0, np.array([[0, 255, 255, 0, 255, 0, 0, 0]]), 0) for each in (x, y))
+    assert size(build, ULTRASCALE_PLUS, build.apply(Compare(Relation.EQ), a, b)).lut <= 3
