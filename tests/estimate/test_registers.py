@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bitsmith.devices import ECP5, ULTRASCALE_PLUS, XILINX_7
+from bitsmith.devices import ECP5, ICE40UP, NEXUS, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.alike import made_of
 from bitsmith.estimate.registers import Registers, apart, registers
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -106,3 +106,18 @@ def test_only_bits_that_are_still_read_are_kept() -> None:
     absorbed = absorb(netlist, 6, sums_choose=False)
     without = registers(netlist, stages, absorbed, made_of(netlist, stages), NOWHERE)[0]
     assert without.ff == stages.register_bits + stages.stages - waits * low
+
+
+@pytest.mark.parametrize("family", [NEXUS, ICE40UP], ids=repr)
+def test_registers_before_products_of_several_blocks_are_inside_of_these(family: Family) -> None:
+    """Yosys takes those of a factor into each block that has a part of it."""
+    build = ProgramBuilder()
+    x = build.input("x", (4,), FixedFormat(True, 19, 0))
+    a, b = (build.add(build.slice(x, [k], [k + 1]), build.slice(x, [k + 1], [k + 2])) for k in (0, 2))
+    netlist, stages = pipelined(build.program([("y", build.mul(a, b))]), family.delays, 9.0)
+    absorbed = absorb(netlist, 4, sums_choose=False)
+    nowhere = replace(family, area=replace(family.area, block_registers=0))
+    inside, outside = (
+        registers(netlist, stages, absorbed, made_of(netlist, stages), one)[0] for one in (family, nowhere)
+    )
+    assert outside.ff - inside.ff >= 2 * 20

@@ -147,7 +147,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         counter_luts=Line(-1.0, 2.0),  # one slot takes 3, 4 slots 22, 32 slots 44
         packing_luts=0.0,  # areas are what nextpnr counts
         shift_registers=0,
-        block_registers=0,
+        block_registers=1 if delays.block is not None else 0,
         block=delays.block,
         memory=_MEMORY,
         large=large,

@@ -45,8 +45,8 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.accumulate(lanes, total)
     leaving = kind.lanes + kind.lanes // kind.abreast * (kind.abreast - 1)  # or may leave, each place of those abreast
     count.lut += positions * leaving * total * _ENGINE_CHOICES * choice
-    before, inside = count.bram, blocks > 0 and area.block_registers > 1
-    count.ff += lanes * (2 * total + (0 if inside else 2 * kind.weight_bits + number))
+    before, inside = count.bram, area.block_registers * (blocks > 0)  # of the registers before a product
+    count.ff += lanes * (2 * total + max(2 - inside, 0) * kind.weight_bits + max(1 - inside, 0) * number)
     for memory in kind.memories(takes, (), 0)[:positions]:
         rest = last_words(memory, column, area.large, area.memory) if column and area.large else 0
         count.memory(Words.BY_ADDRESS, memory.words - rest, number, column, beside=kind.banks)
@@ -55,7 +55,7 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
             count.lut += kind.banks * number * choice
     count.lut += positions * kind.banks * kind.others * number * choice
     count.lut += positions * (2 * kind.banks - 1) * (kind.banks > 1) * number * choice
-    count.ff += 0 if inside or kind.banks == 1 else positions * kind.banks * number
+    count.ff += 0 if inside > 1 or kind.banks == 1 else positions * kind.banks * number
     contents = count.cells
     count.ff += sum(weights.bits for weights in takes[max(kind.operands) + 1 :])
     count.lut += (max(kind.operands) * number + (len(kind.ends) - 1) * _PORT_LUTS) * choice

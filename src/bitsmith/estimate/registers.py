@@ -136,10 +136,20 @@ def _uses(
     for index in live_words(netlist):
         own = [bit.number for bit in sources[index] if bit.word == index]
         if absorbed.sources[index] == (index,) and own:
-            by_block = _is_block(netlist, index, area)
+            by_block = _has_blocks(netlist, index, area)
             for read in reads(netlist, index, own[0], own[-1] + 1):
                 use(read, stages.stage[index], by_block=by_block)
     return uses
+
+
+def _has_blocks(netlist: Netlist, index: int, area: AreaModel) -> bool:
+    """Return True if a word is the product of multiplier blocks, of one or more."""
+    word = netlist.words[index]
+    if not isinstance(word.cell, Multiplier):
+        return False
+    a, b = netlist.words[word.cell.a], netlist.words[word.cell.b]
+    signs = a.signed, b.signed
+    return area.multiplier(a.width, b.width, word.width + word.drop, signs, registered=True)[0] > 0
 
 
 def _is_block(netlist: Netlist, index: int, area: AreaModel) -> bool:
