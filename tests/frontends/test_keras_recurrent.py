@@ -233,3 +233,11 @@ def test_loaded_weights_give_what_keras_gives_with_them(cell: Any, wrapped: bool
     (inputs,) = inputs_of(model)
     (want,) = outputs_of(model, [inputs])
     np.testing.assert_allclose(converted.predict(inputs), want, atol=0.01)
+
+
+def test_weights_of_a_model_at_each_step_in_an_old_file(tmp_path: Path) -> None:
+    """Keras 3 writes the name of the whole model before that of the wrapper there."""
+    inner = keras.Sequential([layers.Dense(2, use_bias=False, name="first"), layers.Dense(3, name="second")])
+    model = randomised(keras.Sequential([keras.Input((4, 3)), layers.TimeDistributed(inner)]))
+    model.save(tmp_path / "model.h5")
+    assert_same(read_keras(tmp_path / "model.h5"), model)

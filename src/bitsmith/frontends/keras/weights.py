@@ -141,9 +141,11 @@ class NamedWeights:
 def _names_within(names: list[str], path: list[str]) -> list[str]:
     """Those of a nested model's weight names that belong to the layer at ``path``.
 
-    Names leave out some of the enclosing models; where several fit, the one that leaves out fewest does.
+    Names leave out some of the enclosing models; where several fit, the one that leaves out fewest does. Where none does, names
+    may have more than the path: Keras 3 writes the whole model and the model within a TimeDistributed, too.
     """
     scopes: dict[tuple[str, ...], list[str]] = {}
+    longer: dict[tuple[str, ...], list[str]] = {}
     for name in names:
         parts = name.split("/")[:-1]
         while parts and parts[-1] != path[-1]:
@@ -151,7 +153,10 @@ def _names_within(names: list[str], path: list[str]) -> list[str]:
         rest = iter(path)
         if parts and all(part in rest for part in parts):  # in this order
             scopes.setdefault(tuple(parts), []).append(name)
-    return scopes[max(scopes, key=len)] if scopes else []
+        rest = iter(parts)
+        if all(part in rest for part in path):
+            longer.setdefault(tuple(parts), []).append(name)
+    return scopes[max(scopes, key=len)] if scopes else longer[min(longer, key=len)] if longer else []
 
 
 def numbered_weights(file: H5File) -> NumberedWeights:
