@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from bitsmith.estimate.tables import unlike, unlike_parts
+from bitsmith.estimate.tables import columns, functions, unlike_parts
 from bitsmith.ir.types import objects
 
 
@@ -29,13 +29,21 @@ def test_words_of_any_width_are_compared_bit_by_bit(width: int) -> None:
         length = rng.integers(1 << address) + 1
         pool = [int.from_bytes(rng.bytes(20), "little", signed=True) >> int(rng.integers(150)) for _ in range(12)]
         values = [[pool[number] for number in rng.integers(12, size=length)] for _ in range(2)]
-        found = unlike(objects(np.array(values, dtype=np.object_)), first, address, width, 6, 1.0)
+        tables = columns(objects(np.array(values, dtype=np.object_)), first, address, width)
+        found = [unlike_parts(bits, 6) for bits in tables]
         assert found == pytest.approx([naive(row, first, address, width, 6) for row in values])
 
 
-def test_parts_that_are_inverted_are_alike_where_look_up_tables_invert() -> None:
+def test_functions_count_once_that_are_alike_or_inverted() -> None:
     bits = default_rng(0).integers(2, size=(3, 16), dtype=np.uint8)
     table = np.concatenate([bits[0], 1 - bits[0], bits[1], 0 * bits[2]])[None]
-    assert (unlike_parts(table, 4, inverted=False), unlike_parts(table, 4, inverted=True)) == (3 / 4, 2 / 4)
+    assert (unlike_parts(table, 4), functions(table, 4)) == (3 / 4, 2)
     both = np.vstack([table, np.concatenate([bits[2], bits[1], bits[1], 1 - bits[2]])[None]])
-    assert (unlike_parts(both, 4, inverted=False), unlike_parts(both, 4, inverted=True)) == (5 / 8, 3 / 8)
+    assert (unlike_parts(both, 4), functions(both, 4)) == (5 / 8, 3)
+
+
+@pytest.mark.parametrize("unused", range(5))
+def test_functions_that_do_not_depend_on_a_bit_are_those_of_fewer_bits(unused: int) -> None:
+    half = default_rng(1).integers(2, size=(3, 16), dtype=np.uint8)
+    bits = np.repeat(half.reshape(3, -1, 1, 1 << unused), 2, axis=2).reshape(3, 32)
+    assert (functions(bits, 5), functions(half, 4)) == (0, 3)

@@ -30,8 +30,8 @@ class AreaModel:
         product_luts: per bit of the products of single bits of a multiplier without blocks, and of its wider operand.
         shares_comparisons: comparisons of one word with constants are look-up tables, which share those of its upper bits.
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
-        unlike_power: a table of which a share has no like takes this share of them, to this power.
-        shares_parts: tables have no other multiplexers: of parts alike, or inverted, of all tables of an address there is one.
+        unlike_power: a table of which a share has no like takes this share of them, to this power. None: all tables of an
+            address are made together, of functions that have no like, also inverted.
         table_choices: tables of more bits than a look-up table has inputs have multiplexers of their own, which nothing joins.
         bit_sums: sums of single bits take this share of the look-up tables of other sums.
         select_luts: per bit of a word from which a part is selected, to compare layouts by.
@@ -71,8 +71,7 @@ class AreaModel:
     shares_comparisons: bool
     bit_sums: float
     table_luts: tuple[float, ...]
-    unlike_power: float
-    shares_parts: bool
+    unlike_power: float | None
     table_choices: bool
     select_luts: float
     choice_share: float

@@ -138,7 +138,6 @@ ECP5 = Family(
         bit_sums=1.0,
         table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 19.0, 38.0, 85.0),
         unlike_power=0.5,
-        shares_parts=False,
         table_choices=False,
         select_luts=0.67,  # half of a choice among four in a look-up table
         choice_share=1.25,  # tables are joined before they are shared: of 4 words 1.4, of 8 0.9, of 16 1.6, of 32 1.3

@@ -131,8 +131,7 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         shares_comparisons=True,  # of 16 bits, 1, 7, 31 thresholds: 7, 41, 136; of 8 bits: 3, 12, 49
         bit_sums=1.0,
         table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.6, 9.7, 19.6, 37.6, 71.0),
-        unlike_power=1.6,  # waves of 6 and 7 address bits: 0.73 and 0.60 of random words, where 0.85 and 0.69 are unlike
-        shares_parts=True,
+        unlike_power=None,
         table_choices=False,
         select_luts=0.67,
         choice_share=0.9,

@@ -138,7 +138,6 @@ def _area(delays: DelayModel) -> AreaModel:
         mux2_luts=Line(0.0, 0.5),
         table_luts=(0.0, 0.6, 0.6, 1.0, 1.0, 1.0, 1.0, 3.6),
         unlike_power=0.5,
-        shares_parts=False,
         table_choices=False,
         select_luts=0.67 / 2,
         choice_share=0.9,

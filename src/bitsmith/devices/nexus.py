@@ -118,7 +118,6 @@ NEXUS = Family(
         # The cell that joins look-up tables counts two, since Yosys has no smaller one for it.
         table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 6.0, 15.5, 31.0),
         unlike_power=1.0,
-        shares_parts=False,
         choice_share=0.9,
         block_registers=1,
         block=_BLOCK,

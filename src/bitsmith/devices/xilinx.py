@@ -113,7 +113,6 @@ def _area(delays: DelayModel, large: LargeMemory | None) -> AreaModel:
         bit_sums=0.3,  # of what 15, 63, 255 thresholds of 16 bits add up to: 63, 209, 663 in all
         table_luts=(0.0, 0.3, 0.3, 0.9, 1.0, 1.0, 1.0, 2.0, 4.0, 9.0, 17.0),
         unlike_power=0.75,
-        shares_parts=False,
         table_choices=True,
         select_luts=0.67 / 2,
         choice_share=0.9,

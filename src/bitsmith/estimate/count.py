@@ -22,7 +22,7 @@ from bitsmith.devices.delay import Line
 from bitsmith.estimate.figures import Cells, Shares, Size
 from bitsmith.estimate.reads import Mask, elements_read, share
 from bitsmith.estimate.sums import adders_of, sums_share
-from bitsmith.estimate.tables import table_area, unlike
+from bitsmith.estimate.tables import columns, table_area, table_luts
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
@@ -287,8 +287,7 @@ class Count:
             self._cuts(len(rows), width, differing)
         elif differing:
             words = np.array([rows], dtype=np.object_)
-            share = unlike(words, 0, address, width, self._inputs, self.area.unlike_power)[0]
-            self.lut += self.area.table(address, width) * share
+            self.lut += table_luts(columns(words, 0, address, width)[0], self._inputs, self.area)
 
     def table(self, words: int, bits: float, *, clocked: bool) -> None:
         """A constant table, which block memory can hold if it is ``clocked``: a register follows it."""

@@ -14,7 +14,7 @@ from bitsmith.devices.area import AreaModel
 from bitsmith.estimate.alike import CONSTANT, Bit, made_of, tabulated
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.registers import apart, registers
-from bitsmith.estimate.tables import columns, unlike_parts
+from bitsmith.estimate.tables import columns, table_luts
 from bitsmith.netlist import netlist as cells
 from bitsmith.netlist.delays import carry_start, lut_inputs
 from bitsmith.netlist.lut_packing import absorb
@@ -183,9 +183,7 @@ class _Counted:
     def shared(self) -> float:
         """The look-up tables that words share: of tables, of comparisons with constants, of bits that carries take inverted."""
         luts = float(self._inverters() if self._area.carries_apart else self._subtracts * self._area.subtraction_luts)
-        for tables in map(np.vstack, self._tables.values()):
-            share = unlike_parts(tables, self._inputs, inverted=self._area.shares_parts) ** self._area.unlike_power
-            luts += self._area.table(tables.shape[1].bit_length() - 1, len(tables)) * share
+        luts += sum(table_luts(np.vstack(tables), self._inputs, self._area) for tables in self._tables.values())
         for compared in self._compared.values():
             width = sum(self._words[operands(self._words[index].cell)[0]].width for index in compared) / len(compared)
             if self._in_tables and len(compared) == 1:
@@ -366,7 +364,7 @@ class _Counted:
         elif not self._in_sum(index, address):
             entries = np.array([self._netlist.tables[cell.table]], dtype=np.object_) >> word.drop
             if address > self._inputs:
-                alike = cell.address if self._area.shares_parts else ~index
+                alike = cell.address if self._area.unlike_power is None else ~index
                 bits = columns(entries, cell.first, address, word.width)[0]
                 self._tables[alike, self._stages.stage[index]].append(bits)
                 return
