@@ -5,6 +5,7 @@ narrow word. Of registers that hold the same bit there is one, and none of a con
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -30,13 +31,7 @@ class Bit(NamedTuple):
 def made_of(netlist: Netlist, stages: PipelineStages) -> dict[int, tuple[Bit, ...]]:
     """The bit that each bit of a live word is: itself where the word computes it."""
     bits_of, alike = dict[int, tuple[Bit, ...]](), dict[Hashable, Bit]()
-
-    def of(ref: WordRef, size: int) -> list[Bit]:
-        """The lowest bits of an operand, above which its sign is repeated."""
-        bits = [Bit(CONSTANT, 0)] * ref.shift + [*bits_of[ref.word]]
-        above = bits[-1] if netlist.words[ref.word].signed else Bit(CONSTANT, 0)
-        return (bits + [above] * size)[:size]
-
+    of = partial(operand_bits, netlist, bits_of)
     for index in sorted(live_words(netlist)):
         word = netlist.words[index]
         own = [Bit(index, number) for number in range(word.width)]
@@ -59,6 +54,13 @@ def made_of(netlist: Netlist, stages: PipelineStages) -> dict[int, tuple[Bit, ..
             bits.append(bit if there else alone)
         bits_of[index] = tuple(bits)
     return bits_of
+
+
+def operand_bits(netlist: Netlist, bits_of: Mapping[int, Sequence[Bit]], ref: WordRef, size: int) -> list[Bit]:
+    """The lowest bits of an operand, above which its sign is repeated; ``bits_of`` has those of each word."""
+    bits = [Bit(CONSTANT, 0)] * ref.shift + [*bits_of[ref.word]]
+    above = bits[-1] if netlist.words[ref.word].signed else Bit(CONSTANT, 0)
+    return (bits + [above] * size)[:size]
 
 
 def _passed(netlist: Netlist, index: int, of: Callable[[WordRef, int], list[Bit]]) -> list[Bit]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
-from bitsmith.estimate.alike import CONSTANT, Bit, made_of, tabulated
+from bitsmith.estimate.alike import CONSTANT, made_of, operand_bits, tabulated
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.registers import apart, registers
 from bitsmith.estimate.tables import columns, table_luts
@@ -334,14 +334,9 @@ class _Counted:
 
     def _unlike(self, cell: cells.Comparator, width: int) -> int:
         """The pairs of bits that a comparison of so many bits for equality is of: those that may differ, each once."""
-        pairs = set(zip(*(self._bits(ref, width) for ref in (cell.a, cell.b)), strict=True))
+        sides = (operand_bits(self._netlist, self._made, ref, width) for ref in (cell.a, cell.b))
+        pairs = set(zip(*sides, strict=True))
         return sum(a != b for a, b in pairs)
-
-    def _bits(self, ref: WordRef, width: int) -> list[Bit]:
-        """The lowest bits of an operand, above which its sign is repeated."""
-        bits = [Bit(CONSTANT, 0)] * ref.shift + [*self._made[ref.word]]
-        above = bits[-1] if self._words[ref.word].signed else Bit(CONSTANT, 0)
-        return (bits + [above] * width)[:width]
 
     def _in_sum(self, index: int, address: int) -> bool:
         """Return True if a table is in the look-up tables of the chain that reads it, which take its other operand, too."""
