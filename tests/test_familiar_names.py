@@ -22,6 +22,7 @@ import pytest
 import bitsmith
 from bitsmith import converters, report, utils
 from bitsmith.errors import ConfigError, ProjectError
+from bitsmith.options.building import FAMILIAR, IDLE, building
 from bitsmith.report.figures.picture import Picture
 from bitsmith.report.variables import Variable, weight_texts
 from tests.system.examples import MODELS
@@ -205,6 +206,54 @@ def test_misspelt_arguments_stay_errors() -> None:
 def test_fifo_optimization_is_a_note(model: bitsmith.Model) -> None:
     plan = model.plan(fifo_opt=True, synth=False, cosim=False)
     assert "fifo_opt has no effect: the schedule gives the depths of all FIFOs." in plan.design.notes
+
+
+def _build_arguments() -> dict[str, ast.expr]:
+    """Arguments that builds of the incumbent's backends have, with their defaults."""
+    folder = Path(str(distribution("hls4ml").locate_file("hls4ml/backends")))
+    trees = [ast.parse(file.read_text()) for file in sorted(folder.glob("*/*_backend.py"))]
+    builds = [
+        node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "build"
+    ]
+    return {
+        argument.arg: default
+        for build in builds
+        for argument, default in zip(build.args.args[::-1], build.args.defaults[::-1], strict=False)
+    }
+
+
+def test_builds_take_all_arguments_of_the_incumbent(model: bitsmith.Model) -> None:
+    defaults = {name: ast.literal_eval(node) for name, node in _build_arguments().items()}
+    assert len(defaults) > 20
+    model.plan(**{**defaults, "build_type": "report", "synth": False, "hw": False})
+    known = {*inspect.signature(model.plan).parameters, *FAMILIAR, *IDLE, "build_type"}
+    assert set(defaults) <= known and set(FAMILIAR) | set(IDLE) <= set(defaults)
+
+
+@pytest.mark.parametrize(
+    ("familiar", "own"),
+    [
+        ({"fpgasynth": True}, {"vsynth": True}),
+        ({"rtl_synth": True, "sw_compile": False}, {"vsynth": True, "csim": False}),
+        ({"fpga": True, "cont_if_large_area": True}, {"pnr": True, "force": True}),
+        ({"hw": False, "skip_preqs": False}, {"synth": False}),
+        ({"bitfile": False, "bitstream": True}, {"bitstream": True}),
+        ({"build_type": "fpga_sim", "run": True}, {"cosim": True}),
+        ({"build_type": "fpga_emu", "log_level": 2, "log_to_stdout": False}, {"csim": True}),
+    ],
+)
+def test_builds_know_options_by_names_of_the_incumbent(familiar: dict[str, Any], own: dict[str, Any]) -> None:
+    @building
+    def build(**asked: object) -> dict[str, object]:
+        return asked
+
+    assert build(**familiar) == own
+
+
+@pytest.mark.parametrize("asked", [{"power": True}, {"vhdl": True}, {"verilog": False}, {"build_type": "asic"}])
+def test_builds_refuse_what_there_is_not(model: bitsmith.Model, asked: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"build: {next(iter(asked))}="):
+        model.plan(**asked)
 
 
 def test_a_picture_in_a_notebook(model: bitsmith.Model) -> None:

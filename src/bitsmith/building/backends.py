@@ -21,7 +21,6 @@ def plan(job: Job, asked: Asked) -> Plan:
         ToolMissingError: a vendor's stage was asked for whose tool is not there.
     """
     hls = job.target.backend != "rtl"
-    asked = replace(asked, bitstream=asked.bitstream or asked.bitfile)
     foreign = {} if hls else {"export": asked.export, "vsynth": asked.vsynth}
     for stage, wanted in foreign.items():
         if wanted:

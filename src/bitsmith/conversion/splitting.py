@@ -27,8 +27,7 @@ from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.shape import Identity
 from bitsmith.model import Model
-from bitsmith.options.building import BUILD_OPTIONS, BuildOptions
-from bitsmith.options.signature import taking
+from bitsmith.options.building import BuildOptions, building
 from bitsmith.passes.program.drop_dead import drop_dead
 from bitsmith.passes.program.load import values_of
 from bitsmith.report import Report
@@ -73,7 +72,7 @@ class Split:
         program = self.whole.program
         return [(output, program.nodes[output.node].type) for output in program.outputs]
 
-    @taking(BuildOptions, BUILD_OPTIONS)
+    @building
     def build(self, *, inputs: Arrays, **asked: Unpack[BuildOptions]) -> list[Report]:
         """Build and verify all parts, each with what the parts before it give for the same inputs of the whole.
 

@@ -29,9 +29,9 @@ from bitsmith.layers.network import Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.model import serialization
 from bitsmith.model.displayed import Displayed
-from bitsmith.options.building import BUILD_OPTIONS, Asked, BuildOptions
+from bitsmith.options.building import Asked, BuildOptions, building
 from bitsmith.options.project import PROJECT_NAME
-from bitsmith.options.signature import taking, with_answers
+from bitsmith.options.signature import with_answers
 from bitsmith.passes.network.given_weights import layouts, with_weights
 from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.drop_dead import with_stored_results
@@ -267,7 +267,7 @@ class Model(Displayed):
     def compile(self) -> None:
         """Nothing to do: the emulator runs the core program itself. Here because other tools need this step."""
 
-    @taking(BuildOptions, BUILD_OPTIONS)
+    @building
     def build(
         self,
         *,
@@ -308,7 +308,7 @@ class Model(Displayed):
         with working("building", progress):
             return execute(self.plan(inputs=inputs, **asked), timeout)
 
-    @taking(BuildOptions, BUILD_OPTIONS)
+    @building
     def plan(self, *, inputs: Arrays | None = None, **asked: Unpack[BuildOptions]) -> Plan:
         """The files and commands of :meth:`build` with the same arguments; nothing is written and no tool runs.
 

@@ -6,11 +6,45 @@ From the records follow the arguments of :meth:`bitsmith.Model.build` and their 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, TypedDict, get_type_hints
+from functools import wraps
+from typing import Annotated, TypedDict, TypeVar, cast, get_type_hints
 
+from bitsmith.errors import ConfigError
 from bitsmith.options.option import Flag, Option
+from bitsmith.options.signature import taking
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+FAMILIAR: Mapping[str, str] = {
+    "bitfile": "bitstream",
+    "cont_if_large_area": "force",
+    "fpga": "pnr",
+    "fpgasynth": "vsynth",
+    "hw": "synth",
+    "rtl_synth": "vsynth",
+    "sw_compile": "csim",
+}
+"""Arguments that builds of hls4ml's backends have, and the options that they are here."""
+
+BUILD_TYPES: Mapping[str, str] = {"fpga_emu": "csim", "report": "synth", "fpga_sim": "cosim", "fpga": "vsynth"}
+"""Values of ``build_type``, which hls4ml's builds for oneAPI have, and the options that are True with them."""
+
+IDLE: Mapping[str, tuple[Sequence[object] | None, str]] = {
+    "bup": ((False,), "all layers are synthesized together"),
+    "da": ((False,), "Design Analyzer is started by hand"),
+    "log_level": (None, "build(progress=print) shows each line that a tool writes"),
+    "log_to_stdout": (None, "build(progress=print) shows each line that a tool writes"),
+    "power": ((False,), "no step of the project estimates power"),
+    "ran_frame": (None, "build(inputs=...) has the frames of simulations"),
+    "run": (None, "csim=True runs what it compiles"),
+    "skip_preqs": (None, "steps whose inputs have not changed are not run again"),
+    "sw_opt": ((False,), "no step of the project estimates power"),
+    "verilog": ((True,), "the circuit is written in Verilog"),
+    "vhdl": ((False,), "the circuit is written in Verilog"),
+}
+"""Arguments that builds of hls4ml's backends have and that do nothing here: the values that are accepted, None if all; why."""
 
 
 class BuildOptions(TypedDict, total=False):
@@ -28,7 +62,6 @@ class BuildOptions(TypedDict, total=False):
     post_synth: bool
     pnr: bool
     bitstream: bool
-    bitfile: bool
     force: bool
     fit: bool
     tool: str | None
@@ -94,7 +127,6 @@ class Asked:
         "a configuration file for the board: by open tools where it has a serial port, which implies ``synth``, else by the "
         "vendor's (``docs/boards.md``).",
     ] = False
-    bitfile: Annotated[bool, None, "the same, as other tools call it."] = False
     force: Annotated[
         bool,
         Flag(bool, ("--force",), None, None, "Run even what is estimated not to fit the part."),
@@ -123,3 +155,35 @@ _HINTS = get_type_hints(Asked, include_extras=True)
 BUILD_OPTIONS: Sequence[Option] = tuple(
     Option(option.name, None, option.default, *_HINTS[option.name].__metadata__) for option in fields(Asked)
 )
+
+
+def building(function: _Function) -> _Function:
+    """A decorator of functions that build: they take all options of a build, also by the names that hls4ml has for them."""
+    taken = taking(BuildOptions, BUILD_OPTIONS)(function)
+
+    @wraps(taken)
+    def build(*operands: object, **named: object) -> object:
+        return taken(*operands, **_own(named))
+
+    return cast("_Function", build)
+
+
+def _own(named: Mapping[str, object]) -> dict[str, object]:
+    """The same arguments by their names here.
+
+    Raises:
+        ConfigError: an argument of hls4ml has a value that asks for what there is not.
+    """
+    own = {name: value for name, value in named.items() if name not in FAMILIAR and name not in IDLE}
+    for name, (accepted, reason) in IDLE.items():
+        if name in named and accepted is not None and named[name] not in accepted:
+            values = " or ".join(map(repr, accepted))
+            raise ConfigError(f"{name}={named[name]!r}, while {reason}", where="build", accepted=f"{name}={values}")
+    for name, option in FAMILIAR.items():
+        if name in named:
+            own[option] = bool(named[name]) or own.get(option, False)
+    if (asked := own.pop("build_type", None)) is not None:
+        if asked not in BUILD_TYPES:
+            raise ConfigError(f"build_type={asked!r}", where="build", accepted=", ".join(map(repr, BUILD_TYPES)))
+        own[BUILD_TYPES[str(asked)]] = True
+    return own

@@ -9,7 +9,6 @@ from typing import TypeVar, cast
 from bitsmith.config.reading import did_you_mean
 
 _REASONS = {
-    "log_to_stdout": "build(progress=print) shows each line that a tool writes",
     "inputs_channel_last": "channels_last_conversion='internal' has inputs that are channels last",
     "name": "project_name='...' names the circuit",
     "split_layer_names": "bitsmith.split gives the parts of a model (docs/split-and-compose.md)",
