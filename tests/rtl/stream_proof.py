@@ -56,18 +56,25 @@ def model(
     ``mutant``: text of the library that is replaced by another.
     """
     texts = library((*STREAM_LIBRARY, *WRAPPER_LIBRARY, *BEATS_LIBRARY, *MEMORY_LIBRARY))
-    parts = files(module)
-    for name in parts:
-        text = texts[name]
-        if mutant is not None and mutant[0] in text:
-            text = text.replace(*mutant)
-        (folder / name).write_text(text)
+    formulas(folder, module, {name: texts[name] for name in files(module)}, parameters, mutant)
+
+
+def formulas(
+    folder: Path,
+    module: str,
+    texts: Mapping[str, str],
+    parameters: Mapping[str, int | str],
+    mutant: tuple[str, str] | None = None,
+) -> None:
+    """Write ``formal_<module>`` around the modules of ``texts``, by file, as formulas to ``folder``; ``mutant`` as above."""
+    for name, text in texts.items():
+        (folder / name).write_text(text.replace(*mutant) if mutant is not None else text)
     if mutant is not None:
-        assert any(texts[name] != (folder / name).read_text() for name in parts)
+        assert any(text != (folder / name).read_text() for name, text in texts.items())
     wrappers = [*_NEIGHBOURS, f"formal_{module}.sv"]
     for name in (*wrappers, "formal_start.svh"):
         (folder / name).write_text((_FORMAL / name).read_text())
-    script = [f"read_verilog -sv -formal {' '.join([*wrappers, *parts])}"]
+    script = [f"read_verilog -sv -formal {' '.join([*wrappers, *texts])}"]
     if parameters:
         sets = " ".join(f"-set {name} {value}" for name, value in parameters.items())
         script.append(f"chparam {sets} formal_{module}")
