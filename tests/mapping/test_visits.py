@@ -13,7 +13,6 @@ from bitsmith.dataflow.kinds import Engine, FoldedProduct, Interleave, Map, Reor
 from bitsmith.dataflow.processes import Network, gives_back
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.text import to_text
-from bitsmith.devices.protection import Protection
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Output, Program
@@ -38,9 +37,10 @@ def engine_of(network: Network) -> Engine:
     return engine
 
 
-def beside(directives: Directives) -> Directives:
-    """The same with products of two computed operands beside the engine."""
-    return replace(directives, protection=Protection.PARITY)
+def beside(program: Program) -> Program:
+    """The same with products of two computed operands beside an engine: the keys of the first block are an output, too."""
+    keys = max(number for number, node in enumerate(program.nodes) if node.layer == "block0_key")
+    return Program(program.nodes, (*program.outputs, Output("keys", keys)))
 
 
 def layers_with_weights(program: Program) -> set[str]:
@@ -246,9 +246,9 @@ def test_what_is_held_is_signed_and_read_as_weights_alone(change: str, wanted: l
 
 
 def test_attention_leaves_cycles_enough_or_parts_have_engines_of_their_own() -> None:
-    """Those of the engine with its longest row, and of attention, one after the other: memory that is checked has no weights."""
-    program = drop_dead(transformer(6), keep_probes=False)
-    directives, tokens = beside(in_visits(program, 6, FAST)), program.nodes[program.inputs[0]].type.shape[0]
+    """Those of the engine with its longest row, and of attention, one after the other, where it is beside the engine."""
+    program = drop_dead(beside(transformer(6)), keep_probes=False)
+    directives, tokens = in_visits(program, 6, FAST), program.nodes[program.inputs[0]].type.shape[0]
     builder = builder_of(program, directives)
     (region,), waits = regions_of(builder), waiting(builder, ())
     assert (
@@ -281,7 +281,7 @@ def test_the_engine_executes_a_network_with_other_weights() -> None:
 @pytest.mark.parametrize("seed", [1, 6])
 def test_an_engine_waits_for_what_attention_makes(seed: int) -> None:
     """A frame takes longer than all steps of the engine, and the next one follows no sooner."""
-    program = transformer(seed)
-    network = partition(drop_dead(program, keep_probes=False), beside(in_visits(program, seed, FAST)))
+    program = beside(transformer(seed))
+    network = partition(drop_dead(program, keep_probes=False), in_visits(program, seed, FAST))
     engine, found = engine_of(network), schedule(network, latencies(network))
     assert found.interval > engine.starts([layer.loads for layer in engine.layers if layer.loads], 10)[-1]

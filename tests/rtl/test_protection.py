@@ -33,9 +33,10 @@ from bitsmith.rtl.writer import Title
 from tests.flows.runs import simulate
 from tests.mapping.test_engines import residual, shared
 from tests.properties.convolutional import channels_of_their_own, random_network, turns
+from tests.properties.transformers import in_few_cycles, transformer
 from tests.rtl import streaming
 from tests.rtl.circuits import lint, save
-from tests.rtl.streaming import assert_streams
+from tests.rtl.streaming import assert_streams, simulated
 from tests.rtl.test_large_memories import convolved, transposed
 from tests.rtl.wrapped import loaded
 
@@ -50,6 +51,9 @@ CASES: dict[str, tuple[Callable[[], Program], Directives]] = {
 
 MEMORIES = {"window": 2, "sweep": 3, "reorder": 2, "engine": 2, "loads": 4}
 """Memories with check bits of each case."""
+
+
+HELD = "computed weights"
 
 
 def laid_out(case: str, protection: Protection) -> StreamDesign:
@@ -126,15 +130,58 @@ def test_no_alarm(tmp_path: Path, case: str, protection: Protection) -> None:
     assert_streams(made(), replace(directives, protection=protection), tmp_path, frames=4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [pytest.param(seed, marks=[pytest.mark.ci] * (seed == 1)) for seed in range(20)])
-def test_no_alarm_in_random_engines(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def all_have_check_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """All memories of more than two words have check bits, of whatever width they are."""
     monkeypatch.setattr("bitsmith.rtl.process_text.takes_block", lambda words, bits, block: words > 2)
     monkeypatch.setattr(MemoryBlock, "takes_table", lambda self, words, bits: words > 2)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("all_have_check_bits")
+@pytest.mark.parametrize("seed", [pytest.param(seed, marks=[pytest.mark.ci] * (seed == 1)) for seed in range(20)])
+def test_no_alarm_in_random_engines(tmp_path: Path, seed: int) -> None:
     program = random_network(seed) if seed % 2 else channels_of_their_own(seed)
     protection = Protection.ECC if seed % 4 < 2 else Protection.PARITY
     assert_streams(program, replace(turns(seed, program), protection=protection), tmp_path, seed, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("all_have_check_bits")
+@pytest.mark.parametrize("protection", [pytest.param(Protection.PARITY, marks=pytest.mark.ci), Protection.ECC])
+@pytest.mark.parametrize("seed", [1, 12])
+def test_no_alarm_of_weights_that_are_computed(tmp_path: Path, seed: int, protection: Protection) -> None:
+    program = transformer(seed, more=3)
+    directives = replace(in_few_cycles(program, seed, 3.0), protection=protection)
+    design, simulation = simulated(program, directives, tmp_path, seed, frames=3)
+    assert any(memory.content == HELD for memory in design.interface.checked)
+    assert (simulation.latency_cycles, simulation.ii_cycles) == (design.schedule.latency, design.schedule.interval)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("all_have_check_bits")
+@pytest.mark.parametrize("protection", [Protection.PARITY, pytest.param(Protection.ECC, marks=pytest.mark.ci)])
+def test_flipped_bits_of_weights_that_are_computed(
+    tmp_path: Path, protection: Protection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bit flips on its way into every other row: parity finds it, ECC gives the right results."""
+    texts = library(STREAM_LIBRARY)
+    written = ".write_data(written),", ".write_data(written ^ ((WIDTH + CHECK)'(row[0]) << (WIDTH - 2))),"
+    held = texts["bitsmith_engine_held.sv"]
+    assert written[0] in held
+    monkeypatch.setattr(
+        streaming, "library", lambda names: {**texts, "bitsmith_engine_held.sv": held.replace(*written)}
+    )
+    program = transformer(12, more=3)
+    directives = replace(in_few_cycles(program, 12, 16.0), protection=protection)
+    if protection is Protection.PARITY:
+        with pytest.raises(ToolFailedError, match="stop"):
+            simulated(program, directives, tmp_path, 12, frames=2)
+        return
+    network = partition(drop_dead(program, keep_probes=False), directives)
+    checked = lay_out(network, ECP5.delays, 8.0, "dut", Title("test", "0"), protection=protection).interface.checked
+    monkeypatch.setattr(streaming, "ALARMS", "10" * len(checked))
+    simulated(program, directives, tmp_path, 12, frames=2)
 
 
 def curves() -> Program:

@@ -57,6 +57,6 @@ def test_sums_beside_an_engine_take_what_the_circuit_makes(seed: int, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.ci
 def test_attention_beside_an_engine(tmp_path: Path) -> None:
-    """Memory that is checked has no weights that are computed."""
-    program = transformer(6)
-    assert_streams(program, beside(in_visits(program, 6, FAST)), tmp_path, 6, frames=3)
+    """Keys that leave are no weights."""
+    program = beside(transformer(6))
+    assert_streams(program, in_visits(program, 6, FAST), tmp_path, 6, frames=3)

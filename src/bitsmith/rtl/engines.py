@@ -74,6 +74,9 @@ def write_engine(process: ProcessText, kind: Engine) -> None:
         **fills,
     }
     ports |= process.fault("numbers", number.width)
+    if kind.held is not None and (check := process.check_beside(kind.held)):
+        parameters["HELD_CHECK"] = check
+        ports["fault"] = joined([ports["fault"], process.faults("computed weights", kind.held)])
     kept, _ = cores[0][1]
     for result, gives in zip(process.y[:-1], process.gives, strict=False):
         process.say(f"assign {result.data} = {kept.converted([replace(element, frac=0) for element in gives])};")

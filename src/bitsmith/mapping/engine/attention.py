@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.dataflow.engine_layer import EngineLayer, Held
-from bitsmith.devices.protection import Protection
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import IntArray, TensorType, objects
@@ -37,9 +36,12 @@ def with_computed(builder: DataflowBuilder, units: Sequence[Unit]) -> list[Unit]
 
 def _computed(builder: DataflowBuilder, place: NodeId, node: Node, results: Set[NodeId]) -> Unit | None:
     """The unit of a product of two tensors with heads, the second of which is among ``results`` and read by nothing else."""
-    directives, args = builder.directives, builder.operands(node)
-    inside = node.layer in directives.engine and directives.protection is Protection.NONE
-    if not inside or not isinstance(node.op, ops.MatMul) or len(node.type.shape) > _RANK:
+    args = builder.operands(node)
+    if (
+        node.layer not in builder.directives.engine
+        or not isinstance(node.op, ops.MatMul)
+        or len(node.type.shape) > _RANK
+    ):
         return None
     (source, places, nodes), (held, others, turning) = (_origin(builder, arg) for arg in args)
     alone = held in results and turning.issuperset({*builder.reading(held)} - {place})

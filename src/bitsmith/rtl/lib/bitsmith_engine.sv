@@ -44,7 +44,7 @@
 // LARGE             bits of a column of larger memory, if the memory is such a one (bitsmith_ram); 0: it is not
 // REST              rows of each bank, the last ones, that are block memory beside larger memory
 // SINGLE            1: the memory has a single port (bitsmith_ram), and steps are in every other cycle, with writes in between
-// CHECK             check bits of a number in the memory (bitsmith_encode); 0: none
+// CHECK, HELD_CHECK check bits of a number in the memory (bitsmith_encode), and of one that is held; 0: none
 // ..._BITS          of the fields of descriptors
 module bitsmith_engine #(
     parameter int LANES = 2,
@@ -76,6 +76,8 @@ module bitsmith_engine #(
     parameter int REST = 0,
     parameter bit SINGLE = 1'b0,
     parameter int CHECK = 0,
+    parameter int HELD_CHECK = 0,
+    parameter int FAULTS = (HELD_CHECK > 0) ? 4 : 2,
     parameter int PLACE_BITS = 4,
     parameter int TAP_BITS = 2,
     parameter int WINDOW_BITS = 3,
@@ -124,7 +126,7 @@ module bitsmith_engine #(
     input  logic                    y_free,
     output logic                    y_claim,
     output logic                    y_put,
-    output logic [             1:0] fault             // of numbers in the memory, as bitsmith_decode has it
+    output logic [      FAULTS-1:0] fault             // of numbers in the memory, and held ones, as bitsmith_decode has it
 );
     localparam int VISIT = DESCRIPTOR - HOLDS;
     localparam int AFTER = VISIT - ((VISITS > 1) ? WORD_BITS + 2 : 0);
@@ -347,13 +349,29 @@ module bitsmith_engine #(
 
     logic [LANES*WEIGHT-1:0] factors;  // weights of the layer
 
+    genvar h;
     generate
     if (HELD > 0) begin : g_held
+        logic [HELD_LANES-1:0] read;
+        logic [1:0] held_fault;
+
+        if (HELD_CHECK > 0) begin : g_checked
+            assign fault[3:2] = held_fault;
+        end else begin : g_plain
+            logic unused_fault;
+            assign unused_fault = ^held_fault;
+        end
+
+        for (h = 0; h < HELD_LANES; h = h + 1) begin : g_read
+            assign read[h] = adds[1] & computes & (leaves_in > $unsigned(LANE_BITS'(h)));
+        end
+
         bitsmith_engine_held #(
-            .LANES(LANES), .OWN(HELD_LANES), .WIDTH(WIDTH), .WEIGHT(WEIGHT), .ROWS(HELD), .STEP_BITS(HELD_STEP_BITS)
+            .LANES(LANES), .OWN(HELD_LANES), .WIDTH(WIDTH), .WEIGHT(WEIGHT), .CHECK(HELD_CHECK), .ROWS(HELD),
+            .STEP_BITS(HELD_STEP_BITS)
         ) held (
             .clk(clk), .start(start), .done(core_done), .pass_ends(pass_done), .round_ends(round_done), .weights(weights),
-            .computes(computes), .holds(holds), .factors(factors),
+            .computes(computes), .holds(holds), .factors(factors), .used(read), .fault(held_fault),
             .fields  (descriptor[DESCRIPTOR-1:VISIT]),
             .result  (core_stored[WIDTH-1:0]),
             .read_row(weights_address[HELD_BITS-1:0])
@@ -393,7 +411,7 @@ module bitsmith_engine #(
     ) parts (
         .clk(clk), .write(write), .write_at(write_at), .written(written), .part_down(part_down),
         .part_across(part_across), .apiece(apiece), .is_inside(is_inside), .stored(stored), .is_real(is_real),
-        .used(used), .fault(fault),
+        .used(used), .fault(fault[1:0]),
         .abreast (are_abreast),
         .read_row(read_at[WORD_BITS-1-:ROW_BITS])
     );

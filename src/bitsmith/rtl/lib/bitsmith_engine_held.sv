@@ -6,6 +6,7 @@
 //
 // LANES, OWN      lanes, and those, the first ones, that may have such weights
 // WIDTH, WEIGHT   bits of a result, and of a weight, both signed
+// CHECK           check bits of a result (bitsmith_encode)
 // ROWS            of them
 // STEP_BITS       of a field of descriptors
 module bitsmith_engine_held #(
@@ -13,6 +14,7 @@ module bitsmith_engine_held #(
     parameter int OWN = 2,
     parameter int WIDTH = 8,
     parameter int WEIGHT = 8,
+    parameter int CHECK = 0,
     parameter int ROWS = 16,
     parameter int STEP_BITS = 1,
     parameter int LANE_BITS = (OWN > 1) ? $clog2(OWN) : 1,
@@ -30,7 +32,9 @@ module bitsmith_engine_held #(
     input  logic [LANES*WEIGHT-1:0] weights,     // trained ones, in the next cycle
     output logic                    computes,    // the layer's weights are held
     output logic                    holds,       // its results are
-    output logic [LANES*WEIGHT-1:0] factors      // the layer's weights
+    output logic [LANES*WEIGHT-1:0] factors,     // the layer's weights
+    input  logic [         OWN-1:0] used,        // lanes of these that matter
+    output logic [             1:0] fault
 );
     logic by_window;  // windows have a lane each
     logic [ROW_BITS-1:0] first, lanes_jump, steps_jump;  // the first row, and rows after the last lane, and after the last step
@@ -39,12 +43,27 @@ module bitsmith_engine_held #(
     logic [ROW_BITS-1:0] row;
     logic [OWN*WEIGHT-1:0] computed;
     logic put;
+    logic [WIDTH+CHECK-1:0] written;
+    logic [OWN-1:0] wrong, corrected;
 
     assign {computes, holds, by_window, steps_jump, lanes_jump, first, last_step, last_lane} = fields;
     assign put = done & holds;
+    assign fault = {|(wrong & used), |(corrected & used)};
 
     genvar k;
     generate
+    if (CHECK == 0) begin : g_as_it_is
+        assign written = result;
+    end else begin : g_encoded
+        bitsmith_encode #(
+            .WIDTH(WIDTH),
+            .CHECK(CHECK)
+        ) encode (
+            .data(result),
+            .code(written)
+        );
+    end
+
     for (k = 0; k < 2; k = k + 1) begin : g_counter  // of lanes, and of steps
         localparam int BITS = (k == 0) ? LANE_BITS : STEP_BITS;
         logic of_windows;
@@ -81,6 +100,7 @@ module bitsmith_engine_held #(
 
     for (k = 0; k < OWN; k = k + 1) begin : g_lane
         logic [WIDTH-1:0] number;
+        logic [WIDTH+CHECK-1:0] stored;
         logic put_here;
 
         assign put_here = put & (lane == $unsigned(LANE_BITS'(k)));
@@ -88,18 +108,32 @@ module bitsmith_engine_held #(
 
         // Writes and reads of a number that matters are never in one cycle.
         bitsmith_ram #(
-            .WIDTH(WIDTH),
+            .WIDTH(WIDTH + CHECK),
             .DEPTH(ROWS),
             .BLOCK(ROWS > 32 && ROWS * WIDTH > 2048)
         ) numbers (
             .clk       (clk),
             .write     (put_here),
             .write_at  (row),
-            .write_data(result),
+            .write_data(written),
             .read      (1'b1),
             .read_at   (read_row),
-            .read_data (number)
+            .read_data (stored)
         );
+
+        if (CHECK == 0) begin : g_plain
+            assign number = stored;
+            assign {wrong[k], corrected[k]} = 2'b00;
+        end else begin : g_checked
+            bitsmith_decode #(
+                .WIDTH(WIDTH),
+                .CHECK(CHECK)
+            ) decode (
+                .code (stored),
+                .data (number),
+                .fault({wrong[k], corrected[k]})
+            );
+        end
     end
     endgenerate
 
