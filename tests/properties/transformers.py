@@ -46,7 +46,7 @@ def transformer(seed: int, more: int = 0, *, scaled: bool = False, after: bool =
     )
     x = builder.input("x", (tokens, heads * size), NARROW if scaled else FORMAT)
     for block in range(blocks):
-        y = _attention(builder, normalized(x, f"norm{block}", here=not after), heads, rng, f"block{block}")
+        y = attended(builder, normalized(x, f"norm{block}", here=not after), heads, rng, f"block{block}")
         x = added(x, y, f"add{block}")
         x = normalized(x, f"norm{block}", here=after)
         wide = heads * size + int(rng.integers(0, 4))
@@ -109,7 +109,8 @@ def scaled_by_token(builder: ProgramBuilder, x: Value, layer: str) -> Value:
         return cast(y, int(rng.integers(1, 3)))
 
 
-def _attention(builder: ProgramBuilder, x: Value, heads: int, rng: np.random.Generator, layer: str) -> Value:
+def attended(builder: ProgramBuilder, x: Value, heads: int, rng: np.random.Generator, layer: str) -> Value:
+    """What heads of attention make of all tokens, and a dense layer of that."""
     tokens, channels = x.shape
     read = [dense(builder, x, channels, rng, f"{layer}_{name}") for name in ("query", "key", "value")]
     apart = [builder.reshape(each, (tokens, heads, channels // heads)) for each in read]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bitsmith.ir.builder import ProgramBuilder
 from tests.mapping.test_fetched_weights import FAST
 from tests.mapping.test_visits import assert_one_engine, beside
-from tests.properties.transformers import in_few_cycles, in_visits, transformer
+from tests.properties.transformers import FORMAT, attended, dense, in_few_cycles, in_visits, transformer
 from tests.rtl.streaming import assert_streams
 
 RATES = (1e9, 16.0, 3.0)
@@ -52,6 +54,16 @@ def test_one_circuit_for_several_normalizations_and_sums(seed: int, tmp_path: Pa
 def test_sums_beside_an_engine_take_what_the_circuit_makes(seed: int, tmp_path: Path) -> None:
     program = transformer(seed, scaled=True, after=True)
     assert_streams(program, in_visits(program, seed, RATES[seed % 3]), tmp_path, seed, frames=3)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_weights_that_were_computed_wait_for_none_that_come(tmp_path: Path) -> None:
+    """Those of the next layer come from a slow memory meanwhile, which is less to wait for than what is computed."""
+    builder, rng = ProgramBuilder(), np.random.default_rng(0)
+    y = attended(builder, builder.input("x", (32, 2), FORMAT), 1, rng, "block0")
+    program = builder.program([("y", dense(builder, y, 2, rng, "last"))])
+    assert_streams(program, in_visits(program, 0, 0.033), tmp_path, frames=2)
 
 
 @pytest.mark.slow
