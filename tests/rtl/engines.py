@@ -107,9 +107,11 @@ def proof_parameters(
 ) -> tuple[dict[str, int | str], int]:
     """The parameters of ``formal_engine``, and the cycle by which two frames are done if nothing waits; ``fed``: biases come.
 
-    Numbers and sums have ``width`` bits.
+    Numbers and sums have ``width`` bits. Visits, if layers load numbers, take from one operand, and give one result.
     """
-    engine = Engine(tuple(layers), words, wrapping(width))
+    loads = [layer.loads for layer in layers if layer.loads] or [tokens]
+    one = (0,) * len(loads) if len(loads) > 1 else None
+    engine = Engine(tuple(layers), words, wrapping(width), shares=one, gives=one)
     parameters, descriptors = engine_parameters(engine, tokens, Element(width, True, 0), width)
     bits = sum(width for _, width in descriptors[0])
     rows = [[(int(one), WIDTH) for one in row] for each in layers for row in each.rows(engine.lanes)]
@@ -135,7 +137,7 @@ def proof_parameters(
         "OFFSETS": vector([(int(one), width) for one in offsets], width * len(offsets)),
     }
     engine = replace(engine, fed=fed)
-    by = 2 * engine.starts([tokens], ENGINE_STAGES)[-1]
+    by = 2 * engine.starts(loads, ENGINE_STAGES)[-1]
     return found | {"BY": by, "FED": engine.biases}, by
 
 

@@ -13,6 +13,7 @@ module formal_engine #(
     parameter int unsigned TOKENS = 2,
     parameter int unsigned PART = 2,
     parameter int unsigned LAYERS = 2,
+    parameter int unsigned VISITS = 1,
     parameter int unsigned PLACE_BITS = 2,
     parameter int unsigned TAP_BITS = 1,
     parameter int unsigned WINDOW_BITS = 1,
@@ -71,7 +72,7 @@ module formal_engine #(
     );
     bitsmith_engine #(
         .LANES(LANES), .WIDTH(WIDTH), .WEIGHT(WEIGHT), .SUM(WIDTH), .WORDS(WORDS), .BANKS(BANKS), .ABREAST(ABREAST), .TOKENS(TOKENS),
-        .DOWN(DOWN), .ACROSS(ACROSS), .REACH_DOWN(REACH_DOWN), .REACH_ACROSS(REACH_ACROSS), .PART(PART), .LAYERS(LAYERS), .BIASES(FED), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
+        .DOWN(DOWN), .ACROSS(ACROSS), .REACH_DOWN(REACH_DOWN), .REACH_ACROSS(REACH_ACROSS), .PART(PART), .LAYERS(LAYERS), .VISITS(VISITS), .BIASES(FED), .LATENCY(4), .PLACE_BITS(PLACE_BITS), .TAP_BITS(TAP_BITS), .WINDOW_BITS(WINDOW_BITS),
         .CHANNEL_BITS(CHANNEL_BITS), .PASS_BITS(PASS_BITS), .BLOCK_BITS(BLOCK_BITS), .WEIGHTS_BITS(WEIGHTS_BITS),
         .BIAS_BITS(BIAS_BITS), .COUNT_BITS(COUNT_BITS), .OUTSIDE(OUTSIDE), .ALONE(ALONE), .PACKED(PACKED), .SHIFT(SHIFT), .CHECK(CHECK)
     ) dut (
