@@ -278,6 +278,20 @@ def test_the_engine_executes_a_network_with_other_weights() -> None:
     np.testing.assert_array_equal(same, stored.raw)
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_another_network_takes_turns_as_the_circuit_does_whatever_its_own_would_do(*, swapped: bool) -> None:
+    """Weights of more bits go with fewer biases in a word: with those cycles are too few for attention on the engine."""
+    program = drop_dead(transformer(38, more=3), keep_probes=False)
+    narrow, wide = (changed(program, scale=scale) for scale in (0.7, 0.9))
+    directives, tokens = in_visits(program, 38, 8.0), program.nodes[program.inputs[0]].type.shape[0]
+    (region,) = regions_of(builder_of(narrow, directives))
+    reuse = dict.fromkeys(layers_with_weights(program), -(-region.needed // tokens))
+    directives = replace(directives, reuse={**dict.fromkeys(directives.reuse, 1), **reuse})
+    units = [[len(one.units) for one in regions_of(builder_of(each, directives))] for each in (narrow, wide)]
+    assert units[0] != units[1]
+    assert_is_other(*((wide, narrow) if swapped else (narrow, wide)), directives)
+
+
 @pytest.mark.parametrize("seed", [1, 6])
 def test_an_engine_waits_for_what_attention_makes(seed: int) -> None:
     """A frame takes longer than all steps of the engine, and the next one follows no sooner."""

@@ -141,23 +141,29 @@ def _ways(builder: DataflowBuilder, units: tuple[Unit, ...]) -> Iterator[tuple[U
 
 def regions_of(builder: DataflowBuilder) -> list[Region]:
     """Parts of the program that share an engine; their units are the same whatever reuse factors there are."""
-    if not builder.directives.engine:
-        return []
-    return [_least(builder, ways) for ways in shared_units(builder)]
+    shared = shared_units(builder) if builder.directives.engine else []
+    return [_least(builder, ways) for ways in shared]
 
 
 def shared_units(builder: DataflowBuilder) -> list[list[Way]]:
-    """The units of each region, in all ways, with their functions.
+    """The units of each region, in all ways; all on one engine, if there are cycles enough for it and for attention."""
+    return next(regions for regions in layouts(builder) if _can_run(builder, regions))
 
-    All share an engine where attention lies between them, weights come, and cycles are enough for both, one after the other.
-    """
+
+def layouts(builder: DataflowBuilder) -> Iterator[list[list[Way]]]:
+    """Regions with their units that there may be, with those of one engine for all first, whatever cycles they need."""
     directives, alike = builder.directives, replace(builder.directives, reuse={})
     if directives.weights_rate is not None and not directives.taps and waiting(builder, ()):
         for way in _visiting(builder.program, alike):
-            row = _region(builder, *way).row
-            if row is not None and _can_hold(builder, way[0], row.banks, row.parts):
-                return [[way]]
-    return _shared(builder.program, alike)
+            yield [[way]]
+    yield _shared(builder.program, alike)
+
+
+def _can_run(builder: DataflowBuilder, regions: Sequence[Sequence[Way]]) -> bool:
+    """Return False if there are too few cycles, or too little room, for one engine with several visits."""
+    several = (way for ways in regions for way in ways if len(visits_of(way[0])) > 1)
+    rows = ((way[0], _region(builder, *way).row) for way in several)
+    return all(row is not None and _can_hold(builder, units, row.banks, row.parts) for units, row in rows)
 
 
 def _least(builder: DataflowBuilder, ways: Sequence[Way]) -> Region:
@@ -174,8 +180,7 @@ def _numbers(builder: DataflowBuilder, units: Sequence[Unit], row: Row) -> int:
     """Numbers that an engine holds: of tensors, and about twice the most weights that are read over and over."""
     divided = in_parts(builder, units, row.parts)
     *others, last = layers_on(divided, row)
-    held = [layer.steps if layer.blocks == 1 else layer.all_words for layer in others]
-    held.append(last.all_words)
+    held = [*(layer.steps if layer.blocks == 1 else layer.all_words for layer in others), last.all_words]
     return 2 * row.lanes * max(held) + _places(builder, divided, row.banks)[0] * math.prod(row.parts)
 
 

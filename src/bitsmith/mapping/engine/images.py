@@ -12,14 +12,12 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
 from bitsmith.mapping.builder import DataflowBuilder, NodeId, builder_of
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.engine.engines import Region, Way, engine_of, regions_of, shared_units
+from bitsmith.mapping.engine.engines import Region, engine_of, layouts, regions_of
 from bitsmith.mapping.engine.function import biases_of
 from bitsmith.mapping.engine.rows import Row
 from bitsmith.mapping.engine.steps import frac_of
 from bitsmith.mapping.engine.units import Unit
 from bitsmith.mapping.formats import whole_range
-
-_OTHER_UNITS = "numbers with which other layers take turns", "such as leave the same layers in turn"
 
 
 def images_of(program: Program, other: Program, directives: Directives) -> list[Ints]:
@@ -31,12 +29,24 @@ def images_of(program: Program, other: Program, directives: Directives) -> list[
     own, theirs = builder_of(program, directives), builder_of(other, directives)
     if [type(node.op) for node in own.program.nodes] != [type(node.op) for node in theirs.program.nodes]:
         raise _refused("", "constants that are alike", "as many as the circuit has")
-    regions, shared = regions_of(own), shared_units(theirs)
-    if len(regions) != len(shared):
-        raise _refused("", *_OTHER_UNITS)
-    placed = [(one, one.row, ways) for one, ways in zip(regions, shared, strict=True) if one.row]
+    regions = regions_of(own)
+    alike = _units_like(theirs, regions)
+    if alike is None:
+        accepted = "such as leave the same layers in turn"
+        raise _refused("", "numbers with which other layers take turns", accepted)
+    placed = [(one, one.row, units) for one, units in zip(regions, alike, strict=True) if one.row]
     _require_outside(own, theirs.program, [region for region, *_ in placed])
     return [_words(own, *each) for each in placed]
+
+
+def _units_like(builder: DataflowBuilder, regions: Sequence[Region]) -> list[tuple[Unit, ...]] | None:
+    """The units that take turns as those of ``regions`` of another program, whatever cycles they need; None without any."""
+    for layout in layouts(builder):
+        pairs = zip(regions, layout, strict=False)
+        alike = [units for region, ways in pairs for units, _ in ways if len(units) == len(region.units)]
+        if len(alike) == len(layout) == len(regions):
+            return alike
+    return None
 
 
 def _require_outside(own: DataflowBuilder, other: Program, regions: Sequence[Region]) -> None:
@@ -61,11 +71,8 @@ def _differ(own: ops.Op, other: ops.Op) -> bool:
             return False
 
 
-def _words(builder: DataflowBuilder, region: Region, row: Row, ways: Sequence[Way]) -> Ints:
-    """The words of an engine for units of the same functions."""
-    others = next((units for units, _ in ways if len(units) == len(region.units)), None)
-    if others is None:
-        raise _refused(region.units[0].name, *_OTHER_UNITS)
+def _words(builder: DataflowBuilder, region: Region, row: Row, others: tuple[Unit, ...]) -> Ints:
+    """The words of an engine for ``others``, units of the same functions."""
     function = region.function()
     engine = engine_of(builder, region, row, function, function.biases, fed=True)
     for own, other in zip(region.units, others, strict=True):
