@@ -92,6 +92,7 @@ NETWORKS = {
     "bert-on-one-engine": Case(lambda: large_networks.bert(32, 128, 2, 2), 5100),
     "vit": Case(lambda: large_networks.vit(32, 4, 64, 4, 4), 1024),
     "vit-tiny": Case(large_networks.vit_tiny, 3072),
+    "vit-tiny-on-one-engine": Case(large_networks.vit_tiny, 62_500),
     "u-net": Case(lambda: large_networks.u_net(256, 16), 100),
     "resnet-18": Case(large_networks.resnet18, 50),
     "resnet-18-small": Case(large_networks.resnet18, 20_000, 28),
