@@ -14,12 +14,11 @@ import argparse
 import csv
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from mlperf_tiny import PUBLISHED, Published
 from mlperf_tiny import SHAPES as PUBLISHED_SHAPES
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +32,48 @@ from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.passes.program import drop_dead
 from bitsmith.report.sections import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Measured by others: thousands of look-up tables and flip-flops, blocks, the clock, and frames per second."""
+
+    who: str
+    luts: int
+    ffs: int
+    dsps: int
+    brams: float
+    megahertz: int
+    frames: int
+
+    @property
+    def cycles(self) -> int:
+        """Between frames, at that clock."""
+        return self.megahertz * 10**6 // self.frames
+
+    @property
+    def cells(self) -> Sequence[float]:
+        """Look-up tables, flip-flops, multiplier blocks and halves of memory blocks."""
+        return 1000 * self.luts, 1000 * self.ffs, self.dsps, 2 * self.brams
+
+
+PUBLISHED: Mapping[str, Sequence[Published]] = {
+    "resnet-8": (
+        Published("fpgaConvNet, ZyBo", 16, 16, 78, 36, 125, 317),
+        Published("fpgaConvNet, ZedBoard", 47, 42, 211, 93, 143, 2431),
+    ),
+    "ds-cnn": (
+        Published("fpgaConvNet, Cora-Z7", 13, 13, 55, 28, 143, 237),
+        Published("fpgaConvNet, ZyBo", 15, 17, 60, 16, 125, 465),
+        Published("fpgaConvNet, ZedBoard", 37, 37, 188, 97, 143, 3088),
+    ),
+    "mobilenet": (
+        Published("fpgaConvNet, ZedBoard", 34, 36, 189, 123, 111, 105),
+        Published("fpgaConvNet, ZC706", 133, 124, 564, 366, 200, 1388),
+    ),
+    "autoencoder": (Published("hls4ml, Arty A7-100T", 51, 62, 207, 22, 100, 30686),),
+}
+"""MLPerf Tiny 0.7 (hls4ml, another autoencoder) and 1.1 (fpgaConvNet): github.com/mlcommons/tiny_results_v0.7, _v1.1."""
 
 FILES = {
     "resnet-8": ("pretrainedResnet_quant.tflite", "pretrainedResnet.tflite"),
