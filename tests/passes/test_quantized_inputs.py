@@ -9,11 +9,12 @@ from bitsmith.compiler import compile_network
 from bitsmith.config import resolve
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.predictions import Predictions
-from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.ir.types import Overflow, Rounding, width_of
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.input import Input
+from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.merge import Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.lookup import Lookup, Staircase
 from bitsmith.layers.quantization.quantize import Quantize
@@ -252,6 +253,48 @@ def test_readers_that_tell_little_apart_decide_of_an_input(chains: list[list[Lay
         for result, name in zip(Emulator(compiled.program).run([x]), outputs, strict=True):
             assert np.mean(result != expected[name]) <= differ
     assert max(int(op.hi.max() - op.lo.min()).bit_length() for op in compiled.program.input_ops()) <= 24
+
+
+def _scaled(factor: float, offset: list[float], reader: Layer) -> Network:
+    """An input times a factor, minus the offsets of the elements of its last axis, before a reader."""
+    nodes = [
+        *(NetworkNode("x", Input(_SHAPE)), NetworkNode("factor", Constant(as_weights([factor])))),
+        *(NetworkNode("product", Multiply(), ("factor", "x")), NetworkNode("offset", Constant(as_weights(offset)))),
+        *(NetworkNode("difference", Subtract(), ("product", "offset")), NetworkNode("y", reader, ("difference",))),
+    ]
+    return Network(tuple(nodes), ("x",), ("y",))
+
+
+@pytest.mark.parametrize(
+    ("factor", "offset", "reader", "bits", "differ"),
+    [
+        (2.0, [1.0], Staircase(as_weights([0.0]), as_weights([-1.0, 1.0])), 1, 0.0),
+        (2.0, [1.0], BinaryTanh(), 1, 0.0),
+        (0.25, [1.0, -0.5, 0.75, 0.0], Staircase(as_weights([0.0]), as_weights([-1.0, 1.0])), 4, 0.0),
+        (0.5, [0.0], Staircase(_RISING, _LEVELS), 5, 0.0),
+        (2.0, [1.0], Staircase(as_weights([0.0]), as_weights([-1.0, 1.0]), above=True), 16, 0.001),
+        (2.0, [1.0], Quantize(Quantizer.uniform(1.0, -1, 1, Rounding.RND_CONV, Overflow.SAT)), 18, 0.01),
+    ],
+)
+def test_scales_before_a_quantizer_move_what_it_tells_apart(
+    factor: float, offset: list[float], reader: Layer, bits: int, differ: float
+) -> None:
+    """Powers of two with offsets do: the port has the bits of comparisons, and of roundings those that outputs show."""
+    network = _scaled(factor, offset, reader)
+    compiled = compile_network(network)
+    assert decided_inputs(network) == {"x"}
+    (op,) = compiled.program.input_ops()
+    assert width_of(int(op.lo.min()), int(op.hi.max())) == bits
+    rng = np.random.default_rng(0)
+    for scale in (0.1, 3.0, 200.0):
+        x = np.concatenate([rng.normal(0.0, scale, (400, *_SHAPE)), rng.integers(-64, 64, (400, *_SHAPE)) / 16])
+        (result,) = Emulator(compiled.program).run([x])
+        assert np.mean(result != network.evaluate([x])["y"]) <= differ
+
+
+@pytest.mark.parametrize("factor", [3.0, -2.0, 0.0])
+def test_other_scales_before_a_quantizer_decide_of_no_input(factor: float) -> None:
+    assert decided_inputs(_scaled(factor, [1.0], BinaryTanh())) == set()
 
 
 @pytest.mark.parametrize("step", [0.003, 0.0371, 0.25, 0.7, 1.3, 3.0])

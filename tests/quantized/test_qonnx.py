@@ -21,6 +21,7 @@ from tests.properties import every
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.ir.types import width_of
 
 MODELS = Path(__file__).parent / "qonnx" / "models"
 NAMES = sorted(path.stem for path in MODELS.glob("*.onnx"))
@@ -200,6 +201,27 @@ def test_operators_without_a_domain_are_those_of_early_exporters() -> None:
         sign = read_onnx(one_node("BipolarQuant", 0.5, domain=domain))
         np.testing.assert_array_equal(sign.evaluate([x])[sign.outputs[0]], np.where(x < 0, -0.5, 0.5))
         assert [type(node.layer).__name__ for node in sign.nodes] == ["Input", "Staircase"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "bits"),
+    [("BINARY", 1), ("BIPOLAR", 2), ("TERNARY", 2), ("INT2", 2), ("UINT3", 3), ("INT8", 8), ("FLOAT32", 0), ("INT", 0)],
+)
+def test_an_input_has_the_integers_that_an_annotation_states(stated: str, bits: int) -> None:
+    """Whatever reads it: here an output shows each number."""
+    model = one_node("Quant", 0.25, 0, 12, **QUANT)
+    model.graph.quantization_annotation.append(
+        onnx.TensorAnnotation(tensor_name="x", quant_parameter_tensor_names=[{"key": "finn_datatype", "value": stated}])
+    )
+    model.graph.node[0].input[0] = "third"
+    model.graph.node.insert(0, helper.make_node("Div", ["x", "three"], ["third"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(3), "three"))
+    converted = bitsmith.convert(model)
+    (op,) = converted.program.input_ops()
+    assert bool(np.all(op.frac == 0)) == bool(bits)
+    assert not bits or width_of(int(op.lo.min()), int(op.hi.max())) == bits
+    x = np.random.default_rng(0).integers(-(stated in {"BIPOLAR", "INT2"}), 2, (8, 4, 8)).astype(np.float64)
+    np.testing.assert_array_equal(converted.predict(x), np.rint(x / 3 / 0.25) * 0.25)
 
 
 QUANT = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from bitsmith.layers.arrays import Floats
+from bitsmith.layers.auto import exact_frac
+
+_OFFSET_BITS = 24
+"""Bits that a number may have that is added before results change, if truncation is to lose nothing."""
 
 Edges: TypeAlias = tuple[Floats, ...]
 """For each element of an operand's last axis, rising numbers after which results change."""
@@ -35,6 +40,13 @@ class Resolution:
             edges = tuple(np.union1d(*pair) for pair in zip(self.edges, other.edges, strict=True))
         least, most = min(self.least, other.least), max(self.most, other.most)
         return Resolution(least, most, min(self.step, other.step), frac, edges)
+
+    def before(self, scale: float, offset: Floats) -> Resolution:
+        """Return the resolution of what comes times ``scale``, a power of two, plus an ``offset`` for each element."""
+        own = exact_frac(offset, _OFFSET_BITS)
+        exact = None if self.frac is None or own is None else max(self.frac, own) + round(math.log2(scale))
+        least, most = (self.least - float(offset.max())) / scale, (self.most - float(offset.min())) / scale
+        return Resolution(least, most, self.step / scale, exact)
 
     def anywhere(self) -> Resolution:
         """Return the resolution of an operand whose elements come in another order."""

@@ -9,15 +9,20 @@ model.
 import math
 from functools import reduce
 
+import numpy as np
+
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.traits import Exactness
 
 _ANY = Resolution(-1.0, 1.0, 1.0)
 """Resolution that some layer may have."""
+
+_POWER = 0.5
+"""Mantissa of powers of two."""
 
 _ALL = Resolution(-math.inf, math.inf, 0.0)
 """Resolution that loses nothing."""
@@ -55,10 +60,47 @@ def resolution_of(network: Network, name: str) -> Resolution | None:
         seen = reader.layer.resolution(None)
         if seen is None and reader.layer.resolution(_ANY) is not None:
             seen = reader.layer.resolution(resolution_of(network, reader.name))
+        seen = _before_line(network, reader, name) if seen is None else seen
         if seen is None:
             return None
         joined = seen if joined is None else joined.joined(seen)
     return joined
+
+
+def _before_line(network: Network, reader: NetworkNode, name: str) -> Resolution | None:
+    """Return what is told apart of a node that is read times a power of two and plus numbers; None if that is not little."""
+    line = line_of(network, reader, name, network.shapes()[name])
+    if line is None or reader.settings.precision:
+        return None
+    factor, offset = line
+    scale = float(factor.flat[0])
+    if math.frexp(scale)[0] != _POWER or bool(np.any(factor != scale)):
+        return None
+    beyond = resolution_of(network, reader.name)
+    return None if beyond is None else beyond.before(scale, offset)
+
+
+def line_of(network: Network, reader: NetworkNode, name: str, shape: Shape) -> tuple[Floats, Floats] | None:
+    """Return the factor and the offset of each element with which ``reader`` takes the node ``name``, beside constants alone.
+
+    None: it is no product with these and sum of finite ones, or has elements of another ``shape``.
+    """
+    beside = [network.node(each) for each in reader.inputs if each != name]
+    constants = [node.layer.value for node in beside if isinstance(node.layer, Constant)]
+    if not reader.layer.traits.affine or len(constants) + 1 != len(reader.inputs):
+        return None
+    if not all(bool(np.all(np.isfinite(values))) for values in constants):
+        return None  # masks
+    others = iter(2 * constants)
+    zeros, ones = (
+        np.asarray(
+            reader.layer.reference([x[None] if each == name else next(others)[None] for each in reader.inputs])[0]
+        )
+        for x in (np.zeros(shape), np.ones(shape))
+    )
+    if zeros.shape != shape or not bool(np.all(np.isfinite(zeros) & np.isfinite(ones))):
+        return None
+    return ones - zeros, zeros
 
 
 def told_apart(network: Network) -> dict[str, tuple[float, float]]:

@@ -87,8 +87,8 @@ class Builder:
         """The builder of a part: what it emits has the suffix, followed by its own."""
         return replace(self, prefix=joined_names(self.prefix, suffix))
 
-    def input(self, dims: Shape, batch: Batch | None, kind: Kind) -> Value:
-        """An input of the model, of axes ``dims``."""
+    def input(self, dims: Shape, batch: Batch | None, kind: Kind, limits: tuple[int, int] | None = None) -> Value:
+        """An input of the model, of axes ``dims``; with ``limits`` it is one of integers, whatever its type."""
         shape = checked_elements(sample_shape(dims, batch), self.where)
         if not shape:
             raise UnsupportedError(
@@ -97,12 +97,8 @@ class Builder:
                 accepted="shapes with at least one axis",
                 remedy="give the input the shape (batch, 1)",
             )
-        return replace(
-            self.emit(
-                Input(shape, kind is not Kind.REAL, limits=None if kind is Kind.REAL else kind.limits), kind=kind
-            ),
-            batch=batch,
-        )
+        limits = kind.limits if limits is None and kind is not Kind.REAL else limits
+        return replace(self.emit(Input(shape, limits is not None, limits=limits), kind=kind), batch=batch)
 
     def emit(
         self,

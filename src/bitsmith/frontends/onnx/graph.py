@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -40,6 +41,9 @@ _MAX_DEPTH = 16
 OLDEST_OPSET, NEWEST_OPSET = 6, 28
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
+
+_FEW = {"BINARY": (0, 1), "BIPOLAR": (-1, 1), "TERNARY": (-1, 1)}
+"""Limits of types of QONNX that are no integers of so many bits."""
 
 _TENSOR = 4
 _PLAIN: Mapping[int, Callable[[onnx.AttributeProto], object]] = {
@@ -95,11 +99,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class GraphInput:
-    """An input: ``sizes`` has a number, or None where the size is left open, for each axis."""
+    """An input: ``sizes`` has a number, or None where the size is left open, for each axis.
+
+    ``limits`` are those of the integers that an annotation of QONNX says to come in.
+    """
 
     name: str
     sizes: tuple[int | None, ...]
     dtype: np.dtype[np.generic]
+    limits: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +283,10 @@ def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) 
         raise ModelFileError(
             f"{len(body.inputs)} inputs and {len(body.outputs)} outputs", where=where, accepted="one or more"
         )
-    inputs = tuple(_input(value, where) for value in model.graph.input if value.name in body.inputs)
+    annotated = {entry.tensor_name: _annotated(entry) for entry in model.graph.quantization_annotation}
+    inputs = tuple(
+        _input(value, where, annotated.get(value.name)) for value in model.graph.input if value.name in body.inputs
+    )
     return Graph(model.graph.name or "model", where, opset, inputs, body, model.producer_name)
 
 
@@ -347,7 +358,17 @@ def _ordered(nodes: Sequence[Node], known: set[str], outputs: Sequence[str], whe
         raise ModelFileError(f"a cycle through {nodes[error.args[1][0]].name[:100]!r}", where=where) from None
 
 
-def _input(value: onnx.ValueInfoProto, where: str) -> GraphInput:
+def _annotated(entry: onnx.TensorAnnotation) -> tuple[int, int] | None:
+    """The least and the greatest of the integers that an annotation of QONNX states; None if it states none."""
+    kinds = [pair.value for pair in entry.quant_parameter_tensor_names if pair.key == "finn_datatype"]
+    kind = re.fullmatch(r"(U?)INT([1-9]\d?)", kinds[0]) if len(kinds) == 1 else None
+    if kind is None:
+        return _FEW.get(kinds[0]) if len(kinds) == 1 else None
+    half = 1 << int(kind[2]) - 1
+    return (0, 2 * half - 1) if kind[1] else (-half, half - 1)
+
+
+def _input(value: onnx.ValueInfoProto, where: str, limits: tuple[int, int] | None) -> GraphInput:
     kind = value.type.tensor_type
     place = f"{where}, input {value.name[:100]!r}"
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
@@ -365,4 +386,4 @@ def _input(value: onnx.ValueInfoProto, where: str) -> GraphInput:
         sizes.append(None if size in (0, -1) else size)
     if len(sizes) > 32:
         raise ModelFileError(f"{len(sizes)} axes", where=place)
-    return GraphInput(value.name, tuple(sizes), dtype_of(kind.elem_type, place))
+    return GraphInput(value.name, tuple(sizes), dtype_of(kind.elem_type, place), limits)

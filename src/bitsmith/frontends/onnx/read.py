@@ -151,7 +151,7 @@ class _Reading:
         dims = tuple(1 if k == axis or size is None else size for k, size in enumerate(entry.sizes))
         name = self.names.take(f"Input_{entry.name}" if entry.name.isdigit() else entry.name)
         build = self._builder(name, "Input", f", input {entry.name!r}")
-        return build.input(dims, None if axis is None else Batch(axis), Kind.of(entry.dtype))
+        return build.input(dims, None if axis is None else Batch(axis), Kind.of(entry.dtype), entry.limits)
 
     def _value(self, name: str) -> Operand | None:
         """The value of a name; None if it is left out, or if it is that of a node that was refused."""

@@ -147,7 +147,9 @@ class Staircase(Unary):
         least, most = float(places.min()), float(places.max())
         gaps = np.diff(thresholds)[changes[..., 1:] & changes[..., :-1]]
         step = float(gaps[gaps > 0].min(initial=max(-least, most) or 1.0))
-        return Resolution(least - step, most + step, step, None if self.above else exact_frac(places, _EXACT_BITS))
+        frac = None if self.above else exact_frac(places, _EXACT_BITS)
+        # What is no less than the last threshold is alike, and on a grid that has it no more than it is needed.
+        return Resolution(least - step, most + step if frac is None else most, step, frac)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         found = climbed(lowering.builder, inputs[0], self.thresholds, self.levels, above=self.above)

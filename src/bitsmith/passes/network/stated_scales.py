@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settled import line_of
 
 _MOST = 2.0**24
 """A center or a spread that is as many times another one, or 1, says nothing of a format."""
@@ -51,28 +51,14 @@ def _followed(network: Network, name: str, scaled: _Scaled) -> _Scaled | None:
     if len(readers) != 1 or readers[0].settings.precision:
         return scaled
     (reader,) = readers
-    beside = [network.node(each) for each in reader.inputs if each != name]
-    constants = [each.layer.value for each in beside if isinstance(each.layer, Constant)]
     if reader.layer.traits.keeps:
-        of, scale, offset = (_through(reader, name, x, []) for x in (scaled.of, scaled.scale, scaled.offset))
+        of, scale, offset = (reader.layer.reference([x[None]])[0] for x in (scaled.of, scaled.scale, scaled.offset))
         return _followed(network, reader.name, _Scaled(of, scale, offset))
-    if not reader.layer.traits.affine or len(constants) + 1 != len(reader.inputs):
+    line = line_of(network, reader, name, scaled.of.shape)
+    if line is None:
         return scaled
-    if not all(bool(np.all(np.isfinite(values))) for values in constants):
-        return scaled  # masks
-    zeros = _through(reader, name, np.zeros(scaled.of.shape), constants)
-    ones = _through(reader, name, np.ones(scaled.of.shape), constants)
-    if zeros.shape != scaled.of.shape or not bool(np.all(np.isfinite(zeros) & np.isfinite(ones))):
-        return scaled
-    factor = ones - zeros
+    factor, zeros = line
     return _followed(network, reader.name, _Scaled(scaled.of, scaled.scale * factor, scaled.offset * factor + zeros))
-
-
-def _through(reader: NetworkNode, name: str, x: Floats, constants: list[Floats]) -> Floats:
-    """The result of ``reader`` for ``x`` and constants."""
-    others = iter(constants)
-    operands = [x[None] if each == name else next(others)[None] for each in reader.inputs]
-    return np.asarray(reader.layer.reference(operands)[0], dtype=np.float64)
 
 
 def _stated(network: Network, node: NetworkNode, scaled: _Scaled) -> NetworkNode:
