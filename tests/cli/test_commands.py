@@ -83,6 +83,24 @@ def test_report_shows_figures(built: Path) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (("report", "-p", "DIR"), ("report", "DIR")),
+        (("report", "-p", "DIR", "-f"), ("report", "DIR", "--details")),
+        (("report", "--project", "DIR", "--json"), ("report", "DIR", "--json")),
+        (("build", "-p", "DIR", "-c", "-s", "-r"), ("build", "DIR", "--csim", "--synth", "--cosim")),
+        (("build", "--project", "DIR", "--vivado-synthesis"), ("build", "DIR", "--vsynth")),
+        (("config", "-m", "absent.h5", "-o", "DIR/it.yml"), ("config", "absent.h5", "-o", "DIR/it.yml")),
+    ],
+)
+def test_options_of_hls4ml_are_ours(built: Path, theirs: tuple[str, ...], ours: tuple[str, ...]) -> None:
+    """A folder without a model is no wrong usage, and the error of a file that is not there is one of the file."""
+    found, expected = (_run(*(word.replace("DIR", str(built)) for word in words)) for words in (theirs, ours))
+    assert (found.exit_code, found.output) == (expected.exit_code, expected.output)
+    assert found.exit_code in {0, 1}
+
+
 def test_report_as_json_prints_one_document(built: Path) -> None:
     result = _run("report", built, "--json")
     assert json.loads(result.stdout) == dict(full_report())

@@ -201,6 +201,26 @@ class _WrongUsage(Protocol):
         """Print usage and message to standard error."""
 
 
+_HLS4ML: Mapping[str, Mapping[str, str]] = {
+    "config": dict.fromkeys(("-m", "--model"), ""),
+    "build": {
+        **dict.fromkeys(("-p", "--project"), ""),
+        **dict.fromkeys(("-c", "--simulation"), "--csim"),
+        **dict.fromkeys(("-s", "--synthesis"), "--synth"),
+        **dict.fromkeys(("-r", "--co-simulation"), "--cosim"),
+        "-e": "--export", "--vivado-synthesis": "--vsynth",
+    },
+    "report": {**dict.fromkeys(("-p", "--project"), ""), **dict.fromkeys(("-f", "--full"), "--details")},
+}
+"""Options of hls4ml's commands that have another name here, or none, as what follows is the argument."""
+
+
+def _in_our_words(words: Sequence[str]) -> list[str]:
+    """A command line with our names of hls4ml's options."""
+    names = _HLS4ML.get(words[0], {}) if words else {}
+    return [names.get(word, word) for word in words if names.get(word, word)]
+
+
 class _Group(TyperGroup):
     """All commands; what is wrong with their usage is a JSON document, too, where one is wanted."""
 
@@ -214,9 +234,9 @@ class _Group(TyperGroup):
         **extra: object,
     ) -> object:
         """Run a command; exits."""
-        words = list(sys.argv[1:] if args is None else args)
+        words = _in_our_words(sys.argv[1:] if args is None else args)
         if not standalone_mode or "--json" not in words:
-            return super().main(args, prog_name, complete_var, standalone_mode, windows_expand_args, **extra)
+            return super().main(words, prog_name, complete_var, standalone_mode, windows_expand_args, **extra)
         try:
             code = super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
         except Exception as error:
