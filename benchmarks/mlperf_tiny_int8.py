@@ -5,7 +5,8 @@ checkout of github.com/mlcommons/tiny, ``--samples`` the folder kws01 of github.
 ds-cnn is shown. For each published row, on its part and at its clock: reuse factors with which a frame takes no longer than
 theirs, estimates of both files, and how many times the look-up tables of the int8 file theirs are. ``--cosim``: three whole
 frames are simulated, and any bit or cycle that differs is an error. ``--synth``: cells are those of Yosys. ``--layers``: of
-each row the shares of both estimates by layer, with the bits of operands and constants of the int8 file's multipliers.
+each row the shares of both estimates by layer, with the bits of operands and constants of the int8 file's multipliers. Where the
+layers of the float file have other names, each file has a table of its own.
 """
 
 from __future__ import annotations
@@ -139,10 +140,14 @@ def rows(name: str, given: argparse.Namespace) -> Iterator[tuple[str, ...]]:
             model = File(codes).paced(row, folder)
             program = drop_dead(model.program, keep_probes=False)
             own = cells(model, inputs, cosim=given.cosim, synth=given.synth)
-            beside = File(numbers, {"bits": 8, "calibration": calibration}).paced(row, folder).estimate().size
-            size = model.estimate().size
+            other = File(numbers, {"bits": 8, "calibration": calibration}).paced(row, folder)
+            beside, size = other.estimate().size, model.estimate().size
         if given.layers:
-            Console(width=160).print(by_layer(f"{name}, {row.who}", program, size, beside))
+            title, numbers_program = f"{name}, {row.who}", drop_dead(other.program, keep_probes=False)
+            tables = [by_layer(title, program, size, beside)]
+            if not tables[0].row_count:
+                tables = [by_operation(f"{title}, int8", program, size), by_operation(title, numbers_program, beside)]
+            Console(width=160).print(*tables)
         lacking = missing(size, resolve_part(PARTS[row.who.partition(", ")[2]]))
         figures = (f"{number:,}" for number in own)
         luts = f"{beside.lut:,}", f"{size.lut / beside.lut:.2f}"
@@ -171,6 +176,24 @@ def by_layer(title: str, program: Program, codes: Size, numbers: Size) -> Table:
         sides = [[cells for name, cells in size.shares.items() if of(name) == layer] for size in (codes, numbers)]
         figures = (f"{sum(getattr(each, kind) for each in side):,.0f}" for kind in KINDS for side in sides)
         table.add_row(layer, ", ".join(multipliers), *figures)
+    return table
+
+
+def by_operation(title: str, program: Program, size: Size) -> Table:
+    """The cells of each layer of a file whose layers have other names in the other one, with operations that are multiplied."""
+    table = Table("layer", "products", "multipliers", *KINDS, title=title)
+    for layer in dict.fromkeys(node.layer for node in program.nodes if node.layer in size.shares):
+        nodes = [node for node in program.nodes if node.layer == layer]
+        widths = {
+            kind: dict.fromkeys(
+                " x ".join(str(program.nodes[arg].type.max_width) for arg in node.args)
+                for node in nodes
+                if isinstance(node.op, kind)
+            )
+            for kind in (ops.Linear, ops.Mul)
+        }
+        share = size.shares[layer]
+        table.add_row(layer, *map(", ".join, widths.values()), *(f"{getattr(share, kind):,.0f}" for kind in KINDS))
     return table
 
 

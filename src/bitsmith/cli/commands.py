@@ -208,7 +208,8 @@ _HLS4ML: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("-c", "--simulation"), "--csim"),
         **dict.fromkeys(("-s", "--synthesis"), "--synth"),
         **dict.fromkeys(("-r", "--co-simulation"), "--cosim"),
-        "-e": "--export", "--vivado-synthesis": "--vsynth",
+        "-e": "--export",
+        "--vivado-synthesis": "--vsynth",
     },
     "report": {**dict.fromkeys(("-p", "--project"), ""), **dict.fromkeys(("-f", "--full"), "--details")},
 }
