@@ -10,6 +10,7 @@ import copy
 import functools
 import importlib
 import io
+import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ def runtimes(path: Path, model: bitsmith.Model, states: bool, samples: int | Non
         yield lambda inputs: _lite_outputs(content, inputs, states, reference=not rounds)
         yield lambda inputs: _lite_outputs(path.read_bytes() if rounds else content, inputs, states, reference=False)
         return
-    keras = _keras_model(path) if path.suffix in (".h5", ".hdf5", ".keras") else None
+    keras = keras_model(path) if path.suffix in (".h5", ".hdf5", ".keras") else None
     source = path if keras is None else keras
 
     def run(inputs: Sequence[Floats]) -> Sequence[Floats]:
@@ -131,7 +132,7 @@ def _with_float_weights(model: Any, tensor: Any, schema: Any) -> bool:
     return True
 
 
-def _keras_model(path: Path) -> Any:
+def keras_model(path: Path) -> Any:
     """A file's model as Keras 3 loads it, with HGQ's layers, or as Keras 2 does, with those of QKeras or of HGQ 1."""
     path = _with_slashes(path)
     errors = []
@@ -142,7 +143,41 @@ def _keras_model(path: Path) -> Any:
             return keras.models.load_model(path, custom_objects=load_objects(), compile=False)
         except Exception as error:  # whatever one of them raises for what the other one wrote
             errors.append(f"{package}: {error}".replace("\n", " ")[:200])
-    raise NotComparedError("; ".join(errors))
+    try:
+        return _chain_of_keras_2(path)
+    except (ImportError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        raise NotComparedError("; ".join([*errors, f"as a chain: {error}"[:200]])) from error
+
+
+def _chain_of_keras_2(path: Path) -> Any:
+    """A chain of QKeras's layers from a file of Keras 2 in layers of qkeras-v3, of which QKeras 0.9 lacks some."""
+    keras, qkeras, h5py = (importlib.import_module(name) for name in ("keras", "qkeras", "h5py"))
+
+    def meant(value: Any) -> Any:
+        return getattr(qkeras, value["class_name"])(**value["config"]) if isinstance(value, dict) else value
+
+    with h5py.File(path) as file:
+        first, *others = json.loads(file.attrs["model_config"])["config"]["layers"]
+        inputs = outputs = keras.Input(first["config"]["batch_input_shape"][1:])
+        layers = []
+        for entry in others:
+            config = {key: value for key, value in entry["config"].items() if not key.endswith(_OF_TRAINING)}
+            if isinstance(config.get("axis"), list):
+                (config["axis"],) = config["axis"]
+            layers.append(getattr(qkeras, entry["class_name"])(**{key: meant(value) for key, value in config.items()}))
+            outputs = layers[-1](outputs)
+        for layer in layers:
+            group = file["model_weights"][layer.name]
+            values = {
+                name.rpartition("/")[2].partition(":")[0]: group[name][()] for name in group.attrs["weight_names"]
+            }
+            for weight in layer.weights:
+                weight.assign(values[weight.path.rpartition("/")[2]])
+    return keras.Model(inputs, outputs)
+
+
+_OF_TRAINING = ("initializer", "regularizer", "constraint", "trainable", "dtype", "_range")
+"""Ends of the names of settings that a trained layer does not need."""
 
 
 def _hgq_objects() -> Mapping[str, object]:
@@ -156,7 +191,9 @@ def _hgq_objects() -> Mapping[str, object]:
 
 
 def _qkeras_objects() -> Mapping[str, object]:
-    objects: dict[str, object] = {}
+    objects = {
+        name: value for name, value in vars(importlib.import_module("qkeras")).items() if isinstance(value, type)
+    }
     importlib.import_module("qkeras.utils")._add_supported_quantized_objects(objects)
     return objects
 
@@ -212,7 +249,8 @@ def _double_outputs(path: Path, inputs: Sequence[Floats], samples: int | None) -
     for node in graph.node:
         step = _double_step(node, opset)
         if trained.keys() >= set(node.input):
-            results = step({name: trained[name] for name in node.input})
+            operands = {name: trained[name] for name in node.input}
+            results = [_on_grid(operands, step)] if node.op_type == "Quant" else step(operands)
             trained |= {name: _double(result) for name, result in zip(node.output, results, strict=True)}
         else:
             steps.append((node, step))
@@ -224,6 +262,13 @@ def _double_outputs(path: Path, inputs: Sequence[Floats], samples: int | None) -
             values |= {name: _double(result) for name, result in zip(node.output, results, strict=True)}
         rows.append([values[entry.name][0] for entry in graph.output])
     return [np.stack(batch) for batch in zip(*rows, strict=True)]
+
+
+def _on_grid(operands: Mapping[str, Any], step: Callable[[Mapping[str, Any]], Sequence[Any]]) -> Floats:
+    """A trained tensor whose codes are those of single precision, as the executor has them, and their exact products."""
+    (found,) = step({name: values.astype(np.float32) for name, values in operands.items()})
+    _, scale, zero, *_ = operands.values()
+    return np.asarray((np.rint(found / scale + zero) - zero) * scale, dtype=np.float64)
 
 
 def _double_step(node: Any, opset: int) -> Callable[[Mapping[str, Any]], Sequence[Any]]:

@@ -51,6 +51,16 @@ def test_the_page_has_the_results(ledger: ModuleType, tmp_path: Path) -> None:
     assert (tmp_path / page.name).read_text() == page.read_text(), "renew it: python benchmarks/ledger.py --page docs"
 
 
+def test_the_page_has_the_submissions(ledger: ModuleType, tmp_path: Path) -> None:
+    submissions, page = importlib.import_module("submissions"), ROOT / "docs" / "records.md"
+    listed, known = [entry.key for entry in submissions.listed()], submissions.known()
+    assert len(set(listed)) == len(listed) and set(known) <= set(listed)
+    assert known and all(row.equal == 1.0 for row in known.values())
+    shutil.copy(page, tmp_path)
+    submissions.page(tmp_path)
+    assert (tmp_path / page.name).read_text() == page.read_text(), "renew it: benchmarks/submissions.py --page docs"
+
+
 def test_a_test_set_has_the_sizes_that_its_file_says(ledger: ModuleType) -> None:
     head = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in (2, 3, 2))
     images = ledger.array_of(gzip.compress(head + bytes(range(12))))
