@@ -16,6 +16,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 import bitsmith
 from bitsmith import Goal
+from bitsmith.config import read_hls_config
 from bitsmith.conversion.fit import _SURE, _Judge
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.fidelity.scores import Yardstick
@@ -181,16 +182,23 @@ def test_goals_of_other_kinds_are_rejected(model: Path, data: Floats) -> None:
             bitsmith.fit(model, data, goal)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("minimize", "bram"), [("lut", "tables"), ("ff", None)])
-def test_tables_are_block_memory_where_look_up_tables_are_to_be_least(minimize: Minimized, bram: str | None) -> None:
+@pytest.mark.parametrize(("minimize", "backend", "bram"), [("lut", "rtl", "tables"), ("ff", "rtl", None)])
+def test_tables_are_block_memory_where_look_up_tables_are_to_be_least(
+    minimize: Minimized, backend: str, bram: str | None, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Tanh()).eval()
     x = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
-    part = "LFE5U-25F-6BG256C"
+    part = "LFE5U-25F-6BG256C" if backend == "rtl" else "xc7a35tcpg236-1"
     goal = bitsmith.Goal(metric="agreement", loss=0.05, part=part, minimize=minimize)
-    found = bitsmith.fit(net, x, goal, tries=4, example=x[:1])
+    found = bitsmith.fit(net, x, goal, tries=4, example=x[:1], backend=backend)
     config, calibration = found.configuration, found.calibration[0]
     assert (found.best().size.bram > 0) == (bram is not None)
-    again = bitsmith.convert(net, None, config, calibration, part=part, bram=bram, example=x[:1], check=False)
-    assert again.target.bram == found.model.target.bram and again.estimate().size.bram == found.best().size.bram
+    found.write(tmp_path)
+    assert read_hls_config(tmp_path / "fitted.yml") == read_hls_config(config)
+    again = bitsmith.convert(net, None, config, calibration, backend, part, example=x[:1], check=False)
+    assert again.target.bram == found.model.target.bram and again.estimate().size == found.best().size
     np.testing.assert_array_equal(again.predict(x), found.model.predict(x))
+    if bram is not None:
+        with pytest.raises(ConfigError, match="0 of the project, 'tables' in the configuration"):
+            bitsmith.convert(net, None, config, calibration, part=part, bram=0, example=x[:1], check=False)

@@ -28,6 +28,7 @@ from bitsmith.config.reading import (
     squash,
     within,
 )
+from bitsmith.config.values import BlockMemory, read_bram
 from bitsmith.config.variables import ALL_VARIABLES, OTHER_VARIABLES
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
@@ -74,6 +75,7 @@ class Choices:
     digit_price: float | None = None
     kept_channels: float | None = None
     headroom: float | None = None
+    bram: BlockMemory | None = None
 
     def overlaid(self, other: Choices) -> Choices:
         """Return the choices with all that ``other`` mentions in their place."""
@@ -364,6 +366,7 @@ KEYS: Mapping[str, LayerKey] = {
     "KeptChannels": LayerKey("kept_channels", _kept_channels, True, True, True, None, None),
     "Skip": LayerKey("skip", boolean, False, True, True, False, None),
     "Outliers": LayerKey("outliers", read_outliers, True, True, True, Outliers.KEEP.value, Outliers),
+    "BRAM": LayerKey("bram", read_bram, True, False, False, None, BlockMemory),
     "TraceOutput": LayerKey("trace", boolean, True, False, False, None, None),
     "Trace": LayerKey("trace", boolean, False, True, False, None, None),
 }

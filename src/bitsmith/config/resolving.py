@@ -251,7 +251,10 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Pro
         **{
             key.field: value
             for key in KEYS.values()
-            if key.read is not None and key.field != "trace" and (not key.is_option or key.field in node.layer.options)
+            if key.of_layers
+            and key.read
+            and key.field != "trace"
+            and (not key.is_option or key.field in node.layer.options)
             if (value := _first(levels, key.field)) is not None
         },
     )

@@ -157,6 +157,11 @@ class _Read:
                 raise InputDataError(f"arrays {names} for a model whose inputs have no names yet", remedy=remedy)
         return _Read(read_as(framework, model, reading), config, options)
 
+    @property
+    def chosen(self) -> HLSConfig:
+        """The user's choices."""
+        return self.config if isinstance(self.config, HLSConfig) else read_hls_config(self.config)
+
     def network(self) -> Network:
         """The layers with the user's choices."""
         return self._resolved(self.config)
@@ -170,12 +175,11 @@ class _Read:
 
     def source(self, network: Network, calibration: Sequence[Floats] | None) -> Source:
         """The source of ``network``, whose bits may be others unless the user chose those of the whole model."""
-        chosen = self.config if isinstance(self.config, HLSConfig) else read_hls_config(self.config)
 
         def changed(keys: Mapping[str, object]) -> Network:
-            return self._resolved(chosen.overlaid(read_hls_config(keys)))
+            return self._resolved(self.chosen.overlaid(read_hls_config(keys)))
 
-        decided = chosen.model.bits or self.options.get("bits") is not None
+        decided = self.chosen.model.bits or self.options.get("bits") is not None
         return Source(network, calibration, None if decided else changed)
 
 
@@ -255,7 +259,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     """A model that was read as the :class:`Model` that ``project`` describes; ``options`` say what the result must be."""
     network, wanted, layers = read.network(), among(ResultOptions, options), options.get("layers")
     calibration, fit = options.get("calibration"), boolean(wanted.get("fit", False), "fit")
-    project = _on_board(project)
+    project = _on_board(project.with_choices(read.chosen))
     part, clock_period_ns = _part(project)
     target = Target.of(project, model, part, project.clock_period_ns or clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY)
     _check_weights(network, target)
@@ -286,8 +290,9 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     if choice is not None:
         early = (*early, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
-    block = target.known_part.family.delays.block
-    require_pipeline(final.program, replace(directives_of(laid_out, target), block=block))
+    require_pipeline(
+        final.program, replace(directives_of(laid_out, target), block=target.known_part.family.delays.block)
+    )
     idle = idle_notes(project.idle)
     notes = (*early, *questioned, *final.notes, *map(str, fidelity.bounds), *idle, *notes_on_settings(laid_out, target))
     return Model(laid_out, final.program, target, notes, fidelity, source)

@@ -173,10 +173,9 @@ def fitted(
     watched = 0 if calibrated else _watched(len(fitting.inputs[0]))
     target = model.target if goal.fmax is None else _with_margin(model.target, goal.fmax)
     final, interrupted = Descent(source, target, goal, fitting, search.tries).with_tables_in_blocks(), False
-    project = replace(conversion.project, bram=final.target.bram)
     if goal.fmax is not None:
-        project = replace(project, clock_uncertainty=target.clock_uncertainty)
-    conversion = replace(conversion, project=project)
+        project = replace(conversion.project, clock_uncertainty=target.clock_uncertainty)
+        conversion = replace(conversion, project=project)
     descent = _apart(final, watched) if watched else final
     if search.resume is not None:
         descent.resume(search.resume)

@@ -286,7 +286,9 @@ class Layouts:
         return obstacle.smallest(self.program, part, self.asked)
 
     def point(self, layout: Fit, keys: Mapping[str, object], bits: Bits | None) -> Point:
-        """The circuit of a layout of a network that ``keys`` make; those of reuse factors that were sought follow."""
+        """The circuit of a layout of a network that ``keys`` make; those of factors and memories that were sought follow."""
+        bram = self.target.bram
+        keys = keys if bram is None else merged(keys, {"Model": {"BRAM": bram.value}})
         if layout.directives == self.asked:
             return Point(self.compiled, layout, self.part, keys, "", bits)
         return Point(self.compiled, layout, self.part, merged(keys, keys_of(layout)), layout.description, bits)

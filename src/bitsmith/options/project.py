@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,18 @@ class ProjectConfig(Chosen):
     strict: bool = False
     output_predictions: Path | None = None
     idle: tuple[Idle, ...] = ()
+
+    def with_choices(self, config: HLSConfig) -> ProjectConfig:
+        """Return the project with what a configuration of its model says of the whole circuit.
+
+        Raises:
+            ConfigError: the project says another thing.
+        """
+        bram = config.model.bram
+        if bram is not None and self.bram not in (None, bram):
+            found = f"{self.bram.value!r} of the project, {bram.value!r} in the configuration"
+            raise ConfigError(found, where="Model.BRAM", remedy="keep one of the two")
+        return replace(self, bram=self.bram if bram is None else bram)
 
 
 def names_of(project: ProjectConfig, source: object) -> tuple[Path, str]:
