@@ -182,7 +182,9 @@ def test_goals_of_other_kinds_are_rejected(model: Path, data: Floats) -> None:
             bitsmith.fit(model, data, goal)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("minimize", "backend", "bram"), [("lut", "rtl", "tables"), ("ff", "rtl", None)])
+@pytest.mark.parametrize(
+    ("minimize", "backend", "bram"), [("lut", "rtl", "tables"), ("ff", "rtl", None), ("lut", "vitis", None)]
+)
 def test_tables_are_block_memory_where_look_up_tables_are_to_be_least(
     minimize: Minimized, backend: str, bram: str | None, tmp_path: Path
 ) -> None:

@@ -174,7 +174,7 @@ class Descent:
 
     def with_tables_in_blocks(self) -> Descent:
         """The same search where tables are block memory, if look-up tables are to be least and there is room for it."""
-        if self.goal.minimize != "lut" or self.target.bram is not None:
+        if self.goal.minimize != "lut" or self.target.bram is not None or self.target.circuit_part is None:
             return self
         other = replace(self, target=replace(self.target, bram=BlockMemory.TABLES))
         size = other.layouts(_keys(_LADDER[0], {})).rough
