@@ -24,15 +24,14 @@ from bitsmith.errors import BitsmithError, BitsmithWarning
 from bitsmith.model import descent
 from bitsmith.passes.network.sensitivity import Sensitivity
 
-_ALL = frozenset({"weight", "result", "price", "table", "channel"})
+_ALL = frozenset({"weight", "result", "price", "table"})
 
 WAYS: dict[str, tuple[bool, bool, frozenset[str]]] = {
     "the same bits in all layers": (False, True, frozenset()),
     "and weights of few digits": (True, True, frozenset()),
     "bits layer by layer, of weights alone": (False, True, frozenset({"weight"})),
     "of weights and results": (False, True, frozenset({"weight", "result"})),
-    "and weights of few digits, layer by layer": (True, True, _ALL - {"table", "channel"}),
-    "and fewer channels": (True, True, _ALL - {"table"}),
+    "and weights of few digits, layer by layer": (True, True, _ALL - {"table"}),
     "and small tables: all": (True, True, _ALL),
     "all, but errors of weights count as their own layer shows them": (True, False, _ALL),
 }

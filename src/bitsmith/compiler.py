@@ -160,7 +160,7 @@ def _of_few_digits(before: Network, network: Network) -> Iterator[str]:
     """Return the note on weights that are not the nearest to the model's."""
     named = [repr(node.name) for node, old in zip(network.nodes, before.nodes, strict=True) if node is not old]
     if named:
-        yield f"Weights of {_named(named)} have few digits (DigitPrice, KeptChannels), which others make up for."
+        yield f"Weights of {_named(named)} are rounded to values of few digits (DigitPrice), which others make up for."
 
 
 def _refined(network: Network) -> tuple[str, ...]:

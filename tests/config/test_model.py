@@ -136,7 +136,6 @@ def test_every_option_of_every_layer_is_known() -> None:
         "weights",
         "outliers",
         "digit_price",
-        "kept_channels",
     }
 
 

@@ -25,7 +25,6 @@ from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from bitsmith.layers.settings import Bits, Settings, Weights
 from bitsmith.passes.network import few_digits as pass_of_digits
 from bitsmith.passes.network.few_digits import Known, few_digits
-from bitsmith.passes.network.kept_channels import Kept
 
 RNG = np.random.default_rng(0)
 MIXING = RNG.normal(size=(10, 10))
@@ -134,9 +133,9 @@ def test_what_is_known_gives_the_same_weights_without_rounding_them_again(monkey
     """Those of a layer follow from its own choices and those of layers before it."""
     known, made, rounded = Known(), list[str](), pass_of_digits._rounded
 
-    def seen(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, Any], kept: Kept | None) -> Layer:
+    def seen(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, Any]) -> Layer:
         made.append(node.name)
-        return rounded(node, operands, wanted, kept)
+        return rounded(node, operands, wanted)
 
     monkeypatch.setattr(pass_of_digits, "_rounded", seen)
     settings = [Settings(bits=Bits(bits, 16), digit_price=price) for bits in (5, 7) for price in (1e-4, 1e-2)]

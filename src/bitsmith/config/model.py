@@ -73,7 +73,6 @@ class Choices:
     softmax: SoftmaxImplementation | None = None
     outliers: Outliers | None = None
     digit_price: float | None = None
-    kept_channels: float | None = None
     headroom: float | None = None
     bram: BlockMemory | None = None
 
@@ -344,9 +343,6 @@ _binning = partial(named, names=_BINNINGS)
 _implementation = partial(named, names={**_SOFTMAX, "auto": Auto.AUTO})
 _register_slices = partial(integer, least=0, most=16)
 _digit_price = partial(within, least=0.0, most=1.0, accepted=_PRICE)
-_kept_channels = partial(
-    within, least=0.0, most=1.0, accepted="a share of a layer's channels from 0 to 1, such as 0.75"
-)
 _headroom = partial(within, least=0.25, most=16.0, accepted="a factor from 0.25 to 16, such as 1")
 
 KEYS: Mapping[str, LayerKey] = {
@@ -363,7 +359,6 @@ KEYS: Mapping[str, LayerKey] = {
     "Binning": LayerKey("binning", _binning, True, True, True, "auto", Binning),
     "Implementation": LayerKey("implementation", _implementation, True, True, True, _STABLE, SoftmaxImplementation),
     "DigitPrice": LayerKey("digit_price", _digit_price, True, True, True, None, None),
-    "KeptChannels": LayerKey("kept_channels", _kept_channels, True, True, True, None, None),
     "Skip": LayerKey("skip", boolean, False, True, True, False, None),
     "Outliers": LayerKey("outliers", read_outliers, True, True, True, Outliers.KEEP.value, Outliers),
     "BRAM": LayerKey("bram", read_bram, True, False, False, None, BlockMemory),

@@ -73,7 +73,7 @@ class Conv(_Convolution):
     padding: tuple[tuple[int, int], ...]
     groups: int = 1
 
-    options: ClassVar[frozenset[str]] = _Convolution.options | {"digit_price", "kept_channels"}
+    options: ClassVar[frozenset[str]] = _Convolution.options | {"digit_price"}
     priced: ClassVar[Mapping[str, bool]] = {"weight": False}
 
     @property

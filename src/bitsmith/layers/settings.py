@@ -99,8 +99,7 @@ class Settings:
 
     ``bits`` are the budget of ``auto``, and ``widest`` the most bits of a result that it gives. ``table_size`` is in entries,
     ``table_range`` in real values. ``digit_price`` is the share of the outputs' variance that a signed digit of a weight must
-    save as error to be there, at each position; with 0 weights are rounded to the nearest. ``kept_channels`` is the share of the
-    result's channels that stay, where the layer that reads them makes up for the others. Ranges of results are ``headroom``
+    save as error to be there, at each position; with 0 weights are rounded to the nearest. Ranges of results are ``headroom``
     times those that the user's calibration data show.
     """
 
@@ -120,7 +119,6 @@ class Settings:
     weights: Weights = Weights.ONCHIP
     outliers: Outliers = Outliers.KEEP
     digit_price: float = 0.0
-    kept_channels: float = 1.0
     headroom: float = 2.0
 
     @property

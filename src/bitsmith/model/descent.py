@@ -27,7 +27,6 @@ from bitsmith.layers.settings import FACTORS, LEAST_BITS, LIMITED, MOST_BITS, Bi
 from bitsmith.model.goal import Goal
 from bitsmith.model.points import Layouts, compiled_with
 from bitsmith.model.results import Result, Results
-from bitsmith.passes.network.kept_channels import path_to_reader
 from bitsmith.version import __version__
 
 PRICES = (0.0, *(round(1e-7 * 2**k, 8) for k in range(13)))
@@ -42,16 +41,13 @@ Of 64 entries of eight bits Yosys makes 8 look-up tables on UltraScale+, of 128 
 ROOMS = (2.0, 1.0, 0.75, 0.5)
 """Ranges of results that are tried, in those that the fitted samples show. The held-out ones decide whether that is enough."""
 
-CHANNELS = (1.0, 0.93, 0.87, 0.8, 0.73, 0.67, 0.6, 0.53, 0.47, 0.4, 0.33, 0.27)
-"""Shares of a layer's channels that stay."""
-
-_ENDS = {"channel": len(CHANNELS) - 1, "price": len(PRICES) - 1, "table": len(TABLES) - 1, "room": len(ROOMS) - 1}
+_ENDS = {"price": len(PRICES) - 1, "table": len(TABLES) - 1, "room": len(ROOMS) - 1}
 """The last numbers of dials that are turned up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dials:
-    """Bits, and the numbers of the price of digits, of the size of tables, of the range of results and of channels that stay."""
+    """Bits, and the numbers of the price of digits, of the size of tables and of the range of results."""
 
     weight: int = 16
     result: int = 16
@@ -60,7 +56,6 @@ class Dials:
     room: int = 0
     state: int = MOST_BITS
     gate: int = MOST_BITS
-    channel: int = 0
 
     def turned(self, name: str) -> Dials | None:
         """The next setting of the dial ``name``; None at its end."""
@@ -81,9 +76,8 @@ class Dials:
         size = TABLES[self.table]
         sized = {"TableSize": size or "auto", "Binning": "centre" if size else "auto"}
         table = {} if (common or Dials()).table == self.table else sized
-        channel = {} if (common or Dials()).channel == self.channel else {"KeptChannels": CHANNELS[self.channel]}
         room = {} if common and common.room == self.room else {"Headroom": ROOMS[self.room]}
-        return {**({"Bits": bits} if bits else {}), **price, **channel, **table, **room}
+        return {**({"Bits": bits} if bits else {}), **price, **table, **room}
 
 
 _LAST = Dials(LEAST_BITS, LEAST_BITS, state=LEAST_BITS, gate=LEAST_BITS, **_ENDS)
@@ -104,7 +98,7 @@ _BACK, _BACK_FOR_ROOM, _WIDEST, _DEEPER, _CHANCES = (3, 1), (1, 0), 2, 3, 2
 """Steps of the ladder above the last good one from which descents start, also in a scarce part, and the first one that they
 start from if it may be; those that are looked at below it, and how often a descent tries dials whose steps broke the bound."""
 
-_TOGETHER = "result", "weight", "price", "channel", "room"
+_TOGETHER = "result", "weight", "price", "room"
 """Dials that are turned at all layers at once before single layers are: few networks tell what the ladder couples."""
 
 _JUMP = 0.02
@@ -344,14 +338,11 @@ def _open_dials(source: Source) -> Iterator[tuple[str, str]]:
     """Layers and the names of their dials, but those that the user's configuration has turned."""
     assert source.changed is not None
     probe = Dials(MOST_BITS, MOST_BITS - 1, state=MOST_BITS - 2, gate=MOST_BITS - 2, **_ENDS)
-    network = source.changed({"Model": probe.keys()})
-    for node in (node for node in network.nodes if not node.inner):
+    for node in (node for node in source.changed({"Model": probe.keys()}).nodes if not node.inner):
         if FACTORS.intersection(node.layer.weights()) and node.settings.bits.weight == probe.weight:
             yield node.name, "weight"
         if "digit_price" in node.layer.options and node.settings.digit_price == PRICES[probe.price]:
             yield node.name, "price"
-        if node.settings.kept_channels == CHANNELS[probe.channel] and path_to_reader(network, node):
-            yield node.name, "channel"
         if "table_size" in node.layer.options and node.settings.table_size == TABLES[probe.table]:
             yield node.name, "table"
         if node.settings.bits.result == probe.result and not node.layer.traits.moves:

@@ -1,8 +1,7 @@
 """Rounds weights to values of few signed digits, which cost few adders, and lets other weights make up for the errors.
 
 Before: a network with float weights. After: the same with kernels on the grid that ``auto`` would give them, of layers with a
-``digit_price`` whose weights nothing else decides; zeros for channels that do not stay
-(:mod:`bitsmith.passes.network.kept_channels`). A column is rounded to the values at which the error that its sum makes in the
+``digit_price`` whose weights nothing else decides. A column is rounded to the values at which the error that its sum makes in the
 outputs, plus the price of its digits, is least. Errors are those beside the float model's sums, for operands that rounded layers
 before give, so that these are made up for, too. They count as much as outputs show them
 (:mod:`bitsmith.passes.network.sensitivity`), and the bias takes their mean off. Weights are rounded one after another, the one
@@ -27,7 +26,6 @@ from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import FACTORS, Weights
 from bitsmith.passes.network.calibration import input_batches
-from bitsmith.passes.network.kept_channels import Kept, kept_channels, rows_that_stay
 from bitsmith.passes.network.sensitivity import Sensitivity
 
 _SAMPLES, _ROWS = 2048, 1 << 14
@@ -71,20 +69,15 @@ def few_digits(network: Network, calibration: Sequence[Floats] | None, known: Kn
 
     What is ``known`` is not computed again, and what is computed is known then.
     """
-    if not any(node.settings.digit_price > 0 or node.settings.kept_channels < 1 for node in network.nodes):
-        return network
-    free = {node.name: variables for node in network.nodes if (variables := _free(node))}
-    inputs, _ = input_batches(network, calibration)
-    few = [batch[_evenly(len(batch), _SAMPLES)] for batch in inputs]
-    kept = {name: each for name, each in kept_channels(network, few).items() if "weight" in free.get(name, ())}
-    named = {node.name for node in network.nodes if node.settings.digit_price > 0} | kept.keys()
-    priced = {name: variables for name, variables in free.items() if name in named}
+    priced = {node.name: free for node in network.nodes if node.settings.digit_price > 0 and (free := _free(node))}
     if not priced:
         return network
+    inputs, _ = input_batches(network, calibration)
+    few = [batch[_evenly(len(batch), _SAMPLES)] for batch in inputs]
     with np.errstate(all="ignore"), one_thread():
         known = _of_content(known or Known(), network, few)
         _learn(known, network, few, priced)
-        rounded, choices = dict[str, NetworkNode](), _choices(network, priced, kept)
+        rounded, choices = dict[str, NetworkNode](), _choices(network, priced)
 
         def revised(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
             if node.name not in priced:
@@ -92,7 +85,7 @@ def few_digits(network: Network, calibration: Sequence[Floats] | None, known: Kn
             decided = choices[node.name]
             if decided not in known.rounded:
                 wanted = {each: known.wanted[node.name][each] for each in priced[node.name]}
-                known.rounded[decided] = _rounded(node, operands, wanted, kept.get(node.name))
+                known.rounded[decided] = _rounded(node, operands, wanted)
             rounded[node.name] = replace(node, layer=known.rounded[decided])
             return rounded[node.name].layer.reference(operands)
 
@@ -113,21 +106,18 @@ def _learn(known: Known, network: Network, inputs: Sequence[Floats], priced: Map
                 wanted[each] = _Wanted.of(node, each, operands, sensitivity)
 
 
-_Choice: TypeAlias = tuple[str, tuple[str, ...], int, float, bool, Kept | None]
-"""A node, the variables that are rounded, their bits, the price of digits, whether a mean error stays, and operands that do."""
+_Choice: TypeAlias = tuple[str, tuple[str, ...], int, float, bool]
+"""A node, the variables that are rounded, their bits, the price of digits, and whether a mean error stays."""
 
 
-def _choices(
-    network: Network, priced: Mapping[str, tuple[str, ...]], kept: Mapping[str, Kept]
-) -> dict[str, tuple[_Choice, ...]]:
+def _choices(network: Network, priced: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[_Choice, ...]]:
     """All that decides the weights of each node: its own choice, and those of the nodes that it depends on."""
     choices = dict[str, tuple[_Choice, ...]]()
     for node in network.nodes:
         before = dict.fromkeys(choice for name in node.inputs for choice in choices[name])
         if node.name in priced:
             settings = node.settings
-            own = settings.bits.weight, settings.digit_price, _stays(node), kept.get(node.name)
-            before[node.name, priced[node.name], *own] = None
+            before[node.name, priced[node.name], settings.bits.weight, settings.digit_price, _stays(node)] = None
         choices[node.name] = tuple(before)
     return choices
 
@@ -200,10 +190,8 @@ class _Wanted:
         return cls(products, np.broadcast_to(of_columns.reshape(groups, 1, columns), products.shape))
 
 
-def _rounded(
-    node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, _Wanted | None], kept: Kept | None
-) -> Layer:
-    """The layer of a node with weights of few digits, which are zero for operands that do not stay."""
+def _rounded(node: NetworkNode, operands: Sequence[Floats], wanted: Mapping[str, _Wanted | None]) -> Layer:
+    """The layer of a node with weights of few digits."""
     layer, bits, fixed = node.layer, node.settings.bits.weight, _stays(node)
     for variable, goal in wanted.items():
         products = layer.trained_products(variable, operands)
@@ -217,7 +205,7 @@ def _rounded(
         ):
             parts = _parts(chosen, rows, len(operands[0]))
             fit = _Fit.of(matrix / step, rows[chosen] * step, sums[chosen], effects[chosen], parts, centered=centered)
-            integers.append(fit.rounded(bits, node.settings.digit_price, kept))
+            integers.append(fit.rounded(bits, node.settings.digit_price))
             shifts.append(fit.shift(integers[-1]))
         layer = products.revised(step * np.stack(integers), np.concatenate(shifts))
     return layer
@@ -282,17 +270,8 @@ class _Fit:
         moments[:, place, place] += damping[:, None]
         return cls(moments, targets + damping[:, None] * matrix.T, means, wanted, total)
 
-    def rounded(self, bits: int, price: float, kept: Kept | None) -> Floats:
-        """Integers (n, m) of at most ``bits`` bits; each digit costs ``price``, in units of the outputs' variance.
-
-        They are zero for operands that are not ``kept``.
-        """
-        rows = rows_that_stay(self.moments, self.targets, self.effects, kept)
-        if len(rows) < self.targets.shape[1]:
-            some = replace(self, moments=self.moments[:, rows][:, :, rows], targets=self.targets[:, rows])
-            integers = np.zeros(self.targets.shape[::-1])
-            integers[rows] = some.rounded(bits, price, None)
-            return integers
+    def rounded(self, bits: int, price: float) -> Floats:
+        """Integers (n, m) of at most ``bits`` bits; each digit costs ``price``, in units of the outputs' variance."""
         place = np.arange(self.targets.shape[1])
         strength = self.moments[:, place, place]
         order = np.argsort(-strength.mean(axis=0), kind="stable")
