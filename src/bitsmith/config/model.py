@@ -119,11 +119,13 @@ def read_hls_config(config: object) -> HLSConfig:
     """Check and type a dictionary with the sections ``Model``, ``LayerType`` and ``LayerName``, or the file that holds it.
 
     Args:
-        config: a dictionary, the path of a YAML or JSON file, or None for an empty configuration.
+        config: a dictionary, the path of a YAML or JSON file, what was read of them, or None for an empty configuration.
 
     Raises:
         ConfigError: every key and value that is not understood, in one error.
     """
+    if isinstance(config, HLSConfig):
+        return config
     problems = Problems()
     read = collect_hls_config(loaded(config), "", problems)
     problems.finish()

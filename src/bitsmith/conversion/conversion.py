@@ -12,7 +12,7 @@ from bitsmith.base.progress import tell, warn
 from bitsmith.building.job import Target, directives_of, reads_memory
 from bitsmith.building.notes import notes_on_settings
 from bitsmith.compiler import Compiled, Source, compile_network
-from bitsmith.config import BackendName, ConfigLike, HLSConfig, IOType, IOTypeName, read_hls_config, resolve
+from bitsmith.config import BackendName, ConfigLike, IOType, IOTypeName, read_hls_config, resolve
 from bitsmith.config.accelerators import C_DRIVER, STREAMS
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
@@ -157,11 +157,6 @@ class _Read:
                 raise InputDataError(f"arrays {names} for a model whose inputs have no names yet", remedy=remedy)
         return _Read(read_as(framework, model, reading), config, options)
 
-    @property
-    def chosen(self) -> HLSConfig:
-        """The user's choices."""
-        return self.config if isinstance(self.config, HLSConfig) else read_hls_config(self.config)
-
     def network(self) -> Network:
         """The layers with the user's choices."""
         return self._resolved(self.config)
@@ -175,11 +170,12 @@ class _Read:
 
     def source(self, network: Network, calibration: Sequence[Floats] | None) -> Source:
         """The source of ``network``, whose bits may be others unless the user chose those of the whole model."""
+        chosen = read_hls_config(self.config)
 
         def changed(keys: Mapping[str, object]) -> Network:
-            return self._resolved(self.chosen.overlaid(read_hls_config(keys)))
+            return self._resolved(chosen.overlaid(read_hls_config(keys)))
 
-        decided = self.chosen.model.bits or self.options.get("bits") is not None
+        decided = chosen.model.bits or self.options.get("bits") is not None
         return Source(network, calibration, None if decided else changed)
 
 
@@ -259,7 +255,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     """A model that was read as the :class:`Model` that ``project`` describes; ``options`` say what the result must be."""
     network, wanted, layers = read.network(), among(ResultOptions, options), options.get("layers")
     calibration, fit = options.get("calibration"), boolean(wanted.get("fit", False), "fit")
-    project = _on_board(project.with_choices(read.chosen))
+    project = _on_board(project.with_choices(read_hls_config(read.config)))
     part, clock_period_ns = _part(project)
     target = Target.of(project, model, part, project.clock_period_ns or clock_period_ns, DEFAULT_CLOCK_UNCERTAINTY)
     _check_weights(network, target)
@@ -290,9 +286,8 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     if choice is not None:
         early = (*early, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
-    require_pipeline(
-        final.program, replace(directives_of(laid_out, target), block=target.known_part.family.delays.block)
-    )
+    block = target.known_part.family.delays.block
+    require_pipeline(final.program, replace(directives_of(laid_out, target), block=block))
     idle = idle_notes(project.idle)
     notes = (*early, *questioned, *final.notes, *map(str, fidelity.bounds), *idle, *notes_on_settings(laid_out, target))
     return Model(laid_out, final.program, target, notes, fidelity, source)
