@@ -256,6 +256,19 @@ def test_sums_of_operands_in_another_order_are_one(family: Family) -> None:
     assert luts_of(builder, both, family) == luts_of(builder, builder.add(x, y), family)
 
 
+@pytest.mark.parametrize(
+    ("family", "luts"), [(XILINX_7, {(3, 1): 7, (4, 1): 9, (4, 0): 10}), (ICE40, {(3, 1): 10, (4, 1): 12})], ids=repr
+)
+def test_bits_of_sums_that_are_alike_are_one(family: Family, luts: dict[tuple[int, int], int]) -> None:
+    """Yosys makes so many look-up tables of a sum of two tables of words that repeat so many bits and zeros three times."""
+    for (bits, zeros), found in luts.items():
+        rng, builder = np.random.default_rng(1), ProgramBuilder()
+        x, y = (builder.input(name, (1,), FixedFormat(False, 4, 4)) for name in "xy")
+        words = [rng.integers(0, 1 << bits, (1, 16)) * sum(1 << k * (bits + zeros) for k in range(3)) for _ in "xy"]
+        added = builder.add(builder.table(x, 0, words[0], 0), builder.table(y, 0, words[1], 0))
+        assert luts_of(builder, added, family) == pytest.approx(found, abs=2)
+
+
 def test_carries_of_ice40_take_no_table_of_bits_that_nothing_reads() -> None:
     builder = ProgramBuilder()
     x, y = (builder.input(name, (1,), FixedFormat(True, 8, 4)) for name in "xy")

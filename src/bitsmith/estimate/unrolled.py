@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bitsmith.devices import Family
 from bitsmith.devices.area import AreaModel
-from bitsmith.estimate.alike import CONSTANT, made_of, operand_bits, tabulated
+from bitsmith.estimate.alike import CONSTANT, Bit, made_of, operand_bits, tabulated
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.registers import apart, registers
 from bitsmith.estimate.tables import columns, table_luts
@@ -24,6 +24,9 @@ from bitsmith.netlist.reads import Read, reads
 
 _LEAST_OF_THREE = 3
 """Bits from which on `bitsmith_ternary_adder` has cells of its own."""
+
+_CARRY = -2
+"""Stands for a word in the carry of a sum."""
 
 _A_BIT_BY_ANOTHER = 2
 """Inputs of a choice between a bit and a constant."""
@@ -59,6 +62,10 @@ class _Counted:
         self._passed = dict[Read, list[Read]]()
         self._sums = dict[tuple[frozenset[WordRef], int], float]()
         """Look-up tables of sums, by operands and stage."""
+        self._summed = set[tuple[int | Bit, ...]]()
+        """Bits of sums by stage and operands."""
+        self._carries = dict[tuple[int | Bit, ...], Bit]()
+        """The carry of such a bit, where carries are apart."""
         self._subtracts = False
         """Subtraction by a carry chain: synthesis makes one cell of what all of them begin with."""
         self._tables: defaultdict[tuple[int, int], list[npt.NDArray[np.uint8]]] = defaultdict(list)
@@ -221,14 +228,38 @@ class _Counted:
         if bits < self._area.least_chain:  # look-up tables of bits, and of carries of more than two bits
             widest = max(self._words[ref.word].width + ref.shift for ref in (cell.a, cell.b)) - carry_start(cell)
             return bits + max(min(bits, widest) - 2, 0.0)
-        tops = [self._top(ref) for ref in (cell.a, cell.b)]
-        if self._area.carries_apart:  # where both operands are constant the sum is the last carry
-            top = word.width + word.drop if cell.subtract else min(word.width + word.drop, max(tops))
-            return max(top - max(carry_start(cell), word.drop) - self._chosen_bits(index), 0)
+        if self._area.carries_apart:
+            return max(self._bits_of(index, word, cell) - self._chosen_bits(index), 0)
         if not self._area.constant_bits:
-            return max(min(word.width + word.drop, *tops) - carry_start(cell), 0)
+            return self._bits_of(index, word, cell)
         self._subtracts |= cell.subtract
         return float(-(-bits // self._area.carry_bits) * self._area.carry_bits + self._area.chain_luts)
+
+    def _bits_of(self, index: int, word: Word, cell: cells.AddSub) -> int:
+        """The bits of a sum that no other one has in its stage: of the same bits, and of the same carry where it is an input.
+
+        A bit of constants, or of one operand beside these, is a wire; where carries are apart, two constants say the carry.
+        """
+        size, start, before = word.width + word.drop, carry_start(cell), len(self._summed)
+        sides = (operand_bits(self._netlist, self._made, ref, size)[start:] for ref in (cell.a, cell.b))
+        carry, inverted = Bit(CONSTANT, int(cell.subtract)), int(cell.subtract)
+        for number, (a, plain) in enumerate(zip(*sides, strict=True), start):
+            b = Bit(plain.word, plain.number ^ (inverted if plain.word == CONSTANT else -inverted))
+            terms = [a, b, carry] if self._area.carries_apart else [a, b]
+            known = [term.number for term in terms if term.word == CONSTANT]
+            left = [term for term in terms if term.word != CONSTANT]
+            key = (self._stages.stage[index], *sorted(terms))
+            if not self._area.carries_apart:
+                self._summed |= {key} if len(left) > 1 and a != b else set()
+                continue
+            wired = len(known) == len(terms) or (len(left) == 1 and sum(known) % 2 == 0)
+            self._summed |= {key} if number >= word.drop and not wired else set()
+            if len(known) > 1:
+                said = {bit for bit in known if known.count(bit) > 1}
+                carry = Bit(CONSTANT, said.pop()) if said else left[0]
+            else:
+                carry = self._carries.setdefault(key, Bit(_CARRY, len(self._carries)))
+        return len(self._summed) - before
 
     def _chosen_bits(self, index: int) -> int:
         """Bits of a sum in the look-up tables of the only choice that reads them: one input of these is beside a carry's three.
@@ -323,14 +354,6 @@ class _Counted:
                 self.lut += self._area.equality(self._unlike(cell, width), self._inputs)
             else:  # the bits that are inverted are counted apart
                 self.lut += self._area.comparator(0 if self._area.carries_apart else width)
-
-    def _upper(self, index: int) -> int:
-        """The word of which a word is the upper bits: thresholds of both share what tells these apart."""
-        cell, word = self._words[index].cell, self._words[index]
-        while isinstance(cell, cells.View) and word.drop + word.width == self._words[cell.a].width:
-            index, word = cell.a, self._words[cell.a]
-            cell = word.cell
-        return index
 
     def _unlike(self, cell: cells.Comparator, width: int) -> int:
         """The pairs of bits that a comparison of so many bits for equality is of: those that may differ, each once."""
