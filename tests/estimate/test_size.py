@@ -108,12 +108,19 @@ def test_layers_of_many_positions_are_estimated_as_they_are_made(family: Family,
 def test_comparisons_of_a_word_with_constants_share_what_they_can(family: Family, steps: int, measured: int) -> None:
     """A staircase of 16 bits as comparisons and the sum of what is passed; measured with Yosys."""
     build = ProgramBuilder()
-    x = build.input("x", (1,), FixedFormat(True, 16, 16))
+    x = build.input("x", (1,), FixedFormat(True, 16, 0))
     thresholds = np.linspace(-0.49, 0.49, steps) * 2**16
     each = build.broadcast(build.reshape(x, (1, 1)), (1, steps))
     passed = build.compare(each, Relation.GE, build.const(np.rint(thresholds).astype(int)))
     size = estimate(build.program([("y", build.linear(passed, np.ones((steps, 1), int)))]), family)
     assert size.lut == pytest.approx(measured, rel=0.5)
+
+
+def test_bits_below_those_of_a_constant_are_not_compared() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (4,), FixedFormat(True, 24, 20))
+    luts = [estimated(build, build.compare(x, Relation.GE, build.const(1, frac))).lut for frac in (1, 19)]
+    assert luts[0] < luts[1] / 2
 
 
 def test_casts_cost_what_they_lose() -> None:

@@ -324,13 +324,19 @@ class Count:
     def _compare(self, count: float, width: float) -> None:
         self.lut += count * width * self.area.comparator_luts.per_bit
 
-    def _compare_constants(self, program: Program, operand: int, count: float, repeats: float) -> None:
-        """``count`` comparisons of the elements of ``operand``, each of which may be in many places, with constants."""
+    def _compare_constants(
+        self, program: Program, operand: int, constants: TensorType, count: float, repeats: float
+    ) -> None:
+        """``count`` comparisons of the elements of ``operand``, each of which may be in many places, with ``constants``.
+
+        Bits below those of the constant say nothing.
+        """
+        below = float(np.maximum(program.nodes[operand].type.frac - constants.frac, 0).mean())
         words = program.nodes[operand]
         while isinstance(words.op, ops.Broadcast | ops.Reshape):
             words = program.nodes[words.args[0]]
         number = min(words.type.size * repeats, count)
-        self.lut += number * self.area.comparisons(count / number, _mean_width(words.type))
+        self.lut += number * self.area.comparisons(count / number, _mean_width(words.type) - below)
 
     def _node(self, node: Node, program: Program, repeats: float, padded: float) -> None:
         op, args = node.op, program.types(node.args)
@@ -363,7 +369,7 @@ class Count:
                     self.greater(size, width)
             case ops.Compare():
                 if any(constants):
-                    self._compare_constants(program, node.args[constants[0]], size, repeats)
+                    self._compare_constants(program, node.args[constants[0]], args[constants[1]], size, repeats)
                 else:
                     self._compare(size, max(map(_mean_width, args)))
             case ops.Select():
