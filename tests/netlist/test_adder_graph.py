@@ -297,6 +297,15 @@ def test_estimate_is_near_the_solution(shape: tuple[int, int], bits: int, densit
     assert estimate(weights) == pytest.approx(len(solve(weights, [BYTE] * shape[0], GREEDY).adders), rel=0.15)
 
 
+@compiled
+@pytest.mark.parametrize("shape", [(16, 16), (64, 24), (24, 64)])
+def test_estimate_of_signs_is_what_pairs_take_that_columns_share(shape: tuple[int, int]) -> None:
+    signs = np.random.default_rng(0).choice([-1, 1], shape)
+    made = len(solve(signs, [BYTE] * shape[0], GREEDY).adders)
+    assert estimate(signs) == pytest.approx(made, rel=0.3)
+    assert estimate(signs * np.array([[1], [8]] * (shape[0] // 2))) == estimate(signs)
+
+
 def test_estimate_counts_equal_columns_once() -> None:
     weights = random_matrix((16, 16), 8, 2)
     repeated = np.concatenate([weights, -weights, weights * 4, np.zeros_like(weights)], axis=1)
