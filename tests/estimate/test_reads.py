@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.kinds import Map, Sink, Source, WidthConverter
+from bitsmith.dataflow.kinds import Map, Rom, Sink, Source, WidthConverter
 from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.devices import ECP5, ULTRASCALE_PLUS, Family
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.reads import elements_read, operands_read, share
+from bitsmith.estimate.reads import changing, elements_read, operands_read, share
 from bitsmith.estimate.size import estimate, estimate_layout
 from bitsmith.estimate.unrolled import size_of
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -141,6 +141,15 @@ def test_a_converter_of_widths_reads_the_places_of_what_is_read(taken: int, give
     )
     found = operands_read(Network(processes), {2: pipelined(program, ECP5.delays, 6.0)}, {})
     assert np.flatnonzero(found[1].operands[0]).tolist() == list(range(1, taken, min(taken, given)))
+
+
+@pytest.mark.parametrize(("words", "bits"), [([[5, -3]], 0), ([[5, -3], [4, -3], [5, -2]], 3)])
+def test_bits_of_a_constant_table_that_are_the_same_in_all_tokens_have_no_register(
+    words: list[list[int]], bits: int
+) -> None:
+    stream = Stream((len(words),), TensorType.of((2,), 0, -128, 127))
+    network = Network((Process(Rom(np.array(words)), (), (), (stream,)),))
+    assert changing(network, OutputPort(0)).sum() == bits
 
 
 def test_cells_of_memories_are_kept_for_each_of_their_bits() -> None:

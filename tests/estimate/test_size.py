@@ -217,7 +217,7 @@ def test_zeros_of_the_padding_are_not_chosen_from(family: Family, cycles: int, l
     assert estimate_layout(convolution(3), directives, family).lut == pytest.approx(luts, rel=0.2)
 
 
-@pytest.mark.parametrize(("inputs", "cycles", "ffs"), [(16, 4, 739), (14, 8, 829)])
+@pytest.mark.parametrize(("inputs", "cycles", "ffs"), [(16, 4, 739), (14, 8, 817)])
 def test_registers_of_products_are_inside_of_blocks_in_chains(inputs: int, cycles: int, ffs: int) -> None:
     """As Yosys counts those that are left; of the weights of four tiles it keeps one of bits that are alike."""
     directives = Directives({"dense_0": cycles}, False, {"dense_0": MultiplierStyle.SHARED})

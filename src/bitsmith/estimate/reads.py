@@ -8,8 +8,8 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.dataflow.kinds import Engine, Reorder, Scan, WidthConverter, Window
-from bitsmith.dataflow.processes import Network, Process
+from bitsmith.dataflow.kinds import Engine, Reorder, Rom, Scan, WidthConverter, Window
+from bitsmith.dataflow.processes import Network, OutputPort, Process
 from bitsmith.dataflow.tokens import Stream
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Move, moved
@@ -34,6 +34,18 @@ def share(read: Mask, together: int = 1) -> float:
     padded = np.append(read, np.zeros(-read.size % together, dtype=np.bool_))
     kept = int(padded.reshape(-1, together).any(axis=-1).sum()) * together
     return min(kept / max(read.size, 1), 1.0)
+
+
+def changing(network: Network, source: OutputPort) -> Mask:
+    """The bits of a result that are not the same in all tokens of a constant table: of others synthesis keeps no register."""
+    process = network.processes[source.process]
+    token, kind = process.results[source.port].token, process.kind
+    widths = np.broadcast_to(token.width, token.shape).ravel().tolist()
+    if not isinstance(kind, Rom) or kind.loaded:
+        return np.ones(sum(widths), dtype=np.bool_)
+    words = kind.words.reshape(len(kind.words), -1)
+    differ = np.bitwise_or.reduce(words ^ words[:1], axis=0).tolist()
+    return np.array([word >> bit & 1 for word, width in zip(differ, widths, strict=True) for bit in range(width)], bool)
 
 
 def _stored(read: Mask, stream: Stream, together: int) -> Mask:

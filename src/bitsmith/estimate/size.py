@@ -39,7 +39,7 @@ from bitsmith.estimate.copies import beside_its_operands, wiring_of_circuits
 from bitsmith.estimate.count import REGISTERS, Count
 from bitsmith.estimate.engines import count_engine, walk_ns
 from bitsmith.estimate.figures import Size
-from bitsmith.estimate.reads import Mask, OperandsRead, operands_read, share
+from bitsmith.estimate.reads import Mask, OperandsRead, changing, operands_read, share
 from bitsmith.estimate.recurrences import FIGURES, STEPS_MADE, extended, first_steps, only_scan
 from bitsmith.estimate.stages import stage_registers
 from bitsmith.estimate.sweeps import count_sweep
@@ -235,9 +235,8 @@ def _with_fifos(
             count_engine(count, process.kind, process.takes, larger.get((number, -1), 0))
         for operand in range(len(process.args)):
             column = larger.get((number, operand), 0)
-            _count_fifo(
-                count, wiring, number, operand, depths[number, operand], column, _bits_read(process, operand, read)
-            )
+            changes = _bits_read(process, operand, read) & changing(network, process.args[operand])
+            _count_fifo(count, wiring, number, operand, depths[number, operand], column, changes)
         count.shares.give(process.layers, count.cells.plus(count.shares.total.plus(before), -1.0))
     longest = [*(stages.longest_ns for _, stages in cores.values()), *(stage_ns for _, stage_ns in kept.values())]
     engines = (process.kind for process in network.processes if isinstance(process.kind, Engine))
@@ -269,9 +268,10 @@ def _cores(
 
 def _bits_read(process: Process, operand: int, read: OperandsRead) -> Mask:
     """The bits of a token that a process reads: of others synthesis keeps no registers."""
+    token = process.takes[operand].token
+    widths = np.broadcast_to(token.width, token.shape).ravel()
     if read.core is None or isinstance(process.kind, Engine):
-        token = process.takes[operand].token
-        return np.repeat(read.operands[operand].ravel(), np.broadcast_to(token.width, token.shape).ravel())
+        return np.repeat(read.operands[operand].ravel(), widths)
     netlist = read.core[0]
     sizes = [mask.size for mask in read.operands]
     first = sum(sizes[:operand])
@@ -280,7 +280,7 @@ def _bits_read(process: Process, operand: int, read: OperandsRead) -> Mask:
         word = netlist.words[index]
         if isinstance(word.cell, InputPort) and word.cell.element in masks:
             masks[word.cell.element] |= ((1 << word.width) - 1) << word.drop
-    there = [(mask, netlist.inputs[element].width) for element, mask in masks.items()]
+    there = zip(masks.values(), widths.tolist(), strict=True)
     return np.array([mask >> bit & 1 for mask, width in there for bit in range(width)], dtype=np.bool_)
 
 
