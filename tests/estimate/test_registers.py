@@ -15,7 +15,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import absorb
-from bitsmith.netlist.netlist import AddSub, BlockSum, Netlist, readers_of
+from bitsmith.netlist.netlist import AddSub, BlockSum, InputPort, Netlist, readers_of
 from bitsmith.netlist.pipeline import PipelineStages, pipeline
 from bitsmith.netlist.pipelined import pipelined
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -64,6 +64,21 @@ def test_a_sum_apart_from_its_block_leaves_both_registers_of_the_product_inside(
     assert apart(cell, index, stages)
     with_blocks, without = found((netlist, stages))
     assert without.ff - with_blocks.ff == 2 * netlist.words[cell.a.word].width
+
+
+def test_a_sum_whose_product_is_a_table_has_a_register_outside_of_blocks() -> None:
+    build = ProgramBuilder()
+    x, y = (build.input(name, (1,), FixedFormat(True, 12, 0)) for name in "xy")
+    netlist, stages = pipelined(
+        build.program([("z", build.add(build.mul(x, y), build.shift(y, 5)))]), XILINX_7.delays, 9
+    )
+    index, total = next((k, word) for k, word in enumerate(netlist.words) if isinstance(word.cell, BlockSum))
+    assert not apart(total.cell, index, stages)
+    later = replace(stages, stage=tuple(stages.stage), stages=stages.stages + 1)
+    words = [*netlist.words]
+    words[total.cell.a.word] = replace(words[total.cell.a.word], cell=InputPort(0))
+    held = [found((replace(netlist, words=tuple(each)), later))[0].ff for each in (netlist.words, words)]
+    assert held[1] - held[0] >= total.width
 
 
 def test_the_first_register_after_a_block_memory_is_its_own() -> None:

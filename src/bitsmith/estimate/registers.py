@@ -180,7 +180,9 @@ def _inside(
         if stage in used and not used[stage].by_blocks:
             break
         inside.add(stage)
-    made = _is_block(netlist, index, area) or (isinstance(word.cell, BlockSum) and not apart(word.cell, index, stages))
+    made = _is_block(netlist, index, area)
+    if isinstance(word.cell, BlockSum) and _has_blocks(netlist, word.cell.a.word, area):
+        made = not apart(word.cell, index, stages)
     if (in_block or (deepest and made)) and first not in used and first < last:
         inside.add(first + 1)
         if deepest > 1 and isinstance(word.cell, Multiplier) and first + 1 not in used and first + 1 < last:
