@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 from bitsmith.config import ConfigLike
 from bitsmith.config.accelerators import accelerator_named, check_arguments
 from bitsmith.config.inert import idle_of
-from bitsmith.config.values import AP_VLD, AXI_MASTER
+from bitsmith.config.values import AXI_MASTER, INTERFACES
 from bitsmith.conversion.conversion import Conversion, configured, convert, split_shape
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.formulas.framework import formulas_of, symbols
@@ -186,7 +186,7 @@ def _conversion(model: AnyModel, output_dir: str | Path = OUTPUT_DIR, **argument
     others = {
         key: value
         for key, value in arguments.items()
-        if key in _OfOtherTools.__annotations__ and (key != "interface" or value not in (AP_VLD, AXI_MASTER))
+        if key in _OfOtherTools.__annotations__ and (key != "interface" or value not in INTERFACES)
     }
     own = {key: value for key, value in arguments.items() if key not in others}
     writer = {key: others.pop(key) for key in _OF_WRITERS if key in others}

@@ -51,12 +51,12 @@ def test_rough_sizes_are_near(seed: int, family: Family, clocks: float) -> None:
 def test_all_ops_have_times(seed: int) -> None:
     program = random_program(seed, hardware=True)
     found = stage_registers(program, ECP5.delays, 3.0)
-    assert found is None or found > 0
+    assert found is None or min(found) >= 0 < found[1]
 
 
 def test_slower_clocks_take_no_more_registers() -> None:
     program = dense_program((16, 12, 8), 5, 6, 0.3)
-    found = [stage_registers(program, ECP5.delays, budget) or 0 for budget in (2.0, 4.0, 8.0, 16.0, 100.0)]
+    found = [sum(stage_registers(program, ECP5.delays, budget) or ()) for budget in (2.0, 4.0, 8.0, 16.0, 100.0)]
     assert found == sorted(found, reverse=True)
     outputs = sum(program.nodes[output.node].type.width.sum() for output in program.outputs)
     assert found[-1] == outputs + 1
@@ -69,7 +69,7 @@ def test_operands_that_wait_are_held() -> None:
     alone = build.linear(x, np.full((8, 1), 3), 0)
     without, skipped = build.program([("y", alone)]), build.program([("y", alone), ("z", x)])
     budget = 2.0
-    one, both = (stage_registers(program, ECP5.delays, budget) or 0 for program in (without, skipped))
+    one, both = (sum(stage_registers(program, ECP5.delays, budget) or ()) for program in (without, skipped))
     assert both >= one + 64
 
 
@@ -77,7 +77,7 @@ def test_constant_results_need_the_register_of_validity_alone() -> None:
     builder = ProgramBuilder()
     builder.input("x", (2,), FixedFormat(True, 6, 3))
     program = builder.program([("y", builder.const(np.array([3, 5])))])
-    assert stage_registers(program, ECP5.delays, 8.0) == 1
+    assert stage_registers(program, ECP5.delays, 8.0) == (0, 1)
 
 
 def test_large_networks_take_a_fraction_of_a_second() -> None:

@@ -136,7 +136,7 @@ def test_bitstream_with_a_serial_port(tmp_path: Path) -> None:
     interface = Interface("net", (inputs,), (outputs,), design.latency, 1, Title("test", "0"))
     texts = {
         "net.sv": design.source,
-        "net_axis.sv": axi_stream("net", design.in_width, design.out_width, design.latency),
+        "net_axis.sv": axi_stream("net", "net", design.in_width, design.out_width, design.latency),
         "net_uart.sv": uart(interface, ULX3S.clock_hz, 115_200),
         **library((*AXI_STREAM_LIBRARY, *UART_LIBRARY)),
     }

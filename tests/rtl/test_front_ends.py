@@ -43,6 +43,7 @@ from tests.rtl.wrapped import DIGEST, made
 
 TOPS = {
     "pipeline": "net_avalon",
+    "bare": "net_uart",
     "stream": "net_uart",
     "streams": "net_avalon",
     "loads": "net_memory",

@@ -20,7 +20,7 @@ from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.writer import Title
 from tests.rtl.wrapped import made
 
-KINDS = ("pipeline", "stream", "streams", "loads", "weights")
+KINDS = ("pipeline", "bare", "stream", "streams", "loads", "weights")
 _PORT = re.compile(r"        (\S+) : (in|out) (std_logic(?:_vector\(\d+ downto 0\))?);?")
 
 
@@ -109,7 +109,13 @@ def run_bench(folder: Path, top: str) -> str:
     [
         pytest.param("loads", "net_axil", marks=pytest.mark.ci),
         pytest.param("streams", "net_avalon", marks=pytest.mark.ci),
-        *(("pipeline", "net_axis"), ("stream", "net_axis"), ("streams", "net_axil"), ("weights", "net_axil")),
+        *(
+            ("pipeline", "net_axis"),
+            ("bare", "net_axil"),
+            ("stream", "net_axis"),
+            ("streams", "net_axil"),
+            ("weights", "net_axil"),
+        ),
         *(("pipeline", "net_avalon"), ("loads", "net_avalon")),
     ],
 )

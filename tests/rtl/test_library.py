@@ -63,7 +63,7 @@ def test_fifo_against_a_queue(tmp_path: Path, depth: int) -> None:
 
 def axis_design(folder: Path, in_width: int, out_width: int, latency: int) -> Design:
     design = passthrough(in_width, out_width, latency)
-    wrapper = axi_stream("net", in_width, out_width, latency)
+    wrapper = axi_stream("net", "net", in_width, out_width, latency)
     sources = write_sources(folder, {"net.sv": design.source, "net_axis.sv": wrapper})
     compile_bench(folder, "axis_bench.cpp", "net_axis", sources)
     return design
@@ -104,7 +104,7 @@ def test_axi_stream_keeps_everything_under_stalls(tmp_path: Path, in_width: int,
 @pytest.mark.parametrize(("in_width", "out_width", "latency"), [(1, 1, 1), (8, 16, 2), (13, 21, 6), (130, 9, 3)])
 def test_lint_clean(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
     core = passthrough(in_width, out_width, latency).source
-    wrapper = axi_stream("net", in_width, out_width, latency)
+    wrapper = axi_stream("net", "net", in_width, out_width, latency)
     sources = write_sources(tmp_path, {"net.sv": core, "net_axis.sv": wrapper})
     below = {"net", "net_axis", "bitsmith_axis", "bitsmith_axis_fifo"}
     sources = [source for source in sources if source.stem in below]

@@ -130,6 +130,7 @@ def made(name: str) -> Circuit:
     """A circuit, by the kind of its interface."""
     program, directives = {
         "pipeline": (branches(), Directives({}, True)),
+        "bare": (branches(), Directives({}, True, valid=False)),
         "stream": (convolutional(4, 1), Directives({"conv": 3}, False)),
         "streams": (branches(), Directives({}, False)),
         "narrow": (narrow(), Directives({}, False)),

@@ -41,6 +41,7 @@ from bitsmith.rtl.packing import Raw, pack, unpack
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 from bitsmith.rtl.stream_top import StreamDesign
 from bitsmith.rtl.tables import ram_in_logic
+from bitsmith.rtl.valid_wrapper import valid_name, with_valid
 from bitsmith.rtl.writer import Title, write
 
 Words: TypeAlias = npt.NDArray[np.uint32]
@@ -196,11 +197,12 @@ def circuit(
         dumped("netlist", netlist, to_text)
         dumped("stages", stages, stages_to_text)
         elements = sum(program.nodes[output.node].type.size for output in program.outputs)
-        core = write(netlist, stages, top, title, directives.protection, elements)
+        core = write(netlist, stages, top, title, directives.protection, elements, valid=directives.valid)
         late = len(stages.over_budget)
         cycles = core.latency, 1
         return Pipeline(
-            *(program, core.top, core.parts, cycles, late, stages.stage_ns, title, in_logic, in_engines, (), core)
+            *(program, core.top, core.parts, cycles, late, stages.stage_ns, title, in_logic, in_engines, (), core),
+            directives.valid,
         )
     network = dumped("token-network", partition(shown, directives), network_to_text)
     design = streams.lay_out(
@@ -239,9 +241,20 @@ def _with_taps(program: Program, directives: Directives) -> tuple[Program, Progr
 
 @dataclass(frozen=True)
 class Pipeline(Circuit):
-    """Everything unrolled: a sample per cycle."""
+    """Everything unrolled: a sample per cycle. Without valid signals a wrapper has these for all that needs them."""
 
     design: RtlDesign
+    valid: bool
+
+    @property
+    def _with_valid(self) -> str:
+        """The module with valid signals."""
+        return self.top if self.valid else valid_name(self.top)
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        own = {} if self.valid else {f"rtl/{self._with_valid}.sv": with_valid(self.interface)}
+        return {**super().extras, **own}
 
     @property
     def sources(self) -> Mapping[str, str]:
@@ -251,9 +264,8 @@ class Pipeline(Circuit):
     def axi_stream(self) -> str:
         design = self.design
         asides = bus_wrappers.of_memories(self.interface, bus_wrappers.PORTS)
-        return library.axi_stream(
-            self.top, design.in_width, design.out_width, design.latency, asides.ports, asides.connections
-        )
+        widths = design.in_width, design.out_width
+        return library.axi_stream(self.top, self._with_valid, *widths, design.latency, asides.ports, asides.connections)
 
     @property
     def interface(self) -> Interface:
@@ -264,14 +276,15 @@ class Pipeline(Circuit):
         )
 
     def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
-        return super().wrapper_sources((*library.AXI_STREAM_LIBRARY, *modules))
+        return super().wrapper_sources((f"{self._with_valid}.sv", *library.AXI_STREAM_LIBRARY, *modules))
 
     def _flow(self, sources: Sequence[Path], raws: Sequence[Raw], folder: str) -> Cosimulation:
         design = self.design
         source, sink = StreamShape("in", design.in_width, 1), StreamShape("out", design.out_width, 1)
         words, full = pack(design.inputs, raws)[:, np.newaxis], design.latency + _FLOWING
-        timing = design.latency, full
-        return Cosimulation(design.top, tuple(sources), (source,), (sink,), (words,), False, *timing, folder=folder)
+        timing, own = (design.latency, full), [] if self.valid else [Path("rtl") / f"{self._with_valid}.sv"]
+        top, files = self._with_valid, (*sources, *own)
+        return Cosimulation(top, files, (source,), (sink,), (words,), False, *timing, folder=folder)
 
     def _words(self, program: Program, raws: Sequence[Raw]) -> list[Words]:
         return [pack(self.design.outputs, Emulator(program).run_raw(raws))[:, np.newaxis]]

@@ -12,7 +12,7 @@ from typing import assert_never
 from bitsmith.base.project import digest
 from bitsmith.config import IOType
 from bitsmith.config.latency import Latency
-from bitsmith.config.values import AXI_MASTER, LAYERS, MEMORIES, BlockMemory, is_monitored
+from bitsmith.config.values import AP_NONE, AXI_MASTER, LAYERS, MEMORIES, BlockMemory, is_monitored
 from bitsmith.devices import Family, Part, any_board, part_or_typical
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
@@ -217,6 +217,7 @@ def directives_of(network: Network, target: Target) -> Directives:
         read_back=is_monitored(target.monitors, MEMORIES),
         protection=protection(target),
         taps=watches_layers(target),
+        valid=target.interface != AP_NONE,
     )
 
 

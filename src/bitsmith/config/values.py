@@ -51,6 +51,9 @@ _SYMBOLIC = "symbolicexpression"
 AP_VLD = "ap_vld"
 """The value of ``Interface`` for vector ports."""
 
+AP_NONE = "ap_none"
+"""Interface of a pipeline without signals that say which samples are valid."""
+
 AXI_MASTER = "axi_master"
 """Interface of a circuit that reads and writes the memory of a board's processor itself."""
 
@@ -71,6 +74,9 @@ LAYERS = "layers"
 
 MONITORS = (MEMORIES, PARITY, ECC, RANGES, LAYERS)
 """Monitors that are not there by default."""
+
+INTERFACES = (AP_VLD, AP_NONE, AXI_MASTER)
+"""All values of ``Interface``."""
 
 OTHER_INTERFACES = ("axi_stream", "axi_lite")
 """Values of the interface in other tools, of systems for boards."""
@@ -97,9 +103,10 @@ def read_backend(value: object, where: str) -> Backend:
 
 
 def read_interface(value: object, where: str) -> str:
-    """``AP_VLD`` or ``AXI_MASTER``."""
-    if value not in (AP_VLD, AXI_MASTER):
-        raise ConfigError(shown(value), where=where, accepted=f"{AP_VLD}, or with a board {AXI_MASTER}")
+    """One of `INTERFACES`."""
+    if value not in INTERFACES:
+        accepted = f"{AP_VLD} for HLS C++, {AP_NONE} for SystemVerilog, or with a board {AXI_MASTER}"
+        raise ConfigError(shown(value), where=where, accepted=accepted)
     return str(value)
 
 

@@ -17,7 +17,7 @@ from bitsmith.config.accelerators import C_DRIVER, STREAMS
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
 from bitsmith.config.reading import Idle, boolean
-from bitsmith.config.values import AP_VLD, AXI_MASTER
+from bitsmith.config.values import AP_NONE, AP_VLD, AXI_MASTER
 from bitsmith.devices import (
     DEFAULT_CLOCK_UNCERTAINTY,
     DEFAULT_PART,
@@ -317,15 +317,16 @@ def _check_interface(target: Target) -> None:
     if target.interface == AXI_MASTER and target.board is None:
         accepted = "it with a board that has a Zynq, such as 'pynq-z2'"
         raise ConfigError(f"Interface {AXI_MASTER!r} without a board", where="Interface", accepted=accepted)
-    able = [dialect.name for dialect in DIALECTS.values() if dialect.arrays.vector]
-    parallel = target.io_type is IOType.PARALLEL
-    if target.interface != AP_VLD or (parallel and target.backend in able and target.board is None):
+    able: dict[str | None, list[Backend]] = {AP_NONE: ["rtl"]}
+    able[AP_VLD] = [dialect.name for dialect in DIALECTS.values() if dialect.arrays.vector]
+    parallel, backends = target.io_type is IOType.PARALLEL, able.get(target.interface)
+    if backends is None or (parallel and target.backend in backends and target.board is None):
         return
     asked = f"backend {target.backend!r}, io_type {target.io_type.value!r}"
     raise ConfigError(
         f"Interface {target.interface!r} with {asked}{'' if target.board is None else ' and a board'}",
         where="Interface",
-        accepted=f"it with backend {' or '.join(map(repr, able))} and io_type 'io_parallel', without a board",
+        accepted=f"it with backend {' or '.join(map(repr, backends))} and io_type 'io_parallel', without a board",
     )
 
 

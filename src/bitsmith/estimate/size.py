@@ -108,9 +108,9 @@ def estimate_layout(
     size = _unrolled(program, directives, family, budget_ns)
 
     def made(part: Program) -> Size:
-        return size_of(
-            *pipelined(part, family.delays, budget_ns, directives.block_layers, latency=directives.latency), family
-        )
+        found = pipelined(part, family.delays, budget_ns, directives.block_layers, latency=directives.latency)
+        counted = size_of(*found, family)
+        return counted if directives.valid else replace(counted, ff=counted.ff - found[1].stages)
 
     if size.lut <= _WHOLE * _made_luts():
         counted = made(program)
@@ -141,7 +141,7 @@ def guess_layout(program: Program, directives: Directives, family: Family, budge
 def _unrolled(program: Program, directives: Directives, family: Family, budget_ns: float) -> Size:
     size = estimate(program, family, directives.block_layers)
     registers = stage_registers(program, family.delays, budget_ns)
-    return size if registers is None else replace(size, ff=registers)
+    return size if registers is None else replace(size, ff=sum(registers[: 1 + directives.valid]))
 
 
 def _by_steps(
@@ -262,7 +262,8 @@ def _cores(
                 left -= size
                 circuits[number] = pipelined(program, family.delays, budget_ns, blocks)
             else:
-                kept[number] = stage_registers(program, family.delays, budget_ns), budget_ns
+                registers = stage_registers(program, family.delays, budget_ns)
+                kept[number] = None if registers is None else sum(registers), budget_ns
     return circuits, kept
 
 

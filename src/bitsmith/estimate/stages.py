@@ -38,8 +38,11 @@ class _Tree:
     bits: Sequence[float] = ()
 
 
-def stage_registers(program: Program, delays: DelayModel, budget_ns: float) -> int | None:
-    """The flip-flops of the pipeline of ``program`` with stages of ``budget_ns``; None of one with a recurrence."""
+def stage_registers(program: Program, delays: DelayModel, budget_ns: float) -> tuple[int, int] | None:
+    """The flip-flops of the pipeline of ``program`` with stages of ``budget_ns``; None of one with a recurrence.
+
+    The first are those of data, the second those of valid samples, one for each stage.
+    """
     if any(isinstance(node.op, ops.Scan) for node in program.nodes):
         return None
     timing = _Timing(program, delays)
@@ -80,10 +83,10 @@ class _Timing:
                 bits = float(node.type.width.mean()) * node.type.size * float(reads[index].mean())
                 self._there.append((ready[index], until[index], bits))
 
-    def registers(self, budget_ns: float) -> int:
+    def registers(self, budget_ns: float) -> tuple[int, int]:
         """Bits at all cuts and at the end, and those of the pipeline of valid samples, with the fewest cuts."""
         if not self._there:  # all results are constants
-            return 1
+            return 0, 1
         begin, until, bits = (np.array(column) for column in zip(*self._there, strict=True))
         times = np.unique(np.round(np.concatenate([[0.0], begin[begin < self._end]]), 6))
         times = times[np.unique(np.linspace(0, len(times) - 1, min(len(times), _MOST_TIMES)).astype(int))]
@@ -97,7 +100,7 @@ class _Timing:
             best.append((cuts + 1, sum_ + costs[number]) if number else (0, 0.0))
         ends = [best[k] for k, time in enumerate(times) if self._end - time <= budget_ns + _ROOM_NS]
         cuts, sum_ = min(ends, default=best[-1])
-        return round(sum_ + last) + cuts + 1
+        return round(sum_ + last), cuts + 1
 
     def _tree(self, node: Node) -> _Tree:
         """Levels of a node; a node that is no tree has one."""

@@ -45,6 +45,7 @@ class Directives:
         read_back: memories that can be loaded are read once after each reset and load, and checked.
         protection: check bits of words in block memory, and in memories that can be loaded.
         taps: monitors watch the results of layers, which are the program's probes.
+        valid: a pipeline of everything has signals that say in which cycles its samples are valid.
         latency: stages that a pipeline of everything is to have; None: as many as the clock needs.
     """
 
@@ -64,6 +65,7 @@ class Directives:
     read_back: bool = False
     protection: Protection = Protection.NONE
     taps: bool = False
+    valid: bool = True
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""
@@ -86,11 +88,22 @@ class Directives:
 
     def unrolled(self, program: Program) -> bool:
         """Return True if all of ``program`` is to be laid out side by side, for a sample per cycle."""
-        if any(isinstance(node.op, ops.Parameter) for node in program.nodes):
-            return False  # a pipeline has constants only
-        if program.keeping:
-            return False  # a sample waits for the states that the one before it leaves
-        return self.parallel and not any(self._shares(program, node) for node in program.nodes)
+        return not self.no_pipeline(program)
+
+    def no_pipeline(self, program: Program) -> str:
+        """The reason why ``program`` cannot be laid out side by side, for a sample per cycle; empty if it can."""
+        nodes = program.nodes
+        for node in nodes:
+            if isinstance(node.op, ops.Parameter):
+                return f"weights of {node.layer!r} that are loaded"  # a pipeline has constants only
+        for index in program.keeping:
+            return f"states of {nodes[index].layer!r} that live on between samples"  # for which the next one waits
+        if not self.parallel:
+            return "streams"
+        sharing = next((node.layer for node in nodes if self._shares(program, node)), None)
+        if sharing is None:
+            return ""
+        return f"{sharing!r}, which shares multipliers (ReuseFactor {self.reuse_factor(sharing)})"
 
     def _shares(self, program: Program, node: Node) -> bool:
         """Return True if hardware of a node is used several times for a sample."""
@@ -104,13 +117,17 @@ class Directives:
 
 
 def require_pipeline(program: Program, directives: Directives) -> None:
-    """Raise a ConfigError if a circuit that is no pipeline is to take exactly so many cycles."""
-    if directives.latency is not None and directives.latency.exactly and not directives.unrolled(program):
+    """Raise a ConfigError if a circuit that is no pipeline is to take exactly so many cycles, or to have no valid signals."""
+    wanted = {} if directives.valid else {"Interface": "ap_none, without valid signals,"}
+    if directives.latency is not None and directives.latency.exactly:
+        wanted["Latency"] = f"exactly {directives.latency.stages} cycles"
+    if wanted and (reason := directives.no_pipeline(program)):
+        where, what = wanted.popitem()
         raise ConfigError(
-            f"exactly {directives.latency.stages} cycles of a circuit that shares multipliers",
-            where="Latency",
-            accepted="a pipeline: io_parallel, reuse factors of 1, and no weights that are loaded",
-            remedy="leave Latency out, or reuse factors",
+            f"{what} for a circuit with {reason}",
+            where=where,
+            accepted="a pipeline: io_parallel, reuse factors of 1, no weights that are loaded, and no states that live on",
+            remedy=f"leave {where} out, or what is no pipeline",
         )
 
 

@@ -154,6 +154,12 @@ def ways_to_fit(source: Source | None, asked: Layouts) -> Iterator[Point | None]
         return
     turns = _Turns(source, asked)
     yield from choices(source, asked, turns)
+    if not asked.asked.valid:
+        raise CapacityError(
+            f"Interface 'ap_none' takes no reuse factors, without which the circuit does not fit {asked.part.name}",
+            where="fit",
+            remedy="leave Interface out, or take fewer Bits or a larger part",
+        )
     lacking = obstacle_of(
         min(
             (asked, *(layouts for _, layouts in turns)),

@@ -242,8 +242,10 @@ class Layouts:
         """Reuse factors with which the circuit fits ``part``, or the target's, without any loss of accuracy; None without some.
 
         Of layers beside each other, or if these do not fit, in turn; in turn, too, if that was asked for, or is as fast as asked
-        for. Intervals ``near`` that of a program like it are looked at first.
+        for. Intervals ``near`` that of a program like it are looked at first. What is to have no valid signals has no factors.
         """
+        if not self.asked.valid:
+            return None
         part, layout = part or self.part, None
         if any(factor > 1 for factor in self.asked.reuse.values()):
             layout = in_turn(self.program, part, self.asked, self.budget_ns)

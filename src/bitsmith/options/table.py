@@ -116,7 +116,7 @@ class Chosen:
     platform: str | None = None
     """Platform that kernels are linked to for a card; None: the card's own."""
     interface: str | None = None
-    """``AP_VLD``: tensors are ports of HLS C++ in ``io_parallel``; ``AXI_MASTER``: a board's circuit has AXI4 ports; or None."""
+    """One of `INTERFACES`, or None."""
     monitors: str | None = None
     """``NO_MONITORS``: the circuit of a board has no counters and no stored frame; None: it has; others: `MONITORS`."""
     bram: BlockMemory | None = None
@@ -268,9 +268,10 @@ OPTIONS: Sequence[Option] = (
         "interface",
         Key("Interface", "interface", checks.read_interface, None, None),
         None,
-        Flag(str, (), None, None, "ap_vld: HLS C++ has a port for each tensor; axi_master: a Zynq's memory is read."),
+        Flag(str, (), None, None, "ap_vld: C++ has a port per tensor; ap_none: RTL without valid; axi_master: boards."),
         "``ap_vld`` makes each tensor a port with a signal that it is valid (``vivado`` and ``vitis``, ``io_parallel``); by "
-        "default each element is a port. ``axi_master`` makes a circuit on a board with a Zynq read and write memory itself "
+        "default each element is a port. ``ap_none`` leaves a pipeline with clock and data alone (``rtl``, ``io_parallel``, "
+        "reuse factors of 1). ``axi_master`` makes a circuit on a board with a Zynq read and write memory itself "
         "(``docs/boards.md``).",
     ),
     Option(

@@ -19,6 +19,31 @@ def tap_ports(taps: Sequence[Sequence[Field]]) -> list[str]:
     return [f"output logic [{width - 1}:0] {name}" for name, width in widths.items() if taps]
 
 
+def pipeline_ports(in_width: int, out_width: int, *, valid: bool = True) -> list[str]:
+    """Declarations of the ports of a pipeline."""
+    return [
+        "input logic clk",
+        *(["input logic rst", "input logic in_valid"] if valid else []),
+        f"input logic [{in_width - 1}:0] in_data",
+        *(["output logic out_valid"] if valid else []),
+        f"output logic [{out_width - 1}:0] out_data",
+    ]
+
+
+def valid_pipeline(stages: int) -> list[str]:
+    """The lines that say in which cycles a pipeline of so many stages gives results."""
+    if stages == 1:
+        return ["always_ff @(posedge clk) out_valid <= in_valid & ~rst;"]
+    return [
+        f"logic [{stages - 1}:0] valid;",
+        "always_ff @(posedge clk) begin",
+        "  if (rst) valid <= '0;",
+        f"  else valid <= {{valid[{stages - 2}:0], in_valid}};",
+        "end",
+        f"assign out_valid = valid[{stages - 1}];",
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class LayerPart:
     """Part of a circuit that belongs to a layer, or to layers that share it; ``cycles`` go through its pipeline.

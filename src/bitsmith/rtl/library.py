@@ -80,11 +80,18 @@ def axi_stream_name(top: str) -> str:
 
 
 def axi_stream(
-    top: str, in_width: int, out_width: int, latency: int, ports: Sequence[str] = (), pins: Sequence[str] = ()
+    top: str,
+    core: str,
+    in_width: int,
+    out_width: int,
+    latency: int,
+    ports: Sequence[str] = (),
+    pins: Sequence[str] = (),
 ) -> str:
-    """The module ``<top>_axis``: the core ``top`` with AXI4-Stream ports, one transfer for one sample.
+    """The module ``<top>_axis`` with AXI4-Stream ports, one transfer for one sample.
 
     Args:
+        core: the module with valid signals in it.
         in_width, out_width: bits of the core's ``in_data`` and ``out_data``; TDATA is padded to whole bytes.
         latency: the core's, in cycles.
         ports, pins: further ones of the module, and of the core in it.
@@ -92,7 +99,7 @@ def axi_stream(
     return _fill(
         "axis.sv",
         name=axi_stream_name(top),
-        top=top,
+        top=core,
         in_width=in_width,
         out_width=out_width,
         latency=latency,

@@ -1,8 +1,9 @@
 """Writes a pipelined netlist as SystemVerilog: a module per layer, one per look-up table, and the top module.
 
 The top's ports: ``clk``, ``rst`` (synchronous, active high, clears the valid pipeline only), ``in_valid``, ``in_data``,
-``out_valid``, ``out_data``; fixed latency, a sample per cycle. A word of layer ``fc1`` is called ``fc1_<op>_<element>``, or
-``fc1_<op>_t<n>`` inside of an op; ``_r2`` is the word two registers later.
+``out_valid``, ``out_data``, or without valid signals ``clk``, ``in_data`` and ``out_data``; fixed latency, a sample per cycle. A
+word of layer ``fc1`` is called ``fc1_<op>_<element>``, or ``fc1_<op>_t<n>`` inside of an op; ``_r2`` is the word two registers
+later.
 """
 
 from collections import Counter
@@ -25,7 +26,7 @@ from bitsmith.netlist.netlist import (
     WordRef,
 )
 from bitsmith.netlist.pipeline import PipelineStages
-from bitsmith.rtl.design import DATA, TAKES, LayerPart, RtlDesign, tap_ports
+from bitsmith.rtl.design import DATA, TAKES, LayerPart, RtlDesign, pipeline_ports, tap_ports, valid_pipeline
 from bitsmith.rtl.expressions import Expressions, Operand, Select
 from bitsmith.rtl.hierarchy import TOP, Bits, Layout, Part, Signal
 from bitsmith.rtl.library import PROTECTION_LIBRARY, TERNARY_LIBRARY, library
@@ -67,14 +68,16 @@ def write(
     title: Title,
     protection: Protection = Protection.NONE,
     kept: int | None = None,
+    *,
+    valid: bool = True,
 ) -> RtlDesign:
     """The sources of ``netlist`` with the stages of ``schedule``; ``top`` names the top module.
 
     Tables in block memory have the check bits of ``protection``. Only the first ``kept`` elements of the netlist's outputs
-    are those of the circuit; the others are layers' results for monitors.
+    are those of the circuit; the others are layers' results for monitors. Without ``valid`` nothing says which samples are.
     """
     elements = len(netlist.outputs) if kept is None else kept
-    return _Writer(netlist, schedule, identifier(top), title, protection, elements).design()
+    return _Writer(netlist, schedule, identifier(top), title, protection, elements, valid).design()
 
 
 def _layer_part(part: Part) -> LayerPart:
@@ -88,9 +91,17 @@ def _range(bits: Bits) -> str:
 
 class _Writer:
     def __init__(
-        self, netlist: Netlist, schedule: PipelineStages, top: str, title: Title, protection: Protection, kept: int
+        self,
+        netlist: Netlist,
+        schedule: PipelineStages,
+        top: str,
+        title: Title,
+        protection: Protection,
+        kept: int,
+        valid: bool,
     ) -> None:
         self._netlist = netlist
+        self._valid = valid
         self._protection = protection
         self._outputs = netlist.outputs[:kept]
         self._taps = tuple(tuple(own) for _, own in groupby(netlist.outputs[kept:], key=lambda x: x.tensor))
@@ -298,15 +309,8 @@ class _Writer:
         netlist, stages = self._netlist, self._schedule.stages
         part = self._layout.parts[TOP]
         in_width, out_width = (sum(item.width for item in items) for items in (netlist.inputs, self._outputs))
-        ports = [
-            "input logic clk",
-            "input logic rst",
-            "input logic in_valid",
-            f"input logic {_range(Bits(0, in_width))} in_data",
-            "output logic out_valid",
-            f"output logic {_range(Bits(0, out_width))} out_data",
-        ]
-        body = self._valid_pipeline(stages)
+        ports = pipeline_ports(in_width, out_width, valid=self._valid)
+        body = valid_pipeline(stages) if self._valid else []
         body += [f"{self._declared(signal)};" for signal in part.imports]
         known = {*part.imports, *part.exports}
         wires = sorted({signal for other in parts for signal in other.exports} - known)
@@ -321,7 +325,8 @@ class _Writer:
             connections = ",\n".join(f"{_INDENT * 2}.{name}({wire})" for name, wire in pins.items())
             body += [*f"{other.name} {self._instance(other)} (\n{connections}".split("\n"), ");"]
         body += [*self._given(), *self._tapped(stages)]
-        body += self._unread(part, self._unread_inputs())
+        idle = not self._valid and not any(each.delayed for each in (part, *parts))
+        body += self._unread(part, [*(["clk"] if idle else []), *self._unread_inputs()])
         comment = [
             f"A sample per clock cycle, results {stages} cycle{'s' if stages > 1 else ''} later.",
             *_described("in_data", netlist.inputs),
@@ -332,18 +337,6 @@ class _Writer:
     def _instance(self, part: Part) -> str:
         return f"{part.name.removeprefix(f'{self._top}_')}_inst"  # no word's name ends like this
 
-    def _valid_pipeline(self, stages: int) -> list[str]:
-        if stages == 1:
-            return ["always_ff @(posedge clk) out_valid <= in_valid & ~rst;"]
-        return [
-            f"logic [{stages - 1}:0] valid;",
-            "always_ff @(posedge clk) begin",
-            f"{_INDENT}if (rst) valid <= '0;",
-            f"{_INDENT}else valid <= {{valid[{stages - 2}:0], in_valid}};",
-            "end",
-            f"assign out_valid = valid[{stages - 1}];",
-        ]
-
     def _given(self) -> list[str]:
         """Outputs of the circuit."""
         stages = [self._schedule.stages] * len(self._outputs)
@@ -351,6 +344,7 @@ class _Writer:
 
     def _tapped(self, stages: int) -> list[str]:
         """Layers' results for monitors."""
+        assert self._valid or not self._taps
         named, kept = self._layout.tap_stages, len(self._outputs)
         wires = ["out_valid" if stages == 1 else f"valid[{named[tap[0].tensor] - 1}]" for tap in self._taps]
         items = self._netlist.outputs[kept:]
