@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from bitsmith.flows.yosys import Resources
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
+from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.writer import Title
 from tests.estimate.test_unrolled import UNROLLED, perceptron
 from tests.flows.runs import synthesize
@@ -50,18 +52,29 @@ def test_squares(tmp_path: Path) -> None:
     assert expected.lut == pytest.approx(found.lut, rel=0.1)
 
 
-def compare(program: Program, family: Family, folder: Path) -> None:
+@pytest.mark.tools
+@pytest.mark.parametrize(
+    "network", [((8, 8, 4), 4, 4, 0.5), ((16, 32, 16, 5), 4, 5, 0.75), ((12, 6), 8, 8, 0.0)], ids=str
+)
+@pytest.mark.parametrize("family", [CYCLONE_V, ECP5, ICE40], ids=repr)
+def test_networks_without_valid_signals(
+    tmp_path: Path, family: Family, network: tuple[tuple[int, ...], int, int, float]
+) -> None:
+    compare(perceptron(*network), family, tmp_path, replace(UNROLLED, valid=False))
+
+
+def compare(program: Program, family: Family, folder: Path, directives: Directives = UNROLLED) -> None:
     """Estimates of an unrolled program beside what Yosys counts."""
-    expected, found = sizes(program, family, folder)
+    expected, found = sizes(program, family, folder, directives)
     assert expected.lut == pytest.approx(found.lut, rel=0.1)
     assert (expected.ff, expected.dsp, expected.bram) == (found.ff, found.dsp, found.bram)
 
 
-def sizes(program: Program, family: Family, folder: Path) -> tuple[Size, Resources]:
+def sizes(program: Program, family: Family, folder: Path, directives: Directives = UNROLLED) -> tuple[Size, Resources]:
     """The estimate of an unrolled program, and what Yosys counts."""
     budget = 6.0
-    expected = estimate_layout(program, UNROLLED, family, budget)
-    made = circuit(program, UNROLLED, family.delays, budget, "net", Title("test", ""))
+    expected = estimate_layout(program, directives, family, budget)
+    made = circuit(program, directives, family.delays, budget, "net", Title("test", ""))
     for name, text in made.sources.items():
         (folder / name).write_text(text)
     return expected, synthesize(folder, made.top, [folder / name for name in made.sources], family)
