@@ -7,10 +7,10 @@ The rivals need an environment of their own, whose Python is the first argument:
 
 Networks are those of ``circuits.py``, up to the first operation that a rival has no symbol for (softmax). What a rival's
 interpreter makes of random samples must equal our emulator's outputs. Registers are counted alike: da4ml's at the inputs, which
-the others do not have, are taken out, ours that say in each stage whether its sample is valid are not counted, and what is in
-shift registers, which Yosys makes of three registers in a row, is counted as if it was not. ``alkaid3``
-has alkaid's sums of three, as its Verilog says them; ``cost`` is the rivals' own estimate, before those. Rounding half to even,
-which no rival has, is replaced by rounding half up on all sides.
+the others do not have, are taken out, and ours is a circuit without valid signals, as theirs are. What is in shift registers,
+which Yosys makes of three registers in a row, is counted as if it was not. ``alkaid3`` has alkaid's sums of three, as its Verilog
+says them; ``cost`` is the rivals' own estimate, before those. Rounding half to even, which no rival has, is replaced by rounding
+half up on all sides.
 
 Nanoseconds are those of the slowest stage by the rules of ``stage_times.py`` (AMD's families only). With ``--as-fast`` our
 circuit is a small one none of whose stages takes longer than either rival's slowest. ``least FF`` is what our circuit
@@ -221,12 +221,11 @@ def ours(program: Program, family: Family, budget_ns: float, stages: int = 0) ->
 
 def made(netlist: Netlist, placed: PipelineStages, family: Family) -> Circuit:
     """Our circuit of a netlist, after Yosys."""
-    design = write(netlist, placed, "top", Title("bitsmith", "benchmark"))
+    design = write(netlist, placed, "top", Title("bitsmith", "benchmark"), valid=False)
     with tempfile.TemporaryDirectory() as folder:
         for file, text in design.sources.items():
             (Path(folder) / file).write_text(text)
         found, stage_ns = synthesized(Path(folder), tuple(design.sources), family)
-    found = replace(found, ff=found.ff - design.latency)
     cost = float(size_of(netlist, placed, family).lut)
     outputs = sum({ref.word: netlist.words[ref.word].width for ref in netlist.results}.values())
     least = (design.latency - 1) * narrowest(netlist) + outputs
