@@ -18,13 +18,15 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
 from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import YOSYS, find
-from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.rtl.integration import module_ports
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.packing import Words, pack
+from bitsmith.rtl.uart_wrapper import uart_name
 from tests.flows.runs import execute
 from tests.netlist.checks import dense_program
 from tests.properties import few, judged
@@ -144,6 +146,22 @@ def test_nothing_but_the_valid_signals_is_left_out(constant: bool, tmp_path: Pat
     assert {**bare.sources, "net.sv": ""} == {**with_them.sources, "net.sv": ""}
     paths = save(tmp_path, bare)
     lint(paths[:-1], "net")
+
+
+def test_layers_are_no_wrappers() -> None:
+    """Their modules have other names, and so other files."""
+    builder = ProgramBuilder()
+    x = builder.input("x", (2,), FixedFormat(True, 6, 3))
+    results = list[tuple[str, Value]]()
+    for number, name in enumerate(Wrapper):
+        with builder.layer(name.value):
+            results.append((f"y{number}", builder.mul(x, builder.add(x, builder.const([number, 3])))))
+    each = made(builder.program(results))
+    names = {*map(Path, each.extras)} | {
+        Path("rtl") / f"{name}.sv" for name in (uart_name("net"), Wrapper.PINS.of("net"))
+    }
+    assert Path("rtl/net_valid.sv") in names
+    assert len(each.sources) == 1 + len(Wrapper) and not names & {Path("rtl") / name for name in each.sources}
 
 
 def test_what_shares_hardware_needs_them() -> None:

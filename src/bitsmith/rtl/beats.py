@@ -23,6 +23,7 @@ from bitsmith.rtl.counters import limit
 from bitsmith.rtl.design import DATA, TAKES, tap_ports
 from bitsmith.rtl.interface import Interface, prefix, token_beats, token_bytes
 from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.ranges import Watch, range_monitors
 from bitsmith.rtl.stream_ports import StreamPort
 
@@ -108,7 +109,7 @@ def _moves(signal: str, port: StreamPort, narrow: StreamPort) -> str:
 
 def kernel_name(narrow: Interface) -> str:
     """The name of the circuit ``<top>_dma`` as a kernel for ``v++``: ``<top>_kernel``."""
-    return f"{narrow.top.removesuffix(dma_name(''))}_kernel"
+    return Wrapper.KERNEL.of(narrow.top.removesuffix(dma_name("")))
 
 
 COMMANDS, ANSWERS = ("s_registers", 8), ("m_registers", 4)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bitsmith.rtl.design import DATA, TAKES
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name, instance
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.protection import FAULT, fault_registers
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.version import version_numbers
@@ -56,12 +57,12 @@ def connected(stream: str, valid: str, ready: str, data: str, last: str) -> tupl
 
 def axi_lite_name(top: str) -> str:
     """The module name, and file name without suffix, of the wrapper of ``top`` with AXI4-Lite registers."""
-    return f"{top}_axil"
+    return Wrapper.AXIL.of(top)
 
 
 def avalon_name(top: str) -> str:
     """The module name, and file name without suffix, of the wrapper of ``top`` with Avalon-ST ports."""
-    return f"{top}_avalon"
+    return Wrapper.AVALON.of(top)
 
 
 READ_BACK = 0x600

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from bitsmith.rtl.bus_wrappers import Text, axis_ports, connected, of_memories, total
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.stream_ports import StreamPort
 
 _RESETS = {"stream_reset": "aclk", "core_reset": "core_clk", "circuit_reset": "core_clk"}
@@ -19,7 +20,7 @@ _CROSSINGS = (("in_gray", "in_gray_meta"), ("out_gray", "out_gray_meta"))
 
 def clock_wrapper_name(top: str) -> str:
     """The module name, and file name without suffix, of the wrapper of ``top`` with two clocks."""
-    return f"{top}_cdc"
+    return Wrapper.CDC.of(top)
 
 
 def two_clocks(interface: Interface) -> str:

@@ -13,7 +13,7 @@ from bitsmith.ir.types import low_zeros
 from bitsmith.netlist.netlist import InputPort, Literal, Netlist, operands
 from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
-from bitsmith.rtl.names import Names, identifier
+from bitsmith.rtl.names import Names, Wrapper, identifier
 
 TOP = ""
 
@@ -120,6 +120,8 @@ class Layout:
     def _name_parts(self, top: str) -> None:
         names = Names()
         self.parts[TOP] = Part(TOP, names.unique(top))
+        for wrapper in Wrapper:
+            names.unique(wrapper.of(top))
         for layer in dict.fromkeys(self._layers):
             if layer != TOP:
                 self.parts[layer] = Part(layer, names.unique(f"{top}_{identifier(layer)}"))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.tables import RAM_IN_LOGIC
 
 AXI_STREAM_LIBRARY = ("bitsmith_axis_fifo.sv", "bitsmith_axis.sv")
@@ -76,7 +77,7 @@ def instance(module: str, name: str, parameters: Mapping[str, int | str], pins: 
 
 def axi_stream_name(top: str) -> str:
     """The module name, and file name without suffix, of the AXI4-Stream wrapper of ``top``."""
-    return f"{top}_axis"
+    return Wrapper.AXIS.of(top)
 
 
 def axi_stream(

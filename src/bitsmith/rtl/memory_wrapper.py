@@ -20,6 +20,7 @@ from bitsmith.rtl.bus_wrappers import (
 )
 from bitsmith.rtl.interface import Interface, prefix
 from bitsmith.rtl.library import axi_stream_name, instance
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.stream_ports import StreamPort
 
 _LEAST_BITS = 32
@@ -32,7 +33,7 @@ _BACK = ("awready", "wready", "bvalid", "bresp", "arready", "rvalid", "rdata", "
 
 def memory_name(narrow: Interface) -> str:
     """The name of the circuit ``<top>_dma`` with ports to memory."""
-    return f"{narrow.top.removesuffix(dma_name(''))}_memory"
+    return Wrapper.MEMORY.of(narrow.top.removesuffix(dma_name("")))
 
 
 def master_names(narrow: Interface) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Identifiers of generated SystemVerilog: made of the user's names, legal, unique and stable."""
 
 import re
+from enum import StrEnum
 
 _RESERVED = """
 accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before begin bind bins
@@ -33,6 +34,24 @@ def identifier(text: str) -> str:
     if not name or name[0].isdigit():
         name = f"n{name}"
     return f"{name}_" if name in KEYWORDS else name
+
+
+class Wrapper(StrEnum):
+    """Modules around a circuit, by how their names end; layers have modules of other names."""
+
+    VALID = "valid"
+    AXIS = "axis"
+    AXIL = "axil"
+    AVALON = "avalon"
+    CDC = "cdc"
+    UART = "uart"
+    MEMORY = "memory"
+    KERNEL = "kernel"
+    PINS = "pins"
+
+    def of(self, top: str) -> str:
+        """Return the name of the module, and of its file without suffix, around the circuit ``top``."""
+        return f"{top}_{self}"
 
 
 class Names:

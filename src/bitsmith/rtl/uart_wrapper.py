@@ -7,6 +7,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.rtl.bus_wrappers import Text, connected, of_memories, total
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.library import axi_stream_name, instance
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.selftest import StoredBytes, selftest
 from bitsmith.rtl.stream_ports import StreamPort
 
@@ -16,7 +17,7 @@ _LARGEST_BAUD_ERROR_PERCENT = 2  # 8N1 is sampled wrongly when both ends togethe
 
 def uart_name(top: str) -> str:
     """The module name, and file name without suffix, of the wrapper of ``top`` with a serial port."""
-    return f"{top}_uart"
+    return Wrapper.UART.of(top)
 
 
 def uart(interface: Interface, clk_hz: int, baud: int, stored: StoredBytes | None = None, *, led: bool = False) -> str:

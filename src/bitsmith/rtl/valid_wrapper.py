@@ -3,11 +3,12 @@
 from bitsmith.rtl.bus_wrappers import PORTS, Text, of_memories
 from bitsmith.rtl.design import pipeline_ports, valid_pipeline
 from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.names import Wrapper
 
 
 def valid_name(top: str) -> str:
     """The module name, and file name without suffix, of the wrapper."""
-    return f"{top}_valid"
+    return Wrapper.VALID.of(top)
 
 
 def with_valid(interface: Interface) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from bitsmith.building.logic.tool import Found, LogicDesign, LogicTool, Step, figures, label
 from bitsmith.report.sections import CellUse, Resources
 from bitsmith.rtl.integration import Port
+from bitsmith.rtl.names import Wrapper
 from bitsmith.vendors.vendor import ReportFile
 
 _IMPL = "impl_1"
@@ -17,7 +18,7 @@ _VERSION = re.compile(r"Radiant[^\n]*?(\d{4}\.\d(?:\.\d+)*)")
 
 def _files(design: LogicDesign) -> Mapping[str, str]:
     clock = f"create_clock -name clk -period {design.period_ns:.3f} [get_ports clk]\n"
-    return {f"{design.top}.sdc": clock, f"{design.top}_pins.sv": _pins(design)}
+    return {f"{design.top}.sdc": clock, f"{Wrapper.PINS.of(design.top)}.sv": _pins(design)}
 
 
 def _pins(design: LogicDesign) -> str:
@@ -27,7 +28,7 @@ def _pins(design: LogicDesign) -> str:
     connections = [".clk(clk)", *_slices(inputs, "given"), *_slices(outputs, "results")]
     body = ",\n".join(f"        {connection}" for connection in connections)
     return f"""// {design.top} with its ports in shift registers: Radiant has no pins for all of them.
-module {design.top}_pins (
+module {Wrapper.PINS.of(design.top)} (
     input  logic clk,
     input  logic serial_in,
     input  logic load,
