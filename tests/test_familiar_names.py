@@ -97,6 +97,7 @@ def test_both_versions_of_keras(convert: Any) -> None:
         ),
         ({"interface": "axi_stream", "driver": "python"}, ("Interface (", "Driver (")),
         ({"interface": "ap_vld", "backend": "vitis", "io_type": "io_parallel"}, ()),
+        ({"interface": "ap_none", "io_type": "io_parallel"}, ()),
         ({"interface": "axi_master", "board": "pynq-z2"}, ()),
         ({"fpga_family": "PolarFire", "board": "hw_only", "backend": "Libero"}, ("FPGAFamily (", "Board of hw_only (")),
     ],

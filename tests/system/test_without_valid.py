@@ -59,6 +59,14 @@ def test_what_needs_valid_signals_is_refused_by_name(further: dict[str, object],
         converted(tmp_path, **{"interface": "ap_none", **further})  # type: ignore[arg-type]
 
 
+def test_no_reuse_factors_are_explored() -> None:
+    x = np.random.default_rng(0).uniform(-2, 2, (16, 4))
+    grid: Any = {"weight_bits": [6], "result_bits": [6], "calibration": x, "interface": "ap_none", "check": False}
+    assert len(bitsmith.explore(proto(), reuse_factors=[1], **grid).points) == 1
+    with pytest.raises(ConfigError, match=r"ap_none.* shares multipliers"):
+        bitsmith.explore(proto(), {"Model": {"Strategy": "Resource"}}, reuse_factors=[1, 12], **grid)
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_no_reuse_factors_are_chosen_to_fit(tmp_path: Path) -> None:

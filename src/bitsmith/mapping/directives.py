@@ -127,7 +127,7 @@ def require_pipeline(program: Program, directives: Directives) -> None:
             f"{what} for a circuit with {reason}",
             where=where,
             accepted="a pipeline: io_parallel, reuse factors of 1, no weights that are loaded, and no states that live on",
-            remedy=f"leave {where} out, or what is no pipeline",
+            remedy=f"leave {where} out, or lay the circuit out as a pipeline",
         )
 
 

@@ -29,7 +29,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Bits, Settings, Strategy
-from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.directives import Directives, require_pipeline
 from bitsmith.passes.program import drop_dead
 
 WEIGHTS, RESULTS = (3, 4, 5, 6, 8, 10, 16), (6, 7, 8, 10, 12, 16)
@@ -324,6 +324,9 @@ def points(source: Source, target: Target, yardstick: Yardstick, grid: Grid) -> 
     """The points of ``grid``, each of which is another circuit than those of fewer bits.
 
     All layouts of the first network that does not fit are looked at, and those of the others near the one that is found.
+
+    Raises:
+        ConfigError: reuse factors that the target's interface or latency forbids.
     """
     known, near = set[tuple[str, int, int]](), None
     for bits in grid.bits:
@@ -331,6 +334,7 @@ def points(source: Source, target: Target, yardstick: Yardstick, grid: Grid) -> 
         for factor in sorted(set(grid.reuse)) or (None,):
             keys = {"Model": {"Bits": bits.keys, **({} if factor is None else {"ReuseFactor": factor})}}
             laid_out = Layouts.of(compiled_with(source, keys), target)
+            require_pipeline(laid_out.program, replace(laid_out.asked, block=laid_out.part.family.delays.block))
             content = digest(to_text(laid_out.program))
             for layout in laid_out.ways(laid_out.part, near) if factor is None else (laid_out.as_asked,):
                 near = near if layout is laid_out.as_asked else layout.size.interval
