@@ -311,7 +311,7 @@ def test_a_choice_that_both_searches_find_is_listed_once(monkeypatch: pytest.Mon
 def test_layers_are_beside_each_other_unless_turns_are_as_fast_or_asked_for(
     monkeypatch: pytest.MonkeyPatch, factor: int, engine: bool, turns: bool, beside: bool
 ) -> None:
-    wanted = SimpleNamespace(reuse={"fc": factor}, engine=engine)
+    wanted = SimpleNamespace(reuse={"fc": factor}, engine=engine, valid=True)
     laid_out: Any = SimpleNamespace(asked=wanted, program=None, part="part", budget_ns=10.0)
     answers = {"in_turn": turns, "proposal": beside, "fastest_in_turn": True}
     asked = Asked(monkeypatch, points, **{name: stand_in(name) if found else None for name, found in answers.items()})
@@ -320,8 +320,11 @@ def test_layers_are_beside_each_other_unless_turns_are_as_fast_or_asked_for(
     first = next(name for name in order if answers[name])
     assert asked.searches == order[: order.index(first) + 1]
     assert choice is not None and (choice.size, choice.directives) == (first, first)
-    Asked(monkeypatch, points, in_turn=None, proposal=None, fastest_in_turn=None)
+    nothing = Asked(monkeypatch, points, in_turn=None, proposal=None, fastest_in_turn=None)
     assert Layouts.fitting(laid_out) is None
+    assert nothing.searches
+    wanted.valid, nothing.searches = False, []
+    assert Layouts.fitting(laid_out) is None and not nothing.searches  # a pipeline has no reuse factors
 
 
 @pytest.mark.parametrize("limit", [0, 17, 18, 30, 60, 100, 1000])
