@@ -12,6 +12,7 @@ import pytest
 
 from bitsmith.building.design import Pipeline, circuit
 from bitsmith.building.verification import compare
+from bitsmith.compiler import compile_network
 from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS
 from bitsmith.devices.protection import Protection
 from bitsmith.emulate import Emulator
@@ -32,6 +33,7 @@ from tests.netlist.checks import dense_program
 from tests.properties import few, judged
 from tests.properties.programs import random_program, random_stimuli
 from tests.rtl.circuits import TITLE, lint
+from tests.rtl.test_states import cells
 
 VALID = Directives({}, True)
 BARE = replace(VALID, valid=False)
@@ -174,3 +176,5 @@ def test_what_shares_hardware_needs_them() -> None:
     ):
         with pytest.raises(ConfigError, match=rf"(?s)Interface.*ap_none.*{said}.*a pipeline"):
             made(program, 0, directives)
+    with pytest.raises(ConfigError, match="states of 'gru' that live on between samples"):
+        made(compile_network(cells("gru")).program)
