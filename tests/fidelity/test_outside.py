@@ -18,7 +18,7 @@ FORMATS = ((0, -8, 7), (6, -128, 127))
 def _emulator() -> Emulator:
     build = ProgramBuilder()
     read = [
-        build.apply(Input(name, (3,), np.array(frac), objects(lo), objects(hi), Rounding.TRN, Overflow.SAT))
+        build.apply(Input(name, (3,), np.array(frac), objects(lo), objects(hi), Rounding.TRN, Overflow.SAT, ()))
         for name, (frac, lo, hi) in zip("ab", FORMATS, strict=True)
     ]
     return Emulator(build.program([("y", build.add(*read))]))

@@ -58,6 +58,7 @@ def test_ranges_are_those_of_all_pairs(name: str) -> None:
                 *(objects([pair[side][end] for pair in PAIRS]) for end in (0, 1)),
                 Rounding.TRN,
                 Overflow.SAT,
+                (),
             )
         )
         for side, name in enumerate("xy")
@@ -109,7 +110,7 @@ def test_ranges_are_those_of_all_operands(name: str, seed: int) -> None:
         frac = rng.integers(-1, 2, shape if name != "table" else ())
         kinds.append(TensorType.of(shape, frac, lo, hi))
         kind = kinds[-1]
-        args.append(build.apply(Input(f"x{k}", shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT)))
+        args.append(build.apply(Input(f"x{k}", shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT, ())))
     program = build.program([("y", make(build, args))])
     ends = [
         range(lo, hi + 1) for kind in kinds for lo, hi in zip(*(part.ravel() for part in kind.full()[1:]), strict=True)
@@ -250,7 +251,7 @@ def _fracs(frac: int) -> dict[str, Op]:
     """Operations on two numbers, if on any, that say how many fractional bits something has."""
     fracs, numbers, ends = np.array([0, frac]), objects([1, -3]), (objects([-8, -8]), objects([7, 7]))
     return {
-        "input": Input("x", (2,), fracs, *ends, Rounding.TRN, Overflow.SAT),
+        "input": Input("x", (2,), fracs, *ends, Rounding.TRN, Overflow.SAT, ()),
         "constant": Const(numbers, fracs),
         "parameter": Parameter("weight", numbers, np.array([frac]), objects([-8]), objects([7]), False),
         "weights": Linear(objects([[1, 3], [5, 7]]), np.full((2, 2), frac)),

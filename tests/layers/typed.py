@@ -38,7 +38,7 @@ class Typed(Input):
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         assert self.type is not None
         frac, lo, hi = self.type.full()
-        op = ops.Input(lowering.name, self.shape, frac, objects(lo), objects(hi), Rounding.RND, Overflow.SAT)
+        op = ops.Input(lowering.name, self.shape, frac, objects(lo), objects(hi), Rounding.RND, Overflow.SAT, ())
         return lowering.builder.apply(op)
 
 

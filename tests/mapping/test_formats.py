@@ -57,7 +57,7 @@ def test_values_are_the_same(data: st.DataObject) -> None:
     )
     lo, hi = numbers(-12, -1), numbers(0, 12)
     builder = ProgramBuilder()
-    kind = ops.Input("x", (COUNT,), np.array(x_frac), objects(lo), objects(hi), Rounding.TRN, Overflow.WRAP)
+    kind = ops.Input("x", (COUNT,), np.array(x_frac), objects(lo), objects(hi), Rounding.TRN, Overflow.WRAP, ())
     x = builder.apply(kind)
     common = common_cast(op, x.type)
     if common is None:
@@ -101,7 +101,7 @@ def test_a_format_per_channel_is_a_sum_a_range_and_lower_bits_left_out(data: st.
     lo, greatest, x_frac = numbers(-90, -1), numbers(0, 90), data.draw(st.integers(0, 4))
     builder = ProgramBuilder()
     units = np.array([x_frac] * COUNT)
-    x = builder.apply(ops.Input("x", (COUNT,), units, objects(lo), objects(greatest), Rounding.TRN, Overflow.WRAP))
+    x = builder.apply(ops.Input("x", (COUNT,), units, objects(lo), objects(greatest), Rounding.TRN, Overflow.WRAP, ()))
     found = cast_by_channel(op, x.type, x_frac)
     if found is None:
         plain = rounding in (Rounding.TRN, Rounding.RND) and overflow is Overflow.SAT

@@ -63,7 +63,7 @@ def pooled(places: list[int], size: int = 2) -> Program:
     builder = ProgramBuilder()
     with builder.layer("pool"):
         kind = ops.Input(
-            "x", (3, 2), np.array([1, 3]), objects([-5, -100]), objects([9, 20]), Rounding.TRN, Overflow.SAT
+            "x", (3, 2), np.array([1, 3]), objects([-5, -100]), objects([9, 20]), Rounding.TRN, Overflow.SAT, ()
         )
         x = builder.gather(builder.apply(kind), np.array(places), 0)
         y = builder.amax(builder.window(x, [size], [1], [1], [(0, 0)]), [1])

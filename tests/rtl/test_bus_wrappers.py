@@ -436,7 +436,7 @@ def test_bits_take_at_least_four_clocks_within_two_percent(clocks: int, baud: in
 def test_positions_with_formats_of_their_own_are_sent_in_the_steps_of_the_stream(tmp_path: Path) -> None:
     fracs, hi = np.array([[1, 3], [2, -1], [0, 4]]), objects(np.array([[3, 7], [1, 3], [0, 15]]))
     builder = ProgramBuilder()
-    x = builder.apply(Input("x", (3, 2), fracs, objects(-1 - hi), hi, Rounding.RND, Overflow.SAT))
+    x = builder.apply(Input("x", (3, 2), fracs, objects(-1 - hi), hi, Rounding.RND, Overflow.SAT, ()))
     program = builder.program([("y", x)])
     each = circuit(program, Directives({}, False), ECP5.delays, 8.0, "net", Title("test", DIGEST))
     driver, given = load_driver(tmp_path, each), np.random.default_rng(0).normal(0.0, 2.0, (7, 3, 2))

@@ -58,7 +58,7 @@ endmodule
 def program_of(formats: Sequence[tuple[int, int, int]]) -> Program:
     builder = ProgramBuilder()
     frac, lo, hi = (objects(list(column)) for column in zip(*formats, strict=True))
-    x = builder.apply(ops.Input("x", (len(formats),), frac.astype(np.int64), lo, hi, Rounding.TRN, Overflow.SAT))
+    x = builder.apply(ops.Input("x", (len(formats),), frac.astype(np.int64), lo, hi, Rounding.TRN, Overflow.SAT, ()))
     return builder.program([("y", builder.neg(x))])
 
 

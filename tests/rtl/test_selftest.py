@@ -123,7 +123,7 @@ def test_the_frame_of_the_driver_in_c_is_what_the_driver_in_python_packs(tmp_pat
     builder = ProgramBuilder()
     frac = np.array([[5, 2], [-3, 4], [2, 2]])
     ends = [objects([[bound, 9 * bound], [bound, bound], [3 * bound, bound]]) for bound in (-64, 63)]
-    x = builder.apply(ops.Input("x", (3, 2), frac, *ends, Rounding.TRN, Overflow.SAT))
+    x = builder.apply(ops.Input("x", (3, 2), frac, *ends, Rounding.TRN, Overflow.SAT, ()))
     program = builder.program([("y", builder.neg(x))])
     each = of_program(program, Directives({}, parallel), ECP5.delays, 8.0, "net", Title("test", DIGEST))
     frame = selftest_frame(program)

@@ -25,7 +25,7 @@ from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.rtl.writer import Title
 from bitsmith.systems import bare_metal
 from tests.properties import few
-from tests.rtl.wrapped import DIGEST, expected, layouts_of, made
+from tests.rtl.wrapped import DIGEST, layouts_of, made
 from tests.systems.written import arrays, computed, content, imported, written
 
 STUBS = {
@@ -381,7 +381,7 @@ def test_circuits_whose_numbers_the_driver_handles(lo: int, hi: int, overflow: O
     """Each element counts, also one among others that it would handle."""
     builder = ProgramBuilder()
     ends = [objects([least, most]) for least, most in ((-1, lo), (1, hi))]
-    x = builder.apply(Input("x", (2,), objects(2), *ends, Rounding.TRN, overflow))
+    x = builder.apply(Input("x", (2,), objects(2), *ends, Rounding.TRN, overflow, ()))
     program = builder.program([("y", builder.cast(x, FixedFormat(True, 8, 2)))])
     each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", DIGEST))
     assert bool(bare_metal(DrivenCircuit(each.program, each.interface, {}, 8))) == has_driver
@@ -418,27 +418,3 @@ def test_buffers_have_room_for_all_that_moves_through_them() -> None:
         first = len(interface.weights)
         wanted |= {f"load_buffer{first + k}": str(rounded(load.port, bus)) for k, load in enumerate(interface.loads)}
         assert dict(rows) == wanted
-
-
-@pytest.mark.parametrize(("rounding", "parallel"), [(each, k % 2 == 0) for k, each in enumerate(Rounding)])
-def test_elements_of_several_formats(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: bool, rounding: Rounding
-) -> None:
-    """Each element with its own step beside others of a token and of the tokens before, numbers next to nothing among them."""
-    builder = ProgramBuilder()
-    frac = np.array([[5, 2], [-3, 4], [2, 2]])
-    x = builder.apply(Input("x", (3, 2), frac, objects(-256), objects(255), rounding, Overflow.SAT))
-    program = builder.program([("y", builder.neg(x))])
-    each = circuit(program, Directives({}, parallel), ECP5.delays, 8.0, "net", Title("test", DIGEST))
-    written(tmp_path, each, "zcu104")
-    (net,) = imported(monkeypatch, tmp_path, "net")
-    library, board = compiled(tmp_path, "double"), Board(each, net)
-    library.connect_board(*board.functions)
-    tiny = np.array([5e-324, -5e-324, -(2.0**-1022)]).repeat(6).reshape(3, 3, 2)
-    ties = np.arange(-3, 4)[:, None, None] * 2.0 ** -(frac + 1)
-    given = np.concatenate([np.random.default_rng(0).uniform(-5, 5, (9, 3, 2)), ties, tiny])
-    (want,) = expected(program, [given])
-    y = np.zeros(want.shape)
-    pointers = [(ctypes.c_void_p * 1)(array.ctypes.data) for array in (given, y)]
-    assert library.net_predict(*pointers, ctypes.c_size_t(len(given))) == 0
-    np.testing.assert_array_equal(y, want)

@@ -155,7 +155,7 @@ def _of_one_element(program: Program, chain: _Chain) -> Program | None:
     """``chain`` for one element, or None if an element of its own type might be something else than among others."""
     kind = program.nodes[chain.root].type
     frac, lo, hi = kind.frac.reshape(()), objects(kind.lo.min()), objects(kind.hi.max())
-    op: Op = ops.Input("x", (), frac, lo, hi, Rounding.TRN, Overflow.SAT)
+    op: Op = ops.Input("x", (), frac, lo, hi, Rounding.TRN, Overflow.SAT, ())
     nodes = [Node(op, (), infer(op, ()))]
     place = {chain.root: 0}
     for index in chain.members:

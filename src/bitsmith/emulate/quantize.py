@@ -11,6 +11,7 @@ from bitsmith.emulate.batches import Batch, check_batch
 from bitsmith.emulate.bounds import least
 from bitsmith.emulate.floats import FloatArray, extremes, folder, rounder
 from bitsmith.errors import InputDataError
+from bitsmith.ir.ladders import kept_codes
 from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.types import Ints, Overflow, objects
@@ -61,7 +62,7 @@ class Quantization:
 
         It returns False for other numbers, and looks at no value: :meth:`surely_inside` does. None if there is none.
         """
-        if raw.size >= FEW or not isinstance(self._factor, float) or not raw.flags.c_contiguous:
+        if self.op.ladders or raw.size >= FEW or not isinstance(self._factor, float) or not raw.flags.c_contiguous:
             return None
         factor = np.asarray(self._factor)
         rounded, rows = rounder(raw, raw, self.op.rounding, roomy=True), np.moveaxis(raw, -1, 0)
@@ -100,6 +101,10 @@ class Quantization:
             return outside
         # Singles have bits to spare; those of doubles may be lost next to a half.
         rounder(raw, raw, op.rounding, roomy=x.dtype.kind == "f" and x.dtype.itemsize < 8)()
+        if op.ladders:
+            rows = np.moveaxis(raw, -1, 0)
+            rows[...] = kept_codes(op.ladders, op.frac, x.astype(np.float64), rows)
+            least_value, greatest = extremes(raw)
         if least_value >= self._safe[0] and greatest <= self._safe[1]:
             return 0
         lo, hi = least(op)[..., None], op.hi[..., None]
@@ -144,5 +149,8 @@ def quantize_exactly(op: Input, x: Batch) -> tuple[Ints, int]:
         # Far below the last place nothing but the sign matters; the shift need not be longer than that.
         drop = objects(np.minimum(53 - exponent.astype(np.int64) - op.frac, 60))
     rounded = drop_bits(mantissa, drop, op.rounding)
+    if op.ladders:
+        raw = rounded.astype(np.float64)
+        rounded = rounded + objects((kept_codes(op.ladders, op.frac, x.astype(np.float64), raw) - raw).astype(np.int64))
     outside = int(np.count_nonzero((rounded < least(op)) | (rounded > op.hi)))
     return fold_overflow(rounded, op.lo, op.hi, op.overflow), outside

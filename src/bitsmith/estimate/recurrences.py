@@ -57,7 +57,7 @@ def _only_last(program: Program, scan: int) -> bool:
     """Return True if of the results of a recurrence only the last one is read."""
     node = program.nodes[scan]
     kind = node.type
-    given = ops.Input("y", kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.WRAP)
+    given = ops.Input("y", kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.WRAP, ())
     nodes = (*program.nodes[:scan], replace(node, op=given, args=()), *program.nodes[scan + 1 :])
     return not elements_read(Program(nodes, program.outputs))[scan][:-1].any()
 

@@ -161,7 +161,8 @@ class _Bounding:
             beyond = np.maximum(least - layer.least, layer.most - most)
             if op.overflow not in (Overflow.SAT, Overflow.SAT_SYM):
                 beyond = np.where(beyond > 0.0, np.inf, beyond)
-            error = np.maximum(np.ldexp(1.0 if op.rounding in CUTTING else 0.5, -op.frac), beyond)
+            steps = 1.0 if op.rounding in CUTTING or op.ladders else 0.5
+            error = np.maximum(np.ldexp(steps, -op.frac), beyond)
             enclosures[name] = Enclosure(
                 low[:, start:stop].reshape(shape), high[:, start:stop].reshape(shape), np.broadcast_to(error, shape)
             )

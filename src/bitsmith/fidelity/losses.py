@@ -369,7 +369,7 @@ def _limited(cast: ops.Cast, values: Floats) -> npt.NDArray[np.bool_]:
 
 def _outside(cast: ops.Cast, shape: tuple[int, ...], values: Floats) -> int:
     """Return the number of values that, rounded, are outside the range of ``cast``."""
-    op = ops.Input("", shape, cast.frac, cast.lo, cast.hi, cast.rounding, cast.overflow)
+    op = ops.Input("", shape, cast.frac, cast.lo, cast.hi, cast.rounding, cast.overflow, ())
     if not values.size:
         return 0
     if not fast(op):

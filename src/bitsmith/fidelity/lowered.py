@@ -50,7 +50,7 @@ class Lowered:
         nodes, at = list[Node](), dict[int, int]()
         for number, index in enumerate(dict.fromkeys(operands)):
             kind = program.nodes[index].type
-            entry = ops.Input(f"x{number}", kind.shape, kind.frac, kind.lo, kind.hi, Rounding.RND, Overflow.SAT)
+            entry = ops.Input(f"x{number}", kind.shape, kind.frac, kind.lo, kind.hi, Rounding.RND, Overflow.SAT, ())
             at[index] = len(nodes)
             nodes.append(Node(entry, (), kind))
         for index in sorted(wanted - stops):

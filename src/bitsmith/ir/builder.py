@@ -10,6 +10,7 @@ import numpy.typing as npt
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
+from bitsmith.ir.ladders import Ladder
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.scaling import trailing_zeros
@@ -79,13 +80,13 @@ class ProgramBuilder:
             tuple(Output(name, value.index) for name, value in probes),
         )
 
-    def input(self, name: str, shape: Sequence[int], *formats: FixedFormat) -> Value:
+    def input(self, name: str, shape: Sequence[int], *formats: FixedFormat, ladders: tuple[Ladder, ...] = ()) -> Value:
         """An input of one format, or of one for each element of the last axis, all with the modes of the first."""
         columns = np.array([(fmt.frac, fmt.lo, fmt.hi) for fmt in formats], dtype=np.object_).T
         frac, lo, hi = columns if len(formats) > 1 else columns[:, 0]
         first = formats[0]
         return self.apply(
-            ops.Input(name, tuple(shape), _fracs(frac), frozen(lo), frozen(hi), first.rounding, first.overflow)
+            ops.Input(name, tuple(shape), _fracs(frac), frozen(lo), frozen(hi), first.rounding, first.overflow, ladders)
         )
 
     def const(self, raw: IntLike, frac: IntLike = 0) -> Value:

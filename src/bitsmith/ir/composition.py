@@ -71,7 +71,7 @@ def part(program: Program, numbers: Sequence[int], number: int, names: Mapping[i
 
 def port(name: str, kind: TensorType) -> Input:
     """An input of exactly this type: nothing is rounded or saturated that it can hold."""
-    return Input(name, kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT)
+    return Input(name, kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT, ())
 
 
 def applied(builder: ProgramBuilder, node: Node, operands: Sequence[Value], layer: str | None = None) -> Value:

@@ -30,6 +30,8 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
     """
     match op:
         case ops.Input():
+            if not all(ladder.suits(op.shape) for ladder in op.ladders):
+                raise ProgramError("ladders with other numbers than codes have, or of another shape")
             return TensorType.of(op.shape, _sane(op.frac), op.lo, op.hi)
         case ops.Const():
             return TensorType.of(op.raw.shape, _sane(op.frac), op.raw, op.raw)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.ir.ladders import Ladder
 from bitsmith.ir.types import Fracs, IntArray, Ints, Overflow, Rounding, machine
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ class Commutative(_Binary):
 class Input(_Leaf):
     """An input of the program. Real numbers become raw ones by this cast before they reach the circuit.
 
-    ``frac``, ``lo`` and ``hi`` are those of the declared format and broadcast to ``shape``.
+    ``frac``, ``lo`` and ``hi`` are those of the declared format and broadcast to ``shape``. Rounding
+    changes no code of ``ladders``.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Input(_Leaf):
     hi: Ints
     rounding: Rounding
     overflow: Overflow
+    ladders: tuple[Ladder, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

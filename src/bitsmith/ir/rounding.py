@@ -9,6 +9,7 @@ from functools import partial
 from typing import assert_never
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.ir.types import Fracs, Ints, Overflow, Rounding, TensorType, objects
 
@@ -47,6 +48,28 @@ def _goes_up(floor: int, rest: int | Fraction, half: int | Fraction, rounding: R
         case _:
             assert_never(rounding)
     return rest > half or (rest == half and tie_up)
+
+
+def rounded(values: npt.NDArray[np.float64], rounding: Rounding) -> npt.NDArray[np.float64]:
+    """Real ``values`` rounded to integers."""
+    match rounding:
+        case Rounding.TRN:
+            return np.asarray(np.floor(values), dtype=np.float64)
+        case Rounding.TRN_ZERO:
+            return np.asarray(np.trunc(values), dtype=np.float64)
+        case Rounding.RND_CONV:
+            return np.asarray(np.rint(values), dtype=np.float64)
+        case Rounding.RND:
+            up = np.ones(values.shape, dtype=bool)
+        case Rounding.RND_MIN_INF:
+            up = np.zeros(values.shape, dtype=bool)
+        case Rounding.RND_ZERO:
+            up = values < 0
+        case Rounding.RND_INF:
+            up = values >= 0
+    floor = np.asarray(np.floor(values), dtype=np.float64)
+    rest = values - floor
+    return np.where((rest > 0.5) | ((rest == 0.5) & up), floor + 1.0, floor)
 
 
 def folded(raw: int, lo: int, hi: int, overflow: Overflow) -> int:

@@ -23,12 +23,16 @@ from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.check import check_node, check_results
 from bitsmith.ir.infer import infer
+from bitsmith.ir.ladders import Ladder, Reals
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import MAX_ELEMENTS, IntArray, Ints, Overflow, Rounding, TensorType, frozen, short
 
 MAX_DEPTH = 8
 """Deepest nesting of scans that is read."""
+
+MAX_LADDERS = 1 << 12
+"""Most ladders of an input that are read."""
 
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 _ARRAY = re.compile(r"(\d+(?:x\d+)*)\[([-0-9* ]*)\]")
@@ -122,6 +126,30 @@ def _read_bit(text: str) -> int:
     return int(text)
 
 
+def _write_ladders(value: object) -> str:
+    """Ladders in quotes: shapes and numbers of their arrays, exactly, and their modes."""
+    rows = [
+        [[[*part.shape], [number.hex() for number in part.ravel().tolist()]] for part in each.arrays]
+        for each in cast(tuple[Ladder, ...], value)
+    ]
+    modes = [each.rounding.value for each in cast(tuple[Ladder, ...], value)]
+    return json.dumps(json.dumps([rows, modes]))
+
+
+def _read_ladders(text: str) -> tuple[Ladder, ...]:
+    def numbers(shape: list[int], texts: list[str]) -> Reals:
+        return np.array([float.fromhex(each) for each in texts]).reshape(shape)
+
+    try:
+        rows = [*zip(*json.loads(json.loads(text)), strict=True)]
+        ladders = tuple(Ladder(Rounding(mode), *(numbers(*part) for part in parts)) for parts, mode in rows)
+    except (TypeError, ValueError) as error:
+        raise ProgramError(f"{_short(text)}, which are no ladders") from error
+    if len(ladders) > MAX_LADDERS:
+        raise ProgramError(f"{len(ladders)} ladders of an input", accepted=f"at most {MAX_LADDERS}")
+    return ladders
+
+
 _TUPLE = _Codec(write_tuple, read_tuple)
 _POSITIONS = _Codec(write_array, lambda text: read_array(text).astype(np.int64))
 
@@ -140,6 +168,7 @@ _CODECS: dict[object, _Codec] = {
     "Rounding": _Codec(lambda value: cast(Rounding, value).value, Rounding),
     "Overflow": _Codec(lambda value: cast(Overflow, value).value, Overflow),
     "Relation": _Codec(lambda value: cast(Relation, value).value, Relation),
+    "tuple[Ladder, ...]": _Codec(_write_ladders, _read_ladders),
 }
 """Codec of a field of an op, by its annotation."""
 
@@ -150,7 +179,7 @@ _FIELDS: dict[str, dict[str, _Codec]] = {
 }
 """The fields of each op by its name; the body of a scan is a block of lines."""
 
-_LEFT_OUT: dict[str, object] = {"kept": 0}
+_LEFT_OUT: dict[str, object] = {"kept": 0, "ladders": ()}
 """Fields that texts lack where they have these values, as all older texts do."""
 
 

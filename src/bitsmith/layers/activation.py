@@ -127,7 +127,8 @@ class ReLU(Unary):
         below = min(beyond.least, 0.0)
         least = below / self.negative_slope if self.negative_slope else 0.0
         most = beyond.most if self.max_value is None else min(beyond.most, self.max_value)
-        return Resolution(least, max(most, 0.0), beyond.step / max(self.negative_slope, 1.0))
+        ladders = () if self.negative_slope else beyond.ladders
+        return Resolution(least, max(most, 0.0), beyond.step / max(self.negative_slope, 1.0), ladders=ladders)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
@@ -210,7 +211,8 @@ class HardActivation(Unary):
             return None
         low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
         ends = [(min(max(end, low), high) - self.shift) / self.slope for end in (beyond.least, beyond.most)]
-        return Resolution(min(ends), max(ends), beyond.step / abs(self.slope))
+        ladders = beyond.ladders if (self.slope, self.shift) == (1.0, 0.0) else ()
+        return Resolution(min(ends), max(ends), beyond.step / abs(self.slope), ladders=ladders)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder

@@ -10,6 +10,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir import ops
 from bitsmith.ir.builder import Value
+from bitsmith.ir.ladders import Ladder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, width_of
 from bitsmith.layers.axis_order import Order, ordered
 from bitsmith.layers.example import Example, quarters
@@ -46,6 +47,7 @@ class Input(Layer):
     the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``masks``). Where the model states a
     scale, features (elements of the last axis) have that ``spread`` around a ``center`` (see the pass ``stated_scales``);
     where the user states ranges, they are from the ``least`` to the ``most`` number of each (see the pass ``quantized_inputs``).
+    Rounding to steps that are the circuit's own choice changes no code on ``ladders``, which quantizers give.
     """
 
     shape: Shape
@@ -60,6 +62,7 @@ class Input(Layer):
     spread: Floats | None = None
     least: Floats | None = None
     most: Floats | None = None
+    ladders: tuple[Ladder, ...] = ()
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     options: ClassVar[frozenset[str]] = frozenset({"outliers"})
@@ -164,7 +167,7 @@ class Input(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         if self.quantizer is not None:
-            return _quantized(lowering, self.shape, self.quantizer)
+            return _quantized(lowering, self.shape, self.quantizer, self.ladders)
         bits, seen = lowering.settings.result_bits, lowering.observed
         unknown = self.default_format(bits)
         formats = lowering.input_formats(*((unknown,) if self.limited or self.integer else self.stated_formats(bits)))
@@ -175,17 +178,17 @@ class Input(Layer):
             elif self.integer and seen.limits and seen.frac is None:
                 # Integers are never rounded, however large.
                 formats = (_integers(math.floor(seen.lo), math.ceil(seen.hi)),)
-        return lowering.builder.input(lowering.name, self.shape, *formats)
+        return lowering.builder.input(lowering.name, self.shape, *formats, ladders=self.ladders)
 
 
-def _quantized(lowering: Lowering, shape: Shape, quantizer: Quantizer) -> Value:
+def _quantized(lowering: Lowering, shape: Shape, quantizer: Quantizer, ladders: tuple[Ladder, ...]) -> Value:
     """An input on the grid of a quantizer."""
     fracs = quantizer.fracs
     if fracs is None:
         raise UnsupportedError("an input in steps that are not powers of two", where=f"input {lowering.name!r}")
     lo, hi = quantizer.lo, quantizer.hi
     return lowering.builder.apply(
-        ops.Input(lowering.name, shape, fracs, lo, hi, quantizer.rounding, quantizer.overflow)
+        ops.Input(lowering.name, shape, fracs, lo, hi, quantizer.rounding, quantizer.overflow, ladders)
     )
 
 

@@ -429,4 +429,4 @@ class OnValues(CellDomain[Value]):
 
 def body_input(body: ProgramBuilder, name: str, kind: TensorType) -> Value:
     """An operand of type ``kind`` of the body of a ``scan``."""
-    return body.apply(ops.Input(name, kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT))
+    return body.apply(ops.Input(name, kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT, ()))

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bitsmith.ir.ladders import Ladder
 from bitsmith.layers.arrays import Floats
 from bitsmith.layers.auto import exact_frac
 
@@ -23,7 +24,7 @@ class Resolution:
     """Numbers that a layer tells apart: those between ``least`` and ``most``, where results change in steps of ``step`` or more.
 
     With ``frac`` they change where an operand reaches a multiple of ``2**-frac``, so that truncation to these loses nothing.
-    With ``edges`` they change nowhere else.
+    With ``edges`` they change nowhere else. Quantizers among what comes to see an operand as it is have ``ladders``.
     """
 
     least: float
@@ -31,6 +32,7 @@ class Resolution:
     step: float
     frac: int | None = None
     edges: Edges | None = None
+    ladders: tuple[Ladder, ...] = ()
 
     def joined(self, other: Resolution) -> Resolution:
         """Return the resolution of two layers of one operand."""
@@ -39,7 +41,7 @@ class Resolution:
         if self.edges is not None and other.edges is not None and len(self.edges) == len(other.edges):
             edges = tuple(np.union1d(*pair) for pair in zip(self.edges, other.edges, strict=True))
         least, most = min(self.least, other.least), max(self.most, other.most)
-        return Resolution(least, most, min(self.step, other.step), frac, edges)
+        return Resolution(least, most, min(self.step, other.step), frac, edges, self.ladders + other.ladders)
 
     def before(self, scale: float, offset: Floats) -> Resolution:
         """Return the resolution of what comes times ``scale``, a power of two, plus an ``offset`` for each element."""
@@ -50,4 +52,9 @@ class Resolution:
 
     def anywhere(self) -> Resolution:
         """Return the resolution of an operand whose elements come in another order."""
-        return replace(self, edges=None)
+        alike = tuple(each for each in self.ladders if all(part.size == 1 for part in each.arrays))
+        return replace(self, edges=None, ladders=tuple(each.of_any_shape() for each in alike))
+
+
+ANY = Resolution(-1.0, 1.0, 1.0)
+"""Resolution that some layer may have."""

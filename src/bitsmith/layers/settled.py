@@ -15,11 +15,8 @@ from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.resolution import Resolution
+from bitsmith.layers.resolution import ANY, Resolution
 from bitsmith.layers.traits import Exactness
-
-_ANY = Resolution(-1.0, 1.0, 1.0)
-"""Resolution that some layer may have."""
 
 _POWER = 0.5
 """Mantissa of powers of two."""
@@ -58,7 +55,7 @@ def resolution_of(network: Network, name: str) -> Resolution | None:
         if reader.order is not None or "result" in reader.settings.precision:
             return None
         seen = reader.layer.resolution(None)
-        if seen is None and reader.layer.resolution(_ANY) is not None:
+        if seen is None and reader.layer.resolution(ANY) is not None:
             seen = reader.layer.resolution(resolution_of(network, reader.name))
         seen = _before_line(network, reader, name) if seen is None else seen
         if seen is None:

@@ -178,6 +178,6 @@ class _Fusion:
         if source not in taken:
             kind = self._steps[source].stream.token
             taken[source] = builder.apply(
-                ops.Input(f"x{len(taken)}", kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.WRAP)
+                ops.Input(f"x{len(taken)}", kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.WRAP, ())
             )
         return builder.reshape(taken[source], shape)

@@ -82,7 +82,7 @@ def _sliced(program: Program, operands: list[int], token: TensorType) -> Program
             if first == 0:
                 name = f"x{program.inputs.index(index)}"
                 table = builder.apply(
-                    ops.Input(name, token.shape, token.frac, token.lo, token.hi, Rounding.TRN, Overflow.WRAP)
+                    ops.Input(name, token.shape, token.frac, token.lo, token.hi, Rounding.TRN, Overflow.WRAP, ())
                 )
             part = builder.slice(table, (first,), (first + node.type.size,))
             values.append(builder.reshape(part, node.type.shape))

@@ -155,6 +155,7 @@ def _tensor(op: Input) -> _Described:
         "hi": op.hi.tolist(),
         "rounding": op.rounding.value,
         "overflow": op.overflow.value,
+        "ladders": [[*(part.tolist() for part in each.arrays), each.rounding.value] for each in op.ladders],
     }
 
 

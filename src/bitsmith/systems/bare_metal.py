@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import lcm, ldexp, prod
+from math import inf, lcm, ldexp, prod
 from zlib import crc32
 
 import numpy as np
@@ -145,7 +145,7 @@ def _tables(circuit: DrivenCircuit) -> Iterator[str]:
     yield f"const size_t {top}_input_size[] = {{{', '.join(str(prod(op.shape)) for op in ops)}}};"
     yield f"const size_t {top}_output_size[] = {{{', '.join(map(str, sizes))}}};"
     for k, op in enumerate(ops):
-        yield f"static const struct range ranges{k}[] = {{{', '.join(_ranges(op))}}};"
+        yield from _ranges(op, k)
     rows = (f"{{{prod(op.shape)}, ranges{k}, {op.rounding.value}, {op.overflow.value}}}" for k, op in enumerate(ops))
     yield f"static const struct tensor input_tensors[] = {{{', '.join(rows)}}};"
     yield f"#define HAS_REGISTERS {int(circuit.registers)}"
@@ -241,7 +241,7 @@ def _loads(
         if k >= external:
             copies, buffer = "1", f"load_buffer{k}"
             yield _buffer(buffer, str(port.tokens * token))
-        format_ = f"{{{fields}, {loaded.frac}, {loaded.lo}, {loaded.hi}}}"
+        format_ = f"{{{fields}, {loaded.frac}, {loaded.lo}, {loaded.hi}, 0, 0}}"
         shape = ", ".join(map(str, (*loaded.matrix, loaded.steps, loaded.groups)))
         width = port.fields[0].width
         layout = layouts[loaded.layer, loaded.name]
@@ -265,11 +265,20 @@ def _row(kind: str, name: str, values: Sequence[int]) -> str:
     return f"static const {kind} {name}[] = {{{', '.join(map(str, values))}}};"
 
 
-def _ranges(op: Input) -> Iterator[str]:
-    """Neighboring elements of one format."""
-    own = zip(*(np.broadcast_to(each, op.shape).reshape(-1).tolist() for each in (op.frac, op.lo, op.hi)), strict=True)
-    for (frac, lo, hi), equal in groupby(own):
-        yield f"{{{sum(1 for _ in equal)}, {frac}, {lo}, {hi}}}"
+def _ranges(op: Input, number: int) -> Iterator[str]:
+    """Definitions of neighboring elements of one format, and of one set of ladders."""
+    parts = (op.frac, op.lo, op.hi, *(part for each in op.ladders for part in each.arrays))
+    rows, own = list[str](), zip(*(np.broadcast_to(each, op.shape).reshape(-1).tolist() for each in parts), strict=True)
+    for k, ((frac, lo, hi, *numbers), equal) in enumerate(groupby(own)):
+        words = ["INFINITY" if x == inf else "-INFINITY" if x == -inf else x.hex() for x in numbers]
+        ladders = [
+            f"{{{each.rounding.value}, {', '.join(words[4 * at : 4 * at + 4])}}}" for at, each in enumerate(op.ladders)
+        ]
+        if ladders:
+            yield f"static const struct ladder ladders{number}_{k}[] = {{{', '.join(ladders)}}};"
+        steps = f"{len(ladders)}, ladders{number}_{k}" if ladders else "0, 0"
+        rows.append(f"{{{sum(1 for _ in equal)}, {frac}, {lo}, {hi}, {steps}}}")
+    yield f"static const struct range ranges{number}[] = {{{', '.join(rows)}}};"
 
 
 def _buffer(name: str, size: str) -> str:

@@ -54,7 +54,8 @@ class Quantize(Unary):
             return None
         ends = [as_floats((code - quantizer.offset) * quantizer.scale) for code in (quantizer.lo, quantizer.hi)]
         least, most = (float(end(np.concatenate([each.ravel() for each in ends]))) for end in (np.min, np.max))
-        return Resolution(least, most, float(np.abs(as_floats(quantizer.scale)).min()))
+        step = float(np.abs(as_floats(quantizer.scale)).min())
+        return Resolution(least, most, step, ladders=(quantizer.ladder,))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         if lowering.format("result") is not None:

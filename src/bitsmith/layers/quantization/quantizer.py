@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.rounding import rounded_exactly
+from bitsmith.ir.ladders import Ladder
+from bitsmith.ir.rounding import rounded, rounded_exactly
 from bitsmith.ir.types import FixedFormat, Fracs, IntLike, Ints, Overflow, Rounding, compact, frozen, objects, width_of
 from bitsmith.layers.arrays import Floats, Shape
 from bitsmith.layers.auto import exact_raw
@@ -223,6 +224,13 @@ class Quantizer:
         exponents = binary_exponents(self.scale)
         return None if exponents is None or bool(np.any(self.offset != 0)) else -exponents
 
+    @property
+    def ladder(self) -> Ladder:
+        """The codes of any numbers, exact beside thresholds."""
+        saturates = self.overflow in (Overflow.SAT, Overflow.SAT_SYM)
+        least, most = (self._within(end) if saturates else end for end in (np.asarray(-np.inf), np.asarray(np.inf)))
+        return Ladder(self.rounding, as_floats(self.scale), as_floats(self.offset), least, most)
+
     def saturates_within(self, low: float, high: float) -> bool:
         """Return True if clipping to ``low..high`` first changes nothing."""
         saturates = self.overflow in (Overflow.SAT, Overflow.SAT_SYM) and not bool(np.any(self.offset != 0))
@@ -348,28 +356,6 @@ class Quantizer:
         steps = as_floats(self.scale)
         step = f"{steps.min():.6g}" if steps.min() == steps.max() else f"{steps.min():.3g}..{steps.max():.3g}"
         return f"{width} bits in steps of {step} ({self.rounding.value}, {self.overflow.value})"
-
-
-def rounded(values: Floats, rounding: Rounding) -> Floats:
-    """``values`` rounded to integers."""
-    match rounding:
-        case Rounding.TRN:
-            return np.asarray(np.floor(values), dtype=np.float64)
-        case Rounding.TRN_ZERO:
-            return np.asarray(np.trunc(values), dtype=np.float64)
-        case Rounding.RND_CONV:
-            return np.asarray(np.rint(values), dtype=np.float64)
-        case Rounding.RND:
-            up = np.ones(values.shape, dtype=bool)
-        case Rounding.RND_MIN_INF:
-            up = np.zeros(values.shape, dtype=bool)
-        case Rounding.RND_ZERO:
-            up = values < 0
-        case Rounding.RND_INF:
-            up = values >= 0
-    floor = np.asarray(np.floor(values), dtype=np.float64)
-    rest = values - floor
-    return np.where((rest > _HALF) | ((rest == _HALF) & up), floor + 1.0, floor)
 
 
 def _may_tie(values: Floats, size: Floats, rounding: Rounding) -> npt.NDArray[np.bool_]:

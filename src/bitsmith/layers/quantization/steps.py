@@ -16,6 +16,7 @@ from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Unary, as_weights
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantization.lookup import Staircase
+from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.resolution import Resolution
 from bitsmith.layers.traits import Exactness, Scales, Traits, computed
 
@@ -54,7 +55,7 @@ class TernaryTanh(Unary):
         return np.rint(np.clip(inputs[0], -1.0, 1.0))
 
     def resolution(self, beyond: Resolution | None) -> Resolution | None:
-        return Resolution(-1.0, 1.0, 0.5)
+        return Resolution(-1.0, 1.0, 0.5, ladders=(Quantizer.uniform(1.0, -1, 1).ladder,))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder

@@ -298,7 +298,7 @@ class _Turns:
     def input(self, name: str, shape: tuple[int, ...], low: int, high: int) -> Value:
         """An operand of integers."""
         ends, places = (objects([low]), objects([high])), np.array([0], dtype=np.int64)
-        return self.builder.apply(ops.Input(name, shape, places, *ends, Rounding.TRN, Overflow.WRAP))
+        return self.builder.apply(ops.Input(name, shape, places, *ends, Rounding.TRN, Overflow.WRAP, ()))
 
     def looked_up(self, raws: Ints, frac: int, shape: tuple[int, ...]) -> Value | None:
         """Numbers of each part, one or one for each channel, for results of a ``shape``; None if that is not the operand's."""

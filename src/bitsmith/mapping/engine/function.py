@@ -60,7 +60,7 @@ def token_function(units: Sequence[Unit]) -> TokenFunction:
 
 def _input(builder: ProgramBuilder, name: str, lo: int, hi: int) -> Value:
     zero = np.zeros(1, dtype=np.int64)
-    return builder.apply(ops.Input(name, (1,), zero, objects([lo]), objects([hi]), Rounding.TRN, Overflow.WRAP))
+    return builder.apply(ops.Input(name, (1,), zero, objects([lo]), objects([hi]), Rounding.TRN, Overflow.WRAP, ()))
 
 
 def _cast(frac: int, lo: int, hi: int, overflow: Overflow, rounding: Rounding = Rounding.TRN) -> ops.Cast:

@@ -8,7 +8,7 @@ before staircases and rectifiers, the input holds all that their ranges do: in s
 of which all thresholds are multiples. The former is a choice of the circuit's (``Input.rounds``), which the float model does not
 make, as is the format of an input whose range the user states. Where some wrap around and some do not, no range is enough for any
 input: the input gets a fixed-point format with steps as fine and a range 256 times as wide, as if the user had given it
-(``Input.held``).
+(``Input.held``). Rounding to the circuit's own steps changes no code of a quantizer (``Input.ladders``).
 """
 
 import math
@@ -20,6 +20,7 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.ir.ladders import Ladder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.comparing import Comparing
@@ -29,7 +30,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
-from bitsmith.layers.resolution import Edges
+from bitsmith.layers.resolution import ANY, Edges
 from bitsmith.layers.settled import resolution_of
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold
@@ -66,31 +67,46 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
     shapes = network.shapes()
     given = zip(network.inputs, calibration or (), strict=False)
     data = {name: batch for name, batch in given if np.shape(batch)[1:] == shapes[name]}
-    quantizers, held, moved = dict[str, Input](), dict[str, FixedFormat](), set[str]()
+    quantizers, inputs, moved = dict[str, Input](), dict[str, NetworkNode](), set[str]()
     for node in network.nodes:
         if isinstance(node.layer, Input) and not node.layer.holds_limits and "result" not in node.settings.precision:
             readers = _readers(network, shapes, node.name) or []
             chosen = _quantized(network, node.name, readers, data.get(node.name))
             if chosen is not None:
-                quantizers[node.name] = replace(node.layer, quantizer=chosen.quantizer, rounds=chosen.rounds)
+                layer = replace(node.layer, quantizer=chosen.quantizer, rounds=chosen.rounds)
+                layer = replace(layer, ladders=_ladders(network, node.name)) if chosen.rounds else layer
+                quantizers[node.name], inputs[node.name] = layer, replace(node, layer=layer)
                 moved.update(reader.name for reader in readers if chosen.theirs)
-            elif (fmt := _holding(_all_readers(network, node.name) or [])) is not None:
-                held[node.name] = fmt
+            else:
+                fmt = _holding(_all_readers(network, node.name) or [])
+                layer = replace(node.layer, held=fmt is not None, ladders=_ladders(network, node.name))
+                precision = node.settings.precision if fmt is None else {**node.settings.precision, "result": fmt}
+                inputs[node.name] = replace(node, layer=layer, settings=replace(node.settings, precision=precision))
     entries = compared_inputs(network)
 
     def revised(node: NetworkNode) -> NetworkNode:
         layer, name = node.layer, entries.get(node.name, "")
         grid = quantizers[name].own_grid if name in quantizers and name in data else None
-        if node.name in quantizers:
-            return replace(node, layer=quantizers[node.name])
-        if node.name in held and isinstance(layer, Input):
-            settings = replace(node.settings, precision={**node.settings.precision, "result": held[node.name]})
-            return replace(node, layer=replace(layer, held=True), settings=settings)
+        if node.name in inputs:
+            return inputs[node.name]
         if isinstance(layer, Comparing) and grid is not None:
             return replace(node, layer=layer.keeping(grid, data[name]))
         return replace(node, layer=Identity()) if node.name in moved else node
 
     return network.with_nodes(list(map(revised, network.nodes)))
+
+
+def _ladders(network: Network, name: str) -> tuple[Ladder, ...]:
+    """The ladders of all quantizers that read a node as it is, or beyond layers that pass it on, whatever else reads it."""
+    found: list[Ladder] = []
+    for reader in network.consumers(name):
+        layer = reader.layer.layer if isinstance(reader.layer, TimeDistributed) else reader.layer
+        if isinstance(layer, Quantize):
+            found.append(layer.quantizer.ladder)
+        elif layer.resolution(ANY) is not None:
+            seen = layer.resolution(replace(ANY, ladders=_ladders(network, reader.name)))
+            found += seen.ladders if seen is not None else ()
+    return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,6 +4,8 @@ Before: ``%2 = linear %1 weights=3[...]`` of one program, and ``%2 = linear %1 w
 structure. After: the first one with the other's numbers, rounded to its own steps. Formats of results, limits and tables stay.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
@@ -49,7 +51,9 @@ def _with_numbers(own: ops.Op, theirs: ops.Op, *, alike: bool) -> ops.Op | None:
             return ops.Linear(_in_steps(own.frac, own.weights.shape, objects(theirs.weights), theirs.frac), own.frac)
         case ops.Const(), ops.Const():
             return ops.Const(_in_steps(own.frac, own.raw.shape, theirs.raw, theirs.frac), own.frac)
-        case (ops.Input(), ops.Input()) | (ops.Cast(), ops.Cast()):
+        case ops.Input(), ops.Input():
+            return replace(own, ladders=theirs.ladders)
+        case ops.Cast(), ops.Cast():
             return own
         case ops.Table(), ops.Table() if not alike or not np.array_equal(own.frac, theirs.frac):
             return own

@@ -100,7 +100,7 @@ class _Tying:
             self._within[index] = _added(self._body, node)
             return
         kind, name = node.type, f"from{index}"
-        taken = ops.Input(name, kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT)
+        taken = ops.Input(name, kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT, ())
         self._within[index] = _added(self._body, Node(taken, (), infer(taken, [])))
         self._sequences.append(self._made(ops.Reshape((1, *kind.shape)), self._place[index]))
 
@@ -127,7 +127,9 @@ class _Tying:
             self._made(ops.Const(frozen(np.zeros(1, dtype=np.object_)), np.zeros(1, np.int64)))
         ]
         if not self._sequences:
-            unread = ops.Input("step", (), np.zeros((), np.int64), objects(0), objects(0), Rounding.TRN, Overflow.SAT)
+            unread = ops.Input(
+                "step", (), np.zeros((), np.int64), objects(0), objects(0), Rounding.TRN, Overflow.SAT, ()
+            )
             program = replace(program, nodes=(*program.nodes, Node(unread, (), infer(unread, []))))
         scan = self._made(ops.Scan(program, len(begin), len(begin)), *begin, *sequences, layer=layer)
         start = 0

@@ -181,7 +181,24 @@ def _on_its_grid(index: int, x: Any) -> tuple[Any, Any, Any]:
         scaled = np.ldexp(x, frac.astype(np.int64))
     # What is far below half a step acts alike, whatever its size, as long as it does not vanish.
     scaled = np.where((x != 0) & (np.abs(scaled) < 2.0**-60), np.copysign(2.0**-60, x), scaled)
-    return _rounded(scaled, about["rounding"]), lo, hi
+    return _with_its_codes(x, _rounded(scaled, about["rounding"]), frac.astype(np.int64), about["ladders"]), lo, hi
+
+
+def _with_its_codes(x: Any, raw: Any, frac: Any, ladders: Sequence[Any]) -> Any:
+    """``raw`` of ``x``, or a neighbor, so that the circuit's quantizers give it the codes of ``x``, as the emulator does."""
+    moved = raw + np.where(x > np.ldexp(raw, -frac), 1.0, -1.0)
+    right, kept = (
+        np.all([_codes(np.ldexp(of, -frac), *each) == _codes(x, *each) for each in ladders], axis=0)
+        for of in (moved, raw)
+    )
+    return np.where(right & ~kept, moved, raw)
+
+
+def _codes(x: Any, scale: Any, offset: Any, least: Any, most: Any, mode: str) -> Any:
+    half = np.rint(2.0 * (x / np.array(scale) + offset)) / 2.0
+    coarse, times = np.array(scale, np.float32).astype(np.float64), half - offset
+    side = np.sign((x - times * coarse) - times * (scale - coarse)) * np.sign(scale)
+    return np.clip(_rounded(half + side / 4.0, mode), least, most)
 
 
 def _numbers(name: str, values: Any) -> Any:

@@ -13,11 +13,19 @@ enum { CYCLES = 0x400, CRC = 0x600, FAULTS = 0x700, FAULTY = 0x708, FORGET = 1 <
 enum rounding { TRN, TRN_ZERO, RND, RND_ZERO, RND_INF, RND_MIN_INF, RND_CONV };
 enum overflow { WRAP, SAT, SAT_ZERO, SAT_SYM };
 
-/* Some elements of a tensor: raw values are real ones times 2**frac, from lo to hi. */
+/* The codes of a quantizer, from least to most: x / scale + offset, rounded. */
+struct ladder {
+    enum rounding rounding;
+    double scale, offset, least, most;
+};
+
+/* Some elements of a tensor: raw values are real ones times 2**frac, from lo to hi, of the same codes on so many ladders. */
 struct range {
     size_t count;
     int frac;
     int64_t lo, hi;
+    size_t ladders;
+    const struct ladder *steps;
 };
 
 struct tensor {
@@ -90,20 +98,12 @@ static int64_t limit(int64_t raw, int64_t lo, int64_t hi)
     return raw < lo ? lo : raw > hi ? hi : raw;
 }
 
-static int quantize(double real, const struct tensor *about, const struct range *in, int64_t *raw)
+static double rounded(double x, enum rounding mode)
 {
-    double x = ldexp(real, in->frac), whole, rest;
-    const double span = (double)in->hi - (double)in->lo + 1;
-    int up = 0, tie;
-    if (!isfinite(real)) return 0;
-    if (isinf(x)) {
-        x = about->overflow == WRAP ? 0 : copysign(1e300, x);
-    }
-    if (real != 0 && fabs(x) < 0x1p-60) x = copysign(0x1p-60, real);
-    whole = floor(fabs(x));
-    rest = fabs(x) - whole;
-    tie = rest == 0.5;
-    switch (about->rounding) {
+    const double whole = floor(fabs(x)), rest = fabs(x) - whole;
+    const int tie = rest == 0.5;
+    int up = 0;
+    switch (mode) {
     case TRN: up = x < 0 && rest > 0; break;
     case TRN_ZERO: break;
     case RND: up = rest > 0.5 || (tie && x > 0); break;
@@ -112,7 +112,37 @@ static int quantize(double real, const struct tensor *about, const struct range 
     case RND_MIN_INF: up = rest > 0.5 || (tie && x < 0); break;
     case RND_CONV: up = rest > 0.5 || (tie && fmod(whole, 2) == 1); break;
     }
-    x = copysign(whole + up, x);
+    return copysign(whole + up, x);
+}
+
+static double code(double real, const struct ladder *of)
+{
+    /* Codes change at multiples of a half alone; products with a scale of single precision, and with the rest, are exact. */
+    const double half = rounded(2 * (real / of->scale + of->offset), RND_CONV) / 2, times = half - of->offset;
+    const double coarse = (float)of->scale, off = (real - times * coarse) - times * (of->scale - coarse);
+    const double side = ((off > 0) - (off < 0)) * copysign(0.25, of->scale), x = rounded(half + side, of->rounding);
+    return x < of->least ? of->least : x > of->most ? of->most : x;
+}
+
+static int differs(double real, double x, const struct range *in)
+{
+    for (size_t k = 0; k < in->ladders; k++)
+        if (code(real, in->steps + k) != code(ldexp(x, -in->frac), in->steps + k)) return 1;
+    return 0;
+}
+
+static int quantize(double real, const struct tensor *about, const struct range *in, int64_t *raw)
+{
+    double x = ldexp(real, in->frac), moved;
+    const double span = (double)in->hi - (double)in->lo + 1;
+    if (!isfinite(real)) return 0;
+    if (isinf(x)) {
+        x = about->overflow == WRAP ? 0 : copysign(1e300, x);
+    }
+    if (real != 0 && fabs(x) < 0x1p-60) x = copysign(0x1p-60, real);
+    x = rounded(x, about->rounding);
+    moved = real > ldexp(x, -in->frac) ? x + 1 : x - 1;
+    if (differs(real, x, in) && !differs(real, moved, in)) x = moved;
     if (about->overflow == WRAP) x = fmod(x, span);
     *raw = x >= 0x1p63 ? INT64_MAX : x < -0x1p63 ? INT64_MIN : (int64_t)x;
     switch (about->overflow) {

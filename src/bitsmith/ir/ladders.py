@@ -1,0 +1,89 @@
+"""Ladders: where an input's real numbers have other codes, so that steps of the port's own change none of them.
+
+A port may have steps of its own, finer than those of the quantizers that read it. What is rounded to such a step may come to be
+on the other side of a threshold of theirs, or on a tie. Its neighbor is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir.rounding import rounded
+from bitsmith.ir.types import Fracs, Rounding
+
+Reals: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ladder:
+    """The codes ``round(x / scale + offset)`` that a quantizer gives, from ``least`` to ``most``; arrays broadcast to a sample.
+
+    These are infinite where it does not saturate. Sides of thresholds are exact for codes less offsets of 23 bits.
+    """
+
+    rounding: Rounding
+    scale: Reals
+    offset: Reals
+    least: Reals
+    most: Reals
+
+    @property
+    def arrays(self) -> tuple[Reals, ...]:
+        """All numbers, as they are written."""
+        return self.scale, self.offset, self.least, self.most
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        return self.rounding, *((part.shape, part.tobytes()) for part in self.arrays)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ladder) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def suits(self, shape: tuple[int, ...]) -> bool:
+        """Return True if samples of ``shape`` have codes on it: all numbers are some, none is in the way."""
+        numbers = all(np.isfinite(part).all() for part in (self.scale, self.offset)) and bool(np.all(self.scale))
+        ends = np.broadcast_arrays(self.least, self.most) if numbers else ()
+        return (
+            bool(ends)
+            and bool(np.all(ends[0] <= ends[1]))
+            and np.broadcast_shapes(shape, *(part.shape for part in self.arrays)) == shape
+        )
+
+    def of_any_shape(self) -> Ladder:
+        """The ladder, which is one for all elements, for samples of other shapes."""
+        return Ladder(self.rounding, *(part.reshape(()) for part in self.arrays))
+
+    def codes(self, x: Reals) -> Reals:
+        """The codes of real numbers: codes change at multiples of a half alone, and on which side ``x`` is of one is exact."""
+        half = np.rint(2.0 * (x / self.scale + self.offset)) / 2.0
+        coarse = self.scale.astype(np.float32).astype(np.float64)  # products with it and with the rest are exact
+        times = half - self.offset
+        side = np.sign((x - times * coarse) - times * (self.scale - coarse)) * np.sign(self.scale)
+        return np.clip(rounded(half + side / 4.0, self.rounding), self.least, self.most)
+
+
+def kept_codes(ladders: Sequence[Ladder], frac: Fracs, x: Reals, raw: Reals) -> Reals:
+    """The raw numbers with the codes of ``x`` on all ladders: ``raw``, which ``x`` (batch, ...) is rounded to, or a neighbor.
+
+    Where steps are so coarse that neither has all of these, they stay.
+    """
+    wanted = [ladder.codes(x) for ladder in ladders]
+
+    def differ(values: Reals) -> npt.NDArray[np.bool_]:
+        reals = np.ldexp(values, -frac)
+        pairs = zip(ladders, wanted, strict=True)
+        return np.asarray(np.any([ladder.codes(reals) != codes for ladder, codes in pairs], axis=0))
+
+    wrong = differ(raw) if ladders else np.zeros(raw.shape, dtype=bool)
+    if not wrong.any():
+        return raw
+    nearer = np.where(wrong, raw + np.where(x > np.ldexp(raw, -frac), 1.0, -1.0), raw)
+    return np.where(wrong & ~differ(nearer), nearer, raw)

@@ -1,0 +1,100 @@
+"""Ladders give the codes that fractions do, and what is rounded keeps them."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from bitsmith.emulate import Emulator
+from bitsmith.errors import ProgramError
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.ladders import Ladder, kept_codes
+from bitsmith.ir.rounding import rounded_exactly
+from bitsmith.ir.text import parse, to_text
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+
+_SCALES = (0.25, float(np.float32(0.1)), float(np.float32(-1 / 3)), 2.5, 1 / 3, -0.7)
+
+
+def _beside_thresholds(scale: float, offset: float) -> np.ndarray:
+    """Numbers on, next to and near all places where codes may change."""
+    at = (np.arange(-24, 25) / 2.0 - offset) * scale
+    return np.concatenate([at, np.nextafter(at, np.inf), np.nextafter(at, -np.inf), at + scale / 700, at - scale / 700])
+
+
+def _ladder(rounding: Rounding, scale: float, offset: float, *ends: float) -> Ladder:
+    return Ladder(rounding, *(np.asarray(each) for each in (scale, offset, *ends)))
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("scale", _SCALES)
+@pytest.mark.parametrize("offset", [0.0, 3.0, -0.5])
+def test_codes_are_those_of_fractions_and_neighbors_keep_them(rounding: Rounding, scale: float, offset: float) -> None:
+    x = _beside_thresholds(scale, offset)
+    exact = [rounded_exactly(Fraction(value) / Fraction(scale) + Fraction(offset), rounding) for value in x.tolist()]
+    ladder = _ladder(rounding, scale, offset, -9.0, np.inf)
+    np.testing.assert_array_equal(ladder.codes(x), np.maximum(exact, -9))
+    step, frac = 2.0**-10, np.asarray(10)
+    for raw in (np.floor(x / step), np.floor(x / step + 0.5)):
+        kept = kept_codes([ladder], frac, x, raw)
+        np.testing.assert_array_equal(ladder.codes(kept * step), ladder.codes(x))
+        assert np.abs(kept - x / step).max() < 2.0
+
+
+def test_what_no_neighbor_keeps_stays_as_it_is_rounded() -> None:
+    near = [_ladder(Rounding.TRN, 1.0, offset, -np.inf, np.inf) for offset in (0.0, -0.25)]
+    x, raw = np.array([0.1, 1.1, 0.6]), np.array([0.0, 1.0, 1.0])
+    np.testing.assert_array_equal(kept_codes(near, np.asarray(0), x, raw), raw)
+    np.testing.assert_array_equal(kept_codes(near[:1], np.asarray(0), x, raw), [0.0, 1.0, 0.0])
+    np.testing.assert_array_equal(kept_codes([], np.asarray(0), x, raw), raw)
+
+
+@pytest.mark.parametrize("width", [20, 60])
+def test_inputs_keep_codes_and_texts_have_ladders(width: int) -> None:
+    builder, scales = ProgramBuilder(), np.float64(np.float32([0.3, 0.7]))
+    ladder = Ladder(Rounding.RND_CONV, scales, np.zeros(()), np.asarray(-np.inf), np.asarray(np.inf))
+    x = builder.input("x", (2,), FixedFormat(True, width, 10, Rounding.RND, Overflow.SAT), ladders=(ladder, ladder))
+    program = builder.program([("y", builder.neg(x))])
+    read = parse(to_text(program))
+    assert read == program and read.nodes[0].op == program.nodes[0].op
+    ones = np.float32(np.stack([_beside_thresholds(scale, 0.0) for scale in scales], axis=-1))
+    for batch in (ones, ones.astype(np.float64)):
+        raw, outside = Emulator(read).quantize(0, batch)
+        np.testing.assert_array_equal(ladder.codes(raw / 1024.0), ladder.codes(batch.astype(np.float64)))
+        assert outside == 0
+        np.testing.assert_array_equal(Emulator(read).run([batch[:1]])[0], -raw[:1] / 1024.0)
+
+
+_GOOD = [[[], ["0x1p-1"]], [[], ["0x0p+0"]], [[], ["-inf"]], [[], ["inf"]]]
+
+
+@pytest.mark.parametrize(
+    "ladders",
+    [
+        7,
+        [[_GOOD], []],
+        [[_GOOD], ["UP"]],
+        [[_GOOD[:3]], ["RND"]],
+        [[[[[], [0.5]], *_GOOD[1:]]], ["RND"]],
+        [[[[[3], ["0x1p-1"]], *_GOOD[1:]]], ["RND"]],
+        [[[[[10**12], ["0x1p-1"]], *_GOOD[1:]]], ["RND"]],
+        [[[[[3], ["0x1p-1"] * 3], *_GOOD[1:]]], ["RND"]],
+        [[[[[], ["nan"]], *_GOOD[1:]]], ["RND"]],
+        [[[[[], ["0x0p+0"]], *_GOOD[1:]]], ["RND"]],
+        [[[*_GOOD[:2], [[], ["nan"]], _GOOD[3]]], ["RND"]],
+        [[[*_GOOD[:2], _GOOD[3], _GOOD[2]]], ["RND"]],
+        [[_GOOD] * 5000, ["RND"] * 5000],
+        {"a": 1},
+    ],
+)
+def test_damaged_ladders_are_refused(ladders: object) -> None:
+    modes = f"rounding=RND overflow=SAT ladders={json.dumps(json.dumps(ladders))}"
+    with pytest.raises(ProgramError):
+        parse(f"%0: = input name=x shape=(2) frac=4 lo=-128 hi=127 {modes}\noutput y %0\n")
+    good = json.dumps(json.dumps([[_GOOD], ["RND"]]))
+    assert parse(
+        f"%0: = input name=x shape=(2) frac=4 lo=-128 hi=127 rounding=RND overflow=SAT ladders={good}\noutput y %0\n"
+    )
