@@ -15,6 +15,7 @@ from bitsmith.ir.ladders import Ladder, kept_codes
 from bitsmith.ir.rounding import rounded_exactly
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.quantization.quantizer import Quantizer
 
 _SCALES = (0.25, float(np.float32(0.1)), float(np.float32(-1 / 3)), 2.5, 1 / 3, -0.7)
 
@@ -26,7 +27,7 @@ def _beside_thresholds(scale: float, offset: float) -> np.ndarray:
 
 
 def _ladder(rounding: Rounding, scale: float, offset: float, *ends: float) -> Ladder:
-    return Ladder(rounding, *(np.asarray(each) for each in (scale, offset, *ends)))
+    return Ladder(rounding, *(np.asarray(each) for each in (scale, 1.0, offset, *ends)))
 
 
 @pytest.mark.parametrize("rounding", Rounding)
@@ -44,6 +45,15 @@ def test_codes_are_those_of_fractions_and_neighbors_keep_them(rounding: Rounding
         assert np.abs(kept - x / step).max() < 2.0
 
 
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("scale", [Fraction(1, 10), Fraction(-3, 7), Fraction(2**24, 2**23 + 5)])
+def test_ladders_of_quantizers_are_as_exact_as_these(rounding: Rounding, scale: Fraction) -> None:
+    """Steps that are no numbers of double precision, as of a factor that is one."""
+    quantizer = Quantizer.uniform(np.array(scale, dtype=np.object_), -19, 20, rounding, offset=2.0)
+    x = np.concatenate([_beside_thresholds(float(scale), 2.0), np.arange(-60, 60) / 20.0])
+    np.testing.assert_array_equal(quantizer.ladder.codes(x), quantizer.codes(x))
+
+
 def test_what_no_neighbor_keeps_stays_as_it_is_rounded() -> None:
     near = [_ladder(Rounding.TRN, 1.0, offset, -np.inf, np.inf) for offset in (0.0, -0.25)]
     x, raw = np.array([0.1, 1.1, 0.6]), np.array([0.0, 1.0, 1.0])
@@ -55,7 +65,7 @@ def test_what_no_neighbor_keeps_stays_as_it_is_rounded() -> None:
 @pytest.mark.parametrize("width", [20, 60])
 def test_inputs_keep_codes_and_texts_have_ladders(width: int) -> None:
     builder, scales = ProgramBuilder(), np.float64(np.float32([0.3, 0.7]))
-    ladder = Ladder(Rounding.RND_CONV, scales, np.zeros(()), np.asarray(-np.inf), np.asarray(np.inf))
+    ladder = Ladder(Rounding.RND_CONV, scales, np.ones(()), np.zeros(()), np.asarray(-np.inf), np.asarray(np.inf))
     x = builder.input("x", (2,), FixedFormat(True, width, 10, Rounding.RND, Overflow.SAT), ladders=(ladder, ladder))
     program = builder.program([("y", builder.neg(x))])
     read = parse(to_text(program))
@@ -68,7 +78,7 @@ def test_inputs_keep_codes_and_texts_have_ladders(width: int) -> None:
         np.testing.assert_array_equal(Emulator(read).run([batch[:1]])[0], -raw[:1] / 1024.0)
 
 
-_GOOD = [[[], ["0x1p-1"]], [[], ["0x0p+0"]], [[], ["-inf"]], [[], ["inf"]]]
+_GOOD = [[[], ["0x1p-1"]], [[], ["0x1p+0"]], [[], ["0x0p+0"]], [[], ["-inf"]], [[], ["inf"]]]
 
 
 @pytest.mark.parametrize(
@@ -77,15 +87,16 @@ _GOOD = [[[], ["0x1p-1"]], [[], ["0x0p+0"]], [[], ["-inf"]], [[], ["inf"]]]
         7,
         [[_GOOD], []],
         [[_GOOD], ["UP"]],
-        [[_GOOD[:3]], ["RND"]],
+        [[_GOOD[:4]], ["RND"]],
         [[[[[], [0.5]], *_GOOD[1:]]], ["RND"]],
         [[[[[3], ["0x1p-1"]], *_GOOD[1:]]], ["RND"]],
         [[[[[10**12], ["0x1p-1"]], *_GOOD[1:]]], ["RND"]],
         [[[[[3], ["0x1p-1"] * 3], *_GOOD[1:]]], ["RND"]],
         [[[[[], ["nan"]], *_GOOD[1:]]], ["RND"]],
         [[[[[], ["0x0p+0"]], *_GOOD[1:]]], ["RND"]],
-        [[[*_GOOD[:2], [[], ["nan"]], _GOOD[3]]], ["RND"]],
-        [[[*_GOOD[:2], _GOOD[3], _GOOD[2]]], ["RND"]],
+        [[[*_GOOD[:3], [[], ["nan"]], _GOOD[4]]], ["RND"]],
+        [[[*_GOOD[:3], _GOOD[4], _GOOD[3]]], ["RND"]],
+        [[[_GOOD[0], _GOOD[2], *_GOOD[2:]]], ["RND"]],
         [[_GOOD] * 5000, ["RND"] * 5000],
         {"a": 1},
     ],

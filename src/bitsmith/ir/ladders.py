@@ -21,13 +21,14 @@ Reals: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ladder:
-    """The codes ``round(x / scale + offset)`` that a quantizer gives, from ``least`` to ``most``; arrays broadcast to a sample.
+    """The codes ``round(x * units / scale + offset)`` of a quantizer, from ``least`` to ``most``; arrays broadcast to a sample.
 
-    These are infinite where it does not saturate. Sides of thresholds are exact for codes less offsets of 23 bits.
+    These are infinite where it does not saturate. Sides of thresholds are exact for codes less offsets, and units, of 23 bits.
     """
 
     rounding: Rounding
     scale: Reals
+    units: Reals
     offset: Reals
     least: Reals
     most: Reals
@@ -35,7 +36,7 @@ class Ladder:
     @property
     def arrays(self) -> tuple[Reals, ...]:
         """All numbers, as they are written."""
-        return self.scale, self.offset, self.least, self.most
+        return self.scale, self.units, self.offset, self.least, self.most
 
     @property
     def _key(self) -> tuple[object, ...]:
@@ -49,7 +50,7 @@ class Ladder:
 
     def suits(self, shape: tuple[int, ...]) -> bool:
         """Return True if samples of ``shape`` have codes on it: all numbers are some, none is in the way."""
-        numbers = all(np.isfinite(part).all() for part in (self.scale, self.offset)) and bool(np.all(self.scale))
+        numbers = all(np.isfinite(part).all() for part in self.arrays[:3]) and bool(np.all(self.scale * self.units))
         ends = np.broadcast_arrays(self.least, self.most) if numbers else ()
         return (
             bool(ends)
@@ -63,10 +64,13 @@ class Ladder:
 
     def codes(self, x: Reals) -> Reals:
         """The codes of real numbers: codes change at multiples of a half alone, and on which side ``x`` is of one is exact."""
-        half = np.rint(2.0 * (x / self.scale + self.offset)) / 2.0
-        coarse = self.scale.astype(np.float32).astype(np.float64)  # products with it and with the rest are exact
+        half = np.rint(2.0 * (x * self.units / self.scale + self.offset)) / 2.0
         times = half - self.offset
-        side = np.sign((x - times * coarse) - times * (self.scale - coarse)) * np.sign(self.scale)
+        coarse, near = (
+            each.astype(np.float32).astype(np.float64) for each in (self.scale, x)
+        )  # their products are exact
+        off = (near * self.units - times * coarse) + ((x - near) * self.units - times * (self.scale - coarse))
+        side = np.sign(off) * np.sign(self.scale)
         return np.clip(rounded(half + side / 4.0, self.rounding), self.least, self.most)
 
 

@@ -27,6 +27,9 @@ RationalLike: TypeAlias = Fraction | float | Rationals | Floats | Sequence[float
 MAX_GRIDS = 1 << 21
 """Most elements with a grid of their own."""
 
+_WHOLE = 1 << 53
+"""Least integer whose neighbors double precision lacks."""
+
 _HALF = 0.5
 _LEAST = objects(-(1 << 1000))
 """Beyond all codes."""
@@ -229,7 +232,11 @@ class Quantizer:
         """The codes of any numbers, exact beside thresholds."""
         saturates = self.overflow in (Overflow.SAT, Overflow.SAT_SYM)
         least, most = (self._within(end) if saturates else end for end in (np.asarray(-np.inf), np.asarray(np.inf)))
-        return Ladder(self.rounding, as_floats(self.scale), as_floats(self.offset), least, most)
+        exact = binary_exponents(objects(_denominator(self.scale))) is None
+        exact = exact and bool(np.all((abs(_numerator(self.scale)) < _WHOLE) & (_denominator(self.scale) < _WHOLE)))
+        parts = (_numerator(self.scale), _denominator(self.scale)) if exact else (self.scale, np.ones(()))
+        scale, units = map(as_floats, parts)
+        return Ladder(self.rounding, scale, units, as_floats(self.offset), least, most)
 
     def saturates_within(self, low: float, high: float) -> bool:
         """Return True if clipping to ``low..high`` first changes nothing."""

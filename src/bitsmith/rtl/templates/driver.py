@@ -188,16 +188,16 @@ def _with_its_codes(x: Any, raw: Any, frac: Any, ladders: Sequence[Any]) -> Any:
     """``raw`` of ``x``, or a neighbor, so that the circuit's quantizers give it the codes of ``x``, as the emulator does."""
     moved = raw + np.where(x > np.ldexp(raw, -frac), 1.0, -1.0)
     right, kept = (
-        np.all([_codes(np.ldexp(of, -frac), *each) == _codes(x, *each) for each in ladders], axis=0)
-        for of in (moved, raw)
+        np.all([_codes(np.ldexp(y, -frac), *k) == _codes(x, *k) for k in ladders], axis=0) for y in (moved, raw)
     )
     return np.where(right & ~kept, moved, raw)
 
 
-def _codes(x: Any, scale: Any, offset: Any, least: Any, most: Any, mode: str) -> Any:
-    half = np.rint(2.0 * (x / np.array(scale) + offset)) / 2.0
-    coarse, times = np.array(scale, np.float32).astype(np.float64), half - offset
-    side = np.sign((x - times * coarse) - times * (scale - coarse)) * np.sign(scale)
+def _codes(x: Any, scale: Any, units: Any, offset: Any, least: Any, most: Any, mode: str) -> Any:
+    half = np.rint(2.0 * (x * units / np.array(scale) + offset)) / 2.0
+    coarse, near = (np.asarray(each, np.float32).astype(np.float64) for each in (scale, x))
+    times = half - offset
+    side = np.sign((near * units - times * coarse) + ((x - near) * units - times * (scale - coarse))) * np.sign(scale)
     return np.clip(_rounded(half + side / 4.0, mode), least, most)
 
 

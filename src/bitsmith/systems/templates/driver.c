@@ -13,10 +13,10 @@ enum { CYCLES = 0x400, CRC = 0x600, FAULTS = 0x700, FAULTY = 0x708, FORGET = 1 <
 enum rounding { TRN, TRN_ZERO, RND, RND_ZERO, RND_INF, RND_MIN_INF, RND_CONV };
 enum overflow { WRAP, SAT, SAT_ZERO, SAT_SYM };
 
-/* The codes of a quantizer, from least to most: x / scale + offset, rounded. */
+/* The codes of a quantizer, from least to most: x * units / scale + offset, rounded. */
 struct ladder {
     enum rounding rounding;
-    double scale, offset, least, most;
+    double scale, units, offset, least, most;
 };
 
 /* Some elements of a tensor: raw values are real ones times 2**frac, from lo to hi, of the same codes on so many ladders. */
@@ -117,9 +117,10 @@ static double rounded(double x, enum rounding mode)
 
 static double code(double real, const struct ladder *of)
 {
-    /* Codes change at multiples of a half alone; products with a scale of single precision, and with the rest, are exact. */
-    const double half = rounded(2 * (real / of->scale + of->offset), RND_CONV) / 2, times = half - of->offset;
-    const double coarse = (float)of->scale, off = (real - times * coarse) - times * (of->scale - coarse);
+    /* Codes change at multiples of a half alone; products of single precision, and of the rest, are exact. */
+    const double half = rounded(2 * (real * of->units / of->scale + of->offset), RND_CONV) / 2, times = half - of->offset;
+    const double coarse = (float)of->scale, near = (float)real, rest = (real - near) * of->units - times * (of->scale - coarse);
+    const double off = (near * of->units - times * coarse) + rest;
     const double side = ((off > 0) - (off < 0)) * copysign(0.25, of->scale), x = rounded(half + side, of->rounding);
     return x < of->least ? of->least : x > of->most ? of->most : x;
 }
