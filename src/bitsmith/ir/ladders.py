@@ -7,7 +7,7 @@ on the other side of a threshold of theirs, or on a tie. Its neighbor is not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -57,6 +57,21 @@ class Ladder:
             and bool(np.all(ends[0] <= ends[1]))
             and np.broadcast_shapes(shape, *(part.shape for part in self.arrays)) == shape
         )
+
+    def of_line(self, slope: float, shift: float) -> Ladder:
+        """The ladder of operands ``x`` where it is one of ``slope * x + shift``."""
+        return replace(self, units=self.units * slope, offset=self.offset + shift * self.units / self.scale)
+
+    def of_rectifier(self, slope: float) -> tuple[Ladder, ...]:
+        """The ladders of operands that are as they are from 0 on, and of those below times ``slope``."""
+        zero, rises = self.codes(np.zeros(self.scale.shape)), self.scale * self.units > 0.0
+        sides = []
+        for is_below in (False, True):
+            low = np.where(rises == is_below, self.least, np.maximum(self.least, zero))
+            sides.append(
+                replace(self, least=low, most=np.where(rises == is_below, np.minimum(self.most, zero), self.most))
+            )
+        return (sides[0], sides[1].of_line(slope, 0.0)) if slope else (sides[0],)
 
     def of_any_shape(self) -> Ladder:
         """The ladder, which is one for all elements, for samples of other shapes."""

@@ -127,7 +127,7 @@ class ReLU(Unary):
         below = min(beyond.least, 0.0)
         least = below / self.negative_slope if self.negative_slope else 0.0
         most = beyond.most if self.max_value is None else min(beyond.most, self.max_value)
-        ladders = () if self.negative_slope else beyond.ladders
+        ladders = tuple(one for each in beyond.ladders for one in each.of_rectifier(self.negative_slope))
         return Resolution(least, max(most, 0.0), beyond.step / max(self.negative_slope, 1.0), ladders=ladders)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
@@ -211,7 +211,7 @@ class HardActivation(Unary):
             return None
         low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
         ends = [(min(max(end, low), high) - self.shift) / self.slope for end in (beyond.least, beyond.most)]
-        ladders = beyond.ladders if (self.slope, self.shift) == (1.0, 0.0) else ()
+        ladders = tuple(each.of_line(self.slope, self.shift) for each in beyond.ladders)
         return Resolution(min(ends), max(ends), beyond.step / abs(self.slope), ladders=ladders)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
