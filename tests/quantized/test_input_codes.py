@@ -1,0 +1,75 @@
+"""Numbers on and next to ties of the first quantizer have the framework's codes, with the input's own format as with any.
+
+Frameworks divide in single precision: where that makes a tie of what is none, our code is that of the fraction.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bitsmith
+
+sys.path.insert(0, str(Path(__file__).parent / "torch"))
+torch = pytest.importorskip("torch")
+
+_SHAPE = (40, 12)
+
+
+def _beside_ties(step: float, rng: np.random.Generator) -> np.ndarray:
+    """Multiples of halves of a step, half of them off by so little that single precision just tells them from these."""
+    halves = rng.integers(-40, 41, _SHAPE) / 2.0 * step
+    return (halves * (1.0 + rng.choice([-(2.0**-18), 2.0**-18, 0.0, 0.0], _SHAPE))).astype(np.float32)
+
+
+def _check(theirs: np.ndarray, model: bitsmith.Model, x: np.ndarray, quotients: np.ndarray) -> None:
+    found = np.asarray(model.predict(x)).reshape(theirs.shape)
+    exact = model.network.evaluate([x.astype(np.float64)])[model.network.outputs[0]].reshape(theirs.shape)
+    np.testing.assert_array_equal(found, exact)
+    tie = (2.0 * quotients.astype(np.float64)) % 1.0 == 0.0
+    np.testing.assert_array_equal(np.isclose(found, theirs, 2.0**-20, 2.0**-20) | tie, True)
+    assert np.mean(tie) < 1.0
+
+
+class _Single(torch.nn.Module):
+    def __init__(self, spec: tuple[object, ...]) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        decomposed = torch.ops.quantized_decomposed
+        return decomposed.dequantize_per_tensor(decomposed.quantize_per_tensor(x, *self.spec), *self.spec)
+
+
+@pytest.mark.parametrize(
+    ("step", "zero", "lo", "hi", "kind"),
+    [
+        (0.25, 3, -8, 7, "int8"),
+        (0.1, -7, -127, 127, "int8"),
+        (1 / 3, 17, 0, 15, "uint8"),
+        (0.003, 0, -32768, 32767, "int16"),
+    ],
+)
+def test_programs_of_pt2e(step: float, zero: int, lo: int, hi: int, kind: str) -> None:
+    pytest.importorskip("torch.ao.quantization.fx._decomposed")
+    module, x = _Single((step, zero, lo, hi, getattr(torch, kind))), _beside_ties(step, np.random.default_rng(0))
+    batch = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(module, (torch.from_numpy(x[:2]),), dynamic_shapes=batch)
+    _check(module(torch.from_numpy(x)).numpy(), bitsmith.convert(program), x, x * np.float32(1.0 / step))
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("rounding", ["ROUND", "FLOOR", "ROUND_TO_ZERO"])
+@pytest.mark.parametrize("greatest", [3.0, 3.3])
+def test_modules_of_brevitas(rounding: str, greatest: float) -> None:
+    qnn, quant = pytest.importorskip("brevitas.nn"), pytest.importorskip("brevitas.quant")
+    chosen = {"bit_width": 5, "scaling_impl_type": "const", "scaling_init": greatest}
+    module = qnn.QuantIdentity(quant.Int8ActPerTensorFloat, float_to_int_impl_type=rounding, **chosen).eval()
+    step = float(module.act_quant(torch.ones(1))[1])
+    x = _beside_ties(step, np.random.default_rng(0))
+    with torch.no_grad():
+        theirs = module(torch.from_numpy(x)).numpy()
+    _check(theirs, bitsmith.convert(module, input_shape=(12,)), x, x / np.float32(step))
