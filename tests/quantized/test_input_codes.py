@@ -25,10 +25,14 @@ def _beside_ties(step: float, rng: np.random.Generator) -> np.ndarray:
     return (halves * (1.0 + rng.choice([-(2.0**-18), 2.0**-18, 0.0, 0.0], _SHAPE))).astype(np.float32)
 
 
-def _check(theirs: np.ndarray, model: bitsmith.Model, x: np.ndarray, quotients: np.ndarray) -> None:
+def _check(theirs: np.ndarray, model: bitsmith.Model, x: np.ndarray, quotients: np.ndarray, folder: Path) -> None:
     found = np.asarray(model.predict(x)).reshape(theirs.shape)
     exact = model.network.evaluate([x.astype(np.float64)])[model.network.outputs[0]].reshape(theirs.shape)
     np.testing.assert_array_equal(found, exact)
+    model.save(folder / "model.json")
+    read = bitsmith.Model.load(folder / "model.json")
+    np.testing.assert_array_equal(np.asarray(read.predict(x)).reshape(theirs.shape), found)
+    assert read.program == model.program
     tie = (2.0 * quotients.astype(np.float64)) % 1.0 == 0.0
     np.testing.assert_array_equal(np.isclose(found, theirs, 2.0**-20, 2.0**-20) | tie, True)
     assert np.mean(tie) < 1.0
@@ -53,18 +57,18 @@ class _Single(torch.nn.Module):
         (0.003, 0, -32768, 32767, "int16"),
     ],
 )
-def test_programs_of_pt2e(step: float, zero: int, lo: int, hi: int, kind: str) -> None:
+def test_programs_of_pt2e(step: float, zero: int, lo: int, hi: int, kind: str, tmp_path: Path) -> None:
     pytest.importorskip("torch.ao.quantization.fx._decomposed")
     module, x = _Single((step, zero, lo, hi, getattr(torch, kind))), _beside_ties(step, np.random.default_rng(0))
     batch = ({0: torch.export.Dim("batch")},)
     program = torch.export.export(module, (torch.from_numpy(x[:2]),), dynamic_shapes=batch)
-    _check(module(torch.from_numpy(x)).numpy(), bitsmith.convert(program), x, x * np.float32(1.0 / step))
+    _check(module(torch.from_numpy(x)).numpy(), bitsmith.convert(program), x, x * np.float32(1.0 / step), tmp_path)
 
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("rounding", ["ROUND", "FLOOR", "ROUND_TO_ZERO"])
 @pytest.mark.parametrize("greatest", [3.0, 3.3])
-def test_modules_of_brevitas(rounding: str, greatest: float) -> None:
+def test_modules_of_brevitas(rounding: str, greatest: float, tmp_path: Path) -> None:
     qnn, quant = pytest.importorskip("brevitas.nn"), pytest.importorskip("brevitas.quant")
     chosen = {"bit_width": 5, "scaling_impl_type": "const", "scaling_init": greatest}
     module = qnn.QuantIdentity(quant.Int8ActPerTensorFloat, float_to_int_impl_type=rounding, **chosen).eval()
@@ -72,4 +76,4 @@ def test_modules_of_brevitas(rounding: str, greatest: float) -> None:
     x = _beside_ties(step, np.random.default_rng(0))
     with torch.no_grad():
         theirs = module(torch.from_numpy(x)).numpy()
-    _check(theirs, bitsmith.convert(module, input_shape=(12,)), x, x / np.float32(step))
+    _check(theirs, bitsmith.convert(module, input_shape=(12,)), x, x / np.float32(step), tmp_path)

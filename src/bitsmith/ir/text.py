@@ -126,7 +126,7 @@ def _read_bit(text: str) -> int:
     return int(text)
 
 
-def _write_ladders(value: object) -> str:
+def write_ladders(value: object) -> str:
     """Ladders in quotes: shapes and numbers of their arrays, exactly, and their modes."""
     rows = [
         [[[*part.shape], [number.hex() for number in part.ravel().tolist()]] for part in each.arrays]
@@ -136,7 +136,9 @@ def _write_ladders(value: object) -> str:
     return json.dumps(json.dumps([rows, modes]))
 
 
-def _read_ladders(text: str) -> tuple[Ladder, ...]:
+def read_ladders(text: str) -> tuple[Ladder, ...]:
+    """Return the ladders of a text, which is not trusted; raise a ProgramError if they are damaged."""
+
     def numbers(shape: list[int], texts: list[str]) -> Reals:
         return np.array([float.fromhex(each) for each in texts]).reshape(shape)
 
@@ -168,7 +170,7 @@ _CODECS: dict[object, _Codec] = {
     "Rounding": _Codec(lambda value: cast(Rounding, value).value, Rounding),
     "Overflow": _Codec(lambda value: cast(Overflow, value).value, Overflow),
     "Relation": _Codec(lambda value: cast(Relation, value).value, Relation),
-    "tuple[Ladder, ...]": _Codec(_write_ladders, _read_ladders),
+    "tuple[Ladder, ...]": _Codec(write_ladders, read_ladders),
 }
 """Codec of a field of an op, by its annotation."""
 
