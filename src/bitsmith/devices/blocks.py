@@ -172,15 +172,16 @@ class LargeMemory:
 class MemoryBlock:
     """A block memory, and when a constant table becomes some of them.
 
-    ``table_bits`` is the one fact that decides: Yosys makes block memories of a registered table that has more bits than this
-    for each block that it takes; smaller ones stay in look-up tables. It is the cost of a block in Yosys's ``brams`` file of the
-    family times 16, and `docs/add-a-device.md` says how it is measured. Three decisions are derived from it:
-    `may_hold_table`, `suits_table` and `holds_table`. Tables of pipelines say themselves what they are to be: see `pays_table`.
+    Yosys makes block memories of a registered table that has more than ``unasked_bits`` for each block that it takes; smaller
+    ones stay in look-up tables, unless attributes ask for blocks. It is the cost of a block in Yosys's ``brams`` file of the
+    family times 16, and `docs/add-a-device.md` says how it is measured. Two decisions are derived from ``table_bits``:
+    `may_hold_table` and `suits_table`. Tables of pipelines say themselves what they are to be: see `pays_table`.
 
     Attributes:
         bits: capacity; capacities of parts and figures of synthesis count blocks of this size.
         shapes: words and bits of a word, as it can be configured.
         table_bits: bits of a constant table per block that look-up tables can hold.
+        unasked_bits: bits of a constant table per block that Yosys leaves in look-up tables if nothing asks for blocks.
         worth_bits: bits of a pipeline's constant table per block above which a block is cheaper than look-up tables: at most what
             those look-up tables hold of which parts of the family have one block.
         registers: registers that follow a block which is read in a pipeline.
@@ -191,6 +192,7 @@ class MemoryBlock:
     bits: int
     shapes: tuple[tuple[int, int], ...]
     table_bits: int
+    unasked_bits: int
     worth_bits: int
     registers: int
     filled_bits: int
@@ -198,7 +200,7 @@ class MemoryBlock:
 
     def forbidden(self) -> MemoryBlock:
         """The same memory where nothing may be made of it."""
-        return replace(self, table_bits=_NEVER, worth_bits=_NEVER, filled_bits=_NEVER)
+        return replace(self, table_bits=_NEVER, unasked_bits=_NEVER, worth_bits=_NEVER, filled_bits=_NEVER)
 
     def for_tables(self) -> MemoryBlock:
         """The same memory where constant tables of pipelines are it wherever that saves look-up tables."""
@@ -244,7 +246,7 @@ class MemoryBlock:
         """
         if self.filled_bits:
             return self.fills(words, bits)
-        return _padded(words) * bits > self.table_bits * self.count(words, bits)
+        return _padded(words) * bits > self.unasked_bits * self.count(words, bits)
 
     def fills(self, words: int, bits: float) -> bool:
         """True if ``words`` words of ``bits`` bits have `filled_bits` for each block that they take."""

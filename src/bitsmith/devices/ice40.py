@@ -64,6 +64,7 @@ _MEMORY = MemoryBlock(
     bits=4 * 1024,
     shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)),
     table_bits=1024,
+    unasked_bits=1024,
     worth_bits=1024,
     registers=2,
     filled_bits=0,

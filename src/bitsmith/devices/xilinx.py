@@ -63,6 +63,7 @@ _MEMORY = MemoryBlock(
     bits=18 * 1024,
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
     table_bits=2048,
+    unasked_bits=16 * 513,
     worth_bits=8192,
     registers=2,
     filled_bits=0,
