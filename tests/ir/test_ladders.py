@@ -62,6 +62,13 @@ def test_what_no_neighbor_keeps_stays_as_it_is_rounded() -> None:
     np.testing.assert_array_equal(kept_codes([], np.asarray(0), x, raw), raw)
 
 
+@pytest.mark.parametrize("value", [1e39, -1e308, 5e-324])
+def test_numbers_that_singles_lack_have_codes(value: float) -> None:
+    ladder, x = _ladder(Rounding.RND_CONV, 0.1, 0.0, -8.0, 7.0), np.array([value])
+    assert ladder.codes(x) == np.clip(np.sign(value) * (abs(value) > 1.0) * 100.0, -8.0, 7.0)
+    assert kept_codes([ladder], np.asarray(8), x, x) == x
+
+
 @pytest.mark.parametrize("width", [20, 60])
 def test_inputs_keep_codes_and_texts_have_ladders(width: int) -> None:
     builder, scales = ProgramBuilder(), np.float64(np.float32([0.3, 0.7]))

@@ -18,6 +18,9 @@ from bitsmith.ir.types import Fracs, Rounding
 
 Reals: TypeAlias = npt.NDArray[np.float64]
 
+_MOST = 2.0**100
+"""Beyond all thresholds; singles reach farther."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ladder:
@@ -79,6 +82,7 @@ class Ladder:
 
     def codes(self, x: Reals) -> Reals:
         """The codes of real numbers: codes change at multiples of a half alone, and on which side ``x`` is of one is exact."""
+        x = np.clip(x, -_MOST, _MOST)
         half = np.rint(2.0 * (x * self.units / self.scale + self.offset)) / 2.0
         times = half - self.offset
         coarse, near = (

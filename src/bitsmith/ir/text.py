@@ -145,7 +145,7 @@ def read_ladders(text: str) -> tuple[Ladder, ...]:
     try:
         rows = [*zip(*json.loads(json.loads(text)), strict=True)]
         ladders = tuple(Ladder(Rounding(mode), *(numbers(*part) for part in parts)) for parts, mode in rows)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ProgramError(f"{_short(text)}, which are no ladders") from error
     if len(ladders) > MAX_LADDERS:
         raise ProgramError(f"{len(ladders)} ladders of an input", accepted=f"at most {MAX_LADDERS}")

@@ -194,9 +194,9 @@ def _with_its_codes(x: Any, raw: Any, frac: Any, ladders: Sequence[Any]) -> Any:
 
 
 def _codes(x: Any, scale: Any, units: Any, offset: Any, least: Any, most: Any, mode: str) -> Any:
+    x = np.clip(x, -(2.0**100), 2.0**100)
     half = np.rint(2.0 * (x * units / np.array(scale) + offset)) / 2.0
-    coarse, near = (np.asarray(each, np.float32).astype(np.float64) for each in (scale, x))
-    times = half - offset
+    times, (coarse, near) = half - offset, (np.asarray(each, np.float32).astype(np.float64) for each in (scale, x))
     side = np.sign((near * units - times * coarse) + ((x - near) * units - times * (scale - coarse))) * np.sign(scale)
     return np.clip(_rounded(half + side / 4.0, mode), least, most)
 

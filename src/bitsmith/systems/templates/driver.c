@@ -115,14 +115,15 @@ static double rounded(double x, enum rounding mode)
     return copysign(whole + up, x);
 }
 
-static double code(double real, const struct ladder *of)
+static double code(double x, const struct ladder *of)
 {
+    const double real = fmax(-0x1p100, fmin(x, 0x1p100));
     /* Codes change at multiples of a half alone; products of single precision, and of the rest, are exact. */
     const double half = rounded(2 * (real * of->units / of->scale + of->offset), RND_CONV) / 2, times = half - of->offset;
     const double coarse = (float)of->scale, near = (float)real, rest = (real - near) * of->units - times * (of->scale - coarse);
     const double off = (near * of->units - times * coarse) + rest;
-    const double side = ((off > 0) - (off < 0)) * copysign(0.25, of->scale), x = rounded(half + side, of->rounding);
-    return x < of->least ? of->least : x > of->most ? of->most : x;
+    const double side = ((off > 0) - (off < 0)) * copysign(0.25, of->scale), raw = rounded(half + side, of->rounding);
+    return raw < of->least ? of->least : raw > of->most ? of->most : raw;
 }
 
 static int differs(double real, double x, const struct range *in)
