@@ -74,6 +74,15 @@ def test_single_predictions_are_compared_whenever_there_are_twice_as_many(compar
     assert compared[10:] == [8]
 
 
+def test_results_that_are_changed_in_place_are_not_those_that_are_compared() -> None:
+    looks, x = Predictions(_network(3), calibrated=True), np.array([[0.5, -1.0, 1.0]])
+    results = np.maximum(x, 0.0)
+    assert looks.look([x], [results]) is None
+    results *= 100.0
+    x *= -1.0
+    _look(looks, x)
+
+
 @pytest.mark.parametrize("at", [0, 1, 600, 998])
 def test_a_code_that_flips_in_one_of_a_thousand_samples_is_told(at: int) -> None:
     """Wherever it is: the steps of the input are as fine as they get."""

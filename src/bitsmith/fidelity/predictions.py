@@ -95,7 +95,7 @@ class Predictions:
             return None
         if self._are_smaller(magnitudes):
             self._magnitudes, self._seen, self._count, self._due = magnitudes, [], 0, 1
-        self._seen.append(([batch.astype(np.float64) for batch in few], [output[picked] for output in outputs]))
+        self._seen.append(([batch.astype(np.float64) for batch in few], [output[picked].copy() for output in outputs]))
         self._count += len(few[0])
         if self._count < self._due:
             return None
