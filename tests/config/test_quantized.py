@@ -119,7 +119,7 @@ def test_sums_and_results_between_quantizers_are_the_models() -> None:
 
 
 @pytest.mark.parametrize(
-    "moves", [(), (Flatten(),), (Pad(((1, 1),)), Gather((0, 3, 2), 0)), (Reshape((2, 2)), Flatten())]
+    "moves", [(), (Flatten(),), (Pad(((1, 1),)), Gather((0, 3, 2, 1), 0)), (Reshape((2, 2)), Flatten())]
 )
 @pytest.mark.parametrize(
     ("last", "decided"),

@@ -197,6 +197,7 @@ def test_predictions_next_to_ties_are_right_and_warned_of_in_formats_of_the_user
         held = {"result": replace(chosen, width=width)}
         nodes = [replace(node, settings=Settings(held)) if node.name == "x" else node for node in network.nodes]
         compiled = compile_network(network.with_nodes(nodes))
+    assert compiled.network.node("x").is_given == (width is not None)
     emulator = Emulator(compiled.program)
     predictions = Predictions(compiled.network, calibrated=True)
     found = predictions.look([x], emulator.run([x]))

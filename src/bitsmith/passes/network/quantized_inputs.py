@@ -98,15 +98,15 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
 
 def _ladders(network: Network, name: str) -> tuple[Ladder, ...]:
     """The ladders of all quantizers that read a node as it is, or beyond layers that pass it on, whatever else reads it."""
-    found: list[Ladder] = []
+    ladders: list[Ladder] = []
     for reader in network.consumers(name):
         layer = reader.layer.layer if isinstance(reader.layer, TimeDistributed) else reader.layer
         if isinstance(layer, Quantize):
-            found.append(layer.quantizer.ladder)
+            ladders.append(layer.quantizer.ladder)
         elif layer.resolution(ANY) is not None:
             seen = layer.resolution(replace(ANY, ladders=_ladders(network, reader.name)))
-            found += seen.ladders if seen is not None else ()
-    return tuple(dict.fromkeys(found))
+            ladders += seen.ladders if seen is not None else ()
+    return tuple(dict.fromkeys(ladders))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
