@@ -1,4 +1,4 @@
-"""The table of docs/fit.md: six networks with formats chosen in four ways, their look-up tables, losses and seconds.
+"""The table of docs/what-fit-saves.md: six networks with formats chosen in four ways, their look-up tables, losses and seconds.
 
     python benchmarks/fit_table.py digits cnn --ways fit hgq2
     python benchmarks/fit_table.py digits --ways fit --yosys
@@ -291,7 +291,7 @@ def table(results: Mapping[str, Mapping[str, Row]]) -> str:
 
 def page(docs: Path) -> None:
     """Write the table into the page."""
-    path = docs / "fit.md"
+    path = docs / "what-fit-saves.md"
     head, rest = path.read_text(encoding="utf-8").split(BEGIN)
     path.write_text(f"{head}{BEGIN}\n\n{table(kept())}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
@@ -305,7 +305,7 @@ def main() -> None:
     parser.add_argument("--halves", type=int, default=1, help="random halves to choose on; the first one is kept")
     parser.add_argument("--resume", type=Path, help="folder of results, from which searches go on")
     parser.add_argument("--trained", type=Path, help="folder of networks of HGQ2 that hgq2_fits.py has trained")
-    parser.add_argument("--page", type=Path, help="write the table into fit.md of this folder")
+    parser.add_argument("--page", type=Path, help="write the table into what-fit-saves.md of this folder")
     given = parser.parse_args()
     warnings.simplefilter("ignore", BitsmithWarning)
     for name in given.names:
