@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import importlib
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +28,18 @@ def ledger(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script, whose neighbors it imports by name."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     return importlib.import_module("ledger")
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("script", ["circuits", "ledger", "submissions", "folding", "fidelity", "speed"])
+def test_scripts_start_in_any_folder(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that use helpers of tests: only their own folder is on Python's path."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), "--help"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "usage:" in ended.stdout
 
 
 def test_results_are_of_the_list(ledger: ModuleType) -> None:
