@@ -29,9 +29,10 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -53,6 +54,7 @@ from bitsmith.passes.program import drop_dead
 LIST, RESULTS = (Path(__file__).with_suffix(suffix) for suffix in (".toml", ".tsv"))
 PART, FAMILY, STAGE_NS, SAMPLES = "xcvu9p-flga2104-2-i", "xcup", 2.0, 1000
 BEGIN, END = "<!-- written by benchmarks/ledger.py --page -->", "<!-- end -->"
+_Row = TypeVar("_Row", bound=Any)
 EXACT = 1e-6
 """Share of an output's range up to which a float framework's rounding is taken to be the same number."""
 
@@ -145,10 +147,20 @@ def listed() -> list[Network]:
 
 def known() -> Mapping[str, Row]:
     """The lines of the results, by digest."""
-    lines = RESULTS.read_text(encoding="utf-8").splitlines()[1:] if RESULTS.exists() else []
-    types = [{"str": str, "int": int, "float": float}[str(field.type)] for field in fields(Row)]
-    rows = [Row(*(kind(text) for kind, text in zip(types, line.split("\t"), strict=True))) for line in lines]
-    return {row.sha256: row for row in rows}
+    return {row.sha256: row for row in rows_of(Row, RESULTS)}
+
+
+def rows_of(kind: type[_Row], path: Path) -> list[_Row]:
+    """The rows, a dataclass of texts and numbers, that a file has below the names of their fields; none without a file."""
+    lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
+    types = [{"str": str, "int": int, "float": float}[str(field.type)] for field in fields(kind)]
+    return [kind(*(read(text) for read, text in zip(types, line.split("\t"), strict=True))) for line in lines]
+
+
+def write_rows(kind: type[_Row], rows: Iterable[_Row], path: Path) -> None:
+    """Write the rows as `rows_of` reads them."""
+    lines = [[field.name for field in fields(kind)], *(map(str, asdict(row).values()) for row in rows)]
+    path.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def measured(path: Path, network: Network, models: Path, rivals: str | None) -> Row:
@@ -228,13 +240,21 @@ def array_of(content: bytes | None) -> npt.NDArray[np.uint8]:
     return np.frombuffer(raw, np.uint8, offset=4 + sizes.nbytes).reshape(sizes)
 
 
-def run(folder: Path, network: Network, seconds: float, rivals: str | None) -> str:
-    """Return "" once a network has its line in the results, else why it has none. It runs in a process of its own."""
-    content = Entry(network.repository, network.path, "").content(folder)
+def listed_file(folder: Path, repository: str, path: str, sha256: str) -> bytes | str:
+    """The content of a file of the list, or as a text why there is none."""
+    content = Entry(repository, path, "").content(folder)
     if content is None:
         return "not in the folder"
-    if hashlib.sha256(content).hexdigest() != network.sha256:
-        return "another file than the list's: its digest differs"
+    return (
+        content if hashlib.sha256(content).hexdigest() == sha256 else "another file than the list's: its digest differs"
+    )
+
+
+def run(folder: Path, network: Network, seconds: float, rivals: str | None) -> str:
+    """Return "" once a network has its line in the results, else why it has none. It runs in a process of its own."""
+    content = listed_file(folder, network.repository, network.path, network.sha256)
+    if isinstance(content, str):
+        return content
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / f"network{Path(network.path).suffix}"
         path.write_bytes(content)
@@ -249,9 +269,7 @@ def run(folder: Path, network: Network, seconds: float, rivals: str | None) -> s
 
 def keep(row: Row) -> None:
     """Write a line of the results, in place of an older one of the same file."""
-    rows = {**known(), row.sha256: row}
-    lines = [[field.name for field in fields(Row)], *(map(str, asdict(one).values()) for one in rows.values())]
-    RESULTS.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
+    write_rows(Row, {**known(), row.sha256: row}.values(), RESULTS)
 
 
 def table(networks: Sequence[Network], rows: Mapping[str, Row]) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import io
 import os
 import sys
@@ -22,14 +21,14 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 import numpy as np
-from ledger import EXACT, LIST, SAMPLES, ended
+from ledger import EXACT, LIST, SAMPLES, ended, listed_file, rows_of, write_rows
 from public_models import Entry, error_of
 from public_runtimes import keras_model, runtimes
 
@@ -117,20 +116,12 @@ def listed() -> list[Submission]:
 
 def known() -> Mapping[str, Row]:
     """The lines of the results, by key."""
-    if not RESULTS.exists():
-        return {}
-    with RESULTS.open(encoding="utf-8") as file:
-        lines = list(csv.reader(file, delimiter="\t"))[1:]
-    kinds = [{"str": str, "int": int, "float": float}[str(column.type)] for column in fields(Row)]
-    rows = [Row(*(kind(text) for kind, text in zip(kinds, line, strict=True))) for line in lines]
-    return {row.key: row for row in rows}
+    return {row.key: row for row in rows_of(Row, RESULTS)}
 
 
 def keep(row: Row) -> None:
     """Write a line of the results, in place of an older one."""
-    rows = {**known(), row.key: row}
-    lines = [[column.name for column in fields(Row)], *(map(str, asdict(one).values()) for one in rows.values())]
-    RESULTS.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
+    write_rows(Row, {**known(), row.key: row}.values(), RESULTS)
 
 
 def measured(path: Path, entry: Submission, models: Path) -> Row:
@@ -206,11 +197,9 @@ def _content(entry: Submission, name: str, models: Path) -> bytes:
 
 def run(models: Path, entry: Submission) -> str:
     """Return "" once a submission has its line in the results, else why it has none."""
-    content = Entry(entry.repository, entry.path, "").content(models)
-    if content is None:
-        return "not in the folder"
-    if hashlib.sha256(content).hexdigest() != entry.sha256:
-        return "another file than the list's: its digest differs"
+    content = listed_file(models, entry.repository, entry.path, entry.sha256)
+    if isinstance(content, str):
+        return content
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / f"network{Path(entry.path).suffix}"
         path.write_bytes(content)
