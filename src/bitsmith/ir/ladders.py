@@ -1,7 +1,7 @@
 """Ladders: where an input's real numbers have other codes, so that steps of the port's own change none of them.
 
-A port may have steps of its own, finer than those of the quantizers that read it. What is rounded to such a step may come to be
-on the other side of a threshold of theirs, or on a tie. Its neighbor is not.
+A port may have steps of its own, finer than those of the quantizers that read it. Rounding to such a step may move a number
+across a threshold of a quantizer, or onto a tie. The neighboring step keeps the number's side.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Ladder:
         return hash(self._key)
 
     def suits(self, shape: tuple[int, ...]) -> bool:
-        """Return True if samples of ``shape`` have codes on it: all numbers are some, none is in the way."""
+        """Return True if samples of ``shape`` have codes: numbers are finite, steps are not zero, and ends are in order."""
         numbers = all(np.isfinite(part).all() for part in self.arrays[:3]) and bool(np.all(self.scale * self.units))
         ends = np.broadcast_arrays(self.least, self.most) if numbers else ()
         return (

@@ -172,7 +172,7 @@ def _own(named: Mapping[str, object]) -> dict[str, object]:
     """The same arguments by their names here.
 
     Raises:
-        ConfigError: an argument of hls4ml has a value that asks for what there is not.
+        ConfigError: an argument of hls4ml asks for a step that builds do not have.
     """
     own = {name: value for name, value in named.items() if name not in FAMILIAR and name not in IDLE}
     for name, (accepted, reason) in IDLE.items():

@@ -148,7 +148,7 @@ class Staircase(Unary):
         gaps = np.diff(thresholds)[changes[..., 1:] & changes[..., :-1]]
         step = float(gaps[gaps > 0].min(initial=max(-least, most) or 1.0))
         frac = None if self.above else exact_frac(places, _EXACT_BITS)
-        # What is no less than the last threshold is alike, and on a grid that has it no more than it is needed.
+        # Values from the last threshold on are alike, so that a grid which has that threshold needs no larger value.
         return Resolution(least - step, most + step if frac is None else most, step, frac)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
