@@ -85,14 +85,14 @@ def test_results_that_are_changed_in_place_are_not_those_that_are_compared() -> 
 
 @pytest.mark.parametrize("at", [0, 1, 600, 998])
 def test_a_code_that_flips_in_one_of_a_thousand_samples_is_told(at: int) -> None:
-    """Wherever it is: the steps of the input are as fine as they get."""
-    nodes = [node("Mul", "x k", "p"), node("QuantizeLinear", "p s z", "c"), node("DequantizeLinear", "c s z", "y")]
-    stored = {"k": np.float32(0.37), "s": np.float32(1 / 64), "z": np.int8(0)}
+    """Wherever it is: the steps of the input, which a matrix reads, are as fine as they get."""
+    nodes = [node("MatMul", "x k", "p"), node("QuantizeLinear", "p s z", "c"), node("DequantizeLinear", "c s z", "y")]
+    stored = {"k": np.float32([[0.375]]), "s": np.float32(1 / 64), "z": np.int8(0)}
     model = convert(graph(nodes, {"x": ("n", 1)}, "y", stored))
     (port,) = Emulator(model.program).inputs
     drawn = np.random.default_rng(0).uniform(-1.0, 1.0, (1_000_000, 1))
     taken = np.ldexp(np.rint(np.ldexp(drawn, port.frac)), -port.frac)
-    codes, near = (np.rint(64.0 * np.float32(0.37).astype(float) * x) for x in (drawn, taken))
+    codes, near = (np.rint(24.0 * x) for x in (drawn, taken))
     x = drawn[codes == near][:999, None]
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -27,7 +27,7 @@ def _beside_thresholds(scale: float, offset: float) -> np.ndarray:
 
 
 def _ladder(rounding: Rounding, scale: float, offset: float, *ends: float) -> Ladder:
-    return Ladder(rounding, *(np.asarray(each) for each in (scale, 1.0, offset, *ends)))
+    return Ladder(rounding, *(np.asarray(each) for each in (scale, 1.0, 0.0, offset, *ends)))
 
 
 @pytest.mark.parametrize("rounding", Rounding)
@@ -72,7 +72,7 @@ def test_numbers_that_singles_lack_have_codes(value: float) -> None:
 @pytest.mark.parametrize("width", [20, 60])
 def test_inputs_keep_codes_and_texts_have_ladders(width: int) -> None:
     builder, scales = ProgramBuilder(), np.float64(np.float32([0.3, 0.7]))
-    ladder = Ladder(Rounding.RND_CONV, scales, np.ones(()), np.zeros(()), np.asarray(-np.inf), np.asarray(np.inf))
+    ladder = Ladder(Rounding.RND_CONV, scales, np.ones(()), *[np.zeros(())] * 2, *map(np.asarray, (-np.inf, np.inf)))
     x = builder.input("x", (2,), FixedFormat(True, width, 10, Rounding.RND, Overflow.SAT), ladders=(ladder, ladder))
     program = builder.program([("y", builder.neg(x))])
     read = parse(to_text(program))
@@ -85,7 +85,7 @@ def test_inputs_keep_codes_and_texts_have_ladders(width: int) -> None:
         np.testing.assert_array_equal(Emulator(read).run([batch[:1]])[0], -raw[:1] / 1024.0)
 
 
-_GOOD = [[[], ["0x1p-1"]], [[], ["0x1p+0"]], [[], ["0x0p+0"]], [[], ["-inf"]], [[], ["inf"]]]
+_GOOD = [[[], [number]] for number in ("0x1p-1", "0x1p+0", "0x0p+0", "0x0p+0", "-inf", "inf")]
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,16 @@ _GOOD = [[[], ["0x1p-1"]], [[], ["0x1p+0"]], [[], ["0x0p+0"]], [[], ["-inf"]], [
         7,
         [[_GOOD], []],
         [[_GOOD], ["UP"]],
-        [[_GOOD[:4]], ["RND"]],
+        [[_GOOD[:5]], ["RND"]],
         [[[[[], [0.5]], *_GOOD[1:]]], ["RND"]],
         [[[[[3], ["0x1p-1"]], *_GOOD[1:]]], ["RND"]],
         [[[[[10**12], ["0x1p-1"]], *_GOOD[1:]]], ["RND"]],
         [[[[[3], ["0x1p-1"] * 3], *_GOOD[1:]]], ["RND"]],
         [[[[[], ["nan"]], *_GOOD[1:]]], ["RND"]],
         [[[[[], ["0x0p+0"]], *_GOOD[1:]]], ["RND"]],
-        [[[*_GOOD[:3], [[], ["nan"]], _GOOD[4]]], ["RND"]],
-        [[[*_GOOD[:3], _GOOD[4], _GOOD[3]]], ["RND"]],
+        [[[*_GOOD[:2], [[], ["inf"]], *_GOOD[3:]]], ["RND"]],
+        [[[*_GOOD[:4], [[], ["nan"]], _GOOD[5]]], ["RND"]],
+        [[[*_GOOD[:4], _GOOD[5], _GOOD[4]]], ["RND"]],
         [[[_GOOD[0], _GOOD[2], *_GOOD[2:]]], ["RND"]],
         [[_GOOD] * 5000, ["RND"] * 5000],
         {"a": 1},

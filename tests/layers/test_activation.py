@@ -227,7 +227,7 @@ def test_tables_of_all_numbers_have_the_bits_that_are_asked_for(frac: int, left:
     )
     builder = ProgramBuilder()
     x = builder.input("x", (1,), FixedFormat(True, 5, 2, Rounding.TRN, Overflow.SAT))
-    y = tabulated(Lowering("y", builder, Settings(), ObservedRange(-1.0, 1.0), ()), x, function, frac)
+    y = tabulated(Lowering("y", builder, Settings(), ObservedRange(-1.0, 1.0), (), ()), x, function, frac)
     numbers = np.arange(-16, 16)[:, None] / 4
     (found,) = Emulator(builder.program([("y", y)])).run([numbers])
     linear = left * np.minimum(numbers, 0) + right * np.maximum(numbers, 0)

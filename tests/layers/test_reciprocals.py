@@ -24,7 +24,7 @@ FRACS = st.integers(3, 16)
 
 def _operand(fmt: FixedFormat) -> tuple[Lowering, Value]:
     builder = ProgramBuilder()
-    return Lowering("y", builder, Settings(), ObservedRange(-1.0, 1.0), ()), builder.input("x", (1,), fmt)
+    return Lowering("y", builder, Settings(), ObservedRange(-1.0, 1.0), (), ()), builder.input("x", (1,), fmt)
 
 
 def _values(lowering: Lowering, y: Value, fmt: FixedFormat) -> tuple[Floats, Floats]:

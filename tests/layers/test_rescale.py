@@ -60,7 +60,7 @@ def _lowered(layer: Rescale, x: TensorType) -> Program:
     builder = ProgramBuilder()
     source = builder.apply(ops.Input("x", x.shape, x.frac, x.lo, x.hi, Rounding.TRN, Overflow.SAT, ()))
     return builder.program(
-        [("y", layer.lower(Lowering("y", builder, Settings(), ObservedRange(-1.0, 1.0), ()), [source]))]
+        [("y", layer.lower(Lowering("y", builder, Settings(), ObservedRange(-1.0, 1.0), (), ()), [source]))]
     )
 
 

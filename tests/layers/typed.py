@@ -91,7 +91,7 @@ def elements_of(
         bounds = given.lo * 2.0**-given.frac, given.hi * 2.0**-given.frac
         real = np.where(np.isfinite(real), np.clip(real, *bounds), real)
     step = 2.0 ** -(
-        Lowering("layer", None, Settings(), observed["layer"], ()).result_frac() if given is None else given.frac
+        Lowering("layer", None, Settings(), observed["layer"], (), ()).result_frac() if given is None else given.frac
     )
     return Elements(_real(objects(raw), result.frac), real, step + RELATIVE * np.abs(real), program)
 

@@ -346,7 +346,7 @@ def test_results_in_turn_have_a_bit_more_where_no_sign_is_read(
     """The memory of an engine has room for the sign of others; what a rectifier cuts off asks for no steps."""
     for strategy, frac in ((Strategy.LATENCY, latency), (Strategy.SHARED, shared)):
         settings = Settings(strategy=strategy, bits=Bits(8, 8))
-        assert Lowering("relu", ProgramBuilder(), settings, observed, ()).result_frac() == frac
+        assert Lowering("relu", ProgramBuilder(), settings, observed, (), ()).result_frac() == frac
 
 
 @pytest.mark.parametrize(

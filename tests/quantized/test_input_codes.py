@@ -40,12 +40,14 @@ def _check(theirs: np.ndarray, model: bitsmith.Model, x: np.ndarray, quotients: 
 
 
 class _Single(torch.nn.Module):
-    def __init__(self, spec: tuple[object, ...]) -> None:
+    def __init__(self, spec: tuple[object, ...], factor: float, shift: float) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.factor, self.shift = spec, factor, shift
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         decomposed = torch.ops.quantized_decomposed
+        x = x if self.factor == 1.0 else x * self.factor
+        x = x if self.shift == 0.0 else x + self.shift
         return decomposed.dequantize_per_tensor(decomposed.quantize_per_tensor(x, *self.spec), *self.spec)
 
 
@@ -58,16 +60,23 @@ class _Single(torch.nn.Module):
         (0.003, 0, -32768, 32767, "int16"),
     ],
 )
-def test_programs_of_pt2e(step: float, zero: int, lo: int, hi: int, kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("factor", "shift"), [(1.0, 0.0), (0.5, 0.0), (-0.75, 0.0), (1.0, 0.5), (1.5, -2.25)])
+def test_programs_of_pt2e(
+    step: float, zero: int, lo: int, hi: int, kind: str, factor: float, shift: float, tmp_path: Path
+) -> None:
+    """Factors and sums before the quantizer are told apart by where its codes change."""
     pytest.importorskip("torch.ao.quantization.fx._decomposed")
-    module, x = _Single((step, zero, lo, hi, getattr(torch, kind))), _beside_ties(step, np.random.default_rng(0))
+    module = _Single((step, zero, lo, hi, getattr(torch, kind)), factor, shift)
+    x = ((_beside_ties(step, np.random.default_rng(0)) - shift) / factor).astype(np.float32)
     batch = ({0: torch.export.Dim("batch")},)
     program = torch.export.export(module, (torch.from_numpy(x[:2]),), dynamic_shapes=batch)
-    _check(module(torch.from_numpy(x)).numpy(), bitsmith.convert(program), x, x * np.float32(1.0 / step), tmp_path)
+    line = x * np.float32(factor) + np.float32(shift)  # where single precision loses nothing of it, its codes are right
+    kept = np.where(line == x.astype(np.float64) * factor + shift, line * np.float32(1.0 / step), 0.0)
+    _check(module(torch.from_numpy(x)).numpy(), bitsmith.convert(program), x, kept, tmp_path)
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("rounding", ["ROUND", "FLOOR", "ROUND_TO_ZERO"])
+@pytest.mark.parametrize("rounding", ["ROUND", "FLOOR", "CEIL", "ROUND_TO_ZERO", "DPU"])
 @pytest.mark.parametrize("greatest", [3.0, 3.3])
 def test_modules_of_brevitas(rounding: str, greatest: float, tmp_path: Path) -> None:
     qnn, quant = pytest.importorskip("brevitas.nn"), pytest.importorskip("brevitas.quant")

@@ -36,8 +36,8 @@ def test_elements_of_several_formats(
     scales = np.ldexp(np.float64(np.float32([[2.5, 3.1], [-2.7, 4.0], [8.3, 9.0]])), -frac)
     ends = np.float64(-6.0), np.float64([3.0, np.inf])
     ladders = (
-        Ladder(rounding, scales * 10.0, np.float64(10.0), np.float64([0.0, 3.0]), *ends),
-        Ladder(Rounding.TRN, np.float64(64.0), np.float64(1.0), *ends[:1] * 3),
+        Ladder(rounding, scales * 10.0, *map(np.float64, (10.0, [0.0, 1.1], [0.0, 3.0])), *ends),
+        Ladder(Rounding.TRN, *map(np.float64, (64.0, 1.0, 0.0)), *ends[:1] * 3),
     )
     modes = (Rounding.RND, Overflow.SAT, ladders) if laddered else (rounding, Overflow.SAT, ())
     x = builder.apply(Input("x", (3, 2), frac, objects(-256), objects(255), *modes))

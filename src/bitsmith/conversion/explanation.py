@@ -202,7 +202,7 @@ def _translated(network: Network) -> tuple[Program, tuple[BitsmithError, ...]]:
     good: list[tuple[str, Value]] = []
     problems: list[BitsmithError] = []
     for node in network.nodes:
-        lowering = Lowering(node.name, builder, node.settings, observed[node.name], ())
+        lowering = Lowering(node.name, builder, node.settings, observed[node.name], (), ())
         try:
             with builder.layer(node.name):
                 values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])

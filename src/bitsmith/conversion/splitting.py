@@ -326,7 +326,7 @@ def _part(
     shapes, name = model.network.shapes(), f"{model.network.name}, part {number}"
     layers = _with_other_names(whole, layers, [op.name for op in program.input_ops()])
     read = {source for node in layers for source in node.inputs} - {node.name for node in layers}
-    ports = {op.name: Input(op.shape, quantizer=grid_of(op), ladders=op.ladders) for op in program.input_ops()}
+    ports = {op.name: Input(op.shape, quantizer=grid_of(op), rounds=bool(op.ladders)) for op in program.input_ops()}
     entries = {
         port: NetworkNode(port, ports.get(port) or Input(shapes[port]), inner=True) for port in (*ports, *sorted(read))
     }

@@ -6,6 +6,7 @@ across a threshold of a quantizer, or onto a tie. The neighboring step keeps the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -14,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.ir.rounding import rounded
-from bitsmith.ir.types import Fracs, Rounding
+from bitsmith.ir.types import Fracs, Rounding, compact
 
 Reals: TypeAlias = npt.NDArray[np.float64]
+
+Places: TypeAlias = npt.NDArray[np.int64]
 
 _MOST = 2.0**100
 """Beyond all thresholds; singles reach farther."""
@@ -24,14 +27,16 @@ _MOST = 2.0**100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ladder:
-    """The codes ``round(x * units / scale + offset)`` of a quantizer, from ``least`` to ``most``; arrays broadcast to a sample.
+    """The codes ``round((x * units + shift) / scale + offset)``, from ``least`` to ``most``; arrays broadcast to a sample.
 
-    These are infinite where it does not saturate. Sides of thresholds are exact for codes less offsets, and units, of 23 bits.
+    These are infinite where a quantizer does not saturate. Sides of thresholds are exact for units of 29 bits, and for 29 bits of
+    codes less offsets.
     """
 
     rounding: Rounding
     scale: Reals
     units: Reals
+    shift: Reals
     offset: Reals
     least: Reals
     most: Reals
@@ -39,7 +44,7 @@ class Ladder:
     @property
     def arrays(self) -> tuple[Reals, ...]:
         """All numbers, as they are written."""
-        return self.scale, self.units, self.offset, self.least, self.most
+        return self.scale, self.units, self.shift, self.offset, self.least, self.most
 
     @property
     def _key(self) -> tuple[object, ...]:
@@ -53,7 +58,7 @@ class Ladder:
 
     def suits(self, shape: tuple[int, ...]) -> bool:
         """Return True if samples of ``shape`` have codes: numbers are finite, steps are not zero, and ends are in order."""
-        numbers = all(np.isfinite(part).all() for part in self.arrays[:3]) and bool(np.all(self.scale * self.units))
+        numbers = all(np.isfinite(part).all() for part in self.arrays[:4]) and bool(np.all(self.scale * self.units))
         ends = np.broadcast_arrays(self.least, self.most) if numbers else ()
         return (
             bool(ends)
@@ -61,20 +66,37 @@ class Ladder:
             and np.broadcast_shapes(shape, *(part.shape for part in self.arrays)) == shape
         )
 
-    def of_line(self, slope: float, shift: float) -> Ladder:
-        """The ladder of operands ``x`` where it is one of ``slope * x + shift``."""
-        return replace(self, units=self.units * slope, offset=self.offset + shift * self.units / self.scale)
+    def of_line(self, slope: Reals, shift: Reals) -> Ladder:
+        """The ladder of operands ``x`` where it is one of ``slope * x + shift``; one code where the slope is 0."""
+        flat = slope == 0.0
+        line = replace(self, units=np.where(flat, 1.0, self.units * slope), shift=self.shift + shift * self.units)
+        return replace(line, least=np.where(flat, 0.0, self.least), most=np.where(flat, 0.0, self.most))
 
-    def of_rectifier(self, slope: float) -> tuple[Ladder, ...]:
+    def of_rectifier(self, slope: Reals) -> tuple[Ladder, ...]:
         """The ladders of operands that are as they are from 0 on, and of those below times ``slope``."""
-        zero, rises = self.codes(np.zeros(self.scale.shape)), self.scale * self.units > 0.0
+        zero, rises = self.codes(np.zeros(())), self.scale * self.units > 0.0
         sides = []
         for is_below in (False, True):
             low = np.where(rises == is_below, self.least, np.maximum(self.least, zero))
             sides.append(
                 replace(self, least=low, most=np.where(rises == is_below, np.minimum(self.most, zero), self.most))
             )
-        return (sides[0], sides[1].of_line(slope, 0.0)) if slope else (sides[0],)
+        return (sides[0], sides[1].of_line(slope, np.zeros(()))) if np.any(slope) else (sides[0],)
+
+    def moved(self, shape: tuple[int, ...], sources: Places, seen: tuple[int, ...], places: Places) -> Ladder:
+        """The ladder of samples of ``shape`` whose elements at ``sources`` are seen at ``places`` of ones of ``seen``."""
+
+        def back(part: Reals, other: float) -> Reals:
+            whole = np.full(math.prod(shape), other)
+            whole[sources] = np.broadcast_to(part, seen).ravel()[places]
+            return whole.reshape(shape)
+
+        neutral = (1.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+        return Ladder(self.rounding, *map(back, self.arrays, neutral))
+
+    def compact(self) -> Ladder:
+        """The ladder in the smallest arrays."""
+        return Ladder(self.rounding, *map(compact, self.arrays))
 
     def of_any_shape(self) -> Ladder:
         """The ladder, which is one for all elements, for samples of other shapes."""
@@ -83,14 +105,41 @@ class Ladder:
     def codes(self, x: Reals) -> Reals:
         """The codes of real numbers: codes change at multiples of a half alone, and on which side ``x`` is of one is exact."""
         x = np.clip(x, -_MOST, _MOST)
-        half = np.rint(2.0 * (x * self.units / self.scale + self.offset)) / 2.0
+        half = np.rint(2.0 * ((x * self.units + self.shift) / self.scale + self.offset)) / 2.0
         times = half - self.offset
         coarse, near = (
             each.astype(np.float32).astype(np.float64) for each in (self.scale, x)
         )  # their products are exact
-        off = (near * self.units - times * coarse) + ((x - near) * self.units - times * (self.scale - coarse))
+        product, bound = near * self.units, times * coarse
+        apart = product - bound
+        back = apart - product
+        lost = (product - (apart - back)) - (bound + back)  # by rounding, where the shift cancels what is apart
+        off = ((apart + self.shift) + lost) + ((x - near) * self.units - times * (self.scale - coarse))
         side = np.sign(off) * np.sign(self.scale)
         return np.clip(rounded(half + side / 4.0, self.rounding), self.least, self.most)
+
+
+def stairs(thresholds: Reals, *, above: bool) -> tuple[Ladder, ...]:
+    """The ladders of the number of ``thresholds``, which rise along the last axis, that are at most ``x``, or below if ``above``.
+
+    Infinite ones do not count. Steps that are exactly alike are one ladder; each other threshold has its own.
+    """
+    low, high = thresholds[..., :-1], thresholds[..., 1:]
+    with np.errstate(invalid="ignore"):
+        gaps = high - low
+        rest = gaps - high
+        exact = (high - (gaps - rest)) - (low + rest) == 0.0
+    even = bool(np.all(exact & (gaps > 0.0) & (gaps == gaps[..., :1])))
+    parts = [thresholds] if even else np.split(thresholds, thresholds.shape[-1], axis=-1)
+    sign, ladders = np.asarray(-1.0 if above else 1.0), list[Ladder]()
+    for part in parts:
+        first, there = part[..., -1 if above else 0], np.isfinite(part).all(axis=-1)
+        scale = gaps[..., 0] if part.shape[-1] > 1 else np.ones(())
+        least, most = (np.where(there, end, 0.0) for end in (-1.0, part.shape[-1] - 1.0))
+        ladders.append(
+            Ladder(Rounding.TRN, scale, sign, np.where(there, -sign * first, 0.0), np.zeros(()), least, most)
+        )
+    return tuple(ladders)
 
 
 def kept_codes(ladders: Sequence[Ladder], frac: Fracs, x: Reals, raw: Reals) -> Reals:

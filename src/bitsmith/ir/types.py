@@ -13,12 +13,14 @@ import operator
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ProgramError, RangeError
+
+_Array = TypeVar("_Array", bound=npt.NDArray[np.generic])
 
 Ints: TypeAlias = npt.NDArray[np.object_]
 """Python integers."""
@@ -158,11 +160,11 @@ def short(values: IntArray) -> IntArray:
     return words
 
 
-def compact(array: Ints | npt.NDArray[np.int64]) -> Ints | npt.NDArray[np.int64]:
+def compact(array: _Array) -> _Array:
     """The smallest array that broadcasts to ``array``: axes along which all slices agree shrink to size 1."""
     for axis in range(array.ndim):
         if array.shape[axis] > 1:
-            first = array[(slice(None),) * axis + (slice(0, 1),)]
+            first = cast(_Array, array[(slice(None),) * axis + (slice(0, 1),)])
             if (array == first).all():
                 array = first
     return array

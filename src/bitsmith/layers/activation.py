@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -124,11 +124,8 @@ class ReLU(Unary):
     def resolution(self, beyond: Resolution | None) -> Resolution | None:
         if beyond is None or self.threshold != 0.0 or self.negative_slope < 0.0:
             return None
-        below = min(beyond.least, 0.0)
-        least = below / self.negative_slope if self.negative_slope else 0.0
-        most = beyond.most if self.max_value is None else min(beyond.most, self.max_value)
-        ladders = tuple(one for each in beyond.ladders for one in each.of_rectifier(self.negative_slope))
-        return Resolution(least, max(most, 0.0), beyond.step / max(self.negative_slope, 1.0), ladders=ladders)
+        seen = _before_rectifier(beyond, np.asarray(self.negative_slope))
+        return seen if self.max_value is None else replace(seen, most=max(min(seen.most, self.max_value), 0.0))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
@@ -144,6 +141,15 @@ class ReLU(Unary):
             below = builder.mul(builder.sub(x, threshold), slope)
         bound = lowering.exact_const("param", as_weights(self._bound))
         return lowering.result(builder.select(compared(builder, x, Relation.GT, bound, lowering.gridded), kept, below))
+
+
+def _before_rectifier(beyond: Resolution, slope: Floats) -> Resolution:
+    """The resolution of numbers of which those below 0 are multiplied by a ``slope`` of 0 or more."""
+    flattest = float(np.min(slope, where=slope > 0.0, initial=math.inf))
+    least = min(beyond.least, 0.0) / flattest if math.isfinite(flattest) else 0.0
+    ladders = tuple(side for each in beyond.ladders for side in each.of_rectifier(slope))
+    step = beyond.step / max(float(slope.max()), 1.0)
+    return Resolution(least, max(beyond.most, 0.0), step, None, None, ladders)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,6 +177,9 @@ class PReLU(Layer):
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.where(inputs[0] >= 0, inputs[0], self.alpha * inputs[0])
+
+    def resolution(self, beyond: Resolution | None) -> Resolution | None:
+        return None if beyond is None or bool(np.any(self.alpha < 0.0)) else _before_rectifier(beyond, self.alpha)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
@@ -211,8 +220,8 @@ class HardActivation(Unary):
             return None
         low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
         ends = [(min(max(end, low), high) - self.shift) / self.slope for end in (beyond.least, beyond.most)]
-        ladders = tuple(each.of_line(self.slope, self.shift) for each in beyond.ladders)
-        return Resolution(min(ends), max(ends), beyond.step / abs(self.slope), ladders=ladders)
+        ladders = tuple(each.of_line(*map(np.asarray, (self.slope, self.shift))) for each in beyond.ladders)
+        return Resolution(min(ends), max(ends), beyond.step / abs(self.slope), None, None, ladders)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder

@@ -52,7 +52,7 @@ class Comparing(Layer):
         edges = self.edges()
         ends = np.concatenate([*edges, [0.0]])
         step = min((float(np.diff(some).min()) for some in edges if some.size > 1), default=1.0)
-        return Resolution(float(ends.min()), float(ends.max()) + step, step, None, edges)
+        return Resolution(float(ends.min()), float(ends.max()) + step, step, None, edges, ())
 
 
 def form(trees: int, depth: int, decisions: int, questions: Mapping[int, int], leaves: Sequence[int]) -> str:

@@ -42,12 +42,11 @@ class Input(Layer):
 
     ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``); a
     ``quantizer``, of fixed-point grids, is what all of them begin with (see the pass ``quantized_inputs``), or, if it ``rounds``,
-    a grid of the circuit's own that is finer than what they tell apart, but where near ties decide. If ``held``, the format in
-    the settings is such a choice, and not the user's. What is less than
+    a grid of the circuit's own that is finer than what they tell apart. If ``held``, the format in the settings is such a choice,
+    and not the user's: rounding to steps of the circuit's own changes no code of theirs. What is less than
     the ``floor`` is a mask to all of them, and as good as the floor (see the pass ``masks``). Where the model states a
     scale, features (elements of the last axis) have that ``spread`` around a ``center`` (see the pass ``stated_scales``);
     where the user states ranges, they are from the ``least`` to the ``most`` number of each (see the pass ``quantized_inputs``).
-    Rounding to steps that are the circuit's own choice changes no code on ``ladders``, which quantizers give.
     """
 
     shape: Shape
@@ -62,7 +61,6 @@ class Input(Layer):
     spread: Floats | None = None
     least: Floats | None = None
     most: Floats | None = None
-    ladders: tuple[Ladder, ...] = ()
 
     traits: ClassVar[Traits] = computed(Scales.NONE, Exactness.EXACT, elementwise=False, affine=False)
     options: ClassVar[frozenset[str]] = frozenset({"outliers"})
@@ -166,8 +164,9 @@ class Input(Layer):
         return self.rounds or self.held
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        ladders = lowering.ladders if self.is_chosen or lowering.format("result") is None else ()
         if self.quantizer is not None:
-            return _quantized(lowering, self.shape, self.quantizer, self.ladders)
+            return _quantized(lowering, self.shape, self.quantizer, ladders if self.rounds else ())
         bits, seen = lowering.settings.result_bits, lowering.observed
         unknown = self.default_format(bits)
         formats = lowering.input_formats(*((unknown,) if self.limited or self.integer else self.stated_formats(bits)))
@@ -178,7 +177,7 @@ class Input(Layer):
             elif self.integer and seen.limits and seen.frac is None:
                 # Integers are never rounded, however large.
                 formats = (_integers(math.floor(seen.lo), math.ceil(seen.hi)),)
-        return lowering.builder.input(lowering.name, self.shape, *formats, ladders=self.ladders)
+        return lowering.builder.input(lowering.name, self.shape, *formats, ladders=ladders)
 
 
 def _quantized(lowering: Lowering, shape: Shape, quantizer: Quantizer, ladders: tuple[Ladder, ...]) -> Value:

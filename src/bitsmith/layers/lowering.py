@@ -9,6 +9,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ladders import Ladder
 from bitsmith.ir.rounding import rounded_range
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects
 from bitsmith.layers.arrays import Exponents, Floats
@@ -48,6 +49,8 @@ class Lowering:
     observed: ObservedRange
     gridded: Collection[str]
     """The network's inputs whose numbers are on their grids, as far as the model or the data say so."""
+    ladders: tuple[Ladder, ...]
+    """The codes of what reads an input, of which rounding to steps of the circuit's own changes none."""
     exact: bool = False
     """True if all readers of the result need all of it, and of constants that are integers."""
     fracs: Mapping[str, Fracs] = field(default_factory=dict)

@@ -402,7 +402,7 @@ class OnValues(CellDomain[Value]):
         settings = Settings(
             precision, bits, table_size=given.table_size, table_range=given.table_range, binning=given.binning
         )
-        return layer.lower(Lowering(outer.name, self._body, settings, outer.seen(variable), outer.gridded), [x])
+        return layer.lower(Lowering(outer.name, self._body, settings, outer.seen(variable), outer.gridded, ()), [x])
 
     def peephole(self, cell: Value, first: int, last: int) -> Value:
         several = self._body.concat([cell] * (last - first), 0) if last - first > 1 else cell

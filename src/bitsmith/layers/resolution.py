@@ -30,9 +30,9 @@ class Resolution:
     least: float
     most: float
     step: float
-    frac: int | None = None
-    edges: Edges | None = None
-    ladders: tuple[Ladder, ...] = ()
+    frac: int | None
+    edges: Edges | None
+    ladders: tuple[Ladder, ...]
 
     def joined(self, other: Resolution) -> Resolution:
         """Return the resolution of two layers of one operand."""
@@ -48,7 +48,8 @@ class Resolution:
         own = exact_frac(offset, _OFFSET_BITS)
         exact = None if self.frac is None or own is None else max(self.frac, own) + round(math.log2(scale))
         least, most = (self.least - float(offset.max())) / scale, (self.most - float(offset.min())) / scale
-        return Resolution(least, most, self.step / scale, exact)
+        ladders = tuple(each.of_line(np.asarray(scale), offset) for each in self.ladders)
+        return Resolution(least, most, self.step / scale, exact, None, ladders)
 
     def anywhere(self) -> Resolution:
         """Return the resolution of an operand whose elements come in another order."""
@@ -56,5 +57,5 @@ class Resolution:
         return replace(self, edges=None, ladders=tuple(each.of_any_shape() for each in alike))
 
 
-ANY = Resolution(-1.0, 1.0, 1.0)
+ANY = Resolution(-1.0, 1.0, 1.0, None, None, ())
 """Resolution that some layer may have."""

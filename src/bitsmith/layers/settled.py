@@ -21,7 +21,10 @@ from bitsmith.layers.traits import Exactness
 _POWER = 0.5
 """Mantissa of powers of two."""
 
-_ALL = Resolution(-math.inf, math.inf, 0.0)
+_LARGE = 2.0**100
+"""A number beside which no offset counts, so that a factor is exact."""
+
+_ALL = Resolution(-math.inf, math.inf, 0.0, None, None, ())
 """Resolution that loses nothing."""
 
 
@@ -89,15 +92,15 @@ def line_of(network: Network, reader: NetworkNode, name: str, shape: Shape) -> t
     if not all(bool(np.all(np.isfinite(values))) for values in constants):
         return None  # masks
     others = iter(2 * constants)
-    zeros, ones = (
+    zeros, larger = (
         np.asarray(
             reader.layer.reference([x[None] if each == name else next(others)[None] for each in reader.inputs])[0]
         )
-        for x in (np.zeros(shape), np.ones(shape))
+        for x in (np.zeros(shape), np.full(shape, _LARGE))
     )
-    if zeros.shape != shape or not bool(np.all(np.isfinite(zeros) & np.isfinite(ones))):
+    if zeros.shape != shape or not bool(np.all(np.isfinite(zeros) & np.isfinite(larger))):
         return None
-    return ones - zeros, zeros
+    return larger / _LARGE, zeros
 
 
 def told_apart(network: Network) -> dict[str, tuple[float, float]]:

@@ -27,10 +27,9 @@ from bitsmith.config.precision import parse_precision
 from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
 from bitsmith.frontends.files.json import Json, parse_json
 from bitsmith.ir.check import check
-from bitsmith.ir.ladders import Ladder
 from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
-from bitsmith.ir.text import parse, read_ladders, to_text, write_ladders
+from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs
 from bitsmith.layers.axis_order import unchanged
 from bitsmith.layers.input import Input
@@ -255,8 +254,6 @@ def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> d
             values[field.name] = _encode_layer(value, arrays)
         elif isinstance(value, Quantizer):
             values[field.name] = encode_quantizer(value)
-        elif isinstance(value, tuple) and value and isinstance(value[0], Ladder):
-            values[field.name] = {"ladders": write_ladders(value)}
         else:
             values[field.name] = _plain(value)
     return {"kind": type(layer).__name__, "fields": values}
@@ -350,8 +347,6 @@ def _decode_field(value: Json, arrays: Arrays) -> object:
     if isinstance(value, dict):
         if "scale" in value:
             return decode_quantizer(value)
-        if "ladders" in value:
-            return read_ladders(str(value["ladders"]))
         return _decode_layer(value, arrays) if "kind" in value else arrays[str(value["array"])]
     return tuple(_decode_field(item, arrays) for item in value) if isinstance(value, list) else value
 

@@ -339,7 +339,7 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConst
     """
     # The lowering itself is asked.
     exactly = exact_variables(node), reach(node)
-    lowering = Lowering(node.name, ProgramBuilder(), node.settings, _NOTHING_SEEN, (), False, node.fracs, *exactly)
+    lowering = Lowering(node.name, ProgramBuilder(), node.settings, _NOTHING_SEEN, (), (), False, node.fracs, *exactly)
     scale = None if lowering.loaded else node.layer.weight_exponents(variable, node.settings.bits.of(variable))
     raw, frac = lowering.scaled_constant(variable, values, scale)
     if lowering.loaded:

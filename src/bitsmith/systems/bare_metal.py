@@ -272,7 +272,7 @@ def _ranges(op: Input, number: int) -> Iterator[str]:
     for k, ((frac, lo, hi, *numbers), equal) in enumerate(groupby(own)):
         words = ["INFINITY" if x == inf else "-INFINITY" if x == -inf else x.hex() for x in numbers]
         ladders = [
-            f"{{{each.rounding.value}, {', '.join(words[5 * at : 5 * at + 5])}}}" for at, each in enumerate(op.ladders)
+            f"{{{each.rounding.value}, {', '.join(words[6 * at : 6 * at + 6])}}}" for at, each in enumerate(op.ladders)
         ]
         if ladders:
             yield f"static const struct ladder ladders{number}_{k}[] = {{{', '.join(ladders)}}};"

@@ -14,6 +14,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ladders import stairs
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Fracs, Ints, Overflow, Rounding, objects, width_of
 from bitsmith.layers.auto import exact_frac, exact_raw
@@ -143,13 +144,14 @@ class Staircase(Unary):
         changes = np.broadcast_to(np.diff(self.levels) != 0.0, thresholds.shape)  # others fill up rows
         places = as_weights(thresholds[changes])
         if not places.size:
-            return Resolution(-1.0, 1.0, 1.0, 0)
+            return Resolution(-1.0, 1.0, 1.0, 0, None, ())
         least, most = float(places.min()), float(places.max())
         gaps = np.diff(thresholds)[changes[..., 1:] & changes[..., :-1]]
         step = float(gaps[gaps > 0].min(initial=max(-least, most) or 1.0))
         frac = None if self.above else exact_frac(places, _EXACT_BITS)
         # Values from the last threshold on are alike, so that a grid which has that threshold needs no larger value.
-        return Resolution(least - step, most + step if frac is None else most, step, frac)
+        ladders = stairs(np.where(changes, thresholds, np.inf), above=self.above)
+        return Resolution(least - step, most + step if frac is None else most, step, frac, None, ladders)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         found = climbed(lowering.builder, inputs[0], self.thresholds, self.levels, above=self.above)

@@ -55,7 +55,7 @@ class Quantize(Unary):
         ends = [as_floats((code - quantizer.offset) * quantizer.scale) for code in (quantizer.lo, quantizer.hi)]
         least, most = (float(end(np.concatenate([each.ravel() for each in ends]))) for end in (np.min, np.max))
         step = float(np.abs(as_floats(quantizer.scale)).min())
-        return Resolution(least, most, step, ladders=(quantizer.ladder,))
+        return Resolution(least, most, step, None, None, (quantizer.ladder,))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         if lowering.format("result") is not None:

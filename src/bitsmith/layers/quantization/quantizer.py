@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -39,6 +40,7 @@ _numerator = np.frompyfunc(lambda value: value.numerator, 1, 1)
 _denominator = np.frompyfunc(lambda value: value.denominator, 1, 1)
 _power = np.frompyfunc(lambda frac: Fraction(2) ** -int(frac), 1, 1)
 _width = np.frompyfunc(width_of, 2, 1)
+_lcm = np.frompyfunc(math.lcm, 2, 1)
 _exact_code = np.frompyfunc(
     lambda value, scale, offset, rounding: rounded_exactly(Fraction(value) / scale + offset, rounding), 4, 1
 )
@@ -232,11 +234,16 @@ class Quantizer:
         """The codes of any numbers, exact beside thresholds."""
         saturates = self.overflow in (Overflow.SAT, Overflow.SAT_SYM)
         least, most = (self._within(end) if saturates else end for end in (np.asarray(-np.inf), np.asarray(np.inf)))
-        exact = binary_exponents(objects(_denominator(self.scale))) is None
-        exact = exact and bool(np.all((abs(_numerator(self.scale)) < _WHOLE) & (_denominator(self.scale) < _WHOLE)))
-        parts = (_numerator(self.scale), _denominator(self.scale)) if exact else (self.scale, np.ones(()))
-        scale, units = map(as_floats, parts)
-        return Ladder(self.rounding, scale, units, as_floats(self.offset), least, most)
+        # An offset that is no number of double precision is one of so many units.
+        offset, zero = np.clip(self.offset, _LEAST, -_LEAST), rationals(0.0)
+        inexact = bool(np.any(rationals(as_floats(offset)) != offset))
+        shift, rest = (rationals(offset * self.scale), zero) if inexact else (zero, offset)
+        times = objects(_lcm(_denominator(self.scale), _denominator(shift)))
+        whole = rationals(self.scale * times), rationals(times), rationals(shift * times)
+        exact = binary_exponents(times) is None and not any(bool(np.any(abs(part) >= _WHOLE)) for part in whole)
+        parts = whole if exact else (self.scale, rationals(1.0), shift)
+        scale, units, shifted = map(as_floats, parts)
+        return Ladder(self.rounding, scale, units, shifted, as_floats(rest), least, most)
 
     def saturates_within(self, low: float, high: float) -> bool:
         """Return True if clipping to ``low..high`` first changes nothing."""

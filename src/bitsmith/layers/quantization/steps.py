@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.ir.builder import Value
+from bitsmith.ir.ladders import stairs
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Unary, as_weights
@@ -35,7 +36,7 @@ class BinaryTanh(Unary):
         return np.where(inputs[0] >= 0.0, 1.0, -1.0)
 
     def resolution(self, beyond: Resolution | None) -> Resolution | None:
-        return Resolution(-1.0, 0.0, 1.0, 0)
+        return Resolution(-1.0, 0.0, 1.0, 0, None, stairs(as_weights([0.0]), above=False))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder
@@ -55,7 +56,7 @@ class TernaryTanh(Unary):
         return np.rint(np.clip(inputs[0], -1.0, 1.0))
 
     def resolution(self, beyond: Resolution | None) -> Resolution | None:
-        return Resolution(-1.0, 1.0, 0.5, ladders=(Quantizer.uniform(1.0, -1, 1).ladder,))
+        return Resolution(-1.0, 1.0, 0.5, None, None, (Quantizer.uniform(1.0, -1, 1).ladder,))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder

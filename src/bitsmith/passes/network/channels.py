@@ -173,7 +173,7 @@ class _Search:
     def _rule_of_result(self, node: NetworkNode) -> Rounded | None:
         """The steps of a result by the rule of auto; None where nothing is rounded."""
         observed = self.observed[node.name]
-        lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed, ())
+        lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed, (), ())
         if node.layer.traits.keeps or isinstance(node.layer, Constant):
             return None
         if not isinstance(node.layer, Input):

@@ -58,7 +58,7 @@ def _of_results(
     node: NetworkNode, observed: ObservedRange, more: int, shape: Shape, *, exact: bool
 ) -> dict[str, Fracs]:
     """The fractional bits of a result and of what is observed inside the layer, as far as ``auto`` decides them."""
-    lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed, ())
+    lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed, (), ())
     names = [name for name in ("result", *observed.inner) if name not in node.settings.precision]
     found = {name: np.full(shape[-1:] or (1,), lowering.result_frac(name) + more, dtype=np.int64) for name in names}
     if exact:

@@ -9,10 +9,12 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.axis_order import inverse
+from bitsmith.layers.input import Input
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.settled import exact_variables, reach, settled
+from bitsmith.layers.told_codes import ladders_of
 
 
 def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
@@ -37,7 +39,8 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
             seen_there = _unmeasured(seen_there)
         exactly = node.whole or node.name in exact
         trained = (node.fracs, exact_variables(node), reach(node), owners[node.name], parameters)
-        lowering = Lowering(node.name, builder, node.settings, seen_there, gridded, exactly, *trained)
+        ladders = ladders_of(network, node.name) if isinstance(node.layer, Input) else ()
+        lowering = Lowering(node.name, builder, node.settings, seen_there, gridded, ladders, exactly, *trained)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}

@@ -8,7 +8,8 @@ before staircases and rectifiers, the input holds all that their ranges do: in s
 of which all thresholds are multiples. The former is a choice of the circuit's (``Input.rounds``), which the float model does not
 make, as is the format of an input whose range the user states. Where some wrap around and some do not, no range is enough for any
 input: the input gets a fixed-point format with steps as fine and a range 256 times as wide, as if the user had given it
-(``Input.held``). Rounding to the circuit's own steps changes no code of a quantizer (``Input.ladders``).
+(``Input.held``). Rounding to the circuit's own steps changes no code of a
+quantizer (:mod:`bitsmith.layers.told_codes`).
 """
 
 import math
@@ -20,21 +21,21 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.ladders import Ladder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.comparing import Comparing
 from bitsmith.layers.input import DEFAULT_INPUT, Input
-from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer, as_floats
-from bitsmith.layers.resolution import ANY, Edges
+from bitsmith.layers.resolution import Edges
 from bitsmith.layers.settled import resolution_of
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.thresholds import kept_thresholds, raw_threshold, rounded_threshold
 from bitsmith.layers.time_distributed import TimeDistributed
+from bitsmith.layers.told_codes import copies
 
 _integer = np.frompyfunc(int, 1, 1)
 
@@ -74,12 +75,11 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
             chosen = _quantized(network, node.name, readers, data.get(node.name))
             if chosen is not None:
                 layer = replace(node.layer, quantizer=chosen.quantizer, rounds=chosen.rounds)
-                layer = replace(layer, ladders=_ladders(network, node.name)) if chosen.rounds else layer
                 quantizers[node.name], inputs[node.name] = layer, replace(node, layer=layer)
                 moved.update(reader.name for reader in readers if chosen.theirs)
             else:
                 fmt = _holding(_all_readers(network, node.name) or [])
-                layer = replace(node.layer, held=fmt is not None, ladders=_ladders(network, node.name))
+                layer = replace(node.layer, held=fmt is not None)
                 precision = node.settings.precision if fmt is None else {**node.settings.precision, "result": fmt}
                 inputs[node.name] = replace(node, layer=layer, settings=replace(node.settings, precision=precision))
     entries = compared_inputs(network)
@@ -94,19 +94,6 @@ def quantized_inputs(network: Network, calibration: Sequence[Floats] | None = No
         return replace(node, layer=Identity()) if node.name in moved else node
 
     return network.with_nodes(list(map(revised, network.nodes)))
-
-
-def _ladders(network: Network, name: str) -> tuple[Ladder, ...]:
-    """The ladders of all quantizers that read a node as it is, or beyond layers that pass it on, whatever else reads it."""
-    ladders: list[Ladder] = []
-    for reader in network.consumers(name):
-        layer = reader.layer.layer if isinstance(reader.layer, TimeDistributed) else reader.layer
-        if isinstance(layer, Quantize):
-            ladders.append(layer.quantizer.ladder)
-        elif layer.resolution(ANY) is not None:
-            seen = layer.resolution(replace(ANY, ladders=_ladders(network, reader.name)))
-            ladders += seen.ladders if seen is not None else ()
-    return tuple(dict.fromkeys(ladders))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,7 +154,7 @@ def _readers(network: Network, shapes: Mapping[str, Shape], name: str) -> list[_
             if further.quantizer.size == 1 or len(reader.inputs) > 1:
                 here = _anywhere(further.quantizer)
             else:
-                here = _in_shape(further.quantizer, reader.layer, shapes[name])
+                here = _in_shape(further.quantizer, reader, name, shapes)
             reached += [_Reader(each, further.name if reader.layer.traits.keeps else "") for each in here]
     return reached
 
@@ -192,29 +179,18 @@ def _anywhere(quantizer: Quantizer) -> Iterator[Quantizer]:
         yield Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)
 
 
-def _in_shape(quantizer: Quantizer, layer: Layer, shape: Shape) -> Iterator[Quantizer]:
-    """Quantizers of a tensor of ``shape``; ``quantizer`` is for what ``layer`` makes of it.
+def _in_shape(quantizer: Quantizer, node: NetworkNode, name: str, shapes: Mapping[str, Shape]) -> Iterator[Quantizer]:
+    """Quantizers of the tensor ``name``; ``quantizer`` is for what the layer of ``node`` makes of it.
 
     There are as many as there are copies of an element. They have no bits for elements of which there are fewer copies.
     """
-    size = math.prod(shape)
-    first = np.arange(size, dtype=np.float64).reshape(1, *shape)
-    source, other = (layer.reference([values])[0] for values in (first, first + size))
-    moved = np.flatnonzero(other - source == size)  # the others are padding
-    sources = source.ravel()[moved].astype(np.int64)
-    order = np.argsort(sources, kind="stable")
-    starts = np.searchsorted(sources[order], sources[order])
-    copies = np.arange(len(order)) - starts
-    parts = [
-        np.broadcast_to(part, source.shape).ravel()[moved] for part in (quantizer.scale, quantizer.lo, quantizer.hi)
-    ]
+    parts = [np.broadcast_to(part, shapes[node.name]).ravel() for part in (quantizer.scale, quantizer.lo, quantizer.hi)]
     coarsest = quantizer.scale.max()
-    for copy in range(int(copies.max(initial=-1)) + 1):
-        chosen = order[copies == copy]
-        wholes = [np.full(size, value, dtype=np.object_) for value in (coarsest, 0, 0)]
+    for sources, places in copies(node, name, shapes):
+        wholes = [np.full(math.prod(shapes[name]), value, dtype=np.object_) for value in (coarsest, 0, 0)]
         for whole, part in zip(wholes, parts, strict=True):
-            whole[sources[chosen]] = part[chosen]
-        scale, lo, hi = (whole.reshape(shape) for whole in wholes)
+            whole[sources] = part[places]
+        scale, lo, hi = (whole.reshape(shapes[name]) for whole in wholes)
         yield Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)
 
 

@@ -187,17 +187,17 @@ def _on_its_grid(index: int, x: Any) -> tuple[Any, Any, Any]:
 def _with_its_codes(x: Any, raw: Any, frac: Any, ladders: Sequence[Any]) -> Any:
     """``raw`` of ``x``, or a neighbor, so that the circuit's quantizers give it the codes of ``x``, as the emulator does."""
     moved = raw + np.where(x > np.ldexp(raw, -frac), 1.0, -1.0)
-    right, kept = (
-        np.all([_codes(np.ldexp(y, -frac), *k) == _codes(x, *k) for k in ladders], axis=0) for y in (moved, raw)
-    )
-    return np.where(right & ~kept, moved, raw)
+    kept = [np.all([_codes(np.ldexp(y, -frac), *k) == _codes(x, *k) for k in ladders], axis=0) for y in (raw, moved)]
+    return np.where(kept[1] & ~kept[0], moved, raw)
 
 
-def _codes(x: Any, scale: Any, units: Any, offset: Any, least: Any, most: Any, mode: str) -> Any:
+def _codes(x: Any, scale: Any, units: Any, shift: Any, offset: Any, least: Any, most: Any, mode: str) -> Any:
     x = np.clip(x, -(2.0**100), 2.0**100)
-    half = np.rint(2.0 * (x * units / np.array(scale) + offset)) / 2.0
+    half = np.rint(2.0 * ((x * units + shift) / np.array(scale) + offset)) / 2.0
     times, (coarse, near) = half - offset, (np.asarray(each, np.float32).astype(np.float64) for each in (scale, x))
-    side = np.sign((near * units - times * coarse) + ((x - near) * units - times * (scale - coarse))) * np.sign(scale)
+    product, apart = near * units, near * units - times * coarse
+    lost = (product - (apart - (apart - product))) - (times * coarse + (apart - product))  # where a shift cancels it
+    side = np.sign(((apart + shift) + lost) + ((x - near) * units - times * (scale - coarse))) * np.sign(scale)
     return np.clip(_rounded(half + side / 4.0, mode), least, most)
 
 

@@ -13,10 +13,10 @@ enum { CYCLES = 0x400, CRC = 0x600, FAULTS = 0x700, FAULTY = 0x708, FORGET = 1 <
 enum rounding { TRN, TRN_ZERO, RND, RND_ZERO, RND_INF, RND_MIN_INF, RND_CONV };
 enum overflow { WRAP, SAT, SAT_ZERO, SAT_SYM };
 
-/* The codes of a quantizer, from least to most: x * units / scale + offset, rounded. */
+/* The codes of a quantizer, from least to most: (x * units + shift) / scale + offset, rounded. */
 struct ladder {
     enum rounding rounding;
-    double scale, units, offset, least, most;
+    double scale, units, shift, offset, least, most;
 };
 
 /* Some elements of a tensor: raw values are real ones times 2**frac, from lo to hi, of the same codes on so many ladders. */
@@ -119,9 +119,11 @@ static double code(double x, const struct ladder *of)
 {
     const double real = fmax(-0x1p100, fmin(x, 0x1p100));
     /* Codes change at multiples of a half alone; products of single precision, and of the rest, are exact. */
-    const double half = rounded(2 * (real * of->units / of->scale + of->offset), RND_CONV) / 2, times = half - of->offset;
-    const double coarse = (float)of->scale, near = (float)real, rest = (real - near) * of->units - times * (of->scale - coarse);
-    const double off = (near * of->units - times * coarse) + rest;
+    const double half = rounded(2 * ((real * of->units + of->shift) / of->scale + of->offset), RND_CONV) / 2;
+    const double times = half - of->offset, coarse = (float)of->scale, near = (float)real;
+    const double product = near * of->units, bound = times * coarse, apart = product - bound, back = apart - product;
+    const double lost = (product - (apart - back)) - (bound + back); /* by rounding, where the shift cancels what is apart */
+    const double off = ((apart + of->shift) + lost) + ((real - near) * of->units - times * (of->scale - coarse));
     const double side = ((off > 0) - (off < 0)) * copysign(0.25, of->scale), raw = rounded(half + side, of->rounding);
     return raw < of->least ? of->least : raw > of->most ? of->most : raw;
 }
