@@ -173,6 +173,25 @@ def test_schedules_are_those_of_arrays_of_all_actions(seeds: range) -> None:
         assert (found, found.frames) == (wanted, wanted.frames)
 
 
+@pytest.mark.parametrize("seeds", [[128, 155], judged(range(100)), judged(range(300, 400))])
+def test_fifos_of_any_size_are_tried_after_what_waits_in_them(
+    monkeypatch: pytest.MonkeyPatch, seeds: Sequence[int]
+) -> None:
+    """Processes that are held back keep their gaps: with the depths found, frames follow at the interval, as they are planned to.
+
+    Tokens of long pipelines wait for many frames: only after these others follow at a steady pace.
+    """
+    monkeypatch.setattr("bitsmith.dataflow.schedule._LEAST_BITS", 1)
+    monkeypatch.setattr("tests.dataflow.dense_schedule._LEAST_BITS", 1)
+    for seed in seeds:
+        network, latencies = small(seed)
+        long = {number: 12 * latency for number, latency in latencies.items()}
+        found, graph = schedule(network, long), _SequencerGraph(network, long, Process.timing)
+        assert found == dense_schedule(network, long)
+        acts = graph.run([fifo.depth for fifo in found.fifos], 256, None)
+        assert graph.pace(acts, network, 256) == found.interval
+
+
 @pytest.mark.parametrize("seed", [1, 62, 116])
 def test_what_comes_after_the_last_token_waits_for_none(seed: int) -> None:
     """Windows that end in padding, from a FIFO of one place."""

@@ -206,10 +206,11 @@ class _SequencerGraph:
                 self._least(frames, pace), waits, range(len(waits)), self._offsets(free, frames), None
             )
             steady = self._is_steady(times, interval)
-            if steady or frames > _MOST_FRAMES:
+            depths = self._places(times, frames, interval if steady else None)
+            least = self._waited(depths) + _FRAMES if steady else 2 * frames
+            if frames >= least or frames > _MOST_FRAMES:
                 break
-            frames *= 2
-        depths = self._places(times, frames, interval if steady else None)
+            frames = least
         tried, known = set[int](), Known(times, frozenset())
         most = min(_MOST_TRIED, 1 + _MOST_CORNERS // sum(len(at.places) for at in times))
         while len(tried) < most:
@@ -230,6 +231,12 @@ class _SequencerGraph:
         chosen = [not link.within or link.constant is not None for link in self.links]
         return [depth if is_chosen else _rounded(depth) for is_chosen, depth in zip(chosen, depths, strict=True)]
 
+    def _waited(self, depths: Sequence[int]) -> int:
+        """Frames that a token waits at most in a FIFO worth a trial: after so many others follow at a steady pace again."""
+        free = [k for k, link in enumerate(self.links) if link.constant is None]
+        worth = [(self.links[k], depths[k]) for k in free if self._bits([k], depths) >= _LEAST_BITS]
+        return max((depth // self.sequencers[link.reader].takes[link.column][-1] for link, depth in worth), default=0)
+
     def _bits(self, links: Iterable[int], depths: Sequence[int]) -> int:
         """Return the bits of FIFOs of ``depths``."""
         return sum(self.links[k].bits * depths[k] for k in links)
@@ -240,7 +247,7 @@ class _SequencerGraph:
         """The times if what fills ``link`` acts only when all but ``bound`` of its tokens are taken as ``known`` has it."""
         times, wait = list(known.times), self._waits_for_room(link, frames, bound)
         if wait is not None:
-            times[link.writer] = raised(known.times, times[link.writer], [wait], 1, None)
+            times[link.writer] = raised(known.times, times[link.writer], [wait], self.sequencers[link.writer].gap, None)
         return self._settled(times, waits, [link.writer], [None] * len(times), known)
 
     def _is_steady(self, times: Sequence[Polyline], interval: int, before: Sequence[Polyline] = ()) -> bool:
