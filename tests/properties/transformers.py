@@ -82,7 +82,10 @@ def _normalized(builder: ProgramBuilder, x: Value, layer: str) -> Value:
 
 
 def scaled_by_token(builder: ProgramBuilder, x: Value, layer: str) -> Value:
-    """What each token is beside its sum, times a function of its squares, times and plus numbers for each channel or for all."""
+    """What each token is beside its sum, times a function of its squares, times and plus numbers for each channel or for all.
+
+    Those in the ``middle`` of a block are clipped once more.
+    """
     rng = np.random.default_rng(list(layer.encode()))
     tokens, channels = x.shape
 
@@ -101,6 +104,9 @@ def scaled_by_token(builder: ProgramBuilder, x: Value, layer: str) -> Value:
         scale = builder.table(place, first, rng.integers(1, 16, last - first + 1), int(rng.integers(2, 5)))
         apart = builder.sub(builder.shift(x, -1), builder.reshape(total, (tokens, 1)))
         y = cast(builder.mul(apart, builder.reshape(scale, (tokens, 1))), int(rng.integers(1, 4)))
+        if layer.startswith("middle"):  # which other normalizations need not be
+            ends = objects([y.type.span.lo // 2]), objects([y.type.span.hi // 2])
+            y = builder.apply(ops.Cast(np.array([y.type.span.frac]), *ends, Rounding.TRN, Overflow.SAT), y)
         y = builder.add(builder.mul(y, numbers()), numbers())
         frac, low, high = y.type.full()
         fewer = int(frac.max()) - 1

@@ -6,11 +6,12 @@ processes, as along an axis before all others, and what differs is looked up by 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -36,6 +37,8 @@ _BITS = 64
 
 _FEWEST = 2
 """Parts that are worth a circuit for several."""
+
+Key = TypeVar("Key", bound=Hashable)
 
 Turn: TypeAlias = tuple[tuple[NodeId, ...], tuple[NodeId, ...]]
 """Operands for which something waits, and what it makes of them, in turn with others."""
@@ -190,22 +193,32 @@ def _before(builder: DataflowBuilder, result: NodeId, inside: Set[NodeId]) -> li
 
 
 def _structure(builder: DataflowBuilder, part: Part) -> object:
-    """Equal for parts that differ in parameters alone."""
-    places = _places(part)
-    rows = list[object]([builder.shape(part.sources[0])])
+    """Equal for parts that differ in parameters alone, and in casts of what they compute."""
+    rows = _rows(builder, part)
+    places, structure = _places(part, rows), list[object]([builder.shape(part.sources[0])])
+    for node in (builder.program.nodes[row[0]] for row in rows):
+        fixed = isinstance(node.op, ops.Cast | ops.Shift | ops.Table)
+        args = [places.get(arg, len(rows)) for arg in builder.operands(node)]
+        args = sorted(args) if isinstance(node.op, ops.Add) else args
+        structure.append((type(node.op).__name__ if fixed else node.op.key(), node.type.shape, *args))
+    return tuple(structure)
+
+
+def _rows(builder: DataflowBuilder, part: Part) -> list[Tensors]:
+    """The nodes of a part, each with the casts after it that are all that reads it."""
+    rows = dict[NodeId, Tensors]()
     for place in part.nodes:
         node = builder.program.nodes[place]
-        fixed = isinstance(node.op, ops.Cast | ops.Shift | ops.Table)
-        args = [places.get(arg, len(places)) for arg in builder.operands(node)]
-        args = sorted(args) if isinstance(node.op, ops.Add) else args
-        rows.append((type(node.op).__name__ if fixed else node.op.key(), node.type.shape, *args))
-    return tuple(rows)
+        before = NodeId(node.args[0])
+        is_after = isinstance(node.op, ops.Cast) and before in rows and [*builder.reading(before)] == [place]
+        rows[place] = (*(rows.pop(before) if is_after else ()), place)
+    return [*rows.values()]
 
 
-def _places(part: Part) -> dict[NodeId, int]:
-    """Numbers of the nodes of a part; less than 0 for those of which it is made."""
+def _places(part: Part, rows: Sequence[Tensors]) -> dict[NodeId, int]:
+    """Numbers of the ``rows`` of a part by their nodes; less than 0 for those of which it is made."""
     sources = {source: ~number for number, source in enumerate(part.sources)}
-    return sources | {node: number for number, node in enumerate(part.nodes)}
+    return sources | {node: number for number, row in enumerate(rows) for node in row}
 
 
 def _in_turn(builder: DataflowBuilder, parts: Sequence[Part]) -> Program | None:
@@ -220,9 +233,10 @@ def _in_turn(builder: DataflowBuilder, parts: Sequence[Part]) -> Program | None:
         if value is None:
             return None
         values[~number] = _known(target, value, kinds)
-    sums, places = dict.fromkeys(values, 0), _places(parts[0])
-    for number, those in enumerate(zip(*(part.nodes for part in parts), strict=True)):
-        row = [nodes[place] for place in those]
+    every_rows = [_rows(builder, part) for part in parts]
+    sums, places = dict.fromkeys(values, 0), _places(parts[0], every_rows[0])
+    for number, those in enumerate(zip(*every_rows, strict=True)):
+        row = [nodes[first] for first, *_ in those]
         before = (places.get(NodeId(arg), -1) for arg in row[0].args)
         turns.sums = max(map(sums.__getitem__, before))
         sums[number] = turns.sums + isinstance(row[0].op, ops.Sum | ops.AMax)
@@ -236,13 +250,17 @@ def _in_turn(builder: DataflowBuilder, parts: Sequence[Part]) -> Program | None:
                     return None
                 args.append(arg)
             kinds = [nodes[one.args[0]].type for one in row]
-            alike = [one for one in map(_of_one_format, row, kinds) if one is not None]
-            value = turns.applied(alike, kinds, args, row[0]) if len(alike) == len(row) else None
+            alike = [one for one in (_of_one_format_each(nodes, each) for each in those) if one is not None]
+            if len(alike) < len(those):
+                return None
+            value = turns.applied([op for op, *_ in alike], kinds, args, row[0])
+            turns.sums = sums[number]
+            value = None if value is None else turns.cast([casts for _, *casts in alike], value, row[0].type.shape)
         if value is None:
             return None
         values[number] = value
     types = [nodes[part.result].type for part in parts]
-    last = values[len(parts[0].nodes) - 1]
+    last = values[len(every_rows[0]) - 1]
     raws = turns.applied([_lifted(kind, 1) for kind in types], types, [last], nodes[parts[0].result])
     if raws is None:
         return None
@@ -273,6 +291,13 @@ def _of_one_format(node: Node, kind: TensorType) -> ops.Op | None:
     op = node.op
     by_channel = isinstance(op, ops.Cast) and max(op.frac.size, op.lo.size, op.hi.size) > 1
     return common_cast(op, kind) if isinstance(op, ops.Cast) and by_channel else op
+
+
+def _of_one_format_each(nodes: Sequence[Node], row: Tensors) -> tuple[ops.Op, ...] | None:
+    """The same of each node of a ``row``; None if one of them has none."""
+    found = [_of_one_format(nodes[one], nodes[nodes[one].args[0]].type) for one in row]
+    known = tuple(op for op in found if op is not None)
+    return known if len(known) == len(found) else None
 
 
 @dataclass(slots=True)
@@ -353,15 +378,25 @@ class _Turns:
         if isinstance(first, ops.Table) and any(np.unique(kind.frac).size > 1 for kind in kinds):
             return None
         keys = [(op, frac_of(kind) * isinstance(op, ops.Table)) for op, kind in zip(alike, kinds, strict=True)]
+        return self._chosen(keys, lambda key: self._variant(*key, args), node.type.shape)
+
+    def cast(self, casts: Sequence[Sequence[ops.Op]], value: Value, shape: tuple[int, ...]) -> Value | None:
+        """A ``value`` of a ``shape`` after the casts of each part."""
+
+        def cast_by(some: tuple[ops.Op, ...]) -> Value:
+            return reduce(lambda x, op: self.builder.apply(op, x), some, value)
+
+        return self._chosen([*map(tuple, casts)], cast_by, shape)
+
+    def _chosen(self, keys: Sequence[Key], build: Callable[[Key], Value], shape: tuple[int, ...]) -> Value | None:
+        """The value that ``build`` gives for the key of each part, for results of a ``shape``; None if it is not an operand's."""
         *others, last = dict.fromkeys(keys)
-        value = self._variant(*last, args)
-        for variant in others:
-            flag = self.looked_up(
-                objects(np.array([[one == variant] for one in keys], dtype=np.int64)), 0, node.type.shape
-            )
+        value = build(last)
+        for key in others:
+            flag = self.looked_up(objects(np.array([[one == key] for one in keys], dtype=np.int64)), 0, shape)
             if flag is None:
                 return None
-            value = builder.apply(ops.Select(), flag, self._variant(*variant, args), value)
+            value = self.builder.apply(ops.Select(), flag, build(key), value)
         return value
 
     def _variant(self, op: ops.Op, frac: int, args: Sequence[Value]) -> Value:
