@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bitsmith.base.lately import lately
 from bitsmith.dataflow.polyline import Polyline
-from bitsmith.dataflow.tokens import Grid, Numbers
+from bitsmith.dataflow.tokens import Grid, Numbers, period
 from bitsmith.ir import ops
 
 
@@ -133,6 +134,21 @@ def reorder_timing(source: Numbers, tokens: int) -> ProcessTiming:
     write = Sequencer(writes, writes, writes)
     read = Sequencer((Polyline.of(needs),), (Polyline.of(freed),), reads, latency=1)
     return ProcessTiming((write, read))
+
+
+@lately(512)
+def order_flags(source: Numbers, tokens: int) -> Numbers:
+    """By action of what keeps the order: whether it needs the head of the FIFO, bit 0; takes it, bit 1; gives a token, bit 2."""
+    need, take, fill = _monotone(source, tokens)
+    before = np.concatenate([[0], take[:-1]])
+    return np.asarray((need > before) | (take > before) << 1 | np.diff(fill, prepend=0) << 2, dtype=np.int64)
+
+
+def order_bits(source: Numbers, tokens: int) -> int:
+    """Flip-flops of the counter of actions: without going back in the order, it goes as far as these repeat."""
+    if not is_monotone(source):
+        return (len(source) - 1).bit_length() + 1
+    return (period(order_flags(source, tokens)) - 1).bit_length()
 
 
 def reorder_rows(source: Numbers, tokens: int, depth: int) -> tuple[list[int], int]:

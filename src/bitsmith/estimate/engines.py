@@ -13,8 +13,9 @@ _ENGINE_FFS = Line(49.0, 6.0)
 _ADDERS, _COMPARED, _CHOICES = 6, 4, 8.0
 """Adders of addresses and places in its control, two of which are compared in so many bits; choices of a bit of an address."""
 
-_LAYER_LUTS, _BLOCK_LUTS = 14.0, 3.0
-"""Look-up tables of the descriptor of each layer beyond two, which a wire tells apart, and of choices behind a memory block."""
+_LAYER_LUTS, _AGAIN_LUTS, _BLOCK_LUTS = 14.0, 7.0, 3.0
+"""Look-up tables of the descriptor of each layer beyond two, which a wire tells apart; of one that differs from another in
+places of the memory alone, as those of a transformer's heads and blocks do; and of choices behind a memory block."""
 
 _ENGINE_CHOICES = 0.6
 """Choices of the sum of a lane, of each of its bits, where one of all leaves."""
@@ -75,7 +76,9 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
         rows = biases // kind.abreast if beside else biases
         count.table(rows, (0 if kind.choices else chosen) + (0 if kind.biases else bias), clocked=True)
     address = (kind.words - 1).bit_length()
-    count.lut += _LAYER_LUTS * max(len(kind.layers) - 2, 0) + _BLOCK_LUTS * (count.bram - before)
+    unlike = len({(one.op, one.grid, one.channels, one.blocks, one.passes, one.lanes) for one in kind.layers})
+    count.lut += _LAYER_LUTS * max(unlike - 2, 0) + _AGAIN_LUTS * (len(kind.layers) - unlike)
+    count.lut += _BLOCK_LUTS * (count.bram - before)
     count.lut += _ADDERS * (area.adder_luts.at(address) + area.chain_luts) + 2 * area.comparator(_COMPARED)
     count.lut += _CHOICES * address
     count.ff += _ENGINE_FFS.at(address)

@@ -30,7 +30,7 @@ from bitsmith.dataflow.kinds import (
 )
 from bitsmith.dataflow.processes import Network, Process, gives_back
 from bitsmith.dataflow.schedule import Fifo, fifos
-from bitsmith.dataflow.timing import is_monotone, reorder_rows
+from bitsmith.dataflow.timing import is_monotone, order_bits, reorder_rows
 from bitsmith.dataflow.tokens import period, run_length
 from bitsmith.dataflow.wires import Wires, Wiring, distinct, numbered, repeats, stored
 from bitsmith.devices import DEFAULT_CLOCK_UNCERTAINTY, Family, Part
@@ -323,7 +323,7 @@ def _count_process(
             count_sweep(count, kind, process.takes[0], depth, process.results[0].bits, column)
         case Reorder():
             if is_monotone(kind.source):
-                count.lut += 2 * (len(kind.source) - 1).bit_length()
+                count.lut += 2 * order_bits(kind.source, process.takes[0].tokens)
             else:
                 rows, width = reorder_rows(kind.source, process.takes[0].tokens, depth)
                 count.reorder(process.takes[0], rows, width, depth, column)
@@ -399,7 +399,7 @@ def _control(process: Process, operand: int, block: MultiplierBlock | None) -> t
         case Reduce(count=tokens):
             return _HANDSHAKE_LUTS + (tokens - 1).bit_length(), tokens.bit_length()
         case Reorder(source=source):
-            return _HANDSHAKE_LUTS, (len(source) - 1).bit_length() + (0 if is_monotone(source) else 1)
+            return _HANDSHAKE_LUTS, order_bits(source, process.takes[0].tokens)
         case Interleave(source=source):
             index = (len(source) - 1).bit_length()
             return 2.0 * index, index

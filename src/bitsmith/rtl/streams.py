@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bitsmith.dataflow import kinds
 from bitsmith.dataflow.processes import Network, kind_name
 from bitsmith.dataflow.schedule import schedule
-from bitsmith.dataflow.timing import is_monotone, reorder_rows
+from bitsmith.dataflow.timing import is_monotone, order_flags, reorder_rows
 from bitsmith.dataflow.tokens import Grid, Numbers, period, run_length, union_type
 from bitsmith.devices.delay import DelayModel
 from bitsmith.devices.family import Part
@@ -323,17 +323,8 @@ def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
     (want,) = process.gives
     x = process.prepared("x", want)
     if is_monotone(kind.source):
-        sequencer = process.process.timing(0).sequencers[-1]
-        taken = sequencer.takes[0].dense()
-        before = np.concatenate([[0], taken[:-1]])
-        takes, needs = taken - before, sequencer.needs[0].dense() - before
-        gives = np.diff(sequencer.fills[0].dense(), prepend=0)
-        flags = [
-            int(need > 0) | int(take) << 1 | int(give) << 2
-            for need, take, give in zip(needs, takes, gives, strict=True)
-        ]
-        act = process.wire("act")
-        ports = {**process.ends(x), "act": act, "flags": _in_runs(process, "flags", 3, np.array(flags), act)}
+        act, flags = process.wire("act"), order_flags(kind.source, process.process.takes[0].tokens)
+        ports = {**process.ends(x), "act": act, "flags": _in_runs(process, "flags", 3, flags, act)}
         process.top.instance("order", process.instances, {"WIDTH": bits(want)}, ports)
         return
     depth, tokens = process.depth(), process.process.takes[0].tokens
