@@ -241,15 +241,15 @@ def test_states_that_are_constants_are_those_of_each_sample(count: int, samples:
     build = Builder(Draft(), 0, "model", samples)
     values = np.random.default_rng(0).normal(size=(count, 1, 4))
     for size in {1, samples or 1}:
-        (state,) = given_states(build, [constant(np.repeat(values, size, 1))], Batch(1), count, 4)
+        (state,) = given_states(build, [constant(np.repeat(values, size, 1))], Batch(1), count, [4])
         assert (state.batch, state.shape) == (Batch(1), (count, 4))
         assert state.constant is not None
         np.testing.assert_array_equal(np.reshape(state.constant, (count, 4)), values[:, 0])
     for wrong in (values[..., :3], np.repeat(values, 2, 1) * [[[1.0], [2.0]]], np.repeat(values, 2, 0)):
         with pytest.raises(UnsupportedError, match="initial states of axes"):
-            given_states(build, [constant(wrong)], Batch(1), count, 4)
-    assert given_states(build, [constant(values * 0.0)] * 2, Batch(1), count, 4) == ()
-    assert len(given_states(build, [constant(values * 0.0), constant(values)], Batch(1), count, 4)) == 2
+            given_states(build, [constant(wrong)], Batch(1), count, [4])
+    assert given_states(build, [constant(values * 0.0)] * 2, Batch(1), count, [4, 4]) == ()
+    assert len(given_states(build, [constant(values * 0.0), constant(values)], Batch(1), count, [4, 4])) == 2
 
 
 @pytest.mark.parametrize(
@@ -299,6 +299,6 @@ def test_constants_that_are_alike_for_all_samples_fit_merged_axes(own: Batch) ->
 def test_initial_states_are_left_out_where_all_are_zeros(row: list[float], given: int) -> None:
     build = Builder(Draft(), 0, "model")
     states = [constant(np.zeros((1, 1, 2))), constant(np.array([[row]]))]
-    found = given_states(build, states, Batch(1), 1, 2)
+    found = given_states(build, states, Batch(1), 1, [2, 2])
     assert len(found) == given
     assert not given or found[1].elements.ravel().tolist() == row

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 import bitsmith
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.framework import ReadOptions
+from bitsmith.frontends.read import read_model
 
 
 class _Projected(nn.Module):
@@ -29,6 +31,19 @@ class _Projected(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y, (hidden, cell) = self.lstm(x)
         return torch.cat([y.flatten(1), hidden[-1], cell[0]], 1)
+
+
+class _Begun(_Projected):
+    """The same from initial states, which are inputs of the model."""
+
+    def forward(self, x: Tensor, hidden: Tensor, cell: Tensor) -> Tensor:  # type: ignore[override]
+        y, (hidden, cell) = self.lstm(x, (hidden, cell))
+        return torch.cat([y.flatten(1), hidden[-1], cell[0]], 1)
+
+    def inputs(self, rng: np.random.Generator) -> list[Any]:
+        cells = self.lstm.num_layers * (1 + self.lstm.bidirectional)
+        shapes = [(40, 4, 3), (cells, 40, self.lstm.proj_size), (cells, 40, self.lstm.hidden_size)]
+        return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
 
 
 class _Bags(nn.Module):
@@ -67,6 +82,31 @@ def test_projected_states(seed: int) -> None:
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     _agrees(_Projected(rng), rng.normal(size=(40, 4, 3)).astype(np.float32))
+
+
+@few("seed", range(12), 0)
+def test_projected_states_that_begin_with_inputs(seed: int) -> None:
+    """Whose hidden states have the size of the projection."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    module = _Begun(rng).eval()
+    inputs = module.inputs(rng)
+    tensors = [torch.from_numpy(x) for x in inputs]
+    samples = [inputs[0], *(np.moveaxis(state, 1, 0) for state in inputs[1:])]
+    network = read_model(module, ReadOptions(example=tensors))
+    wanted = module(*tensors).detach().numpy()
+    np.testing.assert_allclose(network.evaluate(samples)[network.outputs[0]], wanted, atol=1e-5)
+    circuit = bitsmith.convert(module, calibration=samples, input_shape=[one.shape[1:] for one in samples])
+    np.testing.assert_allclose(circuit.predict(samples), wanted, atol=2e-3 * np.ptp(wanted))
+
+
+def test_initial_states_that_no_projection_gives_are_refused() -> None:
+    module = _Begun(np.random.default_rng(0)).eval()
+    module.lstm = nn.LSTM(3, 4, proj_size=2, batch_first=True)
+    with torch.no_grad():
+        module.lstm.weight_hr_l0[1] = 2 * module.lstm.weight_hr_l0[0]
+    with pytest.raises(UnsupportedError, match="whose projection to 2 outputs has rank 1; accepted: initial states"):
+        bitsmith.convert(module, input_shape=[(4, 3), (1, 2), (1, 4)])
 
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])

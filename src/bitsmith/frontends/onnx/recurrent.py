@@ -142,7 +142,7 @@ def _initial(call: Call, cells: Sequence[_Cell], first: bool) -> list[tuple[Valu
     zeros = constant(np.zeros((1, count, units) if first else (count, 1, units)))
     numbers = range(5, 5 + len(cells[0][0].states))
     states = [zeros if call.operand(number) is None else call.tensor(number) for number in numbers]
-    given = recurrent.given_states(call.build, states, Batch(0 if first else 1), count, units)
+    given = recurrent.given_states(call.build, states, Batch(0 if first else 1), count, [units] * len(states))
     return [recurrent.states_of(call.build, given, number) for number in range(count)]
 
 

@@ -103,18 +103,20 @@ def run(
     return replace(build.emit(layer, x, *states, layouts=layouts), batch=Batch(0))
 
 
-def given_states(build: Builder, states: Sequence[Value], batch: Batch, count: int, units: int) -> tuple[Value, ...]:
-    """The initial states of ``count`` cells, as each sample has them; none stand for zeros."""
+def given_states(
+    build: Builder, states: Sequence[Value], batch: Batch, count: int, units: Sequence[int]
+) -> tuple[Value, ...]:
+    """The initial states of ``count`` cells, as each sample has them, of so many ``units`` each; none stand for zeros."""
     if all(state.constant is not None and not bool(np.any(state.constant)) for state in states):
         return ()
     finals = []
-    for state in states:
+    for state, width in zip(states, units, strict=True):
         state = build.per_sample(state, batch)
         if state.batch is None and state.shape[batch.axis : batch.axis + 1] == (1,):
             state = build.viewed(state, state.dims, batch, "sample")
-        if state.batch != batch or state.shape != (count, units):
+        if state.batch != batch or state.shape != (count, width):
             raise UnsupportedError(
-                f"initial states of axes {state.dims}", accepted=f"{count} of {units} units, for each sample"
+                f"initial states of axes {state.dims}", accepted=f"{count} of {width} units, for each sample"
             )
         finals.append(state)
     return tuple(finals)

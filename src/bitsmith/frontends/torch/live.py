@@ -338,9 +338,11 @@ def _inputs(
     complete = sample_shapes(shapes, examples=True)
     if len(complete) == 1:
         _check_no_batch(module, complete[0], shapes, place)
+    taken = {shape[0] for shape in complete[1:] if shape}  # of as many cells, samples would be seen along either axis
+    count = next(number for number in range(2, 3 + len(taken)) if number not in taken)
     for dtype in (place.dtype if place.dtype.is_floating_point else torch.float32, torch.int64):
-        for axes in _axes_of_samples(module, [(2, *shape) for shape in complete], of_samples=True):
-            sizes = [(*shape[:axis], 2, *shape[axis:]) for shape, axis in zip(complete, axes, strict=True)]
+        for axes in _axes_of_samples(module, [(count, *shape) for shape in complete], of_samples=True):
+            sizes = [(*shape[:axis], count, *shape[axis:]) for shape, axis in zip(complete, axes, strict=True)]
             yield [torch.zeros(size, dtype=dtype, device=place.device) for size in sizes], axes
 
 

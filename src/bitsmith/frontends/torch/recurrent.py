@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value, constant, layouts_of
@@ -35,12 +37,35 @@ class _Cell:
     layouts: Mapping[str, ModelLayout]
     projection: Value | None
 
+    @property
+    def outputs(self) -> int:
+        """The size of the hidden states as the model shows them."""
+        return self.layer.units if self.projection is None else self.projection.shape[0]
+
     def run(self, build: Builder, x: Value, initial: Sequence[Value], result: int) -> Value:
         """A result of the cell on a sequence; see :mod:`bitsmith.frontends.ops.recurrent`."""
         if self.projection is None or result == _CELL_STATE:
             return recurrent.run(build, self.layer, x, initial, result, layouts=self.layouts)
         hidden = recurrent.run(build.within("hidden"), self.layer, x, initial, result, layouts=self.layouts)
         return affine_product(build, "...j,kj->...k", hidden, self.projection, None)
+
+    def begun(self, build: Builder, states: tuple[Value, ...]) -> tuple[Value, ...]:
+        """The initial states of the cell: hidden ones that become those of the model, ``states``, by the projection.
+
+        Raises:
+            UnsupportedError: a projection that does not give all of them.
+        """
+        if self.projection is None or not states:
+            return states
+        inverse = self.projection.moved(lambda weights: as_weights(np.linalg.pinv(weights)))
+        rank, outputs = int(np.linalg.matrix_rank(inverse.elements)), self.projection.shape[0]
+        if rank < outputs:
+            raise UnsupportedError(
+                f"initial states of an LSTM whose projection to {outputs} outputs has rank {rank}",
+                accepted="initial states that are zeros, or a projection whose outputs are linearly independent",
+                remedy="leave the initial states out, or give a smaller proj_size",
+            )
+        return affine_product(build.within("hidden_begun"), "...k,jk->...j", states[0], inverse, None), *states[1:]
 
 
 def _weights(call: Call, count: int, order: Sequence[int]) -> list[list[Value]]:
@@ -89,7 +114,8 @@ def _recurrent(kind: recurrent.Kind, activation: Layer = TANH) -> Translation:
         if len(states) != len(kind.states):
             raise UnsupportedError(f"{len(states)} initial states", accepted=f"{len(kind.states)}")
         cells = _cells(call, kind, activation, layers * directions, directions)
-        states = recurrent.given_states(call.build, states, Batch(1), len(cells), cells[0].layer.units)
+        units = [cells[0].outputs, *[cells[0].layer.units] * (len(states) - 1)]
+        states = recurrent.given_states(call.build, states, Batch(1), len(cells), units)
         return _results(call, cells, directions, x, states)
 
     return Translation(read, f"{kind.__name__}, one per layer and direction")
@@ -106,7 +132,7 @@ def _results(
         outputs = []
         for number in range(first, first + directions):
             inner = build if directions == 1 else build.within(DIRECTIONS[number - first])
-            initial = recurrent.states_of(inner, states, number)
+            initial = cells[number].begun(inner, recurrent.states_of(inner, states, number))
             outputs.append(cells[number].run(inner, x, initial, 0))
             for k, values in last.items():
                 if call.is_used(k):
