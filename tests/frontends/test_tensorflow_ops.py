@@ -72,6 +72,33 @@ OPERATIONS: dict[str, tuple[Config, Any]] = {
     "backwards": (_operation("reverse", axis=[2]), X[..., ::-1]),
     "rolled": (_operation("roll", shift=1, axis=2), np.roll(X, 1, axis=2)),
     "repeated": (_operation("tile", multiples=[1, 2, 1]), np.tile(X, (1, 2, 1))),
+    "nearest": (_operation("math.round"), np.rint(X)),
+    "arcs": (_operation("math.atan"), np.arctan(X)),
+    "the same": (_operation("stop_gradient"), X),
+    "whole quotient": (_operation("compat.v1.floor_div", y=0.5, name=None), np.floor(X / 0.5)),
+    "sums so far": (_operation("math.cumsum", axis=2, exclusive=False), np.cumsum(X, axis=2)),
+    "in order": (_operation("sort", axis=-1), np.sort(X, axis=-1)),
+    "length": (_operation("compat.v1.norm", ord="euclidean", axis=2, keepdims=None), np.linalg.norm(X, axis=2)),
+    "biased": (_operation("nn.bias_add", bias=[1.0, 2.0, 3.0]), X + np.arange(1.0, 4.0)),
+    "scaled": (_operation("compat.v1.math.scalar_mul", "_CONSTANT_VALUE", -1, 2.0, {"x": SELF}), X * 2),
+    "chosen": (
+        _operation("compat.v1.gather", indices=[2, 0], validate_indices=None, axis=2, batch_dims=0),
+        X[..., [2, 0]],
+    ),
+    "padded": (
+        _operation("compat.v1.pad", paddings=[[0, 0], [1, 0], [0, 2]], mode="CONSTANT", constant_values=2.0),
+        np.pad(X, [(0, 0), (1, 0), (0, 2)], constant_values=2.0),
+    ),
+    "mirrored": (
+        _operation("pad", paddings=[[0, 0], [0, 0], [1, 2]], mode="REFLECT", constant_values=0),
+        np.pad(X, [(0, 0), (0, 0), (1, 2)], mode="reflect"),
+    ),
+    "twice": (_operation("repeat", repeats=2, axis=1), np.repeat(X, 2, axis=1)),
+    "zeros": (_operation("zeros_like"), np.zeros_like(X)),
+    "ones": (_operation("ones_like"), np.ones_like(X)),
+    "own products": (_operation("linalg.matmul", b=SELF, transpose_b=True), X @ X.swapaxes(1, 2)),
+    "columns' products": (_operation("linalg.matmul", b=SELF, transpose_a=True), X.swapaxes(1, 2) @ X),
+    "over one axis": (_operation("tensordot", b=[[1.0], [2.0], [3.0]], axes=1), X @ [[1.0], [2.0], [3.0]]),
     "wider": (_operation("expand_dims", axis=1), X[:, None]),
 }
 
@@ -83,6 +110,17 @@ def test_operations(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(network.evaluate([X])[network.outputs[0]], wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("sizes", "first"), [([1, 2], 1), ([3], 3), (3, 1)])
+def test_parts_by_their_sizes_or_number(sizes: Any, first: int, tmp_path: Path) -> None:
+    network = read_model(_model(tmp_path, _operation("split", num_or_size_splits=sizes, axis=-1)))
+    np.testing.assert_array_equal(network.evaluate([X])[network.outputs[0]], X[..., :first])
+
+
+def test_parts_of_an_axis(tmp_path: Path) -> None:
+    network = read_model(_model(tmp_path, _operation("unstack", axis=1)))
+    np.testing.assert_array_equal(network.evaluate([X])[network.outputs[0]], X[:, 0])
+
+
 REFUSED: dict[str, tuple[Config, type[Exception], str]] = {
     "unknown": (
         _operation("image.resize", size=[4, 4]),
@@ -91,6 +129,10 @@ REFUSED: dict[str, tuple[Config, type[Exception], str]] = {
     ),
     "an argument": (_operation("math.reduce_mean", axis=1, weird=2), UnsupportedError, "the argument weird"),
     "conjugates": (_operation("transpose", perm=[0, 2, 1], conjugate=True), UnsupportedError, "argument conjugate"),
+    "sums from the end": (_operation("math.cumsum", axis=1, reverse=True), UnsupportedError, "reverse=True"),
+    "falling order": (_operation("sort", axis=1, direction="DESCENDING"), UnsupportedError, "accepted: direction="),
+    "unknown sizes": (_operation("split", num_or_size_splits=[-1, 1], axis=1), UnsupportedError, "sizes that are"),
+    "a turned constant": (_operation("linalg.matmul", b=[[1.0]], transpose_b=True), UnsupportedError, "transpose_b"),
     "batch": (_operation("math.argmax", axis=0), UnsupportedError, "batch"),
     "words": (_operation("math.add", "_CONSTANT_VALUE", -1, "words", {"y": SELF}), UnsupportedError, "finite numbers"),
     "no constant": (_operation("math.add", "_CONSTANT_VALUE", -1, {"y": SELF}), UnsupportedError, "1 arguments"),
