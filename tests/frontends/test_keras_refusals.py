@@ -63,7 +63,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "softmax over two axes": (_one("Softmax", 2, 3, axis=[1, 2]), "one axis"),
     "softmax over the batch": (_one("Softmax", 3, axis=0), "batch axis"),
     "softmax over a missing axis": (_one("Softmax", 3, axis=3), "axis 3 of a tensor of 2 axes"),
-    "batch norm over two axes": (_one("BatchNormalization", 2, 3, axis=[1, 2]), "one axis"),
     "layer norm over one axis many times": (
         _one("LayerNormalization", 64, axis=[1] * 20, scale=False, center=False),
         "at most",

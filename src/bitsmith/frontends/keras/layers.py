@@ -184,6 +184,17 @@ def _encoded(call: LayerCall, x: Value, tokens: int, mode: str) -> Value:
     return call.build.emit(Reduce(reductions[mode], (0,)), codes)
 
 
+def _augmentation(call: LayerCall) -> Value:
+    """Nothing, outside of training. Keras 3 writes ``training`` of every call, and decides by that of the model."""
+    if call.major < 3 and call.flag("training"):
+        raise UnsupportedError(
+            "random changes outside of training, too (training=True)",
+            accepted="calls without the argument training",
+            remedy="call the layer without it",
+        )
+    return call.x
+
+
 _WITHOUT_EFFECT = (
     *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),
     *("SpatialDropout3D", "ActivityRegularization", "Identity"),
@@ -210,7 +221,7 @@ LAYERS: ByClass = {
     **ACTIVATION_LAYERS,
     "PReLU": Translation(_prelu, "PReLU"),
     **dict.fromkeys(_WITHOUT_EFFECT, Translation(lambda call: call.x, "Identity")),
-    **dict.fromkeys(_AUGMENTATIONS, Translation(lambda call: call.x, "Identity", frozenset({"training"}))),
+    **dict.fromkeys(_AUGMENTATIONS, Translation(_augmentation, "Identity", frozenset({"training"}))),
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
     "Dot": Translation(_dot, "Einsum, after UnitNormalization and Reshape for vectors"),
     **SPATIAL,

@@ -6,7 +6,7 @@ import numpy as np
 
 from bitsmith.frontends.builder.value import ZERO, Value, checked_elements, constant
 from bitsmith.frontends.files.json import Fields
-from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axes_of, axis_of
+from bitsmith.frontends.keras.call import ByClass, LayerCall, Translation, axes_of
 from bitsmith.frontends.keras.quantizers.scales import Singles
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
@@ -52,9 +52,14 @@ def _spread(x: Value, dims: tuple[int, ...]) -> Shape:
 
 
 def _batch_normalization(call: LayerCall) -> Value:
-    x, dim = call.x, axis_of(call.config, -1)
-    found, (mean, variance) = _parameters(call, (x.shape[x.axis(dim)],), "moving mean", "moving variance")
-    return normalization.batch(call.build, x, dim, mean, variance, found)
+    x, dims = call.x, axes_of(call.config, -1)
+    several = (1, *_spread(x, dims))  # as Keras 2 stores what several axes have
+    shape = several if len(dims) > 1 else (x.shape[x.axis(dims[0])],)
+    found, (mean, variance) = _parameters(call, shape, "moving mean", "moving variance")
+    if len(dims) == 1:
+        return normalization.batch(call.build, x, dims[0], mean, variance, found)
+    scale, offset = normalization.normalizing(mean, variance, found)
+    return call.build.affine(x, constant(scale[0]), constant(offset[0]))
 
 
 def _layer_normalization(call: LayerCall) -> Value:
@@ -155,7 +160,7 @@ _BATCH = ("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", 
 NORMALIZATIONS: ByClass = {
     "Rescaling": Translation(_rescaling, _AFFINE),
     "Normalization": Translation(_normalization, _AFFINE),
-    **dict.fromkeys(_BATCH, Translation(_batch_normalization, "BatchNormalization")),
+    **dict.fromkeys(_BATCH, Translation(_batch_normalization, _AFFINE)),
     "LayerNormalization": Translation(_layer_normalization, "LayerNormalization"),
     "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
     "GroupNormalization": Translation(_group_normalization, "GroupNormalization"),

@@ -285,7 +285,8 @@ def _check_config(config: Fields, is_operation: bool, *, stateful: bool) -> None
             )
     dtype = dtype_policy(config)
     is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
-    known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES)
+    numbers = {"int32", "int64"} if config.get("output_mode") == "int" else set()  # those of tokens or bins
+    known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES | numbers)
     if not known and not is_input and not is_operation:
         raise UnsupportedError(f"the dtype policy {shown(dtype)}", accepted=", ".join(sorted(_DTYPES)))
 

@@ -80,13 +80,13 @@ def _inner(call: LayerCall, config: Fields) -> LayerCall:
 
 
 def _without_vector(stored: Sequence[Stored], config: Fields) -> Sequence[Stored]:
-    """The layer's tensors without the vector (1, channels) after the kernel, which only training uses.
+    """The layer's tensors without the vector (1, channels) after the kernel, or after the bias, which only training uses.
 
     Files of Keras 3 have the kernel twice: as the wrapper's and as the layer's.
     """
-    if len(stored) < 2 or stored[1].shape != (1, *stored[0].shape[-1:]):
-        raise config.error(
-            f"weights of shapes {[one.shape for one in stored]}", "a kernel and its vector (1, channels)"
-        )
-    kernel, _, *others = stored
+    shapes = [one.shape for one in stored]
+    vector = next((k for k, shape in enumerate(shapes) if k and shape == (1, *shapes[0][-1:])), 0)
+    if not vector:
+        raise config.error(f"weights of shapes {shapes}", "a kernel and its vector (1, channels)")
+    kernel, *others = (*stored[:vector], *stored[vector + 1 :])
     return others if others and others[0].shape == kernel.shape else [kernel, *others]

@@ -38,14 +38,20 @@ def batch(build: Builder, x: Value, dim: int, mean: Floats, variance: Floats, pa
 
     S. Ioffe, C. Szegedy, "Batch Normalization", ICML 2015, algorithm 2.
     """
-    gamma, beta, epsilon = parameters
-    axis, shapes = x.axis(dim), [values.shape for values in (mean, variance, gamma, beta)]
+    axis = x.axis(dim)
+    shapes = [values.shape for values in (mean, variance, parameters.gamma, parameters.beta)]
     if set(shapes) != {(x.shape[axis],)}:
         raise UnsupportedError(f"parameters of shapes {shapes}", accepted=f"one number for each of {x.shape[axis]}")
+    return build.emit(BatchNormalization(*normalizing(mean, variance, parameters), axis), x)
+
+
+def normalizing(mean: Floats, variance: Floats, parameters: Parameters) -> tuple[Floats, Floats]:
+    """The scale and the offset of a normalization by these statistics."""
+    gamma, beta, epsilon = parameters
     if not bool(np.all(variance + epsilon > 0.0)):
         raise UnsupportedError("a variance plus epsilon that is not positive", accepted="positive ones")
     scale = gamma / np.sqrt(variance + epsilon)
-    return build.emit(BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), axis), x)
+    return as_weights(scale), as_weights(beta - mean * scale)
 
 
 def over_axes(build: Builder, x: Value, dims: Sequence[int], parameters: Parameters, *, centered: bool = True) -> Value:
