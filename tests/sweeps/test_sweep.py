@@ -125,6 +125,28 @@ def test_the_page_has_layers_area_and_the_project_of_each_circuit(tmp_path: Path
     assert f"bitsmith convert {tmp_path}/trials/a/project.yml -o a" in page
 
 
+def test_what_decides_is_the_share_of_the_variance_that_values_of_a_key_explain(tmp_path: Path) -> None:
+    """Of all combinations: bits alone decide the loss, both the area, of which a part is of neither alone."""
+    area, loss = {(4, "a"): 10, (4, "b"): 30, (8, "a"): 50, (8, "b"): 90}, {4: 0.2, 8: 0.1}
+    outcomes = [
+        Outcome.of(f"{lut}", {"bits": bits, "part": part}, {"figures": {"lut": lut, "loss": loss[bits]}, "fits": True})
+        for (bits, part), lut in area.items()
+    ]
+    outcomes.append(Outcome.of("none", {"bits": 16, "part": "a"}, {"error": "no circuit"}))
+    found = Sweep(tmp_path, tuple(outcomes), objectives_of(["lut", "loss"]), interrupted=False)
+    whole = np.var([*area.values()])
+    assert found.importance["bits"] == pytest.approx({"lut": np.var([20, 70]) / whole, "loss": 1.0})
+    assert found.importance["part"] == pytest.approx({"lut": np.var([30, 60]) / whole, "loss": 0.0})
+    assert found.document()["importance"] == found.importance
+    found.write()
+    page = (tmp_path / "sweep.html").read_text(encoding="utf-8")
+    for text in ("What decides", "71 %", "26 %"):
+        assert text in str(found) and text in page
+    alike = Sweep(tmp_path, tuple(outcomes[:2]), objectives_of(["lut", "loss"]), interrupted=False)
+    assert alike.importance == {"part": {"lut": 1.0}}
+    assert "What decides" not in str(alike), "one key decides all"
+
+
 def test_faster_clocks_are_better() -> None:
     outcomes = tuple(
         Outcome.of(name, {}, {"figures": {"fmax": fmax, "lut": lut}, "fits": True})

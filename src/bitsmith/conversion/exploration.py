@@ -226,6 +226,7 @@ class Exploration(Shown):
             columns=columns,
             texts=2,
             circuits=circuits,
+            decided=(),
         )
 
     def _circuit(self, point: Point, words: _Words, front: Sequence[Point], chosen: Point) -> Circuit:

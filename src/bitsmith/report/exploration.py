@@ -91,6 +91,7 @@ class Sheet:
         columns: of the table of the best.
         texts: number of columns, from the first on, that are no figures.
         circuits: all of them.
+        decided: what was tried with its shares of the figures' variances, the heading first; empty without.
     """
 
     title: str
@@ -104,6 +105,7 @@ class Sheet:
     columns: Sequence[str]
     texts: int
     circuits: Sequence[Circuit]
+    decided: Sequence[Sequence[str]]
 
     @property
     def front(self) -> list[Circuit]:

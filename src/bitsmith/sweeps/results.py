@@ -208,6 +208,32 @@ class Sweep(Shown):
         return errors
 
     @property
+    def importance(self) -> dict[str, dict[str, float]]:
+        """For each key of several values, and each objective: the share of the figure's variance that the key's values explain.
+
+        It is that of the means of circuits with the same value. Shares of keys sum to 1 at most if all combinations were tried.
+        """
+        shares: dict[str, dict[str, float]] = {}
+        for key in self._keys:
+            groups: dict[str, list[Outcome]] = {}
+            for each in self.outcomes:
+                groups.setdefault(str(each.keys.get(key)), []).append(each)
+            for name in (goal.name for goal in self.objectives if len(groups) > 1):
+                figures = [[each.figures[name] for each in group if name in each.figures] for group in groups.values()]
+                share = _explained([values for values in figures if values])
+                shares.setdefault(key, {}).update({} if share is None else {name: share})
+        return shares
+
+    @property
+    def _decided(self) -> list[tuple[str, ...]]:
+        """The same as a table, its heading first; empty where one key alone was tried."""
+        rows = [
+            (key, *(percent(shares[goal.name]) if goal.name in shares else "" for goal in self.objectives))
+            for key, shares in self.importance.items()
+        ]
+        return [("Key", *(each.title for each in self.objectives)), *rows] if len(rows) > 1 else []
+
+    @property
     def verdict(self) -> str:
         """Number of trials, and of those without a circuit; errors of estimates."""
         failed = sum(bool(each.error) for each in self.outcomes)
@@ -230,6 +256,7 @@ class Sweep(Shown):
             "folder": str(self.folder),
             "objectives": [each.name for each in self.objectives],
             "errors": {name: list(found) for name, found in self.errors.items()},
+            "importance": self.importance,
             "trials": [
                 {"trial": each.name, "keys": dict(each.keys), "front": each.name in front, **each.found}
                 for each in self.outcomes
@@ -275,6 +302,7 @@ class Sweep(Shown):
             columns=(*self._keys, *(each.title for each in self._shown), "Fits"),
             texts=len(self._keys),
             circuits=circuits,
+            decided=self._decided,
         )
 
     @property
@@ -331,12 +359,23 @@ class Sweep(Shown):
         cells = [(*self._cells(each), each.name) for each in self.front]
         columns = (*self._keys, *(each.title for each in self._shown), "Trial")
         failed = Text("\n".join(each.said for each in self.outcomes if each.error), style="red")
-        table = rows_table("Best trade-offs", columns, cells)
+        tables = [rows_table("Best trade-offs", columns, cells)]
+        if decided := self._decided:
+            tables.append(rows_table("What decides (shares of the variance)", decided[0], decided[1:]))
         warned = Text("\n".join(each.warned for each in self.front if each.warned), style="yellow")
-        return Group(Text(self.verdict, style="bold"), table, *(text for text in (failed, warned) if text))
+        return Group(Text(self.verdict, style="bold"), *tables, *(text for text in (failed, warned) if text))
 
     def __repr__(self) -> str:
         return f"<Sweep: {self.verdict}>"
+
+
+def _explained(groups: Sequence[Sequence[float]]) -> float | None:
+    """The share of the variance of all values that is one of the groups' means; None if all values are the same."""
+    every = [value for group in groups for value in group]
+    spread = len(every) * statistics.pvariance(every) if every else 0.0
+    middle = statistics.fmean(every) if every else 0.0
+    between = sum(len(group) * (statistics.fmean(group) - middle) ** 2 for group in groups)
+    return between / spread if spread else None
 
 
 def _beaten(place: tuple[float, ...], others: Iterable[tuple[float, ...]]) -> bool:
