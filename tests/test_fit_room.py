@@ -13,15 +13,18 @@ import numpy.typing as npt
 import pytest
 import torch
 from sklearn.ensemble import RandomForestRegressor
+from typer.testing import CliRunner
 
 import bitsmith
 from bitsmith import Goal
+from bitsmith.base.project import Project
+from bitsmith.cli.commands import app
 from bitsmith.config import read_hls_config
+from bitsmith.config.values import BlockMemory
 from bitsmith.conversion.fit import _SURE, _Judge
 from bitsmith.errors import CapacityError, ConfigError
 from bitsmith.fidelity.scores import Yardstick
 from bitsmith.model import descent
-from bitsmith.model.goal import Minimized
 from bitsmith.model.results import Result, Results
 from tests.test_fit import _perceptron
 
@@ -183,24 +186,45 @@ def test_goals_of_other_kinds_are_rejected(model: Path, data: Floats) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minimize", "backend", "bram"), [("lut", "rtl", "tables"), ("ff", "rtl", None), ("lut", "vitis", None)]
+    ("bounds", "backend", "bram"),
+    [
+        ({}, "rtl", "tables"),
+        ({"minimize": "ff"}, "rtl", None),
+        ({}, "vitis", None),
+        ({"minimize": "bram"}, "rtl", 0),
+        ({"bram": 0}, "rtl", 0),
+    ],
 )
-def test_tables_are_block_memory_where_look_up_tables_are_to_be_least(
-    minimize: Minimized, backend: str, bram: str | None, tmp_path: Path
+def test_tables_are_block_memory_where_look_up_tables_are_to_be_least_and_nothing_is_where_none_may_be(
+    bounds: dict[str, object], backend: str, bram: str | int | None, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Tanh()).eval()
     x = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     part = "LFE5U-25F-6BG256C" if backend == "rtl" else "xc7a35tcpg236-1"
-    goal = bitsmith.Goal(metric="agreement", loss=0.05, part=part, minimize=minimize)
+    goal = Goal.of({"metric": "agreement", "loss": 0.05, "part": part, **bounds})
     found = bitsmith.fit(net, x, goal, tries=4, example=x[:1], backend=backend)
     config, calibration = found.configuration, found.calibration[0]
-    assert (found.best().size.bram > 0) == (bram is not None)
+    assert (found.best().size.bram > 0) == (bram == "tables")
+    assert found.model.target.bram == (None if bram is None else BlockMemory(bram))
     found.write(tmp_path)
     assert read_hls_config(tmp_path / "fitted.yml") == read_hls_config(config)
     again = bitsmith.convert(net, None, config, calibration, backend, part, example=x[:1], check=False)
     assert again.target.bram == found.model.target.bram and again.estimate().size == found.best().size
     np.testing.assert_array_equal(again.predict(x), found.model.predict(x))
-    if bram is not None:
+    if bram == "tables":
         with pytest.raises(ConfigError, match="0 of the project, 'tables' in the configuration"):
             bitsmith.convert(net, None, config, calibration, part=part, bram=0, example=x[:1], check=False)
+
+
+def test_the_command_looks_at_its_folder_before_it_searches_and_keeps_it(model: Path, tmp_path: Path) -> None:
+    """Also where no circuit meets the goal, so that another goal may be tried in the same folder."""
+    foreign, own = tmp_path / "foreign", tmp_path / "own"
+    foreign.mkdir()
+    (foreign / "notes.txt").write_text("mine")
+    asked = ["fit", str(model), "--data", str(tmp_path / "none.npz"), "--output-dir"]
+    refused, missing = (CliRunner().invoke(app, [*asked, str(folder)]) for folder in (foreign, own))
+    assert refused.exit_code == missing.exit_code == 1
+    assert "not made by bitsmith" in refused.stderr and "none.npz" in missing.stderr
+    with Project.open(own, "perceptron") as project:
+        assert project.folder == own

@@ -96,7 +96,7 @@ def fit(
         calibration: as of :func:`bitsmith.convert`. Default: the inputs that are fitted on.
         held_out: share of the data that decides.
         seed: decides which samples are held out.
-        tries: most networks that are tried.
+        tries: most networks that are tried, beside 16 at most with the same bits in all layers.
         resume: file of results, from which a fit that was stopped goes on, and which is written if it is not there.
         progress: called with a line for each step; by default a terminal shows the latest.
         further: the rest (``docs/options.md``).
@@ -172,7 +172,7 @@ def fitted(
     model, source = with_open_bits(unchecked, "fit", "give bits of single layers in the configuration, or none")
     watched = 0 if calibrated else _watched(len(fitting.inputs[0]))
     target = model.target if goal.fmax is None else _with_margin(model.target, goal.fmax)
-    final, interrupted = Descent(source, target, goal, fitting, search.tries).with_tables_in_blocks(), False
+    final, interrupted = Descent(source, target, goal, fitting, search.tries).with_memories_as_wanted(), False
     if goal.fmax is not None:
         project = replace(conversion.project, clock_uncertainty=target.clock_uncertainty)
         conversion = replace(conversion, project=project)

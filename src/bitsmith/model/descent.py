@@ -166,13 +166,19 @@ class Descent:
         """Bounds of area and speed."""
         return self.goal.limits(self.target.clock_period_ns)
 
-    def with_tables_in_blocks(self) -> Descent:
-        """The same search where tables are block memory, if look-up tables are to be least and there is room for it."""
-        if self.goal.minimize != "lut" or self.target.bram is not None or self.target.circuit_part is None:
+    def with_memories_as_wanted(self) -> Descent:
+        """The same search where the goal says what is block memory: none by its bound.
+
+        As far as the part has room, tables are where look-up tables are to be least, and none is where blocks are.
+        """
+        if self.target.bram is not None or self.target.circuit_part is None:
             return self
-        other = replace(self, target=replace(self.target, bram=BlockMemory.TABLES))
+        bounded, choices = self.goal.bram == 0, {"lut": BlockMemory.TABLES, "bram": BlockMemory.NONE}
+        wanted = BlockMemory.NONE if bounded else choices.get(self.goal.minimize)
+        other = replace(self, target=replace(self.target, bram=wanted))
         size = other.layouts(_keys(_LADDER[0], {})).rough
-        return other if size.bram and fits(size, limited(other.target.known_part, self.limits)) else self
+        useful = bool(size.bram) or wanted is BlockMemory.NONE
+        return other if bounded or (useful and fits(size, limited(other.target.known_part, self.limits))) else self
 
     def run(self) -> None:
         """Try networks until no step is left. Descents share what tries are left; one of all layers at once comes first."""
