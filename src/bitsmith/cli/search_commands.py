@@ -130,8 +130,11 @@ def fit(
         from bitsmith.conversion.fit import Search, fitted, read_data
         from bitsmith.conversion.fitted import CONFIGURATION
         from bitsmith.model.goal import Goal
+        from bitsmith.options.project import names_of
 
         request = Request.of(options, output_dir)
+        with Project.open(*names_of(request.project, request.named.source)):
+            pass  # a folder that cannot be written says so before the search, and is ours whatever that finds
 
         def calls(point: Point) -> dict[str, str]:
             return {"Project (YAML)": request.written(point.configuration, point.io_type.value)}

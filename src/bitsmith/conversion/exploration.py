@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -201,10 +202,9 @@ class Exploration(Shown):
     def _sheet(self) -> Sheet:
         """The exploration as the page and the terminal show it."""
         front, yardstick = self.front, self.yardstick
-        try:
+        chosen = None
+        with suppress(CapacityError):
             chosen = self.best()
-        except CapacityError:
-            chosen = front[0]
         circuits = [
             self._circuit(point, words, front, chosen) for point, words in zip(self.points, self._words, strict=True)
         ]
@@ -229,7 +229,7 @@ class Exploration(Shown):
             decided=(),
         )
 
-    def _circuit(self, point: Point, words: _Words, front: Sequence[Point], chosen: Point) -> Circuit:
+    def _circuit(self, point: Point, words: _Words, front: Sequence[Point], chosen: Point | None) -> Circuit:
         """A point as the page shows it."""
         area, score, interval = self.area(point), self.yardstick.text(point.scores), point.size.interval
         every = f", a result every {interval:,} cycles" if interval > 1 else ""
