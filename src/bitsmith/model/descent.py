@@ -176,9 +176,10 @@ class Descent:
         bounded, choices = self.goal.bram == 0, {"lut": BlockMemory.TABLES, "bram": BlockMemory.NONE}
         wanted = BlockMemory.NONE if bounded else choices.get(self.goal.minimize)
         other = replace(self, target=replace(self.target, bram=wanted))
+        if wanted is BlockMemory.NONE:
+            return other if bounded or not other._is_scarce() else self
         size = other.layouts(_keys(_LADDER[0], {})).rough
-        useful = bool(size.bram) or wanted is BlockMemory.NONE
-        return other if bounded or (useful and fits(size, limited(other.target.known_part, self.limits))) else self
+        return other if size.bram and fits(size, limited(other.target.known_part, self.limits)) else self
 
     def run(self) -> None:
         """Try networks until no step is left. Descents share what tries are left; one of all layers at once comes first."""
