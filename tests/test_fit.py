@@ -186,11 +186,9 @@ def test_reuse_factors_follow_where_bounds_of_area_need_them(
 
 
 def test_a_loss_that_is_out_of_reach_says_what_would_do(model: Path, data: tuple[Floats, Labels]) -> None:
-    x, labels = data
     short = bitsmith.fit(model, data, Goal(limit=0.99, metric="accuracy"))
     assert short.chosen is None and "a limit that is" in short.verdict and "more lenient" in short.verdict
     assert short.tried <= len(descent._LADDER)
-    del x, labels
 
 
 def test_bounds_of_area_and_speed_that_nothing_meets_say_what_each_alone_would_have_to_be(
@@ -373,8 +371,9 @@ def test_a_metric_that_labels_do_not_have_is_rejected(model: Path, data: tuple[F
         bitsmith.fit(model, x, Goal(metric="accuracy"))
     with pytest.raises(InputDataError, match="labels that are values"):
         bitsmith.fit(model, (x, np.eye(3)[labels] + 0.5), Goal(metric="auc"))
-    with pytest.raises(InputDataError, match="finite number"):
-        bitsmith.fit(model, data, Goal(metric=lambda outputs, classes: float("nan")))
+    for value in (float("nan"), np.array([0.5, 0.6]), "good", None):
+        with pytest.raises(InputDataError, match="finite number"):
+            bitsmith.fit(model, data, Goal(metric=lambda outputs, classes, value=value: value))
 
 
 @pytest.mark.parametrize(

@@ -173,10 +173,14 @@ class Custom:
     def __call__(self, outputs: Sequence[Floats]) -> float:
         """Return its value; raises InputDataError if that is no number."""
         one = len(outputs) == 1
-        value = float(self.metric(outputs[0], self.labels[0]) if one else self.metric(list(outputs), list(self.labels)))
-        if not np.isfinite(value):
-            raise InputDataError(f"{value}", where="metric", accepted="a finite number")
-        return value
+        value = self.metric(outputs[0], self.labels[0]) if one else self.metric(list(outputs), list(self.labels))
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise InputDataError(f"{value!r:.60}", where="metric", accepted="a finite number")
+        return number
 
 
 @dataclass(frozen=True, slots=True)
