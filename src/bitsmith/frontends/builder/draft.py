@@ -147,7 +147,7 @@ class Draft:
                 names[number],
                 node.layer,
                 tuple(names[k] for k in node.inputs),
-                self._source(node),
+                node.source or ("" if node.suffix else self.origins[node.origin].kind) or node.layer.kind,
                 order=node.order,
                 inner=node.inner,
                 whole=node.whole,
@@ -159,7 +159,3 @@ class Draft:
         )
         notes = tuple(map(printable, (*notes, *dict.fromkeys(self.approximated))))
         return Network(nodes, tuple(names[k] for k in inputs), tuple(names[k] for k in outputs), printable(name), notes)
-
-    def _source(self, node: Emitted) -> str:
-        kind = "" if node.suffix else self.origins[node.origin].kind
-        return node.source or kind or node.layer.kind

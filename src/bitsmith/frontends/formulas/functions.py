@@ -263,10 +263,6 @@ def _half_arc_sine(build: Builder, x: Value) -> Value:
     return build.emit(LAYERS["atan"], ratio, suffix="half")
 
 
-def _arc_sine(build: Builder, x: Value) -> Value:
-    return build.affine(_half_arc_sine(build, x), constant(2.0), ZERO)
-
-
 def _arc_cosine(build: Builder, x: Value) -> Value:
     return build.affine(_half_arc_sine(build, x), constant(-2.0), constant(math.pi / 2.0))
 
@@ -326,7 +322,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "sin": Function(_of_layer("sin"), np.sin, _periodic(np.sin, math.pi / 2), (1, 1), None),
     "cos": Function(_of_layer("cos"), np.cos, _periodic(np.cos, 0.0), (1, 1), None),
     "tan": _composed(_tangent, np.tan, _BRANCH),
-    "asin": _composed(_arc_sine, np.arcsin, _UNIT),
+    "asin": _composed(lambda build, x: build.affine(_half_arc_sine(build, x), constant(2.0), ZERO), np.arcsin, _UNIT),
     "acos": _composed(_arc_cosine, np.arccos, _UNIT),
     "atan": _through("atan", np.arctan),
     "atan2": Function(activations.angle, np.arctan2, _turn, (2, 2), None),

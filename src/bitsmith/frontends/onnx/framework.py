@@ -8,10 +8,6 @@ from bitsmith.frontends.outputs import FrameworkRun, ModelRun
 from bitsmith.layers.network import Network
 
 
-def _is_live(model: object) -> bool:
-    return _is_proto(_proto(model))
-
-
 def _is_proto(model: object) -> bool:
     return type(model).__name__ == "ModelProto" and callable(getattr(model, "SerializeToString", None))
 
@@ -40,7 +36,7 @@ ONNX = PlainFramework(
     keys=(ModelKey("OnnxModel", (".onnx",), weights=None, live=True),),
     files="*.onnx",
     live="an onnx.ModelProto",
-    is_live=_is_live,
+    is_live=lambda model: _is_proto(_proto(model)),
     is_content=no_content,
     folder=None,
     takes=frozenset({"input_shape", "layers"}),

@@ -201,18 +201,6 @@ class _Call:
 _Kind: TypeAlias = Callable[[_Call], str]
 
 
-def _linear(of: _Call) -> str:
-    return of.builder.dense(of.name, of.node.kind, of.x, of["weight"], None)
-
-
-def _affine(of: _Call) -> str:
-    return of.builder.dense(of.name, of.node.kind, of.x, of["weight"], of["bias"])
-
-
-def _scale(of: _Call) -> str:
-    return of.builder.scaled(of.name, of.node.kind, of.x, of["scale"])
-
-
 def _conv(of: _Call) -> str:
     kernel = of["weight"]
     rank = kernel.ndim - 2
@@ -281,22 +269,10 @@ def _cuba_lif(of: _Call) -> tuple[Floats, Neurons]:
     return gain, replace(layer, threshold=as_weights(of["v_threshold"]), rest=of.rest)
 
 
-def _if(of: _Call) -> tuple[Floats, Neurons]:
-    return of["r"], Neurons(as_weights(1.0), as_weights(of["v_threshold"]), rest=of.rest)
-
-
-def _i(of: _Call) -> tuple[Floats, Neurons]:
-    return of["r"], Neurons(as_weights(1.0), None)
-
-
-def _threshold(of: _Call) -> tuple[Floats, Neurons]:
-    return np.ones(1), Neurons(as_weights(0.0), as_weights(of["threshold"]), Reset.NONE)
-
-
 _KINDS: dict[str, _Kind] = {
-    "Linear": _linear,
-    "Affine": _affine,
-    "Scale": _scale,
+    "Linear": lambda of: of.builder.dense(of.name, of.node.kind, of.x, of["weight"], None),
+    "Affine": lambda of: of.builder.dense(of.name, of.node.kind, of.x, of["weight"], of["bias"]),
+    "Scale": lambda of: of.builder.scaled(of.name, of.node.kind, of.x, of["scale"]),
     "Conv1d": _conv,
     "Conv2d": _conv,
     "SumPool2d": _pool(total=True),
@@ -306,8 +282,8 @@ _KINDS: dict[str, _Kind] = {
     "LI": _neurons(_li),
     "CubaLIF": _neurons(_cuba_lif),
     "CubaLI": _neurons(_cuba_li),
-    "IF": _neurons(_if),
-    "I": _neurons(_i),
-    "Threshold": _neurons(_threshold),
+    "IF": _neurons(lambda of: (of["r"], Neurons(as_weights(1.0), as_weights(of["v_threshold"]), rest=of.rest))),
+    "I": _neurons(lambda of: (of["r"], Neurons(as_weights(1.0), None))),
+    "Threshold": _neurons(lambda of: (np.ones(1), Neurons(as_weights(0.0), as_weights(of["threshold"]), Reset.NONE))),
 }
 """All types of nodes but those of inputs and outputs."""

@@ -47,14 +47,10 @@ def _staircase(x: torch.Tensor, thresholds: torch.Tensor, levels: torch.Tensor) 
     return torch.take_along_dim(levels.expand(*x.shape, levels.shape[-1]), places, -1).squeeze(-1)
 
 
-def _parameter(values: torch.Tensor, scale: torch.Tensor, lo: torch.Tensor, hi: torch.Tensor) -> torch.Tensor:
-    return values.clone()
-
-
 for _schema, _function in (
     ("quantize(Tensor x, Tensor scale, Tensor zero_point, Tensor lo, Tensor hi, Tensor step, str rounding)", _quantize),
     ("staircase(Tensor x, Tensor thresholds, Tensor levels)", _staircase),
-    ("parameter(Tensor values, Tensor scale, Tensor lo, Tensor hi)", _parameter),
+    ("parameter(Tensor values, Tensor scale, Tensor lo, Tensor hi)", lambda values, scale, lo, hi: values.clone()),
 ):
     _LIBRARY.define(f"{_schema} -> Tensor")
     _LIBRARY.impl(_schema.partition("(")[0], _function, "CPU")
