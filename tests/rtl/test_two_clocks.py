@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.rtl.clock_wrapper import clock_wrapper_name, quartus_constraints, vivado_constraints
+from bitsmith.rtl.clock_wrapper import quartus_constraints, vivado_constraints
 from bitsmith.rtl.interface import prefix
 from bitsmith.rtl.library import CLOCK_LIBRARY, library
+from bitsmith.rtl.names import Wrapper
 from tests.hls.rules.book import book
 from tests.hls.rules.tcl import tool_commands
 from tests.properties import JUDGED, few
@@ -77,7 +78,7 @@ def test_frames_and_resets_of_either_side(kind: str, seed: int, tmp_path: Path) 
 def test_every_register_that_crosses_is_constrained() -> None:
     """In the rule books of both tools; and each FIFO and reset of the module has its lines."""
     each = made("streams")
-    module = each.extras[f"rtl/{clock_wrapper_name(each.top)}.sv"]
+    module = each.extras[f"rtl/{Wrapper.CDC.of(each.top)}.sv"]
     fifos = re.findall(r"bitsmith_async_fifo #\(\.WIDTH\(\d+\)\) (\w+) ", module)
     resets = re.findall(r"bitsmith_reset_sync (\w+) ", module)
     ports = [prefix("s_axis", port) for port in each.interface.inputs]

@@ -27,7 +27,6 @@ from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.rtl.integration import module_ports
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.packing import Words, pack
-from bitsmith.rtl.uart_wrapper import uart_name
 from tests.flows.runs import execute
 from tests.netlist.checks import dense_program
 from tests.properties import few, judged
@@ -160,7 +159,7 @@ def test_layers_are_no_wrappers() -> None:
             results.append((f"y{number}", builder.mul(x, builder.add(x, builder.const([number, 3])))))
     each = made(builder.program(results))
     names = {*map(Path, each.extras)} | {
-        Path("rtl") / f"{name}.sv" for name in (uart_name("net"), Wrapper.PINS.of("net"))
+        Path("rtl") / f"{name}.sv" for name in (Wrapper.UART.of("net"), Wrapper.PINS.of("net"))
     }
     assert Path("rtl/net_valid.sv") in names
     assert len(each.sources) == 1 + len(Wrapper) and not names & {Path("rtl") / name for name in each.sources}

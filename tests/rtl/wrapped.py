@@ -24,10 +24,10 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes.program.load import ParameterKey, parameters
 from bitsmith.rtl.beats import ANSWERS, COMMANDS, kernel_name
-from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS, avalon_name, axi_lite_name
-from bitsmith.rtl.clock_wrapper import clock_wrapper_name
+from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS
 from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.writer import Title
 from tests.rtl.bench import compile_bench
 from tests.rtl.test_streams import convolutional
@@ -321,7 +321,7 @@ _BACK = ("awready", "wready", "bresp", "bvalid", "arready", "rdata", "rresp", "r
 _NO_LAST = "assign out_last = '0;"
 
 AXIL = Shell(
-    lambda interface: axi_lite_name(interface.top),
+    lambda interface: Wrapper.AXIL.of(interface.top),
     (".aclk(clk)", ".aresetn(rstn)", *(f".s_axi_{name}({name})" for name in (*_LITE, *_BACK))),
     (),
     _axis,
@@ -337,7 +337,7 @@ KERNEL = Shell(
     kind=Kernel,
 )
 TWO_CLOCKS = Shell(
-    lambda interface: clock_wrapper_name(interface.top),
+    lambda interface: Wrapper.CDC.of(interface.top),
     (
         ".aclk(clk)",
         ".aresetn(rstn & ~(awready & ~awaddr[2]))",
@@ -354,7 +354,7 @@ TWO_CLOCKS = Shell(
     packets=False,
 )
 AVALON = Shell(
-    lambda interface: avalon_name(interface.top),
+    lambda interface: Wrapper.AVALON.of(interface.top),
     (".clk(clk)", ".reset(~rstn)", *(f".registers_{role}({role})" for _, role, _ in AVALON_REGISTERS)),
     (
         # A host of Avalon agents that is asked by AXI4-Lite.

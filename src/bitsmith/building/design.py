@@ -37,11 +37,12 @@ from bitsmith.report.sections import FIFO
 from bitsmith.rtl import bus_wrappers, clock_wrapper, integration, library, packaging, streams
 from bitsmith.rtl.design import TAP, LayerPart, RtlDesign
 from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.packing import Raw, pack, unpack
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 from bitsmith.rtl.stream_top import StreamDesign
 from bitsmith.rtl.tables import ram_in_logic
-from bitsmith.rtl.valid_wrapper import valid_name, with_valid
+from bitsmith.rtl.valid_wrapper import with_valid
 from bitsmith.rtl.writer import Title, write
 
 Words: TypeAlias = npt.NDArray[np.uint32]
@@ -118,18 +119,18 @@ class Circuit(ABC):
     def extras(self) -> Mapping[str, str]:
         """Wrappers, from ``<top>_axis`` up, and the scripts that tell vendors' tools of them, by their paths in the project."""
         interface, top, axis = self.interface, self.top, self.axi_stream
-        axi_lite, avalon = bus_wrappers.axi_lite_name(top), bus_wrappers.avalon_name(top)
+        axi_lite, avalon = Wrapper.AXIL.of(top), Wrapper.AVALON.of(top)
         packaged = (*self.wrapper_sources(library.CONTROL_LIBRARY), f"{axi_lite}.v")
         described = (*self.wrapper_sources(library.AVALON_LIBRARY), f"{avalon}.sv")
         texts = {
-            f"{library.axi_stream_name(top)}.sv": axis,
+            f"{Wrapper.AXIS.of(top)}.sv": axis,
             f"{axi_lite}.v": bus_wrappers.axi_lite(interface),
             f"{axi_lite}_ip.tcl": packaging.vivado_script(interface, packaged),
             f"{avalon}.sv": bus_wrappers.avalon(interface),
-            f"{clock_wrapper.clock_wrapper_name(top)}.sv": clock_wrapper.two_clocks(interface),
-            f"{clock_wrapper.clock_wrapper_name(top)}.xdc": clock_wrapper.vivado_constraints(interface),
-            f"{clock_wrapper.clock_wrapper_name(top)}.sdc": clock_wrapper.quartus_constraints(interface),
-            f"{library.axi_stream_name(top)}.vho": integration.vhdl_template(interface, axis),
+            f"{Wrapper.CDC.of(top)}.sv": clock_wrapper.two_clocks(interface),
+            f"{Wrapper.CDC.of(top)}.xdc": clock_wrapper.vivado_constraints(interface),
+            f"{Wrapper.CDC.of(top)}.sdc": clock_wrapper.quartus_constraints(interface),
+            f"{Wrapper.AXIS.of(top)}.vho": integration.vhdl_template(interface, axis),
             f"{avalon}_hw.tcl": packaging.platform_designer_script(interface, described),
             **library.library(in_logic=self.in_logic),
             **(library.library(library.FAULTS_LIBRARY) if interface.checked else {}),
@@ -142,7 +143,7 @@ class Circuit(ABC):
     def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
         """Names of all files in the folder ``rtl`` below a wrapper that is made of ``modules``."""
         faults = library.FAULTS_LIBRARY if self.interface.checked else ()
-        return tuple(dict.fromkeys((*self.sources, f"{library.axi_stream_name(self.top)}.sv", *modules, *faults)))
+        return tuple(dict.fromkeys((*self.sources, f"{Wrapper.AXIS.of(self.top)}.sv", *modules, *faults)))
 
     def with_words(self, program: Program, words: Sequence[Ints]) -> Circuit:
         """The same circuit as it executes another ``program``, with these words in the memories outside."""
@@ -249,7 +250,7 @@ class Pipeline(Circuit):
     @property
     def _with_valid(self) -> str:
         """The module with valid signals."""
-        return self.top if self.valid else valid_name(self.top)
+        return self.top if self.valid else Wrapper.VALID.of(self.top)
 
     @property
     def extras(self) -> Mapping[str, str]:

@@ -27,10 +27,11 @@ from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.options.building import Asked
 from bitsmith.report import sections
-from bitsmith.rtl import bus_wrappers, library, uart_wrapper
+from bitsmith.rtl import library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.driver import DrivenCircuit, Frame, driver, driver_module, image_file, images
 from bitsmith.rtl.integration import bench
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.ranges import MOST_SAMPLES
 from bitsmith.rtl.selftest import StoredBytes, stored_bytes
@@ -148,7 +149,7 @@ class Rtl:
         """The bench for cocotb, with few frames: users add theirs."""
         circuit = self._circuit
         frames = max(2, min(_BENCH_FRAMES, _BENCH_CYCLES // circuit.cycles[1]))
-        wrappers = f"{bus_wrappers.axi_lite_name(self._top)}.v", f"{bus_wrappers.avalon_name(self._top)}.sv"
+        wrappers = f"{Wrapper.AXIL.of(self._top)}.v", f"{Wrapper.AVALON.of(self._top)}.sv"
         sources = (*circuit.wrapper_sources(library.BENCH_LIBRARY), *wrappers)
         return bench(circuit.interface, sources, *circuit.tokens(random_stimuli(self.job.program, frames)))
 
@@ -280,7 +281,7 @@ class Rtl:
         """The configuration of a board, with the circuit at its serial port or in its system."""
         if self._system is not None:
             return system_bitstream(self._system[0], ("rtl",))
-        board, top = self._board(), uart_wrapper.uart_name(self._top)
+        board, top = self._board(), Wrapper.UART.of(self._top)
         bits = Bitstream("synth/shell/netlist.json", self._top, board, self._target_mhz, self._routing(board.part))
 
         def configured(found: tuple[Path, Timing]) -> Sections:
@@ -360,9 +361,9 @@ class Rtl:
         files = {
             **left,
             "Top": f"rtl/{top}.sv",
-            "AXI4-Stream": f"rtl/{library.axi_stream_name(top)}.sv",
-            "AXI4-Lite": f"rtl/{bus_wrappers.axi_lite_name(top)}.v",
-            "Avalon-ST": f"rtl/{bus_wrappers.avalon_name(top)}.sv",
+            "AXI4-Stream": f"rtl/{Wrapper.AXIS.of(top)}.sv",
+            "AXI4-Lite": f"rtl/{Wrapper.AXIL.of(top)}.v",
+            "Avalon-ST": f"rtl/{Wrapper.AVALON.of(top)}.sv",
             "Driver": self._driver,
         }
         watching = [section for section in reported if isinstance(section, sections.Estimate)]

@@ -26,6 +26,7 @@ from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
 from bitsmith.rtl.integration import memory_bench
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.memory_wrapper import master_names, memory, memory_name
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.protection import check_blocks, check_cells
 from bitsmith.rtl.ranges import range_cells, watches
@@ -94,7 +95,7 @@ def rtl_core(
     if counts:
         below = (*below, *library.COUNTERS_LIBRARY, *(library.RANGES_LIBRARY if ranges else ()))
     texts = {
-        f"{library.axi_stream_name(narrow.top)}.sv": beats(interface, board.bus_bytes, limits=counts, watched=watched),
+        f"{Wrapper.AXIS.of(narrow.top)}.sv": beats(interface, board.bus_bytes, limits=counts, watched=watched),
         **wrappers,
     }
     names = (*circuit.wrapper_sources((*below, *library.BEATS_LIBRARY)), *texts)
@@ -158,7 +159,7 @@ def _outside(
     Returns:
         Its name, files with its text and what it is made around, and the library below it.
     """
-    inner = bus_wrappers.axi_lite_name(narrow.top)
+    inner = Wrapper.AXIL.of(narrow.top)
     files = {f"{inner}.v": bus_wrappers.axi_lite(narrow, counted)}
     match board:
         case Zynq():
@@ -167,7 +168,7 @@ def _outside(
             name = kernel_name(narrow)
             return name, files | {f"{name}.v": free_kernel(narrow)}, library.KERNEL_LIBRARY
         case SocFpga():
-            name = bus_wrappers.avalon_name(narrow.top)
+            name = Wrapper.AVALON.of(narrow.top)
             return name, files | {f"{name}.sv": bus_wrappers.avalon(narrow, registers=True)}, library.BENCH_LIBRARY
         case _:
             assert_never(board)

@@ -8,21 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.bus_wrappers import (
-    AXI_LITE,
-    PORTS,
-    Text,
-    axi_lite_name,
-    axis_ports,
-    connected,
-    of_memories,
-    total,
-    vector,
-)
+from bitsmith.rtl.bus_wrappers import AXI_LITE, PORTS, Text, axis_ports, connected, of_memories, total, vector
 from bitsmith.rtl.counters import limit
 from bitsmith.rtl.design import DATA, TAKES, tap_ports
 from bitsmith.rtl.interface import Interface, prefix, token_beats, token_bytes
-from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.ranges import Watch, range_monitors
 from bitsmith.rtl.stream_ports import StreamPort
@@ -78,7 +67,7 @@ def beats(interface: Interface, bus_bytes: int, *, limits: bool = False, watched
         text += total(limit(f"out{k}", k, port, _moves(f"out{k}", port, beat)) for k, (port, beat) in enumerate(pairs))
     if watched:
         text += _watched(interface, narrow, watched)
-    return text.module(interface, axi_stream_name(narrow.top), axi_stream_name(interface.top))
+    return text.module(interface, Wrapper.AXIS.of(narrow.top), Wrapper.AXIS.of(interface.top))
 
 
 def _watched(interface: Interface, narrow: Interface, watched: Sequence[Watch]) -> Text:
@@ -130,7 +119,7 @@ def free_kernel(narrow: Interface) -> str:
     )
     sinks = (_plain("s_axis", port, "input", "1'b0") for port in (*narrow.inputs, *narrow.load_ports))
     sources = (_plain("m_axis", port, "output", "") for port in narrow.outputs)
-    return (head + total(sinks) + total(sources) + _commands()).module(narrow, name, axi_lite_name(narrow.top))
+    return (head + total(sinks) + total(sources) + _commands()).module(narrow, name, Wrapper.AXIL.of(narrow.top))
 
 
 def _commands() -> Text:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bitsmith.rtl.design import DATA, TAKES
 from bitsmith.rtl.interface import Interface, contents, prefix, token_bytes
-from bitsmith.rtl.library import axi_stream_name, instance
+from bitsmith.rtl.library import instance
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.protection import FAULT, fault_registers
 from bitsmith.rtl.stream_ports import StreamPort
@@ -53,16 +53,6 @@ def connected(stream: str, valid: str, ready: str, data: str, last: str) -> tupl
     """Connections of an AXI4-Stream of ``<top>_axis``."""
     wires = {"tvalid": valid, "tready": ready, "tdata": data, "tlast": last}
     return tuple(f".{stream}_{role}({wire})" for role, wire in wires.items())
-
-
-def axi_lite_name(top: str) -> str:
-    """The module name, and file name without suffix, of the wrapper of ``top`` with AXI4-Lite registers."""
-    return Wrapper.AXIL.of(top)
-
-
-def avalon_name(top: str) -> str:
-    """The module name, and file name without suffix, of the wrapper of ``top`` with Avalon-ST ports."""
-    return Wrapper.AVALON.of(top)
 
 
 READ_BACK = 0x600
@@ -113,7 +103,7 @@ def axi_streams(interface: Interface) -> str:
     reset = Text(lines=("logic rst;", "assign rst = ~aresetn;"))
     sources = (_axis_source(k, port) for k, port in enumerate(interface.outputs))
     text = head + whole + total(map(_axis_sink, sinks)) + total(sources) + reset + of_memories(interface, PORTS)
-    return text.module(interface, axi_stream_name(interface.top), interface.top)
+    return text.module(interface, Wrapper.AXIS.of(interface.top), interface.top)
 
 
 def _axis_sink(port: StreamPort) -> Text:
@@ -166,7 +156,7 @@ def axi_lite(interface: Interface, counted: Text | None = None) -> str:
     sides = (("s_axis", interface.inputs), ("m_axis", interface.outputs), ("s_axis", interface.load_ports))
     about = (
         f"{interface.top} for a processor with DMA: registers on s_axi (of bitsmith_control), tokens on the AXI4-Streams",
-        f"of {axi_stream_name(interface.top)}. TLAST comes at the end of every PACKET_FRAMES frames.",
+        f"of {Wrapper.AXIS.of(interface.top)}. TLAST comes at the end of every PACKET_FRAMES frames.",
     )
     text = total(
         [
@@ -179,7 +169,7 @@ def axi_lite(interface: Interface, counted: Text | None = None) -> str:
             registers(interface, {"hold": "1'b0", "written": "unused_written", "value_above": "32'd0"}, counted),
         ]
     )
-    return text.module(interface, axi_lite_name(interface.top), axi_stream_name(interface.top))
+    return text.module(interface, Wrapper.AXIL.of(interface.top), Wrapper.AXIS.of(interface.top))
 
 
 def registers_head(about: tuple[str, ...], buses: Sequence[str]) -> Text:
@@ -315,7 +305,7 @@ def avalon(interface: Interface, *, registers: bool = False) -> str:
     head = Text(
         (
             f"{interface.top} with Avalon-ST ports: a packet is a frame, a beat is a token, ready latency 0. Symbols are the",
-            f"bytes of the tokens of {axi_stream_name(interface.top)}, the first in the highest bits. Frames have one size, so",
+            f"bytes of the tokens of {Wrapper.AXIS.of(interface.top)}, the first in the highest bits. Frames have one size, so",
             "the ends of packets that come in are not looked at; no beat has empty symbols.",
         ),
         ("input logic clk", "input logic reset"),
@@ -327,9 +317,11 @@ def avalon(interface: Interface, *, registers: bool = False) -> str:
     text = head + total(sinks) + total(sources)
     if not registers:
         return (text + of_memories(interface)).module(
-            interface, avalon_name(interface.top), axi_stream_name(interface.top)
+            interface, Wrapper.AVALON.of(interface.top), Wrapper.AXIS.of(interface.top)
         )
-    return (text + _avalon_registers()).module(interface, avalon_name(interface.top), axi_lite_name(interface.top))
+    return (text + _avalon_registers()).module(
+        interface, Wrapper.AVALON.of(interface.top), Wrapper.AXIL.of(interface.top)
+    )
 
 
 def _avalon_registers() -> Text:

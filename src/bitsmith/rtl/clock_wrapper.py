@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from bitsmith.rtl.bus_wrappers import Text, axis_ports, connected, of_memories, total
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
-from bitsmith.rtl.library import axi_stream_name
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.stream_ports import StreamPort
 
@@ -18,17 +17,12 @@ _CROSSINGS = (("in_gray", "in_gray_meta"), ("out_gray", "out_gray_meta"))
 """Registers of a FIFO whose values cross to the other clock, and the first registers there."""
 
 
-def clock_wrapper_name(top: str) -> str:
-    """The module name, and file name without suffix, of the wrapper of ``top`` with two clocks."""
-    return Wrapper.CDC.of(top)
-
-
 def two_clocks(interface: Interface) -> str:
     """The module ``<top>_cdc``: the streams of ``<top>_axis`` on the clock ``aclk``, the circuit on ``core_clk``."""
     head = Text(
         (
-            f"{axi_stream_name(interface.top)} on core_clk, with its AXI4-Streams on aclk, through a FIFO each. A reset of",
-            f"either side, however short, resets both, and empties the FIFOs. {clock_wrapper_name(interface.top)}.xdc and .sdc",
+            f"{Wrapper.AXIS.of(interface.top)} on core_clk, with its AXI4-Streams on aclk, through a FIFO each. A reset of",
+            f"either side, however short, resets both, and empties the FIFOs. {Wrapper.CDC.of(interface.top)}.xdc and .sdc",
             "have the constraints, of which every path from one clock to the other needs one.",
         ),
         ("input logic aclk", "input logic aresetn", "input logic core_clk", "input logic core_resetn"),
@@ -49,7 +43,7 @@ def two_clocks(interface: Interface) -> str:
     sinks = (_crossing("s_axis", port) for port in (*interface.inputs, *interface.load_ports))
     sources = (_crossing("m_axis", port) for port in interface.outputs)
     text = head + total(sinks) + total(sources) + of_memories(interface)
-    return text.module(interface, clock_wrapper_name(interface.top), axi_stream_name(interface.top))
+    return text.module(interface, Wrapper.CDC.of(interface.top), Wrapper.AXIS.of(interface.top))
 
 
 def _crossing(side: str, port: StreamPort) -> Text:
@@ -72,7 +66,7 @@ def _crossing(side: str, port: StreamPort) -> Text:
 def vivado_constraints(interface: Interface) -> str:
     """Constraints for Vivado, of the module alone (UG903, "Constraining Asynchronous Signals", "set_bus_skew")."""
     lines = [
-        f"# To be read after the clocks, for the module alone: read_xdc -ref {clock_wrapper_name(interface.top)} FILE",
+        f"# To be read after the clocks, for the module alone: read_xdc -ref {Wrapper.CDC.of(interface.top)} FILE",
         "set aclk_period [get_property -min PERIOD [get_clocks -of_objects [get_ports aclk]]]",
         "set core_period [get_property -min PERIOD [get_clocks -of_objects [get_ports core_clk]]]",
         "set shorter [expr {min($aclk_period, $core_period)}]",

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ProgramError
-from bitsmith.rtl.bus_wrappers import axi_lite_name
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
-from bitsmith.rtl.library import axi_stream_name
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.version import version_numbers
 
@@ -81,7 +80,7 @@ def _port(text: str, module: str) -> Port:
 
 def vhdl_template(interface: Interface, wrapper: str) -> str:
     """A component of ``<top>_axis``, whose text is ``wrapper``, and an instance of it, to be copied."""
-    name = axi_stream_name(interface.top)
+    name = Wrapper.AXIS.of(interface.top)
     ports = module_ports(wrapper, name)
     declared = ";\n".join(f"        {_vhdl(port.name)} : {_mode(port)}" for port in ports)
     connected = ",\n".join(f"    {_vhdl(port.name)} => {_vhdl(port.name)}" for port in ports)
@@ -124,7 +123,7 @@ def fusesoc_core(interface: Interface, axi_stream: Sequence[str], axi_lite: Sequ
         verilog = ": {file_type: verilogSource}"
         lines += [f"      - rtl/{name}{verilog if name.endswith('.v') else ''}" for name in names]
         lines.append("    file_type: systemVerilogSource")
-    tops = {"default": axi_stream_name(top), "axil": axi_lite_name(top)}
+    tops = {"default": Wrapper.AXIS.of(top), "axil": Wrapper.AXIL.of(top)}
     lines.append("targets:")
     for target, name in tops.items():
         lines += [

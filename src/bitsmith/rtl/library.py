@@ -75,11 +75,6 @@ def instance(module: str, name: str, parameters: Mapping[str, int | str], pins: 
     return f"bitsmith_{module} #({settings}) {name} ({connections});"
 
 
-def axi_stream_name(top: str) -> str:
-    """The module name, and file name without suffix, of the AXI4-Stream wrapper of ``top``."""
-    return Wrapper.AXIS.of(top)
-
-
 def axi_stream(
     top: str,
     core: str,
@@ -99,7 +94,7 @@ def axi_stream(
     """
     return _fill(
         "axis.sv",
-        name=axi_stream_name(top),
+        name=Wrapper.AXIS.of(top),
         top=core,
         in_width=in_width,
         out_width=out_width,

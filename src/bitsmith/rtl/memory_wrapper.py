@@ -19,7 +19,7 @@ from bitsmith.rtl.bus_wrappers import (
     total,
 )
 from bitsmith.rtl.interface import Interface, prefix
-from bitsmith.rtl.library import axi_stream_name, instance
+from bitsmith.rtl.library import instance
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.stream_ports import StreamPort
 
@@ -65,7 +65,7 @@ def memory(narrow: Interface, counted: Text | None = None) -> str:
             registers(narrow, {"hold": "|busy", "written": "written", "value_above": "value_above"}, counted),
         ]
     )
-    return text.module(narrow, name, axi_stream_name(narrow.top))
+    return text.module(narrow, name, Wrapper.AXIS.of(narrow.top))
 
 
 def _inside(text: Text) -> Text:

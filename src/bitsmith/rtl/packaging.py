@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS, avalon_name, axi_lite_name, empty_bits
+from bitsmith.rtl.bus_wrappers import AVALON_REGISTERS, empty_bits
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
+from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.version import version_numbers
 
@@ -22,7 +23,7 @@ may be others: Vivado lists those of an installation, which depend on its releas
 
 def vivado_script(interface: Interface, files: Sequence[str]) -> str:
     """Tcl for Vivado that makes an IP of ``<top>_axil``; ``files`` are beside it."""
-    name = axi_lite_name(interface.top)
+    name = Wrapper.AXIL.of(interface.top)
     lines = [
         f"# {interface.title.line}",
         f"# Makes an IP of {name} in the folder {name}_ip:  vivado -mode batch -source {name}_ip.tcl",
@@ -55,7 +56,7 @@ def vivado_script(interface: Interface, files: Sequence[str]) -> str:
 
 def platform_designer_script(interface: Interface, files: Sequence[str], *, registers: bool = False) -> str:
     """The ``_hw.tcl`` that tells Platform Designer of ``<top>_avalon``, perhaps with ``registers``; ``files`` are beside it."""
-    name = avalon_name(interface.top)
+    name = Wrapper.AVALON.of(interface.top)
     lines = [
         f"# {interface.title.line}",
         "package require -exact qsys 16.1",

@@ -6,18 +6,13 @@ from dataclasses import replace
 from bitsmith.errors import ConfigError
 from bitsmith.rtl.bus_wrappers import Text, connected, of_memories, total
 from bitsmith.rtl.interface import Interface, prefix, token_bytes
-from bitsmith.rtl.library import axi_stream_name, instance
+from bitsmith.rtl.library import instance
 from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.selftest import StoredBytes, selftest
 from bitsmith.rtl.stream_ports import StreamPort
 
 _LEAST_CLOCKS_PER_BIT = 4
 _LARGEST_BAUD_ERROR_PERCENT = 2  # 8N1 is sampled wrongly when both ends together are off by half a bit in ten
-
-
-def uart_name(top: str) -> str:
-    """The module name, and file name without suffix, of the wrapper of ``top`` with a serial port."""
-    return Wrapper.UART.of(top)
 
 
 def uart(interface: Interface, clk_hz: int, baud: int, stored: StoredBytes | None = None, *, led: bool = False) -> str:
@@ -45,7 +40,7 @@ def uart(interface: Interface, clk_hz: int, baud: int, stored: StoredBytes | Non
     head = Text(
         (
             f"{interface.top} with a serial port of {baud} baud, 8N1, on a clock of {clk_hz} Hz.",
-            f"Send the {sum(sizes)} bytes of a frame, the tokens of {axi_stream_name(interface.top)}, one input after the other,",
+            f"Send the {sum(sizes)} bytes of a frame, the tokens of {Wrapper.AXIS.of(interface.top)}, one input after the other,",
             f"lowest byte first; the {replies} bytes of its results come back alike.",
         ),
         ("input logic clk", "input logic uart_rx", "output logic uart_tx"),
@@ -77,7 +72,7 @@ def uart(interface: Interface, clk_hz: int, baud: int, stored: StoredBytes | Non
     # The first output is sent as it comes, the others wait for their turn.
     text += total(_output(f"out{k}", port, 1 if k == 0 else port.tokens) for k, port in enumerate(interface.outputs))
     text += Text(lines=(*_turns(len(interface.outputs)), *_sent(len(interface.inputs), len(interface.outputs))))
-    return text.module(interface, uart_name(interface.top), axi_stream_name(interface.top))
+    return text.module(interface, Wrapper.UART.of(interface.top), Wrapper.AXIS.of(interface.top))
 
 
 def _link(settings: Mapping[str, int], number: str, number_bits: int, *, tested: bool) -> tuple[str, ...]:

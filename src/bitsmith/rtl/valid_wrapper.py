@@ -6,11 +6,6 @@ from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.names import Wrapper
 
 
-def valid_name(top: str) -> str:
-    """The module name, and file name without suffix, of the wrapper."""
-    return Wrapper.VALID.of(top)
-
-
 def with_valid(interface: Interface) -> str:
     """The text of the wrapper, which has the ports that pipelines have by themselves otherwise."""
     (given,), (result,) = interface.inputs, interface.outputs
@@ -20,4 +15,4 @@ def with_valid(interface: Interface) -> str:
         lines=tuple(valid_pipeline(interface.latency)),
         connections=(".clk(clk)", ".in_data(in_data)", ".out_data(out_data)"),
     )
-    return (beside + of_memories(interface, PORTS)).module(interface, valid_name(interface.top), interface.top)
+    return (beside + of_memories(interface, PORTS)).module(interface, Wrapper.VALID.of(interface.top), interface.top)
