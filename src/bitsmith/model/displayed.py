@@ -1,7 +1,5 @@
 """Tables of converted models: layers, inputs, outputs, weights."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from bitsmith.building.job import Target
