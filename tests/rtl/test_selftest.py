@@ -22,7 +22,7 @@ from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.driver import DrivenCircuit
 from bitsmith.rtl.writer import Title
-from bitsmith.systems import bare_metal
+from bitsmith.systems.bare_metal import bare_metal
 from tests.rtl.wrapped import DIGEST, load_driver, made
 from tests.systems.written import answered
 

@@ -23,7 +23,7 @@ from bitsmith.rtl.driver import DrivenCircuit
 from bitsmith.rtl.interface import token_bytes
 from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.rtl.writer import Title
-from bitsmith.systems import bare_metal
+from bitsmith.systems.bare_metal import bare_metal
 from tests.properties import few
 from tests.rtl.wrapped import DIGEST, layouts_of, made
 from tests.systems.written import arrays, computed, content, imported, written

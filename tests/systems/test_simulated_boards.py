@@ -21,7 +21,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import DrivenCircuit
 from bitsmith.rtl.writer import Title
-from bitsmith.systems import bare_metal
+from bitsmith.systems.bare_metal import bare_metal
 from tests.rtl import wrapped
 from tests.rtl.test_bus_wrappers import Channel, buffer
 from tests.rtl.test_selftest import with_a_flipped_bit

@@ -20,7 +20,7 @@ from bitsmith.ir.model_layout import ModelLayout
 from bitsmith.ir.program import Program
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.rtl.packing import Raw
-from bitsmith.systems import System
+from bitsmith.systems.system import System
 from tests.rtl.wrapped import expected, inputs_of, layouts_of
 
 

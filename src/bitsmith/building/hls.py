@@ -35,7 +35,7 @@ from bitsmith.options.building import Asked
 from bitsmith.passes.program.load import load, parameters, random_values, values_of
 from bitsmith.report.folder import last_run, measured
 from bitsmith.report.sections import C_SIMULATION, Figures, Files, Resources, Verification, section_of
-from bitsmith.systems import System
+from bitsmith.systems.system import System
 from bitsmith.vendors.vendor import ReportFile, plain
 
 _TEST_DATA = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"

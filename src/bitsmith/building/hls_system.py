@@ -17,7 +17,8 @@ from bitsmith.rtl.beats import with_beats
 from bitsmith.rtl.driver import DrivenCircuit, driver
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.writer import Title
-from bitsmith.systems import Core, bare_metal
+from bitsmith.systems.bare_metal import bare_metal
+from bitsmith.systems.system import Core
 from bitsmith.version import __version__
 
 

@@ -36,7 +36,7 @@ from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.ranges import MOST_SAMPLES
 from bitsmith.rtl.selftest import StoredBytes, stored_bytes
 from bitsmith.rtl.writer import Title
-from bitsmith.systems import System
+from bitsmith.systems.system import System
 from bitsmith.version import __version__
 
 _SIMULATED_CYCLES, _LEAST_SAMPLES = 400_000, 8

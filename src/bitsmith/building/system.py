@@ -30,19 +30,11 @@ from bitsmith.rtl.names import Wrapper
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.protection import check_blocks, check_cells
 from bitsmith.rtl.ranges import range_cells, watches
-from bitsmith.systems import (
-    CARD,
-    EXPORT,
-    SOC_FPGA,
-    ZYNQ,
-    Core,
-    System,
-    Transport,
-    bare_metal,
-    card_system,
-    soc_fpga_system,
-    zynq_system,
-)
+from bitsmith.systems.bare_metal import CARD, SOC_FPGA, ZYNQ, Transport, bare_metal
+from bitsmith.systems.card import card_system
+from bitsmith.systems.soc_fpga import soc_fpga_system
+from bitsmith.systems.system import EXPORT, Core, System
+from bitsmith.systems.zynq import zynq_system
 
 
 def system_board(target: Target) -> SystemBoard | None:

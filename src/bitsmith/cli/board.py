@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from bitsmith.errors import ProjectError
-from bitsmith.systems import EXPORT
+from bitsmith.systems.system import EXPORT
 
 _HOST = "axi_stream_driver"
 _BAUD, _PATIENCE_S = 115_200, 5.0

@@ -10,7 +10,7 @@ from bitsmith.errors.remedies import remedy, write
 from bitsmith.flows.run import Command, Flow
 from bitsmith.flows.tools import FoundTool, absent
 from bitsmith.flows.vendor import on_path
-from bitsmith.systems import Step, System
+from bitsmith.systems.system import Step, System
 
 _ERROR = r"^(?:ERROR|CRITICAL ERROR|Error)\b(?!.*\b0 errors)"
 

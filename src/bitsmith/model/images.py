@@ -27,7 +27,7 @@ from bitsmith.options.building import Asked
 from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.other_weights import unlike, with_weights_of
 from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
-from bitsmith.systems import EXPORT
+from bitsmith.systems.system import EXPORT
 
 
 def write_image(model: Model, other: Model, folder: str | Path) -> Model:
