@@ -21,6 +21,7 @@ from rich.text import Text
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import span_text
 from bitsmith.layers.network import Network
+from bitsmith.layers.words import many
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.grids import bits_text
 from bitsmith.report.key_figures import key_figures, verdict
@@ -358,11 +359,7 @@ def totals(layers: tuple[LayerRow, ...]) -> str:
     share = f", {100 * nonzero / parameters:.0f} % of them not zero" if parameters else ""
     operations = sum(row.ebops or 0 for row in layers)
     counted = f", {operations:,} EBOPs" if any(row.ebops is not None for row in layers) else ""
-    return f"{_plural(len(layers), 'layer')}, {_plural(parameters, 'parameter')}{share}{counted}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{many(len(layers), 'layer')}, {many(parameters, 'parameter')}{share}{counted}"
 
 
 def _cells(row: LayerRow) -> tuple[str, ...]:
