@@ -194,6 +194,8 @@ def test_convert_writes_a_project_that_build_takes(tmp_path: Path) -> None:
     assert "all: cosim synth\n" in (project / "Makefile").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_files_of_all_frameworks_are_taken(tmp_path: Path) -> None:
     for kind, sample in samples(tmp_path).items():
         if not isinstance(sample.model, str | Path):

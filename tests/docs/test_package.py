@@ -64,6 +64,8 @@ def test_workflows_pass_actionlint() -> None:
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_skip_fails_where_all_tools_must_be_there(tmp_path: Path) -> None:
     """That of a test and that of a module."""
     head = "import pytest\n"

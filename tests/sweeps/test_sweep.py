@@ -312,6 +312,8 @@ def test_arguments_without_meaning_are_rejected(arguments: dict[str, object], wh
     assert not list(tmp_path.glob(f"s/{TRIALS}/*/{RESULT}"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_command_says_the_same(tmp_path: Path) -> None:
     x, labels = _digits()
     np.save(tmp_path / "x.npy", x)
