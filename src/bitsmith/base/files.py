@@ -2,14 +2,14 @@
 
 import errno
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 SAVED_MODEL = "model.json"
 """The saved model inside a project folder."""
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """``path`` open for reading, if it is a file and nothing else: reading a pipe or a device may never end.
 
     Raises:

@@ -6,15 +6,16 @@ of this process, as a shared library, or without this package, as a program. Wha
 """
 
 import ctypes
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 import bitsmith.hls
+from bitsmith.base.project import digest
 from bitsmith.errors import InputDataError, ToolFailedError
 from bitsmith.flows.run import Command, Flow, inside
 from bitsmith.flows.tools import GXX, FoundTool, seek
@@ -54,20 +55,14 @@ class BridgeLibrary(Flow[Path]):
     @staticmethod
     def environment(include: Path = INCLUDE) -> str:
         """A digest of what is compiled besides the project, and of the options."""
-        total = hashlib.sha256(repr((_FLAGS, _SHARED, _KEPT)).encode())
-        for path in (HARNESS, *sorted(path for path in include.rglob("*") if path.is_file())):
-            data = path.read_bytes()
-            total.update(f"{path} {len(data)}:".encode() + data)
-        return total.hexdigest()
+        files = (HARNESS, *sorted(path for path in include.rglob("*") if path.is_file()))
+        return digest(repr((_FLAGS, _SHARED, _KEPT)), *map(str, files), *files)
 
     def key(self, tools: Sequence[FoundTool]) -> str:
         """A digest of the sources, all headers, the compiler and its options."""
-        total = hashlib.sha256(repr((tools, self._arguments(tools))).encode())
-        total.update(self.environment(self.include).encode())
-        for name, text in sorted(self.project.files.items()):
-            if name.endswith((".h", ".cpp")):
-                total.update(f"{name} {len(text)}:".encode() + text.encode())
-        return total.hexdigest()
+        sources = (item for item in sorted(self.project.files.items()) if item[0].endswith((".h", ".cpp")))
+        made_by = repr((tools, self._arguments(tools)))
+        return digest(made_by, self.environment(self.include), *chain.from_iterable(sources))
 
     def library(self, project: Path, tools: Sequence[FoundTool]) -> Path:
         return project / _FOLDER / f"{self.project.top}-{self.key(tools)[:16]}.so"

@@ -60,10 +60,7 @@ class Made:
 
     def _sealed(self) -> tuple[str, bytes]:
         with open_file(self.program) as program:
-            total = hashlib.sha256()
-            while part := program.read(1 << 20):
-                total.update(part)
-            return self.stamp.name, total.digest()
+            return self.stamp.name, hashlib.file_digest(program, "sha256").digest()
 
 
 @dataclass(frozen=True, slots=True)

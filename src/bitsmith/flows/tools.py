@@ -3,7 +3,6 @@
 In: a `Tool`. Out: its path and version, or an error that says how to install it. What a program is used for is not known here.
 """
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import platformdirs
 
+from bitsmith.base.project import digest
 from bitsmith.errors import ToolMissingError
 from bitsmith.errors.remedies import Remedy, given, remedy
 
@@ -230,7 +230,7 @@ def _version(tool: Tool, path: Path) -> str:
     state = path.stat()
     question = f"{path.resolve()} {state.st_mtime_ns} {state.st_size} {tool.version_pattern}"
     cache = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False)) / "tools"
-    remembered = cache / f"{hashlib.sha256(question.encode()).hexdigest()[:24]}.json"
+    remembered = cache / f"{digest(question)[:24]}.json"
     try:
         return str(json.loads(remembered.read_text(encoding="utf-8"))["version"])
     except (OSError, ValueError, KeyError, TypeError):

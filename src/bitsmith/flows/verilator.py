@@ -1,7 +1,5 @@
 """Simulators that Verilator makes: the commands that turn SystemVerilog and a C++ program into one, and what they share."""
 
-import hashlib
-import json
 import os
 import platform
 import re
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
+from bitsmith.base.project import digest
 from bitsmith.flows.run import Command, Made, inside
 from bitsmith.flows.tools import FoundTool, Origin
 
@@ -98,11 +97,8 @@ def _compile(project: Path, folder: str, verilator: FoundTool, make: FoundTool, 
 
 def _state(commands: Sequence[Command], tools: Sequence[FoundTool], files: Sequence[Path]) -> str:
     """A digest of all that the commands make something of; files that are not there yet have no content."""
-    said = json.dumps([*(each.key for each in commands), *(tool.label for tool in tools), *map(str, files)])
-    total = hashlib.sha256(said.encode())
-    for path in files:
-        total.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
-    return total.hexdigest()[:32]
+    made_by = (*(each.key for each in commands), *(tool.label for tool in tools), *map(str, files))
+    return digest(*made_by, *(path if path.exists() else "" for path in files))[:32]
 
 
 def _settings(verilator: FoundTool, compiler: FoundTool, runtime: Path | None, optimize: int) -> tuple[str, ...]:
@@ -143,7 +139,7 @@ def _runtime(
     rules = {f"{source}.o": (*compile_, "-O1", "-c", str(include / source), "-o") for source in _RUNTIME}
     rules[HEADER.name] = ("cp", str(HEADER))
     rules[f"{HEADER.name}.gch"] = (*compile_, "-O0", "-xc++-header", str(HEADER), "-o")
-    unfinished = hashlib.sha256(str(project).encode()).hexdigest()[:12]  # of this project only
+    unfinished = digest(str(project))[:12]  # of this project only
     commands = []
     for name, make in rules.items():
         built, scratch = cache / name, str(cache / f"{unfinished}-{name}")
