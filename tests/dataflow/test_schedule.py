@@ -185,7 +185,7 @@ def test_fifos_of_any_size_are_tried_after_what_waits_in_them(
     monkeypatch.setattr("tests.dataflow.dense_schedule._LEAST_BITS", 1)
     for seed in seeds:
         network, latencies = small(seed)
-        long = {number: 12 * latency for number, latency in latencies.items()}
+        long = {number: 3 * (seed % 4 + 1) * latency for number, latency in latencies.items()}
         found, graph = schedule(network, long), _SequencerGraph(network, long, Process.timing)
         assert found == dense_schedule(network, long)
         acts = graph.run([fifo.depth for fifo in found.fifos], 256, None)
