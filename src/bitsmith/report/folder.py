@@ -5,6 +5,8 @@ comes from; what has not run has no section. Of several tools the one that is cl
 route before logic synthesis before high-level synthesis, a simulation before an estimate.
 """
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 

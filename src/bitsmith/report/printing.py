@@ -1,5 +1,7 @@
 """Reports of vendors' tools on the terminal, by the names that users of other tools know."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -4,6 +4,8 @@ In: the folder of the project. Out: the familiar flat dictionary with numbers. T
 ``var areaJSON={...};`` whose values are JSON.
 """
 
+from __future__ import annotations
+
 import os
 import re
 from pathlib import Path
