@@ -206,6 +206,8 @@ def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsm
     assert stages(forgotten) == {"vitis": False, "synth": False, "cosim": False}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_depends_on_a_stage_runs_again_with_it(fakes: FakeTools, model: bitsmith.Model) -> None:
     model.build(csim=False, cosim=True, export=True)
     (model.output_dir / SOLUTION / "syn" / "report" / f"{TOP}_csynth.xml").unlink()
