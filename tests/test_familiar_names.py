@@ -210,9 +210,10 @@ def test_fifo_optimization_is_a_note(model: bitsmith.Model) -> None:
 
 
 def _build_arguments() -> dict[str, ast.expr]:
-    """Arguments that builds of the incumbent's backends have, with their defaults."""
-    folder = Path(str(distribution("hls4ml").locate_file("hls4ml/backends")))
-    trees = [ast.parse(file.read_text()) for file in sorted(folder.glob("*/*_backend.py"))]
+    """Arguments that builds of the incumbent's models of parts and backends have, with their defaults."""
+    folder = Path(str(distribution("hls4ml").locate_file("hls4ml")))
+    files = [folder / "model/graph.py", *sorted((folder / "backends").glob("*/*_backend.py"))]
+    trees = [ast.parse(file.read_text()) for file in files]
     builds = [
         node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "build"
     ]
@@ -251,7 +252,9 @@ def test_builds_know_options_by_names_of_the_incumbent(familiar: dict[str, Any],
     assert build(**familiar) == own
 
 
-@pytest.mark.parametrize("asked", [{"power": True}, {"vhdl": True}, {"verilog": False}, {"build_type": "asic"}])
+@pytest.mark.parametrize(
+    "asked", [{"stitch_design": True}, {"power": True}, {"vhdl": True}, {"verilog": False}, {"build_type": "asic"}]
+)
 def test_builds_refuse_what_there_is_not(model: bitsmith.Model, asked: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"build: {next(iter(asked))}="):
         model.plan(**asked)

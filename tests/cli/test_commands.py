@@ -92,6 +92,23 @@ def test_report_shows_figures(built: Path) -> None:
         (("build", "-p", "DIR", "-c", "-s", "-r"), ("build", "DIR", "--csim", "--synth", "--cosim")),
         (("build", "--project", "DIR", "--vivado-synthesis"), ("build", "DIR", "--vsynth")),
         (("config", "-m", "absent.h5", "-o", "DIR/it.yml"), ("config", "absent.h5", "-o", "DIR/it.yml")),
+        (
+            ("config", "absent.h5", "-p", "it", "-f", "LFE5U-25F-6BG381C", "-ba", "rtl", "-c", "8", "-w", "absent.h5"),
+            (
+                *("config", "absent.h5", "--project-name", "it", "--part", "LFE5U-25F-6BG381C", "--backend", "rtl"),
+                *("--clock-period", "8", "--weights", "absent.h5"),
+            ),
+        ),
+        (
+            ("config", "-d", "out", "absent.h5", "-x", "fixed<8,4>", "-r", "4", "-g", "model", "-bo", "ulx3s-85f"),
+            (
+                *("config", "--set", "OutputDir=out", "absent.h5", "--precision", "fixed<8,4>", "--reuse-factor", "4"),
+                *("--granularity", "model", "--board", "ulx3s-85f"),
+            ),
+        ),
+        (("build", "-p", "DIR", "-l"), ("build", "DIR", "--help")),
+        (("build", "DIR", "-a"), ("build", "DIR", "--csim", "--synth", "--cosim", "--export", "--vsynth")),
+        (("report", "-p", "DIR", "--list-options"), ("report", "DIR", "--help")),
     ],
 )
 def test_options_of_hls4ml_are_ours(built: Path, theirs: tuple[str, ...], ours: tuple[str, ...]) -> None:

@@ -14,13 +14,23 @@ from torch import nn
 import bitsmith
 from bitsmith.dataflow.kinds import FoldedProduct, Reduce
 from bitsmith.devices import resolve_part
-from bitsmith.estimate.fit import _around, _Paces, pace, paced, proposal, sooner
+from bitsmith.estimate.figures import NO_CELLS, Size
+from bitsmith.estimate.fit import Fit, _around, _Paces, pace, paced, proposal, sooner
 from bitsmith.estimate.needs import fits, limited
 from bitsmith.estimate.size import estimate_layout
+from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.model.points import Layouts, keys_of
 from bitsmith.passes.program import drop_dead
 from tests.properties import judged
+
+
+@pytest.mark.parametrize(("factors", "shown"), [((4, 4), "4 for the model"), ((4, 2), "a: 4, b: 2"), ((4, 1), "a: 4")])
+def test_one_factor_of_all_layers_of_streams_is_that_of_the_model(factors: tuple[int, int], shown: str) -> None:
+    """Layers that are asked for it one by one, such as all steps of a recurrence, would fill a page."""
+    directives = Directives(dict(zip("ab", factors, strict=True)), parallel=False)
+    size = Size(1, 1, 0, 0, shares=dict.fromkeys("ab", NO_CELLS))
+    assert Fit(directives, size, (), None).description == f"io_stream with ReuseFactor {shown}"
 
 
 def test_pools_take_as_long_as_products(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
@@ -201,25 +202,53 @@ class _WrongUsage(Protocol):
         """Print usage and message to standard error."""
 
 
-_HLS4ML: Mapping[str, Mapping[str, str]] = {
-    "config": dict.fromkeys(("-m", "--model"), ""),
-    "build": {
-        **dict.fromkeys(("-p", "--project"), ""),
-        **dict.fromkeys(("-c", "--simulation"), "--csim"),
-        **dict.fromkeys(("-s", "--synthesis"), "--synth"),
-        **dict.fromkeys(("-r", "--co-simulation"), "--cosim"),
-        "-e": "--export",
-        "--vivado-synthesis": "--vsynth",
+_FOLDER = "OutputDir="
+"""The key of the project folder, whose value follows."""
+
+_HLS4ML: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "config": {
+        **dict.fromkeys(("-m", "--model"), ()),
+        **dict.fromkeys(("-p", "--project"), ("--project-name",)),
+        **dict.fromkeys(("-d", "--dir"), ("--set", _FOLDER)),
+        **dict.fromkeys(("-f", "--fpga"), ("--part",)),
+        "-bo": ("--board",),
+        "-ba": ("--backend",),
+        "--clock": ("--clock-period",),
+        "-g": ("--granularity",),
+        "-x": ("--precision",),
+        "-r": ("--reuse-factor",),
+        "-w": ("--weights",),
     },
-    "report": {**dict.fromkeys(("-p", "--project"), ""), **dict.fromkeys(("-f", "--full"), "--details")},
+    "build": {
+        **dict.fromkeys(("-p", "--project"), ()),
+        **dict.fromkeys(("-c", "--simulation"), ("--csim",)),
+        **dict.fromkeys(("-s", "--synthesis"), ("--synth",)),
+        **dict.fromkeys(("-r", "--co-simulation", "--validation"), ("--cosim",)),
+        "-e": ("--export",),
+        **dict.fromkeys(("--vivado-synthesis", "-q", "--quartus-synthesis"), ("--vsynth",)),
+        **dict.fromkeys(("-a", "--all"), ("--csim", "--synth", "--cosim", "--export", "--vsynth")),
+        **dict.fromkeys(("-l", "--list-options"), ("--help",)),
+    },
+    "report": {
+        **dict.fromkeys(("-p", "--project"), ()),
+        **dict.fromkeys(("-f", "--full"), ("--details",)),
+        **dict.fromkeys(("-l", "--list-options"), ("--help",)),
+    },
 }
-"""Options of hls4ml's commands that have another name here, or none, as what follows is the argument."""
+"""Options of hls4ml's commands, and the words that they are here; none if what follows is the argument."""
 
 
 def _in_our_words(words: Sequence[str]) -> list[str]:
-    """A command line with our names of hls4ml's options."""
+    """A command line with our names of hls4ml's options; in its ``config -c 5``, the number is the clock's."""
     names = _HLS4ML.get(words[0], {}) if words else {}
-    return [names.get(word, word) for word in words if names.get(word, word)]
+    own = list[str]()
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        if own[-1:] == [_FOLDER]:
+            own[-1] += word
+            continue
+        clock = word == "-c" and words[0] == "config" and following.isdecimal()
+        own += ("--clock-period",) if clock else names.get(word, (word,))
+    return own
 
 
 class _Group(TyperGroup):

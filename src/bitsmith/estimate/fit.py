@@ -77,7 +77,8 @@ class Fit:
     def description(self) -> str:
         """The choice, in the words of the configuration."""
         factors = ", ".join(f"{name}: {factor}" for name, factor in self.reuse.items())
-        same = len(set(self.reuse.values())) == 1 and (self.directives.parallel or self.in_turn)
+        everywhere = self.directives.parallel or self.in_turn or self.size.shares.keys() <= self.reuse.keys()
+        same = len(set(self.reuse.values())) == 1 and everywhere
         chosen = f"ReuseFactor {next(iter(self.reuse.values()))} for the model" if same else f"ReuseFactor {factors}"
         chosen = f"Strategy Shared and {chosen}" if self.in_turn else chosen
         chosen += f", Strategy Unrolled for {', '.join(self.graphs)}" if self.graphs else ""
