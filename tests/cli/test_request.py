@@ -102,3 +102,8 @@ def test_options_that_say_nothing_are_refused(options: dict[str, Any], where: st
     with pytest.raises(ConfigError) as refused:
         Request.of(ModelOptions(**{"file": Path("net.onnx"), **options}))
     assert refused.value.where == where and message in str(refused.value)
+
+
+def test_weights_beside_a_file_that_has_its_own_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"weights: weights beside m.h5, which has its own\n  accepted: .*\.json"):
+        keys_of_files(Path("m.h5"), "w.h5", "weights")

@@ -235,7 +235,7 @@ def bomb(levels: int, merge: bool) -> str:
         ("[" * 2000, "nested beyond reason"),
         ("a: " + "[" * 200 + "]" * 200, "nested beyond reason"),
         ("HLSConfig: {}\nHLSConfig: {}", "given twice"),
-        ("a: b: c", "not valid YAML"),
+        ("a: b: c", "not valid YAML: mapping values are not allowed here, line 1, column 5"),
         ("--- 1\n--- 2", "not valid YAML"),
         ("a: \x07", "not valid YAML"),
         ("a: 0x", "unknown key"),

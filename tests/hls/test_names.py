@@ -102,6 +102,15 @@ def test_hostile_names_compile_to_the_same_function(tmp_path: Path) -> None:
     assert_equal_to_emulator(programs, DIALECTS["vitis"], tmp_path)
 
 
+@pytest.mark.parametrize("dialect", ["vitis", "catapult"])
+def test_names_of_types_and_variables_of_headers_are_no_names_of_circuits(dialect: str, tmp_path: Path) -> None:
+    """A function of such a name would be another thing of that name, which no compiler takes."""
+    build = ProgramBuilder()
+    total = build.add(build.input("x", (2,), FixedFormat(True, 5, 2)), build.const([1, 2]))
+    programs = {top: build.program([("y", total)]) for top in ("ap_int", "ac_channel", "uint", "timezone")}
+    assert_equal_to_emulator(programs, DIALECTS[dialect], tmp_path)
+
+
 def test_hostile_names_are_nowhere_in_the_code() -> None:
     project = write(
         hostile_program(), DIALECTS["vitis"], HlsTarget('n"; exec rm', "xcu250", tool="a\n#error", digest="b\\")

@@ -79,7 +79,8 @@ def _yaml(text: str, where: str) -> object:
     try:
         return _constructed(yaml.SafeLoader(text), where)
     except yaml.YAMLError as error:
-        raise ConfigError(f"not valid YAML: {_first_lines(error)}", where=where) from error
+        found = _first_lines(error).replace(' in "<unicode string>"', "")
+        raise ConfigError(f"not valid YAML: {found}", where=where) from error
 
 
 def _constructed(loader: yaml.SafeLoader, where: str) -> object:

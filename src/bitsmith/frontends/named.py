@@ -60,5 +60,10 @@ def keys_of_files(path: Path, weights: str | Path | None, where: str) -> dict[st
         return {key.name: str(path)}
     if key.weights is None:
         takers = ", ".join(suffix for each in model_keys() if each.weights for suffix in each.suffixes)
-        raise ConfigError(f"weights for {path.name}", where=where, accepted=f"it with {takers}")
+        raise ConfigError(
+            f"weights beside {path.name}, which has its own",
+            where=where,
+            accepted=f"weights beside {takers}",
+            remedy="leave them out",
+        )
     return {key.name: str(path), key.weights: str(weights)}

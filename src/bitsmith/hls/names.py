@@ -12,12 +12,13 @@ this thread_local throw true try typedef typeid typename typeof union unsigned u
 xor xor_eq
 assert errno linux main offsetof setjmp signbit stderr stdin stdout unix va_arg va_copy va_end va_start
 bitsmith hls ihc kernels std sycl
+ac_channel ac_fixed ac_int ap_fixed ap_int ap_ufixed ap_uint daylight environ timezone uint ulong ushort
 component kernel pipe
 aux com1 com2 com3 com4 con lpt1 lpt2 lpt3 nul prn
 """
 KEYWORDS = frozenset(_RESERVED.split())
-"""Keywords of C++ up to C++20 and of the vendors' compilers, macros in lower case, namespaces of included headers, and devices of
-Windows, which can be names of no files."""
+"""Keywords of C++ up to C++20 and of the vendors' compilers, macros in lower case, namespaces, types and variables of included
+headers, and devices of Windows, which can be names of no files."""
 
 USED = ("ac_fixed", "ap_fixed", "ap_ufixed", *(f"int{size}_t" for size in (8, 16, 32, 64)), "uint64_t")
 """Names of other namespaces that generated code uses unqualified, which no name of a project may hide."""
