@@ -18,7 +18,7 @@ from bitsmith.layers.quantization.lookup import Lookup
 from bitsmith.layers.quantization.quantize import Quantize
 from bitsmith.layers.quantization.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
-from bitsmith.layers.shape import Permute
+from bitsmith.layers.shape import Flatten, Permute, Reshape
 from bitsmith.passes.network.quantized_inputs import quantized_inputs
 from bitsmith.passes.network.tabulate import tabulate
 
@@ -32,9 +32,12 @@ def network(*layers: Layer, outputs: tuple[str, ...] = ()) -> Network:
     return Network((NetworkNode("x", Input((2, 3))), *nodes), ("x",), outputs or (names[-1],))
 
 
+@pytest.mark.parametrize("moved", [False, True])
 @pytest.mark.parametrize("function", ["sigmoid", "tanh", "exponential", "gelu", "silu"])
-def test_every_code_is_that_of_the_function(function: str) -> None:
-    one = network(Quantize(BEFORE), Permute((1, 0)), Activation(function), Quantize(AFTER))
+def test_every_code_is_that_of_the_function(function: str, moved: bool) -> None:
+    """Where its results move before they are quantized, too."""
+    moves = [Flatten(), Reshape((3, 2))] * moved
+    one = network(Quantize(BEFORE), Permute((1, 0)), Activation(function), *moves, Quantize(AFTER))
     codes = np.resize(np.arange(-100, 156), (43, 6)).reshape(43, 2, 3)
     x = np.rint(codes * 0.043 * 512) / 512
     compiled = compile_network(one)
@@ -43,7 +46,7 @@ def test_every_code_is_that_of_the_function(function: str) -> None:
     values = Emulator(compiled.program).run([x])
     want = AFTER.applied(Activation(function).reference([BEFORE.applied(x).transpose(0, 2, 1)]))
     np.testing.assert_array_equal(values[0].astype(np.float32), want.astype(np.float32))
-    np.testing.assert_array_equal(one.evaluate([x])["n3"], tabulate(one).evaluate([x])["n3"])
+    np.testing.assert_array_equal(*(each.evaluate([x])[one.outputs[0]] for each in (one, tabulate(one))))
 
 
 def test_others_stay() -> None:
@@ -58,6 +61,8 @@ def test_others_stay() -> None:
         network(Quantize(BEFORE), sigmoid),
         network(Quantize(BEFORE), sigmoid, Quantize(AFTER), outputs=("n1", "n2")),
         network(Quantize(BEFORE), sigmoid, sigmoid, Quantize(AFTER)),
+        network(Quantize(BEFORE), sigmoid, Flatten(), Quantize(AFTER), outputs=("n2", "n3")),
+        network(Quantize(BEFORE), sigmoid, Flatten()),
     ):
         assert [type(node.layer) for node in tabulate(one).nodes] == [type(node.layer) for node in one.nodes]
 

@@ -87,3 +87,27 @@ def test_modules_of_brevitas(rounding: str, greatest: float, tmp_path: Path) -> 
     with torch.no_grad():
         theirs = module(torch.from_numpy(x)).numpy()
     _check(theirs, bitsmith.convert(module, input_shape=(12,)), x, x / np.float32(step), tmp_path)
+
+
+class _Sigmoid(torch.nn.Module):
+    def __init__(self, step: float) -> None:
+        super().__init__()
+        self.before, self.after = (0.043, -29, -128, 127, torch.int8), (step, 0, 0, 255, torch.uint8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        decomposed = torch.ops.quantized_decomposed
+        x = decomposed.dequantize_per_tensor(decomposed.quantize_per_tensor(x, *self.before), *self.before)
+        codes = decomposed.quantize_per_tensor(torch.sigmoid(x).flatten(1), *self.after)
+        return decomposed.dequantize_per_tensor(codes, *self.after)
+
+
+def test_functions_whose_results_move_before_they_are_quantized_are_rounded_once() -> None:
+    """One of all 256 results is less than half a step of 16 bits beyond a tie of the second quantizer."""
+    pytest.importorskip("torch.ao.quantization.fx._decomposed")
+    x = torch.arange(-99, 157, dtype=torch.float32).reshape(64, 2, 2) * 0.043
+    places = np.array([135, 200])
+    for step in (torch.sigmoid(x).numpy().ravel()[places] * (1.0 - 2.0**-19) / (places + 0.5)).tolist():
+        module = _Sigmoid(step)
+        program = torch.export.export(module, (x[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        found = bitsmith.convert(program, check=False).predict(x.numpy())
+        np.testing.assert_array_equal(np.float32(found), module(x).numpy())

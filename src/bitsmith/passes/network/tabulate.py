@@ -1,6 +1,7 @@
 """Functions between two quantizers of the model become tables of codes, which are exact.
 
-Before: a sigmoid between ``Quantize`` layers, which ``auto`` would round once before the second one rounds again.
+Before: a sigmoid between ``Quantize`` layers, which ``auto`` would round once before the second one rounds again. Its results may
+move in between.
 After: a :class:`Lookup` from codes to codes. The function is computed in double precision.
 """
 
@@ -33,12 +34,14 @@ def tabulate(network: Network) -> Network:
             codes = free_name(f"{node.name}_codes", taken)
             nodes += _tabulated(node, codes, before, after)
             results[node.name] = after
-        elif isinstance(node.layer, Quantize) and node.inputs[0] in results:
-            codes_of = results[node.inputs[0]]
+        elif (codes_of := results.get(next(iter(node.inputs), ""))) is None:
+            nodes.append(node)
+        elif isinstance(node.layer, Quantize):
             reals = Quantizer.uniform(1.0, codes_of.lo, codes_of.hi, step=codes_of.step)
             nodes.append(replace(node, layer=Quantize(reals)))
         else:
-            nodes.append(node)
+            results[node.name] = codes_of
+            nodes.append(replace(node, affine=Affine.of(codes_of.step), folded=True))
     return network.with_nodes(nodes)
 
 
@@ -59,18 +62,23 @@ def _grid_before(network: Network, node: NetworkNode) -> Quantizer | None:
 
 
 def _grid_after(network: Network, node: NetworkNode) -> Quantizer | None:
-    """The quantizer that all readers of ``node`` are."""
-    readers = network.consumers(node.name)
-    if node.name in network.outputs or not readers:
+    """The quantizer that all readers of ``node`` are, perhaps after its elements moved."""
+    first, *others = _quantizers_after(network, node) or [None]
+    if first is None or not _is_plain(first):
         return None
-    first = readers[0].layer
-    same = isinstance(first, Quantize) and all(
-        isinstance(reader.layer, Quantize)
-        and reader.layer.quantizer.is_same(first.quantizer)
-        and not reader.settings.precision
-        for reader in readers
-    )
-    return first.quantizer if same and isinstance(first, Quantize) and _is_plain(first.quantizer) else None
+    return first if all(other is not None and other.is_same(first) for other in others) else None
+
+
+def _quantizers_after(network: Network, node: NetworkNode) -> list[Quantizer | None]:
+    """The quantizers that read ``node``; None for each other reader but those that move its elements."""
+    quantizers: list[Quantizer | None] = [None] if node.name in network.outputs else []
+    for reader in network.consumers(node.name):
+        layer = None if reader.settings.precision else reader.layer
+        if layer is not None and layer.traits.moves and len(reader.inputs) == 1:
+            quantizers += _quantizers_after(network, reader)
+        else:
+            quantizers.append(layer.quantizer if isinstance(layer, Quantize) else None)
+    return quantizers
 
 
 def _is_plain(quantizer: Quantizer) -> bool:
