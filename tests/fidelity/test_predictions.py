@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 from torch import nn
 
@@ -257,3 +258,23 @@ def test_fractions_of_integers_are_told() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.predict(np.array([[7.0, 3.0]]))
+
+
+@pytest.mark.parametrize("width", [None, 32])
+def test_single_codes_are_told_where_inputs_alone_are_rounded(width: int | None) -> None:
+    """One of 256 is less than a hundredth of the range. The precision that the warning asks for makes all of them right."""
+    nodes = [node("Add", "u v", "p"), node("QuantizeLinear", "p s z", "c"), node("DequantizeLinear", "c s z", "y")]
+    stored = {"s": np.float32(1 / 32), "z": np.int8(0)}
+    rng = np.random.default_rng(0)
+    u, v = (np.round(rng.uniform(-1.9, 1.9, (60, 8)) * 32) / 32 for _ in range(2))
+    u[7, 0], v[7, 0] = 1 / 64 + 2.0**-17, 0.0  # steps of auto make a tie of it
+    u, v = np.float32(u), np.float32(v)
+    formats = {name: {"Precision": f"fixed<{width},8>"} for name in "uv"}
+    proto = graph(nodes, {"u": ("n", 8), "v": ("n", 8)}, "y", stored)
+    model = convert(proto, config=None if width is None else {"LayerName": formats})
+    wanted = InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"u": u, "v": v})
+    if width is None:
+        with pytest.warns(FidelityWarning, match="The steps of input '[uv]' .* are coarse .* a precision"):
+            assert np.any(model.predict([u, v]) != wanted[0])
+    else:
+        np.testing.assert_array_equal(model.predict([u, v]), wanted[0])

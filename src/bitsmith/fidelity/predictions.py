@@ -19,6 +19,8 @@ from bitsmith.ir.ops import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, Revision
 from bitsmith.layers.settings import FACTORS, MOST_BITS
+from bitsmith.layers.settled import settled
+from bitsmith.layers.traits import Exactness
 from bitsmith.passes.network.quantized_inputs import compared_inputs
 from bitsmith.report.summary import input_format
 
@@ -38,6 +40,9 @@ _MORE_BITS = 4
 
 _SMALLER = 4.0
 """Times by which inputs are smaller that are looked at again."""
+
+_CODES = 2.0**-20
+"""Error, as a share of a range, that is less than another code."""
 
 _UNKNOWN = 2.0**-13
 """Mean error, for 16 bits, of inputs unlike the generated ones: eight steps, four times what those like them have."""
@@ -160,11 +165,23 @@ class Predictions:
         pairs = zip(magnitudes, self._magnitudes or [math.inf] * len(magnitudes), strict=True)
         return any(0.0 < size < known / _SMALLER for size, known in pairs) or not self._magnitudes
 
-    def _compared(self, inputs: list[Floats], found: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
-        tolerance = Tolerance(mean=math.inf if self.calibrated else _UNKNOWN)
+    def _compared(self, inputs: list[Floats], outputs: Sequence[Floats]) -> tuple[Deviating, list[Floats]] | None:
+        of_codes = not self.calibrated and self._has_codes()
+        error = _CODES if of_codes else USUAL_TOLERANCE.error
+        tolerance = Tolerance(error, mean=math.inf if self.calibrated else _UNKNOWN)
         more = float_outputs_beside(self.network, inputs)
-        worst = deviating(Expected.of(self.network, inputs), found, more, tolerance)
+        worst = deviating(Expected.of(self.network, inputs), outputs, more, tolerance)
         return (worst, inputs) if worst.wrong else None
+
+    def _has_codes(self) -> bool:
+        """Return True if outputs are codes that the model decides: rounding of inputs alone makes others of them."""
+        on_grids = set[str]()
+        for node in self.network.nodes:
+            moved = node.layer.traits.moves and on_grids.issuperset(node.inputs)
+            if node.layer.traits.exactness is Exactness.GRID or moved:
+                on_grids.add(node.name)
+        decided = settled(self.network).issuperset(node.name for node in self.network.nodes)
+        return decided and on_grids.issuperset(self.network.outputs)
 
     def told(self, worst: Deviating, inputs: Sequence[Floats], emulator: Emulator) -> str:
         """Return the message about an output that is wrong for ``inputs``: its error, cause and remedy."""
