@@ -11,7 +11,7 @@ import pytest
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.ladders import Ladder, kept_codes
+from bitsmith.ir.ladders import Ladder, kept_codes, stairs
 from bitsmith.ir.rounding import rounded_exactly
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -117,3 +117,26 @@ def test_damaged_ladders_are_refused(ladders: object) -> None:
     assert parse(
         f"%0: = input name=x shape=(2) frac=4 lo=-128 hi=127 rounding=RND overflow=SAT ladders={good}\noutput y %0\n"
     )
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_numbers_of_several_codes_are_near_thresholds(rounding: Rounding) -> None:
+    """Of many ladders each is asked about what may have other codes alone: never about too little."""
+    random = np.random.default_rng(list(Rounding).index(rounding))
+    shapes = [(), (3, 1)]
+    for _ in range(40):
+        parts = [random.choice([-1.0, 1.0]) * random.uniform(0.1, 2.0, shapes[random.integers(2)]) for _ in range(4)]
+        ends = np.sort(random.integers(-4, 4, 2)).astype(float) if random.integers(2) else np.array([-np.inf, 2.0])
+        ladder = Ladder(rounding, *parts, *map(np.asarray, ends))
+        x = random.normal(0.0, 4.0, (50, 3, 4))
+        other = x + random.normal(0.0, 10.0 ** -random.integers(1, 4), x.shape)
+        near = ladder.near(np.minimum(x, other), np.maximum(x, other))
+        assert not np.any((ladder.codes(x) != ladder.codes(other)) & ~near)
+        np.testing.assert_array_equal(ladder.at(near).codes(x[near]), ladder.codes(x)[near])
+
+
+def test_a_threshold_is_near_numbers_around_it() -> None:
+    for ladder, threshold in zip(stairs(np.array([-0.3, 0.1, 1.7]), above=False), (-0.3, 0.1, 1.7), strict=True):
+        low = np.array([threshold - 0.01, threshold, threshold - 0.01, threshold + 0.001])
+        near = ladder.near(low, low + 0.005 * np.array([4, 0, 1, 9]))
+        np.testing.assert_array_equal(near, [True, True, False, False])

@@ -21,8 +21,13 @@ Reals: TypeAlias = npt.NDArray[np.float64]
 
 Places: TypeAlias = npt.NDArray[np.int64]
 
-_MOST = 2.0**100
-"""Beyond all thresholds; singles reach farther."""
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+_SLACK = 2.0**-40
+"""Far more than rounding of the numbers of a ladder, relative to these."""
+
+_MOST, _FAR = 2.0**100, 2.0**300
+"""Beyond all thresholds, though singles reach farther; the end of a ladder that has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +107,22 @@ class Ladder:
         """The ladder, which is one for all elements, for samples of other shapes."""
         return Ladder(self.rounding, *(part.reshape(()) for part in self.arrays))
 
+    def near(self, low: Reals, high: Reals) -> Bools:
+        """True where numbers from ``low`` to ``high`` may have several codes; where they have one, mostly False."""
+        ends = [
+            np.clip(end, -_FAR, _FAR) - self.offset for end in (self.least + (self.rounding is Rounding.TRN), self.most)
+        ]
+        places = [(end * self.scale - self.shift) / self.units for end in ends]
+        slack = [_SLACK * (abs(end * self.scale) + abs(self.shift)) / abs(self.units) for end in ends]
+        least = np.minimum(places[0] - slack[0], places[1] - slack[1])
+        most = np.maximum(places[0] + slack[0], places[1] + slack[1])
+        return np.asarray((low <= most) & (high >= least))
+
+    def at(self, chosen: Bools) -> Ladder:
+        """The ladder of the ``chosen`` elements (batch, ...), in one row."""
+        row = (part if part.size == 1 else np.broadcast_to(part, chosen.shape)[chosen] for part in self.arrays)
+        return Ladder(self.rounding, *(part.reshape(-1) for part in row))
+
     def codes(self, x: Reals) -> Reals:
         """The codes of real numbers: codes change at multiples of a half alone, and on which side ``x`` is of one is exact."""
         x = np.clip(x, -_MOST, _MOST)
@@ -147,15 +168,21 @@ def kept_codes(ladders: Sequence[Ladder], frac: Fracs, x: Reals, raw: Reals) -> 
 
     Where steps are so coarse that neither has all of these, they stay.
     """
-    wanted = [ladder.codes(x) for ladder in ladders]
-
-    def differ(values: Reals) -> npt.NDArray[np.bool_]:
-        reals = np.ldexp(values, -frac)
-        pairs = zip(ladders, wanted, strict=True)
-        return np.asarray(np.any([ladder.codes(reals) != codes for ladder, codes in pairs], axis=0))
-
-    wrong = differ(raw) if ladders else np.zeros(raw.shape, dtype=bool)
+    reals = np.ldexp(raw, -frac)
+    low, high = np.minimum(x, reals), np.maximum(x, reals)
+    low, high = low - _SLACK * abs(low), high + _SLACK * abs(high)
+    wrong = np.zeros(raw.shape, dtype=bool)
+    for ladder in ladders:
+        near = ladder.near(low, high)
+        here = ladder.at(near)
+        wrong[near] |= here.codes(x[near]) != here.codes(reals[near])
     if not wrong.any():
         return raw
-    nearer = np.where(wrong, raw + np.where(x > np.ldexp(raw, -frac), 1.0, -1.0), raw)
-    return np.where(wrong & ~differ(nearer), nearer, raw)
+    beside = raw[wrong] + np.where(x[wrong] > reals[wrong], 1.0, -1.0)
+    others = np.ldexp(beside, -np.broadcast_to(frac, raw.shape)[wrong])
+    kept = np.ones(beside.shape, dtype=bool)
+    for ladder in (each.at(wrong) for each in ladders):
+        kept &= ladder.codes(x[wrong]) == ladder.codes(others)
+    nearer = raw.copy()
+    nearer[wrong] = np.where(kept, beside, raw[wrong])
+    return nearer
