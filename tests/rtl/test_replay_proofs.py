@@ -72,5 +72,5 @@ def test_biases_that_are_not_stored_are_found(tmp_path: Path, text: str, instead
 
 def test_an_engine_that_does_not_wait_is_found(tmp_path: Path) -> None:
     parameters, _ = proof_parameters(*ENGINES["blocks"])
-    model(tmp_path, "engine", {**parameters, "WAITS": 1}, ("(w_valid | ~runs)", "1'b1"))
+    model(tmp_path, "engine", {**parameters, "WAITS": 1}, ("(w_valid | computes | ~runs)", "1'b1"))
     assert "Assert failed" in counterexample(tmp_path, 20)
