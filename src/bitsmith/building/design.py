@@ -20,7 +20,7 @@ from bitsmith.dataflow.schedule import schedule_to_text
 from bitsmith.dataflow.text import to_text as network_to_text
 from bitsmith.devices.delay import DelayModel
 from bitsmith.emulate import Emulator
-from bitsmith.estimate.fetched import FetchedEngine, fetched_engines
+from bitsmith.estimate.turns import EngineCycles, engine_cycles
 from bitsmith.flows.cosim import COSIM, Cosimulation, Simulation, StreamShape
 from bitsmith.flows.run import Converted, Flow
 from bitsmith.ir.ops import Parameter
@@ -81,7 +81,7 @@ class Circuit(ABC):
         title: of all files.
         in_logic: attributes of memories that must not be block memory; empty where they may.
         in_engines: results that monitors watch inside engines, as outputs.
-        fetched: engines whose weights come from a memory outside.
+        engines: the cycles that layers take on each.
     """
 
     program: Program
@@ -93,7 +93,7 @@ class Circuit(ABC):
     title: Title
     in_logic: str
     in_engines: Program
-    fetched: tuple[FetchedEngine, ...]
+    engines: tuple[EngineCycles, ...]
 
     @property
     @abstractmethod
@@ -220,10 +220,10 @@ def circuit(
     dumped("schedule", design.schedule, schedule_to_text)
     cycles = design.schedule.latency, design.schedule.interval
     late = design.over_budget
-    fetched = tuple(fetched_engines(network))
+    engines = tuple(engine_cycles(network))
     return Streaming(
         *(program, design.interface.top, design.parts, cycles, late, budget_ns, title),
-        *(in_logic, in_engines, fetched, design),
+        *(in_logic, in_engines, engines, design),
     )
 
 

@@ -149,7 +149,7 @@ def notes_on_circuit(circuit: Circuit, job: Job, family: Family, budget_ns: floa
             f"in {cycles} cycles, for Latency, a stage has {circuit.stage_ns:.1f} ns of logic by the delay model, where the "
             f"clock leaves {budget_ns:.1f}: a period of about {target.clock_period_ns + missing:.1f} ns may be reached."
         )
-    yield from map(str, circuit.fetched)
+    yield from (str(engine) for engine in circuit.engines if engine.gap)
     yield from notes_on_reuse(job.program, job.directives, circuit.cycles[1])
     if circuit.over_budget:
         yield (

@@ -11,10 +11,10 @@ from functools import cached_property
 from bitsmith.building.design import circuit
 from bitsmith.building.job import Target
 from bitsmith.building.notes import notes_on_reuse
-from bitsmith.estimate.fetched import FetchedEngine, fetched_engines
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.needs import fits, packed_luts
 from bitsmith.estimate.size import guess_layout
+from bitsmith.estimate.turns import EngineCycles, engine_cycles
 from bitsmith.ir.program import Program
 from bitsmith.mapping.builder import builder_of
 from bitsmith.mapping.directives import Directives
@@ -77,13 +77,13 @@ class Estimate(Shown):
         return guess_layout(program, self.directives, family, self.target.budget_ns(family))
 
     @cached_property
-    def fetched(self) -> tuple[FetchedEngine, ...]:
+    def fetched(self) -> tuple[EngineCycles, ...]:
         """Engines whose weights come from the memory of the target, each with what its layers wait for."""
         if self.directives.weights_rate is None:
             return ()
         program = drop_dead(self.program, keep_probes=False)
         directives = replace(self.directives, block=self.target.known_part.family.area.block)
-        return tuple(fetched_engines(partition(program, directives)))
+        return tuple(engine for engine in engine_cycles(partition(program, directives)) if engine.gap)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What engines wait for whose weights come from a memory outside, as estimates say it."""
+"""Cycles of engines, and what those wait for whose weights come from a memory outside, as estimates say it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bitsmith.dataflow.schedule import schedule
-from bitsmith.estimate.fetched import FetchedEngine, FetchedLayer, fetched_engines
+from bitsmith.devices import resolve_part
+from bitsmith.estimate.turns import EngineCycles, LayerCycles, engine_cycles
 from bitsmith.mapping.partition import partition
 from tests.mapping.test_engines import residual, shared
 from tests.mapping.test_fetched_weights import latencies
@@ -16,7 +17,7 @@ from tests.mapping.test_fetched_weights import latencies
 @pytest.mark.parametrize(("rate", "gap", "waiting"), [(1e9, 1, 0), (0.25, 40, 4)])
 def test_the_slower_of_both_is_what_bounds_the_rate(rate: float, gap: int, waiting: int) -> None:
     network = partition(residual(), replace(shared(residual(), 250), weights_rate=rate))
-    (engine,) = fetched_engines(network)
+    (engine,) = engine_cycles(network)
     assert engine.gap == -(-engine.bits // rate) == gap
     assert sum(layer.waits for layer in engine.layers) == waiting
     memory = engine.biases * gap + sum(layer.memory_cycles for layer in engine.layers)
@@ -30,7 +31,7 @@ def test_the_slower_of_both_is_what_bounds_the_rate(rate: float, gap: int, waiti
 def test_multipliers_that_are_busy_are_counted() -> None:
     """Of four, both convolutions use all, the sum of two tensors two, and the dense layer of six results three."""
     network = partition(residual(), replace(shared(residual(), 100), weights_rate=1e9))
-    (engine,) = fetched_engines(network)
+    (engine,) = engine_cycles(network)
     assert engine.multipliers == 4
     cycles = {layer.name: layer.multiplier_cycles for layer in engine.layers}
     products = {"first": 36 * 36 * 4, "second": 36 * 36 * 4, "join": 36 * 4 * 2, "pool": 9 * 4 * 4, "dense": 36 * 6}
@@ -40,12 +41,29 @@ def test_multipliers_that_are_busy_are_counted() -> None:
 
 
 def test_the_layer_in_which_most_multipliers_are_idle_is_named() -> None:
-    layers = [FetchedLayer("dense", 9, 9, 90, 360), FetchedLayer("sum", 9, 9, 60, 60), FetchedLayer("few", 9, 9, 1, 0)]
+    layers = [LayerCycles("dense", 9, 9, 90, 360), LayerCycles("sum", 9, 9, 60, 60), LayerCycles("few", 9, 9, 1, 0)]
     assert "70% of the 4 multipliers are busy meanwhile, 25% in 'sum', where most are idle." in str(
-        FetchedEngine(layers, 4, 8, 1, 0)
+        EngineCycles(layers, 4, 8, 1, 0)
     )
-    assert "idle" not in str(FetchedEngine(layers[:1], 4, 8, 1, 0))
+    assert "idle" not in str(EngineCycles(layers[:1], 4, 8, 1, 0))
 
 
 def test_engines_with_weights_in_tables_wait_for_none() -> None:
-    assert not [*fetched_engines(partition(residual(), shared(residual(), 250)))]
+    """Words and multiplications are those of the engine whose weights come, cycles of a memory are none."""
+    (engine,) = engine_cycles(partition(residual(), shared(residual(), 250)))
+    (fed,) = engine_cycles(partition(residual(), replace(shared(residual(), 250), weights_rate=1e9)))
+    assert engine.gap == engine.biases == 0 and not any(layer.waits for layer in engine.layers)
+    assert engine.layers == tuple(replace(layer, memory_cycles=0) for layer in fed.layers)
+    assert 0 < engine.bits <= fed.bits and engine.multipliers == fed.multipliers
+
+
+@pytest.mark.parametrize(("blocks", "gap"), [(30, 1), (6, 2)])
+def test_steps_take_two_cycles_where_numbers_are_in_a_memory_of_one_port(blocks: int, gap: int) -> None:
+    whole = resolve_part("iCE40UP5K-SG48")
+    part = replace(whole, die=replace(whole.die, brams=blocks))
+    network = partition(residual(12), replace(shared(residual(12), 9_000), part=part))
+    (engine,) = engine_cycles(network)
+    cycles = sum(layer.multiplier_cycles for layer in engine.layers)
+    interval = schedule(network, latencies(network)).interval
+    assert interval > cycles > 0.9 * interval
+    assert engine.busy <= 1 / gap

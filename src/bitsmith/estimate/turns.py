@@ -1,4 +1,4 @@
-"""Cycles of engines whose weights come from a memory outside: those of the memory, and those of their multipliers."""
+"""Cycles of engines: those of their multipliers, and those of a memory outside where weights come from it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _MOSTLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class FetchedLayer:
+class LayerCycles:
     """A layer of an engine: the words of its weights, and the cycles of a frame that memory and multipliers take for it.
 
     ``products`` are those that it computes meanwhile: as many in a cycle as it has multipliers for.
@@ -33,13 +33,14 @@ class FetchedLayer:
 
 
 @dataclass(frozen=True, slots=True)
-class FetchedEngine:
-    """The layers of an engine in order on its ``multipliers``, and the bits of words of weights: one comes in ``gap`` cycles.
+class EngineCycles:
+    """The layers of an engine in order on its ``multipliers``, and the bits of words of weights.
 
-    ``biases`` come before all weights, one in a word.
+    One comes from a memory outside in ``gap`` cycles, which is 0 where weights are in the circuit. ``biases`` come before all
+    weights, one in a word.
     """
 
-    layers: Sequence[FetchedLayer]
+    layers: Sequence[LayerCycles]
     multipliers: int
     bits: int
     gap: int
@@ -80,22 +81,24 @@ class FetchedEngine:
         return f", {share:.0%} in {worst.name!r}, where most are idle"
 
 
-def fetched_engines(network: Network) -> Iterator[FetchedEngine]:
-    """All engines of a network whose weights come from a memory outside."""
+def engine_cycles(network: Network) -> Iterator[EngineCycles]:
+    """All engines of a network."""
     for process in network.processes:
-        if not isinstance(process.kind, Engine) or not process.kind.fed:
+        kind = process.kind
+        if not isinstance(kind, Engine):
             continue
-        replay = network.processes[process.args[-1].process]
-        source = network.processes[replay.args[0].process].kind
-        assert isinstance(source, Source) and source.stored is not None
-        gap = source.stored.gap
-        kind, bits = process.kind, replay.takes[0].bits
-        yield FetchedEngine(tuple(_layers(kind, gap)), kind.lanes * kind.positions, bits, gap, kind.biases)
+        bits, gap = kind.table.bits, 0
+        if kind.fed:
+            replay = network.processes[process.args[-1].process]
+            source = network.processes[replay.args[0].process].kind
+            assert isinstance(source, Source) and source.stored is not None
+            bits, gap = replay.takes[0].bits, source.stored.gap
+        yield EngineCycles(tuple(_layers(kind, gap)), kind.lanes * kind.positions, bits, gap, kind.biases)
 
 
-def _layers(kind: Engine, gap: int) -> Iterator[FetchedLayer]:
+def _layers(kind: Engine, gap: int) -> Iterator[LayerCycles]:
     """The layers of an engine that takes a word in ``gap`` cycles."""
     for layer in kind.layers:
-        words = layer.words
-        cycles = layer.all_passes * layer.steps
-        yield FetchedLayer(layer.name, words, words * gap, cycles, cycles * layer.lanes * layer.positions)
+        words, steps = layer.words, layer.all_passes * layer.steps
+        products = steps * layer.lanes * layer.positions
+        yield LayerCycles(layer.name, words, words * gap, steps * kind.gap, products)
