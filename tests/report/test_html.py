@@ -84,7 +84,9 @@ def test_needs_nothing_from_elsewhere() -> None:
 
 
 def test_names_from_models_and_files_are_escaped() -> None:
-    sections = {**SECTIONS, "Files": {_EVIL: _EVIL}, "Stages": [{"Name": _EVIL, "Log": f"javascript:{_EVIL}"}]}
+    turn = {"Layer": _EVIL, "Multipliers": 1, "Products": 1, "MultiplierCycles": 1}
+    stage = {"Name": _EVIL, "Log": f"javascript:{_EVIL}"}
+    sections = {**SECTIONS, "Files": {_EVIL: _EVIL}, "Stages": [stage], "Engines": [turn]}
     text = page(Report(sections, design(_EVIL, (_EVIL,))))
     assert "<script>" not in text
     assert "script" not in _parsed(text).tags

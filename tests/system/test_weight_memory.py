@@ -50,6 +50,22 @@ def test_a_build_takes_the_cycles_of_the_plan(tmp_path: Path) -> None:
     assert driver.pack([np.asarray(x[:2])])[-1] == data, "it is given once"
 
 
+@pytest.mark.parametrize("memory", [IN_TURN["weight_memory"], None])
+def test_the_report_has_all_layers_in_turn_as_planned(tmp_path: Path, memory: str | None) -> None:
+    model, _ = digits(tmp_path, **IN_TURN | {"weight_memory": memory})
+    report = model.build(synth=False, cosim=False)
+    rows = report.rows("Engines")
+    assert [row["Layer"] for row in rows] == ["fc1", "fc2", "output"]
+    assert all(row["Engine"] == 1 and (row["WordCycles"] == 0) is (memory is None) for row in rows)
+    for engine in model.estimate().fetched:
+        assert [row["MemoryCycles"] for row in rows] == [layer.memory_cycles for layer in engine.layers]
+        assert [row["MultiplierCycles"] for row in rows] == [layer.multiplier_cycles for layer in engine.layers]
+        assert [row["Words"] for row in rows] == [layer.words for layer in engine.layers]
+        assert {row["WordBits"] for row in rows} == {engine.bits}
+    page = (tmp_path / "project" / "report.html").read_text()
+    assert f"<title>fc1: {rows[0]['MultiplierCycles']} cycles" in page
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_a_mobilenet_is_one_engine(tmp_path: Path) -> None:

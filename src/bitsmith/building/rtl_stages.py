@@ -26,7 +26,7 @@ from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing
 from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.options.building import Asked
-from bitsmith.report import sections
+from bitsmith.report import sections, turns
 from bitsmith.rtl import library, uart_wrapper
 from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.driver import DrivenCircuit, Frame, driver, driver_module, image_file, images
@@ -373,7 +373,8 @@ class Rtl:
             figures |= {f"Counters{cell}": number for cell, number in counted.items()}
         estimate = sections.section_of("Estimate", figures)
         others = tuple(section for section in reported if section not in watching)
-        return (*_joined(others), estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+        planned = estimate, *([turns.section(engines)] if (engines := self._circuit.engines) else [])
+        return (*_joined(others), *planned, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
 
     def _timing(self, found: Timing, what: str = "") -> sections.Timing:
         """The clock that was reached, by ``what`` beside the circuit."""

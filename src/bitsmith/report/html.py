@@ -6,9 +6,11 @@ In: a report. Out: the page's text. Every name on it comes from a user's model o
 from collections.abc import Sequence
 
 from bitsmith.estimate.needs import shortage
+from bitsmith.report import turns
 from bitsmith.report.bars import Bar, cell_bars, error_bar, used
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.figures.drawing import diagram, range_chart
+from bitsmith.report.figures.roofline import rooflines
 from bitsmith.report.grids import BitCounts, mean_bits
 from bitsmith.report.key_figures import area_of, key_figures, resources, verdict
 from bitsmith.report.report import Report
@@ -25,6 +27,7 @@ def page(report: Report) -> str:
     """The HTML page of ``report``."""
     design, area, fifos, files = report.design, area_of(report.sections), report.find(FIFOs), report.find(Files)
     rows = design.layers if design is not None else ()
+    in_turn = turns.layers_in_turn(report.sections)
     cells, placed, fidelity = report.find(Layers), report.find(Utilization), report.find(Fidelity)
     shares = resources(report.sections, design)
     cell_columns, cell_rows = cell_table(cells.rows) if cells is not None and cells.rows else ([], [])
@@ -42,6 +45,9 @@ def page(report: Report) -> str:
         cell_columns=cell_columns,
         cells=cell_rows,
         cell_bars=cell_bars(cells.rows) if cells is not None else [],
+        turn_columns=turns.COLUMNS,
+        turns=[turns.cells(row) for row in in_turn],
+        rooflines=[*rooflines(in_turn)],
         has_stages=cells is not None and any(row.first_stage is not None for row in cells.rows),
         long=len(rows) > _LONG,
         origin=_origin(report.find(Origin)),

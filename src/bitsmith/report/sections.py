@@ -223,6 +223,31 @@ class Layers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerInTurn(FigureSet):
+    """A layer of an engine: multiplications of a frame, cycles, and words of weights, which are ``word_cycles`` apart.
+
+    These are 0 where weights are in the circuit.
+    """
+
+    engine: Annotated[int | None, Key("Engine")] = None
+    layer: Annotated[str | None, Key("Layer")] = None
+    multipliers: Annotated[int | None, Key("Multipliers")] = None
+    products: Annotated[int | None, Key("Products")] = None
+    multiplier_cycles: Annotated[int | None, Key("MultiplierCycles")] = None
+    memory_cycles: Annotated[int | None, Key("MemoryCycles")] = None
+    words: Annotated[int | None, Key("Words")] = None
+    word_bits: Annotated[int | None, Key("WordBits")] = None
+    word_cycles: Annotated[int | None, Key("WordCycles")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Layers in turn on each engine, as planned."""
+
+    rows: tuple[LayerInTurn, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CellUse(FigureSet):
     """Cells of a kind that are in use after placement."""
 
@@ -276,7 +301,7 @@ class Stages:
     rows: tuple[StageRun, ...]
 
 
-Rows: TypeAlias = Fidelity | Layers | Utilization | FIFOs | Stages
+Rows: TypeAlias = Fidelity | Layers | Engines | Utilization | FIFOs | Stages
 """Sections that are lists."""
 
 Section: TypeAlias = Verification | Accuracy | Latency | Timing | Resources | Estimate | Origin | Files | Rows
@@ -287,7 +312,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     kind.__name__: kind
     for kind in (
         *(Verification, Accuracy, Fidelity, Latency, Resources, Timing, Estimate),
-        *(Layers, Utilization, FIFOs, Files, Stages, Origin),
+        *(Layers, Engines, Utilization, FIFOs, Files, Stages, Origin),
     )
 }
 

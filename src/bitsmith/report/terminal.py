@@ -22,12 +22,14 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import span_text
 from bitsmith.layers.network import Network
 from bitsmith.layers.words import many
+from bitsmith.report import turns
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.grids import bits_text
 from bitsmith.report.key_figures import key_figures, verdict
 from bitsmith.report.sections import (
     FIFO,
     CellUse,
+    Engines,
     Fidelity,
     FIFOs,
     FigureSet,
@@ -108,6 +110,8 @@ def report_table(sections: Sequence[Section], design: Design | None) -> Group:
                 parts.append(fidelity_table(layers))
             case Layers(rows) if rows:
                 parts.append(rows_table("Cells of each layer", *cell_table(rows)))
+            case Engines(rows) if rows:
+                parts.append(rows_table("Layers in turn on engines", turns.COLUMNS, map(turns.cells, rows)))
             case Utilization(rows) if rows:
                 parts.append(rows_table("In use after placement", USE_COLUMNS, map(cell_use, rows)))
             case FIFOs(rows) if rows:
@@ -116,7 +120,7 @@ def report_table(sections: Sequence[Section], design: Design | None) -> Group:
                 parts.append(_stages(rows))
             case Files(paths) if paths:
                 parts.append(_pairs("Files", paths.items()))
-            case FigureSet() | Fidelity() | Layers() | Utilization() | FIFOs() | Stages() | Files():
+            case FigureSet() | Fidelity() | Layers() | Engines() | Utilization() | FIFOs() | Stages() | Files():
                 pass  # among the figures, or without rows
             case _:
                 assert_never(section)

@@ -21,6 +21,9 @@ _DECADES = 8.0
 _WORST = 0.15
 """Shares of right samples so far below the best are drawn at the bottom."""
 
+_COLORS = "#dfe4ea", "#1b2430", "#5a6675", "#2b6a99", "#b3261e", "#20744a", "#ffffff"
+"""Grid, ink, soft ink, what fits and the front, what does not and limits, references, and paper."""
+
 _NEAR = 2.0
 """A limit is drawn if it is within so many times the largest area."""
 
@@ -67,7 +70,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A circuit; ``front``: none is better, as small and as fast."""
+    """A circuit; ``front``: none is better, as small and as fast. ``radius`` is in pixels."""
 
     area: float
     score: float
@@ -75,6 +78,7 @@ class Mark:
     fits: bool
     front: bool
     chosen: bool
+    radius: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,12 @@ class Scatter:
             corners.append((x.at(mark.area), height))
         return corners
 
+    @property
+    def texts(self) -> list[tuple[float, float, str]]:
+        """Positions of texts, and these; circuits are too many for names."""
+        return []
+
 
 def svg(drawn: Scatter, title: str) -> bytes:
     """``drawn`` as a file of SVG 1.1."""
-    return rendered("scatter.svg", chart=drawn, title=title).encode()
+    return rendered("scatter.svg", chart=drawn, title=title, colors=_COLORS).encode()
