@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from bitsmith.dataflow.engine import Engine
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.devices import resolve_part
+from bitsmith.estimate.engines import words_by_layer
 from bitsmith.estimate.turns import EngineCycles, LayerCycles, engine_cycles
 from bitsmith.mapping.partition import partition
 from tests.mapping.test_engines import residual, shared
@@ -67,3 +69,14 @@ def test_steps_take_two_cycles_where_numbers_are_in_a_memory_of_one_port(blocks:
     interval = schedule(network, latencies(network)).interval
     assert interval > cycles > 0.9 * interval
     assert engine.busy <= 1 / gap
+
+
+def test_the_memory_of_an_engine_is_of_layers_by_what_they_need_at_once() -> None:
+    """Tensors of 144 numbers: ``second`` reads one and gives one beside the third, which ``join`` reads later."""
+    network = partition(residual(), shared(residual(), 250))
+    (engine,) = (process.kind for process in network.processes if isinstance(process.kind, Engine))
+    of_all, of_four = 36 / 5, (180 - 36) / 4
+    of_three = of_all + of_four + (288 - 180) / 3
+    wanted = {"dense": of_all, "pool": of_all + of_four, "first": of_three, "join": of_three, "second": of_three + 144}
+    assert words_by_layer(engine) == pytest.approx(wanted)
+    assert sum(wanted.values()) == pytest.approx(engine.words)

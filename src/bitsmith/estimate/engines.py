@@ -1,6 +1,12 @@
 """The size of an engine: rows of multipliers, counters and addresses, and memories; not its token functions."""
 
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
 from bitsmith.dataflow.engine import Engine
+from bitsmith.dataflow.engine_layer import EngineLayer
 from bitsmith.dataflow.tokens import Streams
 from bitsmith.devices.delay import DelayModel, Line
 from bitsmith.estimate.count import Count
@@ -32,6 +38,43 @@ def walk_ns(kind: Engine, delays: DelayModel) -> float:
     return 3 * delays.table(1) + delays.adder((kind.words - 1).bit_length())
 
 
+def _read(layer: EngineLayer) -> Iterator[tuple[int, int]]:
+    """The words of a part that a layer reads, from the first of some to the one after the last: whole operands, or their rows."""
+    rows, columns = (size // parts for size, parts in zip(layer.grid, layer.parts, strict=True))
+    row = columns * layer.channels
+    if layer.pitch == row:
+        yield layer.source, layer.source + rows * row
+    else:
+        yield from ((begin, begin + row) for begin in (layer.source + number * layer.pitch for number in range(rows)))
+
+
+def words_by_layer(kind: Engine) -> dict[str, float]:
+    """The words of the memory by layers that need them at once: what each reads and gives, and what later ones still read.
+
+    Words that only some of the layers need are of these, the same number of each.
+    """
+    read, written = [[*_read(layer)] for layer in kind.layers], list[tuple[int, int]]()
+    for layer in kind.layers:
+        stored = layer is not kind.layers[-1] and layer.held is None
+        windows, results = math.prod(layer.windows), len(layer.bias)
+        written.append((layer.target, layer.target + stored * ((windows - 1) * (layer.spread or results) + results)))
+    ends = np.unique([end for spans in (*read, written) for span in spans for end in span])
+    sizes, live, needed = np.diff(ends), np.zeros(len(ends) - 1, dtype=np.bool_), dict[str, int]()
+    for layer, spans, (begin, end) in zip(kind.layers[::-1], read[::-1], written[::-1], strict=True):
+        result = slice(*np.searchsorted(ends, (begin, end)))
+        live[result] = True
+        beside = live.copy()
+        live[result] = False
+        for span in spans:
+            live[slice(*np.searchsorted(ends, span))] = True
+        needed[layer.name] = max(needed.get(layer.name, 0), int(sizes[live | beside].sum()))
+    words, shared, shares = 0, 0.0, dict[str, float]()
+    for number, name in enumerate(sorted(needed, key=lambda name: needed[name])):
+        words, shared = needed[name], shared + (needed[name] - words) / (len(needed) - number)
+        shares[name] = shared
+    return shares
+
+
 def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> None:
     """The rows of multipliers with their registers, counters and addresses, and all memories; not the token functions."""
     total, bias, chosen = (kind.program.nodes[index].type.max_width for index in kind.program.inputs)
@@ -48,12 +91,14 @@ def count_engine(count: Count, kind: Engine, takes: Streams, column: int) -> Non
     count.lut += positions * leaving * total * _ENGINE_CHOICES * choice
     before, inside = count.bram, area.block_registers * (blocks > 0)  # of the registers before a product
     count.ff += lanes * (2 * total + max(2 - inside, 0) * kind.weight_bits + max(1 - inside, 0) * number)
+    maps = count.cells
     for memory in kind.memories(takes, (), 0)[:positions]:
         rest = last_words(memory, column, area.large, area.memory) if column and area.large else 0
         count.memory(Words.BY_ADDRESS, memory.words - rest, number, column, beside=kind.banks)
         if rest:
             count.memory(Words.IN_TURN, rest, number, beside=kind.banks)
             count.lut += kind.banks * number * choice
+    count.shares.split([*words_by_layer(kind).items()], count.cells.plus(maps, -1.0))
     count.lut += positions * kind.banks * kind.others * number * choice
     count.lut += positions * (2 * kind.banks - 1) * (kind.banks > 1) * number * choice
     count.ff += 0 if inside > 1 or kind.banks == 1 else positions * kind.banks * number

@@ -46,7 +46,7 @@ class Shares:
         if layers:
             self.total = self.total.plus(cells)
 
-    def split(self, weights: Sequence[tuple[str, int]], cells: Cells) -> None:
+    def split(self, weights: Sequence[tuple[str, float]], cells: Cells) -> None:
         """Count ``cells`` as those of layers, in proportion to the weights of each."""
         every = sum(number for _, number in weights)
         for layer, number in weights:
