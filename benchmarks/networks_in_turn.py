@@ -32,7 +32,6 @@ from bitsmith.config.weight_memory import read_weight_memory
 from bitsmith.estimate.figures import Size
 from bitsmith.estimate.fit import proposal
 from bitsmith.estimate.needs import fits, missing
-from bitsmith.estimate.obstacle import takers
 from bitsmith.mapping.builder import DataflowBuilder, builder_of
 from bitsmith.mapping.engine.engines import regions_of
 from bitsmith.model.estimates import Estimate
@@ -177,8 +176,7 @@ def row(made: Model, board: Board, converting: float) -> str:
     turns = f", {', '.join(f'{engine.multipliers} multipliers {engine.busy:.1%} busy' for engine in told.fetched)}"
     if beside is not None and (beside.interval < size.interval or not fitting(size)):
         size, turns = beside, ""
-    most = max(found := takers(size, part), key=lambda layer: found[layer])
-    missed = f"does not fit: {missing(size, part) or 'no room for routing'}, most for {most} ({found[most]:,.0f})"
+    missed = f"does not fit: {missing(size, part) or 'no room for routing'}"
     answer, now = f"fits {'in turn' if turns else 'side by side'}" if fitting(size) else missed, time.process_time()
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     seconds = f"{converting + now - start:.0f} s ({converting + now - begun:.0f} s with all tries), {megabytes:,} MB"

@@ -13,6 +13,9 @@ from bitsmith.estimate.figures import Cells, Size
 _FULL = 0.75
 """The share of look-up tables and flip-flops that is placed and routed without trouble."""
 
+_NAMED = 3
+"""Layers that are named as those that take most of a resource."""
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -47,6 +50,25 @@ class Need:
         """In words, how many a part must have in which the circuit has room; empty if this one has."""
         least = math.ceil(self.needed / self.comfortably)
         return f"{least:,} {self.resource} instead of {self.available:,}" if least > self.available else ""
+
+    def by_layer(self, size: Size) -> dict[str, float]:
+        """About how much each layer takes in a circuit of ``size``, the most first; what lies between layers is of none."""
+        taken = {layer: self.among(cells) for layer, cells in size.shares.items() if layer}
+        return dict(sorted(taken.items(), key=lambda pair: -pair[1]))
+
+    def most(self, size: Size) -> dict[str, int]:
+        """The layers that take most, at most three, with how much each takes."""
+        return {layer: round(taken) for layer, taken in [*self.by_layer(size).items()][:_NAMED] if round(taken)}
+
+    def said_of(self, size: Size) -> str:
+        """In words, what is needed, and the layers that take most, with their shares of what is available."""
+        taken = [f"{layer!r} ({number:,}{self._in_percent(number)})" for layer, number in self.most(size).items()]
+        return (
+            f"{self}, most of them for layer{'s' if len(taken) > 1 else ''} {', '.join(taken)}" if taken else str(self)
+        )
+
+    def _in_percent(self, number: int) -> str:
+        return f", {number / self.available:,.0%}" if self.available else ""
 
     def __str__(self) -> str:
         of = f" of {self.available:,}" if self.available else ", of which it has none"
@@ -95,8 +117,8 @@ def limited(part: Part, limits: Mapping[str, int]) -> Part:
 
 
 def missing(size: Size, part: Part) -> str:
-    """In words, what a circuit of ``size`` needs more of than ``part`` has; empty if it has enough."""
-    return shortage(needs(size, part))
+    """In words, what a circuit of ``size`` needs more of than ``part`` has, and for which layers; empty if it has enough."""
+    return "; ".join(need.said_of(size) for need in needs(size, part) if need.lacking)
 
 
 def shortage(found: Iterable[Need]) -> str:

@@ -1,7 +1,7 @@
-"""Obstacles: the resource and the layer that keep a program from fitting a part, however slow it may be.
+"""Obstacles: the resource and the layers that keep a program from fitting a part, however slow it may be.
 
 In: a program that no reuse factors make fit, and the part. Out: the resource that its smallest circuit has too little of, and the
-layer that takes most of it.
+layers that take most of it.
 """
 
 import operator
@@ -34,32 +34,38 @@ class Obstacle:
     Attributes:
         smallest: the smallest circuit that was found.
         need: how much of the resource that takes, of how much.
-        layer: the layer that takes most of it; empty if what there is lies between layers.
-        taken: how much that layer takes.
         external: the fewest layers without whose weights the resource is enough; empty if these are many, or not enough.
-        fetched: the smallest circuit of layers in turn whose weights lie in a memory outside, if that fits; None if it is no use.
+        fetched: the smallest circuit of layers in turn whose weights lie in a memory outside, if these are in the way; it may
+            still be too large.
     """
 
     smallest: Fit
     need: Need
-    layer: str
-    taken: int
     external: tuple[str, ...]
     fetched: Fit | None
 
+    @property
+    def layers(self) -> dict[str, int]:
+        """The layers that take most of the resource, at most three, with how much; none if it lies between layers."""
+        return self.need.most(self.smallest.size)
+
     def __str__(self) -> str:
-        need = self.need
-        short = "" if need.lacking else f", more than the {need.comfortably:.0%} that leave room for wires"
-        most = f", most of them for layer {self.layer!r} ({self.taken:,})" if self.layer else ""
-        return f"about {need}{short}{most}"
+        short = "" if self.need.lacking else f", more than the {self.need.comfortably:.0%} that leave room for wires"
+        return f"about {self.need.said_of(self.smallest.size)}{short}"
 
 
 def way_out(obstacle: Obstacle, part: Part, *, tried_bits: bool) -> Remedy:
     """Return what the user may do about an obstacle, without what was tried in vain: fewer bits, a memory of weights."""
     ways = [remedy(f"a larger part, {'' if tried_bits else 'fewer bits, '}more pruning, or a smaller network")]
-    if obstacle.fetched is not None:
+    outside = None if obstacle.fetched is None else obstacle.fetched.size
+    if outside is not None and not fits(outside, part):
+        short = _scarcest(outside, part).said_of(outside)
+        ways.append(
+            remedy(f"weights in a memory outside and smaller feature maps: layers in turn still take about {short}")
+        )
+    elif outside is not None:
         asked = given(io_type="io_stream", strategy="shared", weight_memory=_MEMORY_OUTSIDE)
-        needs_of = ", ".join(str(need) for need in needs(obstacle.fetched.size, part) if need.needed)
+        needs_of = ", ".join(str(need) for need in needs(outside, part) if need.needed)
         ways.append(remedy(asked, f" as your memory is, for weights outside: at least about {needs_of}"))
     if obstacle.external:
         layers = f"layer{'s' if len(obstacle.external) > 1 else ''} {', '.join(map(repr, obstacle.external))}"
@@ -76,25 +82,26 @@ def obstacle(program: Program, part: Part, directives: Directives) -> Obstacle:
     least = smallest(program, part, directives)
     need = _scarcest(least.size, part)
     if need.resource != _MEMORY:
-        return Obstacle(least, need, *_most(least.size, need), (), None)
-    taken, room = _taken(least.size, need), need.comfortably * need.available
+        return Obstacle(least, need, (), None)
+    taken, room = need.by_layer(least.size), need.comfortably * need.available
     weighted = {node.layer for node in program.nodes if weights_of(program, node) is not None} & taken.keys()
     layers = sorted(weighted, key=lambda layer: -taken[layer])
     left = list(accumulate((taken[layer] for layer in layers), operator.sub, initial=float(need.needed)))
     if left[-1] > room:  # whatever becomes of weights; a plan with these in a memory outside may take a minute
-        return Obstacle(least, need, *_most(least.size, need), (), None)
+        return Obstacle(least, need, (), None)
     fewest = next(number for number, blocks in enumerate(left) if blocks <= room)
     external = tuple(layers[:fewest]) if fewest <= _NAMED else ()
-    return Obstacle(least, need, *_most(least.size, need), external, _fetched(program, part, directives))
+    fetched = _fetched(program, part, directives)
+    smaller = fetched is not None and crowding(fetched.size, part) < crowding(least.size, part)
+    return Obstacle(least, need, external, fetched if smaller else None)
 
 
 def _fetched(program: Program, part: Part, directives: Directives) -> Fit | None:
-    """The circuit of `Obstacle.fetched`; None if weights lie outside as it is."""
+    """The smallest circuit in turn whose weights lie outside; None if they do as it is."""
     if directives.weights_rate is not None:
         return None
     tokens = replace(directives, reuse={}, parallel=False, weights_rate=_RATE)
-    least = slowest_in_turn(program, part, tokens, partial(fits, part=part))
-    return least if least is not None and fits(least.size, part) else None
+    return slowest_in_turn(program, part, tokens, partial(fits, part=part))
 
 
 def slowest_ways(program: Program, part: Part, directives: Directives) -> list[Fit]:
@@ -121,19 +128,8 @@ def crowding(size: Size, part: Part) -> float:
 
 def takers(size: Size, part: Part) -> dict[str, float]:
     """Return how much each layer takes of the resource of ``part`` that is scarcest for a circuit of ``size``."""
-    return _taken(size, _scarcest(size, part))
-
-
-def _taken(size: Size, need: Need) -> dict[str, float]:
-    return {layer: need.among(cells) for layer, cells in size.shares.items() if layer}
+    return _scarcest(size, part).by_layer(size)
 
 
 def _scarcest(size: Size, part: Part) -> Need:
     return max(needs(size, part), key=lambda need: need.share)
-
-
-def _most(size: Size, need: Need) -> tuple[str, int]:
-    """The layer that takes most of a resource, and how much."""
-    taken = {layer: round(count) for layer, count in _taken(size, need).items()}
-    layer = max(taken, key=lambda name: taken[name], default="")
-    return (layer, taken[layer]) if taken.get(layer) else ("", 0)

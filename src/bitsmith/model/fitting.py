@@ -179,8 +179,14 @@ def obstacle_of(asked: Layouts) -> Obstacle:
     return obstacle(asked.program, asked.part, asked.asked)
 
 
-def ways_out(found: Iterable[Point]) -> Remedy:
-    """Return what the user may do, with configurations to paste."""
+def what_fits(source: Source | None, asked: Layouts) -> Remedy:
+    """Return all :func:`choices` in words, or what the user may do where there are none."""
+    tried_bits = tries_bits(source)
+    return ways_out(choices(source, asked), lambda: way_out(obstacle_of(asked), asked.part, tried_bits=tried_bits))
+
+
+def ways_out(found: Iterable[Point], otherwise: Callable[[], Remedy]) -> Remedy:
+    """Return what the user may do, with configurations to paste; ``otherwise`` if nothing was found."""
     listed = list(found)
     lines = [remedy(f"{point}: ", point.argued) for point in listed]
     lines += [remedy(point.margin) for point in listed if point.margin]
@@ -188,7 +194,7 @@ def ways_out(found: Iterable[Point]) -> Remedy:
         lines.append(remedy(convert(fit=True), " takes the first of these by itself"))
     if any(point.bits is None for point in listed):
         lines.append(remedy(build(fit=True), " takes the reuse factors, which change no result"))
-    lines += [] if listed else [remedy("a larger part, fewer bits, more pruning")]
+    lines += [] if listed else [otherwise()]
     verified, forced = build(synth=False), build(force=True)
     last = remedy(verified, " verifies the circuit all the same; ", forced, " runs the tools")
     return remedy(*(part for line in lines for part in (line, "\n    ")), last)

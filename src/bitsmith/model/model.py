@@ -442,7 +442,7 @@ class Model(Displayed):
         return Job(program, self.directives, self.target, self.emulator, self.design(), kept, inputs, seen, remedy)
 
     def _what_fits(self) -> Remedy:
-        from bitsmith.model.fitting import choices, ways_out
+        from bitsmith.model.fitting import what_fits
         from bitsmith.model.points import Layouts
 
-        return ways_out(choices(self.source, Layouts.of(self, self.target)))
+        return what_fits(self.source, Layouts.of(self, self.target))
