@@ -280,6 +280,38 @@ def test_frames_follow_at_the_interval_in_the_long_run(seed: int) -> None:
     assert found.interval == graph.pace(acts, network, 512)
 
 
+SHARED = """
+%0 = source name=x gives (2) (1) 0 -8 7
+%1 = rom raw=2x1[3 -4] gives (2) (1) 0 -8 7
+%2 = map %0 %1 gives (2) (1) 0 -8 7 {
+  %0: 1 s4 frac 0 = input name=x0 shape=(1) frac=0 lo=-8 hi=7 rounding=TRN overflow=WRAP
+  %1: 1 s4 frac 0 = input name=x1 shape=(1) frac=0 lo=-8 hi=7 rounding=TRN overflow=WRAP
+  %2: 1 s4 frac 0 = max %0 %1
+  output y0 %2
+}
+%3 = map %2 %1 gives (2) (1) 0 -8 7 {
+  %0: 1 s4 frac 0 = input name=x0 shape=(1) frac=0 lo=-8 hi=7 rounding=TRN overflow=WRAP
+  %1: 1 s4 frac 0 = input name=x1 shape=(1) frac=0 lo=-8 hi=7 rounding=TRN overflow=WRAP
+  %2: 1 s4 frac 0 = max %0 %1
+  output y0 %2
+}
+%4 = sink %3 name=y
+"""
+
+
+@pytest.mark.parametrize("late", [0, 9, 80])
+def test_constants_that_are_read_early_and_late_lower_no_rate(late: int) -> None:
+    """With few places for both, what reads a table again after a long pipeline would hold back what reads it first."""
+    network, latencies = parse(SHARED), {2: late, 3: 4}
+    found = schedule(network, latencies)
+    clock = Clock(network, latencies, found)
+    acts = clock.run(64)
+    assert found.interval == clock.pace(acts, 64) == 2
+    assert found.latency == clock.ends(acts, 0)
+    assert found == dense_schedule(network, latencies)
+    clock.run(4, np.random.default_rng(late))
+
+
 @pytest.mark.parametrize("seed", range(16))
 def test_no_stall_at_the_borders_locks_up(seed: int) -> None:
     network, latencies = small(seed)

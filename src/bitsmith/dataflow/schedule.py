@@ -160,6 +160,7 @@ class _SequencerGraph:
             self.sequencers += timing.sequencers
             last.append(len(self.sequencers) - 1)
             places.append(timing.places)
+        paced: set[int] = set()
         for number, process in enumerate(network.processes):
             end = last[number]
             if end > self.first[number]:
@@ -168,7 +169,9 @@ class _SequencerGraph:
             for operand, source in enumerate(process.args):
                 names = (source.process, source.port, number, operand)
                 there_and_back = self.sequencers[last[source.process]].latency + 2 + 2 * process.slice(operand)
-                constant = there_and_back if source.process in constants else None
+                # The first reader sets the pace of constants; what another takes later waits for it, as any other tokens do.
+                constant = there_and_back if source.process in constants and source.process not in paced else None
+                paced.add(source.process)
                 ends = last[source.process], source.port, self.first[number], operand
                 self.links.append(Link(*ends, names, constant, process.takes[operand].bits, process.slice(operand)))
         self._known: tuple[int, dict[tuple[int, int, int, int], Moves]] = 0, {}
