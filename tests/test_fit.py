@@ -401,8 +401,8 @@ def test_names_that_goals_lack_are_rejected_as_python_does() -> None:
 
 def test_bounds_in_time_are_cycles_of_the_clock() -> None:
     goal = Goal(latency_ns=100, latency=30, frames_per_second=1e6, lut=7, fmax=50)
-    assert goal.limits(10.0) == {"lut": 7, "latency": 10, "interval": 100, "clock_ps": 20_000}
-    assert Goal(latency=3, latency_ns=100).limits(10.0) == {"latency": 3}
+    assert goal.limits(10.0, 1) == {"lut": 7, "latency": 10, "interval": 100, "clock_ps": 20_000}
+    assert Goal(latency=3, latency_ns=100).limits(10.0, 1) == {"latency": 3}
 
 
 def test_arguments_without_meaning_are_rejected(model: Path, data: tuple[Floats, Labels]) -> None:

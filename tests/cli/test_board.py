@@ -75,7 +75,7 @@ def test_a_board_at_a_serial_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     each = made("stream")
     (tmp_path / "driver").mkdir()
     text = driver(
-        DrivenCircuit(each.program, each.interface, layouts_of(each.program), frame=selftest_frame(each.program))
+        DrivenCircuit(each.program, each.interface, layouts_of(each.program), 1, frame=selftest_frame(each.program))
     )
     (tmp_path / "driver/net.py").write_text(text)
     serial, lines = ModuleType("serial"), list[Line]()

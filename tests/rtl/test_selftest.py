@@ -130,7 +130,7 @@ def test_the_frame_of_the_driver_in_c_is_what_the_driver_in_python_packs(tmp_pat
     assert frame is not None
     for bus in (1, 4):
         net = load_driver(tmp_path, each, bus)
-        files = bare_metal(DrivenCircuit(program, each.interface, {}, bus, frame=frame))
+        files = bare_metal(DrivenCircuit(program, each.interface, {}, 1, bus, frame=frame))
         rows = re.findall(r"unsigned char (?:sent|expected)\d+\[\] = \{([^}]*)\}", files["net_driver.c"])
         kinds = program.types([*program.inputs, program.outputs[0].node])
         wanted = [

@@ -189,7 +189,7 @@ def load_driver(folder: Path, each: Circuit, bus_bytes: int = 0) -> ModuleType:
     for port, data in images(each.interface):
         (folder / image_file(each.interface.top, port)).write_bytes(data)
     return load_driver_text(
-        folder, driver(DrivenCircuit(each.program, each.interface, layouts, bus_bytes, frame=frame))
+        folder, driver(DrivenCircuit(each.program, each.interface, layouts, 1, bus_bytes, frame=frame))
     )
 
 

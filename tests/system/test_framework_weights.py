@@ -79,7 +79,7 @@ def assert_drivers_load(model: Model, loads: Mapping[str, Mapping[str, Floats]],
     """The driver's bytes of the arrays are those of the weights that the model has then."""
     job = model._job()
     made = circuit(job.program, job.directives, ECP5.delays, 8.0, "net", Title("test", "0"))
-    net = load_driver_text(tmp, driver(DrivenCircuit(job.program, made.interface, job.layouts)))
+    net = load_driver_text(tmp, driver(DrivenCircuit(job.program, made.interface, job.layouts, 1)))
     sent = {name: data for layer, tensors in loads.items() for name, data in net.weights(layer, **tensors).items()}
     for layer, tensors in loads.items():
         model.load_weights(layer, **tensors)

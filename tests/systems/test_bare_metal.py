@@ -384,7 +384,7 @@ def test_circuits_whose_numbers_the_driver_handles(lo: int, hi: int, overflow: O
     x = builder.apply(Input("x", (2,), objects(2), *ends, Rounding.TRN, overflow, ()))
     program = builder.program([("y", builder.cast(x, FixedFormat(True, 8, 2)))])
     each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", DIGEST))
-    assert bool(bare_metal(DrivenCircuit(each.program, each.interface, {}, 8))) == has_driver
+    assert bool(bare_metal(DrivenCircuit(each.program, each.interface, {}, 1, 8))) == has_driver
 
 
 def test_results_that_the_driver_does_not_handle() -> None:
@@ -393,7 +393,7 @@ def test_results_that_the_driver_does_not_handle() -> None:
     for bits, has_driver in ((63, True), (64, False)):
         program = builder.program([("y", builder.cast(builder.mul(x, x), FixedFormat(True, bits, 4)))])
         each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", DIGEST))
-        assert bool(bare_metal(DrivenCircuit(each.program, each.interface, {}, 8))) == has_driver
+        assert bool(bare_metal(DrivenCircuit(each.program, each.interface, {}, 1, 8))) == has_driver
 
 
 def test_buffers_have_room_for_all_that_moves_through_them() -> None:
@@ -406,7 +406,7 @@ def test_buffers_have_room_for_all_that_moves_through_them() -> None:
 
     for kind, bus in (("streams", 8), ("loads", 4), ("weights", 8), ("parts", 1)):
         each = made(kind)
-        files = bare_metal(DrivenCircuit(each.program, each.interface, layouts_of(each.program), bus))
+        files = bare_metal(DrivenCircuit(each.program, each.interface, layouts_of(each.program), 1, bus))
         rows = re.findall(r"static unsigned char (\w+)\[\((.*) \+ 127\) / 128 \* 128\]", files["net_driver.c"])
         interface = each.interface
         sides = {"input": interface.inputs, "output": interface.outputs}

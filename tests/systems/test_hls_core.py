@@ -110,7 +110,7 @@ def test_the_drivers_bytes_give_the_emulators_results(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "firmware/bench.cpp").write_text(bench(project, narrow))
-    net = load_driver_text(tmp_path, driver(DrivenCircuit(program, interface, {}, 128, registers=False)))
+    net = load_driver_text(tmp_path, driver(DrivenCircuit(program, interface, {}, 1, 128, registers=False)))
     x = inputs_of(program, frames)
     for port, data in zip(narrow.inputs, net.pack(x), strict=True):
         assert len(data) == frames * port.tokens * token_bytes(port)

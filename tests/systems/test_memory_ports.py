@@ -72,7 +72,7 @@ def test_memory_in_memory_out(tmp_path: Path, dialect: str, directives: Directiv
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    net = load_driver_text(tmp_path, driver(DrivenCircuit(program, interface, {}, WIDEST_BYTES, registers=False)))
+    net = load_driver_text(tmp_path, driver(DrivenCircuit(program, interface, {}, 1, WIDEST_BYTES, registers=False)))
     x = inputs_of(program, FRAMES)
     for k, data in enumerate(net.pack(x)):
         (tmp_path / f"in_{k}").write_bytes(data)
@@ -179,7 +179,7 @@ class Memory:
 def test_the_overlay_starts_the_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = branches()
     _, interface = generated(program, ARRAYS[1], ARRAYS[0], ARRAYS[2])
-    text = driver(DrivenCircuit(program, interface, {}, WIDEST_BYTES, registers=False))
+    text = driver(DrivenCircuit(program, interface, {}, 1, WIDEST_BYTES, registers=False))
     core = core_of(Target(Path(), "net", "", 10.0), interface, DIALECTS["vivado"].ip, (), text, "net_axi")
     for name, content in software("overlay.py", core).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -314,7 +314,7 @@ def at_an_end(each: Circuit, k: int, real: np.ndarray) -> int:
 @pytest.mark.parametrize("clock_hz", [12.5e6, 33_333_333.0, 100e6, 148.5e6, None])
 def test_planned_cycles_are_those_of_a_thousandth_of_a_second(clock_hz: float | None) -> None:
     each = made("pipeline")
-    files = bare_metal(DrivenCircuit(each.program, each.interface, {}, 8, counted_hz=clock_hz))
+    files = bare_metal(DrivenCircuit(each.program, each.interface, {}, 1, 8, counted_hz=clock_hz))
     (cycles,) = re.findall(r"CYCLES_OF_MS = (\d+)", files["net_driver.c"])
     assert abs(1000 * int(cycles) - (clock_hz or 0)) <= 500
     assert f"HAS_COUNTERS = {int(clock_hz is not None)}," in files["net_driver.c"]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ def written(
     period_ns: float = 10.0,
     layouts: Mapping[ParameterKey, ModelLayout] | None = None,
     samples: Sequence[Raw] | None = None,
-    **target: str,
+    **target: Any,
 ) -> System:
     """The circuit and its system in ``folder``."""
     aim, known = Target(Path(), "net", "", period_ns, board=name, **target), layouts or layouts_of(each.program)

@@ -43,7 +43,7 @@ def hls_core(code: HlsCode, board: SystemBoard) -> tuple[Core, Mapping[str, str]
     write = memory_files if in_memory else axi_files
     files = write(project, code.dialect.streams, title, board.bus_bytes)
     frame = selftest_frame(job.program)
-    driven = DrivenCircuit(job.program, interface, {}, WIDEST_BYTES, registers=False, frame=frame)
+    driven = DrivenCircuit(job.program, interface, {}, 1, WIDEST_BYTES, registers=False, frame=frame)
     narrow = with_beats(interface, WIDEST_BYTES)
     core = core_of(job.target, narrow, tool, tuple(files), driver(driven), axi_name(project.top))
     if in_memory:

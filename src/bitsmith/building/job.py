@@ -30,6 +30,9 @@ from bitsmith.netlist.pipelined import StageGoal
 from bitsmith.options.option import nested
 from bitsmith.options.project import ProjectConfig, names_of, read_project
 from bitsmith.options.table import OPTIONS, Chosen
+from bitsmith.passes.program import drop_dead
+from bitsmith.passes.program.drop_dead import with_stored_results
+from bitsmith.passes.program.in_batches import in_batches
 from bitsmith.passes.program.load import ParameterKey
 from bitsmith.report.summary import Design
 
@@ -96,6 +99,11 @@ class Target(Chosen):
             case _:
                 assert_never(self.bram)
         return part if self.estimates is None else part.corrected(self.estimates)
+
+    @property
+    def samples(self) -> int:
+        """Samples of a frame of the circuit."""
+        return self.batch or 1
 
     @property
     def circuit_part(self) -> Part | None:
@@ -181,6 +189,16 @@ def watches_layers(target: Target) -> bool:
     return is_monitored(target.monitors, LAYERS) and target.board is not None
 
 
+def circuit_program(program: Program, target: Target) -> Program:
+    """The program of a frame of the circuit: of as many samples as come together, with the results that are watched.
+
+    Raises:
+        UnsupportedError: several samples of what computes one after another; names the layer.
+    """
+    kept = with_stored_results(program) if watches_layers(target) else drop_dead(program, keep_probes=False)
+    return kept if target.samples == 1 else in_batches(kept, target.samples)
+
+
 def protection(target: Target) -> Protection:
     """The check bits of words in memories that are wanted."""
     return next((each for each in Protection if is_monitored(target.monitors, each.value)), Protection.NONE)
@@ -244,11 +262,11 @@ class Job:
     """Build to run: the circuit to make, and the results that it is compared with.
 
     Args:
-        program: probes are layers' results that monitors watch.
+        program: of a frame of the circuit; probes are layers' results that monitors watch.
         emulator: of the same program.
         design: the network as reports describe it.
         layouts: where the user's model has the parameters of the program.
-        inputs: one batch of real inputs per input of the program; None: generated ones.
+        inputs: one batch of real inputs, frame by frame, per input of the program; None: generated ones.
         calibration: the same of the samples that monitors expect; None: nothing but what fits the types.
         remedy: what the user may do if the circuit does not fit; it takes a while.
     """

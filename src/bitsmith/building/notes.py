@@ -32,6 +32,11 @@ def notes_on_settings(network: Network, target: Target) -> Iterator[str]:
     yield from _not_fetched(network, target)
     yield from _nothing_to_read(network, target)
     yield from _lasting(network)
+    if target.samples > 1:
+        yield (
+            f"Batch: the circuit computes {target.samples} samples together, which come one after another. Cycles, latency and "
+            "interval are those of all of them."
+        )
     if protection(target) is Protection.ECC:
         yield (
             "Monitors 'ecc' lowers the clock that the circuit reaches, by a fifth and more: its gates stand between block "

@@ -135,11 +135,12 @@ class Rtl:
 
     def _generate(self) -> Generated:
         circuit, frame = self._circuit, self._frame
+        driven = circuit.program, circuit.interface
         files = together(
             {f"driver/{image_file(self._top, port)}": data for port, data in images(circuit.interface)},
             {f"rtl/{name}": text for name, text in circuit.sources.items()},
             *(circuit.extras, self._bench()),
-            {self._driver: driver(DrivenCircuit(circuit.program, circuit.interface, self.job.layouts, frame=frame))},
+            {self._driver: driver(DrivenCircuit(*driven, self.job.layouts, self.job.target.samples, frame=frame))},
             *(() if self._system is None else (self._system[1], self._system[0].files)),
         )
         notes = tuple(notes_on_circuit(circuit, self.job, self._part.family, self._budget_ns))

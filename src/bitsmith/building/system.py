@@ -95,7 +95,7 @@ def rtl_core(
         texts[f"{module}_hw.tcl"] = packaging.platform_designer_script(narrow, names, registers=True)
     frame, counted_hz = selftest_frame(circuit.program), 1e9 / target.clock_period_ns if counts else None
     driven = DrivenCircuit(
-        *(circuit.program, interface, layouts, board.bus_bytes),
+        *(circuit.program, interface, layouts, target.samples, board.bus_bytes),
         masters=in_memory,
         counted_hz=counted_hz,
         frame=frame,

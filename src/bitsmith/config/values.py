@@ -8,12 +8,13 @@ from typing import Literal, TypeAlias
 
 from bitsmith.backends import BACKENDS, Backend
 from bitsmith.config.accelerators import accelerator_named
-from bitsmith.config.reading import did_you_mean, number, shown, squash, text
+from bitsmith.config.reading import did_you_mean, integer, number, shown, squash, text
 from bitsmith.errors import ConfigError
 from bitsmith.errors.remedies import NAMED
 
 _LONGEST_CLOCK_PERIOD_NS = 1e6
 _LONGEST_PATH = 4096
+_MOST_SAMPLES = 1 << 12
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -140,6 +141,11 @@ def read_bram(value: object, where: str) -> BlockMemory:
             return each
     accepted = "0 or 'tables'; by default tables and memories are what costs less"
     raise ConfigError(shown(value), where=where, accepted=accepted)
+
+
+def read_batch(value: object, where: str) -> int:
+    """A number of samples."""
+    return integer(value, where, 1, _MOST_SAMPLES)
 
 
 def read_name(value: object, where: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from bitsmith.backends import Backend
 from bitsmith.base.progress import tell, warn
-from bitsmith.building.job import Target, directives_of, reads_memory
+from bitsmith.building.job import Target, circuit_program, directives_of, reads_memory
 from bitsmith.building.notes import notes_on_settings
 from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import BackendName, ConfigLike, IOType, IOTypeName, read_hls_config, resolve
@@ -49,6 +49,7 @@ from bitsmith.options.signature import taking
 from bitsmith.options.table import MODEL_ARGUMENTS, Arguments, NetworkOptions, Options, ReadingOptions, ResultOptions
 from bitsmith.passes.network.calibration import without_range
 from bitsmith.passes.network.outliers import settle_outliers
+from bitsmith.passes.program.in_batches import require_turns
 
 if TYPE_CHECKING:
     from bitsmith.model.points import Point
@@ -286,8 +287,9 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
     if choice is not None:
         early = (*early, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
-    block = target.known_part.family.delays.block
-    require_pipeline(final.program, replace(directives_of(laid_out, target), block=block))
+    directives = replace(directives_of(laid_out, target), block=target.known_part.family.delays.block)
+    require_turns(final.program, target.samples, directives.engine)
+    require_pipeline(circuit_program(final.program, target), directives)
     idle = idle_notes(project.idle)
     notes = (*early, *questioned, *final.notes, *map(str, fidelity.bounds), *idle, *notes_on_settings(laid_out, target))
     return Model(laid_out, final.program, target, notes, fidelity, source)

@@ -111,6 +111,15 @@ def _moved(own: Shape, shape: Shape) -> str:
     return calls.get(own[1:], "") if len(shape) > 1 else ""
 
 
+def in_frames(batches: Sequence[Batch] | None, samples: int) -> Sequence[Batch] | None:
+    """Batches as frames of so many samples, of which the last is filled up with the last sample; None if there are none."""
+    if batches is None or samples == 1:
+        return batches
+    count = len(batches[0])
+    places = np.minimum(np.arange(-(-count // samples) * samples).reshape(-1, samples), count - 1)
+    return [batch[places] for batch in batches]
+
+
 def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np.float64]]:
     """Return :func:`checked_batches` in double precision.
 

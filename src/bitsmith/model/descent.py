@@ -164,7 +164,7 @@ class Descent:
     @property
     def limits(self) -> Mapping[str, int]:
         """Bounds of area and speed."""
-        return self.goal.limits(self.target.clock_period_ns)
+        return self.goal.limits(self.target.clock_period_ns, self.target.samples)
 
     def with_memories_as_wanted(self) -> Descent:
         """The same search where the goal says what is block memory: none by its bound.
@@ -306,7 +306,7 @@ class Descent:
 
     def _result(self, keys: Mapping[str, object]) -> Result:
         laid_out, yardstick = self.layouts(keys), self.yardstick
-        outputs = Emulator(laid_out.program).run(yardstick.inputs)
+        outputs = Emulator(laid_out.compiled.program).run(yardstick.inputs)
         excess = self.goal.excess_of(yardstick, outputs, yardstick.expected(outputs))
         cost, luts = self._cost(laid_out), laid_out.rough.lut
         return Result(cost, luts, yardstick.of_outputs(outputs), excess, yardstick.distance(outputs))

@@ -102,13 +102,13 @@ class Estimate(Shown):
 
     @property
     def interval(self) -> int:
-        """Cycles from one result to the next."""
+        """Cycles from one result to the next, or from one batch of results to the next."""
         return self.size.interval
 
     @property
     def frames_per_second(self) -> float:
-        """Results in a second at the clock of the target."""
-        return 1e9 / (self.interval * self.target.clock_period_ns)
+        """Results in a second at the clock of the target, of all samples of a batch."""
+        return 1e9 * self.target.samples / (self.interval * self.target.clock_period_ns)
 
     @property
     def fmax_mhz(self) -> float:
@@ -125,7 +125,7 @@ class Estimate(Shown):
 
     @cached_property
     def latency(self) -> int:
-        """Cycles from a sample to its result; the circuit is made for it, which takes longer than all else.
+        """Cycles from a sample, or a batch, to its result; the circuit is made for it, which takes longer than all else.
 
         Raises:
             CapacityError: the circuit is too large to be made.
@@ -148,7 +148,9 @@ class Estimate(Shown):
 
     def __str__(self) -> str:
         verdict = "fits" if self.fits else "does not fit"
-        every = "a result every cycle" if self.interval == 1 else f"a result every {self.interval:,} cycles"
+        samples = self.target.samples
+        what = "a result" if samples == 1 else f"a batch of {samples:,} results"
+        every = f"{what} every cycle" if self.interval == 1 else f"{what} every {self.interval:,} cycles"
         megahertz = 1e3 / self.target.clock_period_ns
         rate = f"{every}, {self.frames_per_second:,.0f} per second at {megahertz:g} MHz"
         author = "rough estimate" if self.rough else "estimate"

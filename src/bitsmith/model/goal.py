@@ -138,13 +138,13 @@ class Goal:
         )
         return max(beyond) - _ROUNDING
 
-    def limits(self, clock_ns: float) -> dict[str, int]:
-        """The most of each figure that is bounded, in cycles of ``clock_ns`` where it is a time."""
+    def limits(self, clock_ns: float, samples: int) -> dict[str, int]:
+        """The most of each figure that is bounded, in cycles of ``clock_ns`` for so many ``samples`` where it is a time."""
         bounds = {name: getattr(self, name) for name in get_args(Minimized)}
         if self.latency_ns is not None:
             bounds["latency"] = min(bounds["latency"] or _MANY, int(self.latency_ns / clock_ns + _ROUNDING))
         if self.frames_per_second is not None:
-            most = int(1e9 / (self.frames_per_second * clock_ns) + _ROUNDING)
+            most = int(1e9 * samples / (self.frames_per_second * clock_ns) + _ROUNDING)
             bounds["interval"] = min(bounds["interval"] or _MANY, most)
         if self.fmax is not None:
             bounds["clock_ps"] = int(1e6 / self.fmax + _ROUNDING)

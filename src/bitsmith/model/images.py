@@ -13,7 +13,7 @@ from bitsmith.base.progress import warn
 from bitsmith.base.project import Project
 from bitsmith.building.capacity import Room
 from bitsmith.building.design import Circuit
-from bitsmith.building.job import Job
+from bitsmith.building.job import Job, circuit_program
 from bitsmith.building.rtl_stages import Rtl
 from bitsmith.building.stages import together
 from bitsmith.errors import ConfigError, FidelityWarning, UnsupportedError
@@ -24,7 +24,6 @@ from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.model.model import Model
 from bitsmith.options.building import Asked
-from bitsmith.passes.program import drop_dead
 from bitsmith.passes.program.other_weights import unlike, with_weights_of
 from bitsmith.rtl.driver import DrivenCircuit, driver, image_file, images
 from bitsmith.systems.system import EXPORT
@@ -75,7 +74,7 @@ def write_image(model: Model, other: Model, folder: str | Path) -> Model:
         )
     network = _with_layers_of(model.network, other.network)
     job = model._job()
-    program = with_weights_of(job.program, drop_dead(other.program, keep_probes=False))
+    program = with_weights_of(job.program, circuit_program(other.program, model.target))
     files = host_files(job, program, images_of(job.program, program, model.directives))
     circuit, known = with_weights_of(model.program, other.program), model.source or other.source
     fidelity = certify(network, network, circuit, known.calibration if known else None)
@@ -162,5 +161,7 @@ class _OtherWords(Rtl):
             system, files = self._system
             return {path: text for path, text in together(files, system.files).items() if path.startswith(f"{EXPORT}/")}
         interface = self._circuit.interface
-        texts = {self._driver: driver(DrivenCircuit(self._program, interface, self.job.layouts))}
+        texts = {
+            self._driver: driver(DrivenCircuit(self._program, interface, self.job.layouts, self.job.target.samples))
+        }
         return together({f"driver/{image_file(self._top, port)}": data for port, data in images(interface)}, texts)

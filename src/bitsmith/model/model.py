@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.base.files import SAVED_MODEL
-from bitsmith.building.job import Job, Target, directives_of, loaded_target, plain_target, watches_layers
+from bitsmith.building.job import Job, Target, circuit_program, directives_of, loaded_target, plain_target
 from bitsmith.compiler import Source
 from bitsmith.emulate import Emulator
-from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_arrays
+from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, in_frames, read_arrays
 from bitsmith.emulate.workspace import States
 from bitsmith.errors import InputDataError
 from bitsmith.errors.remedies import Remedy
@@ -33,8 +33,6 @@ from bitsmith.options.building import Asked, BuildOptions, building
 from bitsmith.options.project import PROJECT_NAME
 from bitsmith.options.signature import with_answers
 from bitsmith.passes.network.given_weights import layouts, with_weights
-from bitsmith.passes.program import drop_dead
-from bitsmith.passes.program.drop_dead import with_stored_results
 from bitsmith.report.summary import Design, LayerRow, rows
 from bitsmith.report.variables import Variable, WeightVariable, inputs_of, outputs_of, weight_texts, weights_of
 
@@ -365,7 +363,7 @@ class Model(Displayed):
         """About how large and how fast the circuit is, without any tool; it prints. A ``rough`` one takes milliseconds."""
         from bitsmith.model.estimates import Estimate
 
-        return Estimate(self.program, self.directives, self.target, rough)
+        return Estimate(circuit_program(self.program, self.target), self.directives, self.target, rough)
 
     def get_layers(self) -> tuple[LayerRow, ...]:
         """The layers, in order: name, class, inputs, shape, trained values and type of the result of each."""
@@ -434,12 +432,11 @@ class Model(Displayed):
         return Design(name, target.part, target.clock_period_ns, listed, self.network.outputs, self.notes)
 
     def _job(self, inputs: Sequence[Batch] | None = None) -> Job:
-        program = drop_dead(self.program, keep_probes=False)
-        if watches_layers(self.target):
-            program = with_stored_results(self.program)
-        source, remedy = self.source, self._what_fits
-        seen, kept = None if source is None else source.calibration, layouts(program, self.network)
-        return Job(program, self.directives, self.target, self.emulator, self.design(), kept, inputs, seen, remedy)
+        program, samples = circuit_program(self.program, self.target), self.target.samples
+        emulator = self.emulator if samples == 1 else Emulator(program)
+        seen = in_frames(None if self.source is None else self.source.calibration, samples)
+        inputs, kept = in_frames(inputs, samples), layouts(program, self.network)
+        return Job(program, self.directives, self.target, emulator, self.design(), kept, inputs, seen, self._what_fits)
 
     def _what_fits(self) -> Remedy:
         from bitsmith.model.fitting import what_fits

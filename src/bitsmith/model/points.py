@@ -13,7 +13,7 @@ from itertools import product
 from typing import Protocol
 
 from bitsmith.base.project import digest
-from bitsmith.building.job import Target, directives_of
+from bitsmith.building.job import Target, circuit_program, directives_of
 from bitsmith.compiler import Compiled, Source, compile_network
 from bitsmith.config import IOType
 from bitsmith.config.reading import leaves, put
@@ -212,8 +212,8 @@ class Layouts:
 
     @cached_property
     def program(self) -> Program:
-        """The program, without results that no output needs."""
-        return drop_dead(self.compiled.program, keep_probes=False)
+        """The program of a frame, without results that no output needs."""
+        return drop_dead(circuit_program(self.compiled.program, self.target), keep_probes=False)
 
     @property
     def part(self) -> Part:

@@ -51,6 +51,7 @@ class ProjectOptions(TypedDict, total=False):
     monitors: str | None
     bram: int | str | None
     weight_memory: str | None
+    batch: int | None
     estimates: str | Path | Mapping[str, object] | None
 
 
@@ -123,6 +124,8 @@ class Chosen:
     """Choice of what is block memory; None: what costs the smaller share of the part."""
     weight_memory: WeightMemory | None = None
     """Memory outside of the circuit that holds the weights of engines; None: they are in the circuit."""
+    batch: int | None = None
+    """Samples that the circuit computes together, as a frame of it; None: 1."""
     estimates: Correction | None = None
     """Corrects estimates; None: they are as the family's record has them."""
     bus_input: str | None = None
@@ -172,8 +175,7 @@ OPTIONS: Sequence[Option] = (
         Key("HLSConfig.Model.ReuseFactor", "", None, None, None),
         None,
         Flag(int, (), None, None, "Products per multiplier."),
-        "products per multiplier, for all layers: 1, a result in every cycle, if left out. For single layers it is "
-        "``ReuseFactor`` in ``config``.",
+        "products per multiplier, for all layers: 1 if left out. For single layers it is ``ReuseFactor`` in ``config``.",
     ),
     Option(
         "strategy",
@@ -232,8 +234,7 @@ OPTIONS: Sequence[Option] = (
         None,
         None,
         None,
-        "translations of your own layers, by class or name: functions of a :class:`bitsmith.custom.Call` "
-        "(``docs/custom-layers.md``).",
+        "translations of your own layers, by class or name: functions of a ``Call`` (``docs/custom-layers.md``).",
     ),
     Option(
         "input_data_tb",
@@ -301,9 +302,7 @@ OPTIONS: Sequence[Option] = (
         "latency",
         Key("Latency", "latency", read_latency, (), ".json"),
         None,
-        Flag(
-            str, (), "N|Nns|=N|DIR", None, "Cycles or ns that a pipeline may take, or exactly (=) those or a build's."
-        ),
+        Flag(str, (), "N|Nns|=N|DIR", None, "Cycles or ns that a pipeline may take, or exactly (=), or a build's."),
         "at most so many cycles (``4``), or nanoseconds (``'40ns'``), from input to output of a pipeline (``rtl``, "
         "``io_parallel``, reuse factors of 1): its stages get longer where the clock needs more of them. Or exactly so many "
         "(``'=12'``, ``'=40ns'``), or those of a build (its report or project folder): fewer than the clock needs are an error.",
@@ -323,6 +322,13 @@ OPTIONS: Sequence[Option] = (
         Flag(str, (), "TEXT", None, "Weights of engines are in a memory: '64 bits, 1200 MHz, 200 ns, 75 %'."),
         "a memory outside that holds the weights of layers in turn, such as ``'64 bits, 1200 MHz, 200 ns, 75 %'``: its width, "
         "clock, latency and efficiency (``docs/large-networks.md``); for ``rtl``.",
+    ),
+    Option(
+        "batch",
+        Key("Batch", "batch", checks.read_batch, (1,), None),
+        None,
+        Flag(int, (), None, None, "Samples that share each load of weights: the circuit computes so many together."),
+        "samples that the circuit computes together, with one load of weights (``docs/large-networks.md``); for ``rtl``.",
     ),
     Option(
         "estimates",
@@ -387,8 +393,7 @@ OPTIONS: Sequence[Option] = (
         None,
         False,
         Flag(bool, ("--fit",), None, None, "Take fewer bits or reuse factors if the circuit does not fit the part."),
-        "if the circuit would not fit the part, take the most exact ``bits`` that fit (if you gave none), or else "
-        "reuse factors; notes say which, and what accuracy is left.",
+        "if the circuit would not fit the part, take the most exact ``bits`` that fit (if you gave none), or else reuse factors.",
     ),
     Option(
         "version",

@@ -48,6 +48,7 @@ class DrivenCircuit:
 
     Attributes:
         layouts: those of all weights from outside in the user's model, as which drivers take them.
+        samples: of a frame, the leading axis of all inputs and outputs; 1: they have none.
         bus_bytes: width of a bus on which tokens are beats of `bitsmith.rtl.beats`; 0 without one.
         registers: it has some.
         masters: it reads and writes memory itself, as these say.
@@ -59,6 +60,7 @@ class DrivenCircuit:
     program: Program
     interface: Interface
     layouts: Mapping[ParameterKey, ModelLayout]
+    samples: int
     bus_bytes: int = 0
     registers: bool = True
     masters: bool = False
@@ -90,8 +92,9 @@ def driver(circuit: DrivenCircuit) -> str:
         "registers": circuit.registers,
         "latency": interface.latency,
         "interval": interface.interval,
+        "samples": circuit.samples,
         "counted_hz": circuit.counted_hz,
-        "tensors": [_tensor(op) for op in program.input_ops()],
+        "tensors": [_tensor(op, circuit.samples) for op in program.input_ops()],
         "inputs": _streams(interface.inputs, shapes[0], bus_bytes),
         "weights": [
             _weights(each, circuit.layouts, bus_bytes, external=each in interface.weights)
@@ -145,11 +148,11 @@ def _selftest(program: Program, frame: Frame | None) -> _Described:
     }
 
 
-def _tensor(op: Input) -> _Described:
-    """An input's type; its arrays broadcast to its shape."""
+def _tensor(op: Input, samples: int) -> _Described:
+    """The type of a sample of an input; its arrays broadcast to its shape."""
     return {
         "name": op.name,
-        "shape": list(op.shape),
+        "shape": list(op.shape[int(samples > 1) :]),
         "frac": op.frac.tolist(),
         "lo": op.lo.tolist(),
         "hi": op.hi.tolist(),

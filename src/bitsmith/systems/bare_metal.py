@@ -106,6 +106,7 @@ def bare_metal(circuit: DrivenCircuit, transport: Transport = ZYNQ) -> Mapping[s
                 *(_memories(interface) if circuit.registers else ()),
             ]
         ),
+        "@batch@": str(circuit.samples),
         "@inputs@": str(len(program.inputs)),
         "@outputs@": str(len(shapes)),
         "@images@": str(len(interface.images)),
@@ -141,8 +142,8 @@ def _tables(circuit: DrivenCircuit) -> Iterator[str]:
     """Definitions that differ between circuits."""
     program, interface, counted_hz = circuit.program, circuit.interface, circuit.counted_hz
     top, ops = interface.top, list(program.input_ops())
-    sizes = [prod(program.nodes[output.node].type.shape) for output in program.outputs]
-    yield f"const size_t {top}_input_size[] = {{{', '.join(str(prod(op.shape)) for op in ops)}}};"
+    sizes = [prod(program.nodes[output.node].type.shape) // circuit.samples for output in program.outputs]
+    yield f"const size_t {top}_input_size[] = {{{', '.join(str(prod(op.shape) // circuit.samples) for op in ops)}}};"
     yield f"const size_t {top}_output_size[] = {{{', '.join(map(str, sizes))}}};"
     for k, op in enumerate(ops):
         yield from _ranges(op, k)

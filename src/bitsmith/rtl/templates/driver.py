@@ -148,6 +148,8 @@ def _streams(described: Sequence[dict[str, Any]]) -> list[Stream]:
 
 INPUTS = _streams(DESIGN["inputs"])
 OUTPUTS = _streams(DESIGN["outputs"])
+SAMPLES: int = DESIGN["samples"]
+"""Samples of a frame, which the circuit computes together; the last frame is filled up with its last sample."""
 IMAGES: int = len(DESIGN["images"])
 """Streams of weights that lie in a memory, the last ones of `INPUTS`: their bytes are given once, and go with each frame."""
 LOADS: list[str] = [about["port"] for about in DESIGN["weights"] if not about["external"]]
@@ -155,7 +157,7 @@ LOADS: list[str] = [about["port"] for about in DESIGN["weights"] if not about["e
 
 
 def quantize(index: int, x: Any) -> Any:
-    """Raw values of input ``index`` for real ``x`` (frames, *shape), rounded and limited as the network's input type requires."""
+    """Raw values of input ``index`` for real ``x`` (samples, *shape), rounded and limited as its type requires."""
     return _limited(*_on_its_grid(index, x), DESIGN["tensors"][index]["overflow"])
 
 
@@ -170,7 +172,7 @@ def _on_its_grid(index: int, x: Any) -> tuple[Any, Any, Any]:
     about = DESIGN["tensors"][index]
     x, shape = _numbers(f"input {about['name']!r}", x), tuple(about["shape"])
     if not x.ndim or x.shape[1:] != shape or not len(x):
-        raise ValueError(f"input {about['name']!r} has shape {x.shape}, not (frames, {', '.join(map(str, shape))})")
+        raise ValueError(f"input {about['name']!r} has shape {x.shape}, not (samples, {', '.join(map(str, shape))})")
     if x.dtype.kind in "iu" and np.any((x > 1 << _MACHINE_BITS) | (x < -(1 << _MACHINE_BITS))):
         raise ValueError(f"input {about['name']!r} has integers beyond {_MACHINE_BITS} bits; give real numbers")
     x = x.astype(np.float64)
@@ -300,13 +302,8 @@ def weights(
     Real numbers in the layout of the model that was converted, as `load_weights` of bitsmith takes them: PyTorch's (out, in),
     ONNX's with its directions, gates in the framework's order. They are rounded to the nearest value of their format.
     """
-    tensors = {
-        "weight": kernel,
-        "bias": bias,
-        "recurrent_weight": recurrent_kernel,
-        "recurrent_bias": recurrent_bias,
-        "peephole_weight": peephole,
-    }
+    variables = "weight", "bias", "recurrent_weight", "recurrent_bias", "peephole_weight"
+    tensors = dict(zip(variables, (kernel, bias, recurrent_kernel, recurrent_bias, peephole)))
     chosen = {name: values for name, values in tensors.items() if values is not None}
     places = [(about, (about["layer"], about["name"]), about["cell"]) for about in DESIGN["weights"]]
     own = [(about, own[1] if own[0] == layer else cell[1]) for about, own, cell in places if layer in (own[0], cell[0])]
@@ -341,8 +338,7 @@ def _elements(about: dict[str, Any], values: Any, shapes: Sequence[list[int]]) -
 
 def _tiles(about: dict[str, Any], x: Any) -> Any:
     """Raw elements in the order in which they are sent."""
-    rows, columns = about["matrix"]
-    blocks = np.array(about["blocks"])
+    (rows, columns), blocks = about["matrix"], np.array(about["blocks"])
     block, across = (rows // len(blocks), columns // len(blocks[0])), about["across"]
     scaled = np.rint(np.ldexp(x, about["frac"]))
     if not np.all((scaled >= about["lo"]) & (scaled <= about["hi"])):
@@ -408,14 +404,17 @@ def images() -> dict[str, bytes]:
 
 
 def pack(inputs: Sequence[Any], external: dict[str, Sequence[Any]] | None = None) -> list[bytes]:
-    """The bytes of each input stream for real ``inputs``, one array (frames, *shape) per input of the network.
+    """The bytes of each input stream for real ``inputs``, one array (samples, *shape) per input of the network.
 
     Those of weights that lie in a memory come last, and once: they go with each frame.
     ``external``: by layer, the tensors of `weights` (or None), in that order, of weights that come with each frame.
     """
     if len(inputs) != len(DESIGN["tensors"]) or len({np.shape(x)[:1] for x in inputs}) != 1:
-        raise ValueError(f"{len(DESIGN['tensors'])} inputs of equally many frames are needed")
-    raws = iter([(quantize(k, x), np.array(DESIGN["tensors"][k]["frac"])) for k, x in enumerate(inputs)])
+        raise ValueError(f"{len(DESIGN['tensors'])} inputs of equally many samples are needed")
+    pairs = [(quantize(k, x), np.array(DESIGN["tensors"][k]["frac"])) for k, x in enumerate(inputs)]
+    frames = -(-len(inputs[0]) // SAMPLES)
+    places = np.arange(frames * SAMPLES).reshape(frames, SAMPLES).clip(max=len(inputs[0]) - 1)
+    raws = iter([(raw[places], frac) for raw, frac in pairs])
     sent = {}
     for layer, tensors in (external or {}).items():
         sent.update(weights(layer, *tensors))
@@ -423,13 +422,14 @@ def pack(inputs: Sequence[Any], external: dict[str, Sequence[Any]] | None = None
     if set(sent) != set(coming):
         raise ValueError(f"weights for {sorted(sent)} are given, with each frame come {coming}")
     own = INPUTS[: len(INPUTS) - len(coming) - IMAGES]
-    packed = [stream.pack(*zip(*[next(raws) for _ in stream.shapes])) for stream in own]
-    return [*packed, *(sent[name] * len(inputs[0]) for name in coming), *images().values()]
+    packed = (stream.pack(*zip(*[next(raws) for _ in stream.shapes])) for stream in own)
+    return [*packed, *(sent[name] * frames for name in coming), *images().values()]
 
 
 def unpack(results: Sequence[bytes]) -> list[Any]:
-    """Real results, one array (frames, *shape) per output of the network, from the bytes of each output stream."""
-    return [x for stream, data in zip(OUTPUTS, results) for x in stream.unpack(data)]
+    """Real results, one array (samples, *shape) per output of the network, from the bytes of each output stream."""
+    found = (x for stream, data in zip(OUTPUTS, results) for x in stream.unpack(data))
+    return [x.reshape(-1, *x.shape[1 + (SAMPLES > 1) :]) for x in found]
 
 
 def predict(
@@ -437,14 +437,14 @@ def predict(
     exchange: Callable[[Sequence[bytes], Sequence[int]], Sequence[bytes]],
     external: dict[str, Sequence[Any]] | None = None,
 ) -> list[Any]:
-    """The circuit's results for real ``inputs``, both one array (frames, *shape) per input or output of the network.
+    """The circuit's results for real ``inputs``, both one array (samples, *shape) per input or output of the network.
 
     ``exchange`` takes the bytes of all frames for each input stream, as ``pack`` gives them, and how many are wanted of each
     output stream, and returns those. ``external`` is that of ``pack``.
     """
     data = pack(inputs, external)
-    wanted = [len(inputs[0]) * stream.frame_bytes for stream in OUTPUTS]
+    wanted = [-(-len(inputs[0]) // SAMPLES) * stream.frame_bytes for stream in OUTPUTS]
     results = exchange(data, wanted)
     if [len(result) for result in results] != wanted:
         raise RuntimeError(f"results of {[len(result) for result in results]} bytes came back, {wanted} were wanted")
-    return unpack(results)
+    return [x[: len(inputs[0])] for x in unpack(results)]

@@ -182,8 +182,8 @@ static uint64_t get(const unsigned char *from, size_t at, unsigned width)
     return bits;
 }
 
-/* A sample's tensors become the tokens of a frame. */
-static int pack(const struct stream *of, unsigned char *to, const @TOP@_REAL *const x[], size_t sample)
+/* The tensors of a frame, of so many samples in all, become its tokens. */
+static int pack(const struct stream *of, unsigned char *to, const @TOP@_REAL *const x[], size_t frame, size_t samples)
 {
     for (size_t k = 0; k < of->tokens * of->bytes; k++) to[k] = 0;
     for (size_t token = 0; token < of->tokens; token++) {
@@ -191,12 +191,13 @@ static int pack(const struct stream *of, unsigned char *to, const @TOP@_REAL *co
         size_t at = 0, left = run->count;
         for (size_t k = of->first; k < of->first + of->tensors; k++) {
             const struct tensor *about = &input_tensors[k];
-            const size_t each = about->size / of->tokens;
-            for (size_t element = token * each; element < (token + 1) * each; element++, left--) {
+            const size_t each = about->size / of->tokens, last = samples * @top@_input_size[k] - 1;
+            size_t place = frame * about->size + token * each;
+            for (size_t element = token * each; element < (token + 1) * each; element++, place++, left--) {
                 const struct range *in = range_of(about, element);
                 int64_t raw;
                 if (left == 0) left = (++run)->count;
-                if (!quantize((double)x[k][sample * about->size + element], about, in, &raw)) return 0;
+                if (!quantize((double)x[k][place < last ? place : last], about, in, &raw)) return 0;
                 put(to, at, run->width, (uint64_t)raw << (run->frac - in->frac));
                 at += run->width;
             }
@@ -206,20 +207,20 @@ static int pack(const struct stream *of, unsigned char *to, const @TOP@_REAL *co
     return 1;
 }
 
-/* The tokens of a frame become a sample's tensors. */
-static void unpack(const struct stream *of, const unsigned char *from, @TOP@_REAL *const y[], size_t sample)
+/* The tokens of a frame become its tensors, but for samples beyond all. */
+static void unpack(const struct stream *of, const unsigned char *from, @TOP@_REAL *const y[], size_t frame, size_t samples)
 {
     for (size_t token = 0; token < of->tokens; token++) {
         const struct run *run = of->runs;
         size_t at = 0, left = run->count;
         for (size_t k = of->first; k < of->first + of->tensors; k++) {
-            const size_t size = @top@_output_size[k], each = size / of->tokens;
-            for (size_t element = token * each; element < (token + 1) * each; element++, left--) {
+            const size_t size = @TOP@_BATCH * @top@_output_size[k], each = size / of->tokens;
+            for (size_t place = frame * size + token * each; place < frame * size + (token + 1) * each; place++, left--) {
                 uint64_t bits;
                 if (left == 0) left = (++run)->count;
                 bits = get(from, at, run->width);
                 if (run->is_signed && bits >> (run->width - 1) & 1) bits |= ~(uint64_t)0 << (run->width - 1);
-                y[k][sample * size + element] = (@TOP@_REAL)ldexp((double)(int64_t)bits, -run->frac);
+                if (place < samples * @top@_output_size[k]) y[k][place] = (@TOP@_REAL)ldexp((double)(int64_t)bits, -run->frac);
                 at += run->width;
             }
         }
@@ -351,24 +352,23 @@ enum @top@_status @top@_predict(const @TOP@_REAL *const x[@TOP@_INPUTS], @TOP@_R
 {
     if (!has_weights()) return @TOP@_NO_WEIGHTS;
     if (attached() != @TOP@_OK) return @TOP@_HOST;
-    for (size_t first = 0; first < samples; first += @TOP@_FRAMES) {
-        const size_t frames = samples - first < @TOP@_FRAMES ? samples - first : @TOP@_FRAMES;
-        enum @top@_status status;
+    for (size_t first = 0, all = (samples + @TOP@_BATCH - 1) / @TOP@_BATCH; first < all; first += @TOP@_FRAMES) {
+        const size_t frames = all - first < @TOP@_FRAMES ? all - first : @TOP@_FRAMES;
         for (size_t k = 0; k < INPUT_STREAMS - external - IMAGES; k++) {
             for (size_t frame = 0; frame < frames; frame++) {
-                if (!pack(&inputs[k], inputs[k].buffer + frame * inputs[k].tokens * inputs[k].bytes, x, first + frame)) {
+                if (!pack(&inputs[k], inputs[k].buffer + frame * inputs[k].tokens * inputs[k].bytes, x, first + frame, samples)) {
                     return @TOP@_NUMBER;
                 }
             }
         }
-        status = exchange(frames);
+        const enum @top@_status status = exchange(frames);
         if (status != @TOP@_OK) {
             (void)reset_all();
             return status;
         }
         for (size_t k = 0; k < OUTPUT_STREAMS; k++) {
             for (size_t frame = 0; frame < frames; frame++) {
-                unpack(&outputs[k], outputs[k].buffer + frame * outputs[k].tokens * outputs[k].bytes, y, first + frame);
+                unpack(&outputs[k], outputs[k].buffer + frame * outputs[k].tokens * outputs[k].bytes, y, first + frame, samples);
             }
         }
     }

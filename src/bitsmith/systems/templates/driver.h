@@ -15,7 +15,10 @@ extern "C" {
 #define @TOP@_REAL float
 #endif
 
-/* Samples that are sent at once: buffers have room for so many. */
+/* Samples that the circuit computes together, as a frame; the last one is filled up with the last sample. */
+#define @TOP@_BATCH @batch@
+
+/* Frames that are sent at once: buffers have room for so many. */
 #ifndef @TOP@_FRAMES
 #define @TOP@_FRAMES 16
 #endif

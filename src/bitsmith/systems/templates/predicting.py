@@ -155,5 +155,6 @@ def _given(y: Any, dtype: Any, decode: Any) -> Any:
 
 def _check_shape(name: str, shape: Sequence[int] | None, shapes: Sequence[Sequence[int]]) -> None:
     """Refuse a shape that another circuit has."""
-    if shape is not None and len(shapes) == 1 and int(np.prod(shape[1:])) != int(np.prod(shapes[0])):
-        raise ValueError(f"{name} {tuple(shape)}: this circuit has {tuple(shapes[0])} per sample")
+    if shape is not None and len(shapes) == 1 and int(np.prod(shape[1:])) * net.SAMPLES != int(np.prod(shapes[0])):
+        own = tuple(shapes[0][int(net.SAMPLES > 1) :])
+        raise ValueError(f"{name} {tuple(shape)}: this circuit has {own} per sample")
