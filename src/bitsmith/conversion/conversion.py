@@ -272,6 +272,7 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
         batches, early = settle_outliers(network, batches)
     tell("convert: choosing formats")
     compiled, source = compile_network(network, batches), read.source(network, batches)
+    require_turns(compiled.program, target.samples, directives_of(compiled.network, target).engine)
     for choice in _ways_to_fit(source, compiled, target) if fit else (None,):
         final = compiled if choice is None else choice.compiled
         tell("convert: comparing with the float model")
@@ -288,7 +289,6 @@ def _converted(read: _Read, project: ProjectConfig, model: AnyModel, options: Ar
         early = (*early, f"{choice.note} Fidelity: {fidelity.summary.removeprefix('fidelity: ')}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
     directives = replace(directives_of(laid_out, target), block=target.known_part.family.delays.block)
-    require_turns(final.program, target.samples, directives.engine)
     require_pipeline(circuit_program(final.program, target), directives)
     idle = idle_notes(project.idle)
     notes = (*early, *questioned, *final.notes, *map(str, fidelity.bounds), *idle, *notes_on_settings(laid_out, target))
